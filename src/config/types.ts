@@ -1,0 +1,100 @@
+import type { LogLevel } from '../core/logger.ts'
+
+/** A whole configuration, resolved: variables expanded, defaults filled in, units converted. Nothing later says `??`. */
+export interface Config {
+  /** File it came from, for messages; `undefined` when given as an object. */
+  readonly file: string | undefined
+  /** In the order of the file. */
+  readonly servers: readonly ServerConfig[]
+  readonly gateway: GatewayConfig
+  /** Sentences about what is accepted but should be looked at. */
+  readonly warnings: readonly string[]
+}
+
+export interface ServerConfig {
+  /** Key in `mcpServers`. */
+  readonly name: string
+  /** Prefix of exposed names; `false` exposes bare names. */
+  readonly prefix: string | false
+  readonly endpoint: Endpoint
+  /** The gateway is not ready without it. */
+  readonly required: boolean
+  /** Starting and handshake. */
+  readonly startTimeoutMs: number
+  /** A call, counted anew from each progress notification; 0 means none. */
+  readonly timeoutMs: number
+  /** A page of a list. */
+  readonly listTimeoutMs: number
+  /** A link that served nothing for so long is closed; 0 means never. */
+  readonly idleMs: number
+  /** Largest single message of the server. */
+  readonly maxMessageBytes: number
+  /** URI schemes of resources that the server owns without listing them. */
+  readonly uriSchemes: readonly string[]
+  /** Per-tool settings, first match wins; keys are globs over the server's own tool names. */
+  readonly tools: readonly ToolConfig[]
+  /** SHA-256 of what makes the server what it is (endpoint, arguments, environment, headers): a changed one invalidates what is remembered. */
+  readonly fingerprint: string
+}
+
+export type Endpoint = StdioEndpoint | HttpEndpoint
+
+export interface StdioEndpoint {
+  readonly kind: 'stdio'
+  readonly command: string
+  readonly args: readonly string[]
+  /** On top of the few variables that every child inherits. */
+  readonly env: Readonly<Record<string, string>>
+  /** Absolute. */
+  readonly cwd: string
+}
+
+export interface HttpEndpoint {
+  readonly kind: 'http'
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  /** `auto`: Streamable HTTP, and deprecated HTTP+SSE where the server knows nothing else. */
+  readonly transport: 'auto' | 'streamable' | 'sse'
+}
+
+export interface ToolConfig {
+  readonly glob: string
+  /** Neither listed nor callable. */
+  readonly hidden: boolean
+}
+
+export interface GatewayConfig {
+  readonly http: HttpFrontConfig
+  /** `memory` or `lmdb:<absolute path>`. */
+  readonly state: string
+  readonly log: LogLevel
+  readonly catalog: CatalogConfig
+}
+
+export interface HttpFrontConfig {
+  readonly host: string
+  readonly port: number
+  /** Largest request body. */
+  readonly maxBodyBytes: number
+  /** Host names accepted in `Host`, besides loopback names and `host` itself. */
+  readonly allowedHosts: readonly string[]
+  /** Origins accepted in `Origin`, besides loopback ones. */
+  readonly allowedOrigins: readonly string[]
+  /** Legacy sessions kept at once. */
+  readonly maxSessions: number
+  /** A legacy session without a request or an open stream for so long is closed. */
+  readonly sessionIdleMs: number
+  /** Comment lines on silent streams. */
+  readonly keepAliveMs: number
+}
+
+export interface CatalogConfig {
+  /** Longest exposed name of a tool or prompt, in characters. */
+  readonly maxNameLength: number
+  /** Entries in one page of a list. */
+  readonly pageSize: number
+  /** A remembered list older than this is fetched again in the background. */
+  readonly refreshAfterMs: number
+  /** How long the first list waits for servers that have never been listed. */
+  readonly firstListTimeoutMs: number
+}

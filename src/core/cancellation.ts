@@ -1,0 +1,28 @@
+/**
+ * The wish that a call stops. An `AbortSignal` per call would cost more than the call's own bookkeeping, so this is a
+ * plain object with one listener list that stays empty until someone listens.
+ */
+export class Cancellation {
+  #reason: string | undefined
+  #listeners: ((reason: string) => void)[] | undefined
+
+  /** Why the call was cancelled, `undefined` while it was not. */
+  get reason(): string | undefined {
+    return this.#reason
+  }
+
+  /** Idempotent; listeners run once, in the order they came. */
+  cancel(reason: string): void {
+    if (this.#reason !== undefined) return
+    this.#reason = reason
+    const listeners = this.#listeners
+    this.#listeners = undefined
+    if (listeners) for (const listener of listeners) listener(reason)
+  }
+
+  /** Calls `listener` at once when already cancelled. */
+  onCancel(listener: (reason: string) => void): void {
+    if (this.#reason !== undefined) listener(this.#reason)
+    else (this.#listeners ??= []).push(listener)
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The one error class of the gateway and the closed table of what can go wrong.
+ *
+ * A `GatewayError` is raised by the gateway itself. What an upstream answers, an error or an `isError` result, is not one:
+ * it is relayed as it is.
+ */
+
+/** How far a request got before it failed; decides whether it may be repeated elsewhere. */
+export type Delivery = 'not_sent' | 'unknown' | 'answered'
+
+interface ErrorKind {
+  /** JSON-RPC error code (protocol revision 2025-11-25 and 2026-07-28; never one of -32099…-32000). */
+  readonly rpc: number
+  /** HTTP status for failures before a request is accepted; afterwards always 200. */
+  readonly http: number
+  readonly log: 'error' | 'warn' | 'info' | 'debug'
+  /** Whether it says something about the health of the upstream. */
+  readonly countsAgainstHealth: boolean
+  /** Whether a model can act on it: such refusals of `tools/call` are results with `isError: true`. */
+  readonly actionable: boolean
+}
+
+const kind = (
+  rpc: number,
+  http: number,
+  log: ErrorKind['log'],
+  countsAgainstHealth: boolean,
+  actionable: boolean,
+): ErrorKind => ({ rpc, http, log, countsAgainstHealth, actionable })
+
+export const ERROR_KINDS = {
+  parse_error: kind(-32700, 400, 'info', false, false),
+  invalid_request: kind(-32600, 400, 'info', false, false),
+  invalid_params: kind(-32602, 400, 'info', false, false),
+  unknown_method: kind(-32601, 404, 'debug', false, false),
+  unknown_name: kind(-32602, 200, 'info', false, false),
+  resource_not_found: kind(-32602, 200, 'info', false, false),
+  header_mismatch: kind(-32020, 400, 'info', false, false),
+  unsupported_version: kind(-32022, 400, 'info', false, false),
+  too_large: kind(-32600, 413, 'warn', false, true),
+  upstream_start_failed: kind(-32603, 200, 'error', true, true),
+  upstream_unreachable: kind(-32603, 200, 'warn', true, true),
+  upstream_unauthorized: kind(-32603, 200, 'warn', false, true),
+  upstream_closed: kind(-32603, 200, 'warn', true, true),
+  upstream_protocol: kind(-32603, 200, 'warn', true, true),
+  upstream_timeout: kind(-32603, 200, 'warn', true, true),
+  session_lost: kind(-32603, 200, 'info', false, true),
+  cannot_ask: kind(-32603, 200, 'info', false, true),
+  overloaded: kind(-32603, 200, 'warn', false, true),
+  cancelled: kind(-32603, 200, 'debug', false, false),
+  shutting_down: kind(-32603, 200, 'info', false, true),
+  config: kind(-32603, 500, 'error', false, false),
+  internal: kind(-32603, 500, 'error', false, false),
+} as const satisfies Record<string, ErrorKind>
+
+export type ErrorCode = keyof typeof ERROR_KINDS
+
+export interface GatewayErrorOptions {
+  /** What the log may know and a client may not. */
+  cause?: unknown
+  delivery?: Delivery
+  /** Configured name of the upstream server concerned. */
+  server?: string
+  retryAfterMs?: number
+  /** Extra members of the JSON-RPC error's `data`; safe to show. */
+  data?: Record<string, unknown>
+}
+
+/**
+ * A failure the gateway itself reports. `message` is safe to show to a client: it names the server, the cause and the fix, and
+ * never holds a URL with credentials, a header or a token. `cause` is for the log only.
+ */
+export class GatewayError extends Error {
+  readonly code: ErrorCode
+  readonly delivery: Delivery
+  readonly server: string | undefined
+  readonly retryAfterMs: number | undefined
+  readonly data: Record<string, unknown> | undefined
+  /** Set when the error first reaches a client, so that a person can find it in the log. */
+  errorId: string | undefined
+
+  constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'GatewayError'
+    this.code = code
+    this.delivery = options.delivery ?? 'not_sent'
+    this.server = options.server
+    this.retryAfterMs = options.retryAfterMs
+    this.data = options.data
+  }
+
+  get kind(): ErrorKind {
+    return ERROR_KINDS[this.code]
+  }
+
+  /** Idempotent: a `GatewayError` comes back as it is, anything else becomes `internal` with the original as cause. */
+  static from(error: unknown, server?: string): GatewayError {
+    if (error instanceof GatewayError) return error
+    const options: GatewayErrorOptions = { cause: error, delivery: 'unknown' }
+    if (server !== undefined) options.server = server
+    return new GatewayError('internal', 'The gateway failed to handle this request; its log has the cause.', options)
+  }
+}
+
+/** One line for a log: the message, then the chain of causes. */
+export function describeError(error: unknown): string {
+  const parts: string[] = []
+  for (let at: unknown = error, depth = 0; at !== undefined && depth < 5; depth++) {
+    if (at instanceof Error) {
+      const code = (at as { code?: unknown }).code
+      parts.push(typeof code === 'string' && !(at instanceof GatewayError) ? `${at.message || at.name} (${code})` : at.message)
+      at = at.cause
+    } else {
+      parts.push(String(at))
+      break
+    }
+  }
+  return parts.filter((part, index) => part !== '' && part !== parts[index - 1]).join(': ')
+}

@@ -1,0 +1,79 @@
+import type { Cancellation } from './cancellation.ts'
+import type { Principal } from './principal.ts'
+
+/** A JSON text with its parsed value: the value decides, the text is what travels. */
+export interface Json<T = unknown> {
+  readonly text: string
+  readonly value: T
+}
+
+export type JsonObject = Record<string, unknown>
+
+/** RFC 5424 severities of MCP logging, most verbose first. */
+export const LOG_LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const
+export type McpLogLevel = (typeof LOG_LEVELS)[number]
+
+/** What one request of a client is, apart from who sent it. */
+export interface CallRequest {
+  readonly method: string
+  /** `params` as the client wrote them; `undefined` when it sent none. */
+  readonly params: Json<JsonObject> | undefined
+  /** The client's progress token, exactly as written (`7`, `"7"`), or `undefined` when it asked for no progress. */
+  readonly progressToken: string | undefined
+}
+
+/**
+ * The client's side of a conversation that outlives one request: a legacy session, or the listen stream of a modern client.
+ * The relay sends through it what belongs to no request.
+ */
+export interface Conversation {
+  readonly id: string
+  readonly principal: Principal
+  /** What this client may see. */
+  readonly view: string
+  /** Level asked for by `logging/setLevel`; `undefined` until the client asks. */
+  readonly logLevel: McpLogLevel | undefined
+  /** Sends a notification that belongs to no open request. */
+  notify(method: string, params: string | undefined): void
+}
+
+/** An input an upstream asks for in the middle of a call: elicitation, sampling or roots. */
+export interface InputRequest {
+  readonly method: 'elicitation/create' | 'sampling/createMessage' | 'roots/list'
+  /** Raw JSON of `params`. */
+  readonly params: string | undefined
+  readonly server: string
+}
+
+/** One client request in flight, with everything that relaying back needs. Era-neutral. */
+export interface Exchange {
+  readonly request: CallRequest
+  readonly principal: Principal
+  /** Whether the client speaks the modern era; only results' framing depends on it. */
+  readonly modern: boolean
+  /** Negotiated revision of the client. */
+  readonly protocolVersion: string
+  readonly clientCapabilities: JsonObject
+  /** Name of the view the client reached: `''` for all, else a server. */
+  readonly view: string
+  /** The legacy session the request came from; modern requests have none. */
+  readonly conversation: Conversation | undefined
+  /** Log level the client asked for, by session or with this request. */
+  readonly logLevel: McpLogLevel | undefined
+  readonly cancellation: Cancellation
+  /** Sends a notification of this very request (progress, log) on its own stream. `params` is raw JSON. */
+  notify(method: string, params: string | undefined): void
+  /**
+   * Asks the client for input and resolves with the raw JSON of its result.
+   * @throws GatewayError `cannot_ask` when there is no way back to the client, or it did not declare the capability.
+   */
+  ask(request: InputRequest): Promise<string>
+}
+
+/** How a call ended. Raw JSON throughout; `value` is its parsed form, read-only, there when the text had to be parsed anyway. */
+export type Outcome =
+  | { readonly kind: 'result'; readonly text: string; readonly value: unknown; readonly modern: boolean }
+  /** A result already framed for the client's era. */
+  | { readonly kind: 'ready'; readonly text: string | Buffer }
+  /** A JSON-RPC error object that an upstream sent. */
+  | { readonly kind: 'error'; readonly text: string; readonly value: unknown }

@@ -1,0 +1,42 @@
+import type { GatewayError } from '../core/errors.ts'
+
+/**
+ * Carries JSON-RPC messages to one replica and back, as text. Knows framing and connections, nothing of MCP's methods.
+ * Implementations: stdio, Streamable HTTP, deprecated HTTP+SSE; one contract suite runs over all.
+ */
+export interface Transport {
+  /** For logs and errors: `stdio`, `http` or `sse`. */
+  readonly kind: 'stdio' | 'http' | 'sse'
+  /**
+   * Connects; resolves when messages can be sent. Called once. A failed start leaves nothing behind.
+   * @throws GatewayError `upstream_start_failed` or `upstream_unreachable`, naming the server, the cause and the fix.
+   */
+  open(receiver: Receiver): Promise<void>
+  /**
+   * Sends one message (`text` is a whole JSON-RPC message without raw newlines). Never throws: a request that cannot be sent, or whose
+   * stream ends without an answer, is reported by `receiver.onFailure` with its id.
+   */
+  send(message: Outgoing): void
+  /** Stops waiting for the answer of request `id`, where the transport keeps one stream a request. */
+  abandon(id: number): void
+  /** Graceful and idempotent: lets the peer finish its exit, then forces it. Resolves when nothing is left behind. */
+  close(): Promise<void>
+}
+
+export interface Outgoing {
+  readonly text: string
+  /** Id of a request, `undefined` for notifications and responses. */
+  readonly id: number | undefined
+  readonly method: string | undefined
+  /** Headers that only HTTP transports use: `Mcp-Name`, `Mcp-Param-*`. Keys in lower case. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
+
+export interface Receiver {
+  /** One message from the server. `stream` is the id of the request on whose own response stream it came, if it came on one. */
+  onMessage(text: string, stream: number | undefined): void
+  /** Request `id` will get no answer. */
+  onFailure(id: number, error: GatewayError): void
+  /** The transport is gone and cannot be used again; pending requests have not been reported one by one. Called at most once, not after `close()`. */
+  onClose(error: GatewayError): void
+}

@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    root: new URL('..', import.meta.url).pathname,
+    include: ['test/**/*.test.ts'],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    // Two cores: more workers only make the real servers slower to start.
+    maxWorkers: 2,
+    reporters: ['default', new URL('./tally.ts', import.meta.url).pathname],
+  },
+})
