@@ -35,7 +35,7 @@ export async function startTarget(fixture, direct) {
   /** @type {(() => Promise<void>)[]} */
   const closers = []
   const close = async () => {
-    for (const closer of closers.splice(0).reverse()) await closer()
+    for (const closer of closers.splice(0).toReversed()) await closer()
   }
   /** @param {Child} child */
   const owned = child => {
