@@ -23,7 +23,6 @@ const ALIASES: Readonly<Record<string, string>> = {
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const alias = ALIASES[word]
   if (alias !== undefined && candidates.includes(alias)) return alias
-  const plain = (text: string): string => text.toLowerCase().replace(/[-_]/g, '')
   const sought = plain(word)
   let best: string | undefined
   let bestDistance = Math.max(1, Math.floor(sought.length / 3)) + 1
@@ -33,6 +32,8 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   }
   return best
 }
+
+const plain = (text: string): string => text.toLowerCase().replace(/[-_]/g, '')
 
 /** Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`. */
 function editDistance(a: string, b: string): number {

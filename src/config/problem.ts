@@ -69,7 +69,7 @@ export function valueAt(root: unknown, path: Path): unknown {
 }
 
 /**
- * All problems as one text, a line each. `raw` is the value as written, before variables were expanded, so that nothing that
+ * All problems as one text, a line each, in the order of the file. `raw` is the value as written, before variables were expanded, so that nothing that
  * came from the environment is ever shown.
  * @param where line and column of a path, or `undefined` where unknown
  */
@@ -79,8 +79,15 @@ export function renderProblems(
   raw: unknown,
   where: (path: Path, ofKey: boolean) => { line: number; column: number } | undefined,
 ): string {
-  const lines = problems.map(({ path, cause, fix, about = 'value' }) => {
-    const position = where(path, about === 'key')
+  const positions = new Map(problems.map(problem => [problem, where(problem.path, problem.about === 'key')]))
+  const rank = (problem: Problem): number => {
+    const position = positions.get(problem)
+    return position ? position.line * 1e6 + position.column : 0
+  }
+  const inOrder = [...problems].sort((a, b) => rank(a) - rank(b))
+  const lines = inOrder.map(problem => {
+    const { path, cause, fix, about = 'value' } = problem
+    const position = positions.get(problem)
     const place = formatPath(path) + (position ? ` (line ${position.line}, column ${position.column})` : '')
     const value = valueAt(raw, path)
     const shown =

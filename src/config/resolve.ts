@@ -193,13 +193,15 @@ function resolveState(state: string, folder: string, home: string, stateFolder: 
 
 /** Independent of the order of keys, since neither variables nor headers have one. */
 function fingerprint(endpoint: Endpoint): string {
-  const sorted = (record: Readonly<Record<string, string>>): [string, string][] =>
-    Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1))
   const parts =
     endpoint.kind === 'stdio'
       ? [endpoint.kind, endpoint.command, endpoint.args, sorted(endpoint.env), endpoint.cwd]
       : [endpoint.kind, endpoint.url, sorted(endpoint.headers), endpoint.transport]
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+}
+
+function sorted(record: Readonly<Record<string, string>>): [string, string][] {
+  return Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
 function lowerCaseKeys(record: Readonly<Record<string, string>> = {}): Record<string, string> {

@@ -1,5 +1,5 @@
-import jsonc from 'jsonc-parser'
-import type { Node } from 'jsonc-parser'
+import { findNodeAtLocation, getNodePath, parse, parseTree, printParseErrorCode } from 'jsonc-parser'
+import type { Node, ParseError } from 'jsonc-parser'
 import type { Path, Problem } from './problem.ts'
 
 /** Reading JSON with comments, and finding places in it. Loaded only when plain `JSON.parse` is not enough. */
@@ -12,12 +12,11 @@ export interface Position {
 
 /** Parses JSON with comments and trailing commas. `problems` names each mistake and where it is; `value` is what could be read. */
 export function parseJsonc(text: string): { value: unknown; problems: Problem[] } {
-  const errors: jsonc.ParseError[] = []
-  const value: unknown = jsonc.parse(text, errors, { allowTrailingComma: true, allowEmptyContent: false })
+  const errors: ParseError[] = []
+  const value: unknown = parse(text, errors, { allowTrailingComma: true, allowEmptyContent: false })
   const problems = errors.map(({ error, offset }): Problem => {
     const { line, column } = positionAt(text, offset)
-    const words = jsonc
-      .printParseErrorCode(error)
+    const words = printParseErrorCode(error)
       .replace(/([a-z])([A-Z])/g, '$1 $2')
       .toLowerCase()
     return {
@@ -36,13 +35,13 @@ export class Places {
 
   constructor(text: string) {
     this.#text = text
-    this.#root = jsonc.parseTree(text, [], { allowTrailingComma: true })
+    this.#root = parseTree(text, [], { allowTrailingComma: true })
   }
 
   /** Where the value at `path` starts, or its key; `undefined` when there is no such path. */
   find(path: Path, ofKey: boolean): Position | undefined {
     if (!this.#root || path.length === 0) return undefined
-    const node = jsonc.findNodeAtLocation(this.#root, [...path])
+    const node = findNodeAtLocation(this.#root, [...path])
     const key = node?.parent?.type === 'property' ? node.parent.children?.[0] : undefined
     const at = ofKey ? (key ?? node) : node
     return at && positionAt(this.#text, at.offset)
@@ -59,7 +58,7 @@ export class Places {
           const { line, column } = positionAt(this.#text, key.offset)
           const cause = `is there twice, the second time at line ${line}, column ${column}`
           problems.push({
-            path: jsonc.getNodePath(key.parent?.children?.[1] ?? key),
+            path: getNodePath(key.parent?.children?.[1] ?? key),
             about: 'key',
             cause,
             fix: 'Remove one of the two.',
