@@ -359,8 +359,9 @@ export class Gateway implements Service {
   }
 
   #readiness(): { ready: boolean; servers: unknown } {
-    const servers = this.status().map(({ name, state, required, error }) => ({ name, state, required, error }))
-    return { ready: servers.every(({ required, state }) => !required || state === 'ready' || state === 'idle'), servers }
+    const status = this.status()
+    const ready = status.every(({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed))
+    return { ready, servers: status.map(({ name, state, required, error }) => ({ name, state, required, error })) }
   }
 
   async #close(): Promise<void> {
