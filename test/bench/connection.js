@@ -46,7 +46,7 @@ export class Connection {
 
   /** @param {Buffer} chunk */
   #read(chunk) {
-    this.#pending += chunk.latin1Slice(0, chunk.length)
+    this.#pending += chunk.toString('latin1')
     const answer = parseAnswer(this.#pending)
     if (!answer) return
     this.#pending = ''

@@ -73,8 +73,8 @@ class Caller {
   async call() {
     const id = String(1e8 + (calls++ % 9e8))
     const value = String((Number(id) * 7919) % 1e12).padStart(VALUE_WIDTH, '0')
-    this.#template.latin1Write(id, this.#idAt)
-    this.#template.latin1Write(value, this.#valueAt)
+    this.#template.write(id, this.#idAt, 'latin1')
+    this.#template.write(value, this.#valueAt, 'latin1')
     const { status, head, body } = await this.#connection.send(this.#template)
     const message = status === 200 ? parseMessage(head, body) : undefined
     if (message?.id !== Number(id) || message.result?.content?.[0]?.text !== value)

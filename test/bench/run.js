@@ -136,11 +136,20 @@ for (const name of names)
   if (!(name in TARGETS))
     throw new Error(`--targets: there is no target ${name}; there are ${Object.keys(TARGETS).join(', ')}`)
 
-/** @param {import('node:child_process').ChildProcess} load @param {Job} job @returns {Promise<Measured>} */
-async function measure(load, job) {
+/** How much longer than its measured time a job may take: connecting, and a call that never ends. */
+const JOB_GRACE_MS = 30_000
+
+/**
+ * @param {import('node:child_process').ChildProcess} load
+ * @param {string} name of the target, for errors
+ * @param {Job} job
+ * @returns {Promise<Measured>}
+ */
+async function measure(load, name, job) {
   load.send(job)
-  const [answer] = await once(load, 'message')
-  if (answer.error !== undefined) throw new Error(answer.error)
+  const signal = AbortSignal.timeout(job.seconds * 1000 + JOB_GRACE_MS)
+  const [answer] = await once(load, 'message', { signal }).catch(() => [{ error: 'no answer in time' }])
+  if (answer.error !== undefined) throw new Error(`${name}: ${answer.error}`)
   return answer.measured
 }
 
@@ -171,11 +180,7 @@ async function main() {
     const { child, pid, origin } = await startServer(TARGET_CORE, target.args(upstream.origin))
     children.push(child)
     const job = { url: origin + target.path, wire: target.wire, tool: target.tool, connections, seconds, pid }
-    try {
-      await measure(load, { ...job, seconds: warmup })
-    } catch (error) {
-      throw new Error(`${name}: ${/** @type {Error} */ (error).message}`, { cause: error })
-    }
+    await measure(load, name, { ...job, seconds: warmup })
     runs.set(name, { job, slots: [] })
   }
   for (let round = 0; round < rounds; round++) {
@@ -183,12 +188,7 @@ async function main() {
     for (let turn = 0; turn < names.length; turn++) {
       const name = /** @type {string} */ (names[(turn + round) % names.length])
       const run = runs.get(name)
-      if (!run) continue
-      try {
-        run.slots.push(await measure(load, run.job))
-      } catch (error) {
-        throw new Error(`${name}: ${/** @type {Error} */ (error).message}`, { cause: error })
-      }
+      if (run) run.slots.push(await measure(load, name, run.job))
     }
   }
   return report(runs)
@@ -219,8 +219,6 @@ function report(runs) {
     toSdk: ratio(name, 'sdk'),
     loadMicros: median(slots.map(slot => slot.ownMicros)),
   }))
-  /** @param {number | null | undefined} value @param {number} digits */
-  const show = (value, digits) => (typeof value === 'number' ? value.toFixed(digits) : '-')
   console.log(
     `\n${table(
       ['target', 'calls/s', '× floor', '× sdk', 'CPU µs/call', 'p50 ms', 'p99 ms', 'load µs/call'],
@@ -252,6 +250,11 @@ function report(runs) {
       `${JSON.stringify({ node: process.versions.node, pinned: PINNING, seconds, warmup, rounds, connections, rows, missed }, null, 2)}\n`,
     )
   return missed.length === 0
+}
+
+/** @param {number | null | undefined} value @param {number} digits */
+function show(value, digits) {
+  return typeof value === 'number' ? value.toFixed(digits) : '-'
 }
 
 /** @param {string} target @param {string} base @param {number | undefined} ratio @param {number | undefined} least */
