@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { markTimers, timersSince } from './timers.ts'
 
 /** What a process holds open at one moment. */
 export interface Holdings {
@@ -6,6 +7,8 @@ export interface Holdings {
   readonly resources: ReadonlyMap<string, number>
   /** Process ids of the children of this process. Empty where there is no `/proc`. */
   readonly children: ReadonlySet<number>
+  /** Timers set later than this are new. */
+  readonly timerMark: number
 }
 
 /** Kinds that come and go with any asynchronous code and hold nothing. */
@@ -19,18 +22,19 @@ export function takeStock(): Holdings {
   const resources = new Map<string, number>()
   for (const kind of process.getActiveResourcesInfo())
     if (!PASSING.has(kind)) resources.set(kind, (resources.get(kind) ?? 0) + 1)
-  return { resources, children: childrenOf(process.pid) }
+  return { resources, children: childrenOf(process.pid), timerMark: markTimers() }
 }
 
 /**
  * Waits until this process holds no more than it did at `before`.
- * @throws Error that lists what is left when that does not happen within three seconds
+ * @throws Error that lists what is left when that does not happen in time, three seconds by default
  */
-export async function assertNothingLeft(before: Holdings): Promise<void> {
-  const until = performance.now() + SETTLE_MS
+export async function assertNothingLeft(before: Holdings, settleMs = SETTLE_MS): Promise<void> {
+  const until = performance.now() + settleMs
   let left = surplus(before)
   while (left.length > 0 && performance.now() < until) {
-    await new Promise(resolve => setImmediate(resolve))
+    // There is no event for "nothing is left".
+    await new Promise(resolve => setTimeout(resolve, 10))
     left = surplus(before)
   }
   if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`)
@@ -40,11 +44,13 @@ function surplus(before: Holdings): string[] {
   const now = takeStock()
   const left: string[] = []
   for (const [kind, count] of now.resources) {
+    if (kind === 'Timeout') continue
     const more = count - (before.resources.get(kind) ?? 0)
     if (more > 0) left.push(`${more} × ${kind}`)
   }
   for (const pid of now.children)
     if (!before.children.has(pid)) left.push(`process ${pid} (${commandOf(pid)})`)
+  for (const place of timersSince(before.timerMark)) left.push(`timer set at ${place}`)
   return left
 }
 
