@@ -1,0 +1,58 @@
+// @ts-check
+import { readFile } from 'node:fs/promises'
+
+/** @import { ScenarioResult } from './suite.js' */
+
+/**
+ * A failure that is known and explained. The optional fields narrow where it is expected; without them it is
+ * expected everywhere.
+ *
+ * @typedef {object} Exception
+ * @property {string} scenario
+ * @property {string} reason a sentence for the reader of the table
+ * @property {string | string[]} [suite] `<version>/<suite>`
+ * @property {string | string[]} [fixture]
+ * @property {boolean} [direct] `true`: only without the gateway; `false`: only through it
+ */
+
+/** @returns {Promise<Exception[]>} the content of `exceptions.json`, checked for what every entry must have */
+export async function readExceptions() {
+  const list = JSON.parse(await readFile(new URL('exceptions.json', import.meta.url), 'utf8'))
+  for (const entry of list) {
+    if (typeof entry.scenario !== 'string' || typeof entry.reason !== 'string') {
+      throw new Error(`exceptions.json: an entry lacks scenario or reason: ${JSON.stringify(entry)}`)
+    }
+  }
+  return list
+}
+
+/**
+ * @typedef {{ suite: string, fixture: string, direct: boolean }} Cell one run of one suite
+ * @typedef {'pass' | 'expected' | 'unscored' | 'FAIL' | 'STALE'} Verdict the last two make the run fail
+ */
+
+/**
+ * @param {ScenarioResult} result
+ * @param {Cell} cell
+ * @param {readonly Exception[]} exceptions
+ * @returns {{ verdict: Verdict, reason: string }}
+ */
+export function judge(result, cell, exceptions) {
+  const exception = exceptions.find(entry => entry.scenario === result.scenario && applies(entry, cell))
+  if (result.failed > 0) {
+    if (exception) return { verdict: 'expected', reason: exception.reason }
+    if (result.unscored) return { verdict: 'unscored', reason: result.unscored }
+    return { verdict: 'FAIL', reason: '' }
+  }
+  if (exception) return { verdict: 'STALE', reason: `passes, so it is no exception: ${exception.reason}` }
+  return { verdict: 'pass', reason: '' }
+}
+
+/** @param {Exception} entry @param {Cell} cell */
+function applies({ suite, fixture, direct }, cell) {
+  return (
+    (suite === undefined || [suite].flat().includes(cell.suite)) &&
+    (fixture === undefined || [fixture].flat().includes(cell.fixture)) &&
+    (direct === undefined || direct === cell.direct)
+  )
+}
