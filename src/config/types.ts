@@ -52,6 +52,7 @@ export interface StdioEndpoint {
 export interface HttpEndpoint {
   readonly kind: 'http'
   readonly url: string
+  /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
   /** `auto`: Streamable HTTP, and deprecated HTTP+SSE where the server knows nothing else. */
   readonly transport: 'auto' | 'streamable' | 'sse'

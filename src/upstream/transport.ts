@@ -17,8 +17,12 @@ export interface Transport {
    * stream ends without an answer, is reported by `receiver.onFailure` with its id.
    */
   send(message: Outgoing): void
-  /** Stops waiting for the answer of request `id`, where the transport keeps one stream a request. */
+  /** Stops waiting for the answer of request `id`: a transport with one stream a request closes that stream. */
   abandon(id: number): void
+  /** Revision that applies from now on (HTTP transports stamp it on every request); `undefined` before it is known. */
+  use(version: string | undefined): void
+  /** Starts to listen for messages that belong to no request, where that takes a stream of its own. */
+  listen(): void
   /** Graceful and idempotent: lets the peer finish its exit, then forces it. Resolves when nothing is left behind. */
   close(): Promise<void>
 }
@@ -35,8 +39,12 @@ export interface Outgoing {
 export interface Receiver {
   /** One message from the server. `stream` is the id of the request on whose own response stream it came, if it came on one. */
   onMessage(text: string, stream: number | undefined): void
-  /** Request `id` will get no answer. */
+  /** Request `id` will get no answer. Ignored when it has been answered already. */
   onFailure(id: number, error: GatewayError): void
+  /** Whether request `id` still waits for its answer. */
+  waits(id: number): boolean
+  /** The server has forgotten the session: nothing new may be sent, what is in flight may still be answered. */
+  onSessionLost(): void
   /** The transport is gone and cannot be used again; pending requests have not been reported one by one. Called at most once, not after `close()`. */
   onClose(error: GatewayError): void
 }

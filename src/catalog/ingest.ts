@@ -1,0 +1,142 @@
+import type { JsonObject } from '../core/exchange.ts'
+import type { Logger } from '../core/logger.ts'
+import { LIST_KINDS, type ListKind } from '../core/route.ts'
+import { headerParamsOf } from '../protocol/headers.ts'
+import { elements, find, members } from '../protocol/json-text.ts'
+import type { Entry } from './snapshot.ts'
+
+/** What ingestion needs of a link. */
+export interface Lister {
+  request(method: string, params: string | undefined, timeoutMs: number): Promise<{ text: string; value: JsonObject }>
+  readonly peer: { readonly era: 'legacy' | 'modern'; readonly capabilities: JsonObject }
+}
+
+interface ListMethod {
+  readonly method: string
+  /** Capability without which the list is not asked for. */
+  readonly capability: string
+  /** Member of an entry that names it. */
+  readonly key: string
+}
+
+export const LIST_METHODS: Readonly<Record<ListKind, ListMethod>> = {
+  tools: { method: 'tools/list', capability: 'tools', key: 'name' },
+  resources: { method: 'resources/list', capability: 'resources', key: 'uri' },
+  resourceTemplates: { method: 'resources/templates/list', capability: 'resources', key: 'uriTemplate' },
+  prompts: { method: 'prompts/list', capability: 'prompts', key: 'name' },
+}
+
+/** A server that pages for ever, or offers more than this, is cut off with a warning. */
+export const MAX_PAGES = 200
+export const MAX_ENTRIES = 20_000
+
+/**
+ * Fetches every page of every list a server has. A list that fails keeps what `previous` had, so that one bad list never empties another.
+ * Entries that would break strict clients are left out one by one, each with a warning that says why.
+ * @throws when every list that the server should have failed
+ */
+export async function fetchLists(
+  lister: Lister,
+  timeoutMs: number,
+  hidden: (tool: string) => boolean,
+  previous: Readonly<Record<ListKind, readonly Entry[]>> | undefined,
+  logger: Logger,
+): Promise<Record<ListKind, readonly Entry[]>> {
+  const failures: unknown[] = []
+  let asked = 0
+  const fetched = await Promise.all(
+    LIST_KINDS.map(async kind => {
+      if (!(LIST_METHODS[kind].capability in lister.peer.capabilities)) return []
+      asked++
+      try {
+        return await fetchList(lister, kind, timeoutMs, hidden, logger)
+      } catch (error) {
+        // Templates are optional even where resources are not; many servers answer "method not found".
+        if ((error as { rpcCode?: number }).rpcCode === -32601) return []
+        failures.push(error)
+        logger.warn('A list could not be fetched; what is known of it stays.', { list: kind, cause: String((error as Error).message) })
+        return previous?.[kind] ?? []
+      }
+    }),
+  )
+  if (asked > 0 && failures.length === asked) throw failures[0]
+  const [tools = [], resources = [], resourceTemplates = [], prompts = []] = fetched
+  return { tools, resources, resourceTemplates, prompts }
+}
+
+async function fetchList(
+  lister: Lister,
+  kind: ListKind,
+  timeoutMs: number,
+  hidden: (tool: string) => boolean,
+  logger: Logger,
+): Promise<Entry[]> {
+  const { method } = LIST_METHODS[kind]
+  const entries: Entry[] = []
+  const seen = new Set<string>()
+  const cursors = new Set<string>()
+  let cursor: string | undefined
+  for (let page = 0; ; page++) {
+    const params = cursor === undefined ? undefined : JSON.stringify({ cursor })
+    const result = await lister.request(method, params, timeoutMs)
+    const list = find(members(result.text), kind)
+    const values = result.value[kind]
+    if (!list || !Array.isArray(values)) throw new Error(`the answer to ${method} has no array "${kind}"`)
+    elements(result.text, list.start).forEach((span, index) => {
+      const text = result.text.slice(span.start, span.end)
+      const entry = checked(kind, text, values[index], lister.peer.era)
+      if (typeof entry === 'string') {
+        logger.warn('A definition is left out because clients would reject the list.', { list: kind, reason: entry, start: text.slice(0, 120) })
+      } else if (seen.has(entry.key)) {
+        logger.warn('A definition stands twice; the first is used.', { list: kind, name: entry.key })
+      } else if (kind !== 'tools' || !hidden(entry.key)) {
+        seen.add(entry.key)
+        entries.push(entry)
+      }
+    })
+    const next = result.value.nextCursor
+    if (typeof next !== 'string') return entries
+    if (cursors.has(next) || page + 1 >= MAX_PAGES || entries.length >= MAX_ENTRIES) {
+      logger.warn('The list does not end; the rest is left out.', { list: kind, pages: page + 1, entries: entries.length })
+      return entries
+    }
+    cursors.add(next)
+    cursor = next
+  }
+}
+
+/** The entry, or a sentence that says what is wrong with it. */
+function checked(kind: ListKind, text: string, value: unknown, era: 'legacy' | 'modern'): Entry | string {
+  if (!isObject(value)) return 'it is not an object'
+  const keyName = LIST_METHODS[kind].key
+  const key = value[keyName]
+  if (typeof key !== 'string' || key === '') return `"${keyName}" is not a non-empty string`
+  if (kind === 'resources' || kind === 'resourceTemplates') {
+    if (typeof value.name !== 'string') return `${key}: "name" is not a string`
+    return { key, text }
+  }
+  if (kind === 'prompts') {
+    if (value.arguments !== undefined && !(Array.isArray(value.arguments) && value.arguments.every(a => isObject(a) && typeof a.name === 'string')))
+      return `${key}: "arguments" is not a list of named arguments`
+    return { key, text }
+  }
+  const schema = value.inputSchema
+  if (!isObject(schema)) return `${key}: "inputSchema" is not an object`
+  if (schema.type !== 'object') return `${key}: "inputSchema" must have "type": "object"`
+  if (schema.properties !== undefined && !isObject(schema.properties)) return `${key}: "inputSchema.properties" is not an object`
+  if (schema.required !== undefined && !(Array.isArray(schema.required) && schema.required.every(r => typeof r === 'string')))
+    return `${key}: "inputSchema.required" is not a list of strings`
+  if (value.description !== undefined && typeof value.description !== 'string') return `${key}: "description" is not a string`
+  if (value.outputSchema !== undefined && !isObject(value.outputSchema)) return `${key}: "outputSchema" is not an object`
+  if (value.annotations !== undefined && !isObject(value.annotations)) return `${key}: "annotations" is not an object`
+  if (era === 'modern' && text.includes('"x-mcp-header"')) {
+    const params = headerParamsOf(schema)
+    if (typeof params === 'string') return `${key}: ${params}`
+    if (params.length > 0) return { key, text, headerParams: params }
+  }
+  return { key, text }
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

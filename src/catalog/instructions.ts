@@ -1,0 +1,32 @@
+import type { ServerSnapshot } from './snapshot.ts'
+
+/** Claude Code cuts server instructions at 2 KB; a digest that fits is worth more than a concatenation that does not. */
+export const MAX_INSTRUCTIONS_CHARS = 2000
+const MAX_PER_SERVER_CHARS = 400
+
+/** One text for the model from what the servers say of themselves, `undefined` when there is nothing to say. */
+export function mergedInstructions(snapshots: readonly ServerSnapshot[], prefixes: ReadonlyMap<string, string | false>): string | undefined {
+  if (snapshots.length === 1) return snapshots[0]?.instructions
+  if (snapshots.length === 0) return undefined
+  const lines = ['Several servers answer here; the part of a tool name before "__" says which.']
+  let left = MAX_INSTRUCTIONS_CHARS - (lines[0] as string).length
+  const share = Math.max(60, Math.min(MAX_PER_SERVER_CHARS, Math.floor(left / snapshots.length) - 4))
+  for (const { server, instructions, lists } of snapshots) {
+    const prefix = prefixes.get(server)
+    const label = prefix === false || prefix === undefined ? server : prefix
+    const about = instructions === undefined ? `${lists.tools.length} tools` : firstSentences(instructions, share - label.length)
+    const line = `- ${label}: ${about}`
+    if (line.length + 1 > left) break
+    lines.push(line)
+    left -= line.length + 1
+  }
+  return lines.join('\n')
+}
+
+function firstSentences(text: string, max: number): string {
+  const flat = text.replace(/\s+/g, ' ').trim()
+  if (flat.length <= max) return flat
+  const cut = flat.slice(0, max - 1)
+  const end = Math.max(cut.lastIndexOf('. '), cut.lastIndexOf('! '), cut.lastIndexOf('? '))
+  return end > max / 3 ? cut.slice(0, end + 1) : `${cut}…`
+}

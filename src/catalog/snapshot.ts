@@ -1,0 +1,58 @@
+import type { HeaderParam, ListKind } from '../core/route.ts'
+
+/** What one server offered when it was last asked. Immutable; kept in the store and served until a newer one is there. */
+export interface ServerSnapshot {
+  readonly server: string
+  /** Of the configuration it was made under. */
+  readonly fingerprint: string
+  /** Unix milliseconds. */
+  readonly fetchedAt: number
+  readonly era: 'legacy' | 'modern'
+  /** Unix milliseconds of the handshake that told the era. */
+  readonly eraAt: number
+  readonly transport: string
+  readonly protocolVersion: string
+  readonly capabilities: Readonly<Record<string, unknown>>
+  readonly instructions: string | undefined
+  readonly lists: Readonly<Record<ListKind, readonly Entry[]>>
+}
+
+/** One definition, as the server wrote it. */
+export interface Entry {
+  /** `name` of a tool or prompt, `uri` of a resource, `uriTemplate` of a template. */
+  readonly key: string
+  /** Raw JSON of the definition. */
+  readonly text: string
+  /** Arguments that travel as headers as well; only tools have them. */
+  readonly headerParams?: readonly HeaderParam[]
+}
+
+/** Shape of what is stored; another number means it is fetched anew. */
+const LAYOUT = 1
+
+export function storeKey(server: string): string {
+  return `catalog/${server}`
+}
+
+export function toStored(snapshot: ServerSnapshot): string {
+  return JSON.stringify({ layout: LAYOUT, ...snapshot })
+}
+
+/** The stored snapshot, `undefined` when it is of another layout, of another configuration, or unreadable. */
+export function fromStored(text: string, fingerprint: string): ServerSnapshot | undefined {
+  try {
+    const { layout, ...snapshot } = JSON.parse(text) as ServerSnapshot & { layout: number }
+    return layout === LAYOUT && snapshot.fingerprint === fingerprint ? { ...snapshot, instructions: snapshot.instructions } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether two snapshots offer the same, so that nothing has to be told to anyone. */
+export function sameLists(a: ServerSnapshot, b: ServerSnapshot): boolean {
+  return (
+    JSON.stringify(a.lists) === JSON.stringify(b.lists) &&
+    JSON.stringify(a.capabilities) === JSON.stringify(b.capabilities) &&
+    a.instructions === b.instructions
+  )
+}

@@ -1,0 +1,59 @@
+import { loadWithSource } from '../config/load.ts'
+import { maskArgs, maskText } from '../config/problem.ts'
+import { alignColumns } from './columns.ts'
+
+interface RawEntry {
+  readonly command?: string
+  readonly args?: readonly string[]
+  readonly url?: string
+  readonly serverUrl?: string
+  readonly replicas?: readonly RawEntry[]
+  readonly disabled?: boolean
+}
+
+/**
+ * `check`: says what a configuration file means, or what is wrong with it. Starts nothing and writes nothing.
+ * @throws GatewayError `config`
+ */
+export async function runCheck(file: string | undefined): Promise<void> {
+  const { config, raw } = await loadWithSource({ file })
+  const { mcpServers, servers } = raw as Record<
+    'mcpServers' | 'servers',
+    Record<string, RawEntry> | undefined
+  >
+  const resolved = new Map(config.servers.map(server => [server.name, server.endpoint]))
+  const rows = Object.entries({ ...mcpServers, ...servers }).map(([name, entry]) => {
+    const endpoint = resolved.get(name)
+    if (!endpoint) return [name, entry.disabled ? 'disabled' : 'left out', '']
+    const transport = endpoint.kind === 'http' && endpoint.transport === 'sse' ? 'sse' : endpoint.kind
+    return [name, transport, describe(entry)]
+  })
+  const { gateway } = config
+  const lines = [
+    `${config.file ?? 'The configuration'} is valid.`,
+    '',
+    ...(rows.length > 0 ? ['Servers', ...alignColumns(rows)] : ['No servers']),
+    '',
+    'Gateway',
+    ...alignColumns([
+      ['http', `${gateway.http.host}:${gateway.http.port}`],
+      ['state', gateway.state],
+      ['log', gateway.log],
+    ]),
+    ...(config.warnings.length > 0
+      ? ['', 'Warnings', ...config.warnings.map(warning => `  ${warning}`)]
+      : []),
+  ]
+  process.stdout.write(`${lines.join('\n')}\n`)
+}
+
+/** The entry as it was written: what variables stand for is nobody's business. */
+function describe(entry: RawEntry): string {
+  const { command, args = [], url = entry.serverUrl, replicas } = entry
+  if (replicas) return replicas.map(describe).join(', ')
+  if (command === undefined) return maskText(url ?? '')
+  return [
+    maskText(command),
+    ...maskArgs(args).map(arg => (/^[^\s"']+$/.test(arg) ? arg : JSON.stringify(arg))),
+  ].join(' ')
+}

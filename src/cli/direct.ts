@@ -1,0 +1,29 @@
+import type { LogLevel } from '../core/logger.ts'
+
+/** What the gateway on stdio needs to know. */
+export interface StdioOptions {
+  readonly config?: string
+  readonly log?: LogLevel
+}
+
+const LEVELS: readonly string[] = ['error', 'warn', 'info', 'debug'] satisfies LogLevel[]
+
+/**
+ * Reads the arguments of the most frequent start, the one a client waits for: none, or only `--config` and `--log`.
+ * `undefined` for anything else, also for mistakes, which the command line library explains better.
+ */
+export function parseDirect(args: readonly string[]): StdioOptions | undefined {
+  const options: { config?: string; log?: LogLevel } = {}
+  for (let at = 0; at < args.length; at++) {
+    const arg = args[at] ?? ''
+    const equals = arg.startsWith('--') ? arg.indexOf('=') : -1
+    const name = equals === -1 ? arg : arg.slice(0, equals)
+    if (name !== '--config' && name !== '-c' && name !== '--log') return undefined
+    const value = equals === -1 ? args[++at] : arg.slice(equals + 1)
+    if (value === undefined || value === '' || value.startsWith('-')) return undefined
+    if (name !== '--log') options.config = value
+    else if (LEVELS.includes(value)) options.log = value as LogLevel
+    else return undefined
+  }
+  return options
+}

@@ -1,0 +1,21 @@
+import { GatewayError } from '../core/errors.ts'
+import { parseDirect } from './direct.ts'
+
+/**
+ * Runs the command line. Each command is loaded only when it is asked for; the gateway on stdio without even the library that
+ * reads arguments.
+ * @param args without the program and the script
+ */
+export async function main(args: readonly string[]): Promise<void> {
+  try {
+    const direct = parseDirect(args)
+    if (direct) await (await import('./stdio.ts')).runStdio(direct)
+    else await (await import('./program.ts')).runProgram(args)
+  } catch (error) {
+    process.stderr.write(
+      `${error instanceof GatewayError ? error.message : String((error as Error)?.stack ?? error)}\n`,
+    )
+    // Not exit(): what was written has to get out first. Whoever opened something has closed it by now.
+    process.exitCode = 1
+  }
+}

@@ -1,0 +1,72 @@
+import { loadConfig } from '../config/load.ts'
+import { describeError } from '../core/errors.ts'
+import { createGateway } from '../gateway.ts'
+import { createLogger } from '../observe/logger.ts'
+import { openStore } from '../state/open.ts'
+import { knownValid } from './known-valid.ts'
+import type { Overrides } from '../config/resolve.ts'
+import type { Config } from '../config/types.ts'
+import type { Gateway } from '../gateway.ts'
+
+export interface RunOptions {
+  readonly file?: string | undefined
+  readonly overrides?: Overrides
+}
+
+/** Longer than upstreams are given for their own end. */
+const CLOSE_TIMEOUT_MS = 15_000
+
+/**
+ * Starts a gateway, hands it to `use`, and stops it when `use` is done or the process is told to stop; then ends the process:
+ * with 0, or with 1 after an exception that nobody caught.
+ * @throws what starting and `use` throw, after everything is closed.
+ */
+export async function runGateway(
+  options: RunOptions,
+  use: (gateway: Gateway, config: Config) => Promise<void>,
+): Promise<never> {
+  const config = await loadConfig({ ...options, ...knownValid() })
+  const logger = createLogger({ level: config.gateway.log, stream: process.stderr })
+  for (const warning of config.warnings) logger.warn(warning)
+
+  let stopped = false
+  const stopping = new Promise<number>(resolve => {
+    const onSignal = (signal: NodeJS.Signals): void => {
+      // Whoever asks twice does not want to wait.
+      if (stopped) process.exit(1)
+      stopped = true
+      logger.debug('Stopping', { signal })
+      resolve(0)
+    }
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
+    const onCrash = (error: unknown): void => {
+      logger.error(`The gateway failed and stops: ${describeError(error)}`, {
+        stack: (error as Error | undefined)?.stack,
+      })
+      if (stopped) process.exit(1)
+      stopped = true
+      resolve(1)
+    }
+    process.on('uncaughtException', onCrash)
+    process.on('unhandledRejection', onCrash)
+  })
+
+  const store = await openStore(config.gateway.state, logger)
+  let gateway: Gateway | undefined
+  let code: number
+  try {
+    gateway = await createGateway(config, { logger, store })
+    code = await Promise.race([use(gateway, config).then(() => 0), stopping])
+  } finally {
+    stopped = true
+    const overdue = setTimeout(() => {
+      logger.error(`Closing took longer than ${CLOSE_TIMEOUT_MS / 1000} s; the process ends without waiting.`)
+      process.exit(1)
+    }, CLOSE_TIMEOUT_MS)
+    await gateway?.close()
+    await store.close()
+    await logger.flush()
+    clearTimeout(overdue)
+  }
+  process.exit(code)
+}

@@ -1,0 +1,92 @@
+import { packageVersion } from '../config/version.ts'
+import { GatewayError } from '../core/errors.ts'
+import { alignColumns } from './columns.ts'
+import { runGateway } from './run.ts'
+import type { Config } from '../config/types.ts'
+import type { LogLevel } from '../core/logger.ts'
+import type { Gateway, ServerStatus } from '../gateway.ts'
+
+export interface ServeOptions {
+  readonly config?: string
+  readonly log?: LogLevel
+  readonly host?: string
+  readonly port?: number
+}
+
+/** `serve`: the HTTP endpoint, until the process is told to stop. */
+export async function runServe({ config: file, log, host, port }: ServeOptions): Promise<void> {
+  // Whoever reads the report may leave, as in `serve | head`.
+  process.stdout.on('error', () => {})
+  await runGateway({ file, overrides: { log, host, port } }, async (gateway, config) => {
+    const { url } = await listen(gateway, config)
+    print([`mcp-manifold ${packageVersion()} listens on ${url}`])
+    print(report(await gateway.warmUp(), url, config.file))
+    await new Promise(() => {})
+  })
+}
+
+/** What to know after the start: the state of each server and what to paste into a client. */
+export function report(statuses: readonly ServerStatus[], url: string, file: string | undefined): string[] {
+  const rows = statuses.map(({ name, transport, era, state, error, tools, resources, prompts }) => {
+    const counts = `${count(tools, 'tool')}, ${count(resources, 'resource')}, ${count(prompts, 'prompt')}`
+    return [name, transport, era ?? '-', state, error ?? counts]
+  })
+  const remote = { mcpServers: { manifold: { type: 'http', url } } }
+  const args = ['-y', 'mcp-manifold', ...(file === undefined ? [] : ['--config', file])]
+  const local = { mcpServers: { manifold: { command: 'npx', args } } }
+  return [
+    '',
+    ...(rows.length > 0 ? alignColumns(rows) : ['  no servers']),
+    '',
+    'In the configuration of a client that speaks HTTP:',
+    `  ${JSON.stringify(remote)}`,
+    'or of one that starts programs, without this process:',
+    `  ${JSON.stringify(local)}`,
+    '',
+    'Ctrl+C stops it.',
+  ]
+}
+
+async function listen(gateway: Gateway, config: Config): Promise<{ url: string }> {
+  const { host, port } = config.gateway.http
+  try {
+    return await gateway.listen()
+  } catch (error) {
+    const fix = fixFor(systemCode(error), host, port)
+    if (fix === undefined) throw error
+    throw new GatewayError('config', `The gateway cannot listen on ${host}:${port}: ${fix}`, { cause: error })
+  }
+}
+
+function fixFor(code: string | undefined, host: string, port: number): string | undefined {
+  switch (code) {
+    case 'EADDRINUSE': {
+      const another = `mcp-manifold serve --port ${port < 65_535 ? port + 1 : 3333}`
+      return `the port is in use. Stop the other program, or choose another port: ${another}`
+    }
+    case 'EACCES':
+      return 'this user may not. Choose a port above 1023 with --port.'
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return `"${host}" is no address of this machine. Choose another with --host.`
+    default:
+      return undefined
+  }
+}
+
+/** Code of a failed system call, wherever it is in the chain of causes. */
+function systemCode(error: unknown): string | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
+    const code = (at as { code?: unknown }).code
+    if (typeof code === 'string' && /^E[A-Z]+$/.test(code)) return code
+  }
+  return undefined
+}
+
+function count(amount: number, thing: string): string {
+  return `${amount} ${thing}${amount === 1 ? '' : 's'}`
+}
+
+function print(lines: readonly string[]): void {
+  process.stdout.write(`${lines.join('\n')}\n`)
+}

@@ -1,0 +1,59 @@
+/**
+ * Every default and bound of the configuration, with its reason. Written in the units of the configuration, so that messages
+ * and documentation show what a person would write.
+ */
+
+/** What an option is when left out, and between which values it may be. `off`: may also be `0` or `"never"`. */
+export interface Limits<T extends string | number> {
+  readonly default: T
+  readonly min: T
+  readonly max: T
+  readonly off?: boolean
+}
+
+/** `npx` may have to download a package before the server can say a word. */
+export const START_TIMEOUT: Limits<string> = { default: '60s', min: '1s', max: '1h' }
+/** Longer than any client waits by default; a call that reports progress may go on beyond it. */
+export const CALL_TIMEOUT: Limits<string> = { default: '5m', min: '1s', max: '24h', off: true }
+/** Half of what the most impatient clients allow for their own start. */
+export const LIST_TIMEOUT: Limits<string> = { default: '20s', min: '1s', max: '10m' }
+/** A pause of a person, not the end of their work; restarting a server may lose its state. */
+export const IDLE: Limits<string> = { default: '30m', min: '10s', max: '30d', off: true }
+/** Room for a screenshot or a PDF in base64. */
+export const MAX_MESSAGE: Limits<string> = { default: '32MiB', min: '64KiB', max: '512MiB' }
+/** The most a server's name may have; a prefix is what reaches models, so it has to be shorter. */
+export const MAX_SERVER_NAME = 64
+export const MAX_PREFIX = 32
+
+/** Nobody but this machine, until told otherwise. */
+export const HTTP_HOST = '127.0.0.1'
+/** 0 asks the system for a free one. */
+export const HTTP_PORT: Limits<number> = { default: 3333, min: 0, max: 65_535 }
+/** Arguments of a call are text that a model wrote. */
+export const MAX_BODY: Limits<string> = { default: '4MiB', min: '1KiB', max: '512MiB' }
+/** A silent session with an open stream takes about 30 KiB. */
+export const MAX_SESSIONS: Limits<number> = { default: 1000, min: 1, max: 1_000_000 }
+export const SESSION_IDLE: Limits<string> = { default: '30m', min: '10s', max: '30d', off: true }
+/** Shorter than the 30 to 60 seconds after which proxies drop a silent connection. */
+export const KEEP_ALIVE: Limits<string> = { default: '15s', min: '1s', max: '10m', off: true }
+
+/** Leaves room for a client's own prefix below the 60 to 64 characters that models accept. */
+export const MAX_NAME_LENGTH: Limits<number> = { default: 48, min: 16, max: 128 }
+/** One page in practice: some clients never ask for the second. */
+export const PAGE_SIZE: Limits<number> = { default: 10_000, min: 1, max: 100_000 }
+/** Servers that change more often send `list_changed`. */
+export const REFRESH_AFTER: Limits<string> = { default: '24h', min: '1s', max: '30d', off: true }
+/** Below the 10 seconds after which the most impatient client gives up on the whole gateway. */
+export const FIRST_LIST_TIMEOUT: Limits<string> = { default: '8s', min: '100ms', max: '10m' }
+
+export const LOG_DEFAULT = 'info'
+
+/** Names of log levels, quietest first. */
+export const LOG_LEVEL_NAMES = ['error', 'warn', 'info', 'debug'] as const
+
+/** Options below are read by later versions; their defaults live with the code that will use them. */
+export const CONCURRENCY: Omit<Limits<number>, 'default'> = { min: 1, max: 10_000 }
+export const QUEUE: Omit<Limits<number>, 'default'> = { min: 0, max: 100_000 }
+export const COST: Omit<Limits<number>, 'default'> = { min: 0, max: 1_000_000 }
+export const WEIGHT: Limits<number> = { default: 1, min: 1, max: 100 }
+export const CACHE_TTL: Omit<Limits<string>, 'default'> = { min: '1s', max: '30d' }

@@ -1,0 +1,191 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { access, readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, resolve } from 'node:path'
+import { GatewayError } from '../core/errors.ts'
+import { readEnvFiles } from './env-files.ts'
+import { expand } from './expand.ts'
+import { absolutePath, candidateFiles, projectFolder, stateFolder } from './places.ts'
+import { renderProblems } from './problem.ts'
+import { resolveConfig } from './resolve.ts'
+import { packageVersion } from './version.ts'
+import type { Problem } from './problem.ts'
+import type { Overrides } from './resolve.ts'
+import type { ServersFile } from './schema.ts'
+import type { Config } from './types.ts'
+
+export interface LoadOptions {
+  /** Path of the file; without it the usual places are searched. */
+  readonly file?: string | undefined
+  /** What the command line says; wins over the file. */
+  readonly overrides?: Overrides
+  /** Default: of the process. */
+  readonly cwd?: string
+  /** Default: of the process. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Default: of the user. */
+  readonly home?: string
+  /**
+   * Whether a configuration has been found valid before. Checking loads a library that takes longer than everything else
+   * here; with this pair a gateway pays for it once. `hash` covers this package's version and the whole expanded file.
+   */
+  readonly isKnownValid?: (hash: string) => Promise<boolean>
+  readonly rememberValid?: (hash: string) => Promise<void>
+}
+
+export interface Loaded {
+  readonly config: Config
+  /** The file as written, variables not expanded: what may be shown of it. */
+  readonly raw: unknown
+}
+
+/**
+ * Finds, reads, expands, checks and resolves a configuration file.
+ * @throws GatewayError `config` with a text that lists every problem with its place and its fix, no secret in it.
+ */
+export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
+  return (await loadWithSource(options)).config
+}
+
+/** As `loadConfig`, with the file as it was written. */
+export async function loadWithSource(options: LoadOptions = {}): Promise<Loaded> {
+  const file = await findConfigFile(options)
+  const text = await readText(file)
+  const raw = await parse(text, file)
+  return { raw, config: await build(raw, { file, text, options }) }
+}
+
+/**
+ * As `loadConfig`, for a value in the form of a file. Relative paths start at the working directory.
+ * @throws GatewayError `config`
+ */
+export async function configFrom(value: unknown, options: Omit<LoadOptions, 'file'> = {}): Promise<Config> {
+  return build(value, { file: undefined, text: undefined, options })
+}
+
+/**
+ * Absolute path of the file to load.
+ * @throws GatewayError `config` when there is none, saying where it looked and what a file looks like.
+ */
+export async function findConfigFile(options: LoadOptions = {}): Promise<string> {
+  const { cwd = process.cwd(), env = process.env, home = homedir() } = options
+  if (options.file !== undefined) return absolutePath(options.file, cwd, home)
+  const candidates = candidateFiles(cwd, home, env)
+  for (const candidate of candidates) {
+    const found = await access(candidate).then(
+      () => true,
+      () => false,
+    )
+    if (found) return candidate
+  }
+  throw new GatewayError('config', noFileMessage(candidates))
+}
+
+interface Source {
+  readonly file: string | undefined
+  readonly text: string | undefined
+  readonly options: LoadOptions
+}
+
+async function build(raw: unknown, source: Source): Promise<Config> {
+  const { file, options } = source
+  const { cwd = process.cwd(), env = process.env, home = homedir() } = options
+  const folder = file === undefined ? cwd : dirname(file)
+  const isUserWide = file !== undefined && file === candidateFiles(cwd, home, env).at(-1)
+  const { value, problems } = expand(raw, {
+    env,
+    userHome: home,
+    workspaceFolder: file === undefined || isUserWide ? cwd : projectFolder(file),
+    readFile: path => readFileSync(absolutePath(path, folder, home), 'utf8'),
+  })
+  await check(value, raw, problems, source)
+
+  const checked = value as ServersFile
+  const envFiles = await readEnvFiles(checked, folder, home)
+  if (envFiles.problems.length > 0) throw await failure(envFiles.problems, raw, source)
+  return resolveConfig(checked, {
+    file,
+    folder,
+    cwd: resolve(cwd),
+    home,
+    stateFolder: stateFolder(home, env, process.platform),
+    envFiles: envFiles.values,
+    overrides: options.overrides ?? {},
+  })
+}
+
+async function check(
+  value: unknown,
+  raw: unknown,
+  unexpanded: readonly Problem[],
+  source: Source,
+): Promise<void> {
+  const { isKnownValid, rememberValid } = source.options
+  const hash = createHash('sha256')
+    .update(`${packageVersion()}\n${JSON.stringify(value)}`)
+    .digest('hex')
+  if (unexpanded.length === 0 && (await isKnownValid?.(hash))) return
+
+  const { validate } = await import('./validate.ts')
+  const places = unexpanded.map(({ path }) => path.join('\0'))
+  // A text with a variable that has no value is wrong for that reason alone.
+  const invalid = validate(value).filter(({ path }) => !places.includes(path.join('\0')))
+  const duplicates =
+    source.text === undefined ? [] : new (await import('./text.ts')).Places(source.text).duplicates()
+  const problems = [...unexpanded, ...invalid, ...duplicates]
+  if (problems.length > 0) throw await failure(problems, raw, source)
+  await rememberValid?.(hash)
+}
+
+async function failure(problems: readonly Problem[], raw: unknown, source: Source): Promise<GatewayError> {
+  const title = source.file === undefined ? 'The configuration' : `The configuration ${source.file}`
+  const places = source.text === undefined ? undefined : new (await import('./text.ts')).Places(source.text)
+  return new GatewayError(
+    'config',
+    renderProblems(title, problems, raw, (path, ofKey) => places?.find(path, ofKey)),
+  )
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    const text = await readFile(file, 'utf8')
+    // Editors on Windows put a byte order mark in front.
+    return text.startsWith('\uFEFF') ? text.slice(1) : text
+  } catch (cause) {
+    const code = (cause as { code?: unknown }).code
+    const why =
+      code === 'ENOENT'
+        ? 'there is no such file. Check the path after --config.'
+        : code === 'EISDIR'
+          ? 'it is a directory. Name the file in it.'
+          : `it cannot be read (${String(code)}). Check its permissions.`
+    throw new GatewayError('config', `The configuration ${file} was not loaded: ${why}`, { cause })
+  }
+}
+
+async function parse(text: string, file: string): Promise<unknown> {
+  try {
+    return JSON.parse(text)
+  } catch {
+    const { parseJsonc } = await import('./text.ts')
+    const { value, problems } = parseJsonc(text)
+    if (problems.length === 0) return value
+    throw new GatewayError(
+      'config',
+      renderProblems(`The configuration ${file}`, problems, undefined, () => undefined),
+    )
+  }
+}
+
+function noFileMessage(candidates: readonly string[]): string {
+  return `There is no configuration file. Looked for:
+${candidates.map(candidate => `  ${candidate}`).join('\n')}
+Write one, for example servers.json:
+  {
+    "mcpServers": {
+      "files": { "command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem", "."] }
+    }
+  }
+or name one that a client has already: mcp-manifold --config <file>`
+}

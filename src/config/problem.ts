@@ -1,0 +1,100 @@
+/** What is wrong in a configuration, how it is shown, and what of it may be shown. */
+
+export type Path = readonly (string | number)[]
+
+/** One thing to mend. The text never holds a value: `renderProblems` adds it, masked. */
+export interface Problem {
+  readonly path: Path
+  /** Follows the place and the value, as in `mcpServers.search.timeout is "60x": expected a duration`. */
+  readonly cause: string
+  /** A full sentence: what to write instead. */
+  readonly fix?: string
+  /** What is wrong there: the value, which is shown, or the key, whose value would only distract. Default: value. */
+  readonly about?: 'value' | 'key' | 'hidden value'
+}
+
+const SECRET = /token|secret|key|password|passwd|authorization|credential|cookie/i
+const LONGEST_SHOWN = 80
+
+/** `mcpServers.search.args[2]`, `mcpServers["my files"].command`. */
+export function formatPath(path: Path): string {
+  let text = ''
+  for (const part of path) {
+    if (typeof part === 'number') text += `[${part}]`
+    else if (/^[A-Za-z_$][\w$-]*$/.test(part)) text += text === '' ? part : `.${part}`
+    else text += `[${JSON.stringify(part)}]`
+  }
+  return text === '' ? 'the file' : text
+}
+
+/** Hides credentials inside an otherwise harmless text: user and password of a URL, its query's values, `--token=…`, `Bearer …`. */
+export function maskText(text: string): string {
+  return text
+    .replace(/\/\/[^/@\s]+@/g, '//***@')
+    .replace(/([?&][^=&\s]+=)[^&\s]+/g, '$1***')
+    .replace(/\b(bearer|basic)\s+\S+/gi, '$1 ***')
+    .replace(/^(-{0,2}[\w.-]*(?:token|secret|key|password)[\w.-]*[=:]).+$/i, '$1***')
+}
+
+/** Arguments of a command, fit to be shown: what follows a flag such as `--api-key` is hidden too. */
+export function maskArgs(args: readonly string[]): string[] {
+  return args.map((arg, at) => {
+    const before = args[at - 1]
+    return before?.startsWith('-') && !before.includes('=') && SECRET.test(before) ? '***' : maskText(arg)
+  })
+}
+
+/** A value as a message may show it. Values of headers and of the environment, and whatever is named like a secret, become `***`. */
+export function formatValue(path: Path, value: unknown, siblings?: unknown): string {
+  if (value === null) return 'null'
+  if (value === undefined) return 'missing'
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'object') return 'an object'
+  if (path.some(part => part === 'headers' || part === 'env' || SECRET.test(String(part)))) return '***'
+  if (typeof value !== 'string') return String(value)
+  const at = path.at(-1)
+  const list = typeof at === 'number' && Array.isArray(siblings) ? siblings.map(String) : undefined
+  const shown = list && typeof at === 'number' ? (maskArgs(list)[at] ?? '***') : maskText(value)
+  return JSON.stringify(shown.length > LONGEST_SHOWN ? `${shown.slice(0, LONGEST_SHOWN)}…` : shown)
+}
+
+/** The value at `path`, `undefined` where there is none. */
+export function valueAt(root: unknown, path: Path): unknown {
+  let at = root
+  for (const part of path) {
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, part)) return undefined
+    at = (at as Record<string | number, unknown>)[part]
+  }
+  return at
+}
+
+/**
+ * All problems as one text, a line each, in the order of the file. `raw` is the value as written, before variables were expanded, so that nothing that
+ * came from the environment is ever shown.
+ * @param where line and column of a path, or `undefined` where unknown
+ */
+export function renderProblems(
+  title: string,
+  problems: readonly Problem[],
+  raw: unknown,
+  where: (path: Path, ofKey: boolean) => { line: number; column: number } | undefined,
+): string {
+  const positions = new Map(problems.map(problem => [problem, where(problem.path, problem.about === 'key')]))
+  const rank = (problem: Problem): number => {
+    const position = positions.get(problem)
+    return position ? position.line * 1e6 + position.column : 0
+  }
+  const inOrder = [...problems].sort((a, b) => rank(a) - rank(b))
+  const lines = inOrder.map(problem => {
+    const { path, cause, fix, about = 'value' } = problem
+    const position = positions.get(problem)
+    const place = formatPath(path) + (position ? ` (line ${position.line}, column ${position.column})` : '')
+    const value = valueAt(raw, path)
+    const shown =
+      about === 'value' && value !== undefined
+        ? `is ${formatValue(path, value, valueAt(raw, path.slice(0, -1)))}: `
+        : ''
+    return `- ${place} ${shown}${cause}.${fix ? ` ${fix}` : ''}`
+  })
+  return `${title} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${lines.join('\n')}`
+}

@@ -1,0 +1,318 @@
+import { z } from 'zod'
+import {
+  CACHE_TTL,
+  CALL_TIMEOUT,
+  CONCURRENCY,
+  COST,
+  FIRST_LIST_TIMEOUT,
+  HTTP_HOST,
+  HTTP_PORT,
+  IDLE,
+  KEEP_ALIVE,
+  LIST_TIMEOUT,
+  LOG_DEFAULT,
+  LOG_LEVEL_NAMES,
+  MAX_BODY,
+  MAX_MESSAGE,
+  MAX_NAME_LENGTH,
+  MAX_PREFIX,
+  MAX_SERVER_NAME,
+  MAX_SESSIONS,
+  PAGE_SIZE,
+  QUEUE,
+  REFRESH_AFTER,
+  SESSION_IDLE,
+  START_TIMEOUT,
+  WEIGHT,
+} from './defaults.ts'
+import {
+  choice,
+  duration,
+  flag,
+  ignored,
+  integer,
+  list,
+  number,
+  option,
+  section,
+  size,
+  table,
+  text,
+  texts,
+} from './options.ts'
+import type { Option } from './options.ts'
+import { IGNORED_ROOT_KEYS, IGNORED_SERVER_KEYS } from './ignored.ts'
+
+/**
+ * The whole format of a configuration file, also what later versions put into effect. Loaded only when a file is new or has
+ * changed. It checks one value at a time; what concerns several values is in `rules.ts`.
+ */
+const headerValue = z.string({ error: 'expected a text' })
+const envValue = z.union([z.string(), z.number(), z.null()], { error: 'expected a text' })
+
+const ENDPOINT = {
+  type: choice(
+    'Transport; `http` falls back to the deprecated SSE transport where a server knows nothing else.',
+    ['stdio', 'http', 'streamable-http', 'streamableHttp', 'sse'],
+    { default: 'stdio with `command`, http with `url`' },
+  ),
+  command: text('Program to start; it speaks MCP on its stdin and stdout.'),
+  args: texts('Arguments of `command`.'),
+  env: table(
+    'object of strings',
+    'Environment variables of `command`, on top of the few that every child inherits; null leaves one out.',
+    envValue,
+    {
+      pattern: /^[^=\0]+$/,
+      expected: 'expected the name of an environment variable',
+    },
+  ),
+  envFile: text(
+    'File with lines `NAME=value` for `command`, relative to the configuration file; `env` wins over it.',
+  ),
+  cwd: text('Working directory of `command`, relative to the configuration file.', {
+    default: 'the directory the gateway was started in',
+  }),
+  url: text('Address of a remote server, http or https.'),
+  serverUrl: text('Another name for `url`.'),
+  headers: table('object of strings', 'HTTP headers sent with every request to `url`.', headerValue, {
+    pattern: /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/,
+    expected: 'expected the name of an HTTP header',
+  }),
+}
+
+const rate = text('Most calls in a time, for everyone together.', {
+  pattern: /^\d+\/(s|sec|second|min|minute|h|hour)$/,
+  expected: 'expected a rate such as "60/min" or "5/s"',
+})
+
+const cacheSettings = section('mcpServers.*.tools.*.cache', {
+  ttl: duration('How long a result may be served again.', CACHE_TTL),
+  scope: choice('Whether results are kept for each client or shared by all.', ['client', 'shared'], {
+    default: 'client',
+  }),
+})
+
+const tool = section('mcpServers.*.tools.*', {
+  hidden: flag('Neither listed nor callable.', false),
+  cache: option('object', 'Serves equal calls from memory.', cacheSettings),
+  retry: flag('A call may be repeated although the first try may have had an effect.', false),
+  cost: number('Cost units that one call takes from a budget.', COST),
+  concurrency: integer('Most calls at once.', CONCURRENCY),
+  rate,
+})
+
+const replica = section('mcpServers.*.replicas.*', {
+  ...ENDPOINT,
+  weight: integer('Share of the calls, compared with the other replicas.', WEIGHT),
+})
+
+/** Typed as nothing: no code of the gateway may read these. */
+const ignoredKeys = (keys: Readonly<Record<string, string>>): Record<never, Option> =>
+  Object.fromEntries(Object.entries(keys).map(([key, whose]) => [key, ignored(whose)]))
+
+const server = section('mcpServers.*', {
+  ...ENDPOINT,
+  replicas: list(
+    'list of endpoints',
+    'Several endpoints of the same server, in place of `command` or `url`; `headers`, `env` and `args` of the server apply to each.',
+    replica,
+  ),
+  disabled: flag('Leaves the server out as if it were not in the file.', false),
+  required: flag('The gateway does not report itself ready without this server.', false),
+  prefix: option(
+    'string \\| false',
+    'Goes before the names of tools and prompts, with two underscores; false exposes bare names.',
+    z.union([z.string().regex(new RegExp(`^[A-Za-z0-9_-]{1,${MAX_PREFIX}}$`)), z.literal(false)], {
+      error: `expected 1 to ${MAX_PREFIX} letters, digits, "-" or "_", or false`,
+    }),
+    {
+      default: "the server's name, other characters as `_`",
+      bounds: `1 to ${MAX_PREFIX} of A–Z a–z 0–9 - _`,
+    },
+  ),
+  startTimeout: duration('Longest time for starting and the handshake.', START_TIMEOUT),
+  timeout: duration(
+    'Longest time for a call, counted anew from each progress notification; a bare number means milliseconds.',
+    CALL_TIMEOUT,
+    true,
+  ),
+  listTimeout: duration('Longest time for one page of a list.', LIST_TIMEOUT),
+  idle: duration(
+    'A server that was not used for so long is stopped; it starts again when it is needed.',
+    IDLE,
+  ),
+  maxMessage: size('Largest single message that is accepted from the server.', MAX_MESSAGE),
+  uriSchemes: option(
+    'list of strings',
+    'URI schemes of resources that belong to this server without being listed.',
+    z.array(
+      z.string().regex(/^[A-Za-z][A-Za-z0-9+.-]*$/, {
+        error: 'expected a URI scheme such as "file", without a colon',
+      }),
+      {
+        error: 'expected a list of URI schemes such as ["file"]',
+      },
+    ),
+  ),
+  tools: table(
+    'object',
+    'Settings of single tools by their own names; `*` and `?` are wildcards and the first match counts.',
+    tool,
+  ),
+  disabledTools: texts('Names of tools that are neither listed nor callable, as some clients write it.'),
+  excludeTools: texts('Another name for `disabledTools`.'),
+  isolation: choice('Who shares a conversation with the server.', ['auto', 'shared', 'client', 'session'], {
+    default: 'auto',
+  }),
+  concurrency: integer('Most calls at once.', CONCURRENCY),
+  queue: integer('Most calls that wait for their turn.', QUEUE),
+  cache: option(
+    'object \\| "hints"',
+    'Serves equal calls of all tools from memory; with hints, of those the server marks as read-only and idempotent.',
+    z.union([z.literal('hints'), cacheSettings], {
+      error: 'expected "hints" or an object with ttl and scope',
+    }),
+  ),
+  retry: flag('Calls may be repeated although the first try may have had an effect.', false),
+  cost: number('Cost units that one call takes from a budget.', COST),
+  rate,
+  oauth: option(
+    'object',
+    'Settings of a login at the server.',
+    z.record(z.string(), z.unknown(), { error: 'expected an object' }),
+  ),
+  headersHelper: text('Program that prints headers as JSON, as Claude Code has it.'),
+  sandboxEnabled: flag('Runs `command` in a sandbox, as VS Code has it.', false),
+  ...ignoredKeys(IGNORED_SERVER_KEYS),
+})
+
+const glob = 'expected a pattern such as "search/*"'
+const amount = (unit: string, example: string): z.ZodString =>
+  z
+    .string({ error: `expected an amount such as "${example}"` })
+    .regex(new RegExp(`^${unit}/(hour|day|month)$`), { error: `expected an amount such as "${example}"` })
+
+const budget = section('clients.*.budget', {
+  calls: option('string', 'Calls that reached a server.', amount('\\d+', '5000/day')),
+  compute: option(
+    'string',
+    'Time that servers worked for the client.',
+    amount('\\d+(\\.\\d+)?(ms|s|m|h|d)', '30m/day'),
+  ),
+  cost: option('string', 'Cost units.', amount('\\d+(\\.\\d+)?', '1000/month')),
+  bytes: option('string', 'Size of results.', amount('\\d+(\\.\\d+)?([kKmMgG][iI]?)?[bB]', '100MiB/day')),
+})
+
+const client = section('clients.*', {
+  keys: option(
+    'list of strings',
+    'Digests of the keys that identify the client.',
+    z.array(
+      z.string().regex(/^sha256:[0-9a-f]{64}$/i, { error: 'expected "sha256:" and 64 hexadecimal digits' }),
+      { error: 'expected a list of digests' },
+    ),
+  ),
+  allow: texts('Tools the client may use, as `server/tool` with wildcards.', `${glob} in a list`),
+  deny: texts('Tools the client may not use; wins over `allow`.', `${glob} in a list`),
+  rate: { ...rate, meaning: 'Most calls of this client in a time.' },
+  concurrency: integer('Most calls of this client at once.', CONCURRENCY),
+  weight: integer('Share of a queue, compared with the other clients.', WEIGHT),
+  budget: option('object', 'Amounts that the client may use up in a period.', budget),
+})
+
+const profile = section('profiles.*', {
+  servers: texts('Servers of this selection.'),
+  tools: texts('Tools of this selection, as `server/tool` with wildcards.', `${glob} in a list`),
+})
+
+const http = section('gateway.http', {
+  host: text('Address to listen on; anything but a loopback address opens the gateway to the network.', {
+    default: HTTP_HOST,
+  }),
+  port: integer('Port to listen on; 0 asks the system for a free one.', HTTP_PORT),
+  maxBody: size('Largest body of a request.', MAX_BODY),
+  allowedHosts: texts('Host names accepted in `Host`, besides loopback names and `host` itself.'),
+  allowedOrigins: texts(
+    'Origins accepted in `Origin`, such as "https://app.example", besides loopback ones.',
+  ),
+  maxSessions: integer('Sessions kept at once.', MAX_SESSIONS),
+  sessionIdle: duration('A session without a request or an open stream for so long is closed.', SESSION_IDLE),
+  keepAlive: duration('Time between comment lines on silent streams.', KEEP_ALIVE),
+})
+
+const catalog = section('gateway.catalog', {
+  maxNameLength: integer(
+    'Longest name of a tool or prompt, in characters; longer ones are shortened.',
+    MAX_NAME_LENGTH,
+  ),
+  pageSize: integer('Entries on one page of a list.', PAGE_SIZE),
+  refreshAfter: duration(
+    'A remembered list that is older is fetched again in the background.',
+    REFRESH_AFTER,
+  ),
+  firstListTimeout: duration(
+    'How long the first list waits for servers that have never been listed.',
+    FIRST_LIST_TIMEOUT,
+  ),
+})
+
+const gateway = section('gateway', {
+  http: option('object', 'The HTTP endpoint of `mcp-manifold serve`.', http),
+  state: text(
+    'Where the gateway remembers lists: `memory`, or `lmdb:` and a directory, relative to the configuration file.',
+    {
+      pattern: /^(memory|lmdb:.*)$/s,
+      expected: 'expected "memory" or "lmdb:" and a directory, such as "lmdb:./.manifold"',
+      default: '`lmdb:` and mcp-manifold in the state directory of the user',
+    },
+  ),
+  log: choice('How much is logged, to stderr.', LOG_LEVEL_NAMES, { default: LOG_DEFAULT }),
+  catalog: option('object', 'The merged lists.', catalog),
+  concurrency: integer('Most calls at once, over all servers.', CONCURRENCY),
+  queue: integer('Most calls that wait for their turn, over all servers.', QUEUE),
+  fail: choice('Whether calls pass while quotas cannot be read.', ['open', 'closed'], { default: 'closed' }),
+})
+
+const servers = table('object', 'Servers by name, as in the files of MCP clients.', server, {
+  max: MAX_SERVER_NAME,
+  expected: `expected a name of 1 to ${MAX_SERVER_NAME} characters`,
+})
+
+/** Checks a file whose variables are expanded. Valid input comes back as it was. */
+export const serversFile = section('', {
+  $schema: text('Address of the JSON Schema, for editors.'),
+  mcpServers: servers,
+  servers: {
+    ...servers,
+    meaning: 'Another name for `mcpServers`, as in the files of VS Code; both may be present.',
+  },
+  inputs: option(
+    'list of objects',
+    'Inputs of VS Code; the value of `${input:some-id}` is taken from the environment variable MCP_INPUT_SOME_ID, else from `default`.',
+    z.array(
+      z.looseObject(
+        { id: z.string({ error: 'expected a text' }) },
+        { error: 'expected an object with an id' },
+      ),
+      { error: 'expected a list' },
+    ),
+  ),
+  clients: table('object', 'Named callers with what they may use.', client),
+  profiles: table('object', 'Named selections of servers and tools, each with its own endpoint.', profile),
+  gateway: option('object', 'Settings of the gateway itself.', gateway),
+  ...ignoredKeys(IGNORED_ROOT_KEYS),
+})
+
+/** A valid file, variables expanded. */
+export type ServersFile = z.infer<typeof serversFile>
+export type ServerEntry = NonNullable<ServersFile['mcpServers']>[string]
+export type ReplicaEntry = NonNullable<ServerEntry['replicas']>[number]
+
+/** JSON Schema (draft 7, which editors know best) of the file. */
+export function serversJsonSchema(): object {
+  return {
+    title: 'servers.json of mcp-manifold',
+    ...z.toJSONSchema(serversFile, { target: 'draft-7', reused: 'ref' }),
+  }
+}

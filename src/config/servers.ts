@@ -1,0 +1,35 @@
+import { basename, resolve } from 'node:path'
+import type { ReplicaEntry, ServerEntry } from './schema.ts'
+
+/** What goes before the names of a server's tools: the configured prefix, else its name with everything unusual replaced. */
+export function prefixOf(name: string, server: ServerEntry): string | false {
+  return server.prefix ?? name.replace(/[^A-Za-z0-9_-]/g, '_')
+}
+
+/**
+ * Whether an entry would start this very gateway with this very file, as happens when the gateway reads the file that its own
+ * client uses. Such an entry would start gateways without end.
+ * @param file absolute path of the configuration
+ */
+export function startsThisGateway(entry: ReplicaEntry, file: string | undefined, cwd: string): boolean {
+  const { command, args = [] } = entry
+  if (command === undefined) return false
+  const program = basename(command.replaceAll('\\', '/')).replace(/\.(cmd|exe|js)$/i, '')
+  const first = args.find(arg => !arg.startsWith('-')) ?? ''
+  const isGateway =
+    program === 'mcp-manifold' ||
+    (program === 'node' && /(^|[\\/])mcp-manifold\.js$/.test(first)) ||
+    (/^(npx|bunx|pnpx|npm|pnpm|yarn|bun)$/.test(program) &&
+      /^mcp-manifold(@.*)?$/.test(args.find(isPackage) ?? ''))
+  if (!isGateway) return false
+  const at = args.findIndex(arg => /^(-c|--config)(=|$)/.test(arg))
+  const option = args[at]
+  if (option === undefined) return true
+  const path = option.includes('=') ? option.slice(option.indexOf('=') + 1) : args[at + 1]
+  return path === undefined || (file !== undefined && resolve(cwd, path) === file)
+}
+
+/** The first argument of a package runner that is neither an option nor a sub-command. */
+function isPackage(arg: string): boolean {
+  return !arg.startsWith('-') && !['exec', 'x', 'dlx', 'run'].includes(arg)
+}

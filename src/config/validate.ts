@@ -1,0 +1,54 @@
+import { nearest } from './nearest.ts'
+import { checkNotEnforced, checkRules } from './rules.ts'
+import { serversFile } from './schema.ts'
+import type { Path, Problem } from './problem.ts'
+
+interface Issue {
+  readonly code?: string | undefined
+  readonly path: readonly PropertyKey[]
+  readonly message: string
+  readonly keys?: readonly string[]
+  readonly errors?: readonly (readonly Issue[])[]
+  readonly issues?: readonly Issue[]
+}
+
+/** Everything that is wrong in a file whose variables are expanded; an empty list means it can be resolved. */
+export function validate(file: unknown): Problem[] {
+  const result = serversFile.safeParse(file)
+  const problems = result.success
+    ? checkRules(result.data)
+    : (result.error.issues as readonly Issue[]).flatMap(issue => toProblems(issue, []))
+  return [...problems, ...checkNotEnforced(file)]
+}
+
+function toProblems(issue: Issue, parent: Path): Problem[] {
+  const path = [...parent, ...issue.path.map(part => (typeof part === 'number' ? part : String(part)))]
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return (issue.keys ?? []).map(key => unknownKey([...path, key], key, issue.message.split(' ')))
+    case 'invalid_key': {
+      const cause = `is not a possible name: ${issue.issues?.[0]?.message ?? issue.message}`
+      return [{ path, about: 'key', cause }]
+    }
+    case 'invalid_union': {
+      // The alternative that is of the right kind, and only wrong inside, is the one that was meant.
+      const meant = issue.errors?.find(errors => errors.every(error => error.path.length > 0))
+      return meant ? meant.flatMap(error => toProblems(error, path)) : [{ path, cause: issue.message }]
+    }
+    default:
+      return [{ path, cause: issue.message }]
+  }
+}
+
+function unknownKey(path: Path, key: string, known: readonly string[]): Problem {
+  const near = nearest(key, known)
+  return {
+    path,
+    about: 'key',
+    cause: 'is not a known key',
+    fix:
+      near === undefined
+        ? 'Remove it, or see docs/configuration.md for the keys there are.'
+        : `Did you mean "${near}"?`,
+  }
+}

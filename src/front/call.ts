@@ -1,0 +1,115 @@
+import { Cancellation } from '../core/cancellation.ts'
+import { GatewayError } from '../core/errors.ts'
+import type { CallRequest, Conversation, Exchange, InputRequest, JsonObject, McpLogLevel } from '../core/exchange.ts'
+import type { Principal } from '../core/principal.ts'
+import { failureObject, failureResult } from '../protocol/failures.ts'
+import { rawAt } from '../protocol/json-text.ts'
+import { errorText, notificationText, type Incoming } from '../protocol/message.ts'
+import { errorFor, resultFor } from '../protocol/results.ts'
+import type { Service } from './service.ts'
+
+/** Where notifications and the answer of one request go. */
+export interface Reply {
+  /** Sends a notification ahead of the answer; dropped where the client cannot take one. `text` is a whole message. */
+  notify(text: string): void
+  /** Sends the answer: a whole message in parts, so that a long body is not copied. Called once. */
+  answer(head: string, body: string | Buffer, tail: string): void
+  /** Nothing will be answered: the client has cancelled. */
+  drop(): void
+}
+
+export interface CallContext {
+  readonly principal: Principal
+  readonly modern: boolean
+  readonly protocolVersion: string
+  readonly clientCapabilities: JsonObject
+  readonly view: string
+  readonly conversation: Conversation | undefined
+  readonly logLevel: McpLogLevel | undefined
+}
+
+/** One request of a client, from its arrival to its answer. */
+export class Call implements Exchange {
+  readonly request: CallRequest
+  readonly principal: Principal
+  readonly modern: boolean
+  readonly protocolVersion: string
+  readonly clientCapabilities: JsonObject
+  readonly view: string
+  readonly conversation: Conversation | undefined
+  readonly logLevel: McpLogLevel | undefined
+  readonly cancellation = new Cancellation()
+  readonly #id: string
+  readonly #reply: Reply
+  #done = false
+
+  /** `id` is the raw text of the request's id. */
+  constructor(id: string, incoming: Incoming, context: CallContext, reply: Reply) {
+    this.#id = id
+    this.#reply = reply
+    this.request = { method: incoming.method, params: incoming.params, progressToken: progressTokenOf(incoming) }
+    this.principal = context.principal
+    this.modern = context.modern
+    this.protocolVersion = context.protocolVersion
+    this.clientCapabilities = context.clientCapabilities
+    this.view = context.view
+    this.conversation = context.conversation
+    this.logLevel = context.logLevel
+  }
+
+  notify(method: string, params: string | undefined): void {
+    if (!this.#done) this.#reply.notify(notificationText(method, params))
+  }
+
+  ask(request: InputRequest): Promise<string> {
+    return Promise.reject(
+      new GatewayError('cannot_ask', `Server "${request.server}" asks for ${request.method}, which this gateway does not relay yet.`, {
+        server: request.server,
+      }),
+    )
+  }
+
+  /** Runs the request to its end. Never rejects. */
+  async run(service: Service): Promise<void> {
+    try {
+      const outcome = await service.handle(this)
+      if (outcome.kind === 'error') this.#answer('"error":', errorFor(this.modern, outcome))
+      else this.#answer('"result":', outcome.kind === 'ready' ? outcome.text : resultFor(this.modern, this.request.method, outcome, service.serverInfo))
+    } catch (caught) {
+      this.fail(GatewayError.from(caught), service.serverInfo)
+    }
+  }
+
+  /** Answers with a failure of the gateway. */
+  fail(error: GatewayError, serverInfo: string): void {
+    if (this.#done) return
+    if (this.cancellation.reason !== undefined || error.code === 'cancelled') {
+      this.#done = true
+      this.#reply.drop()
+      return
+    }
+    if (this.request.method === 'tools/call' && error.kind.actionable) {
+      const outcome = failureResult(error, this.modern, serverInfo)
+      this.#answer('"result":', outcome.kind === 'ready' ? outcome.text : '{}')
+    } else this.#answer('"error":', failureObject(error))
+  }
+
+  #answer(member: string, body: string | Buffer): void {
+    if (this.#done) return
+    this.#done = true
+    if (this.cancellation.reason !== undefined) this.#reply.drop()
+    else this.#reply.answer(`{"jsonrpc":"2.0","id":${this.#id},${member}`, body, '}')
+  }
+}
+
+/** Answers a request that never became a call. */
+export function refuse(reply: Reply, id: string, error: GatewayError): void {
+  reply.answer(errorText(id, failureObject(error)), '', '')
+}
+
+function progressTokenOf(incoming: Incoming): string | undefined {
+  const meta = incoming.params?.value._meta as JsonObject | null | undefined
+  const token = meta?.progressToken
+  if (!incoming.params || (typeof token !== 'string' && typeof token !== 'number')) return undefined
+  return rawAt(incoming.params.text, '_meta', 'progressToken')
+}

@@ -1,0 +1,45 @@
+/** Events kept for clients that resume a broken stream (specification 2025-11-25, basic/transports, resumability). */
+
+const MAX_EVENTS = 1000
+const MAX_CHARS = 1024 * 1024
+
+interface Kept {
+  readonly stream: number
+  readonly sequence: number
+  readonly text: string
+}
+
+/**
+ * The latest events of one session, bounded by count and size; the oldest go first. An id says which stream an event belongs to, so that a
+ * resuming client gets that stream's events and no others.
+ */
+export class SessionEvents {
+  readonly #kept: Kept[] = []
+  #chars = 0
+  #sequence = 0
+
+  /** Keeps an event and returns its id. */
+  add(stream: number, text: string): string {
+    const sequence = ++this.#sequence
+    this.#kept.push({ stream, sequence, text })
+    this.#chars += text.length
+    while (this.#kept.length > MAX_EVENTS || (this.#chars > MAX_CHARS && this.#kept.length > 1)) {
+      const dropped = this.#kept.shift()
+      if (dropped) this.#chars -= dropped.text.length
+    }
+    return `${stream}-${sequence}`
+  }
+
+  /** Events of the stream after the one with this id, with their ids; `undefined` for an id that was never given out. */
+  after(id: string): { stream: number; events: { id: string; text: string }[] } | undefined {
+    const match = /^(\d{1,15})-(\d{1,15})$/.exec(id)
+    if (!match) return undefined
+    const stream = Number(match[1])
+    const sequence = Number(match[2])
+    if (sequence > this.#sequence) return undefined
+    const events = this.#kept
+      .filter(kept => kept.stream === stream && kept.sequence > sequence && kept.text !== '')
+      .map(kept => ({ id: `${stream}-${kept.sequence}`, text: kept.text }))
+    return { stream, events }
+  }
+}

@@ -1,0 +1,112 @@
+import type { IncomingMessage } from 'node:http'
+import { GatewayError } from '../core/errors.ts'
+
+/** What is refused before a request is looked at: foreign hosts, foreign origins, bodies that are too large or not JSON. */
+
+const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]', '::1'])
+const ANY: ReadonlySet<string> = new Set(['0.0.0.0', '::', '[::]'])
+
+export interface HostRules {
+  /** Address the front listens on. */
+  readonly host: string
+  readonly allowedHosts: readonly string[]
+  readonly allowedOrigins: readonly string[]
+}
+
+/** A refusal with an HTTP status of its own. */
+export class HttpRefusal extends Error {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(status: number, message: string, headers: Readonly<Record<string, string>> = {}) {
+    super(message)
+    this.name = 'HttpRefusal'
+    this.status = status
+    this.headers = headers
+  }
+}
+
+/** Checks made once for a front and then held against every request. */
+export class HostGuard {
+  readonly #hosts: ReadonlySet<string> | undefined
+  readonly #origins: ReadonlySet<string>
+
+  constructor(rules: HostRules) {
+    const host = rules.host.toLowerCase()
+    // Bound to every interface and without a list there is nothing to compare with; the names it is reached by are not known.
+    const unknown = ANY.has(host) && rules.allowedHosts.length === 0
+    this.#hosts = unknown ? undefined : new Set([...LOOPBACK, host, ...rules.allowedHosts.map(h => hostname(h.toLowerCase()))])
+    this.#origins = new Set(rules.allowedOrigins.map(origin => origin.toLowerCase()))
+  }
+
+  /**
+   * Against DNS rebinding: a page of another site that reaches a loopback address still names its own host, and its own origin.
+   * Source: specification 2025-11-25, basic/transports, security warning.
+   * @throws HttpRefusal 403
+   */
+  check(request: IncomingMessage): void {
+    const { host, origin } = request.headers
+    if (this.#hosts && !this.#hosts.has(hostname((host ?? '').toLowerCase())))
+      throw new HttpRefusal(403, `The host ${JSON.stringify(host ?? '')} is not allowed here. Add it to "gateway.http.allowedHosts".`)
+    if (origin !== undefined && !this.#allows(origin.toLowerCase()))
+      throw new HttpRefusal(403, `The origin ${JSON.stringify(origin)} is not allowed here. Add it to "gateway.http.allowedOrigins".`)
+  }
+
+  #allows(origin: string): boolean {
+    if (this.#origins.has(origin)) return true
+    try {
+      const url = new URL(origin)
+      return (url.protocol === 'http:' || url.protocol === 'https:') && LOOPBACK.has(url.hostname)
+    } catch {
+      return false
+    }
+  }
+}
+
+function hostname(host: string): string {
+  if (host.startsWith('[')) return host.slice(0, host.indexOf(']') + 1)
+  const colon = host.indexOf(':')
+  return colon < 0 ? host : host.slice(0, colon)
+}
+
+/**
+ * The body of a request as text.
+ * @throws HttpRefusal 413, 415; GatewayError `cancelled` when the client leaves before it has sent all
+ */
+export function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
+  const type = request.headers['content-type']
+  if (type === undefined || !/^application\/json\b/i.test(type))
+    return Promise.reject(new HttpRefusal(415, 'The body must be of type application/json.'))
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) return Promise.reject(tooLarge(maxBytes))
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let bytes = 0
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes <= maxBytes) chunks.push(chunk)
+      else {
+        chunks.length = 0
+        reject(tooLarge(maxBytes))
+      }
+    })
+    request.on('end', () => {
+      const first = chunks[0]
+      resolve(first === undefined ? '' : chunks.length === 1 ? first.toString('utf8') : Buffer.concat(chunks).toString('utf8'))
+    })
+    request.on('error', error => reject(new GatewayError('cancelled', 'The client left.', { cause: error })))
+  })
+}
+
+function tooLarge(maxBytes: number): HttpRefusal {
+  return new HttpRefusal(413, `The body is larger than ${maxBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`, { connection: 'close' })
+}
+
+/** @throws HttpRefusal 406 */
+export function checkAccept(request: IncomingMessage, type: 'application/json' | 'text/event-stream'): void {
+  if (!accepts(request, type)) throw new HttpRefusal(406, `The client must accept ${type}.`)
+}
+
+export function accepts(request: IncomingMessage, type: 'application/json' | 'text/event-stream'): boolean {
+  const { accept } = request.headers
+  return accept === undefined || accept.includes(type) || accept.includes('*/*')
+}

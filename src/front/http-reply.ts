@@ -1,0 +1,174 @@
+import type { ServerResponse } from 'node:http'
+import { onOneLine } from '../protocol/json-text.ts'
+import { eventText } from '../protocol/sse.ts'
+import type { Reply } from './call.ts'
+
+const EVENT_STREAM_HEADERS = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-cache, no-transform',
+  // Proxies that buffer would hold notifications back.
+  'x-accel-buffering': 'no',
+}
+
+/** Records an event so that it can be sent again; returns its id. */
+export type EventLog = (text: string) => string
+
+export interface HttpReplyOptions {
+  readonly response: ServerResponse
+  readonly headers: Readonly<Record<string, string>>
+  /** Whether the client takes an event stream as an answer. */
+  readonly streams: boolean
+  /** Set for clients that can resume a broken stream. */
+  readonly log: EventLog | undefined
+  /** Whether the stream opens with an empty event, so that it can be resumed from its very beginning (2025-11-25). */
+  readonly primes: boolean
+  /** Number of answers to wait for; more than one is a batch, answered as an array unless streamed. */
+  readonly answers: number
+  readonly status?: number
+  /** The reply is complete. */
+  readonly onDone: (reply: HttpReply) => void
+}
+
+/**
+ * The answer to one POST: plain JSON as long as nothing comes before it, an event stream from the first notification on. A stream can lose its
+ * connection and get another one when the client resumes.
+ */
+export class HttpReply implements Reply {
+  readonly startedAt = Date.now()
+  readonly #options: HttpReplyOptions
+  #response: ServerResponse | undefined
+  #streaming = false
+  #left: number
+  #batch: string[] | undefined
+  /** When something was last written, in Unix milliseconds. */
+  lastWrite = this.startedAt
+
+  constructor(options: HttpReplyOptions) {
+    this.#options = options
+    this.#response = options.response
+    this.#left = options.answers
+  }
+
+  get done(): boolean {
+    return this.#left <= 0
+  }
+
+  get streaming(): boolean {
+    return this.#streaming
+  }
+
+  notify(text: string): void {
+    if (this.done || !this.#options.streams) return
+    this.openStream()
+    this.#event(text)
+  }
+
+  answer(head: string, body: string | Buffer, tail: string): void {
+    if (this.done) return
+    this.#left--
+    if (this.#streaming || this.#batch || this.#left > 0) {
+      const text = head + body.toString() + tail
+      if (this.#streaming) this.#event(text)
+      else (this.#batch ??= []).push(text)
+      if (this.done) this.#finish()
+      return
+    }
+    const response = this.#response
+    if (response && !response.headersSent) {
+      if (typeof body === 'string') {
+        const text = head + body + tail
+        response.writeHead(this.#options.status ?? 200, {
+          ...this.#options.headers,
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(text),
+        })
+        response.end(text)
+      } else {
+        response.writeHead(this.#options.status ?? 200, {
+          ...this.#options.headers,
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(head) + body.length + Buffer.byteLength(tail),
+        })
+        response.cork()
+        response.write(head)
+        response.write(body)
+        response.end(tail)
+      }
+    }
+    this.#options.onDone(this)
+  }
+
+  drop(): void {
+    if (this.done) return
+    this.#left--
+    if (this.done) this.#finish()
+  }
+
+  /** Turns the reply into a stream, so that notifications and signs of life can be sent. */
+  openStream(): void {
+    if (this.#streaming || !this.#options.streams || this.done) return
+    this.#streaming = true
+    this.#head()
+    if (this.#options.log && this.#options.primes) this.#write(`id: ${this.#options.log('')}\ndata: \n\n`)
+    if (this.#batch) {
+      for (const text of this.#batch) this.#event(text)
+      this.#batch = undefined
+    }
+  }
+
+  /** A comment, so that neither side takes silence for death. */
+  keepAlive(): void {
+    this.#write(': keepalive\n\n')
+  }
+
+  /** The connection is gone; what is still to come is kept for a client that resumes. */
+  detach(): void {
+    this.#response = undefined
+  }
+
+  /** Continues on another connection, whose stream is open already. */
+  attach(response: ServerResponse): void {
+    this.#response = response
+    if (this.done) response.end()
+  }
+
+  #event(text: string): void {
+    const line = onOneLine(text)
+    this.#write(eventText(line, this.#options.log?.(line)))
+  }
+
+  #head(): void {
+    const response = this.#response
+    if (!response || response.headersSent) return
+    response.writeHead(200, { ...this.#options.headers, ...EVENT_STREAM_HEADERS })
+    response.flushHeaders()
+  }
+
+  #write(text: string): void {
+    this.lastWrite = Date.now()
+    if (this.#response && !this.#response.writableEnded) this.#response.write(text)
+  }
+
+  #finish(): void {
+    const response = this.#response
+    if (response && !response.writableEnded) {
+      if (this.#streaming) response.end()
+      else if (this.#batch && this.#batch.length > 0) {
+        const text = `[${this.#batch.join(',')}]`
+        response.writeHead(200, { ...this.#options.headers, 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) })
+        response.end(text)
+      } else {
+        // Everything was cancelled: there is nothing to say.
+        response.writeHead(202, { ...this.#options.headers })
+        response.end()
+      }
+    }
+    this.#options.onDone(this)
+  }
+}
+
+/** Opens an event stream that is no reply to a request. */
+export function openEventStream(response: ServerResponse, headers: Readonly<Record<string, string>>): void {
+  response.writeHead(200, { ...headers, ...EVENT_STREAM_HEADERS })
+  response.flushHeaders()
+}

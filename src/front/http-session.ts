@@ -1,0 +1,138 @@
+import type { ServerResponse } from 'node:http'
+import type { Principal } from '../core/principal.ts'
+import { onOneLine } from '../protocol/json-text.ts'
+import { LATEST_LEGACY } from '../protocol/revisions.ts'
+import { eventText } from '../protocol/sse.ts'
+import { SessionEvents } from './event-log.ts'
+import { HttpReply, openEventStream } from './http-reply.ts'
+import type { Service } from './service.ts'
+import { Session } from './session.ts'
+
+/** The stream of what belongs to no request. */
+const STANDALONE = 0
+/** Messages kept for a client whose standalone stream is not open at the moment. */
+const MAX_WAITING = 200
+
+/** A legacy session over Streamable HTTP: its replies in progress, its standalone stream, and the events it can resume from. */
+export class HttpSession {
+  readonly session: Session
+  readonly #events = new SessionEvents()
+  readonly #replies = new Map<number, HttpReply>()
+  #nextStream = STANDALONE + 1
+  #standalone: ServerResponse | undefined
+  #standaloneWrite = 0
+  #waiting: string[] = []
+  /** When the client was last heard of, in Unix milliseconds. */
+  lastSeen = Date.now()
+
+  constructor(service: Service, principal: Principal, view: string) {
+    this.session = new Session(service, principal, view, text => this.#toStandalone(text))
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return { 'mcp-session-id': this.session.id }
+  }
+
+  /** Whether anything keeps the session from being idle. */
+  get busy(): boolean {
+    return this.#standalone !== undefined || this.#replies.size > 0
+  }
+
+  /** A reply for `answers` requests that came in one POST. */
+  reply(response: ServerResponse, answers: number, streams: boolean, headers: Readonly<Record<string, string>>): HttpReply {
+    const stream = this.#nextStream++
+    const reply = new HttpReply({
+      response,
+      headers,
+      streams,
+      log: text => this.#events.add(stream, text),
+      primes: (this.session.protocolVersion ?? LATEST_LEGACY) >= LATEST_LEGACY,
+      answers,
+      onDone: () => {
+        this.#replies.delete(stream)
+        this.lastSeen = Date.now()
+      },
+    })
+    this.#replies.set(stream, reply)
+    // A lost connection is no cancellation in this era: the client may come back for the answer.
+    response.on('close', () => {
+      if (!reply.done) reply.detach()
+    })
+    return reply
+  }
+
+  /** Opens the standalone stream, in place of an older one that may be dead without either side knowing. */
+  listen(response: ServerResponse): void {
+    this.#standalone?.end()
+    this.#attachStandalone(response)
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const text of waiting) this.#toStandalone(text)
+  }
+
+  /** Continues the stream that event `id` belongs to; `false` when there is no such event. */
+  resume(id: string, response: ServerResponse): boolean {
+    const missed = this.#events.after(id)
+    if (!missed) return false
+    const { stream, events } = missed
+    const reply = this.#replies.get(stream)
+    if (stream === STANDALONE) {
+      this.#standalone?.end()
+      this.#attachStandalone(response)
+    } else openEventStream(response, this.headers)
+    for (const event of events) response.write(eventText(event.text, event.id))
+    if (stream === STANDALONE) {
+      const waiting = this.#waiting
+      this.#waiting = []
+      for (const text of waiting) this.#toStandalone(text)
+    } else if (reply) {
+      reply.attach(response)
+      response.on('close', () => {
+        if (!reply.done) reply.detach()
+      })
+    } else response.end()
+    return true
+  }
+
+  /** Signs of life on silent streams; a reply that takes long becomes a stream to have one. */
+  keepAlive(now: number, streamAfterMs: number, keepAliveMs: number): void {
+    for (const reply of this.#replies.values()) keepReplyAlive(reply, now, streamAfterMs, keepAliveMs)
+    if (this.#standalone && now - this.#standaloneWrite >= keepAliveMs) {
+      this.#standaloneWrite = now
+      this.#standalone.write(': keepalive\n\n')
+    }
+  }
+
+  close(): void {
+    this.session.close()
+    this.#standalone?.end()
+    this.#standalone = undefined
+  }
+
+  #attachStandalone(response: ServerResponse): void {
+    openEventStream(response, this.headers)
+    this.#standalone = response
+    this.#standaloneWrite = Date.now()
+    response.on('close', () => {
+      this.lastSeen = Date.now()
+      if (this.#standalone === response) this.#standalone = undefined
+    })
+  }
+
+  #toStandalone(text: string): void {
+    const line = onOneLine(text)
+    if (!this.#standalone) {
+      this.#waiting.push(line)
+      if (this.#waiting.length > MAX_WAITING) this.#waiting.shift()
+      return
+    }
+    this.#standaloneWrite = Date.now()
+    this.#standalone.write(eventText(line, this.#events.add(STANDALONE, line)))
+  }
+}
+
+export function keepReplyAlive(reply: HttpReply, now: number, streamAfterMs: number, keepAliveMs: number): void {
+  if (!reply.streaming) {
+    if (now - reply.startedAt >= streamAfterMs) reply.openStream()
+  } else if (now - reply.lastWrite >= keepAliveMs) reply.keepAlive()
+}

@@ -1,0 +1,138 @@
+import { GatewayError } from '../core/errors.ts'
+import { LOG_LEVELS, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
+import type { Principal } from '../core/principal.ts'
+import type { ListKind } from '../core/route.ts'
+import { decodeHeaderValue, NAMED_METHODS, paramHeaderMismatch } from '../protocol/headers.ts'
+import { notificationText, type Incoming } from '../protocol/message.ts'
+import { META, MODERN_METHODS, MODERN_VERSIONS } from '../protocol/revisions.ts'
+import { Call, type Reply } from './call.ts'
+import type { Service } from './service.ts'
+
+/** The stateless era: every request says everything. Source: specification 2026-07-28, basic/versioning and basic/transports. */
+
+export type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>
+
+/** Whether a message claims to be of the modern era: its `_meta` names a protocol version. */
+export function claimsModern(params: unknown): boolean {
+  const meta = (params as JsonObject | null | undefined)?._meta
+  return typeof meta === 'object' && meta !== null && META.protocolVersion in meta
+}
+
+interface Envelope {
+  readonly protocolVersion: string
+  readonly clientCapabilities: JsonObject
+  readonly logLevel: McpLogLevel | undefined
+}
+
+/** @throws GatewayError `invalid_params`, `unsupported_version` */
+function envelopeOf(incoming: Incoming): Envelope {
+  const meta = (incoming.params?.value._meta ?? {}) as JsonObject
+  const version = meta[META.protocolVersion]
+  if (typeof version !== 'string') throw new GatewayError('invalid_params', `_meta["${META.protocolVersion}"] is missing.`)
+  if (!MODERN_VERSIONS.includes(version))
+    throw new GatewayError('unsupported_version', `Protocol version ${version.slice(0, 40)} is not supported here.`, {
+      data: { supported: MODERN_VERSIONS, requested: version },
+    })
+  const capabilities = meta[META.clientCapabilities]
+  if (typeof capabilities !== 'object' || capabilities === null || Array.isArray(capabilities))
+    throw new GatewayError('invalid_params', `_meta["${META.clientCapabilities}"] is missing or no object.`)
+  const level = meta[META.logLevel] as McpLogLevel | undefined
+  if (level !== undefined && !LOG_LEVELS.includes(level))
+    throw new GatewayError('invalid_params', `_meta["${META.logLevel}"] must be one of ${LOG_LEVELS.join(', ')}.`)
+  return { protocolVersion: version, clientCapabilities: capabilities as JsonObject, logLevel: level }
+}
+
+/** @throws GatewayError `header_mismatch` */
+function checkHeaders(incoming: Incoming, headers: RequestHeaders, service: Service, view: string): void {
+  const { method } = incoming
+  const params = incoming.params?.value ?? {}
+  const expect = (name: string, expected: unknown): void => {
+    const sent = headers[name.toLowerCase()]
+    const decoded = typeof sent === 'string' ? decodeHeaderValue(sent) : undefined
+    if (sent === undefined) throw new GatewayError('header_mismatch', `The header ${name} is missing.`)
+    if (decoded !== expected) throw new GatewayError('header_mismatch', `The header ${name} differs from the body.`)
+  }
+  expect('MCP-Protocol-Version', (params._meta as JsonObject)[META.protocolVersion])
+  expect('Mcp-Method', method)
+  const key = NAMED_METHODS[method]
+  if (key && typeof params[key] === 'string') expect('Mcp-Name', params[key])
+  if (method === 'tools/call' && typeof params.name === 'string') {
+    const declared = service.headerParams(view, params.name)
+    const problem = declared && paramHeaderMismatch(declared, params.arguments, headers)
+    if (problem) throw new GatewayError('header_mismatch', problem)
+  }
+}
+
+export interface ModernRequest {
+  readonly id: string
+  readonly incoming: Incoming
+  readonly principal: Principal
+  readonly view: string
+  /** HTTP headers to hold against the body; `undefined` where there are none. */
+  readonly headers: RequestHeaders | undefined
+}
+
+/**
+ * Accepts a modern request as a call. Run it, or, for `subscriptions/listen`, hand it to `listen`.
+ * @throws GatewayError when the request is refused before it is accepted
+ */
+export function acceptModern(service: Service, request: ModernRequest, reply: Reply): Call {
+  const { incoming } = request
+  const envelope = envelopeOf(incoming)
+  if (request.headers) checkHeaders(incoming, request.headers, service, request.view)
+  if (!MODERN_METHODS.has(incoming.method))
+    throw new GatewayError('unknown_method', `The method ${incoming.method.slice(0, 100)} does not exist in revision ${envelope.protocolVersion}.`)
+  return new Call(
+    request.id,
+    incoming,
+    { ...envelope, principal: request.principal, modern: true, view: request.view, conversation: undefined },
+    reply,
+  )
+}
+
+const LISTENABLE: Readonly<Record<string, ListKind[]>> = {
+  toolsListChanged: ['tools'],
+  resourcesListChanged: ['resources', 'resourceTemplates'],
+  promptsListChanged: ['prompts'],
+}
+const NOTIFICATIONS: Readonly<Record<ListKind, string>> = {
+  tools: 'notifications/tools/list_changed',
+  resources: 'notifications/resources/list_changed',
+  resourceTemplates: 'notifications/resources/list_changed',
+  prompts: 'notifications/prompts/list_changed',
+}
+
+export function listChangedMethod(kind: ListKind): string {
+  return NOTIFICATIONS[kind]
+}
+
+/**
+ * Serves `subscriptions/listen` until it is cancelled: acknowledges the part of the filter that is honoured, then sends what it asks for, tagged with
+ * the request's id.
+ * @returns ends the stream with a result; idempotent
+ */
+export function listen(service: Service, request: ModernRequest, call: Call, reply: Reply): () => void {
+  const wanted = request.incoming.params?.value.notifications as JsonObject | undefined
+  const honoured: Record<string, boolean> = {}
+  const kinds = new Set<ListKind>()
+  for (const key of Object.keys(LISTENABLE)) {
+    if (wanted?.[key] !== true) continue
+    honoured[key] = true
+    for (const kind of LISTENABLE[key] ?? []) kinds.add(kind)
+  }
+  const meta = `"_meta":{"${META.subscriptionId}":${request.id}}`
+  reply.notify(notificationText('notifications/subscriptions/acknowledged', `{"notifications":${JSON.stringify(honoured)},${meta}}`))
+  const stop = service.onListChanged(request.view, kind => {
+    if (kinds.has(kind)) reply.notify(notificationText(NOTIFICATIONS[kind], `{${meta}}`))
+  })
+  let open = true
+  const end = (): void => {
+    if (!open) return
+    open = false
+    stop()
+    if (call.cancellation.reason !== undefined) reply.drop()
+    else reply.answer(`{"jsonrpc":"2.0","id":${request.id},"result":{"resultType":"complete",${meta}}}`, '', '')
+  }
+  call.cancellation.onCancel(end)
+  return end
+}

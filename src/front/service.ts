@@ -1,0 +1,22 @@
+import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import type { ListKind } from '../core/route.ts'
+import type { HeaderParam } from '../core/route.ts'
+
+/** What a front needs of the gateway behind it. Implemented by `gateway.ts`. */
+export interface Service {
+  /** Raw JSON of the gateway's own `serverInfo`. */
+  readonly serverInfo: string
+  /** Whether an endpoint of this name exists: `''` for everything, else a server. */
+  has(view: string): boolean
+  capabilities(view: string, modern: boolean): JsonObject
+  instructions(view: string): string | undefined
+  /** Handles a request that is neither about the conversation itself nor unknown. Rejects with a `GatewayError` only. */
+  handle(exchange: Exchange): Promise<Outcome>
+  /** The `Mcp-Param-*` headers a call of this tool must have. */
+  headerParams(view: string, tool: string): readonly HeaderParam[] | undefined
+  /** A legacy conversation begins or ends; in between it hears of changes. */
+  join(conversation: Conversation): void
+  leave(conversation: Conversation): void
+  /** Hears of changed lists until the returned function is called. */
+  onListChanged(view: string, listener: (kind: ListKind) => void): () => void
+}

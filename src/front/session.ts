@@ -1,0 +1,131 @@
+import { randomUUID } from 'node:crypto'
+import { GatewayError } from '../core/errors.ts'
+import { LOG_LEVELS, type Conversation, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
+import type { Principal } from '../core/principal.ts'
+import { rawAt } from '../protocol/json-text.ts'
+import { notificationText, resultText, type Incoming } from '../protocol/message.ts'
+import { LATEST_LEGACY, LEGACY_VERSIONS } from '../protocol/revisions.ts'
+import { Call, refuse, type Reply } from './call.ts'
+import type { Service } from './service.ts'
+
+/**
+ * A legacy conversation with one client, whatever carries it: its revision, its log level, its requests in flight. Source: specification 2025-11-25,
+ * basic/lifecycle.
+ */
+export class Session implements Conversation {
+  /** Unguessable; HTTP clients show it to continue. */
+  readonly id = randomUUID()
+  readonly principal: Principal
+  readonly view: string
+  readonly #service: Service
+  readonly #send: (text: string) => void
+  readonly #open = new Map<string, Call>()
+  #protocolVersion: string | undefined
+  #capabilities: JsonObject = {}
+  #logLevel: McpLogLevel | undefined
+  #closed = false
+
+  /** `send` takes whole messages that belong to no request. */
+  constructor(service: Service, principal: Principal, view: string, send: (text: string) => void) {
+    this.#service = service
+    this.principal = principal
+    this.view = view
+    this.#send = send
+  }
+
+  /** `undefined` until the client has initialized. */
+  get protocolVersion(): string | undefined {
+    return this.#protocolVersion
+  }
+
+  get logLevel(): McpLogLevel | undefined {
+    return this.#logLevel
+  }
+
+  /** Requests that wait for their answer. */
+  get inFlight(): number {
+    return this.#open.size
+  }
+
+  notify(method: string, params: string | undefined): void {
+    if (!this.#closed && this.#protocolVersion !== undefined) this.#send(notificationText(method, params))
+  }
+
+  /** Takes a request; the answer goes to `reply`. */
+  request(id: string, incoming: Incoming, reply: Reply): void {
+    try {
+      const answer = this.#answerHere(incoming)
+      if (answer !== undefined) {
+        reply.answer(resultText(id, answer), '', '')
+        return
+      }
+      if (this.#open.has(id)) throw new GatewayError('invalid_request', `A request with id ${id} is still in flight.`)
+    } catch (error) {
+      refuse(reply, id, GatewayError.from(error))
+      return
+    }
+    const call = new Call(
+      id,
+      incoming,
+      {
+        principal: this.principal,
+        modern: false,
+        protocolVersion: this.#protocolVersion as string,
+        clientCapabilities: this.#capabilities,
+        view: this.view,
+        conversation: this,
+        logLevel: this.#logLevel,
+      },
+      reply,
+    )
+    this.#open.set(id, call)
+    void call.run(this.#service).then(() => this.#open.delete(id))
+  }
+
+  notification(incoming: Incoming): void {
+    if (incoming.method !== 'notifications/cancelled' || !incoming.params) return
+    const id = rawAt(incoming.params.text, 'requestId')
+    const reason = incoming.params.value.reason
+    if (id !== undefined) this.#open.get(id)?.cancellation.cancel(typeof reason === 'string' ? reason : 'the client cancelled')
+  }
+
+  /** Cancels what is in flight and leaves. Idempotent. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    for (const call of this.#open.values()) call.cancellation.cancel('the session ended')
+    if (this.#protocolVersion !== undefined) this.#service.leave(this)
+  }
+
+  /** Raw result of what concerns only the conversation, `undefined` for everything else. */
+  #answerHere({ method, params }: Incoming): string | undefined {
+    if (method === 'ping') return '{}'
+    if (method === 'initialize') return this.#initialize(params?.value ?? {})
+    if (this.#protocolVersion === undefined)
+      throw new GatewayError('invalid_request', `Send "initialize" before "${method.slice(0, 100)}".`)
+    if (method === 'logging/setLevel') {
+      const level = params?.value.level as McpLogLevel
+      if (!LOG_LEVELS.includes(level)) throw new GatewayError('invalid_params', `"level" must be one of ${LOG_LEVELS.join(', ')}.`)
+      this.#logLevel = level
+      return '{}'
+    }
+    return undefined
+  }
+
+  #initialize(params: JsonObject): string {
+    if (this.#protocolVersion !== undefined) throw new GatewayError('invalid_request', 'This session is initialized already.')
+    const asked = params.protocolVersion
+    if (typeof asked !== 'string') throw new GatewayError('invalid_params', '"protocolVersion" must be a string.')
+    this.#protocolVersion = LEGACY_VERSIONS.includes(asked) ? asked : LATEST_LEGACY
+    if (typeof params.capabilities === 'object' && params.capabilities !== null) this.#capabilities = params.capabilities as JsonObject
+    this.#service.join(this)
+    const instructions = this.#service.instructions(this.view)
+    const parts = [
+      `"protocolVersion":"${this.#protocolVersion}"`,
+      `"capabilities":${JSON.stringify(this.#service.capabilities(this.view, false))}`,
+      `"serverInfo":${this.#service.serverInfo}`,
+    ]
+    if (instructions !== undefined) parts.push(`"instructions":${JSON.stringify(instructions)}`)
+    return `{${parts.join(',')}}`
+  }
+}

@@ -1,0 +1,202 @@
+import type { Readable, Writable } from 'node:stream'
+import { GatewayError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Principal } from '../core/principal.ts'
+import { failureObject } from '../protocol/failures.ts'
+import { elements, onOneLine } from '../protocol/json-text.ts'
+import { errorText, kindOf, parseJson, takeApart } from '../protocol/message.ts'
+import type { JsonObject } from '../core/exchange.ts'
+import { rawAt } from '../protocol/json-text.ts'
+import type { Call, Reply } from './call.ts'
+import { acceptModern, claimsModern, listen } from './modern.ts'
+import type { Service } from './service.ts'
+import { Session } from './session.ts'
+
+export interface StdioFrontOptions {
+  readonly service: Service
+  readonly input: Readable
+  readonly output: Writable
+  readonly principal: Principal
+  readonly view: string
+  readonly maxMessageBytes: number
+  readonly logger: Logger
+}
+
+/** How long answers may take once the client has closed its input. */
+const LAST_ANSWERS_MS = 2000
+
+/**
+ * Serves one client over newline-delimited JSON. Both eras may come: a message with a modern envelope is answered as such, `initialize` begins a
+ * legacy session. Nothing but JSON-RPC goes out.
+ */
+export class StdioFront {
+  readonly #options: StdioFrontOptions
+  readonly #session: Session
+  /** Modern requests in flight, by raw id. */
+  readonly #calls = new Map<string, Call>()
+  readonly #ends = new Set<() => void>()
+  readonly #finished: Promise<void>
+  #finish!: () => void
+  #parts: Buffer[] = []
+  #bytes = 0
+  #skipping = false
+  #closed = false
+  #inputEnded = false
+  /** Requests without an answer. */
+  #waiting = 0
+
+  constructor(options: StdioFrontOptions) {
+    this.#options = options
+    this.#session = new Session(options.service, options.principal, options.view, text => this.#write(text))
+    this.#finished = new Promise(resolve => {
+      this.#finish = resolve
+    })
+  }
+
+  /** Resolves when the client is gone. */
+  serve(): Promise<void> {
+    const { input, output } = this.#options
+    input.on('data', (chunk: Buffer) => this.#take(chunk))
+    input.on('end', () => this.#ended())
+    input.on('error', () => this.close())
+    // A client that dies mid-answer must not take the gateway's clean-up with it.
+    output.on('error', () => this.close())
+    return this.#finished
+  }
+
+  /** Cancels what is in flight. Idempotent. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#session.close()
+    for (const call of this.#calls.values()) call.cancellation.cancel('the client left')
+    this.#options.input.pause()
+    this.#finish()
+  }
+
+  /** The client sends no more. What it has asked for is still answered, for a moment: it may have closed only its side of the pipe. */
+  #ended(): void {
+    this.#inputEnded = true
+    if (this.#waiting === 0) this.close()
+    else setTimeout(() => this.close(), LAST_ANSWERS_MS).unref()
+  }
+
+  #take(chunk: Buffer): void {
+    let from = 0
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
+      this.#parts.push(chunk.subarray(from, end))
+      from = end + 1
+      const line = this.#skipping ? undefined : Buffer.concat(this.#parts).toString('utf8')
+      this.#parts = []
+      this.#bytes = 0
+      this.#skipping = false
+      if (line !== undefined && line.trim() !== '') this.#line(line)
+    }
+    if (from === chunk.length) return
+    this.#bytes += chunk.length - from
+    if (this.#skipping) return
+    if (this.#bytes > this.#options.maxMessageBytes) {
+      this.#skipping = true
+      this.#parts = []
+      const error = new GatewayError('too_large', `A message is larger than ${this.#options.maxMessageBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`)
+      this.#write(errorText('null', failureObject(error)))
+    } else this.#parts.push(chunk.subarray(from))
+  }
+
+  #line(text: string): void {
+    let value: unknown
+    try {
+      value = parseJson(text)
+    } catch (error) {
+      this.#write(errorText('null', failureObject(GatewayError.from(error))))
+      return
+    }
+    if (Array.isArray(value)) {
+      const spans = elements(text)
+      value.forEach((item, index) => {
+        const span = spans[index]
+        if (span) this.#message(text.slice(span.start, span.end), item)
+      })
+    } else this.#message(text, value)
+  }
+
+  #message(text: string, value: unknown): void {
+    let id: string | undefined
+    try {
+      const kind = kindOf(value)
+      const message = { text, value: value as JsonObject }
+      if (kind === 'response') return
+      if (kind === 'request') {
+        id = rawAt(text, 'id')
+        this.#waiting++
+      }
+      const incoming = takeApart(message)
+      if (kind === 'notification') {
+        this.#session.notification(incoming)
+        if (incoming.method === 'notifications/cancelled' && incoming.params) {
+          const target = rawAt(incoming.params.text, 'requestId')
+          if (target !== undefined) this.#calls.get(target)?.cancellation.cancel('the client cancelled')
+        }
+        return
+      }
+      const reply = new LineReply(
+        line => this.#write(line),
+        () => this.#answered(),
+      )
+      if (claimsModern(message.value.params)) this.#modern(id as string, incoming, reply)
+      else if (incoming.method === 'server/discover') throw new GatewayError('invalid_params', 'server/discover needs the _meta envelope of revision 2026-07-28.')
+      else this.#session.request(id as string, incoming, reply)
+    } catch (error) {
+      this.#write(errorText(id ?? 'null', failureObject(GatewayError.from(error))))
+      if (id !== undefined) this.#answered()
+    }
+  }
+
+  #modern(id: string, incoming: ReturnType<typeof takeApart>, reply: Reply): void {
+    const { service, principal, view } = this.#options
+    const request = { id, incoming, principal, view, headers: undefined }
+    if (this.#calls.has(id)) throw new GatewayError('invalid_request', `A request with id ${id} is still in flight.`)
+    const call = acceptModern(service, request, reply)
+    this.#calls.set(id, call)
+    if (incoming.method === 'subscriptions/listen') {
+      const end = listen(service, request, call, reply)
+      this.#ends.add(end)
+      call.cancellation.onCancel(() => {
+        this.#calls.delete(id)
+        this.#ends.delete(end)
+      })
+    } else void call.run(service).then(() => this.#calls.delete(id))
+  }
+
+  #answered(): void {
+    this.#waiting--
+    if (this.#inputEnded && this.#waiting === 0) this.close()
+  }
+
+  #write(text: string): void {
+    if (!this.#closed) this.#options.output.write(`${onOneLine(text)}\n`)
+  }
+}
+
+class LineReply implements Reply {
+  readonly #write: (text: string) => void
+  readonly #done: () => void
+
+  constructor(write: (text: string) => void, done: () => void) {
+    this.#write = write
+    this.#done = done
+  }
+
+  notify(text: string): void {
+    this.#write(text)
+  }
+
+  answer(head: string, body: string | Buffer, tail: string): void {
+    this.#write(head + body.toString() + tail)
+    this.#done()
+  }
+
+  drop(): void {
+    this.#done()
+  }
+}

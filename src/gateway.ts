@@ -1,0 +1,387 @@
+import type { Readable, Writable } from 'node:stream'
+import { Catalog, WHOLE } from './catalog/catalog.ts'
+import type { Config, ServerConfig } from './config/types.ts'
+import { compose, type Handler, type Middleware } from './core/compose.ts'
+import { Deadlines } from './core/deadlines.ts'
+import { describeError, GatewayError } from './core/errors.ts'
+import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
+import type { Logger } from './core/logger.ts'
+import { ANONYMOUS, LOCAL } from './core/principal.ts'
+import type { ListKind, Route } from './core/route.ts'
+import type { HttpFront } from './front/http.ts'
+import { listChangedMethod } from './front/modern.ts'
+import type { Service } from './front/service.ts'
+import { StdioFront } from './front/stdio.ts'
+import { dispatch } from './pipeline/dispatch.ts'
+import { observe } from './pipeline/observe.ts'
+import { META, MODERN_VERSIONS } from './protocol/revisions.ts'
+import { LearnedOwners } from './relay/learned.ts'
+import { Relay } from './relay/relay.ts'
+import { Subscriptions } from './relay/subscriptions.ts'
+import type { Store } from './state/store.ts'
+import type { Link } from './upstream/link.ts'
+import { Pool } from './upstream/pool.ts'
+import { VERSION } from './version.ts'
+
+export interface GatewayOptions {
+  readonly logger: Logger
+  /** Closed with the gateway. */
+  readonly store: Store
+}
+
+/** How one server stands, for people. */
+export interface ServerStatus {
+  readonly name: string
+  readonly transport: string
+  readonly era: 'legacy' | 'modern' | undefined
+  /** `idle`: not running, started by the next call. `failed`: the last start failed, `error` says why. */
+  readonly state: 'idle' | 'starting' | 'ready' | 'failed' | 'closed'
+  readonly required: boolean
+  /** Whether its lists are known, from now or from an earlier run. */
+  readonly listed: boolean
+  readonly tools: number
+  readonly resources: number
+  readonly resourceTemplates: number
+  readonly prompts: number
+  readonly error: string | undefined
+}
+
+/** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
+const REFRESH_DELAY_MS = 2000
+
+const PAGED: Readonly<Record<string, ListKind>> = {
+  'tools/list': 'tools',
+  'resources/list': 'resources',
+  'resources/templates/list': 'resourceTemplates',
+  'prompts/list': 'prompts',
+}
+
+/**
+ * A running gateway. This file is the composition root: configuration in, everything wired, in the order a call meets it. Servers
+ * are started when they are first needed.
+ */
+export class Gateway implements Service {
+  readonly serverInfo: string
+  readonly #config: Config
+  readonly #logger: Logger
+  readonly #store: Store
+  readonly #deadlines = new Deadlines()
+  readonly #pools = new Map<string, Pool>()
+  readonly #catalog: Catalog
+  readonly #learned = new LearnedOwners()
+  readonly #subscriptions: Subscriptions
+  readonly #relay: Relay
+  readonly #call: Handler
+  readonly #listListeners = new Map<(kind: ListKind) => void, string>()
+  readonly #fronts = new Set<{ close(): void | Promise<void> }>()
+  #http: HttpFront | undefined
+  #refreshTimer: NodeJS.Timeout | undefined
+  #closing: Promise<void> | undefined
+
+  constructor(config: Config, options: GatewayOptions) {
+    this.#config = config
+    this.#logger = options.logger
+    this.#store = options.store
+    this.serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
+
+    for (const server of config.servers) this.#pools.set(server.name, this.#pool(server))
+    this.#catalog = new Catalog({
+      config,
+      store: options.store,
+      logger: this.#logger,
+      serverInfo: this.serverInfo,
+      link: server => this.#poolOf(server).pick(),
+      onChange: (view, kinds) => this.#tell(view.name, kinds),
+    })
+    this.#subscriptions = new Subscriptions(this.#pools, this.#logger)
+    this.#relay = new Relay({
+      logger: this.#logger,
+      subscriptions: this.#subscriptions,
+      onListChanged: server => this.#catalog.refreshSoon(server),
+      sees: (view, server) => this.#catalog.view(view)?.servers.has(server) ?? false,
+    })
+
+    // The way of a call, outermost first.
+    const pipeline: Middleware[] = [observe(this.#logger)]
+    this.#call = compose(
+      pipeline,
+      dispatch({
+        pools: this.#pools,
+        learned: this.#learned,
+        uriMap: (view, server) => this.#catalog.view(view)?.uriMap(server),
+      }),
+    )
+  }
+
+  /** Reads what earlier runs left: lists and eras. Starts no server. */
+  async load(): Promise<void> {
+    await this.#catalog.load()
+    const dayMs = 24 * 60 * 60 * 1000
+    for (const [name, pool] of this.#pools) {
+      const snapshot = this.#catalog.snapshot(name)
+      // A verdict of "legacy" never fails by itself, so it is only believed for a day.
+      if (snapshot && (snapshot.era === 'modern' || Date.now() - snapshot.eraAt < dayMs)) pool.era = snapshot.era
+    }
+    this.#refreshTimer = setTimeout(() => {
+      for (const server of this.#catalog.stale()) void this.#catalog.refresh(server)
+    }, REFRESH_DELAY_MS)
+    this.#refreshTimer.unref()
+  }
+
+  /** Serves one client over a pair of streams; resolves when that client is gone. */
+  async serveStdio(input: Readable, output: Writable): Promise<void> {
+    const front = new StdioFront({
+      service: this,
+      input,
+      output,
+      principal: LOCAL,
+      view: WHOLE,
+      maxMessageBytes: this.#config.gateway.http.maxBodyBytes,
+      logger: this.#logger,
+    })
+    this.#fronts.add(front)
+    await front.serve()
+    this.#fronts.delete(front)
+  }
+
+  /** Serves HTTP on the configured address. @throws GatewayError `config` when the address cannot be used */
+  async listen(): Promise<{ url: string; port: number }> {
+    const { HttpFront } = await import('./front/http.ts')
+    this.#http = new HttpFront({
+      service: this,
+      config: this.#config.gateway.http,
+      principal: ANONYMOUS,
+      logger: this.#logger,
+      readiness: () => this.#readiness(),
+    })
+    this.#fronts.add(this.#http)
+    return await this.#http.listen()
+  }
+
+  /** Lists every server that has never been listed, and starts those that are required. Resolves when each has succeeded or failed. */
+  async warmUp(): Promise<ServerStatus[]> {
+    await Promise.all(
+      this.#config.servers.map(async server => {
+        if (!this.#catalog.snapshot(server.name)) await this.#catalog.refresh(server.name)
+        if (server.required) await Promise.resolve(this.#poolOf(server.name).pick()).catch(() => undefined)
+      }),
+    )
+    return this.status()
+  }
+
+  status(): ServerStatus[] {
+    return this.#config.servers.map(server => {
+      const pool = this.#poolOf(server.name)
+      const snapshot = this.#catalog.snapshot(server.name)
+      const error = pool.state.kind === 'failed' ? pool.state.error : this.#catalog.failure(server.name)
+      const link = pool.current
+      return {
+        name: server.name,
+        transport: link?.transport.kind ?? snapshot?.transport ?? server.endpoint.kind,
+        era: link?.peer.era ?? snapshot?.era,
+        state: pool.state.kind,
+        required: server.required,
+        listed: snapshot !== undefined,
+        tools: snapshot?.lists.tools.length ?? 0,
+        resources: snapshot?.lists.resources.length ?? 0,
+        resourceTemplates: snapshot?.lists.resourceTemplates.length ?? 0,
+        prompts: snapshot?.lists.prompts.length ?? 0,
+        error: error?.message,
+      }
+    })
+  }
+
+  /** Legacy sessions open over HTTP. */
+  get sessions(): number {
+    return this.#http?.sessions ?? 0
+  }
+
+  /** Ends every conversation, then every server it started. Idempotent; resolves when nothing is left. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  // Service
+
+  has(view: string): boolean {
+    return this.#catalog.view(view) !== undefined
+  }
+
+  capabilities(view: string, modern: boolean): Record<string, unknown> {
+    return this.#catalog.view(view)?.capabilities(modern) ?? {}
+  }
+
+  instructions(view: string): string | undefined {
+    return this.#catalog.view(view)?.instructions
+  }
+
+  headerParams(view: string, tool: string): Route['headerParams'] {
+    return this.#catalog.view(view)?.tools.get(tool)?.headerParams
+  }
+
+  join(conversation: Conversation): void {
+    this.#relay.join(conversation)
+  }
+
+  leave(conversation: Conversation): void {
+    this.#relay.leave(conversation)
+  }
+
+  onListChanged(view: string, listener: (kind: ListKind) => void): () => void {
+    this.#listListeners.set(listener, view)
+    return () => this.#listListeners.delete(listener)
+  }
+
+  async handle(exchange: Exchange): Promise<Outcome> {
+    const { method, params } = exchange.request
+    switch (method) {
+      case 'tools/call':
+        return await this.#call(exchange, await this.#named(exchange, 'tools', params?.value.name))
+      case 'prompts/get':
+        return await this.#call(exchange, await this.#named(exchange, 'prompts', params?.value.name))
+      case 'resources/read':
+        return await this.#call(exchange, await this.#located(exchange, params?.value.uri))
+      case 'completion/complete':
+        return await this.#complete(exchange)
+      case 'server/discover':
+        return this.#discover(exchange)
+      case 'resources/subscribe':
+        return await this.#subscriptions.subscribe(exchange, await this.#located(exchange, params?.value.uri))
+      case 'resources/unsubscribe':
+        return this.#subscriptions.unsubscribe(exchange, await this.#located(exchange, params?.value.uri))
+      default: {
+        const kind = PAGED[method]
+        if (kind === undefined) throw new GatewayError('unknown_method', `The method ${method.slice(0, 100)} is not known here.`)
+        const view = await this.#catalog.complete(exchange.view)
+        return { kind: 'ready', text: (view ?? this.#view(exchange)).list(kind, exchange.modern, params?.value.cursor) }
+      }
+    }
+  }
+
+  // Wiring
+
+  #pool(server: ServerConfig): Pool {
+    const logger = this.#logger.child({ server: server.name })
+    const pool: Pool = new Pool({
+      server,
+      deadlines: this.#deadlines,
+      logger,
+      clientInfo: this.serverInfo,
+      listener: {
+        onNotification: (link, method, params, among) => this.#relay.onNotification(link, method, params, among),
+        onRequest: (link, method, params, among) => this.#relay.onRequest(link, method, params, among),
+        onLost: (link, error) => pool.lost(link, error),
+        onOpen: (_, link) => this.#opened(link),
+      },
+    })
+    return pool
+  }
+
+  /** A server that has just been started may offer something else than last time, and knows nothing of what clients wanted to hear. */
+  #opened(link: Link): void {
+    this.#catalog.refreshSoon(link.server.name)
+    this.#subscriptions.restore(link)
+    for (const { logLevel } of this.#relay.conversations) if (logLevel !== undefined) link.wantLogLevel(logLevel)
+  }
+
+  #tell(view: string, kinds: readonly ListKind[]): void {
+    const methods = new Set(kinds.map(listChangedMethod))
+    for (const conversation of this.#relay.conversations)
+      if (conversation.view === view) for (const method of methods) conversation.notify(method, undefined)
+    for (const [listener, listened] of this.#listListeners) if (listened === view) for (const kind of kinds) listener(kind)
+  }
+
+  async #named(exchange: Exchange, kind: 'tools' | 'prompts', name: unknown): Promise<Route> {
+    if (typeof name !== 'string') throw new GatewayError('invalid_params', '"name" must be a string.')
+    let view = this.#view(exchange)
+    let route = view[kind].get(name)
+    if (!route && view.missing.length > 0) {
+      view = (await this.#catalog.complete(exchange.view)) ?? view
+      route = view[kind].get(name)
+    }
+    if (route) return route
+    throw new GatewayError('unknown_name', `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}`)
+  }
+
+  async #located(exchange: Exchange, uri: unknown): Promise<Route> {
+    if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.')
+    let view = this.#view(exchange)
+    if (!view.listed(uri) && view.missing.length > 0) view = (await this.#catalog.complete(exchange.view)) ?? view
+    const route = view.listed(uri) ?? this.#learnedRoute(exchange, uri) ?? view.unlisted(uri)
+    if (route) return route
+    throw new GatewayError('resource_not_found', `Resource not found: ${uri.slice(0, 500)}`, { data: { uri } })
+  }
+
+  #learnedRoute(exchange: Exchange, uri: string): Route | undefined {
+    const owner = this.#learned.owner(exchange.principal.id, uri)
+    return owner !== undefined && this.#view(exchange).servers.has(owner) ? { server: owner, own: uri, exposed: uri } : undefined
+  }
+
+  async #complete(exchange: Exchange): Promise<Outcome> {
+    const ref = exchange.request.params?.value.ref as { type?: unknown; name?: unknown; uri?: unknown } | null | undefined
+    let route: Route
+    if (ref?.type === 'ref/prompt') route = await this.#named(exchange, 'prompts', ref.name)
+    else if (ref?.type === 'ref/resource' && typeof ref.uri === 'string')
+      route = this.#view(exchange).template(ref.uri) ?? (await this.#located(exchange, ref.uri))
+    else throw new GatewayError('invalid_params', '"ref" must be a ref/prompt with a name or a ref/resource with a uri.')
+    const snapshot = this.#catalog.snapshot(route.server)
+    if (snapshot && !('completions' in snapshot.capabilities)) {
+      const type = exchange.modern ? '"resultType":"complete",' : ''
+      return { kind: 'ready', text: `{${type}"completion":{"values":[],"hasMore":false}}` }
+    }
+    return await this.#call(exchange, route)
+  }
+
+  #discover(exchange: Exchange): Outcome {
+    const view = this.#view(exchange)
+    const parts = [
+      '"resultType":"complete"',
+      `"supportedVersions":${JSON.stringify(MODERN_VERSIONS)}`,
+      `"capabilities":${JSON.stringify(view.capabilities(true))}`,
+      `"serverInfo":${this.serverInfo}`,
+    ]
+    if (view.instructions !== undefined) parts.push(`"instructions":${JSON.stringify(view.instructions)}`)
+    parts.push('"ttlMs":0', '"cacheScope":"private"', `"_meta":{"${META.serverInfo}":${this.serverInfo}}`)
+    return { kind: 'ready', text: `{${parts.join(',')}}` }
+  }
+
+  #view(exchange: Exchange): NonNullable<ReturnType<Catalog['view']>> {
+    const view = this.#catalog.view(exchange.view)
+    if (!view) throw new GatewayError('internal', `There is no view "${exchange.view}".`)
+    return view
+  }
+
+  #poolOf(server: string): Pool {
+    const pool = this.#pools.get(server)
+    if (!pool) throw new GatewayError('internal', `There is no server "${server}".`)
+    return pool
+  }
+
+  #readiness(): { ready: boolean; servers: unknown } {
+    const status = this.status()
+    const ready = status.every(({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed))
+    return { ready, servers: status.map(({ name, state, required, error }) => ({ name, state, required, error })) }
+  }
+
+  async #close(): Promise<void> {
+    clearTimeout(this.#refreshTimer)
+    await Promise.all([...this.#fronts].map(front => front.close()))
+    const catalog = this.#catalog.close()
+    await Promise.all([...this.#pools.values()].map(pool => pool.close()))
+    await catalog
+    this.#deadlines.close()
+    try {
+      await this.#store.close()
+    } catch (error) {
+      this.#logger.warn('The state store did not close cleanly.', { cause: describeError(error) })
+    }
+  }
+}
+
+/** Builds a gateway and reads its state. Servers are not started; nothing listens yet. */
+export async function createGateway(config: Config, options: GatewayOptions): Promise<Gateway> {
+  const gateway = new Gateway(config, options)
+  await gateway.load()
+  return gateway
+}

@@ -1,0 +1,129 @@
+import type { Writable } from 'node:stream'
+import type { LogFields, Logger, LogLevel } from '../core/logger.ts'
+import { renderRecord, type LogFormat, type LogRecord } from './record.ts'
+
+export interface LoggerOptions {
+  /** Least severe level that is written. */
+  readonly level: LogLevel
+  /** Default `process.stderr`. Never ended here; an error on it ends the logging, not the process. */
+  readonly stream?: Writable
+  /** Default: `text` when the stream is a terminal, else `json`. */
+  readonly format?: LogFormat
+}
+
+/** A logger that owns its way out. */
+export interface RootLogger extends Logger {
+  /** Resolves when every record so far has been handed to the stream's destination, or after a second when nobody takes it. */
+  flush(): Promise<void>
+}
+
+const SEVERITY: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 }
+
+/** A reader that has stopped must not fill the memory with log lines. */
+const MAX_WAITING_BYTES = 16 * 1024 * 1024
+const FLUSH_TIMEOUT_MS = 1000
+
+/** Streams that already survive their errors. */
+const guarded = new WeakSet<Writable>()
+
+/**
+ * Creates the logger of a process. winston does the writing; it takes longer to load than a small gateway takes to start, so it is loaded
+ * with the first record that passes the level, and records wait for it in their order.
+ */
+export function createLogger(options: LoggerOptions): RootLogger {
+  const stream = options.stream ?? process.stderr
+  const format = options.format ?? ((stream as { isTTY?: boolean }).isTTY === true ? 'text' : 'json')
+  if (!guarded.has(stream)) {
+    guarded.add(stream)
+    stream.on('error', () => {})
+  }
+  const sink = new Sink(stream, format)
+  const max = SEVERITY[options.level]
+
+  const at = (fields: LogFields): Logger => {
+    const write = (level: LogLevel, message: string, more: LogFields | undefined): void => {
+      if (SEVERITY[level] > max) return
+      sink.write({
+        time: new Date(),
+        level,
+        message,
+        fields: more === undefined ? fields : { ...fields, ...more },
+      })
+    }
+    return {
+      error: (message, more) => write('error', message, more),
+      warn: (message, more) => write('warn', message, more),
+      info: (message, more) => write('info', message, more),
+      debug: (message, more) => write('debug', message, more),
+      child: more => at({ ...fields, ...more }),
+    }
+  }
+  return { ...at({}), flush: () => sink.flush() }
+}
+
+class Sink {
+  readonly #stream: Writable
+  readonly #format: LogFormat
+  #waiting: LogRecord[] = []
+  #loading: Promise<void> | undefined
+  #out: ((record: LogRecord) => void) | undefined
+  #dropped = 0
+
+  constructor(stream: Writable, format: LogFormat) {
+    this.#stream = stream
+    this.#format = format
+  }
+
+  write(record: LogRecord): void {
+    if (this.#out) this.#pass(record)
+    else {
+      this.#waiting.push(record)
+      this.#loading ??= this.#load()
+    }
+  }
+
+  async flush(): Promise<void> {
+    await this.#loading
+    const stream = this.#stream
+    if (!stream.writable) return
+    let timer: NodeJS.Timeout | undefined
+    await Promise.race([
+      new Promise<void>(resolve => stream.write('', () => resolve())),
+      new Promise<void>(resolve => (timer = setTimeout(resolve, FLUSH_TIMEOUT_MS))),
+    ])
+    clearTimeout(timer)
+  }
+
+  async #load(): Promise<void> {
+    try {
+      const { default: winston } = await import('winston')
+      const logger = winston.createLogger({
+        level: 'debug',
+        levels: SEVERITY,
+        format: winston.format.printf(info => renderRecord(info['record'] as LogRecord, this.#format)),
+        transports: [new winston.transports.Stream({ stream: this.#stream, eol: '\n' })],
+      })
+      this.#out = record => void logger.log({ level: record.level, message: '', record })
+    } catch {
+      // A broken installation is when a log is needed most.
+      this.#out = record => void this.#stream.write(`${renderRecord(record, this.#format)}\n`)
+    }
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const record of waiting) this.#pass(record)
+  }
+
+  #pass(record: LogRecord): void {
+    if (!this.#stream.writable) return
+    if (this.#stream.writableLength > MAX_WAITING_BYTES) {
+      this.#dropped++
+      return
+    }
+    if (this.#dropped > 0) {
+      const message = `${this.#dropped} log records were dropped, because nothing read the log.`
+      this.#dropped = 0
+      this.#out?.({ time: record.time, level: 'warn', message, fields: {} })
+    }
+    this.#out?.(record)
+  }
+}

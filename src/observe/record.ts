@@ -1,0 +1,71 @@
+import type { LogFields, LogLevel } from '../core/logger.ts'
+import { isSecretName, redact } from './redact.ts'
+
+/** One thing that happened, not yet redacted. */
+export interface LogRecord {
+  readonly time: Date
+  readonly level: LogLevel
+  readonly message: string
+  readonly fields: LogFields
+}
+
+/** `text`: for people. `json`: one object a line, with `time`, `level`, `message` and the fields. */
+export type LogFormat = 'text' | 'json'
+
+/** A message or a value longer than this is cut: a log is no place for payloads. */
+const MAX_CHARS = 8192
+
+/** One line without its end, redacted; whatever the record holds, it has no line break and no control character. */
+export function renderRecord(record: LogRecord, format: LogFormat): string {
+  return format === 'json' ? renderJson(record) : renderText(record)
+}
+
+function renderJson({ time, level, message, fields }: LogRecord): string {
+  const line: Record<string, unknown> = { time: time.toISOString(), level, message: clean(message) }
+  for (const [name, value] of Object.entries(fields)) {
+    if (value !== undefined && !(name in line)) line[name] = cleanField(name, value)
+  }
+  // JSON escapes C0 only; the others can start terminal sequences or break lines as well.
+  // oxlint-disable-next-line no-control-regex
+  return JSON.stringify(line).replace(/[\x7f-\x9f\u2028\u2029]/g, char => `\\u${hex(char, 4)}`)
+}
+
+function renderText({ time, level, message, fields }: LogRecord): string {
+  const clock = `${pad(time.getHours())}:${pad(time.getMinutes())}:${pad(time.getSeconds())}.${pad(time.getMilliseconds(), 3)}`
+  let line = `${clock} ${level.toUpperCase().padEnd(5)} ${escapeControls(clean(message))}`
+  for (const [name, value] of Object.entries(fields)) {
+    if (value === undefined) continue
+    const text = escapeControls(String(cleanField(name, value)))
+    line += ` ${name}=${/^[^\s"=]+$/.test(text) ? text : `"${text.replaceAll('"', '\\"')}"`}`
+  }
+  return line
+}
+
+function cleanField(name: string, value: string | number | boolean): string | number | boolean {
+  if (typeof value !== 'string') return value
+  return isSecretName(name) ? '***' : clean(value)
+}
+
+function clean(text: string): string {
+  const cut = text.length > MAX_CHARS ? `${text.slice(0, MAX_CHARS)}… (${text.length} characters)` : text
+  // Colours that servers print to stderr.
+  // oxlint-disable-next-line no-control-regex
+  return redact(cut.replace(/\x1b\[[\d;]*m/g, ''))
+}
+
+const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+function escapeControls(text: string): string {
+  // oxlint-disable-next-line no-control-regex
+  return text.replace(/[\0-\x1f\x7f-\x9f\u2028\u2029]/g, char => {
+    return NAMED[char] ?? (char > '\xff' ? `\\u${hex(char, 4)}` : `\\x${hex(char, 2)}`)
+  })
+}
+
+function hex(char: string, digits: number): string {
+  return char.charCodeAt(0).toString(16).padStart(digits, '0')
+}
+
+function pad(number: number, digits = 2): string {
+  return String(number).padStart(digits, '0')
+}

@@ -1,0 +1,32 @@
+/** Parts of names whose values are secrets, in fields, query parameters, `NAME=value` and JSON members. */
+const SECRET_NAME =
+  /token|secret|passw|pwd|credential|authorization|cookie|api[-_]?key|access[-_]?key|private[-_]?key|(?:^|[-_.])(?:key|sig|auth|pass)$|signature/i
+
+const MASK = '***'
+
+/**
+ * Masks what must not stand in a log: `Bearer …` and other schemes after `Authorization`, user and password in URLs, values of
+ * parameters and JSON members that are named like secrets, and tokens whose form gives them away. Linear in the length of `text`.
+ */
+export function redact(text: string): string {
+  return (
+    text
+      .replace(/\b(authorization["']?\s*[:=]\s*["']?)[^"'\r\n,}]+/gi, `$1${MASK}`)
+      .replace(/\b(bearer|basic)\s+[\w.~+/=-]{4,}/gi, `$1 ${MASK}`)
+      .replace(/(?<=:\/\/)[^\s/?#"'<>]+@/g, `${MASK}@`)
+      .replace(/(?<=["'])([\w.-]{1,80})(\\?["']\s?:\s?\\?["'])([^"'\\]+)/g, maskValue)
+      .replace(/(?<![\w.-])([\w.-]{1,80})(=["']?)([^\s&"'#,;]+)/g, maskValue)
+      // JWTs, and the prefixes that well-known services give to their tokens.
+      .replace(/(?<![\w-])eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?/g, MASK)
+      .replace(/(?<![\w-])(?:sk|gh[opsur]|github_pat|glpat|xox[abprs])[-_][\w-]{16,}/g, MASK)
+  )
+}
+
+function maskValue(whole: string, name: string, separator: string): string {
+  return SECRET_NAME.test(name) ? name + separator + MASK : whole
+}
+
+/** Whether a field of this name holds a secret whatever it looks like. */
+export function isSecretName(name: string): boolean {
+  return SECRET_NAME.test(name)
+}

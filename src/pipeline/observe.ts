@@ -1,0 +1,25 @@
+import { randomBytes } from 'node:crypto'
+import type { Middleware } from '../core/compose.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+
+/** Outermost: whatever fails inside is one kind of error from here on, has an id, and is logged once with its cause. */
+export function observe(logger: Logger): Middleware {
+  return next => async (exchange, route) => {
+    try {
+      return await next(exchange, route)
+    } catch (caught) {
+      const error = GatewayError.from(caught, route.server)
+      error.errorId ??= randomBytes(6).toString('hex')
+      const { method } = exchange.request
+      logger[error.kind.log](`${method} failed: ${error.message}`, {
+        server: route.server,
+        name: route.own,
+        code: error.code,
+        errorId: error.errorId,
+        cause: error.cause === undefined ? undefined : describeError(error.cause),
+      })
+      throw error
+    }
+  }
+}

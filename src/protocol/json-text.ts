@@ -1,0 +1,193 @@
+/**
+ * Finding and replacing members in JSON *text*. What passes through the gateway is never re-stringified, because that would change numbers
+ * (`12345678901234567890`, `1.0`), key order and escapes; instead, the few spans that must change are spliced.
+ *
+ * Every function here trusts that the text has been accepted by `JSON.parse`; none of them validates.
+ */
+
+/** A member of an object: where its key (with quotes) and its value stand in the text. Offsets are UTF-16 code units, ends exclusive. */
+export interface Member {
+  readonly key: string
+  readonly keyStart: number
+  readonly start: number
+  readonly end: number
+}
+
+/** Replaces `[start, end)` by `text`. */
+export interface Edit {
+  readonly start: number
+  readonly end: number
+  readonly text: string
+}
+
+const QUOTE = 34
+const COMMA = 44
+const OPEN_BRACKET = 91
+const BACKSLASH = 92
+const CLOSE_BRACKET = 93
+const OPEN_BRACE = 123
+const CLOSE_BRACE = 125
+
+/** First position at or after `at` that is not white space. */
+export function skipSpace(text: string, at: number): number {
+  for (;;) {
+    const code = text.charCodeAt(at)
+    if (code !== 32 && code !== 10 && code !== 13 && code !== 9) return at
+    at++
+  }
+}
+
+/** Position after the string that starts at `at`. Jumps from quote to quote, so long strings cost little. */
+function skipString(text: string, at: number): number {
+  let end = text.indexOf('"', at + 1)
+  for (;;) {
+    let before = end - 1
+    while (text.charCodeAt(before) === BACKSLASH) before--
+    // An even number of backslashes escapes only itself.
+    if ((end - before) & 1) return end + 1
+    end = text.indexOf('"', end + 1)
+  }
+}
+
+/** Position after the value that starts at `at`. */
+export function skipValue(text: string, at: number): number {
+  const first = text.charCodeAt(at)
+  if (first === QUOTE) return skipString(text, at)
+  if (first === OPEN_BRACE || first === OPEN_BRACKET) {
+    let depth = 0
+    for (;;) {
+      const code = text.charCodeAt(at)
+      if (code === QUOTE) {
+        at = skipString(text, at)
+        continue
+      }
+      at++
+      if (code === OPEN_BRACE || code === OPEN_BRACKET) depth++
+      else if ((code === CLOSE_BRACE || code === CLOSE_BRACKET) && --depth === 0) return at
+    }
+  }
+  for (;;) {
+    const code = text.charCodeAt(at)
+    // Number or literal: ends at the next separator, space or at the end of the text (NaN).
+    if (code === COMMA || code === CLOSE_BRACE || code === CLOSE_BRACKET || code <= 32 || code !== code) return at
+    at++
+  }
+}
+
+/** Members of the object whose `{` stands at `at` (white space before it is skipped), in the order of the text, duplicates included. */
+export function members(text: string, at = 0): Member[] {
+  const list: Member[] = []
+  at = skipSpace(text, at) + 1
+  for (;;) {
+    at = skipSpace(text, at)
+    const code = text.charCodeAt(at)
+    if (code === CLOSE_BRACE) return list
+    if (code === COMMA) {
+      at++
+      continue
+    }
+    const keyStart = at
+    at = skipString(text, at)
+    const raw = text.slice(keyStart + 1, at - 1)
+    const key = raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw
+    // Over white space, the colon, and white space again.
+    const start = skipSpace(text, skipSpace(text, at) + 1)
+    at = skipValue(text, start)
+    list.push({ key, keyStart, start, end: at })
+  }
+}
+
+/** Spans of the elements of the array whose `[` stands at `at`. */
+export function elements(text: string, at = 0): { start: number; end: number }[] {
+  const list: { start: number; end: number }[] = []
+  at = skipSpace(text, at) + 1
+  for (;;) {
+    at = skipSpace(text, at)
+    const code = text.charCodeAt(at)
+    if (code === CLOSE_BRACKET) return list
+    if (code === COMMA) {
+      at++
+      continue
+    }
+    const end = skipValue(text, at)
+    list.push({ start: at, end })
+    at = end
+  }
+}
+
+/** The last member called `key`, as `JSON.parse` would take it. */
+export function find(list: readonly Member[], key: string): Member | undefined {
+  for (let i = list.length - 1; i >= 0; i--) {
+    const member = list[i] as Member
+    if (member.key === key) return member
+  }
+  return undefined
+}
+
+/** Raw text of the value at a path of keys, or `undefined`. */
+export function rawAt(text: string, ...path: string[]): string | undefined {
+  let start = 0
+  let end = text.length
+  for (const key of path) {
+    start = skipSpace(text, start)
+    if (text.charCodeAt(start) !== OPEN_BRACE) return undefined
+    const member = find(members(text, start), key)
+    if (!member) return undefined
+    start = member.start
+    end = member.end
+  }
+  return text.slice(start, end)
+}
+
+/** Applies edits, given in any order; they must not overlap. */
+export function splice(text: string, edits: readonly Edit[]): string {
+  if (edits.length === 0) return text
+  const sorted = edits.length === 1 ? edits : [...edits].sort((a, b) => a.start - b.start)
+  let out = ''
+  let from = 0
+  for (const edit of sorted) {
+    out += text.slice(from, edit.start) + edit.text
+    from = edit.end
+  }
+  return out + text.slice(from)
+}
+
+/**
+ * Replaces, adds and removes members of the object text `object`; all others keep their bytes and order. A value of `undefined` removes.
+ * New members go to the front, so that nothing has to be looked for behind a long value.
+ */
+export function withMembers(object: string, changes: Readonly<Record<string, string | undefined>>): string {
+  const list = members(object)
+  const open = skipSpace(object, 0)
+  const kept: string[] = []
+  const added: string[] = []
+  const seen = new Set<string>()
+  let changed = false
+  for (const member of list) {
+    if (!Object.hasOwn(changes, member.key)) {
+      kept.push(object.slice(member.keyStart, member.end))
+      continue
+    }
+    changed = true
+    const value = changes[member.key]
+    if (value !== undefined && !seen.has(member.key))
+      kept.push(object.slice(member.keyStart, member.start) + value)
+    seen.add(member.key)
+  }
+  for (const key of Object.keys(changes)) {
+    const value = changes[key]
+    if (value !== undefined && !seen.has(key)) added.push(`${JSON.stringify(key)}:${value}`)
+  }
+  if (!changed) {
+    // Nothing to replace: one insertion, the rest untouched to the byte.
+    if (added.length === 0) return object
+    const comma = list.length > 0 ? ',' : ''
+    return `${object.slice(0, open + 1)}${added.join(',')}${comma}${object.slice(open + 1)}`
+  }
+  return `{${[...added, ...kept].join(',')}}`
+}
+
+/** Makes a JSON text fit on one line: raw line breaks can only be white space there. */
+export function onOneLine(text: string): string {
+  return text.includes('\n') || text.includes('\r') ? text.replace(/[\r\n]/g, ' ') : text
+}

@@ -1,0 +1,87 @@
+import type { Json, JsonObject } from '../core/exchange.ts'
+import { find, members, splice, withMembers, type Edit } from './json-text.ts'
+import { refuseDuplicates } from './message.ts'
+import { META } from './revisions.ts'
+
+/** What changes in the parameters of a request on their way from a client to an upstream. */
+export interface ParamsChange {
+  /** Member that says what is meant, with the value the upstream knows. */
+  readonly target?: { readonly key: 'name' | 'uri'; readonly value: string } | undefined
+  /** Reference of a completion, with the value the upstream knows. */
+  readonly ref?: { readonly key: 'name' | 'uri'; readonly value: string } | undefined
+  /** Token under which the gateway wants to hear of progress. The client's own never goes upstream. */
+  readonly progressToken?: number | undefined
+  /** Raw JSON of the envelope members that a modern upstream requires; `undefined` for a legacy one. */
+  readonly envelope?: Readonly<Record<string, string>> | undefined
+}
+
+const HOP_KEYS = [META.protocolVersion, META.clientInfo, META.clientCapabilities, META.logLevel] as const
+
+/**
+ * Raw text of the parameters to send, `undefined` when there are none. Everything not named in `change` keeps its bytes,
+ * except inside `_meta`, where white space may go.
+ * @throws GatewayError `invalid_request` for members that stand twice.
+ */
+export function outgoingParams(params: Json<JsonObject> | undefined, change: ParamsChange): string | undefined {
+  if (!params) {
+    const meta = metaMembers(undefined, change)
+    return meta === undefined ? undefined : `{"_meta":${meta}}`
+  }
+  const { text, value } = params
+  const list = members(text)
+  refuseDuplicates(list, value)
+  const edits: Edit[] = []
+  if (change.target) {
+    const member = find(list, change.target.key)
+    if (member && value[change.target.key] !== change.target.value)
+      edits.push({ start: member.start, end: member.end, text: JSON.stringify(change.target.value) })
+  }
+  if (change.ref) {
+    const ref = find(list, 'ref')
+    const inner = ref && members(text, ref.start)
+    if (inner) refuseDuplicates(inner, value.ref as JsonObject)
+    const member = inner && find(inner, change.ref.key)
+    if (member) edits.push({ start: member.start, end: member.end, text: JSON.stringify(change.ref.value) })
+  }
+  const meta = find(list, '_meta')
+  if (meta) {
+    const old = text.slice(meta.start, meta.end)
+    const replaced = metaMembers({ text: old, value: value._meta }, change)
+    if (replaced !== old) edits.push({ start: meta.start, end: meta.end, text: replaced ?? '{}' })
+  } else {
+    const added = metaMembers(undefined, change)
+    if (added !== undefined) {
+      const at = text.indexOf('{') + 1
+      edits.push({ start: at, end: at, text: `"_meta":${added}${list.length > 0 ? ',' : ''}` })
+    }
+  }
+  return splice(text, edits)
+}
+
+function metaMembers(meta: Json | undefined, change: ParamsChange): string | undefined {
+  const isObject = meta !== undefined && typeof meta.value === 'object' && meta.value !== null && !Array.isArray(meta.value)
+  const old = isObject ? (meta as Json<JsonObject>) : undefined
+  const changes: Record<string, string | undefined> = {}
+  let any = false
+  if (change.progressToken !== undefined) {
+    changes.progressToken = String(change.progressToken)
+    any = true
+  } else if (old && 'progressToken' in old.value) {
+    changes.progressToken = undefined
+    any = true
+  }
+  if (old) {
+    for (const key of HOP_KEYS) {
+      if (key in old.value) {
+        changes[key] = undefined
+        any = true
+      }
+    }
+  }
+  if (change.envelope) {
+    Object.assign(changes, change.envelope)
+    any = true
+  }
+  if (!any) return meta?.text
+  return withMembers(old ? old.text : '{}', changes)
+}

@@ -1,0 +1,126 @@
+import type { Json, JsonObject, Outcome } from '../core/exchange.ts'
+import { elements, find, members, skipSpace, splice, withMembers } from './json-text.ts'
+import { META } from './revisions.ts'
+
+/** Framing of results for the era of the client. Source: specification 2026-07-28, changelog; both directions of a dual-era gateway. */
+
+/** Raw JSON of the gateway's own `serverInfo`, for `_meta` of modern results. */
+export type ServerInfoText = string
+
+/** Methods whose complete results must carry `ttlMs` and `cacheScope` in the modern era, besides the lists. */
+const CACHEABLE: ReadonlySet<string> = new Set(['resources/read'])
+
+/** The result text for a client, from what an upstream answered. */
+export function resultFor(
+  modern: boolean,
+  method: string,
+  outcome: Extract<Outcome, { kind: 'result' }>,
+  serverInfo: ServerInfoText,
+): string {
+  if (modern) return outcome.modern ? outcome.text : toModern(method, outcome, serverInfo)
+  return outcome.modern ? toLegacy(outcome) : outcome.text
+}
+
+function toModern(method: string, result: Json, serverInfo: ServerInfoText): string {
+  const value = result.value as JsonObject
+  const added: Record<string, string> = {}
+  if (value.resultType === undefined) added.resultType = '"complete"'
+  if (CACHEABLE.has(method)) {
+    if (value.ttlMs === undefined) added.ttlMs = '0'
+    if (value.cacheScope === undefined) added.cacheScope = '"private"'
+  }
+  const meta = value._meta
+  if (meta === undefined) {
+    added._meta = `{${JSON.stringify(META.serverInfo)}:${serverInfo}}`
+  } else if (isObject(meta) && !(META.serverInfo in meta)) {
+    const member = find(members(result.text), '_meta')
+    if (member) added._meta = withMembers(result.text.slice(member.start, member.end), { [META.serverInfo]: serverInfo })
+  }
+  if (meta === undefined) return prepend(result.text, added, value)
+  return withMembers(result.text, added)
+}
+
+/** Inserts members right after the `{`, without a look at the rest. */
+function prepend(text: string, added: Readonly<Record<string, string>>, value: JsonObject): string {
+  const open = skipSpace(text, 0) + 1
+  let inserted = ''
+  for (const key in added) inserted += `${inserted === '' ? '' : ','}${JSON.stringify(key)}:${added[key]}`
+  for (const _ in value) return `${text.slice(0, open)}${inserted},${text.slice(open)}`
+  return `{${inserted}}`
+}
+
+function toLegacy(result: Json): string {
+  const value = result.value as JsonObject
+  const changes: Record<string, string | undefined> = {}
+  for (const key of ['resultType', 'ttlMs', 'cacheScope']) if (key in value) changes[key] = undefined
+  if (isObject(value._meta)) {
+    const inner: Record<string, undefined> = {}
+    for (const key of Object.values(META)) if (key in value._meta) inner[key] = undefined
+    if (Object.keys(inner).length > 0) {
+      if (Object.keys(inner).length === Object.keys(value._meta).length) changes._meta = undefined
+      else {
+        const member = find(members(result.text), '_meta')
+        if (member) changes._meta = withMembers(result.text.slice(member.start, member.end), inner)
+      }
+    }
+  }
+  // Before 2026-07-28 structured content is an object; strict clients reject the whole result otherwise.
+  if ('structuredContent' in value && !isObject(value.structuredContent)) {
+    changes.structuredContent = undefined
+    if (!Array.isArray(value.content) || value.content.length === 0) {
+      const member = find(members(result.text), 'structuredContent')
+      const text = member ? result.text.slice(member.start, member.end) : 'null'
+      changes.content = `[{"type":"text","text":${JSON.stringify(text)}}]`
+    }
+  }
+  return Object.keys(changes).length === 0 ? result.text : withMembers(result.text, changes)
+}
+
+/**
+ * Maps URIs that a result names: those of resource links and embedded resources in `content`, of prompt messages, and of `contents`.
+ * URIs inside text are never touched. Returns the text itself when nothing changes.
+ */
+export function mapUris(result: Json, map: (uri: string) => string): string {
+  if (!isObject(result.value)) return result.text
+  const edits: { start: number; end: number; text: string }[] = []
+  const text = result.text
+  const uriOf = (start: number): void => {
+    if (text[skipSpace(text, start)] !== '{') return
+    const member = find(members(text, start), 'uri')
+    if (!member) return
+    const uri: unknown = JSON.parse(text.slice(member.start, member.end))
+    if (typeof uri !== 'string') return
+    const mapped = map(uri)
+    if (mapped !== uri) edits.push({ start: member.start, end: member.end, text: JSON.stringify(mapped) })
+  }
+  const block = (start: number): void => {
+    if (text[skipSpace(text, start)] !== '{') return
+    const list = members(text, start)
+    const type = find(list, 'type')
+    const resource = find(list, 'resource')
+    if (type && text.slice(type.start, type.end) === '"resource_link"') uriOf(start)
+    else if (resource) uriOf(resource.start)
+  }
+  for (const member of members(text)) {
+    if (text.charCodeAt(member.start) !== 91) continue
+    for (const element of elements(text, member.start)) {
+      if (member.key === 'contents') uriOf(element.start)
+      else if (member.key === 'content') block(element.start)
+      else if (member.key === 'messages' && text[skipSpace(text, element.start)] === '{') {
+        const content = find(members(text, element.start), 'content')
+        if (content) block(content.start)
+      }
+    }
+  }
+  return splice(text, edits)
+}
+
+/** The JSON-RPC error object for a client of the given era: `-32002` (resource not found) is `-32602` since 2026-07-28. */
+export function errorFor(modern: boolean, error: Json): string {
+  if (!modern || !isObject(error.value) || error.value.code !== -32002) return error.text
+  return withMembers(error.text, { code: '-32602' })
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,110 @@
+import { StringDecoder } from 'node:string_decoder'
+
+/** Server-sent events (WHATWG HTML, 9.2), both directions, with the data kept as it stands. */
+
+/** One event as text. `data` must be on one line. */
+export function eventText(data: string, id?: string): string {
+  return id === undefined ? `event: message\ndata: ${data}\n\n` : `event: message\nid: ${id}\ndata: ${data}\n\n`
+}
+
+export interface ServerSentEvent {
+  /** `message` when the stream names none. */
+  readonly event: string
+  readonly data: string
+  readonly id: string | undefined
+}
+
+export interface EventSink {
+  onEvent(event: ServerSentEvent): void
+  onRetry(ms: number): void
+  /** The stream sends an event longer than allowed; nothing more will be parsed. */
+  onOverflow(): void
+}
+
+/** Incremental parser. Long data lines that arrive in many chunks are collected, not re-scanned. */
+export class EventParser {
+  readonly #decoder = new StringDecoder('utf8')
+  readonly #sink: EventSink
+  readonly #maxChars: number
+  #parts: string[] = []
+  #chars = 0
+  #afterReturn = false
+  #first = true
+  #dead = false
+  #event = ''
+  #data: string[] = []
+  #id: string | undefined
+
+  /** `maxChars`: longest event, in UTF-16 code units. */
+  constructor(sink: EventSink, maxChars: number) {
+    this.#sink = sink
+    this.#maxChars = maxChars
+  }
+
+  push(chunk: Buffer): void {
+    let text = this.#decoder.write(chunk)
+    if (text === '' || this.#dead) return
+    if (this.#first) {
+      this.#first = false
+      if (text.charCodeAt(0) === 0xfeff) text = text.slice(1)
+    }
+    if (this.#afterReturn || text.includes('\r')) text = this.#normalized(text)
+    let from = 0
+    for (;;) {
+      const end = text.indexOf('\n', from)
+      if (end < 0) break
+      const last = text.slice(from, end)
+      from = end + 1
+      if (this.#parts.length === 0) this.#line(last)
+      else {
+        this.#parts.push(last)
+        const line = this.#parts.join('')
+        this.#parts = []
+        this.#line(line)
+      }
+    }
+    if (from < text.length) {
+      this.#parts.push(from === 0 ? text : text.slice(from))
+      this.#chars += text.length - from
+      if (this.#chars > this.#maxChars) {
+        this.#dead = true
+        this.#parts = []
+        this.#sink.onOverflow()
+      }
+    }
+  }
+
+  /** CR LF and lone CR become LF; a CR at the end of a chunk may be the first half of a CR LF. */
+  #normalized(text: string): string {
+    if (this.#afterReturn && text.charCodeAt(0) === 10) text = text.slice(1)
+    this.#afterReturn = text.endsWith('\r')
+    return text.replace(/\r\n?/g, '\n')
+  }
+
+  #line(line: string): void {
+    if (line === '') {
+      if (this.#data.length > 0) {
+        const data = this.#data.length === 1 ? (this.#data[0] as string) : this.#data.join('\n')
+        this.#sink.onEvent({ event: this.#event || 'message', data, id: this.#id })
+      }
+      this.#event = ''
+      this.#data = []
+      this.#chars = 0
+      return
+    }
+    const colon = line.indexOf(':')
+    if (colon === 0) {
+      if (this.#data.length === 0) this.#chars = 0
+      return
+    }
+    const field = colon < 0 ? line : line.slice(0, colon)
+    const value = colon < 0 ? '' : line.slice(line.charCodeAt(colon + 1) === 32 ? colon + 2 : colon + 1)
+    if (field === 'data') {
+      this.#data.push(value)
+      if (this.#data.length > 1) this.#chars += value.length
+    } else if (field === 'event') this.#event = value
+    else if (field === 'id') {
+      if (!value.includes('\0')) this.#id = value
+    } else if (field === 'retry' && /^\d+$/.test(value)) this.#sink.onRetry(Number(value))
+  }
+}

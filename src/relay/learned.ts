@@ -1,0 +1,28 @@
+import { LRUCache } from 'lru-cache'
+import type { JsonObject } from '../core/exchange.ts'
+
+const MAX_LEARNED = 10_000
+
+/**
+ * Who owns a resource that nobody lists: the server in whose result the client saw it. Kept per principal, so that one cannot steer
+ * another's reads.
+ */
+export class LearnedOwners {
+  readonly #owners = new LRUCache<string, string>({ max: MAX_LEARNED })
+
+  owner(principal: string, uri: string): string | undefined {
+    return this.#owners.get(`${principal}\n${uri}`)
+  }
+
+  /** Remembers the resources that the content of a result links or embeds. */
+  learn(principal: string, server: string, result: unknown): void {
+    const content = (result as JsonObject | null)?.content
+    if (!Array.isArray(content)) return
+    for (const block of content as unknown[]) {
+      if (typeof block !== 'object' || block === null) continue
+      const { type, uri, resource } = block as { type?: unknown; uri?: unknown; resource?: { uri?: unknown } | null }
+      const found = type === 'resource_link' ? uri : type === 'resource' ? resource?.uri : undefined
+      if (typeof found === 'string') this.#owners.set(`${principal}\n${found}`, server)
+    }
+  }
+}

@@ -1,0 +1,108 @@
+import { GatewayError } from '../core/errors.ts'
+import { LOG_LEVELS, type Conversation, type Exchange, type Json, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
+import type { Logger } from '../core/logger.ts'
+import { rawAt, withMembers } from '../protocol/json-text.ts'
+import type { Link } from '../upstream/link.ts'
+import type { Subscriptions } from './subscriptions.ts'
+
+export interface RelayOptions {
+  readonly logger: Logger
+  readonly subscriptions: Subscriptions
+  /** The server's lists may have changed. */
+  readonly onListChanged: (server: string) => void
+  /** Whether clients of a view see a server. */
+  readonly sees: (view: string, server: string) => boolean
+}
+
+const INPUT_METHODS: ReadonlySet<string> = new Set(['elicitation/create', 'sampling/createMessage', 'roots/list'])
+
+/** What servers say unasked, to exactly the clients it concerns. */
+export class Relay {
+  readonly #options: RelayOptions
+  readonly #conversations = new Set<Conversation>()
+
+  constructor(options: RelayOptions) {
+    this.#options = options
+  }
+
+  join(conversation: Conversation): void {
+    this.#conversations.add(conversation)
+  }
+
+  leave(conversation: Conversation): void {
+    this.#conversations.delete(conversation)
+    this.#options.subscriptions.leave(conversation)
+  }
+
+  /** Conversations open at this moment. */
+  get conversations(): ReadonlySet<Conversation> {
+    return this.#conversations
+  }
+
+  onNotification(link: Link, method: string, params: Json | undefined, among: readonly Exchange[]): void {
+    switch (method) {
+      case 'notifications/message':
+        if (params) this.#log(link, params, among)
+        return
+      case 'notifications/tools/list_changed':
+      case 'notifications/resources/list_changed':
+      case 'notifications/prompts/list_changed':
+        this.#options.onListChanged(link.server.name)
+        return
+      case 'notifications/resources/updated':
+        if (params) this.#options.subscriptions.updated(link.server.name, params)
+        return
+      default:
+        // A notification this gateway does not know still belongs to the call on whose stream it came.
+        if (among.length === 1) among[0]?.notify(method, params?.text)
+        else this.#options.logger.debug('A notification belongs to no single call; dropped.', { server: link.server.name, method })
+    }
+  }
+
+  onRequest(link: Link, method: string, params: Json | undefined, among: readonly Exchange[]): Promise<string> {
+    if (!INPUT_METHODS.has(method))
+      return Promise.reject(new GatewayError('unknown_method', `The gateway does not answer ${method.slice(0, 100)}.`))
+    const [exchange] = among
+    if (among.length !== 1 || !exchange)
+      return Promise.reject(new GatewayError('cannot_ask', `${method} cannot be attributed to one request of one client.`))
+    return exchange.ask({ method: method as 'roots/list', params: params?.text, server: link.server.name })
+  }
+
+  /**
+   * A log record goes to the call it came with. Without one it goes to the sessions that see the server, as long as nothing is in flight from more
+   * than one of them: a record that may belong to another client's call is not guessed at.
+   */
+  #log(link: Link, params: Json, among: readonly Exchange[]): void {
+    const server = link.server.name
+    const level = (params.value as JsonObject | null)?.level as McpLogLevel
+    if (!LOG_LEVELS.includes(level)) return
+    const text = link.server.prefix === false ? params.text : withLogger(params, server)
+    const [exchange] = among
+    if (exchange && among.length === 1) {
+      if (wants(exchange.logLevel, level, exchange.modern)) exchange.notify('notifications/message', text)
+      return
+    }
+    if (exchange) {
+      const { conversation } = exchange
+      if (conversation && among.every(other => other.conversation === conversation)) {
+        if (wants(conversation.logLevel, level, false)) conversation.notify('notifications/message', text)
+      } else this.#options.logger.debug('A log record belongs to one of several calls; dropped.', { server })
+      return
+    }
+    for (const conversation of this.#conversations)
+      if (wants(conversation.logLevel, level, false) && this.#options.sees(conversation.view, server)) conversation.notify('notifications/message', text)
+  }
+}
+
+/** Legacy clients that never set a level take what the server sends by default; modern ones must ask. */
+function wants(wanted: McpLogLevel | undefined, level: McpLogLevel, modern: boolean): boolean {
+  if (wanted === undefined) return !modern
+  return LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(wanted)
+}
+
+/** The record with the server's name before its logger, since clients see only the gateway. */
+function withLogger(params: Json, server: string): string {
+  const raw = rawAt(params.text, 'logger')
+  const logger: unknown = raw === undefined ? undefined : JSON.parse(raw)
+  return withMembers(params.text, { logger: JSON.stringify(typeof logger === 'string' ? `${server}/${logger}` : server) })
+}

@@ -1,0 +1,208 @@
+import { chmodSync, mkdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import type * as Lmdb from 'lmdb'
+import { assertKey, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
+import { assertDataFile } from './lmdb-file.ts'
+import type { Store } from './store.ts'
+
+/**
+ * Layout of the database. Every key starts with the layout's name, so that a later layout lives beside this one and neither
+ * misreads the other:
+ * - `m1/<key>` → 8 bytes: expiry in milliseconds since the epoch (big-endian double, infinity for never); then the value in UTF-8.
+ * - `x1/<8 bytes expiry><key>` → nothing: index by which expired values are found without reading the others. May be stale.
+ */
+const VALUES = 'm1/'
+const EXPIRIES = Buffer.from('x1/')
+const HEADER_BYTES = 8
+
+/** Expired values are removed at most this often, along with a write. */
+const SWEEP_EVERY_MS = 60_000
+/** A sweep holds the write lock that all processes share; what is left waits for the next one. */
+const SWEEP_ENTRIES = 1000
+
+type Database = Lmdb.RootDatabase<Buffer, Buffer>
+
+/**
+ * A store in the folder `path` (absolute), created with mode 0700. Survives a crash at any point; several processes share one folder. The
+ * folder must be on a local disk: LMDB maps its file into memory.
+ * @throws Error when the folder or the file in it cannot be used, or the native part of `lmdb` is not installed.
+ */
+export function openLmdbStore(path: string, options: StoreOptions = {}): Store {
+  // The CommonJS build is one file and loads in two thirds of the time of the other; a start waits for it.
+  const { open } = createRequire(import.meta.url)('lmdb') as typeof Lmdb
+  mkdirSync(path, { recursive: true, mode: 0o700 })
+  assertDataFile(join(path, 'data.mdb'))
+  const database: Database = open<Buffer, Buffer>({
+    path,
+    // Without it, a path with a dot would be taken for a file.
+    noSubdir: false,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+    compression: false,
+    cache: false,
+    maxDbs: 1,
+    // A commit is flushed before its promise resolves, and nothing is left to do at exit.
+    overlappingSync: false,
+    // With it, a commit that fails (disk full) rejects an inner promise that nobody can catch.
+    eventTurnBatching: false,
+  })
+  for (const file of ['data.mdb', 'lock.mdb']) {
+    try {
+      chmodSync(join(path, file), 0o600)
+    } catch {
+      // Another user's file that we may use but not own: the folder's mode decides.
+    }
+  }
+  return new LmdbStore(`lmdb:${path}`, database, options.now ?? Date.now)
+}
+
+class LmdbStore implements Store {
+  readonly name: string
+  readonly #database: Database
+  readonly #now: () => number
+  readonly #writes = new Set<Promise<unknown>>()
+  #closing: Promise<void> | undefined
+  #sweptAt = -Infinity
+
+  constructor(name: string, database: Database, now: () => number) {
+    this.name = name
+    this.#database = database
+    this.#now = now
+  }
+
+  async get(key: string): Promise<string | undefined> {
+    this.#startReading()
+    return this.#live(key, this.#now())
+  }
+
+  async getMany(keys: readonly string[]): Promise<(string | undefined)[]> {
+    this.#startReading()
+    const now = this.#now()
+    // One turn of the event loop, hence one read transaction.
+    return keys.map(key => this.#live(key, now))
+  }
+
+  async set(key: string, value: string, options: { ttlMs?: number } = {}): Promise<void> {
+    this.#assertOpen()
+    assertKey(key)
+    const bytes = assertValue(key, value)
+    const now = this.#now()
+    const expiresAt = expiryOf(options.ttlMs, now)
+    const record = Buffer.allocUnsafe(HEADER_BYTES + bytes)
+    record.writeDoubleBE(expiresAt)
+    record.write(value, HEADER_BYTES)
+    const database = this.#database
+    // The index first: an entry without a value is harmless, a value without an entry would stay for ever.
+    const writes: Promise<unknown>[] =
+      expiresAt === Infinity ? [] : [database.put(expiryKey(expiresAt, key), Buffer.alloc(0))]
+    writes.push(database.put(valueKey(key), record))
+    if (expiresAt !== Infinity && now - this.#sweptAt >= SWEEP_EVERY_MS) {
+      this.#sweptAt = now
+      writes.push(database.transaction(() => this.#sweep(now)))
+    }
+    await this.#written(Promise.all(writes))
+  }
+
+  async delete(key: string): Promise<void> {
+    this.#assertOpen()
+    assertKey(key)
+    await this.#written(this.#database.remove(valueKey(key)))
+  }
+
+  async keys(prefix: string): Promise<string[]> {
+    this.#startReading()
+    const start = valueKey(prefix)
+    const found: Buffer[] = []
+    for (const key of this.#database.getKeys({ start })) {
+      if (!key.subarray(0, start.length).equals(start)) break
+      found.push(key)
+    }
+    const now = this.#now()
+    return found.filter(key => this.#expiryAt(key) > now).map(key => key.toString('utf8', VALUES.length))
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled(this.#writes)
+    await this.#database.close()
+  }
+
+  #live(key: string, now: number): string | undefined {
+    assertKey(key)
+    const record = this.#database.getBinary(valueKey(key))
+    if (record === undefined || record.length < HEADER_BYTES) return undefined
+    // What comes back is a plain Uint8Array for small values.
+    const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength)
+    return bytes.readDoubleBE(0) > now ? bytes.toString('utf8', HEADER_BYTES) : undefined
+  }
+
+  /** Expiry of the value at the raw key; `-Infinity` when there is none that can be read. */
+  #expiryAt(rawKey: Buffer): number {
+    const record = this.#database.getBinaryFast(rawKey)
+    if (record === undefined || record.length < HEADER_BYTES) return -Infinity
+    return new DataView(record.buffer, record.byteOffset, HEADER_BYTES).getFloat64(0)
+  }
+
+  /** Runs inside a write transaction: a value that another process has renewed is seen renewed. */
+  #sweep(now: number): void {
+    const end = expiryKey(now, '')
+    // Read to its end before the first removal.
+    const due = Array.from(this.#database.getKeys({ start: EXPIRIES, end, limit: SWEEP_ENTRIES }))
+    for (const entry of due) {
+      const key = valueKey(entry.toString('utf8', EXPIRIES.length + HEADER_BYTES))
+      if (this.#expiryAt(key) <= now) void this.#database.remove(key)
+      void this.#database.remove(entry)
+    }
+  }
+
+  /** The next read sees what any process has committed by now. */
+  #startReading(): void {
+    this.#assertOpen()
+    this.#database.resetReadTxn()
+  }
+
+  async #written(write: Promise<unknown>): Promise<void> {
+    this.#writes.add(write)
+    try {
+      await write
+    } catch (error) {
+      throw await writeError(this.name, error)
+    } finally {
+      this.#writes.delete(write)
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw closedError(this.name)
+  }
+}
+
+/** A failed commit has its reason in a promise of its own, rejected a moment later. */
+async function writeError(name: string, error: unknown): Promise<Error> {
+  let cause = error
+  const reason = (error as { commitError?: unknown }).commitError
+  if (reason instanceof Promise) {
+    const soon = new Promise(resolve => setTimeout(resolve, 100, error).unref())
+    cause = await Promise.race([reason.catch((found: unknown) => found), soon])
+  }
+  return new Error(`The state store ${name} could not write. Fix: look for a full or read-only disk.`, {
+    cause,
+  })
+}
+
+function valueKey(key: string): Buffer {
+  return Buffer.from(VALUES + key)
+}
+
+/** Sorts by expiry: the bytes of a positive big-endian double order like its value. */
+function expiryKey(expiresAt: number, key: string): Buffer {
+  const head = Buffer.allocUnsafe(EXPIRIES.length + HEADER_BYTES)
+  EXPIRIES.copy(head)
+  head.writeDoubleBE(Math.max(0, expiresAt), EXPIRIES.length)
+  return Buffer.concat([head, Buffer.from(key)])
+}

@@ -1,0 +1,87 @@
+import { LRUCache } from 'lru-cache'
+import { assertKey, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
+import type { Store } from './store.ts'
+
+/** Enough for a catalogue of thousands of tools, little enough for a laptop. */
+export const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024
+
+export interface MemoryStoreOptions extends StoreOptions {
+  /** Keys and values together, in bytes of UTF-8; default 256 MiB. The least recently used go first; a value larger than all of it is not kept. */
+  readonly maxBytes?: number
+}
+
+interface Entry {
+  readonly value: string
+  /** Milliseconds since the epoch, `Infinity` when it never expires. */
+  readonly expiresAt: number
+  readonly bytes: number
+}
+
+/** A store that forgets at exit: for tests, for embedding, and for machines without a writable disk. */
+export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
+  return new MemoryStore(options.maxBytes ?? DEFAULT_MEMORY_BYTES, options.now ?? Date.now)
+}
+
+class MemoryStore implements Store {
+  readonly name = 'memory'
+  readonly #entries: LRUCache<string, Entry>
+  readonly #now: () => number
+  #closed = false
+
+  constructor(maxBytes: number, now: () => number) {
+    this.#entries = new LRUCache<string, Entry>({ maxSize: maxBytes, sizeCalculation: entry => entry.bytes })
+    this.#now = now
+  }
+
+  async get(key: string): Promise<string | undefined> {
+    this.#assertOpen()
+    return this.#live(key)
+  }
+
+  async getMany(keys: readonly string[]): Promise<(string | undefined)[]> {
+    this.#assertOpen()
+    return keys.map(key => this.#live(key))
+  }
+
+  async set(key: string, value: string, options: { ttlMs?: number } = {}): Promise<void> {
+    this.#assertOpen()
+    assertKey(key)
+    const bytes = assertValue(key, value) + Buffer.byteLength(key) + 1
+    this.#entries.set(key, { value, expiresAt: expiryOf(options.ttlMs, this.#now()), bytes })
+  }
+
+  async delete(key: string): Promise<void> {
+    this.#assertOpen()
+    assertKey(key)
+    this.#entries.delete(key)
+  }
+
+  async keys(prefix: string): Promise<string[]> {
+    this.#assertOpen()
+    const now = this.#now()
+    const found: Buffer[] = []
+    for (const [key, entry] of this.#entries.entries()) {
+      if (key.startsWith(prefix) && entry.expiresAt > now) found.push(Buffer.from(key))
+    }
+    // Strings compare by UTF-16 units, which is another order than that of the bytes.
+    return found.sort(Buffer.compare).map(key => key.toString())
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#entries.clear()
+  }
+
+  #live(key: string): string | undefined {
+    assertKey(key)
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return undefined
+    if (entry.expiresAt > this.#now()) return entry.value
+    this.#entries.delete(key)
+    return undefined
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw closedError(this.name)
+  }
+}

@@ -1,0 +1,43 @@
+import type { Logger } from '../core/logger.ts'
+import { describeError } from '../core/errors.ts'
+import type { Store } from './store.ts'
+
+const LMDB = 'lmdb:'
+
+/**
+ * Opens the store that a configuration names: `memory`, or `lmdb:<absolute path>`. A folder that cannot be used is no reason not to start:
+ * the gateway then remembers in memory, and the log says why and what to do.
+ * @throws Error for any other name.
+ */
+export async function openStore(state: string, logger: Logger): Promise<Store> {
+  if (state === 'memory') return openMemory()
+  if (!state.startsWith(LMDB)) {
+    throw new Error(`Unknown state store "${state}". Fix: set "state" to "memory" or "lmdb:<folder>".`)
+  }
+  const path = state.slice(LMDB.length)
+  try {
+    const { openLmdbStore } = await import('./lmdb.ts')
+    return openLmdbStore(path)
+  } catch (error) {
+    logger.warn(
+      `State cannot be kept in "${path}": ${describeError(error)}. The gateway goes on and forgets its state at exit. Fix: ${fixFor(error)}`,
+    )
+    return openMemory()
+  }
+}
+
+async function openMemory(): Promise<Store> {
+  const { createMemoryStore } = await import('./memory.ts')
+  return createMemoryStore()
+}
+
+function fixFor(error: unknown): string {
+  const text = describeError(error)
+  if (/No native build|Cannot find module|ERR_MODULE_NOT_FOUND|\.node\b/i.test(text)) {
+    return 'install again without --omit=optional, or set "state" to "memory".'
+  }
+  if (/is damaged|MDB_INVALID|MDB_CORRUPTED|MDB_VERSION_MISMATCH|MDB_PAGE_NOTFOUND|MDB_PANIC/.test(text)) {
+    return 'the file is damaged; delete the folder, its content is built up again.'
+  }
+  return 'make the folder writable for this user, or set "state" to another folder or to "memory".'
+}

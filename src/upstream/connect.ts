@@ -1,0 +1,79 @@
+import { describeError, GatewayError } from '../core/errors.ts'
+import type { Era } from '../protocol/revisions.ts'
+import { shakeHands } from './handshake.ts'
+import { Link, type LinkOptions } from './link.ts'
+import { SseTransport } from './sse.ts'
+import { createStdioTransport } from './stdio.ts'
+import { HttpStatusError, StreamableHttpTransport } from './streamable-http.ts'
+import type { Transport } from './transport.ts'
+
+export interface Connected {
+  readonly link: Link
+  /** Era worth remembering for the next start, `undefined` when this handshake was no evidence. */
+  readonly era: Era | undefined
+}
+
+/**
+ * Opens a link to a server: transport, era, handshake. Falls back to deprecated HTTP+SSE where the configuration leaves the transport open.
+ * A failed attempt leaves nothing behind.
+ * @throws GatewayError naming the server, the cause and the fix
+ */
+export async function connect(options: Omit<LinkOptions, 'transport'>, known: Era | undefined): Promise<Connected> {
+  const { server } = options
+  const { endpoint } = server
+  if (endpoint.kind === 'stdio') {
+    try {
+      return await attempt(options, stdio(options), known)
+    } catch (error) {
+      // Some old servers exit at a message before `initialize`. One fresh process, asked the old way, settles it.
+      if (known !== undefined || !(error instanceof GatewayError) || error.code !== 'upstream_closed') throw error
+      options.logger.info('The server left during the handshake; it is started once more and asked as a legacy server.')
+      return await attempt(options, stdio(options), 'legacy')
+    }
+  }
+  const sse = (): Transport => new SseTransport({ server: server.name, endpoint })
+  if (endpoint.transport === 'sse') return await attempt(options, sse(), 'legacy')
+  const streamable = new StreamableHttpTransport({
+    server: server.name,
+    endpoint,
+    maxMessageBytes: server.maxMessageBytes,
+    logger: options.logger,
+  })
+  try {
+    return await attempt(options, streamable, known)
+  } catch (error) {
+    if (endpoint.transport !== 'auto' || !mayBeSse(error)) throw error
+    try {
+      return await attempt(options, sse(), 'legacy')
+    } catch (second) {
+      options.logger.debug('The server offers no deprecated event stream either.', { cause: describeError(second) })
+      throw error
+    }
+  }
+}
+
+async function attempt(options: Omit<LinkOptions, 'transport'>, transport: Transport, known: Era | undefined): Promise<Connected> {
+  const link = new Link({ ...options, transport })
+  try {
+    await transport.open(link)
+    const { era, certain } = await shakeHands(link, known)
+    if (!link.usable)
+      throw new GatewayError('upstream_closed', `Server "${options.server.name}" left right after the handshake.`, { server: options.server.name })
+    return { link, era: certain ? era : undefined }
+  } catch (error) {
+    await link.close()
+    throw GatewayError.from(error, options.server.name)
+  }
+}
+
+function stdio(options: Omit<LinkOptions, 'transport'>): Transport {
+  const { server, logger } = options
+  if (server.endpoint.kind !== 'stdio') throw new GatewayError('internal', 'Not a stdio server.')
+  return createStdioTransport({ server: server.name, endpoint: server.endpoint, maxMessageBytes: server.maxMessageBytes, logger })
+}
+
+/** Specification 2025-11-25, transports, backwards compatibility: these statuses to a POST may mean the older transport. */
+function mayBeSse(error: unknown): boolean {
+  const status = error instanceof GatewayError && error.cause instanceof HttpStatusError ? error.cause.status : undefined
+  return status === 400 || status === 404 || status === 405
+}

@@ -1,0 +1,141 @@
+import { GatewayError } from '../core/errors.ts'
+import type { Json, JsonObject } from '../core/exchange.ts'
+import { rawAt } from '../protocol/json-text.ts'
+import { LATEST_LEGACY, LEGACY_VERSIONS, META, MODERN, type Era } from '../protocol/revisions.ts'
+import { UpstreamRpcError, type Link } from './link.ts'
+import { HttpStatusError } from './streamable-http.ts'
+
+/** A stdio server that has said nothing for so long is offered `initialize` as well. */
+const QUIET_MS = 1500
+/** How long a server that answered `server/discover` may take to refuse the `initialize` that crossed it. */
+const CROSSING_MS = 2000
+/** How long an HTTP server may take to answer the probe before it is taken for a legacy one that swallows what it does not know. */
+const PROBE_TIMEOUT_MS = 10_000
+const UNSUPPORTED_VERSION = -32022
+
+/**
+ * Finds out which era the server speaks and agrees on a revision with it.
+ *
+ * A server is asked `server/discover` first, unless it is known to be legacy. Only a valid answer, or the error that lists supported versions,
+ * is evidence of the modern era; any other error means `initialize`. On stdio a silent server may be slow or old, so both questions
+ * are asked of the same process and the answers decide.
+ *
+ * @returns the era, and whether it was decided by evidence worth remembering.
+ * @throws GatewayError naming the server, the cause and the fix
+ */
+export async function shakeHands(link: Link, known: Era | undefined): Promise<{ era: Era; certain: boolean }> {
+  const { server, transport } = link
+  if (known !== 'legacy' && transport.kind !== 'sse') {
+    transport.use(MODERN)
+    const timeoutMs = transport.kind === 'stdio' ? server.startTimeoutMs : Math.min(PROBE_TIMEOUT_MS, server.startTimeoutMs)
+    const discovery = discover(link, timeoutMs)
+    if (transport.kind === 'stdio') {
+      const first = await Promise.race([discovery, quiet()])
+      if (first === undefined) return await raceWithInitialize(link, discovery)
+    }
+    const found = await discovery
+    if (found) {
+      establishModern(link, found)
+      return { era: 'modern', certain: true }
+    }
+  }
+  transport.use(undefined)
+  establishLegacy(link, await initialize(link))
+  return { era: 'legacy', certain: true }
+}
+
+/** Both questions are on their way. A server that answers `initialize` has entered a legacy conversation, whatever else it can. */
+async function raceWithInitialize(
+  link: Link,
+  discovery: Promise<Json<JsonObject> | undefined>,
+): Promise<{ era: Era; certain: boolean }> {
+  const initialization = initialize(link).then(
+    result => ({ result }),
+    (error: unknown) => ({ error }),
+  )
+  const discovered = discovery.catch(() => undefined)
+  const first = await Promise.race([discovered.then(found => found && 'modern'), initialization])
+  const settled = first === 'modern' ? await Promise.race([initialization, quiet(CROSSING_MS)]) : await initialization
+  if (settled && 'result' in settled) {
+    establishLegacy(link, settled.result)
+    return { era: 'legacy', certain: first !== 'modern' }
+  }
+  const found = await discovered
+  if (found) {
+    link.transport.use(MODERN)
+    establishModern(link, found)
+    return { era: 'modern', certain: true }
+  }
+  throw settled ? settled.error : new GatewayError('upstream_timeout', `Server "${link.server.name}" did not answer.`, { server: link.server.name })
+}
+
+/** The result of `server/discover`, or `undefined` when the server is not modern. Rejects only when nothing can be concluded. */
+async function discover(link: Link, timeoutMs: number): Promise<Json<JsonObject> | undefined> {
+  const envelope = Object.entries(link.modernEnvelope).map(([key, value]) => `${JSON.stringify(key)}:${value}`)
+  try {
+    const result = await link.request('server/discover', `{"_meta":{${envelope.join(',')}}}`, timeoutMs)
+    const versions = result.value.supportedVersions
+    return Array.isArray(versions) && versions.includes(MODERN) ? result : undefined
+  } catch (error) {
+    if (error instanceof UpstreamRpcError) {
+      const supported = (error.data as { supported?: unknown } | undefined)?.supported
+      if (error.rpcCode === UNSUPPORTED_VERSION && Array.isArray(supported) && !supported.some(v => LEGACY_VERSIONS.includes(String(v))))
+        throw new GatewayError('upstream_protocol', `Server "${link.server.name}" supports only ${supported.join(', ')}; the gateway speaks ${MODERN} and ${LATEST_LEGACY} or older.`, { server: link.server.name, cause: error })
+      return undefined
+    }
+    const status = error instanceof GatewayError && error.cause instanceof HttpStatusError ? error.cause.status : undefined
+    // A server that does not know such a request refuses it; one that is down, overloaded or wants credentials says nothing about its era.
+    if (status !== undefined && status >= 400 && status < 500 && status !== 401 && status !== 403 && status !== 408 && status !== 429)
+      return undefined
+    if (error instanceof GatewayError && (error.code === 'upstream_protocol' || error.code === 'upstream_timeout')) return undefined
+    throw error
+  }
+}
+
+async function initialize(link: Link): Promise<Json<JsonObject>> {
+  const params = `{"protocolVersion":"${LATEST_LEGACY}","capabilities":{},"clientInfo":${link.clientInfo}}`
+  try {
+    return await link.request('initialize', params, link.server.startTimeoutMs)
+  } catch (error) {
+    if (error instanceof UpstreamRpcError)
+      throw new GatewayError('upstream_protocol', `Server "${link.server.name}" refused to initialize: ${error.message}`, {
+        server: link.server.name,
+        cause: error,
+      })
+    throw error
+  }
+}
+
+function establishLegacy(link: Link, result: Json<JsonObject>): void {
+  const version = result.value.protocolVersion
+  if (typeof version !== 'string' || !LEGACY_VERSIONS.includes(version))
+    throw new GatewayError('upstream_protocol', `Server "${link.server.name}" answered initialize with protocol version ${JSON.stringify(version)}, which the gateway does not speak.`, { server: link.server.name })
+  link.transport.use(version)
+  link.establish({
+    era: 'legacy',
+    protocolVersion: version,
+    capabilities: objectOr(result.value.capabilities),
+    instructions: typeof result.value.instructions === 'string' ? result.value.instructions : undefined,
+    serverInfo: rawAt(result.text, 'serverInfo') ?? '{}',
+  })
+  link.notify('notifications/initialized', undefined)
+  link.transport.listen()
+}
+
+function establishModern(link: Link, result: Json<JsonObject>): void {
+  link.establish({
+    era: 'modern',
+    protocolVersion: MODERN,
+    capabilities: objectOr(result.value.capabilities),
+    instructions: typeof result.value.instructions === 'string' ? result.value.instructions : undefined,
+    serverInfo: rawAt(result.text, '_meta', META.serverInfo) ?? rawAt(result.text, 'serverInfo') ?? '{}',
+  })
+}
+
+function objectOr(value: unknown): JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
+}
+
+function quiet(ms = QUIET_MS): Promise<undefined> {
+  return new Promise(resolve => setTimeout(resolve, ms, undefined).unref())
+}

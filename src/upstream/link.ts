@@ -1,0 +1,451 @@
+import type { Deadline, Deadlines } from '../core/deadlines.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
+import { LOG_LEVELS, type Exchange, type Json, type JsonObject, type McpLogLevel, type Outcome } from '../core/exchange.ts'
+import type { Logger } from '../core/logger.ts'
+import type { ServerConfig } from '../config/types.ts'
+import { encodeHeaderValue } from '../protocol/headers.ts'
+import { elements, find, members, onOneLine, rawAt } from '../protocol/json-text.ts'
+import { errorText, notificationText, requestText, resultText } from '../protocol/message.ts'
+import { outgoingParams, type ParamsChange } from '../protocol/params.ts'
+import { META, MODERN } from '../protocol/revisions.ts'
+import type { Receiver, Transport } from './transport.ts'
+
+/** What a link learns when it shakes hands. */
+export interface Peer {
+  readonly era: 'legacy' | 'modern'
+  readonly protocolVersion: string
+  readonly capabilities: JsonObject
+  readonly instructions: string | undefined
+  /** Raw JSON. */
+  readonly serverInfo: string
+}
+
+/** Hears what a link's server says that is no answer. Implemented by the relay. */
+export interface LinkListener {
+  /** A notification, with the exchanges it may belong to: the one on whose stream it came, else all in flight. `params` is raw JSON. */
+  onNotification(link: Link, method: string, params: Json | undefined, among: readonly Exchange[]): void
+  /** The server asks something. Resolves with the raw JSON of the result. @throws GatewayError */
+  onRequest(link: Link, method: string, params: Json | undefined, among: readonly Exchange[]): Promise<string>
+  /** The link takes no new calls: its transport is gone, or its session is. Called once, not after `close()`. */
+  onLost(link: Link, error: GatewayError): void
+}
+
+export interface LinkOptions {
+  readonly server: ServerConfig
+  readonly transport: Transport
+  readonly listener: LinkListener
+  readonly deadlines: Deadlines
+  readonly logger: Logger
+  /** Raw JSON of the gateway's `clientInfo`. */
+  readonly clientInfo: string
+}
+
+/** Where a call goes and what changes in it. */
+export interface LinkCall {
+  readonly method: string
+  readonly change: ParamsChange
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
+
+class Pending implements Deadline {
+  bucket: number | undefined
+  readonly link: Link
+  readonly id: number
+  readonly method: string
+  readonly timeoutMs: number
+  readonly exchange: Exchange | undefined
+  readonly resolve: (outcome: Outcome) => void
+  readonly reject: (error: GatewayError) => void
+
+  constructor(
+    link: Link,
+    id: number,
+    method: string,
+    timeoutMs: number,
+    exchange: Exchange | undefined,
+    resolve: (outcome: Outcome) => void,
+    reject: (error: GatewayError) => void,
+  ) {
+    this.link = link
+    this.id = id
+    this.method = method
+    this.timeoutMs = timeoutMs
+    this.exchange = exchange
+    this.resolve = resolve
+    this.reject = reject
+  }
+
+  expire(): void {
+    this.link.expire(this.id)
+  }
+}
+
+/** One live MCP conversation with one replica: ids and tokens of its own, answers matched to calls. */
+export class Link implements Receiver {
+  readonly server: ServerConfig
+  readonly transport: Transport
+  readonly logger: Logger
+  readonly #listener: LinkListener
+  readonly #deadlines: Deadlines
+  readonly #clientInfo: string
+  readonly #pending = new Map<number, Pending>()
+  #nextId = 1
+  #state: 'new' | 'open' | 'lost' | 'closed' = 'new'
+  #lastUsed = Date.now()
+  #level: McpLogLevel | undefined
+  #peer: Peer | undefined
+  #envelope: Readonly<Record<string, string>> | undefined
+
+  constructor(options: LinkOptions) {
+    this.server = options.server
+    this.transport = options.transport
+    this.logger = options.logger
+    this.#listener = options.listener
+    this.#deadlines = options.deadlines
+    this.#clientInfo = options.clientInfo
+  }
+
+  /** Known after the handshake. */
+  get peer(): Peer {
+    if (!this.#peer) throw new GatewayError('internal', `The link to "${this.server.name}" has not shaken hands yet.`)
+    return this.#peer
+  }
+
+  get usable(): boolean {
+    return this.#state === 'open'
+  }
+
+  get inFlight(): number {
+    return this.#pending.size
+  }
+
+  /** When a call last began or ended, in Unix milliseconds. */
+  get lastUsed(): number {
+    return this.#lastUsed
+  }
+
+  /** Marks the handshake as done. */
+  establish(peer: Peer): void {
+    this.#peer = peer
+    if (peer.era === 'modern') this.#envelope = modernEnvelope(this.#clientInfo)
+    if (this.#state === 'new') this.#state = 'open'
+  }
+
+  /** Raw `_meta` members every request to a modern server carries; also used to probe. */
+  get modernEnvelope(): Readonly<Record<string, string>> {
+    return this.#envelope ?? modernEnvelope(this.#clientInfo)
+  }
+
+  get clientInfo(): string {
+    return this.#clientInfo
+  }
+
+  /** Relays a client's call. Resolves with what the server answers; rejects with a `GatewayError`, also when the call is cancelled. */
+  call(exchange: Exchange, call: LinkCall): Promise<Outcome> {
+    const id = this.#nextId++
+    const request = exchange.request
+    const envelope = this.#envelope && this.#envelopeFor(exchange)
+    let params: string | undefined
+    try {
+      params = outgoingParams(request.params, {
+        target: call.change.target,
+        ref: call.change.ref,
+        progressToken: request.progressToken === undefined ? undefined : id,
+        envelope,
+      })
+    } catch (error) {
+      return Promise.reject(error as GatewayError)
+    }
+    let headers = call.headers
+    if (envelope && call.change.target)
+      headers = { ...headers, 'mcp-name': encodeHeaderValue(call.change.target.value) }
+    if (!this.#envelope && exchange.logLevel !== undefined) this.wantLogLevel(exchange.logLevel)
+    return this.#send(id, call.method, params, this.server.timeoutMs, exchange, headers)
+  }
+
+  /** A request of the gateway itself. `params` is raw JSON, to which a modern server's envelope is added. */
+  async request(method: string, params: string | undefined, timeoutMs: number): Promise<Json<JsonObject>> {
+    let text = params
+    if (this.#envelope) {
+      const value = params === undefined ? {} : (JSON.parse(params) as JsonObject)
+      text = outgoingParams({ text: params ?? '{}', value }, { envelope: this.#envelope })
+    }
+    const outcome = await this.#send(this.#nextId++, method, text, timeoutMs, undefined, undefined)
+    if (outcome.kind === 'result' && isObject(outcome.value)) return { text: outcome.text, value: outcome.value }
+    if (outcome.kind === 'error') throw new UpstreamRpcError(this.server.name, method, outcome.value)
+    throw new GatewayError('upstream_protocol', `Server "${this.server.name}" answered ${method} with a result that is no object.`, {
+      server: this.server.name,
+      delivery: 'answered',
+    })
+  }
+
+  notify(method: string, params: string | undefined): void {
+    if (this.#state === 'closed') return
+    this.transport.send({ text: notificationText(method, params), id: undefined, method })
+  }
+
+  /** Makes the server log at least as verbosely as `level`. */
+  wantLogLevel(level: McpLogLevel): void {
+    if (!this.#peer || this.#peer.era === 'modern' || !isObject(this.#peer.capabilities.logging)) return
+    if (this.#level !== undefined && LOG_LEVELS.indexOf(this.#level) <= LOG_LEVELS.indexOf(level)) return
+    this.#level = level
+    this.request('logging/setLevel', `{"level":"${level}"}`, this.server.listTimeoutMs).catch((error: unknown) =>
+      this.logger.warn('The server did not take the log level.', { level, cause: describeError(error) }),
+    )
+  }
+
+  /** Every exchange that waits on this link. */
+  exchanges(): Exchange[] {
+    const list: Exchange[] = []
+    for (const pending of this.#pending.values()) if (pending.exchange) list.push(pending.exchange)
+    return list
+  }
+
+  /** Fails what is in flight and closes the transport. Idempotent. */
+  async close(reason?: GatewayError): Promise<void> {
+    if (this.#state !== 'closed') {
+      this.#state = 'closed'
+      this.#failAll(reason ?? new GatewayError('upstream_closed', `The link to "${this.server.name}" was closed.`, { server: this.server.name, delivery: 'unknown' }))
+    }
+    await this.transport.close()
+  }
+
+  /** The deadline of request `id` has passed. */
+  expire(id: number): void {
+    const pending = this.#take(id)
+    if (!pending) return
+    this.#cancelUpstream(id, 'timeout')
+    const seconds = Math.round(pending.timeoutMs / 100) / 10
+    pending.reject(
+      new GatewayError(
+        'upstream_timeout',
+        `Server "${this.server.name}" did not answer ${pending.method} within ${seconds} s. Try again, or raise "timeout" of this server.`,
+        { server: this.server.name, delivery: 'unknown' },
+      ),
+    )
+  }
+
+  // Receiver
+
+  waits(id: number): boolean {
+    return this.#pending.has(id)
+  }
+
+  onMessage(text: string, stream: number | undefined): void {
+    let value: unknown
+    try {
+      value = JSON.parse(text)
+    } catch {
+      this.logger.warn('The server sent a message that is not valid JSON.', { start: text.slice(0, 200), bytes: text.length })
+      // On a stream of its own the culprit is known; elsewhere a call must not hang for a line nobody can attribute.
+      const culprit = stream ?? this.#garbledAnswer(text)
+      if (culprit !== undefined) this.onFailure(culprit, this.#protocolError('a message that is not valid JSON'))
+      return
+    }
+    if (Array.isArray(value)) {
+      const spans = elements(text)
+      value.forEach((item, index) => {
+        const span = spans[index]
+        if (span) this.#onValue(text.slice(span.start, span.end), item, stream)
+      })
+    } else this.#onValue(text, value, stream)
+  }
+
+  onFailure(id: number, error: GatewayError): void {
+    this.#take(id)?.reject(error)
+    this.#closeWhenDone()
+  }
+
+  onSessionLost(): void {
+    this.#lose(new GatewayError('session_lost', `Server "${this.server.name}" has forgotten the session.`, { server: this.server.name }))
+    this.#closeWhenDone()
+  }
+
+  onClose(error: GatewayError): void {
+    this.#lose(error)
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#failAll(error)
+  }
+
+  #onValue(text: string, value: unknown, stream: number | undefined): void {
+    if (!isObject(value)) {
+      this.logger.warn('The server sent JSON that is no message.', { start: text.slice(0, 200) })
+      return
+    }
+    if (typeof value.method === 'string') {
+      const params = 'params' in value ? { text: rawAt(text, 'params') ?? '{}', value: value.params } : undefined
+      if ('id' in value) void this.#onRequest(rawAt(text, 'id') ?? 'null', value.method, params, stream)
+      else this.#onNotification(value.method, params, stream)
+      return
+    }
+    const id = value.id
+    if (typeof id !== 'number') {
+      this.logger.warn('The server sent an answer without a known id.', { start: text.slice(0, 200) })
+      // An error without an id on a request's own stream can only mean that request.
+      if (stream !== undefined && 'error' in value && (id === null || id === undefined)) this.#answer(stream, text, value)
+      return
+    }
+    this.#answer(id, text, value)
+  }
+
+  #answer(id: number, text: string, value: JsonObject): void {
+    const pending = this.#take(id)
+    if (!pending) {
+      this.logger.debug('An answer came for a call that is no longer waiting; dropped.', { id })
+      return
+    }
+    const list = members(text)
+    const error = find(list, 'error')
+    const result = find(list, 'result')
+    if (result && !error) {
+      pending.resolve({
+        kind: 'result',
+        text: text.slice(result.start, result.end),
+        value: value.result,
+        modern: this.#peer?.era === 'modern',
+      })
+    } else if (error && isObject(value.error)) {
+      pending.resolve({ kind: 'error', text: text.slice(error.start, error.end), value: value.error })
+    } else pending.reject(this.#protocolError('an answer with neither a result nor an error'))
+    this.#closeWhenDone()
+  }
+
+  #onNotification(method: string, params: Json | undefined, stream: number | undefined): void {
+    if (method === 'notifications/progress') {
+      const token = isObject(params?.value) ? params.value.progressToken : undefined
+      const pending = typeof token === 'number' ? this.#pending.get(token) : undefined
+      if (!pending?.exchange || pending.exchange.request.progressToken === undefined || !params) return
+      this.#deadlines.set(pending, pending.timeoutMs)
+      const member = find(members(params.text), 'progressToken')
+      if (member)
+        pending.exchange.notify(method, params.text.slice(0, member.start) + pending.exchange.request.progressToken + params.text.slice(member.end))
+      return
+    }
+    if (method === 'notifications/cancelled') return
+    this.#listener.onNotification(this, method, params, this.#among(stream))
+  }
+
+  async #onRequest(id: string, method: string, params: Json | undefined, stream: number | undefined): Promise<void> {
+    let answer: string
+    if (method === 'ping') answer = resultText(id, '{}')
+    else {
+      try {
+        answer = resultText(id, await this.#listener.onRequest(this, method, params, this.#among(stream)))
+      } catch (error) {
+        const failure = GatewayError.from(error, this.server.name)
+        answer = errorText(id, JSON.stringify({ code: failure.kind.rpc, message: failure.message }))
+      }
+    }
+    if (this.#state !== 'closed') this.transport.send({ text: onOneLine(answer), id: undefined, method: undefined })
+  }
+
+  #among(stream: number | undefined): readonly Exchange[] {
+    if (stream === undefined) return this.exchanges()
+    const exchange = this.#pending.get(stream)?.exchange
+    return exchange ? [exchange] : []
+  }
+
+  #send(
+    id: number,
+    method: string,
+    params: string | undefined,
+    timeoutMs: number,
+    exchange: Exchange | undefined,
+    headers: Readonly<Record<string, string>> | undefined,
+  ): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      if (this.#state === 'lost' || this.#state === 'closed') {
+        reject(new GatewayError('upstream_closed', `The link to "${this.server.name}" is closed.`, { server: this.server.name }))
+        return
+      }
+      const pending = new Pending(this, id, method, timeoutMs, exchange, resolve, reject)
+      this.#pending.set(id, pending)
+      this.#deadlines.set(pending, timeoutMs)
+      this.#lastUsed = Date.now()
+      if (exchange) {
+        exchange.cancellation.onCancel(reason => {
+          if (!this.#take(id)) return
+          this.#cancelUpstream(id, reason)
+          reject(new GatewayError('cancelled', 'The request was cancelled.', { server: this.server.name, delivery: 'unknown' }))
+          this.#closeWhenDone()
+        })
+        if (exchange.cancellation.reason !== undefined) return
+      }
+      this.transport.send({ text: onOneLine(requestText(id, method, params)), id, method, headers })
+    })
+  }
+
+  #cancelUpstream(id: number, reason: string): void {
+    // On modern HTTP the closed stream is the cancellation; everywhere else it is a notification.
+    if (this.#peer?.era !== 'modern' || this.transport.kind === 'stdio')
+      this.notify('notifications/cancelled', JSON.stringify({ requestId: id, reason }))
+    this.transport.abandon(id)
+  }
+
+  #take(id: number): Pending | undefined {
+    const pending = this.#pending.get(id)
+    if (!pending) return undefined
+    this.#pending.delete(id)
+    this.#deadlines.remove(pending)
+    this.#lastUsed = Date.now()
+    return pending
+  }
+
+  #failAll(error: GatewayError): void {
+    for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(error)
+  }
+
+  #lose(error: GatewayError): void {
+    if (this.#state === 'lost' || this.#state === 'closed') return
+    const established = this.#state === 'open'
+    this.#state = 'lost'
+    if (established) this.#listener.onLost(this, error)
+  }
+
+  #closeWhenDone(): void {
+    if (this.#state === 'lost' && this.#pending.size === 0) void this.close()
+  }
+
+  #protocolError(what: string): GatewayError {
+    return new GatewayError('upstream_protocol', `Server "${this.server.name}" sent ${what}. Its log output may say why.`, {
+      server: this.server.name,
+      delivery: 'answered',
+    })
+  }
+
+  /** The id of the call that a garbled line was meant to answer, when its beginning or end still says so. */
+  #garbledAnswer(text: string): number | undefined {
+    const match = /^\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(\d+)/.exec(text) ?? /"id"\s*:\s*(\d+)\s*\}\s*$/.exec(text)
+    const id = match ? Number(match[1]) : undefined
+    if (id !== undefined && this.#pending.has(id)) return id
+    return this.#pending.size === 1 ? this.#pending.keys().next().value : undefined
+  }
+
+  #envelopeFor(exchange: Exchange): Readonly<Record<string, string>> {
+    const envelope = this.#envelope as Readonly<Record<string, string>>
+    return exchange.logLevel === undefined ? envelope : { ...envelope, [META.logLevel]: `"${exchange.logLevel}"` }
+  }
+}
+
+/** A JSON-RPC error that a server gave to a request of the gateway itself. */
+export class UpstreamRpcError extends Error {
+  readonly rpcCode: number
+  readonly data: unknown
+
+  constructor(server: string, method: string, error: unknown) {
+    const { code, message, data } = (isObject(error) ? error : {}) as { code?: unknown; message?: unknown; data?: unknown }
+    super(`Server "${server}" answered ${method} with error ${String(code)}: ${String(message).slice(0, 300)}`)
+    this.name = 'UpstreamRpcError'
+    this.rpcCode = typeof code === 'number' ? code : 0
+    this.data = data
+  }
+}
+
+function modernEnvelope(clientInfo: string): Readonly<Record<string, string>> {
+  return { [META.protocolVersion]: `"${MODERN}"`, [META.clientInfo]: clientInfo, [META.clientCapabilities]: '{}' }
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,445 @@
+import type { Dispatcher, Pool } from 'undici'
+import { describeError, GatewayError, type Delivery } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import type { HttpEndpoint } from '../config/types.ts'
+import { isModernVersion } from '../protocol/revisions.ts'
+import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
+import type { Outgoing, Receiver, Transport } from './transport.ts'
+
+/** The cause of a `GatewayError` when a server answered with an HTTP status instead of a message. */
+export class HttpStatusError extends Error {
+  readonly status: number
+
+  constructor(status: number, body: string) {
+    super(`HTTP ${status}${body === '' ? '' : `: ${body.slice(0, 300)}`}`)
+    this.name = 'HttpStatusError'
+    this.status = status
+  }
+}
+
+export interface StreamableHttpOptions {
+  readonly server: string
+  readonly endpoint: HttpEndpoint
+  readonly maxMessageBytes: number
+  readonly logger: Logger
+}
+
+const ACCEPT = 'application/json, text/event-stream'
+/** How long a graceful close waits for the server to take the end of its session. */
+const DELETE_TIMEOUT_MS = 1000
+const FIRST_RECONNECT_MS = 1000
+const LAST_RECONNECT_MS = 30_000
+/** Attempts to get the rest of one broken answer stream. */
+const MAX_RESUMES = 5
+
+/**
+ * Streamable HTTP towards a server, both eras (specification 2025-11-25 and 2026-07-28, basic/transports). Each request has a stream of its
+ * own, so everything that comes back is attributed to it. Built on undici's dispatch handlers: no body streams, no web objects.
+ */
+export class StreamableHttpTransport implements Transport {
+  readonly kind = 'http'
+  readonly #options: StreamableHttpOptions
+  readonly #origin: string
+  readonly #path: string
+  readonly #fixedHeaders: readonly string[]
+  readonly #open = new Map<number, Dispatcher.DispatchController>()
+  readonly #timers = new Set<NodeJS.Timeout>()
+  #receiver!: Receiver
+  #pool!: Pool
+  #version: string | undefined
+  #session: string | undefined
+  #headers: readonly string[]
+  #listening: Dispatcher.DispatchController | undefined
+  #listenAttempts = 0
+  #closed = false
+
+  constructor(options: StreamableHttpOptions) {
+    this.#options = options
+    const url = new URL(options.endpoint.url)
+    this.#origin = url.origin
+    this.#path = url.pathname + url.search
+    const fixed: string[] = []
+    if (url.username !== '') {
+      const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
+      fixed.push('authorization', `Basic ${Buffer.from(credentials).toString('base64')}`)
+    }
+    for (const [name, value] of Object.entries(options.endpoint.headers)) fixed.push(name.toLowerCase(), value)
+    this.#fixedHeaders = fixed
+    this.#headers = this.#baseHeaders()
+  }
+
+  async open(receiver: Receiver): Promise<void> {
+    this.#receiver = receiver
+    const { Pool } = await import('undici')
+    this.#pool = new Pool(this.#origin, { headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 10_000 } })
+  }
+
+  use(version: string | undefined): void {
+    this.#version = version
+    this.#headers = this.#baseHeaders()
+  }
+
+  /** Opens the stream on which a legacy server sends what belongs to no request. Servers without one answer 405. */
+  listen(): void {
+    if (this.#version !== undefined && !isModernVersion(this.#version)) this.#get(undefined, undefined, 0)
+  }
+
+  send(message: Outgoing): void {
+    if (this.#closed) {
+      if (message.id !== undefined) this.#receiver.onFailure(message.id, this.#closedError())
+      return
+    }
+    let headers: readonly string[] = this.#headers
+    if (this.#version !== undefined && isModernVersion(this.#version) && message.method !== undefined)
+      headers = [...headers, 'mcp-method', message.method]
+    if (message.headers) {
+      const extended = [...headers]
+      for (const name in message.headers) extended.push(name, message.headers[name] as string)
+      headers = extended
+    }
+    this.#dispatch('POST', headers, message.text, new PostHandler(this, message.id, message.method))
+  }
+
+  abandon(id: number): void {
+    const controller = this.#open.get(id)
+    if (!controller) return
+    this.#open.delete(id)
+    controller.abort(new Error('abandoned'))
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#timers.clear()
+    this.#listening?.abort(new Error('closed'))
+    for (const id of [...this.#open.keys()]) this.abandon(id)
+    if (this.#pool && this.#session !== undefined) await this.#endSession()
+    await this.#pool?.destroy()
+  }
+
+  // For the handlers below.
+
+  started(id: number | undefined, controller: Dispatcher.DispatchController): void {
+    if (id === undefined) return
+    if (this.#receiver.waits(id)) this.#open.set(id, controller)
+    else controller.abort(new Error('abandoned'))
+  }
+
+  ended(id: number | undefined): void {
+    if (id !== undefined) this.#open.delete(id)
+  }
+
+  deliver(text: string, id: number | undefined): void {
+    if (!this.#closed) this.#receiver.onMessage(text, id)
+  }
+
+  waits(id: number | undefined): boolean {
+    return !this.#closed && id !== undefined && this.#receiver.waits(id)
+  }
+
+  fail(id: number | undefined, error: GatewayError): void {
+    if (this.#closed) return
+    if (id !== undefined) this.#receiver.onFailure(id, error)
+    else this.#options.logger.warn('A message to the server could not be delivered.', { cause: describeError(error) })
+  }
+
+  get maxMessageBytes(): number {
+    return this.#options.maxMessageBytes
+  }
+
+  sessionAssigned(session: string): void {
+    this.#session = session
+    this.#headers = this.#baseHeaders()
+  }
+
+  /** Maps an HTTP status that stands for no message. */
+  refused(id: number | undefined, status: number, body: string): void {
+    const server = this.#options.server
+    const cause = new HttpStatusError(status, body)
+    if (status === 404 && this.#session !== undefined) {
+      this.fail(id, new GatewayError('session_lost', `Server "${server}" has forgotten the session.`, { server, cause }))
+      if (!this.#closed) this.#receiver.onSessionLost()
+      return
+    }
+    const delivery: Delivery = status === 502 || status === 504 ? 'unknown' : 'not_sent'
+    if (status === 401 || status === 403) {
+      this.fail(
+        id,
+        new GatewayError('upstream_unauthorized', `Server "${server}" refused the gateway's credentials (HTTP ${status}). Set or renew "headers.Authorization" of this server.`, { server, cause, delivery }),
+      )
+      return
+    }
+    const hint =
+      status >= 300 && status < 400
+        ? 'Use the address it redirects to as "url".'
+        : status === 404 || status === 405
+          ? 'Check the path of its "url".'
+          : 'Its own log may say why.'
+    this.fail(id, new GatewayError('upstream_unreachable', `Server "${server}" answered with HTTP ${status}. ${hint}`, { server, cause, delivery }))
+  }
+
+  broken(id: number | undefined, sent: boolean, cause: unknown): void {
+    const server = this.#options.server
+    const code = (cause as { code?: unknown } | null)?.code
+    const reason = typeof code === 'string' ? code : 'connection failed'
+    const message = sent
+      ? `The connection to server "${server}" broke before it answered (${reason}).`
+      : `Server "${server}" cannot be reached (${reason}). Check that it runs and that its "url" is right.`
+    this.fail(id, new GatewayError('upstream_unreachable', message, { server, cause, delivery: sent ? 'unknown' : 'not_sent' }))
+  }
+
+  unreadable(id: number | undefined, what: string): void {
+    const server = this.#options.server
+    this.fail(id, new GatewayError('upstream_protocol', `Server "${server}" answered with ${what}.`, { server, delivery: 'answered' }))
+  }
+
+  /** Continues the broken answer stream of request `id` after event `lastEventId`. */
+  resume(id: number, lastEventId: string, retryMs: number, attempt: number): void {
+    if (attempt > MAX_RESUMES) {
+      this.broken(id, true, new Error('the stream ended without an answer'))
+      return
+    }
+    this.#later(retryMs, () => {
+      if (this.waits(id)) this.#get(id, lastEventId, attempt)
+    })
+  }
+
+  /** The stream for unrelated messages has ended. */
+  relisten(status: number | undefined, lastEventId: string | undefined, retryMs: number | undefined): void {
+    this.#listening = undefined
+    if (this.#closed) return
+    if (status === 404 && this.#session !== undefined) {
+      this.#receiver.onSessionLost()
+      return
+    }
+    // 405: the server has no such stream; other refusals will not change by asking again.
+    if (status !== undefined && status >= 400 && status < 500) return
+    const delay = retryMs ?? Math.min(LAST_RECONNECT_MS, FIRST_RECONNECT_MS * 2 ** this.#listenAttempts++)
+    this.#later(delay, () => this.#get(undefined, lastEventId, 0))
+  }
+
+  listenEstablished(controller: Dispatcher.DispatchController): void {
+    this.#listening = controller
+    this.#listenAttempts = 0
+  }
+
+  #later(ms: number, run: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      if (!this.#closed) run()
+    }, ms)
+    timer.unref()
+    this.#timers.add(timer)
+  }
+
+  #get(id: number | undefined, lastEventId: string | undefined, attempt: number): void {
+    const headers = lastEventId === undefined ? this.#headers : [...this.#headers, 'last-event-id', lastEventId]
+    this.#dispatch('GET', headers, null, new GetHandler(this, id, attempt, lastEventId))
+  }
+
+  #dispatch(method: 'POST' | 'GET', headers: readonly string[], body: string | null, handler: StreamHandler): void {
+    try {
+      this.#pool.dispatch({ path: this.#path, method, headers: headers as string[], body }, handler)
+    } catch (error) {
+      handler.onResponseError(undefined, error as Error)
+    }
+  }
+
+  #endSession(): Promise<void> {
+    return new Promise(resolve => {
+      const timer = setTimeout(resolve, DELETE_TIMEOUT_MS)
+      const done = (): void => {
+        clearTimeout(timer)
+        resolve()
+      }
+      try {
+        this.#pool.dispatch(
+          { path: this.#path, method: 'DELETE', headers: this.#headers as string[] },
+          { onRequestStart() {}, onResponseStart() {}, onResponseData() {}, onResponseEnd: done, onResponseError: done },
+        )
+      } catch {
+        done()
+      }
+    })
+  }
+
+  #baseHeaders(): readonly string[] {
+    const headers = ['accept', ACCEPT, 'content-type', 'application/json']
+    if (this.#version !== undefined) headers.push('mcp-protocol-version', this.#version)
+    if (this.#session !== undefined) headers.push('mcp-session-id', this.#session)
+    // Configured headers last; a configured one replaces ours only where HTTP allows a single value.
+    return [...headers, ...this.#fixedHeaders]
+  }
+
+  #closedError(): GatewayError {
+    return new GatewayError('upstream_closed', `The link to "${this.#options.server}" is closed.`, { server: this.#options.server })
+  }
+}
+
+type Headers = Readonly<Record<string, string | string[] | undefined>>
+
+/** What POST and GET streams share: reading JSON or events, and knowing how far the request got. */
+abstract class StreamHandler implements Dispatcher.DispatchHandler {
+  protected readonly transport: StreamableHttpTransport
+  protected readonly id: number | undefined
+  protected sent = false
+  protected status: number | undefined
+  protected lastEventId: string | undefined
+  protected retryMs: number | undefined
+  protected overflown = false
+  #events: EventParser | undefined
+  #chunks: Buffer[] = []
+  #bytes = 0
+  #controller: Dispatcher.DispatchController | undefined
+
+  constructor(transport: StreamableHttpTransport, id: number | undefined) {
+    this.transport = transport
+    this.id = id
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.sent = true
+    this.#controller = controller
+    this.transport.started(this.id, controller)
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
+    this.status = status
+    const type = headers['content-type']
+    if (status === 200 && typeof type === 'string' && type.startsWith('text/event-stream')) {
+      this.#events = new EventParser(this, this.transport.maxMessageBytes)
+      this.onStream(controller)
+    }
+    const session = headers['mcp-session-id']
+    if (status === 200 && typeof session === 'string') this.onSession(session)
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#events) this.#events.push(chunk)
+    else {
+      this.#bytes += chunk.length
+      if (this.#bytes <= this.transport.maxMessageBytes) this.#chunks.push(chunk)
+      else this.onOverflow()
+    }
+  }
+
+  onResponseEnd(): void {
+    this.transport.ended(this.id)
+    if (this.overflown) return
+    const first = this.#chunks[0]
+    const body = first === undefined ? '' : this.#chunks.length === 1 ? first.toString('utf8') : Buffer.concat(this.#chunks).toString('utf8')
+    this.onEnd(this.#events !== undefined, body)
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
+    this.transport.ended(this.id)
+    if (!this.overflown) this.onBroken(error)
+  }
+
+  onEvent(event: ServerSentEvent): void {
+    this.lastEventId = event.id ?? this.lastEventId
+    if (event.data !== '' && event.event === 'message') this.transport.deliver(event.data, this.id)
+  }
+
+  onRetry(ms: number): void {
+    this.retryMs = Math.min(ms, LAST_RECONNECT_MS)
+  }
+
+  onOverflow(): void {
+    if (this.overflown) return
+    this.overflown = true
+    const mib = Math.round(this.transport.maxMessageBytes / 104_857.6) / 10
+    this.transport.unreadable(this.id, `more than ${mib} MiB in one message; raise "maxMessage" of this server if that is expected`)
+    this.#controller?.abort(new Error('message too large'))
+  }
+
+  protected onStream(_controller: Dispatcher.DispatchController): void {}
+  protected onSession(_session: string): void {}
+  protected abstract onEnd(stream: boolean, body: string): void
+  protected abstract onBroken(error: Error): void
+}
+
+class PostHandler extends StreamHandler {
+  readonly #method: string | undefined
+
+  constructor(transport: StreamableHttpTransport, id: number | undefined, method: string | undefined) {
+    super(transport, id)
+    this.#method = method
+  }
+
+  protected override onSession(session: string): void {
+    if (this.#method === 'initialize') this.transport.sessionAssigned(session)
+  }
+
+  protected onEnd(stream: boolean, body: string): void {
+    const { id, transport } = this
+    const status = this.status as number
+    if (stream) {
+      if (!transport.waits(id)) return
+      if (this.lastEventId !== undefined) transport.resume(id as number, this.lastEventId, this.retryMs ?? FIRST_RECONNECT_MS, 1)
+      else transport.broken(id, true, new Error('the stream ended without an answer'))
+      return
+    }
+    if (id === undefined) {
+      if (status >= 400) transport.refused(undefined, status, body)
+      return
+    }
+    if (status >= 200 && status < 300 && body !== '') {
+      transport.deliver(body, id)
+      if (transport.waits(id)) transport.unreadable(id, 'JSON that holds no answer to the request')
+      return
+    }
+    // Modern servers, and some legacy ones, put a JSON-RPC error into the body of a 4xx.
+    if (status >= 400 && carriesAnswer(body, id)) {
+      transport.deliver(body, id)
+      return
+    }
+    if (status >= 300) transport.refused(id, status, body)
+    else transport.unreadable(id, `HTTP ${status} and no message`)
+  }
+
+  protected onBroken(error: Error): void {
+    const { id, transport } = this
+    if (transport.waits(id) && this.lastEventId !== undefined)
+      transport.resume(id as number, this.lastEventId, this.retryMs ?? FIRST_RECONNECT_MS, 1)
+    else transport.broken(id, this.sent, error)
+  }
+}
+
+class GetHandler extends StreamHandler {
+  readonly #attempt: number
+
+  constructor(transport: StreamableHttpTransport, id: number | undefined, attempt: number, lastEventId: string | undefined) {
+    super(transport, id)
+    this.#attempt = attempt
+    this.lastEventId = lastEventId
+  }
+
+  protected override onStream(controller: Dispatcher.DispatchController): void {
+    if (this.id === undefined) this.transport.listenEstablished(controller)
+  }
+
+  protected onEnd(stream: boolean): void {
+    if (this.id === undefined) this.transport.relisten(stream ? undefined : this.status, this.lastEventId, this.retryMs)
+    else if (!this.transport.waits(this.id)) return
+    else if (stream && this.lastEventId !== undefined)
+      this.transport.resume(this.id, this.lastEventId, this.retryMs ?? FIRST_RECONNECT_MS, this.#attempt + 1)
+    else this.transport.broken(this.id, true, new HttpStatusError(this.status as number, ''))
+  }
+
+  protected onBroken(): void {
+    if (this.id === undefined) this.transport.relisten(undefined, this.lastEventId, this.retryMs)
+    else if (this.transport.waits(this.id))
+      this.transport.resume(this.id, this.lastEventId as string, this.retryMs ?? FIRST_RECONNECT_MS, this.#attempt + 1)
+  }
+}
+
+function carriesAnswer(body: string, id: number): boolean {
+  try {
+    const value: unknown = JSON.parse(body)
+    return typeof value === 'object' && value !== null && 'error' in value && (value as { id?: unknown }).id === id
+  } catch {
+    return false
+  }
+}

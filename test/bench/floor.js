@@ -1,0 +1,39 @@
+// @ts-check
+/**
+ * The floor: what a proxy on `node:http` and `undici` costs that does nothing but rename the tool. One parse, one stringify, the answer is
+ * passed back as bytes. Usage: `node floor.js <upstream url>`.
+ */
+import { createServer } from 'node:http'
+import { Pool } from 'undici'
+import { announce, readBody } from './serving.js'
+
+const upstream = new URL(process.argv[2] ?? '')
+const pool = new Pool(upstream.origin, { headersTimeout: 0, bodyTimeout: 0 })
+const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }
+const PREFIX = 'up__'
+
+const server = createServer((request, response) => {
+  if (request.method !== 'POST') {
+    response.writeHead(405).end()
+    return
+  }
+  readBody(request, body => {
+    const message = JSON.parse(body)
+    const name = message.params?.name
+    if (typeof name === 'string' && name.startsWith(PREFIX)) message.params.name = name.slice(PREFIX.length)
+    forward(JSON.stringify(message), response).catch(error => response.destroy(error))
+  })
+})
+
+/** @param {string} body @param {import('node:http').ServerResponse} response */
+async function forward(body, response) {
+  const answer = await pool.request({ path: upstream.pathname, method: 'POST', headers, body })
+  const bytes = Buffer.from(await answer.body.arrayBuffer())
+  response.writeHead(answer.statusCode, {
+    'content-type': 'application/json',
+    'content-length': bytes.length,
+  })
+  response.end(bytes)
+}
+
+announce(server)

@@ -1,0 +1,276 @@
+// @ts-check
+/**
+ * Throughput of small tool calls over HTTP: the gateway beside a floor, beside an aggregator made of the official SDK, and beside no
+ * proxy at all. Everything runs interleaved on one machine; only the ratios mean something elsewhere. See docs/bench.md.
+ */
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { PINNING, spawnPinned, startServer, stop } from './processes.js'
+import { median, table } from './statistics.js'
+
+/** @typedef {import('./load.js').Job} Job @typedef {import('./load.js').Measured} Measured */
+
+const HERE = import.meta.dirname
+const ROOT = join(HERE, '../..')
+const TARGET_CORE = 0
+const LOAD_CORE = 1
+
+const USAGE = `Usage: npm run bench -- [options]
+  --seconds <n>      measured time of one slot (4)
+  --warmup <n>       seconds of load before the first round, for every target (10)
+  --rounds <n>       rounds; each measures every target once (5)
+  --connections <n>  concurrent clients (16)
+  --targets <list>   comma-separated, of: direct, floor, sdk, gateway-legacy, gateway-modern, gateway-through
+  --short            a quick look: 3 rounds of 1.5 s after 2 s of warm-up
+  --json <file>      write the figures to a file
+  --min-floor <r>    fail when a gateway row is below r times the floor
+  --min-sdk <r>      fail when a gateway row is below r times the SDK aggregator`
+
+const { values: options } = parseArgs({
+  options: {
+    seconds: { type: 'string' },
+    warmup: { type: 'string' },
+    rounds: { type: 'string' },
+    connections: { type: 'string', default: '16' },
+    targets: { type: 'string' },
+    short: { type: 'boolean', default: false },
+    json: { type: 'string' },
+    'min-floor': { type: 'string' },
+    'min-sdk': { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+})
+if (options.help) {
+  console.log(USAGE)
+  process.exit()
+}
+
+/** @param {string} name @param {string | undefined} text @param {number} fallback */
+function positive(name, text, fallback) {
+  const value = text === undefined ? fallback : Number(text)
+  if (!(value > 0)) throw new Error(`--${name} must be a number above 0, not ${text}`)
+  return value
+}
+
+const seconds = positive('seconds', options.seconds, options.short ? 1.5 : 4)
+const warmup = positive('warmup', options.warmup, options.short ? 2 : 10)
+const rounds = positive('rounds', options.rounds, options.short ? 3 : 5)
+const connections = positive('connections', options.connections, 16)
+const minFloor =
+  options['min-floor'] === undefined ? undefined : positive('min-floor', options['min-floor'], 1)
+const minSdk = options['min-sdk'] === undefined ? undefined : positive('min-sdk', options['min-sdk'], 1)
+
+/**
+ * @typedef {object} Target
+ * @property {string} what
+ * @property {'legacy' | 'modern'} wire
+ * @property {string} tool
+ * @property {(upstream: string) => readonly string[]} args program and arguments, given the origin of the upstream
+ * @property {string} path
+ */
+
+const scratch = mkdtempSync(join(tmpdir(), 'bench-'))
+
+/** @param {string} name @param {string} url @returns {readonly string[]} */
+function gatewayArgs(name, url) {
+  const file = join(scratch, `${name}.json`)
+  const config = {
+    mcpServers: { up: { url } },
+    gateway: { http: { port: 0 }, state: 'memory', log: 'warn' },
+  }
+  writeFileSync(file, JSON.stringify(config))
+  return [join(ROOT, 'bin/mcp-manifold.js'), 'serve', '--config', file]
+}
+
+/** @type {Record<string, Target>} */
+const TARGETS = {
+  direct: {
+    what: 'no proxy: the upstream itself',
+    wire: 'legacy',
+    tool: 'echo',
+    args: () => [join(HERE, 'upstream.js')],
+    path: '/mcp',
+  },
+  floor: {
+    what: 'node:http + undici, one name rewritten',
+    wire: 'legacy',
+    tool: 'up__echo',
+    args: upstream => [join(HERE, 'floor.js'), `${upstream}/mcp`],
+    path: '/mcp',
+  },
+  sdk: {
+    what: "the SDK's Server + Client",
+    wire: 'legacy',
+    tool: 'up__echo',
+    args: upstream => [join(HERE, 'sdk.js'), `${upstream}/mcp`],
+    path: '/mcp',
+  },
+  'gateway-legacy': {
+    what: 'legacy client, legacy upstream',
+    wire: 'legacy',
+    tool: 'up__echo',
+    args: upstream => gatewayArgs('legacy', `${upstream}/mcp`),
+    path: '/mcp',
+  },
+  'gateway-modern': {
+    what: 'modern client, legacy upstream',
+    wire: 'modern',
+    tool: 'up__echo',
+    args: upstream => gatewayArgs('modern', `${upstream}/mcp`),
+    path: '/mcp',
+  },
+  'gateway-through': {
+    what: 'modern client, modern upstream',
+    wire: 'modern',
+    tool: 'up__echo',
+    args: upstream => gatewayArgs('through', `${upstream}/modern`),
+    path: '/mcp',
+  },
+}
+
+const names = options.targets?.split(',') ?? Object.keys(TARGETS).filter(name => name !== 'gateway-through')
+for (const name of names)
+  if (!(name in TARGETS))
+    throw new Error(`--targets: there is no target ${name}; there are ${Object.keys(TARGETS).join(', ')}`)
+
+/** How much longer than its measured time a job may take: connecting, and a call that never ends. */
+const JOB_GRACE_MS = 30_000
+
+/**
+ * @param {import('node:child_process').ChildProcess} load
+ * @param {string} name of the target, for errors
+ * @param {Job} job
+ * @returns {Promise<Measured>}
+ */
+async function measure(load, name, job) {
+  load.send(job)
+  const signal = AbortSignal.timeout(job.seconds * 1000 + JOB_GRACE_MS)
+  const [answer] = await once(load, 'message', { signal }).catch(() => [{ error: 'no answer in time' }])
+  if (answer.error !== undefined) throw new Error(`${name}: ${answer.error}`)
+  return answer.measured
+}
+
+/** @type {import('node:child_process').ChildProcess[]} */
+const children = []
+
+async function main() {
+  const upstream = await startServer(LOAD_CORE, [join(HERE, 'upstream.js')])
+  children.push(upstream.child)
+  const load = spawnPinned(LOAD_CORE, [join(HERE, 'load.js')], ['ignore', 'inherit', 'inherit', 'ipc'])
+  children.push(load)
+
+  console.log(
+    `${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.versions.node}, ${connections} connections`,
+  )
+  console.log(
+    PINNING
+      ? `target on core ${TARGET_CORE}; load generator and upstream on core ${LOAD_CORE}`
+      : 'not pinned to cores (no taskset, or one core only): expect noise',
+  )
+  console.log(`${rounds} rounds of ${seconds} s a target, after ${warmup} s of warm-up each`)
+  if (warmup < 10) console.log('short warm-up: the SDK aggregator is not at its full speed yet')
+
+  /** @type {Map<string, { job: Job, slots: Measured[] }>} */
+  const runs = new Map()
+  for (const name of names) {
+    const target = /** @type {Target} */ (TARGETS[name])
+    const { child, pid, origin } = await startServer(TARGET_CORE, target.args(upstream.origin))
+    children.push(child)
+    const job = { url: origin + target.path, wire: target.wire, tool: target.tool, connections, seconds, pid }
+    await measure(load, name, { ...job, seconds: warmup })
+    runs.set(name, { job, slots: [] })
+  }
+  for (let round = 0; round < rounds; round++) {
+    // Another order each round, so that nobody always follows the same neighbour.
+    for (let turn = 0; turn < names.length; turn++) {
+      const name = /** @type {string} */ (names[(turn + round) % names.length])
+      const run = runs.get(name)
+      if (run) run.slots.push(await measure(load, name, run.job))
+    }
+  }
+  return report(runs)
+}
+
+/**
+ * @param {Map<string, { slots: Measured[] }>} runs
+ * @returns {boolean} whether the thresholds are met
+ */
+function report(runs) {
+  /** Ratio of two targets: the median of the rounds' own ratios. @param {string} name @param {string} base */
+  const ratio = (name, base) => {
+    const slots = runs.get(name)?.slots
+    const others = runs.get(base)?.slots
+    if (!slots || !others) return undefined
+    return median(slots.map((slot, round) => slot.perSecond / (others[round]?.perSecond ?? Number.NaN)))
+  }
+  const rows = [...runs].map(([name, { slots }]) => ({
+    target: name,
+    what: TARGETS[name]?.what ?? '',
+    perSecond: median(slots.map(slot => slot.perSecond)),
+    cpuMicros: slots.some(slot => slot.cpuMicros === null)
+      ? null
+      : median(slots.map(slot => slot.cpuMicros ?? 0)),
+    p50: median(slots.map(slot => slot.p50)),
+    p99: median(slots.map(slot => slot.p99)),
+    toFloor: ratio(name, 'floor'),
+    toSdk: ratio(name, 'sdk'),
+    loadMicros: median(slots.map(slot => slot.ownMicros)),
+  }))
+  console.log(
+    `\n${table(
+      ['target', 'calls/s', '× floor', '× sdk', 'CPU µs/call', 'p50 ms', 'p99 ms', 'load µs/call'],
+      rows.map(row => [
+        row.target,
+        show(row.perSecond, 0),
+        show(row.toFloor, 2),
+        show(row.toSdk, 1),
+        show(row.cpuMicros, 0),
+        show(row.p50, 2),
+        show(row.p99, 2),
+        show(row.loadMicros, 0),
+      ]),
+    )}\n`,
+  )
+  for (const row of rows) console.log(`${row.target}: ${row.what}`)
+  console.log('Every answer was checked: its id, and the value it had to echo.')
+
+  const missed = rows
+    .filter(row => row.target.startsWith('gateway-'))
+    .flatMap(row => [
+      ...miss(row.target, 'the floor', row.toFloor, minFloor),
+      ...miss(row.target, 'the SDK aggregator', row.toSdk, minSdk),
+    ])
+  for (const line of missed) console.error(line)
+  if (options.json !== undefined)
+    writeFileSync(
+      options.json,
+      `${JSON.stringify({ node: process.versions.node, pinned: PINNING, seconds, warmup, rounds, connections, rows, missed }, null, 2)}\n`,
+    )
+  return missed.length === 0
+}
+
+/** @param {number | null | undefined} value @param {number} digits */
+function show(value, digits) {
+  return typeof value === 'number' ? value.toFixed(digits) : '-'
+}
+
+/** @param {string} target @param {string} base @param {number | undefined} ratio @param {number | undefined} least */
+function miss(target, base, ratio, least) {
+  if (least === undefined) return []
+  if (ratio === undefined) return [`${target}: no ratio to ${base}, which was not measured`]
+  return ratio >= least ? [] : [`${target}: ${ratio.toFixed(2)} times ${base}, below ${least}`]
+}
+
+let passed = false
+try {
+  passed = await main()
+} catch (error) {
+  console.error(/** @type {Error} */ (error).message)
+} finally {
+  await Promise.all(children.map(stop))
+  rmSync(scratch, { recursive: true, force: true })
+}
+process.exitCode = passed ? 0 : 1

@@ -1,0 +1,151 @@
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { MAX_KEY_BYTES, MAX_VALUE_BYTES, type Store } from '../../src/state/store.ts'
+
+/** What a store must do, whatever keeps the values. `open` gives an empty store that runs on the given clock. */
+export function describeStore(name: string, open: (now: () => number) => Promise<Store>): void {
+  describe(`store contract: ${name}`, () => {
+    let time = 1_000_000
+
+    async function start(): Promise<Store> {
+      const store = await open(() => time)
+      onTestFinished(() => store.close())
+      return store
+    }
+
+    it('gives back what was set, and undefined for the rest', async () => {
+      const store = await start()
+      await store.set('a', '1')
+      await store.set('b', '')
+      expect(await store.get('a')).toBe('1')
+      expect(await store.get('b')).toBe('')
+      expect(await store.get('c')).toBeUndefined()
+    })
+
+    it('overwrites, and a value set without a time to live loses the old one', async () => {
+      const store = await start()
+      await store.set('a', '1', { ttlMs: 10 })
+      await store.set('a', '2')
+      time += 1000
+      expect(await store.get('a')).toBe('2')
+    })
+
+    it('reads many in the order of the keys', async () => {
+      const store = await start()
+      await store.set('a', '1')
+      await store.set('b', '2')
+      expect(await store.getMany(['b', 'x', 'a', 'b'])).toEqual(['2', undefined, '1', '2'])
+      expect(await store.getMany([])).toEqual([])
+    })
+
+    it('deletes, also what is not there', async () => {
+      const store = await start()
+      await store.set('a', '1')
+      await store.delete('a')
+      await store.delete('a')
+      expect(await store.get('a')).toBeUndefined()
+      expect(await store.keys('')).toEqual([])
+    })
+
+    it('lets a value expire at its moment, not before', async () => {
+      const store = await start()
+      await store.set('a', '1', { ttlMs: 100 })
+      time += 99
+      expect(await store.get('a')).toBe('1')
+      expect(await store.keys('a')).toEqual(['a'])
+      time += 1
+      expect(await store.keys('a')).toEqual([])
+      expect(await store.getMany(['a'])).toEqual([undefined])
+      expect(await store.get('a')).toBeUndefined()
+    })
+
+    it('takes a time to live of nothing as expired', async () => {
+      const store = await start()
+      await store.set('a', '1', { ttlMs: 0 })
+      expect(await store.get('a')).toBeUndefined()
+      await expect(store.set('a', '1', { ttlMs: Number.NaN })).rejects.toThrow(RangeError)
+    })
+
+    it('keeps a renewed value when the old expiry passes', async () => {
+      const store = await start()
+      await store.set('a', 'old', { ttlMs: 100 })
+      await store.set('a', 'new', { ttlMs: 500_000 })
+      time += 200_000
+      await store.set('other', '1', { ttlMs: 1 })
+      expect(await store.get('a')).toBe('new')
+    })
+
+    it('lists keys by prefix in byte order', async () => {
+      const store = await start()
+      // U+FF5E sorts before U+1F600 in bytes and after it in UTF-16 units.
+      const keys = [
+        'list/b',
+        'list/\u{1f600}',
+        'list/\uff5e',
+        'list/',
+        'list/é',
+        'list/a/1',
+        'lisu',
+        'lis',
+        'list/\0',
+      ]
+      for (const key of keys) await store.set(key, 'v')
+      expect(await store.keys('list/')).toEqual([
+        'list/',
+        'list/\0',
+        'list/a/1',
+        'list/b',
+        'list/é',
+        'list/\uff5e',
+        'list/\u{1f600}',
+      ])
+      expect(await store.keys('nothing')).toEqual([])
+      expect(await store.keys('')).toHaveLength(keys.length)
+    })
+
+    it('keeps values of any text, large ones too', async () => {
+      const store = await start()
+      const odd = 'é\0\n\u2028\u{1f600}"\\'
+      await store.set('ключ/鍵/\u{1f511}', odd)
+      expect(await store.get('ключ/鍵/\u{1f511}')).toBe(odd)
+      const large = 'ab\u{1f600}'.repeat(1_500_000)
+      await store.set('large', large)
+      await store.set('small', 'x')
+      expect((await store.get('large')) === large).toBe(true)
+      expect(
+        await store.getMany(['small', 'large', 'small']).then(all => [all[0], all[1]?.length, all[2]]),
+      ).toEqual(['x', large.length, 'x'])
+    })
+
+    it('refuses keys and values beyond the bounds, and accepts the bounds', async () => {
+      const store = await start()
+      const longest = '\u{1f511}'.repeat(MAX_KEY_BYTES / 4)
+      await store.set(longest, '1', { ttlMs: 1000 })
+      expect(await store.get(longest)).toBe('1')
+      await expect(store.set(`${longest}x`, '1')).rejects.toThrow(RangeError)
+      await expect(store.get(`${longest}x`)).rejects.toThrow(RangeError)
+      await expect(store.delete(`${longest}x`)).rejects.toThrow(RangeError)
+      await expect(store.set('a', 'x'.repeat(MAX_VALUE_BYTES + 1))).rejects.toThrow(RangeError)
+      expect(await store.get('a')).toBeUndefined()
+    })
+
+    it('settles writes of one turn in their order', async () => {
+      const store = await start()
+      const writes = Array.from({ length: 100 }, (_, index) => store.set('a', String(index)))
+      await Promise.all([...writes, store.delete('b'), store.set('b', 'last')])
+      expect(await store.getMany(['a', 'b'])).toEqual(['99', 'last'])
+    })
+
+    it('closes twice and then refuses', async () => {
+      const store = await start()
+      const writing = store.set('a', '1')
+      await Promise.all([store.close(), store.close()])
+      await writing
+      await expect(store.get('a')).rejects.toThrow('closed')
+      await expect(store.getMany([])).rejects.toThrow('closed')
+      await expect(store.set('a', '1')).rejects.toThrow('closed')
+      await expect(store.delete('a')).rejects.toThrow('closed')
+      await expect(store.keys('')).rejects.toThrow('closed')
+      await store.close()
+    })
+  })
+}

@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+
+/** Absolute path of the built program. */
+export const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.js', import.meta.url))
+
+/** A server in a process of its own. */
+export interface Served extends AsyncDisposable {
+  /** `http://127.0.0.1:<port>` */
+  readonly origin: string
+  readonly pid: number
+  /** Everything it wrote so far, to either output. */
+  readonly said: string
+  /** Asks it to end (SIGTERM) and resolves with its exit code; `null` when it had to be killed. Idempotent. */
+  stop(): Promise<number | null>
+}
+
+const START_TIMEOUT_MS = 20_000
+const STOP_TIMEOUT_MS = 10_000
+
+/**
+ * Starts a Node program and waits until it writes `ready`.
+ * @param ready its first group, or the whole match without one, is the origin, unless `origin` is given
+ * @throws Error with what the program wrote when it ends first, or stays silent for twenty seconds
+ */
+export async function serve(
+  args: readonly string[],
+  options: { ready?: RegExp; origin?: string; env?: Record<string, string> } = {},
+): Promise<Served> {
+  const ready = options.ready ?? /http:\/\/127\.0\.0\.1:\d+/
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...options.env },
+  })
+  const exited = once(child, 'exit') as Promise<[number | null]>
+  let said = ''
+  const origin = await new Promise<string>((resolve, reject) => {
+    const fail = (what: string): void => reject(new Error(`${args[0]} ${what}; it wrote: ${said}`))
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL')
+      fail(`was not ready within ${START_TIMEOUT_MS} ms`)
+    }, START_TIMEOUT_MS)
+    const hear = (chunk: Buffer): void => {
+      said += chunk.toString()
+      const match = ready.exec(said)
+      if (!match) return
+      clearTimeout(timer)
+      resolve(options.origin ?? match[1] ?? match[0])
+    }
+    child.stdout.on('data', hear)
+    child.stderr.on('data', hear)
+    void exited.then(([code]) => {
+      clearTimeout(timer)
+      fail(`ended with code ${code}`)
+    })
+  })
+  const stop = async (): Promise<number | null> => {
+    child.kill('SIGTERM')
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
+    const [code] = await exited
+    clearTimeout(timer)
+    return code
+  }
+  return {
+    origin,
+    pid: child.pid ?? 0,
+    get said() {
+      return said
+    },
+    stop,
+    async [Symbol.asyncDispose]() {
+      await stop()
+    },
+  }
+}
+
+/** Starts the built gateway with an HTTP front. Its configuration should ask for port 0. */
+export function serveGateway(
+  configFile: string,
+  options: { env?: Record<string, string> } = {},
+): Promise<Served> {
+  return serve([BIN, 'serve', '--config', configFile], options)
+}
+
+/** A loopback port that was free a moment ago, for servers that cannot choose one themselves. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no TCP address')
+  return address.port
+}

@@ -1,0 +1,108 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
+import { openLmdbStore } from '../../../src/state/lmdb.ts'
+import { describeStore } from '../../contract/store.ts'
+
+let root = ''
+let next = 0
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'manifold-lmdb-'))
+})
+afterAll(() => rm(root, { recursive: true, force: true }))
+
+const folder = (): string => join(root, `state.${next++}`, 'inner')
+
+describeStore('lmdb', async now => openLmdbStore(folder(), { now }))
+
+/** Another process that writes into the folder; see the program for its lines. */
+function startWriter(
+  path: string,
+  ...args: string[]
+): { child: ChildProcess; lines: AsyncIterableIterator<string> } {
+  const program = new URL('../../fixtures/programs/store-writer.js', import.meta.url).pathname
+  const child = spawn(process.execPath, [program, path, ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  return { child, lines: createInterface({ input: child.stdout! })[Symbol.asyncIterator]() }
+}
+
+it('keeps the folder to its user', async () => {
+  const path = folder()
+  const store = openLmdbStore(path)
+  expect((await stat(path)).mode & 0o777).toBe(0o700)
+  expect((await stat(join(path, 'data.mdb'))).mode & 0o777).toBe(0o600)
+  await store.close()
+})
+
+it('remembers after it was closed', async () => {
+  const path = folder()
+  const first = openLmdbStore(path)
+  await first.set('a', '1')
+  await first.close()
+  const second = openLmdbStore(path)
+  expect(await second.get('a')).toBe('1')
+  await second.close()
+})
+
+it('is shared by two stores of one process', async () => {
+  const path = folder()
+  const first = openLmdbStore(path)
+  const second = openLmdbStore(path)
+  await first.set('a', '1')
+  expect(await second.get('a')).toBe('1')
+  await first.close()
+  await second.set('a', '2')
+  expect(await second.get('a')).toBe('2')
+  await second.close()
+})
+
+it('removes expired values from the file, and only those', async () => {
+  const path = folder()
+  let time = 1_000_000
+  const store = openLmdbStore(path, { now: () => time })
+  for (let index = 0; index < 50; index++) await store.set(`old/${index}`, 'x'.repeat(10_000), { ttlMs: 10 })
+  await store.set('old/7', 'renewed', { ttlMs: 10_000_000 })
+  await store.set('kept', 'for ever')
+  time += 120_000
+  await store.set('new', '1', { ttlMs: 1000 })
+  // A clock set back shows what is still there.
+  time -= 120_000
+  expect(await store.keys('')).toEqual(['kept', 'new', 'old/7'])
+  await store.close()
+})
+
+it('takes writers in two processes at once, and sees what the others wrote', async () => {
+  const path = folder()
+  const store = openLmdbStore(path)
+  const writers = ['p', 'q'].map(name => startWriter(path, 'count', name, '200'))
+  const own = Array.from({ length: 200 }, (_, index) => store.set(`own/${index}`, String(index)))
+  await Promise.all(own)
+  for (const { child } of writers) if (child.exitCode === null) await once(child, 'exit')
+  expect(writers.map(({ child }) => child.exitCode)).toEqual([0, 0])
+  for (const name of ['p', 'q', 'own']) expect(await store.keys(`${name}/`)).toHaveLength(200)
+  await store.close()
+})
+
+it('has every acknowledged write after a process was killed', async () => {
+  const path = folder()
+  const { child, lines } = startWriter(path, 'forever')
+  let acknowledged = -1
+  for await (const line of lines) {
+    acknowledged = Number(line)
+    if (acknowledged === 40) child.kill('SIGKILL')
+  }
+  expect(acknowledged).toBeGreaterThanOrEqual(40)
+  const store = openLmdbStore(path)
+  const values = await store.getMany(Array.from({ length: acknowledged + 1 }, (_, index) => `n/${index}`))
+  expect(values).toEqual(values.map((_, index) => `value ${index}`))
+  // The lock of the dead process does not hold up the living.
+  await store.set('after', '1')
+  await store.close()
+})
