@@ -115,6 +115,10 @@ class StdioTransport implements Transport {
     queueMicrotask(() => this.#fail(message, error))
   }
 
+  use(): void {}
+
+  listen(): void {}
+
   abandon(): void {
     // Requests have no stream of their own here.
   }
