@@ -125,12 +125,12 @@ it('survives a stream that fails', async () => {
 it('drops records rather than fill the memory when nothing reads, and says so', async () => {
   let held = true
   let text = ''
-  let started = (_release: () => void): void => {}
+  let started: ((release: () => void) => void) | undefined
   const firstWrite = new Promise<() => void>(resolve => (started = resolve))
   const slow = new Writable({
     write: (chunk: Buffer, _encoding, done) => {
       text += chunk.toString()
-      if (held) started(done)
+      if (held) started?.(done)
       else done()
     },
   })
