@@ -123,19 +123,20 @@ it('survives a stream that fails', async () => {
 })
 
 it('drops records rather than fill the memory when nothing reads, and says so', async () => {
-  let release: (() => void) | undefined
   let held = true
   let text = ''
+  let started: ((release: () => void) => void) | undefined
+  const firstWrite = new Promise<() => void>(resolve => (started = resolve))
   const slow = new Writable({
     write: (chunk: Buffer, _encoding, done) => {
       text += chunk.toString()
-      if (held) release = done
+      if (held) started?.(done)
       else done()
     },
   })
   const logger = createLogger({ level: 'info', stream: slow })
   logger.info('first')
-  while (release === undefined) await new Promise(setImmediate)
+  const release = await firstWrite
   for (let index = 0; index < 2200; index++) logger.info('y'.repeat(8000))
   expect(slow.writableLength).toBeLessThan(17 * 1024 * 1024)
   const drained = new Promise<void>(resolve => slow.once('drain', resolve))
