@@ -110,7 +110,10 @@ class ShellReaper implements Reaper {
   }
 
   release(pid: number): void {
-    if (this.#groups.delete(pid)) this.#shell?.stdin?.write(`-${pid}\n`)
+    if (!this.#groups.delete(pid)) return
+    this.#shell?.stdin?.write(`-${pid}\n`)
+    // Nothing is left to look after; the next child starts another shell.
+    if (this.#groups.size === 0) void this.close()
   }
 
   async close(): Promise<void> {

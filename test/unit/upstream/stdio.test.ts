@@ -26,6 +26,10 @@ class Events implements Receiver {
   onClose(error: GatewayError): void {
     this.#add({ closed: true, error })
   }
+  waits(): boolean {
+    return true
+  }
+  onSessionLost(): void {}
   get left(): readonly Event[] {
     return this.#seen
   }
