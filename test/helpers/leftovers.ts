@@ -15,6 +15,9 @@ export interface Holdings {
 /** Kinds that come and go with any asynchronous code and hold nothing. */
 const PASSING = new Set(['Immediate', 'TickObject', 'FSReqCallback', 'FSReqPromise', 'GetAddrInfoReqWrap'])
 
+/** One shell for the whole process that ends children if the process is killed; it stays as long as the process. */
+const REAPER = /mcp-manifold-reaper$/
+
 /** How long closing may take to show: sockets are gone some turns of the event loop after `close()` resolves. */
 const SETTLE_MS = 3000
 
@@ -49,8 +52,10 @@ function surplus(before: Holdings): string[] {
     const more = count - (before.resources.get(kind) ?? 0)
     if (more > 0) left.push(`${more} × ${kind}`)
   }
-  for (const pid of now.children)
-    if (!before.children.has(pid)) left.push(`process ${pid} (${commandOf(pid)})`)
+  for (const pid of now.children) {
+    const command = commandOf(pid)
+    if (!before.children.has(pid) && !REAPER.test(command)) left.push(`process ${pid} (${command})`)
+  }
   for (const place of timersSince(before.timerMark)) left.push(`timer set at ${place}`)
   return left
 }
