@@ -113,21 +113,21 @@ test('a value in the form of a file is taken too, without places in messages', a
   expect(await messageOf(configFrom(null))).toContain('expected an object')
 })
 
+/** Loads with fresh modules in which zod cannot be loaded. */
+async function loadWithoutZod(...args: Parameters<typeof configFrom>): Promise<unknown> {
+  vi.resetModules()
+  vi.doMock('zod', () => {
+    throw new Error('zod was loaded')
+  })
+  const fresh = await import('../../../src/config/load.ts')
+  return fresh.configFrom(...args)
+}
+
 describe('a configuration that is known to be valid', () => {
   afterEach(() => {
     vi.doUnmock('zod')
     vi.resetModules()
   })
-
-  /** Loads with fresh modules in which zod cannot be loaded. */
-  async function loadWithoutZod(...args: Parameters<typeof configFrom>): Promise<unknown> {
-    vi.resetModules()
-    vi.doMock('zod', () => {
-      throw new Error('zod was loaded')
-    })
-    const fresh = await import('../../../src/config/load.ts')
-    return fresh.configFrom(...args)
-  }
 
   test('is resolved to the same without the schema', async () => {
     const file = {

@@ -192,8 +192,9 @@ test('nothing to offer is said', async () => {
   expect((await configFrom({}, OPTIONS)).warnings).toEqual([expect.stringContaining('There are no servers')])
 })
 
+const inServer = (entry: object): object => ({ mcpServers: { a: { command: 'x', ...entry } } })
+
 describe('bounds', () => {
-  const inServer = (entry: object): object => ({ mcpServers: { a: { command: 'x', ...entry } } })
   test.each([
     ['timeout', inServer({ timeout: '1s' }), inServer({ timeout: '999ms' })],
     ['timeout', inServer({ timeout: '24h' }), inServer({ timeout: '25h' })],
