@@ -24,11 +24,14 @@ interface Envelope {
   readonly logLevel: McpLogLevel | undefined
 }
 
-/** @throws GatewayError `invalid_params`, `unsupported_version` */
-function envelopeOf(incoming: Incoming): Envelope {
+/** @throws GatewayError `invalid_params`, `header_mismatch`, `unsupported_version` */
+function envelopeOf(incoming: Incoming, headers: RequestHeaders | undefined): Envelope {
   const meta = (incoming.params?.value._meta ?? {}) as JsonObject
   const version = meta[META.protocolVersion]
   if (typeof version !== 'string') throw new GatewayError('invalid_params', `_meta["${META.protocolVersion}"] is missing.`)
+  // Which of two versions is meant comes before whether it is supported.
+  if (headers && headers['mcp-protocol-version'] !== version)
+    throw new GatewayError('header_mismatch', 'The header MCP-Protocol-Version is missing or differs from the body.')
   if (!MODERN_VERSIONS.includes(version))
     throw new GatewayError('unsupported_version', `Protocol version ${version.slice(0, 40)} is not supported here.`, {
       data: { supported: MODERN_VERSIONS, requested: version },
@@ -52,7 +55,6 @@ function checkHeaders(incoming: Incoming, headers: RequestHeaders, service: Serv
     if (sent === undefined) throw new GatewayError('header_mismatch', `The header ${name} is missing.`)
     if (decoded !== expected) throw new GatewayError('header_mismatch', `The header ${name} differs from the body.`)
   }
-  expect('MCP-Protocol-Version', (params._meta as JsonObject)[META.protocolVersion])
   expect('Mcp-Method', method)
   const key = NAMED_METHODS[method]
   if (key && typeof params[key] === 'string') expect('Mcp-Name', params[key])
@@ -78,7 +80,7 @@ export interface ModernRequest {
  */
 export function acceptModern(service: Service, request: ModernRequest, reply: Reply): Call {
   const { incoming } = request
-  const envelope = envelopeOf(incoming)
+  const envelope = envelopeOf(incoming, request.headers)
   if (request.headers) checkHeaders(incoming, request.headers, service, request.view)
   if (!MODERN_METHODS.has(incoming.method))
     throw new GatewayError('unknown_method', `The method ${incoming.method.slice(0, 100)} does not exist in revision ${envelope.protocolVersion}.`)

@@ -326,9 +326,13 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     this.transport.ended(this.id)
+    // undici keeps finished requests, and with them this handler, in a queue that it cleans rarely.
+    const chunks = this.#chunks
+    this.#chunks = []
+    this.#controller = undefined
     if (this.overflown) return
-    const first = this.#chunks[0]
-    const body = first === undefined ? '' : this.#chunks.length === 1 ? first.toString('utf8') : Buffer.concat(this.#chunks).toString('utf8')
+    const first = chunks[0]
+    const body = first === undefined ? '' : chunks.length === 1 ? first.toString('utf8') : Buffer.concat(chunks).toString('utf8')
     this.onEnd(this.#events !== undefined, body)
   }
 

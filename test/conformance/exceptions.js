@@ -1,19 +1,8 @@
 // @ts-check
 import { readFile } from 'node:fs/promises'
 
+/** @import { Cell, Exception, Verdict } from './exceptions.js' */
 /** @import { ScenarioResult } from './suite.js' */
-
-/**
- * A failure that is known and explained. The optional fields narrow where it is expected; without them it is
- * expected everywhere.
- *
- * @typedef {object} Exception
- * @property {string} scenario
- * @property {string} reason a sentence for the reader of the table
- * @property {string | string[]} [suite] `<version>/<suite>`
- * @property {string | string[]} [fixture]
- * @property {boolean} [direct] `true`: only without the gateway; `false`: only through it
- */
 
 /** @returns {Promise<Exception[]>} the content of `exceptions.json`, checked for what every entry must have */
 export async function readExceptions() {
@@ -25,11 +14,6 @@ export async function readExceptions() {
   }
   return list
 }
-
-/**
- * @typedef {{ suite: string, fixture: string, direct: boolean }} Cell one run of one suite
- * @typedef {'pass' | 'expected' | 'unscored' | 'FAIL' | 'STALE'} Verdict the last two make the run fail
- */
 
 /**
  * @param {ScenarioResult} result

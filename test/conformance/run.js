@@ -36,6 +36,9 @@ const { values } = parseArgs({
   },
 })
 
+/** @param {unknown} error */
+const messageOf = error => (error instanceof Error ? error.message : String(error))
+
 /** @returns {Fixture[]} */
 function chosenFixtures() {
   if (values.fixture === 'every') {
@@ -70,25 +73,52 @@ function chosenSuites() {
   })
 }
 
+/**
+ * Runs one suite against one target and prints what came of it.
+ *
+ * @param {Cell} cell
+ * @param {Fixture} fixture
+ * @param {string} version
+ * @param {readonly string[]} args
+ * @returns {Promise<Judged[]>}
+ */
+async function runCell(cell, fixture, version, args) {
+  const target = await startTarget(fixture, cell.direct)
+  try {
+    const results = await runSuite(version, args, target.url, values.verbose ? console.log : undefined)
+    const judged = results.map(result => ({ result, ...judge(result, cell, exceptions) }))
+    console.log(`\n${cellName(cell)}\n\n${scenarioTable(judged)}\n\n${summary(judged)}`)
+    if (!isGood(judged)) console.log(`\nWhat it logged last:\n${target.logs().slice(-4000)}`)
+    return judged
+  } finally {
+    await target.close()
+  }
+}
+
 const exceptions = await readExceptions()
 /** @type {{ cell: Cell, judged: Judged[] }[]} */
 const runs = []
-for (const fixture of chosenFixtures()) {
-  for (const { name, version, args } of chosenSuites()) {
-    const cell = { suite: name, fixture, direct: values.direct }
-    const target = await startTarget(fixture, values.direct)
-    try {
-      const results = await runSuite(version, args, target.url, values.verbose ? console.log : undefined)
-      const judged = results.map(result => ({ result, ...judge(result, cell, exceptions) }))
-      runs.push({ cell, judged })
-      console.log(`\n${cellName(cell)}\n\n${scenarioTable(judged)}\n\n${summary(judged)}`)
-      if (!isGood(judged)) console.log(`\nWhat it logged last:\n${target.logs().slice(-4000)}`)
-    } finally {
-      await target.close()
+let good = true
+try {
+  const suites = chosenSuites()
+  for (const fixture of chosenFixtures()) {
+    for (const { name, version, args } of suites) {
+      const cell = { suite: name, fixture, direct: values.direct }
+      try {
+        const judged = await runCell(cell, fixture, version, args)
+        runs.push({ cell, judged })
+        good &&= isGood(judged)
+      } catch (error) {
+        // The others may still have something to tell.
+        good = false
+        console.error(`\n${cellName(cell)} could not be run. ${messageOf(error)}`)
+      }
     }
   }
+} catch (error) {
+  console.error(messageOf(error))
+  process.exit(2)
 }
 if (values.table) await writeFile(values.table, matrixTable(runs))
-const good = runs.every(({ judged }) => isGood(judged))
-if (!good) console.error('\nNot conformant: see FAIL and STALE above.')
+if (!good) console.error('\nNot conformant: see FAIL, STALE or what could not be run above.')
 process.exit(good ? 0 : 1)

@@ -1,8 +1,10 @@
 // @ts-check
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { endOf, start } from './children.js'
+import { scratchFolder } from './scratch.js'
+
+/** @import { ScenarioResult } from './suite.js' */
 
 const PACKAGE = '@modelcontextprotocol/conformance'
 
@@ -31,16 +33,6 @@ export const SUITES = {
 }
 
 /**
- * @typedef {object} ScenarioResult
- * @property {string} scenario
- * @property {number} passed checks with SUCCESS
- * @property {number} failed checks with FAILURE; a scenario that could not be run has one
- * @property {number} warned checks with WARNING: what the specification only recommends
- * @property {string | undefined} unscored why the runner does not count it, or `undefined` when it does
- * @property {string[]} failures one line for each failed check
- */
-
-/**
  * Runs one suite against a server.
  *
  * @param {string} version of the runner
@@ -50,51 +42,47 @@ export const SUITES = {
  * @returns {Promise<ScenarioResult[]>} in the order of the suite; rejects when the runner did not get that far
  */
 export async function runSuite(version, args, url, onLine) {
-  const folder = await mkdtemp(join(tmpdir(), 'manifold-conformance-'))
-  try {
-    const output = join(folder, 'results')
-    // The runner needs Node 22; an older machine borrows a newer one for it alone.
-    const node = Number(process.versions.node.split('.')[0]) >= 22 ? [] : ['-p', 'node@24']
-    const child = start(
-      process.platform === 'win32' ? 'npx.cmd' : 'npx',
-      // prettier-ignore
-      ['-y', ...node, '-p', `${PACKAGE}@${version}`, 'conformance', 'server', '--url', url, '-o', output, ...args],
-      { cwd: folder },
-    )
-    let text = ''
-    child.process.stdout?.on('data', chunk => {
-      text += chunk
-      for (const line of String(chunk).split('\n')) if (line.trim()) onLine?.(line)
-    })
-    await endOf(child, `The runner ${version}`, RUN_TIMEOUT_MS)
+  const folder = scratchFolder('runner')
+  const output = join(folder, 'results')
+  // The runner needs Node 22; an older machine borrows a newer one for it alone.
+  const node = Number(process.versions.node.split('.')[0]) >= 22 ? [] : ['-p', 'node@24']
+  const child = start(
+    process.platform === 'win32' ? 'npx.cmd' : 'npx',
+    // prettier-ignore
+    ['-y', ...node, '-p', `${PACKAGE}@${version}`, 'conformance', 'server', '--url', url, '-o', output, ...args],
+    { cwd: folder },
+  )
+  let text = ''
+  child.process.stdout?.on('data', chunk => {
+    text += chunk
+    for (const line of String(chunk).split('\n')) if (line.trim()) onLine?.(line)
+  })
+  await endOf(child, `The runner ${version}`, RUN_TIMEOUT_MS)
 
-    const one = args[0] === '--scenario' ? args[1] : undefined
-    const scenarios = one
-      ? [one]
-      : [...text.matchAll(/^=== Running scenario: (\S+) ===$/gm)].map(found => String(found[1]))
-    if (scenarios.length === 0 || (!one && !text.includes('=== SUMMARY ==='))) {
-      throw new Error(`The runner ${version} did not finish. Its output:\n${child.output()}`)
-    }
-    const unscored = unscoredOf(text)
-    const folders = await readdir(output).catch(() => [])
-    return await Promise.all(
-      scenarios.map(async scenario => {
-        const checks = await checksOf(output, folders, scenario)
-        const count = (/** @type {string} */ status) => checks.filter(check => check.status === status)
-        const failures = count('FAILURE')
-        return {
-          scenario,
-          passed: count('SUCCESS').length,
-          failed: failures.length,
-          warned: count('WARNING').length,
-          unscored: unscored.get(scenario),
-          failures: failures.map(({ id, errorMessage }) => `${id}: ${errorMessage ?? 'failed'}`),
-        }
-      }),
-    )
-  } finally {
-    await rm(folder, { recursive: true, force: true })
+  const one = args[0] === '--scenario' ? args[1] : undefined
+  const scenarios = one
+    ? [one]
+    : [...text.matchAll(/^=== Running scenario: (\S+) ===$/gm)].map(found => String(found[1]))
+  if (scenarios.length === 0 || (!one && !text.includes('=== SUMMARY ==='))) {
+    throw new Error(`The runner ${version} did not finish. Its output:\n${child.output()}`)
   }
+  const unscored = unscoredOf(text)
+  const folders = await readdir(output).catch(() => [])
+  return await Promise.all(
+    scenarios.map(async scenario => {
+      const checks = await checksOf(output, folders, scenario)
+      const count = (/** @type {string} */ status) => checks.filter(check => check.status === status)
+      const failures = count('FAILURE')
+      return {
+        scenario,
+        passed: count('SUCCESS').length,
+        failed: failures.length,
+        warned: count('WARNING').length,
+        unscored: unscored.get(scenario),
+        failures: failures.map(({ id, errorMessage }) => `${id}: ${errorMessage ?? 'failed'}`),
+      }
+    }),
+  )
 }
 
 /**

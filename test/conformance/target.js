@@ -1,9 +1,9 @@
 // @ts-check
-import { rm, mkdtemp, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { lineOf, start } from './children.js'
+import { scratchFolder } from './scratch.js'
 
 /** @import { Child } from './children.js' */
 
@@ -56,8 +56,7 @@ export async function startTarget(fixture, direct) {
       throw new Error(`${fixture} has no URL: the runner reaches it only through the gateway`)
     }
 
-    const folder = await mkdtemp(join(tmpdir(), 'manifold-conformance-'))
-    closers.push(() => rm(folder, { recursive: true, force: true }))
+    const folder = scratchFolder('gateway')
     const config = join(folder, 'servers.json')
     const text = {
       mcpServers: { fixture: { ...entry, prefix: false } },

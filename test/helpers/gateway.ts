@@ -15,7 +15,7 @@ export interface TestGateway extends AsyncDisposable {
 }
 
 export interface GatewayOptions {
-  /** Default: a fresh one in memory. A given one stays open. */
+  /** Default: a fresh one in memory. Closed with the gateway. */
   readonly store?: Store
   /** Default: silent. */
   readonly logger?: Logger
@@ -42,11 +42,10 @@ export async function startGateway(
   const gateway = await createGateway(config, { logger: options.logger ?? SILENT, store })
   const close = async (): Promise<void> => {
     await gateway.close()
-    if (!options.store) await store.close()
     await assertNothingLeft(before)
   }
   try {
-    const origin = options.listen === false ? '' : (await gateway.listen()).origin
+    const origin = options.listen === false ? '' : new URL((await gateway.listen()).url).origin
     return { gateway, origin, [Symbol.asyncDispose]: close }
   } catch (error) {
     await close()

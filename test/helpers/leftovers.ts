@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
 import { markTimers, timersSince } from './timers.ts'
 
 /** What a process holds open at one moment. */
@@ -34,7 +35,7 @@ export async function assertNothingLeft(before: Holdings, settleMs = SETTLE_MS):
   let left = surplus(before)
   while (left.length > 0 && performance.now() < until) {
     // There is no event for "nothing is left".
-    await new Promise(resolve => setTimeout(resolve, 10))
+    await setTimeout(10, undefined, { ref: false })
     left = surplus(before)
   }
   if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`)

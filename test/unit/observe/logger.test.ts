@@ -123,27 +123,28 @@ it('survives a stream that fails', async () => {
 })
 
 it('drops records rather than fill the memory when nothing reads, and says so', async () => {
-  const held: (() => void)[] = []
+  let held = true
   let text = ''
+  let started: ((release: () => void) => void) | undefined
+  const firstWrite = new Promise<() => void>(resolve => (started = resolve))
   const slow = new Writable({
     write: (chunk: Buffer, _encoding, done) => {
       text += chunk.toString()
-      held.push(done)
+      if (held) started?.(done)
+      else done()
     },
   })
   const logger = createLogger({ level: 'info', stream: slow })
   logger.info('first')
-  while (held.length === 0) await new Promise(setImmediate)
+  const release = await firstWrite
   for (let index = 0; index < 2200; index++) logger.info('y'.repeat(8000))
   expect(slow.writableLength).toBeLessThan(17 * 1024 * 1024)
   const drained = new Promise<void>(resolve => slow.once('drain', resolve))
-  const release = setInterval(() => {
-    for (const done of held.splice(0)) done()
-  }, 0)
+  held = false
+  release()
   await drained
   logger.info('last')
   await logger.flush()
-  clearInterval(release)
   expect(text).toMatch(/"message":"\d+ log records were dropped/)
   expect(text).toContain('last')
 })

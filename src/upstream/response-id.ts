@@ -1,0 +1,17 @@
+/** `{"jsonrpc":"2.0","id":7,"result":…`: members that may come before the answer itself, in any order. */
+const RESPONSE_HEAD =
+  /^\s*\{(?:\s*"jsonrpc"\s*:\s*"2\.0"\s*,|\s*"id"\s*:\s*\d{1,15}\s*,)*\s*"(?:result|error)"\s*:/
+const HEAD_ID = /"id"\s*:\s*(\d+)/
+/** `…,"jsonrpc":"2.0","id":7}`: a single closing brace makes it a member of the message itself, not of something inside. */
+const RESPONSE_TAIL = /,\s*"id"\s*:\s*(\d{1,15})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/
+
+/**
+ * Finds the id of a JSON-RPC response of which only the two ends are known. Serializers write the id before or after the answer, hence at
+ * one of the ends. `undefined` for anything that is not surely a response with a number for an id.
+ */
+export function responseId(head: string, tail: string): number | undefined {
+  const start = RESPONSE_HEAD.exec(head)?.[0]
+  if (start === undefined) return undefined
+  const id = HEAD_ID.exec(start) ?? RESPONSE_TAIL.exec(tail)
+  return id ? Number(id[1]) : undefined
+}

@@ -1,0 +1,313 @@
+import type { ChildProcess } from 'node:child_process'
+import type { StdioEndpoint } from '../config/types.ts'
+import { GatewayError, type Delivery } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import { childEnv } from './child-env.ts'
+import { LastWords } from './last-words.ts'
+import { LineSplitter } from './lines.ts'
+import { groupRuns, HAS_GROUPS, signalTree } from './process-group.ts'
+import { processReaper, type Reaper } from './reaper.ts'
+import { responseId } from './response-id.ts'
+import { startError } from './start-error.ts'
+import { Throttle } from './throttle.ts'
+import type { Outgoing, Receiver, Transport } from './transport.ts'
+import { WriteQueue } from './write-queue.ts'
+
+/** Time a server gets after each step of its end: its stdin closed, SIGTERM, SIGKILL. */
+export const DEFAULT_EXIT_GRACE_MS = 2000
+
+/** A server that reads nothing while so much waits for it is stuck; more would only fill the memory. */
+const MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
+/** Answers written just before an exit are still read; descendants that keep the pipes open are not waited for. */
+const DRAIN_MS = 500
+const GROUP_POLL_MS = 20
+const MAX_STDERR_LINE_BYTES = 4096
+const NOISE_CHARS = 200
+
+export interface StdioTransportOptions {
+  /** Configured name, for messages. */
+  readonly server: string
+  readonly endpoint: StdioEndpoint
+  /**
+   * Largest message of the server. A longer line is skipped without being held; when it is the response to a request, which its two ends tell,
+   * that request fails with `too_large`, else it is left to its deadline.
+   */
+  readonly maxMessageBytes: number
+  readonly logger: Logger
+  /** Ends the server's processes should this one be killed; default: the one of this process. */
+  readonly reaper?: Reaper
+  /** Default 2000. */
+  readonly exitGraceMs?: number
+}
+
+/**
+ * Talks to a program that this process starts: JSON-RPC messages as lines on its stdin and stdout. Whatever it prints to stderr goes to the
+ * log. The program leads a process group of its own, and all of the group is gone when `close()` resolves.
+ */
+export function createStdioTransport(options: StdioTransportOptions): Transport {
+  return new StdioTransport(options)
+}
+
+class StdioTransport implements Transport {
+  readonly kind = 'stdio'
+  readonly #options: StdioTransportOptions
+  readonly #logger: Logger
+  readonly #reaper: Reaper
+  readonly #graceMs: number
+  readonly #lastWords = new LastWords()
+  readonly #noise = new Throttle(10, 60_000)
+  readonly #chatter = new Throttle(200, 1000)
+  #receiver: Receiver | undefined
+  #running: Running | undefined
+  #closed = false
+  #lost: Promise<void> | undefined
+  #stopped: Promise<void> | undefined
+
+  constructor(options: StdioTransportOptions) {
+    this.#options = options
+    this.#logger = options.logger.child({ server: options.server })
+    this.#reaper = options.reaper ?? processReaper()
+    this.#graceMs = options.exitGraceMs ?? DEFAULT_EXIT_GRACE_MS
+  }
+
+  async open(receiver: Receiver): Promise<void> {
+    const { server, endpoint } = this.#options
+    this.#receiver = receiver
+    const { default: spawn } = await import('cross-spawn')
+    if (this.#closed) throw this.#closedError('it was closed while it started', 'not_sent')
+    this.#reaper.prepare()
+    try {
+      const child = spawn(endpoint.command, [...endpoint.args], {
+        cwd: endpoint.cwd,
+        env: childEnv(endpoint.env),
+        stdio: ['pipe', 'pipe', 'pipe'],
+        detached: HAS_GROUPS,
+        windowsHide: true,
+      })
+      if (child.pid !== undefined) this.#attach(child, child.pid)
+      await new Promise<void>((resolve, reject) => {
+        child.once('spawn', resolve)
+        child.once('error', reject)
+      })
+    } catch (error) {
+      throw startError(server, endpoint, error)
+    }
+    if (this.#closed) {
+      await this.#stop()
+      throw this.#closedError('it was closed while it started', 'not_sent')
+    }
+    this.#logger.debug('Server started.', { pid: this.#running?.pid })
+  }
+
+  send(message: Outgoing): void {
+    const outcome = this.#running?.queue.push(message) ?? 'closed'
+    if (outcome === 'taken') return
+    const { server } = this.#options
+    const error =
+      outcome === 'closed'
+        ? this.#closedError('it is not running', 'not_sent')
+        : new GatewayError(
+            'overloaded',
+            `Server "${server}" does not read what it is sent; try again later.`,
+            { server },
+          )
+    // Later, so that a caller has noted its request before it hears of its end.
+    queueMicrotask(() => this.#fail(message, error))
+  }
+
+  use(): void {}
+
+  listen(): void {}
+
+  abandon(): void {
+    // Requests have no stream of their own here.
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#stop()
+  }
+
+  #attach(child: ChildProcess, pid: number): void {
+    this.#reaper.register(pid)
+    const { stdin, stdout, stderr } = child
+    if (!stdin || !stdout || !stderr) throw new Error('A child has no pipes.')
+    const queue = new WriteQueue(stdin, MAX_OUTSTANDING_BYTES, (message, delivery) =>
+      this.#fail(message, this.#closedError('it stopped reading', delivery)),
+    )
+    const messages = new LineSplitter(this.#options.maxMessageBytes, {
+      onLine: (bytes, start, end) => this.#onLine(bytes, start, end),
+      onLongLine: (head, tail, size) => this.#onLongLine(head, tail, size),
+    })
+    const log = new LineSplitter(MAX_STDERR_LINE_BYTES, {
+      onLine: (bytes, start, end) => this.#onStderr(bytes.toString('utf8', start, end)),
+      onLongLine: (head, _tail, size) => this.#onStderr(`${head.toString()}… (${size} bytes)`),
+    })
+    const exited = new Promise<void>(resolve => {
+      child.once('exit', () => resolve())
+      // On Windows a command that does not exist shows as an error instead of an exit.
+      child.on('error', () => resolve())
+    })
+    const drained = new Promise<void>(resolve => child.once('close', () => resolve()))
+    this.#running = { child, pid, queue, messages, log, exited, drained }
+
+    for (const pipe of [stdin, stdout, stderr]) pipe.on('error', () => {})
+    stdin.once('close', () => void this.#lose())
+    stdout.on('data', (chunk: Buffer) => messages.push(chunk))
+    stderr.on('data', (chunk: Buffer) => log.push(chunk))
+    // A server without stdout can answer nothing any more, even if it goes on running.
+    stdout.once('end', () => void this.#lose())
+    void exited.then(() => this.#lose())
+  }
+
+  #onLine(bytes: Buffer, from: number, end: number): void {
+    if (this.#closed) return
+    let start = from
+    // A byte order mark, as some Windows programs print it.
+    if (bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf) start += 3
+    while (start < end && isSpace(bytes[start])) start++
+    while (end > start && isSpace(bytes[end - 1])) end--
+    if (start === end) return
+    const first = bytes[start]
+    if (first === OPENING_BRACE || first === OPENING_BRACKET) {
+      this.#receiver?.onMessage(bytes.toString('utf8', start, end), undefined)
+      return
+    }
+    const { passes, held } = this.#noise.next()
+    if (!passes) return
+    const sample = bytes.toString('utf8', start, Math.min(end, start + 4 * NOISE_CHARS)).slice(0, NOISE_CHARS)
+    this.#logger.warn(
+      `Server "${this.#options.server}" printed something that is no message to its standard output; it was ignored. Fix: let it log to standard error.`,
+      { line: sample, ...(held > 0 && { ignoredBefore: held }) },
+    )
+  }
+
+  #onLongLine(head: Buffer, tail: Buffer, size: number): void {
+    if (this.#closed) return
+    const { server, maxMessageBytes } = this.#options
+    const id = responseId(head.toString(), tail.toString())
+    const message =
+      `Server "${server}" sent a message of ${size} bytes; at most ${maxMessageBytes} are accepted. ` +
+      'Fix: ask it for less at once, or raise "maxMessage" of this server.'
+    this.#logger.warn(message, { request: id })
+    if (id !== undefined) {
+      this.#receiver?.onFailure(id, new GatewayError('too_large', message, { server, delivery: 'answered' }))
+    }
+  }
+
+  #onStderr(line: string): void {
+    const text = line.trimEnd()
+    if (text === '') return
+    this.#lastWords.add(text)
+    const { passes, held } = this.#chatter.next()
+    if (passes) this.#logger.info(text, { source: 'stderr', ...(held > 0 && { omittedBefore: held }) })
+  }
+
+  /** The server has gone, or is of no use any more: ends what is left of it and reports that once. */
+  #lose(): Promise<void> {
+    this.#lost ??= this.#loseOnce()
+    return this.#lost
+  }
+
+  async #loseOnce(): Promise<void> {
+    const running = this.#running
+    if (!running) return
+    void this.#stop()
+    await within(running.drained, DRAIN_MS)
+    running.messages.end()
+    running.log.end()
+    running.queue.fail()
+    if (this.#closed) return
+    this.#receiver?.onClose(
+      this.#closedError(describeExit(running.child), 'unknown', this.#lastWords.telling),
+    )
+  }
+
+  #stop(): Promise<void> {
+    this.#stopped ??= this.#stopOnce()
+    return this.#stopped
+  }
+
+  async #stopOnce(): Promise<void> {
+    const running = this.#running
+    if (!running) return
+    const { child, pid, queue, exited, drained } = running
+    queue.end()
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      if (await within(exited, this.#graceMs)) break
+      this.#logger.debug(`Server does not exit; it gets ${signal}.`, { pid })
+      signalTree(pid, signal)
+    }
+    await within(exited, this.#graceMs)
+    // The leader has gone, its descendants perhaps not: `npx` starts a shell that starts the server.
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      if (!groupRuns(pid)) break
+      signalTree(pid, signal)
+      await groupGone(pid, this.#graceMs)
+    }
+    this.#reaper.release(pid)
+    await within(drained, DRAIN_MS)
+    queue.fail()
+    child.stdout?.destroy()
+    child.stderr?.destroy()
+    this.#logger.debug(`Server ended: ${describeExit(child)}.`, { pid })
+  }
+
+  #fail(message: Outgoing, error: GatewayError): void {
+    if (message.id !== undefined) this.#receiver?.onFailure(message.id, error)
+    else this.#logger.debug('A message could not be sent.', { method: message.method, reason: error.code })
+  }
+
+  #closedError(what: string, delivery: Delivery, lastWords?: string): GatewayError {
+    const { server } = this.#options
+    return new GatewayError(
+      'upstream_closed',
+      `Server "${server}" is gone: ${what}. Fix: try again; if it goes on, run its command in a terminal to see why.`,
+      {
+        server,
+        delivery,
+        ...(lastWords !== undefined && { cause: new Error(`its last words: ${lastWords}`) }),
+      },
+    )
+  }
+}
+
+/** What belongs to one child. */
+interface Running {
+  readonly child: ChildProcess
+  readonly pid: number
+  readonly queue: WriteQueue
+  readonly messages: LineSplitter
+  readonly log: LineSplitter
+  readonly exited: Promise<void>
+  /** It has exited and its pipes are read to the end. */
+  readonly drained: Promise<void>
+}
+
+const OPENING_BRACE = 0x7b
+const OPENING_BRACKET = 0x5b
+
+function isSpace(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x09 || byte === 0x0d
+}
+
+function describeExit(child: ChildProcess): string {
+  if (child.signalCode !== null) return `it was ended by ${child.signalCode}`
+  if (child.exitCode !== null) return `it exited with code ${child.exitCode}`
+  return 'it closed its standard input or output'
+}
+
+/** Whether `promise` resolves within `ms`. */
+async function within(promise: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<boolean>(resolve => (timer = setTimeout(resolve, ms, false)))
+  const inTime = await Promise.race([promise.then(() => true), late])
+  clearTimeout(timer)
+  return inTime
+}
+
+/** Resolves when the group is empty or `ms` have passed. Polls, since nobody tells about the end of another's children. */
+async function groupGone(pid: number, ms: number): Promise<void> {
+  const end = Date.now() + ms
+  while (groupRuns(pid) && Date.now() < end) await new Promise(resolve => setTimeout(resolve, GROUP_POLL_MS))
+}
