@@ -4,7 +4,7 @@ import { LOG_LEVELS, type Exchange, type Json, type JsonObject, type McpLogLevel
 import type { Logger } from '../core/logger.ts'
 import type { ServerConfig } from '../config/types.ts'
 import { encodeHeaderValue } from '../protocol/headers.ts'
-import { elements, find, members, onOneLine, rawAt } from '../protocol/json-text.ts'
+import { elements, find, members, rawAt } from '../protocol/json-text.ts'
 import { errorText, notificationText, requestText, resultText } from '../protocol/message.ts'
 import { outgoingParams, type ParamsChange } from '../protocol/params.ts'
 import { META, MODERN } from '../protocol/revisions.ts'
@@ -337,7 +337,7 @@ export class Link implements Receiver {
         answer = errorText(id, JSON.stringify({ code: failure.kind.rpc, message: failure.message }))
       }
     }
-    if (this.#state !== 'closed') this.transport.send({ text: onOneLine(answer), id: undefined, method: undefined })
+    if (this.#state !== 'closed') this.transport.send({ text: answer, id: undefined, method: undefined })
   }
 
   #among(stream: number | undefined): readonly Exchange[] {
@@ -372,7 +372,7 @@ export class Link implements Receiver {
         })
         if (exchange.cancellation.reason !== undefined) return
       }
-      this.transport.send({ text: onOneLine(requestText(id, method, params)), id, method, headers })
+      this.transport.send({ text: requestText(id, method, params), id, method, headers })
     })
   }
 
