@@ -168,8 +168,7 @@ class StdioTransport implements Transport {
     while (start < end && isSpace(bytes[start])) start++
     while (end > start && isSpace(bytes[end - 1])) end--
     if (start === end) return
-    const first = bytes[start]
-    if (first === OPENING_BRACE || first === OPENING_BRACKET) {
+    if (beginsMessage(bytes, start, end)) {
       this.#receiver?.onMessage(bytes.toString('utf8', start, end), undefined)
       return
     }
@@ -284,8 +283,23 @@ interface Running {
   readonly drained: Promise<void>
 }
 
-const OPENING_BRACE = 0x7b
+const QUOTE = 0x22
 const OPENING_BRACKET = 0x5b
+const CLOSING_BRACKET = 0x5d
+const OPENING_BRACE = 0x7b
+const CLOSING_BRACE = 0x7d
+
+/** Whether a line begins as an object or a list of objects does; `[info] …` and `{ level: 30 }` do not. */
+function beginsMessage(bytes: Buffer, start: number, end: number): boolean {
+  const first = bytes[start]
+  if (first !== OPENING_BRACE && first !== OPENING_BRACKET) return false
+  let at = start + 1
+  while (at < end && isSpace(bytes[at])) at++
+  const second = bytes[at]
+  return first === OPENING_BRACE
+    ? second === QUOTE || second === CLOSING_BRACE
+    : second === OPENING_BRACE || second === CLOSING_BRACKET
+}
 
 function isSpace(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x09 || byte === 0x0d
