@@ -113,7 +113,7 @@ export class StreamableHttpTransport implements Transport {
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
     this.#listening?.abort(new Error('closed'))
-    for (const id of [...this.#open.keys()]) this.abandon(id)
+    for (const id of this.#open.keys()) this.abandon(id)
     if (this.#pool && this.#session !== undefined) await this.#endSession()
     await this.#pool?.destroy()
   }
@@ -192,6 +192,14 @@ export class StreamableHttpTransport implements Transport {
   unreadable(id: number | undefined, what: string): void {
     const server = this.#options.server
     this.fail(id, new GatewayError('upstream_protocol', `Server "${server}" answered with ${what}.`, { server, delivery: 'answered' }))
+  }
+
+  tooLarge(id: number | undefined): void {
+    const { server, maxMessageBytes } = this.#options
+    const message =
+      `Server "${server}" sent a message of more than ${Math.round(maxMessageBytes / 104_857.6) / 10} MiB. ` +
+      'Fix: ask it for less at once, or raise "maxMessage" of this server.'
+    this.fail(id, new GatewayError('too_large', message, { server, delivery: 'answered' }))
   }
 
   /** Continues the broken answer stream of request `id` after event `lastEventId`. */
@@ -353,8 +361,7 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   onOverflow(): void {
     if (this.overflown) return
     this.overflown = true
-    const mib = Math.round(this.transport.maxMessageBytes / 104_857.6) / 10
-    this.transport.unreadable(this.id, `more than ${mib} MiB in one message; raise "maxMessage" of this server if that is expected`)
+    this.transport.tooLarge(this.id)
     this.#controller?.abort(new Error('message too large'))
   }
 
