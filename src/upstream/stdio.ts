@@ -10,6 +10,7 @@ import { processReaper, type Reaper } from './reaper.ts'
 import { responseId } from './response-id.ts'
 import { startError } from './start-error.ts'
 import { Throttle } from './throttle.ts'
+import { tooLarge } from './too-large.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -90,6 +91,7 @@ class StdioTransport implements Transport {
         child.once('error', reject)
       })
     } catch (error) {
+      this.#reaper.relax()
       throw startError(server, endpoint, error)
     }
     if (this.#closed) {
@@ -185,13 +187,9 @@ class StdioTransport implements Transport {
     if (this.#closed) return
     const { server, maxMessageBytes } = this.#options
     const id = responseId(head.toString(), tail.toString())
-    const message =
-      `Server "${server}" sent a message of ${size} bytes; at most ${maxMessageBytes} are accepted. ` +
-      'Fix: ask it for less at once, or raise "maxMessage" of this server.'
-    this.#logger.warn(message, { request: id })
-    if (id !== undefined) {
-      this.#receiver?.onFailure(id, new GatewayError('too_large', message, { server, delivery: 'answered' }))
-    }
+    const error = tooLarge(server, maxMessageBytes, size)
+    this.#logger.warn(error.message, { request: id })
+    if (id !== undefined) this.#receiver?.onFailure(id, error)
   }
 
   #onStderr(line: string): void {

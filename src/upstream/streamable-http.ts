@@ -4,6 +4,7 @@ import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/types.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
+import { tooLarge } from './too-large.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
 
 /** The cause of a `GatewayError` when a server answered with an HTTP status instead of a message. */
@@ -52,6 +53,7 @@ export class StreamableHttpTransport implements Transport {
   #listening: Dispatcher.DispatchController | undefined
   #listenAttempts = 0
   #closed = false
+  #stopped: Promise<void> | undefined
 
   constructor(options: StreamableHttpOptions) {
     this.#options = options
@@ -107,8 +109,12 @@ export class StreamableHttpTransport implements Transport {
     controller.abort(new Error('abandoned'))
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return
+  close(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
     this.#closed = true
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
@@ -195,11 +201,7 @@ export class StreamableHttpTransport implements Transport {
   }
 
   tooLarge(id: number | undefined): void {
-    const { server, maxMessageBytes } = this.#options
-    const message =
-      `Server "${server}" sent a message of more than ${Math.round(maxMessageBytes / 104_857.6) / 10} MiB. ` +
-      'Fix: ask it for less at once, or raise "maxMessage" of this server.'
-    this.fail(id, new GatewayError('too_large', message, { server, delivery: 'answered' }))
+    this.fail(id, tooLarge(this.#options.server, this.#options.maxMessageBytes))
   }
 
   /** Continues the broken answer stream of request `id` after event `lastEventId`. */
