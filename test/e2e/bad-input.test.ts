@@ -122,7 +122,7 @@ describe('a server that goes wrong in a call', () => {
       const text = JSON.stringify(answer.result)
       expect(text).toContain('"isError":true')
       expect(text).toContain('"code":"too_large"')
-      expect(text).toMatch(/Server \\"bad\\".*32 MiB.*raise \\"maxMessage\\" of this server/)
+      expect(text).toMatch(/Server \\"bad\\".*33554432 bytes.*raise \\"maxMessage\\" of this server/)
       expect(await client.call('good__echo', { a: 1 })).toBe('{"a":1}')
       expect(await client.call('bad__echo_raw', { b: 1 })).toBe('{"b":1}')
     }

@@ -11,6 +11,14 @@ export interface HttpClient {
   call(name: string, args?: object): Promise<string>
   /** Exposed names (or URIs) of a whole list, all pages. */
   names(kind: 'tools' | 'prompts' | 'resources'): Promise<string[]>
+  /** Opens the stream of what belongs to no request. */
+  listen(): Promise<Listening>
+}
+
+/** An open event stream; ends with its scope. */
+export interface Listening extends AsyncDisposable {
+  /** The next message with this method, those before it are skipped. */
+  next(method: string): Promise<Answer>
 }
 
 const HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }
@@ -60,8 +68,39 @@ export async function openSession(origin: string, view = ''): Promise<HttpClient
       } while (cursor !== undefined)
       return names
     },
+    async listen() {
+      const ending = new AbortController()
+      const accept = 'text/event-stream'
+      const response = await fetch(url, { headers: { ...headers, accept }, signal: ending.signal })
+      if (!response.body) throw new Error('no stream')
+      const messages = messagesOf(response.body)
+      return {
+        async next(method) {
+          for (;;) {
+            const { value, done } = await messages.next()
+            if (done) throw new Error('the stream has ended')
+            if (value.method === method) return value
+          }
+        },
+        async [Symbol.asyncDispose]() {
+          ending.abort()
+        },
+      }
+    },
   }
   return client
+}
+
+async function* messagesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Answer, undefined> {
+  let rest = ''
+  for await (const chunk of body.pipeThrough(
+    new TextDecoderStream() as never,
+  ) as unknown as AsyncIterable<string>) {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) if (line.startsWith('data: {')) yield JSON.parse(line.slice(6)) as Answer
+  }
+  return undefined
 }
 
 function answerOf(type: string, text: string, id: number): Answer {
