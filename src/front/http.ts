@@ -80,7 +80,7 @@ export class HttpFront {
     if (this.#closing) return
     this.#closing = true
     clearInterval(this.#sweeper)
-    for (const end of [...this.#listeners]) end()
+    for (const end of this.#listeners) end()
     for (const session of this.#sessions.values()) session.close()
     this.#sessions.clear()
     this.#sse?.close()

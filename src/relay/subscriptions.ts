@@ -60,7 +60,7 @@ export class Subscriptions {
 
   /** A conversation has ended. */
   leave(conversation: Conversation): void {
-    for (const subscription of [...this.#subscriptions.values()]) this.#remove(subscription, conversation)
+    for (const subscription of this.#subscriptions.values()) this.#remove(subscription, conversation)
   }
 
   /** A link has been opened: what it takes the place of had subscriptions. */

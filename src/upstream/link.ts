@@ -219,7 +219,7 @@ export class Link implements Receiver {
     pending.reject(
       new GatewayError(
         'upstream_timeout',
-        `Server "${this.server.name}" did not answer ${pending.method} within ${seconds} s. Try again, or raise "timeout" of this server.`,
+        `Server "${this.server.name}" did not answer ${pending.method} within ${seconds} s. Try again, or raise "${limitOf(pending)}" of this server.`,
         { server: this.server.name, delivery: 'unknown' },
       ),
     )
@@ -393,7 +393,7 @@ export class Link implements Receiver {
   }
 
   #failAll(error: GatewayError): void {
-    for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(error)
+    for (const id of this.#pending.keys()) this.#take(id)?.reject(error)
   }
 
   #lose(error: GatewayError): void {
@@ -419,7 +419,8 @@ export class Link implements Receiver {
     const match = /^\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(\d+)/.exec(text) ?? /"id"\s*:\s*(\d+)\s*\}\s*$/.exec(text)
     const id = match ? Number(match[1]) : undefined
     if (id !== undefined && this.#pending.has(id)) return id
-    return this.#pending.size === 1 ? this.#pending.keys().next().value : undefined
+    // Without this member it is a log line that happens to begin like a message, and no call's fault.
+    return text.includes('"jsonrpc"') && this.#pending.size === 1 ? this.#pending.keys().next().value : undefined
   }
 
   #envelopeFor(exchange: Exchange): Readonly<Record<string, string>> {
@@ -440,6 +441,12 @@ export class UpstreamRpcError extends Error {
     this.rpcCode = typeof code === 'number' ? code : 0
     this.data = data
   }
+}
+
+/** The setting of a server that bounds how long a request may take. */
+function limitOf({ exchange, method }: Pending): string {
+  if (exchange) return 'timeout'
+  return method === 'initialize' || method === 'server/discover' ? 'startTimeout' : 'listTimeout'
 }
 
 function modernEnvelope(clientInfo: string): Readonly<Record<string, string>> {

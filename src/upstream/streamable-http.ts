@@ -4,6 +4,7 @@ import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/types.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
+import { tooLarge } from './too-large.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
 
 /** The cause of a `GatewayError` when a server answered with an HTTP status instead of a message. */
@@ -52,6 +53,7 @@ export class StreamableHttpTransport implements Transport {
   #listening: Dispatcher.DispatchController | undefined
   #listenAttempts = 0
   #closed = false
+  #stopped: Promise<void> | undefined
 
   constructor(options: StreamableHttpOptions) {
     this.#options = options
@@ -107,13 +109,17 @@ export class StreamableHttpTransport implements Transport {
     controller.abort(new Error('abandoned'))
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return
+  close(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
     this.#closed = true
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
     this.#listening?.abort(new Error('closed'))
-    for (const id of [...this.#open.keys()]) this.abandon(id)
+    for (const id of this.#open.keys()) this.abandon(id)
     if (this.#pool && this.#session !== undefined) await this.#endSession()
     await this.#pool?.destroy()
   }
@@ -192,6 +198,10 @@ export class StreamableHttpTransport implements Transport {
   unreadable(id: number | undefined, what: string): void {
     const server = this.#options.server
     this.fail(id, new GatewayError('upstream_protocol', `Server "${server}" answered with ${what}.`, { server, delivery: 'answered' }))
+  }
+
+  tooLarge(id: number | undefined): void {
+    this.fail(id, tooLarge(this.#options.server, this.#options.maxMessageBytes))
   }
 
   /** Continues the broken answer stream of request `id` after event `lastEventId`. */
@@ -353,8 +363,7 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   onOverflow(): void {
     if (this.overflown) return
     this.overflown = true
-    const mib = Math.round(this.transport.maxMessageBytes / 104_857.6) / 10
-    this.transport.unreadable(this.id, `more than ${mib} MiB in one message; raise "maxMessage" of this server if that is expected`)
+    this.transport.tooLarge(this.id)
     this.#controller?.abort(new Error('message too large'))
   }
 
