@@ -24,6 +24,8 @@ export class Subscriptions {
   readonly #logger: Logger
   /** Key: server and own URI. */
   readonly #subscriptions = new Map<string, Subscription>()
+  /** First subscribers that the server has not answered yet, by the same key. */
+  readonly #opening = new Map<string, Promise<Outcome>>()
 
   constructor(pools: ReadonlyMap<string, Pool>, logger: Logger) {
     this.#pools = pools
@@ -34,22 +36,25 @@ export class Subscriptions {
     const { conversation } = exchange
     if (!conversation) throw new GatewayError('unknown_method', 'resources/subscribe needs a session.')
     const key = keyOf(route.server, route.own)
-    const known = this.#subscriptions.get(key)
-    if (known) {
-      known.subscribers.set(conversation, route.exposed)
-      return EMPTY
+    for (;;) {
+      const known = this.#subscriptions.get(key)
+      if (known) {
+        known.subscribers.set(conversation, route.exposed)
+        return EMPTY
+      }
+      const opening = this.#opening.get(key)
+      if (!opening) break
+      // Another's failure is not ours: it may have been cancelled. Then the next one asks.
+      await opening.catch(() => undefined)
+      if (exchange.cancellation.reason !== undefined) throw new GatewayError('cancelled', 'The request was cancelled.')
     }
-    const pool = this.#pool(route.server)
-    const link = await pool.pick()
-    const outcome = await link.call(exchange, { method: 'resources/subscribe', change: { target: { key: 'uri', value: route.own } } })
-    if (outcome.kind === 'error') return outcome
-    const now = this.#subscriptions.get(key)
-    if (now) now.subscribers.set(conversation, route.exposed)
-    else {
-      this.#subscriptions.set(key, { server: route.server, own: route.own, subscribers: new Map([[conversation, route.exposed]]) })
-      pool.pin()
+    const opening = this.#open(exchange, route, conversation)
+    this.#opening.set(key, opening)
+    try {
+      return await opening
+    } finally {
+      this.#opening.delete(key)
     }
-    return EMPTY
   }
 
   unsubscribe(exchange: Exchange, route: Route): Outcome {
@@ -93,6 +98,20 @@ export class Subscriptions {
 
   get size(): number {
     return this.#subscriptions.size
+  }
+
+  async #open(exchange: Exchange, route: Route, conversation: Conversation): Promise<Outcome> {
+    const pool = this.#pool(route.server)
+    const link = await pool.pick()
+    const outcome = await link.call(exchange, { method: 'resources/subscribe', change: { target: { key: 'uri', value: route.own } } })
+    if (outcome.kind === 'error') return outcome
+    this.#subscriptions.set(keyOf(route.server, route.own), {
+      server: route.server,
+      own: route.own,
+      subscribers: new Map([[conversation, route.exposed]]),
+    })
+    pool.pin()
+    return EMPTY
   }
 
   #remove(subscription: Subscription, conversation: Conversation): void {
