@@ -73,7 +73,7 @@ export class Gateway implements Service {
   readonly #subscriptions: Subscriptions
   readonly #relay: Relay
   readonly #call: Handler
-  readonly #listListeners = new Map<(kind: ListKind) => void, string>()
+  readonly #listListeners = new Map<(kinds: readonly ListKind[]) => void, string>()
   readonly #fronts = new Set<{ close(): void | Promise<void> }>()
   #http: HttpFront | undefined
   #refreshTimer: NodeJS.Timeout | undefined
@@ -229,7 +229,9 @@ export class Gateway implements Service {
     this.#relay.leave(conversation)
   }
 
-  onListChanged(view: string, listener: (kind: ListKind) => void): () => void {
+  onListChanged(view: string, listener: (kinds: readonly ListKind[]) => void): () => void {
+    // Only a view that has been made can be seen to change.
+    this.#catalog.view(view)
     this.#listListeners.set(listener, view)
     return () => this.#listListeners.delete(listener)
   }
@@ -290,7 +292,7 @@ export class Gateway implements Service {
     const methods = new Set(kinds.map(listChangedMethod))
     for (const conversation of this.#relay.conversations)
       if (conversation.view === view) for (const method of methods) conversation.notify(method, undefined)
-    for (const [listener, listened] of this.#listListeners) if (listened === view) for (const kind of kinds) listener(kind)
+    for (const [listener, listened] of this.#listListeners) if (listened === view) listener(kinds)
   }
 
   async #named(exchange: Exchange, kind: 'tools' | 'prompts', name: unknown): Promise<Route> {

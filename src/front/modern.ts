@@ -124,8 +124,9 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
   }
   const meta = `"_meta":{"${META.subscriptionId}":${request.id}}`
   reply.notify(notificationText('notifications/subscriptions/acknowledged', `{"notifications":${JSON.stringify(honoured)},${meta}}`))
-  const stop = service.onListChanged(request.view, kind => {
-    if (kinds.has(kind)) reply.notify(notificationText(NOTIFICATIONS[kind], `{${meta}}`))
+  const stop = service.onListChanged(request.view, changed => {
+    const methods = new Set(changed.filter(kind => kinds.has(kind)).map(listChangedMethod))
+    for (const method of methods) reply.notify(notificationText(method, `{${meta}}`))
   })
   let open = true
   const end = (): void => {

@@ -17,6 +17,6 @@ export interface Service {
   /** A legacy conversation begins or ends; in between it hears of changes. */
   join(conversation: Conversation): void
   leave(conversation: Conversation): void
-  /** Hears of changed lists until the returned function is called. */
-  onListChanged(view: string, listener: (kind: ListKind) => void): () => void
+  /** Hears of changed lists, once for all that change together, until the returned function is called. */
+  onListChanged(view: string, listener: (kinds: readonly ListKind[]) => void): () => void
 }
