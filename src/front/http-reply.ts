@@ -121,13 +121,15 @@ export class HttpReply implements Reply {
     this.#write(': keepalive\n\n')
   }
 
-  /** The connection is gone; what is still to come is kept for a client that resumes. */
-  detach(): void {
-    this.#response = undefined
+  /** A connection is gone; what is still to come is kept for a client that resumes. */
+  detach(response: ServerResponse): void {
+    // One that has been taken over may end long after.
+    if (this.#response === response) this.#response = undefined
   }
 
   /** Continues on another connection, whose stream is open already. */
   attach(response: ServerResponse): void {
+    this.#response?.end()
     this.#response = response
     if (this.done) response.end()
   }

@@ -56,7 +56,7 @@ export class HttpSession {
     this.#replies.set(stream, reply)
     // A lost connection is no cancellation in this era: the client may come back for the answer.
     response.on('close', () => {
-      if (!reply.done) reply.detach()
+      if (!reply.done) reply.detach(response)
     })
     return reply
   }
@@ -88,7 +88,7 @@ export class HttpSession {
     } else if (reply) {
       reply.attach(response)
       response.on('close', () => {
-        if (!reply.done) reply.detach()
+        if (!reply.done) reply.detach(response)
       })
     } else response.end()
     return true
