@@ -25,7 +25,7 @@ export function encodeHeaderValue(value: string): string {
 
 /** The value of a header, `undefined` when it claims to be Base64 and is not. */
 export function decodeHeaderValue(header: string): string | undefined {
-  const match = SENTINEL.exec(header)
+  const match = header.startsWith('=?') ? SENTINEL.exec(header) : null
   if (!match) return header
   const encoded = match[1] as string
   const bytes = Buffer.from(encoded, 'base64')
