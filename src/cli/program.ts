@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { HTTP_HOST, HTTP_PORT, LOG_DEFAULT, LOG_LEVEL_NAMES } from '../config/defaults.ts'
-import { packageVersion } from '../config/version.ts'
+import { VERSION } from '../version.ts'
 import type { LogLevel } from '../core/logger.ts'
 
 interface CommonOptions {
@@ -19,7 +19,7 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     .description(
       'One MCP server in front of many.\n\nWithout a command it speaks MCP on stdin and stdout, for clients that start programs.',
     )
-    .version(packageVersion(), '-v, --version', 'print the version')
+    .version(VERSION, '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .option(
       '-c, --config <file>',

@@ -1,4 +1,4 @@
-import { packageVersion } from '../config/version.ts'
+import { VERSION } from '../version.ts'
 import { GatewayError } from '../core/errors.ts'
 import { alignColumns } from './columns.ts'
 import { runGateway } from './run.ts'
@@ -19,7 +19,7 @@ export async function runServe({ config: file, log, host, port }: ServeOptions):
   process.stdout.on('error', () => {})
   await runGateway({ file, overrides: { log, host, port } }, async (gateway, config) => {
     const { url } = await listen(gateway, config)
-    print([`mcp-manifold ${packageVersion()} listens on ${url}`])
+    print([`mcp-manifold ${VERSION} listens on ${url}`])
     print(report(await gateway.warmUp(), url, config.file))
     await new Promise(() => {})
   })

@@ -12,13 +12,13 @@ export interface Limits<T extends string | number> {
 }
 
 /** `npx` may have to download a package before the server can say a word. */
-export const START_TIMEOUT: Limits<string> = { default: '60s', min: '1s', max: '1h' }
+export const START_TIMEOUT: Limits<string> = { default: '60s', min: '100ms', max: '1h' }
 /** Longer than any client waits by default; a call that reports progress may go on beyond it. */
 export const CALL_TIMEOUT: Limits<string> = { default: '5m', min: '1s', max: '24h', off: true }
 /** Half of what the most impatient clients allow for their own start. */
-export const LIST_TIMEOUT: Limits<string> = { default: '20s', min: '1s', max: '10m' }
+export const LIST_TIMEOUT: Limits<string> = { default: '20s', min: '100ms', max: '10m' }
 /** A pause of a person, not the end of their work; restarting a server may lose its state. */
-export const IDLE: Limits<string> = { default: '30m', min: '10s', max: '30d', off: true }
+export const IDLE: Limits<string> = { default: '30m', min: '1s', max: '30d', off: true }
 /** Room for a screenshot or a PDF in base64. */
 export const MAX_MESSAGE: Limits<string> = { default: '32MiB', min: '64KiB', max: '512MiB' }
 /** The most a server's name may have; a prefix is what reaches models, so it has to be shorter. */
@@ -33,7 +33,7 @@ export const HTTP_PORT: Limits<number> = { default: 3333, min: 0, max: 65_535 }
 export const MAX_BODY: Limits<string> = { default: '4MiB', min: '1KiB', max: '512MiB' }
 /** A silent session with an open stream takes about 30 KiB. */
 export const MAX_SESSIONS: Limits<number> = { default: 1000, min: 1, max: 1_000_000 }
-export const SESSION_IDLE: Limits<string> = { default: '30m', min: '10s', max: '30d', off: true }
+export const SESSION_IDLE: Limits<string> = { default: '30m', min: '1s', max: '30d', off: true }
 /** Shorter than the 30 to 60 seconds after which proxies drop a silent connection. */
 export const KEEP_ALIVE: Limits<string> = { default: '15s', min: '1s', max: '10m', off: true }
 

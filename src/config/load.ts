@@ -9,7 +9,7 @@ import { expand } from './expand.ts'
 import { absolutePath, candidateFiles, projectFolder, stateFolder } from './places.ts'
 import { renderProblems } from './problem.ts'
 import { resolveConfig } from './resolve.ts'
-import { packageVersion } from './version.ts'
+import { VERSION } from '../version.ts'
 import type { Problem } from './problem.ts'
 import type { Overrides } from './resolve.ts'
 import type { ServersFile } from './schema.ts'
@@ -123,7 +123,7 @@ async function check(
 ): Promise<void> {
   const { isKnownValid, rememberValid } = source.options
   const hash = createHash('sha256')
-    .update(`${packageVersion()}\n${JSON.stringify(value)}`)
+    .update(`${VERSION}\n${JSON.stringify(value)}`)
     .digest('hex')
   if (unexpanded.length === 0 && (await isKnownValid?.(hash))) return
 

@@ -16,7 +16,9 @@ const ALIASES: Readonly<Record<string, string>> = {
   startup_timeout_sec: 'startTimeout',
   tool_timeout_sec: 'timeout',
   bearer_token_env_var: 'headers',
-  ttl: 'cache',
+  logLevel: 'log',
+  bind: 'host',
+  enabled: 'disabled',
 }
 
 /** The candidate that `word` was most likely meant to be, `undefined` when none is near. Case, `-` and `_` do not count. */

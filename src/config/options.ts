@@ -167,12 +167,9 @@ export function table<S extends z.ZodType>(
   value: S,
   keys: { pattern?: RegExp; max?: number; expected?: string } = {},
 ): Option<z.ZodRecord<z.ZodString, S>> {
-  const { pattern = /[^]/, max = 256, expected = `expected a name of 1 to ${max} characters` } = keys
-  const key = z
-    .string()
-    .min(1, { error: expected })
-    .max(max, { error: expected })
-    .regex(pattern, { error: expected })
+  const { pattern, max = 256, expected = `expected a name of 1 to ${max} characters` } = keys
+  const plain = z.string().min(1, { error: expected }).max(max, { error: expected })
+  const key = pattern ? plain.regex(pattern, { error: expected }) : plain
   return option(type, meaning, z.record(key, value, { error: 'expected an object' }))
 }
 

@@ -51,10 +51,12 @@ export function formatValue(path: Path, value: unknown, siblings?: unknown): str
   if (Array.isArray(value)) return 'a list'
   if (typeof value === 'object') return 'an object'
   if (path.some(part => part === 'headers' || part === 'env' || SECRET.test(String(part)))) return '***'
-  if (typeof value !== 'string') return String(value)
   const at = path.at(-1)
-  const list = typeof at === 'number' && Array.isArray(siblings) ? siblings.map(String) : undefined
-  const shown = list && typeof at === 'number' ? (maskArgs(list)[at] ?? '***') : maskText(value)
+  const shown =
+    typeof at === 'number' && Array.isArray(siblings)
+      ? (maskArgs(siblings.map(String))[at] ?? '***')
+      : maskText(String(value))
+  if (typeof value !== 'string') return shown
   return JSON.stringify(shown.length > LONGEST_SHOWN ? `${shown.slice(0, LONGEST_SHOWN)}…` : shown)
 }
 

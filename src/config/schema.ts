@@ -63,7 +63,7 @@ const ENDPOINT = {
     'Environment variables of `command`, on top of the few that every child inherits; null leaves one out.',
     envValue,
     {
-      pattern: /^[^=\0]+$/,
+      pattern: /^[^=]+$/,
       expected: 'expected the name of an environment variable',
     },
   ),
@@ -92,6 +92,9 @@ const cacheSettings = section('mcpServers.*.tools.*.cache', {
     default: 'client',
   }),
 })
+
+const PREFIX = new RegExp(`^[A-Za-z0-9_-]{1,${MAX_PREFIX}}$`)
+const prefixExpected = `expected 1 to ${MAX_PREFIX} letters, digits, "-" or "_", or false`
 
 const tool = section('mcpServers.*.tools.*', {
   hidden: flag('Neither listed nor callable.', false),
@@ -123,8 +126,8 @@ const server = section('mcpServers.*', {
   prefix: option(
     'string \\| false',
     'Goes before the names of tools and prompts, with two underscores; false exposes bare names.',
-    z.union([z.string().regex(new RegExp(`^[A-Za-z0-9_-]{1,${MAX_PREFIX}}$`)), z.literal(false)], {
-      error: `expected 1 to ${MAX_PREFIX} letters, digits, "-" or "_", or false`,
+    z.union([z.string().regex(PREFIX, { error: prefixExpected }), z.literal(false)], {
+      error: prefixExpected,
     }),
     {
       default: "the server's name, other characters as `_`",
@@ -311,8 +314,14 @@ export type ReplicaEntry = NonNullable<ServerEntry['replicas']>[number]
 
 /** JSON Schema (draft 7, which editors know best) of the file. */
 export function serversJsonSchema(): object {
+  const schema = z.toJSONSchema(serversFile, { target: 'draft-7' })
+  const { servers: alias, ...properties } = schema.properties ?? {}
+  const description = typeof alias === 'object' ? (alias.description ?? '') : ''
   return {
+    $schema: schema.$schema,
     title: 'servers.json of mcp-manifold',
-    ...z.toJSONSchema(serversFile, { target: 'draft-7', reused: 'ref' }),
+    ...schema,
+    // Both hold the same, and once is enough to read.
+    properties: { ...properties, servers: { description, allOf: [{ $ref: '#/properties/mcpServers' }] } },
   }
 }

@@ -1,7 +1,9 @@
 import { nearest } from './nearest.ts'
+import { valueAt } from './problem.ts'
 import { checkNotEnforced, checkRules } from './rules.ts'
 import { serversFile } from './schema.ts'
 import type { Path, Problem } from './problem.ts'
+import type { ServersFile } from './schema.ts'
 
 interface Issue {
   readonly code?: string | undefined
@@ -15,10 +17,20 @@ interface Issue {
 /** Everything that is wrong in a file whose variables are expanded; an empty list means it can be resolved. */
 export function validate(file: unknown): Problem[] {
   const result = serversFile.safeParse(file)
-  const problems = result.success
-    ? checkRules(result.data)
-    : (result.error.issues as readonly Issue[]).flatMap(issue => toProblems(issue, []))
-  return [...problems, ...checkNotEnforced(file)]
+  const issues: readonly Issue[] = result.error?.issues ?? []
+  const problems = issues.flatMap(issue => toProblems(issue, []))
+  return [...problems, ...checkRules(soundServers(file, problems)), ...checkNotEnforced(file)]
+}
+
+/** The servers that the schema has nothing to say against, so that their other mistakes are not left for the next attempt. */
+function soundServers(file: unknown, problems: readonly Problem[]): ServersFile {
+  const unsound = new Set(problems.map(({ path }) => `${path[0]}\0${path[1]}`))
+  const of = (root: 'mcpServers' | 'servers'): NonNullable<ServersFile['mcpServers']> => {
+    const servers = valueAt(file, [root])
+    if (typeof servers !== 'object' || servers === null || Array.isArray(servers)) return {}
+    return Object.fromEntries(Object.entries(servers).filter(([name]) => !unsound.has(`${root}\0${name}`)))
+  }
+  return { mcpServers: of('mcpServers'), servers: of('servers') }
 }
 
 function toProblems(issue: Issue, parent: Path): Problem[] {

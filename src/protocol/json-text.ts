@@ -142,7 +142,7 @@ export function rawAt(text: string, ...path: string[]): string | undefined {
 /** Applies edits, given in any order; they must not overlap. */
 export function splice(text: string, edits: readonly Edit[]): string {
   if (edits.length === 0) return text
-  const sorted = edits.length === 1 ? edits : [...edits].sort((a, b) => a.start - b.start)
+  const sorted = inOrder(edits) ? edits : [...edits].sort((a, b) => a.start - b.start)
   let out = ''
   let from = 0
   for (const edit of sorted) {
@@ -150,6 +150,11 @@ export function splice(text: string, edits: readonly Edit[]): string {
     from = edit.end
   }
   return out + text.slice(from)
+}
+
+function inOrder(edits: readonly Edit[]): boolean {
+  for (let i = 1; i < edits.length; i++) if ((edits[i - 1] as Edit).start > (edits[i] as Edit).start) return false
+  return true
 }
 
 /**

@@ -1,10 +1,11 @@
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import { LOG_LEVELS, type Exchange, type Json, type JsonObject, type McpLogLevel, type Outcome } from '../core/exchange.ts'
+import { IdTable } from '../core/id-table.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ServerConfig } from '../config/types.ts'
 import { encodeHeaderValue } from '../protocol/headers.ts'
-import { elements, find, members, onOneLine, rawAt } from '../protocol/json-text.ts'
+import { elements, find, members, rawAt } from '../protocol/json-text.ts'
 import { errorText, notificationText, requestText, resultText } from '../protocol/message.ts'
 import { outgoingParams, type ParamsChange } from '../protocol/params.ts'
 import { META, MODERN } from '../protocol/revisions.ts'
@@ -48,7 +49,8 @@ export interface LinkCall {
 }
 
 class Pending implements Deadline {
-  bucket: number | undefined
+  place: number | undefined
+  due: number | undefined
   readonly link: Link
   readonly id: number
   readonly method: string
@@ -88,7 +90,7 @@ export class Link implements Receiver {
   readonly #listener: LinkListener
   readonly #deadlines: Deadlines
   readonly #clientInfo: string
-  readonly #pending = new Map<number, Pending>()
+  readonly #pending = new IdTable<number, Pending>()
   #nextId = 1
   #state: 'new' | 'open' | 'lost' | 'closed' = 'new'
   #lastUsed = Date.now()
@@ -337,7 +339,7 @@ export class Link implements Receiver {
         answer = errorText(id, JSON.stringify({ code: failure.kind.rpc, message: failure.message }))
       }
     }
-    if (this.#state !== 'closed') this.transport.send({ text: onOneLine(answer), id: undefined, method: undefined })
+    if (this.#state !== 'closed') this.transport.send({ text: answer, id: undefined, method: undefined })
   }
 
   #among(stream: number | undefined): readonly Exchange[] {
@@ -372,7 +374,7 @@ export class Link implements Receiver {
         })
         if (exchange.cancellation.reason !== undefined) return
       }
-      this.transport.send({ text: onOneLine(requestText(id, method, params)), id, method, headers })
+      this.transport.send({ text: requestText(id, method, params), id, method, headers })
     })
   }
 
@@ -384,16 +386,15 @@ export class Link implements Receiver {
   }
 
   #take(id: number): Pending | undefined {
-    const pending = this.#pending.get(id)
+    const pending = this.#pending.take(id)
     if (!pending) return undefined
-    this.#pending.delete(id)
     this.#deadlines.remove(pending)
     this.#lastUsed = Date.now()
     return pending
   }
 
   #failAll(error: GatewayError): void {
-    for (const id of this.#pending.keys()) this.#take(id)?.reject(error)
+    for (const { id } of this.#pending.values()) this.#take(id)?.reject(error)
   }
 
   #lose(error: GatewayError): void {
@@ -420,7 +421,7 @@ export class Link implements Receiver {
     const id = match ? Number(match[1]) : undefined
     if (id !== undefined && this.#pending.has(id)) return id
     // Without this member it is a log line that happens to begin like a message, and no call's fault.
-    return text.includes('"jsonrpc"') && this.#pending.size === 1 ? this.#pending.keys().next().value : undefined
+    return text.includes('"jsonrpc"') && this.#pending.size === 1 ? this.#pending.values()[0]?.id : undefined
   }
 
   #envelopeFor(exchange: Exchange): Readonly<Record<string, string>> {

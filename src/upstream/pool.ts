@@ -38,7 +38,8 @@ const STABLE_MS = 30_000
  * fail at once with the cause of the last failure instead of waiting for the next one.
  */
 export class Pool implements Deadline {
-  bucket: number | undefined
+  place: number | undefined
+  due: number | undefined
   readonly server: ServerConfig
   readonly #options: PoolOptions
   readonly #now: () => number

@@ -1,5 +1,6 @@
 import type { Dispatcher, Pool } from 'undici'
 import { describeError, GatewayError, type Delivery } from '../core/errors.ts'
+import { IdTable } from '../core/id-table.ts'
 import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/types.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
@@ -26,6 +27,11 @@ export interface StreamableHttpOptions {
 }
 
 const ACCEPT = 'application/json, text/event-stream'
+interface OpenRequest {
+  readonly id: number
+  readonly controller: Dispatcher.DispatchController
+}
+
 /** How long a graceful close waits for the server to take the end of its session. */
 const DELETE_TIMEOUT_MS = 1000
 const FIRST_RECONNECT_MS = 1000
@@ -43,7 +49,7 @@ export class StreamableHttpTransport implements Transport {
   readonly #origin: string
   readonly #path: string
   readonly #fixedHeaders: readonly string[]
-  readonly #open = new Map<number, Dispatcher.DispatchController>()
+  readonly #open = new IdTable<number, OpenRequest>()
   readonly #timers = new Set<NodeJS.Timeout>()
   #receiver!: Receiver
   #pool!: Pool
@@ -103,10 +109,7 @@ export class StreamableHttpTransport implements Transport {
   }
 
   abandon(id: number): void {
-    const controller = this.#open.get(id)
-    if (!controller) return
-    this.#open.delete(id)
-    controller.abort(new Error('abandoned'))
+    this.#open.take(id)?.controller.abort(new Error('abandoned'))
   }
 
   close(): Promise<void> {
@@ -119,7 +122,7 @@ export class StreamableHttpTransport implements Transport {
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
     this.#listening?.abort(new Error('closed'))
-    for (const id of this.#open.keys()) this.abandon(id)
+    for (const { id } of this.#open.values()) this.abandon(id)
     if (this.#pool && this.#session !== undefined) await this.#endSession()
     await this.#pool?.destroy()
   }
@@ -128,12 +131,12 @@ export class StreamableHttpTransport implements Transport {
 
   started(id: number | undefined, controller: Dispatcher.DispatchController): void {
     if (id === undefined) return
-    if (this.#receiver.waits(id)) this.#open.set(id, controller)
+    if (this.#receiver.waits(id)) this.#open.set(id, { id, controller })
     else controller.abort(new Error('abandoned'))
   }
 
   ended(id: number | undefined): void {
-    if (id !== undefined) this.#open.delete(id)
+    if (id !== undefined) this.#open.take(id)
   }
 
   deliver(text: string, id: number | undefined): void {

@@ -52,7 +52,9 @@ export interface OfficialClient {
   readonly front: 'stdio' | 'http' | 'sse'
   /** Whether it can complete, hear progress and cancel: a library can, a command line cannot. */
   readonly full: boolean
-  /** @param path endpoint on the gateway; ignored over stdio */
+  /** Whether it can be sent to an endpoint other than the usual one: the Inspector always asks `/mcp` or `/sse`. */
+  readonly anyEndpoint: boolean
+  /** @param path endpoint on the gateway; only with `anyEndpoint` */
   connect(entrance: Entrance, path?: string): Promise<Connected>
 }
 
@@ -112,6 +114,7 @@ function v1(front: OfficialClient['front']): OfficialClient {
     name: 'SDK v1 client',
     front,
     full: true,
+    anyEndpoint: front === 'http',
     async connect(entrance, path) {
       const client = new Client(INFO)
       const http =
@@ -150,6 +153,7 @@ function v2(front: 'stdio' | 'http', mode: VersionNegotiationMode): OfficialClie
     name: `SDK v2 client, ${label}`,
     front,
     full: true,
+    anyEndpoint: front === 'http',
     async connect(entrance, path) {
       const client = new ModernClient(INFO, { versionNegotiation: { mode } })
       const http =
@@ -184,17 +188,14 @@ function inspector(front: OfficialClient['front']): OfficialClient {
     name: 'MCP Inspector CLI',
     front,
     full: false,
-    async connect(entrance, path) {
+    anyEndpoint: false,
+    async connect(entrance) {
       const ask = async (method: string, ...args: string[]): Promise<Record<string, unknown>> => {
         // What follows `--` is left alone by the Inspector's own --config option.
         const target =
           front === 'stdio'
             ? [process.execPath, BIN, '--config', entrance.configFile]
-            : [
-                new URL(path ?? (front === 'sse' ? '/sse' : '/mcp'), entrance.origin).href,
-                '--transport',
-                front,
-              ]
+            : [new URL(front === 'sse' ? '/sse' : '/mcp', entrance.origin).href, '--transport', front]
         const { stdout } = await run(process.execPath, [
           INSPECTOR,
           '--cli',

@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest'
+import { parseDirect } from '../../../src/cli/direct.ts'
+
+test.each([
+  [[], {}],
+  [['--config', 'a.json'], { config: 'a.json' }],
+  [['--config=a=b.json'], { config: 'a=b.json' }],
+  [['-c', 'a.json', '--log', 'debug'], { config: 'a.json', log: 'debug' }],
+  [['--log=error'], { log: 'error' }],
+])('%o starts on stdio at once', (args, options) => {
+  expect(parseDirect(args)).toEqual(options)
+})
+
+test.each([
+  [['serve']],
+  [['check', 'a.json']],
+  [['--help']],
+  [['--config']],
+  [['--config=']],
+  [['--config', '--log', 'debug']],
+  [['--log', 'loud']],
+  [['--config', 'a.json', 'serve']],
+  [['-ca.json']],
+])('%o is left to the command line library', args => {
+  expect(parseDirect(args)).toBeUndefined()
+})

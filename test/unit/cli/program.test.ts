@@ -1,0 +1,192 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { VERSION } from '../../../src/version.ts'
+import { makeScratch } from '../../helpers/scratch.ts'
+import { BIN, serve } from '../../helpers/served.ts'
+import { runProgram } from './program.ts'
+import type { AddressInfo } from 'node:net'
+import type { Scratch } from '../../helpers/scratch.ts'
+
+/** Writes the address of every module that is loaded to stderr. */
+const TRACE = [
+  'import { register } from "node:module"',
+  'const hooks = "export async function load(url, context, next) { process._rawDebug(url); return next(url, context) }"',
+  'register("data:text/javascript," + encodeURIComponent(hooks))',
+].join('\n')
+
+const QUIET = { mcpServers: {}, gateway: { state: 'memory', http: { port: 0 } } }
+
+let scratch: Scratch
+let cwd: string
+beforeAll(() => {
+  scratch = makeScratch()
+  cwd = scratch.path
+})
+afterAll(async () => {
+  await scratch[Symbol.asyncDispose]()
+})
+
+describe('the version', () => {
+  test.each(['--version', '-v'])('%s', async flag => {
+    expect(await runProgram([flag], { cwd })).toEqual({ code: 0, stdout: `${VERSION}\n`, stderr: '' })
+  })
+
+  test('is answered without loading the program', async () => {
+    const { stdout, stderr } = await runProgram(['--version'], {
+      cwd,
+      nodeArgs: ['--import', `data:text/javascript,${encodeURIComponent(TRACE)}`],
+    })
+    expect(stdout).toBe(`${VERSION}\n`)
+    expect(stderr).toContain('/bin/mcp-manifold.js')
+    expect(stderr).not.toContain('/dist/')
+  })
+})
+
+describe('help and mistakes', () => {
+  test('--help names the commands', async () => {
+    const { code, stdout } = await runProgram(['--help'], { cwd })
+    expect(code).toBe(0)
+    for (const word of ['serve', 'check', '--config', '--log']) expect(stdout).toContain(word)
+  })
+
+  test.each([
+    [['srve'], 'Did you mean serve?'],
+    [['--log', 'loud'], 'Allowed choices are error, warn, info, debug.'],
+    [['serve', '--port', '70000'], 'Expected a number from 0 to 65535.'],
+    [['check', 'a', 'b'], 'too many arguments'],
+  ])('%o', async (args, message) => {
+    const { code, stdout, stderr } = await runProgram(args, { cwd })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain(message)
+  })
+})
+
+describe('check', () => {
+  test('says what it understood, and nothing that variables stand for', async () => {
+    const file = scratch.write('check.json', {
+      mcpServers: {
+        files: { command: 'npx', args: ['-y', 'server', '--api-key', 'sekrit', '${SECRET}', 'two words'] },
+        remote: { url: 'https://x.example/mcp?key=sekrit', headers: { Authorization: '${SECRET}' } },
+        old: { type: 'sse', url: '${BASE:-https://y.example}/sse' },
+        off: { command: 'x', disabled: true },
+        manifold: { command: 'mcp-manifold' },
+      },
+      gateway: { state: 'memory', queue: 5 },
+    })
+    expect(await runProgram(['check', file], { cwd, env: { SECRET: 'sekrit' } })).toEqual({
+      code: 0,
+      stderr: '',
+      stdout: [
+        `${file} is valid.`,
+        '',
+        'Servers',
+        '  files     stdio     npx -y server --api-key *** ${SECRET} "two words"',
+        '  remote    http      https://x.example/mcp?key=***',
+        '  old       sse       ${BASE:-https://y.example}/sse',
+        '  off       disabled',
+        '  manifold  left out',
+        '',
+        'Gateway',
+        '  http   127.0.0.1:3333',
+        '  state  memory',
+        '  log    info',
+        '',
+        'Warnings',
+        '  The server "manifold" is this gateway itself and is left out.',
+        '  gateway.queue is accepted, but not in effect in this version yet.',
+        '',
+      ].join('\n'),
+    })
+  })
+
+  test('says everything that is wrong', async () => {
+    const file = scratch.write('wrong.json', { mcpServers: { a: { comand: 'x' } }, gateway: { log: 'loud' } })
+    const { code, stdout, stderr } = await runProgram(['check', '--config', file], { cwd })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain('has 2 problems')
+    expect(stderr).toContain('Did you mean "command"?')
+    expect(stderr).toContain('(line ')
+  })
+
+  test('says where it looked', async () => {
+    const { code, stderr } = await runProgram(['check'], { cwd })
+    expect(code).toBe(1)
+    expect(stderr).toContain('There is no configuration file.')
+  })
+})
+
+describe('on stdio', () => {
+  const initialize = {
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'initialize',
+    params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
+  }
+
+  test('answers, and ends with 0 when the client is gone', async () => {
+    const file = scratch.write('stdio.json', QUIET)
+    const { code, stdout } = await runProgram(['--config', file], {
+      cwd,
+      input: `${JSON.stringify(initialize)}\n`,
+    })
+    const lines = stdout.trimEnd().split('\n')
+    expect(lines.map(line => JSON.parse(line) as unknown)).toEqual([
+      expect.objectContaining({ id: 1, result: expect.objectContaining({ protocolVersion: '2025-06-18' }) }),
+    ])
+    expect(code).toBe(0)
+  })
+
+  test('loads neither the command line library nor, the second time, the schema library', async () => {
+    const file = scratch.write('lean.json', { ...QUIET, gateway: { ...QUIET.gateway, log: 'error' } })
+    const options = { cwd, nodeArgs: ['--import', `data:text/javascript,${encodeURIComponent(TRACE)}`] }
+    const first = await runProgram(['--config', file], options)
+    const second = await runProgram(['--config', file], options)
+    expect(first.stderr).toContain('/node_modules/zod/')
+    expect(second.stderr).toContain('/dist/gateway.js')
+    expect(second.stderr).not.toContain('/node_modules/zod/')
+    expect(second.stderr).not.toContain('/node_modules/commander/')
+  })
+
+  test('a configuration that cannot be used is said on stderr only', async () => {
+    const file = scratch.write('bad.json', { mcpServers: { a: {} } })
+    const { code, stdout, stderr } = await runProgram(['--config', file], { cwd })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain('has neither a command nor a url')
+  })
+})
+
+describe('serve', () => {
+  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
+    'says what to paste, and ends with 0 on %s',
+    async signal => {
+      const file = scratch.write('serve.json', QUIET)
+      await using served = await serve([BIN, 'serve', '--config', file], {
+        env: { HOME: cwd, XDG_STATE_HOME: `${cwd}/state` },
+        ready: /Ctrl\+C/,
+      })
+      const url = /listens on (\S+)/.exec(served.said)?.[1]
+      expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/mcp$/)
+      expect(served.said).toContain(JSON.stringify({ mcpServers: { manifold: { type: 'http', url } } }))
+      expect(served.said).toContain(JSON.stringify(['-y', 'mcp-manifold', '--config', file]))
+      process.kill(served.pid, signal)
+      expect(await served.stop()).toBe(0)
+    },
+  )
+
+  test('a port in use is said with a way out', async () => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    try {
+      const { port } = taken.address() as AddressInfo
+      const file = scratch.write('taken.json', QUIET)
+      const { code, stderr } = await runProgram(['serve', '-c', file, '--port', String(port)], { cwd })
+      expect(code).toBe(1)
+      expect(stderr).toContain(`127.0.0.1:${port}`)
+      expect(stderr).toContain('the port is in use')
+      expect(stderr).toContain(`--port ${port + 1}`)
+    } finally {
+      taken.close()
+    }
+  })
+})

@@ -1,0 +1,174 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { loadConfig } from '../../../src/config/load.ts'
+import { GatewayError } from '../../../src/core/errors.ts'
+import type { Config } from '../../../src/config/types.ts'
+
+const FIXTURES = fileURLToPath(new URL('../../fixtures/config', import.meta.url))
+const VALID = join(FIXTURES, 'valid')
+const INVALID = join(FIXTURES, 'invalid')
+
+function load(name: string, env: Record<string, string> = {}): Promise<Config> {
+  return loadConfig({ file: join(VALID, name), env, home: '/home/ada', cwd: '/work' })
+}
+
+const server = (config: Config, name: string): Config['servers'][number] | undefined =>
+  config.servers.find(candidate => candidate.name === name)
+
+describe('a file that a client uses works as it is', () => {
+  test('Claude Desktop', async () => {
+    const config = await load('claude-desktop.json')
+    expect(config.warnings).toEqual([])
+    expect(config.servers.map(({ name, prefix, endpoint }) => ({ name, prefix, endpoint }))).toEqual([
+      {
+        name: 'filesystem',
+        prefix: 'filesystem',
+        endpoint: {
+          kind: 'stdio',
+          command: 'npx',
+          args: ['-y', '@modelcontextprotocol/server-filesystem', '/home/ada/Desktop', '/home/ada/Downloads'],
+          env: {},
+          cwd: '/work',
+        },
+      },
+      {
+        name: 'Brave Search',
+        prefix: 'Brave_Search',
+        endpoint: {
+          kind: 'stdio',
+          command: 'C:\\Program Files\\nodejs\\npx.cmd',
+          args: ['-y', '@modelcontextprotocol/server-brave-search'],
+          env: { BRAVE_API_KEY: 'BSA-0123456789' },
+          cwd: '/work',
+        },
+      },
+    ])
+  })
+
+  test('Claude Code', async () => {
+    const config = await load('claude-code.json', { GITHUB_PAT: 'pat', DATABASE_URL: 'postgres://db' })
+    expect(config.warnings).toEqual([])
+    expect(server(config, 'github')?.endpoint).toEqual({
+      kind: 'http',
+      url: 'https://api.githubcopilot.example/mcp/',
+      headers: { authorization: 'Bearer pat' },
+      transport: 'auto',
+    })
+    expect(server(config, 'events')).toMatchObject({
+      endpoint: { url: 'https://events.example/sse', transport: 'sse' },
+      timeoutMs: 600_000,
+    })
+    expect(server(config, 'db')?.endpoint).toMatchObject({
+      args: ['-y', '@bytebase/dbhub', '--dsn', 'postgres://db'],
+    })
+  })
+
+  test('Cursor', async () => {
+    const config = await load('cursor.json', { MY_API_KEY: 'wins', MY_SERVICE: 'service' })
+    expect(config.warnings).toEqual([])
+    expect(server(config, 'local')?.endpoint).toMatchObject({
+      args: [`${VALID}/tools/server.py`, '/home/ada/notes'],
+      env: { API_KEY: 'wins', REGION: 'eu west' },
+    })
+    expect(server(config, 'remote')?.endpoint).toMatchObject({
+      transport: 'auto',
+      headers: { 'x-service': 'service' },
+    })
+  })
+
+  test('Windsurf', async () => {
+    const config = await load('windsurf.json')
+    expect(config.warnings).toEqual([])
+    expect(config.servers).toMatchObject([
+      {
+        name: 'remote',
+        endpoint: { url: 'https://windsurf.example/mcp', headers: { 'x-key': 'key-from-a-file' } },
+        tools: [{ glob: 'drop_database', hidden: true }],
+      },
+    ])
+  })
+
+  test('VS Code, with comments, trailing commas and inputs', async () => {
+    const config = await load('vscode.jsonc', { MCP_INPUT_PERPLEXITY_KEY: 'typed' })
+    expect(config.warnings).toEqual([])
+    expect(server(config, 'Perplexity')?.endpoint).toMatchObject({
+      env: { PERPLEXITY_API_KEY: 'typed', PORT: '3000' },
+    })
+    expect(server(config, 'Perplexity')?.endpoint).not.toHaveProperty('env.HTTP_PROXY')
+    expect(server(config, 'github')?.endpoint).toMatchObject({ url: 'https://eu.example/mcp' })
+  })
+})
+
+test('every option of the format, also those of later versions', async () => {
+  const config = await load('full.json', { SEARCH_TOKEN: 'token' })
+  expect(config.servers).toMatchObject([
+    { name: 'files', idleMs: 0 },
+    {
+      name: 'search',
+      prefix: 's',
+      endpoint: { kind: 'http', url: 'https://a.example/mcp', headers: { authorization: 'Bearer token' } },
+      timeoutMs: 60_000,
+      startTimeoutMs: 90_000,
+      listTimeoutMs: 500,
+      maxMessageBytes: 64 * 1024 * 1024,
+      required: true,
+      uriSchemes: ['search'],
+      tools: [
+        { glob: 'query', hidden: false },
+        { glob: 'delete_*', hidden: true },
+      ],
+    },
+    { name: 'bare', prefix: false, endpoint: { cwd: join(VALID, 'sub') }, timeoutMs: 0 },
+  ])
+  expect(config.gateway).toEqual({
+    http: {
+      host: '0.0.0.0',
+      port: 0,
+      maxBodyBytes: 1_000_000,
+      allowedHosts: ['gateway.example'],
+      allowedOrigins: ['https://app.example'],
+      maxSessions: 5,
+      sessionIdleMs: 3_600_000,
+      keepAliveMs: 0,
+    },
+    state: `lmdb:${join(VALID, 'state')}`,
+    log: 'debug',
+    catalog: { maxNameLength: 64, pageSize: 100, refreshAfterMs: 3_600_000, firstListTimeoutMs: 2000 },
+  })
+  const named = config.warnings.map(warning => /^\S+/.exec(warning)?.[0])
+  expect(named).toEqual([
+    'mcpServers.search.replicas',
+    'mcpServers.search.isolation',
+    'mcpServers.search.concurrency',
+    'mcpServers.search.queue',
+    'mcpServers.search.cache',
+    'mcpServers.search.retry',
+    'mcpServers.search.cost',
+    'mcpServers.search.tools.query.concurrency',
+    'mcpServers.search.tools.query.cache',
+    'mcpServers.search.tools.query.retry',
+    'mcpServers.search.tools.query.cost',
+    'gateway.concurrency',
+    'gateway.queue',
+    'gateway.http.host',
+  ])
+})
+
+describe('a file with mistakes is refused, with all of them', () => {
+  const names = readdirSync(INVALID).filter(name => name.endsWith('.json'))
+
+  test.each(names)('%s', async name => {
+    const expected = readFileSync(join(INVALID, name.replace('.json', '.txt')), 'utf8').trimEnd()
+    const error: unknown = await loadConfig({ file: join(INVALID, name), env: {}, home: '/home/ada' }).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    )
+    expect(error).toBeInstanceOf(GatewayError)
+    const { code, message } = error as GatewayError
+    expect(code).toBe('config')
+    expect(message.replaceAll(INVALID, '<folder>')).toBe(expected)
+    expect(message).not.toContain('sekrit')
+  })
+})

@@ -1,0 +1,220 @@
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { configFrom } from '../../../src/config/load.ts'
+import { stateFolder } from '../../../src/config/places.ts'
+import type { LoadOptions } from '../../../src/config/load.ts'
+import type { ServerConfig } from '../../../src/config/types.ts'
+
+const OPTIONS = { env: {}, home: '/home/ada', cwd: '/work' } satisfies LoadOptions
+
+async function resolveServer(entry: object, options: Omit<LoadOptions, 'file'> = {}): Promise<ServerConfig> {
+  const { servers } = await configFrom({ mcpServers: { a: entry } }, { ...OPTIONS, ...options })
+  const [server] = servers
+  if (!server) throw new Error('the server was left out')
+  return server
+}
+
+test('what is left out has its default', async () => {
+  const config = await configFrom({ mcpServers: { a: { command: 'x' } } }, OPTIONS)
+  expect(config).toEqual({
+    file: undefined,
+    servers: [
+      {
+        name: 'a',
+        prefix: 'a',
+        endpoint: { kind: 'stdio', command: 'x', args: [], env: {}, cwd: '/work' },
+        required: false,
+        startTimeoutMs: 60_000,
+        timeoutMs: 300_000,
+        listTimeoutMs: 20_000,
+        idleMs: 1_800_000,
+        maxMessageBytes: 32 * 1024 * 1024,
+        uriSchemes: [],
+        tools: [],
+        fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
+      },
+    ],
+    gateway: {
+      http: {
+        host: '127.0.0.1',
+        port: 3333,
+        maxBodyBytes: 4 * 1024 * 1024,
+        allowedHosts: [],
+        allowedOrigins: [],
+        maxSessions: 1000,
+        sessionIdleMs: 1_800_000,
+        keepAliveMs: 15_000,
+      },
+      state: `lmdb:${stateFolder('/home/ada', {}, process.platform)}`,
+      log: 'info',
+      catalog: { maxNameLength: 48, pageSize: 10_000, refreshAfterMs: 86_400_000, firstListTimeoutMs: 8000 },
+    },
+    warnings: [],
+  })
+})
+
+test('the command line wins over the file', async () => {
+  const file = {
+    mcpServers: { a: { command: 'x' } },
+    gateway: { log: 'warn', http: { host: 'localhost', port: 1 } },
+  }
+  const overrides = { log: 'debug', host: '0.0.0.0', port: 0 } as const
+  const config = await configFrom(file, { ...OPTIONS, overrides })
+  expect(config.gateway).toMatchObject({ log: 'debug', http: { host: '0.0.0.0', port: 0 } })
+  expect(config.warnings).toEqual([expect.stringContaining('0.0.0.0')])
+})
+
+test.each([
+  ['linux', {}, '/home/ada/.local/state/mcp-manifold'],
+  ['darwin', {}, '/home/ada/.local/state/mcp-manifold'],
+  ['linux', { XDG_STATE_HOME: '/var/state' }, '/var/state/mcp-manifold'],
+  ['win32', { LOCALAPPDATA: '/local' }, join('/local', 'mcp-manifold')],
+  ['win32', {}, join('/home/ada', 'AppData', 'Local', 'mcp-manifold')],
+] as const)('state on %s with %o is kept in %s', (platform, env, folder) => {
+  expect(stateFolder('/home/ada', env, platform)).toBe(folder)
+})
+
+test.each([
+  ['memory', 'memory'],
+  ['lmdb:', `lmdb:${stateFolder('/home/ada', {}, process.platform)}`],
+  ['lmdb:./.manifold', 'lmdb:/work/.manifold'],
+  ['lmdb:/var/manifold', 'lmdb:/var/manifold'],
+  ['lmdb:~/manifold', 'lmdb:/home/ada/manifold'],
+])('state %s is %s', async (state, resolved) => {
+  expect((await configFrom({ gateway: { state } }, OPTIONS)).gateway.state).toBe(resolved)
+})
+
+describe('the fingerprint', () => {
+  const remote = { url: 'https://x.example', headers: { A: '1', b: '2' } }
+
+  test.each([
+    ['the order of headers', { ...remote, headers: { b: '2', a: '1' } }],
+    ['the name of the url', { serverUrl: remote.url, headers: remote.headers }],
+    ['a time', { ...remote, timeout: '1m' }],
+    ['a prefix', { ...remote, prefix: 'x' }],
+    ['one replica', { replicas: [{ url: remote.url }], headers: remote.headers }],
+  ])('does not depend on %s', async (_, entry) => {
+    expect((await resolveServer(entry)).fingerprint).toBe((await resolveServer(remote)).fingerprint)
+  })
+
+  test('changes with everything that makes the server what it is', async () => {
+    const entries = [
+      { command: 'x' },
+      { command: 'y' },
+      { command: 'x', args: ['a'] },
+      { command: 'x', args: ['a', 'b'] },
+      { command: 'x', args: ['a b'] },
+      { command: 'x', env: { A: '1' } },
+      { command: 'x', env: { A: '2' } },
+      { command: 'x', cwd: 'sub' },
+      remote,
+      { ...remote, headers: {} },
+      { ...remote, url: 'https://y.example' },
+      { ...remote, type: 'sse' },
+    ]
+    const seen = await Promise.all(entries.map(async entry => (await resolveServer(entry)).fingerprint))
+    expect(new Set(seen).size).toBe(entries.length)
+  })
+})
+
+describe('transports', () => {
+  test.each([
+    [undefined, 'auto'],
+    ['http', 'auto'],
+    ['streamable-http', 'streamable'],
+    ['streamableHttp', 'streamable'],
+    ['sse', 'sse'],
+  ])('type %s is %s', async (type, transport) => {
+    const entry = { url: 'https://x.example', ...(type && { type }) }
+    expect((await resolveServer(entry)).endpoint).toMatchObject({ transport })
+  })
+
+  test('options of a program beside a url have no effect, and that is said', async () => {
+    const file = { mcpServers: { a: { url: 'https://x.example', args: ['a'], env: {} } } }
+    expect((await configFrom(file, OPTIONS)).warnings).toEqual([
+      'The server "a" is remote: args of it has no effect.',
+    ])
+  })
+})
+
+test('several replicas: the first is used, with what the server says for all', async () => {
+  const entry = {
+    command: undefined,
+    env: { A: '1', B: '1' },
+    replicas: [{ command: 'one', env: { B: '2' } }, { command: 'two' }],
+  }
+  const file = { mcpServers: { a: JSON.parse(JSON.stringify(entry)) as object } }
+  const config = await configFrom(file, OPTIONS)
+  expect(config.servers[0]?.endpoint).toMatchObject({ command: 'one', env: { A: '1', B: '2' } })
+  expect(config.warnings).toEqual([
+    expect.stringMatching(/^mcpServers\.a\.replicas .*Only the first replica is used\.$/),
+  ])
+})
+
+test('tools that are switched off stay so whatever follows', async () => {
+  const { tools } = await resolveServer({
+    command: 'x',
+    disabledTools: ['a'],
+    excludeTools: ['b'],
+    tools: { '*': {} },
+  })
+  expect(tools).toEqual([
+    { glob: 'a', hidden: true },
+    { glob: 'b', hidden: true },
+    { glob: '*', hidden: false },
+  ])
+})
+
+describe('an entry that starts this gateway', () => {
+  test.each([
+    { command: 'mcp-manifold' },
+    { command: '/usr/local/bin/mcp-manifold', args: ['--log', 'debug'] },
+    { command: 'npx', args: ['-y', 'mcp-manifold'] },
+    { command: 'npx.cmd', args: ['-y', 'mcp-manifold@latest'] },
+    { command: 'pnpm', args: ['dlx', 'mcp-manifold'] },
+    { command: 'node', args: ['/opt/manifold/bin/mcp-manifold.js'] },
+  ])('is left out: $command $args', async entry => {
+    const config = await configFrom({ mcpServers: { manifold: entry, a: { command: 'x' } } }, OPTIONS)
+    expect(config.servers.map(({ name }) => name)).toEqual(['a'])
+    expect(config.warnings).toEqual(['The server "manifold" is this gateway itself and is left out.'])
+  })
+
+  test.each([
+    { command: 'npx', args: ['-y', 'mcp-manifold', '--config', 'other.json'] },
+    { command: 'npx', args: ['-y', '@modelcontextprotocol/server-filesystem', 'mcp-manifold'] },
+    { command: 'node', args: ['server.js', 'bin/mcp-manifold.js'] },
+  ])('is not: $command $args', async entry => {
+    expect((await resolveServer(entry)).name).toBe('a')
+  })
+})
+
+test('nothing to offer is said', async () => {
+  expect((await configFrom({}, OPTIONS)).warnings).toEqual([expect.stringContaining('There are no servers')])
+})
+
+const inServer = (entry: object): object => ({ mcpServers: { a: { command: 'x', ...entry } } })
+
+describe('bounds', () => {
+  test.each([
+    ['timeout', inServer({ timeout: '1s' }), inServer({ timeout: '999ms' })],
+    ['timeout', inServer({ timeout: '24h' }), inServer({ timeout: '25h' })],
+    ['timeout', inServer({ timeout: 1000 }), inServer({ timeout: 999 })],
+    ['startTimeout', inServer({ startTimeout: '1h' }), inServer({ startTimeout: 'never' })],
+    ['listTimeout', inServer({ listTimeout: '10m' }), inServer({ listTimeout: '11m' })],
+    ['idle', inServer({ idle: '1s' }), inServer({ idle: '999ms' })],
+    ['maxMessage', inServer({ maxMessage: '64KiB' }), inServer({ maxMessage: '64KB' })],
+    ['prefix', inServer({ prefix: 'p'.repeat(32) }), inServer({ prefix: 'p'.repeat(33) })],
+    ['port', { gateway: { http: { port: 65_535 } } }, { gateway: { http: { port: 65_536 } } }],
+    ['maxBody', { gateway: { http: { maxBody: '1KiB' } } }, { gateway: { http: { maxBody: '1KB' } } }],
+    ['keepAlive', { gateway: { http: { keepAlive: 0 } } }, { gateway: { http: { keepAlive: '11m' } } }],
+    ['pageSize', { gateway: { catalog: { pageSize: 1 } } }, { gateway: { catalog: { pageSize: 0 } } }],
+    [
+      'name',
+      { mcpServers: { ['n'.repeat(64)]: { command: 'x' } } },
+      { mcpServers: { ['n'.repeat(65)]: { command: 'x' } } },
+    ],
+  ])('of %s', async (_, inside, outside) => {
+    await expect(configFrom(inside, OPTIONS)).resolves.toBeDefined()
+    await expect(configFrom(outside, OPTIONS)).rejects.toThrow(/expected/)
+  })
+})
