@@ -50,6 +50,7 @@ export class Pool implements Deadline {
   #attempts = 0
   #pins = 0
   #restart: NodeJS.Timeout | undefined
+  readonly #closing = new AbortController()
   /** Era to start with; a wrong one is corrected by the handshake. */
   era: Era | undefined
 
@@ -133,6 +134,7 @@ export class Pool implements Deadline {
     const state = this.#state
     if (state.kind !== 'closed') {
       this.#set({ kind: 'closed' })
+      this.#closing.abort()
       clearTimeout(this.#restart)
       this.#options.deadlines.remove(this)
       if (state.kind === 'ready') this.#leave(state.link)
@@ -153,7 +155,8 @@ export class Pool implements Deadline {
     const { server, listener, deadlines, logger, clientInfo } = this.#options
     let opened
     try {
-      opened = await connect({ server, listener, deadlines, logger, clientInfo }, this.era)
+      const { signal } = this.#closing
+      opened = await connect({ server, listener, deadlines, logger, clientInfo, signal }, this.era)
     } catch (caught) {
       const error = GatewayError.from(caught, server.name)
       if (this.#state.kind !== 'closed') this.#fail(error, undefined)
