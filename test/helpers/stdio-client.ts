@@ -162,3 +162,9 @@ export function textOf(answer: Answer): string {
   const content = answer.result?.['content'] as readonly { readonly text?: string }[] | undefined
   return content?.map(block => block.text ?? '').join('') ?? ''
 }
+
+/** What the gateway adds to a result that stands for a failure of its own. */
+export function failureOf(answer: Answer): Record<string, unknown> | undefined {
+  const meta = answer.result?.['_meta'] as Record<string, Record<string, unknown>> | undefined
+  return meta?.['io.github.mcp-manifold/error']
+}
