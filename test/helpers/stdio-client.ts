@@ -44,6 +44,8 @@ export interface StdioClient extends AsyncDisposable {
   kill(signal: NodeJS.Signals): void
 }
 
+const EXIT_TIMEOUT_MS = 15_000
+
 /** Starts the built gateway on stdio. At the end of the scope it must have left by itself, and every line of its stdout must be JSON-RPC. */
 export function startStdio(configFile: string, options: { env?: Record<string, string> } = {}): StdioClient {
   const child = spawn(process.execPath, [BIN, '--config', configFile], {
@@ -133,10 +135,14 @@ export function startStdio(configFile: string, options: { env?: Record<string, s
     kill: signal => void child.kill(signal),
     async [Symbol.asyncDispose]() {
       child.stdin.end()
-      const timer = setTimeout(() => child.kill('SIGKILL'), 15_000)
+      let overdue = false
+      const timer = setTimeout(() => {
+        overdue = true
+        child.kill('SIGKILL')
+      }, EXIT_TIMEOUT_MS)
       await closed
       clearTimeout(timer)
-      if (child.signalCode === 'SIGKILL' && !child.killed) throw new Error('The gateway was killed.')
+      if (overdue) throw new Error(`The gateway did not leave within ${EXIT_TIMEOUT_MS} ms; it logged: ${log}`)
       for (const line of lines) parsed(line)
     },
   }
