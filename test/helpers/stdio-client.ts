@@ -142,7 +142,8 @@ export function startStdio(configFile: string, options: { env?: Record<string, s
       }, EXIT_TIMEOUT_MS)
       await closed
       clearTimeout(timer)
-      if (overdue) throw new Error(`The gateway did not leave within ${EXIT_TIMEOUT_MS} ms; it logged: ${log}`)
+      if (overdue)
+        throw new Error(`The gateway did not leave within ${EXIT_TIMEOUT_MS} ms; it logged: ${log}`)
       for (const line of lines) parsed(line)
     },
   }
