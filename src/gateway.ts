@@ -121,7 +121,8 @@ export class Gateway implements Service {
     for (const [name, pool] of this.#pools) {
       const snapshot = this.#catalog.snapshot(name)
       // A verdict of "legacy" never fails by itself, so it is only believed for a day.
-      if (snapshot && (snapshot.era === 'modern' || Date.now() - snapshot.eraAt < dayMs)) pool.era = snapshot.era
+      if (snapshot && (snapshot.era === 'modern' || Date.now() - snapshot.eraAt < dayMs))
+        pool.era = snapshot.era
     }
     this.#refreshTimer = setTimeout(() => {
       for (const server of this.#catalog.stale()) void this.#catalog.refresh(server)
@@ -255,9 +256,13 @@ export class Gateway implements Service {
         return this.#subscriptions.unsubscribe(exchange, await this.#located(exchange, params?.value.uri))
       default: {
         const kind = PAGED[method]
-        if (kind === undefined) throw new GatewayError('unknown_method', `The method ${method.slice(0, 100)} is not known here.`)
+        if (kind === undefined)
+          throw new GatewayError('unknown_method', `The method ${method.slice(0, 100)} is not known here.`)
         const view = await this.#catalog.complete(exchange.view)
-        return { kind: 'ready', text: (view ?? this.#view(exchange)).list(kind, exchange.modern, params?.value.cursor) }
+        return {
+          kind: 'ready',
+          text: (view ?? this.#view(exchange)).list(kind, exchange.modern, params?.value.cursor),
+        }
       }
     }
   }
@@ -272,7 +277,8 @@ export class Gateway implements Service {
       logger,
       clientInfo: this.serverInfo,
       listener: {
-        onNotification: (link, method, params, among) => this.#relay.onNotification(link, method, params, among),
+        onNotification: (link, method, params, among) =>
+          this.#relay.onNotification(link, method, params, among),
         onRequest: (link, method, params, among) => this.#relay.onRequest(link, method, params, among),
         onLost: (link, error) => pool.lost(link, error),
         onOpen: (_, link) => this.#opened(link),
@@ -285,7 +291,8 @@ export class Gateway implements Service {
   #opened(link: Link): void {
     this.#catalog.refreshSoon(link.server.name)
     this.#subscriptions.restore(link)
-    for (const { logLevel } of this.#relay.conversations) if (logLevel !== undefined) link.wantLogLevel(logLevel)
+    for (const { logLevel } of this.#relay.conversations)
+      if (logLevel !== undefined) link.wantLogLevel(logLevel)
   }
 
   #tell(view: string, kinds: readonly ListKind[]): void {
@@ -304,7 +311,10 @@ export class Gateway implements Service {
       route = view[kind].get(name)
     }
     if (route) return route
-    throw new GatewayError('unknown_name', `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}${this.#unlisted(view)}`)
+    throw new GatewayError(
+      'unknown_name',
+      `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}${this.#unlisted(view)}`,
+    )
   }
 
   /** Why a view may lack what someone looks for: servers that could not be listed yet. Empty when all are. */
@@ -316,24 +326,34 @@ export class Gateway implements Service {
   async #located(exchange: Exchange, uri: unknown): Promise<Route> {
     if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.')
     let view = this.#view(exchange)
-    if (!view.listed(uri) && view.missing.length > 0) view = (await this.#catalog.complete(exchange.view)) ?? view
+    if (!view.listed(uri) && view.missing.length > 0)
+      view = (await this.#catalog.complete(exchange.view)) ?? view
     const route = view.listed(uri) ?? this.#learnedRoute(exchange, uri) ?? view.unlisted(uri)
     if (route) return route
-    throw new GatewayError('resource_not_found', `Resource not found: ${uri.slice(0, 500)}`, { data: { uri } })
+    throw new GatewayError('resource_not_found', `Resource not found: ${uri.slice(0, 500)}`, {
+      data: { uri },
+    })
   }
 
   #learnedRoute(exchange: Exchange, uri: string): Route | undefined {
     const owner = this.#learned.owner(exchange.principal.id, uri)
-    return owner !== undefined && this.#view(exchange).servers.has(owner) ? { server: owner, own: uri, exposed: uri } : undefined
+    return owner !== undefined && this.#view(exchange).servers.has(owner)
+      ? { server: owner, own: uri, exposed: uri }
+      : undefined
   }
 
   async #complete(exchange: Exchange): Promise<Outcome> {
-    const ref = exchange.request.params?.value.ref as { type?: unknown; name?: unknown; uri?: unknown } | null | undefined
+    const ref = exchange.request.params?.value.ref as
+      { type?: unknown; name?: unknown; uri?: unknown } | null | undefined
     let route: Route
     if (ref?.type === 'ref/prompt') route = await this.#named(exchange, 'prompts', ref.name)
     else if (ref?.type === 'ref/resource' && typeof ref.uri === 'string')
       route = this.#view(exchange).template(ref.uri) ?? (await this.#located(exchange, ref.uri))
-    else throw new GatewayError('invalid_params', '"ref" must be a ref/prompt with a name or a ref/resource with a uri.')
+    else
+      throw new GatewayError(
+        'invalid_params',
+        '"ref" must be a ref/prompt with a name or a ref/resource with a uri.',
+      )
     const snapshot = this.#catalog.snapshot(route.server)
     if (snapshot && !('completions' in snapshot.capabilities)) {
       const type = exchange.modern ? '"resultType":"complete",' : ''
@@ -369,8 +389,13 @@ export class Gateway implements Service {
 
   #readiness(): { ready: boolean; servers: unknown } {
     const status = this.status()
-    const ready = status.every(({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed))
-    return { ready, servers: status.map(({ name, state, required, error }) => ({ name, state, required, error })) }
+    const ready = status.every(
+      ({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed),
+    )
+    return {
+      ready,
+      servers: status.map(({ name, state, required, error }) => ({ name, state, required, error })),
+    }
   }
 
   async #close(): Promise<void> {

@@ -1,6 +1,13 @@
 import { Cancellation } from '../core/cancellation.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { CallRequest, Conversation, Exchange, InputRequest, JsonObject, McpLogLevel } from '../core/exchange.ts'
+import type {
+  CallRequest,
+  Conversation,
+  Exchange,
+  InputRequest,
+  JsonObject,
+  McpLogLevel,
+} from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import { failureObject, failureResult } from '../protocol/failures.ts'
 import { rawAt } from '../protocol/json-text.ts'
@@ -47,7 +54,11 @@ export class Call implements Exchange {
   constructor(id: string, incoming: Incoming, context: CallContext, reply: Reply) {
     this.#id = id
     this.#reply = reply
-    this.request = { method: incoming.method, params: incoming.params, progressToken: progressTokenOf(incoming) }
+    this.request = {
+      method: incoming.method,
+      params: incoming.params,
+      progressToken: progressTokenOf(incoming),
+    }
     this.principal = context.principal
     this.modern = context.modern
     this.protocolVersion = context.protocolVersion
@@ -63,9 +74,13 @@ export class Call implements Exchange {
 
   ask(request: InputRequest): Promise<string> {
     return Promise.reject(
-      new GatewayError('cannot_ask', `Server "${request.server}" asks for ${request.method}, which this gateway does not relay yet.`, {
-        server: request.server,
-      }),
+      new GatewayError(
+        'cannot_ask',
+        `Server "${request.server}" asks for ${request.method}, which this gateway does not relay yet.`,
+        {
+          server: request.server,
+        },
+      ),
     )
   }
 
@@ -74,7 +89,13 @@ export class Call implements Exchange {
     try {
       const outcome = await service.handle(this)
       if (outcome.kind === 'error') this.#answer('"error":', errorFor(this.modern, outcome))
-      else this.#answer('"result":', outcome.kind === 'ready' ? outcome.text : resultFor(this.modern, this.request.method, outcome, service.serverInfo))
+      else
+        this.#answer(
+          '"result":',
+          outcome.kind === 'ready'
+            ? outcome.text
+            : resultFor(this.modern, this.request.method, outcome, service.serverInfo),
+        )
     } catch (caught) {
       this.fail(GatewayError.from(caught), service.serverInfo)
     }

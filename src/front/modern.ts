@@ -28,20 +28,31 @@ interface Envelope {
 function envelopeOf(incoming: Incoming, headers: RequestHeaders | undefined): Envelope {
   const meta = (incoming.params?.value._meta ?? {}) as JsonObject
   const version = meta[META.protocolVersion]
-  if (typeof version !== 'string') throw new GatewayError('invalid_params', `_meta["${META.protocolVersion}"] is missing.`)
+  if (typeof version !== 'string')
+    throw new GatewayError('invalid_params', `_meta["${META.protocolVersion}"] is missing.`)
   // Which of two versions is meant comes before whether it is supported.
   if (headers && headers['mcp-protocol-version'] !== version)
-    throw new GatewayError('header_mismatch', 'The header MCP-Protocol-Version is missing or differs from the body.')
+    throw new GatewayError(
+      'header_mismatch',
+      'The header MCP-Protocol-Version is missing or differs from the body.',
+    )
   if (!MODERN_VERSIONS.includes(version))
-    throw new GatewayError('unsupported_version', `Protocol version ${version.slice(0, 40)} is not supported here.`, {
-      data: { supported: MODERN_VERSIONS, requested: version },
-    })
+    throw new GatewayError(
+      'unsupported_version',
+      `Protocol version ${version.slice(0, 40)} is not supported here.`,
+      {
+        data: { supported: MODERN_VERSIONS, requested: version },
+      },
+    )
   const capabilities = meta[META.clientCapabilities]
   if (typeof capabilities !== 'object' || capabilities === null || Array.isArray(capabilities))
     throw new GatewayError('invalid_params', `_meta["${META.clientCapabilities}"] is missing or no object.`)
   const level = meta[META.logLevel] as McpLogLevel | undefined
   if (level !== undefined && !LOG_LEVELS.includes(level))
-    throw new GatewayError('invalid_params', `_meta["${META.logLevel}"] must be one of ${LOG_LEVELS.join(', ')}.`)
+    throw new GatewayError(
+      'invalid_params',
+      `_meta["${META.logLevel}"] must be one of ${LOG_LEVELS.join(', ')}.`,
+    )
   return { protocolVersion: version, clientCapabilities: capabilities as JsonObject, logLevel: level }
 }
 
@@ -53,7 +64,8 @@ function checkHeaders(incoming: Incoming, headers: RequestHeaders, service: Serv
     const sent = headers[name.toLowerCase()]
     const decoded = typeof sent === 'string' ? decodeHeaderValue(sent) : undefined
     if (sent === undefined) throw new GatewayError('header_mismatch', `The header ${name} is missing.`)
-    if (decoded !== expected) throw new GatewayError('header_mismatch', `The header ${name} differs from the body.`)
+    if (decoded !== expected)
+      throw new GatewayError('header_mismatch', `The header ${name} differs from the body.`)
   }
   expect('Mcp-Method', method)
   const key = NAMED_METHODS[method]
@@ -83,7 +95,10 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
   const envelope = envelopeOf(incoming, request.headers)
   if (request.headers) checkHeaders(incoming, request.headers, service, request.view)
   if (!MODERN_METHODS.has(incoming.method))
-    throw new GatewayError('unknown_method', `The method ${incoming.method.slice(0, 100)} does not exist in revision ${envelope.protocolVersion}.`)
+    throw new GatewayError(
+      'unknown_method',
+      `The method ${incoming.method.slice(0, 100)} does not exist in revision ${envelope.protocolVersion}.`,
+    )
   return new Call(
     request.id,
     incoming,
@@ -123,7 +138,12 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
     for (const kind of LISTENABLE[key] ?? []) kinds.add(kind)
   }
   const meta = `"_meta":{"${META.subscriptionId}":${request.id}}`
-  reply.notify(notificationText('notifications/subscriptions/acknowledged', `{"notifications":${JSON.stringify(honoured)},${meta}}`))
+  reply.notify(
+    notificationText(
+      'notifications/subscriptions/acknowledged',
+      `{"notifications":${JSON.stringify(honoured)},${meta}}`,
+    ),
+  )
   const stop = service.onListChanged(request.view, changed => {
     const methods = new Set(changed.filter(kind => kinds.has(kind)).map(listChangedMethod))
     for (const method of methods) reply.notify(notificationText(method, `{${meta}}`))
@@ -134,7 +154,8 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
     open = false
     stop()
     if (call.cancellation.reason !== undefined) reply.drop()
-    else reply.answer(`{"jsonrpc":"2.0","id":${request.id},"result":{"resultType":"complete",${meta}}}`, '', '')
+    else
+      reply.answer(`{"jsonrpc":"2.0","id":${request.id},"result":{"resultType":"complete",${meta}}}`, '', '')
   }
   call.cancellation.onCancel(end)
   return end

@@ -1,5 +1,12 @@
 import { GatewayError } from '../core/errors.ts'
-import { LOG_LEVELS, type Conversation, type Exchange, type Json, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
+import {
+  LOG_LEVELS,
+  type Conversation,
+  type Exchange,
+  type Json,
+  type JsonObject,
+  type McpLogLevel,
+} from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
 import type { Link } from '../upstream/link.ts'
@@ -14,7 +21,11 @@ export interface RelayOptions {
   readonly sees: (view: string, server: string) => boolean
 }
 
-const INPUT_METHODS: ReadonlySet<string> = new Set(['elicitation/create', 'sampling/createMessage', 'roots/list'])
+const INPUT_METHODS: ReadonlySet<string> = new Set([
+  'elicitation/create',
+  'sampling/createMessage',
+  'roots/list',
+])
 
 /** What servers say unasked, to exactly the clients it concerns. */
 export class Relay {
@@ -55,16 +66,29 @@ export class Relay {
       default:
         // A notification this gateway does not know still belongs to the call on whose stream it came.
         if (among.length === 1) among[0]?.notify(method, params?.text)
-        else this.#options.logger.debug('A notification belongs to no single call; dropped.', { server: link.server.name, method })
+        else
+          this.#options.logger.debug('A notification belongs to no single call; dropped.', {
+            server: link.server.name,
+            method,
+          })
     }
   }
 
-  onRequest(link: Link, method: string, params: Json | undefined, among: readonly Exchange[]): Promise<string> {
+  onRequest(
+    link: Link,
+    method: string,
+    params: Json | undefined,
+    among: readonly Exchange[],
+  ): Promise<string> {
     if (!INPUT_METHODS.has(method))
-      return Promise.reject(new GatewayError('unknown_method', `The gateway does not answer ${method.slice(0, 100)}.`))
+      return Promise.reject(
+        new GatewayError('unknown_method', `The gateway does not answer ${method.slice(0, 100)}.`),
+      )
     const [exchange] = among
     if (among.length !== 1 || !exchange)
-      return Promise.reject(new GatewayError('cannot_ask', `${method} cannot be attributed to one request of one client.`))
+      return Promise.reject(
+        new GatewayError('cannot_ask', `${method} cannot be attributed to one request of one client.`),
+      )
     return exchange.ask({ method: method as 'roots/list', params: params?.text, server: link.server.name })
   }
 
@@ -90,7 +114,8 @@ export class Relay {
       return
     }
     for (const conversation of this.#conversations)
-      if (wants(conversation.logLevel, level, false) && this.#options.sees(conversation.view, server)) conversation.notify('notifications/message', text)
+      if (wants(conversation.logLevel, level, false) && this.#options.sees(conversation.view, server))
+        conversation.notify('notifications/message', text)
   }
 }
 
@@ -104,5 +129,7 @@ function wants(wanted: McpLogLevel | undefined, level: McpLogLevel, modern: bool
 function withLogger(params: Json, server: string): string {
   const raw = rawAt(params.text, 'logger')
   const logger: unknown = raw === undefined ? undefined : JSON.parse(raw)
-  return withMembers(params.text, { logger: JSON.stringify(typeof logger === 'string' ? `${server}/${logger}` : server) })
+  return withMembers(params.text, {
+    logger: JSON.stringify(typeof logger === 'string' ? `${server}/${logger}` : server),
+  })
 }

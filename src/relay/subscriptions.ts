@@ -46,7 +46,8 @@ export class Subscriptions {
       if (!opening) break
       // Another's failure is not ours: it may have been cancelled. Then the next one asks.
       await opening.catch(() => undefined)
-      if (exchange.cancellation.reason !== undefined) throw new GatewayError('cancelled', 'The request was cancelled.')
+      if (exchange.cancellation.reason !== undefined)
+        throw new GatewayError('cancelled', 'The request was cancelled.')
     }
     const opening = this.#open(exchange, route, conversation)
     this.#opening.set(key, opening)
@@ -72,9 +73,15 @@ export class Subscriptions {
   restore(link: Link): void {
     for (const { server, own } of this.#subscriptions.values()) {
       if (server !== link.server.name) continue
-      link.request('resources/subscribe', JSON.stringify({ uri: own }), link.server.listTimeoutMs).catch((error: unknown) =>
-        this.#logger.warn('A subscription could not be restored.', { server, uri: own, cause: describeError(error) }),
-      )
+      link
+        .request('resources/subscribe', JSON.stringify({ uri: own }), link.server.listTimeoutMs)
+        .catch((error: unknown) =>
+          this.#logger.warn('A subscription could not be restored.', {
+            server,
+            uri: own,
+            cause: describeError(error),
+          }),
+        )
     }
   }
 
@@ -87,7 +94,8 @@ export class Subscriptions {
     for (const subscription of this.#subscriptions.values()) {
       if (subscription.server !== server || !covers(subscription.own, uri)) continue
       for (const [conversation, exposed] of subscription.subscribers) {
-        const shown = exposed === subscription.own ? uri : uri === subscription.own ? exposed : `${server}+${uri}`
+        const shown =
+          exposed === subscription.own ? uri : uri === subscription.own ? exposed : `${server}+${uri}`
         conversation.notify(
           'notifications/resources/updated',
           params.text.slice(0, member.start) + JSON.stringify(shown) + params.text.slice(member.end),
@@ -103,7 +111,10 @@ export class Subscriptions {
   async #open(exchange: Exchange, route: Route, conversation: Conversation): Promise<Outcome> {
     const pool = this.#pool(route.server)
     const link = await pool.pick()
-    const outcome = await link.call(exchange, { method: 'resources/subscribe', change: { target: { key: 'uri', value: route.own } } })
+    const outcome = await link.call(exchange, {
+      method: 'resources/subscribe',
+      change: { target: { key: 'uri', value: route.own } },
+    })
     if (outcome.kind === 'error') return outcome
     this.#subscriptions.set(keyOf(route.server, route.own), {
       server: route.server,
@@ -120,9 +131,14 @@ export class Subscriptions {
     const pool = this.#pool(subscription.server)
     pool.unpin()
     const link = pool.current
-    link?.request('resources/unsubscribe', JSON.stringify({ uri: subscription.own }), link.server.listTimeoutMs).catch((error: unknown) =>
-      this.#logger.debug('The server did not take the end of a subscription.', { server: subscription.server, cause: describeError(error) }),
-    )
+    link
+      ?.request('resources/unsubscribe', JSON.stringify({ uri: subscription.own }), link.server.listTimeoutMs)
+      .catch((error: unknown) =>
+        this.#logger.debug('The server did not take the end of a subscription.', {
+          server: subscription.server,
+          cause: describeError(error),
+        }),
+      )
   }
 
   #pool(server: string): Pool {
@@ -137,5 +153,7 @@ function keyOf(server: string, own: string): string {
 }
 
 function covers(subscribed: string, updated: string): boolean {
-  return updated === subscribed || updated.startsWith(subscribed.endsWith('/') ? subscribed : `${subscribed}/`)
+  return (
+    updated === subscribed || updated.startsWith(subscribed.endsWith('/') ? subscribed : `${subscribed}/`)
+  )
 }

@@ -16,7 +16,12 @@ export type PoolState =
   | { readonly kind: 'idle' }
   | { readonly kind: 'starting'; readonly opening: Promise<Link> }
   | { readonly kind: 'ready'; readonly link: Link }
-  | { readonly kind: 'failed'; readonly error: GatewayError; readonly attempts: number; readonly nextTry: number }
+  | {
+      readonly kind: 'failed'
+      readonly error: GatewayError
+      readonly attempts: number
+      readonly nextTry: number
+    }
   | { readonly kind: 'closed' }
 
 export interface PoolOptions {
@@ -75,7 +80,9 @@ export class Pool implements Deadline {
     if (state.kind === 'ready' && state.link.usable) return state.link
     if (state.kind === 'starting') return state.opening
     if (state.kind === 'closed')
-      return Promise.reject(new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name }))
+      return Promise.reject(
+        new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name }),
+      )
     if (state.kind === 'failed') {
       const wait = state.nextTry - this.#now()
       if (wait > 0) return Promise.reject(this.#backingOff(state.error, wait))
@@ -170,7 +177,11 @@ export class Pool implements Deadline {
     this.#openedAt = this.#now()
     if (era) this.era = era
     this.#set({ kind: 'ready', link })
-    logger.info('Connected.', { transport: link.transport.kind, era: link.peer.era, version: link.peer.protocolVersion })
+    logger.info('Connected.', {
+      transport: link.transport.kind,
+      era: link.peer.era,
+      version: link.peer.protocolVersion,
+    })
     this.#watchIdle()
     listener.onOpen(this, link, era)
     return link
@@ -195,7 +206,8 @@ export class Pool implements Deadline {
   }
 
   #watchIdle(): void {
-    if (this.server.idleMs > 0 && this.#state.kind === 'ready') this.#options.deadlines.set(this, this.server.idleMs)
+    if (this.server.idleMs > 0 && this.#state.kind === 'ready')
+      this.#options.deadlines.set(this, this.server.idleMs)
   }
 
   /** A lost link closes itself once what is in flight has been answered; any other is closed now. */
