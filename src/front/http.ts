@@ -136,7 +136,10 @@ export class HttpFront {
     }
     if (kind === 'request' && message.value.method === 'initialize') return this.#initialize(request, response, view, takeApart(message))
     const session = this.#sessionOf(request, view)
-    if (kind === 'response') return accepted(response)
+    if (kind === 'response') {
+      session.session.response(message)
+      return accepted(response)
+    }
     const incoming = takeApart(message)
     if (kind === 'notification') {
       session.session.notification(incoming)
@@ -198,6 +201,7 @@ export class HttpFront {
       const span = spans[index] as { start: number; end: number }
       const kind = kindOf(value)
       if (claimsModern((value as JsonObject).params)) throw new GatewayError('invalid_request', 'Revision 2026-07-28 has no batches.')
+      if (kind === 'response') session.session.response({ text: text.slice(span.start, span.end), value: value as JsonObject })
       return { kind, incoming: kind === 'response' ? undefined : takeApart({ text: text.slice(span.start, span.end), value: value as JsonObject }) }
     })
     const requests = messages.filter(message => message.kind === 'request')

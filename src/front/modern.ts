@@ -2,6 +2,7 @@ import { GatewayError } from '../core/errors.ts'
 import { LOG_LEVELS, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
+import { featuresOf } from '../protocol/features.ts'
 import { decodeHeaderValue, NAMED_METHODS, paramHeaderMismatch } from '../protocol/headers.ts'
 import { notificationText, type Incoming } from '../protocol/message.ts'
 import { META, MODERN_METHODS, MODERN_VERSIONS } from '../protocol/revisions.ts'
@@ -87,7 +88,14 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
   return new Call(
     request.id,
     incoming,
-    { ...envelope, principal: request.principal, modern: true, view: request.view, conversation: undefined },
+    {
+      ...envelope,
+      features: featuresOf(envelope.clientCapabilities),
+      principal: request.principal,
+      modern: true,
+      view: request.view,
+      conversation: undefined,
+    },
     reply,
   )
 }

@@ -17,6 +17,8 @@ export interface Service {
   /** A legacy conversation begins or ends; in between it hears of changes. */
   join(conversation: Conversation): void
   leave(conversation: Conversation): void
+  /** The client's roots are different now. */
+  rootsChanged(conversation: Conversation): void
   /** Hears of changed lists until the returned function is called. */
   onListChanged(view: string, listener: (kind: ListKind) => void): () => void
 }

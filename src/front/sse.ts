@@ -68,11 +68,18 @@ export class SseFront {
     const kind = kindOf(value)
     const incoming = kind === 'response' ? undefined : takeApart({ text, value: value as JsonObject })
     response.writeHead(202, { 'content-type': 'text/plain' }).end('Accepted')
-    if (!incoming) return
+    if (!incoming) {
+      entry.session.response({ text, value: value as JsonObject })
+      return
+    }
     if (kind === 'notification') entry.session.notification(incoming)
     else
       entry.session.request(incoming.id as string, incoming, {
-        notify: entry.send,
+        notify: message => {
+          entry.send(message)
+          return true
+        },
+        status: () => undefined,
         answer: (head, body, tail) => entry.send(head + body.toString() + tail),
         drop: () => undefined,
       })

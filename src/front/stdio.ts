@@ -125,7 +125,10 @@ export class StdioFront {
     try {
       const kind = kindOf(value)
       const message = { text, value: value as JsonObject }
-      if (kind === 'response') return
+      if (kind === 'response') {
+        this.#session.response(message)
+        return
+      }
       if (kind === 'request') {
         id = rawAt(text, 'id')
         this.#waiting++
@@ -187,9 +190,12 @@ class LineReply implements Reply {
     this.#done = done
   }
 
-  notify(text: string): void {
+  notify(text: string): boolean {
     this.#write(text)
+    return true
   }
+
+  status(): void {}
 
   answer(head: string, body: string | Buffer, tail: string): void {
     this.#write(head + body.toString() + tail)

@@ -93,7 +93,7 @@ async function discover(link: Link, timeoutMs: number): Promise<Json<JsonObject>
 }
 
 async function initialize(link: Link): Promise<Json<JsonObject>> {
-  const params = `{"protocolVersion":"${LATEST_LEGACY}","capabilities":{},"clientInfo":${link.clientInfo}}`
+  const params = `{"protocolVersion":"${LATEST_LEGACY}","capabilities":${link.capabilities},"clientInfo":${link.clientInfo}}`
   try {
     return await link.request('initialize', params, link.server.startTimeoutMs)
   } catch (error) {

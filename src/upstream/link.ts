@@ -1,6 +1,7 @@
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
-import { LOG_LEVELS, type Exchange, type Json, type JsonObject, type McpLogLevel, type Outcome } from '../core/exchange.ts'
+import { Cancellation } from '../core/cancellation.ts'
+import { LOG_LEVELS, type Conversation, type Exchange, type Json, type JsonObject, type McpLogLevel, type Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ServerConfig } from '../config/types.ts'
 import { encodeHeaderValue } from '../protocol/headers.ts'
@@ -25,7 +26,13 @@ export interface LinkListener {
   /** A notification, with the exchanges it may belong to: the one on whose stream it came, else all in flight. `params` is raw JSON. */
   onNotification(link: Link, method: string, params: Json | undefined, among: readonly Exchange[]): void
   /** The server asks something. Resolves with the raw JSON of the result. @throws GatewayError */
-  onRequest(link: Link, method: string, params: Json | undefined, among: readonly Exchange[]): Promise<string>
+  onRequest(
+    link: Link,
+    method: string,
+    params: Json | undefined,
+    among: readonly Exchange[],
+    cancellation: Cancellation,
+  ): Promise<string>
   /** The link takes no new calls: its transport is gone, or its session is. Called once, not after `close()`. */
   onLost(link: Link, error: GatewayError): void
 }
@@ -38,6 +45,10 @@ export interface LinkOptions {
   readonly logger: Logger
   /** Raw JSON of the gateway's `clientInfo`. */
   readonly clientInfo: string
+  /** Raw JSON of the client capabilities that a legacy server is told of; modern ones are told with every request. */
+  readonly capabilities: string
+  /** The one session the link serves, if it serves only one. */
+  readonly owner: Conversation | undefined
 }
 
 /** Where a call goes and what changes in it. */
@@ -46,6 +57,9 @@ export interface LinkCall {
   readonly change: ParamsChange
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
+
+/** Questions of one server that may be open at once. */
+const MAX_ASKED = 64
 
 class Pending implements Deadline {
   bucket: number | undefined
@@ -85,13 +99,18 @@ export class Link implements Receiver {
   readonly server: ServerConfig
   readonly transport: Transport
   readonly logger: Logger
+  readonly capabilities: string
+  readonly owner: Conversation | undefined
   readonly #listener: LinkListener
   readonly #deadlines: Deadlines
   readonly #clientInfo: string
   readonly #pending = new Map<number, Pending>()
+  /** What the server has asked and not been told, by its own raw id. */
+  readonly #asked = new Map<string, Cancellation>()
   #nextId = 1
   #state: 'new' | 'open' | 'lost' | 'closed' = 'new'
   #lastUsed = Date.now()
+  #standing = 0
   #level: McpLogLevel | undefined
   #peer: Peer | undefined
   #envelope: Readonly<Record<string, string>> | undefined
@@ -103,6 +122,8 @@ export class Link implements Receiver {
     this.#listener = options.listener
     this.#deadlines = options.deadlines
     this.#clientInfo = options.clientInfo
+    this.capabilities = options.capabilities
+    this.owner = options.owner
   }
 
   /** Known after the handshake. */
@@ -115,8 +136,9 @@ export class Link implements Receiver {
     return this.#state === 'open'
   }
 
+  /** Requests that wait for an answer; a standing one, such as a listen stream, is none. */
   get inFlight(): number {
-    return this.#pending.size
+    return this.#pending.size - this.#standing
   }
 
   /** When a call last began or ended, in Unix milliseconds. */
@@ -179,6 +201,34 @@ export class Link implements Receiver {
     })
   }
 
+  /**
+   * A request that stays open for as long as the server keeps it: a listen stream. `ended` is called once, when it has; not after the returned
+   * function, which ends it from this side. `params` is raw JSON, to which the envelope is added.
+   */
+  stand(method: string, params: string, ended: (error: GatewayError | undefined) => void): () => void {
+    const id = this.#nextId++
+    const value = JSON.parse(params) as JsonObject
+    const text = outgoingParams({ text: params, value }, { envelope: this.modernEnvelope })
+    let open = true
+    const end = (error: GatewayError | undefined): void => {
+      if (!open) return
+      open = false
+      this.#standing--
+      ended(error)
+    }
+    this.#standing++
+    this.#send(id, method, text, 0, undefined, undefined).then(
+      () => end(undefined),
+      (error: unknown) => end(GatewayError.from(error, this.server.name)),
+    )
+    return () => {
+      if (!open) return
+      open = false
+      this.#standing--
+      if (this.#take(id)) this.#cancelUpstream(id, 'no longer listening')
+    }
+  }
+
   notify(method: string, params: string | undefined): void {
     if (this.#state === 'closed') return
     this.transport.send({ text: notificationText(method, params), id: undefined, method })
@@ -212,6 +262,12 @@ export class Link implements Receiver {
 
   /** The deadline of request `id` has passed. */
   expire(id: number): void {
+    const waiting = this.#pending.get(id)
+    if (waiting && this.#asked.size > 0) {
+      // Somebody is being asked: the time people take is not the server's.
+      this.#deadlines.set(waiting, waiting.timeoutMs)
+      return
+    }
     const pending = this.#take(id)
     if (!pending) return
     this.#cancelUpstream(id, 'timeout')
@@ -322,20 +378,33 @@ export class Link implements Receiver {
         pending.exchange.notify(method, params.text.slice(0, member.start) + pending.exchange.request.progressToken + params.text.slice(member.end))
       return
     }
-    if (method === 'notifications/cancelled') return
+    if (method === 'notifications/cancelled') {
+      const id = params && rawAt(params.text, 'requestId')
+      if (id !== undefined) this.#asked.get(id)?.cancel('the server withdrew the question')
+      return
+    }
     this.#listener.onNotification(this, method, params, this.#among(stream))
   }
 
   async #onRequest(id: string, method: string, params: Json | undefined, stream: number | undefined): Promise<void> {
     let answer: string
     if (method === 'ping') answer = resultText(id, '{}')
-    else {
+    else if (this.#asked.size >= MAX_ASKED || this.#asked.has(id)) {
+      this.logger.warn('The server asks too much at once, or asks twice under one id; refused.', { method, open: this.#asked.size })
+      answer = errorText(id, JSON.stringify({ code: -32603, message: 'Too many questions are open.' }))
+    } else {
+      const cancellation = new Cancellation()
+      this.#asked.set(id, cancellation)
       try {
-        answer = resultText(id, await this.#listener.onRequest(this, method, params, this.#among(stream)))
+        answer = resultText(id, await this.#listener.onRequest(this, method, params, this.#among(stream), cancellation))
       } catch (error) {
+        if (cancellation.reason !== undefined) return
         const failure = GatewayError.from(error, this.server.name)
         answer = errorText(id, JSON.stringify({ code: failure.kind.rpc, message: failure.message }))
+      } finally {
+        this.#asked.delete(id)
       }
+      if (cancellation.reason !== undefined) return
     }
     if (this.#state !== 'closed') this.transport.send({ text: onOneLine(answer), id: undefined, method: undefined })
   }
@@ -393,6 +462,7 @@ export class Link implements Receiver {
   }
 
   #failAll(error: GatewayError): void {
+    for (const cancellation of this.#asked.values()) cancellation.cancel('the link was lost')
     for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(error)
   }
 
@@ -424,7 +494,11 @@ export class Link implements Receiver {
 
   #envelopeFor(exchange: Exchange): Readonly<Record<string, string>> {
     const envelope = this.#envelope as Readonly<Record<string, string>>
-    return exchange.logLevel === undefined ? envelope : { ...envelope, [META.logLevel]: `"${exchange.logLevel}"` }
+    if (exchange.logLevel === undefined && exchange.features === '') return envelope
+    const own: Record<string, string> = { ...envelope }
+    if (exchange.features !== '') own[META.clientCapabilities] = exchange.features
+    if (exchange.logLevel !== undefined) own[META.logLevel] = `"${exchange.logLevel}"`
+    return own
   }
 }
 
