@@ -5,6 +5,11 @@ import type { StdioOptions } from './direct.ts'
 export async function runStdio({ config, log }: StdioOptions): Promise<void> {
   // A stray line of some library on stdout would end the conversation with the client.
   console.log = console.info = console.debug = console.error
+  if (process.stdin.isTTY) {
+    console.error(
+      'Speaking MCP on stdin and stdout, as clients expect it. For people there is: mcp-manifold --help',
+    )
+  }
   await runGateway({ file: config, overrides: { log } }, async gateway => {
     const clientGone = new Promise<void>(resolve => process.stdout.once('error', () => resolve()))
     await Promise.race([gateway.serveStdio(process.stdin, process.stdout), clientGone])

@@ -5,7 +5,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import prettier from 'prettier'
+import { format, resolveConfig } from 'prettier'
 // @ts-ignore: built by `npm run build`
 import { SECTIONS, describeOption } from '../../dist/config/options.js'
 // @ts-ignore: built by `npm run build`
@@ -71,12 +71,12 @@ async function outputs() {
   if (begin === -1 || end < begin)
     throw new Error('docs/configuration.md has lost the markers of its generated part')
   const text = `${old.slice(0, begin + BEGIN.length)}\n\n${reference()}\n\n${old.slice(end)}`
-  const style = await prettier.resolveConfig(fileURLToPath(guide))
+  const style = await resolveConfig(fileURLToPath(guide))
   return [
     {
       file: guide,
       name: 'docs/configuration.md',
-      text: await prettier.format(text, { ...style, parser: 'markdown' }),
+      text: await format(text, { ...style, parser: 'markdown' }),
     },
     {
       file: schema,

@@ -157,13 +157,14 @@ describe('on stdio', () => {
 })
 
 describe('serve', () => {
-  const env = (): Record<string, string> => ({ HOME: cwd, XDG_STATE_HOME: `${cwd}/state` })
-
   test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
     'says what to paste, and ends with 0 on %s',
     async signal => {
       const file = scratch.write('serve.json', QUIET)
-      await using served = await serve([BIN, 'serve', '--config', file], { env: env(), ready: /Ctrl\+C/ })
+      await using served = await serve([BIN, 'serve', '--config', file], {
+        env: { HOME: cwd, XDG_STATE_HOME: `${cwd}/state` },
+        ready: /Ctrl\+C/,
+      })
       const url = /listens on (\S+)/.exec(served.said)?.[1]
       expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/mcp$/)
       expect(served.said).toContain(JSON.stringify({ mcpServers: { manifold: { type: 'http', url } } }))
