@@ -14,13 +14,18 @@ import type { Service } from './front/service.ts'
 import { StdioFront } from './front/stdio.ts'
 import { dispatch } from './pipeline/dispatch.ts'
 import { observe } from './pipeline/observe.ts'
+import { park } from './pipeline/park.ts'
+import { rounds } from './pipeline/rounds.ts'
 import { META, MODERN_VERSIONS } from './protocol/revisions.ts'
 import { LearnedOwners } from './relay/learned.ts'
+import { Parking } from './relay/parking.ts'
 import { Relay } from './relay/relay.ts'
-import { Subscriptions } from './relay/subscriptions.ts'
+import { Subscriptions, type Subscriber } from './relay/subscriptions.ts'
+import { Seal } from './state/seal.ts'
 import type { Store } from './state/store.ts'
 import type { Link } from './upstream/link.ts'
 import { Pool } from './upstream/pool.ts'
+import type { Slot } from './upstream/slot.ts'
 import { VERSION } from './version.ts'
 
 export interface GatewayOptions {
@@ -49,6 +54,9 @@ export interface ServerStatus {
 /** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
 const REFRESH_DELAY_MS = 2000
 
+/** The links of single sessions do not each list their server anew. */
+const RECENT_MS = 60_000
+
 const PAGED: Readonly<Record<string, ListKind>> = {
   'tools/list': 'tools',
   'resources/list': 'resources',
@@ -69,10 +77,11 @@ export class Gateway implements Service {
   readonly #pools = new Map<string, Pool>()
   readonly #catalog: Catalog
   readonly #learned = new LearnedOwners()
+  readonly #parking: Parking
   readonly #subscriptions: Subscriptions
   readonly #relay: Relay
   readonly #call: Handler
-  readonly #listListeners = new Map<(kind: ListKind) => void, string>()
+  readonly #listListeners = new Map<(kinds: readonly ListKind[]) => void, string>()
   readonly #fronts = new Set<{ close(): void | Promise<void> }>()
   #http: HttpFront | undefined
   #refreshTimer: NodeJS.Timeout | undefined
@@ -90,10 +99,16 @@ export class Gateway implements Service {
       store: options.store,
       logger: this.#logger,
       serverInfo: this.serverInfo,
-      link: server => this.#poolOf(server).pick(),
+      link: (server, exchange) => this.#poolOf(server).any(exchange),
       onChange: (view, kinds) => this.#tell(view.name, kinds),
     })
-    this.#subscriptions = new Subscriptions(this.#pools, this.#logger)
+    const seal = new Seal(options.store)
+    this.#parking = new Parking(seal, this.#deadlines, this.#logger)
+    this.#subscriptions = new Subscriptions({
+      pool: server => this.#poolOf(server),
+      logger: this.#logger,
+      onMissed: server => this.#catalog.refreshSoon(server),
+    })
     this.#relay = new Relay({
       logger: this.#logger,
       subscriptions: this.#subscriptions,
@@ -102,7 +117,7 @@ export class Gateway implements Service {
     })
 
     // The way of a call, outermost first.
-    const pipeline: Middleware[] = [observe(this.#logger)]
+    const pipeline: Middleware[] = [observe(this.#logger), park(this.#parking, seal), rounds(seal)]
     this.#call = compose(
       pipeline,
       dispatch({
@@ -163,7 +178,7 @@ export class Gateway implements Service {
     await Promise.all(
       this.#config.servers.map(async server => {
         if (!this.#catalog.snapshot(server.name)) await this.#catalog.refresh(server.name)
-        if (server.required) await Promise.resolve(this.#poolOf(server.name).pick()).catch(() => undefined)
+        if (server.required) await Promise.resolve(this.#poolOf(server.name).any()).catch(() => undefined)
       }),
     )
     return this.status()
@@ -208,8 +223,8 @@ export class Gateway implements Service {
     return this.#catalog.view(view) !== undefined
   }
 
-  capabilities(view: string, modern: boolean): Record<string, unknown> {
-    return this.#catalog.view(view)?.capabilities(modern) ?? {}
+  capabilities(view: string): Record<string, unknown> {
+    return this.#catalog.view(view)?.capabilities() ?? {}
   }
 
   instructions(view: string): string | undefined {
@@ -217,7 +232,7 @@ export class Gateway implements Service {
   }
 
   headerParams(view: string, tool: string): Route['headerParams'] {
-    return this.#catalog.view(view)?.tools.get(tool)?.headerParams
+    return this.#catalog.view(view)?.tool(tool)?.headerParams
   }
 
   join(conversation: Conversation): void {
@@ -226,9 +241,39 @@ export class Gateway implements Service {
 
   leave(conversation: Conversation): void {
     this.#relay.leave(conversation)
+    for (const pool of this.#pools.values()) pool.leave(conversation)
   }
 
-  onListChanged(view: string, listener: (kind: ListKind) => void): () => void {
+  rootsChanged(conversation: Conversation): void {
+    for (const pool of this.#pools.values())
+      for (const link of pool.links) if (link.owner === conversation) link.notify('notifications/roots/list_changed', undefined)
+  }
+
+  async subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
+    const heard = await Promise.all(
+      uris.map(async uri => {
+        try {
+          const route = await this.#located(exchange, uri)
+          const resources = this.#catalog.snapshot(route.server)?.capabilities.resources as { subscribe?: unknown } | undefined
+          if (resources?.subscribe !== true) return []
+          const outcome = await this.#subscriptions.subscribe(exchange, route, subscriber)
+          return outcome.kind === 'error' ? [] : [uri]
+        } catch (error) {
+          this.#logger.debug('A resource cannot be listened to.', { uri, cause: describeError(error) })
+          return []
+        }
+      }),
+    )
+    // The client may have left in the meantime.
+    if (exchange.cancellation.reason !== undefined) this.#subscriptions.leave(subscriber)
+    return heard.flat()
+  }
+
+  unsubscribe(subscriber: Subscriber): void {
+    this.#subscriptions.leave(subscriber)
+  }
+
+  onListChanged(view: string, listener: (kinds: readonly ListKind[]) => void): () => void {
     this.#listListeners.set(listener, view)
     return () => this.#listListeners.delete(listener)
   }
@@ -247,13 +292,13 @@ export class Gateway implements Service {
       case 'server/discover':
         return this.#discover(exchange)
       case 'resources/subscribe':
-        return await this.#subscriptions.subscribe(exchange, await this.#located(exchange, params?.value.uri))
+        return await this.#subscriptions.subscribe(exchange, await this.#located(exchange, params?.value.uri), conversationOf(exchange))
       case 'resources/unsubscribe':
-        return this.#subscriptions.unsubscribe(exchange, await this.#located(exchange, params?.value.uri))
+        return this.#subscriptions.unsubscribe(exchange, await this.#located(exchange, params?.value.uri), conversationOf(exchange))
       default: {
         const kind = PAGED[method]
         if (kind === undefined) throw new GatewayError('unknown_method', `The method ${method.slice(0, 100)} is not known here.`)
-        const view = await this.#catalog.complete(exchange.view)
+        const view = await this.#catalog.complete(exchange.view, exchange)
         return { kind: 'ready', text: (view ?? this.#view(exchange)).list(kind, exchange.modern, params?.value.cursor) }
       }
     }
@@ -270,18 +315,25 @@ export class Gateway implements Service {
       clientInfo: this.serverInfo,
       listener: {
         onNotification: (link, method, params, among) => this.#relay.onNotification(link, method, params, among),
-        onRequest: (link, method, params, among) => this.#relay.onRequest(link, method, params, among),
-        onLost: (link, error) => pool.lost(link, error),
-        onOpen: (_, link) => this.#opened(link),
+        onRequest: (link, method, params, among, cancellation) => this.#relay.onRequest(link, method, params, among, cancellation),
+        onLost: (link, error) => {
+          this.#subscriptions.lost(link)
+          pool.slotOf(link)?.lost(link, error)
+        },
+        onOpen: (slot, link, era) => {
+          pool.opened(slot, link, era)
+          this.#opened(slot, link)
+        },
       },
     })
     return pool
   }
 
   /** A server that has just been started may offer something else than last time, and knows nothing of what clients wanted to hear. */
-  #opened(link: Link): void {
-    this.#catalog.refreshSoon(link.server.name)
-    this.#subscriptions.restore(link)
+  #opened(slot: Slot, link: Link): void {
+    const fetchedAt = this.#catalog.snapshot(link.server.name)?.fetchedAt ?? 0
+    if (!slot.key.owner || Date.now() - fetchedAt > RECENT_MS) this.#catalog.refreshSoon(link.server.name)
+    this.#subscriptions.opened(slot, link)
     for (const { logLevel } of this.#relay.conversations) if (logLevel !== undefined) link.wantLogLevel(logLevel)
   }
 
@@ -289,16 +341,17 @@ export class Gateway implements Service {
     const methods = new Set(kinds.map(listChangedMethod))
     for (const conversation of this.#relay.conversations)
       if (conversation.view === view) for (const method of methods) conversation.notify(method, undefined)
-    for (const [listener, listened] of this.#listListeners) if (listened === view) for (const kind of kinds) listener(kind)
+    for (const [listener, listened] of this.#listListeners) if (listened === view) listener(kinds)
   }
 
   async #named(exchange: Exchange, kind: 'tools' | 'prompts', name: unknown): Promise<Route> {
     if (typeof name !== 'string') throw new GatewayError('invalid_params', '"name" must be a string.')
     let view = this.#view(exchange)
-    let route = view[kind].get(name)
+    const lookUp = (): Route | undefined => (kind === 'tools' ? view.tool(name) : view.prompts.get(name))
+    let route = lookUp()
     if (!route && view.missing.length > 0) {
-      view = (await this.#catalog.complete(exchange.view)) ?? view
-      route = view[kind].get(name)
+      view = (await this.#catalog.complete(exchange.view, exchange)) ?? view
+      route = lookUp()
     }
     if (route) return route
     throw new GatewayError('unknown_name', `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}`)
@@ -307,7 +360,7 @@ export class Gateway implements Service {
   async #located(exchange: Exchange, uri: unknown): Promise<Route> {
     if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.')
     let view = this.#view(exchange)
-    if (!view.listed(uri) && view.missing.length > 0) view = (await this.#catalog.complete(exchange.view)) ?? view
+    if (!view.listed(uri) && view.missing.length > 0) view = (await this.#catalog.complete(exchange.view, exchange)) ?? view
     const route = view.listed(uri) ?? this.#learnedRoute(exchange, uri) ?? view.unlisted(uri)
     if (route) return route
     throw new GatewayError('resource_not_found', `Resource not found: ${uri.slice(0, 500)}`, { data: { uri } })
@@ -338,7 +391,7 @@ export class Gateway implements Service {
     const parts = [
       '"resultType":"complete"',
       `"supportedVersions":${JSON.stringify(MODERN_VERSIONS)}`,
-      `"capabilities":${JSON.stringify(view.capabilities(true))}`,
+      `"capabilities":${JSON.stringify(view.capabilities())}`,
       `"serverInfo":${this.serverInfo}`,
     ]
     if (view.instructions !== undefined) parts.push(`"instructions":${JSON.stringify(view.instructions)}`)
@@ -384,4 +437,9 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const gateway = new Gateway(config, options)
   await gateway.load()
   return gateway
+}
+
+function conversationOf(exchange: Exchange): Conversation {
+  if (exchange.conversation) return exchange.conversation
+  throw new GatewayError('unknown_method', `${exchange.request.method} needs a session; use subscriptions/listen instead.`)
 }

@@ -143,7 +143,7 @@ export class Session implements Conversation {
     const instructions = this.#service.instructions(this.view)
     const parts = [
       `"protocolVersion":"${this.#protocolVersion}"`,
-      `"capabilities":${JSON.stringify(this.#service.capabilities(this.view, false))}`,
+      `"capabilities":${JSON.stringify(this.#service.capabilities(this.view))}`,
       `"serverInfo":${this.#service.serverInfo}`,
     ]
     if (instructions !== undefined) parts.push(`"instructions":${JSON.stringify(instructions)}`)

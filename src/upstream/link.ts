@@ -506,6 +506,8 @@ export class Link implements Receiver {
 export class UpstreamRpcError extends Error {
   readonly rpcCode: number
   readonly data: unknown
+  /** The error object itself. */
+  readonly error: unknown
 
   constructor(server: string, method: string, error: unknown) {
     const { code, message, data } = (isObject(error) ? error : {}) as { code?: unknown; message?: unknown; data?: unknown }
@@ -513,6 +515,7 @@ export class UpstreamRpcError extends Error {
     this.name = 'UpstreamRpcError'
     this.rpcCode = typeof code === 'number' ? code : 0
     this.data = data
+    this.error = error
   }
 }
 

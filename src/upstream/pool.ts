@@ -29,9 +29,9 @@ const COMMON: SlotKey = { id: 'common', capabilities: '{}', owner: undefined, ex
  *
  * - A modern server, and a legacy one that keeps no session, is shared: nothing on its side belongs to one client.
  * - Otherwise each principal has its own.
- * - A client that can be asked (elicitation, sampling, roots) declares so through the link, so links that declare different things differ. On HTTP a
- *   question comes on the stream of its call. On stdio and deprecated SSE it does not, so there the link serves one session only, or, for
- *   clients without sessions, one call at a time.
+ * - A client that can be asked (elicitation, sampling, roots) declares so through its link. A session then has a link of its own, because many servers do not
+ *   ask on the stream of the call they ask for. Clients without sessions share one per set of capabilities where a question comes on the
+ *   stream of its call (HTTP); elsewhere such a link serves one call at a time.
  */
 export class Pool {
   readonly server: ServerConfig
@@ -102,7 +102,13 @@ export class Pool {
 
   /** The slot whose link this call uses. */
   slot(exchange: Exchange): Slot {
-    return this.#at(this.#keyFor(exchange))
+    return this.#at(this.#keyFor(exchange, exchange.features))
+  }
+
+  /** The slot for what a client wants to hear beyond one call. */
+  standing(exchange: Exchange): Slot {
+    const key = this.#keyFor(exchange, exchange.features)
+    return this.#at(key.exclusive ? this.#keyFor(exchange, '') : key)
   }
 
   slotOf(link: Link): Slot | undefined {
@@ -155,21 +161,21 @@ export class Pool {
     }
   }
 
-  #keyFor(exchange: Exchange): SlotKey {
+  #keyFor({ conversation, principal }: Exchange, features: string): SlotKey {
     const { isolation } = this.server
     const shape = this.#shape
     const era = shape?.era ?? this.#era
     if (isolation === 'shared' || era === 'modern') return COMMON
     const stateless = shape !== undefined && shape.kind === 'http' && !shape.sessionful
     if (stateless) return COMMON
-    const { conversation, features, principal } = exchange
-    const who = isolation === 'session' && conversation ? `session ${conversation.id}` : principal === ANONYMOUS || principal === LOCAL ? '' : principal.id
-    const owner = isolation === 'session' ? conversation : undefined
-    if (features === '') return who === '' ? COMMON : { id: who, capabilities: '{}', owner, exclusive: false }
+    const capabilities = features === '' ? '{}' : features
+    if (conversation && (features !== '' || isolation === 'session'))
+      return { id: `session ${conversation.id}`, capabilities, owner: conversation, exclusive: false }
+    // Everyone without credentials is the same principal.
+    const who = principal === ANONYMOUS || principal === LOCAL ? '' : principal.id
+    if (features === '') return who === '' ? COMMON : { id: who, capabilities, owner: undefined, exclusive: false }
     const kind = shape?.kind ?? (this.server.endpoint.kind === 'stdio' ? 'stdio' : 'http')
-    if (kind === 'http') return { id: `${who} ${features}`, capabilities: features, owner, exclusive: false }
-    if (conversation) return { id: `session ${conversation.id}`, capabilities: features, owner: conversation, exclusive: false }
-    return { id: `alone ${principal.id} ${features}`, capabilities: features, owner: undefined, exclusive: true }
+    return { id: `${who} ${features}`, capabilities, owner: undefined, exclusive: kind !== 'http' }
   }
 
   #at(key: SlotKey): Slot {

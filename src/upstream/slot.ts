@@ -97,6 +97,10 @@ export class Slot implements Deadline {
     return this.#start()
   }
 
+  holds(link: Link): boolean {
+    return this.#state.kind === 'ready' && this.#state.link === link
+  }
+
   /** Whether nothing is lost when it is closed. */
   get spare(): boolean {
     const { kind } = this.#state

@@ -14,6 +14,7 @@ export interface SseOptions {
  */
 export class SseTransport implements Transport {
   readonly kind = 'sse'
+  readonly sessionful = true
   readonly #options: SseOptions
   #sdk: SSEClientTransport | undefined
   #receiver!: Receiver
