@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import { Catalog, WHOLE } from './catalog/catalog.ts'
+import type { View } from './catalog/view.ts'
 import type { Config, ServerConfig } from './config/types.ts'
 import { compose, type Handler, type Middleware } from './core/compose.ts'
 import { Deadlines } from './core/deadlines.ts'
@@ -354,7 +355,13 @@ export class Gateway implements Service {
       route = lookUp()
     }
     if (route) return route
-    throw new GatewayError('unknown_name', `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}`)
+    throw new GatewayError('unknown_name', `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}${this.#unlisted(view)}`)
+  }
+
+  /** Why a view may lack what someone looks for: servers that could not be listed yet. Empty when all are. */
+  #unlisted(view: View): string {
+    const reasons = view.missing.flatMap(server => this.#catalog.failure(server)?.message ?? [])
+    return reasons.length === 0 ? '' : `. Not every server could be listed: ${reasons.slice(0, 3).join(' ')}`
   }
 
   async #located(exchange: Exchange, uri: unknown): Promise<Route> {
@@ -399,7 +406,7 @@ export class Gateway implements Service {
     return { kind: 'ready', text: `{${parts.join(',')}}` }
   }
 
-  #view(exchange: Exchange): NonNullable<ReturnType<Catalog['view']>> {
+  #view(exchange: Exchange): View {
     const view = this.#catalog.view(exchange.view)
     if (!view) throw new GatewayError('internal', `There is no view "${exchange.view}".`)
     return view

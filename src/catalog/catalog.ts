@@ -29,6 +29,10 @@ export interface CatalogOptions {
 /** Several `list_changed` in a row are one change. */
 const DEBOUNCE_MS = 100
 
+/** When a server that has never been listed is tried again, at first and at last. */
+const FIRST_RETRY_MS = 1000
+const LAST_RETRY_MS = 5 * 60_000
+
 /** The name of the view of everything. */
 export const WHOLE = ''
 
@@ -43,6 +47,7 @@ export class Catalog {
   readonly #failures = new Map<string, GatewayError>()
   readonly #refreshing = new Map<string, Promise<void>>()
   readonly #timers = new Map<string, NodeJS.Timeout>()
+  readonly #retries = new Map<string, { readonly attempts: number; readonly timer: NodeJS.Timeout }>()
   #views = new Map<string, View>()
   #closed = false
 
@@ -136,6 +141,8 @@ export class Catalog {
     this.#closed = true
     for (const timer of this.#timers.values()) clearTimeout(timer)
     this.#timers.clear()
+    for (const { timer } of this.#retries.values()) clearTimeout(timer)
+    this.#retries.clear()
     await Promise.all(this.#refreshing.values())
   }
 
@@ -166,9 +173,12 @@ export class Catalog {
       this.#failures.set(name, GatewayError.from(error, name))
       const known = previous ? 'its last known lists stay' : 'it has no lists yet'
       logger.warn(`The server could not be listed; ${known}.`, { cause: describeError(error) })
+      if (!previous) this.#retryLater(name)
       return
     }
     this.#failures.delete(name)
+    clearTimeout(this.#retries.get(name)?.timer)
+    this.#retries.delete(name)
     if (this.#closed) return
     this.#snapshots.set(name, snapshot)
     if (!previous || !sameLists(previous, snapshot)) this.#rebuild()
@@ -177,6 +187,17 @@ export class Catalog {
     } catch (error) {
       logger.warn('The lists could not be stored; the next start has to fetch them again.', { cause: describeError(error) })
     }
+  }
+
+  /** Clients list once and wait to hear of changes: what was down then would stay unknown to them when it is up again. */
+  #retryLater(name: string): void {
+    const previous = this.#retries.get(name)
+    clearTimeout(previous?.timer)
+    const attempts = (previous?.attempts ?? 0) + 1
+    const delay = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (attempts - 1))
+    const timer = setTimeout(() => void this.refresh(name), delay)
+    timer.unref()
+    this.#retries.set(name, { attempts, timer })
   }
 
   /** Replaces every view in use; clients of those that look different now are told. */

@@ -192,7 +192,8 @@ export class View {
   }
 
   #cursor(kind: ListKind, offset: number): string {
-    return Buffer.from(`${offset}.${this.signature(kind).slice(0, 16)}`).toString('base64url')
+    const digest = createHash('sha256').update(`${offset} ${this.signature(kind)}`).digest('base64url').slice(0, 16)
+    return Buffer.from(`${offset}.${digest}`).toString('base64url')
   }
 
   #offsetOf(kind: ListKind, cursor: unknown): number {

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { IdTable } from '../core/id-table.ts'
 import type { Principal } from '../core/principal.ts'
 import { onOneLine } from '../protocol/json-text.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
@@ -17,7 +18,7 @@ const MAX_WAITING = 200
 export class HttpSession {
   readonly session: Session
   readonly #events = new SessionEvents()
-  readonly #replies = new Map<number, HttpReply>()
+  readonly #replies = new IdTable<number, HttpReply>()
   #nextStream = STANDALONE + 1
   #standalone: ServerResponse | undefined
   #standaloneWrite = 0
@@ -49,7 +50,7 @@ export class HttpSession {
       primes: (this.session.protocolVersion ?? LATEST_LEGACY) >= LATEST_LEGACY,
       answers,
       onDone: () => {
-        this.#replies.delete(stream)
+        this.#replies.take(stream)
         this.lastSeen = Date.now()
       },
     })

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import type { HttpFrontConfig } from '../config/types.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
+import { IdTable } from '../core/id-table.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import { failureObject } from '../protocol/failures.ts'
@@ -41,7 +42,8 @@ export class HttpFront {
   readonly #server: Server
   readonly #sessions = new Map<string, HttpSession>()
   /** Replies of modern requests, for their signs of life. */
-  readonly #replies = new Set<HttpReply>()
+  readonly #replies = new IdTable<number, HttpReply>()
+  #nextReply = 1
   readonly #listeners = new Set<() => void>()
   #sse: SseFront | undefined
   #sweeper: NodeJS.Timeout | undefined
@@ -80,7 +82,7 @@ export class HttpFront {
     if (this.#closing) return
     this.#closing = true
     clearInterval(this.#sweeper)
-    for (const end of [...this.#listeners]) end()
+    for (const end of this.#listeners) end()
     for (const session of this.#sessions.values()) session.close()
     this.#sessions.clear()
     this.#sse?.close()
@@ -151,6 +153,7 @@ export class HttpFront {
   #modern(request: IncomingMessage, response: ServerResponse, view: string, incoming: Incoming): void {
     const { service, principal } = this.#options
     const id = incoming.id as string
+    const place = this.#nextReply++
     const reply = new HttpReply({
       response,
       headers: NO_HEADERS,
@@ -158,7 +161,7 @@ export class HttpFront {
       log: undefined,
       primes: false,
       answers: 1,
-      onDone: done => this.#replies.delete(done),
+      onDone: () => this.#replies.take(place),
     })
     const modern = { id, incoming, principal, view, headers: request.headers }
     let call
@@ -168,7 +171,7 @@ export class HttpFront {
       const error = GatewayError.from(caught)
       return void refuse(this.#oneOff(response, error.kind.http), id, error)
     }
-    this.#replies.add(reply)
+    this.#replies.set(place, reply)
     // In this era the end of the response stream is the cancellation.
     response.on('close', () => {
       if (!reply.done) call.cancellation.cancel('the client closed the stream')
@@ -267,7 +270,7 @@ export class HttpFront {
         session.close()
       }
     }
-    for (const reply of this.#replies) keepReplyAlive(reply, now, STREAM_AFTER_MS, keepAliveMs)
+    for (const reply of this.#replies.values()) keepReplyAlive(reply, now, STREAM_AFTER_MS, keepAliveMs)
     this.#sse?.keepAlive(now)
   }
 

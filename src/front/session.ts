@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
 import { LOG_LEVELS, type Conversation, type InputRequest, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
+import { IdTable } from '../core/id-table.ts'
 import type { Principal } from '../core/principal.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { notificationText, resultText, type Incoming, type Message } from '../protocol/message.ts'
@@ -21,7 +22,7 @@ export class Session implements Conversation {
   readonly view: string
   readonly #service: Service
   readonly #send: (text: string) => void
-  readonly #open = new Map<string, Call>()
+  readonly #open = new IdTable<string, Call>()
   readonly #asks = new Asks()
   #protocolVersion: string | undefined
   #capabilities: JsonObject = {}
@@ -85,7 +86,7 @@ export class Session implements Conversation {
       reply,
     )
     this.#open.set(id, call)
-    void call.run(this.#service).then(() => this.#open.delete(id))
+    void call.run(this.#service).then(() => this.#open.take(id))
   }
 
   ask(request: InputRequest): Promise<string> {

@@ -14,6 +14,9 @@ const SENTINEL = /^=\?base64\?(.*)\?=$/s
 /** Visible ASCII with inner spaces or tabs: what an HTTP field value carries unharmed. */
 const PLAIN = /^[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?$/
 
+/** A number as JSON writes it; `Number` alone would take `0x2a` and white space, too. */
+const DECIMAL = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/
+
 /** A value as a header: as it is when safe, else `=?base64?…?=` over its UTF-8. */
 export function encodeHeaderValue(value: string): string {
   if (PLAIN.test(value) && !SENTINEL.test(value)) return value
@@ -22,7 +25,7 @@ export function encodeHeaderValue(value: string): string {
 
 /** The value of a header, `undefined` when it claims to be Base64 and is not. */
 export function decodeHeaderValue(header: string): string | undefined {
-  const match = SENTINEL.exec(header)
+  const match = header.startsWith('=?') ? SENTINEL.exec(header) : null
   if (!match) return header
   const encoded = match[1] as string
   const bytes = Buffer.from(encoded, 'base64')
@@ -74,7 +77,7 @@ export function paramHeaderMismatch(
     }
     if (sent === undefined) return `Mcp-Param-${header} is missing for the argument "${path.join('.')}".`
     const decoded = typeof sent === 'string' ? decodeHeaderValue(sent) : undefined
-    const same = typeof value === 'number' ? decoded !== undefined && /^-?\d/.test(decoded) && Number(decoded) === value : decoded === expected
+    const same = typeof value === 'number' ? decoded !== undefined && DECIMAL.test(decoded) && Number(decoded) === value : decoded === expected
     if (!same) return `Mcp-Param-${header} differs from the argument "${path.join('.')}".`
   }
   return undefined

@@ -10,13 +10,14 @@ export type ServerInfoText = string
 /** Methods whose complete results must carry `ttlMs` and `cacheScope` in the modern era, besides the lists. */
 const CACHEABLE: ReadonlySet<string> = new Set(['resources/read'])
 
-/** The result text for a client, from what an upstream answered. */
+/** The result text for a client, from what an upstream answered. What is no object has nothing to frame and stays as it is. */
 export function resultFor(
   modern: boolean,
   method: string,
   outcome: Extract<Outcome, { kind: 'result' }>,
   serverInfo: ServerInfoText,
 ): string {
+  if (!isObject(outcome.value)) return outcome.text
   if (modern) return outcome.modern ? outcome.text : toModern(method, outcome, serverInfo)
   return outcome.modern ? toLegacy(outcome) : outcome.text
 }

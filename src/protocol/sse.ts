@@ -26,16 +26,19 @@ export class EventParser {
   readonly #decoder = new StringDecoder('utf8')
   readonly #sink: EventSink
   readonly #maxChars: number
+  /** The unfinished line, in the pieces it came in. */
   #parts: string[] = []
-  #chars = 0
+  #partChars = 0
   #afterReturn = false
   #first = true
   #dead = false
   #event = ''
+  /** Lines of the unfinished event. */
   #data: string[] = []
+  #dataChars = 0
   #id: string | undefined
 
-  /** `maxChars`: longest event, in UTF-16 code units. */
+  /** `maxChars`: longest event, the field names of an unfinished line included, in UTF-16 code units. */
   constructor(sink: EventSink, maxChars: number) {
     this.#sink = sink
     this.#maxChars = maxChars
@@ -60,18 +63,24 @@ export class EventParser {
         this.#parts.push(last)
         const line = this.#parts.join('')
         this.#parts = []
+        this.#partChars = 0
         this.#line(line)
       }
+      if (this.#dead) return
     }
     if (from < text.length) {
       this.#parts.push(from === 0 ? text : text.slice(from))
-      this.#chars += text.length - from
-      if (this.#chars > this.#maxChars) {
-        this.#dead = true
-        this.#parts = []
-        this.#sink.onOverflow()
-      }
+      this.#partChars += text.length - from
+      this.#checkLength()
     }
+  }
+
+  #checkLength(): void {
+    if (this.#partChars + this.#dataChars <= this.#maxChars) return
+    this.#dead = true
+    this.#parts = []
+    this.#data = []
+    this.#sink.onOverflow()
   }
 
   /** CR LF and lone CR become LF; a CR at the end of a chunk may be the first half of a CR LF. */
@@ -89,19 +98,17 @@ export class EventParser {
       }
       this.#event = ''
       this.#data = []
-      this.#chars = 0
+      this.#dataChars = 0
       return
     }
     const colon = line.indexOf(':')
-    if (colon === 0) {
-      if (this.#data.length === 0) this.#chars = 0
-      return
-    }
+    if (colon === 0) return
     const field = colon < 0 ? line : line.slice(0, colon)
     const value = colon < 0 ? '' : line.slice(line.charCodeAt(colon + 1) === 32 ? colon + 2 : colon + 1)
     if (field === 'data') {
+      this.#dataChars += value.length + (this.#data.length > 0 ? 1 : 0)
       this.#data.push(value)
-      if (this.#data.length > 1) this.#chars += value.length
+      this.#checkLength()
     } else if (field === 'event') this.#event = value
     else if (field === 'id') {
       if (!value.includes('\0')) this.#id = value

@@ -91,7 +91,8 @@ interface Question {
 
 class ParkedCall extends Delegate implements Deadline {
   readonly id = randomUUID()
-  bucket: number | undefined
+  place: number | undefined
+  due: number | undefined
   /** Times the client has been asked. */
   round = 0
   /** The client's request that waits at the moment; none while the client is thinking. */

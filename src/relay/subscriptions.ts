@@ -83,7 +83,7 @@ export class Subscriptions {
 
   /** A subscriber is gone. */
   leave(subscriber: Subscriber): void {
-    for (const subscription of [...this.#subscriptions.values()]) this.#remove(subscription, subscriber)
+    for (const subscription of this.#subscriptions.values()) this.#remove(subscription, subscriber)
   }
 
   /** A link has been opened: what it takes the place of had subscriptions. */

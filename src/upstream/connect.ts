@@ -31,12 +31,14 @@ export async function connect(options: Omit<LinkOptions, 'transport'>, known: Er
       return await attempt(options, stdio(options), 'legacy')
     }
   }
-  const sse = (): Transport => new SseTransport({ server: server.name, endpoint })
+  const { maxMessageBytes } = server
+  const sse = (): Transport =>
+    new SseTransport({ server: server.name, endpoint, maxMessageBytes, logger: options.logger })
   if (endpoint.transport === 'sse') return await attempt(options, sse(), 'legacy')
   const streamable = new StreamableHttpTransport({
     server: server.name,
     endpoint,
-    maxMessageBytes: server.maxMessageBytes,
+    maxMessageBytes,
     logger: options.logger,
   })
   try {
@@ -55,7 +57,7 @@ export async function connect(options: Omit<LinkOptions, 'transport'>, known: Er
 async function attempt(options: Omit<LinkOptions, 'transport'>, transport: Transport, known: Era | undefined): Promise<Connected> {
   const link = new Link({ ...options, transport })
   try {
-    await transport.open(link)
+    await openInTime(transport, link)
     const { era, certain } = await shakeHands(link, known)
     if (!link.usable)
       throw new GatewayError('upstream_closed', `Server "${options.server.name}" left right after the handshake.`, { server: options.server.name })
@@ -64,6 +66,22 @@ async function attempt(options: Omit<LinkOptions, 'transport'>, transport: Trans
     await link.close()
     throw GatewayError.from(error, options.server.name)
   }
+}
+
+/** A server that accepts a connection and then says nothing must not keep those waiting who wait for the link. */
+async function openInTime(transport: Transport, link: Link): Promise<void> {
+  const { name, startTimeoutMs } = link.server
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const message = `Server "${name}" did not open a connection within ${startTimeoutMs / 1000} s. Try again, or raise "startTimeout" of this server.`
+      reject(new GatewayError('upstream_timeout', message, { server: name }))
+    }, startTimeoutMs)
+  })
+  const opening = transport.open(link)
+  // Closing the transport ends it; by then nobody listens any more.
+  opening.catch(() => undefined)
+  await Promise.race([opening, late]).finally(() => clearTimeout(timer))
 }
 
 function stdio(options: Omit<LinkOptions, 'transport'>): Transport {

@@ -2,10 +2,11 @@ import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { LOG_LEVELS, type Conversation, type Exchange, type Json, type JsonObject, type McpLogLevel, type Outcome } from '../core/exchange.ts'
+import { IdTable } from '../core/id-table.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ServerConfig } from '../config/types.ts'
 import { encodeHeaderValue } from '../protocol/headers.ts'
-import { elements, find, members, onOneLine, rawAt } from '../protocol/json-text.ts'
+import { elements, find, members, rawAt } from '../protocol/json-text.ts'
 import { errorText, notificationText, requestText, resultText } from '../protocol/message.ts'
 import { outgoingParams, type ParamsChange } from '../protocol/params.ts'
 import { META, MODERN } from '../protocol/revisions.ts'
@@ -62,7 +63,8 @@ export interface LinkCall {
 const MAX_ASKED = 64
 
 class Pending implements Deadline {
-  bucket: number | undefined
+  place: number | undefined
+  due: number | undefined
   readonly link: Link
   readonly id: number
   readonly method: string
@@ -104,7 +106,7 @@ export class Link implements Receiver {
   readonly #listener: LinkListener
   readonly #deadlines: Deadlines
   readonly #clientInfo: string
-  readonly #pending = new Map<number, Pending>()
+  readonly #pending = new IdTable<number, Pending>()
   /** What the server has asked and not been told, by its own raw id. */
   readonly #asked = new Map<string, Cancellation>()
   #nextId = 1
@@ -275,7 +277,7 @@ export class Link implements Receiver {
     pending.reject(
       new GatewayError(
         'upstream_timeout',
-        `Server "${this.server.name}" did not answer ${pending.method} within ${seconds} s. Try again, or raise "timeout" of this server.`,
+        `Server "${this.server.name}" did not answer ${pending.method} within ${seconds} s. Try again, or raise "${limitOf(pending)}" of this server.`,
         { server: this.server.name, delivery: 'unknown' },
       ),
     )
@@ -406,7 +408,7 @@ export class Link implements Receiver {
       }
       if (cancellation.reason !== undefined) return
     }
-    if (this.#state !== 'closed') this.transport.send({ text: onOneLine(answer), id: undefined, method: undefined })
+    if (this.#state !== 'closed') this.transport.send({ text: answer, id: undefined, method: undefined })
   }
 
   #among(stream: number | undefined): readonly Exchange[] {
@@ -441,7 +443,7 @@ export class Link implements Receiver {
         })
         if (exchange.cancellation.reason !== undefined) return
       }
-      this.transport.send({ text: onOneLine(requestText(id, method, params)), id, method, headers })
+      this.transport.send({ text: requestText(id, method, params), id, method, headers })
     })
   }
 
@@ -453,9 +455,8 @@ export class Link implements Receiver {
   }
 
   #take(id: number): Pending | undefined {
-    const pending = this.#pending.get(id)
+    const pending = this.#pending.take(id)
     if (!pending) return undefined
-    this.#pending.delete(id)
     this.#deadlines.remove(pending)
     this.#lastUsed = Date.now()
     return pending
@@ -463,7 +464,7 @@ export class Link implements Receiver {
 
   #failAll(error: GatewayError): void {
     for (const cancellation of this.#asked.values()) cancellation.cancel('the link was lost')
-    for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(error)
+    for (const { id } of this.#pending.values()) this.#take(id)?.reject(error)
   }
 
   #lose(error: GatewayError): void {
@@ -489,7 +490,8 @@ export class Link implements Receiver {
     const match = /^\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(\d+)/.exec(text) ?? /"id"\s*:\s*(\d+)\s*\}\s*$/.exec(text)
     const id = match ? Number(match[1]) : undefined
     if (id !== undefined && this.#pending.has(id)) return id
-    return this.#pending.size === 1 ? this.#pending.keys().next().value : undefined
+    // Without this member it is a log line that happens to begin like a message, and no call's fault.
+    return text.includes('"jsonrpc"') && this.#pending.size === 1 ? this.#pending.values()[0]?.id : undefined
   }
 
   #envelopeFor(exchange: Exchange): Readonly<Record<string, string>> {
@@ -517,6 +519,12 @@ export class UpstreamRpcError extends Error {
     this.data = data
     this.error = error
   }
+}
+
+/** The setting of a server that bounds how long a request may take. */
+function limitOf({ exchange, method }: Pending): string {
+  if (exchange) return 'timeout'
+  return method === 'initialize' || method === 'server/discover' ? 'startTimeout' : 'listTimeout'
 }
 
 function modernEnvelope(clientInfo: string): Readonly<Record<string, string>> {

@@ -13,6 +13,8 @@ export interface Reaper {
   register(pid: number): void
   /** The group is gone; it is never signalled again, even if the system gives its number away. */
   release(pid: number): void
+  /** Ends the shell when there is nothing to look after, as after a start that failed. */
+  relax(): void
   /** Ends the shell. Groups still registered are ended by it. Resolves when it has exited. */
   close(): Promise<void>
 }
@@ -112,7 +114,11 @@ class ShellReaper implements Reaper {
   release(pid: number): void {
     if (!this.#groups.delete(pid)) return
     this.#shell?.stdin?.write(`-${pid}\n`)
-    // Nothing is left to look after; the next child starts another shell.
+    this.relax()
+  }
+
+  relax(): void {
+    // The next child starts another shell.
     if (this.#groups.size === 0) void this.close()
   }
 

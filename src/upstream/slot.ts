@@ -52,7 +52,8 @@ const STABLE_MS = 30_000
  * calls fail at once with the cause of the last failure instead of waiting for the next one.
  */
 export class Slot implements Deadline {
-  bucket: number | undefined
+  place: number | undefined
+  due: number | undefined
   readonly server: ServerConfig
   readonly key: SlotKey
   readonly #options: SlotOptions

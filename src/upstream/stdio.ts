@@ -10,6 +10,7 @@ import { processReaper, type Reaper } from './reaper.ts'
 import { responseId } from './response-id.ts'
 import { startError } from './start-error.ts'
 import { Throttle } from './throttle.ts'
+import { tooLarge } from './too-large.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -91,6 +92,7 @@ class StdioTransport implements Transport {
         child.once('error', reject)
       })
     } catch (error) {
+      this.#reaper.relax()
       throw startError(server, endpoint, error)
     }
     if (this.#closed) {
@@ -169,8 +171,7 @@ class StdioTransport implements Transport {
     while (start < end && isSpace(bytes[start])) start++
     while (end > start && isSpace(bytes[end - 1])) end--
     if (start === end) return
-    const first = bytes[start]
-    if (first === OPENING_BRACE || first === OPENING_BRACKET) {
+    if (beginsMessage(bytes, start, end)) {
       this.#receiver?.onMessage(bytes.toString('utf8', start, end), undefined)
       return
     }
@@ -187,13 +188,9 @@ class StdioTransport implements Transport {
     if (this.#closed) return
     const { server, maxMessageBytes } = this.#options
     const id = responseId(head.toString(), tail.toString())
-    const message =
-      `Server "${server}" sent a message of ${size} bytes; at most ${maxMessageBytes} are accepted. ` +
-      'Fix: ask it for less at once, or raise "maxMessage" of this server.'
-    this.#logger.warn(message, { request: id })
-    if (id !== undefined) {
-      this.#receiver?.onFailure(id, new GatewayError('too_large', message, { server, delivery: 'answered' }))
-    }
+    const error = tooLarge(server, maxMessageBytes, size)
+    this.#logger.warn(error.message, { request: id })
+    if (id !== undefined) this.#receiver?.onFailure(id, error)
   }
 
   #onStderr(line: string): void {
@@ -285,8 +282,23 @@ interface Running {
   readonly drained: Promise<void>
 }
 
-const OPENING_BRACE = 0x7b
+const QUOTE = 0x22
 const OPENING_BRACKET = 0x5b
+const CLOSING_BRACKET = 0x5d
+const OPENING_BRACE = 0x7b
+const CLOSING_BRACE = 0x7d
+
+/** Whether a line begins as an object or a list of objects does; `[info] …` and `{ level: 30 }` do not. */
+function beginsMessage(bytes: Buffer, start: number, end: number): boolean {
+  const first = bytes[start]
+  if (first !== OPENING_BRACE && first !== OPENING_BRACKET) return false
+  let at = start + 1
+  while (at < end && isSpace(bytes[at])) at++
+  const second = bytes[at]
+  return first === OPENING_BRACE
+    ? second === QUOTE || second === CLOSING_BRACE
+    : second === OPENING_BRACE || second === CLOSING_BRACKET
+}
 
 function isSpace(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x09 || byte === 0x0d

@@ -1,9 +1,11 @@
 import type { Dispatcher, Pool } from 'undici'
 import { describeError, GatewayError, type Delivery } from '../core/errors.ts'
+import { IdTable } from '../core/id-table.ts'
 import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/types.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
+import { tooLarge } from './too-large.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
 
 /** The cause of a `GatewayError` when a server answered with an HTTP status instead of a message. */
@@ -25,6 +27,11 @@ export interface StreamableHttpOptions {
 }
 
 const ACCEPT = 'application/json, text/event-stream'
+interface OpenRequest {
+  readonly id: number
+  readonly controller: Dispatcher.DispatchController
+}
+
 /** How long a graceful close waits for the server to take the end of its session. */
 const DELETE_TIMEOUT_MS = 1000
 const FIRST_RECONNECT_MS = 1000
@@ -42,7 +49,7 @@ export class StreamableHttpTransport implements Transport {
   readonly #origin: string
   readonly #path: string
   readonly #fixedHeaders: readonly string[]
-  readonly #open = new Map<number, Dispatcher.DispatchController>()
+  readonly #open = new IdTable<number, OpenRequest>()
   readonly #timers = new Set<NodeJS.Timeout>()
   #receiver!: Receiver
   #pool!: Pool
@@ -52,6 +59,7 @@ export class StreamableHttpTransport implements Transport {
   #listening: Dispatcher.DispatchController | undefined
   #listenAttempts = 0
   #closed = false
+  #stopped: Promise<void> | undefined
 
   constructor(options: StreamableHttpOptions) {
     this.#options = options
@@ -105,19 +113,20 @@ export class StreamableHttpTransport implements Transport {
   }
 
   abandon(id: number): void {
-    const controller = this.#open.get(id)
-    if (!controller) return
-    this.#open.delete(id)
-    controller.abort(new Error('abandoned'))
+    this.#open.take(id)?.controller.abort(new Error('abandoned'))
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return
+  close(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
     this.#closed = true
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
     this.#listening?.abort(new Error('closed'))
-    for (const id of [...this.#open.keys()]) this.abandon(id)
+    for (const { id } of this.#open.values()) this.abandon(id)
     if (this.#pool && this.#session !== undefined) await this.#endSession()
     await this.#pool?.destroy()
   }
@@ -126,12 +135,12 @@ export class StreamableHttpTransport implements Transport {
 
   started(id: number | undefined, controller: Dispatcher.DispatchController): void {
     if (id === undefined) return
-    if (this.#receiver.waits(id)) this.#open.set(id, controller)
+    if (this.#receiver.waits(id)) this.#open.set(id, { id, controller })
     else controller.abort(new Error('abandoned'))
   }
 
   ended(id: number | undefined): void {
-    if (id !== undefined) this.#open.delete(id)
+    if (id !== undefined) this.#open.take(id)
   }
 
   deliver(text: string, id: number | undefined): void {
@@ -196,6 +205,10 @@ export class StreamableHttpTransport implements Transport {
   unreadable(id: number | undefined, what: string): void {
     const server = this.#options.server
     this.fail(id, new GatewayError('upstream_protocol', `Server "${server}" answered with ${what}.`, { server, delivery: 'answered' }))
+  }
+
+  tooLarge(id: number | undefined): void {
+    this.fail(id, tooLarge(this.#options.server, this.#options.maxMessageBytes))
   }
 
   /** Continues the broken answer stream of request `id` after event `lastEventId`. */
@@ -357,8 +370,7 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   onOverflow(): void {
     if (this.overflown) return
     this.overflown = true
-    const mib = Math.round(this.transport.maxMessageBytes / 104_857.6) / 10
-    this.transport.unreadable(this.id, `more than ${mib} MiB in one message; raise "maxMessage" of this server if that is expected`)
+    this.transport.tooLarge(this.id)
     this.#controller?.abort(new Error('message too large'))
   }
 

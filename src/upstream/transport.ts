@@ -15,7 +15,7 @@ export interface Transport {
    */
   open(receiver: Receiver): Promise<void>
   /**
-   * Sends one message (`text` is a whole JSON-RPC message without raw newlines). Never throws: a request that cannot be sent, or whose
+   * Sends one message (`text` is a whole JSON-RPC message, perhaps over several lines). Never throws: a request that cannot be sent, or whose
    * stream ends without an answer, is reported by `receiver.onFailure` with its id.
    */
   send(message: Outgoing): void

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream'
 import type { Delivery } from '../core/errors.ts'
+import { onOneLine } from '../protocol/json-text.ts'
 import type { Outgoing } from './transport.ts'
 
 /** Messages are joined up to this size, so that a burst costs one system call and a large one does not wait to be copied. */
@@ -78,7 +79,7 @@ export class WriteQueue {
       if (count > 0 && bytes + queued.bytes > BATCH_BYTES) break
       bytes += queued.bytes
       count++
-      text += `${queued.message.text}\n`
+      text += `${onOneLine(queued.message.text)}\n`
     }
     const batch = this.#queued.splice(0, count)
     this.#writing = true

@@ -11,6 +11,13 @@ const READY_TIMEOUT_MS = 20_000
 
 /** @typedef {import('node:child_process').ChildProcess} ChildProcess */
 
+/** @type {Set<ChildProcess>} */
+const running = new Set()
+// However this process ends, short of being killed, it takes them with it.
+process.on('exit', () => running.forEach(child => child.kill('SIGKILL')))
+process.on('SIGINT', () => process.exit(130))
+process.on('SIGTERM', () => process.exit(143))
+
 /**
  * Starts a Node program, bound to one core where that is possible.
  * @param {number} core
@@ -19,9 +26,12 @@ const READY_TIMEOUT_MS = 20_000
  * @returns {ChildProcess}
  */
 export function spawnPinned(core, args, stdio) {
-  return PINNING
+  const child = PINNING
     ? spawn('taskset', ['-c', String(core), process.execPath, ...args], { stdio })
     : spawn(process.execPath, args, { stdio })
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+  return child
 }
 
 /**

@@ -73,6 +73,7 @@ const minSdk = options['min-sdk'] === undefined ? undefined : positive('min-sdk'
  */
 
 const scratch = mkdtempSync(join(tmpdir(), 'bench-'))
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }))
 
 /** @param {string} name @param {string} url @returns {readonly string[]} */
 function gatewayArgs(name, url) {
@@ -271,6 +272,5 @@ try {
   console.error(/** @type {Error} */ (error).message)
 } finally {
   await Promise.all(children.map(stop))
-  rmSync(scratch, { recursive: true, force: true })
 }
 process.exitCode = passed ? 0 : 1

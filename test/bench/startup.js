@@ -40,6 +40,9 @@ const rounds = Number(options.rounds)
 if (!(rounds >= 1)) throw new Error(`--rounds must be 1 or more, not ${options.rounds}`)
 
 const scratch = mkdtempSync(join(tmpdir(), 'bench-startup-'))
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }))
+process.on('SIGINT', () => process.exit(130))
+process.on('SIGTERM', () => process.exit(143))
 const marks = join(scratch, 'started')
 const configFile = join(scratch, 'servers.json')
 writeFileSync(
@@ -221,7 +224,5 @@ try {
   passed = await main()
 } catch (error) {
   console.error(/** @type {Error} */ (error).message)
-} finally {
-  rmSync(scratch, { recursive: true, force: true })
 }
 process.exitCode = passed ? 0 : 1

@@ -1,0 +1,224 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+
+/** What docs/architecture.md says of the parts and who may know whom, held against the code. */
+
+const SRC = fileURLToPath(new URL('../src', import.meta.url))
+
+/**
+ * Part of `src/` → what its files may import from other parts, as paths without `.ts`; a folder stands for all its files. `type:` allows
+ * types only, which bind nothing at run time. Every part may import itself.
+ */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  protocol: ['core'],
+  config: ['core'],
+  state: ['core'],
+  observe: ['core'],
+  front: ['core', 'protocol', 'type:config/types'],
+  catalog: ['core', 'protocol', 'type:config/types', 'type:state/store'],
+  upstream: ['core', 'protocol', 'type:config/types'],
+  relay: ['core', 'protocol', 'type:upstream/link', 'type:upstream/pool'],
+  pipeline: ['core', 'protocol', 'type:upstream/link', 'type:upstream/pool', 'type:relay/learned'],
+  // The composition root: every part of the way of a call, but neither commands nor how a store or a logger is made.
+  gateway: [
+    'core',
+    'protocol',
+    'front',
+    'catalog',
+    'pipeline',
+    'upstream',
+    'relay',
+    'type:config/types',
+    'type:state/store',
+  ],
+  cli: ['core', 'config', 'state', 'observe', 'gateway'],
+  index: ['gateway', 'core', 'type:config/types', 'type:state/store'],
+  version: [],
+}
+
+/** A constant that every part may know. */
+const COMMON = 'version'
+
+/** Package → the only places that may import it. Packages that are not named here are not imported at all. */
+const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  zod: ['config'],
+  'jsonc-parser': ['config'],
+  winston: ['observe'],
+  undici: ['upstream'],
+  'cross-spawn': ['upstream/stdio'],
+  lmdb: ['state/lmdb'],
+  'lru-cache': ['state/memory', 'relay/learned'],
+  commander: ['cli'],
+  picomatch: ['catalog'],
+  '@modelcontextprotocol/sdk': ['front/sse', 'upstream/sse', 'catalog/view'],
+}
+
+/** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
+const LAZY = ['winston', 'undici', 'cross-spawn', 'lmdb', 'picomatch']
+
+/** A file holds one idea; this is where it has become more than one. */
+const MAX_LINES = 350
+/** Longer files, each with the reason why it is still one idea, and the length it must not grow beyond. */
+const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason: string }>> = {
+  'upstream/link': {
+    lines: 560,
+    reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
+  },
+  'upstream/streamable-http': {
+    lines: 560,
+    reason: 'one transport: the handlers of its streams report to it and to nobody else',
+  },
+  'front/http': {
+    lines: 460,
+    reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
+  },
+  gateway: { lines: 450, reason: 'the composition root is read from top to bottom in the order of a call' },
+}
+
+interface Import {
+  readonly from: string
+  /** Path below `src/` without `.ts`, or the name of a package. */
+  readonly to: string
+  readonly kind: 'file' | 'package'
+  readonly typeOnly: boolean
+  readonly lazy: boolean
+}
+
+const files = (readdirSync(SRC, { recursive: true }) as string[])
+  .filter(file => file.endsWith('.ts'))
+  .map(file => file.replaceAll('\\', '/').replace(/\.ts$/, ''))
+const sources = new Map(files.map(file => [file, readFileSync(join(SRC, `${file}.ts`), 'utf8')]))
+
+const STATIC = /^(import|export)\s+(type\s+)?(?:[^'"]*?\sfrom\s+)?'([^']+)'/gm
+const DYNAMIC = /\bimport\('([^']+)'\)/g
+
+const imports: readonly Import[] = [...sources].flatMap(([from, source]) => [
+  ...[...source.matchAll(STATIC)].map(([statement, , type, name]) =>
+    toImport(from, name as string, type !== undefined || namesOnlyTypes(statement), false),
+  ),
+  ...[...source.matchAll(DYNAMIC)].map(([, name]) => toImport(from, name as string, false, true)),
+])
+
+/** `import { type A, type B } from` is dropped as a whole as well. */
+function namesOnlyTypes(statement: string): boolean {
+  const names =
+    /\{([^}]*)\}/
+      .exec(statement)?.[1]
+      ?.split(',')
+      .map(name => name.trim()) ?? []
+  const listed = names.filter(name => name !== '')
+  return (
+    !/^import\s+\w/.test(statement) && listed.length > 0 && listed.every(name => name.startsWith('type '))
+  )
+}
+
+function toImport(from: string, name: string, typeOnly: boolean, lazy: boolean): Import {
+  if (name.startsWith('.')) {
+    const to = relative(SRC, resolve(dirname(join(SRC, from)), name))
+      .replaceAll('\\', '/')
+      .replace(/\.ts$/, '')
+    return { from, to, kind: 'file', typeOnly, lazy }
+  }
+  const parts = name.split('/')
+  return { from, to: parts.slice(0, name.startsWith('@') ? 2 : 1).join('/'), kind: 'package', typeOnly, lazy }
+}
+
+const partOf = (file: string): string => file.split('/')[0] as string
+const within = (file: string, place: string): boolean => file === place || file.startsWith(`${place}/`)
+const own = imports.filter(({ kind }) => kind === 'file')
+const foreign = imports.filter(({ kind, to }) => kind === 'package' && !to.startsWith('node:'))
+
+describe('imports', () => {
+  test('are found', () => {
+    expect(own.length).toBeGreaterThan(150)
+    expect(foreign.map(({ to }) => to)).toEqual(expect.arrayContaining(Object.keys(PACKAGES)))
+    expect(own.filter(({ to }) => !sources.has(to))).toEqual([])
+  })
+
+  test('every part has its line in the table', () => {
+    expect([...new Set(files.map(partOf))].sort()).toEqual(Object.keys(MAY_IMPORT).sort())
+  })
+
+  test.each(Object.entries(MAY_IMPORT))('%s knows only what it may', (part, allowed) => {
+    const wrong = own
+      .filter(({ from, to }) => partOf(from) === part && partOf(to) !== part && to !== COMMON)
+      .filter(({ to, typeOnly }) => {
+        const permits = (rule: string): boolean =>
+          rule.startsWith('type:') ? typeOnly && within(to, rule.slice(5)) : within(to, rule)
+        return !allowed.some(permits)
+      })
+    expect(wrong.map(({ from, to, typeOnly }) => `${from} → ${typeOnly ? 'type ' : ''}${to}`)).toEqual([])
+  })
+
+  test('no line of the table is idle', () => {
+    const idle = Object.entries(MAY_IMPORT).flatMap(([part, allowed]) =>
+      allowed
+        .filter(
+          rule => !own.some(({ from, to }) => partOf(from) === part && within(to, rule.replace('type:', ''))),
+        )
+        .map(rule => `${part} → ${rule}`),
+    )
+    expect(idle).toEqual([])
+  })
+
+  test('packages stay where they belong', () => {
+    const wrong = foreign.filter(({ from, to }) => !PACKAGES[to]?.some(place => within(from, place)))
+    expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([])
+  })
+
+  test('packages that take time to load are loaded when they are needed', () => {
+    const wrong = foreign.filter(({ to, typeOnly, lazy }) => LAZY.includes(to) && !typeOnly && !lazy)
+    expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([])
+  })
+
+  test('core and protocol do no I/O', () => {
+    const io = /^node:(fs|net|http|https|http2|tls|dgram|dns|child_process|worker_threads|stream|timers|os)\b/
+    const wrong = imports.filter(({ from, to }) => /^(core|protocol)\//.test(from) && io.test(to))
+    expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([])
+  })
+
+  test('make no cycle, not even of types', () => {
+    const next = new Map(
+      files.map(file => [file, own.filter(({ from }) => from === file).map(({ to }) => to)]),
+    )
+    const done = new Set<string>()
+    const cycles: string[] = []
+    const visit = (file: string, path: readonly string[]): void => {
+      const at = path.indexOf(file)
+      if (at >= 0) cycles.push([...path.slice(at), file].join(' → '))
+      if (at >= 0 || done.has(file)) return
+      for (const to of next.get(file) ?? []) visit(to, [...path, file])
+      done.add(file)
+    }
+    for (const file of files) visit(file, [])
+    expect(cycles).toEqual([])
+  })
+})
+
+describe('files', () => {
+  const lengths = new Map([...sources].map(([file, source]) => [file, source.split('\n').length - 1]))
+
+  test(`hold at most ${MAX_LINES} lines, with named exceptions`, () => {
+    const long = [...lengths].filter(([file, lines]) => lines > (LONGER[file]?.lines ?? MAX_LINES))
+    expect(long.map(([file, lines]) => `${file}: ${lines}`)).toEqual([])
+  })
+
+  test('no exception is idle', () => {
+    expect(Object.keys(LONGER).filter(file => (lengths.get(file) ?? 0) <= MAX_LINES)).toEqual([])
+  })
+
+  test('are named in kebab-case, after what they hold', () => {
+    expect(files.filter(file => !/^(?:[a-z][a-z0-9-]*\/)?[a-z][a-z0-9-]*$/.test(file))).toEqual([])
+    expect(files.filter(file => /manager|helper|utils?$|service-impl/.test(file))).toEqual([])
+  })
+
+  test('only the public API re-exports', () => {
+    const barrels = [...sources].filter(
+      ([file, source]) => file !== 'index' && /^export\s[^'\n]*\sfrom\s'/m.test(source),
+    )
+    expect(barrels.map(([file]) => file)).toEqual([])
+  })
+})

@@ -1,0 +1,290 @@
+import { fileURLToPath } from 'node:url'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { openLmdbStore } from '../../src/state/lmdb.ts'
+import { startRawServer, type RawServer, type RawServerOptions } from '../fixtures/servers/raw.js'
+import { startGateway } from '../helpers/gateway.ts'
+import { openSession, post, type HttpClient, type Listening } from '../helpers/http-client.ts'
+import { childrenOf } from '../helpers/leftovers.ts'
+import { makeScratch } from '../helpers/scratch.ts'
+import { freePort } from '../helpers/served.ts'
+
+/** What clients see of many servers, over time and over restarts. */
+
+const MISBEHAVING = fileURLToPath(new URL('../fixtures/servers/misbehaving.js', import.meta.url))
+const stdio = (...args: string[]): object => ({ command: process.execPath, args: [MISBEHAVING, ...args] })
+
+async function upstream(options: RawServerOptions = {}): Promise<RawServer> {
+  const server = await startRawServer(options)
+  onTestFinished(() => server.close())
+  return server
+}
+
+/** Takes changes of the list of tools as they come, until it is this one. */
+async function toolsBecome(
+  client: HttpClient,
+  stream: Listening,
+  matches: (names: readonly string[]) => boolean,
+): Promise<void> {
+  while (!matches(await client.names('tools'))) await stream.next('notifications/tools/list_changed')
+}
+
+const tool = (name: string): string => `{"name":${JSON.stringify(name)},"inputSchema":{"type":"object"}}`
+
+describe('lists', () => {
+  test('hold every page of every server, in the order of the configuration and of the server', async () => {
+    const [paged, whole] = [
+      await upstream({ pageSize: 3, extraTools: 10 }),
+      await upstream({ extraTools: 10 }),
+    ]
+    const file = { mcpServers: { zebra: { url: paged.url }, ant: { url: whole.url } } }
+    const lists: string[][] = []
+    for (let run = 0; run < 2; run++) {
+      await using served = await startGateway(file)
+      lists.push(await (await openSession(served.origin)).names('tools'))
+    }
+    const [first = [], second] = lists
+    expect(second).toEqual(first)
+    const zebra = first.filter(name => name.startsWith('zebra__'))
+    expect(zebra.slice(-10)).toEqual(Array.from({ length: 10 }, (_, n) => `zebra__extra_${n}`))
+    expect(first).toEqual([...zebra, ...zebra.map(name => name.replace('zebra__', 'ant__'))])
+  })
+
+  test('come in pages above the configured size, with cursors that cannot be forged or outlive a change', async () => {
+    const server = await upstream()
+    server.setTools(['a', 'b', 'c', 'd', 'e', 'f', 'g'].map(tool))
+    await using served = await startGateway({
+      mcpServers: { one: { url: server.url } },
+      gateway: { catalog: { pageSize: 3 } },
+    })
+    const client = await openSession(served.origin)
+    expect(await client.names('tools')).toEqual(
+      ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map(name => `one__${name}`),
+    )
+    const list = async (
+      cursor?: string,
+    ): Promise<{ names: string[]; next: string; code: number | undefined }> => {
+      const { result, error } = await client.request('tools/list', cursor === undefined ? {} : { cursor })
+      const tools = (result?.['tools'] ?? []) as { name: string }[]
+      return {
+        names: tools.map(({ name }) => name),
+        next: result?.['nextCursor'] as string,
+        code: error?.code,
+      }
+    }
+    const { next } = await list()
+    expect((await list(next)).names).toEqual(['one__d', 'one__e', 'one__f'])
+    expect(await list(next)).toEqual(await list(next))
+    const forged = Buffer.from(next, 'base64url').toString().replace('3.', '5.')
+    const refused = [
+      Buffer.from(forged).toString('base64url'),
+      `${next}x`,
+      'nonsense',
+      '',
+      Buffer.from('0.').toString('base64url'),
+    ]
+    for (const cursor of refused) expect((await list(cursor)).code, cursor).toBe(-32602)
+
+    await using stream = await client.listen()
+    server.setTools(['a', 'b', 'c', 'd', 'new'].map(tool))
+    server.listChanged('tools')
+    await toolsBecome(client, stream, names => names.includes('one__new'))
+    expect((await list(next)).code).toBe(-32602)
+    expect(await client.names('tools')).toEqual(['a', 'b', 'c', 'd', 'new'].map(name => `one__${name}`))
+  })
+
+  test('have the members that the modern era asks for', async () => {
+    const server = await upstream()
+    await using served = await startGateway({ mcpServers: { one: { url: server.url } } })
+    const meta = {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientCapabilities': {},
+      'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
+    }
+    for (const [method, kind] of [
+      ['tools/list', 'tools'],
+      ['prompts/list', 'prompts'],
+      ['resources/list', 'resources'],
+      ['resources/templates/list', 'resourceTemplates'],
+    ] as const) {
+      const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: { _meta: meta } })
+      const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': method }
+      const response = await post(`${served.origin}/mcp`, body, headers)
+      const { result } = (await response.json()) as { result: Record<string, unknown> }
+      expect(result).toMatchObject({
+        resultType: 'complete',
+        ttlMs: 0,
+        cacheScope: 'private',
+        _meta: { 'io.modelcontextprotocol/serverInfo': { name: 'mcp-manifold' } },
+      })
+      expect(result[kind]).not.toEqual([])
+    }
+  })
+
+  test('change when a server says so, and its clients hear of it', async () => {
+    const [one, two] = [await upstream(), await upstream()]
+    await using served = await startGateway({ mcpServers: { one: { url: one.url }, two: { url: two.url } } })
+    const all = await openSession(served.origin)
+    const onlyTwo = await openSession(served.origin, 'two')
+    await all.names('tools')
+    await onlyTwo.names('tools')
+    await using stream = await all.listen()
+    await using other = await onlyTwo.listen()
+    one.setTools([tool('fresh')])
+    one.listChanged('tools')
+    const ofOne = (names: readonly string[]): string => names.filter(name => name.startsWith('one__')).join()
+    await toolsBecome(all, stream, names => ofOne(names) === 'one__fresh')
+    expect(await all.call('one__fresh', { a: 1 })).toBe('{"a":1}')
+    two.setTools([tool('newer')])
+    two.listChanged('tools')
+    await toolsBecome(onlyTwo, other, names => names.join() === 'newer')
+  })
+})
+
+describe('names', () => {
+  test('of one server alone are its own', async () => {
+    const [one, two] = [await upstream({ name: 'one' }), await upstream({ name: 'two' })]
+    await using served = await startGateway({ mcpServers: { one: { url: one.url }, two: { url: two.url } } })
+    const client = await openSession(served.origin, 'two')
+    const names = await client.names('tools')
+    expect(names).toContain('echo_raw')
+    expect(names.filter(name => name.includes('__'))).toEqual([])
+    expect(await client.names('resources')).toEqual(['raw://shared/one', 'raw://shared/two'])
+    expect(await client.call('echo_raw', { a: 1 })).toBe('{"a":1}')
+    const { result } = await client.request('resources/read', { uri: 'raw://shared/one' })
+    expect(result?.['contents']).toMatchObject([{ uri: 'raw://shared/one', text: 'two: raw://shared/one' }])
+  })
+
+  test('follow the prefix of the configuration; bare ones that collide get an alias that works', async () => {
+    const servers = [await upstream(), await upstream(), await upstream()]
+    for (const server of servers)
+      server.setTools([tool('echo_raw'), tool('with space é'), tool('x'.repeat(60))])
+    const [one, two, three] = servers.map(({ url }) => url)
+    await using served = await startGateway({
+      mcpServers: {
+        one: { url: one, prefix: false },
+        two: { url: two, prefix: false },
+        three: { url: three, prefix: 's' },
+      },
+    })
+    const client = await openSession(served.origin)
+    const names = await client.names('tools')
+    expect(names.slice(0, 3)).toEqual(['echo_raw', 'with space é', 'x'.repeat(60)])
+    expect(names[3]).toMatch(/^two__echo_raw_[0-9a-f]{6}$/)
+    expect(names[6]).toBe('s__echo_raw')
+    expect(names[7]).toMatch(/^s__with_space___[0-9a-f]{6}$/)
+    expect(names[8]).toMatch(/^s__x+_[0-9a-f]{6}$/)
+    for (const name of names.slice(3)) expect(name).toMatch(/^[A-Za-z0-9_-]{1,48}$/)
+    expect(new Set(names).size).toBe(names.length)
+    const before = two === undefined ? 0 : (servers[1] as RawServer).received.length
+    expect(await client.call(names[3] as string, { a: 1 })).toBe('{"a":1}')
+    expect((servers[1] as RawServer).received.length).toBe(before + 1)
+    for (const name of names) expect(await client.call(name, { name })).toBe(JSON.stringify({ name }))
+  })
+
+  test('that are hidden are neither listed nor callable', async () => {
+    const server = await upstream()
+    await using served = await startGateway({
+      mcpServers: { one: { url: server.url, tools: { 'echo_*': { hidden: true }, big: { hidden: true } } } },
+    })
+    const client = await openSession(served.origin)
+    const names = await client.names('tools')
+    expect(names).not.toContain('one__echo_raw')
+    expect(names).not.toContain('one__big')
+    expect(names).toContain('one__slow')
+    const { length } = server.received
+    expect(await client.call('one__echo_raw')).toBe('Unknown tool: one__echo_raw')
+    expect(server.received.slice(length).filter(text => text.includes('tools/call'))).toEqual([])
+  })
+})
+
+describe('over restarts', () => {
+  test('lists are there at once, and nothing is started for them', async () => {
+    await using scratch = makeScratch()
+    const file = { mcpServers: { one: stdio('good'), two: stdio('good') } }
+    const open = (): ReturnType<typeof openLmdbStore> => openLmdbStore(`${scratch.path}/state`)
+    let tools: string[]
+    {
+      await using served = await startGateway(file, { store: open() })
+      tools = await (await openSession(served.origin)).names('tools')
+      expect(tools).toEqual(['one__echo', 'one__pid', 'two__echo', 'two__pid'])
+    }
+    const before = childrenOf(process.pid)
+    await using served = await startGateway(file, { store: open() })
+    const client = await openSession(served.origin)
+    expect(await client.names('tools')).toEqual(tools)
+    expect(client.greeting.result?.['capabilities']).toEqual({ tools: { listChanged: true } })
+    expect(served.gateway.status().map(({ state, listed, tools }) => ({ state, listed, tools }))).toEqual([
+      { state: 'idle', listed: true, tools: 2 },
+      { state: 'idle', listed: true, tools: 2 },
+    ])
+    expect(childrenOf(process.pid)).toEqual(before)
+    // A call starts the one server it needs.
+    expect(await client.call('two__echo', { a: 1 })).toBe('{"a":1}')
+    expect(served.gateway.status().map(({ state }) => state)).toEqual(['idle', 'ready'])
+  })
+
+  test('lists of a server that is configured differently now are not used', async () => {
+    await using scratch = makeScratch()
+    const open = (): ReturnType<typeof openLmdbStore> => openLmdbStore(`${scratch.path}/state`)
+    {
+      await using served = await startGateway({ mcpServers: { one: stdio('good') } }, { store: open() })
+      await (await openSession(served.origin)).names('tools')
+    }
+    const changed = { mcpServers: { one: stdio('endless-cursor') } }
+    await using served = await startGateway(changed, { store: open() })
+    expect(served.gateway.status()).toMatchObject([{ state: 'idle', listed: false }])
+    expect(await (await openSession(served.origin)).names('tools')).toEqual(['one__echo'])
+  })
+
+  test('a server that is gone keeps its lists, and a call says what is wrong', async () => {
+    await using scratch = makeScratch()
+    const port = await freePort()
+    const open = (): ReturnType<typeof openLmdbStore> => openLmdbStore(`${scratch.path}/state`)
+    const file = { mcpServers: { one: { url: `http://127.0.0.1:${port}/mcp` } } }
+    const server = await startRawServer({ port })
+    try {
+      await using served = await startGateway(file, { store: open() })
+      await (await openSession(served.origin)).names('tools')
+    } finally {
+      await server.close()
+    }
+    await using served = await startGateway(file, { store: open() })
+    const client = await openSession(served.origin)
+    expect(await client.names('tools')).toContain('one__echo_raw')
+    const { result } = await client.request('tools/call', { name: 'one__echo_raw', arguments: {} })
+    expect(result).toMatchObject({ isError: true })
+    expect(JSON.stringify(result)).toMatch(/Server \\"one\\" cannot be reached \(ECONNREFUSED\)/)
+    expect(await client.names('tools')).toContain('one__echo_raw')
+    expect(served.gateway.status()).toMatchObject([{ state: 'failed', listed: true }])
+  })
+})
+
+describe('the first list', () => {
+  test('waits for a slow server no longer than configured', async () => {
+    await using served = await startGateway({
+      mcpServers: { slow: { ...stdio('mute'), startTimeout: '3s' }, good: stdio('good') },
+      gateway: { catalog: { firstListTimeout: '500ms' } },
+    })
+    const client = await openSession(served.origin)
+    const started = performance.now()
+    expect(await client.names('tools')).toEqual(['good__echo', 'good__pid'])
+    const took = performance.now() - started
+    expect(took).toBeGreaterThan(450)
+    expect(took).toBeLessThan(2500)
+    // Everything is offered while it is not known what the slow one can do, since a client asks only once.
+    expect(client.greeting.result?.['capabilities']).toMatchObject({ prompts: {}, resources: {}, tools: {} })
+  })
+
+  test('lacks a server that is down; clients hear of it when it comes up', async () => {
+    const port = await freePort()
+    await using served = await startGateway({
+      mcpServers: { late: { url: `http://127.0.0.1:${port}/mcp` }, good: stdio('good') },
+    })
+    const client = await openSession(served.origin)
+    expect(await client.names('tools')).toEqual(['good__echo', 'good__pid'])
+    await using stream = await client.listen()
+    await upstream({ port })
+    await toolsBecome(client, stream, names => names.includes('late__echo_raw'))
+    expect(await client.call('late__echo_raw', { a: 1 })).toBe('{"a":1}')
+  })
+})

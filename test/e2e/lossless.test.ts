@@ -1,0 +1,370 @@
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { VERSION } from '../../src/version.ts'
+import { startRawServer, toolTexts } from '../fixtures/servers/raw.js'
+import type { RawServer } from '../fixtures/servers/raw.js'
+import { startGateway } from '../helpers/gateway.ts'
+import type { TestGateway } from '../helpers/gateway.ts'
+import { scriptedStdio } from '../helpers/scripted-servers.ts'
+import {
+  answerOf,
+  ENVELOPE,
+  http,
+  LegacySession,
+  ModernHttp,
+  requestText,
+  StdioClient,
+} from '../helpers/wire-clients.ts'
+import type { WireClient } from '../helpers/wire-clients.ts'
+
+/**
+ * What goes through the gateway is compared as text: the bytes a client wrote with the bytes a server got, and back. Clients and servers are
+ * the tests' own, so that no library can repair or spoil anything.
+ */
+
+const RAW = fileURLToPath(new URL('../fixtures/servers/raw.js', import.meta.url))
+const KEY = 'io.modelcontextprotocol'
+const GATEWAY_INFO = `{"name":"mcp-manifold","title":"Manifold","version":"${VERSION}"}`
+/** What the gateway itself says to a modern server. */
+const GATEWAY_ENVELOPE = `"${KEY}/protocolVersion":"2026-07-28","${KEY}/clientInfo":${GATEWAY_INFO},"${KEY}/clientCapabilities":{}`
+const SERVER_INFO = `"${KEY}/serverInfo":${GATEWAY_INFO}`
+
+interface Upstream {
+  readonly name: string
+  readonly era: 'legacy' | 'modern'
+  readonly kind: 'stdio' | 'json' | 'sse'
+}
+
+const UPSTREAMS: readonly Upstream[] = (['legacy', 'modern'] as const).flatMap(era =>
+  (['stdio', 'json', 'sse'] as const).map(kind => ({ name: `${kind}_${era}`, era, kind })),
+)
+
+const CLIENTS = {
+  'stdio, legacy': (gateway: TestGateway): Promise<WireClient> => StdioClient.legacy(gateway.gateway),
+  'stdio, modern': async (gateway: TestGateway): Promise<WireClient> =>
+    new StdioClient(gateway.gateway, true),
+  'HTTP, legacy': (gateway: TestGateway): Promise<WireClient> => LegacySession.open(gateway.origin),
+  'HTTP, modern': async (gateway: TestGateway): Promise<WireClient> => new ModernHttp(gateway.origin),
+}
+type ClientName = keyof typeof CLIENTS
+const CLIENT_NAMES = Object.keys(CLIENTS) as ClientName[]
+
+/** Unknown fields, explicit `false`, empty arrays and objects, integer-like keys, numbers no double holds, escapes, halves of pairs. */
+const ODD = String.raw`{ "2":1, "1" :2,"b":false,"n":null,"none":[],"empty":{ },"big":12345678901234567890,"small":-9007199254740993,"whole":1.0,"exp":1E+2,"huge":1e400,"zero":-0,"twice":1,"twice":2,"__proto__":{"x":[]},"constructor":[],"s":"\/ \u00e9 \ud83d \udE00 \u0000 \"}{][,: \\","\u0065\/":"","Größe":"日本語 😀","deep":{"x-unknown":[{"10":0,"9":[1.10,{}]},[ [	] ],true]}}`
+
+/** A definition that is easily spoiled; its name is written with an escape. */
+const ODD_TOOL = String.raw`{ "x-before":{"2":1,"1":2.0}, "name" : "od\u0064","title":"\u00e9\/","description":"","inputSchema":{"type":"object","properties":{"2":{},"1":{"maximum":12345678901234567890}},"required":[],"additionalProperties":false,"x-schema":[ ]},"outputSchema":{"properties":{"b":{"default":1.0},"a":{}},"type":"object"},"annotations":{"readOnlyHint":false,"x-hint":null},"icons":[],"_meta":{"example.com/huge":1e400} }`
+
+let servers: Record<string, RawServer>
+let old: RawServer
+let gateway: TestGateway
+
+beforeAll(async () => {
+  servers = {}
+  for (const { name, era, kind } of UPSTREAMS)
+    if (kind !== 'stdio') servers[name] = await startRawServer({ era, answers: kind, name })
+  servers['json_legacy']?.setTools([...Object.values(toolTexts), ODD_TOOL])
+  old = await startRawServer({ transport: 'sse', name: 'old' })
+  gateway = await startGateway({
+    mcpServers: {
+      ...Object.fromEntries(
+        UPSTREAMS.map(({ name, era, kind }) => [
+          name,
+          kind === 'stdio'
+            ? { command: process.execPath, args: [RAW, '--era', era, '--name', name] }
+            : { url: servers[name]?.url },
+        ]),
+      ),
+      old: { url: old.url, type: 'sse' },
+    },
+  })
+  await gateway.gateway.warmUp()
+})
+
+afterAll(async () => {
+  await gateway?.[Symbol.asyncDispose]()
+  await Promise.all([...Object.values(servers ?? {}), old].map(server => server?.close()))
+})
+
+const onOneLine = (text: string): string => text.replace(/[\r\n]/g, ' ')
+
+/** Tells apart the calls of all tests. */
+let calls = 0
+
+/** The message in which an upstream got the call that holds `mark`. */
+async function receivedBy(client: WireClient, server: string, mark: string): Promise<string> {
+  const answer = await client.request('"received"', 'tools/call', `{"name":"${server}__received"}`)
+  const { result } = JSON.parse(answer) as { result: { content: { text: string }[] } }
+  const messages = JSON.parse(result.content[0]?.text ?? '[]') as string[]
+  return messages.find(message => message.includes(mark)) ?? `none of ${messages.length} messages`
+}
+
+/** What stands around `params` in a request that the gateway sends; the id is its own. */
+function expectCall(message: string, params: string): void {
+  const id = /^\{"jsonrpc":"2\.0","id":(\d+),/.exec(message)?.[1]
+  expect(message).toBe(requestText(String(id), 'tools/call', params))
+}
+
+async function setResult(client: WireClient, server: string, result: string): Promise<void> {
+  const set = `{"name":"${server}__set_result","arguments":{"text":${JSON.stringify(result)}}}`
+  expect(await client.request('"set"', 'tools/call', set)).toContain('"text":"ok"')
+}
+
+/** Sends a request whose `params` are not touched on the way out, not even to add an envelope. */
+async function exactly(client: WireClient, id: string, params: string): Promise<string> {
+  if (client instanceof ModernHttp) return await answerOf(await client.post(id, 'tools/call', params))
+  if (client instanceof LegacySession) return await client.request(id, 'tools/call', params)
+  const stdio = client as StdioClient
+  stdio.send(requestText(id, 'tools/call', params))
+  return await stdio.answer(id)
+}
+
+describe.each(CLIENT_NAMES)('from a client over %s', clientName => {
+  let client: WireClient
+  beforeAll(async () => {
+    client = await CLIENTS[clientName](gateway)
+  })
+  afterAll(async () => {
+    await client?.[Symbol.asyncDispose]()
+  })
+
+  describe.each(UPSTREAMS)('to $name', ({ name, era, kind }) => {
+    test('parameters arrive as they were written, but for name and envelope', async () => {
+      const mark = `"mark":${++calls}.0`
+      const params = (tool: string, meta: string): string =>
+        `{"x-first":[ ],"name":"${tool}", "arguments":${ODD},"_meta":{${meta}},"x-last":{"2":1.0,"1":false},${mark}}`
+      const own = '"example.com/m": [1.10,{ }]'
+      const sent = params(`${name}__echo_raw`, client.modern ? `${ENVELOPE},${own}` : own)
+      await exactly(client, '1', sent)
+      const arrived = params('echo_raw', era === 'modern' ? `${GATEWAY_ENVELOPE},${own}` : own)
+      expectCall(await receivedBy(client, name, mark), arrived)
+    })
+
+    test('parameters without a _meta of their own', async () => {
+      const mark = `"mark":${++calls}.0`
+      const envelope = client.modern ? `"_meta":{${ENVELOPE}},` : ''
+      await exactly(client, '1', `{${envelope}"name":"${name}__echo_raw","arguments":${ODD},${mark}}`)
+      const meta = era === 'modern' ? `"_meta":{${GATEWAY_ENVELOPE}},` : client.modern ? '"_meta":{},' : ''
+      expectCall(
+        await receivedBy(client, name, mark),
+        `{${meta}"name":"echo_raw","arguments":${ODD},${mark}}`,
+      )
+    })
+
+    test('a result comes back as it was written, but for what differs between the eras', async () => {
+      const content = String.raw`"content" : [{"type":"text","text":"\u00e9\/\ud83d \u0000","x-block":{"a":[],"b":false},"annotations":{"audience":[ ]}},{"type":"x-new","2":0,"1":1e400}]`
+      const rest = `"structuredContent": ${ODD},"isError":false,"x-unknown":{"10":"ten","9":"nine"}`
+      const own = ' "example.com/odd" :[1.10,{ }]'
+      const result = {
+        legacy: `{${content},${rest},"_meta":{${own}}}`,
+        modern: `{"resultType":"complete",${content},${rest},"_meta":{"${KEY}/serverInfo":{"name":"x","version":"1.0"},${own}}}`,
+      }
+      await setResult(client, name, result[era])
+      const answer = await client.request('"r"', 'tools/call', `{"name":"${name}__raw_result"}`)
+      const same = client.modern === (era === 'modern')
+      const expected = same
+        ? result[era]
+        : client.modern
+          ? `{"resultType":"complete",${content},${rest},"_meta":{${SERVER_INFO},${own}}}`
+          : `{${content},${rest},"_meta":{${own.trim()}}}`
+      expect(answer).toBe(`{"jsonrpc":"2.0","id":"r","result":${expected}}`)
+    })
+
+    test('a result without a _meta of its own keeps every byte', async () => {
+      const rest = `"content":[ ], "structuredContent":${ODD}\t,"x":1.0 `
+      await setResult(client, name, era === 'modern' ? `{"resultType":"complete",${rest}}` : `{${rest}}`)
+      const answer = await client.request('1', 'tools/call', `{"name":"${name}__raw_result"}`)
+      const expected =
+        client.modern === (era === 'modern')
+          ? `{${client.modern ? '"resultType":"complete",' : ''}${rest}}`
+          : client.modern
+            ? `{"resultType":"complete","_meta":{${SERVER_INFO}},${rest}}`
+            : // Where a member is taken out, white space between members goes with it.
+              `{"content":[ ],"structuredContent":${ODD},"x":1.0}`
+      expect(answer).toBe(`{"jsonrpc":"2.0","id":1,"result":${expected}}`)
+    })
+
+    test("an error of the server's own comes back as it was written", async () => {
+      const answer = await client.request('7', 'tools/call', `{"name":"${name}__fail"}`)
+      const error = '{"code":-32050,"message":"Told to fail","data":{"2":1,"1":2.0},"x-error":[]}'
+      expect(answer).toBe(`{"jsonrpc":"2.0","id":7,"error":${error}}`)
+    })
+
+    test('a prompt comes back as it was written', async () => {
+      const answer = await client.request(
+        '7',
+        'prompts/get',
+        `{"name":"${name}__greet","arguments":{"who":"A"}}`,
+      )
+      const prompt = `"messages":[{"role":"user","content":{"type":"text","text":"Hello, A! From ${name}.","x-content":[]},"x-message":false}],"x-prompt":{}`
+      const before = `"resultType":"complete","_meta":{"${KEY}/serverInfo":${era === 'modern' ? `{"name":"${name}","version":"1.0.0","x-info":[]}` : GATEWAY_INFO}},`
+      expect(answer).toBe(`{"jsonrpc":"2.0","id":7,"result":{${client.modern ? before : ''}${prompt}}}`)
+    })
+
+    test.runIf(clientName.startsWith('HTTP'))('a body over several lines', async () => {
+      const mark = `"mark":${++calls}.0`
+      const args = `{\r\n\t"a" : [\n\n 1.0 ,\n2 ] ,\n "b":{\n}\n}\n`
+      const meta = client.modern ? `"_meta":{${ENVELOPE}},` : ''
+      await exactly(
+        client,
+        '1',
+        `{${meta}\n  "name": "${name}__echo_raw",\n  "arguments": ${args},\n${mark}}`,
+      )
+      const arrives = era === 'modern' ? `"_meta":{${GATEWAY_ENVELOPE}},` : client.modern ? '"_meta":{},' : ''
+      const arrived = `{${arrives}\n  "name": "echo_raw",\n  "arguments": ${args},\n${mark}}`
+      // A message over stdio is a line.
+      expectCall(await receivedBy(client, name, mark), kind === 'stdio' ? onOneLine(arrived) : arrived)
+    })
+
+    test.runIf(kind !== 'stdio')('a result over several lines', async () => {
+      const rest = `\n  "content": [\n    ],\n  "structuredContent": {\n"b":1.0 ,\n"a":[\n]\n}\n`
+      await setResult(client, name, era === 'modern' ? `{"resultType":"complete",${rest}}` : `{${rest}}`)
+      const answer = await client.request('1', 'tools/call', `{"name":"${name}__raw_result"}`)
+      const expected =
+        client.modern === (era === 'modern')
+          ? `{${client.modern ? '"resultType":"complete",' : ''}${rest}}`
+          : client.modern
+            ? `{"resultType":"complete","_meta":{${SERVER_INFO}},${rest}}`
+            : `{"content": [\n    ],"structuredContent": {\n"b":1.0 ,\n"a":[\n]\n}}`
+      const shown = clientName.startsWith('stdio') ? onOneLine(expected) : expected
+      expect(answer).toBe(`{"jsonrpc":"2.0","id":1,"result":${shown}}`)
+    })
+  })
+
+  describe('definitions', () => {
+    const listed = (member: string, texts: string): string =>
+      client.modern
+        ? `{"resultType":"complete","${member}":[${texts}],"ttlMs":0,"cacheScope":"private","_meta":{${SERVER_INFO}}}`
+        : `{"${member}":[${texts}]}`
+    const names = [...UPSTREAMS.map(({ name }) => name), 'old']
+
+    test('tools keep every byte but their name', async () => {
+      const texts = names.flatMap(name => [
+        ...Object.entries(toolTexts).map(([tool, text]) =>
+          text.replace(`"name":"${tool}"`, `"name":"${name}__${tool}"`),
+        ),
+        ...(name === 'json_legacy' ? [ODD_TOOL.replace(String.raw`"od\u0064"`, `"json_legacy__odd"`)] : []),
+      ])
+      // Tools of a deprecated transport have passed through values; their order and numbers are compared below.
+      const kept = texts.filter(text => !text.includes('"old__'))
+      const answer = await client.request('1', 'tools/list')
+      expect(answer.replace(/,\{"name":"old__.*(?=\](?:,"ttlMs"|\}\}$))/, '')).toBe(
+        `{"jsonrpc":"2.0","id":1,"result":${listed('tools', kept.join(','))}}`,
+      )
+      const { result } = JSON.parse(answer) as { result: { tools: unknown[] } }
+      expect(result.tools).toEqual(texts.map(text => JSON.parse(text) as unknown))
+    })
+
+    test('prompts keep every byte but their name', async () => {
+      const texts = names.map(
+        name =>
+          `{"name":"${name}__greet","title":"Greeting","description":"Greets","arguments":[{"name":"who","title":"Who","required":false,"x-argument":${name === 'old' ? '1' : '1.0'}}]}`,
+      )
+      expect(await client.request('1', 'prompts/list')).toBe(
+        `{"jsonrpc":"2.0","id":1,"result":${listed('prompts', texts.join(','))}}`,
+      )
+    })
+
+    test('resources keep every byte; the later of two equal ones gets its server in front', async () => {
+      const texts = names.flatMap((name, index) => {
+        const marker = index === 0 ? '' : `${name}+`
+        return [
+          name === 'old'
+            ? `{"uri":"${marker}raw://shared/one","name":"one","mimeType":"text/plain","size":3,"x-resource":{"1":2,"2":1}}`
+            : `{"uri":"${marker}raw://shared/one","name":"one","mimeType":"text/plain","size":3,"x-resource":{"2":1,"1":2}}`,
+          `{"uri":"${marker}raw://shared/two","name":"two","annotations":{"priority":${name === 'old' ? '1' : '1.0'},"audience":[]}}`,
+        ]
+      })
+      expect(await client.request('1', 'resources/list')).toBe(
+        `{"jsonrpc":"2.0","id":1,"result":${listed('resources', texts.join(','))}}`,
+      )
+    })
+
+    test('templates keep every byte', async () => {
+      const texts = names.map(
+        (name, index) =>
+          `{"uriTemplate":"${index === 0 ? '' : `${name}+`}raw://item/{id}","name":"item","mimeType":"text/plain","x-template":false}`,
+      )
+      expect(await client.request('1', 'resources/templates/list')).toBe(
+        `{"jsonrpc":"2.0","id":1,"result":${listed('resourceTemplates', texts.join(','))}}`,
+      )
+    })
+  })
+
+  test('to a server on the deprecated HTTP+SSE, values arrive equal', async () => {
+    const mark = `"mark":${++calls}.5`
+    const answer = await client.request(
+      '1',
+      'tools/call',
+      `{"name":"old__echo_raw","arguments":${ODD},${mark}}`,
+    )
+    const { result } = JSON.parse(answer) as { result: { structuredContent: unknown } }
+    // What passes through values loses what values cannot hold, and nothing else.
+    const asValues = JSON.parse(JSON.stringify(JSON.parse(ODD))) as unknown
+    expect(result.structuredContent).toEqual(asValues)
+    const message = JSON.parse(await receivedBy(client, 'old', mark)) as { params: { arguments: unknown } }
+    expect(message.params.arguments).toEqual(asValues)
+  })
+
+  test('line separators of JavaScript are no line breaks', async () => {
+    await using server = await scriptedStdio()
+    await using own = await startGateway({ mcpServers: { s: server.entry } })
+    await using client = await CLIENTS[clientName](own)
+    const answer = client.request('1', 'tools/call', '{"name":"s__t","arguments":{"a":"\u2028\u2029\u0085"}}')
+    const call = await server.called('t')
+    expect(call.params).toContain('"arguments":{"a":"\u2028\u2029\u0085"}')
+    call.answer('"result":{"content":[],"x":"\u2028\u2029\u0085"}')
+    expect(await answer).toContain('"x":"\u2028\u2029\u0085"')
+  })
+})
+
+describe('an event stream as the answer to a legacy client', () => {
+  test('carries a result byte for byte, on one line', async () => {
+    await using session = await LegacySession.open(gateway.origin)
+    const set = `{"name":"sse_legacy__set_result","arguments":{"text":${JSON.stringify(`{\n"content":[],"structuredContent":${ODD}}`)}}}`
+    await session.request('1', 'tools/call', set)
+    // The log record comes first and makes the answer a stream.
+    const params = `{"name":"sse_legacy__log","arguments":{"data":${ODD}}}`
+    const response = await session.post(requestText('2', 'tools/call', params))
+    await response.body
+    expect(response.headers['content-type']).toBe('text/event-stream')
+    expect(response.events.all.map(({ data }) => data)).toEqual([
+      `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","logger":"sse_legacy/raw","data":${ODD}}}`,
+      '{"jsonrpc":"2.0","id":2,"result":{"content":[{"type":"text","text":"logged"}]}}',
+    ])
+  })
+})
+
+describe('a client on the deprecated HTTP+SSE', () => {
+  test.each(UPSTREAMS)('gets equal values from $name', async ({ name }) => {
+    const stream = await http(`${gateway.origin}/sse`, {
+      method: 'GET',
+      headers: { accept: 'text/event-stream' },
+    })
+    try {
+      const endpoint = `${gateway.origin}${(await stream.events.take()).data}`
+      const ask = async (
+        id: number,
+        method: string,
+        params: string,
+      ): Promise<{ result: Record<string, unknown> }> => {
+        const body = requestText(String(id), method, params)
+        const posted = await http(endpoint, { headers: { 'content-type': 'application/json' }, body })
+        expect([posted.status, await posted.body]).toEqual([202, 'Accepted'])
+        const { data } = await stream.events.take(event => event.data.includes(`"id":${id}`))
+        return JSON.parse(data) as { result: Record<string, unknown> }
+      }
+      await ask(
+        1,
+        'initialize',
+        '{"protocolVersion":"2024-11-05","capabilities":{},"clientInfo":{"name":"w","version":"1"}}',
+      )
+      const { result } = await ask(2, 'tools/call', `{"name":"${name}__echo_raw","arguments":${ODD}}`)
+      expect(result['structuredContent']).toEqual(JSON.parse(JSON.stringify(JSON.parse(ODD))))
+      // The message is read as values only where it leaves: the server still gets what the client wrote.
+      expect(result['content']).toEqual([{ type: 'text', text: ODD }])
+    } finally {
+      stream.destroy()
+    }
+  })
+})

@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest'
+import { EventParser, eventText } from '../../../src/protocol/sse.ts'
+import type { ServerSentEvent } from '../../../src/protocol/sse.ts'
+
+interface Heard {
+  readonly events: ServerSentEvent[]
+  readonly retries: number[]
+  overflows: number
+}
+
+const bytes = (text: string): Buffer => Buffer.from(text, 'utf8')
+
+/** What a parser hears of chunks. */
+function heardOf(chunks: readonly Buffer[], maxChars = 10_000): Heard {
+  const heard: Heard = { events: [], retries: [], overflows: 0 }
+  const parser = new EventParser(
+    {
+      onEvent: event => heard.events.push(event),
+      onRetry: ms => heard.retries.push(ms),
+      onOverflow: () => heard.overflows++,
+    },
+    maxChars,
+  )
+  for (const chunk of chunks) parser.push(chunk)
+  return heard
+}
+
+const message = (data: string, id?: string): ServerSentEvent => ({ event: 'message', data, id })
+
+const STREAM =
+  '\ufeffdata: {"é":"日本 😀\u2028"}\n\n' +
+  ': a comment\n\n' +
+  'event: other\r\nid: 1-2\r\ndata: one\r\ndata:two\r\ndata:  three\r\n\r\n' +
+  'retry: 250\rdata\rdata\r\r' +
+  'id\nretry: soon\nunknown: x\ndata: 4 \n\n' +
+  'id: a\0b\ndata:5\n\nevent: none\nid: 9\n\ndata: last\n\ndata: unfinished\n'
+
+const EXPECTED: Omit<Heard, 'overflows'> = {
+  events: [
+    message('{"é":"日本 😀\u2028"}'),
+    { event: 'other', data: 'one\ntwo\n three', id: '1-2' },
+    { event: 'message', data: '\n', id: '1-2' },
+    { event: 'message', data: '4 ', id: '' },
+    { event: 'message', data: '5', id: '' },
+    { event: 'message', data: 'last', id: '9' },
+  ],
+  retries: [250],
+}
+
+describe('a stream', () => {
+  test('as one chunk', () => {
+    expect(heardOf([bytes(STREAM)])).toEqual({ ...EXPECTED, overflows: 0 })
+  })
+
+  test('one byte at a time', () => {
+    const all = bytes(STREAM)
+    expect(heardOf(Array.from(all, (_, at) => all.subarray(at, at + 1)))).toEqual({
+      ...EXPECTED,
+      overflows: 0,
+    })
+  })
+
+  test('in two chunks, split anywhere', () => {
+    const all = bytes(STREAM)
+    for (let at = 0; at <= all.length; at++)
+      expect(heardOf([all.subarray(0, at), all.subarray(at)]), `split at ${at}`).toEqual({
+        ...EXPECTED,
+        overflows: 0,
+      })
+  })
+
+  test.each(['\n', '\r', '\r\n'])('with lines that end in %j', end => {
+    const lines = ['id: 1', 'data: a', 'data: b', '', 'data: c', '', '']
+    expect(heardOf([bytes(lines.join(end))]).events).toEqual([message('a\nb', '1'), message('c', '1')])
+  })
+
+  test('a byte order mark counts at the beginning only', () => {
+    expect(heardOf([bytes('\ufeffdata: \ufeffa\n\n\ufeffdata: b\n\n')]).events).toEqual([message('\ufeffa')])
+  })
+
+  test('a long event in many chunks', () => {
+    const data = 'x'.repeat(9000)
+    const all = bytes(`data: ${data}\n\n`)
+    const chunks = Array.from({ length: 10 }, (_, at) => all.subarray(at * 1000, (at + 1) * 1000))
+    expect(heardOf(chunks).events).toEqual([message(data)])
+  })
+})
+
+describe('an event that is too long', () => {
+  test('on one line', () => {
+    const heard = heardOf(
+      [
+        bytes('data: a\n\n'),
+        bytes(`data: ${'x'.repeat(60)}`),
+        bytes('x'.repeat(60)),
+        bytes('\n\ndata: b\n\n'),
+      ],
+      100,
+    )
+    expect(heard).toEqual({ events: [message('a')], retries: [], overflows: 1 })
+  })
+
+  test('in one chunk', () => {
+    const heard = heardOf([bytes(`data: ${'x'.repeat(200)}\n\ndata: b\n\n`)], 100)
+    expect(heard).toEqual({ events: [], retries: [], overflows: 1 })
+  })
+
+  test('over many lines, each of them in a chunk of its own', () => {
+    const chunks = Array.from({ length: 30 }, () => bytes('data: 12345\n'))
+    expect(heardOf([...chunks, bytes('\n')], 100)).toEqual({ events: [], retries: [], overflows: 1 })
+  })
+
+  test('in a field that nobody reads', () => {
+    expect(heardOf([bytes(': '), bytes('x'.repeat(60)), bytes('x'.repeat(60))], 100).overflows).toBe(1)
+  })
+})
+
+describe('an event that is not too long', () => {
+  test('over several lines, however they are split', () => {
+    const all = bytes('data: 12345678901234567890\n'.repeat(4) + '\n')
+    for (let size = 1; size < all.length; size++) {
+      const chunks: Buffer[] = []
+      for (let at = 0; at < all.length; at += size) chunks.push(all.subarray(at, at + size))
+      expect(heardOf(chunks, 120).overflows, `chunks of ${size}`).toBe(0)
+    }
+  })
+
+  test('after many comments', () => {
+    const comments = Array.from({ length: 100 }, () => [bytes(': keep'), bytes('alive\n')]).flat()
+    const heard = heardOf([bytes('data: a\n'), ...comments, bytes('\n')], 100)
+    expect(heard).toEqual({ events: [message('a')], retries: [], overflows: 0 })
+  })
+
+  test('after many others', () => {
+    const others = Array.from({ length: 100 }, () => [bytes('data: 1234'), bytes('567890\n\n')]).flat()
+    expect(heardOf(others, 100).overflows).toBe(0)
+  })
+})
+
+test('events are written so that they can be read', () => {
+  const texts = [eventText('{"a":"é\u2028"}'), eventText('{}', '1-2')]
+  expect(texts[0]).toBe('event: message\ndata: {"a":"é\u2028"}\n\n')
+  expect(texts[1]).toBe('event: message\nid: 1-2\ndata: {}\n\n')
+  expect(heardOf(texts.map(bytes)).events).toEqual([message('{"a":"é\u2028"}'), message('{}', '1-2')])
+})
