@@ -107,7 +107,10 @@ export class Call implements Exchange {
     if (this.request.method === 'tools/call' && error.kind.actionable) {
       const outcome = failureResult(error, this.modern, serverInfo)
       this.#answer('"result":', outcome.kind === 'ready' ? outcome.text : '{}')
-    } else this.#answer('"error":', failureObject(error))
+    } else {
+      if (error.kind.rpc === MISSING_CAPABILITY) this.#reply.status(400)
+      this.#answer('"error":', failureObject(error))
+    }
   }
 
   #answer(member: string, body: string | Buffer): void {

@@ -6,15 +6,16 @@ import { withMembers } from '../protocol/json-text.ts'
 /**
  * What a client is really asked when a server asks something: only what the client has declared, with the server's name shown, because all
  * the client sees is the gateway.
- * @throws GatewayError `cannot_ask` when the client has not declared what is asked for
+ * @throws GatewayError `missing_capability` when the client has not declared what is asked for
  */
 export function presented(request: InputRequest, params: Json | undefined, client: Pick<Exchange, 'features' | 'modern'>): InputRequest {
   const features = (client.features === '' ? {} : JSON.parse(client.features)) as Record<string, JsonObject | undefined>
   const value = (params?.value ?? {}) as JsonObject
   const missing = missingFeature(request.method, value, features)
   if (missing !== undefined)
-    throw new GatewayError('cannot_ask', `Server "${request.server}" asks for ${request.method}, but the client has not declared ${missing}.`, {
+    throw new GatewayError('missing_capability', `Server "${request.server}" asks for ${request.method}, but the client has not declared ${missing}.`, {
       server: request.server,
+      data: { requiredCapabilities: nested(missing) },
     })
   if (!params || request.method === 'roots/list') return request
   const changes: Record<string, string | undefined> = {}
@@ -28,6 +29,11 @@ export function presented(request: InputRequest, params: Json | undefined, clien
     changes.includeContext = '"none"'
   }
   return Object.keys(changes).length === 0 ? request : { ...request, params: withMembers(params.text, changes) }
+}
+
+/** `a.b` as `{a: {b: {}}}`. */
+function nested(path: string): JsonObject {
+  return path.split('.').reduceRight<JsonObject>((inner, key) => ({ [key]: inner }), {})
 }
 
 function missingFeature(method: InputRequest['method'], params: JsonObject, features: Record<string, JsonObject | undefined>): string | undefined {

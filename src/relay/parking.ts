@@ -5,12 +5,15 @@ import { GatewayError } from '../core/errors.ts'
 import type { CallRequest, Exchange, InputRequest, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { rawAt } from '../protocol/json-text.ts'
+import { OWN_META_PREFIX } from '../protocol/revisions.ts'
 import type { Seal } from '../state/seal.ts'
 import { Delegate } from './delegate.ts'
 import { sealState, STATE_TTL_MS } from './request-state.ts'
 
 /** Calls that may wait for their clients at once, in all and for one principal. */
 export const MAX_PARKED = 2000
+/** `_meta` key by which a legacy server can name a question for modern clients. */
+const INPUT_KEY = `${OWN_META_PREFIX}inputKey`
 /** Questions asked together are put into one answer; this is how long the first waits for others. */
 const GATHER_MS = 5
 
@@ -127,7 +130,7 @@ class ParkedCall extends Delegate implements Deadline {
   override ask(request: InputRequest): Promise<string> {
     if (this.#parking.full)
       return Promise.reject(new GatewayError('overloaded', 'Too many calls are waiting for their clients.', { server: request.server }))
-    const key = `${request.method.split('/')[0] as string}-${++this.#asked}`
+    const key = this.#keyFor(request)
     return new Promise((resolve, reject) => {
       this.#questions.set(key, { request, resolve, reject })
       request.cancellation.onCancel(() => {
@@ -135,6 +138,14 @@ class ParkedCall extends Delegate implements Deadline {
       })
       this.#gathering ??= setTimeout(() => this.#put(), GATHER_MS)
     })
+  }
+
+  /** The key a client answers by: the server's own where it names one, since legacy questions have none. */
+  #keyFor(request: InputRequest): string {
+    const named: unknown = request.params === undefined ? undefined : JSON.parse(rawAt(request.params, '_meta', INPUT_KEY) ?? 'null')
+    const number = ++this.#asked
+    if (typeof named === 'string' && named !== '' && named.length <= 64 && !this.#questions.has(named)) return named
+    return `${request.method.split('/')[0] as string}-${number}`
   }
 
   /** Lets a request of the client wait for the end of the call or the next questions. */

@@ -402,6 +402,7 @@ export class Link implements Receiver {
       } catch (error) {
         if (cancellation.reason !== undefined) return
         const failure = GatewayError.from(error, this.server.name)
+        if (failure.code === 'missing_capability') this.#giveUp(this.#among(stream), failure)
         answer = errorText(id, JSON.stringify({ code: failure.kind.rpc, message: failure.message }))
       } finally {
         this.#asked.delete(id)
@@ -409,6 +410,17 @@ export class Link implements Receiver {
       if (cancellation.reason !== undefined) return
     }
     if (this.#state !== 'closed') this.transport.send({ text: answer, id: undefined, method: undefined })
+  }
+
+  /** A modern client is to hear which capability its call needs (specification 2026-07-28); a legacy one lives with what the server makes of the refusal. */
+  #giveUp(among: readonly Exchange[], error: GatewayError): void {
+    const [exchange] = among
+    if (among.length !== 1 || !exchange?.modern) return
+    for (const { id, exchange: waiting } of this.#pending.values()) {
+      if (waiting !== exchange) continue
+      this.#take(id)?.reject(error)
+      this.#cancelUpstream(id, error.message)
+    }
   }
 
   #among(stream: number | undefined): readonly Exchange[] {
