@@ -1,8 +1,7 @@
 import type { Readable, Writable } from 'node:stream'
 import { Catalog, WHOLE } from './catalog/catalog.ts'
-import type { View } from './catalog/view.ts'
 import type { Config, ServerConfig } from './config/types.ts'
-import { compose, type Handler, type Middleware } from './core/compose.ts'
+import { compose, type Middleware } from './core/compose.ts'
 import { Deadlines } from './core/deadlines.ts'
 import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
@@ -17,12 +16,12 @@ import { dispatch } from './pipeline/dispatch.ts'
 import { observe } from './pipeline/observe.ts'
 import { park } from './pipeline/park.ts'
 import { rounds } from './pipeline/rounds.ts'
-import { META, MODERN_VERSIONS } from './protocol/revisions.ts'
 import { LearnedOwners } from './relay/learned.ts'
 import { Parking } from './relay/parking.ts'
 import { Relay } from './relay/relay.ts'
 import { Subscriptions, type Subscriber } from './relay/subscriptions.ts'
-import { Seal } from './state/seal.ts'
+import { Seal } from './relay/seal.ts'
+import { Router } from './router.ts'
 import type { Store } from './state/store.ts'
 import type { Link } from './upstream/link.ts'
 import { Pool } from './upstream/pool.ts'
@@ -58,13 +57,6 @@ const REFRESH_DELAY_MS = 2000
 /** The links of single sessions do not each list their server anew. */
 const RECENT_MS = 60_000
 
-const PAGED: Readonly<Record<string, ListKind>> = {
-  'tools/list': 'tools',
-  'resources/list': 'resources',
-  'resources/templates/list': 'resourceTemplates',
-  'prompts/list': 'prompts',
-}
-
 /**
  * A running gateway. This file is the composition root: configuration in, everything wired, in the order a call meets it. Servers
  * are started when they are first needed.
@@ -77,11 +69,10 @@ export class Gateway implements Service {
   readonly #deadlines = new Deadlines()
   readonly #pools = new Map<string, Pool>()
   readonly #catalog: Catalog
-  readonly #learned = new LearnedOwners()
   readonly #parking: Parking
   readonly #subscriptions: Subscriptions
   readonly #relay: Relay
-  readonly #call: Handler
+  readonly #router: Router
   readonly #listListeners = new Map<(kinds: readonly ListKind[]) => void, string>()
   readonly #fronts = new Set<{ close(): void | Promise<void> }>()
   #http: HttpFront | undefined
@@ -117,16 +108,26 @@ export class Gateway implements Service {
       sees: (view, server) => this.#catalog.view(view)?.servers.has(server) ?? false,
     })
 
+    const learned = new LearnedOwners()
+
     // The way of a call, outermost first.
     const pipeline: Middleware[] = [observe(this.#logger), park(this.#parking, seal), rounds(seal)]
-    this.#call = compose(
+    const call = compose(
       pipeline,
       dispatch({
         pools: this.#pools,
-        learned: this.#learned,
+        learned,
         uriMap: (view, server) => this.#catalog.view(view)?.uriMap(server),
       }),
     )
+    this.#router = new Router({
+      catalog: this.#catalog,
+      learned,
+      subscriptions: this.#subscriptions,
+      call,
+      serverInfo: this.serverInfo,
+      logger: this.#logger,
+    })
   }
 
   /** Reads what earlier runs left: lists and eras. Starts no server. */
@@ -250,24 +251,8 @@ export class Gateway implements Service {
       for (const link of pool.links) if (link.owner === conversation) link.notify('notifications/roots/list_changed', undefined)
   }
 
-  async subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
-    const heard = await Promise.all(
-      uris.map(async uri => {
-        try {
-          const route = await this.#located(exchange, uri)
-          const resources = this.#catalog.snapshot(route.server)?.capabilities.resources as { subscribe?: unknown } | undefined
-          if (resources?.subscribe !== true) return []
-          const outcome = await this.#subscriptions.subscribe(exchange, route, subscriber)
-          return outcome.kind === 'error' ? [] : [uri]
-        } catch (error) {
-          this.#logger.debug('A resource cannot be listened to.', { uri, cause: describeError(error) })
-          return []
-        }
-      }),
-    )
-    // The client may have left in the meantime.
-    if (exchange.cancellation.reason !== undefined) this.#subscriptions.leave(subscriber)
-    return heard.flat()
+  subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
+    return this.#router.subscribe(exchange, uris, subscriber)
   }
 
   unsubscribe(subscriber: Subscriber): void {
@@ -275,34 +260,14 @@ export class Gateway implements Service {
   }
 
   onListChanged(view: string, listener: (kinds: readonly ListKind[]) => void): () => void {
+    // Only a view that has been made can be seen to change.
+    this.#catalog.view(view)
     this.#listListeners.set(listener, view)
     return () => this.#listListeners.delete(listener)
   }
 
-  async handle(exchange: Exchange): Promise<Outcome> {
-    const { method, params } = exchange.request
-    switch (method) {
-      case 'tools/call':
-        return await this.#call(exchange, await this.#named(exchange, 'tools', params?.value.name))
-      case 'prompts/get':
-        return await this.#call(exchange, await this.#named(exchange, 'prompts', params?.value.name))
-      case 'resources/read':
-        return await this.#call(exchange, await this.#located(exchange, params?.value.uri))
-      case 'completion/complete':
-        return await this.#complete(exchange)
-      case 'server/discover':
-        return this.#discover(exchange)
-      case 'resources/subscribe':
-        return await this.#subscriptions.subscribe(exchange, await this.#located(exchange, params?.value.uri), conversationOf(exchange))
-      case 'resources/unsubscribe':
-        return this.#subscriptions.unsubscribe(exchange, await this.#located(exchange, params?.value.uri), conversationOf(exchange))
-      default: {
-        const kind = PAGED[method]
-        if (kind === undefined) throw new GatewayError('unknown_method', `The method ${method.slice(0, 100)} is not known here.`)
-        const view = await this.#catalog.complete(exchange.view, exchange)
-        return { kind: 'ready', text: (view ?? this.#view(exchange)).list(kind, exchange.modern, params?.value.cursor) }
-      }
-    }
+  handle(exchange: Exchange): Promise<Outcome> {
+    return this.#router.handle(exchange)
   }
 
   // Wiring
@@ -345,73 +310,6 @@ export class Gateway implements Service {
     for (const [listener, listened] of this.#listListeners) if (listened === view) listener(kinds)
   }
 
-  async #named(exchange: Exchange, kind: 'tools' | 'prompts', name: unknown): Promise<Route> {
-    if (typeof name !== 'string') throw new GatewayError('invalid_params', '"name" must be a string.')
-    let view = this.#view(exchange)
-    const lookUp = (): Route | undefined => (kind === 'tools' ? view.tool(name) : view.prompts.get(name))
-    let route = lookUp()
-    if (!route && view.missing.length > 0) {
-      view = (await this.#catalog.complete(exchange.view, exchange)) ?? view
-      route = lookUp()
-    }
-    if (route) return route
-    throw new GatewayError('unknown_name', `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}${this.#unlisted(view)}`)
-  }
-
-  /** Why a view may lack what someone looks for: servers that could not be listed yet. Empty when all are. */
-  #unlisted(view: View): string {
-    const reasons = view.missing.flatMap(server => this.#catalog.failure(server)?.message ?? [])
-    return reasons.length === 0 ? '' : `. Not every server could be listed: ${reasons.slice(0, 3).join(' ')}`
-  }
-
-  async #located(exchange: Exchange, uri: unknown): Promise<Route> {
-    if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.')
-    let view = this.#view(exchange)
-    if (!view.listed(uri) && view.missing.length > 0) view = (await this.#catalog.complete(exchange.view, exchange)) ?? view
-    const route = view.listed(uri) ?? this.#learnedRoute(exchange, uri) ?? view.unlisted(uri)
-    if (route) return route
-    throw new GatewayError('resource_not_found', `Resource not found: ${uri.slice(0, 500)}`, { data: { uri } })
-  }
-
-  #learnedRoute(exchange: Exchange, uri: string): Route | undefined {
-    const owner = this.#learned.owner(exchange.principal.id, uri)
-    return owner !== undefined && this.#view(exchange).servers.has(owner) ? { server: owner, own: uri, exposed: uri } : undefined
-  }
-
-  async #complete(exchange: Exchange): Promise<Outcome> {
-    const ref = exchange.request.params?.value.ref as { type?: unknown; name?: unknown; uri?: unknown } | null | undefined
-    let route: Route
-    if (ref?.type === 'ref/prompt') route = await this.#named(exchange, 'prompts', ref.name)
-    else if (ref?.type === 'ref/resource' && typeof ref.uri === 'string')
-      route = this.#view(exchange).template(ref.uri) ?? (await this.#located(exchange, ref.uri))
-    else throw new GatewayError('invalid_params', '"ref" must be a ref/prompt with a name or a ref/resource with a uri.')
-    const snapshot = this.#catalog.snapshot(route.server)
-    if (snapshot && !('completions' in snapshot.capabilities)) {
-      const type = exchange.modern ? '"resultType":"complete",' : ''
-      return { kind: 'ready', text: `{${type}"completion":{"values":[],"hasMore":false}}` }
-    }
-    return await this.#call(exchange, route)
-  }
-
-  #discover(exchange: Exchange): Outcome {
-    const view = this.#view(exchange)
-    const parts = [
-      '"resultType":"complete"',
-      `"supportedVersions":${JSON.stringify(MODERN_VERSIONS)}`,
-      `"capabilities":${JSON.stringify(view.capabilities())}`,
-      `"serverInfo":${this.serverInfo}`,
-    ]
-    if (view.instructions !== undefined) parts.push(`"instructions":${JSON.stringify(view.instructions)}`)
-    parts.push('"ttlMs":0', '"cacheScope":"private"', `"_meta":{"${META.serverInfo}":${this.serverInfo}}`)
-    return { kind: 'ready', text: `{${parts.join(',')}}` }
-  }
-
-  #view(exchange: Exchange): View {
-    const view = this.#catalog.view(exchange.view)
-    if (!view) throw new GatewayError('internal', `There is no view "${exchange.view}".`)
-    return view
-  }
-
   #poolOf(server: string): Pool {
     const pool = this.#pools.get(server)
     if (!pool) throw new GatewayError('internal', `There is no server "${server}".`)
@@ -444,9 +342,4 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const gateway = new Gateway(config, options)
   await gateway.load()
   return gateway
-}
-
-function conversationOf(exchange: Exchange): Conversation {
-  if (exchange.conversation) return exchange.conversation
-  throw new GatewayError('unknown_method', `${exchange.request.method} needs a session; use subscriptions/listen instead.`)
 }

@@ -12,7 +12,7 @@ export interface Deadline {
   due?: number | undefined
 }
 
-/** Deadlines are late by up to this much, never early. */
+/** Deadlines are late by less than twice this much, never early. */
 export const RESOLUTION_MS = 250
 
 export class Deadlines {

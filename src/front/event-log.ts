@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto'
+
 /** Events kept for clients that resume a broken stream (specification 2025-11-25, basic/transports, resumability). */
 
 const MAX_EVENTS = 1000
@@ -14,6 +16,8 @@ interface Kept {
  * resuming client gets that stream's events and no others.
  */
 export class SessionEvents {
+  /** Tells this session's ids from those of any other. */
+  readonly #tag = randomBytes(4).toString('hex')
   readonly #kept: Kept[] = []
   #chars = 0
   #sequence = 0
@@ -27,19 +31,26 @@ export class SessionEvents {
       const dropped = this.#kept.shift()
       if (dropped) this.#chars -= dropped.text.length
     }
-    return `${stream}-${sequence}`
+    return this.#id(stream, sequence)
   }
 
   /** Events of the stream after the one with this id, with their ids; `undefined` for an id that was never given out. */
   after(id: string): { stream: number; events: { id: string; text: string }[] } | undefined {
-    const match = /^(\d{1,15})-(\d{1,15})$/.exec(id)
-    if (!match) return undefined
-    const stream = Number(match[1])
-    const sequence = Number(match[2])
+    const match = /^([0-9a-f]+)-(\d{1,15})-(\d{1,15})$/.exec(id)
+    if (match?.[1] !== this.#tag) return undefined
+    const stream = Number(match[2])
+    const sequence = Number(match[3])
     if (sequence > this.#sequence) return undefined
+    // What has been dropped cannot be checked any more; what is kept, without a gap, can.
+    const known = this.#kept[sequence - (this.#kept[0]?.sequence ?? 0)]
+    if (known && known.stream !== stream) return undefined
     const events = this.#kept
       .filter(kept => kept.stream === stream && kept.sequence > sequence && kept.text !== '')
-      .map(kept => ({ id: `${stream}-${kept.sequence}`, text: kept.text }))
+      .map(kept => ({ id: this.#id(stream, kept.sequence), text: kept.text }))
     return { stream, events }
+  }
+
+  #id(stream: number, sequence: number): string {
+    return `${this.#tag}-${stream}-${sequence}`
   }
 }

@@ -129,13 +129,15 @@ export class HttpReply implements Reply {
     this.#write(': keepalive\n\n')
   }
 
-  /** The connection is gone; what is still to come is kept for a client that resumes. */
-  detach(): void {
-    this.#response = undefined
+  /** A connection is gone; what is still to come is kept for a client that resumes. */
+  detach(response: ServerResponse): void {
+    // One that has been taken over may end long after.
+    if (this.#response === response) this.#response = undefined
   }
 
   /** Continues on another connection, whose stream is open already. */
   attach(response: ServerResponse): void {
+    this.#response?.end()
     this.#response = response
     if (this.done) response.end()
   }
@@ -173,6 +175,11 @@ export class HttpReply implements Reply {
     }
     this.#options.onDone(this)
   }
+}
+
+/** Whether `everyMs` have passed since `last`; 0 means never. */
+export function isDue(last: number, now: number, everyMs: number): boolean {
+  return everyMs > 0 && now - last >= everyMs
 }
 
 /** Opens an event stream that is no reply to a request. */

@@ -5,7 +5,7 @@ import { onOneLine } from '../protocol/json-text.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
 import { eventText } from '../protocol/sse.ts'
 import { SessionEvents } from './event-log.ts'
-import { HttpReply, openEventStream } from './http-reply.ts'
+import { HttpReply, isDue, openEventStream } from './http-reply.ts'
 import type { Service } from './service.ts'
 import { Session } from './session.ts'
 
@@ -57,7 +57,7 @@ export class HttpSession {
     this.#replies.set(stream, reply)
     // A lost connection is no cancellation in this era: the client may come back for the answer.
     response.on('close', () => {
-      if (!reply.done) reply.detach()
+      if (!reply.done) reply.detach(response)
     })
     return reply
   }
@@ -89,7 +89,7 @@ export class HttpSession {
     } else if (reply) {
       reply.attach(response)
       response.on('close', () => {
-        if (!reply.done) reply.detach()
+        if (!reply.done) reply.detach(response)
       })
     } else response.end()
     return true
@@ -98,7 +98,7 @@ export class HttpSession {
   /** Signs of life on silent streams; a reply that takes long becomes a stream to have one. */
   keepAlive(now: number, streamAfterMs: number, keepAliveMs: number): void {
     for (const reply of this.#replies.values()) keepReplyAlive(reply, now, streamAfterMs, keepAliveMs)
-    if (this.#standalone && now - this.#standaloneWrite >= keepAliveMs) {
+    if (this.#standalone && isDue(this.#standaloneWrite, now, keepAliveMs)) {
       this.#standaloneWrite = now
       this.#standalone.write(': keepalive\n\n')
     }
@@ -135,5 +135,5 @@ export class HttpSession {
 export function keepReplyAlive(reply: HttpReply, now: number, streamAfterMs: number, keepAliveMs: number): void {
   if (!reply.streaming) {
     if (now - reply.startedAt >= streamAfterMs) reply.openStream()
-  } else if (now - reply.lastWrite >= keepAliveMs) reply.keepAlive()
+  } else if (isDue(reply.lastWrite, now, keepAliveMs)) reply.keepAlive()
 }

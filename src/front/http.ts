@@ -12,7 +12,7 @@ import { errorText, kindOf, parseJson, takeApart, type Incoming } from '../proto
 import { DEFAULT_LEGACY, isModernVersion, LEGACY_VERSIONS } from '../protocol/revisions.ts'
 import { refuse } from './call.ts'
 import { accepts, checkAccept, HostGuard, HttpRefusal, readBody } from './guards.ts'
-import { HttpReply } from './http-reply.ts'
+import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
 import type { Service } from './service.ts'
@@ -265,7 +265,7 @@ export class HttpFront {
     const { keepAliveMs, sessionIdleMs } = this.#options.config
     for (const [id, session] of this.#sessions) {
       session.keepAlive(now, STREAM_AFTER_MS, keepAliveMs)
-      if (!session.busy && now - session.lastSeen > sessionIdleMs) {
+      if (!session.busy && isDue(session.lastSeen, now, sessionIdleMs)) {
         this.#sessions.delete(id)
         session.close()
       }

@@ -30,6 +30,6 @@ export interface Service {
    */
   subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]>
   unsubscribe(subscriber: Subscriber): void
-  /** Hears of changed lists until the returned function is called. */
+  /** Hears of changed lists, once for all that change together, until the returned function is called. */
   onListChanged(view: string, listener: (kinds: readonly ListKind[]) => void): () => void
 }

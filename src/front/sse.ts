@@ -7,6 +7,7 @@ import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import { kindOf, parseJson, takeApart } from '../protocol/message.ts'
 import { HttpRefusal, readBody } from './guards.ts'
+import { isDue } from './http-reply.ts'
 import type { Service } from './service.ts'
 import { Session } from './session.ts'
 
@@ -87,7 +88,7 @@ export class SseFront {
 
   keepAlive(now: number): void {
     for (const entry of this.#sessions.values()) {
-      if (now - entry.lastWrite < this.#config.keepAliveMs) continue
+      if (!isDue(entry.lastWrite, now, this.#config.keepAliveMs)) continue
       entry.lastWrite = now
       entry.response.write(': keepalive\n\n')
     }

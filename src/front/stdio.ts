@@ -77,6 +77,7 @@ export class StdioFront {
   /** The client sends no more. What it has asked for is still answered, for a moment: it may have closed only its side of the pipe. */
   #ended(): void {
     this.#inputEnded = true
+    for (const end of this.#ends) end()
     if (this.#waiting === 0) this.close()
     else setTimeout(() => this.close(), LAST_ANSWERS_MS).unref()
   }

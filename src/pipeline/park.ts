@@ -5,7 +5,7 @@ import { withMembers } from '../protocol/json-text.ts'
 import { WithParams } from '../relay/delegate.ts'
 import type { Parking } from '../relay/parking.ts'
 import { INPUT_CALLS, openState } from '../relay/request-state.ts'
-import type { Seal } from '../state/seal.ts'
+import type { Seal } from '../relay/seal.ts'
 
 /**
  * Calls of modern clients that can be asked: lets a legacy server's questions interrupt them, and takes the retries that bring answers. State of a

@@ -5,7 +5,7 @@ import { INPUT_METHODS, type Exchange, type InputMethod, type JsonObject, type O
 import { rawAt, withMembers } from '../protocol/json-text.ts'
 import { presented } from '../relay/ask.ts'
 import { sealState } from '../relay/request-state.ts'
-import type { Seal } from '../state/seal.ts'
+import type { Seal } from '../relay/seal.ts'
 import { withChanges } from './park.ts'
 
 /** A server that is not satisfied after so many rounds will not be. */

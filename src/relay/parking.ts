@@ -6,7 +6,7 @@ import type { CallRequest, Exchange, InputRequest, JsonObject, Outcome } from '.
 import type { Logger } from '../core/logger.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { OWN_META_PREFIX } from '../protocol/revisions.ts'
-import type { Seal } from '../state/seal.ts'
+import type { Seal } from './seal.ts'
 import { Delegate } from './delegate.ts'
 import { sealState, STATE_TTL_MS } from './request-state.ts'
 

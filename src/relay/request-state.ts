@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, JsonObject } from '../core/exchange.ts'
-import type { Seal } from '../state/seal.ts'
+import type { Seal } from './seal.ts'
 
 /** Methods whose calls may need input of the client (specification 2026-07-28, "input required"). */
 export const INPUT_CALLS: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read'])

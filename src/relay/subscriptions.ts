@@ -1,4 +1,4 @@
-import { describeError, type GatewayError } from '../core/errors.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Route } from '../core/route.ts'
@@ -40,6 +40,8 @@ export class Subscriptions {
   readonly #options: SubscriptionsOptions
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #listens = new Map<Link, UpstreamListen>()
+  /** First subscribers that the server has not answered yet, by the same key. */
+  readonly #opening = new Map<string, Promise<Outcome>>()
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options
@@ -49,29 +51,25 @@ export class Subscriptions {
   async subscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Promise<Outcome> {
     const slot = this.#options.pool(route.server).standing(exchange)
     const key = `${route.server}\n${slot.key.id}\n${route.own}`
-    const known = this.#subscriptions.get(key)
-    if (known) {
-      known.subscribers.set(subscriber, route.exposed)
-      return EMPTY
-    }
-    const subscription: Subscription = { key, slot, own: route.own, subscribers: new Map([[subscriber, route.exposed]]) }
-    const link = await slot.pick()
-    if (link.peer.era === 'legacy') {
-      try {
-        await link.request('resources/subscribe', JSON.stringify({ uri: route.own }), link.server.listTimeoutMs)
-      } catch (error) {
-        if (error instanceof UpstreamRpcError) return { kind: 'error', text: JSON.stringify(error.error), value: error.error }
-        throw error
+    for (;;) {
+      const known = this.#subscriptions.get(key)
+      if (known) {
+        known.subscribers.set(subscriber, route.exposed)
+        return EMPTY
       }
+      const opening = this.#opening.get(key)
+      if (!opening) break
+      // Another's failure is not ours. Then the next one asks.
+      await opening.catch(() => undefined)
+      if (exchange.cancellation.reason !== undefined) throw new GatewayError('cancelled', 'The request was cancelled.')
     }
-    const now = this.#subscriptions.get(key)
-    if (now) now.subscribers.set(subscriber, route.exposed)
-    else {
-      this.#subscriptions.set(key, subscription)
-      slot.pin()
-      this.#listens.get(link)?.listen(this.#urisOf(slot))
+    const opening = this.#open({ key, slot, own: route.own, subscribers: new Map([[subscriber, route.exposed]]) })
+    this.#opening.set(key, opening)
+    try {
+      return await opening
+    } finally {
+      this.#opening.delete(key)
     }
-    return EMPTY
   }
 
   unsubscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Outcome {
@@ -130,6 +128,23 @@ export class Subscriptions {
 
   #urisOf(slot: Slot): string[] {
     return [...this.#subscriptions.values()].filter(subscription => subscription.slot === slot).map(({ own }) => own)
+  }
+
+  async #open(subscription: Subscription): Promise<Outcome> {
+    const { slot, own } = subscription
+    const link = await slot.pick()
+    if (link.peer.era === 'legacy') {
+      try {
+        await link.request('resources/subscribe', JSON.stringify({ uri: own }), link.server.listTimeoutMs)
+      } catch (error) {
+        if (error instanceof UpstreamRpcError) return { kind: 'error', text: JSON.stringify(error.error), value: error.error }
+        throw error
+      }
+    }
+    this.#subscriptions.set(subscription.key, subscription)
+    slot.pin()
+    this.#listens.get(link)?.listen(this.#urisOf(slot))
+    return EMPTY
   }
 
   #remove(subscription: Subscription, subscriber: Subscriber): void {

@@ -13,12 +13,17 @@ export interface Connected {
   readonly era: Era | undefined
 }
 
+export interface ConnectOptions extends Omit<LinkOptions, 'transport'> {
+  /** Breaks the attempt off, which then fails with `shutting_down`. */
+  readonly signal: AbortSignal
+}
+
 /**
  * Opens a link to a server: transport, era, handshake. Falls back to deprecated HTTP+SSE where the configuration leaves the transport open.
  * A failed attempt leaves nothing behind.
  * @throws GatewayError naming the server, the cause and the fix
  */
-export async function connect(options: Omit<LinkOptions, 'transport'>, known: Era | undefined): Promise<Connected> {
+export async function connect(options: ConnectOptions, known: Era | undefined): Promise<Connected> {
   const { server } = options
   const { endpoint } = server
   if (endpoint.kind === 'stdio') {
@@ -54,9 +59,13 @@ export async function connect(options: Omit<LinkOptions, 'transport'>, known: Er
   }
 }
 
-async function attempt(options: Omit<LinkOptions, 'transport'>, transport: Transport, known: Era | undefined): Promise<Connected> {
-  const link = new Link({ ...options, transport })
+async function attempt(options: ConnectOptions, transport: Transport, known: Era | undefined): Promise<Connected> {
+  const { signal, ...rest } = options
+  const link = new Link({ ...rest, transport })
+  const breakOff = (): void => void link.close(shuttingDown(link))
+  signal.addEventListener('abort', breakOff)
   try {
+    if (signal.aborted) throw shuttingDown(link)
     await openInTime(transport, link)
     const { era, certain } = await shakeHands(link, known)
     if (!link.usable)
@@ -64,8 +73,14 @@ async function attempt(options: Omit<LinkOptions, 'transport'>, transport: Trans
     return { link, era: certain ? era : undefined }
   } catch (error) {
     await link.close()
-    throw GatewayError.from(error, options.server.name)
+    throw signal.aborted ? shuttingDown(link) : GatewayError.from(error, options.server.name)
+  } finally {
+    signal.removeEventListener('abort', breakOff)
   }
+}
+
+function shuttingDown({ server }: Link): GatewayError {
+  return new GatewayError('shutting_down', 'The gateway is shutting down.', { server: server.name })
 }
 
 /** A server that accepts a connection and then says nothing must not keep those waiting who wait for the link. */

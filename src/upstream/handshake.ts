@@ -30,7 +30,7 @@ export async function shakeHands(link: Link, known: Era | undefined): Promise<{ 
     const timeoutMs = transport.kind === 'stdio' ? server.startTimeoutMs : Math.min(PROBE_TIMEOUT_MS, server.startTimeoutMs)
     const discovery = discover(link, timeoutMs)
     if (transport.kind === 'stdio') {
-      const first = await Promise.race([discovery, quiet()])
+      const first = await inTime(discovery, QUIET_MS)
       if (first === undefined) return await raceWithInitialize(link, discovery)
     }
     const found = await discovery
@@ -55,7 +55,7 @@ async function raceWithInitialize(
   )
   const discovered = discovery.catch(() => undefined)
   const first = await Promise.race([discovered.then(found => found && 'modern'), initialization])
-  const settled = first === 'modern' ? await Promise.race([initialization, quiet(CROSSING_MS)]) : await initialization
+  const settled = first === 'modern' ? await inTime(initialization, CROSSING_MS) : await initialization
   if (settled && 'result' in settled) {
     establishLegacy(link, settled.result)
     return { era: 'legacy', certain: first !== 'modern' }
@@ -136,6 +136,15 @@ function objectOr(value: unknown): JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
 }
 
-function quiet(ms = QUIET_MS): Promise<undefined> {
-  return new Promise(resolve => setTimeout(resolve, ms, undefined).unref())
+/** What `promise` resolves with, `undefined` when that takes longer than `ms`. */
+async function inTime<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>(resolve => {
+    timer = setTimeout(resolve, ms, undefined)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }

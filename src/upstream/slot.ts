@@ -65,6 +65,7 @@ export class Slot implements Deadline {
   #attempts = 0
   #pins = 0
   #restart: NodeJS.Timeout | undefined
+  readonly #closing = new AbortController()
   /** Era to start with; a wrong one is corrected by the handshake. */
   era: Era | undefined
 
@@ -164,6 +165,7 @@ export class Slot implements Deadline {
     const state = this.#state
     if (state.kind !== 'closed') {
       this.#set({ kind: 'closed' })
+      this.#closing.abort()
       clearTimeout(this.#restart)
       this.#options.deadlines.remove(this)
       if (state.kind === 'ready') this.#leave(state.link)
@@ -185,7 +187,8 @@ export class Slot implements Deadline {
     let opened
     try {
       const { capabilities, owner } = this.key
-      opened = await connect({ server, listener, deadlines, logger, clientInfo, capabilities, owner }, this.era)
+      const { signal } = this.#closing
+      opened = await connect({ server, listener, deadlines, logger, clientInfo, capabilities, owner, signal }, this.era)
     } catch (caught) {
       const error = GatewayError.from(caught, server.name)
       if (this.#state.kind !== 'closed') this.#fail(error, undefined)

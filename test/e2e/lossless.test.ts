@@ -119,6 +119,12 @@ async function exactly(client: WireClient, id: string, params: string): Promise<
   return await stdio.answer(id)
 }
 
+/** The result of a list method, around its entries. */
+const listed = (client: WireClient, member: string, texts: string): string =>
+  client.modern
+    ? `{"resultType":"complete","${member}":[${texts}],"ttlMs":0,"cacheScope":"private","_meta":{${SERVER_INFO}}}`
+    : `{"${member}":[${texts}]}`
+
 describe.each(CLIENT_NAMES)('from a client over %s', clientName => {
   let client: WireClient
   beforeAll(async () => {
@@ -232,10 +238,6 @@ describe.each(CLIENT_NAMES)('from a client over %s', clientName => {
   })
 
   describe('definitions', () => {
-    const listed = (member: string, texts: string): string =>
-      client.modern
-        ? `{"resultType":"complete","${member}":[${texts}],"ttlMs":0,"cacheScope":"private","_meta":{${SERVER_INFO}}}`
-        : `{"${member}":[${texts}]}`
     const names = [...UPSTREAMS.map(({ name }) => name), 'old']
 
     test('tools keep every byte but their name', async () => {
@@ -249,7 +251,7 @@ describe.each(CLIENT_NAMES)('from a client over %s', clientName => {
       const kept = texts.filter(text => !text.includes('"old__'))
       const answer = await client.request('1', 'tools/list')
       expect(answer.replace(/,\{"name":"old__.*(?=\](?:,"ttlMs"|\}\}$))/, '')).toBe(
-        `{"jsonrpc":"2.0","id":1,"result":${listed('tools', kept.join(','))}}`,
+        `{"jsonrpc":"2.0","id":1,"result":${listed(client, 'tools', kept.join(','))}}`,
       )
       const { result } = JSON.parse(answer) as { result: { tools: unknown[] } }
       expect(result.tools).toEqual(texts.map(text => JSON.parse(text) as unknown))
@@ -261,7 +263,7 @@ describe.each(CLIENT_NAMES)('from a client over %s', clientName => {
           `{"name":"${name}__greet","title":"Greeting","description":"Greets","arguments":[{"name":"who","title":"Who","required":false,"x-argument":${name === 'old' ? '1' : '1.0'}}]}`,
       )
       expect(await client.request('1', 'prompts/list')).toBe(
-        `{"jsonrpc":"2.0","id":1,"result":${listed('prompts', texts.join(','))}}`,
+        `{"jsonrpc":"2.0","id":1,"result":${listed(client, 'prompts', texts.join(','))}}`,
       )
     })
 
@@ -276,7 +278,7 @@ describe.each(CLIENT_NAMES)('from a client over %s', clientName => {
         ]
       })
       expect(await client.request('1', 'resources/list')).toBe(
-        `{"jsonrpc":"2.0","id":1,"result":${listed('resources', texts.join(','))}}`,
+        `{"jsonrpc":"2.0","id":1,"result":${listed(client, 'resources', texts.join(','))}}`,
       )
     })
 
@@ -286,7 +288,7 @@ describe.each(CLIENT_NAMES)('from a client over %s', clientName => {
           `{"uriTemplate":"${index === 0 ? '' : `${name}+`}raw://item/{id}","name":"item","mimeType":"text/plain","x-template":false}`,
       )
       expect(await client.request('1', 'resources/templates/list')).toBe(
-        `{"jsonrpc":"2.0","id":1,"result":${listed('resourceTemplates', texts.join(','))}}`,
+        `{"jsonrpc":"2.0","id":1,"result":${listed(client, 'resourceTemplates', texts.join(','))}}`,
       )
     })
   })

@@ -40,6 +40,11 @@ export class Inbox<T> {
   take(matches: (item: T) => boolean = () => true, what = 'what was awaited'): Promise<T> {
     const index = this.#items.findIndex(matches)
     if (index >= 0) return Promise.resolve(this.#items.splice(index, 1)[0] as T)
+    return this.next(matches, what)
+  }
+
+  /** Takes the first item that matches of those yet to come. @throws Error as `take` does */
+  next(matches: (item: T) => boolean, what = 'what was awaited'): Promise<T> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(waiting)

@@ -29,7 +29,7 @@ export interface ScriptedServer extends AsyncDisposable {
   /** Entry of `mcpServers`. */
   readonly entry: Readonly<Record<string, unknown>>
   /** Every message as it came. */
-  readonly received: readonly string[]
+  readonly messages: Inbox<string>
   /** Requests that do not go by themselves. */
   readonly requests: Inbox<ScriptedRequest>
   /** The text of every notification. */
@@ -66,7 +66,7 @@ const results = (): Map<string, string> =>
 /** What both transports share. */
 function script(say: (text: string) => void) {
   const server = {
-    received: [] as string[],
+    messages: new Inbox<string>(),
     requests: new Inbox<ScriptedRequest>(),
     notifications: new Inbox<string>(),
     results: results(),
@@ -83,7 +83,7 @@ function script(say: (text: string) => void) {
       answer: (text: string) => void,
       gone: Promise<void>,
     ): boolean {
-      server.received.push(text)
+      server.messages.push(text)
       const id = rawAt(text, 'id')
       const method = rawAt(text, 'method')?.slice(1, -1)
       if (id === undefined) {
@@ -151,18 +151,19 @@ export async function scriptedStdio(): Promise<ScriptedServer> {
   })
 }
 
+function openEvents(response: ServerResponse): void {
+  if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/event-stream' })
+}
+
 /** A Streamable HTTP server without sessions. A request becomes a stream as soon as something is said on it. */
 export async function scriptedHttp(): Promise<ScriptedServer> {
   const streams = new Set<ServerResponse>()
-  const open = (response: ServerResponse): void => {
-    if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/event-stream' })
-  }
   const server = script(text => {
     for (const stream of streams) stream.write(`data: ${text}\n\n`)
   })
   const listener = createHttpServer((request, response) => {
     if (request.method === 'GET') {
-      open(response)
+      openEvents(response)
       response.flushHeaders()
       streams.add(response)
       response.on('close', () => streams.delete(response))
@@ -180,7 +181,7 @@ export async function scriptedHttp(): Promise<ScriptedServer> {
     request.on('data', (chunk: string) => (body += chunk))
     request.on('end', () => {
       const say = (text: string): void => {
-        open(response)
+        openEvents(response)
         response.write(`data: ${text}\n\n`)
       }
       const answer = (text: string): void => {

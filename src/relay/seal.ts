@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
-import type { Store } from './store.ts'
+import type { Store } from '../state/store.ts'
 
 /** Where the key ring is kept: Base64 keys, the first of them in use, the others only to open what they sealed. */
 export const KEY_RING = 'seal/keys'

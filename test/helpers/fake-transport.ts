@@ -1,0 +1,153 @@
+import { Cancellation } from '../../src/core/cancellation.ts'
+import type { Exchange, JsonObject } from '../../src/core/exchange.ts'
+import { ANONYMOUS } from '../../src/core/principal.ts'
+import type { ServerConfig } from '../../src/config/types.ts'
+import type { Outgoing, Receiver, Transport } from '../../src/upstream/transport.ts'
+
+/** What a fake server does with a request: gives a result, an error, or says nothing. */
+export type Reaction = { readonly result: unknown } | { readonly error: unknown } | undefined
+
+export const LEGACY: Readonly<Record<string, (params: JsonObject) => Reaction>> = {
+  'server/discover': () => ({ error: { code: -32601, message: 'Method not found' } }),
+  initialize: params => ({
+    result: {
+      protocolVersion: params['protocolVersion'],
+      capabilities: {},
+      serverInfo: { name: 'fake', version: '1' },
+    },
+  }),
+}
+
+export const MODERN: Readonly<Record<string, (params: JsonObject) => Reaction>> = {
+  'server/discover': () => ({ result: { supportedVersions: ['2026-07-28'], capabilities: { tools: {} } } }),
+  initialize: () => ({
+    error: { code: -32022, message: 'Unsupported', data: { supported: ['2026-07-28'] } },
+  }),
+}
+
+/** A transport without a server: the test is the server. */
+export class FakeTransport implements Transport {
+  readonly kind: Transport['kind']
+  readonly sessionful = true
+  readonly sent: Outgoing[] = []
+  readonly abandoned: number[] = []
+  readonly versions: (string | undefined)[] = []
+  readonly reactions: Map<string, (params: JsonObject) => Reaction>
+  receiver!: Receiver
+  /** What `open` waits for. */
+  opening: Promise<void> = Promise.resolve()
+  /** What `close` waits for. */
+  closing: Promise<void> = Promise.resolve()
+  closed = 0
+  listening = false
+
+  constructor(
+    reactions: Readonly<Record<string, (params: JsonObject) => Reaction>> = LEGACY,
+    kind: Transport['kind'] = 'stdio',
+  ) {
+    this.reactions = new Map(Object.entries(reactions))
+    this.kind = kind
+  }
+
+  async open(receiver: Receiver): Promise<void> {
+    this.receiver = receiver
+    await this.opening
+  }
+
+  send(message: Outgoing): void {
+    this.sent.push(message)
+    const { id, method } = message
+    if (id === undefined || method === undefined) return
+    const { params = {} } = JSON.parse(message.text) as { params?: JsonObject }
+    const reaction = this.reactions.get(method)?.(params)
+    if (reaction) queueMicrotask(() => this.answer(id, reaction))
+  }
+
+  abandon(id: number): void {
+    this.abandoned.push(id)
+  }
+
+  use(version: string | undefined): void {
+    this.versions.push(version)
+  }
+
+  listen(): void {
+    this.listening = true
+  }
+
+  async close(): Promise<void> {
+    this.closed++
+    await this.closing
+  }
+
+  answer(id: number, reaction: object): void {
+    this.say({ jsonrpc: '2.0', id, ...reaction })
+  }
+
+  say(message: unknown, stream?: number): void {
+    this.receiver.onMessage(typeof message === 'string' ? message : JSON.stringify(message), stream)
+  }
+
+  /** What was sent with this method, parsed. */
+  of(method: string): { id?: number; params?: JsonObject }[] {
+    return this.sent
+      .filter(message => message.method === method)
+      .map(({ text }) => JSON.parse(text) as { id?: number })
+  }
+
+  /** The id of the last request with this method. */
+  idOf(method: string): number {
+    const id = this.of(method).at(-1)?.id
+    if (id === undefined) throw new Error(`no ${method} was sent`)
+    return id
+  }
+}
+
+/** A server's configuration, stdio unless told otherwise. */
+export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig {
+  return {
+    name: 'fake',
+    prefix: 'fake',
+    endpoint: { kind: 'stdio', command: 'fake', args: [], env: {}, cwd: '/' },
+    required: false,
+    startTimeoutMs: 5000,
+    timeoutMs: 10_000,
+    listTimeoutMs: 5000,
+    idleMs: 60_000,
+    maxMessageBytes: 1_000_000,
+    isolation: 'auto',
+    uriSchemes: [],
+    tools: [],
+    fingerprint: 'f',
+    ...changes,
+  }
+}
+
+/** A client's request; `heard` collects what is sent to the client before the answer. */
+export function exchangeOf(
+  method: string,
+  params: JsonObject = {},
+  changes: Partial<Exchange> & { progressToken?: string } = {},
+): Exchange & {
+  readonly heard: { method: string; params: string | undefined }[]
+  readonly cancellation: Cancellation
+} {
+  const { progressToken, ...rest } = changes
+  const heard: { method: string; params: string | undefined }[] = []
+  return {
+    request: { method, params: { text: JSON.stringify(params), value: params }, progressToken },
+    principal: ANONYMOUS,
+    modern: false,
+    protocolVersion: '2025-11-25',
+    clientCapabilities: {},
+    features: '',
+    view: '',
+    conversation: undefined,
+    logLevel: undefined,
+    cancellation: new Cancellation(),
+    notify: (name, text) => void heard.push({ method: name, params: text }),
+    ask: () => Promise.reject(new Error('nobody to ask')),
+    ...rest,
+    heard,
+  }
+}

@@ -1,0 +1,93 @@
+import { expect, it } from 'vitest'
+import { fetchLists, MAX_PAGES, type Lister } from '../../../src/catalog/ingest.ts'
+import type { JsonObject } from '../../../src/core/exchange.ts'
+import { SILENT } from '../../../src/core/logger.ts'
+
+const ALL = { tools: {}, resources: {}, prompts: {} }
+
+function lister(
+  answer: (method: string, cursor: string | undefined) => string,
+  capabilities: JsonObject = ALL,
+): Lister & { asked: string[] } {
+  const asked: string[] = []
+  return {
+    asked,
+    peer: { era: 'legacy', capabilities },
+    request: async (method, params) => {
+      asked.push(method)
+      const { cursor } = JSON.parse(params ?? '{}') as { cursor?: string }
+      const text = answer(method, cursor)
+      return { text, value: JSON.parse(text) as JsonObject }
+    },
+  }
+}
+
+const empty = (method: string): string => {
+  const kind = {
+    'tools/list': 'tools',
+    'resources/list': 'resources',
+    'resources/templates/list': 'resourceTemplates',
+    'prompts/list': 'prompts',
+  }[method]
+  return `{"${kind}":[]}`
+}
+const fetchAll = (from: Lister, previous?: Parameters<typeof fetchLists>[3]): ReturnType<typeof fetchLists> =>
+  fetchLists(from, 1000, () => false, previous, SILENT)
+const tool = (name: string): string => `{"name":"${name}","inputSchema":{"type":"object"}}`
+
+it('asks only for what the server says it has', async () => {
+  const from = lister(empty, { prompts: {} })
+  await fetchAll(from)
+  expect(from.asked).toEqual(['prompts/list'])
+})
+
+it('keeps every definition as its server wrote it', async () => {
+  const text = '{"inputSchema":{"type":"object","x":1.0},"name":"a","2":1,"1":2}'
+  const lists = await fetchAll(
+    lister(method => (method === 'tools/list' ? `{"tools":[ ${text} ]}` : empty(method))),
+  )
+  expect(lists.tools).toEqual([{ key: 'a', text }])
+})
+
+it('keeps what is known of a list that fails, and takes the others', async () => {
+  const known = [{ key: 'old', text: tool('old') }]
+  const from = lister(method => {
+    if (method === 'tools/list') throw new Error('broken')
+    return method === 'prompts/list' ? '{"prompts":[{"name":"p"}]}' : empty(method)
+  })
+  const lists = await fetchAll(from, { tools: known, resources: [], resourceTemplates: [], prompts: [] })
+  expect(lists.tools).toBe(known)
+  expect(lists.prompts).toEqual([{ key: 'p', text: '{"name":"p"}' }])
+})
+
+it('fails when every list does', async () => {
+  const from = lister(() => {
+    throw new Error('broken')
+  })
+  await expect(fetchAll(from)).rejects.toThrow('broken')
+  await expect(fetchAll(lister(() => '{}'))).rejects.toThrow(/no array/)
+})
+
+it('takes "method not found" for an empty list', async () => {
+  const from = lister(method => {
+    if (method !== 'resources/templates/list') return empty(method)
+    throw Object.assign(new Error('Method not found'), { rpcCode: -32601 })
+  })
+  expect((await fetchAll(from)).resourceTemplates).toEqual([])
+})
+
+it.each([
+  { what: 'always the same cursor', next: () => 'x', pages: 2 },
+  {
+    what: 'ever new cursors',
+    next: (cursor: string | undefined) => String(Number(cursor ?? 0) + 1),
+    pages: MAX_PAGES,
+  },
+])('a list that does not end is cut off: $what', async ({ next, pages }) => {
+  const from = lister(
+    (_, cursor) => `{"tools":[${tool(`t${cursor ?? 0}`)}],"nextCursor":${JSON.stringify(next(cursor))}}`,
+    { tools: {} },
+  )
+  expect((await fetchAll(from)).tools).toHaveLength(pages)
+  expect(from.asked).toHaveLength(pages)
+})

@@ -1,0 +1,199 @@
+import { describe, expect, it } from 'vitest'
+import { MAX_INSTRUCTIONS_CHARS, mergedInstructions } from '../../../src/catalog/instructions.ts'
+import { fromStored, toStored, type Entry, type ServerSnapshot } from '../../../src/catalog/snapshot.ts'
+import { changedKinds, View, type ViewMember } from '../../../src/catalog/view.ts'
+import { SILENT } from '../../../src/core/logger.ts'
+import { serverConfig } from '../../helpers/fake-transport.ts'
+
+const toolEntry = (name: string): Entry => ({
+  key: name,
+  text: `{"name":"${name}","inputSchema":{"type":"object"}}`,
+})
+const resource = (uri: string): Entry => ({ key: uri, text: `{"uri":"${uri}","name":"r"}` })
+const template = (uriTemplate: string): Entry => ({
+  key: uriTemplate,
+  text: `{"uriTemplate":"${uriTemplate}","name":"t"}`,
+})
+
+function snapshot(
+  server: string,
+  changes: Partial<Omit<ServerSnapshot, 'lists'>> & { lists?: Partial<ServerSnapshot['lists']> } = {},
+): ServerSnapshot {
+  const { lists, ...rest } = changes
+  return {
+    server,
+    fingerprint: 'f',
+    fetchedAt: 1,
+    era: 'legacy',
+    eraAt: 1,
+    transport: 'stdio',
+    protocolVersion: '2025-11-25',
+    capabilities: { tools: {} },
+    instructions: undefined,
+    ...rest,
+    lists: { tools: [], resources: [], resourceTemplates: [], prompts: [], ...lists },
+  }
+}
+
+const member = (
+  shown: ServerSnapshot | string,
+  changes: Parameters<typeof serverConfig>[0] = {},
+): ViewMember => {
+  const name = typeof shown === 'string' ? shown : shown.server
+  const server = serverConfig({ name, prefix: name, ...changes })
+  return { server, prefix: server.prefix, snapshot: typeof shown === 'string' ? undefined : shown }
+}
+
+const viewOf = (members: readonly ViewMember[], pageSize = 1000): View =>
+  new View({
+    name: '',
+    members,
+    maxNameLength: 48,
+    pageSize,
+    serverInfo: '{"name":"gateway"}',
+    logger: SILENT,
+  })
+
+describe('capabilities', () => {
+  it('are the union of what the servers can do', () => {
+    const members = [
+      member(snapshot('a', { capabilities: { tools: {}, logging: {} } })),
+      member(snapshot('b', { capabilities: { resources: { subscribe: true }, completions: {} } })),
+    ]
+    expect(viewOf(members).capabilities()).toEqual({
+      tools: { listChanged: true },
+      resources: { subscribe: true, listChanged: true },
+      completions: {},
+      logging: {},
+    })
+    expect(viewOf(members.slice(0, 1)).capabilities()).toEqual({
+      tools: { listChanged: true },
+      logging: {},
+    })
+  })
+
+  it('are all of them while a server is not known', () => {
+    const view = viewOf([member(snapshot('a')), member('b')])
+    expect(view.missing).toEqual(['b'])
+    expect(Object.keys(view.capabilities()).sort()).toEqual([
+      'completions',
+      'logging',
+      'prompts',
+      'resources',
+      'tools',
+    ])
+  })
+})
+
+describe('instructions', () => {
+  it('of one server alone are its own', () => {
+    expect(viewOf([member(snapshot('a', { instructions: 'Say please.' }))]).instructions).toBe('Say please.')
+  })
+
+  it.each([2, 10, 100])('of %i servers are a digest of less than two kilobytes', count => {
+    const long = 'This server does many things. It does them well, and at length. '.repeat(100)
+    const snapshots = Array.from({ length: count }, (_, n) => snapshot(`server-${n}`, { instructions: long }))
+    const text = mergedInstructions(snapshots, new Map(snapshots.map(({ server }) => [server, server]))) ?? ''
+    expect(text.length).toBeLessThanOrEqual(MAX_INSTRUCTIONS_CHARS)
+    expect(Buffer.byteLength(text)).toBeLessThan(2048)
+    expect(text).toContain('- server-0: This server does many things.')
+    expect(text).toContain('- server-1: This server')
+  })
+
+  it('say how many tools there are where a server says nothing', () => {
+    const snapshots = [snapshot('a', { lists: { tools: [toolEntry('x')] } }), snapshot('b')]
+    expect(mergedInstructions(snapshots, new Map([['a', 'p']]))).toMatch(/\n- p: 1 tools\n- b: 0 tools$/)
+  })
+})
+
+describe('routes', () => {
+  it('of resources: listed, then by template, then by scheme, else the only server', () => {
+    const a = member(
+      snapshot('a', {
+        lists: { resources: [resource('x://1')], resourceTemplates: [template('x://item/{id}')] },
+      }),
+    )
+    const b = member(
+      snapshot('b', {
+        lists: { resources: [resource('x://1')], resourceTemplates: [template('x://item/{id}')] },
+      }),
+      { uriSchemes: ['own'] },
+    )
+    const view = viewOf([a, b])
+    expect(view.listed('x://1')).toMatchObject({ server: 'a', own: 'x://1' })
+    expect(view.listed('b+x://1')).toMatchObject({ server: 'b', own: 'x://1' })
+    expect(view.unlisted('x://item/7')).toMatchObject({ server: 'a', own: 'x://item/7' })
+    expect(view.unlisted('b+x://item/7')).toMatchObject({ server: 'b', own: 'x://item/7' })
+    expect(view.unlisted('own://anything')).toMatchObject({ server: 'b', own: 'own://anything' })
+    expect(view.unlisted('y://1')).toBeUndefined()
+    expect(viewOf([a]).unlisted('y://1')).toMatchObject({ server: 'a' })
+    expect(view.uriMap('a')).toBeUndefined()
+    expect(view.uriMap('b')?.('x://1')).toBe('b+x://1')
+    expect(view.uriMap('b')?.('x://2')).toBe('x://2')
+  })
+
+  it('survive a template that cannot be parsed', () => {
+    const view = viewOf([
+      member(snapshot('a', { lists: { resourceTemplates: [template('x://{'), template('y://{id}')] } })),
+      member(snapshot('b')),
+    ])
+    expect(view.count('resourceTemplates')).toBe(2)
+    expect(view.unlisted('y://1')).toMatchObject({ server: 'a' })
+  })
+
+  it('lead the names of two servers apart, whatever they are called', () => {
+    const view = viewOf([
+      member(snapshot('a', { lists: { tools: [toolEntry('b__x')] } }), { prefix: false }),
+      member(snapshot('b', { lists: { tools: [toolEntry('x')] } })),
+    ])
+    const [first, second] = [...view.tools.values()]
+    expect(first).toMatchObject({ server: 'a', own: 'b__x', exposed: 'b__x' })
+    expect(second).toMatchObject({
+      server: 'b',
+      own: 'x',
+      exposed: expect.stringMatching(/^b__x_[0-9a-f]{6}$/),
+    })
+  })
+})
+
+describe('lists', () => {
+  it('change their signature exactly when clients see something else', () => {
+    const one = viewOf([member(snapshot('a', { lists: { tools: [toolEntry('x')] } }))])
+    const same = viewOf([member(snapshot('a', { fetchedAt: 99, lists: { tools: [toolEntry('x')] } }))])
+    const more = viewOf([member(snapshot('a', { lists: { tools: [toolEntry('x'), toolEntry('y')] } }))])
+    expect(changedKinds(one, same)).toEqual([])
+    expect(changedKinds(one, more)).toEqual(['tools'])
+  })
+
+  it('leave out for an era what it does not know', () => {
+    const text =
+      '{"name":"x","inputSchema":{"type":"object"},"outputSchema":{"type":"array"},"execution":{"taskSupport":"optional"}}'
+    const lists = { tools: [{ key: 'x', text }] }
+    const shown = (era: 'legacy' | 'modern', modern: boolean): string =>
+      viewOf([member(snapshot('a', { era, lists }))])
+        .list('tools', modern, undefined)
+        .toString()
+    expect(shown('legacy', false)).toContain('"execution"')
+    expect(shown('legacy', true)).not.toContain('"execution"')
+    expect(shown('modern', false)).not.toContain('"outputSchema"')
+    expect(shown('modern', true)).toContain('"outputSchema"')
+  })
+})
+
+describe('stored snapshots', () => {
+  it('come back as they were, with every byte of the definitions', () => {
+    const kept = snapshot('a', {
+      lists: { tools: [{ key: 'x', text: '{"name":"x","n":1.0,"é":"\\u00e9"}' }] },
+    })
+    expect(fromStored(toStored(kept), 'f')).toEqual(kept)
+  })
+
+  it.each([
+    { what: 'another configuration', text: toStored(snapshot('a', { fingerprint: 'other' })) },
+    { what: 'another layout', text: toStored(snapshot('a')).replace('"layout":1', '"layout":0') },
+    { what: 'half a text', text: toStored(snapshot('a')).slice(0, 50) },
+    { what: 'something else', text: 'null' },
+  ])('of $what are not used', ({ text }) => {
+    expect(fromStored(text, 'f')).toBeUndefined()
+  })
+})

@@ -1,0 +1,139 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { Cancellation } from '../../../src/core/cancellation.ts'
+import { compose, type Middleware } from '../../../src/core/compose.ts'
+import { Deadlines, RESOLUTION_MS } from '../../../src/core/deadlines.ts'
+import { describeError, ERROR_KINDS, GatewayError } from '../../../src/core/errors.ts'
+import { exchangeOf } from '../../helpers/fake-transport.ts'
+
+describe('Cancellation', () => {
+  it('tells its listeners once, in their order, and late ones at once', () => {
+    const cancellation = new Cancellation()
+    const heard: string[] = []
+    cancellation.onCancel(reason => heard.push(`1 ${reason}`))
+    cancellation.onCancel(reason => heard.push(`2 ${reason}`))
+    expect(cancellation.reason).toBeUndefined()
+    cancellation.cancel('first')
+    cancellation.cancel('second')
+    cancellation.onCancel(reason => heard.push(`3 ${reason}`))
+    expect(heard).toEqual(['1 first', '2 first', '3 first'])
+    expect(cancellation.reason).toBe('first')
+  })
+})
+
+it('compose runs the first of the list outermost', async () => {
+  const order: string[] = []
+  const named =
+    (name: string): Middleware =>
+    next =>
+    async (exchange, route) => {
+      order.push(`${name} in`)
+      const outcome = await next(exchange, route)
+      order.push(`${name} out`)
+      return outcome
+    }
+  const call = compose([named('a'), named('b')], async () => ({ kind: 'ready', text: '{}' }))
+  await call(exchangeOf('tools/call'), { server: 's', own: 'x', exposed: 's__x' })
+  expect(order).toEqual(['a in', 'b in', 'b out', 'a out'])
+})
+
+describe('Deadlines', () => {
+  let deadlines: Deadlines
+  beforeEach(() => {
+    vi.useFakeTimers()
+    deadlines = new Deadlines()
+  })
+  afterEach(() => {
+    deadlines.close()
+    expect(vi.getTimerCount()).toBe(0)
+    vi.useRealTimers()
+  })
+  const entry = (): { expire: () => void; at: number[]; bucket?: number | undefined } => {
+    const at: number[] = []
+    return { at, expire: () => void at.push(Date.now()) }
+  }
+
+  it.each([1, 249, 250, 251, 999, 60_000])('are never early and late by little: %i ms', async delay => {
+    const one = entry()
+    const due = Date.now() + delay
+    deadlines.set(one, delay)
+    await vi.advanceTimersByTimeAsync(delay + 2 * RESOLUTION_MS)
+    expect(one.at).toHaveLength(1)
+    expect(one.at[0]).toBeGreaterThanOrEqual(due)
+    expect(one.at[0]).toBeLessThan(due + 2 * RESOLUTION_MS)
+  })
+
+  it('move when set again, and never come once removed', async () => {
+    const [moved, removed, none] = [entry(), entry(), entry()]
+    deadlines.set(moved, 1000)
+    deadlines.set(removed, 1000)
+    deadlines.set(none, 0)
+    expect(deadlines.size).toBe(2)
+    await vi.advanceTimersByTimeAsync(900)
+    deadlines.set(moved, 1000)
+    deadlines.remove(removed)
+    deadlines.remove(removed)
+    await vi.advanceTimersByTimeAsync(900)
+    expect(moved.at).toEqual([])
+    await vi.advanceTimersByTimeAsync(400)
+    expect(moved.at).toHaveLength(1)
+    expect(removed.at).toEqual([])
+    expect(none.at).toEqual([])
+  })
+
+  it('come all when the clock has jumped', async () => {
+    const list = Array.from({ length: 20 }, entry)
+    list.forEach((one, n) => deadlines.set(one, 1000 * (n + 1)))
+    vi.setSystemTime(Date.now() + 3_600_000)
+    await vi.advanceTimersByTimeAsync(RESOLUTION_MS)
+    expect(list.map(({ at }) => at.length)).toEqual(list.map(() => 1))
+  })
+
+  it('may be set while others come, and run no timer when none waits', async () => {
+    const again = entry()
+    let times = 0
+    const renewing = {
+      bucket: undefined as number | undefined,
+      expire: () => {
+        if (++times < 3) deadlines.set(renewing, 500)
+      },
+    }
+    deadlines.set(renewing, 500)
+    deadlines.set(again, 500)
+    await vi.advanceTimersByTimeAsync(3000)
+    expect(times).toBe(3)
+    expect(deadlines.size).toBe(0)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe('GatewayError', () => {
+  it('has codes of its own only outside the range of the protocol', () => {
+    for (const [code, { rpc, http }] of Object.entries(ERROR_KINDS)) {
+      if (!['header_mismatch', 'unsupported_version'].includes(code))
+        expect(rpc >= -32099 && rpc <= -32000, code).toBe(false)
+      expect(http === 200 || (http >= 400 && http < 600), code).toBe(true)
+    }
+  })
+
+  it('is made of anything once, and keeps the cause to itself', () => {
+    const cause = new Error('token=abc')
+    const error = GatewayError.from(cause, 'one')
+    expect(error).toMatchObject({ code: 'internal', server: 'one', delivery: 'unknown', cause })
+    expect(error.message).not.toContain('abc')
+    expect(GatewayError.from(error, 'two')).toBe(error)
+    expect(GatewayError.from(undefined)).toBeInstanceOf(GatewayError)
+  })
+
+  it('is described with its chain of causes, each once, however deep or round', () => {
+    const system = Object.assign(new Error('connect failed'), { code: 'ECONNREFUSED' })
+    const error = new GatewayError('upstream_unreachable', 'Cannot reach "one".', {
+      cause: new Error('outer', { cause: system }),
+    })
+    expect(describeError(error)).toBe('Cannot reach "one".: outer: connect failed (ECONNREFUSED)')
+    const round = new Error('round')
+    round.cause = round
+    expect(describeError(round)).toBe('round')
+    expect(describeError('text')).toBe('text')
+    expect(describeError(null)).toBe('null')
+  })
+})

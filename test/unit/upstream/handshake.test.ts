@@ -1,0 +1,222 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { Deadlines } from '../../../src/core/deadlines.ts'
+import { GatewayError } from '../../../src/core/errors.ts'
+import { SILENT } from '../../../src/core/logger.ts'
+import type { Era } from '../../../src/protocol/revisions.ts'
+import { shakeHands } from '../../../src/upstream/handshake.ts'
+import { Link } from '../../../src/upstream/link.ts'
+import { HttpStatusError } from '../../../src/upstream/streamable-http.ts'
+import { FakeTransport, LEGACY, MODERN, serverConfig, type Reaction } from '../../helpers/fake-transport.ts'
+
+let deadlines: Deadlines
+beforeEach(() => {
+  vi.useFakeTimers()
+  deadlines = new Deadlines()
+})
+afterEach(() => {
+  deadlines.close()
+  expect(vi.getTimerCount()).toBe(0)
+  vi.useRealTimers()
+})
+
+async function linkTo(transport: FakeTransport): Promise<Link> {
+  const link = new Link({
+    server: serverConfig(),
+    transport,
+    deadlines,
+    logger: SILENT,
+    clientInfo: '{"name":"gateway","version":"1"}',
+    capabilities: '{}',
+    owner: undefined,
+    listener: {
+      onNotification: () => {},
+      onRequest: () => Promise.reject(new GatewayError('unknown_method', 'no')),
+      onLost: () => {},
+    },
+  })
+  await transport.open(link)
+  return link
+}
+
+interface Result {
+  readonly era?: Era
+  readonly certain?: boolean
+  readonly error?: GatewayError
+  readonly link: Link
+  readonly asked: readonly string[]
+}
+
+/** Shakes hands while time passes. */
+async function shake(transport: FakeTransport, known?: Era): Promise<Result> {
+  const link = await linkTo(transport)
+  const shaken = shakeHands(link, known).then(
+    result => result,
+    (error: GatewayError) => ({ error }),
+  )
+  await vi.advanceTimersByTimeAsync(30_000)
+  const asked = transport.sent.map(({ method }) => method ?? '')
+  return { ...(await shaken), link, asked }
+}
+
+describe('over stdio', () => {
+  it('a modern server is known by its answer to server/discover', async () => {
+    const { era, certain, link, asked } = await shake(new FakeTransport(MODERN))
+    expect({ era, certain, asked }).toEqual({ era: 'modern', certain: true, asked: ['server/discover'] })
+    expect(link.peer).toMatchObject({
+      era: 'modern',
+      protocolVersion: '2026-07-28',
+      capabilities: { tools: {} },
+    })
+  })
+
+  it('anything else means initialize, and initialized follows', async () => {
+    const transport = new FakeTransport(LEGACY)
+    const { era, link, asked } = await shake(transport)
+    expect(era).toBe('legacy')
+    expect(asked).toEqual(['server/discover', 'initialize', 'notifications/initialized'])
+    expect(link.peer).toMatchObject({
+      era: 'legacy',
+      protocolVersion: '2025-11-25',
+      serverInfo: '{"name":"fake","version":"1"}',
+    })
+    expect(transport.listening).toBe(true)
+    expect(transport.of('initialize')[0]?.params).toEqual({
+      protocolVersion: '2025-11-25',
+      capabilities: {},
+      clientInfo: { name: 'gateway', version: '1' },
+    })
+  })
+
+  it('a server known to be legacy is not asked', async () => {
+    const { asked } = await shake(new FakeTransport(LEGACY), 'legacy')
+    expect(asked).toEqual(['initialize', 'notifications/initialized'])
+  })
+
+  it.each(['2025-06-18', '2025-03-26', '2024-11-05'])(
+    'a server may choose revision %s',
+    async protocolVersion => {
+      const initialize = (): Reaction => ({
+        result: { protocolVersion, capabilities: { logging: {} }, serverInfo: {} },
+      })
+      const transport = new FakeTransport({ initialize })
+      const { link } = await shake(transport, 'legacy')
+      expect(link.peer.protocolVersion).toBe(protocolVersion)
+      expect(transport.versions.at(-1)).toBe(protocolVersion)
+    },
+  )
+
+  it('a silent server is offered both, and a legacy answer decides', async () => {
+    const { initialize } = LEGACY
+    const { era, asked } = await shake(new FakeTransport({ initialize: initialize as () => Reaction }))
+    expect(era).toBe('legacy')
+    expect(asked.slice(0, 3)).toEqual(['server/discover', 'initialize', 'notifications/initialized'])
+  })
+
+  it('a slow modern server is not mistaken for a legacy one', async () => {
+    const transport = new FakeTransport({ initialize: MODERN['initialize'] as () => Reaction })
+    const link = await linkTo(transport)
+    const shaken = shakeHands(link, undefined)
+    await vi.advanceTimersByTimeAsync(1600)
+    expect(transport.of('initialize')).toHaveLength(1)
+    const answer = MODERN['server/discover']?.({})
+    transport.answer(transport.idOf('server/discover'), answer as object)
+    await vi.advanceTimersByTimeAsync(3000)
+    expect(await shaken).toEqual({ era: 'modern', certain: true })
+    expect(link.peer.era).toBe('modern')
+  })
+
+  it('a server that knows both is asked nothing more once it has answered one', async () => {
+    const transport = new FakeTransport({
+      ...LEGACY,
+      ...{ 'server/discover': MODERN['server/discover'] as () => Reaction },
+    })
+    const { era, asked } = await shake(transport)
+    expect({ era, asked }).toEqual({ era: 'modern', asked: ['server/discover'] })
+  })
+
+  it('a server that never says anything fails with its name, the time and the setting', async () => {
+    const { error } = await shake(new FakeTransport({}))
+    expect(error).toMatchObject({ code: 'upstream_timeout', server: 'fake' })
+    expect(error?.message).toMatch(/"fake".*initialize.*5 s.*"startTimeout"/)
+  })
+
+  it.each([
+    {
+      what: 'a refusal',
+      initialize: { error: { code: -32000, message: 'No licence' } },
+      says: 'refused to initialize',
+    },
+    {
+      what: 'an unknown revision',
+      initialize: { result: { protocolVersion: '2030-01-01' } },
+      says: '"2030-01-01"',
+    },
+    { what: 'no revision', initialize: { result: {} }, says: 'undefined' },
+    { what: 'no object', initialize: { result: 'hello' }, says: 'no object' },
+  ])('$what fails with the name of the server', async ({ initialize, says }) => {
+    const { error } = await shake(new FakeTransport({ initialize: () => initialize }), 'legacy')
+    expect(error).toMatchObject({ code: 'upstream_protocol', server: 'fake' })
+    expect(error?.message).toContain('Server "fake"')
+    expect(error?.message).toContain(says)
+  })
+
+  it('a server of revisions that nobody speaks is told apart from an old one', async () => {
+    const error = { code: -32022, message: 'Unsupported', data: { supported: ['2031-01-01'] } }
+    const shaken = await shake(new FakeTransport({ 'server/discover': () => ({ error }) }))
+    expect(shaken.error).toMatchObject({ code: 'upstream_protocol', server: 'fake' })
+    expect(shaken.error?.message).toContain('2031-01-01')
+    expect(shaken.asked).not.toContain('notifications/initialized')
+  })
+})
+
+describe('over HTTP', () => {
+  const refuse = (status: number, code: 'upstream_unreachable' | 'upstream_unauthorized'): FakeTransport => {
+    const transport = new FakeTransport(LEGACY, 'http')
+    transport.reactions.set('server/discover', () => {
+      const error = new GatewayError(code, `HTTP ${status}`, {
+        server: 'fake',
+        cause: new HttpStatusError(status, ''),
+      })
+      queueMicrotask(() => transport.receiver.onFailure(1, error))
+      return undefined
+    })
+    return transport
+  }
+
+  it.each([400, 404, 405, 406, 415])('HTTP %i to the probe means legacy', async status => {
+    const { era } = await shake(refuse(status, 'upstream_unreachable'))
+    expect(era).toBe('legacy')
+  })
+
+  it.each([
+    { status: 401, code: 'upstream_unauthorized' as const },
+    { status: 403, code: 'upstream_unauthorized' as const },
+    { status: 429, code: 'upstream_unreachable' as const },
+    { status: 500, code: 'upstream_unreachable' as const },
+    { status: 503, code: 'upstream_unreachable' as const },
+  ])('HTTP $status says nothing about the era', async ({ status, code }) => {
+    const { error, asked } = await shake(refuse(status, code))
+    expect(error).toMatchObject({ code })
+    expect(asked).toEqual(['server/discover'])
+  })
+
+  it('the probe is of the modern revision, what follows it of none until one is agreed on', async () => {
+    const transport = new FakeTransport(LEGACY, 'http')
+    await shake(transport)
+    expect(transport.versions).toEqual(['2026-07-28', undefined, '2025-11-25'])
+  })
+
+  it('a server that swallows the probe is asked the old way after a while', async () => {
+    const { initialize } = LEGACY
+    const { era, asked } = await shake(
+      new FakeTransport({ initialize: initialize as () => Reaction }, 'http'),
+    )
+    expect(era).toBe('legacy')
+    expect(asked.filter(method => method === 'initialize')).toHaveLength(1)
+  })
+})
+
+it('over deprecated HTTP+SSE nobody asks for the modern era', async () => {
+  const { asked } = await shake(new FakeTransport(LEGACY, 'sse'))
+  expect(asked).toEqual(['initialize', 'notifications/initialized'])
+})
