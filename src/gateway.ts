@@ -137,7 +137,8 @@ export class Gateway implements Service {
     for (const [name, pool] of this.#pools) {
       const snapshot = this.#catalog.snapshot(name)
       // A verdict of "legacy" never fails by itself, so it is only believed for a day.
-      if (snapshot && (snapshot.era === 'modern' || Date.now() - snapshot.eraAt < dayMs)) pool.era = snapshot.era
+      if (snapshot && (snapshot.era === 'modern' || Date.now() - snapshot.eraAt < dayMs))
+        pool.era = snapshot.era
     }
     this.#refreshTimer = setTimeout(() => {
       for (const server of this.#catalog.stale()) void this.#catalog.refresh(server)
@@ -248,7 +249,8 @@ export class Gateway implements Service {
 
   rootsChanged(conversation: Conversation): void {
     for (const pool of this.#pools.values())
-      for (const link of pool.links) if (link.owner === conversation) link.notify('notifications/roots/list_changed', undefined)
+      for (const link of pool.links)
+        if (link.owner === conversation) link.notify('notifications/roots/list_changed', undefined)
   }
 
   subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
@@ -280,8 +282,10 @@ export class Gateway implements Service {
       logger,
       clientInfo: this.serverInfo,
       listener: {
-        onNotification: (link, method, params, among) => this.#relay.onNotification(link, method, params, among),
-        onRequest: (link, method, params, among, cancellation) => this.#relay.onRequest(link, method, params, among, cancellation),
+        onNotification: (link, method, params, among) =>
+          this.#relay.onNotification(link, method, params, among),
+        onRequest: (link, method, params, among, cancellation) =>
+          this.#relay.onRequest(link, method, params, among, cancellation),
         onLost: (link, error) => {
           this.#subscriptions.lost(link)
           pool.slotOf(link)?.lost(link, error)
@@ -300,7 +304,8 @@ export class Gateway implements Service {
     const fetchedAt = this.#catalog.snapshot(link.server.name)?.fetchedAt ?? 0
     if (!slot.key.owner || Date.now() - fetchedAt > RECENT_MS) this.#catalog.refreshSoon(link.server.name)
     this.#subscriptions.opened(slot, link)
-    for (const { logLevel } of this.#relay.conversations) if (logLevel !== undefined) link.wantLogLevel(logLevel)
+    for (const { logLevel } of this.#relay.conversations)
+      if (logLevel !== undefined) link.wantLogLevel(logLevel)
   }
 
   #tell(view: string, kinds: readonly ListKind[]): void {
@@ -318,8 +323,13 @@ export class Gateway implements Service {
 
   #readiness(): { ready: boolean; servers: unknown } {
     const status = this.status()
-    const ready = status.every(({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed))
-    return { ready, servers: status.map(({ name, state, required, error }) => ({ name, state, required, error })) }
+    const ready = status.every(
+      ({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed),
+    )
+    return {
+      ready,
+      servers: status.map(({ name, state, required, error }) => ({ name, state, required, error })),
+    }
   }
 
   async #close(): Promise<void> {

@@ -53,14 +53,26 @@ export class Router {
       case 'server/discover':
         return this.#discover(exchange)
       case 'resources/subscribe':
-        return await this.#options.subscriptions.subscribe(exchange, await this.#located(exchange, params?.value.uri), conversationOf(exchange))
+        return await this.#options.subscriptions.subscribe(
+          exchange,
+          await this.#located(exchange, params?.value.uri),
+          conversationOf(exchange),
+        )
       case 'resources/unsubscribe':
-        return this.#options.subscriptions.unsubscribe(exchange, await this.#located(exchange, params?.value.uri), conversationOf(exchange))
+        return this.#options.subscriptions.unsubscribe(
+          exchange,
+          await this.#located(exchange, params?.value.uri),
+          conversationOf(exchange),
+        )
       default: {
         const kind = PAGED[method]
-        if (kind === undefined) throw new GatewayError('unknown_method', `The method ${method.slice(0, 100)} is not known here.`)
+        if (kind === undefined)
+          throw new GatewayError('unknown_method', `The method ${method.slice(0, 100)} is not known here.`)
         const view = await this.#options.catalog.complete(exchange.view, exchange)
-        return { kind: 'ready', text: (view ?? this.#view(exchange)).list(kind, exchange.modern, params?.value.cursor) }
+        return {
+          kind: 'ready',
+          text: (view ?? this.#view(exchange)).list(kind, exchange.modern, params?.value.cursor),
+        }
       }
     }
   }
@@ -71,12 +83,16 @@ export class Router {
       uris.map(async uri => {
         try {
           const route = await this.#located(exchange, uri)
-          const resources = this.#options.catalog.snapshot(route.server)?.capabilities.resources as { subscribe?: unknown } | undefined
+          const resources = this.#options.catalog.snapshot(route.server)?.capabilities.resources as
+            { subscribe?: unknown } | undefined
           if (resources?.subscribe !== true) return []
           const outcome = await this.#options.subscriptions.subscribe(exchange, route, subscriber)
           return outcome.kind === 'error' ? [] : [uri]
         } catch (error) {
-          this.#options.logger.debug('A resource cannot be listened to.', { uri, cause: describeError(error) })
+          this.#options.logger.debug('A resource cannot be listened to.', {
+            uri,
+            cause: describeError(error),
+          })
           return []
         }
       }),
@@ -96,7 +112,10 @@ export class Router {
       route = lookUp()
     }
     if (route) return route
-    throw new GatewayError('unknown_name', `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}${this.#unlisted(view)}`)
+    throw new GatewayError(
+      'unknown_name',
+      `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}${this.#unlisted(view)}`,
+    )
   }
 
   /** Why a view may lack what someone looks for: servers that could not be listed yet. Empty when all are. */
@@ -108,24 +127,34 @@ export class Router {
   async #located(exchange: Exchange, uri: unknown): Promise<Route> {
     if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.')
     let view = this.#view(exchange)
-    if (!view.listed(uri) && view.missing.length > 0) view = (await this.#options.catalog.complete(exchange.view, exchange)) ?? view
+    if (!view.listed(uri) && view.missing.length > 0)
+      view = (await this.#options.catalog.complete(exchange.view, exchange)) ?? view
     const route = view.listed(uri) ?? this.#learnedRoute(exchange, uri) ?? view.unlisted(uri)
     if (route) return route
-    throw new GatewayError('resource_not_found', `Resource not found: ${uri.slice(0, 500)}`, { data: { uri } })
+    throw new GatewayError('resource_not_found', `Resource not found: ${uri.slice(0, 500)}`, {
+      data: { uri },
+    })
   }
 
   #learnedRoute(exchange: Exchange, uri: string): Route | undefined {
     const owner = this.#options.learned.owner(exchange.principal.id, uri)
-    return owner !== undefined && this.#view(exchange).servers.has(owner) ? { server: owner, own: uri, exposed: uri } : undefined
+    return owner !== undefined && this.#view(exchange).servers.has(owner)
+      ? { server: owner, own: uri, exposed: uri }
+      : undefined
   }
 
   async #complete(exchange: Exchange): Promise<Outcome> {
-    const ref = exchange.request.params?.value.ref as { type?: unknown; name?: unknown; uri?: unknown } | null | undefined
+    const ref = exchange.request.params?.value.ref as
+      { type?: unknown; name?: unknown; uri?: unknown } | null | undefined
     let route: Route
     if (ref?.type === 'ref/prompt') route = await this.#named(exchange, 'prompts', ref.name)
     else if (ref?.type === 'ref/resource' && typeof ref.uri === 'string')
       route = this.#view(exchange).template(ref.uri) ?? (await this.#located(exchange, ref.uri))
-    else throw new GatewayError('invalid_params', '"ref" must be a ref/prompt with a name or a ref/resource with a uri.')
+    else
+      throw new GatewayError(
+        'invalid_params',
+        '"ref" must be a ref/prompt with a name or a ref/resource with a uri.',
+      )
     const snapshot = this.#options.catalog.snapshot(route.server)
     if (snapshot && !('completions' in snapshot.capabilities)) {
       const type = exchange.modern ? '"resultType":"complete",' : ''
@@ -143,7 +172,11 @@ export class Router {
       `"serverInfo":${this.#options.serverInfo}`,
     ]
     if (view.instructions !== undefined) parts.push(`"instructions":${JSON.stringify(view.instructions)}`)
-    parts.push('"ttlMs":0', '"cacheScope":"private"', `"_meta":{"${META.serverInfo}":${this.#options.serverInfo}}`)
+    parts.push(
+      '"ttlMs":0',
+      '"cacheScope":"private"',
+      `"_meta":{"${META.serverInfo}":${this.#options.serverInfo}}`,
+    )
     return { kind: 'ready', text: `{${parts.join(',')}}` }
   }
 
@@ -156,5 +189,8 @@ export class Router {
 
 function conversationOf(exchange: Exchange): Conversation {
   if (exchange.conversation) return exchange.conversation
-  throw new GatewayError('unknown_method', `${exchange.request.method} needs a session; use subscriptions/listen instead.`)
+  throw new GatewayError(
+    'unknown_method',
+    `${exchange.request.method} needs a session; use subscriptions/listen instead.`,
+  )
 }

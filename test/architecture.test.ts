@@ -20,7 +20,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   front: ['core', 'protocol', 'type:config/types'],
   catalog: ['core', 'protocol', 'type:config/types', 'type:state/store'],
   upstream: ['core', 'protocol', 'type:config/types'],
-  relay: ['core', 'protocol', 'upstream/link', 'type:upstream/pool', 'type:upstream/slot', 'type:state/store'],
+  relay: [
+    'core',
+    'protocol',
+    'upstream/link',
+    'type:upstream/pool',
+    'type:upstream/slot',
+    'type:state/store',
+  ],
   pipeline: ['core', 'protocol', 'relay', 'type:upstream/link', 'type:upstream/pool'],
   router: ['core', 'protocol', 'type:catalog', 'type:relay'],
   // The composition root: every part of the way of a call, but neither commands nor how a store or a logger is made.

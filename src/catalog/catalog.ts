@@ -10,7 +10,10 @@ import { changedKinds, View, type ViewMember } from './view.ts'
 
 /** A link as far as the catalog needs it. */
 export interface ListableLink extends Lister {
-  readonly peer: Lister['peer'] & { readonly protocolVersion: string; readonly instructions: string | undefined }
+  readonly peer: Lister['peer'] & {
+    readonly protocolVersion: string
+    readonly instructions: string | undefined
+  }
   readonly transport: { readonly kind: string }
 }
 
@@ -134,7 +137,9 @@ export class Catalog {
   /** Servers whose lists are older than configured. */
   stale(): string[] {
     const oldest = Date.now() - this.#options.config.gateway.catalog.refreshAfterMs
-    return [...this.#snapshots.values()].filter(snapshot => snapshot.fetchedAt < oldest).map(snapshot => snapshot.server)
+    return [...this.#snapshots.values()]
+      .filter(snapshot => snapshot.fetchedAt < oldest)
+      .map(snapshot => snapshot.server)
   }
 
   async close(): Promise<void> {
@@ -154,7 +159,13 @@ export class Catalog {
     let snapshot: ServerSnapshot
     try {
       const link = await this.#options.link(name, exchange)
-      const lists = await fetchLists(link, server.listTimeoutMs, await hiddenBy(server), previous?.lists, logger)
+      const lists = await fetchLists(
+        link,
+        server.listTimeoutMs,
+        await hiddenBy(server),
+        previous?.lists,
+        logger,
+      )
       const now = Date.now()
       snapshot = {
         server: name,
@@ -185,7 +196,9 @@ export class Catalog {
     try {
       await this.#options.store.set(storeKey(name), toStored(snapshot))
     } catch (error) {
-      logger.warn('The lists could not be stored; the next start has to fetch them again.', { cause: describeError(error) })
+      logger.warn('The lists could not be stored; the next start has to fetch them again.', {
+        cause: describeError(error),
+      })
     }
   }
 
@@ -218,7 +231,11 @@ export class Catalog {
     for (const server of config.servers) {
       if (name !== WHOLE && name !== server.name) continue
       // Alone at its endpoint, a server keeps the names it uses itself.
-      members.push({ server, prefix: name === WHOLE ? server.prefix : false, snapshot: this.#snapshots.get(server.name) })
+      members.push({
+        server,
+        prefix: name === WHOLE ? server.prefix : false,
+        snapshot: this.#snapshots.get(server.name),
+      })
     }
     return new View({ name, members, maxNameLength, pageSize, serverInfo, logger })
   }

@@ -7,7 +7,11 @@ import type { Entry } from './snapshot.ts'
 
 /** What ingestion needs of a link. */
 export interface Lister {
-  request(method: string, params: string | undefined, timeoutMs: number): Promise<{ text: string; value: JsonObject }>
+  request(
+    method: string,
+    params: string | undefined,
+    timeoutMs: number,
+  ): Promise<{ text: string; value: JsonObject }>
   readonly peer: { readonly era: 'legacy' | 'modern'; readonly capabilities: JsonObject }
 }
 
@@ -54,7 +58,10 @@ export async function fetchLists(
         // Templates are optional even where resources are not; many servers answer "method not found".
         if ((error as { rpcCode?: number }).rpcCode === -32601) return []
         failures.push(error)
-        logger.warn('A list could not be fetched; what is known of it stays.', { list: kind, cause: String((error as Error).message) })
+        logger.warn('A list could not be fetched; what is known of it stays.', {
+          list: kind,
+          cause: String((error as Error).message),
+        })
         return previous?.[kind] ?? []
       }
     }),
@@ -86,7 +93,11 @@ async function fetchList(
       const text = result.text.slice(span.start, span.end)
       const entry = checked(kind, text, values[index], lister.peer.era)
       if (typeof entry === 'string') {
-        logger.warn('A definition is left out because clients would reject the list.', { list: kind, reason: entry, start: text.slice(0, 120) })
+        logger.warn('A definition is left out because clients would reject the list.', {
+          list: kind,
+          reason: entry,
+          start: text.slice(0, 120),
+        })
       } else if (seen.has(entry.key)) {
         logger.warn('A definition stands twice; the first is used.', { list: kind, name: entry.key })
       } else if (kind !== 'tools' || !hidden(entry.key)) {
@@ -97,7 +108,11 @@ async function fetchList(
     const next = result.value.nextCursor
     if (typeof next !== 'string') return entries
     if (cursors.has(next) || page + 1 >= MAX_PAGES || entries.length >= MAX_ENTRIES) {
-      logger.warn('The list does not end; the rest is left out.', { list: kind, pages: page + 1, entries: entries.length })
+      logger.warn('The list does not end; the rest is left out.', {
+        list: kind,
+        pages: page + 1,
+        entries: entries.length,
+      })
       return entries
     }
     cursors.add(next)
@@ -116,19 +131,32 @@ function checked(kind: ListKind, text: string, value: unknown, era: 'legacy' | '
     return { key, text }
   }
   if (kind === 'prompts') {
-    if (value.arguments !== undefined && !(Array.isArray(value.arguments) && value.arguments.every(a => isObject(a) && typeof a.name === 'string')))
+    if (
+      value.arguments !== undefined &&
+      !(
+        Array.isArray(value.arguments) &&
+        value.arguments.every(a => isObject(a) && typeof a.name === 'string')
+      )
+    )
       return `${key}: "arguments" is not a list of named arguments`
     return { key, text }
   }
   const schema = value.inputSchema
   if (!isObject(schema)) return `${key}: "inputSchema" is not an object`
   if (schema.type !== 'object') return `${key}: "inputSchema" must have "type": "object"`
-  if (schema.properties !== undefined && !isObject(schema.properties)) return `${key}: "inputSchema.properties" is not an object`
-  if (schema.required !== undefined && !(Array.isArray(schema.required) && schema.required.every(r => typeof r === 'string')))
+  if (schema.properties !== undefined && !isObject(schema.properties))
+    return `${key}: "inputSchema.properties" is not an object`
+  if (
+    schema.required !== undefined &&
+    !(Array.isArray(schema.required) && schema.required.every(r => typeof r === 'string'))
+  )
     return `${key}: "inputSchema.required" is not a list of strings`
-  if (value.description !== undefined && typeof value.description !== 'string') return `${key}: "description" is not a string`
-  if (value.outputSchema !== undefined && !isObject(value.outputSchema)) return `${key}: "outputSchema" is not an object`
-  if (value.annotations !== undefined && !isObject(value.annotations)) return `${key}: "annotations" is not an object`
+  if (value.description !== undefined && typeof value.description !== 'string')
+    return `${key}: "description" is not a string`
+  if (value.outputSchema !== undefined && !isObject(value.outputSchema))
+    return `${key}: "outputSchema" is not an object`
+  if (value.annotations !== undefined && !isObject(value.annotations))
+    return `${key}: "annotations" is not an object`
   if (text.includes('"x-mcp-header"')) {
     const params = headerParamsOf(schema)
     // Only since 2026-07-28 does the annotation mean something to a server, and is a wrong one a reason to leave the tool out.

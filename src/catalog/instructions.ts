@@ -5,7 +5,10 @@ export const MAX_INSTRUCTIONS_CHARS = 2000
 const MAX_PER_SERVER_CHARS = 400
 
 /** One text for the model from what the servers say of themselves, `undefined` when there is nothing to say. */
-export function mergedInstructions(snapshots: readonly ServerSnapshot[], prefixes: ReadonlyMap<string, string | false>): string | undefined {
+export function mergedInstructions(
+  snapshots: readonly ServerSnapshot[],
+  prefixes: ReadonlyMap<string, string | false>,
+): string | undefined {
   if (snapshots.length === 1) return snapshots[0]?.instructions
   if (snapshots.length === 0) return undefined
   const lines = ['Several servers answer here; the part of a tool name before "__" says which.']
@@ -14,7 +17,10 @@ export function mergedInstructions(snapshots: readonly ServerSnapshot[], prefixe
   for (const { server, instructions, lists } of snapshots) {
     const prefix = prefixes.get(server)
     const label = prefix === false || prefix === undefined ? server : prefix
-    const about = instructions === undefined ? `${lists.tools.length} tools` : firstSentences(instructions, share - label.length)
+    const about =
+      instructions === undefined
+        ? `${lists.tools.length} tools`
+        : firstSentences(instructions, share - label.length)
     const line = `- ${label}: ${about}`
     if (line.length + 1 > left) break
     lines.push(line)

@@ -42,7 +42,9 @@ export function toStored(snapshot: ServerSnapshot): string {
 export function fromStored(text: string, fingerprint: string): ServerSnapshot | undefined {
   try {
     const { layout, ...snapshot } = JSON.parse(text) as ServerSnapshot & { layout: number }
-    return layout === LAYOUT && snapshot.fingerprint === fingerprint ? { ...snapshot, instructions: snapshot.instructions } : undefined
+    return layout === LAYOUT && snapshot.fingerprint === fingerprint
+      ? { ...snapshot, instructions: snapshot.instructions }
+      : undefined
   } catch {
     return undefined
   }

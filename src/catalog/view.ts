@@ -74,20 +74,34 @@ export class View {
     this.missing = options.members.filter(member => !member.snapshot).map(member => member.server.name)
     const tools = this.#named('tools')
     const prompts = this.#named('prompts')
-    this.#lists = { tools, prompts, resources: this.#located('resources'), resourceTemplates: this.#located('resourceTemplates') }
+    this.#lists = {
+      tools,
+      prompts,
+      resources: this.#located('resources'),
+      resourceTemplates: this.#located('resourceTemplates'),
+    }
     this.tools = new Map(tools.map(({ route }) => [route.exposed, route]))
     this.prompts = new Map(prompts.map(({ route }) => [route.exposed, route]))
-    for (const { route } of tools) this.#bareTools.set(route.own, this.#bareTools.has(route.own) ? undefined : route)
+    for (const { route } of tools)
+      this.#bareTools.set(route.own, this.#bareTools.has(route.own) ? undefined : route)
     for (const { route } of this.#lists.resources) this.#resources.set(route.exposed, route)
     for (const { route } of this.#lists.resourceTemplates) {
       const template = parsedTemplate(route.own)
       if (template) this.#templates.push({ route, template })
-      else options.logger.warn('A resource template cannot be parsed; it is listed, but reads are not routed by it.', { server: route.server })
+      else
+        options.logger.warn(
+          'A resource template cannot be parsed; it is listed, but reads are not routed by it.',
+          { server: route.server },
+        )
     }
     for (const { server } of options.members)
-      for (const scheme of server.uriSchemes) if (!this.#schemes.has(scheme)) this.#schemes.set(scheme, server.name)
+      for (const scheme of server.uriSchemes)
+        if (!this.#schemes.has(scheme)) this.#schemes.set(scheme, server.name)
     const snapshots = options.members.flatMap(member => member.snapshot ?? [])
-    this.instructions = mergedInstructions(snapshots, new Map(options.members.map(member => [member.server.name, member.prefix])))
+    this.instructions = mergedInstructions(
+      snapshots,
+      new Map(options.members.map(member => [member.server.name, member.prefix])),
+    )
   }
 
   /** A tool by its exposed name; else by its own, where only one server has it: apps of a server call its tools by the names they know. */
@@ -117,7 +131,8 @@ export class View {
     const owner = this.#schemes.get(scheme)
     if (owner !== undefined) return { server: owner, own: uri, exposed: uri }
     const only = this.#options.members[0]
-    if (this.#options.members.length === 1 && only) return { server: only.server.name, own: uri, exposed: uri }
+    if (this.#options.members.length === 1 && only)
+      return { server: only.server.name, own: uri, exposed: uri }
     return undefined
   }
 
@@ -169,13 +184,19 @@ export class View {
       unknown || this.#options.members.some(member => member.snapshot && name in member.snapshot.capabilities)
     const subscribable =
       unknown ||
-      this.#options.members.some(member => (member.snapshot?.capabilities.resources as JsonObject | undefined)?.subscribe === true)
+      this.#options.members.some(
+        member => (member.snapshot?.capabilities.resources as JsonObject | undefined)?.subscribe === true,
+      )
     const capabilities: JsonObject = { tools: { listChanged: true } }
-    if (has('resources')) capabilities.resources = subscribable ? { subscribe: true, listChanged: true } : { listChanged: true }
+    if (has('resources'))
+      capabilities.resources = subscribable ? { subscribe: true, listChanged: true } : { listChanged: true }
     if (has('prompts')) capabilities.prompts = { listChanged: true }
     if (has('completions')) capabilities.completions = {}
     if (has('logging')) capabilities.logging = {}
-    const extensions = Object.assign({}, ...this.#options.members.map(member => allowedExtensions(member.snapshot?.capabilities.extensions))) as JsonObject
+    const extensions = Object.assign(
+      {},
+      ...this.#options.members.map(member => allowedExtensions(member.snapshot?.capabilities.extensions)),
+    ) as JsonObject
     if (Object.keys(extensions).length > 0) capabilities.extensions = extensions
     return capabilities
   }
@@ -183,8 +204,13 @@ export class View {
   #page(kind: ListKind, modern: boolean, offset: number): string {
     const { pageSize, serverInfo } = this.#options
     const list = this.#lists[kind]
-    const texts = list.slice(offset, offset + pageSize).map(listed => (modern ? listed.modern : listed.legacy))
-    const next = offset + pageSize < list.length ? `,"nextCursor":${JSON.stringify(this.#cursor(kind, offset + pageSize))}` : ''
+    const texts = list
+      .slice(offset, offset + pageSize)
+      .map(listed => (modern ? listed.modern : listed.legacy))
+    const next =
+      offset + pageSize < list.length
+        ? `,"nextCursor":${JSON.stringify(this.#cursor(kind, offset + pageSize))}`
+        : ''
     const body = `"${kind}":[${texts.join(',')}]${next}`
     if (!modern) return `{${body}}`
     // No time to live: a client that wants to keep the list hears of changes on its listen stream.
@@ -192,14 +218,28 @@ export class View {
   }
 
   #cursor(kind: ListKind, offset: number): string {
-    const digest = createHash('sha256').update(`${offset} ${this.signature(kind)}`).digest('base64url').slice(0, 16)
+    const digest = createHash('sha256')
+      .update(`${offset} ${this.signature(kind)}`)
+      .digest('base64url')
+      .slice(0, 16)
     return Buffer.from(`${offset}.${digest}`).toString('base64url')
   }
 
   #offsetOf(kind: ListKind, cursor: unknown): number {
-    const offset = typeof cursor === 'string' ? Number.parseInt(Buffer.from(cursor, 'base64url').toString(), 10) : Number.NaN
-    if (!Number.isSafeInteger(offset) || offset <= 0 || offset >= this.#lists[kind].length || this.#cursor(kind, offset) !== cursor)
-      throw new GatewayError('invalid_params', 'The cursor is not of this list, or the list has changed since. Start again without a cursor.')
+    const offset =
+      typeof cursor === 'string'
+        ? Number.parseInt(Buffer.from(cursor, 'base64url').toString(), 10)
+        : Number.NaN
+    if (
+      !Number.isSafeInteger(offset) ||
+      offset <= 0 ||
+      offset >= this.#lists[kind].length ||
+      this.#cursor(kind, offset) !== cursor
+    )
+      throw new GatewayError(
+        'invalid_params',
+        'The cursor is not of this list, or the list has changed since. Start again without a cursor.',
+      )
     return offset
   }
 
@@ -212,7 +252,12 @@ export class View {
         let exposed = exposedName(server.name, prefix, entry.key, maxNameLength)
         if (taken.has(exposed)) {
           const other = alias(server.name, `${server.name}__${entry.key}`, entry.key, maxNameLength)
-          logger.warn('Two servers offer the same name; the later one gets an alias.', { list: kind, server: server.name, name: exposed, alias: other })
+          logger.warn('Two servers offer the same name; the later one gets an alias.', {
+            list: kind,
+            server: server.name,
+            name: exposed,
+            alias: other,
+          })
           exposed = other
         }
         taken.add(exposed)
@@ -231,13 +276,16 @@ export class View {
         const owner = owners.get(exposed)
         if (owner !== undefined) {
           exposed = `${server.name}+${entry.key}`
-          this.#options.logger.warn('Two servers offer the same URI; the later one is reached by its name and the URI.', {
-            list: kind,
-            uri: entry.key,
-            first: owner,
-            server: server.name,
-            exposed,
-          })
+          this.#options.logger.warn(
+            'Two servers offer the same URI; the later one is reached by its name and the URI.',
+            {
+              list: kind,
+              uri: entry.key,
+              first: owner,
+              server: server.name,
+              exposed,
+            },
+          )
           const renamed = this.#renamed.get(server.name) ?? new Map<string, string>()
           this.#renamed.set(server.name, renamed.set(entry.key, exposed))
         }
@@ -269,7 +317,8 @@ function listed(kind: ListKind, server: string, entry: Entry, exposed: string, f
     // Tasks of 2025-11-25 do not exist in the modern era.
     if (!fromModern && text.includes('"execution"')) modern = withMembers(text, { execution: undefined })
     // Before 2026-07-28 an output schema describes an object; strict clients reject the whole list otherwise.
-    if (fromModern && text.includes('"outputSchema"') && outputType(text) !== 'object') legacy = withMembers(text, { outputSchema: undefined })
+    if (fromModern && text.includes('"outputSchema"') && outputType(text) !== 'object')
+      legacy = withMembers(text, { outputSchema: undefined })
   }
   return { route, legacy, modern }
 }

@@ -99,7 +99,11 @@ export class GatewayError extends Error {
     if (error instanceof GatewayError) return error
     const options: GatewayErrorOptions = { cause: error, delivery: 'unknown' }
     if (server !== undefined) options.server = server
-    return new GatewayError('internal', 'The gateway failed to handle this request; its log has the cause.', options)
+    return new GatewayError(
+      'internal',
+      'The gateway failed to handle this request; its log has the cause.',
+      options,
+    )
   }
 }
 
@@ -109,7 +113,11 @@ export function describeError(error: unknown): string {
   for (let at: unknown = error, depth = 0; at !== undefined && depth < 5; depth++) {
     if (at instanceof Error) {
       const code = (at as { code?: unknown }).code
-      parts.push(typeof code === 'string' && !(at instanceof GatewayError) ? `${at.message || at.name} (${code})` : at.message)
+      parts.push(
+        typeof code === 'string' && !(at instanceof GatewayError)
+          ? `${at.message || at.name} (${code})`
+          : at.message,
+      )
       at = at.cause
     } else {
       parts.push(String(at))

@@ -10,7 +10,16 @@ export interface Json<T = unknown> {
 export type JsonObject = Record<string, unknown>
 
 /** RFC 5424 severities of MCP logging, most verbose first. */
-export const LOG_LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const
+export const LOG_LEVELS = [
+  'debug',
+  'info',
+  'notice',
+  'warning',
+  'error',
+  'critical',
+  'alert',
+  'emergency',
+] as const
 export type McpLogLevel = (typeof LOG_LEVELS)[number]
 
 /** What one request of a client is, apart from who sent it. */

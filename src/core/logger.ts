@@ -14,4 +14,10 @@ export type LogFields = Readonly<Record<string, string | number | boolean | unde
 const nothing = (): void => {}
 
 /** Says nothing; for tests and embedding. */
-export const SILENT: Logger = { error: nothing, warn: nothing, info: nothing, debug: nothing, child: () => SILENT }
+export const SILENT: Logger = {
+  error: nothing,
+  warn: nothing,
+  info: nothing,
+  debug: nothing,
+  child: () => SILENT,
+}

@@ -62,5 +62,7 @@ export class Asks {
 }
 
 function refusal(request: InputRequest, what: string): GatewayError {
-  return new GatewayError('cannot_ask', `Server "${request.server}" ${what} (${request.method}).`, { server: request.server })
+  return new GatewayError('cannot_ask', `Server "${request.server}" ${what} (${request.method}).`, {
+    server: request.server,
+  })
 }

@@ -1,6 +1,13 @@
 import { Cancellation } from '../core/cancellation.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { CallRequest, Conversation, Exchange, InputRequest, JsonObject, McpLogLevel } from '../core/exchange.ts'
+import type {
+  CallRequest,
+  Conversation,
+  Exchange,
+  InputRequest,
+  JsonObject,
+  McpLogLevel,
+} from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import { failureObject, failureResult } from '../protocol/failures.ts'
 import { rawAt } from '../protocol/json-text.ts'
@@ -56,7 +63,11 @@ export class Call implements Exchange {
   constructor(id: string, incoming: Incoming, context: CallContext, reply: Reply) {
     this.#id = id
     this.#reply = reply
-    this.request = { method: incoming.method, params: incoming.params, progressToken: progressTokenOf(incoming) }
+    this.request = {
+      method: incoming.method,
+      params: incoming.params,
+      progressToken: progressTokenOf(incoming),
+    }
     this.principal = context.principal
     this.modern = context.modern
     this.protocolVersion = context.protocolVersion
@@ -75,9 +86,13 @@ export class Call implements Exchange {
   ask(request: InputRequest): Promise<string> {
     if (this.#ask && !this.#done) return this.#ask(request, this.#reply)
     return Promise.reject(
-      new GatewayError('cannot_ask', `Server "${request.server}" asks for ${request.method}, but the client has no way to answer.`, {
-        server: request.server,
-      }),
+      new GatewayError(
+        'cannot_ask',
+        `Server "${request.server}" asks for ${request.method}, but the client has no way to answer.`,
+        {
+          server: request.server,
+        },
+      ),
     )
   }
 
@@ -89,8 +104,13 @@ export class Call implements Exchange {
         // The one error of a server that modern HTTP answers with a status of its own.
         if (this.modern && (outcome.value as JsonObject).code === MISSING_CAPABILITY) this.#reply.status(400)
         this.#answer('"error":', errorFor(this.modern, outcome))
-      }
-      else this.#answer('"result":', outcome.kind === 'ready' ? outcome.text : resultFor(this.modern, this.request.method, outcome, service.serverInfo))
+      } else
+        this.#answer(
+          '"result":',
+          outcome.kind === 'ready'
+            ? outcome.text
+            : resultFor(this.modern, this.request.method, outcome, service.serverInfo),
+        )
     } catch (caught) {
       this.fail(GatewayError.from(caught), service.serverInfo)
     }

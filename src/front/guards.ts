@@ -35,7 +35,9 @@ export class HostGuard {
     const host = rules.host.toLowerCase()
     // Bound to every interface and without a list there is nothing to compare with; the names it is reached by are not known.
     const unknown = ANY.has(host) && rules.allowedHosts.length === 0
-    this.#hosts = unknown ? undefined : new Set([...LOOPBACK, host, ...rules.allowedHosts.map(h => hostname(h.toLowerCase()))])
+    this.#hosts = unknown
+      ? undefined
+      : new Set([...LOOPBACK, host, ...rules.allowedHosts.map(h => hostname(h.toLowerCase()))])
     this.#origins = new Set(rules.allowedOrigins.map(origin => origin.toLowerCase()))
   }
 
@@ -47,9 +49,15 @@ export class HostGuard {
   check(request: IncomingMessage): void {
     const { host, origin } = request.headers
     if (this.#hosts && !this.#hosts.has(hostname((host ?? '').toLowerCase())))
-      throw new HttpRefusal(403, `The host ${JSON.stringify(host ?? '')} is not allowed here. Add it to "gateway.http.allowedHosts".`)
+      throw new HttpRefusal(
+        403,
+        `The host ${JSON.stringify(host ?? '')} is not allowed here. Add it to "gateway.http.allowedHosts".`,
+      )
     if (origin !== undefined && !this.#allows(origin.toLowerCase()))
-      throw new HttpRefusal(403, `The origin ${JSON.stringify(origin)} is not allowed here. Add it to "gateway.http.allowedOrigins".`)
+      throw new HttpRefusal(
+        403,
+        `The origin ${JSON.stringify(origin)} is not allowed here. Add it to "gateway.http.allowedOrigins".`,
+      )
   }
 
   #allows(origin: string): boolean {
@@ -91,14 +99,24 @@ export function readBody(request: IncomingMessage, maxBytes: number): Promise<st
     })
     request.on('end', () => {
       const first = chunks[0]
-      resolve(first === undefined ? '' : chunks.length === 1 ? first.toString('utf8') : Buffer.concat(chunks).toString('utf8'))
+      resolve(
+        first === undefined
+          ? ''
+          : chunks.length === 1
+            ? first.toString('utf8')
+            : Buffer.concat(chunks).toString('utf8'),
+      )
     })
     request.on('error', error => reject(new GatewayError('cancelled', 'The client left.', { cause: error })))
   })
 }
 
 function tooLarge(maxBytes: number): HttpRefusal {
-  return new HttpRefusal(413, `The body is larger than ${maxBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`, { connection: 'close' })
+  return new HttpRefusal(
+    413,
+    `The body is larger than ${maxBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`,
+    { connection: 'close' },
+  )
 }
 
 /** @throws HttpRefusal 406 */

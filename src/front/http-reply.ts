@@ -165,7 +165,11 @@ export class HttpReply implements Reply {
       if (this.#streaming) response.end()
       else if (this.#batch && this.#batch.length > 0) {
         const text = `[${this.#batch.join(',')}]`
-        response.writeHead(200, { ...this.#options.headers, 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) })
+        response.writeHead(200, {
+          ...this.#options.headers,
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(text),
+        })
         response.end(text)
       } else {
         // Everything was cancelled: there is nothing to say.

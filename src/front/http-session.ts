@@ -40,7 +40,12 @@ export class HttpSession {
   }
 
   /** A reply for `answers` requests that came in one POST. */
-  reply(response: ServerResponse, answers: number, streams: boolean, headers: Readonly<Record<string, string>>): HttpReply {
+  reply(
+    response: ServerResponse,
+    answers: number,
+    streams: boolean,
+    headers: Readonly<Record<string, string>>,
+  ): HttpReply {
     const stream = this.#nextStream++
     const reply = new HttpReply({
       response,
@@ -132,7 +137,12 @@ export class HttpSession {
   }
 }
 
-export function keepReplyAlive(reply: HttpReply, now: number, streamAfterMs: number, keepAliveMs: number): void {
+export function keepReplyAlive(
+  reply: HttpReply,
+  now: number,
+  streamAfterMs: number,
+  keepAliveMs: number,
+): void {
   if (!reply.streaming) {
     if (now - reply.startedAt >= streamAfterMs) reply.openStream()
   } else if (isDue(reply.lastWrite, now, keepAliveMs)) reply.keepAlive()

@@ -64,7 +64,9 @@ export class HttpFront {
       this.#server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)))
       this.#server.listen(port, host, resolve)
     })
-    this.#server.on('error', error => this.#options.logger.error('The HTTP server failed.', { cause: describeError(error) }))
+    this.#server.on('error', error =>
+      this.#options.logger.error('The HTTP server failed.', { cause: describeError(error) }),
+    )
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
     this.#sweeper.unref()
     const address = this.#server.address() as AddressInfo
@@ -102,7 +104,11 @@ export class HttpFront {
     this.#guard.check(request)
     if (path === '/mcp' || path.startsWith('/mcp/')) {
       const view = path.length <= 5 ? '' : decodeURIComponent(path.slice(5))
-      if (!this.#options.service.has(view)) throw new HttpRefusal(404, `There is no server ${JSON.stringify(view)} here; the endpoint for all is /mcp.`)
+      if (!this.#options.service.has(view))
+        throw new HttpRefusal(
+          404,
+          `There is no server ${JSON.stringify(view)} here; the endpoint for all is /mcp.`,
+        )
       if (request.headers.origin !== undefined) allowOrigin(request, response)
       if (request.method === 'POST') return await this.#post(request, response, view)
       if (request.method === 'GET') return this.#get(request, response, view)
@@ -110,7 +116,8 @@ export class HttpFront {
       if (request.method === 'OPTIONS') return preflight(response)
       throw new HttpRefusal(405, 'Use POST, GET or DELETE here.', { allow: 'GET, POST, DELETE' })
     }
-    if (path === '/sse' || path.startsWith('/sse/') || path === '/messages') return await this.#deprecated(request, response, path)
+    if (path === '/sse' || path.startsWith('/sse/') || path === '/messages')
+      return await this.#deprecated(request, response, path)
     if (path === '/readyz') {
       const { ready, servers } = this.#options.readiness()
       return json(response, ready ? 200 : 503, { ready, servers })
@@ -133,10 +140,14 @@ export class HttpFront {
     if (sent) {
       if (kind === 'notification') return accepted(response)
       const id = kind === 'request' ? (takeApart(message).id as string) : 'null'
-      const error = new GatewayError('invalid_params', 'The header names a modern revision, but _meta has no envelope for it.')
+      const error = new GatewayError(
+        'invalid_params',
+        'The header names a modern revision, but _meta has no envelope for it.',
+      )
       return void refuse(this.#oneOff(response, 400), id, error)
     }
-    if (kind === 'request' && message.value.method === 'initialize') return this.#initialize(request, response, view, takeApart(message))
+    if (kind === 'request' && message.value.method === 'initialize')
+      return this.#initialize(request, response, view, takeApart(message))
     const session = this.#sessionOf(request, view)
     if (kind === 'response') {
       session.session.response(message)
@@ -147,7 +158,11 @@ export class HttpFront {
       session.session.notification(incoming)
       return accepted(response)
     }
-    session.session.request(incoming.id as string, incoming, session.reply(response, 1, accepts(request, 'text/event-stream'), NO_HEADERS))
+    session.session.request(
+      incoming.id as string,
+      incoming,
+      session.reply(response, 1, accepts(request, 'text/event-stream'), NO_HEADERS),
+    )
   }
 
   #modern(request: IncomingMessage, response: ServerResponse, view: string, incoming: Incoming): void {
@@ -187,7 +202,11 @@ export class HttpFront {
   #initialize(request: IncomingMessage, response: ServerResponse, view: string, incoming: Incoming): void {
     const { service, principal, config } = this.#options
     if (this.#sessions.size >= config.maxSessions && !this.#evict())
-      throw new HttpRefusal(503, 'Too many sessions are open. Raise "gateway.http.maxSessions", or try again later.', { 'retry-after': '10' })
+      throw new HttpRefusal(
+        503,
+        'Too many sessions are open. Raise "gateway.http.maxSessions", or try again later.',
+        { 'retry-after': '10' },
+      )
     const session = new HttpSession(service, principal, view)
     const reply = session.reply(response, 1, accepts(request, 'text/event-stream'), session.headers)
     session.session.request(incoming.id as string, incoming, reply)
@@ -195,7 +214,13 @@ export class HttpFront {
   }
 
   /** Revision 2025-03-26: several messages in one body. */
-  #batch(request: IncomingMessage, response: ServerResponse, view: string, text: string, values: unknown[]): void {
+  #batch(
+    request: IncomingMessage,
+    response: ServerResponse,
+    view: string,
+    text: string,
+    values: unknown[],
+  ): void {
     if (values.length === 0 || values.length > MAX_BATCH)
       throw new GatewayError('invalid_request', `A batch holds 1 to ${MAX_BATCH} messages.`)
     const session = this.#sessionOf(request, view)
@@ -203,15 +228,25 @@ export class HttpFront {
     const messages = values.map((value, index) => {
       const span = spans[index] as { start: number; end: number }
       const kind = kindOf(value)
-      if (claimsModern((value as JsonObject).params)) throw new GatewayError('invalid_request', 'Revision 2026-07-28 has no batches.')
-      if (kind === 'response') session.session.response({ text: text.slice(span.start, span.end), value: value as JsonObject })
-      return { kind, incoming: kind === 'response' ? undefined : takeApart({ text: text.slice(span.start, span.end), value: value as JsonObject }) }
+      if (claimsModern((value as JsonObject).params))
+        throw new GatewayError('invalid_request', 'Revision 2026-07-28 has no batches.')
+      if (kind === 'response')
+        session.session.response({ text: text.slice(span.start, span.end), value: value as JsonObject })
+      return {
+        kind,
+        incoming:
+          kind === 'response'
+            ? undefined
+            : takeApart({ text: text.slice(span.start, span.end), value: value as JsonObject }),
+      }
     })
     const requests = messages.filter(message => message.kind === 'request')
-    for (const { kind, incoming } of messages) if (kind === 'notification' && incoming) session.session.notification(incoming)
+    for (const { kind, incoming } of messages)
+      if (kind === 'notification' && incoming) session.session.notification(incoming)
     if (requests.length === 0) return accepted(response)
     const reply = session.reply(response, requests.length, accepts(request, 'text/event-stream'), NO_HEADERS)
-    for (const { incoming } of requests) if (incoming) session.session.request(incoming.id as string, incoming, reply)
+    for (const { incoming } of requests)
+      if (incoming) session.session.request(incoming.id as string, incoming, reply)
   }
 
   #get(request: IncomingMessage, response: ServerResponse, view: string): void {
@@ -220,7 +255,10 @@ export class HttpFront {
     const last = request.headers['last-event-id']
     if (last === undefined) session.listen(response)
     else if (typeof last !== 'string' || !session.resume(last, response))
-      throw new HttpRefusal(400, 'There is no such event in this session; open a stream without Last-Event-ID.')
+      throw new HttpRefusal(
+        400,
+        'There is no such event in this session; open a stream without Last-Event-ID.',
+      )
   }
 
   #delete(request: IncomingMessage, response: ServerResponse, view: string): void {
@@ -233,10 +271,16 @@ export class HttpFront {
   async #deprecated(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
     if (!this.#sse) {
       const { SseFront } = await import('./sse.ts')
-      this.#sse ??= new SseFront(this.#options.service, this.#options.principal, this.#options.config, this.#options.logger)
+      this.#sse ??= new SseFront(
+        this.#options.service,
+        this.#options.principal,
+        this.#options.config,
+        this.#options.logger,
+      )
     }
     const view = path.startsWith('/sse/') ? decodeURIComponent(path.slice(5)) : ''
-    if (!this.#options.service.has(view)) throw new HttpRefusal(404, `There is no server ${JSON.stringify(view)} here.`)
+    if (!this.#options.service.has(view))
+      throw new HttpRefusal(404, `There is no server ${JSON.stringify(view)} here.`)
     if (path === '/messages') await this.#sse.post(request, response)
     else if (request.method === 'GET') await this.#sse.open(response, view)
     // The first thing a client of both transports does is to POST; this status sends it to the older one.
@@ -246,18 +290,32 @@ export class HttpFront {
   /** @throws HttpRefusal 400 without a session, 404 for one that is not or no longer known */
   #sessionOf(request: IncomingMessage, view: string): HttpSession {
     const id = request.headers['mcp-session-id']
-    if (typeof id !== 'string') throw new HttpRefusal(400, 'The header Mcp-Session-Id is missing; send "initialize" first.')
+    if (typeof id !== 'string')
+      throw new HttpRefusal(400, 'The header Mcp-Session-Id is missing; send "initialize" first.')
     const session = this.#sessions.get(id)
-    if (!session || session.session.view !== view) throw new HttpRefusal(404, 'Session not found; send "initialize" again.')
+    if (!session || session.session.view !== view)
+      throw new HttpRefusal(404, 'Session not found; send "initialize" again.')
     const version = request.headers['mcp-protocol-version'] ?? DEFAULT_LEGACY
     if (!LEGACY_VERSIONS.includes(version as string))
-      throw new HttpRefusal(400, `Protocol version ${JSON.stringify(version)} is not supported; supported are ${LEGACY_VERSIONS.join(', ')}.`)
+      throw new HttpRefusal(
+        400,
+        `Protocol version ${JSON.stringify(version)} is not supported; supported are ${LEGACY_VERSIONS.join(', ')}.`,
+      )
     session.lastSeen = Date.now()
     return session
   }
 
   #oneOff(response: ServerResponse, status: number): HttpReply {
-    return new HttpReply({ response, headers: NO_HEADERS, streams: false, log: undefined, primes: false, answers: 1, status, onDone: () => undefined })
+    return new HttpReply({
+      response,
+      headers: NO_HEADERS,
+      streams: false,
+      log: undefined,
+      primes: false,
+      answers: 1,
+      status,
+      onDone: () => undefined,
+    })
   }
 
   #sweep(): void {
@@ -282,7 +340,9 @@ export class HttpFront {
     if (!oldest) return false
     this.#sessions.delete(oldest.session.id)
     oldest.close()
-    this.#options.logger.warn('The session that was idle longest was closed to make room.', { sessions: this.#sessions.size })
+    this.#options.logger.warn('The session that was idle longest was closed to make room.', {
+      sessions: this.#sessions.size,
+    })
     return true
   }
 
@@ -294,15 +354,29 @@ export class HttpFront {
     if (caught instanceof HttpRefusal) {
       this.#options.logger.debug('A request was refused.', { status: caught.status, reason: caught.message })
       const code = caught.status === 404 && request.headers['mcp-session-id'] !== undefined ? -32001 : -32000
-      json(response, caught.status, { jsonrpc: '2.0', id: null, error: { code, message: caught.message } }, caught.headers)
+      json(
+        response,
+        caught.status,
+        { jsonrpc: '2.0', id: null, error: { code, message: caught.message } },
+        caught.headers,
+      )
       // The rest of a body nobody wants is read and dropped, so that the client gets to see the answer.
       if (caught.status === 413) request.resume()
       return
     }
-    const error = caught instanceof URIError ? new GatewayError('invalid_request', 'The path is not valid.') : GatewayError.from(caught)
-    if (error.code === 'internal') this.#options.logger.error('A request failed.', { cause: describeError(caught) })
+    const error =
+      caught instanceof URIError
+        ? new GatewayError('invalid_request', 'The path is not valid.')
+        : GatewayError.from(caught)
+    if (error.code === 'internal')
+      this.#options.logger.error('A request failed.', { cause: describeError(caught) })
     const text = errorText('null', failureObject(error))
-    response.writeHead(error.kind.http, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }).end(text)
+    response
+      .writeHead(error.kind.http, {
+        'content-type': 'application/json',
+        'content-length': Buffer.byteLength(text),
+      })
+      .end(text)
   }
 }
 
@@ -312,9 +386,20 @@ function accepted(response: ServerResponse): void {
   response.writeHead(202, { 'content-length': 0 }).end()
 }
 
-function json(response: ServerResponse, status: number, value: unknown, headers: Readonly<Record<string, string>> = NO_HEADERS): void {
+function json(
+  response: ServerResponse,
+  status: number,
+  value: unknown,
+  headers: Readonly<Record<string, string>> = NO_HEADERS,
+): void {
   const text = JSON.stringify(value)
-  response.writeHead(status, { ...headers, 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }).end(text)
+  response
+    .writeHead(status, {
+      ...headers,
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(text),
+    })
+    .end(text)
 }
 
 function allowOrigin(request: IncomingMessage, response: ServerResponse): void {
@@ -326,7 +411,8 @@ function allowOrigin(request: IncomingMessage, response: ServerResponse): void {
 function preflight(response: ServerResponse): void {
   response.writeHead(204, {
     'access-control-allow-methods': 'GET, POST, DELETE',
-    'access-control-allow-headers': 'content-type, accept, authorization, last-event-id, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name',
+    'access-control-allow-headers':
+      'content-type, accept, authorization, last-event-id, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name',
     'access-control-max-age': '600',
   })
   response.end()
@@ -339,5 +425,9 @@ function listenError(error: NodeJS.ErrnoException, host: string, port: number): 
     EADDRNOTAVAIL: `This machine has no address ${host}. Correct --host or "gateway.http.host".`,
     ENOTFOUND: `The host name ${host} is not known. Correct --host or "gateway.http.host".`,
   }
-  return new GatewayError('config', fixes[error.code ?? ''] ?? `Cannot listen on ${host}:${port} (${error.code ?? error.message}).`, { cause: error })
+  return new GatewayError(
+    'config',
+    fixes[error.code ?? ''] ?? `Cannot listen on ${host}:${port} (${error.code ?? error.message}).`,
+    { cause: error },
+  )
 }

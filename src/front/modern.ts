@@ -30,20 +30,31 @@ interface Envelope {
 function envelopeOf(incoming: Incoming, headers: RequestHeaders | undefined): Envelope {
   const meta = (incoming.params?.value._meta ?? {}) as JsonObject
   const version = meta[META.protocolVersion]
-  if (typeof version !== 'string') throw new GatewayError('invalid_params', `_meta["${META.protocolVersion}"] is missing.`)
+  if (typeof version !== 'string')
+    throw new GatewayError('invalid_params', `_meta["${META.protocolVersion}"] is missing.`)
   // Which of two versions is meant comes before whether it is supported.
   if (headers && headers['mcp-protocol-version'] !== version)
-    throw new GatewayError('header_mismatch', 'The header MCP-Protocol-Version is missing or differs from the body.')
+    throw new GatewayError(
+      'header_mismatch',
+      'The header MCP-Protocol-Version is missing or differs from the body.',
+    )
   if (!MODERN_VERSIONS.includes(version))
-    throw new GatewayError('unsupported_version', `Protocol version ${version.slice(0, 40)} is not supported here.`, {
-      data: { supported: MODERN_VERSIONS, requested: version },
-    })
+    throw new GatewayError(
+      'unsupported_version',
+      `Protocol version ${version.slice(0, 40)} is not supported here.`,
+      {
+        data: { supported: MODERN_VERSIONS, requested: version },
+      },
+    )
   const capabilities = meta[META.clientCapabilities]
   if (typeof capabilities !== 'object' || capabilities === null || Array.isArray(capabilities))
     throw new GatewayError('invalid_params', `_meta["${META.clientCapabilities}"] is missing or no object.`)
   const level = meta[META.logLevel] as McpLogLevel | undefined
   if (level !== undefined && !LOG_LEVELS.includes(level))
-    throw new GatewayError('invalid_params', `_meta["${META.logLevel}"] must be one of ${LOG_LEVELS.join(', ')}.`)
+    throw new GatewayError(
+      'invalid_params',
+      `_meta["${META.logLevel}"] must be one of ${LOG_LEVELS.join(', ')}.`,
+    )
   return { protocolVersion: version, clientCapabilities: capabilities as JsonObject, logLevel: level }
 }
 
@@ -55,7 +66,8 @@ function checkHeaders(incoming: Incoming, headers: RequestHeaders, service: Serv
     const sent = headers[name.toLowerCase()]
     const decoded = typeof sent === 'string' ? decodeHeaderValue(sent) : undefined
     if (sent === undefined) throw new GatewayError('header_mismatch', `The header ${name} is missing.`)
-    if (decoded !== expected) throw new GatewayError('header_mismatch', `The header ${name} differs from the body.`)
+    if (decoded !== expected)
+      throw new GatewayError('header_mismatch', `The header ${name} differs from the body.`)
   }
   expect('Mcp-Method', method)
   const key = NAMED_METHODS[method]
@@ -85,7 +97,10 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
   const envelope = envelopeOf(incoming, request.headers)
   if (request.headers) checkHeaders(incoming, request.headers, service, request.view)
   if (!MODERN_METHODS.has(incoming.method))
-    throw new GatewayError('unknown_method', `The method ${incoming.method.slice(0, 100)} does not exist in revision ${envelope.protocolVersion}.`)
+    throw new GatewayError(
+      'unknown_method',
+      `The method ${incoming.method.slice(0, 100)} does not exist in revision ${envelope.protocolVersion}.`,
+    )
   return new Call(
     request.id,
     incoming,
@@ -145,11 +160,18 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
     if (early) early.push(text)
     else if (open) void reply.notify(text)
   }
-  const subscriber = { notify: (method: string, params: string | undefined) => send(notificationText(method, tagged(params))) }
+  const subscriber = {
+    notify: (method: string, params: string | undefined) => send(notificationText(method, tagged(params))),
+  }
   const acknowledge = (uris: readonly string[]): void => {
     if (!open) return
     if (uris.length > 0) honoured.resourceSubscriptions = uris
-    void reply.notify(notificationText('notifications/subscriptions/acknowledged', tagged(`{"notifications":${JSON.stringify(honoured)}}`)))
+    void reply.notify(
+      notificationText(
+        'notifications/subscriptions/acknowledged',
+        tagged(`{"notifications":${JSON.stringify(honoured)}}`),
+      ),
+    )
     const waiting = early ?? []
     early = undefined
     for (const text of waiting) send(text)
@@ -160,16 +182,24 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
     stop()
     service.unsubscribe(subscriber)
     if (call.cancellation.reason !== undefined) reply.drop()
-    else reply.answer(`{"jsonrpc":"2.0","id":${request.id},"result":{"resultType":"complete","_meta":{"${META.subscriptionId}":${request.id}}}}`, '', '')
+    else
+      reply.answer(
+        `{"jsonrpc":"2.0","id":${request.id},"result":{"resultType":"complete","_meta":{"${META.subscriptionId}":${request.id}}}}`,
+        '',
+        '',
+      )
   }
   stop = service.onListChanged(request.view, changed => {
     // Resources and templates share one notification.
     const methods = new Set(changed.filter(kind => kinds.has(kind)).map(listChangedMethod))
     for (const method of methods) subscriber.notify(method, undefined)
   })
-  const uris = Array.isArray(wanted.resourceSubscriptions) ? wanted.resourceSubscriptions.filter(uri => typeof uri === 'string') : []
+  const uris = Array.isArray(wanted.resourceSubscriptions)
+    ? wanted.resourceSubscriptions.filter(uri => typeof uri === 'string')
+    : []
   if (uris.length === 0) acknowledge([])
-  else service.subscribe(call, uris.slice(0, MAX_LISTENED), subscriber).then(acknowledge, () => acknowledge([]))
+  else
+    service.subscribe(call, uris.slice(0, MAX_LISTENED), subscriber).then(acknowledge, () => acknowledge([]))
   call.cancellation.onCancel(end)
   return end
 }

@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
-import { LOG_LEVELS, type Conversation, type InputRequest, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
+import {
+  LOG_LEVELS,
+  type Conversation,
+  type InputRequest,
+  type JsonObject,
+  type McpLogLevel,
+} from '../core/exchange.ts'
 import { IdTable } from '../core/id-table.ts'
 import type { Principal } from '../core/principal.ts'
 import { rawAt } from '../protocol/json-text.ts'
@@ -64,7 +70,8 @@ export class Session implements Conversation {
         reply.answer(resultText(id, answer), '', '')
         return
       }
-      if (this.#open.has(id)) throw new GatewayError('invalid_request', `A request with id ${id} is still in flight.`)
+      if (this.#open.has(id))
+        throw new GatewayError('invalid_request', `A request with id ${id} is still in flight.`)
     } catch (error) {
       refuse(reply, id, GatewayError.from(error))
       return
@@ -106,7 +113,8 @@ export class Session implements Conversation {
     if (incoming.method !== 'notifications/cancelled' || !incoming.params) return
     const id = rawAt(incoming.params.text, 'requestId')
     const reason = incoming.params.value.reason
-    if (id !== undefined) this.#open.get(id)?.cancellation.cancel(typeof reason === 'string' ? reason : 'the client cancelled')
+    if (id !== undefined)
+      this.#open.get(id)?.cancellation.cancel(typeof reason === 'string' ? reason : 'the client cancelled')
   }
 
   /** Cancels what is in flight and leaves. Idempotent. */
@@ -126,7 +134,8 @@ export class Session implements Conversation {
       throw new GatewayError('invalid_request', `Send "initialize" before "${method.slice(0, 100)}".`)
     if (method === 'logging/setLevel') {
       const level = params?.value.level as McpLogLevel
-      if (!LOG_LEVELS.includes(level)) throw new GatewayError('invalid_params', `"level" must be one of ${LOG_LEVELS.join(', ')}.`)
+      if (!LOG_LEVELS.includes(level))
+        throw new GatewayError('invalid_params', `"level" must be one of ${LOG_LEVELS.join(', ')}.`)
       this.#logLevel = level
       return '{}'
     }
@@ -134,11 +143,14 @@ export class Session implements Conversation {
   }
 
   #initialize(params: JsonObject): string {
-    if (this.#protocolVersion !== undefined) throw new GatewayError('invalid_request', 'This session is initialized already.')
+    if (this.#protocolVersion !== undefined)
+      throw new GatewayError('invalid_request', 'This session is initialized already.')
     const asked = params.protocolVersion
-    if (typeof asked !== 'string') throw new GatewayError('invalid_params', '"protocolVersion" must be a string.')
+    if (typeof asked !== 'string')
+      throw new GatewayError('invalid_params', '"protocolVersion" must be a string.')
     this.#protocolVersion = LEGACY_VERSIONS.includes(asked) ? asked : LATEST_LEGACY
-    if (typeof params.capabilities === 'object' && params.capabilities !== null) this.#capabilities = params.capabilities as JsonObject
+    if (typeof params.capabilities === 'object' && params.capabilities !== null)
+      this.#capabilities = params.capabilities as JsonObject
     this.#features = featuresOf(this.#capabilities)
     this.#service.join(this)
     const instructions = this.#service.instructions(this.view)

@@ -43,11 +43,19 @@ export class SseFront {
 
   async open(response: ServerResponse, view: string): Promise<void> {
     if (this.#sessions.size >= this.#config.maxSessions)
-      throw new HttpRefusal(503, 'Too many sessions are open. Raise "gateway.http.maxSessions", or try again later.', { 'retry-after': '10' })
+      throw new HttpRefusal(
+        503,
+        'Too many sessions are open. Raise "gateway.http.maxSessions", or try again later.',
+        { 'retry-after': '10' },
+      )
     const transport = new SSEServerTransport('/messages', response)
     const send = (text: string): void => {
       entry.lastWrite = Date.now()
-      transport.send(JSON.parse(text)).catch((error: unknown) => this.#logger.debug('A message could not be sent.', { cause: describeError(error) }))
+      transport
+        .send(JSON.parse(text))
+        .catch((error: unknown) =>
+          this.#logger.debug('A message could not be sent.', { cause: describeError(error) }),
+        )
     }
     const session = new Session(this.#service, this.#principal, view, send)
     const entry: SseSession = { session, transport, response, send, lastWrite: Date.now() }

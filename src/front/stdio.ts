@@ -99,7 +99,10 @@ export class StdioFront {
     if (this.#bytes > this.#options.maxMessageBytes) {
       this.#skipping = true
       this.#parts = []
-      const error = new GatewayError('too_large', `A message is larger than ${this.#options.maxMessageBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`)
+      const error = new GatewayError(
+        'too_large',
+        `A message is larger than ${this.#options.maxMessageBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`,
+      )
       this.#write(errorText('null', failureObject(error)))
     } else this.#parts.push(chunk.subarray(from))
   }
@@ -148,7 +151,11 @@ export class StdioFront {
         () => this.#answered(),
       )
       if (claimsModern(message.value.params)) this.#modern(id as string, incoming, reply)
-      else if (incoming.method === 'server/discover') throw new GatewayError('invalid_params', 'server/discover needs the _meta envelope of revision 2026-07-28.')
+      else if (incoming.method === 'server/discover')
+        throw new GatewayError(
+          'invalid_params',
+          'server/discover needs the _meta envelope of revision 2026-07-28.',
+        )
       else this.#session.request(id as string, incoming, reply)
     } catch (error) {
       this.#write(errorText(id ?? 'null', failureObject(GatewayError.from(error))))
@@ -159,7 +166,8 @@ export class StdioFront {
   #modern(id: string, incoming: ReturnType<typeof takeApart>, reply: Reply): void {
     const { service, principal, view } = this.#options
     const request = { id, incoming, principal, view, headers: undefined }
-    if (this.#calls.has(id)) throw new GatewayError('invalid_request', `A request with id ${id} is still in flight.`)
+    if (this.#calls.has(id))
+      throw new GatewayError('invalid_request', `A request with id ${id} is still in flight.`)
     const call = acceptModern(service, request, reply)
     this.#calls.set(id, call)
     if (incoming.method === 'subscriptions/listen') {

@@ -22,7 +22,8 @@ export interface DispatchOptions {
 export function dispatch(options: DispatchOptions): Handler {
   return async (exchange, route) => {
     const pool = options.pools.get(route.server)
-    if (!pool) throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
+    if (!pool)
+      throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
     let outcome: Outcome
     try {
       outcome = await send(pool, exchange, route)
@@ -42,7 +43,10 @@ function callFor(link: Link, exchange: Exchange, route: Route): LinkCall {
   const { method, params } = exchange.request
   if (method === 'completion/complete') {
     const ref = params?.value.ref as { type?: unknown } | undefined
-    return { method, change: { ref: { key: ref?.type === 'ref/resource' ? 'uri' : 'name', value: route.own } } }
+    return {
+      method,
+      change: { ref: { key: ref?.type === 'ref/resource' ? 'uri' : 'name', value: route.own } },
+    }
   }
   const change = { target: { key: NAMED_METHODS[method] ?? 'name', value: route.own } }
   if (!route.headerParams || link.transport.kind !== 'http') return { method, change }

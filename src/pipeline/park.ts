@@ -17,19 +17,29 @@ export function park(parking: Parking, seal: Seal): Middleware {
     if (!exchange.modern || !INPUT_CALLS.has(method)) return await next(exchange, route)
     const given = params?.value.requestState
     if (given === undefined)
-      return exchange.features === '' ? await next(exchange, route) : await parking.start(exchange, call => next(call, route))
-    if (typeof given !== 'string') throw new GatewayError('invalid_params', '"requestState" must be a string.')
+      return exchange.features === ''
+        ? await next(exchange, route)
+        : await parking.start(exchange, call => next(call, route))
+    if (typeof given !== 'string')
+      throw new GatewayError('invalid_params', '"requestState" must be a string.')
     const state = await openState(seal, exchange, given)
     if (state.kind === 'parked') return await parking.resume(state.call, state.round, exchange)
-    if (state.kind === 'server' && state.server !== route.server) throw new GatewayError('invalid_params', '"requestState" belongs to another server.')
-    const changes = state.kind === 'server' ? { requestState: state.state } : { requestState: undefined, inputResponses: undefined }
+    if (state.kind === 'server' && state.server !== route.server)
+      throw new GatewayError('invalid_params', '"requestState" belongs to another server.')
+    const changes =
+      state.kind === 'server'
+        ? { requestState: state.state }
+        : { requestState: undefined, inputResponses: undefined }
     const restored = withChanges(exchange, changes)
     return await parking.start(restored, call => next(call, route))
   }
 }
 
 /** The exchange with some members of its parameters replaced by raw JSON, or removed. */
-export function withChanges(exchange: Exchange, changes: Readonly<Record<string, string | undefined>>): Exchange {
+export function withChanges(
+  exchange: Exchange,
+  changes: Readonly<Record<string, string | undefined>>,
+): Exchange {
   const text = withMembers(exchange.request.params?.text ?? '{}', changes)
   return new WithParams(exchange, { text, value: JSON.parse(text) as Record<string, unknown> })
 }

@@ -1,7 +1,13 @@
 import type { Middleware } from '../core/compose.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { GatewayError } from '../core/errors.ts'
-import { INPUT_METHODS, type Exchange, type InputMethod, type JsonObject, type Outcome } from '../core/exchange.ts'
+import {
+  INPUT_METHODS,
+  type Exchange,
+  type InputMethod,
+  type JsonObject,
+  type Outcome,
+} from '../core/exchange.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
 import { presented } from '../relay/ask.ts'
 import { sealState } from '../relay/request-state.ts'
@@ -29,11 +35,19 @@ export function rounds(seal: Seal): Middleware {
     if (exchange.modern) return await sealedFor(seal, exchange, route.server, outcome)
     for (let round = 1; needsInput(outcome); round++) {
       if (round > MAX_ROUNDS)
-        throw new GatewayError('upstream_protocol', `Server "${route.server}" asked for input ${MAX_ROUNDS} times without an end.`, { server: route.server, delivery: 'answered' })
+        throw new GatewayError(
+          'upstream_protocol',
+          `Server "${route.server}" asked for input ${MAX_ROUNDS} times without an end.`,
+          { server: route.server, delivery: 'answered' },
+        )
       const answers = await askAll(exchange, route.server, outcome)
       if (answers === undefined) await new Promise(resolve => setTimeout(resolve, PACE_MS))
-      if (exchange.cancellation.reason !== undefined) throw new GatewayError('cancelled', 'The request was cancelled.', { server: route.server })
-      const retry = withChanges(exchange, { inputResponses: answers, requestState: rawAt(outcome.text, 'requestState') })
+      if (exchange.cancellation.reason !== undefined)
+        throw new GatewayError('cancelled', 'The request was cancelled.', { server: route.server })
+      const retry = withChanges(exchange, {
+        inputResponses: answers,
+        requestState: rawAt(outcome.text, 'requestState'),
+      })
       outcome = await next(retry, route)
     }
     return outcome
@@ -43,13 +57,18 @@ export function rounds(seal: Seal): Middleware {
 type Result = Extract<Outcome, { kind: 'result' }>
 
 function needsInput(outcome: Outcome): outcome is Result {
-  return outcome.kind === 'result' && outcome.modern && (outcome.value as JsonObject | null)?.resultType === 'input_required'
+  return (
+    outcome.kind === 'result' &&
+    outcome.modern &&
+    (outcome.value as JsonObject | null)?.resultType === 'input_required'
+  )
 }
 
 /** Raw JSON of the answers by key, `undefined` when nothing was asked. */
 async function askAll(exchange: Exchange, server: string, outcome: Result): Promise<string | undefined> {
   const requests = (outcome.value as JsonObject).inputRequests
-  if (typeof requests !== 'object' || requests === null || Object.keys(requests).length === 0) return undefined
+  if (typeof requests !== 'object' || requests === null || Object.keys(requests).length === 0)
+    return undefined
   const cancellation = new Cancellation()
   exchange.cancellation.onCancel(reason => cancellation.cancel(reason))
   try {
@@ -57,10 +76,16 @@ async function askAll(exchange: Exchange, server: string, outcome: Result): Prom
       Object.entries(requests).map(async ([key, value]) => {
         const { method, params } = (value ?? {}) as { method?: InputMethod; params?: unknown }
         if (method === undefined || !INPUT_METHODS.includes(method))
-          throw new GatewayError('cannot_ask', `Server "${server}" asks for ${String(method).slice(0, 100)}, which the gateway does not know.`, { server })
+          throw new GatewayError(
+            'cannot_ask',
+            `Server "${server}" asks for ${String(method).slice(0, 100)}, which the gateway does not know.`,
+            { server },
+          )
         const text = rawAt(outcome.text, 'inputRequests', key, 'params')
         const request = { method, params: text, server, cancellation }
-        const answer = await exchange.ask(presented(request, text === undefined ? undefined : { text, value: params }, exchange))
+        const answer = await exchange.ask(
+          presented(request, text === undefined ? undefined : { text, value: params }, exchange),
+        )
         return `${JSON.stringify(key)}:${answer}`
       }),
     )
@@ -72,11 +97,20 @@ async function askAll(exchange: Exchange, server: string, outcome: Result): Prom
 }
 
 async function sealedFor(seal: Seal, exchange: Exchange, server: string, outcome: Result): Promise<Outcome> {
-  const state = await sealState(seal, exchange, { kind: 'server', server, state: rawAt(outcome.text, 'requestState') })
+  const state = await sealState(seal, exchange, {
+    kind: 'server',
+    server,
+    state: rawAt(outcome.text, 'requestState'),
+  })
   return { ...outcome, text: withMembers(outcome.text, { requestState: JSON.stringify(state) }) }
 }
 
-async function afterError(seal: Seal, exchange: Exchange, server: string, outcome: Extract<Outcome, { kind: 'error' }>): Promise<Outcome> {
+async function afterError(
+  seal: Seal,
+  exchange: Exchange,
+  server: string,
+  outcome: Extract<Outcome, { kind: 'error' }>,
+): Promise<Outcome> {
   const { code, data } = outcome.value as { code?: unknown; data?: JsonObject }
   if (exchange.modern && code === URL_ELICITATION_REQUIRED && Array.isArray(data?.elicitations)) {
     const requests = (data.elicitations as JsonObject[]).map((elicitation, index) => {
@@ -84,11 +118,18 @@ async function afterError(seal: Seal, exchange: Exchange, server: string, outcom
       return `"elicitation-${index + 1}":{"method":"elicitation/create","params":${JSON.stringify({ mode: 'url', ...params })}}`
     })
     const state = await sealState(seal, exchange, { kind: 'again' })
-    return { kind: 'ready', text: `{"resultType":"input_required","inputRequests":{${requests.join(',')}},"requestState":"${state}"}` }
+    return {
+      kind: 'ready',
+      text: `{"resultType":"input_required","inputRequests":{${requests.join(',')}},"requestState":"${state}"}`,
+    }
   }
   if (!exchange.modern && code === MISSING_CAPABILITY) {
     const missing = Object.keys((data?.requiredCapabilities ?? {}) as JsonObject).join(', ') || 'a capability'
-    throw new GatewayError('cannot_ask', `Server "${server}" needs ${missing} of the client, which this client does not have.`, { server, delivery: 'answered' })
+    throw new GatewayError(
+      'cannot_ask',
+      `Server "${server}" needs ${missing} of the client, which this client does not have.`,
+      { server, delivery: 'answered' },
+    )
   }
   return outcome
 }

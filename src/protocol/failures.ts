@@ -6,7 +6,11 @@ import { META, OWN_META_PREFIX } from './revisions.ts'
 
 /** Raw JSON of a JSON-RPC error object. */
 export function failureObject(error: GatewayError): string {
-  return JSON.stringify({ code: error.kind.rpc, message: error.message, data: { ...error.data, ...details(error) } })
+  return JSON.stringify({
+    code: error.kind.rpc,
+    message: error.message,
+    data: { ...error.data, ...details(error) },
+  })
 }
 
 /**

@@ -72,12 +72,16 @@ export function paramHeaderMismatch(
     const expected = headerTextOf(value)
     const sent = headers[`mcp-param-${header.toLowerCase()}`]
     if (expected === undefined) {
-      if (sent !== undefined) return `Mcp-Param-${header} was sent, but the argument "${path.join('.')}" is absent.`
+      if (sent !== undefined)
+        return `Mcp-Param-${header} was sent, but the argument "${path.join('.')}" is absent.`
       continue
     }
     if (sent === undefined) return `Mcp-Param-${header} is missing for the argument "${path.join('.')}".`
     const decoded = typeof sent === 'string' ? decodeHeaderValue(sent) : undefined
-    const same = typeof value === 'number' ? decoded !== undefined && DECIMAL.test(decoded) && Number(decoded) === value : decoded === expected
+    const same =
+      typeof value === 'number'
+        ? decoded !== undefined && DECIMAL.test(decoded) && Number(decoded) === value
+        : decoded === expected
     if (!same) return `Mcp-Param-${header} differs from the argument "${path.join('.')}".`
   }
   return undefined
@@ -103,7 +107,12 @@ export function headerParamsOf(schema: unknown): readonly HeaderParam[] | string
 }
 
 /** `reachable`: whether only `properties` lead here, so that the value's place in the arguments is certain. */
-function walk(schema: unknown, path: readonly string[], reachable: boolean, found: HeaderParam[]): string | undefined {
+function walk(
+  schema: unknown,
+  path: readonly string[],
+  reachable: boolean,
+  found: HeaderParam[],
+): string | undefined {
   if (Array.isArray(schema)) {
     for (const item of schema) {
       const problem = walk(item, path, false, found)
@@ -116,7 +125,8 @@ function walk(schema: unknown, path: readonly string[], reachable: boolean, foun
   if ('x-mcp-header' in node) {
     const header = node['x-mcp-header']
     if (typeof header !== 'string' || !TOKEN.test(header)) return 'x-mcp-header is not an HTTP token'
-    if (!reachable || path.length === 0) return `x-mcp-header "${header}" is not reachable through "properties" alone`
+    if (!reachable || path.length === 0)
+      return `x-mcp-header "${header}" is not reachable through "properties" alone`
     if (node.type !== 'string' && node.type !== 'integer' && node.type !== 'boolean')
       return `x-mcp-header "${header}" needs type string, integer or boolean`
     found.push({ header, path })

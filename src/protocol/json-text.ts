@@ -69,7 +69,8 @@ export function skipValue(text: string, at: number): number {
   for (;;) {
     const code = text.charCodeAt(at)
     // Number or literal: ends at the next separator, space or at the end of the text (NaN).
-    if (code === COMMA || code === CLOSE_BRACE || code === CLOSE_BRACKET || code <= 32 || code !== code) return at
+    if (code === COMMA || code === CLOSE_BRACE || code === CLOSE_BRACKET || code <= 32 || code !== code)
+      return at
     at++
   }
 }
@@ -153,7 +154,8 @@ export function splice(text: string, edits: readonly Edit[]): string {
 }
 
 function inOrder(edits: readonly Edit[]): boolean {
-  for (let i = 1; i < edits.length; i++) if ((edits[i - 1] as Edit).start > (edits[i] as Edit).start) return false
+  for (let i = 1; i < edits.length; i++)
+    if ((edits[i - 1] as Edit).start > (edits[i] as Edit).start) return false
   return true
 }
 

@@ -34,9 +34,11 @@ export function kindOf(value: unknown): MessageKind {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new GatewayError('invalid_request', 'A JSON-RPC message must be a JSON object.')
   const message = value as JsonObject
-  if (message.jsonrpc !== '2.0') throw new GatewayError('invalid_request', 'A JSON-RPC message needs "jsonrpc": "2.0".')
+  if (message.jsonrpc !== '2.0')
+    throw new GatewayError('invalid_request', 'A JSON-RPC message needs "jsonrpc": "2.0".')
   if (message.method !== undefined) {
-    if (typeof message.method !== 'string') throw new GatewayError('invalid_request', '"method" must be a string.')
+    if (typeof message.method !== 'string')
+      throw new GatewayError('invalid_request', '"method" must be a string.')
     if (!('id' in message)) return 'notification'
     if (!isId(message.id)) throw new GatewayError('invalid_request', '"id" must be a string or an integer.')
     return 'request'
@@ -75,7 +77,8 @@ export function refuseDuplicates(list: readonly Member[], value: JsonObject): vo
   const seen = new Set<string>()
   for (const { key } of list) {
     // `__proto__` is an own member after JSON.parse, so the counts differ only by duplicates.
-    if (seen.has(key)) throw new GatewayError('invalid_request', `Member ${JSON.stringify(key)} stands twice in one object.`)
+    if (seen.has(key))
+      throw new GatewayError('invalid_request', `Member ${JSON.stringify(key)} stands twice in one object.`)
     seen.add(key)
   }
 }

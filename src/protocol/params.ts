@@ -22,7 +22,10 @@ const HOP_KEYS = [META.protocolVersion, META.clientInfo, META.clientCapabilities
  * except inside `_meta`, where white space may go.
  * @throws GatewayError `invalid_request` for members that stand twice.
  */
-export function outgoingParams(params: Json<JsonObject> | undefined, change: ParamsChange): string | undefined {
+export function outgoingParams(
+  params: Json<JsonObject> | undefined,
+  change: ParamsChange,
+): string | undefined {
   if (!params) {
     const meta = metaMembers(undefined, change)
     return meta === undefined ? undefined : `{"_meta":${meta}}`
@@ -59,7 +62,8 @@ export function outgoingParams(params: Json<JsonObject> | undefined, change: Par
 }
 
 function metaMembers(meta: Json | undefined, change: ParamsChange): string | undefined {
-  const isObject = meta !== undefined && typeof meta.value === 'object' && meta.value !== null && !Array.isArray(meta.value)
+  const isObject =
+    meta !== undefined && typeof meta.value === 'object' && meta.value !== null && !Array.isArray(meta.value)
   const old = isObject ? (meta as Json<JsonObject>) : undefined
   const changes: Record<string, string | undefined> = {}
   let any = false

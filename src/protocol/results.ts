@@ -35,7 +35,10 @@ function toModern(method: string, result: Json, serverInfo: ServerInfoText): str
     added._meta = `{${JSON.stringify(META.serverInfo)}:${serverInfo}}`
   } else if (isObject(meta) && !(META.serverInfo in meta)) {
     const member = find(members(result.text), '_meta')
-    if (member) added._meta = withMembers(result.text.slice(member.start, member.end), { [META.serverInfo]: serverInfo })
+    if (member)
+      added._meta = withMembers(result.text.slice(member.start, member.end), {
+        [META.serverInfo]: serverInfo,
+      })
   }
   if (meta === undefined) return prepend(result.text, added, value)
   return withMembers(result.text, added)

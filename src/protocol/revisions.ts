@@ -6,7 +6,13 @@ export const LATEST_LEGACY = '2025-11-25'
 export const MODERN = '2026-07-28'
 
 /** Revisions with `initialize`, newest first. */
-export const LEGACY_VERSIONS: readonly string[] = [LATEST_LEGACY, '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07']
+export const LEGACY_VERSIONS: readonly string[] = [
+  LATEST_LEGACY,
+  '2025-06-18',
+  '2025-03-26',
+  '2024-11-05',
+  '2024-10-07',
+]
 /** Stateless revisions, newest first. */
 export const MODERN_VERSIONS: readonly string[] = [MODERN]
 

@@ -4,7 +4,9 @@ import { StringDecoder } from 'node:string_decoder'
 
 /** One event as text. `data` must be on one line. */
 export function eventText(data: string, id?: string): string {
-  return id === undefined ? `event: message\ndata: ${data}\n\n` : `event: message\nid: ${id}\ndata: ${data}\n\n`
+  return id === undefined
+    ? `event: message\ndata: ${data}\n\n`
+    : `event: message\nid: ${id}\ndata: ${data}\n\n`
 }
 
 export interface ServerSentEvent {

@@ -1,5 +1,13 @@
 import type { Cancellation } from '../core/cancellation.ts'
-import type { CallRequest, Conversation, Exchange, InputRequest, Json, JsonObject, McpLogLevel } from '../core/exchange.ts'
+import type {
+  CallRequest,
+  Conversation,
+  Exchange,
+  InputRequest,
+  Json,
+  JsonObject,
+  McpLogLevel,
+} from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 
 /** An exchange that is another one in everything a subclass does not change. */

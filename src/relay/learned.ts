@@ -20,7 +20,11 @@ export class LearnedOwners {
     if (!Array.isArray(content)) return
     for (const block of content as unknown[]) {
       if (typeof block !== 'object' || block === null) continue
-      const { type, uri, resource } = block as { type?: unknown; uri?: unknown; resource?: { uri?: unknown } | null }
+      const { type, uri, resource } = block as {
+        type?: unknown
+        uri?: unknown
+        resource?: { uri?: unknown } | null
+      }
       const found = type === 'resource_link' ? uri : type === 'resource' ? resource?.uri : undefined
       if (typeof found === 'string') this.#owners.set(`${principal}\n${found}`, server)
     }

@@ -56,8 +56,13 @@ export class Parking {
   /** Continues a call with the answers of its client. @throws GatewayError `invalid_params` */
   resume(id: string, round: number, exchange: Exchange): Promise<Outcome> {
     const call = this.#calls.get(id)
-    if (!call) throw new GatewayError('invalid_params', 'The call that "requestState" stands for is no longer waiting; make it again without it.')
-    if (call.round !== round || call.attached) throw new GatewayError('invalid_params', '"requestState" has been used already.')
+    if (!call)
+      throw new GatewayError(
+        'invalid_params',
+        'The call that "requestState" stands for is no longer waiting; make it again without it.',
+      )
+    if (call.round !== round || call.attached)
+      throw new GatewayError('invalid_params', '"requestState" has been used already.')
     return call.resume(exchange)
   }
 
@@ -129,12 +134,17 @@ class ParkedCall extends Delegate implements Deadline {
 
   override ask(request: InputRequest): Promise<string> {
     if (this.#parking.full)
-      return Promise.reject(new GatewayError('overloaded', 'Too many calls are waiting for their clients.', { server: request.server }))
+      return Promise.reject(
+        new GatewayError('overloaded', 'Too many calls are waiting for their clients.', {
+          server: request.server,
+        }),
+      )
     const key = this.#keyFor(request)
     return new Promise((resolve, reject) => {
       this.#questions.set(key, { request, resolve, reject })
       request.cancellation.onCancel(() => {
-        if (this.#questions.delete(key)) reject(new GatewayError('cancelled', 'The question was withdrawn.', { server: request.server }))
+        if (this.#questions.delete(key))
+          reject(new GatewayError('cancelled', 'The question was withdrawn.', { server: request.server }))
       })
       this.#gathering ??= setTimeout(() => this.#put(), GATHER_MS)
     })
@@ -142,9 +152,13 @@ class ParkedCall extends Delegate implements Deadline {
 
   /** The key a client answers by: the server's own where it names one, since legacy questions have none. */
   #keyFor(request: InputRequest): string {
-    const named: unknown = request.params === undefined ? undefined : JSON.parse(rawAt(request.params, '_meta', INPUT_KEY) ?? 'null')
+    const named: unknown =
+      request.params === undefined
+        ? undefined
+        : JSON.parse(rawAt(request.params, '_meta', INPUT_KEY) ?? 'null')
     const number = ++this.#asked
-    if (typeof named === 'string' && named !== '' && named.length <= 64 && !this.#questions.has(named)) return named
+    if (typeof named === 'string' && named !== '' && named.length <= 64 && !this.#questions.has(named))
+      return named
     return `${request.method.split('/')[0] as string}-${number}`
   }
 
@@ -225,7 +239,10 @@ class ParkedCall extends Delegate implements Deadline {
   }
 
   #withdraw(reason: string): void {
-    for (const { request, reject } of this.#questions.values()) reject(new GatewayError('cancelled', `The question was dropped: ${reason}.`, { server: request.server }))
+    for (const { request, reject } of this.#questions.values())
+      reject(
+        new GatewayError('cancelled', `The question was dropped: ${reason}.`, { server: request.server }),
+      )
     this.#questions.clear()
   }
 }

@@ -1,6 +1,15 @@
 import { GatewayError } from '../core/errors.ts'
 import type { Cancellation } from '../core/cancellation.ts'
-import { INPUT_METHODS, LOG_LEVELS, type Conversation, type Exchange, type InputMethod, type Json, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
+import {
+  INPUT_METHODS,
+  LOG_LEVELS,
+  type Conversation,
+  type Exchange,
+  type InputMethod,
+  type Json,
+  type JsonObject,
+  type McpLogLevel,
+} from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
 import type { Link } from '../upstream/link.ts'
@@ -56,7 +65,11 @@ export class Relay {
         // A notification this gateway does not know still belongs to the call on whose stream it came.
         if (among.length === 1) among[0]?.notify(method, params?.text)
         else if (link.owner) link.owner.notify(method, params?.text)
-        else this.#options.logger.debug('A notification belongs to no single call; dropped.', { server: link.server.name, method })
+        else
+          this.#options.logger.debug('A notification belongs to no single call; dropped.', {
+            server: link.server.name,
+            method,
+          })
     }
   }
 
@@ -70,10 +83,17 @@ export class Relay {
   ): Promise<string> {
     if (!INPUT_METHODS.includes(method as InputMethod))
       throw new GatewayError('unknown_method', `The gateway does not answer ${method.slice(0, 100)}.`)
-    const request = { method: method as InputMethod, params: params?.text, server: link.server.name, cancellation }
+    const request = {
+      method: method as InputMethod,
+      params: params?.text,
+      server: link.server.name,
+      cancellation,
+    }
     const latest = among.at(-1)
-    if (latest && (among.length === 1 || link.owner)) return await latest.ask(presented(request, params, latest))
-    if (link.owner) return await link.owner.ask(presented(request, params, { features: link.capabilities, modern: false }))
+    if (latest && (among.length === 1 || link.owner))
+      return await latest.ask(presented(request, params, latest))
+    if (link.owner)
+      return await link.owner.ask(presented(request, params, { features: link.capabilities, modern: false }))
     throw new GatewayError('cannot_ask', `${method} cannot be attributed to one request of one client.`)
   }
 
@@ -99,7 +119,8 @@ export class Relay {
       return
     }
     for (const conversation of link.owner ? [link.owner] : this.#conversations)
-      if (wants(conversation.logLevel, level, false) && this.#options.sees(conversation.view, server)) conversation.notify('notifications/message', text)
+      if (wants(conversation.logLevel, level, false) && this.#options.sees(conversation.view, server))
+        conversation.notify('notifications/message', text)
   }
 }
 
@@ -113,5 +134,7 @@ function wants(wanted: McpLogLevel | undefined, level: McpLogLevel, modern: bool
 function withLogger(params: Json, server: string): string {
   const raw = rawAt(params.text, 'logger')
   const logger: unknown = raw === undefined ? undefined : JSON.parse(raw)
-  return withMembers(params.text, { logger: JSON.stringify(typeof logger === 'string' ? `${server}/${logger}` : server) })
+  return withMembers(params.text, {
+    logger: JSON.stringify(typeof logger === 'string' ? `${server}/${logger}` : server),
+  })
 }

@@ -29,17 +29,24 @@ const PURPOSE = 'requestState'
 
 /** Seals state for the client of `exchange`: bound to its principal, to this very request, and to a time. */
 export function sealState(seal: Seal, exchange: Exchange, state: RequestState): Promise<string> {
-  const bound: Bound = { principal: exchange.principal.id, expires: Date.now() + STATE_TTL_MS, digest: digestOf(exchange), state }
+  const bound: Bound = {
+    principal: exchange.principal.id,
+    expires: Date.now() + STATE_TTL_MS,
+    digest: digestOf(exchange),
+    state,
+  }
   return seal.seal(PURPOSE, bound)
 }
 
 /** @throws GatewayError `invalid_params` for state that was changed, has expired, or belongs to another client or request */
 export async function openState(seal: Seal, exchange: Exchange, text: string): Promise<RequestState> {
   const bound = (await seal.open(PURPOSE, text)) as Bound | undefined
-  if (!bound) throw new GatewayError('invalid_params', '"requestState" was not given out here, or has been changed.')
+  if (!bound)
+    throw new GatewayError('invalid_params', '"requestState" was not given out here, or has been changed.')
   if (bound.principal !== exchange.principal.id || bound.digest !== digestOf(exchange))
     throw new GatewayError('invalid_params', '"requestState" belongs to another request.')
-  if (bound.expires < Date.now()) throw new GatewayError('invalid_params', '"requestState" has expired; make the call again without it.')
+  if (bound.expires < Date.now())
+    throw new GatewayError('invalid_params', '"requestState" has expired; make the call again without it.')
   return bound.state
 }
 
@@ -47,7 +54,9 @@ export async function openState(seal: Seal, exchange: Exchange, text: string): P
 function digestOf(exchange: Exchange): string {
   const { method, params } = exchange.request
   const { inputResponses: _responses, requestState: _state, _meta, ...rest } = params?.value ?? {}
-  return createHash('sha256').update(`${method}\n${exchange.view}\n${canonical(rest)}`).digest('base64url')
+  return createHash('sha256')
+    .update(`${method}\n${exchange.view}\n${canonical(rest)}`)
+    .digest('base64url')
 }
 
 function canonical(value: unknown): string {

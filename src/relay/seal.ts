@@ -47,8 +47,13 @@ export class Seal {
     const iv = bytes.subarray(ID_BYTES, ID_BYTES + IV_BYTES)
     const tag = bytes.subarray(ID_BYTES + IV_BYTES, ID_BYTES + IV_BYTES + TAG_BYTES)
     try {
-      const decipher = createDecipheriv('aes-256-gcm', key.key, iv, { authTagLength: TAG_BYTES }).setAAD(Buffer.from(purpose)).setAuthTag(tag)
-      const opened = Buffer.concat([decipher.update(bytes.subarray(ID_BYTES + IV_BYTES + TAG_BYTES)), decipher.final()])
+      const decipher = createDecipheriv('aes-256-gcm', key.key, iv, { authTagLength: TAG_BYTES })
+        .setAAD(Buffer.from(purpose))
+        .setAuthTag(tag)
+      const opened = Buffer.concat([
+        decipher.update(bytes.subarray(ID_BYTES + IV_BYTES + TAG_BYTES)),
+        decipher.final(),
+      ])
       return JSON.parse(opened.toString('utf8')) as unknown
     } catch {
       return undefined
@@ -66,7 +71,8 @@ export class Seal {
 
   async #load(): Promise<readonly Key[]> {
     const stored = await this.#store.get(KEY_RING)
-    if (stored === undefined) await this.#store.set(KEY_RING, JSON.stringify([randomBytes(KEY_BYTES).toString('base64')]))
+    if (stored === undefined)
+      await this.#store.set(KEY_RING, JSON.stringify([randomBytes(KEY_BYTES).toString('base64')]))
     // Read back: of several processes that start at once, all take what was written last.
     const text = stored ?? (await this.#store.get(KEY_RING)) ?? '[]'
     return (JSON.parse(text) as string[]).map(encoded => {

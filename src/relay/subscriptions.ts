@@ -61,9 +61,15 @@ export class Subscriptions {
       if (!opening) break
       // Another's failure is not ours. Then the next one asks.
       await opening.catch(() => undefined)
-      if (exchange.cancellation.reason !== undefined) throw new GatewayError('cancelled', 'The request was cancelled.')
+      if (exchange.cancellation.reason !== undefined)
+        throw new GatewayError('cancelled', 'The request was cancelled.')
     }
-    const opening = this.#open({ key, slot, own: route.own, subscribers: new Map([[subscriber, route.exposed]]) })
+    const opening = this.#open({
+      key,
+      slot,
+      own: route.own,
+      subscribers: new Map([[subscriber, route.exposed]]),
+    })
     this.#opening.set(key, opening)
     try {
       return await opening
@@ -94,9 +100,11 @@ export class Subscriptions {
       return
     }
     for (const uri of this.#urisOf(slot))
-      link.request('resources/subscribe', JSON.stringify({ uri }), link.server.listTimeoutMs).catch((error: unknown) =>
-        logger.warn('A subscription could not be restored.', { uri, cause: describeError(error) }),
-      )
+      link
+        .request('resources/subscribe', JSON.stringify({ uri }), link.server.listTimeoutMs)
+        .catch((error: unknown) =>
+          logger.warn('A subscription could not be restored.', { uri, cause: describeError(error) }),
+        )
   }
 
   /** A link is gone. */
@@ -117,7 +125,10 @@ export class Subscriptions {
       if (!slot.holds(link) || !covers(own, uri)) continue
       for (const [subscriber, exposed] of subscribers) {
         const shown = exposed === own ? uri : uri === own ? exposed : `${link.server.name}+${uri}`
-        subscriber.notify('notifications/resources/updated', plain.slice(0, member.start) + JSON.stringify(shown) + plain.slice(member.end))
+        subscriber.notify(
+          'notifications/resources/updated',
+          plain.slice(0, member.start) + JSON.stringify(shown) + plain.slice(member.end),
+        )
       }
     }
   }
@@ -127,7 +138,9 @@ export class Subscriptions {
   }
 
   #urisOf(slot: Slot): string[] {
-    return [...this.#subscriptions.values()].filter(subscription => subscription.slot === slot).map(({ own }) => own)
+    return [...this.#subscriptions.values()]
+      .filter(subscription => subscription.slot === slot)
+      .map(({ own }) => own)
   }
 
   async #open(subscription: Subscription): Promise<Outcome> {
@@ -137,7 +150,8 @@ export class Subscriptions {
       try {
         await link.request('resources/subscribe', JSON.stringify({ uri: own }), link.server.listTimeoutMs)
       } catch (error) {
-        if (error instanceof UpstreamRpcError) return { kind: 'error', text: JSON.stringify(error.error), value: error.error }
+        if (error instanceof UpstreamRpcError)
+          return { kind: 'error', text: JSON.stringify(error.error), value: error.error }
         throw error
       }
     }
@@ -156,9 +170,14 @@ export class Subscriptions {
     if (!link) return
     if (link.peer.era === 'modern') this.#listens.get(link)?.listen(this.#urisOf(slot))
     else
-      link.request('resources/unsubscribe', JSON.stringify({ uri: own }), link.server.listTimeoutMs).catch((error: unknown) =>
-        this.#options.logger.debug('The server did not take the end of a subscription.', { server: link.server.name, cause: describeError(error) }),
-      )
+      link
+        .request('resources/unsubscribe', JSON.stringify({ uri: own }), link.server.listTimeoutMs)
+        .catch((error: unknown) =>
+          this.#options.logger.debug('The server did not take the end of a subscription.', {
+            server: link.server.name,
+            cause: describeError(error),
+          }),
+        )
   }
 }
 
@@ -170,5 +189,7 @@ function withoutSubscriptionId(params: Json): string {
 }
 
 function covers(subscribed: string, updated: string): boolean {
-  return updated === subscribed || updated.startsWith(subscribed.endsWith('/') ? subscribed : `${subscribed}/`)
+  return (
+    updated === subscribed || updated.startsWith(subscribed.endsWith('/') ? subscribed : `${subscribed}/`)
+  )
 }

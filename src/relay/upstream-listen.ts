@@ -47,17 +47,24 @@ export class UpstreamListen {
     const before = this.#stop
     this.#stop = undefined
     if (Object.keys(filter).length > 0)
-      this.#stop = this.#link.stand('subscriptions/listen', JSON.stringify({ notifications: filter }), error => {
-        this.#stop = undefined
-        if (this.#closed || !this.#link.usable) return
-        const delay = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++)
-        this.#logger.debug('The listen stream ended; it is opened again.', { delayMs: delay, cause: error && describeError(error) })
-        this.#timer = setTimeout(() => {
-          this.#missed()
-          this.#open()
-        }, delay)
-        this.#timer.unref()
-      })
+      this.#stop = this.#link.stand(
+        'subscriptions/listen',
+        JSON.stringify({ notifications: filter }),
+        error => {
+          this.#stop = undefined
+          if (this.#closed || !this.#link.usable) return
+          const delay = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++)
+          this.#logger.debug('The listen stream ended; it is opened again.', {
+            delayMs: delay,
+            cause: error && describeError(error),
+          })
+          this.#timer = setTimeout(() => {
+            this.#missed()
+            this.#open()
+          }, delay)
+          this.#timer.unref()
+        },
+      )
     // The new stream is on its way before the old one goes, so that nothing is missed in between.
     before?.()
   }
@@ -68,7 +75,10 @@ export class UpstreamListen {
   }
 
   #filter(): JsonObject {
-    const { tools, prompts, resources } = this.#link.peer.capabilities as Record<string, JsonObject | undefined>
+    const { tools, prompts, resources } = this.#link.peer.capabilities as Record<
+      string,
+      JsonObject | undefined
+    >
     const filter: JsonObject = {}
     if (tools?.listChanged === true) filter.toolsListChanged = true
     if (prompts?.listChanged === true) filter.promptsListChanged = true

@@ -31,8 +31,11 @@ export async function connect(options: ConnectOptions, known: Era | undefined): 
       return await attempt(options, stdio(options), known)
     } catch (error) {
       // Some old servers exit at a message before `initialize`. One fresh process, asked the old way, settles it.
-      if (known !== undefined || !(error instanceof GatewayError) || error.code !== 'upstream_closed') throw error
-      options.logger.info('The server left during the handshake; it is started once more and asked as a legacy server.')
+      if (known !== undefined || !(error instanceof GatewayError) || error.code !== 'upstream_closed')
+        throw error
+      options.logger.info(
+        'The server left during the handshake; it is started once more and asked as a legacy server.',
+      )
       return await attempt(options, stdio(options), 'legacy')
     }
   }
@@ -53,13 +56,19 @@ export async function connect(options: ConnectOptions, known: Era | undefined): 
     try {
       return await attempt(options, sse(), 'legacy')
     } catch (second) {
-      options.logger.debug('The server offers no deprecated event stream either.', { cause: describeError(second) })
+      options.logger.debug('The server offers no deprecated event stream either.', {
+        cause: describeError(second),
+      })
       throw error
     }
   }
 }
 
-async function attempt(options: ConnectOptions, transport: Transport, known: Era | undefined): Promise<Connected> {
+async function attempt(
+  options: ConnectOptions,
+  transport: Transport,
+  known: Era | undefined,
+): Promise<Connected> {
   const { signal, ...rest } = options
   const link = new Link({ ...rest, transport })
   const breakOff = (): void => void link.close(shuttingDown(link))
@@ -69,7 +78,11 @@ async function attempt(options: ConnectOptions, transport: Transport, known: Era
     await openInTime(transport, link)
     const { era, certain } = await shakeHands(link, known)
     if (!link.usable)
-      throw new GatewayError('upstream_closed', `Server "${options.server.name}" left right after the handshake.`, { server: options.server.name })
+      throw new GatewayError(
+        'upstream_closed',
+        `Server "${options.server.name}" left right after the handshake.`,
+        { server: options.server.name },
+      )
     return { link, era: certain ? era : undefined }
   } catch (error) {
     await link.close()
@@ -102,11 +115,17 @@ async function openInTime(transport: Transport, link: Link): Promise<void> {
 function stdio(options: Omit<LinkOptions, 'transport'>): Transport {
   const { server, logger } = options
   if (server.endpoint.kind !== 'stdio') throw new GatewayError('internal', 'Not a stdio server.')
-  return createStdioTransport({ server: server.name, endpoint: server.endpoint, maxMessageBytes: server.maxMessageBytes, logger })
+  return createStdioTransport({
+    server: server.name,
+    endpoint: server.endpoint,
+    maxMessageBytes: server.maxMessageBytes,
+    logger,
+  })
 }
 
 /** Specification 2025-11-25, transports, backwards compatibility: these statuses to a POST may mean the older transport. */
 function mayBeSse(error: unknown): boolean {
-  const status = error instanceof GatewayError && error.cause instanceof HttpStatusError ? error.cause.status : undefined
+  const status =
+    error instanceof GatewayError && error.cause instanceof HttpStatusError ? error.cause.status : undefined
   return status === 400 || status === 404 || status === 405
 }

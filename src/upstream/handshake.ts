@@ -23,11 +23,15 @@ const UNSUPPORTED_VERSION = -32022
  * @returns the era, and whether it was decided by evidence worth remembering.
  * @throws GatewayError naming the server, the cause and the fix
  */
-export async function shakeHands(link: Link, known: Era | undefined): Promise<{ era: Era; certain: boolean }> {
+export async function shakeHands(
+  link: Link,
+  known: Era | undefined,
+): Promise<{ era: Era; certain: boolean }> {
   const { server, transport } = link
   if (known !== 'legacy' && transport.kind !== 'sse') {
     transport.use(MODERN)
-    const timeoutMs = transport.kind === 'stdio' ? server.startTimeoutMs : Math.min(PROBE_TIMEOUT_MS, server.startTimeoutMs)
+    const timeoutMs =
+      transport.kind === 'stdio' ? server.startTimeoutMs : Math.min(PROBE_TIMEOUT_MS, server.startTimeoutMs)
     const discovery = discover(link, timeoutMs)
     if (transport.kind === 'stdio') {
       const first = await inTime(discovery, QUIET_MS)
@@ -66,12 +70,18 @@ async function raceWithInitialize(
     establishModern(link, found)
     return { era: 'modern', certain: true }
   }
-  throw settled ? settled.error : new GatewayError('upstream_timeout', `Server "${link.server.name}" did not answer.`, { server: link.server.name })
+  throw settled
+    ? settled.error
+    : new GatewayError('upstream_timeout', `Server "${link.server.name}" did not answer.`, {
+        server: link.server.name,
+      })
 }
 
 /** The result of `server/discover`, or `undefined` when the server is not modern. Rejects only when nothing can be concluded. */
 async function discover(link: Link, timeoutMs: number): Promise<Json<JsonObject> | undefined> {
-  const envelope = Object.entries(link.modernEnvelope).map(([key, value]) => `${JSON.stringify(key)}:${value}`)
+  const envelope = Object.entries(link.modernEnvelope).map(
+    ([key, value]) => `${JSON.stringify(key)}:${value}`,
+  )
   try {
     const result = await link.request('server/discover', `{"_meta":{${envelope.join(',')}}}`, timeoutMs)
     const versions = result.value.supportedVersions
@@ -79,15 +89,36 @@ async function discover(link: Link, timeoutMs: number): Promise<Json<JsonObject>
   } catch (error) {
     if (error instanceof UpstreamRpcError) {
       const supported = (error.data as { supported?: unknown } | undefined)?.supported
-      if (error.rpcCode === UNSUPPORTED_VERSION && Array.isArray(supported) && !supported.some(v => LEGACY_VERSIONS.includes(String(v))))
-        throw new GatewayError('upstream_protocol', `Server "${link.server.name}" supports only ${supported.join(', ')}; the gateway speaks ${MODERN} and ${LATEST_LEGACY} or older.`, { server: link.server.name, cause: error })
+      if (
+        error.rpcCode === UNSUPPORTED_VERSION &&
+        Array.isArray(supported) &&
+        !supported.some(v => LEGACY_VERSIONS.includes(String(v)))
+      )
+        throw new GatewayError(
+          'upstream_protocol',
+          `Server "${link.server.name}" supports only ${supported.join(', ')}; the gateway speaks ${MODERN} and ${LATEST_LEGACY} or older.`,
+          { server: link.server.name, cause: error },
+        )
       return undefined
     }
-    const status = error instanceof GatewayError && error.cause instanceof HttpStatusError ? error.cause.status : undefined
+    const status =
+      error instanceof GatewayError && error.cause instanceof HttpStatusError ? error.cause.status : undefined
     // A server that does not know such a request refuses it; one that is down, overloaded or wants credentials says nothing about its era.
-    if (status !== undefined && status >= 400 && status < 500 && status !== 401 && status !== 403 && status !== 408 && status !== 429)
+    if (
+      status !== undefined &&
+      status >= 400 &&
+      status < 500 &&
+      status !== 401 &&
+      status !== 403 &&
+      status !== 408 &&
+      status !== 429
+    )
       return undefined
-    if (error instanceof GatewayError && (error.code === 'upstream_protocol' || error.code === 'upstream_timeout')) return undefined
+    if (
+      error instanceof GatewayError &&
+      (error.code === 'upstream_protocol' || error.code === 'upstream_timeout')
+    )
+      return undefined
     throw error
   }
 }
@@ -98,10 +129,14 @@ async function initialize(link: Link): Promise<Json<JsonObject>> {
     return await link.request('initialize', params, link.server.startTimeoutMs)
   } catch (error) {
     if (error instanceof UpstreamRpcError)
-      throw new GatewayError('upstream_protocol', `Server "${link.server.name}" refused to initialize: ${error.message}`, {
-        server: link.server.name,
-        cause: error,
-      })
+      throw new GatewayError(
+        'upstream_protocol',
+        `Server "${link.server.name}" refused to initialize: ${error.message}`,
+        {
+          server: link.server.name,
+          cause: error,
+        },
+      )
     throw error
   }
 }
@@ -109,7 +144,11 @@ async function initialize(link: Link): Promise<Json<JsonObject>> {
 function establishLegacy(link: Link, result: Json<JsonObject>): void {
   const version = result.value.protocolVersion
   if (typeof version !== 'string' || !LEGACY_VERSIONS.includes(version))
-    throw new GatewayError('upstream_protocol', `Server "${link.server.name}" answered initialize with protocol version ${JSON.stringify(version)}, which the gateway does not speak.`, { server: link.server.name })
+    throw new GatewayError(
+      'upstream_protocol',
+      `Server "${link.server.name}" answered initialize with protocol version ${JSON.stringify(version)}, which the gateway does not speak.`,
+      { server: link.server.name },
+    )
   link.transport.use(version)
   link.establish({
     era: 'legacy',

@@ -1,7 +1,15 @@
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import { Cancellation } from '../core/cancellation.ts'
-import { LOG_LEVELS, type Conversation, type Exchange, type Json, type JsonObject, type McpLogLevel, type Outcome } from '../core/exchange.ts'
+import {
+  LOG_LEVELS,
+  type Conversation,
+  type Exchange,
+  type Json,
+  type JsonObject,
+  type McpLogLevel,
+  type Outcome,
+} from '../core/exchange.ts'
 import { IdTable } from '../core/id-table.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ServerConfig } from '../config/types.ts'
@@ -130,7 +138,8 @@ export class Link implements Receiver {
 
   /** Known after the handshake. */
   get peer(): Peer {
-    if (!this.#peer) throw new GatewayError('internal', `The link to "${this.server.name}" has not shaken hands yet.`)
+    if (!this.#peer)
+      throw new GatewayError('internal', `The link to "${this.server.name}" has not shaken hands yet.`)
     return this.#peer
   }
 
@@ -195,12 +204,17 @@ export class Link implements Receiver {
       text = outgoingParams({ text: params ?? '{}', value }, { envelope: this.#envelope })
     }
     const outcome = await this.#send(this.#nextId++, method, text, timeoutMs, undefined, undefined)
-    if (outcome.kind === 'result' && isObject(outcome.value)) return { text: outcome.text, value: outcome.value }
+    if (outcome.kind === 'result' && isObject(outcome.value))
+      return { text: outcome.text, value: outcome.value }
     if (outcome.kind === 'error') throw new UpstreamRpcError(this.server.name, method, outcome.value)
-    throw new GatewayError('upstream_protocol', `Server "${this.server.name}" answered ${method} with a result that is no object.`, {
-      server: this.server.name,
-      delivery: 'answered',
-    })
+    throw new GatewayError(
+      'upstream_protocol',
+      `Server "${this.server.name}" answered ${method} with a result that is no object.`,
+      {
+        server: this.server.name,
+        delivery: 'answered',
+      },
+    )
   }
 
   /**
@@ -241,8 +255,9 @@ export class Link implements Receiver {
     if (!this.#peer || this.#peer.era === 'modern' || !isObject(this.#peer.capabilities.logging)) return
     if (this.#level !== undefined && LOG_LEVELS.indexOf(this.#level) <= LOG_LEVELS.indexOf(level)) return
     this.#level = level
-    this.request('logging/setLevel', `{"level":"${level}"}`, this.server.listTimeoutMs).catch((error: unknown) =>
-      this.logger.warn('The server did not take the log level.', { level, cause: describeError(error) }),
+    this.request('logging/setLevel', `{"level":"${level}"}`, this.server.listTimeoutMs).catch(
+      (error: unknown) =>
+        this.logger.warn('The server did not take the log level.', { level, cause: describeError(error) }),
     )
   }
 
@@ -257,7 +272,13 @@ export class Link implements Receiver {
   async close(reason?: GatewayError): Promise<void> {
     if (this.#state !== 'closed') {
       this.#state = 'closed'
-      this.#failAll(reason ?? new GatewayError('upstream_closed', `The link to "${this.server.name}" was closed.`, { server: this.server.name, delivery: 'unknown' }))
+      this.#failAll(
+        reason ??
+          new GatewayError('upstream_closed', `The link to "${this.server.name}" was closed.`, {
+            server: this.server.name,
+            delivery: 'unknown',
+          }),
+      )
     }
     await this.transport.close()
   }
@@ -294,10 +315,14 @@ export class Link implements Receiver {
     try {
       value = JSON.parse(text)
     } catch {
-      this.logger.warn('The server sent a message that is not valid JSON.', { start: text.slice(0, 200), bytes: text.length })
+      this.logger.warn('The server sent a message that is not valid JSON.', {
+        start: text.slice(0, 200),
+        bytes: text.length,
+      })
       // On a stream of its own the culprit is known; elsewhere a call must not hang for a line nobody can attribute.
       const culprit = stream ?? this.#garbledAnswer(text)
-      if (culprit !== undefined) this.onFailure(culprit, this.#protocolError('a message that is not valid JSON'))
+      if (culprit !== undefined)
+        this.onFailure(culprit, this.#protocolError('a message that is not valid JSON'))
       return
     }
     if (Array.isArray(value)) {
@@ -315,7 +340,11 @@ export class Link implements Receiver {
   }
 
   onSessionLost(): void {
-    this.#lose(new GatewayError('session_lost', `Server "${this.server.name}" has forgotten the session.`, { server: this.server.name }))
+    this.#lose(
+      new GatewayError('session_lost', `Server "${this.server.name}" has forgotten the session.`, {
+        server: this.server.name,
+      }),
+    )
     this.#closeWhenDone()
   }
 
@@ -332,7 +361,8 @@ export class Link implements Receiver {
       return
     }
     if (typeof value.method === 'string') {
-      const params = 'params' in value ? { text: rawAt(text, 'params') ?? '{}', value: value.params } : undefined
+      const params =
+        'params' in value ? { text: rawAt(text, 'params') ?? '{}', value: value.params } : undefined
       if ('id' in value) void this.#onRequest(rawAt(text, 'id') ?? 'null', value.method, params, stream)
       else this.#onNotification(value.method, params, stream)
       return
@@ -341,7 +371,8 @@ export class Link implements Receiver {
     if (typeof id !== 'number') {
       this.logger.warn('The server sent an answer without a known id.', { start: text.slice(0, 200) })
       // An error without an id on a request's own stream can only mean that request.
-      if (stream !== undefined && 'error' in value && (id === null || id === undefined)) this.#answer(stream, text, value)
+      if (stream !== undefined && 'error' in value && (id === null || id === undefined))
+        this.#answer(stream, text, value)
       return
     }
     this.#answer(id, text, value)
@@ -377,7 +408,12 @@ export class Link implements Receiver {
       this.#deadlines.set(pending, pending.timeoutMs)
       const member = find(members(params.text), 'progressToken')
       if (member)
-        pending.exchange.notify(method, params.text.slice(0, member.start) + pending.exchange.request.progressToken + params.text.slice(member.end))
+        pending.exchange.notify(
+          method,
+          params.text.slice(0, member.start) +
+            pending.exchange.request.progressToken +
+            params.text.slice(member.end),
+        )
       return
     }
     if (method === 'notifications/cancelled') {
@@ -388,17 +424,28 @@ export class Link implements Receiver {
     this.#listener.onNotification(this, method, params, this.#among(stream))
   }
 
-  async #onRequest(id: string, method: string, params: Json | undefined, stream: number | undefined): Promise<void> {
+  async #onRequest(
+    id: string,
+    method: string,
+    params: Json | undefined,
+    stream: number | undefined,
+  ): Promise<void> {
     let answer: string
     if (method === 'ping') answer = resultText(id, '{}')
     else if (this.#asked.size >= MAX_ASKED || this.#asked.has(id)) {
-      this.logger.warn('The server asks too much at once, or asks twice under one id; refused.', { method, open: this.#asked.size })
+      this.logger.warn('The server asks too much at once, or asks twice under one id; refused.', {
+        method,
+        open: this.#asked.size,
+      })
       answer = errorText(id, JSON.stringify({ code: -32603, message: 'Too many questions are open.' }))
     } else {
       const cancellation = new Cancellation()
       this.#asked.set(id, cancellation)
       try {
-        answer = resultText(id, await this.#listener.onRequest(this, method, params, this.#among(stream), cancellation))
+        answer = resultText(
+          id,
+          await this.#listener.onRequest(this, method, params, this.#among(stream), cancellation),
+        )
       } catch (error) {
         if (cancellation.reason !== undefined) return
         const failure = GatewayError.from(error, this.server.name)
@@ -439,7 +486,11 @@ export class Link implements Receiver {
   ): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       if (this.#state === 'lost' || this.#state === 'closed') {
-        reject(new GatewayError('upstream_closed', `The link to "${this.server.name}" is closed.`, { server: this.server.name }))
+        reject(
+          new GatewayError('upstream_closed', `The link to "${this.server.name}" is closed.`, {
+            server: this.server.name,
+          }),
+        )
         return
       }
       const pending = new Pending(this, id, method, timeoutMs, exchange, resolve, reject)
@@ -450,7 +501,12 @@ export class Link implements Receiver {
         exchange.cancellation.onCancel(reason => {
           if (!this.#take(id)) return
           this.#cancelUpstream(id, reason)
-          reject(new GatewayError('cancelled', 'The request was cancelled.', { server: this.server.name, delivery: 'unknown' }))
+          reject(
+            new GatewayError('cancelled', 'The request was cancelled.', {
+              server: this.server.name,
+              delivery: 'unknown',
+            }),
+          )
           this.#closeWhenDone()
         })
         if (exchange.cancellation.reason !== undefined) return
@@ -491,15 +547,21 @@ export class Link implements Receiver {
   }
 
   #protocolError(what: string): GatewayError {
-    return new GatewayError('upstream_protocol', `Server "${this.server.name}" sent ${what}. Its log output may say why.`, {
-      server: this.server.name,
-      delivery: 'answered',
-    })
+    return new GatewayError(
+      'upstream_protocol',
+      `Server "${this.server.name}" sent ${what}. Its log output may say why.`,
+      {
+        server: this.server.name,
+        delivery: 'answered',
+      },
+    )
   }
 
   /** The id of the call that a garbled line was meant to answer, when its beginning or end still says so. */
   #garbledAnswer(text: string): number | undefined {
-    const match = /^\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(\d+)/.exec(text) ?? /"id"\s*:\s*(\d+)\s*\}\s*$/.exec(text)
+    const match =
+      /^\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(\d+)/.exec(text) ??
+      /"id"\s*:\s*(\d+)\s*\}\s*$/.exec(text)
     const id = match ? Number(match[1]) : undefined
     if (id !== undefined && this.#pending.has(id)) return id
     // Without this member it is a log line that happens to begin like a message, and no call's fault.
@@ -524,8 +586,14 @@ export class UpstreamRpcError extends Error {
   readonly error: unknown
 
   constructor(server: string, method: string, error: unknown) {
-    const { code, message, data } = (isObject(error) ? error : {}) as { code?: unknown; message?: unknown; data?: unknown }
-    super(`Server "${server}" answered ${method} with error ${String(code)}: ${String(message).slice(0, 300)}`)
+    const { code, message, data } = (isObject(error) ? error : {}) as {
+      code?: unknown
+      message?: unknown
+      data?: unknown
+    }
+    super(
+      `Server "${server}" answered ${method} with error ${String(code)}: ${String(message).slice(0, 300)}`,
+    )
     this.name = 'UpstreamRpcError'
     this.rpcCode = typeof code === 'number' ? code : 0
     this.data = data
@@ -540,7 +608,11 @@ function limitOf({ exchange, method }: Pending): string {
 }
 
 function modernEnvelope(clientInfo: string): Readonly<Record<string, string>> {
-  return { [META.protocolVersion]: `"${MODERN}"`, [META.clientInfo]: clientInfo, [META.clientCapabilities]: '{}' }
+  return {
+    [META.protocolVersion]: `"${MODERN}"`,
+    [META.clientInfo]: clientInfo,
+    [META.clientCapabilities]: '{}',
+  }
 }
 
 function isObject(value: unknown): value is JsonObject {

@@ -41,7 +41,8 @@ export class Pool {
   readonly #waiting: (() => void)[] = []
   readonly #leased = new Set<Slot>()
   readonly #closing = new Set<Promise<void>>()
-  #shape: { readonly era: Era; readonly kind: Link['transport']['kind']; readonly sessionful: boolean } | undefined
+  #shape:
+    { readonly era: Era; readonly kind: Link['transport']['kind']; readonly sessionful: boolean } | undefined
   #era: Era | undefined
   #closed = false
 
@@ -148,7 +149,8 @@ export class Pool {
 
   async #lease(exchange: Exchange, group: SlotKey): Promise<Slot> {
     for (;;) {
-      if (this.#closed) throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name })
+      if (this.#closed)
+        throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name })
       if (exchange.cancellation.reason !== undefined)
         throw new GatewayError('cancelled', 'The request was cancelled.', { server: this.server.name })
       for (let number = 1; number <= MAX_EXCLUSIVE_LINKS; number++) {
@@ -173,7 +175,8 @@ export class Pool {
       return { id: `session ${conversation.id}`, capabilities, owner: conversation, exclusive: false }
     // Everyone without credentials is the same principal.
     const who = principal === ANONYMOUS || principal === LOCAL ? '' : principal.id
-    if (features === '') return who === '' ? COMMON : { id: who, capabilities, owner: undefined, exclusive: false }
+    if (features === '')
+      return who === '' ? COMMON : { id: who, capabilities, owner: undefined, exclusive: false }
     const kind = shape?.kind ?? (this.server.endpoint.kind === 'stdio' ? 'stdio' : 'http')
     return { id: `${who} ${features}`, capabilities, owner: undefined, exclusive: kind !== 'http' }
   }
@@ -182,11 +185,16 @@ export class Pool {
     const known = this.#slots.get(key.id)
     if (known) return known
     const { server, listener, deadlines, logger, clientInfo } = this.#options
-    if (this.#closed) throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: server.name })
+    if (this.#closed)
+      throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: server.name })
     if (this.#slots.size >= MAX_LINKS && !this.#evict())
-      throw new GatewayError('overloaded', `Server "${server.name}" has ${MAX_LINKS} links in use, which is the most there may be. Try again later.`, {
-        server: server.name,
-      })
+      throw new GatewayError(
+        'overloaded',
+        `Server "${server.name}" has ${MAX_LINKS} links in use, which is the most there may be. Try again later.`,
+        {
+          server: server.name,
+        },
+      )
     const slot = new Slot({ server, key, listener, deadlines, logger, clientInfo })
     slot.era = this.#era
     this.#slots.set(key.id, slot)

@@ -29,7 +29,12 @@ export type SlotState =
   | { readonly kind: 'idle' }
   | { readonly kind: 'starting'; readonly opening: Promise<Link> }
   | { readonly kind: 'ready'; readonly link: Link }
-  | { readonly kind: 'failed'; readonly error: GatewayError; readonly attempts: number; readonly nextTry: number }
+  | {
+      readonly kind: 'failed'
+      readonly error: GatewayError
+      readonly attempts: number
+      readonly nextTry: number
+    }
   | { readonly kind: 'closed' }
 
 export interface SlotOptions {
@@ -91,7 +96,9 @@ export class Slot implements Deadline {
     if (state.kind === 'ready' && state.link.usable) return state.link
     if (state.kind === 'starting') return state.opening
     if (state.kind === 'closed')
-      return Promise.reject(new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name }))
+      return Promise.reject(
+        new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name }),
+      )
     if (state.kind === 'failed') {
       const wait = state.nextTry - this.#now()
       if (wait > 0) return Promise.reject(this.#backingOff(state.error, wait))
@@ -106,7 +113,12 @@ export class Slot implements Deadline {
   /** Whether nothing is lost when it is closed. */
   get spare(): boolean {
     const { kind } = this.#state
-    return this.#pins === 0 && (kind === 'idle' || kind === 'failed' || (this.#state.kind === 'ready' && this.#state.link.inFlight === 0))
+    return (
+      this.#pins === 0 &&
+      (kind === 'idle' ||
+        kind === 'failed' ||
+        (this.#state.kind === 'ready' && this.#state.link.inFlight === 0))
+    )
   }
 
   /** When its link was last used, in Unix milliseconds; 0 without one. */
@@ -188,7 +200,10 @@ export class Slot implements Deadline {
     try {
       const { capabilities, owner } = this.key
       const { signal } = this.#closing
-      opened = await connect({ server, listener, deadlines, logger, clientInfo, capabilities, owner, signal }, this.era)
+      opened = await connect(
+        { server, listener, deadlines, logger, clientInfo, capabilities, owner, signal },
+        this.era,
+      )
     } catch (caught) {
       const error = GatewayError.from(caught, server.name)
       if (this.#state.kind !== 'closed') this.#fail(error, undefined)
@@ -202,7 +217,11 @@ export class Slot implements Deadline {
     this.#openedAt = this.#now()
     if (era) this.era = era
     this.#set({ kind: 'ready', link })
-    logger.info('Connected.', { transport: link.transport.kind, era: link.peer.era, version: link.peer.protocolVersion })
+    logger.info('Connected.', {
+      transport: link.transport.kind,
+      era: link.peer.era,
+      version: link.peer.protocolVersion,
+    })
     this.#watchIdle()
     listener.onOpen(this, link, era)
     return link
@@ -227,7 +246,8 @@ export class Slot implements Deadline {
   }
 
   #watchIdle(): void {
-    if (this.server.idleMs > 0 && this.#state.kind === 'ready') this.#options.deadlines.set(this, this.server.idleMs)
+    if (this.server.idleMs > 0 && this.#state.kind === 'ready')
+      this.#options.deadlines.set(this, this.server.idleMs)
   }
 
   /** A lost link closes itself once what is in flight has been answered; any other is closed now. */

@@ -71,7 +71,8 @@ export class StreamableHttpTransport implements Transport {
       const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
       fixed.push('authorization', `Basic ${Buffer.from(credentials).toString('base64')}`)
     }
-    for (const [name, value] of Object.entries(options.endpoint.headers)) fixed.push(name.toLowerCase(), value)
+    for (const [name, value] of Object.entries(options.endpoint.headers))
+      fixed.push(name.toLowerCase(), value)
     this.#fixedHeaders = fixed
     this.#headers = this.#baseHeaders()
   }
@@ -154,7 +155,10 @@ export class StreamableHttpTransport implements Transport {
   fail(id: number | undefined, error: GatewayError): void {
     if (this.#closed) return
     if (id !== undefined) this.#receiver.onFailure(id, error)
-    else this.#options.logger.warn('A message to the server could not be delivered.', { cause: describeError(error) })
+    else
+      this.#options.logger.warn('A message to the server could not be delivered.', {
+        cause: describeError(error),
+      })
   }
 
   get maxMessageBytes(): number {
@@ -171,7 +175,10 @@ export class StreamableHttpTransport implements Transport {
     const server = this.#options.server
     const cause = new HttpStatusError(status, body)
     if (status === 404 && this.#session !== undefined) {
-      this.fail(id, new GatewayError('session_lost', `Server "${server}" has forgotten the session.`, { server, cause }))
+      this.fail(
+        id,
+        new GatewayError('session_lost', `Server "${server}" has forgotten the session.`, { server, cause }),
+      )
       if (!this.#closed) this.#receiver.onSessionLost()
       return
     }
@@ -179,7 +186,11 @@ export class StreamableHttpTransport implements Transport {
     if (status === 401 || status === 403) {
       this.fail(
         id,
-        new GatewayError('upstream_unauthorized', `Server "${server}" refused the gateway's credentials (HTTP ${status}). Set or renew "headers.Authorization" of this server.`, { server, cause, delivery }),
+        new GatewayError(
+          'upstream_unauthorized',
+          `Server "${server}" refused the gateway's credentials (HTTP ${status}). Set or renew "headers.Authorization" of this server.`,
+          { server, cause, delivery },
+        ),
       )
       return
     }
@@ -189,7 +200,14 @@ export class StreamableHttpTransport implements Transport {
         : status === 404 || status === 405
           ? 'Check the path of its "url".'
           : 'Its own log may say why.'
-    this.fail(id, new GatewayError('upstream_unreachable', `Server "${server}" answered with HTTP ${status}. ${hint}`, { server, cause, delivery }))
+    this.fail(
+      id,
+      new GatewayError('upstream_unreachable', `Server "${server}" answered with HTTP ${status}. ${hint}`, {
+        server,
+        cause,
+        delivery,
+      }),
+    )
   }
 
   broken(id: number | undefined, sent: boolean, cause: unknown): void {
@@ -199,12 +217,25 @@ export class StreamableHttpTransport implements Transport {
     const message = sent
       ? `The connection to server "${server}" broke before it answered (${reason}).`
       : `Server "${server}" cannot be reached (${reason}). Check that it runs and that its "url" is right.`
-    this.fail(id, new GatewayError('upstream_unreachable', message, { server, cause, delivery: sent ? 'unknown' : 'not_sent' }))
+    this.fail(
+      id,
+      new GatewayError('upstream_unreachable', message, {
+        server,
+        cause,
+        delivery: sent ? 'unknown' : 'not_sent',
+      }),
+    )
   }
 
   unreadable(id: number | undefined, what: string): void {
     const server = this.#options.server
-    this.fail(id, new GatewayError('upstream_protocol', `Server "${server}" answered with ${what}.`, { server, delivery: 'answered' }))
+    this.fail(
+      id,
+      new GatewayError('upstream_protocol', `Server "${server}" answered with ${what}.`, {
+        server,
+        delivery: 'answered',
+      }),
+    )
   }
 
   tooLarge(id: number | undefined): void {
@@ -251,11 +282,17 @@ export class StreamableHttpTransport implements Transport {
   }
 
   #get(id: number | undefined, lastEventId: string | undefined, attempt: number): void {
-    const headers = lastEventId === undefined ? this.#headers : [...this.#headers, 'last-event-id', lastEventId]
+    const headers =
+      lastEventId === undefined ? this.#headers : [...this.#headers, 'last-event-id', lastEventId]
     this.#dispatch('GET', headers, null, new GetHandler(this, id, attempt, lastEventId))
   }
 
-  #dispatch(method: 'POST' | 'GET', headers: readonly string[], body: string | null, handler: StreamHandler): void {
+  #dispatch(
+    method: 'POST' | 'GET',
+    headers: readonly string[],
+    body: string | null,
+    handler: StreamHandler,
+  ): void {
     try {
       this.#pool.dispatch({ path: this.#path, method, headers: headers as string[], body }, handler)
     } catch (error) {
@@ -273,7 +310,13 @@ export class StreamableHttpTransport implements Transport {
       try {
         this.#pool.dispatch(
           { path: this.#path, method: 'DELETE', headers: this.#headers as string[] },
-          { onRequestStart() {}, onResponseStart() {}, onResponseData() {}, onResponseEnd: done, onResponseError: done },
+          {
+            onRequestStart() {},
+            onResponseStart() {},
+            onResponseData() {},
+            onResponseEnd: done,
+            onResponseError: done,
+          },
         )
       } catch {
         done()
@@ -290,7 +333,9 @@ export class StreamableHttpTransport implements Transport {
   }
 
   #closedError(): GatewayError {
-    return new GatewayError('upstream_closed', `The link to "${this.#options.server}" is closed.`, { server: this.#options.server })
+    return new GatewayError('upstream_closed', `The link to "${this.#options.server}" is closed.`, {
+      server: this.#options.server,
+    })
   }
 }
 
@@ -349,7 +394,12 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
     this.#controller = undefined
     if (this.overflown) return
     const first = chunks[0]
-    const body = first === undefined ? '' : chunks.length === 1 ? first.toString('utf8') : Buffer.concat(chunks).toString('utf8')
+    const body =
+      first === undefined
+        ? ''
+        : chunks.length === 1
+          ? first.toString('utf8')
+          : Buffer.concat(chunks).toString('utf8')
     this.onEnd(this.#events !== undefined, body)
   }
 
@@ -397,7 +447,8 @@ class PostHandler extends StreamHandler {
     const status = this.status as number
     if (stream) {
       if (!transport.waits(id)) return
-      if (this.lastEventId !== undefined) transport.resume(id as number, this.lastEventId, this.retryMs ?? FIRST_RECONNECT_MS, 1)
+      if (this.lastEventId !== undefined)
+        transport.resume(id as number, this.lastEventId, this.retryMs ?? FIRST_RECONNECT_MS, 1)
       else transport.broken(id, true, new Error('the stream ended without an answer'))
       return
     }
@@ -430,7 +481,12 @@ class PostHandler extends StreamHandler {
 class GetHandler extends StreamHandler {
   readonly #attempt: number
 
-  constructor(transport: StreamableHttpTransport, id: number | undefined, attempt: number, lastEventId: string | undefined) {
+  constructor(
+    transport: StreamableHttpTransport,
+    id: number | undefined,
+    attempt: number,
+    lastEventId: string | undefined,
+  ) {
     super(transport, id)
     this.#attempt = attempt
     this.lastEventId = lastEventId
@@ -441,7 +497,8 @@ class GetHandler extends StreamHandler {
   }
 
   protected onEnd(stream: boolean): void {
-    if (this.id === undefined) this.transport.relisten(stream ? undefined : this.status, this.lastEventId, this.retryMs)
+    if (this.id === undefined)
+      this.transport.relisten(stream ? undefined : this.status, this.lastEventId, this.retryMs)
     else if (!this.transport.waits(this.id)) return
     else if (stream && this.lastEventId !== undefined)
       this.transport.resume(this.id, this.lastEventId, this.retryMs ?? FIRST_RECONNECT_MS, this.#attempt + 1)
@@ -451,14 +508,21 @@ class GetHandler extends StreamHandler {
   protected onBroken(): void {
     if (this.id === undefined) this.transport.relisten(undefined, this.lastEventId, this.retryMs)
     else if (this.transport.waits(this.id))
-      this.transport.resume(this.id, this.lastEventId as string, this.retryMs ?? FIRST_RECONNECT_MS, this.#attempt + 1)
+      this.transport.resume(
+        this.id,
+        this.lastEventId as string,
+        this.retryMs ?? FIRST_RECONNECT_MS,
+        this.#attempt + 1,
+      )
   }
 }
 
 function carriesAnswer(body: string, id: number): boolean {
   try {
     const value: unknown = JSON.parse(body)
-    return typeof value === 'object' && value !== null && 'error' in value && (value as { id?: unknown }).id === id
+    return (
+      typeof value === 'object' && value !== null && 'error' in value && (value as { id?: unknown }).id === id
+    )
   } catch {
     return false
   }

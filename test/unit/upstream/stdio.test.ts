@@ -154,12 +154,19 @@ describe('messages', () => {
 
   it('are told from noise, blank lines, carriage returns and a byte order mark', async () => {
     const { events, request, log } = await start()
-    const text = 'Starting…\n\n  \t\r\n\uFEFF{"a":1}\r\n  [{"b":2}]  \n42\n"x"\n[info] up\n{ level: 30 }\n{"broken\n{"c":3}\n'
+    const text =
+      'Starting…\n\n  \t\r\n\uFEFF{"a":1}\r\n  [{"b":2}]  \n42\n"x"\n[info] up\n{ level: 30 }\n{"broken\n{"c":3}\n'
     request(1, 'print', { text })
     const texts = [await events.next(), await events.next(), await events.next(), await events.next()]
     expect(texts.map(event => event.text)).toEqual(['{"a":1}', '[{"b":2}]', '{"broken', '{"c":3}'])
     const warnings = log.filter(line => line.level === 'warn')
-    expect(warnings.map(line => line['line'])).toEqual(['Starting…', '42', '"x"', '[info] up', '{ level: 30 }'])
+    expect(warnings.map(line => line['line'])).toEqual([
+      'Starting…',
+      '42',
+      '"x"',
+      '[info] up',
+      '{ level: 30 }',
+    ])
     expect(warnings[0]).toMatchObject({ server: 'pup' })
     expect(warnings[0]?.message).toMatch(/Server "pup".*Fix:/)
   })
