@@ -33,7 +33,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The composition root: every part of the way of a call, but neither commands nor how a store or a logger is made.
   gateway: [
     'core',
-    'protocol',
     'front',
     'catalog',
     'pipeline',

@@ -151,7 +151,7 @@ export class Subscriptions {
         await link.request('resources/subscribe', JSON.stringify({ uri: own }), link.server.listTimeoutMs)
       } catch (error) {
         if (error instanceof UpstreamRpcError)
-          return { kind: 'error', text: JSON.stringify(error.error), value: error.error }
+          return { kind: 'error', text: error.error.text, value: error.error.value }
         throw error
       }
     }

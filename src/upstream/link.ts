@@ -206,7 +206,7 @@ export class Link implements Receiver {
     const outcome = await this.#send(this.#nextId++, method, text, timeoutMs, undefined, undefined)
     if (outcome.kind === 'result' && isObject(outcome.value))
       return { text: outcome.text, value: outcome.value }
-    if (outcome.kind === 'error') throw new UpstreamRpcError(this.server.name, method, outcome.value)
+    if (outcome.kind === 'error') throw new UpstreamRpcError(this.server.name, method, outcome)
     throw new GatewayError(
       'upstream_protocol',
       `Server "${this.server.name}" answered ${method} with a result that is no object.`,
@@ -583,10 +583,10 @@ export class UpstreamRpcError extends Error {
   readonly rpcCode: number
   readonly data: unknown
   /** The error object itself. */
-  readonly error: unknown
+  readonly error: Json
 
-  constructor(server: string, method: string, error: unknown) {
-    const { code, message, data } = (isObject(error) ? error : {}) as {
+  constructor(server: string, method: string, error: Json) {
+    const { code, message, data } = (isObject(error.value) ? error.value : {}) as {
       code?: unknown
       message?: unknown
       data?: unknown
