@@ -31,7 +31,10 @@ export async function openHub() {
     socket.on('error', () => {})
     socket.on('close', () => sockets.delete(socket))
     socket.write(`${JSON.stringify({ type: 'extras', number: extras })}\n`)
-    createInterface({ input: socket }).on('line', line => {
+    const lines = createInterface({ input: socket })
+    // A server that was killed.
+    lines.on('error', () => {})
+    lines.on('line', line => {
       const word = /** @type {Word} */ (JSON.parse(line))
       if (word.type === 'violation') violations.push(word.text)
       else if (word.type === 'refusal') refusals.push(word)
@@ -73,7 +76,9 @@ export function joinHub(port, hear) {
   socket.on('error', () => process.exit(0))
   socket.on('close', () => process.exit(0))
   return new Promise(resolve => {
-    createInterface({ input: socket }).on('line', line => {
+    const lines = createInterface({ input: socket })
+    lines.on('error', () => process.exit(0))
+    lines.on('line', line => {
       hear(JSON.parse(line))
       resolve(word => void socket.write(`${JSON.stringify(word)}\n`))
     })

@@ -220,7 +220,8 @@ async function killServer(upstream, random, ran) {
   const { processesWith } = await import('./processes.js')
   const pids = processesWith(ran)
   const all = random.chance(0.2)
-  const chosen = all ? pids : pids.filter(() => random.chance(0.3))
+  const last = pids.at(-1)
+  const chosen = pids.filter(pid => all || pid === last || random.chance(0.3))
   for (const pid of chosen) {
     try {
       process.kill(pid, 'SIGKILL')
