@@ -133,6 +133,12 @@ class ParkedCall extends Delegate implements Deadline {
   }
 
   override ask(request: InputRequest): Promise<string> {
+    if (this.#cancellation.reason !== undefined)
+      return Promise.reject(
+        new GatewayError('cancelled', 'The call this was asked for was cancelled.', {
+          server: request.server,
+        }),
+      )
     if (this.#parking.full)
       return Promise.reject(
         new GatewayError('overloaded', 'Too many calls are waiting for their clients.', {
@@ -184,7 +190,7 @@ class ParkedCall extends Delegate implements Deadline {
     const text = exchange.request.params?.text ?? '{}'
     const answers = exchange.request.params?.value.inputResponses as JsonObject | undefined
     for (const [key, question] of this.#questions) {
-      const answer = answers?.[key]
+      const answer = answers && Object.hasOwn(answers, key) ? answers[key] : undefined
       // What is not answered, or not with an object, is asked again.
       if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) continue
       this.#questions.delete(key)

@@ -118,7 +118,9 @@ export class Relay {
       } else this.#options.logger.debug('A log record belongs to one of several calls; dropped.', { server })
       return
     }
-    for (const conversation of link.owner ? [link.owner] : this.#conversations)
+    // A link that declares what some clients can do is theirs, and they have no session.
+    const others = link.capabilities === '{}' ? this.#conversations : []
+    for (const conversation of link.owner ? [link.owner] : others)
       if (wants(conversation.logLevel, level, false) && this.#options.sees(conversation.view, server))
         conversation.notify('notifications/message', text)
   }

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
-import type { Exchange, JsonObject } from '../core/exchange.ts'
+import { ANSWER_TIMEOUT_MS, type Exchange, type JsonObject } from '../core/exchange.ts'
 import type { Seal } from './seal.ts'
 
 /** Methods whose calls may need input of the client (specification 2026-07-28, "input required"). */
 export const INPUT_CALLS: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read'])
 
 /** How long a client may take to come back with an answer. */
-export const STATE_TTL_MS = 10 * 60 * 1000
+export const STATE_TTL_MS = ANSWER_TIMEOUT_MS
 
 /** What a `requestState` of the gateway stands for. */
 export type RequestState =

@@ -41,8 +41,8 @@ export class Subscriptions {
   readonly #options: SubscriptionsOptions
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #listens = new Map<Link, UpstreamListen>()
-  /** First subscribers that the server has not answered yet, by the same key. */
-  readonly #opening = new Map<string, Promise<Outcome>>()
+  /** What the server is being told and has not answered yet, by the same key: requests over HTTP may overtake each other. */
+  readonly #changing = new Map<string, Promise<unknown>>()
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options
@@ -52,31 +52,23 @@ export class Subscriptions {
   async subscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Promise<Outcome> {
     const slot = this.#options.pool(route.server).standing(exchange)
     const key = `${route.server}\n${slot.key.id}\n${route.own}`
-    for (;;) {
-      const known = this.#subscriptions.get(key)
-      if (known) {
-        known.subscribers.set(subscriber, route.exposed)
-        return EMPTY
-      }
-      const opening = this.#opening.get(key)
-      if (!opening) break
-      // Another's failure is not ours. Then the next one asks.
-      await opening.catch(() => undefined)
+    for (let changing = this.#changing.get(key); changing; changing = this.#changing.get(key)) {
+      // Another's failure is not ours.
+      await changing.catch(() => undefined)
       if (exchange.cancellation.reason !== undefined)
         throw new GatewayError('cancelled', 'The request was cancelled.')
     }
-    const opening = this.#open({
-      key,
-      slot,
-      own: route.own,
-      subscribers: new Map([[subscriber, route.exposed]]),
-    })
-    this.#opening.set(key, opening)
-    try {
-      return await opening
-    } finally {
-      this.#opening.delete(key)
+    const known = this.#subscriptions.get(key)
+    if (known) {
+      known.subscribers.set(subscriber, route.exposed)
+      return EMPTY
     }
+    const subscription = { key, slot, own: route.own, subscribers: new Map([[subscriber, route.exposed]]) }
+    const outcome = await this.#change(key, this.#open(subscription))
+    // The client may have left in the meantime.
+    if (exchange.cancellation.reason !== undefined && this.#subscriptions.get(key) === subscription)
+      this.#remove(subscription, subscriber)
+    return outcome
   }
 
   unsubscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Outcome {
@@ -97,7 +89,7 @@ export class Subscriptions {
     if (link.peer.era === 'modern') {
       const listen = new UpstreamListen(link, logger, () => this.#options.onMissed(link.server.name))
       this.#listens.set(link, listen)
-      listen.listen(this.#urisOf(slot))
+      void listen.listen(this.#urisOf(slot))
       return
     }
     for (const uri of this.#urisOf(slot))
@@ -158,7 +150,7 @@ export class Subscriptions {
     }
     this.#subscriptions.set(subscription.key, subscription)
     slot.pin()
-    this.#listens.get(link)?.listen(this.#urisOf(slot))
+    await this.#listens.get(link)?.listen(this.#urisOf(slot))
     return EMPTY
   }
 
@@ -169,9 +161,9 @@ export class Subscriptions {
     slot.unpin()
     const link = slot.current
     if (!link) return
-    if (link.peer.era === 'modern') this.#listens.get(link)?.listen(this.#urisOf(slot))
-    else
-      link
+    if (link.peer.era === 'modern') void this.#listens.get(link)?.listen(this.#urisOf(slot))
+    else {
+      const told = link
         .request('resources/unsubscribe', JSON.stringify({ uri: own }), link.server.listTimeoutMs)
         .catch((error: unknown) =>
           this.#options.logger.debug('The server did not take the end of a subscription.', {
@@ -179,6 +171,18 @@ export class Subscriptions {
             cause: describeError(error),
           }),
         )
+      void this.#change(subscription.key, told)
+    }
+  }
+
+  /** Lets others who want something of the same resource wait until the server has been told. */
+  async #change<T>(key: string, change: Promise<T>): Promise<T> {
+    this.#changing.set(key, change)
+    try {
+      return await change
+    } finally {
+      if (this.#changing.get(key) === change) this.#changing.delete(key)
+    }
   }
 }
 

@@ -18,6 +18,7 @@ import { elements, find, members, rawAt } from '../protocol/json-text.ts'
 import { notificationText, requestText, resultText } from '../protocol/message.ts'
 import { outgoingParams, type ParamsChange } from '../protocol/params.ts'
 import { META, MODERN } from '../protocol/revisions.ts'
+import { GivenUp } from './given-up.ts'
 import { Questions } from './questions.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import type { Receiver, Transport } from './transport.ts'
@@ -34,7 +35,7 @@ export interface Peer {
 
 /** Hears what a link's server says that is no answer. Implemented by the relay. */
 export interface LinkListener {
-  /** A notification, with the exchanges it may belong to: the one on whose stream it came, else all in flight. `params` is raw JSON. */
+  /** A notification, with the exchanges it may belong to, oldest first: the one on whose stream it came, else all the server may be working on. */
   onNotification(link: Link, method: string, params: Json | undefined, among: readonly Exchange[]): void
   /** The server asks something. Resolves with the raw JSON of the result. @throws GatewayError */
   onRequest(
@@ -103,6 +104,14 @@ class Pending implements Deadline {
   }
 }
 
+/** Hears of a standing request. */
+export interface StandListener {
+  /** The server has begun to serve it. */
+  acknowledged(): void
+  /** The server has ended it; called once, and not after it was ended from this side. */
+  ended(error: GatewayError | undefined): void
+}
+
 /** One live MCP conversation with one replica: ids and tokens of its own, answers matched to calls. */
 export class Link implements Receiver {
   readonly server: ServerConfig
@@ -115,10 +124,12 @@ export class Link implements Receiver {
   readonly #clientInfo: string
   readonly #pending = new IdTable<number, Pending>()
   readonly #questions = new Questions()
+  readonly #givenUp = new GivenUp()
+  /** Standing requests by id, with what to do when the server acknowledges them. */
+  readonly #standing = new Map<number, () => void>()
   #nextId = 1
   #state: 'new' | 'open' | 'lost' | 'closed' = 'new'
   #lastUsed = Date.now()
-  #standing = 0
   #level: McpLogLevel | undefined
   #peer: Peer | undefined
   #envelope: Readonly<Record<string, string>> | undefined
@@ -147,7 +158,7 @@ export class Link implements Receiver {
 
   /** Requests that wait for an answer; a standing one, such as a listen stream, is none. */
   get inFlight(): number {
-    return this.#pending.size - this.#standing
+    return this.#pending.size - this.#standing.size
   }
 
   /** When a call last began or ended, in Unix milliseconds. */
@@ -215,31 +226,29 @@ export class Link implements Receiver {
     )
   }
 
+  /** Whether the server may still be working on a call that nobody waits for any more. */
+  get haunted(): boolean {
+    return this.#givenUp.any
+  }
+
   /**
-   * A request that stays open for as long as the server keeps it: a listen stream. `ended` is called once, when it has; not after the returned
-   * function, which ends it from this side. `params` is raw JSON, to which the envelope is added.
+   * A request that stays open for as long as the server keeps it: a listen stream. The returned function ends it from this side. `params` is raw JSON,
+   * to which the envelope is added.
    */
-  stand(method: string, params: string, ended: (error: GatewayError | undefined) => void): () => void {
+  stand(method: string, params: string, listener: StandListener): () => void {
     const id = this.#nextId++
     const value = JSON.parse(params) as JsonObject
     const text = outgoingParams({ text: params, value }, { envelope: this.modernEnvelope })
-    let open = true
     const end = (error: GatewayError | undefined): void => {
-      if (!open) return
-      open = false
-      this.#standing--
-      ended(error)
+      if (this.#standing.delete(id)) listener.ended(error)
     }
-    this.#standing++
+    this.#standing.set(id, () => listener.acknowledged())
     this.#send(id, method, text, 0, undefined, undefined).then(
       () => end(undefined),
       (error: unknown) => end(GatewayError.from(error, this.server.name)),
     )
     return () => {
-      if (!open) return
-      open = false
-      this.#standing--
-      if (this.#take(id)) this.#cancelUpstream(id, 'no longer listening')
+      if (this.#standing.delete(id) && this.#take(id)) this.#cancelUpstream(id, 'no longer listening')
     }
   }
 
@@ -284,14 +293,14 @@ export class Link implements Receiver {
   /** The deadline of request `id` has passed. */
   expire(id: number): void {
     const waiting = this.#pending.get(id)
-    if (waiting && this.#questions.size > 0) {
+    if (waiting?.exchange && this.#questions.concern(waiting.exchange)) {
       // Somebody is being asked: the time people take is not the server's.
       this.#deadlines.set(waiting, waiting.timeoutMs)
       return
     }
     const pending = this.#take(id)
     if (!pending) return
-    this.#cancelUpstream(id, 'timeout')
+    this.#giveUp(pending, 'timeout')
     const seconds = Math.round(pending.timeoutMs / 100) / 10
     pending.reject(
       new GatewayError(
@@ -379,6 +388,7 @@ export class Link implements Receiver {
   #answer(id: number, text: string, value: JsonObject): void {
     const pending = this.#take(id)
     if (!pending) {
+      this.#givenUp.answered(id)
       this.logger.debug('An answer came for a call that is no longer waiting; dropped.', { id })
       return
     }
@@ -419,6 +429,11 @@ export class Link implements Receiver {
       if (id !== undefined) this.#questions.withdraw(id)
       return
     }
+    if (method === 'notifications/subscriptions/acknowledged') {
+      const id = stream ?? (params && Number(rawAt(params.text, '_meta', META.subscriptionId)))
+      if (id !== undefined) this.#standing.get(id)?.()
+      return
+    }
     this.#listener.onNotification(this, method, params, this.#among(stream))
   }
 
@@ -428,13 +443,15 @@ export class Link implements Receiver {
     params: Json | undefined,
     stream: number | undefined,
   ): Promise<void> {
+    const among = this.#among(stream)
     const answer =
       method === 'ping'
         ? resultText(id, '{}')
         : await this.#questions.answer(
             id,
-            withdrawn => this.#listener.onRequest(this, method, params, this.#among(stream), withdrawn),
-            error => this.#onRefused(method, this.#among(stream), error),
+            among,
+            cancellation => this.#listener.onRequest(this, method, params, among, cancellation),
+            error => this.#onRefused(method, among, error),
           )
     if (answer !== undefined && this.#state !== 'closed')
       this.transport.send({ text: answer, id: undefined, method: undefined })
@@ -445,15 +462,15 @@ export class Link implements Receiver {
     this.logger.info('A question of the server was refused.', { method, reason: error.message })
     const [exchange] = among
     if (error.code !== 'missing_capability' || among.length !== 1 || !exchange?.modern) return
-    for (const { id, exchange: waiting } of this.#pending.values()) {
-      if (waiting !== exchange) continue
-      this.#take(id)?.reject(error)
-      this.#cancelUpstream(id, error.message)
+    for (const pending of this.#pending.values()) {
+      if (pending.exchange !== exchange || !this.#take(pending.id)) continue
+      this.#giveUp(pending, error.message)
+      pending.reject(error)
     }
   }
 
   #among(stream: number | undefined): readonly Exchange[] {
-    if (stream === undefined) return this.exchanges()
+    if (stream === undefined) return [...this.#givenUp.exchanges(), ...this.exchanges()]
     const exchange = this.#pending.get(stream)?.exchange
     return exchange ? [exchange] : []
   }
@@ -482,7 +499,7 @@ export class Link implements Receiver {
       if (exchange) {
         exchange.cancellation.onCancel(reason => {
           if (!this.#take(id)) return
-          this.#cancelUpstream(id, reason)
+          this.#giveUp(pending, reason)
           reject(
             new GatewayError('cancelled', 'The request was cancelled.', {
               server: this.server.name,
@@ -497,6 +514,12 @@ export class Link implements Receiver {
     })
   }
 
+  #giveUp({ id, exchange }: Pending, reason: string): void {
+    // What one session's own link says is that session's in any case.
+    if (exchange && !this.owner) this.#givenUp.add(id, exchange)
+    this.#cancelUpstream(id, reason)
+  }
+
   #cancelUpstream(id: number, reason: string): void {
     // On modern HTTP the closed stream is the cancellation; everywhere else it is a notification.
     if (this.#peer?.era !== 'modern' || this.transport.kind === 'stdio')
@@ -509,6 +532,7 @@ export class Link implements Receiver {
     if (!pending) return undefined
     this.#deadlines.remove(pending)
     this.#lastUsed = Date.now()
+    if (pending.exchange) this.#questions.ended(pending.exchange)
     return pending
   }
 

@@ -143,6 +143,8 @@ export class Pool {
       return await use(await slot.pick())
     } finally {
       this.#leased.delete(slot)
+      // What the server still says of a call that was given up must not meet the next one.
+      if (slot.current?.haunted) this.#remove(slot)
       this.#waiting.shift()?.()
     }
   }
@@ -151,15 +153,21 @@ export class Pool {
     for (;;) {
       if (this.#closed)
         throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name })
-      if (exchange.cancellation.reason !== undefined)
+      if (exchange.cancellation.reason !== undefined) {
+        // It may have been woken in place of another.
+        this.#waiting.shift()?.()
         throw new GatewayError('cancelled', 'The request was cancelled.', { server: this.server.name })
+      }
       for (let number = 1; number <= MAX_EXCLUSIVE_LINKS; number++) {
         const slot = this.#at({ ...group, id: `${group.id} ${number}` })
         if (this.#leased.has(slot)) continue
         this.#leased.add(slot)
         return slot
       }
-      await new Promise<void>(resolve => this.#waiting.push(resolve))
+      await new Promise<void>(resolve => {
+        this.#waiting.push(resolve)
+        exchange.cancellation.onCancel(() => resolve())
+      })
     }
   }
 
