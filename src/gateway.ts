@@ -1,8 +1,7 @@
 import type { Readable, Writable } from 'node:stream'
 import { Catalog, WHOLE } from './catalog/catalog.ts'
-import type { View } from './catalog/view.ts'
 import type { Config, ServerConfig } from './config/types.ts'
-import { compose, type Handler, type Middleware } from './core/compose.ts'
+import { compose, type Middleware } from './core/compose.ts'
 import { Deadlines } from './core/deadlines.ts'
 import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
@@ -15,13 +14,19 @@ import type { Service } from './front/service.ts'
 import { StdioFront } from './front/stdio.ts'
 import { dispatch } from './pipeline/dispatch.ts'
 import { observe } from './pipeline/observe.ts'
-import { META, MODERN_VERSIONS } from './protocol/revisions.ts'
+import { park } from './pipeline/park.ts'
+import { rounds } from './pipeline/rounds.ts'
 import { LearnedOwners } from './relay/learned.ts'
+import { Parking } from './relay/parking.ts'
 import { Relay } from './relay/relay.ts'
-import { Subscriptions } from './relay/subscriptions.ts'
+import { Subscriptions, type Subscriber } from './relay/subscriptions.ts'
+import { Seal } from './relay/seal.ts'
+import { Router } from './router.ts'
 import type { Store } from './state/store.ts'
+import { statusOf, type ServerStatus } from './status.ts'
 import type { Link } from './upstream/link.ts'
 import { Pool } from './upstream/pool.ts'
+import type { Slot } from './upstream/slot.ts'
 import { VERSION } from './version.ts'
 
 export interface GatewayOptions {
@@ -30,32 +35,11 @@ export interface GatewayOptions {
   readonly store: Store
 }
 
-/** How one server stands, for people. */
-export interface ServerStatus {
-  readonly name: string
-  readonly transport: string
-  readonly era: 'legacy' | 'modern' | undefined
-  /** `idle`: not running, started by the next call. `failed`: the last start failed, `error` says why. */
-  readonly state: 'idle' | 'starting' | 'ready' | 'failed' | 'closed'
-  readonly required: boolean
-  /** Whether its lists are known, from now or from an earlier run. */
-  readonly listed: boolean
-  readonly tools: number
-  readonly resources: number
-  readonly resourceTemplates: number
-  readonly prompts: number
-  readonly error: string | undefined
-}
-
 /** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
 const REFRESH_DELAY_MS = 2000
 
-const PAGED: Readonly<Record<string, ListKind>> = {
-  'tools/list': 'tools',
-  'resources/list': 'resources',
-  'resources/templates/list': 'resourceTemplates',
-  'prompts/list': 'prompts',
-}
+/** The links of single sessions do not each list their server anew. */
+const RECENT_MS = 60_000
 
 /**
  * A running gateway. This file is the composition root: configuration in, everything wired, in the order a call meets it. Servers
@@ -69,10 +53,10 @@ export class Gateway implements Service {
   readonly #deadlines = new Deadlines()
   readonly #pools = new Map<string, Pool>()
   readonly #catalog: Catalog
-  readonly #learned = new LearnedOwners()
+  readonly #parking: Parking
   readonly #subscriptions: Subscriptions
   readonly #relay: Relay
-  readonly #call: Handler
+  readonly #router: Router
   readonly #listListeners = new Map<(kinds: readonly ListKind[]) => void, string>()
   readonly #fronts = new Set<{ close(): void | Promise<void> }>()
   #http: HttpFront | undefined
@@ -91,10 +75,16 @@ export class Gateway implements Service {
       store: options.store,
       logger: this.#logger,
       serverInfo: this.serverInfo,
-      link: server => this.#poolOf(server).pick(),
+      link: (server, exchange) => this.#poolOf(server).any(exchange),
       onChange: (view, kinds) => this.#tell(view.name, kinds),
     })
-    this.#subscriptions = new Subscriptions(this.#pools, this.#logger)
+    const seal = new Seal(options.store)
+    this.#parking = new Parking(seal, this.#deadlines, this.#logger)
+    this.#subscriptions = new Subscriptions({
+      pool: server => this.#poolOf(server),
+      logger: this.#logger,
+      onMissed: server => this.#catalog.refreshSoon(server),
+    })
     this.#relay = new Relay({
       logger: this.#logger,
       subscriptions: this.#subscriptions,
@@ -102,16 +92,26 @@ export class Gateway implements Service {
       sees: (view, server) => this.#catalog.view(view)?.servers.has(server) ?? false,
     })
 
+    const learned = new LearnedOwners()
+
     // The way of a call, outermost first.
-    const pipeline: Middleware[] = [observe(this.#logger)]
-    this.#call = compose(
+    const pipeline: Middleware[] = [observe(this.#logger), park(this.#parking, seal), rounds(seal)]
+    const call = compose(
       pipeline,
       dispatch({
         pools: this.#pools,
-        learned: this.#learned,
+        learned,
         uriMap: (view, server) => this.#catalog.view(view)?.uriMap(server),
       }),
     )
+    this.#router = new Router({
+      catalog: this.#catalog,
+      learned,
+      subscriptions: this.#subscriptions,
+      call,
+      serverInfo: this.serverInfo,
+      logger: this.#logger,
+    })
   }
 
   /** Reads what earlier runs left: lists and eras. Starts no server. */
@@ -165,32 +165,14 @@ export class Gateway implements Service {
     await Promise.all(
       this.#config.servers.map(async server => {
         if (!this.#catalog.snapshot(server.name)) await this.#catalog.refresh(server.name)
-        if (server.required) await Promise.resolve(this.#poolOf(server.name).pick()).catch(() => undefined)
+        if (server.required) await Promise.resolve(this.#poolOf(server.name).any()).catch(() => undefined)
       }),
     )
     return this.status()
   }
 
   status(): ServerStatus[] {
-    return this.#config.servers.map(server => {
-      const pool = this.#poolOf(server.name)
-      const snapshot = this.#catalog.snapshot(server.name)
-      const error = pool.state.kind === 'failed' ? pool.state.error : this.#catalog.failure(server.name)
-      const link = pool.current
-      return {
-        name: server.name,
-        transport: link?.transport.kind ?? snapshot?.transport ?? server.endpoint.kind,
-        era: link?.peer.era ?? snapshot?.era,
-        state: pool.state.kind,
-        required: server.required,
-        listed: snapshot !== undefined,
-        tools: snapshot?.lists.tools.length ?? 0,
-        resources: snapshot?.lists.resources.length ?? 0,
-        resourceTemplates: snapshot?.lists.resourceTemplates.length ?? 0,
-        prompts: snapshot?.lists.prompts.length ?? 0,
-        error: error?.message,
-      }
-    })
+    return this.#config.servers.map(server => statusOf(server, this.#poolOf(server.name), this.#catalog))
   }
 
   /** Legacy sessions open over HTTP. */
@@ -210,8 +192,8 @@ export class Gateway implements Service {
     return this.#catalog.view(view) !== undefined
   }
 
-  capabilities(view: string, modern: boolean): Record<string, unknown> {
-    return this.#catalog.view(view)?.capabilities(modern) ?? {}
+  capabilities(view: string): Record<string, unknown> {
+    return this.#catalog.view(view)?.capabilities() ?? {}
   }
 
   instructions(view: string): string | undefined {
@@ -219,7 +201,7 @@ export class Gateway implements Service {
   }
 
   headerParams(view: string, tool: string): Route['headerParams'] {
-    return this.#catalog.view(view)?.tools.get(tool)?.headerParams
+    return this.#catalog.view(view)?.tool(tool)?.headerParams
   }
 
   join(conversation: Conversation): void {
@@ -228,6 +210,21 @@ export class Gateway implements Service {
 
   leave(conversation: Conversation): void {
     this.#relay.leave(conversation)
+    for (const pool of this.#pools.values()) pool.leave(conversation)
+  }
+
+  rootsChanged(conversation: Conversation): void {
+    for (const pool of this.#pools.values())
+      for (const link of pool.links)
+        if (link.owner === conversation) link.notify('notifications/roots/list_changed', undefined)
+  }
+
+  subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
+    return this.#router.subscribe(exchange, uris, subscriber)
+  }
+
+  unsubscribe(subscriber: Subscriber): void {
+    this.#subscriptions.leave(subscriber)
   }
 
   onListChanged(view: string, listener: (kinds: readonly ListKind[]) => void): () => void {
@@ -237,34 +234,8 @@ export class Gateway implements Service {
     return () => this.#listListeners.delete(listener)
   }
 
-  async handle(exchange: Exchange): Promise<Outcome> {
-    const { method, params } = exchange.request
-    switch (method) {
-      case 'tools/call':
-        return await this.#call(exchange, await this.#named(exchange, 'tools', params?.value.name))
-      case 'prompts/get':
-        return await this.#call(exchange, await this.#named(exchange, 'prompts', params?.value.name))
-      case 'resources/read':
-        return await this.#call(exchange, await this.#located(exchange, params?.value.uri))
-      case 'completion/complete':
-        return await this.#complete(exchange)
-      case 'server/discover':
-        return this.#discover(exchange)
-      case 'resources/subscribe':
-        return await this.#subscriptions.subscribe(exchange, await this.#located(exchange, params?.value.uri))
-      case 'resources/unsubscribe':
-        return this.#subscriptions.unsubscribe(exchange, await this.#located(exchange, params?.value.uri))
-      default: {
-        const kind = PAGED[method]
-        if (kind === undefined)
-          throw new GatewayError('unknown_method', `The method ${method.slice(0, 100)} is not known here.`)
-        const view = await this.#catalog.complete(exchange.view)
-        return {
-          kind: 'ready',
-          text: (view ?? this.#view(exchange)).list(kind, exchange.modern, params?.value.cursor),
-        }
-      }
-    }
+  handle(exchange: Exchange): Promise<Outcome> {
+    return this.#router.handle(exchange)
   }
 
   // Wiring
@@ -279,18 +250,26 @@ export class Gateway implements Service {
       listener: {
         onNotification: (link, method, params, among) =>
           this.#relay.onNotification(link, method, params, among),
-        onRequest: (link, method, params, among) => this.#relay.onRequest(link, method, params, among),
-        onLost: (link, error) => pool.lost(link, error),
-        onOpen: (_, link) => this.#opened(link),
+        onRequest: (link, method, params, among, cancellation) =>
+          this.#relay.onRequest(link, method, params, among, cancellation),
+        onLost: (link, error) => {
+          this.#subscriptions.lost(link)
+          pool.slotOf(link)?.lost(link, error)
+        },
+        onOpen: (slot, link, era) => {
+          pool.opened(slot, link, era)
+          this.#opened(slot, link)
+        },
       },
     })
     return pool
   }
 
   /** A server that has just been started may offer something else than last time, and knows nothing of what clients wanted to hear. */
-  #opened(link: Link): void {
-    this.#catalog.refreshSoon(link.server.name)
-    this.#subscriptions.restore(link)
+  #opened(slot: Slot, link: Link): void {
+    const fetchedAt = this.#catalog.snapshot(link.server.name)?.fetchedAt ?? 0
+    if (!slot.key.owner || Date.now() - fetchedAt > RECENT_MS) this.#catalog.refreshSoon(link.server.name)
+    this.#subscriptions.opened(slot, link)
     for (const { logLevel } of this.#relay.conversations)
       if (logLevel !== undefined) link.wantLogLevel(logLevel)
   }
@@ -300,85 +279,6 @@ export class Gateway implements Service {
     for (const conversation of this.#relay.conversations)
       if (conversation.view === view) for (const method of methods) conversation.notify(method, undefined)
     for (const [listener, listened] of this.#listListeners) if (listened === view) listener(kinds)
-  }
-
-  async #named(exchange: Exchange, kind: 'tools' | 'prompts', name: unknown): Promise<Route> {
-    if (typeof name !== 'string') throw new GatewayError('invalid_params', '"name" must be a string.')
-    let view = this.#view(exchange)
-    let route = view[kind].get(name)
-    if (!route && view.missing.length > 0) {
-      view = (await this.#catalog.complete(exchange.view)) ?? view
-      route = view[kind].get(name)
-    }
-    if (route) return route
-    throw new GatewayError(
-      'unknown_name',
-      `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}${this.#unlisted(view)}`,
-    )
-  }
-
-  /** Why a view may lack what someone looks for: servers that could not be listed yet. Empty when all are. */
-  #unlisted(view: View): string {
-    const reasons = view.missing.flatMap(server => this.#catalog.failure(server)?.message ?? [])
-    return reasons.length === 0 ? '' : `. Not every server could be listed: ${reasons.slice(0, 3).join(' ')}`
-  }
-
-  async #located(exchange: Exchange, uri: unknown): Promise<Route> {
-    if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.')
-    let view = this.#view(exchange)
-    if (!view.listed(uri) && view.missing.length > 0)
-      view = (await this.#catalog.complete(exchange.view)) ?? view
-    const route = view.listed(uri) ?? this.#learnedRoute(exchange, uri) ?? view.unlisted(uri)
-    if (route) return route
-    throw new GatewayError('resource_not_found', `Resource not found: ${uri.slice(0, 500)}`, {
-      data: { uri },
-    })
-  }
-
-  #learnedRoute(exchange: Exchange, uri: string): Route | undefined {
-    const owner = this.#learned.owner(exchange.principal.id, uri)
-    return owner !== undefined && this.#view(exchange).servers.has(owner)
-      ? { server: owner, own: uri, exposed: uri }
-      : undefined
-  }
-
-  async #complete(exchange: Exchange): Promise<Outcome> {
-    const ref = exchange.request.params?.value.ref as
-      { type?: unknown; name?: unknown; uri?: unknown } | null | undefined
-    let route: Route
-    if (ref?.type === 'ref/prompt') route = await this.#named(exchange, 'prompts', ref.name)
-    else if (ref?.type === 'ref/resource' && typeof ref.uri === 'string')
-      route = this.#view(exchange).template(ref.uri) ?? (await this.#located(exchange, ref.uri))
-    else
-      throw new GatewayError(
-        'invalid_params',
-        '"ref" must be a ref/prompt with a name or a ref/resource with a uri.',
-      )
-    const snapshot = this.#catalog.snapshot(route.server)
-    if (snapshot && !('completions' in snapshot.capabilities)) {
-      const type = exchange.modern ? '"resultType":"complete",' : ''
-      return { kind: 'ready', text: `{${type}"completion":{"values":[],"hasMore":false}}` }
-    }
-    return await this.#call(exchange, route)
-  }
-
-  #discover(exchange: Exchange): Outcome {
-    const view = this.#view(exchange)
-    const parts = [
-      '"resultType":"complete"',
-      `"supportedVersions":${JSON.stringify(MODERN_VERSIONS)}`,
-      `"capabilities":${JSON.stringify(view.capabilities(true))}`,
-      `"serverInfo":${this.serverInfo}`,
-    ]
-    if (view.instructions !== undefined) parts.push(`"instructions":${JSON.stringify(view.instructions)}`)
-    parts.push('"ttlMs":0', '"cacheScope":"private"', `"_meta":{"${META.serverInfo}":${this.serverInfo}}`)
-    return { kind: 'ready', text: `{${parts.join(',')}}` }
-  }
-
-  #view(exchange: Exchange): View {
-    const view = this.#catalog.view(exchange.view)
-    if (!view) throw new GatewayError('internal', `There is no view "${exchange.view}".`)
-    return view
   }
 
   #poolOf(server: string): Pool {

@@ -20,22 +20,33 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   front: ['core', 'protocol', 'type:config/types'],
   catalog: ['core', 'protocol', 'type:config/types', 'type:state/store'],
   upstream: ['core', 'protocol', 'type:config/types'],
-  relay: ['core', 'protocol', 'type:upstream/link', 'type:upstream/pool'],
-  pipeline: ['core', 'protocol', 'type:upstream/link', 'type:upstream/pool', 'type:relay/learned'],
+  relay: [
+    'core',
+    'protocol',
+    'upstream/rpc-error',
+    'type:upstream/link',
+    'type:upstream/pool',
+    'type:upstream/slot',
+    'type:state/store',
+  ],
+  pipeline: ['core', 'protocol', 'relay', 'type:upstream/link', 'type:upstream/pool'],
+  router: ['core', 'protocol', 'type:catalog', 'type:relay'],
   // The composition root: every part of the way of a call, but neither commands nor how a store or a logger is made.
   gateway: [
     'core',
-    'protocol',
     'front',
     'catalog',
     'pipeline',
     'upstream',
     'relay',
+    'router',
+    'status',
     'type:config/types',
     'type:state/store',
   ],
-  cli: ['core', 'config', 'state', 'observe', 'gateway'],
-  index: ['gateway', 'core', 'type:config/types', 'type:state/store'],
+  cli: ['core', 'config', 'state', 'observe', 'gateway', 'type:status'],
+  status: ['type:catalog', 'type:upstream', 'type:config/types'],
+  index: ['gateway', 'type:status', 'core', 'type:config/types', 'type:state/store'],
   version: [],
 }
 
@@ -64,18 +75,17 @@ const MAX_LINES = 350
 /** Longer files, each with the reason why it is still one idea, and the length it must not grow beyond. */
 const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason: string }>> = {
   'upstream/link': {
-    lines: 560,
+    lines: 580,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
+  },
+  'front/http': {
+    lines: 440,
+    reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
   },
   'upstream/streamable-http': {
     lines: 560,
     reason: 'one transport: the handlers of its streams report to it and to nobody else',
   },
-  'front/http': {
-    lines: 460,
-    reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
-  },
-  gateway: { lines: 450, reason: 'the composition root is read from top to bottom in the order of a call' },
 }
 
 interface Import {

@@ -1,5 +1,6 @@
 import type { Config, ServerConfig } from '../config/types.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
+import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ListKind } from '../core/route.ts'
 import type { Store } from '../state/store.ts'
@@ -22,8 +23,8 @@ export interface CatalogOptions {
   readonly logger: Logger
   /** Raw JSON of the gateway's `serverInfo`. */
   readonly serverInfo: string
-  /** A link to the server, started when there is none. */
-  readonly link: (server: string) => ListableLink | Promise<ListableLink>
+  /** A link to the server, started when there is none: best the one that `exchange` will use. */
+  readonly link: (server: string, exchange: Exchange | undefined) => ListableLink | Promise<ListableLink>
   /** A view has been replaced, and these of its lists look different to clients. */
   readonly onChange: (view: View, kinds: readonly ListKind[]) => void
 }
@@ -93,11 +94,11 @@ export class Catalog {
    * Waits until every server of the view has been listed or has failed to, at most as long as configured. Servers that were listed before are not
    * waited for and not started.
    */
-  async complete(name: string): Promise<View | undefined> {
+  async complete(name: string, exchange?: Exchange): Promise<View | undefined> {
     const missing = this.view(name)?.missing ?? []
     const pending: Promise<void>[] = []
     for (const server of missing) {
-      const refresh = this.refresh(server)
+      const refresh = this.refresh(server, exchange)
       // One that failed before is tried again, but nobody waits for it a second time.
       if (!this.#failures.has(server)) pending.push(refresh)
     }
@@ -113,10 +114,10 @@ export class Catalog {
   }
 
   /** Lists a server anew. Never rejects; a failure is kept and logged. Calls while one is running share it. */
-  refresh(server: string): Promise<void> {
+  refresh(server: string, exchange?: Exchange): Promise<void> {
     const running = this.#refreshing.get(server)
     if (running) return running
-    const refresh = this.#refresh(server).finally(() => this.#refreshing.delete(server))
+    const refresh = this.#refresh(server, exchange).finally(() => this.#refreshing.delete(server))
     this.#refreshing.set(server, refresh)
     return refresh
   }
@@ -150,14 +151,14 @@ export class Catalog {
     await Promise.all(this.#refreshing.values())
   }
 
-  async #refresh(name: string): Promise<void> {
+  async #refresh(name: string, exchange: Exchange | undefined): Promise<void> {
     const server = this.#servers.get(name)
     if (!server || this.#closed) return
     const logger = this.#options.logger.child({ server: name })
     const previous = this.#snapshots.get(name)
     let snapshot: ServerSnapshot
     try {
-      const link = await this.#options.link(name)
+      const link = await this.#options.link(name, exchange)
       const lists = await fetchLists(
         link,
         server.listTimeoutMs,

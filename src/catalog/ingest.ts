@@ -157,9 +157,10 @@ function checked(kind: ListKind, text: string, value: unknown, era: 'legacy' | '
     return `${key}: "outputSchema" is not an object`
   if (value.annotations !== undefined && !isObject(value.annotations))
     return `${key}: "annotations" is not an object`
-  if (era === 'modern' && text.includes('"x-mcp-header"')) {
+  if (text.includes('"x-mcp-header"')) {
     const params = headerParamsOf(schema)
-    if (typeof params === 'string') return `${key}: ${params}`
+    // Only since 2026-07-28 does the annotation mean something to a server, and is a wrong one a reason to leave the tool out.
+    if (typeof params === 'string') return era === 'modern' ? `${key}: ${params}` : { key, text }
     if (params.length > 0) return { key, text, headerParams: params }
   }
   return { key, text }

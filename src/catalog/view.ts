@@ -6,6 +6,7 @@ import type { JsonObject } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { LIST_KINDS, type ListKind, type Route } from '../core/route.ts'
 import { find, members, splice, withMembers } from '../protocol/json-text.ts'
+import { allowedExtensions } from '../protocol/features.ts'
 import { META } from '../protocol/revisions.ts'
 import { LIST_METHODS } from './ingest.ts'
 import { mergedInstructions } from './instructions.ts'
@@ -62,6 +63,7 @@ export class View {
   readonly #schemes = new Map<string, string>()
   /** Own URI → exposed URI, by server, where they differ. */
   readonly #renamed = new Map<string, Map<string, string>>()
+  readonly #bareTools = new Map<string, Route | undefined>()
   readonly #pages = new Map<string, Buffer>()
   readonly #signatures = new Map<ListKind, string>()
 
@@ -80,6 +82,8 @@ export class View {
     }
     this.tools = new Map(tools.map(({ route }) => [route.exposed, route]))
     this.prompts = new Map(prompts.map(({ route }) => [route.exposed, route]))
+    for (const { route } of tools)
+      this.#bareTools.set(route.own, this.#bareTools.has(route.own) ? undefined : route)
     for (const { route } of this.#lists.resources) this.#resources.set(route.exposed, route)
     for (const { route } of this.#lists.resourceTemplates) {
       const template = parsedTemplate(route.own)
@@ -98,6 +102,11 @@ export class View {
       snapshots,
       new Map(options.members.map(member => [member.server.name, member.prefix])),
     )
+  }
+
+  /** A tool by its exposed name; else by its own, where only one server has it: apps of a server call its tools by the names they know. */
+  tool(name: string): Route | undefined {
+    return this.tools.get(name) ?? this.#bareTools.get(name)
   }
 
   /** Number of entries of a list. */
@@ -169,7 +178,7 @@ export class View {
    * Union of what the servers can do. While a server has never been listed everything is offered, because a legacy client hears of
    * capabilities only once.
    */
-  capabilities(modern: boolean): JsonObject {
+  capabilities(): JsonObject {
     const unknown = this.missing.length > 0
     const has = (name: string): boolean =>
       unknown || this.#options.members.some(member => member.snapshot && name in member.snapshot.capabilities)
@@ -180,11 +189,15 @@ export class View {
       )
     const capabilities: JsonObject = { tools: { listChanged: true } }
     if (has('resources'))
-      capabilities.resources =
-        subscribable && !modern ? { subscribe: true, listChanged: true } : { listChanged: true }
+      capabilities.resources = subscribable ? { subscribe: true, listChanged: true } : { listChanged: true }
     if (has('prompts')) capabilities.prompts = { listChanged: true }
     if (has('completions')) capabilities.completions = {}
     if (has('logging')) capabilities.logging = {}
+    const extensions = Object.assign(
+      {},
+      ...this.#options.members.map(member => allowedExtensions(member.snapshot?.capabilities.extensions)),
+    ) as JsonObject
+    if (Object.keys(extensions).length > 0) capabilities.extensions = extensions
     return capabilities
   }
 

@@ -25,7 +25,6 @@ export const NOT_IN_EFFECT: readonly NotInEffect[] = [
     effect: 'warned',
     harmless: value => Array.isArray(value) && value.length === 1,
   },
-  { option: 'mcpServers.*.isolation', effect: 'warned', harmless: value => value === 'auto' },
   { option: 'mcpServers.*.concurrency', effect: 'warned' },
   { option: 'mcpServers.*.queue', effect: 'warned' },
   { option: 'mcpServers.*.cache', effect: 'warned' },

@@ -101,6 +101,7 @@ function resolveServer(
     listTimeoutMs: toMs(entry.listTimeout ?? LIST_TIMEOUT.default),
     idleMs: toMs(entry.idle ?? IDLE.default),
     maxMessageBytes: toBytes(entry.maxMessage ?? MAX_MESSAGE.default),
+    isolation: entry.isolation ?? 'auto',
     uriSchemes: (entry.uriSchemes ?? []).map(scheme => scheme.toLowerCase()),
     tools: resolveTools(entry),
     fingerprint: fingerprint(endpoint),

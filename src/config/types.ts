@@ -29,6 +29,8 @@ export interface ServerConfig {
   readonly idleMs: number
   /** Largest single message of the server. */
   readonly maxMessageBytes: number
+  /** Whose calls share a link, and with it whatever the server keeps for a conversation. `auto`: see `upstream/pool.ts`. */
+  readonly isolation: 'auto' | 'shared' | 'client' | 'session'
   /** URI schemes of resources that the server owns without listing them. */
   readonly uriSchemes: readonly string[]
   /** Per-tool settings, first match wins; keys are globs over the server's own tool names. */

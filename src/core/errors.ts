@@ -45,6 +45,7 @@ export const ERROR_KINDS = {
   upstream_protocol: kind(-32603, 200, 'warn', true, true),
   upstream_timeout: kind(-32603, 200, 'warn', true, true),
   session_lost: kind(-32603, 200, 'info', false, true),
+  missing_capability: kind(-32021, 400, 'info', false, false),
   cannot_ask: kind(-32603, 200, 'info', false, true),
   overloaded: kind(-32603, 200, 'warn', false, true),
   cancelled: kind(-32603, 200, 'debug', false, false),

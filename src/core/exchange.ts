@@ -44,14 +44,25 @@ export interface Conversation {
   readonly logLevel: McpLogLevel | undefined
   /** Sends a notification that belongs to no open request. */
   notify(method: string, params: string | undefined): void
+  /** Asks the client, on behalf of one of its calls that cannot be told from another. @throws GatewayError `cannot_ask` */
+  ask(request: InputRequest): Promise<string>
 }
 
-/** An input an upstream asks for in the middle of a call: elicitation, sampling or roots. */
+/** What a server may ask of a client in the middle of a call. */
+export const INPUT_METHODS = ['elicitation/create', 'sampling/createMessage', 'roots/list'] as const
+export type InputMethod = (typeof INPUT_METHODS)[number]
+
+/** How long a client may take to answer: a person has to read, think, and maybe come back from lunch. */
+export const ANSWER_TIMEOUT_MS = 10 * 60 * 1000
+
+/** An input a server asks for in the middle of a call. */
 export interface InputRequest {
-  readonly method: 'elicitation/create' | 'sampling/createMessage' | 'roots/list'
+  readonly method: InputMethod
   /** Raw JSON of `params`. */
   readonly params: string | undefined
   readonly server: string
+  /** Cancelled when the server no longer wants to know. */
+  readonly cancellation: Cancellation
 }
 
 /** One client request in flight, with everything that relaying back needs. Era-neutral. */
@@ -63,6 +74,8 @@ export interface Exchange {
   /** Negotiated revision of the client. */
   readonly protocolVersion: string
   readonly clientCapabilities: JsonObject
+  /** Raw JSON of the client's capabilities that a server may make use of, `''` when there are none. Equal ones are equal texts. */
+  readonly features: string
   /** Name of the view the client reached: `''` for all, else a server. */
   readonly view: string
   /** The legacy session the request came from; modern requests have none. */

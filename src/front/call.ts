@@ -15,10 +15,14 @@ import { errorText, notificationText, type Incoming } from '../protocol/message.
 import { errorFor, resultFor } from '../protocol/results.ts'
 import type { Service } from './service.ts'
 
+const MISSING_CAPABILITY = -32021
+
 /** Where notifications and the answer of one request go. */
 export interface Reply {
-  /** Sends a notification ahead of the answer; dropped where the client cannot take one. `text` is a whole message. */
-  notify(text: string): void
+  /** Sends a message ahead of the answer; `false` where the client cannot take one, or no longer. `text` is a whole message. */
+  notify(text: string): boolean
+  /** HTTP status of an answer that is not yet on its way; without meaning elsewhere. */
+  status(code: number): void
   /** Sends the answer: a whole message in parts, so that a long body is not copied. Called once. */
   answer(head: string, body: string | Buffer, tail: string): void
   /** Nothing will be answered: the client has cancelled. */
@@ -30,9 +34,12 @@ export interface CallContext {
   readonly modern: boolean
   readonly protocolVersion: string
   readonly clientCapabilities: JsonObject
+  readonly features: string
   readonly view: string
   readonly conversation: Conversation | undefined
   readonly logLevel: McpLogLevel | undefined
+  /** Asks the client over the stream of this call; absent where there is no way to. */
+  readonly ask?: ((request: InputRequest, reply: Reply) => Promise<string>) | undefined
 }
 
 /** One request of a client, from its arrival to its answer. */
@@ -42,12 +49,14 @@ export class Call implements Exchange {
   readonly modern: boolean
   readonly protocolVersion: string
   readonly clientCapabilities: JsonObject
+  readonly features: string
   readonly view: string
   readonly conversation: Conversation | undefined
   readonly logLevel: McpLogLevel | undefined
   readonly cancellation = new Cancellation()
   readonly #id: string
   readonly #reply: Reply
+  readonly #ask: CallContext['ask']
   #done = false
 
   /** `id` is the raw text of the request's id. */
@@ -63,20 +72,23 @@ export class Call implements Exchange {
     this.modern = context.modern
     this.protocolVersion = context.protocolVersion
     this.clientCapabilities = context.clientCapabilities
+    this.features = context.features
+    this.#ask = context.ask
     this.view = context.view
     this.conversation = context.conversation
     this.logLevel = context.logLevel
   }
 
   notify(method: string, params: string | undefined): void {
-    if (!this.#done) this.#reply.notify(notificationText(method, params))
+    if (!this.#done) void this.#reply.notify(notificationText(method, params))
   }
 
   ask(request: InputRequest): Promise<string> {
+    if (this.#ask && !this.#done) return this.#ask(request, this.#reply)
     return Promise.reject(
       new GatewayError(
         'cannot_ask',
-        `Server "${request.server}" asks for ${request.method}, which this gateway does not relay yet.`,
+        `Server "${request.server}" asks for ${request.method}, but the client has no way to answer.`,
         {
           server: request.server,
         },
@@ -88,8 +100,11 @@ export class Call implements Exchange {
   async run(service: Service): Promise<void> {
     try {
       const outcome = await service.handle(this)
-      if (outcome.kind === 'error') this.#answer('"error":', errorFor(this.modern, outcome))
-      else
+      if (outcome.kind === 'error') {
+        // The one error of a server that modern HTTP answers with a status of its own.
+        if (this.modern && (outcome.value as JsonObject).code === MISSING_CAPABILITY) this.#reply.status(400)
+        this.#answer('"error":', errorFor(this.modern, outcome))
+      } else
         this.#answer(
           '"result":',
           outcome.kind === 'ready'
@@ -112,7 +127,10 @@ export class Call implements Exchange {
     if (this.request.method === 'tools/call' && error.kind.actionable) {
       const outcome = failureResult(error, this.modern, serverInfo)
       this.#answer('"result":', outcome.kind === 'ready' ? outcome.text : '{}')
-    } else this.#answer('"error":', failureObject(error))
+    } else {
+      if (error.kind.rpc === MISSING_CAPABILITY) this.#reply.status(400)
+      this.#answer('"error":', failureObject(error))
+    }
   }
 
   #answer(member: string, body: string | Buffer): void {

@@ -24,6 +24,7 @@ export interface HttpReplyOptions {
   readonly primes: boolean
   /** Number of answers to wait for; more than one is a batch, answered as an array unless streamed. */
   readonly answers: number
+  /** 200 unless given. */
   readonly status?: number
   /** The reply is complete. */
   readonly onDone: (reply: HttpReply) => void
@@ -39,6 +40,7 @@ export class HttpReply implements Reply {
   #response: ServerResponse | undefined
   #streaming = false
   #left: number
+  #status: number
   #batch: string[] | undefined
   /** When something was last written, in Unix milliseconds. */
   lastWrite = this.startedAt
@@ -47,6 +49,7 @@ export class HttpReply implements Reply {
     this.#options = options
     this.#response = options.response
     this.#left = options.answers
+    this.#status = options.status ?? 200
   }
 
   get done(): boolean {
@@ -57,10 +60,15 @@ export class HttpReply implements Reply {
     return this.#streaming
   }
 
-  notify(text: string): void {
-    if (this.done || !this.#options.streams) return
+  notify(text: string): boolean {
+    if (this.done || !this.#options.streams) return false
     this.openStream()
     this.#event(text)
+    return true
+  }
+
+  status(code: number): void {
+    this.#status = code
   }
 
   answer(head: string, body: string | Buffer, tail: string): void {
@@ -77,14 +85,14 @@ export class HttpReply implements Reply {
     if (response && !response.headersSent) {
       if (typeof body === 'string') {
         const text = head + body + tail
-        response.writeHead(this.#options.status ?? 200, {
+        response.writeHead(this.#status, {
           ...this.#options.headers,
           'content-type': 'application/json',
           'content-length': Buffer.byteLength(text),
         })
         response.end(text)
       } else {
-        response.writeHead(this.#options.status ?? 200, {
+        response.writeHead(this.#status, {
           ...this.#options.headers,
           'content-type': 'application/json',
           'content-length': Buffer.byteLength(head) + body.length + Buffer.byteLength(tail),
@@ -171,6 +179,11 @@ export class HttpReply implements Reply {
     }
     this.#options.onDone(this)
   }
+}
+
+/** Whether `everyMs` have passed since `last`; 0 means never. */
+export function isDue(last: number, now: number, everyMs: number): boolean {
+  return everyMs > 0 && now - last >= everyMs
 }
 
 /** Opens an event stream that is no reply to a request. */

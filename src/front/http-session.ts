@@ -5,7 +5,7 @@ import { onOneLine } from '../protocol/json-text.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
 import { eventText } from '../protocol/sse.ts'
 import { SessionEvents } from './event-log.ts'
-import { HttpReply, openEventStream } from './http-reply.ts'
+import { HttpReply, isDue, openEventStream } from './http-reply.ts'
 import type { Service } from './service.ts'
 import { Session } from './session.ts'
 
@@ -103,7 +103,7 @@ export class HttpSession {
   /** Signs of life on silent streams; a reply that takes long becomes a stream to have one. */
   keepAlive(now: number, streamAfterMs: number, keepAliveMs: number): void {
     for (const reply of this.#replies.values()) keepReplyAlive(reply, now, streamAfterMs, keepAliveMs)
-    if (this.#standalone && now - this.#standaloneWrite >= keepAliveMs) {
+    if (this.#standalone && isDue(this.#standaloneWrite, now, keepAliveMs)) {
       this.#standaloneWrite = now
       this.#standalone.write(': keepalive\n\n')
     }
@@ -145,5 +145,5 @@ export function keepReplyAlive(
 ): void {
   if (!reply.streaming) {
     if (now - reply.startedAt >= streamAfterMs) reply.openStream()
-  } else if (now - reply.lastWrite >= keepAliveMs) reply.keepAlive()
+  } else if (isDue(reply.lastWrite, now, keepAliveMs)) reply.keepAlive()
 }

@@ -12,7 +12,7 @@ import { errorText, kindOf, parseJson, takeApart, type Incoming } from '../proto
 import { DEFAULT_LEGACY, isModernVersion, LEGACY_VERSIONS } from '../protocol/revisions.ts'
 import { refuse } from './call.ts'
 import { accepts, checkAccept, HostGuard, HttpRefusal, readBody } from './guards.ts'
-import { HttpReply } from './http-reply.ts'
+import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
 import type { Service } from './service.ts'
@@ -149,7 +149,10 @@ export class HttpFront {
     if (kind === 'request' && message.value.method === 'initialize')
       return this.#initialize(request, response, view, takeApart(message))
     const session = this.#sessionOf(request, view)
-    if (kind === 'response') return accepted(response)
+    if (kind === 'response') {
+      session.session.response(message)
+      return accepted(response)
+    }
     const incoming = takeApart(message)
     if (kind === 'notification') {
       session.session.notification(incoming)
@@ -227,6 +230,8 @@ export class HttpFront {
       const kind = kindOf(value)
       if (claimsModern((value as JsonObject).params))
         throw new GatewayError('invalid_request', 'Revision 2026-07-28 has no batches.')
+      if (kind === 'response')
+        session.session.response({ text: text.slice(span.start, span.end), value: value as JsonObject })
       return {
         kind,
         incoming:
@@ -318,7 +323,7 @@ export class HttpFront {
     const { keepAliveMs, sessionIdleMs } = this.#options.config
     for (const [id, session] of this.#sessions) {
       session.keepAlive(now, STREAM_AFTER_MS, keepAliveMs)
-      if (!session.busy && now - session.lastSeen > sessionIdleMs) {
+      if (!session.busy && isDue(session.lastSeen, now, sessionIdleMs)) {
         this.#sessions.delete(id)
         session.close()
       }

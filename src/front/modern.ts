@@ -2,7 +2,9 @@ import { GatewayError } from '../core/errors.ts'
 import { LOG_LEVELS, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
+import { featuresOf } from '../protocol/features.ts'
 import { decodeHeaderValue, NAMED_METHODS, paramHeaderMismatch } from '../protocol/headers.ts'
+import { rawAt, withMembers } from '../protocol/json-text.ts'
 import { notificationText, type Incoming } from '../protocol/message.ts'
 import { META, MODERN_METHODS, MODERN_VERSIONS } from '../protocol/revisions.ts'
 import { Call, type Reply } from './call.ts'
@@ -102,7 +104,14 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
   return new Call(
     request.id,
     incoming,
-    { ...envelope, principal: request.principal, modern: true, view: request.view, conversation: undefined },
+    {
+      ...envelope,
+      features: featuresOf(envelope.clientCapabilities),
+      principal: request.principal,
+      modern: true,
+      view: request.view,
+      conversation: undefined,
+    },
     reply,
   )
 }
@@ -123,39 +132,85 @@ export function listChangedMethod(kind: ListKind): string {
   return NOTIFICATIONS[kind]
 }
 
+/** How long the acknowledgement waits for servers to take the subscriptions. */
+const ACKNOWLEDGE_MS = 2000
+/** Resources one listen stream may name. */
+const MAX_LISTENED = 1000
+
 /**
  * Serves `subscriptions/listen` until it is cancelled: acknowledges the part of the filter that is honoured, then sends what it asks for, tagged with
  * the request's id.
  * @returns ends the stream with a result; idempotent
  */
 export function listen(service: Service, request: ModernRequest, call: Call, reply: Reply): () => void {
-  const wanted = request.incoming.params?.value.notifications as JsonObject | undefined
-  const honoured: Record<string, boolean> = {}
+  const wanted = (request.incoming.params?.value.notifications ?? {}) as JsonObject
+  const honoured: JsonObject = {}
   const kinds = new Set<ListKind>()
   for (const key of Object.keys(LISTENABLE)) {
-    if (wanted?.[key] !== true) continue
+    if (wanted[key] !== true) continue
     honoured[key] = true
     for (const kind of LISTENABLE[key] ?? []) kinds.add(kind)
   }
-  const meta = `"_meta":{"${META.subscriptionId}":${request.id}}`
-  reply.notify(
-    notificationText(
-      'notifications/subscriptions/acknowledged',
-      `{"notifications":${JSON.stringify(honoured)},${meta}}`,
-    ),
-  )
-  const stop = service.onListChanged(request.view, changed => {
-    const methods = new Set(changed.filter(kind => kinds.has(kind)).map(listChangedMethod))
-    for (const method of methods) reply.notify(notificationText(method, `{${meta}}`))
-  })
+  const meta = { [META.subscriptionId]: request.id }
+  const tagged = (params: string | undefined): string =>
+    withMembers(params ?? '{}', { _meta: withMembers((params && rawAt(params, '_meta')) ?? '{}', meta) })
   let open = true
+  let stop = (): void => undefined
+  // Whatever comes before the acknowledgement waits for it.
+  let early: string[] | undefined = []
+  const send = (text: string): void => {
+    if (early) early.push(text)
+    else if (open) void reply.notify(text)
+  }
+  const subscriber = {
+    notify: (method: string, params: string | undefined) => send(notificationText(method, tagged(params))),
+  }
+  const acknowledge = (uris: readonly string[]): void => {
+    if (!open) return
+    if (uris.length > 0) honoured.resourceSubscriptions = uris
+    void reply.notify(
+      notificationText(
+        'notifications/subscriptions/acknowledged',
+        `{"notifications":${JSON.stringify(honoured)},"_meta":{"${META.subscriptionId}":${request.id}}}`,
+      ),
+    )
+    const waiting = early ?? []
+    early = undefined
+    for (const text of waiting) send(text)
+  }
   const end = (): void => {
     if (!open) return
     open = false
     stop()
+    service.unsubscribe(subscriber)
     if (call.cancellation.reason !== undefined) reply.drop()
     else
-      reply.answer(`{"jsonrpc":"2.0","id":${request.id},"result":{"resultType":"complete",${meta}}}`, '', '')
+      reply.answer(
+        `{"jsonrpc":"2.0","id":${request.id},"result":{"resultType":"complete","_meta":{"${META.subscriptionId}":${request.id}}}}`,
+        '',
+        '',
+      )
+  }
+  stop = service.onListChanged(request.view, changed => {
+    // Resources and templates share one notification.
+    const methods = new Set(changed.filter(kind => kinds.has(kind)).map(listChangedMethod))
+    for (const method of methods) subscriber.notify(method, undefined)
+  })
+  const uris = Array.isArray(wanted.resourceSubscriptions)
+    ? wanted.resourceSubscriptions.filter(uri => typeof uri === 'string')
+    : []
+  if (uris.length === 0) acknowledge([])
+  else {
+    // A server that does not answer must not keep the client from hearing of everything else.
+    const patience = setTimeout(() => acknowledge([]), ACKNOWLEDGE_MS)
+    service
+      .subscribe(call, uris.slice(0, MAX_LISTENED), subscriber)
+      .catch((): string[] => [])
+      .then(heard => {
+        clearTimeout(patience)
+        if (early) acknowledge(heard)
+        else service.unsubscribe(subscriber)
+      })
   }
   call.cancellation.onCancel(end)
   return end

@@ -2,13 +2,18 @@ import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchan
 import type { ListKind } from '../core/route.ts'
 import type { HeaderParam } from '../core/route.ts'
 
+/** Who hears of updated resources. `params` is raw JSON. */
+export interface Subscriber {
+  notify(method: string, params: string | undefined): void
+}
+
 /** What a front needs of the gateway behind it. Implemented by `gateway.ts`. */
 export interface Service {
   /** Raw JSON of the gateway's own `serverInfo`. */
   readonly serverInfo: string
   /** Whether an endpoint of this name exists: `''` for everything, else a server. */
   has(view: string): boolean
-  capabilities(view: string, modern: boolean): JsonObject
+  capabilities(view: string): JsonObject
   instructions(view: string): string | undefined
   /** Handles a request that is neither about the conversation itself nor unknown. Rejects with a `GatewayError` only. */
   handle(exchange: Exchange): Promise<Outcome>
@@ -17,6 +22,14 @@ export interface Service {
   /** A legacy conversation begins or ends; in between it hears of changes. */
   join(conversation: Conversation): void
   leave(conversation: Conversation): void
+  /** The client's roots are different now. */
+  rootsChanged(conversation: Conversation): void
+  /**
+   * Hears of updates of these resources, as far as they exist and their servers tell.
+   * @returns the URIs that are heard of
+   */
+  subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]>
+  unsubscribe(subscriber: Subscriber): void
   /** Hears of changed lists, once for all that change together, until the returned function is called. */
   onListChanged(view: string, listener: (kinds: readonly ListKind[]) => void): () => void
 }

@@ -1,11 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
-import { LOG_LEVELS, type Conversation, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
+import {
+  LOG_LEVELS,
+  type Conversation,
+  type InputRequest,
+  type JsonObject,
+  type McpLogLevel,
+} from '../core/exchange.ts'
 import { IdTable } from '../core/id-table.ts'
 import type { Principal } from '../core/principal.ts'
 import { rawAt } from '../protocol/json-text.ts'
-import { notificationText, resultText, type Incoming } from '../protocol/message.ts'
+import { notificationText, resultText, type Incoming, type Message } from '../protocol/message.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS } from '../protocol/revisions.ts'
+import { featuresOf } from '../protocol/features.ts'
+import { Asks } from './asks.ts'
 import { Call, refuse, type Reply } from './call.ts'
 import type { Service } from './service.ts'
 
@@ -21,8 +29,10 @@ export class Session implements Conversation {
   readonly #service: Service
   readonly #send: (text: string) => void
   readonly #open = new IdTable<string, Call>()
+  readonly #asks = new Asks()
   #protocolVersion: string | undefined
   #capabilities: JsonObject = {}
+  #features = ''
   #logLevel: McpLogLevel | undefined
   #closed = false
 
@@ -74,9 +84,11 @@ export class Session implements Conversation {
         modern: false,
         protocolVersion: this.#protocolVersion as string,
         clientCapabilities: this.#capabilities,
+        features: this.#features,
         view: this.view,
         conversation: this,
         logLevel: this.#logLevel,
+        ask: (request, to) => this.#asks.ask(request, text => to.notify(text)),
       },
       reply,
     )
@@ -84,7 +96,20 @@ export class Session implements Conversation {
     void call.run(this.#service).then(() => this.#open.take(id))
   }
 
+  ask(request: InputRequest): Promise<string> {
+    return this.#asks.ask(request, text => {
+      if (!this.#closed) this.#send(text)
+      return !this.#closed
+    })
+  }
+
+  /** Takes the client's answer to something it was asked. */
+  response(message: Message): void {
+    this.#asks.answer(message)
+  }
+
   notification(incoming: Incoming): void {
+    if (incoming.method === 'notifications/roots/list_changed') this.#service.rootsChanged(this)
     if (incoming.method !== 'notifications/cancelled' || !incoming.params) return
     const id = rawAt(incoming.params.text, 'requestId')
     const reason = incoming.params.value.reason
@@ -97,6 +122,7 @@ export class Session implements Conversation {
     if (this.#closed) return
     this.#closed = true
     for (const call of this.#open.values()) call.cancellation.cancel('the session ended')
+    this.#asks.close()
     if (this.#protocolVersion !== undefined) this.#service.leave(this)
   }
 
@@ -125,11 +151,12 @@ export class Session implements Conversation {
     this.#protocolVersion = LEGACY_VERSIONS.includes(asked) ? asked : LATEST_LEGACY
     if (typeof params.capabilities === 'object' && params.capabilities !== null)
       this.#capabilities = params.capabilities as JsonObject
+    this.#features = featuresOf(this.#capabilities)
     this.#service.join(this)
     const instructions = this.#service.instructions(this.view)
     const parts = [
       `"protocolVersion":"${this.#protocolVersion}"`,
-      `"capabilities":${JSON.stringify(this.#service.capabilities(this.view, false))}`,
+      `"capabilities":${JSON.stringify(this.#service.capabilities(this.view))}`,
       `"serverInfo":${this.#service.serverInfo}`,
     ]
     if (instructions !== undefined) parts.push(`"instructions":${JSON.stringify(instructions)}`)

@@ -7,6 +7,7 @@ import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import { kindOf, parseJson, takeApart } from '../protocol/message.ts'
 import { HttpRefusal, readBody } from './guards.ts'
+import { isDue } from './http-reply.ts'
 import type { Service } from './service.ts'
 import { Session } from './session.ts'
 
@@ -76,11 +77,18 @@ export class SseFront {
     const kind = kindOf(value)
     const incoming = kind === 'response' ? undefined : takeApart({ text, value: value as JsonObject })
     response.writeHead(202, { 'content-type': 'text/plain' }).end('Accepted')
-    if (!incoming) return
+    if (!incoming) {
+      entry.session.response({ text, value: value as JsonObject })
+      return
+    }
     if (kind === 'notification') entry.session.notification(incoming)
     else
       entry.session.request(incoming.id as string, incoming, {
-        notify: entry.send,
+        notify: message => {
+          entry.send(message)
+          return true
+        },
+        status: () => undefined,
         answer: (head, body, tail) => entry.send(head + body.toString() + tail),
         drop: () => undefined,
       })
@@ -88,7 +96,7 @@ export class SseFront {
 
   keepAlive(now: number): void {
     for (const entry of this.#sessions.values()) {
-      if (now - entry.lastWrite < this.#config.keepAliveMs) continue
+      if (!isDue(entry.lastWrite, now, this.#config.keepAliveMs)) continue
       entry.lastWrite = now
       entry.response.write(': keepalive\n\n')
     }

@@ -129,7 +129,10 @@ export class StdioFront {
     try {
       const kind = kindOf(value)
       const message = { text, value: value as JsonObject }
-      if (kind === 'response') return
+      if (kind === 'response') {
+        this.#session.response(message)
+        return
+      }
       if (kind === 'request') {
         id = rawAt(text, 'id')
         this.#waiting++
@@ -196,9 +199,12 @@ class LineReply implements Reply {
     this.#done = done
   }
 
-  notify(text: string): void {
+  notify(text: string): boolean {
     this.#write(text)
+    return true
   }
+
+  status(): void {}
 
   answer(head: string, body: string | Buffer, tail: string): void {
     this.#write(head + body.toString() + tail)

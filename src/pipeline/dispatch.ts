@@ -35,10 +35,8 @@ export function dispatch(options: DispatchOptions): Handler {
   }
 }
 
-async function send(pool: Pool, exchange: Exchange, route: Route): Promise<Outcome> {
-  const picked = pool.pick()
-  const link = picked instanceof Promise ? await picked : picked
-  return await link.call(exchange, callFor(link, exchange, route))
+function send(pool: Pool, exchange: Exchange, route: Route): Promise<Outcome> {
+  return pool.run(exchange, link => link.call(exchange, callFor(link, exchange, route)))
 }
 
 function callFor(link: Link, exchange: Exchange, route: Route): LinkCall {

@@ -1,8 +1,11 @@
 import { GatewayError } from '../core/errors.ts'
+import type { Cancellation } from '../core/cancellation.ts'
 import {
+  INPUT_METHODS,
   LOG_LEVELS,
   type Conversation,
   type Exchange,
+  type InputMethod,
   type Json,
   type JsonObject,
   type McpLogLevel,
@@ -10,6 +13,7 @@ import {
 import type { Logger } from '../core/logger.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
 import type { Link } from '../upstream/link.ts'
+import { presented } from './ask.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
 export interface RelayOptions {
@@ -20,12 +24,6 @@ export interface RelayOptions {
   /** Whether clients of a view see a server. */
   readonly sees: (view: string, server: string) => boolean
 }
-
-const INPUT_METHODS: ReadonlySet<string> = new Set([
-  'elicitation/create',
-  'sampling/createMessage',
-  'roots/list',
-])
 
 /** What servers say unasked, to exactly the clients it concerns. */
 export class Relay {
@@ -61,11 +59,12 @@ export class Relay {
         this.#options.onListChanged(link.server.name)
         return
       case 'notifications/resources/updated':
-        if (params) this.#options.subscriptions.updated(link.server.name, params)
+        if (params) this.#options.subscriptions.updated(link, params)
         return
       default:
         // A notification this gateway does not know still belongs to the call on whose stream it came.
         if (among.length === 1) among[0]?.notify(method, params?.text)
+        else if (link.owner) link.owner.notify(method, params?.text)
         else
           this.#options.logger.debug('A notification belongs to no single call; dropped.', {
             server: link.server.name,
@@ -74,22 +73,28 @@ export class Relay {
     }
   }
 
-  onRequest(
+  /** A question goes to the call it came with; on a link of one session, to that session. */
+  async onRequest(
     link: Link,
     method: string,
     params: Json | undefined,
     among: readonly Exchange[],
+    cancellation: Cancellation,
   ): Promise<string> {
-    if (!INPUT_METHODS.has(method))
-      return Promise.reject(
-        new GatewayError('unknown_method', `The gateway does not answer ${method.slice(0, 100)}.`),
-      )
-    const [exchange] = among
-    if (among.length !== 1 || !exchange)
-      return Promise.reject(
-        new GatewayError('cannot_ask', `${method} cannot be attributed to one request of one client.`),
-      )
-    return exchange.ask({ method: method as 'roots/list', params: params?.text, server: link.server.name })
+    if (!INPUT_METHODS.includes(method as InputMethod))
+      throw new GatewayError('unknown_method', `The gateway does not answer ${method.slice(0, 100)}.`)
+    const request = {
+      method: method as InputMethod,
+      params: params?.text,
+      server: link.server.name,
+      cancellation,
+    }
+    const latest = among.at(-1)
+    if (latest && (among.length === 1 || link.owner))
+      return await latest.ask(presented(request, params, latest))
+    if (link.owner)
+      return await link.owner.ask(presented(request, params, { features: link.capabilities, modern: false }))
+    throw new GatewayError('cannot_ask', `${method} cannot be attributed to one request of one client.`)
   }
 
   /**
@@ -113,7 +118,9 @@ export class Relay {
       } else this.#options.logger.debug('A log record belongs to one of several calls; dropped.', { server })
       return
     }
-    for (const conversation of this.#conversations)
+    // A link that declares what some clients can do is theirs, and they have no session.
+    const others = link.capabilities === '{}' ? this.#conversations : []
+    for (const conversation of link.owner ? [link.owner] : others)
       if (wants(conversation.logLevel, level, false) && this.#options.sees(conversation.view, server))
         conversation.notify('notifications/message', text)
   }

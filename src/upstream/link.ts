@@ -1,7 +1,9 @@
-import type { Deadline, Deadlines } from '../core/deadlines.ts'
+import type { Deadlines } from '../core/deadlines.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
+import type { Cancellation } from '../core/cancellation.ts'
 import {
   LOG_LEVELS,
+  type Conversation,
   type Exchange,
   type Json,
   type JsonObject,
@@ -13,9 +15,13 @@ import type { Logger } from '../core/logger.ts'
 import type { ServerConfig } from '../config/types.ts'
 import { encodeHeaderValue } from '../protocol/headers.ts'
 import { elements, find, members, rawAt } from '../protocol/json-text.ts'
-import { errorText, notificationText, requestText, resultText } from '../protocol/message.ts'
+import { notificationText, requestText, resultText } from '../protocol/message.ts'
 import { outgoingParams, type ParamsChange } from '../protocol/params.ts'
 import { META, MODERN } from '../protocol/revisions.ts'
+import { GivenUp } from './given-up.ts'
+import { limitOf, Pending } from './pending.ts'
+import { Questions } from './questions.ts'
+import { UpstreamRpcError } from './rpc-error.ts'
 import type { Receiver, Transport } from './transport.ts'
 
 /** What a link learns when it shakes hands. */
@@ -30,10 +36,16 @@ export interface Peer {
 
 /** Hears what a link's server says that is no answer. Implemented by the relay. */
 export interface LinkListener {
-  /** A notification, with the exchanges it may belong to: the one on whose stream it came, else all in flight. `params` is raw JSON. */
+  /** A notification, with the exchanges it may belong to, oldest first: the one on whose stream it came, else all the server may be working on. */
   onNotification(link: Link, method: string, params: Json | undefined, among: readonly Exchange[]): void
   /** The server asks something. Resolves with the raw JSON of the result. @throws GatewayError */
-  onRequest(link: Link, method: string, params: Json | undefined, among: readonly Exchange[]): Promise<string>
+  onRequest(
+    link: Link,
+    method: string,
+    params: Json | undefined,
+    among: readonly Exchange[],
+    cancellation: Cancellation,
+  ): Promise<string>
   /** The link takes no new calls: its transport is gone, or its session is. Called once, not after `close()`. */
   onLost(link: Link, error: GatewayError): void
 }
@@ -46,6 +58,10 @@ export interface LinkOptions {
   readonly logger: Logger
   /** Raw JSON of the gateway's `clientInfo`. */
   readonly clientInfo: string
+  /** Raw JSON of the client capabilities that a legacy server is told of; modern ones are told with every request. */
+  readonly capabilities: string
+  /** The one session the link serves, if it serves only one. */
+  readonly owner: Conversation | undefined
 }
 
 /** Where a call goes and what changes in it. */
@@ -55,38 +71,12 @@ export interface LinkCall {
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
-class Pending implements Deadline {
-  place: number | undefined
-  due: number | undefined
-  readonly link: Link
-  readonly id: number
-  readonly method: string
-  readonly timeoutMs: number
-  readonly exchange: Exchange | undefined
-  readonly resolve: (outcome: Outcome) => void
-  readonly reject: (error: GatewayError) => void
-
-  constructor(
-    link: Link,
-    id: number,
-    method: string,
-    timeoutMs: number,
-    exchange: Exchange | undefined,
-    resolve: (outcome: Outcome) => void,
-    reject: (error: GatewayError) => void,
-  ) {
-    this.link = link
-    this.id = id
-    this.method = method
-    this.timeoutMs = timeoutMs
-    this.exchange = exchange
-    this.resolve = resolve
-    this.reject = reject
-  }
-
-  expire(): void {
-    this.link.expire(this.id)
-  }
+/** Hears of a standing request. */
+export interface StandListener {
+  /** The server has begun to serve it. */
+  acknowledged(): void
+  /** The server has ended it; called once, and not after it was ended from this side. */
+  ended(error: GatewayError | undefined): void
 }
 
 /** One live MCP conversation with one replica: ids and tokens of its own, answers matched to calls. */
@@ -94,10 +84,16 @@ export class Link implements Receiver {
   readonly server: ServerConfig
   readonly transport: Transport
   readonly logger: Logger
+  readonly capabilities: string
+  readonly owner: Conversation | undefined
   readonly #listener: LinkListener
   readonly #deadlines: Deadlines
   readonly #clientInfo: string
   readonly #pending = new IdTable<number, Pending>()
+  readonly #questions = new Questions()
+  readonly #givenUp = new GivenUp()
+  /** Standing requests by id, with what to do when the server acknowledges them. */
+  readonly #standing = new Map<number, () => void>()
   #nextId = 1
   #state: 'new' | 'open' | 'lost' | 'closed' = 'new'
   #lastUsed = Date.now()
@@ -112,6 +108,8 @@ export class Link implements Receiver {
     this.#listener = options.listener
     this.#deadlines = options.deadlines
     this.#clientInfo = options.clientInfo
+    this.capabilities = options.capabilities
+    this.owner = options.owner
   }
 
   /** Known after the handshake. */
@@ -125,8 +123,9 @@ export class Link implements Receiver {
     return this.#state === 'open'
   }
 
+  /** Requests that wait for an answer; a standing one, such as a listen stream, is none. */
   get inFlight(): number {
-    return this.#pending.size
+    return this.#pending.size - this.#standing.size
   }
 
   /** When a call last began or ended, in Unix milliseconds. */
@@ -183,7 +182,7 @@ export class Link implements Receiver {
     const outcome = await this.#send(this.#nextId++, method, text, timeoutMs, undefined, undefined)
     if (outcome.kind === 'result' && isObject(outcome.value))
       return { text: outcome.text, value: outcome.value }
-    if (outcome.kind === 'error') throw new UpstreamRpcError(this.server.name, method, outcome.value)
+    if (outcome.kind === 'error') throw new UpstreamRpcError(this.server.name, method, outcome)
     throw new GatewayError(
       'upstream_protocol',
       `Server "${this.server.name}" answered ${method} with a result that is no object.`,
@@ -192,6 +191,32 @@ export class Link implements Receiver {
         delivery: 'answered',
       },
     )
+  }
+
+  /** Whether the server may still be working on a call that nobody waits for any more. */
+  get haunted(): boolean {
+    return this.#givenUp.any
+  }
+
+  /**
+   * A request that stays open for as long as the server keeps it: a listen stream. The returned function ends it from this side. `params` is raw JSON,
+   * to which the envelope is added.
+   */
+  stand(method: string, params: string, listener: StandListener): () => void {
+    const id = this.#nextId++
+    const value = JSON.parse(params) as JsonObject
+    const text = outgoingParams({ text: params, value }, { envelope: this.modernEnvelope })
+    const end = (error: GatewayError | undefined): void => {
+      if (this.#standing.delete(id)) listener.ended(error)
+    }
+    this.#standing.set(id, () => listener.acknowledged())
+    this.#send(id, method, text, 0, undefined, undefined).then(
+      () => end(undefined),
+      (error: unknown) => end(GatewayError.from(error, this.server.name)),
+    )
+    return () => {
+      if (this.#standing.delete(id) && this.#take(id)) this.#cancelUpstream(id, 'no longer listening')
+    }
   }
 
   notify(method: string, params: string | undefined): void {
@@ -234,9 +259,15 @@ export class Link implements Receiver {
 
   /** The deadline of request `id` has passed. */
   expire(id: number): void {
+    const waiting = this.#pending.get(id)
+    if (waiting?.exchange && this.#questions.concern(waiting.exchange)) {
+      // Somebody is being asked: the time people take is not the server's.
+      this.#deadlines.set(waiting, waiting.timeoutMs)
+      return
+    }
     const pending = this.#take(id)
     if (!pending) return
-    this.#cancelUpstream(id, 'timeout')
+    this.#giveUp(pending, 'timeout')
     const seconds = Math.round(pending.timeoutMs / 100) / 10
     pending.reject(
       new GatewayError(
@@ -324,6 +355,7 @@ export class Link implements Receiver {
   #answer(id: number, text: string, value: JsonObject): void {
     const pending = this.#take(id)
     if (!pending) {
+      this.#givenUp.answered(id)
       this.logger.debug('An answer came for a call that is no longer waiting; dropped.', { id })
       return
     }
@@ -359,7 +391,16 @@ export class Link implements Receiver {
         )
       return
     }
-    if (method === 'notifications/cancelled') return
+    if (method === 'notifications/cancelled') {
+      const id = params && rawAt(params.text, 'requestId')
+      if (id !== undefined) this.#questions.withdraw(id)
+      return
+    }
+    if (method === 'notifications/subscriptions/acknowledged') {
+      const id = stream ?? (params && Number(rawAt(params.text, '_meta', META.subscriptionId)))
+      if (id !== undefined) this.#standing.get(id)?.()
+      return
+    }
     this.#listener.onNotification(this, method, params, this.#among(stream))
   }
 
@@ -369,21 +410,34 @@ export class Link implements Receiver {
     params: Json | undefined,
     stream: number | undefined,
   ): Promise<void> {
-    let answer: string
-    if (method === 'ping') answer = resultText(id, '{}')
-    else {
-      try {
-        answer = resultText(id, await this.#listener.onRequest(this, method, params, this.#among(stream)))
-      } catch (error) {
-        const failure = GatewayError.from(error, this.server.name)
-        answer = errorText(id, JSON.stringify({ code: failure.kind.rpc, message: failure.message }))
-      }
+    const among = this.#among(stream)
+    const answer =
+      method === 'ping'
+        ? resultText(id, '{}')
+        : await this.#questions.answer(
+            id,
+            among,
+            cancellation => this.#listener.onRequest(this, method, params, among, cancellation),
+            error => this.#onRefused(method, among, error),
+          )
+    if (answer !== undefined && this.#state !== 'closed')
+      this.transport.send({ text: answer, id: undefined, method: undefined })
+  }
+
+  /** A modern client is to hear which capability its call needs (specification 2026-07-28); a legacy one lives with what the server makes of the refusal. */
+  #onRefused(method: string, among: readonly Exchange[], error: GatewayError): void {
+    this.logger.info('A question of the server was refused.', { method, reason: error.message })
+    const [exchange] = among
+    if (error.code !== 'missing_capability' || among.length !== 1 || !exchange?.modern) return
+    for (const pending of this.#pending.values()) {
+      if (pending.exchange !== exchange || !this.#take(pending.id)) continue
+      this.#giveUp(pending, error.message)
+      pending.reject(error)
     }
-    if (this.#state !== 'closed') this.transport.send({ text: answer, id: undefined, method: undefined })
   }
 
   #among(stream: number | undefined): readonly Exchange[] {
-    if (stream === undefined) return this.exchanges()
+    if (stream === undefined) return [...this.#givenUp.exchanges(), ...this.exchanges()]
     const exchange = this.#pending.get(stream)?.exchange
     return exchange ? [exchange] : []
   }
@@ -412,7 +466,7 @@ export class Link implements Receiver {
       if (exchange) {
         exchange.cancellation.onCancel(reason => {
           if (!this.#take(id)) return
-          this.#cancelUpstream(id, reason)
+          this.#giveUp(pending, reason)
           reject(
             new GatewayError('cancelled', 'The request was cancelled.', {
               server: this.server.name,
@@ -427,6 +481,12 @@ export class Link implements Receiver {
     })
   }
 
+  #giveUp({ id, exchange }: Pending, reason: string): void {
+    // What one session's own link says is that session's in any case.
+    if (exchange && !this.owner) this.#givenUp.add(id, exchange)
+    this.#cancelUpstream(id, reason)
+  }
+
   #cancelUpstream(id: number, reason: string): void {
     // On modern HTTP the closed stream is the cancellation; everywhere else it is a notification.
     if (this.#peer?.era !== 'modern' || this.transport.kind === 'stdio')
@@ -439,10 +499,12 @@ export class Link implements Receiver {
     if (!pending) return undefined
     this.#deadlines.remove(pending)
     this.#lastUsed = Date.now()
+    if (pending.exchange) this.#questions.ended(pending.exchange)
     return pending
   }
 
   #failAll(error: GatewayError): void {
+    this.#questions.close()
     for (const { id } of this.#pending.values()) this.#take(id)?.reject(error)
   }
 
@@ -481,36 +543,12 @@ export class Link implements Receiver {
 
   #envelopeFor(exchange: Exchange): Readonly<Record<string, string>> {
     const envelope = this.#envelope as Readonly<Record<string, string>>
-    return exchange.logLevel === undefined
-      ? envelope
-      : { ...envelope, [META.logLevel]: `"${exchange.logLevel}"` }
+    if (exchange.logLevel === undefined && exchange.features === '') return envelope
+    const own: Record<string, string> = { ...envelope }
+    if (exchange.features !== '') own[META.clientCapabilities] = exchange.features
+    if (exchange.logLevel !== undefined) own[META.logLevel] = `"${exchange.logLevel}"`
+    return own
   }
-}
-
-/** A JSON-RPC error that a server gave to a request of the gateway itself. */
-export class UpstreamRpcError extends Error {
-  readonly rpcCode: number
-  readonly data: unknown
-
-  constructor(server: string, method: string, error: unknown) {
-    const { code, message, data } = (isObject(error) ? error : {}) as {
-      code?: unknown
-      message?: unknown
-      data?: unknown
-    }
-    super(
-      `Server "${server}" answered ${method} with error ${String(code)}: ${String(message).slice(0, 300)}`,
-    )
-    this.name = 'UpstreamRpcError'
-    this.rpcCode = typeof code === 'number' ? code : 0
-    this.data = data
-  }
-}
-
-/** The setting of a server that bounds how long a request may take. */
-function limitOf({ exchange, method }: Pending): string {
-  if (exchange) return 'timeout'
-  return method === 'initialize' || method === 'server/discover' ? 'startTimeout' : 'listTimeout'
 }
 
 function modernEnvelope(clientInfo: string): Readonly<Record<string, string>> {

@@ -1,240 +1,228 @@
 import type { ServerConfig } from '../config/types.ts'
-import type { Deadline, Deadlines } from '../core/deadlines.ts'
-import { describeError, GatewayError } from '../core/errors.ts'
+import type { Deadlines } from '../core/deadlines.ts'
+import { GatewayError } from '../core/errors.ts'
+import type { Conversation, Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
+import { ANONYMOUS, LOCAL } from '../core/principal.ts'
 import type { Era } from '../protocol/revisions.ts'
-import { connect } from './connect.ts'
-import type { Link, LinkListener } from './link.ts'
-
-/** What a pool tells the rest of the gateway. */
-export interface PoolListener extends LinkListener {
-  /** A link has been opened. `era` is set when the handshake was evidence worth remembering. */
-  onOpen(pool: Pool, link: Link, era: Era | undefined): void
-}
-
-export type PoolState =
-  | { readonly kind: 'idle' }
-  | { readonly kind: 'starting'; readonly opening: Promise<Link> }
-  | { readonly kind: 'ready'; readonly link: Link }
-  | {
-      readonly kind: 'failed'
-      readonly error: GatewayError
-      readonly attempts: number
-      readonly nextTry: number
-    }
-  | { readonly kind: 'closed' }
+import type { Link } from './link.ts'
+import { Slot, type SlotKey, type SlotListener, type SlotState } from './slot.ts'
 
 export interface PoolOptions {
   readonly server: ServerConfig
-  readonly listener: PoolListener
+  readonly listener: SlotListener
   readonly deadlines: Deadlines
   readonly logger: Logger
   readonly clientInfo: string
-  readonly now?: () => number
 }
 
-const FIRST_BACKOFF_MS = 500
-const LAST_BACKOFF_MS = 60_000
-/** A link that lived so long was no part of a crash loop. */
-const STABLE_MS = 30_000
+/** Links of one server at once; on stdio each is a process. */
+export const MAX_LINKS = 64
+/** Of these, links that one principal without a session may have for calls that must not meet. */
+export const MAX_EXCLUSIVE_LINKS = 8
+
+/** The link everyone may share: it declares nothing, so the server asks nobody anything. */
+const COMMON: SlotKey = { id: 'common', capabilities: '{}', owner: undefined, exclusive: false }
 
 /**
- * The links of one server: opened when first needed, closed when idle, re-opened with back-off. While a start is being backed off, calls
- * fail at once with the cause of the last failure instead of waiting for the next one.
+ * The links of one server. Which calls share one is a matter of isolation:
+ *
+ * - A modern server, and a legacy one that keeps no session, is shared: nothing on its side belongs to one client.
+ * - Otherwise each principal has its own.
+ * - A client that can be asked (elicitation, sampling, roots) declares so through its link. A session then has a link of its own, because many servers do not
+ *   ask on the stream of the call they ask for. Clients without sessions share one per set of capabilities where a question comes on the
+ *   stream of its call (HTTP); elsewhere such a link serves one call at a time.
  */
-export class Pool implements Deadline {
-  place: number | undefined
-  due: number | undefined
+export class Pool {
   readonly server: ServerConfig
   readonly #options: PoolOptions
-  readonly #now: () => number
-  /** Links that take no new calls but still have some in flight, or are being closed. */
-  readonly #leaving = new Set<Link>()
-  #state: PoolState = { kind: 'idle' }
-  #openedAt = 0
-  #attempts = 0
-  #pins = 0
-  #restart: NodeJS.Timeout | undefined
-  readonly #closing = new AbortController()
-  /** Era to start with; a wrong one is corrected by the handshake. */
-  era: Era | undefined
+  readonly #slots = new Map<string, Slot>()
+  /** Calls that wait for an exclusive slot, oldest first. */
+  readonly #waiting: (() => void)[] = []
+  readonly #leased = new Set<Slot>()
+  readonly #closing = new Set<Promise<void>>()
+  #shape:
+    { readonly era: Era; readonly kind: Link['transport']['kind']; readonly sessionful: boolean } | undefined
+  #era: Era | undefined
+  #closed = false
 
   constructor(options: PoolOptions) {
     this.#options = options
     this.server = options.server
-    this.#now = options.now ?? Date.now
   }
 
-  get state(): PoolState {
-    return this.#state
+  /** Era to start with; a wrong one is corrected by the handshake. */
+  set era(era: Era | undefined) {
+    this.#era = era
+    for (const slot of this.#slots.values()) slot.era = era
   }
 
-  /** The open link, without starting one. */
+  /** State for people: ready when any link is, else that of the common one, else of any. */
+  get state(): SlotState {
+    let state: SlotState | undefined
+    for (const slot of this.#slots.values()) {
+      if (slot.current) return slot.state
+      if (!state || slot.key === COMMON || state.kind === 'idle') state = slot.state
+    }
+    return state ?? { kind: this.#closed ? 'closed' : 'idle' }
+  }
+
+  /** An open link, without starting one. */
   get current(): Link | undefined {
-    return this.#state.kind === 'ready' && this.#state.link.usable ? this.#state.link : undefined
+    for (const slot of this.#slots.values()) if (slot.current) return slot.current
+    return undefined
   }
 
-  /** A usable link: at once when one is open, else after starting one. @throws GatewayError `upstream_*` */
-  pick(): Link | Promise<Link> {
-    const state = this.#state
-    if (state.kind === 'ready' && state.link.usable) return state.link
-    if (state.kind === 'starting') return state.opening
-    if (state.kind === 'closed')
-      return Promise.reject(
-        new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name }),
-      )
-    if (state.kind === 'failed') {
-      const wait = state.nextTry - this.#now()
-      if (wait > 0) return Promise.reject(this.#backingOff(state.error, wait))
-    }
-    return this.#start()
+  /** Every open link. */
+  get links(): Link[] {
+    return [...this.#slots.values()].flatMap(slot => slot.current ?? [])
   }
 
-  /** While pinned (subscriptions), the link is neither stopped when idle nor left closed after a failure. */
-  pin(): void {
-    this.#pins++
+  /** Number of links that are open or being opened. */
+  get size(): number {
+    return this.#slots.size
   }
 
-  unpin(): void {
-    this.#pins--
-    this.#watchIdle()
+  /** A link for the gateway's own requests: any that is open, else the one `exchange` will use, else the common one. */
+  any(exchange?: Exchange): Link | Promise<Link> {
+    const { current } = this
+    if (current) return current
+    return (exchange ? this.slot(exchange) : this.#at(COMMON)).pick()
   }
 
-  /** Forgets a failure, so that the next call tries at once. */
-  forgive(): void {
-    if (this.#state.kind !== 'failed') return
-    this.#attempts = 0
-    this.#set({ kind: 'idle' })
+  /**
+   * Runs `use` with a link for the call. A call that must not meet others has the link to itself until `use` settles.
+   * @throws GatewayError `upstream_*`, `overloaded`
+   */
+  run<T>(exchange: Exchange, use: (link: Link) => Promise<T>): Promise<T> {
+    const slot = this.slot(exchange)
+    if (slot.key.exclusive) return this.#runAlone(exchange, slot.key, use)
+    const link = slot.pick()
+    return link instanceof Promise ? link.then(use) : use(link)
   }
 
-  /** The link was lost; called by whoever listens to links. */
-  lost(link: Link, error: GatewayError): void {
-    if (this.#state.kind !== 'ready' || this.#state.link !== link) return
-    if (error.code === 'session_lost') {
-      // Nothing is wrong with the server, it only wants to be greeted again.
-      this.#leave(link)
-      this.#set({ kind: 'idle' })
-      if (this.#pins > 0) this.#restartIn(0)
-      return
-    }
-    this.#options.logger.warn('The server is gone.', { cause: describeError(error) })
-    this.#leave(link)
-    if (this.#now() - this.#openedAt >= STABLE_MS) this.#attempts = 0
-    this.#fail(error, this.#attempts === 0 ? 0 : undefined)
+  /** The slot whose link this call uses. */
+  slot(exchange: Exchange): Slot {
+    return this.#at(this.#keyFor(exchange, exchange.features))
   }
 
-  /** Called by the idle deadline. */
-  expire(): void {
-    if (this.#state.kind !== 'ready') return
-    const { link } = this.#state
-    const quiet = this.#now() - link.lastUsed
-    if (this.#pins > 0 || link.inFlight > 0 || quiet < this.server.idleMs) {
-      this.#options.deadlines.set(this, Math.max(1000, this.server.idleMs - quiet))
-      return
-    }
-    this.#options.logger.info('Stopped after being idle; the next call starts it again.', { idleMs: quiet })
-    this.#set({ kind: 'idle' })
-    this.#leave(link)
+  /** The slot for what a client wants to hear beyond one call. */
+  standing(exchange: Exchange): Slot {
+    const key = this.#keyFor(exchange, exchange.features)
+    return this.#at(key.exclusive ? this.#keyFor(exchange, '') : key)
+  }
+
+  slotOf(link: Link): Slot | undefined {
+    for (const slot of this.#slots.values()) if (slot.holds(link)) return slot
+    return undefined
+  }
+
+  opened(slot: Slot, link: Link, era: Era | undefined): void {
+    this.#shape = { era: link.peer.era, kind: link.transport.kind, sessionful: link.transport.sessionful }
+    if (era) this.era = era
+    // What was opened only to list the server is not needed beside a link that somebody uses.
+    const common = this.#slots.get(COMMON.id)
+    if (common && common !== slot && common.spare) this.#remove(common)
+  }
+
+  /** A session has ended, and with it the links that served only it. */
+  leave(conversation: Conversation): void {
+    for (const slot of this.#slots.values()) if (slot.key.owner === conversation) this.#remove(slot)
   }
 
   async close(): Promise<void> {
-    const state = this.#state
-    if (state.kind !== 'closed') {
-      this.#set({ kind: 'closed' })
-      this.#closing.abort()
-      clearTimeout(this.#restart)
-      this.#options.deadlines.remove(this)
-      if (state.kind === 'ready') this.#leave(state.link)
-      if (state.kind === 'starting') await state.opening.catch(() => undefined)
+    this.#closed = true
+    for (const slot of this.#slots.values()) this.#remove(slot)
+    for (const wake of this.#waiting.splice(0)) wake()
+    await Promise.all(this.#closing)
+  }
+
+  async #runAlone<T>(exchange: Exchange, group: SlotKey, use: (link: Link) => Promise<T>): Promise<T> {
+    const slot = await this.#lease(exchange, group)
+    try {
+      return await use(await slot.pick())
+    } finally {
+      this.#leased.delete(slot)
+      // What the server still says of a call that was given up must not meet the next one.
+      if (slot.current?.haunted) this.#remove(slot)
+      this.#waiting.shift()?.()
     }
-    await Promise.all([...this.#leaving].map(link => this.#close(link)))
   }
 
-  #start(): Promise<Link> {
-    const opening = this.#connect()
-    this.#set({ kind: 'starting', opening })
-    // Callers hear of the failure through `opening`; a start nobody waits for must not end the process.
-    opening.catch(() => undefined)
-    return opening
+  async #lease(exchange: Exchange, group: SlotKey): Promise<Slot> {
+    for (;;) {
+      if (this.#closed)
+        throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name })
+      if (exchange.cancellation.reason !== undefined) {
+        // It may have been woken in place of another.
+        this.#waiting.shift()?.()
+        throw new GatewayError('cancelled', 'The request was cancelled.', { server: this.server.name })
+      }
+      for (let number = 1; number <= MAX_EXCLUSIVE_LINKS; number++) {
+        const slot = this.#at({ ...group, id: `${group.id} ${number}` })
+        if (this.#leased.has(slot)) continue
+        this.#leased.add(slot)
+        return slot
+      }
+      await new Promise<void>(resolve => {
+        this.#waiting.push(resolve)
+        exchange.cancellation.onCancel(() => resolve())
+      })
+    }
   }
 
-  async #connect(): Promise<Link> {
+  #keyFor({ conversation, principal }: Exchange, features: string): SlotKey {
+    const { isolation } = this.server
+    const shape = this.#shape
+    const era = shape?.era ?? this.#era
+    if (isolation === 'shared' || era === 'modern') return COMMON
+    const stateless = shape !== undefined && shape.kind === 'http' && !shape.sessionful
+    if (stateless) return COMMON
+    const capabilities = features === '' ? '{}' : features
+    if (conversation && (features !== '' || isolation === 'session'))
+      return { id: `session ${conversation.id}`, capabilities, owner: conversation, exclusive: false }
+    // Everyone without credentials is the same principal.
+    const who = principal === ANONYMOUS || principal === LOCAL ? '' : principal.id
+    if (features === '')
+      return who === '' ? COMMON : { id: who, capabilities, owner: undefined, exclusive: false }
+    const kind = shape?.kind ?? (this.server.endpoint.kind === 'stdio' ? 'stdio' : 'http')
+    return { id: `${who} ${features}`, capabilities, owner: undefined, exclusive: kind !== 'http' }
+  }
+
+  #at(key: SlotKey): Slot {
+    const known = this.#slots.get(key.id)
+    if (known) return known
     const { server, listener, deadlines, logger, clientInfo } = this.#options
-    let opened
-    try {
-      const { signal } = this.#closing
-      opened = await connect({ server, listener, deadlines, logger, clientInfo, signal }, this.era)
-    } catch (caught) {
-      const error = GatewayError.from(caught, server.name)
-      if (this.#state.kind !== 'closed') this.#fail(error, undefined)
-      throw error
-    }
-    const { link, era } = opened
-    if (this.#state.kind === 'closed') {
-      await link.close()
+    if (this.#closed)
       throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: server.name })
-    }
-    this.#openedAt = this.#now()
-    if (era) this.era = era
-    this.#set({ kind: 'ready', link })
-    logger.info('Connected.', {
-      transport: link.transport.kind,
-      era: link.peer.era,
-      version: link.peer.protocolVersion,
+    if (this.#slots.size >= MAX_LINKS && !this.#evict())
+      throw new GatewayError(
+        'overloaded',
+        `Server "${server.name}" has ${MAX_LINKS} links in use, which is the most there may be. Try again later.`,
+        {
+          server: server.name,
+        },
+      )
+    const slot = new Slot({ server, key, listener, deadlines, logger, clientInfo })
+    slot.era = this.#era
+    this.#slots.set(key.id, slot)
+    return slot
+  }
+
+  /** Makes room by closing the link that was idle longest. */
+  #evict(): boolean {
+    let oldest: Slot | undefined
+    for (const slot of this.#slots.values())
+      if (slot.spare && !this.#leased.has(slot) && (!oldest || slot.lastUsed < oldest.lastUsed)) oldest = slot
+    if (oldest) this.#remove(oldest)
+    return oldest !== undefined
+  }
+
+  #remove(slot: Slot): void {
+    this.#slots.delete(slot.key.id)
+    const closing = slot.close().then(() => {
+      this.#closing.delete(closing)
     })
-    this.#watchIdle()
-    listener.onOpen(this, link, era)
-    return link
-  }
-
-  #fail(error: GatewayError, delayMs: number | undefined): void {
-    const backoff = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.#attempts)
-    // Half of it random, so that many gateways do not return in step.
-    const delay = delayMs ?? backoff / 2 + Math.random() * (backoff / 2)
-    this.#attempts++
-    this.#set({ kind: 'failed', error, attempts: this.#attempts, nextTry: this.#now() + delay })
-    if (this.#pins > 0) this.#restartIn(delay)
-  }
-
-  #restartIn(ms: number): void {
-    clearTimeout(this.#restart)
-    this.#restart = setTimeout(() => {
-      const { kind } = this.#state
-      if (kind === 'idle' || kind === 'failed') void this.#start()
-    }, ms)
-    this.#restart.unref()
-  }
-
-  #watchIdle(): void {
-    if (this.server.idleMs > 0 && this.#state.kind === 'ready')
-      this.#options.deadlines.set(this, this.server.idleMs)
-  }
-
-  /** A lost link closes itself once what is in flight has been answered; any other is closed now. */
-  #leave(link: Link): void {
-    this.#leaving.add(link)
-    if (link.usable || link.inFlight === 0) void this.#close(link)
-  }
-
-  async #close(link: Link): Promise<void> {
-    try {
-      await link.close()
-    } catch (error) {
-      this.#options.logger.warn('The link did not close cleanly.', { cause: describeError(error) })
-    }
-    this.#leaving.delete(link)
-  }
-
-  #backingOff(error: GatewayError, waitMs: number): GatewayError {
-    const seconds = Math.max(1, Math.ceil(waitMs / 1000))
-    return new GatewayError(error.code, `${error.message} Next attempt in ${seconds} s.`, {
-      server: this.server.name,
-      cause: error.cause,
-      retryAfterMs: Math.ceil(waitMs),
-    })
-  }
-
-  #set(state: PoolState): void {
-    this.#state = state
+    this.#closing.add(closing)
   }
 }

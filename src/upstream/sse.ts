@@ -21,6 +21,7 @@ export interface SseOptions {
  */
 export class SseTransport implements Transport {
   readonly kind = 'sse'
+  readonly sessionful = true
   readonly #options: SseOptions
   /** Connections of this transport alone, so that they end with it. */
   #agent: Agent | undefined

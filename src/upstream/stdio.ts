@@ -51,6 +51,7 @@ export function createStdioTransport(options: StdioTransportOptions): Transport 
 
 class StdioTransport implements Transport {
   readonly kind = 'stdio'
+  readonly sessionful = true
   readonly #options: StdioTransportOptions
   readonly #logger: Logger
   readonly #reaper: Reaper

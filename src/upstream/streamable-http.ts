@@ -77,6 +77,10 @@ export class StreamableHttpTransport implements Transport {
     this.#headers = this.#baseHeaders()
   }
 
+  get sessionful(): boolean {
+    return this.#session !== undefined
+  }
+
   async open(receiver: Receiver): Promise<void> {
     this.#receiver = receiver
     const { Pool } = await import('undici')

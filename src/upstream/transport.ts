@@ -7,6 +7,8 @@ import type { GatewayError } from '../core/errors.ts'
 export interface Transport {
   /** For logs and errors: `stdio`, `http` or `sse`. */
   readonly kind: 'stdio' | 'http' | 'sse'
+  /** Whether the server keeps state for this conversation, as far as the transport tells. */
+  readonly sessionful: boolean
   /**
    * Connects; resolves when messages can be sent. Called once. A failed start leaves nothing behind.
    * @throws GatewayError `upstream_start_failed` or `upstream_unreachable`, naming the server, the cause and the fix.

@@ -523,7 +523,7 @@ describe('a client that sends what it should not', () => {
         code: -32602,
         says: 'Unknown tool: good__nothing',
       },
-      { method: 'tools/call', params: { name: 'echo' }, code: -32602, says: 'Unknown tool: echo' },
+      { method: 'tools/call', params: { name: 'nothing' }, code: -32602, says: 'Unknown tool: nothing' },
       { method: 'tools/call', params: {}, code: -32602, says: '"name" must be a string' },
       { method: 'prompts/get', params: { name: 'nothing' }, code: -32602, says: 'Unknown prompt: nothing' },
       { method: 'resources/read', params: { uri: 7 }, code: -32602, says: '"uri" must be a string' },

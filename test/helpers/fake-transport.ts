@@ -28,6 +28,7 @@ export const MODERN: Readonly<Record<string, (params: JsonObject) => Reaction>> 
 /** A transport without a server: the test is the server. */
 export class FakeTransport implements Transport {
   readonly kind: Transport['kind']
+  readonly sessionful = true
   readonly sent: Outgoing[] = []
   readonly abandoned: number[] = []
   readonly versions: (string | undefined)[] = []
@@ -114,6 +115,7 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     listTimeoutMs: 5000,
     idleMs: 60_000,
     maxMessageBytes: 1_000_000,
+    isolation: 'auto',
     uriSchemes: [],
     tools: [],
     fingerprint: 'f',
@@ -138,6 +140,7 @@ export function exchangeOf(
     modern: false,
     protocolVersion: '2025-11-25',
     clientCapabilities: {},
+    features: '',
     view: '',
     conversation: undefined,
     logLevel: undefined,

@@ -140,7 +140,6 @@ test('every option of the format, also those of later versions', async () => {
   const named = config.warnings.map(warning => /^\S+/.exec(warning)?.[0])
   expect(named).toEqual([
     'mcpServers.search.replicas',
-    'mcpServers.search.isolation',
     'mcpServers.search.concurrency',
     'mcpServers.search.queue',
     'mcpServers.search.cache',

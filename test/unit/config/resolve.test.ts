@@ -29,6 +29,7 @@ test('what is left out has its default', async () => {
         listTimeoutMs: 20_000,
         idleMs: 1_800_000,
         maxMessageBytes: 32 * 1024 * 1024,
+        isolation: 'auto',
         uriSchemes: [],
         tools: [],
         fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),

@@ -1,0 +1,88 @@
+import { GatewayError } from '../core/errors.ts'
+import { ANSWER_TIMEOUT_MS, type InputRequest, type JsonObject } from '../core/exchange.ts'
+import { find, members } from '../protocol/json-text.ts'
+import { notificationText, requestText, type Message } from '../protocol/message.ts'
+
+interface OpenAsk {
+  readonly request: InputRequest
+  readonly resolve: (result: string) => void
+  readonly reject: (error: GatewayError) => void
+  readonly timer: NodeJS.Timeout
+}
+
+/** A client that is asked more than this at once is not being asked by people. */
+const MAX_OPEN = 32
+
+/** What a legacy client has been asked and has not answered: the ids are the gateway's own, so that two servers' never meet. */
+export class Asks {
+  readonly #open = new Map<number, OpenAsk>()
+  #next = 1
+
+  /**
+   * Sends the request with `send` and resolves with the raw JSON of the client's result.
+   * @throws GatewayError `cannot_ask` when it cannot be sent, is refused by the client or not answered in time, or `close` comes first
+   */
+  ask(request: InputRequest, send: (text: string) => boolean): Promise<string> {
+    if (this.#open.size >= MAX_OPEN) return Promise.reject(refusal(request, 'is asking too much at once'))
+    const id = this.#next++
+    return new Promise((resolve, reject) => {
+      const withdraw = (reason: string, error: GatewayError): void => {
+        if (!this.#take(id)) return
+        send(notificationText('notifications/cancelled', JSON.stringify({ requestId: id, reason })))
+        reject(error)
+      }
+      const timer = setTimeout(
+        () => withdraw('no answer in time', refusal(request, 'asked, but the client did not answer in time')),
+        ANSWER_TIMEOUT_MS,
+      )
+      timer.unref()
+      this.#open.set(id, { request, resolve, reject, timer })
+      if (!send(requestText(id, request.method, request.params))) {
+        this.#take(id)
+        reject(refusal(request, 'asks, but the client has no stream it could be asked on'))
+        return
+      }
+      request.cancellation.onCancel(reason =>
+        withdraw(
+          reason,
+          new GatewayError('cancelled', 'The question was withdrawn.', { server: request.server }),
+        ),
+      )
+    })
+  }
+
+  /** Takes an answer of the client. Answers to questions nobody asked are ignored; `false` says so. */
+  answer(message: Message): boolean {
+    const { id } = message.value
+    const ask = typeof id === 'number' ? this.#take(id) : undefined
+    if (!ask) return false
+    const result = find(members(message.text), 'result')
+    if (result) ask.resolve(message.text.slice(result.start, result.end))
+    else {
+      const error = message.value.error as JsonObject | undefined
+      const reason = typeof error?.message === 'string' ? error.message.slice(0, 300) : 'no reason given'
+      ask.reject(refusal(ask.request, `asked, and the client refused: ${reason}`))
+    }
+    return true
+  }
+
+  close(): void {
+    for (const [id, { request, reject }] of this.#open) {
+      this.#take(id)
+      reject(refusal(request, 'asked, but the client left'))
+    }
+  }
+
+  #take(id: number): OpenAsk | undefined {
+    const ask = this.#open.get(id)
+    if (ask) clearTimeout(ask.timer)
+    this.#open.delete(id)
+    return ask
+  }
+}
+
+function refusal(request: InputRequest, what: string): GatewayError {
+  return new GatewayError('cannot_ask', `Server "${request.server}" ${what} (${request.method}).`, {
+    server: request.server,
+  })
+}

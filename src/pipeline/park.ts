@@ -1,0 +1,45 @@
+import type { Middleware } from '../core/compose.ts'
+import { GatewayError } from '../core/errors.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { withMembers } from '../protocol/json-text.ts'
+import { WithParams } from '../relay/delegate.ts'
+import type { Parking } from '../relay/parking.ts'
+import { INPUT_CALLS, openState } from '../relay/request-state.ts'
+import type { Seal } from '../relay/seal.ts'
+
+/**
+ * Calls of modern clients that can be asked: lets a legacy server's questions interrupt them, and takes the retries that bring answers. State of a
+ * modern server goes back to it as it gave it.
+ */
+export function park(parking: Parking, seal: Seal): Middleware {
+  return next => async (exchange, route) => {
+    const { method, params } = exchange.request
+    if (!exchange.modern || !INPUT_CALLS.has(method)) return await next(exchange, route)
+    const given = params?.value.requestState
+    if (given === undefined)
+      return exchange.features === ''
+        ? await next(exchange, route)
+        : await parking.start(exchange, call => next(call, route))
+    if (typeof given !== 'string')
+      throw new GatewayError('invalid_params', '"requestState" must be a string.')
+    const state = await openState(seal, exchange, given)
+    if (state.kind === 'parked') return await parking.resume(state.call, state.round, exchange)
+    if (state.kind === 'server' && state.server !== route.server)
+      throw new GatewayError('invalid_params', '"requestState" belongs to another server.')
+    const changes =
+      state.kind === 'server'
+        ? { requestState: state.state }
+        : { requestState: undefined, inputResponses: undefined }
+    const restored = withChanges(exchange, changes)
+    return await parking.start(restored, call => next(call, route))
+  }
+}
+
+/** The exchange with some members of its parameters replaced by raw JSON, or removed. */
+export function withChanges(
+  exchange: Exchange,
+  changes: Readonly<Record<string, string | undefined>>,
+): Exchange {
+  const text = withMembers(exchange.request.params?.text ?? '{}', changes)
+  return new WithParams(exchange, { text, value: JSON.parse(text) as Record<string, unknown> })
+}

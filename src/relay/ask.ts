@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto'
+import { GatewayError } from '../core/errors.ts'
+import type { Exchange, InputRequest, Json, JsonObject } from '../core/exchange.ts'
+import { withMembers } from '../protocol/json-text.ts'
+
+/**
+ * What a client is really asked when a server asks something: only what the client has declared, with the server's name shown, because all
+ * the client sees is the gateway.
+ * @throws GatewayError `missing_capability` when the client has not declared what is asked for
+ */
+export function presented(
+  request: InputRequest,
+  params: Json | undefined,
+  client: Pick<Exchange, 'features' | 'modern'>,
+): InputRequest {
+  const features = (client.features === '' ? {} : JSON.parse(client.features)) as Record<
+    string,
+    JsonObject | undefined
+  >
+  const value = (params?.value ?? {}) as JsonObject
+  const missing = missingFeature(request.method, value, features)
+  if (missing !== undefined)
+    throw new GatewayError(
+      'missing_capability',
+      `Server "${request.server}" asks for ${request.method}, but the client has not declared ${missing}.`,
+      {
+        server: request.server,
+        data: { requiredCapabilities: nested(missing) },
+      },
+    )
+  if (!params || request.method === 'roots/list') return request
+  const changes: Record<string, string | undefined> = {}
+  if (request.method === 'elicitation/create') {
+    if (typeof value.message === 'string')
+      changes.message = JSON.stringify(`[${request.server}] ${value.message}`)
+    // Since 2026-07-28 there is no such id; older clients insist on one.
+    if (value.mode === 'url' && !client.modern && value.elicitationId === undefined)
+      changes.elicitationId = JSON.stringify(randomUUID())
+    if (client.modern && 'elicitationId' in value) changes.elicitationId = undefined
+  } else if (value.includeContext === 'thisServer' || value.includeContext === 'allServers') {
+    // Behind a gateway "this server" would be all of them.
+    changes.includeContext = '"none"'
+  }
+  return Object.keys(changes).length === 0
+    ? request
+    : { ...request, params: withMembers(params.text, changes) }
+}
+
+/** `a.b` as `{a: {b: {}}}`. */
+function nested(path: string): JsonObject {
+  return path.split('.').reduceRight<JsonObject>((inner, key) => ({ [key]: inner }), {})
+}
+
+function missingFeature(
+  method: InputRequest['method'],
+  params: JsonObject,
+  features: Record<string, JsonObject | undefined>,
+): string | undefined {
+  if (method === 'roots/list') return features.roots ? undefined : 'roots'
+  if (method === 'sampling/createMessage') {
+    if (!features.sampling) return 'sampling'
+    return (params.tools !== undefined || params.toolChoice !== undefined) && !features.sampling.tools
+      ? 'sampling.tools'
+      : undefined
+  }
+  if (!features.elicitation) return 'elicitation'
+  // An empty capability means forms, as before there were URLs.
+  const forms = features.elicitation.form !== undefined || features.elicitation.url === undefined
+  if (params.mode === 'url') return features.elicitation.url ? undefined : 'elicitation.url'
+  return forms ? undefined : 'elicitation.form'
+}

@@ -1,0 +1,66 @@
+import type { Cancellation } from '../core/cancellation.ts'
+import type {
+  CallRequest,
+  Conversation,
+  Exchange,
+  InputRequest,
+  Json,
+  JsonObject,
+  McpLogLevel,
+} from '../core/exchange.ts'
+import type { Principal } from '../core/principal.ts'
+
+/** An exchange that is another one in everything a subclass does not change. */
+export class Delegate implements Exchange {
+  protected readonly inner: Exchange
+  readonly principal: Principal
+  readonly modern: boolean
+  readonly protocolVersion: string
+  readonly clientCapabilities: JsonObject
+  readonly features: string
+  readonly view: string
+  readonly conversation: Conversation | undefined
+  readonly logLevel: McpLogLevel | undefined
+
+  constructor(inner: Exchange) {
+    this.inner = inner
+    this.principal = inner.principal
+    this.modern = inner.modern
+    this.protocolVersion = inner.protocolVersion
+    this.clientCapabilities = inner.clientCapabilities
+    this.features = inner.features
+    this.view = inner.view
+    this.conversation = inner.conversation
+    this.logLevel = inner.logLevel
+  }
+
+  get request(): CallRequest {
+    return this.inner.request
+  }
+
+  get cancellation(): Cancellation {
+    return this.inner.cancellation
+  }
+
+  notify(method: string, params: string | undefined): void {
+    this.inner.notify(method, params)
+  }
+
+  ask(request: InputRequest): Promise<string> {
+    return this.inner.ask(request)
+  }
+}
+
+/** The same exchange with other parameters. */
+export class WithParams extends Delegate {
+  readonly #params: Json<JsonObject>
+
+  constructor(inner: Exchange, params: Json<JsonObject>) {
+    super(inner)
+    this.#params = params
+  }
+
+  override get request(): CallRequest {
+    return { ...this.inner.request, params: this.#params }
+  }
+}

@@ -1,0 +1,254 @@
+import { randomUUID } from 'node:crypto'
+import { Cancellation } from '../core/cancellation.ts'
+import type { Deadline, Deadlines } from '../core/deadlines.ts'
+import { GatewayError } from '../core/errors.ts'
+import type { CallRequest, Exchange, InputRequest, JsonObject, Outcome } from '../core/exchange.ts'
+import type { Logger } from '../core/logger.ts'
+import { rawAt } from '../protocol/json-text.ts'
+import { OWN_META_PREFIX } from '../protocol/revisions.ts'
+import type { Seal } from './seal.ts'
+import { Delegate } from './delegate.ts'
+import { sealState, STATE_TTL_MS } from './request-state.ts'
+
+/** Calls that may wait for their clients at once, in all and for one principal. */
+export const MAX_PARKED = 2000
+/** `_meta` key by which a legacy server can name a question for modern clients. */
+const INPUT_KEY = `${OWN_META_PREFIX}inputKey`
+/** Questions asked together are put into one answer; this is how long the first waits for others. */
+const GATHER_MS = 5
+
+/**
+ * Calls of modern clients at legacy servers. When the server asks something in the middle of a call, the call stays open here and the client gets
+ * `input_required`; its retry brings the answers and waits for what comes next.
+ */
+export class Parking {
+  readonly #seal: Seal
+  readonly #deadlines: Deadlines
+  readonly #logger: Logger
+  readonly #calls = new Map<string, ParkedCall>()
+
+  constructor(seal: Seal, deadlines: Deadlines, logger: Logger) {
+    this.#seal = seal
+    this.#deadlines = deadlines
+    this.#logger = logger
+  }
+
+  /** Calls that are under way or wait for their client. */
+  get size(): number {
+    return this.#calls.size
+  }
+
+  /** Makes a call that may be interrupted. Resolves with its end, or with the first questions. */
+  start(exchange: Exchange, run: (exchange: Exchange) => Promise<Outcome>): Promise<Outcome> {
+    const call = new ParkedCall(exchange, this)
+    this.#calls.set(call.id, call)
+    const round = call.attach(exchange)
+    run(call).then(
+      outcome => call.end(() => outcome),
+      (error: unknown) =>
+        call.end(() => {
+          throw error
+        }),
+    )
+    return round
+  }
+
+  /** Continues a call with the answers of its client. @throws GatewayError `invalid_params` */
+  resume(id: string, round: number, exchange: Exchange): Promise<Outcome> {
+    const call = this.#calls.get(id)
+    if (!call)
+      throw new GatewayError(
+        'invalid_params',
+        'The call that "requestState" stands for is no longer waiting; make it again without it.',
+      )
+    if (call.round !== round || call.attached)
+      throw new GatewayError('invalid_params', '"requestState" has been used already.')
+    return call.resume(exchange)
+  }
+
+  // For parked calls.
+
+  get full(): boolean {
+    return this.#calls.size > MAX_PARKED
+  }
+
+  sealed(call: ParkedCall, exchange: Exchange): Promise<string> {
+    return sealState(this.#seal, exchange, { kind: 'parked', call: call.id, round: call.round })
+  }
+
+  wait(call: ParkedCall): void {
+    this.#deadlines.set(call, STATE_TTL_MS)
+  }
+
+  noLongerWaits(call: ParkedCall): void {
+    this.#deadlines.remove(call)
+  }
+
+  forget(call: ParkedCall, reason?: string): void {
+    this.#deadlines.remove(call)
+    this.#calls.delete(call.id)
+    if (reason !== undefined) this.#logger.info('A call that waited for its client was given up.', { reason })
+  }
+}
+
+interface Question {
+  readonly request: InputRequest
+  readonly resolve: (result: string) => void
+  readonly reject: (error: GatewayError) => void
+}
+
+class ParkedCall extends Delegate implements Deadline {
+  readonly id = randomUUID()
+  place: number | undefined
+  due: number | undefined
+  /** Times the client has been asked. */
+  round = 0
+  /** The client's request that waits at the moment; none while the client is thinking. */
+  attached: Exchange | undefined
+  readonly #parking: Parking
+  readonly #cancellation = new Cancellation()
+  readonly #questions = new Map<string, Question>()
+  #asked = 0
+  #resolve: (outcome: Outcome | Promise<Outcome>) => void = () => undefined
+  #reject: (error: unknown) => void = () => undefined
+  #gathering: NodeJS.Timeout | undefined
+  #ended: (() => Outcome) | undefined
+
+  constructor(exchange: Exchange, parking: Parking) {
+    super(exchange)
+    this.#parking = parking
+  }
+
+  override get request(): CallRequest {
+    const { progressToken } = (this.attached ?? this.inner).request
+    return { ...this.inner.request, progressToken }
+  }
+
+  override get cancellation(): Cancellation {
+    return this.#cancellation
+  }
+
+  override notify(method: string, params: string | undefined): void {
+    this.attached?.notify(method, params)
+  }
+
+  override ask(request: InputRequest): Promise<string> {
+    if (this.#cancellation.reason !== undefined)
+      return Promise.reject(
+        new GatewayError('cancelled', 'The call this was asked for was cancelled.', {
+          server: request.server,
+        }),
+      )
+    if (this.#parking.full)
+      return Promise.reject(
+        new GatewayError('overloaded', 'Too many calls are waiting for their clients.', {
+          server: request.server,
+        }),
+      )
+    const key = this.#keyFor(request)
+    return new Promise((resolve, reject) => {
+      this.#questions.set(key, { request, resolve, reject })
+      request.cancellation.onCancel(() => {
+        if (this.#questions.delete(key))
+          reject(new GatewayError('cancelled', 'The question was withdrawn.', { server: request.server }))
+      })
+      this.#gathering ??= setTimeout(() => this.#put(), GATHER_MS)
+    })
+  }
+
+  /** The key a client answers by: the server's own where it names one, since legacy questions have none. */
+  #keyFor(request: InputRequest): string {
+    const named: unknown =
+      request.params === undefined
+        ? undefined
+        : JSON.parse(rawAt(request.params, '_meta', INPUT_KEY) ?? 'null')
+    const number = ++this.#asked
+    if (typeof named === 'string' && named !== '' && named.length <= 64 && !this.#questions.has(named))
+      return named
+    return `${request.method.split('/')[0] as string}-${number}`
+  }
+
+  /** Lets a request of the client wait for the end of the call or the next questions. */
+  attach(exchange: Exchange): Promise<Outcome> {
+    this.attached = exchange
+    this.#parking.noLongerWaits(this)
+    exchange.cancellation.onCancel(reason => {
+      if (this.attached === exchange) this.#cancellation.cancel(reason)
+    })
+    const ended = this.#ended
+    if (ended) {
+      this.#parking.forget(this)
+      return Promise.resolve().then(ended)
+    }
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  resume(exchange: Exchange): Promise<Outcome> {
+    const text = exchange.request.params?.text ?? '{}'
+    const answers = exchange.request.params?.value.inputResponses as JsonObject | undefined
+    for (const [key, question] of this.#questions) {
+      const answer = answers && Object.hasOwn(answers, key) ? answers[key] : undefined
+      // What is not answered, or not with an object, is asked again.
+      if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) continue
+      this.#questions.delete(key)
+      question.resolve(rawAt(text, 'inputResponses', key) ?? '{}')
+    }
+    const round = this.attach(exchange)
+    if (this.#questions.size > 0) this.#gathering ??= setTimeout(() => this.#put(), GATHER_MS)
+    return round
+  }
+
+  /** The server has answered, or failed to. A client that is thinking learns of it when it returns. */
+  end(ended: () => Outcome): void {
+    clearTimeout(this.#gathering)
+    this.#gathering = undefined
+    this.#withdraw('the call has ended')
+    if (!this.attached) {
+      this.#ended = ended
+      return
+    }
+    this.#parking.forget(this)
+    try {
+      this.#resolve(ended())
+    } catch (error) {
+      this.#reject(error)
+    }
+  }
+
+  /** The client did not come back. */
+  expire(): void {
+    this.#parking.forget(this, 'the client did not come back')
+    this.#withdraw('the client did not come back')
+    this.#cancellation.cancel('the client did not come back')
+  }
+
+  #put(): void {
+    this.#gathering = undefined
+    const exchange = this.attached
+    if (!exchange || this.#questions.size === 0) return
+    this.attached = undefined
+    this.round++
+    this.#parking.wait(this)
+    const requests = [...this.#questions].map(([key, { request }]) => {
+      const params = request.params === undefined ? '' : `,"params":${request.params}`
+      return `${JSON.stringify(key)}:{"method":"${request.method}"${params}}`
+    })
+    this.#resolve(
+      this.#parking.sealed(this, exchange).then(state => ({
+        kind: 'ready',
+        text: `{"resultType":"input_required","inputRequests":{${requests.join(',')}},"requestState":"${state}"}`,
+      })),
+    )
+  }
+
+  #withdraw(reason: string): void {
+    for (const { request, reject } of this.#questions.values())
+      reject(
+        new GatewayError('cancelled', `The question was dropped: ${reason}.`, { server: request.server }),
+      )
+    this.#questions.clear()
+  }
+}

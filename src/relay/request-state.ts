@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto'
+import { GatewayError } from '../core/errors.ts'
+import { ANSWER_TIMEOUT_MS, type Exchange, type JsonObject } from '../core/exchange.ts'
+import type { Seal } from './seal.ts'
+
+/** Methods whose calls may need input of the client (specification 2026-07-28, "input required"). */
+export const INPUT_CALLS: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read'])
+
+/** How long a client may take to come back with an answer. */
+export const STATE_TTL_MS = ANSWER_TIMEOUT_MS
+
+/** What a `requestState` of the gateway stands for. */
+export type RequestState =
+  /** A call that waits here, at a legacy server. */
+  | { readonly kind: 'parked'; readonly call: string; readonly round: number }
+  /** State of a modern server, as raw JSON; `undefined` when it gave none. */
+  | { readonly kind: 'server'; readonly server: string; readonly state: string | undefined }
+  /** Nothing waits: the call is simply made again. */
+  | { readonly kind: 'again' }
+
+interface Bound {
+  readonly principal: string
+  readonly expires: number
+  readonly digest: string
+  readonly state: RequestState
+}
+
+const PURPOSE = 'requestState'
+
+/** Seals state for the client of `exchange`: bound to its principal, to this very request, and to a time. */
+export function sealState(seal: Seal, exchange: Exchange, state: RequestState): Promise<string> {
+  const bound: Bound = {
+    principal: exchange.principal.id,
+    expires: Date.now() + STATE_TTL_MS,
+    digest: digestOf(exchange),
+    state,
+  }
+  return seal.seal(PURPOSE, bound)
+}
+
+/** @throws GatewayError `invalid_params` for state that was changed, has expired, or belongs to another client or request */
+export async function openState(seal: Seal, exchange: Exchange, text: string): Promise<RequestState> {
+  const bound = (await seal.open(PURPOSE, text)) as Bound | undefined
+  if (!bound)
+    throw new GatewayError('invalid_params', '"requestState" was not given out here, or has been changed.')
+  if (bound.principal !== exchange.principal.id || bound.digest !== digestOf(exchange))
+    throw new GatewayError('invalid_params', '"requestState" belongs to another request.')
+  if (bound.expires < Date.now())
+    throw new GatewayError('invalid_params', '"requestState" has expired; make the call again without it.')
+  return bound.state
+}
+
+/** The same for a request and for its retries, whatever the order of members. */
+function digestOf(exchange: Exchange): string {
+  const { method, params } = exchange.request
+  const { inputResponses: _responses, requestState: _state, _meta, ...rest } = params?.value ?? {}
+  return createHash('sha256')
+    .update(`${method}\n${exchange.view}\n${canonical(rest)}`)
+    .digest('base64url')
+}
+
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
+  const object = value as JsonObject
+  return `{${Object.keys(object)
+    .sort()
+    .map(key => `${JSON.stringify(key)}:${canonical(object[key])}`)
+    .join(',')}}`
+}

@@ -1,0 +1,132 @@
+import { describeError, type GatewayError } from '../core/errors.ts'
+import type { JsonObject } from '../core/exchange.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Link } from '../upstream/link.ts'
+
+const FIRST_RETRY_MS = 500
+const LAST_RETRY_MS = 30_000
+/** A server that has not acknowledged a stream by then is believed to serve it. */
+const ACKNOWLEDGE_MS = 5000
+
+/**
+ * The standing `subscriptions/listen` of one modern link (specification 2026-07-28): changed lists always, resources as long as somebody wants them.
+ * A changed wish is a new stream, and the old one goes when the server has acknowledged the new one: nothing is missed in between, though it may be
+ * heard twice. Opened anew when the server ends it; what may have been missed meanwhile is taken for changed.
+ */
+export class UpstreamListen {
+  readonly #link: Link
+  readonly #logger: Logger
+  readonly #missed: () => void
+  #uris: readonly string[] = []
+  /** Ends the acknowledged stream. */
+  #stop: (() => void) | undefined
+  /** Gives up the one that is not acknowledged yet. */
+  #abandon: (() => void) | undefined
+  /** Settles when no stream waits for its acknowledgement. */
+  #opening: Promise<void> = Promise.resolve()
+  /** The stream to open after that one. */
+  #next: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #failures = 0
+  /** Whether there was a time without a stream. */
+  #gap = false
+  #closed = false
+
+  /** `missed` is called when changes may have gone unheard. */
+  constructor(link: Link, logger: Logger, missed: () => void) {
+    this.#link = link
+    this.#logger = logger
+    this.#missed = missed
+  }
+
+  /** Listens for these resources, and for changed lists. Resolves when the server does, or when it failed to and will be asked again later. */
+  listen(uris: readonly string[]): Promise<void> {
+    this.#uris = uris
+    // Wishes that come while a stream is being opened are all served by the next one.
+    this.#next ??= this.#opening.then(() => {
+      this.#next = undefined
+      this.#opening = this.#open()
+      return this.#opening
+    })
+    return this.#next
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    this.#abandon?.()
+    this.#stop?.()
+    this.#stop = undefined
+  }
+
+  /** The stream carries something, so it works. */
+  heard(): void {
+    this.#failures = 0
+  }
+
+  #open(): Promise<void> {
+    clearTimeout(this.#timer)
+    if (this.#closed || !this.#link.usable) return Promise.resolve()
+    const filter = this.#filter()
+    if (Object.keys(filter).length === 0) {
+      this.#stop?.()
+      this.#stop = undefined
+      return Promise.resolve()
+    }
+    return new Promise(resolve => {
+      const settle = (): void => {
+        clearTimeout(timer)
+        this.#abandon = undefined
+        resolve()
+      }
+      const serve = (): void => {
+        if (this.#abandon === undefined) return
+        this.#stop?.()
+        this.#stop = stop
+        if (this.#gap) this.#missed()
+        this.#gap = false
+        settle()
+      }
+      const timer = setTimeout(serve, ACKNOWLEDGE_MS)
+      timer.unref()
+      const stop = this.#link.stand('subscriptions/listen', JSON.stringify({ notifications: filter }), {
+        acknowledged: serve,
+        ended: error => {
+          if (this.#stop === stop) {
+            this.#stop = undefined
+            this.#gap = true
+          } else settle()
+          this.#reopen(error)
+        },
+      })
+      this.#abandon = () => {
+        stop()
+        settle()
+      }
+    })
+  }
+
+  #reopen(error: GatewayError | undefined): void {
+    if (this.#closed || !this.#link.usable || this.#abandon !== undefined) return
+    const delayMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++)
+    this.#logger.debug('The listen stream ended; it is opened again.', {
+      delayMs,
+      cause: error && describeError(error),
+    })
+    this.#timer = setTimeout(() => void this.listen(this.#uris), delayMs)
+    this.#timer.unref()
+  }
+
+  #filter(): JsonObject {
+    const { tools, prompts, resources } = this.#link.peer.capabilities as Record<
+      string,
+      JsonObject | undefined
+    >
+    const filter: JsonObject = {}
+    if (tools?.listChanged === true) filter.toolsListChanged = true
+    if (prompts?.listChanged === true) filter.promptsListChanged = true
+    if (resources?.listChanged === true) filter.resourcesListChanged = true
+    if (this.#uris.length > 0) filter.resourceSubscriptions = this.#uris
+    return filter
+  }
+}

@@ -1,0 +1,203 @@
+import type { Catalog } from './catalog/catalog.ts'
+import type { View } from './catalog/view.ts'
+import type { Handler } from './core/compose.ts'
+import { describeError, GatewayError } from './core/errors.ts'
+import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
+import type { Logger } from './core/logger.ts'
+import type { ListKind, Route } from './core/route.ts'
+import { META, MODERN_VERSIONS } from './protocol/revisions.ts'
+import type { LearnedOwners } from './relay/learned.ts'
+import type { Subscriber, Subscriptions } from './relay/subscriptions.ts'
+
+export interface RouterOptions {
+  readonly catalog: Catalog
+  readonly learned: LearnedOwners
+  readonly subscriptions: Subscriptions
+  /** The composed pipeline. */
+  readonly call: Handler
+  /** Raw JSON of the gateway's own `serverInfo`. */
+  readonly serverInfo: string
+  readonly logger: Logger
+}
+
+const PAGED: Readonly<Record<string, ListKind>> = {
+  'tools/list': 'tools',
+  'resources/list': 'resources',
+  'resources/templates/list': 'resourceTemplates',
+  'prompts/list': 'prompts',
+}
+
+/**
+ * What becomes of a request, by its method: answered from the catalogue, or resolved to a route and sent down the pipeline. Names are looked up, never
+ * taken apart.
+ */
+export class Router {
+  readonly #options: RouterOptions
+
+  constructor(options: RouterOptions) {
+    this.#options = options
+  }
+
+  /** @throws GatewayError */
+  async handle(exchange: Exchange): Promise<Outcome> {
+    const { method, params } = exchange.request
+    switch (method) {
+      case 'tools/call':
+        return await this.#options.call(exchange, await this.#named(exchange, 'tools', params?.value.name))
+      case 'prompts/get':
+        return await this.#options.call(exchange, await this.#named(exchange, 'prompts', params?.value.name))
+      case 'resources/read':
+        return await this.#options.call(exchange, await this.#located(exchange, params?.value.uri))
+      case 'completion/complete':
+        return await this.#complete(exchange)
+      case 'server/discover':
+        return this.#discover(exchange)
+      case 'resources/subscribe':
+        return await this.#options.subscriptions.subscribe(
+          exchange,
+          await this.#located(exchange, params?.value.uri),
+          conversationOf(exchange),
+        )
+      case 'resources/unsubscribe':
+        return this.#options.subscriptions.unsubscribe(
+          exchange,
+          await this.#located(exchange, params?.value.uri),
+          conversationOf(exchange),
+        )
+      default: {
+        const kind = PAGED[method]
+        if (kind === undefined)
+          throw new GatewayError('unknown_method', `The method ${method.slice(0, 100)} is not known here.`)
+        const view = await this.#options.catalog.complete(exchange.view, exchange)
+        return {
+          kind: 'ready',
+          text: (view ?? this.#view(exchange)).list(kind, exchange.modern, params?.value.cursor),
+        }
+      }
+    }
+  }
+
+  /** Subscribes to those of the resources that exist and whose servers tell of updates; resolves with them. */
+  async subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
+    const heard = await Promise.all(
+      uris.map(async uri => {
+        try {
+          // The client waits for the acknowledgement, so nothing is listed for it.
+          const route = this.#ownerOf(this.#view(exchange), exchange, uri)
+          if (!route) return []
+          const resources = this.#options.catalog.snapshot(route.server)?.capabilities.resources as
+            { subscribe?: unknown } | undefined
+          if (resources?.subscribe !== true) return []
+          const outcome = await this.#options.subscriptions.subscribe(exchange, route, subscriber)
+          return outcome.kind === 'error' ? [] : [uri]
+        } catch (error) {
+          this.#options.logger.debug('A resource cannot be listened to.', {
+            uri,
+            cause: describeError(error),
+          })
+          return []
+        }
+      }),
+    )
+    // The client may have left in the meantime.
+    if (exchange.cancellation.reason !== undefined) this.#options.subscriptions.leave(subscriber)
+    return heard.flat()
+  }
+
+  async #named(exchange: Exchange, kind: 'tools' | 'prompts', name: unknown): Promise<Route> {
+    if (typeof name !== 'string') throw new GatewayError('invalid_params', '"name" must be a string.')
+    let view = this.#view(exchange)
+    const lookUp = (): Route | undefined => (kind === 'tools' ? view.tool(name) : view.prompts.get(name))
+    let route = lookUp()
+    if (!route && view.missing.length > 0) {
+      view = (await this.#options.catalog.complete(exchange.view, exchange)) ?? view
+      route = lookUp()
+    }
+    if (route) return route
+    throw new GatewayError(
+      'unknown_name',
+      `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}${this.#unlisted(view)}`,
+    )
+  }
+
+  /** Why a view may lack what someone looks for: servers that could not be listed yet. Empty when all are. */
+  #unlisted(view: View): string {
+    const reasons = view.missing.flatMap(server => this.#options.catalog.failure(server)?.message ?? [])
+    return reasons.length === 0 ? '' : `. Not every server could be listed: ${reasons.slice(0, 3).join(' ')}`
+  }
+
+  async #located(exchange: Exchange, uri: unknown): Promise<Route> {
+    if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.')
+    let view = this.#view(exchange)
+    if (!view.listed(uri) && view.missing.length > 0)
+      view = (await this.#options.catalog.complete(exchange.view, exchange)) ?? view
+    const route = this.#ownerOf(view, exchange, uri)
+    if (route) return route
+    throw new GatewayError('resource_not_found', `Resource not found: ${uri.slice(0, 500)}`, {
+      data: { uri },
+    })
+  }
+
+  /** Who has a resource, by what is known now. */
+  #ownerOf(view: View, exchange: Exchange, uri: string): Route | undefined {
+    return view.listed(uri) ?? this.#learnedRoute(exchange, uri) ?? view.unlisted(uri)
+  }
+
+  #learnedRoute(exchange: Exchange, uri: string): Route | undefined {
+    const owner = this.#options.learned.owner(exchange.principal.id, uri)
+    return owner !== undefined && this.#view(exchange).servers.has(owner)
+      ? { server: owner, own: uri, exposed: uri }
+      : undefined
+  }
+
+  async #complete(exchange: Exchange): Promise<Outcome> {
+    const ref = exchange.request.params?.value.ref as
+      { type?: unknown; name?: unknown; uri?: unknown } | null | undefined
+    let route: Route
+    if (ref?.type === 'ref/prompt') route = await this.#named(exchange, 'prompts', ref.name)
+    else if (ref?.type === 'ref/resource' && typeof ref.uri === 'string')
+      route = this.#view(exchange).template(ref.uri) ?? (await this.#located(exchange, ref.uri))
+    else
+      throw new GatewayError(
+        'invalid_params',
+        '"ref" must be a ref/prompt with a name or a ref/resource with a uri.',
+      )
+    const snapshot = this.#options.catalog.snapshot(route.server)
+    if (snapshot && !('completions' in snapshot.capabilities)) {
+      const type = exchange.modern ? '"resultType":"complete",' : ''
+      return { kind: 'ready', text: `{${type}"completion":{"values":[],"hasMore":false}}` }
+    }
+    return await this.#options.call(exchange, route)
+  }
+
+  #discover(exchange: Exchange): Outcome {
+    const view = this.#view(exchange)
+    const parts = [
+      '"resultType":"complete"',
+      `"supportedVersions":${JSON.stringify(MODERN_VERSIONS)}`,
+      `"capabilities":${JSON.stringify(view.capabilities())}`,
+      `"serverInfo":${this.#options.serverInfo}`,
+    ]
+    if (view.instructions !== undefined) parts.push(`"instructions":${JSON.stringify(view.instructions)}`)
+    parts.push(
+      '"ttlMs":0',
+      '"cacheScope":"private"',
+      `"_meta":{"${META.serverInfo}":${this.#options.serverInfo}}`,
+    )
+    return { kind: 'ready', text: `{${parts.join(',')}}` }
+  }
+
+  #view(exchange: Exchange): View {
+    const view = this.#options.catalog.view(exchange.view)
+    if (!view) throw new GatewayError('internal', `There is no view "${exchange.view}".`)
+    return view
+  }
+}
+
+function conversationOf(exchange: Exchange): Conversation {
+  if (exchange.conversation) return exchange.conversation
+  throw new GatewayError(
+    'unknown_method',
+    `${exchange.request.method} needs a session; use subscriptions/listen instead.`,
+  )
+}

@@ -1,0 +1,95 @@
+import { Cancellation } from '../core/cancellation.ts'
+import { GatewayError } from '../core/errors.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { errorText, resultText } from '../protocol/message.ts'
+
+/** Questions of a server that may be open at once for one call. */
+export const MAX_QUESTIONS = 64
+
+interface Question {
+  readonly cancellation: Cancellation
+  /** The calls under way that it may be about. */
+  readonly about: Set<Exchange>
+  /** The call it counts for. */
+  readonly latest: Exchange | undefined
+  /** Whether the server still waits for an answer. */
+  awaited: boolean
+}
+
+/**
+ * What a server has asked over one link and not been told yet. Ids are the server's own, as raw text. A question ends with the call it is about:
+ * nobody is kept busy with it any longer, and it does not count.
+ */
+export class Questions {
+  readonly #open = new Map<string, Question>()
+
+  /**
+   * Has a question answered with the raw JSON that `find` resolves with. `about` names the calls it may be about, oldest first.
+   * @returns the response as a whole message; `undefined` when the server no longer waits for one. Never rejects
+   */
+  async answer(
+    id: string,
+    about: readonly Exchange[],
+    find: (cancellation: Cancellation) => Promise<string>,
+    refused: (error: GatewayError) => void,
+  ): Promise<string | undefined> {
+    const latest = about.at(-1)
+    if (this.#open.has(id) || this.#openFor(latest) >= MAX_QUESTIONS) {
+      const error = new GatewayError('cannot_ask', 'Too many questions are open, or two under one id.')
+      refused(error)
+      return refusal(id, error)
+    }
+    const question = { cancellation: new Cancellation(), about: new Set(about), latest, awaited: true }
+    this.#open.set(id, question)
+    try {
+      const result = await find(question.cancellation)
+      return question.awaited ? resultText(id, result) : undefined
+    } catch (caught) {
+      if (!question.awaited) return undefined
+      const error = GatewayError.from(caught)
+      refused(error)
+      return refusal(id, error)
+    } finally {
+      this.#open.delete(id)
+    }
+  }
+
+  /** Whether an answer is awaited that the call may depend on. */
+  concern(exchange: Exchange): boolean {
+    for (const { about } of this.#open.values()) if (about.has(exchange)) return true
+    return false
+  }
+
+  /** The call is over, and with it what was asked only for it. The server is told, for it may not know. */
+  ended(exchange: Exchange): void {
+    for (const { about, cancellation } of this.#open.values())
+      if (about.delete(exchange) && about.size === 0)
+        cancellation.cancel('the call it was asked for has ended')
+  }
+
+  /** The server no longer wants to know. */
+  withdraw(id: string): void {
+    this.#drop(id, 'the server withdrew the question')
+  }
+
+  close(): void {
+    for (const id of this.#open.keys()) this.#drop(id, 'the link was lost')
+  }
+
+  #drop(id: string, reason: string): void {
+    const question = this.#open.get(id)
+    if (!question) return
+    question.awaited = false
+    question.cancellation.cancel(reason)
+  }
+
+  #openFor(call: Exchange | undefined): number {
+    let open = 0
+    for (const { latest } of this.#open.values()) if (latest === call) open++
+    return open
+  }
+}
+
+function refusal(id: string, error: GatewayError): string {
+  return errorText(id, JSON.stringify({ code: error.kind.rpc, message: error.message }))
+}

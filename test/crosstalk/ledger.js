@@ -1,0 +1,37 @@
+// @ts-check
+/**
+ * What was sent, what arrived and what did not. `misdelivered`, `lost`, `doubled` and `unexplained` have to be empty at the end.
+ */
+export class Ledger {
+  /** @type {Map<string, number>} */
+  counts = new Map()
+  /** Something reached somebody it does not belong to. @type {string[]} */
+  misdelivered = []
+  /** Something that has to arrive did not. @type {string[]} */
+  lost = []
+  /** Something arrived, or ran, twice. @type {string[]} */
+  doubled = []
+  /** An error nothing in the run explains. @type {string[]} */
+  unexplained = []
+
+  /** @param {string} what @param {number} [by] */
+  count(what, by = 1) {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + by)
+  }
+
+  get clean() {
+    return [this.misdelivered, this.lost, this.doubled, this.unexplained].every(list => list.length === 0)
+  }
+
+  /** One line for each count, and the first of what is wrong. */
+  report() {
+    const lines = [...this.counts]
+      .sort(([a], [b]) => a.localeCompare(b))
+      .map(([what, count]) => `  ${what.padEnd(46)}${count}`)
+    for (const kind of /** @type {const} */ (['misdelivered', 'lost', 'doubled', 'unexplained'])) {
+      lines.push(`  ${kind.toUpperCase().padEnd(46)}${this[kind].length}`)
+      for (const text of this[kind].slice(0, 8)) lines.push(`    ${text.slice(0, 300)}`)
+    }
+    return lines.join('\n')
+  }
+}

@@ -1,0 +1,29 @@
+/** One server, one run. */
+export interface CellOptions {
+  /** Of the server. */
+  readonly era: 'legacy' | 'modern'
+  /** Of the server. */
+  readonly transport: 'stdio' | 'http'
+  readonly clients: number
+  /** How long the clients act. */
+  readonly seconds: number
+  /** Repeats what the clients do, though not when things happen. */
+  readonly seed: number
+  /** Whether the server is killed now and then. Default: no. */
+  readonly restarts?: boolean
+  /** Starts a gateway with these `mcpServers`. */
+  readonly openGateway: (servers: Readonly<Record<string, unknown>>) => Promise<{
+    readonly origin: string
+    close(): Promise<void>
+  }>
+}
+
+export interface CellReport {
+  /** Nothing misdelivered, lost, doubled or unexplained. */
+  readonly clean: boolean
+  /** Counts, and the first of what is wrong, as lines. */
+  readonly report: string
+  readonly counts: Readonly<Record<string, number>>
+}
+
+export function runCell(options: CellOptions): Promise<CellReport>

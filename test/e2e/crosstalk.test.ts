@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest'
+import { runCell } from '../crosstalk/run-cell.js'
+import { startGateway } from '../helpers/gateway.ts'
+
+/** The short form of `npm run crosstalk`: nobody gets what belongs to somebody else, and nothing is lost. */
+
+const SEED = Number(process.env['CROSSTALK_SEED'] ?? 20260728)
+
+test.each([
+  { era: 'legacy', transport: 'stdio' },
+  { era: 'legacy', transport: 'http' },
+  { era: 'modern', transport: 'http' },
+  { era: 'modern', transport: 'stdio' },
+] as const)(
+  '16 clients of both eras share one $era server over $transport',
+  { timeout: 60_000 },
+  async ({ era, transport }) => {
+    const report = await runCell({
+      era,
+      transport,
+      clients: 16,
+      seconds: 1.5,
+      seed: SEED,
+      openGateway: async mcpServers => {
+        const served = await startGateway({ mcpServers })
+        return { origin: served.origin, close: async () => await served[Symbol.asyncDispose]() }
+      },
+    })
+    expect(report.clean, `seed ${SEED}\n${report.report}`).toBe(true)
+    expect(report.counts['calls: own result']).toBeGreaterThan(50)
+    expect(report.counts['questions']).toBeGreaterThan(50)
+    expect(report.counts['updates: due']).toBeGreaterThan(50)
+  },
+)
