@@ -23,7 +23,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   relay: [
     'core',
     'protocol',
-    'upstream/link',
+    'upstream/rpc-error',
+    'type:upstream/link',
     'type:upstream/pool',
     'type:upstream/slot',
     'type:state/store',
@@ -33,18 +34,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The composition root: every part of the way of a call, but neither commands nor how a store or a logger is made.
   gateway: [
     'core',
-    'protocol',
     'front',
     'catalog',
     'pipeline',
     'upstream',
     'relay',
     'router',
+    'status',
     'type:config/types',
     'type:state/store',
   ],
-  cli: ['core', 'config', 'state', 'observe', 'gateway'],
-  index: ['gateway', 'core', 'type:config/types', 'type:state/store'],
+  cli: ['core', 'config', 'state', 'observe', 'gateway', 'type:status'],
+  status: ['type:catalog', 'type:upstream', 'type:config/types'],
+  index: ['gateway', 'type:status', 'core', 'type:config/types', 'type:state/store'],
   version: [],
 }
 
@@ -73,8 +75,12 @@ const MAX_LINES = 350
 /** Longer files, each with the reason why it is still one idea, and the length it must not grow beyond. */
 const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason: string }>> = {
   'upstream/link': {
-    lines: 560,
+    lines: 580,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
+  },
+  'front/http': {
+    lines: 440,
+    reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
   },
   'upstream/streamable-http': {
     lines: 560,

@@ -1,6 +1,6 @@
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
-import { Cancellation } from '../core/cancellation.ts'
+import type { Cancellation } from '../core/cancellation.ts'
 import {
   LOG_LEVELS,
   type Conversation,
@@ -15,9 +15,11 @@ import type { Logger } from '../core/logger.ts'
 import type { ServerConfig } from '../config/types.ts'
 import { encodeHeaderValue } from '../protocol/headers.ts'
 import { elements, find, members, rawAt } from '../protocol/json-text.ts'
-import { errorText, notificationText, requestText, resultText } from '../protocol/message.ts'
+import { notificationText, requestText, resultText } from '../protocol/message.ts'
 import { outgoingParams, type ParamsChange } from '../protocol/params.ts'
 import { META, MODERN } from '../protocol/revisions.ts'
+import { Questions } from './questions.ts'
+import { UpstreamRpcError } from './rpc-error.ts'
 import type { Receiver, Transport } from './transport.ts'
 
 /** What a link learns when it shakes hands. */
@@ -67,9 +69,6 @@ export interface LinkCall {
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
-/** Questions of one server that may be open at once. */
-const MAX_ASKED = 64
-
 class Pending implements Deadline {
   place: number | undefined
   due: number | undefined
@@ -115,8 +114,7 @@ export class Link implements Receiver {
   readonly #deadlines: Deadlines
   readonly #clientInfo: string
   readonly #pending = new IdTable<number, Pending>()
-  /** What the server has asked and not been told, by its own raw id. */
-  readonly #asked = new Map<string, Cancellation>()
+  readonly #questions = new Questions()
   #nextId = 1
   #state: 'new' | 'open' | 'lost' | 'closed' = 'new'
   #lastUsed = Date.now()
@@ -206,7 +204,7 @@ export class Link implements Receiver {
     const outcome = await this.#send(this.#nextId++, method, text, timeoutMs, undefined, undefined)
     if (outcome.kind === 'result' && isObject(outcome.value))
       return { text: outcome.text, value: outcome.value }
-    if (outcome.kind === 'error') throw new UpstreamRpcError(this.server.name, method, outcome.value)
+    if (outcome.kind === 'error') throw new UpstreamRpcError(this.server.name, method, outcome)
     throw new GatewayError(
       'upstream_protocol',
       `Server "${this.server.name}" answered ${method} with a result that is no object.`,
@@ -286,7 +284,7 @@ export class Link implements Receiver {
   /** The deadline of request `id` has passed. */
   expire(id: number): void {
     const waiting = this.#pending.get(id)
-    if (waiting && this.#asked.size > 0) {
+    if (waiting && this.#questions.size > 0) {
       // Somebody is being asked: the time people take is not the server's.
       this.#deadlines.set(waiting, waiting.timeoutMs)
       return
@@ -418,7 +416,7 @@ export class Link implements Receiver {
     }
     if (method === 'notifications/cancelled') {
       const id = params && rawAt(params.text, 'requestId')
-      if (id !== undefined) this.#asked.get(id)?.cancel('the server withdrew the question')
+      if (id !== undefined) this.#questions.withdraw(id)
       return
     }
     this.#listener.onNotification(this, method, params, this.#among(stream))
@@ -430,39 +428,23 @@ export class Link implements Receiver {
     params: Json | undefined,
     stream: number | undefined,
   ): Promise<void> {
-    let answer: string
-    if (method === 'ping') answer = resultText(id, '{}')
-    else if (this.#asked.size >= MAX_ASKED || this.#asked.has(id)) {
-      this.logger.warn('The server asks too much at once, or asks twice under one id; refused.', {
-        method,
-        open: this.#asked.size,
-      })
-      answer = errorText(id, JSON.stringify({ code: -32603, message: 'Too many questions are open.' }))
-    } else {
-      const cancellation = new Cancellation()
-      this.#asked.set(id, cancellation)
-      try {
-        answer = resultText(
-          id,
-          await this.#listener.onRequest(this, method, params, this.#among(stream), cancellation),
-        )
-      } catch (error) {
-        if (cancellation.reason !== undefined) return
-        const failure = GatewayError.from(error, this.server.name)
-        if (failure.code === 'missing_capability') this.#giveUp(this.#among(stream), failure)
-        answer = errorText(id, JSON.stringify({ code: failure.kind.rpc, message: failure.message }))
-      } finally {
-        this.#asked.delete(id)
-      }
-      if (cancellation.reason !== undefined) return
-    }
-    if (this.#state !== 'closed') this.transport.send({ text: answer, id: undefined, method: undefined })
+    const answer =
+      method === 'ping'
+        ? resultText(id, '{}')
+        : await this.#questions.answer(
+            id,
+            withdrawn => this.#listener.onRequest(this, method, params, this.#among(stream), withdrawn),
+            error => this.#onRefused(method, this.#among(stream), error),
+          )
+    if (answer !== undefined && this.#state !== 'closed')
+      this.transport.send({ text: answer, id: undefined, method: undefined })
   }
 
   /** A modern client is to hear which capability its call needs (specification 2026-07-28); a legacy one lives with what the server makes of the refusal. */
-  #giveUp(among: readonly Exchange[], error: GatewayError): void {
+  #onRefused(method: string, among: readonly Exchange[], error: GatewayError): void {
+    this.logger.info('A question of the server was refused.', { method, reason: error.message })
     const [exchange] = among
-    if (among.length !== 1 || !exchange?.modern) return
+    if (error.code !== 'missing_capability' || among.length !== 1 || !exchange?.modern) return
     for (const { id, exchange: waiting } of this.#pending.values()) {
       if (waiting !== exchange) continue
       this.#take(id)?.reject(error)
@@ -531,7 +513,7 @@ export class Link implements Receiver {
   }
 
   #failAll(error: GatewayError): void {
-    for (const cancellation of this.#asked.values()) cancellation.cancel('the link was lost')
+    this.#questions.close()
     for (const { id } of this.#pending.values()) this.#take(id)?.reject(error)
   }
 
@@ -575,29 +557,6 @@ export class Link implements Receiver {
     if (exchange.features !== '') own[META.clientCapabilities] = exchange.features
     if (exchange.logLevel !== undefined) own[META.logLevel] = `"${exchange.logLevel}"`
     return own
-  }
-}
-
-/** A JSON-RPC error that a server gave to a request of the gateway itself. */
-export class UpstreamRpcError extends Error {
-  readonly rpcCode: number
-  readonly data: unknown
-  /** The error object itself. */
-  readonly error: unknown
-
-  constructor(server: string, method: string, error: unknown) {
-    const { code, message, data } = (isObject(error) ? error : {}) as {
-      code?: unknown
-      message?: unknown
-      data?: unknown
-    }
-    super(
-      `Server "${server}" answered ${method} with error ${String(code)}: ${String(message).slice(0, 300)}`,
-    )
-    this.name = 'UpstreamRpcError'
-    this.rpcCode = typeof code === 'number' ? code : 0
-    this.data = data
-    this.error = error
   }
 }
 

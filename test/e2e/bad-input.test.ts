@@ -9,7 +9,7 @@ import { startGateway } from '../helpers/gateway.ts'
 import { openSession, post } from '../helpers/http-client.ts'
 import { makeScratch } from '../helpers/scratch.ts'
 import { BIN, serve } from '../helpers/served.ts'
-import { startStdio } from '../helpers/stdio-client.ts'
+import { failureOf, startStdio, textOf } from '../helpers/stdio-client.ts'
 
 /**
  * What bad input gets, from servers, clients and the surroundings: a message that names who and says what to do, and no harm to anybody else.
@@ -88,9 +88,9 @@ describe('a server that goes wrong in a call', () => {
     expect(await client.names('tools')).toEqual(expect.arrayContaining(['bad__echo', 'good__echo']))
     const answer = await client.request('tools/call', { name: 'bad__echo', arguments: {} })
     expect(answer.result).toMatchObject({ isError: true })
-    const [content] = answer.result?.['content'] as { text: string }[]
-    for (const part of says) expect(content?.text).toContain(part)
-    const details = (answer.result?.['_meta'] as Record<string, unknown>)['io.github.mcp-manifold/error']
+    const text = textOf(answer)
+    for (const part of says) expect(text).toContain(part)
+    const details = failureOf(answer)
     expect(details).toMatchObject({ server: 'bad', errorId: expect.stringMatching(/^[0-9a-f]{12}$/) })
 
     expect(await client.call('good__echo', { a: 1 })).toBe('{"a":1}')
@@ -261,8 +261,8 @@ describe('an HTTP server that answers with something else', () => {
     upstream.value.setRefusal(refusal)
     const answer = await client.request('tools/call', { name: 'bad__echo_raw', arguments: {} })
     expect(answer.result).toMatchObject({ isError: true })
-    const [content] = answer.result?.['content'] as { text: string }[]
-    for (const part of ['"bad"', ...says]) expect(content?.text).toContain(part)
+    const text = textOf(answer)
+    for (const part of ['"bad"', ...says]) expect(text).toContain(part)
     expect(JSON.stringify(answer)).not.toMatch(/secret|user:pw|127\.0\.0\.1/)
     expect(await client.call('good__echo', { a: 1 })).toBe('{"a":1}')
     // Its tools stay listed, and work again as soon as it does.
@@ -296,7 +296,7 @@ describe('an HTTP server that answers with something else', () => {
     },
     {
       what: 'closed connections',
-      handler: ((request, _) => request.socket.destroy()) as RequestListener,
+      handler: (request => request.socket.destroy()) as RequestListener,
       parts: ['"bad"'],
     },
   ])('from the start: $what', async ({ handler, parts }) => {
@@ -572,7 +572,8 @@ describe('a client that sends what it should not', () => {
     client.write('{"jsonrpc":"2.0","id":[1],"method":"ping"}\n17\n[]\n')
 
     const { result } = await client.request('tools/list')
-    const names = (result?.['tools'] as { name: string }[]).map(({ name }) => name)
+    const tools = (result?.['tools'] ?? []) as { name: string }[]
+    const names = tools.map(({ name }) => name)
     expect(names).toEqual(
       expect.arrayContaining(['good__echo', 'noisy__echo', 'garbled__echo', 'dying__echo']),
     )

@@ -207,34 +207,37 @@ describe.each(CLIENT_NAMES)('from a client over %s', clientName => {
       expect(answer).toBe(`{"jsonrpc":"2.0","id":7,"result":{${client.modern ? before : ''}${prompt}}}`)
     })
 
-    test.runIf(clientName.startsWith('HTTP'))('a body over several lines', async () => {
-      const mark = `"mark":${++calls}.0`
-      const args = `{\r\n\t"a" : [\n\n 1.0 ,\n2 ] ,\n "b":{\n}\n}\n`
-      const meta = client.modern ? `"_meta":{${ENVELOPE}},` : ''
-      await exactly(
-        client,
-        '1',
-        `{${meta}\n  "name": "${name}__echo_raw",\n  "arguments": ${args},\n${mark}}`,
-      )
-      const arrives = era === 'modern' ? `"_meta":{${GATEWAY_ENVELOPE}},` : client.modern ? '"_meta":{},' : ''
-      const arrived = `{${arrives}\n  "name": "echo_raw",\n  "arguments": ${args},\n${mark}}`
-      // A message over stdio is a line.
-      expectCall(await receivedBy(client, name, mark), kind === 'stdio' ? onOneLine(arrived) : arrived)
-    })
+    if (clientName.startsWith('HTTP'))
+      test('a body over several lines', async () => {
+        const mark = `"mark":${++calls}.0`
+        const args = `{\r\n\t"a" : [\n\n 1.0 ,\n2 ] ,\n "b":{\n}\n}\n`
+        const meta = client.modern ? `"_meta":{${ENVELOPE}},` : ''
+        await exactly(
+          client,
+          '1',
+          `{${meta}\n  "name": "${name}__echo_raw",\n  "arguments": ${args},\n${mark}}`,
+        )
+        const arrives =
+          era === 'modern' ? `"_meta":{${GATEWAY_ENVELOPE}},` : client.modern ? '"_meta":{},' : ''
+        const arrived = `{${arrives}\n  "name": "echo_raw",\n  "arguments": ${args},\n${mark}}`
+        // A message over stdio is a line.
+        expectCall(await receivedBy(client, name, mark), kind === 'stdio' ? onOneLine(arrived) : arrived)
+      })
 
-    test.runIf(kind !== 'stdio')('a result over several lines', async () => {
-      const rest = `\n  "content": [\n    ],\n  "structuredContent": {\n"b":1.0 ,\n"a":[\n]\n}\n`
-      await setResult(client, name, era === 'modern' ? `{"resultType":"complete",${rest}}` : `{${rest}}`)
-      const answer = await client.request('1', 'tools/call', `{"name":"${name}__raw_result"}`)
-      const expected =
-        client.modern === (era === 'modern')
-          ? `{${client.modern ? '"resultType":"complete",' : ''}${rest}}`
-          : client.modern
-            ? `{"resultType":"complete","_meta":{${SERVER_INFO}},${rest}}`
-            : `{"content": [\n    ],"structuredContent": {\n"b":1.0 ,\n"a":[\n]\n}}`
-      const shown = clientName.startsWith('stdio') ? onOneLine(expected) : expected
-      expect(answer).toBe(`{"jsonrpc":"2.0","id":1,"result":${shown}}`)
-    })
+    if (kind !== 'stdio')
+      test('a result over several lines', async () => {
+        const rest = `\n  "content": [\n    ],\n  "structuredContent": {\n"b":1.0 ,\n"a":[\n]\n}\n`
+        await setResult(client, name, era === 'modern' ? `{"resultType":"complete",${rest}}` : `{${rest}}`)
+        const answer = await client.request('1', 'tools/call', `{"name":"${name}__raw_result"}`)
+        const expected =
+          client.modern === (era === 'modern')
+            ? `{${client.modern ? '"resultType":"complete",' : ''}${rest}}`
+            : client.modern
+              ? `{"resultType":"complete","_meta":{${SERVER_INFO}},${rest}}`
+              : `{"content": [\n    ],"structuredContent": {\n"b":1.0 ,\n"a":[\n]\n}}`
+        const shown = clientName.startsWith('stdio') ? onOneLine(expected) : expected
+        expect(answer).toBe(`{"jsonrpc":"2.0","id":1,"result":${shown}}`)
+      })
   })
 
   describe('definitions', () => {

@@ -7,7 +7,7 @@ import { openSession } from '../helpers/http-client.ts'
 import { processesWith } from '../helpers/leftovers.ts'
 import { makeScratch, type Scratch } from '../helpers/scratch.ts'
 import { serveGateway } from '../helpers/served.ts'
-import { startStdio } from '../helpers/stdio-client.ts'
+import { failureOf, startStdio } from '../helpers/stdio-client.ts'
 
 /** However the gateway ends, the servers it started end with it. */
 
@@ -132,7 +132,7 @@ describe('a server that comes and goes', () => {
     expect(await client.call('one__echo')).toContain('exited with code 7')
     const answer = await client.request('tools/call', { name: 'one__echo', arguments: {} })
     expect(JSON.stringify(answer.result)).toMatch(/exited with code 7.*Next attempt in \d+ s/)
-    const details = (answer.result?.['_meta'] as Record<string, unknown>)['io.github.mcp-manifold/error']
+    const details = failureOf(answer)
     expect(details).toMatchObject({ retryAfterMs: expect.any(Number), server: 'one' })
     expect(served.gateway.status()).toMatchObject([{ state: 'failed' }])
   })

@@ -120,6 +120,9 @@ describe('ids', () => {
   })
 })
 
+const asWho = (who: number): string =>
+  `{"name":"a__t","arguments":{"who":${who}},"_meta":{"progressToken":"same"}}`
+
 describe('progress', () => {
   test.each(['7', '0', '"7"', '""', '-1', '1.5', '12345678901234567890', String.raw`"\u0061\/é"`])(
     'comes back with the token %s',
@@ -156,11 +159,9 @@ describe('progress', () => {
     await using gateway = await gatewayFor(server)
     const sessions = await Promise.all(Array.from({ length: 6 }, () => LegacySession.open(gateway.origin)))
     await using modern = new ModernHttp(gateway.origin)
-    const params = (who: number): string =>
-      `{"name":"a__t","arguments":{"who":${who}},"_meta":{"progressToken":"same"}}`
     const responses = [
-      ...sessions.map((session, who) => session.post(requestText('1', 'tools/call', params(who)))),
-      ...sessions.map((_, at) => modern.post('1', 'tools/call', withEnvelope(params(sessions.length + at)))),
+      ...sessions.map((session, who) => session.post(requestText('1', 'tools/call', asWho(who)))),
+      ...sessions.map((_, at) => modern.post('1', 'tools/call', withEnvelope(asWho(sessions.length + at)))),
     ]
     const calls: ScriptedRequest[] = []
     for (const _ of responses) calls.push(await server.called('t'))
@@ -214,10 +215,11 @@ describe('progress', () => {
   )
 })
 
-describe('cancellation', () => {
-  const cancelOf = (id: string, more = ''): string => notification('cancelled', `{"requestId":${id}${more}}`)
-  const isCancel = (text: string): boolean => text.includes('notifications/cancelled')
+const cancelOf = (id: string, more = ''): string => notification('cancelled', `{"requestId":${id}${more}}`)
+const isCancel = (text: string): boolean => text.includes('notifications/cancelled')
+const isSlow = (text: string): boolean => text.includes('"slow"') && text.includes('tools/call')
 
+describe('cancellation', () => {
   test.each([false, true])('over stdio reaches the server under its own id (modern: %s)', async modern => {
     await using server = await scriptedStdio()
     await using gateway = await gatewayFor(server)
@@ -330,7 +332,6 @@ describe('cancellation', () => {
       await using gateway = await startGateway({ mcpServers: { a: { url: server.url } } })
       await using session = await LegacySession.open(gateway.origin)
       const response = session.post(requestText('1', 'tools/call', '{"name":"a__slow"}'))
-      const isSlow = (text: string): boolean => text.includes('"slow"') && text.includes('tools/call')
       await server.until(() => server.received.some(isSlow))
       await session.post(cancelOf('1'))
       await server.until(() => server.cancelled.length === 1)
@@ -348,12 +349,12 @@ describe('cancellation', () => {
   })
 })
 
-describe('log records', () => {
-  const record = (level: string, more = ''): string =>
-    notification('message', `{"level":"${level}","data":{"2":1.0,"1":[ ]}${more}}`)
-  const shown = (level: string, logger = 'a', more = ''): string =>
-    notification('message', `{"logger":"${logger}","level":"${level}","data":{"2":1.0,"1":[ ]}${more}}`)
+const record = (level: string, more = ''): string =>
+  notification('message', `{"level":"${level}","data":{"2":1.0,"1":[ ]}${more}}`)
+const shown = (level: string, logger = 'a', more = ''): string =>
+  notification('message', `{"logger":"${logger}","level":"${level}","data":{"2":1.0,"1":[ ]}${more}}`)
 
+describe('log records', () => {
   test('go to the call on whose stream they came', async () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
@@ -492,12 +493,12 @@ describe('log records', () => {
   })
 })
 
+const withTools = (...names: string[]): string => `{"tools":[${names.map(name => toolText(name)).join(',')}]}`
+const isListing = (text: string): boolean => text.includes('"tools/list"')
+const listings = (server: ScriptedServer): number => server.messages.all.filter(isListing).length
+
 describe('changed lists', () => {
   const CHANGED = notification('tools/list_changed')
-  const withTools = (...names: string[]): string =>
-    `{"tools":[${names.map(name => toolText(name)).join(',')}]}`
-  const isListing = (text: string): boolean => text.includes('"tools/list"')
-  const listings = (server: ScriptedServer): number => server.messages.all.filter(isListing).length
 
   test('are heard of once, by those whose view has changed', async () => {
     await using a = await scriptedStdio()
@@ -543,7 +544,7 @@ describe('changed lists', () => {
     id => {
       const tag = `"_meta":{"${KEY}/subscriptionId":${id}}`
       const LISTEN = withEnvelope(
-        '{"notifications":{"toolsListChanged":true,"promptsListChanged":false,"resourcesListChanged":true,"resourceSubscriptions":["a:/1"],"x":true}}',
+        '{"notifications":{"toolsListChanged":true,"promptsListChanged":false,"resourcesListChanged":true,"resourceSubscriptions":["zz:/1"],"x":true}}',
       )
       const ACKNOWLEDGED = notification(
         'subscriptions/acknowledged',
@@ -607,25 +608,22 @@ describe('changed lists', () => {
   )
 })
 
-describe('subscriptions', () => {
-  const subscribers = (server: ScriptedServer, verb: string): (string | undefined)[] =>
-    server.messages.all
-      .filter(text => text.includes(`"resources/${verb}"`))
-      .map(text => rawAt(text, 'params', 'uri'))
-  const updated = (uri: string): string => notification('resources/updated', `{ "uri" : "${uri}", "x":1.0}`)
-  const start = async (): Promise<ScriptedServer> => {
-    const server = await scriptedStdio()
-    server.results.set(
-      'resources/list',
-      '{"resources":[{"uri":"x:/1","name":"1"},{"uri":"x:/2","name":"2"}]}',
-    )
-    server.results.set('resources/subscribe', '{}')
-    server.results.set('resources/unsubscribe', '{}')
-    return server
-  }
+const subscribers = (server: ScriptedServer, verb: string): (string | undefined)[] =>
+  server.messages.all
+    .filter(text => text.includes(`"resources/${verb}"`))
+    .map(text => rawAt(text, 'params', 'uri'))
+const updated = (uri: string): string => notification('resources/updated', `{ "uri" : "${uri}", "x":1.0}`)
+const subscribable = async (): Promise<ScriptedServer> => {
+  const server = await scriptedStdio()
+  server.results.set('resources/list', '{"resources":[{"uri":"x:/1","name":"1"},{"uri":"x:/2","name":"2"}]}')
+  server.results.set('resources/subscribe', '{}')
+  server.results.set('resources/unsubscribe', '{}')
+  return server
+}
 
+describe('subscriptions', () => {
   test('of several clients are one upstream, and updates go to those who subscribed', async () => {
-    await using server = await start()
+    await using server = await subscribable()
     await using gateway = await gatewayFor(server)
     await using one = await LegacySession.open(gateway.origin)
     await using two = await LegacySession.open(gateway.origin)
@@ -674,7 +672,7 @@ describe('subscriptions', () => {
   })
 
   test('at the same moment are one upstream, too', async () => {
-    await using server = await start()
+    await using server = await subscribable()
     server.results.delete('resources/subscribe')
     await using gateway = await gatewayFor(server)
     await using one = await LegacySession.open(gateway.origin)
@@ -689,7 +687,7 @@ describe('subscriptions', () => {
   })
 
   test('that a server refuses are no subscriptions', async () => {
-    await using server = await start()
+    await using server = await subscribable()
     server.results.delete('resources/subscribe')
     await using gateway = await gatewayFor(server)
     await using session = await LegacySession.open(gateway.origin)
@@ -701,8 +699,8 @@ describe('subscriptions', () => {
   })
 
   test('of equal URIs of two servers are kept apart', async () => {
-    await using a = await start()
-    await using b = await start()
+    await using a = await subscribable()
+    await using b = await subscribable()
     await using gateway = await gatewayFor(a, b)
     await using session = await LegacySession.open(gateway.origin)
     const stream = await session.listen()
@@ -758,34 +756,36 @@ describe('completion', () => {
   })
 })
 
-describe('resources', () => {
-  const start = async (): Promise<ScriptedServer> => {
-    const server = await scriptedStdio()
-    server.results.set('resources/list', '{"resources":[{"uri":"x:/1","name":"1"}]}')
-    server.results.set(
-      'resources/templates/list',
-      '{"resourceTemplates":[{"uriTemplate":"x:/item/{id}","name":"i"}]}',
-    )
-    return server
-  }
-  const read = async (
-    client: StdioClient,
-    server: ScriptedServer,
-    uri: string,
-  ): Promise<{ asked: string; answer: string }> => {
-    const id = `"read ${uri}"`
-    client.send(requestText(id, 'resources/read', `{ "uri" : "${uri}","x":1.0}`))
-    const request = await server.requests.take(({ method }) => method === 'resources/read')
-    const own = rawAt(request.params, 'uri')
-    request.answer(
-      `"result":{ "contents":[{"uri":${own},"text":${own}},{"uri":"x:/1","x":1.0},{"uri":"other:/"}]}`,
-    )
-    return { asked: request.params, answer: await client.answer(id) }
-  }
+const withResources = async (): Promise<ScriptedServer> => {
+  const server = await scriptedStdio()
+  server.results.set('resources/list', '{"resources":[{"uri":"x:/1","name":"1"}]}')
+  server.results.set(
+    'resources/templates/list',
+    '{"resourceTemplates":[{"uriTemplate":"x:/item/{id}","name":"i"}]}',
+  )
+  return server
+}
+const read = async (
+  client: StdioClient,
+  server: ScriptedServer,
+  uri: string,
+): Promise<{ asked: string; answer: string }> => {
+  const id = `"read ${uri}"`
+  client.send(requestText(id, 'resources/read', `{ "uri" : "${uri}","x":1.0}`))
+  const request = await server.requests.take(({ method }) => method === 'resources/read')
+  const own = rawAt(request.params, 'uri')
+  request.answer(
+    `"result":{ "contents":[{"uri":${own},"text":${own}},{"uri":"x:/1","x":1.0},{"uri":"other:/"}]}`,
+  )
+  return { asked: request.params, answer: await client.answer(id) }
+}
+const links = (one: string): string =>
+  `"result":{"content":[{"type":"resource_link", "uri":"new:/1","name":"n"},{"type":"resource","resource":{"uri":"new:/2","text":""}},{"type":"resource_link","uri":"${one}","name":"x:/1"},{"type":"text","text":"x:/1"}]}`
 
+describe('resources', () => {
   test('of equal URIs are read under the exposed one and at the right server', async () => {
-    await using a = await start()
-    await using b = await start()
+    await using a = await withResources()
+    await using b = await withResources()
     await using gateway = await gatewayFor(a, b)
     await using client = await StdioClient.legacy(gateway.gateway)
     const first = await read(client, a, 'x:/1')
@@ -801,8 +801,8 @@ describe('resources', () => {
   })
 
   test('that only a template names go to its server', async () => {
-    await using a = await start()
-    await using b = await start()
+    await using a = await withResources()
+    await using b = await withResources()
     await using gateway = await gatewayFor(a, b)
     await using client = await StdioClient.legacy(gateway.gateway)
     expect((await read(client, a, 'x:/item/5')).asked).toBe('{ "uri" : "x:/item/5","x":1.0}')
@@ -812,8 +812,8 @@ describe('resources', () => {
   })
 
   test('that a result names are read at the server that named them, by those who saw it', async () => {
-    await using a = await start()
-    await using b = await start()
+    await using a = await withResources()
+    await using b = await withResources()
     b.results.set('tools/list', `{"tools":[${toolText('t')}]}`)
     await using gateway = await gatewayFor(a, b)
     await using client = await StdioClient.legacy(gateway.gateway)
@@ -822,8 +822,6 @@ describe('resources', () => {
     expect(rawAt(refused, 'error', 'data', 'uri')).toBe('"new:/1"')
 
     client.send(requestText('2', 'tools/call', '{"name":"b__t"}'))
-    const links = (one: string): string =>
-      `"result":{"content":[{"type":"resource_link", "uri":"new:/1","name":"n"},{"type":"resource","resource":{"uri":"new:/2","text":""}},{"type":"resource_link","uri":"${one}","name":"x:/1"},{"type":"text","text":"x:/1"}]}`
     ;(await b.called('t')).answer(links('x:/1'))
     // The listed one is shown under the URI by which it can be read here.
     expect(await client.answer('2')).toBe(`{"jsonrpc":"2.0","id":2,${links('b+x:/1')}}`)
@@ -836,8 +834,8 @@ describe('resources', () => {
   })
 
   test('of a scheme that is configured go to its server', async () => {
-    await using a = await start()
-    await using b = await start()
+    await using a = await withResources()
+    await using b = await withResources()
     await using gateway = await startGateway({
       mcpServers: { a: a.entry, b: { ...b.entry, uriSchemes: ['own'] } },
     })
@@ -846,8 +844,8 @@ describe('resources', () => {
   })
 
   test('at the endpoint of a server alone keep the URIs of that server', async () => {
-    await using a = await start()
-    await using b = await start()
+    await using a = await withResources()
+    await using b = await withResources()
     await using gateway = await gatewayFor(a, b)
     await using session = await LegacySession.open(gateway.origin, { path: '/mcp/b' })
     expect(await session.request('1', 'resources/list')).toContain('[{"uri":"x:/1","name":"1"}]')

@@ -221,22 +221,28 @@ describe('a batch of revision 2025-03-26', () => {
   })
 })
 
+const withProgress = (args = '{}'): string =>
+  `{"name":"a__t","arguments":${args},"_meta":{"progressToken":"p"}}`
+const log = (at: number): string =>
+  `{"jsonrpc":"2.0","method":"notifications/message","params":{"logger":"a","level":"info","data":${at}}}`
+
+/** A call whose stream has carried one event and then broken. */
+async function broken(
+  session: LegacySession,
+  server: ScriptedServer,
+  id: string,
+): Promise<{ call: ScriptedRequest; lastId: string }> {
+  const posted = session.post(requestText(id, 'tools/call', withProgress(`{"id":${id}}`)))
+  const call = await server.called('t')
+  progress(call, 1)
+  const response = await posted
+  const first = await response.events.take()
+  response.destroy()
+  await response.body
+  return { call, lastId: String(first.id) }
+}
+
 describe('a stream that breaks', () => {
-  const withProgress = (args = '{}'): string =>
-    `{"name":"a__t","arguments":${args},"_meta":{"progressToken":"p"}}`
-
-  /** A call whose stream has carried one event and then broken. */
-  async function broken(session: LegacySession, server: ScriptedServer, id: string) {
-    const posted = session.post(requestText(id, 'tools/call', withProgress(`{"id":${id}}`)))
-    const call = await server.called('t')
-    progress(call, 1)
-    const response = await posted
-    const first = await response.events.take()
-    response.destroy()
-    await response.body
-    return { call, lastId: String(first.id) }
-  }
-
   test('is continued where it was: what was missed, what is new, and the answer', async () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
@@ -304,8 +310,6 @@ describe('a stream that breaks', () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     await using session = await LegacySession.open(gateway.origin)
-    const log = (at: number): string =>
-      `{"jsonrpc":"2.0","method":"notifications/message","params":{"logger":"a","level":"info","data":${at}}}`
     const say = (at: number): void => server.say(log(at).replace('"logger":"a",', ''))
     const first = await session.listen()
     say(1)
@@ -525,9 +529,10 @@ describe('a server that forgets its session', () => {
   })
 })
 
+const withMeta = (meta: string): string => `{"_meta":{${meta}}}`
+
 describe('a modern request', () => {
   const LIST = withEnvelope()
-  const params = (meta: string): string => `{"_meta":{${meta}}}`
 
   test('is held against its headers', async () => {
     await using server = await scriptedHttp()
@@ -585,13 +590,13 @@ describe('a modern request', () => {
     for (const text of [
       '{}',
       '{"_meta":{}}',
-      params(version),
-      params(`${version},"${KEY}/clientCapabilities":[]`),
+      withMeta(version),
+      withMeta(`${version},"${KEY}/clientCapabilities":[]`),
     ])
       expect(await refusal(await client.post('7', 'tools/list', text)), text).toEqual([400, -32602])
-    const level = await client.post('7', 'tools/list', params(`${ENVELOPE},"${KEY}/logLevel":"loud"`))
+    const level = await client.post('7', 'tools/list', withMeta(`${ENVELOPE},"${KEY}/logLevel":"loud"`))
     expect(await refusal(level)).toEqual([400, -32602])
-    const number = await client.post('7', 'tools/list', params(`"${KEY}/protocolVersion":20260728`))
+    const number = await client.post('7', 'tools/list', withMeta(`"${KEY}/protocolVersion":20260728`))
     expect(await refusal(number)).toEqual([400, -32602])
   })
 

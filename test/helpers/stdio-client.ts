@@ -44,6 +44,8 @@ export interface StdioClient extends AsyncDisposable {
   kill(signal: NodeJS.Signals): void
 }
 
+const EXIT_TIMEOUT_MS = 15_000
+
 /** Starts the built gateway on stdio. At the end of the scope it must have left by itself, and every line of its stdout must be JSON-RPC. */
 export function startStdio(configFile: string, options: { env?: Record<string, string> } = {}): StdioClient {
   const child = spawn(process.execPath, [BIN, '--config', configFile], {
@@ -133,10 +135,15 @@ export function startStdio(configFile: string, options: { env?: Record<string, s
     kill: signal => void child.kill(signal),
     async [Symbol.asyncDispose]() {
       child.stdin.end()
-      const timer = setTimeout(() => child.kill('SIGKILL'), 15_000)
+      let overdue = false
+      const timer = setTimeout(() => {
+        overdue = true
+        child.kill('SIGKILL')
+      }, EXIT_TIMEOUT_MS)
       await closed
       clearTimeout(timer)
-      if (child.signalCode === 'SIGKILL' && !child.killed) throw new Error('The gateway was killed.')
+      if (overdue)
+        throw new Error(`The gateway did not leave within ${EXIT_TIMEOUT_MS} ms; it logged: ${log}`)
       for (const line of lines) parsed(line)
     },
   }
@@ -161,4 +168,10 @@ export function textOf(answer: Answer): string {
   if (answer.error) return answer.error.message
   const content = answer.result?.['content'] as readonly { readonly text?: string }[] | undefined
   return content?.map(block => block.text ?? '').join('') ?? ''
+}
+
+/** What the gateway adds to a result that stands for a failure of its own. */
+export function failureOf(answer: Answer): Record<string, unknown> | undefined {
+  const meta = answer.result?.['_meta'] as Record<string, Record<string, unknown>> | undefined
+  return meta?.['io.github.mcp-manifold/error']
 }

@@ -128,7 +128,7 @@ describe('over stdio', () => {
   it('a server that knows both is asked nothing more once it has answered one', async () => {
     const transport = new FakeTransport({
       ...LEGACY,
-      ...{ 'server/discover': MODERN['server/discover'] as () => Reaction },
+      'server/discover': MODERN['server/discover'] as () => Reaction,
     })
     const { era, asked } = await shake(transport)
     expect({ era, asked }).toEqual({ era: 'modern', asked: ['server/discover'] })

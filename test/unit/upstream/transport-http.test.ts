@@ -31,7 +31,7 @@ for (const answers of ['json', 'sse'] as const)
 describe('Streamable HTTP', () => {
   const closing: (() => Promise<void>)[] = []
   afterEach(async () => {
-    for (const close of closing.splice(0).reverse()) await close()
+    for (const close of closing.splice(0).toReversed()) await close()
   })
 
   async function begin(
