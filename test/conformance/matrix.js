@@ -60,13 +60,19 @@ export function runsOf({ suites, fixtures, scenario, direct = false }) {
   const clients = direct ? [] : suites.filter(isClientSuite)
   return [
     ...FIXTURES.filter(fixture => wanted.includes(fixture)).flatMap(fixture =>
-      servers.map(suite => serverRun(suite, fixture, direct, scenario)),
+      servers
+        // Without the gateway nobody translates between the eras.
+        .filter(suite => !direct || isModernSuite(suite) === fixture.startsWith('modern'))
+        .map(suite => serverRun(suite, fixture, direct, scenario)),
     ),
     ...CLIENTS.filter(client => wanted.includes(client)).flatMap(client =>
       clients.map(suite => clientRun(suite, client, scenario)),
     ),
   ]
 }
+
+/** Whether a server suite speaks revision 2026-07-28. @param {string} suite `<version>/<suite>` */
+const isModernSuite = suite => suite.endsWith('/2026-07-28') || suite.endsWith('/modern')
 
 /** @param {string} suite `<version>/<suite>` */
 export const isClientSuite = suite => suite.includes('/client-')
@@ -82,8 +88,8 @@ function serverRun(suite, fixture, direct, scenario) {
   const [version = '', name = ''] = suite.split('/')
   const args = SUITES[version]?.[name]
   if (!args) throw new Error(`There is no suite ${suite}`)
-  const modern = ['2026-07-28', 'modern'].includes(name)
-  const only = scenario === undefined ? args : ['--scenario', scenario, ...(modern ? WIRE : [])]
+  const wire = isModernSuite(suite) ? ['--spec-version', '2026-07-28', '--force'] : []
+  const only = scenario === undefined ? args : ['--scenario', scenario, ...wire]
   return {
     cell: { suite, fixture, direct },
     start: async onLine => {
@@ -96,8 +102,6 @@ function serverRun(suite, fixture, direct, scenario) {
     },
   }
 }
-
-const WIRE = ['--spec-version', '2026-07-28']
 
 /**
  * @param {string} suite

@@ -27,7 +27,7 @@ export function scenarioTable(judged) {
     lines.push(
       `${result.scenario.padEnd(width)}  ${numbers.join('  ')}  ${[verdict, reason].join('  ')}`.trimEnd(),
     )
-    if (verdict === 'FAIL') lines.push(...result.failures.map(failure => `    ${failure}`))
+    if (result.failed > 0) lines.push(...result.failures.map(failure => `    ${failure}`))
   }
   return lines.join('\n')
 }
