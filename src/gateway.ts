@@ -23,6 +23,7 @@ import { Subscriptions, type Subscriber } from './relay/subscriptions.ts'
 import { Seal } from './relay/seal.ts'
 import { Router } from './router.ts'
 import type { Store } from './state/store.ts'
+import { statusOf, type ServerStatus } from './status.ts'
 import type { Link } from './upstream/link.ts'
 import { Pool } from './upstream/pool.ts'
 import type { Slot } from './upstream/slot.ts'
@@ -32,23 +33,6 @@ export interface GatewayOptions {
   readonly logger: Logger
   /** Closed with the gateway. */
   readonly store: Store
-}
-
-/** How one server stands, for people. */
-export interface ServerStatus {
-  readonly name: string
-  readonly transport: string
-  readonly era: 'legacy' | 'modern' | undefined
-  /** `idle`: not running, started by the next call. `failed`: the last start failed, `error` says why. */
-  readonly state: 'idle' | 'starting' | 'ready' | 'failed' | 'closed'
-  readonly required: boolean
-  /** Whether its lists are known, from now or from an earlier run. */
-  readonly listed: boolean
-  readonly tools: number
-  readonly resources: number
-  readonly resourceTemplates: number
-  readonly prompts: number
-  readonly error: string | undefined
 }
 
 /** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
@@ -188,25 +172,7 @@ export class Gateway implements Service {
   }
 
   status(): ServerStatus[] {
-    return this.#config.servers.map(server => {
-      const pool = this.#poolOf(server.name)
-      const snapshot = this.#catalog.snapshot(server.name)
-      const error = pool.state.kind === 'failed' ? pool.state.error : this.#catalog.failure(server.name)
-      const link = pool.current
-      return {
-        name: server.name,
-        transport: link?.transport.kind ?? snapshot?.transport ?? server.endpoint.kind,
-        era: link?.peer.era ?? snapshot?.era,
-        state: pool.state.kind,
-        required: server.required,
-        listed: snapshot !== undefined,
-        tools: snapshot?.lists.tools.length ?? 0,
-        resources: snapshot?.lists.resources.length ?? 0,
-        resourceTemplates: snapshot?.lists.resourceTemplates.length ?? 0,
-        prompts: snapshot?.lists.prompts.length ?? 0,
-        error: error?.message,
-      }
-    })
+    return this.#config.servers.map(server => statusOf(server, this.#poolOf(server.name), this.#catalog))
   }
 
   /** Legacy sessions open over HTTP. */

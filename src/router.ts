@@ -82,7 +82,9 @@ export class Router {
     const heard = await Promise.all(
       uris.map(async uri => {
         try {
-          const route = await this.#located(exchange, uri)
+          // The client waits for the acknowledgement, so nothing is listed for it.
+          const route = this.#ownerOf(this.#view(exchange), exchange, uri)
+          if (!route) return []
           const resources = this.#options.catalog.snapshot(route.server)?.capabilities.resources as
             { subscribe?: unknown } | undefined
           if (resources?.subscribe !== true) return []
@@ -129,11 +131,16 @@ export class Router {
     let view = this.#view(exchange)
     if (!view.listed(uri) && view.missing.length > 0)
       view = (await this.#options.catalog.complete(exchange.view, exchange)) ?? view
-    const route = view.listed(uri) ?? this.#learnedRoute(exchange, uri) ?? view.unlisted(uri)
+    const route = this.#ownerOf(view, exchange, uri)
     if (route) return route
     throw new GatewayError('resource_not_found', `Resource not found: ${uri.slice(0, 500)}`, {
       data: { uri },
     })
+  }
+
+  /** Who has a resource, by what is known now. */
+  #ownerOf(view: View, exchange: Exchange, uri: string): Route | undefined {
+    return view.listed(uri) ?? this.#learnedRoute(exchange, uri) ?? view.unlisted(uri)
   }
 
   #learnedRoute(exchange: Exchange, uri: string): Route | undefined {

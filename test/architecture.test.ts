@@ -33,18 +33,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The composition root: every part of the way of a call, but neither commands nor how a store or a logger is made.
   gateway: [
     'core',
-    'protocol',
     'front',
     'catalog',
     'pipeline',
     'upstream',
     'relay',
     'router',
+    'status',
     'type:config/types',
     'type:state/store',
   ],
-  cli: ['core', 'config', 'state', 'observe', 'gateway'],
-  index: ['gateway', 'core', 'type:config/types', 'type:state/store'],
+  cli: ['core', 'config', 'state', 'observe', 'gateway', 'type:status'],
+  status: ['type:catalog', 'type:upstream', 'type:config/types'],
+  index: ['gateway', 'type:status', 'core', 'type:config/types', 'type:state/store'],
   version: [],
 }
 
@@ -73,7 +74,7 @@ const MAX_LINES = 350
 /** Longer files, each with the reason why it is still one idea, and the length it must not grow beyond. */
 const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason: string }>> = {
   'upstream/link': {
-    lines: 560,
+    lines: 580,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
   },
   'upstream/streamable-http': {

@@ -4,7 +4,8 @@ import { alignColumns } from './columns.ts'
 import { runGateway } from './run.ts'
 import type { Config } from '../config/types.ts'
 import type { LogLevel } from '../core/logger.ts'
-import type { Gateway, ServerStatus } from '../gateway.ts'
+import type { Gateway } from '../gateway.ts'
+import type { ServerStatus } from '../status.ts'
 
 export interface ServeOptions {
   readonly config?: string

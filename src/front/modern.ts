@@ -132,6 +132,8 @@ export function listChangedMethod(kind: ListKind): string {
   return NOTIFICATIONS[kind]
 }
 
+/** How long the acknowledgement waits for servers to take the subscriptions. */
+const ACKNOWLEDGE_MS = 2000
 /** Resources one listen stream may name. */
 const MAX_LISTENED = 1000
 
@@ -169,7 +171,7 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
     void reply.notify(
       notificationText(
         'notifications/subscriptions/acknowledged',
-        tagged(`{"notifications":${JSON.stringify(honoured)}}`),
+        `{"notifications":${JSON.stringify(honoured)},"_meta":{"${META.subscriptionId}":${request.id}}}`,
       ),
     )
     const waiting = early ?? []
@@ -198,8 +200,18 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
     ? wanted.resourceSubscriptions.filter(uri => typeof uri === 'string')
     : []
   if (uris.length === 0) acknowledge([])
-  else
-    service.subscribe(call, uris.slice(0, MAX_LISTENED), subscriber).then(acknowledge, () => acknowledge([]))
+  else {
+    // A server that does not answer must not keep the client from hearing of everything else.
+    const patience = setTimeout(() => acknowledge([]), ACKNOWLEDGE_MS)
+    service
+      .subscribe(call, uris.slice(0, MAX_LISTENED), subscriber)
+      .catch((): string[] => [])
+      .then(heard => {
+        clearTimeout(patience)
+        if (early) acknowledge(heard)
+        else service.unsubscribe(subscriber)
+      })
+  }
   call.cancellation.onCancel(end)
   return end
 }

@@ -4,8 +4,9 @@ import type { Logger } from '../core/logger.ts'
 import type { Route } from '../core/route.ts'
 import { find, members, rawAt, withMembers } from '../protocol/json-text.ts'
 import { META } from '../protocol/revisions.ts'
-import { UpstreamRpcError, type Link } from '../upstream/link.ts'
+import type { Link } from '../upstream/link.ts'
 import type { Pool } from '../upstream/pool.ts'
+import { UpstreamRpcError } from '../upstream/rpc-error.ts'
 import type { Slot } from '../upstream/slot.ts'
 import { UpstreamListen } from './upstream-listen.ts'
 
@@ -143,7 +144,7 @@ export class Subscriptions {
         await link.request('resources/subscribe', JSON.stringify({ uri: own }), link.server.listTimeoutMs)
       } catch (error) {
         if (error instanceof UpstreamRpcError)
-          return { kind: 'error', text: JSON.stringify(error.error), value: error.error }
+          return { kind: 'error', text: error.error.text, value: error.error.value }
         throw error
       }
     }

@@ -2,7 +2,8 @@ import { GatewayError } from '../core/errors.ts'
 import type { Json, JsonObject } from '../core/exchange.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS, META, MODERN, type Era } from '../protocol/revisions.ts'
-import { UpstreamRpcError, type Link } from './link.ts'
+import type { Link } from './link.ts'
+import { UpstreamRpcError } from './rpc-error.ts'
 import { HttpStatusError } from './streamable-http.ts'
 
 /** A stdio server that has said nothing for so long is offered `initialize` as well. */

@@ -20,6 +20,7 @@ import { outgoingParams, type ParamsChange } from '../protocol/params.ts'
 import { META, MODERN } from '../protocol/revisions.ts'
 import { GivenUp } from './given-up.ts'
 import { Questions } from './questions.ts'
+import { UpstreamRpcError } from './rpc-error.ts'
 import type { Receiver, Transport } from './transport.ts'
 
 /** What a link learns when it shakes hands. */
@@ -214,7 +215,7 @@ export class Link implements Receiver {
     const outcome = await this.#send(this.#nextId++, method, text, timeoutMs, undefined, undefined)
     if (outcome.kind === 'result' && isObject(outcome.value))
       return { text: outcome.text, value: outcome.value }
-    if (outcome.kind === 'error') throw new UpstreamRpcError(this.server.name, method, outcome.value)
+    if (outcome.kind === 'error') throw new UpstreamRpcError(this.server.name, method, outcome)
     throw new GatewayError(
       'upstream_protocol',
       `Server "${this.server.name}" answered ${method} with a result that is no object.`,
@@ -580,29 +581,6 @@ export class Link implements Receiver {
     if (exchange.features !== '') own[META.clientCapabilities] = exchange.features
     if (exchange.logLevel !== undefined) own[META.logLevel] = `"${exchange.logLevel}"`
     return own
-  }
-}
-
-/** A JSON-RPC error that a server gave to a request of the gateway itself. */
-export class UpstreamRpcError extends Error {
-  readonly rpcCode: number
-  readonly data: unknown
-  /** The error object itself. */
-  readonly error: unknown
-
-  constructor(server: string, method: string, error: unknown) {
-    const { code, message, data } = (isObject(error) ? error : {}) as {
-      code?: unknown
-      message?: unknown
-      data?: unknown
-    }
-    super(
-      `Server "${server}" answered ${method} with error ${String(code)}: ${String(message).slice(0, 300)}`,
-    )
-    this.name = 'UpstreamRpcError'
-    this.rpcCode = typeof code === 'number' ? code : 0
-    this.data = data
-    this.error = error
   }
 }
 

@@ -109,7 +109,7 @@ describe('Deadlines', () => {
 describe('GatewayError', () => {
   it('has codes of its own only outside the range of the protocol', () => {
     for (const [code, { rpc, http }] of Object.entries(ERROR_KINDS)) {
-      if (!['header_mismatch', 'unsupported_version'].includes(code))
+      if (!['header_mismatch', 'unsupported_version', 'missing_capability'].includes(code))
         expect(rpc >= -32099 && rpc <= -32000, code).toBe(false)
       expect(http === 200 || (http >= 400 && http < 600), code).toBe(true)
     }

@@ -3,7 +3,8 @@ import { Deadlines } from '../../../src/core/deadlines.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import type { Exchange, Json } from '../../../src/core/exchange.ts'
 import { SILENT } from '../../../src/core/logger.ts'
-import { Link, UpstreamRpcError, type LinkListener, type Peer } from '../../../src/upstream/link.ts'
+import { Link, type LinkListener, type Peer } from '../../../src/upstream/link.ts'
+import { UpstreamRpcError } from '../../../src/upstream/rpc-error.ts'
 import { exchangeOf, FakeTransport, serverConfig } from '../../helpers/fake-transport.ts'
 
 let deadlines: Deadlines

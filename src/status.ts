@@ -1,0 +1,39 @@
+import type { Catalog } from './catalog/catalog.ts'
+import type { ServerConfig } from './config/types.ts'
+import type { Pool } from './upstream/pool.ts'
+
+/** How one server stands, for people. */
+export interface ServerStatus {
+  readonly name: string
+  readonly transport: string
+  readonly era: 'legacy' | 'modern' | undefined
+  /** `idle`: not running, started by the next call. `failed`: the last start failed, `error` says why. */
+  readonly state: 'idle' | 'starting' | 'ready' | 'failed' | 'closed'
+  readonly required: boolean
+  /** Whether its lists are known, from now or from an earlier run. */
+  readonly listed: boolean
+  readonly tools: number
+  readonly resources: number
+  readonly resourceTemplates: number
+  readonly prompts: number
+  readonly error: string | undefined
+}
+
+export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): ServerStatus {
+  const snapshot = catalog.snapshot(server.name)
+  const { state, current } = pool
+  const error = state.kind === 'failed' ? state.error : catalog.failure(server.name)
+  return {
+    name: server.name,
+    transport: current?.transport.kind ?? snapshot?.transport ?? server.endpoint.kind,
+    era: current?.peer.era ?? snapshot?.era,
+    state: state.kind,
+    required: server.required,
+    listed: snapshot !== undefined,
+    tools: snapshot?.lists.tools.length ?? 0,
+    resources: snapshot?.lists.resources.length ?? 0,
+    resourceTemplates: snapshot?.lists.resourceTemplates.length ?? 0,
+    prompts: snapshot?.lists.prompts.length ?? 0,
+    error: error?.message,
+  }
+}
