@@ -80,10 +80,10 @@ export class Actor {
   async open() {
     const capabilities = this.asks ? { elicitation: {}, sampling: {}, roots: { listChanged: true } } : {}
     if (this.modern) {
-      this.client = openModern(this.world.origin, capabilities, this.level)
+      this.connection = openModern(this.world.origin, capabilities, this.level)
       await this.#listen(false)
     } else {
-      this.client = await openLegacy(this.world.origin, capabilities, message =>
+      this.connection = await openLegacy(this.world.origin, capabilities, message =>
         this.#hear(message, undefined),
       )
       if (this.level !== undefined) await this.#simple('logging/setLevel', { level: this.level })
@@ -97,7 +97,7 @@ export class Actor {
 
   async close() {
     for (const end of this.#standing) end()
-    await this.client?.close()
+    await this.connection?.close()
   }
 
   async #lane() {
@@ -479,12 +479,12 @@ export class Actor {
   }
 
   get #client() {
-    if (!this.client) throw new Error('not open')
-    return this.client
+    if (!this.connection) throw new Error('not open')
+    return this.connection
   }
 
   get #legacy() {
-    return /** @type {import('./client.js').LegacyClient} */ (this.client)
+    return /** @type {import('./client.js').LegacyClient} */ (this.connection)
   }
 }
 
