@@ -16,9 +16,11 @@ import { dispatch } from './pipeline/dispatch.ts'
 import { observe } from './pipeline/observe.ts'
 import { park } from './pipeline/park.ts'
 import { rounds } from './pipeline/rounds.ts'
+import { tasks } from './pipeline/tasks.ts'
 import { LearnedOwners } from './relay/learned.ts'
 import { Parking } from './relay/parking.ts'
 import { Relay } from './relay/relay.ts'
+import { TaskIds } from './relay/task-ids.ts'
 import { Subscriptions, type Subscriber } from './relay/subscriptions.ts'
 import { Seal } from './relay/seal.ts'
 import { Router } from './router.ts'
@@ -27,6 +29,7 @@ import { statusOf, type ServerStatus } from './status.ts'
 import type { Link } from './upstream/link.ts'
 import { Pool } from './upstream/pool.ts'
 import type { Slot } from './upstream/slot.ts'
+import type { Era } from './protocol/revisions.ts'
 import { VERSION } from './version.ts'
 
 export interface GatewayOptions {
@@ -93,9 +96,15 @@ export class Gateway implements Service {
     })
 
     const learned = new LearnedOwners()
+    const taskIds = new TaskIds(seal)
 
     // The way of a call, outermost first.
-    const pipeline: Middleware[] = [observe(this.#logger), park(this.#parking, seal), rounds(seal)]
+    const pipeline: Middleware[] = [
+      observe(this.#logger),
+      park(this.#parking, seal),
+      rounds(seal),
+      tasks(taskIds),
+    ]
     const call = compose(
       pipeline,
       dispatch({
@@ -107,6 +116,7 @@ export class Gateway implements Service {
     this.#router = new Router({
       catalog: this.#catalog,
       learned,
+      taskIds,
       subscriptions: this.#subscriptions,
       call,
       serverInfo: this.serverInfo,
@@ -192,8 +202,8 @@ export class Gateway implements Service {
     return this.#catalog.view(view) !== undefined
   }
 
-  capabilities(view: string): Record<string, unknown> {
-    return this.#catalog.view(view)?.capabilities() ?? {}
+  capabilities(view: string, era: Era): Record<string, unknown> {
+    return this.#catalog.view(view)?.capabilities(era) ?? {}
   }
 
   instructions(view: string): string | undefined {

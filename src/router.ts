@@ -6,13 +6,16 @@ import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
 import type { ListKind, Route } from './core/route.ts'
 import { META, MODERN_VERSIONS } from './protocol/revisions.ts'
+import { TASKS } from './protocol/features.ts'
 import type { LearnedOwners } from './relay/learned.ts'
+import type { TaskIds } from './relay/task-ids.ts'
 import type { Subscriber, Subscriptions } from './relay/subscriptions.ts'
 
 export interface RouterOptions {
   readonly catalog: Catalog
   readonly learned: LearnedOwners
   readonly subscriptions: Subscriptions
+  readonly taskIds: TaskIds
   /** The composed pipeline. */
   readonly call: Handler
   /** Raw JSON of the gateway's own `serverInfo`. */
@@ -50,6 +53,10 @@ export class Router {
         return await this.#options.call(exchange, await this.#located(exchange, params?.value.uri))
       case 'completion/complete':
         return await this.#complete(exchange)
+      case 'tasks/get':
+      case 'tasks/update':
+      case 'tasks/cancel':
+        return await this.#options.call(exchange, await this.#task(exchange, params?.value.taskId))
       case 'server/discover':
         return this.#discover(exchange)
       case 'resources/subscribe':
@@ -150,6 +157,19 @@ export class Router {
       : undefined
   }
 
+  /** @throws GatewayError `missing_capability`, `invalid_params` */
+  async #task(exchange: Exchange, taskId: unknown): Promise<Route> {
+    if (!exchange.features.includes(`"${TASKS}"`))
+      throw new GatewayError('missing_capability', 'The client has not declared the tasks extension.', {
+        data: { requiredCapabilities: { extensions: { [TASKS]: {} } } },
+      })
+    if (typeof taskId !== 'string') throw new GatewayError('invalid_params', '"taskId" must be a string.')
+    const task = await this.#options.taskIds.open(exchange, taskId)
+    if (!task || !this.#view(exchange).servers.has(task.server))
+      throw new GatewayError('invalid_params', `Unknown task: ${taskId.slice(0, 100)}`)
+    return { server: task.server, own: task.id, exposed: taskId }
+  }
+
   async #complete(exchange: Exchange): Promise<Outcome> {
     const ref = exchange.request.params?.value.ref as
       { type?: unknown; name?: unknown; uri?: unknown } | null | undefined
@@ -175,7 +195,7 @@ export class Router {
     const parts = [
       '"resultType":"complete"',
       `"supportedVersions":${JSON.stringify(MODERN_VERSIONS)}`,
-      `"capabilities":${JSON.stringify(view.capabilities())}`,
+      `"capabilities":${JSON.stringify(view.capabilities('modern'))}`,
       `"serverInfo":${this.#options.serverInfo}`,
     ]
     if (view.instructions !== undefined) parts.push(`"instructions":${JSON.stringify(view.instructions)}`)

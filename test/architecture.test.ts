@@ -23,7 +23,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   relay: [
     'core',
     'protocol',
-    'upstream/link',
+    'upstream/rpc-error',
+    'type:upstream/link',
     'type:upstream/pool',
     'type:upstream/slot',
     'type:state/store',
@@ -76,6 +77,10 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
   'upstream/link': {
     lines: 600,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
+  },
+  'front/http': {
+    lines: 440,
+    reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
   },
   'upstream/streamable-http': {
     lines: 560,

@@ -157,13 +157,15 @@ function checked(kind: ListKind, text: string, value: unknown, era: 'legacy' | '
     return `${key}: "outputSchema" is not an object`
   if (value.annotations !== undefined && !isObject(value.annotations))
     return `${key}: "annotations" is not an object`
-  if (text.includes('"x-mcp-header"')) {
-    const params = headerParamsOf(schema)
-    // Only since 2026-07-28 does the annotation mean something to a server, and is a wrong one a reason to leave the tool out.
-    if (typeof params === 'string') return era === 'modern' ? `${key}: ${params}` : { key, text }
-    if (params.length > 0) return { key, text, headerParams: params }
-  }
-  return { key, text }
+  const entry: Entry =
+    era === 'legacy' && isObject(value.execution) && value.execution.taskSupport === 'required'
+      ? { key, text, needsTask: true }
+      : { key, text }
+  if (!text.includes('"x-mcp-header"')) return entry
+  const params = headerParamsOf(schema)
+  // Only since 2026-07-28 does the annotation mean something to a server, and is a wrong one a reason to leave the tool out.
+  if (typeof params === 'string') return era === 'modern' ? `${key}: ${params}` : entry
+  return params.length > 0 ? { ...entry, headerParams: params } : entry
 }
 
 function isObject(value: unknown): value is JsonObject {

@@ -25,6 +25,8 @@ export interface Entry {
   readonly text: string
   /** Arguments that travel as headers as well; only tools have them. */
   readonly headerParams?: readonly HeaderParam[]
+  /** The tool can only be called as a task (revision 2025-11-25). */
+  readonly needsTask?: boolean
 }
 
 /** Shape of what is stored; another number means it is fetched anew. */

@@ -7,7 +7,7 @@ import type { Logger } from '../core/logger.ts'
 import { LIST_KINDS, type ListKind, type Route } from '../core/route.ts'
 import { find, members, splice, withMembers } from '../protocol/json-text.ts'
 import { allowedExtensions } from '../protocol/features.ts'
-import { META } from '../protocol/revisions.ts'
+import { META, type Era } from '../protocol/revisions.ts'
 import { LIST_METHODS } from './ingest.ts'
 import { mergedInstructions } from './instructions.ts'
 import { alias, exposedName } from './names.ts'
@@ -178,7 +178,7 @@ export class View {
    * Union of what the servers can do. While a server has never been listed everything is offered, because a legacy client hears of
    * capabilities only once.
    */
-  capabilities(): JsonObject {
+  capabilities(era: Era): JsonObject {
     const unknown = this.missing.length > 0
     const has = (name: string): boolean =>
       unknown || this.#options.members.some(member => member.snapshot && name in member.snapshot.capabilities)
@@ -195,7 +195,9 @@ export class View {
     if (has('logging')) capabilities.logging = {}
     const extensions = Object.assign(
       {},
-      ...this.#options.members.map(member => allowedExtensions(member.snapshot?.capabilities.extensions)),
+      ...this.#options.members.map(member =>
+        allowedExtensions(member.snapshot?.capabilities.extensions, era),
+      ),
     ) as JsonObject
     if (Object.keys(extensions).length > 0) capabilities.extensions = extensions
     return capabilities
@@ -303,9 +305,16 @@ export function changedKinds(before: View, after: View): ListKind[] {
 }
 
 function listed(kind: ListKind, server: string, entry: Entry, exposed: string, fromModern: boolean): Listed {
-  const route: Route = entry.headerParams
-    ? { server, own: entry.key, exposed, headerParams: entry.headerParams }
-    : { server, own: entry.key, exposed }
+  const route: Route =
+    entry.headerParams || entry.needsTask
+      ? {
+          server,
+          own: entry.key,
+          exposed,
+          headerParams: entry.headerParams ?? [],
+          needsTask: entry.needsTask ?? false,
+        }
+      : { server, own: entry.key, exposed }
   let text = entry.text
   if (exposed !== entry.key) {
     const member = find(members(text), LIST_METHODS[kind].key)
@@ -316,6 +325,8 @@ function listed(kind: ListKind, server: string, entry: Entry, exposed: string, f
   if (kind === 'tools') {
     // Tasks of 2025-11-25 do not exist in the modern era.
     if (!fromModern && text.includes('"execution"')) modern = withMembers(text, { execution: undefined })
+    // The gateway follows such a task itself, so to clients it is a tool like any other.
+    if (entry.needsTask) legacy = modern
     // Before 2026-07-28 an output schema describes an object; strict clients reject the whole list otherwise.
     if (fromModern && text.includes('"outputSchema"') && outputType(text) !== 'object')
       legacy = withMembers(text, { outputSchema: undefined })

@@ -12,6 +12,8 @@ export interface Route {
   readonly exposed: string
   /** Arguments that travel as `Mcp-Param-*` headers as well (revision 2026-07-28); only tools have them. */
   readonly headerParams?: readonly HeaderParam[]
+  /** The tool can only be called as a task (revision 2025-11-25). */
+  readonly needsTask?: boolean
 }
 
 export interface HeaderParam {

@@ -1,3 +1,4 @@
+import type { Era } from '../protocol/revisions.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { ListKind } from '../core/route.ts'
 import type { HeaderParam } from '../core/route.ts'
@@ -13,7 +14,7 @@ export interface Service {
   readonly serverInfo: string
   /** Whether an endpoint of this name exists: `''` for everything, else a server. */
   has(view: string): boolean
-  capabilities(view: string): JsonObject
+  capabilities(view: string, era: Era): JsonObject
   instructions(view: string): string | undefined
   /** Handles a request that is neither about the conversation itself nor unknown. Rejects with a `GatewayError` only. */
   handle(exchange: Exchange): Promise<Outcome>

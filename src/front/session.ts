@@ -151,12 +151,12 @@ export class Session implements Conversation {
     this.#protocolVersion = LEGACY_VERSIONS.includes(asked) ? asked : LATEST_LEGACY
     if (typeof params.capabilities === 'object' && params.capabilities !== null)
       this.#capabilities = params.capabilities as JsonObject
-    this.#features = featuresOf(this.#capabilities)
+    this.#features = featuresOf(this.#capabilities, 'legacy')
     this.#service.join(this)
     const instructions = this.#service.instructions(this.view)
     const parts = [
       `"protocolVersion":"${this.#protocolVersion}"`,
-      `"capabilities":${JSON.stringify(this.#service.capabilities(this.view))}`,
+      `"capabilities":${JSON.stringify(this.#service.capabilities(this.view, 'legacy'))}`,
       `"serverInfo":${this.#service.serverInfo}`,
     ]
     if (instructions !== undefined) parts.push(`"instructions":${JSON.stringify(instructions)}`)

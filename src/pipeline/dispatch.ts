@@ -49,7 +49,7 @@ function callFor(link: Link, exchange: Exchange, route: Route): LinkCall {
     }
   }
   const change = { target: { key: NAMED_METHODS[method] ?? 'name', value: route.own } }
-  if (!route.headerParams || link.transport.kind !== 'http') return { method, change }
+  if (!route.headerParams?.length || link.transport.kind !== 'http') return { method, change }
   return { method, change, headers: paramHeaders(route.headerParams, params?.value.arguments) }
 }
 

@@ -4,10 +4,14 @@ import type { HeaderParam } from '../core/route.ts'
 /** The `Mcp-*` headers of the modern HTTP transport (specification 2026-07-28, basic/transports, "Request headers"). */
 
 /** Methods that carry `Mcp-Name`, with the member of `params` it repeats. */
-export const NAMED_METHODS: Readonly<Record<string, 'name' | 'uri'>> = {
+export const NAMED_METHODS: Readonly<Record<string, 'name' | 'uri' | 'taskId'>> = {
   'tools/call': 'name',
   'prompts/get': 'name',
   'resources/read': 'uri',
+  'tasks/get': 'taskId',
+  'tasks/result': 'taskId',
+  'tasks/update': 'taskId',
+  'tasks/cancel': 'taskId',
 }
 
 const SENTINEL = /^=\?base64\?(.*)\?=$/s

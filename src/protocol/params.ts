@@ -6,7 +6,7 @@ import { META } from './revisions.ts'
 /** What changes in the parameters of a request on their way from a client to an upstream. */
 export interface ParamsChange {
   /** Member that says what is meant, with the value the upstream knows. */
-  readonly target?: { readonly key: 'name' | 'uri'; readonly value: string } | undefined
+  readonly target?: { readonly key: 'name' | 'uri' | 'taskId'; readonly value: string } | undefined
   /** Reference of a completion, with the value the upstream knows. */
   readonly ref?: { readonly key: 'name' | 'uri'; readonly value: string } | undefined
   /** Token under which the gateway wants to hear of progress. The client's own never goes upstream. */

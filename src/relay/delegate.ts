@@ -51,6 +51,24 @@ export class Delegate implements Exchange {
   }
 }
 
+/** The same exchange with another request, which is the gateway's own: it has no progress and cannot be asked about. */
+export class WithRequest extends Delegate {
+  readonly #request: CallRequest
+
+  constructor(inner: Exchange, method: string, params: JsonObject) {
+    super(inner)
+    this.#request = {
+      method,
+      params: { text: JSON.stringify(params), value: params },
+      progressToken: undefined,
+    }
+  }
+
+  override get request(): CallRequest {
+    return this.#request
+  }
+}
+
 /** The same exchange with other parameters. */
 export class WithParams extends Delegate {
   readonly #params: Json<JsonObject>

@@ -79,7 +79,7 @@ async function raceWithInitialize(
 }
 
 /** The result of `server/discover`, or `undefined` when the server is not modern. Rejects only when nothing can be concluded. */
-async function discover(link: Link, timeoutMs: number): Promise<Json<JsonObject> | undefined> {
+async function discover(link: Link, timeoutMs: number, again = false): Promise<Json<JsonObject> | undefined> {
   const envelope = Object.entries(link.modernEnvelope).map(
     ([key, value]) => `${JSON.stringify(key)}:${value}`,
   )
@@ -89,17 +89,14 @@ async function discover(link: Link, timeoutMs: number): Promise<Json<JsonObject>
     return Array.isArray(versions) && versions.includes(MODERN) ? result : undefined
   } catch (error) {
     if (error instanceof UpstreamRpcError) {
-      const supported = (error.data as { supported?: unknown } | undefined)?.supported
-      if (
-        error.rpcCode === UNSUPPORTED_VERSION &&
-        Array.isArray(supported) &&
-        !supported.some(v => LEGACY_VERSIONS.includes(String(v)))
-      )
-        throw new GatewayError(
-          'upstream_protocol',
-          `Server "${link.server.name}" supports only ${supported.join(', ')}; the gateway speaks ${MODERN} and ${LATEST_LEGACY} or older.`,
-          { server: link.server.name, cause: error },
-        )
+      const supported = error.rpcCode === UNSUPPORTED_VERSION ? supportedIn(error) : []
+      // It may have been starting: the revision it refused is one it says it knows.
+      if (supported.includes(MODERN) && !again) return await discover(link, timeoutMs, true)
+      if (supported.length > 0 && !supported.some(version => LEGACY_VERSIONS.includes(version)))
+        throw new GatewayError('upstream_protocol', noCommonVersion(link.server.name, supported), {
+          server: link.server.name,
+          cause: error,
+        })
       return undefined
     }
     const status =
@@ -122,6 +119,18 @@ async function discover(link: Link, timeoutMs: number): Promise<Json<JsonObject>
       return undefined
     throw error
   }
+}
+
+/** What a server that refuses a version says it supports instead; empty when it says nothing of use. */
+function supportedIn(error: UpstreamRpcError): string[] {
+  const supported = (error.data as { supported?: unknown } | undefined)?.supported
+  return Array.isArray(supported) ? supported.map(String) : []
+}
+
+function noCommonVersion(server: string, supported: readonly string[]): string {
+  if (supported.includes(MODERN))
+    return `Server "${server}" refuses revision ${MODERN}, which it lists as supported.`
+  return `Server "${server}" supports only ${supported.join(', ')}; the gateway speaks ${MODERN} and ${LATEST_LEGACY} or older.`
 }
 
 async function initialize(link: Link): Promise<Json<JsonObject>> {

@@ -1,4 +1,4 @@
-import type { Deadline, Deadlines } from '../core/deadlines.ts'
+import type { Deadlines } from '../core/deadlines.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Cancellation } from '../core/cancellation.ts'
 import {
@@ -20,6 +20,7 @@ import { outgoingParams, type ParamsChange } from '../protocol/params.ts'
 import { META } from '../protocol/revisions.ts'
 import { envelopeFor, modernEnvelope } from './envelope.ts'
 import { GivenUp } from './given-up.ts'
+import { limitOf, Pending } from './pending.ts'
 import { Questions } from './questions.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import type { Receiver, Transport } from './transport.ts'
@@ -69,40 +70,6 @@ export interface LinkCall {
   readonly method: string
   readonly change: ParamsChange
   readonly headers?: Readonly<Record<string, string>> | undefined
-}
-
-class Pending implements Deadline {
-  place: number | undefined
-  due: number | undefined
-  readonly link: Link
-  readonly id: number
-  readonly method: string
-  readonly timeoutMs: number
-  readonly exchange: Exchange | undefined
-  readonly resolve: (outcome: Outcome) => void
-  readonly reject: (error: GatewayError) => void
-
-  constructor(
-    link: Link,
-    id: number,
-    method: string,
-    timeoutMs: number,
-    exchange: Exchange | undefined,
-    resolve: (outcome: Outcome) => void,
-    reject: (error: GatewayError) => void,
-  ) {
-    this.link = link
-    this.id = id
-    this.method = method
-    this.timeoutMs = timeoutMs
-    this.exchange = exchange
-    this.resolve = resolve
-    this.reject = reject
-  }
-
-  expire(): void {
-    this.link.expire(this.id)
-  }
 }
 
 /** Hears of a standing request. */
@@ -574,12 +541,6 @@ export class Link implements Receiver {
     // Without this member it is a log line that happens to begin like a message, and no call's fault.
     return text.includes('"jsonrpc"') && this.#pending.size === 1 ? this.#pending.values()[0]?.id : undefined
   }
-}
-
-/** The setting of a server that bounds how long a request may take. */
-function limitOf({ exchange, method }: Pending): string {
-  if (exchange) return 'timeout'
-  return method === 'initialize' || method === 'server/discover' ? 'startTimeout' : 'listTimeout'
 }
 
 function isObject(value: unknown): value is JsonObject {

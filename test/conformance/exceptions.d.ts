@@ -19,12 +19,13 @@ export interface Exception {
 export interface Cell {
   /** `<version>/<suite>` */
   readonly suite: string
+  /** The server behind the gateway, or the client in front of it. */
   readonly fixture: string
   readonly direct: boolean
 }
 
 /** The last two make a run fail: an unexplained failure, and an exception that is none any more. */
-export type Verdict = 'pass' | 'expected' | 'unscored' | 'FAIL' | 'STALE'
+export type Verdict = 'pass' | 'expected' | 'unscored' | 'not run' | 'FAIL' | 'STALE'
 
 /** Gives the content of `exceptions.json`; rejects when an entry lacks a scenario or a reason. */
 export function readExceptions(): Promise<Exception[]>

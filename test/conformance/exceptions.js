@@ -22,6 +22,7 @@ export async function readExceptions() {
  * @returns {{ verdict: Verdict, reason: string }}
  */
 export function judge(result, cell, exceptions) {
+  if (result.notRun !== undefined) return { verdict: 'not run', reason: result.notRun }
   const exception = exceptions.find(entry => entry.scenario === result.scenario && applies(entry, cell))
   if (result.failed > 0) {
     if (exception) return { verdict: 'expected', reason: exception.reason }

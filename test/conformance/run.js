@@ -1,124 +1,121 @@
 // @ts-check
-/**
- * Runs the official conformance suites against the gateway in front of a fixture server.
- *
- *   --fixture   legacy-http (default), legacy-stdio, legacy-sse, modern-http, modern-stdio or `every`;
- *               several with commas
- *   --version   of the runner: 0.1.16 (default) or 0.2.0-alpha.12
- *   --suite     a suite of that version, several with commas, or <version>/<suite>; default: the version's first
- *   --scenario  one scenario instead of a suite
- *   --direct    against the fixture itself: shows whether a failure is the fixture's
- *   --table     a file that a Markdown table of all runs is written to
- *   --verbose   shows the progress of the runner
- *
- * Fails on a failure that exceptions.json does not explain, and on an exception that passes.
- */
-import { writeFile } from 'node:fs/promises'
+/** Runs the official conformance suites against the gateway. See USAGE below and docs/conformance.md. */
 import { parseArgs } from 'node:util'
+import { writeDocument } from './document.js'
 import { judge, readExceptions } from './exceptions.js'
-import { runSuite, SUITES } from './suite.js'
-import { cellName, isGood, matrixTable, scenarioTable, summary } from './table.js'
-import { FIXTURES, startTarget } from './target.js'
+import { EVERY_FIXTURE, everySuite, runsOf, SHORT, WHOLE } from './matrix.js'
+import { aligned, cellName, isGood, matrix, notes, scenarioTable, summary } from './table.js'
 
-/** @import { Fixture } from './target.js' */
-/** @import { Judged } from './table.js' */
-/** @import { Cell } from './exceptions.js' */
+/** @import { Choice, Run } from './matrix.js' */
+/** @import { Judged, Outcome } from './table.js' */
 
-const { values } = parseArgs({
-  options: {
-    fixture: { type: 'string', default: 'legacy-http' },
-    version: { type: 'string', default: '0.1.16' },
-    suite: { type: 'string' },
-    scenario: { type: 'string' },
-    direct: { type: 'boolean', default: false },
-    table: { type: 'string' },
-    verbose: { type: 'boolean', default: false },
-  },
-})
+const USAGE = `Usage: npm run conformance -- [options]
+
+Runs the official conformance suites: those for servers against the gateway in front of fixture servers, and those for clients against
+the gateway with a plain client in front of it. Fails on a failure that exceptions.json does not explain, and on an exception that
+passes. Without options everything is run, and the table in docs/conformance.md is written.
+
+  --short            two fixtures for servers, one client: what CI runs
+  --fixture <list>   only these: ${EVERY_FIXTURE.join(', ')}
+  --suite <list>     only these: <version>/<suite>, or <suite> of --version
+  --version <name>   of the runner, for suites without one (0.1.16)
+  --scenario <name>  one scenario of a suite
+  --direct           against the fixture itself, without the gateway: shows whether a failure is the fixture's
+  --verbose          shows the progress of the runner
+  --help             prints this
+
+Suites: ${everySuite().join(', ')}`
+
+/** @param {string} message @returns {never} */
+function refuse(message) {
+  console.error(message)
+  process.exit(2)
+}
 
 /** @param {unknown} error */
 const messageOf = error => (error instanceof Error ? error.message : String(error))
 
-/** @returns {Fixture[]} */
-function chosenFixtures() {
-  if (values.fixture === 'every') {
-    return FIXTURES.filter(fixture => !values.direct || fixture.endsWith('-http'))
-  }
-  return values.fixture.split(',').map(name => {
-    const fixture = FIXTURES.find(known => known === name)
-    if (!fixture) throw new Error(`No fixture ${name}. There are: ${FIXTURES.join(', ')}`)
-    return fixture
-  })
-}
-
-/** @returns {{ name: string, version: string, args: readonly string[] }[]} */
-function chosenSuites() {
-  const { version, scenario } = values
-  const names = values.suite?.split(',') ?? [Object.keys(SUITES[version] ?? {})[0] ?? 'active']
-  return names.map(name => {
-    const [of, suite] = name.includes('/') ? name.split('/') : [version, name]
-    const args = SUITES[String(of)]?.[String(suite)]
-    if (!args) {
-      const known = Object.entries(SUITES).flatMap(([of, suites]) =>
-        Object.keys(suites).map(suite => `${of}/${suite}`),
-      )
-      throw new Error(`No suite ${of}/${suite}. There are: ${known.join(', ')}`)
-    }
-    if (scenario === undefined) return { name: `${of}/${suite}`, version: String(of), args }
-    const wire = /** @type {Record<string, string>} */ ({ '2026-07-28': '2026-07-28', modern: '2026-07-28' })[
-      String(suite)
-    ]
-    const only = ['--scenario', scenario, ...(wire ? ['--spec-version', wire] : [])]
-    return { name: `${of}/${suite}`, version: String(of), args: only }
-  })
-}
-
-/**
- * Runs one suite against one target and prints what came of it.
- *
- * @param {Cell} cell
- * @param {Fixture} fixture
- * @param {string} version
- * @param {readonly string[]} args
- * @returns {Promise<Judged[]>}
- */
-async function runCell(cell, fixture, version, args) {
-  const target = await startTarget(fixture, cell.direct)
+function readOptions() {
   try {
-    const results = await runSuite(version, args, target.url, values.verbose ? console.log : undefined)
+    return parseArgs({
+      options: {
+        short: { type: 'boolean', default: false },
+        fixture: { type: 'string' },
+        suite: { type: 'string' },
+        version: { type: 'string' },
+        scenario: { type: 'string' },
+        direct: { type: 'boolean', default: false },
+        verbose: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    }).values
+  } catch (error) {
+    return refuse(`${messageOf(error)}\n\n${USAGE}`)
+  }
+}
+
+const options = readOptions()
+if (options.help) {
+  console.log(USAGE)
+  process.exit()
+}
+
+/** @returns {Choice} */
+function choice() {
+  const { short, fixture, suite, version, scenario, direct } = options
+  const base = short ? SHORT : WHOLE
+  const suites = suite?.split(',').map(name => (name.includes('/') ? name : `${version ?? '0.1.16'}/${name}`))
+  for (const name of suites ?? []) {
+    if (!everySuite().includes(name))
+      refuse(`There is no suite ${name}. There are: ${everySuite().join(', ')}`)
+  }
+  const fixtures = fixture?.split(',') ?? base.fixtures ?? EVERY_FIXTURE
+  for (const name of fixtures) {
+    if (!EVERY_FIXTURE.includes(name))
+      refuse(`There is no fixture ${name}. There are: ${EVERY_FIXTURE.join(', ')}`)
+  }
+  return {
+    suites: suites ?? base.suites.filter(name => version === undefined || name.startsWith(`${version}/`)),
+    // Only what has a URL can be reached without the gateway.
+    fixtures: direct ? fixtures.filter(name => name.endsWith('-http')) : fixtures,
+    scenario,
+    direct,
+  }
+}
+
+/** @param {Run} run @returns {Promise<readonly Judged[] | undefined>} `undefined` when it could not be run */
+async function judgeRun({ cell, start }) {
+  try {
+    const { results, logs } = await start(options.verbose ? console.log : undefined)
     const judged = results.map(result => ({ result, ...judge(result, cell, exceptions) }))
-    console.log(`\n${cellName(cell)}\n\n${scenarioTable(judged)}\n\n${summary(judged)}`)
-    if (!isGood(judged)) console.log(`\nWhat it logged last:\n${target.logs().slice(-4000)}`)
+    console.log(`${cellName(cell)}: ${summary(judged)}`)
+    const shown =
+      runs.length > 1 ? judged.filter(({ verdict }) => verdict === 'FAIL' || verdict === 'STALE') : judged
+    if (shown.length > 0) console.log(`\n${scenarioTable(shown)}\n`)
+    if (!isGood(judged) && logs) console.log(`What the gateway logged last:\n${logs.slice(-4000)}\n`)
     return judged
-  } finally {
-    await target.close()
+  } catch (error) {
+    // The others may still have something to tell.
+    console.error(`${cellName(cell)} could not be run. ${messageOf(error)}`)
+    return undefined
   }
 }
 
 const exceptions = await readExceptions()
-/** @type {{ cell: Cell, judged: Judged[] }[]} */
-const runs = []
-let good = true
-try {
-  const suites = chosenSuites()
-  for (const fixture of chosenFixtures()) {
-    for (const { name, version, args } of suites) {
-      const cell = { suite: name, fixture, direct: values.direct }
-      try {
-        const judged = await runCell(cell, fixture, version, args)
-        runs.push({ cell, judged })
-        good &&= isGood(judged)
-      } catch (error) {
-        // The others may still have something to tell.
-        good = false
-        console.error(`\n${cellName(cell)} could not be run. ${messageOf(error)}`)
-      }
-    }
-  }
-} catch (error) {
-  console.error(messageOf(error))
-  process.exit(2)
+const runs = runsOf(choice())
+if (runs.length === 0) refuse('Nothing to run: no fixture fits a suite.')
+/** @type {Outcome[]} */
+const outcomes = []
+for (const run of runs) outcomes.push({ cell: run.cell, judged: await judgeRun(run) })
+
+if (runs.length > 1) {
+  console.log(`\n${aligned(matrix(outcomes))}\n`)
+  for (const note of notes(outcomes)) console.log(`* ${note}`)
 }
-if (values.table) await writeFile(values.table, matrixTable(runs))
-if (!good) console.error('\nNot conformant: see FAIL, STALE or what could not be run above.')
-process.exit(good ? 0 : 1)
+const narrowed = Object.entries(options).some(([name, value]) => name !== 'verbose' && value !== false)
+if (!narrowed && outcomes.every(({ judged }) => judged)) await writeDocument(outcomes)
+if (!outcomes.every(({ judged }) => judged && isGood(judged))) {
+  console.error('\nNot conformant: see FAIL, STALE or what could not be run above.')
+  process.exit(1)
+}
+process.exit()

@@ -9,12 +9,14 @@ export interface ScenarioResult {
   readonly warned: number
   /** Why the runner does not count it, or `undefined` when it does. */
   readonly unscored: string | undefined
+  /** Why it was not run at all; then there are no checks. */
+  readonly notRun?: string
   /** One line for each failed check. */
   readonly failures: readonly string[]
 }
 
 /**
- * The suites of each version of the runner: what to say to it. The first one is the default. A date is the frozen
+ * The server suites of each version of the runner: what to say to it. The first one is the default. A date is the frozen
  * set of what that revision requires; `modern` is everything that applies to 2026-07-28.
  */
 export const SUITES: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>

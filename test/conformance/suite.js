@@ -2,17 +2,16 @@
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { endOf, start } from './children.js'
+import { installRunner, noChecks, resultOf } from './runner.js'
 import { scratchFolder } from './scratch.js'
 
+/** @import { Check } from './runner.js' */
 /** @import { ScenarioResult } from './suite.js' */
 
-const PACKAGE = '@modelcontextprotocol/conformance'
-
-/** Downloading the runner is part of it. */
-const RUN_TIMEOUT_MS = 600_000
+const RUN_TIMEOUT_MS = 300_000
 
 /**
- * The suites of each version of the runner: what to say to it. The first one is the default. A date is the frozen
+ * The server suites of each version of the runner: what to say to it. The first one is the default. A date is the frozen
  * set of what that revision requires; `modern` is everything that applies to 2026-07-28.
  *
  * @type {Record<string, Record<string, readonly string[]>>}
@@ -42,16 +41,12 @@ export const SUITES = {
  * @returns {Promise<ScenarioResult[]>} in the order of the suite; rejects when the runner did not get that far
  */
 export async function runSuite(version, args, url, onLine) {
+  const runner = await installRunner(version)
   const folder = scratchFolder('runner')
   const output = join(folder, 'results')
-  // The runner needs Node 22; an older machine borrows a newer one for it alone.
-  const node = Number(process.versions.node.split('.')[0]) >= 22 ? [] : ['-p', 'node@24']
-  const child = start(
-    process.platform === 'win32' ? 'npx.cmd' : 'npx',
-    // prettier-ignore
-    ['-y', ...node, '-p', `${PACKAGE}@${version}`, 'conformance', 'server', '--url', url, '-o', output, ...args],
-    { cwd: folder },
-  )
+  const child = start(runner.node, [runner.main, 'server', '--url', url, '-o', output, ...args], {
+    cwd: folder,
+  })
   let text = ''
   child.process.stdout?.on('data', chunk => {
     text += chunk
@@ -69,19 +64,10 @@ export async function runSuite(version, args, url, onLine) {
   const unscored = unscoredOf(text)
   const folders = await readdir(output).catch(() => [])
   return await Promise.all(
-    scenarios.map(async scenario => {
-      const checks = await checksOf(output, folders, scenario)
-      const count = (/** @type {string} */ status) => checks.filter(check => check.status === status)
-      const failures = count('FAILURE')
-      return {
-        scenario,
-        passed: count('SUCCESS').length,
-        failed: failures.length,
-        warned: count('WARNING').length,
-        unscored: unscored.get(scenario),
-        failures: failures.map(({ id, errorMessage }) => `${id}: ${errorMessage ?? 'failed'}`),
-      }
-    }),
+    scenarios.map(async scenario => ({
+      ...resultOf(scenario, await checksOf(output, folders, scenario)),
+      unscored: unscored.get(scenario),
+    })),
   )
 }
 
@@ -101,7 +87,7 @@ function unscoredOf(text) {
  * @param {string} output
  * @param {readonly string[]} folders the names in it: `server-<scenario>-<time>`
  * @param {string} scenario
- * @returns {Promise<{ id: string, status: string, errorMessage?: string }[]>}
+ * @returns {Promise<Check[]>}
  */
 async function checksOf(output, folders, scenario) {
   const own = folders.find(name => name.replace(/-\d{4}-\d\d-\d\dT[\d-]+Z$/, '') === `server-${scenario}`)
@@ -109,6 +95,6 @@ async function checksOf(output, folders, scenario) {
     if (own === undefined) throw new Error('no results')
     return JSON.parse(await readFile(join(output, own, 'checks.json'), 'utf8'))
   } catch {
-    return [{ id: scenario, status: 'FAILURE', errorMessage: 'the scenario ended without results' }]
+    return noChecks(scenario, 'the scenario ended without results')
   }
 }

@@ -4,6 +4,8 @@
 
 /** @typedef {{ result: ScenarioResult, verdict: Verdict, reason: string }} Judged */
 
+/** What came of a run; `judged` is `undefined` when it could not be run. @typedef {{ cell: Cell, judged: readonly Judged[] | undefined }} Outcome */
+
 /** @param {readonly Judged[]} judged */
 export const isGood = judged => judged.every(({ verdict }) => verdict !== 'FAIL' && verdict !== 'STALE')
 
@@ -25,14 +27,16 @@ export function scenarioTable(judged) {
     lines.push(
       `${result.scenario.padEnd(width)}  ${numbers.join('  ')}  ${[verdict, reason].join('  ')}`.trimEnd(),
     )
-    if (verdict === 'FAIL') lines.push(...result.failures.map(failure => `    ${failure}`))
+    if (result.failed > 0) lines.push(...result.failures.map(failure => `    ${failure}`))
   }
   return lines.join('\n')
 }
 
 /** @param {Cell} cell */
-export const cellName = ({ suite, fixture, direct }) =>
-  `${suite} against ${direct ? fixture : `the gateway in front of ${fixture}`}`
+export function cellName({ suite, fixture, direct }) {
+  if (direct) return `${suite} against ${fixture}`
+  return `${suite} through the gateway, ${fixture}`
+}
 
 /**
  * @param {readonly Judged[]} judged
@@ -44,7 +48,9 @@ export function summary(judged) {
     `${sum(judged, result => result.failed)} failed`,
     `${judged.length} scenarios`,
   ]
-  for (const verdict of /** @type {const} */ (['expected', 'unscored', 'FAIL', 'STALE'])) {
+  const warned = sum(judged, result => result.warned)
+  if (warned > 0) parts.push(`${warned} warned`)
+  for (const verdict of /** @type {const} */ (['expected', 'unscored', 'not run', 'FAIL', 'STALE'])) {
     const number = count(judged, verdict)
     if (number > 0) parts.push(`${number} ${verdict}`)
   }
@@ -52,28 +58,70 @@ export function summary(judged) {
 }
 
 /**
- * @param {readonly { cell: Cell, judged: readonly Judged[] }[]} runs
- * @returns {string} Markdown: a table with one line for each run, and below it what is expected to fail, and why
+ * @param {readonly Outcome[]} outcomes
+ * @returns {string[][]} the first row is the heading: suites down, fixtures across; a cell is `passed / failed`
  */
-export function matrixTable(runs) {
-  const lines = [
-    '| suite | server | through | scenarios | checks passed | checks failed | result |',
-    '| --- | --- | --- | ---: | ---: | ---: | --- |',
+export function matrix(outcomes) {
+  const suites = [...new Set(outcomes.map(({ cell }) => cell.suite))]
+  const fixtures = [...new Set(outcomes.map(({ cell }) => cell.fixture))]
+  return [
+    ['suite', ...fixtures],
+    ...suites.map(suite => [
+      suite,
+      ...fixtures.map(fixture => {
+        const outcome = outcomes.find(({ cell }) => cell.suite === suite && cell.fixture === fixture)
+        return outcome ? numbers(outcome.judged) : ''
+      }),
+    ]),
   ]
-  const notes = new Set()
-  for (const { cell, judged } of runs) {
-    const passed = sum(judged, result => result.passed)
-    const failed = sum(judged, result => result.failed)
-    const expected = count(judged, 'expected') + count(judged, 'unscored')
-    const good = expected === 0 ? 'pass' : `pass, ${expected} scenarios excepted`
-    const through = cell.direct ? 'nothing' : 'the gateway'
-    lines.push(
-      `| ${cell.suite} | ${cell.fixture} | ${through} | ${judged.length} | ${passed} | ${failed} | ${isGood(judged) ? good : 'FAIL'} |`,
-    )
+}
+
+/** @param {readonly Judged[] | undefined} judged */
+function numbers(judged) {
+  if (!judged) return 'could not run'
+  const notRun = count(judged, 'not run')
+  const all = `${sum(judged, result => result.passed)} / ${sum(judged, result => result.failed)}`
+  if (notRun === judged.length) return 'not run'
+  const marks = count(judged, 'expected') + count(judged, 'unscored') + notRun > 0 ? ' *' : ''
+  return isGood(judged) ? `${all}${marks}` : `${all} FAIL`
+}
+
+/** @param {readonly string[][]} rows @returns {string} for the terminal */
+export function aligned(rows) {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0)))
+  const lines = rows.map(row =>
+    row.map((text, column) =>
+      column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0),
+    ),
+  )
+  return lines.map(line => line.join('  ').trimEnd()).join('\n')
+}
+
+/** @param {readonly string[]} row */
+const line = row => `| ${row.join(' | ')} |`
+
+/** @param {readonly string[][]} rows @returns {string} */
+export function markdown([heading = [], ...rows]) {
+  return [
+    line(heading),
+    line(heading.map((_, column) => (column === 0 ? '---' : '---:'))),
+    ...rows.map(line),
+  ].join('\n')
+}
+
+/**
+ * @param {readonly Outcome[]} outcomes
+ * @returns {string[]} a line for each reason why scenarios do not count or were not run, with their names
+ */
+export function notes(outcomes) {
+  /** @type {Map<string, Set<string>>} */
+  const found = new Map()
+  for (const { judged = [] } of outcomes) {
     for (const { result, verdict, reason } of judged) {
-      if (verdict === 'expected' || verdict === 'unscored') notes.add(`- \`${result.scenario}\`: ${reason}`)
+      if (verdict !== 'expected' && verdict !== 'unscored' && verdict !== 'not run') continue
+      const why = verdict === 'expected' ? reason : `${verdict}: ${reason}`
+      found.set(why, (found.get(why) ?? new Set()).add(result.scenario))
     }
   }
-  if (notes.size > 0) lines.push('', 'Excepted:', '', ...[...notes].sort())
-  return `${lines.join('\n')}\n`
+  return [...found].map(([why, names]) => `${why} (${[...names].sort().join(', ')})`).sort()
 }

@@ -80,10 +80,10 @@ export class Actor {
   async open() {
     const capabilities = this.asks ? { elicitation: {}, sampling: {}, roots: { listChanged: true } } : {}
     if (this.modern) {
-      this.connection = openModern(this.world.origin, capabilities, this.level)
+      this.client = openModern(this.world.origin, capabilities, this.level)
       await this.#listen(false)
     } else {
-      this.connection = await openLegacy(this.world.origin, capabilities, message =>
+      this.client = await openLegacy(this.world.origin, capabilities, message =>
         this.#hear(message, undefined),
       )
       if (this.level !== undefined) await this.#simple('logging/setLevel', { level: this.level })
@@ -97,7 +97,7 @@ export class Actor {
 
   async close() {
     for (const end of this.#standing) end()
-    await this.connection?.close()
+    await this.client?.close()
   }
 
   async #lane() {
@@ -146,7 +146,7 @@ export class Actor {
     /** @type {{ inputResponses?: object, requestState?: string }} */
     let more = {}
     for (;;) {
-      const sent = this.#client.request('tools/call', { ...params, ...more }, message =>
+      const sent = this.#opened.request('tools/call', { ...params, ...more }, message =>
         this.#hear(message, call),
       )
       const timer = mayCancel ? setTimeout(() => this.#cancel(call, sent), cancelAfter) : undefined
@@ -210,7 +210,7 @@ export class Actor {
   #cancel(call, sent) {
     if (call.cancelled) return
     call.cancelled = true
-    if (this.#client.modern) sent.abort()
+    if (this.#opened.modern) sent.abort()
     else
       void this.#legacy.notify('notifications/cancelled', { requestId: sent.id, reason: 'changed my mind' })
   }
@@ -323,7 +323,7 @@ export class Actor {
     const touch = { nonce, uri, begun: performance.now(), ended: Infinity }
     this.world.touches.push(touch)
     this.world.ledger.count('touches')
-    const sent = this.#client.request(
+    const sent = this.#opened.request(
       'tools/call',
       { name: 'crosstalk__touch', arguments: { uri, nonce } },
       message => this.#hear(message, undefined),
@@ -337,7 +337,7 @@ export class Actor {
   async #read() {
     const nonce = this.#nonce()
     const uri = this.random.chance(0.5) ? this.random.pick(this.world.uris) : `xt:///some/${this.index}`
-    const sent = this.#client.request('resources/read', { uri, _meta: { nonce } }, message =>
+    const sent = this.#opened.request('resources/read', { uri, _meta: { nonce } }, message =>
       this.#hear(message, undefined),
     )
     const message = await this.#inTime(sent, nonce)
@@ -351,7 +351,7 @@ export class Actor {
 
   /** @param {string} method @param {object} params @returns {Promise<any>} the result, `undefined` after a failure */
   async #simple(method, params) {
-    const sent = this.#client.request(method, params, message => this.#hear(message, undefined))
+    const sent = this.#opened.request(method, params, message => this.#hear(message, undefined))
     const message = await this.#inTime(sent, method)
     if (message === 'late') return undefined
     this.#expect(message, method, () => true)
@@ -443,17 +443,18 @@ export class Actor {
     const notifications = some ? { resourceSubscriptions: uris } : { toolsListChanged: true }
     await new Promise(resolve => {
       /** @type {import('./client.js').Sent & { id: number }} */
-      const sent = this.#client.request('subscriptions/listen', { notifications }, message => {
+      const sent = this.#opened.request('subscriptions/listen', { notifications }, message => {
         const { method, params } = message
         if (params?._meta?.['io.modelcontextprotocol/subscriptionId'] !== sent.id)
           this.#foreign('subscription id', message)
         if (method === 'notifications/subscriptions/acknowledged') {
           if (params.notifications.resourceSubscriptions?.length === uris.length || uris.length === 0)
             listening.from = performance.now()
-          else if (!world.restarts)
-            world.ledger.unexplained.push(
-              `client ${this.index}: of ${uris.length} resources acknowledged: ${JSON.stringify(params)}`,
-            )
+          else {
+            // The server took too long to take them, so nothing is promised.
+            world.ledger.count('subscriptions: not taken in time', uris.length)
+            listening.until = performance.now()
+          }
           resolve(undefined)
         } else if (method === 'notifications/resources/updated') this.#updated(params, listening)
         else this.#hear(message, undefined)
@@ -478,13 +479,13 @@ export class Actor {
     this.#ends.get(listening)?.()
   }
 
-  get #client() {
-    if (!this.connection) throw new Error('not open')
-    return this.connection
+  get #opened() {
+    if (!this.client) throw new Error('not open')
+    return this.client
   }
 
   get #legacy() {
-    return /** @type {import('./client.js').LegacyClient} */ (this.connection)
+    return /** @type {import('./client.js').LegacyClient} */ (this.client)
   }
 }
 

@@ -60,13 +60,13 @@ describe('capabilities', () => {
       member(snapshot('a', { capabilities: { tools: {}, logging: {} } })),
       member(snapshot('b', { capabilities: { resources: { subscribe: true }, completions: {} } })),
     ]
-    expect(viewOf(members).capabilities()).toEqual({
+    expect(viewOf(members).capabilities('legacy')).toEqual({
       tools: { listChanged: true },
       resources: { subscribe: true, listChanged: true },
       completions: {},
       logging: {},
     })
-    expect(viewOf(members.slice(0, 1)).capabilities()).toEqual({
+    expect(viewOf(members.slice(0, 1)).capabilities('legacy')).toEqual({
       tools: { listChanged: true },
       logging: {},
     })
@@ -75,7 +75,7 @@ describe('capabilities', () => {
   it('are all of them while a server is not known', () => {
     const view = viewOf([member(snapshot('a')), member('b')])
     expect(view.missing).toEqual(['b'])
-    expect(Object.keys(view.capabilities()).sort()).toEqual([
+    expect(Object.keys(view.capabilities('legacy')).sort()).toEqual([
       'completions',
       'logging',
       'prompts',

@@ -167,6 +167,28 @@ describe('over stdio', () => {
     expect(shaken.error?.message).toContain('2031-01-01')
     expect(shaken.asked).not.toContain('notifications/initialized')
   })
+
+  it.each([{ supported: ['2026-07-28'] }, { supported: ['2026-07-28', '2025-11-25'] }])(
+    'a server that refuses the revision it lists ($supported) is asked again',
+    async data => {
+      const transport = new FakeTransport(MODERN)
+      const answer = MODERN['server/discover'] as () => Reaction
+      transport.reactions.set('server/discover', () => {
+        transport.reactions.set('server/discover', answer)
+        return { error: { code: -32022, message: 'Unsupported', data } }
+      })
+      const { era, asked } = await shake(transport)
+      expect({ era, asked }).toEqual({ era: 'modern', asked: ['server/discover', 'server/discover'] })
+    },
+  )
+
+  it('a server that goes on refusing the revision it lists is said to', async () => {
+    const error = { code: -32022, message: 'Unsupported', data: { supported: ['2026-07-28'] } }
+    const shaken = await shake(new FakeTransport({ 'server/discover': () => ({ error }) }))
+    expect(shaken.error).toMatchObject({ code: 'upstream_protocol', server: 'fake' })
+    expect(shaken.error?.message).toMatch(/refuses.*2026-07-28.*lists/)
+    expect(shaken.asked).toEqual(['server/discover', 'server/discover'])
+  })
 })
 
 describe('over HTTP', () => {

@@ -35,10 +35,12 @@ async function startDriver(
   return { pid: child.pid ?? 0, mark, ended }
 }
 
-const reaperOf = (pid: number): number | undefined => {
-  const line = processes('mcp-manifold-reaper').find(text => new RegExp(`^\\s*\\d+\\s+${pid}\\s`).test(text))
-  return line === undefined ? undefined : Number.parseInt(line, 10)
-}
+/** Other gateways may run on this machine, so only the children of `pid` count. */
+const reapersOf = (pid: number): number[] =>
+  processes('mcp-manifold-reaper')
+    .filter(text => new RegExp(`^\\s*\\d+\\s+${pid}\\s`).test(text))
+    .map(line => Number.parseInt(line, 10))
+const reaperOf = (pid: number): number | undefined => reapersOf(pid)[0]
 
 describe.skipIf(process.platform === 'win32')('no server outlives its gateway', () => {
   it('when the gateway is killed', async () => {
@@ -90,14 +92,14 @@ describe.skipIf(process.platform === 'win32')('createReaper', () => {
 
   it('starts no process before it is needed, and one at most', async () => {
     const reaper = createReaper()
-    const before = processes('mcp-manifold-reaper').length
+    const before = reapersOf(process.pid).length
     reaper.release(1)
-    expect(processes('mcp-manifold-reaper')).toHaveLength(before)
+    expect(reapersOf(process.pid)).toHaveLength(before)
     reaper.prepare()
     reaper.prepare()
-    expect(processes('mcp-manifold-reaper')).toHaveLength(before + 1)
+    expect(reapersOf(process.pid)).toHaveLength(before + 1)
     await reaper.close()
-    expect(processes('mcp-manifold-reaper')).toHaveLength(before)
+    expect(reapersOf(process.pid)).toHaveLength(before)
     await reaper.close()
   })
 
