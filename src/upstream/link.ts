@@ -17,7 +17,8 @@ import { encodeHeaderValue } from '../protocol/headers.ts'
 import { elements, find, members, rawAt } from '../protocol/json-text.ts'
 import { notificationText, requestText, resultText } from '../protocol/message.ts'
 import { outgoingParams, type ParamsChange } from '../protocol/params.ts'
-import { META, MODERN } from '../protocol/revisions.ts'
+import { META } from '../protocol/revisions.ts'
+import { envelopeFor, modernEnvelope } from './envelope.ts'
 import { GivenUp } from './given-up.ts'
 import { limitOf, Pending } from './pending.ts'
 import { Questions } from './questions.ts'
@@ -153,7 +154,7 @@ export class Link implements Receiver {
   call(exchange: Exchange, call: LinkCall): Promise<Outcome> {
     const id = this.#nextId++
     const request = exchange.request
-    const envelope = this.#envelope && this.#envelopeFor(exchange)
+    const envelope = this.#envelope && envelopeFor(exchange, this.#envelope)
     let params: string | undefined
     try {
       params = outgoingParams(request.params, {
@@ -539,23 +540,6 @@ export class Link implements Receiver {
     if (id !== undefined && this.#pending.has(id)) return id
     // Without this member it is a log line that happens to begin like a message, and no call's fault.
     return text.includes('"jsonrpc"') && this.#pending.size === 1 ? this.#pending.values()[0]?.id : undefined
-  }
-
-  #envelopeFor(exchange: Exchange): Readonly<Record<string, string>> {
-    const envelope = this.#envelope as Readonly<Record<string, string>>
-    if (exchange.logLevel === undefined && exchange.features === '') return envelope
-    const own: Record<string, string> = { ...envelope }
-    if (exchange.features !== '') own[META.clientCapabilities] = exchange.features
-    if (exchange.logLevel !== undefined) own[META.logLevel] = `"${exchange.logLevel}"`
-    return own
-  }
-}
-
-function modernEnvelope(clientInfo: string): Readonly<Record<string, string>> {
-  return {
-    [META.protocolVersion]: `"${MODERN}"`,
-    [META.clientInfo]: clientInfo,
-    [META.clientCapabilities]: '{}',
   }
 }
 

@@ -150,11 +150,11 @@ export class Pool {
   }
 
   async #lease(exchange: Exchange, group: SlotKey): Promise<Slot> {
-    for (;;) {
+    for (let waited = false; ; waited = true) {
       if (this.#closed)
         throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name })
       if (exchange.cancellation.reason !== undefined) {
-        // It may have been woken in place of another.
+        // It may have been its turn, which is then another's.
         this.#waiting.shift()?.()
         throw new GatewayError('cancelled', 'The request was cancelled.', { server: this.server.name })
       }
@@ -165,8 +165,14 @@ export class Pool {
         return slot
       }
       await new Promise<void>(resolve => {
-        this.#waiting.push(resolve)
-        exchange.cancellation.onCancel(() => resolve())
+        // Whoever was woken in vain keeps the place in the queue.
+        if (waited) this.#waiting.unshift(resolve)
+        else this.#waiting.push(resolve)
+        exchange.cancellation.onCancel(() => {
+          const at = this.#waiting.indexOf(resolve)
+          if (at >= 0) this.#waiting.splice(at, 1)
+          resolve()
+        })
       })
     }
   }

@@ -450,10 +450,11 @@ export class Actor {
         if (method === 'notifications/subscriptions/acknowledged') {
           if (params.notifications.resourceSubscriptions?.length === uris.length || uris.length === 0)
             listening.from = performance.now()
-          else if (!world.restarts)
-            world.ledger.unexplained.push(
-              `client ${this.index}: of ${uris.length} resources acknowledged: ${JSON.stringify(params)}`,
-            )
+          else {
+            // The server took too long to take them, so nothing is promised.
+            world.ledger.count('subscriptions: not taken in time', uris.length)
+            listening.until = performance.now()
+          }
           resolve(undefined)
         } else if (method === 'notifications/resources/updated') this.#updated(params, listening)
         else this.#hear(message, undefined)

@@ -42,7 +42,10 @@ export async function runCell({ era, transport, clients, seconds, seed, restarts
   const world = { origin: gateway.origin, ledger, era, transport, restarts, touches: [], uris }
   const actors = Array.from({ length: clients }, (_, index) => new Actor(index, world, random.fork()))
   try {
-    await Promise.all(actors.map(actor => actor.open()))
+    // Whoever comes first would find a server that nobody has listed yet.
+    await actors[1]?.open()
+    await actors[1]?.tools()
+    await Promise.all(actors.filter((_, index) => index !== 1).map(actor => actor.open()))
     const acting = Promise.all(actors.map(actor => actor.act()))
     const until = performance.now() + seconds * 1000
     let nextGrowth = performance.now() + GROW_EVERY_MS / 2

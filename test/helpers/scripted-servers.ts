@@ -119,7 +119,7 @@ socket.pipe(process.stdout)
 socket.on('close', () => process.exit())
 `
 
-/** A process that speaks for the test over stdio. One at a time. */
+/** Processes that speak for the test over stdio: requests are answered by the one they came to, everything else is said by all. */
 export async function scriptedStdio(): Promise<ScriptedServer> {
   const sockets = new Set<Socket>()
   const server = script(text => {
@@ -135,7 +135,8 @@ export async function scriptedStdio(): Promise<ScriptedServer> {
     socket.on('data', (chunk: string) => {
       const lines = (rest + chunk).split('\n')
       rest = lines.pop() as string
-      for (const line of lines) server.take(line, server.say, server.say, never)
+      const reply = (text: string): void => void socket.write(`${text}\n`)
+      for (const line of lines) server.take(line, reply, reply, never)
     })
   })
   listener.listen(0, '127.0.0.1')

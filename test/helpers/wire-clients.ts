@@ -92,8 +92,8 @@ export interface WireClient extends AsyncDisposable {
   request(id: string, method: string, params?: string): Promise<string>
 }
 
-const INITIALIZE = (version: string): string =>
-  `{"protocolVersion":"${version}","capabilities":{},"clientInfo":{"name":"wire","version":"1"}}`
+const INITIALIZE = (version: string, capabilities = '{}'): string =>
+  `{"protocolVersion":"${version}","capabilities":${capabilities},"clientInfo":{"name":"wire","version":"1"}}`
 const INITIALIZED = '{"jsonrpc":"2.0","method":"notifications/initialized"}'
 
 /** A legacy session over Streamable HTTP. */
@@ -110,8 +110,11 @@ export class LegacySession implements WireClient {
     this.#version = version
   }
 
-  static async open(origin: string, { path = '/mcp', version = '2025-11-25' } = {}): Promise<LegacySession> {
-    const body = requestText('0', 'initialize', INITIALIZE(version))
+  static async open(
+    origin: string,
+    { path = '/mcp', version = '2025-11-25', capabilities = '{}' } = {},
+  ): Promise<LegacySession> {
+    const body = requestText('0', 'initialize', INITIALIZE(version, capabilities))
     const response = await http(`${origin}${path}`, { headers: JSON_HEADERS, body })
     const text = await response.body
     const id = response.headers['mcp-session-id']
