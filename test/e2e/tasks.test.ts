@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { rawAt } from '../../src/protocol/json-text.ts'
-import { startGateway } from '../helpers/gateway.ts'
-import { scriptedStdio, toolText } from '../helpers/scripted-servers.ts'
+import { startGateway, type TestGateway } from '../helpers/gateway.ts'
+import { scriptedStdio, toolText, type ScriptedServer } from '../helpers/scripted-servers.ts'
 import { requestText, StdioClient, withEnvelope } from '../helpers/wire-clients.ts'
 
 const NEEDS_TASK = toolText('t', ',"execution":{"taskSupport":"required"},"x":1.0')
@@ -9,19 +9,22 @@ const CALL = '{"name":"a__t","arguments":{"n":12345678901234567890}}'
 const CREATED =
   '"result":{"task":{"taskId":"job-7","status":"working","createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:00Z","ttl":null}}'
 
-async function gatewayWith(tool: string) {
+async function serverWith(tool: string): Promise<ScriptedServer> {
   const server = await scriptedStdio()
   server.results.set('tools/list', `{"tools":[${tool}]}`)
+  return server
+}
+
+async function gatewayFor(server: ScriptedServer): Promise<TestGateway> {
   const gateway = await startGateway({ mcpServers: { a: server.entry } })
   await gateway.gateway.warmUp()
-  return { server, gateway }
+  return gateway
 }
 
 describe.each([false, true])('a tool that can only be called as a task (modern client: %s)', modern => {
   test('is called, followed and answered like any other', async () => {
-    const { server, gateway } = await gatewayWith(NEEDS_TASK)
-    await using _server = server
-    await using _gateway = gateway
+    await using server = await serverWith(NEEDS_TASK)
+    await using gateway = await gatewayFor(server)
     await using client = modern
       ? new StdioClient(gateway.gateway, true)
       : await StdioClient.legacy(gateway.gateway)
@@ -39,9 +42,8 @@ describe.each([false, true])('a tool that can only be called as a task (modern c
   })
 
   test('is cancelled with its call', async () => {
-    const { server, gateway } = await gatewayWith(NEEDS_TASK)
-    await using _server = server
-    await using _gateway = gateway
+    await using server = await serverWith(NEEDS_TASK)
+    await using gateway = await gatewayFor(server)
     await using client = modern
       ? new StdioClient(gateway.gateway, true)
       : await StdioClient.legacy(gateway.gateway)
@@ -56,9 +58,8 @@ describe.each([false, true])('a tool that can only be called as a task (modern c
 })
 
 test('a task that was not given to this client is unknown, and without the extension there are none', async () => {
-  const { server, gateway } = await gatewayWith(toolText('t'))
-  await using _server = server
-  await using _gateway = gateway
+  await using server = await serverWith(toolText('t'))
+  await using gateway = await gatewayFor(server)
   await using client = new StdioClient(gateway.gateway, true)
   const undeclared = await client.request('1', 'tasks/get', withEnvelope('{"taskId":"job-7"}'))
   expect(undeclared).toContain('"code":-32021')
