@@ -5,7 +5,7 @@ import type { Variables } from '../../../src/config/expand.ts'
 
 const VARIABLES: Variables = {
   env: { NAME: 'ada', EMPTY: '', MCP_INPUT_API_KEY: 'asked', MONEY: '$&$1' },
-  workspaceFolder: '/work/project',
+  workspaceFolder: '/home/ada/project',
   userHome: '/home/ada',
   readFile: path => {
     if (path === 'secret.txt') return 'from a file\r\n'
@@ -32,7 +32,7 @@ describe('a variable', () => {
     ['${UNSET:-https://x.example:80/a?b=c}', 'https://x.example:80/a?b=c'],
     ['${env:UNSET:-else}', 'else'],
     ['${MONEY}', '$&$1'],
-    ['${workspaceFolder}/src', '/work/project/src'],
+    ['${workspaceFolder}/src', '/home/ada/project/src'],
     ['${workspaceFolderBasename}', 'project'],
     ['${userHome}', '/home/ada'],
     ['a${pathSeparator}b${/}c', `a${sep}b${sep}c`],

@@ -11,7 +11,7 @@ const VALID = join(FIXTURES, 'valid')
 const INVALID = join(FIXTURES, 'invalid')
 
 function load(name: string, env: Record<string, string> = {}): Promise<Config> {
-  return loadConfig({ file: join(VALID, name), env, home: '/home/ada', cwd: '/work' })
+  return loadConfig({ file: join(VALID, name), env, home: '/home/ada', cwd: '/somewhere' })
 }
 
 const server = (config: Config, name: string): Config['servers'][number] | undefined =>
@@ -30,7 +30,7 @@ describe('a file that a client uses works as it is', () => {
           command: 'npx',
           args: ['-y', '@modelcontextprotocol/server-filesystem', '/home/ada/Desktop', '/home/ada/Downloads'],
           env: {},
-          cwd: '/work',
+          cwd: '/somewhere',
         },
       },
       {
@@ -41,7 +41,7 @@ describe('a file that a client uses works as it is', () => {
           command: 'C:\\Program Files\\nodejs\\npx.cmd',
           args: ['-y', '@modelcontextprotocol/server-brave-search'],
           env: { BRAVE_API_KEY: 'BSA-0123456789' },
-          cwd: '/work',
+          cwd: '/somewhere',
         },
       },
     ])

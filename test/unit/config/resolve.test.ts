@@ -5,7 +5,7 @@ import { stateFolder } from '../../../src/config/places.ts'
 import type { LoadOptions } from '../../../src/config/load.ts'
 import type { ServerConfig } from '../../../src/config/types.ts'
 
-const OPTIONS = { env: {}, home: '/home/ada', cwd: '/work' } satisfies LoadOptions
+const OPTIONS = { env: {}, home: '/home/ada', cwd: '/somewhere' } satisfies LoadOptions
 
 async function resolveServer(entry: object, options: Omit<LoadOptions, 'file'> = {}): Promise<ServerConfig> {
   const { servers } = await configFrom({ mcpServers: { a: entry } }, { ...OPTIONS, ...options })
@@ -22,7 +22,7 @@ test('what is left out has its default', async () => {
       {
         name: 'a',
         prefix: 'a',
-        endpoint: { kind: 'stdio', command: 'x', args: [], env: {}, cwd: '/work' },
+        endpoint: { kind: 'stdio', command: 'x', args: [], env: {}, cwd: '/somewhere' },
         required: false,
         startTimeoutMs: 60_000,
         timeoutMs: 300_000,
@@ -78,7 +78,7 @@ test.each([
 test.each([
   ['memory', 'memory'],
   ['lmdb:', `lmdb:${stateFolder('/home/ada', {}, process.platform)}`],
-  ['lmdb:./.manifold', 'lmdb:/work/.manifold'],
+  ['lmdb:./.manifold', 'lmdb:/somewhere/.manifold'],
   ['lmdb:/var/manifold', 'lmdb:/var/manifold'],
   ['lmdb:~/manifold', 'lmdb:/home/ada/manifold'],
 ])('state %s is %s', async (state, resolved) => {
