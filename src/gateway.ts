@@ -91,7 +91,8 @@ export class Gateway implements Service {
     this.#relay = new Relay({
       logger: this.#logger,
       subscriptions: this.#subscriptions,
-      onListChanged: server => this.#catalog.refreshSoon(server),
+      // Listed over the link that said so: of a server's processes, only one may have changed.
+      onListChanged: link => this.#catalog.refreshSoon(link.server.name, link),
       sees: (view, server) => this.#catalog.view(view)?.servers.has(server) ?? false,
     })
 

@@ -15,6 +15,8 @@ export interface ListableLink extends Lister {
     readonly instructions: string | undefined
   }
   readonly transport: { readonly kind: string }
+  /** Whether requests can be sent. */
+  readonly usable: boolean
 }
 
 export interface CatalogOptions {
@@ -114,21 +116,23 @@ export class Catalog {
   }
 
   /** Lists a server anew. Never rejects; a failure is kept and logged. Calls while one is running share it. */
-  refresh(server: string, exchange?: Exchange): Promise<void> {
+  refresh(server: string, exchange?: Exchange, link?: ListableLink): Promise<void> {
     const running = this.#refreshing.get(server)
     if (running) return running
-    const refresh = this.#refresh(server, exchange).finally(() => this.#refreshing.delete(server))
+    const refresh = this.#refresh(server, exchange, link).finally(() => this.#refreshing.delete(server))
     this.#refreshing.set(server, refresh)
     return refresh
   }
 
   /** Lists a server anew soon; for notifications, which come in bursts. */
-  refreshSoon(server: string): void {
+  refreshSoon(server: string, link?: ListableLink): void {
     if (this.#closed || this.#timers.has(server)) return
     const timer = setTimeout(() => {
       this.#timers.delete(server)
       // A refresh that began before the change may have missed it.
-      void (this.#refreshing.get(server) ?? Promise.resolve()).then(() => this.refresh(server))
+      void (this.#refreshing.get(server) ?? Promise.resolve()).then(() =>
+        this.refresh(server, undefined, link),
+      )
     }, DEBOUNCE_MS)
     timer.unref()
     this.#timers.set(server, timer)
@@ -151,14 +155,18 @@ export class Catalog {
     await Promise.all(this.#refreshing.values())
   }
 
-  async #refresh(name: string, exchange: Exchange | undefined): Promise<void> {
+  async #refresh(
+    name: string,
+    exchange: Exchange | undefined,
+    over: ListableLink | undefined,
+  ): Promise<void> {
     const server = this.#servers.get(name)
     if (!server || this.#closed) return
     const logger = this.#options.logger.child({ server: name })
     const previous = this.#snapshots.get(name)
     let snapshot: ServerSnapshot
     try {
-      const link = await this.#options.link(name, exchange)
+      const link = over?.usable ? over : await this.#options.link(name, exchange)
       const lists = await fetchLists(
         link,
         server.listTimeoutMs,

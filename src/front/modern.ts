@@ -95,12 +95,12 @@ export interface ModernRequest {
 export function acceptModern(service: Service, request: ModernRequest, reply: Reply): Call {
   const { incoming } = request
   const envelope = envelopeOf(incoming, request.headers)
-  if (request.headers) checkHeaders(incoming, request.headers, service, request.view)
   if (!MODERN_METHODS.has(incoming.method))
     throw new GatewayError(
       'unknown_method',
       `The method ${incoming.method.slice(0, 100)} does not exist in revision ${envelope.protocolVersion}.`,
     )
+  if (request.headers) checkHeaders(incoming, request.headers, service, request.view)
   return new Call(
     request.id,
     incoming,
@@ -133,7 +133,7 @@ export function listChangedMethod(kind: ListKind): string {
 }
 
 /** How long the acknowledgement waits for servers to take the subscriptions. */
-const ACKNOWLEDGE_MS = 2000
+const ACKNOWLEDGE_MS = 10_000
 /** Resources one listen stream may name. */
 const MAX_LISTENED = 1000
 

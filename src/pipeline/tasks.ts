@@ -18,15 +18,18 @@ export function tasks(ids: TaskIds): Middleware {
     if (method === 'tools/call' && route.needsTask) return await follow(next, exchange, route)
     const outcome = await next(exchange, route)
     if (outcome.kind !== 'result' || !outcome.modern) return outcome
-    const { taskId } = (outcome.value ?? {}) as JsonObject
-    if (
-      typeof taskId !== 'string' ||
-      (!method.startsWith('tasks/') && (outcome.value as JsonObject).resultType !== 'task')
-    )
-      return outcome
-    const wrapped = await ids.wrap(exchange, route.server, taskId)
-    return { ...outcome, text: withMembers(outcome.text, { taskId: JSON.stringify(wrapped) }) }
+    const { taskId, resultType } = (outcome.value ?? {}) as JsonObject
+    if (typeof taskId !== 'string') return outcome
+    // A task keeps the id under which its client knows it.
+    if (method.startsWith('tasks/')) return withTaskId(outcome, route.exposed)
+    return resultType === 'task'
+      ? withTaskId(outcome, await ids.wrap(exchange, route.server, taskId))
+      : outcome
   }
+}
+
+function withTaskId(outcome: Extract<Outcome, { kind: 'result' }>, taskId: string): Outcome {
+  return { ...outcome, text: withMembers(outcome.text, { taskId: JSON.stringify(taskId) }) }
 }
 
 /** Creates the task and waits for its result, which the server gives when there is one (revision 2025-11-25, tasks). */

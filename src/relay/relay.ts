@@ -20,7 +20,7 @@ export interface RelayOptions {
   readonly logger: Logger
   readonly subscriptions: Subscriptions
   /** The server's lists may have changed. */
-  readonly onListChanged: (server: string) => void
+  readonly onListChanged: (link: Link) => void
   /** Whether clients of a view see a server. */
   readonly sees: (view: string, server: string) => boolean
 }
@@ -56,7 +56,7 @@ export class Relay {
       case 'notifications/tools/list_changed':
       case 'notifications/resources/list_changed':
       case 'notifications/prompts/list_changed':
-        this.#options.onListChanged(link.server.name)
+        this.#options.onListChanged(link)
         return
       case 'notifications/resources/updated':
         if (params) this.#options.subscriptions.updated(link, params)

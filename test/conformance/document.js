@@ -1,5 +1,7 @@
 // @ts-check
 import { readFile, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { format, resolveConfig } from 'prettier'
 import { isClientSuite } from './matrix.js'
 import { markdown, matrix, notes } from './table.js'
 
@@ -32,10 +34,12 @@ export async function writeDocument(outcomes) {
     '',
     markdown(matrix(servers)),
     '',
-    `### Client suites, by the client in front of the gateway`,
+    '### Client suites, by the client in front of the gateway',
     '',
     markdown(matrix(clients)),
     ...(remarks.length > 0 ? ['', '\\* Besides:', '', ...remarks.map(remark => `- ${remark}`)] : []),
   ]
-  await writeFile(FILE, `${before}${BEGIN}\n\n${lines.join('\n')}\n\n${END}${after}`)
+  const filepath = fileURLToPath(FILE)
+  const whole = `${before}${BEGIN}\n\n${lines.join('\n')}\n\n${END}${after}`
+  await writeFile(FILE, await format(whole, { ...(await resolveConfig(filepath)), filepath }))
 }

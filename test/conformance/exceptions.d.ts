@@ -36,3 +36,9 @@ export function judge(
   cell: Cell,
   exceptions: readonly Exception[],
 ): { verdict: Verdict; reason: string }
+
+/** Gives the exceptions that concern nothing of all that was run: misspelled, or no longer there. */
+export function unused(
+  exceptions: readonly Exception[],
+  outcomes: readonly { cell: Cell; judged: readonly { result: ScenarioResult }[] | undefined }[],
+): Exception[]

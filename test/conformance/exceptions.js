@@ -33,6 +33,20 @@ export function judge(result, cell, exceptions) {
   return { verdict: 'pass', reason: '' }
 }
 
+/**
+ * @param {readonly Exception[]} exceptions
+ * @param {readonly { cell: Cell, judged: readonly { result: ScenarioResult }[] | undefined }[]} outcomes of everything there is to run
+ * @returns {Exception[]}
+ */
+export const unused = (exceptions, outcomes) =>
+  exceptions.filter(
+    entry =>
+      !outcomes.some(
+        ({ cell, judged }) =>
+          applies(entry, cell) && judged?.some(({ result }) => result.scenario === entry.scenario),
+      ),
+  )
+
 /** @param {Exception} entry @param {Cell} cell */
 function applies({ suite, fixture, direct }, cell) {
   return (

@@ -2,7 +2,7 @@
 /** Runs the official conformance suites against the gateway. See USAGE below and docs/conformance.md. */
 import { parseArgs } from 'node:util'
 import { writeDocument } from './document.js'
-import { judge, readExceptions } from './exceptions.js'
+import { judge, readExceptions, unused } from './exceptions.js'
 import { EVERY_FIXTURE, everySuite, runsOf, SHORT, WHOLE } from './matrix.js'
 import { aligned, cellName, isGood, matrix, notes, scenarioTable, summary } from './table.js'
 
@@ -113,8 +113,12 @@ if (runs.length > 1) {
   for (const note of notes(outcomes)) console.log(`* ${note}`)
 }
 const narrowed = Object.entries(options).some(([name, value]) => name !== 'verbose' && value !== false)
-if (!narrowed && outcomes.every(({ judged }) => judged)) await writeDocument(outcomes)
-if (!outcomes.every(({ judged }) => judged && isGood(judged))) {
+const complete = outcomes.every(({ judged }) => judged)
+if (!narrowed && complete) await writeDocument(outcomes)
+const idle = narrowed || !complete ? [] : unused(exceptions, outcomes)
+for (const { scenario } of idle)
+  console.error(`STALE: the exception for ${scenario} concerns nothing that was run.`)
+if (idle.length > 0 || !outcomes.every(({ judged }) => judged && isGood(judged))) {
   console.error('\nNot conformant: see FAIL, STALE or what could not be run above.')
   process.exit(1)
 }

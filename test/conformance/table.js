@@ -111,16 +111,21 @@ export function markdown([heading = [], ...rows]) {
 
 /**
  * @param {readonly Outcome[]} outcomes
- * @returns {string[]} a line for each reason why scenarios do not count or were not run, with their names
+ * @returns {string[]} a line for each reason why scenarios do not count, were not run or warned, with their names
  */
 export function notes(outcomes) {
   /** @type {Map<string, Set<string>>} */
   const found = new Map()
-  for (const { judged = [] } of outcomes) {
+  const note = (/** @type {string} */ why, /** @type {string} */ name) =>
+    found.set(why, (found.get(why) ?? new Set()).add(name))
+  for (const { cell, judged = [] } of outcomes) {
     for (const { result, verdict, reason } of judged) {
-      if (verdict !== 'expected' && verdict !== 'unscored' && verdict !== 'not run') continue
-      const why = verdict === 'expected' ? reason : `${verdict}: ${reason}`
-      found.set(why, (found.get(why) ?? new Set()).add(result.scenario))
+      if (verdict === 'expected') note(reason, result.scenario)
+      if (verdict === 'not run') note(`not run: ${reason}`, result.scenario)
+      if (verdict === 'unscored') note(`failing, but not counted by the runner: ${reason}`, result.scenario)
+      if (result.warned > 0) {
+        note(`warned, ${cell.fixture}: something recommended is missing`, result.scenario)
+      }
     }
   }
   return [...found].map(([why, names]) => `${why} (${[...names].sort().join(', ')})`).sort()

@@ -25,7 +25,9 @@ async function toolsBecome(
   stream: Listening,
   matches: (names: readonly string[]) => boolean,
 ): Promise<void> {
-  while (!matches(await client.names('tools'))) await stream.next('notifications/tools/list_changed')
+  // A list that changes between two of its pages refuses the cursor; that is no match either.
+  const names = (): Promise<readonly string[]> => client.names('tools').catch((): string[] => [])
+  while (!matches(await names())) await stream.next('notifications/tools/list_changed')
 }
 
 const tool = (name: string): string => `{"name":${JSON.stringify(name)},"inputSchema":{"type":"object"}}`

@@ -544,7 +544,7 @@ describe('changed lists', () => {
     id => {
       const tag = `"_meta":{"${KEY}/subscriptionId":${id}}`
       const LISTEN = withEnvelope(
-        '{"notifications":{"toolsListChanged":true,"promptsListChanged":false,"resourcesListChanged":true,"resourceSubscriptions":["zz:/1"],"x":true}}',
+        '{"notifications":{"toolsListChanged":true,"promptsListChanged":false,"resourcesListChanged":true,"x":true}}',
       )
       const ACKNOWLEDGED = notification(
         'subscriptions/acknowledged',
