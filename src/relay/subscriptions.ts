@@ -50,8 +50,8 @@ export class Subscriptions {
 
   /** @throws GatewayError `upstream_*` when the server cannot be reached. @returns `{}`, or the server's own error */
   async subscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Promise<Outcome> {
-    const slot = this.#options.pool(route.server).standing(exchange)
-    const key = `${route.server}\n${slot.key.id}\n${route.own}`
+    const pool = this.#options.pool(route.server)
+    const key = `${route.server}\n${pool.standing(exchange).key.id}\n${route.own}`
     for (let changing = this.#changing.get(key); changing; changing = this.#changing.get(key)) {
       // Another's failure is not ours.
       await changing.catch(() => undefined)
@@ -63,6 +63,8 @@ export class Subscriptions {
       known.subscribers.set(subscriber, route.exposed)
       return EMPTY
     }
+    // Not earlier: a slot that nobody uses may be replaced while others are waited for.
+    const slot = pool.standing(exchange)
     const subscription = { key, slot, own: route.own, subscribers: new Map([[subscriber, route.exposed]]) }
     const outcome = await this.#change(key, this.#open(subscription))
     // The client may have left in the meantime.
@@ -138,20 +140,20 @@ export class Subscriptions {
 
   async #open(subscription: Subscription): Promise<Outcome> {
     const { slot, own } = subscription
-    const link = await slot.pick()
-    if (link.peer.era === 'legacy') {
-      try {
-        await link.request('resources/subscribe', JSON.stringify({ uri: own }), link.server.listTimeoutMs)
-      } catch (error) {
-        if (error instanceof UpstreamRpcError)
-          return { kind: 'error', text: error.error.text, value: error.error.value }
-        throw error
-      }
-    }
-    this.#subscriptions.set(subscription.key, subscription)
     slot.pin()
-    await this.#listens.get(link)?.listen(this.#urisOf(slot))
-    return EMPTY
+    try {
+      const link = await slot.pick()
+      if (link.peer.era === 'legacy')
+        await link.request('resources/subscribe', JSON.stringify({ uri: own }), link.server.listTimeoutMs)
+      this.#subscriptions.set(subscription.key, subscription)
+      await this.#listens.get(link)?.listen(this.#urisOf(slot))
+      return EMPTY
+    } catch (error) {
+      slot.unpin()
+      if (error instanceof UpstreamRpcError)
+        return { kind: 'error', text: error.error.text, value: error.error.value }
+      throw error
+    }
   }
 
   #remove(subscription: Subscription, subscriber: Subscriber): void {

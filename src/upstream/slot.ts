@@ -240,7 +240,7 @@ export class Slot implements Deadline {
     clearTimeout(this.#restart)
     this.#restart = setTimeout(() => {
       const { kind } = this.#state
-      if (kind === 'idle' || kind === 'failed') void this.#start()
+      if (this.#pins > 0 && (kind === 'idle' || kind === 'failed')) void this.#start()
     }, ms)
     this.#restart.unref()
   }

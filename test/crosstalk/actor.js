@@ -19,6 +19,7 @@ const wait = (/** @type {number} */ ms) => new Promise(resolve => setTimeout(res
  * @property {'stdio' | 'http'} transport of the server
  * @property {boolean} restarts whether the server dies now and then
  * @property {Touch[]} touches
+ * @property {[from: number, to: number][]} stalls when the process of the run stood still
  * @property {string[]} uris
  *
  * A touched resource.

@@ -16,6 +16,8 @@ const wait = (/** @type {number} */ ms) => new Promise(resolve => setTimeout(res
 const SETTLE_MS = 500
 /** An update that is to arrive was asked for this long before its listener left. */
 const MARGIN_MS = 400
+/** A pause of this process that is no longer normal. */
+const STALL_MS = 200
 const GROW_EVERY_MS = 1500
 
 /**
@@ -39,7 +41,7 @@ export async function runCell({ era, transport, clients, seconds, seed, restarts
   })
   const uris = Array.from({ length: 6 }, (_, k) => `xt:///common/${k}`)
   /** @type {import('./actor.js').World} */
-  const world = { origin: gateway.origin, ledger, era, transport, restarts, touches: [], uris }
+  const world = { origin: gateway.origin, ledger, era, transport, restarts, touches: [], stalls: [], uris }
   const actors = Array.from({ length: clients }, (_, index) => new Actor(index, world, random.fork()))
   try {
     // Whoever comes first would find a server that nobody has listed yet.
@@ -50,8 +52,10 @@ export async function runCell({ era, transport, clients, seconds, seed, restarts
     const until = performance.now() + seconds * 1000
     let nextGrowth = performance.now() + GROW_EVERY_MS / 2
     let nextDeath = performance.now() + 1000
-    while (performance.now() < until) {
+    for (let before = performance.now(); before < until; before = performance.now()) {
       await wait(50)
+      // While this process stood still, nobody knows what came before what.
+      if (performance.now() - before > STALL_MS) world.stalls.push([before, performance.now()])
       if (performance.now() >= nextGrowth) {
         nextGrowth = performance.now() + GROW_EVERY_MS
         hub.grow()
@@ -118,13 +122,14 @@ function checkRefusals(hub, actors, ledger) {
 }
 
 /** Who had to hear of which touch. @param {Actor[]} actors @param {import('./actor.js').World} world */
-function checkUpdates(actors, { touches, ledger }) {
+function checkUpdates(actors, { touches, stalls, ledger }) {
   for (const actor of actors) {
     for (const { uris, from, until, heard } of actor.listenings) {
       for (const { nonce, uri, begun, ended } of touches) {
         const times = heard.get(nonce) ?? 0
         if (times > 1) ledger.count('updates: twice')
         if (!uris.has(uri) || ended === Infinity || begun < from || ended + MARGIN_MS > until) continue
+        if (stalls.some(([start, end]) => start < ended + MARGIN_MS && end > begun)) continue
         ledger.count('updates: due')
         if (times === 0) ledger.lost.push(`client ${actor.index}: no update of ${uri} by ${nonce}`)
       }

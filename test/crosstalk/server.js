@@ -56,6 +56,8 @@ const modern = values.era === 'modern'
 const peers = new Set()
 /** @type {Set<Listener>} */
 const listeners = new Set()
+/** Touches that the hub has not passed on yet, by nonce. @type {Map<string, () => void>} */
+const touching = new Map()
 let extras = 0
 
 const tell = await joinHub(Number(values.hub), word => {
@@ -68,6 +70,7 @@ const tell = await joinHub(Number(values.hub), word => {
       if (listener.lists) listener.send('notifications/tools/list_changed', {})
   } else if (word.type === 'touch') {
     const { uri, nonce } = word
+    setImmediate(() => touching.get(nonce)?.())
     const params = { uri, _meta: { nonce } }
     for (const peer of peers)
       if (peer.subscribed.has(uri)) peer.send(notification('notifications/resources/updated', params))
@@ -248,7 +251,11 @@ async function answer(peer, call, method) {
       return {}
     case 'tools/call':
       if (params.name === 'work') return await work(peer, call)
-      tell({ type: 'touch', uri: params.arguments.uri, nonce: params.arguments.nonce })
+      await new Promise(resolve => {
+        touching.set(params.arguments.nonce, () => resolve(undefined))
+        tell({ type: 'touch', uri: params.arguments.uri, nonce: params.arguments.nonce })
+      })
+      touching.delete(params.arguments.nonce)
       return { content: [{ type: 'text', text: params.arguments.nonce }] }
     default:
       return undefined
