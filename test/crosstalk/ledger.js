@@ -30,8 +30,7 @@ export class Ledger {
       .map(([what, count]) => `  ${what.padEnd(46)}${count}`)
     for (const kind of /** @type {const} */ (['misdelivered', 'lost', 'doubled', 'unexplained'])) {
       lines.push(`  ${kind.toUpperCase().padEnd(46)}${this[kind].length}`)
-      for (const text of this[kind].slice(0, Number(process.env.SHOW ?? 8)))
-        lines.push(`    ${text.slice(0, 300)}`)
+      for (const text of this[kind].slice(0, 8)) lines.push(`    ${text.slice(0, 300)}`)
     }
     return lines.join('\n')
   }
