@@ -47,7 +47,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   cli: ['core', 'config', 'state', 'observe', 'gateway', 'type:status'],
   status: ['type:catalog', 'type:upstream', 'type:config/types'],
-  index: ['gateway', 'type:status', 'core', 'type:config/types', 'type:state/store'],
+  index: ['config/load', 'gateway', 'type:status', 'core', 'type:config/types', 'type:state/store'],
   version: [],
 }
 

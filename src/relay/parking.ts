@@ -10,7 +10,7 @@ import type { Seal } from './seal.ts'
 import { Delegate } from './delegate.ts'
 import { sealState, STATE_TTL_MS } from './request-state.ts'
 
-/** Calls that may wait for their clients at once, in all and for one principal. */
+/** Calls that may be under way or wait for their clients at once. */
 export const MAX_PARKED = 2000
 /** `_meta` key by which a legacy server can name a question for modern clients. */
 const INPUT_KEY = `${OWN_META_PREFIX}inputKey`

@@ -21,6 +21,9 @@ export const MAX_LINKS = 64
 /** Of these, links that one principal without a session may have for calls that must not meet. */
 export const MAX_EXCLUSIVE_LINKS = 8
 
+/** How long a call waits for one of these. Calls that wait for their clients may hold all of them for minutes. */
+export const LEASE_WAIT_MS = 30_000
+
 /** The link everyone may share: it declares nothing, so the server asks nobody anything. */
 const COMMON: SlotKey = { id: 'common', capabilities: '{}', owner: undefined, exclusive: false }
 
@@ -150,6 +153,7 @@ export class Pool {
   }
 
   async #lease(exchange: Exchange, group: SlotKey): Promise<Slot> {
+    const until = Date.now() + LEASE_WAIT_MS
     for (let waited = false; ; waited = true) {
       if (this.#closed)
         throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name })
@@ -164,15 +168,23 @@ export class Pool {
         this.#leased.add(slot)
         return slot
       }
+      if (Date.now() >= until)
+        throw new GatewayError(
+          'overloaded',
+          `Server "${this.server.name}" is busy with ${MAX_EXCLUSIVE_LINKS} calls that may ask their clients something. Try again when one of them has ended.`,
+          { server: this.server.name, retryAfterMs: LEASE_WAIT_MS },
+        )
       await new Promise<void>(resolve => {
         // Whoever was woken in vain keeps the place in the queue.
         if (waited) this.#waiting.unshift(resolve)
         else this.#waiting.push(resolve)
-        exchange.cancellation.onCancel(() => {
+        const leave = (): void => {
           const at = this.#waiting.indexOf(resolve)
           if (at >= 0) this.#waiting.splice(at, 1)
           resolve()
-        })
+        }
+        this.#options.deadlines.set({ expire: leave }, until - Date.now())
+        exchange.cancellation.onCancel(leave)
       })
     }
   }

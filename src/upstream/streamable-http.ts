@@ -32,6 +32,8 @@ interface OpenRequest {
   readonly controller: Dispatcher.DispatchController
 }
 
+/** Headers that say how the message is to be read; a second value would make it unreadable. */
+const RESERVED = /^(?:accept|content-type|content-length|transfer-encoding|connection|mcp-.*|last-event-id)$/i
 /** How long a graceful close waits for the server to take the end of its session. */
 const DELETE_TIMEOUT_MS = 1000
 const FIRST_RECONNECT_MS = 1000
@@ -71,8 +73,10 @@ export class StreamableHttpTransport implements Transport {
       const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
       fixed.push('authorization', `Basic ${Buffer.from(credentials).toString('base64')}`)
     }
-    for (const [name, value] of Object.entries(options.endpoint.headers))
-      fixed.push(name.toLowerCase(), value)
+    for (const [name, value] of Object.entries(options.endpoint.headers)) {
+      if (!RESERVED.test(name)) fixed.push(name.toLowerCase(), value)
+      else options.logger.warn("A configured header is the protocol's own and is left out.", { header: name })
+    }
     this.#fixedHeaders = fixed
     this.#headers = this.#baseHeaders()
   }
@@ -328,7 +332,6 @@ export class StreamableHttpTransport implements Transport {
     const headers = ['accept', ACCEPT, 'content-type', 'application/json']
     if (this.#version !== undefined) headers.push('mcp-protocol-version', this.#version)
     if (this.#session !== undefined) headers.push('mcp-session-id', this.#session)
-    // Configured headers last; a configured one replaces ours only where HTTP allows a single value.
     return [...headers, ...this.#fixedHeaders]
   }
 

@@ -66,6 +66,16 @@ describe('Streamable HTTP', () => {
       })
   })
 
+  it('leaves configured headers out that are the protocol’s own', async () => {
+    const { server, peer } = await begin({}, { Accept: 'text/html', 'MCP-Session-Id': 'mine', 'x-key': 'k' })
+    await peer.answer(peer.call('echo_raw'))
+    for (const { headers } of server.requests) {
+      expect(headers['accept']).toBe('application/json, text/event-stream')
+      expect(headers['mcp-session-id']).not.toBe('mine')
+      expect(headers['x-key']).toBe('k')
+    }
+  })
+
   it('says when the session is lost, and fails what was refused as unsent', async () => {
     const { server, peer } = await begin()
     await server.until(() => server.received.some(text => text.includes('notifications/initialized')))
