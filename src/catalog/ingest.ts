@@ -1,4 +1,5 @@
 import type { JsonObject } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
 import { LIST_KINDS, type ListKind } from '../core/route.ts'
 import { headerParamsOf } from '../protocol/headers.ts'
@@ -122,7 +123,7 @@ async function fetchList(
 
 /** The entry, or a sentence that says what is wrong with it. */
 function checked(kind: ListKind, text: string, value: unknown, era: 'legacy' | 'modern'): Entry | string {
-  if (!isObject(value)) return 'it is not an object'
+  if (!isJsonObject(value)) return 'it is not an object'
   const keyName = LIST_METHODS[kind].key
   const key = value[keyName]
   if (typeof key !== 'string' || key === '') return `"${keyName}" is not a non-empty string`
@@ -135,16 +136,16 @@ function checked(kind: ListKind, text: string, value: unknown, era: 'legacy' | '
       value.arguments !== undefined &&
       !(
         Array.isArray(value.arguments) &&
-        value.arguments.every(a => isObject(a) && typeof a.name === 'string')
+        value.arguments.every(a => isJsonObject(a) && typeof a.name === 'string')
       )
     )
       return `${key}: "arguments" is not a list of named arguments`
     return { key, text }
   }
   const schema = value.inputSchema
-  if (!isObject(schema)) return `${key}: "inputSchema" is not an object`
+  if (!isJsonObject(schema)) return `${key}: "inputSchema" is not an object`
   if (schema.type !== 'object') return `${key}: "inputSchema" must have "type": "object"`
-  if (schema.properties !== undefined && !isObject(schema.properties))
+  if (schema.properties !== undefined && !isJsonObject(schema.properties))
     return `${key}: "inputSchema.properties" is not an object`
   if (
     schema.required !== undefined &&
@@ -153,12 +154,12 @@ function checked(kind: ListKind, text: string, value: unknown, era: 'legacy' | '
     return `${key}: "inputSchema.required" is not a list of strings`
   if (value.description !== undefined && typeof value.description !== 'string')
     return `${key}: "description" is not a string`
-  if (value.outputSchema !== undefined && !isObject(value.outputSchema))
+  if (value.outputSchema !== undefined && !isJsonObject(value.outputSchema))
     return `${key}: "outputSchema" is not an object`
-  if (value.annotations !== undefined && !isObject(value.annotations))
+  if (value.annotations !== undefined && !isJsonObject(value.annotations))
     return `${key}: "annotations" is not an object`
   const entry: Entry =
-    era === 'legacy' && isObject(value.execution) && value.execution.taskSupport === 'required'
+    era === 'legacy' && isJsonObject(value.execution) && value.execution.taskSupport === 'required'
       ? { key, text, needsTask: true }
       : { key, text }
   if (!text.includes('"x-mcp-header"')) return entry
@@ -166,8 +167,4 @@ function checked(kind: ListKind, text: string, value: unknown, era: 'legacy' | '
   // Only since 2026-07-28 does the annotation mean something to a server, and is a wrong one a reason to leave the tool out.
   if (typeof params === 'string') return era === 'modern' ? `${key}: ${params}` : entry
   return params.length > 0 ? { ...entry, headerParams: params } : entry
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -29,15 +29,18 @@ export interface Reply {
   drop(): void
 }
 
-export interface CallContext {
-  readonly principal: Principal
-  readonly modern: boolean
-  readonly protocolVersion: string
-  readonly clientCapabilities: JsonObject
-  readonly features: string
-  readonly view: string
-  readonly conversation: Conversation | undefined
-  readonly logLevel: McpLogLevel | undefined
+/** What a call knows of its client, besides the request itself. */
+export interface CallContext extends Pick<
+  Exchange,
+  | 'principal'
+  | 'modern'
+  | 'protocolVersion'
+  | 'clientCapabilities'
+  | 'features'
+  | 'view'
+  | 'conversation'
+  | 'logLevel'
+> {
   /** Asks the client over the stream of this call; absent where there is no way to. */
   readonly ask?: ((request: InputRequest, reply: Reply) => Promise<string>) | undefined
 }

@@ -1,4 +1,5 @@
 import type { Json, JsonObject, Outcome } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
 import { elements, find, members, skipSpace, splice, withMembers } from './json-text.ts'
 import { META } from './revisions.ts'
 
@@ -17,7 +18,7 @@ export function resultFor(
   outcome: Extract<Outcome, { kind: 'result' }>,
   serverInfo: ServerInfoText,
 ): string {
-  if (!isObject(outcome.value)) return outcome.text
+  if (!isJsonObject(outcome.value)) return outcome.text
   if (modern) return outcome.modern ? outcome.text : toModern(method, outcome, serverInfo)
   return outcome.modern ? toLegacy(outcome) : outcome.text
 }
@@ -33,7 +34,7 @@ function toModern(method: string, result: Json, serverInfo: ServerInfoText): str
   const meta = value._meta
   if (meta === undefined) {
     added._meta = `{${JSON.stringify(META.serverInfo)}:${serverInfo}}`
-  } else if (isObject(meta) && !(META.serverInfo in meta)) {
+  } else if (isJsonObject(meta) && !(META.serverInfo in meta)) {
     const member = find(members(result.text), '_meta')
     if (member)
       added._meta = withMembers(result.text.slice(member.start, member.end), {
@@ -57,7 +58,7 @@ function toLegacy(result: Json): string {
   const value = result.value as JsonObject
   const changes: Record<string, string | undefined> = {}
   for (const key of ['resultType', 'ttlMs', 'cacheScope']) if (key in value) changes[key] = undefined
-  if (isObject(value._meta)) {
+  if (isJsonObject(value._meta)) {
     const inner: Record<string, undefined> = {}
     for (const key of Object.values(META)) if (key in value._meta) inner[key] = undefined
     if (Object.keys(inner).length > 0) {
@@ -69,7 +70,7 @@ function toLegacy(result: Json): string {
     }
   }
   // Before 2026-07-28 structured content is an object; strict clients reject the whole result otherwise.
-  if ('structuredContent' in value && !isObject(value.structuredContent)) {
+  if ('structuredContent' in value && !isJsonObject(value.structuredContent)) {
     changes.structuredContent = undefined
     if (!Array.isArray(value.content) || value.content.length === 0) {
       const member = find(members(result.text), 'structuredContent')
@@ -85,7 +86,7 @@ function toLegacy(result: Json): string {
  * URIs inside text are never touched. Returns the text itself when nothing changes.
  */
 export function mapUris(result: Json, map: (uri: string) => string): string {
-  if (!isObject(result.value)) return result.text
+  if (!isJsonObject(result.value)) return result.text
   const edits: { start: number; end: number; text: string }[] = []
   const text = result.text
   const uriOf = (start: number): void => {
@@ -121,10 +122,6 @@ export function mapUris(result: Json, map: (uri: string) => string): string {
 
 /** The JSON-RPC error object for a client of the given era: `-32002` (resource not found) is `-32602` since 2026-07-28. */
 export function errorFor(modern: boolean, error: Json): string {
-  if (!modern || !isObject(error.value) || error.value.code !== -32002) return error.text
+  if (!modern || !isJsonObject(error.value) || error.value.code !== -32002) return error.text
   return withMembers(error.text, { code: '-32602' })
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -103,7 +103,7 @@ export class Subscriptions {
   }
 
   /** A link is gone. */
-  lost(link: Link, _error?: GatewayError): void {
+  lost(link: Link): void {
     this.#listens.get(link)?.close()
     this.#listens.delete(link)
   }

@@ -10,6 +10,7 @@ import {
   type McpLogLevel,
   type Outcome,
 } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
 import { IdTable } from '../core/id-table.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ServerConfig } from '../config/types.ts'
@@ -181,7 +182,7 @@ export class Link implements Receiver {
       text = outgoingParams({ text: params ?? '{}', value }, { envelope: this.#envelope })
     }
     const outcome = await this.#send(this.#nextId++, method, text, timeoutMs, undefined, undefined)
-    if (outcome.kind === 'result' && isObject(outcome.value))
+    if (outcome.kind === 'result' && isJsonObject(outcome.value))
       return { text: outcome.text, value: outcome.value }
     if (outcome.kind === 'error') throw new UpstreamRpcError(this.server.name, method, outcome)
     throw new GatewayError(
@@ -227,7 +228,7 @@ export class Link implements Receiver {
 
   /** Makes the server log at least as verbosely as `level`. */
   wantLogLevel(level: McpLogLevel): void {
-    if (!this.#peer || this.#peer.era === 'modern' || !isObject(this.#peer.capabilities.logging)) return
+    if (!this.#peer || this.#peer.era === 'modern' || !isJsonObject(this.#peer.capabilities.logging)) return
     if (this.#level !== undefined && LOG_LEVELS.indexOf(this.#level) <= LOG_LEVELS.indexOf(level)) return
     this.#level = level
     this.request('logging/setLevel', `{"level":"${level}"}`, this.server.listTimeoutMs).catch(
@@ -331,7 +332,7 @@ export class Link implements Receiver {
   }
 
   #onValue(text: string, value: unknown, stream: number | undefined): void {
-    if (!isObject(value)) {
+    if (!isJsonObject(value)) {
       this.logger.warn('The server sent JSON that is no message.', { start: text.slice(0, 200) })
       return
     }
@@ -370,7 +371,7 @@ export class Link implements Receiver {
         value: value.result,
         modern: this.#peer?.era === 'modern',
       })
-    } else if (error && isObject(value.error)) {
+    } else if (error && isJsonObject(value.error)) {
       pending.resolve({ kind: 'error', text: text.slice(error.start, error.end), value: value.error })
     } else pending.reject(this.#protocolError('an answer with neither a result nor an error'))
     this.#closeWhenDone()
@@ -378,7 +379,7 @@ export class Link implements Receiver {
 
   #onNotification(method: string, params: Json | undefined, stream: number | undefined): void {
     if (method === 'notifications/progress') {
-      const token = isObject(params?.value) ? params.value.progressToken : undefined
+      const token = isJsonObject(params?.value) ? params.value.progressToken : undefined
       const pending = typeof token === 'number' ? this.#pending.get(token) : undefined
       if (!pending?.exchange || pending.exchange.request.progressToken === undefined || !params) return
       this.#deadlines.set(pending, pending.timeoutMs)
@@ -541,8 +542,4 @@ export class Link implements Receiver {
     // Without this member it is a log line that happens to begin like a message, and no call's fault.
     return text.includes('"jsonrpc"') && this.#pending.size === 1 ? this.#pending.values()[0]?.id : undefined
   }
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
