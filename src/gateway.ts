@@ -6,7 +6,7 @@ import { Deadlines } from './core/deadlines.ts'
 import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
-import { ANONYMOUS, LOCAL } from './core/principal.ts'
+import { ANONYMOUS, LOCAL, type Principal } from './core/principal.ts'
 import type { ListKind, Route } from './core/route.ts'
 import type { HttpFront } from './front/http.ts'
 import { listChangedMethod } from './front/modern.ts'
@@ -199,8 +199,8 @@ export class Gateway implements Service {
 
   // Service
 
-  has(view: string): boolean {
-    return this.#catalog.view(view) !== undefined
+  viewOf(endpoint: string, _principal: Principal): string | undefined {
+    return this.#catalog.view(endpoint)?.name
   }
 
   capabilities(view: string, era: Era): Record<string, unknown> {

@@ -51,9 +51,35 @@ export const LOG_DEFAULT = 'info'
 /** Names of log levels, quietest first. */
 export const LOG_LEVEL_NAMES = ['error', 'warn', 'info', 'debug'] as const
 
-/** Options below are read by later versions; their defaults live with the code that will use them. */
+/** Calls a server works on at once: more than a healthy server is ever given, few enough that a hanging one fills no memory. */
+export const SERVER_CONCURRENCY: Limits<number> = { default: 256, min: 1, max: 10_000 }
+/** Calls that wait for a server: a few bursts of a busy team. */
+export const SERVER_QUEUE: Limits<number> = { default: 1000, min: 0, max: 100_000 }
+/** All servers together: what one process can usefully have under way. */
+export const GATEWAY_CONCURRENCY: Limits<number> = { default: 1024, min: 1, max: 100_000 }
+export const GATEWAY_QUEUE: Limits<number> = { default: 4000, min: 0, max: 1_000_000 }
+/** Half of what the most impatient clients wait for an answer. */
+export const QUEUE_TIMEOUT: Limits<string> = { default: '30s', min: '100ms', max: '1h' }
+/** Calls of one client at once, in a quota; without one there is no limit of its own. */
 export const CONCURRENCY: Omit<Limits<number>, 'default'> = { min: 1, max: 10_000 }
-export const QUEUE: Omit<Limits<number>, 'default'> = { min: 0, max: 100_000 }
-export const COST: Omit<Limits<number>, 'default'> = { min: 0, max: 1_000_000 }
+export const COST: Limits<number> = { default: 1, min: 0, max: 1_000_000 }
 export const WEIGHT: Limits<number> = { default: 1, min: 1, max: 100 }
+/** What clocks of an identity provider and of this machine may differ by. */
+export const CLOCK_TOLERANCE: Limits<string> = { default: '30s', min: '1s', max: '10m', off: true }
+/** Asymmetric ones only: a shared secret would have to stand in this file, and `none` is no signature. */
+export const JWT_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const
+/** A day of a busy team in one file, and a month of them. */
+export const AUDIT_MAX_SIZE: Limits<string> = { default: '64MiB', min: '64KiB', max: '4GB' }
+export const AUDIT_MAX_FILES: Limits<number> = { default: 30, min: 1, max: 10_000 }
 export const CACHE_TTL: Omit<Limits<string>, 'default'> = { min: '1s', max: '30d' }

@@ -54,10 +54,8 @@ export function describeOption(place: string, key: string, option: Option): stri
   const parts = [option.meaning]
   if (option.default !== undefined) parts.push(`Default: ${option.default}.`)
   if (option.bounds !== undefined) parts.push(`Bounds: ${option.bounds}.`)
-  const row = notInEffect(place === '' ? key : `${place}.${key}`)
-  if (row?.effect === 'refused')
-    parts.push('Not enforced by this version yet, so a file that has it is refused.')
-  if (row?.effect === 'warned') parts.push('Accepted, but not in effect in this version yet.')
+  if (notInEffect(place === '' ? key : `${place}.${key}`))
+    parts.push('Accepted, but not in effect in this version yet.')
   return parts.join(' ')
 }
 

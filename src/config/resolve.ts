@@ -1,10 +1,17 @@
 import { createHash } from 'node:crypto'
 import {
+  AUDIT_MAX_FILES,
+  AUDIT_MAX_SIZE,
   CALL_TIMEOUT,
+  CLOCK_TOLERANCE,
+  COST,
   FIRST_LIST_TIMEOUT,
+  GATEWAY_CONCURRENCY,
+  GATEWAY_QUEUE,
   HTTP_HOST,
   HTTP_PORT,
   IDLE,
+  JWT_ALGORITHMS,
   KEEP_ALIVE,
   LIST_TIMEOUT,
   LOG_DEFAULT,
@@ -13,18 +20,32 @@ import {
   MAX_NAME_LENGTH,
   MAX_SESSIONS,
   PAGE_SIZE,
+  QUEUE_TIMEOUT,
   REFRESH_AFTER,
+  SERVER_CONCURRENCY,
+  SERVER_QUEUE,
   SESSION_IDLE,
   START_TIMEOUT,
 } from './defaults.ts'
 import { findNotInEffect } from './not-in-effect.ts'
 import { absolutePath } from './places.ts'
+import { resolveClients, resolveProfiles, resolveRoles, resolveRules } from './policies.ts'
 import { formatPath } from './problem.ts'
+import { resolveQuota } from './quotas.ts'
 import { prefixOf, startsThisGateway } from './servers.ts'
 import { parseDuration, parseSize } from './units.ts'
 import type { LogLevel } from '../core/logger.ts'
 import type { ReplicaEntry, ServerEntry, ServersFile } from './schema.ts'
-import type { Config, Endpoint, GatewayConfig, ServerConfig, ToolConfig } from './types.ts'
+import type {
+  AuditConfig,
+  AuthConfig,
+  Config,
+  Endpoint,
+  GatewayConfig,
+  HttpFrontConfig,
+  ServerConfig,
+  ToolConfig,
+} from './types.ts'
 
 /** What a configuration depends on besides its text. All paths absolute. */
 export interface Surroundings {
@@ -45,6 +66,8 @@ export interface Overrides {
   readonly log?: LogLevel | undefined
   readonly host?: string | undefined
   readonly port?: number | undefined
+  /** Everyone may come over HTTP, also from other machines. */
+  readonly allowAnonymous?: boolean | undefined
 }
 
 /** Fills in defaults and converts units. Total for input that has passed the schema and the rules; never throws for it. */
@@ -60,16 +83,22 @@ export function resolveConfig(file: ServersFile, surroundings: Surroundings): Co
       'There are no servers to offer. Add some to "mcpServers", as in the configuration of any MCP client.',
     )
   }
-  for (const path of findNotInEffect(file, 'warned')) {
+  for (const path of findNotInEffect(file)) {
     const first = path.at(-1) === 'replicas' ? ' Only the first replica is used.' : ''
     warnings.push(`${formatPath(path)} is accepted, but not in effect in this version yet.${first}`)
   }
-  const gateway = resolveGateway(file.gateway ?? {}, surroundings)
-  if (!isLoopback(gateway.http.host)) {
-    const cause = `gateway.http.host is ${gateway.http.host}: over HTTP, everyone in the network can use every server`
-    warnings.push(`${cause}, since this version asks nobody for credentials.`)
+  return {
+    file: surroundings.file,
+    servers,
+    clients: resolveClients(file),
+    roles: resolveRoles(file),
+    profiles: resolveProfiles(
+      file,
+      servers.map(({ name }) => name),
+    ),
+    gateway: resolveGateway(file, surroundings),
+    warnings,
   }
-  return { file: surroundings.file, servers, gateway, warnings }
 }
 
 function resolveServer(
@@ -104,6 +133,12 @@ function resolveServer(
     isolation: entry.isolation ?? 'auto',
     uriSchemes: (entry.uriSchemes ?? []).map(scheme => scheme.toLowerCase()),
     tools: resolveTools(entry),
+    concurrency: entry.concurrency ?? SERVER_CONCURRENCY.default,
+    queue: entry.queue ?? SERVER_QUEUE.default,
+    queueTimeoutMs: toMs(entry.queueTimeout ?? QUEUE_TIMEOUT.default),
+    cost: entry.cost ?? COST.default,
+    // The server's own concurrency is that of its queue, not a quota.
+    quota: resolveQuota({ rate: entry.rate, budget: entry.budget }),
     fingerprint: fingerprint(endpoint),
   }
 }
@@ -151,30 +186,26 @@ function resolveTools(entry: ServerEntry): ToolConfig[] {
   const off = [...(entry.disabledTools ?? []), ...(entry.excludeTools ?? [])].map(glob => ({
     glob,
     hidden: true,
+    cost: undefined,
+    quota: resolveQuota({}),
   }))
   const settings = Object.entries(entry.tools ?? {}).map(([glob, tool]) => ({
     glob,
     hidden: tool.hidden ?? false,
+    cost: tool.cost,
+    quota: resolveQuota(tool),
   }))
   return [...off, ...settings]
 }
 
-function resolveGateway(
-  gateway: NonNullable<ServersFile['gateway']>,
-  { folder, home, stateFolder, overrides }: Surroundings,
-): GatewayConfig {
-  const { http = {}, catalog = {} } = gateway
+type GatewayEntry = NonNullable<ServersFile['gateway']>
+
+function resolveGateway(file: ServersFile, surroundings: Surroundings): GatewayConfig {
+  const { folder, home, stateFolder, overrides } = surroundings
+  const { gateway = {} } = file
+  const { catalog = {} } = gateway
   return {
-    http: {
-      host: overrides.host ?? http.host ?? HTTP_HOST,
-      port: overrides.port ?? http.port ?? HTTP_PORT.default,
-      maxBodyBytes: toBytes(http.maxBody ?? MAX_BODY.default),
-      allowedHosts: http.allowedHosts ?? [],
-      allowedOrigins: http.allowedOrigins ?? [],
-      maxSessions: http.maxSessions ?? MAX_SESSIONS.default,
-      sessionIdleMs: toMs(http.sessionIdle ?? SESSION_IDLE.default),
-      keepAliveMs: toMs(http.keepAlive ?? KEEP_ALIVE.default),
-    },
+    http: resolveHttp(gateway.http ?? {}, surroundings),
     state: resolveState(gateway.state ?? 'lmdb:', folder, home, stateFolder),
     log: overrides.log ?? gateway.log ?? LOG_DEFAULT,
     catalog: {
@@ -183,6 +214,80 @@ function resolveGateway(
       refreshAfterMs: toMs(catalog.refreshAfter ?? REFRESH_AFTER.default),
       firstListTimeoutMs: toMs(catalog.firstListTimeout ?? FIRST_LIST_TIMEOUT.default),
     },
+    concurrency: gateway.concurrency ?? GATEWAY_CONCURRENCY.default,
+    queue: gateway.queue ?? GATEWAY_QUEUE.default,
+    fail: gateway.fail ?? 'closed',
+    timeZone: gateway.timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
+    auth: resolveAuth(gateway.auth ?? {}, overrides),
+    rules: resolveRules(gateway.policy ?? {}, ['gateway', 'policy']),
+    audit: resolveAudit(file, surroundings),
+  }
+}
+
+function resolveHttp(
+  http: NonNullable<GatewayEntry['http']>,
+  { folder, home, overrides }: Surroundings,
+): HttpFrontConfig {
+  const { tls } = http
+  return {
+    host: overrides.host ?? http.host ?? HTTP_HOST,
+    port: overrides.port ?? http.port ?? HTTP_PORT.default,
+    publicUrl: http.publicUrl?.replace(/\/+$/, ''),
+    tls: tls && {
+      cert: absolutePath(tls.cert ?? '', folder, home),
+      key: absolutePath(tls.key ?? '', folder, home),
+      ca: tls.ca === undefined ? undefined : absolutePath(tls.ca, folder, home),
+      clientCertificates: tls.clientCertificates ?? (tls.ca === undefined ? 'none' : 'request'),
+    },
+    maxBodyBytes: toBytes(http.maxBody ?? MAX_BODY.default),
+    allowedHosts: http.allowedHosts ?? [],
+    allowedOrigins: http.allowedOrigins ?? [],
+    maxSessions: http.maxSessions ?? MAX_SESSIONS.default,
+    sessionIdleMs: toMs(http.sessionIdle ?? SESSION_IDLE.default),
+    keepAliveMs: toMs(http.keepAlive ?? KEEP_ALIVE.default),
+  }
+}
+
+function resolveAuth(
+  { jwt = [], proxy, anonymous }: NonNullable<GatewayEntry['auth']>,
+  overrides: Overrides,
+): AuthConfig {
+  return {
+    jwt: jwt.map(entry => ({
+      issuer: entry.issuer ?? '',
+      jwks: entry.jwks,
+      audience: entry.audience ?? [],
+      algorithms: entry.algorithms ?? JWT_ALGORITHMS,
+      scopes: entry.scopes ?? {},
+      requiredScopes: entry.requiredScopes ?? [],
+      client: entry.client,
+      clockToleranceMs: toMs(entry.clockTolerance ?? CLOCK_TOLERANCE.default),
+    })),
+    proxy: proxy && {
+      header: (proxy.header ?? '').toLowerCase(),
+      from: proxy.from ?? [],
+      client: proxy.client,
+    },
+    anonymous,
+    allowAnonymous: overrides.allowAnonymous ?? false,
+  }
+}
+
+function resolveAudit(
+  file: ServersFile,
+  { folder, home, stateFolder }: Surroundings,
+): AuditConfig | undefined {
+  const audit = file.gateway?.audit ?? {}
+  const asked = audit.file ?? (file.clients && Object.keys(file.clients).length > 0 ? undefined : 'off')
+  if (asked === 'off') return undefined
+  return {
+    file:
+      asked === undefined
+        ? absolutePath('audit.jsonl', stateFolder, home)
+        : absolutePath(asked, folder, home),
+    args: audit.args ?? 'digest',
+    maxBytes: toBytes(audit.maxSize ?? AUDIT_MAX_SIZE.default),
+    maxFiles: audit.maxFiles ?? AUDIT_MAX_FILES.default,
   }
 }
 
@@ -211,10 +316,6 @@ function lowerCaseKeys(record: Readonly<Record<string, string>> = {}): Record<st
 
 function isEmpty(value: string | readonly unknown[] | object | undefined): boolean {
   return value === undefined || Object.keys(value).length === 0
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)
 }
 
 /** The schema has accepted the text, so that it can be read. */

@@ -1,6 +1,6 @@
 import { MAX_PREFIX } from './defaults.ts'
-import { findNotInEffect } from './not-in-effect.ts'
 import { formatPath } from './problem.ts'
+import { checkClients } from './rules-clients.ts'
 import { prefixOf } from './servers.ts'
 import type { Path, Problem } from './problem.ts'
 import type { ReplicaEntry, ServersFile, ServerEntry } from './schema.ts'
@@ -21,17 +21,7 @@ export function checkRules(file: ServersFile): Problem[] {
       problems.push(...checkServer(server, path), ...checkPrefix(name, server, path, prefixes))
     }
   }
-  return problems
-}
-
-/** Options that would be relied upon for safety and that this version does not enforce. Asked of any file, valid or not. */
-export function checkNotEnforced(file: unknown): Problem[] {
-  return findNotInEffect(file, 'refused').map(path => ({
-    path,
-    about: 'key',
-    cause: 'is not enforced by this version yet',
-    fix: 'Remove it.',
-  }))
+  return [...problems, ...checkClients(file)]
 }
 
 function checkServer(server: ServerEntry, path: Path): Problem[] {

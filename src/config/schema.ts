@@ -1,13 +1,19 @@
 import { z } from 'zod'
 import {
+  AUDIT_MAX_FILES,
+  AUDIT_MAX_SIZE,
   CACHE_TTL,
   CALL_TIMEOUT,
+  CLOCK_TOLERANCE,
   CONCURRENCY,
   COST,
   FIRST_LIST_TIMEOUT,
+  GATEWAY_CONCURRENCY,
+  GATEWAY_QUEUE,
   HTTP_HOST,
   HTTP_PORT,
   IDLE,
+  JWT_ALGORITHMS,
   KEEP_ALIVE,
   LIST_TIMEOUT,
   LOG_DEFAULT,
@@ -19,8 +25,10 @@ import {
   MAX_SERVER_NAME,
   MAX_SESSIONS,
   PAGE_SIZE,
-  QUEUE,
+  QUEUE_TIMEOUT,
   REFRESH_AFTER,
+  SERVER_CONCURRENCY,
+  SERVER_QUEUE,
   SESSION_IDLE,
   START_TIMEOUT,
   WEIGHT,
@@ -81,10 +89,38 @@ const ENDPOINT = {
   }),
 }
 
-const rate = text('Most calls in a time, for everyone together.', {
-  pattern: /^\d+\/(s|sec|second|min|minute|h|hour)$/,
+const rate = text('Most calls in any such span of time.', {
+  pattern: /^[1-9]\d{0,8}\/(s|sec|second|min|minute|h|hour)$/,
   expected: 'expected a rate such as "60/min" or "5/s"',
 })
+
+/** One amount in a period, or several. */
+const amount = (
+  meaning: string,
+  unit: string,
+  example: string,
+): Option<z.ZodUnion<readonly [z.ZodString, z.ZodArray<z.ZodString>]>> => {
+  const error = `expected an amount such as "${example}", or a list of them`
+  const one = z.string({ error }).regex(new RegExp(`^${unit}/(min|minute|hour|day|month)$`), { error })
+  return option(
+    'string \\| list of strings',
+    meaning,
+    z.union([one, z.array(one, { error }).min(1, { error })], { error }),
+  )
+}
+
+const budget = section('clients.*.budget', {
+  calls: amount('Calls that were sent to a server.', '[1-9]\\d{0,11}', '5000/day'),
+  compute: amount('Time that servers worked on calls.', '\\d+(\\.\\d+)?(ms|s|m|h|d)', '30m/day'),
+  cost: amount('Cost units, see `cost` of servers and tools.', '\\d+(\\.\\d+)?', '1000/month'),
+  bytes: amount('Size of results.', '\\d+(\\.\\d+)?([kKmMgG][iI]?)?[bB]', '100MiB/day'),
+})
+
+const quota = {
+  rate,
+  concurrency: integer('Most calls at once.', CONCURRENCY),
+  budget: option('object', 'Amounts that may be used up in a period.', budget),
+}
 
 const cacheSettings = section('mcpServers.*.tools.*.cache', {
   ttl: duration('How long a result may be served again.', CACHE_TTL),
@@ -100,9 +136,10 @@ const tool = section('mcpServers.*.tools.*', {
   hidden: flag('Neither listed nor callable.', false),
   cache: option('object', 'Serves equal calls from memory.', cacheSettings),
   retry: flag('A call may be repeated although the first try may have had an effect.', false),
-  cost: number('Cost units that one call takes from a budget.', COST),
-  concurrency: integer('Most calls at once.', CONCURRENCY),
-  rate,
+  cost: number('Cost units that one call takes from a budget.', { min: COST.min, max: COST.max }),
+  rate: { ...rate, meaning: 'Most calls of all clients together in any such span of time.' },
+  concurrency: { ...quota.concurrency, meaning: 'Most calls of all clients together at once.' },
+  budget: { ...quota.budget, meaning: 'Amounts that all clients together may use up in a period.' },
 })
 
 const replica = section('mcpServers.*.replicas.*', {
@@ -168,8 +205,12 @@ const server = section('mcpServers.*', {
   isolation: choice('Who shares a conversation with the server.', ['auto', 'shared', 'client', 'session'], {
     default: 'auto',
   }),
-  concurrency: integer('Most calls at once.', CONCURRENCY),
-  queue: integer('Most calls that wait for their turn.', QUEUE),
+  concurrency: integer(
+    'Calls that this process lets the server work on at once; more wait for their turn.',
+    SERVER_CONCURRENCY,
+  ),
+  queue: integer('Most calls that wait for their turn.', SERVER_QUEUE),
+  queueTimeout: duration('Longest time a call waits for its turn.', QUEUE_TIMEOUT),
   cache: option(
     'object \\| "hints"',
     'Serves equal calls of all tools from memory; with hints, of those the server marks as read-only and idempotent.',
@@ -178,8 +219,9 @@ const server = section('mcpServers.*', {
     }),
   ),
   retry: flag('Calls may be repeated although the first try may have had an effect.', false),
-  cost: number('Cost units that one call takes from a budget.', COST),
-  rate,
+  cost: number('Cost units that one call takes from a budget, unless its tool says otherwise.', COST),
+  rate: { ...rate, meaning: 'Most calls of all clients together in any such span of time.' },
+  budget: { ...quota.budget, meaning: 'Amounts that all clients together may use up in a period.' },
   oauth: option(
     'object',
     'Settings of a login at the server.',
@@ -190,43 +232,129 @@ const server = section('mcpServers.*', {
   ...ignoredKeys(IGNORED_SERVER_KEYS),
 })
 
-const glob = 'expected a pattern such as "search/*"'
-const amount = (unit: string, example: string): z.ZodString =>
-  z
-    .string({ error: `expected an amount such as "${example}"` })
-    .regex(new RegExp(`^${unit}/(hour|day|month)$`), { error: `expected an amount such as "${example}"` })
+const patterns = 'expected a list of patterns such as ["search/*", "tool:files/read_*"]'
 
-const budget = section('clients.*.budget', {
-  calls: option('string', 'Calls that reached a server.', amount('\\d+', '5000/day')),
-  compute: option(
-    'string',
-    'Time that servers worked for the client.',
-    amount('\\d+(\\.\\d+)?(ms|s|m|h|d)', '30m/day'),
+const rule = section('clients.*.rules.*', {
+  effect: choice('What the rule does.', ['allow', 'deny']),
+  match: texts('What the rule is about, as in `allow`; everything when left out.', patterns),
+  when: text(
+    'Condition in CEL over `args`, `tool`, `principal` and `now`; one that fails to evaluate denies.',
   ),
-  cost: option('string', 'Cost units.', amount('\\d+(\\.\\d+)?', '1000/month')),
-  bytes: option('string', 'Size of results.', amount('\\d+(\\.\\d+)?([kKmMgG][iI]?)?[bB]', '100MiB/day')),
+  shadow: flag('The rule only logs what it would deny.', false),
 })
+
+const rules = {
+  allow: texts(
+    'What may be used, as `server/name` with `*` and `?`; `tool:`, `prompt:` or `resource:` before it names one kind.',
+    patterns,
+  ),
+  deny: texts('What may not be used; wins over everything that allows.', patterns),
+  rules: list('list of rules', 'Rules with conditions, beside `allow` and `deny`.', rule),
+}
+
+const role = section('roles.*', rules)
+
+const limits = section('clients.*.limits.*', quota)
 
 const client = section('clients.*', {
   keys: option(
     'list of strings',
-    'Digests of the keys that identify the client.',
+    'Digests of the API keys that identify the client; `mcp-manifold keys create` makes more.',
     z.array(
       z.string().regex(/^sha256:[0-9a-f]{64}$/i, { error: 'expected "sha256:" and 64 hexadecimal digits' }),
       { error: 'expected a list of digests' },
     ),
   ),
-  allow: texts('Tools the client may use, as `server/tool` with wildcards.', `${glob} in a list`),
-  deny: texts('Tools the client may not use; wins over `allow`.', `${glob} in a list`),
-  rate: { ...rate, meaning: 'Most calls of this client in a time.' },
-  concurrency: integer('Most calls of this client at once.', CONCURRENCY),
+  subjects: texts(
+    'Subjects of JWTs that are this client; an issuer and a space before one names whose it is, when there are several.',
+  ),
+  certificates: texts('Common names of TLS client certificates that are this client.'),
+  users: texts('Names in the header of a trusted proxy that are this client.'),
+  roles: texts('Names in `roles` whose rules apply as well.'),
+  ...rules,
+  default: choice('What becomes of things that no rule is about.', ['allow', 'deny'], {
+    default: '"deny" if anything is allowed explicitly, else "allow"',
+  }),
+  shadow: flag('Nothing is denied by policy, only logged.', false),
+  rate: { ...rate, meaning: 'Most requests in any such span of time, lists included.' },
+  concurrency: quota.concurrency,
+  budget: quota.budget,
+  limits: table(
+    'object',
+    'Rates, concurrency and budgets for a part of what the client may use, by pattern; every one that matches counts.',
+    limits,
+  ),
   weight: integer('Share of a queue, compared with the other clients.', WEIGHT),
-  budget: option('object', 'Amounts that the client may use up in a period.', budget),
 })
 
 const profile = section('profiles.*', {
-  servers: texts('Servers of this selection.'),
-  tools: texts('Tools of this selection, as `server/tool` with wildcards.', `${glob} in a list`),
+  servers: texts('Servers of this selection; all when left out.'),
+  tools: texts('What of them is offered, as in `clients.<name>.allow`; everything when left out.', patterns),
+})
+
+const jwt = section('gateway.auth.jwt.*', {
+  issuer: text('Issuer (`iss`) whose tokens are accepted, exactly as it stands in them; an https URL.'),
+  jwks: text('Address of its keys.', { default: 'found through the metadata of the issuer' }),
+  audience: texts('Audiences (`aud`) a token may have.', 'expected a list of URLs'),
+  algorithms: option(
+    'list of strings',
+    'Signatures that are accepted; symmetric ones never are.',
+    z.array(z.enum(JWT_ALGORITHMS, { error: `expected one of ${JWT_ALGORITHMS.join(', ')}` }), {
+      error: 'expected a list of algorithms',
+    }),
+    { default: JWT_ALGORITHMS.join(', ') },
+  ),
+  scopes: table('object', 'Roles that a scope brings.', z.array(z.string()), {
+    expected: 'expected the name of a scope',
+  }),
+  requiredScopes: texts('Scopes without which a token is refused.'),
+  client: text(
+    'Client whose rules and limits apply to subjects that no client names; each subject has counters of its own.',
+    {
+      default: 'none: they may do what the roles of their scopes allow',
+    },
+  ),
+  clockTolerance: duration('What clocks may differ by.', CLOCK_TOLERANCE),
+})
+
+const proxy = section('gateway.auth.proxy', {
+  header: text('Header in which the proxy names the user.', {
+    pattern: /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/,
+    expected: 'expected the name of an HTTP header',
+  }),
+  from: texts('Addresses or networks (`10.0.0.0/8`) of the proxy; the header counts from nowhere else.'),
+  client: text('Client whose rules and limits apply to users that no client names.', {
+    default: 'none: they are refused',
+  }),
+})
+
+const auth = section('gateway.auth', {
+  jwt: list('list of issuers', 'Issuers of bearer tokens (JWT) that are accepted.', jwt),
+  proxy: option('object', 'A proxy in front that has checked who is calling.', proxy),
+  anonymous: text('Client that callers without credentials are.', {
+    default: 'none: they are refused as soon as there are clients',
+  }),
+})
+
+const tls = section('gateway.http.tls', {
+  cert: text('File with the certificate chain (PEM), relative to the configuration file.'),
+  key: text('File with the private key (PEM).'),
+  ca: text('File with the authorities that sign client certificates (PEM).'),
+  clientCertificates: choice('Whether clients have to show a certificate.', ['request', 'require'], {
+    default: '"request" with `ca`, else not asked for',
+  }),
+})
+
+const audit = section('gateway.audit', {
+  file: text(
+    'File that gets a line of JSON for every allowed and denied request, relative to the configuration file; "off" for none.',
+    {
+      default: 'audit.jsonl in the state directory, as soon as there are clients',
+    },
+  ),
+  args: choice('How arguments of calls appear.', ['digest', 'full'], { default: 'digest' }),
+  maxSize: size('A file that is larger is put aside.', AUDIT_MAX_SIZE),
+  maxFiles: integer('Files that are kept.', AUDIT_MAX_FILES),
 })
 
 const http = section('gateway.http', {
@@ -234,6 +362,13 @@ const http = section('gateway.http', {
     default: HTTP_HOST,
   }),
   port: integer('Port to listen on; 0 asks the system for a free one.', HTTP_PORT),
+  publicUrl: text(
+    'Address under which clients reach the gateway, without a path; tokens are issued for it.',
+    {
+      default: 'the address it listens on',
+    },
+  ),
+  tls: option('object', 'Serves https itself.', tls),
   maxBody: size('Largest body of a request.', MAX_BODY),
   allowedHosts: texts('Host names accepted in `Host`, besides loopback names and `host` itself.'),
   allowedOrigins: texts(
@@ -263,18 +398,25 @@ const catalog = section('gateway.catalog', {
 const gateway = section('gateway', {
   http: option('object', 'The HTTP endpoint of `mcp-manifold serve`.', http),
   state: text(
-    'Where the gateway remembers lists: `memory`, or `lmdb:` and a directory, relative to the configuration file.',
+    'Where the gateway remembers lists, keys and quotas: `memory`; `lmdb:` and a directory, relative to the configuration file, shared by all processes of a machine; or the address of a Redis or Valkey, shared by many machines.',
     {
-      pattern: /^(memory|lmdb:.*)$/s,
-      expected: 'expected "memory" or "lmdb:" and a directory, such as "lmdb:./.manifold"',
+      pattern: /^(memory|lmdb:.*|rediss?:\/\/.+)$/s,
+      expected:
+        'expected "memory", "lmdb:" and a directory, such as "lmdb:./.manifold", or "redis://host:6379"',
       default: '`lmdb:` and mcp-manifold in the state directory of the user',
     },
   ),
   log: choice('How much is logged, to stderr.', LOG_LEVEL_NAMES, { default: LOG_DEFAULT }),
   catalog: option('object', 'The merged lists.', catalog),
-  concurrency: integer('Most calls at once, over all servers.', CONCURRENCY),
-  queue: integer('Most calls that wait for their turn, over all servers.', QUEUE),
-  fail: choice('Whether calls pass while quotas cannot be read.', ['open', 'closed'], { default: 'closed' }),
+  concurrency: integer('Calls under way at once in this process, over all servers.', GATEWAY_CONCURRENCY),
+  queue: integer('Most calls that wait for their turn, over all servers.', GATEWAY_QUEUE),
+  fail: choice('Whether calls pass while the state of quotas cannot be reached.', ['open', 'closed'], {
+    default: 'closed',
+  }),
+  timeZone: text('Time zone (IANA) in which days and months of budgets begin.', { default: "the machine's" }),
+  auth: option('object', 'How callers over HTTP are identified.', auth),
+  policy: option('object', 'Rules for every client, before its own.', role),
+  audit: option('object', 'The record of who did what.', audit),
 })
 
 const servers = table('object', 'Servers by name, as in the files of MCP clients.', server, {
@@ -302,7 +444,11 @@ export const serversFile = section('', {
     ),
   ),
   clients: table('object', 'Named callers with what they may use.', client),
-  profiles: table('object', 'Named selections of servers and tools, each with its own endpoint.', profile),
+  roles: table('object', 'Named sets of rules that clients and scopes refer to.', role),
+  profiles: table('object', 'Named selections of servers and tools, each with its own endpoint.', profile, {
+    pattern: /^[A-Za-z0-9._-]{1,64}$/,
+    expected: 'expected a name of 1 to 64 letters, digits, ".", "_" or "-"',
+  }),
   gateway: option('object', 'Settings of the gateway itself.', gateway),
   ...ignoredKeys(IGNORED_ROOT_KEYS),
 })
@@ -311,6 +457,8 @@ export const serversFile = section('', {
 export type ServersFile = z.infer<typeof serversFile>
 export type ServerEntry = NonNullable<ServersFile['mcpServers']>[string]
 export type ReplicaEntry = NonNullable<ServerEntry['replicas']>[number]
+export type ClientEntry = NonNullable<ServersFile['clients']>[string]
+export type RoleEntry = NonNullable<ServersFile['roles']>[string]
 
 /** JSON Schema (draft 7, which editors know best) of the file. */
 export function serversJsonSchema(): object {

@@ -6,6 +6,10 @@ export interface Config {
   readonly file: string | undefined
   /** In the order of the file. */
   readonly servers: readonly ServerConfig[]
+  /** In the order of the file. Without any, HTTP serves whoever reaches it. */
+  readonly clients: readonly ClientConfig[]
+  readonly roles: readonly RoleConfig[]
+  readonly profiles: readonly ProfileConfig[]
   readonly gateway: GatewayConfig
   /** Sentences about what is accepted but should be looked at. */
   readonly warnings: readonly string[]
@@ -35,6 +39,16 @@ export interface ServerConfig {
   readonly uriSchemes: readonly string[]
   /** Per-tool settings, first match wins; keys are globs over the server's own tool names. */
   readonly tools: readonly ToolConfig[]
+  /** Calls that this process lets the server work on at once. */
+  readonly concurrency: number
+  /** Calls that may wait for their turn; 0 means none. */
+  readonly queue: number
+  /** How long one may wait. */
+  readonly queueTimeoutMs: number
+  /** Units that a call costs, unless its tool says otherwise. */
+  readonly cost: number
+  /** For all clients together. */
+  readonly quota: QuotaConfig
   /** SHA-256 of what makes the server what it is (endpoint, arguments, environment, headers): a changed one invalidates what is remembered. */
   readonly fingerprint: string
 }
@@ -64,19 +78,161 @@ export interface ToolConfig {
   readonly glob: string
   /** Neither listed nor callable. */
   readonly hidden: boolean
+  /** Units that a call costs; `undefined`: as the server says. */
+  readonly cost: number | undefined
+  /** For all clients together. */
+  readonly quota: QuotaConfig
+}
+
+/** What may be used up. Empty when nothing is limited. */
+export interface QuotaConfig {
+  /** At most `count` in any span of `periodMs`. */
+  readonly rate: { readonly count: number; readonly periodMs: number } | undefined
+  readonly concurrency: number | undefined
+  readonly budgets: readonly BudgetConfig[]
+}
+
+/** `calls`: number; `compute`: milliseconds that servers worked; `cost`: units; `bytes`: size of results. */
+export const MEASURES = ['calls', 'compute', 'cost', 'bytes'] as const
+export type Measure = (typeof MEASURES)[number]
+
+/** Calendar periods in the gateway's time zone. */
+export const PERIODS = ['minute', 'hour', 'day', 'month'] as const
+export type Period = (typeof PERIODS)[number]
+
+export interface BudgetConfig {
+  readonly measure: Measure
+  readonly amount: number
+  readonly period: Period
+}
+
+/** A named caller. */
+export interface ClientConfig {
+  readonly name: string
+  /** SHA-256 of API keys, 64 lower-case hexadecimal digits. */
+  readonly keys: readonly string[]
+  /** `sub` of tokens, or `iss`, a space and `sub`. */
+  readonly subjects: readonly string[]
+  /** Common names of TLS client certificates. */
+  readonly certificates: readonly string[]
+  /** Names in the header of a trusted proxy. */
+  readonly users: readonly string[]
+  readonly roles: readonly string[]
+  readonly rules: readonly RuleConfig[]
+  /** What becomes of things that no rule is about. */
+  readonly default: 'allow' | 'deny'
+  /** Nothing is denied by policy, only logged. */
+  readonly shadow: boolean
+  readonly quota: QuotaConfig
+  readonly limits: readonly LimitConfig[]
+  readonly weight: number
+}
+
+export interface RoleConfig {
+  readonly name: string
+  readonly rules: readonly RuleConfig[]
+}
+
+/** One rule of a policy. An `allow` or `deny` list is one rule without a condition. */
+export interface RuleConfig {
+  /** Where it stands in the file: `clients.ci.deny`, `roles.reader.rules[2]`. */
+  readonly place: string
+  readonly effect: 'allow' | 'deny'
+  /** `server/name` with wildcards, `tool:`, `prompt:` or `resource:` before it; an empty list means everything. */
+  readonly match: readonly string[]
+  /** CEL, known to compile. */
+  readonly when: string | undefined
+  /** Only logged when it would deny. */
+  readonly shadow: boolean
+}
+
+/** A quota for a part of what a client may use. */
+export interface LimitConfig {
+  readonly match: string
+  readonly quota: QuotaConfig
+}
+
+/** A named selection of servers and tools with an endpoint of its own. */
+export interface ProfileConfig {
+  readonly name: string
+  /** Names of servers, in the order of the file's servers. */
+  readonly servers: readonly string[]
+  /** As `RuleConfig.match`; empty means everything of these servers. */
+  readonly match: readonly string[]
 }
 
 export interface GatewayConfig {
   readonly http: HttpFrontConfig
-  /** `memory` or `lmdb:<absolute path>`. */
+  /** `memory`, `lmdb:<absolute path>` or `redis://…`; the last may hold a password. */
   readonly state: string
   readonly log: LogLevel
   readonly catalog: CatalogConfig
+  /** Calls under way at once in this process. */
+  readonly concurrency: number
+  readonly queue: number
+  /** Whether calls pass while the state of quotas cannot be reached. */
+  readonly fail: 'open' | 'closed'
+  /** IANA name. */
+  readonly timeZone: string
+  readonly auth: AuthConfig
+  /** Rules for every client, before its own. */
+  readonly rules: readonly RuleConfig[]
+  readonly audit: AuditConfig | undefined
+}
+
+export interface AuthConfig {
+  readonly jwt: readonly JwtConfig[]
+  readonly proxy: ProxyAuthConfig | undefined
+  /** Name of the client that callers without credentials are; `undefined`: they are refused as soon as there are clients. */
+  readonly anonymous: string | undefined
+  /** The operator has said that everyone may come, with every address. */
+  readonly allowAnonymous: boolean
+}
+
+export interface JwtConfig {
+  readonly issuer: string
+  /** `undefined`: found through the issuer's metadata. */
+  readonly jwks: string | undefined
+  /** Empty: the addresses of this gateway's own endpoints. */
+  readonly audience: readonly string[]
+  readonly algorithms: readonly string[]
+  /** Roles by scope. */
+  readonly scopes: Readonly<Record<string, readonly string[]>>
+  readonly requiredScopes: readonly string[]
+  readonly client: string | undefined
+  readonly clockToleranceMs: number
+}
+
+export interface ProxyAuthConfig {
+  /** Lower case. */
+  readonly header: string
+  /** Addresses or CIDR networks. */
+  readonly from: readonly string[]
+  readonly client: string | undefined
+}
+
+export interface AuditConfig {
+  /** Absolute. */
+  readonly file: string
+  readonly args: 'digest' | 'full'
+  readonly maxBytes: number
+  readonly maxFiles: number
+}
+
+/** Paths are absolute. */
+export interface TlsConfig {
+  readonly cert: string
+  readonly key: string
+  readonly ca: string | undefined
+  readonly clientCertificates: 'none' | 'request' | 'require'
 }
 
 export interface HttpFrontConfig {
   readonly host: string
   readonly port: number
+  /** Origin under which clients reach the gateway, without a slash at its end; `undefined`: the address it listens on. */
+  readonly publicUrl: string | undefined
+  readonly tls: TlsConfig | undefined
   /** Largest request body. */
   readonly maxBodyBytes: number
   /** Host names accepted in `Host`, besides loopback names and `host` itself. */

@@ -1,6 +1,6 @@
 import { nearest } from './nearest.ts'
 import { valueAt } from './problem.ts'
-import { checkNotEnforced, checkRules } from './rules.ts'
+import { checkRules } from './rules.ts'
 import { serversFile } from './schema.ts'
 import type { Path, Problem } from './problem.ts'
 import type { ServersFile } from './schema.ts'
@@ -19,7 +19,7 @@ export function validate(file: unknown): Problem[] {
   const result = serversFile.safeParse(file)
   const issues: readonly Issue[] = result.error?.issues ?? []
   const problems = issues.flatMap(issue => toProblems(issue, []))
-  return [...problems, ...checkRules(soundServers(file, problems)), ...checkNotEnforced(file)]
+  return [...problems, ...checkRules(soundServers(file, problems))]
 }
 
 /** The servers that the schema has nothing to say against, so that their other mistakes are not left for the next attempt. */
@@ -30,7 +30,14 @@ function soundServers(file: unknown, problems: readonly Problem[]): ServersFile 
     if (typeof servers !== 'object' || servers === null || Array.isArray(servers)) return {}
     return Object.fromEntries(Object.entries(servers).filter(([name]) => !unsound.has(`${root}\0${name}`)))
   }
-  return { mcpServers: of('mcpServers'), servers: of('servers') }
+  return { ...sound(file, problems), mcpServers: of('mcpServers'), servers: of('servers') }
+}
+
+/** The sections beside the servers, as far as the schema has nothing to say against them. */
+function sound(file: unknown, problems: readonly Problem[]): ServersFile {
+  const unsound = new Set(problems.map(({ path }) => path[0]))
+  const sections = ['clients', 'roles', 'profiles', 'gateway'] as const
+  return Object.fromEntries(sections.filter(key => !unsound.has(key)).map(key => [key, valueAt(file, [key])]))
 }
 
 function toProblems(issue: Issue, parent: Path): Problem[] {

@@ -1,13 +1,22 @@
 /** Who is calling: a verified identity, never `clientInfo` and never a session id, which are self-reported. */
 export interface Principal {
-  /** Stable key of the identity: `anonymous`, `client:<name>`. Caches, links and quotas are keyed by it. */
+  /** Stable key of the identity: `anonymous`, `client:<name>`, `user:<issuer> <subject>`. Caches, links, quotas and sealed state are keyed by it. */
   readonly id: string
-  /** Name for people: logs and audit. */
+  /** Name for people: logs and audit. Never a secret. */
   readonly name: string
+  /** Configured client whose rules, limits and weight apply; `undefined`: none does. */
+  readonly client: string | undefined
+  /** Names of roles that the credentials brought, sorted; those of the client are not among them. */
+  readonly roles: readonly string[]
 }
 
 /** Everyone who reaches an endpoint that asks for no credentials. */
-export const ANONYMOUS: Principal = { id: 'anonymous', name: 'anonymous' }
+export const ANONYMOUS: Principal = { id: 'anonymous', name: 'anonymous', client: undefined, roles: [] }
 
 /** The one user of a gateway that runs as a child of that user's client. */
-export const LOCAL: Principal = { id: 'client:local', name: 'local' }
+export const LOCAL: Principal = { id: 'client:local', name: 'local', client: undefined, roles: [] }
+
+/** A configured client that has shown what identifies it. */
+export function clientPrincipal(name: string): Principal {
+  return { id: `client:${name}`, name, client: name, roles: [] }
+}

@@ -103,11 +103,12 @@ export class HttpFront {
     if (path === '/healthz') return json(response, 200, { status: 'ok' })
     this.#guard.check(request)
     if (path === '/mcp' || path.startsWith('/mcp/')) {
-      const view = path.length <= 5 ? '' : decodeURIComponent(path.slice(5))
-      if (!this.#options.service.has(view))
+      const endpoint = path.length <= 5 ? '' : decodeURIComponent(path.slice(5))
+      const view = this.#options.service.viewOf(endpoint, this.#options.principal)
+      if (view === undefined)
         throw new HttpRefusal(
           404,
-          `There is no server ${JSON.stringify(view)} here; the endpoint for all is /mcp.`,
+          `There is no server ${JSON.stringify(endpoint)} here; the endpoint for all is /mcp.`,
         )
       if (request.headers.origin !== undefined) allowOrigin(request, response)
       if (request.method === 'POST') return await this.#post(request, response, view)
@@ -278,9 +279,9 @@ export class HttpFront {
         this.#options.logger,
       )
     }
-    const view = path.startsWith('/sse/') ? decodeURIComponent(path.slice(5)) : ''
-    if (!this.#options.service.has(view))
-      throw new HttpRefusal(404, `There is no server ${JSON.stringify(view)} here.`)
+    const endpoint = path.startsWith('/sse/') ? decodeURIComponent(path.slice(5)) : ''
+    const view = this.#options.service.viewOf(endpoint, this.#options.principal)
+    if (view === undefined) throw new HttpRefusal(404, `There is no server ${JSON.stringify(endpoint)} here.`)
     if (path === '/messages') await this.#sse.post(request, response)
     else if (request.method === 'GET') await this.#sse.open(response, view)
     // The first thing a client of both transports does is to POST; this status sends it to the older one.

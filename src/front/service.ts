@@ -1,5 +1,6 @@
 import type { Era } from '../protocol/revisions.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
 import type { HeaderParam } from '../core/route.ts'
 
@@ -12,8 +13,11 @@ export interface Subscriber {
 export interface Service {
   /** Raw JSON of the gateway's own `serverInfo`. */
   readonly serverInfo: string
-  /** Whether an endpoint of this name exists: `''` for everything, else a server. */
-  has(view: string): boolean
+  /**
+   * Name of the view that a principal has of an endpoint: `''` for everything, else a server or a profile. Opaque: the same for all principals that may
+   * see the same. `undefined`: there is no such endpoint, or nothing at it that the principal may see.
+   */
+  viewOf(endpoint: string, principal: Principal): string | undefined
   capabilities(view: string, era: Era): JsonObject
   instructions(view: string): string | undefined
   /** Handles a request that is neither about the conversation itself nor unknown. Rejects with a `GatewayError` only. */

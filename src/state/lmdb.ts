@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import type * as Lmdb from 'lmdb'
 import { assertKey, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
 import { assertDataFile } from './lmdb-file.ts'
-import type { Store } from './store.ts'
+import { hold, take, type Step } from './amounts.ts'
+import type { HoldRequest, Store, Taken, TakeRequest } from './store.ts'
 
 /**
  * Layout of the database. Every key starts with the layout's name, so that a later layout lives beside this one and neither
@@ -86,12 +87,10 @@ class LmdbStore implements Store {
   async set(key: string, value: string, options: { ttlMs?: number } = {}): Promise<void> {
     this.#assertOpen()
     assertKey(key)
-    const bytes = assertValue(key, value)
+    assertValue(key, value)
     const now = this.#now()
     const expiresAt = expiryOf(options.ttlMs, now)
-    const record = Buffer.allocUnsafe(HEADER_BYTES + bytes)
-    record.writeDoubleBE(expiresAt)
-    record.write(value, HEADER_BYTES)
+    const record = recordOf(value, expiresAt)
     const database = this.#database
     // The index first: an entry without a value is harmless, a value without an entry would stay for ever.
     const writes: Promise<unknown>[] =
@@ -122,6 +121,14 @@ class LmdbStore implements Store {
     return found.filter(key => this.#expiryAt(key) > now).map(key => key.toString('utf8', VALUES.length))
   }
 
+  take(request: TakeRequest): Promise<Taken> {
+    return this.#step(request.key, (stored, now) => take(stored, request, now))
+  }
+
+  hold(request: HoldRequest): Promise<number> {
+    return this.#step(request.key, (stored, now) => hold(stored, request, now))
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -130,6 +137,25 @@ class LmdbStore implements Store {
   async #close(): Promise<void> {
     await Promise.allSettled(this.#writes)
     await this.#database.close()
+  }
+
+  /** Reads, decides and writes in one write transaction, of which there is one at a time over all processes. */
+  async #step<T>(key: string, step: (stored: string | undefined, now: number) => Step<T>): Promise<T> {
+    this.#assertOpen()
+    assertKey(key)
+    const database = this.#database
+    let answer: T | undefined
+    const write = database.transaction(() => {
+      const now = this.#now()
+      const next = step(this.#live(key, now), now)
+      answer = next.answer
+      if (next.expiresAt > now) {
+        void database.put(expiryKey(next.expiresAt, key), Buffer.alloc(0))
+        void database.put(valueKey(key), recordOf(next.text, next.expiresAt))
+      } else void database.remove(valueKey(key))
+    })
+    await this.#written(write)
+    return answer as T
   }
 
   #live(key: string, now: number): string | undefined {
@@ -193,6 +219,13 @@ async function writeError(name: string, error: unknown): Promise<Error> {
   return new Error(`The state store ${name} could not write. Fix: look for a full or read-only disk.`, {
     cause,
   })
+}
+
+function recordOf(value: string, expiresAt: number): Buffer {
+  const record = Buffer.allocUnsafe(HEADER_BYTES + Buffer.byteLength(value))
+  record.writeDoubleBE(expiresAt)
+  record.write(value, HEADER_BYTES)
+  return record
 }
 
 function valueKey(key: string): Buffer {

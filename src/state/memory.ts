@@ -1,9 +1,12 @@
 import { LRUCache } from 'lru-cache'
 import { assertKey, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
-import type { Store } from './store.ts'
+import { hold, take, type Step } from './amounts.ts'
+import type { HoldRequest, Store, Taken, TakeRequest } from './store.ts'
 
 /** Enough for a catalogue of thousands of tools, little enough for a laptop. */
 export const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024
+
+const SWEEP_EVERY_MS = 60_000
 
 export interface MemoryStoreOptions extends StoreOptions {
   /** Keys and values together, in bytes of UTF-8; default 256 MiB. The least recently used go first; a value larger than all of it is not kept. */
@@ -26,6 +29,9 @@ class MemoryStore implements Store {
   readonly name = 'memory'
   readonly #entries: LRUCache<string, Entry>
   readonly #now: () => number
+  /** Apart from the values: what has been used up must not be forgotten to make room. */
+  readonly #amounts = new Map<string, { readonly text: string; readonly expiresAt: number }>()
+  #sweptAt = 0
   #closed = false
 
   constructor(maxBytes: number, now: () => number) {
@@ -67,9 +73,33 @@ class MemoryStore implements Store {
     return found.sort(Buffer.compare).map(key => key.toString())
   }
 
+  async take(request: TakeRequest): Promise<Taken> {
+    return this.#step(request.key, (stored, now) => take(stored, request, now))
+  }
+
+  async hold(request: HoldRequest): Promise<number> {
+    return this.#step(request.key, (stored, now) => hold(stored, request, now))
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     this.#entries.clear()
+    this.#amounts.clear()
+  }
+
+  #step<T>(key: string, step: (stored: string | undefined, now: number) => Step<T>): T {
+    this.#assertOpen()
+    assertKey(key)
+    const now = this.#now()
+    const stored = this.#amounts.get(key)
+    const { text, expiresAt, answer } = step(stored && stored.expiresAt > now ? stored.text : undefined, now)
+    if (expiresAt > now) this.#amounts.set(key, { text, expiresAt })
+    else this.#amounts.delete(key)
+    if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
+      this.#sweptAt = now
+      for (const [other, amount] of this.#amounts) if (amount.expiresAt <= now) this.#amounts.delete(other)
+    }
+    return answer
   }
 
   #live(key: string): string | undefined {

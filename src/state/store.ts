@@ -1,6 +1,6 @@
 /**
- * Durable state of the gateway: the catalogue, eras of upstreams, later quotas and caches. Off the hot path.
- * Implementations: memory, LMDB; one contract suite runs over all.
+ * Durable state of the gateway: the catalogue, eras of upstreams, API keys, quotas. Off the hot path.
+ * Implementations: memory, LMDB (all processes of a machine), Redis (many machines); one contract suite runs over all.
  */
 export interface Store {
   /** For logs: `memory`, `lmdb:<path>`. */
@@ -15,8 +15,54 @@ export interface Store {
   delete(key: string): Promise<void>
   /** Keys that start with `prefix`, in byte order; expired ones are left out. */
   keys(prefix: string): Promise<string[]>
+  /**
+   * Takes some of a limited amount, atomically over everyone who shares the store: what all have taken in the window never exceeds the limit,
+   * but for what `spend` books. Expired windows cost nothing.
+   */
+  take(request: TakeRequest): Promise<Taken>
+  /**
+   * Claims places of a limited number, atomically over everyone who shares the store. A claim replaces the holder's earlier one and lapses after `ttlMs`
+   * unless it is renewed, so that a crashed holder frees its places.
+   * @returns how many places the holder has now: at most `want`, and never so many that all live claims exceed the limit
+   */
+  hold(request: HoldRequest): Promise<number>
   /** Idempotent. Later calls reject. */
   close(): Promise<void>
+}
+
+/** Amounts are numbers from 0 to 2^53 with at most three decimals. Times are Unix milliseconds by the store's clock where `now` is left out. */
+export interface TakeRequest {
+  readonly key: string
+  readonly limit: number
+  /**
+   * When an amount taken at time t stops counting. `until`: all at once, at this time; a later value than the stored one begins a new window.
+   * `slidingMs`: each at t + slidingMs, rounded up to at most a sixtieth more.
+   */
+  readonly window: { readonly until: number } | { readonly slidingMs: number }
+  /** Most that is wanted. */
+  readonly want: number
+  /** Fewer than this are not worth taking: the answer is then 0. At most `want`. */
+  readonly atLeast: number
+  /** Already used up beyond what was taken before: booked whatever the limit says. Negative: given back, never below 0. */
+  readonly spend: number
+}
+
+export interface Taken {
+  /** What was granted of `want`. */
+  readonly granted: number
+  /** What is left in the window for anyone, never negative. */
+  readonly left: number
+  /** When something may be left again, `0` when something is. */
+  readonly againAt: number
+}
+
+export interface HoldRequest {
+  readonly key: string
+  /** Unique to the process. */
+  readonly holder: string
+  readonly want: number
+  readonly limit: number
+  readonly ttlMs: number
 }
 
 /** Bounds of keys and values, the same for every implementation: longer ones are refused with a `RangeError`. */

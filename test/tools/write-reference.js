@@ -27,8 +27,16 @@ const HEADINGS = [
   ['gateway', 'The gateway: `gateway`'],
   ['gateway.http', 'The HTTP endpoint: `gateway.http`'],
   ['gateway.catalog', 'Lists: `gateway.catalog`'],
+  ['gateway.http.tls', 'TLS: `gateway.http.tls`'],
+  ['gateway.auth', 'Identity: `gateway.auth`'],
+  ['gateway.auth.jwt.*', 'An issuer of tokens: an entry of `gateway.auth.jwt`'],
+  ['gateway.auth.proxy', 'A trusted proxy: `gateway.auth.proxy`'],
+  ['gateway.audit', 'The audit log: `gateway.audit`'],
   ['clients.*', 'A client: `clients.<name>`'],
-  ['clients.*.budget', 'A budget: `clients.<name>.budget`'],
+  ['clients.*.rules.*', 'A rule: an entry of `rules`'],
+  ['clients.*.limits.*', 'A limit: `clients.<name>.limits.<pattern>`'],
+  ['clients.*.budget', 'A budget: `budget`'],
+  ['roles.*', 'A role: `roles.<name>`, and `gateway.policy`'],
   ['profiles.*', 'A profile: `profiles.<name>`'],
 ]
 
