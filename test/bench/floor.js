@@ -31,8 +31,10 @@ const server = createServer((request, response) => {
 /** @param {import('node:http').IncomingHttpHeaders} received */
 function modernHeaders(received) {
   const name = received['mcp-name']
+  // No spread: one with more members after it is slow, and this is what others are measured by.
   return {
-    ...headers,
+    'content-type': headers['content-type'],
+    accept: headers.accept,
     'mcp-protocol-version': received['mcp-protocol-version'],
     'mcp-method': received['mcp-method'],
     'mcp-name': typeof name === 'string' && name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name,
