@@ -1,23 +1,31 @@
-/** How many numbers in a row have a place each. A power of two; small, because every session has a table. */
+/** A power of two; small, because every session has a table. */
 const PLACES = 64
+
+/** Ids that follow one another get different places. */
+function placeOf(id: number | string): number {
+  if (typeof id === 'number') return id & (PLACES - 1)
+  const { length } = id
+  return (id.charCodeAt(length - 1) + 10 * id.charCodeAt(length - 2)) & (PLACES - 1)
+}
 
 /**
  * Values by id, for what comes and goes with every call; ids are strings or natural numbers. A `Map` does the same, but V8 chains its outgrown tables:
  * once one of them has become old, everything that passed through later is kept alive until the next full collection, which cost a fifth of the
  * gateway's time. A plain object has no such chain.
  *
- * Objects are slow with numbers that grow and grow. Since ours follow one another, each has a place by its remainder; only one whose place is still
- * taken, by a call that lasts, goes to the object.
+ * Objects are slow with numbers that grow and grow, in text, too. Since ids mostly follow one another, each has a place by its end; only one whose place
+ * is still taken, by a call that lasts, goes to the object.
  */
 export class IdTable<K extends number | string, T> {
   /** By place. A free one may still have the id of its last value. */
-  readonly #ids: number[] = []
+  readonly #ids: K[] = []
   readonly #recent: (T | undefined)[] = []
+  #recentSize = 0
   #others = Object.create(null) as Record<number | string, T>
-  #size = 0
+  #othersSize = 0
 
   get size(): number {
-    return this.#size
+    return this.#recentSize + this.#othersSize
   }
 
   has(id: K): boolean {
@@ -25,65 +33,59 @@ export class IdTable<K extends number | string, T> {
   }
 
   get(id: K): T | undefined {
-    if (typeof id === 'number') {
-      const place = id % PLACES
-      if (this.#ids[place] === id) {
-        const value = this.#recent[place]
-        if (value !== undefined) return value
-      }
-    }
-    return this.#others[id]
+    const place = placeOf(id)
+    if (this.#holds(place, id)) return this.#recent[place]
+    return this.#othersSize === 0 ? undefined : this.#others[id]
   }
 
   set(id: K, value: T): void {
-    const known = this.#others[id] !== undefined
-    if (typeof id === 'number' && !known) {
-      const place = id % PLACES
-      const taken = this.#recent[place] !== undefined
-      if (!taken || this.#ids[place] === id) {
-        this.#ids[place] = id
-        this.#recent[place] = value
-        if (!taken) this.#size++
-        return
-      }
+    const place = placeOf(id)
+    if (this.#holds(place, id)) this.#recent[place] = value
+    else if (this.#othersSize > 0 && this.#others[id] !== undefined) this.#others[id] = value
+    else if (this.#recent[place] === undefined) {
+      this.#ids[place] = id
+      this.#recent[place] = value
+      this.#recentSize++
+    } else {
+      this.#others[id] = value
+      this.#othersSize++
     }
-    this.#others[id] = value
-    if (!known) this.#size++
   }
 
   /** Removes the value of `id` and returns it. */
   take(id: K): T | undefined {
-    if (typeof id === 'number') {
-      const place = id % PLACES
-      if (this.#ids[place] === id) {
-        const value = this.#recent[place]
-        if (value !== undefined) {
-          this.#recent[place] = undefined
-          this.#size--
-          return value
-        }
-      }
+    const place = placeOf(id)
+    if (this.#holds(place, id)) {
+      const value = this.#recent[place]
+      this.#recent[place] = undefined
+      this.#recentSize--
+      return value
     }
-    const value = this.#others[id]
+    const value = this.#othersSize === 0 ? undefined : this.#others[id]
     if (value === undefined) return undefined
     delete this.#others[id]
-    this.#size--
+    this.#othersSize--
     return value
   }
 
   /** Values; those with numbers come in their order. */
   values(): T[] {
-    if (this.#size === 0) return []
+    if (this.size === 0) return []
     const all = Object.assign(Object.create(null), this.#others) as Record<number | string, T>
     this.#recent.forEach((value, place) => {
-      if (value !== undefined) all[this.#ids[place] as number] = value
+      if (value !== undefined) all[this.#ids[place] as K] = value
     })
     return Object.values(all)
   }
 
   clear(): void {
     this.#recent.length = 0
+    this.#recentSize = 0
     this.#others = Object.create(null) as Record<number | string, T>
-    this.#size = 0
+    this.#othersSize = 0
+  }
+
+  #holds(place: number, id: K): boolean {
+    return this.#ids[place] === id && this.#recent[place] !== undefined
   }
 }

@@ -30,8 +30,11 @@ describe('IdTable', () => {
     const map = new Map<number | string, object>()
     let seed = 7
     const random = (below: number): number => (seed = (seed * 16_807) % 2_147_483_647) % below
+    // Text of numbers, too, as the ids of clients are.
+    const anyId = (): number | string =>
+      random(3) === 0 ? String(1000 + random(300)) : random(2) === 0 ? '"'.repeat(random(3)) : random(300)
     for (let step = 0; step < 20_000; step++) {
-      const id = random(3) === 0 ? `s${random(20)}` : random(300)
+      const id = anyId()
       if (random(2) === 0) {
         const value = { step }
         table.set(id, value)
@@ -40,7 +43,7 @@ describe('IdTable', () => {
         expect(table.take(id)).toBe(map.get(id))
         map.delete(id)
       }
-      const other = random(300)
+      const other = anyId()
       expect(table.get(other)).toBe(map.get(other))
       expect(table.has(other)).toBe(map.has(other))
       expect(table.size).toBe(map.size)
