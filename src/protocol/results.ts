@@ -33,7 +33,7 @@ function toModern(method: string, result: Json, serverInfo: ServerInfoText): str
   }
   const meta = value._meta
   if (meta === undefined) {
-    added._meta = `{${JSON.stringify(META.serverInfo)}:${serverInfo}}`
+    added._meta = `{"${META.serverInfo}":${serverInfo}}`
   } else if (isJsonObject(meta) && !(META.serverInfo in meta)) {
     const member = find(members(result.text), '_meta')
     if (member)
@@ -45,11 +45,11 @@ function toModern(method: string, result: Json, serverInfo: ServerInfoText): str
   return withMembers(result.text, added)
 }
 
-/** Inserts members right after the `{`, without a look at the rest. */
+/** Inserts members right after the `{`, without a look at the rest. The keys need no escapes. */
 function prepend(text: string, added: Readonly<Record<string, string>>, value: JsonObject): string {
   const open = skipSpace(text, 0) + 1
   let inserted = ''
-  for (const key in added) inserted += `${inserted === '' ? '' : ','}${JSON.stringify(key)}:${added[key]}`
+  for (const key in added) inserted += `${inserted === '' ? '' : ','}"${key}":${added[key]}`
   for (const _ in value) return `${text.slice(0, open)}${inserted},${text.slice(open)}`
   return `{${inserted}}`
 }

@@ -25,7 +25,9 @@ export class Parking {
   readonly #seal: Seal
   readonly #deadlines: Deadlines
   readonly #logger: Logger
-  readonly #calls = new Map<string, ParkedCall>()
+  /** Calls that have asked their clients something, by id. Most never do. */
+  readonly #asked = new Map<string, ParkedCall>()
+  #size = 0
 
   constructor(seal: Seal, deadlines: Deadlines, logger: Logger) {
     this.#seal = seal
@@ -35,13 +37,13 @@ export class Parking {
 
   /** Calls that are under way or wait for their client. */
   get size(): number {
-    return this.#calls.size
+    return this.#size
   }
 
   /** Makes a call that may be interrupted. Resolves with its end, or with the first questions. */
   start(exchange: Exchange, run: (exchange: Exchange) => Promise<Outcome>): Promise<Outcome> {
     const call = new ParkedCall(exchange, this)
-    this.#calls.set(call.id, call)
+    this.#size++
     const round = call.attach(exchange)
     run(call).then(
       outcome => call.end(() => outcome),
@@ -55,7 +57,7 @@ export class Parking {
 
   /** Continues a call with the answers of its client. @throws GatewayError `invalid_params` */
   resume(id: string, round: number, exchange: Exchange): Promise<Outcome> {
-    const call = this.#calls.get(id)
+    const call = this.#asked.get(id)
     if (!call)
       throw new GatewayError(
         'invalid_params',
@@ -69,7 +71,7 @@ export class Parking {
   // For parked calls.
 
   get full(): boolean {
-    return this.#calls.size > MAX_PARKED
+    return this.#size > MAX_PARKED
   }
 
   sealed(call: ParkedCall, exchange: Exchange): Promise<string> {
@@ -77,6 +79,7 @@ export class Parking {
   }
 
   wait(call: ParkedCall): void {
+    this.#asked.set(call.id, call)
     this.#deadlines.set(call, STATE_TTL_MS)
   }
 
@@ -84,9 +87,11 @@ export class Parking {
     this.#deadlines.remove(call)
   }
 
+  /** The call is over; called once. */
   forget(call: ParkedCall, reason?: string): void {
+    this.#size--
     this.#deadlines.remove(call)
-    this.#calls.delete(call.id)
+    if (call.round > 0) this.#asked.delete(call.id)
     if (reason !== undefined) this.#logger.info('A call that waited for its client was given up.', { reason })
   }
 }
@@ -98,7 +103,7 @@ interface Question {
 }
 
 class ParkedCall extends Delegate implements Deadline {
-  readonly id = randomUUID()
+  #id: string | undefined
   place: number | undefined
   due: number | undefined
   /** Times the client has been asked. */
@@ -117,6 +122,11 @@ class ParkedCall extends Delegate implements Deadline {
   constructor(exchange: Exchange, parking: Parking) {
     super(exchange)
     this.#parking = parking
+  }
+
+  /** Unguessable; made when it is first needed. */
+  get id(): string {
+    return (this.#id ??= randomUUID())
   }
 
   override get request(): CallRequest {
