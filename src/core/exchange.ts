@@ -40,6 +40,8 @@ export interface Conversation {
   readonly principal: Principal
   /** What this client may see. */
   readonly view: string
+  /** Negotiated revision; `undefined` until there is one. */
+  readonly protocolVersion: string | undefined
   /** Level asked for by `logging/setLevel`; `undefined` until the client asks. */
   readonly logLevel: McpLogLevel | undefined
   /** Sends a notification that belongs to no open request. */

@@ -106,7 +106,7 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
     incoming,
     {
       ...envelope,
-      features: featuresOf(envelope.clientCapabilities, 'modern'),
+      features: featuresOf(envelope.clientCapabilities, envelope.protocolVersion),
       principal: request.principal,
       modern: true,
       view: request.view,

@@ -93,7 +93,13 @@ export class Relay {
     if (latest && (among.length === 1 || link.owner))
       return await latest.ask(presented(request, params, latest))
     if (link.owner)
-      return await link.owner.ask(presented(request, params, { features: link.capabilities, modern: false }))
+      return await link.owner.ask(
+        presented(request, params, {
+          features: link.capabilities,
+          modern: false,
+          protocolVersion: link.owner.protocolVersion,
+        }),
+      )
     throw new GatewayError('cannot_ask', `${method} cannot be attributed to one request of one client.`)
   }
 
