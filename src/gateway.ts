@@ -103,7 +103,7 @@ export class Gateway implements Service {
     const pipeline: Middleware[] = [
       observe(this.#logger),
       park(this.#parking, seal),
-      rounds(seal),
+      rounds(seal, server => this.#poolOf(server).server.roots),
       tasks(taskIds),
     ]
     const call = compose(
@@ -226,7 +226,7 @@ export class Gateway implements Service {
 
   rootsChanged(conversation: Conversation): void {
     for (const pool of this.#pools.values())
-      for (const link of pool.links)
+      for (const link of pool.server.roots ? [] : pool.links)
         if (link.owner === conversation) link.notify('notifications/roots/list_changed', undefined)
   }
 

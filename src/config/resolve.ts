@@ -18,13 +18,13 @@ import {
   START_TIMEOUT,
 } from './defaults.ts'
 import { findNotInEffect } from './not-in-effect.ts'
-import { absolutePath } from './places.ts'
+import { absolutePath, fileUri } from './places.ts'
 import { formatPath } from './problem.ts'
 import { prefixOf, startsThisGateway } from './servers.ts'
 import { parseDuration, parseSize } from './units.ts'
 import type { LogLevel } from '../core/logger.ts'
 import type { ReplicaEntry, ServerEntry, ServersFile } from './schema.ts'
-import type { Config, Endpoint, GatewayConfig, ServerConfig, ToolConfig } from './types.ts'
+import type { Config, Endpoint, GatewayConfig, Root, ServerConfig, ToolConfig } from './types.ts'
 
 /** What a configuration depends on besides its text. All paths absolute. */
 export interface Surroundings {
@@ -102,10 +102,19 @@ function resolveServer(
     idleMs: toMs(entry.idle ?? IDLE.default),
     maxMessageBytes: toBytes(entry.maxMessage ?? MAX_MESSAGE.default),
     isolation: entry.isolation ?? 'auto',
+    roots: entry.roots && resolveRoots(entry.roots, surroundings),
     uriSchemes: (entry.uriSchemes ?? []).map(scheme => scheme.toLowerCase()),
     tools: resolveTools(entry),
     fingerprint: fingerprint(endpoint),
   }
+}
+
+function resolveRoots(roots: NonNullable<ServerEntry['roots']>, { folder, home }: Surroundings): Root[] {
+  return roots.map(root => {
+    const { uri, name } = typeof root === 'string' ? { uri: root, name: undefined } : root
+    const resolved = fileUri(uri, folder, home)
+    return name === undefined ? { uri: resolved } : { uri: resolved, name }
+  })
 }
 
 function withReplica(entry: ServerEntry, replica: ReplicaEntry): ReplicaEntry {

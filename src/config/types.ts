@@ -31,12 +31,21 @@ export interface ServerConfig {
   readonly maxMessageBytes: number
   /** Whose calls share a link, and with it whatever the server keeps for a conversation. `auto`: see `upstream/pool.ts`. */
   readonly isolation: 'auto' | 'shared' | 'client' | 'session'
+  /** What the server is told when it asks for roots; `undefined`: each client's own, as far as it can be asked. */
+  readonly roots: readonly Root[] | undefined
   /** URI schemes of resources that the server owns without listing them. */
   readonly uriSchemes: readonly string[]
   /** Per-tool settings, first match wins; keys are globs over the server's own tool names. */
   readonly tools: readonly ToolConfig[]
   /** SHA-256 of what makes the server what it is (endpoint, arguments, environment, headers): a changed one invalidates what is remembered. */
   readonly fingerprint: string
+}
+
+/** A folder or file that a server may work on, as MCP has it. */
+export interface Root {
+  /** `file://…` */
+  readonly uri: string
+  readonly name?: string
 }
 
 export type Endpoint = StdioEndpoint | HttpEndpoint

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../core/exchange.ts'
+import { withMembers } from './json-text.ts'
 import { levelOf } from './levels.ts'
 import { isModernVersion, type Era } from './revisions.ts'
 
@@ -39,4 +40,23 @@ export function allowedExtensions(extensions: unknown, era: Era): JsonObject | u
   const allowed: JsonObject = {}
   for (const key of EXTENSIONS[era]) if (key in extensions) allowed[key] = (extensions as JsonObject)[key]
   return Object.keys(allowed).length === 0 ? undefined : allowed
+}
+
+/** Roots of the configuration are the same as long as the server runs. */
+const FIXED_ROOTS = '{"listChanged":false}'
+
+/**
+ * What a server may ask this client. Where the server's roots are configured (`roots`), those of the client are none of its business, so that clients
+ * that differ only in these are alike.
+ */
+export function askable(features: string, roots: readonly unknown[] | undefined): string {
+  if (!roots || !features.includes('"roots"')) return features
+  const others = withMembers(features, { roots: undefined })
+  return others === '{}' ? '' : others
+}
+
+/** Raw JSON of the client capabilities that a server is told of: what it may ask the client, and what the configuration answers. */
+export function declaredTo(features: string, roots: readonly unknown[] | undefined): string {
+  const others = askable(features, roots) || '{}'
+  return roots?.length ? withMembers(others, { roots: FIXED_ROOTS }) : others
 }

@@ -13,8 +13,13 @@ export const STATE_TTL_MS = ANSWER_TIMEOUT_MS
 export type RequestState =
   /** A call that waits here, at a legacy server. */
   | { readonly kind: 'parked'; readonly call: string; readonly round: number }
-  /** State of a modern server, as raw JSON; `undefined` when it gave none. */
-  | { readonly kind: 'server'; readonly server: string; readonly state: string | undefined }
+  /** State of a modern server, as raw JSON; `undefined` when it gave none. `answered`: by key, what the client was not asked, as raw JSON. */
+  | {
+      readonly kind: 'server'
+      readonly server: string
+      readonly state: string | undefined
+      readonly answered: Readonly<Record<string, string>>
+    }
   /** Nothing waits: the call is simply made again. */
   | { readonly kind: 'again' }
 

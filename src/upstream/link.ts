@@ -155,7 +155,7 @@ export class Link implements Receiver {
   call(exchange: Exchange, call: LinkCall): Promise<Outcome> {
     const id = this.#nextId++
     const request = exchange.request
-    const envelope = this.#envelope && envelopeFor(exchange, this.#envelope)
+    const envelope = this.#envelope && envelopeFor(exchange, this.#envelope, this.server.roots)
     let params: string | undefined
     try {
       params = outgoingParams(request.params, {

@@ -4,6 +4,7 @@ import { GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { ANONYMOUS, LOCAL } from '../core/principal.ts'
+import { askable, declaredTo } from '../protocol/features.ts'
 import type { Era } from '../protocol/revisions.ts'
 import type { Link } from './link.ts'
 import { Slot, type SlotKey, type SlotListener, type SlotState } from './slot.ts'
@@ -24,9 +25,6 @@ export const MAX_EXCLUSIVE_LINKS = 8
 /** How long a call waits for one of these. Calls that wait for their clients may hold all of them for minutes. */
 export const LEASE_WAIT_MS = 30_000
 
-/** The link everyone may share: it declares nothing, so the server asks nobody anything. */
-const COMMON: SlotKey = { id: 'common', capabilities: '{}', owner: undefined, exclusive: false }
-
 /**
  * The links of one server. Which calls share one is a matter of isolation:
  *
@@ -35,10 +33,13 @@ const COMMON: SlotKey = { id: 'common', capabilities: '{}', owner: undefined, ex
  * - A client that can be asked (elicitation, sampling, roots) declares so through its link. A session then has a link of its own, because many servers do not
  *   ask on the stream of the call they ask for. Clients without sessions share one per set of capabilities where a question comes on the
  *   stream of its call (HTTP); elsewhere such a link serves one call at a time.
+ * - Roots that are configured do not count: the gateway answers for them itself, and the client is not asked.
  */
 export class Pool {
   readonly server: ServerConfig
   readonly #options: PoolOptions
+  /** The link everyone may share: it declares nothing of a client's, so the server asks nobody anything. */
+  readonly #common: SlotKey
   readonly #slots = new Map<string, Slot>()
   /** Calls that wait for an exclusive slot, oldest first. */
   readonly #waiting: (() => void)[] = []
@@ -52,6 +53,8 @@ export class Pool {
   constructor(options: PoolOptions) {
     this.#options = options
     this.server = options.server
+    const capabilities = declaredTo('', options.server.roots)
+    this.#common = { id: 'common', capabilities, owner: undefined, exclusive: false }
   }
 
   /** Era to start with; a wrong one is corrected by the handshake. */
@@ -65,7 +68,7 @@ export class Pool {
     let state: SlotState | undefined
     for (const slot of this.#slots.values()) {
       if (slot.current) return slot.state
-      if (!state || slot.key === COMMON || state.kind === 'idle') state = slot.state
+      if (!state || slot.key === this.#common || state.kind === 'idle') state = slot.state
     }
     return state ?? { kind: this.#closed ? 'closed' : 'idle' }
   }
@@ -90,7 +93,7 @@ export class Pool {
   any(exchange?: Exchange): Link | Promise<Link> {
     const { current } = this
     if (current) return current
-    return (exchange ? this.slot(exchange) : this.#at(COMMON)).pick()
+    return (exchange ? this.slot(exchange) : this.#at(this.#common)).pick()
   }
 
   /**
@@ -106,12 +109,12 @@ export class Pool {
 
   /** The slot whose link this call uses. */
   slot(exchange: Exchange): Slot {
-    return this.#at(this.#keyFor(exchange, exchange.features))
+    return this.#at(this.#keyFor(exchange, askable(exchange.features, this.server.roots)))
   }
 
   /** The slot for what a client wants to hear beyond one call. */
   standing(exchange: Exchange): Slot {
-    const key = this.#keyFor(exchange, exchange.features)
+    const key = this.#keyFor(exchange, askable(exchange.features, this.server.roots))
     return this.#at(key.exclusive ? this.#keyFor(exchange, '') : key)
   }
 
@@ -124,7 +127,7 @@ export class Pool {
     this.#shape = { era: link.peer.era, kind: link.transport.kind, sessionful: link.transport.sessionful }
     if (era) this.era = era
     // What was opened only to list the server is not needed beside a link that somebody uses.
-    const common = this.#slots.get(COMMON.id)
+    const common = this.#slots.get(this.#common.id)
     if (common && common !== slot && common.spare) this.#remove(common)
   }
 
@@ -190,19 +193,19 @@ export class Pool {
   }
 
   #keyFor({ conversation, principal }: Exchange, features: string): SlotKey {
-    const { isolation } = this.server
+    const { isolation, roots } = this.server
     const shape = this.#shape
     const era = shape?.era ?? this.#era
-    if (isolation === 'shared' || era === 'modern') return COMMON
+    if (isolation === 'shared' || era === 'modern') return this.#common
     const stateless = shape !== undefined && shape.kind === 'http' && !shape.sessionful
-    if (stateless) return COMMON
-    const capabilities = features === '' ? '{}' : features
+    if (stateless) return this.#common
+    const capabilities = features === '' ? this.#common.capabilities : declaredTo(features, roots)
     if (conversation && (features !== '' || isolation === 'session'))
       return { id: `session ${conversation.id}`, capabilities, owner: conversation, exclusive: false }
     // Everyone without credentials is the same principal.
     const who = principal === ANONYMOUS || principal === LOCAL ? '' : principal.id
     if (features === '')
-      return who === '' ? COMMON : { id: who, capabilities, owner: undefined, exclusive: false }
+      return who === '' ? this.#common : { id: who, capabilities, owner: undefined, exclusive: false }
     const kind = shape?.kind ?? (this.server.endpoint.kind === 'stdio' ? 'stdio' : 'http')
     return { id: `${who} ${features}`, capabilities, owner: undefined, exclusive: kind !== 'http' }
   }

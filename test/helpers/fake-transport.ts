@@ -116,6 +116,7 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     idleMs: 60_000,
     maxMessageBytes: 1_000_000,
     isolation: 'auto',
+    roots: undefined,
     uriSchemes: [],
     tools: [],
     fingerprint: 'f',

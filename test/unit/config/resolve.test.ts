@@ -30,6 +30,7 @@ test('what is left out has its default', async () => {
         idleMs: 1_800_000,
         maxMessageBytes: 32 * 1024 * 1024,
         isolation: 'auto',
+        roots: undefined,
         uriSchemes: [],
         tools: [],
         fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
@@ -219,3 +220,38 @@ describe('bounds', () => {
     await expect(configFrom(outside, OPTIONS)).rejects.toThrow(/expected/)
   })
 })
+
+test('roots are file URIs, relative to the file, once for all', async () => {
+  const { roots } = await resolveServer(
+    {
+      command: 'x',
+      roots: [
+        '.',
+        'sub dir',
+        '/abs',
+        '~/notes',
+        '${WORK}',
+        'FILE:///kept%20as/it#is',
+        { uri: 'b', name: 'B' },
+      ],
+    },
+    { env: { WORK: '/from/env' } },
+  )
+  expect(roots).toEqual([
+    { uri: 'file:///somewhere' },
+    { uri: 'file:///somewhere/sub%20dir' },
+    { uri: 'file:///abs' },
+    { uri: 'file:///home/ada/notes' },
+    { uri: 'file:///from/env' },
+    { uri: 'file:///kept%20as/it#is' },
+    { uri: 'file:///somewhere/b', name: 'B' },
+  ])
+  expect((await resolveServer({ command: 'x', roots: [] })).roots).toEqual([])
+})
+
+test.each([['https://a.example'], ['file:x'], [''], [7], [{ uri: 'a', nmae: 'A' }], [{ name: 'A' }]])(
+  '%j is no root',
+  async root => {
+    await expect(resolveServer({ command: 'x', roots: [root] })).rejects.toThrow(/roots\[0\]/)
+  },
+)
