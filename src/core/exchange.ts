@@ -54,9 +54,6 @@ export interface Conversation {
 export const INPUT_METHODS = ['elicitation/create', 'sampling/createMessage', 'roots/list'] as const
 export type InputMethod = (typeof INPUT_METHODS)[number]
 
-/** How long a client may take to answer: a person has to read, think, and maybe come back from lunch. */
-export const ANSWER_TIMEOUT_MS = 10 * 60 * 1000
-
 /** An input a server asks for in the middle of a call. */
 export interface InputRequest {
   readonly method: InputMethod

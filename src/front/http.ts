@@ -208,7 +208,7 @@ export class HttpFront {
         'Too many sessions are open. Raise "gateway.http.maxSessions", or try again later.',
         { 'retry-after': '10' },
       )
-    const session = new HttpSession(service, principal, view)
+    const session = new HttpSession(service, principal, view, config)
     const reply = session.reply(response, 1, accepts(request, 'text/event-stream'), session.headers)
     session.session.request(incoming.id as string, incoming, reply)
     if (session.session.protocolVersion !== undefined) this.#sessions.set(session.session.id, session)

@@ -30,7 +30,7 @@ export class Session implements Conversation {
   readonly #service: Service
   readonly #send: (text: string) => void
   readonly #open = new IdTable<string, Call>()
-  readonly #asks = new Asks()
+  readonly #asks: Asks
   #protocolVersion: string | undefined
   #capabilities: JsonObject = {}
   #features = ''
@@ -40,6 +40,7 @@ export class Session implements Conversation {
   /** `send` takes whole messages that belong to no request. */
   constructor(service: Service, principal: Principal, view: string, send: (text: string) => void) {
     this.#service = service
+    this.#asks = new Asks(service.asks)
     this.principal = principal
     this.view = view
     this.#send = send

@@ -14,8 +14,6 @@ import { sealState } from '../relay/request-state.ts'
 import type { Seal } from '../relay/seal.ts'
 import { withChanges } from './park.ts'
 
-/** A server that is not satisfied after so many rounds will not be. */
-export const MAX_ROUNDS = 8
 /** Between rounds in which nothing is asked: the server only wants to be called again. */
 const PACE_MS = 250
 /** Revision 2025-11-25: the client has to visit a URL first. */
@@ -23,27 +21,37 @@ const URL_ELICITATION_REQUIRED = -32042
 /** Revision 2026-07-28: the client lacks a capability the call needs. */
 const MISSING_CAPABILITY = -32021
 
-/** The roots of a server, where they are configured. */
-export type RootsOf = (server: string) => readonly unknown[] | undefined
+type Roots = readonly unknown[] | undefined
+
+export interface RoundsOptions {
+  readonly seal: Seal
+  /** The roots of a server, where they are configured. */
+  readonly rootsOf: (server: string) => Roots
+  /** Times a server may ask in one call. */
+  readonly maxRounds: number
+  /** How long a client may take to come back with an answer. */
+  readonly answerTimeoutMs: number
+}
 
 /**
  * A modern server that needs input answers `input_required`. For a legacy client the gateway asks, and calls again with the answers; a modern
  * client gets the questions itself, with the server's state sealed. What the configuration answers is asked of nobody.
  */
-export function rounds(seal: Seal, rootsOf: RootsOf): Middleware {
+export function rounds(options: RoundsOptions): Middleware {
+  const { rootsOf, maxRounds } = options
   return next => async (exchange, route) => {
     let outcome = await next(exchange, route)
-    if (outcome.kind === 'error') return await afterError(seal, exchange, route.server, outcome)
+    if (outcome.kind === 'error') return await afterError(options, exchange, route.server, outcome)
     if (!needsInput(outcome)) return outcome
     const roots = rootsOf(route.server)
     for (let round = 1; needsInput(outcome); round++) {
       const answered = answeredHere(outcome, roots)
       if (exchange.modern && !satisfied(outcome, answered))
-        return await sealedFor(seal, exchange, route.server, outcome, answered)
-      if (round > MAX_ROUNDS)
+        return await sealedFor(options, exchange, route.server, outcome, answered)
+      if (round > maxRounds)
         throw new GatewayError(
           'upstream_protocol',
-          `Server "${route.server}" asked for input ${MAX_ROUNDS} times without an end.`,
+          `Server "${route.server}" asked for input ${maxRounds} times without an end.`,
           { server: route.server, delivery: 'answered' },
         )
       const answers = await askAll(exchange, route.server, outcome, answered)
@@ -76,7 +84,7 @@ function requestsOf(outcome: Result): JsonObject {
 }
 
 /** Raw JSON of the answers, by key, that are configured. */
-function answeredHere(outcome: Result, roots: ReturnType<RootsOf>): Record<string, string> {
+function answeredHere(outcome: Result, roots: Roots): Record<string, string> {
   if (!roots) return {}
   const asked = Object.entries(requestsOf(outcome)).filter(
     ([, request]) => (request as JsonObject | null)?.method === 'roots/list',
@@ -129,18 +137,14 @@ async function askAll(
 
 /** What the client is asked: the server's questions but for those that are answered, which its retry will carry. */
 async function sealedFor(
-  seal: Seal,
+  { seal, answerTimeoutMs }: RoundsOptions,
   exchange: Exchange,
   server: string,
   outcome: Result,
   answered: Readonly<Record<string, string>>,
 ): Promise<Outcome> {
-  const state = await sealState(seal, exchange, {
-    kind: 'server',
-    server,
-    state: rawAt(outcome.text, 'requestState'),
-    answered,
-  })
+  const held = { kind: 'server', server, state: rawAt(outcome.text, 'requestState'), answered } as const
+  const state = await sealState(seal, exchange, held, answerTimeoutMs)
   const changes: Record<string, string> = { requestState: JSON.stringify(state) }
   const keys = Object.keys(answered)
   if (keys.length > 0)
@@ -152,7 +156,7 @@ async function sealedFor(
 }
 
 async function afterError(
-  seal: Seal,
+  { seal, answerTimeoutMs }: RoundsOptions,
   exchange: Exchange,
   server: string,
   outcome: Extract<Outcome, { kind: 'error' }>,
@@ -163,7 +167,7 @@ async function afterError(
       const { elicitationId: _, ...params } = elicitation
       return `"elicitation-${index + 1}":{"method":"elicitation/create","params":${JSON.stringify({ mode: 'url', ...params })}}`
     })
-    const state = await sealState(seal, exchange, { kind: 'again' })
+    const state = await sealState(seal, exchange, { kind: 'again' }, answerTimeoutMs)
     return {
       kind: 'ready',
       text: `{"resultType":"input_required","inputRequests":{${requests.join(',')}},"requestState":"${state}"}`,

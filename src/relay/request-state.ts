@@ -1,13 +1,10 @@
 import { createHash } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
-import { ANSWER_TIMEOUT_MS, type Exchange, type JsonObject } from '../core/exchange.ts'
+import type { Exchange, JsonObject } from '../core/exchange.ts'
 import type { Seal } from './seal.ts'
 
 /** Methods whose calls may need input of the client (specification 2026-07-28, "input required"). */
 export const INPUT_CALLS: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read'])
-
-/** How long a client may take to come back with an answer. */
-export const STATE_TTL_MS = ANSWER_TIMEOUT_MS
 
 /** What a `requestState` of the gateway stands for. */
 export type RequestState =
@@ -32,11 +29,16 @@ interface Bound {
 
 const PURPOSE = 'requestState'
 
-/** Seals state for the client of `exchange`: bound to its principal, to this very request, and to a time. */
-export function sealState(seal: Seal, exchange: Exchange, state: RequestState): Promise<string> {
+/** Seals state for the client of `exchange`: bound to its principal, to this very request, and to the time it may take to come back with an answer. */
+export function sealState(
+  seal: Seal,
+  exchange: Exchange,
+  state: RequestState,
+  answerTimeoutMs: number,
+): Promise<string> {
   const bound: Bound = {
     principal: exchange.principal.id,
-    expires: Date.now() + STATE_TTL_MS,
+    expires: Date.now() + answerTimeoutMs,
     digest: digestOf(exchange),
     state,
   }
