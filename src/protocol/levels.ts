@@ -1,6 +1,6 @@
 import type { Json, JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
-import { elements, find, members, splice, withMembers, type Edit } from './json-text.ts'
+import { elements, find, members, rawAt, splice, withMembers, type Edit } from './json-text.ts'
 import { LATEST_LEGACY } from './revisions.ts'
 
 /**
@@ -104,6 +104,25 @@ export function samplingAt(level: Level, { text, value }: Json): string {
   })
 }
 
+/**
+ * Raw `params` of `elicitation/create` as the levels that have forms have them: a choice with titles (`oneOf`) says the same in their way as well, or a
+ * person would be shown a field for any text.
+ */
+export function elicitationAt({ text, value }: Json): string {
+  const { requestedSchema } = value as JsonObject
+  const properties = isJsonObject(requestedSchema) ? requestedSchema.properties : undefined
+  const schema = rawAt(text, 'requestedSchema')
+  const raw = rawAt(text, 'requestedSchema', 'properties')
+  if (!isJsonObject(properties) || schema === undefined || raw === undefined) return text
+  const changed = Object.entries(properties).flatMap(([key, property]) => {
+    const choices = titledChoices(property)
+    return choices ? [[key, withMembers(rawAt(raw, key) ?? '{}', choices)] as const] : []
+  })
+  if (changed.length === 0) return text
+  const replaced = withMembers(schema, { properties: withMembers(raw, Object.fromEntries(changed)) })
+  return withMembers(text, { requestedSchema: replaced })
+}
+
 /** The definition of a tool, prompt, resource or template as the level has it. */
 export function definitionAt(level: Level, text: string): string {
   if (level.iconSizes || !text.includes('"icons"')) return text
@@ -153,6 +172,15 @@ function described(level: Level, block: JsonObject, text: string): string {
     return `[Audio was left out: ${String(mimeType)}, ${bytes} bytes. Revision ${level.revision} of MCP, which this client speaks, has no audio here.]`
   }
   return `[Content of type "${String(type)}", which revision ${level.revision} of MCP does not have here: ${text}]`
+}
+
+/** Members that say what `oneOf` of a choice says; `undefined` for a property that is none, or says it already. */
+function titledChoices(property: unknown): { enum: string; enumNames: string } | undefined {
+  if (!isJsonObject(property) || !Array.isArray(property.oneOf) || 'enum' in property) return undefined
+  const choices = property.oneOf as (JsonObject | null)[]
+  if (!choices.every(choice => typeof choice?.const === 'string')) return undefined
+  const names = choices.map(choice => choice?.title ?? choice?.const)
+  return { enum: JSON.stringify(choices.map(choice => choice?.const)), enumNames: JSON.stringify(names) }
 }
 
 function withoutIconSizes(text: string, icons: unknown): string {

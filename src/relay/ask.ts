@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, InputRequest, Json, JsonObject } from '../core/exchange.ts'
 import { withMembers } from '../protocol/json-text.ts'
-import { levelOf, samplingAt } from '../protocol/levels.ts'
+import { elicitationAt, levelOf, samplingAt } from '../protocol/levels.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
 
 /**
@@ -47,7 +47,8 @@ export function presented(
     changes.includeContext = '"none"'
   }
   let { text } = params
-  if (level && request.method === 'sampling/createMessage') text = samplingAt(level, params)
+  if (level)
+    text = request.method === 'sampling/createMessage' ? samplingAt(level, params) : elicitationAt(params)
   if (Object.keys(changes).length > 0) text = withMembers(text, changes)
   return text === params.text ? request : { ...request, params: text }
 }

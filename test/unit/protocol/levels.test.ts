@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { featuresOf } from '../../../src/protocol/features.ts'
-import { definitionAt, levelOf, resultAt, samplingAt, type Level } from '../../../src/protocol/levels.ts'
+import {
+  definitionAt,
+  elicitationAt,
+  levelOf,
+  resultAt,
+  samplingAt,
+  type Level,
+} from '../../../src/protocol/levels.ts'
 import { resultFor } from '../../../src/protocol/results.ts'
 
 const REVISIONS = ['2024-10-07', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'] as const
@@ -197,6 +204,33 @@ describe('sampling', () => {
   test('what is broken stays', () => {
     for (const text of ['{}', '{"messages":7}', '{"messages":[7,{},{"content":7}]}'])
       expect(samplingAt(level('2024-11-05'), { text, value: JSON.parse(text) as unknown })).toBe(text)
+  })
+})
+
+describe('elicitation', () => {
+  const form = (property: string): string =>
+    `{"message":"m","requestedSchema":{"type":"object","properties":{"n":{"type":"integer","minimum":1.0},"__proto__":${property}},"x":1.0}}`
+  const asked = (text: string): string => elicitationAt({ text, value: JSON.parse(text) as unknown })
+
+  test('titles of a choice are told the older way as well', () => {
+    const choice = '"type":"string","oneOf":[{"const":"a","title":"The A"}, {"const":"b"}]'
+    expect(asked(form(`{${choice}}`))).toBe(form(`{"enum":["a","b"],"enumNames":["The A","b"],${choice}}`))
+  })
+
+  test.each([
+    '{"type":"string"}',
+    '{"type":"string","enum":["a"],"oneOf":[{"const":"a"}]}',
+    '{"type":"string","oneOf":[{"const":1.0}]}',
+    '{"type":"string","oneOf":[null]}',
+    '{"type":"string","oneOf":{}}',
+    '7',
+  ])('everything else stays: %s', property => {
+    expect(asked(form(property))).toBe(form(property))
+  })
+
+  test('what is no form stays', () => {
+    for (const text of ['{}', '{"requestedSchema":7}', '{"requestedSchema":{"properties":[]}}'])
+      expect(asked(text)).toBe(text)
   })
 })
 
