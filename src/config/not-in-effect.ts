@@ -37,6 +37,8 @@ export const NOT_IN_EFFECT: readonly NotInEffect[] = [
   { option: 'mcpServers.*.oauth', effect: 'warned' },
   { option: 'mcpServers.*.headersHelper', effect: 'warned' },
   { option: 'mcpServers.*.sandboxEnabled', effect: 'warned', harmless: value => value === false },
+  // Nobody is told apart yet.
+  { option: 'gateway.maxLinksPerClient', effect: 'warned' },
   { option: 'gateway.concurrency', effect: 'warned' },
   { option: 'gateway.queue', effect: 'warned' },
 ]

@@ -1,16 +1,30 @@
 import { createHash } from 'node:crypto'
 import {
+  ACKNOWLEDGE_TIMEOUT,
+  ANSWER_TIMEOUT,
   CALL_TIMEOUT,
   FIRST_LIST_TIMEOUT,
   HTTP_HOST,
   HTTP_PORT,
   IDLE,
   KEEP_ALIVE,
+  LINK_WAIT,
   LIST_TIMEOUT,
   LOG_DEFAULT,
   MAX_BODY,
+  MAX_EVENT_BYTES,
+  MAX_EVENTS,
+  MAX_EXCLUSIVE_LINKS,
+  MAX_LINKS,
+  MAX_LINKS_PER_CLIENT,
+  MAX_LISTEN_STREAMS,
+  MAX_LISTENED,
   MAX_MESSAGE,
   MAX_NAME_LENGTH,
+  MAX_PARKED,
+  MAX_QUESTIONS,
+  MAX_QUESTIONS_PER_SESSION,
+  MAX_ROUNDS,
   MAX_SESSIONS,
   PAGE_SIZE,
   REFRESH_AFTER,
@@ -18,13 +32,13 @@ import {
   START_TIMEOUT,
 } from './defaults.ts'
 import { findNotInEffect } from './not-in-effect.ts'
-import { absolutePath } from './places.ts'
+import { absolutePath, fileUri } from './places.ts'
 import { formatPath } from './problem.ts'
 import { prefixOf, startsThisGateway } from './servers.ts'
 import { parseDuration, parseSize } from './units.ts'
 import type { LogLevel } from '../core/logger.ts'
 import type { ReplicaEntry, ServerEntry, ServersFile } from './schema.ts'
-import type { Config, Endpoint, GatewayConfig, ServerConfig, ToolConfig } from './types.ts'
+import type { Config, Endpoint, GatewayConfig, Root, ServerConfig, ToolConfig } from './types.ts'
 
 /** What a configuration depends on besides its text. All paths absolute. */
 export interface Surroundings {
@@ -102,10 +116,23 @@ function resolveServer(
     idleMs: toMs(entry.idle ?? IDLE.default),
     maxMessageBytes: toBytes(entry.maxMessage ?? MAX_MESSAGE.default),
     isolation: entry.isolation ?? 'auto',
+    maxLinks: entry.maxLinks ?? MAX_LINKS.default,
+    maxExclusiveLinks: entry.maxExclusiveLinks ?? MAX_EXCLUSIVE_LINKS.default,
+    linkWaitMs: toMs(entry.linkWait ?? LINK_WAIT.default),
+    maxQuestions: entry.maxQuestions ?? MAX_QUESTIONS.default,
+    roots: entry.roots && resolveRoots(entry.roots, surroundings),
     uriSchemes: (entry.uriSchemes ?? []).map(scheme => scheme.toLowerCase()),
     tools: resolveTools(entry),
     fingerprint: fingerprint(endpoint),
   }
+}
+
+function resolveRoots(roots: NonNullable<ServerEntry['roots']>, { folder, home }: Surroundings): Root[] {
+  return roots.map(root => {
+    const { uri, name } = typeof root === 'string' ? { uri: root, name: undefined } : root
+    const resolved = fileUri(uri, folder, home)
+    return name === undefined ? { uri: resolved } : { uri: resolved, name }
+  })
 }
 
 function withReplica(entry: ServerEntry, replica: ReplicaEntry): ReplicaEntry {
@@ -163,7 +190,7 @@ function resolveGateway(
   gateway: NonNullable<ServersFile['gateway']>,
   { folder, home, stateFolder, overrides }: Surroundings,
 ): GatewayConfig {
-  const { http = {}, catalog = {} } = gateway
+  const { http = {}, catalog = {}, asks = {}, listen = {} } = gateway
   return {
     http: {
       host: overrides.host ?? http.host ?? HTTP_HOST,
@@ -174,6 +201,8 @@ function resolveGateway(
       maxSessions: http.maxSessions ?? MAX_SESSIONS.default,
       sessionIdleMs: toMs(http.sessionIdle ?? SESSION_IDLE.default),
       keepAliveMs: toMs(http.keepAlive ?? KEEP_ALIVE.default),
+      maxEvents: http.maxEvents ?? MAX_EVENTS.default,
+      maxEventBytes: toBytes(http.maxEventBytes ?? MAX_EVENT_BYTES.default),
     },
     state: resolveState(gateway.state ?? 'lmdb:', folder, home, stateFolder),
     log: overrides.log ?? gateway.log ?? LOG_DEFAULT,
@@ -183,6 +212,18 @@ function resolveGateway(
       refreshAfterMs: toMs(catalog.refreshAfter ?? REFRESH_AFTER.default),
       firstListTimeoutMs: toMs(catalog.firstListTimeout ?? FIRST_LIST_TIMEOUT.default),
     },
+    asks: {
+      answerTimeoutMs: toMs(asks.answerTimeout ?? ANSWER_TIMEOUT.default),
+      maxParked: asks.maxParked ?? MAX_PARKED.default,
+      maxPerSession: asks.maxPerSession ?? MAX_QUESTIONS_PER_SESSION.default,
+      maxRounds: asks.maxRounds ?? MAX_ROUNDS.default,
+    },
+    listen: {
+      maxStreams: listen.maxStreams ?? MAX_LISTEN_STREAMS.default,
+      maxResources: listen.maxResources ?? MAX_LISTENED.default,
+      acknowledgeTimeoutMs: toMs(listen.acknowledgeTimeout ?? ACKNOWLEDGE_TIMEOUT.default),
+    },
+    maxLinksPerClient: gateway.maxLinksPerClient ?? MAX_LINKS_PER_CLIENT.default,
   }
 }
 

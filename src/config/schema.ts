@@ -4,24 +4,16 @@ import {
   CALL_TIMEOUT,
   CONCURRENCY,
   COST,
-  FIRST_LIST_TIMEOUT,
-  HTTP_HOST,
-  HTTP_PORT,
   IDLE,
-  KEEP_ALIVE,
+  LINK_WAIT,
   LIST_TIMEOUT,
-  LOG_DEFAULT,
-  LOG_LEVEL_NAMES,
-  MAX_BODY,
+  MAX_EXCLUSIVE_LINKS,
+  MAX_LINKS,
   MAX_MESSAGE,
-  MAX_NAME_LENGTH,
   MAX_PREFIX,
+  MAX_QUESTIONS,
   MAX_SERVER_NAME,
-  MAX_SESSIONS,
-  PAGE_SIZE,
   QUEUE,
-  REFRESH_AFTER,
-  SESSION_IDLE,
   START_TIMEOUT,
   WEIGHT,
 } from './defaults.ts'
@@ -40,6 +32,8 @@ import {
   text,
   texts,
 } from './options.ts'
+import { isFilePlace } from './places.ts'
+import { gateway } from './gateway-schema.ts'
 import type { Option } from './options.ts'
 import { IGNORED_ROOT_KEYS, IGNORED_SERVER_KEYS } from './ignored.ts'
 
@@ -114,6 +108,13 @@ const replica = section('mcpServers.*.replicas.*', {
 const ignoredKeys = (keys: Readonly<Record<string, string>>): Record<never, Option> =>
   Object.fromEntries(Object.entries(keys).map(([key, whose]) => [key, ignored(whose)]))
 
+const rootExpected = 'expected a path or a file:// URI, or an object with uri and name'
+const place = z.string({ error: rootExpected }).refine(isFilePlace, { error: rootExpected })
+const root = z.union(
+  [place, z.strictObject({ uri: place, name: z.string({ error: 'expected a text' }).optional() })],
+  { error: rootExpected },
+)
+
 const server = section('mcpServers.*', {
   ...ENDPOINT,
   replicas: list(
@@ -146,6 +147,19 @@ const server = section('mcpServers.*', {
     IDLE,
   ),
   maxMessage: size('Largest single message that is accepted from the server.', MAX_MESSAGE),
+  maxLinks: integer('Most conversations with the server at once; a program is started for each.', MAX_LINKS),
+  maxExclusiveLinks: integer(
+    'Of these, most for the calls of one client without a session that the server may ask something and that must not be mistaken for each other.',
+    MAX_EXCLUSIVE_LINKS,
+  ),
+  linkWait: duration('How long a call waits for one of these.', LINK_WAIT),
+  maxQuestions: integer('Most questions of the server open at once for one call.', MAX_QUESTIONS),
+  roots: option(
+    'list of strings or `{uri, name}`',
+    "Folders and files the server is told of when it asks for roots: paths relative to the configuration file, or file:// URIs. The clients' own roots do not reach it then; an empty list means none at all.",
+    z.array(root, { error: 'expected a list of paths' }),
+    { default: "each client's own" },
+  ),
   uriSchemes: option(
     'list of strings',
     'URI schemes of resources that belong to this server without being listed.',
@@ -227,54 +241,6 @@ const client = section('clients.*', {
 const profile = section('profiles.*', {
   servers: texts('Servers of this selection.'),
   tools: texts('Tools of this selection, as `server/tool` with wildcards.', `${glob} in a list`),
-})
-
-const http = section('gateway.http', {
-  host: text('Address to listen on; anything but a loopback address opens the gateway to the network.', {
-    default: HTTP_HOST,
-  }),
-  port: integer('Port to listen on; 0 asks the system for a free one.', HTTP_PORT),
-  maxBody: size('Largest body of a request.', MAX_BODY),
-  allowedHosts: texts('Host names accepted in `Host`, besides loopback names and `host` itself.'),
-  allowedOrigins: texts(
-    'Origins accepted in `Origin`, such as "https://app.example", besides loopback ones.',
-  ),
-  maxSessions: integer('Sessions kept at once.', MAX_SESSIONS),
-  sessionIdle: duration('A session without a request or an open stream for so long is closed.', SESSION_IDLE),
-  keepAlive: duration('Time between comment lines on silent streams.', KEEP_ALIVE),
-})
-
-const catalog = section('gateway.catalog', {
-  maxNameLength: integer(
-    'Longest name of a tool or prompt, in characters; longer ones are shortened.',
-    MAX_NAME_LENGTH,
-  ),
-  pageSize: integer('Entries on one page of a list.', PAGE_SIZE),
-  refreshAfter: duration(
-    'A remembered list that is older is fetched again in the background.',
-    REFRESH_AFTER,
-  ),
-  firstListTimeout: duration(
-    'How long the first list waits for servers that have never been listed.',
-    FIRST_LIST_TIMEOUT,
-  ),
-})
-
-const gateway = section('gateway', {
-  http: option('object', 'The HTTP endpoint of `mcp-manifold serve`.', http),
-  state: text(
-    'Where the gateway remembers lists: `memory`, or `lmdb:` and a directory, relative to the configuration file.',
-    {
-      pattern: /^(memory|lmdb:.*)$/s,
-      expected: 'expected "memory" or "lmdb:" and a directory, such as "lmdb:./.manifold"',
-      default: '`lmdb:` and mcp-manifold in the state directory of the user',
-    },
-  ),
-  log: choice('How much is logged, to stderr.', LOG_LEVEL_NAMES, { default: LOG_DEFAULT }),
-  catalog: option('object', 'The merged lists.', catalog),
-  concurrency: integer('Most calls at once, over all servers.', CONCURRENCY),
-  queue: integer('Most calls that wait for their turn, over all servers.', QUEUE),
-  fail: choice('Whether calls pass while quotas cannot be read.', ['open', 'closed'], { default: 'closed' }),
 })
 
 const servers = table('object', 'Servers by name, as in the files of MCP clients.', server, {

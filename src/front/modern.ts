@@ -100,13 +100,14 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
       'unknown_method',
       `The method ${incoming.method.slice(0, 100)} does not exist in revision ${envelope.protocolVersion}.`,
     )
+  if (incoming.method === 'subscriptions/listen') service.listens.checkRoom()
   if (request.headers) checkHeaders(incoming, request.headers, service, request.view)
   // Member by member: a spread with more after it costs more than all the rest of this function.
   const context = {
     protocolVersion: envelope.protocolVersion,
     clientCapabilities: envelope.clientCapabilities,
     logLevel: envelope.logLevel,
-    features: featuresOf(envelope.clientCapabilities, 'modern'),
+    features: featuresOf(envelope.clientCapabilities, envelope.protocolVersion),
     principal: request.principal,
     modern: true,
     view: request.view,
@@ -131,11 +132,6 @@ export function listChangedMethod(kind: ListKind): string {
   return NOTIFICATIONS[kind]
 }
 
-/** How long the acknowledgement waits for servers to take the subscriptions. */
-const ACKNOWLEDGE_MS = 10_000
-/** Resources one listen stream may name. */
-const MAX_LISTENED = 1000
-
 /**
  * Serves `subscriptions/listen` until it is cancelled: acknowledges the part of the filter that is honoured, then sends what it asks for, tagged with
  * the request's id.
@@ -150,10 +146,12 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
     honoured[key] = true
     for (const kind of LISTENABLE[key] ?? []) kinds.add(kind)
   }
+  const { maxResources, acknowledgeTimeoutMs } = service.listens.limits
   const meta = { [META.subscriptionId]: request.id }
   const tagged = (params: string | undefined): string =>
     withMembers(params ?? '{}', { _meta: withMembers((params && rawAt(params, '_meta')) ?? '{}', meta) })
   let open = true
+  service.listens.opened()
   let stop = (): void => undefined
   // Whatever comes before the acknowledgement waits for it.
   let early: string[] | undefined = []
@@ -180,6 +178,7 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
   const end = (): void => {
     if (!open) return
     open = false
+    service.listens.closed()
     stop()
     service.unsubscribe(subscriber)
     if (call.cancellation.reason !== undefined) reply.drop()
@@ -201,9 +200,9 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
   if (uris.length === 0) acknowledge([])
   else {
     // A server that does not answer must not keep the client from hearing of everything else.
-    const patience = setTimeout(() => acknowledge([]), ACKNOWLEDGE_MS)
+    const patience = setTimeout(() => acknowledge([]), acknowledgeTimeoutMs)
     service
-      .subscribe(call, uris.slice(0, MAX_LISTENED), subscriber)
+      .subscribe(call, uris.slice(0, maxResources), subscriber)
       .catch((): string[] => [])
       .then(heard => {
         clearTimeout(patience)

@@ -1,7 +1,9 @@
+import type { AsksConfig } from '../config/types.ts'
 import type { Era } from '../protocol/revisions.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { ListKind } from '../core/route.ts'
 import type { HeaderParam } from '../core/route.ts'
+import type { ListenStreams } from './listen-streams.ts'
 
 /** Who hears of updated resources. `params` is raw JSON. */
 export interface Subscriber {
@@ -12,6 +14,8 @@ export interface Subscriber {
 export interface Service {
   /** Raw JSON of the gateway's own `serverInfo`. */
   readonly serverInfo: string
+  readonly asks: AsksConfig
+  readonly listens: ListenStreams
   /** Whether an endpoint of this name exists: `''` for everything, else a server. */
   has(view: string): boolean
   capabilities(view: string, era: Era): JsonObject

@@ -1,9 +1,10 @@
-import type { Json, JsonObject, Outcome } from '../core/exchange.ts'
+import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { elements, find, members, skipSpace, splice, withMembers } from './json-text.ts'
-import { META } from './revisions.ts'
+import { levelOf, resultAt } from './levels.ts'
+import { LATEST_LEGACY, META } from './revisions.ts'
 
-/** Framing of results for the era of the client. Source: specification 2026-07-28, changelog; both directions of a dual-era gateway. */
+/** Framing of results for the era and the revision of the client. Source: specification 2026-07-28, changelog; both directions of a dual-era gateway. */
 
 /** Raw JSON of the gateway's own `serverInfo`, for `_meta` of modern results. */
 export type ServerInfoText = string
@@ -13,14 +14,17 @@ const CACHEABLE: ReadonlySet<string> = new Set(['resources/read'])
 
 /** The result text for a client, from what an upstream answered. What is no object has nothing to frame and stays as it is. */
 export function resultFor(
-  modern: boolean,
+  { modern, protocolVersion }: Pick<Exchange, 'modern' | 'protocolVersion'>,
   method: string,
   outcome: Extract<Outcome, { kind: 'result' }>,
   serverInfo: ServerInfoText,
 ): string {
   if (!isJsonObject(outcome.value)) return outcome.text
   if (modern) return outcome.modern ? outcome.text : toModern(method, outcome, serverInfo)
-  return outcome.modern ? toLegacy(outcome) : outcome.text
+  const text = outcome.modern ? toLegacy(outcome) : outcome.text
+  if (protocolVersion === LATEST_LEGACY) return text
+  const level = levelOf(protocolVersion)
+  return level ? resultAt(level, method, { text, value: outcome.value }) : text
 }
 
 function toModern(method: string, result: Json, serverInfo: ServerInfoText): string {

@@ -8,14 +8,19 @@ import { rawAt } from '../protocol/json-text.ts'
 import { OWN_META_PREFIX } from '../protocol/revisions.ts'
 import type { Seal } from './seal.ts'
 import { Delegate } from './delegate.ts'
-import { sealState, STATE_TTL_MS } from './request-state.ts'
+import { sealState } from './request-state.ts'
 
-/** Calls that may be under way or wait for their clients at once. */
-export const MAX_PARKED = 2000
 /** `_meta` key by which a legacy server can name a question for modern clients. */
 const INPUT_KEY = `${OWN_META_PREFIX}inputKey`
 /** Questions asked together are put into one answer; this is how long the first waits for others. */
 const GATHER_MS = 5
+
+export interface ParkingLimits {
+  /** How long a client may take to come back with an answer. */
+  readonly answerTimeoutMs: number
+  /** Calls that may be under way or wait for their clients at once. */
+  readonly maxParked: number
+}
 
 /**
  * Calls of modern clients at legacy servers. When the server asks something in the middle of a call, the call stays open here and the client gets
@@ -28,10 +33,12 @@ export class Parking {
   /** Calls that have asked their clients something, by id. Most never do. */
   readonly #asked = new Map<string, ParkedCall>()
   #size = 0
+  readonly #limits: ParkingLimits
 
-  constructor(seal: Seal, deadlines: Deadlines, logger: Logger) {
+  constructor(seal: Seal, deadlines: Deadlines, limits: ParkingLimits, logger: Logger) {
     this.#seal = seal
     this.#deadlines = deadlines
+    this.#limits = limits
     this.#logger = logger
   }
 
@@ -71,16 +78,17 @@ export class Parking {
   // For parked calls.
 
   get full(): boolean {
-    return this.#size > MAX_PARKED
+    return this.#size > this.#limits.maxParked
   }
 
   sealed(call: ParkedCall, exchange: Exchange): Promise<string> {
-    return sealState(this.#seal, exchange, { kind: 'parked', call: call.id, round: call.round })
+    const state = { kind: 'parked', call: call.id, round: call.round } as const
+    return sealState(this.#seal, exchange, state, this.#limits.answerTimeoutMs)
   }
 
   wait(call: ParkedCall): void {
     this.#asked.set(call.id, call)
-    this.#deadlines.set(call, STATE_TTL_MS)
+    this.#deadlines.set(call, this.#limits.answerTimeoutMs)
   }
 
   noLongerWaits(call: ParkedCall): void {

@@ -27,6 +27,8 @@ const HEADINGS = [
   ['gateway', 'The gateway: `gateway`'],
   ['gateway.http', 'The HTTP endpoint: `gateway.http`'],
   ['gateway.catalog', 'Lists: `gateway.catalog`'],
+  ['gateway.asks', 'Questions to clients: `gateway.asks`'],
+  ['gateway.listen', 'Listen streams: `gateway.listen`'],
   ['clients.*', 'A client: `clients.<name>`'],
   ['clients.*.budget', 'A budget: `clients.<name>.budget`'],
   ['profiles.*', 'A profile: `profiles.<name>`'],

@@ -1,0 +1,110 @@
+import {
+  ACKNOWLEDGE_TIMEOUT,
+  ANSWER_TIMEOUT,
+  CONCURRENCY,
+  FIRST_LIST_TIMEOUT,
+  HTTP_HOST,
+  HTTP_PORT,
+  KEEP_ALIVE,
+  LOG_DEFAULT,
+  LOG_LEVEL_NAMES,
+  MAX_BODY,
+  MAX_EVENT_BYTES,
+  MAX_EVENTS,
+  MAX_LINKS_PER_CLIENT,
+  MAX_LISTEN_STREAMS,
+  MAX_LISTENED,
+  MAX_NAME_LENGTH,
+  MAX_PARKED,
+  MAX_QUESTIONS_PER_SESSION,
+  MAX_ROUNDS,
+  MAX_SESSIONS,
+  PAGE_SIZE,
+  QUEUE,
+  REFRESH_AFTER,
+  SESSION_IDLE,
+} from './defaults.ts'
+import { choice, duration, integer, option, section, size, text, texts } from './options.ts'
+
+/** The part of the format that is about the gateway itself. */
+
+const http = section('gateway.http', {
+  host: text('Address to listen on; anything but a loopback address opens the gateway to the network.', {
+    default: HTTP_HOST,
+  }),
+  port: integer('Port to listen on; 0 asks the system for a free one.', HTTP_PORT),
+  maxBody: size('Largest body of a request.', MAX_BODY),
+  allowedHosts: texts('Host names accepted in `Host`, besides loopback names and `host` itself.'),
+  allowedOrigins: texts(
+    'Origins accepted in `Origin`, such as "https://app.example", besides loopback ones.',
+  ),
+  maxSessions: integer('Sessions kept at once.', MAX_SESSIONS),
+  sessionIdle: duration('A session without a request or an open stream for so long is closed.', SESSION_IDLE),
+  keepAlive: duration('Time between comment lines on silent streams.', KEEP_ALIVE),
+  maxEvents: integer(
+    'Most events kept for a session, so that it can resume a broken stream; 0 keeps none.',
+    MAX_EVENTS,
+  ),
+  maxEventBytes: size('Largest size of these together.', MAX_EVENT_BYTES),
+})
+
+const asks = section('gateway.asks', {
+  answerTimeout: duration('How long a client may take to answer a question.', ANSWER_TIMEOUT),
+  maxParked: integer(
+    'Most calls of clients without a session that are under way, or wait for their client, at servers that can ask in the middle of a call.',
+    MAX_PARKED,
+  ),
+  maxPerSession: integer('Most questions open at once at one session.', MAX_QUESTIONS_PER_SESSION),
+  maxRounds: integer('Most times a server may ask in one call by having it made again.', MAX_ROUNDS),
+})
+
+const listen = section('gateway.listen', {
+  maxStreams: integer('Most listen streams open at once.', MAX_LISTEN_STREAMS),
+  maxResources: integer(
+    'Most resources that one stream may name; further ones are not heard of.',
+    MAX_LISTENED,
+  ),
+  acknowledgeTimeout: duration(
+    'How long the acknowledgement of a stream waits for servers to take its subscriptions.',
+    ACKNOWLEDGE_TIMEOUT,
+  ),
+})
+
+const catalog = section('gateway.catalog', {
+  maxNameLength: integer(
+    'Longest name of a tool or prompt, in characters; longer ones are shortened.',
+    MAX_NAME_LENGTH,
+  ),
+  pageSize: integer('Entries on one page of a list.', PAGE_SIZE),
+  refreshAfter: duration(
+    'A remembered list that is older is fetched again in the background.',
+    REFRESH_AFTER,
+  ),
+  firstListTimeout: duration(
+    'How long the first list waits for servers that have never been listed.',
+    FIRST_LIST_TIMEOUT,
+  ),
+})
+
+export const gateway = section('gateway', {
+  http: option('object', 'The HTTP endpoint of `mcp-manifold serve`.', http),
+  state: text(
+    'Where the gateway remembers lists: `memory`, or `lmdb:` and a directory, relative to the configuration file.',
+    {
+      pattern: /^(memory|lmdb:.*)$/s,
+      expected: 'expected "memory" or "lmdb:" and a directory, such as "lmdb:./.manifold"',
+      default: '`lmdb:` and mcp-manifold in the state directory of the user',
+    },
+  ),
+  log: choice('How much is logged, to stderr.', LOG_LEVEL_NAMES, { default: LOG_DEFAULT }),
+  catalog: option('object', 'The merged lists.', catalog),
+  asks: option('object', 'What servers may ask of clients.', asks),
+  listen: option('object', 'Streams on which clients without a session hear of changes.', listen),
+  maxLinksPerClient: integer(
+    'Most conversations that one client has with all servers together, as far as clients are told apart.',
+    MAX_LINKS_PER_CLIENT,
+  ),
+  concurrency: integer('Most calls at once, over all servers.', CONCURRENCY),
+  queue: integer('Most calls that wait for their turn, over all servers.', QUEUE),
+  fail: choice('Whether calls pass while quotas cannot be read.', ['open', 'closed'], { default: 'closed' }),
+})
