@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import { Catalog, WHOLE } from './catalog/catalog.ts'
-import type { Config, ServerConfig } from './config/types.ts'
+import type { AsksConfig, Config, ServerConfig } from './config/types.ts'
 import { compose, type Middleware } from './core/compose.ts'
 import { Deadlines } from './core/deadlines.ts'
 import { describeError, GatewayError } from './core/errors.ts'
@@ -9,6 +9,7 @@ import type { Logger } from './core/logger.ts'
 import { ANONYMOUS, LOCAL, type Principal } from './core/principal.ts'
 import type { ListKind, Route } from './core/route.ts'
 import type { HttpFront } from './front/http.ts'
+import { ListenStreams } from './front/listen-streams.ts'
 import { listChangedMethod } from './front/modern.ts'
 import type { Service } from './front/service.ts'
 import { StdioFront } from './front/stdio.ts'
@@ -26,6 +27,7 @@ import { Seal } from './relay/seal.ts'
 import { Router } from './router.ts'
 import type { Store } from './state/store.ts'
 import { statusOf, type ServerStatus } from './status.ts'
+import { ClientLinks } from './upstream/client-links.ts'
 import type { Link } from './upstream/link.ts'
 import { Pool } from './upstream/pool.ts'
 import type { Slot } from './upstream/slot.ts'
@@ -50,11 +52,14 @@ const RECENT_MS = 60_000
  */
 export class Gateway implements Service {
   readonly serverInfo: string
+  readonly asks: AsksConfig
+  readonly listens: ListenStreams
   readonly #config: Config
   readonly #logger: Logger
   readonly #store: Store
   readonly #deadlines = new Deadlines()
   readonly #pools = new Map<string, Pool>()
+  readonly #clientLinks: ClientLinks
   readonly #catalog: Catalog
   readonly #parking: Parking
   readonly #subscriptions: Subscriptions
@@ -72,6 +77,10 @@ export class Gateway implements Service {
     this.#store = options.store
     this.serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
 
+    const { asks, listen, maxLinksPerClient } = config.gateway
+    this.asks = asks
+    this.listens = new ListenStreams(listen)
+    this.#clientLinks = new ClientLinks(maxLinksPerClient)
     for (const server of config.servers) this.#pools.set(server.name, this.#pool(server))
     this.#catalog = new Catalog({
       config,
@@ -82,7 +91,7 @@ export class Gateway implements Service {
       onChange: (view, kinds) => this.#tell(view.name, kinds),
     })
     const seal = new Seal(options.store)
-    this.#parking = new Parking(seal, this.#deadlines, this.#logger)
+    this.#parking = new Parking(seal, this.#deadlines, asks, this.#logger)
     this.#subscriptions = new Subscriptions({
       pool: server => this.#poolOf(server),
       logger: this.#logger,
@@ -103,7 +112,7 @@ export class Gateway implements Service {
     const pipeline: Middleware[] = [
       observe(this.#logger),
       park(this.#parking, seal),
-      rounds(seal),
+      rounds({ seal, ...asks, rootsOf: server => this.#poolOf(server).server.roots }),
       tasks(taskIds),
     ]
     const call = compose(
@@ -226,7 +235,7 @@ export class Gateway implements Service {
 
   rootsChanged(conversation: Conversation): void {
     for (const pool of this.#pools.values())
-      for (const link of pool.links)
+      for (const link of pool.server.roots ? [] : pool.links)
         if (link.owner === conversation) link.notify('notifications/roots/list_changed', undefined)
   }
 
@@ -258,6 +267,7 @@ export class Gateway implements Service {
       deadlines: this.#deadlines,
       logger,
       clientInfo: this.serverInfo,
+      clientLinks: this.#clientLinks,
       listener: {
         onNotification: (link, method, params, among) =>
           this.#relay.onNotification(link, method, params, among),

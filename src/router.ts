@@ -78,7 +78,7 @@ export class Router {
         const view = await this.#options.catalog.complete(exchange.view, exchange)
         return {
           kind: 'ready',
-          text: (view ?? this.#view(exchange)).list(kind, exchange.modern, params?.value.cursor),
+          text: (view ?? this.#view(exchange)).list(kind, exchange.protocolVersion, params?.value.cursor),
         }
       }
     }

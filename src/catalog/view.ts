@@ -5,13 +5,13 @@ import { GatewayError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { LIST_KINDS, type ListKind, type Route } from '../core/route.ts'
-import { find, members, splice, withMembers } from '../protocol/json-text.ts'
 import { allowedExtensions } from '../protocol/features.ts'
-import { META, type Era } from '../protocol/revisions.ts'
-import { LIST_METHODS } from './ingest.ts'
+import { definitionAt, levelOf, type Level } from '../protocol/levels.ts'
+import { isModernVersion, META, type Era } from '../protocol/revisions.ts'
 import { mergedInstructions } from './instructions.ts'
+import { listed, type Listed } from './listed.ts'
 import { alias, exposedName } from './names.ts'
-import type { Entry, ServerSnapshot } from './snapshot.ts'
+import type { ServerSnapshot } from './snapshot.ts'
 
 /** One server's part of a view. */
 export interface ViewMember {
@@ -30,13 +30,6 @@ export interface ViewOptions {
   /** Raw JSON of the gateway's `serverInfo`. */
   readonly serverInfo: string
   readonly logger: Logger
-}
-
-interface Listed {
-  readonly route: Route
-  /** Definition as legacy and as modern clients get it. */
-  readonly legacy: string
-  readonly modern: string
 }
 
 interface Template {
@@ -65,6 +58,7 @@ export class View {
   readonly #renamed = new Map<string, Map<string, string>>()
   readonly #bareTools = new Map<string, Route | undefined>()
   readonly #pages = new Map<string, Buffer>()
+  readonly #leveled = new Map<string, readonly string[] | undefined>()
   readonly #signatures = new Map<ListKind, string>()
 
   constructor(options: ViewOptions) {
@@ -160,18 +154,33 @@ export class View {
   }
 
   /**
-   * The result of a list method, serialized once per view, era and page.
+   * The result of a list method, serialized once per view, era and page; for an older revision once more where its text differs.
    * @throws GatewayError `invalid_params` for a cursor that is not of this list as it is now
    */
-  list(kind: ListKind, modern: boolean, cursor: unknown): Buffer {
+  list(kind: ListKind, revision: string, cursor: unknown): Buffer {
     const offset = cursor === undefined ? 0 : this.#offsetOf(kind, cursor)
-    const key = `${kind}:${modern ? 'm' : 'l'}:${offset}`
+    const modern = isModernVersion(revision)
+    const level = levelOf(revision)
+    const definitions = level && this.#differing(kind, level)
+    const key = `${kind}:${modern ? 'm' : 'l'}${definitions ? level.revision : ''}:${offset}`
     let page = this.#pages.get(key)
     if (!page) {
-      page = Buffer.from(this.#page(kind, modern, offset))
+      const texts = definitions ?? this.#lists[kind].map(listed => (modern ? listed.modern : listed.legacy))
+      page = Buffer.from(this.#page(kind, texts, modern, offset))
       this.#pages.set(key, page)
     }
     return page
+  }
+
+  /** Definitions as an older revision has them; `undefined` where that is as they are. */
+  #differing(kind: ListKind, level: Level): readonly string[] | undefined {
+    const key = `${kind}:${level.revision}`
+    if (!this.#leveled.has(key)) {
+      const texts = this.#lists[kind].map(({ legacy }) => definitionAt(level, legacy))
+      const differs = texts.some((text, at) => text !== this.#lists[kind][at]?.legacy)
+      this.#leveled.set(key, differs ? texts : undefined)
+    }
+    return this.#leveled.get(key)
   }
 
   /**
@@ -203,17 +212,13 @@ export class View {
     return capabilities
   }
 
-  #page(kind: ListKind, modern: boolean, offset: number): string {
+  #page(kind: ListKind, texts: readonly string[], modern: boolean, offset: number): string {
     const { pageSize, serverInfo } = this.#options
-    const list = this.#lists[kind]
-    const texts = list
-      .slice(offset, offset + pageSize)
-      .map(listed => (modern ? listed.modern : listed.legacy))
     const next =
-      offset + pageSize < list.length
+      offset + pageSize < texts.length
         ? `,"nextCursor":${JSON.stringify(this.#cursor(kind, offset + pageSize))}`
         : ''
-    const body = `"${kind}":[${texts.join(',')}]${next}`
+    const body = `"${kind}":[${texts.slice(offset, offset + pageSize).join(',')}]${next}`
     if (!modern) return `{${body}}`
     // No time to live: a client that wants to keep the list hears of changes on its listen stream.
     return `{"resultType":"complete",${body},"ttlMs":0,"cacheScope":"private","_meta":{"${META.serverInfo}":${serverInfo}}}`
@@ -302,40 +307,6 @@ export class View {
 /** Kinds whose signature differs between two views. */
 export function changedKinds(before: View, after: View): ListKind[] {
   return LIST_KINDS.filter(kind => before.signature(kind) !== after.signature(kind))
-}
-
-function listed(kind: ListKind, server: string, entry: Entry, exposed: string, fromModern: boolean): Listed {
-  const route: Route =
-    entry.headerParams || entry.needsTask
-      ? {
-          server,
-          own: entry.key,
-          exposed,
-          headerParams: entry.headerParams ?? [],
-          needsTask: entry.needsTask ?? false,
-        }
-      : { server, own: entry.key, exposed }
-  let text = entry.text
-  if (exposed !== entry.key) {
-    const member = find(members(text), LIST_METHODS[kind].key)
-    if (member) text = splice(text, [{ start: member.start, end: member.end, text: JSON.stringify(exposed) }])
-  }
-  let legacy = text
-  let modern = text
-  if (kind === 'tools') {
-    // Tasks of 2025-11-25 do not exist in the modern era.
-    if (!fromModern && text.includes('"execution"')) modern = withMembers(text, { execution: undefined })
-    // The gateway follows such a task itself, so to clients it is a tool like any other.
-    if (entry.needsTask) legacy = modern
-    // Before 2026-07-28 an output schema describes an object; strict clients reject the whole list otherwise.
-    if (fromModern && text.includes('"outputSchema"') && outputType(text) !== 'object')
-      legacy = withMembers(text, { outputSchema: undefined })
-  }
-  return { route, legacy, modern }
-}
-
-function outputType(tool: string): unknown {
-  return ((JSON.parse(tool) as JsonObject).outputSchema as JsonObject | undefined)?.type
 }
 
 function parsedTemplate(text: string): UriTemplate | undefined {

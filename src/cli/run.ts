@@ -4,7 +4,7 @@ import { createGateway } from '../gateway.ts'
 import { createLogger } from '../observe/logger.ts'
 import { openStore } from '../state/open.ts'
 import { knownValid } from './known-valid.ts'
-import type { Overrides } from '../config/resolve.ts'
+import type { Overrides } from '../config/surroundings.ts'
 import type { Config } from '../config/types.ts'
 import type { Gateway } from '../gateway.ts'
 

@@ -21,6 +21,14 @@ export const LIST_TIMEOUT: Limits<string> = { default: '20s', min: '100ms', max:
 export const IDLE: Limits<string> = { default: '30m', min: '1s', max: '30d', off: true }
 /** Room for a screenshot or a PDF in base64. */
 export const MAX_MESSAGE: Limits<string> = { default: '32MiB', min: '64KiB', max: '512MiB' }
+/** On stdio each is a process. Idle ones make room, so this is the number that work at once. */
+export const MAX_LINKS: Limits<number> = { default: 64, min: 1, max: 10_000 }
+/** Of these, what one client without a session may hold while it thinks about questions: an eighth, so that seven others may do the same. */
+export const MAX_EXCLUSIVE_LINKS: Limits<number> = { default: 8, min: 1, max: 1000 }
+/** Half of the 60 seconds that the official SDKs allow for a call: early enough to say why. */
+export const LINK_WAIT: Limits<string> = { default: '30s', min: '100ms', max: '10m' }
+/** More is a server in a loop, not one that has to know something. */
+export const MAX_QUESTIONS: Limits<number> = { default: 64, min: 1, max: 10_000 }
 /** The most a server's name may have; a prefix is what reaches models, so it has to be shorter. */
 export const MAX_SERVER_NAME = 64
 export const MAX_PREFIX = 32
@@ -36,6 +44,29 @@ export const MAX_SESSIONS: Limits<number> = { default: 1000, min: 1, max: 1_000_
 export const SESSION_IDLE: Limits<string> = { default: '30m', min: '1s', max: '30d', off: true }
 /** Shorter than the 30 to 60 seconds after which proxies drop a silent connection. */
 export const KEEP_ALIVE: Limits<string> = { default: '15s', min: '1s', max: '10m', off: true }
+
+/** A stream that breaks loses seconds, not hours, of what was said on it. Bounded by size as well, for events that are large. */
+export const MAX_EVENTS: Limits<number> = { default: 1000, min: 0, max: 1_000_000 }
+export const MAX_EVENT_BYTES: Limits<string> = { default: '1MiB', min: '1KiB', max: '512MiB' }
+
+/** A person has to read, think, and maybe come back from lunch. */
+export const ANSWER_TIMEOUT: Limits<string> = { default: '10m', min: '1s', max: '24h' }
+/** Each holds a call open at a server, and is one of a client that was asked and may never come back. */
+export const MAX_PARKED: Limits<number> = { default: 2000, min: 1, max: 1_000_000 }
+/** A client that is asked more than this at once is not being asked by people. */
+export const MAX_QUESTIONS_PER_SESSION: Limits<number> = { default: 32, min: 1, max: 10_000 }
+/** A server that is not satisfied after so many rounds will not be. */
+export const MAX_ROUNDS: Limits<number> = { default: 8, min: 1, max: 100 }
+
+/** As many as sessions: each is a client with an open connection. */
+export const MAX_LISTEN_STREAMS: Limits<number> = { default: 1000, min: 1, max: 1_000_000 }
+/** One has to be subscribed to at its server for each. */
+export const MAX_LISTENED: Limits<number> = { default: 1000, min: 1, max: 100_000 }
+/** A server that does not answer must not keep a client from hearing of everything else. */
+export const ACKNOWLEDGE_TIMEOUT: Limits<string> = { default: '10s', min: '100ms', max: '10m' }
+
+/** Half of what one server may have: no single client takes all of it. */
+export const MAX_LINKS_PER_CLIENT: Limits<number> = { default: 32, min: 1, max: 10_000 }
 
 /** Leaves room for a client's own prefix below the 60 to 64 characters that models accept. */
 export const MAX_NAME_LENGTH: Limits<number> = { default: 48, min: 16, max: 128 }

@@ -11,7 +11,7 @@ import { renderProblems } from './problem.ts'
 import { resolveConfig } from './resolve.ts'
 import { VERSION } from '../version.ts'
 import type { Problem } from './problem.ts'
-import type { Overrides } from './resolve.ts'
+import type { Overrides } from './surroundings.ts'
 import type { ServersFile } from './schema.ts'
 import type { Config } from './types.ts'
 

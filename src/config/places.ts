@@ -1,4 +1,5 @@
 import { dirname, basename, isAbsolute, join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 
 /** Files looked for when none is named, in this order; relative ones in the working directory. */
 export function candidateFiles(
@@ -33,4 +34,17 @@ export function projectFolder(file: string): string {
 export function absolutePath(path: string, folder: string, home: string): string {
   if (path === '~' || /^~[\\/]/.test(path)) return join(home, path.slice(1))
   return isAbsolute(path) ? path : resolve(folder, path)
+}
+
+/** Whether a text is a path or a `file://` URI: nothing else can be a root. A drive such as `C:` is no scheme. */
+export function isFilePlace(text: string): boolean {
+  if (/^file:\/\//i.test(text)) return URL.canParse(text)
+  return text !== '' && !/^[a-z][a-z0-9+.-]+:/i.test(text)
+}
+
+/** The `file://` URI of a path or of such a URI. */
+export function fileUri(place: string, folder: string, home: string): string {
+  return /^file:\/\//i.test(place)
+    ? new URL(place).href
+    : pathToFileURL(absolutePath(place, folder, home)).href
 }

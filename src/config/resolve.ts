@@ -1,74 +1,30 @@
 import { createHash } from 'node:crypto'
 import {
-  AUDIT_MAX_FILES,
-  AUDIT_MAX_SIZE,
   CALL_TIMEOUT,
-  CLOCK_TOLERANCE,
   COST,
-  FIRST_LIST_TIMEOUT,
-  GATEWAY_CONCURRENCY,
-  GATEWAY_QUEUE,
-  HTTP_HOST,
-  HTTP_PORT,
   IDLE,
-  JWT_ALGORITHMS,
-  KEEP_ALIVE,
+  LINK_WAIT,
   LIST_TIMEOUT,
-  LOG_DEFAULT,
-  MAX_BODY,
+  MAX_EXCLUSIVE_LINKS,
+  MAX_LINKS,
   MAX_MESSAGE,
-  MAX_NAME_LENGTH,
-  MAX_SESSIONS,
-  PAGE_SIZE,
+  MAX_QUESTIONS,
   QUEUE_TIMEOUT,
-  REFRESH_AFTER,
   SERVER_CONCURRENCY,
   SERVER_QUEUE,
-  SESSION_IDLE,
   START_TIMEOUT,
 } from './defaults.ts'
 import { findNotInEffect } from './not-in-effect.ts'
-import { absolutePath } from './places.ts'
-import { resolveClients, resolveProfiles, resolveRoles, resolveRules } from './policies.ts'
+import { absolutePath, fileUri } from './places.ts'
+import { resolveClients, resolveProfiles, resolveRoles } from './policies.ts'
 import { formatPath } from './problem.ts'
 import { resolveQuota } from './quotas.ts'
+import { resolveGateway } from './resolve-gateway.ts'
 import { prefixOf, startsThisGateway } from './servers.ts'
-import { parseDuration, parseSize } from './units.ts'
-import type { LogLevel } from '../core/logger.ts'
+import { toBytes, toMs } from './units.ts'
 import type { ReplicaEntry, ServerEntry, ServersFile } from './schema.ts'
-import type {
-  AuditConfig,
-  AuthConfig,
-  Config,
-  Endpoint,
-  GatewayConfig,
-  HttpFrontConfig,
-  ServerConfig,
-  ToolConfig,
-} from './types.ts'
-
-/** What a configuration depends on besides its text. All paths absolute. */
-export interface Surroundings {
-  readonly file: string | undefined
-  /** Relative paths start here: the folder of the file. */
-  readonly folder: string
-  /** Where children run unless configured. */
-  readonly cwd: string
-  readonly home: string
-  readonly stateFolder: string
-  /** Parsed `envFile`s by absolute path. */
-  readonly envFiles: ReadonlyMap<string, Readonly<Record<string, string>>>
-  readonly overrides: Overrides
-}
-
-/** What the command line says; wins over the file. */
-export interface Overrides {
-  readonly log?: LogLevel | undefined
-  readonly host?: string | undefined
-  readonly port?: number | undefined
-  /** Everyone may come over HTTP, also from other machines. */
-  readonly allowAnonymous?: boolean | undefined
-}
+import type { Surroundings } from './surroundings.ts'
+import type { Config, Endpoint, Root, ServerConfig, ToolConfig } from './types.ts'
 
 /** Fills in defaults and converts units. Total for input that has passed the schema and the rules; never throws for it. */
 export function resolveConfig(file: ServersFile, surroundings: Surroundings): Config {
@@ -131,6 +87,11 @@ function resolveServer(
     idleMs: toMs(entry.idle ?? IDLE.default),
     maxMessageBytes: toBytes(entry.maxMessage ?? MAX_MESSAGE.default),
     isolation: entry.isolation ?? 'auto',
+    maxLinks: entry.maxLinks ?? MAX_LINKS.default,
+    maxExclusiveLinks: entry.maxExclusiveLinks ?? MAX_EXCLUSIVE_LINKS.default,
+    linkWaitMs: toMs(entry.linkWait ?? LINK_WAIT.default),
+    maxQuestions: entry.maxQuestions ?? MAX_QUESTIONS.default,
+    roots: entry.roots && resolveRoots(entry.roots, surroundings),
     uriSchemes: (entry.uriSchemes ?? []).map(scheme => scheme.toLowerCase()),
     tools: resolveTools(entry),
     concurrency: entry.concurrency ?? SERVER_CONCURRENCY.default,
@@ -141,6 +102,14 @@ function resolveServer(
     quota: resolveQuota({ rate: entry.rate, budget: entry.budget }),
     fingerprint: fingerprint(endpoint),
   }
+}
+
+function resolveRoots(roots: NonNullable<ServerEntry['roots']>, { folder, home }: Surroundings): Root[] {
+  return roots.map(root => {
+    const { uri, name } = typeof root === 'string' ? { uri: root, name: undefined } : root
+    const resolved = fileUri(uri, folder, home)
+    return name === undefined ? { uri: resolved } : { uri: resolved, name }
+  })
 }
 
 function withReplica(entry: ServerEntry, replica: ReplicaEntry): ReplicaEntry {
@@ -198,105 +167,6 @@ function resolveTools(entry: ServerEntry): ToolConfig[] {
   return [...off, ...settings]
 }
 
-type GatewayEntry = NonNullable<ServersFile['gateway']>
-
-function resolveGateway(file: ServersFile, surroundings: Surroundings): GatewayConfig {
-  const { folder, home, stateFolder, overrides } = surroundings
-  const { gateway = {} } = file
-  const { catalog = {} } = gateway
-  return {
-    http: resolveHttp(gateway.http ?? {}, surroundings),
-    state: resolveState(gateway.state ?? 'lmdb:', folder, home, stateFolder),
-    log: overrides.log ?? gateway.log ?? LOG_DEFAULT,
-    catalog: {
-      maxNameLength: catalog.maxNameLength ?? MAX_NAME_LENGTH.default,
-      pageSize: catalog.pageSize ?? PAGE_SIZE.default,
-      refreshAfterMs: toMs(catalog.refreshAfter ?? REFRESH_AFTER.default),
-      firstListTimeoutMs: toMs(catalog.firstListTimeout ?? FIRST_LIST_TIMEOUT.default),
-    },
-    concurrency: gateway.concurrency ?? GATEWAY_CONCURRENCY.default,
-    queue: gateway.queue ?? GATEWAY_QUEUE.default,
-    fail: gateway.fail ?? 'closed',
-    timeZone: gateway.timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
-    auth: resolveAuth(gateway.auth ?? {}, overrides),
-    rules: resolveRules(gateway.policy ?? {}, ['gateway', 'policy']),
-    audit: resolveAudit(file, surroundings),
-  }
-}
-
-function resolveHttp(
-  http: NonNullable<GatewayEntry['http']>,
-  { folder, home, overrides }: Surroundings,
-): HttpFrontConfig {
-  const { tls } = http
-  return {
-    host: overrides.host ?? http.host ?? HTTP_HOST,
-    port: overrides.port ?? http.port ?? HTTP_PORT.default,
-    publicUrl: http.publicUrl?.replace(/\/+$/, ''),
-    tls: tls && {
-      cert: absolutePath(tls.cert ?? '', folder, home),
-      key: absolutePath(tls.key ?? '', folder, home),
-      ca: tls.ca === undefined ? undefined : absolutePath(tls.ca, folder, home),
-      clientCertificates: tls.clientCertificates ?? (tls.ca === undefined ? 'none' : 'request'),
-    },
-    maxBodyBytes: toBytes(http.maxBody ?? MAX_BODY.default),
-    allowedHosts: http.allowedHosts ?? [],
-    allowedOrigins: http.allowedOrigins ?? [],
-    maxSessions: http.maxSessions ?? MAX_SESSIONS.default,
-    sessionIdleMs: toMs(http.sessionIdle ?? SESSION_IDLE.default),
-    keepAliveMs: toMs(http.keepAlive ?? KEEP_ALIVE.default),
-  }
-}
-
-function resolveAuth(
-  { jwt = [], proxy, anonymous }: NonNullable<GatewayEntry['auth']>,
-  overrides: Overrides,
-): AuthConfig {
-  return {
-    jwt: jwt.map(entry => ({
-      issuer: entry.issuer ?? '',
-      jwks: entry.jwks,
-      audience: entry.audience ?? [],
-      algorithms: entry.algorithms ?? JWT_ALGORITHMS,
-      scopes: entry.scopes ?? {},
-      requiredScopes: entry.requiredScopes ?? [],
-      client: entry.client,
-      clockToleranceMs: toMs(entry.clockTolerance ?? CLOCK_TOLERANCE.default),
-    })),
-    proxy: proxy && {
-      header: (proxy.header ?? '').toLowerCase(),
-      from: proxy.from ?? [],
-      client: proxy.client,
-    },
-    anonymous,
-    allowAnonymous: overrides.allowAnonymous ?? false,
-  }
-}
-
-function resolveAudit(
-  file: ServersFile,
-  { folder, home, stateFolder }: Surroundings,
-): AuditConfig | undefined {
-  const audit = file.gateway?.audit ?? {}
-  const asked = audit.file ?? (file.clients && Object.keys(file.clients).length > 0 ? undefined : 'off')
-  if (asked === 'off') return undefined
-  return {
-    file:
-      asked === undefined
-        ? absolutePath('audit.jsonl', stateFolder, home)
-        : absolutePath(asked, folder, home),
-    args: audit.args ?? 'digest',
-    maxBytes: toBytes(audit.maxSize ?? AUDIT_MAX_SIZE.default),
-    maxFiles: audit.maxFiles ?? AUDIT_MAX_FILES.default,
-  }
-}
-
-function resolveState(state: string, folder: string, home: string, stateFolder: string): string {
-  if (!state.startsWith('lmdb:')) return state
-  const path = state.slice('lmdb:'.length)
-  return `lmdb:${path === '' ? stateFolder : absolutePath(path, folder, home)}`
-}
-
 /** Independent of the order of keys, since neither variables nor headers have one. */
 function fingerprint(endpoint: Endpoint): string {
   const parts =
@@ -316,13 +186,4 @@ function lowerCaseKeys(record: Readonly<Record<string, string>> = {}): Record<st
 
 function isEmpty(value: string | readonly unknown[] | object | undefined): boolean {
   return value === undefined || Object.keys(value).length === 0
-}
-
-/** The schema has accepted the text, so that it can be read. */
-function toMs(text: string | number): number {
-  return parseDuration(text) ?? 0
-}
-
-function toBytes(text: string): number {
-  return parseSize(text) ?? 0
 }

@@ -35,6 +35,16 @@ export interface ServerConfig {
   readonly maxMessageBytes: number
   /** Whose calls share a link, and with it whatever the server keeps for a conversation. `auto`: see `upstream/pool.ts`. */
   readonly isolation: 'auto' | 'shared' | 'client' | 'session'
+  /** Links at once; on stdio each is a process. */
+  readonly maxLinks: number
+  /** Links for the calls of one client without a session that must not meet. */
+  readonly maxExclusiveLinks: number
+  /** How long a call waits for one of these. */
+  readonly linkWaitMs: number
+  /** Questions open at once for one call. */
+  readonly maxQuestions: number
+  /** What the server is told when it asks for roots; `undefined`: each client's own, as far as it can be asked. */
+  readonly roots: readonly Root[] | undefined
   /** URI schemes of resources that the server owns without listing them. */
   readonly uriSchemes: readonly string[]
   /** Per-tool settings, first match wins; keys are globs over the server's own tool names. */
@@ -51,6 +61,13 @@ export interface ServerConfig {
   readonly quota: QuotaConfig
   /** SHA-256 of what makes the server what it is (endpoint, arguments, environment, headers): a changed one invalidates what is remembered. */
   readonly fingerprint: string
+}
+
+/** A folder or file that a server may work on, as MCP has it. */
+export interface Root {
+  /** `file://…` */
+  readonly uri: string
+  readonly name?: string
 }
 
 export type Endpoint = StdioEndpoint | HttpEndpoint
@@ -178,6 +195,10 @@ export interface GatewayConfig {
   /** Rules for every client, before its own. */
   readonly rules: readonly RuleConfig[]
   readonly audit: AuditConfig | undefined
+  readonly asks: AsksConfig
+  readonly listen: ListenConfig
+  /** Links of one identified client, over all servers. */
+  readonly maxLinksPerClient: number
 }
 
 export interface AuthConfig {
@@ -245,6 +266,30 @@ export interface HttpFrontConfig {
   readonly sessionIdleMs: number
   /** Comment lines on silent streams. */
   readonly keepAliveMs: number
+  /** Events kept for each session whose stream may break, by number and size. */
+  readonly maxEvents: number
+  readonly maxEventBytes: number
+}
+
+/** What servers may ask of clients. */
+export interface AsksConfig {
+  /** How long a client may take to answer; also how long a `requestState` is good for. */
+  readonly answerTimeoutMs: number
+  /** Calls of modern clients that are under way or wait for them, at servers that can ask in the middle. */
+  readonly maxParked: number
+  /** Questions open at once at one session. */
+  readonly maxPerSession: number
+  /** Times a modern server may ask in one call. */
+  readonly maxRounds: number
+}
+
+/** Listen streams of modern clients. */
+export interface ListenConfig {
+  readonly maxStreams: number
+  /** Resources one stream may name. */
+  readonly maxResources: number
+  /** How long the acknowledgement waits for servers to take the subscriptions. */
+  readonly acknowledgeTimeoutMs: number
 }
 
 export interface CatalogConfig {

@@ -34,3 +34,13 @@ export function parseSize(value: unknown): number | undefined {
     ? undefined
     : Math.round(Number(amount) * (SIZE_UNITS[unit?.toLowerCase() ?? ''] ?? NaN))
 }
+
+/** Milliseconds of a text that the schema has accepted. */
+export function toMs(text: string | number): number {
+  return parseDuration(text) ?? 0
+}
+
+/** Bytes of a text that the schema has accepted. */
+export function toBytes(text: string): number {
+  return parseSize(text) ?? 0
+}

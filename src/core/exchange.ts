@@ -40,6 +40,8 @@ export interface Conversation {
   readonly principal: Principal
   /** What this client may see. */
   readonly view: string
+  /** Negotiated revision; `undefined` until there is one. */
+  readonly protocolVersion: string | undefined
   /** Level asked for by `logging/setLevel`; `undefined` until the client asks. */
   readonly logLevel: McpLogLevel | undefined
   /** Sends a notification that belongs to no open request. */
@@ -51,9 +53,6 @@ export interface Conversation {
 /** What a server may ask of a client in the middle of a call. */
 export const INPUT_METHODS = ['elicitation/create', 'sampling/createMessage', 'roots/list'] as const
 export type InputMethod = (typeof INPUT_METHODS)[number]
-
-/** How long a client may take to answer: a person has to read, think, and maybe come back from lunch. */
-export const ANSWER_TIMEOUT_MS = 10 * 60 * 1000
 
 /** An input a server asks for in the middle of a call. */
 export interface InputRequest {

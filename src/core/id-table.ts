@@ -1,45 +1,91 @@
+/** A power of two; small, because every session has a table. */
+const PLACES = 64
+
+/** Ids that follow one another get different places. */
+function placeOf(id: number | string): number {
+  if (typeof id === 'number') return id & (PLACES - 1)
+  const { length } = id
+  return (id.charCodeAt(length - 1) + 10 * id.charCodeAt(length - 2)) & (PLACES - 1)
+}
+
 /**
- * Values by id, for what comes and goes with every call. A `Map` does the same, but V8 chains its outgrown tables: once one of them has become
- * old, everything that passed through later is kept alive until the next full collection, which cost a fifth of the gateway's time. A plain object has no
- * such chain.
+ * Values by id, for what comes and goes with every call; ids are strings or natural numbers. A `Map` does the same, but V8 chains its outgrown tables:
+ * once one of them has become old, everything that passed through later is kept alive until the next full collection, which cost a fifth of the
+ * gateway's time. A plain object has no such chain.
+ *
+ * Objects are slow with numbers that grow and grow, in text, too. Since ids mostly follow one another, each has a place by its end; only one whose place
+ * is still taken, by a call that lasts, goes to the object.
  */
 export class IdTable<K extends number | string, T> {
-  #entries = Object.create(null) as Record<number | string, T>
-  #size = 0
+  /** By place. A free one may still have the id of its last value. */
+  readonly #ids: K[] = []
+  readonly #recent: (T | undefined)[] = []
+  #recentSize = 0
+  #others = Object.create(null) as Record<number | string, T>
+  #othersSize = 0
 
   get size(): number {
-    return this.#size
+    return this.#recentSize + this.#othersSize
   }
 
   has(id: K): boolean {
-    return this.#entries[id] !== undefined
+    return this.get(id) !== undefined
   }
 
   get(id: K): T | undefined {
-    return this.#entries[id]
+    const place = placeOf(id)
+    if (this.#holds(place, id)) return this.#recent[place]
+    return this.#othersSize === 0 ? undefined : this.#others[id]
   }
 
   set(id: K, value: T): void {
-    if (this.#entries[id] === undefined) this.#size++
-    this.#entries[id] = value
+    const place = placeOf(id)
+    if (this.#holds(place, id)) this.#recent[place] = value
+    else if (this.#othersSize > 0 && this.#others[id] !== undefined) this.#others[id] = value
+    else if (this.#recent[place] === undefined) {
+      this.#ids[place] = id
+      this.#recent[place] = value
+      this.#recentSize++
+    } else {
+      this.#others[id] = value
+      this.#othersSize++
+    }
   }
 
   /** Removes the value of `id` and returns it. */
   take(id: K): T | undefined {
-    const value = this.#entries[id]
+    const place = placeOf(id)
+    if (this.#holds(place, id)) {
+      const value = this.#recent[place]
+      this.#recent[place] = undefined
+      this.#recentSize--
+      return value
+    }
+    const value = this.#othersSize === 0 ? undefined : this.#others[id]
     if (value === undefined) return undefined
-    delete this.#entries[id]
-    this.#size--
+    delete this.#others[id]
+    this.#othersSize--
     return value
   }
 
-  /** Values; those with integer ids come in their order. */
+  /** Values; those with numbers come in their order. */
   values(): T[] {
-    return Object.values(this.#entries)
+    if (this.size === 0) return []
+    const all = Object.assign(Object.create(null), this.#others) as Record<number | string, T>
+    this.#recent.forEach((value, place) => {
+      if (value !== undefined) all[this.#ids[place] as K] = value
+    })
+    return Object.values(all)
   }
 
   clear(): void {
-    this.#entries = Object.create(null) as Record<number | string, T>
-    this.#size = 0
+    this.#recent.length = 0
+    this.#recentSize = 0
+    this.#others = Object.create(null) as Record<number | string, T>
+    this.#othersSize = 0
+  }
+
+  #holds(place: number, id: K): boolean {
+    return this.#ids[place] === id && this.#recent[place] !== undefined
   }
 }

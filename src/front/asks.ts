@@ -1,5 +1,6 @@
 import { GatewayError } from '../core/errors.ts'
-import { ANSWER_TIMEOUT_MS, type InputRequest, type JsonObject } from '../core/exchange.ts'
+import type { AsksConfig } from '../config/types.ts'
+import type { InputRequest, JsonObject } from '../core/exchange.ts'
 import { find, members } from '../protocol/json-text.ts'
 import { notificationText, requestText, type Message } from '../protocol/message.ts'
 
@@ -10,20 +11,23 @@ interface OpenAsk {
   readonly timer: NodeJS.Timeout
 }
 
-/** A client that is asked more than this at once is not being asked by people. */
-const MAX_OPEN = 32
-
 /** What a legacy client has been asked and has not answered: the ids are the gateway's own, so that two servers' never meet. */
 export class Asks {
+  readonly #limits: AsksConfig
   readonly #open = new Map<number, OpenAsk>()
   #next = 1
+
+  constructor(limits: AsksConfig) {
+    this.#limits = limits
+  }
 
   /**
    * Sends the request with `send` and resolves with the raw JSON of the client's result.
    * @throws GatewayError `cannot_ask` when it cannot be sent, is refused by the client or not answered in time, or `close` comes first
    */
   ask(request: InputRequest, send: (text: string) => boolean): Promise<string> {
-    if (this.#open.size >= MAX_OPEN) return Promise.reject(refusal(request, 'is asking too much at once'))
+    if (this.#open.size >= this.#limits.maxPerSession)
+      return Promise.reject(refusal(request, 'is asking too much at once'))
     const id = this.#next++
     return new Promise((resolve, reject) => {
       const withdraw = (reason: string, error: GatewayError): void => {
@@ -33,7 +37,7 @@ export class Asks {
       }
       const timer = setTimeout(
         () => withdraw('no answer in time', refusal(request, 'asked, but the client did not answer in time')),
-        ANSWER_TIMEOUT_MS,
+        this.#limits.answerTimeoutMs,
       )
       timer.unref()
       this.#open.set(id, { request, resolve, reject, timer })

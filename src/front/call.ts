@@ -112,7 +112,7 @@ export class Call implements Exchange {
           '"result":',
           outcome.kind === 'ready'
             ? outcome.text
-            : resultFor(this.modern, this.request.method, outcome, service.serverInfo),
+            : resultFor(this, this.request.method, outcome, service.serverInfo),
         )
     } catch (caught) {
       this.fail(GatewayError.from(caught), service.serverInfo)

@@ -2,13 +2,11 @@ import { randomBytes } from 'node:crypto'
 
 /** Events kept for clients that resume a broken stream (specification 2025-11-25, basic/transports, resumability). */
 
-const MAX_EVENTS = 1000
-const MAX_CHARS = 1024 * 1024
-
 interface Kept {
   readonly stream: number
   readonly sequence: number
   readonly text: string
+  readonly bytes: number
 }
 
 /**
@@ -18,18 +16,26 @@ interface Kept {
 export class SessionEvents {
   /** Tells this session's ids from those of any other. */
   readonly #tag = randomBytes(4).toString('hex')
+  readonly #maxEvents: number
+  readonly #maxBytes: number
   readonly #kept: Kept[] = []
-  #chars = 0
+  #bytes = 0
   #sequence = 0
+
+  constructor(maxEvents: number, maxBytes: number) {
+    this.#maxEvents = maxEvents
+    this.#maxBytes = maxBytes
+  }
 
   /** Keeps an event and returns its id. */
   add(stream: number, text: string): string {
     const sequence = ++this.#sequence
-    this.#kept.push({ stream, sequence, text })
-    this.#chars += text.length
-    while (this.#kept.length > MAX_EVENTS || (this.#chars > MAX_CHARS && this.#kept.length > 1)) {
+    const bytes = Buffer.byteLength(text)
+    this.#kept.push({ stream, sequence, text, bytes })
+    this.#bytes += bytes
+    while (this.#kept.length > this.#maxEvents || (this.#bytes > this.#maxBytes && this.#kept.length > 1)) {
       const dropped = this.#kept.shift()
-      if (dropped) this.#chars -= dropped.text.length
+      if (dropped) this.#bytes -= dropped.bytes
     }
     return this.#id(stream, sequence)
   }

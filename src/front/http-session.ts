@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { HttpFrontConfig } from '../config/types.ts'
 import { IdTable } from '../core/id-table.ts'
 import type { Principal } from '../core/principal.ts'
 import { onOneLine } from '../protocol/json-text.ts'
@@ -17,7 +18,7 @@ const MAX_WAITING = 200
 /** A legacy session over Streamable HTTP: its replies in progress, its standalone stream, and the events it can resume from. */
 export class HttpSession {
   readonly session: Session
-  readonly #events = new SessionEvents()
+  readonly #events: SessionEvents
   readonly #replies = new IdTable<number, HttpReply>()
   #nextStream = STANDALONE + 1
   #standalone: ServerResponse | undefined
@@ -26,7 +27,8 @@ export class HttpSession {
   /** When the client was last heard of, in Unix milliseconds. */
   lastSeen = Date.now()
 
-  constructor(service: Service, principal: Principal, view: string) {
+  constructor(service: Service, principal: Principal, view: string, config: HttpFrontConfig) {
+    this.#events = new SessionEvents(config.maxEvents, config.maxEventBytes)
     this.session = new Session(service, principal, view, text => this.#toStandalone(text))
   }
 

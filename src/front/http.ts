@@ -16,6 +16,7 @@ import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
 import type { Service } from './service.ts'
+import { refuseBatches } from './session.ts'
 import type { SseFront } from './sse.ts'
 
 export interface HttpFrontOptions {
@@ -208,13 +209,13 @@ export class HttpFront {
         'Too many sessions are open. Raise "gateway.http.maxSessions", or try again later.',
         { 'retry-after': '10' },
       )
-    const session = new HttpSession(service, principal, view)
+    const session = new HttpSession(service, principal, view, config)
     const reply = session.reply(response, 1, accepts(request, 'text/event-stream'), session.headers)
     session.session.request(incoming.id as string, incoming, reply)
     if (session.session.protocolVersion !== undefined) this.#sessions.set(session.session.id, session)
   }
 
-  /** Revision 2025-03-26: several messages in one body. */
+  /** Before 2025-06-18: several messages in one body. */
   #batch(
     request: IncomingMessage,
     response: ServerResponse,
@@ -225,6 +226,7 @@ export class HttpFront {
     if (values.length === 0 || values.length > MAX_BATCH)
       throw new GatewayError('invalid_request', `A batch holds 1 to ${MAX_BATCH} messages.`)
     const session = this.#sessionOf(request, view)
+    refuseBatches(session.session)
     const spans = elements(text)
     const messages = values.map((value, index) => {
       const span = spans[index] as { start: number; end: number }

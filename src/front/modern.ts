@@ -62,21 +62,21 @@ function envelopeOf(incoming: Incoming, headers: RequestHeaders | undefined): En
 function checkHeaders(incoming: Incoming, headers: RequestHeaders, service: Service, view: string): void {
   const { method } = incoming
   const params = incoming.params?.value ?? {}
-  const expect = (name: string, expected: unknown): void => {
-    const sent = headers[name.toLowerCase()]
-    const decoded = typeof sent === 'string' ? decodeHeaderValue(sent) : undefined
-    if (sent === undefined) throw new GatewayError('header_mismatch', `The header ${name} is missing.`)
-    if (decoded !== expected)
-      throw new GatewayError('header_mismatch', `The header ${name} differs from the body.`)
-  }
-  expect('Mcp-Method', method)
+  checkHeader('Mcp-Method', headers['mcp-method'], method)
   const key = NAMED_METHODS[method]
-  if (key && typeof params[key] === 'string') expect('Mcp-Name', params[key])
+  if (key && typeof params[key] === 'string') checkHeader('Mcp-Name', headers['mcp-name'], params[key])
   if (method === 'tools/call' && typeof params.name === 'string') {
     const declared = service.headerParams(view, params.name)
     const problem = declared && paramHeaderMismatch(declared, params.arguments, headers)
     if (problem) throw new GatewayError('header_mismatch', problem)
   }
+}
+
+function checkHeader(name: string, sent: string | string[] | undefined, expected: string): void {
+  if (sent === undefined) throw new GatewayError('header_mismatch', `The header ${name} is missing.`)
+  const decoded = typeof sent === 'string' ? decodeHeaderValue(sent) : undefined
+  if (decoded !== expected)
+    throw new GatewayError('header_mismatch', `The header ${name} differs from the body.`)
 }
 
 export interface ModernRequest {
@@ -100,20 +100,20 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
       'unknown_method',
       `The method ${incoming.method.slice(0, 100)} does not exist in revision ${envelope.protocolVersion}.`,
     )
+  if (incoming.method === 'subscriptions/listen') service.listens.checkRoom()
   if (request.headers) checkHeaders(incoming, request.headers, service, request.view)
-  return new Call(
-    request.id,
-    incoming,
-    {
-      ...envelope,
-      features: featuresOf(envelope.clientCapabilities, 'modern'),
-      principal: request.principal,
-      modern: true,
-      view: request.view,
-      conversation: undefined,
-    },
-    reply,
-  )
+  // Member by member: a spread with more after it costs more than all the rest of this function.
+  const context = {
+    protocolVersion: envelope.protocolVersion,
+    clientCapabilities: envelope.clientCapabilities,
+    logLevel: envelope.logLevel,
+    features: featuresOf(envelope.clientCapabilities, envelope.protocolVersion),
+    principal: request.principal,
+    modern: true,
+    view: request.view,
+    conversation: undefined,
+  }
+  return new Call(request.id, incoming, context, reply)
 }
 
 const LISTENABLE: Readonly<Record<string, ListKind[]>> = {
@@ -132,11 +132,6 @@ export function listChangedMethod(kind: ListKind): string {
   return NOTIFICATIONS[kind]
 }
 
-/** How long the acknowledgement waits for servers to take the subscriptions. */
-const ACKNOWLEDGE_MS = 10_000
-/** Resources one listen stream may name. */
-const MAX_LISTENED = 1000
-
 /**
  * Serves `subscriptions/listen` until it is cancelled: acknowledges the part of the filter that is honoured, then sends what it asks for, tagged with
  * the request's id.
@@ -151,10 +146,12 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
     honoured[key] = true
     for (const kind of LISTENABLE[key] ?? []) kinds.add(kind)
   }
+  const { maxResources, acknowledgeTimeoutMs } = service.listens.limits
   const meta = { [META.subscriptionId]: request.id }
   const tagged = (params: string | undefined): string =>
     withMembers(params ?? '{}', { _meta: withMembers((params && rawAt(params, '_meta')) ?? '{}', meta) })
   let open = true
+  service.listens.opened()
   let stop = (): void => undefined
   // Whatever comes before the acknowledgement waits for it.
   let early: string[] | undefined = []
@@ -181,6 +178,7 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
   const end = (): void => {
     if (!open) return
     open = false
+    service.listens.closed()
     stop()
     service.unsubscribe(subscriber)
     if (call.cancellation.reason !== undefined) reply.drop()
@@ -202,9 +200,9 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
   if (uris.length === 0) acknowledge([])
   else {
     // A server that does not answer must not keep the client from hearing of everything else.
-    const patience = setTimeout(() => acknowledge([]), ACKNOWLEDGE_MS)
+    const patience = setTimeout(() => acknowledge([]), acknowledgeTimeoutMs)
     service
-      .subscribe(call, uris.slice(0, MAX_LISTENED), subscriber)
+      .subscribe(call, uris.slice(0, maxResources), subscriber)
       .catch((): string[] => [])
       .then(heard => {
         clearTimeout(patience)

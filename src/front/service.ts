@@ -1,8 +1,10 @@
+import type { AsksConfig } from '../config/types.ts'
 import type { Era } from '../protocol/revisions.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
 import type { HeaderParam } from '../core/route.ts'
+import type { ListenStreams } from './listen-streams.ts'
 
 /** Who hears of updated resources. `params` is raw JSON. */
 export interface Subscriber {
@@ -13,6 +15,8 @@ export interface Subscriber {
 export interface Service {
   /** Raw JSON of the gateway's own `serverInfo`. */
   readonly serverInfo: string
+  readonly asks: AsksConfig
+  readonly listens: ListenStreams
   /**
    * Name of the view that a principal has of an endpoint: `''` for everything, else a server or a profile. Opaque: the same for all principals that may
    * see the same. `undefined`: there is no such endpoint, or nothing at it that the principal may see.

@@ -11,6 +11,7 @@ import { IdTable } from '../core/id-table.ts'
 import type { Principal } from '../core/principal.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { notificationText, resultText, type Incoming, type Message } from '../protocol/message.ts'
+import { levelOf } from '../protocol/levels.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS } from '../protocol/revisions.ts'
 import { featuresOf } from '../protocol/features.ts'
 import { Asks } from './asks.ts'
@@ -29,7 +30,7 @@ export class Session implements Conversation {
   readonly #service: Service
   readonly #send: (text: string) => void
   readonly #open = new IdTable<string, Call>()
-  readonly #asks = new Asks()
+  readonly #asks: Asks
   #protocolVersion: string | undefined
   #capabilities: JsonObject = {}
   #features = ''
@@ -39,6 +40,7 @@ export class Session implements Conversation {
   /** `send` takes whole messages that belong to no request. */
   constructor(service: Service, principal: Principal, view: string, send: (text: string) => void) {
     this.#service = service
+    this.#asks = new Asks(service.asks)
     this.principal = principal
     this.view = view
     this.#send = send
@@ -151,7 +153,7 @@ export class Session implements Conversation {
     this.#protocolVersion = LEGACY_VERSIONS.includes(asked) ? asked : LATEST_LEGACY
     if (typeof params.capabilities === 'object' && params.capabilities !== null)
       this.#capabilities = params.capabilities as JsonObject
-    this.#features = featuresOf(this.#capabilities, 'legacy')
+    this.#features = featuresOf(this.#capabilities, this.#protocolVersion)
     this.#service.join(this)
     const instructions = this.#service.instructions(this.view)
     const parts = [
@@ -162,4 +164,13 @@ export class Session implements Conversation {
     if (instructions !== undefined) parts.push(`"instructions":${JSON.stringify(instructions)}`)
     return `{${parts.join(',')}}`
   }
+}
+
+/** @throws GatewayError `invalid_request` for a session whose revision has no batches any more (2025-06-18, changelog) */
+export function refuseBatches({ protocolVersion }: Session): void {
+  if (protocolVersion === undefined || levelOf(protocolVersion)?.batches) return
+  throw new GatewayError(
+    'invalid_request',
+    `Revision ${protocolVersion} has no batches; send one message at a time.`,
+  )
 }

@@ -10,7 +10,7 @@ import { rawAt } from '../protocol/json-text.ts'
 import type { Call, Reply } from './call.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
 import type { Service } from './service.ts'
-import { Session } from './session.ts'
+import { refuseBatches, Session } from './session.ts'
 
 export interface StdioFrontOptions {
   readonly service: Service
@@ -111,6 +111,7 @@ export class StdioFront {
     let value: unknown
     try {
       value = parseJson(text)
+      if (Array.isArray(value)) refuseBatches(this.#session)
     } catch (error) {
       this.#write(errorText('null', failureObject(GatewayError.from(error))))
       return

@@ -1,7 +1,8 @@
 import type { Middleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { Exchange } from '../core/exchange.ts'
-import { withMembers } from '../protocol/json-text.ts'
+import type { Exchange, Json, JsonObject } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import { rawAt, withMembers } from '../protocol/json-text.ts'
 import { WithParams } from '../relay/delegate.ts'
 import type { Parking } from '../relay/parking.ts'
 import { INPUT_CALLS, openState } from '../relay/request-state.ts'
@@ -28,11 +29,21 @@ export function park(parking: Parking, seal: Seal): Middleware {
       throw new GatewayError('invalid_params', '"requestState" belongs to another server.')
     const changes =
       state.kind === 'server'
-        ? { requestState: state.state }
+        ? { requestState: state.state, ...responses(params, state.answered) }
         : { requestState: undefined, inputResponses: undefined }
     const restored = withChanges(exchange, changes)
     return await parking.start(restored, call => next(call, route))
   }
+}
+
+/** What the client answers, with what it was not asked. */
+function responses(
+  params: Json<JsonObject> | undefined,
+  answered: Readonly<Record<string, string>>,
+): { inputResponses?: string } {
+  if (Object.keys(answered).length === 0) return {}
+  const given = isJsonObject(params?.value.inputResponses) && rawAt(params.text, 'inputResponses')
+  return { inputResponses: withMembers(given || '{}', answered) }
 }
 
 /** The exchange with some members of its parameters replaced by raw JSON, or removed. */

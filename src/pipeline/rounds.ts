@@ -14,8 +14,6 @@ import { sealState } from '../relay/request-state.ts'
 import type { Seal } from '../relay/seal.ts'
 import { withChanges } from './park.ts'
 
-/** A server that is not satisfied after so many rounds will not be. */
-export const MAX_ROUNDS = 8
 /** Between rounds in which nothing is asked: the server only wants to be called again. */
 const PACE_MS = 250
 /** Revision 2025-11-25: the client has to visit a URL first. */
@@ -23,24 +21,40 @@ const URL_ELICITATION_REQUIRED = -32042
 /** Revision 2026-07-28: the client lacks a capability the call needs. */
 const MISSING_CAPABILITY = -32021
 
+type Roots = readonly unknown[] | undefined
+
+export interface RoundsOptions {
+  readonly seal: Seal
+  /** The roots of a server, where they are configured. */
+  readonly rootsOf: (server: string) => Roots
+  /** Times a server may ask in one call. */
+  readonly maxRounds: number
+  /** How long a client may take to come back with an answer. */
+  readonly answerTimeoutMs: number
+}
+
 /**
  * A modern server that needs input answers `input_required`. For a legacy client the gateway asks, and calls again with the answers; a modern
- * client gets the questions itself, with the server's state sealed.
+ * client gets the questions itself, with the server's state sealed. What the configuration answers is asked of nobody.
  */
-export function rounds(seal: Seal): Middleware {
+export function rounds(options: RoundsOptions): Middleware {
+  const { rootsOf, maxRounds } = options
   return next => async (exchange, route) => {
     let outcome = await next(exchange, route)
-    if (outcome.kind === 'error') return await afterError(seal, exchange, route.server, outcome)
+    if (outcome.kind === 'error') return await afterError(options, exchange, route.server, outcome)
     if (!needsInput(outcome)) return outcome
-    if (exchange.modern) return await sealedFor(seal, exchange, route.server, outcome)
+    const roots = rootsOf(route.server)
     for (let round = 1; needsInput(outcome); round++) {
-      if (round > MAX_ROUNDS)
+      const answered = answeredHere(outcome, roots)
+      if (exchange.modern && !satisfied(outcome, answered))
+        return await sealedFor(options, exchange, route.server, outcome, answered)
+      if (round > maxRounds)
         throw new GatewayError(
           'upstream_protocol',
-          `Server "${route.server}" asked for input ${MAX_ROUNDS} times without an end.`,
+          `Server "${route.server}" asked for input ${maxRounds} times without an end.`,
           { server: route.server, delivery: 'answered' },
         )
-      const answers = await askAll(exchange, route.server, outcome)
+      const answers = await askAll(exchange, route.server, outcome, answered)
       if (answers === undefined) await new Promise(resolve => setTimeout(resolve, PACE_MS))
       if (exchange.cancellation.reason !== undefined)
         throw new GatewayError('cancelled', 'The request was cancelled.', { server: route.server })
@@ -64,16 +78,41 @@ function needsInput(outcome: Outcome): outcome is Result {
   )
 }
 
-/** Raw JSON of the answers by key, `undefined` when nothing was asked. */
-async function askAll(exchange: Exchange, server: string, outcome: Result): Promise<string | undefined> {
+function requestsOf(outcome: Result): JsonObject {
   const requests = (outcome.value as JsonObject).inputRequests
-  if (typeof requests !== 'object' || requests === null || Object.keys(requests).length === 0)
-    return undefined
+  return typeof requests === 'object' && requests !== null ? (requests as JsonObject) : {}
+}
+
+/** Raw JSON of the answers, by key, that are configured. */
+function answeredHere(outcome: Result, roots: Roots): Record<string, string> {
+  if (!roots) return {}
+  const asked = Object.entries(requestsOf(outcome)).filter(
+    ([, request]) => (request as JsonObject | null)?.method === 'roots/list',
+  )
+  return Object.fromEntries(asked.map(([key]) => [key, JSON.stringify({ roots })]))
+}
+
+/** Whether something was asked, and all of it is answered. */
+function satisfied(outcome: Result, answered: Readonly<Record<string, string>>): boolean {
+  const count = Object.keys(answered).length
+  return count > 0 && count === Object.keys(requestsOf(outcome)).length
+}
+
+/** Raw JSON of the answers by key, `undefined` when nothing was asked. */
+async function askAll(
+  exchange: Exchange,
+  server: string,
+  outcome: Result,
+  answered: Readonly<Record<string, string>>,
+): Promise<string | undefined> {
+  const requests = requestsOf(outcome)
+  if (Object.keys(requests).length === 0) return undefined
   const cancellation = new Cancellation()
   exchange.cancellation.onCancel(reason => cancellation.cancel(reason))
   try {
     const answers = await Promise.all(
       Object.entries(requests).map(async ([key, value]) => {
+        if (Object.hasOwn(answered, key)) return `${JSON.stringify(key)}:${answered[key]}`
         const { method, params } = (value ?? {}) as { method?: InputMethod; params?: unknown }
         if (method === undefined || !INPUT_METHODS.includes(method))
           throw new GatewayError(
@@ -96,17 +135,28 @@ async function askAll(exchange: Exchange, server: string, outcome: Result): Prom
   }
 }
 
-async function sealedFor(seal: Seal, exchange: Exchange, server: string, outcome: Result): Promise<Outcome> {
-  const state = await sealState(seal, exchange, {
-    kind: 'server',
-    server,
-    state: rawAt(outcome.text, 'requestState'),
-  })
-  return { ...outcome, text: withMembers(outcome.text, { requestState: JSON.stringify(state) }) }
+/** What the client is asked: the server's questions but for those that are answered, which its retry will carry. */
+async function sealedFor(
+  { seal, answerTimeoutMs }: RoundsOptions,
+  exchange: Exchange,
+  server: string,
+  outcome: Result,
+  answered: Readonly<Record<string, string>>,
+): Promise<Outcome> {
+  const held = { kind: 'server', server, state: rawAt(outcome.text, 'requestState'), answered } as const
+  const state = await sealState(seal, exchange, held, answerTimeoutMs)
+  const changes: Record<string, string> = { requestState: JSON.stringify(state) }
+  const keys = Object.keys(answered)
+  if (keys.length > 0)
+    changes.inputRequests = withMembers(
+      rawAt(outcome.text, 'inputRequests') ?? '{}',
+      Object.fromEntries(keys.map(key => [key, undefined])),
+    )
+  return { ...outcome, text: withMembers(outcome.text, changes) }
 }
 
 async function afterError(
-  seal: Seal,
+  { seal, answerTimeoutMs }: RoundsOptions,
   exchange: Exchange,
   server: string,
   outcome: Extract<Outcome, { kind: 'error' }>,
@@ -117,7 +167,7 @@ async function afterError(
       const { elicitationId: _, ...params } = elicitation
       return `"elicitation-${index + 1}":{"method":"elicitation/create","params":${JSON.stringify({ mode: 'url', ...params })}}`
     })
-    const state = await sealState(seal, exchange, { kind: 'again' })
+    const state = await sealState(seal, exchange, { kind: 'again' }, answerTimeoutMs)
     return {
       kind: 'ready',
       text: `{"resultType":"input_required","inputRequests":{${requests.join(',')}},"requestState":"${state}"}`,

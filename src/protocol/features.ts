@@ -1,5 +1,7 @@
 import type { JsonObject } from '../core/exchange.ts'
-import type { Era } from './revisions.ts'
+import { withMembers } from './json-text.ts'
+import { levelOf } from './levels.ts'
+import { isModernVersion, type Era } from './revisions.ts'
 
 /** Capabilities of a client that servers may make use of through the gateway. */
 const FEATURES = ['elicitation', 'roots', 'sampling'] as const
@@ -14,15 +16,19 @@ export const EXTENSIONS: Readonly<Record<Era, readonly string[]>> = {
 }
 
 /**
- * Raw JSON of what a client declares and the gateway can relay, `''` when there is nothing. In a fixed order, so that clients that
- * declare the same have the same text.
+ * Raw JSON of what a client declares, its revision has and the gateway can relay, `''` when there is nothing. In a fixed order, so that clients
+ * that declare the same have the same text.
  */
-export function featuresOf(capabilities: JsonObject, era: Era): string {
+export function featuresOf(capabilities: JsonObject, revision: string): string {
+  const lacks = levelOf(revision)?.lacks ?? []
   const parts: string[] = []
   for (const key of FEATURES) {
     const value = capabilities[key]
-    if (typeof value === 'object' && value !== null) parts.push(`"${key}":${JSON.stringify(value)}`)
+    if (typeof value !== 'object' || value === null || lacks.includes(key)) continue
+    const had = Object.entries(value).filter(([part]) => !lacks.includes(`${key}.${part}`))
+    parts.push(`"${key}":${JSON.stringify(Object.fromEntries(had))}`)
   }
+  const era = isModernVersion(revision) ? 'modern' : 'legacy'
   const extensions = allowedExtensions(capabilities.extensions, era)
   if (extensions) parts.push(`"extensions":${JSON.stringify(extensions)}`)
   return parts.length === 0 ? '' : `{${parts.join(',')}}`
@@ -34,4 +40,23 @@ export function allowedExtensions(extensions: unknown, era: Era): JsonObject | u
   const allowed: JsonObject = {}
   for (const key of EXTENSIONS[era]) if (key in extensions) allowed[key] = (extensions as JsonObject)[key]
   return Object.keys(allowed).length === 0 ? undefined : allowed
+}
+
+/** Roots of the configuration are the same as long as the server runs. */
+const FIXED_ROOTS = '{"listChanged":false}'
+
+/**
+ * What a server may ask this client. Where the server's roots are configured (`roots`), those of the client are none of its business, so that clients
+ * that differ only in these are alike.
+ */
+export function askable(features: string, roots: readonly unknown[] | undefined): string {
+  if (!roots || !features.includes('"roots"')) return features
+  const others = withMembers(features, { roots: undefined })
+  return others === '{}' ? '' : others
+}
+
+/** Raw JSON of the client capabilities that a server is told of: what it may ask the client, and what the configuration answers. */
+export function declaredTo(features: string, roots: readonly unknown[] | undefined): string {
+  const others = askable(features, roots) || '{}'
+  return roots?.length ? withMembers(others, { roots: FIXED_ROOTS }) : others
 }

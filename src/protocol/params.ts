@@ -15,7 +15,14 @@ export interface ParamsChange {
   readonly envelope?: Readonly<Record<string, string>> | undefined
 }
 
-const HOP_KEYS = [META.protocolVersion, META.clientInfo, META.clientCapabilities, META.logLevel] as const
+/** Members of `_meta` that concern the client and the gateway alone. */
+const REMOVED_KEYS = [
+  'progressToken',
+  META.protocolVersion,
+  META.clientInfo,
+  META.clientCapabilities,
+  META.logLevel,
+] as const
 
 /**
  * Raw text of the parameters to send, `undefined` when there are none. Everything not named in `change` keeps its bytes,
@@ -65,27 +72,15 @@ function metaMembers(meta: Json | undefined, change: ParamsChange): string | und
   const isObject =
     meta !== undefined && typeof meta.value === 'object' && meta.value !== null && !Array.isArray(meta.value)
   const old = isObject ? (meta as Json<JsonObject>) : undefined
+  const removed = old ? REMOVED_KEYS.filter(key => key in old.value) : []
+  if (change.progressToken === undefined && !change.envelope) {
+    if (removed.length === 0) return meta?.text
+    // Most clients put only the envelope there, of which nothing is left.
+    if (old && removed.length === Object.keys(old.value).length) return '{}'
+  }
   const changes: Record<string, string | undefined> = {}
-  let any = false
-  if (change.progressToken !== undefined) {
-    changes.progressToken = String(change.progressToken)
-    any = true
-  } else if (old && 'progressToken' in old.value) {
-    changes.progressToken = undefined
-    any = true
-  }
-  if (old) {
-    for (const key of HOP_KEYS) {
-      if (key in old.value) {
-        changes[key] = undefined
-        any = true
-      }
-    }
-  }
-  if (change.envelope) {
-    Object.assign(changes, change.envelope)
-    any = true
-  }
-  if (!any) return meta?.text
+  for (const key of removed) changes[key] = undefined
+  if (change.progressToken !== undefined) changes.progressToken = String(change.progressToken)
+  if (change.envelope) Object.assign(changes, change.envelope)
   return withMembers(old ? old.text : '{}', changes)
 }

@@ -1,9 +1,10 @@
-import type { Json, JsonObject, Outcome } from '../core/exchange.ts'
+import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { elements, find, members, skipSpace, splice, withMembers } from './json-text.ts'
-import { META } from './revisions.ts'
+import { levelOf, resultAt } from './levels.ts'
+import { LATEST_LEGACY, META } from './revisions.ts'
 
-/** Framing of results for the era of the client. Source: specification 2026-07-28, changelog; both directions of a dual-era gateway. */
+/** Framing of results for the era and the revision of the client. Source: specification 2026-07-28, changelog; both directions of a dual-era gateway. */
 
 /** Raw JSON of the gateway's own `serverInfo`, for `_meta` of modern results. */
 export type ServerInfoText = string
@@ -13,14 +14,17 @@ const CACHEABLE: ReadonlySet<string> = new Set(['resources/read'])
 
 /** The result text for a client, from what an upstream answered. What is no object has nothing to frame and stays as it is. */
 export function resultFor(
-  modern: boolean,
+  { modern, protocolVersion }: Pick<Exchange, 'modern' | 'protocolVersion'>,
   method: string,
   outcome: Extract<Outcome, { kind: 'result' }>,
   serverInfo: ServerInfoText,
 ): string {
   if (!isJsonObject(outcome.value)) return outcome.text
   if (modern) return outcome.modern ? outcome.text : toModern(method, outcome, serverInfo)
-  return outcome.modern ? toLegacy(outcome) : outcome.text
+  const text = outcome.modern ? toLegacy(outcome) : outcome.text
+  if (protocolVersion === LATEST_LEGACY) return text
+  const level = levelOf(protocolVersion)
+  return level ? resultAt(level, method, { text, value: outcome.value }) : text
 }
 
 function toModern(method: string, result: Json, serverInfo: ServerInfoText): string {
@@ -33,7 +37,7 @@ function toModern(method: string, result: Json, serverInfo: ServerInfoText): str
   }
   const meta = value._meta
   if (meta === undefined) {
-    added._meta = `{${JSON.stringify(META.serverInfo)}:${serverInfo}}`
+    added._meta = `{"${META.serverInfo}":${serverInfo}}`
   } else if (isJsonObject(meta) && !(META.serverInfo in meta)) {
     const member = find(members(result.text), '_meta')
     if (member)
@@ -45,11 +49,11 @@ function toModern(method: string, result: Json, serverInfo: ServerInfoText): str
   return withMembers(result.text, added)
 }
 
-/** Inserts members right after the `{`, without a look at the rest. */
+/** Inserts members right after the `{`, without a look at the rest. The keys need no escapes. */
 function prepend(text: string, added: Readonly<Record<string, string>>, value: JsonObject): string {
   const open = skipSpace(text, 0) + 1
   let inserted = ''
-  for (const key in added) inserted += `${inserted === '' ? '' : ','}${JSON.stringify(key)}:${added[key]}`
+  for (const key in added) inserted += `${inserted === '' ? '' : ','}"${key}":${added[key]}`
   for (const _ in value) return `${text.slice(0, open)}${inserted},${text.slice(open)}`
   return `{${inserted}}`
 }

@@ -2,16 +2,18 @@ import { randomUUID } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, InputRequest, Json, JsonObject } from '../core/exchange.ts'
 import { withMembers } from '../protocol/json-text.ts'
+import { elicitationAt, levelOf, samplingAt } from '../protocol/levels.ts'
+import { LATEST_LEGACY } from '../protocol/revisions.ts'
 
 /**
- * What a client is really asked when a server asks something: only what the client has declared, with the server's name shown, because all
- * the client sees is the gateway.
- * @throws GatewayError `missing_capability` when the client has not declared what is asked for
+ * What a client is really asked when a server asks something: only what the client has declared and its revision has, with the server's name shown,
+ * because all the client sees is the gateway.
+ * @throws GatewayError `missing_capability` when the client has not declared what is asked for, or could not have
  */
 export function presented(
   request: InputRequest,
   params: Json | undefined,
-  client: Pick<Exchange, 'features' | 'modern'>,
+  client: Pick<Exchange, 'features' | 'modern'> & { readonly protocolVersion: string | undefined },
 ): InputRequest {
   const features = (client.features === '' ? {} : JSON.parse(client.features)) as Record<
     string,
@@ -19,10 +21,13 @@ export function presented(
   >
   const value = (params?.value ?? {}) as JsonObject
   const missing = missingFeature(request.method, value, features)
+  const level = levelOf(client.protocolVersion ?? LATEST_LEGACY)
   if (missing !== undefined)
     throw new GatewayError(
       'missing_capability',
-      `Server "${request.server}" asks for ${request.method}, but the client has not declared ${missing}.`,
+      level?.lacks.includes(missing)
+        ? `Server "${request.server}" asks for ${request.method}, but the client speaks revision ${level.revision}, which has no ${missing}.`
+        : `Server "${request.server}" asks for ${request.method}, but the client has not declared ${missing}.`,
       {
         server: request.server,
         data: { requiredCapabilities: nested(missing) },
@@ -41,9 +46,11 @@ export function presented(
     // Behind a gateway "this server" would be all of them.
     changes.includeContext = '"none"'
   }
-  return Object.keys(changes).length === 0
-    ? request
-    : { ...request, params: withMembers(params.text, changes) }
+  let { text } = params
+  if (level)
+    text = request.method === 'sampling/createMessage' ? samplingAt(level, params) : elicitationAt(params)
+  if (Object.keys(changes).length > 0) text = withMembers(text, changes)
+  return text === params.text ? request : { ...request, params: text }
 }
 
 /** `a.b` as `{a: {b: {}}}`. */

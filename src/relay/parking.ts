@@ -8,14 +8,19 @@ import { rawAt } from '../protocol/json-text.ts'
 import { OWN_META_PREFIX } from '../protocol/revisions.ts'
 import type { Seal } from './seal.ts'
 import { Delegate } from './delegate.ts'
-import { sealState, STATE_TTL_MS } from './request-state.ts'
+import { sealState } from './request-state.ts'
 
-/** Calls that may be under way or wait for their clients at once. */
-export const MAX_PARKED = 2000
 /** `_meta` key by which a legacy server can name a question for modern clients. */
 const INPUT_KEY = `${OWN_META_PREFIX}inputKey`
 /** Questions asked together are put into one answer; this is how long the first waits for others. */
 const GATHER_MS = 5
+
+export interface ParkingLimits {
+  /** How long a client may take to come back with an answer. */
+  readonly answerTimeoutMs: number
+  /** Calls that may be under way or wait for their clients at once. */
+  readonly maxParked: number
+}
 
 /**
  * Calls of modern clients at legacy servers. When the server asks something in the middle of a call, the call stays open here and the client gets
@@ -25,23 +30,27 @@ export class Parking {
   readonly #seal: Seal
   readonly #deadlines: Deadlines
   readonly #logger: Logger
-  readonly #calls = new Map<string, ParkedCall>()
+  /** Calls that have asked their clients something, by id. Most never do. */
+  readonly #asked = new Map<string, ParkedCall>()
+  #size = 0
+  readonly #limits: ParkingLimits
 
-  constructor(seal: Seal, deadlines: Deadlines, logger: Logger) {
+  constructor(seal: Seal, deadlines: Deadlines, limits: ParkingLimits, logger: Logger) {
     this.#seal = seal
     this.#deadlines = deadlines
+    this.#limits = limits
     this.#logger = logger
   }
 
   /** Calls that are under way or wait for their client. */
   get size(): number {
-    return this.#calls.size
+    return this.#size
   }
 
   /** Makes a call that may be interrupted. Resolves with its end, or with the first questions. */
   start(exchange: Exchange, run: (exchange: Exchange) => Promise<Outcome>): Promise<Outcome> {
     const call = new ParkedCall(exchange, this)
-    this.#calls.set(call.id, call)
+    this.#size++
     const round = call.attach(exchange)
     run(call).then(
       outcome => call.end(() => outcome),
@@ -55,7 +64,7 @@ export class Parking {
 
   /** Continues a call with the answers of its client. @throws GatewayError `invalid_params` */
   resume(id: string, round: number, exchange: Exchange): Promise<Outcome> {
-    const call = this.#calls.get(id)
+    const call = this.#asked.get(id)
     if (!call)
       throw new GatewayError(
         'invalid_params',
@@ -69,24 +78,28 @@ export class Parking {
   // For parked calls.
 
   get full(): boolean {
-    return this.#calls.size > MAX_PARKED
+    return this.#size > this.#limits.maxParked
   }
 
   sealed(call: ParkedCall, exchange: Exchange): Promise<string> {
-    return sealState(this.#seal, exchange, { kind: 'parked', call: call.id, round: call.round })
+    const state = { kind: 'parked', call: call.id, round: call.round } as const
+    return sealState(this.#seal, exchange, state, this.#limits.answerTimeoutMs)
   }
 
   wait(call: ParkedCall): void {
-    this.#deadlines.set(call, STATE_TTL_MS)
+    this.#asked.set(call.id, call)
+    this.#deadlines.set(call, this.#limits.answerTimeoutMs)
   }
 
   noLongerWaits(call: ParkedCall): void {
     this.#deadlines.remove(call)
   }
 
+  /** The call is over; called once. */
   forget(call: ParkedCall, reason?: string): void {
+    this.#size--
     this.#deadlines.remove(call)
-    this.#calls.delete(call.id)
+    if (call.round > 0) this.#asked.delete(call.id)
     if (reason !== undefined) this.#logger.info('A call that waited for its client was given up.', { reason })
   }
 }
@@ -98,7 +111,7 @@ interface Question {
 }
 
 class ParkedCall extends Delegate implements Deadline {
-  readonly id = randomUUID()
+  #id: string | undefined
   place: number | undefined
   due: number | undefined
   /** Times the client has been asked. */
@@ -117,6 +130,11 @@ class ParkedCall extends Delegate implements Deadline {
   constructor(exchange: Exchange, parking: Parking) {
     super(exchange)
     this.#parking = parking
+  }
+
+  /** Unguessable; made when it is first needed. */
+  get id(): string {
+    return (this.#id ??= randomUUID())
   }
 
   override get request(): CallRequest {

@@ -11,6 +11,7 @@ import {
   type McpLogLevel,
 } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
+import { declaredTo } from '../protocol/features.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
 import type { Link } from '../upstream/link.ts'
 import { presented } from './ask.ts'
@@ -73,7 +74,7 @@ export class Relay {
     }
   }
 
-  /** A question goes to the call it came with; on a link of one session, to that session. */
+  /** A question goes to the call it came with; on a link of one session, to that session. What the configuration answers is nobody's. */
   async onRequest(
     link: Link,
     method: string,
@@ -83,6 +84,7 @@ export class Relay {
   ): Promise<string> {
     if (!INPUT_METHODS.includes(method as InputMethod))
       throw new GatewayError('unknown_method', `The gateway does not answer ${method.slice(0, 100)}.`)
+    if (method === 'roots/list' && link.server.roots) return JSON.stringify({ roots: link.server.roots })
     const request = {
       method: method as InputMethod,
       params: params?.text,
@@ -93,7 +95,13 @@ export class Relay {
     if (latest && (among.length === 1 || link.owner))
       return await latest.ask(presented(request, params, latest))
     if (link.owner)
-      return await link.owner.ask(presented(request, params, { features: link.capabilities, modern: false }))
+      return await link.owner.ask(
+        presented(request, params, {
+          features: link.capabilities,
+          modern: false,
+          protocolVersion: link.owner.protocolVersion,
+        }),
+      )
     throw new GatewayError('cannot_ask', `${method} cannot be attributed to one request of one client.`)
   }
 
@@ -119,7 +127,7 @@ export class Relay {
       return
     }
     // A link that declares what some clients can do is theirs, and they have no session.
-    const others = link.capabilities === '{}' ? this.#conversations : []
+    const others = link.capabilities === declaredTo('', link.server.roots) ? this.#conversations : []
     for (const conversation of link.owner ? [link.owner] : others)
       if (wants(conversation.logLevel, level, false) && this.#options.sees(conversation.view, server))
         conversation.notify('notifications/message', text)

@@ -1,20 +1,22 @@
 import { createHash } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
-import { ANSWER_TIMEOUT_MS, type Exchange, type JsonObject } from '../core/exchange.ts'
+import type { Exchange, JsonObject } from '../core/exchange.ts'
 import type { Seal } from './seal.ts'
 
 /** Methods whose calls may need input of the client (specification 2026-07-28, "input required"). */
 export const INPUT_CALLS: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read'])
 
-/** How long a client may take to come back with an answer. */
-export const STATE_TTL_MS = ANSWER_TIMEOUT_MS
-
 /** What a `requestState` of the gateway stands for. */
 export type RequestState =
   /** A call that waits here, at a legacy server. */
   | { readonly kind: 'parked'; readonly call: string; readonly round: number }
-  /** State of a modern server, as raw JSON; `undefined` when it gave none. */
-  | { readonly kind: 'server'; readonly server: string; readonly state: string | undefined }
+  /** State of a modern server, as raw JSON; `undefined` when it gave none. `answered`: by key, what the client was not asked, as raw JSON. */
+  | {
+      readonly kind: 'server'
+      readonly server: string
+      readonly state: string | undefined
+      readonly answered: Readonly<Record<string, string>>
+    }
   /** Nothing waits: the call is simply made again. */
   | { readonly kind: 'again' }
 
@@ -27,11 +29,16 @@ interface Bound {
 
 const PURPOSE = 'requestState'
 
-/** Seals state for the client of `exchange`: bound to its principal, to this very request, and to a time. */
-export function sealState(seal: Seal, exchange: Exchange, state: RequestState): Promise<string> {
+/** Seals state for the client of `exchange`: bound to its principal, to this very request, and to the time it may take to come back with an answer. */
+export function sealState(
+  seal: Seal,
+  exchange: Exchange,
+  state: RequestState,
+  answerTimeoutMs: number,
+): Promise<string> {
   const bound: Bound = {
     principal: exchange.principal.id,
-    expires: Date.now() + STATE_TTL_MS,
+    expires: Date.now() + answerTimeoutMs,
     digest: digestOf(exchange),
     state,
   }

@@ -92,7 +92,7 @@ export class Link implements Receiver {
   readonly #deadlines: Deadlines
   readonly #clientInfo: string
   readonly #pending = new IdTable<number, Pending>()
-  readonly #questions = new Questions()
+  readonly #questions: Questions
   readonly #givenUp = new GivenUp()
   /** Standing requests by id, with what to do when the server acknowledges them. */
   readonly #standing = new Map<number, () => void>()
@@ -110,6 +110,7 @@ export class Link implements Receiver {
     this.#listener = options.listener
     this.#deadlines = options.deadlines
     this.#clientInfo = options.clientInfo
+    this.#questions = new Questions(options.server.maxQuestions)
     this.capabilities = options.capabilities
     this.owner = options.owner
   }
@@ -155,7 +156,7 @@ export class Link implements Receiver {
   call(exchange: Exchange, call: LinkCall): Promise<Outcome> {
     const id = this.#nextId++
     const request = exchange.request
-    const envelope = this.#envelope && envelopeFor(exchange, this.#envelope)
+    const envelope = this.#envelope && envelopeFor(exchange, this.#envelope, this.server.roots)
     let params: string | undefined
     try {
       params = outgoingParams(request.params, {

@@ -3,8 +3,10 @@ import type { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
-import { ANONYMOUS, LOCAL } from '../core/principal.ts'
+import { ANONYMOUS, LOCAL, type Principal } from '../core/principal.ts'
+import { askable, declaredTo } from '../protocol/features.ts'
 import type { Era } from '../protocol/revisions.ts'
+import type { ClientLinks, CountedLink } from './client-links.ts'
 import type { Link } from './link.ts'
 import { Slot, type SlotKey, type SlotListener, type SlotState } from './slot.ts'
 
@@ -14,18 +16,9 @@ export interface PoolOptions {
   readonly deadlines: Deadlines
   readonly logger: Logger
   readonly clientInfo: string
+  /** Of all pools together. */
+  readonly clientLinks: ClientLinks
 }
-
-/** Links of one server at once; on stdio each is a process. */
-export const MAX_LINKS = 64
-/** Of these, links that one principal without a session may have for calls that must not meet. */
-export const MAX_EXCLUSIVE_LINKS = 8
-
-/** How long a call waits for one of these. Calls that wait for their clients may hold all of them for minutes. */
-export const LEASE_WAIT_MS = 30_000
-
-/** The link everyone may share: it declares nothing, so the server asks nobody anything. */
-const COMMON: SlotKey = { id: 'common', capabilities: '{}', owner: undefined, exclusive: false }
 
 /**
  * The links of one server. Which calls share one is a matter of isolation:
@@ -35,14 +28,19 @@ const COMMON: SlotKey = { id: 'common', capabilities: '{}', owner: undefined, ex
  * - A client that can be asked (elicitation, sampling, roots) declares so through its link. A session then has a link of its own, because many servers do not
  *   ask on the stream of the call they ask for. Clients without sessions share one per set of capabilities where a question comes on the
  *   stream of its call (HTTP); elsewhere such a link serves one call at a time.
+ * - Roots that are configured do not count: the gateway answers for them itself, and the client is not asked.
  */
 export class Pool {
   readonly server: ServerConfig
   readonly #options: PoolOptions
+  /** The link everyone may share: it declares nothing of a client's, so the server asks nobody anything. */
+  readonly #common: SlotKey
   readonly #slots = new Map<string, Slot>()
   /** Calls that wait for an exclusive slot, oldest first. */
   readonly #waiting: (() => void)[] = []
   readonly #leased = new Set<Slot>()
+  /** For which client a slot counts. */
+  readonly #counted = new Map<Slot, { readonly client: string; readonly link: CountedLink }>()
   readonly #closing = new Set<Promise<void>>()
   #shape:
     { readonly era: Era; readonly kind: Link['transport']['kind']; readonly sessionful: boolean } | undefined
@@ -52,6 +50,8 @@ export class Pool {
   constructor(options: PoolOptions) {
     this.#options = options
     this.server = options.server
+    const capabilities = declaredTo('', options.server.roots)
+    this.#common = { id: 'common', capabilities, owner: undefined, exclusive: false }
   }
 
   /** Era to start with; a wrong one is corrected by the handshake. */
@@ -65,7 +65,7 @@ export class Pool {
     let state: SlotState | undefined
     for (const slot of this.#slots.values()) {
       if (slot.current) return slot.state
-      if (!state || slot.key === COMMON || state.kind === 'idle') state = slot.state
+      if (!state || slot.key === this.#common || state.kind === 'idle') state = slot.state
     }
     return state ?? { kind: this.#closed ? 'closed' : 'idle' }
   }
@@ -90,7 +90,7 @@ export class Pool {
   any(exchange?: Exchange): Link | Promise<Link> {
     const { current } = this
     if (current) return current
-    return (exchange ? this.slot(exchange) : this.#at(COMMON)).pick()
+    return (exchange ? this.slot(exchange) : this.#at(this.#common, undefined)).pick()
   }
 
   /**
@@ -98,21 +98,21 @@ export class Pool {
    * @throws GatewayError `upstream_*`, `overloaded`
    */
   run<T>(exchange: Exchange, use: (link: Link) => Promise<T>): Promise<T> {
-    const slot = this.slot(exchange)
-    if (slot.key.exclusive) return this.#runAlone(exchange, slot.key, use)
-    const link = slot.pick()
+    const key = this.#keyFor(exchange, askable(exchange.features, this.server.roots))
+    if (key.exclusive) return this.#runAlone(exchange, key, use)
+    const link = this.#at(key, exchange.principal).pick()
     return link instanceof Promise ? link.then(use) : use(link)
   }
 
   /** The slot whose link this call uses. */
   slot(exchange: Exchange): Slot {
-    return this.#at(this.#keyFor(exchange, exchange.features))
+    return this.#at(this.#keyFor(exchange, askable(exchange.features, this.server.roots)), exchange.principal)
   }
 
   /** The slot for what a client wants to hear beyond one call. */
   standing(exchange: Exchange): Slot {
-    const key = this.#keyFor(exchange, exchange.features)
-    return this.#at(key.exclusive ? this.#keyFor(exchange, '') : key)
+    const key = this.#keyFor(exchange, askable(exchange.features, this.server.roots))
+    return this.#at(key.exclusive ? this.#keyFor(exchange, '') : key, exchange.principal)
   }
 
   slotOf(link: Link): Slot | undefined {
@@ -124,7 +124,7 @@ export class Pool {
     this.#shape = { era: link.peer.era, kind: link.transport.kind, sessionful: link.transport.sessionful }
     if (era) this.era = era
     // What was opened only to list the server is not needed beside a link that somebody uses.
-    const common = this.#slots.get(COMMON.id)
+    const common = this.#slots.get(this.#common.id)
     if (common && common !== slot && common.spare) this.#remove(common)
   }
 
@@ -153,7 +153,8 @@ export class Pool {
   }
 
   async #lease(exchange: Exchange, group: SlotKey): Promise<Slot> {
-    const until = Date.now() + LEASE_WAIT_MS
+    const { maxExclusiveLinks, linkWaitMs } = this.server
+    const until = Date.now() + linkWaitMs
     for (let waited = false; ; waited = true) {
       if (this.#closed)
         throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name })
@@ -162,8 +163,8 @@ export class Pool {
         this.#waiting.shift()?.()
         throw new GatewayError('cancelled', 'The request was cancelled.', { server: this.server.name })
       }
-      for (let number = 1; number <= MAX_EXCLUSIVE_LINKS; number++) {
-        const slot = this.#at({ ...group, id: `${group.id} ${number}` })
+      for (let number = 1; number <= maxExclusiveLinks; number++) {
+        const slot = this.#at({ ...group, id: `${group.id} ${number}` }, exchange.principal)
         if (this.#leased.has(slot)) continue
         this.#leased.add(slot)
         return slot
@@ -171,8 +172,8 @@ export class Pool {
       if (Date.now() >= until)
         throw new GatewayError(
           'overloaded',
-          `Server "${this.server.name}" is busy with ${MAX_EXCLUSIVE_LINKS} calls that may ask their clients something. Try again when one of them has ended.`,
-          { server: this.server.name, retryAfterMs: LEASE_WAIT_MS },
+          `Server "${this.server.name}" is busy with ${maxExclusiveLinks} calls that may ask their clients something. Try again when one of them has ended, or raise "maxExclusiveLinks" of this server.`,
+          { server: this.server.name, retryAfterMs: linkWaitMs },
         )
       await new Promise<void>(resolve => {
         // Whoever was woken in vain keeps the place in the queue.
@@ -190,57 +191,89 @@ export class Pool {
   }
 
   #keyFor({ conversation, principal }: Exchange, features: string): SlotKey {
-    const { isolation } = this.server
+    const { isolation, roots } = this.server
     const shape = this.#shape
     const era = shape?.era ?? this.#era
-    if (isolation === 'shared' || era === 'modern') return COMMON
+    if (isolation === 'shared' || era === 'modern') return this.#common
     const stateless = shape !== undefined && shape.kind === 'http' && !shape.sessionful
-    if (stateless) return COMMON
-    const capabilities = features === '' ? '{}' : features
+    if (stateless) return this.#common
+    const capabilities = features === '' ? this.#common.capabilities : declaredTo(features, roots)
     if (conversation && (features !== '' || isolation === 'session'))
       return { id: `session ${conversation.id}`, capabilities, owner: conversation, exclusive: false }
-    // Everyone without credentials is the same principal.
-    const who = principal === ANONYMOUS || principal === LOCAL ? '' : principal.id
+    const who = clientOf(principal)
     if (features === '')
-      return who === '' ? COMMON : { id: who, capabilities, owner: undefined, exclusive: false }
+      return who === '' ? this.#common : { id: who, capabilities, owner: undefined, exclusive: false }
     const kind = shape?.kind ?? (this.server.endpoint.kind === 'stdio' ? 'stdio' : 'http')
     return { id: `${who} ${features}`, capabilities, owner: undefined, exclusive: kind !== 'http' }
   }
 
-  #at(key: SlotKey): Slot {
+  #at(key: SlotKey, principal: Principal | undefined): Slot {
     const known = this.#slots.get(key.id)
     if (known) return known
     const { server, listener, deadlines, logger, clientInfo } = this.#options
     if (this.#closed)
       throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: server.name })
-    if (this.#slots.size >= MAX_LINKS && !this.#evict())
+    const client = principal && key !== this.#common ? clientOf(principal) : ''
+    if (client !== '' && !this.#options.clientLinks.admit(client))
       throw new GatewayError(
         'overloaded',
-        `Server "${server.name}" has ${MAX_LINKS} links in use, which is the most there may be. Try again later.`,
-        {
-          server: server.name,
-        },
+        `Client "${principal?.name}" has ${this.#options.clientLinks.max} links to servers in use, which is the most it may have. Try again later, or raise "gateway.maxLinksPerClient".`,
+        { server: server.name },
+      )
+    if (this.#slots.size >= server.maxLinks && !this.#evict())
+      throw new GatewayError(
+        'overloaded',
+        `Server "${server.name}" has ${server.maxLinks} links in use, which is the most there may be. Try again later, or raise "maxLinks" of this server.`,
+        { server: server.name },
       )
     const slot = new Slot({ server, key, listener, deadlines, logger, clientInfo })
     slot.era = this.#era
     this.#slots.set(key.id, slot)
+    if (client !== '') this.#count(slot, client)
     return slot
+  }
+
+  #count(slot: Slot, client: string): void {
+    const spare = (): boolean => this.#spare(slot)
+    const link: CountedLink = {
+      get spare() {
+        return spare()
+      },
+      get lastUsed() {
+        return slot.lastUsed
+      },
+      close: () => this.#remove(slot),
+    }
+    this.#counted.set(slot, { client, link })
+    this.#options.clientLinks.add(client, link)
+  }
+
+  #spare(slot: Slot): boolean {
+    return slot.spare && !this.#leased.has(slot)
   }
 
   /** Makes room by closing the link that was idle longest. */
   #evict(): boolean {
     let oldest: Slot | undefined
     for (const slot of this.#slots.values())
-      if (slot.spare && !this.#leased.has(slot) && (!oldest || slot.lastUsed < oldest.lastUsed)) oldest = slot
+      if (this.#spare(slot) && (!oldest || slot.lastUsed < oldest.lastUsed)) oldest = slot
     if (oldest) this.#remove(oldest)
     return oldest !== undefined
   }
 
   #remove(slot: Slot): void {
     this.#slots.delete(slot.key.id)
+    const counted = this.#counted.get(slot)
+    if (counted) this.#options.clientLinks.remove(counted.client, counted.link)
+    this.#counted.delete(slot)
     const closing = slot.close().then(() => {
       this.#closing.delete(closing)
     })
     this.#closing.add(closing)
   }
+}
+
+/** Whose link it is; `''` for everyone without credentials, who are one principal and cannot be told apart. */
+function clientOf(principal: Principal): string {
+  return principal === ANONYMOUS || principal === LOCAL ? '' : principal.id
 }

@@ -3,9 +3,6 @@ import { GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { errorText, resultText } from '../protocol/message.ts'
 
-/** Questions of a server that may be open at once for one call. */
-export const MAX_QUESTIONS = 64
-
 interface Question {
   readonly cancellation: Cancellation
   /** The calls under way that it may be about. */
@@ -21,7 +18,12 @@ interface Question {
  * nobody is kept busy with it any longer, and it does not count.
  */
 export class Questions {
+  readonly #maxPerCall: number
   readonly #open = new Map<string, Question>()
+
+  constructor(maxPerCall: number) {
+    this.#maxPerCall = maxPerCall
+  }
 
   /**
    * Has a question answered with the raw JSON that `find` resolves with. `about` names the calls it may be about, oldest first.
@@ -34,7 +36,7 @@ export class Questions {
     refused: (error: GatewayError) => void,
   ): Promise<string | undefined> {
     const latest = about.at(-1)
-    if (this.#open.has(id) || this.#openFor(latest) >= MAX_QUESTIONS) {
+    if (this.#open.has(id) || this.#openFor(latest) >= this.#maxPerCall) {
       const error = new GatewayError('cannot_ask', 'Too many questions are open, or two under one id.')
       refused(error)
       return refusal(id, error)

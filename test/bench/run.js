@@ -23,7 +23,7 @@ const USAGE = `Usage: npm run bench -- [options]
   --warmup <n>       seconds of load before the first round, for every target (10)
   --rounds <n>       rounds; each measures every target once (5)
   --connections <n>  concurrent clients (16)
-  --targets <list>   comma-separated, of: direct, floor, sdk, gateway-legacy, gateway-modern, gateway-through
+  --targets <list>   comma-separated, of: direct, floor, floor-modern, sdk, gateway-legacy, gateway-modern, gateway-through
   --short            a quick look: 3 rounds of 1.5 s after 2 s of warm-up
   --json <file>      write the figures to a file
   --min-floor <r>    fail when a gateway row is below r times the floor
@@ -100,6 +100,13 @@ const TARGETS = {
     wire: 'legacy',
     tool: 'up__echo',
     args: upstream => [join(HERE, 'floor.js'), `${upstream}/mcp`],
+    path: '/mcp',
+  },
+  'floor-modern': {
+    what: 'the same on the modern wire, its headers passed on',
+    wire: 'modern',
+    tool: 'up__echo',
+    args: upstream => [join(HERE, 'floor.js'), `${upstream}/modern`, 'modern'],
     path: '/mcp',
   },
   sdk: {
@@ -217,16 +224,28 @@ function report(runs) {
     p50: median(slots.map(slot => slot.p50)),
     p99: median(slots.map(slot => slot.p99)),
     toFloor: ratio(name, 'floor'),
+    toFloorModern: ratio(name, 'floor-modern'),
     toSdk: ratio(name, 'sdk'),
     loadMicros: median(slots.map(slot => slot.ownMicros)),
   }))
   console.log(
     `\n${table(
-      ['target', 'calls/s', '× floor', '× sdk', 'CPU µs/call', 'p50 ms', 'p99 ms', 'load µs/call'],
+      [
+        'target',
+        'calls/s',
+        '× floor',
+        '× floor-modern',
+        '× sdk',
+        'CPU µs/call',
+        'p50 ms',
+        'p99 ms',
+        'load µs/call',
+      ],
       rows.map(row => [
         row.target,
         show(row.perSecond, 0),
         show(row.toFloor, 2),
+        show(row.toFloorModern, 2),
         show(row.toSdk, 1),
         show(row.cpuMicros, 0),
         show(row.p50, 2),

@@ -32,6 +32,8 @@ const HEADINGS = [
   ['gateway.auth.jwt.*', 'An issuer of tokens: an entry of `gateway.auth.jwt`'],
   ['gateway.auth.proxy', 'A trusted proxy: `gateway.auth.proxy`'],
   ['gateway.audit', 'The audit log: `gateway.audit`'],
+  ['gateway.asks', 'Questions to clients: `gateway.asks`'],
+  ['gateway.listen', 'Listen streams: `gateway.listen`'],
   ['clients.*', 'A client: `clients.<name>`'],
   ['clients.*.rules.*', 'A rule: an entry of `rules`'],
   ['clients.*.limits.*', 'A limit: `clients.<name>.limits.<pattern>`'],

@@ -171,12 +171,27 @@ describe('lists', () => {
     const lists = { tools: [{ key: 'x', text }] }
     const shown = (era: 'legacy' | 'modern', modern: boolean): string =>
       viewOf([member(snapshot('a', { era, lists }))])
-        .list('tools', modern, undefined)
+        .list('tools', modern ? '2026-07-28' : '2025-11-25', undefined)
         .toString()
     expect(shown('legacy', false)).toContain('"execution"')
     expect(shown('legacy', true)).not.toContain('"execution"')
     expect(shown('modern', false)).not.toContain('"outputSchema"')
     expect(shown('modern', true)).toContain('"outputSchema"')
+  })
+
+  it('are one buffer for all revisions that read the same, and another where one would not', () => {
+    const icon = '"icons":[{"src":"x","sizes":["48x48"],"theme":"dark"}, {"src":"y"}]'
+    const plain = { key: 'p', text: '{"name":"p"}' }
+    const adorned = { key: 'x', text: `{"name":"x","inputSchema":{"type":"object"},${icon}}` }
+    const view = viewOf([member(snapshot('a', { lists: { tools: [adorned], prompts: [plain] } }))])
+    const newest = view.list('tools', '2025-11-25', undefined)
+    for (const revision of ['2024-10-07', '2024-11-05', '2025-03-26'])
+      expect(view.list('tools', revision, undefined)).toBe(newest)
+    expect(newest.toString()).toContain(icon)
+    const older = view.list('tools', '2025-06-18', undefined)
+    expect(older.toString()).toContain('"icons":[{"src":"x","theme":"dark"}, {"src":"y"}]')
+    expect(view.list('tools', '2025-06-18', undefined)).toBe(older)
+    expect(view.list('prompts', '2025-06-18', undefined)).toBe(view.list('prompts', '2025-11-25', undefined))
   })
 })
 

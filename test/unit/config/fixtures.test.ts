@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { loadConfig } from '../../../src/config/load.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
@@ -114,6 +114,15 @@ test('every option of the format, also those of later versions', async () => {
       listTimeoutMs: 500,
       maxMessageBytes: 64 * 1024 * 1024,
       required: true,
+      maxLinks: 3,
+      maxExclusiveLinks: 2,
+      linkWaitMs: 500,
+      maxQuestions: 5,
+      roots: [
+        { uri: pathToFileURL(join(VALID, 'data')).href },
+        { uri: 'file:///srv/data' },
+        { uri: expect.stringMatching(/^file:/), name: 'home' },
+      ],
       uriSchemes: ['search'],
       tools: [
         { glob: 'query', hidden: false },
@@ -132,10 +141,15 @@ test('every option of the format, also those of later versions', async () => {
       maxSessions: 5,
       sessionIdleMs: 3_600_000,
       keepAliveMs: 0,
+      maxEvents: 10,
+      maxEventBytes: 64 * 1024,
     },
     state: `lmdb:${join(VALID, 'state')}`,
     log: 'debug',
     catalog: { maxNameLength: 64, pageSize: 100, refreshAfterMs: 3_600_000, firstListTimeoutMs: 2000 },
+    asks: { answerTimeoutMs: 3_600_000, maxParked: 20, maxPerSession: 4, maxRounds: 3 },
+    listen: { maxStreams: 6, maxResources: 7, acknowledgeTimeoutMs: 1000 },
+    maxLinksPerClient: 9,
   })
   const named = config.warnings.map(warning => /^\S+/.exec(warning)?.[0])
   expect(named).toEqual([
@@ -149,6 +163,7 @@ test('every option of the format, also those of later versions', async () => {
     'mcpServers.search.tools.query.cache',
     'mcpServers.search.tools.query.retry',
     'mcpServers.search.tools.query.cost',
+    'gateway.maxLinksPerClient',
     'gateway.concurrency',
     'gateway.queue',
     'gateway.http.host',

@@ -30,6 +30,11 @@ test('what is left out has its default', async () => {
         idleMs: 1_800_000,
         maxMessageBytes: 32 * 1024 * 1024,
         isolation: 'auto',
+        maxLinks: 64,
+        maxExclusiveLinks: 8,
+        linkWaitMs: 30_000,
+        maxQuestions: 64,
+        roots: undefined,
         uriSchemes: [],
         tools: [],
         fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
@@ -45,10 +50,15 @@ test('what is left out has its default', async () => {
         maxSessions: 1000,
         sessionIdleMs: 1_800_000,
         keepAliveMs: 15_000,
+        maxEvents: 1000,
+        maxEventBytes: 1024 * 1024,
       },
       state: `lmdb:${stateFolder('/home/ada', {}, process.platform)}`,
       log: 'info',
       catalog: { maxNameLength: 48, pageSize: 10_000, refreshAfterMs: 86_400_000, firstListTimeoutMs: 8000 },
+      asks: { answerTimeoutMs: 600_000, maxParked: 2000, maxPerSession: 32, maxRounds: 8 },
+      listen: { maxStreams: 1000, maxResources: 1000, acknowledgeTimeoutMs: 10_000 },
+      maxLinksPerClient: 32,
     },
     warnings: [],
   })
@@ -219,3 +229,38 @@ describe('bounds', () => {
     await expect(configFrom(outside, OPTIONS)).rejects.toThrow(/expected/)
   })
 })
+
+test('roots are file URIs, relative to the file, once for all', async () => {
+  const { roots } = await resolveServer(
+    {
+      command: 'x',
+      roots: [
+        '.',
+        'sub dir',
+        '/abs',
+        '~/notes',
+        '${WORK}',
+        'FILE:///kept%20as/it#is',
+        { uri: 'b', name: 'B' },
+      ],
+    },
+    { env: { WORK: '/from/env' } },
+  )
+  expect(roots).toEqual([
+    { uri: 'file:///somewhere' },
+    { uri: 'file:///somewhere/sub%20dir' },
+    { uri: 'file:///abs' },
+    { uri: 'file:///home/ada/notes' },
+    { uri: 'file:///from/env' },
+    { uri: 'file:///kept%20as/it#is' },
+    { uri: 'file:///somewhere/b', name: 'B' },
+  ])
+  expect((await resolveServer({ command: 'x', roots: [] })).roots).toEqual([])
+})
+
+test.each([['https://a.example'], ['file:x'], [''], [7], [{ uri: 'a', nmae: 'A' }], [{ name: 'A' }]])(
+  '%j is no root',
+  async root => {
+    await expect(resolveServer({ command: 'x', roots: [root] })).rejects.toThrow(/roots\[0\]/)
+  },
+)

@@ -14,7 +14,8 @@ function framed(
   method = 'tools/call',
 ): string {
   const value = JSON.parse(text) as unknown
-  return resultFor(to === 'modern', method, { kind: 'result', text, value, modern: from === 'modern' }, INFO)
+  const client = { modern: to === 'modern', protocolVersion: to === 'modern' ? '2026-07-28' : '2025-11-25' }
+  return resultFor(client, method, { kind: 'result', text, value, modern: from === 'modern' }, INFO)
 }
 
 const ODD = String.raw`{ "2":1.0, "1" :12345678901234567890,"s":"\u00e9\/","none":[ ],"b":false}`

@@ -1,0 +1,54 @@
+import type { JsonObject } from '../core/exchange.ts'
+import type { ListKind, Route } from '../core/route.ts'
+import { find, members, splice, withMembers } from '../protocol/json-text.ts'
+import { LIST_METHODS } from './ingest.ts'
+import type { Entry } from './snapshot.ts'
+
+/** One entry of a list as clients see it. */
+export interface Listed {
+  readonly route: Route
+  /** Definition as legacy and as modern clients get it. */
+  readonly legacy: string
+  readonly modern: string
+}
+
+/** An entry under its exposed name. `fromModern`: its server speaks the modern era. */
+export function listed(
+  kind: ListKind,
+  server: string,
+  entry: Entry,
+  exposed: string,
+  fromModern: boolean,
+): Listed {
+  const route: Route =
+    entry.headerParams || entry.needsTask
+      ? {
+          server,
+          own: entry.key,
+          exposed,
+          headerParams: entry.headerParams ?? [],
+          needsTask: entry.needsTask ?? false,
+        }
+      : { server, own: entry.key, exposed }
+  let text = entry.text
+  if (exposed !== entry.key) {
+    const member = find(members(text), LIST_METHODS[kind].key)
+    if (member) text = splice(text, [{ start: member.start, end: member.end, text: JSON.stringify(exposed) }])
+  }
+  let legacy = text
+  let modern = text
+  if (kind === 'tools') {
+    // Tasks of 2025-11-25 do not exist in the modern era.
+    if (!fromModern && text.includes('"execution"')) modern = withMembers(text, { execution: undefined })
+    // The gateway follows such a task itself, so to clients it is a tool like any other.
+    if (entry.needsTask) legacy = modern
+    // Before 2026-07-28 an output schema describes an object; strict clients reject the whole list otherwise.
+    if (fromModern && text.includes('"outputSchema"') && outputType(text) !== 'object')
+      legacy = withMembers(text, { outputSchema: undefined })
+  }
+  return { route, legacy, modern }
+}
+
+function outputType(tool: string): unknown {
+  return ((JSON.parse(tool) as JsonObject).outputSchema as JsonObject | undefined)?.type
+}
