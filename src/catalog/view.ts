@@ -5,13 +5,12 @@ import { GatewayError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { LIST_KINDS, type ListKind, type Route } from '../core/route.ts'
-import { find, members, splice, withMembers } from '../protocol/json-text.ts'
-import { allowedExtensions } from '../protocol/features.ts'
-import { META, type Era } from '../protocol/revisions.ts'
-import { LIST_METHODS } from './ingest.ts'
+import { allowedExtensions, runsTasks } from '../protocol/features.ts'
+import { isModernVersion, LATEST_LEGACY, META, type Era } from '../protocol/revisions.ts'
 import { mergedInstructions } from './instructions.ts'
+import { listed, type Listed } from './listed.ts'
 import { alias, exposedName } from './names.ts'
-import type { Entry, ServerSnapshot } from './snapshot.ts'
+import type { ServerSnapshot } from './snapshot.ts'
 
 /** One server's part of a view. */
 export interface ViewMember {
@@ -30,13 +29,6 @@ export interface ViewOptions {
   /** Raw JSON of the gateway's `serverInfo`. */
   readonly serverInfo: string
   readonly logger: Logger
-}
-
-interface Listed {
-  readonly route: Route
-  /** Definition as legacy and as modern clients get it. */
-  readonly legacy: string
-  readonly modern: string
 }
 
 interface Template {
@@ -178,7 +170,8 @@ export class View {
    * Union of what the servers can do. While a server has never been listed everything is offered, because a legacy client hears of
    * capabilities only once.
    */
-  capabilities(era: Era): JsonObject {
+  capabilities(protocolVersion: string): JsonObject {
+    const era: Era = isModernVersion(protocolVersion) ? 'modern' : 'legacy'
     const unknown = this.missing.length > 0
     const has = (name: string): boolean =>
       unknown || this.#options.members.some(member => member.snapshot && name in member.snapshot.capabilities)
@@ -200,6 +193,9 @@ export class View {
       ),
     ) as JsonObject
     if (Object.keys(extensions).length > 0) capabilities.extensions = extensions
+    // Only one revision has tasks in its core. The list is the gateway's own.
+    if (protocolVersion === LATEST_LEGACY && (unknown || this.#options.members.some(runsLegacyTasks)))
+      capabilities.tasks = { list: {}, cancel: {}, requests: { tools: { call: {} } } }
     return capabilities
   }
 
@@ -304,38 +300,8 @@ export function changedKinds(before: View, after: View): ListKind[] {
   return LIST_KINDS.filter(kind => before.signature(kind) !== after.signature(kind))
 }
 
-function listed(kind: ListKind, server: string, entry: Entry, exposed: string, fromModern: boolean): Listed {
-  const route: Route =
-    entry.headerParams || entry.needsTask
-      ? {
-          server,
-          own: entry.key,
-          exposed,
-          headerParams: entry.headerParams ?? [],
-          needsTask: entry.needsTask ?? false,
-        }
-      : { server, own: entry.key, exposed }
-  let text = entry.text
-  if (exposed !== entry.key) {
-    const member = find(members(text), LIST_METHODS[kind].key)
-    if (member) text = splice(text, [{ start: member.start, end: member.end, text: JSON.stringify(exposed) }])
-  }
-  let legacy = text
-  let modern = text
-  if (kind === 'tools') {
-    // Tasks of 2025-11-25 do not exist in the modern era.
-    if (!fromModern && text.includes('"execution"')) modern = withMembers(text, { execution: undefined })
-    // The gateway follows such a task itself, so to clients it is a tool like any other.
-    if (entry.needsTask) legacy = modern
-    // Before 2026-07-28 an output schema describes an object; strict clients reject the whole list otherwise.
-    if (fromModern && text.includes('"outputSchema"') && outputType(text) !== 'object')
-      legacy = withMembers(text, { outputSchema: undefined })
-  }
-  return { route, legacy, modern }
-}
-
-function outputType(tool: string): unknown {
-  return ((JSON.parse(tool) as JsonObject).outputSchema as JsonObject | undefined)?.type
+function runsLegacyTasks({ snapshot }: ViewMember): boolean {
+  return snapshot?.era === 'legacy' && runsTasks(snapshot.capabilities)
 }
 
 function parsedTemplate(text: string): UriTemplate | undefined {

@@ -2,7 +2,7 @@ import { GatewayError } from '../core/errors.ts'
 import { LOG_LEVELS, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
-import { featuresOf } from '../protocol/features.ts'
+import { featuresOf, knowsTasks, TASKS } from '../protocol/features.ts'
 import { decodeHeaderValue, NAMED_METHODS, paramHeaderMismatch } from '../protocol/headers.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
 import { notificationText, type Incoming } from '../protocol/message.ts'
@@ -101,12 +101,21 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
       `The method ${incoming.method.slice(0, 100)} does not exist in revision ${envelope.protocolVersion}.`,
     )
   if (request.headers) checkHeaders(incoming, request.headers, service, request.view)
+  const features = featuresOf(envelope.clientCapabilities, 'modern')
+  if (
+    incoming.method === 'subscriptions/listen' &&
+    !knowsTasks(features) &&
+    listOf(incoming, 'taskIds').length > 0
+  )
+    throw new GatewayError('missing_capability', 'The client has not declared the tasks extension.', {
+      data: { requiredCapabilities: { extensions: { [TASKS]: {} } } },
+    })
   return new Call(
     request.id,
     incoming,
     {
       ...envelope,
-      features: featuresOf(envelope.clientCapabilities, 'modern'),
+      features,
       principal: request.principal,
       modern: true,
       view: request.view,
@@ -134,8 +143,21 @@ export function listChangedMethod(kind: ListKind): string {
 
 /** How long the acknowledgement waits for servers to take the subscriptions. */
 const ACKNOWLEDGE_MS = 10_000
-/** Resources one listen stream may name. */
+/** Resources, and tasks, that one listen stream may name. */
 const MAX_LISTENED = 1000
+
+/** Strings that the filter of `subscriptions/listen` lists. */
+function listOf(incoming: Incoming, key: 'resourceSubscriptions' | 'taskIds'): string[] {
+  const list = (incoming.params?.value.notifications as JsonObject | null | undefined)?.[key]
+  return Array.isArray(list) ? list.filter(item => typeof item === 'string').slice(0, MAX_LISTENED) : []
+}
+
+/** What servers have agreed to tell of. */
+interface Heard {
+  readonly resourceSubscriptions: readonly string[]
+  readonly taskIds: readonly string[]
+}
+const NOTHING: Heard = { resourceSubscriptions: [], taskIds: [] }
 
 /**
  * Serves `subscriptions/listen` until it is cancelled: acknowledges the part of the filter that is honoured, then sends what it asks for, tagged with
@@ -165,9 +187,10 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
   const subscriber = {
     notify: (method: string, params: string | undefined) => send(notificationText(method, tagged(params))),
   }
-  const acknowledge = (uris: readonly string[]): void => {
+  const acknowledge = (heard: Heard): void => {
     if (!open) return
-    if (uris.length > 0) honoured.resourceSubscriptions = uris
+    if (heard.resourceSubscriptions.length > 0) honoured.resourceSubscriptions = heard.resourceSubscriptions
+    if (heard.taskIds.length > 0) honoured.taskIds = heard.taskIds
     void reply.notify(
       notificationText(
         'notifications/subscriptions/acknowledged',
@@ -196,21 +219,21 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
     const methods = new Set(changed.filter(kind => kinds.has(kind)).map(listChangedMethod))
     for (const method of methods) subscriber.notify(method, undefined)
   })
-  const uris = Array.isArray(wanted.resourceSubscriptions)
-    ? wanted.resourceSubscriptions.filter(uri => typeof uri === 'string')
-    : []
-  if (uris.length === 0) acknowledge([])
+  const uris = listOf(request.incoming, 'resourceSubscriptions')
+  const taskIds = listOf(request.incoming, 'taskIds')
+  if (uris.length === 0 && taskIds.length === 0) acknowledge(NOTHING)
   else {
     // A server that does not answer must not keep the client from hearing of everything else.
-    const patience = setTimeout(() => acknowledge([]), ACKNOWLEDGE_MS)
-    service
-      .subscribe(call, uris.slice(0, MAX_LISTENED), subscriber)
-      .catch((): string[] => [])
-      .then(heard => {
-        clearTimeout(patience)
-        if (early) acknowledge(heard)
-        else service.unsubscribe(subscriber)
-      })
+    const patience = setTimeout(() => acknowledge(NOTHING), ACKNOWLEDGE_MS)
+    const none = (): string[] => []
+    void Promise.all([
+      uris.length > 0 ? service.subscribe(call, uris, subscriber).catch(none) : [],
+      taskIds.length > 0 ? service.listenToTasks(call, taskIds, subscriber).catch(none) : [],
+    ]).then(([resourceSubscriptions, tasks]) => {
+      clearTimeout(patience)
+      if (early) acknowledge({ resourceSubscriptions, taskIds: tasks })
+      else service.unsubscribe(subscriber)
+    })
   }
   call.cancellation.onCancel(end)
   return end

@@ -1,9 +1,8 @@
-import type { Era } from '../protocol/revisions.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { ListKind } from '../core/route.ts'
 import type { HeaderParam } from '../core/route.ts'
 
-/** Who hears of updated resources. `params` is raw JSON. */
+/** Who hears of updated resources and tasks. `params` is raw JSON. */
 export interface Subscriber {
   notify(method: string, params: string | undefined): void
 }
@@ -14,7 +13,8 @@ export interface Service {
   readonly serverInfo: string
   /** Whether an endpoint of this name exists: `''` for everything, else a server. */
   has(view: string): boolean
-  capabilities(view: string, era: Era): JsonObject
+  /** What a client of this revision is offered. */
+  capabilities(view: string, protocolVersion: string): JsonObject
   instructions(view: string): string | undefined
   /** Handles a request that is neither about the conversation itself nor unknown. Rejects with a `GatewayError` only. */
   handle(exchange: Exchange): Promise<Outcome>
@@ -30,6 +30,12 @@ export interface Service {
    * @returns the URIs that are heard of
    */
   subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]>
+  /**
+   * Hears of these tasks of the modern extension, as far as they are the client's own and their servers tell.
+   * @returns the ids that are heard of
+   */
+  listenToTasks(exchange: Exchange, ids: readonly string[], subscriber: Subscriber): Promise<string[]>
+  /** Hears of nothing any more. */
   unsubscribe(subscriber: Subscriber): void
   /** Hears of changed lists, once for all that change together, until the returned function is called. */
   onListChanged(view: string, listener: (kinds: readonly ListKind[]) => void): () => void

@@ -5,12 +5,15 @@ import type { Route } from '../core/route.ts'
 import { NAMED_METHODS, paramHeaders } from '../protocol/headers.ts'
 import { mapUris } from '../protocol/results.ts'
 import type { LearnedOwners } from '../relay/learned.ts'
+import type { LegacyTasks } from '../relay/legacy-tasks.ts'
 import type { Link, LinkCall } from '../upstream/link.ts'
 import type { Pool } from '../upstream/pool.ts'
+import { follow } from './follow.ts'
 
 export interface DispatchOptions {
   readonly pools: ReadonlyMap<string, Pool>
   readonly learned: LearnedOwners
+  readonly tasks: LegacyTasks
   /** Maps URIs in a server's results to those a view shows; `undefined` when none differs. */
   readonly uriMap: (view: string, server: string) => ((uri: string) => string) | undefined
 }
@@ -26,17 +29,30 @@ export function dispatch(options: DispatchOptions): Handler {
       throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
     let outcome: Outcome
     try {
-      outcome = await send(pool, exchange, route)
+      outcome = await send(options, pool, exchange, route)
     } catch (error) {
       if (!(error instanceof GatewayError) || !worthAnotherLink(error)) throw error
-      outcome = await send(pool, exchange, route)
+      outcome = await send(options, pool, exchange, route)
     }
     return outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
   }
 }
 
-function send(pool: Pool, exchange: Exchange, route: Route): Promise<Outcome> {
-  return pool.run(exchange, link => link.call(exchange, callFor(link, exchange, route)))
+function send({ tasks }: DispatchOptions, pool: Pool, exchange: Exchange, route: Route): Promise<Outcome> {
+  const { method, params } = exchange.request
+  if (method.startsWith('tasks/')) {
+    // A task of a legacy server is bound to the link it was made on.
+    const task = tasks.at(route)
+    if (task) return task.call(exchange)
+  }
+  return pool.run(exchange, link => {
+    const call = callFor(link, exchange, route)
+    if (method === 'tools/call' && link.peer.era === 'legacy') {
+      if (params?.value.task !== undefined) return tasks.create(link, pool.slotOf(link), exchange, call)
+      if (route.needsTask) return follow(link, exchange, call)
+    }
+    return link.call(exchange, call)
+  })
 }
 
 function callFor(link: Link, exchange: Exchange, route: Route): LinkCall {

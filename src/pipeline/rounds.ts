@@ -1,17 +1,10 @@
 import type { Middleware } from '../core/compose.ts'
-import { Cancellation } from '../core/cancellation.ts'
 import { GatewayError } from '../core/errors.ts'
-import {
-  INPUT_METHODS,
-  type Exchange,
-  type InputMethod,
-  type JsonObject,
-  type Outcome,
-} from '../core/exchange.ts'
+import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
-import { presented } from '../relay/ask.ts'
 import { sealState } from '../relay/request-state.ts'
 import type { Seal } from '../relay/seal.ts'
+import { askAll } from './ask-all.ts'
 import { withChanges } from './park.ts'
 
 /** A server that is not satisfied after so many rounds will not be. */
@@ -40,7 +33,10 @@ export function rounds(seal: Seal): Middleware {
           `Server "${route.server}" asked for input ${MAX_ROUNDS} times without an end.`,
           { server: route.server, delivery: 'answered' },
         )
-      const answers = await askAll(exchange, route.server, outcome)
+      const answers = await askAll(exchange, route.server, {
+        text: outcome.text,
+        value: outcome.value as JsonObject,
+      })
       if (answers === undefined) await new Promise(resolve => setTimeout(resolve, PACE_MS))
       if (exchange.cancellation.reason !== undefined)
         throw new GatewayError('cancelled', 'The request was cancelled.', { server: route.server })
@@ -62,38 +58,6 @@ function needsInput(outcome: Outcome): outcome is Result {
     outcome.modern &&
     (outcome.value as JsonObject | null)?.resultType === 'input_required'
   )
-}
-
-/** Raw JSON of the answers by key, `undefined` when nothing was asked. */
-async function askAll(exchange: Exchange, server: string, outcome: Result): Promise<string | undefined> {
-  const requests = (outcome.value as JsonObject).inputRequests
-  if (typeof requests !== 'object' || requests === null || Object.keys(requests).length === 0)
-    return undefined
-  const cancellation = new Cancellation()
-  exchange.cancellation.onCancel(reason => cancellation.cancel(reason))
-  try {
-    const answers = await Promise.all(
-      Object.entries(requests).map(async ([key, value]) => {
-        const { method, params } = (value ?? {}) as { method?: InputMethod; params?: unknown }
-        if (method === undefined || !INPUT_METHODS.includes(method))
-          throw new GatewayError(
-            'cannot_ask',
-            `Server "${server}" asks for ${String(method).slice(0, 100)}, which the gateway does not know.`,
-            { server },
-          )
-        const text = rawAt(outcome.text, 'inputRequests', key, 'params')
-        const request = { method, params: text, server, cancellation }
-        const answer = await exchange.ask(
-          presented(request, text === undefined ? undefined : { text, value: params }, exchange),
-        )
-        return `${JSON.stringify(key)}:${answer}`
-      }),
-    )
-    return `{${answers.join(',')}}`
-  } finally {
-    // One refusal ends the round; the other questions are then pointless.
-    cancellation.cancel('no longer needed')
-  }
 }
 
 async function sealedFor(seal: Seal, exchange: Exchange, server: string, outcome: Result): Promise<Outcome> {

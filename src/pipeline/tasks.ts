@@ -1,61 +1,83 @@
-import { Cancellation } from '../core/cancellation.ts'
 import type { Handler, Middleware } from '../core/compose.ts'
-import { GatewayError } from '../core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
+import { knowsTasks, TASKS } from '../protocol/features.ts'
 import { withMembers } from '../protocol/json-text.ts'
-import { WithRequest } from '../relay/delegate.ts'
+import { LATEST_LEGACY } from '../protocol/revisions.ts'
 import type { TaskIds } from '../relay/task-ids.ts'
+import { drive, KnowingTasks } from './drive.ts'
 import { withChanges } from './park.ts'
 
+/** Revision 2026-07-28: the client lacks a capability the call needs. */
+const MISSING_CAPABILITY = -32021
+
+export interface TasksOptions {
+  readonly ids: TaskIds
+  /** Whether a server runs tools as tasks of revision 2025-11-25. */
+  readonly runsTasks: (server: string) => boolean
+}
+
 /**
- * Tasks. Those of the modern extension are the client's to follow, under ids of the gateway. A tool of a legacy server that can only be called as a task
- * is followed by the gateway, so that any client can call it as if it were not.
+ * Tasks, as far as they differ between eras. Those of the modern extension are the modern client's to follow, under ids of the gateway; for a legacy client
+ * the gateway follows them itself. The wish for a task of revision 2025-11-25 reaches only servers of that revision that take it; `dispatch` does the rest, on
+ * the link that the task is bound to.
  */
-export function tasks(ids: TaskIds): Middleware {
+export function tasks({ ids, runsTasks }: TasksOptions): Middleware {
   return next => async (exchange, route) => {
-    const { method } = exchange.request
-    if (method === 'tools/call' && route.needsTask) return await follow(next, exchange, route)
+    const { method, params } = exchange.request
+    if (method === 'tools/call') {
+      const ignored = params?.value.task !== undefined && !(mayWish(exchange) && runsTasks(route.server))
+      const call = ignored ? withChanges(exchange, { task: undefined }) : exchange
+      return exchange.modern ? await wrapped(ids, next, call, route) : await driven(next, call, route)
+    }
     const outcome = await next(exchange, route)
-    if (outcome.kind !== 'result' || !outcome.modern) return outcome
-    const { taskId, resultType } = (outcome.value ?? {}) as JsonObject
-    if (typeof taskId !== 'string') return outcome
     // A task keeps the id under which its client knows it.
-    if (method.startsWith('tasks/')) return withTaskId(outcome, route.exposed)
-    return resultType === 'task'
-      ? withTaskId(outcome, await ids.wrap(exchange, route.server, taskId))
+    return method.startsWith('tasks/') && outcome.kind === 'result' && outcome.modern
+      ? withTaskId(outcome, route.exposed)
       : outcome
   }
 }
 
-function withTaskId(outcome: Extract<Outcome, { kind: 'result' }>, taskId: string): Outcome {
-  return { ...outcome, text: withMembers(outcome.text, { taskId: JSON.stringify(taskId) }) }
+/** In every other revision `task` means nothing. */
+function mayWish({ modern, protocolVersion }: Exchange): boolean {
+  return !modern && protocolVersion === LATEST_LEGACY
 }
 
-/** Creates the task and waits for its result, which the server gives when there is one (revision 2025-11-25, tasks). */
-async function follow(next: Handler, exchange: Exchange, route: Route): Promise<Outcome> {
-  const created = await next(withChanges(exchange, { task: '{}' }), route)
-  if (created.kind !== 'result') return created
-  const task = (created.value as { task?: { taskId?: unknown } } | null)?.task
-  // A server that answers at once has done what was asked.
-  if (task === undefined) return created
-  if (typeof task.taskId !== 'string')
-    throw new GatewayError('upstream_protocol', `Server "${route.server}" made a task without an id.`, {
-      server: route.server,
-      delivery: 'answered',
-    })
-  const { taskId } = task
-  exchange.cancellation.onCancel(() => {
-    next(new OfItsOwn(exchange, 'tasks/cancel', { taskId }), { ...route, own: taskId }).catch(() => undefined)
-  })
-  return await next(new WithRequest(exchange, 'tasks/result', { taskId }), { ...route, own: taskId })
+async function wrapped(ids: TaskIds, next: Handler, exchange: Exchange, route: Route): Promise<Outcome> {
+  const outcome = await next(exchange, route)
+  if (!isTask(outcome)) return outcome
+  const { taskId } = outcome.value as JsonObject
+  return typeof taskId === 'string'
+    ? withTaskId(outcome, await ids.wrap(exchange, route.server, taskId))
+    : outcome
 }
 
-/** A request that goes on although the one it follows from was cancelled. */
-class OfItsOwn extends WithRequest {
-  readonly #cancellation = new Cancellation()
+async function driven(next: Handler, exchange: Exchange, route: Route): Promise<Outcome> {
+  const outcome = await next(exchange, route)
+  if (isTask(outcome)) return await drive(next, new KnowingTasks(exchange), route, outcome)
+  if (!needsTasks(outcome) || knowsTasks(exchange.features)) return outcome
+  // The server has refused the call unread, so it can be made again.
+  const knowing = new KnowingTasks(exchange)
+  const second = await next(knowing, route)
+  return isTask(second) ? await drive(next, knowing, route, second) : second
+}
 
-  override get cancellation(): Cancellation {
-    return this.#cancellation
+function isTask(outcome: Outcome): outcome is Extract<Outcome, { kind: 'result' }> {
+  return (
+    outcome.kind === 'result' && outcome.modern && (outcome.value as JsonObject | null)?.resultType === 'task'
+  )
+}
+
+function needsTasks(outcome: Outcome): boolean {
+  if (outcome.kind !== 'error') return false
+  const { code, data } = outcome.value as {
+    code?: unknown
+    data?: { requiredCapabilities?: { extensions?: JsonObject | null } | null } | null
   }
+  return code === MISSING_CAPABILITY && data?.requiredCapabilities?.extensions?.[TASKS] !== undefined
+}
+
+function withTaskId(outcome: Extract<Outcome, { kind: 'result' }>, taskId: string): Outcome {
+  if (typeof (outcome.value as JsonObject | null)?.taskId !== 'string') return outcome
+  return { ...outcome, text: withMembers(outcome.text, { taskId: JSON.stringify(taskId) }) }
 }

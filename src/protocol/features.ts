@@ -1,4 +1,5 @@
 import type { JsonObject } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
 import type { Era } from './revisions.ts'
 
 /** Capabilities of a client that servers may make use of through the gateway. */
@@ -34,4 +35,23 @@ export function allowedExtensions(extensions: unknown, era: Era): JsonObject | u
   const allowed: JsonObject = {}
   for (const key of EXTENSIONS[era]) if (key in extensions) allowed[key] = (extensions as JsonObject)[key]
   return Object.keys(allowed).length === 0 ? undefined : allowed
+}
+
+/** Whether such features declare the tasks extension. */
+export function knowsTasks(features: string): boolean {
+  return features.includes(`"${TASKS}"`)
+}
+
+/** The same features with the tasks extension declared. */
+export function withTasks(features: string): string {
+  const value = (features === '' ? {} : JSON.parse(features)) as JsonObject
+  const extensions = { ...(value.extensions as JsonObject | undefined), [TASKS]: {} }
+  return JSON.stringify({ ...value, extensions })
+}
+
+/** Whether a server of these capabilities runs tools as tasks of revision 2025-11-25. */
+export function runsTasks(capabilities: JsonObject | undefined): boolean {
+  const tasks = capabilities?.tasks as
+    { requests?: { tools?: { call?: unknown } | null } | null } | null | undefined
+  return isJsonObject(tasks?.requests?.tools?.call)
 }

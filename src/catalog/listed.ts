@@ -1,0 +1,60 @@
+import type { JsonObject } from '../core/exchange.ts'
+import type { ListKind, Route } from '../core/route.ts'
+import { find, members, rawAt, splice, withMembers } from '../protocol/json-text.ts'
+import { LIST_METHODS } from './ingest.ts'
+import type { Entry } from './snapshot.ts'
+
+/** An entry of a view's list. */
+export interface Listed {
+  readonly route: Route
+  /** Definition as legacy and as modern clients get it. */
+  readonly legacy: string
+  readonly modern: string
+}
+
+/** An entry of a server as clients of either era get it, under its exposed name. `fromModern`: the era of the server. */
+export function listed(
+  kind: ListKind,
+  server: string,
+  entry: Entry,
+  exposed: string,
+  fromModern: boolean,
+): Listed {
+  const route: Route =
+    entry.headerParams || entry.needsTask
+      ? {
+          server,
+          own: entry.key,
+          exposed,
+          headerParams: entry.headerParams ?? [],
+          needsTask: entry.needsTask ?? false,
+        }
+      : { server, own: entry.key, exposed }
+  let text = entry.text
+  if (exposed !== entry.key) {
+    const member = find(members(text), LIST_METHODS[kind].key)
+    if (member) text = splice(text, [{ start: member.start, end: member.end, text: JSON.stringify(exposed) }])
+  }
+  let legacy = text
+  let modern = text
+  if (kind === 'tools') {
+    // Tasks of 2025-11-25 do not exist in the modern era.
+    if (!fromModern && text.includes('"execution"')) modern = withMembers(text, { execution: undefined })
+    // Who calls such a tool as any other gets its result as well, because the gateway follows the task.
+    if (entry.needsTask) legacy = withOptionalTask(text)
+    // Before 2026-07-28 an output schema describes an object; strict clients reject the whole list otherwise.
+    if (fromModern && text.includes('"outputSchema"') && outputType(text) !== 'object')
+      legacy = withMembers(text, { outputSchema: undefined })
+  }
+  return { route, legacy, modern }
+}
+
+/** The definition of a tool that can only be called as a task, as one that can. */
+function withOptionalTask(text: string): string {
+  const execution = rawAt(text, 'execution') ?? '{}'
+  return withMembers(text, { execution: withMembers(execution, { taskSupport: '"optional"' }) })
+}
+
+function outputType(tool: string): unknown {
+  return ((JSON.parse(tool) as JsonObject).outputSchema as JsonObject | undefined)?.type
+}
