@@ -186,7 +186,10 @@ export class LegacyTask implements Exchange, Deadline {
       this.#fetched = true
       this.#unpin()
     } else this.#heard(outcome.text)
-    return { ...outcome, text: renameTask(outcome, this.own, this.exposed) }
+    const text = renameTask(outcome, this.own, this.exposed)
+    // What a server calls the task that it was asked for is not the client's to know, whatever it is.
+    const named = !isResult && typeof (outcome.value as JsonObject | null)?.taskId === 'string'
+    return { ...outcome, text: named ? withMembers(text, { taskId: JSON.stringify(this.exposed) }) : text }
   }
 
   /** The task as of now, under the client's id; asks the server unless nothing more happens. `undefined` when the server no longer knows it. */
@@ -208,11 +211,7 @@ export class LegacyTask implements Exchange, Deadline {
         // A server that does not answer now has not lost the task.
       }
     }
-    return renameTask(
-      { text: withMembers(this.#status.text, { _meta: undefined }), value: this.#status.value },
-      this.own,
-      this.exposed,
-    )
+    return withMembers(this.#status.text, { taskId: JSON.stringify(this.exposed), _meta: undefined })
   }
 
   /** Nobody can reach the task any more. Idempotent. */

@@ -123,7 +123,9 @@ export class TaskListeners {
       for (const { server, own, exposed } of tasks) {
         const listened = this.#listened.get(`${server}\n${slot.key.id}\n${own}`)
         if (listen.honours(own)) heard.push(exposed)
-        else if (listened) this.#remove(listened, subscriber)
+        // Nothing changes for the server, which has not agreed to it in the first place.
+        else if (listened?.subscribers.delete(subscriber) && listened.subscribers.size === 0)
+          this.#drop(listened)
       }
       return heard
     } finally {
