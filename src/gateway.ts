@@ -116,6 +116,7 @@ export class Gateway implements Service {
       rounds(seal),
       tasks({
         ids: taskIds,
+        legacyTasks: this.#legacyTasks,
         runsTasks: server => this.#catalog.runsTasks(server),
       }),
     ]
@@ -238,6 +239,11 @@ export class Gateway implements Service {
   leave(conversation: Conversation): void {
     this.#relay.leave(conversation)
     for (const pool of this.#pools.values()) pool.leave(conversation)
+    this.#legacyTasks.leave(conversation)
+  }
+
+  worksFor(conversation: Conversation): boolean {
+    return this.#legacyTasks.worksFor(conversation)
   }
 
   rootsChanged(conversation: Conversation): void {

@@ -23,6 +23,8 @@ export interface Service {
   /** A legacy conversation begins or ends; in between it hears of changes. */
   join(conversation: Conversation): void
   leave(conversation: Conversation): void
+  /** Whether something goes on for a conversation that its client will come back for: a task. */
+  worksFor(conversation: Conversation): boolean
   /** The client's roots are different now. */
   rootsChanged(conversation: Conversation): void
   /**

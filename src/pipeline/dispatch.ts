@@ -1,14 +1,18 @@
 import type { Handler } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
 import type { Route } from '../core/route.ts'
 import { NAMED_METHODS, paramHeaders } from '../protocol/headers.ts'
+import { rawAt, withMembers } from '../protocol/json-text.ts'
 import { mapUris } from '../protocol/results.ts'
 import type { LearnedOwners } from '../relay/learned.ts'
 import type { LegacyTasks } from '../relay/legacy-tasks.ts'
 import type { Link, LinkCall } from '../upstream/link.ts'
 import type { Pool } from '../upstream/pool.ts'
 import { follow } from './follow.ts'
+
+type Result = Extract<Outcome, { kind: 'result' }>
 
 export interface DispatchOptions {
   readonly pools: ReadonlyMap<string, Pool>
@@ -73,12 +77,18 @@ function worthAnotherLink(error: GatewayError): boolean {
   return error.delivery === 'not_sent' && (error.code === 'session_lost' || error.code === 'upstream_closed')
 }
 
-function withUris(
-  options: DispatchOptions,
-  exchange: Exchange,
-  route: Route,
-  outcome: Extract<Outcome, { kind: 'result' }>,
-): Outcome {
+function withUris(options: DispatchOptions, exchange: Exchange, route: Route, outcome: Result): Outcome {
+  // A task of the modern extension brings its result with it.
+  const inner = exchange.request.method === 'tasks/get' && (outcome.value as JsonObject | null)?.result
+  if (!isJsonObject(inner)) return shownUris(options, exchange, route, outcome)
+  const text = rawAt(outcome.text, 'result') ?? '{}'
+  const shown = shownUris(options, exchange, route, { ...outcome, text, value: inner })
+  return shown.text === text
+    ? outcome
+    : { ...outcome, text: withMembers(outcome.text, { result: shown.text }) }
+}
+
+function shownUris(options: DispatchOptions, exchange: Exchange, route: Route, outcome: Result): Result {
   options.learned.learn(exchange.principal.id, route.server, outcome.value)
   const map = options.uriMap(exchange.view, route.server)
   const read = exchange.request.method === 'resources/read' && route.exposed !== route.own

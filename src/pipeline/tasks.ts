@@ -1,9 +1,12 @@
 import type { Handler, Middleware } from '../core/compose.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
-import { knowsTasks, TASKS } from '../protocol/features.ts'
+import { TASKS } from '../protocol/features.ts'
 import { withMembers } from '../protocol/json-text.ts'
+import { relatedTaskOf, renameTask } from '../protocol/related-task.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
+import { WithParams } from '../relay/delegate.ts'
+import type { LegacyTasks } from '../relay/legacy-tasks.ts'
 import type { TaskIds } from '../relay/task-ids.ts'
 import { drive, KnowingTasks } from './drive.ts'
 import { withChanges } from './park.ts'
@@ -11,8 +14,12 @@ import { withChanges } from './park.ts'
 /** Revision 2026-07-28: the client lacks a capability the call needs. */
 const MISSING_CAPABILITY = -32021
 
+type Result = Extract<Outcome, { kind: 'result' }>
+
 export interface TasksOptions {
+  /** Ids of tasks of the modern extension. */
   readonly ids: TaskIds
+  readonly legacyTasks: LegacyTasks
   /** Whether a server runs tools as tasks of revision 2025-11-25. */
   readonly runsTasks: (server: string) => boolean
 }
@@ -22,13 +29,19 @@ export interface TasksOptions {
  * the gateway follows them itself. The wish for a task of revision 2025-11-25 reaches only servers of that revision that take it; `dispatch` does the rest, on
  * the link that the task is bound to.
  */
-export function tasks({ ids, runsTasks }: TasksOptions): Middleware {
-  return next => async (exchange, route) => {
+export function tasks({ ids, legacyTasks, runsTasks }: TasksOptions): Middleware {
+  return next => async (asked, route) => {
+    const exchange = withOwnTask(legacyTasks, asked, route)
     const { method, params } = exchange.request
     if (method === 'tools/call') {
       const ignored = params?.value.task !== undefined && !(mayWish(exchange) && runsTasks(route.server))
       const call = ignored ? withChanges(exchange, { task: undefined }) : exchange
-      return exchange.modern ? await wrapped(ids, next, call, route) : await driven(next, call, route)
+      const outcome = await next(call, route)
+      if (isTask(outcome))
+        return exchange.modern
+          ? await wrapped(ids, exchange, route, outcome)
+          : await drive(next, new KnowingTasks(call), route, outcome)
+      return !exchange.modern && needsTasks(outcome) ? await asTask(next, call, route) : outcome
     }
     const outcome = await next(exchange, route)
     // A task keeps the id under which its client knows it.
@@ -38,31 +51,37 @@ export function tasks({ ids, runsTasks }: TasksOptions): Middleware {
   }
 }
 
+/** A request that says which task it is about names it as its server does; a mark that means nothing to the server goes no further. */
+function withOwnTask(legacyTasks: LegacyTasks, exchange: Exchange, route: Route): Exchange {
+  const { params } = exchange.request
+  const exposed = relatedTaskOf(params?.value)
+  if (!params || exposed === undefined) return exchange
+  const task = legacyTasks.find(exchange, exposed)
+  const own = task?.link.server.name === route.server ? task.own : undefined
+  const text = renameTask({ text: params.text, value: { _meta: params.value._meta } }, exposed, own)
+  return withChanges(new WithParams(exchange, { text, value: params.value }), {})
+}
+
+/** The call once more, as one of a client that knows tasks: the server has refused it unread. */
+async function asTask(next: Handler, exchange: Exchange, route: Route): Promise<Outcome> {
+  const knowing = new KnowingTasks(exchange)
+  const outcome = await next(knowing, route)
+  return isTask(outcome) ? await drive(next, knowing, route, outcome) : outcome
+}
+
 /** In every other revision `task` means nothing. */
 function mayWish({ modern, protocolVersion }: Exchange): boolean {
   return !modern && protocolVersion === LATEST_LEGACY
 }
 
-async function wrapped(ids: TaskIds, next: Handler, exchange: Exchange, route: Route): Promise<Outcome> {
-  const outcome = await next(exchange, route)
-  if (!isTask(outcome)) return outcome
+async function wrapped(ids: TaskIds, exchange: Exchange, route: Route, outcome: Result): Promise<Outcome> {
   const { taskId } = outcome.value as JsonObject
   return typeof taskId === 'string'
     ? withTaskId(outcome, await ids.wrap(exchange, route.server, taskId))
     : outcome
 }
 
-async function driven(next: Handler, exchange: Exchange, route: Route): Promise<Outcome> {
-  const outcome = await next(exchange, route)
-  if (isTask(outcome)) return await drive(next, new KnowingTasks(exchange), route, outcome)
-  if (!needsTasks(outcome) || knowsTasks(exchange.features)) return outcome
-  // The server has refused the call unread, so it can be made again.
-  const knowing = new KnowingTasks(exchange)
-  const second = await next(knowing, route)
-  return isTask(second) ? await drive(next, knowing, route, second) : second
-}
-
-function isTask(outcome: Outcome): outcome is Extract<Outcome, { kind: 'result' }> {
+function isTask(outcome: Outcome): outcome is Result {
   return (
     outcome.kind === 'result' && outcome.modern && (outcome.value as JsonObject | null)?.resultType === 'task'
   )
@@ -77,7 +96,7 @@ function needsTasks(outcome: Outcome): boolean {
   return code === MISSING_CAPABILITY && data?.requiredCapabilities?.extensions?.[TASKS] !== undefined
 }
 
-function withTaskId(outcome: Extract<Outcome, { kind: 'result' }>, taskId: string): Outcome {
+function withTaskId(outcome: Result, taskId: string): Outcome {
   if (typeof (outcome.value as JsonObject | null)?.taskId !== 'string') return outcome
   return { ...outcome, text: withMembers(outcome.text, { taskId: JSON.stringify(taskId) }) }
 }

@@ -117,6 +117,11 @@ export class LegacyTask implements Exchange, Deadline {
     return this.#fetched || isFinal(this.#status.value.status)
   }
 
+  /** Whether its result is still to be fetched, which keeps the link from being stopped. */
+  get awaited(): boolean {
+    return this.#pinned
+  }
+
   get forgotten(): boolean {
     return this.#forgotten
   }

@@ -1,6 +1,6 @@
 import type { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
+import type { Conversation, Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { ANONYMOUS } from '../core/principal.ts'
 import type { Route } from '../core/route.ts'
@@ -136,6 +136,18 @@ export class LegacyTasks {
   /** A link is gone, and with it the tasks in its session. */
   lost(link: Link): void {
     for (const task of this.#tasks.values()) if (task.link === link && !task.alive) task.forget()
+  }
+
+  /** A session has ended, and with it the links that served only it. Tasks on other links go on until their time is over. */
+  leave(conversation: Conversation): void {
+    for (const task of this.#tasks.values()) if (task.link.owner === conversation) task.forget()
+  }
+
+  /** Whether a task of this session has a result that has not been fetched. */
+  worksFor(conversation: Conversation): boolean {
+    for (const task of this.#tasks.values())
+      if (task.conversation === conversation && task.awaited) return true
+    return false
   }
 
   #makeRoom(owner: string, { server }: Link): void {

@@ -1,7 +1,7 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { CallToolResultSchema, ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { rawAt } from '../../src/protocol/json-text.ts'
 import { startGateway, type TestGateway } from '../helpers/gateway.ts'
 import { everything } from '../helpers/real-servers.ts'
@@ -341,6 +341,40 @@ describe('whose a task is', () => {
       expect(await client.request('3', 'tasks/list', `{"cursor":${cursor}}`)).toContain('"code":-32602')
     // Servers are asked for the tasks that were handed out, never for all they have.
     expect([...a.messages.all, ...b.messages.all].some(text => text.includes('tasks/list'))).toBe(false)
+  })
+
+  test('a call about a task names it as its server does, and no other', async () => {
+    await using server = runningTasks(await scriptedStdio())
+    await using gateway = await gatewayFor({ a: server })
+    await using client = await StdioClient.legacy(gateway.gateway)
+    const id = await made(client, server, 'job')
+    const markOf = async (name: string): Promise<unknown> => {
+      const answer = client.request('1', 'tools/call', `{"name":"a__t",${related(name)}}`)
+      const call = await server.called('t')
+      call.answer('"result":{"content":[]}')
+      await answer
+      return parsed(rawAt(call.params, '_meta', RELATED))
+    }
+    expect(await markOf(id)).toEqual({ taskId: 'job' })
+    expect(await markOf('job')).toBeUndefined()
+  })
+
+  test('a session is not idle while it has a task to come back for', async () => {
+    await using server = runningTasks(await scriptedStdio())
+    await using gateway = await startGateway({
+      mcpServers: { a: server.entry },
+      gateway: { http: { port: 0, sessionIdle: '1s' } },
+    })
+    await gateway.gateway.warmUp()
+    await using busy = await LegacySession.open(gateway.origin)
+    const id = await made(busy, server, 'job')
+    // Opened later, and gone earlier.
+    await using idle = await LegacySession.open(gateway.origin)
+    await vi.waitFor(() => expect(gateway.gateway.sessions).toBe(1), { timeout: 5000 })
+    expect((await idle.post(requestText('1', 'ping', undefined))).status).toBe(404)
+    const waiting = busy.request('2', 'tasks/result', `{"taskId":"${id}"}`)
+    ;(await asked(server, 'tasks/result')).answer('"result":{"content":[]}')
+    expect(await waiting).toContain('"content":[]')
   })
 
   test('a task that its server has forgotten leaves the list', async () => {
