@@ -3,6 +3,7 @@ import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ListKind } from '../core/route.ts'
+import { runsTasks } from '../protocol/features.ts'
 import type { Store } from '../state/store.ts'
 import { fetchLists, type Lister } from './ingest.ts'
 import { fromStored, sameLists, storeKey, toStored, type ServerSnapshot } from './snapshot.ts'
@@ -85,6 +86,11 @@ export class Catalog {
 
   snapshot(server: string): ServerSnapshot | undefined {
     return this.#snapshots.get(server)
+  }
+
+  /** Whether a server runs tools as tasks of revision 2025-11-25. */
+  runsTasks(server: string): boolean {
+    return runsTasks(this.#snapshots.get(server)?.capabilities)
   }
 
   /** Why the last attempt to list a server failed. */

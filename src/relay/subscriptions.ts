@@ -102,6 +102,11 @@ export class Subscriptions {
         )
   }
 
+  /** The listen stream of a modern link. */
+  listenOf(link: Link): UpstreamListen | undefined {
+    return this.#listens.get(link)
+  }
+
   /** A link is gone. */
   lost(link: Link): void {
     this.#listens.get(link)?.close()
@@ -188,7 +193,8 @@ export class Subscriptions {
   }
 }
 
-function withoutSubscriptionId(params: Json): string {
+/** The parameters of a notification without the id of the stream it came on. */
+export function withoutSubscriptionId(params: Json): string {
   const meta = rawAt(params.text, '_meta')
   if (meta === undefined || !meta.includes(META.subscriptionId)) return params.text
   const rest = withMembers(meta, { [META.subscriptionId]: undefined })

@@ -21,6 +21,7 @@ import { outgoingParams, type ParamsChange } from '../protocol/params.ts'
 import { META } from '../protocol/revisions.ts'
 import { envelopeFor, modernEnvelope } from './envelope.ts'
 import { GivenUp } from './given-up.ts'
+import { LinkTasks } from './link-tasks.ts'
 import { limitOf, Pending } from './pending.ts'
 import { Questions } from './questions.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
@@ -71,12 +72,16 @@ export interface LinkCall {
   readonly method: string
   readonly change: ParamsChange
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Hears the answer at once, before anything that the server says after it. `id` is that of the request. */
+  readonly onAnswer?: (outcome: Outcome, id: number) => void
+  /** Asked when the time has passed: whether the server is still at it, so that the call gets the same time once more. Never rejects. */
+  readonly worthWaiting?: () => Promise<boolean>
 }
 
 /** Hears of a standing request. */
 export interface StandListener {
-  /** The server has begun to serve it. */
-  acknowledged(): void
+  /** The server has begun to serve it; with the parameters of its acknowledgement. */
+  acknowledged(params: Json | undefined): void
   /** The server has ended it; called once, and not after it was ended from this side. */
   ended(error: GatewayError | undefined): void
 }
@@ -94,8 +99,10 @@ export class Link implements Receiver {
   readonly #pending = new IdTable<number, Pending>()
   readonly #questions: Questions
   readonly #givenUp = new GivenUp()
+  /** Tasks that run at the server (legacy). */
+  readonly tasks = new LinkTasks()
   /** Standing requests by id, with what to do when the server acknowledges them. */
-  readonly #standing = new Map<number, () => void>()
+  readonly #standing = new Map<number, StandListener['acknowledged']>()
   #nextId = 1
   #state: 'new' | 'open' | 'lost' | 'closed' = 'new'
   #lastUsed = Date.now()
@@ -172,7 +179,7 @@ export class Link implements Receiver {
     if (envelope && call.change.target)
       headers = { ...headers, 'mcp-name': encodeHeaderValue(call.change.target.value) }
     if (!this.#envelope && exchange.logLevel !== undefined) this.wantLogLevel(exchange.logLevel)
-    return this.#send(id, call.method, params, this.server.timeoutMs, exchange, headers)
+    return this.#send(id, call.method, params, this.server.timeoutMs, exchange, headers, call)
   }
 
   /** A request of the gateway itself. `params` is raw JSON, to which a modern server's envelope is added. */
@@ -203,16 +210,17 @@ export class Link implements Receiver {
 
   /**
    * A request that stays open for as long as the server keeps it: a listen stream. The returned function ends it from this side. `params` is raw JSON,
-   * to which the envelope is added.
+   * to which the envelope is added; `capabilities` is raw JSON of what the gateway declares with it.
    */
-  stand(method: string, params: string, listener: StandListener): () => void {
+  stand(method: string, params: string, listener: StandListener, capabilities = '{}'): () => void {
     const id = this.#nextId++
     const value = JSON.parse(params) as JsonObject
-    const text = outgoingParams({ text: params, value }, { envelope: this.modernEnvelope })
+    const envelope = { ...this.modernEnvelope, [META.clientCapabilities]: capabilities }
+    const text = outgoingParams({ text: params, value }, { envelope })
     const end = (error: GatewayError | undefined): void => {
       if (this.#standing.delete(id)) listener.ended(error)
     }
-    this.#standing.set(id, () => listener.acknowledged())
+    this.#standing.set(id, acknowledgement => listener.acknowledged(acknowledgement))
     this.#send(id, method, text, 0, undefined, undefined).then(
       () => end(undefined),
       (error: unknown) => end(GatewayError.from(error, this.server.name)),
@@ -220,6 +228,11 @@ export class Link implements Receiver {
     return () => {
       if (this.#standing.delete(id) && this.#take(id)) this.#cancelUpstream(id, 'no longer listening')
     }
+  }
+
+  /** Nobody is asked any longer for the sake of this exchange, which was no call of this link itself: a task has ended. */
+  endQuestions(exchange: Exchange): void {
+    this.#questions.ended(exchange)
   }
 
   notify(method: string, params: string | undefined): void {
@@ -268,6 +281,15 @@ export class Link implements Receiver {
       this.#deadlines.set(waiting, waiting.timeoutMs)
       return
     }
+    const worthWaiting = waiting?.call?.worthWaiting
+    if (!waiting || !worthWaiting) return this.#timeOut(id)
+    this.#deadlines.set(waiting, waiting.timeoutMs)
+    void worthWaiting().then(worth => {
+      if (!worth) this.#timeOut(id)
+    })
+  }
+
+  #timeOut(id: number): void {
     const pending = this.#take(id)
     if (!pending) return
     this.#giveUp(pending, 'timeout')
@@ -366,12 +388,14 @@ export class Link implements Receiver {
     const error = find(list, 'error')
     const result = find(list, 'result')
     if (result && !error) {
-      pending.resolve({
+      const outcome: Outcome = {
         kind: 'result',
         text: text.slice(result.start, result.end),
         value: value.result,
         modern: this.#peer?.era === 'modern',
-      })
+      }
+      pending.call?.onAnswer?.(outcome, id)
+      pending.resolve(outcome)
     } else if (error && isJsonObject(value.error)) {
       pending.resolve({ kind: 'error', text: text.slice(error.start, error.end), value: value.error })
     } else pending.reject(this.#protocolError('an answer with neither a result nor an error'))
@@ -381,16 +405,16 @@ export class Link implements Receiver {
   #onNotification(method: string, params: Json | undefined, stream: number | undefined): void {
     if (method === 'notifications/progress') {
       const token = isJsonObject(params?.value) ? params.value.progressToken : undefined
-      const pending = typeof token === 'number' ? this.#pending.get(token) : undefined
-      if (!pending?.exchange || pending.exchange.request.progressToken === undefined || !params) return
-      this.#deadlines.set(pending, pending.timeoutMs)
+      if (typeof token !== 'number' || !params) return
+      const pending = this.#pending.get(token)
+      const exchange = pending ? pending.exchange : this.tasks.progress(token)
+      if (exchange?.request.progressToken === undefined) return
+      if (pending) this.#deadlines.set(pending, pending.timeoutMs)
       const member = find(members(params.text), 'progressToken')
       if (member)
-        pending.exchange.notify(
+        exchange.notify(
           method,
-          params.text.slice(0, member.start) +
-            pending.exchange.request.progressToken +
-            params.text.slice(member.end),
+          params.text.slice(0, member.start) + exchange.request.progressToken + params.text.slice(member.end),
         )
       return
     }
@@ -401,10 +425,15 @@ export class Link implements Receiver {
     }
     if (method === 'notifications/subscriptions/acknowledged') {
       const id = stream ?? (params && Number(rawAt(params.text, '_meta', META.subscriptionId)))
-      if (id !== undefined) this.#standing.get(id)?.()
+      if (id !== undefined) this.#standing.get(id)?.(params)
       return
     }
-    this.#listener.onNotification(this, method, params, this.#among(stream))
+    const task = this.#taskOf(method, params)
+    if (task && !task.exchange && stream === undefined && !this.owner) {
+      this.logger.debug('A notification is about a task that nobody has here; dropped.', { method })
+      return
+    }
+    this.#listener.onNotification(this, method, params, this.#among(stream, task))
   }
 
   async #onRequest(
@@ -413,7 +442,8 @@ export class Link implements Receiver {
     params: Json | undefined,
     stream: number | undefined,
   ): Promise<void> {
-    const among = this.#among(stream)
+    const task = this.#taskOf(method, params)
+    const among = this.#among(stream, task)
     const answer =
       method === 'ping'
         ? resultText(id, '{}')
@@ -439,7 +469,14 @@ export class Link implements Receiver {
     }
   }
 
-  #among(stream: number | undefined): readonly Exchange[] {
+  #taskOf(method: string, params: Json | undefined): ReturnType<LinkTasks['about']> {
+    return this.#envelope ? undefined : this.tasks.about(method, params?.value)
+  }
+
+  /** What is said of a task concerns whoever has it, and nobody else, whatever else is in flight. */
+  #among(stream: number | undefined, task: ReturnType<LinkTasks['about']>): readonly Exchange[] {
+    if (task?.exchange) return [task.exchange]
+    if (task && stream === undefined) return []
     if (stream === undefined) return [...this.#givenUp.exchanges(), ...this.exchanges()]
     const exchange = this.#pending.get(stream)?.exchange
     return exchange ? [exchange] : []
@@ -452,6 +489,7 @@ export class Link implements Receiver {
     timeoutMs: number,
     exchange: Exchange | undefined,
     headers: Readonly<Record<string, string>> | undefined,
+    call?: LinkCall,
   ): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       if (this.#state === 'lost' || this.#state === 'closed') {
@@ -462,7 +500,7 @@ export class Link implements Receiver {
         )
         return
       }
-      const pending = new Pending(this, id, method, timeoutMs, exchange, resolve, reject)
+      const pending = new Pending(this, id, method, timeoutMs, exchange, resolve, reject, call)
       this.#pending.set(id, pending)
       this.#deadlines.set(pending, timeoutMs)
       this.#lastUsed = Date.now()
