@@ -29,11 +29,12 @@ export class UpstreamListen {
   #timer: NodeJS.Timeout | undefined
   #failures = 0
   /** Whether there was a time without a stream. */
-  #gap = false
+  #gap: boolean
   #closed = false
 
-  /** `missed` is called when changes may have gone unheard. */
-  constructor(link: Link, logger: Logger, missed: () => void) {
+  /** `missed` is called when changes may have gone unheard and the next ones are heard; `gap` says whether some may have before this. */
+  constructor(link: Link, logger: Logger, gap: boolean, missed: () => void) {
+    this.#gap = gap
     this.#link = link
     this.#logger = logger
     this.#missed = missed
@@ -95,7 +96,10 @@ export class UpstreamListen {
           if (this.#stop === stop) {
             this.#stop = undefined
             this.#gap = true
-          } else settle()
+          } else {
+            if (this.#stop === undefined) this.#gap = true
+            settle()
+          }
           this.#reopen(error)
         },
       })

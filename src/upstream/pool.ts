@@ -16,6 +16,9 @@ export interface PoolOptions {
   readonly clientInfo: string
 }
 
+/** Of an exchange, what decides whose links it may use. */
+export type Caller = Pick<Exchange, 'conversation' | 'principal' | 'features'>
+
 /** Links of one server at once; on stdio each is a process. */
 export const MAX_LINKS = 64
 /** Of these, links that one principal without a session may have for calls that must not meet. */
@@ -101,7 +104,16 @@ export class Pool {
     const slot = this.slot(exchange)
     if (slot.key.exclusive) return this.#runAlone(exchange, slot.key, use)
     const link = slot.pick()
-    return link instanceof Promise ? link.then(use) : use(link)
+    return link instanceof Promise
+      ? link.then(opened => this.#runFit(exchange, slot, opened, use))
+      : use(link)
+  }
+
+  /** What was believed to be harmless to share may have turned out not to be, now that the server has been greeted. */
+  #runFit<T>(exchange: Exchange, slot: Slot, link: Link, use: (link: Link) => Promise<T>): Promise<T> {
+    return slot.key === COMMON && this.#keyFor(exchange, exchange.features) !== COMMON
+      ? this.run(exchange, use)
+      : use(link)
   }
 
   /** The slot whose link this call uses. */
@@ -109,15 +121,24 @@ export class Pool {
     return this.#at(this.#keyFor(exchange, exchange.features))
   }
 
-  /** The slot for what a client wants to hear beyond one call. */
-  standing(exchange: Exchange): Slot {
+  /** The slot for what a client wants to hear beyond one call. Another one when more is known of the server. */
+  standing(exchange: Caller): Slot {
     const key = this.#keyFor(exchange, exchange.features)
     return this.#at(key.exclusive ? this.#keyFor(exchange, '') : key)
   }
 
-  slotOf(link: Link): Slot | undefined {
-    for (const slot of this.#slots.values()) if (slot.holds(link)) return slot
-    return undefined
+  /** A link takes no new calls; called by whoever listens to links. */
+  lost(link: Link, error: GatewayError): void {
+    if (error.code === 'session_lost') {
+      // Whoever answers now may be of the other era; until that is known, nobody shares who might not.
+      this.#shape = undefined
+      this.era = undefined
+    }
+    for (const slot of this.#slots.values())
+      if (slot.holds(link)) {
+        slot.lost(link, error)
+        return
+      }
   }
 
   opened(slot: Slot, link: Link, era: Era | undefined): void {
@@ -189,7 +210,7 @@ export class Pool {
     }
   }
 
-  #keyFor({ conversation, principal }: Exchange, features: string): SlotKey {
+  #keyFor({ conversation, principal }: Caller, features: string): SlotKey {
     const { isolation } = this.server
     const shape = this.#shape
     const era = shape?.era ?? this.#era
