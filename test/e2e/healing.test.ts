@@ -8,7 +8,8 @@ import { startGateway } from '../helpers/gateway.ts'
 import type { TestGateway } from '../helpers/gateway.ts'
 import { makeScratch } from '../helpers/scratch.ts'
 import type { Scratch } from '../helpers/scratch.ts'
-import { freePort, serve } from '../helpers/served.ts'
+import { toolText } from '../helpers/scripted-servers.ts'
+import { freePort, serve, serveGateway } from '../helpers/served.ts'
 import { LegacySession, ModernHttp, withEnvelope } from '../helpers/wire-clients.ts'
 import type { WireClient, WireEvent, WireResponse } from '../helpers/wire-clients.ts'
 
@@ -205,6 +206,31 @@ describe.each(CLIENT_NAMES)('a %s client', clientName => {
   })
 })
 
+test('what a client wants to hear follows it to the link that it uses in the other era', async () => {
+  const server = await address('v1')
+  const gateway = await gatewayTo({ url: server.url })
+  // A legacy server of such a client is its own; a modern one is everybody's.
+  const session = await LegacySession.open(gateway.origin, { capabilities: '{"elicitation":{}}' })
+  onTestFinished(() => session[Symbol.asyncDispose]())
+  const stream = await session.listen()
+  const heard = (): Promise<WireEvent> => stream.events.take(({ data }) => UPDATED.test(data), 'an update')
+  const params = `{"uri":"${URI}"}`
+  for (const as of ['v2', 'v1']) {
+    await session.request('1', 'resources/subscribe', params)
+    await callBy(session, 'touch')
+    await heard()
+    await server.become(as)
+    await callBy(session, 'who')
+    await heard()
+    await callBy(session, 'touch')
+    await heard()
+    expect(await session.request('2', 'resources/unsubscribe', params)).toContain('"result":{}')
+    // Servers tell before they answer. What one still said that had not heard of the end would be relayed to nobody.
+    await callBy(session, 'touch')
+    expect(stream.events.left.filter(({ data }) => UPDATED.test(data))).toEqual([])
+  }
+})
+
 /** A store that outlives the gateways on it. */
 function lastingStore(): Store {
   const store = createMemoryStore()
@@ -256,7 +282,33 @@ describe('an era that was remembered and is no longer true', () => {
   })
 })
 
+test('a gateway without a terminal outlives the one of its starter', async () => {
+  const directory = scratch()
+  const config = { mcpServers: {}, gateway: { http: { port: 0 }, state: 'memory', log: 'info' } }
+  await using served = await serveGateway(directory.write('servers.json', config))
+  process.kill(served.pid, 'SIGHUP')
+  await expect.poll(() => served.said).toContain('SIGHUP is ignored')
+  expect((await fetch(`${served.origin}/healthz`)).status).toBe(200)
+  expect(await served.stop()).toBe(0)
+})
+
 describe('a session that is forgotten', () => {
+  test('costs the lists that were being fetched nothing', async () => {
+    const server = await startRawServer()
+    onTestFinished(() => server.close())
+    const gateway = await gatewayTo({ url: server.url })
+    const session = await LegacySession.open(gateway.origin)
+    onTestFinished(() => session[Symbol.asyncDispose]())
+    const stream = await session.listen()
+    await server.until(() => server.streams > 0)
+    server.setTools([toolText('new')])
+    server.listChanged('tools')
+    server.forgetSessions()
+    await stream.events.take(({ data }) => data.includes('tools/list_changed'), 'a changed list')
+    expect(await session.request('1', 'tools/list')).toContain('"s__new"')
+    expect(gateway.gateway.status()[0]?.error).toBeUndefined()
+  })
+
   test('costs a client that subscribes nothing', async () => {
     const server = await startRawServer()
     onTestFinished(() => server.close())
