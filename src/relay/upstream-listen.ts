@@ -28,6 +28,8 @@ export class UpstreamListen {
   #next: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #failures = 0
+  /** When a stream is opened again without anyone asking, in Unix milliseconds. */
+  #retryAt = 0
   /** Whether there was a time without a stream. */
   #gap: boolean
   #closed = false
@@ -112,7 +114,11 @@ export class UpstreamListen {
 
   #reopen(error: GatewayError | undefined): void {
     if (this.#closed || !this.#link.usable || this.#abandon !== undefined) return
-    const delayMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++)
+    // A new wish is tried at once; that it failed, too, is no reason to wait longer with the next attempt that was due anyway.
+    const now = Date.now()
+    if (this.#retryAt <= now)
+      this.#retryAt = now + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++)
+    const delayMs = this.#retryAt - now
     this.#logger.debug('The listen stream ended; it is opened again.', {
       delayMs,
       cause: error && describeError(error),

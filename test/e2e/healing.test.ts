@@ -25,6 +25,7 @@ interface Address {
   calls(): string[]
   /** Ends what is there, at once, and starts another one in its place. */
   become(as: string): Promise<void>
+  end(): Promise<void>
 }
 
 function scratch(): Scratch {
@@ -50,6 +51,7 @@ async function address(as: string): Promise<Address> {
       // Before the gateway, which was there earlier, counts what is left.
       onTestFinished(async () => void (await served.stop()))
     },
+    end: async () => void (await served.stop()),
   }
 }
 
@@ -229,6 +231,24 @@ test('what a client wants to hear follows it to the link that it uses in the oth
     await callBy(session, 'touch')
     expect(stream.events.left.filter(({ data }) => UPDATED.test(data))).toEqual([])
   }
+})
+
+test('clients that subscribe while a modern server is away do not make the others wait the longer', async () => {
+  const server = await address('v2')
+  const gateway = await gatewayTo({ url: server.url })
+  const client = await CLIENTS.legacy(gateway)
+  await client.subscribe()
+  await server.end()
+  const session = await LegacySession.open(gateway.origin)
+  onTestFinished(() => session[Symbol.asyncDispose]())
+  for (let n = 0; n < 10; n++) {
+    await session.request(`${n}`, 'resources/subscribe', `{"uri":"${URI}/${n}"}`)
+    await session.request(`"${n}"`, 'resources/unsubscribe', `{"uri":"${URI}/${n}"}`)
+  }
+  await server.become('v2')
+  await client.updated()
+  await client.call('touch')
+  await client.updated()
 })
 
 /** A store that outlives the gateways on it. */
