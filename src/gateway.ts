@@ -306,7 +306,11 @@ export class Gateway implements Service {
         onLost: (link, error) => {
           this.#subscriptions.lost(link)
           this.#legacyTasks.lost(link)
-          pool.slotOf(link)?.lost(link, error)
+          pool.lost(link, error)
+        },
+        onGap: link => {
+          this.#catalog.refreshSoon(link.server.name, link)
+          this.#subscriptions.missed(link)
         },
         onOpen: (slot, link, era) => {
           pool.opened(slot, link, era)
@@ -320,10 +324,11 @@ export class Gateway implements Service {
   /** A server that has just been started may offer something else than last time, and knows nothing of what clients wanted to hear. */
   #opened(slot: Slot, link: Link): void {
     const fetchedAt = this.#catalog.snapshot(link.server.name)?.fetchedAt ?? 0
-    if (!slot.key.owner || Date.now() - fetchedAt > RECENT_MS) this.#catalog.refreshSoon(link.server.name)
+    if (!slot.key.owner || slot.reopened || Date.now() - fetchedAt > RECENT_MS)
+      this.#catalog.refreshSoon(link.server.name)
     this.#subscriptions.opened(slot, link)
     this.#taskListeners.opened(slot, link)
-    for (const { logLevel } of this.#relay.conversations)
+    for (const { logLevel } of link.owner ? [link.owner] : this.#relay.conversations)
       if (logLevel !== undefined) link.wantLogLevel(logLevel)
   }
 

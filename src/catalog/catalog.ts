@@ -1,4 +1,5 @@
 import type { Config, ServerConfig } from '../config/types.ts'
+import { onAnotherLink } from '../core/another-link.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
@@ -172,14 +173,14 @@ export class Catalog {
     const previous = this.#snapshots.get(name)
     let snapshot: ServerSnapshot
     try {
-      const link = over?.usable ? over : await this.#options.link(name, exchange)
-      const lists = await fetchLists(
-        link,
-        server.listTimeoutMs,
-        await hiddenBy(server),
-        previous?.lists,
-        logger,
-      )
+      const hidden = await hiddenBy(server)
+      const { link, lists } = await onAnotherLink(async () => {
+        const link = over?.usable ? over : await this.#options.link(name, exchange)
+        return {
+          link,
+          lists: await fetchLists(link, server.listTimeoutMs, hidden, previous?.lists, logger),
+        }
+      })
       const now = Date.now()
       snapshot = {
         server: name,

@@ -1,3 +1,4 @@
+import { onAnotherLink } from '../core/another-link.ts'
 import type { Handler } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
@@ -31,13 +32,7 @@ export function dispatch(options: DispatchOptions): Handler {
     const pool = options.pools.get(route.server)
     if (!pool)
       throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
-    let outcome: Outcome
-    try {
-      outcome = await send(options, pool, exchange, route)
-    } catch (error) {
-      if (!(error instanceof GatewayError) || !worthAnotherLink(error)) throw error
-      outcome = await send(options, pool, exchange, route)
-    }
+    const outcome = await onAnotherLink(() => send(options, pool, exchange, route))
     return outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
   }
 }
@@ -71,10 +66,6 @@ function callFor(link: Link, exchange: Exchange, route: Route): LinkCall {
   const change = { target: { key: NAMED_METHODS[method] ?? 'name', value: route.own } }
   if (!route.headerParams?.length || link.transport.kind !== 'http') return { method, change }
   return { method, change, headers: paramHeaders(route.headerParams, params?.value.arguments) }
-}
-
-function worthAnotherLink(error: GatewayError): boolean {
-  return error.delivery === 'not_sent' && (error.code === 'session_lost' || error.code === 'upstream_closed')
 }
 
 function withUris(options: DispatchOptions, exchange: Exchange, route: Route, outcome: Result): Outcome {

@@ -33,12 +33,15 @@ export class UpstreamListen {
   #next: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #failures = 0
+  /** When a stream is opened again without anyone asking, in Unix milliseconds. */
+  #retryAt = 0
   /** Whether there was a time without a stream. */
-  #gap = false
+  #gap: boolean
   #closed = false
 
-  /** `missed` is called when changes may have gone unheard. */
-  constructor(link: Link, logger: Logger, missed: () => void) {
+  /** `missed` is called when changes may have gone unheard and the next ones are heard; `gap` says whether some may have before this. */
+  constructor(link: Link, logger: Logger, gap: boolean, missed: () => void) {
+    this.#gap = gap
     this.#link = link
     this.#logger = logger
     this.#missed = missed
@@ -116,7 +119,10 @@ export class UpstreamListen {
           if (this.#stop === stop) {
             this.#stop = undefined
             this.#gap = true
-          } else settle()
+          } else {
+            if (this.#stop === undefined) this.#gap = true
+            settle()
+          }
           this.#reopen(error)
         },
       }
@@ -133,7 +139,11 @@ export class UpstreamListen {
 
   #reopen(error: GatewayError | undefined): void {
     if (this.#closed || !this.#link.usable || this.#abandon !== undefined) return
-    const delayMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++)
+    // A new wish is tried at once; that it failed, too, is no reason to wait longer with the next attempt that was due anyway.
+    const now = Date.now()
+    if (this.#retryAt <= now)
+      this.#retryAt = now + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++)
+    const delayMs = this.#retryAt - now
     this.#logger.debug('The listen stream ended; it is opened again.', {
       delayMs,
       cause: error && describeError(error),

@@ -19,11 +19,21 @@ import { elements, find, members, rawAt } from '../protocol/json-text.ts'
 import { notificationText, requestText, resultText } from '../protocol/message.ts'
 import { outgoingParams, type ParamsChange } from '../protocol/params.ts'
 import { META } from '../protocol/revisions.ts'
+import {
+  answersCheck,
+  CHECK,
+  Doubts,
+  errorRaisesDoubt,
+  refusalRaisesDoubt,
+  resultRaisesDoubt,
+  unknownNow,
+} from './doubt.ts'
 import { envelopeFor, modernEnvelope } from './envelope.ts'
 import { GivenUp } from './given-up.ts'
 import { LinkTasks } from './link-tasks.ts'
 import { limitOf, Pending } from './pending.ts'
 import { Questions } from './questions.ts'
+import { probableId } from './response-id.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import type { Receiver, Transport } from './transport.ts'
 
@@ -51,6 +61,8 @@ export interface LinkListener {
   ): Promise<string>
   /** The link takes no new calls: its transport is gone, or its session is. Called once, not after `close()`. */
   onLost(link: Link, error: GatewayError): void
+  /** What the server said unasked may have gone unheard for a while. */
+  onGap(link: Link): void
 }
 
 export interface LinkOptions {
@@ -109,6 +121,17 @@ export class Link implements Receiver {
   #level: McpLogLevel | undefined
   #peer: Peer | undefined
   #envelope: Readonly<Record<string, string>> | undefined
+  #checkId: number | undefined
+  /** Whether the link was lost, whatever has become of it since. */
+  #lost = false
+  readonly #doubts = new Doubts(async cause => {
+    if (this.usable && (await this.#stillKnown()) && this.usable) return undefined
+    const lost = unknownNow(this.server.name, cause)
+    this.#lose(lost)
+    this.#closeWhenDone()
+    // Closed from this side, it was not lost.
+    return this.#lost ? lost : undefined
+  })
 
   constructor(options: LinkOptions) {
     this.server = options.server
@@ -246,8 +269,12 @@ export class Link implements Receiver {
     if (this.#level !== undefined && LOG_LEVELS.indexOf(this.#level) <= LOG_LEVELS.indexOf(level)) return
     this.#level = level
     this.request('logging/setLevel', `{"level":"${level}"}`, this.server.listTimeoutMs).catch(
-      (error: unknown) =>
-        this.logger.warn('The server did not take the log level.', { level, cause: describeError(error) }),
+      (error: unknown) => {
+        // The next who wants it asks again; a new link is told by whoever opens it.
+        if (this.#level === level) this.#level = undefined
+        if (this.usable)
+          this.logger.warn('The server did not take the log level.', { level, cause: describeError(error) })
+      },
     )
   }
 
@@ -334,8 +361,15 @@ export class Link implements Receiver {
   }
 
   onFailure(id: number, error: GatewayError): void {
-    this.#take(id)?.reject(error)
+    const pending = this.#take(id)
+    if (pending && id !== this.#checkId && this.#peer && refusalRaisesDoubt(error))
+      void this.#doubts.settle(error).then(lost => pending.reject(lost ?? error))
+    else pending?.reject(error)
     this.#closeWhenDone()
+  }
+
+  onGap(): void {
+    if (this.#state === 'open') this.#listener.onGap(this)
   }
 
   onSessionLost(): void {
@@ -387,17 +421,29 @@ export class Link implements Receiver {
     const list = members(text)
     const error = find(list, 'error')
     const result = find(list, 'result')
+    const era = this.#peer?.era
     if (result && !error) {
       const outcome: Outcome = {
         kind: 'result',
         text: text.slice(result.start, result.end),
         value: value.result,
-        modern: this.#peer?.era === 'modern',
+        modern: era === 'modern' && !resultRaisesDoubt(era, value.result),
       }
       pending.call?.onAnswer?.(outcome, id)
       pending.resolve(outcome)
+      if (era === 'modern' && !outcome.modern) void this.#doubts.settleOnce('resultType')
     } else if (error && isJsonObject(value.error)) {
-      pending.resolve({ kind: 'error', text: text.slice(error.start, error.end), value: value.error })
+      const outcome: Outcome = {
+        kind: 'error',
+        text: text.slice(error.start, error.end),
+        value: value.error,
+      }
+      const { code } = value.error
+      if (era && id !== this.#checkId && errorRaisesDoubt(pending.method, code))
+        void this.#doubts
+          .settleOnce(`${pending.method} ${String(code)}`)
+          .then(lost => (lost ? pending.reject(lost) : pending.resolve(outcome)))
+      else pending.resolve(outcome)
     } else pending.reject(this.#protocolError('an answer with neither a result nor an error'))
     this.#closeWhenDone()
   }
@@ -553,7 +599,18 @@ export class Link implements Receiver {
     if (this.#state === 'lost' || this.#state === 'closed') return
     const established = this.#state === 'open'
     this.#state = 'lost'
+    this.#lost = true
     if (established) this.#listener.onLost(this, error)
+  }
+
+  /** Asks the server whether it still knows this conversation. */
+  #stillKnown(): Promise<boolean> {
+    const { era } = this.peer
+    const envelope = this.#envelope
+    const params = envelope && outgoingParams({ text: '{}', value: {} }, { envelope })
+    const id = (this.#checkId = this.#nextId++)
+    const { listTimeoutMs } = this.server
+    return answersCheck(era, this.#send(id, CHECK[era], params, listTimeoutMs, undefined, undefined))
   }
 
   #closeWhenDone(): void {
@@ -573,10 +630,7 @@ export class Link implements Receiver {
 
   /** The id of the call that a garbled line was meant to answer, when its beginning or end still says so. */
   #garbledAnswer(text: string): number | undefined {
-    const match =
-      /^\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(\d+)/.exec(text) ??
-      /"id"\s*:\s*(\d+)\s*\}\s*$/.exec(text)
-    const id = match ? Number(match[1]) : undefined
+    const id = probableId(text)
     if (id !== undefined && this.#pending.has(id)) return id
     // Without this member it is a log line that happens to begin like a message, and no call's fault.
     return text.includes('"jsonrpc"') && this.#pending.size === 1 ? this.#pending.values()[0]?.id : undefined

@@ -68,6 +68,7 @@ async function linkOf(owner?: Conversation): Promise<{
       onNotification: () => undefined,
       onRequest: () => Promise.resolve('{}'),
       onLost: lost => tasks.lost(lost),
+      onGap: () => undefined,
     },
   })
   await transport.open(link)
