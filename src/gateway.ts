@@ -19,19 +19,20 @@ import { park } from './pipeline/park.ts'
 import { rounds } from './pipeline/rounds.ts'
 import { tasks } from './pipeline/tasks.ts'
 import { LearnedOwners } from './relay/learned.ts'
+import { LegacyTasks } from './relay/legacy-tasks.ts'
 import { Parking } from './relay/parking.ts'
 import { Relay } from './relay/relay.ts'
 import { TaskIds } from './relay/task-ids.ts'
+import { TaskListeners } from './relay/task-listeners.ts'
 import { Subscriptions, type Subscriber } from './relay/subscriptions.ts'
 import { Seal } from './relay/seal.ts'
 import { Router } from './router.ts'
 import type { Store } from './state/store.ts'
-import { statusOf, type ServerStatus } from './status.ts'
+import { readinessOf, statusOf, type ServerStatus } from './status.ts'
 import { ClientLinks } from './upstream/client-links.ts'
 import type { Link } from './upstream/link.ts'
 import { Pool } from './upstream/pool.ts'
 import type { Slot } from './upstream/slot.ts'
-import type { Era } from './protocol/revisions.ts'
 import { VERSION } from './version.ts'
 
 export interface GatewayOptions {
@@ -63,6 +64,8 @@ export class Gateway implements Service {
   readonly #catalog: Catalog
   readonly #parking: Parking
   readonly #subscriptions: Subscriptions
+  readonly #taskListeners: TaskListeners
+  readonly #legacyTasks: LegacyTasks
   readonly #relay: Relay
   readonly #router: Router
   readonly #listListeners = new Map<(kinds: readonly ListKind[]) => void, string>()
@@ -97,9 +100,15 @@ export class Gateway implements Service {
       logger: this.#logger,
       onMissed: server => this.#catalog.refreshSoon(server),
     })
+    this.#taskListeners = new TaskListeners({
+      pool: server => this.#poolOf(server),
+      listenOf: link => this.#subscriptions.listenOf(link),
+      logger: this.#logger,
+    })
     this.#relay = new Relay({
       logger: this.#logger,
       subscriptions: this.#subscriptions,
+      taskListeners: this.#taskListeners,
       // Listed over the link that said so: of a server's processes, only one may have changed.
       onListChanged: link => this.#catalog.refreshSoon(link.server.name, link),
       sees: (view, server) => this.#catalog.view(view)?.servers.has(server) ?? false,
@@ -107,19 +116,28 @@ export class Gateway implements Service {
 
     const learned = new LearnedOwners()
     const taskIds = new TaskIds(seal)
+    this.#legacyTasks = new LegacyTasks(taskIds, this.#deadlines)
+
+    const rootsOf = (server: string): readonly unknown[] | undefined => this.#poolOf(server).server.roots
 
     // The way of a call, outermost first.
     const pipeline: Middleware[] = [
       observe(this.#logger),
       park(this.#parking, seal),
-      rounds({ seal, ...asks, rootsOf: server => this.#poolOf(server).server.roots }),
-      tasks(taskIds),
+      rounds({ seal, ...asks, rootsOf }),
+      tasks({
+        ids: taskIds,
+        legacyTasks: this.#legacyTasks,
+        runsTasks: server => this.#catalog.runsTasks(server),
+        rootsOf,
+      }),
     ]
     const call = compose(
       pipeline,
       dispatch({
         pools: this.#pools,
         learned,
+        tasks: this.#legacyTasks,
         uriMap: (view, server) => this.#catalog.view(view)?.uriMap(server),
       }),
     )
@@ -127,6 +145,8 @@ export class Gateway implements Service {
       catalog: this.#catalog,
       learned,
       taskIds,
+      taskListeners: this.#taskListeners,
+      legacyTasks: this.#legacyTasks,
       subscriptions: this.#subscriptions,
       call,
       serverInfo: this.serverInfo,
@@ -174,7 +194,7 @@ export class Gateway implements Service {
       config: this.#config.gateway.http,
       principal: ANONYMOUS,
       logger: this.#logger,
-      readiness: () => this.#readiness(),
+      readiness: () => readinessOf(this.status()),
     })
     this.#fronts.add(this.#http)
     return await this.#http.listen()
@@ -212,8 +232,8 @@ export class Gateway implements Service {
     return this.#catalog.view(endpoint)?.name
   }
 
-  capabilities(view: string, era: Era): Record<string, unknown> {
-    return this.#catalog.view(view)?.capabilities(era) ?? {}
+  capabilities(view: string, protocolVersion: string): Record<string, unknown> {
+    return this.#catalog.view(view)?.capabilities(protocolVersion) ?? {}
   }
 
   instructions(view: string): string | undefined {
@@ -231,6 +251,11 @@ export class Gateway implements Service {
   leave(conversation: Conversation): void {
     this.#relay.leave(conversation)
     for (const pool of this.#pools.values()) pool.leave(conversation)
+    this.#legacyTasks.leave(conversation)
+  }
+
+  worksFor(conversation: Conversation): boolean {
+    return this.#legacyTasks.worksFor(conversation)
   }
 
   rootsChanged(conversation: Conversation): void {
@@ -243,8 +268,13 @@ export class Gateway implements Service {
     return this.#router.subscribe(exchange, uris, subscriber)
   }
 
+  listenToTasks(exchange: Exchange, ids: readonly string[], subscriber: Subscriber): Promise<string[]> {
+    return this.#router.listenToTasks(exchange, ids, subscriber)
+  }
+
   unsubscribe(subscriber: Subscriber): void {
     this.#subscriptions.leave(subscriber)
+    this.#taskListeners.leave(subscriber)
   }
 
   onListChanged(view: string, listener: (kinds: readonly ListKind[]) => void): () => void {
@@ -275,7 +305,12 @@ export class Gateway implements Service {
           this.#relay.onRequest(link, method, params, among, cancellation),
         onLost: (link, error) => {
           this.#subscriptions.lost(link)
-          pool.slotOf(link)?.lost(link, error)
+          this.#legacyTasks.lost(link)
+          pool.lost(link, error)
+        },
+        onGap: link => {
+          this.#catalog.refreshSoon(link.server.name, link)
+          this.#subscriptions.missed(link)
         },
         onOpen: (slot, link, era) => {
           pool.opened(slot, link, era)
@@ -289,9 +324,11 @@ export class Gateway implements Service {
   /** A server that has just been started may offer something else than last time, and knows nothing of what clients wanted to hear. */
   #opened(slot: Slot, link: Link): void {
     const fetchedAt = this.#catalog.snapshot(link.server.name)?.fetchedAt ?? 0
-    if (!slot.key.owner || Date.now() - fetchedAt > RECENT_MS) this.#catalog.refreshSoon(link.server.name)
+    if (!slot.key.owner || slot.reopened || Date.now() - fetchedAt > RECENT_MS)
+      this.#catalog.refreshSoon(link.server.name)
     this.#subscriptions.opened(slot, link)
-    for (const { logLevel } of this.#relay.conversations)
+    this.#taskListeners.opened(slot, link)
+    for (const { logLevel } of link.owner ? [link.owner] : this.#relay.conversations)
       if (logLevel !== undefined) link.wantLogLevel(logLevel)
   }
 
@@ -306,17 +343,6 @@ export class Gateway implements Service {
     const pool = this.#pools.get(server)
     if (!pool) throw new GatewayError('internal', `There is no server "${server}".`)
     return pool
-  }
-
-  #readiness(): { ready: boolean; servers: unknown } {
-    const status = this.status()
-    const ready = status.every(
-      ({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed),
-    )
-    return {
-      ready,
-      servers: status.map(({ name, state, required, error }) => ({ name, state, required, error })),
-    }
   }
 
   async #close(): Promise<void> {

@@ -5,17 +5,22 @@ import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
 import type { ListKind, Route } from './core/route.ts'
-import { META, MODERN_VERSIONS } from './protocol/revisions.ts'
-import { TASKS } from './protocol/features.ts'
+import { knowsTasks, TASKS } from './protocol/features.ts'
+import { LATEST_LEGACY, META, MODERN_VERSIONS } from './protocol/revisions.ts'
 import type { LearnedOwners } from './relay/learned.ts'
+import type { LegacyTasks } from './relay/legacy-tasks.ts'
 import type { TaskIds } from './relay/task-ids.ts'
+import type { ListenedTask, TaskListeners } from './relay/task-listeners.ts'
 import type { Subscriber, Subscriptions } from './relay/subscriptions.ts'
 
 export interface RouterOptions {
   readonly catalog: Catalog
   readonly learned: LearnedOwners
   readonly subscriptions: Subscriptions
+  /** Ids of tasks of the modern extension. */
   readonly taskIds: TaskIds
+  readonly taskListeners: TaskListeners
+  readonly legacyTasks: LegacyTasks
   /** The composed pipeline. */
   readonly call: Handler
   /** Raw JSON of the gateway's own `serverInfo`. */
@@ -54,9 +59,20 @@ export class Router {
       case 'completion/complete':
         return await this.#complete(exchange)
       case 'tasks/get':
-      case 'tasks/update':
       case 'tasks/cancel':
         return await this.#options.call(exchange, await this.#task(exchange, params?.value.taskId))
+      case 'tasks/update':
+        if (!exchange.modern) throw unknownMethod(method)
+        return await this.#options.call(exchange, await this.#task(exchange, params?.value.taskId))
+      case 'tasks/result':
+        return await this.#options.call(exchange, this.#legacyTask(exchange, params?.value.taskId))
+      case 'tasks/list':
+        if (!hasLegacyTasks(exchange)) throw unknownMethod(method)
+        return await this.#options.legacyTasks.list(
+          exchange,
+          this.#view(exchange).servers,
+          params?.value.cursor,
+        )
       case 'server/discover':
         return this.#discover(exchange)
       case 'resources/subscribe':
@@ -73,8 +89,7 @@ export class Router {
         )
       default: {
         const kind = PAGED[method]
-        if (kind === undefined)
-          throw new GatewayError('unknown_method', `The method ${method.slice(0, 100)} is not known here.`)
+        if (kind === undefined) throw unknownMethod(method)
         const view = await this.#options.catalog.complete(exchange.view, exchange)
         return {
           kind: 'ready',
@@ -157,9 +172,23 @@ export class Router {
       : undefined
   }
 
-  /** @throws GatewayError `missing_capability`, `invalid_params` */
+  /** Subscribes to those of the modern tasks that are this client's and whose servers tell of them; resolves with their ids. */
+  async listenToTasks(exchange: Exchange, ids: readonly string[], subscriber: Subscriber): Promise<string[]> {
+    const { servers } = this.#view(exchange)
+    const known = await Promise.all(
+      ids.map(async (exposed): Promise<ListenedTask | undefined> => {
+        const task = await this.#options.taskIds.open(exchange, exposed)
+        return task && servers.has(task.server) ? { server: task.server, own: task.id, exposed } : undefined
+      }),
+    )
+    const tasks = known.filter(task => task !== undefined)
+    return await this.#options.taskListeners.subscribe(exchange, tasks, subscriber)
+  }
+
+  /** @throws GatewayError `missing_capability`, `invalid_params`, `unknown_method` */
   async #task(exchange: Exchange, taskId: unknown): Promise<Route> {
-    if (!exchange.features.includes(`"${TASKS}"`))
+    if (!exchange.modern) return this.#legacyTask(exchange, taskId)
+    if (!knowsTasks(exchange.features))
       throw new GatewayError('missing_capability', 'The client has not declared the tasks extension.', {
         data: { requiredCapabilities: { extensions: { [TASKS]: {} } } },
       })
@@ -168,6 +197,19 @@ export class Router {
     if (!task || !this.#view(exchange).servers.has(task.server))
       throw new GatewayError('invalid_params', `Unknown task: ${taskId.slice(0, 100)}`)
     return { server: task.server, own: task.id, exposed: taskId }
+  }
+
+  /** @throws GatewayError `invalid_params`, `unknown_method` */
+  #legacyTask(exchange: Exchange, taskId: unknown): Route {
+    if (!hasLegacyTasks(exchange)) throw unknownMethod(exchange.request.method)
+    if (typeof taskId !== 'string') throw new GatewayError('invalid_params', '"taskId" must be a string.')
+    const task = this.#options.legacyTasks.find(exchange, taskId)
+    if (!task || !this.#view(exchange).servers.has(task.link.server.name))
+      throw new GatewayError(
+        'invalid_params',
+        `Unknown task: ${taskId.slice(0, 100)}. Its time may be over, or the session of its server.`,
+      )
+    return { server: task.link.server.name, own: task.own, exposed: taskId }
   }
 
   async #complete(exchange: Exchange): Promise<Outcome> {
@@ -195,7 +237,7 @@ export class Router {
     const parts = [
       '"resultType":"complete"',
       `"supportedVersions":${JSON.stringify(MODERN_VERSIONS)}`,
-      `"capabilities":${JSON.stringify(view.capabilities('modern'))}`,
+      `"capabilities":${JSON.stringify(view.capabilities(exchange.protocolVersion))}`,
       `"serverInfo":${this.#options.serverInfo}`,
     ]
     if (view.instructions !== undefined) parts.push(`"instructions":${JSON.stringify(view.instructions)}`)
@@ -220,4 +262,13 @@ function conversationOf(exchange: Exchange): Conversation {
     'unknown_method',
     `${exchange.request.method} needs a session; use subscriptions/listen instead.`,
   )
+}
+
+function unknownMethod(method: string): GatewayError {
+  return new GatewayError('unknown_method', `The method ${method.slice(0, 100)} is not known here.`)
+}
+
+/** Tasks of the core protocol exist in one revision only. */
+function hasLegacyTasks({ modern, protocolVersion }: Exchange): boolean {
+  return !modern && protocolVersion === LATEST_LEGACY
 }

@@ -41,7 +41,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'relay',
     'router',
     'status',
-    'type:protocol/revisions',
     'type:config/types',
     'type:state/store',
   ],

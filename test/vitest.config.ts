@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,
     include: ['test/**/*.test.ts'],
+    setupFiles: [new URL('./warnings.ts', import.meta.url).pathname],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // Two cores: more workers only make the real servers slower to start.

@@ -1,8 +1,10 @@
 import type { Config, ServerConfig } from '../config/types.ts'
+import { onAnotherLink } from '../core/another-link.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ListKind } from '../core/route.ts'
+import { runsTasks } from '../protocol/features.ts'
 import type { Store } from '../state/store.ts'
 import { fetchLists, type Lister } from './ingest.ts'
 import { fromStored, sameLists, storeKey, toStored, type ServerSnapshot } from './snapshot.ts'
@@ -87,6 +89,11 @@ export class Catalog {
     return this.#snapshots.get(server)
   }
 
+  /** Whether a server runs tools as tasks of revision 2025-11-25. */
+  runsTasks(server: string): boolean {
+    return runsTasks(this.#snapshots.get(server)?.capabilities)
+  }
+
   /** Why the last attempt to list a server failed. */
   failure(server: string): GatewayError | undefined {
     return this.#failures.get(server)
@@ -166,14 +173,14 @@ export class Catalog {
     const previous = this.#snapshots.get(name)
     let snapshot: ServerSnapshot
     try {
-      const link = over?.usable ? over : await this.#options.link(name, exchange)
-      const lists = await fetchLists(
-        link,
-        server.listTimeoutMs,
-        await hiddenBy(server),
-        previous?.lists,
-        logger,
-      )
+      const hidden = await hiddenBy(server)
+      const { link, lists } = await onAnotherLink(async () => {
+        const link = over?.usable ? over : await this.#options.link(name, exchange)
+        return {
+          link,
+          lists: await fetchLists(link, server.listTimeoutMs, hidden, previous?.lists, logger),
+        }
+      })
       const now = Date.now()
       snapshot = {
         server: name,

@@ -1,3 +1,4 @@
+import { worthAnotherLink } from '../core/another-link.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
@@ -38,7 +39,7 @@ export const MAX_ENTRIES = 20_000
 /**
  * Fetches every page of every list a server has. A list that fails keeps what `previous` had, so that one bad list never empties another.
  * Entries that would break strict clients are left out one by one, each with a warning that says why.
- * @throws when every list that the server should have failed
+ * @throws when every list that the server should have failed, or the link was of no use and another one may be (`worthAnotherLink`)
  */
 export async function fetchLists(
   lister: Lister,
@@ -58,6 +59,8 @@ export async function fetchLists(
       } catch (error) {
         // Templates are optional even where resources are not; many servers answer "method not found".
         if ((error as { rpcCode?: number }).rpcCode === -32601) return []
+        // Over a new link all of them can be had.
+        if (worthAnotherLink(error)) throw error
         failures.push(error)
         logger.warn('A list could not be fetched; what is known of it stays.', {
           list: kind,

@@ -1,10 +1,10 @@
 import type { JsonObject } from '../core/exchange.ts'
 import type { ListKind, Route } from '../core/route.ts'
-import { find, members, splice, withMembers } from '../protocol/json-text.ts'
+import { find, members, rawAt, splice, withMembers } from '../protocol/json-text.ts'
 import { LIST_METHODS } from './ingest.ts'
 import type { Entry } from './snapshot.ts'
 
-/** One entry of a list as clients see it. */
+/** An entry of a view's list. */
 export interface Listed {
   readonly route: Route
   /** Definition as legacy and as modern clients get it. */
@@ -12,7 +12,7 @@ export interface Listed {
   readonly modern: string
 }
 
-/** An entry under its exposed name. `fromModern`: its server speaks the modern era. */
+/** An entry of a server as clients of either era get it, under its exposed name. `fromModern`: the era of the server. */
 export function listed(
   kind: ListKind,
   server: string,
@@ -40,13 +40,19 @@ export function listed(
   if (kind === 'tools') {
     // Tasks of 2025-11-25 do not exist in the modern era.
     if (!fromModern && text.includes('"execution"')) modern = withMembers(text, { execution: undefined })
-    // The gateway follows such a task itself, so to clients it is a tool like any other.
-    if (entry.needsTask) legacy = modern
+    // Who calls such a tool as any other gets its result as well, because the gateway follows the task.
+    if (entry.needsTask) legacy = withOptionalTask(text)
     // Before 2026-07-28 an output schema describes an object; strict clients reject the whole list otherwise.
     if (fromModern && text.includes('"outputSchema"') && outputType(text) !== 'object')
       legacy = withMembers(text, { outputSchema: undefined })
   }
   return { route, legacy, modern }
+}
+
+/** The definition of a tool that can only be called as a task, as one that can. */
+function withOptionalTask(text: string): string {
+  const execution = rawAt(text, 'execution') ?? '{}'
+  return withMembers(text, { execution: withMembers(execution, { taskSupport: '"optional"' }) })
 }
 
 function outputType(tool: string): unknown {

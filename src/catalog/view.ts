@@ -5,9 +5,9 @@ import { GatewayError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { LIST_KINDS, type ListKind, type Route } from '../core/route.ts'
-import { allowedExtensions } from '../protocol/features.ts'
+import { allowedExtensions, runsTasks } from '../protocol/features.ts'
 import { definitionAt, levelOf, type Level } from '../protocol/levels.ts'
-import { isModernVersion, META, type Era } from '../protocol/revisions.ts'
+import { isModernVersion, LATEST_LEGACY, META, type Era } from '../protocol/revisions.ts'
 import { mergedInstructions } from './instructions.ts'
 import { listed, type Listed } from './listed.ts'
 import { alias, exposedName } from './names.ts'
@@ -187,7 +187,8 @@ export class View {
    * Union of what the servers can do. While a server has never been listed everything is offered, because a legacy client hears of
    * capabilities only once.
    */
-  capabilities(era: Era): JsonObject {
+  capabilities(protocolVersion: string): JsonObject {
+    const era: Era = isModernVersion(protocolVersion) ? 'modern' : 'legacy'
     const unknown = this.missing.length > 0
     const has = (name: string): boolean =>
       unknown || this.#options.members.some(member => member.snapshot && name in member.snapshot.capabilities)
@@ -209,6 +210,9 @@ export class View {
       ),
     ) as JsonObject
     if (Object.keys(extensions).length > 0) capabilities.extensions = extensions
+    // Only one revision has tasks in its core. The list is the gateway's own.
+    if (protocolVersion === LATEST_LEGACY && (unknown || this.#options.members.some(runsLegacyTasks)))
+      capabilities.tasks = { list: {}, cancel: {}, requests: { tools: { call: {} } } }
     return capabilities
   }
 
@@ -307,6 +311,10 @@ export class View {
 /** Kinds whose signature differs between two views. */
 export function changedKinds(before: View, after: View): ListKind[] {
   return LIST_KINDS.filter(kind => before.signature(kind) !== after.signature(kind))
+}
+
+function runsLegacyTasks({ snapshot }: ViewMember): boolean {
+  return snapshot?.era === 'legacy' && runsTasks(snapshot.capabilities)
 }
 
 function parsedTemplate(text: string): UriTemplate | undefined {

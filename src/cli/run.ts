@@ -11,6 +11,8 @@ import type { Gateway } from '../gateway.ts'
 export interface RunOptions {
   readonly file?: string | undefined
   readonly overrides?: Overrides
+  /** Whether the end of the terminal (SIGHUP) ends the gateway; default true. */
+  readonly endsOnHangup?: boolean
 }
 
 /** Longer than upstreams are given for their own end. */
@@ -38,7 +40,11 @@ export async function runGateway(
       logger.debug('Stopping', { signal })
       resolve(0)
     }
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
+    process.on('SIGHUP', signal => {
+      if (options.endsOnHangup ?? true) onSignal(signal)
+      else logger.info('There is no terminal whose end could mean anything; SIGHUP is ignored.')
+    })
     const onCrash = (error: unknown): void => {
       logger.error(`The gateway failed and stops: ${describeError(error)}`, {
         stack: (error as Error | undefined)?.stack,

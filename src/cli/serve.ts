@@ -14,11 +14,13 @@ export interface ServeOptions {
   readonly port?: number
 }
 
-/** `serve`: the HTTP endpoint, until the process is told to stop. */
+/** `serve`: the HTTP endpoint, until the process is told to stop: by SIGINT or SIGTERM, and by SIGHUP when it was started in a terminal. */
 export async function runServe({ config: file, log, host, port }: ServeOptions): Promise<void> {
   // Whoever reads the report may leave, as in `serve | head`.
   process.stdout.on('error', () => {})
-  await runGateway({ file, overrides: { log, host, port } }, async (gateway, config) => {
+  // A daemon gets it when its starter's terminal closes, or from the kernel when a stopped group is orphaned. Only in a terminal it is meant.
+  const endsOnHangup = Boolean(process.stdin.isTTY)
+  await runGateway({ file, overrides: { log, host, port }, endsOnHangup }, async (gateway, config) => {
     const { url } = await listen(gateway, config)
     print([`mcp-manifold ${VERSION} listens on ${url}`])
     print(report(await gateway.warmUp(), url, config.file))

@@ -326,7 +326,8 @@ export class HttpFront {
     const { keepAliveMs, sessionIdleMs } = this.#options.config
     for (const [id, session] of this.#sessions) {
       session.keepAlive(now, STREAM_AFTER_MS, keepAliveMs)
-      if (!session.busy && isDue(session.lastSeen, now, sessionIdleMs)) {
+      const idle = !session.busy && isDue(session.lastSeen, now, sessionIdleMs)
+      if (idle && !this.#options.service.worksFor(session.session)) {
         this.#sessions.delete(id)
         session.close()
       }

@@ -2,7 +2,7 @@ import { GatewayError } from '../core/errors.ts'
 import { LOG_LEVELS, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
-import { featuresOf } from '../protocol/features.ts'
+import { featuresOf, knowsTasks, TASKS } from '../protocol/features.ts'
 import { decodeHeaderValue, NAMED_METHODS, paramHeaderMismatch } from '../protocol/headers.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
 import { notificationText, type Incoming } from '../protocol/message.ts'
@@ -102,12 +102,21 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
     )
   if (incoming.method === 'subscriptions/listen') service.listens.checkRoom()
   if (request.headers) checkHeaders(incoming, request.headers, service, request.view)
+  const features = featuresOf(envelope.clientCapabilities, envelope.protocolVersion)
+  if (
+    incoming.method === 'subscriptions/listen' &&
+    !knowsTasks(features) &&
+    listOf(incoming, 'taskIds').length > 0
+  )
+    throw new GatewayError('missing_capability', 'The client has not declared the tasks extension.', {
+      data: { requiredCapabilities: { extensions: { [TASKS]: {} } } },
+    })
   // Member by member: a spread with more after it costs more than all the rest of this function.
   const context = {
     protocolVersion: envelope.protocolVersion,
     clientCapabilities: envelope.clientCapabilities,
     logLevel: envelope.logLevel,
-    features: featuresOf(envelope.clientCapabilities, envelope.protocolVersion),
+    features,
     principal: request.principal,
     modern: true,
     view: request.view,
@@ -131,6 +140,19 @@ const NOTIFICATIONS: Readonly<Record<ListKind, string>> = {
 export function listChangedMethod(kind: ListKind): string {
   return NOTIFICATIONS[kind]
 }
+
+/** Strings that the filter of `subscriptions/listen` lists. */
+function listOf(incoming: Incoming, key: 'resourceSubscriptions' | 'taskIds'): string[] {
+  const list = (incoming.params?.value.notifications as JsonObject | null | undefined)?.[key]
+  return Array.isArray(list) ? list.filter(item => typeof item === 'string') : []
+}
+
+/** What servers have agreed to tell of. */
+interface Heard {
+  readonly resourceSubscriptions: readonly string[]
+  readonly taskIds: readonly string[]
+}
+const NOTHING: Heard = { resourceSubscriptions: [], taskIds: [] }
 
 /**
  * Serves `subscriptions/listen` until it is cancelled: acknowledges the part of the filter that is honoured, then sends what it asks for, tagged with
@@ -162,9 +184,10 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
   const subscriber = {
     notify: (method: string, params: string | undefined) => send(notificationText(method, tagged(params))),
   }
-  const acknowledge = (uris: readonly string[]): void => {
+  const acknowledge = (heard: Heard): void => {
     if (!open) return
-    if (uris.length > 0) honoured.resourceSubscriptions = uris
+    if (heard.resourceSubscriptions.length > 0) honoured.resourceSubscriptions = heard.resourceSubscriptions
+    if (heard.taskIds.length > 0) honoured.taskIds = heard.taskIds
     void reply.notify(
       notificationText(
         'notifications/subscriptions/acknowledged',
@@ -194,21 +217,21 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
     const methods = new Set(changed.filter(kind => kinds.has(kind)).map(listChangedMethod))
     for (const method of methods) subscriber.notify(method, undefined)
   })
-  const uris = Array.isArray(wanted.resourceSubscriptions)
-    ? wanted.resourceSubscriptions.filter(uri => typeof uri === 'string')
-    : []
-  if (uris.length === 0) acknowledge([])
+  const uris = listOf(request.incoming, 'resourceSubscriptions').slice(0, maxResources)
+  const taskIds = listOf(request.incoming, 'taskIds').slice(0, maxResources)
+  if (uris.length === 0 && taskIds.length === 0) acknowledge(NOTHING)
   else {
     // A server that does not answer must not keep the client from hearing of everything else.
-    const patience = setTimeout(() => acknowledge([]), acknowledgeTimeoutMs)
-    service
-      .subscribe(call, uris.slice(0, maxResources), subscriber)
-      .catch((): string[] => [])
-      .then(heard => {
-        clearTimeout(patience)
-        if (early) acknowledge(heard)
-        else service.unsubscribe(subscriber)
-      })
+    const patience = setTimeout(() => acknowledge(NOTHING), acknowledgeTimeoutMs)
+    const none = (): string[] => []
+    void Promise.all([
+      uris.length > 0 ? service.subscribe(call, uris, subscriber).catch(none) : [],
+      taskIds.length > 0 ? service.listenToTasks(call, taskIds, subscriber).catch(none) : [],
+    ]).then(([resourceSubscriptions, tasks]) => {
+      clearTimeout(patience)
+      if (early) acknowledge({ resourceSubscriptions, taskIds: tasks })
+      else service.unsubscribe(subscriber)
+    })
   }
   call.cancellation.onCancel(end)
   return end

@@ -1,12 +1,11 @@
 import type { AsksConfig } from '../config/types.ts'
-import type { Era } from '../protocol/revisions.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
 import type { HeaderParam } from '../core/route.ts'
 import type { ListenStreams } from './listen-streams.ts'
 
-/** Who hears of updated resources. `params` is raw JSON. */
+/** Who hears of updated resources and tasks. `params` is raw JSON. */
 export interface Subscriber {
   notify(method: string, params: string | undefined): void
 }
@@ -22,7 +21,8 @@ export interface Service {
    * see the same. `undefined`: there is no such endpoint, or nothing at it that the principal may see.
    */
   viewOf(endpoint: string, principal: Principal): string | undefined
-  capabilities(view: string, era: Era): JsonObject
+  /** What a client of this revision is offered. */
+  capabilities(view: string, protocolVersion: string): JsonObject
   instructions(view: string): string | undefined
   /** Handles a request that is neither about the conversation itself nor unknown. Rejects with a `GatewayError` only. */
   handle(exchange: Exchange): Promise<Outcome>
@@ -31,6 +31,8 @@ export interface Service {
   /** A legacy conversation begins or ends; in between it hears of changes. */
   join(conversation: Conversation): void
   leave(conversation: Conversation): void
+  /** Whether something goes on for a conversation that its client will come back for: a task. */
+  worksFor(conversation: Conversation): boolean
   /** The client's roots are different now. */
   rootsChanged(conversation: Conversation): void
   /**
@@ -38,6 +40,12 @@ export interface Service {
    * @returns the URIs that are heard of
    */
   subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]>
+  /**
+   * Hears of these tasks of the modern extension, as far as they are the client's own and their servers tell.
+   * @returns the ids that are heard of
+   */
+  listenToTasks(exchange: Exchange, ids: readonly string[], subscriber: Subscriber): Promise<string[]>
+  /** Hears of nothing any more. */
   unsubscribe(subscriber: Subscriber): void
   /** Hears of changed lists, once for all that change together, until the returned function is called. */
   onListChanged(view: string, listener: (kinds: readonly ListKind[]) => void): () => void

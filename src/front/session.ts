@@ -158,7 +158,7 @@ export class Session implements Conversation {
     const instructions = this.#service.instructions(this.view)
     const parts = [
       `"protocolVersion":"${this.#protocolVersion}"`,
-      `"capabilities":${JSON.stringify(this.#service.capabilities(this.view, 'legacy'))}`,
+      `"capabilities":${JSON.stringify(this.#service.capabilities(this.view, this.#protocolVersion))}`,
       `"serverInfo":${this.#service.serverInfo}`,
     ]
     if (instructions !== undefined) parts.push(`"instructions":${JSON.stringify(instructions)}`)

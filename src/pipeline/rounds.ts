@@ -1,17 +1,10 @@
 import type { Middleware } from '../core/compose.ts'
-import { Cancellation } from '../core/cancellation.ts'
 import { GatewayError } from '../core/errors.ts'
-import {
-  INPUT_METHODS,
-  type Exchange,
-  type InputMethod,
-  type JsonObject,
-  type Outcome,
-} from '../core/exchange.ts'
+import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
-import { presented } from '../relay/ask.ts'
 import { sealState } from '../relay/request-state.ts'
 import type { Seal } from '../relay/seal.ts'
+import { answeredHere, askAll, type Roots } from './ask-all.ts'
 import { withChanges } from './park.ts'
 
 /** Between rounds in which nothing is asked: the server only wants to be called again. */
@@ -20,8 +13,6 @@ const PACE_MS = 250
 const URL_ELICITATION_REQUIRED = -32042
 /** Revision 2026-07-28: the client lacks a capability the call needs. */
 const MISSING_CAPABILITY = -32021
-
-type Roots = readonly unknown[] | undefined
 
 export interface RoundsOptions {
   readonly seal: Seal
@@ -45,7 +36,7 @@ export function rounds(options: RoundsOptions): Middleware {
     if (!needsInput(outcome)) return outcome
     const roots = rootsOf(route.server)
     for (let round = 1; needsInput(outcome); round++) {
-      const answered = answeredHere(outcome, roots)
+      const answered = answeredHere(outcome.value as JsonObject, roots)
       if (exchange.modern && !satisfied(outcome, answered))
         return await sealedFor(options, exchange, route.server, outcome, answered)
       if (round > maxRounds)
@@ -54,7 +45,7 @@ export function rounds(options: RoundsOptions): Middleware {
           `Server "${route.server}" asked for input ${maxRounds} times without an end.`,
           { server: route.server, delivery: 'answered' },
         )
-      const answers = await askAll(exchange, route.server, outcome, answered)
+      const answers = await askAll(exchange, route.server, asking(outcome), { answered })
       if (answers === undefined) await new Promise(resolve => setTimeout(resolve, PACE_MS))
       if (exchange.cancellation.reason !== undefined)
         throw new GatewayError('cancelled', 'The request was cancelled.', { server: route.server })
@@ -78,61 +69,14 @@ function needsInput(outcome: Outcome): outcome is Result {
   )
 }
 
-function requestsOf(outcome: Result): JsonObject {
-  const requests = (outcome.value as JsonObject).inputRequests
-  return typeof requests === 'object' && requests !== null ? (requests as JsonObject) : {}
-}
-
-/** Raw JSON of the answers, by key, that are configured. */
-function answeredHere(outcome: Result, roots: Roots): Record<string, string> {
-  if (!roots) return {}
-  const asked = Object.entries(requestsOf(outcome)).filter(
-    ([, request]) => (request as JsonObject | null)?.method === 'roots/list',
-  )
-  return Object.fromEntries(asked.map(([key]) => [key, JSON.stringify({ roots })]))
-}
-
 /** Whether something was asked, and all of it is answered. */
 function satisfied(outcome: Result, answered: Readonly<Record<string, string>>): boolean {
   const count = Object.keys(answered).length
-  return count > 0 && count === Object.keys(requestsOf(outcome)).length
+  return count > 0 && count === Object.keys((outcome.value as JsonObject).inputRequests as JsonObject).length
 }
 
-/** Raw JSON of the answers by key, `undefined` when nothing was asked. */
-async function askAll(
-  exchange: Exchange,
-  server: string,
-  outcome: Result,
-  answered: Readonly<Record<string, string>>,
-): Promise<string | undefined> {
-  const requests = requestsOf(outcome)
-  if (Object.keys(requests).length === 0) return undefined
-  const cancellation = new Cancellation()
-  exchange.cancellation.onCancel(reason => cancellation.cancel(reason))
-  try {
-    const answers = await Promise.all(
-      Object.entries(requests).map(async ([key, value]) => {
-        if (Object.hasOwn(answered, key)) return `${JSON.stringify(key)}:${answered[key]}`
-        const { method, params } = (value ?? {}) as { method?: InputMethod; params?: unknown }
-        if (method === undefined || !INPUT_METHODS.includes(method))
-          throw new GatewayError(
-            'cannot_ask',
-            `Server "${server}" asks for ${String(method).slice(0, 100)}, which the gateway does not know.`,
-            { server },
-          )
-        const text = rawAt(outcome.text, 'inputRequests', key, 'params')
-        const request = { method, params: text, server, cancellation }
-        const answer = await exchange.ask(
-          presented(request, text === undefined ? undefined : { text, value: params }, exchange),
-        )
-        return `${JSON.stringify(key)}:${answer}`
-      }),
-    )
-    return `{${answers.join(',')}}`
-  } finally {
-    // One refusal ends the round; the other questions are then pointless.
-    cancellation.cancel('no longer needed')
-  }
+function asking({ text, value }: Result): Json<JsonObject> {
+  return { text, value: value as JsonObject }
 }
 
 /** What the client is asked: the server's questions but for those that are answered, which its retry will carry. */

@@ -1,61 +1,107 @@
-import { Cancellation } from '../core/cancellation.ts'
 import type { Handler, Middleware } from '../core/compose.ts'
-import { GatewayError } from '../core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
+import { TASKS } from '../protocol/features.ts'
 import { withMembers } from '../protocol/json-text.ts'
-import { WithRequest } from '../relay/delegate.ts'
+import { relatedTaskOf, renameTask } from '../protocol/related-task.ts'
+import { LATEST_LEGACY } from '../protocol/revisions.ts'
+import { WithParams } from '../relay/delegate.ts'
+import type { LegacyTasks } from '../relay/legacy-tasks.ts'
 import type { TaskIds } from '../relay/task-ids.ts'
+import type { Roots } from './ask-all.ts'
+import { drive, KnowingTasks } from './drive.ts'
 import { withChanges } from './park.ts'
 
+/** Revision 2026-07-28: the client lacks a capability the call needs. */
+const MISSING_CAPABILITY = -32021
+
+type Result = Extract<Outcome, { kind: 'result' }>
+
+export interface TasksOptions {
+  /** Ids of tasks of the modern extension. */
+  readonly ids: TaskIds
+  readonly legacyTasks: LegacyTasks
+  /** Whether a server runs tools as tasks of revision 2025-11-25. */
+  readonly runsTasks: (server: string) => boolean
+  /** The roots of a server, where they are configured. */
+  readonly rootsOf: (server: string) => Roots
+}
+
 /**
- * Tasks. Those of the modern extension are the client's to follow, under ids of the gateway. A tool of a legacy server that can only be called as a task
- * is followed by the gateway, so that any client can call it as if it were not.
+ * Tasks, as far as they differ between eras. Those of the modern extension are the modern client's to follow, under ids of the gateway; for a legacy client
+ * the gateway follows them itself. The wish for a task of revision 2025-11-25 reaches only servers of that revision that take it; `dispatch` does the rest, on
+ * the link that the task is bound to.
  */
-export function tasks(ids: TaskIds): Middleware {
-  return next => async (exchange, route) => {
-    const { method } = exchange.request
-    if (method === 'tools/call' && route.needsTask) return await follow(next, exchange, route)
+export function tasks({ ids, legacyTasks, runsTasks, rootsOf }: TasksOptions): Middleware {
+  return next => async (asked, route) => {
+    const exchange = withOwnTask(legacyTasks, asked, route)
+    const { method, params } = exchange.request
+    if (method === 'tools/call') {
+      const ignored = params?.value.task !== undefined && !(mayWish(exchange) && runsTasks(route.server))
+      const call = ignored ? withChanges(exchange, { task: undefined }) : exchange
+      const outcome = await next(call, route)
+      if (isTask(outcome))
+        return exchange.modern
+          ? await wrapped(ids, exchange, route, outcome)
+          : await drive(next, new KnowingTasks(call), route, outcome, rootsOf(route.server))
+      return !exchange.modern && needsTasks(outcome)
+        ? await asTask(next, call, route, rootsOf(route.server))
+        : outcome
+    }
     const outcome = await next(exchange, route)
-    if (outcome.kind !== 'result' || !outcome.modern) return outcome
-    const { taskId, resultType } = (outcome.value ?? {}) as JsonObject
-    if (typeof taskId !== 'string') return outcome
     // A task keeps the id under which its client knows it.
-    if (method.startsWith('tasks/')) return withTaskId(outcome, route.exposed)
-    return resultType === 'task'
-      ? withTaskId(outcome, await ids.wrap(exchange, route.server, taskId))
+    return method.startsWith('tasks/') && outcome.kind === 'result' && outcome.modern
+      ? withTaskId(outcome, route.exposed)
       : outcome
   }
 }
 
-function withTaskId(outcome: Extract<Outcome, { kind: 'result' }>, taskId: string): Outcome {
-  return { ...outcome, text: withMembers(outcome.text, { taskId: JSON.stringify(taskId) }) }
+/** A request that says which task it is about names it as its server does; a mark that means nothing to the server goes no further. */
+function withOwnTask(legacyTasks: LegacyTasks, exchange: Exchange, route: Route): Exchange {
+  const { params } = exchange.request
+  const exposed = relatedTaskOf(params?.value)
+  if (!params || exposed === undefined) return exchange
+  const task = legacyTasks.find(exchange, exposed)
+  const own = task?.link.server.name === route.server ? task.own : undefined
+  const text = renameTask({ text: params.text, value: { _meta: params.value._meta } }, exposed, own)
+  return withChanges(new WithParams(exchange, { text, value: params.value }), {})
 }
 
-/** Creates the task and waits for its result, which the server gives when there is one (revision 2025-11-25, tasks). */
-async function follow(next: Handler, exchange: Exchange, route: Route): Promise<Outcome> {
-  const created = await next(withChanges(exchange, { task: '{}' }), route)
-  if (created.kind !== 'result') return created
-  const task = (created.value as { task?: { taskId?: unknown } } | null)?.task
-  // A server that answers at once has done what was asked.
-  if (task === undefined) return created
-  if (typeof task.taskId !== 'string')
-    throw new GatewayError('upstream_protocol', `Server "${route.server}" made a task without an id.`, {
-      server: route.server,
-      delivery: 'answered',
-    })
-  const { taskId } = task
-  exchange.cancellation.onCancel(() => {
-    next(new OfItsOwn(exchange, 'tasks/cancel', { taskId }), { ...route, own: taskId }).catch(() => undefined)
-  })
-  return await next(new WithRequest(exchange, 'tasks/result', { taskId }), { ...route, own: taskId })
+/** The call once more, as one of a client that knows tasks: the server has refused it unread. */
+async function asTask(next: Handler, exchange: Exchange, route: Route, roots: Roots): Promise<Outcome> {
+  const knowing = new KnowingTasks(exchange)
+  const outcome = await next(knowing, route)
+  return isTask(outcome) ? await drive(next, knowing, route, outcome, roots) : outcome
 }
 
-/** A request that goes on although the one it follows from was cancelled. */
-class OfItsOwn extends WithRequest {
-  readonly #cancellation = new Cancellation()
+/** In every other revision `task` means nothing. */
+function mayWish({ modern, protocolVersion }: Exchange): boolean {
+  return !modern && protocolVersion === LATEST_LEGACY
+}
 
-  override get cancellation(): Cancellation {
-    return this.#cancellation
+async function wrapped(ids: TaskIds, exchange: Exchange, route: Route, outcome: Result): Promise<Outcome> {
+  const { taskId } = outcome.value as JsonObject
+  return typeof taskId === 'string'
+    ? withTaskId(outcome, await ids.wrap(exchange, route.server, taskId))
+    : outcome
+}
+
+function isTask(outcome: Outcome): outcome is Result {
+  return (
+    outcome.kind === 'result' && outcome.modern && (outcome.value as JsonObject | null)?.resultType === 'task'
+  )
+}
+
+function needsTasks(outcome: Outcome): boolean {
+  if (outcome.kind !== 'error') return false
+  const { code, data } = outcome.value as {
+    code?: unknown
+    data?: { requiredCapabilities?: { extensions?: JsonObject | null } | null } | null
   }
+  return code === MISSING_CAPABILITY && data?.requiredCapabilities?.extensions?.[TASKS] !== undefined
+}
+
+function withTaskId(outcome: Result, taskId: string): Outcome {
+  if (typeof (outcome.value as JsonObject | null)?.taskId !== 'string') return outcome
+  return { ...outcome, text: withMembers(outcome.text, { taskId: JSON.stringify(taskId) }) }
 }

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
 import { withMembers } from './json-text.ts'
 import { levelOf } from './levels.ts'
 import { isModernVersion, type Era } from './revisions.ts'
@@ -59,4 +60,23 @@ export function askable(features: string, roots: readonly unknown[] | undefined)
 export function declaredTo(features: string, roots: readonly unknown[] | undefined): string {
   const others = askable(features, roots) || '{}'
   return roots?.length ? withMembers(others, { roots: FIXED_ROOTS }) : others
+}
+
+/** Whether such features declare the tasks extension. */
+export function knowsTasks(features: string): boolean {
+  return features.includes(`"${TASKS}"`)
+}
+
+/** The same features with the tasks extension declared. */
+export function withTasks(features: string): string {
+  const value = (features === '' ? {} : JSON.parse(features)) as JsonObject
+  const extensions = { ...(value.extensions as JsonObject | undefined), [TASKS]: {} }
+  return JSON.stringify({ ...value, extensions })
+}
+
+/** Whether a server of these capabilities runs tools as tasks of revision 2025-11-25. */
+export function runsTasks(capabilities: JsonObject | undefined): boolean {
+  const tasks = capabilities?.tasks as
+    { requests?: { tools?: { call?: unknown } | null } | null } | null | undefined
+  return isJsonObject(tasks?.requests?.tools?.call)
 }

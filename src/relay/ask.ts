@@ -35,6 +35,8 @@ export function presented(
     )
   if (!params || request.method === 'roots/list') return request
   const changes: Record<string, string | undefined> = {}
+  // The gateway never declares that clients answer by a task (2025-11-25), so nobody would follow it.
+  if (value.task !== undefined) changes.task = undefined
   if (request.method === 'elicitation/create') {
     if (typeof value.message === 'string')
       changes.message = JSON.stringify(`[${request.server}] ${value.message}`)

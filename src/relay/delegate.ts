@@ -55,11 +55,12 @@ export class Delegate implements Exchange {
 export class WithRequest extends Delegate {
   readonly #request: CallRequest
 
-  constructor(inner: Exchange, method: string, params: JsonObject) {
+  /** `params` is raw JSON of an object. */
+  constructor(inner: Exchange, method: string, params: string) {
     super(inner)
     this.#request = {
       method,
-      params: { text: JSON.stringify(params), value: params },
+      params: { text: params, value: JSON.parse(params) as JsonObject },
       progressToken: undefined,
     }
   }

@@ -14,12 +14,16 @@ import type { Logger } from '../core/logger.ts'
 import { declaredTo } from '../protocol/features.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
 import type { Link } from '../upstream/link.ts'
+import { TASK_STATUS } from '../protocol/related-task.ts'
 import { presented } from './ask.ts'
+import { LegacyTask } from './legacy-task.ts'
+import type { TaskListeners } from './task-listeners.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
 export interface RelayOptions {
   readonly logger: Logger
   readonly subscriptions: Subscriptions
+  readonly taskListeners: TaskListeners
   /** The server's lists may have changed. */
   readonly onListChanged: (link: Link) => void
   /** Whether clients of a view see a server. */
@@ -62,6 +66,16 @@ export class Relay {
       case 'notifications/resources/updated':
         if (params) this.#options.subscriptions.updated(link, params)
         return
+      case 'notifications/tasks':
+        if (params) this.#options.taskListeners.updated(link, params)
+        return
+      case TASK_STATUS: {
+        // Whose task it is decides, never on which stream or beside which call the notification came.
+        const task = among.find(exchange => exchange instanceof LegacyTask)
+        if (task) task.notify(method, params?.text)
+        else this.#options.logger.debug('A task is not known here; dropped.', { server: link.server.name })
+        return
+      }
       default:
         // A notification this gateway does not know still belongs to the call on whose stream it came.
         if (among.length === 1) among[0]?.notify(method, params?.text)

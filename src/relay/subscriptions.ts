@@ -1,3 +1,4 @@
+import { onAnotherLink } from '../core/another-link.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
@@ -5,7 +6,7 @@ import type { Route } from '../core/route.ts'
 import { find, members, rawAt, withMembers } from '../protocol/json-text.ts'
 import { META } from '../protocol/revisions.ts'
 import type { Link } from '../upstream/link.ts'
-import type { Pool } from '../upstream/pool.ts'
+import type { Caller, Pool } from '../upstream/pool.ts'
 import { UpstreamRpcError } from '../upstream/rpc-error.ts'
 import type { Slot } from '../upstream/slot.ts'
 import { UpstreamListen } from './upstream-listen.ts'
@@ -19,10 +20,17 @@ export interface Subscriber {
 
 interface Subscription {
   readonly key: string
+  readonly server: string
   readonly slot: Slot
   readonly own: string
-  /** Subscribers, with the URI each of them used. */
-  readonly subscribers: Map<Subscriber, string>
+  readonly subscribers: Map<Subscriber, Wish>
+}
+
+/** What a subscriber asked for. */
+interface Wish {
+  /** The URI it used. */
+  readonly exposed: string
+  readonly caller: Caller
 }
 
 export interface SubscriptionsOptions {
@@ -49,33 +57,52 @@ export class Subscriptions {
   }
 
   /** @throws GatewayError `upstream_*` when the server cannot be reached. @returns `{}`, or the server's own error */
-  async subscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Promise<Outcome> {
-    const pool = this.#options.pool(route.server)
-    const key = `${route.server}\n${pool.standing(exchange).key.id}\n${route.own}`
+  subscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Promise<Outcome> {
+    const { conversation, principal, features } = exchange
+    // Not the exchange: what it holds would be held as long as the subscription.
+    const wish = { exposed: route.exposed, caller: { conversation, principal, features } }
+    return onAnotherLink(() => this.#subscribe(exchange, route, subscriber, wish))
+  }
+
+  async #subscribe(exchange: Exchange, route: Route, subscriber: Subscriber, wish: Wish): Promise<Outcome> {
+    const { server, own } = route
+    const pool = this.#options.pool(server)
+    // The server has been greeted before it is decided with whom the subscription is shared.
+    await pool.standing(wish.caller).pick()
+    const key = keyOf(server, pool.standing(wish.caller), own)
     for (let changing = this.#changing.get(key); changing; changing = this.#changing.get(key)) {
       // Another's failure is not ours.
       await changing.catch(() => undefined)
       if (exchange.cancellation.reason !== undefined)
         throw new GatewayError('cancelled', 'The request was cancelled.')
     }
-    const known = this.#subscriptions.get(key)
+    // Not earlier: a slot that nobody uses may be replaced while others are waited for.
+    const slot = pool.standing(wish.caller)
+    const known = this.#subscriptions.get(keyOf(server, slot, own))
     if (known) {
-      known.subscribers.set(subscriber, route.exposed)
+      known.subscribers.set(subscriber, wish)
       return EMPTY
     }
-    // Not earlier: a slot that nobody uses may be replaced while others are waited for.
-    const slot = pool.standing(exchange)
-    const subscription = { key, slot, own: route.own, subscribers: new Map([[subscriber, route.exposed]]) }
-    const outcome = await this.#change(key, this.#open(subscription))
+    const subscription = {
+      key: keyOf(server, slot, own),
+      server,
+      slot,
+      own,
+      subscribers: new Map([[subscriber, wish]]),
+    }
+    const outcome = await this.#change(subscription.key, this.#open(subscription))
     // The client may have left in the meantime.
-    if (exchange.cancellation.reason !== undefined && this.#subscriptions.get(key) === subscription)
+    if (
+      exchange.cancellation.reason !== undefined &&
+      this.#subscriptions.get(subscription.key) === subscription
+    )
       this.#remove(subscription, subscriber)
     return outcome
   }
 
   unsubscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Outcome {
     const slot = this.#options.pool(route.server).standing(exchange)
-    const subscription = this.#subscriptions.get(`${route.server}\n${slot.key.id}\n${route.own}`)
+    const subscription = this.#subscriptions.get(keyOf(route.server, slot, route.own))
     if (subscription) this.#remove(subscription, subscriber)
     return EMPTY
   }
@@ -87,19 +114,29 @@ export class Subscriptions {
 
   /** A link has been opened: what it takes the place of had subscriptions. */
   opened(slot: Slot, link: Link): void {
-    const logger = link.logger
-    if (link.peer.era === 'modern') {
-      const listen = new UpstreamListen(link, logger, () => this.#options.onMissed(link.server.name))
-      this.#listens.set(link, listen)
-      void listen.listen(this.#urisOf(slot))
+    this.#regroup(link.server.name, link)
+    if (link.peer.era === 'legacy') {
+      this.#tellServer(slot, link)
       return
     }
-    for (const uri of this.#urisOf(slot))
-      link
-        .request('resources/subscribe', JSON.stringify({ uri }), link.server.listTimeoutMs)
-        .catch((error: unknown) =>
-          logger.warn('A subscription could not be restored.', { uri, cause: describeError(error) }),
-        )
+    const uris = this.#urisOf(slot)
+    const listen = new UpstreamListen(link, link.logger, uris.length > 0, () => {
+      this.#options.onMissed(link.server.name)
+      this.#tellSubscribers(slot, this.#urisOf(slot))
+    })
+    this.#listens.set(link, listen)
+    void listen.listen(uris)
+  }
+
+  /** A legacy server may have said something that was not heard, or be another one now that was never told what to say. */
+  missed(link: Link): void {
+    const slot = [...this.#subscriptions.values()].find(({ slot }) => slot.holds(link))?.slot
+    if (slot) this.#tellServer(slot, link)
+  }
+
+  /** The listen stream of a modern link. */
+  listenOf(link: Link): UpstreamListen | undefined {
+    return this.#listens.get(link)
   }
 
   /** A link is gone. */
@@ -118,7 +155,7 @@ export class Subscriptions {
     if (!member) return
     for (const { slot, own, subscribers } of this.#subscriptions.values()) {
       if (!slot.holds(link) || !covers(own, uri)) continue
-      for (const [subscriber, exposed] of subscribers) {
+      for (const [subscriber, { exposed }] of subscribers) {
         const shown = exposed === own ? uri : uri === own ? exposed : `${link.server.name}+${uri}`
         subscriber.notify(
           'notifications/resources/updated',
@@ -136,6 +173,62 @@ export class Subscriptions {
     return [...this.#subscriptions.values()]
       .filter(subscription => subscription.slot === slot)
       .map(({ own }) => own)
+  }
+
+  /** Subscribes a legacy server to everything that is wanted of it, and takes for changed what may have changed before. */
+  #tellServer(slot: Slot, link: Link): void {
+    for (const uri of this.#urisOf(slot))
+      link.request('resources/subscribe', JSON.stringify({ uri }), link.server.listTimeoutMs).then(
+        () => this.#tellSubscribers(slot, [uri]),
+        (error: unknown) => {
+          // What takes the place of a link that is lost restores it.
+          if (link.usable)
+            link.logger.warn('A subscription could not be restored.', { uri, cause: describeError(error) })
+        },
+      )
+  }
+
+  /** Says that resources may have changed. "Updated" says no more than that: the client reads what it wants to know (specification, server/resources). */
+  #tellSubscribers(slot: Slot, uris: readonly string[]): void {
+    for (const subscription of this.#subscriptions.values())
+      if (subscription.slot === slot && uris.includes(subscription.own))
+        for (const [subscriber, { exposed }] of subscription.subscribers)
+          subscriber.notify('notifications/resources/updated', JSON.stringify({ uri: exposed }))
+  }
+
+  /** Moves subscriptions to the links that their subscribers use, now that more is known of the server: which may be shared depends on its era. */
+  #regroup(server: string, opened: Link): void {
+    const pool = this.#options.pool(server)
+    const entered = new Set<Slot>()
+    for (const subscription of this.#subscriptions.values()) {
+      if (subscription.server !== server) continue
+      for (const [subscriber, wish] of subscription.subscribers) {
+        let slot: Slot
+        try {
+          slot = pool.standing(wish.caller)
+        } catch (error) {
+          this.#options.logger.warn('A subscription stays where it is.', { cause: describeError(error) })
+          continue
+        }
+        if (slot === subscription.slot) continue
+        const key = keyOf(server, slot, subscription.own)
+        const known = this.#subscriptions.get(key)
+        if (known) known.subscribers.set(subscriber, wish)
+        else {
+          slot.pin()
+          entered.add(slot)
+          const { own } = subscription
+          this.#subscriptions.set(key, { key, server, slot, own, subscribers: new Map([[subscriber, wish]]) })
+        }
+        this.#remove(subscription, subscriber, opened)
+      }
+    }
+    for (const slot of entered) {
+      const link = slot.current
+      if (!link) void Promise.resolve(slot.pick()).catch(() => undefined)
+      else if (link.peer.era === 'legacy') this.#tellServer(slot, link)
+      else void this.#listens.get(link)?.listen(this.#urisOf(slot))
+    }
   }
 
   async #open(subscription: Subscription): Promise<Outcome> {
@@ -156,13 +249,14 @@ export class Subscriptions {
     }
   }
 
-  #remove(subscription: Subscription, subscriber: Subscriber): void {
+  /** A link of `fresh` has not been told of the subscription yet. */
+  #remove(subscription: Subscription, subscriber: Subscriber, fresh?: Link): void {
     if (!subscription.subscribers.delete(subscriber) || subscription.subscribers.size > 0) return
     const { slot, own } = subscription
     this.#subscriptions.delete(subscription.key)
     slot.unpin()
     const link = slot.current
-    if (!link) return
+    if (!link || link === fresh) return
     if (link.peer.era === 'modern') void this.#listens.get(link)?.listen(this.#urisOf(slot))
     else {
       const told = link
@@ -188,7 +282,12 @@ export class Subscriptions {
   }
 }
 
-function withoutSubscriptionId(params: Json): string {
+function keyOf(server: string, slot: Slot, own: string): string {
+  return `${server}\n${slot.key.id}\n${own}`
+}
+
+/** The parameters of a notification without the id of the stream it came on. */
+export function withoutSubscriptionId(params: Json): string {
   const meta = rawAt(params.text, '_meta')
   if (meta === undefined || !meta.includes(META.subscriptionId)) return params.text
   const rest = withMembers(meta, { [META.subscriptionId]: undefined })

@@ -1,7 +1,9 @@
 import type { Exchange } from '../core/exchange.ts'
 import type { Seal } from './seal.ts'
 
+/** The two kinds of task know nothing of each other: an id of one is none of the other. */
 const PURPOSE = 'task'
+const LEGACY_PURPOSE = 'task 2025-11-25'
 
 interface TaskHandle {
   readonly principal: string
@@ -10,8 +12,8 @@ interface TaskHandle {
 }
 
 /**
- * Ids of tasks as clients know them: sealed, so that they lead back to their server after a restart and through another process, and bound to the
- * principal the task was made for.
+ * Ids of tasks as clients know them: sealed, so that they say nothing, lead back to their server and are bound to the principal the task was made for.
+ * Those of the modern extension hold after a restart and in another process.
  */
 export class TaskIds {
   readonly #seal: Seal
@@ -21,8 +23,7 @@ export class TaskIds {
   }
 
   wrap(exchange: Exchange, server: string, id: string): Promise<string> {
-    const handle: TaskHandle = { principal: exchange.principal.id, server, id }
-    return this.#seal.seal(PURPOSE, handle)
+    return this.#seal.seal(PURPOSE, handleOf(exchange, server, id))
   }
 
   /** Where a task is, `undefined` for an id that was not given to this principal. */
@@ -30,4 +31,13 @@ export class TaskIds {
     const handle = (await this.#seal.open(PURPOSE, text)) as TaskHandle | undefined
     return handle && handle.principal === exchange.principal.id ? handle : undefined
   }
+
+  /** An id for a task of a legacy server. Its link is known to this process only, so this is where it is looked up. */
+  wrapLegacy(exchange: Exchange, server: string, id: string): Promise<string> {
+    return this.#seal.seal(LEGACY_PURPOSE, handleOf(exchange, server, id))
+  }
+}
+
+function handleOf({ principal }: Exchange, server: string, id: string): TaskHandle {
+  return { principal: principal.id, server, id }
 }

@@ -1,6 +1,8 @@
 import { describeError, type GatewayError } from '../core/errors.ts'
-import type { JsonObject } from '../core/exchange.ts'
+import type { Json, JsonObject } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
+import { withTasks } from '../protocol/features.ts'
 import type { Link } from '../upstream/link.ts'
 
 const FIRST_RETRY_MS = 500
@@ -9,7 +11,7 @@ const LAST_RETRY_MS = 30_000
 const ACKNOWLEDGE_MS = 5000
 
 /**
- * The standing `subscriptions/listen` of one modern link (specification 2026-07-28): changed lists always, resources as long as somebody wants them.
+ * The standing `subscriptions/listen` of one modern link (specification 2026-07-28): changed lists always, resources and tasks as long as somebody wants them.
  * A changed wish is a new stream, and the old one goes when the server has acknowledged the new one: nothing is missed in between, though it may be
  * heard twice. Opened anew when the server ends it; what may have been missed meanwhile is taken for changed.
  */
@@ -18,6 +20,9 @@ export class UpstreamListen {
   readonly #logger: Logger
   readonly #missed: () => void
   #uris: readonly string[] = []
+  #taskIds: readonly string[] = []
+  /** Tasks that the server has agreed to tell of; `undefined` when it said nothing at all. */
+  #honoured: ReadonlySet<unknown> | undefined
   /** Ends the acknowledged stream. */
   #stop: (() => void) | undefined
   /** Gives up the one that is not acknowledged yet. */
@@ -28,12 +33,15 @@ export class UpstreamListen {
   #next: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #failures = 0
+  /** When a stream is opened again without anyone asking, in Unix milliseconds. */
+  #retryAt = 0
   /** Whether there was a time without a stream. */
-  #gap = false
+  #gap: boolean
   #closed = false
 
-  /** `missed` is called when changes may have gone unheard. */
-  constructor(link: Link, logger: Logger, missed: () => void) {
+  /** `missed` is called when changes may have gone unheard and the next ones are heard; `gap` says whether some may have before this. */
+  constructor(link: Link, logger: Logger, gap: boolean, missed: () => void) {
+    this.#gap = gap
     this.#link = link
     this.#logger = logger
     this.#missed = missed
@@ -42,6 +50,21 @@ export class UpstreamListen {
   /** Listens for these resources, and for changed lists. Resolves when the server does, or when it failed to and will be asked again later. */
   listen(uris: readonly string[]): Promise<void> {
     this.#uris = uris
+    return this.#renew()
+  }
+
+  /** The same for tasks, by the server's own ids. */
+  listenToTasks(taskIds: readonly string[]): Promise<void> {
+    this.#taskIds = taskIds
+    return this.#renew()
+  }
+
+  /** Whether the server tells of a task that was listened to. */
+  honours(taskId: string): boolean {
+    return this.#stop !== undefined && (this.#honoured === undefined || this.#honoured.has(taskId))
+  }
+
+  #renew(): Promise<void> {
     // Wishes that come while a stream is being opened are all served by the next one.
     this.#next ??= this.#opening.then(() => {
       this.#next = undefined
@@ -79,26 +102,34 @@ export class UpstreamListen {
         this.#abandon = undefined
         resolve()
       }
-      const serve = (): void => {
+      const serve = (acknowledgement?: Json): void => {
         if (this.#abandon === undefined) return
         this.#stop?.()
         this.#stop = stop
+        this.#honoured = acknowledgement && tasksIn(acknowledgement)
         if (this.#gap) this.#missed()
         this.#gap = false
         settle()
       }
-      const timer = setTimeout(serve, ACKNOWLEDGE_MS)
+      const timer = setTimeout(() => serve(), ACKNOWLEDGE_MS)
       timer.unref()
-      const stop = this.#link.stand('subscriptions/listen', JSON.stringify({ notifications: filter }), {
+      const listener = {
         acknowledged: serve,
-        ended: error => {
+        ended: (error: GatewayError | undefined): void => {
           if (this.#stop === stop) {
             this.#stop = undefined
             this.#gap = true
-          } else settle()
+          } else {
+            if (this.#stop === undefined) this.#gap = true
+            settle()
+          }
           this.#reopen(error)
         },
-      })
+      }
+      // Only who knows tasks may ask for news of them.
+      const capabilities = filter.taskIds === undefined ? undefined : withTasks('')
+      const params = JSON.stringify({ notifications: filter })
+      const stop = this.#link.stand('subscriptions/listen', params, listener, capabilities)
       this.#abandon = () => {
         stop()
         settle()
@@ -108,12 +139,16 @@ export class UpstreamListen {
 
   #reopen(error: GatewayError | undefined): void {
     if (this.#closed || !this.#link.usable || this.#abandon !== undefined) return
-    const delayMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++)
+    // A new wish is tried at once; that it failed, too, is no reason to wait longer with the next attempt that was due anyway.
+    const now = Date.now()
+    if (this.#retryAt <= now)
+      this.#retryAt = now + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++)
+    const delayMs = this.#retryAt - now
     this.#logger.debug('The listen stream ended; it is opened again.', {
       delayMs,
       cause: error && describeError(error),
     })
-    this.#timer = setTimeout(() => void this.listen(this.#uris), delayMs)
+    this.#timer = setTimeout(() => void this.#renew(), delayMs)
     this.#timer.unref()
   }
 
@@ -127,6 +162,14 @@ export class UpstreamListen {
     if (prompts?.listChanged === true) filter.promptsListChanged = true
     if (resources?.listChanged === true) filter.resourcesListChanged = true
     if (this.#uris.length > 0) filter.resourceSubscriptions = this.#uris
+    if (this.#taskIds.length > 0) filter.taskIds = this.#taskIds
     return filter
   }
+}
+
+/** The tasks an acknowledgement names. */
+function tasksIn({ value }: Json): ReadonlySet<unknown> {
+  const notifications = isJsonObject(value) ? value.notifications : undefined
+  const ids = isJsonObject(notifications) ? notifications.taskIds : undefined
+  return new Set<unknown>(Array.isArray(ids) ? ids : [])
 }

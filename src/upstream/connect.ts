@@ -31,7 +31,7 @@ export async function connect(options: ConnectOptions, known: Era | undefined): 
       return await attempt(options, stdio(options), known)
     } catch (error) {
       // Some old servers exit at a message before `initialize`. One fresh process, asked the old way, settles it.
-      if (known !== undefined || !(error instanceof GatewayError) || error.code !== 'upstream_closed')
+      if (known === 'legacy' || !(error instanceof GatewayError) || error.code !== 'upstream_closed')
         throw error
       options.logger.info(
         'The server left during the handshake; it is started once more and asked as a legacy server.',

@@ -2,6 +2,7 @@ import { GatewayError } from '../core/errors.ts'
 import type { Json, JsonObject } from '../core/exchange.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS, META, MODERN, type Era } from '../protocol/revisions.ts'
+import { refusalRaisesDoubt } from './doubt.ts'
 import type { Link } from './link.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import { HttpStatusError } from './streamable-http.ts'
@@ -19,7 +20,7 @@ const UNSUPPORTED_VERSION = -32022
  *
  * A server is asked `server/discover` first, unless it is known to be legacy. Only a valid answer, or the error that lists supported versions,
  * is evidence of the modern era; any other error means `initialize`. On stdio a silent server may be slow or old, so both questions
- * are asked of the same process and the answers decide.
+ * are asked of the same process and the answers decide. One that is known to be legacy and refuses `initialize` is asked the other question, too.
  *
  * @returns the era, and whether it was decided by evidence worth remembering.
  * @throws GatewayError naming the server, the cause and the fix
@@ -45,8 +46,23 @@ export async function shakeHands(
     }
   }
   transport.use(undefined)
-  establishLegacy(link, await initialize(link))
+  try {
+    establishLegacy(link, await initialize(link))
+  } catch (error) {
+    if (known !== 'legacy' || transport.kind === 'sse' || !mayBeModern(error)) throw error
+    // What is known is out of date.
+    transport.use(MODERN)
+    const found = await discover(link, server.startTimeoutMs).catch(() => undefined)
+    if (!found) throw error
+    establishModern(link, found)
+    return { era: 'modern', certain: true }
+  }
   return { era: 'legacy', certain: true }
+}
+
+/** Whether a server that does not take `initialize` may be one that has no such method. */
+function mayBeModern(error: unknown): boolean {
+  return error instanceof GatewayError && (error.code === 'upstream_protocol' || refusalRaisesDoubt(error))
 }
 
 /** Both questions are on their way. A server that answers `initialize` has entered a legacy conversation, whatever else it can. */

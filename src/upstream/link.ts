@@ -19,10 +19,21 @@ import { elements, find, members, rawAt } from '../protocol/json-text.ts'
 import { notificationText, requestText, resultText } from '../protocol/message.ts'
 import { outgoingParams, type ParamsChange } from '../protocol/params.ts'
 import { META } from '../protocol/revisions.ts'
+import {
+  answersCheck,
+  CHECK,
+  Doubts,
+  errorRaisesDoubt,
+  refusalRaisesDoubt,
+  resultRaisesDoubt,
+  unknownNow,
+} from './doubt.ts'
 import { envelopeFor, modernEnvelope } from './envelope.ts'
 import { GivenUp } from './given-up.ts'
+import { LinkTasks } from './link-tasks.ts'
 import { limitOf, Pending } from './pending.ts'
 import { Questions } from './questions.ts'
+import { probableId } from './response-id.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import type { Receiver, Transport } from './transport.ts'
 
@@ -50,6 +61,8 @@ export interface LinkListener {
   ): Promise<string>
   /** The link takes no new calls: its transport is gone, or its session is. Called once, not after `close()`. */
   onLost(link: Link, error: GatewayError): void
+  /** What the server said unasked may have gone unheard for a while. */
+  onGap(link: Link): void
 }
 
 export interface LinkOptions {
@@ -71,12 +84,16 @@ export interface LinkCall {
   readonly method: string
   readonly change: ParamsChange
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Hears the answer at once, before anything that the server says after it. `id` is that of the request. */
+  readonly onAnswer?: (outcome: Outcome, id: number) => void
+  /** Asked when the time has passed: whether the server is still at it, so that the call gets the same time once more. Never rejects. */
+  readonly worthWaiting?: () => Promise<boolean>
 }
 
 /** Hears of a standing request. */
 export interface StandListener {
-  /** The server has begun to serve it. */
-  acknowledged(): void
+  /** The server has begun to serve it; with the parameters of its acknowledgement. */
+  acknowledged(params: Json | undefined): void
   /** The server has ended it; called once, and not after it was ended from this side. */
   ended(error: GatewayError | undefined): void
 }
@@ -94,14 +111,27 @@ export class Link implements Receiver {
   readonly #pending = new IdTable<number, Pending>()
   readonly #questions: Questions
   readonly #givenUp = new GivenUp()
+  /** Tasks that run at the server (legacy). */
+  readonly tasks = new LinkTasks()
   /** Standing requests by id, with what to do when the server acknowledges them. */
-  readonly #standing = new Map<number, () => void>()
+  readonly #standing = new Map<number, StandListener['acknowledged']>()
   #nextId = 1
   #state: 'new' | 'open' | 'lost' | 'closed' = 'new'
   #lastUsed = Date.now()
   #level: McpLogLevel | undefined
   #peer: Peer | undefined
   #envelope: Readonly<Record<string, string>> | undefined
+  #checkId: number | undefined
+  /** Whether the link was lost, whatever has become of it since. */
+  #lost = false
+  readonly #doubts = new Doubts(async cause => {
+    if (this.usable && (await this.#stillKnown()) && this.usable) return undefined
+    const lost = unknownNow(this.server.name, cause)
+    this.#lose(lost)
+    this.#closeWhenDone()
+    // Closed from this side, it was not lost.
+    return this.#lost ? lost : undefined
+  })
 
   constructor(options: LinkOptions) {
     this.server = options.server
@@ -172,7 +202,7 @@ export class Link implements Receiver {
     if (envelope && call.change.target)
       headers = { ...headers, 'mcp-name': encodeHeaderValue(call.change.target.value) }
     if (!this.#envelope && exchange.logLevel !== undefined) this.wantLogLevel(exchange.logLevel)
-    return this.#send(id, call.method, params, this.server.timeoutMs, exchange, headers)
+    return this.#send(id, call.method, params, this.server.timeoutMs, exchange, headers, call)
   }
 
   /** A request of the gateway itself. `params` is raw JSON, to which a modern server's envelope is added. */
@@ -203,16 +233,17 @@ export class Link implements Receiver {
 
   /**
    * A request that stays open for as long as the server keeps it: a listen stream. The returned function ends it from this side. `params` is raw JSON,
-   * to which the envelope is added.
+   * to which the envelope is added; `capabilities` is raw JSON of what the gateway declares with it.
    */
-  stand(method: string, params: string, listener: StandListener): () => void {
+  stand(method: string, params: string, listener: StandListener, capabilities = '{}'): () => void {
     const id = this.#nextId++
     const value = JSON.parse(params) as JsonObject
-    const text = outgoingParams({ text: params, value }, { envelope: this.modernEnvelope })
+    const envelope = { ...this.modernEnvelope, [META.clientCapabilities]: capabilities }
+    const text = outgoingParams({ text: params, value }, { envelope })
     const end = (error: GatewayError | undefined): void => {
       if (this.#standing.delete(id)) listener.ended(error)
     }
-    this.#standing.set(id, () => listener.acknowledged())
+    this.#standing.set(id, acknowledgement => listener.acknowledged(acknowledgement))
     this.#send(id, method, text, 0, undefined, undefined).then(
       () => end(undefined),
       (error: unknown) => end(GatewayError.from(error, this.server.name)),
@@ -220,6 +251,11 @@ export class Link implements Receiver {
     return () => {
       if (this.#standing.delete(id) && this.#take(id)) this.#cancelUpstream(id, 'no longer listening')
     }
+  }
+
+  /** Nobody is asked any longer for the sake of this exchange, which was no call of this link itself: a task has ended. */
+  endQuestions(exchange: Exchange): void {
+    this.#questions.ended(exchange)
   }
 
   notify(method: string, params: string | undefined): void {
@@ -233,8 +269,12 @@ export class Link implements Receiver {
     if (this.#level !== undefined && LOG_LEVELS.indexOf(this.#level) <= LOG_LEVELS.indexOf(level)) return
     this.#level = level
     this.request('logging/setLevel', `{"level":"${level}"}`, this.server.listTimeoutMs).catch(
-      (error: unknown) =>
-        this.logger.warn('The server did not take the log level.', { level, cause: describeError(error) }),
+      (error: unknown) => {
+        // The next who wants it asks again; a new link is told by whoever opens it.
+        if (this.#level === level) this.#level = undefined
+        if (this.usable)
+          this.logger.warn('The server did not take the log level.', { level, cause: describeError(error) })
+      },
     )
   }
 
@@ -268,6 +308,15 @@ export class Link implements Receiver {
       this.#deadlines.set(waiting, waiting.timeoutMs)
       return
     }
+    const worthWaiting = waiting?.call?.worthWaiting
+    if (!waiting || !worthWaiting) return this.#timeOut(id)
+    this.#deadlines.set(waiting, waiting.timeoutMs)
+    void worthWaiting().then(worth => {
+      if (!worth) this.#timeOut(id)
+    })
+  }
+
+  #timeOut(id: number): void {
     const pending = this.#take(id)
     if (!pending) return
     this.#giveUp(pending, 'timeout')
@@ -312,8 +361,15 @@ export class Link implements Receiver {
   }
 
   onFailure(id: number, error: GatewayError): void {
-    this.#take(id)?.reject(error)
+    const pending = this.#take(id)
+    if (pending && id !== this.#checkId && this.#peer && refusalRaisesDoubt(error))
+      void this.#doubts.settle(error).then(lost => pending.reject(lost ?? error))
+    else pending?.reject(error)
     this.#closeWhenDone()
+  }
+
+  onGap(): void {
+    if (this.#state === 'open') this.#listener.onGap(this)
   }
 
   onSessionLost(): void {
@@ -365,15 +421,29 @@ export class Link implements Receiver {
     const list = members(text)
     const error = find(list, 'error')
     const result = find(list, 'result')
+    const era = this.#peer?.era
     if (result && !error) {
-      pending.resolve({
+      const outcome: Outcome = {
         kind: 'result',
         text: text.slice(result.start, result.end),
         value: value.result,
-        modern: this.#peer?.era === 'modern',
-      })
+        modern: era === 'modern' && !resultRaisesDoubt(era, value.result),
+      }
+      pending.call?.onAnswer?.(outcome, id)
+      pending.resolve(outcome)
+      if (era === 'modern' && !outcome.modern) void this.#doubts.settleOnce('resultType')
     } else if (error && isJsonObject(value.error)) {
-      pending.resolve({ kind: 'error', text: text.slice(error.start, error.end), value: value.error })
+      const outcome: Outcome = {
+        kind: 'error',
+        text: text.slice(error.start, error.end),
+        value: value.error,
+      }
+      const { code } = value.error
+      if (era && id !== this.#checkId && errorRaisesDoubt(pending.method, code))
+        void this.#doubts
+          .settleOnce(`${pending.method} ${String(code)}`)
+          .then(lost => (lost ? pending.reject(lost) : pending.resolve(outcome)))
+      else pending.resolve(outcome)
     } else pending.reject(this.#protocolError('an answer with neither a result nor an error'))
     this.#closeWhenDone()
   }
@@ -381,16 +451,16 @@ export class Link implements Receiver {
   #onNotification(method: string, params: Json | undefined, stream: number | undefined): void {
     if (method === 'notifications/progress') {
       const token = isJsonObject(params?.value) ? params.value.progressToken : undefined
-      const pending = typeof token === 'number' ? this.#pending.get(token) : undefined
-      if (!pending?.exchange || pending.exchange.request.progressToken === undefined || !params) return
-      this.#deadlines.set(pending, pending.timeoutMs)
+      if (typeof token !== 'number' || !params) return
+      const pending = this.#pending.get(token)
+      const exchange = pending ? pending.exchange : this.tasks.progress(token)
+      if (exchange?.request.progressToken === undefined) return
+      if (pending) this.#deadlines.set(pending, pending.timeoutMs)
       const member = find(members(params.text), 'progressToken')
       if (member)
-        pending.exchange.notify(
+        exchange.notify(
           method,
-          params.text.slice(0, member.start) +
-            pending.exchange.request.progressToken +
-            params.text.slice(member.end),
+          params.text.slice(0, member.start) + exchange.request.progressToken + params.text.slice(member.end),
         )
       return
     }
@@ -401,10 +471,15 @@ export class Link implements Receiver {
     }
     if (method === 'notifications/subscriptions/acknowledged') {
       const id = stream ?? (params && Number(rawAt(params.text, '_meta', META.subscriptionId)))
-      if (id !== undefined) this.#standing.get(id)?.()
+      if (id !== undefined) this.#standing.get(id)?.(params)
       return
     }
-    this.#listener.onNotification(this, method, params, this.#among(stream))
+    const task = this.#taskOf(method, params)
+    if (task && !task.exchange && stream === undefined && !this.owner) {
+      this.logger.debug('A notification is about a task that nobody has here; dropped.', { method })
+      return
+    }
+    this.#listener.onNotification(this, method, params, this.#among(stream, task))
   }
 
   async #onRequest(
@@ -413,7 +488,8 @@ export class Link implements Receiver {
     params: Json | undefined,
     stream: number | undefined,
   ): Promise<void> {
-    const among = this.#among(stream)
+    const task = this.#taskOf(method, params)
+    const among = this.#among(stream, task)
     const answer =
       method === 'ping'
         ? resultText(id, '{}')
@@ -439,7 +515,14 @@ export class Link implements Receiver {
     }
   }
 
-  #among(stream: number | undefined): readonly Exchange[] {
+  #taskOf(method: string, params: Json | undefined): ReturnType<LinkTasks['about']> {
+    return this.#envelope ? undefined : this.tasks.about(method, params?.value)
+  }
+
+  /** What is said of a task concerns whoever has it, and nobody else, whatever else is in flight. */
+  #among(stream: number | undefined, task: ReturnType<LinkTasks['about']>): readonly Exchange[] {
+    if (task?.exchange) return [task.exchange]
+    if (task && stream === undefined) return []
     if (stream === undefined) return [...this.#givenUp.exchanges(), ...this.exchanges()]
     const exchange = this.#pending.get(stream)?.exchange
     return exchange ? [exchange] : []
@@ -452,6 +535,7 @@ export class Link implements Receiver {
     timeoutMs: number,
     exchange: Exchange | undefined,
     headers: Readonly<Record<string, string>> | undefined,
+    call?: LinkCall,
   ): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       if (this.#state === 'lost' || this.#state === 'closed') {
@@ -462,7 +546,7 @@ export class Link implements Receiver {
         )
         return
       }
-      const pending = new Pending(this, id, method, timeoutMs, exchange, resolve, reject)
+      const pending = new Pending(this, id, method, timeoutMs, exchange, resolve, reject, call)
       this.#pending.set(id, pending)
       this.#deadlines.set(pending, timeoutMs)
       this.#lastUsed = Date.now()
@@ -515,7 +599,18 @@ export class Link implements Receiver {
     if (this.#state === 'lost' || this.#state === 'closed') return
     const established = this.#state === 'open'
     this.#state = 'lost'
+    this.#lost = true
     if (established) this.#listener.onLost(this, error)
+  }
+
+  /** Asks the server whether it still knows this conversation. */
+  #stillKnown(): Promise<boolean> {
+    const { era } = this.peer
+    const envelope = this.#envelope
+    const params = envelope && outgoingParams({ text: '{}', value: {} }, { envelope })
+    const id = (this.#checkId = this.#nextId++)
+    const { listTimeoutMs } = this.server
+    return answersCheck(era, this.#send(id, CHECK[era], params, listTimeoutMs, undefined, undefined))
   }
 
   #closeWhenDone(): void {
@@ -535,10 +630,7 @@ export class Link implements Receiver {
 
   /** The id of the call that a garbled line was meant to answer, when its beginning or end still says so. */
   #garbledAnswer(text: string): number | undefined {
-    const match =
-      /^\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(\d+)/.exec(text) ??
-      /"id"\s*:\s*(\d+)\s*\}\s*$/.exec(text)
-    const id = match ? Number(match[1]) : undefined
+    const id = probableId(text)
     if (id !== undefined && this.#pending.has(id)) return id
     // Without this member it is a log line that happens to begin like a message, and no call's fault.
     return text.includes('"jsonrpc"') && this.#pending.size === 1 ? this.#pending.values()[0]?.id : undefined

@@ -13,6 +13,8 @@ export class Pending implements Deadline {
   readonly exchange: Exchange | undefined
   readonly resolve: (outcome: Outcome) => void
   readonly reject: (error: GatewayError) => void
+  /** What the caller wants to be told or asked on the way. */
+  readonly call: PendingCall | undefined
 
   constructor(
     link: Expiring,
@@ -22,6 +24,7 @@ export class Pending implements Deadline {
     exchange: Exchange | undefined,
     resolve: (outcome: Outcome) => void,
     reject: (error: GatewayError) => void,
+    call: PendingCall | undefined,
   ) {
     this.link = link
     this.id = id
@@ -30,11 +33,18 @@ export class Pending implements Deadline {
     this.exchange = exchange
     this.resolve = resolve
     this.reject = reject
+    this.call = call
   }
 
   expire(): void {
     this.link.expire(this.id)
   }
+}
+
+/** The part of a call that is of use while it waits. */
+interface PendingCall {
+  readonly onAnswer?: (outcome: Outcome, id: number) => void
+  readonly worthWaiting?: () => Promise<boolean>
 }
 
 /** What is told when the time of a request has passed. */

@@ -20,6 +20,9 @@ export interface PoolOptions {
   readonly clientLinks: ClientLinks
 }
 
+/** Of an exchange, what decides whose links it may use. */
+export type Caller = Pick<Exchange, 'conversation' | 'principal' | 'features'>
+
 /**
  * The links of one server. Which calls share one is a matter of isolation:
  *
@@ -101,7 +104,15 @@ export class Pool {
     const key = this.#keyFor(exchange, askable(exchange.features, this.server.roots))
     if (key.exclusive) return this.#runAlone(exchange, key, use)
     const link = this.#at(key, exchange.principal).pick()
-    return link instanceof Promise ? link.then(use) : use(link)
+    return link instanceof Promise ? link.then(opened => this.#runFit(exchange, key, opened, use)) : use(link)
+  }
+
+  /** What was believed to be harmless to share may have turned out not to be, now that the server has been greeted. */
+  #runFit<T>(exchange: Exchange, key: SlotKey, link: Link, use: (link: Link) => Promise<T>): Promise<T> {
+    return key === this.#common &&
+      this.#keyFor(exchange, askable(exchange.features, this.server.roots)) !== this.#common
+      ? this.run(exchange, use)
+      : use(link)
   }
 
   /** The slot whose link this call uses. */
@@ -109,15 +120,26 @@ export class Pool {
     return this.#at(this.#keyFor(exchange, askable(exchange.features, this.server.roots)), exchange.principal)
   }
 
-  /** The slot for what a client wants to hear beyond one call. */
-  standing(exchange: Exchange): Slot {
+  /** The slot for what a client wants to hear beyond one call. Another one when more is known of the server. */
+  standing(exchange: Caller): Slot {
     const key = this.#keyFor(exchange, askable(exchange.features, this.server.roots))
     return this.#at(key.exclusive ? this.#keyFor(exchange, '') : key, exchange.principal)
   }
 
+  /** The slot that holds a link, as long as the link takes new calls. */
   slotOf(link: Link): Slot | undefined {
     for (const slot of this.#slots.values()) if (slot.holds(link)) return slot
     return undefined
+  }
+
+  /** A link takes no new calls; called by whoever listens to links. */
+  lost(link: Link, error: GatewayError): void {
+    if (error.code === 'session_lost') {
+      // Whoever answers now may be of the other era; until that is known, nobody shares who might not.
+      this.#shape = undefined
+      this.era = undefined
+    }
+    this.slotOf(link)?.lost(link, error)
   }
 
   opened(slot: Slot, link: Link, era: Era | undefined): void {
@@ -190,7 +212,7 @@ export class Pool {
     }
   }
 
-  #keyFor({ conversation, principal }: Exchange, features: string): SlotKey {
+  #keyFor({ conversation, principal }: Caller, features: string): SlotKey {
     const { isolation, roots } = this.server
     const shape = this.#shape
     const era = shape?.era ?? this.#era

@@ -15,3 +15,11 @@ export function responseId(head: string, tail: string): number | undefined {
   const id = HEAD_ID.exec(start) ?? RESPONSE_TAIL.exec(tail)
   return id ? Number(id[1]) : undefined
 }
+
+/** The id that the beginning or the end of a garbled message still shows. */
+export function probableId(text: string): number | undefined {
+  const match =
+    /^\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(\d+)/.exec(text) ??
+    /"id"\s*:\s*(\d+)\s*\}\s*$/.exec(text)
+  return match ? Number(match[1]) : undefined
+}

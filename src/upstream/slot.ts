@@ -69,6 +69,9 @@ export class Slot implements Deadline {
   #openedAt = 0
   #attempts = 0
   #pins = 0
+  /** Sessions lost in a row, each soon after it was opened. */
+  #losses = 0
+  #openings = 0
   #restart: NodeJS.Timeout | undefined
   readonly #closing = new AbortController()
   /** Era to start with; a wrong one is corrected by the handshake. */
@@ -104,6 +107,11 @@ export class Slot implements Deadline {
       if (wait > 0) return Promise.reject(this.#backingOff(state.error, wait))
     }
     return this.#start()
+  }
+
+  /** Whether the open link has taken the place of an earlier one, so that things may have been missed in between. */
+  get reopened(): boolean {
+    return this.#openings > 1
   }
 
   holds(link: Link): boolean {
@@ -146,16 +154,20 @@ export class Slot implements Deadline {
   /** The link was lost; called by whoever listens to links. */
   lost(link: Link, error: GatewayError): void {
     if (this.#state.kind !== 'ready' || this.#state.link !== link) return
+    const stable = this.#now() - this.#openedAt >= STABLE_MS
+    // What answers next may be of the other era.
+    this.era = undefined
     if (error.code === 'session_lost') {
       // Nothing is wrong with the server, it only wants to be greeted again.
       this.#leave(link)
       this.#set({ kind: 'idle' })
-      if (this.#pins > 0) this.#restartIn(0)
+      this.#losses = stable ? 0 : this.#losses + 1
+      if (this.#pins > 0) this.#restartIn(this.#losses < 2 ? 0 : backoffMs(this.#losses - 2))
       return
     }
     this.#options.logger.warn('The server is gone.', { cause: describeError(error) })
     this.#leave(link)
-    if (this.#now() - this.#openedAt >= STABLE_MS) this.#attempts = 0
+    if (stable) this.#attempts = 0
     this.#fail(error, this.#attempts === 0 ? 0 : undefined)
   }
 
@@ -206,6 +218,8 @@ export class Slot implements Deadline {
       )
     } catch (caught) {
       const error = GatewayError.from(caught, server.name)
+      // A server that was there and could not be greeted may be of the other era by now. One that is away says nothing about it.
+      if (error.code === 'upstream_protocol' || error.code === 'upstream_closed') this.era = undefined
       if (this.#state.kind !== 'closed') this.#fail(error, undefined)
       throw error
     }
@@ -215,6 +229,7 @@ export class Slot implements Deadline {
       throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: server.name })
     }
     this.#openedAt = this.#now()
+    this.#openings++
     if (era) this.era = era
     this.#set({ kind: 'ready', link })
     logger.info('Connected.', {
@@ -228,9 +243,7 @@ export class Slot implements Deadline {
   }
 
   #fail(error: GatewayError, delayMs: number | undefined): void {
-    const backoff = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.#attempts)
-    // Half of it random, so that many gateways do not return in step.
-    const delay = delayMs ?? backoff / 2 + Math.random() * (backoff / 2)
+    const delay = delayMs ?? backoffMs(this.#attempts)
     this.#attempts++
     this.#set({ kind: 'failed', error, attempts: this.#attempts, nextTry: this.#now() + delay })
     if (this.#pins > 0) this.#restartIn(delay)
@@ -277,4 +290,10 @@ export class Slot implements Deadline {
   #set(state: SlotState): void {
     this.#state = state
   }
+}
+
+function backoffMs(attempts: number): number {
+  const backoff = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** attempts)
+  // Half of it random, so that many gateways do not return in step.
+  return backoff / 2 + Math.random() * (backoff / 2)
 }

@@ -60,6 +60,8 @@ export class StreamableHttpTransport implements Transport {
   #headers: readonly string[]
   #listening: Dispatcher.DispatchController | undefined
   #listenAttempts = 0
+  /** Whether the server has ever opened that stream. */
+  #listened = false
   #closed = false
   #stopped: Promise<void> | undefined
 
@@ -261,19 +263,24 @@ export class StreamableHttpTransport implements Transport {
   relisten(status: number | undefined, lastEventId: string | undefined, retryMs: number | undefined): void {
     this.#listening = undefined
     if (this.#closed) return
-    if (status === 404 && this.#session !== undefined) {
+    const refused = status === 400 || status === 404 || status === 405
+    // A server that had such a stream and has none now is not the one that was greeted.
+    if ((refused && this.#listened) || (status === 404 && this.#session !== undefined)) {
       this.#receiver.onSessionLost()
       return
     }
-    // 405: the server has no such stream; other refusals will not change by asking again.
-    if (status !== undefined && status >= 400 && status < 500) return
+    // 405: the server has no such stream; other refusals will not change by asking again either.
+    if (refused || status === 401 || status === 403) return
     const delay = retryMs ?? Math.min(LAST_RECONNECT_MS, FIRST_RECONNECT_MS * 2 ** this.#listenAttempts++)
     this.#later(delay, () => this.#get(undefined, lastEventId, 0))
   }
 
-  listenEstablished(controller: Dispatcher.DispatchController): void {
+  listenEstablished(controller: Dispatcher.DispatchController, resumed: boolean): void {
     this.#listening = controller
     this.#listenAttempts = 0
+    // What a server can replay after an event is no loss.
+    if (this.#listened && !resumed) this.#receiver.onGap()
+    this.#listened = true
   }
 
   #later(ms: number, run: () => void): void {
@@ -496,7 +503,7 @@ class GetHandler extends StreamHandler {
   }
 
   protected override onStream(controller: Dispatcher.DispatchController): void {
-    if (this.id === undefined) this.transport.listenEstablished(controller)
+    if (this.id === undefined) this.transport.listenEstablished(controller, this.lastEventId !== undefined)
   }
 
   protected onEnd(stream: boolean): void {

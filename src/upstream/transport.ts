@@ -47,6 +47,8 @@ export interface Receiver {
   waits(id: number): boolean
   /** The server has forgotten the session: nothing new may be sent, what is in flight may still be answered. */
   onSessionLost(): void
+  /** Messages that belong to no request may have been missed: their stream broke and begins anew. */
+  onGap(): void
   /** The transport is gone and cannot be used again; pending requests have not been reported one by one. Called at most once, not after `close()`. */
   onClose(error: GatewayError): void
 }

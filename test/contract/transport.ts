@@ -27,6 +27,7 @@ export interface Event {
   readonly id?: number
   readonly closed?: boolean
   readonly sessionLost?: boolean
+  readonly gap?: boolean
   readonly error?: GatewayError
 }
 
@@ -50,6 +51,9 @@ export class Recorder implements Receiver {
   }
   onSessionLost(): void {
     this.#add({ sessionLost: true })
+  }
+  onGap(): void {
+    this.#add({ gap: true })
   }
   onClose(error: GatewayError): void {
     this.waiting.clear()

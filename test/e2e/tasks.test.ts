@@ -29,7 +29,10 @@ describe.each([false, true])('a tool that can only be called as a task (modern c
       ? new StdioClient(gateway.gateway, true)
       : await StdioClient.legacy(gateway.gateway)
     const list = await client.request('1', 'tools/list', modern ? withEnvelope('{}') : '{}')
-    expect(list).toContain(toolText('a__t', ',"x":1.0'))
+    // To a client that knows tasks, it can be called as one; nobody has to.
+    expect(list).toContain(
+      toolText('a__t', modern ? ',"x":1.0' : ',"execution":{"taskSupport":"optional"},"x":1.0'),
+    )
     const answer = client.request('2', 'tools/call', modern ? withEnvelope(CALL) : CALL)
     const call = await server.called('t')
     expect(rawAt(call.params, 'task')).toBe('{}')

@@ -119,8 +119,13 @@ socket.pipe(process.stdout)
 socket.on('close', () => process.exit())
 `
 
+export interface ScriptedProcesses extends ScriptedServer {
+  /** Ends all processes. */
+  hangUp(): void
+}
+
 /** Processes that speak for the test over stdio: requests are answered by the one they came to, everything else is said by all. */
-export async function scriptedStdio(): Promise<ScriptedServer> {
+export async function scriptedStdio(): Promise<ScriptedProcesses> {
   const sockets = new Set<Socket>()
   const server = script(text => {
     for (const socket of sockets) socket.write(`${text}\n`)
@@ -144,6 +149,9 @@ export async function scriptedStdio(): Promise<ScriptedServer> {
   const { port } = listener.address() as AddressInfo
   return Object.assign(server, {
     entry: { command: process.execPath, args: ['-e', STDIO_PROGRAM, String(port)] },
+    hangUp() {
+      for (const socket of sockets) socket.destroy()
+    },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
       listener.close()

@@ -249,9 +249,12 @@ export class StdioClient implements WireClient {
   }
 
   /** Greets as a legacy client. */
-  static async legacy(gateway: Gateway): Promise<StdioClient> {
+  static async legacy(
+    gateway: Gateway,
+    { version = '2025-11-25', capabilities = '{}' } = {},
+  ): Promise<StdioClient> {
     const client = new StdioClient(gateway, false)
-    await client.request('"initialize"', 'initialize', INITIALIZE('2025-11-25'))
+    await client.request('"initialize"', 'initialize', INITIALIZE(version, capabilities))
     client.send(INITIALIZED)
     return client
   }

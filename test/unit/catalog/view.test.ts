@@ -60,22 +60,33 @@ describe('capabilities', () => {
       member(snapshot('a', { capabilities: { tools: {}, logging: {} } })),
       member(snapshot('b', { capabilities: { resources: { subscribe: true }, completions: {} } })),
     ]
-    expect(viewOf(members).capabilities('legacy')).toEqual({
+    expect(viewOf(members).capabilities('2025-11-25')).toEqual({
       tools: { listChanged: true },
       resources: { subscribe: true, listChanged: true },
       completions: {},
       logging: {},
     })
-    expect(viewOf(members.slice(0, 1)).capabilities('legacy')).toEqual({
+    expect(viewOf(members.slice(0, 1)).capabilities('2025-11-25')).toEqual({
       tools: { listChanged: true },
       logging: {},
     })
   })
 
+  it('have tasks for the one revision that has them, where a server of that revision runs tools so', () => {
+    const tasks = { requests: { tools: { call: {} } } }
+    const runs = viewOf([member(snapshot('a', { capabilities: { tools: {}, tasks } }))])
+    expect(runs.capabilities('2025-11-25').tasks).toEqual({ list: {}, cancel: {}, ...tasks })
+    expect(runs.capabilities('2025-06-18').tasks).toBeUndefined()
+    expect(runs.capabilities('2026-07-28').tasks).toBeUndefined()
+    const lists = viewOf([member(snapshot('a', { capabilities: { tools: {}, tasks: { list: {} } } }))])
+    expect(lists.capabilities('2025-11-25').tasks).toBeUndefined()
+    expect(viewOf([member('b')]).capabilities('2025-11-25').tasks).toBeDefined()
+  })
+
   it('are all of them while a server is not known', () => {
     const view = viewOf([member(snapshot('a')), member('b')])
     expect(view.missing).toEqual(['b'])
-    expect(Object.keys(view.capabilities('legacy')).sort()).toEqual([
+    expect(Object.keys(view.capabilities('2025-06-18')).sort()).toEqual([
       'completions',
       'logging',
       'prompts',

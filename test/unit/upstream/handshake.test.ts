@@ -32,6 +32,7 @@ async function linkTo(transport: FakeTransport): Promise<Link> {
       onNotification: () => {},
       onRequest: () => Promise.reject(new GatewayError('unknown_method', 'no')),
       onLost: () => {},
+      onGap: () => {},
     },
   })
   await transport.open(link)

@@ -47,6 +47,7 @@ async function linkOf(
       onNotification: (_, method, params, among) => void heard.push({ method, params, among }),
       onRequest: answers ?? (() => Promise.reject(new GatewayError('unknown_method', 'Not here.'))),
       onLost: (_, error) => void lost.push(error),
+      onGap: () => {},
     },
   })
   await transport.open(link)

@@ -25,7 +25,8 @@ function poolOf(changes: Partial<ServerConfig> = {}): Pool {
     listener: {
       onNotification: () => {},
       onRequest: () => Promise.reject(new GatewayError('unknown_method', 'no')),
-      onLost: (link, error) => pool.slotOf(link)?.lost(link, error),
+      onLost: (link, error) => pool.lost(link, error),
+      onGap: () => {},
       onOpen: (slot, link, era) => pool.opened(slot, link, era),
     },
   })

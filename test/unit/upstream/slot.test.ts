@@ -48,6 +48,7 @@ function slotOf(changes: Partial<ServerConfig> = {}): Slot & { opened: () => num
       onNotification: () => {},
       onRequest: () => Promise.reject(new GatewayError('unknown_method', 'no')),
       onLost: (link, error) => slot.lost(link, error),
+      onGap: () => {},
       onOpen: () => void opened++,
     },
   })

@@ -30,6 +30,7 @@ class Events implements Receiver {
     return true
   }
   onSessionLost(): void {}
+  onGap(): void {}
   get left(): readonly Event[] {
     return this.#seen
   }

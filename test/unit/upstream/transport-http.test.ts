@@ -118,6 +118,7 @@ describe('Streamable HTTP', () => {
     server.endStreams()
     await server.until(() => server.streams === 0)
     await server.until(() => server.streams === 1)
+    expect(await peer.heard.next()).toEqual({ gap: true })
     server.listChanged('prompts')
     expect((await peer.heard.next()).text).toContain('notifications/prompts/list_changed')
   })

@@ -1,0 +1,74 @@
+import { Cancellation } from '../core/cancellation.ts'
+import { GatewayError } from '../core/errors.ts'
+import {
+  INPUT_METHODS,
+  type Exchange,
+  type InputMethod,
+  type Json,
+  type JsonObject,
+} from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import { rawAt } from '../protocol/json-text.ts'
+import { presented } from '../relay/ask.ts'
+
+/** Of a server, where they are configured. */
+export type Roots = readonly unknown[] | undefined
+
+/** Raw JSON of the answers, by key, that the configuration gives in the client's place. */
+export function answeredHere(asking: JsonObject, roots: Roots): Record<string, string> {
+  const { inputRequests } = asking
+  if (!roots || !isJsonObject(inputRequests)) return {}
+  const keys = Object.keys(inputRequests).filter(
+    key => (inputRequests[key] as JsonObject | null)?.method === 'roots/list',
+  )
+  return Object.fromEntries(keys.map(key => [key, JSON.stringify({ roots })]))
+}
+
+interface Known {
+  /** Raw JSON of answers by key; the client is not asked for these. */
+  readonly answered: Readonly<Record<string, string>>
+  /** Keys that are left out. */
+  readonly skip?: ReadonlySet<string>
+}
+
+/**
+ * Asks the client everything a modern server lists in `inputRequests` of its answer, at once.
+ * @returns raw JSON of the answers by key, `undefined` when there is nothing to ask
+ * @throws GatewayError `cannot_ask`, `missing_capability`; one refusal withdraws the other questions
+ */
+export async function askAll(
+  exchange: Exchange,
+  server: string,
+  asking: Json<JsonObject>,
+  { answered, skip }: Known,
+): Promise<string | undefined> {
+  const requests = asking.value.inputRequests
+  const entries = isJsonObject(requests) ? Object.entries(requests).filter(([key]) => !skip?.has(key)) : []
+  if (entries.length === 0) return undefined
+  const cancellation = new Cancellation()
+  exchange.cancellation.onCancel(reason => cancellation.cancel(reason))
+  try {
+    const answers = await Promise.all(
+      entries.map(async ([key, value]) => {
+        if (Object.hasOwn(answered, key)) return `${JSON.stringify(key)}:${answered[key]}`
+        const { method, params } = (value ?? {}) as { method?: InputMethod; params?: unknown }
+        if (method === undefined || !INPUT_METHODS.includes(method))
+          throw new GatewayError(
+            'cannot_ask',
+            `Server "${server}" asks for ${String(method).slice(0, 100)}, which the gateway does not know.`,
+            { server },
+          )
+        const text = rawAt(asking.text, 'inputRequests', key, 'params')
+        const request = { method, params: text, server, cancellation }
+        const answer = await exchange.ask(
+          presented(request, text === undefined ? undefined : { text, value: params }, exchange),
+        )
+        return `${JSON.stringify(key)}:${answer}`
+      }),
+    )
+    return `{${answers.join(',')}}`
+  } finally {
+    // One refusal ends the round; the other questions are then pointless.
+    cancellation.cancel('no longer needed')
+  }
+}

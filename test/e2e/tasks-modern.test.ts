@@ -1,0 +1,296 @@
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { rawAt } from '../../src/protocol/json-text.ts'
+import { startGateway, type TestGateway } from '../helpers/gateway.ts'
+import {
+  scriptedHttp,
+  scriptedStdio,
+  toolText,
+  type ScriptedRequest,
+  type ScriptedServer,
+} from '../helpers/scripted-servers.ts'
+import { requestText, StdioClient, withEnvelope } from '../helpers/wire-clients.ts'
+
+/** Tasks of the extension `io.modelcontextprotocol/tasks` (revision 2026-07-28): heard of by modern clients, followed for legacy ones. */
+
+const TASKS = 'io.modelcontextprotocol/tasks'
+const FIXTURE = fileURLToPath(new URL('../fixtures/servers/conformance/main.js', import.meta.url))
+
+const modern = <T extends ScriptedServer>(server: T): T => {
+  server.results.set(
+    'server/discover',
+    `{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{},"extensions":{"${TASKS}":{}}},"ttlMs":0,"cacheScope":"private"}`,
+  )
+  server.results.delete('initialize')
+  server.results.set(
+    'tools/list',
+    `{"resultType":"complete","tools":[${toolText('t')}],"ttlMs":0,"cacheScope":"private"}`,
+  )
+  return server
+}
+
+async function gatewayFor(servers: Readonly<Record<string, ScriptedServer>>): Promise<TestGateway> {
+  const mcpServers = Object.fromEntries(Object.entries(servers).map(([name, { entry }]) => [name, entry]))
+  const gateway = await startGateway({ mcpServers })
+  await gateway.gateway.warmUp()
+  return gateway
+}
+
+/** Params of a client that knows tasks. */
+const knowing = (params = '{}'): string =>
+  withEnvelope(params).replace(
+    '/clientCapabilities":{}',
+    `/clientCapabilities":{"extensions":{"${TASKS}":{}}}`,
+  )
+
+const parsed = (text: string | undefined): unknown => (text === undefined ? undefined : JSON.parse(text))
+const handle = (id: string, status: string, more = ''): string =>
+  `"taskId":"${id}","status":"${status}","createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:00Z","ttlMs":60000,"pollIntervalMs":50${more}`
+const asked = (server: ScriptedServer, method: string): Promise<ScriptedRequest> =>
+  server.requests.take(request => request.method === method, method)
+const declared = (request: ScriptedRequest): unknown =>
+  parsed(rawAt(request.params, '_meta', 'io.modelcontextprotocol/clientCapabilities'))
+
+/** A client on stdio whose every request is written by the test, envelope included. */
+const clientOf = ({ gateway }: TestGateway): StdioClient => new StdioClient(gateway, true)
+
+async function send(client: StdioClient, id: string, method: string, params: string): Promise<string> {
+  client.send(requestText(id, method, params))
+  return await client.answer(id)
+}
+
+async function made(client: StdioClient, server: ScriptedServer, own: string): Promise<string> {
+  const answer = send(client, '"make"', 'tools/call', knowing('{"name":"a__t"}'))
+  ;(await server.called('t')).answer(`"result":{"resultType":"task",${handle(own, 'working')}}`)
+  return parsed(rawAt(await answer, 'result', 'taskId')) as string
+}
+
+describe('a client that listens to tasks', () => {
+  test('hears of those that are its own, by the ids it knows, and nobody else does', async () => {
+    await using server = modern(await scriptedStdio())
+    await using gateway = await gatewayFor({ a: server })
+    await using client = clientOf(gateway)
+    await using other = clientOf(gateway)
+    const ids = [await made(client, server, 'job-1'), await made(client, server, 'job-2')]
+    const theirs = await made(other, server, 'job-3')
+    const foreign = ids[0]?.replace(/.{4}$/, 'AAAA') ?? ''
+
+    const filter = JSON.stringify({ taskIds: [...ids, foreign, 'job-1', 7] })
+    client.send(requestText('"l"', 'subscriptions/listen', knowing(`{"notifications":${filter}}`)))
+    const stand = await asked(server, 'subscriptions/listen')
+    expect(parsed(rawAt(stand.params, 'notifications'))).toEqual({ taskIds: ['job-1', 'job-2'] })
+    expect(declared(stand)).toEqual({ extensions: { [TASKS]: {} } })
+    const meta = `"_meta":{"io.modelcontextprotocol/subscriptionId":${stand.id}}`
+    stand.say(
+      `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"taskIds":["job-1"]},${meta}}}`,
+    )
+    // What the server does not promise is not promised.
+    const acknowledged = await client.notification('notifications/subscriptions/acknowledged')
+    expect(parsed(rawAt(acknowledged, 'params'))).toEqual({
+      notifications: { taskIds: [ids[0]] },
+      _meta: { 'io.modelcontextprotocol/subscriptionId': 'l' },
+    })
+
+    // A second client, one more stream with all that is wanted, and the first stream ends.
+    other.send(
+      requestText('9', 'subscriptions/listen', knowing(`{"notifications":{"taskIds":["${theirs}"]}}`)),
+    )
+    const next = await asked(server, 'subscriptions/listen')
+    expect(parsed(rawAt(next.params, 'notifications'))).toEqual({ taskIds: ['job-1', 'job-3'] })
+    next.say(
+      `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"taskIds":["job-1","job-3"]},"_meta":{"io.modelcontextprotocol/subscriptionId":${next.id}}}}`,
+    )
+    await other.notification('notifications/subscriptions/acknowledged')
+    for (const own of ['job-0', 'job-2', 'job-1', 'job-3'])
+      next.say(
+        `{"jsonrpc":"2.0","method":"notifications/tasks","params":{${handle(own, 'completed', ',"result":{"n":1.0}')},"_meta":{"io.modelcontextprotocol/subscriptionId":${next.id}}}}`,
+      )
+    next.say('{"jsonrpc":"2.0","method":"notifications/tasks","params":{"status":"completed"}}')
+    next.say('{"jsonrpc":"2.0","method":"notifications/tasks"}')
+    const first = await client.notification('notifications/tasks')
+    expect(first).toContain('"result":{"n":1.0}')
+    expect(parsed(rawAt(first, 'params'))).toMatchObject({
+      taskId: ids[0],
+      _meta: { 'io.modelcontextprotocol/subscriptionId': 'l' },
+    })
+    const second = await other.notification('notifications/tasks')
+    expect(parsed(rawAt(second, 'params'))).toMatchObject({
+      taskId: theirs,
+      _meta: { 'io.modelcontextprotocol/subscriptionId': 9 },
+    })
+    expect([...client.lines.left, ...other.lines.left]).toEqual([])
+  })
+
+  test('needs the extension', async () => {
+    await using server = modern(await scriptedStdio())
+    await using gateway = await gatewayFor({ a: server })
+    await using client = clientOf(gateway)
+    const params = withEnvelope('{"notifications":{"taskIds":["x"]}}')
+    const answer = await send(client, '1', 'subscriptions/listen', params)
+    expect(answer).toContain('"code":-32021')
+    expect(parsed(rawAt(answer, 'error', 'data', 'requiredCapabilities'))).toEqual({
+      extensions: { [TASKS]: {} },
+    })
+  })
+
+  test('goes on hearing after the link was opened anew', async () => {
+    await using server = modern(await scriptedStdio())
+    await using gateway = await gatewayFor({ a: server })
+    await using client = clientOf(gateway)
+    const id = await made(client, server, 'job')
+    client.send(requestText('1', 'subscriptions/listen', knowing(`{"notifications":{"taskIds":["${id}"]}}`)))
+    const acknowledge = (stand: ScriptedRequest): void =>
+      stand.say(
+        `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"taskIds":["job"]},"_meta":{"io.modelcontextprotocol/subscriptionId":${stand.id}}}}`,
+      )
+    acknowledge(await asked(server, 'subscriptions/listen'))
+    await client.notification('notifications/subscriptions/acknowledged')
+    server.hangUp()
+    const again = await asked(server, 'subscriptions/listen')
+    expect(parsed(rawAt(again.params, 'notifications'))).toEqual({ taskIds: ['job'] })
+    acknowledge(again)
+    again.say(`{"jsonrpc":"2.0","method":"notifications/tasks","params":{${handle('job', 'working')}}}`)
+    expect(parsed(rawAt(await client.notification('notifications/tasks'), 'params', 'taskId'))).toBe(id)
+  })
+})
+
+test('what a modern client does not declare is not done behind its back', async () => {
+  await using server = modern(await scriptedStdio())
+  await using gateway = await gatewayFor({ a: server })
+  await using client = clientOf(gateway)
+  const answer = send(client, '1', 'tools/call', withEnvelope('{"name":"a__t","task":{}}'))
+  const call = await server.called('t')
+  // A member that means nothing in this revision.
+  expect(rawAt(call.params, 'task')).toBeUndefined()
+  const error = `"error":{"code":-32021,"message":"Needs tasks","data":{"requiredCapabilities":{"extensions":{"${TASKS}":{}}}}}`
+  call.answer(error)
+  expect(await answer).toContain(error)
+})
+
+describe('a legacy client whose tool runs as a task', () => {
+  const NEEDS = `"error":{"code":-32021,"message":"Needs tasks","data":{"requiredCapabilities":{"extensions":{"${TASKS}":{}}}}}`
+
+  async function refusedThenMade(server: ScriptedServer): Promise<void> {
+    const refused = await server.called('t')
+    expect(declared(refused)).toEqual({})
+    refused.answer(NEEDS)
+    const call = await server.called('t')
+    expect(declared(call)).toEqual({ extensions: { [TASKS]: {} } })
+    call.answer(`"result":{"resultType":"task",${handle('job', 'working')}}`)
+  }
+
+  test('gets the result, in the words of the server', async () => {
+    await using server = modern(await scriptedHttp())
+    await using gateway = await gatewayFor({ a: server })
+    await using client = await StdioClient.legacy(gateway.gateway)
+    const answer = client.request('1', 'tools/call', '{"name":"a__t"}')
+    await refusedThenMade(server)
+    const first = await asked(server, 'tasks/get')
+    expect(rawAt(first.params, 'taskId')).toBe('"job"')
+    first.answer(`"result":{"resultType":"complete",${handle('job', 'working')}}`)
+    const second = await asked(server, 'tasks/get')
+    second.answer(
+      `"result":{"resultType":"complete",${handle('job', 'completed', ',"result":{"resultType":"complete","content":[],"n":1.0}')}}`,
+    )
+    expect(await answer).toBe('{"jsonrpc":"2.0","id":1,"result":{"content":[],"n":1.0}}')
+    expect(server.messages.all.some(text => text.includes('tasks/cancel'))).toBe(false)
+  })
+
+  test.each([
+    {
+      ends: 'failed',
+      more: ',"error":{"code":-32603,"message":"broken","data":1.0}',
+      says: '"error":{"code":-32603,"message":"broken","data":1.0}',
+    },
+    {
+      ends: 'cancelled',
+      more: ',"statusMessage":"no time"',
+      says: 'Server \\"a\\" cancelled the task: no time.',
+    },
+    { ends: 'completed', more: '', says: 'ended its task without a result or an error' },
+  ])('hears when it has $ends', async ({ ends, more, says }) => {
+    await using server = modern(await scriptedHttp())
+    await using gateway = await gatewayFor({ a: server })
+    await using client = await StdioClient.legacy(gateway.gateway)
+    const answer = client.request('1', 'tools/call', '{"name":"a__t"}')
+    await refusedThenMade(server)
+    const look = await asked(server, 'tasks/get')
+    look.answer(`"result":{"resultType":"complete",${handle('job', ends, more)}}`)
+    expect(await answer).toContain(says)
+  })
+
+  test('hears when the server has forgotten it', async () => {
+    await using server = modern(await scriptedHttp())
+    await using gateway = await gatewayFor({ a: server })
+    await using client = await StdioClient.legacy(gateway.gateway)
+    const answer = client.request('1', 'tools/call', '{"name":"a__t"}')
+    await refusedThenMade(server)
+    ;(await asked(server, 'tasks/get')).answer('"error":{"code":-32602,"message":"No such task"}')
+    expect(await answer).toContain('"error":{"code":-32602,"message":"No such task"}')
+  })
+
+  test('cancels it with its call', async () => {
+    await using server = modern(await scriptedHttp())
+    await using gateway = await gatewayFor({ a: server })
+    await using client = await StdioClient.legacy(gateway.gateway)
+    client.send(requestText('1', 'tools/call', '{"name":"a__t"}'))
+    await refusedThenMade(server)
+    await asked(server, 'tasks/get')
+    client.send('{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}')
+    const cancel = await asked(server, 'tasks/cancel')
+    expect(rawAt(cancel.params, 'taskId')).toBe('"job"')
+    expect(declared(cancel)).toEqual({ extensions: { [TASKS]: {} } })
+    cancel.answer('"result":{"resultType":"complete"}')
+  })
+
+  test('answers what the task asks, once', async () => {
+    await using server = modern(await scriptedHttp())
+    await using gateway = await gatewayFor({ a: server })
+    await using client = await StdioClient.legacy(gateway.gateway, { capabilities: '{"elicitation":{}}' })
+    const answer = client.request('"c"', 'tools/call', '{"name":"a__t"}')
+    ;(await server.called('t')).answer(NEEDS)
+    ;(await server.called('t')).answer(`"result":{"resultType":"task",${handle('job', 'working')}}`)
+    const form =
+      '"sure":{"method":"elicitation/create","params":{"message":"Sure?","requestedSchema":{"type":"object","properties":{}}}}'
+    const waiting = `"result":{"resultType":"complete",${handle('job', 'input_required', `,"inputRequests":{${form}}`)}}`
+    ;(await asked(server, 'tasks/get')).answer(waiting)
+    const question = await client.lines.take(line => line.includes('elicitation/create'), 'the question')
+    expect(parsed(rawAt(question, 'params', 'message'))).toBe('[a] Sure?')
+    client.send(
+      `{"jsonrpc":"2.0","id":${rawAt(question, 'id')},"result":{"action":"accept","content":{"n":1.0}}}`,
+    )
+    const update = await asked(server, 'tasks/update')
+    expect(rawAt(update.params, 'inputResponses')).toBe('{"sure":{"action":"accept","content":{"n":1.0}}}')
+    update.answer('"result":{"resultType":"complete"}')
+    // A server may take a moment to see that it has been answered.
+    ;(await asked(server, 'tasks/get')).answer(waiting)
+    ;(await asked(server, 'tasks/get')).answer(
+      `"result":{"resultType":"complete",${handle('job', 'completed', ',"result":{"content":[]}')}}`,
+    )
+    expect(await answer).toContain('"result":{"content":[]}')
+    expect(client.lines.all.filter(line => line.includes('elicitation/create'))).toHaveLength(1)
+  })
+
+  test('gets the same of a server written with the official SDK', async () => {
+    const server = { command: process.execPath, args: [FIXTURE, '--era', 'modern'], prefix: false }
+    await using gateway = await startGateway({ mcpServers: { server } })
+    await gateway.gateway.warmUp()
+    await using client = await StdioClient.legacy(gateway.gateway, { capabilities: '{"elicitation":{}}' })
+    const answered = async (id: string, name: string, content: string): Promise<string> => {
+      const answer = client.request(id, 'tools/call', `{"name":"${name}","arguments":{}}`)
+      const question = await client.lines.take(line => line.includes('elicitation/create'), 'the question')
+      client.send(
+        `{"jsonrpc":"2.0","id":${rawAt(question, 'id')},"result":{"action":"accept","content":${content}}}`,
+      )
+      return await answer
+    }
+    expect(await client.request('1', 'tools/call', '{"name":"failing_job","arguments":{}}')).toContain(
+      'This job intentionally fails',
+    )
+    expect(await client.request('2', 'tools/call', '{"name":"protocol_error_job","arguments":{}}')).toContain(
+      '"error":{"code":-32603,"message":"This job intentionally breaks"}',
+    )
+    // It asks before there is a task, so the rounds of a call and those of its task follow each other.
+    expect(await answered('3', 'test_tool_with_task', '{"name":"Ada"}')).toContain('Hello, Ada!')
+  })
+})
