@@ -18,6 +18,8 @@ export interface RouterOptions {
   readonly taskIds: TaskIds
   /** The composed pipeline. */
   readonly call: Handler
+  /** Decides what depends on a call where there is no pipeline. @throws GatewayError `denied` */
+  readonly authorized: (exchange: Exchange, route: Route) => void
   /** Raw JSON of the gateway's own `serverInfo`. */
   readonly serverInfo: string
   readonly logger: Logger
@@ -60,11 +62,7 @@ export class Router {
       case 'server/discover':
         return this.#discover(exchange)
       case 'resources/subscribe':
-        return await this.#options.subscriptions.subscribe(
-          exchange,
-          await this.#located(exchange, params?.value.uri),
-          conversationOf(exchange),
-        )
+        return await this.#subscribe(exchange, params?.value.uri)
       case 'resources/unsubscribe':
         return this.#options.subscriptions.unsubscribe(
           exchange,
@@ -92,6 +90,7 @@ export class Router {
           // The client waits for the acknowledgement, so nothing is listed for it.
           const route = this.#ownerOf(this.#view(exchange), exchange, uri)
           if (!route) return []
+          this.#options.authorized(exchange, route)
           const resources = this.#options.catalog.snapshot(route.server)?.capabilities.resources as
             { subscribe?: unknown } | undefined
           if (resources?.subscribe !== true) return []
@@ -111,10 +110,16 @@ export class Router {
     return heard.flat()
   }
 
+  async #subscribe(exchange: Exchange, uri: unknown): Promise<Outcome> {
+    const route = await this.#located(exchange, uri)
+    this.#options.authorized(exchange, route)
+    return await this.#options.subscriptions.subscribe(exchange, route, conversationOf(exchange))
+  }
+
   async #named(exchange: Exchange, kind: 'tools' | 'prompts', name: unknown): Promise<Route> {
     if (typeof name !== 'string') throw new GatewayError('invalid_params', '"name" must be a string.')
     let view = this.#view(exchange)
-    const lookUp = (): Route | undefined => (kind === 'tools' ? view.tool(name) : view.prompts.get(name))
+    const lookUp = (): Route | undefined => (kind === 'tools' ? view.tool(name) : view.prompt(name))
     let route = lookUp()
     if (!route && view.missing.length > 0) {
       view = (await this.#options.catalog.complete(exchange.view, exchange)) ?? view
@@ -147,14 +152,12 @@ export class Router {
 
   /** Who has a resource, by what is known now. */
   #ownerOf(view: View, exchange: Exchange, uri: string): Route | undefined {
-    return view.listed(uri) ?? this.#learnedRoute(exchange, uri) ?? view.unlisted(uri)
-  }
-
-  #learnedRoute(exchange: Exchange, uri: string): Route | undefined {
     const owner = this.#options.learned.owner(exchange.principal.id, uri)
-    return owner !== undefined && this.#view(exchange).servers.has(owner)
-      ? { server: owner, own: uri, exposed: uri }
-      : undefined
+    return (
+      view.listed(uri) ??
+      (owner === undefined ? undefined : view.ownedBy({ server: owner, own: uri, exposed: uri })) ??
+      view.unlisted(uri)
+    )
   }
 
   /** @throws GatewayError `missing_capability`, `invalid_params` */

@@ -21,13 +21,15 @@ interface Subscription {
   readonly key: string
   readonly slot: Slot
   readonly own: string
-  /** Subscribers, with the URI each of them used. */
-  readonly subscribers: Map<Subscriber, string>
+  /** Subscribers, with the URI each of them used and the view in which it did. */
+  readonly subscribers: Map<Subscriber, { readonly exposed: string; readonly view: string }>
 }
 
 export interface SubscriptionsOptions {
   readonly pool: (server: string) => Pool
   readonly logger: Logger
+  /** Whether those who have a view may know of a resource of a server. */
+  readonly hears: (view: string, server: string, own: string) => boolean
   /** The lists of a server may have changed without anyone having been told. */
   readonly onMissed: (server: string) => void
 }
@@ -60,12 +62,14 @@ export class Subscriptions {
     }
     const known = this.#subscriptions.get(key)
     if (known) {
-      known.subscribers.set(subscriber, route.exposed)
+      known.subscribers.set(subscriber, { exposed: route.exposed, view: exchange.view })
       return EMPTY
     }
     // Not earlier: a slot that nobody uses may be replaced while others are waited for.
     const slot = pool.standing(exchange)
-    const subscription = { key, slot, own: route.own, subscribers: new Map([[subscriber, route.exposed]]) }
+    const { own, exposed } = route
+    const subscribers = new Map([[subscriber, { exposed, view: exchange.view }]])
+    const subscription = { key, slot, own, subscribers }
     const outcome = await this.#change(key, this.#open(subscription))
     // The client may have left in the meantime.
     if (exchange.cancellation.reason !== undefined && this.#subscriptions.get(key) === subscription)
@@ -118,7 +122,9 @@ export class Subscriptions {
     if (!member) return
     for (const { slot, own, subscribers } of this.#subscriptions.values()) {
       if (!slot.holds(link) || !covers(own, uri)) continue
-      for (const [subscriber, exposed] of subscribers) {
+      for (const [subscriber, { exposed, view }] of subscribers) {
+        // A part of what somebody subscribed to need not be his to know.
+        if (!this.#options.hears(view, link.server.name, uri)) continue
         const shown = exposed === own ? uri : uri === own ? exposed : `${link.server.name}+${uri}`
         subscriber.notify(
           'notifications/resources/updated',
