@@ -55,7 +55,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:config/types',
     'type:state/store',
   ],
-  cli: ['core', 'config', 'state', 'observe', 'gateway', 'type:status'],
+  cli: ['core', 'config', 'state', 'observe', 'gateway', 'catalog', 'policy', 'type:status'],
   status: ['type:catalog', 'type:upstream', 'type:config/types'],
   index: ['config/load', 'gateway', 'type:status', 'core', 'type:config/types', 'type:state/store'],
   version: [],
