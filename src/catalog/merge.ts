@@ -163,6 +163,11 @@ export class Merged {
     for (const server of this.#schemes.get(scheme) ?? []) yield { server, own: uri, exposed: uri }
   }
 
+  /** Whether a server belongs to the endpoint. */
+  has(server: string): boolean {
+    return this.members.some(member => member.server.name === server)
+  }
+
   /** Whether a thing of a server belongs to the endpoint. */
   selects(kind: ItemKind, server: string, name: string): boolean {
     const { selection = [] } = this.#options

@@ -152,7 +152,7 @@ export class View {
   /** A route to a resource that no server lists, if it may be read. */
   ownedBy(route: Route): Route | undefined {
     const { server, own } = route
-    if (!this.servers.has(server) || !this.merged.selects('resource', server, own)) return undefined
+    if (!this.merged.has(server) || !this.merged.selects('resource', server, own)) return undefined
     const policy = this.#policy
     if (!policy) return route
     const item: Item = { kind: 'resource', server, name: own, title: '', annotations: {} }
@@ -235,10 +235,9 @@ export class View {
   }
 
   #judge(kind: ListKind, policy: Policy): Uint8Array {
-    return Uint8Array.from(this.merged.lists[kind], entry => {
-      const decision = policy.decide(entry)
-      return decision.verdict === 'deny' ? HIDDEN : needsCheck(decision) ? CHECKED : SEEN
-    })
+    return Uint8Array.from(policy.decideAll(this.merged.lists[kind]), decision =>
+      decision.verdict === 'deny' ? HIDDEN : needsCheck(decision) ? CHECKED : SEEN,
+    )
   }
 
   #at(kind: ListKind, place: number | undefined): Route | undefined {
@@ -260,7 +259,11 @@ export class View {
       if (!snapshot) return ITEM_KINDS.some(kind => this.#maySee(server.name, kind))
       // It may have resources that it does not list.
       const unlisted = 'resources' in snapshot.capabilities || server.uriSchemes.length > 0
-      return unlisted && this.#maySee(server.name, 'resource')
+      return (
+        unlisted &&
+        this.#maySee(server.name, 'resource') &&
+        (this.#policy?.maySeeUnlisted(server.name) ?? true)
+      )
     })
     return new Set(visible.map(({ server }) => server.name))
   }

@@ -49,6 +49,7 @@ export class Views {
     maxSize: MAX_PAGE_BYTES,
     sizeCalculation: page => Math.max(1, page.length),
   })
+  readonly #names = new WeakMap<Policy, Map<string, string>>()
   /** Views that may look different than their clients know, as they knew them. */
   readonly #outdated = new Map<string, () => View>()
   #comparing: NodeJS.Immediate | undefined
@@ -66,13 +67,13 @@ export class Views {
    */
   of(endpoint: string, policy: Policy): string | undefined {
     if (!this.#isEndpoint(endpoint)) return undefined
-    const name = policy.unrestricted ? endpoint : `${endpoint}${SEPARATOR}${policy.key}`
+    const name = policy.unrestricted ? endpoint : this.#nameOf(endpoint, policy)
     return endpoint === WHOLE || (this.view(name)?.servers.size ?? 0) > 0 ? name : undefined
   }
 
   /** A view by its name. Made when first asked for. */
   view(name: string): View | undefined {
-    let view = this.#endpoint(name) ?? this.#restrictedViews.get(name)
+    let view = this.#endpoints.get(name) ?? this.#restrictedViews.get(name) ?? this.#endpoint(name)
     if (!view) {
       const endpoint = this.#endpoint(endpointOf(name))
       if (!endpoint || !name.includes(SEPARATOR)) return undefined
@@ -119,6 +120,15 @@ export class Views {
   close(): void {
     this.#closed = true
     clearImmediate(this.#comparing)
+  }
+
+  /** Kept, so that it need not be put together and hashed with every request. */
+  #nameOf(endpoint: string, policy: Policy): string {
+    let names = this.#names.get(policy)
+    if (!names) this.#names.set(policy, (names = new Map()))
+    let name = names.get(endpoint)
+    if (name === undefined) names.set(endpoint, (name = `${endpoint}${SEPARATOR}${policy.key}`))
+    return name
   }
 
   #isEndpoint(name: string): boolean {

@@ -61,6 +61,7 @@ export function matches(pattern: Pattern, kind: ItemKind, server: string, name: 
  * again, unlike with a regular expression.
  */
 export function wildcard(glob: string): (text: string) => boolean {
+  if (/^\*+$/.test(glob)) return () => true
   if (!/[*?]/.test(glob)) return text => text === glob
   const parts = glob.split(/\*+/)
   const first = parts[0] as string

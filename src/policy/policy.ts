@@ -12,7 +12,6 @@ export class Policy {
   readonly unrestricted: boolean
   readonly #principal: Principal
   readonly #onFailure: OnFailure
-  readonly #servers = new Map<string, RuleSet>()
 
   /** `principal` is one of those the policy is for; conditions that ask who is calling have policies of single principals. */
   constructor(key: string, rules: RuleSet, principal: Principal, onFailure: OnFailure) {
@@ -26,10 +25,23 @@ export class Policy {
   /** What becomes of a thing, or of a call of it where `args` are given. */
   decide(item: Item, args?: JsonObject): Decision {
     const call = args && { args, now: new Date() }
-    return decide(this.#of(item.server), { item, principal: this.#principal, call }, this.#onFailure)
+    return decide(this.rules, { item, principal: this.#principal, call }, this.#onFailure)
   }
 
-  /** Whether there can be anything of a kind at a server that is not denied, for things that nobody has listed yet. */
+  /** What becomes of many things, best in the order of their servers: rules that are about other servers are left aside. */
+  decideAll(items: readonly Item[]): Decision[] {
+    let server: string | undefined
+    let rules = this.rules
+    return items.map(item => {
+      if (item.server !== server) {
+        server = item.server
+        rules = this.#of(server)
+      }
+      return decide(rules, { item, principal: this.#principal }, this.#onFailure)
+    })
+  }
+
+  /** Whether there can be anything of a kind at a server that is not denied, whatever conditions say: for servers that nobody has listed yet. */
   maySee(server: string, kind: ItemKind): boolean {
     const { denies, allows, default: otherwise, shadow } = this.#of(server)
     const ofKind = (rule: Rule): boolean =>
@@ -43,20 +55,30 @@ export class Policy {
     return otherwise === 'allow' || allows.some(ofKind)
   }
 
-  /** Those that can be about a server. */
+  /**
+   * Whether a server may have resources to see that it does not list. Rules about all its names are asked with a name that no resource has; others allow some
+   * name or other.
+   */
+  maySeeUnlisted(server: string): boolean {
+    if (!this.maySee(server, 'resource')) return false
+    const unnamed: Item = { kind: 'resource', server, name: '', title: '', annotations: {} }
+    if (this.decide(unnamed).verdict !== 'deny') return true
+    return this.rules.allows.some(({ patterns }) =>
+      patterns.some(
+        pattern => !pattern.anyName && (pattern.kind ?? 'resource') === 'resource' && pattern.server(server),
+      ),
+    )
+  }
+
+  /** Those that can be about a server. Not kept: all policies together would hold more than all rules. */
   #of(server: string): RuleSet {
-    let rules = this.#servers.get(server)
-    if (!rules) {
-      const about = (list: readonly Rule[]): Rule[] =>
-        list.flatMap(rule => {
-          if (rule.patterns.length === 0) return rule
-          const patterns = rule.patterns.filter(pattern => pattern.server(server))
-          if (patterns.length === rule.patterns.length) return rule
-          return patterns.length === 0 ? [] : { ...rule, patterns }
-        })
-      rules = { ...this.rules, denies: about(this.rules.denies), allows: about(this.rules.allows) }
-      this.#servers.set(server, rules)
-    }
-    return rules
+    const about = (list: readonly Rule[]): Rule[] =>
+      list.flatMap(rule => {
+        if (rule.patterns.length === 0) return rule
+        const patterns = rule.patterns.filter(pattern => pattern.server(server))
+        if (patterns.length === rule.patterns.length) return rule
+        return patterns.length === 0 ? [] : { ...rule, patterns }
+      })
+    return { ...this.rules, denies: about(this.rules.denies), allows: about(this.rules.allows) }
   }
 }
