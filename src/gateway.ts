@@ -8,7 +8,7 @@ import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
 import { ANONYMOUS, LOCAL, type Principal } from './core/principal.ts'
-import type { ListKind, Route } from './core/route.ts'
+import type { Decision, ListKind, Route } from './core/route.ts'
 import type { HttpFront } from './front/http.ts'
 import { listChangedMethod } from './front/modern.ts'
 import type { Service } from './front/service.ts'
@@ -270,6 +270,11 @@ export class Gateway implements Service {
     this.#catalog.view(view)
     this.#listListeners.set(listener, view)
     return () => this.#listListeners.delete(listener)
+  }
+
+  /** What the rules say of the thing a request names: for the record, never for its answer. */
+  decisionOn(exchange: Exchange): Decision | undefined {
+    return this.#router.decisionOn(exchange)
   }
 
   handle(exchange: Exchange): Promise<Outcome> {

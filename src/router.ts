@@ -4,7 +4,8 @@ import type { Handler } from './core/compose.ts'
 import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
-import type { ListKind, Route } from './core/route.ts'
+import { isJsonObject } from './core/json-object.ts'
+import type { Decision, ListKind, Route } from './core/route.ts'
 import { META, MODERN_VERSIONS } from './protocol/revisions.ts'
 import { TASKS } from './protocol/features.ts'
 import type { LearnedOwners } from './relay/learned.ts'
@@ -80,6 +81,23 @@ export class Router {
         }
       }
     }
+  }
+
+  /**
+   * What the rules say of the thing a request names, whatever its arguments; `undefined` where there is none, and for requests about no single thing. For the
+   * record: it also tells what the answer must not.
+   */
+  decisionOn(exchange: Exchange): Decision | undefined {
+    const { method, params } = exchange.request
+    const view = this.#view(exchange)
+    const { name, uri, ref } = params?.value ?? {}
+    const on = (kind: 'tools' | 'prompts' | 'resources', value: unknown): Decision | undefined =>
+      typeof value === 'string' ? view.decisionOn(kind, value) : undefined
+    if (method === 'tools/call') return on('tools', name)
+    if (method === 'prompts/get') return on('prompts', name)
+    if (method.startsWith('resources/')) return on('resources', uri)
+    if (method !== 'completion/complete' || !isJsonObject(ref)) return undefined
+    return on('prompts', ref.name) ?? on('resources', ref.uri)
   }
 
   /** Subscribes to those of the resources that exist and whose servers tell of updates; resolves with them. */

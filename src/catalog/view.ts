@@ -40,6 +40,8 @@ const HIDDEN = 0
 const SEEN = 1
 const CHECKED = 2
 
+const OPEN: Decision = { verdict: 'allow', rule: 'default', shadowed: undefined }
+
 let views = 0
 
 /**
@@ -164,6 +166,22 @@ export class View {
   /** Whether the client may hear of a resource by the URI its server uses. */
   hears(server: string, own: string): boolean {
     return this.ownedBy({ server, own, exposed: own }) !== undefined
+  }
+
+  /**
+   * What the rules say of something that a client has named, seen or not; `undefined` where there is nothing of that name. For the record only: what a client hears
+   * comes from the look-ups.
+   */
+  decisionOn(kind: 'tools' | 'prompts' | 'resources', name: string): Decision | undefined {
+    const places = [
+      this.merged.placeOf(kind, name) ?? (kind === 'tools' ? this.merged.bareTools(name) : []),
+    ].flat()
+    const entry = places.length === 1 ? this.merged.lists[kind][places[0] as number] : undefined
+    if (entry) return this.#policy?.decide(entry) ?? OPEN
+    if (kind !== 'resources') return undefined
+    for (const { server, own } of this.merged.owners(name))
+      return this.#policy?.decide({ kind: 'resource', server, name: own, title: '', annotations: {} }) ?? OPEN
+    return undefined
   }
 
   /** Maps the URIs of a server's results to those clients see; `undefined` when none of them differs. */
