@@ -199,7 +199,7 @@ const works = async (caller: Caller, method: string, params: object): Promise<bo
 
 const listOf = async (caller: Caller, method: string, list: string, key: string): Promise<string[]> => {
   const { result } = await ask(caller, method)
-  return (result?.[list] as Record<string, string>[]).map(entry => entry[key] as string)
+  return ((result?.[list] ?? []) as Record<string, string>[]).map(entry => entry[key] as string)
 }
 
 const keep = async <T>(list: readonly T[], test: (item: T) => Promise<boolean>): Promise<T[]> => {
