@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
-import { Catalog, WHOLE } from './catalog/catalog.ts'
+import { Catalog } from './catalog/catalog.ts'
+import { WHOLE } from './catalog/views.ts'
 import type { AsksConfig, Config, ServerConfig } from './config/types.ts'
 import { compose, type Middleware } from './core/compose.ts'
 import { Deadlines } from './core/deadlines.ts'
@@ -7,17 +8,19 @@ import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
 import { ANONYMOUS, LOCAL, type Principal } from './core/principal.ts'
-import type { ListKind, Route } from './core/route.ts'
+import type { Decision, ListKind, Route } from './core/route.ts'
 import type { HttpFront } from './front/http.ts'
 import { ListenStreams } from './front/listen-streams.ts'
 import { listChangedMethod } from './front/modern.ts'
 import type { Service } from './front/service.ts'
 import { StdioFront } from './front/stdio.ts'
+import { authorize, checkCall, logShadowed } from './pipeline/authorize.ts'
 import { dispatch } from './pipeline/dispatch.ts'
 import { observe } from './pipeline/observe.ts'
 import { park } from './pipeline/park.ts'
 import { rounds } from './pipeline/rounds.ts'
 import { tasks } from './pipeline/tasks.ts'
+import { compilePolicies, type Policies } from './policy/policies.ts'
 import { LearnedOwners } from './relay/learned.ts'
 import { LegacyTasks } from './relay/legacy-tasks.ts'
 import { Parking } from './relay/parking.ts'
@@ -41,6 +44,12 @@ export interface GatewayOptions {
   readonly store: Store
 }
 
+/** For whom stdio is served. */
+export interface StdioOptions {
+  /** Name of a profile or a server; everything when left out. */
+  readonly endpoint?: string | undefined
+}
+
 /** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
 const REFRESH_DELAY_MS = 2000
 
@@ -61,6 +70,7 @@ export class Gateway implements Service {
   readonly #deadlines = new Deadlines()
   readonly #pools = new Map<string, Pool>()
   readonly #clientLinks: ClientLinks
+  readonly #policies: Policies
   readonly #catalog: Catalog
   readonly #parking: Parking
   readonly #subscriptions: Subscriptions
@@ -74,8 +84,9 @@ export class Gateway implements Service {
   #refreshTimer: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
 
-  constructor(config: Config, options: GatewayOptions) {
+  constructor(config: Config, policies: Policies, options: GatewayOptions) {
     this.#config = config
+    this.#policies = policies
     this.#logger = options.logger
     this.#store = options.store
     this.serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
@@ -91,6 +102,8 @@ export class Gateway implements Service {
       logger: this.#logger,
       serverInfo: this.serverInfo,
       link: (server, exchange) => this.#poolOf(server).any(exchange),
+      policy: key => policies.byKey(key),
+      watched: () => this.#watched(),
       onChange: (view, kinds) => this.#tell(view.name, kinds),
     })
     const seal = new Seal(options.store)
@@ -98,6 +111,7 @@ export class Gateway implements Service {
     this.#subscriptions = new Subscriptions({
       pool: server => this.#poolOf(server),
       logger: this.#logger,
+      hears: (view, server, own) => this.#catalog.view(view)?.hears(server, own) ?? false,
       onMissed: server => this.#catalog.refreshSoon(server),
     })
     this.#taskListeners = new TaskListeners({
@@ -120,9 +134,12 @@ export class Gateway implements Service {
 
     const rootsOf = (server: string): readonly unknown[] | undefined => this.#poolOf(server).server.roots
 
+    const onDecision = logShadowed(this.#logger)
+
     // The way of a call, outermost first.
     const pipeline: Middleware[] = [
       observe(this.#logger),
+      authorize(onDecision),
       park(this.#parking, seal),
       rounds({ seal, ...asks, rootsOf }),
       tasks({
@@ -149,6 +166,7 @@ export class Gateway implements Service {
       legacyTasks: this.#legacyTasks,
       subscriptions: this.#subscriptions,
       call,
+      authorized: (exchange, route) => checkCall(exchange, route, onDecision),
       serverInfo: this.serverInfo,
       logger: this.#logger,
     })
@@ -170,14 +188,23 @@ export class Gateway implements Service {
     this.#refreshTimer.unref()
   }
 
-  /** Serves one client over a pair of streams; resolves when that client is gone. */
-  async serveStdio(input: Readable, output: Writable): Promise<void> {
+  /**
+   * Serves one client over a pair of streams; resolves when that client is gone.
+   * @throws GatewayError `config` when there is no such endpoint
+   */
+  async serveStdio(
+    input: Readable,
+    output: Writable,
+    { endpoint = WHOLE }: StdioOptions = {},
+  ): Promise<void> {
+    const view = this.viewOf(endpoint, LOCAL)
+    if (view === undefined) throw new GatewayError('config', this.#noEndpoint(endpoint))
     const front = new StdioFront({
       service: this,
       input,
       output,
       principal: LOCAL,
-      view: WHOLE,
+      view,
       maxMessageBytes: this.#config.gateway.http.maxBodyBytes,
       logger: this.#logger,
     })
@@ -228,8 +255,8 @@ export class Gateway implements Service {
 
   // Service
 
-  viewOf(endpoint: string, _principal: Principal): string | undefined {
-    return this.#catalog.view(endpoint)?.name
+  viewOf(endpoint: string, principal: Principal): string | undefined {
+    return this.#catalog.views.of(endpoint, this.#policies.of(principal))
   }
 
   capabilities(view: string, protocolVersion: string): Record<string, unknown> {
@@ -284,6 +311,11 @@ export class Gateway implements Service {
     return () => this.#listListeners.delete(listener)
   }
 
+  /** What the rules say of the thing a request names: for the record, never for its answer. */
+  decisionOn(exchange: Exchange): Decision | undefined {
+    return this.#router.decisionOn(exchange)
+  }
+
   handle(exchange: Exchange): Promise<Outcome> {
     return this.#router.handle(exchange)
   }
@@ -332,6 +364,18 @@ export class Gateway implements Service {
       if (logLevel !== undefined) link.wantLogLevel(logLevel)
   }
 
+  /** Views of which somebody wants to know when they change. */
+  *#watched(): Generator<string> {
+    for (const { view } of this.#relay.conversations) yield view
+    yield* this.#listListeners.values()
+  }
+
+  #noEndpoint(name: string): string {
+    const names = this.#config.profiles.map(profile => profile.name)
+    const known = names.length > 0 ? `There are: ${names.join(', ')}.` : 'Add it to "profiles".'
+    return `There is no profile "${name}" in the configuration, or nothing in it that may be used. ${known}`
+  }
+
   #tell(view: string, kinds: readonly ListKind[]): void {
     const methods = new Set(kinds.map(listChangedMethod))
     for (const conversation of this.#relay.conversations)
@@ -360,9 +404,12 @@ export class Gateway implements Service {
   }
 }
 
-/** Builds a gateway and reads its state. Servers are not started; nothing listens yet. */
+/**
+ * Builds a gateway and reads its state. Servers are not started; nothing listens yet.
+ * @throws GatewayError `config` for rules that do not compile
+ */
 export async function createGateway(config: Config, options: GatewayOptions): Promise<Gateway> {
-  const gateway = new Gateway(config, options)
+  const gateway = new Gateway(config, await compilePolicies(config, options.logger), options)
   await gateway.load()
   return gateway
 }

@@ -4,7 +4,8 @@ import type { Handler } from './core/compose.ts'
 import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
-import type { ListKind, Route } from './core/route.ts'
+import { isJsonObject } from './core/json-object.ts'
+import type { Decision, ListKind, Route } from './core/route.ts'
 import { knowsTasks, TASKS } from './protocol/features.ts'
 import { LATEST_LEGACY, META, MODERN_VERSIONS } from './protocol/revisions.ts'
 import type { LearnedOwners } from './relay/learned.ts'
@@ -23,6 +24,8 @@ export interface RouterOptions {
   readonly legacyTasks: LegacyTasks
   /** The composed pipeline. */
   readonly call: Handler
+  /** Decides what depends on a call where there is no pipeline. @throws GatewayError `denied` */
+  readonly authorized: (exchange: Exchange, route: Route) => void
   /** Raw JSON of the gateway's own `serverInfo`. */
   readonly serverInfo: string
   readonly logger: Logger
@@ -76,11 +79,7 @@ export class Router {
       case 'server/discover':
         return this.#discover(exchange)
       case 'resources/subscribe':
-        return await this.#options.subscriptions.subscribe(
-          exchange,
-          await this.#located(exchange, params?.value.uri),
-          conversationOf(exchange),
-        )
+        return await this.#subscribe(exchange, params?.value.uri)
       case 'resources/unsubscribe':
         return this.#options.subscriptions.unsubscribe(
           exchange,
@@ -99,6 +98,23 @@ export class Router {
     }
   }
 
+  /**
+   * What the rules say of the thing a request names, whatever its arguments; `undefined` where there is none, and for requests about no single thing. For the
+   * record: it also tells what the answer must not.
+   */
+  decisionOn(exchange: Exchange): Decision | undefined {
+    const { method, params } = exchange.request
+    const view = this.#view(exchange)
+    const { name, uri, ref } = params?.value ?? {}
+    const on = (kind: 'tools' | 'prompts' | 'resources', value: unknown): Decision | undefined =>
+      typeof value === 'string' ? view.decisionOn(kind, value) : undefined
+    if (method === 'tools/call') return on('tools', name)
+    if (method === 'prompts/get') return on('prompts', name)
+    if (method.startsWith('resources/')) return on('resources', uri)
+    if (method !== 'completion/complete' || !isJsonObject(ref)) return undefined
+    return on('prompts', ref.name) ?? on('resources', ref.uri)
+  }
+
   /** Subscribes to those of the resources that exist and whose servers tell of updates; resolves with them. */
   async subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
     const heard = await Promise.all(
@@ -107,6 +123,7 @@ export class Router {
           // The client waits for the acknowledgement, so nothing is listed for it.
           const route = this.#ownerOf(this.#view(exchange), exchange, uri)
           if (!route) return []
+          this.#options.authorized(exchange, route)
           const resources = this.#options.catalog.snapshot(route.server)?.capabilities.resources as
             { subscribe?: unknown } | undefined
           if (resources?.subscribe !== true) return []
@@ -126,10 +143,16 @@ export class Router {
     return heard.flat()
   }
 
+  async #subscribe(exchange: Exchange, uri: unknown): Promise<Outcome> {
+    const route = await this.#located(exchange, uri)
+    this.#options.authorized(exchange, route)
+    return await this.#options.subscriptions.subscribe(exchange, route, conversationOf(exchange))
+  }
+
   async #named(exchange: Exchange, kind: 'tools' | 'prompts', name: unknown): Promise<Route> {
     if (typeof name !== 'string') throw new GatewayError('invalid_params', '"name" must be a string.')
     let view = this.#view(exchange)
-    const lookUp = (): Route | undefined => (kind === 'tools' ? view.tool(name) : view.prompts.get(name))
+    const lookUp = (): Route | undefined => (kind === 'tools' ? view.tool(name) : view.prompt(name))
     let route = lookUp()
     if (!route && view.missing.length > 0) {
       view = (await this.#options.catalog.complete(exchange.view, exchange)) ?? view
@@ -162,14 +185,12 @@ export class Router {
 
   /** Who has a resource, by what is known now. */
   #ownerOf(view: View, exchange: Exchange, uri: string): Route | undefined {
-    return view.listed(uri) ?? this.#learnedRoute(exchange, uri) ?? view.unlisted(uri)
-  }
-
-  #learnedRoute(exchange: Exchange, uri: string): Route | undefined {
     const owner = this.#options.learned.owner(exchange.principal.id, uri)
-    return owner !== undefined && this.#view(exchange).servers.has(owner)
-      ? { server: owner, own: uri, exposed: uri }
-      : undefined
+    return (
+      view.listed(uri) ??
+      (owner === undefined ? undefined : view.ownedBy({ server: owner, own: uri, exposed: uri })) ??
+      view.unlisted(uri)
+    )
   }
 
   /** Subscribes to those of the modern tasks that are this client's and whose servers tell of them; resolves with their ids. */

@@ -3,12 +3,12 @@ import { onAnotherLink } from '../core/another-link.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
-import type { ListKind } from '../core/route.ts'
 import { runsTasks } from '../protocol/features.ts'
 import type { Store } from '../state/store.ts'
 import { fetchLists, type Lister } from './ingest.ts'
 import { fromStored, sameLists, storeKey, toStored, type ServerSnapshot } from './snapshot.ts'
-import { changedKinds, View, type ViewMember } from './view.ts'
+import type { View } from './view.ts'
+import { Views, type ViewsOptions } from './views.ts'
 
 /** A link as far as the catalog needs it. */
 export interface ListableLink extends Lister {
@@ -21,7 +21,7 @@ export interface ListableLink extends Lister {
   readonly usable: boolean
 }
 
-export interface CatalogOptions {
+export interface CatalogOptions extends Pick<ViewsOptions, 'policy' | 'watched' | 'onChange'> {
   readonly config: Config
   readonly store: Store
   readonly logger: Logger
@@ -29,8 +29,6 @@ export interface CatalogOptions {
   readonly serverInfo: string
   /** A link to the server, started when there is none: best the one that `exchange` will use. */
   readonly link: (server: string, exchange: Exchange | undefined) => ListableLink | Promise<ListableLink>
-  /** A view has been replaced, and these of its lists look different to clients. */
-  readonly onChange: (view: View, kinds: readonly ListKind[]) => void
 }
 
 /** Several `list_changed` in a row are one change. */
@@ -39,9 +37,6 @@ const DEBOUNCE_MS = 100
 /** When a server that has never been listed is tried again, at first and at last. */
 const FIRST_RETRY_MS = 1000
 const LAST_RETRY_MS = 5 * 60_000
-
-/** The name of the view of everything. */
-export const WHOLE = ''
 
 /**
  * The merged catalogue: the last known lists of every server, the views made of them, and their renewal. A server that fails keeps what
@@ -55,12 +50,13 @@ export class Catalog {
   readonly #refreshing = new Map<string, Promise<void>>()
   readonly #timers = new Map<string, NodeJS.Timeout>()
   readonly #retries = new Map<string, { readonly attempts: number; readonly timer: NodeJS.Timeout }>()
-  #views = new Map<string, View>()
+  readonly #views: Views
   #closed = false
 
   constructor(options: CatalogOptions) {
     this.#options = options
     for (const server of options.config.servers) this.#servers.set(server.name, server)
+    this.#views = new Views({ ...options, snapshot: server => this.#snapshots.get(server) })
   }
 
   /** Reads what earlier runs have stored. */
@@ -72,17 +68,17 @@ export class Catalog {
       const snapshot = text === undefined ? undefined : fromStored(text, server.fingerprint)
       if (snapshot) this.#snapshots.set(server.name, snapshot)
     })
-    this.#rebuild()
+    this.#views.rebuild()
   }
 
-  /** The view behind an endpoint: `''` for everything, or a server's name. Made when first asked for. */
+  /** What callers see of the endpoints. */
+  get views(): Views {
+    return this.#views
+  }
+
+  /** A view by its name. */
   view(name: string): View | undefined {
-    let view = this.#views.get(name)
-    if (!view && (name === WHOLE || this.#servers.has(name))) {
-      view = this.#build(name)
-      this.#views.set(name, view)
-    }
-    return view
+    return this.#views.view(name)
   }
 
   snapshot(server: string): ServerSnapshot | undefined {
@@ -155,6 +151,7 @@ export class Catalog {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#views.close()
     for (const timer of this.#timers.values()) clearTimeout(timer)
     this.#timers.clear()
     for (const { timer } of this.#retries.values()) clearTimeout(timer)
@@ -207,7 +204,7 @@ export class Catalog {
     this.#retries.delete(name)
     if (this.#closed) return
     this.#snapshots.set(name, snapshot)
-    if (!previous || !sameLists(previous, snapshot)) this.#rebuild()
+    if (!previous || !sameLists(previous, snapshot)) this.#views.rebuild()
     try {
       await this.#options.store.set(storeKey(name), toStored(snapshot))
     } catch (error) {
@@ -227,37 +224,10 @@ export class Catalog {
     timer.unref()
     this.#retries.set(name, { attempts, timer })
   }
-
-  /** Replaces every view in use; clients of those that look different now are told. */
-  #rebuild(): void {
-    const before = this.#views
-    this.#views = new Map([...before.keys()].map(name => [name, this.#build(name)]))
-    for (const [name, old] of before) {
-      const view = this.#views.get(name)
-      const kinds = view ? changedKinds(old, view) : []
-      if (view && kinds.length > 0) this.#options.onChange(view, kinds)
-    }
-  }
-
-  #build(name: string): View {
-    const { config, serverInfo, logger } = this.#options
-    const { maxNameLength, pageSize } = config.gateway.catalog
-    const members: ViewMember[] = []
-    for (const server of config.servers) {
-      if (name !== WHOLE && name !== server.name) continue
-      // Alone at its endpoint, a server keeps the names it uses itself.
-      members.push({
-        server,
-        prefix: name === WHOLE ? server.prefix : false,
-        snapshot: this.#snapshots.get(server.name),
-      })
-    }
-    return new View({ name, members, maxNameLength, pageSize, serverInfo, logger })
-  }
 }
 
 /** Whether a tool is hidden; the first setting that matches it decides. */
-async function hiddenBy(server: ServerConfig): Promise<(tool: string) => boolean> {
+export async function hiddenBy(server: ServerConfig): Promise<(tool: string) => boolean> {
   if (server.tools.length === 0) return () => false
   const { default: picomatch } = await import('picomatch')
   const rules = server.tools.map(tool => ({ matches: picomatch(tool.glob), hidden: tool.hidden }))

@@ -1,26 +1,27 @@
-import type { ServerSnapshot } from './snapshot.ts'
-
 /** Claude Code cuts server instructions at 2 KB; a digest that fits is worth more than a concatenation that does not. */
 export const MAX_INSTRUCTIONS_CHARS = 2000
 const MAX_PER_SERVER_CHARS = 400
 
+/** What one server has to say. */
+export interface Introduced {
+  readonly name: string
+  readonly prefix: string | false
+  readonly instructions: string | undefined
+  /** Number of its tools that the client sees. */
+  readonly tools: number
+}
+
 /** One text for the model from what the servers say of themselves, `undefined` when there is nothing to say. */
-export function mergedInstructions(
-  snapshots: readonly ServerSnapshot[],
-  prefixes: ReadonlyMap<string, string | false>,
-): string | undefined {
-  if (snapshots.length === 1) return snapshots[0]?.instructions
-  if (snapshots.length === 0) return undefined
+export function mergedInstructions(servers: readonly Introduced[]): string | undefined {
+  if (servers.length === 1) return servers[0]?.instructions
+  if (servers.length === 0) return undefined
   const lines = ['Several servers answer here; the part of a tool name before "__" says which.']
   let left = MAX_INSTRUCTIONS_CHARS - (lines[0] as string).length
-  const share = Math.max(60, Math.min(MAX_PER_SERVER_CHARS, Math.floor(left / snapshots.length) - 4))
-  for (const { server, instructions, lists } of snapshots) {
-    const prefix = prefixes.get(server)
-    const label = prefix === false || prefix === undefined ? server : prefix
+  const share = Math.max(60, Math.min(MAX_PER_SERVER_CHARS, Math.floor(left / servers.length) - 4))
+  for (const { name, prefix, instructions, tools } of servers) {
+    const label = prefix === false ? name : prefix
     const about =
-      instructions === undefined
-        ? `${lists.tools.length} tools`
-        : firstSentences(instructions, share - label.length)
+      instructions === undefined ? `${tools} tools` : firstSentences(instructions, share - label.length)
     const line = `- ${label}: ${about}`
     if (line.length + 1 > left) break
     lines.push(line)

@@ -1,15 +1,60 @@
+import { createHash } from 'node:crypto'
 import type { JsonObject } from '../core/exchange.ts'
-import type { ListKind, Route } from '../core/route.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import { ITEM_KIND_OF, type ItemKind, type ListKind, type Route } from '../core/route.ts'
 import { find, members, rawAt, splice, withMembers } from '../protocol/json-text.ts'
 import { LIST_METHODS } from './ingest.ts'
 import type { Entry } from './snapshot.ts'
 
-/** An entry of a view's list. */
-export interface Listed {
+/** One entry of a list. */
+export class Listed {
+  readonly kind: ItemKind
   readonly route: Route
   /** Definition as legacy and as modern clients get it. */
   readonly legacy: string
   readonly modern: string
+  #facts: { readonly title: string; readonly annotations: JsonObject } | undefined
+  #digest: string | undefined
+
+  constructor(kind: ItemKind, route: Route, legacy: string, modern: string) {
+    this.kind = kind
+    this.route = route
+    this.legacy = legacy
+    this.modern = modern
+  }
+
+  get server(): string {
+    return this.route.server
+  }
+
+  get name(): string {
+    return this.route.own
+  }
+
+  get title(): string {
+    return this.#read().title
+  }
+
+  get annotations(): JsonObject {
+    return this.#read().annotations
+  }
+
+  /** Changes exactly when the definition changes for clients. */
+  get digest(): string {
+    this.#digest ??= createHash('sha256').update(this.legacy).digest('base64url')
+    return this.#digest
+  }
+
+  /** Only where a condition asks for it, and then once. */
+  #read(): { readonly title: string; readonly annotations: JsonObject } {
+    if (!this.#facts) {
+      const { title, annotations } = JSON.parse(this.legacy) as JsonObject
+      const known = isJsonObject(annotations) ? annotations : {}
+      const shown = title ?? known.title
+      this.#facts = { title: typeof shown === 'string' ? shown : '', annotations: known }
+    }
+    return this.#facts
+  }
 }
 
 /** An entry of a server as clients of either era get it, under its exposed name. `fromModern`: the era of the server. */
@@ -46,7 +91,7 @@ export function listed(
     if (fromModern && text.includes('"outputSchema"') && outputType(text) !== 'object')
       legacy = withMembers(text, { outputSchema: undefined })
   }
-  return { route, legacy, modern }
+  return new Listed(ITEM_KIND_OF[kind], route, legacy, modern)
 }
 
 /** The definition of a tool that can only be called as a task, as one that can. */

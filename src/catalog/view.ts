@@ -1,144 +1,194 @@
 import { createHash } from 'node:crypto'
-import { UriTemplate } from '@modelcontextprotocol/sdk/shared/uriTemplate.js'
-import type { ServerConfig } from '../config/types.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
-import type { Logger } from '../core/logger.ts'
-import { LIST_KINDS, type ListKind, type Route } from '../core/route.ts'
+import {
+  ITEM_KINDS,
+  LIST_KINDS,
+  type Decision,
+  type ItemKind,
+  type ListKind,
+  type Route,
+} from '../core/route.ts'
 import { allowedExtensions, runsTasks } from '../protocol/features.ts'
-import { definitionAt, levelOf, type Level } from '../protocol/levels.ts'
+import { levelOf } from '../protocol/levels.ts'
 import { isModernVersion, LATEST_LEGACY, META, type Era } from '../protocol/revisions.ts'
+import type { Item } from '../policy/decide.ts'
+import type { Policy } from '../policy/policy.ts'
 import { mergedInstructions } from './instructions.ts'
-import { listed, type Listed } from './listed.ts'
-import { alias, exposedName } from './names.ts'
-import type { ServerSnapshot } from './snapshot.ts'
-
-/** One server's part of a view. */
-export interface ViewMember {
-  readonly server: ServerConfig
-  readonly prefix: string | false
-  /** `undefined` while the server has never been listed. */
-  readonly snapshot: ServerSnapshot | undefined
-}
+import type { Listed } from './listed.ts'
+import type { Member, Merged } from './merge.ts'
 
 export interface ViewOptions {
-  /** Path segment after `/mcp/`; `''` for the whole. */
+  /** Says what the view is of: an endpoint, and the rules of who sees it. */
   readonly name: string
-  readonly members: readonly ViewMember[]
-  readonly maxNameLength: number
+  readonly merged: Merged
+  /** `undefined`: everything is seen. */
+  readonly policy: Policy | undefined
   readonly pageSize: number
   /** Raw JSON of the gateway's `serverInfo`. */
   readonly serverInfo: string
-  readonly logger: Logger
+  /** Keeps serialized pages; default: for as long as the view. */
+  readonly pages?: Pages | undefined
 }
 
-interface Template {
-  readonly route: Route
-  readonly template: UriTemplate
+/** Serialized pages of lists. May forget. */
+export interface Pages {
+  get(key: string): Buffer | undefined
+  set(key: string, page: Buffer): unknown
 }
+
+/** What becomes of an entry: not there, there, or there and decided with each call. */
+const HIDDEN = 0
+const SEEN = 1
+const CHECKED = 2
+
+const OPEN: Decision = { verdict: 'allow', rule: 'default', shadowed: undefined }
+
+let views = 0
 
 /**
- * What clients of one endpoint see: an immutable merge of the servers' snapshots, with the routes back to them. Deterministic: servers in
- * the order of the configuration, entries in the order of their server.
+ * What a client sees of an endpoint: what the endpoint has, without what the client's rules deny whatever is done with it. Such things are looked up like those
+ * that do not exist, and with the same result. All it has of its own is one byte for each entry.
  */
 export class View {
   readonly name: string
-  readonly tools: ReadonlyMap<string, Route>
-  readonly prompts: ReadonlyMap<string, Route>
+  /** Everything that the endpoint has. */
+  readonly merged: Merged
+  /** Servers of which something is seen, or may be once they are listed. */
   readonly servers: ReadonlySet<string>
-  readonly instructions: string | undefined
-  /** Servers that have never been listed. */
+  /** Servers that have never been listed and may have something to see. */
   readonly missing: readonly string[]
   readonly #options: ViewOptions
-  readonly #lists: Readonly<Record<ListKind, readonly Listed[]>>
-  readonly #resources = new Map<string, Route>()
-  readonly #templates: Template[] = []
-  readonly #schemes = new Map<string, string>()
-  /** Own URI → exposed URI, by server, where they differ. */
-  readonly #renamed = new Map<string, Map<string, string>>()
-  readonly #bareTools = new Map<string, Route | undefined>()
-  readonly #pages = new Map<string, Buffer>()
-  readonly #leveled = new Map<string, readonly string[] | undefined>()
+  readonly #policy: Policy | undefined
+  /** By the place in the endpoint's list; absent when everything is seen. */
+  readonly #states: Readonly<Record<ListKind, Uint8Array>> | undefined
+  readonly #members: readonly Member[]
+  readonly #pages: Pages
+  readonly #id = ++views
   readonly #signatures = new Map<ListKind, string>()
 
   constructor(options: ViewOptions) {
+    const { merged, policy } = options
     this.#options = options
+    this.merged = merged
+    this.#policy = policy?.unrestricted === true ? undefined : policy
     this.name = options.name
-    this.servers = new Set(options.members.map(member => member.server.name))
-    this.missing = options.members.filter(member => !member.snapshot).map(member => member.server.name)
-    const tools = this.#named('tools')
-    const prompts = this.#named('prompts')
-    this.#lists = {
-      tools,
-      prompts,
-      resources: this.#located('resources'),
-      resourceTemplates: this.#located('resourceTemplates'),
+    this.#pages = options.pages ?? new Map<string, Buffer>()
+    this.#states = this.#policy && {
+      tools: this.#judge('tools', this.#policy),
+      prompts: this.#judge('prompts', this.#policy),
+      resources: this.#judge('resources', this.#policy),
+      resourceTemplates: this.#judge('resourceTemplates', this.#policy),
     }
-    this.tools = new Map(tools.map(({ route }) => [route.exposed, route]))
-    this.prompts = new Map(prompts.map(({ route }) => [route.exposed, route]))
-    for (const { route } of tools)
-      this.#bareTools.set(route.own, this.#bareTools.has(route.own) ? undefined : route)
-    for (const { route } of this.#lists.resources) this.#resources.set(route.exposed, route)
-    for (const { route } of this.#lists.resourceTemplates) {
-      const template = parsedTemplate(route.own)
-      if (template) this.#templates.push({ route, template })
-      else
-        options.logger.warn(
-          'A resource template cannot be parsed; it is listed, but reads are not routed by it.',
-          { server: route.server },
-        )
-    }
-    for (const { server } of options.members)
-      for (const scheme of server.uriSchemes)
-        if (!this.#schemes.has(scheme)) this.#schemes.set(scheme, server.name)
-    const snapshots = options.members.flatMap(member => member.snapshot ?? [])
-    this.instructions = mergedInstructions(
-      snapshots,
-      new Map(options.members.map(member => [member.server.name, member.prefix])),
+    this.servers = this.#visible()
+    this.#members = merged.members.filter(({ server }) => this.servers.has(server.name))
+    this.missing = this.#members.filter(member => !member.snapshot).map(member => member.server.name)
+  }
+
+  get instructions(): string | undefined {
+    const counts = new Map<string, number>()
+    for (const { server } of this.entries('tools')) counts.set(server, (counts.get(server) ?? 0) + 1)
+    return mergedInstructions(
+      this.#members.flatMap(({ server, prefix, snapshot }) =>
+        snapshot
+          ? {
+              name: server.name,
+              prefix,
+              instructions: snapshot.instructions,
+              tools: counts.get(server.name) ?? 0,
+            }
+          : [],
+      ),
     )
+  }
+
+  /** Entries of a list that are seen. */
+  entries(kind: ListKind): readonly Listed[] {
+    const states = this.#states?.[kind]
+    const list = this.merged.lists[kind]
+    return states ? list.filter((_, at) => states[at] !== HIDDEN) : list
   }
 
   /** A tool by its exposed name; else by its own, where only one server has it: apps of a server call its tools by the names they know. */
   tool(name: string): Route | undefined {
-    return this.tools.get(name) ?? this.#bareTools.get(name)
-  }
-
-  /** Number of entries of a list. */
-  count(kind: ListKind): number {
-    return this.#lists[kind].length
-  }
-
-  /** A resource that a server lists. */
-  listed(uri: string): Route | undefined {
-    return this.#resources.get(uri)
-  }
-
-  /** The owner of a resource that no server lists: by template, by configured scheme, or because there is only one server. */
-  unlisted(uri: string): Route | undefined {
-    for (const { route, template } of this.#templates) {
-      const marker = route.exposed === route.own ? '' : `${route.server}+`
-      if (!uri.startsWith(marker)) continue
-      const own = uri.slice(marker.length)
-      if (template.match(own)) return { server: route.server, own, exposed: uri }
+    const exposed = this.#at('tools', this.merged.placeOf('tools', name))
+    if (exposed) return exposed
+    let only: Route | undefined
+    for (const at of this.merged.bareTools(name)) {
+      const route = this.#at('tools', at)
+      if (route && only) return undefined
+      only ??= route
     }
-    const scheme = uri.slice(0, Math.max(0, uri.indexOf(':')))
-    const owner = this.#schemes.get(scheme)
-    if (owner !== undefined) return { server: owner, own: uri, exposed: uri }
-    const only = this.#options.members[0]
-    if (this.#options.members.length === 1 && only)
-      return { server: only.server.name, own: uri, exposed: uri }
-    return undefined
+    return only
+  }
+
+  prompt(name: string): Route | undefined {
+    return this.#at('prompts', this.merged.placeOf('prompts', name))
   }
 
   /** A template by its exposed text; completion refers to templates so. */
   template(uriTemplate: string): Route | undefined {
-    return this.#templates.find(({ route }) => route.exposed === uriTemplate)?.route
+    return this.#at('resourceTemplates', this.merged.placeOf('resourceTemplates', uriTemplate))
+  }
+
+  /** Number of entries of a list. */
+  count(kind: ListKind): number {
+    return this.entries(kind).length
+  }
+
+  /** A resource that a server lists. */
+  listed(uri: string): Route | undefined {
+    return this.#at('resources', this.merged.placeOf('resources', uri))
+  }
+
+  /** The owner of a resource that no server lists: by template, by configured scheme, or because there is only one server. */
+  unlisted(uri: string): Route | undefined {
+    for (const route of this.merged.owners(uri)) {
+      const seen = this.ownedBy(route)
+      if (seen) return seen
+    }
+    const [only, ...others] = this.servers
+    return only !== undefined && others.length === 0
+      ? this.ownedBy({ server: only, own: uri, exposed: uri })
+      : undefined
+  }
+
+  /** A route to a resource that no server lists, if it may be read. */
+  ownedBy(route: Route): Route | undefined {
+    const { server, own } = route
+    if (!this.merged.has(server) || !this.merged.selects('resource', server, own)) return undefined
+    const policy = this.#policy
+    if (!policy) return route
+    const item: Item = { kind: 'resource', server, name: own, title: '', annotations: {} }
+    const decision = policy.decide(item)
+    if (decision.verdict === 'deny') return undefined
+    return needsCheck(decision) ? { ...route, check: args => policy.decide(item, args) } : route
+  }
+
+  /** Whether the client may hear of a resource by the URI its server uses. */
+  hears(server: string, own: string): boolean {
+    return this.ownedBy({ server, own, exposed: own }) !== undefined
+  }
+
+  /**
+   * What the rules say of something that a client has named, seen or not; `undefined` where there is nothing of that name. For the record only: what a client hears
+   * comes from the look-ups.
+   */
+  decisionOn(kind: 'tools' | 'prompts' | 'resources', name: string): Decision | undefined {
+    const places = [
+      this.merged.placeOf(kind, name) ?? (kind === 'tools' ? this.merged.bareTools(name) : []),
+    ].flat()
+    const entry = places.length === 1 ? this.merged.lists[kind][places[0] as number] : undefined
+    if (entry) return this.#policy?.decide(entry) ?? OPEN
+    if (kind !== 'resources') return undefined
+    for (const { server, own } of this.merged.owners(name))
+      return this.#policy?.decide({ kind: 'resource', server, name: own, title: '', annotations: {} }) ?? OPEN
+    return undefined
   }
 
   /** Maps the URIs of a server's results to those clients see; `undefined` when none of them differs. */
   uriMap(server: string): ((uri: string) => string) | undefined {
-    const renamed = this.#renamed.get(server)
-    return renamed && (uri => renamed.get(uri) ?? uri)
+    return this.merged.uriMap(server)
   }
 
   /** Changes exactly when the list changes for clients. */
@@ -146,7 +196,7 @@ export class View {
     let signature = this.#signatures.get(kind)
     if (signature === undefined) {
       const hash = createHash('sha256')
-      for (const { legacy } of this.#lists[kind]) hash.update(legacy).update('\n')
+      for (const { digest } of this.entries(kind)) hash.update(digest)
       signature = hash.digest('base64url')
       this.#signatures.set(kind, signature)
     }
@@ -161,26 +211,15 @@ export class View {
     const offset = cursor === undefined ? 0 : this.#offsetOf(kind, cursor)
     const modern = isModernVersion(revision)
     const level = levelOf(revision)
-    const definitions = level && this.#differing(kind, level)
-    const key = `${kind}:${modern ? 'm' : 'l'}${definitions ? level.revision : ''}:${offset}`
+    const definitions = level && this.merged.definitionsAt(level, kind)
+    const key = `${this.#id}:${kind}:${modern ? 'm' : 'l'}${definitions ? level.revision : ''}:${offset}`
     let page = this.#pages.get(key)
     if (!page) {
-      const texts = definitions ?? this.#lists[kind].map(listed => (modern ? listed.modern : listed.legacy))
+      const texts = this.#seen(kind, definitions, modern)
       page = Buffer.from(this.#page(kind, texts, modern, offset))
       this.#pages.set(key, page)
     }
     return page
-  }
-
-  /** Definitions as an older revision has them; `undefined` where that is as they are. */
-  #differing(kind: ListKind, level: Level): readonly string[] | undefined {
-    const key = `${kind}:${level.revision}`
-    if (!this.#leveled.has(key)) {
-      const texts = this.#lists[kind].map(({ legacy }) => definitionAt(level, legacy))
-      const differs = texts.some((text, at) => text !== this.#lists[kind][at]?.legacy)
-      this.#leveled.set(key, differs ? texts : undefined)
-    }
-    return this.#leveled.get(key)
   }
 
   /**
@@ -189,31 +228,84 @@ export class View {
    */
   capabilities(protocolVersion: string): JsonObject {
     const era: Era = isModernVersion(protocolVersion) ? 'modern' : 'legacy'
-    const unknown = this.missing.length > 0
-    const has = (name: string): boolean =>
-      unknown || this.#options.members.some(member => member.snapshot && name in member.snapshot.capabilities)
+    const unknown = (kind?: ItemKind): boolean =>
+      this.missing.some(server => kind === undefined || this.#maySee(server, kind))
+    const has = (name: string, kind?: ItemKind): boolean =>
+      unknown(kind) ||
+      this.#members.some(
+        ({ server, snapshot }) =>
+          snapshot &&
+          name in snapshot.capabilities &&
+          (kind === undefined || this.#maySee(server.name, kind)),
+      )
     const subscribable =
-      unknown ||
-      this.#options.members.some(
-        member => (member.snapshot?.capabilities.resources as JsonObject | undefined)?.subscribe === true,
+      unknown('resource') ||
+      this.#members.some(
+        ({ server, snapshot }) =>
+          (snapshot?.capabilities.resources as JsonObject | undefined)?.subscribe === true &&
+          this.#maySee(server.name, 'resource'),
       )
     const capabilities: JsonObject = { tools: { listChanged: true } }
-    if (has('resources'))
+    if (has('resources', 'resource'))
       capabilities.resources = subscribable ? { subscribe: true, listChanged: true } : { listChanged: true }
-    if (has('prompts')) capabilities.prompts = { listChanged: true }
+    if (has('prompts', 'prompt')) capabilities.prompts = { listChanged: true }
     if (has('completions')) capabilities.completions = {}
     if (has('logging')) capabilities.logging = {}
     const extensions = Object.assign(
       {},
-      ...this.#options.members.map(member =>
-        allowedExtensions(member.snapshot?.capabilities.extensions, era),
-      ),
+      ...this.#members.map(member => allowedExtensions(member.snapshot?.capabilities.extensions, era)),
     ) as JsonObject
     if (Object.keys(extensions).length > 0) capabilities.extensions = extensions
     // Only one revision has tasks in its core. The list is the gateway's own.
-    if (protocolVersion === LATEST_LEGACY && (unknown || this.#options.members.some(runsLegacyTasks)))
+    if (protocolVersion === LATEST_LEGACY && (unknown() || this.#members.some(runsLegacyTasks)))
       capabilities.tasks = { list: {}, cancel: {}, requests: { tools: { call: {} } } }
     return capabilities
+  }
+
+  /** The texts of what is seen: `definitions` by place, else those of the era. */
+  #seen(kind: ListKind, definitions: readonly string[] | undefined, modern: boolean): string[] {
+    const states = this.#states?.[kind]
+    return this.merged.lists[kind].flatMap((entry, at) =>
+      states?.[at] === HIDDEN ? [] : (definitions?.[at] ?? (modern ? entry.modern : entry.legacy)),
+    )
+  }
+
+  #judge(kind: ListKind, policy: Policy): Uint8Array {
+    return Uint8Array.from(policy.decideAll(this.merged.lists[kind]), decision =>
+      decision.verdict === 'deny' ? HIDDEN : needsCheck(decision) ? CHECKED : SEEN,
+    )
+  }
+
+  #at(kind: ListKind, place: number | undefined): Route | undefined {
+    const entry = place === undefined ? undefined : this.merged.lists[kind][place]
+    if (!entry || !this.#states) return entry?.route
+    const state = this.#states[kind][place as number]
+    if (state === HIDDEN) return undefined
+    if (state === SEEN) return entry.route
+    const policy = this.#policy as Policy
+    return { ...entry.route, check: args => policy.decide(entry, args) }
+  }
+
+  #visible(): Set<string> {
+    const { members } = this.merged
+    if (!this.#states && !this.merged.isSelection) return new Set(members.map(({ server }) => server.name))
+    const seen = new Set(LIST_KINDS.flatMap(kind => this.entries(kind).map(({ server }) => server)))
+    const visible = members.filter(({ server, snapshot }) => {
+      if (seen.has(server.name)) return true
+      if (!snapshot) return ITEM_KINDS.some(kind => this.#maySee(server.name, kind))
+      // It may have resources that it does not list.
+      const unlisted = 'resources' in snapshot.capabilities || server.uriSchemes.length > 0
+      return (
+        unlisted &&
+        this.#maySee(server.name, 'resource') &&
+        (this.#policy?.maySeeUnlisted(server.name) ?? true)
+      )
+    })
+    return new Set(visible.map(({ server }) => server.name))
+  }
+
+  #maySee(server: string, kind: ItemKind): boolean {
+    return this.merged.selectsSome(kind, server) && (this.#policy?.maySee(server, kind) ?? true)
   }
 
   #page(kind: ListKind, texts: readonly string[], modern: boolean, offset: number): string {
@@ -244,7 +336,7 @@ export class View {
     if (
       !Number.isSafeInteger(offset) ||
       offset <= 0 ||
-      offset >= this.#lists[kind].length ||
+      offset >= this.count(kind) ||
       this.#cursor(kind, offset) !== cursor
     )
       throw new GatewayError(
@@ -253,59 +345,6 @@ export class View {
       )
     return offset
   }
-
-  #named(kind: 'tools' | 'prompts'): Listed[] {
-    const { members: parts, maxNameLength, logger } = this.#options
-    const taken = new Set<string>()
-    const list: Listed[] = []
-    for (const { server, prefix, snapshot } of parts) {
-      for (const entry of snapshot?.lists[kind] ?? []) {
-        let exposed = exposedName(server.name, prefix, entry.key, maxNameLength)
-        if (taken.has(exposed)) {
-          const other = alias(server.name, `${server.name}__${entry.key}`, entry.key, maxNameLength)
-          logger.warn('Two servers offer the same name; the later one gets an alias.', {
-            list: kind,
-            server: server.name,
-            name: exposed,
-            alias: other,
-          })
-          exposed = other
-        }
-        taken.add(exposed)
-        list.push(listed(kind, server.name, entry, exposed, snapshot?.era === 'modern'))
-      }
-    }
-    return list
-  }
-
-  #located(kind: 'resources' | 'resourceTemplates'): Listed[] {
-    const owners = new Map<string, string>()
-    const list: Listed[] = []
-    for (const { server, snapshot } of this.#options.members) {
-      for (const entry of snapshot?.lists[kind] ?? []) {
-        let exposed = entry.key
-        const owner = owners.get(exposed)
-        if (owner !== undefined) {
-          exposed = `${server.name}+${entry.key}`
-          this.#options.logger.warn(
-            'Two servers offer the same URI; the later one is reached by its name and the URI.',
-            {
-              list: kind,
-              uri: entry.key,
-              first: owner,
-              server: server.name,
-              exposed,
-            },
-          )
-          const renamed = this.#renamed.get(server.name) ?? new Map<string, string>()
-          this.#renamed.set(server.name, renamed.set(entry.key, exposed))
-        }
-        owners.set(exposed, server.name)
-        list.push(listed(kind, server.name, entry, exposed, snapshot?.era === 'modern'))
-      }
-    }
-    return list
-  }
 }
 
 /** Kinds whose signature differs between two views. */
@@ -313,14 +352,11 @@ export function changedKinds(before: View, after: View): ListKind[] {
   return LIST_KINDS.filter(kind => before.signature(kind) !== after.signature(kind))
 }
 
-function runsLegacyTasks({ snapshot }: ViewMember): boolean {
-  return snapshot?.era === 'legacy' && runsTasks(snapshot.capabilities)
+/** What depends on a call, and what a rule in shadow mode wants to hear of. */
+function needsCheck({ verdict, shadowed }: Decision): boolean {
+  return verdict === 'depends' || shadowed !== undefined
 }
 
-function parsedTemplate(text: string): UriTemplate | undefined {
-  try {
-    return new UriTemplate(text)
-  } catch {
-    return undefined
-  }
+function runsLegacyTasks({ snapshot }: Member): boolean {
+  return snapshot?.era === 'legacy' && runsTasks(snapshot.capabilities)
 }

@@ -1,11 +1,15 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { HTTP_HOST, HTTP_PORT, LOG_DEFAULT, LOG_LEVEL_NAMES } from '../config/defaults.ts'
+import { isJsonObject } from '../core/json-object.ts'
 import { VERSION } from '../version.ts'
+import type { JsonObject } from '../core/exchange.ts'
 import type { LogLevel } from '../core/logger.ts'
+import type { ExplainOptions } from './explain.ts'
 
 interface CommonOptions {
   readonly config?: string
   readonly log?: LogLevel
+  readonly profile?: string
 }
 
 interface ServeOptions extends CommonOptions {
@@ -30,6 +34,10 @@ export async function runProgram(args: readonly string[]): Promise<void> {
         LOG_LEVEL_NAMES,
       ),
     )
+    .option(
+      '--profile <name>',
+      'offer or explain only what this profile selects; not for serve, which has them all',
+    )
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('Run mcp-manifold --help to see what there is.')
 
@@ -52,7 +60,36 @@ export async function runProgram(args: readonly string[]): Promise<void> {
       await runCheck(file ?? command.optsWithGlobals<CommonOptions>().config)
     })
 
+  program
+    .command('explain')
+    .description(
+      'say what a client may use and why; starts nothing. Exit code 0: allowed, 2: denied, 3: it depends',
+    )
+    .argument('<client>', 'client of the configuration; "local" and "anonymous" are those without one')
+    .argument('<name>', 'server/name as the server has it, or the name that clients see')
+    .argument('[arguments]', 'arguments of the call, as JSON', toObject)
+    .option('--prompt', 'the name is that of a prompt')
+    .option('--resource', 'the name is the URI of a resource')
+    .option('--role <name...>', 'roles that the credentials bring')
+    .option('--json', 'print JSON')
+    .action(
+      async (client: string, name: string, args: JsonObject | undefined, _options, command: Command) => {
+        const { runExplain } = await import('./explain.ts')
+        await runExplain(client, name, args, command.optsWithGlobals<ExplainOptions>())
+      },
+    )
+
   await program.parseAsync([...args], { from: 'user' })
+}
+
+function toObject(text: string): JsonObject {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (isJsonObject(value)) return value
+  } catch {
+    // Said below.
+  }
+  throw new InvalidArgumentError('Expected a JSON object such as {"path":"a.txt"}.')
 }
 
 function toPort(text: string): number {

@@ -2,7 +2,7 @@ import { runGateway } from './run.ts'
 import type { StdioOptions } from './direct.ts'
 
 /** The default command: MCP on stdin and stdout, until the client closes them. Everything else goes to stderr. */
-export async function runStdio({ config, log }: StdioOptions): Promise<void> {
+export async function runStdio({ config, log, profile }: StdioOptions): Promise<void> {
   // A stray line of some library on stdout would end the conversation with the client.
   console.log = console.info = console.debug = console.error
   if (process.stdin.isTTY) {
@@ -12,6 +12,6 @@ export async function runStdio({ config, log }: StdioOptions): Promise<void> {
   }
   await runGateway({ file: config, overrides: { log } }, async gateway => {
     const clientGone = new Promise<void>(resolve => process.stdout.once('error', () => resolve()))
-    await Promise.race([gateway.serveStdio(process.stdin, process.stdout), clientGone])
+    await Promise.race([gateway.serveStdio(process.stdin, process.stdout, { endpoint: profile }), clientGone])
   })
 }

@@ -11,9 +11,9 @@ const rule = section('clients.*.rules.*', {
   effect: choice('What the rule does.', ['allow', 'deny']),
   match: texts('What the rule is about, as in `allow`; everything when left out.', patterns),
   when: text(
-    'Condition in CEL over `args`, `tool`, `principal` and `now`; one that fails to evaluate denies.',
+    'Condition in CEL over `args`, `tool`, `principal` and `now`, see policy.md; one that fails to evaluate denies.',
   ),
-  shadow: flag('The rule only logs what it would deny.', false),
+  shadow: flag('The rule, which denies, only logs what it would deny.', false),
 })
 
 const rules = {

@@ -130,7 +130,7 @@ async function check(
   const { validate } = await import('./validate.ts')
   const places = unexpanded.map(({ path }) => path.join('\0'))
   // A text with a variable that has no value is wrong for that reason alone.
-  const invalid = validate(value).filter(({ path }) => !places.includes(path.join('\0')))
+  const invalid = (await validate(value)).filter(({ path }) => !places.includes(path.join('\0')))
   const duplicates =
     source.text === undefined ? [] : new (await import('./text.ts')).Places(source.text).duplicates()
   const problems = [...unexpanded, ...invalid, ...duplicates]

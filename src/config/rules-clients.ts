@@ -1,4 +1,5 @@
 import { nearest } from './nearest.ts'
+import { checkPolicies } from './rules-policy.ts'
 import type { Path, Problem } from './problem.ts'
 import type { ClientEntry, ServersFile } from './schema.ts'
 
@@ -13,7 +14,7 @@ export function checkClients(file: ServersFile): Problem[] {
     ...checkUnique(clients, 'subjects'),
     ...checkUnique(clients, 'certificates'),
     ...checkUnique(clients, 'users'),
-    ...checkRules(file),
+    ...checkPolicies(file),
     ...checkProfiles(file),
     ...checkAuth(file),
     ...checkTls(file),
@@ -52,34 +53,6 @@ function checkUnique(
         { path: ['clients', name, key, at], about: 'hidden value', cause, fix: 'Remove one of the two.' },
       ]
     }),
-  )
-}
-
-function checkRules(file: ServersFile): Problem[] {
-  const sections: [Path, ClientEntry['rules']][] = [
-    [['gateway', 'policy', 'rules'], file.gateway?.policy?.rules],
-    ...Object.entries(file.roles ?? {}).map(([name, { rules }]): [Path, ClientEntry['rules']] => [
-      ['roles', name, 'rules'],
-      rules,
-    ]),
-    ...Object.entries(file.clients ?? {}).map(([name, { rules }]): [Path, ClientEntry['rules']] => [
-      ['clients', name, 'rules'],
-      rules,
-    ]),
-  ]
-  return sections.flatMap(([path, rules = []]) =>
-    rules.flatMap(({ effect }, at): Problem[] =>
-      effect === undefined
-        ? [
-            {
-              path: [...path, at],
-              about: 'key',
-              cause: 'does not say what it does',
-              fix: 'Add "effect": "allow" or "effect": "deny".',
-            },
-          ]
-        : [],
-    ),
   )
 }
 

@@ -1,6 +1,7 @@
 import { nearest } from './nearest.ts'
 import { valueAt } from './problem.ts'
 import { checkRules } from './rules.ts'
+import { checkConditions } from './rules-policy.ts'
 import { serversFile } from './schema.ts'
 import type { Path, Problem } from './problem.ts'
 import type { ServersFile } from './schema.ts'
@@ -15,11 +16,12 @@ interface Issue {
 }
 
 /** Everything that is wrong in a file whose variables are expanded; an empty list means it can be resolved. */
-export function validate(file: unknown): Problem[] {
+export async function validate(file: unknown): Promise<Problem[]> {
   const result = serversFile.safeParse(file)
   const issues: readonly Issue[] = result.error?.issues ?? []
   const problems = issues.flatMap(issue => toProblems(issue, []))
-  return [...problems, ...checkRules(soundServers(file, problems))]
+  const rest = soundServers(file, problems)
+  return [...problems, ...checkRules(rest), ...(await checkConditions(rest))]
 }
 
 /** The servers that the schema has nothing to say against, so that their other mistakes are not left for the next attempt. */

@@ -1,6 +1,29 @@
+import type { JsonObject } from './exchange.ts'
+
 /** The four kinds of thing a catalog lists. */
 export const LIST_KINDS = ['tools', 'resources', 'resourceTemplates', 'prompts'] as const
 export type ListKind = (typeof LIST_KINDS)[number]
+
+/** The kinds of thing that rules are about. A template is a resource whose name is its text. */
+export const ITEM_KINDS = ['tool', 'prompt', 'resource'] as const
+export type ItemKind = (typeof ITEM_KINDS)[number]
+
+export const ITEM_KIND_OF: Readonly<Record<ListKind, ItemKind>> = {
+  tools: 'tool',
+  prompts: 'prompt',
+  resources: 'resource',
+  resourceTemplates: 'resource',
+}
+
+/** What rules say of one thing, or of one call of it. */
+export interface Decision {
+  /** `depends`: nobody can say before the arguments and the time of a call are known. */
+  readonly verdict: 'allow' | 'deny' | 'depends'
+  /** Place in the configuration of the rule that decided, `default` when none did. */
+  readonly rule: string
+  /** Place of what would have denied, if it were not in shadow mode. */
+  readonly shadowed: string | undefined
+}
 
 /** Where a call goes: exposed name → server and the name (or URI) the server itself uses. */
 export interface Route {
@@ -14,6 +37,8 @@ export interface Route {
   readonly headerParams?: readonly HeaderParam[]
   /** The tool can only be called as a task (revision 2025-11-25). */
   readonly needsTask?: boolean
+  /** Decides with each call: what is allowed depends on its arguments or on the time, or a rule in shadow mode wants to hear of it. */
+  readonly check?: (args: JsonObject) => Decision
 }
 
 export interface HeaderParam {

@@ -22,6 +22,7 @@ export interface Edit {
 
 const QUOTE = 34
 const COMMA = 44
+const COLON = 58
 const OPEN_BRACKET = 91
 const BACKSLASH = 92
 const CLOSE_BRACKET = 93
@@ -138,6 +139,31 @@ export function rawAt(text: string, ...path: string[]): string | undefined {
     end = member.end
   }
   return text.slice(start, end)
+}
+
+/** A key that stands twice in one object anywhere in the text, `undefined` when there is none. One pass, whatever the depth. */
+export function repeatedKey(text: string): string | undefined {
+  const open: (Set<string> | undefined)[] = []
+  for (let at = 0; at < text.length;) {
+    const code = text.charCodeAt(at)
+    if (code !== QUOTE) {
+      if (code === OPEN_BRACE) open.push(new Set())
+      else if (code === OPEN_BRACKET) open.push(undefined)
+      else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) open.pop()
+      at++
+      continue
+    }
+    const end = skipString(text, at)
+    // Only a key is followed by a colon.
+    if (text.charCodeAt(skipSpace(text, end)) === COLON) {
+      const key = JSON.parse(text.slice(at, end)) as string
+      const keys = open.at(-1)
+      if (keys?.has(key)) return key
+      keys?.add(key)
+    }
+    at = end
+  }
+  return undefined
 }
 
 /** Applies edits, given in any order; they must not overlap. */

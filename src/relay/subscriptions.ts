@@ -30,12 +30,16 @@ interface Subscription {
 interface Wish {
   /** The URI it used. */
   readonly exposed: string
+  /** In which it is allowed to ask. */
+  readonly view: string
   readonly caller: Caller
 }
 
 export interface SubscriptionsOptions {
   readonly pool: (server: string) => Pool
   readonly logger: Logger
+  /** Whether those who have a view may know of a resource of a server. */
+  readonly hears: (view: string, server: string, own: string) => boolean
   /** The lists of a server may have changed without anyone having been told. */
   readonly onMissed: (server: string) => void
 }
@@ -58,9 +62,9 @@ export class Subscriptions {
 
   /** @throws GatewayError `upstream_*` when the server cannot be reached. @returns `{}`, or the server's own error */
   subscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Promise<Outcome> {
-    const { conversation, principal, features } = exchange
+    const { conversation, principal, features, view } = exchange
     // Not the exchange: what it holds would be held as long as the subscription.
-    const wish = { exposed: route.exposed, caller: { conversation, principal, features } }
+    const wish = { exposed: route.exposed, view, caller: { conversation, principal, features } }
     return onAnotherLink(() => this.#subscribe(exchange, route, subscriber, wish))
   }
 
@@ -155,7 +159,9 @@ export class Subscriptions {
     if (!member) return
     for (const { slot, own, subscribers } of this.#subscriptions.values()) {
       if (!slot.holds(link) || !covers(own, uri)) continue
-      for (const [subscriber, { exposed }] of subscribers) {
+      for (const [subscriber, { exposed, view }] of subscribers) {
+        // A part of what somebody subscribed to need not be his to know.
+        if (!this.#options.hears(view, link.server.name, uri)) continue
         const shown = exposed === own ? uri : uri === own ? exposed : `${link.server.name}+${uri}`
         subscriber.notify(
           'notifications/resources/updated',

@@ -123,6 +123,11 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     roots: undefined,
     uriSchemes: [],
     tools: [],
+    concurrency: 64,
+    queue: 1000,
+    queueTimeoutMs: 30_000,
+    cost: 1,
+    quota: { rate: undefined, concurrency: undefined, budgets: [] },
     fingerprint: 'f',
     ...changes,
   }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { MAX_INSTRUCTIONS_CHARS, mergedInstructions } from '../../../src/catalog/instructions.ts'
+import { MAX_INSTRUCTIONS_CHARS } from '../../../src/catalog/instructions.ts'
 import { fromStored, toStored, type Entry, type ServerSnapshot } from '../../../src/catalog/snapshot.ts'
-import { changedKinds, View, type ViewMember } from '../../../src/catalog/view.ts'
+import { Merged, type Member } from '../../../src/catalog/merge.ts'
+import { changedKinds, View } from '../../../src/catalog/view.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { serverConfig } from '../../helpers/fake-transport.ts'
 
@@ -35,23 +36,19 @@ function snapshot(
   }
 }
 
-const member = (
-  shown: ServerSnapshot | string,
-  changes: Parameters<typeof serverConfig>[0] = {},
-): ViewMember => {
+const member = (shown: ServerSnapshot | string, changes: Parameters<typeof serverConfig>[0] = {}): Member => {
   const name = typeof shown === 'string' ? shown : shown.server
   const server = serverConfig({ name, prefix: name, ...changes })
   return { server, prefix: server.prefix, snapshot: typeof shown === 'string' ? undefined : shown }
 }
 
-const viewOf = (members: readonly ViewMember[], pageSize = 1000): View =>
+const viewOf = (members: readonly Member[], pageSize = 1000): View =>
   new View({
     name: '',
-    members,
-    maxNameLength: 48,
+    merged: new Merged({ members, maxNameLength: 48, logger: SILENT }),
+    policy: undefined,
     pageSize,
     serverInfo: '{"name":"gateway"}',
-    logger: SILENT,
   })
 
 describe('capabilities', () => {
@@ -104,7 +101,7 @@ describe('instructions', () => {
   it.each([2, 10, 100])('of %i servers are a digest of less than two kilobytes', count => {
     const long = 'This server does many things. It does them well, and at length. '.repeat(100)
     const snapshots = Array.from({ length: count }, (_, n) => snapshot(`server-${n}`, { instructions: long }))
-    const text = mergedInstructions(snapshots, new Map(snapshots.map(({ server }) => [server, server]))) ?? ''
+    const text = viewOf(snapshots.map(shown => member(shown))).instructions ?? ''
     expect(text.length).toBeLessThanOrEqual(MAX_INSTRUCTIONS_CHARS)
     expect(Buffer.byteLength(text)).toBeLessThan(2048)
     expect(text).toContain('- server-0: This server does many things.')
@@ -113,7 +110,8 @@ describe('instructions', () => {
 
   it('say how many tools there are where a server says nothing', () => {
     const snapshots = [snapshot('a', { lists: { tools: [toolEntry('x')] } }), snapshot('b')]
-    expect(mergedInstructions(snapshots, new Map([['a', 'p']]))).toMatch(/\n- p: 1 tools\n- b: 0 tools$/)
+    const view = viewOf(snapshots.map((shown, at) => member(shown, { prefix: at === 0 ? 'p' : false })))
+    expect(view.instructions).toMatch(/\n- p: 1 tools\n- b: 0 tools$/)
   })
 })
 
@@ -157,7 +155,7 @@ describe('routes', () => {
       member(snapshot('a', { lists: { tools: [toolEntry('b__x')] } }), { prefix: false }),
       member(snapshot('b', { lists: { tools: [toolEntry('x')] } })),
     ])
-    const [first, second] = [...view.tools.values()]
+    const [first, second] = view.entries('tools').map(({ route }) => route)
     expect(first).toMatchObject({ server: 'a', own: 'b__x', exposed: 'b__x' })
     expect(second).toMatchObject({
       server: 'b',

@@ -7,6 +7,8 @@ test.each([
   [['--config=a=b.json'], { config: 'a=b.json' }],
   [['-c', 'a.json', '--log', 'debug'], { config: 'a.json', log: 'debug' }],
   [['--log=error'], { log: 'error' }],
+  [['--profile', 'coding'], { profile: 'coding' }],
+  [['--config=a.json', '--profile=coding'], { config: 'a.json', profile: 'coding' }],
 ])('%o starts on stdio at once', (args, options) => {
   expect(parseDirect(args)).toEqual(options)
 })
@@ -19,6 +21,7 @@ test.each([
   [['--config=']],
   [['--config', '--log', 'debug']],
   [['--log', 'loud']],
+  [['--profile']],
   [['--config', 'a.json', 'serve']],
   [['-ca.json']],
 ])('%o is left to the command line library', args => {

@@ -47,7 +47,8 @@ describe('help and mistakes', () => {
   test('--help names the commands', async () => {
     const { code, stdout } = await runProgram(['--help'], { cwd })
     expect(code).toBe(0)
-    for (const word of ['serve', 'check', '--config', '--log']) expect(stdout).toContain(word)
+    for (const word of ['serve', 'check', 'explain', '--config', '--log', '--profile'])
+      expect(stdout).toContain(word)
   })
 
   test.each([

@@ -1,0 +1,219 @@
+import { UriTemplate } from '@modelcontextprotocol/sdk/shared/uriTemplate.js'
+import type { ServerConfig } from '../config/types.ts'
+import type { Logger } from '../core/logger.ts'
+import { ITEM_KIND_OF, type ItemKind, type ListKind, type Route } from '../core/route.ts'
+import { matches, type Pattern } from '../policy/pattern.ts'
+import { definitionAt, type Level } from '../protocol/levels.ts'
+import { listed, type Listed } from './listed.ts'
+import { alias, exposedName } from './names.ts'
+import type { ServerSnapshot } from './snapshot.ts'
+
+/** One server's part of an endpoint. */
+export interface Member {
+  readonly server: ServerConfig
+  readonly prefix: string | false
+  /** `undefined` while the server has never been listed. */
+  readonly snapshot: ServerSnapshot | undefined
+}
+
+export interface MergeOptions {
+  readonly members: readonly Member[]
+  readonly maxNameLength: number
+  /** What of the servers belongs to the endpoint; everything when there are no patterns. */
+  readonly selection?: readonly Pattern[]
+  readonly logger: Logger
+}
+
+interface Template {
+  /** Its place in the list of templates. */
+  readonly at: number
+  readonly route: Route
+  readonly template: UriTemplate
+}
+
+/**
+ * Everything that an endpoint has: the snapshots of its servers in one, with the routes back to them. Deterministic: servers in the order of the configuration,
+ * entries in the order of their server. Made once for all who come to the endpoint; names are the same for everyone.
+ */
+export class Merged {
+  readonly members: readonly Member[]
+  readonly lists: Readonly<Record<ListKind, readonly Listed[]>>
+  readonly templates: readonly Template[]
+  readonly #options: MergeOptions
+  readonly #places: Readonly<Record<ListKind, ReadonlyMap<string, number>>>
+  /** Places of tools by the name their server uses. */
+  readonly #bare = new Map<string, number[]>()
+  readonly #schemes = new Map<string, string[]>()
+  /** Own URI → exposed URI, by server, where they differ. */
+  readonly #renamed = new Map<string, Map<string, string>>()
+  readonly #leveled = new Map<string, readonly string[] | undefined>()
+
+  constructor(options: MergeOptions) {
+    this.#options = options
+    this.members = options.members
+    this.lists = {
+      tools: this.#named('tools'),
+      prompts: this.#named('prompts'),
+      resources: this.#located('resources'),
+      resourceTemplates: this.#located('resourceTemplates'),
+    }
+    const places = (kind: ListKind): Map<string, number> =>
+      new Map(this.lists[kind].map(({ route }, at) => [route.exposed, at]))
+    this.#places = {
+      tools: places('tools'),
+      prompts: places('prompts'),
+      resources: places('resources'),
+      resourceTemplates: places('resourceTemplates'),
+    }
+    this.lists.tools.forEach(({ route }, at) => {
+      const same = this.#bare.get(route.own)
+      if (same) same.push(at)
+      else this.#bare.set(route.own, [at])
+    })
+    this.templates = this.lists.resourceTemplates.flatMap(({ route }, at) => {
+      const template = parsedTemplate(route.own)
+      if (template) return { at, route, template }
+      options.logger.warn(
+        'A resource template cannot be parsed; it is listed, but reads are not routed by it.',
+        {
+          server: route.server,
+        },
+      )
+      return []
+    })
+    for (const { server } of options.members)
+      for (const scheme of server.uriSchemes)
+        this.#schemes.set(scheme, [...(this.#schemes.get(scheme) ?? []), server.name])
+  }
+
+  /** Definitions of a list as an older revision has them, by place; `undefined` where that is as they are. */
+  definitionsAt(level: Level, kind: ListKind): readonly string[] | undefined {
+    const key = `${kind}:${level.revision}`
+    if (!this.#leveled.has(key)) {
+      const texts = this.lists[kind].map(({ legacy }) => definitionAt(level, legacy))
+      const differs = texts.some((text, at) => text !== this.lists[kind][at]?.legacy)
+      this.#leveled.set(key, differs ? texts : undefined)
+    }
+    return this.#leveled.get(key)
+  }
+
+  /** Place in its list of what clients know by this name, URI or template. */
+  placeOf(kind: ListKind, exposed: string): number | undefined {
+    return this.#places[kind].get(exposed)
+  }
+
+  /** Places of the tools whose servers know them by this name. */
+  bareTools(own: string): readonly number[] {
+    return this.#bare.get(own) ?? []
+  }
+
+  /**
+   * Who may have a resource that no server lists, likeliest first: by template, then by configured scheme.
+   */
+  *owners(uri: string): Generator<Route> {
+    for (const { route, template } of this.templates) {
+      const marker = route.exposed === route.own ? '' : `${route.server}+`
+      if (!uri.startsWith(marker)) continue
+      const own = uri.slice(marker.length)
+      if (template.match(own)) yield { server: route.server, own, exposed: uri }
+    }
+    const scheme = uri.slice(0, Math.max(0, uri.indexOf(':')))
+    for (const server of this.#schemes.get(scheme) ?? []) yield { server, own: uri, exposed: uri }
+  }
+
+  /** Whether a server belongs to the endpoint. */
+  has(server: string): boolean {
+    return this.members.some(member => member.server.name === server)
+  }
+
+  /** Whether a thing of a server belongs to the endpoint. */
+  selects(kind: ItemKind, server: string, name: string): boolean {
+    const { selection = [] } = this.#options
+    return selection.length === 0 || selection.some(pattern => matches(pattern, kind, server, name))
+  }
+
+  /** Whether anything of that kind may. */
+  selectsSome(kind: ItemKind, server: string): boolean {
+    const { selection = [] } = this.#options
+    return (
+      selection.length === 0 ||
+      selection.some(
+        pattern => (pattern.kind === undefined || pattern.kind === kind) && pattern.server(server),
+      )
+    )
+  }
+
+  /** Only a part of its servers belongs to the endpoint. */
+  get isSelection(): boolean {
+    return (this.#options.selection ?? []).length > 0
+  }
+
+  /** Maps the URIs of a server's results to those clients see; `undefined` when none of them differs. */
+  uriMap(server: string): ((uri: string) => string) | undefined {
+    const renamed = this.#renamed.get(server)
+    return renamed && (uri => renamed.get(uri) ?? uri)
+  }
+
+  #named(kind: 'tools' | 'prompts'): Listed[] {
+    const { members: parts, maxNameLength, logger } = this.#options
+    const taken = new Set<string>()
+    const list: Listed[] = []
+    for (const { server, prefix, snapshot } of parts) {
+      for (const entry of snapshot?.lists[kind] ?? []) {
+        if (!this.selects(ITEM_KIND_OF[kind], server.name, entry.key)) continue
+        let exposed = exposedName(server.name, prefix, entry.key, maxNameLength)
+        if (taken.has(exposed)) {
+          const other = alias(server.name, `${server.name}__${entry.key}`, entry.key, maxNameLength)
+          logger.warn('Two servers offer the same name; the later one gets an alias.', {
+            list: kind,
+            server: server.name,
+            name: exposed,
+            alias: other,
+          })
+          exposed = other
+        }
+        taken.add(exposed)
+        list.push(listed(kind, server.name, entry, exposed, snapshot?.era === 'modern'))
+      }
+    }
+    return list
+  }
+
+  #located(kind: 'resources' | 'resourceTemplates'): Listed[] {
+    const owners = new Map<string, string>()
+    const list: Listed[] = []
+    for (const { server, snapshot } of this.#options.members) {
+      for (const entry of snapshot?.lists[kind] ?? []) {
+        if (!this.selects('resource', server.name, entry.key)) continue
+        let exposed = entry.key
+        const owner = owners.get(exposed)
+        if (owner !== undefined) {
+          exposed = `${server.name}+${entry.key}`
+          this.#options.logger.warn(
+            'Two servers offer the same URI; the later one is reached by its name and the URI.',
+            {
+              list: kind,
+              uri: entry.key,
+              first: owner,
+              server: server.name,
+              exposed,
+            },
+          )
+          const renamed = this.#renamed.get(server.name) ?? new Map<string, string>()
+          this.#renamed.set(server.name, renamed.set(entry.key, exposed))
+        }
+        owners.set(exposed, server.name)
+        list.push(listed(kind, server.name, entry, exposed, snapshot?.era === 'modern'))
+      }
+    }
+    return list
+  }
+}
+
+function parsedTemplate(text: string): UriTemplate | undefined {
+  try {
+    return new UriTemplate(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,221 @@
+import { Catalog, hiddenBy } from '../catalog/catalog.ts'
+import type { Listed } from '../catalog/listed.ts'
+import type { View } from '../catalog/view.ts'
+import { WHOLE } from '../catalog/views.ts'
+import { loadConfig } from '../config/load.ts'
+import { nearest } from '../config/nearest.ts'
+import { GatewayError } from '../core/errors.ts'
+import type { JsonObject } from '../core/exchange.ts'
+import { SILENT, type LogLevel } from '../core/logger.ts'
+import { ANONYMOUS, clientPrincipal, LOCAL, type Principal } from '../core/principal.ts'
+import type { Decision, ItemKind, ListKind } from '../core/route.ts'
+import type { Item } from '../policy/decide.ts'
+import { explain, type Step } from '../policy/explain.ts'
+import { compilePolicies } from '../policy/policies.ts'
+import { openStore } from '../state/open.ts'
+import { alignColumns } from './columns.ts'
+import { knownValid } from './known-valid.ts'
+import type { Config } from '../config/types.ts'
+
+export interface ExplainOptions {
+  readonly config?: string
+  readonly log?: LogLevel
+  readonly profile?: string
+  readonly prompt?: boolean
+  readonly resource?: boolean
+  readonly role?: readonly string[]
+  readonly json?: boolean
+}
+
+const EXIT: Readonly<Record<Decision['verdict'], number>> = { allow: 0, deny: 2, depends: 3 }
+
+/** Everything there is to say; printed as it is with `--json`. */
+interface Explanation {
+  readonly verdict: Decision['verdict']
+  /** Place of the rule that decided; `default`, or why there is nothing to decide. */
+  readonly rule: string
+  readonly shadowed: string | undefined
+  readonly kind: ItemKind
+  readonly server: string
+  readonly name: string
+  /** What clients call it, `undefined` when it is not listed. */
+  readonly exposed: string | undefined
+  /** What the catalogue knows, in a sentence. */
+  readonly catalogue: string
+  readonly rules: readonly Step[]
+}
+
+/**
+ * `explain`: says what a client may use and why, from the configuration and the lists of earlier runs. Starts nothing.
+ * @throws GatewayError `config` when there is no such client, profile or server
+ */
+export async function runExplain(
+  client: string,
+  name: string,
+  args: JsonObject | undefined,
+  options: ExplainOptions,
+): Promise<void> {
+  const config = await loadConfig({ file: options.config, ...knownValid() })
+  const store = await openStore(config.gateway.state, SILENT)
+  try {
+    const policies = await compilePolicies(config, SILENT)
+    const catalog = new Catalog({
+      config,
+      store,
+      logger: SILENT,
+      serverInfo: '{}',
+      link: () => Promise.reject(new GatewayError('internal', 'Nothing is started here.')),
+      policy: key => policies.byKey(key),
+      watched: () => [],
+      onChange: () => undefined,
+    })
+    await catalog.load()
+    const principal = principalOf(config, client, options.role ?? [])
+    const kind = options.prompt ? 'prompt' : options.resource ? 'resource' : 'tool'
+    const found = await locate(config, catalog, kind, name, options.profile)
+    const { item } = found
+    const call = args && { args, now: new Date() }
+    const { decision, steps } = explain(policies.rulesOf(principal), policies.of(principal).rules, {
+      item,
+      principal,
+      call,
+    })
+    const explanation: Explanation = {
+      verdict: found.missing ? 'deny' : decision.verdict,
+      rule: found.missing ?? decision.rule,
+      shadowed: decision.shadowed,
+      kind,
+      server: item.server,
+      name: item.name,
+      exposed: found.exposed,
+      catalogue: found.catalogue,
+      rules: steps,
+    }
+    const text = options.json ? JSON.stringify(explanation, null, 2) : render(client, explanation).join('\n')
+    process.stdout.write(`${text}\n`)
+    process.exitCode = EXIT[explanation.verdict]
+    await catalog.close()
+  } finally {
+    await store.close()
+  }
+}
+
+function principalOf(config: Config, client: string, roles: readonly string[]): Principal {
+  const unknown = (what: string, name: string, names: readonly string[]): GatewayError => {
+    const near = nearest(name, names)
+    const fix = near === undefined ? `There are: ${names.join(', ') || 'none'}.` : `Did you mean "${near}"?`
+    return new GatewayError('config', `There is no ${what} "${name}" in the configuration. ${fix}`)
+  }
+  const known = config.roles.map(role => role.name)
+  for (const role of roles) if (!known.includes(role)) throw unknown('role', role, known)
+  const brought = [...roles].sort()
+  const names = config.clients.map(({ name }) => name)
+  if (names.includes(client)) return { ...clientPrincipal(client), roles: brought }
+  if (client === 'local') return { ...LOCAL, roles: brought }
+  if (client === 'anonymous') return { ...ANONYMOUS, roles: brought }
+  throw unknown('client', client, names)
+}
+
+interface Found {
+  readonly item: Item
+  readonly exposed: string | undefined
+  readonly catalogue: string
+  /** Why it does not exist for anybody, in place of a rule. */
+  readonly missing?: string
+}
+
+const LISTS: Readonly<Record<ItemKind, readonly ListKind[]>> = {
+  tool: ['tools'],
+  prompt: ['prompts'],
+  resource: ['resources', 'resourceTemplates'],
+}
+
+/** Finds a thing by `server/name` or by what clients call it. */
+async function locate(
+  config: Config,
+  catalog: Catalog,
+  kind: ItemKind,
+  name: string,
+  profile: string | undefined,
+): Promise<Found> {
+  if (profile !== undefined && !config.profiles.some(known => known.name === profile))
+    throw new GatewayError('config', `There is no profile "${profile}" in the configuration.`)
+  const whole = catalog.view(WHOLE) as View
+  const shown = catalog.view(profile ?? WHOLE) as View
+  const entries = (view: View): Listed[] => LISTS[kind].flatMap(list => view.entries(list))
+  const server = config.servers.find(({ name: prefix }) => name.startsWith(`${prefix}/`))
+  const is = (entry: Listed): boolean =>
+    entry.route.exposed === name ||
+    (server !== undefined &&
+      entry.server === server.name &&
+      entry.name === name.slice(server.name.length + 1))
+
+  const listed = entries(shown).find(is)
+  if (listed) return { item: listed, exposed: listed.route.exposed, catalogue: 'It is in the catalogue.' }
+  const elsewhere = entries(whole).find(is)
+  if (elsewhere) {
+    const catalogue = `It is in the catalogue, but not in the profile "${profile}".`
+    return { item: elsewhere, exposed: undefined, catalogue, missing: 'not in the profile' }
+  }
+  const route = kind === 'resource' ? whole.unlisted(name) : undefined
+  const owner = server?.name ?? route?.server
+  if (owner === undefined)
+    throw new GatewayError(
+      'config',
+      `"${name}" is no name that clients see, as far as the lists of earlier runs tell. Write it as "server/name".`,
+    )
+  const own = server ? name.slice(server.name.length + 1) : (route?.own ?? name)
+  const item: Item = { kind, server: owner, name: own, title: '', annotations: {} }
+  if (!shown.merged.selects(kind, owner, own) || !shown.servers.has(owner)) {
+    const catalogue = `It is not in the profile "${profile}".`
+    return { item, exposed: undefined, catalogue, missing: 'not in the profile' }
+  }
+  const configured = config.servers.find(({ name: known }) => known === owner)
+  if (kind === 'tool' && configured && (await hiddenBy(configured))(own))
+    return {
+      item,
+      exposed: undefined,
+      catalogue: 'The configuration hides it.',
+      missing: 'hidden by "tools"',
+    }
+  if (!catalog.snapshot(owner))
+    return { item, exposed: undefined, catalogue: `The server "${owner}" has not been listed yet.` }
+  if (kind === 'resource')
+    return { item, exposed: undefined, catalogue: `It is not listed, but "${owner}" may have it.` }
+  const catalogue = `The server "${owner}" had no such ${kind} when it was last listed.`
+  return { item, exposed: undefined, catalogue, missing: 'not in the catalogue' }
+}
+
+const VERDICTS: Readonly<Record<Decision['verdict'], string>> = {
+  allow: 'Allowed',
+  deny: 'Denied',
+  depends: 'Depends on the call; give arguments to see',
+}
+
+function render(client: string, explanation: Explanation): string[] {
+  const { verdict, rule, shadowed, kind, server, name, exposed, catalogue, rules } = explanation
+  const shadow = shadowed === undefined ? [] : [`In shadow mode; would be denied by ${shadowed}.`]
+  const rows = rules.map(step => [
+    step.decides ? '>' : '',
+    step.place,
+    step.shadow ? `${step.effect} (shadow)` : step.effect,
+    step.matched === undefined
+      ? `no match: ${step.patterns.join(', ')}`
+      : step.matched === '*'
+        ? 'everything'
+        : `matches ${step.matched}`,
+    step.condition === undefined ? '' : `when ${step.condition.replace(/\s+/g, ' ')}: ${valueOf(step)}`,
+  ])
+  return [
+    `${VERDICTS[verdict]}: ${client}, ${kind} ${server}/${name} (${rule})`,
+    ...shadow,
+    exposed === undefined ? catalogue : `${catalogue} Clients see it as ${exposed}.`,
+    '',
+    ...(rows.length > 0 ? ['Rules, in their order', ...alignColumns(rows)] : ['No rules']),
+  ]
+}
+
+function valueOf({ value, failure, matched }: Step): string {
+  if (matched === undefined) return 'not evaluated'
+  return value === 'failed' ? `failed, ${failure}` : String(value)
+}

@@ -1,0 +1,114 @@
+import type { JsonObject } from '../core/exchange.ts'
+import type { Principal } from '../core/principal.ts'
+import type { Decision, ItemKind } from '../core/route.ts'
+import { failureOf, type Condition } from './condition.ts'
+import { matches, type Pattern } from './pattern.ts'
+
+/** A thing of a server that rules are about. */
+export interface Item {
+  readonly kind: ItemKind
+  readonly server: string
+  /** As the server knows it; of a resource the URI, of a template its text. */
+  readonly name: string
+  /** What its definition says; `''` and empty for what is not listed. */
+  readonly title: string
+  readonly annotations: JsonObject
+}
+
+export interface Rule {
+  /** Where it stands in the configuration. */
+  readonly place: string
+  readonly effect: 'allow' | 'deny'
+  /** Empty: it is about everything. */
+  readonly patterns: readonly Pattern[]
+  readonly condition: Condition | undefined
+  /** It is only said what it would deny. */
+  readonly shadow: boolean
+}
+
+/** Everything that decides for one caller. */
+export interface RuleSet {
+  /** In the order of the configuration. */
+  readonly denies: readonly Rule[]
+  readonly allows: readonly Rule[]
+  readonly default: 'allow' | 'deny'
+  /** Nothing is denied, it is only said what would be. */
+  readonly shadow: boolean
+}
+
+/** What a decision is about: a call, or, without `call`, a thing whatever is done with it. */
+export interface Subject {
+  readonly item: Item
+  readonly principal: Principal
+  readonly call?: { readonly args: JsonObject; readonly now: Date } | undefined
+}
+
+/** Hears of conditions that could not be evaluated. */
+export type OnFailure = (rule: Rule, reason: string) => void
+
+/** `unknown`: its condition asks about a call, and there is none. `failed`: it could not be evaluated. */
+export type Applies = 'yes' | 'no' | 'unknown' | 'failed'
+
+/** Whether a rule is about a thing, and its condition holds. */
+export function applies(rule: Rule, subject: Subject, onFailure?: OnFailure): Applies {
+  const { item, call } = subject
+  const { patterns, condition } = rule
+  if (patterns.length > 0 && !patterns.some(pattern => matches(pattern, item.kind, item.server, item.name)))
+    return 'no'
+  if (!condition) return 'yes'
+  if (condition.perCall && !call) return 'unknown'
+  try {
+    return condition.holds(factsOf(subject)) ? 'yes' : 'no'
+  } catch (error) {
+    onFailure?.(rule, failureOf(error))
+    return 'failed'
+  }
+}
+
+/**
+ * The one decision, for lists and calls alike: a rule that denies wins, then one that allows, then the default. A condition that fails denies: a rule that denies
+ * then does, one that allows does not.
+ */
+export function decide(rules: RuleSet, subject: Subject, onFailure?: OnFailure): Decision {
+  let shadowed: string | undefined
+  let mayDeny = false
+  const deny = (rule: string): Decision =>
+    rules.shadow ? { verdict: 'allow', rule: 'shadow', shadowed: rule } : { verdict: 'deny', rule, shadowed }
+
+  for (const rule of rules.denies) {
+    // The first one in shadow mode is enough to know.
+    if (rule.shadow && shadowed !== undefined) continue
+    const applied = applies(rule, subject, onFailure)
+    if (applied === 'no') continue
+    if (applied === 'unknown') mayDeny = true
+    else if (rule.shadow) shadowed = rule.place
+    else return deny(rule.place)
+  }
+  let allowed = rules.default === 'allow' ? 'default' : undefined
+  let mayAllow = false
+  for (const rule of rules.allows) {
+    const applied = applies(rule, subject, onFailure)
+    if (applied === 'unknown') mayAllow = true
+    if (applied !== 'yes') continue
+    allowed = rule.place
+    break
+  }
+  if (allowed === undefined && !mayAllow) return deny('default')
+  if (mayDeny || allowed === undefined) return { verdict: 'depends', rule: allowed ?? 'default', shadowed }
+  return { verdict: 'allow', rule: allowed, shadowed }
+}
+
+function factsOf({ item, principal, call }: Subject): Parameters<Condition['holds']>[0] {
+  const { kind, server, name, title, annotations } = item
+  return {
+    args: call?.args ?? {},
+    tool: { server, name, kind, title, annotations },
+    principal: {
+      id: principal.id,
+      name: principal.name,
+      client: principal.client ?? '',
+      roles: [...principal.roles],
+    },
+    now: call?.now ?? new Date(0),
+  }
+}

@@ -1,0 +1,60 @@
+import type { Decision } from '../core/route.ts'
+import { applies, decide, type Rule, type RuleSet, type Subject } from './decide.ts'
+import { matches } from './pattern.ts'
+
+/** What one rule had to say. */
+export interface Step {
+  readonly place: string
+  readonly effect: 'allow' | 'deny'
+  readonly shadow: boolean
+  /** The pattern that matched, `undefined` for none; `*` for a rule about everything. */
+  readonly matched: string | undefined
+  readonly patterns: readonly string[]
+  readonly condition: string | undefined
+  /** What the condition came to: `unknown` without arguments, `failed` with the reason. */
+  readonly value: boolean | 'unknown' | 'failed' | undefined
+  readonly failure: string | undefined
+  /** Whether this rule decided. */
+  readonly decides: boolean
+}
+
+/** The decision about a subject, and what each rule contributed, in the order of the configuration. */
+export function explain(
+  rules: readonly Rule[],
+  set: RuleSet,
+  subject: Subject,
+): { readonly decision: Decision; readonly steps: readonly Step[] } {
+  const decision = decide(set, subject)
+  const decider = decision.verdict === 'depends' ? undefined : (decision.shadowed ?? decision.rule)
+  const steps = rules.map(rule => stepOf(rule, subject, decider))
+  return { decision, steps }
+}
+
+function stepOf(rule: Rule, subject: Subject, decider: string | undefined): Step {
+  const { item } = subject
+  const { place, effect, shadow, patterns, condition } = rule
+  const matched =
+    patterns.length === 0
+      ? '*'
+      : patterns.find(pattern => matches(pattern, item.kind, item.server, item.name))?.text
+  let value: Step['value']
+  let failure: string | undefined
+  if (matched !== undefined && condition) {
+    if (condition.perCall && !subject.call) value = 'unknown'
+    else {
+      const applied = applies(rule, subject, (_, reason) => (failure = reason))
+      value = applied === 'failed' ? 'failed' : applied === 'yes'
+    }
+  }
+  return {
+    place,
+    effect,
+    shadow,
+    matched,
+    patterns: patterns.map(({ text }) => text),
+    condition: condition?.text,
+    value,
+    failure,
+    decides: place === decider,
+  }
+}

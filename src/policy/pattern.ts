@@ -1,0 +1,101 @@
+import { ITEM_KINDS, type ItemKind } from '../core/route.ts'
+
+/**
+ * Patterns of rules, profiles and limits: `server/name`, with `tool:`, `prompt:` or `resource:` before it for one kind only. `*` stands for any
+ * characters, `/` among them, and `?` for one (a UTF-16 unit); nothing else is special. The server part ends at the first `/`; names are those the server itself
+ * uses, of resources the URI. Upper and lower case differ.
+ */
+export interface Pattern {
+  readonly text: string
+  /** `undefined`: all of them. */
+  readonly kind: ItemKind | undefined
+  readonly server: (server: string) => boolean
+  readonly name: (name: string) => boolean
+  /** The part for names is `*`. */
+  readonly anyName: boolean
+}
+
+/** What is wrong with the text of a pattern, `undefined` when it is one. */
+export function patternProblem(text: string): { readonly cause: string; readonly fix: string } | undefined {
+  const slash = text.indexOf('/')
+  if (slash < 0) {
+    const kind = ITEM_KINDS.find(known => text.startsWith(`${known}:`))
+    const [before, rest] = kind ? [`${kind}:`, text.slice(kind.length + 1)] : ['', text]
+    const fix =
+      rest === '*' || rest === ''
+        ? `Write "${before}*/*" for everything.`
+        : `Write "${before}${rest}/*" for a server, or "${before}*/${rest}" for a name of any server.`
+    return { cause: 'names no server: a pattern has the form "server/name"', fix }
+  }
+  const colon = text.slice(0, slash).indexOf(':')
+  if (colon >= 0 && !ITEM_KINDS.some(kind => text.startsWith(`${kind}:`))) {
+    const fix =
+      'Before a colon stands "tool", "prompt" or "resource"; for a colon in the name of a server write "?".'
+    return { cause: `has the unknown kind "${text.slice(0, colon)}"`, fix }
+  }
+  return undefined
+}
+
+/** Compiles a pattern that has no `patternProblem`. */
+export function compilePattern(text: string): Pattern {
+  const kind = ITEM_KINDS.find(known => text.startsWith(`${known}:`))
+  const rest = kind === undefined ? text : text.slice(kind.length + 1)
+  const slash = rest.indexOf('/')
+  const name = rest.slice(slash + 1)
+  return {
+    text,
+    kind,
+    server: wildcard(rest.slice(0, slash)),
+    name: wildcard(name),
+    anyName: /^\*+$/.test(name),
+  }
+}
+
+/** Whether a pattern is about a thing of a server. */
+export function matches(pattern: Pattern, kind: ItemKind, server: string, name: string): boolean {
+  return (pattern.kind === undefined || pattern.kind === kind) && pattern.server(server) && pattern.name(name)
+}
+
+/**
+ * A test for whole texts. The parts between the stars are looked for one after the other, each at its first place after the one before: nothing is ever tried
+ * again, unlike with a regular expression.
+ */
+export function wildcard(glob: string): (text: string) => boolean {
+  if (/^\*+$/.test(glob)) return () => true
+  if (!/[*?]/.test(glob)) return text => text === glob
+  const parts = glob.split(/\*+/)
+  const first = parts[0] as string
+  if (parts.length === 1) return text => text.length === first.length && fits(text, first, 0)
+  const last = parts.at(-1) as string
+  const middle = parts.slice(1, -1)
+  const least = first.length + last.length
+  return text => {
+    if (text.length < least || !fits(text, first, 0)) return false
+    const end = text.length - last.length
+    if (!fits(text, last, end)) return false
+    let at = first.length
+    for (const part of middle) {
+      const found = firstFit(text, part, at, end)
+      if (found < 0) return false
+      at = found + part.length
+    }
+    return true
+  }
+}
+
+/** First place from `from` where `part` fits and ends by `end`; -1 for none. */
+function firstFit(text: string, part: string, from: number, end: number): number {
+  if (!part.includes('?')) {
+    const found = text.indexOf(part, from)
+    return found >= 0 && found + part.length <= end ? found : -1
+  }
+  for (let at = from; at + part.length <= end; at++) if (fits(text, part, at)) return at
+  return -1
+}
+
+function fits(text: string, part: string, at: number): boolean {
+  if (!part.includes('?')) return text.startsWith(part, at)
+  for (let index = 0; index < part.length; index++)
+    if (part[index] !== '?' && part[index] !== text[at + index]) return false
+  return true
+}

@@ -1,0 +1,180 @@
+import { LRUCache } from 'lru-cache'
+import type { Config, RuleConfig } from '../config/types.ts'
+import { GatewayError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import { ANONYMOUS, LOCAL, type Principal } from '../core/principal.ts'
+import { conditionCompiler, type Condition } from './condition.ts'
+import type { OnFailure, Rule } from './decide.ts'
+import { compilePattern, patternProblem, type Pattern } from './pattern.ts'
+import { Policy } from './policy.ts'
+
+/** Policies kept; one that is dropped is put together again from its key. */
+const MAX_KEPT = 2000
+/** A condition that fails may fail with every call; the log hears of it this often. */
+const LOG_EVERY_MS = 60_000
+
+/** What a key says: everything that tells one policy from another. */
+interface Parts {
+  /** The client that has rules of its own. */
+  readonly own: string | null
+  readonly roles: readonly string[]
+  readonly default: 'allow' | 'deny'
+  readonly shadow: boolean
+  /** Only where a condition asks who is calling. */
+  readonly principal: Principal | null
+}
+
+interface Own {
+  readonly rules: readonly Rule[]
+  readonly roles: readonly string[]
+  readonly default: 'allow' | 'deny'
+  readonly shadow: boolean
+}
+
+/** Finds the rules that apply to a caller: those of the gateway, of its roles, and its own, in this order. */
+export class Policies {
+  readonly #everyone: readonly Rule[]
+  readonly #roles: ReadonlyMap<string, readonly Rule[]>
+  readonly #clients: ReadonlyMap<string, Own>
+  readonly #logger: Logger
+  readonly #byPrincipal = new WeakMap<Principal, Policy>()
+  readonly #byKey = new LRUCache<string, Policy>({ max: MAX_KEPT })
+  readonly #logged = new Map<string, number>()
+  /** Conditions that could not be evaluated, by the place of their rule. */
+  readonly failures = new Map<string, number>()
+
+  constructor(config: Config, toRules: (rules: readonly RuleConfig[]) => Rule[], logger: Logger) {
+    this.#logger = logger
+    this.#everyone = toRules(config.gateway.rules)
+    this.#roles = new Map(config.roles.map(role => [role.name, toRules(role.rules)]))
+    this.#clients = new Map(
+      config.clients.map(client => [
+        client.name,
+        { rules: toRules(client.rules), roles: client.roles, default: client.default, shadow: client.shadow },
+      ]),
+    )
+  }
+
+  /** The same object for the same principal, and for all principals with the same rules as long as it is kept. */
+  of(principal: Principal): Policy {
+    let policy = this.#byPrincipal.get(principal)
+    if (!policy) {
+      const parts = this.#partsOf(principal)
+      const asks = this.#rulesOf(parts).some(({ condition }) => condition?.asksPrincipal)
+      policy = this.byKey(JSON.stringify(asks ? { ...parts, principal: plain(principal) } : parts))
+      this.#byPrincipal.set(principal, policy)
+    }
+    return policy
+  }
+
+  /** A policy by its `key`. */
+  byKey(key: string): Policy {
+    let policy = this.#byKey.get(key)
+    if (!policy) {
+      const parts = JSON.parse(key) as Parts
+      const rules = this.#rulesOf(parts)
+      const set = {
+        denies: rules.filter(({ effect }) => effect === 'deny'),
+        allows: rules.filter(({ effect }) => effect === 'allow'),
+        default: parts.default,
+        shadow: parts.shadow,
+      }
+      policy = new Policy(key, set, parts.principal ?? ANONYMOUS, this.#onFailure)
+      this.#byKey.set(key, policy)
+    }
+    return policy
+  }
+
+  /** All rules of a caller, in the order in which they stand; for people. */
+  rulesOf(principal: Principal): readonly Rule[] {
+    return this.#rulesOf(this.#partsOf(principal))
+  }
+
+  #partsOf(principal: Principal): Parts {
+    const { client, roles } = principal
+    if (client === undefined) {
+      // Where nobody is asked who he is, only the rules for everyone apply; who is known but no client has what his roles allow.
+      const open = principal.id === LOCAL.id || principal.id === ANONYMOUS.id
+      return {
+        own: null,
+        roles: [...new Set(roles)].sort(),
+        default: open ? 'allow' : 'deny',
+        shadow: false,
+        principal: null,
+      }
+    }
+    const known = this.#clients.get(client)
+    if (!known) return { own: null, roles: [], default: 'deny', shadow: false, principal: null }
+    return {
+      own: known.rules.length > 0 ? client : null,
+      roles: [...new Set([...known.roles, ...roles])],
+      default: known.default,
+      shadow: known.shadow,
+      principal: null,
+    }
+  }
+
+  #rulesOf({ own, roles }: Parts): Rule[] {
+    return [
+      ...this.#everyone,
+      ...roles.flatMap(role => this.#roles.get(role) ?? []),
+      ...((own !== null && this.#clients.get(own)?.rules) || []),
+    ]
+  }
+
+  readonly #onFailure: OnFailure = (rule, reason) => {
+    this.failures.set(rule.place, (this.failures.get(rule.place) ?? 0) + 1)
+    const now = Date.now()
+    if (now - (this.#logged.get(rule.place) ?? 0) < LOG_EVERY_MS) return
+    this.#logged.set(rule.place, now)
+    const effect = rule.effect === 'deny' ? 'the rule denies' : 'the rule does not allow'
+    this.#logger.warn(`The condition of ${rule.place} could not be evaluated; ${effect}.`, {
+      reason,
+      failures: this.failures.get(rule.place),
+    })
+  }
+}
+
+/**
+ * Compiles the rules of a configuration.
+ * @throws GatewayError `config` for a pattern or a condition that is none; validation finds these first
+ */
+export async function compilePolicies(config: Config, logger: Logger): Promise<Policies> {
+  const all = [
+    config.gateway.rules,
+    ...config.roles.map(({ rules }) => rules),
+    ...config.clients.map(({ rules }) => rules),
+  ].flat()
+  const compile = all.some(({ when }) => when !== undefined) ? await conditionCompiler() : undefined
+  const patterns = new Map<string, Pattern>()
+  const conditions = new Map<string, Condition>()
+  const patternOf = (text: string, place: string): Pattern => {
+    const problem = patternProblem(text)
+    if (problem) throw new GatewayError('config', `${place}: ${text} ${problem.cause}. ${problem.fix}`)
+    const pattern = patterns.get(text) ?? compilePattern(text)
+    patterns.set(text, pattern)
+    return pattern
+  }
+  const conditionOf = (text: string, place: string): Condition => {
+    const known = conditions.get(text)
+    if (known) return known
+    const compiled = compile?.(text)
+    if (!compiled || 'problem' in compiled)
+      throw new GatewayError('config', `${place}.when does not compile: ${compiled?.problem.cause}.`)
+    conditions.set(text, compiled.condition)
+    return compiled.condition
+  }
+  const toRules = (rules: readonly RuleConfig[]): Rule[] =>
+    rules.map(({ place, effect, match, when, shadow }) => ({
+      place,
+      effect,
+      patterns: match.map(text => patternOf(text, place)),
+      condition: when === undefined ? undefined : conditionOf(when, place),
+      shadow,
+    }))
+  return new Policies(config, toRules, logger)
+}
+
+function plain({ id, name, client, roles }: Principal): Principal {
+  return { id, name, client, roles }
+}
