@@ -1,12 +1,14 @@
 import type { Readable, Writable } from 'node:stream'
+import { checkExposure } from './auth/exposure.ts'
 import { Catalog, WHOLE } from './catalog/catalog.ts'
+import { changedKinds } from './catalog/view.ts'
 import type { Config, ServerConfig } from './config/types.ts'
 import { compose, type Middleware } from './core/compose.ts'
 import { Deadlines } from './core/deadlines.ts'
 import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
-import { ANONYMOUS, LOCAL, type Principal } from './core/principal.ts'
+import { clientPrincipal, LOCAL, type Principal } from './core/principal.ts'
 import type { ListKind, Route } from './core/route.ts'
 import type { HttpFront } from './front/http.ts'
 import { listChangedMethod } from './front/modern.ts'
@@ -25,7 +27,7 @@ import { Subscriptions, type Subscriber } from './relay/subscriptions.ts'
 import { Seal } from './relay/seal.ts'
 import { Router } from './router.ts'
 import type { Store } from './state/store.ts'
-import { statusOf, type ServerStatus } from './status.ts'
+import { readinessOf, statusOf, type ServerStatus } from './status.ts'
 import type { Link } from './upstream/link.ts'
 import { Pool } from './upstream/pool.ts'
 import type { Slot } from './upstream/slot.ts'
@@ -141,14 +143,24 @@ export class Gateway implements Service {
     this.#refreshTimer.unref()
   }
 
-  /** Serves one client over a pair of streams; resolves when that client is gone. */
-  async serveStdio(input: Readable, output: Writable): Promise<void> {
+  /**
+   * Serves one client over a pair of streams; resolves when that client is gone. Whoever starts the process decides who it is: the configured client of this
+   * name, else the local user.
+   * @throws GatewayError `config` when there is no such client, or it may use nothing
+   */
+  async serveStdio(input: Readable, output: Writable, client?: string): Promise<void> {
+    if (client !== undefined && !this.#config.clients.some(({ name }) => name === client))
+      throw new GatewayError('config', `There is no client ${JSON.stringify(client)} in "clients".`)
+    const principal = client === undefined ? LOCAL : clientPrincipal(client)
+    const view = this.viewOf(WHOLE, principal)
+    if (view === undefined)
+      throw new GatewayError('config', `The client "${principal.name}" may use nothing. Allow it something.`)
     const front = new StdioFront({
       service: this,
       input,
       output,
-      principal: LOCAL,
-      view: WHOLE,
+      principal,
+      view,
       maxMessageBytes: this.#config.gateway.http.maxBodyBytes,
       logger: this.#logger,
     })
@@ -157,15 +169,21 @@ export class Gateway implements Service {
     this.#fronts.delete(front)
   }
 
-  /** Serves HTTP on the configured address. @throws GatewayError `config` when the address cannot be used */
+  /** Serves HTTP on the configured address. @throws GatewayError `config` when the address cannot be used, or must not be */
   async listen(): Promise<{ url: string; port: number }> {
-    const { HttpFront } = await import('./front/http.ts')
+    const { clients, gateway } = this.#config
+    const { auth, http } = gateway
+    checkExposure(this.#config, this.#logger)
+    const [{ HttpFront }, { Gatekeeper }] = await Promise.all([
+      import('./front/http.ts'),
+      import('./auth/gatekeeper.ts'),
+    ])
     this.#http = new HttpFront({
       service: this,
-      config: this.#config.gateway.http,
-      principal: ANONYMOUS,
+      config: http,
+      authenticator: new Gatekeeper({ auth, http, clients, store: this.#store, logger: this.#logger }),
       logger: this.#logger,
-      readiness: () => this.#readiness(),
+      readiness: () => readinessOf(this.status()),
     })
     this.#fronts.add(this.#http)
     return await this.#http.listen()
@@ -222,6 +240,14 @@ export class Gateway implements Service {
   leave(conversation: Conversation): void {
     this.#relay.leave(conversation)
     for (const pool of this.#pools.values()) pool.leave(conversation)
+  }
+
+  moved(conversation: Conversation, before: string): void {
+    const [old, view] = [this.#catalog.view(before), this.#catalog.view(conversation.view)]
+    if (!old || !view) return
+    for (const method of new Set(changedKinds(old, view).map(listChangedMethod)))
+      conversation.notify(method, undefined)
+    this.#subscriptions.retain(conversation, uri => this.#router.has(conversation, uri))
   }
 
   rootsChanged(conversation: Conversation): void {
@@ -296,17 +322,6 @@ export class Gateway implements Service {
     const pool = this.#pools.get(server)
     if (!pool) throw new GatewayError('internal', `There is no server "${server}".`)
     return pool
-  }
-
-  #readiness(): { ready: boolean; servers: unknown } {
-    const status = this.status()
-    const ready = status.every(
-      ({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed),
-    )
-    return {
-      ready,
-      servers: status.map(({ name, state, required, error }) => ({ name, state, required, error })),
-    }
   }
 
   async #close(): Promise<void> {

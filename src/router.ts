@@ -111,6 +111,11 @@ export class Router {
     return heard.flat()
   }
 
+  /** Whether a client could read this resource, by what is known now. */
+  has(client: Pick<Exchange, 'principal' | 'view'>, uri: string): boolean {
+    return this.#ownerOf(this.#view(client), client, uri) !== undefined
+  }
+
   async #named(exchange: Exchange, kind: 'tools' | 'prompts', name: unknown): Promise<Route> {
     if (typeof name !== 'string') throw new GatewayError('invalid_params', '"name" must be a string.')
     let view = this.#view(exchange)
@@ -146,11 +151,11 @@ export class Router {
   }
 
   /** Who has a resource, by what is known now. */
-  #ownerOf(view: View, exchange: Exchange, uri: string): Route | undefined {
+  #ownerOf(view: View, exchange: Pick<Exchange, 'principal' | 'view'>, uri: string): Route | undefined {
     return view.listed(uri) ?? this.#learnedRoute(exchange, uri) ?? view.unlisted(uri)
   }
 
-  #learnedRoute(exchange: Exchange, uri: string): Route | undefined {
+  #learnedRoute(exchange: Pick<Exchange, 'principal' | 'view'>, uri: string): Route | undefined {
     const owner = this.#options.learned.owner(exchange.principal.id, uri)
     return owner !== undefined && this.#view(exchange).servers.has(owner)
       ? { server: owner, own: uri, exposed: uri }
@@ -207,7 +212,7 @@ export class Router {
     return { kind: 'ready', text: `{${parts.join(',')}}` }
   }
 
-  #view(exchange: Exchange): View {
+  #view(exchange: Pick<Exchange, 'view'>): View {
     const view = this.#options.catalog.view(exchange.view)
     if (!view) throw new GatewayError('internal', `There is no view "${exchange.view}".`)
     return view

@@ -37,3 +37,16 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
     error: error?.message,
   }
 }
+
+/** Whether every required server is there or known, and how each one stands. */
+export function readinessOf(statuses: readonly ServerStatus[]): {
+  ready: boolean
+  servers: Pick<ServerStatus, 'name' | 'state' | 'required' | 'error'>[]
+} {
+  return {
+    ready: statuses.every(
+      ({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed),
+    ),
+    servers: statuses.map(({ name, state, required, error }) => ({ name, state, required, error })),
+  }
+}

@@ -12,13 +12,15 @@ export interface ServeOptions {
   readonly log?: LogLevel
   readonly host?: string
   readonly port?: number
+  readonly allowAnonymous?: boolean
 }
 
 /** `serve`: the HTTP endpoint, until the process is told to stop. */
-export async function runServe({ config: file, log, host, port }: ServeOptions): Promise<void> {
+export async function runServe(options: ServeOptions): Promise<void> {
+  const { config: file, log, host, port, allowAnonymous } = options
   // Whoever reads the report may leave, as in `serve | head`.
   process.stdout.on('error', () => {})
-  await runGateway({ file, overrides: { log, host, port } }, async (gateway, config) => {
+  await runGateway({ file, overrides: { log, host, port, allowAnonymous } }, async (gateway, config) => {
     const { url } = await listen(gateway, config)
     print([`mcp-manifold ${VERSION} listens on ${url}`])
     print(report(await gateway.warmUp(), url, config.file))

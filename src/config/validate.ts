@@ -19,7 +19,8 @@ export function validate(file: unknown): Problem[] {
   const result = serversFile.safeParse(file)
   const issues: readonly Issue[] = result.error?.issues ?? []
   const problems = issues.flatMap(issue => toProblems(issue, []))
-  return [...problems, ...checkRules(soundServers(file, problems))]
+  const unsound = new Set(problems.map(({ path }) => String(path[0])))
+  return [...problems, ...checkRules(soundServers(file, problems), unsound)]
 }
 
 /** The servers that the schema has nothing to say against, so that their other mistakes are not left for the next attempt. */

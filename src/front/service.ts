@@ -27,6 +27,8 @@ export interface Service {
   /** A legacy conversation begins or ends; in between it hears of changes. */
   join(conversation: Conversation): void
   leave(conversation: Conversation): void
+  /** A conversation sees another view than `before`: it hears of lists that differ, and no more of what it does not see now. */
+  moved(conversation: Conversation, before: string): void
   /** The client's roots are different now. */
   rootsChanged(conversation: Conversation): void
   /**

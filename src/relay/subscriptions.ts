@@ -85,6 +85,14 @@ export class Subscriptions {
     for (const subscription of this.#subscriptions.values()) this.#remove(subscription, subscriber)
   }
 
+  /** A subscriber goes on with those that `mayHear` says of, by the URIs it used. */
+  retain(subscriber: Subscriber, mayHear: (uri: string) => boolean): void {
+    for (const subscription of this.#subscriptions.values()) {
+      const uri = subscription.subscribers.get(subscriber)
+      if (uri !== undefined && !mayHear(uri)) this.#remove(subscription, subscriber)
+    }
+  }
+
   /** A link has been opened: what it takes the place of had subscriptions. */
   opened(slot: Slot, link: Link): void {
     const logger = link.logger

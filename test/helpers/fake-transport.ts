@@ -118,6 +118,11 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     isolation: 'auto',
     uriSchemes: [],
     tools: [],
+    concurrency: 256,
+    queue: 1000,
+    queueTimeoutMs: 30_000,
+    cost: 1,
+    quota: { rate: undefined, concurrency: undefined, budgets: [] },
     fingerprint: 'f',
     ...changes,
   }

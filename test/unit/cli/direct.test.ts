@@ -7,6 +7,8 @@ test.each([
   [['--config=a=b.json'], { config: 'a=b.json' }],
   [['-c', 'a.json', '--log', 'debug'], { config: 'a.json', log: 'debug' }],
   [['--log=error'], { log: 'error' }],
+  [['--client', 'ci', '--config=a.json'], { client: 'ci', config: 'a.json' }],
+  [['--client=two words'], { client: 'two words' }],
 ])('%o starts on stdio at once', (args, options) => {
   expect(parseDirect(args)).toEqual(options)
 })
@@ -17,6 +19,8 @@ test.each([
   [['--help']],
   [['--config']],
   [['--config=']],
+  [['--client']],
+  [['--client', 'ci', 'serve']],
   [['--config', '--log', 'debug']],
   [['--log', 'loud']],
   [['--config', 'a.json', 'serve']],
