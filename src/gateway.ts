@@ -247,7 +247,10 @@ export class Gateway implements Service {
     if (!old || !view) return
     for (const method of new Set(changedKinds(old, view).map(listChangedMethod)))
       conversation.notify(method, undefined)
-    this.#subscriptions.retain(conversation, uri => this.#router.has(conversation, uri))
+    this.#subscriptions.retain(
+      conversation,
+      (server, uri) => this.#router.ownerOf(conversation, uri) === server,
+    )
   }
 
   rootsChanged(conversation: Conversation): void {

@@ -111,9 +111,9 @@ export class Router {
     return heard.flat()
   }
 
-  /** Whether a client could read this resource, by what is known now. */
-  has(client: Pick<Exchange, 'principal' | 'view'>, uri: string): boolean {
-    return this.#ownerOf(this.#view(client), client, uri) !== undefined
+  /** The server from which a client would read this resource, by what is known now. */
+  ownerOf(client: Pick<Exchange, 'principal' | 'view'>, uri: string): string | undefined {
+    return this.#ownerOf(this.#view(client), client, uri)?.server
   }
 
   async #named(exchange: Exchange, kind: 'tools' | 'prompts', name: unknown): Promise<Route> {

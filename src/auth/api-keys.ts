@@ -38,7 +38,8 @@ export class ApiKeys {
   readonly #options: ApiKeysOptions
   readonly #configured = new Map<string, Credential>()
   readonly #stored = new Map<string, KeyCredential>()
-  readonly #unknown = new LRUCache<string, true>({ max: MAX_UNKNOWN, ttl: UNKNOWN_MS })
+  /** Digests that were looked up in vain, and until when that is believed. */
+  readonly #unknown = new LRUCache<string, number>({ max: MAX_UNKNOWN })
   readonly #looking = new Map<string, Promise<Credential | undefined>>()
   readonly #timer: NodeJS.Timeout
   #reading: Promise<void> | undefined
@@ -76,7 +77,7 @@ export class ApiKeys {
   lookUp(digest: string): Promise<Credential | undefined> {
     const looking = this.#looking.get(digest)
     if (looking) return looking
-    if (this.#unknown.has(digest)) return Promise.resolve(undefined)
+    if ((this.#unknown.get(digest) ?? 0) > Date.now()) return Promise.resolve(undefined)
     if (!this.#mayLookUp())
       return Promise.reject(unavailable('Too many unknown keys are being tried; try again in a moment.', 1))
     const search = this.#lookUp(digest).finally(() => this.#looking.delete(digest))
@@ -106,7 +107,7 @@ export class ApiKeys {
       throw unavailable('The key cannot be checked at the moment; try again in a moment.', 5)
     }
     const credential = key && this.#take(key)
-    if (!credential) this.#unknown.set(digest, true)
+    if (!credential) this.#unknown.set(digest, Date.now() + UNKNOWN_MS)
     return credential
   }
 

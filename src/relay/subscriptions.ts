@@ -19,6 +19,7 @@ export interface Subscriber {
 
 interface Subscription {
   readonly key: string
+  readonly server: string
   readonly slot: Slot
   readonly own: string
   /** Subscribers, with the URI each of them used. */
@@ -65,7 +66,8 @@ export class Subscriptions {
     }
     // Not earlier: a slot that nobody uses may be replaced while others are waited for.
     const slot = pool.standing(exchange)
-    const subscription = { key, slot, own: route.own, subscribers: new Map([[subscriber, route.exposed]]) }
+    const { server, own } = route
+    const subscription = { key, server, slot, own, subscribers: new Map([[subscriber, route.exposed]]) }
     const outcome = await this.#change(key, this.#open(subscription))
     // The client may have left in the meantime.
     if (exchange.cancellation.reason !== undefined && this.#subscriptions.get(key) === subscription)
@@ -85,11 +87,11 @@ export class Subscriptions {
     for (const subscription of this.#subscriptions.values()) this.#remove(subscription, subscriber)
   }
 
-  /** A subscriber goes on with those that `mayHear` says of, by the URIs it used. */
-  retain(subscriber: Subscriber, mayHear: (uri: string) => boolean): void {
+  /** A subscriber goes on with those that `mayHear` says of, by server and the URI it used. */
+  retain(subscriber: Subscriber, mayHear: (server: string, uri: string) => boolean): void {
     for (const subscription of this.#subscriptions.values()) {
       const uri = subscription.subscribers.get(subscriber)
-      if (uri !== undefined && !mayHear(uri)) this.#remove(subscription, subscriber)
+      if (uri !== undefined && !mayHear(subscription.server, uri)) this.#remove(subscription, subscriber)
     }
   }
 
