@@ -41,7 +41,7 @@ export class ApiKeys {
   /** Digests that were looked up in vain, and until when that is believed. */
   readonly #unknown = new LRUCache<string, number>({ max: MAX_UNKNOWN })
   readonly #looking = new Map<string, Promise<Credential | undefined>>()
-  readonly #timer: NodeJS.Timeout
+  #timer: NodeJS.Timeout | undefined
   #reading: Promise<void> | undefined
   #rereads = 0
   #failed = false
@@ -57,6 +57,7 @@ export class ApiKeys {
       for (const digest of keys)
         this.#configured.set(digest, { principal, expiresAt: Infinity, renewable: false })
     }
+    if (options.clients.length === 0) return
     this.#timer = setInterval(() => void this.reread(), REREAD_MS)
     this.#timer.unref()
   }

@@ -23,18 +23,23 @@ export async function runServe(options: ServeOptions): Promise<void> {
   await runGateway({ file, overrides: { log, host, port, allowAnonymous } }, async (gateway, config) => {
     const { url } = await listen(gateway, config)
     print([`mcp-manifold ${VERSION} listens on ${url}`])
-    print(report(await gateway.warmUp(), url, config.file))
+    print(report(await gateway.warmUp(), url, config))
     await new Promise(() => {})
   })
 }
 
 /** What to know after the start: the state of each server and what to paste into a client. */
-export function report(statuses: readonly ServerStatus[], url: string, file: string | undefined): string[] {
+export function report(
+  statuses: readonly ServerStatus[],
+  url: string,
+  { file, clients }: Pick<Config, 'file' | 'clients'>,
+): string[] {
   const rows = statuses.map(({ name, transport, era, state, error, tools, resources, prompts }) => {
     const counts = `${count(tools, 'tool')}, ${count(resources, 'resource')}, ${count(prompts, 'prompt')}`
     return [name, transport, era ?? '-', state, error ?? counts]
   })
-  const remote = { mcpServers: { manifold: { type: 'http', url } } }
+  const key = clients.length > 0 ? { headers: { Authorization: 'Bearer <key>' } } : {}
+  const remote = { mcpServers: { manifold: { type: 'http', url, ...key } } }
   const args = ['-y', 'mcp-manifold', ...(file === undefined ? [] : ['--config', file])]
   const local = { mcpServers: { manifold: { command: 'npx', args } } }
   return [
@@ -43,6 +48,7 @@ export function report(statuses: readonly ServerStatus[], url: string, file: str
     '',
     'In the configuration of a client that speaks HTTP:',
     `  ${JSON.stringify(remote)}`,
+    ...(clients.length > 0 ? ['with a key made by: mcp-manifold keys create <client>'] : []),
     'or of one that starts programs, without this process:',
     `  ${JSON.stringify(local)}`,
     '',

@@ -394,13 +394,21 @@ export class HttpFront {
     return true
   }
 
+  /** Whoever shows something wrong is worth a line; whoever shows nothing is a client that begins. */
+  #logRefusal(request: IncomingMessage, { status, message, code }: HttpRefusal): void {
+    const { authorization } = request.headers
+    const wrong = code === 'forbidden' || (code !== undefined && authorization !== undefined)
+    const fields = { status, reason: message, from: request.socket.remoteAddress }
+    this.#options.logger[wrong ? 'info' : 'debug']('A request was refused.', fields)
+  }
+
   #refuse(request: IncomingMessage, response: ServerResponse, caught: unknown): void {
     if (response.headersSent || response.destroyed) {
       response.destroy()
       return
     }
     if (caught instanceof HttpRefusal) {
-      this.#options.logger.debug('A request was refused.', { status: caught.status, reason: caught.message })
+      this.#logRefusal(request, caught)
       const { code: kind } = caught
       if (kind !== undefined) {
         const body = errorText('null', failureObject(new GatewayError(kind, caught.message)))

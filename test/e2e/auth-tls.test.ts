@@ -1,5 +1,6 @@
-import { request } from 'node:https'
+import { Agent, request } from 'node:https'
 import type { RequestOptions } from 'node:https'
+import type { TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createKey, digestOf } from '../../src/auth/key-records.ts'
 import { makeAuthority, type Authority, type KeyPair } from '../helpers/certificates.ts'
@@ -38,7 +39,10 @@ function gatewayFor(tls: object = {}): Promise<TestGateway> {
   })
 }
 
-function post(origin: string, shown: RequestOptions = {}): Promise<{ status: number; body: string }> {
+function post(
+  origin: string,
+  shown: RequestOptions & { session?: Buffer | undefined } = {},
+): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const options = {
       method: 'POST',
@@ -83,6 +87,27 @@ describe('a client certificate', () => {
       const { status, body } = await post(gateway.origin, { ...show(make()), ...more })
       expect([status, body]).toEqual([403, expect.stringContaining('not valid')])
     }
+  })
+
+  test('is held against a connection that continues an earlier one, too', async () => {
+    await using gateway = await gatewayFor()
+    const statuses: number[] = []
+    for (const shown of [authority.sign('ci.example'), stranger.sign('ci.example')]) {
+      const agent = new Agent({ maxSockets: 1, keepAlive: false })
+      let session: Buffer | undefined
+      agent.on('keylog', (_line, socket: TLSSocket) =>
+        socket.on('session', (taken: Buffer) => (session = taken)),
+      )
+      statuses.push((await post(gateway.origin, { ...show(shown), agent })).status)
+      expect(session).toBeDefined()
+      statuses.push((await post(gateway.origin, { ...show(shown), session })).status)
+      // Without a certificate of its own, the session brings the one it began with.
+      statuses.push((await post(gateway.origin, { session })).status)
+      agent.destroy()
+    }
+    expect(statuses.slice(0, 2)).toEqual([200, 200])
+    expect(statuses.slice(3, 5)).toEqual([403, 403])
+    expect(statuses[5]).toBeGreaterThanOrEqual(401)
   })
 
   test('need not be there, unless it is required', async () => {

@@ -35,7 +35,7 @@ const keys = (...args: string[]): ReturnType<typeof runProgram> =>
 
 test('a key is made, shown once, used at a running gateway, listed and revoked', async () => {
   await using served = await serve([BIN, 'serve', '--config', file], {
-    ready: /(http:\/\/127\.0\.0\.1:\d+)\/mcp/,
+    ready: /listens on (http:\/\/127\.0\.0\.1:\d+)[^]*keys create <client>/,
   })
   const open = async (key: string): Promise<number> => {
     const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` }
