@@ -1,5 +1,7 @@
 import type { Readable, Writable } from 'node:stream'
+import { checkExposure } from './auth/exposure.ts'
 import { Catalog } from './catalog/catalog.ts'
+import { changedKinds } from './catalog/view.ts'
 import { WHOLE } from './catalog/views.ts'
 import type { AsksConfig, Config, ServerConfig } from './config/types.ts'
 import { compose, type Middleware } from './core/compose.ts'
@@ -7,7 +9,7 @@ import { Deadlines } from './core/deadlines.ts'
 import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
-import { ANONYMOUS, LOCAL, type Principal } from './core/principal.ts'
+import { clientPrincipal, LOCAL, type Principal } from './core/principal.ts'
 import type { Decision, ListKind, Route } from './core/route.ts'
 import type { HttpFront } from './front/http.ts'
 import { ListenStreams } from './front/listen-streams.ts'
@@ -48,6 +50,8 @@ export interface GatewayOptions {
 export interface StdioOptions {
   /** Name of a profile or a server; everything when left out. */
   readonly endpoint?: string | undefined
+  /** Name of the configured client that is served; the local user when left out. */
+  readonly client?: string | undefined
 }
 
 /** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
@@ -189,21 +193,25 @@ export class Gateway implements Service {
   }
 
   /**
-   * Serves one client over a pair of streams; resolves when that client is gone.
-   * @throws GatewayError `config` when there is no such endpoint
+   * Serves one client over a pair of streams; resolves when that client is gone. Whoever starts the process decides who it is: the configured client of
+   * this name, else the local user.
+   * @throws GatewayError `config` when there is no such client or endpoint, or the client may use nothing of it
    */
   async serveStdio(
     input: Readable,
     output: Writable,
-    { endpoint = WHOLE }: StdioOptions = {},
+    { endpoint = WHOLE, client }: StdioOptions = {},
   ): Promise<void> {
-    const view = this.viewOf(endpoint, LOCAL)
-    if (view === undefined) throw new GatewayError('config', this.#noEndpoint(endpoint))
+    if (client !== undefined && !this.#config.clients.some(({ name }) => name === client))
+      throw new GatewayError('config', `There is no client ${JSON.stringify(client)} in "clients".`)
+    const principal = client === undefined ? LOCAL : clientPrincipal(client)
+    const view = this.viewOf(endpoint, principal)
+    if (view === undefined) throw new GatewayError('config', this.#noEndpoint(endpoint, principal))
     const front = new StdioFront({
       service: this,
       input,
       output,
-      principal: LOCAL,
+      principal,
       view,
       maxMessageBytes: this.#config.gateway.http.maxBodyBytes,
       logger: this.#logger,
@@ -213,13 +221,19 @@ export class Gateway implements Service {
     this.#fronts.delete(front)
   }
 
-  /** Serves HTTP on the configured address. @throws GatewayError `config` when the address cannot be used */
+  /** Serves HTTP on the configured address. @throws GatewayError `config` when the address cannot be used, or must not be */
   async listen(): Promise<{ url: string; port: number }> {
-    const { HttpFront } = await import('./front/http.ts')
+    const { clients, gateway } = this.#config
+    const { auth, http } = gateway
+    checkExposure(this.#config, this.#logger)
+    const [{ HttpFront }, { Gatekeeper }] = await Promise.all([
+      import('./front/http.ts'),
+      import('./auth/gatekeeper.ts'),
+    ])
     this.#http = new HttpFront({
       service: this,
-      config: this.#config.gateway.http,
-      principal: ANONYMOUS,
+      config: http,
+      authenticator: new Gatekeeper({ auth, http, clients, store: this.#store, logger: this.#logger }),
       logger: this.#logger,
       readiness: () => readinessOf(this.status()),
     })
@@ -283,6 +297,18 @@ export class Gateway implements Service {
 
   worksFor(conversation: Conversation): boolean {
     return this.#legacyTasks.worksFor(conversation)
+  }
+
+  moved(conversation: Conversation, before: string): void {
+    const [old, view] = [this.#catalog.view(before), this.#catalog.view(conversation.view)]
+    if (!old || !view) return
+    for (const method of new Set(changedKinds(old, view).map(listChangedMethod)))
+      conversation.notify(method, undefined)
+    this.#subscriptions.retain(
+      conversation,
+      conversation.view,
+      (server, uri) => this.#router.ownerOf(conversation, uri) === server,
+    )
   }
 
   rootsChanged(conversation: Conversation): void {
@@ -370,7 +396,8 @@ export class Gateway implements Service {
     yield* this.#listListeners.values()
   }
 
-  #noEndpoint(name: string): string {
+  #noEndpoint(name: string, principal: Principal): string {
+    if (name === WHOLE) return `The client "${principal.name}" may use nothing. Allow it something.`
     const names = this.#config.profiles.map(profile => profile.name)
     const known = names.length > 0 ? `There are: ${names.join(', ')}.` : 'Add it to "profiles".'
     return `There is no profile "${name}" in the configuration, or nothing in it that may be used. ${known}`

@@ -143,6 +143,11 @@ export class Router {
     return heard.flat()
   }
 
+  /** The server from which a client would read this resource, by what is known now. */
+  ownerOf(client: Pick<Exchange, 'principal' | 'view'>, uri: string): string | undefined {
+    return this.#ownerOf(this.#view(client), client, uri)?.server
+  }
+
   async #subscribe(exchange: Exchange, uri: unknown): Promise<Outcome> {
     const route = await this.#located(exchange, uri)
     this.#options.authorized(exchange, route)
@@ -184,7 +189,7 @@ export class Router {
   }
 
   /** Who has a resource, by what is known now. */
-  #ownerOf(view: View, exchange: Exchange, uri: string): Route | undefined {
+  #ownerOf(view: View, exchange: Pick<Exchange, 'principal' | 'view'>, uri: string): Route | undefined {
     const owner = this.#options.learned.owner(exchange.principal.id, uri)
     return (
       view.listed(uri) ??
@@ -270,7 +275,7 @@ export class Router {
     return { kind: 'ready', text: `{${parts.join(',')}}` }
   }
 
-  #view(exchange: Exchange): View {
+  #view(exchange: Pick<Exchange, 'view'>): View {
     const view = this.#options.catalog.view(exchange.view)
     if (!view) throw new GatewayError('internal', `There is no view "${exchange.view}".`)
     return view

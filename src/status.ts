@@ -38,13 +38,15 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
   }
 }
 
-/** Whether every required server is there, and what to say of each. */
-export function readinessOf(status: readonly ServerStatus[]): { ready: boolean; servers: unknown } {
-  const ready = status.every(
-    ({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed),
-  )
+/** Whether every required server is there or known, and how each one stands. */
+export function readinessOf(statuses: readonly ServerStatus[]): {
+  ready: boolean
+  servers: Pick<ServerStatus, 'name' | 'state' | 'required' | 'error'>[]
+} {
   return {
-    ready,
-    servers: status.map(({ name, state, required, error }) => ({ name, state, required, error })),
+    ready: statuses.every(
+      ({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed),
+    ),
+    servers: statuses.map(({ name, state, required, error }) => ({ name, state, required, error })),
   }
 }

@@ -6,24 +6,27 @@ export interface StdioOptions {
   readonly log?: LogLevel
   /** Name of the profile that is offered; everything without it. */
   readonly profile?: string
+  /** Name of the configured client that is served; without it, the local user is. */
+  readonly client?: string
 }
 
 const LEVELS: readonly string[] = ['error', 'warn', 'info', 'debug'] satisfies LogLevel[]
 
 /**
- * Reads the arguments of the most frequent start, the one a client waits for: none, or only `--config`, `--log` and `--profile`.
+ * Reads the arguments of the most frequent start, the one a client waits for: none, or only `--config`, `--log`, `--profile` and `--client`.
  * `undefined` for anything else, also for mistakes, which the command line library explains better.
  */
 export function parseDirect(args: readonly string[]): StdioOptions | undefined {
-  const options: { config?: string; log?: LogLevel; profile?: string } = {}
+  const options: { config?: string; log?: LogLevel; profile?: string; client?: string } = {}
   for (let at = 0; at < args.length; at++) {
     const arg = args[at] ?? ''
     const equals = arg.startsWith('--') ? arg.indexOf('=') : -1
     const name = equals === -1 ? arg : arg.slice(0, equals)
-    if (!['--config', '-c', '--log', '--profile'].includes(name)) return undefined
+    if (!['--config', '-c', '--log', '--profile', '--client'].includes(name)) return undefined
     const value = equals === -1 ? args[++at] : arg.slice(equals + 1)
     if (value === undefined || value === '' || value.startsWith('-')) return undefined
     if (name === '--profile') options.profile = value
+    else if (name === '--client') options.client = value
     else if (name !== '--log') options.config = value
     else if (LEVELS.includes(value)) options.log = value as LogLevel
     else return undefined

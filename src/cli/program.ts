@@ -15,6 +15,12 @@ interface CommonOptions {
 interface ServeOptions extends CommonOptions {
   readonly host?: string
   readonly port?: number
+  readonly allowAnonymous?: boolean
+}
+
+interface KeyOptions {
+  readonly expires?: string
+  readonly note?: string
 }
 
 /** Everything that is not a plain start on stdio: commands, help, and mistakes. */
@@ -38,6 +44,14 @@ export async function runProgram(args: readonly string[]): Promise<void> {
       '--profile <name>',
       'offer or explain only what this profile selects; not for serve, which has them all',
     )
+    .option(
+      '--client <name>',
+      'on stdio: the client of the configuration that is served (default: the local user)',
+    )
+    .hook('preAction', command => {
+      if (command.opts<{ client?: string }>().client !== undefined)
+        command.error('error: --client is for the gateway on stdio, which has no command')
+    })
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('Run mcp-manifold --help to see what there is.')
 
@@ -46,6 +60,7 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     .description('offer the servers over HTTP')
     .option('--host <address>', `address to listen on (default: ${HTTP_HOST})`)
     .option('--port <number>', `port to listen on, 0 for a free one (default: ${HTTP_PORT.default})`, toPort)
+    .option('--allow-anonymous', 'let everyone in who reaches the address, without any clients configured')
     .action(async (_options: unknown, command: Command) => {
       const { runServe } = await import('./serve.ts')
       await runServe(command.optsWithGlobals<ServeOptions>())
@@ -78,6 +93,37 @@ export async function runProgram(args: readonly string[]): Promise<void> {
         await runExplain(client, name, args, command.optsWithGlobals<ExplainOptions>())
       },
     )
+
+  const keys = program.command('keys').description('make, list and revoke API keys of clients')
+
+  keys
+    .command('create')
+    .description('make a key and print it, once')
+    .argument('<client>', 'name in "clients"')
+    .option('--expires <duration>', 'how long it counts, such as 90d (default: until it is revoked)')
+    .option('--note <text>', 'what it is for')
+    .action(async (client: string, options: KeyOptions, command: Command) => {
+      const { createClientKey } = await import('./keys.ts')
+      await createClientKey(client, { ...options, ...command.optsWithGlobals<CommonOptions>() })
+    })
+
+  keys
+    .command('list')
+    .description('show the keys there are')
+    .argument('[client]', 'name in "clients"')
+    .action(async (client: string | undefined, _options: unknown, command: Command) => {
+      const { listKeys } = await import('./keys.ts')
+      await listKeys(client, command.optsWithGlobals<CommonOptions>())
+    })
+
+  keys
+    .command('revoke')
+    .description('end a key; running gateways notice within seconds')
+    .argument('<id>', 'as keys list shows it')
+    .action(async (id: string, _options: unknown, command: Command) => {
+      const { revokeKey } = await import('./keys.ts')
+      await revokeKey(id, command.optsWithGlobals<CommonOptions>())
+    })
 
   await program.parseAsync([...args], { from: 'user' })
 }

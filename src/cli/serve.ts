@@ -12,29 +12,37 @@ export interface ServeOptions {
   readonly log?: LogLevel
   readonly host?: string
   readonly port?: number
+  readonly allowAnonymous?: boolean
 }
 
 /** `serve`: the HTTP endpoint, until the process is told to stop: by SIGINT or SIGTERM, and by SIGHUP when it was started in a terminal. */
-export async function runServe({ config: file, log, host, port }: ServeOptions): Promise<void> {
+export async function runServe(options: ServeOptions): Promise<void> {
+  const { config: file, log, host, port, allowAnonymous } = options
   // Whoever reads the report may leave, as in `serve | head`.
   process.stdout.on('error', () => {})
   // A daemon gets it when its starter's terminal closes, or from the kernel when a stopped group is orphaned. Only in a terminal it is meant.
   const endsOnHangup = Boolean(process.stdin.isTTY)
-  await runGateway({ file, overrides: { log, host, port }, endsOnHangup }, async (gateway, config) => {
+  const overrides = { log, host, port, allowAnonymous }
+  await runGateway({ file, overrides, endsOnHangup }, async (gateway, config) => {
     const { url } = await listen(gateway, config)
     print([`mcp-manifold ${VERSION} listens on ${url}`])
-    print(report(await gateway.warmUp(), url, config.file))
+    print(report(await gateway.warmUp(), url, config))
     await new Promise(() => {})
   })
 }
 
 /** What to know after the start: the state of each server and what to paste into a client. */
-export function report(statuses: readonly ServerStatus[], url: string, file: string | undefined): string[] {
+export function report(
+  statuses: readonly ServerStatus[],
+  url: string,
+  { file, clients }: Pick<Config, 'file' | 'clients'>,
+): string[] {
   const rows = statuses.map(({ name, transport, era, state, error, tools, resources, prompts }) => {
     const counts = `${count(tools, 'tool')}, ${count(resources, 'resource')}, ${count(prompts, 'prompt')}`
     return [name, transport, era ?? '-', state, error ?? counts]
   })
-  const remote = { mcpServers: { manifold: { type: 'http', url } } }
+  const key = clients.length > 0 ? { headers: { Authorization: 'Bearer <key>' } } : {}
+  const remote = { mcpServers: { manifold: { type: 'http', url, ...key } } }
   const args = ['-y', 'mcp-manifold', ...(file === undefined ? [] : ['--config', file])]
   const local = { mcpServers: { manifold: { command: 'npx', args } } }
   return [
@@ -43,6 +51,7 @@ export function report(statuses: readonly ServerStatus[], url: string, file: str
     '',
     'In the configuration of a client that speaks HTTP:',
     `  ${JSON.stringify(remote)}`,
+    ...(clients.length > 0 ? ['with a key made by: mcp-manifold keys create <client>'] : []),
     'or of one that starts programs, without this process:',
     `  ${JSON.stringify(local)}`,
     '',

@@ -1,8 +1,9 @@
+import { assertClient } from './clients.ts'
 import { runGateway } from './run.ts'
 import type { StdioOptions } from './direct.ts'
 
 /** The default command: MCP on stdin and stdout, until the client closes them. Everything else goes to stderr. */
-export async function runStdio({ config, log, profile }: StdioOptions): Promise<void> {
+export async function runStdio({ config, log, profile, client }: StdioOptions): Promise<void> {
   // A stray line of some library on stdout would end the conversation with the client.
   console.log = console.info = console.debug = console.error
   if (process.stdin.isTTY) {
@@ -10,8 +11,10 @@ export async function runStdio({ config, log, profile }: StdioOptions): Promise<
       'Speaking MCP on stdin and stdout, as clients expect it. For people there is: mcp-manifold --help',
     )
   }
-  await runGateway({ file: config, overrides: { log } }, async gateway => {
+  await runGateway({ file: config, overrides: { log } }, async (gateway, { clients }) => {
+    if (client !== undefined) assertClient(client, clients)
     const clientGone = new Promise<void>(resolve => process.stdout.once('error', () => resolve()))
-    await Promise.race([gateway.serveStdio(process.stdin, process.stdout, { endpoint: profile }), clientGone])
+    const serving = gateway.serveStdio(process.stdin, process.stdout, { endpoint: profile, client })
+    await Promise.race([serving, clientGone])
   })
 }

@@ -1,37 +1,46 @@
 import { nearest } from './nearest.ts'
+import { checkIdentities } from './rules-auth.ts'
 import { checkPolicies } from './rules-policy.ts'
 import type { Path, Problem } from './problem.ts'
 import type { ClientEntry, ServersFile } from './schema.ts'
 
-/** Conditions over several values of clients, roles, profiles and of how callers are identified. `file` has passed the schema. */
-export function checkClients(file: ServersFile): Problem[] {
+/** Conditions over several values of clients, roles, profiles and of how callers are identified. `file` and `unsound` as in `rules.ts`. */
+export function checkClients(file: ServersFile, unsound: ReadonlySet<string>): Problem[] {
   const clients = Object.entries(file.clients ?? {})
+  const known = (section: 'roles' | 'clients'): Known | undefined =>
+    unsound.has(section) ? undefined : (file[section] ?? {})
+  const servers =
+    unsound.has('mcpServers') || unsound.has('servers') ? undefined : { ...file.mcpServers, ...file.servers }
   return [
     ...clients.flatMap(([name, client]) =>
-      checkReferences(client.roles ?? [], ['clients', name, 'roles'], file.roles, 'role', 'roles'),
+      checkReferences(client.roles ?? [], ['clients', name, 'roles'], known('roles'), 'role', 'roles'),
     ),
     ...checkUnique(clients, 'keys'),
     ...checkUnique(clients, 'subjects'),
     ...checkUnique(clients, 'certificates'),
     ...checkUnique(clients, 'users'),
     ...checkPolicies(file),
-    ...checkProfiles(file),
-    ...checkAuth(file),
+    ...checkProfiles(file, servers),
+    ...checkAuth(file, known('clients'), known('roles')),
+    ...checkIdentities(file, unsound),
     ...checkTls(file),
     ...checkTimeZone(file),
   ]
 }
 
+/** What is defined, by name; `undefined` where that cannot be said. */
+type Known = Readonly<Record<string, unknown>>
+
 function checkReferences(
   names: readonly string[],
   path: Path,
-  known: Readonly<Record<string, unknown>> | undefined,
+  known: Known | undefined,
   what: string,
   section: string,
 ): Problem[] {
   return names.flatMap((name, at) => {
-    if (known && Object.hasOwn(known, name)) return []
-    const near = nearest(name, Object.keys(known ?? {}))
+    if (!known || Object.hasOwn(known, name)) return []
+    const near = nearest(name, Object.keys(known))
     const fix = near === undefined ? `Add it to "${section}", or remove it here.` : `Did you mean "${near}"?`
     return [{ path: [...path, at], cause: `there is no such ${what}`, fix }]
   })
@@ -45,8 +54,10 @@ function checkUnique(
   const owners = new Map<string, string>()
   return clients.flatMap(([name, client]) =>
     (client[key] ?? []).flatMap((value, at): Problem[] => {
-      const owner = owners.get(value.toLowerCase())
-      owners.set(value.toLowerCase(), name)
+      // Only digests are the same in either case.
+      const same = key === 'keys' ? value.toLowerCase() : value
+      const owner = owners.get(same)
+      owners.set(same, name)
       if (owner === undefined) return []
       const cause = owner === name ? 'is there twice' : `also identifies the client "${owner}"`
       return [
@@ -56,20 +67,20 @@ function checkUnique(
   )
 }
 
-function checkProfiles(file: ServersFile): Problem[] {
-  const servers = { ...file.mcpServers, ...file.servers }
+function checkProfiles(file: ServersFile, servers: Known | undefined): Problem[] {
   return Object.entries(file.profiles ?? {}).flatMap(([name, profile]): Problem[] => {
     const path = ['profiles', name]
-    const taken: Problem[] = Object.hasOwn(servers, name)
-      ? [
-          {
-            path,
-            about: 'key',
-            cause: 'is also the name of a server, which has the endpoint of that name',
-            fix: 'Give it another name.',
-          },
-        ]
-      : []
+    const taken: Problem[] =
+      servers && Object.hasOwn(servers, name)
+        ? [
+            {
+              path,
+              about: 'key',
+              cause: 'is also the name of a server, which has the endpoint of that name',
+              fix: 'Give it another name.',
+            },
+          ]
+        : []
     return [
       ...taken,
       ...checkReferences(profile.servers ?? [], [...path, 'servers'], servers, 'server', 'mcpServers'),
@@ -77,14 +88,14 @@ function checkProfiles(file: ServersFile): Problem[] {
   })
 }
 
-function checkAuth(file: ServersFile): Problem[] {
+function checkAuth(file: ServersFile, clients: Known | undefined, roles: Known | undefined): Problem[] {
   const { jwt = [], proxy, anonymous } = file.gateway?.auth ?? {}
   const path: Path = ['gateway', 'auth']
   const problems: Problem[] = []
   const client = (name: string | undefined, at: Path): void => {
     if (name !== undefined)
       problems.push(
-        ...checkReferences([name], at, file.clients, 'client', 'clients').map(problem => ({
+        ...checkReferences([name], at, clients, 'client', 'clients').map(problem => ({
           ...problem,
           path: at,
         })),
@@ -103,8 +114,8 @@ function checkAuth(file: ServersFile): Problem[] {
     else problems.push(...checkAddress(entry.issuer, [...here, 'issuer']))
     if (entry.jwks !== undefined) problems.push(...checkAddress(entry.jwks, [...here, 'jwks']))
     client(entry.client, [...here, 'client'])
-    for (const [scope, roles] of Object.entries(entry.scopes ?? {}))
-      problems.push(...checkReferences(roles, [...here, 'scopes', scope], file.roles, 'role', 'roles'))
+    for (const [scope, names] of Object.entries(entry.scopes ?? {}))
+      problems.push(...checkReferences(names, [...here, 'scopes', scope], roles, 'role', 'roles'))
   })
   if (proxy) {
     if (proxy.header === undefined)
@@ -175,7 +186,7 @@ function checkTimeZone(file: ServersFile): Problem[] {
   const timeZone = file.gateway?.timeZone
   if (timeZone === undefined) return []
   try {
-    new Intl.DateTimeFormat('en', { timeZone })
+    Intl.DateTimeFormat('en', { timeZone })
     return []
   } catch {
     return [

@@ -5,8 +5,11 @@ import { prefixOf } from './servers.ts'
 import type { Path, Problem } from './problem.ts'
 import type { ReplicaEntry, ServersFile, ServerEntry } from './schema.ts'
 
-/** What the schema cannot say: conditions over several values. `file` has passed the schema. */
-export function checkRules(file: ServersFile): Problem[] {
+/**
+ * What the schema cannot say: conditions over several values. `file` has passed the schema, but for the sections in `unsound`, which are not in it: nothing is
+ * missing there.
+ */
+export function checkRules(file: ServersFile, unsound: ReadonlySet<string> = new Set()): Problem[] {
   const problems: Problem[] = []
   const prefixes = new Map<string, Path>()
 
@@ -21,7 +24,7 @@ export function checkRules(file: ServersFile): Problem[] {
       problems.push(...checkServer(server, path), ...checkPrefix(name, server, path, prefixes))
     }
   }
-  return [...problems, ...checkClients(file)]
+  return [...problems, ...checkClients(file, unsound)]
 }
 
 function checkServer(server: ServerEntry, path: Path): Problem[] {

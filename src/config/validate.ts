@@ -20,8 +20,9 @@ export async function validate(file: unknown): Promise<Problem[]> {
   const result = serversFile.safeParse(file)
   const issues: readonly Issue[] = result.error?.issues ?? []
   const problems = issues.flatMap(issue => toProblems(issue, []))
+  const unsound = new Set(problems.map(({ path }) => String(path[0])))
   const rest = soundServers(file, problems)
-  return [...problems, ...checkRules(rest), ...(await checkConditions(rest))]
+  return [...problems, ...checkRules(rest, unsound), ...(await checkConditions(rest))]
 }
 
 /** The servers that the schema has nothing to say against, so that their other mistakes are not left for the next attempt. */

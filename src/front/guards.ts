@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { GatewayError } from '../core/errors.ts'
+import { HttpRefusal } from '../core/http-refusal.ts'
 
 /** What is refused before a request is looked at: foreign hosts, foreign origins, bodies that are too large or not JSON. */
 
@@ -9,21 +10,10 @@ const ANY: ReadonlySet<string> = new Set(['0.0.0.0', '::', '[::]'])
 export interface HostRules {
   /** Address the front listens on. */
   readonly host: string
+  /** Origin under which clients reach the front, as far as it is known. */
+  readonly publicUrl?: string | undefined
   readonly allowedHosts: readonly string[]
   readonly allowedOrigins: readonly string[]
-}
-
-/** A refusal with an HTTP status of its own. */
-export class HttpRefusal extends Error {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string>>
-
-  constructor(status: number, message: string, headers: Readonly<Record<string, string>> = {}) {
-    super(message)
-    this.name = 'HttpRefusal'
-    this.status = status
-    this.headers = headers
-  }
 }
 
 /** Checks made once for a front and then held against every request. */
@@ -35,9 +25,10 @@ export class HostGuard {
     const host = rules.host.toLowerCase()
     // Bound to every interface and without a list there is nothing to compare with; the names it is reached by are not known.
     const unknown = ANY.has(host) && rules.allowedHosts.length === 0
+    const named = rules.publicUrl === undefined ? [] : [new URL(rules.publicUrl).hostname]
     this.#hosts = unknown
       ? undefined
-      : new Set([...LOOPBACK, host, ...rules.allowedHosts.map(h => hostname(h.toLowerCase()))])
+      : new Set([...LOOPBACK, host, ...named, ...rules.allowedHosts.map(h => hostname(h.toLowerCase()))])
     this.#origins = new Set(rules.allowedOrigins.map(origin => origin.toLowerCase()))
   }
 
@@ -75,6 +66,32 @@ function hostname(host: string): string {
   if (host.startsWith('[')) return host.slice(0, host.indexOf(']') + 1)
   const colon = host.indexOf(':')
   return colon < 0 ? host : host.slice(0, colon)
+}
+
+/** Whether the other end is on this machine, and speaks for itself and not for somebody else. */
+export function isDirect(request: IncomingMessage): boolean {
+  const { forwarded, via } = request.headers
+  const address = request.socket.remoteAddress ?? ''
+  return (
+    /^(?:::ffff:)?127\.|^::1$/.test(address) &&
+    forwarded === undefined &&
+    via === undefined &&
+    request.headers['x-forwarded-for'] === undefined
+  )
+}
+
+/** Parameters that hold credentials elsewhere, and keys of this gateway under any name. */
+const CREDENTIALS = /[?&](?:access_token|api[-_]?key|key|token|authorization|auth)=|mfd_/i
+
+/** @throws HttpRefusal 400 for an address that holds credentials: addresses are written into logs wherever they pass */
+export function checkQuery(url: string): void {
+  if (CREDENTIALS.test(url))
+    throw new HttpRefusal(
+      400,
+      'Credentials in the address are not accepted, because addresses are logged. Send "Authorization: Bearer …" instead, and replace the key.',
+      {},
+      'unauthenticated',
+    )
 }
 
 /**

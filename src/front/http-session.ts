@@ -1,10 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import type { HttpFrontConfig } from '../config/types.ts'
 import { IdTable } from '../core/id-table.ts'
-import type { Principal } from '../core/principal.ts'
 import { onOneLine } from '../protocol/json-text.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
 import { eventText } from '../protocol/sse.ts'
+import type { Credential } from './authenticator.ts'
 import { SessionEvents } from './event-log.ts'
 import { HttpReply, isDue, openEventStream } from './http-reply.ts'
 import type { Service } from './service.ts'
@@ -18,6 +18,9 @@ const MAX_WAITING = 200
 /** A legacy session over Streamable HTTP: its replies in progress, its standalone stream, and the events it can resume from. */
 export class HttpSession {
   readonly session: Session
+  /** The endpoint it was opened at; `''`: everything. */
+  readonly endpoint: string
+  #credential: Credential
   readonly #events: SessionEvents
   readonly #replies = new IdTable<number, HttpReply>()
   #nextStream = STANDALONE + 1
@@ -27,9 +30,38 @@ export class HttpSession {
   /** When the client was last heard of, in Unix milliseconds. */
   lastSeen = Date.now()
 
-  constructor(service: Service, principal: Principal, view: string, config: HttpFrontConfig) {
+  constructor(
+    service: Service,
+    endpoint: string,
+    view: string,
+    credential: Credential,
+    config: HttpFrontConfig,
+  ) {
     this.#events = new SessionEvents(config.maxEvents, config.maxEventBytes)
-    this.session = new Session(service, principal, view, text => this.#toStandalone(text))
+    this.endpoint = endpoint
+    this.#credential = credential
+    this.session = new Session(service, credential.principal, view, text => this.#toStandalone(text))
+  }
+
+  /** What the client has shown last. */
+  get credential(): Credential {
+    return this.#credential
+  }
+
+  belongsTo(credential: Credential): boolean {
+    return this.session.principal.id === credential.principal.id
+  }
+
+  /** The client has shown something newer: the session goes on with its rights. */
+  continueWith(credential: Credential, view: string): void {
+    this.#credential = credential
+    this.session.become(credential.principal, view)
+  }
+
+  /** Ends what goes on without the client showing anything; what it has asked for is still answered. */
+  endStream(): void {
+    this.#standalone?.end()
+    this.#standalone = undefined
   }
 
   get headers(): Readonly<Record<string, string>> {
@@ -113,8 +145,7 @@ export class HttpSession {
 
   close(): void {
     this.session.close()
-    this.#standalone?.end()
-    this.#standalone = undefined
+    this.endStream()
   }
 
   #attachStandalone(response: ServerResponse): void {

@@ -1,51 +1,65 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { HttpFrontConfig } from '../config/types.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { IdTable } from '../core/id-table.ts'
+import { HttpRefusal } from '../core/http-refusal.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Principal } from '../core/principal.ts'
 import { failureObject } from '../protocol/failures.ts'
 import { elements } from '../protocol/json-text.ts'
 import { errorText, kindOf, parseJson, takeApart, type Incoming } from '../protocol/message.ts'
 import { DEFAULT_LEGACY, isModernVersion, LEGACY_VERSIONS } from '../protocol/revisions.ts'
+import { accepted, allowOrigin, json, jsonText, preflight, publicDocument } from './answers.ts'
+import { isOver, type Authenticator, type Credential } from './authenticator.ts'
 import { refuse } from './call.ts'
-import { accepts, checkAccept, HostGuard, HttpRefusal, readBody } from './guards.ts'
+import { accepts, checkAccept, checkQuery, HostGuard, isDirect, readBody } from './guards.ts'
 import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
 import type { Service } from './service.ts'
+import { openServer } from './server.ts'
 import { refuseBatches } from './session.ts'
 import type { SseFront } from './sse.ts'
 
 export interface HttpFrontOptions {
   readonly service: Service
   readonly config: HttpFrontConfig
-  readonly principal: Principal
+  readonly authenticator: Authenticator
   readonly logger: Logger
   /** Whether every required server is there, and what to say of it. */
-  readonly readiness: () => { ready: boolean; servers: unknown }
+  readonly readiness: () => { ready: boolean; servers: readonly { readonly name: string }[] }
 }
 
 /** A reply without a sign of life for so long becomes an event stream, which can carry one. */
 const STREAM_AFTER_MS = 5000
 const SWEEP_MS = 1000
 const MAX_BATCH = 100
+/** RFC 9728 section 3.1: followed by the path of the endpoint. */
+const RESOURCE_METADATA = '/.well-known/oauth-protected-resource'
+
+/** An endpoint as one caller reaches it. */
+interface Place {
+  /** `''`: everything. */
+  readonly endpoint: string
+  /** What of it the caller sees. */
+  readonly view: string
+  readonly credential: Credential
+}
 
 /**
  * Streamable HTTP, both eras at one URL, deprecated HTTP+SSE beside it. Plain `node:http`: a request is matched here, before anything else.
- * Endpoints: `/mcp`, `/mcp/<server>`, `/sse`, `/messages`, `/healthz`, `/readyz`.
+ * Endpoints: `/mcp`, `/mcp/<server>`, `/sse`, `/messages`, `/healthz`, `/readyz`, and the metadata of RFC 9728.
  */
 export class HttpFront {
   readonly #options: HttpFrontOptions
   readonly #guard: HostGuard
-  readonly #server: Server
+  #server: Server | undefined
   readonly #sessions = new Map<string, HttpSession>()
   /** Replies of modern requests, for their signs of life. */
   readonly #replies = new IdTable<number, HttpReply>()
   #nextReply = 1
-  readonly #listeners = new Set<() => void>()
+  /** What ends each listen stream, and what it was opened with. */
+  readonly #listeners = new Map<() => void, Credential>()
   #sse: SseFront | undefined
   #sweeper: NodeJS.Timeout | undefined
   #closing = false
@@ -53,26 +67,20 @@ export class HttpFront {
   constructor(options: HttpFrontOptions) {
     this.#options = options
     this.#guard = new HostGuard(options.config)
-    this.#server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 60_000 }, (request, response) => {
-      this.#route(request, response).catch((error: unknown) => this.#refuse(request, response, error))
-    })
   }
 
   /** @throws GatewayError `config` when the address cannot be used */
   async listen(): Promise<{ url: string; port: number }> {
-    const { host, port } = this.#options.config
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)))
-      this.#server.listen(port, host, resolve)
+    const { config, authenticator, logger } = this.#options
+    const { server, origin, port } = await openServer(config, (request, response) => {
+      this.#route(request, response).catch((error: unknown) => this.#refuse(request, response, error))
     })
-    this.#server.on('error', error =>
-      this.#options.logger.error('The HTTP server failed.', { cause: describeError(error) }),
-    )
+    this.#server = server
+    server.on('error', error => logger.error('The HTTP server failed.', { cause: describeError(error) }))
+    authenticator.listensAt(origin)
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
     this.#sweeper.unref()
-    const address = this.#server.address() as AddressInfo
-    const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address
-    return { url: `http://${shown}:${address.port}/mcp`, port: address.port }
+    return { url: `${origin}/mcp`, port }
   }
 
   /** Open sessions of every kind. */
@@ -85,15 +93,17 @@ export class HttpFront {
     if (this.#closing) return
     this.#closing = true
     clearInterval(this.#sweeper)
-    for (const end of this.#listeners) end()
+    this.#options.authenticator.close()
+    for (const end of this.#listeners.keys()) end()
     for (const session of this.#sessions.values()) session.close()
     this.#sessions.clear()
     this.#sse?.close()
-    if (!this.#server.listening) return
+    const server = this.#server
+    if (!server?.listening) return
     await new Promise<void>(resolve => {
-      this.#server.close(() => resolve())
-      this.#server.closeIdleConnections()
-      setTimeout(() => this.#server.closeAllConnections(), 1000).unref()
+      server.close(() => resolve())
+      server.closeIdleConnections()
+      setTimeout(() => server.closeAllConnections(), 1000).unref()
     })
   }
 
@@ -102,43 +112,76 @@ export class HttpFront {
     const query = url.indexOf('?')
     const path = query < 0 ? url : url.slice(0, query)
     if (path === '/healthz') return json(response, 200, { status: 'ok' })
+    if (path.startsWith(RESOURCE_METADATA)) return this.#metadata(request, response, path)
     this.#guard.check(request)
+    if (query >= 0) checkQuery(url)
     if (path === '/mcp' || path.startsWith('/mcp/')) {
-      const endpoint = path.length <= 5 ? '' : decodeURIComponent(path.slice(5))
-      const view = this.#options.service.viewOf(endpoint, this.#options.principal)
-      if (view === undefined)
-        throw new HttpRefusal(
-          404,
-          `There is no server ${JSON.stringify(endpoint)} here; the endpoint for all is /mcp.`,
-        )
+      // Also refusals can be read by the page they are for.
       if (request.headers.origin !== undefined) allowOrigin(request, response)
-      if (request.method === 'POST') return await this.#post(request, response, view)
-      if (request.method === 'GET') return this.#get(request, response, view)
-      if (request.method === 'DELETE') return this.#delete(request, response, view)
+      // A preflight shows no credentials.
       if (request.method === 'OPTIONS') return preflight(response)
+      const place = await this.#place(request, path.length <= 5 ? '' : decodeURIComponent(path.slice(5)))
+      if (request.method === 'POST') return await this.#post(request, response, place)
+      if (request.method === 'GET') return this.#get(request, response, place)
+      if (request.method === 'DELETE') return this.#delete(request, response, place)
       throw new HttpRefusal(405, 'Use POST, GET or DELETE here.', { allow: 'GET, POST, DELETE' })
     }
     if (path === '/sse' || path.startsWith('/sse/') || path === '/messages')
       return await this.#deprecated(request, response, path)
-    if (path === '/readyz') {
-      const { ready, servers } = this.#options.readiness()
-      return json(response, ready ? 200 : 503, { ready, servers })
-    }
+    if (path === '/readyz') return await this.#ready(request, response)
     throw new HttpRefusal(404, 'There is nothing here; the MCP endpoint is /mcp.')
   }
 
-  async #post(request: IncomingMessage, response: ServerResponse, view: string): Promise<void> {
+  /** @throws HttpRefusal 404 for an endpoint that does not exist for the caller, after 401 and 403 for one that may not know */
+  async #place(request: IncomingMessage, endpoint: string): Promise<Place> {
+    const shown = this.#options.authenticator.authenticate(request, endpoint)
+    const credential = shown instanceof Promise ? await shown : shown
+    const view = this.#options.service.viewOf(endpoint, credential.principal)
+    if (view === undefined)
+      throw new HttpRefusal(
+        404,
+        endpoint === ''
+          ? 'There is nothing here that you may use.'
+          : `There is no server ${JSON.stringify(endpoint)} here; the endpoint for all is /mcp.`,
+      )
+    return { endpoint, view, credential }
+  }
+
+  /** Not behind the guard: a client asks for it before anything else, also from a page. */
+  #metadata(request: IncomingMessage, response: ServerResponse, path: string): void {
+    const text = this.#options.authenticator.resourceMetadata(request, path.slice(RESOURCE_METADATA.length))
+    if (text === undefined) throw new HttpRefusal(404, 'There is nothing here; the MCP endpoint is /mcp.')
+    publicDocument(request, response, text)
+  }
+
+  /** The names of servers are for this machine, and for callers who may use them. */
+  async #ready(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { authenticator, readiness, service } = this.#options
+    const { ready, servers } = readiness()
+    const status = ready ? 200 : 503
+    if (isDirect(request)) return json(response, status, { ready, servers })
+    try {
+      const { principal } = await authenticator.authenticate(request, '')
+      const visible = servers.filter(({ name }) => service.viewOf(name, principal) !== undefined)
+      json(response, status, { ready, servers: visible })
+    } catch {
+      // Whoever balances load shows no credentials, and needs no names.
+      json(response, status, { ready })
+    }
+  }
+
+  async #post(request: IncomingMessage, response: ServerResponse, place: Place): Promise<void> {
     checkAccept(request, 'application/json')
     const text = await readBody(request, this.#options.config.maxBodyBytes)
     const value = parseJson(text)
-    if (Array.isArray(value)) return this.#batch(request, response, view, text, value)
+    if (Array.isArray(value)) return this.#batch(request, response, place, text, value)
     const kind = kindOf(value)
     const message = { text, value: value as JsonObject }
     const version = request.headers['mcp-protocol-version']
     const modern = claimsModern(message.value.params)
     const sent = typeof version === 'string' && isModernVersion(version)
     if (kind === 'request' && modern && (sent || message.value.method !== 'initialize'))
-      return this.#modern(request, response, view, takeApart(message))
+      return this.#modern(request, response, place, takeApart(message))
     if (sent) {
       if (kind === 'notification') return accepted(response)
       const id = kind === 'request' ? (takeApart(message).id as string) : 'null'
@@ -149,8 +192,8 @@ export class HttpFront {
       return void refuse(this.#oneOff(response, 400), id, error)
     }
     if (kind === 'request' && message.value.method === 'initialize')
-      return this.#initialize(request, response, view, takeApart(message))
-    const session = this.#sessionOf(request, view)
+      return this.#initialize(request, response, place, takeApart(message))
+    const session = this.#sessionOf(request, place)
     if (kind === 'response') {
       session.session.response(message)
       return accepted(response)
@@ -167,8 +210,9 @@ export class HttpFront {
     )
   }
 
-  #modern(request: IncomingMessage, response: ServerResponse, view: string, incoming: Incoming): void {
-    const { service, principal } = this.#options
+  #modern(request: IncomingMessage, response: ServerResponse, at: Place, incoming: Incoming): void {
+    const { service } = this.#options
+    const { view, credential } = at
     const id = incoming.id as string
     const place = this.#nextReply++
     const reply = new HttpReply({
@@ -180,6 +224,7 @@ export class HttpFront {
       answers: 1,
       onDone: () => this.#replies.take(place),
     })
+    const { principal } = credential
     const modern = { id, incoming, principal, view, headers: request.headers }
     let call
     try {
@@ -196,20 +241,20 @@ export class HttpFront {
     if (incoming.method === 'subscriptions/listen') {
       checkAccept(request, 'text/event-stream')
       const end = listen(service, modern, call, reply)
-      this.#listeners.add(end)
+      this.#listeners.set(end, credential)
       call.cancellation.onCancel(() => this.#listeners.delete(end))
     } else void call.run(service)
   }
 
-  #initialize(request: IncomingMessage, response: ServerResponse, view: string, incoming: Incoming): void {
-    const { service, principal, config } = this.#options
+  #initialize(request: IncomingMessage, response: ServerResponse, place: Place, incoming: Incoming): void {
+    const { service, config } = this.#options
     if (this.#sessions.size >= config.maxSessions && !this.#evict())
       throw new HttpRefusal(
         503,
         'Too many sessions are open. Raise "gateway.http.maxSessions", or try again later.',
         { 'retry-after': '10' },
       )
-    const session = new HttpSession(service, principal, view, config)
+    const session = new HttpSession(service, place.endpoint, place.view, place.credential, config)
     const reply = session.reply(response, 1, accepts(request, 'text/event-stream'), session.headers)
     session.session.request(incoming.id as string, incoming, reply)
     if (session.session.protocolVersion !== undefined) this.#sessions.set(session.session.id, session)
@@ -219,13 +264,13 @@ export class HttpFront {
   #batch(
     request: IncomingMessage,
     response: ServerResponse,
-    view: string,
+    place: Place,
     text: string,
     values: unknown[],
   ): void {
     if (values.length === 0 || values.length > MAX_BATCH)
       throw new GatewayError('invalid_request', `A batch holds 1 to ${MAX_BATCH} messages.`)
-    const session = this.#sessionOf(request, view)
+    const session = this.#sessionOf(request, place)
     refuseBatches(session.session)
     const spans = elements(text)
     const messages = values.map((value, index) => {
@@ -252,9 +297,9 @@ export class HttpFront {
       if (incoming) session.session.request(incoming.id as string, incoming, reply)
   }
 
-  #get(request: IncomingMessage, response: ServerResponse, view: string): void {
+  #get(request: IncomingMessage, response: ServerResponse, place: Place): void {
     checkAccept(request, 'text/event-stream')
-    const session = this.#sessionOf(request, view)
+    const session = this.#sessionOf(request, place)
     const last = request.headers['last-event-id']
     if (last === undefined) session.listen(response)
     else if (typeof last !== 'string' || !session.resume(last, response))
@@ -264,39 +309,34 @@ export class HttpFront {
       )
   }
 
-  #delete(request: IncomingMessage, response: ServerResponse, view: string): void {
-    const session = this.#sessionOf(request, view)
+  #delete(request: IncomingMessage, response: ServerResponse, place: Place): void {
+    const session = this.#sessionOf(request, place)
     this.#sessions.delete(session.session.id)
     session.close()
     response.writeHead(200, { 'content-length': 0 }).end()
   }
 
   async #deprecated(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+    const { service, config, logger } = this.#options
+    const endpoint = path === '/messages' ? this.#sse?.endpointOf(request) : decodeURIComponent(path.slice(5))
+    const place = await this.#place(request, endpoint ?? '')
     if (!this.#sse) {
       const { SseFront } = await import('./sse.ts')
-      this.#sse ??= new SseFront(
-        this.#options.service,
-        this.#options.principal,
-        this.#options.config,
-        this.#options.logger,
-      )
+      this.#sse ??= new SseFront(service, config, logger)
     }
-    const endpoint = path.startsWith('/sse/') ? decodeURIComponent(path.slice(5)) : ''
-    const view = this.#options.service.viewOf(endpoint, this.#options.principal)
-    if (view === undefined) throw new HttpRefusal(404, `There is no server ${JSON.stringify(endpoint)} here.`)
-    if (path === '/messages') await this.#sse.post(request, response)
-    else if (request.method === 'GET') await this.#sse.open(response, view)
+    if (path === '/messages') await this.#sse.post(request, response, place.credential)
+    else if (request.method === 'GET') await this.#sse.open(response, place)
     // The first thing a client of both transports does is to POST; this status sends it to the older one.
     else throw new HttpRefusal(405, 'This is the deprecated event stream; use GET.', { allow: 'GET' })
   }
 
-  /** @throws HttpRefusal 400 without a session, 404 for one that is not or no longer known */
-  #sessionOf(request: IncomingMessage, view: string): HttpSession {
+  /** @throws HttpRefusal 400 without a session, 404 for one that is not or no longer known, or is somebody else's */
+  #sessionOf(request: IncomingMessage, { endpoint, view, credential }: Place): HttpSession {
     const id = request.headers['mcp-session-id']
     if (typeof id !== 'string')
       throw new HttpRefusal(400, 'The header Mcp-Session-Id is missing; send "initialize" first.')
     const session = this.#sessions.get(id)
-    if (!session || session.session.view !== view)
+    if (!session || session.endpoint !== endpoint || !session.belongsTo(credential))
       throw new HttpRefusal(404, 'Session not found; send "initialize" again.')
     const version = request.headers['mcp-protocol-version'] ?? DEFAULT_LEGACY
     if (!LEGACY_VERSIONS.includes(version as string))
@@ -305,6 +345,7 @@ export class HttpFront {
         `Protocol version ${JSON.stringify(version)} is not supported; supported are ${LEGACY_VERSIONS.join(', ')}.`,
       )
     session.lastSeen = Date.now()
+    if (session.credential !== credential) session.continueWith(credential, view)
     return session
   }
 
@@ -326,14 +367,20 @@ export class HttpFront {
     const { keepAliveMs, sessionIdleMs } = this.#options.config
     for (const [id, session] of this.#sessions) {
       session.keepAlive(now, STREAM_AFTER_MS, keepAliveMs)
+      const over = isOver(session.credential, now)
+      if (over && session.credential.renewable) session.endStream()
       const idle = !session.busy && isDue(session.lastSeen, now, sessionIdleMs)
-      if (idle && !this.#options.service.worksFor(session.session)) {
+      if (
+        (over && !session.credential.renewable) ||
+        (idle && !this.#options.service.worksFor(session.session))
+      ) {
         this.#sessions.delete(id)
         session.close()
       }
     }
     for (const reply of this.#replies.values()) keepReplyAlive(reply, now, STREAM_AFTER_MS, keepAliveMs)
-    this.#sse?.keepAlive(now)
+    for (const [end, credential] of this.#listeners) if (isOver(credential, now)) end()
+    this.#sse?.sweep(now)
   }
 
   /** Makes room by closing the session that was idle longest. */
@@ -350,13 +397,26 @@ export class HttpFront {
     return true
   }
 
+  /** Whoever shows something wrong is worth a line; whoever shows nothing is a client that begins. */
+  #logRefusal(request: IncomingMessage, { status, message, code }: HttpRefusal): void {
+    const { authorization } = request.headers
+    const wrong = code === 'forbidden' || (code !== undefined && authorization !== undefined)
+    const fields = { status, reason: message, from: request.socket.remoteAddress }
+    this.#options.logger[wrong ? 'info' : 'debug']('A request was refused.', fields)
+  }
+
   #refuse(request: IncomingMessage, response: ServerResponse, caught: unknown): void {
     if (response.headersSent || response.destroyed) {
       response.destroy()
       return
     }
     if (caught instanceof HttpRefusal) {
-      this.#options.logger.debug('A request was refused.', { status: caught.status, reason: caught.message })
+      this.#logRefusal(request, caught)
+      const { code: kind } = caught
+      if (kind !== undefined) {
+        const body = errorText('null', failureObject(new GatewayError(kind, caught.message)))
+        return jsonText(response, caught.status, body, caught.headers)
+      }
       const code = caught.status === 404 && request.headers['mcp-session-id'] !== undefined ? -32001 : -32000
       json(
         response,
@@ -374,64 +434,8 @@ export class HttpFront {
         : GatewayError.from(caught)
     if (error.code === 'internal')
       this.#options.logger.error('A request failed.', { cause: describeError(caught) })
-    const text = errorText('null', failureObject(error))
-    response
-      .writeHead(error.kind.http, {
-        'content-type': 'application/json',
-        'content-length': Buffer.byteLength(text),
-      })
-      .end(text)
+    jsonText(response, error.kind.http, errorText('null', failureObject(error)))
   }
 }
 
 const NO_HEADERS: Readonly<Record<string, string>> = {}
-
-function accepted(response: ServerResponse): void {
-  response.writeHead(202, { 'content-length': 0 }).end()
-}
-
-function json(
-  response: ServerResponse,
-  status: number,
-  value: unknown,
-  headers: Readonly<Record<string, string>> = NO_HEADERS,
-): void {
-  const text = JSON.stringify(value)
-  response
-    .writeHead(status, {
-      ...headers,
-      'content-type': 'application/json',
-      'content-length': Buffer.byteLength(text),
-    })
-    .end(text)
-}
-
-function allowOrigin(request: IncomingMessage, response: ServerResponse): void {
-  response.setHeader('access-control-allow-origin', request.headers.origin as string)
-  response.setHeader('vary', 'origin')
-  response.setHeader('access-control-expose-headers', 'mcp-session-id, www-authenticate')
-}
-
-function preflight(response: ServerResponse): void {
-  response.writeHead(204, {
-    'access-control-allow-methods': 'GET, POST, DELETE',
-    'access-control-allow-headers':
-      'content-type, accept, authorization, last-event-id, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name',
-    'access-control-max-age': '600',
-  })
-  response.end()
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string, port: number): GatewayError {
-  const fixes: Record<string, string> = {
-    EADDRINUSE: `Port ${port} on ${host} is in use, maybe by another gateway. Choose another with --port or "gateway.http.port".`,
-    EACCES: `Port ${port} needs more rights than this user has. Choose one above 1023 with --port or "gateway.http.port".`,
-    EADDRNOTAVAIL: `This machine has no address ${host}. Correct --host or "gateway.http.host".`,
-    ENOTFOUND: `The host name ${host} is not known. Correct --host or "gateway.http.host".`,
-  }
-  return new GatewayError(
-    'config',
-    fixes[error.code ?? ''] ?? `Cannot listen on ${host}:${port} (${error.code ?? error.message}).`,
-    { cause: error },
-  )
-}

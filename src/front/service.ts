@@ -33,6 +33,8 @@ export interface Service {
   leave(conversation: Conversation): void
   /** Whether something goes on for a conversation that its client will come back for: a task. */
   worksFor(conversation: Conversation): boolean
+  /** A conversation sees another view than `before`: it hears of lists that differ, and no more of what it does not see now. */
+  moved(conversation: Conversation, before: string): void
   /** The client's roots are different now. */
   rootsChanged(conversation: Conversation): void
   /**

@@ -25,8 +25,8 @@ import type { Service } from './service.ts'
 export class Session implements Conversation {
   /** Unguessable; HTTP clients show it to continue. */
   readonly id = randomUUID()
-  readonly principal: Principal
-  readonly view: string
+  #principal: Principal
+  #view: string
   readonly #service: Service
   readonly #send: (text: string) => void
   readonly #open = new IdTable<string, Call>()
@@ -41,9 +41,27 @@ export class Session implements Conversation {
   constructor(service: Service, principal: Principal, view: string, send: (text: string) => void) {
     this.#service = service
     this.#asks = new Asks(service.asks)
-    this.principal = principal
-    this.view = view
+    this.#principal = principal
+    this.#view = view
     this.#send = send
+  }
+
+  get principal(): Principal {
+    return this.#principal
+  }
+
+  get view(): string {
+    return this.#view
+  }
+
+  /** The client has come with other rights of the same identity. */
+  become(principal: Principal, view: string): void {
+    if (principal === this.#principal && view === this.#view) return
+    const before = this.#view
+    this.#principal = principal
+    this.#view = view
+    if (view !== before && !this.#closed && this.#protocolVersion !== undefined)
+      this.#service.moved(this, before)
   }
 
   /** `undefined` until the client has initialized. */

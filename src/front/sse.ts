@@ -3,10 +3,11 @@ import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js'
 import type { HttpFrontConfig } from '../config/types.ts'
 import { describeError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
+import { HttpRefusal } from '../core/http-refusal.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Principal } from '../core/principal.ts'
 import { kindOf, parseJson, takeApart } from '../protocol/message.ts'
-import { HttpRefusal, readBody } from './guards.ts'
+import { isOver, type Credential } from './authenticator.ts'
+import { readBody } from './guards.ts'
 import { isDue } from './http-reply.ts'
 import type { Service } from './service.ts'
 import { Session } from './session.ts'
@@ -16,23 +17,24 @@ interface SseSession {
   readonly transport: SSEServerTransport
   readonly response: ServerResponse
   readonly send: (text: string) => void
+  readonly endpoint: string
+  /** What the client has shown last. */
+  credential: Credential
   lastWrite: number
 }
 
 /**
  * The deprecated HTTP+SSE transport (revision 2024-11-05) for old clients, by the official SDK: one stream is one session, requests come by POST
- * and everything goes out on the stream.
+ * and everything goes out on the stream. The session's id stands in addresses and so proves nothing: it is bound to who opened the stream.
  */
 export class SseFront {
   readonly #service: Service
-  readonly #principal: Principal
   readonly #config: HttpFrontConfig
   readonly #logger: Logger
   readonly #sessions = new Map<string, SseSession>()
 
-  constructor(service: Service, principal: Principal, config: HttpFrontConfig, logger: Logger) {
+  constructor(service: Service, config: HttpFrontConfig, logger: Logger) {
     this.#service = service
-    this.#principal = principal
     this.#config = config
     this.#logger = logger
   }
@@ -41,7 +43,10 @@ export class SseFront {
     return this.#sessions.size
   }
 
-  async open(response: ServerResponse, view: string): Promise<void> {
+  async open(
+    response: ServerResponse,
+    { endpoint, view, credential }: { endpoint: string; view: string; credential: Credential },
+  ): Promise<void> {
     if (this.#sessions.size >= this.#config.maxSessions)
       throw new HttpRefusal(
         503,
@@ -57,8 +62,16 @@ export class SseFront {
           this.#logger.debug('A message could not be sent.', { cause: describeError(error) }),
         )
     }
-    const session = new Session(this.#service, this.#principal, view, send)
-    const entry: SseSession = { session, transport, response, send, lastWrite: Date.now() }
+    const session = new Session(this.#service, credential.principal, view, send)
+    const entry: SseSession = {
+      session,
+      transport,
+      response,
+      send,
+      endpoint,
+      credential,
+      lastWrite: Date.now(),
+    }
     this.#sessions.set(transport.sessionId, entry)
     response.on('close', () => {
       this.#sessions.delete(transport.sessionId)
@@ -67,11 +80,17 @@ export class SseFront {
     await transport.start()
   }
 
-  async post(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  /** Of the session that a request names; `undefined` when there is none. */
+  endpointOf(request: IncomingMessage): string | undefined {
+    return this.#entryOf(request)?.endpoint
+  }
+
+  async post(request: IncomingMessage, response: ServerResponse, credential: Credential): Promise<void> {
     if (request.method !== 'POST') throw new HttpRefusal(405, 'Use POST here.', { allow: 'POST' })
-    const id = new URL(request.url as string, 'http://localhost').searchParams.get('sessionId')
-    const entry = id === null ? undefined : this.#sessions.get(id)
-    if (!entry) throw new HttpRefusal(404, 'Session not found; open the event stream again.')
+    const entry = this.#entryOf(request)
+    if (entry?.session.principal.id !== credential.principal.id)
+      throw new HttpRefusal(404, 'Session not found; open the event stream again.')
+    if (entry.credential !== credential) this.#continue(entry, credential)
     const text = await readBody(request, this.#config.maxBodyBytes)
     const value = parseJson(text)
     const kind = kindOf(value)
@@ -94,12 +113,28 @@ export class SseFront {
       })
   }
 
-  keepAlive(now: number): void {
+  /** Signs of life; and the end of streams whose client has shown nothing newer than what is over. */
+  sweep(now: number): void {
     for (const entry of this.#sessions.values()) {
-      if (!isDue(entry.lastWrite, now, this.#config.keepAliveMs)) continue
-      entry.lastWrite = now
-      entry.response.write(': keepalive\n\n')
+      if (isOver(entry.credential, now)) entry.response.end()
+      else if (isDue(entry.lastWrite, now, this.#config.keepAliveMs)) {
+        entry.lastWrite = now
+        entry.response.write(': keepalive\n\n')
+      }
     }
+  }
+
+  #entryOf(request: IncomingMessage): SseSession | undefined {
+    const id = new URL(request.url as string, 'http://localhost').searchParams.get('sessionId')
+    return id === null ? undefined : this.#sessions.get(id)
+  }
+
+  /** The client has shown something newer. */
+  #continue(entry: SseSession, credential: Credential): void {
+    const view = this.#service.viewOf(entry.endpoint, credential.principal)
+    if (view === undefined) throw new HttpRefusal(404, 'Session not found; open the event stream again.')
+    entry.credential = credential
+    entry.session.become(credential.principal, view)
   }
 
   close(): void {

@@ -16,6 +16,7 @@ export function redact(text: string): string {
       .replace(/(?<=:\/\/)[^\s/?#"'<>]+@/g, `${MASK}@`)
       .replace(/(?<=["'])([\w.-]{1,80})(\\?["']\s?:\s?\\?["'])([^"'\\]+)/g, maskValue)
       .replace(/(?<![\w.-])([\w.-]{1,80})(=["']?)([^\s&"'#,;]+)/g, maskValue)
+      .replace(/mfd_[\w-]{16,}/g, MASK)
       // JWTs, and the prefixes that well-known services give to their tokens.
       .replace(/(?<![\w-])eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?/g, MASK)
       .replace(/(?<![\w-])(?:sk|gh[opsur]|github_pat|glpat|xox[abprs])[-_][\w-]{16,}/g, MASK)

@@ -116,6 +116,17 @@ export class Subscriptions {
     for (const subscription of this.#subscriptions.values()) this.#remove(subscription, subscriber)
   }
 
+  /** A subscriber has another view now: it goes on with those that `mayHear` says of, by server and the URI it used. */
+  retain(subscriber: Subscriber, view: string, mayHear: (server: string, uri: string) => boolean): void {
+    for (const subscription of this.#subscriptions.values()) {
+      const wish = subscription.subscribers.get(subscriber)
+      if (!wish) continue
+      if (mayHear(subscription.server, wish.exposed))
+        subscription.subscribers.set(subscriber, { ...wish, view })
+      else this.#remove(subscription, subscriber)
+    }
+  }
+
   /** A link has been opened: what it takes the place of had subscriptions. */
   opened(slot: Slot, link: Link): void {
     this.#regroup(link.server.name, link)

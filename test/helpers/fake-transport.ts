@@ -123,7 +123,7 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     roots: undefined,
     uriSchemes: [],
     tools: [],
-    concurrency: 64,
+    concurrency: 256,
     queue: 1000,
     queueTimeoutMs: 30_000,
     cost: 1,

@@ -9,6 +9,8 @@ test.each([
   [['--log=error'], { log: 'error' }],
   [['--profile', 'coding'], { profile: 'coding' }],
   [['--config=a.json', '--profile=coding'], { config: 'a.json', profile: 'coding' }],
+  [['--client', 'ci', '--config=a.json'], { client: 'ci', config: 'a.json' }],
+  [['--client=two words'], { client: 'two words' }],
 ])('%o starts on stdio at once', (args, options) => {
   expect(parseDirect(args)).toEqual(options)
 })
@@ -19,6 +21,8 @@ test.each([
   [['--help']],
   [['--config']],
   [['--config=']],
+  [['--client']],
+  [['--client', 'ci', 'serve']],
   [['--config', '--log', 'debug']],
   [['--log', 'loud']],
   [['--profile']],

@@ -47,7 +47,7 @@ describe('help and mistakes', () => {
   test('--help names the commands', async () => {
     const { code, stdout } = await runProgram(['--help'], { cwd })
     expect(code).toBe(0)
-    for (const word of ['serve', 'check', 'explain', '--config', '--log', '--profile'])
+    for (const word of ['serve', 'check', 'explain', 'keys', '--config', '--log', '--profile', '--client'])
       expect(stdout).toContain(word)
   })
 
@@ -68,12 +68,16 @@ describe('check', () => {
     const file = scratch.write('check.json', {
       mcpServers: {
         files: { command: 'npx', args: ['-y', 'server', '--api-key', 'sekrit', '${SECRET}', 'two words'] },
-        remote: { url: 'https://x.example/mcp?key=sekrit', headers: { Authorization: '${SECRET}' } },
+        remote: {
+          url: 'https://x.example/mcp?key=sekrit',
+          headers: { Authorization: '${SECRET}' },
+          retry: true,
+        },
         old: { type: 'sse', url: '${BASE:-https://y.example}/sse' },
         off: { command: 'x', disabled: true },
         manifold: { command: 'mcp-manifold' },
       },
-      gateway: { state: 'memory', queue: 5 },
+      gateway: { state: 'memory' },
     })
     expect(await runProgram(['check', file], { cwd, env: { SECRET: 'sekrit' } })).toEqual({
       code: 0,
@@ -95,7 +99,7 @@ describe('check', () => {
         '',
         'Warnings',
         '  The server "manifold" is this gateway itself and is left out.',
-        '  gateway.queue is accepted, but not in effect in this version yet.',
+        '  mcpServers.remote.retry is accepted, but not in effect in this version yet.',
         '',
       ].join('\n'),
     })

@@ -135,6 +135,13 @@ test('every option of the format, also those of later versions', async () => {
     http: {
       host: '0.0.0.0',
       port: 0,
+      publicUrl: 'https://mcp.example',
+      tls: {
+        cert: join(VALID, 'tls/cert.pem'),
+        key: join(VALID, 'tls/key.pem'),
+        ca: join(VALID, 'tls/ca.pem'),
+        clientCertificates: 'request',
+      },
       maxBodyBytes: 1_000_000,
       allowedHosts: ['gateway.example'],
       allowedOrigins: ['https://app.example'],
@@ -147,26 +154,62 @@ test('every option of the format, also those of later versions', async () => {
     state: `lmdb:${join(VALID, 'state')}`,
     log: 'debug',
     catalog: { maxNameLength: 64, pageSize: 100, refreshAfterMs: 3_600_000, firstListTimeoutMs: 2000 },
+    concurrency: 100,
+    queue: 1000,
+    fail: 'open',
+    timeZone: 'Europe/Berlin',
+    rules: [
+      {
+        place: 'gateway.policy.deny',
+        effect: 'deny',
+        match: ['tool:*/drop_*'],
+        when: undefined,
+        shadow: false,
+      },
+    ],
+    auth: {
+      jwt: [
+        {
+          issuer: 'https://login.example',
+          jwks: 'https://login.example/keys',
+          audience: ['https://mcp.example/mcp'],
+          algorithms: ['ES256'],
+          scopes: { 'mcp:read': ['reader'] },
+          requiredScopes: ['mcp'],
+          client: 'people',
+          clockToleranceMs: 60_000,
+        },
+      ],
+      proxy: { header: 'x-user', from: ['10.0.0.0/8'], client: 'people' },
+      anonymous: 'guest',
+      allowAnonymous: false,
+    },
+    audit: { file: join(VALID, 'audit.jsonl'), args: 'full', maxBytes: 1024 * 1024, maxFiles: 3 },
     asks: { answerTimeoutMs: 3_600_000, maxParked: 20, maxPerSession: 4, maxRounds: 3 },
     listen: { maxStreams: 6, maxResources: 7, acknowledgeTimeoutMs: 1000 },
     maxLinksPerClient: 9,
   })
+  expect(config.clients).toMatchObject([
+    {
+      name: 'ci',
+      keys: [`${'0'.repeat(62)}ab`],
+      subjects: ['repo:acme'],
+      certificates: ['ci.example'],
+      users: ['ci'],
+      roles: ['reader'],
+      default: 'deny',
+      weight: 2,
+    },
+    { name: 'people', default: 'allow', shadow: true },
+    { name: 'guest', default: 'deny' },
+  ])
   const named = config.warnings.map(warning => /^\S+/.exec(warning)?.[0])
   expect(named).toEqual([
     'mcpServers.search.replicas',
-    'mcpServers.search.concurrency',
-    'mcpServers.search.queue',
     'mcpServers.search.cache',
     'mcpServers.search.retry',
-    'mcpServers.search.cost',
-    'mcpServers.search.tools.query.concurrency',
     'mcpServers.search.tools.query.cache',
     'mcpServers.search.tools.query.retry',
-    'mcpServers.search.tools.query.cost',
-    'gateway.maxLinksPerClient',
-    'gateway.concurrency',
-    'gateway.queue',
-    'gateway.http.host',
   ])
 })
 

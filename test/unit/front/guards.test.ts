@@ -1,14 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import {
-  accepts,
-  checkAccept,
-  HostGuard,
-  HttpRefusal,
-  readBody,
-  type HostRules,
-} from '../../../src/front/guards.ts'
+import { HttpRefusal } from '../../../src/core/http-refusal.ts'
+import { accepts, checkAccept, HostGuard, readBody, type HostRules } from '../../../src/front/guards.ts'
 
 const request = (headers: Record<string, string>): IncomingMessage =>
   ({ headers }) as unknown as IncomingMessage

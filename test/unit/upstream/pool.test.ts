@@ -5,6 +5,7 @@ import type { Exchange } from '../../../src/core/exchange.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import type { ServerConfig } from '../../../src/config/types.ts'
 import { ClientLinks } from '../../../src/upstream/client-links.ts'
+import { clientPrincipal } from '../../../src/core/principal.ts'
 import { Pool } from '../../../src/upstream/pool.ts'
 import { deferred } from '../../helpers/deferred.ts'
 import { exchangeOf, FakeTransport, serverConfig } from '../../helpers/fake-transport.ts'
@@ -94,7 +95,7 @@ it('shares one link among calls that nobody can be asked about', async () => {
 
 /** A call of an identified client. */
 const callOf = (name: string, changes: Partial<Exchange> = {}) =>
-  exchangeOf('tools/call', {}, { principal: { id: `client:${name}`, name }, ...changes })
+  exchangeOf('tools/call', {}, { principal: clientPrincipal(name), ...changes })
 
 /** Starts a call that holds its link until it is let go. */
 async function holding(pool: Pool, exchange: Exchange): Promise<() => Promise<void>> {

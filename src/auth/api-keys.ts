@@ -1,0 +1,165 @@
+import { LRUCache } from 'lru-cache'
+import { describeError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import type { ClientConfig } from '../config/types.ts'
+import type { Credential } from '../front/authenticator.ts'
+import type { Store } from '../state/store.ts'
+import { unavailable } from './challenge.ts'
+import { readAllKeys, readKeys, type StoredKey } from './key-records.ts'
+import type { Principals } from './principals.ts'
+
+/** How long a revoked key may go on. */
+export const REREAD_MS = 5000
+/** Every so many re-reads, all keys are read and not only those in use. */
+const ALL_EVERY = 12
+/** Look-ups of keys nobody has seen yet: a burst, and so many a second. Guessing must not become a load on the store. */
+const LOOK_UPS = { burst: 50, perSecond: 20 }
+/** A key that was looked up in vain is not looked up again for so long. */
+const UNKNOWN_MS = 2000
+const MAX_UNKNOWN = 1000
+
+/** A credential that can be withdrawn. */
+interface KeyCredential extends Credential {
+  expiresAt: number
+}
+
+export interface ApiKeysOptions {
+  readonly clients: readonly ClientConfig[]
+  readonly principals: Principals
+  readonly store: Store
+  readonly logger: Logger
+}
+
+/**
+ * The API keys that count: those in the configuration, and those in the state store, where another process may add and revoke some at any time. Found by
+ * digest, so that no secret is ever compared.
+ */
+export class ApiKeys {
+  readonly #options: ApiKeysOptions
+  readonly #configured = new Map<string, Credential>()
+  readonly #stored = new Map<string, KeyCredential>()
+  /** Digests that were looked up in vain, and until when that is believed. */
+  readonly #unknown = new LRUCache<string, number>({ max: MAX_UNKNOWN })
+  readonly #looking = new Map<string, Promise<Credential | undefined>>()
+  #timer: NodeJS.Timeout | undefined
+  #reading: Promise<void> | undefined
+  #rereads = 0
+  #failed = false
+  #closed = false
+  #tokens = LOOK_UPS.burst
+  #refilledAt = Date.now()
+
+  constructor(options: ApiKeysOptions) {
+    this.#options = options
+    for (const { name, keys } of options.clients) {
+      const principal = options.principals.client(name)
+      if (!principal) continue
+      for (const digest of keys)
+        this.#configured.set(digest, { principal, expiresAt: Infinity, renewable: false })
+    }
+    if (options.clients.length === 0) return
+    this.#timer = setInterval(() => void this.reread(), REREAD_MS)
+    this.#timer.unref()
+  }
+
+  /**
+   * The credential of a key that is known already, or of one in the configuration.
+   * @param digest SHA-256 of the key
+   */
+  known(digest: string): Credential | undefined {
+    const credential = this.#configured.get(digest) ?? this.#stored.get(digest)
+    return credential !== undefined && credential.expiresAt > Date.now() ? credential : undefined
+  }
+
+  /**
+   * Looks for a key that is not known yet in the state store.
+   * @throws HttpRefusal 503 when that is not possible now
+   */
+  lookUp(digest: string): Promise<Credential | undefined> {
+    const looking = this.#looking.get(digest)
+    if (looking) return looking
+    if ((this.#unknown.get(digest) ?? 0) > Date.now()) return Promise.resolve(undefined)
+    if (!this.#mayLookUp())
+      return Promise.reject(unavailable('Too many unknown keys are being tried; try again in a moment.', 1))
+    const search = this.#lookUp(digest).finally(() => this.#looking.delete(digest))
+    this.#looking.set(digest, search)
+    return search
+  }
+
+  /** Reads the keys again that are in use, at first and from time to time all of them. Never rejects. */
+  reread(): Promise<void> {
+    this.#reading ??= this.#reread().finally(() => {
+      this.#reading = undefined
+    })
+    return this.#reading
+  }
+
+  close(): void {
+    this.#closed = true
+    clearInterval(this.#timer)
+  }
+
+  async #lookUp(digest: string): Promise<Credential | undefined> {
+    let key: StoredKey | undefined
+    try {
+      ;[key] = await readKeys(this.#options.store, [digest])
+    } catch (error) {
+      this.#options.logger.warn('A key could not be looked up.', { cause: describeError(error) })
+      throw unavailable('The key cannot be checked at the moment; try again in a moment.', 5)
+    }
+    const credential = key && this.#take(key)
+    if (!credential) this.#unknown.set(digest, Date.now() + UNKNOWN_MS)
+    return credential
+  }
+
+  async #reread(): Promise<void> {
+    const all = this.#rereads++ % ALL_EVERY === 0
+    const known = [...this.#stored.keys()]
+    let live: StoredKey[]
+    try {
+      live = all
+        ? await readAllKeys(this.#options.store)
+        : (await readKeys(this.#options.store, known)).filter(key => key !== undefined)
+    } catch (error) {
+      // Those that are known go on: a store that is away must not lock everybody out.
+      if (!this.#failed && !this.#closed)
+        this.#options.logger.warn('API keys could not be read again; revoked ones may still be accepted.', {
+          cause: describeError(error),
+        })
+      this.#failed = true
+      return
+    }
+    this.#failed = false
+    const found = new Set(live.filter(key => this.#take(key)).map(({ digest }) => digest))
+    for (const digest of known) if (!found.has(digest)) this.#withdraw(digest)
+  }
+
+  /** The credential of a stored key, the same one each time; `undefined` when its client is not configured. */
+  #take({ digest, client, expires }: StoredKey): Credential | undefined {
+    const principal = this.#options.principals.client(client)
+    const expiresAt = expires ?? Infinity
+    if (!principal || expiresAt <= Date.now()) return undefined
+    const known = this.#stored.get(digest)
+    if (known?.principal === principal && known.expiresAt === expiresAt) return known
+    this.#withdraw(digest)
+    const credential = { principal, expiresAt, renewable: false }
+    this.#stored.set(digest, credential)
+    return credential
+  }
+
+  #withdraw(digest: string): void {
+    const credential = this.#stored.get(digest)
+    if (credential) credential.expiresAt = 0
+    this.#stored.delete(digest)
+  }
+
+  #mayLookUp(): boolean {
+    const now = Date.now()
+    const { burst, perSecond } = LOOK_UPS
+    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#refilledAt) / 1000) * perSecond)
+    this.#refilledAt = now
+    if (this.#tokens < 1) return false
+    this.#tokens--
+    return true
+  }
+}

@@ -1,0 +1,46 @@
+import type { Config } from '../config/types.ts'
+import { GatewayError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1|\[::1\])$/i
+const ANY = /^(?:0\.0\.0\.0|::|\[::\])$/
+
+/**
+ * Whether the configured address may be listened on: a gateway that asks nobody who they are is for this machine alone, unless the operator has said
+ * otherwise.
+ * @throws GatewayError `config`
+ */
+export function checkExposure({ clients, gateway }: Config, logger: Logger): void {
+  const { auth, http } = gateway
+  const { host } = http
+  if (
+    auth.jwt.some(({ audience }) => audience.length === 0) &&
+    http.publicUrl === undefined &&
+    ANY.test(host)
+  )
+    throw new GatewayError(
+      'config',
+      `Tokens are issued for an address, and ${host} is none that clients use. Set "gateway.http.publicUrl", as in "https://mcp.example".`,
+    )
+  if (clients.length > 0 || auth.jwt.length > 0) {
+    if (auth.allowAnonymous)
+      logger.warn(
+        '--allow-anonymous has no effect: there are clients or issuers of tokens. Name a client in "gateway.auth.anonymous" for callers without credentials.',
+      )
+    return
+  }
+  if (LOOPBACK.test(host)) {
+    logger.info(
+      'Without clients, the gateway serves this machine only, and whoever is on it. Add "clients" to open it to others.',
+    )
+    return
+  }
+  if (!auth.allowAnonymous)
+    throw new GatewayError(
+      'config',
+      `The gateway would serve everyone who reaches ${host}, because there are no clients to tell callers apart. Add "clients" (then: mcp-manifold keys create <client>), or start it with --allow-anonymous if everyone is meant.`,
+    )
+  logger.warn(
+    `Everyone who reaches ${host} can use every server, without credentials, as --allow-anonymous says.`,
+  )
+}

@@ -1,0 +1,183 @@
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { AuthConfig, ClientConfig, HttpFrontConfig } from '../config/types.ts'
+import { ANONYMOUS } from '../core/principal.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Authenticator, Credential } from '../front/authenticator.ts'
+import type { Store } from '../state/store.ts'
+import { ApiKeys } from './api-keys.ts'
+import { Certificates } from './certificates.ts'
+import { invalid, malformed, missing } from './challenge.ts'
+import { digestOf, KEY_PREFIX } from './key-records.ts'
+import { Principals } from './principals.ts'
+import { TrustedProxy } from './proxy.ts'
+import { Resources } from './resources.ts'
+import { Tokens } from './tokens.ts'
+
+export interface GatekeeperOptions {
+  readonly auth: AuthConfig
+  readonly http: Pick<HttpFrontConfig, 'publicUrl'>
+  readonly clients: readonly ClientConfig[]
+  readonly store: Store
+  readonly logger: Logger
+}
+
+/** A credential, and where and how long it counts without being looked at again. */
+interface Verdict {
+  readonly credential: Credential
+  /** Unix milliseconds. */
+  readonly until: number
+  /** The endpoint it counts for; `undefined`: all of them. */
+  readonly endpoint: string | undefined
+}
+
+/** The verdict on what was last shown on a connection. */
+interface Shown extends Verdict {
+  readonly authorization: string | undefined
+  readonly user: string | string[] | undefined
+}
+
+/**
+ * Who is calling over HTTP. Each way to show it is a file beside this one; here is their order, and what is remembered. A wrong credential is never taken for
+ * none, and of two different ones neither counts.
+ */
+export class Gatekeeper implements Authenticator {
+  readonly #certificates: Certificates
+  readonly #proxy: TrustedProxy | undefined
+  readonly #keys: ApiKeys
+  readonly #tokens: Tokens
+  readonly #resources: Resources
+  /** For callers that show nothing; `undefined`: they are refused. */
+  readonly #nobody: Credential | undefined
+  /** Nothing that could be shown means anything. */
+  readonly #open: boolean
+  readonly #shown = new WeakMap<Socket, Shown>()
+
+  constructor({ auth, http, clients, store, logger }: GatekeeperOptions) {
+    const principals = new Principals(clients)
+    this.#open = clients.length === 0 && auth.jwt.length === 0
+    this.#certificates = new Certificates(clients, principals)
+    this.#proxy = auth.proxy && new TrustedProxy(auth.proxy, clients, principals)
+    this.#keys = new ApiKeys({ clients, principals, store, logger })
+    this.#resources = new Resources(http, auth.jwt)
+    this.#tokens = new Tokens({ jwt: auth.jwt, clients, principals, resources: this.#resources, logger })
+    const nobody =
+      auth.anonymous !== undefined ? principals.client(auth.anonymous) : this.#open ? ANONYMOUS : undefined
+    this.#nobody = nobody && { principal: nobody, expiresAt: Infinity, renewable: false }
+  }
+
+  authenticate(request: IncomingMessage, endpoint: string): Credential | Promise<Credential> {
+    const { authorization } = request.headers
+    const user = this.#proxy && request.headers[this.#proxy.header]
+    const shown = this.#shown.get(request.socket)
+    if (
+      shown !== undefined &&
+      shown.authorization === authorization &&
+      shown.user === user &&
+      (shown.endpoint === undefined || shown.endpoint === endpoint)
+    ) {
+      const now = Date.now()
+      if (now < shown.until && now < shown.credential.expiresAt) return shown.credential
+    }
+    const keep = (verdict: Verdict): Credential => {
+      this.#shown.set(request.socket, { ...verdict, authorization, user })
+      return verdict.credential
+    }
+    const verdict = this.#verdict(request, endpoint)
+    return verdict instanceof Promise ? verdict.then(keep) : keep(verdict)
+  }
+
+  resourceMetadata(request: IncomingMessage, path: string): string | undefined {
+    return this.#resources.metadata(request, path)
+  }
+
+  /** Known keys are read at once, so that nobody has to look for them. */
+  listensAt(origin: string): void {
+    this.#resources.listensAt(origin)
+    if (!this.#open) void this.#keys.reread()
+  }
+
+  close(): void {
+    this.#keys.close()
+  }
+
+  #verdict(request: IncomingMessage, endpoint: string): Verdict | Promise<Verdict> {
+    const others = this.#open ? [] : this.#besideBearer(request)
+    const bearer = this.#bearer(request, endpoint)
+    if (bearer instanceof Promise) return bearer.then(verdict => this.#one(request, [verdict, ...others]))
+    return this.#one(request, bearer === undefined ? others : [bearer, ...others])
+  }
+
+  /** The one identity that all of it shows. */
+  #one(request: IncomingMessage, verdicts: readonly Verdict[]): Verdict {
+    const [first] = verdicts
+    if (first === undefined) {
+      if (this.#nobody) return { credential: this.#nobody, until: Infinity, endpoint: undefined }
+      throw missing('Credentials are needed here.', this.#tokens.challenge(request))
+    }
+    if (verdicts.some(({ credential }) => credential.principal.id !== first.credential.principal.id))
+      throw malformed('The request shows two different identities; show one.')
+    return { ...first, until: Math.min(...verdicts.map(({ until }) => until)) }
+  }
+
+  /** What the connection and a proxy say. */
+  #besideBearer(request: IncomingMessage): Verdict[] {
+    const verdicts: Verdict[] = []
+    const certificate = this.#certificates.credential(request.socket)
+    if (certificate)
+      verdicts.push({ credential: certificate, until: certificate.expiresAt, endpoint: undefined })
+    const principal = this.#proxy?.principal(request)
+    if (principal) {
+      const credential = { principal, expiresAt: Infinity, renewable: false }
+      verdicts.push({ credential, until: Infinity, endpoint: undefined })
+    }
+    return verdicts
+  }
+
+  #bearer(request: IncomingMessage, endpoint: string): Verdict | Promise<Verdict> | undefined {
+    const { authorization } = request.headers
+    if (authorization === undefined) return undefined
+    const token = /^Bearer +([\w.~+/-]+=*) *$/i.exec(authorization)?.[1]
+    // What a gateway that asks for nothing is sent, it does not look at; but a key was made for another configuration than this one.
+    if (this.#open && !token?.startsWith(KEY_PREFIX)) return undefined
+    if (token === undefined) {
+      // Node joins repeated headers with commas.
+      if (authorization.includes(','))
+        throw malformed('There is more than one Authorization header; send one.')
+      throw invalid(
+        'Only "Authorization: Bearer" with a key or a token is known here.',
+        this.#tokens.challenge(request),
+      )
+    }
+    const digest = digestOf(token)
+    const key = this.#keys.known(digest)
+    if (key) return { credential: key, until: Infinity, endpoint: undefined }
+    if (this.#tokens.accepted && token.split('.').length === 3)
+      return this.#token(token, digest, request, endpoint)
+    return this.#unknownKey(token, digest, request)
+  }
+
+  #token(
+    token: string,
+    digest: string,
+    request: IncomingMessage,
+    endpoint: string,
+  ): Verdict | Promise<Verdict> {
+    const remembered = this.#tokens.remembered(digest, endpoint)
+    const toVerdict = (verdict: NonNullable<typeof remembered>): Verdict => ({
+      credential: verdict.credential,
+      until: verdict.until,
+      endpoint: this.#tokens.isForAll(verdict) ? undefined : endpoint,
+    })
+    return remembered
+      ? toVerdict(remembered)
+      : this.#tokens.verify(token, digest, request, endpoint).then(toVerdict)
+  }
+
+  async #unknownKey(token: string, digest: string, request: IncomingMessage): Promise<Verdict> {
+    const credential =
+      token.startsWith(KEY_PREFIX) && !this.#open ? await this.#keys.lookUp(digest) : undefined
+    if (credential) return { credential, until: Infinity, endpoint: undefined }
+    throw invalid('The key is not known here: mistyped, expired or revoked.', this.#tokens.challenge(request))
+  }
+}

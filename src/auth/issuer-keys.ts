@@ -1,0 +1,137 @@
+import type { CryptoKey, FlattenedJWSInput, JSONWebKeySet, JWSHeaderParameters } from 'jose'
+import { describeError } from '../core/errors.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import type { Logger } from '../core/logger.ts'
+import { unavailable } from './challenge.ts'
+import { fetchJson } from './fetch-json.ts'
+
+/** Keys are fetched anew after so long, while the old ones go on. */
+const FRESH_MS = 10 * 60_000
+/** An issuer that cannot be reached for so long may have withdrawn its keys. */
+const STALE_MS = 24 * 60 * 60_000
+/** A token can name any key: unknown ones lead to a new fetch no more often than this. */
+const COOLDOWN_MS = 10_000
+
+export interface IssuerKeysOptions {
+  readonly issuer: string
+  /** Address of the key set; `undefined`: found through the issuer's metadata. */
+  readonly jwks: string | undefined
+  readonly logger: Logger
+  /** Default: over the network. */
+  readonly fetch?: (address: string) => Promise<unknown>
+  /** Default: `Date.now`. */
+  readonly now?: () => number
+}
+
+type FindKey = (header: JWSHeaderParameters, token: FlattenedJWSInput) => Promise<CryptoKey>
+
+/** The public keys of one issuer, as it publishes them now. What a token says about where its key is to be found is never looked at. */
+export class IssuerKeys {
+  readonly #options: IssuerKeysOptions
+  readonly #fetch: (address: string) => Promise<unknown>
+  readonly #now: () => number
+  #find: FindKey | undefined
+  #fetchedAt = -Infinity
+  #triedAt = -Infinity
+  #fetching: Promise<void> | undefined
+
+  constructor(options: IssuerKeysOptions) {
+    this.#options = options
+    this.#fetch = options.fetch ?? fetchJson
+    this.#now = options.now ?? Date.now
+  }
+
+  /**
+   * The key that a token names.
+   * @throws HttpRefusal 503 when the keys cannot be fetched and none are known; an error of `jose` when there is no such key
+   */
+  readonly key: FindKey = async (header, token) => {
+    const age = this.#now() - this.#fetchedAt
+    if (this.#find === undefined || age > STALE_MS) await this.#renew()
+    else if (age > FRESH_MS && this.#mayFetch()) void this.#renew().catch(() => undefined)
+    const find = this.#find
+    if (find === undefined || this.#now() - this.#fetchedAt > STALE_MS) throw this.#unavailable()
+    try {
+      return await find(header, token)
+    } catch (error) {
+      // A new key, maybe: issuers change theirs whenever they like.
+      if ((error as { code?: unknown }).code !== 'ERR_JWKS_NO_MATCHING_KEY' || !this.#mayFetch()) throw error
+      await this.#renew()
+      return await (this.#find ?? find)(header, token)
+    }
+  }
+
+  #mayFetch(): boolean {
+    return this.#fetching !== undefined || this.#now() - this.#triedAt >= COOLDOWN_MS
+  }
+
+  /** Fetches the keys; those who ask meanwhile wait for the same answer. */
+  #renew(): Promise<void> {
+    if (!this.#mayFetch()) return Promise.reject(this.#unavailable())
+    this.#fetching ??= this.#load().finally(() => {
+      this.#fetching = undefined
+    })
+    return this.#fetching
+  }
+
+  async #load(): Promise<void> {
+    this.#triedAt = this.#now()
+    const { issuer, logger } = this.#options
+    try {
+      const keys = await this.#fetch(this.#options.jwks ?? (await this.#discover()))
+      const { createLocalJWKSet } = await import('jose')
+      this.#find = createLocalJWKSet(keys as JSONWebKeySet)
+      this.#fetchedAt = this.#now()
+    } catch (error) {
+      logger.warn('The keys of an issuer of tokens cannot be fetched.', {
+        issuer,
+        cause: describeError(error),
+      })
+      throw this.#unavailable()
+    }
+  }
+
+  /** Address of the key set, from RFC 8414 metadata or OpenID Connect discovery, whichever there is. */
+  async #discover(): Promise<string> {
+    const { issuer } = this.#options
+    const { origin, pathname } = new URL(issuer)
+    const path = pathname.replace(/\/$/, '')
+    const addresses = new Set([
+      `${origin}/.well-known/oauth-authorization-server${path}`,
+      `${origin}${path}/.well-known/openid-configuration`,
+      `${origin}/.well-known/openid-configuration${path}`,
+    ])
+    let failure: unknown
+    for (const address of addresses) {
+      try {
+        const document = await this.#fetch(address)
+        if (!isJsonObject(document) || document.issuer !== issuer)
+          throw new Error(`${address} is of another issuer`)
+        const { jwks_uri: jwks } = document
+        if (typeof jwks !== 'string' || !isSafe(jwks))
+          throw new Error(`${address} names no https address of keys`)
+        return jwks
+      } catch (error) {
+        failure ??= error
+      }
+    }
+    throw failure
+  }
+
+  #unavailable(): Error {
+    return unavailable(
+      `The token cannot be checked: the keys of its issuer ${this.#options.issuer} cannot be fetched at the moment.`,
+      Math.ceil(COOLDOWN_MS / 1000),
+    )
+  }
+}
+
+/** The same condition as for addresses in the configuration. */
+function isSafe(address: string): boolean {
+  if (!URL.canParse(address)) return false
+  const { protocol, hostname } = new URL(address)
+  return (
+    protocol === 'https:' ||
+    (protocol === 'http:' && (hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]'))
+  )
+}

@@ -1,0 +1,78 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type { Store } from '../state/store.ts'
+
+/** API keys as they are made, named and stored. Of a key itself nothing is kept but its digest. */
+
+/** By it a key is recognised wherever it should not be: in logs, in files, in addresses. */
+export const KEY_PREFIX = 'mfd_'
+const KEY_BYTES = 32
+/** A key in the state store is kept under this and its digest. */
+const PLACE = 'keys/'
+/** Digits of the digest by which people name a key: enough to tell millions apart, useless to whoever wants the key. */
+const ID_DIGITS = 12
+
+/** A key that `keys create` has made. */
+export interface KeyRecord {
+  readonly client: string
+  /** Unix milliseconds. */
+  readonly created: number
+  /** Unix milliseconds; `undefined`: never. */
+  readonly expires: number | undefined
+  readonly note: string | undefined
+}
+
+export interface StoredKey extends KeyRecord {
+  readonly digest: string
+}
+
+/** A new key: `mfd_` and 32 random bytes in base64url. */
+export function createKey(): string {
+  return KEY_PREFIX + randomBytes(KEY_BYTES).toString('base64url')
+}
+
+/** SHA-256 in lower-case hexadecimal. One round is enough for something that cannot be guessed. */
+export function digestOf(key: string): string {
+  return createHash('sha256').update(key).digest('hex')
+}
+
+export function idOf(digest: string): string {
+  return digest.slice(0, ID_DIGITS)
+}
+
+export async function storeKey(store: Store, { digest, ...record }: StoredKey): Promise<void> {
+  const options = record.expires === undefined ? {} : { ttlMs: record.expires - Date.now() }
+  await store.set(PLACE + digest, JSON.stringify(record), options)
+}
+
+export async function readKeys(store: Store, digests: readonly string[]): Promise<(StoredKey | undefined)[]> {
+  if (digests.length === 0) return []
+  const texts = await store.getMany(digests.map(digest => PLACE + digest))
+  return texts.map((text, at) => (text === undefined ? undefined : parse(digests[at] as string, text)))
+}
+
+/** Every key that has not expired. */
+export async function readAllKeys(store: Store): Promise<StoredKey[]> {
+  const places = await store.keys(PLACE)
+  const found = await readKeys(
+    store,
+    places.map(place => place.slice(PLACE.length)),
+  )
+  return found.filter(key => key !== undefined)
+}
+
+export async function removeKey(store: Store, digest: string): Promise<void> {
+  await store.delete(PLACE + digest)
+}
+
+/** What cannot be read identifies nobody. */
+function parse(digest: string, text: string): StoredKey | undefined {
+  try {
+    const record = JSON.parse(text) as Partial<Record<keyof KeyRecord, unknown>>
+    const { client, created, expires, note } = record
+    if (typeof client !== 'string' || typeof created !== 'number') return undefined
+    if (expires !== undefined && typeof expires !== 'number') return undefined
+    return { digest, client, created, expires, note: typeof note === 'string' ? note : undefined }
+  } catch {
+    return undefined
+  }
+}

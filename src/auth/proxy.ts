@@ -1,0 +1,63 @@
+import type { IncomingMessage } from 'node:http'
+import { BlockList, isIPv6 } from 'node:net'
+import type { ClientConfig, ProxyAuthConfig } from '../config/types.ts'
+import type { Principal } from '../core/principal.ts'
+import { forbidden, malformed } from './challenge.ts'
+import type { Principals } from './principals.ts'
+
+const MAX_USER_CHARS = 256
+
+/** Users that a proxy in front has identified. Whoever can reach the gateway can send a header, so it counts only from the proxy's own address. */
+export class TrustedProxy {
+  /** Lower case. */
+  readonly header: string
+  readonly #from = new BlockList()
+  readonly #users = new Map<string, string>()
+  readonly #client: string | undefined
+  readonly #principals: Principals
+
+  constructor(config: ProxyAuthConfig, clients: readonly ClientConfig[], principals: Principals) {
+    this.header = config.header
+    this.#client = config.client
+    this.#principals = principals
+    for (const network of config.from) {
+      const [address = '', prefix] = network.split('/')
+      const family = isIPv6(address) ? 'ipv6' : 'ipv4'
+      if (prefix === undefined) this.#from.addAddress(address, family)
+      else this.#from.addSubnet(address, Number(prefix), family)
+    }
+    for (const { name, users } of clients) for (const user of users) this.#users.set(user, name)
+  }
+
+  /**
+   * Who the proxy says it is; `undefined` when the header is not there.
+   * @throws HttpRefusal 400 for several values, 403 from elsewhere and for users that are not known
+   */
+  principal(request: IncomingMessage): Principal | undefined {
+    const user = request.headers[this.header]
+    if (user === undefined) return undefined
+    // Not ignored: it is an attempt, or a proxy whose address is missing in the configuration.
+    if (!this.#trusts(request.socket.remoteAddress))
+      throw forbidden(`The header ${this.header} is not accepted from this address.`)
+    if (typeof user !== 'string' || (user.includes(',') && isRepeated(request, this.header)))
+      throw malformed(`The header ${this.header} is there more than once.`)
+    if (user === '' || user.length > MAX_USER_CHARS)
+      throw malformed(`The header ${this.header} must hold a name of 1 to ${MAX_USER_CHARS} characters.`)
+    const client = this.#users.get(user)
+    if (client !== undefined) return this.#principals.client(client)
+    if (this.#client === undefined) throw forbidden('This user is not known here.')
+    return this.#principals.user('proxy', user, this.#client)
+  }
+
+  #trusts(address: string | undefined): boolean {
+    return address !== undefined && this.#from.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+  }
+}
+
+/** Node joins repeated headers with commas, which a name may hold as well. */
+function isRepeated(request: IncomingMessage, header: string): boolean {
+  let times = 0
+  for (let at = 0; at < request.rawHeaders.length; at += 2)
+    if (request.rawHeaders[at]?.toLowerCase() === header) times++
+  return times > 1
+}

@@ -1,0 +1,90 @@
+import type { IncomingMessage } from 'node:http'
+import type { HttpFrontConfig, JwtConfig } from '../config/types.ts'
+
+/** Where the metadata of a protected resource is, followed by the path of the resource (RFC 9728 section 3.1). */
+const WELL_KNOWN = '/.well-known/oauth-protected-resource'
+const LOOPBACK_NAMES = ['127.0.0.1', 'localhost', '[::1]']
+/** The two transports an endpoint is reached by. */
+const ROOTS = ['/mcp', '/sse']
+
+/**
+ * The endpoints as OAuth knows them: protected resources, each with an address that tokens are issued for (RFC 8707) and a document that says who
+ * issues them (RFC 9728).
+ */
+export class Resources {
+  readonly #publicUrl: string | undefined
+  readonly #issuers: readonly string[]
+  readonly #scopes: readonly string[]
+  #origins: readonly string[]
+
+  constructor(http: Pick<HttpFrontConfig, 'publicUrl'>, jwt: readonly JwtConfig[]) {
+    this.#publicUrl = http.publicUrl
+    this.#origins = http.publicUrl === undefined ? [] : [http.publicUrl]
+    this.#issuers = jwt.map(({ issuer }) => issuer)
+    this.#scopes = [
+      ...new Set(jwt.flatMap(({ scopes, requiredScopes }) => [...requiredScopes, ...Object.keys(scopes)])),
+    ]
+  }
+
+  /** On a loopback address, all names of this machine for itself mean it. */
+  listensAt(origin: string): void {
+    if (this.#publicUrl !== undefined) return
+    const { protocol, hostname, port } = new URL(origin)
+    const names = LOOPBACK_NAMES.includes(hostname) ? LOOPBACK_NAMES : [hostname]
+    this.#origins = names.map(name => new URL(`${protocol}//${name}:${port}`).origin)
+  }
+
+  /**
+   * Whether one of the audiences is the endpoint. A token for everything also counts for each part of it, since whoever asked for it could reach the part
+   * through the whole; a token for a part counts nowhere else.
+   */
+  accepts(audiences: readonly string[], endpoint: string): boolean {
+    const paths = ROOTS.flatMap(root =>
+      endpoint === '' ? [root] : [root, `${root}/${encodeURIComponent(endpoint)}`],
+    )
+    return audiences.some(audience =>
+      this.#origins.some(origin =>
+        paths.some(path => audience === origin + path || audience === `${origin}${path}/`),
+      ),
+    )
+  }
+
+  /** Address of the metadata that belongs to a request; `undefined` where no tokens are accepted. */
+  metadataUrl(request: IncomingMessage): string | undefined {
+    if (this.#issuers.length === 0) return undefined
+    const path = pathOf(request.url ?? '')
+    return this.#originOf(request) + WELL_KNOWN + (isEndpoint(path) ? path : ROOTS[0])
+  }
+
+  /** The document of the endpoint at `path`; the same for all, so that it does not tell which of them exist. */
+  metadata(request: IncomingMessage, path: string): string | undefined {
+    if (this.#issuers.length === 0 || !(path === '' || isEndpoint(path))) return undefined
+    return JSON.stringify({
+      resource: this.#originOf(request) + (path === '' ? ROOTS[0] : path),
+      authorization_servers: this.#issuers,
+      ...(this.#scopes.length > 0 ? { scopes_supported: this.#scopes } : {}),
+      bearer_methods_supported: ['header'],
+      resource_name: 'Manifold',
+    })
+  }
+
+  /** Of the addresses that mean this gateway the one that the client used, since it compares. */
+  #originOf(request: IncomingMessage): string {
+    const { host } = request.headers
+    return (
+      this.#origins.find(origin => new URL(origin).host === host?.toLowerCase()) ?? this.#origins[0] ?? ''
+    )
+  }
+}
+
+function isEndpoint(path: string): boolean {
+  return ROOTS.some(
+    root =>
+      path === root || (path.startsWith(`${root}/`) && /^[\w.~%!$&'()*+,;=:@-]{1,300}$/.test(path.slice(5))),
+  )
+}
+
+function pathOf(url: string): string {
+  const query = url.indexOf('?')
+  return query < 0 ? url : url.slice(0, query)
+}

@@ -1,0 +1,233 @@
+import { LRUCache } from 'lru-cache'
+import type { IncomingMessage } from 'node:http'
+import type { JWTPayload, ProtectedHeaderParameters } from 'jose'
+import type { ClientConfig, JwtConfig } from '../config/types.ts'
+import { HttpRefusal } from '../core/http-refusal.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Principal } from '../core/principal.ts'
+import type { Credential } from '../front/authenticator.ts'
+import { forbidden, insufficient, invalid, type Challenge } from './challenge.ts'
+import { IssuerKeys } from './issuer-keys.ts'
+import type { Principals } from './principals.ts'
+import type { Resources } from './resources.ts'
+
+/** All headers of a request together may have 16 KiB. */
+const MAX_CHARS = 8192
+const MAX_SUBJECT_CHARS = 512
+/** A verdict is believed for so long, so that an issuer that withdraws a key is heard. */
+const BELIEVED_MS = 5 * 60_000
+const MAX_REMEMBERED = 2000
+/** RFC 9068 has `at+jwt`; many issuers say only that it is a JWT, or nothing. Any other is a token for something else. */
+const TYPES: ReadonlySet<string> = new Set(['jwt', 'at+jwt'])
+
+/** What is known of a token for as long as it is believed. */
+export interface TokenVerdict {
+  readonly credential: Credential
+  /** Unix milliseconds. */
+  readonly until: number
+  readonly issuer: JwtConfig
+  readonly audiences: readonly string[]
+}
+
+export interface TokensOptions {
+  readonly jwt: readonly JwtConfig[]
+  readonly clients: readonly ClientConfig[]
+  readonly principals: Principals
+  readonly resources: Resources
+  readonly logger: Logger
+}
+
+interface Issuer {
+  readonly config: JwtConfig
+  readonly keys: IssuerKeys
+}
+
+/**
+ * Bearer tokens: JWTs of configured issuers, checked as an OAuth 2.1 resource server does (RFC 6750, RFC 9068, RFC 8707). Everything that decides is in the
+ * configuration or in the keys that the issuer publishes; a token only says which of them it is to be held against.
+ */
+export class Tokens {
+  readonly #options: TokensOptions
+  readonly #issuers: ReadonlyMap<string, Issuer>
+  /** Clients by issuer and subject. */
+  readonly #subjects = new Map<string, string>()
+  readonly #verdicts = new LRUCache<string, TokenVerdict>({ max: MAX_REMEMBERED })
+
+  constructor(options: TokensOptions) {
+    const { jwt, clients, logger } = options
+    this.#options = options
+    this.#issuers = new Map(
+      jwt.map(config => {
+        const { issuer, jwks } = config
+        return [issuer, { config, keys: new IssuerKeys({ issuer, jwks, logger }) }]
+      }),
+    )
+    for (const { name, subjects } of clients)
+      for (const subject of subjects) {
+        const issuer = jwt.find(config => subject.startsWith(`${config.issuer} `))
+        if (issuer) this.#subjects.set(subject, name)
+        // With several issuers, a bare subject could be anybody's.
+        else if (jwt.length === 1) this.#subjects.set(`${jwt[0]?.issuer} ${subject}`, name)
+      }
+  }
+
+  /** Whether tokens are accepted at all. */
+  get accepted(): boolean {
+    return this.#issuers.size > 0
+  }
+
+  /**
+   * What is remembered of a token, when it counts for the endpoint.
+   * @param digest SHA-256 of the token
+   */
+  remembered(digest: string, endpoint: string): TokenVerdict | undefined {
+    const verdict = this.#verdicts.get(digest)
+    return verdict !== undefined && verdict.until > Date.now() && this.#isFor(verdict, endpoint)
+      ? verdict
+      : undefined
+  }
+
+  /** Whether a token counts wherever the gateway is reached, and not only at the endpoints it was issued for. */
+  isForAll({ issuer }: TokenVerdict): boolean {
+    return issuer.audience.length > 0
+  }
+
+  /** @throws HttpRefusal 401, 403, 503 */
+  async verify(
+    token: string,
+    digest: string,
+    request: IncomingMessage,
+    endpoint: string,
+  ): Promise<TokenVerdict> {
+    const challenge = this.challenge(request)
+    if (token.length > MAX_CHARS)
+      throw invalid(`The token is longer than ${MAX_CHARS} characters.`, challenge)
+    const { decodeJwt, decodeProtectedHeader, jwtVerify } = await import('jose')
+    let header: ProtectedHeaderParameters
+    let claimed: JWTPayload
+    try {
+      header = decodeProtectedHeader(token)
+      claimed = decodeJwt(token)
+    } catch {
+      throw invalid('The token is no JWT.', challenge)
+    }
+    const issuer = typeof claimed.iss === 'string' ? this.#issuers.get(claimed.iss) : undefined
+    if (!issuer) throw invalid('The token is of an issuer that is not accepted here.', challenge)
+    const type = header.typ === undefined ? 'jwt' : String(header.typ).toLowerCase()
+    if (!TYPES.has(type.replace(/^application\//, '')))
+      throw invalid('The token is no access token (typ).', challenge)
+    const { config } = issuer
+    let payload: JWTPayload
+    try {
+      const verified = await jwtVerify(token, issuer.keys.key, {
+        algorithms: [...config.algorithms],
+        issuer: config.issuer,
+        requiredClaims: ['exp', 'sub', 'aud'],
+        clockTolerance: config.clockToleranceMs / 1000,
+      })
+      payload = verified.payload
+    } catch (error) {
+      if (error instanceof HttpRefusal) throw error
+      throw invalid(reasonOf(error), challenge)
+    }
+    const audiences = (Array.isArray(payload.aud) ? payload.aud : [payload.aud]).filter(
+      audience => typeof audience === 'string',
+    )
+    // Bound to a key that nobody has shown here: used like this, it may be stolen (RFC 8705, RFC 9449).
+    if (payload.cnf !== undefined)
+      throw invalid('The token is bound to a key, which cannot be checked here.', challenge)
+    const expiresAt = (payload.exp as number) * 1000 + config.clockToleranceMs
+    const verdict: TokenVerdict = {
+      credential: { principal: this.#principalOf(payload, config, challenge), expiresAt, renewable: true },
+      until: Math.min(expiresAt, Date.now() + BELIEVED_MS),
+      issuer: config,
+      audiences,
+    }
+    if (!this.#isFor(verdict, endpoint))
+      throw invalid('The token was issued for something else (aud).', challenge)
+    this.#verdicts.set(digest, verdict)
+    return verdict
+  }
+
+  /** What a caller without credentials is told to come with. */
+  challenge(request: IncomingMessage): Challenge {
+    const { jwt, resources } = this.#options
+    return {
+      metadata: resources.metadataUrl(request),
+      scopes: jwt.length === 1 ? (jwt[0]?.requiredScopes ?? []) : [],
+    }
+  }
+
+  #isFor({ issuer, audiences }: TokenVerdict, endpoint: string): boolean {
+    return issuer.audience.length > 0
+      ? audiences.some(audience => issuer.audience.includes(audience))
+      : this.#options.resources.accepts(audiences, endpoint)
+  }
+
+  #principalOf(payload: JWTPayload, config: JwtConfig, challenge: Challenge): Principal {
+    const { principals } = this.#options
+    const subject = payload.sub
+    if (typeof subject !== 'string' || subject === '' || subject.length > MAX_SUBJECT_CHARS)
+      throw invalid('The token names no subject (sub).', challenge)
+    const scopes = scopesOf(payload)
+    const lacking = config.requiredScopes.filter(scope => !scopes.includes(scope))
+    if (lacking.length > 0)
+      throw insufficient(`The token lacks the scope ${lacking.join(', ')}.`, {
+        ...challenge,
+        scopes: config.requiredScopes,
+      })
+    const roles = [...new Set(scopes.flatMap(scope => ownValue(config.scopes, scope) ?? []))].sort()
+    const client = this.#subjects.get(`${config.issuer} ${subject}`)
+    if (client !== undefined) {
+      const principal = principals.client(client, roles)
+      if (principal) return principal
+    }
+    if (config.client === undefined && roles.length === 0) {
+      const known = Object.keys(config.scopes)
+      if (known.length === 0) throw forbidden('The subject of the token is not known here.')
+      throw insufficient('The token has no scope that allows anything here.', {
+        ...challenge,
+        scopes: [...new Set([...config.requiredScopes, ...known])],
+      })
+    }
+    return principals.user(config.issuer, subject, config.client, roles)
+  }
+}
+
+/** `scope` of RFC 9068, and `scp` as some issuers have it. */
+function scopesOf({ scope, scp }: JWTPayload & { scope?: unknown; scp?: unknown }): string[] {
+  return [scope, scp].flatMap((value: unknown) =>
+    typeof value === 'string'
+      ? value.split(' ').filter(name => name !== '')
+      : Array.isArray(value)
+        ? value.filter(name => typeof name === 'string')
+        : [],
+  )
+}
+
+function ownValue<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(table, key) ? table[key] : undefined
+}
+
+/** What is wrong with a token, from the errors of `jose`; safe to show to whoever sent it. */
+function reasonOf(error: unknown): string {
+  const { code, claim } = error as { code?: unknown; claim?: unknown }
+  switch (code) {
+    case 'ERR_JWT_EXPIRED':
+      return 'The token has expired.'
+    case 'ERR_JWT_CLAIM_VALIDATION_FAILED':
+      return claim === 'nbf'
+        ? 'The token is not valid yet.'
+        : `The token lacks a claim, or has a wrong one (${String(claim)}).`
+    case 'ERR_JOSE_ALG_NOT_ALLOWED':
+      return 'The token is signed with an algorithm that is not accepted here.'
+    case 'ERR_JWKS_NO_MATCHING_KEY':
+      return 'The token is signed with a key that its issuer does not publish.'
+    case 'ERR_JWKS_MULTIPLE_MATCHING_KEYS':
+      return 'The token does not say which of several keys it is signed with (kid).'
+    case 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED':
+      return 'The signature of the token is not valid.'
+    default:
+      return 'The token is not valid.'
+  }
+}

@@ -1,0 +1,139 @@
+import { createKey, digestOf, idOf, readAllKeys, removeKey, storeKey } from '../auth/key-records.ts'
+import { loadConfig } from '../config/load.ts'
+import { parseDuration } from '../config/units.ts'
+import { GatewayError } from '../core/errors.ts'
+import { createLogger } from '../observe/logger.ts'
+import { openStore } from '../state/open.ts'
+import { assertClient } from './clients.ts'
+import { alignColumns } from './columns.ts'
+import type { Config } from '../config/types.ts'
+import type { Store } from '../state/store.ts'
+
+interface CommonOptions {
+  readonly config?: string
+}
+
+export interface CreateOptions extends CommonOptions {
+  readonly expires?: string
+  readonly note?: string
+}
+
+const MIN_MS = 60_000
+const MAX_MS = 10 * 365 * 24 * 60 * 60_000
+const MAX_NOTE_CHARS = 200
+
+/** `keys create`: the key goes to stdout and nothing else does, so that it can be piped to where it belongs; it is shown this once. */
+export async function createClientKey(client: string, options: CreateOptions): Promise<void> {
+  const { config: file, expires, note } = options
+  const config = await loadConfig({ file })
+  assertClient(client, config.clients)
+  const lifeMs = expires === undefined ? undefined : parseDuration(expires)
+  if (expires !== undefined && (lifeMs === undefined || lifeMs < MIN_MS || lifeMs > MAX_MS))
+    throw new GatewayError('config', '--expires must be a duration from 1m to 3650d, such as 90d.')
+  if (note !== undefined && (note.length > MAX_NOTE_CHARS || /\p{Cc}/u.test(note)))
+    throw new GatewayError('config', `--note must be one line of at most ${MAX_NOTE_CHARS} characters.`)
+  const key = createKey()
+  const digest = digestOf(key)
+  const created = Date.now()
+  if (config.gateway.state === 'memory') {
+    if (lifeMs !== undefined)
+      throw new GatewayError(
+        'config',
+        'With "state": "memory" keys stand in the configuration, where they have no expiry. Leave out --expires, or keep state in a directory.',
+      )
+    say(
+      `State is kept in memory, which a running gateway has for itself: add this line to "keys" of clients.${client} and start it again.`,
+      `  "sha256:${digest}"`,
+    )
+  } else {
+    await withStore(config, store =>
+      storeKey(store, {
+        digest,
+        client,
+        created,
+        expires: lifeMs === undefined ? undefined : created + lifeMs,
+        note,
+      }),
+    )
+    const until = lifeMs === undefined ? 'until it is revoked' : `until ${day(created + lifeMs)}`
+    say(`Key ${idOf(digest)} of client "${client}" counts ${until}. It is shown this once:`)
+  }
+  process.stdout.write(`${key}\n`)
+}
+
+/** `keys list`: what is known of each key, which does not include the key. */
+export async function listKeys(client: string | undefined, { config: file }: CommonOptions): Promise<void> {
+  const config = await loadConfig({ file })
+  if (client !== undefined) assertClient(client, config.clients)
+  const names = new Set(config.clients.map(({ name }) => name))
+  const stored = config.gateway.state === 'memory' ? [] : await withStore(config, readAllKeys)
+  const rows = [
+    ...config.clients.flatMap(({ name, keys }) =>
+      keys.map(digest => [idOf(digest), name, '-', '-', 'in the configuration']),
+    ),
+    ...stored
+      .sort((a, b) => a.created - b.created)
+      .map(key => [
+        idOf(key.digest),
+        key.client,
+        day(key.created),
+        key.expires === undefined ? 'never' : day(key.expires),
+        [
+          ...(names.has(key.client) ? [] : ['refused: no such client']),
+          ...(key.note === undefined ? [] : [key.note]),
+        ].join(' '),
+      ]),
+  ].filter(([, name]) => client === undefined || name === client)
+  if (rows.length === 0) say('There are no keys. Make one: mcp-manifold keys create <client>')
+  else {
+    const lines = alignColumns([['id', 'client', 'created', 'expires', 'note'], ...rows])
+    process.stdout.write(`${lines.join('\n')}\n`)
+  }
+}
+
+/** `keys revoke`: running gateways that share the store refuse the key within seconds. */
+export async function revokeKey(id: string, { config: file }: CommonOptions): Promise<void> {
+  const config = await loadConfig({ file })
+  const owner = config.clients.find(({ keys }) => keys.some(digest => idOf(digest) === id))
+  if (owner)
+    throw new GatewayError(
+      'config',
+      `The key ${id} stands in the configuration: remove its line from "keys" of clients.${owner.name}, and start the gateway again.`,
+    )
+  if (config.gateway.state === 'memory') throw unknown(id)
+  await withStore(config, async store => {
+    const key = (await readAllKeys(store)).find(({ digest }) => idOf(digest) === id)
+    if (!key) throw unknown(id)
+    await removeKey(store, key.digest)
+    say(`Key ${id} of client "${key.client}" is revoked.`)
+  })
+}
+
+function unknown(id: string): GatewayError {
+  return new GatewayError('config', `There is no key ${id.slice(0, 40)}. See: mcp-manifold keys list`)
+}
+
+/** A store that forgets would lose a key, or not know it: then nothing is done. */
+async function withStore<T>(config: Config, use: (store: Store) => Promise<T>): Promise<T> {
+  const logger = createLogger({ level: 'warn', stream: process.stderr })
+  const store = await openStore(config.gateway.state, logger)
+  try {
+    if (store.name === 'memory')
+      throw new GatewayError(
+        'config',
+        'The keys are in the state store, which cannot be opened; nothing was done.',
+      )
+    return await use(store)
+  } finally {
+    await store.close()
+    await logger.flush()
+  }
+}
+
+function day(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 16).replace('T', ' ')
+}
+
+function say(...lines: readonly string[]): void {
+  process.stderr.write(`${lines.join('\n')}\n`)
+}

@@ -1,0 +1,65 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+/** Whole answers that are no reply to a message. */
+
+const NO_HEADERS: Readonly<Record<string, string>> = {}
+
+/** A notification, or an answer of the client, was taken. */
+export function accepted(response: ServerResponse): void {
+  response.writeHead(202, { 'content-length': 0 }).end()
+}
+
+export function json(
+  response: ServerResponse,
+  status: number,
+  value: unknown,
+  headers: Readonly<Record<string, string>> = NO_HEADERS,
+): void {
+  jsonText(response, status, JSON.stringify(value), headers)
+}
+
+export function jsonText(
+  response: ServerResponse,
+  status: number,
+  text: string,
+  headers: Readonly<Record<string, string>> = NO_HEADERS,
+): void {
+  response
+    .writeHead(status, {
+      ...headers,
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(text),
+    })
+    .end(text)
+}
+
+/** Lets a page of an origin that has passed the guard read the answer. */
+export function allowOrigin(request: IncomingMessage, response: ServerResponse): void {
+  response.setHeader('access-control-allow-origin', request.headers.origin as string)
+  response.setHeader('vary', 'origin')
+  response.setHeader('access-control-expose-headers', 'mcp-session-id, www-authenticate')
+}
+
+export function preflight(response: ServerResponse): void {
+  response.writeHead(204, {
+    'access-control-allow-methods': 'GET, POST, DELETE',
+    'access-control-allow-headers':
+      'content-type, accept, authorization, last-event-id, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name',
+    'access-control-max-age': '600',
+  })
+  response.end()
+}
+
+/** A document that every page may read: it is the same for everybody. */
+export function publicDocument(request: IncomingMessage, response: ServerResponse, text: string): void {
+  response.setHeader('access-control-allow-origin', '*')
+  if (request.method === 'OPTIONS') {
+    response
+      .writeHead(204, {
+        'access-control-allow-methods': 'GET',
+        'access-control-allow-headers': 'mcp-protocol-version, accept, content-type',
+        'access-control-max-age': '600',
+      })
+      .end()
+  } else jsonText(response, 200, text, { 'cache-control': 'max-age=300' })
+}

@@ -1,0 +1,34 @@
+import type { IncomingMessage } from 'node:http'
+import type { Principal } from '../core/principal.ts'
+
+/** What a caller has shown, and for how long it counts. One object for one key; sessions and streams remember it. */
+export interface Credential {
+  readonly principal: Principal
+  /** Unix milliseconds; 0 from the moment it is withdrawn. */
+  readonly expiresAt: number
+  /** Whether the caller comes back with a newer one: then a session outlives this one, although its streams do not. */
+  readonly renewable: boolean
+}
+
+/** Who is calling over HTTP. Implemented in `auth/`; the fronts know no more of it than this. */
+export interface Authenticator {
+  /**
+   * What the request shows, for an endpoint (`''`: all). At once for credentials that were shown on the same connection before, a promise only when
+   * something has to be looked up.
+   * @throws HttpRefusal 400, 401, 403, 503; also as a rejection
+   */
+  authenticate(request: IncomingMessage, endpoint: string): Credential | Promise<Credential>
+  /**
+   * Raw JSON of the protected-resource metadata (RFC 9728) for the path of an endpoint, such as `/mcp/search`; `''` is that of everything. `undefined` where
+   * there is none.
+   */
+  resourceMetadata(request: IncomingMessage, path: string): string | undefined
+  /** The front listens: `origin` is the address it is reached at, unless configured otherwise. */
+  listensAt(origin: string): void
+  close(): void
+}
+
+/** What counts no more, by now. */
+export function isOver(credential: Credential, now: number): boolean {
+  return credential.expiresAt <= now
+}

@@ -1,0 +1,146 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { digestOf, idOf } from '../../../src/auth/key-records.ts'
+import { makeScratch } from '../../helpers/scratch.ts'
+import type { Scratch } from '../../helpers/scratch.ts'
+import { serve, BIN } from '../../helpers/served.ts'
+import { runProgram } from './program.ts'
+
+/** `keys`, with the built program, and a gateway of another process that shares its state. */
+
+const INITIALIZE = {
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 't', version: '1' } },
+}
+
+let scratch: Scratch
+let cwd: string
+let file: string
+beforeAll(() => {
+  scratch = makeScratch()
+  cwd = scratch.path
+  file = scratch.write('servers.json', {
+    mcpServers: {},
+    clients: { ci: { keys: [`sha256:${'ab'.repeat(32)}`] }, team: {} },
+    gateway: { state: 'lmdb:./state', http: { port: 0 } },
+  })
+})
+afterAll(async () => {
+  await scratch[Symbol.asyncDispose]()
+})
+
+const keys = (...args: string[]): ReturnType<typeof runProgram> =>
+  runProgram(['keys', ...args, '--config', file], { cwd })
+
+test('a key is made, shown once, used at a running gateway, listed and revoked', async () => {
+  await using served = await serve([BIN, 'serve', '--config', file], {
+    ready: /listens on (http:\/\/127\.0\.0\.1:\d+)[^]*keys create <client>/,
+  })
+  const open = async (key: string): Promise<number> => {
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` }
+    const body = JSON.stringify(INITIALIZE)
+    const response = await fetch(`${served.origin}/mcp`, { method: 'POST', headers, body })
+    await response.text()
+    return response.status
+  }
+  const created = await keys('create', 'ci', '--expires', '90d', '--note', 'nightly build')
+  expect(created.code).toBe(0)
+  expect(created.stdout).toMatch(/^mfd_[\w-]{43}\n$/)
+  const key = created.stdout.trim()
+  const id = idOf(digestOf(key))
+  expect(created.stderr).toContain(id)
+  expect(created.stderr).not.toContain(key)
+  expect(await open(key)).toBe(200)
+
+  const listed = await keys('list', 'ci')
+  expect(listed.stdout).toMatch(new RegExp(`${id} +ci +20\\S+ \\S+ +20\\S+ \\S+ +nightly build`))
+  expect(listed.stdout).toMatch(/abababababab +ci +- +- +in the configuration/)
+  expect((await keys('list', 'team')).stderr).toContain('There are no keys')
+
+  expect(await keys('revoke', id)).toMatchObject({ code: 0, stdout: '' })
+  const end = Date.now() + 15_000
+  while ((await open(key)) !== 401) {
+    if (Date.now() > end) throw new Error('the key still counts')
+    await new Promise(resolve => setTimeout(resolve, 200))
+  }
+  expect((await keys('list')).stdout).not.toContain(id)
+  expect(served.said).not.toContain(key)
+}, 60_000)
+
+describe('refused', () => {
+  test.each([
+    [['create', 'cj'], 'There is no client "cj". Did you mean "ci"?'],
+    [['create', 'zzz'], 'There are: ci, team.'],
+    [['create', 'ci', '--expires', 'soon'], '--expires must be a duration'],
+    [['create', 'ci', '--expires', '1s'], '--expires must be a duration'],
+    [['create', 'ci', '--note', 'two\nlines'], '--note must be one line'],
+    [['list', 'cj'], 'Did you mean "ci"?'],
+    [['revoke', '012345678901'], 'There is no key 012345678901.'],
+    [['revoke', 'abababababab'], 'stands in the configuration'],
+  ])('%o', async (args, message) => {
+    const { code, stdout, stderr } = await keys(...args)
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain(message)
+  })
+
+  test('a key that could not be kept', async () => {
+    const blocked = scratch.write('blocked', '')
+    const config = scratch.write('blocked.json', {
+      clients: { ci: {} },
+      gateway: { state: `lmdb:${blocked}` },
+    })
+    const { code, stdout, stderr } = await runProgram(['keys', 'create', 'ci', '--config', config], { cwd })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain('nothing was done')
+  })
+})
+
+test('with state in memory the digest is printed for the file', async () => {
+  const config = scratch.write('memory.json', { clients: { ci: {} }, gateway: { state: 'memory' } })
+  const { code, stdout, stderr } = await runProgram(['keys', 'create', 'ci', '--config', config], { cwd })
+  expect(code).toBe(0)
+  expect(stderr).toContain(`"sha256:${digestOf(stdout.trim())}"`)
+})
+
+describe('on stdio', () => {
+  const input = `${JSON.stringify(INITIALIZE)}\n`
+
+  test('--client serves as that client', async () => {
+    const { code, stdout } = await runProgram(['--client', 'team', '--config', file], { cwd, input })
+    expect(code).toBe(0)
+    expect(stdout).toContain('"protocolVersion":"2025-11-25"')
+  })
+
+  test('an unknown client is an error with the nearest', async () => {
+    const { code, stdout, stderr } = await runProgram(['--client', 'teem', '--config', file], { cwd, input })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain('There is no client "teem". Did you mean "team"?')
+  })
+
+  test('--client means nothing to a command', async () => {
+    const { code, stderr } = await runProgram(['check', file, '--client', 'team'], { cwd })
+    expect(code).toBe(1)
+    expect(stderr).toContain('--client is for the gateway on stdio')
+  })
+})
+
+describe('serve without clients', () => {
+  const open = { mcpServers: {}, gateway: { state: 'memory', http: { port: 0 } } }
+
+  test('stays on this machine and says so', async () => {
+    const config = scratch.write('open.json', open)
+    await using served = await serve([BIN, 'serve', '--config', config], { ready: /Ctrl\+C/, origin: '-' })
+    expect(served.said).toContain('serves this machine only')
+  })
+
+  test('goes to no other address, unless everyone is meant', async () => {
+    const config = scratch.write('open.json', open)
+    const args = ['serve', '--config', config, '--host', '0.0.0.0']
+    const { code, stderr } = await runProgram(args, { cwd })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/Add "clients".*--allow-anonymous/)
+    await using served = await serve([BIN, ...args, '--allow-anonymous'], { ready: /Ctrl\+C/, origin: '-' })
+    expect(served.said).toMatch(/warn.*Everyone who reaches 0\.0\.0\.0/)
+  })
+})
