@@ -15,6 +15,7 @@ import { StdioFront } from './front/stdio.ts'
 import { dispatch } from './pipeline/dispatch.ts'
 import { observe } from './pipeline/observe.ts'
 import { park } from './pipeline/park.ts'
+import { Places, queue } from './pipeline/queue.ts'
 import { rounds } from './pipeline/rounds.ts'
 import { tasks } from './pipeline/tasks.ts'
 import { LearnedOwners } from './relay/learned.ts'
@@ -57,6 +58,7 @@ export class Gateway implements Service {
   readonly #pools = new Map<string, Pool>()
   readonly #catalog: Catalog
   readonly #parking: Parking
+  readonly #places: Places
   readonly #subscriptions: Subscriptions
   readonly #relay: Relay
   readonly #router: Router
@@ -96,6 +98,12 @@ export class Gateway implements Service {
       sees: (view, server) => this.#catalog.view(view)?.servers.has(server) ?? false,
     })
 
+    this.#places = new Places({
+      servers: config.servers,
+      gateway: config.gateway,
+      weights: new Map(config.clients.map(({ name, weight }) => [name, weight])),
+      deadlines: this.#deadlines,
+    })
     const learned = new LearnedOwners()
     const taskIds = new TaskIds(seal)
 
@@ -105,6 +113,7 @@ export class Gateway implements Service {
       park(this.#parking, seal),
       rounds(seal),
       tasks(taskIds),
+      queue(this.#places),
     ]
     const call = compose(
       pipeline,
@@ -311,6 +320,8 @@ export class Gateway implements Service {
 
   async #close(): Promise<void> {
     clearTimeout(this.#refreshTimer)
+    // First, so that those who wait still hear why they do not get their turn.
+    this.#places.close()
     await Promise.all([...this.#fronts].map(front => front.close()))
     const catalog = this.#catalog.close()
     await Promise.all([...this.#pools.values()].map(pool => pool.close()))

@@ -29,7 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:upstream/slot',
     'type:state/store',
   ],
-  pipeline: ['core', 'protocol', 'relay', 'type:upstream/link', 'type:upstream/pool'],
+  pipeline: ['core', 'protocol', 'relay', 'type:config/types', 'type:upstream/link', 'type:upstream/pool'],
   router: ['core', 'protocol', 'type:catalog', 'type:relay'],
   // The composition root: every part of the way of a call, but neither commands nor how a store or a logger is made.
   gateway: [

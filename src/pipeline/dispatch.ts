@@ -24,19 +24,24 @@ export function dispatch(options: DispatchOptions): Handler {
     const pool = options.pools.get(route.server)
     if (!pool)
       throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
+    let sentAt = 0
+    const send = (): Promise<Outcome> =>
+      pool.run(exchange, link => {
+        sentAt ||= performance.now()
+        exchange.record.replica = link.replica
+        return link.call(exchange, callFor(link, exchange, route))
+      })
     let outcome: Outcome
     try {
-      outcome = await send(pool, exchange, route)
+      outcome = await send()
     } catch (error) {
       if (!(error instanceof GatewayError) || !worthAnotherLink(error)) throw error
-      outcome = await send(pool, exchange, route)
+      outcome = await send()
+    } finally {
+      if (sentAt > 0) exchange.record.upstreamMs += performance.now() - sentAt
     }
     return outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
   }
-}
-
-function send(pool: Pool, exchange: Exchange, route: Route): Promise<Outcome> {
-  return pool.run(exchange, link => link.call(exchange, callFor(link, exchange, route)))
 }
 
 function callFor(link: Link, exchange: Exchange, route: Route): LinkCall {

@@ -50,6 +50,7 @@ export class Subscriptions {
 
   /** @throws GatewayError `upstream_*` when the server cannot be reached. @returns `{}`, or the server's own error */
   async subscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Promise<Outcome> {
+    exchange.record.route = route
     const pool = this.#options.pool(route.server)
     const key = `${route.server}\n${pool.standing(exchange).key.id}\n${route.own}`
     for (let changing = this.#changing.get(key); changing; changing = this.#changing.get(key)) {
@@ -74,6 +75,7 @@ export class Subscriptions {
   }
 
   unsubscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Outcome {
+    exchange.record.route = route
     const slot = this.#options.pool(route.server).standing(exchange)
     const subscription = this.#subscriptions.get(`${route.server}\n${slot.key.id}\n${route.own}`)
     if (subscription) this.#remove(subscription, subscriber)

@@ -1,5 +1,5 @@
 import { Cancellation } from '../../src/core/cancellation.ts'
-import type { Exchange, JsonObject } from '../../src/core/exchange.ts'
+import { CallRecord, type Exchange, type JsonObject } from '../../src/core/exchange.ts'
 import { ANONYMOUS } from '../../src/core/principal.ts'
 import type { ServerConfig } from '../../src/config/types.ts'
 import type { Outgoing, Receiver, Transport } from '../../src/upstream/transport.ts'
@@ -118,6 +118,11 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     isolation: 'auto',
     uriSchemes: [],
     tools: [],
+    concurrency: 256,
+    queue: 1000,
+    queueTimeoutMs: 30_000,
+    cost: 1,
+    quota: { rate: undefined, concurrency: undefined, budgets: [] },
     fingerprint: 'f',
     ...changes,
   }
@@ -145,6 +150,7 @@ export function exchangeOf(
     conversation: undefined,
     logLevel: undefined,
     cancellation: new Cancellation(),
+    record: new CallRecord(),
     notify: (name, text) => void heard.push({ method: name, params: text }),
     ask: () => Promise.reject(new Error('nobody to ask')),
     ...rest,
