@@ -12,6 +12,7 @@ import type { HttpFront } from './front/http.ts'
 import { listChangedMethod } from './front/modern.ts'
 import type { Service } from './front/service.ts'
 import { StdioFront } from './front/stdio.ts'
+import { Audit } from './observe/audit.ts'
 import { dispatch } from './pipeline/dispatch.ts'
 import { observe } from './pipeline/observe.ts'
 import { park } from './pipeline/park.ts'
@@ -26,7 +27,7 @@ import { Subscriptions, type Subscriber } from './relay/subscriptions.ts'
 import { Seal } from './relay/seal.ts'
 import { Router } from './router.ts'
 import type { Store } from './state/store.ts'
-import { statusOf, type ServerStatus } from './status.ts'
+import { readinessOf, statusOf, type ServerStatus } from './status.ts'
 import type { Link } from './upstream/link.ts'
 import { Pool } from './upstream/pool.ts'
 import type { Slot } from './upstream/slot.ts'
@@ -41,6 +42,9 @@ export interface GatewayOptions {
 
 /** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
 const REFRESH_DELAY_MS = 2000
+
+/** What a listen stream has been answered with when it has only begun. */
+const NOTHING: Outcome = { kind: 'ready', text: '' }
 
 /** The links of single sessions do not each list their server anew. */
 const RECENT_MS = 60_000
@@ -59,6 +63,7 @@ export class Gateway implements Service {
   readonly #catalog: Catalog
   readonly #parking: Parking
   readonly #places: Places
+  readonly #audit: Audit | undefined
   readonly #subscriptions: Subscriptions
   readonly #relay: Relay
   readonly #router: Router
@@ -98,6 +103,8 @@ export class Gateway implements Service {
       sees: (view, server) => this.#catalog.view(view)?.servers.has(server) ?? false,
     })
 
+    const { audit } = config.gateway
+    this.#audit = audit && new Audit({ ...audit, logger: this.#logger })
     this.#places = new Places({
       servers: config.servers,
       gateway: config.gateway,
@@ -174,7 +181,7 @@ export class Gateway implements Service {
       config: this.#config.gateway.http,
       principal: ANONYMOUS,
       logger: this.#logger,
-      readiness: () => this.#readiness(),
+      readiness: () => readinessOf(this.status()),
     })
     this.#fronts.add(this.#http)
     return await this.#http.listen()
@@ -239,8 +246,11 @@ export class Gateway implements Service {
         if (link.owner === conversation) link.notify('notifications/roots/list_changed', undefined)
   }
 
-  subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
-    return this.#router.subscribe(exchange, uris, subscriber)
+  async subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
+    const since = performance.now()
+    const heard = await this.#router.subscribe(exchange, uris, subscriber)
+    this.#audit?.note(exchange, since, NOTHING, undefined)
+    return heard
   }
 
   unsubscribe(subscriber: Subscriber): void {
@@ -255,7 +265,8 @@ export class Gateway implements Service {
   }
 
   handle(exchange: Exchange): Promise<Outcome> {
-    return this.#router.handle(exchange)
+    if (!this.#audit) return this.#router.handle(exchange)
+    return this.#audit.follow(exchange, performance.now(), this.#router.handle(exchange))
   }
 
   // Wiring
@@ -307,17 +318,6 @@ export class Gateway implements Service {
     return pool
   }
 
-  #readiness(): { ready: boolean; servers: unknown } {
-    const status = this.status()
-    const ready = status.every(
-      ({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed),
-    )
-    return {
-      ready,
-      servers: status.map(({ name, state, required, error }) => ({ name, state, required, error })),
-    }
-  }
-
   async #close(): Promise<void> {
     clearTimeout(this.#refreshTimer)
     // First, so that those who wait still hear why they do not get their turn.
@@ -326,6 +326,7 @@ export class Gateway implements Service {
     const catalog = this.#catalog.close()
     await Promise.all([...this.#pools.values()].map(pool => pool.close()))
     await catalog
+    await this.#audit?.close()
     this.#deadlines.close()
     try {
       await this.#store.close()

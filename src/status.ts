@@ -37,3 +37,14 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
     error: error?.message,
   }
 }
+
+/** Whether every required server can serve, and how each of them is. */
+export function readinessOf(status: readonly ServerStatus[]): { ready: boolean; servers: unknown } {
+  const ready = status.every(
+    ({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed),
+  )
+  return {
+    ready,
+    servers: status.map(({ name, state, required, error }) => ({ name, state, required, error })),
+  }
+}
