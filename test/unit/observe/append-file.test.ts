@@ -188,35 +188,38 @@ describe('a disk that cannot be written', () => {
     expect(linesOf(file)).toEqual(['first line', 'second line', 'th', 'third line', 'fourth line'])
   })
 
-  it.skipIf(process.getuid?.() !== 0 || process.platform !== 'linux')('for real: a full file system', async () => {
-    await using scratch = makeScratch()
-    const folder = join(scratch.path, 'small')
-    mkdirSync(folder)
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder], { stdio: 'ignore' })
-    } catch {
-      // Not every container may mount.
-      return
-    }
-    try {
-      writeFileSync(join(folder, 'ballast'), Buffer.alloc(48 * 1024))
-      const file = join(folder, 'a')
-      const { logger, said } = listening()
-      const lines = new AppendFile(options(file, { logger }))
-      for (let number = 0; number < 300; number++) lines.write(`${number} `.padEnd(100, '.'))
-      await lines.flush()
-      expect(said).toHaveLength(1)
-      writeFileSync(join(folder, 'ballast'), '')
-      await lines.flush()
-      await lines.close()
-      const whole = linesOf(file).filter(line => line.length === 100)
-      expect(whole.map(line => Number(line.slice(0, line.indexOf(' '))))).toEqual(
-        Array.from({ length: 300 }, (_, number) => number),
-      )
-    } finally {
-      execFileSync('umount', [folder])
-    }
-  })
+  it.skipIf(process.getuid?.() !== 0 || process.platform !== 'linux')(
+    'for real: a full file system',
+    async () => {
+      await using scratch = makeScratch()
+      const folder = join(scratch.path, 'small')
+      mkdirSync(folder)
+      try {
+        execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder], { stdio: 'ignore' })
+      } catch {
+        // Not every container may mount.
+        return
+      }
+      try {
+        writeFileSync(join(folder, 'ballast'), Buffer.alloc(48 * 1024))
+        const file = join(folder, 'a')
+        const { logger, said } = listening()
+        const lines = new AppendFile(options(file, { logger }))
+        for (let number = 0; number < 300; number++) lines.write(`${number} `.padEnd(100, '.'))
+        await lines.flush()
+        expect(said).toHaveLength(1)
+        writeFileSync(join(folder, 'ballast'), '')
+        await lines.flush()
+        await lines.close()
+        const whole = linesOf(file).filter(line => line.length === 100)
+        expect(whole.map(line => Number(line.slice(0, line.indexOf(' '))))).toEqual(
+          Array.from({ length: 300 }, (_, number) => number),
+        )
+      } finally {
+        execFileSync('umount', [folder])
+      }
+    },
+  )
 
   it('at the end is told', async () => {
     await using scratch = makeScratch()
