@@ -19,10 +19,12 @@ export interface AppendFileOptions {
 
 /** How long a line waits for others to be written with it. */
 const GATHER_MS = 100
-/** Lines are written in parts of about this many characters, each with one write. */
-const PART_CHARS = 64 * 1024
+/** Lines are written in parts of at most this size, each with one write; a longer line is a part by itself. */
+const PART_BYTES = 64 * 1024
 /** What may wait while the disk is slow or full; further lines are lost. */
-export const MAX_WAITING_CHARS = 8 * 1024 * 1024
+export const MAX_WAITING_BYTES = 8 * 1024 * 1024
+/** Bytes that a character may need in UTF-8. */
+const MAX_CHAR_BYTES = 3
 /** How long after a failure the next attempt comes. */
 const RETRY_MS = 1000
 /** A failure that lasts is logged so often. */
@@ -33,7 +35,7 @@ const STALE_LOCK_MS = 10_000
 const NEWLINE = 10
 
 interface Part {
-  readonly text: string
+  readonly bytes: Buffer
   readonly lines: number
 }
 
@@ -43,11 +45,13 @@ interface Part {
  */
 export class AppendFile {
   readonly #options: AppendFileOptions
-  #text = ''
+  /** Lines that are no part yet. As bytes: strings that live until they are written cost the garbage collector more than they are worth. */
+  readonly #gathered = Buffer.allocUnsafeSlow(PART_BYTES)
+  #used = 0
   #lines = 0
   /** Full parts, oldest first. */
   #parts: Part[] = []
-  #waitingChars = 0
+  #waitingBytes = 0
   #lost = 0
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<void> | undefined
@@ -68,17 +72,20 @@ export class AppendFile {
 
   /** Takes a line without its end. Returns at once and never throws. */
   write(line: string): void {
-    if (this.#closed || this.#waitingChars + line.length > MAX_WAITING_CHARS) {
+    if (this.#closed || this.#waitingBytes + this.#used + line.length >= MAX_WAITING_BYTES) {
       this.#lost++
       return
     }
-    this.#text += line
-    this.#text += '\n'
-    this.#lines++
-    this.#waitingChars += line.length + 1
-    if (this.#text.length >= PART_CHARS) {
+    const room = line.length * MAX_CHAR_BYTES + 1
+    if (this.#used + room > PART_BYTES) {
       this.#endPart()
+      if (room > PART_BYTES) this.#add({ bytes: Buffer.from(`${line}\n`), lines: 1 })
       if (!this.#failed) this.#start()
+    }
+    if (room <= PART_BYTES) {
+      this.#used += this.#gathered.write(line, this.#used)
+      this.#gathered[this.#used++] = NEWLINE
+      this.#lines++
     }
     if (!this.#timer && !this.#writing) this.#in(GATHER_MS)
   }
@@ -117,9 +124,14 @@ export class AppendFile {
 
   #endPart(): void {
     if (this.#lines === 0) return
-    this.#parts.push({ text: this.#text, lines: this.#lines })
-    this.#text = ''
+    this.#add({ bytes: Buffer.from(this.#gathered.subarray(0, this.#used)), lines: this.#lines })
+    this.#used = 0
     this.#lines = 0
+  }
+
+  #add(part: Part): void {
+    this.#parts.push(part)
+    this.#waitingBytes += part.bytes.length
   }
 
   #start(): void {
@@ -143,8 +155,7 @@ export class AppendFile {
       if (this.#lost > 0 && !this.#failed) this.#account()
       for (let part = this.#parts[0]; part; part = this.#parts[0]) {
         await this.#append(part)
-        this.#parts.shift()
-        this.#waitingChars -= part.text.length
+        this.#waitingBytes -= this.#parts.shift()?.bytes.length ?? 0
         this.#failed = false
         if (this.#lost > 0) this.#account()
       }
@@ -156,15 +167,13 @@ export class AppendFile {
 
   /** Puts a line for those that were lost in their place, which is after what was kept. */
   #account(): void {
-    const text = `${this.#options.lost(this.#lost)}\n`
+    this.#add({ bytes: Buffer.from(`${this.#options.lost(this.#lost)}\n`), lines: 1 })
     this.#lost = 0
-    this.#parts.push({ text, lines: 1 })
-    this.#waitingChars += text.length
   }
 
   async #append(part: Part): Promise<void> {
     // Half a line is worth nothing, and another process may have written behind it.
-    const bytes = Buffer.from(this.#torn ? `\n${part.text}` : part.text)
+    const bytes = this.#torn ? Buffer.concat([Buffer.of(NEWLINE), part.bytes]) : part.bytes
     let handle = await this.#open()
     try {
       const { size } = await handle.stat()
@@ -189,9 +198,9 @@ export class AppendFile {
   #keepFrom(part: Part, bytes: Buffer, written: number): void {
     const end = bytes.subarray(0, written).lastIndexOf(NEWLINE) + 1
     if (end === 0) return
-    const text = bytes.toString('utf8', end)
-    this.#parts[0] = { text, lines: text.split('\n').length - 1 }
-    this.#waitingChars -= part.text.length - text.length
+    const rest = bytes.subarray(end)
+    this.#parts[0] = { bytes: rest, lines: rest.filter(byte => byte === NEWLINE).length }
+    this.#waitingBytes -= part.bytes.length - rest.length
   }
 
   async #open(): Promise<FileHandle> {

@@ -2,6 +2,8 @@ import { createHash, hash, randomFillSync } from 'node:crypto'
 import { ERROR_KINDS, GatewayError, type ErrorCode } from '../core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
+import type { Principal } from '../core/principal.ts'
+import type { Route } from '../core/route.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { AppendFile } from './append-file.ts'
 import { isSecretName, redact } from './redact.ts'
@@ -90,14 +92,10 @@ export function auditLine(
   const { method, params } = request
   const { route } = record
   const event = !error ? 'allow' : DENIALS.has(error.code) ? 'deny' : 'error'
-  let line = `{"time":"${timeText(Date.now())}","event":"${event}","principal":${quoted(principal.id)}`
-  if (principal.client !== undefined) line += `,"client":${quoted(principal.client)}`
-  if (principal.roles.length > 0) line += `,"roles":${JSON.stringify(principal.roles)}`
-  line += `,"era":"${modern ? 'modern' : 'legacy'}","view":${quoted(view)},"method":${quoted(cut(method))}`
-  if (route) {
-    line += `,"server":${quoted(route.server)},"name":${target(method, route.own)}`
-    line += `,"exposed":${target(method, route.exposed)}`
-  } else {
+  let line = `{"time":"${timeText(Date.now())}","event":"${event}",${principalPart(principal)},"era":"${modern ? 'modern' : 'legacy'}"`
+  line += `,"view":${quoted(view)},"method":${quoted(cut(method))}`
+  if (route) line += WITH_ARGUMENTS.has(method) ? listedPart(route) : locatedPart(route)
+  else {
     const asked = params?.value.name ?? params?.value.uri
     if (typeof asked === 'string') line += `,"exposed":${JSON.stringify(redact(cut(asked)))}`
   }
@@ -145,9 +143,39 @@ function cut(text: string): string {
   return text.length > MAX_NAME_CHARS ? `${text.slice(0, MAX_NAME_CHARS)}…` : text
 }
 
-/** Names of tools and prompts come from lists; a URI may be a client's, with anything in it. */
-function target(method: string, text: string): string {
-  return WITH_ARGUMENTS.has(method) ? quoted(text) : JSON.stringify(redact(cut(text)))
+// Both come with every call of theirs. As one string each they are put together and taken apart once.
+const principalParts = new WeakMap<Principal, string>()
+const listedParts = new WeakMap<Route, string>()
+
+function principalPart(principal: Principal): string {
+  const known = principalParts.get(principal)
+  if (known !== undefined) return known
+  const { id, client, roles } = principal
+  const text = `"principal":${quoted(id)}${client === undefined ? '' : `,"client":${quoted(client)}`}`
+  const part = flat(roles.length === 0 ? text : `${text},"roles":${JSON.stringify(roles)}`)
+  principalParts.set(principal, part)
+  return part
+}
+
+/** Tools and prompts are in lists, and so are their routes. */
+function listedPart(route: Route): string {
+  const known = listedParts.get(route)
+  if (known !== undefined) return known
+  const { server, own, exposed } = route
+  const part = flat(`,"server":${quoted(server)},"name":${quoted(own)},"exposed":${quoted(exposed)}`)
+  listedParts.set(route, part)
+  return part
+}
+
+/** A URI may be a client's own, with anything in it, and a task's id says nothing. */
+function locatedPart({ server, own, exposed }: Route): string {
+  const uri = (text: string): string => JSON.stringify(redact(cut(text)))
+  return `,"server":${quoted(server)},"name":${uri(own)},"exposed":${uri(exposed)}`
+}
+
+/** A string that was put together is a tree of its parts until somebody reads it. */
+function flat(text: string): string {
+  return Buffer.from(text).toString()
 }
 
 /** To a tenth, without the cost of printing a fraction exactly. */

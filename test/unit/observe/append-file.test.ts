@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import type { Logger } from '../../../src/core/logger.ts'
 import { SILENT } from '../../../src/core/logger.ts'
-import { AppendFile, MAX_WAITING_CHARS } from '../../../src/observe/append-file.ts'
+import { AppendFile, MAX_WAITING_BYTES } from '../../../src/observe/append-file.ts'
 import type { AppendFileOptions } from '../../../src/observe/append-file.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
 
@@ -153,7 +153,7 @@ describe('a disk that cannot be written', () => {
     }
     const lines = new AppendFile(options(file, { logger, append }))
     const line = 'x'.repeat(1023)
-    const fit = MAX_WAITING_CHARS / 1024
+    const fit = MAX_WAITING_BYTES / 1024
     for (let number = 0; number < fit + 100; number++) {
       lines.write(line)
       if (number % 1000 === 0) await lines.flush()
