@@ -321,8 +321,9 @@ export class Gateway implements Service {
   async #close(): Promise<void> {
     clearTimeout(this.#refreshTimer)
     // First, and with time for the answers to leave: those who wait hear why they do not get their turn.
+    const { waiting } = this.#places
     this.#places.close()
-    await new Promise(resolve => setImmediate(resolve))
+    if (waiting > 0) await new Promise(resolve => setImmediate(resolve))
     await Promise.all([...this.#fronts].map(front => front.close()))
     const catalog = this.#catalog.close()
     await Promise.all([...this.#pools.values()].map(pool => pool.close()))

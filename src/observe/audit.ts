@@ -1,5 +1,5 @@
 import { createHash, hash, randomFillSync } from 'node:crypto'
-import { ERROR_KINDS, GatewayError, type ErrorCode } from '../core/errors.ts'
+import { GatewayError, type ErrorCode } from '../core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
@@ -19,7 +19,7 @@ export interface AuditOptions {
 }
 
 /** The gateway's own decision not to do what was asked; every other failure is one of doing it. */
-const DENIALS: ReadonlySet<ErrorCode> = new Set([
+const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'unknown_method',
   'unknown_name',
   'resource_not_found',
@@ -30,7 +30,7 @@ const DENIALS: ReadonlySet<ErrorCode> = new Set([
   'overloaded',
   'unauthenticated',
   'forbidden',
-] satisfies (keyof typeof ERROR_KINDS)[])
+])
 
 /** Methods whose `arguments` are the client's. */
 const WITH_ARGUMENTS: ReadonlySet<string> = new Set(['tools/call', 'prompts/get'])

@@ -296,11 +296,11 @@ test('a client with a hundred times the demand costs a quiet one at most two cal
   await using quiet = await StdioClient.legacy(gateway.gateway)
   const sessions: HttpClient[] = []
   for (let count = 0; count < 10; count++) sessions.push(await openSession(gateway.origin))
-  let flooding = true
+  const flooding = { on: true }
   let flooded = 0
   const flood = Array.from({ length: 100 }, async (_, at) => {
     const session = sessions[at % sessions.length] as HttpClient
-    while (flooding) {
+    while (flooding.on) {
       expect(await session.call('a__t')).toBe('done')
       flooded++
     }
@@ -321,7 +321,7 @@ test('a client with a hundred times the demand costs a quiet one at most two cal
     alone.push(await timed('b', id))
   }
   const during = flooded
-  flooding = false
+  flooding.on = false
   await Promise.all(flood)
 
   const single = alone.toSorted((one, other) => one - other)[CALLS >> 1] as number
