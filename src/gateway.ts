@@ -16,10 +16,12 @@ import { ListenStreams } from './front/listen-streams.ts'
 import { listChangedMethod } from './front/modern.ts'
 import type { Service } from './front/service.ts'
 import { StdioFront } from './front/stdio.ts'
+import { Audit } from './observe/audit.ts'
 import { authorize, checkCall, logShadowed } from './pipeline/authorize.ts'
 import { dispatch } from './pipeline/dispatch.ts'
 import { observe } from './pipeline/observe.ts'
 import { park } from './pipeline/park.ts'
+import { Places, queue } from './pipeline/queue.ts'
 import { rounds } from './pipeline/rounds.ts'
 import { tasks } from './pipeline/tasks.ts'
 import { compilePolicies, type Policies } from './policy/policies.ts'
@@ -57,6 +59,9 @@ export interface StdioOptions {
 /** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
 const REFRESH_DELAY_MS = 2000
 
+/** What a listen stream has been answered with when it has only begun. */
+const NOTHING: Outcome = { kind: 'ready', text: '' }
+
 /** The links of single sessions do not each list their server anew. */
 const RECENT_MS = 60_000
 
@@ -77,6 +82,8 @@ export class Gateway implements Service {
   readonly #policies: Policies
   readonly #catalog: Catalog
   readonly #parking: Parking
+  readonly #places: Places
+  readonly #audit: Audit | undefined
   readonly #subscriptions: Subscriptions
   readonly #taskListeners: TaskListeners
   readonly #legacyTasks: LegacyTasks
@@ -132,6 +139,14 @@ export class Gateway implements Service {
       sees: (view, server) => this.#catalog.view(view)?.servers.has(server) ?? false,
     })
 
+    const { audit } = config.gateway
+    this.#audit = audit && new Audit({ ...audit, logger: this.#logger })
+    this.#places = new Places({
+      servers: config.servers,
+      gateway: config.gateway,
+      weights: new Map(config.clients.map(({ name, weight }) => [name, weight])),
+      deadlines: this.#deadlines,
+    })
     const learned = new LearnedOwners()
     const taskIds = new TaskIds(seal)
     this.#legacyTasks = new LegacyTasks(taskIds, this.#deadlines)
@@ -152,6 +167,7 @@ export class Gateway implements Service {
         runsTasks: server => this.#catalog.runsTasks(server),
         rootsOf,
       }),
+      queue(this.#places),
     ]
     const call = compose(
       pipeline,
@@ -317,8 +333,11 @@ export class Gateway implements Service {
         if (link.owner === conversation) link.notify('notifications/roots/list_changed', undefined)
   }
 
-  subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
-    return this.#router.subscribe(exchange, uris, subscriber)
+  async subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
+    const since = performance.now()
+    const heard = await this.#router.subscribe(exchange, uris, subscriber)
+    this.#audit?.note(exchange, since, NOTHING, undefined)
+    return heard
   }
 
   listenToTasks(exchange: Exchange, ids: readonly string[], subscriber: Subscriber): Promise<string[]> {
@@ -343,7 +362,8 @@ export class Gateway implements Service {
   }
 
   handle(exchange: Exchange): Promise<Outcome> {
-    return this.#router.handle(exchange)
+    if (!this.#audit) return this.#router.handle(exchange)
+    return this.#audit.follow(exchange, performance.now(), this.#router.handle(exchange))
   }
 
   // Wiring
@@ -418,10 +438,15 @@ export class Gateway implements Service {
 
   async #close(): Promise<void> {
     clearTimeout(this.#refreshTimer)
+    // First, and with time for the answers to leave: those who wait hear why they do not get their turn.
+    const { waiting } = this.#places
+    this.#places.close()
+    if (waiting > 0) await new Promise(resolve => setImmediate(resolve))
     await Promise.all([...this.#fronts].map(front => front.close()))
     const catalog = this.#catalog.close()
     await Promise.all([...this.#pools.values()].map(pool => pool.close()))
     await catalog
+    await this.#audit?.close()
     this.#deadlines.close()
     try {
       await this.#store.close()

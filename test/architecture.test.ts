@@ -17,7 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ['core', 'policy/condition', 'policy/pattern'],
   policy: ['core', 'type:config/types'],
   state: ['core'],
-  observe: ['core'],
+  observe: ['core', 'protocol'],
   front: ['core', 'protocol', 'type:config/types'],
   auth: ['core', 'type:config/types', 'type:front/authenticator', 'type:state/store'],
   catalog: [
@@ -39,7 +39,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:upstream/slot',
     'type:state/store',
   ],
-  pipeline: ['core', 'protocol', 'relay', 'type:upstream/link', 'type:upstream/pool'],
+  pipeline: ['core', 'protocol', 'relay', 'type:config/types', 'type:upstream/link', 'type:upstream/pool'],
   router: ['core', 'protocol', 'type:catalog', 'type:relay'],
   // The composition root: every part of the way of a call, but neither commands nor how a store or a logger is made.
   gateway: [
@@ -53,6 +53,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'relay',
     'router',
     'status',
+    'observe/audit',
     'type:config/types',
     'type:state/store',
   ],

@@ -1,5 +1,6 @@
 import type { Cancellation } from './cancellation.ts'
 import type { Principal } from './principal.ts'
+import type { Route } from './route.ts'
 
 /** A JSON text with its parsed value: the value decides, the text is what travels. */
 export interface Json<T = unknown> {
@@ -64,6 +65,24 @@ export interface InputRequest {
   readonly cancellation: Cancellation
 }
 
+/** What the parts of the gateway come to know of one request, for the audit log. Each fills in its own on the way. */
+export class CallRecord {
+  /** Where it went; `undefined` while nothing is found. */
+  route: Route | undefined = undefined
+  /** Place of the rule that decided, as `RuleConfig.place`. */
+  rule: string | undefined = undefined
+  /** The limit that refused it, as the reference names it. */
+  quota: string | undefined = undefined
+  /** What served it. */
+  replica: string | undefined = undefined
+  /** Time in the queue, in milliseconds. */
+  waitedMs = 0
+  /** When it was last handed to a link, by `performance.now()`; 0 before. */
+  sentAt = 0
+  /** Time a server worked on it, in milliseconds; the time in which the client was being asked is not part of it. */
+  upstreamMs = 0
+}
+
 /** One client request in flight, with everything that relaying back needs. Era-neutral. */
 export interface Exchange {
   readonly request: CallRequest
@@ -82,6 +101,8 @@ export interface Exchange {
   /** Log level the client asked for, by session or with this request. */
   readonly logLevel: McpLogLevel | undefined
   readonly cancellation: Cancellation
+  /** One for each request of a client. */
+  readonly record: CallRecord
   /** Sends a notification of this very request (progress, log) on its own stream. `params` is raw JSON. */
   notify(method: string, params: string | undefined): void
   /**

@@ -1,12 +1,13 @@
 import { Cancellation } from '../core/cancellation.ts'
 import { GatewayError } from '../core/errors.ts'
-import type {
-  CallRequest,
-  Conversation,
-  Exchange,
-  InputRequest,
-  JsonObject,
-  McpLogLevel,
+import {
+  CallRecord,
+  type CallRequest,
+  type Conversation,
+  type Exchange,
+  type InputRequest,
+  type JsonObject,
+  type McpLogLevel,
 } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import { failureObject, failureResult } from '../protocol/failures.ts'
@@ -57,6 +58,7 @@ export class Call implements Exchange {
   readonly conversation: Conversation | undefined
   readonly logLevel: McpLogLevel | undefined
   readonly cancellation = new Cancellation()
+  readonly record = new CallRecord()
   readonly #id: string
   readonly #reply: Reply
   readonly #ask: CallContext['ask']

@@ -32,8 +32,14 @@ export function dispatch(options: DispatchOptions): Handler {
     const pool = options.pools.get(route.server)
     if (!pool)
       throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
-    const outcome = await onAnotherLink(() => send(options, pool, exchange, route))
-    return outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
+    const record = exchange.record
+    record.sentAt = 0
+    try {
+      const outcome = await onAnotherLink(() => send(options, pool, exchange, route))
+      return outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
+    } finally {
+      if (record.sentAt > 0) record.upstreamMs += performance.now() - record.sentAt
+    }
   }
 }
 
@@ -44,7 +50,10 @@ function send({ tasks }: DispatchOptions, pool: Pool, exchange: Exchange, route:
     const task = tasks.at(route)
     if (task) return task.call(exchange)
   }
+  const { record } = exchange
   return pool.run(exchange, link => {
+    record.sentAt ||= performance.now()
+    record.replica = link.replica
     const call = callFor(link, exchange, route)
     if (method === 'tools/call' && link.peer.era === 'legacy') {
       if (params?.value.task !== undefined) return tasks.create(link, pool.slotOf(link), exchange, call)

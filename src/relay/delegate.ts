@@ -1,5 +1,6 @@
 import type { Cancellation } from '../core/cancellation.ts'
 import type {
+  CallRecord,
   CallRequest,
   Conversation,
   Exchange,
@@ -40,6 +41,10 @@ export class Delegate implements Exchange {
 
   get cancellation(): Cancellation {
     return this.inner.cancellation
+  }
+
+  get record(): CallRecord {
+    return this.inner.record
   }
 
   notify(method: string, params: string | undefined): void {

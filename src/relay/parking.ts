@@ -2,7 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { Cancellation } from '../core/cancellation.ts'
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { CallRequest, Exchange, InputRequest, JsonObject, Outcome } from '../core/exchange.ts'
+import type {
+  CallRecord,
+  CallRequest,
+  Exchange,
+  InputRequest,
+  JsonObject,
+  Outcome,
+} from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { OWN_META_PREFIX } from '../protocol/revisions.ts'
@@ -144,6 +151,11 @@ class ParkedCall extends Delegate implements Deadline {
 
   override get cancellation(): Cancellation {
     return this.#cancellation
+  }
+
+  /** That of the request that will hear how it ends. */
+  override get record(): CallRecord {
+    return (this.attached ?? this.inner).record
   }
 
   override notify(method: string, params: string | undefined): void {

@@ -62,6 +62,7 @@ export class Subscriptions {
 
   /** @throws GatewayError `upstream_*` when the server cannot be reached. @returns `{}`, or the server's own error */
   subscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Promise<Outcome> {
+    exchange.record.route = route
     const { conversation, principal, features, view } = exchange
     // Not the exchange: what it holds would be held as long as the subscription.
     const wish = { exposed: route.exposed, view, caller: { conversation, principal, features } }
@@ -105,6 +106,7 @@ export class Subscriptions {
   }
 
   unsubscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Outcome {
+    exchange.record.route = route
     const slot = this.#options.pool(route.server).standing(exchange)
     const subscription = this.#subscriptions.get(keyOf(route.server, slot, route.own))
     if (subscription) this.#remove(subscription, subscriber)

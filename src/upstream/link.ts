@@ -102,6 +102,8 @@ export interface StandListener {
 export class Link implements Receiver {
   readonly server: ServerConfig
   readonly transport: Transport
+  /** What stands for it in records. */
+  readonly replica: string
   readonly logger: Logger
   readonly capabilities: string
   readonly owner: Conversation | undefined
@@ -136,6 +138,7 @@ export class Link implements Receiver {
   constructor(options: LinkOptions) {
     this.server = options.server
     this.transport = options.transport
+    this.replica = `${options.server.name} ${options.transport.kind}`
     this.logger = options.logger
     this.#listener = options.listener
     this.#deadlines = options.deadlines

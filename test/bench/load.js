@@ -15,6 +15,7 @@ import { quantile } from './statistics.js'
  * @property {number} connections
  * @property {number} seconds measured time
  * @property {number} pid process whose CPU time is taken
+ * @property {readonly string[]} [keys] API keys; each connection shows another one
  *
  * @typedef {object} Measured
  * @property {number} calls
@@ -39,15 +40,17 @@ class Caller {
   #connection
   #job
   #url
+  #key
   /** @type {string | undefined} */
   #session
   #template = Buffer.alloc(0)
   #idAt = 0
   #valueAt = 0
 
-  /** @param {Job} job */
-  constructor(job) {
+  /** @param {Job} job @param {string | undefined} key */
+  constructor(job, key) {
     this.#job = job
+    this.#key = key
     this.#url = new URL(job.url)
     this.#connection = new Connection(this.#url.hostname, Number(this.#url.port))
   }
@@ -126,6 +129,7 @@ class Caller {
       'mcp-protocol-version': this.#job.wire === 'modern' ? MODERN : LEGACY,
       ...extra,
     }
+    if (this.#key !== undefined) headers['authorization'] = `Bearer ${this.#key}`
     if (this.#session !== undefined) headers['mcp-session-id'] = this.#session
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
     return `${method} ${this.#url.pathname} HTTP/1.1\r\n${lines.join('')}\r\n`
@@ -157,7 +161,10 @@ function cpuSeconds(pid) {
  * @returns {Promise<Measured>}
  */
 async function run(job) {
-  const callers = Array.from({ length: job.connections }, () => new Caller(job))
+  const callers = Array.from(
+    { length: job.connections },
+    (_, at) => new Caller(job, job.keys?.[at % job.keys.length]),
+  )
   await Promise.all(callers.map(caller => caller.open()))
   /** @type {number[]} */
   const times = []

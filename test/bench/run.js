@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { policyConfig } from './policy-config.js'
 import { PINNING, spawnPinned, startServer, stop } from './processes.js'
 import { median, table } from './statistics.js'
 
@@ -23,11 +24,12 @@ const USAGE = `Usage: npm run bench -- [options]
   --warmup <n>       seconds of load before the first round, for every target (10)
   --rounds <n>       rounds; each measures every target once (5)
   --connections <n>  concurrent clients (16)
-  --targets <list>   comma-separated, of: direct, floor, floor-modern, sdk, gateway-legacy, gateway-modern, gateway-through
+  --targets <list>   comma-separated, of: direct, floor, floor-modern, sdk, gateway-legacy, gateway-modern, gateway-through, gateway-policy
   --short            a quick look: 3 rounds of 1.5 s after 2 s of warm-up
   --json <file>      write the figures to a file
   --min-floor <r>    fail when a gateway row is below r times the floor
-  --min-sdk <r>      fail when a gateway row is below r times the SDK aggregator`
+  --min-sdk <r>      fail when a gateway row is below r times the SDK aggregator
+  --min-policy <r>   fail when gateway-policy is below r times gateway-legacy`
 
 const { values: options } = parseArgs({
   options: {
@@ -40,6 +42,7 @@ const { values: options } = parseArgs({
     json: { type: 'string' },
     'min-floor': { type: 'string' },
     'min-sdk': { type: 'string' },
+    'min-policy': { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
@@ -62,6 +65,8 @@ const connections = positive('connections', options.connections, 16)
 const minFloor =
   options['min-floor'] === undefined ? undefined : positive('min-floor', options['min-floor'], 1)
 const minSdk = options['min-sdk'] === undefined ? undefined : positive('min-sdk', options['min-sdk'], 1)
+const minPolicy =
+  options['min-policy'] === undefined ? undefined : positive('min-policy', options['min-policy'], 1)
 
 /**
  * @typedef {object} Target
@@ -70,6 +75,7 @@ const minSdk = options['min-sdk'] === undefined ? undefined : positive('min-sdk'
  * @property {string} tool
  * @property {(upstream: string) => readonly string[]} args program and arguments, given the origin of the upstream
  * @property {string} path
+ * @property {boolean} [keys] each connection is another client and shows its key
  */
 
 const scratch = mkdtempSync(join(tmpdir(), 'bench-'))
@@ -83,6 +89,18 @@ function gatewayArgs(name, url) {
     gateway: { http: { port: 0 }, state: 'memory', log: 'warn' },
   }
   writeFileSync(file, JSON.stringify(config))
+  return [join(ROOT, 'bin/mcp-manifold.js'), 'serve', '--config', file]
+}
+
+/** Keys of the clients of `gateway-policy`. @type {string[]} */
+let keys = []
+
+/** @param {string} upstream @returns {readonly string[]} */
+function policyArgs(upstream) {
+  const made = policyConfig(`${upstream}/mcp`, scratch)
+  keys = made.keys
+  const file = join(scratch, 'policy.json')
+  writeFileSync(file, JSON.stringify(made.config))
   return [join(ROOT, 'bin/mcp-manifold.js'), 'serve', '--config', file]
 }
 
@@ -137,9 +155,19 @@ const TARGETS = {
     args: upstream => gatewayArgs('through', `${upstream}/modern`),
     path: '/mcp',
   },
+  'gateway-policy': {
+    what: 'as gateway-legacy, with 1000 clients of 100 rules each, every quota, audit log, LMDB',
+    wire: 'legacy',
+    tool: 'up__echo',
+    args: policyArgs,
+    path: '/mcp',
+    keys: true,
+  },
 }
 
-const names = options.targets?.split(',') ?? Object.keys(TARGETS).filter(name => name !== 'gateway-through')
+const ONLY_ASKED_FOR = ['gateway-through', 'gateway-policy']
+const names =
+  options.targets?.split(',') ?? Object.keys(TARGETS).filter(name => !ONLY_ASKED_FOR.includes(name))
 for (const name of names)
   if (!(name in TARGETS))
     throw new Error(`--targets: there is no target ${name}; there are ${Object.keys(TARGETS).join(', ')}`)
@@ -187,7 +215,8 @@ async function main() {
     const target = /** @type {Target} */ (TARGETS[name])
     const { child, pid, origin } = await startServer(TARGET_CORE, target.args(upstream.origin))
     children.push(child)
-    const job = { url: origin + target.path, wire: target.wire, tool: target.tool, connections, seconds, pid }
+    const { wire, tool, path } = target
+    const job = { url: origin + path, wire, tool, connections, seconds, pid, ...(target.keys && { keys }) }
     await measure(load, name, { ...job, seconds: warmup })
     runs.set(name, { job, slots: [] })
   }
@@ -226,6 +255,7 @@ function report(runs) {
     toFloor: ratio(name, 'floor'),
     toFloorModern: ratio(name, 'floor-modern'),
     toSdk: ratio(name, 'sdk'),
+    toPlain: ratio(name, 'gateway-legacy'),
     loadMicros: median(slots.map(slot => slot.ownMicros)),
   }))
   console.log(
@@ -236,6 +266,7 @@ function report(runs) {
         '× floor',
         '× floor-modern',
         '× sdk',
+        '× plain',
         'CPU µs/call',
         'p50 ms',
         'p99 ms',
@@ -247,6 +278,7 @@ function report(runs) {
         show(row.toFloor, 2),
         show(row.toFloorModern, 2),
         show(row.toSdk, 1),
+        show(row.target === 'gateway-policy' ? row.toPlain : undefined, 2),
         show(row.cpuMicros, 0),
         show(row.p50, 2),
         show(row.p99, 2),
@@ -262,6 +294,7 @@ function report(runs) {
     .flatMap(row => [
       ...miss(row.target, 'the floor', row.toFloor, minFloor),
       ...miss(row.target, 'the SDK aggregator', row.toSdk, minSdk),
+      ...(row.target === 'gateway-policy' ? miss(row.target, 'gateway-legacy', row.toPlain, minPolicy) : []),
     ])
   for (const line of missed) console.error(line)
   if (options.json !== undefined)

@@ -1,5 +1,5 @@
 import { Cancellation } from '../../src/core/cancellation.ts'
-import type { Exchange, JsonObject } from '../../src/core/exchange.ts'
+import { CallRecord, type Exchange, type JsonObject } from '../../src/core/exchange.ts'
 import { ANONYMOUS } from '../../src/core/principal.ts'
 import type { ServerConfig } from '../../src/config/types.ts'
 import type { Outgoing, Receiver, Transport } from '../../src/upstream/transport.ts'
@@ -155,6 +155,7 @@ export function exchangeOf(
     conversation: undefined,
     logLevel: undefined,
     cancellation: new Cancellation(),
+    record: new CallRecord(),
     notify: (name, text) => void heard.push({ method: name, params: text }),
     ask: () => Promise.reject(new Error('nobody to ask')),
     ...rest,

@@ -1,0 +1,45 @@
+/** Who stands in a line. The links are the line's own. */
+export abstract class InLine {
+  /** Line it stands in. */
+  line: Line<InLine> | undefined
+  ahead: InLine | undefined
+  behind: InLine | undefined
+}
+
+/** First come, first served; whoever stands anywhere in it can leave at once. */
+export class Line<T extends InLine> {
+  #first: InLine | undefined
+  #last: InLine | undefined
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  get first(): T | undefined {
+    return this.#first as T | undefined
+  }
+
+  get last(): T | undefined {
+    return this.#last as T | undefined
+  }
+
+  push(item: T): void {
+    item.line = this as unknown as Line<InLine>
+    item.ahead = this.#last
+    if (this.#last) this.#last.behind = item
+    else this.#first = item
+    this.#last = item
+    this.#size++
+  }
+
+  remove(item: T): void {
+    const { ahead, behind } = item
+    if (ahead) ahead.behind = behind
+    else this.#first = behind
+    if (behind) behind.ahead = ahead
+    else this.#last = ahead
+    item.line = item.ahead = item.behind = undefined
+    this.#size--
+  }
+}

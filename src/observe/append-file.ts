@@ -1,0 +1,275 @@
+import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { describeError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+
+export interface AppendFileOptions {
+  /** Absolute. */
+  readonly file: string
+  /** A file that would grow beyond is put aside. */
+  readonly maxBytes: number
+  /** Files that are kept, the current one included. */
+  readonly maxFiles: number
+  readonly logger: Logger
+  /** The line that stands for `count` lines that were lost. */
+  readonly lost: (count: number) => string
+  /** Writes bytes at the end of an open file and says how many; for tests. */
+  readonly append?: (handle: FileHandle, bytes: Buffer) => Promise<number>
+}
+
+/** How long a line waits for others to be written with it. */
+const GATHER_MS = 100
+/** Lines are written in parts of at most this size, each with one write; a longer line is a part by itself. */
+const PART_BYTES = 64 * 1024
+/** What may wait while the disk is slow or full; further lines are lost. */
+export const MAX_WAITING_BYTES = 8 * 1024 * 1024
+/** Bytes that a character may need in UTF-8. */
+const MAX_CHAR_BYTES = 3
+/** How long after a failure the next attempt comes. */
+const RETRY_MS = 1000
+/** A failure that lasts is logged so often. */
+const COMPLAIN_MS = 60_000
+/** Whoever has held the lock for so long died with it. */
+const STALE_LOCK_MS = 10_000
+
+const NEWLINE = 10
+
+interface Part {
+  readonly bytes: Buffer
+  readonly lines: number
+}
+
+/**
+ * A file of lines that several processes may append to. Lines are gathered and appended whole, with one write at a time, to whatever file has the name at that
+ * moment; a large one is renamed, and the oldest of those are removed. Nothing that goes wrong with the file reaches whoever writes a line.
+ */
+export class AppendFile {
+  readonly #options: AppendFileOptions
+  /** Lines that are no part yet. As bytes: strings that live until they are written cost the garbage collector more than they are worth. */
+  readonly #gathered = Buffer.allocUnsafeSlow(PART_BYTES)
+  #used = 0
+  #lines = 0
+  /** Full parts, oldest first. */
+  #parts: Part[] = []
+  #waitingBytes = 0
+  #lost = 0
+  #timer: NodeJS.Timeout | undefined
+  #writing: Promise<void> | undefined
+  #complainedAt = -Infinity
+  /** The last write ended in the middle of a line. */
+  #torn = false
+  #failed = false
+  #closed = false
+
+  constructor(options: AppendFileOptions) {
+    this.#options = options
+  }
+
+  /** Lines that could not be written and are not yet accounted for in the file. */
+  get lost(): number {
+    return this.#lost
+  }
+
+  /** Takes a line without its end. Returns at once and never throws. */
+  write(line: string): void {
+    if (this.#closed || this.#waitingBytes + this.#used + line.length >= MAX_WAITING_BYTES) {
+      this.#lost++
+      return
+    }
+    const room = line.length * MAX_CHAR_BYTES + 1
+    if (this.#used + room > PART_BYTES) {
+      this.#endPart()
+      if (room > PART_BYTES) this.#add({ bytes: Buffer.from(`${line}\n`), lines: 1 })
+      if (!this.#failed) this.#start()
+    }
+    if (room <= PART_BYTES) {
+      this.#used += this.#gathered.write(line, this.#used)
+      this.#gathered[this.#used++] = NEWLINE
+      this.#lines++
+    }
+    if (!this.#timer && !this.#writing) this.#in(GATHER_MS)
+  }
+
+  /** Resolves when everything so far is written, or cannot be. */
+  async flush(): Promise<void> {
+    await this.#writing
+    this.#start()
+    await this.#writing
+  }
+
+  /** Writes what is left, in one last attempt. Idempotent. */
+  async close(): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true
+      await this.flush()
+    }
+    clearTimeout(this.#timer)
+    const left = this.#lost + this.#parts.reduce((sum, { lines }) => sum + lines, 0)
+    if (left > 0)
+      this.#options.logger.error('Lines of the audit log are lost.', {
+        lines: left,
+        file: this.#options.file,
+      })
+    this.#parts = []
+    this.#lost = 0
+  }
+
+  #in(delayMs: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      this.#start()
+    }, delayMs)
+    this.#timer.unref()
+  }
+
+  #endPart(): void {
+    if (this.#lines === 0) return
+    this.#add({ bytes: Buffer.from(this.#gathered.subarray(0, this.#used)), lines: this.#lines })
+    this.#used = 0
+    this.#lines = 0
+  }
+
+  #add(part: Part): void {
+    this.#parts.push(part)
+    this.#waitingBytes += part.bytes.length
+  }
+
+  #start(): void {
+    if (this.#writing) return
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#endPart()
+    if (this.#parts.length === 0 && this.#lost === 0) return
+    this.#writing = this.#drain().finally(() => {
+      this.#writing = undefined
+      if (this.#closed) return
+      if (this.#failed) this.#in(RETRY_MS)
+      else if (this.#parts.length > 0) this.#start()
+      else if (this.#lines > 0) this.#in(GATHER_MS)
+    })
+  }
+
+  /** Writes the parts there are. Never rejects. */
+  async #drain(): Promise<void> {
+    try {
+      if (this.#lost > 0 && !this.#failed) this.#account()
+      for (let part = this.#parts[0]; part; part = this.#parts[0]) {
+        await this.#append(part)
+        this.#waitingBytes -= this.#parts.shift()?.bytes.length ?? 0
+        this.#failed = false
+        if (this.#lost > 0) this.#account()
+      }
+    } catch (error) {
+      this.#failed = true
+      this.#complain(error)
+    }
+  }
+
+  /** Puts a line for those that were lost in their place, which is after what was kept. */
+  #account(): void {
+    this.#add({ bytes: Buffer.from(`${this.#options.lost(this.#lost)}\n`), lines: 1 })
+    this.#lost = 0
+  }
+
+  async #append(part: Part): Promise<void> {
+    // Half a line is worth nothing, and another process may have written behind it.
+    const bytes = this.#torn ? Buffer.concat([Buffer.of(NEWLINE), part.bytes]) : part.bytes
+    let handle = await this.#open()
+    try {
+      const { size } = await handle.stat()
+      if (size > 0 && size + bytes.length > this.#options.maxBytes) {
+        await this.#putAside(bytes.length)
+        await handle.close()
+        handle = await this.#open()
+      }
+      const { append = appendTo } = this.#options
+      const written = await append(handle, bytes)
+      if (written > 0) this.#torn = bytes[written - 1] !== NEWLINE
+      if (written < bytes.length) {
+        this.#keepFrom(part, bytes, written)
+        throw new Error(`only ${written} of ${bytes.length} bytes were written`)
+      }
+    } finally {
+      await handle.close().catch(() => undefined)
+    }
+  }
+
+  /** Of the first part, what has not been written as whole lines. */
+  #keepFrom(part: Part, bytes: Buffer, written: number): void {
+    const end = bytes.subarray(0, written).lastIndexOf(NEWLINE) + 1
+    if (end === 0) return
+    const rest = bytes.subarray(end)
+    this.#parts[0] = { bytes: rest, lines: rest.filter(byte => byte === NEWLINE).length }
+    this.#waitingBytes -= part.bytes.length - rest.length
+  }
+
+  async #open(): Promise<FileHandle> {
+    const { file } = this.#options
+    try {
+      return await open(file, 'a', 0o600)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+      return await open(file, 'a', 0o600)
+    }
+  }
+
+  /** Gives the file another name, unless another process is doing so or has just done it. */
+  async #putAside(more: number): Promise<void> {
+    const { file, maxBytes } = this.#options
+    const lock = `${file}.lock`
+    if (!(await takeLock(lock))) return
+    try {
+      const { size } = await stat(file)
+      if (size > 0 && size + more > maxBytes) {
+        const time = new Date().toISOString().replaceAll(/[-:.]/g, '')
+        await rename(file, `${file}.${time}-${process.pid}`)
+        await this.#prune()
+      }
+    } finally {
+      await rm(lock, { force: true })
+    }
+  }
+
+  async #prune(): Promise<void> {
+    const { file, maxFiles } = this.#options
+    const folder = dirname(file)
+    const aside = (await readdir(folder)).filter(
+      name => name.startsWith(`${basename(file)}.`) && ASIDE.test(name),
+    )
+    const old = aside.sort().slice(0, Math.max(0, aside.length - (maxFiles - 1)))
+    for (const name of old) await rm(join(folder, name), { force: true })
+  }
+
+  #complain(error: unknown): void {
+    const now = performance.now()
+    if (now - this.#complainedAt < COMPLAIN_MS) return
+    this.#complainedAt = now
+    const { file, logger } = this.#options
+    logger.error('The audit log cannot be written; lines are kept for a while, then lost.', {
+      file,
+      lost: this.#lost,
+      cause: describeError(error),
+    })
+  }
+}
+
+/** Time and process at the end of a name. */
+const ASIDE = /\.\d{8}T\d{9}Z-\d+$/
+
+async function appendTo(handle: FileHandle, bytes: Buffer): Promise<number> {
+  return (await handle.write(bytes)).bytesWritten
+}
+
+async function takeLock(lock: string): Promise<boolean> {
+  try {
+    await (await open(lock, 'wx', 0o600)).close()
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    const { mtimeMs } = await stat(lock).catch(() => ({ mtimeMs: Date.now() }))
+    // Gone with the next attempt, not with this one: two may find it stale at once.
+    if (Date.now() - mtimeMs > STALE_LOCK_MS) await rm(lock, { force: true })
+    return false
+  }
+}

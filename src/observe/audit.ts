@@ -1,0 +1,234 @@
+import { createHash, hash, randomFillSync } from 'node:crypto'
+import { GatewayError, type ErrorCode } from '../core/errors.ts'
+import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Principal } from '../core/principal.ts'
+import type { Route } from '../core/route.ts'
+import { rawAt } from '../protocol/json-text.ts'
+import { AppendFile } from './append-file.ts'
+import { isSecretName, redact } from './redact.ts'
+
+export interface AuditOptions {
+  /** Absolute. */
+  readonly file: string
+  /** `digest`: the first 16 hex digits of the SHA-256 of the arguments as they were written. `full`: the arguments, redacted. */
+  readonly args: 'digest' | 'full'
+  readonly maxBytes: number
+  readonly maxFiles: number
+  readonly logger: Logger
+}
+
+/** The gateway's own decision not to do what was asked; every other failure is one of doing it. */
+const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'unknown_method',
+  'unknown_name',
+  'resource_not_found',
+  'denied',
+  'rate_limited',
+  'quota_exhausted',
+  'quota_unavailable',
+  'overloaded',
+  'unauthenticated',
+  'forbidden',
+])
+
+/** Methods whose `arguments` are the client's. */
+const WITH_ARGUMENTS: ReadonlySet<string> = new Set(['tools/call', 'prompts/get'])
+/** Longer ones stand in the log as their digest: it is no place for payloads. */
+const MAX_ARGS_CHARS = 16 * 1024
+/** What a client calls something may be anything. */
+const MAX_NAME_CHARS = 500
+
+/** A line of JSON for every request of a client, with what became of it. Never holds a secret that its form or its name gives away. */
+export class Audit {
+  readonly #file: AppendFile
+  readonly #full: boolean
+
+  constructor({ args, ...options }: AuditOptions) {
+    this.#full = args === 'full'
+    this.#file = new AppendFile({
+      ...options,
+      lost: count => `{"time":"${timeText(Date.now())}","event":"lost","dropped":${count}}`,
+    })
+  }
+
+  /** Notes what becomes of a request that has begun at `since` (`performance.now()`), and passes it on. */
+  async follow(exchange: Exchange, since: number, answer: Promise<Outcome>): Promise<Outcome> {
+    try {
+      const outcome = await answer
+      this.note(exchange, since, outcome, undefined)
+      return outcome
+    } catch (caught) {
+      const error = GatewayError.from(caught)
+      this.note(exchange, since, undefined, error)
+      throw error
+    }
+  }
+
+  /** Exactly one of `outcome` and `error` is given. */
+  note(
+    exchange: Exchange,
+    since: number,
+    outcome: Outcome | undefined,
+    error: GatewayError | undefined,
+  ): void {
+    this.#file.write(auditLine(exchange, since, outcome, error, this.#full))
+  }
+
+  /** Writes what is left. */
+  async close(): Promise<void> {
+    await this.#file.close()
+  }
+}
+
+/** The line, without its end. */
+export function auditLine(
+  { principal, modern, view, request, record }: Exchange,
+  since: number,
+  outcome: Outcome | undefined,
+  error: GatewayError | undefined,
+  full: boolean,
+): string {
+  const { method, params } = request
+  const { route } = record
+  const event = !error ? 'allow' : DENIALS.has(error.code) ? 'deny' : 'error'
+  let line = `{"time":"${timeText(Date.now())}","event":"${event}",${principalPart(principal)},"era":"${modern ? 'modern' : 'legacy'}"`
+  line += `,"view":${quoted(view)},"method":${quoted(cut(method))}`
+  if (route) line += WITH_ARGUMENTS.has(method) ? listedPart(route) : locatedPart(route)
+  else {
+    const asked = params?.value.name ?? params?.value.uri
+    if (typeof asked === 'string') line += `,"exposed":${JSON.stringify(redact(cut(asked)))}`
+  }
+  if (record.rule !== undefined) line += `,"rule":${quoted(record.rule)}`
+  if (record.quota !== undefined) line += `,"quota":${quoted(record.quota)}`
+  if (error) line += `,"code":"${error.code}"`
+  else if (outcome?.kind === 'error') line += `,"code":${codeOf(outcome.value)}`
+  else if (outcome?.kind === 'result' && (outcome.value as JsonObject | null)?.isError === true)
+    line += ',"isError":true'
+  if (record.replica !== undefined) line += `,"replica":${quoted(record.replica)}`
+  line += `,"waitedMs":${tenths(record.waitedMs)},"upstreamMs":${tenths(record.upstreamMs)}`
+  line += `,"durationMs":${tenths(performance.now() - since)}`
+  line += `,"bytesIn":${params ? Buffer.byteLength(params.text) : 0},"bytesOut":${outcome ? bytesOf(outcome.text) : 0}`
+  line += `,"trace":"${traceOf(params?.value._meta)}"`
+  if (params && WITH_ARGUMENTS.has(method)) {
+    const text = rawAt(params.text, 'arguments')
+    if (text !== undefined)
+      line += `,"args":${full ? redacted(params.value.arguments, text) : `"${digest(text)}"`}`
+  }
+  if (error?.errorId !== undefined) line += `,"errorId":${quoted(error.errorId)}`
+  return `${line}}`
+}
+
+let second = Number.NaN
+let prefix = ''
+
+/** ISO 8601 in UTC, with milliseconds. */
+function timeText(now: number): string {
+  const ms = now % 1000
+  if (now - ms !== second) {
+    second = now - ms
+    prefix = new Date(now).toISOString().slice(0, 20)
+  }
+  return `${prefix}${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}Z`
+}
+
+/** Needs nothing but its quotes. */
+const PLAIN = /^[\w .:/@*-]*$/
+
+function quoted(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
+}
+
+function cut(text: string): string {
+  return text.length > MAX_NAME_CHARS ? `${text.slice(0, MAX_NAME_CHARS)}…` : text
+}
+
+// Both come with every call of theirs. As one string each they are put together and taken apart once.
+const principalParts = new WeakMap<Principal, string>()
+const listedParts = new WeakMap<Route, string>()
+
+function principalPart(principal: Principal): string {
+  const known = principalParts.get(principal)
+  if (known !== undefined) return known
+  const { id, client, roles } = principal
+  const text = `"principal":${quoted(id)}${client === undefined ? '' : `,"client":${quoted(client)}`}`
+  const part = flat(roles.length === 0 ? text : `${text},"roles":${JSON.stringify(roles)}`)
+  principalParts.set(principal, part)
+  return part
+}
+
+/** Tools and prompts are in lists, and so are their routes. */
+function listedPart(route: Route): string {
+  const known = listedParts.get(route)
+  if (known !== undefined) return known
+  const { server, own, exposed } = route
+  const part = flat(`,"server":${quoted(server)},"name":${quoted(own)},"exposed":${quoted(exposed)}`)
+  listedParts.set(route, part)
+  return part
+}
+
+/** A URI may be a client's own, with anything in it, and a task's id says nothing. */
+function locatedPart({ server, own, exposed }: Route): string {
+  const uri = (text: string): string => JSON.stringify(redact(cut(text)))
+  return `,"server":${quoted(server)},"name":${uri(own)},"exposed":${uri(exposed)}`
+}
+
+/** A string that was put together is a tree of its parts until somebody reads it. */
+function flat(text: string): string {
+  return Buffer.from(text).toString()
+}
+
+/** To a tenth, without the cost of printing a fraction exactly. */
+function tenths(value: number): string {
+  const rounded = Math.max(0, Math.round(value * 10))
+  const rest = rounded % 10
+  const whole = (rounded - rest) / 10
+  return rest === 0 ? `${whole}` : `${whole}.${rest}`
+}
+
+function bytesOf(text: string | Buffer): number {
+  return typeof text === 'string' ? Buffer.byteLength(text) : text.length
+}
+
+function codeOf(value: unknown): string {
+  const code = (value as JsonObject | null)?.code
+  return Number.isInteger(code) ? String(code) : 'null'
+}
+
+const TRACEPARENT = /^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}/
+const NO_TRACE = '0'.repeat(32)
+const randomPool = Buffer.alloc(4096)
+let randomAt = randomPool.length
+
+/** The trace a request belongs to (W3C Trace Context), or a new one. */
+function traceOf(meta: unknown): string {
+  const parent = (meta as JsonObject | null | undefined)?.traceparent
+  if (typeof parent === 'string') {
+    const trace = TRACEPARENT.exec(parent)?.[1]
+    if (trace !== undefined && trace !== NO_TRACE && !parent.startsWith('ff')) return trace
+  }
+  if (randomAt === randomPool.length) {
+    randomFillSync(randomPool)
+    randomAt = 0
+  }
+  randomAt += 16
+  return randomPool.toString('hex', randomAt - 16, randomAt)
+}
+
+/** Node 20.12 and later can do it in one call. */
+const sha256: (text: string) => string =
+  typeof hash === 'function'
+    ? text => hash('sha256', text, 'hex')
+    : text => createHash('sha256').update(text).digest('hex')
+
+function digest(text: string): string {
+  return sha256(text).slice(0, 16)
+}
+
+/** Arguments without what their names or forms give away as secret. Valid JSON. */
+function redacted(value: unknown, text: string): string {
+  if (text.length > MAX_ARGS_CHARS) return `"${digest(text)}"`
+  return JSON.stringify(value, (key, at: unknown) =>
+    key !== '' && isSecretName(key) ? '***' : typeof at === 'string' ? redact(at) : at,
+  )
+}
