@@ -62,6 +62,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   undici: ['upstream'],
   'cross-spawn': ['upstream/stdio'],
   lmdb: ['state/lmdb'],
+  redis: ['state/redis'],
   'lru-cache': ['state/memory', 'relay/learned'],
   commander: ['cli'],
   picomatch: ['catalog'],
@@ -69,7 +70,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
-const LAZY = ['winston', 'undici', 'cross-spawn', 'lmdb', 'picomatch']
+const LAZY = ['winston', 'undici', 'cross-spawn', 'lmdb', 'redis', 'picomatch']
 
 /** A file holds one idea; this is where it has become more than one. */
 const MAX_LINES = 350

@@ -118,6 +118,11 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     isolation: 'auto',
     uriSchemes: [],
     tools: [],
+    concurrency: 16,
+    queue: 100,
+    queueTimeoutMs: 30_000,
+    cost: 1,
+    quota: { rate: undefined, concurrency: undefined, budgets: [] },
     fingerprint: 'f',
     ...changes,
   }
