@@ -12,11 +12,14 @@ import type { HttpFront } from './front/http.ts'
 import { listChangedMethod } from './front/modern.ts'
 import type { Service } from './front/service.ts'
 import { StdioFront } from './front/stdio.ts'
+import { budget } from './pipeline/budget.ts'
 import { dispatch } from './pipeline/dispatch.ts'
+import { meter } from './pipeline/meter.ts'
 import { observe } from './pipeline/observe.ts'
 import { park } from './pipeline/park.ts'
 import { rounds } from './pipeline/rounds.ts'
 import { tasks } from './pipeline/tasks.ts'
+import { Quotas } from './quota/quotas.ts'
 import { LearnedOwners } from './relay/learned.ts'
 import { Parking } from './relay/parking.ts'
 import { Relay } from './relay/relay.ts'
@@ -60,6 +63,7 @@ export class Gateway implements Service {
   readonly #subscriptions: Subscriptions
   readonly #relay: Relay
   readonly #router: Router
+  readonly #quotas: Quotas | undefined
   readonly #listListeners = new Map<(kinds: readonly ListKind[]) => void, string>()
   readonly #fronts = new Set<{ close(): void | Promise<void> }>()
   #http: HttpFront | undefined
@@ -98,13 +102,17 @@ export class Gateway implements Service {
 
     const learned = new LearnedOwners()
     const taskIds = new TaskIds(seal)
+    const quotas = Quotas.of({ config, store: options.store, logger: this.#logger })
+    this.#quotas = quotas
 
     // The way of a call, outermost first.
     const pipeline: Middleware[] = [
       observe(this.#logger),
+      ...(quotas ? [meter(quotas)] : []),
       park(this.#parking, seal),
       rounds(seal),
       tasks(taskIds),
+      ...(quotas ? [budget(quotas)] : []),
     ]
     const call = compose(
       pipeline,
@@ -246,7 +254,8 @@ export class Gateway implements Service {
   }
 
   handle(exchange: Exchange): Promise<Outcome> {
-    return this.#router.handle(exchange)
+    const gate = this.#quotas?.gate(exchange.principal)
+    return gate ? gate.pass(() => this.#router.handle(exchange)) : this.#router.handle(exchange)
   }
 
   // Wiring
@@ -316,6 +325,7 @@ export class Gateway implements Service {
     await Promise.all([...this.#pools.values()].map(pool => pool.close()))
     await catalog
     this.#deadlines.close()
+    await this.#quotas?.close()
     try {
       await this.#store.close()
     } catch (error) {

@@ -1,4 +1,4 @@
-import { SLOTS } from './store.ts'
+import { lifeOf, SLOTS } from './store.ts'
 import type { Held, HoldRequest, Taken, TakeRequest } from './store.ts'
 
 /**
@@ -91,9 +91,9 @@ function takeSliding(
   }
 }
 
-/** When what was taken in a slot stops counting: as if all of it had been used at the end of the next slot, which is as late as it may be used. */
+/** When what was taken in a slot stops counting: as if all of it had been taken at its end and used as late as it may be. */
 function endOf(slot: number, width: number, slidingMs: number): number {
-  return (slot + 2) * width + slidingMs
+  return (slot + 1) * width + lifeOf(slidingMs) + slidingMs
 }
 
 function grant({ limit, want, atLeast }: TakeRequest, used: number): number {

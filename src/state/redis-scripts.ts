@@ -20,11 +20,11 @@ local function keep(value, expiresAt)
 end
 `
 
-/** KEYS: key. ARGV: now, limit, until or '', slidingMs or '', slots, want, atLeast, spend, takenAt or '', graceMs. Answers granted, left, againAt, at. */
+/** KEYS: key. ARGV: now, limit, until or '', slidingMs or '', slots, want, atLeast, spend, takenAt or '', graceMs, lifeMs. Answers granted, left, againAt, at. */
 export const TAKE = `${COMMON}
 local limit, until_, slidingMs, parts = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local want, atLeast, spend, takenAt = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local graceMs = tonumber(ARGV[10])
+local graceMs, lifeMs = tonumber(ARGV[10]), tonumber(ARGV[11])
 local function grant(used)
   local most = math.max(0, math.min(want, round(limit - used)))
   if most < atLeast then return 0 end
@@ -51,7 +51,7 @@ if until_ then
   return { text(granted), text(left), text(againAt), text(now) }
 end
 local width = math.max(1, math.ceil(slidingMs / parts))
-local function endOf(slot) return (slot + 2) * width + slidingMs end
+local function endOf(slot) return (slot + 1) * width + lifeMs + slidingMs end
 local current = math.floor(now / width)
 local slots, sum = {}, 0
 if stored then

@@ -6,7 +6,15 @@ import type { Logger } from '../core/logger.ts'
 import { GRACE_MS } from './amounts.ts'
 import { assertKey, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
 import { HOLD, TAKE } from './redis-scripts.ts'
-import { SLOTS, type Held, type HoldRequest, type Store, type Taken, type TakeRequest } from './store.ts'
+import {
+  lifeOf,
+  SLOTS,
+  type Held,
+  type HoldRequest,
+  type Store,
+  type Taken,
+  type TakeRequest,
+} from './store.ts'
 
 export interface RedisStoreOptions extends StoreOptions {
   readonly logger: Logger
@@ -172,6 +180,7 @@ class RedisStore implements Store {
       spend,
       takenAt,
       GRACE_MS,
+      fixed ? 0 : lifeOf(window.slidingMs),
     ])
     return { granted: Number(granted), left: Number(left), againAt: Number(againAt), at: Number(at) }
   }

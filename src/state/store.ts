@@ -35,7 +35,7 @@ export interface TakeRequest {
   readonly limit: number
   /**
    * When an amount taken at time t stops counting. `until`: all at once, at this time; a later value than the stored one begins a new window.
-   * `slidingMs`: each at t + slidingMs, rounded up to at most a sixtieth more, if it is used within `slidingMs / SLOTS` after it was asked for.
+   * `slidingMs`: each at t + slidingMs, or up to a sixtieth later, if it is used within `lifeOf(slidingMs)` after it was asked for.
    */
   readonly window: { readonly until: number } | { readonly slidingMs: number }
   /** Most that is wanted. */
@@ -77,6 +77,13 @@ export interface Held {
 
 /** Parts of a sliding window that are counted together. */
 export const SLOTS = 120
+/** Time for an answer to arrive and be used, where a part of the window would be too short for that. */
+const MIN_LIFE_MS = 100
+
+/** How long after it was asked for an amount of a sliding window may be used; after that it has to be given back. */
+export function lifeOf(slidingMs: number): number {
+  return Math.max(Math.ceil(slidingMs / SLOTS), MIN_LIFE_MS)
+}
 
 /** Bounds of keys and values, the same for every implementation: longer ones are refused with a `RangeError`. */
 export const MAX_KEY_BYTES = 1024

@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { SLOTS, type HoldRequest, type Store, type TakeRequest } from '../../src/state/store.ts'
+import { lifeOf, type HoldRequest, type Store, type TakeRequest } from '../../src/state/store.ts'
 import { rng } from '../helpers/rng.ts'
 
 /**
@@ -173,7 +173,7 @@ export function describeAmounts(name: string, open: (now: () => number) => Promi
           const want = 1 + Math.floor(random() * 8)
           const taken = await store.take(sliding({ key, want, atLeast: 1, window: { slidingMs } }))
           // Used as late as it may be.
-          if (taken.granted > 0) granted.push({ at: time + slidingMs / SLOTS, amount: taken.granted })
+          if (taken.granted > 0) granted.push({ at: time + lifeOf(slidingMs), amount: taken.granted })
         }
         expect(granted.length).toBeGreaterThan(20)
         for (const { at } of granted) {
