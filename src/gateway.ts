@@ -20,6 +20,7 @@ import { park } from './pipeline/park.ts'
 import { rounds } from './pipeline/rounds.ts'
 import { tasks } from './pipeline/tasks.ts'
 import { Quotas } from './quota/quotas.ts'
+import { UsageResource } from './quota/usage.ts'
 import { LearnedOwners } from './relay/learned.ts'
 import { Parking } from './relay/parking.ts'
 import { Relay } from './relay/relay.ts'
@@ -127,6 +128,7 @@ export class Gateway implements Service {
       learned,
       taskIds,
       subscriptions: this.#subscriptions,
+      usage: quotas && new UsageResource(quotas),
       call,
       serverInfo: this.serverInfo,
       logger: this.#logger,
@@ -212,7 +214,8 @@ export class Gateway implements Service {
   }
 
   capabilities(view: string, era: Era): Record<string, unknown> {
-    return this.#catalog.view(view)?.capabilities(era) ?? {}
+    const found = this.#catalog.view(view)
+    return found ? this.#router.capabilities(found, era) : {}
   }
 
   instructions(view: string): string | undefined {

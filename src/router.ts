@@ -2,11 +2,12 @@ import type { Catalog } from './catalog/catalog.ts'
 import type { View } from './catalog/view.ts'
 import type { Handler } from './core/compose.ts'
 import { describeError, GatewayError } from './core/errors.ts'
-import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
+import type { Conversation, Exchange, JsonObject, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
 import type { ListKind, Route } from './core/route.ts'
-import { META, MODERN_VERSIONS } from './protocol/revisions.ts'
+import { META, MODERN_VERSIONS, type Era } from './protocol/revisions.ts'
 import { TASKS } from './protocol/features.ts'
+import { USAGE_URI, type UsageResource } from './quota/usage.ts'
 import type { LearnedOwners } from './relay/learned.ts'
 import type { TaskIds } from './relay/task-ids.ts'
 import type { Subscriber, Subscriptions } from './relay/subscriptions.ts'
@@ -16,6 +17,8 @@ export interface RouterOptions {
   readonly learned: LearnedOwners
   readonly subscriptions: Subscriptions
   readonly taskIds: TaskIds
+  /** What limited clients read of their quotas; `undefined` when nothing is limited. */
+  readonly usage: UsageResource | undefined
   /** The composed pipeline. */
   readonly call: Handler
   /** Raw JSON of the gateway's own `serverInfo`. */
@@ -50,6 +53,8 @@ export class Router {
       case 'prompts/get':
         return await this.#options.call(exchange, await this.#named(exchange, 'prompts', params?.value.name))
       case 'resources/read':
+        if (params?.value.uri === USAGE_URI && this.#options.usage?.isFor(exchange.principal))
+          return await this.#options.usage.read(exchange)
         return await this.#options.call(exchange, await this.#located(exchange, params?.value.uri))
       case 'completion/complete':
         return await this.#complete(exchange)
@@ -76,12 +81,20 @@ export class Router {
         if (kind === undefined)
           throw new GatewayError('unknown_method', `The method ${method.slice(0, 100)} is not known here.`)
         const view = await this.#options.catalog.complete(exchange.view, exchange)
-        return {
-          kind: 'ready',
-          text: (view ?? this.#view(exchange)).list(kind, exchange.modern, params?.value.cursor),
-        }
+        const cursor = params?.value.cursor
+        const page = (view ?? this.#view(exchange)).list(kind, exchange.modern, cursor)
+        const { usage } = this.#options
+        if (kind === 'resources' && cursor === undefined && usage?.isFor(exchange.principal))
+          return { kind: 'ready', text: usage.listed(page) }
+        return { kind: 'ready', text: page }
       }
     }
+  }
+
+  /** Of the view, and what the gateway itself adds. */
+  capabilities(view: View, era: Era): JsonObject {
+    const capabilities = view.capabilities(era)
+    return this.#options.usage ? { resources: { listChanged: true }, ...capabilities } : capabilities
   }
 
   /** Subscribes to those of the resources that exist and whose servers tell of updates; resolves with them. */
@@ -195,7 +208,7 @@ export class Router {
     const parts = [
       '"resultType":"complete"',
       `"supportedVersions":${JSON.stringify(MODERN_VERSIONS)}`,
-      `"capabilities":${JSON.stringify(view.capabilities('modern'))}`,
+      `"capabilities":${JSON.stringify(this.capabilities(view, 'modern'))}`,
       `"serverInfo":${this.#options.serverInfo}`,
     ]
     if (view.instructions !== undefined) parts.push(`"instructions":${JSON.stringify(view.instructions)}`)

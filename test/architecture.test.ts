@@ -39,7 +39,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:upstream/link',
     'type:upstream/pool',
   ],
-  router: ['core', 'protocol', 'type:catalog', 'type:relay'],
+  router: ['core', 'protocol', 'quota/usage', 'type:catalog', 'type:relay'],
   // The composition root: every part of the way of a call, but neither commands nor how a store or a logger is made.
   gateway: [
     'core',
@@ -55,7 +55,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:config/types',
     'type:state/store',
   ],
-  cli: ['core', 'config', 'state', 'observe', 'gateway', 'type:status'],
+  cli: ['core', 'config', 'state', 'observe', 'quota/stored', 'gateway', 'type:status'],
   status: ['type:catalog', 'type:upstream', 'type:config/types'],
   index: ['config/load', 'gateway', 'type:status', 'core', 'type:config/types', 'type:state/store'],
   version: [],

@@ -52,6 +52,16 @@ export async function runProgram(args: readonly string[]): Promise<void> {
       await runCheck(file ?? command.optsWithGlobals<CommonOptions>().config)
     })
 
+  program
+    .command('usage')
+    .description('print what clients, servers and tools have used of their quotas')
+    .argument('[client]', 'only this client')
+    .option('--json', 'print JSON')
+    .action(async (client: string | undefined, _options: unknown, command: Command) => {
+      const { runUsage } = await import('./usage.ts')
+      await runUsage(client, command.optsWithGlobals<CommonOptions & { readonly json?: boolean }>())
+    })
+
   await program.parseAsync([...args], { from: 'user' })
 }
 

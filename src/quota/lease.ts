@@ -4,7 +4,7 @@ import type { EndOf } from './period.ts'
 import { Unreachable, type Reach } from './reach.ts'
 
 /** For how long a lease should last at the rate at which it is used. */
-const HORIZON_MS = 500
+const HORIZON_MS = 250
 /** Most of what is left that one process takes at once, so that smaller and smaller parts go round when the end comes near. */
 const SHARE = 1 / 12
 /** Credit that nobody has used for so long goes back to the others. */
@@ -58,8 +58,8 @@ export class Lease {
   #left: number
   #asking: Promise<void> | undefined
   /** When it was asked for more, the last time and the time before, and what was used after each: the rate of use over both. */
-  #askedAt = 0
-  #askedBefore = 0
+  #askedAt = -Infinity
+  #askedBefore = -Infinity
   #usedSince = 0
   #usedBefore = 0
   #usedAt = 0
@@ -132,6 +132,13 @@ export class Lease {
     if (since >= this.#since) this.#credit += amount
     this.#usedSince -= amount
     this.#wake()
+  }
+
+  /** Learns what is left now. @throws Unreachable */
+  async refresh(): Promise<void> {
+    this.#roll()
+    await this.#asking
+    await this.#ask(0, 0)
   }
 
   /** Housekeeping, some times a second while it returns true. */

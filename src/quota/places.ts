@@ -107,6 +107,12 @@ export class Places {
     this.#waiting.shift()?.()
   }
 
+  /** Learns what is left now. @throws Unreachable */
+  async refresh(): Promise<void> {
+    await this.#asking
+    await this.#ask(Math.max(this.#held, this.#inUse))
+  }
+
   /** Renews the claim and gives back what is idle; to be called some times a second while it returns true. */
   sweep(): boolean {
     const now = this.#options.clock.steady()
