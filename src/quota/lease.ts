@@ -47,6 +47,7 @@ export class Lease {
   #credit = 0
   /** Fixed windows: end of the window that `#credit` belongs to, by the wall. */
   #until = 0
+  #resetsAt: string | undefined
   /** Sliding windows: the store's time at which `#credit` was taken, and when it lapses, by the steady clock. */
   #takenAt = 0
   #lapsesAt = Infinity
@@ -86,10 +87,11 @@ export class Lease {
     return Math.max(0, this.#left + this.#credit)
   }
 
-  /** When all is there again, Unix milliseconds; `undefined` where there is no such moment. */
-  get resetsAt(): number | undefined {
+  /** When all is there again, ISO 8601; `undefined` where there is no such moment. */
+  get resetsAt(): string | undefined {
+    if (this.#options.window.kind === 'sliding') return undefined
     this.#roll()
-    return this.#options.window.kind === 'calendar' ? this.#until : undefined
+    return (this.#resetsAt ??= new Date(this.#until).toISOString())
   }
 
   /** Takes from what is at hand. */
@@ -206,6 +208,7 @@ export class Lease {
       // A clock that goes backwards stays in its window.
       if (now < this.#until) return
       this.#until = window.endOf(now)
+      this.#resetsAt = undefined
       this.#credit = 0
       this.#left = this.limit
       this.#shortOf = Infinity

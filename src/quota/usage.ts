@@ -76,6 +76,6 @@ function usageOf(live: Live): LimitUsage {
     limit: limit.limit,
     used: Math.max(0, Math.round((limit.limit - left) * 1000) / 1000),
     left,
-    ...(resetsAt !== undefined && { resetsAt: new Date(resetsAt).toISOString() }),
+    ...(resetsAt !== undefined && { resetsAt }),
   }
 }
