@@ -64,13 +64,25 @@ export class Catalog {
   /** Reads what earlier runs have stored. */
   async load(): Promise<void> {
     const servers = this.#options.config.servers
-    const stored = await this.#options.store.getMany(servers.map(server => storeKey(server.name)))
+    const stored = await this.#stored(servers.map(server => storeKey(server.name)))
     servers.forEach((server, index) => {
       const text = stored[index]
       const snapshot = text === undefined ? undefined : fromStored(text, server.fingerprint)
       if (snapshot) this.#snapshots.set(server.name, snapshot)
     })
     this.#rebuild()
+  }
+
+  /** A store that cannot be reached is no reason not to start: everything is then listed anew. */
+  async #stored(keys: readonly string[]): Promise<readonly (string | undefined)[]> {
+    try {
+      return await this.#options.store.getMany(keys)
+    } catch (error) {
+      this.#options.logger.warn('The lists of earlier runs could not be read; every server is listed anew.', {
+        cause: describeError(error),
+      })
+      return []
+    }
   }
 
   /** The view behind an endpoint: `''` for everything, or a server's name. Made when first asked for. */

@@ -202,7 +202,7 @@ function checkTimeZone(file: ServersFile): Problem[] {
   const timeZone = file.gateway?.timeZone
   if (timeZone === undefined) return []
   try {
-    new Intl.DateTimeFormat('en', { timeZone })
+    Intl.DateTimeFormat('en', { timeZone })
     return []
   } catch {
     return [

@@ -84,7 +84,7 @@ export class Lease {
   /** What this process knows to be left: exact when it is alone, else as of its last question. */
   get left(): number {
     this.#roll()
-    return Math.max(0, this.#left + this.#credit)
+    return Math.max(0, rounded(this.#left + this.#credit))
   }
 
   /** When all is there again, ISO 8601; `undefined` where there is no such moment. */

@@ -36,6 +36,8 @@ export class Places {
   readonly limit: number
   readonly #options: PlacesOptions
   #inUse = 0
+  /** Have no place yet. */
+  #entering = 0
   #held = 0
   /** In the store, when it was last asked. */
   #left: number
@@ -76,13 +78,26 @@ export class Places {
 
   /** Waits for a place for a moment. @throws Unreachable if `fail` is `closed` */
   async enter(): Promise<Refusal | undefined> {
+    this.#entering++
+    try {
+      return await this.#enter()
+    } finally {
+      this.#entering--
+    }
+  }
+
+  async #enter(): Promise<Refusal | undefined> {
     const { reach, clock } = this.#options
     const until = clock.steady() + WAIT_MS
-    for (let round = 0; ; round++) {
+    for (let round = 0; ;) {
       if (this.tryEnter()) return undefined
       try {
-        if (this.#asking) await this.#asking
-        else await this.#ask(this.#wanted(1))
+        if (this.#asking) {
+          // Somebody else's question: it may have been about fewer places.
+          await this.#asking
+          continue
+        }
+        await this.#ask(this.#wanted())
       } catch (error) {
         if (!(error instanceof Unreachable)) throw error
         reach.concern()
@@ -92,7 +107,7 @@ export class Places {
         return undefined
       }
       if (this.tryEnter()) return undefined
-      const waitMs = Math.min(ASK_AGAIN_MS[round] ?? WAIT_MS, until - clock.steady())
+      const waitMs = Math.min(ASK_AGAIN_MS[round++] ?? WAIT_MS, until - clock.steady())
       // All of them are in use here: nobody else can free one. So many wait already that this one would wait in vain.
       const hopeless = this.#inUse >= this.limit || this.#waiting.length >= this.limit
       if (this.#closed || hopeless || waitMs <= 0) return { againAt: clock.wall() + WAIT_MS }
@@ -117,7 +132,7 @@ export class Places {
   sweep(): boolean {
     const now = this.#options.clock.steady()
     if (!this.#asking) {
-      const idle = this.#held > this.#inUse && this.#waiting.length === 0 && now - this.#neededAt >= IDLE_MS
+      const idle = this.#held > this.#inUse && this.#entering === 0 && now - this.#neededAt >= IDLE_MS
       if (idle) this.#background(this.#ask(this.#inUse))
       else if (now >= this.#renewAt) this.#background(this.#ask(Math.max(this.#held, this.#inUse)))
     }
@@ -133,9 +148,8 @@ export class Places {
     if (this.#held > 0) await this.#ask(0).catch(() => undefined)
   }
 
-  #wanted(more: number): number {
-    const needed = this.#inUse + more + this.#waiting.length
-    return Math.min(this.limit, needed + Math.floor(this.limit * SPARE))
+  #wanted(): number {
+    return Math.min(this.limit, this.#inUse + this.#entering + Math.floor(this.limit * SPARE))
   }
 
   /** One question at a time: a later claim replaces an earlier one. */

@@ -24,7 +24,7 @@ export interface QuotasOptions {
 /** Identities whose counters are at hand; those of others are in the store alone. */
 const MAX_PRINCIPALS = 10_000
 /** Names whose limits are remembered, for each identity. */
-const MAX_ROUTES = 2000
+const MAX_ROUTES = 256
 /** Giving back, booking, renewing. */
 const SWEEP_MS = 100
 

@@ -8,7 +8,7 @@ import { openRedisStore } from '../../src/state/redis.ts'
 import { exchangeOf } from '../helpers/fake-transport.ts'
 import { startGateway, type GatewayOptions } from '../helpers/gateway.ts'
 import { openSession } from '../helpers/http-client.ts'
-import { hasRedis, startRedis } from '../helpers/redis-server.ts'
+import { freePort, hasRedis, startRedis } from '../helpers/redis-server.ts'
 import { scriptedStdio, toolText, type ScriptedServer } from '../helpers/scripted-servers.ts'
 
 /** Quotas through a whole gateway, with a real server behind it. */
@@ -329,4 +329,16 @@ describe.runIf(hasRedis())('when Redis goes away in between', () => {
       expect((await refusal())?.code).toBe('quota_exhausted')
     },
   )
+})
+
+it('starts and answers without its Redis, and refuses what it cannot count', async () => {
+  const store = await openRedisStore(`redis://127.0.0.1:${await freePort()}`, { logger: SILENT })
+  const { call, refusal } = await start(
+    { clients: { ci: { budget: { calls: '5/month' } }, me: {} } },
+    { store },
+  )
+  expect((await call('t', clientPrincipal('me'))).content).toBeDefined()
+  const error = await refusal()
+  expect(error?.code).toBe('quota_unavailable')
+  expect(error?.retryAfterMs).toBeGreaterThan(0)
 })
