@@ -124,7 +124,8 @@ export class Lease {
   charge(amount: number): void {
     this.#roll()
     this.#use(amount)
-    if (this.#credit < 0) this.#wake()
+    // What is beyond the limit has to show to the others before they are granted more.
+    if (this.#credit < 0 && !this.#asking) this.#background(this.#ask(0, 0))
   }
 
   /** Puts back what was taken at `since` (steady clock) and not used after all. */
@@ -148,10 +149,12 @@ export class Lease {
     this.#roll()
     const now = this.#options.clock.steady()
     const idle = now - this.#usedAt >= Math.min(IDLE_MS, this.#lifeMs)
-    if (!this.#asking && !this.#options.reach.away) {
-      if (this.#returns.length > 0 || this.#credit < 0) this.#background(this.#ask(0, 0))
-      else if (this.#credit > 0 && idle) this.#background(this.#return())
-    } else if (this.#credit < 0 && !this.#asking) this.#background(this.#ask(0, 0))
+    const { away } = this.#options.reach
+    if (!this.#asking) {
+      // Debts also try whether the store is back.
+      if (this.#credit < 0 || (this.#returns.length > 0 && !away)) this.#background(this.#ask(0, 0))
+      else if (this.#credit > 0 && idle && !away) this.#background(this.#return())
+    }
     this.#awake = this.#credit !== 0 || this.#returns.length > 0 || this.#asking !== undefined
     return this.#awake
   }

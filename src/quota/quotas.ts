@@ -252,7 +252,7 @@ export class Quotas {
   #sweep(): void {
     this.#timer = undefined
     for (const active of this.#active) if (!active.sweep()) this.#active.delete(active)
-    if (this.#active.size === 0 || this.#closed) return
+    if (this.#timer || this.#active.size === 0 || this.#closed) return
     this.#timer = setTimeout(() => this.#sweep(), SWEEP_MS)
     this.#timer.unref()
   }

@@ -59,11 +59,9 @@ it('lets so many in and refuses the next at once, when all are here', async () =
 it('lets many who come at once share few questions', async () => {
   const { places, asked } = setUp()
   const one = places('p', 100)
-  const began = performance.now()
   const refusals = await Promise.all(Array.from({ length: 80 }, () => one.enter()))
   expect(refusals.filter(refusal => refusal !== undefined)).toEqual([])
   expect(asked.length).toBeLessThanOrEqual(3)
-  expect(performance.now() - began).toBeLessThan(45)
 })
 
 it('waits a moment for a place that another process frees', async () => {
