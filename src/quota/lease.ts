@@ -250,7 +250,6 @@ export class Lease {
     const { store, reach, window, clock } = this.#options
     const owed = Math.max(0, -this.#credit)
     const back = owed > 0 ? undefined : this.#returns.shift()
-    const sliding = window.kind === 'sliding'
     const until = this.#until
     const sentAt = clock.steady()
     const sent = reach
@@ -258,7 +257,7 @@ export class Lease {
         store.take({
           key: this.key,
           limit: this.limit,
-          window: sliding ? { slidingMs: window.ms } : { until },
+          window: window.kind === 'sliding' ? { slidingMs: window.ms } : { until },
           want,
           atLeast,
           spend: owed > 0 ? owed : -(back?.amount ?? 0),
@@ -311,8 +310,7 @@ export class Lease {
   #return(): Promise<void> {
     const amount = this.#credit
     const { window, store, reach } = this.#options
-    this.#credit = 0
-    this.#low = 0
+    this.#credit = this.#low = 0
     const asking = reach
       .run(() =>
         store.take({
