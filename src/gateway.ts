@@ -18,13 +18,17 @@ import type { Service } from './front/service.ts'
 import { StdioFront } from './front/stdio.ts'
 import { Audit } from './observe/audit.ts'
 import { authorize, checkCall, logShadowed } from './pipeline/authorize.ts'
+import { budget } from './pipeline/budget.ts'
 import { dispatch } from './pipeline/dispatch.ts'
+import { meter } from './pipeline/meter.ts'
 import { observe } from './pipeline/observe.ts'
 import { park } from './pipeline/park.ts'
 import { Places, queue } from './pipeline/queue.ts'
 import { rounds } from './pipeline/rounds.ts'
 import { tasks } from './pipeline/tasks.ts'
 import { compilePolicies, type Policies } from './policy/policies.ts'
+import { Quotas } from './quota/quotas.ts'
+import { UsageResource } from './quota/usage.ts'
 import { LearnedOwners } from './relay/learned.ts'
 import { LegacyTasks } from './relay/legacy-tasks.ts'
 import { Parking } from './relay/parking.ts'
@@ -89,6 +93,7 @@ export class Gateway implements Service {
   readonly #legacyTasks: LegacyTasks
   readonly #relay: Relay
   readonly #router: Router
+  readonly #quotas: Quotas | undefined
   readonly #listListeners = new Map<(kinds: readonly ListKind[]) => void, string>()
   readonly #fronts = new Set<{ close(): void | Promise<void> }>()
   #http: HttpFront | undefined
@@ -149,6 +154,8 @@ export class Gateway implements Service {
     })
     const learned = new LearnedOwners()
     const taskIds = new TaskIds(seal)
+    const quotas = Quotas.of({ config, store: options.store, logger: this.#logger })
+    this.#quotas = quotas
     this.#legacyTasks = new LegacyTasks(taskIds, this.#deadlines)
 
     const rootsOf = (server: string): readonly unknown[] | undefined => this.#poolOf(server).server.roots
@@ -159,6 +166,7 @@ export class Gateway implements Service {
     const pipeline: Middleware[] = [
       observe(this.#logger),
       authorize(onDecision),
+      ...(quotas ? [meter(quotas)] : []),
       park(this.#parking, seal),
       rounds({ seal, ...asks, rootsOf }),
       tasks({
@@ -168,6 +176,7 @@ export class Gateway implements Service {
         rootsOf,
       }),
       queue(this.#places),
+      ...(quotas ? [budget(quotas)] : []),
     ]
     const call = compose(
       pipeline,
@@ -185,6 +194,7 @@ export class Gateway implements Service {
       taskListeners: this.#taskListeners,
       legacyTasks: this.#legacyTasks,
       subscriptions: this.#subscriptions,
+      usage: quotas && new UsageResource(quotas),
       call,
       authorized: (exchange, route) => checkCall(exchange, route, onDecision),
       serverInfo: this.serverInfo,
@@ -290,7 +300,8 @@ export class Gateway implements Service {
   }
 
   capabilities(view: string, protocolVersion: string): Record<string, unknown> {
-    return this.#catalog.view(view)?.capabilities(protocolVersion) ?? {}
+    const found = this.#catalog.view(view)
+    return found ? this.#router.capabilities(found, protocolVersion) : {}
   }
 
   instructions(view: string): string | undefined {
@@ -362,8 +373,14 @@ export class Gateway implements Service {
   }
 
   handle(exchange: Exchange): Promise<Outcome> {
-    if (!this.#audit) return this.#router.handle(exchange)
-    return this.#audit.follow(exchange, performance.now(), this.#router.handle(exchange))
+    if (!this.#audit) return this.#admit(exchange)
+    return this.#audit.follow(exchange, performance.now(), this.#admit(exchange))
+  }
+
+  /** What every request has to pass, whatever it is about. */
+  #admit(exchange: Exchange): Promise<Outcome> {
+    const gate = this.#quotas?.gate(exchange.principal)
+    return gate ? gate.pass(() => this.#router.handle(exchange)) : this.#router.handle(exchange)
   }
 
   // Wiring
@@ -448,6 +465,7 @@ export class Gateway implements Service {
     await catalog
     await this.#audit?.close()
     this.#deadlines.close()
+    await this.#quotas?.close()
     try {
       await this.#store.close()
     } catch (error) {

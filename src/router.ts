@@ -2,12 +2,13 @@ import type { Catalog } from './catalog/catalog.ts'
 import type { View } from './catalog/view.ts'
 import type { Handler } from './core/compose.ts'
 import { describeError, GatewayError } from './core/errors.ts'
-import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
+import type { Conversation, Exchange, JsonObject, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
 import { isJsonObject } from './core/json-object.ts'
 import type { Decision, ListKind, Route } from './core/route.ts'
 import { knowsTasks, TASKS } from './protocol/features.ts'
 import { LATEST_LEGACY, META, MODERN_VERSIONS } from './protocol/revisions.ts'
+import { USAGE_URI, type UsageResource } from './quota/usage.ts'
 import type { LearnedOwners } from './relay/learned.ts'
 import type { LegacyTasks } from './relay/legacy-tasks.ts'
 import type { TaskIds } from './relay/task-ids.ts'
@@ -22,6 +23,8 @@ export interface RouterOptions {
   readonly taskIds: TaskIds
   readonly taskListeners: TaskListeners
   readonly legacyTasks: LegacyTasks
+  /** What limited clients read of their quotas; `undefined` when nothing is limited. */
+  readonly usage: UsageResource | undefined
   /** The composed pipeline. */
   readonly call: Handler
   /** Decides what depends on a call where there is no pipeline. @throws GatewayError `denied` */
@@ -58,6 +61,8 @@ export class Router {
       case 'prompts/get':
         return await this.#options.call(exchange, await this.#named(exchange, 'prompts', params?.value.name))
       case 'resources/read':
+        if (params?.value.uri === USAGE_URI && this.#options.usage?.isFor(exchange.principal))
+          return await this.#options.usage.read(exchange)
         return await this.#options.call(exchange, await this.#located(exchange, params?.value.uri))
       case 'completion/complete':
         return await this.#complete(exchange)
@@ -90,12 +95,20 @@ export class Router {
         const kind = PAGED[method]
         if (kind === undefined) throw unknownMethod(method)
         const view = await this.#options.catalog.complete(exchange.view, exchange)
-        return {
-          kind: 'ready',
-          text: (view ?? this.#view(exchange)).list(kind, exchange.protocolVersion, params?.value.cursor),
-        }
+        const cursor = params?.value.cursor
+        const page = (view ?? this.#view(exchange)).list(kind, exchange.protocolVersion, cursor)
+        const { usage } = this.#options
+        if (kind === 'resources' && cursor === undefined && usage?.isFor(exchange.principal))
+          return { kind: 'ready', text: usage.listed(page) }
+        return { kind: 'ready', text: page }
       }
     }
+  }
+
+  /** Of the view, and what the gateway itself adds. */
+  capabilities(view: View, protocolVersion: string): JsonObject {
+    const capabilities = view.capabilities(protocolVersion)
+    return this.#options.usage ? { resources: { listChanged: true }, ...capabilities } : capabilities
   }
 
   /**
@@ -263,7 +276,7 @@ export class Router {
     const parts = [
       '"resultType":"complete"',
       `"supportedVersions":${JSON.stringify(MODERN_VERSIONS)}`,
-      `"capabilities":${JSON.stringify(view.capabilities(exchange.protocolVersion))}`,
+      `"capabilities":${JSON.stringify(this.capabilities(view, exchange.protocolVersion))}`,
       `"serverInfo":${this.#options.serverInfo}`,
     ]
     if (view.instructions !== undefined) parts.push(`"instructions":${JSON.stringify(view.instructions)}`)

@@ -39,8 +39,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:upstream/slot',
     'type:state/store',
   ],
-  pipeline: ['core', 'protocol', 'relay', 'type:config/types', 'type:upstream/link', 'type:upstream/pool'],
-  router: ['core', 'protocol', 'type:catalog', 'type:relay'],
+  quota: ['core', 'policy/pattern', 'state/store', 'type:config/types'],
+  pipeline: [
+    'core',
+    'protocol',
+    'relay',
+    'quota/left',
+    'type:config/types',
+    'type:quota',
+    'type:upstream/link',
+    'type:upstream/pool',
+  ],
+  router: ['core', 'protocol', 'quota/usage', 'type:catalog', 'type:relay'],
   // The composition root: every part of the way of a call, but neither commands nor how a store or a logger is made.
   gateway: [
     'core',
@@ -51,6 +61,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'policy/policies',
     'upstream',
     'relay',
+    'quota',
     'router',
     'status',
     'observe/audit',
@@ -66,6 +77,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'auth/key-records',
     'catalog',
     'policy',
+    'quota/stored',
     'type:status',
   ],
   status: ['type:catalog', 'type:upstream', 'type:config/types'],
@@ -84,16 +96,16 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   undici: ['upstream'],
   'cross-spawn': ['upstream/stdio'],
   lmdb: ['state/lmdb'],
-  'lru-cache': ['state/memory', 'relay/learned', 'policy/policies', 'catalog/views', 'auth'],
+  redis: ['state/redis'],
+  'lru-cache': ['state/memory', 'relay/learned', 'policy/policies', 'catalog/views', 'auth', 'quota/quotas'],
   '@marcbachmann/cel-js': ['policy/condition'],
   jose: ['auth'],
   commander: ['cli'],
-  picomatch: ['catalog'],
   '@modelcontextprotocol/sdk': ['front/sse', 'upstream/sse', 'catalog/merge'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
-const LAZY = ['winston', 'undici', 'cross-spawn', 'lmdb', 'picomatch', '@marcbachmann/cel-js', 'jose']
+const LAZY = ['winston', 'undici', 'cross-spawn', 'lmdb', 'redis', '@marcbachmann/cel-js', 'jose']
 
 /** A file holds one idea; this is where it has become more than one. */
 const MAX_LINES = 350

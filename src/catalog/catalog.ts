@@ -3,6 +3,7 @@ import { onAnotherLink } from '../core/another-link.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
+import { wildcard } from '../policy/pattern.ts'
 import { runsTasks } from '../protocol/features.ts'
 import type { Store } from '../state/store.ts'
 import { fetchLists, type Lister } from './ingest.ts'
@@ -62,13 +63,25 @@ export class Catalog {
   /** Reads what earlier runs have stored. */
   async load(): Promise<void> {
     const servers = this.#options.config.servers
-    const stored = await this.#options.store.getMany(servers.map(server => storeKey(server.name)))
+    const stored = await this.#stored(servers.map(server => storeKey(server.name)))
     servers.forEach((server, index) => {
       const text = stored[index]
       const snapshot = text === undefined ? undefined : fromStored(text, server.fingerprint)
       if (snapshot) this.#snapshots.set(server.name, snapshot)
     })
     this.#views.rebuild()
+  }
+
+  /** A store that cannot be reached is no reason not to start: everything is then listed anew. */
+  async #stored(keys: readonly string[]): Promise<readonly (string | undefined)[]> {
+    try {
+      return await this.#options.store.getMany(keys)
+    } catch (error) {
+      this.#options.logger.warn('The lists of earlier runs could not be read; every server is listed anew.', {
+        cause: describeError(error),
+      })
+      return []
+    }
   }
 
   /** What callers see of the endpoints. */
@@ -170,7 +183,7 @@ export class Catalog {
     const previous = this.#snapshots.get(name)
     let snapshot: ServerSnapshot
     try {
-      const hidden = await hiddenBy(server)
+      const hidden = hiddenBy(server)
       const { link, lists } = await onAnotherLink(async () => {
         const link = over?.usable ? over : await this.#options.link(name, exchange)
         return {
@@ -227,9 +240,7 @@ export class Catalog {
 }
 
 /** Whether a tool is hidden; the first setting that matches it decides. */
-export async function hiddenBy(server: ServerConfig): Promise<(tool: string) => boolean> {
-  if (server.tools.length === 0) return () => false
-  const { default: picomatch } = await import('picomatch')
-  const rules = server.tools.map(tool => ({ matches: picomatch(tool.glob), hidden: tool.hidden }))
+export function hiddenBy(server: ServerConfig): (tool: string) => boolean {
+  const rules = server.tools.map(({ glob, hidden }) => ({ matches: wildcard(glob), hidden }))
   return name => rules.find(rule => rule.matches(name))?.hidden ?? false
 }

@@ -37,7 +37,7 @@ export async function runCheck(file: string | undefined): Promise<void> {
     'Gateway',
     ...alignColumns([
       ['http', `${gateway.http.host}:${gateway.http.port}`],
-      ['state', gateway.state],
+      ['state', maskText(gateway.state)],
       ['log', gateway.log],
     ]),
     ...(config.warnings.length > 0

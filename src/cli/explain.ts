@@ -171,7 +171,7 @@ async function locate(
     return { item, exposed: undefined, catalogue, missing: 'not in the profile' }
   }
   const configured = config.servers.find(({ name: known }) => known === owner)
-  if (kind === 'tool' && configured && (await hiddenBy(configured))(own))
+  if (kind === 'tool' && configured && hiddenBy(configured)(own))
     return {
       item,
       exposed: undefined,

@@ -125,6 +125,16 @@ export async function runProgram(args: readonly string[]): Promise<void> {
       await revokeKey(id, command.optsWithGlobals<CommonOptions>())
     })
 
+  program
+    .command('usage')
+    .description('print what clients, servers and tools have used of their quotas')
+    .argument('[client]', 'only this client')
+    .option('--json', 'print JSON')
+    .action(async (client: string | undefined, _options: unknown, command: Command) => {
+      const { runUsage } = await import('./usage.ts')
+      await runUsage(client, command.optsWithGlobals<CommonOptions & { readonly json?: boolean }>())
+    })
+
   await program.parseAsync([...args], { from: 'user' })
 }
 

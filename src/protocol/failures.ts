@@ -18,7 +18,7 @@ export function failureObject(error: GatewayError): string {
  * errors, for a dead connection.
  */
 export function failureResult(error: GatewayError, modern: boolean, serverInfo: string): Outcome {
-  const meta: string[] = [`"${OWN_META_PREFIX}error":${JSON.stringify(details(error))}`]
+  const meta: string[] = [`"${OWN_META_PREFIX}error":${JSON.stringify({ ...error.data, ...details(error) })}`]
   if (modern) meta.push(`"${META.serverInfo}":${serverInfo}`)
   const content = `[{"type":"text","text":${JSON.stringify(error.message)}}]`
   const type = modern ? '"resultType":"complete",' : ''

@@ -1,15 +1,16 @@
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { GatewayError } from '../core/errors.ts'
-import type {
-  CallRequest,
-  Conversation,
-  Exchange,
-  InputRequest,
-  Json,
-  JsonObject,
-  McpLogLevel,
-  Outcome,
+import {
+  CallRecord,
+  type CallRequest,
+  type Conversation,
+  type Exchange,
+  type InputRequest,
+  type Json,
+  type JsonObject,
+  type McpLogLevel,
+  type Outcome,
 } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Principal } from '../core/principal.ts'
@@ -67,6 +68,8 @@ export class LegacyTask implements Exchange, Deadline {
   readonly view: string
   readonly conversation: Conversation
   readonly cancellation = new Cancellation()
+  /** Of no request of the client any more. */
+  readonly record = new CallRecord()
   /** The id as its client knows it; empty until it has been handed out. */
   exposed = ''
   readonly #slot: Slot | undefined

@@ -1,8 +1,9 @@
-import type { HoldRequest, Taken, TakeRequest } from './store.ts'
+import { lifeOf, SLOTS } from './store.ts'
+import type { Held, HoldRequest, Taken, TakeRequest } from './store.ts'
 
 /**
  * The arithmetic of limited amounts, as functions from a stored text to the next one, so that every store that can replace a value atomically counts
- * alike.
+ * alike. `redis-scripts.ts` says the same in Lua; a test holds the two together.
  */
 
 /** What is stored next, until when it means anything, and the answer. */
@@ -12,8 +13,11 @@ export interface Step<T> {
   readonly answer: T
 }
 
-/** Parts of a sliding window that are counted together. */
-const SLOTS = 60
+/**
+ * How long a window is kept beyond its end. Which window counts is decided by its end alone, never by the store's clock: one that is ahead of a process
+ * would else forget the window in which that process still counts.
+ */
+export const GRACE_MS = 60 * 60 * 1000
 
 /** `until`, then the amount taken. */
 type Fixed = readonly [until: number, taken: number]
@@ -23,21 +27,28 @@ type Sliding = Readonly<Record<string, number>>
 /** One `take`. An earlier `until` than the stored one counts into the stored window, so that a clock that goes backwards opens nothing. */
 export function take(stored: string | undefined, request: TakeRequest, now: number): Step<Taken> {
   return 'until' in request.window
-    ? takeFixed(stored, request, request.window.until)
+    ? takeFixed(stored, request, request.window.until, now)
     : takeSliding(stored, request, request.window.slidingMs, now)
 }
 
-function takeFixed(stored: string | undefined, request: TakeRequest, asked: number): Step<Taken> {
+function takeFixed(
+  stored: string | undefined,
+  request: TakeRequest,
+  asked: number,
+  now: number,
+): Step<Taken> {
   const [since, before] = stored === undefined ? [asked, 0] : (JSON.parse(stored) as Fixed)
   const until = Math.max(since, asked)
-  const used = Math.max(0, round((until > since ? 0 : before) + request.spend))
+  // What is given back to a window that is over is no credit for the next one.
+  const spend = asked < since ? Math.max(0, request.spend) : request.spend
+  const used = Math.max(0, round((until > since ? 0 : before) + spend))
   const granted = grant(request, used)
   const taken = round(used + granted)
   const left = Math.max(0, round(request.limit - taken))
   return {
     text: JSON.stringify([until, taken]),
-    expiresAt: until,
-    answer: { granted, left, againAt: left > 0 ? 0 : until },
+    expiresAt: Math.max(until, now) + GRACE_MS,
+    answer: { granted, left, againAt: left > 0 ? 0 : until, at: now },
   }
 }
 
@@ -48,22 +59,23 @@ function takeSliding(
   now: number,
 ): Step<Taken> {
   const width = Math.max(1, Math.ceil(slidingMs / SLOTS))
+  const current = Math.floor(now / width)
   const slots: Record<string, number> = {}
   let sum = 0
-  for (const [slot, amount] of Object.entries((stored === undefined ? {} : JSON.parse(stored)) as Sliding)) {
+  for (const [key, amount] of Object.entries((stored === undefined ? {} : JSON.parse(stored)) as Sliding)) {
+    // A slot ahead is there when the clock went backwards: as if taken now, so that it counts no longer than the window is.
+    const slot = Math.min(Number(key), current)
     if (endOf(slot, width, slidingMs) <= now) continue
-    slots[slot] = amount
+    slots[slot] = round((slots[slot] ?? 0) + amount)
     sum += amount
   }
-  const current = String(Math.floor(now / width))
-  let { spend } = request
-  // What is given back was taken lately.
-  for (const slot of Object.keys(slots).sort((a, b) => Number(b) - Number(a))) {
-    if (spend >= 0) break
-    const back = Math.min(slots[slot] as number, -spend)
-    slots[slot] = round((slots[slot] as number) - back)
+  const { spend } = request
+  if (spend < 0) {
+    // Only where it was taken: anything else would be somebody else's, and would stop counting too early.
+    const slot = Math.min(Math.floor((request.takenAt ?? now) / width), current)
+    const back = Math.min(slots[slot] ?? 0, -spend)
+    slots[slot] = round((slots[slot] ?? 0) - back)
     sum -= back
-    spend += back
   }
   const used = round(sum + Math.max(0, spend))
   const granted = grant(request, used)
@@ -71,17 +83,17 @@ function takeSliding(
   if (added > 0) slots[current] = round((slots[current] ?? 0) + added)
   const left = Math.max(0, round(request.limit - used - granted))
   const live = Object.keys(slots).filter(slot => (slots[slot] as number) > 0)
-  const ends = live.map(slot => endOf(slot, width, slidingMs))
+  const ends = live.map(slot => endOf(Number(slot), width, slidingMs))
   return {
     text: JSON.stringify(Object.fromEntries(live.map(slot => [slot, slots[slot]]))),
     expiresAt: Math.max(now, ...ends),
-    answer: { granted, left, againAt: left > 0 ? 0 : Math.min(...ends) },
+    answer: { granted, left, againAt: left > 0 ? 0 : Math.min(...ends), at: now },
   }
 }
 
-/** When what was taken in a slot stops counting: as if all of it had been taken at the slot's end. */
-function endOf(slot: string, width: number, slidingMs: number): number {
-  return (Number(slot) + 1) * width + slidingMs
+/** When what was taken in a slot stops counting: as if all of it had been taken at its end and used as late as it may be. */
+function endOf(slot: number, width: number, slidingMs: number): number {
+  return (slot + 1) * width + lifeOf(slidingMs) + slidingMs
 }
 
 function grant({ limit, want, atLeast }: TakeRequest, used: number): number {
@@ -95,7 +107,7 @@ interface Claim {
 }
 
 /** One `hold`. */
-export function hold(stored: string | undefined, request: HoldRequest, now: number): Step<number> {
+export function hold(stored: string | undefined, request: HoldRequest, now: number): Step<Held> {
   const claims = (stored === undefined ? {} : JSON.parse(stored)) as Readonly<Record<string, Claim>>
   const others = Object.entries(claims).filter(
     ([holder, { until }]) => holder !== request.holder && until > now,
@@ -107,7 +119,7 @@ export function hold(stored: string | undefined, request: HoldRequest, now: numb
   return {
     text: JSON.stringify(Object.fromEntries(live)),
     expiresAt: Math.max(now, ...live.map(([, { until }]) => until)),
-    answer: places,
+    answer: { places, left: Math.max(0, request.limit - theirs - places) },
   }
 }
 

@@ -26,10 +26,11 @@ export function assertDataFile(file: string): void {
     throw error
   }
   try {
-    const { size } = fstatSync(descriptor)
-    if (size === 0) return
     const head = Buffer.alloc(4096)
     readSync(descriptor, head, 0, head.length, 0)
+    // Later than the head: other processes may be writing, and the file grows before its head says so.
+    const { size } = fstatSync(descriptor)
+    if (size === 0) return
     const little = endianness() === 'LE'
     const u32 = (at: number): number => (little ? head.readUInt32LE(at) : head.readUInt32BE(at))
     const u64 = (at: number): bigint => (little ? head.readBigUInt64LE(at) : head.readBigUInt64BE(at))

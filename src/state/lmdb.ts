@@ -5,7 +5,7 @@ import type * as Lmdb from 'lmdb'
 import { assertKey, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
 import { assertDataFile } from './lmdb-file.ts'
 import { hold, take, type Step } from './amounts.ts'
-import type { HoldRequest, Store, Taken, TakeRequest } from './store.ts'
+import type { Held, HoldRequest, Store, Taken, TakeRequest } from './store.ts'
 
 /**
  * Layout of the database. Every key starts with the layout's name, so that a later layout lives beside this one and neither
@@ -125,7 +125,7 @@ class LmdbStore implements Store {
     return this.#step(request.key, (stored, now) => take(stored, request, now))
   }
 
-  hold(request: HoldRequest): Promise<number> {
+  hold(request: HoldRequest): Promise<Held> {
     return this.#step(request.key, (stored, now) => hold(stored, request, now))
   }
 
@@ -153,6 +153,11 @@ class LmdbStore implements Store {
         void database.put(expiryKey(next.expiresAt, key), Buffer.alloc(0))
         void database.put(valueKey(key), recordOf(next.text, next.expiresAt))
       } else void database.remove(valueKey(key))
+      // Windows come and go without a `set`.
+      if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
+        this.#sweptAt = now
+        this.#sweep(now)
+      }
     })
     await this.#written(write)
     return answer as T

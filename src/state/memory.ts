@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { assertKey, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
 import { hold, take, type Step } from './amounts.ts'
-import type { HoldRequest, Store, Taken, TakeRequest } from './store.ts'
+import type { Held, HoldRequest, Store, Taken, TakeRequest } from './store.ts'
 
 /** Enough for a catalogue of thousands of tools, little enough for a laptop. */
 export const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024
@@ -77,7 +77,7 @@ class MemoryStore implements Store {
     return this.#step(request.key, (stored, now) => take(stored, request, now))
   }
 
-  async hold(request: HoldRequest): Promise<number> {
+  async hold(request: HoldRequest): Promise<Held> {
     return this.#step(request.key, (stored, now) => hold(stored, request, now))
   }
 

@@ -5,14 +5,20 @@ import type { Store } from './store.ts'
 const LMDB = 'lmdb:'
 
 /**
- * Opens the store that a configuration names: `memory`, or `lmdb:<absolute path>`. A folder that cannot be used is no reason not to start:
- * the gateway then remembers in memory, and the log says why and what to do.
+ * Opens the store that a configuration names: `memory`, `lmdb:<absolute path>`, or `redis://…`. A folder that cannot be used is no reason not to start:
+ * the gateway then remembers in memory, and the log says why and what to do. Nor is a Redis that cannot be reached, which is used as soon as it can.
  * @throws Error for any other name.
  */
 export async function openStore(state: string, logger: Logger): Promise<Store> {
   if (state === 'memory') return openMemory()
+  if (/^rediss?:/.test(state)) {
+    const { openRedisStore } = await import('./redis.ts')
+    return await openRedisStore(state, { logger })
+  }
   if (!state.startsWith(LMDB)) {
-    throw new Error(`Unknown state store "${state}". Fix: set "state" to "memory" or "lmdb:<folder>".`)
+    throw new Error(
+      'Unknown state store. Fix: set "state" to "memory", "lmdb:<folder>" or "redis://<host>:<port>".',
+    )
   }
   const path = state.slice(LMDB.length)
   try {

@@ -3,7 +3,7 @@
  * Implementations: memory, LMDB (all processes of a machine), Redis (many machines); one contract suite runs over all.
  */
 export interface Store {
-  /** For logs: `memory`, `lmdb:<path>`. */
+  /** For logs: `memory`, `lmdb:<path>`, `redis:<host>:<port>`. */
   readonly name: string
   /** `undefined` when there is no value or it has expired. */
   get(key: string): Promise<string | undefined>
@@ -17,15 +17,14 @@ export interface Store {
   keys(prefix: string): Promise<string[]>
   /**
    * Takes some of a limited amount, atomically over everyone who shares the store: what all have taken in the window never exceeds the limit,
-   * but for what `spend` books. Expired windows cost nothing.
+   * but for what `spend` books. Expired windows cost nothing. The amounts are no values: neither `get` nor `set` is meant for their keys.
    */
   take(request: TakeRequest): Promise<Taken>
   /**
    * Claims places of a limited number, atomically over everyone who shares the store. A claim replaces the holder's earlier one and lapses after `ttlMs`
    * unless it is renewed, so that a crashed holder frees its places.
-   * @returns how many places the holder has now: at most `want`, and never so many that all live claims exceed the limit
    */
-  hold(request: HoldRequest): Promise<number>
+  hold(request: HoldRequest): Promise<Held>
   /** Idempotent. Later calls reject. */
   close(): Promise<void>
 }
@@ -36,7 +35,7 @@ export interface TakeRequest {
   readonly limit: number
   /**
    * When an amount taken at time t stops counting. `until`: all at once, at this time; a later value than the stored one begins a new window.
-   * `slidingMs`: each at t + slidingMs, rounded up to at most a sixtieth more.
+   * `slidingMs`: each at t + slidingMs, or up to a sixtieth later, if it is used within `lifeOf(slidingMs)` after it was asked for.
    */
   readonly window: { readonly until: number } | { readonly slidingMs: number }
   /** Most that is wanted. */
@@ -45,6 +44,8 @@ export interface TakeRequest {
   readonly atLeast: number
   /** Already used up beyond what was taken before: booked whatever the limit says. Negative: given back, never below 0. */
   readonly spend: number
+  /** `at` of the answer that granted what is now given back to a sliding window. A fixed one is named by its `until`. */
+  readonly takenAt?: number
 }
 
 export interface Taken {
@@ -54,6 +55,8 @@ export interface Taken {
   readonly left: number
   /** When something may be left again, `0` when something is. */
   readonly againAt: number
+  /** The store's clock: how far off `againAt` is does not depend on that of the process. */
+  readonly at: number
 }
 
 export interface HoldRequest {
@@ -63,6 +66,23 @@ export interface HoldRequest {
   readonly want: number
   readonly limit: number
   readonly ttlMs: number
+}
+
+export interface Held {
+  /** What the holder has now: at most `want`, and never so many that all live claims exceed the limit. */
+  readonly places: number
+  /** What nobody has. */
+  readonly left: number
+}
+
+/** Parts of a sliding window that are counted together. */
+export const SLOTS = 120
+/** Time for an answer to arrive and be used, where a part of the window would be too short for that. */
+const MIN_LIFE_MS = 100
+
+/** How long after it was asked for an amount of a sliding window may be used; after that it has to be given back. */
+export function lifeOf(slidingMs: number): number {
+  return Math.max(Math.ceil(slidingMs / SLOTS), MIN_LIFE_MS)
 }
 
 /** Bounds of keys and values, the same for every implementation: longer ones are refused with a `RangeError`. */

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { openLmdbStore } from '../../../src/state/lmdb.ts'
+import { describeAmounts } from '../../contract/amounts.ts'
 import { describeStore } from '../../contract/store.ts'
 
 let root = ''
@@ -19,6 +20,10 @@ afterAll(() => rm(root, { recursive: true, force: true }))
 const folder = (): string => join(root, `state.${next++}`, 'inner')
 
 describeStore('lmdb', async now => openLmdbStore(folder(), { now }))
+describeAmounts('lmdb', async now => {
+  const path = folder()
+  return [openLmdbStore(path, { now }), openLmdbStore(path, { now })]
+})
 
 /** Another process that writes into the folder; see the program for its lines. */
 function startWriter(

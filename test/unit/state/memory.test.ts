@@ -1,8 +1,13 @@
 import { expect, it } from 'vitest'
 import { createMemoryStore } from '../../../src/state/memory.ts'
+import { describeAmounts } from '../../contract/amounts.ts'
 import { describeStore } from '../../contract/store.ts'
 
 describeStore('memory', async now => createMemoryStore({ now }))
+describeAmounts('memory', async now => {
+  const store = createMemoryStore({ now })
+  return [store, store]
+})
 
 it('stays within its bound by forgetting what was used longest ago', async () => {
   const store = createMemoryStore({ maxBytes: 100 })

@@ -25,7 +25,7 @@ it('opens what the configuration names', async () => {
   expect(await lmdb.get('a')).toBe('1')
   await Promise.all([memory.close(), lmdb.close()])
   expect(warnings).toEqual([])
-  await expect(openStore('redis://x', logger)).rejects.toThrow('Fix:')
+  await expect(openStore('etcd://x', logger)).rejects.toThrow('Fix:')
 })
 
 it('goes on in memory when the folder cannot be made', async () => {

@@ -1,0 +1,58 @@
+import { loadConfig } from '../config/load.ts'
+import { GatewayError } from '../core/errors.ts'
+import { createLogger } from '../observe/logger.ts'
+import { storedUsage, type StoredUsage } from '../quota/stored.ts'
+import { openStore } from '../state/open.ts'
+import { alignColumns } from './columns.ts'
+
+export interface UsageOptions {
+  readonly config?: string
+  readonly json?: boolean
+}
+
+/**
+ * `usage`: what is used and left of every limit, or of those of one client, as the state store knows it. Starts nothing.
+ * @throws GatewayError `config` when there is no such client, or the state is only in the memory of a running gateway
+ */
+export async function runUsage(
+  client: string | undefined,
+  { config: file, json }: UsageOptions,
+): Promise<void> {
+  const config = await loadConfig({ file })
+  if (client !== undefined && !config.clients.some(({ name }) => name === client))
+    throw new GatewayError(
+      'config',
+      `There is no client "${client}" in ${config.file ?? 'the configuration'}.`,
+    )
+  const { state } = config.gateway
+  if (state === 'memory')
+    throw new GatewayError(
+      'config',
+      'The state is "memory": only the running gateway knows what is used. Its clients read it in the resource manifold://usage. Fix: set "gateway.state" to "lmdb:" or to the address of a Redis.',
+    )
+  const logger = createLogger({ level: config.gateway.log, stream: process.stderr })
+  const store = await openStore(state, logger)
+  let rows: StoredUsage[]
+  try {
+    rows = await storedUsage(config, store, client)
+  } finally {
+    await store.close()
+    await logger.flush()
+  }
+  process.stdout.write(json ? `${JSON.stringify(rows, undefined, 2)}\n` : `${table(rows).join('\n')}\n`)
+}
+
+function table(rows: readonly StoredUsage[]): string[] {
+  if (rows.length === 0) return ['Nothing is limited.']
+  return alignColumns([
+    ['of', 'limit', 'used', 'left', 'at most', 'resets at'],
+    ...rows.map(({ of, name, used, limit, left, resetsAt }) => [
+      of,
+      name,
+      String(used),
+      left === undefined ? '-' : String(left),
+      limit === undefined ? '-' : String(limit),
+      resetsAt ?? '-',
+    ]),
+  ])
+}

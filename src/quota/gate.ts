@@ -1,0 +1,156 @@
+import type { Clock } from './clock.ts'
+import type { Lease } from './lease.ts'
+import type { BudgetLimit, PlacesLimit, RateLimit } from './limits.ts'
+import type { Places } from './places.ts'
+import { Unreachable } from './reach.ts'
+import { refused, unavailable } from './refusals.ts'
+
+export interface Rated {
+  readonly limit: RateLimit
+  readonly lease: Lease
+}
+export interface Placed {
+  readonly limit: PlacesLimit
+  readonly places: Places
+}
+export interface Budgeted {
+  readonly limit: BudgetLimit
+  readonly lease: Lease
+}
+
+/** Rates and places that a request needs all together: one that is refused by one of them takes from none. */
+export class Gate {
+  readonly #places: readonly Placed[]
+  readonly #rates: readonly Rated[]
+  readonly #clock: Clock
+
+  constructor(places: readonly Placed[], rates: readonly Rated[], clock: Clock) {
+    this.#places = places
+    this.#rates = rates
+    this.#clock = clock
+  }
+
+  /** `undefined` when the request may go on at once, as it mostly may. Whoever gets in calls `leave`. Rejects with a `GatewayError`. */
+  enter(): Promise<void> | undefined {
+    const places = this.#places
+    const rates = this.#rates
+    let at = 0
+    for (; at < places.length; at++) if (!(places[at] as Placed).places.tryEnter()) break
+    if (at < places.length) return this.#wait(at, 0)
+    let rate = 0
+    for (; rate < rates.length; rate++) if (!(rates[rate] as Rated).lease.tryTake(1)) break
+    return rate < rates.length ? this.#wait(at, rate) : undefined
+  }
+
+  /** Does the work inside. */
+  async pass<T>(work: () => Promise<T>): Promise<T> {
+    const entering = this.enter()
+    if (entering) await entering
+    try {
+      return await work()
+    } finally {
+      this.leave()
+    }
+  }
+
+  leave(): void {
+    for (const { places } of this.#places) places.leave()
+  }
+
+  /** Goes on where it did not at once: `at` places and `rate` rates are taken. */
+  async #wait(at: number, rate: number): Promise<void> {
+    const since = this.#clock.steady()
+    const takenAt: number[] = this.#rates.slice(0, rate).map(() => since)
+    try {
+      for (; at < this.#places.length; at++) {
+        const { limit, places } = this.#places[at] as Placed
+        const refusal = await reachable(limit, places.enter())
+        if (refusal) throw refused(limit, refusal, this.#clock.wall())
+      }
+      for (; rate < this.#rates.length; rate++) {
+        const { limit, lease } = this.#rates[rate] as Rated
+        const refusal = await reachable(limit, lease.take(1))
+        if (refusal) throw refused(limit, refusal, this.#clock.wall())
+        takenAt.push(this.#clock.steady())
+      }
+    } catch (error) {
+      this.#places.slice(0, at).forEach(({ places }) => places.leave())
+      takenAt.forEach((time, index) => (this.#rates[index] as Rated).lease.giveBack(1, time))
+      throw error
+    }
+  }
+}
+
+/** Budgets that a call uses up all together. */
+export class Charge {
+  readonly #budgets: readonly Budgeted[]
+  /** What each is charged beforehand; `undefined` where it shows afterwards. */
+  readonly #amounts: readonly (number | undefined)[]
+  readonly #clock: Clock
+  /** Whether the size of the result matters. */
+  readonly countsBytes: boolean
+
+  /** `cost` is that of the call in units; `calls` is 0 for what belongs to a call that was counted. */
+  constructor(budgets: readonly Budgeted[], calls: number, cost: number, clock: Clock) {
+    this.#clock = clock
+    const amountOf = ({ limit }: Budgeted): number | undefined =>
+      limit.measure === 'calls' ? calls : limit.measure === 'cost' ? cost : undefined
+    this.#budgets = budgets.filter(budget => amountOf(budget) !== 0)
+    this.#amounts = this.#budgets.map(amountOf)
+    this.countsBytes = budgets.some(({ limit }) => limit.measure === 'bytes')
+  }
+
+  /** As `Gate.enter`; whoever gets in calls `settle` or `giveBack`. */
+  enter(): Promise<void> | undefined {
+    for (let at = 0; at < this.#budgets.length; at++) {
+      const { lease } = this.#budgets[at] as Budgeted
+      const amount = this.#amounts[at]
+      if (!(amount === undefined ? lease.tryAdmit() : lease.tryTake(amount))) return this.#wait(at)
+    }
+    return undefined
+  }
+
+  /** The server has worked: books what only now is known. */
+  settle(ms: number, bytes: number): void {
+    for (const { limit, lease } of this.#budgets) {
+      if (limit.measure === 'compute') lease.charge(ms)
+      else if (limit.measure === 'bytes') lease.charge(bytes)
+    }
+  }
+
+  /** The server has not worked: what was taken at `since` (steady clock) is free again. */
+  giveBack(since: number): void {
+    this.#undo(this.#budgets.length, since)
+  }
+
+  async #wait(at: number): Promise<void> {
+    // Earlier than what was taken meanwhile belongs to: so it is lost rather than used in another window.
+    const since = this.#clock.steady()
+    for (; at < this.#budgets.length; at++) {
+      const { limit, lease } = this.#budgets[at] as Budgeted
+      const amount = this.#amounts[at]
+      try {
+        const refusal = await reachable(limit, amount === undefined ? lease.admit() : lease.take(amount))
+        if (refusal) throw refused(limit, refusal, this.#clock.wall())
+      } catch (error) {
+        this.#undo(at, since)
+        throw error
+      }
+    }
+  }
+
+  #undo(count: number, since: number): void {
+    for (let at = 0; at < count; at++) {
+      const amount = this.#amounts[at]
+      if (amount !== undefined) (this.#budgets[at] as Budgeted).lease.giveBack(amount, since)
+    }
+  }
+}
+
+async function reachable<T>(limit: RateLimit | PlacesLimit | BudgetLimit, asked: Promise<T>): Promise<T> {
+  try {
+    return await asked
+  } catch (error) {
+    throw error instanceof Unreachable ? unavailable(limit, error) : error
+  }
+}

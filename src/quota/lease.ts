@@ -1,0 +1,349 @@
+import { lifeOf, type Store, type Taken } from '../state/store.ts'
+import type { Clock } from './clock.ts'
+import type { EndOf } from './period.ts'
+import { Unreachable, type Reach } from './reach.ts'
+
+/** For how long a lease should last at the rate at which it is used. */
+const HORIZON_MS = 250
+/** Most of what is left that one process takes at once, so that smaller and smaller parts go round when the end comes near. */
+const SHARE = 1 / 12
+/** Credit that nobody has used for so long goes back to the others. */
+const IDLE_MS = 1000
+/** Once nothing was left: others may give something back, so it is asked again, but not for each call. */
+const RECHECK_MS = 250
+/** Questions on behalf of one call; others that wait may be served first. */
+const MAX_ROUNDS = 50
+
+export type Window =
+  { readonly kind: 'calendar'; readonly endOf: EndOf } | { readonly kind: 'sliding'; readonly ms: number }
+
+export interface LeaseOptions {
+  readonly key: string
+  readonly limit: number
+  readonly window: Window
+  readonly store: Store
+  readonly reach: Reach
+  readonly clock: Clock
+  /** Called when the lease has something to give back or to book, and wants `sweep` to be called from time to time. */
+  readonly wake: (lease: Lease) => void
+}
+
+/** Why something was not granted. */
+export interface Refusal {
+  /** Unix milliseconds at which something may be left again. */
+  readonly againAt: number
+}
+
+/**
+ * This process's part of a limited amount. What it has taken from the store counts as used for everyone; it is handed out from memory, the next part is fetched before
+ * the last is used up, and what is not needed goes back. Credit of a sliding window lapses soon after it was taken, because it counts from then.
+ */
+export class Lease {
+  readonly key: string
+  readonly limit: number
+  readonly #options: LeaseOptions
+  readonly #lifeMs: number
+  /** What may be handed out. Negative: what has been used beyond, and is not booked yet. */
+  #credit = 0
+  /** Fixed windows: end of the window that `#credit` belongs to, by the wall. */
+  #until = 0
+  #resetsAt: string | undefined
+  /** Sliding windows: the store's time at which `#credit` was taken, and when it lapses, by the steady clock. */
+  #takenAt = 0
+  #lapsesAt = Infinity
+  /** When the credit at hand became that of this window or part. */
+  #since = 0
+  /** Parts of sliding windows that lapsed unused. */
+  #returns: { amount: number; takenAt: number }[] = []
+  /** In the store, when it was last asked. */
+  #left: number
+  #asking: Promise<void> | undefined
+  /** When it was asked for more, the last time and the time before, and what was used after each: the rate of use over both. */
+  #askedAt = -Infinity
+  #askedBefore = -Infinity
+  #usedSince = 0
+  #usedBefore = 0
+  #usedAt = 0
+  /** Background refills begin below. */
+  #low = 0
+  /** Wanted by those who wait. */
+  #wanted = 0
+  #shortOf = Infinity
+  #recheckAt = 0
+  #againAt = 0
+  #awake = false
+
+  constructor(options: LeaseOptions) {
+    this.key = options.key
+    this.limit = options.limit
+    this.#options = options
+    this.#left = options.limit
+    this.#lifeMs = options.window.kind === 'sliding' ? lifeOf(options.window.ms) : Infinity
+  }
+
+  /** What this process knows to be left: exact when it is alone, else as of its last question. */
+  get left(): number {
+    this.#roll()
+    return Math.max(0, rounded(this.#left + this.#credit))
+  }
+
+  /** When all is there again, ISO 8601; `undefined` where there is no such moment. */
+  get resetsAt(): string | undefined {
+    if (this.#options.window.kind === 'sliding') return undefined
+    this.#roll()
+    return (this.#resetsAt ??= new Date(this.#until).toISOString())
+  }
+
+  /** Takes from what is at hand. */
+  tryTake(amount: number): boolean {
+    this.#roll()
+    if (this.#credit < amount) return false
+    this.#use(amount)
+    return true
+  }
+
+  /** Whether something is at hand, for what is charged when it has ended. */
+  tryAdmit(): boolean {
+    this.#roll()
+    if (this.#credit <= 0) return false
+    this.#usedAt = this.#options.clock.steady()
+    return true
+  }
+
+  /** Asks the store as often as it grants something. @throws Unreachable if `fail` is `closed` */
+  async take(amount: number): Promise<Refusal | undefined> {
+    return await this.#wait(amount, amount, () => this.tryTake(amount))
+  }
+
+  /** As `take`, for `tryAdmit`. */
+  async admit(): Promise<Refusal | undefined> {
+    return await this.#wait(1, 0, () => this.tryAdmit())
+  }
+
+  /** Books what was used without having been taken. */
+  charge(amount: number): void {
+    this.#roll()
+    this.#use(amount)
+    // What is beyond the limit has to show to the others before they are granted more.
+    if (this.#credit < 0 && !this.#asking) this.#background(this.#ask(0, 0))
+  }
+
+  /** Puts back what was taken at `since` (steady clock) and not used after all. */
+  giveBack(amount: number, since: number): void {
+    this.#roll()
+    // Of an earlier window or part it is lost: it must not be used in another one.
+    if (since >= this.#since) this.#credit += amount
+    this.#usedSince -= amount
+    this.#wake()
+  }
+
+  /** Learns what is left now. @throws Unreachable */
+  async refresh(): Promise<void> {
+    this.#roll()
+    await this.#asking
+    await this.#ask(0, 0)
+  }
+
+  /** Housekeeping, some times a second while it returns true. */
+  sweep(): boolean {
+    this.#roll()
+    const now = this.#options.clock.steady()
+    const idle = now - this.#usedAt >= Math.min(IDLE_MS, this.#lifeMs)
+    const { away } = this.#options.reach
+    if (!this.#asking) {
+      // Debts also try whether the store is back.
+      if (this.#credit < 0 || (this.#returns.length > 0 && !away)) this.#background(this.#ask(0, 0))
+      else if (this.#credit > 0 && idle && !away) this.#background(this.#return())
+    }
+    this.#awake = this.#credit !== 0 || this.#returns.length > 0 || this.#asking !== undefined
+    return this.#awake
+  }
+
+  /** Gives everything back and books everything. */
+  async close(): Promise<void> {
+    await this.#asking?.catch(() => undefined)
+    this.#roll()
+    try {
+      if (this.#credit > 0) await this.#return()
+      while (this.#returns.length > 0 || this.#credit < 0) await this.#ask(0, 0)
+    } catch {
+      // Said by whoever noticed first; what was taken stays taken.
+    }
+  }
+
+  /** `booked`: what an attempt takes, for when it has to pass without the store. */
+  async #wait(amount: number, booked: number, attempt: () => boolean): Promise<Refusal | undefined> {
+    const { reach, clock } = this.#options
+    for (let round = 1; ; round++) {
+      if (attempt()) return undefined
+      if (amount >= this.#shortOf && clock.steady() < this.#recheckAt) return { againAt: this.#againAt }
+      this.#wanted += amount
+      try {
+        // A store whose answers are too late to be used is none.
+        if (round > MAX_ROUNDS) throw new Unreachable(RECHECK_MS)
+        await (this.#asking ?? this.#refill(amount))
+      } catch (error) {
+        if (!(error instanceof Unreachable)) throw error
+        reach.concern()
+        if (reach.fail === 'closed') throw error
+        // Booked when the store is back.
+        if (booked > 0) this.charge(booked)
+        return undefined
+      } finally {
+        this.#wanted -= amount
+      }
+    }
+  }
+
+  #use(amount: number): void {
+    this.#credit = rounded(this.#credit - amount)
+    this.#usedSince += amount
+    this.#usedAt = this.#options.clock.steady()
+    this.#wake()
+    if (this.#credit < this.#low && !this.#asking && this.#left > 0) this.#background(this.#refill(0))
+  }
+
+  /** Leaves behind what is over: a window that has ended, or a part that has lapsed. */
+  #roll(): void {
+    const { window, clock } = this.#options
+    if (window.kind === 'calendar') {
+      const now = clock.wall()
+      // A clock that goes backwards stays in its window.
+      if (now < this.#until) return
+      this.#until = window.endOf(now)
+      this.#resetsAt = undefined
+      this.#credit = 0
+      this.#left = this.limit
+      this.#shortOf = Infinity
+      this.#since = clock.steady()
+    } else if (this.#credit > 0 && clock.steady() >= this.#lapsesAt) {
+      this.#returns.push({ amount: this.#credit, takenAt: this.#takenAt })
+      this.#credit = 0
+    }
+  }
+
+  #refill(needed: number): Promise<void> {
+    const { clock, reach } = this.#options
+    const now = clock.steady()
+    const perMs = (this.#usedSince + this.#usedBefore) / Math.max(1, now - this.#askedBefore)
+    const expected = perMs * Math.min(HORIZON_MS, this.#lifeMs)
+    if (needed === 0 && (expected < 1 || reach.away)) {
+      this.#low = 0
+      return Promise.resolve()
+    }
+    this.#askedBefore = this.#askedAt
+    this.#usedBefore = this.#usedSince
+    this.#askedAt = now
+    this.#usedSince = 0
+    const owed = Math.max(0, -this.#credit)
+    const missing = Math.max(needed, this.#wanted) - Math.max(0, this.#credit)
+    // Never all that is left, unless it is asked for.
+    const share = Math.floor((this.#left - owed) * SHARE)
+    const want = rounded(Math.max(missing, Math.min(Math.ceil(expected), share), needed === 0 ? 1 : 0))
+    const atLeast =
+      needed === 0 ? Math.min(1, want) : rounded(Math.max(0, needed - Math.max(0, this.#credit)))
+    return this.#ask(want, Math.min(want, atLeast))
+  }
+
+  /** One question to the store, one at a time: books, gives back, and takes. */
+  #ask(want: number, atLeast: number): Promise<void> {
+    const { store, reach, window, clock } = this.#options
+    const owed = Math.max(0, -this.#credit)
+    const back = owed > 0 ? undefined : this.#returns.shift()
+    const until = this.#until
+    const sentAt = clock.steady()
+    const sent = reach
+      .run(() =>
+        store.take({
+          key: this.key,
+          limit: this.limit,
+          window: window.kind === 'sliding' ? { slidingMs: window.ms } : { until },
+          want,
+          atLeast,
+          spend: owed > 0 ? owed : -(back?.amount ?? 0),
+          ...(back && { takenAt: back.takenAt }),
+        }),
+      )
+      .then(taken => this.#arrived(taken, { want, atLeast, owed, until, sentAt }))
+    const asking = sent.finally(() => {
+      if (this.#asking === asking) this.#asking = undefined
+    })
+    this.#asking = asking
+    return asking
+  }
+
+  #arrived(
+    { granted, left, againAt, at }: Taken,
+    asked: { want: number; atLeast: number; owed: number; until: number; sentAt: number },
+  ): void {
+    const { window, clock } = this.#options
+    this.#roll()
+    if (window.kind === 'calendar') {
+      // It was for a window that is over.
+      if (asked.until !== this.#until) return
+      this.#credit = rounded(this.#credit + asked.owed + granted)
+    } else {
+      this.#credit = rounded(this.#credit + asked.owed)
+      if (granted > 0) {
+        // One part at a time; the rest of the last one goes back where it came from.
+        if (this.#credit > 0) this.#returns.push({ amount: this.#credit, takenAt: this.#takenAt })
+        this.#credit = granted + Math.min(0, this.#credit)
+        this.#takenAt = at
+        this.#lapsesAt = asked.sentAt + this.#lifeMs
+        this.#since = clock.steady()
+      }
+    }
+    this.#left = left
+    this.#low = left > 0 ? granted / 2 : 0
+    if (granted > 0 || asked.want === 0) this.#shortOf = Infinity
+    else {
+      const again = againAt === 0 ? Infinity : Math.max(1, againAt - at)
+      this.#shortOf = asked.atLeast + Math.max(0, this.#credit)
+      this.#recheckAt = clock.steady() + Math.min(RECHECK_MS, again)
+      this.#againAt =
+        window.kind === 'calendar' ? this.#until : clock.wall() + (again === Infinity ? 0 : again)
+    }
+    this.#wake()
+  }
+
+  /** Gives unused credit back, so that it cannot be used meanwhile. */
+  #return(): Promise<void> {
+    const amount = this.#credit
+    const { window, store, reach } = this.#options
+    this.#credit = this.#low = 0
+    const asking = reach
+      .run(() =>
+        store.take({
+          key: this.key,
+          limit: this.limit,
+          window: window.kind === 'sliding' ? { slidingMs: window.ms } : { until: this.#until },
+          want: 0,
+          atLeast: 0,
+          spend: -amount,
+          takenAt: this.#takenAt,
+        }),
+      )
+      .then(({ left }) => void (this.#left = left))
+      .finally(() => {
+        if (this.#asking === asking) this.#asking = undefined
+      })
+    this.#asking = asking
+    return asking
+  }
+
+  /** A failure of the store shows at the next call that needs it. */
+  #background(asking: Promise<void>): void {
+    asking.catch(() => undefined)
+  }
+
+  #wake(): void {
+    if (this.#awake) return
+    this.#awake = true
+    this.#options.wake(this)
+  }
+}
+
+/** Sums of decimals must not drift. */
+function rounded(amount: number): number {
+  return Math.round(amount * 1000) / 1000
+}

@@ -1,0 +1,200 @@
+import type { Store } from '../state/store.ts'
+import type { Clock } from './clock.ts'
+import type { Refusal } from './lease.ts'
+import { Unreachable, type Reach } from './reach.ts'
+
+/** A claim that is not renewed lapses, so that the places of a process that died are free again. */
+export const CLAIM_MS = 10_000
+const RENEW_MS = CLAIM_MS / 3
+/** Places that nobody has needed for so long go back to the others. */
+const IDLE_MS = 300
+/** How long a call waits for a place that another process may be about to free: longer than unused ones are kept. */
+const WAIT_MS = 1000
+/** Between questions to the store on behalf of those who wait. */
+const ASK_AGAIN_MS = [50, 150, 300, 500]
+/** Beyond what is needed, so that the next call finds a place at hand. */
+const SPARE = 1 / 16
+
+export interface PlacesOptions {
+  readonly key: string
+  readonly limit: number
+  /** Unique to this object. */
+  readonly holder: string
+  readonly store: Store
+  readonly reach: Reach
+  readonly clock: Clock
+  /** Called when there is something to renew or to give back, and `sweep` is to be called from time to time. */
+  readonly wake: (places: Places) => void
+}
+
+/**
+ * This process's part of a limited number of places: held in the store for as long as they are needed, handed out from memory. One timer renews
+ * the claims of all; a call that finds no place waits a moment for one.
+ */
+export class Places {
+  readonly key: string
+  readonly limit: number
+  readonly #options: PlacesOptions
+  #inUse = 0
+  /** Have no place yet. */
+  #entering = 0
+  #held = 0
+  /** In the store, when it was last asked. */
+  #left: number
+  /** Steady clock: the claim may have lapsed. */
+  #validUntil = -Infinity
+  #renewAt = Infinity
+  #neededAt = 0
+  #asking: Promise<void> | undefined
+  readonly #waiting: (() => void)[] = []
+  #awake = false
+  #closed = false
+
+  constructor(options: PlacesOptions) {
+    this.key = options.key
+    this.limit = options.limit
+    this.#options = options
+    this.#left = options.limit
+  }
+
+  /** As of the last question to the store. */
+  get left(): number {
+    return Math.max(0, this.#left + this.#held - this.#inUse)
+  }
+
+  get resetsAt(): undefined {
+    return undefined
+  }
+
+  /** Takes a place that is at hand. */
+  tryEnter(): boolean {
+    if (this.#inUse >= this.#held) return false
+    const now = this.#options.clock.steady()
+    if (now >= this.#validUntil) return false
+    this.#inUse++
+    this.#neededAt = now
+    return true
+  }
+
+  /** Waits for a place for a moment. @throws Unreachable if `fail` is `closed` */
+  async enter(): Promise<Refusal | undefined> {
+    this.#entering++
+    try {
+      return await this.#enter()
+    } finally {
+      this.#entering--
+    }
+  }
+
+  async #enter(): Promise<Refusal | undefined> {
+    const { reach, clock } = this.#options
+    const until = clock.steady() + WAIT_MS
+    for (let round = 0; ;) {
+      if (this.tryEnter()) return undefined
+      try {
+        if (this.#asking) {
+          // Somebody else's question: it may have been about fewer places.
+          await this.#asking
+          continue
+        }
+        await this.#ask(this.#wanted())
+      } catch (error) {
+        if (!(error instanceof Unreachable)) throw error
+        reach.concern()
+        if (reach.fail === 'closed') throw error
+        this.#inUse++
+        this.#wake()
+        return undefined
+      }
+      if (this.tryEnter()) return undefined
+      const waitMs = Math.min(ASK_AGAIN_MS[round++] ?? WAIT_MS, until - clock.steady())
+      // All of them are in use here: nobody else can free one. So many wait already that this one would wait in vain.
+      const hopeless = this.#inUse >= this.limit || this.#waiting.length >= this.limit
+      if (this.#closed || hopeless || waitMs <= 0) return { againAt: clock.wall() + WAIT_MS }
+      await this.#freed(waitMs)
+    }
+  }
+
+  leave(): void {
+    this.#inUse--
+    this.#neededAt = this.#options.clock.steady()
+    this.#wake()
+    this.#waiting.shift()?.()
+  }
+
+  /** Learns what is left now. @throws Unreachable */
+  async refresh(): Promise<void> {
+    await this.#asking
+    await this.#ask(Math.max(this.#held, this.#inUse))
+  }
+
+  /** Renews the claim and gives back what is idle; to be called some times a second while it returns true. */
+  sweep(): boolean {
+    const now = this.#options.clock.steady()
+    if (!this.#asking) {
+      const idle = this.#held > this.#inUse && this.#entering === 0 && now - this.#neededAt >= IDLE_MS
+      if (idle) this.#background(this.#ask(this.#inUse))
+      else if (now >= this.#renewAt) this.#background(this.#ask(Math.max(this.#held, this.#inUse)))
+    }
+    this.#awake = this.#held > 0 || this.#inUse > 0 || this.#asking !== undefined
+    return this.#awake
+  }
+
+  /** Gives all places back, those in use as well: their calls have ended or are about to. */
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const wake of this.#waiting.splice(0)) wake()
+    await this.#asking?.catch(() => undefined)
+    if (this.#held > 0) await this.#ask(0).catch(() => undefined)
+  }
+
+  #wanted(): number {
+    return Math.min(this.limit, this.#inUse + this.#entering + Math.floor(this.limit * SPARE))
+  }
+
+  /** One question at a time: a later claim replaces an earlier one. */
+  #ask(want: number): Promise<void> {
+    const { store, reach, clock, holder } = this.#options
+    const sentAt = clock.steady()
+    // What is given back cannot be used meanwhile.
+    this.#held = Math.min(this.#held, want)
+    const asking = reach
+      .run(() => store.hold({ key: this.key, holder, want, limit: this.limit, ttlMs: CLAIM_MS }))
+      .then(({ places, left }) => {
+        this.#held = places
+        this.#left = left
+        this.#validUntil = sentAt + CLAIM_MS
+        this.#renewAt = sentAt + RENEW_MS
+        this.#wake()
+      })
+      .finally(() => {
+        if (this.#asking === asking) this.#asking = undefined
+      })
+    this.#asking = asking
+    return asking
+  }
+
+  /** Resolves when a place was left here, and after `ms` at the latest. */
+  #freed(ms: number): Promise<void> {
+    return new Promise(resolve => {
+      const done = (): void => {
+        clearTimeout(timer)
+        const at = this.#waiting.indexOf(done)
+        if (at >= 0) this.#waiting.splice(at, 1)
+        resolve()
+      }
+      const timer = setTimeout(done, ms)
+      this.#waiting.push(done)
+    })
+  }
+
+  #background(asking: Promise<void>): void {
+    asking.catch(() => undefined)
+  }
+
+  #wake(): void {
+    if (this.#awake) return
+    this.#awake = true
+    this.#options.wake(this)
+  }
+}

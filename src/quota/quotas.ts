@@ -1,0 +1,282 @@
+import { randomUUID } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import type { ClientConfig, Config, QuotaConfig, ServerConfig } from '../config/types.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Principal } from '../core/principal.ts'
+import type { ItemKind, Route } from '../core/route.ts'
+import { compilePattern, matches, wildcard, type Pattern } from '../policy/pattern.ts'
+import type { Store } from '../state/store.ts'
+import { CLOCK, type Clock } from './clock.ts'
+import { Charge, Gate, type Budgeted, type Placed, type Rated } from './gate.ts'
+import { Lease, type Window } from './lease.ts'
+import { limitsOf, type Limit, type Owner } from './limits.ts'
+import { calendar, type EndOf } from './period.ts'
+import { Places } from './places.ts'
+import { Reach } from './reach.ts'
+
+export interface QuotasOptions {
+  readonly config: Config
+  readonly store: Store
+  readonly logger: Logger
+  readonly clock?: Clock
+}
+
+/** Identities whose counters are at hand; those of others are in the store alone. */
+const MAX_PRINCIPALS = 10_000
+/** Names whose limits are remembered, for each identity. */
+const MAX_ROUTES = 256
+/** Giving back, booking, renewing. */
+const SWEEP_MS = 100
+
+/** A limit with this process's part of it. */
+export type Live = Rated | Placed | Budgeted
+
+/** What applies to calls of one thing. */
+export interface RouteLimits {
+  readonly gate: Gate | undefined
+  readonly charge: Charge | undefined
+  /** Rates and budgets of the caller, for `_meta`; `undefined` when there are none. */
+  readonly visible: readonly (Rated | Budgeted)[] | undefined
+}
+
+interface Part {
+  readonly pattern: Pattern
+  readonly limits: readonly Live[]
+}
+
+/** The limits of one identity. */
+interface Account {
+  /** For every request. */
+  readonly gate: Gate | undefined
+  /** The identity's own, apart from those of parts. */
+  readonly own: readonly Live[]
+  readonly parts: readonly Part[]
+  readonly routes: Map<string, RouteLimits | undefined>
+}
+
+/** What a limit by pattern is about. `task`: the follow-up of a call, which only has a server. */
+type Kind = ItemKind | 'task'
+
+const KINDS: Readonly<Record<string, Kind>> = {
+  'tools/call': 'tool',
+  'prompts/get': 'prompt',
+  'resources/read': 'resource',
+}
+
+/** From the configuration to the limits that a request meets. Resolved once for each identity and name. */
+export class Quotas {
+  readonly #store: Store
+  readonly #clock: Clock
+  readonly #reach: Reach
+  readonly #servers: ReadonlyMap<string, ServerConfig>
+  readonly #clients: ReadonlyMap<string, ClientConfig>
+  readonly #accounts = new LRUCache<string, Account>({ max: MAX_PRINCIPALS })
+  /** Of servers and tools, for all clients together. */
+  readonly #shared = new Map<string, Live>()
+  readonly #everyone: Account | undefined
+  readonly #holder = randomUUID()
+  readonly #ends = new Map<string, EndOf>()
+  readonly #timeZone: string
+  readonly #active = new Set<Lease | Places>()
+  #holders = 0
+  #timer: NodeJS.Timeout | undefined
+  #closed = false
+
+  /** `undefined` when nothing is limited. */
+  static of(options: QuotasOptions): Quotas | undefined {
+    const { servers, clients } = options.config
+    const quotas = [
+      ...servers.flatMap(({ quota, tools }) => [quota, ...tools.map(tool => tool.quota)]),
+      ...clients.flatMap(({ quota, limits }) => [quota, ...limits.map(limit => limit.quota)]),
+    ]
+    return quotas.some(isLimit) ? new Quotas(options) : undefined
+  }
+
+  constructor({ config, store, logger, clock = CLOCK }: QuotasOptions) {
+    this.#store = store
+    this.#clock = clock
+    this.#reach = new Reach(config.gateway.fail, logger, clock)
+    this.#timeZone = config.gateway.timeZone
+    this.#servers = new Map(config.servers.map(server => [server.name, server]))
+    this.#clients = new Map(
+      config.clients
+        .filter(({ quota, limits }) => isLimit(quota) || limits.some(limit => isLimit(limit.quota)))
+        .map(client => [client.name, client]),
+    )
+    const limited = config.servers.some(
+      ({ quota, tools }) => isLimit(quota) || tools.some(t => isLimit(t.quota)),
+    )
+    this.#everyone = limited ? { gate: undefined, own: [], parts: [], routes: new Map() } : undefined
+  }
+
+  /** What every request of this principal has to pass, `undefined` when it has no such limits. */
+  gate(principal: Principal): Gate | undefined {
+    return this.#account(principal)?.gate
+  }
+
+  /** What applies to calls that go this way, `undefined` when nothing does. */
+  route(principal: Principal, method: string, route: Route): RouteLimits | undefined {
+    const account = this.#account(principal)
+    if (!account) return undefined
+    const kind = KINDS[method] ?? (method.startsWith('tasks/') ? 'task' : undefined)
+    // What is completed belongs to a prompt or a resource; neither is called.
+    const own = kind === 'task' ? '' : route.own
+    const key = `${kind ?? method}\n${route.server}\n${own}`
+    const { routes } = account
+    if (routes.has(key)) return routes.get(key)
+    if (routes.size >= MAX_ROUTES) routes.clear()
+    const limits = this.#resolve(account, route.server, kind ?? 'prompt', own, method === 'tools/call')
+    routes.set(key, limits)
+    return limits
+  }
+
+  /** All limits of a principal's own, with the part of this process. */
+  limits(principal: Principal): readonly Live[] {
+    const account = this.#clients.has(principal.client ?? '') ? this.#account(principal) : undefined
+    return account ? [...account.own, ...account.parts.flatMap(({ limits }) => limits)] : []
+  }
+
+  has(principal: Principal): boolean {
+    return principal.client !== undefined && this.#clients.has(principal.client)
+  }
+
+  /** Gives everything back. Idempotent; a store that cannot be reached is not waited for. */
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    const active = [...this.#active]
+    this.#active.clear()
+    await Promise.all(active.map(limit => limit.close()))
+  }
+
+  #account(principal: Principal): Account | undefined {
+    const client = principal.client === undefined ? undefined : this.#clients.get(principal.client)
+    if (!client) return this.#everyone
+    let account = this.#accounts.get(principal.id)
+    if (!account) {
+      account = this.#open(principal, client)
+      this.#accounts.set(principal.id, account)
+    }
+    return account
+  }
+
+  #open(principal: Principal, client: ClientConfig): Account {
+    const label = principal.id === `client:${client.name}` ? `client "${client.name}"` : `"${principal.name}"`
+    const owner: Owner = { id: principal.id, label }
+    const own = limitsOf(owner, client.quota).map(limit => this.#live(limit))
+    const parts = client.limits.map(({ match, quota }) => ({
+      pattern: compilePattern(match),
+      limits: limitsOf({ ...owner, part: match }, quota).map(limit => this.#live(limit)),
+    }))
+    return { gate: this.#gateOf(own), own, parts, routes: new Map() }
+  }
+
+  #resolve(
+    account: Account,
+    serverName: string,
+    kind: Kind,
+    own: string,
+    isCall: boolean,
+  ): RouteLimits | undefined {
+    const parts = account.parts.flatMap(({ pattern, limits }) =>
+      isAbout(pattern, kind, serverName, own) ? limits : [],
+    )
+    const server = this.#servers.get(serverName)
+    const shared: Live[] = []
+    let cost = 1
+    if (server) {
+      shared.push(
+        ...this.#sharedOf({ id: `server:${serverName}`, label: `server "${serverName}"` }, server.quota),
+      )
+      cost = server.cost
+      if (isCall) {
+        const tools = server.tools.filter(({ glob }) => wildcard(glob)(own))
+        const limited = tools.find(({ quota }) => isLimit(quota))
+        cost = tools.find(tool => tool.cost !== undefined)?.cost ?? cost
+        if (limited) {
+          const name = `${serverName}/${limited.glob}`
+          shared.push(...this.#sharedOf({ id: `tool:${name}`, label: `tool "${name}"` }, limited.quota))
+        }
+      }
+    }
+    // Those of the identity's own that are not budgets have been passed by then.
+    const gate = this.#gateOf([...parts, ...shared])
+    const budgets = [...account.own, ...parts, ...shared].filter(isBudgeted)
+    const calls = kind === 'task' ? 0 : 1
+    const charge =
+      budgets.length === 0 ? undefined : new Charge(budgets, calls, calls === 0 ? 0 : cost, this.#clock)
+    const visible = [...account.own, ...parts].filter(live => isBudgeted(live) || isRated(live))
+    if (!gate && !charge && visible.length === 0) return undefined
+    return { gate, charge, visible: visible.length === 0 ? undefined : visible }
+  }
+
+  #sharedOf(owner: Owner, quota: QuotaConfig): Live[] {
+    return limitsOf(owner, quota).map(limit => {
+      let live = this.#shared.get(limit.key)
+      if (!live) this.#shared.set(limit.key, (live = this.#live(limit)))
+      return live
+    })
+  }
+
+  #gateOf(limits: readonly Live[]): Gate | undefined {
+    const places = limits.filter(isPlaced)
+    const rates = limits.filter(isRated)
+    return places.length + rates.length === 0 ? undefined : new Gate(places, rates, this.#clock)
+  }
+
+  #live(limit: Limit): Live {
+    const common = {
+      key: limit.key,
+      limit: limit.limit,
+      store: this.#store,
+      reach: this.#reach,
+      clock: this.#clock,
+      wake: (active: Lease | Places) => this.#wake(active),
+    }
+    if (limit.kind === 'concurrency')
+      // Not the process: an identity that was forgotten meanwhile may still have calls under way.
+      return { limit, places: new Places({ ...common, holder: `${this.#holder}/${++this.#holders}` }) }
+    if (limit.kind === 'rate') {
+      const window: Window = { kind: 'sliding', ms: limit.periodMs }
+      return { limit, lease: new Lease({ ...common, window }) }
+    }
+    let endOf = this.#ends.get(limit.period)
+    if (!endOf) this.#ends.set(limit.period, (endOf = calendar(limit.period, this.#timeZone)))
+    return { limit, lease: new Lease({ ...common, window: { kind: 'calendar', endOf } }) }
+  }
+
+  #wake(active: Lease | Places): void {
+    this.#active.add(active)
+    if (this.#timer || this.#closed) return
+    this.#timer = setTimeout(() => this.#sweep(), SWEEP_MS)
+    this.#timer.unref()
+  }
+
+  #sweep(): void {
+    this.#timer = undefined
+    for (const active of this.#active) if (!active.sweep()) this.#active.delete(active)
+    if (this.#timer || this.#active.size === 0 || this.#closed) return
+    this.#timer = setTimeout(() => this.#sweep(), SWEEP_MS)
+    this.#timer.unref()
+  }
+}
+
+function isLimit({ rate, concurrency, budgets }: QuotaConfig): boolean {
+  return rate !== undefined || concurrency !== undefined || budgets.length > 0
+}
+
+function isRated(live: Live): live is Rated {
+  return live.limit.kind === 'rate'
+}
+function isPlaced(live: Live): live is Placed {
+  return live.limit.kind === 'concurrency'
+}
+function isBudgeted(live: Live): live is Budgeted {
+  return live.limit.kind === 'budget'
+}
+
+function isAbout(pattern: Pattern, kind: Kind, server: string, own: string): boolean {
+  return kind === 'task'
+    ? pattern.kind === undefined && pattern.anyName && pattern.server(server)
+    : matches(pattern, kind, server, own)
+}

@@ -1,0 +1,41 @@
+import { GatewayError, type ErrorCode } from '../core/errors.ts'
+import type { Refusal } from './lease.ts'
+import type { Limit } from './limits.ts'
+import type { Unreachable } from './reach.ts'
+
+/** What someone is told whom a limit refuses: which one, what to do, and when it is possible again. */
+export function refused(limit: Limit, refusal: Refusal, now: number): GatewayError {
+  const retryAfterMs = Math.max(1, Math.ceil(refusal.againAt - now))
+  const { name, text, owner } = limit
+  const of = `${owner.label}${owner.part === undefined ? '' : ` for ${owner.part}`}`
+  const data: Record<string, unknown> = { limit: name, of: owner.id, amount: limit.limit }
+  let code: ErrorCode = 'rate_limited'
+  let message: string
+  if (limit.kind === 'budget') {
+    code = 'quota_exhausted'
+    const resetsAt = new Date(refusal.againAt).toISOString()
+    data.resetsAt = resetsAt
+    message = `The budget of ${text} of ${of} is used up. It begins anew at ${resetsAt}, in ${duration(retryAfterMs)}; do not repeat the call before, or ask the operator for more.`
+  } else if (limit.kind === 'rate')
+    message = `The limit of ${text} of ${of} is reached. Try again in ${duration(retryAfterMs)}.`
+  else message = `The limit of ${text} of ${of} is reached. Wait until one of them has ended, then try again.`
+  return new GatewayError(code, message, { retryAfterMs, data })
+}
+
+/** The store cannot say what is left, and the operator prefers a refusal. */
+export function unavailable(limit: Limit, error: Unreachable): GatewayError {
+  return new GatewayError(
+    'quota_unavailable',
+    `What is left of ${limit.text} of ${limit.owner.label} cannot be found out at the moment, because the gateway cannot reach its state. Try again in ${duration(error.retryAfterMs)}.`,
+    { retryAfterMs: error.retryAfterMs, data: { limit: limit.name, of: limit.owner.id }, cause: error },
+  )
+}
+
+function duration(ms: number): string {
+  const seconds = Math.ceil(ms / 1000)
+  if (seconds < 120) return `${seconds} s`
+  const minutes = Math.ceil(seconds / 60)
+  if (minutes < 120) return `${minutes} min`
+  const hours = Math.ceil(minutes / 60)
+  return hours < 48 ? `${hours} h` : `${Math.ceil(hours / 24)} days`
+}

@@ -1,0 +1,81 @@
+import type { Exchange, Outcome } from '../core/exchange.ts'
+import type { Principal } from '../core/principal.ts'
+import type { Live, Quotas } from './quotas.ts'
+
+export const USAGE_URI = 'manifold://usage'
+
+const RESOURCE = JSON.stringify({
+  uri: USAGE_URI,
+  name: 'usage',
+  title: 'What is left of the quotas',
+  description: 'Limits of this client: what is used, what is left, and when all of it is there again.',
+  mimeType: 'application/json',
+})
+
+/** How one limit stands. */
+export interface LimitUsage {
+  readonly name: string
+  /** `everything`, or the pattern that is limited. */
+  readonly of: string
+  readonly limit: number
+  readonly used: number
+  readonly left: number
+  /** ISO 8601; absent where there is no such moment. */
+  readonly resetsAt?: string
+}
+
+/** The resource in which a limited client, or its model, reads what it has left. */
+export class UsageResource {
+  readonly #quotas: Quotas
+  /** Lists with the resource, by the list without it. */
+  readonly #lists = new WeakMap<Buffer, Buffer>()
+
+  constructor(quotas: Quotas) {
+    this.#quotas = quotas
+  }
+
+  isFor(principal: Principal): boolean {
+    return this.#quotas.has(principal)
+  }
+
+  /** The first page of a list of resources with this one at its head. */
+  listed(page: Buffer): Buffer {
+    let list = this.#lists.get(page)
+    if (!list) {
+      const member = '"resources":['
+      const at = page.indexOf(member) + member.length
+      const comma = page[at] === 0x5d ? '' : ','
+      list = Buffer.concat([page.subarray(0, at), Buffer.from(RESOURCE + comma), page.subarray(at)])
+      this.#lists.set(page, list)
+    }
+    return list
+  }
+
+  /** Answers a read. */
+  async read({ principal }: Exchange): Promise<Outcome> {
+    const limits = this.#quotas.limits(principal)
+    // One that cannot be asked shows what is known.
+    const asked = await Promise.allSettled(
+      limits.map(live => ('lease' in live ? live.lease.refresh() : live.places.refresh())),
+    )
+    const current = asked.every(({ status }) => status === 'fulfilled')
+    const usage = { principal: principal.name, current, limits: limits.map(usageOf) }
+    const value = {
+      contents: [{ uri: USAGE_URI, mimeType: 'application/json', text: JSON.stringify(usage, null, 2) }],
+    }
+    return { kind: 'result', text: JSON.stringify(value), value, modern: false }
+  }
+}
+
+function usageOf(live: Live): LimitUsage {
+  const { limit } = live
+  const { left, resetsAt } = 'lease' in live ? live.lease : live.places
+  return {
+    name: limit.name,
+    of: limit.owner.part ?? 'everything',
+    limit: limit.limit,
+    used: Math.max(0, Math.round((limit.limit - left) * 1000) / 1000),
+    left,
+    ...(resetsAt !== undefined && { resetsAt }),
+  }
+}

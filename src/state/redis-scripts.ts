@@ -1,0 +1,112 @@
+/**
+ * `take` and `hold` of `amounts.ts` in Lua, so that Redis decides and writes in one step. Stored texts are the same. Numbers travel as text of 17 digits:
+ * Redis cuts those of Lua to integers.
+ */
+
+/** ARGV[1] is the time in a test, empty otherwise: then the clock of Redis decides, the same for everyone. */
+const COMMON = `
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function text(number) return string.format('%.17g', number) end
+local function round(number) return math.floor(number * 1000 + 0.5) / 1000 end
+local stored = redis.call('GET', KEYS[1])
+local function keep(value, expiresAt)
+  if expiresAt <= now then redis.call('DEL', KEYS[1])
+  elseif ARGV[1] ~= '' then redis.call('SET', KEYS[1], value)
+  else redis.call('SET', KEYS[1], value, 'PX', string.format('%.0f', math.ceil(expiresAt - now))) end
+end
+`
+
+/** KEYS: key. ARGV: now, limit, until or '', slidingMs or '', slots, want, atLeast, spend, takenAt or '', graceMs, lifeMs. Answers granted, left, againAt, at. */
+export const TAKE = `${COMMON}
+local limit, until_, slidingMs, parts = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local want, atLeast, spend, takenAt = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local graceMs, lifeMs = tonumber(ARGV[10]), tonumber(ARGV[11])
+local function grant(used)
+  local most = math.max(0, math.min(want, round(limit - used)))
+  if most < atLeast then return 0 end
+  return most
+end
+if until_ then
+  local since, before = until_, 0
+  if stored then
+    local pair = cjson.decode(stored)
+    -- With a test's clock nothing expires by itself.
+    if ARGV[1] == '' or math.max(pair[1], 0) + graceMs > now then since, before = pair[1], pair[2] end
+  end
+  local ends = math.max(since, until_)
+  if until_ < since then spend = math.max(0, spend) end
+  local used = before
+  if ends > since then used = 0 end
+  used = math.max(0, round(used + spend))
+  local granted = grant(used)
+  local taken = round(used + granted)
+  local left = math.max(0, round(limit - taken))
+  keep('[' .. text(ends) .. ',' .. text(taken) .. ']', math.max(ends, now) + graceMs)
+  local againAt = 0
+  if left <= 0 then againAt = ends end
+  return { text(granted), text(left), text(againAt), text(now) }
+end
+local width = math.max(1, math.ceil(slidingMs / parts))
+local function endOf(slot) return (slot + 1) * width + lifeMs + slidingMs end
+local current = math.floor(now / width)
+local slots, sum = {}, 0
+if stored then
+  for key, amount in pairs(cjson.decode(stored)) do
+    local slot = math.min(tonumber(key), current)
+    if endOf(slot) > now then
+      slots[slot] = round((slots[slot] or 0) + amount)
+      sum = sum + amount
+    end
+  end
+end
+if spend < 0 then
+  local slot = math.min(math.floor((takenAt or now) / width), current)
+  local back = math.min(slots[slot] or 0, -spend)
+  slots[slot] = round((slots[slot] or 0) - back)
+  sum = sum - back
+end
+local used = round(sum + math.max(0, spend))
+local granted = grant(used)
+local added = round(math.max(0, spend) + granted)
+if added > 0 then slots[current] = round((slots[current] or 0) + added) end
+local left = math.max(0, round(limit - used - granted))
+local list, first, last = {}, math.huge, now
+for slot, amount in pairs(slots) do
+  if amount > 0 then
+    list[#list + 1] = '"' .. string.format('%.0f', slot) .. '":' .. text(amount)
+    first = math.min(first, endOf(slot))
+    last = math.max(last, endOf(slot))
+  end
+end
+keep('{' .. table.concat(list, ',') .. '}', last)
+local againAt = 0
+if left <= 0 then againAt = first end
+return { text(granted), text(left), text(againAt), text(now) }
+`
+
+/** KEYS: key. ARGV: now, holder, want, limit, ttlMs. Answers places, left. */
+export const HOLD = `${COMMON}
+local holder, want, limit, ttlMs = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local claims, theirs, last = {}, 0, now
+if stored then
+  for other, claim in pairs(cjson.decode(stored)) do
+    if other ~= holder and claim['until'] > now then
+      claims[other] = claim
+      theirs = theirs + claim.places
+    end
+  end
+end
+local places = math.max(0, math.min(want, limit - theirs))
+if places > 0 then claims[holder] = { places = places, ['until'] = now + ttlMs } end
+local list = {}
+for other, claim in pairs(claims) do
+  list[#list + 1] = cjson.encode(other) .. ':{"places":' .. text(claim.places) .. ',"until":' .. text(claim['until']) .. '}'
+  last = math.max(last, claim['until'])
+end
+keep('{' .. table.concat(list, ',') .. '}', last)
+return { text(places), text(math.max(0, limit - theirs - places)) }
+`

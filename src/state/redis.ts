@@ -1,0 +1,326 @@
+import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { RedisClientType } from 'redis'
+import { describeError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import { GRACE_MS } from './amounts.ts'
+import { assertKey, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
+import { HOLD, TAKE } from './redis-scripts.ts'
+import {
+  lifeOf,
+  SLOTS,
+  type Held,
+  type HoldRequest,
+  type Store,
+  type Taken,
+  type TakeRequest,
+} from './store.ts'
+
+export interface RedisStoreOptions extends StoreOptions {
+  readonly logger: Logger
+  /** For tests. Without it the clock of Redis counts, and Redis lets values expire. */
+  readonly now?: () => number
+}
+
+const DEFAULT_PREFIX = 'mcp-manifold:'
+const CONNECT_TIMEOUT_MS = 2000
+/** An amount or a place: a call may be waiting for it. */
+const QUICK_MS = 2000
+/** A value, besides the time its bytes need on a slow line. */
+const SLOW_MS = 5000
+const BYTES_PER_MS = 5000
+const MIN_BACKOFF_MS = 100
+const MAX_BACKOFF_MS = 5000
+const SCAN_COUNT = 1000
+
+type Client = RedisClientType
+
+/**
+ * A store in Redis or Valkey: `redis://` or `rediss://` with user, password, port and database as usual, and `?prefix=` for its keys. Resolves when
+ * the first attempt to connect has ended, however it ended: while there is no connection calls reject at once, and it is tried again and again.
+ * @throws Error for an address that is none
+ */
+export async function openRedisStore(url: string, options: RedisStoreOptions): Promise<Store> {
+  const address = toAddress(url)
+  const { createClient } = await import('redis')
+  const create = (): Client =>
+    createClient({
+      url: address.url,
+      RESP: 2,
+      disableOfflineQueue: true,
+      disableClientInfo: true,
+      maintNotifications: 'disabled',
+      // The connection is made anew below: with time-outs of its own, and without a timer that outlives closing.
+      socket: { connectTimeout: CONNECT_TIMEOUT_MS, reconnectStrategy: false },
+    }) as unknown as Client
+  const store = new RedisStore(address, create, options)
+  await store.opened
+  return store
+}
+
+interface Address {
+  /** As the client library takes it; may hold a password. */
+  readonly url: string
+  /** Without anything secret. */
+  readonly name: string
+  readonly prefix: string
+}
+
+function toAddress(text: string): Address {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || !/^rediss?:$/.test(url.protocol) || url.hostname === '')
+    throw new Error('The address of the state store is no URL such as "redis://host:6379/0".')
+  const prefix = url.searchParams.get('prefix') ?? DEFAULT_PREFIX
+  url.search = ''
+  const database = url.pathname === '/' ? '' : url.pathname
+  return { url: url.href, name: `redis:${url.hostname}:${url.port || '6379'}${database}`, prefix }
+}
+
+interface Script {
+  readonly text: string
+  readonly sha: string
+}
+
+const script = (text: string): Script => ({ text, sha: createHash('sha1').update(text).digest('hex') })
+const SCRIPTS = { take: script(TAKE), hold: script(HOLD) }
+
+class RedisStore implements Store {
+  readonly name: string
+  /** The first attempt to connect has ended. */
+  readonly opened: Promise<void>
+  readonly #prefix: string
+  readonly #create: () => Client
+  readonly #logger: Logger
+  readonly #clock: (() => number) | undefined
+  readonly #running = new Set<Promise<unknown>>()
+  readonly #closed = new AbortController()
+  #client: Client | undefined
+  #lost: Error | undefined
+  /** Why the store was said to be away; `undefined` while it is there. */
+  #away: string | undefined
+  #closing: Promise<void> | undefined
+
+  constructor({ name, prefix }: Address, create: () => Client, options: RedisStoreOptions) {
+    this.name = name
+    this.#prefix = prefix
+    this.#create = create
+    this.#logger = options.logger
+    this.#clock = options.now
+    let ended = (): void => undefined
+    this.opened = new Promise(resolve => (ended = resolve))
+    void this.#connect(ended)
+  }
+
+  async get(key: string): Promise<string | undefined> {
+    return (await this.getMany([key]))[0]
+  }
+
+  async getMany(keys: readonly string[]): Promise<(string | undefined)[]> {
+    this.#assertOpen()
+    for (const key of keys) assertKey(key)
+    if (keys.length === 0) return []
+    const texts = await this.#run(SLOW_MS, client => client.mGet(keys.map(key => this.#prefix + key)))
+    return texts.map(text => this.#read(text ?? undefined))
+  }
+
+  async set(key: string, value: string, options: { ttlMs?: number } = {}): Promise<void> {
+    this.#assertOpen()
+    assertKey(key)
+    const timeoutMs = SLOW_MS + assertValue(key, value) / BYTES_PER_MS
+    const { ttlMs } = options
+    const expiresAt = expiryOf(ttlMs, this.#clock?.() ?? 0)
+    const name = this.#prefix + key
+    await this.#run<unknown>(timeoutMs, client => {
+      if (this.#clock) return client.set(name, `${expiresAt} ${value}`)
+      if (ttlMs === undefined || ttlMs === Infinity) return client.set(name, value)
+      if (ttlMs <= 0) return client.del(name)
+      return client.set(name, value, { expiration: { type: 'PX', value: Math.ceil(ttlMs) } })
+    })
+  }
+
+  async delete(key: string): Promise<void> {
+    this.#assertOpen()
+    assertKey(key)
+    await this.#run(SLOW_MS, client => client.del(this.#prefix + key))
+  }
+
+  async keys(prefix: string): Promise<string[]> {
+    this.#assertOpen()
+    const MATCH = `${(this.#prefix + prefix).replace(/[\\*?[\]]/g, '\\$&')}*`
+    const found = new Set<string>()
+    let cursor = '0'
+    do {
+      const at = cursor
+      const page = await this.#run(SLOW_MS, client => client.scan(at, { MATCH, COUNT: SCAN_COUNT }))
+      for (const key of page.keys) found.add(key.slice(this.#prefix.length))
+      cursor = String(page.cursor)
+    } while (cursor !== '0')
+    let keys = [...found]
+    if (this.#clock) {
+      const values = await this.getMany(keys)
+      keys = keys.filter((_, at) => values[at] !== undefined)
+    }
+    // Strings compare by UTF-16 units, which is another order than that of the bytes.
+    return keys
+      .map(key => Buffer.from(key))
+      .sort(Buffer.compare)
+      .map(key => key.toString())
+  }
+
+  async take(request: TakeRequest): Promise<Taken> {
+    const { limit, window, want, atLeast, spend, takenAt = '' } = request
+    const fixed = 'until' in window
+    const [granted, left, againAt, at] = await this.#evaluate(SCRIPTS.take, request.key, [
+      limit,
+      fixed ? window.until : '',
+      fixed ? '' : window.slidingMs,
+      SLOTS,
+      want,
+      atLeast,
+      spend,
+      takenAt,
+      GRACE_MS,
+      fixed ? 0 : lifeOf(window.slidingMs),
+    ])
+    return { granted: Number(granted), left: Number(left), againAt: Number(againAt), at: Number(at) }
+  }
+
+  async hold({ key, holder, want, limit, ttlMs }: HoldRequest): Promise<Held> {
+    const [places, left] = await this.#evaluate(SCRIPTS.hold, key, [holder, want, limit, ttlMs])
+    return { places: Number(places), left: Number(left) }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled(this.#running)
+    this.#closed.abort()
+    this.#client?.destroy()
+    this.#client = undefined
+  }
+
+  async #evaluate({ text, sha }: Script, key: string, rest: readonly (string | number)[]): Promise<string[]> {
+    this.#assertOpen()
+    assertKey(key)
+    const request = {
+      keys: [this.#prefix + key],
+      arguments: [this.#clock ? String(this.#clock()) : '', ...rest.map(String)],
+    }
+    try {
+      return (await this.#run(QUICK_MS, client => client.evalSha(sha, request))) as string[]
+    } catch (error) {
+      // Redis forgets scripts when it restarts.
+      if (!describeError(error).includes('NOSCRIPT')) throw error
+      return (await this.#run(QUICK_MS, client => client.eval(text, request))) as string[]
+    }
+  }
+
+  /** Of a value that was set with a test's clock, which Redis does not know. */
+  #read(text: string | undefined): string | undefined {
+    if (text === undefined || !this.#clock) return text
+    const space = text.indexOf(' ')
+    return Number(text.slice(0, space)) > this.#clock() ? text.slice(space + 1) : undefined
+  }
+
+  /** One command. Never waits longer than `timeoutMs`; a connection on which an answer is overdue is given up, since answers come in order. */
+  async #run<T>(timeoutMs: number, command: (client: Client) => Promise<T>): Promise<T> {
+    const client = this.#client
+    if (!client) throw this.#unreachable()
+    let timer: NodeJS.Timeout | undefined
+    const overdue = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const error = new Error(`no answer in ${Math.round(timeoutMs)} ms`)
+        this.#drop(client, error)
+        reject(error)
+      }, timeoutMs)
+    })
+    const running = Promise.race([command(client), overdue])
+    this.#running.add(running)
+    try {
+      return await running
+    } catch (error) {
+      if (this.#client === client) throw error
+      throw this.#unreachable(error)
+    } finally {
+      clearTimeout(timer)
+      this.#running.delete(running)
+    }
+  }
+
+  #unreachable(cause: unknown = this.#lost): Error {
+    return new Error(`The state store ${this.name} cannot be reached.`, { cause })
+  }
+
+  #drop(client: Client, error: Error): void {
+    if (this.#client !== client) return
+    this.#client = undefined
+    this.#lost = error
+    client.destroy()
+    if (this.#closing !== undefined) return
+    this.#say(error)
+    void this.#connect(() => undefined)
+  }
+
+  /** Tries until it succeeds or the store is closed. `tried` is called after the first attempt. */
+  async #connect(tried: () => void): Promise<void> {
+    for (let backoffMs = MIN_BACKOFF_MS; !this.#closed.signal.aborted; backoffMs *= 2) {
+      const client = this.#create()
+      try {
+        client.on('error', (error: Error) => this.#drop(client, error))
+        client.on('end', () => this.#drop(client, new Error('the connection was closed')))
+        await this.#within(client.connect())
+        if (this.#closed.signal.aborted) return client.destroy()
+        this.#client = client
+        if (this.#away !== undefined) this.#logger.info(`The state store ${this.name} is there again.`)
+        this.#away = undefined
+        this.#lost = undefined
+        return
+      } catch (error) {
+        client.destroy()
+        this.#lost = error as Error
+        if (!this.#closed.signal.aborted) this.#say(error)
+      } finally {
+        tried()
+      }
+      const signal = this.#closed.signal
+      await sleep(Math.min(backoffMs, MAX_BACKOFF_MS) * (0.75 + Math.random() / 2), undefined, {
+        signal,
+        ref: false,
+      }).catch(() => undefined)
+    }
+  }
+
+  /** Also a server that accepts the connection and then says nothing. */
+  async #within(connecting: Promise<unknown>): Promise<void> {
+    const stop = new AbortController()
+    const signal = AbortSignal.any([stop.signal, this.#closed.signal])
+    const overdue = sleep(CONNECT_TIMEOUT_MS, undefined, { signal }).then(() => {
+      throw new Error(`no answer in ${CONNECT_TIMEOUT_MS} ms`)
+    })
+    // The loser of the race.
+    connecting.catch(() => undefined)
+    overdue.catch(() => undefined)
+    try {
+      await Promise.race([connecting, overdue])
+    } finally {
+      stop.abort()
+    }
+  }
+
+  /** One line when the store goes, not one for each attempt. */
+  #say(error: unknown): void {
+    const cause = describeError(error)
+    if (this.#away !== undefined) return
+    this.#away = cause
+    this.#logger.warn(
+      `The state store ${this.name} cannot be reached: ${cause}. It is tried again and again.`,
+    )
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw closedError(this.name)
+  }
+}

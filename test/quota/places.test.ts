@@ -1,0 +1,134 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, it } from 'vitest'
+import { SILENT } from '../../src/core/logger.ts'
+import { CLOCK } from '../../src/quota/clock.ts'
+import { CLAIM_MS, Places } from '../../src/quota/places.ts'
+import { Reach, Unreachable } from '../../src/quota/reach.ts'
+import { createMemoryStore } from '../../src/state/memory.ts'
+import type { HoldRequest, Store } from '../../src/state/store.ts'
+import { TestClock } from './clocks.ts'
+
+function setUp(clock = new TestClock()): {
+  clock: TestClock
+  asked: HoldRequest[]
+  state: { fails: boolean }
+  places(holder: string, limit: number, fail?: 'open' | 'closed'): Places
+} {
+  const memory = createMemoryStore({ now: () => clock.wall() })
+  const asked: HoldRequest[] = []
+  const state = { fails: false }
+  const store = Object.assign(Object.create(memory) as Store, {
+    async hold(request: HoldRequest) {
+      asked.push(request)
+      if (state.fails) throw new Error('gone')
+      return await memory.hold(request)
+    },
+  })
+  return {
+    clock,
+    asked,
+    state,
+    places: (holder, limit, fail = 'closed') =>
+      new Places({
+        key: 'k',
+        limit,
+        holder,
+        store,
+        reach: new Reach(fail, SILENT, clock),
+        clock,
+        wake: () => undefined,
+      }),
+  }
+}
+
+it('lets so many in and refuses the next at once, when all are here', async () => {
+  const { places, asked } = setUp()
+  const one = places('p', 2)
+  expect(await one.enter()).toBeUndefined()
+  expect(await one.enter()).toBeUndefined()
+  const began = performance.now()
+  expect(await one.enter()).toBeDefined()
+  expect(performance.now() - began).toBeLessThan(200)
+  one.leave()
+  // What was left is at hand.
+  const before = asked.length
+  expect(one.tryEnter()).toBe(true)
+  expect(asked.length).toBe(before)
+})
+
+it('lets many who come at once share few questions', async () => {
+  const { places, asked } = setUp()
+  const one = places('p', 100)
+  const refusals = await Promise.all(Array.from({ length: 80 }, () => one.enter()))
+  expect(refusals.filter(refusal => refusal !== undefined)).toEqual([])
+  expect(asked.length).toBeLessThanOrEqual(3)
+})
+
+it('waits a moment for a place that another process frees', async () => {
+  const real = Object.assign(new TestClock(), { wall: () => Date.now(), steady: () => CLOCK.steady() })
+  const { places } = setUp(real)
+  const a = places('p', 1)
+  const b = places('q', 1)
+  expect(await a.enter()).toBeUndefined()
+  expect(await b.enter()).toBeDefined()
+  a.leave()
+  const entering = b.enter()
+  // Unused places go back after a moment.
+  for (let i = 0; i < 6; i++) {
+    await sleep(100)
+    a.sweep()
+  }
+  expect(await entering).toBeUndefined()
+  b.leave()
+})
+
+it('renews its claim while calls are under way, gives back what is idle, and frees what a dead process held', async () => {
+  const { places, clock, asked } = setUp()
+  const a = places('p', 4)
+  const b = places('q', 4)
+  for (let i = 0; i < 3; i++) expect(await a.enter()).toBeUndefined()
+  a.leave()
+  for (let passed = 0; passed < 3 * CLAIM_MS; passed += 1000) {
+    clock.at += 1000
+    a.sweep()
+    await Promise.resolve()
+  }
+  // Two are in use, the third went back.
+  expect(asked.at(-1)).toMatchObject({ holder: 'p', want: 2 })
+  expect(asked.length).toBeLessThan(15)
+  expect(await b.enter()).toBeUndefined()
+  expect(await b.enter()).toBeUndefined()
+  await b.refresh()
+  expect(b.left).toBe(0)
+  // Nobody renews for a process that is gone.
+  clock.at += CLAIM_MS
+  await b.refresh()
+  expect(b.left).toBe(2)
+})
+
+it('does not use places whose claim may have lapsed', async () => {
+  const { places, clock } = setUp()
+  const a = places('p', 2)
+  await a.enter()
+  a.leave()
+  clock.at += CLAIM_MS
+  expect(a.tryEnter()).toBe(false)
+  expect(await a.enter()).toBeUndefined()
+})
+
+it('refuses or lets pass while the store is away', async () => {
+  const closed = setUp()
+  closed.state.fails = true
+  const strict = closed.places('p', 2)
+  for (let i = 0; i < 10; i++) await expect(strict.enter()).rejects.toThrow(Unreachable)
+  expect(closed.asked.length).toBe(1)
+  const open = setUp()
+  open.state.fails = true
+  const lenient = open.places('p', 2, 'open')
+  for (let i = 0; i < 10; i++) expect(await lenient.enter()).toBeUndefined()
+  for (let i = 0; i < 10; i++) lenient.leave()
+  open.state.fails = false
+  open.clock.at += 300
+  expect(await lenient.enter()).toBeUndefined()
+  expect(lenient.left).toBe(1)
+})
