@@ -35,6 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'protocol',
     'upstream/rpc-error',
     'type:upstream/link',
+    'type:upstream/link-contract',
     'type:upstream/pool',
     'type:upstream/slot',
     'type:state/store',
@@ -48,23 +49,33 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:config/types',
     'type:quota',
     'type:upstream/link',
+    'type:upstream/link-contract',
     'type:upstream/pool',
   ],
   router: ['core', 'protocol', 'quota/usage', 'type:catalog', 'type:relay'],
-  // The composition root: every part of the way of a call, but neither commands nor how a store or a logger is made.
-  gateway: [
+  // The composition root: every part of the way of a call, but neither fronts nor how a store or a logger is made.
+  assembly: [
     'core',
-    'front',
-    'auth',
     'catalog',
     'pipeline',
-    'policy/policies',
+    'type:policy/policies',
     'upstream',
     'relay',
     'quota',
     'router',
-    'status',
     'observe/audit',
+    'type:config/types',
+    'type:state/store',
+  ],
+  gateway: [
+    'core',
+    'protocol/list-changed',
+    'front',
+    'auth',
+    'catalog',
+    'policy/policies',
+    'assembly',
+    'status',
     'type:config/types',
     'type:state/store',
   ],
@@ -111,21 +122,18 @@ const LAZY = ['winston', 'undici', 'cross-spawn', 'lmdb', 'redis', '@marcbachman
 const MAX_LINES = 350
 /** Longer files, each with the reason why it is still one idea, and the length it must not grow beyond. */
 const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason: string }>> = {
-  gateway: {
-    lines: 420,
-    reason: 'the composition root: everything is wired in one place, in the order a call meets it',
-  },
   'upstream/link': {
     lines: 600,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
   },
   'front/http': {
-    lines: 440,
+    lines: 450,
     reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
   },
-  'config/schema': {
-    lines: 480,
-    reason: 'one format: sections refer to each other, and the reference is made in the order they stand in',
+  'catalog/view': {
+    lines: 370,
+    reason:
+      'one look at an endpoint: what is seen by listing, by name, by URI and by capability is one decision',
   },
   'upstream/streamable-http': {
     lines: 560,

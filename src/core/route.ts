@@ -1,5 +1,3 @@
-import type { JsonObject } from './exchange.ts'
-
 /** The four kinds of thing a catalog lists. */
 export const LIST_KINDS = ['tools', 'resources', 'resourceTemplates', 'prompts'] as const
 export type ListKind = (typeof LIST_KINDS)[number]
@@ -38,7 +36,7 @@ export interface Route {
   /** The tool can only be called as a task (revision 2025-11-25). */
   readonly needsTask?: boolean
   /** Decides with each call: what is allowed depends on its arguments or on the time, or a rule in shadow mode wants to hear of it. */
-  readonly check?: (args: JsonObject) => Decision
+  readonly check?: (args: Record<string, unknown>) => Decision
 }
 
 export interface HeaderParam {

@@ -5,6 +5,7 @@ import type { ListKind } from '../core/route.ts'
 import { featuresOf, knowsTasks, TASKS } from '../protocol/features.ts'
 import { decodeHeaderValue, NAMED_METHODS, paramHeaderMismatch } from '../protocol/headers.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
+import { listChangedMethod } from '../protocol/list-changed.ts'
 import { notificationText, type Incoming } from '../protocol/message.ts'
 import { META, MODERN_METHODS, MODERN_VERSIONS } from '../protocol/revisions.ts'
 import { Call, type Reply } from './call.ts'
@@ -130,17 +131,6 @@ const LISTENABLE: Readonly<Record<string, ListKind[]>> = {
   resourcesListChanged: ['resources', 'resourceTemplates'],
   promptsListChanged: ['prompts'],
 }
-const NOTIFICATIONS: Readonly<Record<ListKind, string>> = {
-  tools: 'notifications/tools/list_changed',
-  resources: 'notifications/resources/list_changed',
-  resourceTemplates: 'notifications/resources/list_changed',
-  prompts: 'notifications/prompts/list_changed',
-}
-
-export function listChangedMethod(kind: ListKind): string {
-  return NOTIFICATIONS[kind]
-}
-
 /** Strings that the filter of `subscriptions/listen` lists. */
 function listOf(incoming: Incoming, key: 'resourceSubscriptions' | 'taskIds'): string[] {
   const list = (incoming.params?.value.notifications as JsonObject | null | undefined)?.[key]

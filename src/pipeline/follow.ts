@@ -3,7 +3,8 @@ import type { CallRequest, Exchange, InputRequest, Outcome } from '../core/excha
 import { renameTask, renameTaskIn } from '../protocol/related-task.ts'
 import { WithRequest } from '../relay/delegate.ts'
 import { stillWorking } from '../relay/still-working.ts'
-import type { Link, LinkCall } from '../upstream/link.ts'
+import type { Link } from '../upstream/link.ts'
+import type { LinkCall } from '../upstream/link-contract.ts'
 import { withChanges } from './park.ts'
 
 /**

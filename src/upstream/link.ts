@@ -17,7 +17,7 @@ import type { ServerConfig } from '../config/types.ts'
 import { encodeHeaderValue } from '../protocol/headers.ts'
 import { elements, find, members, rawAt } from '../protocol/json-text.ts'
 import { notificationText, requestText, resultText } from '../protocol/message.ts'
-import { outgoingParams, type ParamsChange } from '../protocol/params.ts'
+import { outgoingParams } from '../protocol/params.ts'
 import { META } from '../protocol/revisions.ts'
 import {
   answersCheck,
@@ -30,22 +30,14 @@ import {
 } from './doubt.ts'
 import { envelopeFor, modernEnvelope } from './envelope.ts'
 import { GivenUp } from './given-up.ts'
+import type { LinkCall, Peer, StandListener } from './link-contract.ts'
+import { cancelled, closed, protocolError, timedOut } from './link-errors.ts'
 import { LinkTasks } from './link-tasks.ts'
-import { limitOf, Pending } from './pending.ts'
+import { Pending } from './pending.ts'
 import { Questions } from './questions.ts'
 import { probableId } from './response-id.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import type { Receiver, Transport } from './transport.ts'
-
-/** What a link learns when it shakes hands. */
-export interface Peer {
-  readonly era: 'legacy' | 'modern'
-  readonly protocolVersion: string
-  readonly capabilities: JsonObject
-  readonly instructions: string | undefined
-  /** Raw JSON. */
-  readonly serverInfo: string
-}
 
 /** Hears what a link's server says that is no answer. Implemented by the relay. */
 export interface LinkListener {
@@ -77,25 +69,6 @@ export interface LinkOptions {
   readonly capabilities: string
   /** The one session the link serves, if it serves only one. */
   readonly owner: Conversation | undefined
-}
-
-/** Where a call goes and what changes in it. */
-export interface LinkCall {
-  readonly method: string
-  readonly change: ParamsChange
-  readonly headers?: Readonly<Record<string, string>> | undefined
-  /** Hears the answer at once, before anything that the server says after it. `id` is that of the request. */
-  readonly onAnswer?: (outcome: Outcome, id: number) => void
-  /** Asked when the time has passed: whether the server is still at it, so that the call gets the same time once more. Never rejects. */
-  readonly worthWaiting?: () => Promise<boolean>
-}
-
-/** Hears of a standing request. */
-export interface StandListener {
-  /** The server has begun to serve it; with the parameters of its acknowledgement. */
-  acknowledged(params: Json | undefined): void
-  /** The server has ended it; called once, and not after it was ended from this side. */
-  ended(error: GatewayError | undefined): void
 }
 
 /** One live MCP conversation with one replica: ids and tokens of its own, answers matched to calls. */
@@ -292,13 +265,7 @@ export class Link implements Receiver {
   async close(reason?: GatewayError): Promise<void> {
     if (this.#state !== 'closed') {
       this.#state = 'closed'
-      this.#failAll(
-        reason ??
-          new GatewayError('upstream_closed', `The link to "${this.server.name}" was closed.`, {
-            server: this.server.name,
-            delivery: 'unknown',
-          }),
-      )
+      this.#failAll(reason ?? closed(this.server.name, 'unknown'))
     }
     await this.transport.close()
   }
@@ -323,14 +290,7 @@ export class Link implements Receiver {
     const pending = this.#take(id)
     if (!pending) return
     this.#giveUp(pending, 'timeout')
-    const seconds = Math.round(pending.timeoutMs / 100) / 10
-    pending.reject(
-      new GatewayError(
-        'upstream_timeout',
-        `Server "${this.server.name}" did not answer ${pending.method} within ${seconds} s. Try again, or raise "${limitOf(pending)}" of this server.`,
-        { server: this.server.name, delivery: 'unknown' },
-      ),
-    )
+    pending.reject(timedOut(this.server.name, pending))
   }
 
   // Receiver
@@ -351,7 +311,7 @@ export class Link implements Receiver {
       // On a stream of its own the culprit is known; elsewhere a call must not hang for a line nobody can attribute.
       const culprit = stream ?? this.#garbledAnswer(text)
       if (culprit !== undefined)
-        this.onFailure(culprit, this.#protocolError('a message that is not valid JSON'))
+        this.onFailure(culprit, protocolError(this.server.name, 'a message that is not valid JSON'))
       return
     }
     if (Array.isArray(value)) {
@@ -447,7 +407,7 @@ export class Link implements Receiver {
           .settleOnce(`${pending.method} ${String(code)}`)
           .then(lost => (lost ? pending.reject(lost) : pending.resolve(outcome)))
       else pending.resolve(outcome)
-    } else pending.reject(this.#protocolError('an answer with neither a result nor an error'))
+    } else pending.reject(protocolError(this.server.name, 'an answer with neither a result nor an error'))
     this.#closeWhenDone()
   }
 
@@ -542,11 +502,7 @@ export class Link implements Receiver {
   ): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       if (this.#state === 'lost' || this.#state === 'closed') {
-        reject(
-          new GatewayError('upstream_closed', `The link to "${this.server.name}" is closed.`, {
-            server: this.server.name,
-          }),
-        )
+        reject(closed(this.server.name, 'not_sent'))
         return
       }
       const pending = new Pending(this, id, method, timeoutMs, exchange, resolve, reject, call)
@@ -557,12 +513,7 @@ export class Link implements Receiver {
         exchange.cancellation.onCancel(reason => {
           if (!this.#take(id)) return
           this.#giveUp(pending, reason)
-          reject(
-            new GatewayError('cancelled', 'The request was cancelled.', {
-              server: this.server.name,
-              delivery: 'unknown',
-            }),
-          )
+          reject(cancelled(this.server.name))
           this.#closeWhenDone()
         })
         if (exchange.cancellation.reason !== undefined) return
@@ -618,17 +569,6 @@ export class Link implements Receiver {
 
   #closeWhenDone(): void {
     if (this.#state === 'lost' && this.#pending.size === 0) void this.close()
-  }
-
-  #protocolError(what: string): GatewayError {
-    return new GatewayError(
-      'upstream_protocol',
-      `Server "${this.server.name}" sent ${what}. Its log output may say why.`,
-      {
-        server: this.server.name,
-        delivery: 'answered',
-      },
-    )
   }
 
   /** The id of the call that a garbled line was meant to answer, when its beginning or end still says so. */

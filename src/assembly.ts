@@ -1,0 +1,211 @@
+import { Catalog } from './catalog/catalog.ts'
+import type { Config, ServerConfig } from './config/types.ts'
+import { compose, type Middleware } from './core/compose.ts'
+import { Deadlines } from './core/deadlines.ts'
+import { GatewayError } from './core/errors.ts'
+import type { Logger } from './core/logger.ts'
+import { Audit } from './observe/audit.ts'
+import { authorize, checkCall, logShadowed } from './pipeline/authorize.ts'
+import { budget } from './pipeline/budget.ts'
+import { dispatch } from './pipeline/dispatch.ts'
+import { meter } from './pipeline/meter.ts'
+import { observe } from './pipeline/observe.ts'
+import { park } from './pipeline/park.ts'
+import { Places, queue } from './pipeline/queue.ts'
+import { rounds } from './pipeline/rounds.ts'
+import { tasks } from './pipeline/tasks.ts'
+import type { Policies } from './policy/policies.ts'
+import { Quotas } from './quota/quotas.ts'
+import { UsageResource } from './quota/usage.ts'
+import { LearnedOwners } from './relay/learned.ts'
+import { LegacyTasks } from './relay/legacy-tasks.ts'
+import { ListChanges } from './relay/list-changes.ts'
+import { Parking } from './relay/parking.ts'
+import { Relay } from './relay/relay.ts'
+import { TaskIds } from './relay/task-ids.ts'
+import { TaskListeners } from './relay/task-listeners.ts'
+import { Subscriptions } from './relay/subscriptions.ts'
+import { Seal } from './relay/seal.ts'
+import { Router } from './router.ts'
+import type { Store } from './state/store.ts'
+import { ClientLinks } from './upstream/client-links.ts'
+import type { Link } from './upstream/link.ts'
+import { Pool } from './upstream/pool.ts'
+import type { Slot } from './upstream/slot.ts'
+
+export interface AssemblyOptions {
+  readonly config: Config
+  /** The rules of the configuration, compiled. */
+  readonly policies: Policies
+  readonly store: Store
+  readonly logger: Logger
+  /** Raw JSON of the gateway's own `serverInfo`. */
+  readonly serverInfo: string
+}
+
+/** The links of single sessions do not each list their server anew. */
+const RECENT_MS = 60_000
+
+/** The parts of a gateway between its fronts and its servers, wired to each other; in the order in which a call meets them. */
+export class Assembly {
+  readonly policies: Policies
+  readonly quotas: Quotas | undefined
+  readonly audit: Audit | undefined
+  readonly router: Router
+  readonly catalog: Catalog
+  readonly places: Places
+  readonly pools: ReadonlyMap<string, Pool>
+  readonly relay: Relay
+  readonly subscriptions: Subscriptions
+  readonly listChanges: ListChanges
+  readonly taskListeners: TaskListeners
+  readonly legacyTasks: LegacyTasks
+  readonly deadlines = new Deadlines()
+
+  constructor(options: AssemblyOptions) {
+    const { config, policies, store, logger, serverInfo } = options
+    const { asks, audit, maxLinksPerClient } = config.gateway
+    this.policies = policies
+    this.quotas = Quotas.of({ config, store, logger })
+    this.audit = audit && new Audit({ ...audit, logger })
+
+    const clientLinks = new ClientLinks(maxLinksPerClient)
+    this.pools = new Map(
+      config.servers.map(server => [server.name, this.#pool(server, clientLinks, options)]),
+    )
+    this.catalog = new Catalog({
+      config,
+      store,
+      logger,
+      serverInfo,
+      link: (server, exchange) => this.poolOf(server).any(exchange),
+      policy: key => policies.byKey(key),
+      watched: () => this.listChanges.watched(),
+      onChange: (view, kinds) => this.listChanges.tell(view.name, kinds),
+    })
+    this.places = new Places({
+      servers: config.servers,
+      gateway: config.gateway,
+      weights: new Map(config.clients.map(({ name, weight }) => [name, weight])),
+      deadlines: this.deadlines,
+    })
+
+    // The way back.
+    this.subscriptions = new Subscriptions({
+      pool: server => this.poolOf(server),
+      logger,
+      hears: (view, server, own) => this.catalog.view(view)?.hears(server, own) ?? false,
+      onMissed: server => this.catalog.refreshSoon(server),
+    })
+    this.taskListeners = new TaskListeners({
+      pool: server => this.poolOf(server),
+      listenOf: link => this.subscriptions.listenOf(link),
+      logger,
+    })
+    this.relay = new Relay({
+      logger,
+      subscriptions: this.subscriptions,
+      taskListeners: this.taskListeners,
+      // Listed over the link that said so: of a server's processes, only one may have changed.
+      onListChanged: link => this.catalog.refreshSoon(link.server.name, link),
+      sees: (view, server) => this.catalog.view(view)?.servers.has(server) ?? false,
+    })
+    this.listChanges = new ListChanges(() => this.relay.conversations)
+
+    const seal = new Seal(store)
+    const parking = new Parking(seal, this.deadlines, asks, logger)
+    const taskIds = new TaskIds(seal)
+    this.legacyTasks = new LegacyTasks(taskIds, this.deadlines)
+    const learned = new LearnedOwners()
+    const rootsOf = (server: string): readonly unknown[] | undefined => this.poolOf(server).server.roots
+    const onDecision = logShadowed(logger)
+    const { quotas } = this
+
+    // The way of a call, outermost first.
+    const pipeline: Middleware[] = [
+      observe(logger),
+      authorize(onDecision),
+      ...(quotas ? [meter(quotas)] : []),
+      park(parking, seal),
+      rounds({ seal, ...asks, rootsOf }),
+      tasks({
+        ids: taskIds,
+        legacyTasks: this.legacyTasks,
+        runsTasks: server => this.catalog.runsTasks(server),
+        rootsOf,
+      }),
+      queue(this.places),
+      ...(quotas ? [budget(quotas)] : []),
+    ]
+    const call = compose(
+      pipeline,
+      dispatch({
+        pools: this.pools,
+        learned,
+        tasks: this.legacyTasks,
+        uriMap: (view, server) => this.catalog.view(view)?.uriMap(server),
+      }),
+    )
+    this.router = new Router({
+      catalog: this.catalog,
+      learned,
+      taskIds,
+      taskListeners: this.taskListeners,
+      legacyTasks: this.legacyTasks,
+      subscriptions: this.subscriptions,
+      usage: quotas && new UsageResource(quotas),
+      call,
+      authorized: (exchange, route) => checkCall(exchange, route, onDecision),
+      serverInfo,
+      logger,
+    })
+  }
+
+  /** @throws GatewayError `internal` for a name that is not in the configuration */
+  poolOf(server: string): Pool {
+    const pool = this.pools.get(server)
+    if (!pool) throw new GatewayError('internal', `There is no server "${server}".`)
+    return pool
+  }
+
+  #pool(server: ServerConfig, clientLinks: ClientLinks, { logger, serverInfo }: AssemblyOptions): Pool {
+    const pool: Pool = new Pool({
+      server,
+      deadlines: this.deadlines,
+      logger: logger.child({ server: server.name }),
+      clientInfo: serverInfo,
+      clientLinks,
+      listener: {
+        onNotification: (link, method, params, among) =>
+          this.relay.onNotification(link, method, params, among),
+        onRequest: (link, method, params, among, cancellation) =>
+          this.relay.onRequest(link, method, params, among, cancellation),
+        onLost: (link, error) => {
+          this.subscriptions.lost(link)
+          this.legacyTasks.lost(link)
+          pool.lost(link, error)
+        },
+        onGap: link => {
+          this.catalog.refreshSoon(link.server.name, link)
+          this.subscriptions.missed(link)
+        },
+        onOpen: (slot, link, era) => {
+          pool.opened(slot, link, era)
+          this.#opened(slot, link)
+        },
+      },
+    })
+    return pool
+  }
+
+  /** A server that has just been started may offer something else than last time, and knows nothing of what clients wanted to hear. */
+  #opened(slot: Slot, link: Link): void {
+    const fetchedAt = this.catalog.snapshot(link.server.name)?.fetchedAt ?? 0
+    if (!slot.key.owner || slot.reopened || Date.now() - fetchedAt > RECENT_MS)
+      this.catalog.refreshSoon(link.server.name)
+    this.subscriptions.opened(slot, link)
+    this.taskListeners.opened(slot, link)
+    for (const { logLevel } of link.owner ? [link.owner] : this.relay.conversations)
+      if (logLevel !== undefined) link.wantLogLevel(logLevel)
+  }
+}

@@ -1,0 +1,35 @@
+import type { Conversation } from '../core/exchange.ts'
+import type { ListKind } from '../core/route.ts'
+import { listChangedMethod } from '../protocol/list-changed.ts'
+
+type Listener = (kinds: readonly ListKind[]) => void
+
+/** Who hears of changed lists: conversations of their own view, and the listen streams of clients without one. */
+export class ListChanges {
+  readonly #conversations: () => Iterable<Conversation>
+  readonly #listeners = new Map<Listener, string>()
+
+  /** `conversations` are those open at the moment of a change. */
+  constructor(conversations: () => Iterable<Conversation>) {
+    this.#conversations = conversations
+  }
+
+  /** Views of which somebody wants to know when they change. */
+  *watched(): Generator<string> {
+    for (const { view } of this.#conversations()) yield view
+    yield* this.#listeners.values()
+  }
+
+  /** Calls `listener` for changes of a view until the returned function is called. */
+  on(view: string, listener: Listener): () => void {
+    this.#listeners.set(listener, view)
+    return () => this.#listeners.delete(listener)
+  }
+
+  tell(view: string, kinds: readonly ListKind[]): void {
+    const methods = new Set(kinds.map(listChangedMethod))
+    for (const conversation of this.#conversations())
+      if (conversation.view === view) for (const method of methods) conversation.notify(method, undefined)
+    for (const [listener, listened] of this.#listeners) if (listened === view) listener(kinds)
+  }
+}

@@ -1,0 +1,30 @@
+import { GatewayError, type Delivery } from '../core/errors.ts'
+import { limitOf, type Pending } from './pending.ts'
+
+/** How a request on a link can end without an answer of the server. */
+
+export function timedOut(server: string, pending: Pending): GatewayError {
+  const seconds = Math.round(pending.timeoutMs / 100) / 10
+  return new GatewayError(
+    'upstream_timeout',
+    `Server "${server}" did not answer ${pending.method} within ${seconds} s. Try again, or raise "${limitOf(pending)}" of this server.`,
+    { server, delivery: 'unknown' },
+  )
+}
+
+export function closed(server: string, delivery: Delivery): GatewayError {
+  return new GatewayError('upstream_closed', `The link to "${server}" is closed.`, { server, delivery })
+}
+
+export function cancelled(server: string): GatewayError {
+  return new GatewayError('cancelled', 'The request was cancelled.', { server, delivery: 'unknown' })
+}
+
+/** `what` completes "sent". */
+export function protocolError(server: string, what: string): GatewayError {
+  return new GatewayError(
+    'upstream_protocol',
+    `Server "${server}" sent ${what}. Its log output may say why.`,
+    { server, delivery: 'answered' },
+  )
+}
