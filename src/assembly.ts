@@ -5,7 +5,7 @@ import { Deadlines } from './core/deadlines.ts'
 import { GatewayError } from './core/errors.ts'
 import type { Logger } from './core/logger.ts'
 import { Audit } from './observe/audit.ts'
-import { authorize, checkCall, logShadowed } from './pipeline/authorize.ts'
+import { authorize, checkCall, recordDecision } from './pipeline/authorize.ts'
 import { budget } from './pipeline/budget.ts'
 import { dispatch } from './pipeline/dispatch.ts'
 import { meter } from './pipeline/meter.ts'
@@ -67,7 +67,7 @@ export class Assembly {
     const { asks, audit, maxLinksPerClient } = config.gateway
     this.policies = policies
     this.quotas = Quotas.of({ config, store, logger })
-    this.audit = audit && new Audit({ ...audit, logger })
+    this.audit = audit && new Audit({ ...audit, logger, ruleOn: exchange => this.router.ruleOn(exchange) })
 
     const clientLinks = new ClientLinks(maxLinksPerClient)
     this.pools = new Map(
@@ -118,7 +118,7 @@ export class Assembly {
     this.legacyTasks = new LegacyTasks(taskIds, this.deadlines)
     const learned = new LearnedOwners()
     const rootsOf = (server: string): readonly unknown[] | undefined => this.poolOf(server).server.roots
-    const onDecision = logShadowed(logger)
+    const onDecision = recordDecision(logger)
     const { quotas } = this
 
     // The way of a call, outermost first.

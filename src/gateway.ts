@@ -8,7 +8,7 @@ import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
 import { clientPrincipal, LOCAL, type Principal } from './core/principal.ts'
-import type { Decision, ListKind, Route } from './core/route.ts'
+import type { ListKind, Route } from './core/route.ts'
 import type { HttpFront } from './front/http.ts'
 import { ListenStreams } from './front/listen-streams.ts'
 import type { Service, Subscriber } from './front/service.ts'
@@ -126,6 +126,7 @@ export class Gateway implements Service {
       authenticator: new Gatekeeper({ auth, http, clients, store: this.#store, logger: this.#logger }),
       logger: this.#logger,
       readiness: () => readinessOf(this.status()),
+      onRefused: (status, reason, address) => this.#parts.audit?.noteRefused(status, reason, address),
     })
     this.#fronts.add(this.#http)
     return await this.#http.listen()
@@ -231,11 +232,6 @@ export class Gateway implements Service {
     // Only a view that has been made can be seen to change.
     this.#parts.catalog.view(view)
     return this.#parts.listChanges.on(view, listener)
-  }
-
-  /** What the rules say of the thing a request names: for the record, never for its answer. */
-  decisionOn(exchange: Exchange): Decision | undefined {
-    return this.#parts.router.decisionOn(exchange)
   }
 
   handle(exchange: Exchange): Promise<Outcome> {

@@ -5,7 +5,7 @@ import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
 import { isJsonObject } from './core/json-object.ts'
-import type { Decision, ListKind, Route } from './core/route.ts'
+import type { ListKind, Route } from './core/route.ts'
 import { knowsTasks, TASKS } from './protocol/features.ts'
 import { LATEST_LEGACY, META, MODERN_VERSIONS } from './protocol/revisions.ts'
 import { USAGE_URI, type UsageResource } from './quota/usage.ts'
@@ -112,15 +112,15 @@ export class Router {
   }
 
   /**
-   * What the rules say of the thing a request names, whatever its arguments; `undefined` where there is none, and for requests about no single thing. For the
+   * Place of the rule about the thing a request names, whatever its arguments; `undefined` where there is none, and for requests about no single thing. For the
    * record: it also tells what the answer must not.
    */
-  decisionOn(exchange: Exchange): Decision | undefined {
+  ruleOn(exchange: Exchange): string | undefined {
     const { method, params } = exchange.request
     const view = this.#view(exchange)
     const { name, uri, ref } = params?.value ?? {}
-    const on = (kind: 'tools' | 'prompts' | 'resources', value: unknown): Decision | undefined =>
-      typeof value === 'string' ? view.decisionOn(kind, value) : undefined
+    const on = (kind: 'tools' | 'prompts' | 'resources', value: unknown): string | undefined =>
+      typeof value === 'string' ? view.ruleOn(kind, value) : undefined
     if (method === 'tools/call') return on('tools', name)
     if (method === 'prompts/get') return on('prompts', name)
     if (method.startsWith('resources/')) return on('resources', uri)

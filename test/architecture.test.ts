@@ -131,7 +131,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
   },
   'catalog/view': {
-    lines: 370,
+    lines: 390,
     reason:
       'one look at an endpoint: what is seen by listing, by name, by URI and by capability is one decision',
   },

@@ -44,6 +44,9 @@ const CHECKED = 2
 
 const OPEN: Decision = { verdict: 'allow', rule: 'default', shadowed: undefined }
 
+/** Names of which the rule is remembered. */
+const MAX_RULES = 500
+
 let views = 0
 
 /**
@@ -66,6 +69,7 @@ export class View {
   readonly #pages: Pages
   readonly #id = ++views
   readonly #signatures = new Map<ListKind, string>()
+  readonly #rules = new Map<string, string>()
 
   constructor(options: ViewOptions) {
     const { merged, policy } = options
@@ -184,6 +188,19 @@ export class View {
     for (const { server, own } of this.merged.owners(name))
       return this.#policy?.decide({ kind: 'resource', server, name: own, title: '', annotations: {} }) ?? OPEN
     return undefined
+  }
+
+  /** Place of the rule that lets a thing be seen, or hides it; `undefined` where no rules apply, or there is no such thing. For the record only. */
+  ruleOn(kind: 'tools' | 'prompts' | 'resources', name: string): string | undefined {
+    if (!this.#policy) return undefined
+    const key = `${kind} ${name}`
+    let rule = this.#rules.get(key)
+    if (rule === undefined) {
+      rule = this.decisionOn(kind, name)?.rule
+      if (this.#rules.size >= MAX_RULES) this.#rules.clear()
+      if (rule !== undefined) this.#rules.set(key, rule)
+    }
+    return rule
   }
 
   /** Maps the URIs of a server's results to those clients see; `undefined` when none of them differs. */

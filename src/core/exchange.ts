@@ -71,8 +71,8 @@ export class CallRecord {
   route: Route | undefined = undefined
   /** Place of the rule that decided, as `RuleConfig.place`. */
   rule: string | undefined = undefined
-  /** The limit that refused it, as the reference names it. */
-  quota: string | undefined = undefined
+  /** Place of the rule that would have denied it, if it were not in shadow mode. */
+  shadowed: string | undefined = undefined
   /** What served it. */
   replica: string | undefined = undefined
   /** Time in the queue, in milliseconds. */

@@ -25,6 +25,8 @@ export interface HttpFrontOptions {
   readonly service: Service
   readonly config: HttpFrontConfig
   readonly authenticator: Authenticator
+  /** Hears of callers who were not let in: with wrong credentials or without (401), or with ones that allow nothing (403). */
+  readonly onRefused?: (status: number, reason: string, address: string | undefined) => void
   readonly logger: Logger
   /** Whether every required server is there, and what to say of it. */
   readonly readiness: () => { ready: boolean; servers: readonly { readonly name: string }[] }
@@ -403,6 +405,7 @@ export class HttpFront {
     const wrong = code === 'forbidden' || (code !== undefined && authorization !== undefined)
     const fields = { status, reason: message, from: request.socket.remoteAddress }
     this.#options.logger[wrong ? 'info' : 'debug']('A request was refused.', fields)
+    if (code !== undefined) this.#options.onRefused?.(status, message, fields.from)
   }
 
   #refuse(request: IncomingMessage, response: ServerResponse, caught: unknown): void {

@@ -16,6 +16,8 @@ export interface AuditOptions {
   readonly maxBytes: number
   readonly maxFiles: number
   readonly logger: Logger
+  /** Place of the rule about what a request names; asked where nothing was decided with the call itself. */
+  readonly ruleOn: (exchange: Exchange) => string | undefined
 }
 
 /** The gateway's own decision not to do what was asked; every other failure is one of doing it. */
@@ -43,9 +45,11 @@ const MAX_NAME_CHARS = 500
 export class Audit {
   readonly #file: AppendFile
   readonly #full: boolean
+  readonly #ruleOn: AuditOptions['ruleOn']
 
-  constructor({ args, ...options }: AuditOptions) {
+  constructor({ args, ruleOn, ...options }: AuditOptions) {
     this.#full = args === 'full'
+    this.#ruleOn = ruleOn
     this.#file = new AppendFile({
       ...options,
       lost: count => `{"time":"${timeText(Date.now())}","event":"lost","dropped":${count}}`,
@@ -72,7 +76,17 @@ export class Audit {
     outcome: Outcome | undefined,
     error: GatewayError | undefined,
   ): void {
+    exchange.record.rule ??= this.#ruleOn(exchange)
     this.#file.write(auditLine(exchange, since, outcome, error, this.#full))
+  }
+
+  /** Notes that somebody was not let in at all: with wrong credentials, or without. `address` is the network's. */
+  noteRefused(status: number, reason: string, address: string | undefined): void {
+    const code = status === 401 ? 'unauthenticated' : 'forbidden'
+    const from = address === undefined ? '' : `,"from":${quoted(address)}`
+    this.#file.write(
+      `{"time":"${timeText(Date.now())}","event":"deny","code":"${code}","status":${status}${from},"reason":${JSON.stringify(redact(cut(reason)))}}`,
+    )
   }
 
   /** Writes what is left. */
@@ -93,14 +107,15 @@ export function auditLine(
   const { route } = record
   const event = !error ? 'allow' : DENIALS.has(error.code) ? 'deny' : 'error'
   let line = `{"time":"${timeText(Date.now())}","event":"${event}",${principalPart(principal)},"era":"${modern ? 'modern' : 'legacy'}"`
-  line += `,"view":${quoted(view)},"method":${quoted(cut(method))}`
+  line += `,"endpoint":${quoted(endpointOf(view))},"method":${quoted(cut(method))}`
   if (route) line += WITH_ARGUMENTS.has(method) ? listedPart(route) : locatedPart(route)
   else {
     const asked = params?.value.name ?? params?.value.uri
     if (typeof asked === 'string') line += `,"exposed":${JSON.stringify(redact(cut(asked)))}`
   }
   if (record.rule !== undefined) line += `,"rule":${quoted(record.rule)}`
-  if (record.quota !== undefined) line += `,"quota":${quoted(record.quota)}`
+  if (record.shadowed !== undefined) line += `,"shadowed":${quoted(record.shadowed)}`
+  if (error && typeof error.data?.limit === 'string') line += `,"quota":${quoted(error.data.limit)}`
   if (error) line += `,"code":"${error.code}"`
   else if (outcome?.kind === 'error') line += `,"code":${codeOf(outcome.value)}`
   else if (outcome?.kind === 'result' && (outcome.value as JsonObject | null)?.isError === true)
@@ -171,6 +186,12 @@ function listedPart(route: Route): string {
 function locatedPart({ server, own, exposed }: Route): string {
   const uri = (text: string): string => JSON.stringify(redact(cut(text)))
   return `,"server":${quoted(server)},"name":${uri(own)},"exposed":${uri(exposed)}`
+}
+
+/** What of a view's name is the endpoint; the rest says which rules apply. */
+function endpointOf(view: string): string {
+  const end = view.indexOf('\n')
+  return end < 0 ? view : view.slice(0, end)
 }
 
 /** A string that was put together is a tree of its parts until somebody reads it. */

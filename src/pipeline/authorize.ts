@@ -40,10 +40,12 @@ export function checkCall(exchange: Exchange, route: Route, onDecision: OnDecisi
   )
 }
 
-/** Says in the log what rules in shadow mode would have denied. */
-export function logShadowed(logger: Logger): OnDecision {
-  return (exchange, route, { shadowed }) => {
+/** Puts what was decided into the record of the call, and says in the log what rules in shadow mode would have denied. */
+export function recordDecision(logger: Logger): OnDecision {
+  return (exchange, route, { rule, shadowed }) => {
+    exchange.record.rule = rule
     if (shadowed === undefined) return
+    exchange.record.shadowed = shadowed
     logger.info('Would be denied.', {
       rule: shadowed,
       client: exchange.principal.name,

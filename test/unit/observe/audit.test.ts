@@ -61,7 +61,7 @@ describe('a line', () => {
       client: 'ci "quoted" \u2028é',
       roles: ['reader'],
       era: 'legacy',
-      view: '',
+      endpoint: '',
       method: 'tools/call',
       server: 'a',
       name: 't',
@@ -85,10 +85,11 @@ describe('a line', () => {
     ['cancelled', 'error'],
     ['internal', 'error'],
   ] as const)('of a failure with %s is one of event %s', (code, event) => {
-    const error = new GatewayError(code, 'a message with a token=s3cr3t')
+    const error = new GatewayError(code, 'a message with a token=s3cr3t', {
+      data: { limit: 'clients.ci.rate' },
+    })
     error.errorId = 'abc123'
     const exchange = callOf('{}')
-    exchange.record.quota = 'clients.ci.rate'
     const line = lineOf(exchange, { error })
     expect(line).toMatchObject({ event, code, errorId: 'abc123', quota: 'clients.ci.rate', bytesOut: 0 })
     // What was asked for, as the client called it.
