@@ -67,7 +67,7 @@ export class Lease {
   #usedSince = 0
   #usedBefore = 0
   #usedAt = 0
-  /** Background refills begin below. */
+  /** The next part is fetched below: with the next sweep, and at once below half of it. */
   #low = 0
   /** Wanted by those who wait. */
   #wanted = 0
@@ -157,6 +157,7 @@ export class Lease {
       // Debts also try whether the store is back.
       if (this.#credit < 0 || (this.#returns.length > 0 && !away)) this.#background(this.#ask(0, 0))
       else if (this.#credit > 0 && idle && !away) this.#background(this.#return())
+      else if (this.#credit < this.#low && this.#left > 0 && !away) this.#background(this.#refill(0))
     }
     this.#awake = this.#credit !== 0 || this.#returns.length > 0 || this.#asking !== undefined
     return this.#awake
@@ -203,7 +204,8 @@ export class Lease {
     this.#usedSince += amount
     this.#usedAt = this.#options.clock.steady()
     this.#wake()
-    if (this.#credit < this.#low && !this.#asking && this.#left > 0) this.#background(this.#refill(0))
+    // As long as there is time, with the others that need more, so that the store has one write for all of them.
+    if (this.#credit < this.#low / 2 && !this.#asking && this.#left > 0) this.#background(this.#refill(0))
   }
 
   /** Leaves behind what is over: a window that has ended, or a part that has lapsed. */
