@@ -15,6 +15,7 @@ import type { Service, Subscriber } from './front/service.ts'
 import { StdioFront } from './front/stdio.ts'
 import { compilePolicies, type Policies } from './policy/policies.ts'
 import { listChangedMethod } from './protocol/list-changed.ts'
+import type { Gate } from './quota/gate.ts'
 import type { Store } from './state/store.ts'
 import { readinessOf, statusOf, type ServerStatus } from './status.ts'
 import { VERSION } from './version.ts'
@@ -235,14 +236,30 @@ export class Gateway implements Service {
   }
 
   handle(exchange: Exchange): Promise<Outcome> {
-    if (!this.#parts.audit) return this.#admit(exchange)
-    return this.#parts.audit.follow(exchange, performance.now(), this.#admit(exchange))
+    const { audit, quotas, router } = this.#parts
+    const gate = quotas?.gate(exchange.principal)
+    return audit || gate ? this.#accountFor(exchange, gate) : router.handle(exchange)
   }
 
-  /** What every request has to pass, whatever it is about. */
-  #admit(exchange: Exchange): Promise<Outcome> {
-    const gate = this.#parts.quotas?.gate(exchange.principal)
-    return gate ? gate.pass(() => this.#parts.router.handle(exchange)) : this.#parts.router.handle(exchange)
+  /** What every request has to pass, whatever it is about, and its line in the audit log. One frame for both, since they are on the way of every call. */
+  async #accountFor(exchange: Exchange, gate: Gate | undefined): Promise<Outcome> {
+    const { audit, router } = this.#parts
+    const since = performance.now()
+    let inside = false
+    try {
+      const entering = gate?.enter()
+      if (entering) await entering
+      inside = true
+      const outcome = await router.handle(exchange)
+      audit?.note(exchange, since, outcome, undefined)
+      return outcome
+    } catch (caught) {
+      const error = GatewayError.from(caught)
+      audit?.note(exchange, since, undefined, error)
+      throw error
+    } finally {
+      if (inside) gate?.leave()
+    }
   }
 
   #noEndpoint(name: string, principal: Principal): string {

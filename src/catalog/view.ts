@@ -70,6 +70,8 @@ export class View {
   readonly #id = ++views
   readonly #signatures = new Map<ListKind, string>()
   readonly #rules = new Map<string, string>()
+  /** Routes of what is decided with each call: the same object each time, so that others can remember something of it. */
+  readonly #checked = new Map<Listed, Route>()
 
   constructor(options: ViewOptions) {
     const { merged, policy } = options
@@ -299,8 +301,12 @@ export class View {
     const state = this.#states[kind][place as number]
     if (state === HIDDEN) return undefined
     if (state === SEEN) return entry.route
-    const policy = this.#policy as Policy
-    return { ...entry.route, check: args => policy.decide(entry, args) }
+    let route = this.#checked.get(entry)
+    if (!route) {
+      route = { ...entry.route, check: (this.#policy as Policy).about(entry) }
+      this.#checked.set(entry, route)
+    }
+    return route
   }
 
   #visible(): Set<string> {

@@ -56,20 +56,7 @@ export class Audit {
     })
   }
 
-  /** Notes what becomes of a request that has begun at `since` (`performance.now()`), and passes it on. */
-  async follow(exchange: Exchange, since: number, answer: Promise<Outcome>): Promise<Outcome> {
-    try {
-      const outcome = await answer
-      this.note(exchange, since, outcome, undefined)
-      return outcome
-    } catch (caught) {
-      const error = GatewayError.from(caught)
-      this.note(exchange, since, undefined, error)
-      throw error
-    }
-  }
-
-  /** Exactly one of `outcome` and `error` is given. */
+  /** Notes what became of a request that began at `since` (`performance.now()`). Exactly one of `outcome` and `error` is given. */
   note(
     exchange: Exchange,
     since: number,

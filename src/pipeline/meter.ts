@@ -1,5 +1,5 @@
 import type { Handler, Middleware } from '../core/compose.ts'
-import type { Exchange, Outcome } from '../core/exchange.ts'
+import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Route } from '../core/route.ts'
 import { find, members, skipSpace, withMembers } from '../protocol/json-text.ts'
@@ -35,6 +35,11 @@ async function metered(
   }
 }
 
+function isEmpty(object: JsonObject): boolean {
+  for (const _ in object) return false
+  return true
+}
+
 /** The result with what is left in its `_meta`. `value` goes along, since others decide by it what to add. */
 function withLeft(outcome: Outcome, left: string): Outcome {
   if (outcome.kind !== 'result' || !isJsonObject(outcome.value)) return outcome
@@ -42,11 +47,12 @@ function withLeft(outcome: Outcome, left: string): Outcome {
   const meta = value._meta
   if (meta === undefined) {
     const open = skipSpace(text, 0) + 1
-    const comma = Object.keys(value).length > 0 ? ',' : ''
+    const comma = isEmpty(value) ? '' : ','
     return {
-      ...outcome,
+      kind: 'result',
       text: `${text.slice(0, open)}"_meta":{"${QUOTA}":${left}}${comma}${text.slice(open)}`,
       value: { ...value, _meta: {} },
+      modern: outcome.modern,
     }
   }
   const member = isJsonObject(meta) ? find(members(text), '_meta') : undefined

@@ -49,12 +49,22 @@ export type OnFailure = (rule: Rule, reason: string) => void
 /** `unknown`: its condition asks about a call, and there is none. `failed`: it could not be evaluated. */
 export type Applies = 'yes' | 'no' | 'unknown' | 'failed'
 
+function isAbout({ patterns }: Rule, { kind, server, name }: Item): boolean {
+  return patterns.length === 0 || patterns.some(pattern => matches(pattern, kind, server, name))
+}
+
+/** Those of the rules that are about a thing; they decide about it as all of them do. */
+export function about(rules: RuleSet, item: Item): RuleSet {
+  const those = (list: readonly Rule[]): Rule[] =>
+    list.filter(rule => isAbout(rule, item)).map(rule => ({ ...rule, patterns: [] }))
+  return { ...rules, denies: those(rules.denies), allows: those(rules.allows) }
+}
+
 /** Whether a rule is about a thing, and its condition holds. */
 export function applies(rule: Rule, subject: Subject, onFailure?: OnFailure): Applies {
   const { item, call } = subject
-  const { patterns, condition } = rule
-  if (patterns.length > 0 && !patterns.some(pattern => matches(pattern, item.kind, item.server, item.name)))
-    return 'no'
+  const { condition } = rule
+  if (!isAbout(rule, item)) return 'no'
   if (!condition) return 'yes'
   if (condition.perCall && !call) return 'unknown'
   try {

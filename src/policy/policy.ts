@@ -1,7 +1,7 @@
 import type { JsonObject } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Decision, ItemKind } from '../core/route.ts'
-import { decide, type Item, type OnFailure, type Rule, type RuleSet } from './decide.ts'
+import { about, decide, type Item, type OnFailure, type Rule, type RuleSet } from './decide.ts'
 
 /** The rules of everyone to whom the same ones apply. */
 export class Policy {
@@ -26,6 +26,13 @@ export class Policy {
   decide(item: Item, args?: JsonObject): Decision {
     const call = args && { args, now: new Date() }
     return decide(this.rules, { item, principal: this.#principal, call }, this.#onFailure)
+  }
+
+  /** Decides calls of one thing, again and again: rules that are not about it are left aside once. */
+  about(item: Item): (args: JsonObject) => Decision {
+    const rules = about(this.rules, item)
+    const principal = this.#principal
+    return args => decide(rules, { item, principal, call: { args, now: new Date() } }, this.#onFailure)
   }
 
   /** What becomes of many things, best in the order of their servers: rules that are about other servers are left aside. */
@@ -72,13 +79,13 @@ export class Policy {
 
   /** Those that can be about a server. Not kept: all policies together would hold more than all rules. */
   #of(server: string): RuleSet {
-    const about = (list: readonly Rule[]): Rule[] =>
+    const ofServer = (list: readonly Rule[]): Rule[] =>
       list.flatMap(rule => {
         if (rule.patterns.length === 0) return rule
         const patterns = rule.patterns.filter(pattern => pattern.server(server))
         if (patterns.length === rule.patterns.length) return rule
         return patterns.length === 0 ? [] : { ...rule, patterns }
       })
-    return { ...this.rules, denies: about(this.rules.denies), allows: about(this.rules.allows) }
+    return { ...this.rules, denies: ofServer(this.rules.denies), allows: ofServer(this.rules.allows) }
   }
 }

@@ -42,17 +42,6 @@ export class Gate {
     return rate < rates.length ? this.#wait(at, rate) : undefined
   }
 
-  /** Does the work inside. */
-  async pass<T>(work: () => Promise<T>): Promise<T> {
-    const entering = this.enter()
-    if (entering) await entering
-    try {
-      return await work()
-    } finally {
-      this.leave()
-    }
-  }
-
   leave(): void {
     for (const { places } of this.#places) places.leave()
   }

@@ -3,10 +3,13 @@ import type { Clock } from './clock.ts'
 import type { EndOf } from './period.ts'
 import { Unreachable, type Reach } from './reach.ts'
 
-/** For how long a lease should last at the rate at which it is used. */
+/** For how long a lease should last at the rate at which it is used, at least. */
 const HORIZON_MS = 250
 /** Most of what is left that one process takes at once, so that smaller and smaller parts go round when the end comes near. */
 const SHARE = 1 / 12
+/** While so little of what is left lasts longer, that much longer: nobody misses it, and the store is asked less often. */
+const PLENTY = 1 / 1000
+const LONG_HORIZON_MS = 5000
 /** Credit that nobody has used for so long goes back to the others. */
 const IDLE_MS = 1000
 /** Once nothing was left: others may give something back, so it is asked again, but not for each call. */
@@ -64,7 +67,7 @@ export class Lease {
   #usedSince = 0
   #usedBefore = 0
   #usedAt = 0
-  /** Background refills begin below. */
+  /** The next part is fetched below: with the next sweep, and at once below half of it. */
   #low = 0
   /** Wanted by those who wait. */
   #wanted = 0
@@ -154,6 +157,7 @@ export class Lease {
       // Debts also try whether the store is back.
       if (this.#credit < 0 || (this.#returns.length > 0 && !away)) this.#background(this.#ask(0, 0))
       else if (this.#credit > 0 && idle && !away) this.#background(this.#return())
+      else if (this.#credit < this.#low && this.#left > 0 && !away) this.#background(this.#refill(0))
     }
     this.#awake = this.#credit !== 0 || this.#returns.length > 0 || this.#asking !== undefined
     return this.#awake
@@ -200,7 +204,8 @@ export class Lease {
     this.#usedSince += amount
     this.#usedAt = this.#options.clock.steady()
     this.#wake()
-    if (this.#credit < this.#low && !this.#asking && this.#left > 0) this.#background(this.#refill(0))
+    // As long as there is time, with the others that need more, so that the store has one write for all of them.
+    if (this.#credit < this.#low / 2 && !this.#asking && this.#left > 0) this.#background(this.#refill(0))
   }
 
   /** Leaves behind what is over: a window that has ended, or a part that has lapsed. */
@@ -238,8 +243,10 @@ export class Lease {
     const owed = Math.max(0, -this.#credit)
     const missing = Math.max(needed, this.#wanted) - Math.max(0, this.#credit)
     // Never all that is left, unless it is asked for.
-    const share = Math.floor((this.#left - owed) * SHARE)
-    const want = rounded(Math.max(missing, Math.min(Math.ceil(expected), share), needed === 0 ? 1 : 0))
+    const share = Math.min(Math.ceil(expected), Math.floor((this.#left - owed) * SHARE))
+    const long = Math.ceil(perMs * Math.min(LONG_HORIZON_MS, this.#lifeMs))
+    const ahead = Math.max(share, Math.min(long, Math.floor((this.#left - owed) * PLENTY)))
+    const want = rounded(Math.max(missing, ahead, needed === 0 ? 1 : 0))
     const atLeast =
       needed === 0 ? Math.min(1, want) : rounded(Math.max(0, needed - Math.max(0, this.#credit)))
     return this.#ask(want, Math.min(want, atLeast))

@@ -52,7 +52,12 @@ interface Account {
   readonly own: readonly Live[]
   readonly parts: readonly Part[]
   readonly routes: Map<string, RouteLimits | undefined>
+  /** Of calls of tools, whose routes are the same objects from call to call. */
+  readonly calls: WeakMap<Route, RouteLimits | Nothing>
 }
+
+type Nothing = typeof NOTHING
+const NOTHING = Symbol('no limits')
 
 /** What a limit by pattern is about. `task`: the follow-up of a call, which only has a server. */
 type Kind = ItemKind | 'task'
@@ -106,7 +111,9 @@ export class Quotas {
     const limited = config.servers.some(
       ({ quota, tools }) => isLimit(quota) || tools.some(t => isLimit(t.quota)),
     )
-    this.#everyone = limited ? { gate: undefined, own: [], parts: [], routes: new Map() } : undefined
+    this.#everyone = limited
+      ? { gate: undefined, own: [], parts: [], routes: new Map(), calls: new WeakMap() }
+      : undefined
   }
 
   /** What every request of this principal has to pass, `undefined` when it has no such limits. */
@@ -118,6 +125,16 @@ export class Quotas {
   route(principal: Principal, method: string, route: Route): RouteLimits | undefined {
     const account = this.#account(principal)
     if (!account) return undefined
+    if (method !== 'tools/call') return this.#limitsOf(account, method, route)
+    let limits = account.calls.get(route)
+    if (limits === undefined) {
+      limits = this.#limitsOf(account, method, route) ?? NOTHING
+      account.calls.set(route, limits)
+    }
+    return limits === NOTHING ? undefined : limits
+  }
+
+  #limitsOf(account: Account, method: string, route: Route): RouteLimits | undefined {
     const kind = KINDS[method] ?? (method.startsWith('tasks/') ? 'task' : undefined)
     // What is completed belongs to a prompt or a resource; neither is called.
     const own = kind === 'task' ? '' : route.own
@@ -168,7 +185,7 @@ export class Quotas {
       pattern: compilePattern(match),
       limits: limitsOf({ ...owner, part: match }, quota).map(limit => this.#live(limit)),
     }))
-    return { gate: this.#gateOf(own), own, parts, routes: new Map() }
+    return { gate: this.#gateOf(own), own, parts, routes: new Map(), calls: new WeakMap() }
   }
 
   #resolve(
