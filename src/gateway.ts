@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import { checkExposure } from './auth/exposure.ts'
+import { Cache } from './cache/cache.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { changedKinds } from './catalog/view.ts'
 import { WHOLE } from './catalog/views.ts'
@@ -19,6 +20,8 @@ import { StdioFront } from './front/stdio.ts'
 import { Audit } from './observe/audit.ts'
 import { authorize, checkCall, logShadowed } from './pipeline/authorize.ts'
 import { budget } from './pipeline/budget.ts'
+import { keep, recall } from './pipeline/cache.ts'
+import { coalesce } from './pipeline/coalesce.ts'
 import { dispatch } from './pipeline/dispatch.ts'
 import { meter } from './pipeline/meter.ts'
 import { observe } from './pipeline/observe.ts'
@@ -91,6 +94,7 @@ export class Gateway implements Service {
   readonly #subscriptions: Subscriptions
   readonly #taskListeners: TaskListeners
   readonly #legacyTasks: LegacyTasks
+  readonly cache: Cache
   readonly #relay: Relay
   readonly #router: Router
   readonly #quotas: Quotas | undefined
@@ -135,12 +139,25 @@ export class Gateway implements Service {
       listenOf: link => this.#subscriptions.listenOf(link),
       logger: this.#logger,
     })
+    const learned = new LearnedOwners()
+    this.cache = new Cache({
+      servers: config.servers,
+      bounds: config.gateway.cache,
+      snapshot: server => this.#catalog.snapshot(server),
+      urisKey: (view, server) => this.#catalog.view(view)?.merged.urisKey(server) ?? '',
+      onLinks: (principal, server, result) => learned.learn(principal, server, result),
+      serverInfo: this.serverInfo,
+    })
     this.#relay = new Relay({
       logger: this.#logger,
       subscriptions: this.#subscriptions,
       taskListeners: this.#taskListeners,
       // Listed over the link that said so: of a server's processes, only one may have changed.
-      onListChanged: link => this.#catalog.refreshSoon(link.server.name, link),
+      onListChanged: link => {
+        this.cache.outdate(link.server.name, 'server')
+        this.#catalog.refreshSoon(link.server.name, link)
+      },
+      onResourceChanged: (server, uri) => this.cache.resourceChanged(server, uri),
       sees: (view, server) => this.#catalog.view(view)?.servers.has(server) ?? false,
     })
 
@@ -152,7 +169,6 @@ export class Gateway implements Service {
       weights: new Map(config.clients.map(({ name, weight }) => [name, weight])),
       deadlines: this.#deadlines,
     })
-    const learned = new LearnedOwners()
     const taskIds = new TaskIds(seal)
     const quotas = Quotas.of({ config, store: options.store, logger: this.#logger })
     this.#quotas = quotas
@@ -167,6 +183,9 @@ export class Gateway implements Service {
       observe(this.#logger),
       authorize(onDecision),
       ...(quotas ? [meter(quotas)] : []),
+      recall(this.cache, this.#logger),
+      coalesce({ deadlines: this.#deadlines, timeoutMs: server => this.#poolOf(server).server.timeoutMs }),
+      keep(this.cache),
       park(this.#parking, seal),
       rounds({ seal, ...asks, rootsOf }),
       tasks({
