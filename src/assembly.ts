@@ -1,3 +1,4 @@
+import { Cache } from './cache/cache.ts'
 import { Catalog } from './catalog/catalog.ts'
 import type { Config, ServerConfig } from './config/types.ts'
 import { compose, type Middleware } from './core/compose.ts'
@@ -7,6 +8,8 @@ import type { Logger } from './core/logger.ts'
 import { Audit } from './observe/audit.ts'
 import { authorize, checkCall, recordDecision } from './pipeline/authorize.ts'
 import { budget } from './pipeline/budget.ts'
+import { keep, recall } from './pipeline/cache.ts'
+import { coalesce } from './pipeline/coalesce.ts'
 import { dispatch } from './pipeline/dispatch.ts'
 import { meter } from './pipeline/meter.ts'
 import { observe } from './pipeline/observe.ts'
@@ -53,6 +56,7 @@ export class Assembly {
   readonly audit: Audit | undefined
   readonly router: Router
   readonly catalog: Catalog
+  readonly cache: Cache
   readonly places: Places
   readonly pools: ReadonlyMap<string, Pool>
   readonly relay: Relay
@@ -83,6 +87,15 @@ export class Assembly {
       watched: () => this.listChanges.watched(),
       onChange: (view, kinds) => this.listChanges.tell(view.name, kinds),
     })
+    const learned = new LearnedOwners()
+    this.cache = new Cache({
+      servers: config.servers,
+      bounds: config.gateway.cache,
+      snapshot: server => this.catalog.snapshot(server),
+      urisKey: (view, server) => this.catalog.view(view)?.merged.urisKey(server) ?? '',
+      onLinks: (principal, server, result) => learned.learn(principal, server, result),
+      serverInfo,
+    })
     this.places = new Places({
       servers: config.servers,
       gateway: config.gateway,
@@ -107,7 +120,11 @@ export class Assembly {
       subscriptions: this.subscriptions,
       taskListeners: this.taskListeners,
       // Listed over the link that said so: of a server's processes, only one may have changed.
-      onListChanged: link => this.catalog.refreshSoon(link.server.name, link),
+      onListChanged: link => {
+        this.cache.outdate(link.server.name, 'server')
+        this.catalog.refreshSoon(link.server.name, link)
+      },
+      onResourceChanged: (server, uri) => this.cache.resourceChanged(server, uri),
       sees: (view, server) => this.catalog.view(view)?.servers.has(server) ?? false,
     })
     this.listChanges = new ListChanges(() => this.relay.conversations)
@@ -116,7 +133,6 @@ export class Assembly {
     const parking = new Parking(seal, this.deadlines, asks, logger)
     const taskIds = new TaskIds(seal)
     this.legacyTasks = new LegacyTasks(taskIds, this.deadlines)
-    const learned = new LearnedOwners()
     const rootsOf = (server: string): readonly unknown[] | undefined => this.poolOf(server).server.roots
     const onDecision = recordDecision(logger)
     const { quotas } = this
@@ -126,6 +142,9 @@ export class Assembly {
       observe(logger),
       authorize(onDecision),
       ...(quotas ? [meter(quotas)] : []),
+      recall(this.cache, logger),
+      coalesce({ deadlines: this.deadlines, timeoutMs: server => this.poolOf(server).server.timeoutMs }),
+      keep(this.cache),
       park(parking, seal),
       rounds({ seal, ...asks, rootsOf }),
       tasks({

@@ -29,6 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:config/types',
     'type:state/store',
   ],
+  cache: ['core', 'protocol', 'policy/pattern', 'type:catalog/snapshot', 'type:config/types'],
   upstream: ['core', 'protocol', 'type:config/types'],
   relay: [
     'core',
@@ -46,6 +47,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'protocol',
     'relay',
     'quota/left',
+    'type:cache',
     'type:config/types',
     'type:quota',
     'type:upstream/link',
@@ -56,6 +58,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The composition root: every part of the way of a call, but neither fronts nor how a store or a logger is made.
   assembly: [
     'core',
+    'cache',
     'catalog',
     'pipeline',
     'type:policy/policies',
@@ -108,7 +111,15 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'cross-spawn': ['upstream/stdio'],
   lmdb: ['state/lmdb'],
   redis: ['state/redis'],
-  'lru-cache': ['state/memory', 'relay/learned', 'policy/policies', 'catalog/views', 'auth', 'quota/quotas'],
+  'lru-cache': [
+    'state/memory',
+    'relay/learned',
+    'policy/policies',
+    'catalog/views',
+    'auth',
+    'quota/quotas',
+    'cache/memory',
+  ],
   '@marcbachmann/cel-js': ['policy/condition'],
   jose: ['auth'],
   commander: ['cli'],

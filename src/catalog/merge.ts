@@ -154,6 +154,12 @@ export class Merged {
     return renamed && (uri => renamed.get(uri) ?? uri)
   }
 
+  /** Says how URIs of a server are renamed: equal texts rename equally. `''` where none is. */
+  urisKey(server: string): string {
+    const renamed = this.#renamed.get(server)
+    return renamed ? JSON.stringify([...renamed]) : ''
+  }
+
   #named(kind: 'tools' | 'prompts'): Listed[] {
     const { members: parts, maxNameLength, logger } = this.#options
     const taken = new Set<string>()

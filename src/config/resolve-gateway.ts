@@ -70,6 +70,12 @@ export function resolveGateway(file: ServersFile, surroundings: Surroundings): G
       acknowledgeTimeoutMs: toMs(listen.acknowledgeTimeout ?? ACKNOWLEDGE_TIMEOUT.default),
     },
     maxLinksPerClient: gateway.maxLinksPerClient ?? MAX_LINKS_PER_CLIENT.default,
+    cache: {
+      maxBytes: 64 * 1024 * 1024,
+      maxBytesPerClient: 16 * 1024 * 1024,
+      persist: false,
+      compressOverBytes: 4096,
+    },
   }
 }
 

@@ -98,6 +98,8 @@ function resolveServer(
     queue: entry.queue ?? SERVER_QUEUE.default,
     queueTimeoutMs: toMs(entry.queueTimeout ?? QUEUE_TIMEOUT.default),
     cost: entry.cost ?? COST.default,
+    cache: undefined,
+    hintsRule: NO_RULE,
     // The server's own concurrency is that of its queue, not a quota.
     quota: resolveQuota({ rate: entry.rate, budget: entry.budget }),
     fingerprint: fingerprint(endpoint),
@@ -150,18 +152,31 @@ function resolveEndpoint(source: ReplicaEntry, { folder, cwd, home, envFiles }: 
   }
 }
 
+const NO_RULE: ServerConfig['hintsRule'] = {
+  ttlMs: 300_000,
+  scope: 'client',
+  staleWhileRevalidateMs: 0,
+  staleIfErrorMs: 0,
+  ignoreArgs: [],
+  maxBytes: 1024 * 1024,
+  tags: [],
+}
+const NO_CACHE = { cache: undefined, invalidates: 'server', readOnly: undefined } as const
+
 /** Tools that a client's file switches off come first: nothing that follows may bring them back. */
 function resolveTools(entry: ServerEntry): ToolConfig[] {
   const off = [...(entry.disabledTools ?? []), ...(entry.excludeTools ?? [])].map(glob => ({
     glob,
     hidden: true,
     cost: undefined,
+    ...NO_CACHE,
     quota: resolveQuota({}),
   }))
   const settings = Object.entries(entry.tools ?? {}).map(([glob, tool]) => ({
     glob,
     hidden: tool.hidden ?? false,
     cost: tool.cost,
+    ...NO_CACHE,
     quota: resolveQuota(tool),
   }))
   return [...off, ...settings]

@@ -81,6 +81,10 @@ export class CallRecord {
   sentAt = 0
   /** Time a server worked on it, in milliseconds; the time in which the client was being asked is not part of it. */
   upstreamMs = 0
+  /** The server has asked something, or may have, on its behalf. */
+  asked = false
+  /** How it was answered without a call of its own. */
+  cache: 'hit' | 'stale' | 'coalesced' | undefined = undefined
 }
 
 /** One client request in flight, with everything that relaying back needs. Era-neutral. */
@@ -115,7 +119,7 @@ export interface Exchange {
 /** How a call ended. Raw JSON throughout; `value` is its parsed form, read-only, there when the text had to be parsed anyway. */
 export type Outcome =
   | { readonly kind: 'result'; readonly text: string; readonly value: unknown; readonly modern: boolean }
-  /** A result already framed for the client's era. */
-  | { readonly kind: 'ready'; readonly text: string | Buffer }
+  /** A result already framed for the client's era. `head` goes before `text` and ends in `_meta`, behind a member. */
+  | { readonly kind: 'ready'; readonly text: string | Buffer; readonly head?: string }
   /** A JSON-RPC error object that an upstream sent. */
   | { readonly kind: 'error'; readonly text: string; readonly value: unknown }

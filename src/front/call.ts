@@ -109,13 +109,8 @@ export class Call implements Exchange {
         // The one error of a server that modern HTTP answers with a status of its own.
         if (this.modern && (outcome.value as JsonObject).code === MISSING_CAPABILITY) this.#reply.status(400)
         this.#answer('"error":', errorFor(this.modern, outcome))
-      } else
-        this.#answer(
-          '"result":',
-          outcome.kind === 'ready'
-            ? outcome.text
-            : resultFor(this, this.request.method, outcome, service.serverInfo),
-        )
+      } else if (outcome.kind === 'ready') this.#answer(`"result":${outcome.head ?? ''}`, outcome.text)
+      else this.#answer('"result":', resultFor(this, this.request.method, outcome, service.serverInfo))
     } catch (caught) {
       this.fail(GatewayError.from(caught), service.serverInfo)
     }

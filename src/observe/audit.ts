@@ -108,9 +108,10 @@ export function auditLine(
   else if (outcome?.kind === 'result' && (outcome.value as JsonObject | null)?.isError === true)
     line += ',"isError":true'
   if (record.replica !== undefined) line += `,"replica":${quoted(record.replica)}`
+  if (record.cache !== undefined) line += `,"cache":"${record.cache}"`
   line += `,"waitedMs":${tenths(record.waitedMs)},"upstreamMs":${tenths(record.upstreamMs)}`
   line += `,"durationMs":${tenths(performance.now() - since)}`
-  line += `,"bytesIn":${params ? Buffer.byteLength(params.text) : 0},"bytesOut":${outcome ? bytesOf(outcome.text) : 0}`
+  line += `,"bytesIn":${params ? Buffer.byteLength(params.text) : 0},"bytesOut":${outcome ? bytesOf(outcome) : 0}`
   line += `,"trace":"${traceOf(params?.value._meta)}"`
   if (params && WITH_ARGUMENTS.has(method)) {
     const text = rawAt(params.text, 'arguments')
@@ -194,8 +195,10 @@ function tenths(value: number): string {
   return rest === 0 ? `${whole}` : `${whole}.${rest}`
 }
 
-function bytesOf(text: string | Buffer): number {
-  return typeof text === 'string' ? Buffer.byteLength(text) : text.length
+function bytesOf(outcome: Outcome): number {
+  const { text } = outcome
+  const head = outcome.kind === 'ready' && outcome.head !== undefined ? Buffer.byteLength(outcome.head) : 0
+  return head + (typeof text === 'string' ? Buffer.byteLength(text) : text.length)
 }
 
 function codeOf(value: unknown): string {

@@ -42,6 +42,8 @@ function isEmpty(object: JsonObject): boolean {
 
 /** The result with what is left in its `_meta`. `value` goes along, since others decide by it what to add. */
 function withLeft(outcome: Outcome, left: string): Outcome {
+  if (outcome.kind === 'ready' && outcome.head !== undefined)
+    return { ...outcome, head: `${outcome.head},"${QUOTA}":${left}` }
   if (outcome.kind !== 'result' || !isJsonObject(outcome.value)) return outcome
   const { text, value } = outcome
   const meta = value._meta

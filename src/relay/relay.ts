@@ -26,6 +26,8 @@ export interface RelayOptions {
   readonly taskListeners: TaskListeners
   /** The server's lists may have changed. */
   readonly onListChanged: (link: Link) => void
+  /** What a resource of the server holds has changed; by the URI that the server uses. */
+  readonly onResourceChanged: (server: string, uri: string) => void
   /** Whether clients of a view see a server. */
   readonly sees: (view: string, server: string) => boolean
 }
@@ -64,7 +66,7 @@ export class Relay {
         this.#options.onListChanged(link)
         return
       case 'notifications/resources/updated':
-        if (params) this.#options.subscriptions.updated(link, params)
+        if (params) this.#updated(link, params)
         return
       case 'notifications/tasks':
         if (params) this.#options.taskListeners.updated(link, params)
@@ -88,6 +90,13 @@ export class Relay {
     }
   }
 
+  #updated(link: Link, params: Json): void {
+    const { uri } = (params.value ?? {}) as JsonObject
+    // First: who hears of it may read at once.
+    if (typeof uri === 'string') this.#options.onResourceChanged(link.server.name, uri)
+    this.#options.subscriptions.updated(link, params)
+  }
+
   /** A question goes to the call it came with; on a link of one session, to that session. What the configuration answers is nobody's. */
   async onRequest(
     link: Link,
@@ -99,6 +108,7 @@ export class Relay {
     if (!INPUT_METHODS.includes(method as InputMethod))
       throw new GatewayError('unknown_method', `The gateway does not answer ${method.slice(0, 100)}.`)
     if (method === 'roots/list' && link.server.roots) return JSON.stringify({ roots: link.server.roots })
+    for (const { record } of among) record.asked = true
     const request = {
       method: method as InputMethod,
       params: params?.text,

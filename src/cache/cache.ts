@@ -1,0 +1,299 @@
+import type { ServerSnapshot } from '../catalog/snapshot.ts'
+import type { ServerConfig } from '../config/types.ts'
+import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import type { Principal } from '../core/principal.ts'
+import type { Route } from '../core/route.ts'
+import { TASKS } from '../protocol/features.ts'
+import type { Outdated } from './epochs.ts'
+import { Kept, type From } from './kept.ts'
+import { paramsKey, sha256 } from './key.ts'
+import { Memory, type MemoryOptions } from './memory.ts'
+import { Plans, toolTag, uriTag, type Plan } from './plans.ts'
+import { CacheStats } from './stats.ts'
+import type { Entry, Tier } from './tier.ts'
+
+export interface CacheOptions {
+  readonly servers: readonly ServerConfig[]
+  readonly bounds: MemoryOptions
+  /** What a server offers at the moment. */
+  readonly snapshot: (server: string) => ServerSnapshot | undefined
+  /** Says how URIs in a server's results are renamed for a view, `''` where they are not. Equal texts rename equally. */
+  readonly urisKey: (view: string, server: string) => string
+  /** A client sees a result that names resources. */
+  readonly onLinks: (principal: string, server: string, result: JsonObject) => void
+  /** Raw JSON of the gateway's own `serverInfo`. */
+  readonly serverInfo: string
+  /** Asked where the memory does not know; default: nothing is behind it. */
+  readonly tier?: Tier | undefined
+  /** Unix milliseconds; default: those of the system. */
+  readonly now?: (() => number) | undefined
+}
+
+/** Of what a request asks. A key is `base` and the scope: a principal, or `''` for everyone. */
+export interface Wanted {
+  readonly plan: Plan
+  /** The server's own name of what is called or read. */
+  readonly own: string
+  readonly base: string
+  readonly scope: string
+}
+
+/** Whose results a call changes. */
+type Changed = Pick<Plan, 'server' | 'epochs'>
+
+/** How long a call waits for what is behind the memory. */
+const TIER_WAIT_MS = 5
+/** A result is not kept longer than that without its rule saying so. */
+const MAX_OWN_TTL_MS = 24 * 60 * 60 * 1000
+/** Clocks may differ by that much; what comes from later than that has no known age. */
+const MAX_AHEAD_MS = 1000
+/** Longer scopes and URIs are hashed, so that keys stay short. */
+const MAX_PLAIN_CHARS = 128
+
+/** `late`: may be served while it is renewed; `last`: only if nothing else is to be had. */
+export type Freshness = 'fresh' | 'late' | 'last'
+
+/** Results that may be served again: what they are kept under, for whom, how long, and when they are forgotten. */
+export class Cache {
+  readonly stats = new CacheStats()
+  readonly plans: Plans
+  readonly now: () => number
+  readonly #options: CacheOptions
+  readonly #memory: Memory
+  readonly #tier: Tier | undefined
+  /** Look-ups behind the memory under way, by key. */
+  readonly #looking = new Map<string, Promise<Kept | undefined>>()
+
+  constructor(options: CacheOptions) {
+    this.#options = options
+    this.#memory = new Memory(options.bounds)
+    this.#tier = options.tier
+    this.now = options.now ?? Date.now
+    this.plans = new Plans(options.servers, options.snapshot, this.stats)
+  }
+
+  /** Bytes that are kept in memory, and how many results. */
+  get bytes(): number {
+    return this.#memory.bytes
+  }
+
+  get size(): number {
+    return this.#memory.size
+  }
+
+  get hasTier(): boolean {
+    return this.#tier !== undefined
+  }
+
+  /** `undefined` for a request that says more than what is called with which arguments. */
+  wanted(plan: Plan, exchange: Exchange, { server, own, exposed }: Route): Wanted | undefined {
+    const { params } = exchange.request
+    if (!params || !plan.rule) return undefined
+    const isRead = plan.tool === undefined
+    let part = paramsKey(params, isRead ? 'uri' : 'name', plan.ignored)
+    if (part === undefined) return undefined
+    // The result names the resource as the client did.
+    if (isRead) part = shortened(exposed === own ? own : JSON.stringify([own, exposed]))
+    const uris = this.#options.urisKey(exchange.view, server)
+    const extensions = exchange.features === '' ? '' : extensionsOf(exchange.features)
+    const more = uris === '' && extensions === '' ? '' : `\t${sha256(JSON.stringify([uris, extensions]))}`
+    return {
+      plan,
+      own,
+      base: `${plan.prefix}${part}${more}\n`,
+      scope: plan.rule.scope === 'shared' ? '' : scopeOf(exchange.principal),
+    }
+  }
+
+  /** What is kept and still holds, however old it is. */
+  find({ plan, base, scope }: Wanted): Kept | undefined {
+    const own = this.#find(plan, base + scope)
+    // What a server calls public was kept for everyone.
+    return own ?? (plan.tool === undefined ? this.#find(plan, base) : undefined)
+  }
+
+  /** As `find`, behind the memory. Resolves soon, whatever happens there; what comes too late is there the next time. */
+  async findBehind({ plan, base, scope }: Wanted): Promise<Kept | undefined> {
+    const own = await this.#findBehind(plan, base + scope, scope)
+    return own ?? (plan.tool === undefined ? await this.#findBehind(plan, base, scope) : undefined)
+  }
+
+  /** `undefined` when it is too old for anything. */
+  freshness({ rule }: Plan, { ttlMs, storedAt }: Kept, now: number): Freshness | undefined {
+    if (!rule) return undefined
+    const late = now - storedAt - (ttlMs ?? rule.ttlMs)
+    if (storedAt - now > MAX_AHEAD_MS) return undefined
+    if (late < 0) return 'fresh'
+    if (late < rule.staleWhileRevalidateMs) return 'late'
+    return late < rule.staleIfErrorMs ? 'last' : undefined
+  }
+
+  drop(kept: Kept): void {
+    this.#memory.delete(kept.key)
+  }
+
+  /** The result for a client. */
+  hit({ server, counters }: Plan, kept: Kept, exchange: Exchange, from: From, stale: boolean): Outcome {
+    if (stale) counters.staleHits++
+    else counters.hits++
+    counters.bytesSaved += kept.size
+    counters.upstreamMsSaved += kept.upstreamMs
+    exchange.record.cache = stale ? 'stale' : 'hit'
+    if (kept.links) this.#options.onLinks(exchange.principal.id, server, kept.links)
+    const { bytes } = kept
+    const ageMs = Math.max(0, this.now() - kept.storedAt)
+    const outcome = kept.outcome(exchange, this.#options.serverInfo, ageMs, from, stale)
+    if (kept.bytes !== bytes) this.#memory.grown(kept)
+    return outcome
+  }
+
+  /**
+   * Keeps what a server has answered, if it is of the kind that may be kept. `epoch` and `since` are the moment at which the call began; a result that may have
+   * been overtaken by a change since then is not kept.
+   */
+  store(
+    { plan, own, base, scope }: Wanted,
+    owner: Principal,
+    outcome: Outcome,
+    epoch: number,
+    since: number,
+    upstreamMs: number,
+  ): void {
+    const { rule, epochs, counters } = plan
+    if (!rule || !isComplete(outcome) || outcome.text.length > rule.maxBytes) return
+    const { text, value, modern } = outcome
+    const ttlMs = plan.tool === undefined ? ownTtl(outcome) : undefined
+    const usableMs = (ttlMs ?? rule.ttlMs) + Math.max(rule.staleWhileRevalidateMs, rule.staleIfErrorMs)
+    if ((plan.tool === undefined && ttlMs === undefined) || usableMs <= 0) return
+    const tags = plan.tool === undefined ? readTags(plan, own, value) : plan.tags
+    if (!epochs.isCurrent(epoch, tags) || !epochs.isQuiet(tags, since)) return
+    if (Buffer.byteLength(text) > rule.maxBytes) return
+    const entry: Entry = { text, modern, storedAt: this.now(), upstreamMs, tags }
+    const isPublic = plan.tool === undefined && value.cacheScope === 'public'
+    const key = isPublic ? base : base + scope
+    this.#memory.set(new Kept({ key, server: plan.server, owner: owner.id, entry, value, epoch, ttlMs }))
+    counters.stores++
+    this.#tier?.set(plan.server, key, entry, usableMs)
+  }
+
+  /** A call begins that changes something. */
+  begin({ server, epochs }: Changed, what: Outdated): void {
+    epochs.begin(what, this.now())
+    this.#forgetBehind(server, what)
+  }
+
+  /** It has ended. `lingers`: for the gateway, but perhaps not at the server. */
+  end({ server, epochs }: Changed, what: Outdated, lingers: boolean): void {
+    epochs.end(what, this.now(), lingers)
+    this.#forgetBehind(server, what)
+  }
+
+  /** What a server said has become outdated. `here`: others have heard of it already. */
+  outdate(server: string, what: Outdated, here = false): void {
+    this.plans.epochs(server)?.outdate(what, this.now())
+    if (!here) this.#forgetBehind(server, what)
+  }
+
+  /** What a resource holds has changed. */
+  resourceChanged(server: string, uri: string): void {
+    if (this.plans.reads(server)) this.outdate(server, [uriTag(uri)])
+  }
+
+  /** Forgets everything, or that of one server, or of one tool. Nothing that is being fetched at the moment is kept either. */
+  clear(server?: string, tool?: string): void {
+    const what: Outdated = tool === undefined ? 'server' : [toolTag(tool)]
+    for (const name of server === undefined ? this.plans.names : [server]) {
+      this.outdate(name, what)
+      const plan = this.plans.epochs(name)
+      for (const kept of plan ? this.#memory.values() : [])
+        if (kept.server === name && !plan?.isCurrent(kept.epoch, kept.tags)) this.#memory.delete(kept.key)
+    }
+  }
+
+  #find({ epochs }: Plan, key: string): Kept | undefined {
+    const kept = this.#memory.get(key)
+    if (!kept || epochs.isCurrent(kept.epoch, kept.tags)) return kept
+    this.#memory.delete(key)
+    return undefined
+  }
+
+  async #findBehind(plan: Plan, key: string, owner: string): Promise<Kept | undefined> {
+    const tier = this.#tier
+    if (!tier || !plan.epochs.isQuiet(plan.tags, this.now())) return undefined
+    let looking = this.#looking.get(key)
+    if (!looking) {
+      looking = this.#fetch(tier, plan, key, owner).catch(() => undefined)
+      this.#looking.set(key, looking)
+      void looking.then(() => this.#looking.delete(key))
+    }
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<undefined>(resolve => {
+      timer = setTimeout(() => resolve(undefined), TIER_WAIT_MS)
+    })
+    const kept = await Promise.race([looking, late])
+    clearTimeout(timer)
+    return kept
+  }
+
+  async #fetch(tier: Tier, plan: Plan, key: string, owner: string): Promise<Kept | undefined> {
+    const epoch = plan.epochs.now
+    const entry = await tier.get(plan.server, key)
+    if (!entry) return undefined
+    const value: unknown = JSON.parse(entry.text)
+    if (!isJsonObject(value)) return undefined
+    const ttlMs = plan.tool === undefined ? ownTtl({ kind: 'result', ...entry, value }) : undefined
+    if (plan.tool === undefined && ttlMs === undefined) return undefined
+    const { tags } = entry
+    if (!plan.epochs.isCurrent(epoch, tags) || entry.storedAt <= plan.epochs.outdatedAt(tags))
+      return undefined
+    const kept = new Kept({ key, server: plan.server, owner, entry, value, epoch, ttlMs })
+    if (!this.freshness(plan, kept, this.now())) return undefined
+    this.#memory.set(kept)
+    return kept
+  }
+
+  #forgetBehind(server: string, what: Outdated): void {
+    this.#tier?.forget?.(server, what === 'server' ? undefined : what)
+  }
+}
+
+type Complete = Extract<Outcome, { kind: 'result' }> & { readonly value: JsonObject }
+
+/** Whether it is the whole answer to a call, and no failure. */
+function isComplete(outcome: Outcome): outcome is Complete {
+  if (outcome.kind !== 'result' || !isJsonObject(outcome.value)) return false
+  const { isError, resultType, task } = outcome.value
+  return isError !== true && task === undefined && (resultType === undefined || resultType === 'complete')
+}
+
+/** How long a result of a modern server says that it holds; `undefined` when it does not, or not at all. */
+function ownTtl({ modern, value }: Complete): number | undefined {
+  const { ttlMs } = value
+  return modern && typeof ttlMs === 'number' && ttlMs > 0 ? Math.min(ttlMs, MAX_OWN_TTL_MS) : undefined
+}
+
+/** A read depends on what it was asked for, and on every resource that its result holds. */
+function readTags({ tags }: Plan, own: string, { contents }: JsonObject): readonly string[] {
+  const held = (Array.isArray(contents) ? (contents as unknown[]) : []).flatMap(content =>
+    isJsonObject(content) && typeof content.uri === 'string' ? [uriTag(content.uri)] : [],
+  )
+  return [...new Set([...tags, uriTag(own), ...held])]
+}
+
+function scopeOf({ id }: Principal): string {
+  return id.length > MAX_PLAIN_CHARS || id.includes('\n') ? `h ${sha256(id)}` : id
+}
+
+function shortened(uri: string): string {
+  // oxlint-disable-next-line no-control-regex
+  return uri.length > MAX_PLAIN_CHARS || /[\0-\x1f]/.test(uri) ? `h${sha256(uri)}` : `c${uri}`
+}
+
+/** Raw JSON of the extensions a client declares, `''` for none: a server may answer otherwise to a client that can show more. Tasks are none of those. */
+function extensionsOf(features: string): string {
+  if (!features.includes('"extensions"')) return ''
+  const { extensions } = JSON.parse(features) as { extensions?: JsonObject }
+  const { [TASKS]: _, ...others } = extensions ?? {}
+  return Object.keys(others).length === 0 ? '' : JSON.stringify(others)
+}

@@ -1,0 +1,206 @@
+import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import { find, members, skipSpace, withMembers } from '../protocol/json-text.ts'
+import { resultFor } from '../protocol/results.ts'
+import { OWN_META_PREFIX } from '../protocol/revisions.ts'
+import type { Entry } from './tier.ts'
+
+const MARK = `"${OWN_META_PREFIX}cache":`
+/** Longer bodies are kept as bytes, so that they are encoded once. Shorter ones are faster as text, together with what goes before them. */
+const MAX_TEXT_BODY = 8 * 1024
+/** What an entry takes besides its text and its key. */
+const OVERHEAD_BYTES = 400
+
+/** A result in two parts, between which members of its `_meta` can be put. */
+interface Halves {
+  /** Ends inside `_meta`. */
+  readonly open: string
+  readonly rest: string
+}
+
+/** A result as one kind of client gets it. */
+interface Frame {
+  /** Ends inside `_meta`, where a member can follow. */
+  readonly head: string
+  readonly body: string | Buffer
+}
+
+/** Where a hit came from. */
+export type From = 'memory' | 'store'
+
+export interface KeptOptions {
+  readonly key: string
+  readonly server: string
+  /** Whose entry it is, for the bounds: who had it fetched. */
+  readonly owner: string
+  readonly entry: Entry
+  /** The entry's text, parsed. */
+  readonly value: JsonObject
+  /** Number of the moment at which it began to be read. */
+  readonly epoch: number
+  /** How long it is fresh, where the result itself says so. */
+  readonly ttlMs?: number | undefined
+}
+
+/**
+ * A result in memory, ready to be sent. `_meta` comes first in it, so that the mark of a hit is put in without a look at the rest, and what clients of
+ * different eras get shares one body wherever the difference lies before it.
+ */
+export class Kept {
+  readonly key: string
+  readonly server: string
+  readonly owner: string
+  readonly modern: boolean
+  readonly storedAt: number
+  readonly upstreamMs: number
+  readonly tags: readonly string[]
+  readonly epoch: number
+  readonly ttlMs: number | undefined
+  /** Size of the result, in bytes. */
+  readonly size: number
+  /** The content that names resources, as a result that has only this; `undefined` when none does. */
+  readonly links: JsonObject | undefined
+  /** Whether it is being renewed, and when that may be tried again. */
+  renewing = false
+  renewAt = 0
+  #bytes: number
+  /** The result up to its body. */
+  readonly #open: string
+  readonly #hasMeta: boolean
+  readonly #body: string | Buffer
+  readonly #frames = new Map<string, Frame>()
+
+  constructor({ key, server, owner, entry, value, epoch, ttlMs }: KeptOptions) {
+    this.key = key
+    this.server = server
+    this.owner = owner
+    this.modern = entry.modern
+    this.storedAt = entry.storedAt
+    this.upstreamMs = entry.upstreamMs
+    this.tags = entry.tags
+    this.epoch = epoch
+    this.ttlMs = ttlMs
+    this.links = linksOf(value)
+    this.#hasMeta = isJsonObject(value._meta)
+    // How long it is fresh changes with every hit.
+    const text = ttlMs === undefined ? entry.text : withMembers(entry.text, { ttlMs: undefined })
+    const { open, rest } = halved(metaFirst(text, this.#hasMeta), this.#hasMeta)
+    this.#body = bodyOf(rest)
+    this.size = Buffer.byteLength(open) + sizeOf(this.#body)
+    this.#open = open
+    this.#bytes = this.size + key.length + OVERHEAD_BYTES
+  }
+
+  /** Memory it takes; grows when other kinds of client get it. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** The result for a client. `ageMs` since it came. */
+  outcome(
+    client: Pick<Exchange, 'modern' | 'protocolVersion' | 'request'>,
+    serverInfo: string,
+    ageMs: number,
+    from: From,
+    stale: boolean,
+  ): Outcome {
+    const kind = client.modern ? 'modern' : client.protocolVersion
+    let frame = this.#frames.get(kind)
+    if (!frame) {
+      frame = this.#frame(client, serverInfo)
+      this.#frames.set(kind, frame)
+    }
+    let { head } = frame
+    if (this.ttlMs !== undefined && client.modern)
+      head = `{"ttlMs":${Math.max(0, this.ttlMs - ageMs)},${head.slice(1)}`
+    return {
+      kind: 'ready',
+      head: `${head}${MARK}{"hit":true,"ageMs":${ageMs},"tier":"${from}","stale":${stale}}`,
+      text: frame.body,
+    }
+  }
+
+  #frame(client: Pick<Exchange, 'modern' | 'protocolVersion' | 'request'>, serverInfo: string): Frame {
+    const open = this.#open
+    const rest = this.#body.toString()
+    // As it came, but for what the constructor has changed.
+    const text = this.#hasMeta ? open + rest : `{${rest.slice(rest.startsWith('},') ? 2 : 1)}`
+    const value = JSON.parse(text) as JsonObject
+    const outcome = { kind: 'result', text, value, modern: this.modern } as const
+    const framed = resultFor(client, client.request.method, outcome, serverInfo)
+    if (framed === text) return { head: followed(open), body: this.#body }
+    if (framed.endsWith(rest)) {
+      const head = followed(framed.slice(0, framed.length - rest.length))
+      if (isInsideMeta(head, rest)) return { head, body: this.#body }
+    }
+    const hasMeta = isJsonObject((JSON.parse(framed) as JsonObject)._meta)
+    const own = halved(metaFirst(framed, hasMeta), hasMeta)
+    const body = bodyOf(own.rest)
+    this.#bytes += own.open.length + sizeOf(body)
+    return { head: followed(own.open), body }
+  }
+}
+
+function linksOf({ content }: JsonObject): JsonObject | undefined {
+  if (!Array.isArray(content)) return undefined
+  const links = (content as unknown[]).flatMap((block): JsonObject[] => {
+    if (!isJsonObject(block)) return []
+    if (block.type === 'resource_link') return [{ type: block.type, uri: block.uri }]
+    return block.type === 'resource' && isJsonObject(block.resource)
+      ? [{ type: block.type, resource: { uri: block.resource.uri } }]
+      : []
+  })
+  return links.length === 0 ? undefined : { content: links }
+}
+
+/** The object with its `_meta` before everything else. */
+function metaFirst(text: string, hasMeta: boolean): string {
+  if (!hasMeta) return text
+  const list = members(text)
+  const meta = find(list, '_meta')
+  if (!meta || list[0] === meta) return text
+  const rest = withMembers(text, { _meta: undefined })
+  return withMembers(rest, { _meta: text.slice(meta.start, meta.end) })
+}
+
+function halved(text: string, hasMeta: boolean): Halves {
+  const inside = skipSpace(text, 0) + 1
+  if (!hasMeta) {
+    const rest = text.slice(inside)
+    return { open: '{"_meta":{', rest: isEnd(rest) ? `}${rest}` : `},${rest}` }
+  }
+  const meta = find(members(text), '_meta')?.start ?? 0
+  const at = meta + 1
+  const rest = text.slice(at)
+  return { open: text.slice(0, at), rest: isEnd(rest) ? rest : `,${rest}` }
+}
+
+/** Whether the object that the text goes on with has no more members. */
+function isEnd(rest: string): boolean {
+  return rest[skipSpace(rest, 0)] === '}'
+}
+
+/** Whether a member between the two would be one of `_meta`. */
+function isInsideMeta(head: string, rest: string): boolean {
+  try {
+    const { _meta } = JSON.parse(`${head}"":0${rest}`) as JsonObject
+    return isJsonObject(_meta) && _meta[''] === 0
+  } catch {
+    return false
+  }
+}
+
+/** Ready for one more member. */
+function followed(open: string): string {
+  return open.endsWith('{') ? open : `${open},`
+}
+
+function bodyOf(rest: string): string | Buffer {
+  const bytes = Buffer.from(rest)
+  // Not the slice itself, which would hold all that it was cut from.
+  return bytes.length > MAX_TEXT_BODY ? bytes : bytes.toString()
+}
+
+function sizeOf(body: string | Buffer): number {
+  return typeof body === 'string' ? Buffer.byteLength(body) : body.length
+}

@@ -1,0 +1,188 @@
+import type { ServerSnapshot } from '../catalog/snapshot.ts'
+import type { CacheRule, ServerConfig, ToolConfig } from '../config/types.ts'
+import type { JsonObject } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import { wildcard } from '../policy/pattern.ts'
+import { Epochs, type Outdated } from './epochs.ts'
+import { argPaths, sha256, type ArgPath } from './key.ts'
+import type { CacheStats, Counters } from './stats.ts'
+
+/** Shape of what is kept in tiers; another number means that it is not found. */
+const LAYOUT = 1
+
+/** What is to be done with the calls of one tool, or with the reads of one server. Made once for each definition. */
+export interface Plan {
+  readonly server: string
+  /** `undefined`: resources. */
+  readonly tool: string | undefined
+  readonly epochs: Epochs
+  /** How results are kept; `undefined`: they are not. */
+  readonly rule: CacheRule | undefined
+  /** What calls make outdated; `undefined`: nothing. */
+  readonly outdates: Outdated | undefined
+  /** Begins every key: says which server and which definition. 43 characters. */
+  readonly prefix: string
+  /** By which results are forgotten. */
+  readonly tags: readonly string[]
+  readonly ignored: readonly ArgPath[]
+  readonly counters: Counters
+}
+
+/** By which the results of one tool, and the content of one resource, are forgotten. A configured tag never looks like that. */
+export const toolTag = (tool: string): string => `tool ${tool}`
+export const uriTag = (uri: string): string => `uri ${uri}`
+
+/** What is done with resources of servers without a rule: their own word counts, but not without a bound. */
+const RESOURCE_MAX_BYTES = 1024 * 1024
+
+/** One server, and what follows from what it offers at the moment. */
+class ServerPlans {
+  readonly config: ServerConfig
+  readonly epochs = new Epochs()
+  readonly matchers: readonly { readonly matches: (tool: string) => boolean; readonly tool: ToolConfig }[]
+  /** Whether results of any tool may be kept. */
+  readonly keeps: boolean
+  snapshot: ServerSnapshot | undefined
+  tools = new Map<string, Plan>()
+  reads: Plan | undefined
+
+  constructor(config: ServerConfig) {
+    this.config = config
+    this.matchers = config.tools.map(tool => ({ matches: wildcard(tool.glob), tool }))
+    this.keeps = config.cache !== undefined || config.tools.some(({ cache }) => cache)
+  }
+
+  /** The server keeps nothing and forgets nothing. */
+  get idle(): boolean {
+    return !this.keeps && !this.reads
+  }
+}
+
+export class Plans {
+  readonly #servers = new Map<string, ServerPlans>()
+  readonly #snapshot: (server: string) => ServerSnapshot | undefined
+  readonly #stats: CacheStats
+
+  constructor(
+    servers: readonly ServerConfig[],
+    snapshot: (server: string) => ServerSnapshot | undefined,
+    stats: CacheStats,
+  ) {
+    for (const server of servers) this.#servers.set(server.name, new ServerPlans(server))
+    this.#snapshot = snapshot
+    this.#stats = stats
+  }
+
+  epochs(server: string): Epochs | undefined {
+    return this.#servers.get(server)?.epochs
+  }
+
+  get names(): readonly string[] {
+    return [...this.#servers.keys()]
+  }
+
+  /** `undefined` where calls neither are kept nor make anything outdated. */
+  tool(server: string, own: string): Plan | undefined {
+    const plans = this.#current(server)
+    if (!plans || plans.idle) return undefined
+    let plan = plans.tools.get(own)
+    if (!plan) {
+      plan = this.#toolPlan(plans, own)
+      plans.tools.set(own, plan)
+    }
+    return plan
+  }
+
+  /** `undefined` where no result of a read says how long it holds. */
+  reads(server: string): Plan | undefined {
+    return this.#current(server)?.reads
+  }
+
+  /** What tasks of a server may change; `undefined` where nothing of it is kept. */
+  tasks(server: string): Pick<Plan, 'server' | 'epochs'> | undefined {
+    const plans = this.#current(server)
+    return plans && !plans.idle ? { server, epochs: plans.epochs } : undefined
+  }
+
+  #current(server: string): ServerPlans | undefined {
+    const plans = this.#servers.get(server)
+    if (!plans) return undefined
+    const snapshot = this.#snapshot(server)
+    if (snapshot !== plans.snapshot) {
+      plans.snapshot = snapshot
+      plans.tools = new Map()
+      // Only the modern era has results that say how long they hold.
+      const reads = snapshot?.era === 'modern' && 'resources' in snapshot.capabilities
+      plans.reads = reads ? this.#readsPlan(plans) : undefined
+    }
+    return plans
+  }
+
+  #toolPlan({ config, epochs, matchers, snapshot }: ServerPlans, own: string): Plan {
+    const tool = matchers.find(({ matches }) => matches(own))?.tool
+    const text = snapshot?.lists.tools.find(({ key }) => key === own)?.text
+    const { rule, writes } = decided(config, tool, () => hintsOf(text))
+    const invalidates = tool?.invalidates ?? 'server'
+    return {
+      server: config.name,
+      tool: own,
+      epochs,
+      // Nothing is known of a tool that has no definition here.
+      rule: text === undefined ? undefined : rule,
+      outdates: !writes || invalidates === 'none' ? undefined : invalidates,
+      prefix: sha256(JSON.stringify([LAYOUT, config.name, config.fingerprint, 'tool', own, text])),
+      tags: [toolTag(own), ...(rule?.tags ?? [])],
+      ignored: argPaths(rule?.ignoreArgs ?? []),
+      counters: this.#stats.of(config.name, own),
+    }
+  }
+
+  #readsPlan({ config, epochs }: ServerPlans): Plan {
+    const given = config.cache === 'hints' ? config.hintsRule : config.cache
+    return {
+      server: config.name,
+      tool: undefined,
+      epochs,
+      rule: {
+        ttlMs: 0,
+        scope: 'client',
+        staleWhileRevalidateMs: given?.staleWhileRevalidateMs ?? 0,
+        staleIfErrorMs: given?.staleIfErrorMs ?? 0,
+        ignoreArgs: [],
+        maxBytes: given?.maxBytes ?? RESOURCE_MAX_BYTES,
+        tags: [],
+      },
+      outdates: undefined,
+      prefix: sha256(JSON.stringify([LAYOUT, config.name, config.fingerprint, 'resource'])),
+      tags: given?.tags ?? [],
+      ignored: [],
+      counters: this.#stats.of(config.name, undefined),
+    }
+  }
+}
+
+/**
+ * Whether a tool changes something, and how its results are kept if it does not. The operator's word comes first; then what was said of this very tool;
+ * then the server's hints, where they are trusted. Of what nobody has said anything, the worst is assumed.
+ */
+function decided(
+  { cache, hintsRule }: ServerConfig,
+  tool: ToolConfig | undefined,
+  hints: () => JsonObject,
+): { readonly rule: CacheRule | undefined; readonly writes: boolean } {
+  const trusted = cache === 'hints' ? hints() : undefined
+  let rule: CacheRule | undefined
+  if (tool?.cache !== undefined) rule = tool.cache || undefined
+  else if (typeof cache === 'object') rule = cache
+  else if (trusted?.readOnlyHint === true && trusted.idempotentHint === true) rule = hintsRule
+  let writes: boolean
+  if (tool?.readOnly !== undefined) writes = !tool.readOnly
+  else if (rule) writes = false
+  else writes = trusted?.readOnlyHint !== true
+  return { rule: writes ? undefined : rule, writes }
+}
+
+function hintsOf(definition: string | undefined): JsonObject {
+  const { annotations } = definition === undefined ? {} : (JSON.parse(definition) as JsonObject)
+  return isJsonObject(annotations) ? annotations : {}
+}
