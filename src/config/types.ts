@@ -59,6 +59,10 @@ export interface ServerConfig {
   readonly cost: number
   /** For all clients together. */
   readonly quota: QuotaConfig
+  /** Which results may be kept: of all tools, of those that the server marks as read-only and idempotent, or of those alone that say so. */
+  readonly cache: CacheRule | 'hints' | undefined
+  /** How, for tools that only their hints speak for. */
+  readonly hintsRule: CacheRule
   /** SHA-256 of what makes the server what it is (endpoint, arguments, environment, headers): a changed one invalidates what is remembered. */
   readonly fingerprint: string
 }
@@ -97,6 +101,12 @@ export interface ToolConfig {
   readonly hidden: boolean
   /** Units that a call costs; `undefined`: as the server says. */
   readonly cost: number | undefined
+  /** `undefined`: as the server says; `false`: never. */
+  readonly cache: CacheRule | false | undefined
+  /** What a call that changes something makes out of date: all the server said, nothing, or what has one of these tags. */
+  readonly invalidates: 'server' | 'none' | readonly string[]
+  /** Whether calls change nothing; `undefined`: not known. */
+  readonly readOnly: boolean | undefined
   /** For all clients together. */
   readonly quota: QuotaConfig
 }
@@ -199,6 +209,7 @@ export interface GatewayConfig {
   readonly listen: ListenConfig
   /** Links of one identified client, over all servers. */
   readonly maxLinksPerClient: number
+  readonly cache: CacheConfig
 }
 
 export interface AuthConfig {
@@ -301,4 +312,35 @@ export interface CatalogConfig {
   readonly refreshAfterMs: number
   /** How long the first list waits for servers that have never been listed. */
   readonly firstListTimeoutMs: number
+  /** How long modern clients may keep lists of servers that do not say it themselves; 0: not known. */
+  readonly ttlMs: number
+}
+
+/** How results of a tool are kept. */
+export interface CacheRule {
+  readonly ttlMs: number
+  /** Whom a result may be given to: the client that asked, or everyone. */
+  readonly scope: 'client' | 'shared'
+  /** Beyond `ttlMs`: served while it is renewed. */
+  readonly staleWhileRevalidateMs: number
+  /** Beyond `ttlMs`: served when the server fails. */
+  readonly staleIfErrorMs: number
+  /** Members of the arguments that make no difference. */
+  readonly ignoreArgs: readonly string[]
+  /** Largest result that is kept. */
+  readonly maxBytes: number
+  /** Names by which `invalidates` refers to results. */
+  readonly tags: readonly string[]
+}
+
+/** What is kept altogether. */
+export interface CacheConfig {
+  /** In memory. */
+  readonly maxBytes: number
+  /** Of these, for one client. */
+  readonly maxBytesPerClient: number
+  /** Whether results are also kept in the state store. */
+  readonly persist: boolean
+  /** Larger ones are compressed there. */
+  readonly compressOverBytes: number
 }
