@@ -40,6 +40,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:state/store',
   ],
   quota: ['core', 'policy/pattern', 'state/store', 'type:config/types'],
+  cache: ['core', 'type:state/store'],
   pipeline: [
     'core',
     'protocol',
@@ -78,6 +79,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'catalog',
     'policy',
     'quota/stored',
+    'cache/clear',
+    'cache/reported',
     'type:status',
   ],
   status: ['type:catalog', 'type:upstream', 'type:config/types'],
