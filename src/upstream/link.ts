@@ -14,6 +14,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import { IdTable } from '../core/id-table.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ServerConfig } from '../config/types.ts'
+import type { Caching } from '../protocol/caching.ts'
 import { encodeHeaderValue } from '../protocol/headers.ts'
 import { elements, find, members, rawAt } from '../protocol/json-text.ts'
 import { notificationText, requestText, resultText } from '../protocol/message.ts'
@@ -45,6 +46,8 @@ export interface Peer {
   readonly instructions: string | undefined
   /** Raw JSON. */
   readonly serverInfo: string
+  /** How long this may be kept, where the server says it. */
+  readonly caching?: Caching | undefined
 }
 
 /** Hears what a link's server says that is no answer. Implemented by the relay. */
