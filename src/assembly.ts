@@ -1,4 +1,5 @@
 import { Cache } from './cache/cache.ts'
+import { SharedCache } from './cache/shared-cache.ts'
 import { Catalog } from './catalog/catalog.ts'
 import type { Config, ServerConfig } from './config/types.ts'
 import { compose, type Middleware } from './core/compose.ts'
@@ -57,6 +58,8 @@ export class Assembly {
   readonly router: Router
   readonly catalog: Catalog
   readonly cache: Cache
+  /** `undefined` where nothing may be kept, or nobody else could know of it. */
+  readonly sharedCache: SharedCache | undefined
   readonly places: Places
   readonly pools: ReadonlyMap<string, Pool>
   readonly relay: Relay
@@ -88,9 +91,22 @@ export class Assembly {
       onChange: (view, kinds) => this.listChanges.tell(view.name, kinds),
     })
     const learned = new LearnedOwners()
+    const kept = config.servers.filter(({ cache, tools: list }) => cache ?? list.some(tool => tool.cache))
+    this.sharedCache =
+      kept.length > 0 && store.name !== 'memory'
+        ? new SharedCache({
+            ...config.gateway.cache,
+            store,
+            servers: kept.map(({ name }) => name),
+            cache: () => this.cache,
+            logger,
+          })
+        : undefined
     this.cache = new Cache({
       servers: config.servers,
       bounds: config.gateway.cache,
+      tier: this.sharedCache?.tier,
+      onOutdated: (server, tags) => this.sharedCache?.outdated(server, tags),
       snapshot: server => this.catalog.snapshot(server),
       urisKey: (view, server) => this.catalog.view(view)?.merged.urisKey(server) ?? '',
       onLinks: (principal, server, result) => learned.learn(principal, server, result),

@@ -70,6 +70,7 @@ export class Gateway implements Service {
   /** Reads what earlier runs left: lists and eras. Starts no server. */
   async load(): Promise<void> {
     await this.#parts.catalog.load()
+    void this.#parts.sharedCache?.start()
     const dayMs = 24 * 60 * 60 * 1000
     for (const [name, pool] of this.#parts.pools) {
       const snapshot = this.#parts.catalog.snapshot(name)
@@ -282,6 +283,7 @@ export class Gateway implements Service {
     await this.#parts.audit?.close()
     this.#parts.deadlines.close()
     await this.#parts.quotas?.close()
+    await this.#parts.sharedCache?.close()
     try {
       await this.#store.close()
     } catch (error) {

@@ -6,6 +6,7 @@ import type { Conversation, Exchange, JsonObject, Outcome } from './core/exchang
 import type { Logger } from './core/logger.ts'
 import { isJsonObject } from './core/json-object.ts'
 import type { ListKind, Route } from './core/route.ts'
+import { cachingMembers } from './protocol/caching.ts'
 import { knowsTasks, TASKS } from './protocol/features.ts'
 import { LATEST_LEGACY, META, MODERN_VERSIONS } from './protocol/revisions.ts'
 import { USAGE_URI, type UsageResource } from './quota/usage.ts'
@@ -96,7 +97,9 @@ export class Router {
         if (kind === undefined) throw unknownMethod(method)
         const view = await this.#options.catalog.complete(exchange.view, exchange)
         const cursor = params?.value.cursor
-        const page = (view ?? this.#view(exchange)).list(kind, exchange.protocolVersion, cursor)
+        const seen = view ?? this.#view(exchange)
+        if (cursor === undefined) this.#options.catalog.renew(seen)
+        const page = seen.list(kind, exchange.protocolVersion, cursor)
         const { usage } = this.#options
         if (kind === 'resources' && cursor === undefined && usage?.isFor(exchange.principal))
           return { kind: 'ready', text: usage.listed(page) }
@@ -281,8 +284,7 @@ export class Router {
     ]
     if (view.instructions !== undefined) parts.push(`"instructions":${JSON.stringify(view.instructions)}`)
     parts.push(
-      '"ttlMs":0',
-      '"cacheScope":"private"',
+      cachingMembers(view.caching('discover')),
       `"_meta":{"${META.serverInfo}":${this.#options.serverInfo}}`,
     )
     return { kind: 'ready', text: `{${parts.join(',')}}` }

@@ -9,8 +9,9 @@ import type { Outdated } from './epochs.ts'
 import { Kept, type From } from './kept.ts'
 import { paramsKey, sha256 } from './key.ts'
 import { Memory, type MemoryOptions } from './memory.ts'
-import { Plans, toolTag, uriTag, type Plan } from './plans.ts'
+import { Plans, type Plan } from './plans.ts'
 import { CacheStats } from './stats.ts'
+import { toolTag, uriTag } from './tags.ts'
 import type { Entry, Tier } from './tier.ts'
 
 export interface CacheOptions {
@@ -26,6 +27,8 @@ export interface CacheOptions {
   readonly serverInfo: string
   /** Asked where the memory does not know; default: nothing is behind it. */
   readonly tier?: Tier | undefined
+  /** Hears when something a server said has become outdated in this process: what has one of the tags, or all of it. */
+  readonly onOutdated?: ((server: string, tags: readonly string[] | undefined) => void) | undefined
   /** Unix milliseconds; default: those of the system. */
   readonly now?: (() => number) | undefined
 }
@@ -180,19 +183,19 @@ export class Cache {
   /** A call begins that changes something. */
   begin({ server, epochs }: Changed, what: Outdated): void {
     epochs.begin(what, this.now())
-    this.#forgetBehind(server, what)
+    this.#tellOutdated(server, what)
   }
 
   /** It has ended. `lingers`: for the gateway, but perhaps not at the server. */
   end({ server, epochs }: Changed, what: Outdated, lingers: boolean): void {
     epochs.end(what, this.now(), lingers)
-    this.#forgetBehind(server, what)
+    this.#tellOutdated(server, what)
   }
 
   /** What a server said has become outdated. `here`: others have heard of it already. */
   outdate(server: string, what: Outdated, here = false): void {
     this.plans.epochs(server)?.outdate(what, this.now())
-    if (!here) this.#forgetBehind(server, what)
+    if (!here) this.#tellOutdated(server, what)
   }
 
   /** What a resource holds has changed. */
@@ -253,8 +256,8 @@ export class Cache {
     return kept
   }
 
-  #forgetBehind(server: string, what: Outdated): void {
-    this.#tier?.forget?.(server, what === 'server' ? undefined : what)
+  #tellOutdated(server: string, what: Outdated): void {
+    this.#options.onOutdated?.(server, what === 'server' ? undefined : what)
   }
 }
 

@@ -6,6 +6,7 @@ import { wildcard } from '../policy/pattern.ts'
 import { Epochs, type Outdated } from './epochs.ts'
 import { argPaths, sha256, type ArgPath } from './key.ts'
 import type { CacheStats, Counters } from './stats.ts'
+import { toolTag } from './tags.ts'
 
 /** Shape of what is kept in tiers; another number means that it is not found. */
 const LAYOUT = 1
@@ -27,10 +28,6 @@ export interface Plan {
   readonly ignored: readonly ArgPath[]
   readonly counters: Counters
 }
-
-/** By which the results of one tool, and the content of one resource, are forgotten. A configured tag never looks like that. */
-export const toolTag = (tool: string): string => `tool ${tool}`
-export const uriTag = (uri: string): string => `uri ${uri}`
 
 /** What is done with resources of servers without a rule: their own word counts, but not without a bound. */
 const RESOURCE_MAX_BYTES = 1024 * 1024

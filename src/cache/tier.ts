@@ -21,6 +21,4 @@ export interface Tier {
   get(server: string, key: string): Promise<Entry | undefined>
   /** `ttlMs` is how long the entry can be of any use, stale or not. Never throws. */
   set(server: string, key: string, entry: Entry, ttlMs: number): void
-  /** What a server said has become outdated: all of it, or what has one of these tags. Called at every such moment of this process. */
-  forget?(server: string, tags: readonly string[] | undefined): void
 }

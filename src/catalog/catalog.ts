@@ -4,8 +4,10 @@ import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { wildcard } from '../policy/pattern.ts'
+import type { Caching } from '../protocol/caching.ts'
 import { runsTasks } from '../protocol/features.ts'
 import type { Store } from '../state/store.ts'
+import { freshUntil, sameCaching } from './freshness.ts'
 import { fetchLists, type Lister } from './ingest.ts'
 import { fromStored, sameLists, storeKey, toStored, type ServerSnapshot } from './snapshot.ts'
 import type { View } from './view.ts'
@@ -16,6 +18,8 @@ export interface ListableLink extends Lister {
   readonly peer: Lister['peer'] & {
     readonly protocolVersion: string
     readonly instructions: string | undefined
+    /** Of what was discovered. */
+    readonly caching?: Caching | undefined
   }
   readonly transport: { readonly kind: string }
   /** Whether requests can be sent. */
@@ -39,6 +43,10 @@ const DEBOUNCE_MS = 100
 const FIRST_RETRY_MS = 1000
 const LAST_RETRY_MS = 5 * 60_000
 
+/** A list whose time to live is shorter is fetched no more often; one of a server that fails, even less. */
+const RENEW_EVERY_MS = 5000
+const RENEW_FAILED_EVERY_MS = 60_000
+
 /**
  * The merged catalogue: the last known lists of every server, the views made of them, and their renewal. A server that fails keeps what
  * was last known of it.
@@ -51,6 +59,8 @@ export class Catalog {
   readonly #refreshing = new Map<string, Promise<void>>()
   readonly #timers = new Map<string, NodeJS.Timeout>()
   readonly #retries = new Map<string, { readonly attempts: number; readonly timer: NodeJS.Timeout }>()
+  /** When lists were last renewed because their time to live was over. */
+  readonly #renewed = new Map<string, number>()
   readonly #views: Views
   #closed = false
 
@@ -154,6 +164,19 @@ export class Catalog {
     this.#timers.set(server, timer)
   }
 
+  /** Somebody asks for lists of a view: those that their servers take for old are fetched anew, in the background. */
+  renew(view: View): void {
+    const now = Date.now()
+    for (const server of view.servers) {
+      const snapshot = this.#snapshots.get(server)
+      if (!snapshot || freshUntil(snapshot) > now) continue
+      const pauseMs = this.#failures.has(server) ? RENEW_FAILED_EVERY_MS : RENEW_EVERY_MS
+      if (now - (this.#renewed.get(server) ?? 0) < pauseMs) continue
+      this.#renewed.set(server, now)
+      void this.refresh(server)
+    }
+  }
+
   /** Servers whose lists are older than configured. */
   stale(): string[] {
     const oldest = Date.now() - this.#options.config.gateway.catalog.refreshAfterMs
@@ -184,11 +207,11 @@ export class Catalog {
     let snapshot: ServerSnapshot
     try {
       const hidden = hiddenBy(server)
-      const { link, lists } = await onAnotherLink(async () => {
+      const { link, known } = await onAnotherLink(async () => {
         const link = over?.usable ? over : await this.#options.link(name, exchange)
         return {
           link,
-          lists: await fetchLists(link, server.listTimeoutMs, hidden, previous?.lists, logger),
+          known: await fetchLists(link, server.listTimeoutMs, hidden, previous, logger),
         }
       })
       const now = Date.now()
@@ -202,7 +225,8 @@ export class Catalog {
         protocolVersion: link.peer.protocolVersion,
         capabilities: link.peer.capabilities,
         instructions: link.peer.instructions,
-        lists,
+        lists: known.lists,
+        caching: link.peer.caching ? { ...known.caching, discover: link.peer.caching } : known.caching,
       }
     } catch (error) {
       if (this.#closed) return
@@ -217,7 +241,7 @@ export class Catalog {
     this.#retries.delete(name)
     if (this.#closed) return
     this.#snapshots.set(name, snapshot)
-    if (!previous || !sameLists(previous, snapshot)) this.#views.rebuild()
+    if (!previous || !sameLists(previous, snapshot) || !sameCaching(previous, snapshot)) this.#views.rebuild()
     try {
       await this.#options.store.set(storeKey(name), toStored(snapshot))
     } catch (error) {

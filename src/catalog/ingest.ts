@@ -4,8 +4,9 @@ import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
 import { LIST_KINDS, type ListKind } from '../core/route.ts'
 import { headerParamsOf } from '../protocol/headers.ts'
+import { cachingOf, tighter, type Caching } from '../protocol/caching.ts'
 import { elements, find, members } from '../protocol/json-text.ts'
-import type { Entry } from './snapshot.ts'
+import type { CachingBy, Entry, ServerSnapshot } from './snapshot.ts'
 
 /** What ingestion needs of a link. */
 export interface Lister {
@@ -36,6 +37,17 @@ export const LIST_METHODS: Readonly<Record<ListKind, ListMethod>> = {
 export const MAX_PAGES = 200
 export const MAX_ENTRIES = 20_000
 
+/** What is known of a server's lists. */
+export type Known = Pick<ServerSnapshot, 'lists' | 'caching'>
+
+interface Fetched {
+  readonly entries: readonly Entry[]
+  /** Of all pages. */
+  readonly caching: Caching | undefined
+}
+
+const NONE: Fetched = { entries: [], caching: undefined }
+
 /**
  * Fetches every page of every list a server has. A list that fails keeps what `previous` had, so that one bad list never empties another.
  * Entries that would break strict clients are left out one by one, each with a warning that says why.
@@ -45,20 +57,20 @@ export async function fetchLists(
   lister: Lister,
   timeoutMs: number,
   hidden: (tool: string) => boolean,
-  previous: Readonly<Record<ListKind, readonly Entry[]>> | undefined,
+  previous: Known | undefined,
   logger: Logger,
-): Promise<Record<ListKind, readonly Entry[]>> {
+): Promise<Known> {
   const failures: unknown[] = []
   let asked = 0
   const fetched = await Promise.all(
-    LIST_KINDS.map(async kind => {
-      if (!(LIST_METHODS[kind].capability in lister.peer.capabilities)) return []
+    LIST_KINDS.map(async (kind): Promise<Fetched> => {
+      if (!(LIST_METHODS[kind].capability in lister.peer.capabilities)) return NONE
       asked++
       try {
         return await fetchList(lister, kind, timeoutMs, hidden, logger)
       } catch (error) {
         // Templates are optional even where resources are not; many servers answer "method not found".
-        if ((error as { rpcCode?: number }).rpcCode === -32601) return []
+        if ((error as { rpcCode?: number }).rpcCode === -32601) return NONE
         // Over a new link all of them can be had.
         if (worthAnotherLink(error)) throw error
         failures.push(error)
@@ -66,13 +78,17 @@ export async function fetchLists(
           list: kind,
           cause: String((error as Error).message),
         })
-        return previous?.[kind] ?? []
+        return previous ? { entries: previous.lists[kind], caching: previous.caching[kind] } : NONE
       }
     }),
   )
   if (asked > 0 && failures.length === asked) throw failures[0]
-  const [tools = [], resources = [], resourceTemplates = [], prompts = []] = fetched
-  return { tools, resources, resourceTemplates, prompts }
+  const by = <T>(of: (list: Fetched) => T): [ListKind, T][] =>
+    LIST_KINDS.map((kind, at) => [kind, of(fetched[at] ?? NONE)])
+  return {
+    lists: Object.fromEntries(by(({ entries }) => entries)) as Known['lists'],
+    caching: Object.fromEntries(by(({ caching }) => caching).filter(([, caching]) => caching)) as CachingBy,
+  }
 }
 
 async function fetchList(
@@ -81,11 +97,12 @@ async function fetchList(
   timeoutMs: number,
   hidden: (tool: string) => boolean,
   logger: Logger,
-): Promise<Entry[]> {
+): Promise<Fetched> {
   const { method } = LIST_METHODS[kind]
   const entries: Entry[] = []
   const seen = new Set<string>()
   const cursors = new Set<string>()
+  let caching: Caching | undefined
   let cursor: string | undefined
   for (let page = 0; ; page++) {
     const params = cursor === undefined ? undefined : JSON.stringify({ cursor })
@@ -93,6 +110,7 @@ async function fetchList(
     const list = find(members(result.text), kind)
     const values = result.value[kind]
     if (!list || !Array.isArray(values)) throw new Error(`the answer to ${method} has no array "${kind}"`)
+    if (lister.peer.era === 'modern') caching = tighter(caching, cachingOf(result.value))
     elements(result.text, list.start).forEach((span, index) => {
       const text = result.text.slice(span.start, span.end)
       const entry = checked(kind, text, values[index], lister.peer.era)
@@ -110,14 +128,14 @@ async function fetchList(
       }
     })
     const next = result.value.nextCursor
-    if (typeof next !== 'string') return entries
+    if (typeof next !== 'string') return { entries, caching }
     if (cursors.has(next) || page + 1 >= MAX_PAGES || entries.length >= MAX_ENTRIES) {
       logger.warn('The list does not end; the rest is left out.', {
         list: kind,
         pages: page + 1,
         entries: entries.length,
       })
-      return entries
+      return { entries, caching }
     }
     cursors.add(next)
     cursor = next

@@ -1,4 +1,5 @@
 import type { HeaderParam, ListKind } from '../core/route.ts'
+import type { Caching } from '../protocol/caching.ts'
 
 /** What one server offered when it was last asked. Immutable; kept in the store and served until a newer one is there. */
 export interface ServerSnapshot {
@@ -15,7 +16,11 @@ export interface ServerSnapshot {
   readonly capabilities: Readonly<Record<string, unknown>>
   readonly instructions: string | undefined
   readonly lists: Readonly<Record<ListKind, readonly Entry[]>>
+  /** How long each of them may be kept, and for whom; absent where the server does not say. */
+  readonly caching: CachingBy
 }
+
+export type CachingBy = Readonly<Partial<Record<ListKind | 'discover', Caching>>>
 
 /** One definition, as the server wrote it. */
 export interface Entry {
@@ -45,7 +50,7 @@ export function fromStored(text: string, fingerprint: string): ServerSnapshot | 
   try {
     const { layout, ...snapshot } = JSON.parse(text) as ServerSnapshot & { layout: number }
     return layout === LAYOUT && snapshot.fingerprint === fingerprint
-      ? { ...snapshot, instructions: snapshot.instructions }
+      ? { ...snapshot, instructions: snapshot.instructions, caching: snapshot.caching ?? {} }
       : undefined
   } catch {
     return undefined

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { GatewayError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import {
   ITEM_KINDS,
@@ -9,14 +8,17 @@ import {
   type ListKind,
   type Route,
 } from '../core/route.ts'
+import { cachingMembers, type Caching } from '../protocol/caching.ts'
 import { allowedExtensions, runsTasks } from '../protocol/features.ts'
 import { levelOf } from '../protocol/levels.ts'
 import { isModernVersion, LATEST_LEGACY, META, type Era } from '../protocol/revisions.ts'
 import type { Item } from '../policy/decide.ts'
 import type { Policy } from '../policy/policy.ts'
+import { mergedCaching } from './freshness.ts'
 import { mergedInstructions } from './instructions.ts'
 import type { Listed } from './listed.ts'
 import type { Member, Merged } from './merge.ts'
+import { cursorAt, offsetOf } from './page.ts'
 
 export interface ViewOptions {
   /** Says what the view is of: an endpoint, and the rules of who sees it. */
@@ -25,6 +27,10 @@ export interface ViewOptions {
   /** `undefined`: everything is seen. */
   readonly policy: Policy | undefined
   readonly pageSize: number
+  /** How long a list may be kept whose server does not say it; 0: not known. */
+  readonly ttlMs: number
+  /** Callers may see something else at the same endpoint. */
+  readonly personal: boolean
   /** Raw JSON of the gateway's `serverInfo`. */
   readonly serverInfo: string
   /** Keeps serialized pages; default: for as long as the view. */
@@ -222,12 +228,18 @@ export class View {
     return signature
   }
 
+  /** How long modern clients may keep a list, or what they have discovered, and for whom. */
+  caching(of: ListKind | 'discover'): Caching {
+    const { ttlMs, personal } = this.#options
+    return mergedCaching(of, this.#members, ttlMs, personal || this.#policy !== undefined)
+  }
+
   /**
    * The result of a list method, serialized once per view, era and page; for an older revision once more where its text differs.
    * @throws GatewayError `invalid_params` for a cursor that is not of this list as it is now
    */
   list(kind: ListKind, revision: string, cursor: unknown): Buffer {
-    const offset = cursor === undefined ? 0 : this.#offsetOf(kind, cursor)
+    const offset = cursor === undefined ? 0 : offsetOf(cursor, this.count(kind), this.signature(kind))
     const modern = isModernVersion(revision)
     const level = levelOf(revision)
     const definitions = level && this.merged.definitionsAt(level, kind)
@@ -335,38 +347,11 @@ export class View {
     const { pageSize, serverInfo } = this.#options
     const next =
       offset + pageSize < texts.length
-        ? `,"nextCursor":${JSON.stringify(this.#cursor(kind, offset + pageSize))}`
+        ? `,"nextCursor":${JSON.stringify(cursorAt(offset + pageSize, this.signature(kind)))}`
         : ''
     const body = `"${kind}":[${texts.slice(offset, offset + pageSize).join(',')}]${next}`
     if (!modern) return `{${body}}`
-    // No time to live: a client that wants to keep the list hears of changes on its listen stream.
-    return `{"resultType":"complete",${body},"ttlMs":0,"cacheScope":"private","_meta":{"${META.serverInfo}":${serverInfo}}}`
-  }
-
-  #cursor(kind: ListKind, offset: number): string {
-    const digest = createHash('sha256')
-      .update(`${offset} ${this.signature(kind)}`)
-      .digest('base64url')
-      .slice(0, 16)
-    return Buffer.from(`${offset}.${digest}`).toString('base64url')
-  }
-
-  #offsetOf(kind: ListKind, cursor: unknown): number {
-    const offset =
-      typeof cursor === 'string'
-        ? Number.parseInt(Buffer.from(cursor, 'base64url').toString(), 10)
-        : Number.NaN
-    if (
-      !Number.isSafeInteger(offset) ||
-      offset <= 0 ||
-      offset >= this.count(kind) ||
-      this.#cursor(kind, offset) !== cursor
-    )
-      throw new GatewayError(
-        'invalid_params',
-        'The cursor is not of this list, or the list has changed since. Start again without a cursor.',
-      )
-    return offset
+    return `{"resultType":"complete",${body},${cachingMembers(this.caching(kind))},"_meta":{"${META.serverInfo}":${serverInfo}}}`
   }
 }
 

@@ -43,6 +43,7 @@ export class Views {
   readonly #options: ViewsOptions
   readonly #servers: ReadonlySet<string>
   readonly #profiles: ReadonlyMap<string, ProfileConfig>
+  readonly #personal: boolean
   #endpoints = new Map<string, View>()
   readonly #restrictedViews = new LRUCache<string, View>({ max: MAX_VIEWS })
   readonly #pages = new LRUCache<string, Buffer>({
@@ -57,6 +58,9 @@ export class Views {
 
   constructor(options: ViewsOptions) {
     this.#options = options
+    const { clients, gateway } = options.config
+    // What anyone sees may then depend on who it is, so that nothing in between may give it to another.
+    this.#personal = clients.length > 0 || gateway.auth.jwt.length > 0 || gateway.auth.proxy !== undefined
     this.#servers = new Set(options.config.servers.map(({ name }) => name))
     this.#profiles = new Map(options.config.profiles.map(profile => [profile.name, profile]))
   }
@@ -170,7 +174,9 @@ export class Views {
 
   #over(merged: Merged, name: string, policy?: Policy, pages?: Pages): View {
     const { config, serverInfo } = this.#options
-    return new View({ name, merged, policy, pages, pageSize: config.gateway.catalog.pageSize, serverInfo })
+    const { pageSize, ttlMs } = config.gateway.catalog
+    const personal = this.#personal
+    return new View({ name, merged, policy, pages, pageSize, ttlMs, personal, serverInfo })
   }
 }
 

@@ -135,6 +135,26 @@ export async function runProgram(args: readonly string[]): Promise<void> {
       await runUsage(client, command.optsWithGlobals<CommonOptions & { readonly json?: boolean }>())
     })
 
+  const cache = program.command('cache').description('clear kept results, and show what they save')
+
+  cache
+    .command('clear')
+    .description('forget kept results, in the state store and in running gateways that share it')
+    .argument('[name]', 'only of this server, or of one of its tools: server/tool, as the server names it')
+    .action(async (name: string | undefined, _options: unknown, command: Command) => {
+      const { clearCache } = await import('./cache.ts')
+      await clearCache(name, command.optsWithGlobals<CommonOptions>())
+    })
+
+  cache
+    .command('stats')
+    .description('print what kept results have saved in running gateways')
+    .option('--json', 'print JSON')
+    .action(async (_options: unknown, command: Command) => {
+      const { showCacheStats } = await import('./cache.ts')
+      await showCacheStats(command.optsWithGlobals<CommonOptions & { readonly json?: boolean }>())
+    })
+
   await program.parseAsync([...args], { from: 'user' })
 }
 

@@ -77,6 +77,9 @@ export const REFRESH_AFTER: Limits<string> = { default: '24h', min: '1s', max: '
 /** Below the 10 seconds after which the most impatient client gives up on the whole gateway. */
 export const FIRST_LIST_TIMEOUT: Limits<string> = { default: '8s', min: '100ms', max: '10m' }
 
+/** Not known: a client that wants to keep a list hears of changes. */
+export const LIST_TTL: Limits<string> = { default: '0s', min: '0s', max: '1d' }
+
 export const LOG_DEFAULT = 'info'
 
 /** Names of log levels, quietest first. */
@@ -113,4 +116,16 @@ export const JWT_ALGORITHMS = [
 /** A day of a busy team in one file, and a month of them. */
 export const AUDIT_MAX_SIZE: Limits<string> = { default: '64MiB', min: '64KiB', max: '4GB' }
 export const AUDIT_MAX_FILES: Limits<number> = { default: 30, min: 1, max: 10_000 }
-export const CACHE_TTL: Omit<Limits<string>, 'default'> = { min: '1s', max: '30d' }
+
+/** The repetitions of one conversation, and nothing that anyone remembers as older than it looks. */
+export const CACHE_TTL: Limits<string> = { default: '5m', min: '1s', max: '30d' }
+/** An answer that is known to be old is given only where somebody has said so. */
+export const CACHE_STALE: Limits<string> = { default: 'never', min: '1s', max: '30d', off: true }
+/** Larger results are rare, cost the place of many others, and are worth it only where somebody has said so. */
+export const CACHE_MAX_RESULT: Limits<string> = { default: '1MiB', min: '1KiB', max: '48MiB' }
+/** As much as the rest of a busy gateway takes. */
+export const CACHE_MAX_SIZE: Limits<string> = { default: '64MiB', min: '1MiB', max: '64GiB' }
+/** A quarter: one client that asks for everything leaves room for others. */
+export const CACHE_MAX_SIZE_PER_CLIENT: Limits<string> = { default: '16MiB', min: '64KiB', max: '64GiB' }
+/** Below a page of the database or a packet of the network, compressing saves nothing. */
+export const CACHE_COMPRESS_OVER: Limits<string> = { default: '4KiB', min: '256B', max: '1GiB' }

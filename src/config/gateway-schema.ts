@@ -3,12 +3,16 @@ import {
   ANSWER_TIMEOUT,
   AUDIT_MAX_FILES,
   AUDIT_MAX_SIZE,
+  CACHE_COMPRESS_OVER,
+  CACHE_MAX_SIZE,
+  CACHE_MAX_SIZE_PER_CLIENT,
   FIRST_LIST_TIMEOUT,
   GATEWAY_CONCURRENCY,
   GATEWAY_QUEUE,
   HTTP_HOST,
   HTTP_PORT,
   KEEP_ALIVE,
+  LIST_TTL,
   LOG_DEFAULT,
   LOG_LEVEL_NAMES,
   MAX_BODY,
@@ -28,7 +32,7 @@ import {
 } from './defaults.ts'
 import { auth, tls } from './auth-schema.ts'
 import { role } from './client-schema.ts'
-import { choice, duration, integer, option, section, size, text, texts } from './options.ts'
+import { choice, duration, flag, integer, option, section, size, text, texts } from './options.ts'
 
 /** The part of the format that is about the gateway itself. */
 
@@ -93,6 +97,20 @@ const catalog = section('gateway.catalog', {
     'How long the first list waits for servers that have never been listed.',
     FIRST_LIST_TIMEOUT,
   ),
+  ttl: duration(
+    'How long clients of revision 2026-07-28 may keep a list without hearing of changes, as far as its servers do not say it themselves.',
+    LIST_TTL,
+  ),
+})
+
+const cache = section('gateway.cache', {
+  maxSize: size('What is kept in memory at most.', CACHE_MAX_SIZE),
+  maxSizePerClient: size('Of this, for one client at most.', CACHE_MAX_SIZE_PER_CLIENT),
+  persist: flag(
+    'Results are kept in the state store as well, unencrypted: they survive a restart and are shared with other processes.',
+    true,
+  ),
+  compressOver: size('Larger results are compressed in the state store.', CACHE_COMPRESS_OVER),
 })
 
 const audit = section('gateway.audit', {
@@ -135,4 +153,5 @@ export const gateway = section('gateway', {
   auth: option('object', 'How callers over HTTP are identified.', auth),
   policy: option('object', 'Rules for every client, before its own.', role),
   audit: option('object', 'The record of who did what.', audit),
+  cache: option('object', 'Room for the results that servers and tools allow to keep.', cache),
 })

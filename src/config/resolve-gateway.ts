@@ -3,6 +3,9 @@ import {
   ANSWER_TIMEOUT,
   AUDIT_MAX_FILES,
   AUDIT_MAX_SIZE,
+  CACHE_COMPRESS_OVER,
+  CACHE_MAX_SIZE,
+  CACHE_MAX_SIZE_PER_CLIENT,
   CLOCK_TOLERANCE,
   FIRST_LIST_TIMEOUT,
   GATEWAY_CONCURRENCY,
@@ -11,6 +14,7 @@ import {
   HTTP_PORT,
   JWT_ALGORITHMS,
   KEEP_ALIVE,
+  LIST_TTL,
   LOG_DEFAULT,
   MAX_BODY,
   MAX_EVENTS,
@@ -40,7 +44,7 @@ type GatewayEntry = NonNullable<ServersFile['gateway']>
 export function resolveGateway(file: ServersFile, surroundings: Surroundings): GatewayConfig {
   const { folder, home, stateFolder, overrides } = surroundings
   const { gateway = {} } = file
-  const { catalog = {}, asks = {}, listen = {} } = gateway
+  const { catalog = {}, asks = {}, listen = {}, cache = {} } = gateway
   return {
     http: resolveHttp(gateway.http ?? {}, surroundings),
     state: resolveState(gateway.state ?? 'lmdb:', folder, home, stateFolder),
@@ -50,6 +54,7 @@ export function resolveGateway(file: ServersFile, surroundings: Surroundings): G
       pageSize: catalog.pageSize ?? PAGE_SIZE.default,
       refreshAfterMs: toMs(catalog.refreshAfter ?? REFRESH_AFTER.default),
       firstListTimeoutMs: toMs(catalog.firstListTimeout ?? FIRST_LIST_TIMEOUT.default),
+      ttlMs: toMs(catalog.ttl ?? LIST_TTL.default),
     },
     concurrency: gateway.concurrency ?? GATEWAY_CONCURRENCY.default,
     queue: gateway.queue ?? GATEWAY_QUEUE.default,
@@ -71,10 +76,10 @@ export function resolveGateway(file: ServersFile, surroundings: Surroundings): G
     },
     maxLinksPerClient: gateway.maxLinksPerClient ?? MAX_LINKS_PER_CLIENT.default,
     cache: {
-      maxBytes: 64 * 1024 * 1024,
-      maxBytesPerClient: 16 * 1024 * 1024,
-      persist: false,
-      compressOverBytes: 4096,
+      maxBytes: toBytes(cache.maxSize ?? CACHE_MAX_SIZE.default),
+      maxBytesPerClient: toBytes(cache.maxSizePerClient ?? CACHE_MAX_SIZE_PER_CLIENT.default),
+      persist: cache.persist ?? true,
+      compressOverBytes: toBytes(cache.compressOver ?? CACHE_COMPRESS_OVER.default),
     },
   }
 }

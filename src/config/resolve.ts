@@ -14,6 +14,7 @@ import {
   SERVER_QUEUE,
   START_TIMEOUT,
 } from './defaults.ts'
+import { cacheWarnings, resolveCacheRule, resolveToolCache } from './caches.ts'
 import { findNotInEffect } from './not-in-effect.ts'
 import { absolutePath, fileUri } from './places.ts'
 import { resolveClients, resolveProfiles, resolveRoles } from './policies.ts'
@@ -74,6 +75,7 @@ function resolveServer(
   if (useless.length > 0) {
     warnings.push(`The server "${name}" is remote: ${useless.join(', ')} of it has no effect.`)
   }
+  warnings.push(...cacheWarnings(name, entry))
   const endpoint = resolveEndpoint(source, surroundings)
   return {
     name,
@@ -98,8 +100,8 @@ function resolveServer(
     queue: entry.queue ?? SERVER_QUEUE.default,
     queueTimeoutMs: toMs(entry.queueTimeout ?? QUEUE_TIMEOUT.default),
     cost: entry.cost ?? COST.default,
-    cache: undefined,
-    hintsRule: NO_RULE,
+    cache: entry.cache === 'hints' ? 'hints' : entry.cache && resolveCacheRule(entry.cache),
+    hintsRule: resolveCacheRule({}),
     // The server's own concurrency is that of its queue, not a quota.
     quota: resolveQuota({ rate: entry.rate, budget: entry.budget }),
     fingerprint: fingerprint(endpoint),
@@ -152,31 +154,20 @@ function resolveEndpoint(source: ReplicaEntry, { folder, cwd, home, envFiles }: 
   }
 }
 
-const NO_RULE: ServerConfig['hintsRule'] = {
-  ttlMs: 300_000,
-  scope: 'client',
-  staleWhileRevalidateMs: 0,
-  staleIfErrorMs: 0,
-  ignoreArgs: [],
-  maxBytes: 1024 * 1024,
-  tags: [],
-}
-const NO_CACHE = { cache: undefined, invalidates: 'server', readOnly: undefined } as const
-
 /** Tools that a client's file switches off come first: nothing that follows may bring them back. */
 function resolveTools(entry: ServerEntry): ToolConfig[] {
   const off = [...(entry.disabledTools ?? []), ...(entry.excludeTools ?? [])].map(glob => ({
     glob,
     hidden: true,
     cost: undefined,
-    ...NO_CACHE,
+    ...resolveToolCache({}),
     quota: resolveQuota({}),
   }))
   const settings = Object.entries(entry.tools ?? {}).map(([glob, tool]) => ({
     glob,
     hidden: tool.hidden ?? false,
     cost: tool.cost,
-    ...NO_CACHE,
+    ...resolveToolCache(tool),
     quota: resolveQuota(tool),
   }))
   return [...off, ...settings]

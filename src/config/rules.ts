@@ -1,5 +1,6 @@
 import { MAX_PREFIX } from './defaults.ts'
 import { formatPath } from './problem.ts'
+import { checkCaches } from './rules-cache.ts'
 import { checkClients } from './rules-clients.ts'
 import { prefixOf } from './servers.ts'
 import type { Path, Problem } from './problem.ts'
@@ -21,7 +22,11 @@ export function checkRules(file: ServersFile, unsound: ReadonlySet<string> = new
         problems.push({ path, about: 'key', cause: 'is also in mcpServers', fix })
         continue
       }
-      problems.push(...checkServer(server, path), ...checkPrefix(name, server, path, prefixes))
+      problems.push(
+        ...checkServer(server, path),
+        ...checkPrefix(name, server, path, prefixes),
+        ...checkCaches(server, path),
+      )
     }
   }
   return [...problems, ...checkClients(file, unsound)]

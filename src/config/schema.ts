@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import {
-  CACHE_TTL,
   CALL_TIMEOUT,
   COST,
   IDLE,
@@ -36,6 +35,7 @@ import {
 import { isFilePlace } from './places.ts'
 import { client, profile, role } from './client-schema.ts'
 import { gateway } from './gateway-schema.ts'
+import { cache, toolCache } from './cache-schema.ts'
 import { quota } from './quota-schema.ts'
 import type { Option } from './options.ts'
 import { IGNORED_ROOT_KEYS, IGNORED_SERVER_KEYS } from './ignored.ts'
@@ -78,13 +78,6 @@ const ENDPOINT = {
   }),
 }
 
-const cacheSettings = section('mcpServers.*.tools.*.cache', {
-  ttl: duration('How long a result may be served again.', CACHE_TTL),
-  scope: choice('Whether results are kept for each client or shared by all.', ['client', 'shared'], {
-    default: 'client',
-  }),
-})
-
 const PREFIX = new RegExp(`^[A-Za-z0-9_-]{1,${MAX_PREFIX}}$`)
 const prefixExpected = `expected 1 to ${MAX_PREFIX} letters, digits, "-" or "_", or false`
 
@@ -95,7 +88,7 @@ const forEveryone = {
 
 const tool = section('mcpServers.*.tools.*', {
   hidden: flag('Neither listed nor callable.', false),
-  cache: option('object', 'Serves equal calls from memory.', cacheSettings),
+  ...toolCache,
   retry: flag('A call may be repeated although the first try may have had an effect.', false),
   cost: number('Cost units that one call takes from a budget.', { min: COST.min, max: COST.max }),
   ...forEveryone,
@@ -191,13 +184,7 @@ const server = section('mcpServers.*', {
   ),
   queue: integer('Most calls that wait for their turn.', SERVER_QUEUE),
   queueTimeout: duration('Longest time a call waits for its turn.', QUEUE_TIMEOUT),
-  cache: option(
-    'object \\| "hints"',
-    'Serves equal calls of all tools from memory; with hints, of those the server marks as read-only and idempotent.',
-    z.union([z.literal('hints'), cacheSettings], {
-      error: 'expected "hints" or an object with ttl and scope',
-    }),
-  ),
+  cache,
   retry: flag('Calls may be repeated although the first try may have had an effect.', false),
   cost: number('Cost units that one call takes from a budget, unless its tool says otherwise.', COST),
   ...forEveryone,

@@ -312,6 +312,8 @@ export interface CatalogConfig {
   readonly refreshAfterMs: number
   /** How long the first list waits for servers that have never been listed. */
   readonly firstListTimeoutMs: number
+  /** How long modern clients may keep lists of servers that do not say it themselves; 0: not known. */
+  readonly ttlMs: number
 }
 
 /** How results of a tool are kept. */

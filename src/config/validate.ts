@@ -54,7 +54,9 @@ function toProblems(issue: Issue, parent: Path): Problem[] {
     }
     case 'invalid_union': {
       // The alternative that is of the right kind, and only wrong inside, is the one that was meant.
-      const meant = issue.errors?.find(errors => errors.every(error => error.path.length > 0))
+      const meant = issue.errors?.find(errors =>
+        errors.every(error => error.path.length > 0 || error.code === 'unrecognized_keys'),
+      )
       return meant ? meant.flatMap(error => toProblems(error, path)) : [{ path, cause: issue.message }]
     }
     default:

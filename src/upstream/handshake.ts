@@ -1,5 +1,6 @@
 import { GatewayError } from '../core/errors.ts'
 import type { Json, JsonObject } from '../core/exchange.ts'
+import { cachingOf } from '../protocol/caching.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS, META, MODERN, type Era } from '../protocol/revisions.ts'
 import { refusalRaisesDoubt } from './doubt.ts'
@@ -194,6 +195,7 @@ function establishModern(link: Link, result: Json<JsonObject>): void {
     capabilities: objectOr(result.value.capabilities),
     instructions: typeof result.value.instructions === 'string' ? result.value.instructions : undefined,
     serverInfo: rawAt(result.text, '_meta', META.serverInfo) ?? rawAt(result.text, 'serverInfo') ?? '{}',
+    caching: cachingOf(result.value),
   })
 }
 

@@ -1,5 +1,6 @@
 import type { GatewayError } from '../core/errors.ts'
 import type { Json, JsonObject, Outcome } from '../core/exchange.ts'
+import type { Caching } from '../protocol/caching.ts'
 import type { ParamsChange } from '../protocol/params.ts'
 
 /** What a link learns when it shakes hands. */
@@ -10,6 +11,8 @@ export interface Peer {
   readonly instructions: string | undefined
   /** Raw JSON. */
   readonly serverInfo: string
+  /** How long this may be kept, where the server says it. */
+  readonly caching?: Caching | undefined
 }
 
 /** Where a call goes and what changes in it. */

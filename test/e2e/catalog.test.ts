@@ -115,7 +115,7 @@ describe('lists', () => {
       expect(result).toMatchObject({
         resultType: 'complete',
         ttlMs: 0,
-        cacheScope: 'private',
+        cacheScope: 'public',
         _meta: { 'io.modelcontextprotocol/serverInfo': { name: 'mcp-manifold' } },
       })
       expect(result[kind]).not.toEqual([])

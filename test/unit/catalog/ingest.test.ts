@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { fetchLists, MAX_PAGES, type Lister } from '../../../src/catalog/ingest.ts'
+import { fetchLists, MAX_PAGES, type Known, type Lister } from '../../../src/catalog/ingest.ts'
 import type { JsonObject } from '../../../src/core/exchange.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 
@@ -31,8 +31,10 @@ const empty = (method: string): string => {
   }[method]
   return `{"${kind}":[]}`
 }
-const fetchAll = (from: Lister, previous?: Parameters<typeof fetchLists>[3]): ReturnType<typeof fetchLists> =>
+const fetchKnown = (from: Lister, previous?: Known): Promise<Known> =>
   fetchLists(from, 1000, () => false, previous, SILENT)
+const fetchAll = async (from: Lister, lists?: Known['lists']): Promise<Known['lists']> =>
+  (await fetchKnown(from, lists && { lists, caching: {} })).lists
 const tool = (name: string): string => `{"name":"${name}","inputSchema":{"type":"object"}}`
 
 it('asks only for what the server says it has', async () => {
@@ -90,4 +92,34 @@ it.each([
   )
   expect((await fetchAll(from)).tools).toHaveLength(pages)
   expect(from.asked).toHaveLength(pages)
+})
+
+it('takes how long a list may be kept, and for whom, from all of its pages', async () => {
+  const pages: Record<string, string> = {
+    'tools/list': '{"tools":[],"ttlMs":5000,"cacheScope":"public","nextCursor":"2"}',
+    'tools/list 2': '{"tools":[],"ttlMs":3000,"cacheScope":"private"}',
+    'resources/list': '{"resources":[],"ttlMs":-1,"cacheScope":"public"}',
+    'resources/templates/list': '{"resourceTemplates":[],"ttlMs":"1h"}',
+    'prompts/list': '{"prompts":[]}',
+  }
+  const from = lister((method, cursor) => pages[cursor === undefined ? method : `${method} ${cursor}`] ?? '')
+  const modern: Lister = { ...from, peer: { ...from.peer, era: 'modern' } }
+  const { caching } = await fetchKnown(modern)
+  expect(caching).toEqual({
+    tools: { ttlMs: 3000, scope: 'private' },
+    resources: { ttlMs: 0, scope: 'public' },
+    resourceTemplates: { ttlMs: 0, scope: 'private' },
+  })
+  // To a server of another era the words mean nothing.
+  expect((await fetchKnown(from)).caching).toEqual({})
+  // A list that fails keeps what was said of it.
+  const broken: Lister = {
+    ...modern,
+    request: async (method, ...rest) => {
+      if (method === 'tools/list') throw new Error('broken')
+      return await from.request(method, ...rest)
+    },
+  }
+  const previous = { lists: { tools: [], resources: [], resourceTemplates: [], prompts: [] }, caching }
+  expect((await fetchKnown(broken, previous)).caching).toEqual(caching)
 })

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { MAX_INSTRUCTIONS_CHARS } from '../../../src/catalog/instructions.ts'
 import { fromStored, toStored, type Entry, type ServerSnapshot } from '../../../src/catalog/snapshot.ts'
 import { Merged, type Member } from '../../../src/catalog/merge.ts'
-import { changedKinds, View } from '../../../src/catalog/view.ts'
+import { changedKinds, View, type ViewOptions } from '../../../src/catalog/view.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { serverConfig } from '../../helpers/fake-transport.ts'
 
@@ -31,6 +31,7 @@ function snapshot(
     protocolVersion: '2025-11-25',
     capabilities: { tools: {} },
     instructions: undefined,
+    caching: {},
     ...rest,
     lists: { tools: [], resources: [], resourceTemplates: [], prompts: [], ...lists },
   }
@@ -42,13 +43,16 @@ const member = (shown: ServerSnapshot | string, changes: Parameters<typeof serve
   return { server, prefix: server.prefix, snapshot: typeof shown === 'string' ? undefined : shown }
 }
 
-const viewOf = (members: readonly Member[], pageSize = 1000): View =>
+const viewOf = (members: readonly Member[], pageSize = 1000, changes: Partial<ViewOptions> = {}): View =>
   new View({
     name: '',
     merged: new Merged({ members, maxNameLength: 48, logger: SILENT }),
     policy: undefined,
     pageSize,
+    ttlMs: 0,
+    personal: false,
     serverInfo: '{"name":"gateway"}',
+    ...changes,
   })
 
 describe('capabilities', () => {
@@ -219,5 +223,50 @@ describe('stored snapshots', () => {
     { what: 'something else', text: 'null' },
   ])('of $what are not used', ({ text }) => {
     expect(fromStored(text, 'f')).toBeUndefined()
+  })
+})
+
+describe('how long a list may be kept, and for whom', () => {
+  const minute = { ttlMs: 60_000, scope: 'public' } as const
+  const second = { ttlMs: 1000, scope: 'public' } as const
+  const of = (name: string, caching: ServerSnapshot['caching']): Member =>
+    member(snapshot(name, { era: 'modern', caching }))
+  const tools = (members: readonly Member[], changes: Partial<ViewOptions> = {}): unknown =>
+    viewOf(members, 1000, changes).caching('tools')
+
+  it('is what all of its servers agree to', () => {
+    const [a, b] = [of('a', { tools: minute, discover: second }), of('b', { tools: second })]
+    expect(tools([a])).toEqual(minute)
+    expect(tools([a, b])).toEqual(second)
+    expect(viewOf([a, b]).caching('discover')).toEqual({ ttlMs: 0, scope: 'public' })
+    // Without prompts of its own, a server has no say.
+    expect(viewOf([a], 1, { ttlMs: 7 }).caching('prompts')).toEqual({ ttlMs: 7, scope: 'public' })
+  })
+
+  it('is not known when one does not say it, unless the configuration does', () => {
+    const members = [of('a', { tools: minute }), member(snapshot('old'))]
+    expect(tools(members)).toEqual({ ttlMs: 0, scope: 'public' })
+    expect(tools(members, { ttlMs: 5000 })).toEqual({ ttlMs: 5000, scope: 'public' })
+    // Nothing is longer than a server says, and one that was never listed may be there any moment.
+    expect(tools([of('a', { tools: second })], { ttlMs: 5000 })).toEqual(second)
+    expect(tools([of('a', { tools: minute }), member('new')], { ttlMs: 5000 })).toMatchObject({ ttlMs: 0 })
+  })
+
+  it('is for one alone when one server says so, or callers differ', () => {
+    const own = { ttlMs: 60_000, scope: 'private' } as const
+    expect(tools([of('a', { tools: minute }), of('b', { tools: own })])).toEqual(own)
+    expect(tools([of('a', { tools: minute })], { personal: true })).toEqual(own)
+  })
+
+  it('stands on every page', () => {
+    const entries = ['x', 'y', 'z'].map(key => ({
+      key,
+      text: `{"name":"${key}","inputSchema":{"type":"object"}}`,
+    }))
+    const view = viewOf([member(snapshot('a', { caching: { tools: minute }, lists: { tools: entries } }))], 2)
+    const first = JSON.parse(view.list('tools', '2026-07-28', undefined).toString()) as { nextCursor: string }
+    const second = JSON.parse(view.list('tools', '2026-07-28', first.nextCursor).toString()) as object
+    for (const page of [first, second]) expect(page).toMatchObject({ ttlMs: 60_000, cacheScope: 'public' })
+    expect(view.list('tools', '2025-11-25', undefined).toString()).not.toContain('ttlMs')
   })
 })

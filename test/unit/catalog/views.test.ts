@@ -31,6 +31,7 @@ async function make(clients: object) {
       protocolVersion: '2025-11-25',
       capabilities: { tools: {} },
       instructions: `This is ${server}.`,
+      caching: {},
       lists: { tools: names.map(toolEntry), resources: [], resourceTemplates: [], prompts: [] },
     })
   const watched: string[] = []

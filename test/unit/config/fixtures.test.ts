@@ -125,9 +125,26 @@ test('every option of the format, also those of later versions', async () => {
       ],
       uriSchemes: ['search'],
       tools: [
-        { glob: 'query', hidden: false },
-        { glob: 'delete_*', hidden: true },
+        {
+          glob: 'query',
+          hidden: false,
+          cache: {
+            ttlMs: 300_000,
+            scope: 'shared',
+            staleWhileRevalidateMs: 60_000,
+            staleIfErrorMs: 3_600_000,
+            ignoreArgs: ['requestId'],
+            maxBytes: 64 * 1024,
+            tags: ['documents'],
+          },
+          invalidates: 'server',
+          readOnly: undefined,
+        },
+        { glob: 'put', cache: false, invalidates: ['documents'], readOnly: false },
+        { glob: 'delete_*', hidden: true, cache: undefined },
       ],
+      cache: 'hints',
+      hintsRule: { ttlMs: 300_000, scope: 'client' },
     },
     { name: 'bare', prefix: false, endpoint: { cwd: join(VALID, 'sub') }, timeoutMs: 0 },
   ])
@@ -153,7 +170,13 @@ test('every option of the format, also those of later versions', async () => {
     },
     state: `lmdb:${join(VALID, 'state')}`,
     log: 'debug',
-    catalog: { maxNameLength: 64, pageSize: 100, refreshAfterMs: 3_600_000, firstListTimeoutMs: 2000 },
+    catalog: {
+      maxNameLength: 64,
+      pageSize: 100,
+      refreshAfterMs: 3_600_000,
+      firstListTimeoutMs: 2000,
+      ttlMs: 10_000,
+    },
     concurrency: 100,
     queue: 1000,
     fail: 'open',
@@ -188,6 +211,12 @@ test('every option of the format, also those of later versions', async () => {
     asks: { answerTimeoutMs: 3_600_000, maxParked: 20, maxPerSession: 4, maxRounds: 3 },
     listen: { maxStreams: 6, maxResources: 7, acknowledgeTimeoutMs: 1000 },
     maxLinksPerClient: 9,
+    cache: {
+      maxBytes: 1024 ** 3,
+      maxBytesPerClient: 10_000_000,
+      persist: false,
+      compressOverBytes: 1024,
+    },
   })
   expect(config.clients).toMatchObject([
     {
@@ -203,12 +232,13 @@ test('every option of the format, also those of later versions', async () => {
     { name: 'people', default: 'allow', shadow: true },
     { name: 'guest', default: 'deny' },
   ])
-  const named = config.warnings.map(warning => /^\S+/.exec(warning)?.[0])
+  expect(config.warnings[0]).toBe(
+    'The server "search" has a conversation of its own for each client ("isolation"), but results of "query" are shared by all clients ("scope"). Make sure that they depend on nothing but the arguments.',
+  )
+  const named = config.warnings.slice(1).map(warning => /^\S+/.exec(warning)?.[0])
   expect(named).toEqual([
     'mcpServers.search.replicas',
-    'mcpServers.search.cache',
     'mcpServers.search.retry',
-    'mcpServers.search.tools.query.cache',
     'mcpServers.search.tools.query.retry',
   ])
 })

@@ -39,6 +39,16 @@ test('what is left out has its default', async () => {
         roots: undefined,
         uriSchemes: [],
         tools: [],
+        cache: undefined,
+        hintsRule: {
+          ttlMs: 300_000,
+          scope: 'client',
+          staleWhileRevalidateMs: 0,
+          staleIfErrorMs: 0,
+          ignoreArgs: [],
+          maxBytes: 1024 * 1024,
+          tags: [],
+        },
         concurrency: 256,
         queue: 1000,
         queueTimeoutMs: 30_000,
@@ -67,10 +77,22 @@ test('what is left out has its default', async () => {
       },
       state: `lmdb:${stateFolder('/home/ada', {}, process.platform)}`,
       log: 'info',
-      catalog: { maxNameLength: 48, pageSize: 10_000, refreshAfterMs: 86_400_000, firstListTimeoutMs: 8000 },
+      catalog: {
+        maxNameLength: 48,
+        pageSize: 10_000,
+        refreshAfterMs: 86_400_000,
+        firstListTimeoutMs: 8000,
+        ttlMs: 0,
+      },
       asks: { answerTimeoutMs: 600_000, maxParked: 2000, maxPerSession: 32, maxRounds: 8 },
       listen: { maxStreams: 1000, maxResources: 1000, acknowledgeTimeoutMs: 10_000 },
       maxLinksPerClient: 32,
+      cache: {
+        maxBytes: 64 * 1024 * 1024,
+        maxBytesPerClient: 16 * 1024 * 1024,
+        persist: true,
+        compressOverBytes: 4096,
+      },
       concurrency: 1024,
       queue: 4000,
       fail: 'closed',
@@ -193,10 +215,17 @@ test('tools that are switched off stay so whatever follows', async () => {
     excludeTools: ['b'],
     tools: { '*': {} },
   })
+  const plain = {
+    cost: undefined,
+    cache: undefined,
+    invalidates: 'server',
+    readOnly: undefined,
+    quota: NO_QUOTA,
+  }
   expect(tools).toEqual([
-    { glob: 'a', hidden: true, cost: undefined, quota: NO_QUOTA },
-    { glob: 'b', hidden: true, cost: undefined, quota: NO_QUOTA },
-    { glob: '*', hidden: false, cost: undefined, quota: NO_QUOTA },
+    { ...plain, glob: 'a', hidden: true },
+    { ...plain, glob: 'b', hidden: true },
+    { ...plain, glob: '*', hidden: false },
   ])
 })
 

@@ -1,0 +1,183 @@
+import type { Store } from '../state/store.ts'
+import { epochKey, stampOf } from './shared-epoch.ts'
+import type { SharedEpochs } from './shared-epochs.ts'
+import { decode, encode, nameOf } from './stored-entry.ts'
+import type { Entry, Tier } from './tier.ts'
+
+export interface StoredTierOptions {
+  readonly store: Store
+  /** Of the same store. */
+  readonly epochs: SharedEpochs
+  /** Larger results are compressed. */
+  readonly compressOverBytes: number
+  /** Entries that may wait to be written, by number and size of results. */
+  readonly maxQueued?: number
+  readonly maxQueuedBytes?: number
+}
+
+/** A call waits for the answer: after this, asking the server is no worse. */
+const GET_MS = 200
+/** A store that did not answer is left alone for so long. */
+const AWAY_MS = 1000
+const MAX_QUEUED = 1000
+const MAX_QUEUED_BYTES = 16 * 1024 * 1024
+/** At once: enough for a database to make one commit of them, few enough to leave the threads that compress to others. */
+const WRITERS = 4
+
+/** What became of what was asked and written, since the start. */
+export interface TierCounts {
+  readonly hits: number
+  readonly misses: number
+  /** Not answered in time, or not at all. */
+  readonly unanswered: number
+  /** Found, but from before a change. */
+  readonly outdated: number
+  /** Found, but damaged, of another version or under another's key. */
+  readonly damaged: number
+  readonly written: number
+  /** Not written: the queue was full. */
+  readonly dropped: number
+  /** Not written: a change may have come in between. */
+  readonly unstamped: number
+  /** Not written: too large for the store, or the store is away. */
+  readonly refused: number
+}
+
+interface Job {
+  readonly entry: Entry
+  readonly stamp: string
+  readonly expiresAt: number
+}
+
+/** Entries in the state store, for the next start and for other processes. Written a moment later, never in the way of a call. */
+export class StoredTier implements Tier {
+  readonly #options: StoredTierOptions
+  readonly #queue = new Map<string, Job>()
+  readonly #writers = new Set<Promise<void>>()
+  #queuedBytes = 0
+  #awayUntil = 0
+  #closed = false
+  readonly #counts: { -readonly [K in keyof TierCounts]: number } = {
+    hits: 0,
+    misses: 0,
+    unanswered: 0,
+    outdated: 0,
+    damaged: 0,
+    written: 0,
+    dropped: 0,
+    unstamped: 0,
+    refused: 0,
+  }
+
+  constructor(options: StoredTierOptions) {
+    this.#options = options
+  }
+
+  get counts(): TierCounts {
+    return { ...this.#counts }
+  }
+
+  async get(server: string, key: string): Promise<Entry | undefined> {
+    const { epochs } = this.#options
+    const begunAt = Date.now()
+    if (this.#closed || begunAt < this.#awayUntil) return this.#miss('unanswered')
+    const name = nameOf(server, key)
+    const mark = epochs.mark(server)
+    // Both in one snapshot: an entry cannot be older than it looks.
+    const values = await this.#ask([name, epochKey(server)])
+    if (!values) {
+      this.#awayUntil = Date.now() + AWAY_MS
+      return this.#miss('unanswered')
+    }
+    const [value, epochText] = values
+    const epoch = epochs.seen(server, epochText, mark, begunAt)
+    if (value === undefined) return this.#miss('misses')
+    const found = await decode(name, value)
+    if (!found) {
+      this.#remove(name)
+      return this.#miss('damaged')
+    }
+    if (!epoch || found.stamp !== stampOf(epoch, found.entry.tags)) {
+      if (epoch) this.#remove(name)
+      return this.#miss('outdated')
+    }
+    this.#counts.hits++
+    return found.entry
+  }
+
+  set(server: string, key: string, entry: Entry, ttlMs: number): void {
+    if (this.#closed || !(ttlMs > 0)) return
+    const { maxQueued = MAX_QUEUED, maxQueuedBytes = MAX_QUEUED_BYTES } = this.#options
+    const { tags, storedAt, upstreamMs, text } = entry
+    const stamp = this.#options.epochs.stamp(server, tags, storedAt - upstreamMs)
+    if (stamp === undefined) return void this.#counts.unstamped++
+    if (this.#queue.size >= maxQueued || this.#queuedBytes + text.length > maxQueuedBytes)
+      return void this.#counts.dropped++
+    const name = nameOf(server, key)
+    this.#take(name)
+    this.#queue.set(name, { entry, stamp, expiresAt: Date.now() + ttlMs })
+    this.#queuedBytes += text.length
+    if (this.#writers.size >= WRITERS) return
+    const writer: Promise<void> = this.#write().finally(() => this.#writers.delete(writer))
+    this.#writers.add(writer)
+  }
+
+  /** Resolves when nothing waits to be written any more. */
+  async idle(): Promise<void> {
+    while (this.#writers.size > 0) await Promise.all(this.#writers)
+  }
+
+  /** Writes what waits, takes nothing more. Idempotent; the store stays open. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.idle()
+  }
+
+  async #write(): Promise<void> {
+    // After the turn in which the call is answered.
+    await new Promise(resolve => setImmediate(resolve))
+    for (const [name] of this.#queue) {
+      const job = this.#take(name)
+      if (!job) continue
+      try {
+        const value = await encode(name, job.entry, job.stamp, this.#options.compressOverBytes)
+        const ttlMs = job.expiresAt - Date.now()
+        if (ttlMs > 0) await this.#options.store.set(name, value, { ttlMs })
+        this.#counts.written++
+      } catch {
+        this.#counts.refused++
+      }
+    }
+  }
+
+  #take(name: string): Job | undefined {
+    const job = this.#queue.get(name)
+    if (!job) return undefined
+    this.#queue.delete(name)
+    this.#queuedBytes -= job.entry.text.length
+    return job
+  }
+
+  /** `undefined` when there is no answer in time. */
+  async #ask(keys: readonly string[]): Promise<readonly (string | undefined)[] | undefined> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<undefined>(resolve => {
+      timer = setTimeout(resolve, GET_MS, undefined)
+    })
+    const answer = this.#options.store.getMany(keys).catch(() => undefined)
+    try {
+      return await Promise.race([answer, late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #remove(name: string): void {
+    this.#options.store.delete(name).catch(() => undefined)
+  }
+
+  #miss(why: 'misses' | 'unanswered' | 'outdated' | 'damaged'): undefined {
+    this.#counts[why]++
+    return undefined
+  }
+}

@@ -1,0 +1,111 @@
+import { clear, type Cleared } from '../cache/clear.ts'
+import { readCounts, type ToolCounts } from '../cache/reported.ts'
+import { loadConfig } from '../config/load.ts'
+import { GatewayError } from '../core/errors.ts'
+import { createLogger } from '../observe/logger.ts'
+import { openStore } from '../state/open.ts'
+import { alignColumns } from './columns.ts'
+import type { Config } from '../config/types.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Store } from '../state/store.ts'
+
+interface CommonOptions {
+  readonly config?: string
+}
+
+export interface StatsOptions extends CommonOptions {
+  readonly json?: boolean
+}
+
+/**
+ * `cache clear`: forgets what is kept of everything, of a server or of a tool (`server/tool`, as the server names it), also in gateways that run.
+ * @throws GatewayError `config` when there is no such server, or the state is only in the memory of a running gateway
+ */
+export async function clearCache(of: string | undefined, { config: file }: CommonOptions): Promise<void> {
+  const config = await loadConfig({ file })
+  const what = toCleared(of, config)
+  const deleted = await withStore(
+    config,
+    'only the running gateway knows what it keeps, and only a restart clears it.',
+    (store, logger) => clear(store, what, logger),
+  )
+  const entries = `${deleted} stored ${deleted === 1 ? 'result' : 'results'}`
+  process.stderr.write(
+    `Cleared ${of ?? 'everything'}: ${entries}, and what running gateways had in memory.\n`,
+  )
+}
+
+/** `cache stats`: what kept results have saved, of all running gateways that share the state. Starts nothing. @throws GatewayError `config` */
+export async function showCacheStats({ config: file, json }: StatsOptions): Promise<void> {
+  const config = await loadConfig({ file })
+  const rows = await withStore(config, 'only the running gateway knows its counts.', readCounts)
+  process.stdout.write(json ? `${JSON.stringify(rows, undefined, 2)}\n` : `${table(rows).join('\n')}\n`)
+}
+
+function toCleared(of: string | undefined, { servers, file }: Config): Cleared[] {
+  if (of === undefined) return servers.map(({ name }) => ({ server: name, tool: undefined }))
+  // Names of servers may have slashes.
+  const [server] = servers
+    .map(({ name }) => name)
+    .filter(name => of === name || of.startsWith(`${name}/`))
+    .sort((a, b) => b.length - a.length)
+  if (server === undefined)
+    throw new GatewayError(
+      'config',
+      `There is no server ${JSON.stringify(of.slice(0, 100))} in ${file ?? 'the configuration'}. There are: ${servers.map(({ name }) => name).join(', ')}.`,
+    )
+  return [{ server, tool: of === server ? undefined : of.slice(server.length + 1) }]
+}
+
+function table(rows: readonly ToolCounts[]): string[] {
+  if (rows.length === 0)
+    return [
+      'No running gateway that shares this state has counted anything yet. They report every few seconds.',
+    ]
+  return alignColumns([
+    [
+      'server',
+      'tool',
+      'hits',
+      'of them stale',
+      'misses',
+      'hit rate',
+      'stored',
+      'coalesced',
+      'bytes saved',
+      'upstream saved',
+    ],
+    ...rows.map(row => [
+      row.server,
+      row.tool,
+      String(row.hits),
+      String(row.staleHits),
+      String(row.misses),
+      row.hits + row.misses > 0 ? `${Math.round((100 * row.hits) / (row.hits + row.misses))} %` : '-',
+      String(row.stores),
+      String(row.coalesced),
+      String(row.bytesSaved),
+      `${(row.upstreamMsSaved / 1000).toFixed(1)} s`,
+    ]),
+  ])
+}
+
+/** `memory`: what is said where the state is in a gateway's own memory. */
+async function withStore<T>(
+  { gateway }: Config,
+  memory: string,
+  use: (store: Store, logger: Logger) => Promise<T>,
+): Promise<T> {
+  const fix = 'Fix: set "gateway.state" to "lmdb:" or to the address of a Redis.'
+  if (gateway.state === 'memory') throw new GatewayError('config', `The state is "memory": ${memory} ${fix}`)
+  const logger = createLogger({ level: gateway.log, stream: process.stderr })
+  const store = await openStore(gateway.state, logger)
+  try {
+    if (store.name === 'memory')
+      throw new GatewayError('config', 'The state store cannot be opened; nothing was done.')
+    return await use(store, logger)
+  } finally {
+    await store.close()
+    await logger.flush()
+  }
+}
