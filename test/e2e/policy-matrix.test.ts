@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ANONYMOUS, clientPrincipal, type Principal } from '../../src/core/principal.ts'
 import type { ItemKind } from '../../src/core/route.ts'
-import { callAs, type Caller } from '../helpers/callers.ts'
+import { callAs, keyOf, withKeys, type Caller } from '../helpers/callers.ts'
 import { startGateway, type TestGateway } from '../helpers/gateway.ts'
+import { startIssuer, type Issuer } from '../helpers/issuer.ts'
 import { scriptedHttp, toolText, type ScriptedServer } from '../helpers/scripted-servers.ts'
 
 /**
- * What is listed is exactly what is callable: client × rule × method × era × endpoint. What a client should see is said here once more by hand, beside its rules,
+ * What is listed is exactly what is callable, over HTTP and with credentials: client × rule × method × era × endpoint. What a client should see is said here once more by hand, beside its rules,
  * and everything there is gets tried.
  */
 
@@ -19,45 +19,41 @@ const templatesOf = (server: string): string[] => [`${server}://open/{id}`, `${s
 type Sees = (kind: ItemKind, server: string, name: string) => boolean
 
 interface Case {
-  readonly principal: Principal
+  /** Of the client of this name, whose key is shown. */
   readonly entry?: object
+  /** What is shown instead of a key: a token with these claims, or nothing. */
+  readonly shows?: { readonly sub: string; readonly scope?: string } | 'nothing'
   readonly sees: Sees
 }
 
 const readOnly = (server: string, name: string): boolean => server === 'alpha' && name === 'read'
 
 const CASES: Readonly<Record<string, Case>> = {
-  open: { principal: clientPrincipal('open'), entry: {}, sees: () => true },
-  nothing: { principal: clientPrincipal('nothing'), entry: { default: 'deny' }, sees: () => false },
+  open: { entry: {}, sees: () => true },
+  nothing: { entry: { default: 'deny' }, sees: () => false },
   allowlist: {
-    principal: clientPrincipal('allowlist'),
     entry: { allow: ['tool:alpha/read', 'resource:alpha/alpha://open/*'] },
     sees: (kind, server, name) =>
       server === 'alpha' &&
       (kind === 'tool' ? name === 'read' : kind === 'resource' && name.startsWith('alpha://open/')),
   },
   denylist: {
-    principal: clientPrincipal('denylist'),
     entry: { deny: ['tool:*/danger', 'prompt:*/secret', 'resource:*/*secret*'] },
     sees: (_, __, name) => name !== 'danger' && !name.includes('secret'),
   },
   kinds: {
-    principal: clientPrincipal('kinds'),
     entry: { deny: ['tool:*/*'] },
     sees: kind => kind !== 'tool',
   },
   server: {
-    principal: clientPrincipal('server'),
     entry: { deny: ['beta/*'] },
     sees: (_, server) => server === 'alpha',
   },
   'one name': {
-    principal: clientPrincipal('one name'),
     entry: { allow: ['tool:beta/read', 'prompt:beta/greet'] },
     sees: (kind, server, name) => server === 'beta' && name === (kind === 'tool' ? 'read' : 'greet'),
   },
   annotated: {
-    principal: clientPrincipal('annotated'),
     entry: {
       default: 'deny',
       rules: [
@@ -71,7 +67,6 @@ const CASES: Readonly<Record<string, Case>> = {
     sees: (kind, server, name) => kind === 'tool' && readOnly(server, name),
   },
   failing: {
-    principal: clientPrincipal('failing'),
     entry: {
       rules: [{ effect: 'deny', match: ['tool:*/*'], when: 'tool.annotations.readOnlyHint == false' }],
     },
@@ -79,38 +74,42 @@ const CASES: Readonly<Record<string, Case>> = {
     sees: (kind, server, name) => kind !== 'tool' || readOnly(server, name),
   },
   named: {
-    principal: clientPrincipal('named'),
     entry: {
       rules: [{ effect: 'deny', match: ['*/*'], when: 'principal.name == "named" && tool.server == "beta"' }],
     },
     sees: (_, server) => server === 'alpha',
   },
   'role of the client': {
-    principal: clientPrincipal('role of the client'),
     entry: { roles: ['alpha only'], default: 'deny' },
     sees: (_, server) => server === 'alpha',
   },
   'role of a token': {
-    principal: { id: 'user:https://issuer.example a', name: 'a', client: undefined, roles: ['alpha only'] },
+    shows: { sub: 'a', scope: 'alpha' },
     sees: (_, server) => server === 'alpha',
   },
-  'nobody of ours': {
-    principal: { id: 'user:https://issuer.example b', name: 'b', client: undefined, roles: [] },
+  'a token with a role that allows nothing here': {
+    shows: { sub: 'b', scope: 'elsewhere' },
     sees: () => false,
   },
-  anonymous: { principal: ANONYMOUS, sees: () => true },
+  'a subject of a client': {
+    entry: { subjects: ['c'], deny: ['beta/*'] },
+    shows: { sub: 'c' },
+    sees: (_, server) => server === 'alpha',
+  },
+  'nobody, who is a client': {
+    entry: { deny: ['tool:*/*'] },
+    shows: 'nothing',
+    sees: kind => kind !== 'tool',
+  },
   'in shadow mode': {
-    principal: clientPrincipal('in shadow mode'),
     entry: { default: 'deny', deny: ['beta/*'], shadow: true },
     sees: () => true,
   },
   'with a shadow rule': {
-    principal: clientPrincipal('with a shadow rule'),
     entry: { rules: [{ effect: 'deny', match: ['beta/*'], shadow: true }] },
     sees: () => true,
   },
   conditional: {
-    principal: clientPrincipal('conditional'),
     entry: {
       rules: [
         // Listed, and decided with each call; the matrix calls with what is allowed.
@@ -133,6 +132,7 @@ const ENDPOINTS: Readonly<Record<string, { has: Sees; bare: boolean }>> = {
 }
 
 let servers: Record<string, ScriptedServer>
+let issuer: Issuer
 let running: TestGateway
 
 beforeAll(async () => {
@@ -165,21 +165,35 @@ beforeAll(async () => {
       .set('resources/subscribe', '{}')
       .set('resources/unsubscribe', '{}')
   }
+  issuer = await startIssuer()
   const clients = Object.entries(CASES).flatMap(([name, { entry }]) => (entry ? [[name, entry]] : []))
-  running = await startGateway(
-    {
-      mcpServers: Object.fromEntries(SERVERS.map(name => [name, (servers[name] as ScriptedServer).entry])),
-      clients: Object.fromEntries(clients) as object,
-      roles: { 'alpha only': { allow: ['alpha/*'] } },
-      profiles: { selected: { tools: ['resource:*/*', 'tool:*/read', 'tool:*/danger'] } },
+  running = await startGateway({
+    mcpServers: Object.fromEntries(SERVERS.map(name => [name, (servers[name] as ScriptedServer).entry])),
+    clients: withKeys(Object.fromEntries(clients) as Record<string, object>),
+    roles: {
+      'alpha only': { allow: ['alpha/*'] },
+      elsewhere: { allow: ['tool:alpha/nothing'] },
     },
-    { listen: false },
-  )
+    profiles: { selected: { tools: ['resource:*/*', 'tool:*/read', 'tool:*/danger'] } },
+    gateway: {
+      auth: {
+        anonymous: 'nobody, who is a client',
+        jwt: [
+          {
+            issuer: issuer.url,
+            audience: ['https://mcp.example/mcp'],
+            scopes: { alpha: ['alpha only'], elsewhere: ['elsewhere'] },
+          },
+        ],
+      },
+    },
+  })
   await running.gateway.warmUp()
 })
 
 afterAll(async () => {
   await running[Symbol.asyncDispose]()
+  await issuer[Symbol.asyncDispose]()
   for (const server of Object.values(servers)) await server[Symbol.asyncDispose]()
 })
 
@@ -213,7 +227,7 @@ const matrix = Object.keys(CASES).flatMap(name =>
 )
 
 describe.each(matrix)('$name at /mcp/$endpoint, modern: $modern', ({ name, endpoint, modern }) => {
-  const { principal, sees } = CASES[name] as Case
+  const { shows, sees } = CASES[name] as Case
   const { has, bare } = ENDPOINTS[endpoint] as { has: Sees; bare: boolean }
   const may: Sees = (kind, server, own) => has(kind, server, own) && sees(kind, server, own)
   const all = (
@@ -243,15 +257,19 @@ describe.each(matrix)('$name at /mcp/$endpoint, modern: $modern', ({ name, endpo
     return seen.length === 1 && may('resource', seen[0] as string, uri)
   }
 
-  const open = (): Promise<Caller | undefined> => callAs(running.gateway, principal, { modern, endpoint })
+  const open = async (): Promise<Caller | undefined> => {
+    const credential =
+      shows === 'nothing' ? undefined : shows === undefined ? keyOf(name) : await issuer.token({ ...shows })
+    return await callAs(running.origin, credential, { modern, endpoint })
+  }
 
   test('the endpoint is there if anything at it is', async () => {
-    using caller = await open()
+    await using caller = await open()
     expect(caller !== undefined).toBe(endpoint === '' || anything)
   })
 
   test.skipIf(endpoint !== '' && !anything)('what is listed is exactly what is callable', async () => {
-    using caller = (await open()) as Caller
+    await using caller = (await open()) as Caller
     const listed = await listOf(caller, 'tools/list', 'tools', 'name')
     expect(listed).toEqual(tools.map(exposed))
     // Every name there could be: with prefix, without, and of nothing.
@@ -312,7 +330,7 @@ describe.each(matrix)('$name at /mcp/$endpoint, modern: $modern', ({ name, endpo
   test.skipIf(endpoint !== '' && !anything)(
     'updates and log records come from what is seen, and from nothing else',
     async () => {
-      using caller = (await open()) as Caller
+      await using caller = (await open()) as Caller
       const uris = SERVERS.flatMap(resourcesOf)
       const visible = resources.map(({ own }) => own)
       const heard = modern
@@ -357,12 +375,13 @@ describe.each(matrix)('$name at /mcp/$endpoint, modern: $modern', ({ name, endpo
   test.skipIf(endpoint !== '' && !anything)(
     'capabilities and instructions name nothing that is not seen',
     async () => {
-      using caller = (await open()) as Caller
-      const view = running.gateway.viewOf(endpoint, principal) as string
-      const capabilities = running.gateway.capabilities(view, modern ? 'modern' : 'legacy')
-      expect('prompts' in capabilities).toBe(prompts.length > 0)
-      expect('resources' in capabilities).toBe(resources.length > 0)
-      const text = running.gateway.instructions(view) ?? ''
+      await using caller = (await open()) as Caller
+      const { result } = JSON.parse(caller.greeting) as {
+        result: { capabilities: object; instructions?: string }
+      }
+      expect('prompts' in result.capabilities).toBe(prompts.length > 0)
+      expect('resources' in result.capabilities).toBe(resources.length > 0)
+      const text = result.instructions ?? ''
       for (const server of SERVERS) {
         const seen = [...tools, ...prompts, ...resources, ...templates].some(item => item.server === server)
         if (!seen) expect(text).not.toContain(server)

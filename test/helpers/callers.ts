@@ -1,92 +1,132 @@
-import type { Principal } from '../../src/core/principal.ts'
-import type { Reply } from '../../src/front/call.ts'
-import { acceptModern, listen } from '../../src/front/modern.ts'
-import { Session } from '../../src/front/session.ts'
-import type { Gateway } from '../../src/gateway.ts'
-import { parseJson, takeApart, type Incoming } from '../../src/protocol/message.ts'
-import type { JsonObject } from '../../src/core/exchange.ts'
+import { createHash } from 'node:crypto'
+import { Agent, type OutgoingHttpHeaders } from 'node:http'
+import { digestOf, KEY_PREFIX } from '../../src/auth/key-records.ts'
 import { Inbox } from './inbox.ts'
-import { requestText, withEnvelope } from './wire-clients.ts'
+import {
+  http,
+  JSON_HEADERS,
+  LegacySession,
+  ModernHttp,
+  requestText,
+  withEnvelope,
+  type WireResponse,
+} from './wire-clients.ts'
 
-/** A client of which a test says who it is. This file is the only place that knows how a principal gets into the gateway. */
-export interface Caller extends Disposable {
+/** Clients of which a test says who they are, as they come in: over HTTP, with credentials. */
+
+/** The key of a client in tests: the same one for the same name. */
+export function keyOf(client: string): string {
+  return KEY_PREFIX + createHash('sha256').update(`key of ${client}`).digest('base64url')
+}
+
+/** Clients with their keys, as `clients` in a configuration. */
+export function withKeys(clients: Readonly<Record<string, object>>): Record<string, object> {
+  return Object.fromEntries(
+    Object.entries(clients).map(([name, entry]) => [
+      name,
+      { keys: [`sha256:${digestOf(keyOf(name))}`], ...entry },
+    ]),
+  )
+}
+
+/** What somebody shows who has a key or a token; nothing for `undefined`. */
+export function bearer(credential: string | undefined): OutgoingHttpHeaders {
+  return credential === undefined ? {} : { authorization: `Bearer ${credential}` }
+}
+
+export interface Caller extends AsyncDisposable {
   readonly modern: boolean
   /** Everything that was sent apart from answers, as text. */
   readonly notifications: Inbox<string>
+  /** Result of `initialize` or of `server/discover`, as text. */
+  readonly greeting: string
   /** Sends a request and resolves with the answering message. `params` is text. */
   request(method: string, params?: string): Promise<string>
+  /** The same with everything that is told of it over HTTP. */
+  post(method: string, params?: string): Promise<WireResponse>
   /** Modern: opens a listen stream with these notifications and resolves with the acknowledgement. */
   listen(filter: string): Promise<string>
 }
 
-/** `undefined` where the endpoint does not exist for the principal. */
+export interface CallerOptions {
+  readonly modern: boolean
+  /** Name of a profile or a server; default: everything. */
+  readonly endpoint?: string
+  readonly capabilities?: string
+}
+
+/** Whoever shows these credentials. `undefined` where the endpoint does not exist for them. */
 export async function callAs(
-  gateway: Gateway,
-  principal: Principal,
-  options: { modern: boolean; endpoint?: string; capabilities?: string },
+  origin: string,
+  credential: string | undefined,
+  { modern, endpoint = '', capabilities = '{}' }: CallerOptions,
 ): Promise<Caller | undefined> {
-  const { modern, endpoint = '' } = options
-  const view = gateway.viewOf(endpoint, principal)
-  if (view === undefined) return undefined
+  const path = endpoint === '' ? '/mcp' : `/mcp/${endpoint}`
+  const agent = new Agent({ keepAlive: true })
+  const options = { headers: bearer(credential), agent }
+  const probe = await http(origin + path, {
+    headers: { ...JSON_HEADERS, ...options.headers },
+    body: requestText('0', 'tools/list', undefined),
+    agent,
+  })
+  await probe.body
+  if (probe.status === 404) {
+    agent.destroy()
+    return undefined
+  }
   const notifications = new Inbox<string>()
   let ids = 0
-  const replyTo = (resolve: (text: string) => void): Reply => ({
-    notify: text => {
-      notifications.push(text)
-      return true
-    },
-    status: () => undefined,
-    answer: (head, body, tail) => resolve(head + body.toString() + tail),
-    drop: () => resolve(''),
-  })
+  const hear = (response: WireResponse): void =>
+    response.events.onItem(({ data }) => notifications.push(data))
+  /** The last message of a response; what came before it goes where notifications go. */
+  const answer = async (response: WireResponse): Promise<string> => {
+    const body = await response.body
+    if (!String(response.headers['content-type']).startsWith('text/event-stream')) return body
+    const events = response.events.all.map(({ data }) => data)
+    for (const text of events.slice(0, -1)) notifications.push(text)
+    return events.at(-1) ?? ''
+  }
   if (modern) {
-    const enveloped = (params: string | undefined): string =>
-      withEnvelope(params).replace(
-        '/clientCapabilities":{}',
-        () => `/clientCapabilities":${options.capabilities ?? '{}'}`,
+    const client = new ModernHttp(origin, path, options)
+    const post = (method: string, params?: string): Promise<WireResponse> =>
+      client.post(
+        String(++ids),
+        method,
+        withEnvelope(params).replace('/clientCapabilities":{}', () => `/clientCapabilities":${capabilities}`),
       )
-    const streams: (() => void)[] = []
-    const accept = (method: string, params: string | undefined, reply: Reply) => {
-      const id = String(++ids)
-      const incoming = incomingOf(requestText(id, method, enveloped(params)))
-      const request = { id, incoming, principal, view, headers: undefined }
-      return { request, call: acceptModern(gateway, request, reply) }
-    }
+    const request = async (method: string, params?: string): Promise<string> =>
+      await answer(await post(method, params))
     return {
       modern,
       notifications,
-      request: (method, params) =>
-        new Promise(resolve => {
-          void accept(method, params, replyTo(resolve)).call.run(gateway)
-        }),
-      listen: filter => {
-        const reply = replyTo(() => undefined)
-        const { request, call } = accept('subscriptions/listen', `{"notifications":${filter}}`, reply)
-        streams.push(listen(gateway, request, call, reply))
-        return notifications.take(text => text.includes('/acknowledged"'), 'the acknowledgement')
+      greeting: await request('server/discover'),
+      request,
+      post,
+      async listen(filter) {
+        const stream = await post('subscriptions/listen', `{"notifications":${filter}}`)
+        hear(stream)
+        return await notifications.take(text => text.includes('/acknowledged"'), 'the acknowledgement')
       },
-      [Symbol.dispose]: () => streams.forEach(end => end()),
+      async [Symbol.asyncDispose]() {
+        await client[Symbol.asyncDispose]()
+        agent.destroy()
+      },
     }
   }
-  const session = new Session(gateway, principal, view, text => notifications.push(text))
-  const request = (method: string, params?: string): Promise<string> =>
-    new Promise(resolve => {
-      const id = String(++ids)
-      session.request(id, incomingOf(requestText(id, method, params)), replyTo(resolve))
-    })
-  await request(
-    'initialize',
-    `{"protocolVersion":"2025-11-25","capabilities":${options.capabilities ?? '{}'},"clientInfo":{"name":"caller","version":"1"}}`,
-  )
+  const session = await LegacySession.open(origin, { path, capabilities, ...options })
+  hear(await session.listen())
+  const post = (method: string, params?: string): Promise<WireResponse> =>
+    session.post(requestText(String(++ids), method, params))
   return {
     modern,
     notifications,
-    request,
+    greeting: session.greeting,
+    request: async (method, params) => await answer(await post(method, params)),
+    post,
     listen: () => Promise.reject(new Error('A legacy client subscribes by request.')),
-    [Symbol.dispose]: () => session.close(),
+    async [Symbol.asyncDispose]() {
+      await session[Symbol.asyncDispose]()
+      agent.destroy()
+    },
   }
-}
-
-function incomingOf(text: string): Incoming {
-  return takeApart({ text, value: parseJson(text) as JsonObject })
 }

@@ -11,6 +11,7 @@ export class Inbox<T> {
   readonly #items: T[] = []
   readonly #waiting = new Set<Waiting<T>>()
   readonly #all: T[] = []
+  readonly #listeners: ((item: T) => void)[] = []
 
   /** Everything that ever arrived. */
   get all(): readonly T[] {
@@ -22,8 +23,15 @@ export class Inbox<T> {
     return this.#items
   }
 
+  /** Hands over everything that has arrived and will arrive; nothing is taken. */
+  onItem(listener: (item: T) => void): void {
+    this.#all.forEach(listener)
+    this.#listeners.push(listener)
+  }
+
   push(item: T): void {
     this.#all.push(item)
+    for (const listener of this.#listeners) listener(item)
     for (const waiting of this.#waiting) {
       if (!waiting.matches(item)) continue
       this.#waiting.delete(waiting)

@@ -1,5 +1,5 @@
 import { request } from 'node:http'
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
+import type { Agent, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { PassThrough } from 'node:stream'
 import type { Gateway } from '../../src/gateway.ts'
 import { Inbox } from './inbox.ts'
@@ -30,15 +30,24 @@ export interface WireRequest {
   readonly method?: string
   readonly headers?: OutgoingHttpHeaders
   readonly body?: string | Buffer
+  /** Keeps connections; without it, each request has one of its own. */
+  readonly agent?: Agent | undefined
 }
 
-/** Sends one HTTP request on a connection of its own. */
+/** What every request of a client brings along. */
+export interface ClientOptions {
+  /** For credentials. */
+  readonly headers?: OutgoingHttpHeaders
+  readonly agent?: Agent | undefined
+}
+
+/** Sends one HTTP request. */
 export function http(
   url: string,
-  { method = 'POST', headers = {}, body }: WireRequest = {},
+  { method = 'POST', headers = {}, body, agent }: WireRequest = {},
 ): Promise<WireResponse> {
   return new Promise((resolve, reject) => {
-    const sent = request(url, { method, headers, agent: false }, response => {
+    const sent = request(url, { method, headers, agent: agent ?? false }, response => {
       const events = new Inbox<WireEvent>()
       let lastId: string | undefined
       let text = ''
@@ -101,25 +110,36 @@ export class LegacySession implements WireClient {
   readonly modern = false
   readonly url: string
   readonly id: string
+  /** The answer to `initialize`. */
+  greeting = ''
   readonly #version: string
+  readonly #options: ClientOptions
   readonly #open = new Set<WireResponse>()
 
-  constructor(url: string, id: string, version: string) {
+  constructor(url: string, id: string, version: string, options: ClientOptions = {}) {
     this.url = url
     this.id = id
     this.#version = version
+    this.#options = options
   }
 
   static async open(
     origin: string,
-    { path = '/mcp', version = '2025-11-25', capabilities = '{}' } = {},
+    {
+      path = '/mcp',
+      version = '2025-11-25',
+      capabilities = '{}',
+      ...options
+    }: { path?: string; version?: string; capabilities?: string } & ClientOptions = {},
   ): Promise<LegacySession> {
     const body = requestText('0', 'initialize', INITIALIZE(version, capabilities))
-    const response = await http(`${origin}${path}`, { headers: JSON_HEADERS, body })
+    const { headers = {}, agent } = options
+    const response = await http(`${origin}${path}`, { headers: { ...JSON_HEADERS, ...headers }, body, agent })
     const text = await response.body
     const id = response.headers['mcp-session-id']
     if (typeof id !== 'string') throw new Error(`no session: ${response.status} ${text}`)
-    const session = new LegacySession(`${origin}${path}`, id, version)
+    const session = new LegacySession(`${origin}${path}`, id, version, options)
+    session.greeting = text
     await (
       await session.post(INITIALIZED)
     ).body
@@ -127,12 +147,18 @@ export class LegacySession implements WireClient {
   }
 
   get headers(): OutgoingHttpHeaders {
-    return { ...JSON_HEADERS, 'mcp-session-id': this.id, 'mcp-protocol-version': this.#version }
+    return {
+      ...JSON_HEADERS,
+      'mcp-session-id': this.id,
+      'mcp-protocol-version': this.#version,
+      ...this.#options.headers,
+    }
   }
 
   /** Sends a body as it is. */
   async post(body: string, headers: OutgoingHttpHeaders = {}): Promise<WireResponse> {
-    return this.#keep(await http(this.url, { headers: { ...this.headers, ...headers }, body }))
+    const { agent } = this.#options
+    return this.#keep(await http(this.url, { headers: { ...this.headers, ...headers }, body, agent }))
   }
 
   /** Opens the stream of what belongs to no request, or continues a stream after an event. */
@@ -188,10 +214,12 @@ export function withEnvelope(params = '{}', more = ''): string {
 export class ModernHttp implements WireClient {
   readonly modern = true
   readonly url: string
+  readonly #options: ClientOptions
   readonly #open = new Set<WireResponse>()
 
-  constructor(origin: string, path = '/mcp') {
+  constructor(origin: string, path = '/mcp', options: ClientOptions = {}) {
     this.url = `${origin}${path}`
+    this.#options = options
   }
 
   /** `params` already with its envelope. */
@@ -209,9 +237,11 @@ export class ModernHttp implements WireClient {
         'mcp-protocol-version': '2026-07-28',
         'mcp-method': method,
         ...(named !== undefined && { 'mcp-name': named }),
+        ...this.#options.headers,
         ...headers,
       },
       body: requestText(id, method, params),
+      agent: this.#options.agent,
     })
     this.#open.add(response)
     void response.body.then(() => this.#open.delete(response))
