@@ -84,6 +84,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'auth',
     'catalog',
     'policy/policies',
+    'type:quota/gate',
     'assembly',
     'status',
     'type:config/types',

@@ -1,7 +1,7 @@
 import { lifeOf, type Store, type Taken } from '../state/store.ts'
 import type { Clock } from './clock.ts'
 import type { EndOf } from './period.ts'
-import { Unreachable, type Reach } from './reach.ts'
+import { unheard, Unreachable, type Reach } from './reach.ts'
 
 /** For how long a lease should last at the rate at which it is used, at least. */
 const HORIZON_MS = 250
@@ -128,7 +128,7 @@ export class Lease {
     this.#roll()
     this.#use(amount)
     // What is beyond the limit has to show to the others before they are granted more.
-    if (this.#credit < 0 && !this.#asking) this.#background(this.#ask(0, 0))
+    if (this.#credit < 0 && !this.#asking) unheard(this.#ask(0, 0))
   }
 
   /** Puts back what was taken at `since` (steady clock) and not used after all. */
@@ -155,9 +155,9 @@ export class Lease {
     const { away } = this.#options.reach
     if (!this.#asking) {
       // Debts also try whether the store is back.
-      if (this.#credit < 0 || (this.#returns.length > 0 && !away)) this.#background(this.#ask(0, 0))
-      else if (this.#credit > 0 && idle && !away) this.#background(this.#return())
-      else if (this.#credit < this.#low && this.#left > 0 && !away) this.#background(this.#refill(0))
+      if (this.#credit < 0 || (this.#returns.length > 0 && !away)) unheard(this.#ask(0, 0))
+      else if (this.#credit > 0 && idle && !away) unheard(this.#return())
+      else if (this.#credit < this.#low && this.#left > 0 && !away) unheard(this.#refill(0))
     }
     this.#awake = this.#credit !== 0 || this.#returns.length > 0 || this.#asking !== undefined
     return this.#awake
@@ -205,7 +205,7 @@ export class Lease {
     this.#usedAt = this.#options.clock.steady()
     this.#wake()
     // As long as there is time, with the others that need more, so that the store has one write for all of them.
-    if (this.#credit < this.#low / 2 && !this.#asking && this.#left > 0) this.#background(this.#refill(0))
+    if (this.#credit < this.#low / 2 && !this.#asking && this.#left > 0) unheard(this.#refill(0))
   }
 
   /** Leaves behind what is over: a window that has ended, or a part that has lapsed. */
@@ -336,11 +336,6 @@ export class Lease {
       })
     this.#asking = asking
     return asking
-  }
-
-  /** A failure of the store shows at the next call that needs it. */
-  #background(asking: Promise<void>): void {
-    asking.catch(() => undefined)
   }
 
   #wake(): void {

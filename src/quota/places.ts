@@ -1,7 +1,7 @@
 import type { Store } from '../state/store.ts'
 import type { Clock } from './clock.ts'
 import type { Refusal } from './lease.ts'
-import { Unreachable, type Reach } from './reach.ts'
+import { unheard, Unreachable, type Reach } from './reach.ts'
 
 /** A claim that is not renewed lapses, so that the places of a process that died are free again. */
 export const CLAIM_MS = 10_000
@@ -133,8 +133,8 @@ export class Places {
     const now = this.#options.clock.steady()
     if (!this.#asking) {
       const idle = this.#held > this.#inUse && this.#entering === 0 && now - this.#neededAt >= IDLE_MS
-      if (idle) this.#background(this.#ask(this.#inUse))
-      else if (now >= this.#renewAt) this.#background(this.#ask(Math.max(this.#held, this.#inUse)))
+      if (idle) unheard(this.#ask(this.#inUse))
+      else if (now >= this.#renewAt) unheard(this.#ask(Math.max(this.#held, this.#inUse)))
     }
     this.#awake = this.#held > 0 || this.#inUse > 0 || this.#asking !== undefined
     return this.#awake
@@ -186,10 +186,6 @@ export class Places {
       const timer = setTimeout(done, ms)
       this.#waiting.push(done)
     })
-  }
-
-  #background(asking: Promise<void>): void {
-    asking.catch(() => undefined)
   }
 
   #wake(): void {

@@ -102,3 +102,8 @@ export class Reach {
     this.#concerned = 0
   }
 }
+
+/** For what is asked ahead of need: a failure of the store shows at the next call that needs it. */
+export function unheard(asking: Promise<void>): void {
+  asking.catch(() => undefined)
+}
