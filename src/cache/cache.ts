@@ -5,7 +5,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Route } from '../core/route.ts'
 import { TASKS } from '../protocol/features.ts'
-import type { Outdated } from './epochs.ts'
+import type { Outdated } from './changes.ts'
 import { Kept, type From } from './kept.ts'
 import { paramsKey, sha256 } from './key.ts'
 import { Memory, type MemoryOptions } from './memory.ts'
@@ -27,7 +27,7 @@ export interface CacheOptions {
   readonly serverInfo: string
   /** Asked where the memory does not know; default: nothing is behind it. */
   readonly tier?: Tier | undefined
-  /** Hears when something a server said has become outdated in this process: what has one of the tags, or all of it. */
+  /** Hears of everything that has become outdated through this process; without tags, all a server said. */
   readonly onOutdated?: ((server: string, tags: readonly string[] | undefined) => void) | undefined
   /** Unix milliseconds; default: those of the system. */
   readonly now?: (() => number) | undefined
@@ -36,14 +36,14 @@ export interface CacheOptions {
 /** Of what a request asks. A key is `base` and the scope: a principal, or `''` for everyone. */
 export interface Wanted {
   readonly plan: Plan
-  /** The server's own name of what is called or read. */
-  readonly own: string
+  /** By which the answer is forgotten, as far as that is known before it is there. */
+  readonly tags: readonly string[]
   readonly base: string
   readonly scope: string
 }
 
 /** Whose results a call changes. */
-type Changed = Pick<Plan, 'server' | 'epochs'>
+type Changed = Pick<Plan, 'server' | 'changes'>
 
 /** How long a call waits for what is behind the memory. */
 const TIER_WAIT_MS = 5
@@ -85,6 +85,11 @@ export class Cache {
     return this.#memory.size
   }
 
+  /** Servers of which something is kept in memory. */
+  get servers(): Iterable<string> {
+    return new Set(Array.from(this.#memory.values(), ({ server }) => server))
+  }
+
   get hasTier(): boolean {
     return this.#tier !== undefined
   }
@@ -103,7 +108,7 @@ export class Cache {
     const more = uris === '' && extensions === '' ? '' : `\t${sha256(JSON.stringify([uris, extensions]))}`
     return {
       plan,
-      own,
+      tags: isRead ? [...plan.tags, uriTag(own)] : plan.tags,
       base: `${plan.prefix}${part}${more}\n`,
       scope: plan.rule.scope === 'shared' ? '' : scopeOf(exchange.principal),
     }
@@ -117,9 +122,9 @@ export class Cache {
   }
 
   /** As `find`, behind the memory. Resolves soon, whatever happens there; what comes too late is there the next time. */
-  async findBehind({ plan, base, scope }: Wanted): Promise<Kept | undefined> {
-    const own = await this.#findBehind(plan, base + scope, scope)
-    return own ?? (plan.tool === undefined ? await this.#findBehind(plan, base, scope) : undefined)
+  async findBehind({ plan, tags, base, scope }: Wanted): Promise<Kept | undefined> {
+    const own = await this.#findBehind(plan, tags, base + scope, scope)
+    return own ?? (plan.tool === undefined ? await this.#findBehind(plan, tags, base, scope) : undefined)
   }
 
   /** `undefined` when it is too old for anything. */
@@ -156,21 +161,21 @@ export class Cache {
    * been overtaken by a change since then is not kept.
    */
   store(
-    { plan, own, base, scope }: Wanted,
+    { plan, tags: known, base, scope }: Wanted,
     owner: Principal,
     outcome: Outcome,
     epoch: number,
     since: number,
     upstreamMs: number,
   ): void {
-    const { rule, epochs, counters } = plan
+    const { rule, changes, counters } = plan
     if (!rule || !isComplete(outcome) || outcome.text.length > rule.maxBytes) return
     const { text, value, modern } = outcome
     const ttlMs = plan.tool === undefined ? ownTtl(outcome) : undefined
     const usableMs = (ttlMs ?? rule.ttlMs) + Math.max(rule.staleWhileRevalidateMs, rule.staleIfErrorMs)
     if ((plan.tool === undefined && ttlMs === undefined) || usableMs <= 0) return
-    const tags = plan.tool === undefined ? readTags(plan, own, value) : plan.tags
-    if (!epochs.isCurrent(epoch, tags) || !epochs.isQuiet(tags, since)) return
+    const tags = plan.tool === undefined ? readTags(known, value) : known
+    if (!changes.isCurrent(epoch, tags) || !changes.isQuiet(tags, since)) return
     if (Buffer.byteLength(text) > rule.maxBytes) return
     const entry: Entry = { text, modern, storedAt: this.now(), upstreamMs, tags }
     const isPublic = plan.tool === undefined && value.cacheScope === 'public'
@@ -181,21 +186,21 @@ export class Cache {
   }
 
   /** A call begins that changes something. */
-  begin({ server, epochs }: Changed, what: Outdated): void {
-    epochs.begin(what, this.now())
-    this.#tellOutdated(server, what)
+  begin({ server, changes }: Changed, what: Outdated): void {
+    changes.begin(what, this.now())
+    this.#tell(server, what)
   }
 
   /** It has ended. `lingers`: for the gateway, but perhaps not at the server. */
-  end({ server, epochs }: Changed, what: Outdated, lingers: boolean): void {
-    epochs.end(what, this.now(), lingers)
-    this.#tellOutdated(server, what)
+  end({ server, changes }: Changed, what: Outdated, lingers: boolean): void {
+    changes.end(what, this.now(), lingers)
+    this.#tell(server, what)
   }
 
   /** What a server said has become outdated. `here`: others have heard of it already. */
   outdate(server: string, what: Outdated, here = false): void {
-    this.plans.epochs(server)?.outdate(what, this.now())
-    if (!here) this.#tellOutdated(server, what)
+    this.plans.changes(server)?.outdate(what, this.now())
+    if (!here) this.#tell(server, what)
   }
 
   /** What a resource holds has changed. */
@@ -208,22 +213,27 @@ export class Cache {
     const what: Outdated = tool === undefined ? 'server' : [toolTag(tool)]
     for (const name of server === undefined ? this.plans.names : [server]) {
       this.outdate(name, what)
-      const plan = this.plans.epochs(name)
+      const plan = this.plans.changes(name)
       for (const kept of plan ? this.#memory.values() : [])
         if (kept.server === name && !plan?.isCurrent(kept.epoch, kept.tags)) this.#memory.delete(kept.key)
     }
   }
 
-  #find({ epochs }: Plan, key: string): Kept | undefined {
+  #find({ changes }: Plan, key: string): Kept | undefined {
     const kept = this.#memory.get(key)
-    if (!kept || epochs.isCurrent(kept.epoch, kept.tags)) return kept
+    if (!kept || changes.isCurrent(kept.epoch, kept.tags)) return kept
     this.#memory.delete(key)
     return undefined
   }
 
-  async #findBehind(plan: Plan, key: string, owner: string): Promise<Kept | undefined> {
+  async #findBehind(
+    plan: Plan,
+    tags: readonly string[],
+    key: string,
+    owner: string,
+  ): Promise<Kept | undefined> {
     const tier = this.#tier
-    if (!tier || !plan.epochs.isQuiet(plan.tags, this.now())) return undefined
+    if (!tier || !plan.changes.isQuiet(tags, this.now())) return undefined
     let looking = this.#looking.get(key)
     if (!looking) {
       looking = this.#fetch(tier, plan, key, owner).catch(() => undefined)
@@ -240,7 +250,7 @@ export class Cache {
   }
 
   async #fetch(tier: Tier, plan: Plan, key: string, owner: string): Promise<Kept | undefined> {
-    const epoch = plan.epochs.now
+    const epoch = plan.changes.now
     const entry = await tier.get(plan.server, key)
     if (!entry) return undefined
     const value: unknown = JSON.parse(entry.text)
@@ -248,7 +258,7 @@ export class Cache {
     const ttlMs = plan.tool === undefined ? ownTtl({ kind: 'result', ...entry, value }) : undefined
     if (plan.tool === undefined && ttlMs === undefined) return undefined
     const { tags } = entry
-    if (!plan.epochs.isCurrent(epoch, tags) || entry.storedAt <= plan.epochs.outdatedAt(tags))
+    if (!plan.changes.isCurrent(epoch, tags) || entry.storedAt <= plan.changes.outdatedAt(tags))
       return undefined
     const kept = new Kept({ key, server: plan.server, owner, entry, value, epoch, ttlMs })
     if (!this.freshness(plan, kept, this.now())) return undefined
@@ -256,7 +266,7 @@ export class Cache {
     return kept
   }
 
-  #tellOutdated(server: string, what: Outdated): void {
+  #tell(server: string, what: Outdated): void {
     this.#options.onOutdated?.(server, what === 'server' ? undefined : what)
   }
 }
@@ -277,11 +287,11 @@ function ownTtl({ modern, value }: Complete): number | undefined {
 }
 
 /** A read depends on what it was asked for, and on every resource that its result holds. */
-function readTags({ tags }: Plan, own: string, { contents }: JsonObject): readonly string[] {
+function readTags(tags: readonly string[], { contents }: JsonObject): readonly string[] {
   const held = (Array.isArray(contents) ? (contents as unknown[]) : []).flatMap(content =>
     isJsonObject(content) && typeof content.uri === 'string' ? [uriTag(content.uri)] : [],
   )
-  return [...new Set([...tags, uriTag(own), ...held])]
+  return [...new Set([...tags, ...held])]
 }
 
 function scopeOf({ id }: Principal): string {

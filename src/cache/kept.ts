@@ -123,14 +123,17 @@ export class Kept {
   #frame(client: Pick<Exchange, 'modern' | 'protocolVersion' | 'request'>, serverInfo: string): Frame {
     const open = this.#open
     const rest = this.#body.toString()
+    // Without the comma behind the member that would be put before it.
+    const bare = rest.startsWith(',') ? rest.slice(1) : rest
     // As it came, but for what the constructor has changed.
-    const text = this.#hasMeta ? open + rest : `{${rest.slice(rest.startsWith('},') ? 2 : 1)}`
+    const text = this.#hasMeta ? open + bare : `{${rest.slice(rest.startsWith('},') ? 2 : 1)}`
     const value = JSON.parse(text) as JsonObject
     const outcome = { kind: 'result', text, value, modern: this.modern } as const
     const framed = resultFor(client, client.request.method, outcome, serverInfo)
     if (framed === text) return { head: followed(open), body: this.#body }
-    if (framed.endsWith(rest)) {
-      const head = followed(framed.slice(0, framed.length - rest.length))
+    for (const end of [rest, bare]) {
+      if (!framed.endsWith(end)) continue
+      const head = followed(framed.slice(0, framed.length - end.length))
       if (isInsideMeta(head, rest)) return { head, body: this.#body }
     }
     const hasMeta = isJsonObject((JSON.parse(framed) as JsonObject)._meta)

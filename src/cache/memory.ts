@@ -53,7 +53,10 @@ export class Memory {
 
   /** To be called when a result has come to take more bytes. */
   grown(kept: Kept): void {
-    if (this.#index.get(kept.key) === kept) this.#store(kept)
+    if (this.#index.get(kept.key) !== kept) return
+    // The LRU takes no other size for the same value.
+    this.delete(kept.key)
+    this.set(kept)
   }
 
   delete(key: string): void {

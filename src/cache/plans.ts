@@ -3,7 +3,7 @@ import type { CacheRule, ServerConfig, ToolConfig } from '../config/types.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { wildcard } from '../policy/pattern.ts'
-import { Epochs, type Outdated } from './epochs.ts'
+import { Changes, type Outdated } from './changes.ts'
 import { argPaths, sha256, type ArgPath } from './key.ts'
 import type { CacheStats, Counters } from './stats.ts'
 import { toolTag } from './tags.ts'
@@ -16,7 +16,7 @@ export interface Plan {
   readonly server: string
   /** `undefined`: resources. */
   readonly tool: string | undefined
-  readonly epochs: Epochs
+  readonly changes: Changes
   /** How results are kept; `undefined`: they are not. */
   readonly rule: CacheRule | undefined
   /** What calls make outdated; `undefined`: nothing. */
@@ -35,7 +35,7 @@ const RESOURCE_MAX_BYTES = 1024 * 1024
 /** One server, and what follows from what it offers at the moment. */
 class ServerPlans {
   readonly config: ServerConfig
-  readonly epochs = new Epochs()
+  readonly changes = new Changes()
   readonly matchers: readonly { readonly matches: (tool: string) => boolean; readonly tool: ToolConfig }[]
   /** Whether results of any tool may be kept. */
   readonly keeps: boolean
@@ -70,8 +70,8 @@ export class Plans {
     this.#stats = stats
   }
 
-  epochs(server: string): Epochs | undefined {
-    return this.#servers.get(server)?.epochs
+  changes(server: string): Changes | undefined {
+    return this.#servers.get(server)?.changes
   }
 
   get names(): readonly string[] {
@@ -96,9 +96,9 @@ export class Plans {
   }
 
   /** What tasks of a server may change; `undefined` where nothing of it is kept. */
-  tasks(server: string): Pick<Plan, 'server' | 'epochs'> | undefined {
+  tasks(server: string): Pick<Plan, 'server' | 'changes'> | undefined {
     const plans = this.#current(server)
-    return plans && !plans.idle ? { server, epochs: plans.epochs } : undefined
+    return plans && !plans.idle ? { server, changes: plans.changes } : undefined
   }
 
   #current(server: string): ServerPlans | undefined {
@@ -115,7 +115,7 @@ export class Plans {
     return plans
   }
 
-  #toolPlan({ config, epochs, matchers, snapshot }: ServerPlans, own: string): Plan {
+  #toolPlan({ config, changes, matchers, snapshot }: ServerPlans, own: string): Plan {
     const tool = matchers.find(({ matches }) => matches(own))?.tool
     const text = snapshot?.lists.tools.find(({ key }) => key === own)?.text
     const { rule, writes } = decided(config, tool, () => hintsOf(text))
@@ -123,7 +123,7 @@ export class Plans {
     return {
       server: config.name,
       tool: own,
-      epochs,
+      changes,
       // Nothing is known of a tool that has no definition here.
       rule: text === undefined ? undefined : rule,
       outdates: !writes || invalidates === 'none' ? undefined : invalidates,
@@ -134,12 +134,12 @@ export class Plans {
     }
   }
 
-  #readsPlan({ config, epochs }: ServerPlans): Plan {
+  #readsPlan({ config, changes }: ServerPlans): Plan {
     const given = config.cache === 'hints' ? config.hintsRule : config.cache
     return {
       server: config.name,
       tool: undefined,
-      epochs,
+      changes,
       rule: {
         ttlMs: 0,
         scope: 'client',
@@ -153,7 +153,7 @@ export class Plans {
       prefix: sha256(JSON.stringify([LAYOUT, config.name, config.fingerprint, 'resource'])),
       tags: given?.tags ?? [],
       ignored: [],
-      counters: this.#stats.of(config.name, undefined),
+      counters: this.#stats.of(config.name, 'resources/read'),
     }
   }
 }

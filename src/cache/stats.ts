@@ -15,16 +15,16 @@ export class Counters {
 
 export interface CountersOf extends Readonly<Counters> {
   readonly server: string
-  /** `undefined`: resources. */
-  readonly tool: string | undefined
+  /** As the server names it; `resources/read` for what is read. */
+  readonly tool: string
 }
 
 /** Counters of this process, since it began. */
 export class CacheStats {
-  readonly #servers = new Map<string, Map<string | undefined, Counters>>()
+  readonly #servers = new Map<string, Map<string, Counters>>()
 
   /** The same for as long as the process runs. */
-  of(server: string, tool: string | undefined): Counters {
+  of(server: string, tool: string): Counters {
     let tools = this.#servers.get(server)
     if (!tools) this.#servers.set(server, (tools = new Map()))
     let counters = tools.get(tool)

@@ -1,24 +1,19 @@
-/** A result as it is kept, whoever keeps it. */
+/** A result that is kept. */
 export interface Entry {
-  /** The result as the server sent it. */
+  /** Raw JSON of the result. */
   readonly text: string
-  /** Era of the server. */
+  /** Whether it is in the words of the modern era. */
   readonly modern: boolean
-  /** When it came, in Unix milliseconds. */
+  /** Unix milliseconds. */
   readonly storedAt: number
-  /** What it cost the server, in milliseconds. */
+  /** What the server needed for it. */
   readonly upstreamMs: number
-  /** By which it can be forgotten. */
   readonly tags: readonly string[]
 }
 
-/**
- * What is behind the memory: outlives the process, and is shared with others. May forget at any time. Keys have at most 400 characters, none of
- * them a line break but for one, and hold arguments of calls.
- */
+/** A place behind the memory. Neither method ever throws or rejects; what cannot be read or written is not there. */
 export interface Tier {
-  /** May reject; whoever asks does not wait for long. */
   get(server: string, key: string): Promise<Entry | undefined>
-  /** `ttlMs` is how long the entry can be of any use, stale or not. Never throws. */
+  /** Returns at once; the entry is written later, if there is room. */
   set(server: string, key: string, entry: Entry, ttlMs: number): void
 }

@@ -1,5 +1,5 @@
 import type { Cache, Wanted } from '../cache/cache.ts'
-import type { Outdated } from '../cache/epochs.ts'
+import type { Outdated } from '../cache/changes.ts'
 import type { Kept } from '../cache/kept.ts'
 import type { Plan } from '../cache/plans.ts'
 import type { Handler, Middleware } from '../core/compose.ts'
@@ -47,7 +47,7 @@ export function keep(cache: Cache): Middleware {
   return next => async (exchange, route) => {
     if (!(exchange instanceof Sought)) return await next(exchange, route)
     const { wanted, principal } = exchange
-    const epoch = wanted.plan.epochs.now
+    const epoch = wanted.plan.changes.now
     const since = cache.now()
     const outcome = await next(exchange, route)
     const { asked, upstreamMs } = exchange.record
@@ -137,7 +137,7 @@ function asking(
 /** A call that changes something: what was said before it, or while it runs, is not what is said after it. */
 async function changing(
   cache: Cache,
-  plan: Pick<Plan, 'server' | 'epochs'>,
+  plan: Pick<Plan, 'server' | 'changes'>,
   what: Outdated,
   next: Handler,
   exchange: Exchange,

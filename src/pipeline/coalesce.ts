@@ -66,10 +66,10 @@ class Flights {
   /** Puts a caller on a call under way, else makes one for it. */
   board(caller: Caller): void {
     const { call, key } = caller
-    const { plan } = call.wanted
+    const { plan, tags } = call.wanted
     const wantsProgress = call.request.progressToken !== undefined
     const found = (wantsProgress ? undefined : this.#plain.get(key)) ?? this.#telling.get(key)
-    if (found && plan.epochs.isCurrent(found.epoch, plan.tags)) {
+    if (found && plan.changes.isCurrent(found.epoch, tags)) {
       found.add(caller)
       return
     }
@@ -204,7 +204,7 @@ class Flight extends Sought {
   constructor(flights: Flights, leader: Caller) {
     super(leader.call, leader.call.wanted)
     this.key = leader.key
-    this.epoch = this.wanted.plan.epochs.now
+    this.epoch = this.wanted.plan.changes.now
     this.#flights = flights
     this.#route = leader.route
     this.#leader = leader

@@ -15,6 +15,8 @@ import { quantile } from './statistics.js'
  * @property {number} connections
  * @property {number} seconds measured time
  * @property {number} pid process whose CPU time is taken
+ * @property {boolean} [same] every call of a connection says the same
+ * @property {number} [size] bytes of an answer besides the value
  * @property {readonly string[]} [keys] API keys; each connection shows another one
  *
  * @typedef {object} Measured
@@ -75,12 +77,17 @@ class Caller {
   /** One call, checked: the answer must carry this call's id and this call's value. */
   async call() {
     const id = String(1e8 + (calls++ % 9e8))
-    const value = String((Number(id) * 7919) % 1e12).padStart(VALUE_WIDTH, '0')
+    const { same, size = 0 } = this.#job
+    const value = same
+      ? '0'.repeat(VALUE_WIDTH)
+      : String((Number(id) * 7919) % 1e12).padStart(VALUE_WIDTH, '0')
     this.#template.write(id, this.#idAt, 'latin1')
     this.#template.write(value, this.#valueAt, 'latin1')
     const { status, head, body } = await this.#connection.send(this.#template)
     const message = status === 200 ? parseMessage(head, body) : undefined
-    if (message?.id !== Number(id) || message.result?.content?.[0]?.text !== value)
+    const text = message?.result?.content?.[0]?.text
+    const right = size === 0 ? text === value : text?.length === VALUE_WIDTH + size && text.startsWith(value)
+    if (message?.id !== Number(id) || !right)
       throw new Error(`wrong answer to id ${id}, value ${value}: HTTP ${status} ${body.slice(0, 300)}`)
   }
 
@@ -92,9 +99,9 @@ class Caller {
   #prepare() {
     const id = '1'.repeat(ID_WIDTH)
     const value = 'v'.repeat(VALUE_WIDTH)
-    const { wire, tool } = this.#job
+    const { wire, tool, size } = this.#job
     /** @type {Record<string, unknown>} */
-    const params = { name: tool, arguments: { text: value } }
+    const params = { name: tool, arguments: size === undefined ? { text: value } : { size, text: value } }
     if (wire === 'modern')
       params['_meta'] = {
         'io.modelcontextprotocol/protocolVersion': MODERN,

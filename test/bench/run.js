@@ -24,7 +24,8 @@ const USAGE = `Usage: npm run bench -- [options]
   --warmup <n>       seconds of load before the first round, for every target (10)
   --rounds <n>       rounds; each measures every target once (5)
   --connections <n>  concurrent clients (16)
-  --targets <list>   comma-separated, of: direct, floor, floor-modern, sdk, gateway-legacy, gateway-modern, gateway-through, gateway-policy
+  --targets <list>   comma-separated, of: direct, floor, floor-modern, sdk, gateway-legacy, gateway-modern, gateway-through,
+                     gateway-policy, gateway-cached, gateway-cached-modern, gateway-missing, floor-64k, gateway-64k, gateway-cached-64k
   --short            a quick look: 3 rounds of 1.5 s after 2 s of warm-up
   --json <file>      write the figures to a file
   --min-floor <r>    fail when a gateway row is below r times the floor
@@ -75,17 +76,19 @@ const minPolicy =
  * @property {string} tool
  * @property {(upstream: string) => readonly string[]} args program and arguments, given the origin of the upstream
  * @property {string} path
+ * @property {boolean} [same] all calls say the same
+ * @property {number} [size] bytes of an answer
  * @property {boolean} [keys] each connection is another client and shows its key
  */
 
 const scratch = mkdtempSync(join(tmpdir(), 'bench-'))
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }))
 
-/** @param {string} name @param {string} url @returns {readonly string[]} */
-function gatewayArgs(name, url) {
+/** @param {string} name @param {string} url @param {object} [server] @returns {readonly string[]} */
+function gatewayArgs(name, url, server = {}) {
   const file = join(scratch, `${name}.json`)
   const config = {
-    mcpServers: { up: { url } },
+    mcpServers: { up: { url, ...server } },
     gateway: { http: { port: 0 }, state: 'memory', log: 'warn' },
   }
   writeFileSync(file, JSON.stringify(config))
@@ -103,6 +106,9 @@ function policyArgs(upstream) {
   writeFileSync(file, JSON.stringify(made.config))
   return [join(ROOT, 'bin/mcp-manifold.js'), 'serve', '--config', file]
 }
+
+const CACHED = { tools: { echo: { cache: { ttl: '1h', scope: 'shared' } } } }
+const LARGE = 64 * 1024
 
 /** @type {Record<string, Target>} */
 const TARGETS = {
@@ -163,9 +169,59 @@ const TARGETS = {
     path: '/mcp',
     keys: true,
   },
+  'gateway-cached': {
+    what: 'as gateway-legacy, all calls alike, answered from memory',
+    wire: 'legacy',
+    tool: 'up__echo',
+    args: upstream => gatewayArgs('cached', `${upstream}/mcp`, CACHED),
+    path: '/mcp',
+    same: true,
+  },
+  'gateway-cached-modern': {
+    what: 'the same with modern clients',
+    wire: 'modern',
+    tool: 'up__echo',
+    args: upstream => gatewayArgs('cached-modern', `${upstream}/mcp`, CACHED),
+    path: '/mcp',
+    same: true,
+  },
+  'gateway-missing': {
+    what: 'as gateway-legacy, with a cache that never has the answer',
+    wire: 'legacy',
+    tool: 'up__echo',
+    args: upstream => gatewayArgs('missing', `${upstream}/mcp`, CACHED),
+    path: '/mcp',
+  },
+  'floor-64k': {
+    what: 'as floor, with answers of 64 KiB',
+    wire: 'legacy',
+    tool: 'up__echo',
+    args: upstream => [join(HERE, 'floor.js'), `${upstream}/mcp`],
+    path: '/mcp',
+    size: LARGE,
+  },
+  'gateway-64k': {
+    what: 'as gateway-legacy, with answers of 64 KiB',
+    wire: 'legacy',
+    tool: 'up__echo',
+    args: upstream => gatewayArgs('64k', `${upstream}/mcp`),
+    path: '/mcp',
+    size: LARGE,
+  },
+  'gateway-cached-64k': {
+    what: 'as gateway-cached, with answers of 64 KiB',
+    wire: 'legacy',
+    tool: 'up__echo',
+    args: upstream => gatewayArgs('cached-64k', `${upstream}/mcp`, CACHED),
+    path: '/mcp',
+    same: true,
+    size: LARGE,
+  },
 }
 
-const ONLY_ASKED_FOR = ['gateway-through', 'gateway-policy']
+const ONLY_ASKED_FOR = Object.keys(TARGETS).filter(
+  name => /-(?:through|policy|missing|64k)$/.test(name) || name.startsWith('gateway-cached'),
+)
 const names =
   options.targets?.split(',') ?? Object.keys(TARGETS).filter(name => !ONLY_ASKED_FOR.includes(name))
 for (const name of names)
@@ -215,8 +271,11 @@ async function main() {
     const target = /** @type {Target} */ (TARGETS[name])
     const { child, pid, origin } = await startServer(TARGET_CORE, target.args(upstream.origin))
     children.push(child)
-    const { wire, tool, path } = target
-    const job = { url: origin + path, wire, tool, connections, seconds, pid, ...(target.keys && { keys }) }
+    const { wire, tool, path, same, size } = target
+    const job = {
+      ...{ url: origin + path, wire, tool, connections, seconds, pid, same, size },
+      ...(target.keys && { keys }),
+    }
     await measure(load, name, { ...job, seconds: warmup })
     runs.set(name, { job, slots: [] })
   }

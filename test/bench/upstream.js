@@ -1,7 +1,8 @@
 // @ts-check
 /**
  * The upstream of the benchmark: a raw `node:http` server that speaks just enough MCP to be called, so that its own cost is as small
- * as it can be. It parses every body and answers `tools/call` of `echo` with the text it was given.
+ * as it can be. It parses every body and answers `tools/call` of `echo` with the text it was given,
+ * and as many dots behind it as it was asked for.
  *
  * Endpoints: `/mcp` (legacy, no session), `/session` (legacy, assigns `Mcp-Session-Id`), `/modern` (2026-07-28).
  */
@@ -21,6 +22,16 @@ const TOOLS = [
 ]
 
 let sessions = 0
+
+/** @type {Map<number, string>} */
+const fills = new Map()
+
+/** @param {number} size */
+function fill(size) {
+  let text = fills.get(size)
+  if (text === undefined) fills.set(size, (text = '.'.repeat(size)))
+  return text
+}
 
 const server = createServer((request, response) => {
   if (request.method === 'DELETE') {
@@ -51,7 +62,8 @@ function answer(url, message, response) {
   switch (message.method) {
     case 'tools/call': {
       if (message.params?.name !== 'echo') return fail(200, -32602, `Unknown tool: ${message.params?.name}`)
-      return reply({ ...complete, content: [{ type: 'text', text: message.params.arguments.text }] })
+      const { text, size = 0 } = message.params.arguments
+      return reply({ ...complete, content: [{ type: 'text', text: text + fill(size) }] })
     }
     case 'tools/list':
       return reply({ ...complete, ...(modern ? FRESH : {}), tools: TOOLS })

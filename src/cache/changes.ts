@@ -22,7 +22,7 @@ class Mark {
  * When what one server says became outdated. Whoever reads takes a number first; what was read is as good as long as nothing it depends on has changed
  * since then. A change that is under way has no one moment, so nothing that is read meanwhile is kept.
  */
-export class Epochs {
+export class Changes {
   #count = 0
   readonly #server = new Mark()
   readonly #tags = new Map<string, Mark>()
@@ -81,10 +81,10 @@ export class Epochs {
 
   #marks(what: Outdated): readonly Mark[] {
     if (what === 'server') return [this.#server]
+    if (this.#tags.size + what.length > MAX_TAGS && what.some(tag => !this.#tags.has(tag))) this.#collapse()
     return what.map(tag => {
       const known = this.#tags.get(tag)
       if (known) return known
-      if (this.#tags.size >= MAX_TAGS) this.#collapse()
       const mark = new Mark()
       this.#tags.set(tag, mark)
       return mark
