@@ -242,6 +242,23 @@ export class Gateway implements Service {
     return audit || gate ? this.#accountFor(exchange, gate) : router.handle(exchange)
   }
 
+  admit(exchange: Exchange): Promise<void> | undefined {
+    const gate = this.#parts.quotas?.gate(exchange.principal)
+    return gate && this.#passThrough(gate, exchange)
+  }
+
+  /** A stream is open for hours, so it is counted when it is opened and keeps no place. */
+  async #passThrough(gate: Gate, exchange: Exchange): Promise<void> {
+    const since = performance.now()
+    try {
+      await gate.enter()
+    } catch (caught) {
+      this.#parts.audit?.note(exchange, since, undefined, GatewayError.from(caught))
+      throw caught
+    }
+    gate.leave()
+  }
+
   /** What every request has to pass, whatever it is about, and its line in the audit log. One frame for both, since they are on the way of every call. */
   async #accountFor(exchange: Exchange, gate: Gate | undefined): Promise<Outcome> {
     const { audit, router } = this.#parts

@@ -242,7 +242,7 @@ export class HttpFront {
     })
     if (incoming.method === 'subscriptions/listen') {
       checkAccept(request, 'text/event-stream')
-      const end = listen(service, modern, call, reply)
+      const end = listen(service, modern, call, reply, () => this.#listeners.delete(end))
       this.#listeners.set(end, credential)
       call.cancellation.onCancel(() => this.#listeners.delete(end))
     } else void call.run(service)

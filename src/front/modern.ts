@@ -146,10 +146,16 @@ const NOTHING: Heard = { resourceSubscriptions: [], taskIds: [] }
 
 /**
  * Serves `subscriptions/listen` until it is cancelled: acknowledges the part of the filter that is honoured, then sends what it asks for, tagged with
- * the request's id.
+ * the request's id. One that a limit refuses is answered with that, and `onRefused` is called.
  * @returns ends the stream with a result; idempotent
  */
-export function listen(service: Service, request: ModernRequest, call: Call, reply: Reply): () => void {
+export function listen(
+  service: Service,
+  request: ModernRequest,
+  call: Call,
+  reply: Reply,
+  onRefused?: () => void,
+): () => void {
   const wanted = (request.incoming.params?.value.notifications ?? {}) as JsonObject
   const honoured: JsonObject = {}
   const kinds = new Set<ListKind>()
@@ -188,12 +194,15 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
     early = undefined
     for (const text of waiting) send(text)
   }
-  const end = (): void => {
-    if (!open) return
-    open = false
+  const leave = (): void => {
     service.listens.closed()
     stop()
     service.unsubscribe(subscriber)
+  }
+  const end = (): void => {
+    if (!open) return
+    open = false
+    leave()
     if (call.cancellation.reason !== undefined) reply.drop()
     else
       reply.answer(
@@ -209,8 +218,9 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
   })
   const uris = listOf(request.incoming, 'resourceSubscriptions').slice(0, maxResources)
   const taskIds = listOf(request.incoming, 'taskIds').slice(0, maxResources)
-  if (uris.length === 0 && taskIds.length === 0) acknowledge(NOTHING)
-  else {
+  const begin = (): void => {
+    if (!open) return
+    if (uris.length === 0 && taskIds.length === 0) return acknowledge(NOTHING)
     // A server that does not answer must not keep the client from hearing of everything else.
     const patience = setTimeout(() => acknowledge(NOTHING), acknowledgeTimeoutMs)
     const none = (): string[] => []
@@ -223,6 +233,16 @@ export function listen(service: Service, request: ModernRequest, call: Call, rep
       else service.unsubscribe(subscriber)
     })
   }
+  const refused = (caught: unknown): void => {
+    if (!open) return
+    open = false
+    leave()
+    call.fail(GatewayError.from(caught), service.serverInfo)
+    onRefused?.()
+  }
+  const entering = service.admit(call)
+  if (entering) entering.then(begin, refused)
+  else begin()
   call.cancellation.onCancel(end)
   return end
 }

@@ -26,6 +26,11 @@ export interface Service {
   instructions(view: string): string | undefined
   /** Handles a request that is neither about the conversation itself nor unknown. Rejects with a `GatewayError` only. */
   handle(exchange: Exchange): Promise<Outcome>
+  /**
+   * Counts a request that `handle` does not get: one that opens a listen stream. `undefined`: it may go on at once. Rejects with a `GatewayError` when a limit of
+   * its caller refuses it.
+   */
+  admit(exchange: Exchange): Promise<void> | undefined
   /** The `Mcp-Param-*` headers a call of this tool must have. */
   headerParams(view: string, tool: string): readonly HeaderParam[] | undefined
   /** A legacy conversation begins or ends; in between it hears of changes. */

@@ -172,12 +172,13 @@ export class StdioFront {
     const call = acceptModern(service, request, reply)
     this.#calls.set(id, call)
     if (incoming.method === 'subscriptions/listen') {
-      const end = listen(service, request, call, reply)
-      this.#ends.add(end)
-      call.cancellation.onCancel(() => {
+      const forget = (): void => {
         this.#calls.delete(id)
         this.#ends.delete(end)
-      })
+      }
+      const end = listen(service, request, call, reply, forget)
+      this.#ends.add(end)
+      call.cancellation.onCancel(forget)
     } else void call.run(service).then(() => this.#calls.delete(id))
   }
 

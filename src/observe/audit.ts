@@ -1,5 +1,5 @@
 import { createHash, hash, randomFillSync } from 'node:crypto'
-import { GatewayError, type ErrorCode } from '../core/errors.ts'
+import type { ErrorCode, GatewayError } from '../core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'

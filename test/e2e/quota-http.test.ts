@@ -1,0 +1,215 @@
+import { describe, expect, test } from 'vitest'
+import { createKey, digestOf, removeKey, storeKey } from '../../src/auth/key-records.ts'
+import { REREAD_MS } from '../../src/auth/api-keys.ts'
+import type { JsonObject } from '../../src/core/exchange.ts'
+import { createMemoryStore } from '../../src/state/memory.ts'
+import { callAs, keyOf, withKeys, type Caller } from '../helpers/callers.ts'
+import { startGateway } from '../helpers/gateway.ts'
+import { startIssuer } from '../helpers/issuer.ts'
+import { makeScratch } from '../helpers/scratch.ts'
+import { scriptedHttp } from '../helpers/scripted-servers.ts'
+import { serveGateway } from '../helpers/served.ts'
+import { answerOf } from '../helpers/wire-clients.ts'
+import { runProgram } from '../unit/cli/program.ts'
+
+/** Quotas over the real endpoint: clients with keys and tokens, in both eras. */
+
+const QUOTA = 'io.github.mcp-manifold/quota'
+const FAILURE = 'io.github.mcp-manifold/error'
+const CALL = '{"name":"s__t","arguments":{}}'
+
+interface Answer {
+  readonly result?: JsonObject & { readonly _meta?: Record<string, JsonObject[] & JsonObject> }
+  readonly error?: { readonly code: number; readonly message: string; readonly data?: JsonObject }
+}
+
+const ask = async (caller: Caller, method: string, params?: string): Promise<Answer> =>
+  JSON.parse(await caller.request(method, params)) as Answer
+
+/** What a result says is left of a limit. */
+const left = ({ result }: Answer, name: string): unknown =>
+  result?._meta?.[QUOTA]?.find(limit => limit.name === name)?.left
+
+const open = async (origin: string, credential: string, modern: boolean): Promise<Caller> =>
+  (await callAs(origin, credential, { modern })) as Caller
+
+async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
+  const end = Date.now() + 15_000
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`${what} did not happen in time`)
+    await new Promise(resolve => setTimeout(resolve, 100))
+  }
+}
+
+test('two clients, both eras, another process that looks, and a restart: everything is counted once', async () => {
+  await using scratch = makeScratch()
+  await using server = await scriptedHttp()
+  server.results.set('tools/call', '{"content":[]}')
+  const config = scratch.write('servers.json', {
+    mcpServers: { s: server.entry },
+    clients: withKeys({
+      ci: { rate: '600/hour', budget: { calls: '20/month' } },
+      cd: { budget: { calls: '5/month' } },
+    }),
+    gateway: { http: { port: 0 }, state: `lmdb:${scratch.path}/state`, timeZone: 'UTC', log: 'error' },
+  })
+  let lists = 0
+  let calls = 0
+  const rateUsed: number[] = []
+  for (const run of [1, 2]) {
+    await using served = await serveGateway(config)
+    for (const modern of [false, true]) {
+      await using ci = await open(served.origin, keyOf('ci'), modern)
+      await using cd = await open(served.origin, keyOf('cd'), modern)
+      const other = await ask(cd, 'tools/call', CALL)
+      expect(left(other, 'calls/month')).toBe(4 - (calls / 3) * 1)
+      expect(left(other, 'rate/hour')).toBeUndefined()
+      const before = await ask(ci, 'tools/call', CALL)
+      for (let at = 0; at < 4; at++) await ask(ci, 'tools/list')
+      lists += 4
+      const after = await ask(ci, 'tools/call', CALL)
+      // Lists are requests as well, but no calls.
+      expect(Number(left(before, 'rate/hour')) - Number(left(after, 'rate/hour'))).toBe(5)
+      await ask(ci, 'tools/call', CALL)
+      calls += 3
+      const usage = (await ask(ci, 'resources/read', '{"uri":"manifold://usage"}')).result as {
+        contents: { text: string }[]
+      }
+      const { principal, current, limits } = JSON.parse(usage.contents[0]?.text ?? '') as {
+        principal: string
+        current: boolean
+        limits: { name: string; used: number; left: number }[]
+      }
+      expect({ principal, current }).toEqual({ principal: 'ci', current: true })
+      expect(limits.map(({ name }) => name)).toEqual(['rate/hour', 'calls/month'])
+      expect(limits[1]).toMatchObject({ used: calls, left: 20 - calls })
+      rateUsed.push(limits[0]?.used as number)
+      expect((await ask(cd, 'resources/list')).result?.resources).toEqual([
+        expect.objectContaining({ uri: 'manifold://usage' }),
+      ])
+    }
+    // What is held in advance counts as used until it goes back.
+    const shown = async (): Promise<unknown> => {
+      const { stdout, code } = await runProgram(['usage', '--json', '--config', config], {
+        cwd: scratch.path,
+      })
+      expect(code).toBe(0)
+      const rows = JSON.parse(stdout) as { of: string; name: string; used: number }[]
+      const used = (of: string): unknown =>
+        rows.find(row => row.of === of && row.name === 'calls/month')?.used
+      return JSON.stringify([used('client:ci'), used('client:cd')])
+    }
+    const expected = JSON.stringify([calls, calls / 3])
+    await until(async () => (await shown()) === expected, `usage ${expected} in run ${run}`)
+  }
+  // Requests of both runs are in the same window: those at least that were counted here.
+  expect(rateUsed).toEqual(rateUsed.toSorted((a, b) => a - b))
+  expect(rateUsed.at(-1)).toBeGreaterThanOrEqual(lists + calls)
+}, 60_000)
+
+describe.each([false, true])('modern: %s', modern => {
+  test('a rate counts every request, and says so in the way that fits each', async () => {
+    await using server = await scriptedHttp()
+    server.results.set('tools/call', '{"content":[]}')
+    await using running = await startGateway({
+      mcpServers: { s: server.entry },
+      clients: withKeys({ ci: { rate: '12/hour' }, cd: {} }),
+    })
+    await running.gateway.warmUp()
+    await using ci = await open(running.origin, keyOf('ci'), modern)
+    await using cd = await open(running.origin, keyOf('cd'), modern)
+    let last: Answer = {}
+    for (let at = 0; at < 13 && !last.error; at++) last = await ask(ci, 'prompts/list')
+    expect(last.error?.data).toMatchObject({
+      code: 'rate_limited',
+      limit: 'rate/hour',
+      of: 'client:ci',
+      amount: 12,
+      retryAfterMs: expect.any(Number),
+    })
+    const response = await ci.post('tools/call', CALL)
+    // A status of failure would be taken for a dead connection.
+    expect(response.status).toBe(200)
+    const { result } = JSON.parse(await answerOf(response)) as Answer
+    expect(result).toMatchObject({ isError: true, _meta: { [FAILURE]: { code: 'rate_limited' } } })
+    const questions: [method: string, params?: string][] = [
+      ['resources/read', '{"uri":"manifold://usage"}'],
+      ['completion/complete', '{"ref":{"type":"ref/prompt","name":"x"},"argument":{"name":"a","value":""}}'],
+      modern ? ['server/discover'] : ['resources/subscribe', '{"uri":"x://y"}'],
+      modern ? ['subscriptions/listen', '{"notifications":{"toolsListChanged":true}}'] : ['tasks/list'],
+    ]
+    for (const [method, params] of questions) {
+      const { error } = await ask(ci, method, params)
+      expect(error?.data, method).toMatchObject({ code: 'rate_limited' })
+    }
+    expect((await ask(cd, 'tools/call', CALL)).result?.content).toEqual([])
+  })
+
+  test('a refreshed token goes on with the counters of its subject', async () => {
+    await using issuer = await startIssuer()
+    await using server = await scriptedHttp()
+    server.results.set('tools/call', '{"content":[]}')
+    await using running = await startGateway({
+      mcpServers: { s: server.entry },
+      clients: { people: { budget: { calls: '4/month' } } },
+      roles: { more: {} },
+      gateway: {
+        timeZone: 'UTC',
+        auth: {
+          jwt: [
+            {
+              issuer: issuer.url,
+              audience: ['https://mcp.example/mcp'],
+              client: 'people',
+              scopes: { more: ['more'] },
+            },
+          ],
+        },
+      },
+    })
+    await running.gateway.warmUp()
+    const seen: unknown[] = []
+    for (const claims of [{ jti: '1' }, { jti: '2', scope: 'more' }]) {
+      await using ada = await open(running.origin, await issuer.token(claims), modern)
+      for (let at = 0; at < 2; at++) seen.push(left(await ask(ada, 'tools/call', CALL), 'calls/month'))
+    }
+    expect(seen).toEqual([3, 2, 1, 0])
+    await using ada = await open(running.origin, await issuer.token({ jti: '3' }), modern)
+    const { result } = await ask(ada, 'tools/call', CALL)
+    expect(result).toMatchObject({ isError: true, _meta: { [FAILURE]: { code: 'quota_exhausted' } } })
+    await using bob = await open(running.origin, await issuer.token({ sub: 'bob' }), modern)
+    expect(left(await ask(bob, 'tools/call', CALL), 'calls/month')).toBe(3)
+  })
+
+  test(
+    'a key that is revoked during a call ends, and the place of the call is free',
+    async () => {
+      const store = createMemoryStore()
+      await using server = await scriptedHttp()
+      await using running = await startGateway(
+        { mcpServers: { s: server.entry }, clients: withKeys({ ci: { concurrency: 1 } }) },
+        { store },
+      )
+      await running.gateway.warmUp()
+      const key = createKey()
+      const record = { created: Date.now(), expires: undefined, note: undefined }
+      await storeKey(store, { digest: digestOf(key), client: 'ci', ...record })
+      await using revoked = await open(running.origin, key, modern)
+      await using other = await open(running.origin, keyOf('ci'), modern)
+      const under = revoked.request('tools/call', CALL)
+      const request = await server.called('t')
+      await removeKey(store, digestOf(key))
+      await until(async () => {
+        const response = await revoked.post('tools/list')
+        await response.body
+        return response.status === 401
+      }, 'the refusal of the revoked key')
+      // A legacy session ends with its key, and with it what it still waits for.
+      if (modern) expect((await ask(other, 'tools/list')).error?.data).toMatchObject({ limit: 'concurrency' })
+      request.answer('"result":{"content":[{"type":"text","text":"done"}]}')
+      expect(await under)[modern ? 'toContain' : 'toBe'](modern ? 'done' : '')
+      await until(async () => (await ask(other, 'tools/list')).error === undefined, 'a free place')
+    },
+    REREAD_MS * 4,
+  )
+})
