@@ -55,6 +55,7 @@ export function snapshotOf(
     protocolVersion: era === 'modern' ? '2026-07-28' : '2025-11-25',
     capabilities: { tools: {}, resources: {} },
     instructions: undefined,
+    caching: {},
     lists: {
       tools: tools.map(text => ({ key: (JSON.parse(text) as { name: string }).name, text })),
       resources: [],
