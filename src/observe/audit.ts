@@ -118,7 +118,7 @@ export function auditLine(
     if (text !== undefined)
       line += `,"args":${full ? redacted(params.value.arguments, text) : `"${digest(text)}"`}`
   }
-  if (error?.errorId !== undefined) line += `,"errorId":${quoted(error.errorId)}`
+  if (error?.errorId !== undefined) line += `,"errorId":${JSON.stringify(error.errorId)}`
   return `${line}}`
 }
 
@@ -138,8 +138,17 @@ function timeText(now: number): string {
 /** Needs nothing but its quotes. */
 const PLAIN = /^[\w .:/@*-]*$/
 
+/** Places of rules, replicas and the like come again and again. */
+const quotedTexts = new Map<string, string>()
+const MAX_QUOTED = 5000
+
 function quoted(text: string): string {
-  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
+  const known = quotedTexts.get(text)
+  if (known !== undefined) return known
+  const made = PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
+  if (quotedTexts.size >= MAX_QUOTED) quotedTexts.clear()
+  quotedTexts.set(text, made)
+  return made
 }
 
 function cut(text: string): string {
@@ -208,8 +217,11 @@ function codeOf(value: unknown): string {
 
 const TRACEPARENT = /^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}/
 const NO_TRACE = '0'.repeat(32)
+const TRACE_CHARS = 32
 const randomPool = Buffer.alloc(4096)
-let randomAt = randomPool.length
+/** Of random hex digits, what is left. */
+let traces = ''
+let tracesAt = 0
 
 /** The trace a request belongs to (W3C Trace Context), or a new one. */
 function traceOf(meta: unknown): string {
@@ -218,12 +230,12 @@ function traceOf(meta: unknown): string {
     const trace = TRACEPARENT.exec(parent)?.[1]
     if (trace !== undefined && trace !== NO_TRACE && !parent.startsWith('ff')) return trace
   }
-  if (randomAt === randomPool.length) {
-    randomFillSync(randomPool)
-    randomAt = 0
+  if (tracesAt === traces.length) {
+    traces = randomFillSync(randomPool).toString('hex')
+    tracesAt = 0
   }
-  randomAt += 16
-  return randomPool.toString('hex', randomAt - 16, randomAt)
+  tracesAt += TRACE_CHARS
+  return traces.slice(tracesAt - TRACE_CHARS, tracesAt)
 }
 
 /** Node 20.12 and later can do it in one call. */

@@ -4,6 +4,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import type { Route } from '../core/route.ts'
 import { find, members, skipSpace, withMembers } from '../protocol/json-text.ts'
 import { OWN_META_PREFIX } from '../protocol/revisions.ts'
+import type { Clock } from '../quota/clock.ts'
 import { leftText } from '../quota/left.ts'
 import type { Quotas, RouteLimits } from '../quota/quotas.ts'
 
@@ -14,13 +15,14 @@ export function meter(quotas: Quotas): Middleware {
   return next => (exchange, route) => {
     const limits = quotas.route(exchange.principal, exchange.request.method, route)
     return limits && (limits.gate || limits.visible)
-      ? metered(limits, next, exchange, route)
+      ? metered(limits, quotas.clock, next, exchange, route)
       : next(exchange, route)
   }
 }
 
 async function metered(
   { gate, visible }: RouteLimits,
+  clock: Clock,
   next: Handler,
   exchange: Exchange,
   route: Route,
@@ -29,7 +31,7 @@ async function metered(
   if (entering) await entering
   try {
     const outcome = await next(exchange, route)
-    return visible ? withLeft(outcome, leftText(visible)) : outcome
+    return visible ? withLeft(outcome, leftText(visible, clock)) : outcome
   } finally {
     gate?.leave()
   }

@@ -108,17 +108,22 @@ export function decide(rules: RuleSet, subject: Subject, onFailure?: OnFailure):
   return { verdict: 'allow', rule: allowed, shadowed }
 }
 
-function factsOf({ item, principal, call }: Subject): Parameters<Condition['holds']>[0] {
-  const { kind, server, name, title, annotations } = item
-  return {
-    args: call?.args ?? {},
-    tool: { server, name, kind, title, annotations },
-    principal: {
-      id: principal.id,
-      name: principal.name,
-      client: principal.client ?? '',
-      roles: [...principal.roles],
-    },
-    now: call?.now ?? new Date(0),
+/** The same for every call of a thing. */
+const toolFacts = new WeakMap<Item, Facts['tool']>()
+const principalFacts = new WeakMap<Principal, Facts['principal']>()
+
+type Facts = Parameters<Condition['holds']>[0]
+
+function factsOf({ item, principal, call }: Subject): Facts {
+  let tool = toolFacts.get(item)
+  if (!tool) {
+    const { kind, server, name, title, annotations } = item
+    toolFacts.set(item, (tool = { server, name, kind, title, annotations }))
   }
+  let who = principalFacts.get(principal)
+  if (!who) {
+    const { id, name, client, roles } = principal
+    principalFacts.set(principal, (who = { id, name, client: client ?? '', roles: [...roles] }))
+  }
+  return { args: call?.args ?? {}, tool, principal: who, now: call?.now ?? new Date(0) }
 }

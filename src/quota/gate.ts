@@ -38,7 +38,11 @@ export class Gate {
     for (; at < places.length; at++) if (!(places[at] as Placed).places.tryEnter()) break
     if (at < places.length) return this.#wait(at, 0)
     let rate = 0
-    for (; rate < rates.length; rate++) if (!(rates[rate] as Rated).lease.tryTake(1)) break
+    if (rates.length > 0) {
+      const wall = this.#clock.wall()
+      const steady = this.#clock.steady()
+      for (; rate < rates.length; rate++) if (!(rates[rate] as Rated).lease.tryTake(1, wall, steady)) break
+    }
     return rate < rates.length ? this.#wait(at, rate) : undefined
   }
 
@@ -91,10 +95,13 @@ export class Charge {
 
   /** As `Gate.enter`; whoever gets in calls `settle` or `giveBack`. */
   enter(): Promise<void> | undefined {
+    const wall = this.#clock.wall()
+    const steady = this.#clock.steady()
     for (let at = 0; at < this.#budgets.length; at++) {
       const { lease } = this.#budgets[at] as Budgeted
       const amount = this.#amounts[at]
-      if (!(amount === undefined ? lease.tryAdmit() : lease.tryTake(amount))) return this.#wait(at)
+      const has = amount === undefined ? lease.tryAdmit(wall, steady) : lease.tryTake(amount, wall, steady)
+      if (!has) return this.#wait(at)
     }
     return undefined
   }

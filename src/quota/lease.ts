@@ -58,7 +58,7 @@ export class Lease {
   #since = 0
   /** Parts of sliding windows that lapsed unused. */
   #returns: { amount: number; takenAt: number }[] = []
-  /** In the store, when it was last asked. */
+  /** In the store, when it was last asked, and what is on its way back to it. */
   #left: number
   #asking: Promise<void> | undefined
   /** When it was asked for more, the last time and the time before, and what was used after each: the rate of use over both. */
@@ -86,30 +86,35 @@ export class Lease {
 
   /** What this process knows to be left: exact when it is alone, else as of its last question. */
   get left(): number {
-    this.#roll()
+    return this.leftAt(this.#options.clock.wall(), this.#options.clock.steady())
+  }
+
+  /** As `left`, for whoever knows the time already. */
+  leftAt(wall: number, steady: number): number {
+    this.#rollAt(wall, steady)
     return Math.max(0, rounded(this.#left + this.#credit))
   }
 
   /** When all is there again, ISO 8601; `undefined` where there is no such moment. */
   get resetsAt(): string | undefined {
     if (this.#options.window.kind === 'sliding') return undefined
-    this.#roll()
+    if (this.#until === 0) this.#roll()
     return (this.#resetsAt ??= new Date(this.#until).toISOString())
   }
 
-  /** Takes from what is at hand. */
-  tryTake(amount: number): boolean {
-    this.#roll()
+  /** Takes from what is at hand. Whoever asks several leases reads the clocks once for all of them. */
+  tryTake(amount: number, wall = this.#options.clock.wall(), steady = this.#options.clock.steady()): boolean {
+    this.#rollAt(wall, steady)
     if (this.#credit < amount) return false
-    this.#use(amount)
+    this.#use(amount, steady)
     return true
   }
 
   /** Whether something is at hand, for what is charged when it has ended. */
-  tryAdmit(): boolean {
-    this.#roll()
+  tryAdmit(wall = this.#options.clock.wall(), steady = this.#options.clock.steady()): boolean {
+    this.#rollAt(wall, steady)
     if (this.#credit <= 0) return false
-    this.#usedAt = this.#options.clock.steady()
+    this.#usedAt = steady
     return true
   }
 
@@ -125,8 +130,9 @@ export class Lease {
 
   /** Books what was used without having been taken. */
   charge(amount: number): void {
-    this.#roll()
-    this.#use(amount)
+    const steady = this.#options.clock.steady()
+    this.#rollAt(this.#options.clock.wall(), steady)
+    this.#use(amount, steady)
     // What is beyond the limit has to show to the others before they are granted more.
     if (this.#credit < 0 && !this.#asking) unheard(this.#ask(0, 0))
   }
@@ -199,30 +205,34 @@ export class Lease {
     }
   }
 
-  #use(amount: number): void {
+  #use(amount: number, steady: number): void {
     this.#credit = rounded(this.#credit - amount)
     this.#usedSince += amount
-    this.#usedAt = this.#options.clock.steady()
+    this.#usedAt = steady
     this.#wake()
     // As long as there is time, with the others that need more, so that the store has one write for all of them.
     if (this.#credit < this.#low / 2 && !this.#asking && this.#left > 0) unheard(this.#refill(0))
   }
 
-  /** Leaves behind what is over: a window that has ended, or a part that has lapsed. */
   #roll(): void {
-    const { window, clock } = this.#options
+    this.#rollAt(this.#options.clock.wall(), this.#options.clock.steady())
+  }
+
+  /** Leaves behind what is over: a window that has ended, or a part that has lapsed. */
+  #rollAt(wall: number, steady: number): void {
+    const { window } = this.#options
     if (window.kind === 'calendar') {
-      const now = clock.wall()
       // A clock that goes backwards stays in its window.
-      if (now < this.#until) return
-      this.#until = window.endOf(now)
+      if (wall < this.#until) return
+      this.#until = window.endOf(wall)
       this.#resetsAt = undefined
       this.#credit = 0
       this.#left = this.limit
       this.#shortOf = Infinity
-      this.#since = clock.steady()
-    } else if (this.#credit > 0 && clock.steady() >= this.#lapsesAt) {
+      this.#since = steady
+    } else if (this.#credit > 0 && steady >= this.#lapsesAt) {
       this.#returns.push({ amount: this.#credit, takenAt: this.#takenAt })
+      this.#left = rounded(this.#left + this.#credit)
       this.#credit = 0
     }
   }
@@ -300,7 +310,7 @@ export class Lease {
         this.#since = clock.steady()
       }
     }
-    this.#left = left
+    this.#left = this.#returns.reduce((sum, { amount }) => rounded(sum + amount), left)
     this.#low = left > 0 ? granted / 2 : 0
     if (granted > 0 || asked.want === 0) this.#shortOf = Infinity
     else {
@@ -317,6 +327,7 @@ export class Lease {
   #return(): Promise<void> {
     const amount = this.#credit
     const { window, store, reach } = this.#options
+    this.#left = rounded(this.#left + amount)
     this.#credit = this.#low = 0
     const asking = reach
       .run(() =>

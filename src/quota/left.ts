@@ -1,3 +1,4 @@
+import type { Clock } from './clock.ts'
 import type { Budgeted, Rated } from './gate.ts'
 import type { Limit } from './limits.ts'
 
@@ -5,15 +6,19 @@ import type { Limit } from './limits.ts'
 const heads = new WeakMap<Limit, string>()
 
 /** Raw JSON of what a caller has left, a list of `{name, limit, left, resetsAt}`. What other processes use shows a moment later. */
-export function leftText(limits: readonly (Rated | Budgeted)[]): string {
-  let text = '['
+export function leftText(limits: readonly (Rated | Budgeted)[], clock: Clock): string {
+  const wall = clock.wall()
+  const steady = clock.steady()
+  let text = ''
   for (const { limit, lease } of limits) {
-    if (text !== '[') text += ','
     let head = heads.get(limit)
     if (head === undefined)
       heads.set(limit, (head = `{"name":${JSON.stringify(limit.name)},"limit":${limit.limit},"left":`))
-    const { left, resetsAt } = lease
-    text += resetsAt === undefined ? `${head}${left}}` : `${head}${left},"resetsAt":"${resetsAt}"}`
+    const left = lease.leftAt(wall, steady)
+    const { resetsAt } = lease
+    const comma = text === '' ? '' : ','
+    text +=
+      resetsAt === undefined ? `${comma}${head}${left}}` : `${comma}${head}${left},"resetsAt":"${resetsAt}"}`
   }
-  return `${text}]`
+  return `[${text}]`
 }

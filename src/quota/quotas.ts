@@ -71,11 +71,13 @@ const KINDS: Readonly<Record<string, Kind>> = {
 /** From the configuration to the limits that a request meets. Resolved once for each identity and name. */
 export class Quotas {
   readonly #store: Store
-  readonly #clock: Clock
+  readonly clock: Clock
   readonly #reach: Reach
   readonly #servers: ReadonlyMap<string, ServerConfig>
   readonly #clients: ReadonlyMap<string, ClientConfig>
   readonly #accounts = new LRUCache<string, Account>({ max: MAX_PRINCIPALS })
+  /** The same by whom it is that asks, since the same identity with the same rights is the same object. */
+  readonly #byPrincipal = new WeakMap<Principal, Account>()
   /** Of servers and tools, for all clients together. */
   readonly #shared = new Map<string, Live>()
   readonly #everyone: Account | undefined
@@ -99,7 +101,7 @@ export class Quotas {
 
   constructor({ config, store, logger, clock = CLOCK }: QuotasOptions) {
     this.#store = store
-    this.#clock = clock
+    this.clock = clock
     this.#reach = new Reach(config.gateway.fail, logger, clock)
     this.#timeZone = config.gateway.timeZone
     this.#servers = new Map(config.servers.map(server => [server.name, server]))
@@ -167,13 +169,13 @@ export class Quotas {
   }
 
   #account(principal: Principal): Account | undefined {
+    const known = this.#byPrincipal.get(principal)
+    if (known) return known
     const client = principal.client === undefined ? undefined : this.#clients.get(principal.client)
     if (!client) return this.#everyone
     let account = this.#accounts.get(principal.id)
-    if (!account) {
-      account = this.#open(principal, client)
-      this.#accounts.set(principal.id, account)
-    }
+    if (!account) this.#accounts.set(principal.id, (account = this.#open(principal, client)))
+    this.#byPrincipal.set(principal, account)
     return account
   }
 
@@ -221,7 +223,7 @@ export class Quotas {
     const budgets = [...account.own, ...parts, ...shared].filter(isBudgeted)
     const calls = kind === 'task' ? 0 : 1
     const charge =
-      budgets.length === 0 ? undefined : new Charge(budgets, calls, calls === 0 ? 0 : cost, this.#clock)
+      budgets.length === 0 ? undefined : new Charge(budgets, calls, calls === 0 ? 0 : cost, this.clock)
     const visible = [...account.own, ...parts].filter(live => isBudgeted(live) || isRated(live))
     if (!gate && !charge && visible.length === 0) return undefined
     return { gate, charge, visible: visible.length === 0 ? undefined : visible }
@@ -238,7 +240,7 @@ export class Quotas {
   #gateOf(limits: readonly Live[]): Gate | undefined {
     const places = limits.filter(isPlaced)
     const rates = limits.filter(isRated)
-    return places.length + rates.length === 0 ? undefined : new Gate(places, rates, this.#clock)
+    return places.length + rates.length === 0 ? undefined : new Gate(places, rates, this.clock)
   }
 
   #live(limit: Limit): Live {
@@ -247,7 +249,7 @@ export class Quotas {
       limit: limit.limit,
       store: this.#store,
       reach: this.#reach,
-      clock: this.#clock,
+      clock: this.clock,
       wake: (active: Lease | Places) => this.#wake(active),
     }
     if (limit.kind === 'concurrency')
