@@ -10,6 +10,8 @@ const HEAD_END = '\r\n\r\n'
 export class Connection {
   #socket
   #pending = ''
+  /** Length of the whole answer, as soon as it is known. */
+  #length = 0
   /** @type {{ resolve(answer: Answer): void, reject(error: Error): void } | undefined} */
   #waiter
 
@@ -47,14 +49,27 @@ export class Connection {
   /** @param {Buffer} chunk */
   #read(chunk) {
     this.#pending += chunk.toString('latin1')
+    if (this.#pending.length < this.#length) return
     const answer = parseAnswer(this.#pending)
-    if (!answer) return
+    if (!answer) {
+      // A large one comes in many parts.
+      this.#length = lengthOf(this.#pending)
+      return
+    }
     this.#pending = ''
+    this.#length = 0
     const waiter = this.#waiter
     this.#waiter = undefined
     if (waiter) waiter.resolve(answer)
     else this.#socket.destroy(new Error('answer without a request'))
   }
+}
+
+/** @param {string} text everything received since the request @returns {number} 0 while it is not known, or not told beforehand */
+function lengthOf(text) {
+  const end = text.indexOf(HEAD_END)
+  const length = end === -1 ? undefined : header(text.slice(0, end + 2).toLowerCase(), 'content-length')
+  return length === undefined ? 0 : end + HEAD_END.length + Number(length)
 }
 
 /** @typedef {{ status: number, head: string, body: string }} Answer `head` is in lower case. */

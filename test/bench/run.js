@@ -24,13 +24,16 @@ const USAGE = `Usage: npm run bench -- [options]
   --warmup <n>       seconds of load before the first round, for every target (10)
   --rounds <n>       rounds; each measures every target once (5)
   --connections <n>  concurrent clients (16)
-  --targets <list>   comma-separated, of: direct, floor, floor-modern, sdk, gateway-legacy, gateway-modern, gateway-through,
-                     gateway-policy, gateway-cached, gateway-cached-modern, gateway-missing, floor-64k, gateway-64k, gateway-cached-64k
+  --targets <list>   comma-separated, of: direct, floor, floor-modern, sdk, gateway-legacy, gateway-modern, gateway-through, gateway-policy, gateway-missing, gateway-cached, floor-64k, gateway-cached-64k
+  --size <n>         characters of a result of the targets in 64k (65536)
   --short            a quick look: 3 rounds of 1.5 s after 2 s of warm-up
   --json <file>      write the figures to a file
   --min-floor <r>    fail when a gateway row is below r times the floor
   --min-sdk <r>      fail when a gateway row is below r times the SDK aggregator
-  --min-policy <r>   fail when gateway-policy is below r times gateway-legacy`
+  --min-policy <r>   fail when gateway-policy is below r times gateway-legacy
+  --min-cached <r>   fail when gateway-cached is below r times the floor
+  --min-cached-64k <r>  fail when gateway-cached-64k is below r times floor-64k
+  --min-missing <r>  fail when gateway-missing is below r times gateway-legacy`
 
 const { values: options } = parseArgs({
   options: {
@@ -44,6 +47,10 @@ const { values: options } = parseArgs({
     'min-floor': { type: 'string' },
     'min-sdk': { type: 'string' },
     'min-policy': { type: 'string' },
+    'min-cached': { type: 'string' },
+    'min-cached-64k': { type: 'string' },
+    'min-missing': { type: 'string' },
+    size: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
@@ -63,11 +70,22 @@ const seconds = positive('seconds', options.seconds, options.short ? 1.5 : 4)
 const warmup = positive('warmup', options.warmup, options.short ? 2 : 10)
 const rounds = positive('rounds', options.rounds, options.short ? 3 : 5)
 const connections = positive('connections', options.connections, 16)
-const minFloor =
-  options['min-floor'] === undefined ? undefined : positive('min-floor', options['min-floor'], 1)
-const minSdk = options['min-sdk'] === undefined ? undefined : positive('min-sdk', options['min-sdk'], 1)
-const minPolicy =
-  options['min-policy'] === undefined ? undefined : positive('min-policy', options['min-policy'], 1)
+const size = positive('size', options.size, 65_536)
+
+/** @param {'min-floor' | 'min-sdk' | 'min-policy' | 'min-cached' | 'min-cached-64k' | 'min-missing'} name */
+function least(name) {
+  return options[name] === undefined ? undefined : positive(name, options[name], 1)
+}
+const minFloor = least('min-floor')
+const minSdk = least('min-sdk')
+
+/** What single targets are held against besides. @type {Record<string, { base: string, least: number | undefined }>} */
+const MINIMA = {
+  'gateway-policy': { base: 'gateway-legacy', least: least('min-policy') },
+  'gateway-missing': { base: 'gateway-legacy', least: least('min-missing') },
+  'gateway-cached': { base: 'floor', least: least('min-cached') },
+  'gateway-cached-64k': { base: 'floor-64k', least: least('min-cached-64k') },
+}
 
 /**
  * @typedef {object} Target
@@ -76,15 +94,15 @@ const minPolicy =
  * @property {string} tool
  * @property {(upstream: string) => readonly string[]} args program and arguments, given the origin of the upstream
  * @property {string} path
- * @property {boolean} [same] all calls say the same
- * @property {number} [size] bytes of an answer
+ * @property {boolean} [same] each connection makes the same call again and again
+ * @property {boolean} [large] of results of the size of `--size`; its floor is `floor-64k`
  * @property {boolean} [keys] each connection is another client and shows its key
  */
 
 const scratch = mkdtempSync(join(tmpdir(), 'bench-'))
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }))
 
-/** @param {string} name @param {string} url @param {object} [server] @returns {readonly string[]} */
+/** @param {string} name @param {string} url @param {object} [server] more of the server's options @returns {readonly string[]} */
 function gatewayArgs(name, url, server = {}) {
   const file = join(scratch, `${name}.json`)
   const config = {
@@ -107,8 +125,8 @@ function policyArgs(upstream) {
   return [join(ROOT, 'bin/mcp-manifold.js'), 'serve', '--config', file]
 }
 
+/** Shared, so that it does not matter whether callers are told apart. */
 const CACHED = { tools: { echo: { cache: { ttl: '1h', scope: 'shared' } } } }
-const LARGE = 64 * 1024
 
 /** @type {Record<string, Target>} */
 const TARGETS = {
@@ -169,64 +187,57 @@ const TARGETS = {
     path: '/mcp',
     keys: true,
   },
+  'gateway-missing': {
+    what: 'as gateway-legacy, with a cache in which nothing is ever found',
+    wire: 'legacy',
+    tool: 'up__echo',
+    args: upstream => gatewayArgs('missing', `${upstream}/mcp`, CACHED),
+    path: '/mcp',
+  },
   'gateway-cached': {
-    what: 'as gateway-legacy, all calls alike, answered from memory',
+    what: 'as gateway-legacy, with a cache in which everything is found',
     wire: 'legacy',
     tool: 'up__echo',
     args: upstream => gatewayArgs('cached', `${upstream}/mcp`, CACHED),
     path: '/mcp',
     same: true,
   },
-  'gateway-cached-modern': {
-    what: 'the same with modern clients',
-    wire: 'modern',
+  'floor-64k': {
+    what: `the floor, results of ${size} characters`,
+    wire: 'legacy',
     tool: 'up__echo',
-    args: upstream => gatewayArgs('cached-modern', `${upstream}/mcp`, CACHED),
+    args: upstream => [join(HERE, 'floor.js'), `${upstream}/large`],
     path: '/mcp',
     same: true,
-  },
-  'gateway-missing': {
-    what: 'as gateway-legacy, with a cache that never has the answer',
-    wire: 'legacy',
-    tool: 'up__echo',
-    args: upstream => gatewayArgs('missing', `${upstream}/mcp`, CACHED),
-    path: '/mcp',
-  },
-  'floor-64k': {
-    what: 'as floor, with answers of 64 KiB',
-    wire: 'legacy',
-    tool: 'up__echo',
-    args: upstream => [join(HERE, 'floor.js'), `${upstream}/mcp`],
-    path: '/mcp',
-    size: LARGE,
-  },
-  'gateway-64k': {
-    what: 'as gateway-legacy, with answers of 64 KiB',
-    wire: 'legacy',
-    tool: 'up__echo',
-    args: upstream => gatewayArgs('64k', `${upstream}/mcp`),
-    path: '/mcp',
-    size: LARGE,
+    large: true,
   },
   'gateway-cached-64k': {
-    what: 'as gateway-cached, with answers of 64 KiB',
+    what: `as gateway-cached, results of ${size} characters`,
     wire: 'legacy',
     tool: 'up__echo',
-    args: upstream => gatewayArgs('cached-64k', `${upstream}/mcp`, CACHED),
+    args: upstream => gatewayArgs('cached-64k', `${upstream}/large`, CACHED),
     path: '/mcp',
     same: true,
-    size: LARGE,
+    large: true,
   },
 }
 
-const ONLY_ASKED_FOR = Object.keys(TARGETS).filter(
-  name => /-(?:through|policy|missing|64k)$/.test(name) || name.startsWith('gateway-cached'),
-)
+const ONLY_ASKED_FOR = [
+  'gateway-through',
+  'gateway-policy',
+  'gateway-missing',
+  'gateway-cached',
+  'floor-64k',
+  'gateway-cached-64k',
+]
 const names =
   options.targets?.split(',') ?? Object.keys(TARGETS).filter(name => !ONLY_ASKED_FOR.includes(name))
 for (const name of names)
   if (!(name in TARGETS))
     throw new Error(`--targets: there is no target ${name}; there are ${Object.keys(TARGETS).join(', ')}`)
+
+/** Rows that say what an option costs or saves. */
+const PLAIN = ['gateway-policy', 'gateway-missing', 'gateway-cached']
 
 /** How much longer than its measured time a job may take: connecting, and a call that never ends. */
 const JOB_GRACE_MS = 30_000
@@ -249,7 +260,7 @@ async function measure(load, name, job) {
 const children = []
 
 async function main() {
-  const upstream = await startServer(LOAD_CORE, [join(HERE, 'upstream.js')])
+  const upstream = await startServer(LOAD_CORE, [join(HERE, 'upstream.js'), String(size)])
   children.push(upstream.child)
   const load = spawnPinned(LOAD_CORE, [join(HERE, 'load.js')], ['ignore', 'inherit', 'inherit', 'ipc'])
   children.push(load)
@@ -271,18 +282,9 @@ async function main() {
     const target = /** @type {Target} */ (TARGETS[name])
     const { child, pid, origin } = await startServer(TARGET_CORE, target.args(upstream.origin))
     children.push(child)
-    const { wire, tool, path, same, size } = target
-    const job = {
-      url: origin + path,
-      wire,
-      tool,
-      connections,
-      seconds,
-      pid,
-      same,
-      size,
-      ...(target.keys && { keys }),
-    }
+    const { wire, tool, path, same = false } = target
+    const more = { ...(target.keys && { keys }), ...(target.large && { size }) }
+    const job = { url: origin + path, wire, tool, connections, seconds, pid, same, ...more }
     await measure(load, name, { ...job, seconds: warmup })
     runs.set(name, { job, slots: [] })
   }
@@ -318,10 +320,10 @@ function report(runs) {
       : median(slots.map(slot => slot.cpuMicros ?? 0)),
     p50: median(slots.map(slot => slot.p50)),
     p99: median(slots.map(slot => slot.p99)),
-    toFloor: ratio(name, 'floor'),
+    toFloor: ratio(name, TARGETS[name]?.large ? 'floor-64k' : 'floor'),
     toFloorModern: ratio(name, 'floor-modern'),
-    toSdk: ratio(name, 'sdk'),
-    toPlain: ratio(name, 'gateway-legacy'),
+    toSdk: TARGETS[name]?.large ? undefined : ratio(name, 'sdk'),
+    toPlain: PLAIN.includes(name) ? ratio(name, 'gateway-legacy') : undefined,
     loadMicros: median(slots.map(slot => slot.ownMicros)),
   }))
   console.log(
@@ -344,7 +346,7 @@ function report(runs) {
         show(row.toFloor, 2),
         show(row.toFloorModern, 2),
         show(row.toSdk, 1),
-        show(row.target === 'gateway-policy' ? row.toPlain : undefined, 2),
+        show(row.toPlain, 2),
         show(row.cpuMicros, 0),
         show(row.p50, 2),
         show(row.p99, 2),
@@ -359,8 +361,8 @@ function report(runs) {
     .filter(row => row.target.startsWith('gateway-'))
     .flatMap(row => [
       ...miss(row.target, 'the floor', row.toFloor, minFloor),
-      ...miss(row.target, 'the SDK aggregator', row.toSdk, minSdk),
-      ...(row.target === 'gateway-policy' ? miss(row.target, 'gateway-legacy', row.toPlain, minPolicy) : []),
+      ...(TARGETS[row.target]?.large ? [] : miss(row.target, 'the SDK aggregator', row.toSdk, minSdk)),
+      ...missOwn(row.target, ratio),
     ])
   for (const line of missed) console.error(line)
   if (options.json !== undefined)
@@ -369,6 +371,12 @@ function report(runs) {
       `${JSON.stringify({ node: process.versions.node, pinned: PINNING, seconds, warmup, rounds, connections, rows, missed }, null, 2)}\n`,
     )
   return missed.length === 0
+}
+
+/** @param {string} target @param {(name: string, base: string) => number | undefined} ratio */
+function missOwn(target, ratio) {
+  const own = MINIMA[target]
+  return own ? miss(target, own.base, ratio(target, own.base), own.least) : []
 }
 
 /** @param {number | null | undefined} value @param {number} digits */

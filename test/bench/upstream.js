@@ -1,10 +1,10 @@
 // @ts-check
 /**
  * The upstream of the benchmark: a raw `node:http` server that speaks just enough MCP to be called, so that its own cost is as small
- * as it can be. It parses every body and answers `tools/call` of `echo` with the text it was given,
- * and as many dots behind it as it was asked for.
+ * as it can be. It parses every body and answers `tools/call` of `echo` with the text it was given.
  *
- * Endpoints: `/mcp` (legacy, no session), `/session` (legacy, assigns `Mcp-Session-Id`), `/modern` (2026-07-28).
+ * Endpoints: `/mcp` (legacy, no session), `/session` (legacy, assigns `Mcp-Session-Id`), `/modern` (2026-07-28), `/large` (legacy; results also hold as many
+ * characters as the first argument says).
  */
 import { createServer } from 'node:http'
 import { announce, readBody } from './serving.js'
@@ -21,17 +21,10 @@ const TOOLS = [
   },
 ]
 
+/** Prepared, so that a large answer costs hardly more than a small one. */
+const LARGE = JSON.stringify({ type: 'text', text: 'x'.repeat(Number(process.argv[2] ?? 65_536)) })
+
 let sessions = 0
-
-/** @type {Map<number, string>} */
-const fills = new Map()
-
-/** @param {number} size */
-function fill(size) {
-  let text = fills.get(size)
-  if (text === undefined) fills.set(size, (text = '.'.repeat(size)))
-  return text
-}
 
 const server = createServer((request, response) => {
   if (request.method === 'DELETE') {
@@ -62,8 +55,9 @@ function answer(url, message, response) {
   switch (message.method) {
     case 'tools/call': {
       if (message.params?.name !== 'echo') return fail(200, -32602, `Unknown tool: ${message.params?.name}`)
-      const { text, size = 0 } = message.params.arguments
-      return reply({ ...complete, content: [{ type: 'text', text: text + fill(size) }] })
+      const first = { type: 'text', text: message.params.arguments.text }
+      if (url === '/large') return send(`{"content":[${JSON.stringify(first)},${LARGE}]}`)
+      return reply({ ...complete, content: [first] })
     }
     case 'tools/list':
       return reply({ ...complete, ...(modern ? FRESH : {}), tools: TOOLS })
@@ -88,6 +82,13 @@ function answer(url, message, response) {
   function reply(result, headers) {
     const body = JSON.stringify({ jsonrpc: '2.0', id: message.id, result })
     response.writeHead(200, { ...JSON_TYPE, 'content-length': Buffer.byteLength(body), ...headers })
+    response.end(body)
+  }
+
+  /** @param {string} result raw JSON */
+  function send(result) {
+    const body = `{"jsonrpc":"2.0","id":${JSON.stringify(message.id)},"result":${result}}`
+    response.writeHead(200, { ...JSON_TYPE, 'content-length': Buffer.byteLength(body) })
     response.end(body)
   }
 
