@@ -273,7 +273,14 @@ async function main() {
     children.push(child)
     const { wire, tool, path, same, size } = target
     const job = {
-      ...{ url: origin + path, wire, tool, connections, seconds, pid, same, size },
+      url: origin + path,
+      wire,
+      tool,
+      connections,
+      seconds,
+      pid,
+      same,
+      size,
       ...(target.keys && { keys }),
     }
     await measure(load, name, { ...job, seconds: warmup })
