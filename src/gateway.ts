@@ -1,6 +1,7 @@
 import type { Readable, Writable } from 'node:stream'
 import { Assembly } from './assembly.ts'
 import { checkExposure } from './auth/exposure.ts'
+import type { CountersOf } from './cache/stats.ts'
 import { changedKinds } from './catalog/view.ts'
 import { WHOLE } from './catalog/views.ts'
 import type { AsksConfig, Config } from './config/types.ts'
@@ -150,6 +151,11 @@ export class Gateway implements Service {
     return this.#config.servers.map(server =>
       statusOf(server, this.#parts.poolOf(server.name), this.#parts.catalog),
     )
+  }
+
+  /** What kept results have saved since the start, by server and tool. */
+  cacheCounts(): readonly CountersOf[] {
+    return this.#parts.cache.stats.list()
   }
 
   /** Legacy sessions open over HTTP. */

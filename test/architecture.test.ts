@@ -86,6 +86,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'policy/policies',
     'type:quota/gate',
     'assembly',
+    'type:cache/stats',
     'status',
     'type:config/types',
     'type:state/store',

@@ -1,5 +1,6 @@
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
+import { InLine } from '../core/line.ts'
 import { find, members, skipSpace, withMembers } from '../protocol/json-text.ts'
 import { resultFor } from '../protocol/results.ts'
 import { OWN_META_PREFIX } from '../protocol/revisions.ts'
@@ -46,7 +47,7 @@ export interface KeptOptions {
  * A result in memory, ready to be sent. `_meta` comes first in it, so that the mark of a hit is put in without a look at the rest, and what clients of
  * different eras get shares one body wherever the difference lies before it.
  */
-export class Kept {
+export class Kept extends InLine {
   readonly key: string
   readonly server: string
   readonly owner: string
@@ -63,14 +64,18 @@ export class Kept {
   /** Whether it is being renewed, and when that may be tried again. */
   renewing = false
   renewAt = 0
+  /** The memory's own: bytes that it counts for this. */
+  counted = 0
   #bytes: number
   /** The result up to its body. */
   readonly #open: string
   readonly #hasMeta: boolean
   readonly #body: string | Buffer
-  readonly #frames = new Map<string, Frame>()
+  /** Most are never asked for. */
+  #frames: Map<string, Frame> | undefined
 
   constructor({ key, server, owner, entry, value, epoch, ttlMs }: KeptOptions) {
+    super()
     this.key = key
     this.server = server
     this.owner = owner
@@ -105,10 +110,10 @@ export class Kept {
     stale: boolean,
   ): Outcome {
     const kind = client.modern ? 'modern' : client.protocolVersion
-    let frame = this.#frames.get(kind)
+    let frame = this.#frames?.get(kind)
     if (!frame) {
       frame = this.#frame(client, serverInfo)
-      this.#frames.set(kind, frame)
+      ;(this.#frames ??= new Map()).set(kind, frame)
     }
     let { head } = frame
     if (this.ttlMs !== undefined && client.modern)
@@ -146,14 +151,15 @@ export class Kept {
 
 function linksOf({ content }: JsonObject): JsonObject | undefined {
   if (!Array.isArray(content)) return undefined
-  const links = (content as unknown[]).flatMap((block): JsonObject[] => {
-    if (!isJsonObject(block)) return []
-    if (block.type === 'resource_link') return [{ type: block.type, uri: block.uri }]
-    return block.type === 'resource' && isJsonObject(block.resource)
-      ? [{ type: block.type, resource: { uri: block.resource.uri } }]
-      : []
-  })
-  return links.length === 0 ? undefined : { content: links }
+  let links: JsonObject[] | undefined
+  for (const block of content as unknown[]) {
+    if (!isJsonObject(block)) continue
+    const { type, uri, resource } = block
+    if (type === 'resource_link') (links ??= []).push({ type, uri })
+    else if (type === 'resource' && isJsonObject(resource))
+      (links ??= []).push({ type, resource: { uri: resource.uri } })
+  }
+  return links && { content: links }
 }
 
 /** The object with its `_meta` before everything else. */
@@ -199,9 +205,14 @@ function followed(open: string): string {
 }
 
 function bodyOf(rest: string): string | Buffer {
-  const bytes = Buffer.from(rest)
-  // Not the slice itself, which would hold all that it was cut from.
-  return bytes.length > MAX_TEXT_BODY ? bytes : bytes.toString()
+  if (rest.length * 3 > MAX_TEXT_BODY) {
+    const bytes = Buffer.from(rest)
+    // Not the slice itself, which would hold all that it was cut from.
+    return bytes.length > MAX_TEXT_BODY ? bytes : bytes.toString()
+  }
+  // It was put together: reading it makes one text of its parts, which lets go of the one that they were cut from.
+  rest.charCodeAt(0)
+  return rest
 }
 
 function sizeOf(body: string | Buffer): number {

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { Line } from '../core/line.ts'
 import type { Kept } from './kept.ts'
 
 export interface MemoryOptions {
@@ -6,15 +6,22 @@ export interface MemoryOptions {
   readonly maxBytesPerClient: number
 }
 
+/** Results of one owner, the longest unused first. */
+interface Own {
+  readonly line: Line<Kept>
+  bytes: number
+}
+
 /**
  * Results in memory, bounded by bytes. Each is somebody's, who had it fetched: whoever fills the memory loses results of their own, the longest unused
- * first. When all of it is full, one goes of whoever has most.
+ * first. When all of it is full, one goes of whoever has most. An LRU for each owner beside a map of all costs twice as much with every result that is kept
+ * and never asked for again, so that the order is a line through the results themselves.
  */
 export class Memory {
   readonly #maxBytes: number
   readonly #maxBytesPerClient: number
-  readonly #index = new Map<string, Kept>()
-  readonly #owners = new Map<string, LRUCache<string, Kept>>()
+  readonly #all = new Map<string, Kept>()
+  readonly #owners = new Map<string, Own>()
   #bytes = 0
 
   constructor({ maxBytes, maxBytesPerClient }: MemoryOptions) {
@@ -23,7 +30,7 @@ export class Memory {
   }
 
   get size(): number {
-    return this.#index.size
+    return this.#all.size
   }
 
   get bytes(): number {
@@ -31,78 +38,63 @@ export class Memory {
   }
 
   bytesOf(owner: string): number {
-    return this.#owners.get(owner)?.calculatedSize ?? 0
+    return this.#owners.get(owner)?.bytes ?? 0
   }
 
   /** Counts as a use. */
   get(key: string): Kept | undefined {
-    const kept = this.#index.get(key)
-    if (kept) this.#owners.get(kept.owner)?.get(key)
+    const kept = this.#all.get(key)
+    const line = kept?.line
+    if (line && line.last !== kept) {
+      line.remove(kept)
+      line.push(kept)
+    }
     return kept
   }
 
   /** Takes the place of what has the same key. What is larger than one client may have is not kept. */
   set(kept: Kept): void {
-    const { key, owner } = kept
-    const old = this.#index.get(key)
-    if (old && old.owner !== owner) this.delete(key)
-    this.#index.set(key, kept)
-    this.#store(kept)
-    if (!this.#owners.get(owner)?.has(key)) this.#forget(key, kept)
+    this.delete(kept.key)
+    if (kept.bytes > this.#maxBytesPerClient) return
+    let own = this.#owners.get(kept.owner)
+    if (!own) this.#owners.set(kept.owner, (own = { line: new Line(), bytes: 0 }))
+    this.#all.set(kept.key, kept)
+    own.line.push(kept)
+    this.#count(own, kept, kept.bytes)
+    this.#makeRoom(own)
   }
 
   /** To be called when a result has come to take more bytes. */
   grown(kept: Kept): void {
-    if (this.#index.get(kept.key) !== kept) return
-    // The LRU takes no other size for the same value.
-    this.delete(kept.key)
-    this.set(kept)
+    if (this.#all.get(kept.key) === kept) this.set(kept)
   }
 
   delete(key: string): void {
-    const kept = this.#index.get(key)
+    const kept = this.#all.get(key)
     if (!kept) return
-    this.#change(kept.owner, own => own.delete(key))
+    this.#all.delete(key)
+    const own = this.#owners.get(kept.owner) as Own
+    own.line.remove(kept)
+    this.#count(own, kept, 0)
+    if (own.line.size === 0) this.#owners.delete(kept.owner)
   }
 
   values(): IterableIterator<Kept> {
-    return this.#index.values()
+    return this.#all.values()
   }
 
-  clear(): void {
-    this.#index.clear()
-    this.#owners.clear()
-    this.#bytes = 0
+  #count(own: Own, kept: Kept, bytes: number): void {
+    own.bytes += bytes - kept.counted
+    this.#bytes += bytes - kept.counted
+    kept.counted = bytes
   }
 
-  #store(kept: Kept): void {
-    this.#change(kept.owner, own => own.set(kept.key, kept, { size: kept.bytes }))
+  #makeRoom(own: Own): void {
+    while (own.bytes > this.#maxBytesPerClient) this.delete((own.line.first as Kept).key)
     while (this.#bytes > this.#maxBytes) {
-      let largest: string | undefined
-      let most = 0
-      for (const [owner, { calculatedSize }] of this.#owners)
-        if (calculatedSize > most) [largest, most] = [owner, calculatedSize]
-      if (largest === undefined) return
-      this.#change(largest, own => own.pop())
+      let largest = own
+      for (const other of this.#owners.values()) if (other.bytes > largest.bytes) largest = other
+      this.delete((largest.line.first as Kept).key)
     }
-  }
-
-  #change(owner: string, change: (own: LRUCache<string, Kept>) => unknown): void {
-    let own = this.#owners.get(owner)
-    if (!own) {
-      own = new LRUCache<string, Kept>({
-        maxSize: this.#maxBytesPerClient,
-        dispose: (kept, key) => this.#forget(key, kept),
-      })
-      this.#owners.set(owner, own)
-    }
-    const before = own.calculatedSize
-    change(own)
-    this.#bytes += own.calculatedSize - before
-    if (own.size === 0) this.#owners.delete(owner)
-  }
-
-  #forget(key: string, kept: Kept): void {
-    if (this.#index.get(key) === kept) this.#index.delete(key)
   }
 }
