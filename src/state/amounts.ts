@@ -22,7 +22,7 @@ export const GRACE_MS = 60 * 60 * 1000
 /** `until`, then the amount taken. */
 type Fixed = readonly [until: number, taken: number]
 /** Amounts by the index of their slot. */
-type Sliding = Readonly<Record<string, number>>
+type Sliding = Map<number, number>
 
 /** One `take`. An earlier `until` than the stored one counts into the stored window, so that a clock that goes backwards opens nothing. */
 export function take(stored: string | undefined, request: TakeRequest, now: number): Step<Taken> {
@@ -60,34 +60,55 @@ function takeSliding(
 ): Step<Taken> {
   const width = Math.max(1, Math.ceil(slidingMs / SLOTS))
   const current = Math.floor(now / width)
-  const slots: Record<string, number> = {}
+  const slots: Sliding = new Map()
   let sum = 0
-  for (const [key, amount] of Object.entries((stored === undefined ? {} : JSON.parse(stored)) as Sliding)) {
+  eachSlot(stored, (key, amount) => {
     // A slot ahead is there when the clock went backwards: as if taken now, so that it counts no longer than the window is.
-    const slot = Math.min(Number(key), current)
-    if (endOf(slot, width, slidingMs) <= now) continue
-    slots[slot] = round((slots[slot] ?? 0) + amount)
+    const slot = Math.min(key, current)
+    if (endOf(slot, width, slidingMs) <= now) return
+    const before = slots.get(slot)
+    slots.set(slot, before === undefined ? amount : round(before + amount))
     sum += amount
-  }
+  })
   const { spend } = request
   if (spend < 0) {
     // Only where it was taken: anything else would be somebody else's, and would stop counting too early.
     const slot = Math.min(Math.floor((request.takenAt ?? now) / width), current)
-    const back = Math.min(slots[slot] ?? 0, -spend)
-    slots[slot] = round((slots[slot] ?? 0) - back)
+    const back = Math.min(slots.get(slot) ?? 0, -spend)
+    slots.set(slot, round((slots.get(slot) ?? 0) - back))
     sum -= back
   }
   const used = round(sum + Math.max(0, spend))
   const granted = grant(request, used)
   const added = round(Math.max(0, spend) + granted)
-  if (added > 0) slots[current] = round((slots[current] ?? 0) + added)
+  if (added > 0) slots.set(current, round((slots.get(current) ?? 0) + added))
   const left = Math.max(0, round(request.limit - used - granted))
-  const live = Object.keys(slots).filter(slot => (slots[slot] as number) > 0)
-  const ends = live.map(slot => endOf(Number(slot), width, slidingMs))
+  let text = ''
+  let first = Infinity
+  let expiresAt = now
+  for (const [slot, amount] of slots) {
+    if (amount <= 0) continue
+    const end = endOf(slot, width, slidingMs)
+    if (end < first) first = end
+    if (end > expiresAt) expiresAt = end
+    text += text === '' ? `"${slot}":${amount}` : `,"${slot}":${amount}`
+  }
   return {
-    text: JSON.stringify(Object.fromEntries(live.map(slot => [slot, slots[slot]]))),
-    expiresAt: Math.max(now, ...ends),
-    answer: { granted, left, againAt: left > 0 ? 0 : Math.min(...ends), at: now },
+    text: `{${text}}`,
+    expiresAt,
+    answer: { granted, left, againAt: left > 0 ? 0 : first, at: now },
+  }
+}
+
+/** Reads `{"<slot>":<amount>,…}`. As JSON it would become an object with sparse indices, which takes twenty times as long. */
+function eachSlot(stored: string | undefined, take: (slot: number, amount: number) => void): void {
+  if (stored === undefined) return
+  for (let at = 1; at < stored.length - 1;) {
+    const colon = stored.indexOf(':', at)
+    const comma = stored.indexOf(',', colon)
+    const end = comma < 0 ? stored.length - 1 : comma
+    take(Number(stored.slice(at + 1, colon - 1)), Number(stored.slice(colon + 1, end)))
+    at = end + 1
   }
 }
 

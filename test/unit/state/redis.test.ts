@@ -130,10 +130,12 @@ describe.runIf(hasRedis())('redis', () => {
     onTestFinished(() => again.stop())
     await reachable(store)
     expect(await store.get('a')).toBeUndefined()
-    expect(lines).toEqual([
-      expect.stringMatching(/^The state store redis:127\.0\.0\.1:\d+ cannot be reached: /),
-      expect.stringMatching(/is there again\.$/),
-    ])
+    // A connection that was accepted just before the end may break once more; each change is said once.
+    const said = lines.map(line =>
+      / is there again\.$/.test(line) ? 'back' : / cannot be reached: /.test(line) ? 'gone' : line,
+    )
+    expect(said.slice(0, 2)).toEqual(['gone', 'back'])
+    expect(said).toEqual(said.map((_, at) => (at % 2 === 0 ? 'gone' : 'back')))
     await store.close()
   })
 
