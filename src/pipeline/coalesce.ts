@@ -42,13 +42,24 @@ export function coalesce(options: CoalesceOptions): Middleware {
   }
 }
 
+/** A power of two, about as many as calls are under way at once. */
+const PLACES = 256
+/** Characters of a key that decide about its place. */
+const SAMPLES = 24
+
+function placeOf(key: string): number {
+  const step = Math.max(1, Math.floor(key.length / SAMPLES))
+  let mixed = key.length
+  for (let at = key.length - 1; at >= 0; at -= step) mixed = (Math.imul(mixed, 31) + key.charCodeAt(at)) | 0
+  return mixed & (PLACES - 1)
+}
+
 /** Calls under way, by what they seek. */
 class Flights {
   readonly options: CoalesceOptions
   readonly next: Handler
-  readonly #plain = new Map<string, Flight>()
-  /** Those of which the server tells the progress; who wants to hear of it can only join these. */
-  readonly #telling = new Map<string, Flight>()
+  /** By place, each the first of a chain. Not a `Map`: for the reason that `IdTable` gives, it would keep alive what has passed through it. */
+  readonly #places: (Flight | undefined)[] = Array.from({ length: PLACES }, () => undefined)
 
   constructor(options: CoalesceOptions, next: Handler) {
     this.options = options
@@ -65,23 +76,36 @@ class Flights {
 
   /** Puts a caller on a call under way, else makes one for it. */
   board(caller: Caller): void {
-    const { call, key } = caller
-    const { plan, tags } = call.wanted
+    const { call } = caller
+    const { key, plan, tags } = call.wanted
     const wantsProgress = call.request.progressToken !== undefined
-    const found = (wantsProgress ? undefined : this.#plain.get(key)) ?? this.#telling.get(key)
-    if (found && plan.changes.isCurrent(found.epoch, tags)) {
-      found.add(caller)
-      return
-    }
-    const flight = new Flight(this, caller)
-    ;(wantsProgress ? this.#telling : this.#plain).set(key, flight)
+    const place = placeOf(key)
+    for (let flight = this.#places[place]; flight; flight = flight.following)
+      if (
+        flight.wanted.key === key &&
+        (flight.tellsProgress || !wantsProgress) &&
+        plan.changes.isCurrent(flight.epoch, tags)
+      ) {
+        flight.add(caller)
+        return
+      }
+    const flight = new Flight(this, caller, place)
+    flight.following = this.#places[place]
+    this.#places[place] = flight
     flight.start()
   }
 
-  /** Nobody else gets on it. */
+  /** Nobody else gets on it. Idempotent. */
   leave(flight: Flight): void {
-    for (const flights of [this.#plain, this.#telling])
-      if (flights.get(flight.key) === flight) flights.delete(flight.key)
+    const { place } = flight
+    let before: Flight | undefined
+    for (let at = this.#places[place]; at; before = at, at = at.following) {
+      if (at !== flight) continue
+      if (before) before.following = flight.following
+      else this.#places[place] = flight.following
+      flight.following = undefined
+      return
+    }
   }
 }
 
@@ -91,7 +115,6 @@ class Caller implements Deadline {
   due: number | undefined
   readonly call: Sought
   readonly route: Route
-  readonly key: string
   readonly since = Date.now()
   /** What it waits for; `undefined` when it goes alone. */
   flight: Flight | undefined
@@ -110,8 +133,6 @@ class Caller implements Deadline {
     this.#flights = flights
     this.call = call
     this.route = route
-    const { base, scope } = call.wanted
-    this.key = base + scope
     this.#resolve = resolve
     this.#reject = reject
   }
@@ -190,8 +211,12 @@ class Caller implements Deadline {
 
 /** The one call of many. It is that of the caller who came first, in all but its end. */
 class Flight extends Sought {
-  readonly key: string
   readonly epoch: number
+  /** Where it is found, and the next one there. */
+  readonly place: number
+  following: Flight | undefined
+  /** Whether the server tells of its progress: only who does not want to hear of that can join any other. */
+  readonly tellsProgress: boolean
   readonly #flights: Flights
   readonly #route: Route
   readonly #cancellation = new Cancellation()
@@ -201,9 +226,10 @@ class Flight extends Sought {
   #ended = false
   #heardAt = 0
 
-  constructor(flights: Flights, leader: Caller) {
+  constructor(flights: Flights, leader: Caller, place: number) {
     super(leader.call, leader.call.wanted)
-    this.key = leader.key
+    this.place = place
+    this.tellsProgress = leader.call.request.progressToken !== undefined
     this.epoch = this.wanted.plan.changes.now
     this.#flights = flights
     this.#route = leader.route
