@@ -33,12 +33,16 @@ export interface CacheOptions {
   readonly now?: (() => number) | undefined
 }
 
-/** Of what a request asks. A key is `base` and the scope: a principal, or `''` for everyone. */
+/** What a request asks for. */
 export interface Wanted {
   readonly plan: Plan
   /** By which the answer is forgotten, as far as that is known before it is there. */
   readonly tags: readonly string[]
-  readonly base: string
+  /** Equal for whatever may be given the same answer. */
+  readonly key: string
+  /** The key under which it is kept for everyone, where only the answer tells whether it may be. */
+  readonly publicKey: string | undefined
+  /** A principal, or `''` for everyone. */
   readonly scope: string
 }
 
@@ -106,25 +110,26 @@ export class Cache {
     const uris = this.#options.urisKey(exchange.view, server)
     const extensions = exchange.features === '' ? '' : extensionsOf(exchange.features)
     const more = uris === '' && extensions === '' ? '' : `\t${sha256(JSON.stringify([uris, extensions]))}`
+    const base = `${plan.prefix}${part}${more}\n`
+    const scope = plan.rule.scope === 'shared' ? '' : scopeOf(exchange.principal)
     return {
       plan,
       tags: isRead ? [...plan.tags, uriTag(own)] : plan.tags,
-      base: `${plan.prefix}${part}${more}\n`,
-      scope: plan.rule.scope === 'shared' ? '' : scopeOf(exchange.principal),
+      key: scope === '' ? base : base + scope,
+      publicKey: isRead ? base : undefined,
+      scope,
     }
   }
 
   /** What is kept and still holds, however old it is. */
-  find({ plan, base, scope }: Wanted): Kept | undefined {
-    const own = this.#find(plan, base + scope)
-    // What a server calls public was kept for everyone.
-    return own ?? (plan.tool === undefined ? this.#find(plan, base) : undefined)
+  find({ plan, key, publicKey }: Wanted): Kept | undefined {
+    return this.#find(plan, key) ?? (publicKey === undefined ? undefined : this.#find(plan, publicKey))
   }
 
   /** As `find`, behind the memory. Resolves soon, whatever happens there; what comes too late is there the next time. */
-  async findBehind({ plan, tags, base, scope }: Wanted): Promise<Kept | undefined> {
-    const own = await this.#findBehind(plan, tags, base + scope, scope)
-    return own ?? (plan.tool === undefined ? await this.#findBehind(plan, tags, base, scope) : undefined)
+  async findBehind({ plan, tags, key, publicKey, scope }: Wanted): Promise<Kept | undefined> {
+    const own = await this.#findBehind(plan, tags, key, scope)
+    return own ?? (publicKey === undefined ? undefined : await this.#findBehind(plan, tags, publicKey, ''))
   }
 
   /** `undefined` when it is too old for anything. */
@@ -161,7 +166,7 @@ export class Cache {
    * been overtaken by a change since then is not kept.
    */
   store(
-    { plan, tags: known, base, scope }: Wanted,
+    { plan, tags: known, key: own, publicKey }: Wanted,
     owner: Principal,
     outcome: Outcome,
     epoch: number,
@@ -178,8 +183,7 @@ export class Cache {
     if (!changes.isCurrent(epoch, tags) || !changes.isQuiet(tags, since)) return
     if (Buffer.byteLength(text) > rule.maxBytes) return
     const entry: Entry = { text, modern, storedAt: this.now(), upstreamMs, tags }
-    const isPublic = plan.tool === undefined && value.cacheScope === 'public'
-    const key = isPublic ? base : base + scope
+    const key = publicKey !== undefined && value.cacheScope === 'public' ? publicKey : own
     this.#memory.set(new Kept({ key, server: plan.server, owner: owner.id, entry, value, epoch, ttlMs }))
     counters.stores++
     this.#tier?.set(plan.server, key, entry, usableMs)

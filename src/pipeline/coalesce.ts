@@ -1,17 +1,11 @@
 import { Cancellation } from '../core/cancellation.ts'
 import type { Handler, Middleware } from '../core/compose.ts'
-import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { GatewayError, type ErrorCode } from '../core/errors.ts'
 import type { InputRequest, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
 import { find, members } from '../protocol/json-text.ts'
+import { Caller, type CoalesceOptions } from './caller.ts'
 import { Sought } from './sought.ts'
-
-export interface CoalesceOptions {
-  readonly deadlines: Deadlines
-  /** How long a call of a server may take, in milliseconds; 0: for ever. */
-  readonly timeoutMs: (server: string) => number
-}
 
 /** Failures that are those of one caller: others may fare better. */
 const OF_ONE_CALL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -42,22 +36,33 @@ export function coalesce(options: CoalesceOptions): Middleware {
   }
 }
 
+/** A power of two, about as many as calls are under way at once. */
+const PLACES = 256
+/** Characters of a key that decide about its place. */
+const SAMPLES = 24
+
+function placeOf(key: string): number {
+  const step = Math.max(1, Math.floor(key.length / SAMPLES))
+  let mixed = key.length
+  for (let at = key.length - 1; at >= 0; at -= step) mixed = (Math.imul(mixed, 31) + key.charCodeAt(at)) | 0
+  return mixed & (PLACES - 1)
+}
+
 /** Calls under way, by what they seek. */
 class Flights {
-  readonly options: CoalesceOptions
+  readonly #options: CoalesceOptions
   readonly next: Handler
-  readonly #plain = new Map<string, Flight>()
-  /** Those of which the server tells the progress; who wants to hear of it can only join these. */
-  readonly #telling = new Map<string, Flight>()
+  /** By place, each the first of a chain. Not a `Map`: for the reason that `IdTable` gives, it would keep alive what has passed through it. */
+  readonly #places: (Flight | undefined)[] = Array.from({ length: PLACES }, () => undefined)
 
   constructor(options: CoalesceOptions, next: Handler) {
-    this.options = options
+    this.#options = options
     this.next = next
   }
 
   join(call: Sought, route: Route): Promise<Outcome> {
     return new Promise((resolve, reject) => {
-      const caller = new Caller(this, call, route, resolve, reject)
+      const caller = new Caller(this.#options, call, route, resolve, reject)
       call.cancellation.onCancel(reason => caller.cancel(reason))
       if (call.cancellation.reason === undefined) this.board(caller)
     })
@@ -65,133 +70,47 @@ class Flights {
 
   /** Puts a caller on a call under way, else makes one for it. */
   board(caller: Caller): void {
-    const { call, key } = caller
-    const { plan, tags } = call.wanted
+    const { call } = caller
+    const { key, plan, tags } = call.wanted
     const wantsProgress = call.request.progressToken !== undefined
-    const found = (wantsProgress ? undefined : this.#plain.get(key)) ?? this.#telling.get(key)
-    if (found && plan.changes.isCurrent(found.epoch, tags)) {
-      found.add(caller)
-      return
-    }
-    const flight = new Flight(this, caller)
-    ;(wantsProgress ? this.#telling : this.#plain).set(key, flight)
+    const place = placeOf(key)
+    for (let flight = this.#places[place]; flight; flight = flight.following)
+      if (
+        flight.wanted.key === key &&
+        (flight.tellsProgress || !wantsProgress) &&
+        plan.changes.isCurrent(flight.epoch, tags)
+      ) {
+        flight.add(caller)
+        return
+      }
+    const flight = new Flight(this, caller, place)
+    flight.following = this.#places[place]
+    this.#places[place] = flight
     flight.start()
   }
 
-  /** Nobody else gets on it. */
+  /** Nobody else gets on it. Idempotent. */
   leave(flight: Flight): void {
-    for (const flights of [this.#plain, this.#telling])
-      if (flights.get(flight.key) === flight) flights.delete(flight.key)
-  }
-}
-
-/** One client's call, waiting. */
-class Caller implements Deadline {
-  place: number | undefined
-  due: number | undefined
-  readonly call: Sought
-  readonly route: Route
-  readonly key: string
-  readonly since = Date.now()
-  /** What it waits for; `undefined` when it goes alone. */
-  flight: Flight | undefined
-  readonly #flights: Flights
-  readonly #resolve: (outcome: Outcome | Promise<Outcome>) => void
-  readonly #reject: (error: unknown) => void
-  #settled = false
-
-  constructor(
-    flights: Flights,
-    call: Sought,
-    route: Route,
-    resolve: (outcome: Outcome | Promise<Outcome>) => void,
-    reject: (error: unknown) => void,
-  ) {
-    this.#flights = flights
-    this.call = call
-    this.route = route
-    const { base, scope } = call.wanted
-    this.key = base + scope
-    this.#resolve = resolve
-    this.#reject = reject
-  }
-
-  get timeoutMs(): number {
-    return this.#flights.options.timeoutMs(this.route.server)
-  }
-
-  /** When its time is over, in Unix milliseconds: counted from when it came, from when the call was sent, and anew from each progress. */
-  get endsAt(): number {
-    const { timeoutMs } = this
-    return timeoutMs === 0 ? Infinity : Math.max(this.since, this.flight?.movedAt ?? 0) + timeoutMs
-  }
-
-  watch(): void {
-    this.#flights.options.deadlines.set(this, this.timeoutMs)
-  }
-
-  expire(): void {
-    if (this.#settled) return
-    const leftMs = this.endsAt - Date.now()
-    if (leftMs > 0 || this.flight?.sent === false) {
-      this.#flights.options.deadlines.set(this, Math.max(leftMs, 1))
+    const { place } = flight
+    let before: Flight | undefined
+    for (let at = this.#places[place]; at; before = at, at = at.following) {
+      if (at !== flight) continue
+      if (before) before.following = flight.following
+      else this.#places[place] = flight.following
+      flight.following = undefined
       return
     }
-    const { server } = this.route
-    this.#out('timeout')
-    this.reject(
-      new GatewayError(
-        'upstream_timeout',
-        `Server "${server}" did not answer ${this.call.request.method} within ${this.timeoutMs / 1000} s. Try again, or raise "timeout" of this server.`,
-        { server, delivery: 'unknown' },
-      ),
-    )
-  }
-
-  cancel(reason: string): void {
-    if (this.#settled) return
-    this.#out(reason)
-    this.reject(
-      new GatewayError('cancelled', 'The request was cancelled.', {
-        server: this.route.server,
-        delivery: 'unknown',
-      }),
-    )
-  }
-
-  /** Makes its own call, which nobody shares. */
-  goAlone(): void {
-    this.flight = undefined
-    this.#settle()
-    this.#resolve(this.#flights.next(this.call, this.route))
-  }
-
-  resolve(outcome: Outcome): void {
-    this.#settle()
-    this.#resolve(outcome)
-  }
-
-  reject(error: unknown): void {
-    this.#settle()
-    this.#reject(error)
-  }
-
-  #settle(): void {
-    this.#settled = true
-    this.#flights.options.deadlines.remove(this)
-  }
-
-  #out(reason: string): void {
-    const { flight } = this
-    this.flight = undefined
-    flight?.remove(this, reason)
   }
 }
 
 /** The one call of many. It is that of the caller who came first, in all but its end. */
 class Flight extends Sought {
-  readonly key: string
   readonly epoch: number
+  /** Where it is found, and the next one there. */
+  readonly place: number
+  following: Flight | undefined
+  /** Whether the server tells of its progress: only who does not want to hear of that can join any other. */
+  readonly tellsProgress: boolean
   readonly #flights: Flights
   readonly #route: Route
   readonly #cancellation = new Cancellation()
@@ -201,9 +120,10 @@ class Flight extends Sought {
   #ended = false
   #heardAt = 0
 
-  constructor(flights: Flights, leader: Caller) {
+  constructor(flights: Flights, leader: Caller, place: number) {
     super(leader.call, leader.call.wanted)
-    this.key = leader.key
+    this.place = place
+    this.tellsProgress = leader.call.request.progressToken !== undefined
     this.epoch = this.wanted.plan.changes.now
     this.#flights = flights
     this.#route = leader.route
@@ -274,7 +194,7 @@ class Flight extends Sought {
   /** From here on it is the leader's alone. */
   #part(): void {
     this.#flights.leave(this)
-    for (const other of this.#takeOthers()) other.goAlone()
+    for (const other of this.#takeOthers()) other.goAlone(this.#flights.next)
   }
 
   #abandon(reason: string): void {
@@ -291,7 +211,7 @@ class Flight extends Sought {
     const ownOnly = this.record.asked || !isForAll(outcome)
     const { counters } = this.wanted.plan
     for (const other of others) {
-      if (ownOnly) other.goAlone()
+      if (ownOnly) other.goAlone(this.#flights.next)
       else {
         other.call.record.cache = 'coalesced'
         counters.coalesced++
