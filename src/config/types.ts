@@ -20,7 +20,8 @@ export interface ServerConfig {
   readonly name: string
   /** Prefix of exposed names; `false` exposes bare names. */
   readonly prefix: string | false
-  readonly endpoint: Endpoint
+  /** At least one. */
+  readonly replicas: readonly ReplicaConfig[]
   /** The gateway is not ready without it. */
   readonly required: boolean
   /** Starting and handshake. */
@@ -63,6 +64,22 @@ export interface ServerConfig {
   readonly cache: CacheRule | 'hints' | undefined
   /** How, for tools that only their hints speak for. */
   readonly hintsRule: CacheRule
+  /** Whether calls of tools may run twice; a tool may say otherwise. */
+  readonly retry: boolean
+  /** Repeats of one call. */
+  readonly retries: number
+  /** Repeats of calls that may have been run, as a fraction of calls. */
+  readonly retryBudget: number
+  /** Whether what may run twice is tried at a second replica when the first is slow. */
+  readonly hedge: boolean
+  readonly health: HealthConfig
+  readonly fallback: FallbackConfig | undefined
+  /** Starts in a row that may fail, or not last. */
+  readonly crashes: number
+  /** What a command and its children may use. */
+  readonly memoryBytes: number
+  /** Processes that wait to be needed. */
+  readonly spares: number
   /** SHA-256 of what makes the server what it is (endpoint, arguments, environment, headers): a changed one invalidates what is remembered. */
   readonly fingerprint: string
 }
@@ -72,6 +89,47 @@ export interface Root {
   /** `file://…` */
   readonly uri: string
   readonly name?: string
+}
+
+/** One endpoint of a server. */
+export interface ReplicaConfig {
+  /** Unique within its server. */
+  readonly name: string
+  readonly endpoint: Endpoint
+  /** Share of the calls; 0: none. */
+  readonly weight: number
+  readonly tier: number
+  readonly zone: string | undefined
+  /** SRV service of the host of its URL, such as `_mcp._tcp`. */
+  readonly service: string | undefined
+}
+
+export interface HealthConfig {
+  /** What is asked: the protocol's own request, or a tool. */
+  readonly check: 'protocol' | { readonly tool: string; readonly args: Readonly<Record<string, unknown>> }
+  /** 0: never. */
+  readonly everyMs: number
+  readonly timeoutMs: number
+  /** In a row. */
+  readonly failures: number
+  /** A fraction. */
+  readonly errorRate: number
+  /** Times slower than the others. */
+  readonly slowBy: number
+  /** A fraction. */
+  readonly panic: number
+  readonly ejectMs: number
+  /** 0: at once. */
+  readonly slowStartMs: number
+}
+
+/** Where a call goes that no replica can take. */
+export interface FallbackConfig {
+  readonly server: string
+  /** The other server's name of the tool; `undefined`: the same. */
+  readonly tool: string | undefined
+  /** Their argument → ours; empty: the same. */
+  readonly args: Readonly<Record<string, string>>
 }
 
 export type Endpoint = StdioEndpoint | HttpEndpoint
@@ -107,6 +165,10 @@ export interface ToolConfig {
   readonly invalidates: 'server' | 'none' | readonly string[]
   /** Whether calls change nothing; `undefined`: not known. */
   readonly readOnly: boolean | undefined
+  /** Whether a call may run twice; `undefined`: as the server says. */
+  readonly retry: boolean | undefined
+  /** `undefined`: as the server says. */
+  readonly fallback: FallbackConfig | undefined
   /** For all clients together. */
   readonly quota: QuotaConfig
 }
@@ -207,9 +269,22 @@ export interface GatewayConfig {
   readonly audit: AuditConfig | undefined
   readonly asks: AsksConfig
   readonly listen: ListenConfig
+  /** Where this gateway is. */
+  readonly zone: string | undefined
+  readonly dns: DnsConfig
+  /** How long calls of a replica that is taken away may go on. */
+  readonly drainTimeoutMs: number
   /** Links of one identified client, over all servers. */
   readonly maxLinksPerClient: number
   readonly cache: CacheConfig
+}
+
+/** How names of replicas are resolved. */
+export interface DnsConfig {
+  /** 0: never again. */
+  readonly refreshMs: number
+  /** `address` or `address:port`; empty: the system's resolver. */
+  readonly servers: readonly string[]
 }
 
 export interface AuthConfig {

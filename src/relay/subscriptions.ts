@@ -131,7 +131,7 @@ export class Subscriptions {
 
   /** A link has been opened: what it takes the place of had subscriptions. */
   opened(slot: Slot, link: Link): void {
-    this.#regroup(link.server.name, link)
+    this.regroup(link.server.name, link)
     if (link.peer.era === 'legacy') {
       this.#tellServer(slot, link)
       return
@@ -215,8 +215,11 @@ export class Subscriptions {
           subscriber.notify('notifications/resources/updated', JSON.stringify({ uri: exposed }))
   }
 
-  /** Moves subscriptions to the links that their subscribers use, now that more is known of the server: which may be shared depends on its era. */
-  #regroup(server: string, opened: Link): void {
+  /**
+   * Moves subscriptions to the links that their subscribers use, now that more is known of the server: which may be shared depends on its era, and a replica may
+   * have gone.
+   */
+  regroup(server: string, opened?: Link): void {
     const pool = this.#options.pool(server)
     const entered = new Set<Slot>()
     for (const subscription of this.#subscriptions.values()) {
