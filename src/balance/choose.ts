@@ -25,11 +25,12 @@ export interface ChooseOptions<T> {
   readonly leftOut?: ((candidate: T) => boolean) | undefined
 }
 
-/**
- * The weights decide unless one is so many times as loaded as the other. Without a margin the faintest difference in latency would decide
- * each time, and no weight would be kept.
- */
-const MARGIN = 2
+/** Faster than that all are alike. */
+const SHORTEST_MS = 1
+/** By so many times latencies differ by chance and by what is called. Were less believed, the luckier one would get everything, and no weight would be kept. */
+const BY_CHANCE = 3
+/** The weights decide unless one is at least so many times as loaded as the other. */
+const CLEARLY = 2
 
 /** Of the candidates of `choose`: their part in the draw, negative where they are ejected, 0 where they are out of the question. */
 let parts = new Float64Array(16)
@@ -136,13 +137,14 @@ function draw<T extends Candidate>(candidates: readonly T[], { now, random }: Ch
   const a = candidates[first] as T
   const b = candidates[second] as T
   const mean = sum / count
-  let aMs = a.load.latencyAt(now)
-  let bMs = b.load.latencyAt(now)
+  let aMs = Math.max(a.load.latencyAt(now), SHORTEST_MS)
+  let bMs = Math.max(b.load.latencyAt(now), SHORTEST_MS)
   // Not known of one: only what is in flight can be compared, or a newcomer would get everything until its first answer.
-  if (aMs === 0 || bMs === 0) aMs = bMs = 1
-  const aLoad = (1 + (a.load.inFlight * mean) / (parts[first] as number)) * Math.max(aMs, 1)
-  const bLoad = (1 + (b.load.inFlight * mean) / (parts[second] as number)) * Math.max(bMs, 1)
-  return bLoad * MARGIN < aLoad ? b : a
+  const unknown = a.load.latencyMs === 0 || b.load.latencyMs === 0
+  if (unknown || (aMs < bMs * BY_CHANCE && bMs < aMs * BY_CHANCE)) aMs = bMs = 1
+  const aLoad = (1 + (a.load.inFlight * mean) / (parts[first] as number)) * aMs
+  const bLoad = (1 + (b.load.inFlight * mean) / (parts[second] as number)) * bMs
+  return bLoad * CLEARLY <= aLoad ? b : a
 }
 
 /** Index in `parts` where their sum exceeds `point`, without the one at `except`. */

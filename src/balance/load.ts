@@ -3,7 +3,7 @@ const DECAY_MS = 10_000
 /** The average is over about so many samples. */
 const AVERAGE_OVER = 16
 /** A peak counts as at most so many times the average, because tools of one server differ by more than replicas do. */
-const MOST_OF_AVERAGE = 8
+const MOST_OF_AVERAGE = 4
 
 /**
  * How busy one replica is: calls in flight, and latency as seen from here. All times are milliseconds of one clock, which the caller
