@@ -37,6 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:config/types',
     'type:state/store',
   ],
+  balance: ['core'],
   upstream: ['core', 'protocol', 'type:config/types'],
   relay: [
     'core',
@@ -134,6 +135,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@marcbachmann/cel-js': ['policy/condition'],
   jose: ['auth'],
   commander: ['cli'],
+  cockatiel: ['balance'],
   '@modelcontextprotocol/sdk': ['front/sse', 'upstream/sse', 'catalog/merge'],
 }
 
