@@ -16,16 +16,17 @@ import {
   TIER,
 } from './defaults.ts'
 import type { ReplicaEntry, ServerEntry } from './schema.ts'
-import type { Endpoint, FallbackConfig, HealthConfig, ReplicaConfig, ServerConfig } from './types.ts'
+import type {
+  Endpoint,
+  FallbackConfig,
+  HealthConfig,
+  ReplicaConfig,
+  ResilienceConfig,
+} from './replica-types.ts'
 import { toBytes, toMs } from './units.ts'
 
 /** The parts of a server's configuration that are about its replicas and about what fails (docs/resilience.md). */
-export type Resilience = Pick<
-  ServerConfig,
-  'retry' | 'retries' | 'retryBudget' | 'hedge' | 'health' | 'fallback' | 'crashes' | 'memoryBytes' | 'spares'
->
-
-export function resolveResilience(entry: ServerEntry): Resilience {
+export function resolveResilience(entry: ServerEntry): ResilienceConfig {
   return {
     retry: entry.retry ?? false,
     retries: entry.retries ?? RETRIES.default,

@@ -32,7 +32,8 @@ import { prefixOf, startsThisGateway } from './servers.ts'
 import { toBytes, toMs } from './units.ts'
 import type { ReplicaEntry, ServerEntry, ServersFile } from './schema.ts'
 import type { Surroundings } from './surroundings.ts'
-import type { Config, Endpoint, ReplicaConfig, Root, ServerConfig, ToolConfig } from './types.ts'
+import type { Config, Root, ServerConfig, ToolConfig } from './types.ts'
+import type { Endpoint, ReplicaConfig } from './replica-types.ts'
 
 /** Fills in defaults and converts units. Total for input that has passed the schema and the rules; never throws for it. */
 export function resolveConfig(file: ServersFile, surroundings: Surroundings): Config {

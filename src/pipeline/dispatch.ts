@@ -37,11 +37,11 @@ export function dispatch(options: DispatchOptions): Handler {
       throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
     const { record } = exchange
     record.sentAt = 0
-    pool.retryBudget.called()
+    pool.replicas.retryBudget.called()
     const repeatable = isRepeatable(pool, exchange, route)
     try {
       const outcome =
-        repeatable && pool.replicas.length > 1
+        repeatable && pool.replicas.several
           ? await hedged({
               pool,
               exchange,
@@ -60,7 +60,7 @@ export function dispatch(options: DispatchOptions): Handler {
 function isRepeatable(pool: Pool, { request, record }: Exchange, route: Route): boolean {
   const { method, params } = request
   if (record.asked || params?.value.task !== undefined) return false
-  return READS.has(method) || (method === 'tools/call' && pool.repeats(route.own))
+  return READS.has(method) || (method === 'tools/call' && pool.replicas.repeats(route.own))
 }
 
 /** One attempt, and those that follow where it fails. */

@@ -39,11 +39,11 @@ export async function failover(call: Failover, first: Attempt, error: GatewayErr
     const again = failure.code === 'session_lost' && !greetedAnew
     if (again) greetedAnew = true
     else if (replica) tried.add(replica)
-    const moves = again || pool.hasOther(tried)
+    const moves = again || pool.replicas.hasOther(tried)
     // Moving on after something that was not run costs no server anything, and there are only so many to move to.
     if (!moves || failure.delivery === 'unknown') {
       if (repeats++ >= server.retries) throw failure
-      if (failure.delivery === 'unknown' && !pool.retryBudget.tryRepeat(Date.now())) throw failure
+      if (failure.delivery === 'unknown' && !pool.replicas.retryBudget.tryRepeat(Date.now())) throw failure
     }
     if (!moves) {
       const pauseMs = pauseBefore(repeats, failure)

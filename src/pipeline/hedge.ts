@@ -78,7 +78,7 @@ export function hedged({ pool, exchange, first, second }: Hedge): Promise<Outcom
     const won = (branch: Branch) => (outcome: Outcome) => {
       if (settled) return
       settle(branch)
-      pool.latencies.add(performance.now() - now)
+      pool.replicas.latencies.add(performance.now() - now)
       resolve(outcome)
     }
     const lost = (branch: Branch) => (error: unknown) => {
@@ -90,16 +90,17 @@ export function hedged({ pool, exchange, first, second }: Hedge): Promise<Outcom
     }
     const hedge = (): void => {
       const { replica } = attempt
-      if (settled || beside || !replica || main.record.asked || !pool.hasOther(new Set([replica]))) return
-      if (!pool.hedgeBudget.tryRepeat(Date.now())) return
+      if (settled || beside || !replica || main.record.asked || !pool.replicas.hasOther(new Set([replica])))
+        return
+      if (!pool.replicas.hedgeBudget.tryRepeat(Date.now())) return
       beside = new Branch(exchange, false)
       running++
       second(beside, new Attempt(candidate => candidate === replica)).then(won(beside), lost(beside))
     }
-    const { p95 } = pool.latencies
+    const { p95 } = pool.replicas.latencies
     const timer =
       pool.server.hedge && p95 !== undefined ? setTimeout(hedge, Math.max(1, Math.ceil(p95))) : undefined
-    pool.hedgeBudget.called()
+    pool.replicas.hedgeBudget.called()
     first(main, attempt).then(won(main), lost(main))
     watched = attempt.replica
     watched?.onIll.add(hedge)

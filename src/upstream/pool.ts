@@ -1,20 +1,18 @@
-import { LRUCache } from 'lru-cache'
-import { choose } from '../balance/choose.ts'
-import { Latencies } from '../balance/latencies.ts'
-import { RetryBudget } from '../balance/retry-budget.ts'
 import type { ServerConfig } from '../config/types.ts'
 import type { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
-import { ANONYMOUS, LOCAL, type Principal } from '../core/principal.ts'
-import { wildcard } from '../policy/pattern.ts'
-import { askable, declaredTo } from '../protocol/features.ts'
+import type { Principal } from '../core/principal.ts'
+import { askable } from '../protocol/features.ts'
 import type { Era } from '../protocol/revisions.ts'
 import type { ClientLinks, CountedLink } from './client-links.ts'
 import type { Link } from './link.ts'
-import { Replica } from './replica.ts'
-import { Slot, type SlotKey, type SlotListener, type SlotState } from './slot.ts'
+import { clientOf, keyFor, type Caller } from './isolation.ts'
+import type { Replica } from './replica.ts'
+import { Replicas, type Aim, type LeftOut } from './replicas.ts'
+import type { SlotKey } from './slot-key.ts'
+import { Slot, type SlotListener, type SlotState } from './slot.ts'
 
 export interface PoolOptions {
   readonly server: ServerConfig
@@ -30,35 +28,7 @@ export interface PoolOptions {
   readonly onReplicasChanged?: () => void
 }
 
-/** Of an exchange, what decides whose links it may use. */
-export type Caller = Pick<Exchange, 'conversation' | 'principal' | 'features'>
-
-/** Whether a replica is no choice for a call: it was tried already, or does not offer what is called. */
-export type LeftOut = (replica: Replica) => boolean
-
-/** Where a call may go, and where it went. */
-export interface Aim {
-  readonly leftOut: LeftOut | undefined
-  /** Set as soon as it is decided. */
-  replica: Replica | undefined
-}
-
-/** Second attempts at calls that are slow, as a share of calls. */
-const HEDGES = 0.05
-/** Sessions and principals whose replica is remembered. */
-const MAX_REMEMBERED = 10_000
-
-/**
- * The links of one server, at whichever of its replicas. Where several can take a call, `balance/choose.ts` decides; a client of a server that keeps sessions
- * stays with its replica for as long as that can be used. Which calls share a link is a matter of isolation:
- *
- * - A modern server, and a legacy one that keeps no session, is shared: nothing on its side belongs to one client.
- * - Otherwise each principal has its own.
- * - A client that can be asked (elicitation, sampling, roots) declares so through its link. A session then has a link of its own, because many servers do not
- *   ask on the stream of the call they ask for. Clients without sessions share one per set of capabilities where a question comes on the
- *   stream of its call (HTTP); elsewhere such a link serves one call at a time.
- * - Roots that are configured do not count: the gateway answers for them itself, and the client is not asked.
- */
+/** The links of one server, at whichever of its replicas: whose each one is (`isolation.ts`), how many there may be, and which call uses which. */
 export class Pool {
   readonly server: ServerConfig
   readonly #options: PoolOptions
@@ -69,56 +39,18 @@ export class Pool {
   /** For which client a slot counts. */
   readonly #counted = new Map<Slot, { readonly client: string; readonly link: CountedLink }>()
   readonly #closing = new Set<Promise<void>>()
-  #replicas: readonly Replica[]
-  /** Calls that may have been run, and are made once more. */
-  readonly retryBudget: RetryBudget
-  /** Calls that are tried at a second replica while the first is at it. */
-  readonly hedgeBudget = new RetryBudget(HEDGES, 0)
-  /** Of calls that may run twice. */
-  readonly latencies = new Latencies()
-  /** By session or principal: where the server keeps something for it. */
-  readonly #remembered = new LRUCache<string, Replica>({ max: MAX_REMEMBERED })
-  /** Whether calls of tools may run twice, where that is asked for at all. */
-  readonly #repeats = new LRUCache<string, boolean>({ max: MAX_REMEMBERED })
-  readonly #someRepeat: boolean
-  /** Where what lasts beyond a call stands, for servers that keep no sessions. */
-  #standing: Replica | undefined
+  readonly replicas: Replicas
   #closed = false
 
   constructor(options: PoolOptions) {
     this.#options = options
     this.server = options.server
-    this.#someRepeat = this.server.retry || this.server.tools.some(({ retry }) => retry === true)
-    this.retryBudget = new RetryBudget(options.server.retryBudget)
-    this.#replicas = options.server.replicas.map((config, number) => new Replica(this.server, config, number))
-  }
-
-  get replicas(): readonly Replica[] {
-    return this.#replicas
-  }
-
-  /** Whether a call of a tool may run twice, by the configuration. */
-  repeats(tool: string): boolean {
-    const { retry, tools } = this.server
-    if (!this.#someRepeat) return false
-    let repeats = this.#repeats.get(tool)
-    if (repeats === undefined) {
-      repeats =
-        tools.find(({ glob, retry: own }) => own !== undefined && wildcard(glob)(tool))?.retry ?? retry
-      this.#repeats.set(tool, repeats)
-    }
-    return repeats
-  }
-
-  /** Whether there is a replica that can be used, besides those that were tried. */
-  hasOther(tried: ReadonlySet<Replica>): boolean {
-    const now = Date.now()
-    return this.#replicas.some(replica => !tried.has(replica) && replica.isUsable(now))
+    this.replicas = new Replicas(options.server, options.zone)
   }
 
   /** Era to start with; a wrong one is corrected by the handshake. */
   set era(era: Era | undefined) {
-    for (const replica of this.#replicas) replica.era = era
+    for (const replica of this.replicas.list) replica.era = era
     for (const slot of this.#slots.values()) slot.era = era
   }
 
@@ -168,7 +100,7 @@ export class Pool {
     try {
       replica = this.#choose(exchange, aim?.leftOut)
       if (aim) aim.replica = replica
-      key = this.#keyFor(exchange, askable(exchange.features, this.server.roots), replica)
+      key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
       if (key.exclusive) return this.#runAlone(exchange, key, replica, use)
       picked = this.#at(key, replica, exchange.principal).pick()
     } catch (error) {
@@ -190,63 +122,37 @@ export class Pool {
     const { replica } = link
     if (
       key !== replica.common ||
-      this.#keyFor(exchange, askable(exchange.features, this.server.roots), replica) === replica.common
+      keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica) === replica.common
     )
       return use(link)
-    this.#remember(exchange, replica)
+    this.replicas.remember(exchange, replica)
     return this.run(exchange, use, aim)
   }
 
   /** The slot whose link this call uses. */
   slot(exchange: Exchange): Slot {
     const replica = this.#choose(exchange, undefined)
-    const key = this.#keyFor(exchange, askable(exchange.features, this.server.roots), replica)
+    const key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
     return this.#at(key, replica, exchange.principal)
   }
 
   /** The slot for what a client wants to hear beyond one call. Another one when more is known of the server. */
   standing(caller: Caller): Slot {
-    const replica = this.#standingFor(caller)
-    const key = this.#keyFor(caller, askable(caller.features, this.server.roots), replica)
-    return this.#at(key.exclusive ? this.#keyFor(caller, '', replica) : key, replica, caller.principal)
+    const replica = this.replicas.standingFor(caller)
+    const key = keyFor(this.server, caller, askable(caller.features, this.server.roots), replica)
+    return this.#at(key.exclusive ? keyFor(this.server, caller, '', replica) : key, replica, caller.principal)
   }
 
-  #standingFor(caller: Caller): Replica {
-    if (this.#replicas.length === 1) return this.#replicas[0] as Replica
-    const now = Date.now()
-    const chosen = this.#standing?.isUsable(now) ? this.#standing : this.#choose(caller, undefined)
-    if (!chosen.keepsSessions) this.#standing = chosen
-    return chosen.keepsSessions ? this.#choose(caller, undefined) : chosen
-  }
-
-  /**
-   * The replica for a call, or for what is not about anybody's.
-   * @throws GatewayError `upstream_unreachable`, not sent, when no replica can be used
-   */
+  /** @throws GatewayError when no replica can be used */
   #choose(caller: Caller | undefined, leftOut: LeftOut | undefined): Replica {
-    const only = this.#replicas.length === 1 ? this.#replicas[0] : undefined
-    if (only && !only.drained && !leftOut?.(only)) return only
-    const now = Date.now()
-    const known = caller && this.#remembered.get(whoIs(caller))
-    if (known?.keepsSessions && known.isUsable(now) && !leftOut?.(known)) return known
-    const chosen = choose(this.#replicas, {
-      now,
-      random: Math.random,
-      zone: this.#options.zone,
-      panic: this.server.health.panic,
-      leftOut: replica => replica.drained || (leftOut?.(replica) ?? false),
-    })
-    if (!chosen) throw noReplica(this.server.name, this.#replicas, leftOut, now)
-    if (chosen.keepsSessions) {
-      if (caller) this.#remember(caller, chosen)
-      return chosen
-    }
-    return this.#warm(chosen, leftOut, now)
+    const chosen = this.replicas.choose(caller, leftOut)
+    return this.replicas.several && !chosen.keepsSessions ? this.#warm(chosen, leftOut) : chosen
   }
 
   /** One that has to be started first is started beside, while one that runs takes the call. */
-  #warm(chosen: Replica, leftOut: LeftOut | undefined, now: number): Replica {
+  #warm(chosen: Replica, leftOut: LeftOut | undefined): Replica {
     if (this.#slots.get(chosen.common.id)?.current) return chosen
+    const now = Date.now()
     for (const slot of this.#slots.values()) {
       const { replica } = slot
       if (!slot.current || replica.tier > chosen.tier || slot.key !== replica.common) continue
@@ -255,10 +161,6 @@ export class Pool {
       return replica
     }
     return chosen
-  }
-
-  #remember(caller: Caller, replica: Replica): void {
-    if (this.#replicas.length > 1) this.#remembered.set(whoIs(caller), replica)
   }
 
   /** The slot that holds a link, as long as the link takes new calls. */
@@ -307,7 +209,7 @@ export class Pool {
 
   /** A session has ended, and with it the links that served only it. */
   leave(conversation: Conversation): void {
-    this.#remembered.delete(conversation.id)
+    this.replicas.forget(conversation.id)
     for (const slot of this.#slots.values()) if (slot.key.owner === conversation) this.#remove(slot)
   }
 
@@ -371,28 +273,6 @@ export class Pool {
         exchange.cancellation.onCancel(leave)
       })
     }
-  }
-
-  #keyFor({ conversation, principal }: Caller, features: string, replica: Replica): SlotKey {
-    const { isolation, roots } = this.server
-    const { shape, common, suffix } = replica
-    const era = shape?.era ?? replica.era
-    if (isolation === 'shared' || era === 'modern') return common
-    const stateless = shape !== undefined && shape.kind === 'http' && !shape.sessionful
-    if (stateless) return common
-    const capabilities = features === '' ? common.capabilities : declaredTo(features, roots)
-    if (conversation && (features !== '' || isolation === 'session'))
-      return {
-        id: `session ${conversation.id}${suffix}`,
-        capabilities,
-        owner: conversation,
-        exclusive: false,
-      }
-    const who = clientOf(principal)
-    if (features === '')
-      return who === '' ? common : { id: `${who}${suffix}`, capabilities, owner: undefined, exclusive: false }
-    const kind = shape?.kind ?? (replica.endpoint.kind === 'stdio' ? 'stdio' : 'http')
-    return { id: `${who} ${features}${suffix}`, capabilities, owner: undefined, exclusive: kind !== 'http' }
   }
 
   #at(key: SlotKey, replica: Replica, principal: Principal | undefined): Slot {
@@ -459,36 +339,4 @@ export class Pool {
     })
     this.#closing.add(closing)
   }
-}
-
-/** Whose link it is; `''` for everyone without credentials, who are one principal and cannot be told apart. */
-function clientOf(principal: Principal): string {
-  return principal === ANONYMOUS || principal === LOCAL ? '' : principal.id
-}
-
-/** Who it is whose replica is remembered. */
-function whoIs({ conversation, principal }: Caller): string {
-  return conversation?.id ?? principal.id
-}
-
-function noReplica(
-  server: string,
-  replicas: readonly Replica[],
-  leftOut: LeftOut | undefined,
-  now: number,
-): GatewayError {
-  const why = replicas.map(replica => {
-    if (replica.drained) return `${replica.name} is drained`
-    if (leftOut?.(replica)) return `${replica.name} was tried or does not offer it`
-    return `${replica.name}: ${replica.health.cause ?? 'gets no calls'}`
-  })
-  const tries = replicas.flatMap(({ drained, health }) => (drained ? [] : (health.nextTry ?? [])))
-  const retryAfterMs = tries.length === 0 ? undefined : Math.max(1, Math.ceil(Math.min(...tries) - now))
-  const seconds =
-    retryAfterMs === undefined ? '' : ` Next attempt in ${Math.max(1, Math.ceil(retryAfterMs / 1000))} s.`
-  return new GatewayError(
-    'upstream_unreachable',
-    `No replica of server "${server}" can take the call: ${why.join('; ')}.${seconds}`,
-    { server, ...(retryAfterMs !== undefined && { retryAfterMs }) },
-  )
 }

@@ -1,16 +1,17 @@
 import { Health } from '../balance/health.ts'
 import { Load } from '../balance/load.ts'
 import type { Candidate } from '../balance/choose.ts'
-import type { Endpoint, ReplicaConfig, ServerConfig } from '../config/types.ts'
+import type { ServerConfig } from '../config/types.ts'
+import type { Endpoint, ReplicaConfig } from '../config/replica-types.ts'
 import { declaredTo } from '../protocol/features.ts'
 import type { Era } from '../protocol/revisions.ts'
-import type { Link } from './link.ts'
-import type { SlotKey } from './slot.ts'
+import type { SlotKey } from './slot-key.ts'
+import type { Transport } from './transport.ts'
 
 /** What a handshake has shown of a replica; it decides who may share a link to it. */
 export interface Shape {
   readonly era: Era
-  readonly kind: Link['transport']['kind']
+  readonly kind: Transport['kind']
   readonly sessionful: boolean
 }
 

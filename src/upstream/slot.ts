@@ -6,7 +6,7 @@ import type { Era } from '../protocol/revisions.ts'
 import { connect } from './connect.ts'
 import type { Link, LinkListener } from './link.ts'
 import type { Replica } from './replica.ts'
-import type { Conversation } from '../core/exchange.ts'
+import type { SlotKey } from './slot-key.ts'
 
 /** What a slot tells the rest of the gateway. */
 export interface SlotListener extends LinkListener {
@@ -14,18 +14,6 @@ export interface SlotListener extends LinkListener {
   onOpen(slot: Slot, link: Link, era: Era | undefined): void
   /** A link could not be opened. */
   onUnreachable(slot: Slot, error: GatewayError): void
-}
-
-/** Whose links a slot holds, and what these declare. */
-export interface SlotKey {
-  /** Unique within its pool. */
-  readonly id: string
-  /** Raw JSON of the client capabilities that a legacy server is told of. */
-  readonly capabilities: string
-  /** The one session that uses it; it ends with the session. */
-  readonly owner: Conversation | undefined
-  /** Serves one call at a time, so that what the server asks belongs to that call. */
-  readonly exclusive: boolean
 }
 
 export type SlotState =
