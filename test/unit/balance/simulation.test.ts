@@ -164,29 +164,34 @@ class Simulation {
   }
 }
 
+/** Name to latencies, and by how much the shares may differ from the weights. */
 const LATENCIES = {
-  steady: steady(10),
-  'half to one and a half': around(10),
-  'with a long tail': exponential(10),
-  'of quick and slow tools': tools(10),
+  steady: { call: steady(10), within: 0.05 },
+  'half to one and a half': { call: around(10), within: 0.05 },
+  'with a long tail': { call: exponential(10), within: 0.05 },
+  // Who has a call of five seconds in flight is busy, and leaves others to the rest.
+  'of quick and slow tools': { call: tools(10), within: 0.1 },
 }
 
 describe('weights', () => {
-  const cases = Object.entries(LATENCIES).flatMap(([name, call]) =>
-    [5, 50, 200].map(perSecond => ({ name, call, perSecond })),
+  const cases = Object.entries(LATENCIES).flatMap(([name, given]) =>
+    [5, 50, 200].map(perSecond => ({ name, perSecond, ...given })),
   )
-  it.each(cases)('are kept within 5 %: latencies $name, $perSecond calls a second', ({ call, perSecond }) => {
-    const simulation = new Simulation()
-    simulation.add('a', call, { weight: 5 })
-    simulation.add('b', call, { weight: 3 })
-    simulation.add('c', call, { weight: 2 })
-    simulation.run(10_000 / perSecond, perSecond)
-    const { a, b, c } = simulation.shares() as { a: number; b: number; c: number }
-    expect(Math.abs(a - 0.5)).toBeLessThan(0.05)
-    expect(Math.abs(b - 0.3)).toBeLessThan(0.05)
-    expect(Math.abs(c - 0.2)).toBeLessThan(0.05)
-    expect(simulation.replicas.flatMap(({ ejections }) => ejections)).toEqual([])
-  })
+  it.each(cases)(
+    'are kept within $within: latencies $name, $perSecond calls a second',
+    ({ call, perSecond, within }) => {
+      const simulation = new Simulation()
+      simulation.add('a', call, { weight: 5 })
+      simulation.add('b', call, { weight: 3 })
+      simulation.add('c', call, { weight: 2 })
+      simulation.run(10_000 / perSecond, perSecond)
+      const { a, b, c } = simulation.shares() as { a: number; b: number; c: number }
+      expect(Math.abs(a - 0.5)).toBeLessThan(within)
+      expect(Math.abs(b - 0.3)).toBeLessThan(within)
+      expect(Math.abs(c - 0.2)).toBeLessThan(within)
+      expect(simulation.replicas.flatMap(({ ejections }) => ejections)).toEqual([])
+    },
+  )
 })
 
 describe('one of three that is a hundred times slower', () => {
@@ -273,23 +278,24 @@ describe('two of three that cannot be reached', () => {
   })
 
   it('have their share again when they are back, little at first', () => {
-    const simulation = new Simulation()
-    simulation.add('a', around(10))
-    const b = simulation.add('b', around(10))
-    b.does.down = true
-    simulation.run(60, 50)
-    b.does.down = false
-    while (b.calls === 0) simulation.run(1, 50)
-    const grown: number[] = []
-    for (let third = 0; third < 4; third++) {
-      simulation.shares()
-      simulation.run(10, 100)
-      grown.push(simulation.shares()['b'] as number)
+    const grown = [0, 0, 0, 0]
+    for (let seed = 1; seed <= 4; seed++) {
+      const simulation = new Simulation(seed)
+      simulation.add('a', around(10))
+      const b = simulation.add('b', around(10))
+      b.does.down = true
+      simulation.run(60, 20)
+      b.does.down = false
+      while (b.calls === 0) simulation.run(1, 20)
+      for (const third of grown.keys()) {
+        simulation.shares()
+        simulation.run(10, 20)
+        grown[third] = (grown[third] as number) + (simulation.shares()['b'] as number) / 4
+      }
     }
-    console.log(grown)
-    // With a share s of its weight it gets s / (1 + s): on average 0.2, 0.35, 0.46, then 0.5.
-    for (const [index, wanted] of [0.2, 0.35, 0.46, 0.5].entries()) {
-      expect(Math.abs((grown[index] as number) - wanted)).toBeLessThan(0.06)
+    // With a part s of its weight it gets s / (1 + s) of the calls: on average 0.2, 0.35, 0.46, then half of them.
+    for (const [third, wanted] of [0.2, 0.35, 0.46, 0.5].entries()) {
+      expect(Math.abs((grown[third] as number) - wanted)).toBeLessThan(0.05)
     }
   })
 })
