@@ -1,5 +1,7 @@
 /** Repeats that calls have earned and nobody took: no more than so many are kept. */
 const MOST_EARNED = 100
+/** In calls: three times 1 / 0.3 is a hair above ten. */
+const ROUNDING = 1e-6
 
 /**
  * How many calls may be made once more, so that a failing server does not get its load multiplied: a share of its calls, and some in any
@@ -18,7 +20,6 @@ export class RetryBudget {
    * @param perSecond repeats in any case; 0: none but those that calls have earned.
    */
   constructor(share: number, perSecond = 10) {
-    // Whole calls are counted, and a repeat costs several of them: sums of fractions would be off by one at times.
     this.#callsForOne = share > 0 ? 1 / share : Infinity
     this.#mostCalls = share > 0 ? MOST_EARNED / share : 0
     this.#perSecond = perSecond
@@ -35,7 +36,7 @@ export class RetryBudget {
     const sinceMs = Math.max(0, now - (this.#freeAt ?? now))
     this.#freeAt = Math.max(now, this.#freeAt ?? now)
     this.#free = Math.min(this.#perSecond, this.#free + (sinceMs * this.#perSecond) / 1000)
-    if (this.#calls >= this.#callsForOne) {
+    if (this.#calls + ROUNDING >= this.#callsForOne) {
       this.#calls -= this.#callsForOne
       return true
     }
