@@ -3,6 +3,7 @@ import { GatewayError } from '../core/errors.ts'
 import { CallRecord, type Exchange, type Outcome } from '../core/exchange.ts'
 import { Delegate } from '../relay/delegate.ts'
 import type { Pool } from '../upstream/pool.ts'
+import type { LeftOut } from '../upstream/replicas.ts'
 import type { Replica } from '../upstream/replica.ts'
 import { Attempt } from './attempt.ts'
 
@@ -43,6 +44,8 @@ class Branch extends Delegate {
 export interface Hedge {
   readonly pool: Pool
   readonly exchange: Exchange
+  /** Replicas that are no choice for it in any case. */
+  readonly lacking: LeftOut | undefined
   /** Runs the call to its end, moving on where it fails. */
   readonly first: (exchange: Exchange, attempt: Attempt) => Promise<Outcome>
   /** Makes one attempt. */
@@ -53,10 +56,10 @@ export interface Hedge {
  * A call that may run twice: when it takes longer than 95 % of those before, or its replica turns out to be ill, it is tried at another replica as well. The
  * first answer wins and the other attempt is cancelled; a failure waits for the other one.
  */
-export function hedged({ pool, exchange, first, second }: Hedge): Promise<Outcome> {
+export function hedged({ pool, exchange, lacking, first, second }: Hedge): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const main = new Branch(exchange, true)
-    const attempt = new Attempt()
+    const attempt = new Attempt(lacking)
     let beside: Branch | undefined
     let running = 1
     let failure: GatewayError | undefined
@@ -90,12 +93,12 @@ export function hedged({ pool, exchange, first, second }: Hedge): Promise<Outcom
     }
     const hedge = (): void => {
       const { replica } = attempt
-      if (settled || beside || !replica || main.record.asked || !pool.replicas.hasOther(new Set([replica])))
-        return
+      const leftOut: LeftOut = other => other === replica || (lacking?.(other) ?? false)
+      if (settled || beside || !replica || main.record.asked || !pool.replicas.hasOther(leftOut)) return
       if (!pool.replicas.hedgeBudget.tryRepeat(Date.now())) return
       beside = new Branch(exchange, false)
       running++
-      second(beside, new Attempt(candidate => candidate === replica)).then(won(beside), lost(beside))
+      second(beside, new Attempt(leftOut)).then(won(beside), lost(beside))
     }
     const { p95 } = pool.replicas.latencies
     const timer =
