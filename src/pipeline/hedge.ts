@@ -10,13 +10,14 @@ import { Attempt } from './attempt.ts'
 /** One of two attempts that run beside each other: it can be cancelled by itself. */
 class Branch extends Delegate {
   readonly #cancellation = new Cancellation()
-  readonly #record = new CallRecord()
+  readonly #record: CallRecord
   /** Whether its client hears of it; of two that do the same, it would hear everything twice. */
   readonly #heard: boolean
 
   constructor(inner: Exchange, heard: boolean) {
     super(inner)
     this.#heard = heard
+    this.#record = heard ? inner.record : new CallRecord()
     inner.cancellation.onCancel(reason => this.#cancellation.cancel(reason))
   }
 
@@ -71,10 +72,7 @@ export function hedged({ pool, exchange, lacking, first, second }: Hedge): Promi
       settled = true
       clearTimeout(timer)
       watched?.onIll.delete(hedge)
-      const { record } = exchange
-      record.replica = winner.record.replica
-      record.sentAt = winner.record.sentAt
-      record.asked ||= main.record.asked
+      exchange.record.replica = winner.record.replica
       for (const branch of [main, beside])
         if (branch && branch !== winner) branch.cancellation.cancel('answered by another replica')
     }
