@@ -2,7 +2,8 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { startRawServer } from '../fixtures/servers/raw.js'
 import type { RawServer, RawServerOptions } from '../fixtures/servers/raw.js'
 import { startGateway } from '../helpers/gateway.ts'
-import { LegacySession, ModernHttp } from '../helpers/wire-clients.ts'
+import { rawAt } from '../../src/protocol/json-text.ts'
+import { LegacySession, ModernHttp, withEnvelope } from '../helpers/wire-clients.ts'
 
 /** Calls at servers with several replicas, some of which fail. */
 
@@ -106,4 +107,30 @@ test('a session stays with its replica, and moves with its subscriptions when th
   next?.updated(uri)
   await stream.events.take(({ data }) => updated.test(data), 'an update elsewhere')
   stream.destroy()
+})
+
+test('what a replica has asked is answered to that replica', async () => {
+  const servers = [await replica({ era: 'modern' }), await replica({ era: 'modern' })]
+  const { origin } = await fronted(servers)
+  await using client = new ModernHttp(origin)
+  for (let at = 0; at < 8; at++) await client.request(String(at), 'tools/call', CALL)
+  const ask = async (more = ''): Promise<string> => {
+    const params = `{"name":"ask","arguments":{"method":"elicitation/create","params":{"message":"?","requestedSchema":{"type":"object","properties":{}}}}${more}}`
+    const capable = withEnvelope(params).replace(
+      'clientCapabilities":{}',
+      'clientCapabilities":{"elicitation":{"form":{}}}',
+    )
+    return await (
+      await client.post('"q"', 'tools/call', capable)
+    ).body
+  }
+  for (let round = 0; round < 12; round++) {
+    const asked = await ask()
+    const state = rawAt(asked, 'result', 'requestState')
+    const [key] = Object.keys(JSON.parse(rawAt(asked, 'result', 'inputRequests') ?? '{}') as object)
+    const answers = `{"${key}":{"action":"accept","content":{"round":${round}}}}`
+    expect(await ask(`,"inputResponses":${answers},"requestState":${state}`)).toContain(`"round":${round}`)
+  }
+  const asks = servers.map(({ received }) => received.filter(text => text.includes('"name":"ask"')).length)
+  expect(Math.min(...asks)).toBeGreaterThan(0)
 })
