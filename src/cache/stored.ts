@@ -10,10 +10,15 @@ export interface StoredTierOptions {
   readonly epochs: SharedEpochs
   /** Larger results are compressed. */
   readonly compressOverBytes: number
+  /** Of all entries in the store, those of other processes included. */
+  readonly maxBytes: number
   /** Entries that may wait to be written, by number and size of results. */
   readonly maxQueued?: number
   readonly maxQueuedBytes?: number
 }
+
+/** Name of the zone of the store that entries are in. */
+export const ZONE = 'cache'
 
 /** A call waits for the answer: after this, asking the server is no worse. */
 const GET_MS = 200
@@ -43,6 +48,18 @@ export interface TierCounts {
   readonly refused: number
 }
 
+export const NO_COUNTS: TierCounts = {
+  hits: 0,
+  misses: 0,
+  unanswered: 0,
+  outdated: 0,
+  damaged: 0,
+  written: 0,
+  dropped: 0,
+  unstamped: 0,
+  refused: 0,
+}
+
 interface Job {
   readonly entry: Entry
   readonly stamp: string
@@ -57,17 +74,7 @@ export class StoredTier implements Tier {
   #queuedBytes = 0
   #awayUntil = 0
   #closed = false
-  readonly #counts: { -readonly [K in keyof TierCounts]: number } = {
-    hits: 0,
-    misses: 0,
-    unanswered: 0,
-    outdated: 0,
-    damaged: 0,
-    written: 0,
-    dropped: 0,
-    unstamped: 0,
-    refused: 0,
-  }
+  readonly #counts: { -readonly [K in keyof TierCounts]: number } = { ...NO_COUNTS }
 
   constructor(options: StoredTierOptions) {
     this.#options = options
@@ -134,15 +141,16 @@ export class StoredTier implements Tier {
   }
 
   async #write(): Promise<void> {
+    const { store, compressOverBytes, maxBytes } = this.#options
     // After the turn in which the call is answered.
     await new Promise(resolve => setImmediate(resolve))
     for (const [name] of this.#queue) {
       const job = this.#take(name)
       if (!job) continue
       try {
-        const value = await encode(name, job.entry, job.stamp, this.#options.compressOverBytes)
+        const value = await encode(name, job.entry, job.stamp, compressOverBytes)
         const ttlMs = job.expiresAt - Date.now()
-        if (ttlMs > 0) await this.#options.store.set(name, value, { ttlMs })
+        if (ttlMs > 0) await store.set(name, value, { ttlMs, zone: { name: ZONE, maxBytes } })
         this.#counts.written++
       } catch {
         this.#counts.refused++

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { epochKey } from '../../src/cache/shared-epoch.ts'
 import { toolTag } from '../../src/cache/tags.ts'
@@ -15,6 +16,11 @@ export function entryOf(text: string, tags: readonly string[] = [], upstreamMs =
   return { text, modern: false, storedAt: Date.now() + upstreamMs, upstreamMs, tags }
 }
 
+/** A result of random letters, which does not get smaller. */
+function noise(length: number): string {
+  return `"${randomBytes(length).toString('base64').slice(0, length)}"`
+}
+
 /** One process of those that share a store. */
 export interface Process {
   readonly tier: StoredTier
@@ -27,7 +33,10 @@ export interface Process {
 /** `store` is not closed. */
 export async function startProcess(
   store: Store,
-  { cached = ['s'], ...options }: { cached?: string[]; maxQueued?: number; maxQueuedBytes?: number } = {},
+  {
+    cached = ['s'],
+    ...options
+  }: { cached?: string[]; maxQueued?: number; maxQueuedBytes?: number; maxBytes?: number } = {},
 ): Promise<Process> {
   const heard: [string, readonly string[] | undefined][] = []
   const epochs = new SharedEpochs({
@@ -37,7 +46,7 @@ export async function startProcess(
     onForeignChange: (server, tags) => heard.push([server, tags]),
     logger: SILENT,
   })
-  const tier = new StoredTier({ store, epochs, compressOverBytes: 1000, ...options })
+  const tier = new StoredTier({ store, epochs, compressOverBytes: 1000, maxBytes: 100_000_000, ...options })
   await epochs.start()
   onTestFinished(async () => {
     await tier.close()
@@ -219,6 +228,31 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
       expect(one.tier.counts).toMatchObject({ damaged: 6, hits: 0 })
       await one.store.set(name, good)
       expect((await one.tier.get('s', 'k'))?.text).toHaveLength(2002)
+    })
+
+    it('has at most so much in the store, of all processes, and loses what was stored first', async () => {
+      const [{ store }, { store: second }] = await start()
+      const one = await startProcess(store, { maxBytes: 10_000 })
+      const other = await startProcess(second, { maxBytes: 10_000 })
+      for (let at = 0; at < 40; at++) {
+        const { tier } = at % 2 === 0 ? one : other
+        tier.set('s', `k${at}`, entryOf(`"${'x'.repeat(500)}"`), HOUR)
+        await tier.idle()
+      }
+      const found = await Promise.all(Array.from({ length: 40 }, (_, at) => one.tier.get('s', `k${at}`)))
+      const first = found.findIndex(entry => entry !== undefined)
+      expect(first).toBeGreaterThan(20)
+      expect(first).toBeLessThan(35)
+      expect(found.slice(first).every(entry => entry !== undefined)).toBe(true)
+      const { entries, bytes } = await store.zone('cache')
+      expect(entries).toBe(40 - first)
+      expect(bytes).toBeLessThanOrEqual(10_000)
+      expect(await store.keys('cache/')).toHaveLength(entries)
+      // One that is larger than all of it costs the others nothing.
+      one.tier.set('s', 'large', entryOf(noise(12_000)), HOUR)
+      await one.tier.idle()
+      expect(one.tier.counts).toMatchObject({ refused: 1, written: 20 })
+      expect(await store.zone('cache')).toEqual({ entries, bytes })
     })
 
     it('drops what does not fit in the queue, and says how much', async () => {
