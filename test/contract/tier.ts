@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { epochKey } from '../../src/cache/shared-epoch.ts'
 import { toolTag } from '../../src/cache/tags.ts'
@@ -19,6 +19,11 @@ export function entryOf(text: string, tags: readonly string[] = [], upstreamMs =
 /** A result of random letters, which does not get smaller. */
 function noise(length: number): string {
   return `"${randomBytes(length).toString('base64').slice(0, length)}"`
+}
+
+/** As an entry is written, with a checksum that is right. */
+function signed(rest: string): string {
+  return `1${createHash('sha256').update(rest).digest('base64url').slice(0, 22)}${rest}`
 }
 
 /** One process of those that share a store. */
@@ -218,6 +223,11 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
         changed: good.replace('"bytes":2002', '"bytes":2003'),
         version: `2${good.slice(1)}`,
         'of another key': good,
+        'with no description': signed('null\n1'),
+        'that is no JSON': signed('{\n1'),
+        'without tags': signed(good.slice(23).replace('"tags":[]', '"tags":null')),
+        'from no time': signed(good.slice(23).replace(/"storedAt":\d+/, '"storedAt":"now"')),
+        'larger than it says': signed(good.slice(23).replace('"bytes":2002', '"bytes":20')),
       }
       for (const [what, value] of Object.entries(bad)) {
         const key = what === 'of another key' ? 'other' : 'k'
@@ -225,7 +235,7 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
         expect([what, await one.tier.get('s', key)]).toEqual([what, undefined])
         await expect.poll(() => one.store.get(nameOf('s', key))).toBeUndefined()
       }
-      expect(one.tier.counts).toMatchObject({ damaged: 6, hits: 0 })
+      expect(one.tier.counts).toMatchObject({ damaged: 11, hits: 0 })
       await one.store.set(name, good)
       expect((await one.tier.get('s', 'k'))?.text).toHaveLength(2002)
     })
