@@ -49,8 +49,8 @@ export interface Wanted {
 /** Whose results a call changes. */
 type Changed = Pick<Plan, 'server' | 'changes'>
 
-/** How long a call waits for what is behind the memory. */
-const TIER_WAIT_MS = 5
+/** How long a call waits for what is behind the memory: less than most servers take, enough for a database, a network, and decompressing. */
+const TIER_WAIT_MS = 20
 /** A result is not kept longer than that without its rule saying so. */
 const MAX_OWN_TTL_MS = 24 * 60 * 60 * 1000
 /** Clocks may differ by that much; what comes from later than that has no known age. */
@@ -246,7 +246,8 @@ export class Cache {
     }
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<undefined>(resolve => {
-      timer = setTimeout(() => resolve(undefined), TIER_WAIT_MS)
+      // One more turn: where the process was busy, the answer may have come meanwhile.
+      timer = setTimeout(() => setImmediate(resolve, undefined), TIER_WAIT_MS)
     })
     const kept = await Promise.race([looking, late])
     clearTimeout(timer)

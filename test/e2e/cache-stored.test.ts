@@ -146,20 +146,25 @@ function describeOver({ name, state: place, spoil }: Place): void {
       // Larger ones are compressed.
       expect(texts.join().length).toBeLessThan(40_000)
 
-      await using second = await run(file)
-      for (const [at, tool] of ['get', 'large'].entries()) {
-        const found = []
-        for (const b of numbers) found.push(await second.call(tool, `{ "a": [1e0], "b": ${b} }`))
-        const hits = found.filter(({ mark }) => mark)
-        for (const { mark } of hits)
-          expect(mark).toEqual({ hit: true, ageMs: expect.any(Number), tier: 'store', stale: false })
-        // One that takes longer than a call waits for it is there for the next one: on a busy machine not all are in time.
-        expect(hits.length).toBeGreaterThan(0)
-        for (const b of numbers) if (found[b]?.mark) expect(found[b].n).toBe(4 * at + b + 1)
+      // Only what comes in time is waited for, which on a busy machine may take more than one start.
+      const seen = new Set<string>()
+      for (let start = 0; start < 5 && seen.size < 2; start++) {
+        await using second = await run(file)
+        const answered = calls.length
+        for (const tool of ['get', 'large'])
+          for (const b of numbers) {
+            const { mark, n } = await second.call(tool, `{ "a": [1e0], "b": ${b} }`)
+            if (!mark) continue
+            expect(mark).toEqual({ hit: true, ageMs: expect.any(Number), tier: 'store', stale: false })
+            expect(n).toBeLessThanOrEqual(answered)
+            expect(calls[n - 1]).toBe(tool)
+            if (start === 0) expect(n).toBe((tool === 'get' ? 0 : 4) + b + 1)
+            seen.add(tool)
+          }
         for (const b of numbers)
-          expect((await second.call(tool, `{"a":[1],"b":${b}}`)).mark).toMatchObject({ tier: 'memory' })
+          expect((await second.call('get', `{"a":[1],"b":${b}}`)).mark).toMatchObject({ tier: 'memory' })
       }
-      await second.stop()
+      expect([...seen].sort()).toEqual(['get', 'large'])
 
       // Not when it is not configured: neither written nor read.
       const plain = configure(state, { cache: { persist: false } })
