@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Json, JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { find, members, repeatedKey, skipValue } from '../protocol/json-text.ts'
@@ -74,7 +74,7 @@ export function argumentsKey(raw: string, value: unknown, ignored: readonly ArgP
 }
 
 export function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('base64url')
+  return hash('sha256', text, 'base64url')
 }
 
 function isIdle(meta: unknown): boolean {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { brotliCompress, brotliDecompress, constants } from 'node:zlib'
 import { isJsonObject } from '../core/json-object.ts'
@@ -39,7 +39,7 @@ export function prefixOf(server: string): string {
 
 /** Where an entry is kept. Nothing of its arguments can be read from it. */
 export function nameOf(server: string, key: string): string {
-  return prefixOf(server) + createHash('sha256').update(key).digest('base64url')
+  return prefixOf(server) + hash('sha256', key, 'base64url')
 }
 
 /** `stamp`: what has to be unchanged for it to be good. */
@@ -124,5 +124,5 @@ export async function decode(
 }
 
 function checksum(text: string): string {
-  return createHash('sha256').update(text).digest('base64url').slice(0, CHECKSUM_CHARS)
+  return hash('sha256', text, 'base64url').slice(0, CHECKSUM_CHARS)
 }

@@ -3,6 +3,7 @@ import { epochKey, stampOf } from './shared-epoch.ts'
 import type { SharedEpochs } from './shared-epochs.ts'
 import { decode, encode, nameOf } from './stored-entry.ts'
 import type { Entry, Tier } from './tier.ts'
+import { Wait } from './wait.ts'
 
 export interface StoredTierOptions {
   readonly store: Store
@@ -22,12 +23,14 @@ export const ZONE = 'cache'
 
 /** A call waits for the answer: after this, asking the server is no worse. */
 const GET_MS = 200
+const GET_STEP_MS = 20
 /** A store that did not answer is left alone for so long. */
 const AWAY_MS = 1000
 const MAX_QUEUED = 1000
 const MAX_QUEUED_BYTES = 16 * 1024 * 1024
-/** At once: enough for a database to make one commit of them, few enough to leave the threads that compress to others. */
-const WRITERS = 4
+/** Written at once, by number and size of results: a database makes one commit of them. */
+const BATCH = 128
+const BATCH_BYTES = 2 * 1024 * 1024
 
 /** What became of what was asked and written, since the start. */
 export interface TierCounts {
@@ -70,7 +73,8 @@ interface Job {
 export class StoredTier implements Tier {
   readonly #options: StoredTierOptions
   readonly #queue = new Map<string, Job>()
-  readonly #writers = new Set<Promise<void>>()
+  readonly #wait = new Wait(GET_MS, GET_STEP_MS)
+  #writing: Promise<void> | undefined
   #queuedBytes = 0
   #awayUntil = 0
   #closed = false
@@ -124,14 +128,12 @@ export class StoredTier implements Tier {
     this.#take(name)
     this.#queue.set(name, { entry, stamp, expiresAt: Date.now() + ttlMs })
     this.#queuedBytes += text.length
-    if (this.#writers.size >= WRITERS) return
-    const writer: Promise<void> = this.#write().finally(() => this.#writers.delete(writer))
-    this.#writers.add(writer)
+    if (!this.#writing) this.#start()
   }
 
   /** Resolves when nothing waits to be written any more. */
   async idle(): Promise<void> {
-    while (this.#writers.size > 0) await Promise.all(this.#writers)
+    while (this.#writing) await this.#writing
   }
 
   /** Writes what waits, takes nothing more. Idempotent; the store stays open. */
@@ -140,21 +142,40 @@ export class StoredTier implements Tier {
     await this.idle()
   }
 
+  #start(): void {
+    this.#writing = this.#write().finally(() => {
+      this.#writing = undefined
+      // What has come after the last look.
+      if (this.#queue.size > 0) this.#start()
+    })
+  }
+
   async #write(): Promise<void> {
-    const { store, compressOverBytes, maxBytes } = this.#options
     // After the turn in which the call is answered.
     await new Promise(resolve => setImmediate(resolve))
-    for (const [name] of this.#queue) {
-      const job = this.#take(name)
-      if (!job) continue
-      try {
-        const value = await encode(name, job.entry, job.stamp, compressOverBytes)
-        const ttlMs = job.expiresAt - Date.now()
-        if (ttlMs > 0) await store.set(name, value, { ttlMs, zone: { name: ZONE, maxBytes } })
-        this.#counts.written++
-      } catch {
-        this.#counts.refused++
+    while (this.#queue.size > 0) {
+      const batch: Promise<void>[] = []
+      let bytes = 0
+      for (const [name] of this.#queue) {
+        const job = this.#take(name)
+        if (!job) continue
+        batch.push(this.#writeOne(name, job))
+        bytes += job.entry.text.length
+        if (batch.length === BATCH || bytes > BATCH_BYTES) break
       }
+      await Promise.all(batch)
+    }
+  }
+
+  async #writeOne(name: string, { entry, stamp, expiresAt }: Job): Promise<void> {
+    const { store, compressOverBytes, maxBytes } = this.#options
+    try {
+      const value = await encode(name, entry, stamp, compressOverBytes)
+      const ttlMs = expiresAt - Date.now()
+      if (ttlMs > 0) await store.set(name, value, { ttlMs, zone: { name: ZONE, maxBytes } })
+      this.#counts.written++
+    } catch {
+      this.#counts.refused++
     }
   }
 
@@ -167,17 +188,9 @@ export class StoredTier implements Tier {
   }
 
   /** `undefined` when there is no answer in time. */
-  async #ask(keys: readonly string[]): Promise<readonly (string | undefined)[] | undefined> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<undefined>(resolve => {
-      timer = setTimeout(resolve, GET_MS, undefined)
-    })
+  #ask(keys: readonly string[]): Promise<readonly (string | undefined)[] | undefined> {
     const answer = this.#options.store.getMany(keys).catch(() => undefined)
-    try {
-      return await Promise.race([answer, late])
-    } finally {
-      clearTimeout(timer)
-    }
+    return Promise.race([answer, this.#wait.end()])
   }
 
   #remove(name: string): void {
