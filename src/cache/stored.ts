@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Store } from '../state/store.ts'
 import { epochKey, stampOf } from './shared-epoch.ts'
 import type { SharedEpochs } from './shared-epochs.ts'
@@ -28,8 +29,10 @@ const GET_STEP_MS = 20
 const AWAY_MS = 1000
 const MAX_QUEUED = 1000
 const MAX_QUEUED_BYTES = 16 * 1024 * 1024
-/** Written at once, by number and size of results: a database makes one commit of them. */
-const BATCH = 128
+/** What comes within this time is written together: a commit of a database costs more than an entry. */
+const GATHER_MS = 10
+/** Written at once, by number and size of results. */
+const BATCH = 256
 const BATCH_BYTES = 2 * 1024 * 1024
 
 /** What became of what was asked and written, since the start. */
@@ -151,9 +154,9 @@ export class StoredTier implements Tier {
   }
 
   async #write(): Promise<void> {
-    // After the turn in which the call is answered.
-    await new Promise(resolve => setImmediate(resolve))
     while (this.#queue.size > 0) {
+      // Also lets the call be answered first. Keeps a process alive that has something to write.
+      if (!this.#closed) await sleep(GATHER_MS)
       const batch: Promise<void>[] = []
       let bytes = 0
       for (const [name] of this.#queue) {
