@@ -6,8 +6,10 @@ import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import { askable } from '../protocol/features.ts'
 import type { Era } from '../protocol/revisions.ts'
+import { Checks } from './checks.ts'
 import type { ClientLinks, CountedLink } from './client-links.ts'
 import type { Link } from './link.ts'
+import { ExclusiveSlots } from './exclusive.ts'
 import { clientOf, keyFor, type Caller } from './isolation.ts'
 import type { Replica } from './replica.ts'
 import { Replicas, type Aim, type LeftOut } from './replicas.ts'
@@ -33,19 +35,26 @@ export class Pool {
   readonly server: ServerConfig
   readonly #options: PoolOptions
   readonly #slots = new Map<string, Slot>()
-  /** Calls that wait for an exclusive slot, oldest first. */
-  readonly #waiting: (() => void)[] = []
-  readonly #leased = new Set<Slot>()
+  readonly #exclusive: ExclusiveSlots
   /** For which client a slot counts. */
   readonly #counted = new Map<Slot, { readonly client: string; readonly link: CountedLink }>()
   readonly #closing = new Set<Promise<void>>()
   readonly replicas: Replicas
+  readonly #checks: Checks
   #closed = false
 
   constructor(options: PoolOptions) {
     this.#options = options
     this.server = options.server
     this.replicas = new Replicas(options.server, options.zone)
+    this.#exclusive = new ExclusiveSlots(options.server, options.deadlines)
+    this.#checks = new Checks({
+      replicas: this.replicas,
+      link: replica => this.#linkTo(replica),
+      inUse: () => this.#slots.size > 0,
+      onChanged: () => this.#options.onReplicasChanged?.(),
+      logger: options.logger,
+    })
   }
 
   /** Era to start with; a wrong one is corrected by the handshake. */
@@ -185,9 +194,18 @@ export class Pool {
     if (replica.health.reachable(Date.now())) this.#options.onReplicasChanged?.()
     replica.shape = { era: link.peer.era, kind: link.transport.kind, sessionful: link.transport.sessionful }
     if (era) this.#eraAt(replica, era)
+    this.#checks.start()
     // What was opened only to list the server is not needed beside a link that somebody uses.
     const common = this.#slots.get(replica.common.id)
     if (common && common !== slot && common.spare) this.#remove(common)
+  }
+
+  /** For a check: a link that is open; one that is ejected is not left out for want of one. */
+  #linkTo(replica: Replica): Link | Promise<Link> | undefined {
+    for (const slot of this.#slots.values()) if (slot.replica === replica && slot.current) return slot.current
+    return replica.health.state === 'ejected'
+      ? this.#at(replica.common, replica, undefined).pick()
+      : undefined
   }
 
   /** A link to a replica could not be opened; called by whoever listens to slots. */
@@ -215,8 +233,9 @@ export class Pool {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#checks.close()
     for (const slot of this.#slots.values()) this.#remove(slot)
-    for (const wake of this.#waiting.splice(0)) wake()
+    this.#exclusive.close()
     await Promise.all(this.#closing)
   }
 
@@ -226,52 +245,15 @@ export class Pool {
     replica: Replica,
     use: (link: Link) => Promise<T>,
   ): Promise<T> {
-    const slot = await this.#lease(exchange, group, replica)
+    const slot = await this.#exclusive.lease(exchange, number =>
+      this.#at({ ...group, id: `${group.id} ${number}` }, replica, exchange.principal),
+    )
     try {
       return await use(await slot.pick())
     } finally {
-      this.#leased.delete(slot)
       // What the server still says of a call that was given up must not meet the next one.
       if (slot.current?.haunted) this.#remove(slot)
-      this.#waiting.shift()?.()
-    }
-  }
-
-  async #lease(exchange: Exchange, group: SlotKey, replica: Replica): Promise<Slot> {
-    const { maxExclusiveLinks, linkWaitMs } = this.server
-    const until = Date.now() + linkWaitMs
-    for (let waited = false; ; waited = true) {
-      if (this.#closed)
-        throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name })
-      if (exchange.cancellation.reason !== undefined) {
-        // It may have been its turn, which is then another's.
-        this.#waiting.shift()?.()
-        throw new GatewayError('cancelled', 'The request was cancelled.', { server: this.server.name })
-      }
-      for (let number = 1; number <= maxExclusiveLinks; number++) {
-        const slot = this.#at({ ...group, id: `${group.id} ${number}` }, replica, exchange.principal)
-        if (this.#leased.has(slot)) continue
-        this.#leased.add(slot)
-        return slot
-      }
-      if (Date.now() >= until)
-        throw new GatewayError(
-          'overloaded',
-          `Server "${this.server.name}" is busy with ${maxExclusiveLinks} calls that may ask their clients something. Try again when one of them has ended, or raise "maxExclusiveLinks" of this server.`,
-          { server: this.server.name, retryAfterMs: linkWaitMs },
-        )
-      await new Promise<void>(resolve => {
-        // Whoever was woken in vain keeps the place in the queue.
-        if (waited) this.#waiting.unshift(resolve)
-        else this.#waiting.push(resolve)
-        const leave = (): void => {
-          const at = this.#waiting.indexOf(resolve)
-          if (at >= 0) this.#waiting.splice(at, 1)
-          resolve()
-        }
-        this.#options.deadlines.set({ expire: leave }, until - Date.now())
-        exchange.cancellation.onCancel(leave)
-      })
+      this.#exclusive.release(slot)
     }
   }
 
@@ -317,7 +299,7 @@ export class Pool {
   }
 
   #spare(slot: Slot): boolean {
-    return slot.spare && !this.#leased.has(slot)
+    return slot.spare && !this.#exclusive.isLeased(slot)
   }
 
   /** Makes room by closing the link that was idle longest. */
