@@ -1,4 +1,4 @@
-import type { GatewayError, ErrorCode } from '../core/errors.ts'
+import type { ErrorCode, GatewayError } from '../core/errors.ts'
 import type { CallRecord } from '../core/exchange.ts'
 import type { Link } from '../upstream/link.ts'
 import type { Replica } from '../upstream/replica.ts'
