@@ -24,7 +24,7 @@ const SOONEST_MS = 1000
  */
 export class Addresses {
   readonly #options: AddressesOptions
-  readonly #resolver: Pick<NameResolver, 'own' | 'addresses' | 'services' | 'close'>
+  #made: AddressesOptions['resolver']
   #entries: readonly ReplicaConfig[]
   /** What each entry was found to be, by the entry. */
   readonly #found = new Map<ReplicaConfig, readonly ReplicaConfig[]>()
@@ -39,7 +39,7 @@ export class Addresses {
   constructor(entries: readonly ReplicaConfig[], options: AddressesOptions) {
     this.#options = options
     this.#entries = entries
-    this.#resolver = options.resolver ?? new NameResolver(options.dns)
+    this.#made = options.resolver
     this.#fresh = !entries.some(hasName)
   }
 
@@ -69,7 +69,12 @@ export class Addresses {
   close(): void {
     this.#closed = true
     clearTimeout(this.#timer)
-    this.#resolver.close()
+    this.#made?.close()
+  }
+
+  /** Most servers need none. */
+  get #resolver(): NonNullable<AddressesOptions['resolver']> {
+    return (this.#made ??= new NameResolver(this.#options.dns))
   }
 
   #look(): Promise<void> {
