@@ -40,7 +40,7 @@ export function dispatch(options: DispatchOptions): Handler {
     record.sentAt = 0
     pool.replicas.retryBudget.called()
     const repeatable = isRepeatable(pool, exchange, route)
-    const lacking = pool.replicas.several ? pool.replicas.lacking(route.own) : undefined
+    const lacking = pool.replicas.several ? pool.replicas.lacking(route.own, record.home) : undefined
     try {
       const outcome =
         repeatable && pool.replicas.several
@@ -49,7 +49,7 @@ export function dispatch(options: DispatchOptions): Handler {
               exchange,
               lacking,
               first: (branch, attempt) => persist(options, pool, branch, route, attempt, repeatable, lacking),
-              second: (branch, attempt) => send(options, pool, branch, route, attempt),
+              second: (branch, attempt) => once(options, pool, branch, route, attempt),
             })
           : await persist(options, pool, exchange, route, new Attempt(lacking), repeatable, lacking)
       return outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
@@ -64,6 +64,25 @@ function isRepeatable(pool: Pool, { request, record }: Exchange, route: Route): 
   const { method, params } = request
   if (record.asked || params?.value.task !== undefined) return false
   return READS.has(method) || (method === 'tools/call' && pool.replicas.repeats(route.own))
+}
+
+/** One attempt, and no other. */
+async function once(
+  options: DispatchOptions,
+  pool: Pool,
+  exchange: Exchange,
+  route: Route,
+  attempt: Attempt,
+): Promise<Outcome> {
+  try {
+    const outcome = await send(options, pool, exchange, route, attempt)
+    attempt.answered()
+    return outcome
+  } catch (caught) {
+    const error = GatewayError.from(caught, route.server)
+    attempt.failed(error)
+    throw error
+  }
 }
 
 /** One attempt, and those that follow where it fails. */
