@@ -103,6 +103,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'status',
     'type:config/types',
     'type:state/store',
+    'state/drain-watch',
   ],
   cli: [
     'core',
