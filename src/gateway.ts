@@ -257,7 +257,7 @@ export class Gateway implements Service {
   async #passThrough(gate: Gate, exchange: Exchange): Promise<void> {
     const since = performance.now()
     try {
-      await gate.enter()
+      await gate.enter(since)
     } catch (caught) {
       this.#parts.audit?.note(exchange, since, undefined, GatewayError.from(caught))
       throw caught
@@ -271,7 +271,7 @@ export class Gateway implements Service {
     const since = performance.now()
     let inside = false
     try {
-      const entering = gate?.enter()
+      const entering = gate?.enter(since)
       if (entering) await entering
       inside = true
       const outcome = await router.handle(exchange)

@@ -53,7 +53,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'core',
     'protocol',
     'relay',
-    'quota/left',
     'type:cache',
     'type:config/types',
     'type:quota',

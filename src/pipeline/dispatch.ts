@@ -34,12 +34,15 @@ export function dispatch(options: DispatchOptions): Handler {
     if (!pool)
       throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
     const record = exchange.record
-    record.sentAt = 0
+    record.sentAt = record.endedAt = 0
     try {
       const outcome = await onAnotherLink(() => send(options, pool, exchange, route))
       return outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
     } finally {
-      if (record.sentAt > 0) record.upstreamMs += performance.now() - record.sentAt
+      if (record.sentAt > 0) {
+        record.endedAt = performance.now()
+        record.upstreamMs += record.endedAt - record.sentAt
+      }
     }
   }
 }

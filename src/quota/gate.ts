@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Lease } from './lease.ts'
 import type { BudgetLimit, PlacesLimit, RateLimit } from './limits.ts'
 import type { Places } from './places.ts'
@@ -30,19 +30,23 @@ export class Gate {
     this.#clock = clock
   }
 
-  /** `undefined` when the request may go on at once, as it mostly may. Whoever gets in calls `leave`. Rejects with a `GatewayError`. */
-  enter(): Promise<void> | undefined {
+  /** Whether `leave` means anything. */
+  get hasPlaces(): boolean {
+    return this.#places.length > 0
+  }
+
+  /**
+   * `undefined` when the request may go on at once, as it mostly may. Whoever gets in calls `leave`. Rejects with a `GatewayError`. `now` is what the steady clock
+   * shows.
+   */
+  enter(now = this.#clock.steady()): Promise<void> | undefined {
     const places = this.#places
     const rates = this.#rates
     let at = 0
-    for (; at < places.length; at++) if (!(places[at] as Placed).places.tryEnter()) break
+    for (; at < places.length; at++) if (!(places[at] as Placed).places.tryEnter(now)) break
     if (at < places.length) return this.#wait(at, 0)
     let rate = 0
-    if (rates.length > 0) {
-      const wall = this.#clock.wall()
-      const steady = this.#clock.steady()
-      for (; rate < rates.length; rate++) if (!(rates[rate] as Rated).lease.tryTake(1, wall, steady)) break
-    }
+    for (; rate < rates.length; rate++) if (!(rates[rate] as Rated).lease.tryTake(1, now)) break
     return rate < rates.length ? this.#wait(at, rate) : undefined
   }
 
@@ -94,23 +98,21 @@ export class Charge {
   }
 
   /** As `Gate.enter`; whoever gets in calls `settle` or `giveBack`. */
-  enter(): Promise<void> | undefined {
-    const wall = this.#clock.wall()
-    const steady = this.#clock.steady()
+  enter(now = this.#clock.steady()): Promise<void> | undefined {
     for (let at = 0; at < this.#budgets.length; at++) {
       const { lease } = this.#budgets[at] as Budgeted
       const amount = this.#amounts[at]
-      const has = amount === undefined ? lease.tryAdmit(wall, steady) : lease.tryTake(amount, wall, steady)
+      const has = amount === undefined ? lease.tryAdmit(now) : lease.tryTake(amount, now)
       if (!has) return this.#wait(at)
     }
     return undefined
   }
 
-  /** The server has worked: books what only now is known. */
-  settle(ms: number, bytes: number): void {
+  /** The server has worked until `now` (steady clock): books what only then is known. */
+  settle(ms: number, bytes: number, now: number): void {
     for (const { limit, lease } of this.#budgets) {
-      if (limit.measure === 'compute') lease.charge(ms)
-      else if (limit.measure === 'bytes') lease.charge(bytes)
+      if (limit.measure === 'compute') lease.charge(ms, now)
+      else if (limit.measure === 'bytes') lease.charge(bytes, now)
     }
   }
 

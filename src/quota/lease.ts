@@ -1,5 +1,5 @@
 import { lifeOf, type Store, type Taken } from '../state/store.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../core/clock.ts'
 import type { EndOf } from './period.ts'
 import { unheard, Unreachable, type Reach } from './reach.ts'
 
@@ -86,12 +86,12 @@ export class Lease {
 
   /** What this process knows to be left: exact when it is alone, else as of its last question. */
   get left(): number {
-    return this.leftAt(this.#options.clock.wall(), this.#options.clock.steady())
+    return this.leftAt(this.#options.clock.steady())
   }
 
   /** As `left`, for whoever knows the time already. */
-  leftAt(wall: number, steady: number): number {
-    this.#rollAt(wall, steady)
+  leftAt(steady: number): number {
+    this.#rollAt(steady)
     return Math.max(0, rounded(this.#left + this.#credit))
   }
 
@@ -102,17 +102,17 @@ export class Lease {
     return (this.#resetsAt ??= new Date(this.#until).toISOString())
   }
 
-  /** Takes from what is at hand. Whoever asks several leases reads the clocks once for all of them. */
-  tryTake(amount: number, wall = this.#options.clock.wall(), steady = this.#options.clock.steady()): boolean {
-    this.#rollAt(wall, steady)
+  /** Takes from what is at hand. Whoever asks several leases reads the steady clock once for all of them. */
+  tryTake(amount: number, steady = this.#options.clock.steady()): boolean {
+    this.#rollAt(steady)
     if (this.#credit < amount) return false
     this.#use(amount, steady)
     return true
   }
 
   /** Whether something is at hand, for what is charged when it has ended. */
-  tryAdmit(wall = this.#options.clock.wall(), steady = this.#options.clock.steady()): boolean {
-    this.#rollAt(wall, steady)
+  tryAdmit(steady = this.#options.clock.steady()): boolean {
+    this.#rollAt(steady)
     if (this.#credit <= 0) return false
     this.#usedAt = steady
     return true
@@ -129,9 +129,8 @@ export class Lease {
   }
 
   /** Books what was used without having been taken. */
-  charge(amount: number): void {
-    const steady = this.#options.clock.steady()
-    this.#rollAt(this.#options.clock.wall(), steady)
+  charge(amount: number, steady = this.#options.clock.steady()): void {
+    this.#rollAt(steady)
     this.#use(amount, steady)
     // What is beyond the limit has to show to the others before they are granted more.
     if (this.#credit < 0 && !this.#asking) unheard(this.#ask(0, 0))
@@ -215,13 +214,14 @@ export class Lease {
   }
 
   #roll(): void {
-    this.#rollAt(this.#options.clock.wall(), this.#options.clock.steady())
+    this.#rollAt(this.#options.clock.steady())
   }
 
   /** Leaves behind what is over: a window that has ended, or a part that has lapsed. */
-  #rollAt(wall: number, steady: number): void {
-    const { window } = this.#options
+  #rollAt(steady: number): void {
+    const { window, clock } = this.#options
     if (window.kind === 'calendar') {
+      const wall = clock.wallAt(steady)
       // A clock that goes backwards stays in its window.
       if (wall < this.#until) return
       this.#until = window.endOf(wall)
