@@ -53,6 +53,7 @@ export class Gateway implements Service {
   readonly #logger: Logger
   readonly #store: Store
   readonly #parts: Assembly
+  readonly #wholeViews = new WeakMap<Principal, string>()
   readonly #fronts = new Set<{ close(): void | Promise<void> }>()
   #http: HttpFront | undefined
   #refreshTimer: NodeJS.Timeout | undefined
@@ -172,7 +173,14 @@ export class Gateway implements Service {
   // Service
 
   viewOf(endpoint: string, principal: Principal): string | undefined {
-    return this.#parts.catalog.views.of(endpoint, this.#parts.policies.of(principal))
+    const { catalog, policies } = this.#parts
+    // Of everything there is always a view, and most requests are for it.
+    let view = endpoint === WHOLE ? this.#wholeViews.get(principal) : undefined
+    if (view === undefined) {
+      view = catalog.views.of(endpoint, policies.of(principal))
+      if (endpoint === WHOLE && view !== undefined) this.#wholeViews.set(principal, view)
+    }
+    return view
   }
 
   capabilities(view: string, protocolVersion: string): Record<string, unknown> {

@@ -86,8 +86,8 @@ export class CallRecord {
   asked = false
   /** How it was answered without a call of its own. */
   cache: 'hit' | 'stale' | 'coalesced' | undefined = undefined
-  /** What its caller has left of its limits, to be told with the result. */
-  left: { text(): string } | undefined = undefined
+  /** What its caller has left of its limits, to be told with the result. `now` as `performance.now()` says it, or has said lately. */
+  left: { text(now?: number): string } | undefined = undefined
   /** The outcome whose size is known, and its size. */
   sized: Outcome | undefined = undefined
   size = 0

@@ -111,7 +111,7 @@ export class Call implements Exchange {
         this.#answer('"error":', errorFor(this.modern, outcome))
         return
       }
-      const left = this.record.left?.text()
+      const left = this.record.left?.text(this.record.endedAt || undefined)
       if (outcome.kind === 'ready') this.#answer(`"result":${headFor(outcome, left)}`, outcome.text)
       else this.#answer('"result":', resultFor(this, this.request.method, outcome, service.serverInfo, left))
     } catch (caught) {

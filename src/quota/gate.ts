@@ -1,3 +1,4 @@
+import type { Measure } from '../config/types.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Lease } from './lease.ts'
 import type { BudgetLimit, PlacesLimit, RateLimit } from './limits.ts'
@@ -83,6 +84,8 @@ export class Charge {
   readonly #budgets: readonly Budgeted[]
   /** What each is charged beforehand; `undefined` where it shows afterwards. */
   readonly #amounts: readonly (number | undefined)[]
+  readonly #compute: readonly Lease[]
+  readonly #bytes: readonly Lease[]
   readonly #clock: Clock
   /** Whether the size of the result matters. */
   readonly countsBytes: boolean
@@ -92,9 +95,13 @@ export class Charge {
     this.#clock = clock
     const amountOf = ({ limit }: Budgeted): number | undefined =>
       limit.measure === 'calls' ? calls : limit.measure === 'cost' ? cost : undefined
+    const leasesOf = (measure: Measure): Lease[] =>
+      budgets.filter(({ limit }) => limit.measure === measure).map(({ lease }) => lease)
     this.#budgets = budgets.filter(budget => amountOf(budget) !== 0)
     this.#amounts = this.#budgets.map(amountOf)
-    this.countsBytes = budgets.some(({ limit }) => limit.measure === 'bytes')
+    this.#compute = leasesOf('compute')
+    this.#bytes = leasesOf('bytes')
+    this.countsBytes = this.#bytes.length > 0
   }
 
   /** As `Gate.enter`; whoever gets in calls `settle` or `giveBack`. */
@@ -110,10 +117,8 @@ export class Charge {
 
   /** The server has worked until `now` (steady clock): books what only then is known. */
   settle(ms: number, bytes: number, now: number): void {
-    for (const { limit, lease } of this.#budgets) {
-      if (limit.measure === 'compute') lease.charge(ms, now)
-      else if (limit.measure === 'bytes') lease.charge(bytes, now)
-    }
+    for (const lease of this.#compute) lease.charge(ms, now)
+    for (const lease of this.#bytes) lease.charge(bytes, now)
   }
 
   /** The server has not worked: what was taken at `since` (steady clock) is free again. */

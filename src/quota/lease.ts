@@ -10,6 +10,8 @@ const SHARE = 1 / 12
 /** While so little of what is left lasts longer, that much longer: nobody misses it, and the store is asked less often. */
 const PLENTY = 1 / 1000
 const LONG_HORIZON_MS = 5000
+/** Parts of sliding windows that are about to lapse are replaced before: a sweep may be late. */
+const SOON_MS = 150
 /** Credit that nobody has used for so long goes back to the others. */
 const IDLE_MS = 1000
 /** Once nothing was left: others may give something back, so it is asked again, but not for each call. */
@@ -160,12 +162,23 @@ export class Lease {
     const { away } = this.#options.reach
     if (!this.#asking) {
       // Debts also try whether the store is back.
-      if (this.#credit < 0 || (this.#returns.length > 0 && !away)) unheard(this.#ask(0, 0))
+      if (this.#credit < 0 || (!away && this.#returnsNow(idle))) unheard(this.#ask(0, 0))
       else if (this.#credit > 0 && idle && !away) unheard(this.#return())
-      else if (this.#credit < this.#low && this.#left > 0 && !away) unheard(this.#refill(0))
+      else if ((this.#credit < this.#low || this.#lapsesSoon(now)) && this.#left > 0 && !away)
+        unheard(this.#refill(0))
     }
     this.#awake = this.#credit !== 0 || this.#returns.length > 0 || this.#asking !== undefined
     return this.#awake
+  }
+
+  /** What little lapsed of plenty goes back with the next question. */
+  #returnsNow(idle: boolean): boolean {
+    const [first] = this.#returns
+    return first !== undefined && (idle || this.#returns.length > 1 || first.amount > this.#left * PLENTY)
+  }
+
+  #lapsesSoon(now: number): boolean {
+    return this.#credit > 0 && this.#lifeMs > 2 * SOON_MS && now + SOON_MS >= this.#lapsesAt
   }
 
   /** Gives everything back and books everything. */
@@ -254,7 +267,8 @@ export class Lease {
     const missing = Math.max(needed, this.#wanted) - Math.max(0, this.#credit)
     // Never all that is left, unless it is asked for.
     const share = Math.min(Math.ceil(expected), Math.floor((this.#left - owed) * SHARE))
-    const long = Math.ceil(perMs * Math.min(LONG_HORIZON_MS, this.#lifeMs))
+    // Half of what is enough for two lives is left when the first is over.
+    const long = Math.ceil(perMs * Math.min(LONG_HORIZON_MS, 2 * this.#lifeMs))
     const ahead = Math.max(share, Math.min(long, Math.floor((this.#left - owed) * PLENTY)))
     const want = rounded(Math.max(missing, ahead, needed === 0 ? 1 : 0))
     const atLeast =

@@ -26,10 +26,9 @@ export class Left {
 
   /**
    * Raw JSON, a list of `{name, limit, left, resetsAt}`: the limits of which less than half is left, and always the one of which least is left for its size. What
-   * other processes use shows a moment later.
+   * other processes use shows a moment later. `now`: what the steady clock shows, or has shown lately.
    */
-  text(): string {
-    const now = this.#clock.steady()
+  text(now = this.#clock.steady()): string {
     let text = ''
     let least = Infinity
     let tightest: Told | undefined
