@@ -18,8 +18,11 @@ export interface AuditOptions {
   readonly maxFiles: number
   readonly logger: Logger
   /** Place of the rule about what a request names; asked where nothing was decided with the call itself. */
-  readonly ruleOn: (exchange: Exchange) => string | undefined
+  readonly ruleOn: (exchange: Noted) => string | undefined
 }
+
+/** What a line says of a request. */
+export type Noted = Pick<Exchange, 'principal' | 'modern' | 'view' | 'request' | 'record'>
 
 /** The gateway's own decision not to do what was asked; every other failure is one of doing it. */
 const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -58,12 +61,7 @@ export class Audit {
   }
 
   /** Notes what became of a request that began at `since` (`performance.now()`). Exactly one of `outcome` and `error` is given. */
-  note(
-    exchange: Exchange,
-    since: number,
-    outcome: Outcome | undefined,
-    error: GatewayError | undefined,
-  ): void {
+  note(exchange: Noted, since: number, outcome: Outcome | undefined, error: GatewayError | undefined): void {
     exchange.record.rule ??= this.#ruleOn(exchange)
     this.#file.write(auditLine(exchange, since, outcome, error, this.#full))
   }
@@ -85,7 +83,7 @@ export class Audit {
 
 /** The line, without its end. */
 export function auditLine(
-  exchange: Exchange,
+  exchange: Noted,
   since: number,
   outcome: Outcome | undefined,
   error: GatewayError | undefined,
@@ -164,7 +162,7 @@ interface Common {
 /** As one string each, they are put together once. Tools and prompts are in lists, so their routes are the same objects from call to call. */
 const commons = new WeakMap<Principal, WeakMap<Route, Common>>()
 
-function commonOf(exchange: Exchange, route: Route): string {
+function commonOf(exchange: Noted, route: Route): string {
   const { principal, view, modern, request, record } = exchange
   let ofPrincipal = commons.get(principal)
   if (!ofPrincipal) commons.set(principal, (ofPrincipal = new WeakMap()))
@@ -184,7 +182,7 @@ function commonOf(exchange: Exchange, route: Route): string {
 }
 
 /** Who asked for what, where it went, and by which rule. */
-function whatOf({ principal, view, modern, request, record }: Exchange): string {
+function whatOf({ principal, view, modern, request, record }: Noted): string {
   const { id, client, roles } = principal
   const { method, params } = request
   const { route, rule, replica } = record
