@@ -1,0 +1,4 @@
+// @ts-check
+export async function runHedge(/** @type {any} */ _options) {
+  return { lines: [''], passed: false }
+}
