@@ -18,11 +18,44 @@ export function makeCertificates(directory) {
     key: readFileSync(join(directory, `${stem}.key`), 'utf8'),
     cert: readFileSync(join(directory, `${stem}.pem`), 'utf8'),
   })
-  openssl('req', '-x509', ...fresh, '-subj', '/CN=authority', '-keyout', 'authority.key', '-out', 'authority.pem')
-  openssl('req', '-x509', ...fresh, '-subj', '/CN=nobody', ...address, '-keyout', 'bad.key', '-out', 'bad.pem')
+  openssl(
+    'req',
+    '-x509',
+    ...fresh,
+    '-subj',
+    '/CN=authority',
+    '-keyout',
+    'authority.key',
+    '-out',
+    'authority.pem',
+  )
+  openssl(
+    'req',
+    '-x509',
+    ...fresh,
+    '-subj',
+    '/CN=nobody',
+    ...address,
+    '-keyout',
+    'bad.key',
+    '-out',
+    'bad.pem',
+  )
   openssl('req', ...fresh.slice(0, -2), '-subj', '/CN=good', '-keyout', 'good.key', '-out', 'good.csr')
   writeFileSync(join(directory, 'good.ext'), 'subjectAltName=IP:127.0.0.1\n')
   const authority = ['-CA', 'authority.pem', '-CAkey', 'authority.key', '-CAcreateserial']
-  openssl('x509', '-req', '-in', 'good.csr', ...authority, '-extfile', 'good.ext', '-days', '1', '-out', 'good.pem')
+  openssl(
+    'x509',
+    '-req',
+    '-in',
+    'good.csr',
+    ...authority,
+    '-extfile',
+    'good.ext',
+    '-days',
+    '1',
+    '-out',
+    'good.pem',
+  )
   return { good: pair('good'), bad: pair('bad'), authority: join(directory, 'authority.pem') }
 }

@@ -96,7 +96,8 @@ async function openStdio(era, { stdin, stdout }) {
   })
   lines.on('close', () => waiting.forEach(resolve => resolve(undefined)))
   stdin.on('error', () => {})
-  const send = (/** @type {object} */ message) => void stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)
+  const send = (/** @type {object} */ message) =>
+    void stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)
   const envelope = {
     [`${KEY}protocolVersion`]: '2026-07-28',
     [`${KEY}clientInfo`]: clientInfo,

@@ -18,7 +18,14 @@ export const REFRESH_MS = 1000
  */
 
 /** @param {ServerSettings} settings @returns {[string, object]} */
-export function serverEntry({ id, replicas, hedge = false, checks = false, deadlineMs = DEADLINE_MS, crashes }) {
+export function serverEntry({
+  id,
+  replicas,
+  hedge = false,
+  checks = false,
+  deadlineMs = DEADLINE_MS,
+  crashes,
+}) {
   const entry = {
     replicas,
     tools: { marked: { retry: true } },
@@ -44,16 +51,4 @@ export function gatewayConfig(servers, nameServer) {
       ...(nameServer !== undefined && { dns: { servers: [nameServer], refresh: `${REFRESH_MS}ms` } }),
     },
   }
-}
-
-// TEMPORARY
-const NEW = ['retries', 'retryBudget', 'hedge', 'health', 'crashes']
-/** @param {any} config */
-export function known(config) {
-  for (const server of Object.values(config.mcpServers)) {
-    for (const key of NEW) delete server[key]
-    for (const replica of server.replicas) for (const key of ['name', 'tier', 'zone', 'service']) delete replica[key]
-  }
-  delete config.gateway.dns
-  return config
 }

@@ -26,9 +26,9 @@ export async function writeSection(name, lines) {
   await writeFile(FILE, await format(whole, { ...(await resolveConfig(filepath)), filepath }))
 }
 
-const COLUMNS = (/** @type {const} */ ([2, 1])).flatMap(replicas => KINDS.map(kind => ({ kind, replicas })))
-const TRANSPORTS = (/** @type {const} */ (['http', 'stdio']))
-const ERAS = (/** @type {const} */ (['legacy', 'modern']))
+const COLUMNS = /** @type {const} */ ([2, 1]).flatMap(replicas => KINDS.map(kind => ({ kind, replicas })))
+const TRANSPORTS = /** @type {const} */ (['http', 'stdio'])
+const ERAS = /** @type {const} */ (['legacy', 'modern'])
 const NAMES = { http: 'HTTP', stdio: 'stdio' }
 
 /** A table for each transport and era. @param {readonly CellOutcome[]} outcomes @returns {string[]} */
@@ -40,11 +40,21 @@ export function matrixLines(outcomes) {
       const here = outcomes.filter(({ group }) => group.transport === transport && group.era === era)
       if (here.length === 0) continue
       const head = COLUMNS.map(({ kind, replicas }) => `${kind}, ${replicas === 2 ? '2 replicas' : 'alone'}`)
-      lines.push('', `### ${NAMES[transport]}, ${era} servers`, '', row(['fault', ...head]), row(['---', ...head.map(() => '---')]))
+      lines.push(
+        '',
+        `### ${NAMES[transport]}, ${era} servers`,
+        '',
+        row(['fault', ...head]),
+        row(['---', ...head.map(() => '---')]),
+      )
       for (const fault of FAULTS) {
         if (fault[transport] !== true) continue
         const cells = COLUMNS.map(({ kind, replicas }) =>
-          shown(here.filter(({ cell }) => cell.fault === fault.name && cell.kind === kind && cell.replicas === replicas)),
+          shown(
+            here.filter(
+              ({ cell }) => cell.fault === fault.name && cell.kind === kind && cell.replicas === replicas,
+            ),
+          ),
         )
         lines.push(row([era === 'legacy' ? (fault.legacy ?? fault.title) : fault.title, ...cells]))
       }
@@ -59,7 +69,8 @@ export function matrixLines(outcomes) {
 /** What clients of both eras saw. @param {readonly CellOutcome[]} outcomes */
 function shown(outcomes) {
   const texts = outcomes.map(
-    ({ outcome, runs, wrong }) => `${wrong.length > 0 ? '**✗** ' : ''}${outcome === 'result' ? outcome : `\`${outcome}\``} ${runs}`,
+    ({ outcome, runs, wrong }) =>
+      `${wrong.length > 0 ? '**✗** ' : ''}${outcome === 'result' ? outcome : `\`${outcome}\``} ${runs}`,
   )
   return texts.length === 0 ? '-' : [...new Set(texts)].join('; ')
 }

@@ -60,7 +60,7 @@ export const FAULTS = [
     at: 'call',
     delivery: 'unknown',
     ran: 1,
-    codes: ['upstream_unreachable', 'upstream_closed'],
+    codes: ['upstream_unreachable', 'upstream_closed', 'upstream_protocol'],
     http: true,
     stdio: true,
   },
@@ -145,7 +145,7 @@ export const FAULTS = [
     http: true,
     stdio: NO_HTTP,
   },
-  ...(/** @type {const} */ (['500', '502', '504'])).map(status => ({
+  .../** @type {const} */ (['500', '502', '504']).map(status => ({
     name: status,
     title: `HTTP ${status}`,
     at: /** @type {const} */ ('call'),
@@ -275,6 +275,7 @@ export function expected({ delivery, ran, codes, lasting = false }, kind, replic
   if (delivery === 'not_sent') return { outcome: 'result', codes, minRuns: 1, maxRuns: 1 }
   if (!twice) return { outcome: 'error', codes, minRuns: ran, maxRuns: ran }
   // Where nobody else can be asked, and nothing tells that it is in vain to wait, the time is over with the first attempt.
-  if (delivery === 'silent' && replicas === 1) return { outcome: 'either', codes, minRuns: ran, maxRuns: ran + 1 }
+  if (delivery === 'silent' && replicas === 1)
+    return { outcome: 'either', codes, minRuns: ran, maxRuns: ran + 1 }
   return { outcome: 'result', codes, minRuns: ran + 1, maxRuns: ran + 1 }
 }

@@ -1,7 +1,7 @@
 // @ts-check
 import { makeCertificates } from './certificates.js'
 import { openClient } from './client.js'
-import { gatewayConfig, known } from './config.js'
+import { gatewayConfig } from './config.js'
 import { NameServer } from './dns.js'
 import { expected, FAULTS } from './faults.js'
 import { Ledger } from './ledger.js'
@@ -55,7 +55,7 @@ export async function runGroup(group, wanted, log) {
   await names.listen()
   const cells = FAULTS.filter(fault => fault[transport] === true).flatMap(fault =>
     KINDS.flatMap(kind =>
-      (/** @type {const} */ ([2, 1]))
+      /** @type {const} */ ([2, 1])
         .filter(replicas => wanted({ fault: fault.name, kind, replicas }))
         .map(replicas => ({ fault, kind, replicas })),
     ),
@@ -63,11 +63,18 @@ export async function runGroup(group, wanted, log) {
   const secure = cells.some(({ fault }) => fault.at === 'certificate')
   const certificates = secure ? makeCertificates(directory) : undefined
   const world = { era, transport, ledger, names, certificates }
-  const scenes = cells.map(({ fault, kind, replicas }, at) => new Scene(`c${at}`, fault, kind, replicas, world))
+  const scenes = cells.map(
+    ({ fault, kind, replicas }, at) => new Scene(`c${at}`, fault, kind, replicas, world),
+  )
   await inLanes(scenes, scene => scene.open())
-  const nameServer = cells.some(({ fault }) => ['addresses', 'services'].includes(fault.at)) ? names.address : undefined
+  const nameServer = cells.some(({ fault }) => ['addresses', 'services'].includes(fault.at))
+    ? names.address
+    : undefined
   const env = certificates ? { NODE_EXTRA_CA_CERTS: certificates.authority } : {}
-  const config = known(gatewayConfig(scenes.map(scene => scene.settings), nameServer))
+  const config = gatewayConfig(
+    scenes.map(scene => scene.settings),
+    nameServer,
+  )
   try {
     const gateway = await startGateway(config, { front: transport, log, env })
     try {
@@ -109,7 +116,14 @@ async function play(group, scene, client, ledger) {
     const { outcome, text } = await client.call(id, 'marked', scene.key())
     if (outcome === 'result') continue
     // Without a server that works there is nothing to strike.
-    return { group, cell, outcome: 'did not begin', runs: 0, ms: 0, wrong: [`before the fault: ${outcome}: ${text}`] }
+    return {
+      group,
+      cell,
+      outcome: 'did not begin',
+      runs: 0,
+      ms: 0,
+      wrong: [`before the fault: ${outcome}: ${text}`],
+    }
   }
   const { key, outcome, text, ms, struck } = await scene.strike(client)
   if (!struck) wrong.push('the fault did not strike as it should')
@@ -123,7 +137,8 @@ async function play(group, scene, client, ledger) {
   const saved = outcome === 'result'
   if (saved && must.outcome === 'error') wrong.push('a result, where there can be none')
   if (!saved && must.outcome === 'result') wrong.push(`not saved: ${outcome}: ${text}`)
-  if (!saved && !must.codes.includes(outcome)) wrong.push(`the error is not one of ${must.codes.join(', ')}: ${text}`)
+  if (!saved && !must.codes.includes(outcome))
+    wrong.push(`the error is not one of ${must.codes.join(', ')}: ${text}`)
   else if (!saved && !text.includes(`"${id}"`)) wrong.push(`the error does not name the server: ${text}`)
   if (runs < must.minRuns || runs > must.maxRuns) {
     const range = must.minRuns === must.maxRuns ? must.minRuns : `${must.minRuns} to ${must.maxRuns}`

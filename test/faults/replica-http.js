@@ -50,8 +50,10 @@ export class HttpReplica {
     this.#options = options
     this.#port = options.port ?? 0
     const { certificates } = options
-    const listener = (/** @type {import('node:http').IncomingMessage} */ request, /** @type {import('node:http').ServerResponse} */ response) =>
-      void this.#take(request, response)
+    const listener = (
+      /** @type {import('node:http').IncomingMessage} */ request,
+      /** @type {import('node:http').ServerResponse} */ response,
+    ) => void this.#take(request, response)
     this.#server = certificates ? createSecureServer(certificates.good, listener) : createServer(listener)
     this.#server.keepAliveTimeout = 65_000
     this.#server.on('connection', socket => {
@@ -111,7 +113,7 @@ export class HttpReplica {
   }
 
   #drop() {
-    for (const socket of this.#sockets) socket.resetAndDestroy()
+    for (const socket of this.#sockets) socket.destroy()
   }
 
   /** @param {'good' | 'bad'} which */

@@ -40,7 +40,9 @@ const ERAS = /** @type {const} */ (['legacy', 'modern'])
 const transports = TRANSPORTS.filter(transport => (values.transport ?? transport) === transport)
 const eras = ERAS.filter(era => (values.era ?? era) === era)
 const seed = Number(values.seed)
-const narrowed = [values.only, values.transport, values.era, values.seconds].some(value => value !== undefined)
+const narrowed = [values.only, values.transport, values.era, values.seconds].some(
+  value => value !== undefined,
+)
 const MACHINE = `${cpus()[0]?.model ?? 'unknown processor'}, ${cpus().length} cores, Node ${process.versions.node}`
 
 async function matrix() {
@@ -52,13 +54,21 @@ async function matrix() {
       for (const client of values.short ? [era] : ERAS) {
         const group = { transport, era, client }
         const since = performance.now()
-        const of = await runGroup(group, wanted(eras.indexOf(era) + transports.indexOf(transport)), values.log)
+        const of = await runGroup(
+          group,
+          wanted(eras.indexOf(era) + transports.indexOf(transport)),
+          values.log,
+        )
         outcomes.push(...of)
         const wrong = of.filter(outcome => outcome.wrong.length > 0)
         const seconds = ((performance.now() - since) / 1000).toFixed(1)
-        console.log(`${transport}, ${era} servers, ${client} client: ${of.length} cells, ${wrong.length} wrong, ${seconds} s`)
+        console.log(
+          `${transport}, ${era} servers, ${client} client: ${of.length} cells, ${wrong.length} wrong, ${seconds} s`,
+        )
         for (const { cell, wrong: what } of wrong)
-          console.log(`  ${cell.fault}, ${cell.kind}, ${cell.replicas === 2 ? '2 replicas' : 'alone'}: ${what.join('; ').slice(0, 400)}`)
+          console.log(
+            `  ${cell.fault}, ${cell.kind}, ${cell.replicas === 2 ? '2 replicas' : 'alone'}: ${what.join('; ').slice(0, 400)}`,
+          )
       }
     }
   }
@@ -85,7 +95,12 @@ async function kill() {
 }
 
 async function hedge() {
-  const { lines, passed } = await runHedge({ eras, seconds: Number(values.seconds ?? 20), seed, log: values.log })
+  const { lines, passed } = await runHedge({
+    eras,
+    seconds: Number(values.seconds ?? 20),
+    seed,
+    log: values.log,
+  })
   if (!narrowed) await writeSection('hedge', [`${MACHINE}; seed ${seed}.`, '', ...lines])
   return passed
 }

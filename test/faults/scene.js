@@ -74,8 +74,11 @@ export class Scene {
         this.replicas.push({ name, tier, command: process.execPath, args: replicaArgs(settings, 'stdio') })
         continue
       }
-      const certificates = fault.at === 'certificate' && world.certificates ? { certificates: world.certificates } : {}
-      const replica = fault.process ? new ReplicaProcess(settings) : new HttpReplica({ ...settings, ...certificates })
+      const certificates =
+        fault.at === 'certificate' && world.certificates ? { certificates: world.certificates } : {}
+      const replica = fault.process
+        ? new ReplicaProcess(settings)
+        : new HttpReplica({ ...settings, ...certificates })
       if (replica instanceof HttpReplica) this.#servers.push(replica)
       else this.#processes.push(replica)
       await (replica instanceof HttpReplica ? replica.listen() : replica.start())
@@ -99,7 +102,7 @@ export class Scene {
     for (const server of this.#servers) server.thaw()
     if (this.fault.name === 'stopped') await Promise.all(this.#processes.map(each => each.signal('SIGCONT')))
     this.world.ledger.mendStart(`${this.id}a`)
-    const end = performance.now() + 10_000
+    const end = performance.now() + 15_000
     while (performance.now() < end) {
       if ((await client.call(this.id, 'unmarked', this.key())).outcome === 'result') return true
       await wait(100)
@@ -231,8 +234,7 @@ export class Scene {
     }
     this.#servers.push(first, moved)
     world.names.setAddresses(this.#name, [first.host])
-    if (by === 'services')
-      world.names.setServices(this.#service, [{ port: first.port, target: this.#name }])
+    if (by === 'services') world.names.setServices(this.#service, [{ port: first.port, target: this.#name }])
     const named = { name: `${id}a`, tier: 0, url: `http://${this.#name}:${first.port}/mcp` }
     this.replicas.push(by === 'services' ? { ...named, service: '_mcp._tcp' } : named)
     if (count === 1) return
