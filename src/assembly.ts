@@ -203,13 +203,19 @@ export class Assembly {
     return pool
   }
 
-  #pool(server: ServerConfig, clientLinks: ClientLinks, { logger, serverInfo }: AssemblyOptions): Pool {
+  #pool(
+    server: ServerConfig,
+    clientLinks: ClientLinks,
+    { config, logger, serverInfo }: AssemblyOptions,
+  ): Pool {
     const pool: Pool = new Pool({
       server,
       deadlines: this.deadlines,
       logger: logger.child({ server: server.name }),
       clientInfo: serverInfo,
       clientLinks,
+      zone: config.gateway.zone,
+      onReplicasChanged: () => this.subscriptions.regroup(server.name),
       listener: {
         onNotification: (link, method, params, among) =>
           this.relay.onNotification(link, method, params, among),
@@ -224,6 +230,7 @@ export class Assembly {
           this.catalog.refreshSoon(link.server.name, link)
           this.subscriptions.missed(link)
         },
+        onUnreachable: (slot, error) => pool.unreachable(slot, error),
         onOpen: (slot, link, era) => {
           pool.opened(slot, link, era)
           this.#opened(slot, link)

@@ -25,7 +25,7 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
   const error = state.kind === 'failed' ? state.error : catalog.failure(server.name)
   return {
     name: server.name,
-    transport: current?.transport.kind ?? snapshot?.transport ?? server.endpoint.kind,
+    transport: current?.transport.kind ?? snapshot?.transport ?? server.replicas[0]?.endpoint.kind ?? '',
     era: current?.peer.era ?? snapshot?.era,
     state: state.kind,
     required: server.required,

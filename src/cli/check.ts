@@ -21,7 +21,7 @@ export async function runCheck(file: string | undefined): Promise<void> {
     'mcpServers' | 'servers',
     Record<string, RawEntry> | undefined
   >
-  const resolved = new Map(config.servers.map(server => [server.name, server.endpoint]))
+  const resolved = new Map(config.servers.map(server => [server.name, server.replicas[0]?.endpoint]))
   const rows = Object.entries({ ...mcpServers, ...servers }).map(([name, entry]) => {
     const endpoint = resolved.get(name)
     if (!endpoint) return [name, entry.disabled ? 'disabled' : 'left out', '']

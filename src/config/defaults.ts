@@ -129,3 +129,31 @@ export const CACHE_MAX_SIZE: Limits<string> = { default: '64MiB', min: '1MiB', m
 export const CACHE_MAX_SIZE_PER_CLIENT: Limits<string> = { default: '16MiB', min: '64KiB', max: '64GiB' }
 /** Below a page of the database or a packet of the network, compressing saves nothing. */
 export const CACHE_COMPRESS_OVER: Limits<string> = { default: '4KiB', min: '256B', max: '1GiB' }
+
+/** The one after the first is the one that finds a replica that works; the one after that is for bad luck. */
+export const RETRIES: Limits<number> = { default: 2, min: 0, max: 10 }
+/** A percentage of calls: a fifth more load is what a server can take that already has trouble. */
+export const RETRY_BUDGET: Limits<number> = { default: 20, min: 0, max: 100 }
+export const REPLICA_WEIGHT: Limits<number> = { default: 1, min: 0, max: 1000 }
+export const TIER: Limits<number> = { default: 0, min: 0, max: 9 }
+/** Often enough that a call with a minute to go can still be saved. */
+export const HEALTH_EVERY: Limits<string> = { default: '10s', min: '100ms', max: '1h', off: true }
+export const HEALTH_TIMEOUT: Limits<string> = { default: '5s', min: '100ms', max: '5m' }
+/** One may be chance, and two may be the same one. */
+export const HEALTH_FAILURES: Limits<number> = { default: 3, min: 1, max: 1000 }
+export const ERROR_RATE: Limits<number> = { default: 50, min: 1, max: 100 }
+export const HEALTH_SLOW_BY: Limits<number> = { default: 10, min: 2, max: 1000 }
+/** When most are said to be ill, it is rather the judge who is. */
+export const PANIC: Limits<number> = { default: 50, min: 0, max: 100 }
+export const HEALTH_EJECT: Limits<string> = { default: '5s', min: '100ms', max: '5m' }
+/** Caches, pools and compilers of a server need so long to be warm. */
+export const HEALTH_SLOW_START: Limits<string> = { default: '30s', min: '100ms', max: '1h', off: true }
+/** With the back-off between them, some minutes. */
+export const CRASHES: Limits<number> = { default: 8, min: 1, max: 1000 }
+/** A browser with many pages fits; a leak does not take the machine with it. */
+export const MAX_MEMORY: Limits<string> = { default: '4GiB', min: '16MiB', max: '1024GiB' }
+export const SPARES: Limits<number> = { default: 0, min: 0, max: 16 }
+/** Names change when something is replaced; half a minute is what resolvers and balancers elsewhere take. */
+export const DNS_REFRESH: Limits<string> = { default: '30s', min: '1s', max: '1d', off: true }
+/** As long as a call may take by default. */
+export const DRAIN_TIMEOUT: Limits<string> = { default: '5m', min: '1s', max: '24h' }

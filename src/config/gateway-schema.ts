@@ -1,3 +1,4 @@
+import { GATEWAY_RESILIENCE } from './resilience-schema.ts'
 import {
   ACKNOWLEDGE_TIMEOUT,
   ANSWER_TIMEOUT,
@@ -144,6 +145,7 @@ export const gateway = section('gateway', {
     'Most conversations that one client has with all servers together, as far as clients are told apart.',
     MAX_LINKS_PER_CLIENT,
   ),
+  ...GATEWAY_RESILIENCE,
   concurrency: integer('Calls under way at once in this process, over all servers.', GATEWAY_CONCURRENCY),
   queue: integer('Most calls that wait for their turn, over all servers.', GATEWAY_QUEUE),
   fail: choice('Whether calls pass while the state of quotas cannot be reached.', ['open', 'closed'], {

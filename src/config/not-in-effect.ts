@@ -12,12 +12,6 @@ interface NotInEffect {
 }
 
 export const NOT_IN_EFFECT: readonly NotInEffect[] = [
-  {
-    option: 'mcpServers.*.replicas',
-    harmless: value => Array.isArray(value) && value.length === 1,
-  },
-  { option: 'mcpServers.*.retry', harmless: value => value === false },
-  { option: 'mcpServers.*.tools.*.retry', harmless: value => value === false },
   { option: 'mcpServers.*.oauth' },
   { option: 'mcpServers.*.headersHelper' },
   { option: 'mcpServers.*.sandboxEnabled', harmless: value => value === false },

@@ -7,6 +7,8 @@ import {
   CACHE_MAX_SIZE,
   CACHE_MAX_SIZE_PER_CLIENT,
   CLOCK_TOLERANCE,
+  DNS_REFRESH,
+  DRAIN_TIMEOUT,
   FIRST_LIST_TIMEOUT,
   GATEWAY_CONCURRENCY,
   GATEWAY_QUEUE,
@@ -74,6 +76,12 @@ export function resolveGateway(file: ServersFile, surroundings: Surroundings): G
       maxResources: listen.maxResources ?? MAX_LISTENED.default,
       acknowledgeTimeoutMs: toMs(listen.acknowledgeTimeout ?? ACKNOWLEDGE_TIMEOUT.default),
     },
+    zone: gateway.zone,
+    dns: {
+      refreshMs: toMs(gateway.dns?.refresh ?? DNS_REFRESH.default),
+      servers: gateway.dns?.servers ?? [],
+    },
+    drainTimeoutMs: toMs(gateway.drainTimeout ?? DRAIN_TIMEOUT.default),
     maxLinksPerClient: gateway.maxLinksPerClient ?? MAX_LINKS_PER_CLIENT.default,
     cache: {
       maxBytes: toBytes(cache.maxSize ?? CACHE_MAX_SIZE.default),

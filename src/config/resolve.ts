@@ -20,12 +20,20 @@ import { absolutePath, fileUri } from './places.ts'
 import { resolveClients, resolveProfiles, resolveRoles } from './policies.ts'
 import { formatPath } from './problem.ts'
 import { resolveQuota } from './quotas.ts'
+import {
+  lowerCaseKeys,
+  resolveFallback,
+  resolveReplicas,
+  resolveResilience,
+  withReplica,
+} from './replicas.ts'
 import { resolveGateway } from './resolve-gateway.ts'
 import { prefixOf, startsThisGateway } from './servers.ts'
 import { toBytes, toMs } from './units.ts'
 import type { ReplicaEntry, ServerEntry, ServersFile } from './schema.ts'
 import type { Surroundings } from './surroundings.ts'
-import type { Config, Endpoint, Root, ServerConfig, ToolConfig } from './types.ts'
+import type { Config, Root, ServerConfig, ToolConfig } from './types.ts'
+import type { Endpoint, ReplicaConfig } from './replica-types.ts'
 
 /** Fills in defaults and converts units. Total for input that has passed the schema and the rules; never throws for it. */
 export function resolveConfig(file: ServersFile, surroundings: Surroundings): Config {
@@ -41,8 +49,7 @@ export function resolveConfig(file: ServersFile, surroundings: Surroundings): Co
     )
   }
   for (const path of findNotInEffect(file)) {
-    const first = path.at(-1) === 'replicas' ? ' Only the first replica is used.' : ''
-    warnings.push(`${formatPath(path)} is accepted, but not in effect in this version yet.${first}`)
+    warnings.push(`${formatPath(path)} is accepted, but not in effect in this version yet.`)
   }
   return {
     file: surroundings.file,
@@ -64,23 +71,23 @@ function resolveServer(
   surroundings: Surroundings,
   warnings: string[],
 ): ServerConfig | undefined {
-  const source = entry.replicas?.[0] ? withReplica(entry, entry.replicas[0]) : entry
-  if (startsThisGateway(source, surroundings.file, surroundings.cwd)) {
+  const sources = entry.replicas?.map(replica => withReplica(entry, replica)) ?? [entry]
+  if (sources.some(source => startsThisGateway(source, surroundings.file, surroundings.cwd))) {
     warnings.push(`The server "${name}" is this gateway itself and is left out.`)
     return undefined
   }
   const useless = (['args', 'env', 'cwd', 'envFile'] as const).filter(
-    key => source.command === undefined && !isEmpty(source[key]),
+    key => sources.every(source => source.command === undefined) && !isEmpty(entry[key]),
   )
   if (useless.length > 0) {
     warnings.push(`The server "${name}" is remote: ${useless.join(', ')} of it has no effect.`)
   }
   warnings.push(...cacheWarnings(name, entry))
-  const endpoint = resolveEndpoint(source, surroundings)
+  const replicas = resolveReplicas(entry, source => resolveEndpoint(source, surroundings))
   return {
     name,
     prefix: prefixOf(name, entry),
-    endpoint,
+    replicas,
     required: entry.required ?? false,
     startTimeoutMs: toMs(entry.startTimeout ?? START_TIMEOUT.default),
     timeoutMs:
@@ -104,7 +111,8 @@ function resolveServer(
     hintsRule: resolveCacheRule({}),
     // The server's own concurrency is that of its queue, not a quota.
     quota: resolveQuota({ rate: entry.rate, budget: entry.budget }),
-    fingerprint: fingerprint(endpoint),
+    ...resolveResilience(entry),
+    fingerprint: fingerprint(replicas),
   }
 }
 
@@ -114,17 +122,6 @@ function resolveRoots(roots: NonNullable<ServerEntry['roots']>, { folder, home }
     const resolved = fileUri(uri, folder, home)
     return name === undefined ? { uri: resolved } : { uri: resolved, name }
   })
-}
-
-function withReplica(entry: ServerEntry, replica: ReplicaEntry): ReplicaEntry {
-  const { type, cwd, envFile, args } = entry
-  const inherited = Object.entries({ type, cwd, envFile, args }).filter(([, value]) => value !== undefined)
-  return {
-    ...Object.fromEntries(inherited),
-    ...replica,
-    env: { ...entry.env, ...replica.env },
-    headers: { ...lowerCaseKeys(entry.headers), ...lowerCaseKeys(replica.headers) },
-  }
 }
 
 function resolveEndpoint(source: ReplicaEntry, { folder, cwd, home, envFiles }: Surroundings): Endpoint {
@@ -160,6 +157,8 @@ function resolveTools(entry: ServerEntry): ToolConfig[] {
     glob,
     hidden: true,
     cost: undefined,
+    retry: undefined,
+    fallback: undefined,
     ...resolveToolCache({}),
     quota: resolveQuota({}),
   }))
@@ -167,27 +166,29 @@ function resolveTools(entry: ServerEntry): ToolConfig[] {
     glob,
     hidden: tool.hidden ?? false,
     cost: tool.cost,
+    retry: tool.retry,
+    fallback: resolveFallback(tool.fallback),
     ...resolveToolCache(tool),
     quota: resolveQuota(tool),
   }))
   return [...off, ...settings]
 }
 
-/** Independent of the order of keys, since neither variables nor headers have one. */
-function fingerprint(endpoint: Endpoint): string {
+/**
+ * Independent of the order of keys, since neither variables nor headers have one. Of several replicas the first speaks for all: they offer the same, and come
+ * and go.
+ */
+function fingerprint([first]: readonly ReplicaConfig[]): string {
+  const endpoint = first?.endpoint
   const parts =
-    endpoint.kind === 'stdio'
+    endpoint?.kind === 'stdio'
       ? [endpoint.kind, endpoint.command, endpoint.args, sorted(endpoint.env), endpoint.cwd]
-      : [endpoint.kind, endpoint.url, sorted(endpoint.headers), endpoint.transport]
+      : [endpoint?.kind, endpoint?.url, sorted(endpoint?.headers ?? {}), endpoint?.transport]
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }
 
 function sorted(record: Readonly<Record<string, string>>): [string, string][] {
   return Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1))
-}
-
-function lowerCaseKeys(record: Readonly<Record<string, string>> = {}): Record<string, string> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key.toLowerCase(), value]))
 }
 
 function isEmpty(value: string | readonly unknown[] | object | undefined): boolean {

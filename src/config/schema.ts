@@ -15,7 +15,6 @@ import {
   SERVER_CONCURRENCY,
   SERVER_QUEUE,
   START_TIMEOUT,
-  WEIGHT,
 } from './defaults.ts'
 import {
   choice,
@@ -37,6 +36,7 @@ import { client, profile, role } from './client-schema.ts'
 import { gateway } from './gateway-schema.ts'
 import { cache, toolCache } from './cache-schema.ts'
 import { quota } from './quota-schema.ts'
+import { REPLICA, RESILIENCE, TOOL_RESILIENCE } from './resilience-schema.ts'
 import type { Option } from './options.ts'
 import { IGNORED_ROOT_KEYS, IGNORED_SERVER_KEYS } from './ignored.ts'
 
@@ -89,7 +89,7 @@ const forEveryone = {
 const tool = section('mcpServers.*.tools.*', {
   hidden: flag('Neither listed nor callable.', false),
   ...toolCache,
-  retry: flag('A call may be repeated although the first try may have had an effect.', false),
+  ...TOOL_RESILIENCE,
   cost: number('Cost units that one call takes from a budget.', { min: COST.min, max: COST.max }),
   ...forEveryone,
   concurrency: { ...quota.concurrency, meaning: 'Most calls of all clients together at once.' },
@@ -97,7 +97,7 @@ const tool = section('mcpServers.*.tools.*', {
 
 const replica = section('mcpServers.*.replicas.*', {
   ...ENDPOINT,
-  weight: integer('Share of the calls, compared with the other replicas.', WEIGHT),
+  ...REPLICA,
 })
 
 /** Typed as nothing: no code of the gateway may read these. */
@@ -185,7 +185,7 @@ const server = section('mcpServers.*', {
   queue: integer('Most calls that wait for their turn.', SERVER_QUEUE),
   queueTimeout: duration('Longest time a call waits for its turn.', QUEUE_TIMEOUT),
   cache,
-  retry: flag('Calls may be repeated although the first try may have had an effect.', false),
+  ...RESILIENCE,
   cost: number('Cost units that one call takes from a budget, unless its tool says otherwise.', COST),
   ...forEveryone,
   oauth: option(

@@ -1,4 +1,5 @@
 import type { LogLevel } from '../core/logger.ts'
+import type { DnsConfig, FallbackConfig, ReplicaConfig, ResilienceConfig } from './replica-types.ts'
 
 /** A whole configuration, resolved: variables expanded, defaults filled in, units converted. Nothing later says `??`. */
 export interface Config {
@@ -15,12 +16,13 @@ export interface Config {
   readonly warnings: readonly string[]
 }
 
-export interface ServerConfig {
+export interface ServerConfig extends ResilienceConfig {
   /** Key in `mcpServers`. */
   readonly name: string
   /** Prefix of exposed names; `false` exposes bare names. */
   readonly prefix: string | false
-  readonly endpoint: Endpoint
+  /** At least one. */
+  readonly replicas: readonly ReplicaConfig[]
   /** The gateway is not ready without it. */
   readonly required: boolean
   /** Starting and handshake. */
@@ -74,27 +76,6 @@ export interface Root {
   readonly name?: string
 }
 
-export type Endpoint = StdioEndpoint | HttpEndpoint
-
-export interface StdioEndpoint {
-  readonly kind: 'stdio'
-  readonly command: string
-  readonly args: readonly string[]
-  /** On top of the few variables that every child inherits. */
-  readonly env: Readonly<Record<string, string>>
-  /** Absolute. */
-  readonly cwd: string
-}
-
-export interface HttpEndpoint {
-  readonly kind: 'http'
-  readonly url: string
-  /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string>>
-  /** `auto`: Streamable HTTP, and deprecated HTTP+SSE where the server knows nothing else. */
-  readonly transport: 'auto' | 'streamable' | 'sse'
-}
-
 export interface ToolConfig {
   readonly glob: string
   /** Neither listed nor callable. */
@@ -107,6 +88,10 @@ export interface ToolConfig {
   readonly invalidates: 'server' | 'none' | readonly string[]
   /** Whether calls change nothing; `undefined`: not known. */
   readonly readOnly: boolean | undefined
+  /** Whether a call may run twice; `undefined`: as the server says. */
+  readonly retry: boolean | undefined
+  /** `undefined`: as the server says. */
+  readonly fallback: FallbackConfig | undefined
   /** For all clients together. */
   readonly quota: QuotaConfig
 }
@@ -207,6 +192,11 @@ export interface GatewayConfig {
   readonly audit: AuditConfig | undefined
   readonly asks: AsksConfig
   readonly listen: ListenConfig
+  /** Where this gateway is. */
+  readonly zone: string | undefined
+  readonly dns: DnsConfig
+  /** How long calls of a replica that is taken away may go on. */
+  readonly drainTimeoutMs: number
   /** Links of one identified client, over all servers. */
   readonly maxLinksPerClient: number
   readonly cache: CacheConfig

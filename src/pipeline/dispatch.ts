@@ -1,4 +1,3 @@
-import { onAnotherLink } from '../core/another-link.ts'
 import type { Handler } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
@@ -12,7 +11,10 @@ import type { LegacyTasks } from '../relay/legacy-tasks.ts'
 import type { Link } from '../upstream/link.ts'
 import type { LinkCall } from '../upstream/link-contract.ts'
 import type { Pool } from '../upstream/pool.ts'
+import { Attempt } from './attempt.ts'
+import { failover } from './failover.ts'
 import { follow } from './follow.ts'
+import { hedged } from './hedge.ts'
 
 type Result = Extract<Outcome, { kind: 'result' }>
 
@@ -24,19 +26,29 @@ export interface DispatchOptions {
   readonly uriMap: (view: string, server: string) => ((uri: string) => string) | undefined
 }
 
-/**
- * Innermost: sends the call to a link of its server. What certainly never reached a server that then forgot us is sent once more; anything else
- * is the caller's to repeat.
- */
+/** Nothing changes by these, so they may run twice. */
+const READS: ReadonlySet<string> = new Set(['resources/read', 'prompts/get', 'completion/complete'])
+
+/** Innermost: sends the call to a link of its server, at a replica that can take it, and to another one where that fails (docs/resilience.md). */
 export function dispatch(options: DispatchOptions): Handler {
   return async (exchange, route) => {
     const pool = options.pools.get(route.server)
     if (!pool)
       throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
-    const record = exchange.record
+    const { record } = exchange
     record.sentAt = 0
+    pool.replicas.retryBudget.called()
+    const repeatable = isRepeatable(pool, exchange, route)
     try {
-      const outcome = await onAnotherLink(() => send(options, pool, exchange, route))
+      const outcome =
+        repeatable && pool.replicas.several
+          ? await hedged({
+              pool,
+              exchange,
+              first: (branch, attempt) => persist(options, pool, branch, route, attempt, repeatable),
+              second: (branch, attempt) => send(options, pool, branch, route, attempt),
+            })
+          : await persist(options, pool, exchange, route, new Attempt(), repeatable)
       return outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
     } finally {
       if (record.sentAt > 0) record.upstreamMs += performance.now() - record.sentAt
@@ -44,38 +56,76 @@ export function dispatch(options: DispatchOptions): Handler {
   }
 }
 
-function send({ tasks }: DispatchOptions, pool: Pool, exchange: Exchange, route: Route): Promise<Outcome> {
+/** Whether a call that may have been run may be run again. */
+function isRepeatable(pool: Pool, { request, record }: Exchange, route: Route): boolean {
+  const { method, params } = request
+  if (record.asked || params?.value.task !== undefined) return false
+  return READS.has(method) || (method === 'tools/call' && pool.replicas.repeats(route.own))
+}
+
+/** One attempt, and those that follow where it fails. */
+async function persist(
+  options: DispatchOptions,
+  pool: Pool,
+  exchange: Exchange,
+  route: Route,
+  attempt: Attempt,
+  repeatable: boolean,
+): Promise<Outcome> {
+  const since = performance.now()
+  try {
+    const outcome = await send(options, pool, exchange, route, attempt)
+    attempt.answered()
+    return outcome
+  } catch (caught) {
+    const error = GatewayError.from(caught, route.server)
+    attempt.failed(error)
+    const run = (another: Attempt): Promise<Outcome> => send(options, pool, exchange, route, another)
+    return await failover({ pool, exchange, repeatable, since, run }, attempt, error)
+  }
+}
+
+function send(
+  { tasks }: DispatchOptions,
+  pool: Pool,
+  exchange: Exchange,
+  route: Route,
+  attempt: Attempt,
+): Promise<Outcome> {
   const { method, params } = exchange.request
   if (method.startsWith('tasks/')) {
     // A task of a legacy server is bound to the link it was made on.
     const task = tasks.at(route)
     if (task) return task.call(exchange)
   }
-  const { record } = exchange
-  return pool.run(exchange, link => {
-    record.sentAt ||= performance.now()
-    record.replica = link.replica
-    const call = callFor(link, exchange, route)
-    if (method === 'tools/call' && link.peer.era === 'legacy') {
-      if (params?.value.task !== undefined) return tasks.create(link, pool.slotOf(link), exchange, call)
-      if (route.needsTask) return follow(link, exchange, call)
-    }
-    return link.call(exchange, call)
-  })
+  return pool.run(
+    exchange,
+    link => {
+      attempt.began(link, exchange.record)
+      const call = callFor(link, exchange, route, attempt.timeoutMs)
+      if (method === 'tools/call' && link.peer.era === 'legacy') {
+        if (params?.value.task !== undefined) return tasks.create(link, pool.slotOf(link), exchange, call)
+        if (route.needsTask) return follow(link, exchange, call)
+      }
+      return link.call(exchange, call)
+    },
+    attempt,
+  )
 }
 
-function callFor(link: Link, exchange: Exchange, route: Route): LinkCall {
+function callFor(link: Link, exchange: Exchange, route: Route, timeoutMs: number | undefined): LinkCall {
   const { method, params } = exchange.request
   if (method === 'completion/complete') {
     const ref = params?.value.ref as { type?: unknown } | undefined
     return {
       method,
+      timeoutMs,
       change: { ref: { key: ref?.type === 'ref/resource' ? 'uri' : 'name', value: route.own } },
     }
   }
   const change = { target: { key: NAMED_METHODS[method] ?? 'name', value: route.own } }
-  if (!route.headerParams?.length || link.transport.kind !== 'http') return { method, change }
-  return { method, change, headers: paramHeaders(route.headerParams, params?.value.arguments) }
+  if (!route.headerParams?.length || link.transport.kind !== 'http') return { method, timeoutMs, change }
+  return { method, timeoutMs, change, headers: paramHeaders(route.headerParams, params?.value.arguments) }
 }
 
 function withUris(options: DispatchOptions, exchange: Exchange, route: Route, outcome: Result): Outcome {

@@ -6,7 +6,8 @@ import type { Route } from '../core/route.ts'
 import { find, members, rawAt, withMembers } from '../protocol/json-text.ts'
 import { META } from '../protocol/revisions.ts'
 import type { Link } from '../upstream/link.ts'
-import type { Caller, Pool } from '../upstream/pool.ts'
+import type { Caller } from '../upstream/isolation.ts'
+import type { Pool } from '../upstream/pool.ts'
 import { UpstreamRpcError } from '../upstream/rpc-error.ts'
 import type { Slot } from '../upstream/slot.ts'
 import { UpstreamListen } from './upstream-listen.ts'
@@ -131,7 +132,7 @@ export class Subscriptions {
 
   /** A link has been opened: what it takes the place of had subscriptions. */
   opened(slot: Slot, link: Link): void {
-    this.#regroup(link.server.name, link)
+    this.regroup(link.server.name, link)
     if (link.peer.era === 'legacy') {
       this.#tellServer(slot, link)
       return
@@ -215,8 +216,11 @@ export class Subscriptions {
           subscriber.notify('notifications/resources/updated', JSON.stringify({ uri: exposed }))
   }
 
-  /** Moves subscriptions to the links that their subscribers use, now that more is known of the server: which may be shared depends on its era. */
-  #regroup(server: string, opened: Link): void {
+  /**
+   * Moves subscriptions to the links that their subscribers use, now that more is known of the server: which may be shared depends on its era, and a replica may
+   * have gone.
+   */
+  regroup(server: string, opened?: Link): void {
     const pool = this.#options.pool(server)
     const entered = new Set<Slot>()
     for (const subscription of this.#subscriptions.values()) {

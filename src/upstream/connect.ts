@@ -25,7 +25,7 @@ export interface ConnectOptions extends Omit<LinkOptions, 'transport'> {
  */
 export async function connect(options: ConnectOptions, known: Era | undefined): Promise<Connected> {
   const { server } = options
-  const { endpoint } = server
+  const { endpoint } = options.replica
   if (endpoint.kind === 'stdio') {
     try {
       return await attempt(options, stdio(options), known)
@@ -113,11 +113,12 @@ async function openInTime(transport: Transport, link: Link): Promise<void> {
 }
 
 function stdio(options: Omit<LinkOptions, 'transport'>): Transport {
-  const { server, logger } = options
-  if (server.endpoint.kind !== 'stdio') throw new GatewayError('internal', 'Not a stdio server.')
+  const { server, replica, logger } = options
+  const { endpoint } = replica
+  if (endpoint.kind !== 'stdio') throw new GatewayError('internal', 'Not a stdio server.')
   return createStdioTransport({
     server: server.name,
-    endpoint: server.endpoint,
+    endpoint,
     maxMessageBytes: server.maxMessageBytes,
     logger,
   })

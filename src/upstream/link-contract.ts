@@ -20,6 +20,8 @@ export interface LinkCall {
   readonly method: string
   readonly change: ParamsChange
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /** What is left of the time of a call that is being made once more; `undefined`: all of it. */
+  readonly timeoutMs?: number | undefined
   /** Hears the answer at once, before anything that the server says after it. `id` is that of the request. */
   readonly onAnswer?: (outcome: Outcome, id: number) => void
   /** Asked when the time has passed: whether the server is still at it, so that the call gets the same time once more. Never rejects. */

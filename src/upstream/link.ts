@@ -35,6 +35,7 @@ import { cancelled, closed, protocolError, timedOut } from './link-errors.ts'
 import { LinkTasks } from './link-tasks.ts'
 import { Pending } from './pending.ts'
 import { Questions } from './questions.ts'
+import type { Replica } from './replica.ts'
 import { probableId } from './response-id.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import type { Receiver, Transport } from './transport.ts'
@@ -59,6 +60,7 @@ export interface LinkListener {
 
 export interface LinkOptions {
   readonly server: ServerConfig
+  readonly replica: Replica
   readonly transport: Transport
   readonly listener: LinkListener
   readonly deadlines: Deadlines
@@ -75,8 +77,10 @@ export interface LinkOptions {
 export class Link implements Receiver {
   readonly server: ServerConfig
   readonly transport: Transport
-  /** What stands for it in records. */
-  readonly replica: string
+  /** Where it leads. */
+  readonly replica: Replica
+  /** What stands for it in records: the server, the replica where it has several, the transport. */
+  readonly label: string
   readonly logger: Logger
   readonly capabilities: string
   readonly owner: Conversation | undefined
@@ -111,7 +115,9 @@ export class Link implements Receiver {
   constructor(options: LinkOptions) {
     this.server = options.server
     this.transport = options.transport
-    this.replica = `${options.server.name} ${options.transport.kind}`
+    this.replica = options.replica
+    const { name } = options.server.replicas.length > 1 ? options.replica : { name: '' }
+    this.label = `${options.server.name}${name && ` ${name}`} ${options.transport.kind}`
     this.logger = options.logger
     this.#listener = options.listener
     this.#deadlines = options.deadlines
@@ -178,7 +184,8 @@ export class Link implements Receiver {
     if (envelope && call.change.target)
       headers = { ...headers, 'mcp-name': encodeHeaderValue(call.change.target.value) }
     if (!this.#envelope && exchange.logLevel !== undefined) this.wantLogLevel(exchange.logLevel)
-    return this.#send(id, call.method, params, this.server.timeoutMs, exchange, headers, call)
+    const timeoutMs = call.timeoutMs ?? this.server.timeoutMs
+    return this.#send(id, call.method, params, timeoutMs, exchange, headers, call)
   }
 
   /** A request of the gateway itself. `params` is raw JSON, to which a modern server's envelope is added. */

@@ -3,12 +3,18 @@ import type { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
-import { ANONYMOUS, LOCAL, type Principal } from '../core/principal.ts'
-import { askable, declaredTo } from '../protocol/features.ts'
+import type { Principal } from '../core/principal.ts'
+import { askable } from '../protocol/features.ts'
 import type { Era } from '../protocol/revisions.ts'
+import { Checks } from './checks.ts'
 import type { ClientLinks, CountedLink } from './client-links.ts'
 import type { Link } from './link.ts'
-import { Slot, type SlotKey, type SlotListener, type SlotState } from './slot.ts'
+import { ExclusiveSlots } from './exclusive.ts'
+import { clientOf, keyFor, type Caller } from './isolation.ts'
+import type { Replica } from './replica.ts'
+import { Replicas, type Aim, type LeftOut } from './replicas.ts'
+import type { SlotKey } from './slot-key.ts'
+import { Slot, type SlotListener, type SlotState } from './slot.ts'
 
 export interface PoolOptions {
   readonly server: ServerConfig
@@ -18,48 +24,42 @@ export interface PoolOptions {
   readonly clientInfo: string
   /** Of all pools together. */
   readonly clientLinks: ClientLinks
+  /** Where the gateway is; replicas there are preferred. */
+  readonly zone?: string | undefined
+  /** A replica can be used no longer, or again: what stands on one may have to stand on another. */
+  readonly onReplicasChanged?: () => void
 }
 
-/** Of an exchange, what decides whose links it may use. */
-export type Caller = Pick<Exchange, 'conversation' | 'principal' | 'features'>
-
-/**
- * The links of one server. Which calls share one is a matter of isolation:
- *
- * - A modern server, and a legacy one that keeps no session, is shared: nothing on its side belongs to one client.
- * - Otherwise each principal has its own.
- * - A client that can be asked (elicitation, sampling, roots) declares so through its link. A session then has a link of its own, because many servers do not
- *   ask on the stream of the call they ask for. Clients without sessions share one per set of capabilities where a question comes on the
- *   stream of its call (HTTP); elsewhere such a link serves one call at a time.
- * - Roots that are configured do not count: the gateway answers for them itself, and the client is not asked.
- */
+/** The links of one server, at whichever of its replicas: whose each one is (`isolation.ts`), how many there may be, and which call uses which. */
 export class Pool {
   readonly server: ServerConfig
   readonly #options: PoolOptions
-  /** The link everyone may share: it declares nothing of a client's, so the server asks nobody anything. */
-  readonly #common: SlotKey
   readonly #slots = new Map<string, Slot>()
-  /** Calls that wait for an exclusive slot, oldest first. */
-  readonly #waiting: (() => void)[] = []
-  readonly #leased = new Set<Slot>()
+  readonly #exclusive: ExclusiveSlots
   /** For which client a slot counts. */
   readonly #counted = new Map<Slot, { readonly client: string; readonly link: CountedLink }>()
   readonly #closing = new Set<Promise<void>>()
-  #shape:
-    { readonly era: Era; readonly kind: Link['transport']['kind']; readonly sessionful: boolean } | undefined
-  #era: Era | undefined
+  readonly replicas: Replicas
+  readonly #checks: Checks
   #closed = false
 
   constructor(options: PoolOptions) {
     this.#options = options
     this.server = options.server
-    const capabilities = declaredTo('', options.server.roots)
-    this.#common = { id: 'common', capabilities, owner: undefined, exclusive: false }
+    this.replicas = new Replicas(options.server, options.zone)
+    this.#exclusive = new ExclusiveSlots(options.server, options.deadlines)
+    this.#checks = new Checks({
+      replicas: this.replicas,
+      link: replica => this.#linkTo(replica),
+      inUse: () => this.#slots.size > 0,
+      onChanged: () => this.#options.onReplicasChanged?.(),
+      logger: options.logger,
+    })
   }
 
   /** Era to start with; a wrong one is corrected by the handshake. */
   set era(era: Era | undefined) {
-    this.#era = era
+    for (const replica of this.replicas.list) replica.era = era
     for (const slot of this.#slots.values()) slot.era = era
   }
 
@@ -68,14 +68,14 @@ export class Pool {
     let state: SlotState | undefined
     for (const slot of this.#slots.values()) {
       if (slot.current) return slot.state
-      if (!state || slot.key === this.#common || state.kind === 'idle') state = slot.state
+      if (!state || slot.key === slot.replica.common || state.kind === 'idle') state = slot.state
     }
     return state ?? { kind: this.#closed ? 'closed' : 'idle' }
   }
 
   /** An open link, without starting one. */
   get current(): Link | undefined {
-    for (const slot of this.#slots.values()) if (slot.current) return slot.current
+    for (const slot of this.#slots.values()) if (slot.current && !slot.replica.drained) return slot.current
     return undefined
   }
 
@@ -89,41 +89,87 @@ export class Pool {
     return this.#slots.size
   }
 
-  /** A link for the gateway's own requests: any that is open, else the one `exchange` will use, else the common one. */
+  /** A link for the gateway's own requests: any that is open, else the one `exchange` will use, else a common one. */
   any(exchange?: Exchange): Link | Promise<Link> {
     const { current } = this
     if (current) return current
-    return (exchange ? this.slot(exchange) : this.#at(this.#common, undefined)).pick()
+    if (exchange) return this.slot(exchange).pick()
+    const replica = this.#choose(undefined, undefined)
+    return this.#at(replica.common, replica, undefined).pick()
   }
 
   /**
    * Runs `use` with a link for the call. A call that must not meet others has the link to itself until `use` settles.
    * @throws GatewayError `upstream_*`, `overloaded`
    */
-  run<T>(exchange: Exchange, use: (link: Link) => Promise<T>): Promise<T> {
-    const key = this.#keyFor(exchange, askable(exchange.features, this.server.roots))
-    if (key.exclusive) return this.#runAlone(exchange, key, use)
-    const link = this.#at(key, exchange.principal).pick()
-    return link instanceof Promise ? link.then(opened => this.#runFit(exchange, key, opened, use)) : use(link)
+  run<T>(exchange: Exchange, use: (link: Link) => Promise<T>, aim?: Aim): Promise<T> {
+    let replica: Replica
+    let key: SlotKey
+    let picked: Link | Promise<Link>
+    try {
+      replica = this.#choose(exchange, aim?.leftOut)
+      if (aim) aim.replica = replica
+      key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
+      if (key.exclusive) return this.#runAlone(exchange, key, replica, use)
+      picked = this.#at(key, replica, exchange.principal).pick()
+    } catch (error) {
+      return Promise.reject(error as GatewayError)
+    }
+    return picked instanceof Promise
+      ? picked.then(opened => this.#runFit(exchange, key, opened, use, aim))
+      : use(picked)
   }
 
   /** What was believed to be harmless to share may have turned out not to be, now that the server has been greeted. */
-  #runFit<T>(exchange: Exchange, key: SlotKey, link: Link, use: (link: Link) => Promise<T>): Promise<T> {
-    return key === this.#common &&
-      this.#keyFor(exchange, askable(exchange.features, this.server.roots)) !== this.#common
-      ? this.run(exchange, use)
-      : use(link)
+  #runFit<T>(
+    exchange: Exchange,
+    key: SlotKey,
+    link: Link,
+    use: (link: Link) => Promise<T>,
+    aim: Aim | undefined,
+  ): Promise<T> {
+    const { replica } = link
+    if (
+      key !== replica.common ||
+      keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica) === replica.common
+    )
+      return use(link)
+    this.replicas.remember(exchange, replica)
+    return this.run(exchange, use, aim)
   }
 
   /** The slot whose link this call uses. */
   slot(exchange: Exchange): Slot {
-    return this.#at(this.#keyFor(exchange, askable(exchange.features, this.server.roots)), exchange.principal)
+    const replica = this.#choose(exchange, undefined)
+    const key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
+    return this.#at(key, replica, exchange.principal)
   }
 
   /** The slot for what a client wants to hear beyond one call. Another one when more is known of the server. */
-  standing(exchange: Caller): Slot {
-    const key = this.#keyFor(exchange, askable(exchange.features, this.server.roots))
-    return this.#at(key.exclusive ? this.#keyFor(exchange, '') : key, exchange.principal)
+  standing(caller: Caller): Slot {
+    const replica = this.replicas.standingFor(caller)
+    const key = keyFor(this.server, caller, askable(caller.features, this.server.roots), replica)
+    return this.#at(key.exclusive ? keyFor(this.server, caller, '', replica) : key, replica, caller.principal)
+  }
+
+  /** @throws GatewayError when no replica can be used */
+  #choose(caller: Caller | undefined, leftOut: LeftOut | undefined): Replica {
+    const chosen = this.replicas.choose(caller, leftOut)
+    return this.replicas.several && !chosen.keepsSessions ? this.#warm(chosen, leftOut) : chosen
+  }
+
+  /** One that has to be started first is started beside, while one that runs takes the call. */
+  #warm(chosen: Replica, leftOut: LeftOut | undefined): Replica {
+    if (this.#slots.get(chosen.common.id)?.current) return chosen
+    const now = Date.now()
+    for (const slot of this.#slots.values()) {
+      const { replica } = slot
+      if (!slot.current || replica.tier > chosen.tier || slot.key !== replica.common) continue
+      if (!replica.isUsable(now) || leftOut?.(replica)) continue
+      void Promise.resolve(this.#at(chosen.common, chosen, undefined).pick()).catch(() => undefined)
+      return replica
+    }
+    return chosen
   }
 
   /** The slot that holds a link, as long as the link takes new calls. */
@@ -136,106 +182,88 @@ export class Pool {
   lost(link: Link, error: GatewayError): void {
     if (error.code === 'session_lost') {
       // Whoever answers now may be of the other era; until that is known, nobody shares who might not.
-      this.#shape = undefined
-      this.era = undefined
+      const { replica } = link
+      replica.shape = undefined
+      this.#eraAt(replica, undefined)
     }
     this.slotOf(link)?.lost(link, error)
   }
 
   opened(slot: Slot, link: Link, era: Era | undefined): void {
-    this.#shape = { era: link.peer.era, kind: link.transport.kind, sessionful: link.transport.sessionful }
-    if (era) this.era = era
+    const { replica } = slot
+    if (replica.health.reachable(Date.now())) this.#options.onReplicasChanged?.()
+    replica.shape = { era: link.peer.era, kind: link.transport.kind, sessionful: link.transport.sessionful }
+    if (era) this.#eraAt(replica, era)
+    this.#checks.start()
     // What was opened only to list the server is not needed beside a link that somebody uses.
-    const common = this.#slots.get(this.#common.id)
+    const common = this.#slots.get(replica.common.id)
     if (common && common !== slot && common.spare) this.#remove(common)
+  }
+
+  /** For a check: a link that is open; one that is ejected is not left out for want of one. */
+  #linkTo(replica: Replica): Link | Promise<Link> | undefined {
+    for (const slot of this.#slots.values()) if (slot.replica === replica && slot.current) return slot.current
+    return replica.health.state === 'ejected'
+      ? this.#at(replica.common, replica, undefined).pick()
+      : undefined
+  }
+
+  /** A link to a replica could not be opened; called by whoever listens to slots. */
+  unreachable({ replica }: Slot, error: GatewayError): void {
+    if (error.code === 'shutting_down') return
+    const now = Date.now()
+    const failure = { code: error.code, message: error.message, countsAgainstHealth: true }
+    const changed =
+      error.code === 'upstream_unauthorized'
+        ? replica.health.failed(failure, now)
+        : replica.health.unreachable(error.message, now)
+    if (changed) this.#options.onReplicasChanged?.()
+  }
+
+  #eraAt(replica: Replica, era: Era | undefined): void {
+    replica.era = era
+    for (const slot of this.#slots.values()) if (slot.replica === replica) slot.era = era
   }
 
   /** A session has ended, and with it the links that served only it. */
   leave(conversation: Conversation): void {
+    this.replicas.forget(conversation.id)
     for (const slot of this.#slots.values()) if (slot.key.owner === conversation) this.#remove(slot)
   }
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#checks.close()
     for (const slot of this.#slots.values()) this.#remove(slot)
-    for (const wake of this.#waiting.splice(0)) wake()
+    this.#exclusive.close()
     await Promise.all(this.#closing)
   }
 
-  async #runAlone<T>(exchange: Exchange, group: SlotKey, use: (link: Link) => Promise<T>): Promise<T> {
-    const slot = await this.#lease(exchange, group)
+  async #runAlone<T>(
+    exchange: Exchange,
+    group: SlotKey,
+    replica: Replica,
+    use: (link: Link) => Promise<T>,
+  ): Promise<T> {
+    const slot = await this.#exclusive.lease(exchange, number =>
+      this.#at({ ...group, id: `${group.id} ${number}` }, replica, exchange.principal),
+    )
     try {
       return await use(await slot.pick())
     } finally {
-      this.#leased.delete(slot)
       // What the server still says of a call that was given up must not meet the next one.
       if (slot.current?.haunted) this.#remove(slot)
-      this.#waiting.shift()?.()
+      this.#exclusive.release(slot)
     }
   }
 
-  async #lease(exchange: Exchange, group: SlotKey): Promise<Slot> {
-    const { maxExclusiveLinks, linkWaitMs } = this.server
-    const until = Date.now() + linkWaitMs
-    for (let waited = false; ; waited = true) {
-      if (this.#closed)
-        throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name })
-      if (exchange.cancellation.reason !== undefined) {
-        // It may have been its turn, which is then another's.
-        this.#waiting.shift()?.()
-        throw new GatewayError('cancelled', 'The request was cancelled.', { server: this.server.name })
-      }
-      for (let number = 1; number <= maxExclusiveLinks; number++) {
-        const slot = this.#at({ ...group, id: `${group.id} ${number}` }, exchange.principal)
-        if (this.#leased.has(slot)) continue
-        this.#leased.add(slot)
-        return slot
-      }
-      if (Date.now() >= until)
-        throw new GatewayError(
-          'overloaded',
-          `Server "${this.server.name}" is busy with ${maxExclusiveLinks} calls that may ask their clients something. Try again when one of them has ended, or raise "maxExclusiveLinks" of this server.`,
-          { server: this.server.name, retryAfterMs: linkWaitMs },
-        )
-      await new Promise<void>(resolve => {
-        // Whoever was woken in vain keeps the place in the queue.
-        if (waited) this.#waiting.unshift(resolve)
-        else this.#waiting.push(resolve)
-        const leave = (): void => {
-          const at = this.#waiting.indexOf(resolve)
-          if (at >= 0) this.#waiting.splice(at, 1)
-          resolve()
-        }
-        this.#options.deadlines.set({ expire: leave }, until - Date.now())
-        exchange.cancellation.onCancel(leave)
-      })
-    }
-  }
-
-  #keyFor({ conversation, principal }: Caller, features: string): SlotKey {
-    const { isolation, roots } = this.server
-    const shape = this.#shape
-    const era = shape?.era ?? this.#era
-    if (isolation === 'shared' || era === 'modern') return this.#common
-    const stateless = shape !== undefined && shape.kind === 'http' && !shape.sessionful
-    if (stateless) return this.#common
-    const capabilities = features === '' ? this.#common.capabilities : declaredTo(features, roots)
-    if (conversation && (features !== '' || isolation === 'session'))
-      return { id: `session ${conversation.id}`, capabilities, owner: conversation, exclusive: false }
-    const who = clientOf(principal)
-    if (features === '')
-      return who === '' ? this.#common : { id: who, capabilities, owner: undefined, exclusive: false }
-    const kind = shape?.kind ?? (this.server.endpoint.kind === 'stdio' ? 'stdio' : 'http')
-    return { id: `${who} ${features}`, capabilities, owner: undefined, exclusive: kind !== 'http' }
-  }
-
-  #at(key: SlotKey, principal: Principal | undefined): Slot {
+  #at(key: SlotKey, replica: Replica, principal: Principal | undefined): Slot {
     const known = this.#slots.get(key.id)
     if (known) return known
     const { server, listener, deadlines, logger, clientInfo } = this.#options
     if (this.#closed)
       throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: server.name })
-    const client = principal && key !== this.#common ? clientOf(principal) : ''
+    const client = principal && key !== replica.common ? clientOf(principal) : ''
     if (client !== '' && !this.#options.clientLinks.admit(client))
       throw new GatewayError(
         'overloaded',
@@ -248,8 +276,8 @@ export class Pool {
         `Server "${server.name}" has ${server.maxLinks} links in use, which is the most there may be. Try again later, or raise "maxLinks" of this server.`,
         { server: server.name },
       )
-    const slot = new Slot({ server, key, listener, deadlines, logger, clientInfo })
-    slot.era = this.#era
+    const slot = new Slot({ server, replica, key, listener, deadlines, logger, clientInfo })
+    slot.era = replica.era
     this.#slots.set(key.id, slot)
     if (client !== '') this.#count(slot, client)
     return slot
@@ -271,7 +299,7 @@ export class Pool {
   }
 
   #spare(slot: Slot): boolean {
-    return slot.spare && !this.#leased.has(slot)
+    return slot.spare && !this.#exclusive.isLeased(slot)
   }
 
   /** Makes room by closing the link that was idle longest. */
@@ -293,9 +321,4 @@ export class Pool {
     })
     this.#closing.add(closing)
   }
-}
-
-/** Whose link it is; `''` for everyone without credentials, who are one principal and cannot be told apart. */
-function clientOf(principal: Principal): string {
-  return principal === ANONYMOUS || principal === LOCAL ? '' : principal.id
 }

@@ -5,24 +5,15 @@ import type { Logger } from '../core/logger.ts'
 import type { Era } from '../protocol/revisions.ts'
 import { connect } from './connect.ts'
 import type { Link, LinkListener } from './link.ts'
-import type { Conversation } from '../core/exchange.ts'
+import type { Replica } from './replica.ts'
+import type { SlotKey } from './slot-key.ts'
 
 /** What a slot tells the rest of the gateway. */
 export interface SlotListener extends LinkListener {
   /** A link has been opened. `era` is set when the handshake was evidence worth remembering. */
   onOpen(slot: Slot, link: Link, era: Era | undefined): void
-}
-
-/** Whose links a slot holds, and what these declare. */
-export interface SlotKey {
-  /** Unique within its pool. */
-  readonly id: string
-  /** Raw JSON of the client capabilities that a legacy server is told of. */
-  readonly capabilities: string
-  /** The one session that uses it; it ends with the session. */
-  readonly owner: Conversation | undefined
-  /** Serves one call at a time, so that what the server asks belongs to that call. */
-  readonly exclusive: boolean
+  /** A link could not be opened. */
+  onUnreachable(slot: Slot, error: GatewayError): void
 }
 
 export type SlotState =
@@ -39,6 +30,7 @@ export type SlotState =
 
 export interface SlotOptions {
   readonly server: ServerConfig
+  readonly replica: Replica
   readonly key: SlotKey
   readonly listener: SlotListener
   readonly deadlines: Deadlines
@@ -60,6 +52,7 @@ export class Slot implements Deadline {
   place: number | undefined
   due: number | undefined
   readonly server: ServerConfig
+  readonly replica: Replica
   readonly key: SlotKey
   readonly #options: SlotOptions
   readonly #now: () => number
@@ -80,6 +73,7 @@ export class Slot implements Deadline {
   constructor(options: SlotOptions) {
     this.#options = options
     this.server = options.server
+    this.replica = options.replica
     this.key = options.key
     this.#now = options.now ?? Date.now
   }
@@ -207,20 +201,23 @@ export class Slot implements Deadline {
   }
 
   async #connect(): Promise<Link> {
-    const { server, listener, deadlines, logger, clientInfo } = this.#options
+    const { server, replica, listener, deadlines, logger, clientInfo } = this.#options
     let opened
     try {
       const { capabilities, owner } = this.key
       const { signal } = this.#closing
       opened = await connect(
-        { server, listener, deadlines, logger, clientInfo, capabilities, owner, signal },
+        { server, replica, listener, deadlines, logger, clientInfo, capabilities, owner, signal },
         this.era,
       )
     } catch (caught) {
       const error = GatewayError.from(caught, server.name)
       // A server that was there and could not be greeted may be of the other era by now. One that is away says nothing about it.
       if (error.code === 'upstream_protocol' || error.code === 'upstream_closed') this.era = undefined
-      if (this.#state.kind !== 'closed') this.#fail(error, undefined)
+      if (this.#state.kind !== 'closed') {
+        this.#fail(error, undefined)
+        listener.onUnreachable(this, error)
+      }
       throw error
     }
     const { link, era } = opened

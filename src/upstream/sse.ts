@@ -2,7 +2,7 @@ import type { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js
 import type { Agent } from 'undici'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
-import type { HttpEndpoint } from '../config/types.ts'
+import type { HttpEndpoint } from '../config/replica-types.ts'
 import { LineSplitter } from './lines.ts'
 import { responseId } from './response-id.ts'
 import { tooLarge } from './too-large.ts'

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
-import type { StdioEndpoint } from '../config/types.ts'
+import type { StdioEndpoint } from '../config/replica-types.ts'
 import { GatewayError } from '../core/errors.ts'
 
 /** Why a command could not be started, in words its owner can act on. */

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
-import type { StdioEndpoint } from '../config/types.ts'
+import type { StdioEndpoint } from '../config/replica-types.ts'
 import { GatewayError, type Delivery } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { childEnv } from './child-env.ts'

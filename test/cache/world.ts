@@ -35,6 +35,8 @@ export function tool(glob: string, changes: Partial<ToolConfig> = {}): ToolConfi
     cache: undefined,
     invalidates: 'server',
     readOnly: undefined,
+    retry: undefined,
+    fallback: undefined,
     quota: { rate: undefined, concurrency: undefined, budgets: [] },
     ...changes,
   }

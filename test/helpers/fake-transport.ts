@@ -1,7 +1,9 @@
+import { Replica } from '../../src/upstream/replica.ts'
 import { Cancellation } from '../../src/core/cancellation.ts'
 import { CallRecord, type Exchange, type JsonObject } from '../../src/core/exchange.ts'
 import { ANONYMOUS } from '../../src/core/principal.ts'
 import type { ServerConfig } from '../../src/config/types.ts'
+import type { ReplicaConfig } from '../../src/config/replica-types.ts'
 import type { Outgoing, Receiver, Transport } from '../../src/upstream/transport.ts'
 
 /** What a fake server does with a request: gives a result, an error, or says nothing. */
@@ -108,7 +110,7 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
   return {
     name: 'fake',
     prefix: 'fake',
-    endpoint: { kind: 'stdio', command: 'fake', args: [], env: {}, cwd: '/' },
+    replicas: [replicaConfig()],
     required: false,
     startTimeoutMs: 5000,
     timeoutMs: 10_000,
@@ -137,10 +139,47 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     queue: 1000,
     queueTimeoutMs: 30_000,
     cost: 1,
+    retry: false,
+    retries: 2,
+    retryBudget: 0.2,
+    hedge: true,
+    health: {
+      check: 'protocol',
+      everyMs: 10_000,
+      timeoutMs: 5000,
+      failures: 3,
+      errorRate: 0.5,
+      slowBy: 10,
+      panic: 0.5,
+      ejectMs: 5000,
+      slowStartMs: 30_000,
+    },
+    fallback: undefined,
+    crashes: 8,
+    memoryBytes: 4 * 1024 ** 3,
+    spares: 0,
     quota: { rate: undefined, concurrency: undefined, budgets: [] },
     fingerprint: 'f',
     ...changes,
   }
+}
+
+/** One endpoint, stdio unless told otherwise. */
+export function replicaConfig(changes: Partial<ReplicaConfig> = {}): ReplicaConfig {
+  return {
+    name: '1',
+    endpoint: { kind: 'stdio', command: 'fake', args: [], env: {}, cwd: '/' },
+    weight: 1,
+    tier: 0,
+    zone: undefined,
+    service: undefined,
+    ...changes,
+  }
+}
+
+/** The first replica of a server. */
+export function replicaOf(server: ServerConfig): Replica {
+  return new Replica(server, server.replicas[0] ?? replicaConfig(), 0)
 }
 
 /** A client's request; `heard` collects what is sent to the client before the answer. */

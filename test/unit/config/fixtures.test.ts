@@ -21,7 +21,9 @@ describe('a file that a client uses works as it is', () => {
   test('Claude Desktop', async () => {
     const config = await load('claude-desktop.json')
     expect(config.warnings).toEqual([])
-    expect(config.servers.map(({ name, prefix, endpoint }) => ({ name, prefix, endpoint }))).toEqual([
+    expect(
+      config.servers.map(({ name, prefix, replicas }) => ({ name, prefix, endpoint: replicas[0]?.endpoint })),
+    ).toEqual([
       {
         name: 'filesystem',
         prefix: 'filesystem',
@@ -50,17 +52,17 @@ describe('a file that a client uses works as it is', () => {
   test('Claude Code', async () => {
     const config = await load('claude-code.json', { GITHUB_PAT: 'pat', DATABASE_URL: 'postgres://db' })
     expect(config.warnings).toEqual([])
-    expect(server(config, 'github')?.endpoint).toEqual({
+    expect(server(config, 'github')?.replicas[0]?.endpoint).toEqual({
       kind: 'http',
       url: 'https://api.githubcopilot.example/mcp/',
       headers: { authorization: 'Bearer pat' },
       transport: 'auto',
     })
     expect(server(config, 'events')).toMatchObject({
-      endpoint: { url: 'https://events.example/sse', transport: 'sse' },
+      replicas: [{ endpoint: { url: 'https://events.example/sse', transport: 'sse' } }],
       timeoutMs: 600_000,
     })
-    expect(server(config, 'db')?.endpoint).toMatchObject({
+    expect(server(config, 'db')?.replicas[0]?.endpoint).toMatchObject({
       args: ['-y', '@bytebase/dbhub', '--dsn', 'postgres://db'],
     })
   })
@@ -68,11 +70,11 @@ describe('a file that a client uses works as it is', () => {
   test('Cursor', async () => {
     const config = await load('cursor.json', { MY_API_KEY: 'wins', MY_SERVICE: 'service' })
     expect(config.warnings).toEqual([])
-    expect(server(config, 'local')?.endpoint).toMatchObject({
+    expect(server(config, 'local')?.replicas[0]?.endpoint).toMatchObject({
       args: [`${VALID}/tools/server.py`, '/home/ada/notes'],
       env: { API_KEY: 'wins', REGION: 'eu west' },
     })
-    expect(server(config, 'remote')?.endpoint).toMatchObject({
+    expect(server(config, 'remote')?.replicas[0]?.endpoint).toMatchObject({
       transport: 'auto',
       headers: { 'x-service': 'service' },
     })
@@ -84,7 +86,9 @@ describe('a file that a client uses works as it is', () => {
     expect(config.servers).toMatchObject([
       {
         name: 'remote',
-        endpoint: { url: 'https://windsurf.example/mcp', headers: { 'x-key': 'key-from-a-file' } },
+        replicas: [
+          { endpoint: { url: 'https://windsurf.example/mcp', headers: { 'x-key': 'key-from-a-file' } } },
+        ],
         tools: [{ glob: 'drop_database', hidden: true }],
       },
     ])
@@ -93,11 +97,11 @@ describe('a file that a client uses works as it is', () => {
   test('VS Code, with comments, trailing commas and inputs', async () => {
     const config = await load('vscode.jsonc', { MCP_INPUT_PERPLEXITY_KEY: 'typed' })
     expect(config.warnings).toEqual([])
-    expect(server(config, 'Perplexity')?.endpoint).toMatchObject({
+    expect(server(config, 'Perplexity')?.replicas[0]?.endpoint).toMatchObject({
       env: { PERPLEXITY_API_KEY: 'typed', PORT: '3000' },
     })
-    expect(server(config, 'Perplexity')?.endpoint).not.toHaveProperty('env.HTTP_PROXY')
-    expect(server(config, 'github')?.endpoint).toMatchObject({ url: 'https://eu.example/mcp' })
+    expect(server(config, 'Perplexity')?.replicas[0]?.endpoint).not.toHaveProperty('env.HTTP_PROXY')
+    expect(server(config, 'github')?.replicas[0]?.endpoint).toMatchObject({ url: 'https://eu.example/mcp' })
   })
 })
 
@@ -146,7 +150,7 @@ test('every option of the format, also those of later versions', async () => {
       cache: 'hints',
       hintsRule: { ttlMs: 300_000, scope: 'client' },
     },
-    { name: 'bare', prefix: false, endpoint: { cwd: join(VALID, 'sub') }, timeoutMs: 0 },
+    { name: 'bare', prefix: false, replicas: [{ endpoint: { cwd: join(VALID, 'sub') } }], timeoutMs: 0 },
   ])
   expect(config.gateway).toEqual({
     http: {

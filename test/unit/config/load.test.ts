@@ -88,7 +88,7 @@ describe('reading the text', () => {
     const file = scratch.write('a.json', { mcpServers: { a: { command: '${CMD}' } } })
     const { config, raw } = await loadWithSource({ file, env: { CMD: 'x' } })
     expect(raw).toEqual({ mcpServers: { a: { command: '${CMD}' } } })
-    expect(config.servers[0]?.endpoint).toMatchObject({ command: 'x' })
+    expect(config.servers[0]?.replicas[0]?.endpoint).toMatchObject({ command: 'x' })
   })
 })
 
@@ -99,7 +99,7 @@ test('the folder of the project is found through the folders that clients use', 
     servers: { a: { command: '${workspaceFolder}/x', cwd: 'sub' } },
   })
   const config = await loadConfig({ file })
-  expect(config.servers[0]?.endpoint).toMatchObject({
+  expect(config.servers[0]?.replicas[0]?.endpoint).toMatchObject({
     command: join(scratch.path, 'x'),
     cwd: join(scratch.path, '.vscode', 'sub'),
   })

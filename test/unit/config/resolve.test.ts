@@ -183,7 +183,7 @@ describe('transports', () => {
     ['sse', 'sse'],
   ])('type %s is %s', async (type, transport) => {
     const entry = { url: 'https://x.example', ...(type && { type }) }
-    expect((await resolveServer(entry)).endpoint).toMatchObject({ transport })
+    expect((await resolveServer(entry)).replicas[0]?.endpoint).toMatchObject({ transport })
   })
 
   test('options of a program beside a url have no effect, and that is said', async () => {
@@ -202,7 +202,7 @@ test('several replicas: the first is used, with what the server says for all', a
   }
   const file = { mcpServers: { a: JSON.parse(JSON.stringify(entry)) as object } }
   const config = await configFrom(file, OPTIONS)
-  expect(config.servers[0]?.endpoint).toMatchObject({ command: 'one', env: { A: '1', B: '2' } })
+  expect(config.servers[0]?.replicas[0]?.endpoint).toMatchObject({ command: 'one', env: { A: '1', B: '2' } })
   expect(config.warnings).toEqual([
     expect.stringMatching(/^mcpServers\.a\.replicas .*Only the first replica is used\.$/),
   ])

@@ -10,7 +10,7 @@ import { TaskIds } from '../../../src/relay/task-ids.ts'
 import { createMemoryStore } from '../../../src/state/memory.ts'
 import { Link } from '../../../src/upstream/link.ts'
 import type { Slot } from '../../../src/upstream/slot.ts'
-import { exchangeOf, FakeTransport, serverConfig } from '../../helpers/fake-transport.ts'
+import { exchangeOf, FakeTransport, replicaOf, serverConfig } from '../../helpers/fake-transport.ts'
 
 let deadlines: Deadlines
 let tasks: LegacyTasks
@@ -58,6 +58,7 @@ async function linkOf(owner?: Conversation): Promise<{
   })
   const link = new Link({
     server: serverConfig({ timeoutMs: 0 }),
+    replica: replicaOf(serverConfig({ timeoutMs: 0 })),
     transport,
     deadlines,
     logger: SILENT,

@@ -6,7 +6,14 @@ import type { Era } from '../../../src/protocol/revisions.ts'
 import { shakeHands } from '../../../src/upstream/handshake.ts'
 import { Link } from '../../../src/upstream/link.ts'
 import { HttpStatusError } from '../../../src/upstream/streamable-http.ts'
-import { FakeTransport, LEGACY, MODERN, serverConfig, type Reaction } from '../../helpers/fake-transport.ts'
+import {
+  FakeTransport,
+  LEGACY,
+  MODERN,
+  replicaOf,
+  serverConfig,
+  type Reaction,
+} from '../../helpers/fake-transport.ts'
 
 let deadlines: Deadlines
 beforeEach(() => {
@@ -22,6 +29,7 @@ afterEach(() => {
 async function linkTo(transport: FakeTransport): Promise<Link> {
   const link = new Link({
     server: serverConfig(),
+    replica: replicaOf(serverConfig()),
     transport,
     deadlines,
     logger: SILENT,

@@ -6,7 +6,7 @@ import { SILENT } from '../../../src/core/logger.ts'
 import { Link, type LinkListener } from '../../../src/upstream/link.ts'
 import type { Peer } from '../../../src/upstream/link-contract.ts'
 import { UpstreamRpcError } from '../../../src/upstream/rpc-error.ts'
-import { exchangeOf, FakeTransport, serverConfig } from '../../helpers/fake-transport.ts'
+import { exchangeOf, FakeTransport, replicaOf, serverConfig } from '../../helpers/fake-transport.ts'
 
 let deadlines: Deadlines
 beforeEach(() => {
@@ -38,6 +38,7 @@ async function linkOf(
   const lost: GatewayError[] = []
   const link = new Link({
     server: serverConfig(),
+    replica: replicaOf(serverConfig()),
     transport,
     deadlines,
     logger: SILENT,
@@ -139,7 +140,7 @@ describe('calls', () => {
     const { link, transport } = await linkOf()
     const call = failureOf(link.call(toolCall(), CALL))
     transport.say(text)
-    expect(await call).toMatchObject({ code: 'upstream_protocol', delivery: 'answered', server: 'fake' })
+    expect(await call).toMatchObject({ code: 'upstream_protocol', delivery: 'unknown', server: 'fake' })
     expect(link.usable).toBe(true)
   })
 

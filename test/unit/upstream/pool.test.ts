@@ -28,6 +28,7 @@ function poolOf(changes: Partial<ServerConfig> = {}): Pool {
       onRequest: () => Promise.reject(new GatewayError('unknown_method', 'no')),
       onLost: (link, error) => pool.lost(link, error),
       onGap: () => {},
+      onUnreachable: (slot, error) => pool.unreachable(slot, error),
       onOpen: (slot, link, era) => pool.opened(slot, link, era),
     },
   })

@@ -5,7 +5,7 @@ import { SILENT } from '../../../src/core/logger.ts'
 import { Slot } from '../../../src/upstream/slot.ts'
 import type { ServerConfig } from '../../../src/config/types.ts'
 import { deferred } from '../../helpers/deferred.ts'
-import { exchangeOf, FakeTransport, serverConfig } from '../../helpers/fake-transport.ts'
+import { exchangeOf, FakeTransport, replicaOf, serverConfig } from '../../helpers/fake-transport.ts'
 
 /** Transports the slot is given, one a start, in this order; those that were used. */
 const next: FakeTransport[] = []
@@ -40,6 +40,7 @@ function slotOf(changes: Partial<ServerConfig> = {}): Slot & { opened: () => num
   let opened = 0
   const slot: Slot = new Slot({
     server: serverConfig(changes),
+    replica: replicaOf(serverConfig(changes)),
     key: { id: 'common', capabilities: '{}', owner: undefined, exclusive: false },
     deadlines,
     logger: SILENT,
@@ -49,6 +50,7 @@ function slotOf(changes: Partial<ServerConfig> = {}): Slot & { opened: () => num
       onRequest: () => Promise.reject(new GatewayError('unknown_method', 'no')),
       onLost: (link, error) => slot.lost(link, error),
       onGap: () => {},
+      onUnreachable: () => {},
       onOpen: () => void opened++,
     },
   })

@@ -1,0 +1,108 @@
+import { Cancellation } from '../core/cancellation.ts'
+import { GatewayError } from '../core/errors.ts'
+import { CallRecord, type Exchange, type Outcome } from '../core/exchange.ts'
+import { Delegate } from '../relay/delegate.ts'
+import type { Pool } from '../upstream/pool.ts'
+import type { Replica } from '../upstream/replica.ts'
+import { Attempt } from './attempt.ts'
+
+/** One of two attempts that run beside each other: it can be cancelled by itself. */
+class Branch extends Delegate {
+  readonly #cancellation = new Cancellation()
+  readonly #record = new CallRecord()
+  /** Whether its client hears of it; of two that do the same, it would hear everything twice. */
+  readonly #heard: boolean
+
+  constructor(inner: Exchange, heard: boolean) {
+    super(inner)
+    this.#heard = heard
+    inner.cancellation.onCancel(reason => this.#cancellation.cancel(reason))
+  }
+
+  override get cancellation(): Cancellation {
+    return this.#cancellation
+  }
+
+  override get record(): CallRecord {
+    return this.#record
+  }
+
+  override notify(method: string, params: string | undefined): void {
+    if (this.#heard) super.notify(method, params)
+  }
+
+  override ask(...args: Parameters<Exchange['ask']>): Promise<string> {
+    this.#record.asked = true
+    if (this.#heard) return super.ask(...args)
+    return Promise.reject(
+      new GatewayError('cannot_ask', 'A second attempt at the same call asks nobody anything.'),
+    )
+  }
+}
+
+export interface Hedge {
+  readonly pool: Pool
+  readonly exchange: Exchange
+  /** Runs the call to its end, moving on where it fails. */
+  readonly first: (exchange: Exchange, attempt: Attempt) => Promise<Outcome>
+  /** Makes one attempt. */
+  readonly second: (exchange: Exchange, attempt: Attempt) => Promise<Outcome>
+}
+
+/**
+ * A call that may run twice: when it takes longer than 95 % of those before, or its replica turns out to be ill, it is tried at another replica as well. The
+ * first answer wins and the other attempt is cancelled; a failure waits for the other one.
+ */
+export function hedged({ pool, exchange, first, second }: Hedge): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const main = new Branch(exchange, true)
+    const attempt = new Attempt()
+    let beside: Branch | undefined
+    let running = 1
+    let failure: GatewayError | undefined
+    let settled = false
+    let watched: Replica | undefined
+    const now = performance.now()
+
+    const settle = (winner: Branch): void => {
+      settled = true
+      clearTimeout(timer)
+      watched?.onIll.delete(hedge)
+      const { record } = exchange
+      record.replica = winner.record.replica
+      record.sentAt = winner.record.sentAt
+      record.asked ||= main.record.asked
+      for (const branch of [main, beside])
+        if (branch && branch !== winner) branch.cancellation.cancel('answered by another replica')
+    }
+    const won = (branch: Branch) => (outcome: Outcome) => {
+      if (settled) return
+      settle(branch)
+      pool.replicas.latencies.add(performance.now() - now)
+      resolve(outcome)
+    }
+    const lost = (branch: Branch) => (error: unknown) => {
+      running--
+      if (branch === main || !failure) failure = GatewayError.from(error, pool.server.name)
+      if (settled || running > 0) return
+      settle(branch)
+      reject(failure)
+    }
+    const hedge = (): void => {
+      const { replica } = attempt
+      if (settled || beside || !replica || main.record.asked || !pool.replicas.hasOther(new Set([replica])))
+        return
+      if (!pool.replicas.hedgeBudget.tryRepeat(Date.now())) return
+      beside = new Branch(exchange, false)
+      running++
+      second(beside, new Attempt(candidate => candidate === replica)).then(won(beside), lost(beside))
+    }
+    const { p95 } = pool.replicas.latencies
+    const timer =
+      pool.server.hedge && p95 !== undefined ? setTimeout(hedge, Math.max(1, Math.ceil(p95))) : undefined
+    pool.replicas.hedgeBudget.called()
+    first(main, attempt).then(won(main), lost(main))
+    watched = attempt.replica
+    watched?.onIll.add(hedge)
+  })
+}

@@ -1,0 +1,147 @@
+import { LRUCache } from 'lru-cache'
+import { choose } from '../balance/choose.ts'
+import { Latencies } from '../balance/latencies.ts'
+import { RetryBudget } from '../balance/retry-budget.ts'
+import type { ServerConfig } from '../config/types.ts'
+import { GatewayError } from '../core/errors.ts'
+import { wildcard } from '../policy/pattern.ts'
+import type { Caller } from './isolation.ts'
+import { Replica } from './replica.ts'
+
+/** Whether a replica is no choice for a call: it was tried already, or does not offer what is called. */
+export type LeftOut = (replica: Replica) => boolean
+
+/** Where a call may go, and where it went. */
+export interface Aim {
+  readonly leftOut: LeftOut | undefined
+  /** Set as soon as it is decided. */
+  replica: Replica | undefined
+}
+
+/** Second attempts at calls that are slow, as a share of calls. */
+const HEDGES = 0.05
+/** Sessions and principals whose replica is remembered. */
+const MAX_REMEMBERED = 10_000
+
+/**
+ * The replicas of a server, and which of them takes a call: `balance/choose.ts` decides, but a client of a server that keeps sessions stays with its replica for as
+ * long as that can be used.
+ */
+export class Replicas {
+  readonly server: ServerConfig
+  readonly #zone: string | undefined
+  #list: readonly Replica[]
+  /** By session or principal: where the server keeps something for it. */
+  readonly #remembered = new LRUCache<string, Replica>({ max: MAX_REMEMBERED })
+  /** Where what lasts beyond a call stands, for servers that keep no sessions. */
+  #standing: Replica | undefined
+  /** Calls that may have been run, and are made once more. */
+  readonly retryBudget: RetryBudget
+  /** Calls that are tried at a second replica while the first is at it. */
+  readonly hedgeBudget = new RetryBudget(HEDGES, 0)
+  /** Of calls that may run twice. */
+  readonly latencies = new Latencies()
+  /** Whether calls of tools may run twice, where that is asked for at all. */
+  readonly #repeats = new LRUCache<string, boolean>({ max: MAX_REMEMBERED })
+  readonly #someRepeat: boolean
+
+  /** `zone` is the gateway's own. */
+  constructor(server: ServerConfig, zone: string | undefined) {
+    this.server = server
+    this.#zone = zone
+    this.#someRepeat = server.retry || server.tools.some(({ retry }) => retry === true)
+    this.retryBudget = new RetryBudget(server.retryBudget)
+    this.#list = server.replicas.map((config, number) => new Replica(server, config, number))
+  }
+
+  get list(): readonly Replica[] {
+    return this.#list
+  }
+
+  /** Whether there are several. */
+  get several(): boolean {
+    return this.#list.length > 1
+  }
+
+  /** Whether a call of a tool may run twice, by the configuration. */
+  repeats(tool: string): boolean {
+    if (!this.#someRepeat) return false
+    let repeats = this.#repeats.get(tool)
+    if (repeats === undefined) {
+      const { retry, tools } = this.server
+      repeats =
+        tools.find(({ glob, retry: own }) => own !== undefined && wildcard(glob)(tool))?.retry ?? retry
+      this.#repeats.set(tool, repeats)
+    }
+    return repeats
+  }
+
+  /** Whether there is one that can be used, besides those that were tried. */
+  hasOther(tried: ReadonlySet<Replica>): boolean {
+    const now = Date.now()
+    return this.#list.some(replica => !tried.has(replica) && replica.isUsable(now))
+  }
+
+  /**
+   * The replica for a call, or for what is about nobody's.
+   * @throws GatewayError `upstream_unreachable`, not sent, when none can be used
+   */
+  choose(caller: Caller | undefined, leftOut: LeftOut | undefined): Replica {
+    const only = this.several ? undefined : this.#list[0]
+    if (only && !only.drained && !leftOut?.(only)) return only
+    const now = Date.now()
+    const known = caller && this.#remembered.get(whoIs(caller))
+    if (known?.keepsSessions && known.isUsable(now) && !leftOut?.(known)) return known
+    const chosen = choose(this.#list, {
+      now,
+      random: Math.random,
+      zone: this.#zone,
+      panic: this.server.health.panic,
+      leftOut: replica => replica.drained || (leftOut?.(replica) ?? false),
+    })
+    if (!chosen) throw this.#noneFor(leftOut, now)
+    if (caller && chosen.keepsSessions) this.remember(caller, chosen)
+    return chosen
+  }
+
+  /** The replica for what lasts beyond a call. */
+  standingFor(caller: Caller): Replica {
+    const standing = this.#standing
+    if (standing && !standing.keepsSessions && standing.isUsable(Date.now())) return standing
+    const chosen = this.choose(caller, undefined)
+    this.#standing = chosen
+    return chosen
+  }
+
+  /** From now on a client stays with a replica. */
+  remember(caller: Caller, replica: Replica): void {
+    if (this.several) this.#remembered.set(whoIs(caller), replica)
+  }
+
+  /** A session has ended. */
+  forget(id: string): void {
+    this.#remembered.delete(id)
+  }
+
+  #noneFor(leftOut: LeftOut | undefined, now: number): GatewayError {
+    const { name } = this.server
+    const why = this.#list.map(replica => {
+      if (replica.drained) return `${replica.name} is drained`
+      if (leftOut?.(replica)) return `${replica.name} was tried, or does not offer it`
+      return `${replica.name}: ${replica.health.cause ?? 'its weight is 0'}`
+    })
+    const tries = this.#list.flatMap(({ drained, health }) => (drained ? [] : (health.nextTry ?? [])))
+    const waitMs = tries.length === 0 ? undefined : Math.max(1, Math.ceil(Math.min(...tries) - now))
+    const next = waitMs === undefined ? '' : ` Next attempt in ${Math.max(1, Math.ceil(waitMs / 1000))} s.`
+    return new GatewayError(
+      'upstream_unreachable',
+      `No replica of server "${name}" can take the call: ${why.join('; ')}.${next}`,
+      { server: name, ...(waitMs !== undefined && { retryAfterMs: waitMs }) },
+    )
+  }
+}
+
+/** Who it is whose replica is remembered. */
+function whoIs({ conversation, principal }: Caller): string {
+  return conversation?.id ?? principal.id
+}

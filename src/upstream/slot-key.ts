@@ -1,0 +1,13 @@
+import type { Conversation } from '../core/exchange.ts'
+
+/** Whose links a slot holds, and what these declare. */
+export interface SlotKey {
+  /** Unique within its pool. */
+  readonly id: string
+  /** Raw JSON of the client capabilities that a legacy server is told of. */
+  readonly capabilities: string
+  /** The one session that uses it; it ends with the session. */
+  readonly owner: Conversation | undefined
+  /** Serves one call at a time, so that what the server asks belongs to that call. */
+  readonly exclusive: boolean
+}
