@@ -73,6 +73,8 @@ export class CallRecord {
   rule: string | undefined = undefined
   /** Place of the rule that would have denied it, if it were not in shadow mode. */
   shadowed: string | undefined = undefined
+  /** Server that could not take it, and whose fallback did. */
+  fallbackFrom: string | undefined = undefined
   /** What served it. */
   replica: string | undefined = undefined
   /** Time in the queue, in milliseconds. */

@@ -76,10 +76,17 @@ export class Replicas {
     return repeats
   }
 
-  /** Whether there is one that can be used, besides those that were tried. */
-  hasOther(tried: ReadonlySet<Replica>): boolean {
+  /** Which replicas are no choice for a call of a tool, since they do not offer what the others do; `undefined`: all are. */
+  lacking(tool: string): LeftOut | undefined {
+    return this.#list.some(({ lacks }) => lacks?.has(tool))
+      ? replica => replica.lacks?.has(tool) ?? false
+      : undefined
+  }
+
+  /** Whether there is one that can be used, besides those that are no choice. */
+  hasOther(leftOut: LeftOut): boolean {
     const now = Date.now()
-    return this.#list.some(replica => !tried.has(replica) && replica.isUsable(now))
+    return this.#list.some(replica => !leftOut(replica) && replica.isUsable(now))
   }
 
   /**
