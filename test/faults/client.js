@@ -18,6 +18,7 @@ const clientInfo = { name: 'faults', version: '1' }
  * @typedef {object} Seen
  * @property {string} outcome
  * @property {string} text of the error
+ * @property {number} retryAfterMs as the error has it; else 0
  * @property {number} ms
  */
 
@@ -59,13 +60,16 @@ export class Client {
 
 /** @param {Message | 'late' | undefined} answer @param {string} key */
 function read(answer, key) {
-  if (answer === 'late') return { outcome: 'no answer', text: '' }
-  if (answer === undefined) return { outcome: 'connection ended', text: '' }
+  if (answer === 'late') return { outcome: 'no answer', text: '', retryAfterMs: 0 }
+  if (answer === undefined) return { outcome: 'connection ended', text: '', retryAfterMs: 0 }
   const { result, error } = answer
-  if (error) return { outcome: error.data?.code ?? `error ${error.code}`, text: String(error.message) }
+  const data = error ? error.data : result?._meta?.[ERROR]
+  const retryAfterMs = data?.retryAfterMs ?? 0
+  if (error)
+    return { outcome: data?.code ?? `error ${error.code}`, text: String(error.message), retryAfterMs }
   const text = String(result?.content?.[0]?.text ?? result?.contents?.[0]?.text)
-  if (result?.isError) return { outcome: result._meta?.[ERROR]?.code ?? 'isError', text }
-  return { outcome: text === key ? 'result' : 'wrong result', text }
+  if (result?.isError) return { outcome: data?.code ?? 'isError', text, retryAfterMs }
+  return { outcome: text === key ? 'result' : 'wrong result', text, retryAfterMs }
 }
 
 /** @param {import('./replica.js').Era} era @param {import('./processes.js').Gateway} gateway */

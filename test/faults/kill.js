@@ -5,7 +5,7 @@ import { openClient } from './client.js'
 import { gatewayConfig } from './config.js'
 import { Ledger } from './ledger.js'
 import { load, p99 } from './load.js'
-import { discard, replicaArgs, ReplicaProcess, scratch, startGateway, wait } from './processes.js'
+import { discard, isRunning, replicaArgs, ReplicaProcess, scratch, startGateway, wait } from './processes.js'
 
 /** Three replicas under load, one of which is killed every two seconds. */
 
@@ -14,8 +14,8 @@ const REPLICAS = 3
 const KILL_EVERY_MS = 2000
 const LATENCY_MS = 10
 const THINK_MS = 30
-/** Of the whole minute; enough calls for a 99th percentile. */
-const QUIET_SHARE = 0.3
+/** Of the time in which replicas are killed, once before and once after it. */
+const QUIET_SHARE = 0.2
 /** Before anything counts. */
 const WARM_S = 2
 const MAX_SLOWER = 3
@@ -93,12 +93,15 @@ async function runOne(transport, era, { seconds, seed, log }) {
     for (const client of clients.slice(0, 2)) await client.tools()
     const common = { clients, server: SERVER, thinkMs: THINK_MS }
     await load({ ...common, prefix: 'w', seconds: WARM_S, seed })
+    // Half of it before and half of it after, since a machine is not equally busy all the time.
     const quiet = await load({ ...common, prefix: 'q', seconds: seconds * QUIET_SHARE, seed })
     const state = { over: false, killed: 0 }
     const killing = killOften(state, names, processes, ledger, seed)
     const calls = await load({ ...common, prefix: 'c', seconds, seed: seed + 1 })
     state.over = true
     await killing
+    await load({ ...common, prefix: 'r', seconds: WARM_S, seed })
+    quiet.push(...(await load({ ...common, prefix: 's', seconds: seconds * QUIET_SHARE, seed })))
     await Promise.all(clients.map(client => client.close()))
     return judge(transport, era, quiet, calls, state.killed, ledger, seconds)
   } finally {
@@ -120,25 +123,21 @@ async function killOften(state, names, processes, ledger, seed) {
   for (let next = performance.now() + KILL_EVERY_MS / 2; ; next += KILL_EVERY_MS) {
     while (!state.over && performance.now() < next) await wait(20)
     if (state.over) return
-    const at = random.between(0, names.length - 1)
-    const process = processes[at]
-    if (process) {
+    if (processes.length > 0) {
+      const process = random.pick(processes)
       await process.signal('SIGKILL')
       state.killed++
       await process.restart()
-    } else state.killed += kill(ledger.starts(names[at] ?? '').at(-1))
-  }
-}
-
-/** @param {number | undefined} pid @returns {number} how many were killed */
-function kill(pid) {
-  if (pid === undefined) return 0
-  try {
+      continue
+    }
+    // Those that nobody has needed since they were killed are still away.
+    const pids = names
+      .map(name => ledger.starts(name).at(-1))
+      .filter(pid => pid !== undefined && isRunning(pid))
+    const pid = pids.length > 0 ? random.pick(pids) : undefined
+    if (pid === undefined) continue
     process.kill(pid, 'SIGKILL')
-    return 1
-  } catch {
-    // It was not started again yet.
-    return 0
+    state.killed++
   }
 }
 

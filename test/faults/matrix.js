@@ -125,8 +125,11 @@ async function play(group, scene, client, ledger) {
       wrong: [`before the fault: ${outcome}: ${text}`],
     }
   }
+  const { first } = scene
+  const atFirst = [...ledger.runs()].some(([key, [at]]) => key.startsWith(`${id}-`) && at === first)
+  if (first !== undefined && !atFirst) wrong.push('the first replica got no call before the fault')
   const { key, outcome, text, ms, struck } = await scene.strike(client)
-  if (!struck) wrong.push('the fault did not strike as it should')
+  if (!struck) wrong.push(`the fault did not strike as it should: ${text}`)
   if (!(await scene.recovers(client))) {
     if (!(fault.lasting && count === 1)) wrong.push('the server could not be used again')
   }

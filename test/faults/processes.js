@@ -33,6 +33,16 @@ export async function until(done, ms) {
   return done()
 }
 
+/** @param {number} pid */
+export function isRunning(pid) {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** A directory that goes with this process. */
 export function scratch() {
   const directory = mkdtempSync(join(tmpdir(), 'faults-'))
