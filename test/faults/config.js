@@ -15,24 +15,27 @@ export const REFRESH_MS = 1000
  * @property {boolean} [checks] whether replicas are checked several times within a deadline; default: as it is
  * @property {number} [deadlineMs]
  * @property {number} [crashes]
+ * @property {number} [retries] default 2
  */
 
 /** @param {ServerSettings} settings @returns {[string, object]} */
-export function serverEntry({
-  id,
-  replicas,
-  hedge = false,
-  checks = false,
-  deadlineMs = DEADLINE_MS,
-  crashes,
-}) {
+export function serverEntry(settings) {
+  const {
+    id,
+    replicas,
+    hedge = false,
+    checks = false,
+    deadlineMs = DEADLINE_MS,
+    crashes,
+    retries = 2,
+  } = settings
   const entry = {
     replicas,
     tools: { marked: { retry: true } },
     uriSchemes: [id],
     timeout: `${deadlineMs}ms`,
     startTimeout: '8s',
-    retries: 2,
+    retries,
     retryBudget: 20,
     hedge,
     ...(checks && { health: { every: '200ms', timeout: '400ms' } }),

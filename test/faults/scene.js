@@ -11,6 +11,8 @@ import { HttpReplica } from './replica-http.js'
 
 /** How long a replica is away where there is no other. */
 const AWAY_MS = 100
+/** How fast a runner is back depends on what else the machine does; two repeats are over after 150 to 300 ms. */
+const PATIENT_RETRIES = 4
 /** Starts that fail, or do not last, before there is a crash loop. */
 const CRASHES = 3
 /** In a crash loop the next attempt is later than any back-off. */
@@ -57,7 +59,15 @@ export class Scene {
     const { id, replicas, fault } = this
     const silent = fault.delivery === 'silent'
     const crashes = fault.at === 'start' ? { crashes: CRASHES } : {}
-    return { id, replicas, hedge: silent, checks: silent && fault.name !== 'slow-headers', ...crashes }
+    const checks = silent && fault.name !== 'slow-headers'
+    return { id, replicas, hedge: silent, checks, retries: this.#waits ? PATIENT_RETRIES : 2, ...crashes }
+  }
+
+  /** Whether a call has to wait until this runner has opened a port again. */
+  get #waits() {
+    const { fault, count, world } = this
+    if (count === 2 || world.transport === 'stdio') return false
+    return fault.at === 'port' || fault.at === 'process' || fault.name === 'kill-running'
   }
 
   /** The replica that gets all calls as long as it can; `undefined` where that is left to chance. */
@@ -126,7 +136,7 @@ export class Scene {
       case 'call': {
         ledger.arm(key, this.fault.name)
         const [process] = this.#processes
-        const alone = this.count === 1 && this.fault.name === 'kill-running' ? process : undefined
+        const alone = this.#waits ? process : undefined
         if (alone) {
           await alone.standBy()
           void alone.ended().then(() => alone.restart())
