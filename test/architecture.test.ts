@@ -133,7 +133,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   winston: ['observe'],
   undici: ['upstream'],
   'cross-spawn': ['upstream/stdio'],
-  lmdb: ['state/lmdb'],
+  lmdb: ['state/lmdb', 'state/lmdb-zones'],
   redis: ['state/redis'],
   'lru-cache': [
     'state/memory',

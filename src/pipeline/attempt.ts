@@ -41,6 +41,7 @@ export class Attempt {
     this.sentAt = performance.now()
     record.sentAt ||= this.sentAt
     record.replica = link.label
+    record.home = link.replica.name
     link.replica.load.began()
   }
 

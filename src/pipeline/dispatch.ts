@@ -40,7 +40,7 @@ export function dispatch(options: DispatchOptions): Handler {
     record.sentAt = 0
     pool.replicas.retryBudget.called()
     const repeatable = isRepeatable(pool, exchange, route)
-    const lacking = pool.replicas.several ? pool.replicas.lacking(route.own) : undefined
+    const lacking = pool.replicas.several ? pool.replicas.lacking(route.own, record.home) : undefined
     try {
       const outcome =
         repeatable && pool.replicas.several

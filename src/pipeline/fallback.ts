@@ -81,6 +81,7 @@ async function withFallback(
       cause: error.message,
     })
     exchange.record.fallbackFrom = route.server
+    exchange.record.home = undefined
     return await call()(renamed(exchange, args), other)
   }
 }
