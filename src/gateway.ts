@@ -12,13 +12,14 @@ import { clientPrincipal, LOCAL, type Principal } from './core/principal.ts'
 import type { ListKind, Route } from './core/route.ts'
 import type { HttpFront } from './front/http.ts'
 import { ListenStreams } from './front/listen-streams.ts'
-import type { Service, Subscriber } from './front/service.ts'
+import type { Opening, Service, Subscriber } from './front/service.ts'
 import { StdioFront } from './front/stdio.ts'
 import { compilePolicies, type Policies } from './policy/policies.ts'
 import { listChangedMethod } from './protocol/list-changed.ts'
 import type { Gate } from './quota/gate.ts'
+import { DrainWatch } from './state/drain-watch.ts'
 import type { Store } from './state/store.ts'
-import { readinessOf, statusOf, type ServerStatus } from './status.ts'
+import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
 import { VERSION } from './version.ts'
 
 export interface GatewayOptions {
@@ -53,6 +54,9 @@ export class Gateway implements Service {
   readonly #logger: Logger
   readonly #store: Store
   readonly #parts: Assembly
+  /** `undefined` where nobody else could say that something is drained. */
+  readonly #drains: DrainWatch | undefined
+  readonly #wholeViews = new WeakMap<Principal, string>()
   readonly #fronts = new Set<{ close(): void | Promise<void> }>()
   #http: HttpFront | undefined
   #refreshTimer: NodeJS.Timeout | undefined
@@ -66,11 +70,19 @@ export class Gateway implements Service {
     this.asks = config.gateway.asks
     this.listens = new ListenStreams(config.gateway.listen)
     this.#parts = new Assembly({ config, policies, ...options, serverInfo: this.serverInfo })
+    const { pools } = this.#parts
+    if (options.store.name !== 'memory')
+      this.#drains = new DrainWatch({
+        ...options,
+        onChange: drained =>
+          pools.forEach(({ roster }, name) => roster.drain(drained.get(name) ?? new Set())),
+        inFlight: () => inFlightAtDrained(this.status()),
+      })
   }
 
   /** Reads what earlier runs left: lists and eras. Starts no server. */
   async load(): Promise<void> {
-    await this.#parts.catalog.load()
+    await Promise.all([this.#parts.catalog.load(), this.#drains?.start()])
     void this.#parts.sharedCache?.start()
     const dayMs = 24 * 60 * 60 * 1000
     for (const [name, pool] of this.#parts.pools) {
@@ -147,6 +159,14 @@ export class Gateway implements Service {
     return this.status()
   }
 
+  /**
+   * Takes over what a changed configuration says of the replicas of the servers there are: where they are, weights, tiers and zones. Calls in flight are answered where
+   * they are. Everything else of it has no effect.
+   */
+  apply(config: Config): void {
+    for (const { name, replicas } of config.servers) this.#parts.pools.get(name)?.roster.update(replicas)
+  }
+
   status(): ServerStatus[] {
     return this.#config.servers.map(server =>
       statusOf(server, this.#parts.poolOf(server.name), this.#parts.catalog),
@@ -172,7 +192,14 @@ export class Gateway implements Service {
   // Service
 
   viewOf(endpoint: string, principal: Principal): string | undefined {
-    return this.#parts.catalog.views.of(endpoint, this.#parts.policies.of(principal))
+    const { catalog, policies } = this.#parts
+    // Of everything there is always a view, and most requests are for it.
+    let view = endpoint === WHOLE ? this.#wholeViews.get(principal) : undefined
+    if (view === undefined) {
+      view = catalog.views.of(endpoint, policies.of(principal))
+      if (endpoint === WHOLE && view !== undefined) this.#wholeViews.set(principal, view)
+    }
+    return view
   }
 
   capabilities(view: string, protocolVersion: string): Record<string, unknown> {
@@ -221,10 +248,7 @@ export class Gateway implements Service {
   }
 
   async subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
-    const since = performance.now()
-    const heard = await this.#parts.router.subscribe(exchange, uris, subscriber)
-    this.#parts.audit?.note(exchange, since, NOTHING, undefined)
-    return heard
+    return await this.#parts.router.subscribe(exchange, uris, subscriber)
   }
 
   listenToTasks(exchange: Exchange, ids: readonly string[], subscriber: Subscriber): Promise<string[]> {
@@ -248,18 +272,22 @@ export class Gateway implements Service {
     return audit || gate ? this.#accountFor(exchange, gate) : router.handle(exchange)
   }
 
-  admit(exchange: Exchange): Promise<void> | undefined {
-    const gate = this.#parts.quotas?.gate(exchange.principal)
-    return gate && this.#passThrough(gate, exchange)
+  admit(opening: Opening): Promise<void> | undefined {
+    const gate = this.#parts.quotas?.gate(opening.principal)
+    return gate && this.#passThrough(gate, opening)
   }
 
-  /** A stream is open for hours, so it is counted when it is opened and keeps no place. */
-  async #passThrough(gate: Gate, exchange: Exchange): Promise<void> {
+  listening(exchange: Exchange, since: number): void {
+    this.#parts.audit?.note(exchange, since, NOTHING, undefined)
+  }
+
+  /** What is open for hours is counted when it is opened and keeps no place. */
+  async #passThrough(gate: Gate, opening: Opening): Promise<void> {
     const since = performance.now()
     try {
-      await gate.enter()
+      await gate.enter(since)
     } catch (caught) {
-      this.#parts.audit?.note(exchange, since, undefined, GatewayError.from(caught))
+      this.#parts.audit?.note(opening, since, undefined, GatewayError.from(caught))
       throw caught
     }
     gate.leave()
@@ -271,7 +299,7 @@ export class Gateway implements Service {
     const since = performance.now()
     let inside = false
     try {
-      const entering = gate?.enter()
+      const entering = gate?.enter(since)
       if (entering) await entering
       inside = true
       const outcome = await router.handle(exchange)
@@ -295,6 +323,7 @@ export class Gateway implements Service {
 
   async #close(): Promise<void> {
     clearTimeout(this.#refreshTimer)
+    await this.#drains?.close()
     // First, and with time for the answers to leave: those who wait hear why they do not get their turn.
     const { waiting } = this.#parts.places
     this.#parts.places.close()

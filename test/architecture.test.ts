@@ -63,7 +63,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'protocol',
     'relay',
     'policy/pattern',
-    'quota/left',
     'type:cache',
     'type:config/types',
     'type:config/replica-types',
@@ -103,6 +102,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'status',
     'type:config/types',
     'type:state/store',
+    'state/drain-watch',
   ],
   cli: [
     'core',
@@ -168,7 +168,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
   },
   'quota/lease': {
-    lines: 370,
+    lines: 380,
     reason: 'one lease: what is taken, handed out, charged and given back is one sum',
   },
   'catalog/view': {

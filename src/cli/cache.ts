@@ -2,12 +2,9 @@ import { clear, type Cleared } from '../cache/clear.ts'
 import { readCounts, type CacheReports } from '../cache/reported.ts'
 import { loadConfig } from '../config/load.ts'
 import { GatewayError } from '../core/errors.ts'
-import { createLogger } from '../observe/logger.ts'
-import { openStore } from '../state/open.ts'
 import { alignColumns } from './columns.ts'
+import { withStore } from './with-store.ts'
 import type { Config } from '../config/types.ts'
-import type { Logger } from '../core/logger.ts'
-import type { Store } from '../state/store.ts'
 
 interface CommonOptions {
   readonly config?: string
@@ -124,24 +121,4 @@ function placeTable({ memory, stored }: CacheReports, maxStoredBytes: number): s
       String(dropped + unstamped + refused),
     ],
   ])
-}
-
-/** `memory`: what is said where the state is in a gateway's own memory. */
-async function withStore<T>(
-  { gateway }: Config,
-  memory: string,
-  use: (store: Store, logger: Logger) => Promise<T>,
-): Promise<T> {
-  const fix = 'Fix: set "gateway.state" to "lmdb:" or to the address of a Redis.'
-  if (gateway.state === 'memory') throw new GatewayError('config', `The state is "memory": ${memory} ${fix}`)
-  const logger = createLogger({ level: gateway.log, stream: process.stderr })
-  const store = await openStore(gateway.state, logger)
-  try {
-    if (store.name === 'memory')
-      throw new GatewayError('config', 'The state store cannot be opened; nothing was done.')
-    return await use(store, logger)
-  } finally {
-    await store.close()
-    await logger.flush()
-  }
 }

@@ -179,6 +179,20 @@ export class Slot implements Deadline {
     this.#leave(link)
   }
 
+  /** Ends the link, whatever is in flight on it; the next call opens another one. Returns the link that was open. */
+  stop(): Link | undefined {
+    if (this.#state.kind !== 'ready') return undefined
+    const { link } = this.#state
+    this.#set({ kind: 'idle' })
+    this.#leave(link)
+    return link
+  }
+
+  /** Opens a link where what is pinned waits for one. */
+  resume(): void {
+    if (this.#pins > 0 && this.#state.kind === 'idle') void this.#start()
+  }
+
   async close(): Promise<void> {
     const state = this.#state
     if (state.kind !== 'closed') {
