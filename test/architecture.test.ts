@@ -63,6 +63,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'protocol',
     'relay',
     'policy/pattern',
+    'type:balance/retry-budget',
     'type:cache',
     'type:config/types',
     'type:config/replica-types',

@@ -132,6 +132,11 @@ export class Health {
     return this.#outage !== undefined && now < this.#outage.until
   }
 
+  /** It asked to be left alone, and it is not time to try again. */
+  busy(now: number): boolean {
+    return this.#outage?.kind === 'busy' && now < this.#outage.until
+  }
+
   /**
    * A judgement, made by failures, checks or latency. It stands until a check has passed. Where no check comes, for want of a link or because they are
    * switched off, calls decide instead.

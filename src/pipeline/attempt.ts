@@ -17,6 +17,9 @@ const OF_REPLICA: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** Statuses with which a server says something about the request itself: another replica would say the same. */
 const OF_REQUEST: ReadonlySet<number> = new Set([400, 406, 411, 413, 414, 415, 422, 431])
 
+/** These are about a link, whose end is one failure however many calls were on it; its pool tells. */
+const OF_LINK: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['session_lost', 'upstream_closed'])
+
 /** Too much to do; it says nothing about how a replica is. */
 const BUSY: ReadonlySet<number> = new Set([429, 503])
 const BUSY_MS = 1000
@@ -72,7 +75,7 @@ export class Attempt {
     const status = statusOf(error)
     if (status !== undefined && BUSY.has(status))
       replica.health.busyUntil(now + (error.retryAfterMs ?? BUSY_MS))
-    else if (isOfReplica(error) && error.code !== 'session_lost') {
+    else if (isOfReplica(error) && !OF_LINK.has(error.code)) {
       const { code, message, kind, delivery } = error
       const { countsAgainstHealth } = kind
       // What was not even sent was refused by the network or by the start, unless a server said so.

@@ -1,3 +1,4 @@
+import type { RetryBudget } from '../balance/retry-budget.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { GatewayError } from '../core/errors.ts'
 import { CallRecord, type Exchange, type Outcome } from '../core/exchange.ts'
@@ -6,6 +7,11 @@ import type { Pool } from '../upstream/pool.ts'
 import type { LeftOut } from '../upstream/replicas.ts'
 import type { Replica } from '../upstream/replica.ts'
 import { Attempt } from './attempt.ts'
+
+/** How long a call waits that was refused its second attempt because others had theirs. */
+const MIN_AGAIN_MS = 100
+/** Half of the 60 seconds that the official SDKs allow for a call. */
+const MAX_UNKNOWN_MS = 30_000
 
 /** One of two attempts that run beside each other: it can be cancelled by itself. */
 class Branch extends Delegate {
@@ -53,6 +59,11 @@ export interface Hedge {
   readonly second: (exchange: Exchange, attempt: Attempt) => Promise<Outcome>
 }
 
+/** While nobody knows how long calls take: late enough to be rare, early enough for the second attempt to have its time. */
+function unknownMs(timeoutMs: number): number {
+  return timeoutMs === 0 ? MAX_UNKNOWN_MS : Math.min(MAX_UNKNOWN_MS, timeoutMs / 4)
+}
+
 /**
  * A call that may run twice: when it takes longer than 95 % of those before, or its replica turns out to be ill, it is tried at another replica as well. The
  * first answer wins and the other attempt is cancelled; a failure waits for the other one.
@@ -71,7 +82,7 @@ export function hedged({ pool, exchange, lacking, first, second }: Hedge): Promi
     const settle = (winner: Branch): void => {
       settled = true
       clearTimeout(timer)
-      watched?.onIll.delete(hedge)
+      watched?.onIll.delete(ill)
       exchange.record.replica = winner.record.replica
       for (const branch of [main, beside])
         if (branch && branch !== winner) branch.cancellation.cancel('answered by another replica')
@@ -89,21 +100,26 @@ export function hedged({ pool, exchange, lacking, first, second }: Hedge): Promi
       settle(branch)
       reject(failure)
     }
-    const hedge = (): void => {
+    const tryBeside = (budget: RetryBudget): void => {
       const { replica } = attempt
       const leftOut: LeftOut = other => other === replica || (lacking?.(other) ?? false)
       if (settled || beside || !replica || main.record.asked || !pool.replicas.hasOther(leftOut)) return
-      if (!pool.replicas.hedgeBudget.tryRepeat(Date.now())) return
+      if (!budget.tryRepeat(Date.now())) return
       beside = new Branch(exchange, false)
       running++
       second(beside, new Attempt(leftOut)).then(won(beside), lost(beside))
     }
-    const { p95 } = pool.replicas.latencies
-    const timer =
-      pool.server.hedge && p95 !== undefined ? setTimeout(hedge, Math.max(1, Math.ceil(p95))) : undefined
+    const ill = (): void => tryBeside(pool.replicas.retryBudget)
+    const delayMs = Math.max(1, Math.ceil(pool.replicas.latencies.p95 ?? unknownMs(pool.server.timeoutMs)))
+    const slow = (): void => {
+      tryBeside(pool.replicas.hedgeBudget)
+      // Others were slow, too; it may be its turn later.
+      if (!beside && !settled) timer = setTimeout(slow, Math.max(MIN_AGAIN_MS, delayMs))
+    }
+    let timer = pool.server.hedge ? setTimeout(slow, delayMs) : undefined
     pool.replicas.hedgeBudget.called()
     first(main, attempt).then(won(main), lost(main))
     watched = attempt.replica
-    watched?.onIll.add(hedge)
+    watched?.onIll.add(ill)
   })
 }

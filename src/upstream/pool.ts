@@ -208,7 +208,7 @@ export class Pool {
       const { replica } = link
       replica.shape = undefined
       this.#eraAt(replica, undefined)
-    }
+    } else this.#failedAt(link.replica, error)
     this.slotOf(link)?.lost(link, error)
   }
 
@@ -231,16 +231,18 @@ export class Pool {
       : undefined
   }
 
+  #failedAt(replica: Replica, { code, message, kind }: GatewayError): void {
+    const { countsAgainstHealth } = kind
+    if (replica.health.failed({ code, message, countsAgainstHealth }, Date.now()))
+      this.#options.onReplicasChanged?.()
+  }
+
   /** A link to a replica could not be opened; called by whoever listens to slots. */
   unreachable({ replica }: Slot, error: GatewayError): void {
     if (error.code === 'shutting_down') return
     const now = Date.now()
-    const failure = { code: error.code, message: error.message, countsAgainstHealth: true }
-    const changed =
-      error.code === 'upstream_unauthorized'
-        ? replica.health.failed(failure, now)
-        : replica.health.unreachable(error.message, now)
-    if (changed) this.#options.onReplicasChanged?.()
+    if (error.code === 'upstream_unauthorized') this.#failedAt(replica, error)
+    else if (replica.health.unreachable(error.message, now)) this.#options.onReplicasChanged?.()
     this.roster.unreachable()
   }
 

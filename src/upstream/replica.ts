@@ -70,6 +70,11 @@ export class Replica implements Candidate {
     return shape === undefined || shape.kind !== 'http' || shape.sessionful
   }
 
+  /** Whether a call may be sent to it where there is no better one: it takes calls, and has not asked to be left alone. */
+  mayBeTried(now: number): boolean {
+    return !this.drained && this.weight > 0 && !this.health.busy(now)
+  }
+
   /** Whether it can be used at all. */
   isUsable(now: number): boolean {
     return !this.drained && this.weight > 0 && !this.health.out(now) && !this.health.ejected(now)

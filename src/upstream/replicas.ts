@@ -44,7 +44,7 @@ export class Replicas {
   /** Calls that may have been run, and are made once more. */
   readonly retryBudget: RetryBudget
   /** Calls that are tried at a second replica while the first is at it. */
-  readonly hedgeBudget = new RetryBudget(HEDGES, 0)
+  readonly hedgeBudget = new RetryBudget(HEDGES, 1)
   /** Of calls that may run twice. */
   readonly latencies = new Latencies()
   /** Whether calls of tools may run twice, where that is asked for at all. */
@@ -140,10 +140,10 @@ export class Replicas {
       (held !== undefined && replica !== held && held.isUsable(Date.now()))
   }
 
-  /** Whether there is one that can be used, besides those that are no choice. */
+  /** Whether there is one that can be used, or may be, besides those that are no choice. */
   hasOther(leftOut: LeftOut): boolean {
     const now = Date.now()
-    return this.#list.some(replica => !leftOut(replica) && replica.isUsable(now))
+    return this.#list.some(replica => !leftOut(replica) && replica.mayBeTried(now))
   }
 
   /**
@@ -163,9 +163,20 @@ export class Replicas {
       panic: this.server.health.panic,
       leftOut: replica => replica.drained || (leftOut?.(replica) ?? false),
     })
-    if (!chosen) throw this.#noneFor(leftOut, now)
+    if (!chosen) return this.#lastResort(leftOut, now)
     if (caller && chosen.keepsSessions) this.remember(caller, chosen)
     return chosen
+  }
+
+  /** None can be reached, as far as is known: the one that would be tried next is tried now, since a call that is not sent costs nothing. */
+  #lastResort(leftOut: LeftOut | undefined, now: number): Replica {
+    let soonest: Replica | undefined
+    for (const replica of this.#list) {
+      if (leftOut?.(replica) || !replica.mayBeTried(now)) continue
+      if (!soonest || (replica.health.nextTry ?? 0) < (soonest.health.nextTry ?? 0)) soonest = replica
+    }
+    if (!soonest) throw this.#noneFor(leftOut, now)
+    return soonest
   }
 
   /** The replica for what lasts beyond a call. */
