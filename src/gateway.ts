@@ -12,7 +12,7 @@ import { clientPrincipal, LOCAL, type Principal } from './core/principal.ts'
 import type { ListKind, Route } from './core/route.ts'
 import type { HttpFront } from './front/http.ts'
 import { ListenStreams } from './front/listen-streams.ts'
-import type { Service, Subscriber } from './front/service.ts'
+import type { Opening, Service, Subscriber } from './front/service.ts'
 import { StdioFront } from './front/stdio.ts'
 import { compilePolicies, type Policies } from './policy/policies.ts'
 import { listChangedMethod } from './protocol/list-changed.ts'
@@ -56,6 +56,7 @@ export class Gateway implements Service {
   readonly #parts: Assembly
   /** `undefined` where nobody else could say that something is drained. */
   readonly #drains: DrainWatch | undefined
+  readonly #wholeViews = new WeakMap<Principal, string>()
   readonly #fronts = new Set<{ close(): void | Promise<void> }>()
   #http: HttpFront | undefined
   #refreshTimer: NodeJS.Timeout | undefined
@@ -191,7 +192,14 @@ export class Gateway implements Service {
   // Service
 
   viewOf(endpoint: string, principal: Principal): string | undefined {
-    return this.#parts.catalog.views.of(endpoint, this.#parts.policies.of(principal))
+    const { catalog, policies } = this.#parts
+    // Of everything there is always a view, and most requests are for it.
+    let view = endpoint === WHOLE ? this.#wholeViews.get(principal) : undefined
+    if (view === undefined) {
+      view = catalog.views.of(endpoint, policies.of(principal))
+      if (endpoint === WHOLE && view !== undefined) this.#wholeViews.set(principal, view)
+    }
+    return view
   }
 
   capabilities(view: string, protocolVersion: string): Record<string, unknown> {
@@ -240,10 +248,7 @@ export class Gateway implements Service {
   }
 
   async subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
-    const since = performance.now()
-    const heard = await this.#parts.router.subscribe(exchange, uris, subscriber)
-    this.#parts.audit?.note(exchange, since, NOTHING, undefined)
-    return heard
+    return await this.#parts.router.subscribe(exchange, uris, subscriber)
   }
 
   listenToTasks(exchange: Exchange, ids: readonly string[], subscriber: Subscriber): Promise<string[]> {
@@ -267,18 +272,22 @@ export class Gateway implements Service {
     return audit || gate ? this.#accountFor(exchange, gate) : router.handle(exchange)
   }
 
-  admit(exchange: Exchange): Promise<void> | undefined {
-    const gate = this.#parts.quotas?.gate(exchange.principal)
-    return gate && this.#passThrough(gate, exchange)
+  admit(opening: Opening): Promise<void> | undefined {
+    const gate = this.#parts.quotas?.gate(opening.principal)
+    return gate && this.#passThrough(gate, opening)
   }
 
-  /** A stream is open for hours, so it is counted when it is opened and keeps no place. */
-  async #passThrough(gate: Gate, exchange: Exchange): Promise<void> {
+  listening(exchange: Exchange, since: number): void {
+    this.#parts.audit?.note(exchange, since, NOTHING, undefined)
+  }
+
+  /** What is open for hours is counted when it is opened and keeps no place. */
+  async #passThrough(gate: Gate, opening: Opening): Promise<void> {
     const since = performance.now()
     try {
-      await gate.enter()
+      await gate.enter(since)
     } catch (caught) {
-      this.#parts.audit?.note(exchange, since, undefined, GatewayError.from(caught))
+      this.#parts.audit?.note(opening, since, undefined, GatewayError.from(caught))
       throw caught
     }
     gate.leave()
@@ -290,7 +299,7 @@ export class Gateway implements Service {
     const since = performance.now()
     let inside = false
     try {
-      const entering = gate?.enter()
+      const entering = gate?.enter(since)
       if (entering) await entering
       inside = true
       const outcome = await router.handle(exchange)

@@ -63,7 +63,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'protocol',
     'relay',
     'policy/pattern',
-    'quota/left',
     'type:cache',
     'type:config/types',
     'type:config/replica-types',
@@ -134,7 +133,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   winston: ['observe'],
   undici: ['upstream'],
   'cross-spawn': ['upstream/stdio'],
-  lmdb: ['state/lmdb'],
+  lmdb: ['state/lmdb', 'state/lmdb-zones'],
   redis: ['state/redis'],
   'lru-cache': [
     'state/memory',
@@ -169,7 +168,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
   },
   'quota/lease': {
-    lines: 370,
+    lines: 380,
     reason: 'one lease: what is taken, handed out, charged and given back is one sum',
   },
   'catalog/view': {

@@ -261,6 +261,7 @@ test('every option of the format, also those of later versions', async () => {
       maxBytes: 1024 ** 3,
       maxBytesPerClient: 10_000_000,
       persist: false,
+      maxStoredBytes: 2_000_000_000,
       compressOverBytes: 1024,
     },
   })

@@ -122,6 +122,7 @@ test('what is left out has its default', async () => {
         maxBytes: 64 * 1024 * 1024,
         maxBytesPerClient: 16 * 1024 * 1024,
         persist: true,
+        maxStoredBytes: 256 * 1024 * 1024,
         compressOverBytes: 4096,
       },
       concurrency: 1024,
