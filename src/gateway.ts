@@ -16,7 +16,6 @@ import type { Opening, Service, Subscriber } from './front/service.ts'
 import { StdioFront } from './front/stdio.ts'
 import { compilePolicies, type Policies } from './policy/policies.ts'
 import { listChangedMethod } from './protocol/list-changed.ts'
-import type { Gate } from './quota/gate.ts'
 import { DrainWatch } from './state/drain-watch.ts'
 import type { Store } from './state/store.ts'
 import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
@@ -38,9 +37,6 @@ export interface StdioOptions {
 
 /** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
 const REFRESH_DELAY_MS = 2000
-
-/** What a listen stream has been answered with when it has only begun. */
-const NOTHING: Outcome = { kind: 'ready', text: '' }
 
 /**
  * A running gateway: what its fronts ask of it, its start and its end. How its parts are wired is in `assembly.ts`. Servers are started when they
@@ -261,51 +257,15 @@ export class Gateway implements Service {
   }
 
   handle(exchange: Exchange): Promise<Outcome> {
-    const { audit, quotas, router } = this.#parts
-    const gate = quotas?.gate(exchange.principal)
-    return audit || gate ? this.#accountFor(exchange, gate) : router.handle(exchange)
+    return this.#parts.account.handle(exchange)
   }
 
   admit(opening: Opening): Promise<void> | undefined {
-    const gate = this.#parts.quotas?.gate(opening.principal)
-    return gate && this.#passThrough(gate, opening)
+    return this.#parts.account.admit(opening)
   }
 
   listening(exchange: Exchange, since: number): void {
-    this.#parts.audit?.note(exchange, since, NOTHING, undefined)
-  }
-
-  /** What is open for hours is counted when it is opened and keeps no place. */
-  async #passThrough(gate: Gate, opening: Opening): Promise<void> {
-    const since = performance.now()
-    try {
-      await gate.enter(since)
-    } catch (caught) {
-      this.#parts.audit?.note(opening, since, undefined, GatewayError.from(caught))
-      throw caught
-    }
-    gate.leave()
-  }
-
-  /** What every request has to pass, whatever it is about, and its line in the audit log. One frame for both, since they are on the way of every call. */
-  async #accountFor(exchange: Exchange, gate: Gate | undefined): Promise<Outcome> {
-    const { audit, router } = this.#parts
-    const since = performance.now()
-    let inside = false
-    try {
-      const entering = gate?.enter(since)
-      if (entering) await entering
-      inside = true
-      const outcome = await router.handle(exchange)
-      audit?.note(exchange, since, outcome, undefined)
-      return outcome
-    } catch (caught) {
-      const error = GatewayError.from(caught)
-      audit?.note(exchange, since, undefined, error)
-      throw error
-    } finally {
-      if (inside) gate?.leave()
-    }
+    this.#parts.account.listening(exchange, since)
   }
 
   #noEndpoint(name: string, principal: Principal): string {

@@ -103,6 +103,7 @@ export function auditLine(
   else if (outcome?.kind === 'result' && (outcome.value as JsonObject | null)?.isError === true)
     line += ',"isError":true'
   if (record.cache !== undefined) line += `,"cache":"${record.cache}"`
+  if (record.fallbackFrom !== undefined) line += `,"fallbackFrom":${quoted(record.fallbackFrom)}`
   line += `,"waitedMs":${tenths(record.waitedMs)},"upstreamMs":${tenths(record.upstreamMs)}`
   line += `,"durationMs":${tenths(now - since)}`
   line += `,"bytesIn":${params ? Buffer.byteLength(params.text) : 0},"bytesOut":${outcome ? sizeOf(outcome, record) : 0}`
