@@ -218,6 +218,11 @@ export class Assembly {
     return pool
   }
 
+  /** Server → names of its drained replicas, `''` for all of them; every other one is in use. */
+  drain(drained: ReadonlyMap<string, ReadonlySet<string>>): void {
+    for (const [name, { roster }] of this.pools) roster.drain(drained.get(name) ?? new Set())
+  }
+
   #pool(
     server: ServerConfig,
     clientLinks: ClientLinks,

@@ -50,7 +50,6 @@ export class Gateway implements Service {
   readonly #logger: Logger
   readonly #store: Store
   readonly #parts: Assembly
-  /** `undefined` where nobody else could say that something is drained. */
   readonly #drains: DrainWatch | undefined
   readonly #wholeViews = new WeakMap<Principal, string>()
   readonly #fronts = new Set<{ close(): void | Promise<void> }>()
@@ -66,12 +65,10 @@ export class Gateway implements Service {
     this.asks = config.gateway.asks
     this.listens = new ListenStreams(config.gateway.listen)
     this.#parts = new Assembly({ config, policies, ...options, serverInfo: this.serverInfo })
-    const { pools } = this.#parts
     if (options.store.name !== 'memory')
       this.#drains = new DrainWatch({
         ...options,
-        onChange: drained =>
-          pools.forEach(({ roster }, name) => roster.drain(drained.get(name) ?? new Set())),
+        onChange: drained => this.#parts.drain(drained),
         inFlight: () => inFlightAtDrained(this.status()),
       })
   }
@@ -155,10 +152,7 @@ export class Gateway implements Service {
     return this.status()
   }
 
-  /**
-   * Takes over what a changed configuration says of the replicas of the servers there are: where they are, weights, tiers and zones. Calls in flight are answered where
-   * they are. Everything else of it has no effect.
-   */
+  /** Takes over what a changed configuration says of replicas: endpoint, weight, tier, zone. Calls in flight are answered where they are. */
   apply(config: Config): void {
     for (const { name, replicas } of config.servers) this.#parts.pools.get(name)?.roster.update(replicas)
   }

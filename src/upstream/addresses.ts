@@ -2,7 +2,8 @@ import { isIP } from 'node:net'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { DnsConfig, HttpEndpoint, ReplicaConfig } from '../config/replica-types.ts'
-import { NameResolver, type Service } from './resolver.ts'
+import { mainOf, replicasOf, type Location } from './located.ts'
+import { NameResolver } from './resolver.ts'
 
 export interface AddressesOptions {
   readonly dns: DnsConfig
@@ -26,8 +27,8 @@ export class Addresses {
   readonly #options: AddressesOptions
   #made: AddressesOptions['resolver']
   #entries: readonly ReplicaConfig[]
-  /** What each entry was found to be, by the entry. */
-  readonly #found = new Map<ReplicaConfig, readonly ReplicaConfig[]>()
+  /** By what was looked up, and for what. */
+  readonly #found = new Map<string, Location>()
   readonly #failing = new Set<string>()
   /** Whether what is known is fresh enough that nobody has to wait. */
   #fresh: boolean
@@ -50,11 +51,11 @@ export class Addresses {
 
   /** The configuration has changed. */
   update(entries: readonly ReplicaConfig[]): void {
-    const before = this.#entries
-    this.#entries = entries.map(entry => before.find(known => same(known, entry)) ?? entry)
-    for (const entry of before) if (!this.#entries.includes(entry)) this.#found.delete(entry)
+    this.#entries = entries
+    const keys = new Set(entries.map(keyOf))
+    for (const key of this.#found.keys()) if (!keys.has(key)) this.#found.delete(key)
     this.#tell()
-    const unknown = this.#entries.some(entry => hasName(entry) && !this.#found.has(entry))
+    const unknown = this.#entries.some(entry => hasName(entry) && !this.#found.has(keyOf(entry)))
     if (!unknown) return
     if (this.#options.inUse()) void this.#look()
     else this.#fresh = false
@@ -86,27 +87,30 @@ export class Addresses {
     clearTimeout(this.#timer)
     this.#lookedAt = performance.now()
     const entries = this.#entries.filter(hasName)
-    const found = await Promise.all(entries.map(entry => this.#lookUpOne(entry)))
+    const found = await Promise.all(entries.map(entry => this.#locate(entry)))
     if (this.#closed) return
     entries.forEach((entry, at) => {
-      const replicas = found[at]
-      if (replicas && this.#entries.includes(entry)) this.#found.set(entry, replicas)
+      const location = found[at]
+      if (location) this.#found.set(keyOf(entry), location)
     })
+    const asked = new Set(entries.map(keyOf))
+    // The configuration may have changed meanwhile.
+    if (this.#entries.some(entry => hasName(entry) && !asked.has(keyOf(entry)))) return this.#lookUp()
     this.#fresh = true
     this.#tell()
     this.#wait()
   }
 
-  async #lookUpOne(entry: ReplicaConfig): Promise<readonly ReplicaConfig[] | undefined> {
+  async #locate(entry: ReplicaConfig): Promise<Location | undefined> {
     const { hostname } = new URL((entry.endpoint as HttpEndpoint).url)
     const name = entry.service === undefined ? hostname : `${entry.service}.${hostname}`
     try {
-      const replicas =
+      const location =
         entry.service === undefined
-          ? this.#ofAddresses(entry, await this.#resolver.addresses(hostname))
-          : await this.#ofServices(entry, await this.#resolver.services(name))
+          ? await this.#addressesOf(entry, hostname)
+          : await this.#servicesOf(entry, name)
       this.#failing.delete(name)
-      return replicas
+      return location
     } catch (error) {
       // What is known may still be right. Said once, not twice a minute.
       if (!this.#failing.has(name) && !this.#closed)
@@ -119,50 +123,30 @@ export class Addresses {
     }
   }
 
-  /** Of one family: the other one is a second way to the same replicas, tried where the first leads nowhere. */
-  #ofAddresses(entry: ReplicaConfig, addresses: readonly string[]): readonly ReplicaConfig[] {
-    const family = isIP(addresses[0] as string)
-    const main = addresses.filter(address => isIP(address) === family)
-    const other = addresses.filter(address => isIP(address) !== family)
-    // One that was several is not merged again: that would end conversations for nothing.
-    const several = main.length > 1 || (this.#found.get(entry)?.[0] ?? entry).name !== entry.name
-    if (!several && !this.#resolver.own) return [entry]
-    return main.map((address, at) => {
-      const second = other.length === 0 ? [] : [other[at % other.length] as string]
-      return {
-        ...entry,
-        name: several ? `${entry.name}/${address}` : entry.name,
-        endpoint: { ...(entry.endpoint as HttpEndpoint), addresses: [address, ...second] },
-        weight: entry.weight / main.length,
-      }
-    })
+  async #addressesOf(entry: ReplicaConfig, host: string): Promise<Location> {
+    const addresses = await this.#resolver.addresses(host)
+    const before = this.#found.get(keyOf(entry))
+    const several = mainOf(addresses).length > 1 || (before?.kind === 'addresses' && before.several)
+    return { kind: 'addresses', addresses, several, byAddress: this.#resolver.own }
   }
 
-  async #ofServices(entry: ReplicaConfig, services: readonly Service[]): Promise<readonly ReplicaConfig[]> {
-    const priorities = [...new Set(services.map(({ priority }) => priority))].sort((a, b) => a - b)
-    const endpoint = entry.endpoint as HttpEndpoint
-    const replicas = services.map(async ({ host, port, priority, weight }): Promise<ReplicaConfig> => {
-      const url = new URL(endpoint.url)
-      url.hostname = host
-      url.port = String(port)
+  async #servicesOf(entry: ReplicaConfig, name: string): Promise<Location> {
+    const services = await this.#resolver.services(name)
+    const before = this.#found.get(keyOf(entry))
+    const known = (host: string): readonly string[] =>
+      (before?.kind === 'services' && before.targets.find(target => target.host === host)?.addresses) || []
+    const targets = services.map(async service => ({
+      ...service,
       // The system may not know what only these name servers do.
-      const addresses = this.#resolver.own
-        ? await this.#resolver.addresses(host).catch(() => undefined)
-        : undefined
-      return {
-        ...entry,
-        name: `${entry.name}/${host}:${port}`,
-        endpoint: { ...endpoint, url: url.href, ...(addresses && { addresses }) },
-        weight: entry.weight * Math.max(1, weight),
-        tier: entry.tier + priorities.indexOf(priority),
-      }
-    })
-    const named = new Map((await Promise.all(replicas)).map(replica => [replica.name, replica]))
-    return [...named.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+      addresses: this.#resolver.own
+        ? await this.#resolver.addresses(service.host).catch(() => known(service.host))
+        : [],
+    }))
+    return { kind: 'services', targets: await Promise.all(targets) }
   }
 
   #tell(): void {
-    this.#options.onChange(this.#entries.flatMap(entry => this.#found.get(entry) ?? [entry]))
+    this.#options.onChange(this.#entries.flatMap(entry => replicasOf(entry, this.#found.get(keyOf(entry)))))
   }
 
   /** Until the next look-up. */
@@ -185,6 +169,7 @@ function hasName({ endpoint }: ReplicaConfig): boolean {
   return hostname !== 'localhost' && isIP(hostname.replace(/^\[|\]$/g, '')) === 0
 }
 
-function same(a: ReplicaConfig, b: ReplicaConfig): boolean {
-  return JSON.stringify(a) === JSON.stringify(b)
+/** Of two entries for the same name, each is looked up by itself. */
+function keyOf({ name, endpoint, service }: ReplicaConfig): string {
+  return endpoint.kind === 'http' ? JSON.stringify([name, endpoint.url, service]) : ''
 }

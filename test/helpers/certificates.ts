@@ -12,8 +12,8 @@ export interface KeyPair {
 }
 
 export interface Authority extends KeyPair {
-  /** Signs a certificate with this common name; `days` of -1 is over. */
-  sign(commonName: string, options?: { days?: number }): KeyPair
+  /** Signs a certificate with this common name; `days` of -1 is over; `names` are those it is for, 127.0.0.1 by default. */
+  sign(commonName: string, options?: { days?: number; names?: readonly string[] }): KeyPair
 }
 
 /** An authority of this test alone, made with `openssl`, which every machine with Node's own build tools has. */
@@ -42,9 +42,9 @@ export function makeAuthority(scratch: Scratch, name: string): Authority {
   let signed = 0
   return {
     ...pair(name),
-    sign(commonName, { days = 1 } = {}) {
+    sign(commonName, { days = 1, names = ['IP:127.0.0.1'] } = {}) {
       const stem = `${name}-${++signed}`
-      const extensions = scratch.write(`${stem}.ext`, 'subjectAltName=IP:127.0.0.1\n')
+      const extensions = scratch.write(`${stem}.ext`, `subjectAltName=${names.join(',')}\n`)
       openssl(
         'req',
         ...newKey,

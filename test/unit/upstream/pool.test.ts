@@ -165,3 +165,71 @@ it('does not count whom it cannot tell apart', async () => {
   expect(pool.size).toBe(5)
   for (const letGo of running) await letGo()
 })
+
+const twoReplicas = () =>
+  ['a', 'b'].map(name => ({
+    name,
+    endpoint: { kind: 'stdio' as const, command: name, args: [], env: {}, cwd: '/' },
+    weight: 1,
+    tier: 0,
+    zone: undefined,
+    service: undefined,
+  }))
+
+it('lets a replica that is gone finish what it has, but not for ever', async () => {
+  const [a, b] = twoReplicas() as [ReturnType<typeof twoReplicas>[0], ReturnType<typeof twoReplicas>[0]]
+  const pool = poolOf({ replicas: [a, { ...b, weight: 0 }], isolation: 'shared', timeoutMs: 0 })
+  const failure = deferred<unknown>()
+  const exchange = exchangeOf('tools/call')
+  const running = pool.run(exchange, async link => {
+    link.call(exchange, { method: 'tools/call', change: {} }).catch(failure.resolve)
+    await failure.promise
+    return link.replica.name
+  })
+  await vi.advanceTimersByTimeAsync(100)
+  expect(pool.links.map(link => link.replica.name)).toEqual(['a'])
+  pool.roster.update([b])
+  expect(pool.roster.all.map(({ name, drained }) => [name, drained])).toEqual([
+    ['b', false],
+    ['a', true],
+  ])
+  expect(await pool.run(exchangeOf('tools/call'), link => Promise.resolve(link.replica.name))).toBe('b')
+  await vi.advanceTimersByTimeAsync(59_000)
+  expect(pool.links.map(link => link.replica.name).sort()).toEqual(['a', 'b'])
+  await vi.advanceTimersByTimeAsync(2000)
+  expect(await failure.promise).toMatchObject({ code: 'upstream_closed', delivery: 'unknown' })
+  expect(await running).toBe('a')
+  expect(pool.roster.all.map(({ name }) => name)).toEqual(['b'])
+  expect(pool.links.map(link => link.replica.name)).not.toContain('a')
+})
+
+it('keeps a replica whose weight has changed, and takes one at another address for another one', async () => {
+  const [a, b] = twoReplicas() as [ReturnType<typeof twoReplicas>[0], ReturnType<typeof twoReplicas>[0]]
+  const pool = poolOf({ replicas: [a, b] })
+  const [first] = pool.replicas.list
+  pool.roster.update([
+    { ...a, weight: 5, tier: 2, zone: 'z' },
+    { ...b, endpoint: { ...b.endpoint, command: 'c' } },
+  ])
+  expect(pool.replicas.list[0]).toBe(first)
+  expect(first).toMatchObject({ weight: 5, tier: 2, zone: 'z', drained: false })
+  expect(pool.replicas.list.map(({ common }) => common.id)).toEqual(['common', 'common @2'])
+})
+
+it('uses what is drained by name no more until that is over, and says so', async () => {
+  const pool = poolOf({ replicas: twoReplicas(), isolation: 'shared' })
+  const at = (): Promise<string> =>
+    pool.run(exchangeOf('tools/call'), link => Promise.resolve(link.replica.name))
+  pool.roster.drain(new Set(['a']))
+  for (let call = 0; call < 10; call++) expect(await at()).toBe('b')
+  pool.roster.drain(new Set(['']))
+  await expect(at()).rejects.toMatchObject({
+    code: 'upstream_unreachable',
+    delivery: 'not_sent',
+    message: expect.stringContaining('is drained'),
+  })
+  await vi.advanceTimersByTimeAsync(1000)
+  expect(pool.links).toEqual([])
+  pool.roster.drain(new Set())
+  expect(['a', 'b']).toContain(await at())
+})
