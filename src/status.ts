@@ -7,8 +7,11 @@ export interface ServerStatus {
   readonly name: string
   readonly transport: string
   readonly era: 'legacy' | 'modern' | undefined
-  /** `idle`: not running, started by the next call. `failed`: the last start failed, `error` says why. */
-  readonly state: 'idle' | 'starting' | 'ready' | 'failed' | 'closed'
+  /**
+   * `idle`: not running, started by the next call. `failed`: the last start failed, `error` says why. `stopped`: so many failed or did not last that it is tried every
+   * few minutes only.
+   */
+  readonly state: 'idle' | 'starting' | 'ready' | 'failed' | 'stopped' | 'closed'
   readonly required: boolean
   /** Whether its lists are known, from now or from an earlier run. */
   readonly listed: boolean
@@ -22,7 +25,8 @@ export interface ServerStatus {
 export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): ServerStatus {
   const snapshot = catalog.snapshot(server.name)
   const { state, current } = pool
-  const error = state.kind === 'failed' ? state.error : catalog.failure(server.name)
+  const error =
+    state.kind === 'failed' || state.kind === 'stopped' ? state.error : catalog.failure(server.name)
   return {
     name: server.name,
     transport: current?.transport.kind ?? snapshot?.transport ?? server.replicas[0]?.endpoint.kind ?? '',

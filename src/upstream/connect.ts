@@ -120,6 +120,7 @@ function stdio(options: Omit<LinkOptions, 'transport'>): Transport {
     server: server.name,
     endpoint,
     maxMessageBytes: server.maxMessageBytes,
+    memoryBytes: server.memoryBytes,
     logger,
   })
 }

@@ -9,10 +9,13 @@ import type { Era } from '../protocol/revisions.ts'
 import type { ClientLinks, CountedLink } from './client-links.ts'
 import type { Link } from './link.ts'
 import { clientOf, keyFor, type Caller } from './isolation.ts'
+import { Leases } from './leases.ts'
 import type { Replica } from './replica.ts'
-import { Replicas, type Aim, type LeftOut } from './replicas.ts'
+import { Replicas, type Aim } from './replicas.ts'
 import type { SlotKey } from './slot-key.ts'
 import { Slot, type SlotListener, type SlotState } from './slot.ts'
+import { Spares } from './spares.ts'
+import { StartBeside } from './start-beside.ts'
 
 export interface PoolOptions {
   readonly server: ServerConfig
@@ -33,9 +36,9 @@ export class Pool {
   readonly server: ServerConfig
   readonly #options: PoolOptions
   readonly #slots = new Map<string, Slot>()
-  /** Calls that wait for an exclusive slot, oldest first. */
-  readonly #waiting: (() => void)[] = []
-  readonly #leased = new Set<Slot>()
+  readonly #leases: Leases
+  readonly #starting: StartBeside
+  readonly #spares: Spares | undefined
   /** For which client a slot counts. */
   readonly #counted = new Map<Slot, { readonly client: string; readonly link: CountedLink }>()
   readonly #closing = new Set<Promise<void>>()
@@ -46,6 +49,18 @@ export class Pool {
     this.#options = options
     this.server = options.server
     this.replicas = new Replicas(options.server, options.zone)
+    this.#starting = new StartBeside({
+      replicas: this.replicas,
+      runs: ({ common }) => this.#slots.get(common.id)?.current !== undefined,
+      start: replica => this.#at(replica.common, replica, undefined).pick(),
+    })
+    this.#leases = new Leases(options.server, options.deadlines)
+    if (options.server.spares > 0)
+      this.#spares = new Spares({
+        ...options,
+        hasRoom: () => this.#processes < this.server.maxLinks,
+        lastUse: () => this.#lastUse(),
+      })
   }
 
   /** Era to start with; a wrong one is corrected by the handshake. */
@@ -85,7 +100,7 @@ export class Pool {
     const { current } = this
     if (current) return current
     if (exchange) return this.slot(exchange).pick()
-    const replica = this.#choose(undefined, undefined)
+    const replica = this.#starting.choose(undefined, undefined)
     return this.#at(replica.common, replica, undefined).pick()
   }
 
@@ -98,7 +113,7 @@ export class Pool {
     let key: SlotKey
     let picked: Link | Promise<Link>
     try {
-      replica = this.#choose(exchange, aim?.leftOut)
+      replica = this.#starting.choose(exchange, aim?.leftOut)
       if (aim) aim.replica = replica
       key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
       if (key.exclusive) return this.#runAlone(exchange, key, replica, use)
@@ -131,7 +146,7 @@ export class Pool {
 
   /** The slot whose link this call uses. */
   slot(exchange: Exchange): Slot {
-    const replica = this.#choose(exchange, undefined)
+    const replica = this.#starting.choose(exchange, undefined)
     const key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
     return this.#at(key, replica, exchange.principal)
   }
@@ -141,26 +156,6 @@ export class Pool {
     const replica = this.replicas.standingFor(caller)
     const key = keyFor(this.server, caller, askable(caller.features, this.server.roots), replica)
     return this.#at(key.exclusive ? keyFor(this.server, caller, '', replica) : key, replica, caller.principal)
-  }
-
-  /** @throws GatewayError when no replica can be used */
-  #choose(caller: Caller | undefined, leftOut: LeftOut | undefined): Replica {
-    const chosen = this.replicas.choose(caller, leftOut)
-    return this.replicas.several && !chosen.keepsSessions ? this.#warm(chosen, leftOut) : chosen
-  }
-
-  /** One that has to be started first is started beside, while one that runs takes the call. */
-  #warm(chosen: Replica, leftOut: LeftOut | undefined): Replica {
-    if (this.#slots.get(chosen.common.id)?.current) return chosen
-    const now = Date.now()
-    for (const slot of this.#slots.values()) {
-      const { replica } = slot
-      if (!slot.current || replica.tier > chosen.tier || slot.key !== replica.common) continue
-      if (!replica.isUsable(now) || leftOut?.(replica)) continue
-      void Promise.resolve(this.#at(chosen.common, chosen, undefined).pick()).catch(() => undefined)
-      return replica
-    }
-    return chosen
   }
 
   /** The slot that holds a link, as long as the link takes new calls. */
@@ -188,18 +183,27 @@ export class Pool {
     // What was opened only to list the server is not needed beside a link that somebody uses.
     const common = this.#slots.get(replica.common.id)
     if (common && common !== slot && common.spare) this.#remove(common)
+    this.#spares?.fill(replica)
   }
 
-  /** A link to a replica could not be opened; called by whoever listens to slots. */
-  unreachable({ replica }: Slot, error: GatewayError): void {
+  /** A link to a replica could not be opened, or does not last; called by whoever listens to slots. */
+  unreachable(slot: Slot, error: GatewayError): void {
+    const { replica, nextTry } = slot
     if (error.code === 'shutting_down') return
     const now = Date.now()
+    // Where another process of the same command is well, this one's trouble is its own.
+    if (replica.endpoint.kind === 'stdio' && this.#hasLink(replica)) return
     const failure = { code: error.code, message: error.message, countsAgainstHealth: true }
     const changed =
       error.code === 'upstream_unauthorized'
         ? replica.health.failed(failure, now)
-        : replica.health.unreachable(error.message, now)
+        : replica.health.unreachable(error.message, now, nextTry)
     if (changed) this.#options.onReplicasChanged?.()
+  }
+
+  #hasLink(replica: Replica): boolean {
+    for (const slot of this.#slots.values()) if (slot.replica === replica && slot.current) return true
+    return false
   }
 
   #eraAt(replica: Replica, era: Era | undefined): void {
@@ -216,8 +220,8 @@ export class Pool {
   async close(): Promise<void> {
     this.#closed = true
     for (const slot of this.#slots.values()) this.#remove(slot)
-    for (const wake of this.#waiting.splice(0)) wake()
-    await Promise.all(this.#closing)
+    this.#leases.close()
+    await Promise.all([...this.#closing, this.#spares?.close()])
   }
 
   async #runAlone<T>(
@@ -226,52 +230,20 @@ export class Pool {
     replica: Replica,
     use: (link: Link) => Promise<T>,
   ): Promise<T> {
-    const slot = await this.#lease(exchange, group, replica)
+    const { maxExclusiveLinks } = this.server
+    const slot = await this.#leases.take(exchange, () => {
+      for (let number = 1; number <= maxExclusiveLinks; number++) {
+        const slot = this.#at({ ...group, id: `${group.id} ${number}` }, replica, exchange.principal)
+        if (!slot.leased) return slot
+      }
+      return undefined
+    })
     try {
       return await use(await slot.pick())
     } finally {
-      this.#leased.delete(slot)
       // What the server still says of a call that was given up must not meet the next one.
-      if (slot.current?.haunted) this.#remove(slot)
-      this.#waiting.shift()?.()
-    }
-  }
-
-  async #lease(exchange: Exchange, group: SlotKey, replica: Replica): Promise<Slot> {
-    const { maxExclusiveLinks, linkWaitMs } = this.server
-    const until = Date.now() + linkWaitMs
-    for (let waited = false; ; waited = true) {
-      if (this.#closed)
-        throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name })
-      if (exchange.cancellation.reason !== undefined) {
-        // It may have been its turn, which is then another's.
-        this.#waiting.shift()?.()
-        throw new GatewayError('cancelled', 'The request was cancelled.', { server: this.server.name })
-      }
-      for (let number = 1; number <= maxExclusiveLinks; number++) {
-        const slot = this.#at({ ...group, id: `${group.id} ${number}` }, replica, exchange.principal)
-        if (this.#leased.has(slot)) continue
-        this.#leased.add(slot)
-        return slot
-      }
-      if (Date.now() >= until)
-        throw new GatewayError(
-          'overloaded',
-          `Server "${this.server.name}" is busy with ${maxExclusiveLinks} calls that may ask their clients something. Try again when one of them has ended, or raise "maxExclusiveLinks" of this server.`,
-          { server: this.server.name, retryAfterMs: linkWaitMs },
-        )
-      await new Promise<void>(resolve => {
-        // Whoever was woken in vain keeps the place in the queue.
-        if (waited) this.#waiting.unshift(resolve)
-        else this.#waiting.push(resolve)
-        const leave = (): void => {
-          const at = this.#waiting.indexOf(resolve)
-          if (at >= 0) this.#waiting.splice(at, 1)
-          resolve()
-        }
-        this.#options.deadlines.set({ expire: leave }, until - Date.now())
-        exchange.cancellation.onCancel(leave)
-      })
+      if (slot.current?.haunted || slot.worn) this.#remove(slot)
+      this.#leases.giveBack(slot)
     }
   }
 
@@ -288,13 +260,15 @@ export class Pool {
         `Client "${principal?.name}" has ${this.#options.clientLinks.max} links to servers in use, which is the most it may have. Try again later, or raise "gateway.maxLinksPerClient".`,
         { server: server.name },
       )
-    if (this.#slots.size >= server.maxLinks && !this.#evict())
+    const full = this.#processes >= server.maxLinks && !this.#spares?.fits(replica, key)
+    if (full && !this.#spares?.discard() && !this.#evict())
       throw new GatewayError(
         'overloaded',
         `Server "${server.name}" has ${server.maxLinks} links in use, which is the most there may be. Try again later, or raise "maxLinks" of this server.`,
         { server: server.name },
       )
-    const slot = new Slot({ server, replica, key, listener, deadlines, logger, clientInfo })
+    const spares = this.#spares
+    const slot = new Slot({ server, replica, key, listener, deadlines, logger, clientInfo, spares })
     slot.era = replica.era
     this.#slots.set(key.id, slot)
     if (client !== '') this.#count(slot, client)
@@ -317,7 +291,19 @@ export class Pool {
   }
 
   #spare(slot: Slot): boolean {
-    return slot.spare && !this.#leased.has(slot)
+    return slot.spare && !slot.leased
+  }
+
+  /** Links that are open, may be opened or wait to be used. */
+  get #processes(): number {
+    return this.#slots.size + (this.#spares?.size ?? 0)
+  }
+
+  #lastUse(): number {
+    let last = 0
+    for (const slot of this.#slots.values())
+      last = Math.max(last, this.#spare(slot) ? slot.lastUsed : Date.now())
+    return last
   }
 
   /** Makes room by closing the link that was idle longest. */
