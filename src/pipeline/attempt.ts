@@ -1,4 +1,4 @@
-import { GatewayError, type ErrorCode } from '../core/errors.ts'
+import type { ErrorCode, GatewayError } from '../core/errors.ts'
 import type { CallRecord } from '../core/exchange.ts'
 import type { Link } from '../upstream/link.ts'
 import type { Replica } from '../upstream/replica.ts'
@@ -52,6 +52,10 @@ export class Attempt {
     replica.health.succeeded(now)
   }
 
+  #began(now: number): number {
+    return this.sentAt === 0 ? now : now - (performance.now() - this.sentAt)
+  }
+
   failed(error: GatewayError): void {
     const { replica } = this
     if (!replica) return
@@ -61,8 +65,12 @@ export class Attempt {
     if (status !== undefined && BUSY.has(status))
       replica.health.busyUntil(now + (error.retryAfterMs ?? BUSY_MS))
     else if (isOfReplica(error) && error.code !== 'session_lost') {
-      const { code, message, kind } = error
-      replica.health.failed({ code, message, countsAgainstHealth: kind.countsAgainstHealth }, now)
+      const { code, message, kind, delivery } = error
+      const { countsAgainstHealth } = kind
+      // What was not even sent was refused by the network or by the start, unless a server said so.
+      if (delivery === 'not_sent' && status === undefined && code !== 'upstream_unauthorized')
+        replica.health.unreachable(message, now)
+      else replica.health.failed({ code, message, countsAgainstHealth }, now, this.#began(now))
     }
   }
 }

@@ -22,13 +22,13 @@ export class Departing {
   leave(link: Link): void {
     this.#links.add(link)
     if (link.usable || link.inFlight === 0) void this.#close(link)
-    else new Departure(link, this.#deadlines, Infinity, () => void this.#close(link))
+    else this.#watch(link, Infinity, () => void this.#close(link))
   }
 
   /** A link in whose place there is another one finishes with what it is at, and has a minute for that. `ended` hears when it has been closed. */
   retire(link: Link, ended: (reason: GatewayError) => void): void {
     this.#links.add(link)
-    new Departure(link, this.#deadlines, Date.now() + LONGEST_MS, () => {
+    this.#watch(link, Date.now() + LONGEST_MS, () => {
       // One that was lost meanwhile has told so itself.
       const { usable, server } = link
       const reason = replaced(server.name)
@@ -40,6 +40,10 @@ export class Departing {
   /** Resolves when every link is closed. */
   async close(): Promise<void> {
     await Promise.all([...this.#links].map(link => this.#close(link)))
+  }
+
+  #watch(link: Link, until: number, end: () => void): void {
+    this.#deadlines.set(new Departure(link, this.#deadlines, until, end), LOOK_MS)
   }
 
   async #close(link: Link, reason?: GatewayError): Promise<void> {
@@ -66,7 +70,6 @@ class Departure implements Deadline {
     this.#deadlines = deadlines
     this.#until = until
     this.#end = end
-    deadlines.set(this, LOOK_MS)
   }
 
   expire(): void {

@@ -25,6 +25,7 @@ export function protocolError(server: string, what: string): GatewayError {
   return new GatewayError(
     'upstream_protocol',
     `Server "${server}" sent ${what}. Its log output may say why.`,
-    { server, delivery: 'answered' },
+    // It may have done what was asked, and nobody knows.
+    { server, delivery: 'unknown' },
   )
 }

@@ -6,10 +6,11 @@ import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import { askable } from '../protocol/features.ts'
 import type { Era } from '../protocol/revisions.ts'
+import { Checks } from './checks.ts'
 import type { ClientLinks, CountedLink } from './client-links.ts'
 import type { Link } from './link.ts'
+import { ExclusiveSlots } from './exclusive.ts'
 import { clientOf, keyFor, type Caller } from './isolation.ts'
-import { Leases } from './leases.ts'
 import type { Replica } from './replica.ts'
 import { Replicas, type Aim } from './replicas.ts'
 import type { SlotKey } from './slot-key.ts'
@@ -36,13 +37,14 @@ export class Pool {
   readonly server: ServerConfig
   readonly #options: PoolOptions
   readonly #slots = new Map<string, Slot>()
-  readonly #leases: Leases
   readonly #starting: StartBeside
   readonly #spares: Spares | undefined
+  readonly #exclusive: ExclusiveSlots
   /** For which client a slot counts. */
   readonly #counted = new Map<Slot, { readonly client: string; readonly link: CountedLink }>()
   readonly #closing = new Set<Promise<void>>()
   readonly replicas: Replicas
+  readonly #checks: Checks
   #closed = false
 
   constructor(options: PoolOptions) {
@@ -54,13 +56,20 @@ export class Pool {
       runs: ({ common }) => this.#slots.get(common.id)?.current !== undefined,
       start: replica => this.#at(replica.common, replica, undefined).pick(),
     })
-    this.#leases = new Leases(options.server, options.deadlines)
     if (options.server.spares > 0)
       this.#spares = new Spares({
         ...options,
         hasRoom: () => this.#processes < this.server.maxLinks,
         lastUse: () => this.#lastUse(),
       })
+    this.#exclusive = new ExclusiveSlots(options.server, options.deadlines)
+    this.#checks = new Checks({
+      replicas: this.replicas,
+      link: replica => this.#linkTo(replica),
+      inUse: () => this.#slots.size > 0,
+      onChanged: () => this.#options.onReplicasChanged?.(),
+      logger: options.logger,
+    })
   }
 
   /** Era to start with; a wrong one is corrected by the handshake. */
@@ -180,10 +189,19 @@ export class Pool {
     if (replica.health.reachable(Date.now())) this.#options.onReplicasChanged?.()
     replica.shape = { era: link.peer.era, kind: link.transport.kind, sessionful: link.transport.sessionful }
     if (era) this.#eraAt(replica, era)
+    this.#checks.start()
     // What was opened only to list the server is not needed beside a link that somebody uses.
     const common = this.#slots.get(replica.common.id)
     if (common && common !== slot && common.spare) this.#remove(common)
     this.#spares?.fill(replica)
+  }
+
+  /** For a check: a link that is open; one that is ejected is not left out for want of one. */
+  #linkTo(replica: Replica): Link | Promise<Link> | undefined {
+    for (const slot of this.#slots.values()) if (slot.replica === replica && slot.current) return slot.current
+    return replica.health.state === 'ejected'
+      ? this.#at(replica.common, replica, undefined).pick()
+      : undefined
   }
 
   /** A link to a replica could not be opened, or does not last; called by whoever listens to slots. */
@@ -219,8 +237,9 @@ export class Pool {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#checks.close()
     for (const slot of this.#slots.values()) this.#remove(slot)
-    this.#leases.close()
+    this.#exclusive.close()
     await Promise.all([...this.#closing, this.#spares?.close()])
   }
 
@@ -230,20 +249,15 @@ export class Pool {
     replica: Replica,
     use: (link: Link) => Promise<T>,
   ): Promise<T> {
-    const { maxExclusiveLinks } = this.server
-    const slot = await this.#leases.take(exchange, () => {
-      for (let number = 1; number <= maxExclusiveLinks; number++) {
-        const slot = this.#at({ ...group, id: `${group.id} ${number}` }, replica, exchange.principal)
-        if (!slot.leased) return slot
-      }
-      return undefined
-    })
+    const slot = await this.#exclusive.lease(exchange, number =>
+      this.#at({ ...group, id: `${group.id} ${number}` }, replica, exchange.principal),
+    )
     try {
       return await use(await slot.pick())
     } finally {
       // What the server still says of a call that was given up must not meet the next one.
       if (slot.current?.haunted || slot.worn) this.#remove(slot)
-      this.#leases.giveBack(slot)
+      this.#exclusive.release(slot)
     }
   }
 

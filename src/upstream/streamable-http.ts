@@ -5,6 +5,7 @@ import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/replica-types.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
+import { retryAfterMs } from './retry-after.ts'
 import { tooLarge } from './too-large.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
 
@@ -177,7 +178,7 @@ export class StreamableHttpTransport implements Transport {
   }
 
   /** Maps an HTTP status that stands for no message. */
-  refused(id: number | undefined, status: number, body: string): void {
+  refused(id: number | undefined, status: number, body: string, retryAfterMs?: number): void {
     const server = this.#options.server
     const cause = new HttpStatusError(status, body)
     if (status === 404 && this.#session !== undefined) {
@@ -188,7 +189,8 @@ export class StreamableHttpTransport implements Transport {
       if (!this.#closed) this.#receiver.onSessionLost()
       return
     }
-    const delivery: Delivery = status === 502 || status === 504 ? 'unknown' : 'not_sent'
+    // A server that says so has not begun; any other failure of it may have come in the middle.
+    const delivery: Delivery = status >= 500 && status !== 503 ? 'unknown' : 'not_sent'
     if (status === 401 || status === 403) {
       this.fail(
         id,
@@ -212,6 +214,7 @@ export class StreamableHttpTransport implements Transport {
         server,
         cause,
         delivery,
+        ...(retryAfterMs !== undefined && { retryAfterMs }),
       }),
     )
   }
@@ -237,9 +240,10 @@ export class StreamableHttpTransport implements Transport {
     const server = this.#options.server
     this.fail(
       id,
+      // It may have done what was asked, and nobody knows.
       new GatewayError('upstream_protocol', `Server "${server}" answered with ${what}.`, {
         server,
-        delivery: 'answered',
+        delivery: 'unknown',
       }),
     )
   }
@@ -359,6 +363,7 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   protected status: number | undefined
   protected lastEventId: string | undefined
   protected retryMs: number | undefined
+  protected retryAfterMs: number | undefined
   protected overflown = false
   #events: EventParser | undefined
   #chunks: Buffer[] = []
@@ -383,6 +388,7 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
       this.#events = new EventParser(this, this.transport.maxMessageBytes)
       this.onStream(controller)
     }
+    if (status >= 400) this.retryAfterMs = retryAfterMs(headers['retry-after'], Date.now())
     const session = headers['mcp-session-id']
     if (status === 200 && typeof session === 'string') this.onSession(session)
   }
@@ -476,7 +482,7 @@ class PostHandler extends StreamHandler {
       transport.deliver(body, id)
       return
     }
-    if (status >= 300) transport.refused(id, status, body)
+    if (status >= 300) transport.refused(id, status, body, this.retryAfterMs)
     else transport.unreadable(id, `HTTP ${status} and no message`)
   }
 

@@ -140,7 +140,7 @@ describe('calls', () => {
     const { link, transport } = await linkOf()
     const call = failureOf(link.call(toolCall(), CALL))
     transport.say(text)
-    expect(await call).toMatchObject({ code: 'upstream_protocol', delivery: 'answered', server: 'fake' })
+    expect(await call).toMatchObject({ code: 'upstream_protocol', delivery: 'unknown', server: 'fake' })
     expect(link.usable).toBe(true)
   })
 

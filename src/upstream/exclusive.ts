@@ -4,11 +4,10 @@ import { GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Slot } from './slot.ts'
 
-/** Slots that serve one call at a time, and the calls that wait for one. */
-export class Leases {
+/** Slots that serve one call at a time: which are taken, and who waits for one, oldest first. */
+export class ExclusiveSlots {
   readonly #server: ServerConfig
   readonly #deadlines: Deadlines
-  /** Oldest first. */
   readonly #waiting: (() => void)[] = []
   #closed = false
 
@@ -17,11 +16,8 @@ export class Leases {
     this.#deadlines = deadlines
   }
 
-  /**
-   * A slot that is the call's alone until it is given back. `find` returns one that is free.
-   * @throws GatewayError `overloaded` when none becomes free in time, `cancelled`, `shutting_down`
-   */
-  async take(exchange: Exchange, find: () => Slot | undefined): Promise<Slot> {
+  /** A slot for the call alone; `at` gives the slot of a number from 1 on. @throws GatewayError `overloaded`, `cancelled`, `shutting_down` */
+  async lease(exchange: Exchange, at: (number: number) => Slot): Promise<Slot> {
     const { name, maxExclusiveLinks, linkWaitMs } = this.#server
     const until = Date.now() + linkWaitMs
     for (let waited = false; ; waited = true) {
@@ -32,8 +28,9 @@ export class Leases {
         this.#waiting.shift()?.()
         throw new GatewayError('cancelled', 'The request was cancelled.', { server: name })
       }
-      const slot = find()
-      if (slot) {
+      for (let number = 1; number <= maxExclusiveLinks; number++) {
+        const slot = at(number)
+        if (slot.leased) continue
         slot.leased = true
         return slot
       }
@@ -43,29 +40,33 @@ export class Leases {
           `Server "${name}" is busy with ${maxExclusiveLinks} calls that may ask their clients something. Try again when one of them has ended, or raise "maxExclusiveLinks" of this server.`,
           { server: name, retryAfterMs: linkWaitMs },
         )
-      await new Promise<void>(resolve => {
-        // Whoever was woken in vain keeps the place in the queue.
-        if (waited) this.#waiting.unshift(resolve)
-        else this.#waiting.push(resolve)
-        const leave = (): void => {
-          const at = this.#waiting.indexOf(resolve)
-          if (at >= 0) this.#waiting.splice(at, 1)
-          resolve()
-        }
-        this.#deadlines.set({ expire: leave }, until - Date.now())
-        exchange.cancellation.onCancel(leave)
-      })
+      await this.#turn(exchange, until, waited)
     }
   }
 
-  giveBack(slot: Slot): void {
+  /** The call has ended. */
+  release(slot: Slot): void {
     slot.leased = false
     this.#waiting.shift()?.()
   }
 
-  /** Those who wait are refused. */
   close(): void {
     this.#closed = true
     for (const wake of this.#waiting.splice(0)) wake()
+  }
+
+  #turn(exchange: Exchange, until: number, waited: boolean): Promise<void> {
+    return new Promise<void>(resolve => {
+      // Whoever was woken in vain keeps the place in the queue.
+      if (waited) this.#waiting.unshift(resolve)
+      else this.#waiting.push(resolve)
+      const leave = (): void => {
+        const at = this.#waiting.indexOf(resolve)
+        if (at >= 0) this.#waiting.splice(at, 1)
+        resolve()
+      }
+      this.#deadlines.set({ expire: leave }, until - Date.now())
+      exchange.cancellation.onCancel(leave)
+    })
   }
 }
