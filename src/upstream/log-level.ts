@@ -1,13 +1,21 @@
 import { describeError } from '../core/errors.ts'
 import { LOG_LEVELS, type McpLogLevel } from '../core/exchange.ts'
-import type { Link } from './link.ts'
+import type { Logger } from '../core/logger.ts'
+
+/** The link. */
+interface Asks {
+  readonly server: { readonly listTimeoutMs: number }
+  readonly logger: Logger
+  readonly usable: boolean
+  request(method: string, params: string, timeoutMs: number): Promise<unknown>
+}
 
 /** How verbosely a legacy server logs on one link: as the most curious of those who hear it wish. */
 export class LogLevel {
-  readonly #link: Link
+  readonly #link: Asks
   #level: McpLogLevel | undefined
 
-  constructor(link: Link) {
+  constructor(link: Asks) {
     this.#link = link
   }
 

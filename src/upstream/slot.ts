@@ -290,7 +290,7 @@ export class Slot implements Deadline {
 
   #outgrown(link: Link, bytes: number): void {
     if (!this.holds(link) || this.worn) return
-    if (!this.#succession.due(bytes, this.#now() - this.#openedAt, this.#now())) return
+    if (!this.#succession.due(link, bytes, this.#now() - this.#openedAt, this.#now())) return
     if (!this.key.exclusive) this.#succession.begin(link, this.#now)
     // Whoever has it has it alone, so nothing is gained by a second one beside.
     else if (this.leased) this.worn = true

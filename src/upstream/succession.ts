@@ -21,6 +21,8 @@ export class Succession {
   readonly #loop: CrashLoop
   #running: Promise<void> | undefined
   #notBefore = 0
+  /** The last one that was above, and how long it had been running when that was first seen. */
+  #above: { readonly link: Link; readonly openMs: number } | undefined
 
   constructor(options: SuccessionOptions) {
     this.#options = options
@@ -28,14 +30,15 @@ export class Succession {
   }
 
   /** Whether a process that uses so much should be replaced now; says so in the log. `openMs` is how long it has been running. */
-  due(bytes: number, openMs: number, now: number): boolean {
+  due(link: Link, bytes: number, openMs: number, now: number): boolean {
+    if (this.#above?.link !== link) this.#above = { link, openMs }
     if (this.#running || now < this.#notBefore) return false
     const { logger, server } = this.#options
     logger.warn('The server uses more memory than it may; another process takes its place.', {
       used: readableBytes(bytes),
       allowed: readableBytes(server.memoryBytes),
     })
-    this.#notBefore = now + this.#loop.ended(openMs)
+    this.#notBefore = now + this.#loop.ended(this.#above.openMs)
     return true
   }
 
