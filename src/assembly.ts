@@ -1,8 +1,9 @@
 import { Cache } from './cache/cache.ts'
 import { SharedCache } from './cache/shared-cache.ts'
 import { Catalog } from './catalog/catalog.ts'
+import { Equivalence } from './catalog/equivalence.ts'
 import type { Config, ServerConfig } from './config/types.ts'
-import { compose, type Middleware } from './core/compose.ts'
+import { compose, type Handler, type Middleware } from './core/compose.ts'
 import { Deadlines } from './core/deadlines.ts'
 import { GatewayError } from './core/errors.ts'
 import type { Logger } from './core/logger.ts'
@@ -12,6 +13,7 @@ import { budget } from './pipeline/budget.ts'
 import { keep, recall } from './pipeline/cache.ts'
 import { coalesce } from './pipeline/coalesce.ts'
 import { dispatch } from './pipeline/dispatch.ts'
+import { fallback, fallbacksOf } from './pipeline/fallback.ts'
 import { meter } from './pipeline/meter.ts'
 import { observe } from './pipeline/observe.ts'
 import { park } from './pipeline/park.ts'
@@ -61,6 +63,7 @@ export class Assembly {
   /** `undefined` where nothing may be kept, or nobody else could know of it. */
   readonly sharedCache: SharedCache | undefined
   readonly places: Places
+  readonly equivalence: Equivalence
   readonly pools: ReadonlyMap<string, Pool>
   readonly relay: Relay
   readonly subscriptions: Subscriptions
@@ -90,6 +93,7 @@ export class Assembly {
       watched: () => this.listChanges.watched(),
       onChange: (view, kinds) => this.listChanges.tell(view.name, kinds),
     })
+    this.equivalence = new Equivalence(logger, server => this.catalog.refreshSoon(server))
     const learned = new LearnedOwners()
     const kept = config.servers.filter(({ cache, tools: list }) => cache ?? list.some(tool => tool.cache))
     this.sharedCache =
@@ -137,6 +141,8 @@ export class Assembly {
       taskListeners: this.taskListeners,
       // Listed over the link that said so: of a server's processes, only one may have changed.
       onListChanged: link => {
+        const { replicas } = this.poolOf(link.server.name)
+        if (replicas.several) void this.equivalence.look(replicas, link)
         this.cache.outdate(link.server.name, 'server')
         this.catalog.refreshSoon(link.server.name, link)
       },
@@ -156,6 +162,12 @@ export class Assembly {
     // The way of a call, outermost first.
     const pipeline: Middleware[] = [
       observe(logger),
+      fallback({
+        fallbackOf: fallbacksOf(config.servers),
+        routeTo: ({ view }, server, tool) => this.catalog.view(view)?.toolOf(server, tool),
+        call: () => call,
+        logger,
+      }),
       authorize(onDecision),
       ...(quotas ? [meter(quotas)] : []),
       recall(this.cache, logger),
@@ -172,7 +184,7 @@ export class Assembly {
       queue(this.places),
       ...(quotas ? [budget(quotas)] : []),
     ]
-    const call = compose(
+    const call: Handler = compose(
       pipeline,
       dispatch({
         pools: this.pools,
@@ -247,6 +259,8 @@ export class Assembly {
     const fetchedAt = this.catalog.snapshot(link.server.name)?.fetchedAt ?? 0
     if (!slot.key.owner || slot.reopened || Date.now() - fetchedAt > RECENT_MS)
       this.catalog.refreshSoon(link.server.name)
+    const { replicas } = this.poolOf(link.server.name)
+    if (replicas.several && !link.replica.tools) void this.equivalence.look(replicas, link)
     this.subscriptions.opened(slot, link)
     this.taskListeners.opened(slot, link)
     for (const { logLevel } of link.owner ? [link.owner] : this.relay.conversations)

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { canonical } from '../core/canonical.ts'
 import type { Json, JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { find, members, repeatedKey, skipValue } from '../protocol/json-text.ts'
@@ -118,16 +119,6 @@ function shapeOf(value: unknown, depth: number): number {
     if (shape === DEEP) break
   }
   return shape
-}
-
-/** RFC 8785: keys by UTF-16 code units, numbers and strings as ECMAScript writes them. */
-function canonical(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
-  const parts = Object.keys(value)
-    .sort()
-    .map(key => `${JSON.stringify(key)}:${canonical((value as JsonObject)[key])}`)
-  return `{${parts.join(',')}}`
 }
 
 /** The same without the member at a path; the value itself when there is none. */

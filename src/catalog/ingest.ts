@@ -91,6 +91,17 @@ export async function fetchLists(
   }
 }
 
+/** The tools that a link offers, whatever is known of its server. */
+export async function fetchTools(
+  lister: Lister,
+  timeoutMs: number,
+  hidden: (tool: string) => boolean,
+  logger: Logger,
+): Promise<readonly Entry[]> {
+  if (!(LIST_METHODS.tools.capability in lister.peer.capabilities)) return []
+  return (await fetchList(lister, 'tools', timeoutMs, hidden, logger)).entries
+}
+
 async function fetchList(
   lister: Lister,
   kind: ListKind,

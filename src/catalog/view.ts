@@ -134,6 +134,15 @@ export class View {
     return only
   }
 
+  /** A tool of a server, by the name that the server uses. */
+  toolOf(server: string, own: string): Route | undefined {
+    for (const at of this.merged.bareTools(own)) {
+      const route = this.#at('tools', at)
+      if (route?.server === server) return route
+    }
+    return undefined
+  }
+
   prompt(name: string): Route | undefined {
     return this.#at('prompts', this.merged.placeOf('prompts', name))
   }

@@ -73,6 +73,10 @@ export class CallRecord {
   rule: string | undefined = undefined
   /** Place of the rule that would have denied it, if it were not in shadow mode. */
   shadowed: string | undefined = undefined
+  /** Name of the replica that it went to, or has to go to because that one began what it is about: a question, a task. */
+  home: string | undefined = undefined
+  /** Server that could not take it, and whose fallback did. */
+  fallbackFrom: string | undefined = undefined
   /** What served it. */
   replica: string | undefined = undefined
   /** Time in the queue, in milliseconds. */

@@ -41,6 +41,7 @@ export class Attempt {
     this.sentAt = performance.now()
     record.sentAt ||= this.sentAt
     record.replica = link.label
+    record.home = link.replica.name
     link.replica.load.began()
   }
 
@@ -52,6 +53,13 @@ export class Attempt {
     replica.health.succeeded(now)
   }
 
+  /** A call that was given up has taken at least so long: else nothing would show how slow a replica is that is always given up. */
+  #sample({ code }: GatewayError): number | undefined {
+    if (code !== 'cancelled' && code !== 'upstream_timeout') return undefined
+    const ms = performance.now() - this.sentAt
+    return ms > (this.replica?.load.averageMs ?? 0) ? ms : undefined
+  }
+
   #began(now: number): number {
     return this.sentAt === 0 ? now : now - (performance.now() - this.sentAt)
   }
@@ -60,7 +68,7 @@ export class Attempt {
     const { replica } = this
     if (!replica) return
     const now = Date.now()
-    if (this.sentAt > 0) replica.load.ended(undefined, now)
+    if (this.sentAt > 0) replica.load.ended(this.#sample(error), now)
     const status = statusOf(error)
     if (status !== undefined && BUSY.has(status))
       replica.health.busyUntil(now + (error.retryAfterMs ?? BUSY_MS))

@@ -11,6 +11,7 @@ import type { LegacyTasks } from '../relay/legacy-tasks.ts'
 import type { Link } from '../upstream/link.ts'
 import type { LinkCall } from '../upstream/link-contract.ts'
 import type { Pool } from '../upstream/pool.ts'
+import type { LeftOut } from '../upstream/replicas.ts'
 import { Attempt } from './attempt.ts'
 import { failover } from './failover.ts'
 import { follow } from './follow.ts'
@@ -39,16 +40,18 @@ export function dispatch(options: DispatchOptions): Handler {
     record.sentAt = 0
     pool.replicas.retryBudget.called()
     const repeatable = isRepeatable(pool, exchange, route)
+    const lacking = pool.replicas.several ? pool.replicas.lacking(route.own, record.home) : undefined
     try {
       const outcome =
         repeatable && pool.replicas.several
           ? await hedged({
               pool,
               exchange,
-              first: (branch, attempt) => persist(options, pool, branch, route, attempt, repeatable),
-              second: (branch, attempt) => send(options, pool, branch, route, attempt),
+              lacking,
+              first: (branch, attempt) => persist(options, pool, branch, route, attempt, repeatable, lacking),
+              second: (branch, attempt) => once(options, pool, branch, route, attempt),
             })
-          : await persist(options, pool, exchange, route, new Attempt(), repeatable)
+          : await persist(options, pool, exchange, route, new Attempt(lacking), repeatable, lacking)
       return outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
     } finally {
       if (record.sentAt > 0) record.upstreamMs += performance.now() - record.sentAt
@@ -63,6 +66,25 @@ function isRepeatable(pool: Pool, { request, record }: Exchange, route: Route): 
   return READS.has(method) || (method === 'tools/call' && pool.replicas.repeats(route.own))
 }
 
+/** One attempt, and no other. */
+async function once(
+  options: DispatchOptions,
+  pool: Pool,
+  exchange: Exchange,
+  route: Route,
+  attempt: Attempt,
+): Promise<Outcome> {
+  try {
+    const outcome = await send(options, pool, exchange, route, attempt)
+    attempt.answered()
+    return outcome
+  } catch (caught) {
+    const error = GatewayError.from(caught, route.server)
+    attempt.failed(error)
+    throw error
+  }
+}
+
 /** One attempt, and those that follow where it fails. */
 async function persist(
   options: DispatchOptions,
@@ -71,6 +93,7 @@ async function persist(
   route: Route,
   attempt: Attempt,
   repeatable: boolean,
+  lacking: LeftOut | undefined,
 ): Promise<Outcome> {
   const since = performance.now()
   try {
@@ -81,7 +104,7 @@ async function persist(
     const error = GatewayError.from(caught, route.server)
     attempt.failed(error)
     const run = (another: Attempt): Promise<Outcome> => send(options, pool, exchange, route, another)
-    return await failover({ pool, exchange, repeatable, since, run }, attempt, error)
+    return await failover({ pool, exchange, repeatable, since, lacking, run }, attempt, error)
   }
 }
 

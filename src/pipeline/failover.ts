@@ -1,6 +1,7 @@
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
 import type { Pool } from '../upstream/pool.ts'
+import type { LeftOut } from '../upstream/replicas.ts'
 import type { Replica } from '../upstream/replica.ts'
 import { Attempt, isOfReplica } from './attempt.ts'
 
@@ -16,6 +17,8 @@ export interface Failover {
   readonly repeatable: boolean
   /** When the time of the call began, by `performance.now()`. */
   readonly since: number
+  /** Replicas that are no choice for it in any case. */
+  readonly lacking: LeftOut | undefined
   readonly run: (attempt: Attempt) => Promise<Outcome>
 }
 
@@ -26,9 +29,10 @@ export interface Failover {
  * @throws the failure of the last attempt
  */
 export async function failover(call: Failover, first: Attempt, error: GatewayError): Promise<Outcome> {
-  const { pool, exchange, run } = call
+  const { pool, exchange, run, lacking } = call
   const { server } = pool
   const tried = new Set<Replica>()
+  const leftOut: LeftOut = replica => tried.has(replica) || (lacking?.(replica) ?? false)
   let attempt = first
   let failure = error
   let greetedAnew = false
@@ -39,7 +43,7 @@ export async function failover(call: Failover, first: Attempt, error: GatewayErr
     const again = failure.code === 'session_lost' && !greetedAnew
     if (again) greetedAnew = true
     else if (replica) tried.add(replica)
-    const moves = again || pool.replicas.hasOther(tried)
+    const moves = again || pool.replicas.hasOther(leftOut)
     // Moving on after something that was not run costs no server anything, and there are only so many to move to.
     if (!moves || failure.delivery === 'unknown') {
       if (repeats++ >= server.retries) throw failure
@@ -53,10 +57,7 @@ export async function failover(call: Failover, first: Attempt, error: GatewayErr
     }
     const left = leftMs(call)
     if (left <= 0 || exchange.cancellation.reason !== undefined) throw failure
-    attempt = new Attempt(
-      tried.size === 0 ? undefined : candidate => tried.has(candidate),
-      left === Infinity ? undefined : left,
-    )
+    attempt = new Attempt(tried.size === 0 ? lacking : leftOut, left === Infinity ? undefined : left)
     try {
       const outcome = await run(attempt)
       attempt.answered()

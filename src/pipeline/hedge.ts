@@ -3,19 +3,21 @@ import { GatewayError } from '../core/errors.ts'
 import { CallRecord, type Exchange, type Outcome } from '../core/exchange.ts'
 import { Delegate } from '../relay/delegate.ts'
 import type { Pool } from '../upstream/pool.ts'
+import type { LeftOut } from '../upstream/replicas.ts'
 import type { Replica } from '../upstream/replica.ts'
 import { Attempt } from './attempt.ts'
 
 /** One of two attempts that run beside each other: it can be cancelled by itself. */
 class Branch extends Delegate {
   readonly #cancellation = new Cancellation()
-  readonly #record = new CallRecord()
+  readonly #record: CallRecord
   /** Whether its client hears of it; of two that do the same, it would hear everything twice. */
   readonly #heard: boolean
 
   constructor(inner: Exchange, heard: boolean) {
     super(inner)
     this.#heard = heard
+    this.#record = heard ? inner.record : new CallRecord()
     inner.cancellation.onCancel(reason => this.#cancellation.cancel(reason))
   }
 
@@ -43,6 +45,8 @@ class Branch extends Delegate {
 export interface Hedge {
   readonly pool: Pool
   readonly exchange: Exchange
+  /** Replicas that are no choice for it in any case. */
+  readonly lacking: LeftOut | undefined
   /** Runs the call to its end, moving on where it fails. */
   readonly first: (exchange: Exchange, attempt: Attempt) => Promise<Outcome>
   /** Makes one attempt. */
@@ -53,10 +57,10 @@ export interface Hedge {
  * A call that may run twice: when it takes longer than 95 % of those before, or its replica turns out to be ill, it is tried at another replica as well. The
  * first answer wins and the other attempt is cancelled; a failure waits for the other one.
  */
-export function hedged({ pool, exchange, first, second }: Hedge): Promise<Outcome> {
+export function hedged({ pool, exchange, lacking, first, second }: Hedge): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const main = new Branch(exchange, true)
-    const attempt = new Attempt()
+    const attempt = new Attempt(lacking)
     let beside: Branch | undefined
     let running = 1
     let failure: GatewayError | undefined
@@ -68,10 +72,7 @@ export function hedged({ pool, exchange, first, second }: Hedge): Promise<Outcom
       settled = true
       clearTimeout(timer)
       watched?.onIll.delete(hedge)
-      const { record } = exchange
-      record.replica = winner.record.replica
-      record.sentAt = winner.record.sentAt
-      record.asked ||= main.record.asked
+      exchange.record.replica = winner.record.replica
       for (const branch of [main, beside])
         if (branch && branch !== winner) branch.cancellation.cancel('answered by another replica')
     }
@@ -90,12 +91,12 @@ export function hedged({ pool, exchange, first, second }: Hedge): Promise<Outcom
     }
     const hedge = (): void => {
       const { replica } = attempt
-      if (settled || beside || !replica || main.record.asked || !pool.replicas.hasOther(new Set([replica])))
-        return
+      const leftOut: LeftOut = other => other === replica || (lacking?.(other) ?? false)
+      if (settled || beside || !replica || main.record.asked || !pool.replicas.hasOther(leftOut)) return
       if (!pool.replicas.hedgeBudget.tryRepeat(Date.now())) return
       beside = new Branch(exchange, false)
       running++
-      second(beside, new Attempt(candidate => candidate === replica)).then(won(beside), lost(beside))
+      second(beside, new Attempt(leftOut)).then(won(beside), lost(beside))
     }
     const { p95 } = pool.replicas.latencies
     const timer =

@@ -27,6 +27,7 @@ export function park(parking: Parking, seal: Seal): Middleware {
     if (state.kind === 'parked') return await parking.resume(state.call, state.round, exchange)
     if (state.kind === 'server' && state.server !== route.server)
       throw new GatewayError('invalid_params', '"requestState" belongs to another server.')
+    if (state.kind === 'server') exchange.record.home = state.replica
     const changes =
       state.kind === 'server'
         ? { requestState: state.state, ...responses(params, state.answered) }

@@ -87,7 +87,13 @@ async function sealedFor(
   outcome: Result,
   answered: Readonly<Record<string, string>>,
 ): Promise<Outcome> {
-  const held = { kind: 'server', server, state: rawAt(outcome.text, 'requestState'), answered } as const
+  const held = {
+    kind: 'server',
+    server,
+    replica: exchange.record.home,
+    state: rawAt(outcome.text, 'requestState'),
+    answered,
+  } as const
   const state = await sealState(seal, exchange, held, answerTimeoutMs)
   const changes: Record<string, string> = { requestState: JSON.stringify(state) }
   const keys = Object.keys(answered)

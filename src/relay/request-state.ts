@@ -14,6 +14,8 @@ export type RequestState =
   | {
       readonly kind: 'server'
       readonly server: string
+      /** The replica that asked. */
+      readonly replica: string | undefined
       readonly state: string | undefined
       readonly answered: Readonly<Record<string, string>>
     }

@@ -9,6 +9,8 @@ interface TaskHandle {
   readonly principal: string
   readonly server: string
   readonly id: string
+  /** The replica that runs it, where there are several. */
+  readonly replica?: string | undefined
 }
 
 /**
@@ -23,11 +25,14 @@ export class TaskIds {
   }
 
   wrap(exchange: Exchange, server: string, id: string): Promise<string> {
-    return this.#seal.seal(PURPOSE, handleOf(exchange, server, id))
+    return this.#seal.seal(PURPOSE, { ...handleOf(exchange, server, id), replica: exchange.record.home })
   }
 
   /** Where a task is, `undefined` for an id that was not given to this principal. */
-  async open(exchange: Exchange, text: string): Promise<{ server: string; id: string } | undefined> {
+  async open(
+    exchange: Exchange,
+    text: string,
+  ): Promise<{ server: string; id: string; replica?: string | undefined } | undefined> {
     const handle = (await this.#seal.open(PURPOSE, text)) as TaskHandle | undefined
     return handle && handle.principal === exchange.principal.id ? handle : undefined
   }

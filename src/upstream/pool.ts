@@ -88,10 +88,15 @@ export class Pool {
     return state ?? { kind: this.#closed ? 'closed' : 'idle' }
   }
 
-  /** An open link, without starting one. */
+  /** An open link, without starting one; best at a replica that offers what the others do. */
   get current(): Link | undefined {
-    for (const slot of this.#slots.values()) if (slot.current && !slot.replica.drained) return slot.current
-    return undefined
+    let other: Link | undefined
+    for (const { current, replica } of this.#slots.values()) {
+      if (!current || replica.drained) continue
+      if (!replica.lacks) return current
+      other ??= current
+    }
+    return other
   }
 
   /** Every open link. */

@@ -36,7 +36,9 @@ export class Replica implements Candidate {
   readonly onIll = new Set<() => void>()
   /** Era to start with; a wrong one is corrected by the handshake. */
   era: Era | undefined
-  /** Names of tools that it must not be asked for, since the other replicas know others by them. */
+  /** Digests of its tools' definitions by name; `undefined` while they are not known. */
+  tools: ReadonlyMap<string, string> | undefined
+  /** Names of tools that it must not be asked for, since most replicas know others by them; `undefined`: it is like the others. */
   lacks: ReadonlySet<string> | undefined
 
   /** `number` is unique among all replicas that its server has ever had. */

@@ -76,10 +76,22 @@ export class Replicas {
     return repeats
   }
 
-  /** Whether there is one that can be used, besides those that were tried. */
-  hasOther(tried: ReadonlySet<Replica>): boolean {
+  /**
+   * Which replicas are no choice for a call of a tool: they do not offer what the others do, or another one, named `home`, has begun what it is about and can be
+   * used. `undefined`: all are a choice.
+   */
+  lacking(tool: string, home: string | undefined): LeftOut | undefined {
+    const held = home === undefined ? undefined : this.#list.find(({ name }) => name === home)
+    if (!held && !this.#list.some(({ lacks }) => lacks?.has(tool))) return undefined
+    return replica =>
+      (replica.lacks?.has(tool) ?? false) ||
+      (held !== undefined && replica !== held && held.isUsable(Date.now()))
+  }
+
+  /** Whether there is one that can be used, besides those that are no choice. */
+  hasOther(leftOut: LeftOut): boolean {
     const now = Date.now()
-    return this.#list.some(replica => !tried.has(replica) && replica.isUsable(now))
+    return this.#list.some(replica => !leftOut(replica) && replica.isUsable(now))
   }
 
   /**

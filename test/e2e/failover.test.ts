@@ -2,7 +2,8 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { startRawServer } from '../fixtures/servers/raw.js'
 import type { RawServer, RawServerOptions } from '../fixtures/servers/raw.js'
 import { startGateway } from '../helpers/gateway.ts'
-import { LegacySession, ModernHttp } from '../helpers/wire-clients.ts'
+import { rawAt } from '../../src/protocol/json-text.ts'
+import { LegacySession, ModernHttp, withEnvelope } from '../helpers/wire-clients.ts'
 
 /** Calls at servers with several replicas, some of which fail. */
 
@@ -106,4 +107,34 @@ test('a session stays with its replica, and moves with its subscriptions when th
   next?.updated(uri)
   await stream.events.take(({ data }) => updated.test(data), 'an update elsewhere')
   stream.destroy()
+})
+
+test('what a replica has asked is answered to that replica', async () => {
+  const servers = [await replica({ era: 'modern' }), await replica({ era: 'modern' })]
+  servers.forEach((server, at) =>
+    server.answers.set(
+      'tools/call',
+      `"result":{"resultType":"input_required","requestState":"of r${at}","inputRequests":{"k":{"method":"elicitation/create","params":{"message":"?","requestedSchema":{"type":"object","properties":{}}}}}}`,
+    ),
+  )
+  const { origin } = await fronted(servers)
+  await using client = new ModernHttp(origin)
+  const ask = async (more = ''): Promise<string> => {
+    const capable = withEnvelope(`{"name":"echo_raw","arguments":{}${more}}`).replace(
+      'clientCapabilities":{}',
+      'clientCapabilities":{"elicitation":{"form":{}}}',
+    )
+    return await (
+      await client.post('"q"', 'tools/call', capable)
+    ).body
+  }
+  for (let round = 0; round < 24; round++) {
+    const state = rawAt(await ask(), 'result', 'requestState')
+    await ask(`,"inputResponses":{"k":{"action":"accept","content":{}}},"requestState":${state}`)
+  }
+  servers.forEach(({ received }, at) => {
+    const states = received.flatMap(text => rawAt(text, 'params', 'requestState') ?? [])
+    expect(states.length).toBeGreaterThan(0)
+    expect(new Set(states)).toEqual(new Set([`"of r${at}"`]))
+  })
 })

@@ -1,0 +1,141 @@
+import { createHash } from 'node:crypto'
+import type { ServerConfig } from '../config/types.ts'
+import { canonical } from '../core/canonical.ts'
+import { describeError } from '../core/errors.ts'
+import { SILENT, type Logger } from '../core/logger.ts'
+import type { ListableLink } from './catalog.ts'
+import { fetchTools } from './ingest.ts'
+import type { Entry } from './snapshot.ts'
+
+/** A replica, as far as what it offers is concerned. */
+export interface Offering {
+  readonly name: string
+  /** Digests of its tools' definitions by name; `undefined` while they are not known. */
+  tools: ReadonlyMap<string, string> | undefined
+  /** Names of tools that it must not be asked for; `undefined`: it is like the others. */
+  lacks: ReadonlySet<string> | undefined
+  readonly health: { differs(cause: string): void; agrees(): void }
+}
+
+/** The replicas of a server. */
+export interface Offerings {
+  readonly server: ServerConfig
+  readonly list: readonly Offering[]
+}
+
+/**
+ * Whether the replicas of a server offer the same. One that differs is reported once, and used only for what it has in common with most of the others.
+ */
+export class Equivalence {
+  readonly #logger: Logger
+  readonly #onReference: (server: string) => void
+
+  /** `onReference` hears when what a server offers is no longer what was taken for it. */
+  constructor(logger: Logger, onReference: (server: string) => void) {
+    this.#logger = logger
+    this.#onReference = onReference
+  }
+
+  /** Lists the tools over a link that has been opened, or whose server says that they have changed. Never rejects. */
+  async look(
+    { server, list }: Offerings,
+    link: ListableLink & { readonly replica: Offering },
+  ): Promise<void> {
+    const logger = this.#logger.child({ server: server.name })
+    try {
+      link.replica.tools = digestsOf(await fetchTools(link, server.listTimeoutMs, () => false, SILENT))
+    } catch (error) {
+      logger.debug('The tools of a replica could not be listed.', {
+        replica: link.replica.name,
+        cause: describeError(error),
+      })
+      return
+    }
+    let changed = false
+    for (const [replica, found] of compare(list)) {
+      const before = replica.lacks
+      replica.lacks = found && new Set([...found.missing, ...found.changed])
+      if (!found) replica.health.agrees()
+      else {
+        const difference = describeDifference(found)
+        replica.health.differs(`It ${difference}.`)
+        if (!before || before.size !== replica.lacks?.size)
+          logger.warn('A replica differs from the others and is used only for what they share.', {
+            replica: replica.name,
+            difference: `it ${difference}`,
+          })
+      }
+      changed ||= (before === undefined) !== (replica.lacks === undefined)
+    }
+    if (changed) this.#onReference(server.name)
+  }
+}
+
+/** How one replica differs from the reference, by names of tools. */
+export interface Difference {
+  readonly missing: readonly string[]
+  readonly changed: readonly string[]
+  /** Only this one has them. */
+  readonly extra: readonly string[]
+}
+
+/** What the tools are, independent of the order of keys and of how numbers are written. */
+export function digestsOf(tools: readonly Entry[]): ReadonlyMap<string, string> {
+  return new Map(
+    tools.map(({ key, text }) => [
+      key,
+      createHash('sha256')
+        .update(canonical(JSON.parse(text)))
+        .digest('base64url'),
+    ]),
+  )
+}
+
+/**
+ * What a server offers is what most of its replicas do; where it is even, those that come first in the file. Replicas that are not known are left aside.
+ * @returns the differences of those that differ; `undefined` stands for none
+ */
+export function compare<T extends Offering>(replicas: readonly T[]): Map<T, Difference | undefined> {
+  const groups = new Map<string, T[]>()
+  for (const replica of replicas) {
+    if (!replica.tools) continue
+    const all = JSON.stringify([...replica.tools].sort(([a], [b]) => (a < b ? -1 : 1)))
+    const group = groups.get(all)
+    if (group) group.push(replica)
+    else groups.set(all, [replica])
+  }
+  let reference: readonly T[] = []
+  for (const group of groups.values()) if (group.length > reference.length) reference = group
+  const expected = reference[0]?.tools
+  const found = new Map<T, Difference | undefined>()
+  for (const replica of replicas) {
+    if (!replica.tools || !expected) continue
+    found.set(replica, reference.includes(replica) ? undefined : difference(expected, replica.tools))
+  }
+  return found
+}
+
+function difference(expected: ReadonlyMap<string, string>, found: ReadonlyMap<string, string>): Difference {
+  const names = [...expected.keys()]
+  return {
+    missing: names.filter(name => !found.has(name)),
+    changed: names.filter(name => found.has(name) && found.get(name) !== expected.get(name)),
+    extra: [...found.keys()].filter(name => !expected.has(name)),
+  }
+}
+
+const MAX_NAMED = 5
+
+/** In words. */
+export function describeDifference({ missing, changed, extra }: Difference): string {
+  const part = (what: string, names: readonly string[]): string[] => {
+    if (names.length === 0) return []
+    const more = names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : ''
+    return [`${what} ${names.slice(0, MAX_NAMED).join(', ')}${more}`]
+  }
+  return [
+    ...part('does not have', missing),
+    ...part('defines differently', changed),
+    ...part('alone has', extra),
+  ].join('; ')
+}
