@@ -227,6 +227,8 @@ export class Assembly {
       clientInfo: serverInfo,
       clientLinks,
       zone: config.gateway.zone,
+      dns: config.gateway.dns,
+      drainTimeoutMs: config.gateway.drainTimeoutMs,
       onReplicasChanged: () => this.subscriptions.regroup(server.name),
       listener: {
         onNotification: (link, method, params, among) =>

@@ -17,8 +17,9 @@ import { StdioFront } from './front/stdio.ts'
 import { compilePolicies, type Policies } from './policy/policies.ts'
 import { listChangedMethod } from './protocol/list-changed.ts'
 import type { Gate } from './quota/gate.ts'
+import { DrainWatch } from './state/drain-watch.ts'
 import type { Store } from './state/store.ts'
-import { readinessOf, statusOf, type ServerStatus } from './status.ts'
+import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
 import { VERSION } from './version.ts'
 
 export interface GatewayOptions {
@@ -53,6 +54,8 @@ export class Gateway implements Service {
   readonly #logger: Logger
   readonly #store: Store
   readonly #parts: Assembly
+  /** `undefined` where nobody else could say that something is drained. */
+  readonly #drains: DrainWatch | undefined
   readonly #fronts = new Set<{ close(): void | Promise<void> }>()
   #http: HttpFront | undefined
   #refreshTimer: NodeJS.Timeout | undefined
@@ -66,11 +69,19 @@ export class Gateway implements Service {
     this.asks = config.gateway.asks
     this.listens = new ListenStreams(config.gateway.listen)
     this.#parts = new Assembly({ config, policies, ...options, serverInfo: this.serverInfo })
+    const { pools } = this.#parts
+    if (options.store.name !== 'memory')
+      this.#drains = new DrainWatch({
+        ...options,
+        onChange: drained =>
+          pools.forEach(({ roster }, name) => roster.drain(drained.get(name) ?? new Set())),
+        inFlight: () => inFlightAtDrained(this.status()),
+      })
   }
 
   /** Reads what earlier runs left: lists and eras. Starts no server. */
   async load(): Promise<void> {
-    await this.#parts.catalog.load()
+    await Promise.all([this.#parts.catalog.load(), this.#drains?.start()])
     void this.#parts.sharedCache?.start()
     const dayMs = 24 * 60 * 60 * 1000
     for (const [name, pool] of this.#parts.pools) {
@@ -145,6 +156,14 @@ export class Gateway implements Service {
       }),
     )
     return this.status()
+  }
+
+  /**
+   * Takes over what a changed configuration says of the replicas of the servers there are: where they are, weights, tiers and zones. Calls in flight are answered where
+   * they are. Everything else of it has no effect.
+   */
+  apply(config: Config): void {
+    for (const { name, replicas } of config.servers) this.#parts.pools.get(name)?.roster.update(replicas)
   }
 
   status(): ServerStatus[] {
@@ -295,6 +314,7 @@ export class Gateway implements Service {
 
   async #close(): Promise<void> {
     clearTimeout(this.#refreshTimer)
+    await this.#drains?.close()
     // First, and with time for the answers to leave: those who wait hear why they do not get their turn.
     const { waiting } = this.#parts.places
     this.#parts.places.close()

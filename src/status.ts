@@ -1,6 +1,7 @@
 import type { Catalog } from './catalog/catalog.ts'
 import type { ServerConfig } from './config/types.ts'
 import type { Pool } from './upstream/pool.ts'
+import type { Replica } from './upstream/replica.ts'
 
 /** How one server stands, for people. */
 export interface ServerStatus {
@@ -20,6 +21,25 @@ export interface ServerStatus {
   readonly resourceTemplates: number
   readonly prompts: number
   readonly error: string | undefined
+  readonly replicas: readonly ReplicaStatus[]
+}
+
+/** How one replica stands, for operators. */
+export interface ReplicaStatus {
+  readonly name: string
+  /** `stopped`: there is no link to it, and nothing is wrong, unless `cause` says that it is in a crash loop. */
+  readonly state: 'starting' | 'ready' | 'degraded' | 'ejected' | 'stopped' | 'needs-login'
+  /** Why it is not `ready`. */
+  readonly cause: string | undefined
+  /** When that began; Unix milliseconds, as `nextTry`. */
+  readonly since: number
+  readonly nextTry: number | undefined
+  /** Calls at this moment. */
+  readonly inFlight: number
+  readonly weight: number
+  readonly tier: number
+  /** It takes no new calls. */
+  readonly drained: boolean
 }
 
 export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): ServerStatus {
@@ -39,18 +59,66 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
     resourceTemplates: snapshot?.lists.resourceTemplates.length ?? 0,
     prompts: snapshot?.lists.prompts.length ?? 0,
     error: error?.message,
+    replicas: pool.roster.all.map(replica => replicaStatusOf(replica, pool)),
+  }
+}
+
+function replicaStatusOf(replica: Replica, { slots }: Pool): ReplicaStatus {
+  const { name, health, load, weight, tier, drained } = replica
+  let inFlight = 0
+  let state: ReplicaStatus['state'] = 'stopped'
+  let looping = false
+  for (const slot of slots) {
+    if (slot.replica !== replica) continue
+    inFlight += slot.current?.inFlight ?? 0
+    if (slot.state.kind === 'stopped') looping = true
+    if (slot.current) state = 'ready'
+    else if (slot.state.kind === 'starting' && state !== 'ready') state = 'starting'
+  }
+  const stopped = looping && state === 'stopped'
+  if (!stopped && health.state !== 'ready' && (state !== 'starting' || health.state !== 'degraded'))
+    state = health.state
+  const { cause, since, nextTry } = health
+  // Calls on a link that was lost are only in the load.
+  return {
+    name,
+    state,
+    cause,
+    since,
+    nextTry,
+    inFlight: Math.max(inFlight, load.inFlight),
+    weight,
+    tier,
+    drained,
   }
 }
 
 /** Whether every required server is there or known, and how each one stands. */
 export function readinessOf(statuses: readonly ServerStatus[]): {
   ready: boolean
-  servers: Pick<ServerStatus, 'name' | 'state' | 'required' | 'error'>[]
+  servers: Pick<ServerStatus, 'name' | 'state' | 'required' | 'error' | 'replicas'>[]
 } {
   return {
     ready: statuses.every(
       ({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed),
     ),
-    servers: statuses.map(({ name, state, required, error }) => ({ name, state, required, error })),
+    servers: statuses.map(({ name, state, required, error, replicas }) => ({
+      name,
+      state,
+      required,
+      error,
+      replicas,
+    })),
   }
+}
+
+/** Calls in flight at drained replicas, by server and replica; only those that are drained. */
+export function inFlightAtDrained(statuses: readonly ServerStatus[]): Record<string, Record<string, number>> {
+  const found: Record<string, Record<string, number>> = {}
+  for (const { name, replicas } of statuses)
+    for (const replica of replicas)
+      // Two of one name are one that changed: both are on their way out.
+      if (replica.drained)
+        (found[name] ??= {})[replica.name] = (found[name]?.[replica.name] ?? 0) + replica.inFlight
+  return found
 }

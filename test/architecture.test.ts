@@ -103,6 +103,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'status',
     'type:config/types',
     'type:state/store',
+    'state/drain-watch',
   ],
   cli: [
     'core',
@@ -133,7 +134,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   winston: ['observe'],
   undici: ['upstream'],
   'cross-spawn': ['upstream/stdio'],
-  lmdb: ['state/lmdb'],
+  lmdb: ['state/lmdb', 'state/lmdb-zones'],
   redis: ['state/redis'],
   'lru-cache': [
     'state/memory',
@@ -175,6 +176,10 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     lines: 390,
     reason:
       'one look at an endpoint: what is seen by listing, by name, by URI and by capability is one decision',
+  },
+  'upstream/pool': {
+    lines: 370,
+    reason: 'one table of slots: who may use which, how many there are, and what becomes of them',
   },
   'upstream/streamable-http': {
     lines: 560,

@@ -13,6 +13,7 @@ import { Plans, type Plan } from './plans.ts'
 import { CacheStats } from './stats.ts'
 import { toolTag, uriTag } from './tags.ts'
 import type { Entry, Tier } from './tier.ts'
+import { Wait } from './wait.ts'
 
 export interface CacheOptions {
   readonly servers: readonly ServerConfig[]
@@ -49,8 +50,9 @@ export interface Wanted {
 /** Whose results a call changes. */
 type Changed = Pick<Plan, 'server' | 'changes'>
 
-/** How long a call waits for what is behind the memory. */
-const TIER_WAIT_MS = 5
+/** How long a call waits for what is behind the memory: less than most servers take, enough for a database, a network, and decompressing. */
+const TIER_WAIT_MS = 20
+const TIER_WAIT_STEP_MS = 4
 /** A result is not kept longer than that without its rule saying so. */
 const MAX_OWN_TTL_MS = 24 * 60 * 60 * 1000
 /** Clocks may differ by that much; what comes from later than that has no known age. */
@@ -69,6 +71,7 @@ export class Cache {
   readonly #options: CacheOptions
   readonly #memory: Memory
   readonly #tier: Tier | undefined
+  readonly #wait = new Wait(TIER_WAIT_MS, TIER_WAIT_STEP_MS)
   /** Look-ups behind the memory under way, by key. */
   readonly #looking = new Map<string, Promise<Kept | undefined>>()
 
@@ -244,13 +247,7 @@ export class Cache {
       this.#looking.set(key, looking)
       void looking.then(() => this.#looking.delete(key))
     }
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<undefined>(resolve => {
-      timer = setTimeout(() => resolve(undefined), TIER_WAIT_MS)
-    })
-    const kept = await Promise.race([looking, late])
-    clearTimeout(timer)
-    return kept
+    return await Promise.race([looking, this.#wait.end()])
   }
 
   async #fetch(tier: Tier, plan: Plan, key: string, owner: string): Promise<Kept | undefined> {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { canonical } from '../core/canonical.ts'
 import type { Json, JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
@@ -75,7 +75,7 @@ export function argumentsKey(raw: string, value: unknown, ignored: readonly ArgP
 }
 
 export function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('base64url')
+  return hash('sha256', text, 'base64url')
 }
 
 function isIdle(meta: unknown): boolean {

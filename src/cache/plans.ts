@@ -21,7 +21,7 @@ export interface Plan {
   readonly rule: CacheRule | undefined
   /** What calls make outdated; `undefined`: nothing. */
   readonly outdates: Outdated | undefined
-  /** Begins every key: says which server and which definition. 43 characters. */
+  /** Begins every key: says which server, which definition, and what of the rule is in an entry for good. 43 characters. */
   readonly prefix: string
   /** By which results are forgotten. */
   readonly tags: readonly string[]
@@ -120,6 +120,7 @@ export class Plans {
     const text = snapshot?.lists.tools.find(({ key }) => key === own)?.text
     const { rule, writes } = decided(config, tool, () => hintsOf(text))
     const invalidates = tool?.invalidates ?? 'server'
+    const { tags = [], ignoreArgs = [] } = rule ?? {}
     return {
       server: config.name,
       tool: own,
@@ -127,15 +128,19 @@ export class Plans {
       // Nothing is known of a tool that has no definition here.
       rule: text === undefined ? undefined : rule,
       outdates: !writes || invalidates === 'none' ? undefined : invalidates,
-      prefix: sha256(JSON.stringify([LAYOUT, config.name, config.fingerprint, 'tool', own, text])),
-      tags: [toolTag(own), ...(rule?.tags ?? [])],
-      ignored: argPaths(rule?.ignoreArgs ?? []),
+      // An entry has the tags it was stored with, and stands for whatever was ignored then.
+      prefix: sha256(
+        JSON.stringify([LAYOUT, config.name, config.fingerprint, 'tool', own, text, tags, ignoreArgs]),
+      ),
+      tags: [toolTag(own), ...tags],
+      ignored: argPaths(ignoreArgs),
       counters: this.#stats.of(config.name, own),
     }
   }
 
   #readsPlan({ config, changes }: ServerPlans): Plan {
     const given = config.cache === 'hints' ? config.hintsRule : config.cache
+    const tags = given?.tags ?? []
     return {
       server: config.name,
       tool: undefined,
@@ -150,8 +155,8 @@ export class Plans {
         tags: [],
       },
       outdates: undefined,
-      prefix: sha256(JSON.stringify([LAYOUT, config.name, config.fingerprint, 'resource'])),
-      tags: given?.tags ?? [],
+      prefix: sha256(JSON.stringify([LAYOUT, config.name, config.fingerprint, 'resource', tags])),
+      tags,
       ignored: [],
       counters: this.#stats.of(config.name, 'resources/read'),
     }

@@ -1,24 +1,23 @@
 import { randomUUID } from 'node:crypto'
 import { describeError } from '../core/errors.ts'
+import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Store } from '../state/store.ts'
+import type { Store, ZoneSize } from '../state/store.ts'
+import { Counters, type CountersOf } from './stats.ts'
+import { NO_COUNTS, ZONE, type TierCounts } from './stored.ts'
 
-/** What kept results of a tool have saved, since the gateway was started. */
-export interface ToolCounts {
-  readonly server: string
-  /** As the server names it. */
-  readonly tool: string
-  readonly hits: number
-  /** Of the hits, those beyond their `ttl`. */
-  readonly staleHits: number
-  readonly misses: number
-  readonly stores: number
-  /** Calls that were answered by another one under way. */
-  readonly coalesced: number
-  /** Size of the results of hits. */
-  readonly bytesSaved: number
-  /** What the server had needed for them. */
-  readonly upstreamMsSaved: number
+/** What one process, or all of them, have to say of what they keep. Counts are since the gateway was started. */
+export interface CacheReport {
+  readonly tools: readonly CountersOf[]
+  /** What is in memory now. */
+  readonly memory: ZoneSize
+  /** What became of the results in the store; zeros when none are written there. */
+  readonly stored: TierCounts
+}
+
+/** That of all processes that run, and what is in the store now. */
+export interface CacheReports extends CacheReport {
+  readonly stored: TierCounts & ZoneSize
 }
 
 const PREFIX = 'cache-stats/'
@@ -29,13 +28,13 @@ const TTL_MS = 3 * EVERY_MS
 /** Writes the counts of this process to the store every few seconds, where `cache stats` finds those of all processes. */
 export class CountsReport {
   readonly #store: Store
-  readonly #counts: () => readonly ToolCounts[]
+  readonly #counts: () => CacheReport
   readonly #logger: Logger
   readonly #key = PREFIX + randomUUID()
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<void> | undefined
 
-  constructor(store: Store, counts: () => readonly ToolCounts[], logger: Logger) {
+  constructor(store: Store, counts: () => CacheReport, logger: Logger) {
     this.#store = store
     this.#counts = counts
     this.#logger = logger
@@ -61,7 +60,7 @@ export class CountsReport {
 
   async #write(): Promise<void> {
     const counts = this.#counts()
-    if (counts.length === 0) return
+    if (counts.tools.length === 0) return
     try {
       await this.#store.set(this.#key, JSON.stringify(counts), { ttlMs: TTL_MS })
     } catch (error) {
@@ -71,36 +70,52 @@ export class CountsReport {
 }
 
 /** The counts of all processes that share the store, added up, in the order of servers and tools. @throws when the store cannot be read */
-export async function readCounts(store: Store): Promise<ToolCounts[]> {
-  const sums = new Map<string, ToolCounts>()
-  for (const text of await store.getMany(await store.keys(PREFIX)))
-    for (const one of text === undefined ? [] : parsed(text)) {
-      const key = JSON.stringify([one.server, one.tool])
-      const sum = sums.get(key)
-      sums.set(key, sum ? added(sum, one) : one)
+export async function readCounts(store: Store): Promise<CacheReports> {
+  const [texts, room] = await Promise.all([
+    store.keys(PREFIX).then(keys => store.getMany(keys)),
+    store.zone(ZONE),
+  ])
+  const tools = new Map<string, CountersOf>()
+  let memory: ZoneSize = { entries: 0, bytes: 0 }
+  let stored: TierCounts = NO_COUNTS
+  for (const text of texts) {
+    const report = text === undefined ? undefined : parsed(text)
+    if (!report) continue
+    for (const one of report.tools) {
+      const { server, tool } = one
+      const key = JSON.stringify([server, tool])
+      tools.set(key, { ...added<Counters>(tools.get(key) ?? new Counters(), one), server, tool })
     }
-  return [...sums.values()].sort((a, b) => compare(a.server, b.server) || compare(a.tool, b.tool))
-}
-
-function added(a: ToolCounts, b: ToolCounts): ToolCounts {
-  return {
-    server: a.server,
-    tool: a.tool,
-    hits: a.hits + b.hits,
-    staleHits: a.staleHits + b.staleHits,
-    misses: a.misses + b.misses,
-    stores: a.stores + b.stores,
-    coalesced: a.coalesced + b.coalesced,
-    bytesSaved: a.bytesSaved + b.bytesSaved,
-    upstreamMsSaved: a.upstreamMsSaved + b.upstreamMsSaved,
+    memory = added(memory, report.memory)
+    stored = added(stored, report.stored)
   }
+  const sorted = [...tools.values()].sort((a, b) => compare(a.server, b.server) || compare(a.tool, b.tool))
+  return { tools: sorted, memory, stored: { ...room, ...stored } }
 }
 
-function parsed(text: string): readonly ToolCounts[] {
+/** Both have the same members, all of them numbers; what the second lacks counts as 0. */
+function added<T extends object>(a: T, b: { readonly [K in keyof T]?: T[K] }): T {
+  const sums = Object.keys(a).map(key => {
+    const [one, other] = [a, b].map(of => (of as Readonly<Record<string, unknown>>)[key])
+    return [key, Number(one) + (typeof other === 'number' ? other : 0)]
+  })
+  return Object.fromEntries(sums) as T
+}
+
+/** `undefined` for what no gateway of this version has written. */
+function parsed(text: string): CacheReport | undefined {
   try {
-    return JSON.parse(text) as readonly ToolCounts[]
+    const report = JSON.parse(text) as unknown
+    if (!isJsonObject(report)) return undefined
+    const { tools, memory, stored } = report
+    const known =
+      Array.isArray(tools) &&
+      tools.every(one => isJsonObject(one) && typeof one.server === 'string' && typeof one.tool === 'string')
+    return known && isJsonObject(memory) && isJsonObject(stored)
+      ? (report as unknown as CacheReport)
+      : undefined
   } catch {
-    return []
+    return undefined
   }
 }
 

@@ -3,7 +3,7 @@ import type { Store } from '../state/store.ts'
 import type { Cache } from './cache.ts'
 import { CountsReport } from './reported.ts'
 import { SharedEpochs } from './shared-epochs.ts'
-import { StoredTier } from './stored.ts'
+import { NO_COUNTS, StoredTier } from './stored.ts'
 import type { Tier } from './tier.ts'
 
 export interface SharedCacheOptions {
@@ -12,14 +12,13 @@ export interface SharedCacheOptions {
   readonly servers: readonly string[]
   /** Whether results are kept in the store as well. */
   readonly persist: boolean
+  /** There, of all processes that share it. */
+  readonly maxStoredBytes: number
   readonly compressOverBytes: number
   /** The cache of this process. */
   readonly cache: () => Cache
   readonly logger: Logger
 }
-
-/** How `cache stats` calls what is kept of resources. */
-const RESOURCES = '(resources)'
 
 /** What the cache of this process has in common with those of others that use the same state store: results, what has become outdated, and counts. */
 export class SharedCache {
@@ -29,7 +28,8 @@ export class SharedCache {
   readonly #epochs: SharedEpochs
   readonly #report: CountsReport
 
-  constructor({ store, servers, persist, compressOverBytes, cache, logger }: SharedCacheOptions) {
+  constructor(options: SharedCacheOptions) {
+    const { store, servers, persist, maxStoredBytes: maxBytes, compressOverBytes, cache, logger } = options
     this.#epochs = new SharedEpochs({
       store,
       servers,
@@ -37,14 +37,16 @@ export class SharedCache {
       onForeignChange: (server, tags) => cache().outdate(server, tags ?? 'server', true),
       logger,
     })
-    this.#stored = persist ? new StoredTier({ store, epochs: this.#epochs, compressOverBytes }) : undefined
+    this.#stored = persist
+      ? new StoredTier({ store, epochs: this.#epochs, maxBytes, compressOverBytes })
+      : undefined
     this.tier = this.#stored
     this.#report = new CountsReport(
       store,
-      () =>
-        cache()
-          .stats.list()
-          .map(counts => ({ ...counts, tool: counts.tool ?? RESOURCES })),
+      () => {
+        const { stats, size: entries, bytes } = cache()
+        return { tools: stats.list(), memory: { entries, bytes }, stored: this.#stored?.counts ?? NO_COUNTS }
+      },
       logger,
     )
   }

@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { brotliCompress, brotliDecompress, constants } from 'node:zlib'
+import { isJsonObject } from '../core/json-object.ts'
 import type { Entry } from './tier.ts'
 
 /**
@@ -9,6 +10,9 @@ import type { Entry } from './tier.ts'
  */
 const VERSION = '1'
 const CHECKSUM_CHARS = 22
+
+/** Nothing larger is ever written. */
+const MAX_BYTES = 64 * 1024 * 1024
 
 const compress = promisify(brotliCompress)
 const decompress = promisify(brotliDecompress)
@@ -35,7 +39,7 @@ export function prefixOf(server: string): string {
 
 /** Where an entry is kept. Nothing of its arguments can be read from it. */
 export function nameOf(server: string, key: string): string {
-  return prefixOf(server) + createHash('sha256').update(key).digest('base64url')
+  return prefixOf(server) + hash('sha256', key, 'base64url')
 }
 
 /** `stamp`: what has to be unchanged for it to be good. */
@@ -77,8 +81,26 @@ export function describe(name: string, value: string): (Description & { readonly
   const rest = value.slice(at)
   if (!value.startsWith(VERSION) || value.slice(VERSION.length, at) !== checksum(rest)) return undefined
   const end = rest.indexOf('\n')
-  const description = JSON.parse(rest.slice(0, end)) as Description
-  return description.key === name ? { ...description, body: rest.slice(end + 1) } : undefined
+  try {
+    const description: unknown = JSON.parse(rest.slice(0, end))
+    return isDescription(description) && description.key === name
+      ? { ...description, body: rest.slice(end + 1) }
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The checksum says that nobody damaged it, not that it was written here. */
+function isDescription(value: unknown): value is Description {
+  if (!isJsonObject(value)) return false
+  const { stamp, bytes, storedAt, upstreamMs, tags } = value
+  return (
+    typeof stamp === 'string' &&
+    [bytes, storedAt, upstreamMs].every(number => typeof number === 'number' && number >= 0) &&
+    Array.isArray(tags) &&
+    tags.every(tag => typeof tag === 'string')
+  )
 }
 
 /** The entry in a value; `undefined` as for `describe`. */
@@ -90,10 +112,11 @@ export async function decode(
     const found = describe(name, value)
     if (!found) return undefined
     const { body, encoding, bytes, stamp, modern, storedAt, upstreamMs, tags } = found
+    const maxOutputLength = Math.min(bytes, MAX_BYTES)
     const text =
       encoding === 'plain'
         ? body
-        : (await decompress(Buffer.from(body, 'base64'), { maxOutputLength: bytes })).toString()
+        : (await decompress(Buffer.from(body, 'base64'), { maxOutputLength })).toString()
     return { entry: { text, modern, storedAt, upstreamMs, tags }, stamp }
   } catch {
     return undefined
@@ -101,5 +124,5 @@ export async function decode(
 }
 
 function checksum(text: string): string {
-  return createHash('sha256').update(text).digest('base64url').slice(0, CHECKSUM_CHARS)
+  return hash('sha256', text, 'base64url').slice(0, CHECKSUM_CHARS)
 }

@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Store } from '../state/store.ts'
 import { epochKey, stampOf } from './shared-epoch.ts'
 import type { SharedEpochs } from './shared-epochs.ts'
 import { decode, encode, nameOf } from './stored-entry.ts'
 import type { Entry, Tier } from './tier.ts'
+import { Wait } from './wait.ts'
 
 export interface StoredTierOptions {
   readonly store: Store
@@ -10,19 +12,34 @@ export interface StoredTierOptions {
   readonly epochs: SharedEpochs
   /** Larger results are compressed. */
   readonly compressOverBytes: number
+  /** Of all entries in the store, those of other processes included. */
+  readonly maxBytes: number
   /** Entries that may wait to be written, by number and size of results. */
   readonly maxQueued?: number
   readonly maxQueuedBytes?: number
 }
 
+/** Name of the zone of the store that entries are in. */
+export const ZONE = 'cache'
+
 /** A call waits for the answer: after this, asking the server is no worse. */
 const GET_MS = 200
+const GET_STEP_MS = 20
 /** A store that did not answer is left alone for so long. */
 const AWAY_MS = 1000
 const MAX_QUEUED = 1000
 const MAX_QUEUED_BYTES = 16 * 1024 * 1024
-/** At once: enough for a database to make one commit of them, few enough to leave the threads that compress to others. */
-const WRITERS = 4
+/**
+ * Results written at once, and each second from then on. A write costs as much as a call: who asks for something new all the time would pay twice for it, to keep what
+ * nobody asks for again.
+ */
+const WRITES = 5000
+const WRITES_PER_SECOND = 200
+/** What comes within this time is written together: a commit of a database costs more than an entry. */
+const GATHER_MS = 10
+/** Written at once, by number and size of results. */
+const BATCH = 256
+const BATCH_BYTES = 2 * 1024 * 1024
 
 /** What became of what was asked and written, since the start. */
 export interface TierCounts {
@@ -35,12 +52,24 @@ export interface TierCounts {
   /** Found, but damaged, of another version or under another's key. */
   readonly damaged: number
   readonly written: number
-  /** Not written: the queue was full. */
+  /** Not written: the queue was full, or too many were written lately. */
   readonly dropped: number
   /** Not written: a change may have come in between. */
   readonly unstamped: number
   /** Not written: too large for the store, or the store is away. */
   readonly refused: number
+}
+
+export const NO_COUNTS: TierCounts = {
+  hits: 0,
+  misses: 0,
+  unanswered: 0,
+  outdated: 0,
+  damaged: 0,
+  written: 0,
+  dropped: 0,
+  unstamped: 0,
+  refused: 0,
 }
 
 interface Job {
@@ -53,21 +82,14 @@ interface Job {
 export class StoredTier implements Tier {
   readonly #options: StoredTierOptions
   readonly #queue = new Map<string, Job>()
-  readonly #writers = new Set<Promise<void>>()
+  readonly #wait = new Wait(GET_MS, GET_STEP_MS)
+  #writing: Promise<void> | undefined
   #queuedBytes = 0
   #awayUntil = 0
   #closed = false
-  readonly #counts: { -readonly [K in keyof TierCounts]: number } = {
-    hits: 0,
-    misses: 0,
-    unanswered: 0,
-    outdated: 0,
-    damaged: 0,
-    written: 0,
-    dropped: 0,
-    unstamped: 0,
-    refused: 0,
-  }
+  #writesLeft = WRITES
+  #writesAt = Date.now()
+  readonly #counts: { -readonly [K in keyof TierCounts]: number } = { ...NO_COUNTS }
 
   constructor(options: StoredTierOptions) {
     this.#options = options
@@ -111,20 +133,32 @@ export class StoredTier implements Tier {
     const { tags, storedAt, upstreamMs, text } = entry
     const stamp = this.#options.epochs.stamp(server, tags, storedAt - upstreamMs)
     if (stamp === undefined) return void this.#counts.unstamped++
-    if (this.#queue.size >= maxQueued || this.#queuedBytes + text.length > maxQueuedBytes)
+    if (
+      this.#queue.size >= maxQueued ||
+      this.#queuedBytes + text.length > maxQueuedBytes ||
+      !this.#mayWrite()
+    )
       return void this.#counts.dropped++
     const name = nameOf(server, key)
     this.#take(name)
     this.#queue.set(name, { entry, stamp, expiresAt: Date.now() + ttlMs })
     this.#queuedBytes += text.length
-    if (this.#writers.size >= WRITERS) return
-    const writer: Promise<void> = this.#write().finally(() => this.#writers.delete(writer))
-    this.#writers.add(writer)
+    if (!this.#writing) this.#start()
+  }
+
+  #mayWrite(): boolean {
+    const now = Date.now()
+    const passedMs = Math.max(0, now - this.#writesAt)
+    this.#writesAt = now
+    this.#writesLeft = Math.min(WRITES, this.#writesLeft + (passedMs * WRITES_PER_SECOND) / 1000)
+    if (this.#writesLeft < 1) return false
+    this.#writesLeft--
+    return true
   }
 
   /** Resolves when nothing waits to be written any more. */
   async idle(): Promise<void> {
-    while (this.#writers.size > 0) await Promise.all(this.#writers)
+    while (this.#writing) await this.#writing
   }
 
   /** Writes what waits, takes nothing more. Idempotent; the store stays open. */
@@ -133,20 +167,40 @@ export class StoredTier implements Tier {
     await this.idle()
   }
 
+  #start(): void {
+    this.#writing = this.#write().finally(() => {
+      this.#writing = undefined
+      // What has come after the last look.
+      if (this.#queue.size > 0) this.#start()
+    })
+  }
+
   async #write(): Promise<void> {
-    // After the turn in which the call is answered.
-    await new Promise(resolve => setImmediate(resolve))
-    for (const [name] of this.#queue) {
-      const job = this.#take(name)
-      if (!job) continue
-      try {
-        const value = await encode(name, job.entry, job.stamp, this.#options.compressOverBytes)
-        const ttlMs = job.expiresAt - Date.now()
-        if (ttlMs > 0) await this.#options.store.set(name, value, { ttlMs })
-        this.#counts.written++
-      } catch {
-        this.#counts.refused++
+    while (this.#queue.size > 0) {
+      // Also lets the call be answered first. Keeps a process alive that has something to write.
+      if (!this.#closed) await sleep(GATHER_MS)
+      const batch: Promise<void>[] = []
+      let bytes = 0
+      for (const [name] of this.#queue) {
+        const job = this.#take(name)
+        if (!job) continue
+        batch.push(this.#writeOne(name, job))
+        bytes += job.entry.text.length
+        if (batch.length === BATCH || bytes > BATCH_BYTES) break
       }
+      await Promise.all(batch)
+    }
+  }
+
+  async #writeOne(name: string, { entry, stamp, expiresAt }: Job): Promise<void> {
+    const { store, compressOverBytes, maxBytes } = this.#options
+    try {
+      const value = await encode(name, entry, stamp, compressOverBytes)
+      const ttlMs = expiresAt - Date.now()
+      if (ttlMs > 0) await store.set(name, value, { ttlMs, zone: { name: ZONE, maxBytes } })
+      this.#counts.written++
+    } catch {
+      this.#counts.refused++
     }
   }
 
@@ -159,17 +213,9 @@ export class StoredTier implements Tier {
   }
 
   /** `undefined` when there is no answer in time. */
-  async #ask(keys: readonly string[]): Promise<readonly (string | undefined)[] | undefined> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<undefined>(resolve => {
-      timer = setTimeout(resolve, GET_MS, undefined)
-    })
+  #ask(keys: readonly string[]): Promise<readonly (string | undefined)[] | undefined> {
     const answer = this.#options.store.getMany(keys).catch(() => undefined)
-    try {
-      return await Promise.race([answer, late])
-    } finally {
-      clearTimeout(timer)
-    }
+    return Promise.race([answer, this.#wait.end()])
   }
 
   #remove(name: string): void {

@@ -1,13 +1,10 @@
 import { clear, type Cleared } from '../cache/clear.ts'
-import { readCounts, type ToolCounts } from '../cache/reported.ts'
+import { readCounts, type CacheReports } from '../cache/reported.ts'
 import { loadConfig } from '../config/load.ts'
 import { GatewayError } from '../core/errors.ts'
-import { createLogger } from '../observe/logger.ts'
-import { openStore } from '../state/open.ts'
 import { alignColumns } from './columns.ts'
+import { withStore } from './with-store.ts'
 import type { Config } from '../config/types.ts'
-import type { Logger } from '../core/logger.ts'
-import type { Store } from '../state/store.ts'
 
 interface CommonOptions {
   readonly config?: string
@@ -38,8 +35,10 @@ export async function clearCache(of: string | undefined, { config: file }: Commo
 /** `cache stats`: what kept results have saved, of all running gateways that share the state. Starts nothing. @throws GatewayError `config` */
 export async function showCacheStats({ config: file, json }: StatsOptions): Promise<void> {
   const config = await loadConfig({ file })
-  const rows = await withStore(config, 'only the running gateway knows its counts.', readCounts)
-  process.stdout.write(json ? `${JSON.stringify(rows, undefined, 2)}\n` : `${table(rows).join('\n')}\n`)
+  const found = await withStore(config, 'only the running gateway knows its counts.', readCounts)
+  const { maxStoredBytes } = config.gateway.cache
+  const lines = (): string => [...toolTable(found), '', ...placeTable(found, maxStoredBytes)].join('\n')
+  process.stdout.write(`${json ? JSON.stringify(found, undefined, 2) : lines()}\n`)
 }
 
 function toCleared(of: string | undefined, { servers, file }: Config): Cleared[] {
@@ -57,7 +56,7 @@ function toCleared(of: string | undefined, { servers, file }: Config): Cleared[]
   return [{ server, tool: of === server ? undefined : of.slice(server.length + 1) }]
 }
 
-function table(rows: readonly ToolCounts[]): string[] {
+function toolTable({ tools: rows }: CacheReports): string[] {
   if (rows.length === 0)
     return [
       'No running gateway that shares this state has counted anything yet. They report every few seconds.',
@@ -90,22 +89,36 @@ function table(rows: readonly ToolCounts[]): string[] {
   ])
 }
 
-/** `memory`: what is said where the state is in a gateway's own memory. */
-async function withStore<T>(
-  { gateway }: Config,
-  memory: string,
-  use: (store: Store, logger: Logger) => Promise<T>,
-): Promise<T> {
-  const fix = 'Fix: set "gateway.state" to "lmdb:" or to the address of a Redis.'
-  if (gateway.state === 'memory') throw new GatewayError('config', `The state is "memory": ${memory} ${fix}`)
-  const logger = createLogger({ level: gateway.log, stream: process.stderr })
-  const store = await openStore(gateway.state, logger)
-  try {
-    if (store.name === 'memory')
-      throw new GatewayError('config', 'The state store cannot be opened; nothing was done.')
-    return await use(store, logger)
-  } finally {
-    await store.close()
-    await logger.flush()
-  }
+/** Where results are. */
+function placeTable({ memory, stored }: CacheReports, maxStoredBytes: number): string[] {
+  const { dropped, unstamped, refused } = stored
+  return alignColumns([
+    [
+      'place',
+      'results',
+      'bytes',
+      'at most',
+      'hits',
+      'misses',
+      'unanswered',
+      'outdated',
+      'damaged',
+      'written',
+      'not written',
+    ],
+    ['memory', String(memory.entries), String(memory.bytes)],
+    [
+      'store',
+      String(stored.entries),
+      String(stored.bytes),
+      String(maxStoredBytes),
+      String(stored.hits),
+      String(stored.misses),
+      String(stored.unanswered),
+      String(stored.outdated),
+      String(stored.damaged),
+      String(stored.written),
+      String(dropped + unstamped + refused),
+    ],
+  ])
 }

@@ -4,6 +4,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import { VERSION } from '../version.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type { LogLevel } from '../core/logger.ts'
+import type { DrainOptions } from './drain.ts'
 import type { ExplainOptions } from './explain.ts'
 
 interface CommonOptions {
@@ -133,6 +134,20 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     .action(async (client: string | undefined, _options: unknown, command: Command) => {
       const { runUsage } = await import('./usage.ts')
       await runUsage(client, command.optsWithGlobals<CommonOptions & { readonly json?: boolean }>())
+    })
+
+  program
+    .command('drain')
+    .description(
+      'take a server or one of its replicas out of use, in all running gateways that share the state store, and wait for its calls',
+    )
+    .argument('<server>', 'name in "mcpServers"')
+    .argument('[replica]', 'name of the replica; without it, all of them')
+    .option('--undo', 'use it again')
+    .option('--no-wait', 'do not wait until nothing is in flight')
+    .action(async (server: string, replica: string | undefined, _options: unknown, command: Command) => {
+      const { runDrain } = await import('./drain.ts')
+      await runDrain(server, replica, command.optsWithGlobals<DrainOptions>())
     })
 
   const cache = program.command('cache').description('clear kept results, and show what they save')

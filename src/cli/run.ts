@@ -1,11 +1,11 @@
-import { loadConfig } from '../config/load.ts'
+import { loadWithSource, type Loaded } from '../config/load.ts'
 import { describeError } from '../core/errors.ts'
 import { createGateway } from '../gateway.ts'
 import { createLogger } from '../observe/logger.ts'
 import { openStore } from '../state/open.ts'
 import { knownValid } from './known-valid.ts'
 import type { Overrides } from '../config/surroundings.ts'
-import type { Config } from '../config/types.ts'
+import type { Logger } from '../core/logger.ts'
 import type { Gateway } from '../gateway.ts'
 
 export interface RunOptions {
@@ -25,9 +25,10 @@ const CLOSE_TIMEOUT_MS = 15_000
  */
 export async function runGateway(
   options: RunOptions,
-  use: (gateway: Gateway, config: Config) => Promise<void>,
+  use: (gateway: Gateway, loaded: Loaded, logger: Logger) => Promise<void>,
 ): Promise<never> {
-  const config = await loadConfig({ ...options, ...knownValid() })
+  const loaded = await loadWithSource({ ...options, ...knownValid() })
+  const { config } = loaded
   const logger = createLogger({ level: config.gateway.log, stream: process.stderr })
   for (const warning of config.warnings) logger.warn(warning)
 
@@ -62,7 +63,7 @@ export async function runGateway(
   let code: number
   try {
     gateway = await createGateway(config, { logger, store })
-    code = await Promise.race([use(gateway, config).then(() => 0), stopping])
+    code = await Promise.race([use(gateway, loaded, logger).then(() => 0), stopping])
   } finally {
     stopped = true
     const overdue = setTimeout(() => {

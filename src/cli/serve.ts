@@ -1,9 +1,13 @@
 import { VERSION } from '../version.ts'
 import { GatewayError } from '../core/errors.ts'
+import { needsRestart } from '../config/differences.ts'
+import { ConfigWatch } from '../config/watch.ts'
 import { alignColumns } from './columns.ts'
+import { knownValid } from './known-valid.ts'
 import { runGateway } from './run.ts'
 import type { Config } from '../config/types.ts'
-import type { LogLevel } from '../core/logger.ts'
+import type { Loaded } from '../config/load.ts'
+import type { Logger, LogLevel } from '../core/logger.ts'
 import type { Gateway } from '../gateway.ts'
 import type { ServerStatus } from '../status.ts'
 
@@ -23,12 +27,27 @@ export async function runServe(options: ServeOptions): Promise<void> {
   // A daemon gets it when its starter's terminal closes, or from the kernel when a stopped group is orphaned. Only in a terminal it is meant.
   const endsOnHangup = Boolean(process.stdin.isTTY)
   const overrides = { log, host, port, allowAnonymous }
-  await runGateway({ file, overrides, endsOnHangup }, async (gateway, config) => {
+  await runGateway({ file, overrides, endsOnHangup }, async (gateway, loaded, logger) => {
+    const { config } = loaded
     const { url } = await listen(gateway, config)
     print([`mcp-manifold ${VERSION} listens on ${url}`])
+    if (config.file !== undefined) {
+      const load = { file: config.file, overrides, ...knownValid() }
+      const onChange = (changed: Loaded): void => apply(gateway, loaded, changed, logger)
+      await new ConfigWatch(config.file, { load, onChange, logger }).start()
+    }
     print(report(await gateway.warmUp(), url, config))
     await new Promise(() => {})
   })
+}
+
+/** The file has changed: what a running gateway can take over it does, and the rest is named. `loaded` is what it was started with. */
+function apply(gateway: Gateway, loaded: Loaded, changed: Loaded, logger: Logger): void {
+  gateway.apply(changed.config)
+  logger.info('The configuration has changed: replicas, weights, tiers and zones are in effect.')
+  const rest = needsRestart(loaded.raw, changed.raw)
+  if (rest.length > 0)
+    logger.warn(`Of the changed configuration this takes effect at the next start: ${rest.join(', ')}.`)
 }
 
 /** What to know after the start: the state of each server and what to paste into a client. */

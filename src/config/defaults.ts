@@ -127,6 +127,8 @@ export const CACHE_MAX_RESULT: Limits<string> = { default: '1MiB', min: '1KiB', 
 export const CACHE_MAX_SIZE: Limits<string> = { default: '64MiB', min: '1MiB', max: '64GiB' }
 /** A quarter: one client that asks for everything leaves room for others. */
 export const CACHE_MAX_SIZE_PER_CLIENT: Limits<string> = { default: '16MiB', min: '64KiB', max: '64GiB' }
+/** Four times what is in memory: what one process has lost another may still want. Little enough for the disk of a laptop, and for a Redis that others use as well. */
+export const CACHE_MAX_STORED: Limits<string> = { default: '256MiB', min: '1MiB', max: '1024GiB' }
 /** Below a page of the database or a packet of the network, compressing saves nothing. */
 export const CACHE_COMPRESS_OVER: Limits<string> = { default: '4KiB', min: '256B', max: '1GiB' }
 

@@ -7,6 +7,7 @@ import {
   CACHE_COMPRESS_OVER,
   CACHE_MAX_SIZE,
   CACHE_MAX_SIZE_PER_CLIENT,
+  CACHE_MAX_STORED,
   FIRST_LIST_TIMEOUT,
   GATEWAY_CONCURRENCY,
   GATEWAY_QUEUE,
@@ -110,6 +111,10 @@ const cache = section('gateway.cache', {
   persist: flag(
     'Results are kept in the state store as well, unencrypted: they survive a restart and are shared with other processes.',
     true,
+  ),
+  maxStored: size(
+    'What is kept in the state store at most, of all processes that share it; what was stored first goes first.',
+    CACHE_MAX_STORED,
   ),
   compressOver: size('Larger results are compressed in the state store.', CACHE_COMPRESS_OVER),
 })

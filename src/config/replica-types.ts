@@ -19,6 +19,8 @@ export interface HttpEndpoint {
   readonly headers: Readonly<Record<string, string>>
   /** `auto`: Streamable HTTP, and deprecated HTTP+SSE where the server knows nothing else. */
   readonly transport: 'auto' | 'streamable' | 'sse'
+  /** Where to connect to, in this order, in place of what the host of `url` resolves to. */
+  readonly addresses?: readonly string[]
 }
 
 /** One endpoint of a server. */

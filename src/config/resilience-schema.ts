@@ -38,8 +38,13 @@ export const REPLICA = {
   ),
 } as const satisfies Record<string, Option>
 
+function named(what: string): z.ZodString {
+  const error = `expected the name of ${what}`
+  return z.string({ error }).min(1, { error })
+}
+
 const checkedTool = z.strictObject(
-  { tool: z.string().min(1), args: z.record(z.string(), z.unknown()).optional() },
+  { tool: named('a tool'), args: z.record(z.string(), z.unknown()).optional() },
   { error: 'expected "protocol", or an object with tool and args' },
 )
 
@@ -70,9 +75,13 @@ const fallback = option(
     [
       z.string().min(1),
       z.strictObject({
-        server: z.string().min(1),
-        tool: z.string().min(1).optional(),
-        args: z.record(z.string(), z.string()).optional(),
+        server: named('a server'),
+        tool: named('a tool').optional(),
+        args: z
+          .record(z.string(), z.string({ error: 'expected the name of an argument' }), {
+            error: 'expected an object',
+          })
+          .optional(),
       }),
     ],
     { error: fallbackError },
@@ -115,7 +124,9 @@ const dns = section('gateway.dns', {
   servers: option(
     'list of strings',
     'Name servers to ask, as `address` or `address:port`.',
-    z.array(z.string().min(2), { error: 'expected a list of addresses' }).min(1),
+    z
+      .array(z.string({ error: 'expected an address' }), { error: 'expected a list of addresses' })
+      .min(1, { error: 'expected a list with at least one address' }),
     { default: "the system's resolver" },
   ),
 })

@@ -6,6 +6,7 @@ import {
   CACHE_COMPRESS_OVER,
   CACHE_MAX_SIZE,
   CACHE_MAX_SIZE_PER_CLIENT,
+  CACHE_MAX_STORED,
   CLOCK_TOLERANCE,
   DNS_REFRESH,
   DRAIN_TIMEOUT,
@@ -87,6 +88,7 @@ export function resolveGateway(file: ServersFile, surroundings: Surroundings): G
       maxBytes: toBytes(cache.maxSize ?? CACHE_MAX_SIZE.default),
       maxBytesPerClient: toBytes(cache.maxSizePerClient ?? CACHE_MAX_SIZE_PER_CLIENT.default),
       persist: cache.persist ?? true,
+      maxStoredBytes: toBytes(cache.maxStored ?? CACHE_MAX_STORED.default),
       compressOverBytes: toBytes(cache.compressOver ?? CACHE_COMPRESS_OVER.default),
     },
   }

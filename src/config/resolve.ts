@@ -82,6 +82,10 @@ function resolveServer(
   if (useless.length > 0) {
     warnings.push(`The server "${name}" is remote: ${useless.join(', ')} of it has no effect.`)
   }
+  const ofPrograms = (['crashes', 'memory', 'spares'] as const).filter(key => entry[key] !== undefined)
+  if (ofPrograms.length > 0 && sources.every(source => source.command === undefined)) {
+    warnings.push(`The server "${name}" is remote: ${ofPrograms.join(', ')} of it has no effect.`)
+  }
   warnings.push(...cacheWarnings(name, entry))
   const replicas = resolveReplicas(entry, source => resolveEndpoint(source, surroundings))
   return {

@@ -2,6 +2,7 @@ import { MAX_PREFIX } from './defaults.ts'
 import { formatPath } from './problem.ts'
 import { checkCaches } from './rules-cache.ts'
 import { checkClients } from './rules-clients.ts'
+import { checkResilience } from './rules-replicas.ts'
 import { prefixOf } from './servers.ts'
 import type { Path, Problem } from './problem.ts'
 import type { ReplicaEntry, ServersFile, ServerEntry } from './schema.ts'
@@ -29,7 +30,7 @@ export function checkRules(file: ServersFile, unsound: ReadonlySet<string> = new
       )
     }
   }
-  return [...problems, ...checkClients(file, unsound)]
+  return [...problems, ...checkResilience(file, unsound), ...checkClients(file, unsound)]
 }
 
 function checkServer(server: ServerEntry, path: Path): Problem[] {

@@ -331,6 +331,8 @@ export interface CacheConfig {
   readonly maxBytesPerClient: number
   /** Whether results are also kept in the state store. */
   readonly persist: boolean
+  /** There, of all processes that share it. */
+  readonly maxStoredBytes: number
   /** Larger ones are compressed there. */
   readonly compressOverBytes: number
 }

@@ -29,7 +29,10 @@ export interface HttpFrontOptions {
   readonly onRefused?: (status: number, reason: string, address: string | undefined) => void
   readonly logger: Logger
   /** Whether every required server is there, and what to say of it. */
-  readonly readiness: () => { ready: boolean; servers: readonly { readonly name: string }[] }
+  readonly readiness: () => {
+    ready: boolean
+    servers: readonly { readonly name: string; readonly replicas: unknown }[]
+  }
 }
 
 /** A reply without a sign of life for so long becomes an event stream, which can carry one. */
@@ -164,7 +167,10 @@ export class HttpFront {
     if (isDirect(request)) return json(response, status, { ready, servers })
     try {
       const { principal } = await authenticator.authenticate(request, '')
-      const visible = servers.filter(({ name }) => service.viewOf(name, principal) !== undefined)
+      // Where servers are is for who runs them.
+      const visible = servers
+        .filter(({ name }) => service.viewOf(name, principal) !== undefined)
+        .map(server => ({ ...server, replicas: undefined }))
       json(response, status, { ready, servers: visible })
     } catch {
       // Whoever balances load shows no credentials, and needs no names.

@@ -1,7 +1,7 @@
 import type { Wanted } from '../cache/cache.ts'
 import { GatewayError } from '../core/errors.ts'
 import { Cancellation } from '../core/cancellation.ts'
-import { CallRecord, type CallRequest, type Exchange } from '../core/exchange.ts'
+import { CallRecord, type CallRequest, type Exchange, type InputRequest } from '../core/exchange.ts'
 import { Delegate } from '../relay/delegate.ts'
 
 /** A call whose answer may be kept, and given to others who ask the same. */
@@ -11,6 +11,12 @@ export class Sought extends Delegate {
   constructor(inner: Exchange, wanted: Wanted) {
     super(inner)
     this.wanted = wanted
+  }
+
+  /** Whatever comes of it is no answer to the same question of another. */
+  override ask(request: InputRequest): Promise<string> {
+    this.record.asked = true
+    return super.ask(request)
   }
 }
 

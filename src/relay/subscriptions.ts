@@ -73,6 +73,7 @@ export class Subscriptions {
   async #subscribe(exchange: Exchange, route: Route, subscriber: Subscriber, wish: Wish): Promise<Outcome> {
     const { server, own } = route
     const pool = this.#options.pool(server)
+    await pool.roster.pending
     // The server has been greeted before it is decided with whom the subscription is shared.
     await pool.standing(wish.caller).pick()
     const key = keyOf(server, pool.standing(wish.caller), own)

@@ -1,4 +1,4 @@
-import { MAX_KEY_BYTES, MAX_VALUE_BYTES } from './store.ts'
+import { MAX_KEY_BYTES, MAX_VALUE_BYTES, type Zone } from './store.ts'
 
 /** What every implementation of `Store` takes besides its own options. */
 export interface StoreOptions {
@@ -31,6 +31,20 @@ export function assertValue(key: string, value: string): number {
     )
   }
   return bytes
+}
+
+/**
+ * Refuses a value for which a zone has no room even when it is empty. `bytes`: of the value. Returns what it takes with its key.
+ * @throws RangeError naming the key, the size and the bound.
+ */
+export function assertRoom(key: string, bytes: number, { maxBytes }: Zone): number {
+  const all = Buffer.byteLength(key) + bytes
+  if (all > maxBytes) {
+    throw new RangeError(
+      `The value of "${key}" has ${bytes} bytes with a zone of ${maxBytes}: it would be the only one, and more.`,
+    )
+  }
+  return all
 }
 
 /**

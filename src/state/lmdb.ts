@@ -2,16 +2,18 @@ import { chmodSync, mkdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type * as Lmdb from 'lmdb'
-import { assertKey, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
+import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
 import { assertDataFile } from './lmdb-file.ts'
+import { enter, isZoned, leave, sizeOf } from './lmdb-zones.ts'
 import { hold, take, type Step } from './amounts.ts'
-import type { Held, HoldRequest, Store, Taken, TakeRequest } from './store.ts'
+import type { Held, HoldRequest, SetOptions, Store, Taken, TakeRequest, ZoneSize } from './store.ts'
 
 /**
  * Layout of the database. Every key starts with the layout's name, so that a later layout lives beside this one and neither
  * misreads the other:
  * - `m1/<key>` → 8 bytes: expiry in milliseconds since the epoch (big-endian double, infinity for never); then the value in UTF-8.
  * - `x1/<8 bytes expiry><key>` → nothing: index by which expired values are found without reading the others. May be stale.
+ * - `p1/`, `o1/`, `z1/`: zones, see `lmdb-zones.ts`.
  */
 const VALUES = 'm1/'
 const EXPIRIES = Buffer.from('x1/')
@@ -64,6 +66,8 @@ class LmdbStore implements Store {
   readonly #now: () => number
   readonly #writes = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
+  /** Keys in zones that are being written, and how often. */
+  readonly #entering = new Map<string, number>()
   #sweptAt = -Infinity
 
   constructor(name: string, database: Database, now: () => number) {
@@ -84,18 +88,29 @@ class LmdbStore implements Store {
     return keys.map(key => this.#live(key, now))
   }
 
-  async set(key: string, value: string, options: { ttlMs?: number } = {}): Promise<void> {
+  async set(key: string, value: string, { ttlMs, zone }: SetOptions = {}): Promise<void> {
     this.#assertOpen()
     assertKey(key)
-    assertValue(key, value)
+    const bytes = assertValue(key, value)
+    const room = zone && assertRoom(key, bytes, zone)
     const now = this.#now()
-    const expiresAt = expiryOf(options.ttlMs, now)
+    const expiresAt = expiryOf(ttlMs, now)
     const record = recordOf(value, expiresAt)
     const database = this.#database
     // The index first: an entry without a value is harmless, a value without an entry would stay for ever.
-    const writes: Promise<unknown>[] =
-      expiresAt === Infinity ? [] : [database.put(expiryKey(expiresAt, key), Buffer.alloc(0))]
-    writes.push(database.put(valueKey(key), record))
+    const put = (): Promise<unknown>[] => [
+      ...(expiresAt === Infinity ? [] : [database.put(expiryKey(expiresAt, key), Buffer.alloc(0))]),
+      database.put(valueKey(key), record),
+    ]
+    const writes: Promise<unknown>[] = []
+    if (zone && room !== undefined) {
+      this.#entering.set(key, (this.#entering.get(key) ?? 0) + 1)
+      const entered = database.transaction(() => {
+        void put()
+        for (const first of enter(database, zone, key, room)) void database.remove(valueKey(first))
+      })
+      writes.push(entered.finally(() => this.#entered(key)))
+    } else writes.push(...put())
     if (expiresAt !== Infinity && now - this.#sweptAt >= SWEEP_EVERY_MS) {
       this.#sweptAt = now
       writes.push(database.transaction(() => this.#sweep(now)))
@@ -106,7 +121,17 @@ class LmdbStore implements Store {
   async delete(key: string): Promise<void> {
     this.#assertOpen()
     assertKey(key)
-    await this.#written(this.#database.remove(valueKey(key)))
+    const database = this.#database
+    // Plain writes of one turn may overtake a transaction; transactions do not overtake each other.
+    const zoned = this.#entering.has(key) || isZoned(database, key)
+    await this.#written(
+      zoned
+        ? database.transaction(() => {
+            void database.remove(valueKey(key))
+            leave(database, key)
+          })
+        : database.remove(valueKey(key)),
+    )
   }
 
   async keys(prefix: string): Promise<string[]> {
@@ -119,6 +144,11 @@ class LmdbStore implements Store {
     }
     const now = this.#now()
     return found.filter(key => this.#expiryAt(key) > now).map(key => key.toString('utf8', VALUES.length))
+  }
+
+  async zone(name: string): Promise<ZoneSize> {
+    this.#startReading()
+    return sizeOf(this.#database, name)
   }
 
   take(request: TakeRequest): Promise<Taken> {
@@ -172,6 +202,12 @@ class LmdbStore implements Store {
     return bytes.readDoubleBE(0) > now ? bytes.toString('utf8', HEADER_BYTES) : undefined
   }
 
+  #entered(key: string): void {
+    const left = (this.#entering.get(key) ?? 1) - 1
+    if (left > 0) this.#entering.set(key, left)
+    else this.#entering.delete(key)
+  }
+
   /** Expiry of the value at the raw key; `-Infinity` when there is none that can be read. */
   #expiryAt(rawKey: Buffer): number {
     const record = this.#database.getBinaryFast(rawKey)
@@ -185,8 +221,11 @@ class LmdbStore implements Store {
     // Read to its end before the first removal.
     const due = Array.from(this.#database.getKeys({ start: EXPIRIES, end, limit: SWEEP_ENTRIES }))
     for (const entry of due) {
-      const key = valueKey(entry.toString('utf8', EXPIRIES.length + HEADER_BYTES))
-      if (this.#expiryAt(key) <= now) void this.#database.remove(key)
+      const key = entry.toString('utf8', EXPIRIES.length + HEADER_BYTES)
+      if (this.#expiryAt(valueKey(key)) <= now) {
+        void this.#database.remove(valueKey(key))
+        leave(this.#database, key)
+      }
       void this.#database.remove(entry)
     }
   }

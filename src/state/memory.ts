@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
-import { assertKey, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
+import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
 import { hold, take, type Step } from './amounts.ts'
-import type { Held, HoldRequest, Store, Taken, TakeRequest } from './store.ts'
+import type { Held, HoldRequest, SetOptions, Store, Taken, TakeRequest, Zone, ZoneSize } from './store.ts'
 
 /** Enough for a catalogue of thousands of tools, little enough for a laptop. */
 export const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024
@@ -18,6 +18,13 @@ interface Entry {
   /** Milliseconds since the epoch, `Infinity` when it never expires. */
   readonly expiresAt: number
   readonly bytes: number
+  readonly zone: string | undefined
+}
+
+/** What is in a zone, the first that was set before the others. */
+interface Zoned {
+  readonly bytesOf: Map<string, number>
+  bytes: number
 }
 
 /** A store that forgets at exit: for tests, for embedding, and for machines without a writable disk. */
@@ -29,13 +36,18 @@ class MemoryStore implements Store {
   readonly name = 'memory'
   readonly #entries: LRUCache<string, Entry>
   readonly #now: () => number
+  readonly #zones = new Map<string, Zoned>()
   /** Apart from the values: what has been used up must not be forgotten to make room. */
   readonly #amounts = new Map<string, { readonly text: string; readonly expiresAt: number }>()
   #sweptAt = 0
   #closed = false
 
   constructor(maxBytes: number, now: () => number) {
-    this.#entries = new LRUCache<string, Entry>({ maxSize: maxBytes, sizeCalculation: entry => entry.bytes })
+    this.#entries = new LRUCache<string, Entry>({
+      maxSize: maxBytes,
+      sizeCalculation: entry => entry.bytes,
+      dispose: ({ zone }, key) => zone !== undefined && this.#leave(zone, key),
+    })
     this.#now = now
   }
 
@@ -49,11 +61,19 @@ class MemoryStore implements Store {
     return keys.map(key => this.#live(key))
   }
 
-  async set(key: string, value: string, options: { ttlMs?: number } = {}): Promise<void> {
+  async set(key: string, value: string, { ttlMs, zone }: SetOptions = {}): Promise<void> {
     this.#assertOpen()
     assertKey(key)
-    const bytes = assertValue(key, value) + Buffer.byteLength(key) + 1
-    this.#entries.set(key, { value, expiresAt: expiryOf(options.ttlMs, this.#now()), bytes })
+    const valueBytes = assertValue(key, value)
+    const expiresAt = expiryOf(ttlMs, this.#now())
+    const room = zone && assertRoom(key, valueBytes, zone)
+    this.#entries.set(key, {
+      value,
+      expiresAt,
+      bytes: valueBytes + Buffer.byteLength(key) + 1,
+      zone: zone?.name,
+    })
+    if (zone && room !== undefined && this.#entries.has(key)) this.#enter(zone, key, room)
   }
 
   async delete(key: string): Promise<void> {
@@ -73,6 +93,12 @@ class MemoryStore implements Store {
     return found.sort(Buffer.compare).map(key => key.toString())
   }
 
+  async zone(name: string): Promise<ZoneSize> {
+    this.#assertOpen()
+    const zone = this.#zones.get(name)
+    return { entries: zone?.bytesOf.size ?? 0, bytes: zone?.bytes ?? 0 }
+  }
+
   async take(request: TakeRequest): Promise<Taken> {
     return this.#step(request.key, (stored, now) => take(stored, request, now))
   }
@@ -85,6 +111,25 @@ class MemoryStore implements Store {
     this.#closed = true
     this.#entries.clear()
     this.#amounts.clear()
+  }
+
+  #enter({ name, maxBytes }: Zone, key: string, bytes: number): void {
+    let zone = this.#zones.get(name)
+    if (!zone) this.#zones.set(name, (zone = { bytesOf: new Map(), bytes: 0 }))
+    zone.bytesOf.set(key, bytes)
+    zone.bytes += bytes
+    for (const first of zone.bytesOf.keys()) {
+      if (zone.bytes <= maxBytes) break
+      this.#entries.delete(first)
+    }
+  }
+
+  #leave(name: string, key: string): void {
+    const zone = this.#zones.get(name)
+    const bytes = zone?.bytesOf.get(key)
+    if (!zone || bytes === undefined) return
+    zone.bytesOf.delete(key)
+    zone.bytes -= bytes
   }
 
   #step<T>(key: string, step: (stored: string | undefined, now: number) => Step<T>): T {

@@ -4,16 +4,20 @@ import type { RedisClientType } from 'redis'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { GRACE_MS } from './amounts.ts'
-import { assertKey, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
+import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
+import { toAddress, type Address } from './redis-address.ts'
 import { HOLD, TAKE } from './redis-scripts.ts'
+import { DELETE, ENTER, SIZE } from './redis-zones.ts'
 import {
   lifeOf,
   SLOTS,
   type Held,
   type HoldRequest,
+  type SetOptions,
   type Store,
   type Taken,
   type TakeRequest,
+  type ZoneSize,
 } from './store.ts'
 
 export interface RedisStoreOptions extends StoreOptions {
@@ -22,7 +26,6 @@ export interface RedisStoreOptions extends StoreOptions {
   readonly now?: () => number
 }
 
-const DEFAULT_PREFIX = 'mcp-manifold:'
 const CONNECT_TIMEOUT_MS = 2000
 /** An amount or a place: a call may be waiting for it. */
 const QUICK_MS = 2000
@@ -58,31 +61,19 @@ export async function openRedisStore(url: string, options: RedisStoreOptions): P
   return store
 }
 
-interface Address {
-  /** As the client library takes it; may hold a password. */
-  readonly url: string
-  /** Without anything secret. */
-  readonly name: string
-  readonly prefix: string
-}
-
-function toAddress(text: string): Address {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (!url || !/^rediss?:$/.test(url.protocol) || url.hostname === '')
-    throw new Error('The address of the state store is no URL such as "redis://host:6379/0".')
-  const prefix = url.searchParams.get('prefix') ?? DEFAULT_PREFIX
-  url.search = ''
-  const database = url.pathname === '/' ? '' : url.pathname
-  return { url: url.href, name: `redis:${url.hostname}:${url.port || '6379'}${database}`, prefix }
-}
-
 interface Script {
   readonly text: string
   readonly sha: string
 }
 
 const script = (text: string): Script => ({ text, sha: createHash('sha1').update(text).digest('hex') })
-const SCRIPTS = { take: script(TAKE), hold: script(HOLD) }
+const SCRIPTS = {
+  take: script(TAKE),
+  hold: script(HOLD),
+  enter: script(ENTER),
+  delete: script(DELETE),
+  size: script(SIZE),
+}
 
 class RedisStore implements Store {
   readonly name: string
@@ -123,13 +114,21 @@ class RedisStore implements Store {
     return texts.map(text => this.#read(text ?? undefined))
   }
 
-  async set(key: string, value: string, options: { ttlMs?: number } = {}): Promise<void> {
+  async set(key: string, value: string, { ttlMs, zone }: SetOptions = {}): Promise<void> {
     this.#assertOpen()
     assertKey(key)
-    const timeoutMs = SLOW_MS + assertValue(key, value) / BYTES_PER_MS
-    const { ttlMs } = options
+    const bytes = assertValue(key, value)
+    const timeoutMs = SLOW_MS + bytes / BYTES_PER_MS
     const expiresAt = expiryOf(ttlMs, this.#clock?.() ?? 0)
     const name = this.#prefix + key
+    if (zone) {
+      const room = assertRoom(key, bytes, zone)
+      const text = this.#clock ? `${expiresAt} ${value}` : value
+      const livesMs = ttlMs === undefined || ttlMs === Infinity ? '' : Math.ceil(ttlMs)
+      const request = [this.#prefix, zone.name, zone.maxBytes, room, text, livesMs]
+      await this.#evaluate(SCRIPTS.enter, key, request, timeoutMs)
+      return
+    }
     await this.#run<unknown>(timeoutMs, client => {
       if (this.#clock) return client.set(name, `${expiresAt} ${value}`)
       if (ttlMs === undefined || ttlMs === Infinity) return client.set(name, value)
@@ -141,7 +140,7 @@ class RedisStore implements Store {
   async delete(key: string): Promise<void> {
     this.#assertOpen()
     assertKey(key)
-    await this.#run(SLOW_MS, client => client.del(this.#prefix + key))
+    await this.#evaluate(SCRIPTS.delete, key, [this.#prefix])
   }
 
   async keys(prefix: string): Promise<string[]> {
@@ -165,6 +164,11 @@ class RedisStore implements Store {
       .map(key => Buffer.from(key))
       .sort(Buffer.compare)
       .map(key => key.toString())
+  }
+
+  async zone(name: string): Promise<ZoneSize> {
+    const [entries, bytes] = await this.#evaluate(SCRIPTS.size, name, [this.#prefix])
+    return { entries: Number(entries), bytes: Number(bytes) }
   }
 
   async take(request: TakeRequest): Promise<Taken> {
@@ -202,7 +206,12 @@ class RedisStore implements Store {
     this.#client = undefined
   }
 
-  async #evaluate({ text, sha }: Script, key: string, rest: readonly (string | number)[]): Promise<string[]> {
+  async #evaluate(
+    { text, sha }: Script,
+    key: string,
+    rest: readonly (string | number)[],
+    timeoutMs = QUICK_MS,
+  ): Promise<string[]> {
     this.#assertOpen()
     assertKey(key)
     const request = {
@@ -210,11 +219,11 @@ class RedisStore implements Store {
       arguments: [this.#clock ? String(this.#clock()) : '', ...rest.map(String)],
     }
     try {
-      return (await this.#run(QUICK_MS, client => client.evalSha(sha, request))) as string[]
+      return (await this.#run(timeoutMs, client => client.evalSha(sha, request))) as string[]
     } catch (error) {
       // Redis forgets scripts when it restarts.
       if (!describeError(error).includes('NOSCRIPT')) throw error
-      return (await this.#run(QUICK_MS, client => client.eval(text, request))) as string[]
+      return (await this.#run(timeoutMs, client => client.eval(text, request))) as string[]
     }
   }
 

@@ -9,12 +9,17 @@ export interface Store {
   get(key: string): Promise<string | undefined>
   /** Values of several keys in the order of the keys, from one consistent snapshot. */
   getMany(keys: readonly string[]): Promise<(string | undefined)[]>
-  /** Durable when the promise resolves. `ttlMs`: how long the value lives; without it, for ever. */
-  set(key: string, value: string, options?: { ttlMs?: number }): Promise<void>
+  /**
+   * Durable when the promise resolves, unless the value is of a zone. A key that was set in a zone is always set in this one.
+   * @throws RangeError (as a rejection) for what is too large for a store, or for the zone
+   */
+  set(key: string, value: string, options?: SetOptions): Promise<void>
   /** Resolves also when there was no such key. */
   delete(key: string): Promise<void>
   /** Keys that start with `prefix`, in byte order; expired ones are left out. */
   keys(prefix: string): Promise<string[]>
+  /** How full a zone is. What has expired counts until its room is taken. */
+  zone(name: string): Promise<ZoneSize>
   /**
    * Takes some of a limited amount, atomically over everyone who shares the store: what all have taken in the window never exceeds the limit,
    * but for what `spend` books. Expired windows cost nothing. The amounts are no values: neither `get` nor `set` is meant for their keys.
@@ -27,6 +32,26 @@ export interface Store {
   hold(request: HoldRequest): Promise<Held>
   /** Idempotent. Later calls reject. */
   close(): Promise<void>
+}
+
+export interface SetOptions {
+  /** How long the value lives; without it, for ever. */
+  readonly ttlMs?: number
+  /** Without one, the value stays until it is deleted or its time is over. */
+  readonly zone?: Zone
+}
+
+/** Values that make room for each other: when those of a zone have more than `maxBytes`, the ones that were set first go, whoever set them. */
+export interface Zone {
+  /** At most 64 ASCII letters. */
+  readonly name: string
+  /** Of keys and values, in UTF-8; what a store needs besides them is not counted. */
+  readonly maxBytes: number
+}
+
+export interface ZoneSize {
+  readonly entries: number
+  readonly bytes: number
 }
 
 /** Amounts are numbers from 0 to 2^53 with at most three decimals. Times are Unix milliseconds by the store's clock where `now` is left out. */

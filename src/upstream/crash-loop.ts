@@ -67,3 +67,13 @@ export function inCrashLoop(server: string, inARow: number, last: GatewayError):
     { server, cause: last.cause },
   )
 }
+
+/** What callers hear before it is time for the next start. */
+export function backingOff({ code, message, cause, server }: GatewayError, waitMs: number): GatewayError {
+  const seconds = Math.max(1, Math.ceil(waitMs / 1000))
+  return new GatewayError(code, `${message} Next attempt in ${seconds} s.`, {
+    ...(server !== undefined && { server }),
+    cause,
+    retryAfterMs: Math.ceil(waitMs),
+  })
+}

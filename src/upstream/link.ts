@@ -117,8 +117,8 @@ export class Link implements Receiver {
     this.server = options.server
     this.transport = options.transport
     this.replica = options.replica
-    const { name } = options.server.replicas.length > 1 ? options.replica : { name: '' }
-    this.label = `${options.server.name}${name && ` ${name}`} ${options.transport.kind}`
+    const { label } = options.replica
+    this.label = `${options.server.name}${label && ` ${label}`} ${options.transport.kind}`
     this.logger = options.logger
     this.#listener = options.listener
     this.#deadlines = options.deadlines

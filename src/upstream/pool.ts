@@ -1,28 +1,26 @@
 import type { ServerConfig } from '../config/types.ts'
-import type { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange } from '../core/exchange.ts'
-import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import { askable } from '../protocol/features.ts'
 import type { Era } from '../protocol/revisions.ts'
 import { Checks } from './checks.ts'
 import type { ClientLinks, CountedLink } from './client-links.ts'
 import type { Link } from './link.ts'
+import { closed } from './link-errors.ts'
 import { ExclusiveSlots } from './exclusive.ts'
 import { clientOf, keyFor, type Caller } from './isolation.ts'
 import type { Replica } from './replica.ts'
 import { Replicas, type Aim } from './replicas.ts'
+import { Roster, type RosterOptions } from './roster.ts'
 import type { SlotKey } from './slot-key.ts'
 import { Slot, type SlotListener, type SlotState } from './slot.ts'
 import { Spares } from './spares.ts'
 import { StartBeside } from './start-beside.ts'
 
-export interface PoolOptions {
+export interface PoolOptions extends Pick<RosterOptions, 'dns' | 'drainTimeoutMs' | 'deadlines' | 'logger'> {
   readonly server: ServerConfig
   readonly listener: SlotListener
-  readonly deadlines: Deadlines
-  readonly logger: Logger
   readonly clientInfo: string
   /** Of all pools together. */
   readonly clientLinks: ClientLinks
@@ -45,6 +43,8 @@ export class Pool {
   readonly #closing = new Set<Promise<void>>()
   readonly replicas: Replicas
   readonly #checks: Checks
+  /** Which replicas there are at this moment. */
+  readonly roster: Roster
   #closed = false
 
   constructor(options: PoolOptions) {
@@ -70,6 +70,23 @@ export class Pool {
       onChanged: () => this.#options.onReplicasChanged?.(),
       logger: options.logger,
     })
+    this.roster = new Roster({
+      ...options,
+      replicas: this.replicas,
+      slots: () => this.#slots.values(),
+      isSpare: slot => this.#spare(slot),
+      remove: slot => this.#remove(slot),
+      onEnded: link => options.listener.onLost(link, closed(this.server.name, 'unknown')),
+      onChanged: () => {
+        this.#spares?.tidy()
+        options.onReplicasChanged?.()
+      },
+    })
+  }
+
+  /** Places for links, open or not, at whatever replica. */
+  get slots(): Iterable<Slot> {
+    return this.#slots.values()
   }
 
   /** Era to start with; a wrong one is corrected by the handshake. */
@@ -113,6 +130,8 @@ export class Pool {
   any(exchange?: Exchange): Link | Promise<Link> {
     const { current } = this
     if (current) return current
+    const { pending } = this.roster
+    if (pending) return pending.then(() => this.any(exchange))
     if (exchange) return this.slot(exchange).pick()
     const replica = this.#starting.choose(undefined, undefined)
     return this.#at(replica.common, replica, undefined).pick()
@@ -123,6 +142,8 @@ export class Pool {
    * @throws GatewayError `upstream_*`, `overloaded`
    */
   run<T>(exchange: Exchange, use: (link: Link) => Promise<T>, aim?: Aim): Promise<T> {
+    const { pending } = this.roster
+    if (pending) return pending.then(() => this.run(exchange, use, aim))
     let replica: Replica
     let key: SlotKey
     let picked: Link | Promise<Link>
@@ -222,6 +243,7 @@ export class Pool {
         ? replica.health.failed(failure, now)
         : replica.health.unreachable(error.message, now, nextTry)
     if (changed) this.#options.onReplicasChanged?.()
+    this.roster.unreachable()
   }
 
   #hasLink(replica: Replica): boolean {
@@ -243,6 +265,7 @@ export class Pool {
   async close(): Promise<void> {
     this.#closed = true
     this.#checks.close()
+    this.roster.close()
     for (const slot of this.#slots.values()) this.#remove(slot)
     this.#exclusive.close()
     await Promise.all([...this.#closing, this.#spares?.close()])

@@ -19,6 +19,8 @@ export interface Shape {
 export class Replica implements Candidate {
   readonly server: ServerConfig
   readonly name: string
+  /** What is added to the name of the server in records; empty where there is only one. */
+  readonly label: string
   readonly endpoint: Endpoint
   readonly load = new Load()
   readonly health: Health
@@ -45,6 +47,7 @@ export class Replica implements Candidate {
   constructor(server: ServerConfig, config: ReplicaConfig, number: number) {
     this.server = server
     this.name = config.name
+    this.label = number === 0 && server.replicas.length === 1 ? '' : config.name
     this.endpoint = config.endpoint
     this.weight = config.weight
     this.tier = config.tier

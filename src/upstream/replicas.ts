@@ -3,6 +3,7 @@ import { choose } from '../balance/choose.ts'
 import { Latencies } from '../balance/latencies.ts'
 import { RetryBudget } from '../balance/retry-budget.ts'
 import type { ServerConfig } from '../config/types.ts'
+import type { Endpoint, ReplicaConfig } from '../config/replica-types.ts'
 import { GatewayError } from '../core/errors.ts'
 import { wildcard } from '../policy/pattern.ts'
 import type { Caller } from './isolation.ts'
@@ -22,6 +23,7 @@ export interface Aim {
 const HEDGES = 0.05
 /** Sessions and principals whose replica is remembered. */
 const MAX_REMEMBERED = 10_000
+const DRAINED_MS = 60_000
 
 /**
  * The replicas of a server, and which of them takes a call: `balance/choose.ts` decides, but a client of a server that keeps sessions stays with its replica for as
@@ -31,6 +33,10 @@ export class Replicas {
   readonly server: ServerConfig
   readonly #zone: string | undefined
   #list: readonly Replica[]
+  /** Of the next one that is new. */
+  #next: number
+  /** Names of those that take no calls until further notice. */
+  #drained: ReadonlySet<string> = new Set()
   /** By session or principal: where the server keeps something for it. */
   readonly #remembered = new LRUCache<string, Replica>({ max: MAX_REMEMBERED })
   /** Where what lasts beyond a call stands, for servers that keep no sessions. */
@@ -52,6 +58,7 @@ export class Replicas {
     this.#someRepeat = server.retry || server.tools.some(({ retry }) => retry === true)
     this.retryBudget = new RetryBudget(server.retryBudget)
     this.#list = server.replicas.map((config, number) => new Replica(server, config, number))
+    this.#next = server.replicas.length
   }
 
   get list(): readonly Replica[] {
@@ -61,6 +68,51 @@ export class Replicas {
   /** Whether there are several. */
   get several(): boolean {
     return this.#list.length > 1
+  }
+
+  /**
+   * Takes others for the replicas there are. Those of the same name and endpoint stay, with what is known of them, and have their new weight, tier and zone from the next
+   * call on. Returns those that are gone, which take no new calls.
+   */
+  update(configs: readonly ReplicaConfig[]): readonly Replica[] {
+    const gone = new Set(this.#list)
+    const era = this.#list[0]?.era
+    this.#list = configs.map(config => {
+      for (const known of gone) {
+        if (known.name !== config.name || !sameEndpoint(known.endpoint, config.endpoint)) continue
+        gone.delete(known)
+        known.weight = config.weight
+        known.tier = config.tier
+        known.zone = config.zone
+        return known
+      }
+      const added = new Replica(this.server, config, this.#next++)
+      added.era = era
+      added.drained = this.#isDrained(added)
+      return added
+    })
+    for (const replica of gone) replica.drained = true
+    return [...gone]
+  }
+
+  /**
+   * From now on the replicas of these names take no calls, and all others do; `''` is the name of all. A name that stands for several addresses is that of each.
+   * Returns those for which that is new.
+   */
+  drain(names: ReadonlySet<string>): readonly Replica[] {
+    this.#drained = names
+    return this.#list.filter(replica => {
+      const drained = this.#isDrained(replica)
+      const changed = replica.drained !== drained
+      replica.drained = drained
+      return changed
+    })
+  }
+
+  #isDrained({ name }: Replica): boolean {
+    if (this.#drained.has('') || this.#drained.has(name)) return true
+    const slash = name.lastIndexOf('/')
+    return slash > 0 && this.#drained.has(name.slice(0, slash))
   }
 
   /** Whether a call of a tool may run twice, by the configuration. */
@@ -137,6 +189,13 @@ export class Replicas {
 
   #noneFor(leftOut: LeftOut | undefined, now: number): GatewayError {
     const { name } = this.server
+    if (this.#list.length > 0 && this.#list.every(({ drained }) => drained))
+      return new GatewayError(
+        'upstream_unreachable',
+        `Server "${name}" is drained: it takes no calls until an operator ends that, with mcp-manifold drain --undo.`,
+        // Nobody knows when, but trying again in a moment is of no use.
+        { server: name, retryAfterMs: DRAINED_MS },
+      )
     const why = this.#list.map(replica => {
       if (replica.drained) return `${replica.name} is drained`
       if (leftOut?.(replica)) return `${replica.name} was tried, or does not offer it`
@@ -151,6 +210,15 @@ export class Replicas {
       { server: name, ...(waitMs !== undefined && { retryAfterMs: waitMs }) },
     )
   }
+}
+
+/** Whether a link to one is a link to the other. Of its addresses the first says which one it is. */
+function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
+  const key = (endpoint: Endpoint): string =>
+    JSON.stringify(
+      endpoint.kind === 'http' ? { ...endpoint, addresses: endpoint.addresses?.slice(0, 1) } : endpoint,
+    )
+  return key(a) === key(b)
 }
 
 /** Who it is whose replica is remembered. */

@@ -4,7 +4,7 @@ import { describeError, GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Era } from '../protocol/revisions.ts'
 import { connect, type Connected } from './connect.ts'
-import { backoffMs, CrashLoop, inCrashLoop, LASTED_MS } from './crash-loop.ts'
+import { backingOff, backoffMs, CrashLoop, inCrashLoop, LASTED_MS } from './crash-loop.ts'
 import { Departing } from './departing.ts'
 import type { Link, LinkListener } from './link.ts'
 import type { Replica } from './replica.ts'
@@ -116,7 +116,7 @@ export class Slot implements Deadline {
       )
     if (state.kind === 'failed' || state.kind === 'stopped') {
       const wait = state.nextTry - this.#now()
-      if (wait > 0) return Promise.reject(this.#backingOff(state.error, wait))
+      if (wait > 0) return Promise.reject(backingOff(state.error, wait))
     }
     return this.#start()
   }
@@ -205,6 +205,21 @@ export class Slot implements Deadline {
     this.#options.logger.info('Stopped after being idle; the next call starts it again.', { idleMs: quiet })
     this.#set({ kind: 'idle' })
     this.#departing.leave(link)
+  }
+
+  /** Ends the link, whatever is in flight on it; the next call opens another one. Returns the link that was open. */
+  stop(): Link | undefined {
+    if (this.#state.kind !== 'ready') return undefined
+    const { link } = this.#state
+    this.#starts.stopped(this.#now() - this.#openedAt)
+    this.#set({ kind: 'idle' })
+    this.#departing.leave(link)
+    return link
+  }
+
+  /** Opens a link where what is pinned waits for one. */
+  resume(): void {
+    if (this.#pins > 0 && this.#state.kind === 'idle') void this.#start()
   }
 
   async close(): Promise<void> {
@@ -326,15 +341,6 @@ export class Slot implements Deadline {
   #watchIdle(): void {
     if (this.server.idleMs > 0 && this.#state.kind === 'ready')
       this.#options.deadlines.set(this, this.server.idleMs)
-  }
-
-  #backingOff(error: GatewayError, waitMs: number): GatewayError {
-    const seconds = Math.max(1, Math.ceil(waitMs / 1000))
-    return new GatewayError(error.code, `${error.message} Next attempt in ${seconds} s.`, {
-      server: this.server.name,
-      cause: error.cause,
-      retryAfterMs: Math.ceil(waitMs),
-    })
   }
 
   #set(state: SlotState): void {

@@ -27,6 +27,7 @@ export interface SparesOptions {
 export class Spares {
   readonly #options: SparesOptions
   readonly #reserves = new Map<Replica, Reserve>()
+  readonly #ending = new Set<Promise<void> | undefined>()
 
   constructor(options: SparesOptions) {
     this.#options = options
@@ -66,15 +67,23 @@ export class Spares {
     return false
   }
 
-  /** A replica is used no longer. */
-  async end(replica: Replica): Promise<void> {
-    const reserve = this.#reserves.get(replica)
-    this.#reserves.delete(replica)
-    await reserve?.close()
+  /** Replicas that are drained need none. */
+  tidy(): void {
+    for (const replica of this.#reserves.keys()) if (replica.drained) this.#end(replica)
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#reserves.keys()].map(replica => this.end(replica)))
+    for (const replica of this.#reserves.keys()) this.#end(replica)
+    await Promise.all(this.#ending)
+  }
+
+  #end(replica: Replica): void {
+    const ending = this.#reserves
+      .get(replica)
+      ?.close()
+      .finally(() => this.#ending.delete(ending))
+    this.#reserves.delete(replica)
+    this.#ending.add(ending)
   }
 }
 

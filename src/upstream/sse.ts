@@ -3,6 +3,7 @@ import type { Agent } from 'undici'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/replica-types.ts'
+import { dial } from './dial.ts'
 import { LineSplitter } from './lines.ts'
 import { responseId } from './response-id.ts'
 import { tooLarge } from './too-large.ts'
@@ -44,7 +45,7 @@ export class SseTransport implements Transport {
       import('undici'),
     ])
     if (this.#closed) throw this.#closedError()
-    const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 })
+    const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: dial(endpoint) })
     this.#agent = agent
     const sdk = new SSEClientTransport(new URL(endpoint.url), {
       requestInit: { headers: { ...endpoint.headers } },

@@ -5,6 +5,7 @@ import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/replica-types.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
+import { dial } from './dial.ts'
 import { retryAfterMs } from './retry-after.ts'
 import { tooLarge } from './too-large.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
@@ -91,7 +92,8 @@ export class StreamableHttpTransport implements Transport {
   async open(receiver: Receiver): Promise<void> {
     this.#receiver = receiver
     const { Pool } = await import('undici')
-    this.#pool = new Pool(this.#origin, { headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 10_000 } })
+    const connect = dial(this.#options.endpoint)
+    this.#pool = new Pool(this.#origin, { headersTimeout: 0, bodyTimeout: 0, connect })
   }
 
   use(version: string | undefined): void {

@@ -24,7 +24,7 @@ const USAGE = `Usage: npm run bench -- [options]
   --warmup <n>       seconds of load before the first round, for every target (10)
   --rounds <n>       rounds; each measures every target once (5)
   --connections <n>  concurrent clients (16)
-  --targets <list>   comma-separated, of: direct, floor, floor-modern, sdk, gateway-legacy, gateway-modern, gateway-through, gateway-policy, gateway-missing, gateway-cached, floor-64k, gateway-cached-64k
+  --targets <list>   comma-separated, of: direct, floor, floor-modern, sdk, gateway-legacy, gateway-modern, gateway-through, gateway-policy, gateway-missing, gateway-missing-stored, gateway-cached, floor-64k, gateway-cached-64k
   --size <n>         characters of a result of the targets in 64k (65536)
   --short            a quick look: 3 rounds of 1.5 s after 2 s of warm-up
   --json <file>      write the figures to a file
@@ -102,12 +102,15 @@ const MINIMA = {
 const scratch = mkdtempSync(join(tmpdir(), 'bench-'))
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }))
 
-/** @param {string} name @param {string} url @param {object} [server] more of the server's options @returns {readonly string[]} */
-function gatewayArgs(name, url, server = {}) {
+/**
+ * @param {string} name @param {string} url @param {object} [server] more of the server's options
+ * @param {string} [state] @returns {readonly string[]}
+ */
+function gatewayArgs(name, url, server = {}, state = 'memory') {
   const file = join(scratch, `${name}.json`)
   const config = {
     mcpServers: { up: { url, ...server } },
-    gateway: { http: { port: 0 }, state: 'memory', log: 'warn' },
+    gateway: { http: { port: 0 }, state, log: 'warn' },
   }
   writeFileSync(file, JSON.stringify(config))
   return [join(ROOT, 'bin/mcp-manifold.js'), 'serve', '--config', file]
@@ -194,6 +197,13 @@ const TARGETS = {
     args: upstream => gatewayArgs('missing', `${upstream}/mcp`, CACHED),
     path: '/mcp',
   },
+  'gateway-missing-stored': {
+    what: 'as gateway-missing, and everything is looked for in LMDB as well and written there',
+    wire: 'legacy',
+    tool: 'up__echo',
+    args: upstream => gatewayArgs('stored', `${upstream}/mcp`, CACHED, `lmdb:${join(scratch, 'stored')}`),
+    path: '/mcp',
+  },
   'gateway-cached': {
     what: 'as gateway-legacy, with a cache in which everything is found',
     wire: 'legacy',
@@ -226,6 +236,7 @@ const ONLY_ASKED_FOR = [
   'gateway-through',
   'gateway-policy',
   'gateway-missing',
+  'gateway-missing-stored',
   'gateway-cached',
   'floor-64k',
   'gateway-cached-64k',
@@ -237,7 +248,7 @@ for (const name of names)
     throw new Error(`--targets: there is no target ${name}; there are ${Object.keys(TARGETS).join(', ')}`)
 
 /** Rows that say what an option costs or saves. */
-const PLAIN = ['gateway-policy', 'gateway-missing', 'gateway-cached']
+const PLAIN = ['gateway-policy', 'gateway-missing', 'gateway-missing-stored', 'gateway-cached']
 
 /** How much longer than its measured time a job may take: connecting, and a call that never ends. */
 const JOB_GRACE_MS = 30_000

@@ -158,6 +158,19 @@ it('ends the sharing with a question: the others make their own calls, and nothi
   expect(valueOf(await made.call(get(), ROUTE))).toMatchObject({ at: 2 })
 })
 
+it('keeps nothing of what one was asked for who then made a call of their own', async () => {
+  const made = start({ scope: 'shared' })
+  const asked = (): Call => get({ a: 1 }, { ask: () => Promise.resolve('"mine"') })
+  const answers = [asked(), asked()].map(call => made.call(call, ROUTE))
+  // As a server does that always asks.
+  for (const at of [0, 1]) expect(await made.reached[at]?.exchange.ask(REQUEST)).toBe('"mine"')
+  made.reached.forEach((call, at) => call.resolve(result({ content: [], at })))
+  expect((await Promise.all(answers)).map(valueOf)).toMatchObject([{ at: 0 }, { at: 1 }])
+  void made.call(get(), ROUTE)
+  expect(made.reached).toHaveLength(3)
+  expect(made.cache.stats.list()).toMatchObject([{ stores: 0, hits: 0 }])
+})
+
 it('asks nobody when the one who could be asked has left', async () => {
   const made = start()
   const leader = get()

@@ -1,10 +1,11 @@
 import { afterEach, expect, it } from 'vitest'
 import { LINGER_MS } from '../../src/cache/changes.ts'
+import type { ServerSnapshot } from '../../src/catalog/snapshot.ts'
 import type { Entry } from '../../src/cache/tier.ts'
 import { Cancellation } from '../../src/core/cancellation.ts'
 import { GatewayError } from '../../src/core/errors.ts'
 import { clientPrincipal } from '../../src/core/principal.ts'
-import type { Outcome } from '../../src/core/exchange.ts'
+import type { InputRequest, Outcome } from '../../src/core/exchange.ts'
 import { exchangeOf, serverConfig } from '../helpers/fake-transport.ts'
 import { rng } from '../helpers/rng.ts'
 import {
@@ -37,6 +38,11 @@ const CONCERNED: Readonly<Record<string, readonly Read[]>> = {
   set: ['get', 'pub'],
   set_pub: ['pub'],
   updated: ['page'],
+  list_changed: ['get', 'pub'],
+  redefined: ['get'],
+  'clear get': ['get'],
+  'clear s': ['get', 'pub'],
+  'clear all': READS,
 }
 const PRINCIPALS = ['ann', 'bob', 'cy'].map(clientPrincipal)
 const ARGS = [
@@ -45,9 +51,21 @@ const ARGS = [
   '{ "b" : [2.0], "a" : 1 }',
   '{"a":9007199254740993}',
   '{"a":9007199254740992}',
+  '{"a":1,"b":[2],"id":7}',
+  '{"id":8.5,"b":[2],"a":1}',
+  '{"id":9}',
 ]
-/** Which of them mean the same. */
-const MEANING = [0, 1, 1, 3, 4]
+/** Which of them mean the same; for `get`, which ignores `id`, and for the others. */
+const MEANING = { get: [0, 1, 1, 3, 4, 1, 1, 0], other: [0, 1, 1, 3, 4, 5, 6, 7] }
+const meaningOf = (read: Read, args: number): number | undefined =>
+  MEANING[read === 'get' ? 'get' : 'other'][args]
+
+const QUESTION: InputRequest = {
+  method: 'roots/list',
+  params: undefined,
+  server: 's',
+  cancellation: new Cancellation(),
+}
 
 interface Answer {
   readonly read: Read
@@ -59,10 +77,15 @@ interface Answer {
   /** Clock at the answer. */
   answeredAt: number
   failed: boolean
+  /** Only for whoever the server has asked, or who can go on with it. */
+  own: boolean
+  given: number
 }
 
 interface Change {
   readonly name: string
+  /** Of which page; `undefined`: of all that are concerned. */
+  readonly args?: number
   /** Step at which the server did it; Infinity before. */
   doneAt: number
   /** Step at which its caller had the answer. */
@@ -88,7 +111,12 @@ class Model {
     const servers = [
       S([
         tool('get', {
-          cache: rule({ ttlMs: TTL.get, staleWhileRevalidateMs: LATE.get, staleIfErrorMs: LAST.get }),
+          cache: rule({
+            ttlMs: TTL.get,
+            staleWhileRevalidateMs: LATE.get,
+            staleIfErrorMs: LAST.get,
+            ignoreArgs: ['id'],
+          }),
         }),
         tool('pub', {
           cache: rule({ ttlMs: TTL.pub, scope: 'shared', staleIfErrorMs: LAST.pub, tags: ['t'] }),
@@ -102,8 +130,7 @@ class Model {
         hintsRule: rule({ staleWhileRevalidateMs: LATE.page, staleIfErrorMs: LAST.page }),
       }),
     ]
-    const definitions = ['get', 'pub', 'set', 'set_pub', 'look'].map(name => `{"name":"${name}"}`)
-    this.world = world(servers, [snapshotOf('s', definitions), snapshotOf('m', [], 'modern')], {
+    this.world = world(servers, [this.offer(0), snapshotOf('m', [], 'modern')], {
       bounds: { maxBytes: 5000, maxBytesPerClient: 2000 },
       tier: {
         get: async (server, key) => {
@@ -120,6 +147,12 @@ class Model {
             this.stored.delete(key)
       },
     })
+  }
+
+  /** What the server offers, with another definition of `get` for each number. */
+  offer(number: number): ServerSnapshot {
+    const definitions = ['pub', 'set', 'set_pub', 'look'].map(name => `{"name":"${name}"}`)
+    return snapshotOf('s', [`{"name":"get","title":"${number}"}`, ...definitions])
   }
 
   below(count: number): number {
@@ -189,11 +222,14 @@ class Model {
     const mark = markOf(value)
     const what = `${read} at ${this.step}, answer ${block?.text}, ${JSON.stringify({ mark, answer, begun })}`
     expect(answer.read, what).toBe(read)
-    expect(MEANING[answer.args], what).toBe(MEANING[args])
+    expect(meaningOf(read, answer.args), what).toBe(meaningOf(read, args))
+    answer.given++
+    if (answer.own) expect(answer.given, what).toBe(1)
     if (read === 'get' || (read === 'page' && !answer.isPublic))
       expect(answer.principal, what).toBe(principal)
     for (const change of this.changes) {
       if (answer.lookedAt > change.doneAt || !CONCERNED[change.name]?.includes(read)) continue
+      if (change.args !== undefined && change.args !== args) continue
       if (change.endedAt < begun)
         throw new Error(`from before what was over: ${what}, ${JSON.stringify(change)}`)
       // What is kept is not from before anything that has happened, whether or not its caller knows yet.
@@ -256,16 +292,17 @@ class Model {
     } else if (!known.answer) {
       const { method, params } = call.exchange.request
       const page = method === 'resources/read'
+      const args = params?.text.slice(params.text.indexOf('"arguments":') + 12, -1)
       known.answer = {
         read: page ? 'page' : (params?.value.name as Read),
-        args: page
-          ? Number(String(params?.value.uri).slice(4))
-          : ARGS.findIndex(text => params?.text.includes(text)),
+        args: page ? Number(String(params?.value.uri).slice(4)) : ARGS.findIndex(text => text === args),
         principal: call.exchange.principal.id,
         isPublic: page && this.below(3) === 0,
         lookedAt: this.step,
         answeredAt: -1,
         failed: false,
+        own: false,
+        given: 0,
       }
       this.byCall.set(call, known)
       return
@@ -277,7 +314,7 @@ class Model {
       return
     }
     // A change that fails holds up everything that could be kept; it is not to be the rule.
-    const kind = known.change && this.below(4) > 0 ? 11 : this.below(12)
+    const kind = known.change && this.below(4) > 0 ? 11 : this.below(20)
     if (kind === 0) {
       this.failures++
       call.reject(new GatewayError('upstream_closed', 'closed', { delivery: 'unknown' }))
@@ -286,14 +323,25 @@ class Model {
     else if (known.change) {
       if (known.change.doneAt === Infinity) known.change.doneAt = this.step
       call.resolve(result({ content: [] }))
-    } else this.answer(call, known.answer as Answer, kind === 3)
+    } else {
+      const answer = known.answer as Answer
+      answer.own = kind === 4 || kind === 5
+      // It asks, and what it then says is no answer to anybody else.
+      if (kind === 4) call.exchange.ask(QUESTION).catch(() => undefined)
+      this.answer(call, answer, kind === 3 || answer.own, kind === 5)
+    }
   }
 
-  answer(call: Reached, answer: Answer, failed: boolean): void {
+  answer(call: Reached, answer: Answer, failed: boolean, goesOn = false): void {
     answer.answeredAt = this.world.now
     answer.failed = failed
     const text = String(this.answers.push(answer) - 1)
-    const pad = this.below(3) === 0 ? { pad: 'x'.repeat(this.below(900)) } : {}
+    const size = this.below(3) === 0 ? { pad: 'x'.repeat(this.below(900)) } : {}
+    // A failure of the tool, a task, or a question that the client is to answer with its next call.
+    const odd = goesOn
+      ? this.pick([{ task: { taskId: '1' } }, { resultType: 'input_required' }])
+      : { isError: true }
+    const pad = { ...size, ...(failed && (goesOn || !answer.own) ? odd : {}) }
     if (answer.read === 'page')
       call.resolve(
         result(
@@ -303,15 +351,11 @@ class Model {
             ttlMs: TTL.page,
             cacheScope: answer.isPublic ? 'public' : 'private',
             ...pad,
-            ...(failed ? { isError: true } : {}),
           },
           true,
         ),
       )
-    else
-      call.resolve(
-        result({ content: [{ type: 'text', text }], ...pad, ...(failed ? { isError: true } : {}) }),
-      )
+    else call.resolve(result({ content: [{ type: 'text', text }], ...pad }))
   }
 
   cancel(): void {
@@ -329,9 +373,47 @@ class Model {
     else if (kind < 88) this.cancel()
     else if (kind < 98) this.world.now += this.below(60)
     else if (kind === 98) this.world.now += this.below(10) === 0 ? LINGER_MS : this.below(900)
-    else if (this.below(2) === 0) {
-      this.world.cache.resourceChanged('m', this.pick(['a://0', 'a://1']))
-    } else if (this.below(6) === 0) this.world.cache.clear('s', 'get')
+    else this.told()
+  }
+
+  /** Something is said to have changed, without a call. */
+  told(): void {
+    const { cache, snapshots } = this.world
+    const kind = this.below(40)
+    if (kind < 24) {
+      const args = this.below(2)
+      this.over('updated', args)
+      cache.resourceChanged('m', `a://${args}`)
+    } else if (kind < 26) {
+      this.over('list_changed')
+      // Here, or at another gateway.
+      cache.outdate('s', 'server', this.below(2) === 0)
+    } else if (kind < 28) {
+      this.over('redefined')
+      snapshots.set('s', this.offer(this.step))
+    } else if (kind < 31) {
+      this.over('clear get')
+      cache.clear('s', 'get')
+    } else if (kind === 31) {
+      this.over('clear s')
+      cache.clear('s')
+    } else if (kind === 32) {
+      this.over('clear all')
+      cache.clear()
+    }
+  }
+
+  /** A change that nobody waits for. */
+  over(name: string, args?: number): void {
+    this.count(name)
+    const { step } = this
+    this.changes.push({
+      name,
+      ...(args !== undefined && { args }),
+      doneAt: step - 0.5,
+      endedAt: step - 0.5,
+      doneBy: 0,
+    })
   }
 
   /** Changes that are long over and calls before them matter to nobody. */
@@ -381,8 +463,11 @@ it(`gives nobody what is another's, too old, failed or overtaken (${STEPS} steps
     'error',
     'rejected cancelled',
     'rejected upstream_closed',
+    'updated',
   ])
     expect(model.tally[what], what).toBeGreaterThan(5)
+  if (STEPS > 10_000)
+    for (const name of Object.keys(CONCERNED).slice(2)) expect(model.tally[name], name).toBeGreaterThan(5)
   const { coalesced, stores } = cache.stats
     .list()
     .reduce((a, b) => ({ coalesced: a.coalesced + b.coalesced, stores: a.stores + b.stores }), {

@@ -351,6 +351,26 @@ const entry = (changes: Partial<Entry> = {}): Entry => ({
   ...changes,
 })
 
+it.each<[string, Parameters<typeof rule>[0], Parameters<typeof rule>[0]]>([
+  ['what is ignored of the arguments', { ignoreArgs: ['x'] }, {}],
+  ['the tags', {}, { tags: ['t'] }],
+])('does not take from behind the memory what was kept when %s were others', async (_, before, after) => {
+  const kept = new Map<string, Entry>()
+  const of = (changes: Parameters<typeof rule>[0]): World =>
+    start([S([tool('get', { cache: rule(changes) }), tool('set', { invalidates: ['t'] })])], undefined, {
+      tier: {
+        get: async (_server, key) => kept.get(key),
+        set: (_server, key, one) => void kept.set(key, one),
+      },
+    })
+  const first = await call(of(before), 'get', { args: { x: 1 } })
+  // As it was, it is found again.
+  expect(await call(of(before), 'get', { args: { x: 1 } })).toMatchObject({ n: first.n })
+  // No call that changes something would make it outdated; and it may have been asked for with an argument that counts now.
+  const args = before?.ignoreArgs ? {} : { x: 1 }
+  expect(isHit(await call(of(after), 'get', { args }))).toBe(false)
+})
+
 it('asks behind the memory once for all, and then knows', async () => {
   let asked = 0
   const { made, written } = tiered(async () => (asked++, entry()))

@@ -1,4 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { rng } from '../helpers/rng.ts'
 import { MAX_KEY_BYTES, MAX_VALUE_BYTES, type Store } from '../../src/state/store.ts'
 
 /** What a store must do, whatever keeps the values. `open` gives an empty store that runs on the given clock. */
@@ -135,6 +136,102 @@ export function describeStore(name: string, open: (now: () => number) => Promise
       expect(await store.getMany(['a', 'b'])).toEqual(['99', 'last'])
     })
 
+    it('makes room in a zone by what was set first, whatever it is of, and nowhere else', async () => {
+      const store = await start()
+      // Keys of one byte, values of nine.
+      const zone = { name: 'z', maxBytes: 40 }
+      const set = (key: string, more: object = {}): Promise<void> =>
+        store.set(key, 'x'.repeat(9), { zone, ...more })
+      await store.set('free', 'x'.repeat(1000))
+      await store.set('o', 'x', { zone: { name: 'other', maxBytes: 40 } })
+      for (const key of ['a', 'b', 'c', 'd']) await set(key, key === 'c' ? { ttlMs: 1000 } : {})
+      expect(await store.zone('z')).toEqual({ entries: 4, bytes: 40 })
+      // Set anew, it is the youngest.
+      await set('a')
+      await set('e')
+      expect(await store.keys('')).toEqual(expect.arrayContaining(['a', 'c', 'd', 'e', 'free', 'o']))
+      expect(await store.get('b')).toBeUndefined()
+      await store.set('f', 'x'.repeat(20), { zone })
+      expect(await store.getMany(['c', 'd', 'a', 'e', 'f'])).toEqual([
+        undefined,
+        undefined,
+        undefined,
+        'x'.repeat(9),
+        'x'.repeat(20),
+      ])
+      expect(await store.zone('z')).toEqual({ entries: 2, bytes: 31 })
+      expect(await store.zone('other')).toEqual({ entries: 1, bytes: 2 })
+      expect(await store.zone('nothing')).toEqual({ entries: 0, bytes: 0 })
+      expect(await store.get('free')).toHaveLength(1000)
+    })
+
+    it('counts in a zone what is overwritten once, and what is deleted no more', async () => {
+      const store = await start()
+      const zone = { name: 'z', maxBytes: 1000 }
+      await store.set('é', 'x'.repeat(100), { zone })
+      await store.set('é', 'é', { zone, ttlMs: 50 })
+      expect(await store.zone('z')).toEqual({ entries: 1, bytes: 4 })
+      await store.delete('é')
+      await store.delete('é')
+      expect(await store.zone('z')).toEqual({ entries: 0, bytes: 0 })
+      for (let at = 0; at < 100; at++) await store.set(`k${at}`, 'x'.repeat(50), { zone, ttlMs: 1000 })
+      const { entries, bytes } = await store.zone('z')
+      expect([entries, bytes]).toEqual([18, 18 * 53])
+      expect(await store.keys('k')).toHaveLength(18)
+    })
+
+    it('makes room when a zone has become smaller, and refuses what is larger than all of it', async () => {
+      const store = await start()
+      for (let at = 0; at < 30; at++)
+        await store.set(`k${at}`, 'x'.repeat(100), { zone: { name: 'z', maxBytes: 10_000 } })
+      const small = { name: 'z', maxBytes: 300 }
+      await store.set('last', 'x'.repeat(100), { zone: small })
+      expect(await store.zone('z')).toEqual({ entries: 2, bytes: 207 })
+      await expect(store.set('big', 'x'.repeat(300), { zone: small })).rejects.toThrow(RangeError)
+      expect(await store.zone('z')).toEqual({ entries: 2, bytes: 207 })
+    })
+
+    it('gives the room of what has expired to others', async () => {
+      const store = await start()
+      const zone = { name: 'z', maxBytes: 1000 }
+      await store.set('old', 'x'.repeat(100), { zone, ttlMs: 10 })
+      await store.set('kept', 'x'.repeat(100), { zone, ttlMs: 10_000_000 })
+      time += 120_000
+      await store.set('new', 'x'.repeat(100), { zone, ttlMs: 10_000_000 })
+      const found = await store.getMany(['old', 'kept', 'new'])
+      expect(found.map(one => one?.length)).toEqual([undefined, 100, 100])
+      expect(await store.zone('z')).toEqual({ entries: 2, bytes: 207 })
+    })
+
+    it('settles what is set in a zone and deleted in one turn in its order', async () => {
+      const store = await start()
+      const zone = { name: 'z', maxBytes: 1000 }
+      await Promise.all([store.set('a', '1', { zone }), store.delete('a'), store.set('b', '2', { zone })])
+      await Promise.all([store.delete('b'), store.set('b', '3', { zone })])
+      expect(await store.getMany(['a', 'b'])).toEqual([undefined, '3'])
+      expect(await store.zone('z')).toEqual({ entries: 1, bytes: 2 })
+    })
+
+    it('never has more in a zone than it may, whatever happens', async () => {
+      const store = await start()
+      const random = rng(7)
+      const zone = { name: 'z', maxBytes: 2000 }
+      const sizes = new Map<string, number>()
+      for (let step = 0; step < 400; step++) {
+        const key = `k${Math.floor(random() * 60)}`
+        if (random() < 0.2) await store.delete(key)
+        else {
+          sizes.set(key, Math.floor(random() * 300))
+          await store.set(key, 'x'.repeat(sizes.get(key) as number), { zone })
+        }
+        if (step % 20 > 0) continue
+        const keys = await store.keys('k')
+        const bytes = keys.reduce((sum, name) => sum + name.length + (sizes.get(name) as number), 0)
+        expect(await store.zone('z')).toEqual({ entries: keys.length, bytes })
+        expect(bytes).toBeLessThanOrEqual(2000)
+      }
+    })
+
     it('closes twice and then refuses', async () => {
       const store = await start()
       const writing = store.set('a', '1')
@@ -145,6 +242,7 @@ export function describeStore(name: string, open: (now: () => number) => Promise
       await expect(store.set('a', '1')).rejects.toThrow('closed')
       await expect(store.delete('a')).rejects.toThrow('closed')
       await expect(store.keys('')).rejects.toThrow('closed')
+      await expect(store.zone('z')).rejects.toThrow('closed')
       await store.close()
     })
   })

@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from 'node:crypto'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { epochKey } from '../../src/cache/shared-epoch.ts'
 import { toolTag } from '../../src/cache/tags.ts'
@@ -15,6 +16,16 @@ export function entryOf(text: string, tags: readonly string[] = [], upstreamMs =
   return { text, modern: false, storedAt: Date.now() + upstreamMs, upstreamMs, tags }
 }
 
+/** A result of random letters, which does not get smaller. */
+function noise(length: number): string {
+  return `"${randomBytes(length).toString('base64').slice(0, length)}"`
+}
+
+/** As an entry is written, with a checksum that is right. */
+function signed(rest: string): string {
+  return `1${createHash('sha256').update(rest).digest('base64url').slice(0, 22)}${rest}`
+}
+
 /** One process of those that share a store. */
 export interface Process {
   readonly tier: StoredTier
@@ -27,7 +38,10 @@ export interface Process {
 /** `store` is not closed. */
 export async function startProcess(
   store: Store,
-  { cached = ['s'], ...options }: { cached?: string[]; maxQueued?: number; maxQueuedBytes?: number } = {},
+  {
+    cached = ['s'],
+    ...options
+  }: { cached?: string[]; maxQueued?: number; maxQueuedBytes?: number; maxBytes?: number } = {},
 ): Promise<Process> {
   const heard: [string, readonly string[] | undefined][] = []
   const epochs = new SharedEpochs({
@@ -37,7 +51,7 @@ export async function startProcess(
     onForeignChange: (server, tags) => heard.push([server, tags]),
     logger: SILENT,
   })
-  const tier = new StoredTier({ store, epochs, compressOverBytes: 1000, ...options })
+  const tier = new StoredTier({ store, epochs, compressOverBytes: 1000, maxBytes: 100_000_000, ...options })
   await epochs.start()
   onTestFinished(async () => {
     await tier.close()
@@ -209,6 +223,11 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
         changed: good.replace('"bytes":2002', '"bytes":2003'),
         version: `2${good.slice(1)}`,
         'of another key': good,
+        'with no description': signed('null\n1'),
+        'that is no JSON': signed('{\n1'),
+        'without tags': signed(good.slice(23).replace('"tags":[]', '"tags":null')),
+        'from no time': signed(good.slice(23).replace(/"storedAt":\d+/, '"storedAt":"now"')),
+        'larger than it says': signed(good.slice(23).replace('"bytes":2002', '"bytes":20')),
       }
       for (const [what, value] of Object.entries(bad)) {
         const key = what === 'of another key' ? 'other' : 'k'
@@ -216,9 +235,34 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
         expect([what, await one.tier.get('s', key)]).toEqual([what, undefined])
         await expect.poll(() => one.store.get(nameOf('s', key))).toBeUndefined()
       }
-      expect(one.tier.counts).toMatchObject({ damaged: 6, hits: 0 })
+      expect(one.tier.counts).toMatchObject({ damaged: 11, hits: 0 })
       await one.store.set(name, good)
       expect((await one.tier.get('s', 'k'))?.text).toHaveLength(2002)
+    })
+
+    it('has at most so much in the store, of all processes, and loses what was stored first', async () => {
+      const [{ store }, { store: second }] = await start()
+      const one = await startProcess(store, { maxBytes: 10_000 })
+      const other = await startProcess(second, { maxBytes: 10_000 })
+      for (let at = 0; at < 40; at++) {
+        const { tier } = at % 2 === 0 ? one : other
+        tier.set('s', `k${at}`, entryOf(`"${'x'.repeat(500)}"`), HOUR)
+        await tier.idle()
+      }
+      const found = await Promise.all(Array.from({ length: 40 }, (_, at) => one.tier.get('s', `k${at}`)))
+      const first = found.findIndex(entry => entry !== undefined)
+      expect(first).toBeGreaterThan(20)
+      expect(first).toBeLessThan(35)
+      expect(found.slice(first).every(entry => entry !== undefined)).toBe(true)
+      const { entries, bytes } = await store.zone('cache')
+      expect(entries).toBe(40 - first)
+      expect(bytes).toBeLessThanOrEqual(10_000)
+      expect(await store.keys('cache/')).toHaveLength(entries)
+      // One that is larger than all of it costs the others nothing.
+      one.tier.set('s', 'large', entryOf(noise(12_000)), HOUR)
+      await one.tier.idle()
+      expect(one.tier.counts).toMatchObject({ refused: 1, written: 20 })
+      expect(await store.zone('cache')).toEqual({ entries, bytes })
     })
 
     it('drops what does not fit in the queue, and says how much', async () => {

@@ -1,7 +1,9 @@
 import { mkdirSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { toolTag } from '../../../src/cache/tags.ts'
-import { CountsReport, type ToolCounts } from '../../../src/cache/reported.ts'
+import { CountsReport, type CacheReport, type CacheReports } from '../../../src/cache/reported.ts'
+import type { CountersOf } from '../../../src/cache/stats.ts'
+import { NO_COUNTS } from '../../../src/cache/stored.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { openStore } from '../../../src/state/open.ts'
 import { entryOf, startProcess, type Process } from '../../contract/tier.ts'
@@ -83,7 +85,7 @@ describe('cache clear', () => {
 })
 
 describe('cache stats', () => {
-  const counts = (tool: string, hits: number): ToolCounts => ({
+  const counts = (tool: string, hits: number): CountersOf => ({
     server: 's',
     tool,
     hits,
@@ -99,11 +101,28 @@ describe('cache stats', () => {
     const { gateway, cwd } = await running()
     const none = await runProgram(['cache', 'stats'], { cwd })
     expect(none.stdout).toContain('No running gateway')
-    const report = (rows: ToolCounts[]): CountsReport => new CountsReport(gateway.store, () => rows, SILENT)
+    const report = (tools: CountersOf[]): CountsReport => {
+      const memory = { entries: 2, bytes: 300 }
+      const counts: CacheReport = { tools, memory, stored: { ...NO_COUNTS, hits: 5, damaged: 1, dropped: 2 } }
+      return new CountsReport(gateway.store, () => counts, SILENT)
+    }
     const reports = [report([counts('one', 6), counts('two', 1)]), report([counts('one', 4)]), report([])]
     await Promise.all(reports.map(one => one.write()))
-    const all = JSON.parse((await runProgram(['cache', 'stats', '--json'], { cwd })).stdout) as ToolCounts[]
-    expect(all).toEqual([
+    // What was not written by a gateway, or only in part.
+    const odd = [
+      '',
+      '{}',
+      'null',
+      '[1]',
+      '{"tools":[{}],"memory":{},"stored":{}}',
+      '{"tools":[null]}',
+      '{"tools":0',
+    ]
+    for (const [at, text] of odd.entries()) await gateway.store.set(`cache-stats/odd${at}`, text)
+    const json = async (): Promise<CacheReports> =>
+      JSON.parse((await runProgram(['cache', 'stats', '--json'], { cwd })).stdout) as CacheReports
+    const { tools, memory, stored } = await json()
+    expect(tools).toEqual([
       {
         server: 's',
         tool: 'one',
@@ -117,8 +136,19 @@ describe('cache stats', () => {
       },
       counts('two', 1),
     ])
+    expect(memory).toEqual({ entries: 4, bytes: 600 })
+    expect(stored).toEqual({
+      ...NO_COUNTS,
+      hits: 10,
+      damaged: 2,
+      dropped: 4,
+      ...(await gateway.store.zone('cache')),
+    })
+    expect(stored.entries).toBe(3)
     const { stdout } = await runProgram(['cache', 'stats'], { cwd })
     expect(stdout.split('\n')[1]).toMatch(/^ *s +one +10 +2 +4 +71 % +6 +8 +1000 +12\.0 s$/)
+    expect(stdout).toMatch(/\n *memory +4 +600\n *store +3 +\d+ +268435456 +10 +0 +0 +0 +2 +0 +4\n$/)
+    for (const at of odd.keys()) await gateway.store.delete(`cache-stats/odd${at}`)
     await Promise.all(reports.map(one => one.close()))
     expect(await gateway.store.keys('cache-stats/')).toEqual([])
   })

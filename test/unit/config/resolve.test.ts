@@ -24,7 +24,16 @@ test('what is left out has its default', async () => {
       {
         name: 'a',
         prefix: 'a',
-        endpoint: { kind: 'stdio', command: 'x', args: [], env: {}, cwd: '/somewhere' },
+        replicas: [
+          {
+            name: '1',
+            endpoint: { kind: 'stdio', command: 'x', args: [], env: {}, cwd: '/somewhere' },
+            weight: 1,
+            tier: 0,
+            zone: undefined,
+            service: undefined,
+          },
+        ],
         required: false,
         startTimeoutMs: 60_000,
         timeoutMs: 300_000,
@@ -54,6 +63,25 @@ test('what is left out has its default', async () => {
         queueTimeoutMs: 30_000,
         cost: 1,
         quota: NO_QUOTA,
+        retry: false,
+        retries: 2,
+        retryBudget: 0.2,
+        hedge: true,
+        health: {
+          check: 'protocol',
+          everyMs: 10_000,
+          timeoutMs: 5000,
+          failures: 3,
+          errorRate: 0.5,
+          slowBy: 10,
+          panic: 0.5,
+          ejectMs: 5000,
+          slowStartMs: 30_000,
+        },
+        fallback: undefined,
+        crashes: 8,
+        memoryBytes: 4 * 1024 ** 3,
+        spares: 0,
         fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
       },
     ],
@@ -87,10 +115,14 @@ test('what is left out has its default', async () => {
       asks: { answerTimeoutMs: 600_000, maxParked: 2000, maxPerSession: 32, maxRounds: 8 },
       listen: { maxStreams: 1000, maxResources: 1000, acknowledgeTimeoutMs: 10_000 },
       maxLinksPerClient: 32,
+      zone: undefined,
+      dns: { refreshMs: 30_000, servers: [] },
+      drainTimeoutMs: 300_000,
       cache: {
         maxBytes: 64 * 1024 * 1024,
         maxBytesPerClient: 16 * 1024 * 1024,
         persist: true,
+        maxStoredBytes: 256 * 1024 * 1024,
         compressOverBytes: 4096,
       },
       concurrency: 1024,
@@ -194,18 +226,53 @@ describe('transports', () => {
   })
 })
 
-test('several replicas: the first is used, with what the server says for all', async () => {
-  const entry = {
-    command: undefined,
-    env: { A: '1', B: '1' },
-    replicas: [{ command: 'one', env: { B: '2' } }, { command: 'two' }],
-  }
-  const file = { mcpServers: { a: JSON.parse(JSON.stringify(entry)) as object } }
-  const config = await configFrom(file, OPTIONS)
-  expect(config.servers[0]?.replicas[0]?.endpoint).toMatchObject({ command: 'one', env: { A: '1', B: '2' } })
-  expect(config.warnings).toEqual([
-    expect.stringMatching(/^mcpServers\.a\.replicas .*Only the first replica is used\.$/),
-  ])
+describe('replicas', () => {
+  test('have what the server says for all of them, and a name', async () => {
+    const { replicas } = await resolveServer({
+      env: { A: '1', B: '1' },
+      headers: { X: '1', y: '1' },
+      replicas: [
+        { command: 'one', env: { B: '2' } },
+        { url: 'https://one.example:8443/mcp', headers: { x: '2' }, weight: 0, tier: 2, zone: 'eu' },
+        { command: 'three', name: 'spare' },
+      ],
+    })
+    expect(replicas).toMatchObject([
+      {
+        name: '1',
+        endpoint: { command: 'one', env: { A: '1', B: '2' } },
+        weight: 1,
+        tier: 0,
+        zone: undefined,
+      },
+      {
+        name: 'one.example:8443',
+        endpoint: { url: 'https://one.example:8443/mcp', headers: { x: '2', y: '1' } },
+        weight: 0,
+        tier: 2,
+        zone: 'eu',
+      },
+      { name: 'spare', endpoint: { command: 'three', env: { A: '1', B: '1' } } },
+    ])
+  })
+
+  test('of the same host have names of their own', async () => {
+    const { replicas } = await resolveServer({
+      replicas: [
+        { url: 'https://x.example/a' },
+        { url: 'https://x.example/b' },
+        { url: 'https://x.example/c' },
+      ],
+    })
+    expect(replicas.map(({ name }) => name)).toEqual(['x.example', 'x.example-2', 'x.example-3'])
+  })
+
+  test('that are remote have no use for what is about programs, and that is said', async () => {
+    const file = { mcpServers: { a: { url: 'https://x.example', spares: 1, memory: '1GiB', crashes: 3 } } }
+    expect((await configFrom(file, OPTIONS)).warnings).toEqual([
+      'The server "a" is remote: crashes, memory, spares of it has no effect.',
+    ])
+  })
 })
 
 test('tools that are switched off stay so whatever follows', async () => {
@@ -217,6 +284,8 @@ test('tools that are switched off stay so whatever follows', async () => {
   })
   const plain = {
     cost: undefined,
+    retry: undefined,
+    fallback: undefined,
     cache: undefined,
     invalidates: 'server',
     readOnly: undefined,

@@ -23,6 +23,8 @@ function poolOf(changes: Partial<ServerConfig> = {}): Pool {
     logger: SILENT,
     clientInfo: '{"name":"gateway","version":"1"}',
     clientLinks,
+    dns: { refreshMs: 0, servers: [] },
+    drainTimeoutMs: 60_000,
     listener: {
       onNotification: () => {},
       onRequest: () => Promise.reject(new GatewayError('unknown_method', 'no')),

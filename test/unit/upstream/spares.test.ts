@@ -45,6 +45,8 @@ function poolOf(changes: Partial<ServerConfig> = {}): Pool & { heard: string[] }
     logger: SILENT,
     clientInfo: '{"name":"gateway","version":"1"}',
     clientLinks: new ClientLinks(100),
+    dns: { refreshMs: 0, servers: [] },
+    drainTimeoutMs: 30_000,
     listener: {
       onNotification: (_, method) => void heard.push(method),
       onRequest: () => Promise.reject(new GatewayError('unknown_method', 'no')),

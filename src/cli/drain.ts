@@ -1,0 +1,119 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { loadConfig } from '../config/load.ts'
+import { GatewayError } from '../core/errors.ts'
+import { DRAIN_POLL_MS, deleteDrained, readReports, writeDrained } from '../state/drained.ts'
+import { withStore } from './with-store.ts'
+import type { Config } from '../config/types.ts'
+import type { Store } from '../state/store.ts'
+
+export interface DrainOptions {
+  readonly config?: string
+  readonly undo?: boolean
+  /** Default true. */
+  readonly wait?: boolean
+}
+
+/** Time for a report to be written, besides that to hear of the drain. */
+const SLACK_MS = 1000
+const LOOK_MS = 300
+
+/**
+ * `drain`: takes a replica, or a whole server, out of use in all gateways that share the state, and waits until nothing is in flight there; with `undo` it is used again.
+ * Exit code 1 when something is still in flight after `gateway.drainTimeout`.
+ * @throws GatewayError `config` when there is no such server or replica, or the state is only in the memory of a running gateway
+ */
+export async function runDrain(
+  server: string,
+  replica: string | undefined,
+  { config: file, undo, wait = true }: DrainOptions,
+): Promise<void> {
+  const config = await loadConfig({ file })
+  check(config, server, replica)
+  const what = replica === undefined ? `server "${server}"` : `replica "${replica}" of server "${server}"`
+  await withStore(config, 'only a change of its file reaches a running gateway.', async store => {
+    if (undo) {
+      const undone = await deleteDrained(store, server, replica)
+      if (undone.length === 0) return say(`Nothing of ${what} was drained.`)
+      return say(`${capital(what)} takes calls again; running gateways hear of it within a second.`)
+    }
+    const version = await writeDrained(store, server, replica ?? '')
+    const until = `mcp-manifold drain ${[server, replica]
+      .filter(word => word !== undefined)
+      .map(quote)
+      .join(' ')} --undo`
+    say(`${capital(what)} is drained: it takes no new calls until: ${until}`)
+    if (wait) await waitForCalls(store, config, { server, replica, version })
+  })
+}
+
+interface Drain {
+  readonly server: string
+  readonly replica: string | undefined
+  readonly version: string
+}
+
+async function waitForCalls(store: Store, config: Config, drain: Drain): Promise<void> {
+  const { drainTimeoutMs } = config.gateway
+  await sleep(DRAIN_POLL_MS + SLACK_MS)
+  const until = Date.now() + drainTimeoutMs
+  let said: string | undefined
+  for (;;) {
+    const { gateways, calls } = await inFlight(store, drain)
+    if (gateways === 0) return say('No running gateway shares this state; those that start will know.')
+    const at = gateways === 1 ? 'a gateway' : `${gateways} gateways`
+    if (calls === 0) return say(`Nothing is in flight any more, at ${at}.`)
+    if (Date.now() >= until) break
+    const now = `${calls} ${calls === 1 ? 'call is' : 'calls are'} in flight, at ${at}; waiting.`
+    if (now !== said) say((said = now))
+    await sleep(LOOK_MS)
+  }
+  process.exitCode = 1
+  say(
+    `Calls are still in flight after ${drainTimeoutMs / 1000} s ("gateway.drainTimeout"); gateways end them.`,
+  )
+}
+
+async function inFlight(
+  store: Store,
+  { server, replica, version }: Drain,
+): Promise<{ gateways: number; calls: number }> {
+  let calls = 0
+  let gateways = 0
+  for (const report of await readReports(store)) {
+    gateways++
+    // Another drain may have been begun meanwhile, and whoever knows of that knows of this one.
+    if (report.version < version) calls++
+    for (const [name, count] of Object.entries(report.inFlight[server] ?? {}))
+      if (replica === undefined || name === replica || name.startsWith(`${replica}/`)) calls += count
+  }
+  return { gateways, calls }
+}
+
+function check({ servers, file }: Config, server: string, replica: string | undefined): void {
+  const found = servers.find(({ name }) => name === server)
+  const where = file ?? 'the configuration'
+  if (!found)
+    throw new GatewayError(
+      'config',
+      `There is no server ${JSON.stringify(server.slice(0, 100))} in ${where}. There are: ${servers.map(({ name }) => name).join(', ')}.`,
+    )
+  const names = found.replicas.map(({ name }) => name)
+  // One that a name in DNS stands for begins with that of its entry.
+  if (replica === undefined || names.some(name => replica === name || replica.startsWith(`${name}/`))) return
+  throw new GatewayError(
+    'config',
+    `Server "${server}" has no replica ${JSON.stringify(replica.slice(0, 100))} in ${where}. There are: ${names.join(', ')}.`,
+  )
+}
+
+function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1)
+}
+
+function quote(word: string): string {
+  return /^[\w.:@/-]+$/.test(word) ? word : `'${word}'`
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
