@@ -1,3 +1,4 @@
+import { Account } from './account.ts'
 import { Cache } from './cache/cache.ts'
 import { SharedCache } from './cache/shared-cache.ts'
 import { Catalog } from './catalog/catalog.ts'
@@ -58,6 +59,7 @@ export class Assembly {
   readonly quotas: Quotas | undefined
   readonly audit: Audit | undefined
   readonly router: Router
+  readonly account: Account
   readonly catalog: Catalog
   readonly cache: Cache
   /** `undefined` where nothing may be kept, or nobody else could know of it. */
@@ -206,6 +208,7 @@ export class Assembly {
       serverInfo,
       logger,
     })
+    this.account = new Account(this.router, quotas, this.audit)
   }
 
   /** @throws GatewayError `internal` for a name that is not in the configuration */

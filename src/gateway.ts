@@ -12,11 +12,10 @@ import { clientPrincipal, LOCAL, type Principal } from './core/principal.ts'
 import type { ListKind, Route } from './core/route.ts'
 import type { HttpFront } from './front/http.ts'
 import { ListenStreams } from './front/listen-streams.ts'
-import type { Service, Subscriber } from './front/service.ts'
+import type { Opening, Service, Subscriber } from './front/service.ts'
 import { StdioFront } from './front/stdio.ts'
 import { compilePolicies, type Policies } from './policy/policies.ts'
 import { listChangedMethod } from './protocol/list-changed.ts'
-import type { Gate } from './quota/gate.ts'
 import { DrainWatch } from './state/drain-watch.ts'
 import type { Store } from './state/store.ts'
 import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
@@ -39,9 +38,6 @@ export interface StdioOptions {
 /** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
 const REFRESH_DELAY_MS = 2000
 
-/** What a listen stream has been answered with when it has only begun. */
-const NOTHING: Outcome = { kind: 'ready', text: '' }
-
 /**
  * A running gateway: what its fronts ask of it, its start and its end. How its parts are wired is in `assembly.ts`. Servers are started when they
  * are first needed.
@@ -56,6 +52,7 @@ export class Gateway implements Service {
   readonly #parts: Assembly
   /** `undefined` where nobody else could say that something is drained. */
   readonly #drains: DrainWatch | undefined
+  readonly #wholeViews = new WeakMap<Principal, string>()
   readonly #fronts = new Set<{ close(): void | Promise<void> }>()
   #http: HttpFront | undefined
   #refreshTimer: NodeJS.Timeout | undefined
@@ -191,7 +188,14 @@ export class Gateway implements Service {
   // Service
 
   viewOf(endpoint: string, principal: Principal): string | undefined {
-    return this.#parts.catalog.views.of(endpoint, this.#parts.policies.of(principal))
+    const { catalog, policies } = this.#parts
+    // Of everything there is always a view, and most requests are for it.
+    let view = endpoint === WHOLE ? this.#wholeViews.get(principal) : undefined
+    if (view === undefined) {
+      view = catalog.views.of(endpoint, policies.of(principal))
+      if (endpoint === WHOLE && view !== undefined) this.#wholeViews.set(principal, view)
+    }
+    return view
   }
 
   capabilities(view: string, protocolVersion: string): Record<string, unknown> {
@@ -240,10 +244,7 @@ export class Gateway implements Service {
   }
 
   async subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
-    const since = performance.now()
-    const heard = await this.#parts.router.subscribe(exchange, uris, subscriber)
-    this.#parts.audit?.note(exchange, since, NOTHING, undefined)
-    return heard
+    return await this.#parts.router.subscribe(exchange, uris, subscriber)
   }
 
   listenToTasks(exchange: Exchange, ids: readonly string[], subscriber: Subscriber): Promise<string[]> {
@@ -262,47 +263,15 @@ export class Gateway implements Service {
   }
 
   handle(exchange: Exchange): Promise<Outcome> {
-    const { audit, quotas, router } = this.#parts
-    const gate = quotas?.gate(exchange.principal)
-    return audit || gate ? this.#accountFor(exchange, gate) : router.handle(exchange)
+    return this.#parts.account.handle(exchange)
   }
 
-  admit(exchange: Exchange): Promise<void> | undefined {
-    const gate = this.#parts.quotas?.gate(exchange.principal)
-    return gate && this.#passThrough(gate, exchange)
+  admit(opening: Opening): Promise<void> | undefined {
+    return this.#parts.account.admit(opening)
   }
 
-  /** A stream is open for hours, so it is counted when it is opened and keeps no place. */
-  async #passThrough(gate: Gate, exchange: Exchange): Promise<void> {
-    const since = performance.now()
-    try {
-      await gate.enter()
-    } catch (caught) {
-      this.#parts.audit?.note(exchange, since, undefined, GatewayError.from(caught))
-      throw caught
-    }
-    gate.leave()
-  }
-
-  /** What every request has to pass, whatever it is about, and its line in the audit log. One frame for both, since they are on the way of every call. */
-  async #accountFor(exchange: Exchange, gate: Gate | undefined): Promise<Outcome> {
-    const { audit, router } = this.#parts
-    const since = performance.now()
-    let inside = false
-    try {
-      const entering = gate?.enter()
-      if (entering) await entering
-      inside = true
-      const outcome = await router.handle(exchange)
-      audit?.note(exchange, since, outcome, undefined)
-      return outcome
-    } catch (caught) {
-      const error = GatewayError.from(caught)
-      audit?.note(exchange, since, undefined, error)
-      throw error
-    } finally {
-      if (inside) gate?.leave()
-    }
+  listening(exchange: Exchange, since: number): void {
+    this.#parts.account.listening(exchange, since)
   }
 
   #noEndpoint(name: string, principal: Principal): string {

@@ -118,7 +118,7 @@ export class Router {
    * Place of the rule about the thing a request names, whatever its arguments; `undefined` where there is none, and for requests about no single thing. For the
    * record: it also tells what the answer must not.
    */
-  ruleOn(exchange: Exchange): string | undefined {
+  ruleOn(exchange: Pick<Exchange, 'view' | 'request'>): string | undefined {
     const { method, params } = exchange.request
     const view = this.#view(exchange)
     const { name, uri, ref } = params?.value ?? {}

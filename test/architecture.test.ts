@@ -63,7 +63,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'protocol',
     'relay',
     'policy/pattern',
-    'quota/left',
     'type:cache',
     'type:config/types',
     'type:config/replica-types',
@@ -75,9 +74,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:upstream/replicas',
   ],
   router: ['core', 'protocol', 'quota/usage', 'type:catalog', 'type:relay'],
+  account: ['core', 'type:front/service', 'type:observe/audit', 'type:quota', 'type:router'],
   // The composition root: every part of the way of a call, but neither fronts nor how a store or a logger is made.
   assembly: [
     'core',
+    'account',
     'cache',
     'catalog',
     'pipeline',
@@ -97,7 +98,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'auth',
     'catalog',
     'policy/policies',
-    'type:quota/gate',
     'assembly',
     'type:cache/stats',
     'status',
@@ -169,7 +169,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
   },
   'quota/lease': {
-    lines: 370,
+    lines: 380,
     reason: 'one lease: what is taken, handed out, charged and given back is one sum',
   },
   'catalog/view': {

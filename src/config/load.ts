@@ -42,7 +42,7 @@ export interface Loaded {
 
 /**
  * Finds, reads, expands, checks and resolves a configuration file.
- * @throws GatewayError `config` with a text that lists every problem with its place and its fix, no secret in it.
+ * @throws GatewayError `config` with a text that lists the problems, each with its place and its fix, no secret in it.
  */
 export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
   return (await loadWithSource(options)).config

@@ -15,6 +15,8 @@ export interface Problem {
 
 const SECRET = /token|secret|key|password|passwd|authorization|credential|cookie/i
 const LONGEST_SHOWN = 80
+/** Nobody mends more at once, and one mistake may be made in a thousand places. */
+const MOST_SHOWN = 20
 
 /** `mcpServers.search.args[2]`, `mcpServers["my files"].command`. */
 export function formatPath(path: Path): string {
@@ -71,7 +73,7 @@ export function valueAt(root: unknown, path: Path): unknown {
 }
 
 /**
- * All problems as one text, a line each, in the order of the file. `raw` is the value as written, before variables were expanded, so that nothing that
+ * The problems as one text, a line each, in the order of the file: the first twenty, and how many more there are. `raw` is the value as written, before variables were expanded, so that nothing that
  * came from the environment is ever shown.
  * @param where line and column of a path, or `undefined` where unknown
  */
@@ -87,7 +89,9 @@ export function renderProblems(
     return position ? position.line * 1e6 + position.column : 0
   }
   const inOrder = [...problems].sort((a, b) => rank(a) - rank(b))
-  const lines = inOrder.map(problem => {
+  // One more takes no more room than to say so.
+  const shownCount = inOrder.length > MOST_SHOWN + 1 ? MOST_SHOWN : inOrder.length
+  const lines = inOrder.slice(0, shownCount).map(problem => {
     const { path, cause, fix, about = 'value' } = problem
     const position = positions.get(problem)
     const place = formatPath(path) + (position ? ` (line ${position.line}, column ${position.column})` : '')
@@ -98,5 +102,6 @@ export function renderProblems(
         : ''
     return `- ${place} ${shown}${cause}.${fix ? ` ${fix}` : ''}`
   })
+  if (inOrder.length > shownCount) lines.push(`- and ${inOrder.length - shownCount} more.`)
   return `${title} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${lines.join('\n')}`
 }

@@ -81,14 +81,20 @@ export class CallRecord {
   replica: string | undefined = undefined
   /** Time in the queue, in milliseconds. */
   waitedMs = 0
-  /** When it was last handed to a link, by `performance.now()`; 0 before. */
+  /** When it was last handed to a link, and when that was over, by `performance.now()`; 0 before. */
   sentAt = 0
+  endedAt = 0
   /** Time a server worked on it, in milliseconds; the time in which the client was being asked is not part of it. */
   upstreamMs = 0
   /** The server has asked something, or may have, on its behalf. */
   asked = false
   /** How it was answered without a call of its own. */
   cache: 'hit' | 'stale' | 'coalesced' | undefined = undefined
+  /** What its caller has left of its limits, to be told with the result. `now` as `performance.now()` says it, or has said lately. */
+  left: { text(now?: number): string } | undefined = undefined
+  /** The outcome whose size is known, and its size. */
+  sized: Outcome | undefined = undefined
+  size = 0
 }
 
 /** One client request in flight, with everything that relaying back needs. Era-neutral. */
@@ -127,3 +133,14 @@ export type Outcome =
   | { readonly kind: 'ready'; readonly text: string | Buffer; readonly head?: string }
   /** A JSON-RPC error object that an upstream sent. */
   | { readonly kind: 'error'; readonly text: string; readonly value: unknown }
+
+/** Bytes of an outcome before it is framed for the client. They are counted once, by whoever asks first. */
+export function sizeOf(outcome: Outcome, record: CallRecord): number {
+  if (record.sized !== outcome) {
+    const { text } = outcome
+    const head = outcome.kind === 'ready' && outcome.head !== undefined ? Buffer.byteLength(outcome.head) : 0
+    record.size = head + (typeof text === 'string' ? Buffer.byteLength(text) : text.length)
+    record.sized = outcome
+  }
+  return record.size
+}

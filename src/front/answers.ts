@@ -1,4 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { GatewayError } from '../core/errors.ts'
+import { failureObject } from '../protocol/failures.ts'
+import { errorText } from '../protocol/message.ts'
 
 /** Whole answers that are no reply to a message. */
 
@@ -31,6 +34,12 @@ export function jsonText(
       'content-length': Buffer.byteLength(text),
     })
     .end(text)
+}
+
+/** A stream is refused, of which no request's answer could say so. */
+export function refuseStream(response: ServerResponse, error: GatewayError): void {
+  const seconds = Math.ceil((error.retryAfterMs ?? 1000) / 1000)
+  jsonText(response, 429, errorText('null', failureObject(error)), { 'retry-after': String(seconds) })
 }
 
 /** Lets a page of an origin that has passed the guard read the answer. */

@@ -13,7 +13,7 @@ import type { Principal } from '../core/principal.ts'
 import { failureObject, failureResult } from '../protocol/failures.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { errorText, notificationText, type Incoming } from '../protocol/message.ts'
-import { errorFor, resultFor } from '../protocol/results.ts'
+import { errorFor, headFor, resultFor } from '../protocol/results.ts'
 import type { Service } from './service.ts'
 
 const MISSING_CAPABILITY = -32021
@@ -109,8 +109,11 @@ export class Call implements Exchange {
         // The one error of a server that modern HTTP answers with a status of its own.
         if (this.modern && (outcome.value as JsonObject).code === MISSING_CAPABILITY) this.#reply.status(400)
         this.#answer('"error":', errorFor(this.modern, outcome))
-      } else if (outcome.kind === 'ready') this.#answer(`"result":${outcome.head ?? ''}`, outcome.text)
-      else this.#answer('"result":', resultFor(this, this.request.method, outcome, service.serverInfo))
+        return
+      }
+      const left = this.record.left?.text(this.record.endedAt || undefined)
+      if (outcome.kind === 'ready') this.#answer(`"result":${headFor(outcome, left)}`, outcome.text)
+      else this.#answer('"result":', resultFor(this, this.request.method, outcome, service.serverInfo, left))
     } catch (caught) {
       this.fail(GatewayError.from(caught), service.serverInfo)
     }

@@ -128,6 +128,15 @@ export function readBody(request: IncomingMessage, maxBytes: number): Promise<st
   })
 }
 
+/** One session too many. */
+export function tooManySessions(): HttpRefusal {
+  return new HttpRefusal(
+    503,
+    'Too many sessions are open. Raise "gateway.http.maxSessions", or try again later.',
+    { 'retry-after': '10' },
+  )
+}
+
 function tooLarge(maxBytes: number): HttpRefusal {
   return new HttpRefusal(
     413,

@@ -5,17 +5,18 @@ import type { JsonObject } from '../core/exchange.ts'
 import { IdTable } from '../core/id-table.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
 import type { Logger } from '../core/logger.ts'
-import { failureObject } from '../protocol/failures.ts'
 import { elements } from '../protocol/json-text.ts'
-import { errorText, kindOf, parseJson, takeApart, type Incoming } from '../protocol/message.ts'
+import { kindOf, parseJson, takeApart, type Incoming } from '../protocol/message.ts'
 import { DEFAULT_LEGACY, isModernVersion, LEGACY_VERSIONS } from '../protocol/revisions.ts'
-import { accepted, allowOrigin, json, jsonText, preflight, publicDocument } from './answers.ts'
+import { accepted, allowOrigin, json, preflight, publicDocument } from './answers.ts'
 import { isOver, type Authenticator, type Credential } from './authenticator.ts'
 import { refuse } from './call.ts'
-import { accepts, checkAccept, checkQuery, HostGuard, isDirect, readBody } from './guards.ts'
+import { accepts, checkAccept, checkQuery, HostGuard, isDirect, readBody, tooManySessions } from './guards.ts'
 import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
+import { admitSession, admitStream } from './opening.ts'
+import { Refusals } from './refusals.ts'
 import type { Service } from './service.ts'
 import { openServer } from './server.ts'
 import { refuseBatches } from './session.ts'
@@ -58,6 +59,7 @@ interface Place {
 export class HttpFront {
   readonly #options: HttpFrontOptions
   readonly #guard: HostGuard
+  readonly #refusals: Refusals
   #server: Server | undefined
   readonly #sessions = new Map<string, HttpSession>()
   /** Replies of modern requests, for their signs of life. */
@@ -72,13 +74,16 @@ export class HttpFront {
   constructor(options: HttpFrontOptions) {
     this.#options = options
     this.#guard = new HostGuard(options.config)
+    this.#refusals = new Refusals(options)
   }
 
   /** @throws GatewayError `config` when the address cannot be used */
   async listen(): Promise<{ url: string; port: number }> {
     const { config, authenticator, logger } = this.#options
     const { server, origin, port } = await openServer(config, (request, response) => {
-      this.#route(request, response).catch((error: unknown) => this.#refuse(request, response, error))
+      this.#route(request, response).catch((error: unknown) =>
+        this.#refusals.answer(request, response, error),
+      )
     })
     this.#server = server
     server.on('error', error => logger.error('The HTTP server failed.', { cause: describeError(error) }))
@@ -127,7 +132,7 @@ export class HttpFront {
       if (request.method === 'OPTIONS') return preflight(response)
       const place = await this.#place(request, path.length <= 5 ? '' : decodeURIComponent(path.slice(5)))
       if (request.method === 'POST') return await this.#post(request, response, place)
-      if (request.method === 'GET') return this.#get(request, response, place)
+      if (request.method === 'GET') return await this.#get(request, response, place)
       if (request.method === 'DELETE') return this.#delete(request, response, place)
       throw new HttpRefusal(405, 'Use POST, GET or DELETE here.', { allow: 'GET, POST, DELETE' })
     }
@@ -200,7 +205,7 @@ export class HttpFront {
       return void refuse(this.#oneOff(response, 400), id, error)
     }
     if (kind === 'request' && message.value.method === 'initialize')
-      return this.#initialize(request, response, place, takeApart(message))
+      return await this.#initialize(request, response, place, takeApart(message))
     const session = this.#sessionOf(request, place)
     if (kind === 'response') {
       session.session.response(message)
@@ -254,14 +259,17 @@ export class HttpFront {
     } else void call.run(service)
   }
 
-  #initialize(request: IncomingMessage, response: ServerResponse, place: Place, incoming: Incoming): void {
+  async #initialize(
+    request: IncomingMessage,
+    response: ServerResponse,
+    place: Place,
+    incoming: Incoming,
+  ): Promise<void> {
     const { service, config } = this.#options
-    if (this.#sessions.size >= config.maxSessions && !this.#evict())
-      throw new HttpRefusal(
-        503,
-        'Too many sessions are open. Raise "gateway.http.maxSessions", or try again later.',
-        { 'retry-after': '10' },
-      )
+    const refusal = await admitSession(service, place, incoming)
+    if (refusal) return void refuse(this.#oneOff(response, 200), incoming.id as string, refusal)
+    if (this.#closing) throw new HttpRefusal(503, 'The gateway is shutting down.')
+    if (this.#sessions.size >= config.maxSessions && !this.#evict()) throw tooManySessions()
     const session = new HttpSession(service, place.endpoint, place.view, place.credential, config)
     const reply = session.reply(response, 1, accepts(request, 'text/event-stream'), session.headers)
     session.session.request(incoming.id as string, incoming, reply)
@@ -305,8 +313,9 @@ export class HttpFront {
       if (incoming) session.session.request(incoming.id as string, incoming, reply)
   }
 
-  #get(request: IncomingMessage, response: ServerResponse, place: Place): void {
+  async #get(request: IncomingMessage, response: ServerResponse, place: Place): Promise<void> {
     checkAccept(request, 'text/event-stream')
+    if (!(await admitStream(this.#options.service, place, response))) return
     const session = this.#sessionOf(request, place)
     const last = request.headers['last-event-id']
     if (last === undefined) session.listen(response)
@@ -333,7 +342,9 @@ export class HttpFront {
       this.#sse ??= new SseFront(service, config, logger)
     }
     if (path === '/messages') await this.#sse.post(request, response, place.credential)
-    else if (request.method === 'GET') await this.#sse.open(response, place)
+    else if (request.method === 'GET') {
+      if (await admitStream(service, place, response)) await this.#sse.open(response, place)
+    }
     // The first thing a client of both transports does is to POST; this status sends it to the older one.
     else throw new HttpRefusal(405, 'This is the deprecated event stream; use GET.', { allow: 'GET' })
   }
@@ -403,47 +414,6 @@ export class HttpFront {
       sessions: this.#sessions.size,
     })
     return true
-  }
-
-  /** Whoever shows something wrong is worth a line; whoever shows nothing is a client that begins. */
-  #logRefusal(request: IncomingMessage, { status, message, code }: HttpRefusal): void {
-    const { authorization } = request.headers
-    const wrong = code === 'forbidden' || (code !== undefined && authorization !== undefined)
-    const fields = { status, reason: message, from: request.socket.remoteAddress }
-    this.#options.logger[wrong ? 'info' : 'debug']('A request was refused.', fields)
-    if (code !== undefined) this.#options.onRefused?.(status, message, fields.from)
-  }
-
-  #refuse(request: IncomingMessage, response: ServerResponse, caught: unknown): void {
-    if (response.headersSent || response.destroyed) {
-      response.destroy()
-      return
-    }
-    if (caught instanceof HttpRefusal) {
-      this.#logRefusal(request, caught)
-      const { code: kind } = caught
-      if (kind !== undefined) {
-        const body = errorText('null', failureObject(new GatewayError(kind, caught.message)))
-        return jsonText(response, caught.status, body, caught.headers)
-      }
-      const code = caught.status === 404 && request.headers['mcp-session-id'] !== undefined ? -32001 : -32000
-      json(
-        response,
-        caught.status,
-        { jsonrpc: '2.0', id: null, error: { code, message: caught.message } },
-        caught.headers,
-      )
-      // The rest of a body nobody wants is read and dropped, so that the client gets to see the answer.
-      if (caught.status === 413) request.resume()
-      return
-    }
-    const error =
-      caught instanceof URIError
-        ? new GatewayError('invalid_request', 'The path is not valid.')
-        : GatewayError.from(caught)
-    if (error.code === 'internal')
-      this.#options.logger.error('A request failed.', { cause: describeError(caught) })
-    jsonText(response, error.kind.http, errorText('null', failureObject(error)))
   }
 }
 

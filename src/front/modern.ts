@@ -164,6 +164,7 @@ export function listen(
     honoured[key] = true
     for (const kind of LISTENABLE[key] ?? []) kinds.add(kind)
   }
+  const since = performance.now()
   const { maxResources, acknowledgeTimeoutMs } = service.listens.limits
   const meta = { [META.subscriptionId]: request.id }
   const tagged = (params: string | undefined): string =>
@@ -190,6 +191,7 @@ export function listen(
         `{"notifications":${JSON.stringify(honoured)},"_meta":{"${META.subscriptionId}":${request.id}}}`,
       ),
     )
+    service.listening(call, since)
     const waiting = early ?? []
     early = undefined
     for (const text of waiting) send(text)

@@ -10,6 +10,9 @@ export interface Subscriber {
   notify(method: string, params: string | undefined): void
 }
 
+/** A request that opens a session or a stream: what its limits and the audit log have to know of it. */
+export type Opening = Pick<Exchange, 'principal' | 'modern' | 'view' | 'request' | 'record'>
+
 /** What a front needs of the gateway behind it. Implemented by `gateway.ts`. */
 export interface Service {
   /** Raw JSON of the gateway's own `serverInfo`. */
@@ -27,10 +30,12 @@ export interface Service {
   /** Handles a request that is neither about the conversation itself nor unknown. Rejects with a `GatewayError` only. */
   handle(exchange: Exchange): Promise<Outcome>
   /**
-   * Counts a request that `handle` does not get: one that opens a listen stream. `undefined`: it may go on at once. Rejects with a `GatewayError` when a limit of
-   * its caller refuses it.
+   * Counts a request that `handle` does not get: one that opens a session or a stream. `undefined`: it may go on at once. Rejects with a `GatewayError` when a limit
+   * of its caller refuses it.
    */
-  admit(exchange: Exchange): Promise<void> | undefined
+  admit(opening: Opening): Promise<void> | undefined
+  /** A listen stream that was asked for at `since` (`performance.now()`) has been acknowledged. */
+  listening(exchange: Exchange, since: number): void
   /** The `Mcp-Param-*` headers a call of this tool must have. */
   headerParams(view: string, tool: string): readonly HeaderParam[] | undefined
   /** A legacy conversation begins or ends; in between it hears of changes. */

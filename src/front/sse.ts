@@ -7,7 +7,7 @@ import { HttpRefusal } from '../core/http-refusal.ts'
 import type { Logger } from '../core/logger.ts'
 import { kindOf, parseJson, takeApart } from '../protocol/message.ts'
 import { isOver, type Credential } from './authenticator.ts'
-import { readBody } from './guards.ts'
+import { readBody, tooManySessions } from './guards.ts'
 import { isDue } from './http-reply.ts'
 import type { Service } from './service.ts'
 import { Session } from './session.ts'
@@ -47,12 +47,7 @@ export class SseFront {
     response: ServerResponse,
     { endpoint, view, credential }: { endpoint: string; view: string; credential: Credential },
   ): Promise<void> {
-    if (this.#sessions.size >= this.#config.maxSessions)
-      throw new HttpRefusal(
-        503,
-        'Too many sessions are open. Raise "gateway.http.maxSessions", or try again later.',
-        { 'retry-after': '10' },
-      )
+    if (this.#sessions.size >= this.#config.maxSessions) throw tooManySessions()
     const transport = new SSEServerTransport('/messages', response)
     const send = (text: string): void => {
       entry.lastWrite = Date.now()

@@ -20,7 +20,7 @@ export interface AppendFileOptions {
 /** How long a line waits for others to be written with it. */
 const GATHER_MS = 100
 /** Lines are written in parts of at most this size, each with one write; a longer line is a part by itself. */
-const PART_BYTES = 64 * 1024
+const PART_BYTES = 256 * 1024
 /** What may wait while the disk is slow or full; further lines are lost. */
 export const MAX_WAITING_BYTES = 8 * 1024 * 1024
 /** Bytes that a character may need in UTF-8. */

@@ -1,6 +1,7 @@
 import { createHash, hash, randomFillSync } from 'node:crypto'
+import { CLOCK } from '../core/clock.ts'
 import type { ErrorCode, GatewayError } from '../core/errors.ts'
-import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import { sizeOf, type Exchange, type JsonObject, type Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Route } from '../core/route.ts'
@@ -17,8 +18,11 @@ export interface AuditOptions {
   readonly maxFiles: number
   readonly logger: Logger
   /** Place of the rule about what a request names; asked where nothing was decided with the call itself. */
-  readonly ruleOn: (exchange: Exchange) => string | undefined
+  readonly ruleOn: (exchange: Noted) => string | undefined
 }
+
+/** What a line says of a request. */
+export type Noted = Pick<Exchange, 'principal' | 'modern' | 'view' | 'request' | 'record'>
 
 /** The gateway's own decision not to do what was asked; every other failure is one of doing it. */
 const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -57,12 +61,7 @@ export class Audit {
   }
 
   /** Notes what became of a request that began at `since` (`performance.now()`). Exactly one of `outcome` and `error` is given. */
-  note(
-    exchange: Exchange,
-    since: number,
-    outcome: Outcome | undefined,
-    error: GatewayError | undefined,
-  ): void {
+  note(exchange: Noted, since: number, outcome: Outcome | undefined, error: GatewayError | undefined): void {
     exchange.record.rule ??= this.#ruleOn(exchange)
     this.#file.write(auditLine(exchange, since, outcome, error, this.#full))
   }
@@ -84,36 +83,32 @@ export class Audit {
 
 /** The line, without its end. */
 export function auditLine(
-  { principal, modern, view, request, record }: Exchange,
+  exchange: Noted,
   since: number,
   outcome: Outcome | undefined,
   error: GatewayError | undefined,
   full: boolean,
 ): string {
-  const { method, params } = request
-  const { route } = record
+  const { params } = exchange.request
+  const { record } = exchange
+  const now = CLOCK.steady()
   const event = !error ? 'allow' : DENIALS.has(error.code) ? 'deny' : 'error'
-  let line = `{"time":"${timeText(Date.now())}","event":"${event}",${principalPart(principal)},"era":"${modern ? 'modern' : 'legacy'}"`
-  line += `,"endpoint":${quoted(endpointOf(view))},"method":${quoted(cut(method))}`
-  if (route) line += WITH_ARGUMENTS.has(method) ? listedPart(route) : locatedPart(route)
-  else {
-    const asked = params?.value.name ?? params?.value.uri
-    if (typeof asked === 'string') line += `,"exposed":${JSON.stringify(redact(cut(asked)))}`
-  }
-  if (record.rule !== undefined) line += `,"rule":${quoted(record.rule)}`
+  const withArguments = WITH_ARGUMENTS.has(exchange.request.method)
+  const common = withArguments && record.route ? commonOf(exchange, record.route) : whatOf(exchange)
+  let line = `{"time":"${timeText(Math.floor(CLOCK.wallAt(now)))}","event":"${event}",${common}`
   if (record.shadowed !== undefined) line += `,"shadowed":${quoted(record.shadowed)}`
   if (error && typeof error.data?.limit === 'string') line += `,"quota":${quoted(error.data.limit)}`
   if (error) line += `,"code":"${error.code}"`
   else if (outcome?.kind === 'error') line += `,"code":${codeOf(outcome.value)}`
   else if (outcome?.kind === 'result' && (outcome.value as JsonObject | null)?.isError === true)
     line += ',"isError":true'
-  if (record.replica !== undefined) line += `,"replica":${quoted(record.replica)}`
   if (record.cache !== undefined) line += `,"cache":"${record.cache}"`
+  if (record.fallbackFrom !== undefined) line += `,"fallbackFrom":${quoted(record.fallbackFrom)}`
   line += `,"waitedMs":${tenths(record.waitedMs)},"upstreamMs":${tenths(record.upstreamMs)}`
-  line += `,"durationMs":${tenths(performance.now() - since)}`
-  line += `,"bytesIn":${params ? Buffer.byteLength(params.text) : 0},"bytesOut":${outcome ? bytesOf(outcome) : 0}`
+  line += `,"durationMs":${tenths(now - since)}`
+  line += `,"bytesIn":${params ? Buffer.byteLength(params.text) : 0},"bytesOut":${outcome ? sizeOf(outcome, record) : 0}`
   line += `,"trace":"${traceOf(params?.value._meta)}"`
-  if (params && WITH_ARGUMENTS.has(method)) {
+  if (params && withArguments) {
     const text = rawAt(params.text, 'arguments')
     if (text !== undefined)
       line += `,"args":${full ? redacted(params.value.arguments, text) : `"${digest(text)}"`}`
@@ -155,28 +150,58 @@ function cut(text: string): string {
   return text.length > MAX_NAME_CHARS ? `${text.slice(0, MAX_NAME_CHARS)}…` : text
 }
 
-// Both come with every call of theirs. As one string each they are put together and taken apart once.
-const principalParts = new WeakMap<Principal, string>()
-const listedParts = new WeakMap<Route, string>()
-
-function principalPart(principal: Principal): string {
-  const known = principalParts.get(principal)
-  if (known !== undefined) return known
-  const { id, client, roles } = principal
-  const text = `"principal":${quoted(id)}${client === undefined ? '' : `,"client":${quoted(client)}`}`
-  const part = flat(roles.length === 0 ? text : `${text},"roles":${JSON.stringify(roles)}`)
-  principalParts.set(principal, part)
-  return part
+/** What the calls of one thing by one caller mostly have in common. */
+interface Common {
+  readonly view: string
+  readonly modern: boolean
+  readonly method: string
+  readonly rule: string | undefined
+  readonly replica: string | undefined
+  readonly text: string
 }
 
-/** Tools and prompts are in lists, and so are their routes. */
-function listedPart(route: Route): string {
-  const known = listedParts.get(route)
-  if (known !== undefined) return known
-  const { server, own, exposed } = route
-  const part = flat(`,"server":${quoted(server)},"name":${quoted(own)},"exposed":${quoted(exposed)}`)
-  listedParts.set(route, part)
-  return part
+/** As one string each, they are put together once. Tools and prompts are in lists, so their routes are the same objects from call to call. */
+const commons = new WeakMap<Principal, WeakMap<Route, Common>>()
+
+function commonOf(exchange: Noted, route: Route): string {
+  const { principal, view, modern, request, record } = exchange
+  let ofPrincipal = commons.get(principal)
+  if (!ofPrincipal) commons.set(principal, (ofPrincipal = new WeakMap()))
+  const known = ofPrincipal.get(route)
+  if (
+    known?.view === view &&
+    known.modern === modern &&
+    known.method === request.method &&
+    known.rule === record.rule &&
+    known.replica === record.replica
+  )
+    return known.text
+  const text = flat(whatOf(exchange))
+  const { rule, replica } = record
+  ofPrincipal.set(route, { view, modern, method: request.method, rule, replica, text })
+  return text
+}
+
+/** Who asked for what, where it went, and by which rule. */
+function whatOf({ principal, view, modern, request, record }: Noted): string {
+  const { id, client, roles } = principal
+  const { method, params } = request
+  const { route, rule, replica } = record
+  let text = `"principal":${quoted(id)}`
+  if (client !== undefined) text += `,"client":${quoted(client)}`
+  if (roles.length > 0) text += `,"roles":${JSON.stringify(roles)}`
+  text += `,"era":"${modern ? 'modern' : 'legacy'}","endpoint":${quoted(endpointOf(view))},"method":${quoted(cut(method))}`
+  if (route) text += WITH_ARGUMENTS.has(method) ? listedPart(route) : locatedPart(route)
+  else {
+    const asked = params?.value.name ?? params?.value.uri
+    if (typeof asked === 'string') text += `,"exposed":${JSON.stringify(redact(cut(asked)))}`
+  }
+  if (rule !== undefined) text += `,"rule":${quoted(rule)}`
+  return replica === undefined ? text : `${text},"replica":${quoted(replica)}`
+}
+
+function listedPart({ server, own, exposed }: Route): string {
+  return `,"server":${quoted(server)},"name":${quoted(own)},"exposed":${quoted(exposed)}`
 }
 
 /** A URI may be a client's own, with anything in it, and a task's id says nothing. */
@@ -202,12 +227,6 @@ function tenths(value: number): string {
   const rest = rounded % 10
   const whole = (rounded - rest) / 10
   return rest === 0 ? `${whole}` : `${whole}.${rest}`
-}
-
-function bytesOf(outcome: Outcome): number {
-  const { text } = outcome
-  const head = outcome.kind === 'ready' && outcome.head !== undefined ? Buffer.byteLength(outcome.head) : 0
-  return head + (typeof text === 'string' ? Buffer.byteLength(text) : text.length)
 }
 
 function codeOf(value: unknown): string {

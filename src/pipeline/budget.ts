@@ -1,6 +1,7 @@
+import type { Clock } from '../core/clock.ts'
 import type { Handler, Middleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { Exchange, Outcome } from '../core/exchange.ts'
+import { sizeOf, type Exchange, type Outcome } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
 import type { Charge } from '../quota/gate.ts'
 import type { Quotas } from '../quota/quotas.ts'
@@ -12,21 +13,35 @@ import type { Quotas } from '../quota/quotas.ts'
 export function budget(quotas: Quotas): Middleware {
   return next => (exchange, route) => {
     const charge = quotas.route(exchange.principal, exchange.request.method, route)?.charge
-    return charge ? charged(charge, next, exchange, route) : next(exchange, route)
+    return charge ? charged(charge, quotas.clock, next, exchange, route) : next(exchange, route)
   }
 }
 
-async function charged(charge: Charge, next: Handler, exchange: Exchange, route: Route): Promise<Outcome> {
-  const entering = charge.enter()
-  if (entering) await entering
-  const since = performance.now()
+async function charged(
+  charge: Charge,
+  clock: Clock,
+  next: Handler,
+  exchange: Exchange,
+  route: Route,
+): Promise<Outcome> {
+  const { record } = exchange
+  let since = clock.steady()
+  const entering = charge.enter(since)
+  if (entering) {
+    await entering
+    since = clock.steady()
+  }
   try {
     const outcome = await next(exchange, route)
-    charge.settle(performance.now() - since, charge.countsBytes ? Buffer.byteLength(outcome.text) : 0)
+    const until = record.endedAt || clock.steady()
+    charge.settle(until - since, charge.countsBytes ? sizeOf(outcome, record) : 0, until)
     return outcome
   } catch (error) {
     if (error instanceof GatewayError && error.delivery === 'not_sent') charge.giveBack(since)
-    else charge.settle(performance.now() - since, 0)
+    else {
+      const until = clock.steady()
+      charge.settle(until - since, 0, until)
+    }
     throw error
   }
 }

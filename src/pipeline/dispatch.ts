@@ -37,7 +37,7 @@ export function dispatch(options: DispatchOptions): Handler {
     if (!pool)
       throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
     const { record } = exchange
-    record.sentAt = 0
+    record.sentAt = record.endedAt = 0
     pool.replicas.retryBudget.called()
     const repeatable = isRepeatable(pool, exchange, route)
     const lacking = pool.replicas.several ? pool.replicas.lacking(route.own, record.home) : undefined
@@ -54,7 +54,10 @@ export function dispatch(options: DispatchOptions): Handler {
           : await persist(options, pool, exchange, route, new Attempt(lacking), repeatable, lacking)
       return outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
     } finally {
-      if (record.sentAt > 0) record.upstreamMs += performance.now() - record.sentAt
+      if (record.sentAt > 0) {
+        record.endedAt = performance.now()
+        record.upstreamMs += record.endedAt - record.sentAt
+      }
     }
   }
 }

@@ -15,6 +15,8 @@ export interface Condition {
   readonly text: string
   /** Whether it asks about arguments or the time, so that it is evaluated with each call. */
   readonly perCall: boolean
+  /** Whether it asks for the time. */
+  readonly asksTime: boolean
   /** Whether it asks who is calling. */
   readonly asksPrincipal: boolean
   /** @throws Error when it cannot be evaluated: a key that is not there, an operation that does not exist, arguments beyond the limits */
@@ -60,6 +62,7 @@ export async function conditionCompiler(): Promise<
   }
   const all = environment(['args', 'tool', 'principal', 'now'])
   const lasting = environment(['tool', 'principal'])
+  const timeless = environment(['args', 'tool', 'principal'])
   const nobody = environment(['args', 'tool', 'now'])
   return text => {
     if (text.length > MAX_CONDITION_CHARS)
@@ -82,6 +85,7 @@ export async function conditionCompiler(): Promise<
         condition: {
           text,
           perCall,
+          asksTime: !timeless.check(text).valid,
           asksPrincipal: !nobody.check(text).valid,
           holds: facts => {
             if (loops.deepest > 0) refuseLarge(facts.args)

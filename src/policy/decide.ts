@@ -40,7 +40,25 @@ export interface RuleSet {
 export interface Subject {
   readonly item: Item
   readonly principal: Principal
-  readonly call?: { readonly args: JsonObject; readonly now: Date } | undefined
+  readonly call?: Asked | undefined
+}
+
+/** A call. `now` means nothing to rules that do not ask for the time. */
+export interface Asked {
+  readonly args: JsonObject
+  readonly now: Date
+}
+
+const SOME_TIME = new Date(0)
+
+/** A call at this moment, as far as the rules ask for it. */
+export function asked({ denies, allows }: RuleSet, args: JsonObject): Asked {
+  const timed = denies.some(asksTime) || allows.some(asksTime)
+  return { args, now: timed ? new Date() : SOME_TIME }
+}
+
+function asksTime({ condition }: Rule): boolean {
+  return condition?.asksTime === true
 }
 
 /** Hears of conditions that could not be evaluated. */
@@ -125,5 +143,5 @@ function factsOf({ item, principal, call }: Subject): Facts {
     const { id, name, client, roles } = principal
     principalFacts.set(principal, (who = { id, name, client: client ?? '', roles: [...roles] }))
   }
-  return { args: call?.args ?? {}, tool, principal: who, now: call?.now ?? new Date(0) }
+  return { args: call?.args ?? {}, tool, principal: who, now: call?.now ?? SOME_TIME }
 }

@@ -1,7 +1,7 @@
 import type { JsonObject } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Decision, ItemKind } from '../core/route.ts'
-import { about, decide, type Item, type OnFailure, type Rule, type RuleSet } from './decide.ts'
+import { about, asked, decide, type Item, type OnFailure, type Rule, type RuleSet } from './decide.ts'
 
 /** The rules of everyone to whom the same ones apply. */
 export class Policy {
@@ -24,7 +24,7 @@ export class Policy {
 
   /** What becomes of a thing, or of a call of it where `args` are given. */
   decide(item: Item, args?: JsonObject): Decision {
-    const call = args && { args, now: new Date() }
+    const call = args && asked(this.rules, args)
     return decide(this.rules, { item, principal: this.#principal, call }, this.#onFailure)
   }
 
@@ -32,7 +32,7 @@ export class Policy {
   about(item: Item): (args: JsonObject) => Decision {
     const rules = about(this.rules, item)
     const principal = this.#principal
-    return args => decide(rules, { item, principal, call: { args, now: new Date() } }, this.#onFailure)
+    return args => decide(rules, { item, principal, call: asked(rules, args) }, this.#onFailure)
   }
 
   /** What becomes of many things, best in the order of their servers: rules that are about other servers are left aside. */

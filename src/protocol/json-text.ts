@@ -90,8 +90,7 @@ export function members(text: string, at = 0): Member[] {
     }
     const keyStart = at
     at = skipString(text, at)
-    const raw = text.slice(keyStart + 1, at - 1)
-    const key = raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw
+    const key = keyOf(text, keyStart, at)
     // Over white space, the colon, and white space again.
     const start = skipSpace(text, skipSpace(text, at) + 1)
     at = skipValue(text, start)
@@ -143,11 +142,11 @@ export function rawAt(text: string, ...path: string[]): string | undefined {
 
 /** A key that stands twice in one object anywhere in the text, `undefined` when there is none. One pass, whatever the depth. */
 export function repeatedKey(text: string): string | undefined {
-  const open: (Set<string> | undefined)[] = []
+  const open: (Keys | undefined)[] = []
   for (let at = 0; at < text.length;) {
     const code = text.charCodeAt(at)
     if (code !== QUOTE) {
-      if (code === OPEN_BRACE) open.push(new Set())
+      if (code === OPEN_BRACE) open.push(new Keys())
       else if (code === OPEN_BRACKET) open.push(undefined)
       else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) open.pop()
       at++
@@ -156,14 +155,36 @@ export function repeatedKey(text: string): string | undefined {
     const end = skipString(text, at)
     // Only a key is followed by a colon.
     if (text.charCodeAt(skipSpace(text, end)) === COLON) {
-      const key = JSON.parse(text.slice(at, end)) as string
-      const keys = open.at(-1)
-      if (keys?.has(key)) return key
-      keys?.add(key)
+      const key = keyOf(text, at, end)
+      if (open.at(-1)?.add(key) === false) return key
     }
     at = end
   }
   return undefined
+}
+
+/** What a key says whose quotes stand around `[start + 1, end - 1)`. */
+function keyOf(text: string, start: number, end: number): string {
+  const raw = text.slice(start + 1, end - 1)
+  return raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw
+}
+
+/** Up to so many are compared one by one, which is faster than a set for as long as they are few. */
+const FEW_KEYS = 8
+
+/** The keys of one object. */
+class Keys {
+  readonly #few: string[] = []
+  #many: Set<string> | undefined
+
+  /** `false` for one that is there already. */
+  add(key: string): boolean {
+    if (this.#many) return this.#many.size < this.#many.add(key).size
+    if (this.#few.includes(key)) return false
+    this.#few.push(key)
+    if (this.#few.length > FEW_KEYS) this.#many = new Set(this.#few)
+    return true
+  }
 }
 
 /** Applies edits, given in any order; they must not overlap. */

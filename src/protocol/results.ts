@@ -2,32 +2,73 @@ import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { elements, find, members, skipSpace, splice, withMembers } from './json-text.ts'
 import { levelOf, resultAt } from './levels.ts'
-import { LATEST_LEGACY, META } from './revisions.ts'
+import { LATEST_LEGACY, META, OWN_META_PREFIX } from './revisions.ts'
 
 /** Framing of results for the era and the revision of the client. Source: specification 2026-07-28, changelog; both directions of a dual-era gateway. */
 
 /** Raw JSON of the gateway's own `serverInfo`, for `_meta` of modern results. */
 export type ServerInfoText = string
 
+/** In `_meta`: what a client has left of its limits. */
+const QUOTA = `${OWN_META_PREFIX}quota`
+const CLOSE_BRACE = 125
+
 /** Methods whose complete results must carry `ttlMs` and `cacheScope` in the modern era, besides the lists. */
 const CACHEABLE: ReadonlySet<string> = new Set(['resources/read'])
 
-/** The result text for a client, from what an upstream answered. What is no object has nothing to frame and stays as it is. */
+/**
+ * The result text for a client, from what an upstream answered, with `left` in its `_meta`: raw JSON of what the client has left of its limits. What is no object has
+ * nothing to frame and stays as it is.
+ */
 export function resultFor(
   { modern, protocolVersion }: Pick<Exchange, 'modern' | 'protocolVersion'>,
   method: string,
   outcome: Extract<Outcome, { kind: 'result' }>,
   serverInfo: ServerInfoText,
+  left?: string,
 ): string {
   if (!isJsonObject(outcome.value)) return outcome.text
-  if (modern) return outcome.modern ? outcome.text : toModern(method, outcome, serverInfo)
+  if (modern && !outcome.modern) return toModern(method, outcome, serverInfo, left)
+  const text = modern ? outcome.text : legacyText(protocolVersion, method, outcome)
+  return left === undefined ? text : withLeft(text, outcome.value, left)
+}
+
+/** What goes before the text of a result that is framed already, `left` included. */
+export function headFor({ head }: Extract<Outcome, { kind: 'ready' }>, left: string | undefined): string {
+  if (head === undefined) return ''
+  return left === undefined ? head : `${head},"${QUOTA}":${left}`
+}
+
+/** `value` is that of the text, or of what the text was made of: one that had no `_meta` has none now. */
+function withLeft(text: string, value: JsonObject, left: string): string {
+  const member = value._meta === undefined ? undefined : find(members(text), '_meta')
+  if (!member) {
+    const open = skipSpace(text, 0) + 1
+    const comma = text.charCodeAt(skipSpace(text, open)) === CLOSE_BRACE ? '' : ','
+    return `${text.slice(0, open)}"_meta":{"${QUOTA}":${left}}${comma}${text.slice(open)}`
+  }
+  if (!isJsonObject(value._meta)) return text
+  const meta = withMembers(text.slice(member.start, member.end), { [QUOTA]: left })
+  return text.slice(0, member.start) + meta + text.slice(member.end)
+}
+
+function legacyText(
+  protocolVersion: string,
+  method: string,
+  outcome: Extract<Outcome, { kind: 'result' }>,
+): string {
   const text = outcome.modern ? toLegacy(outcome) : outcome.text
   if (protocolVersion === LATEST_LEGACY) return text
   const level = levelOf(protocolVersion)
   return level ? resultAt(level, method, { text, value: outcome.value }) : text
 }
 
-function toModern(method: string, result: Json, serverInfo: ServerInfoText): string {
+function toModern(
+  method: string,
+  result: Json,
+  serverInfo: ServerInfoText,
+  left: string | undefined,
+): string {
   const value = result.value as JsonObject
   const added: Record<string, string> = {}
   if (value.resultType === undefined) added.resultType = '"complete"'
@@ -37,13 +78,14 @@ function toModern(method: string, result: Json, serverInfo: ServerInfoText): str
   }
   const meta = value._meta
   if (meta === undefined) {
-    added._meta = `{"${META.serverInfo}":${serverInfo}}`
-  } else if (isJsonObject(meta) && !(META.serverInfo in meta)) {
+    const quota = left === undefined ? '' : `,"${QUOTA}":${left}`
+    added._meta = `{"${META.serverInfo}":${serverInfo}${quota}}`
+  } else if (isJsonObject(meta)) {
+    const own: Record<string, string> = {}
+    if (!(META.serverInfo in meta)) own[META.serverInfo] = serverInfo
+    if (left !== undefined) own[QUOTA] = left
     const member = find(members(result.text), '_meta')
-    if (member)
-      added._meta = withMembers(result.text.slice(member.start, member.end), {
-        [META.serverInfo]: serverInfo,
-      })
+    if (member) added._meta = withMembers(result.text.slice(member.start, member.end), own)
   }
   if (meta === undefined) return prepend(result.text, added, value)
   return withMembers(result.text, added)

@@ -1,4 +1,5 @@
-import type { Clock } from './clock.ts'
+import type { Measure } from '../config/types.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Lease } from './lease.ts'
 import type { BudgetLimit, PlacesLimit, RateLimit } from './limits.ts'
 import type { Places } from './places.ts'
@@ -30,19 +31,23 @@ export class Gate {
     this.#clock = clock
   }
 
-  /** `undefined` when the request may go on at once, as it mostly may. Whoever gets in calls `leave`. Rejects with a `GatewayError`. */
-  enter(): Promise<void> | undefined {
+  /** Whether `leave` means anything. */
+  get hasPlaces(): boolean {
+    return this.#places.length > 0
+  }
+
+  /**
+   * `undefined` when the request may go on at once, as it mostly may. Whoever gets in calls `leave`. Rejects with a `GatewayError`. `now` is what the steady clock
+   * shows.
+   */
+  enter(now = this.#clock.steady()): Promise<void> | undefined {
     const places = this.#places
     const rates = this.#rates
     let at = 0
-    for (; at < places.length; at++) if (!(places[at] as Placed).places.tryEnter()) break
+    for (; at < places.length; at++) if (!(places[at] as Placed).places.tryEnter(now)) break
     if (at < places.length) return this.#wait(at, 0)
     let rate = 0
-    if (rates.length > 0) {
-      const wall = this.#clock.wall()
-      const steady = this.#clock.steady()
-      for (; rate < rates.length; rate++) if (!(rates[rate] as Rated).lease.tryTake(1, wall, steady)) break
-    }
+    for (; rate < rates.length; rate++) if (!(rates[rate] as Rated).lease.tryTake(1, now)) break
     return rate < rates.length ? this.#wait(at, rate) : undefined
   }
 
@@ -79,6 +84,8 @@ export class Charge {
   readonly #budgets: readonly Budgeted[]
   /** What each is charged beforehand; `undefined` where it shows afterwards. */
   readonly #amounts: readonly (number | undefined)[]
+  readonly #compute: readonly Lease[]
+  readonly #bytes: readonly Lease[]
   readonly #clock: Clock
   /** Whether the size of the result matters. */
   readonly countsBytes: boolean
@@ -88,30 +95,30 @@ export class Charge {
     this.#clock = clock
     const amountOf = ({ limit }: Budgeted): number | undefined =>
       limit.measure === 'calls' ? calls : limit.measure === 'cost' ? cost : undefined
+    const leasesOf = (measure: Measure): Lease[] =>
+      budgets.filter(({ limit }) => limit.measure === measure).map(({ lease }) => lease)
     this.#budgets = budgets.filter(budget => amountOf(budget) !== 0)
     this.#amounts = this.#budgets.map(amountOf)
-    this.countsBytes = budgets.some(({ limit }) => limit.measure === 'bytes')
+    this.#compute = leasesOf('compute')
+    this.#bytes = leasesOf('bytes')
+    this.countsBytes = this.#bytes.length > 0
   }
 
   /** As `Gate.enter`; whoever gets in calls `settle` or `giveBack`. */
-  enter(): Promise<void> | undefined {
-    const wall = this.#clock.wall()
-    const steady = this.#clock.steady()
+  enter(now = this.#clock.steady()): Promise<void> | undefined {
     for (let at = 0; at < this.#budgets.length; at++) {
       const { lease } = this.#budgets[at] as Budgeted
       const amount = this.#amounts[at]
-      const has = amount === undefined ? lease.tryAdmit(wall, steady) : lease.tryTake(amount, wall, steady)
+      const has = amount === undefined ? lease.tryAdmit(now) : lease.tryTake(amount, now)
       if (!has) return this.#wait(at)
     }
     return undefined
   }
 
-  /** The server has worked: books what only now is known. */
-  settle(ms: number, bytes: number): void {
-    for (const { limit, lease } of this.#budgets) {
-      if (limit.measure === 'compute') lease.charge(ms)
-      else if (limit.measure === 'bytes') lease.charge(bytes)
-    }
+  /** The server has worked until `now` (steady clock): books what only then is known. */
+  settle(ms: number, bytes: number, now: number): void {
+    for (const lease of this.#compute) lease.charge(ms, now)
+    for (const lease of this.#bytes) lease.charge(bytes, now)
   }
 
   /** The server has not worked: what was taken at `since` (steady clock) is free again. */

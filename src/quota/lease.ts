@@ -1,5 +1,5 @@
 import { lifeOf, type Store, type Taken } from '../state/store.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../core/clock.ts'
 import type { EndOf } from './period.ts'
 import { unheard, Unreachable, type Reach } from './reach.ts'
 
@@ -10,6 +10,8 @@ const SHARE = 1 / 12
 /** While so little of what is left lasts longer, that much longer: nobody misses it, and the store is asked less often. */
 const PLENTY = 1 / 1000
 const LONG_HORIZON_MS = 5000
+/** Parts of sliding windows that are about to lapse are replaced before: a sweep may be late. */
+const SOON_MS = 150
 /** Credit that nobody has used for so long goes back to the others. */
 const IDLE_MS = 1000
 /** Once nothing was left: others may give something back, so it is asked again, but not for each call. */
@@ -86,12 +88,12 @@ export class Lease {
 
   /** What this process knows to be left: exact when it is alone, else as of its last question. */
   get left(): number {
-    return this.leftAt(this.#options.clock.wall(), this.#options.clock.steady())
+    return this.leftAt(this.#options.clock.steady())
   }
 
   /** As `left`, for whoever knows the time already. */
-  leftAt(wall: number, steady: number): number {
-    this.#rollAt(wall, steady)
+  leftAt(steady: number): number {
+    this.#rollAt(steady)
     return Math.max(0, rounded(this.#left + this.#credit))
   }
 
@@ -102,17 +104,17 @@ export class Lease {
     return (this.#resetsAt ??= new Date(this.#until).toISOString())
   }
 
-  /** Takes from what is at hand. Whoever asks several leases reads the clocks once for all of them. */
-  tryTake(amount: number, wall = this.#options.clock.wall(), steady = this.#options.clock.steady()): boolean {
-    this.#rollAt(wall, steady)
+  /** Takes from what is at hand. Whoever asks several leases reads the steady clock once for all of them. */
+  tryTake(amount: number, steady = this.#options.clock.steady()): boolean {
+    this.#rollAt(steady)
     if (this.#credit < amount) return false
     this.#use(amount, steady)
     return true
   }
 
   /** Whether something is at hand, for what is charged when it has ended. */
-  tryAdmit(wall = this.#options.clock.wall(), steady = this.#options.clock.steady()): boolean {
-    this.#rollAt(wall, steady)
+  tryAdmit(steady = this.#options.clock.steady()): boolean {
+    this.#rollAt(steady)
     if (this.#credit <= 0) return false
     this.#usedAt = steady
     return true
@@ -129,9 +131,8 @@ export class Lease {
   }
 
   /** Books what was used without having been taken. */
-  charge(amount: number): void {
-    const steady = this.#options.clock.steady()
-    this.#rollAt(this.#options.clock.wall(), steady)
+  charge(amount: number, steady = this.#options.clock.steady()): void {
+    this.#rollAt(steady)
     this.#use(amount, steady)
     // What is beyond the limit has to show to the others before they are granted more.
     if (this.#credit < 0 && !this.#asking) unheard(this.#ask(0, 0))
@@ -161,12 +162,23 @@ export class Lease {
     const { away } = this.#options.reach
     if (!this.#asking) {
       // Debts also try whether the store is back.
-      if (this.#credit < 0 || (this.#returns.length > 0 && !away)) unheard(this.#ask(0, 0))
+      if (this.#credit < 0 || (!away && this.#returnsNow(idle))) unheard(this.#ask(0, 0))
       else if (this.#credit > 0 && idle && !away) unheard(this.#return())
-      else if (this.#credit < this.#low && this.#left > 0 && !away) unheard(this.#refill(0))
+      else if ((this.#credit < this.#low || this.#lapsesSoon(now)) && this.#left > 0 && !away)
+        unheard(this.#refill(0))
     }
     this.#awake = this.#credit !== 0 || this.#returns.length > 0 || this.#asking !== undefined
     return this.#awake
+  }
+
+  /** What little lapsed of plenty goes back with the next question. */
+  #returnsNow(idle: boolean): boolean {
+    const [first] = this.#returns
+    return first !== undefined && (idle || this.#returns.length > 1 || first.amount > this.#left * PLENTY)
+  }
+
+  #lapsesSoon(now: number): boolean {
+    return this.#credit > 0 && this.#lifeMs > 2 * SOON_MS && now + SOON_MS >= this.#lapsesAt
   }
 
   /** Gives everything back and books everything. */
@@ -215,13 +227,14 @@ export class Lease {
   }
 
   #roll(): void {
-    this.#rollAt(this.#options.clock.wall(), this.#options.clock.steady())
+    this.#rollAt(this.#options.clock.steady())
   }
 
   /** Leaves behind what is over: a window that has ended, or a part that has lapsed. */
-  #rollAt(wall: number, steady: number): void {
-    const { window } = this.#options
+  #rollAt(steady: number): void {
+    const { window, clock } = this.#options
     if (window.kind === 'calendar') {
+      const wall = clock.wallAt(steady)
       // A clock that goes backwards stays in its window.
       if (wall < this.#until) return
       this.#until = window.endOf(wall)
@@ -254,7 +267,8 @@ export class Lease {
     const missing = Math.max(needed, this.#wanted) - Math.max(0, this.#credit)
     // Never all that is left, unless it is asked for.
     const share = Math.min(Math.ceil(expected), Math.floor((this.#left - owed) * SHARE))
-    const long = Math.ceil(perMs * Math.min(LONG_HORIZON_MS, this.#lifeMs))
+    // Half of what is enough for two lives is left when the first is over.
+    const long = Math.ceil(perMs * Math.min(LONG_HORIZON_MS, 2 * this.#lifeMs))
     const ahead = Math.max(share, Math.min(long, Math.floor((this.#left - owed) * PLENTY)))
     const want = rounded(Math.max(missing, ahead, needed === 0 ? 1 : 0))
     const atLeast =

@@ -1,24 +1,55 @@
-import type { Clock } from './clock.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Budgeted, Rated } from './gate.ts'
-import type { Limit } from './limits.ts'
 
-/** What does not change of each. */
-const heads = new WeakMap<Limit, string>()
+/** What is left of so much or more needs no mention. */
+const PLENTY = 1 / 2
 
-/** Raw JSON of what a caller has left, a list of `{name, limit, left, resetsAt}`. What other processes use shows a moment later. */
-export function leftText(limits: readonly (Rated | Budgeted)[], clock: Clock): string {
-  const wall = clock.wall()
-  const steady = clock.steady()
-  let text = ''
-  for (const { limit, lease } of limits) {
-    let head = heads.get(limit)
-    if (head === undefined)
-      heads.set(limit, (head = `{"name":${JSON.stringify(limit.name)},"limit":${limit.limit},"left":`))
-    const left = lease.leftAt(wall, steady)
-    const { resetsAt } = lease
-    const comma = text === '' ? '' : ','
-    text +=
-      resetsAt === undefined ? `${comma}${head}${left}}` : `${comma}${head}${left},"resetsAt":"${resetsAt}"}`
+interface Told {
+  readonly live: Rated | Budgeted
+  /** What does not change of its text. */
+  readonly head: string
+}
+
+/** What a caller has left of its limits, for the results of its calls. */
+export class Left {
+  readonly #limits: readonly Told[]
+  readonly #clock: Clock
+
+  /** `limits`: one at least. */
+  constructor(limits: readonly (Rated | Budgeted)[], clock: Clock) {
+    this.#limits = limits.map(live => {
+      const { name, limit } = live.limit
+      return { live, head: `{"name":${JSON.stringify(name)},"limit":${limit},"left":` }
+    })
+    this.#clock = clock
   }
-  return `[${text}]`
+
+  /**
+   * Raw JSON, a list of `{name, limit, left, resetsAt}`: the limits of which less than half is left, and always the one of which least is left for its size. What
+   * other processes use shows a moment later. `now`: what the steady clock shows, or has shown lately.
+   */
+  text(now = this.#clock.steady()): string {
+    let text = ''
+    let least = Infinity
+    let tightest: Told | undefined
+    let ofTightest = 0
+    for (const told of this.#limits) {
+      const { limit, lease } = told.live
+      const left = lease.leftAt(now)
+      const share = left / limit.limit
+      if (share < PLENTY) text += text === '' ? textOf(told, left) : `,${textOf(told, left)}`
+      else if (share < least) {
+        least = share
+        tightest = told
+        ofTightest = left
+      }
+    }
+    if (text === '' && tightest) text = textOf(tightest, ofTightest)
+    return `[${text}]`
+  }
+}
+
+function textOf({ live, head }: Told, left: number): string {
+  const { resetsAt } = live.lease
+  return resetsAt === undefined ? `${head}${left}}` : `${head}${left},"resetsAt":"${resetsAt}"}`
 }

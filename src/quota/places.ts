@@ -1,5 +1,5 @@
 import type { Store } from '../state/store.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Refusal } from './lease.ts'
 import { unheard, Unreachable, type Reach } from './reach.ts'
 
@@ -44,7 +44,9 @@ export class Places {
   /** Steady clock: the claim may have lapsed. */
   #validUntil = -Infinity
   #renewAt = Infinity
+  /** As of the last `sweep`, and whether one was needed since. */
   #neededAt = 0
+  #wasNeeded = false
   #asking: Promise<void> | undefined
   readonly #waiting: (() => void)[] = []
   #awake = false
@@ -67,12 +69,10 @@ export class Places {
   }
 
   /** Takes a place that is at hand. */
-  tryEnter(): boolean {
-    if (this.#inUse >= this.#held) return false
-    const now = this.#options.clock.steady()
-    if (now >= this.#validUntil) return false
+  tryEnter(steady = this.#options.clock.steady()): boolean {
+    if (this.#inUse >= this.#held || steady >= this.#validUntil) return false
     this.#inUse++
-    this.#neededAt = now
+    this.#wasNeeded = true
     return true
   }
 
@@ -117,7 +117,7 @@ export class Places {
 
   leave(): void {
     this.#inUse--
-    this.#neededAt = this.#options.clock.steady()
+    this.#wasNeeded = true
     this.#wake()
     this.#waiting.shift()?.()
   }
@@ -131,6 +131,8 @@ export class Places {
   /** Renews the claim and gives back what is idle; to be called some times a second while it returns true. */
   sweep(): boolean {
     const now = this.#options.clock.steady()
+    if (this.#wasNeeded) this.#neededAt = now
+    this.#wasNeeded = false
     if (!this.#asking) {
       const idle = this.#held > this.#inUse && this.#entering === 0 && now - this.#neededAt >= IDLE_MS
       if (idle) unheard(this.#ask(this.#inUse))

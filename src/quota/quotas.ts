@@ -6,9 +6,10 @@ import type { Principal } from '../core/principal.ts'
 import type { ItemKind, Route } from '../core/route.ts'
 import { compilePattern, matches, wildcard, type Pattern } from '../policy/pattern.ts'
 import type { Store } from '../state/store.ts'
-import { CLOCK, type Clock } from './clock.ts'
+import { CLOCK, type Clock } from '../core/clock.ts'
 import { Charge, Gate, type Budgeted, type Placed, type Rated } from './gate.ts'
 import { Lease, type Window } from './lease.ts'
+import { Left } from './left.ts'
 import { limitsOf, type Limit, type Owner } from './limits.ts'
 import { calendar, type EndOf } from './period.ts'
 import { Places } from './places.ts'
@@ -35,8 +36,8 @@ export type Live = Rated | Placed | Budgeted
 export interface RouteLimits {
   readonly gate: Gate | undefined
   readonly charge: Charge | undefined
-  /** Rates and budgets of the caller, for `_meta`; `undefined` when there are none. */
-  readonly visible: readonly (Rated | Budgeted)[] | undefined
+  /** What the caller has left of rates and budgets; `undefined` when there are none. */
+  readonly left: Left | undefined
 }
 
 interface Part {
@@ -226,7 +227,7 @@ export class Quotas {
       budgets.length === 0 ? undefined : new Charge(budgets, calls, calls === 0 ? 0 : cost, this.clock)
     const visible = [...account.own, ...parts].filter(live => isBudgeted(live) || isRated(live))
     if (!gate && !charge && visible.length === 0) return undefined
-    return { gate, charge, visible: visible.length === 0 ? undefined : visible }
+    return { gate, charge, left: visible.length === 0 ? undefined : new Left(visible, this.clock) }
   }
 
   #sharedOf(owner: Owner, quota: QuotaConfig): Live[] {

@@ -1,6 +1,6 @@
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../core/clock.ts'
 
 const MIN_BACKOFF_MS = 250
 const MAX_BACKOFF_MS = 5000

@@ -8,12 +8,13 @@ const RULES = 100
 
 /**
  * A configuration with everything on that says who may call what: a thousand clients with keys, a hundred rules each, rates, concurrency and budgets
- * that are never reached, the audit log, and state that outlives the process.
+ * that are never reached, and state that outlives the process.
  * @param {string} url MCP endpoint of the upstream
  * @param {string} folder for the state and the audit log
+ * @param {boolean} audited whether there is an audit log
  * @returns {{ config: object, keys: string[] }} keys of the clients, in their order
  */
-export function policyConfig(url, folder) {
+export function policyConfig(url, folder, audited) {
   /** @type {Record<string, object>} */
   const clients = {}
   const keys = Array.from({ length: CLIENTS }, (_, at) => {
@@ -41,7 +42,7 @@ export function policyConfig(url, folder) {
       http: { port: 0 },
       state: `lmdb:${join(folder, 'state')}`,
       log: 'warn',
-      audit: { file: join(folder, 'audit.jsonl'), maxFiles: 2 },
+      audit: audited ? { file: join(folder, 'audit.jsonl'), maxFiles: 2 } : { file: 'off' },
     },
   }
   return { config, keys }

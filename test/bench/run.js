@@ -4,7 +4,7 @@
  * proxy at all. Everything runs interleaved on one machine; only the ratios mean something elsewhere. See docs/bench.md.
  */
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -24,13 +24,14 @@ const USAGE = `Usage: npm run bench -- [options]
   --warmup <n>       seconds of load before the first round, for every target (10)
   --rounds <n>       rounds; each measures every target once (5)
   --connections <n>  concurrent clients (16)
-  --targets <list>   comma-separated, of: direct, floor, floor-modern, sdk, gateway-legacy, gateway-modern, gateway-through, gateway-policy, gateway-missing, gateway-missing-stored, gateway-cached, floor-64k, gateway-cached-64k
+  --targets <list>   comma-separated, of: direct, floor, floor-modern, sdk, gateway-legacy, gateway-modern, gateway-through, gateway-policy, gateway-audited, gateway-missing, gateway-missing-stored, gateway-cached, floor-64k, gateway-cached-64k
   --size <n>         characters of a result of the targets in 64k (65536)
   --short            a quick look: 3 rounds of 1.5 s after 2 s of warm-up
   --json <file>      write the figures to a file
   --min-floor <r>    fail when a gateway row is below r times the floor
   --min-sdk <r>      fail when a gateway row is below r times the SDK aggregator
   --min-policy <r>   fail when gateway-policy is below r times gateway-legacy
+  --min-audited <r>  fail when gateway-audited is below r times gateway-legacy
   --min-cached <r>   fail when gateway-cached is below r times the floor
   --min-cached-64k <r>  fail when gateway-cached-64k is below r times floor-64k
   --min-missing <r>  fail when gateway-missing is below r times gateway-legacy`
@@ -47,6 +48,7 @@ const { values: options } = parseArgs({
     'min-floor': { type: 'string' },
     'min-sdk': { type: 'string' },
     'min-policy': { type: 'string' },
+    'min-audited': { type: 'string' },
     'min-cached': { type: 'string' },
     'min-cached-64k': { type: 'string' },
     'min-missing': { type: 'string' },
@@ -72,7 +74,7 @@ const rounds = positive('rounds', options.rounds, options.short ? 3 : 5)
 const connections = positive('connections', options.connections, 16)
 const size = positive('size', options.size, 65_536)
 
-/** @param {'min-floor' | 'min-sdk' | 'min-policy' | 'min-cached' | 'min-cached-64k' | 'min-missing'} name */
+/** @param {'min-floor' | 'min-sdk' | 'min-policy' | 'min-audited' | 'min-cached' | 'min-cached-64k' | 'min-missing'} name */
 function least(name) {
   return options[name] === undefined ? undefined : positive(name, options[name], 1)
 }
@@ -82,6 +84,7 @@ const minSdk = least('min-sdk')
 /** What single targets are held against besides. @type {Record<string, { base: string, least: number | undefined }>} */
 const MINIMA = {
   'gateway-policy': { base: 'gateway-legacy', least: least('min-policy') },
+  'gateway-audited': { base: 'gateway-legacy', least: least('min-audited') },
   'gateway-missing': { base: 'gateway-legacy', least: least('min-missing') },
   'gateway-cached': { base: 'floor', least: least('min-cached') },
   'gateway-cached-64k': { base: 'floor-64k', least: least('min-cached-64k') },
@@ -96,7 +99,6 @@ const MINIMA = {
  * @property {string} path
  * @property {boolean} [same] each connection makes the same call again and again
  * @property {boolean} [large] of results of the size of `--size`; its floor is `floor-64k`
- * @property {boolean} [keys] each connection is another client and shows its key
  */
 
 const scratch = mkdtempSync(join(tmpdir(), 'bench-'))
@@ -116,14 +118,16 @@ function gatewayArgs(name, url, server = {}, state = 'memory') {
   return [join(ROOT, 'bin/mcp-manifold.js'), 'serve', '--config', file]
 }
 
-/** Keys of the clients of `gateway-policy`. @type {string[]} */
-let keys = []
+/** Keys of the clients of targets that know who calls. @type {Record<string, string[]>} */
+const keysOf = {}
 
-/** @param {string} upstream @returns {readonly string[]} */
-function policyArgs(upstream) {
-  const made = policyConfig(`${upstream}/mcp`, scratch)
-  keys = made.keys
-  const file = join(scratch, 'policy.json')
+/** @param {string} name @param {string} upstream @param {boolean} audited @returns {readonly string[]} */
+function policyArgs(name, upstream, audited) {
+  const folder = join(scratch, name)
+  mkdirSync(folder)
+  const made = policyConfig(`${upstream}/mcp`, folder, audited)
+  keysOf[name] = made.keys
+  const file = join(folder, 'servers.json')
   writeFileSync(file, JSON.stringify(made.config))
   return [join(ROOT, 'bin/mcp-manifold.js'), 'serve', '--config', file]
 }
@@ -183,12 +187,18 @@ const TARGETS = {
     path: '/mcp',
   },
   'gateway-policy': {
-    what: 'as gateway-legacy, with 1000 clients of 100 rules each, every quota, audit log, LMDB',
+    what: 'as gateway-legacy, with 1000 clients of 100 rules each, every quota, LMDB',
     wire: 'legacy',
     tool: 'up__echo',
-    args: policyArgs,
+    args: upstream => policyArgs('gateway-policy', upstream, false),
     path: '/mcp',
-    keys: true,
+  },
+  'gateway-audited': {
+    what: 'as gateway-policy, with the audit log',
+    wire: 'legacy',
+    tool: 'up__echo',
+    args: upstream => policyArgs('gateway-audited', upstream, true),
+    path: '/mcp',
   },
   'gateway-missing': {
     what: 'as gateway-legacy, with a cache in which nothing is ever found',
@@ -235,6 +245,7 @@ const TARGETS = {
 const ONLY_ASKED_FOR = [
   'gateway-through',
   'gateway-policy',
+  'gateway-audited',
   'gateway-missing',
   'gateway-missing-stored',
   'gateway-cached',
@@ -248,7 +259,13 @@ for (const name of names)
     throw new Error(`--targets: there is no target ${name}; there are ${Object.keys(TARGETS).join(', ')}`)
 
 /** Rows that say what an option costs or saves. */
-const PLAIN = ['gateway-policy', 'gateway-missing', 'gateway-missing-stored', 'gateway-cached']
+const PLAIN = [
+  'gateway-policy',
+  'gateway-audited',
+  'gateway-missing',
+  'gateway-missing-stored',
+  'gateway-cached',
+]
 
 /** How much longer than its measured time a job may take: connecting, and a call that never ends. */
 const JOB_GRACE_MS = 30_000
@@ -294,7 +311,7 @@ async function main() {
     const { child, pid, origin } = await startServer(TARGET_CORE, target.args(upstream.origin))
     children.push(child)
     const { wire, tool, path, same = false } = target
-    const more = { ...(target.keys && { keys }), ...(target.large && { size }) }
+    const more = { ...(keysOf[name] && { keys: keysOf[name] }), ...(target.large && { size }) }
     const job = { url: origin + path, wire, tool, connections, seconds, pid, same, ...more }
     await measure(load, name, { ...job, seconds: warmup })
     runs.set(name, { job, slots: [] })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { rawAt } from '../../src/protocol/json-text.ts'
+import { callAs, keyOf, withKeys, type Caller } from '../helpers/callers.ts'
 import { startGateway } from '../helpers/gateway.ts'
 import type { TestGateway } from '../helpers/gateway.ts'
 import { scriptedHttp, scriptedStdio } from '../helpers/scripted-servers.ts'
@@ -136,6 +137,42 @@ test('maxLinks: conversations with one server', async () => {
   const other = await server.called('t')
   other.answer(EMPTY)
   expect(await answerOf(await next)).toContain('"content":[]')
+})
+
+test('gateway.maxLinksPerClient: conversations of one client with all servers, sessions or none', async () => {
+  await using first = await scriptedStdio()
+  await using second = await scriptedStdio()
+  await using gateway = await startGateway({
+    mcpServers: { a: first.entry, b: second.entry },
+    clients: withKeys({ ci: {}, cd: {} }),
+    gateway: { maxLinksPerClient: 1 },
+  })
+  await gateway.gateway.warmUp()
+  const as = async (client: string, modern: boolean): Promise<Caller> =>
+    (await callAs(gateway.origin, keyOf(client), { modern })) as Caller
+  await using ci = await as('ci', false)
+  await using again = await as('ci', true)
+  await using cd = await as('cd', false)
+  const callOf = (client: Caller, server: string): Promise<string> =>
+    client.request('tools/call', `{"name":"${server}__t","arguments":{}}`)
+  const held = callOf(ci, 'a')
+  const request = await first.called('t')
+  // It is the client that is counted, not its sessions.
+  for (const one of [ci, again]) {
+    const refused = await callOf(one, 'b')
+    expect(refused).toContain('Client \\"ci\\" has 1 links to servers in use')
+    expect(refused).toContain('raise \\"gateway.maxLinksPerClient\\"')
+  }
+  const served = async (client: Caller, server: ScriptedServer, name: string): Promise<void> => {
+    const answer = callOf(client, name)
+    ;(await server.called('t')).answer(EMPTY)
+    expect(await answer).toContain('"content":[]')
+  }
+  await served(cd, second, 'b')
+  request.answer(EMPTY)
+  expect(await held).toContain('"content":[]')
+  // An idle one makes room.
+  await served(again, second, 'b')
 })
 
 test('maxExclusiveLinks and linkWait: calls that must not meet', async () => {

@@ -4,6 +4,7 @@ import type { JsonObject, Outcome } from '../../src/core/exchange.ts'
 import { SILENT, type Logger } from '../../src/core/logger.ts'
 import { clientPrincipal, type Principal } from '../../src/core/principal.ts'
 import type { Gateway } from '../../src/gateway.ts'
+import { resultFor } from '../../src/protocol/results.ts'
 import { openRedisStore } from '../../src/state/redis.ts'
 import { exchangeOf } from '../helpers/fake-transport.ts'
 import { startGateway, type GatewayOptions } from '../helpers/gateway.ts'
@@ -52,9 +53,12 @@ async function start(
   const { gateway, origin } = running
   const run = (method: string, params: JsonObject, principal: Principal): Promise<Outcome> =>
     gateway.handle(exchangeOf(method, params, { principal }))
+  /** As a front frames it for a legacy client. */
   const text = async (method: string, params: JsonObject = {}, principal = CI): Promise<string> => {
-    const outcome = await run(method, params, principal)
-    return outcome.text.toString()
+    const exchange = exchangeOf(method, params, { principal })
+    const outcome = await gateway.handle(exchange)
+    if (outcome.kind !== 'result') return outcome.text.toString()
+    return resultFor(exchange, method, outcome, gateway.serverInfo, exchange.record.left?.text())
   }
   return {
     gateway,
@@ -173,6 +177,33 @@ describe('a budget', () => {
       /^The budget of 3 calls per month of client "ci" is used up\. It begins anew at /,
     )
     expect(error?.retryAfterMs).toBeGreaterThan(0)
+  })
+
+  it('is told when less than half is left of it; of several with more, the one that is nearest its end', async () => {
+    const { call } = await start({
+      clients: {
+        ci: {
+          rate: '100/min',
+          budget: { calls: ['4/month', '20/day'], cost: '10/month' },
+          limits: { 's/u': { budget: { calls: '2/month' } } },
+        },
+      },
+      entry: { cost: 2 },
+    })
+    const told = async (name?: string): Promise<unknown[]> =>
+      left(await call(name)).map(limit => [limit.name, limit.left])
+    expect(await told()).toEqual([['calls/month', 3]])
+    // Half of it is not less than half.
+    expect(await told('u')).toEqual([['calls/month', 2]])
+    expect(await told()).toEqual([
+      ['calls/month', 1],
+      ['cost/month', 4],
+    ])
+    expect(await told('u')).toEqual([
+      ['calls/month', 0],
+      ['cost/month', 2],
+      ['calls/month s/u', 0],
+    ])
   })
 
   it('leaves the bytes of a result as they are, but for the member it adds', async () => {

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/quota/clock.ts'
+import type { Clock } from '../../src/core/clock.ts'
 import type { EndOf } from '../../src/quota/period.ts'
 
 /** Both clocks, moved by a test alone. */
@@ -13,6 +13,10 @@ export class TestClock implements Clock {
 
   steady(): number {
     return this.at - 1_700_000_000_000
+  }
+
+  wallAt(): number {
+    return this.wall()
   }
 }
 

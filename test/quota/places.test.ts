@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { SILENT } from '../../src/core/logger.ts'
-import { CLOCK } from '../../src/quota/clock.ts'
+import { CLOCK } from '../../src/core/clock.ts'
 import { CLAIM_MS, Places } from '../../src/quota/places.ts'
 import { Reach, Unreachable } from '../../src/quota/reach.ts'
 import { createMemoryStore } from '../../src/state/memory.ts'

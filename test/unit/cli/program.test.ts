@@ -71,7 +71,7 @@ describe('check', () => {
         remote: {
           url: 'https://x.example/mcp?key=sekrit',
           headers: { Authorization: '${SECRET}' },
-          retry: true,
+          headersHelper: 'x',
         },
         old: { type: 'sse', url: '${BASE:-https://y.example}/sse' },
         off: { command: 'x', disabled: true },
@@ -99,7 +99,7 @@ describe('check', () => {
         '',
         'Warnings',
         '  The server "manifold" is this gateway itself and is left out.',
-        '  mcpServers.remote.retry is accepted, but not in effect in this version yet.',
+        '  mcpServers.remote.headersHelper is accepted, but not in effect in this version yet.',
         '',
       ].join('\n'),
     })

@@ -113,6 +113,17 @@ test('a value in the form of a file is taken too, without places in messages', a
   expect(await messageOf(configFrom(null))).toContain('expected an object')
 })
 
+test('of a thousand problems the first twenty are shown, in the order of the file', async () => {
+  await using scratch = makeScratch()
+  const entries = Array.from({ length: 1000 }, (_, at) => [`s${at}`, { command: 'x', timeout: 'soon' }])
+  const file = scratch.write('a.json', { mcpServers: Object.fromEntries(entries) })
+  const [title, ...lines] = (await messageOf(loadConfig({ file }))).split('\n')
+  expect(title).toBe(`The configuration ${file} has 1000 problems:`)
+  expect(lines).toHaveLength(21)
+  lines.slice(0, 20).forEach((line, at) => expect(line).toContain(`- mcpServers.s${at}.timeout (line `))
+  expect(lines.at(-1)).toBe('- and 980 more.')
+})
+
 /** Loads with fresh modules in which zod cannot be loaded. */
 async function loadWithoutZod(...args: Parameters<typeof configFrom>): Promise<unknown> {
   vi.resetModules()

@@ -12,6 +12,7 @@ type Outcome = boolean | 'throws'
 const condition = (outcome: Outcome, perCall: boolean): Condition => ({
   text: String(outcome),
   perCall,
+  asksTime: perCall,
   asksPrincipal: false,
   holds: () => {
     if (outcome === 'throws') throw new Error('cannot be evaluated')

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Json } from '../../../src/core/exchange.ts'
-import { errorFor, mapUris, resultFor } from '../../../src/protocol/results.ts'
+import { errorFor, headFor, mapUris, resultFor } from '../../../src/protocol/results.ts'
 
 const KEY = 'io.modelcontextprotocol'
 const INFO = '{"name":"g","version":"1"}'
@@ -184,4 +184,47 @@ describe('errorFor', () => {
       expect(errorFor(false, error(text))).toBe(text)
     },
   )
+})
+
+describe('what is left of limits', () => {
+  const LEFT = '[{"name":"calls/day","limit":9,"left":1.0}]'
+  const QUOTA = `"io.github.mcp-manifold/quota":${LEFT}`
+  const shown = (from: 'legacy' | 'modern', to: 'legacy' | 'modern', text: string): string => {
+    const value = JSON.parse(text) as unknown
+    const client = { modern: to === 'modern', protocolVersion: to === 'modern' ? '2026-07-28' : '2025-11-25' }
+    const outcome = { kind: 'result', text, value, modern: from === 'modern' } as const
+    return resultFor(client, 'tools/call', outcome, INFO, LEFT)
+  }
+
+  test.each<[from: 'legacy' | 'modern', to: 'legacy' | 'modern', text: string, expected: string]>([
+    ['legacy', 'legacy', `{ "content":[ ],"x":${ODD}}`, `{"_meta":{${QUOTA}}, "content":[ ],"x":${ODD}}`],
+    ['legacy', 'legacy', '{ }', `{"_meta":{${QUOTA}} }`],
+    ['legacy', 'legacy', '{"_meta":{},"a":1.0}', `{"_meta":{${QUOTA}},"a":1.0}`],
+    ['legacy', 'legacy', '{"a":1.0,"_meta":{ "b":2.0}}', `{"a":1.0,"_meta":{${QUOTA}, "b":2.0}}`],
+    ['legacy', 'modern', '{"a":1.0}', `{"resultType":"complete","_meta":{${SERVER_INFO},${QUOTA}},"a":1.0}`],
+    [
+      'legacy',
+      'modern',
+      '{"_meta":{"b":2.0}}',
+      `{"resultType":"complete","_meta":{${SERVER_INFO},${QUOTA},"b":2.0}}`,
+    ],
+    ['modern', 'modern', `{"_meta":{${SERVER_INFO}}}`, `{"_meta":{${QUOTA},${SERVER_INFO}}}`],
+    ['modern', 'modern', '{"resultType":"x"}', `{"_meta":{${QUOTA}},"resultType":"x"}`],
+    // All that was there is of the modern era.
+    ['modern', 'legacy', `{"resultType":"complete","_meta":{${SERVER_INFO}}}`, `{"_meta":{${QUOTA}}}`],
+    ['modern', 'legacy', `{"_meta":{${SERVER_INFO},"a":1.0}}`, `{"_meta":{${QUOTA},"a":1.0}}`],
+  ])('from %s to %s in %s', (from, to, text, expected) => {
+    expect(shown(from, to, text)).toBe(expected)
+  })
+
+  test.each(['[1.0]', '"x"', 'null', '{"_meta":7.0}'])('is not put into %s', text => {
+    expect(shown('legacy', 'legacy', text)).toBe(text)
+  })
+
+  test('goes into the head of what is framed already', () => {
+    const outcome = { kind: 'ready', text: '}}', head: '{"_meta":{"a":1.0' } as const
+    expect(headFor(outcome, LEFT)).toBe(`{"_meta":{"a":1.0,${QUOTA}`)
+    expect(headFor(outcome, undefined)).toBe(outcome.head)
+    expect(headFor({ kind: 'ready', text: '{}' }, LEFT)).toBe('')
+  })
 })
