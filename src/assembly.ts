@@ -253,7 +253,9 @@ export class Assembly {
           this.subscriptions.missed(link)
         },
         onUnreachable: (slot, error) => pool.unreachable(slot, error),
-        onOpen: (slot, link, era) => {
+        onOpen: (slot, link, era, before) => {
+          // What it would still say unasked is heard from the new one.
+          if (before) this.subscriptions.lost(before)
           pool.opened(slot, link, era)
           this.#opened(slot, link)
         },

@@ -8,8 +8,11 @@ export interface ServerStatus {
   readonly name: string
   readonly transport: string
   readonly era: 'legacy' | 'modern' | undefined
-  /** `idle`: not running, started by the next call. `failed`: the last start failed, `error` says why. */
-  readonly state: 'idle' | 'starting' | 'ready' | 'failed' | 'closed'
+  /**
+   * `idle`: not running, started by the next call. `failed`: the last start failed, `error` says why. `stopped`: so many failed or did not last that it is tried every
+   * few minutes only.
+   */
+  readonly state: 'idle' | 'starting' | 'ready' | 'failed' | 'stopped' | 'closed'
   readonly required: boolean
   /** Whether its lists are known, from now or from an earlier run. */
   readonly listed: boolean
@@ -24,7 +27,7 @@ export interface ServerStatus {
 /** How one replica stands, for operators. */
 export interface ReplicaStatus {
   readonly name: string
-  /** `stopped`: there is no link to it, and nothing is wrong. */
+  /** `stopped`: there is no link to it, and nothing is wrong, unless `cause` says that it is in a crash loop. */
   readonly state: 'starting' | 'ready' | 'degraded' | 'ejected' | 'stopped' | 'needs-login'
   /** Why it is not `ready`. */
   readonly cause: string | undefined
@@ -42,7 +45,8 @@ export interface ReplicaStatus {
 export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): ServerStatus {
   const snapshot = catalog.snapshot(server.name)
   const { state, current } = pool
-  const error = state.kind === 'failed' ? state.error : catalog.failure(server.name)
+  const error =
+    state.kind === 'failed' || state.kind === 'stopped' ? state.error : catalog.failure(server.name)
   return {
     name: server.name,
     transport: current?.transport.kind ?? snapshot?.transport ?? server.replicas[0]?.endpoint.kind ?? '',
@@ -63,13 +67,17 @@ function replicaStatusOf(replica: Replica, { slots }: Pool): ReplicaStatus {
   const { name, health, load, weight, tier, drained } = replica
   let inFlight = 0
   let state: ReplicaStatus['state'] = 'stopped'
+  let looping = false
   for (const slot of slots) {
     if (slot.replica !== replica) continue
     inFlight += slot.current?.inFlight ?? 0
+    if (slot.state.kind === 'stopped') looping = true
     if (slot.current) state = 'ready'
     else if (slot.state.kind === 'starting' && state !== 'ready') state = 'starting'
   }
-  if (health.state !== 'ready' && (state !== 'starting' || health.state !== 'degraded')) state = health.state
+  const stopped = looping && state === 'stopped'
+  if (!stopped && health.state !== 'ready' && (state !== 'starting' || health.state !== 'degraded'))
+    state = health.state
   const { cause, since, nextTry } = health
   // Calls on a link that was lost are only in the load.
   return {

@@ -178,6 +178,10 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason:
       'one look at an endpoint: what is seen by listing, by name, by URI and by capability is one decision',
   },
+  'upstream/pool': {
+    lines: 370,
+    reason: 'one table of slots: who may use which, how many there are, and what becomes of them',
+  },
   'upstream/streamable-http': {
     lines: 560,
     reason: 'one transport: the handlers of its streams report to it and to nobody else',

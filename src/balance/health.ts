@@ -197,9 +197,14 @@ export class Health {
     return this.#eject(`${failures} of the last ${calls} calls failed, the last one: ${failure.message}`, now)
   }
 
-  /** It refused the connection, or its start failed. */
-  unreachable(cause: string, now: number): boolean {
-    return this.#goOut('unreachable', cause, now)
+  /** It refused the connection, or its start failed. `nextTry` is set where whoever starts it will not do so earlier. */
+  unreachable(cause: string, now: number, nextTry?: number): boolean {
+    return this.#goOut('unreachable', cause, now, nextTry)
+  }
+
+  /** Whether it could not be reached the last time; it may be time to try again. */
+  get away(): boolean {
+    return this.#outage?.kind === 'unreachable'
   }
 
   /** A link to it was opened. */
@@ -298,10 +303,11 @@ export class Health {
     return true
   }
 
-  #goOut(kind: 'unreachable' | 'needs-login', cause: string, now: number): boolean {
+  #goOut(kind: 'unreachable' | 'needs-login', cause: string, now: number, nextTry = -Infinity): boolean {
     const known = this.#outage?.kind === 'busy' ? undefined : this.#outage
     // Calls that fail together are one failure.
-    const until = known !== undefined && now < known.until ? known.until : now + this.#tries.next(now)
+    const backedOff = known !== undefined && now < known.until ? known.until : now + this.#tries.next(now)
+    const until = Math.max(backedOff, nextTry)
     this.#outage = { kind, cause, since: known?.kind === kind ? known.since : now, until }
     this.#nextCheck = until
     this.#looksAt = -Infinity

@@ -86,10 +86,23 @@ async function attempt(
     return { link, era: certain ? era : undefined }
   } catch (error) {
     await link.close()
-    throw signal.aborted ? shuttingDown(link) : GatewayError.from(error, options.server.name)
+    throw signal.aborted ? shuttingDown(link) : notSent(GatewayError.from(error, options.server.name))
   } finally {
     signal.removeEventListener('abort', breakOff)
   }
+}
+
+/** However far the handshake got: what the link was opened for has not been sent. */
+function notSent(error: GatewayError): GatewayError {
+  if (error.delivery === 'not_sent') return error
+  const { code, message, cause, server, retryAfterMs, data } = error
+  return new GatewayError(code, message, {
+    cause,
+    delivery: 'not_sent',
+    ...(server !== undefined && { server }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+    ...(data !== undefined && { data }),
+  })
 }
 
 function shuttingDown({ server }: Link): GatewayError {
@@ -120,6 +133,7 @@ function stdio(options: Omit<LinkOptions, 'transport'>): Transport {
     server: server.name,
     endpoint,
     maxMessageBytes: server.maxMessageBytes,
+    memoryBytes: server.memoryBytes,
     logger,
   })
 }

@@ -4,21 +4,16 @@ import { GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Slot } from './slot.ts'
 
-/** Slots that serve one call at a time: who has one, and who waits for one, oldest first. */
+/** Slots that serve one call at a time: which are taken, and who waits for one, oldest first. */
 export class ExclusiveSlots {
   readonly #server: ServerConfig
   readonly #deadlines: Deadlines
   readonly #waiting: (() => void)[] = []
-  readonly #leased = new Set<Slot>()
   #closed = false
 
   constructor(server: ServerConfig, deadlines: Deadlines) {
     this.#server = server
     this.#deadlines = deadlines
-  }
-
-  isLeased(slot: Slot): boolean {
-    return this.#leased.has(slot)
   }
 
   /** A slot for the call alone; `at` gives the slot of a number from 1 on. @throws GatewayError `overloaded`, `cancelled`, `shutting_down` */
@@ -35,8 +30,8 @@ export class ExclusiveSlots {
       }
       for (let number = 1; number <= maxExclusiveLinks; number++) {
         const slot = at(number)
-        if (this.#leased.has(slot)) continue
-        this.#leased.add(slot)
+        if (slot.leased) continue
+        slot.leased = true
         return slot
       }
       if (Date.now() >= until)
@@ -51,7 +46,7 @@ export class ExclusiveSlots {
 
   /** The call has ended. */
   release(slot: Slot): void {
-    this.#leased.delete(slot)
+    slot.leased = false
     this.#waiting.shift()?.()
   }
 

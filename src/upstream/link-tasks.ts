@@ -10,6 +10,10 @@ export class LinkTasks {
   /** By the id of the request that made the task, which is its progress token as well. */
   readonly #byToken = new Map<number, Exchange>()
 
+  get size(): number {
+    return this.#exchanges.size
+  }
+
   /** `request` is the id of the request that made the task. The returned function ends it; idempotent. */
   adopt(taskId: string, exchange: Exchange, request: number): () => void {
     this.#exchanges.set(taskId, exchange)

@@ -1,15 +1,7 @@
 import type { Deadlines } from '../core/deadlines.ts'
-import { describeError, GatewayError } from '../core/errors.ts'
+import { GatewayError } from '../core/errors.ts'
 import type { Cancellation } from '../core/cancellation.ts'
-import {
-  LOG_LEVELS,
-  type Conversation,
-  type Exchange,
-  type Json,
-  type JsonObject,
-  type McpLogLevel,
-  type Outcome,
-} from '../core/exchange.ts'
+import type { Conversation, Exchange, Json, JsonObject, McpLogLevel, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { IdTable } from '../core/id-table.ts'
 import type { Logger } from '../core/logger.ts'
@@ -30,8 +22,10 @@ import {
 } from './doubt.ts'
 import { envelopeFor, modernEnvelope } from './envelope.ts'
 import { GivenUp } from './given-up.ts'
+import { HangCheck, hung } from './hang.ts'
 import type { LinkCall, Peer, StandListener } from './link-contract.ts'
 import { cancelled, closed, protocolError, timedOut } from './link-errors.ts'
+import { LogLevel } from './log-level.ts'
 import { LinkTasks } from './link-tasks.ts'
 import { Pending } from './pending.ts'
 import { Questions } from './questions.ts'
@@ -83,13 +77,15 @@ export class Link implements Receiver {
   readonly label: string
   readonly logger: Logger
   readonly capabilities: string
-  readonly owner: Conversation | undefined
-  readonly #listener: LinkListener
+  #owner: Conversation | undefined
+  #listener: LinkListener
   readonly #deadlines: Deadlines
   readonly #clientInfo: string
   readonly #pending = new IdTable<number, Pending>()
   readonly #questions: Questions
   readonly #givenUp = new GivenUp()
+  /** Told of the memory its processes use while that is more than they may. Set by whoever holds the link. */
+  onOutgrown: (bytes: number) => void = () => {}
   /** Tasks that run at the server (legacy). */
   readonly tasks = new LinkTasks()
   /** Standing requests by id, with what to do when the server acknowledges them. */
@@ -97,7 +93,7 @@ export class Link implements Receiver {
   #nextId = 1
   #state: 'new' | 'open' | 'lost' | 'closed' = 'new'
   #lastUsed = Date.now()
-  #level: McpLogLevel | undefined
+  readonly #logLevel = new LogLevel(this)
   #peer: Peer | undefined
   #envelope: Readonly<Record<string, string>> | undefined
   #checkId: number | undefined
@@ -112,6 +108,11 @@ export class Link implements Receiver {
     return this.#lost ? lost : undefined
   })
 
+  readonly #hangs = new HangCheck(
+    () => this.#ask(this.server.health.timeoutMs),
+    () => this.#onHung(),
+  )
+
   constructor(options: LinkOptions) {
     this.server = options.server
     this.transport = options.transport
@@ -124,7 +125,18 @@ export class Link implements Receiver {
     this.#clientInfo = options.clientInfo
     this.#questions = new Questions(options.server.maxQuestions)
     this.capabilities = options.capabilities
-    this.owner = options.owner
+    this.#owner = options.owner
+  }
+
+  get owner(): Conversation | undefined {
+    return this.#owner
+  }
+
+  /** Hands over a link that nobody has used yet. */
+  adopt(listener: LinkListener, owner: Conversation | undefined): void {
+    this.#listener = listener
+    this.#owner = owner
+    this.#lastUsed = Date.now()
   }
 
   /** Known after the handshake. */
@@ -248,17 +260,8 @@ export class Link implements Receiver {
 
   /** Makes the server log at least as verbosely as `level`. */
   wantLogLevel(level: McpLogLevel): void {
-    if (!this.#peer || this.#peer.era === 'modern' || !isJsonObject(this.#peer.capabilities.logging)) return
-    if (this.#level !== undefined && LOG_LEVELS.indexOf(this.#level) <= LOG_LEVELS.indexOf(level)) return
-    this.#level = level
-    this.request('logging/setLevel', `{"level":"${level}"}`, this.server.listTimeoutMs).catch(
-      (error: unknown) => {
-        // The next who wants it asks again; a new link is told by whoever opens it.
-        if (this.#level === level) this.#level = undefined
-        if (this.usable)
-          this.logger.warn('The server did not take the log level.', { level, cause: describeError(error) })
-      },
-    )
+    if (this.#peer?.era === 'legacy' && isJsonObject(this.#peer.capabilities.logging))
+      this.#logLevel.want(level)
   }
 
   /** Every exchange that waits on this link. */
@@ -298,6 +301,13 @@ export class Link implements Receiver {
     if (!pending) return
     this.#giveUp(pending, 'timeout')
     pending.reject(timedOut(this.server.name, pending))
+    if (this.transport.kind === 'stdio' && this.usable) this.#hangs.timedOut()
+  }
+
+  #onHung(): void {
+    if (!this.usable) return
+    this.onClose(hung(this.server.name, CHECK[this.peer.era], this.server.health.timeoutMs))
+    void this.transport.close(true)
   }
 
   // Receiver
@@ -566,12 +576,14 @@ export class Link implements Receiver {
 
   /** Asks the server whether it still knows this conversation. */
   #stillKnown(): Promise<boolean> {
-    const { era } = this.peer
+    this.#checkId = this.#nextId
+    return answersCheck(this.peer.era, this.#ask(this.server.listTimeoutMs))
+  }
+
+  #ask(timeoutMs: number): Promise<Outcome> {
     const envelope = this.#envelope
     const params = envelope && outgoingParams({ text: '{}', value: {} }, { envelope })
-    const id = (this.#checkId = this.#nextId++)
-    const { listTimeoutMs } = this.server
-    return answersCheck(era, this.#send(id, CHECK[era], params, listTimeoutMs, undefined, undefined))
+    return this.#send(this.#nextId++, CHECK[this.peer.era], params, timeoutMs, undefined, undefined)
   }
 
   #closeWhenDone(): void {

@@ -11,10 +11,12 @@ import { closed } from './link-errors.ts'
 import { ExclusiveSlots } from './exclusive.ts'
 import { clientOf, keyFor, type Caller } from './isolation.ts'
 import type { Replica } from './replica.ts'
-import { Replicas, type Aim, type LeftOut } from './replicas.ts'
+import { Replicas, type Aim } from './replicas.ts'
 import { Roster, type RosterOptions } from './roster.ts'
 import type { SlotKey } from './slot-key.ts'
 import { Slot, type SlotListener, type SlotState } from './slot.ts'
+import { Spares } from './spares.ts'
+import { StartBeside } from './start-beside.ts'
 
 export interface PoolOptions extends Pick<RosterOptions, 'dns' | 'drainTimeoutMs' | 'deadlines' | 'logger'> {
   readonly server: ServerConfig
@@ -33,6 +35,8 @@ export class Pool {
   readonly server: ServerConfig
   readonly #options: PoolOptions
   readonly #slots = new Map<string, Slot>()
+  readonly #starting: StartBeside
+  readonly #spares: Spares | undefined
   readonly #exclusive: ExclusiveSlots
   /** For which client a slot counts. */
   readonly #counted = new Map<Slot, { readonly client: string; readonly link: CountedLink }>()
@@ -47,6 +51,17 @@ export class Pool {
     this.#options = options
     this.server = options.server
     this.replicas = new Replicas(options.server, options.zone)
+    this.#starting = new StartBeside({
+      replicas: this.replicas,
+      runs: ({ common }) => this.#slots.get(common.id)?.current !== undefined,
+      start: replica => this.#at(replica.common, replica, undefined).pick(),
+    })
+    if (options.server.spares > 0)
+      this.#spares = new Spares({
+        ...options,
+        hasRoom: () => this.#processes < this.server.maxLinks,
+        lastUse: () => this.#lastUse(),
+      })
     this.#exclusive = new ExclusiveSlots(options.server, options.deadlines)
     this.#checks = new Checks({
       replicas: this.replicas,
@@ -62,7 +77,10 @@ export class Pool {
       isSpare: slot => this.#spare(slot),
       remove: slot => this.#remove(slot),
       onEnded: link => options.listener.onLost(link, closed(this.server.name, 'unknown')),
-      onChanged: () => options.onReplicasChanged?.(),
+      onChanged: () => {
+        this.#spares?.tidy()
+        options.onReplicasChanged?.()
+      },
     })
   }
 
@@ -115,7 +133,7 @@ export class Pool {
     const { pending } = this.roster
     if (pending) return pending.then(() => this.any(exchange))
     if (exchange) return this.slot(exchange).pick()
-    const replica = this.#choose(undefined, undefined)
+    const replica = this.#starting.choose(undefined, undefined)
     return this.#at(replica.common, replica, undefined).pick()
   }
 
@@ -130,7 +148,7 @@ export class Pool {
     let key: SlotKey
     let picked: Link | Promise<Link>
     try {
-      replica = this.#choose(exchange, aim?.leftOut)
+      replica = this.#starting.choose(exchange, aim?.leftOut)
       if (aim) aim.replica = replica
       key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
       if (key.exclusive) return this.#runAlone(exchange, key, replica, use)
@@ -163,7 +181,7 @@ export class Pool {
 
   /** The slot whose link this call uses. */
   slot(exchange: Exchange): Slot {
-    const replica = this.#choose(exchange, undefined)
+    const replica = this.#starting.choose(exchange, undefined)
     const key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
     return this.#at(key, replica, exchange.principal)
   }
@@ -173,26 +191,6 @@ export class Pool {
     const replica = this.replicas.standingFor(caller)
     const key = keyFor(this.server, caller, askable(caller.features, this.server.roots), replica)
     return this.#at(key.exclusive ? keyFor(this.server, caller, '', replica) : key, replica, caller.principal)
-  }
-
-  /** @throws GatewayError when no replica can be used */
-  #choose(caller: Caller | undefined, leftOut: LeftOut | undefined): Replica {
-    const chosen = this.replicas.choose(caller, leftOut)
-    return this.replicas.several && !chosen.keepsSessions ? this.#warm(chosen, leftOut) : chosen
-  }
-
-  /** One that has to be started first is started beside, while one that runs takes the call. */
-  #warm(chosen: Replica, leftOut: LeftOut | undefined): Replica {
-    if (this.#slots.get(chosen.common.id)?.current) return chosen
-    const now = Date.now()
-    for (const slot of this.#slots.values()) {
-      const { replica } = slot
-      if (!slot.current || replica.tier > chosen.tier || slot.key !== replica.common) continue
-      if (!replica.isUsable(now) || leftOut?.(replica)) continue
-      void Promise.resolve(this.#at(chosen.common, chosen, undefined).pick()).catch(() => undefined)
-      return replica
-    }
-    return chosen
   }
 
   /** The slot that holds a link, as long as the link takes new calls. */
@@ -221,6 +219,7 @@ export class Pool {
     // What was opened only to list the server is not needed beside a link that somebody uses.
     const common = this.#slots.get(replica.common.id)
     if (common && common !== slot && common.spare) this.#remove(common)
+    this.#spares?.fill(replica)
   }
 
   /** For a check: a link that is open; one that is ejected is not left out for want of one. */
@@ -237,13 +236,21 @@ export class Pool {
       this.#options.onReplicasChanged?.()
   }
 
-  /** A link to a replica could not be opened; called by whoever listens to slots. */
-  unreachable({ replica }: Slot, error: GatewayError): void {
+  /** A link to a replica could not be opened, or does not last; called by whoever listens to slots. */
+  unreachable(slot: Slot, error: GatewayError): void {
+    const { replica, nextTry } = slot
     if (error.code === 'shutting_down') return
-    const now = Date.now()
+    // Where another process of the same command is well, this one's trouble is its own.
+    if (replica.endpoint.kind === 'stdio' && this.#hasLink(replica)) return
     if (error.code === 'upstream_unauthorized') this.#failedAt(replica, error)
-    else if (replica.health.unreachable(error.message, now)) this.#options.onReplicasChanged?.()
+    else if (replica.health.unreachable(error.message, Date.now(), nextTry))
+      this.#options.onReplicasChanged?.()
     this.roster.unreachable()
+  }
+
+  #hasLink(replica: Replica): boolean {
+    for (const slot of this.#slots.values()) if (slot.replica === replica && slot.current) return true
+    return false
   }
 
   #eraAt(replica: Replica, era: Era | undefined): void {
@@ -263,7 +270,7 @@ export class Pool {
     this.roster.close()
     for (const slot of this.#slots.values()) this.#remove(slot)
     this.#exclusive.close()
-    await Promise.all(this.#closing)
+    await Promise.all([...this.#closing, this.#spares?.close()])
   }
 
   async #runAlone<T>(
@@ -279,7 +286,7 @@ export class Pool {
       return await use(await slot.pick())
     } finally {
       // What the server still says of a call that was given up must not meet the next one.
-      if (slot.current?.haunted) this.#remove(slot)
+      if (slot.current?.haunted || slot.worn) this.#remove(slot)
       this.#exclusive.release(slot)
     }
   }
@@ -297,13 +304,15 @@ export class Pool {
         `Client "${principal?.name}" has ${this.#options.clientLinks.max} links to servers in use, which is the most it may have. Try again later, or raise "gateway.maxLinksPerClient".`,
         { server: server.name },
       )
-    if (this.#slots.size >= server.maxLinks && !this.#evict())
+    const full = this.#processes >= server.maxLinks && !this.#spares?.fits(replica, key)
+    if (full && !this.#spares?.discard() && !this.#evict())
       throw new GatewayError(
         'overloaded',
         `Server "${server.name}" has ${server.maxLinks} links in use, which is the most there may be. Try again later, or raise "maxLinks" of this server.`,
         { server: server.name },
       )
-    const slot = new Slot({ server, replica, key, listener, deadlines, logger, clientInfo })
+    const spares = this.#spares
+    const slot = new Slot({ server, replica, key, listener, deadlines, logger, clientInfo, spares })
     slot.era = replica.era
     this.#slots.set(key.id, slot)
     if (client !== '') this.#count(slot, client)
@@ -326,7 +335,19 @@ export class Pool {
   }
 
   #spare(slot: Slot): boolean {
-    return slot.spare && !this.#exclusive.isLeased(slot)
+    return slot.spare && !slot.leased
+  }
+
+  /** Links that are open, may be opened or wait to be used. */
+  get #processes(): number {
+    return this.#slots.size + (this.#spares?.size ?? 0)
+  }
+
+  #lastUse(): number {
+    let last = 0
+    for (const slot of this.#slots.values())
+      last = Math.max(last, this.#spare(slot) ? slot.lastUsed : Date.now())
+    return last
   }
 
   /** Makes room by closing the link that was idle longest. */

@@ -15,6 +15,8 @@ export function signalTree(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
   }
   try {
     process.kill(-pid, signal)
+    // One that was stopped does not notice anything else.
+    if (signal === 'SIGTERM') process.kill(-pid, 'SIGCONT')
   } catch {
     // ESRCH: everyone has left. EPERM: they run as another user now, which is not ours to end.
   }

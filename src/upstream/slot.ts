@@ -3,16 +3,23 @@ import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Era } from '../protocol/revisions.ts'
-import { connect } from './connect.ts'
+import { connect, type Connected } from './connect.ts'
+import { backingOff, backoffMs, CrashLoop, inCrashLoop, LASTED_MS } from './crash-loop.ts'
+import { Departing } from './departing.ts'
 import type { Link, LinkListener } from './link.ts'
 import type { Replica } from './replica.ts'
 import type { SlotKey } from './slot-key.ts'
+import type { Spares } from './spares.ts'
+import { Succession } from './succession.ts'
 
 /** What a slot tells the rest of the gateway. */
 export interface SlotListener extends LinkListener {
-  /** A link has been opened. `era` is set when the handshake was evidence worth remembering. */
-  onOpen(slot: Slot, link: Link, era: Era | undefined): void
-  /** A link could not be opened. */
+  /**
+   * A link has been opened. `era` is set when the handshake was evidence worth remembering. `before` is the link whose place it takes, where that is still
+   * there: it gets no new calls, and is reported as lost once it has finished with the others.
+   */
+  onOpen(slot: Slot, link: Link, era: Era | undefined, before?: Link): void
+  /** A link could not be opened, or does not last, so that the next one will not be opened at once. */
   onUnreachable(slot: Slot, error: GatewayError): void
 }
 
@@ -21,7 +28,8 @@ export type SlotState =
   | { readonly kind: 'starting'; readonly opening: Promise<Link> }
   | { readonly kind: 'ready'; readonly link: Link }
   | {
-      readonly kind: 'failed'
+      /** `stopped`: in a crash loop. */
+      readonly kind: 'failed' | 'stopped'
       readonly error: GatewayError
       readonly attempts: number
       readonly nextTry: number
@@ -36,17 +44,14 @@ export interface SlotOptions {
   readonly deadlines: Deadlines
   readonly logger: Logger
   readonly clientInfo: string
+  /** Processes that wait to be used. */
+  readonly spares?: Spares | undefined
   readonly now?: () => number
 }
 
-const FIRST_BACKOFF_MS = 500
-const LAST_BACKOFF_MS = 60_000
-/** A link that lived so long was no part of a crash loop. */
-const STABLE_MS = 30_000
-
 /**
  * A place for one link to a server: opened when first needed, closed when idle, re-opened with back-off. While a start is being backed off,
- * calls fail at once with the cause of the last failure instead of waiting for the next one.
+ * calls fail at once with the cause of the last failure instead of waiting for the next one. A link whose process uses too much memory is replaced.
  */
 export class Slot implements Deadline {
   place: number | undefined
@@ -56,12 +61,16 @@ export class Slot implements Deadline {
   readonly key: SlotKey
   readonly #options: SlotOptions
   readonly #now: () => number
-  /** Links that take no new calls but still have some in flight, or are being closed. */
-  readonly #leaving = new Set<Link>()
+  readonly #departing: Departing
   #state: SlotState = { kind: 'idle' }
   #openedAt = 0
-  #attempts = 0
+  readonly #starts: CrashLoop
+  readonly #succession: Succession
   #pins = 0
+  /** While it is, the slot is one call's alone. */
+  leased = false
+  /** It is to be given up as soon as it is not leased any more. */
+  worn = false
   /** Sessions lost in a row, each soon after it was opened. */
   #losses = 0
   #openings = 0
@@ -76,6 +85,15 @@ export class Slot implements Deadline {
     this.replica = options.replica
     this.key = options.key
     this.#now = options.now ?? Date.now
+    this.#departing = new Departing(options.deadlines, options.logger)
+    // An address is tried again every minute at least: that costs nobody a process.
+    const crashes = options.replica.endpoint.kind === 'stdio' ? options.server.crashes : Infinity
+    this.#starts = new CrashLoop(crashes)
+    this.#succession = new Succession({
+      ...options,
+      open: () => this.#open(),
+      take: (opened, before) => this.#succeed(opened, before),
+    })
   }
 
   get state(): SlotState {
@@ -96,9 +114,9 @@ export class Slot implements Deadline {
       return Promise.reject(
         new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name }),
       )
-    if (state.kind === 'failed') {
+    if (state.kind === 'failed' || state.kind === 'stopped') {
       const wait = state.nextTry - this.#now()
-      if (wait > 0) return Promise.reject(this.#backingOff(state.error, wait))
+      if (wait > 0) return Promise.reject(backingOff(state.error, wait))
     }
     return this.#start()
   }
@@ -119,6 +137,7 @@ export class Slot implements Deadline {
       this.#pins === 0 &&
       (kind === 'idle' ||
         kind === 'failed' ||
+        kind === 'stopped' ||
         (this.#state.kind === 'ready' && this.#state.link.inFlight === 0))
     )
   }
@@ -126,6 +145,11 @@ export class Slot implements Deadline {
   /** When its link was last used, in Unix milliseconds; 0 without one. */
   get lastUsed(): number {
     return this.#state.kind === 'ready' ? this.#state.link.lastUsed : 0
+  }
+
+  /** When it is tried again, in Unix milliseconds; `undefined`: with the next call. */
+  get nextTry(): number | undefined {
+    return this.#state.kind === 'failed' || this.#state.kind === 'stopped' ? this.#state.nextTry : undefined
   }
 
   /** While pinned (subscriptions), the link is neither stopped when idle nor left closed after a failure. */
@@ -140,29 +164,32 @@ export class Slot implements Deadline {
 
   /** Forgets a failure, so that the next call tries at once. */
   forgive(): void {
-    if (this.#state.kind !== 'failed') return
-    this.#attempts = 0
+    if (this.nextTry === undefined) return
+    this.#starts.forget()
     this.#set({ kind: 'idle' })
   }
 
   /** The link was lost; called by whoever listens to links. */
   lost(link: Link, error: GatewayError): void {
-    if (this.#state.kind !== 'ready' || this.#state.link !== link) return
-    const stable = this.#now() - this.#openedAt >= STABLE_MS
+    if (!this.holds(link)) return
+    const openMs = this.#now() - this.#openedAt
     // What answers next may be of the other era.
     this.era = undefined
+    this.#departing.leave(link)
     if (error.code === 'session_lost') {
       // Nothing is wrong with the server, it only wants to be greeted again.
-      this.#leave(link)
       this.#set({ kind: 'idle' })
-      this.#losses = stable ? 0 : this.#losses + 1
+      this.#losses = openMs >= LASTED_MS ? 0 : this.#losses + 1
       if (this.#pins > 0) this.#restartIn(this.#losses < 2 ? 0 : backoffMs(this.#losses - 2))
       return
     }
     this.#options.logger.warn('The server is gone.', { cause: describeError(error) })
-    this.#leave(link)
-    if (stable) this.#attempts = 0
-    this.#fail(error, this.#attempts === 0 ? 0 : undefined)
+    const backoff = this.#starts.ended(openMs)
+    // The start of one that waits is over, so there is none to be put off; a crash loop is one nevertheless.
+    const ready = !this.#starts.looping && this.#options.spares?.fits(this.replica, this.key)
+    const delay = ready ? 0 : backoff
+    const told = this.#fail(error, delay)
+    if (delay > 0) this.#options.listener.onUnreachable(this, told)
   }
 
   /** Called by the idle deadline. */
@@ -174,17 +201,19 @@ export class Slot implements Deadline {
       this.#options.deadlines.set(this, Math.max(1000, this.server.idleMs - quiet))
       return
     }
+    this.#starts.stopped(this.#now() - this.#openedAt)
     this.#options.logger.info('Stopped after being idle; the next call starts it again.', { idleMs: quiet })
     this.#set({ kind: 'idle' })
-    this.#leave(link)
+    this.#departing.leave(link)
   }
 
   /** Ends the link, whatever is in flight on it; the next call opens another one. Returns the link that was open. */
   stop(): Link | undefined {
     if (this.#state.kind !== 'ready') return undefined
     const { link } = this.#state
+    this.#starts.stopped(this.#now() - this.#openedAt)
     this.#set({ kind: 'idle' })
-    this.#leave(link)
+    this.#departing.leave(link)
     return link
   }
 
@@ -200,10 +229,11 @@ export class Slot implements Deadline {
       this.#closing.abort()
       clearTimeout(this.#restart)
       this.#options.deadlines.remove(this)
-      if (state.kind === 'ready') this.#leave(state.link)
+      if (state.kind === 'ready') this.#departing.leave(state.link)
       if (state.kind === 'starting') await state.opening.catch(() => undefined)
     }
-    await Promise.all([...this.#leaving].map(link => this.#close(link)))
+    await this.#succession.settled()
+    await this.#departing.close()
   }
 
   #start(): Promise<Link> {
@@ -215,33 +245,44 @@ export class Slot implements Deadline {
   }
 
   async #connect(): Promise<Link> {
-    const { server, replica, listener, deadlines, logger, clientInfo } = this.#options
     let opened
     try {
-      const { capabilities, owner } = this.key
-      const { signal } = this.#closing
-      opened = await connect(
-        { server, replica, listener, deadlines, logger, clientInfo, capabilities, owner, signal },
-        this.era,
-      )
+      opened = await this.#open()
     } catch (caught) {
-      const error = GatewayError.from(caught, server.name)
+      const error = GatewayError.from(caught, this.server.name)
       // A server that was there and could not be greeted may be of the other era by now. One that is away says nothing about it.
       if (error.code === 'upstream_protocol' || error.code === 'upstream_closed') this.era = undefined
-      if (this.#state.kind !== 'closed') {
-        this.#fail(error, undefined)
-        listener.onUnreachable(this, error)
-      }
-      throw error
+      if (this.#state.kind === 'closed') throw error
+      const told = this.#fail(error, this.#starts.startFailed())
+      this.#options.listener.onUnreachable(this, told)
+      throw told
     }
-    const { link, era } = opened
     if (this.#state.kind === 'closed') {
-      await link.close()
-      throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: server.name })
+      await opened.link.close()
+      throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name })
     }
+    return this.#use(opened, undefined)
+  }
+
+  /** One that waits, or else a new one. */
+  #open(): Promise<Connected> {
+    const { server, replica, listener, deadlines, logger, clientInfo, spares } = this.#options
+    const spare = spares?.take(replica, this.key, listener)
+    if (spare) return Promise.resolve(spare)
+    const { capabilities, owner } = this.key
+    const { signal } = this.#closing
+    return connect(
+      { server, replica, listener, deadlines, logger, clientInfo, capabilities, owner, signal },
+      this.era,
+    )
+  }
+
+  #use({ link, era }: Connected, before: Link | undefined): Link {
+    const { listener, logger } = this.#options
     this.#openedAt = this.#now()
     this.#openings++
     if (era) this.era = era
+    link.onOutgrown = bytes => this.#outgrown(link, bytes)
     this.#set({ kind: 'ready', link })
     logger.info('Connected.', {
       transport: link.transport.kind,
@@ -249,22 +290,50 @@ export class Slot implements Deadline {
       version: link.peer.protocolVersion,
     })
     this.#watchIdle()
-    listener.onOpen(this, link, era)
+    listener.onOpen(this, link, era, before)
     return link
   }
 
-  #fail(error: GatewayError, delayMs: number | undefined): void {
-    const delay = delayMs ?? backoffMs(this.#attempts)
-    this.#attempts++
-    this.#set({ kind: 'failed', error, attempts: this.#attempts, nextTry: this.#now() + delay })
-    if (this.#pins > 0) this.#restartIn(delay)
+  /** @returns what callers hear of it */
+  #fail(error: GatewayError, delayMs: number): GatewayError {
+    const { looping, inARow } = this.#starts
+    const told = looping ? inCrashLoop(this.server.name, inARow, error) : error
+    const nextTry = this.#now() + delayMs
+    this.#set({ kind: looping ? 'stopped' : 'failed', error: told, attempts: inARow, nextTry })
+    if (looping)
+      this.#options.logger.error('The server is in a crash loop.', { cause: describeError(told), delayMs })
+    if (this.#pins > 0) this.#restartIn(delayMs)
+    return told
+  }
+
+  #outgrown(link: Link, bytes: number): void {
+    if (!this.holds(link) || this.worn) return
+    if (!this.#succession.due(link, bytes, this.#now() - this.#openedAt, this.#now())) return
+    if (!this.key.exclusive) this.#succession.begin(link, this.#now)
+    // Whoever has it has it alone, so nothing is gained by a second one beside.
+    else if (this.leased) this.worn = true
+    else {
+      this.#set({ kind: 'idle' })
+      this.#departing.leave(link)
+    }
+  }
+
+  #succeed(opened: Connected, before: Link): boolean {
+    const { kind } = this.#state
+    if (kind === 'closed' || kind === 'starting' || (kind === 'ready' && !this.holds(before))) return false
+    if (kind !== 'ready') this.#use(opened, undefined)
+    else {
+      this.#departing.retire(before, reason => this.#options.listener.onLost(before, reason))
+      this.#use(opened, before)
+    }
+    return true
   }
 
   #restartIn(ms: number): void {
     clearTimeout(this.#restart)
     this.#restart = setTimeout(() => {
       const { kind } = this.#state
-      if (this.#pins > 0 && (kind === 'idle' || kind === 'failed')) void this.#start()
+      if (this.#pins > 0 && kind !== 'starting' && kind !== 'ready' && kind !== 'closed') void this.#start()
     }, ms)
     this.#restart.unref()
   }
@@ -274,37 +343,7 @@ export class Slot implements Deadline {
       this.#options.deadlines.set(this, this.server.idleMs)
   }
 
-  /** A lost link closes itself once what is in flight has been answered; any other is closed now. */
-  #leave(link: Link): void {
-    this.#leaving.add(link)
-    if (link.usable || link.inFlight === 0) void this.#close(link)
-  }
-
-  async #close(link: Link): Promise<void> {
-    try {
-      await link.close()
-    } catch (error) {
-      this.#options.logger.warn('The link did not close cleanly.', { cause: describeError(error) })
-    }
-    this.#leaving.delete(link)
-  }
-
-  #backingOff(error: GatewayError, waitMs: number): GatewayError {
-    const seconds = Math.max(1, Math.ceil(waitMs / 1000))
-    return new GatewayError(error.code, `${error.message} Next attempt in ${seconds} s.`, {
-      server: this.server.name,
-      cause: error.cause,
-      retryAfterMs: Math.ceil(waitMs),
-    })
-  }
-
   #set(state: SlotState): void {
     this.#state = state
   }
-}
-
-function backoffMs(attempts: number): number {
-  const backoff = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** attempts)
-  // Half of it random, so that many gateways do not return in step.
-  return backoff / 2 + Math.random() * (backoff / 2)
 }

@@ -5,6 +5,8 @@ import type { Logger } from '../core/logger.ts'
 import { childEnv } from './child-env.ts'
 import { LastWords } from './last-words.ts'
 import { LineSplitter } from './lines.ts'
+import { beginsMessage, isSpace } from './message-line.ts'
+import { processMemory, readableBytes, type MemoryWatch } from './memory.ts'
 import { groupRuns, HAS_GROUPS, signalTree } from './process-group.ts'
 import { processReaper, type Reaper } from './reaper.ts'
 import { responseId } from './response-id.ts'
@@ -24,6 +26,8 @@ const DRAIN_MS = 500
 const GROUP_POLL_MS = 20
 const MAX_STDERR_LINE_BYTES = 4096
 const NOISE_CHARS = 200
+/** So many times its ceiling, a process does not get the time to be replaced. */
+const FAR_ABOVE = 1.5
 
 export interface StdioTransportOptions {
   /** Configured name, for messages. */
@@ -35,6 +39,10 @@ export interface StdioTransportOptions {
    */
   readonly maxMessageBytes: number
   readonly logger: Logger
+  /** What the program and its children may use; half as much again ends them. `undefined`: as much as there is. */
+  readonly memoryBytes?: number | undefined
+  /** Default: the one of this process. */
+  readonly memory?: MemoryWatch
   /** Ends the server's processes should this one be killed; default: the one of this process. */
   readonly reaper?: Reaper
   /** Default 2000. */
@@ -55,6 +63,7 @@ class StdioTransport implements Transport {
   readonly #options: StdioTransportOptions
   readonly #logger: Logger
   readonly #reaper: Reaper
+  readonly #memory: MemoryWatch
   readonly #graceMs: number
   readonly #lastWords = new LastWords()
   readonly #noise = new Throttle(10, 60_000)
@@ -62,6 +71,10 @@ class StdioTransport implements Transport {
   #receiver: Receiver | undefined
   #running: Running | undefined
   #closed = false
+  /** Why it had to go, where that was decided here. */
+  #verdict: string | undefined
+  /** Its group is gone, and its number may be another's by now. */
+  #ended = false
   #lost: Promise<void> | undefined
   #stopped: Promise<void> | undefined
 
@@ -69,6 +82,7 @@ class StdioTransport implements Transport {
     this.#options = options
     this.#logger = options.logger.child({ server: options.server })
     this.#reaper = options.reaper ?? processReaper()
+    this.#memory = options.memory ?? processMemory()
     this.#graceMs = options.exitGraceMs ?? DEFAULT_EXIT_GRACE_MS
   }
 
@@ -126,13 +140,17 @@ class StdioTransport implements Transport {
     // Requests have no stream of their own here.
   }
 
-  async close(): Promise<void> {
+  async close(force = false): Promise<void> {
     this.#closed = true
+    if (force) this.#kill()
     await this.#stop()
   }
 
   #attach(child: ChildProcess, pid: number): void {
     this.#reaper.register(pid)
+    const { memoryBytes } = this.#options
+    if (memoryBytes !== undefined)
+      this.#memory.watch(pid, memoryBytes, this.#logger, used => this.#onOutgrown(used, memoryBytes))
     const { stdin, stdout, stderr } = child
     if (!stdin || !stdout || !stderr) throw new Error('A child has no pipes.')
     const queue = new WriteQueue(stdin, MAX_OUTSTANDING_BYTES, (message, delivery) =>
@@ -184,6 +202,24 @@ class StdioTransport implements Transport {
     )
   }
 
+  #onOutgrown(bytes: number, ceiling: number): void {
+    if (bytes <= ceiling * FAR_ABOVE) {
+      if (!this.#closed) this.#receiver?.onOutgrown(bytes)
+      return
+    }
+    this.#verdict = `it used ${readableBytes(bytes)} of memory, far more than the ${readableBytes(ceiling)} that "memory" allows, and was ended`
+    this.#logger.warn(`Server "${this.#options.server}" used so much memory that it was ended at once.`, {
+      used: readableBytes(bytes),
+      allowed: readableBytes(ceiling),
+      pid: this.#running?.pid,
+    })
+    this.#kill()
+  }
+
+  #kill(): void {
+    if (this.#running && !this.#ended) signalTree(this.#running.pid, 'SIGKILL')
+  }
+
   #onLongLine(head: Buffer, tail: Buffer, size: number): void {
     if (this.#closed) return
     const { server, maxMessageBytes } = this.#options
@@ -217,7 +253,7 @@ class StdioTransport implements Transport {
     running.queue.fail()
     if (this.#closed) return
     this.#receiver?.onClose(
-      this.#closedError(describeExit(running.child), 'unknown', this.#lastWords.telling),
+      this.#closedError(this.#verdict ?? describeExit(running.child), 'unknown', this.#lastWords.telling),
     )
   }
 
@@ -243,7 +279,9 @@ class StdioTransport implements Transport {
       signalTree(pid, signal)
       await groupGone(pid, this.#graceMs)
     }
+    this.#ended = true
     this.#reaper.release(pid)
+    this.#memory.release(pid)
     await within(drained, DRAIN_MS)
     queue.fail()
     child.stdout?.destroy()
@@ -280,28 +318,6 @@ interface Running {
   readonly exited: Promise<void>
   /** It has exited and its pipes are read to the end. */
   readonly drained: Promise<void>
-}
-
-const QUOTE = 0x22
-const OPENING_BRACKET = 0x5b
-const CLOSING_BRACKET = 0x5d
-const OPENING_BRACE = 0x7b
-const CLOSING_BRACE = 0x7d
-
-/** Whether a line begins as an object or a list of objects does; `[info] …` and `{ level: 30 }` do not. */
-function beginsMessage(bytes: Buffer, start: number, end: number): boolean {
-  const first = bytes[start]
-  if (first !== OPENING_BRACE && first !== OPENING_BRACKET) return false
-  let at = start + 1
-  while (at < end && isSpace(bytes[at])) at++
-  const second = bytes[at]
-  return first === OPENING_BRACE
-    ? second === QUOTE || second === CLOSING_BRACE
-    : second === OPENING_BRACE || second === CLOSING_BRACKET
-}
-
-function isSpace(byte: number | undefined): boolean {
-  return byte === 0x20 || byte === 0x09 || byte === 0x0d
 }
 
 function describeExit(child: ChildProcess): string {

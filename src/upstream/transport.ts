@@ -25,8 +25,11 @@ export interface Transport {
   use(version: string | undefined): void
   /** Starts to listen for messages that belong to no request, where that takes a stream of its own. */
   listen(): void
-  /** Graceful and idempotent: lets the peer finish its exit, then forces it. Resolves when nothing is left behind. */
-  close(): Promise<void>
+  /**
+   * Graceful and idempotent: lets the peer finish its exit, then forces it; `force` leaves out the former, for one that does not answer any more. Resolves when
+   * nothing is left behind.
+   */
+  close(force?: boolean): Promise<void>
 }
 
 export interface Outgoing {
@@ -49,6 +52,8 @@ export interface Receiver {
   onSessionLost(): void
   /** Messages that belong to no request may have been missed: their stream broke and begins anew. */
   onGap(): void
+  /** The processes behind it use more memory than they may, in bytes; said again as long as that is so. */
+  onOutgrown(bytes: number): void
   /** The transport is gone and cannot be used again; pending requests have not been reported one by one. Called at most once, not after `close()`. */
   onClose(error: GatewayError): void
 }

@@ -125,7 +125,9 @@ describe('a server that comes and goes', () => {
   })
 
   test('that crashes again and again is not started for every call', async () => {
-    await using served = await startGateway({ mcpServers: { one: marked('exit-at-call', 'x') } })
+    await using served = await startGateway({
+      mcpServers: { one: { ...marked('exit-at-call', 'x'), crashes: 2 } },
+    })
     const client = await openSession(served.origin)
     await client.call('one__pid')
     expect(await client.call('one__echo')).toContain('exited with code 7')
@@ -134,7 +136,7 @@ describe('a server that comes and goes', () => {
     expect(JSON.stringify(answer.result)).toMatch(/exited with code 7.*Next attempt in \d+ s/)
     const details = failureOf(answer)
     expect(details).toMatchObject({ retryAfterMs: expect.any(Number), server: 'one' })
-    expect(served.gateway.status()).toMatchObject([{ state: 'failed' }])
+    expect(served.gateway.status()).toMatchObject([{ state: 'stopped' }])
   })
 
   test.runIf(countable)(

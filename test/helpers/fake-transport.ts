@@ -41,6 +41,8 @@ export class FakeTransport implements Transport {
   /** What `close` waits for. */
   closing: Promise<void> = Promise.resolve()
   closed = 0
+  /** Whether it was closed without the time to leave. */
+  forced = false
   listening = false
 
   constructor(
@@ -77,8 +79,9 @@ export class FakeTransport implements Transport {
     this.listening = true
   }
 
-  async close(): Promise<void> {
+  async close(force = false): Promise<void> {
     this.closed++
+    this.forced ||= force
     await this.closing
   }
 

@@ -46,12 +46,9 @@ export async function openSession(origin: string, view = ''): Promise<HttpClient
     session,
     greeting,
     async request(method, params) {
-      const response = await post(
-        url,
-        JSON.stringify({ jsonrpc: '2.0', id: ++lastId, method, params }),
-        headers,
-      )
-      return answerOf(response.headers.get('content-type') ?? '', await response.text(), lastId)
+      const id = ++lastId
+      const response = await post(url, JSON.stringify({ jsonrpc: '2.0', id, method, params }), headers)
+      return answerOf(response.headers.get('content-type') ?? '', await response.text(), id)
     },
     async call(name, args = {}) {
       return textOf(await client.request('tools/call', { name, arguments: args }))

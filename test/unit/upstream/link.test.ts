@@ -389,3 +389,61 @@ it('requests of the gateway itself reject with what the server said', async () =
   })
   await expect(text).rejects.toMatchObject({ code: 'upstream_protocol', server: 'fake' })
 })
+
+describe('a call that timed out', () => {
+  const answered = { result: {} }
+
+  it.each(['legacy', 'modern'] as const)(
+    'on a %s link over stdio makes it ask whether anybody is there; nobody is, so the process is ended',
+    async era => {
+      const { link, transport, lost } = await linkOf({ era })
+      const call = failureOf(link.call(toolCall(), { ...CALL, timeoutMs: 1000 }))
+      const other = failureOf(link.call(toolCall(), { ...CALL, timeoutMs: 0 }))
+      await vi.advanceTimersByTimeAsync(1500)
+      expect(await call).toMatchObject({ code: 'upstream_timeout', delivery: 'unknown' })
+      expect(transport.of(era === 'legacy' ? 'ping' : 'server/discover')).toHaveLength(1)
+      expect(link.usable).toBe(true)
+      await vi.advanceTimersByTimeAsync(5500)
+      expect(await other).toMatchObject({ code: 'upstream_closed', delivery: 'unknown' })
+      expect((await other).message).toMatch(/timed out.*within 5 s.*was ended/)
+      expect(lost).toHaveLength(1)
+      expect(link.usable).toBe(false)
+      expect(transport.forced).toBe(true)
+    },
+  )
+
+  it('is only slow where that is answered', async () => {
+    const { link, transport, lost } = await linkOf()
+    transport.reactions.set('ping', () => answered)
+    for (let n = 0; n < 2; n++) {
+      const call = failureOf(link.call(toolCall(), { ...CALL, timeoutMs: 1000 }))
+      await vi.advanceTimersByTimeAsync(1500)
+      await call
+    }
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect(transport.of('ping')).toHaveLength(2)
+    expect([lost.length, transport.closed]).toEqual([0, 0])
+  })
+
+  it('is no reason to ask where an error is the answer, or for many at once more than once', async () => {
+    const { link, transport, lost } = await linkOf()
+    transport.reactions.set('ping', () => ({ error: { code: -32601, message: 'No such method' } }))
+    const calls = Array.from({ length: 5 }, () =>
+      failureOf(link.call(toolCall(), { ...CALL, timeoutMs: 1000 })),
+    )
+    await vi.advanceTimersByTimeAsync(1500)
+    await Promise.all(calls)
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect(transport.of('ping')).toHaveLength(1)
+    expect([lost.length, transport.closed]).toEqual([0, 0])
+  })
+
+  it('over HTTP says nothing', async () => {
+    const { link, transport } = await linkOf({ kind: 'http' })
+    const call = failureOf(link.call(toolCall(), { ...CALL, timeoutMs: 1000 }))
+    await vi.advanceTimersByTimeAsync(20_000)
+    await call
+    expect(transport.of('ping')).toEqual([])
+    expect(transport.closed).toBe(0)
+  })
+})

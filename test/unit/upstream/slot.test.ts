@@ -2,10 +2,19 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Deadlines } from '../../../src/core/deadlines.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import { SILENT } from '../../../src/core/logger.ts'
+import type { Link } from '../../../src/upstream/link.ts'
+import type { SlotKey } from '../../../src/upstream/slot-key.ts'
 import { Slot } from '../../../src/upstream/slot.ts'
+import type { ReplicaConfig } from '../../../src/config/replica-types.ts'
 import type { ServerConfig } from '../../../src/config/types.ts'
 import { deferred } from '../../helpers/deferred.ts'
-import { exchangeOf, FakeTransport, replicaOf, serverConfig } from '../../helpers/fake-transport.ts'
+import {
+  exchangeOf,
+  FakeTransport,
+  replicaConfig,
+  replicaOf,
+  serverConfig,
+} from '../../helpers/fake-transport.ts'
 
 /** Transports the slot is given, one a start, in this order; those that were used. */
 const next: FakeTransport[] = []
@@ -36,26 +45,38 @@ afterEach(async () => {
   vi.restoreAllMocks()
 })
 
-function slotOf(changes: Partial<ServerConfig> = {}): Slot & { opened: () => number } {
+interface Told {
+  readonly opened: () => number
+  readonly unreachable: GatewayError[]
+  /** Links that were lost after another one had taken their place. */
+  readonly retired: Link[]
+}
+
+function slotOf(changes: Partial<ServerConfig> = {}, key: Partial<SlotKey> = {}): Slot & Told {
   let opened = 0
+  const unreachable: GatewayError[] = []
+  const retired: Link[] = []
   const slot: Slot = new Slot({
     server: serverConfig(changes),
     replica: replicaOf(serverConfig(changes)),
-    key: { id: 'common', capabilities: '{}', owner: undefined, exclusive: false },
+    key: { id: 'common', capabilities: '{}', owner: undefined, exclusive: false, ...key },
     deadlines,
     logger: SILENT,
     clientInfo: '{"name":"gateway","version":"1"}',
     listener: {
       onNotification: () => {},
       onRequest: () => Promise.reject(new GatewayError('unknown_method', 'no')),
-      onLost: (link, error) => slot.lost(link, error),
+      onLost: (link, error) => {
+        if (!slot.holds(link)) retired.push(link)
+        slot.lost(link, error)
+      },
       onGap: () => {},
-      onUnreachable: () => {},
+      onUnreachable: (_, error) => void unreachable.push(error),
       onOpen: () => void opened++,
     },
   })
   slots.push(slot)
-  return Object.assign(slot, { opened: () => opened })
+  return Object.assign(slot, { opened: () => opened, unreachable, retired })
 }
 
 const gone = (): GatewayError =>
@@ -114,19 +135,36 @@ describe('a start', () => {
     expect(used.map(({ closed }) => closed)).toEqual([1, 1])
   })
 
-  it('is tried less and less often, at least once a minute', async () => {
+  it('is tried less and less often, and is a crash loop in the end: every five minutes', async () => {
     const slot = slotOf()
     const delays: number[] = []
     for (let n = 0; n < 10; n++) {
       next.push(broken())
       await failureOf(slot.pick())
-      if (slot.state.kind !== 'failed') throw new Error(slot.state.kind)
-      delays.push(slot.state.nextTry - Date.now())
-      vi.setSystemTime(slot.state.nextTry)
+      expect(slot.state.kind).toBe(n < 7 ? 'failed' : 'stopped')
+      const nextTry = slot.nextTry as number
+      delays.push(nextTry - Date.now())
+      vi.setSystemTime(nextTry)
     }
-    expect(delays).toEqual([500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000])
+    expect(delays).toEqual([500, 1000, 2000, 4000, 8000, 16_000, 32_000, 300_000, 300_000, 300_000])
     await slot.pick()
     expect(slot.state.kind).toBe('ready')
+  })
+
+  it('of what is reached by an address is tried once a minute at least', async () => {
+    const endpoint: ReplicaConfig['endpoint'] = {
+      kind: 'http',
+      url: 'http://127.0.0.1:1/',
+      headers: {},
+      transport: 'streamable',
+    }
+    const slot = slotOf({ crashes: 1, replicas: [replicaConfig({ endpoint })] })
+    // An address that nobody listens at refuses at once, whatever the clock of the test says.
+    vi.useRealTimers()
+    await failureOf(slot.pick())
+    vi.useFakeTimers()
+    expect(slot.state.kind).toBe('failed')
+    expect((slot.nextTry as number) - Date.now()).toBeLessThanOrEqual(60_000)
   })
 
   it('that failed can be forgiven', async () => {
@@ -209,6 +247,53 @@ describe('a link that is lost', () => {
     expect(slot.state).toMatchObject({ kind: 'failed', nextTry: Date.now() })
   })
 
+  it('so often that it is a crash loop fails calls at once, with how often, why and until when', async () => {
+    const slot = slotOf({ crashes: 3 })
+    for (let n = 0; n < 3; n++) {
+      await slot.pick()
+      used.at(-1)?.receiver.onClose(gone())
+      if (n < 2) vi.setSystemTime(slot.nextTry as number)
+    }
+    expect(slot.state).toMatchObject({ kind: 'stopped', nextTry: Date.now() + 300_000, attempts: 3 })
+    const refused = await failureOf(slot.pick())
+    expect(refused).toMatchObject({
+      code: 'upstream_closed',
+      server: 'fake',
+      delivery: 'not_sent',
+      retryAfterMs: 300_000,
+    })
+    expect(refused.message).toMatch(
+      /"fake" is in a crash loop: 3 starts in a row failed or did not last 30 s.*every 5 minutes.*"fake" is gone.*Next attempt in 300 s\./,
+    )
+    expect(used).toHaveLength(3)
+    // The first loss cost nobody anything; the second and third did.
+    expect(slot.unreachable).toHaveLength(2)
+    expect(slot.unreachable[1]?.message).toContain('crash loop')
+    // One try, which does not last either.
+    vi.setSystemTime(Date.now() + 300_000)
+    await slot.pick()
+    used.at(-1)?.receiver.onClose(gone())
+    expect(slot.state).toMatchObject({ kind: 'stopped', nextTry: Date.now() + 300_000 })
+    // And one that does.
+    vi.setSystemTime(Date.now() + 300_000)
+    await slot.pick()
+    vi.setSystemTime(Date.now() + 30_000)
+    used.at(-1)?.receiver.onClose(gone())
+    expect(slot.state).toMatchObject({ kind: 'failed', nextTry: Date.now() })
+  })
+
+  it('after it was idle for long is not held to the crashes before', async () => {
+    const slot = slotOf({ crashes: 2, idleMs: 60_000 })
+    await slot.pick()
+    used.at(-1)?.receiver.onClose(gone())
+    await slot.pick()
+    await vi.advanceTimersByTimeAsync(61_000)
+    expect(slot.state.kind).toBe('idle')
+    await slot.pick()
+    used.at(-1)?.receiver.onClose(gone())
+    expect(slot.state.kind).toBe('failed')
+  })
+
   it('with its session is opened anew; what is in flight on the old one is still answered', async () => {
     const slot = slotOf()
     const first = await slot.pick()
@@ -241,6 +326,134 @@ describe('a link that is lost', () => {
       delivery: 'unknown',
       server: 'fake',
     })
+  })
+})
+
+const CALL = { method: 'tools/call', change: { target: { key: 'name', value: 'x' } } } as const
+const callOn = (link: Link) => link.call(exchangeOf('tools/call', { name: 'x' }), CALL)
+
+describe('a link whose process uses too much memory', () => {
+  it('is replaced before it ends, and ends when it has answered', async () => {
+    const slot = slotOf({ timeoutMs: 0 })
+    const first = await slot.pick()
+    const call = callOn(first)
+    const opening = deferred()
+    const slow = new FakeTransport()
+    slow.opening = opening.promise
+    next.push(slow)
+    used[0]?.receiver.onOutgrown(5e9)
+    used[0]?.receiver.onOutgrown(5e9)
+    await vi.advanceTimersByTimeAsync(0)
+    // Nothing changes for anybody until the other one has been greeted.
+    expect(slot.pick()).toBe(first)
+    opening.resolve()
+    await vi.advanceTimersByTimeAsync(0)
+    const second = slot.current as Link
+    expect(second).not.toBe(first)
+    expect(slot.pick()).toBe(second)
+    expect(used).toHaveLength(2)
+    await vi.advanceTimersByTimeAsync(30_000)
+    expect(used[0]?.closed).toBe(0)
+    used[0]?.answer(used[0].idOf('tools/call'), { result: { late: true } })
+    expect(await call).toMatchObject({ text: '{"late":true}' })
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(used[0]?.closed).toBe(1)
+    expect(slot.retired).toEqual([first])
+    expect(slot.current).toBe(second)
+    expect(slot.opened()).toBe(2)
+  })
+
+  it('ends after a minute in any case; what is left fails as unknown', async () => {
+    const slot = slotOf({ timeoutMs: 0 })
+    const call = failureOf(callOn(await slot.pick()))
+    used[0]?.receiver.onOutgrown(5e9)
+    await vi.advanceTimersByTimeAsync(59_000)
+    expect(used[0]?.closed).toBe(0)
+    await vi.advanceTimersByTimeAsync(2000)
+    expect(used[0]?.closed).toBe(1)
+    expect(await call).toMatchObject({ code: 'upstream_closed', delivery: 'unknown', server: 'fake' })
+    expect((await call).message).toMatch(/memory.*replaced.*60 s/)
+  })
+
+  it('goes on while no other one can be started, and is not tried all the time', async () => {
+    const slot = slotOf()
+    const first = await slot.pick()
+    vi.setSystemTime(Date.now() + 30_000)
+    next.push(broken(), broken())
+    for (let second = 0; second < 3; second++) {
+      used[0]?.receiver.onOutgrown(5e9)
+      await vi.advanceTimersByTimeAsync(100)
+    }
+    expect(used).toHaveLength(2)
+    expect(slot.pick()).toBe(first)
+    expect(slot.state.kind).toBe('ready')
+    expect(slot.unreachable).toEqual([])
+    vi.setSystemTime(Date.now() + 500)
+    used[0]?.receiver.onOutgrown(5e9)
+    await vi.advanceTimersByTimeAsync(0)
+    expect(used).toHaveLength(3)
+    vi.setSystemTime(Date.now() + 1000)
+    used[0]?.receiver.onOutgrown(5e9)
+    await vi.advanceTimersByTimeAsync(0)
+    expect(slot.current).not.toBe(first)
+  })
+
+  it('as soon as it runs is replaced less and less often', async () => {
+    const slot = slotOf()
+    await slot.pick()
+    for (let looks = 0; looks < 60; looks++) {
+      used.at(-1)?.receiver.onOutgrown(5e9)
+      await vi.advanceTimersByTimeAsync(5000)
+    }
+    // Five minutes of it: at once, then after 1, 2, 4, 8, 16, 32 s, and then not for five minutes.
+    expect(used.length).toBeLessThanOrEqual(9)
+    expect(used.length).toBeGreaterThan(5)
+  })
+
+  it('is what a lost one is followed by, when it was lost meanwhile', async () => {
+    const slot = slotOf()
+    await slot.pick()
+    const opening = deferred()
+    const slow = new FakeTransport()
+    slow.opening = opening.promise
+    next.push(slow)
+    used[0]?.receiver.onOutgrown(5e9)
+    await vi.advanceTimersByTimeAsync(0)
+    used[0]?.receiver.onClose(gone())
+    opening.resolve()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(slot.state.kind).toBe('ready')
+    await slot.pick()
+    expect(used).toHaveLength(2)
+  })
+
+  it("and is one call's alone serves that call to its end", async () => {
+    const slot = slotOf({}, { exclusive: true })
+    const link = await slot.pick()
+    slot.leased = true
+    const call = callOn(link)
+    used[0]?.receiver.onOutgrown(5e9)
+    await vi.advanceTimersByTimeAsync(5000)
+    expect(slot.worn).toBe(true)
+    expect(used).toHaveLength(1)
+    expect(used[0]?.closed).toBe(0)
+    used[0]?.answer(used[0].idOf('tools/call'), { result: {} })
+    await call
+    const idle = slotOf({}, { exclusive: true })
+    await idle.pick()
+    used[1]?.receiver.onOutgrown(5e9)
+    expect(idle.state.kind).toBe('idle')
+    expect(used[1]?.closed).toBe(1)
+  })
+
+  it('does not keep its slot from closing while the other one starts', async () => {
+    const slot = slotOf()
+    await slot.pick()
+    next.push(new FakeTransport({}))
+    used[0]?.receiver.onOutgrown(5e9)
+    await vi.advanceTimersByTimeAsync(10)
+    await slot.close()
+    expect(used.map(({ closed }) => closed > 0)).toEqual([true, true])
   })
 })
 

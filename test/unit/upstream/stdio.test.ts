@@ -31,6 +31,7 @@ class Events implements Receiver {
   }
   onSessionLost(): void {}
   onGap(): void {}
+  onOutgrown(): void {}
   get left(): readonly Event[] {
     return this.#seen
   }

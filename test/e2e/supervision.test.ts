@@ -1,0 +1,215 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as later } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { startGateway } from '../helpers/gateway.ts'
+import { openSession } from '../helpers/http-client.ts'
+import { processesWith } from '../helpers/leftovers.ts'
+
+/** Commands that crash, hang, grow or are slow to start, and what of that their clients notice. */
+
+const FAILING = fileURLToPath(new URL('../fixtures/servers/failing.js', import.meta.url))
+/** The command line carries the mark, so that the processes can be counted from outside. */
+const failing = (mark: string, ...options: string[]): { command: string; args: string[] } => ({
+  command: process.execPath,
+  args: [FAILING, mark, ...options],
+})
+
+/** Nobody tells about the end of processes of others. */
+async function until(what: () => boolean, ms = 15_000): Promise<void> {
+  const end = performance.now() + ms
+  while (!what()) {
+    if (performance.now() > end) expect.fail('what was awaited does not come')
+    await later(20)
+  }
+}
+
+/** Longer than a process of these tests takes to start, or to be ended against its will. */
+const settled = (): Promise<void> => later(4000)
+
+const count = (mark: string): number => processesWith(mark).length
+
+/** Without `/proc` nobody can count, and nothing is measured the same way. */
+describe.runIf(process.platform === 'linux')('a command', () => {
+  test('that crashes at each call is a crash loop: calls fail at once, and nothing is left', async () => {
+    const mark = randomUUID()
+    await using served = await startGateway({
+      mcpServers: { one: { ...failing(mark, 'fork=1'), crashes: 3 } },
+    })
+    const client = await openSession(served.origin)
+    let crashes = 0
+    // Calls that come while a start is put off are told so, or wait for it.
+    while (served.gateway.status()[0]?.state !== 'stopped' && crashes < 10) {
+      const said = await client.call('one__crash')
+      expect(said).toContain('exited with code 9')
+      if (!said.includes('Next attempt')) crashes++
+    }
+    expect(crashes).toBe(3)
+    const since = performance.now()
+    const said = await client.call('one__pid')
+    expect(performance.now() - since).toBeLessThan(500)
+    expect(said).toMatch(/crash loop: 3 starts in a row.*exited with code 9.*Next attempt in (?:300|29\d) s/)
+    expect(served.gateway.status()).toMatchObject([
+      { state: 'stopped', error: expect.stringContaining('crash loop') },
+    ])
+    await until(() => processesWith(mark).length === 0)
+  })
+
+  test('of several replicas that is in a crash loop holds nothing up', async () => {
+    const mark = randomUUID()
+    await using served = await startGateway({
+      mcpServers: {
+        one: {
+          crashes: 2,
+          isolation: 'shared',
+          replicas: [
+            { ...failing(mark), name: 'good' },
+            { command: process.execPath, args: ['-e', 'process.exit(1)', mark], name: 'bad' },
+          ],
+        },
+      },
+    })
+    const client = await openSession(served.origin)
+    const pids = new Set<string>()
+    const times: number[] = []
+    for (let n = 0; n < 60; n++) {
+      const since = performance.now()
+      pids.add(await client.call('one__pid'))
+      times.push(performance.now() - since)
+      if (n > 0) await later(50)
+    }
+    expect([...pids]).toEqual([expect.stringMatching(/^\d+$/)])
+    // Whatever was tried beside, no call but the first waited for a start.
+    expect(Math.max(...times.slice(1))).toBeLessThan(500)
+  })
+
+  test('that hangs is ended with its children, and the next call gets a fresh one', async () => {
+    const mark = randomUUID()
+    await using served = await startGateway({
+      mcpServers: { one: { ...failing(mark, 'fork=1'), timeout: '1s', health: { timeout: '1s' } } },
+    })
+    const client = await openSession(served.origin)
+    const first = await client.call('one__pid')
+    process.kill(Number(first), 'SIGSTOP')
+    expect(await client.call('one__pid')).toContain('did not answer tools/call within 1 s')
+    await until(() => !processesWith(mark).includes(Number(first)), 5000)
+    const second = await client.call('one__pid')
+    expect(second).toMatch(/^\d+$/)
+    expect(second).not.toBe(first)
+    await until(() => count(mark) === 2)
+  })
+
+  test('that is only slow goes on', async () => {
+    const mark = randomUUID()
+    await using served = await startGateway({
+      mcpServers: { one: { ...failing(mark), timeout: '1s', health: { timeout: '1s' } } },
+    })
+    const client = await openSession(served.origin)
+    const first = await client.call('one__pid')
+    expect(await client.call('one__never')).toContain('did not answer')
+    await later(1500)
+    expect(await client.call('one__pid')).toBe(first)
+  })
+
+  test('that is stopped ends with the gateway', async () => {
+    const mark = randomUUID()
+    {
+      await using served = await startGateway({ mcpServers: { one: failing(mark, 'fork=1') } })
+      const client = await openSession(served.origin)
+      process.kill(Number(await client.call('one__pid')), 'SIGSTOP')
+    }
+    expect(processesWith(mark)).toEqual([])
+  })
+
+  test('that uses too much memory is replaced without a pause, and finishes what it is at', async () => {
+    const mark = randomUUID()
+    await using served = await startGateway({
+      mcpServers: { one: { ...failing(mark, 'fork=1', 'start=1000'), memory: '300MiB' } },
+    })
+    const client = await openSession(served.origin)
+    const first = await client.call('one__pid')
+    expect(await client.call('one__grow', { mib: 300 })).toBe(first)
+    const late = client.call('one__wait', { ms: 9000 })
+    const times: number[] = []
+    let pid = first
+    await until(() => count(mark) > 2)
+    while (pid === first) {
+      const since = performance.now()
+      pid = await client.call('one__pid')
+      times.push(performance.now() - since)
+      await later(20)
+    }
+    expect(pid).toMatch(/^\d+$/)
+    expect(Math.max(...times)).toBeLessThan(500)
+    expect(await late).toBe(first)
+    await settled()
+    expect(count(mark)).toBe(2)
+    expect(processesWith(mark)).not.toContain(Number(first))
+    expect(await client.call('one__pid')).toBe(pid)
+  })
+
+  test('that uses far too much memory is ended at once', async () => {
+    const mark = randomUUID()
+    await using served = await startGateway({
+      mcpServers: { one: { ...failing(mark, 'fork=1'), memory: '160MiB' } },
+    })
+    const client = await openSession(served.origin)
+    const first = await client.call('one__grow', { mib: 300 })
+    const said = await client.call('one__wait', { ms: 20_000 })
+    expect(said).toMatch(/it used \d+\.\d MiB of memory, far more than the 160.0 MiB/)
+    await until(() => processesWith(mark).length === 0)
+    const second = await client.call('one__pid')
+    expect(second).toMatch(/^\d+$/)
+    expect(second).not.toBe(first)
+  })
+
+  test('with a spare is there at once after kill -9, although it takes two seconds to start', async () => {
+    const mark = randomUUID()
+    await using served = await startGateway({
+      mcpServers: { one: { ...failing(mark, 'fork=1', 'start=2000'), spares: 1 } },
+    })
+    const client = await openSession(served.origin)
+    let pid = await client.call('one__pid')
+    for (let round = 0; round < 2; round++) {
+      await until(() => count(mark) >= 4)
+      await settled()
+      // Two processes with a child each: of the dead one, not even that is left.
+      expect(count(mark)).toBe(4)
+      process.kill(Number(pid), 'SIGKILL')
+      await until(() => !processesWith(mark).includes(Number(pid)))
+      await later(50)
+      const since = performance.now()
+      const next = await client.call('one__pid')
+      const ms = performance.now() - since
+      expect(next).toMatch(/^\d+$/)
+      expect(next).not.toBe(pid)
+      expect(ms).toBeLessThan(250)
+      pid = next
+    }
+    await settled()
+    expect(count(mark)).toBe(4)
+    await served.gateway.close()
+    expect(processesWith(mark)).toEqual([])
+  })
+
+  test('with a spare serves a new session at once; one that dies while it waits is replaced', async () => {
+    const mark = randomUUID()
+    await using served = await startGateway({
+      mcpServers: { one: { ...failing(mark, 'start=2000'), spares: 1, isolation: 'session' } },
+    })
+    const first = await openSession(served.origin)
+    const pid = await first.call('one__pid')
+    await until(() => count(mark) === 2)
+    const waiting = processesWith(mark).find(other => String(other) !== pid) as number
+    process.kill(waiting, 'SIGKILL')
+    await until(() => count(mark) === 2 && !processesWith(mark).includes(waiting))
+    await settled()
+    const second = await openSession(served.origin)
+    const since = performance.now()
+    const own = await second.call('one__pid')
+    expect(performance.now() - since).toBeLessThan(250)
+    expect(own).toMatch(/^\d+$/)
+    expect([pid, String(waiting)]).not.toContain(own)
+    expect(await first.call('one__pid')).toBe(pid)
+  })
+})
