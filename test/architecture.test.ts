@@ -162,8 +162,12 @@ const MAX_LINES = 350
 /** Longer files, each with the reason why it is still one idea, and the length it must not grow beyond. */
 const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason: string }>> = {
   'upstream/link': {
-    lines: 600,
+    lines: 610,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
+  },
+  'balance/health': {
+    lines: 360,
+    reason: 'one state machine: what was seen of a replica, and what follows from it',
   },
   'front/http': {
     lines: 450,
@@ -179,7 +183,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
       'one look at an endpoint: what is seen by listing, by name, by URI and by capability is one decision',
   },
   'upstream/pool': {
-    lines: 370,
+    lines: 380,
     reason: 'one table of slots: who may use which, how many there are, and what becomes of them',
   },
   'upstream/streamable-http': {

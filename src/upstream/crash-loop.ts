@@ -2,6 +2,8 @@ import { GatewayError } from '../core/errors.ts'
 
 /** What lasted so long was no part of a crash loop. */
 export const LASTED_MS = 30_000
+/** What has answered so many calls was no part of one either: something else ends it, and back-off would only make that worse. */
+const USEFUL_CALLS = 10
 /** Between the starts of what is in one. */
 const LOOP_MS = 5 * 60_000
 const FIRST_BACKOFF_MS = 500
@@ -31,9 +33,12 @@ export class CrashLoop {
     return this.looping ? LOOP_MS : backoffMs(this.#inARow - 1)
   }
 
-  /** What had been running for `ms` has ended by itself. @returns milliseconds until the next start, none the first time */
-  ended(ms: number): number {
-    if (ms >= LASTED_MS) {
+  /**
+   * What had been running for `ms`, and has answered so many calls, has ended by itself.
+   * @returns milliseconds until the next start, none the first time
+   */
+  ended(ms: number, answered = 0): number {
+    if (ms >= LASTED_MS || answered >= USEFUL_CALLS) {
       this.#inARow = 0
       return 0
     }

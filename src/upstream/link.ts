@@ -93,6 +93,7 @@ export class Link implements Receiver {
   #nextId = 1
   #state: 'new' | 'open' | 'lost' | 'closed' = 'new'
   #lastUsed = Date.now()
+  #answered = 0
   readonly #logLevel = new LogLevel(this)
   #peer: Peer | undefined
   #envelope: Readonly<Record<string, string>> | undefined
@@ -153,6 +154,11 @@ export class Link implements Receiver {
   /** Requests that wait for an answer; a standing one, such as a listen stream, is none. */
   get inFlight(): number {
     return this.#pending.size - this.#standing.size
+  }
+
+  /** Calls of clients that were answered, whatever the answer. */
+  get answered(): number {
+    return this.#answered
   }
 
   /** When a call last began or ended, in Unix milliseconds. */
@@ -398,6 +404,7 @@ export class Link implements Receiver {
       this.logger.debug('An answer came for a call that is no longer waiting; dropped.', { id })
       return
     }
+    if (pending.exchange) this.#answered++
     const list = members(text)
     const error = find(list, 'error')
     const result = find(list, 'result')

@@ -184,7 +184,7 @@ export class Slot implements Deadline {
       return
     }
     this.#options.logger.warn('The server is gone.', { cause: describeError(error) })
-    const backoff = this.#starts.ended(openMs)
+    const backoff = this.#starts.ended(openMs, link.answered)
     // The start of one that waits is over, so there is none to be put off; a crash loop is one nevertheless.
     const ready = !this.#starts.looping && this.#options.spares?.fits(this.replica, this.key)
     const delay = ready ? 0 : backoff
