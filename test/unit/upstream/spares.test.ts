@@ -256,6 +256,20 @@ it('is ended when nobody uses the server any more, and waits again with the next
   expect(alive()).toHaveLength(2)
 })
 
+it('is ended with its replica, when that is drained', async () => {
+  const pool = poolOf()
+  await linkFor(pool, 'ann')
+  await settle()
+  expect(alive()).toHaveLength(2)
+  pool.roster.drain(new Set(['']))
+  await vi.advanceTimersByTimeAsync(200)
+  expect(alive()).toHaveLength(0)
+  pool.roster.drain(new Set())
+  await linkFor(pool, 'ann')
+  await settle()
+  expect(alive()).toHaveLength(2)
+})
+
 it('that is still being started is broken off at the end', async () => {
   const pool = poolOf()
   next.push(new FakeTransport(), new FakeTransport({}))
