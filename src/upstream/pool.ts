@@ -206,7 +206,7 @@ export class Pool {
       const { replica } = link
       replica.shape = undefined
       this.#eraAt(replica, undefined)
-    } else this.#failedAt(link.replica, error)
+    } else if (!link.replica.drained) this.#failedAt(link.replica, error)
     this.slotOf(link)?.lost(link, error)
   }
 

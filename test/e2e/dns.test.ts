@@ -85,7 +85,7 @@ describe.each(['legacy', 'modern'] as const)('servers of the %s era', era => {
       expect(await client.request(String(at), 'tools/call', CALL)).toContain('"a":1')
     expect(callsAt(a) + callsAt(b)).toBe(before)
     // What is in flight is answered where it is, and only then is that replica gone.
-    expect(replicas().filter(({ drained }) => drained)).toMatchObject([{ inFlight: 1 }])
+    await expect.poll(() => replicas().filter(({ drained }) => drained)).toMatchObject([{ inFlight: 1 }])
     for (const server of [a, b]) server.release()
     expect(await slow).toContain('"result"')
     await expect
