@@ -25,6 +25,8 @@ const USAGE = `Usage: npm run bench -- [options]
   --rounds <n>       rounds; each measures every target once (5)
   --connections <n>  concurrent clients (16)
   --targets <list>   comma-separated, of: direct, floor, floor-modern, sdk, gateway-legacy, gateway-modern, gateway-through, gateway-policy, gateway-audited, gateway-missing, gateway-missing-stored, gateway-cached, floor-64k, gateway-cached-64k
+  --against <dir>    another checkout, built, for the target gateway-before
+  --min-before <r>   fail when gateway-legacy is below r times gateway-before
   --size <n>         characters of a result of the targets in 64k (65536)
   --short            a quick look: 3 rounds of 1.5 s after 2 s of warm-up
   --json <file>      write the figures to a file
@@ -53,6 +55,8 @@ const { values: options } = parseArgs({
     'min-cached-64k': { type: 'string' },
     'min-missing': { type: 'string' },
     size: { type: 'string' },
+    against: { type: 'string' },
+    'min-before': { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
@@ -74,7 +78,7 @@ const rounds = positive('rounds', options.rounds, options.short ? 3 : 5)
 const connections = positive('connections', options.connections, 16)
 const size = positive('size', options.size, 65_536)
 
-/** @param {'min-floor' | 'min-sdk' | 'min-policy' | 'min-audited' | 'min-cached' | 'min-cached-64k' | 'min-missing'} name */
+/** @param {'min-floor' | 'min-sdk' | 'min-policy' | 'min-audited' | 'min-cached' | 'min-cached-64k' | 'min-missing' | 'min-before'} name */
 function least(name) {
   return options[name] === undefined ? undefined : positive(name, options[name], 1)
 }
@@ -83,6 +87,7 @@ const minSdk = least('min-sdk')
 
 /** What single targets are held against besides. @type {Record<string, { base: string, least: number | undefined }>} */
 const MINIMA = {
+  'gateway-legacy': { base: 'gateway-before', least: least('min-before') },
   'gateway-policy': { base: 'gateway-legacy', least: least('min-policy') },
   'gateway-audited': { base: 'gateway-legacy', least: least('min-audited') },
   'gateway-missing': { base: 'gateway-legacy', least: least('min-missing') },
@@ -135,6 +140,12 @@ function policyArgs(name, upstream, audited) {
 /** Shared, so that it does not matter whether callers are told apart. */
 const CACHED = { tools: { echo: { cache: { ttl: '1h', scope: 'shared' } } } }
 
+/** The gateway of another checkout. @param {string} url @returns {readonly string[]} */
+function beforeArgs(url) {
+  if (options.against === undefined) throw new Error('gateway-before: --against says where it is')
+  return [join(options.against, 'bin/mcp-manifold.js'), ...gatewayArgs('before', url).slice(1)]
+}
+
 /** @type {Record<string, Target>} */
 const TARGETS = {
   direct: {
@@ -170,6 +181,13 @@ const TARGETS = {
     wire: 'legacy',
     tool: 'up__echo',
     args: upstream => gatewayArgs('legacy', `${upstream}/mcp`),
+    path: '/mcp',
+  },
+  'gateway-before': {
+    what: 'as gateway-legacy, the gateway of another checkout',
+    wire: 'legacy',
+    tool: 'up__echo',
+    args: upstream => beforeArgs(`${upstream}/mcp`),
     path: '/mcp',
   },
   'gateway-modern': {
@@ -243,6 +261,7 @@ const TARGETS = {
 }
 
 const ONLY_ASKED_FOR = [
+  'gateway-before',
   'gateway-through',
   'gateway-policy',
   'gateway-audited',
