@@ -19,6 +19,10 @@ export interface StoredTierOptions {
   readonly maxQueuedBytes?: number
 }
 
+/** After so many look-ups in vain, in a row, only every sixteenth is made: a look-up costs as much as half a call. */
+const IN_VAIN = 256
+const SAMPLED = 16
+
 /** Name of the zone of the store that entries are in. */
 export const ZONE = 'cache'
 
@@ -33,7 +37,7 @@ const MAX_QUEUED_BYTES = 16 * 1024 * 1024
  * Results written at once, and each second from then on. A write costs as much as a call: who asks for something new all the time would pay twice for it, to keep what
  * nobody asks for again.
  */
-const WRITES = 5000
+const WRITES = 1000
 const WRITES_PER_SECOND = 200
 /** What comes within this time is written together: a commit of a database costs more than an entry. */
 const GATHER_MS = 10
@@ -47,6 +51,8 @@ export interface TierCounts {
   readonly misses: number
   /** Not answered in time, or not at all. */
   readonly unanswered: number
+  /** Not looked for, since nothing was found for long. */
+  readonly spared: number
   /** Found, but from before a change. */
   readonly outdated: number
   /** Found, but damaged, of another version or under another's key. */
@@ -64,6 +70,7 @@ export const NO_COUNTS: TierCounts = {
   hits: 0,
   misses: 0,
   unanswered: 0,
+  spared: 0,
   outdated: 0,
   damaged: 0,
   written: 0,
@@ -87,6 +94,8 @@ export class StoredTier implements Tier {
   #queuedBytes = 0
   #awayUntil = 0
   #closed = false
+  /** Look-ups since the last one that found something. */
+  #inVain = 0
   #writesLeft = WRITES
   #writesAt = Date.now()
   readonly #counts: { -readonly [K in keyof TierCounts]: number } = { ...NO_COUNTS }
@@ -103,6 +112,7 @@ export class StoredTier implements Tier {
     const { epochs } = this.#options
     const begunAt = Date.now()
     if (this.#closed || begunAt < this.#awayUntil) return this.#miss('unanswered')
+    if (this.#inVain++ > IN_VAIN && this.#inVain % SAMPLED !== 0) return this.#miss('spared')
     const name = nameOf(server, key)
     const mark = epochs.mark(server)
     // Both in one snapshot: an entry cannot be older than it looks.
@@ -114,6 +124,7 @@ export class StoredTier implements Tier {
     const [value, epochText] = values
     const epoch = epochs.seen(server, epochText, mark, begunAt)
     if (value === undefined) return this.#miss('misses')
+    this.#inVain = 0
     const found = await decode(name, value)
     if (!found) {
       this.#remove(name)
@@ -222,7 +233,7 @@ export class StoredTier implements Tier {
     this.#options.store.delete(name).catch(() => undefined)
   }
 
-  #miss(why: 'misses' | 'unanswered' | 'outdated' | 'damaged'): undefined {
+  #miss(why: 'misses' | 'unanswered' | 'spared' | 'outdated' | 'damaged'): undefined {
     this.#counts[why]++
     return undefined
   }
