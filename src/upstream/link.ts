@@ -307,7 +307,8 @@ export class Link implements Receiver {
     if (!pending) return
     this.#giveUp(pending, 'timeout')
     pending.reject(timedOut(this.server.name, pending))
-    if (this.transport.kind === 'stdio' && this.usable) this.#hangs.timedOut()
+    // Not for what the gateway asks itself: a server that computes for a while answers no ping, and may still answer the call.
+    if (pending.exchange && this.transport.kind === 'stdio' && this.usable) this.#hangs.timedOut()
   }
 
   #onHung(): void {
