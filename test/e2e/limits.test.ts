@@ -171,8 +171,9 @@ test('gateway.maxLinksPerClient: conversations of one client with all servers, s
   await served(cd, second, 'b')
   request.answer(EMPTY)
   expect(await held).toContain('"content":[]')
-  // An idle one makes room.
-  await served(again, second, 'b')
+  // An idle one makes room, as soon as the gateway has listed its server over it.
+  second.results.set('tools/call', '{"content":[]}')
+  await expect.poll(() => callOf(again, 'b'), { timeout: 10_000 }).toContain('"content":[]')
 })
 
 test('maxExclusiveLinks and linkWait: calls that must not meet', async () => {
