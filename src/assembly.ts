@@ -10,7 +10,6 @@ import { GatewayError } from './core/errors.ts'
 import type { Logger } from './core/logger.ts'
 import { Audit } from './observe/audit.ts'
 import { authorize, checkCall, recordDecision } from './pipeline/authorize.ts'
-import { budget } from './pipeline/budget.ts'
 import { keep, recall } from './pipeline/cache.ts'
 import { coalesce } from './pipeline/coalesce.ts'
 import { dispatch } from './pipeline/dispatch.ts'
@@ -59,7 +58,7 @@ export class Assembly {
   readonly quotas: Quotas | undefined
   readonly audit: Audit | undefined
   readonly router: Router
-  readonly account: Account
+  readonly accounts: Account | undefined
   readonly catalog: Catalog
   readonly cache: Cache
   /** `undefined` where nothing may be kept, or nobody else could know of it. */
@@ -184,7 +183,6 @@ export class Assembly {
         rootsOf,
       }),
       queue(this.places),
-      ...(quotas ? [budget(quotas)] : []),
     ]
     const call: Handler = compose(
       pipeline,
@@ -192,6 +190,9 @@ export class Assembly {
         pools: this.pools,
         learned,
         tasks: this.legacyTasks,
+        chargeOf:
+          quotas &&
+          ((exchange, route) => quotas.route(exchange.principal, exchange.request.method, route)?.charge),
         uriMap: (view, server) => this.catalog.view(view)?.uriMap(server),
       }),
     )
@@ -208,7 +209,7 @@ export class Assembly {
       serverInfo,
       logger,
     })
-    this.account = new Account(this.router, quotas, this.audit)
+    this.accounts = quotas || this.audit ? new Account(quotas, this.audit) : undefined
   }
 
   /** @throws GatewayError `internal` for a name that is not in the configuration */

@@ -53,8 +53,18 @@ export class Router {
     this.#options = options
   }
 
-  /** @throws GatewayError */
-  async handle(exchange: Exchange): Promise<Outcome> {
+  /** Most requests are calls of tools that are known: nothing is waited for on their way to the pipeline. @throws GatewayError at once, or rejects with one */
+  handle(exchange: Exchange): Promise<Outcome> {
+    const { method, params } = exchange.request
+    const name = params?.value.name
+    if (method === 'tools/call' && typeof name === 'string') {
+      const route = this.#view(exchange).tool(name)
+      if (route) return this.#options.call(exchange, route)
+    }
+    return this.#handle(exchange)
+  }
+
+  async #handle(exchange: Exchange): Promise<Outcome> {
     const { method, params } = exchange.request
     switch (method) {
       case 'tools/call':

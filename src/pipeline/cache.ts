@@ -44,16 +44,18 @@ export function recall(cache: Cache, logger: Logger): Middleware {
 
 /** Keeps the answers to what is sought. Inside of `coalesce`, so that each is kept once. */
 export function keep(cache: Cache): Middleware {
-  return next => async (exchange, route) => {
-    if (!(exchange instanceof Sought)) return await next(exchange, route)
-    const { wanted, principal } = exchange
-    const epoch = wanted.plan.changes.now
-    const since = cache.now()
-    const outcome = await next(exchange, route)
-    const { asked, upstreamMs } = exchange.record
-    // An answer that somebody was asked for is not an answer to the same question of another.
-    if (!asked) cache.store(wanted, principal, outcome, epoch, since, upstreamMs)
-    return outcome
+  return next => {
+    const kept = async (exchange: Sought, route: Route): Promise<Outcome> => {
+      const { wanted, principal } = exchange
+      const epoch = wanted.plan.changes.now
+      const since = cache.now()
+      const outcome = await next(exchange, route)
+      const { asked, upstreamMs } = exchange.record
+      // An answer that somebody was asked for is not an answer to the same question of another.
+      if (!asked) cache.store(wanted, principal, outcome, epoch, since, upstreamMs)
+      return outcome
+    }
+    return (exchange, route) => (exchange instanceof Sought ? kept(exchange, route) : next(exchange, route))
   }
 }
 

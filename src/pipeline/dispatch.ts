@@ -1,11 +1,12 @@
 import type { Handler } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import type { CallRecord, Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Route } from '../core/route.ts'
 import { NAMED_METHODS, paramHeaders } from '../protocol/headers.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
 import { mapUris } from '../protocol/results.ts'
+import type { Charge } from '../quota/gate.ts'
 import type { LearnedOwners } from '../relay/learned.ts'
 import type { LegacyTasks } from '../relay/legacy-tasks.ts'
 import type { Link } from '../upstream/link.ts'
@@ -13,6 +14,7 @@ import type { LinkCall } from '../upstream/link-contract.ts'
 import type { Pool } from '../upstream/pool.ts'
 import type { LeftOut } from '../upstream/replicas.ts'
 import { Attempt } from './attempt.ts'
+import { giveUp, settle } from './budget.ts'
 import { failover } from './failover.ts'
 import { follow } from './follow.ts'
 import { hedged } from './hedge.ts'
@@ -20,6 +22,8 @@ import { hedged } from './hedge.ts'
 type Result = Extract<Outcome, { kind: 'result' }>
 
 export interface DispatchOptions {
+  /** The budgets that a call uses up; absent where there are none. */
+  readonly chargeOf?: ((exchange: Exchange, route: Route) => Charge | undefined) | undefined
   readonly pools: ReadonlyMap<string, Pool>
   readonly learned: LearnedOwners
   readonly tasks: LegacyTasks
@@ -33,33 +37,54 @@ const READS: ReadonlySet<string> = new Set(['resources/read', 'prompts/get', 'co
 /** Innermost: sends the call to a link of its server, at a replica that can take it, and to another one where that fails (docs/resilience.md). */
 export function dispatch(options: DispatchOptions): Handler {
   return async (exchange, route) => {
-    const pool = options.pools.get(route.server)
-    if (!pool)
-      throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
-    const { record } = exchange
-    record.sentAt = record.endedAt = 0
-    pool.replicas.retryBudget.called()
-    const repeatable = isRepeatable(pool, exchange, route)
-    const lacking = pool.replicas.several ? pool.replicas.lacking(route.own, record.home) : undefined
+    const charge = options.chargeOf?.(exchange, route)
+    let since = charge ? performance.now() : 0
+    const entering = charge?.enter(since)
+    if (entering) {
+      await entering
+      since = performance.now()
+    }
     try {
-      const outcome =
-        repeatable && pool.replicas.several
-          ? await hedged({
-              pool,
-              exchange,
-              lacking,
-              first: (branch, attempt) => persist(options, pool, branch, route, attempt, repeatable, lacking),
-              second: (branch, attempt) => once(options, pool, branch, route, attempt),
-            })
-          : await persist(options, pool, exchange, route, new Attempt(lacking), repeatable, lacking)
-      return outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
-    } finally {
-      if (record.sentAt > 0) {
-        record.endedAt = performance.now()
-        record.upstreamMs += record.endedAt - record.sentAt
-      }
+      const outcome = await sendOn(options, exchange, route)
+      ended(exchange.record)
+      const shown = outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
+      if (charge) settle(charge, exchange, shown, since)
+      return shown
+    } catch (error) {
+      ended(exchange.record)
+      if (charge) giveUp(charge, error, since)
+      throw error
     }
   }
+}
+
+/** To one replica, and to others where that fails, or takes long. @throws GatewayError at once, or rejects with one */
+function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Promise<Outcome> {
+  const { record } = exchange
+  record.sentAt = record.endedAt = 0
+  const pool = options.pools.get(route.server)
+  if (!pool)
+    throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
+  const { replicas } = pool
+  replicas.retryBudget.called()
+  const repeatable = isRepeatable(pool, exchange, route)
+  if (!replicas.several) return persist(options, pool, exchange, route, new Attempt(), repeatable, undefined)
+  const lacking = replicas.lacking(route.own, record.home)
+  if (!repeatable) return persist(options, pool, exchange, route, new Attempt(lacking), repeatable, lacking)
+  return hedged({
+    pool,
+    exchange,
+    lacking,
+    first: (branch, attempt) => persist(options, pool, branch, route, attempt, repeatable, lacking),
+    second: (branch, attempt) => once(options, pool, branch, route, attempt),
+  })
+}
+
+/** Whether or not it was answered: the time it took the server, once for each way down. */
+function ended(record: CallRecord): void {
+  if (record.sentAt === 0 || record.endedAt > 0) return
+  record.endedAt = performance.now()
+  record.upstreamMs += record.endedAt - record.sentAt
 }
 
 /** Whether a call that may have been run may be run again. */

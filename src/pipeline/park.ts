@@ -1,8 +1,9 @@
-import type { Middleware } from '../core/compose.ts'
+import type { Handler, Middleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { Exchange, Json, JsonObject } from '../core/exchange.ts'
+import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
+import type { Route } from '../core/route.ts'
 import { WithParams } from '../relay/delegate.ts'
 import type { Parking } from '../relay/parking.ts'
 import { INPUT_CALLS, openState } from '../relay/request-state.ts'
@@ -13,28 +14,39 @@ import type { Seal } from '../relay/seal.ts'
  * modern server goes back to it as it gave it.
  */
 export function park(parking: Parking, seal: Seal): Middleware {
-  return next => async (exchange, route) => {
+  return next => (exchange, route) => {
     const { method, params } = exchange.request
-    if (!exchange.modern || !INPUT_CALLS.has(method)) return await next(exchange, route)
+    if (!exchange.modern || !INPUT_CALLS.has(method)) return next(exchange, route)
     const given = params?.value.requestState
-    if (given === undefined)
-      return exchange.features === ''
-        ? await next(exchange, route)
-        : await parking.start(exchange, call => next(call, route))
-    if (typeof given !== 'string')
-      throw new GatewayError('invalid_params', '"requestState" must be a string.')
-    const state = await openState(seal, exchange, given)
-    if (state.kind === 'parked') return await parking.resume(state.call, state.round, exchange)
-    if (state.kind === 'server' && state.server !== route.server)
-      throw new GatewayError('invalid_params', '"requestState" belongs to another server.')
-    if (state.kind === 'server') exchange.record.home = state.replica
-    const changes =
-      state.kind === 'server'
-        ? { requestState: state.state, ...responses(params, state.answered) }
-        : { requestState: undefined, inputResponses: undefined }
-    const restored = withChanges(exchange, changes)
-    return await parking.start(restored, call => next(call, route))
+    if (given !== undefined) return resumed(parking, seal, next, exchange, route, given)
+    return exchange.features === ''
+      ? next(exchange, route)
+      : parking.start(exchange, call => next(call, route))
   }
+}
+
+/** A retry, with the state that the client was given. */
+async function resumed(
+  parking: Parking,
+  seal: Seal,
+  next: Handler,
+  exchange: Exchange,
+  route: Route,
+  given: unknown,
+): Promise<Outcome> {
+  const { params } = exchange.request
+  if (typeof given !== 'string') throw new GatewayError('invalid_params', '"requestState" must be a string.')
+  const state = await openState(seal, exchange, given)
+  if (state.kind === 'parked') return await parking.resume(state.call, state.round, exchange)
+  if (state.kind === 'server' && state.server !== route.server)
+    throw new GatewayError('invalid_params', '"requestState" belongs to another server.')
+  if (state.kind === 'server') exchange.record.home = state.replica
+  const changes =
+    state.kind === 'server'
+      ? { requestState: state.state, ...responses(params, state.answered) }
+      : { requestState: undefined, inputResponses: undefined }
+  const restored = withChanges(exchange, changes)
+  return await parking.start(restored, call => next(call, route))
 }
 
 /** What the client answers, with what it was not asked. */

@@ -51,14 +51,14 @@ export interface Asked {
 
 const SOME_TIME = new Date(0)
 
-/** A call at this moment, as far as the rules ask for it. */
-export function asked({ denies, allows }: RuleSet, args: JsonObject): Asked {
-  const timed = denies.some(asksTime) || allows.some(asksTime)
+/** A call at this moment; `timed`: whether a rule `asksTime`. */
+export function asked(args: JsonObject, timed: boolean): Asked {
   return { args, now: timed ? new Date() : SOME_TIME }
 }
 
-function asksTime({ condition }: Rule): boolean {
-  return condition?.asksTime === true
+export function asksTime({ denies, allows }: RuleSet): boolean {
+  const asks = ({ condition }: Rule): boolean => condition?.asksTime === true
+  return denies.some(asks) || allows.some(asks)
 }
 
 /** Hears of conditions that could not be evaluated. */

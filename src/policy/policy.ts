@@ -1,7 +1,16 @@
 import type { JsonObject } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Decision, ItemKind } from '../core/route.ts'
-import { about, asked, decide, type Item, type OnFailure, type Rule, type RuleSet } from './decide.ts'
+import {
+  about,
+  asked,
+  asksTime,
+  decide,
+  type Item,
+  type OnFailure,
+  type Rule,
+  type RuleSet,
+} from './decide.ts'
 
 /** The rules of everyone to whom the same ones apply. */
 export class Policy {
@@ -24,15 +33,16 @@ export class Policy {
 
   /** What becomes of a thing, or of a call of it where `args` are given. */
   decide(item: Item, args?: JsonObject): Decision {
-    const call = args && asked(this.rules, args)
+    const call = args && asked(args, asksTime(this.rules))
     return decide(this.rules, { item, principal: this.#principal, call }, this.#onFailure)
   }
 
   /** Decides calls of one thing, again and again: rules that are not about it are left aside once. */
   about(item: Item): (args: JsonObject) => Decision {
     const rules = about(this.rules, item)
+    const timed = asksTime(rules)
     const principal = this.#principal
-    return args => decide(rules, { item, principal, call: asked(rules, args) }, this.#onFailure)
+    return args => decide(rules, { item, principal, call: asked(args, timed) }, this.#onFailure)
   }
 
   /** What becomes of many things, best in the order of their servers: rules that are about other servers are left aside. */

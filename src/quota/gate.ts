@@ -21,13 +21,18 @@ export interface Budgeted {
 
 /** Rates and places that a request needs all together: one that is refused by one of them takes from none. */
 export class Gate {
-  readonly #places: readonly Placed[]
-  readonly #rates: readonly Rated[]
+  readonly #places: readonly Places[]
+  readonly #rates: readonly Lease[]
+  /** Whose they are, for refusals. */
+  readonly #limitsOfPlaces: readonly PlacesLimit[]
+  readonly #limitsOfRates: readonly RateLimit[]
   readonly #clock: Clock
 
   constructor(places: readonly Placed[], rates: readonly Rated[], clock: Clock) {
-    this.#places = places
-    this.#rates = rates
+    this.#places = places.map(placed => placed.places)
+    this.#rates = rates.map(({ lease }) => lease)
+    this.#limitsOfPlaces = places.map(({ limit }) => limit)
+    this.#limitsOfRates = rates.map(({ limit }) => limit)
     this.#clock = clock
   }
 
@@ -44,15 +49,15 @@ export class Gate {
     const places = this.#places
     const rates = this.#rates
     let at = 0
-    for (; at < places.length; at++) if (!(places[at] as Placed).places.tryEnter(now)) break
+    for (; at < places.length; at++) if (!(places[at] as Places).tryEnter(now)) break
     if (at < places.length) return this.#wait(at, 0)
     let rate = 0
-    for (; rate < rates.length; rate++) if (!(rates[rate] as Rated).lease.tryTake(1, now)) break
+    for (; rate < rates.length; rate++) if (!(rates[rate] as Lease).tryTake(1, now)) break
     return rate < rates.length ? this.#wait(at, rate) : undefined
   }
 
   leave(): void {
-    for (const { places } of this.#places) places.leave()
+    for (const places of this.#places) places.leave()
   }
 
   /** Goes on where it did not at once: `at` places and `rate` rates are taken. */
@@ -61,29 +66,34 @@ export class Gate {
     const takenAt: number[] = this.#rates.slice(0, rate).map(() => since)
     try {
       for (; at < this.#places.length; at++) {
-        const { limit, places } = this.#places[at] as Placed
-        const refusal = await reachable(limit, places.enter())
+        const limit = this.#limitsOfPlaces[at] as PlacesLimit
+        const refusal = await reachable(limit, (this.#places[at] as Places).enter())
         if (refusal) throw refused(limit, refusal, this.#clock.wall())
       }
       for (; rate < this.#rates.length; rate++) {
-        const { limit, lease } = this.#rates[rate] as Rated
-        const refusal = await reachable(limit, lease.take(1))
+        const limit = this.#limitsOfRates[rate] as RateLimit
+        const refusal = await reachable(limit, (this.#rates[rate] as Lease).take(1))
         if (refusal) throw refused(limit, refusal, this.#clock.wall())
         takenAt.push(this.#clock.steady())
       }
     } catch (error) {
-      this.#places.slice(0, at).forEach(({ places }) => places.leave())
-      takenAt.forEach((time, index) => (this.#rates[index] as Rated).lease.giveBack(1, time))
+      this.#places.slice(0, at).forEach(places => places.leave())
+      takenAt.forEach((time, index) => (this.#rates[index] as Lease).giveBack(1, time))
       throw error
     }
   }
 }
 
+/** What is charged when the call has ended. */
+const LATER = -1
+
 /** Budgets that a call uses up all together. */
 export class Charge {
-  readonly #budgets: readonly Budgeted[]
-  /** What each is charged beforehand; `undefined` where it shows afterwards. */
-  readonly #amounts: readonly (number | undefined)[]
+  readonly #leases: readonly Lease[]
+  /** What each is charged beforehand; `LATER` where it shows afterwards. */
+  readonly #amounts: readonly number[]
+  /** Whose they are, for refusals. */
+  readonly #limits: readonly BudgetLimit[]
   readonly #compute: readonly Lease[]
   readonly #bytes: readonly Lease[]
   readonly #clock: Clock
@@ -93,12 +103,14 @@ export class Charge {
   /** `cost` is that of the call in units; `calls` is 0 for what belongs to a call that was counted. */
   constructor(budgets: readonly Budgeted[], calls: number, cost: number, clock: Clock) {
     this.#clock = clock
-    const amountOf = ({ limit }: Budgeted): number | undefined =>
-      limit.measure === 'calls' ? calls : limit.measure === 'cost' ? cost : undefined
+    const amountOf = ({ limit }: Budgeted): number =>
+      limit.measure === 'calls' ? calls : limit.measure === 'cost' ? cost : LATER
     const leasesOf = (measure: Measure): Lease[] =>
       budgets.filter(({ limit }) => limit.measure === measure).map(({ lease }) => lease)
-    this.#budgets = budgets.filter(budget => amountOf(budget) !== 0)
-    this.#amounts = this.#budgets.map(amountOf)
+    const charged = budgets.filter(budget => amountOf(budget) !== 0)
+    this.#leases = charged.map(({ lease }) => lease)
+    this.#amounts = charged.map(amountOf)
+    this.#limits = charged.map(({ limit }) => limit)
     this.#compute = leasesOf('compute')
     this.#bytes = leasesOf('bytes')
     this.countsBytes = this.#bytes.length > 0
@@ -106,10 +118,10 @@ export class Charge {
 
   /** As `Gate.enter`; whoever gets in calls `settle` or `giveBack`. */
   enter(now = this.#clock.steady()): Promise<void> | undefined {
-    for (let at = 0; at < this.#budgets.length; at++) {
-      const { lease } = this.#budgets[at] as Budgeted
-      const amount = this.#amounts[at]
-      const has = amount === undefined ? lease.tryAdmit(now) : lease.tryTake(amount, now)
+    for (let at = 0; at < this.#leases.length; at++) {
+      const lease = this.#leases[at] as Lease
+      const amount = this.#amounts[at] as number
+      const has = amount === LATER ? lease.tryAdmit(now) : lease.tryTake(amount, now)
       if (!has) return this.#wait(at)
     }
     return undefined
@@ -123,17 +135,18 @@ export class Charge {
 
   /** The server has not worked: what was taken at `since` (steady clock) is free again. */
   giveBack(since: number): void {
-    this.#undo(this.#budgets.length, since)
+    this.#undo(this.#leases.length, since)
   }
 
   async #wait(at: number): Promise<void> {
     // Earlier than what was taken meanwhile belongs to: so it is lost rather than used in another window.
     const since = this.#clock.steady()
-    for (; at < this.#budgets.length; at++) {
-      const { limit, lease } = this.#budgets[at] as Budgeted
-      const amount = this.#amounts[at]
+    for (; at < this.#leases.length; at++) {
+      const limit = this.#limits[at] as BudgetLimit
+      const lease = this.#leases[at] as Lease
+      const amount = this.#amounts[at] as number
       try {
-        const refusal = await reachable(limit, amount === undefined ? lease.admit() : lease.take(amount))
+        const refusal = await reachable(limit, amount === LATER ? lease.admit() : lease.take(amount))
         if (refusal) throw refused(limit, refusal, this.#clock.wall())
       } catch (error) {
         this.#undo(at, since)
@@ -144,8 +157,8 @@ export class Charge {
 
   #undo(count: number, since: number): void {
     for (let at = 0; at < count; at++) {
-      const amount = this.#amounts[at]
-      if (amount !== undefined) (this.#budgets[at] as Budgeted).lease.giveBack(amount, since)
+      const amount = this.#amounts[at] as number
+      if (amount !== LATER) (this.#leases[at] as Lease).giveBack(amount, since)
     }
   }
 }

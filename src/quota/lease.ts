@@ -12,6 +12,8 @@ const PLENTY = 1 / 1000
 const LONG_HORIZON_MS = 5000
 /** Parts of sliding windows that are about to lapse are replaced before: a sweep may be late. */
 const SOON_MS = 150
+/** How long it may take until a wall clock that was set is noticed. */
+const LOOK_MS = 100
 /** Credit that nobody has used for so long goes back to the others. */
 const IDLE_MS = 1000
 /** Once nothing was left: others may give something back, so it is asked again, but not for each call. */
@@ -44,46 +46,58 @@ export interface Refusal {
  * the last is used up, and what is not needed goes back. Credit of a sliding window lapses soon after it was taken, because it counts from then.
  */
 export class Lease {
+  // What every call reads and writes stands first and together: a call has many leases, and most of its time with them goes into fetching memory.
+  /** What may be handed out. Negative: what has been used beyond, and is not booked yet. */
+  #credit = 0
+  /**
+   * By the steady clock. Sliding windows: when `#credit` lapses. Fixed windows: until when nobody needs to look at the wall, which may have been set, to know that the
+   * window goes on.
+   */
+  #goodUntil: number
+  /** The next part is fetched below at once. */
+  #urgent = 0
+  #usedSince = 0
+  /** In the store, when it was last asked, and what is on its way back to it. */
+  #left: number
+  /** Since the last sweep. */
+  #wasUsed = false
+  #awake = false
+  #asking: Promise<void> | undefined
   readonly key: string
   readonly limit: number
   readonly #options: LeaseOptions
   readonly #lifeMs: number
-  /** What may be handed out. Negative: what has been used beyond, and is not booked yet. */
-  #credit = 0
   /** Fixed windows: end of the window that `#credit` belongs to, by the wall. */
   #until = 0
   #resetsAt: string | undefined
-  /** Sliding windows: the store's time at which `#credit` was taken, and when it lapses, by the steady clock. */
+  /** Sliding windows: the store's time at which `#credit` was taken. */
   #takenAt = 0
-  #lapsesAt = Infinity
   /** When the credit at hand became that of this window or part. */
   #since = 0
   /** Parts of sliding windows that lapsed unused. */
   #returns: { amount: number; takenAt: number }[] = []
-  /** In the store, when it was last asked, and what is on its way back to it. */
-  #left: number
-  #asking: Promise<void> | undefined
   /** When it was asked for more, the last time and the time before, and what was used after each: the rate of use over both. */
   #askedAt = -Infinity
   #askedBefore = -Infinity
-  #usedSince = 0
   #usedBefore = 0
+  /** As of the last sweep. */
   #usedAt = 0
-  /** The next part is fetched below: with the next sweep, and at once below half of it. */
+  /** The next part is fetched below, with the next sweep. */
   #low = 0
   /** Wanted by those who wait. */
   #wanted = 0
   #shortOf = Infinity
   #recheckAt = 0
   #againAt = 0
-  #awake = false
 
   constructor(options: LeaseOptions) {
     this.key = options.key
     this.limit = options.limit
     this.#options = options
     this.#left = options.limit
+    const sliding = options.window.kind === 'sliding'
     this.#lifeMs = options.window.kind === 'sliding' ? lifeOf(options.window.ms) : Infinity
+    this.#goodUntil = sliding ? Infinity : -Infinity
   }
 
   /** What this process knows to be left: exact when it is alone, else as of its last question. */
@@ -108,7 +122,7 @@ export class Lease {
   tryTake(amount: number, steady = this.#options.clock.steady()): boolean {
     this.#rollAt(steady)
     if (this.#credit < amount) return false
-    this.#use(amount, steady)
+    this.#use(amount)
     return true
   }
 
@@ -116,7 +130,7 @@ export class Lease {
   tryAdmit(steady = this.#options.clock.steady()): boolean {
     this.#rollAt(steady)
     if (this.#credit <= 0) return false
-    this.#usedAt = steady
+    this.#wasUsed = true
     return true
   }
 
@@ -133,7 +147,7 @@ export class Lease {
   /** Books what was used without having been taken. */
   charge(amount: number, steady = this.#options.clock.steady()): void {
     this.#rollAt(steady)
-    this.#use(amount, steady)
+    this.#use(amount)
     // What is beyond the limit has to show to the others before they are granted more.
     if (this.#credit < 0 && !this.#asking) unheard(this.#ask(0, 0))
   }
@@ -158,6 +172,8 @@ export class Lease {
   sweep(): boolean {
     this.#roll()
     const now = this.#options.clock.steady()
+    if (this.#wasUsed) this.#usedAt = now
+    this.#wasUsed = false
     const idle = now - this.#usedAt >= Math.min(IDLE_MS, this.#lifeMs)
     const { away } = this.#options.reach
     if (!this.#asking) {
@@ -178,7 +194,7 @@ export class Lease {
   }
 
   #lapsesSoon(now: number): boolean {
-    return this.#credit > 0 && this.#lifeMs > 2 * SOON_MS && now + SOON_MS >= this.#lapsesAt
+    return this.#credit > 0 && this.#lifeMs > 2 * SOON_MS && now + SOON_MS >= this.#goodUntil
   }
 
   /** Gives everything back and books everything. */
@@ -217,13 +233,13 @@ export class Lease {
     }
   }
 
-  #use(amount: number, steady: number): void {
+  #use(amount: number): void {
     this.#credit = rounded(this.#credit - amount)
     this.#usedSince += amount
-    this.#usedAt = steady
+    this.#wasUsed = true
     this.#wake()
     // As long as there is time, with the others that need more, so that the store has one write for all of them.
-    if (this.#credit < this.#low / 2 && !this.#asking && this.#left > 0) unheard(this.#refill(0))
+    if (this.#credit < this.#urgent && !this.#asking && this.#left > 0) unheard(this.#refill(0))
   }
 
   #roll(): void {
@@ -232,9 +248,14 @@ export class Lease {
 
   /** Leaves behind what is over: a window that has ended, or a part that has lapsed. */
   #rollAt(steady: number): void {
+    if (steady >= this.#goodUntil) this.#look(steady)
+  }
+
+  #look(steady: number): void {
     const { window, clock } = this.#options
     if (window.kind === 'calendar') {
       const wall = clock.wallAt(steady)
+      this.#goodUntil = steady + Math.min(LOOK_MS, Math.max(0, this.#until - wall))
       // A clock that goes backwards stays in its window.
       if (wall < this.#until) return
       this.#until = window.endOf(wall)
@@ -243,7 +264,7 @@ export class Lease {
       this.#left = this.limit
       this.#shortOf = Infinity
       this.#since = steady
-    } else if (this.#credit > 0 && steady >= this.#lapsesAt) {
+    } else if (this.#credit > 0) {
       this.#returns.push({ amount: this.#credit, takenAt: this.#takenAt })
       this.#left = rounded(this.#left + this.#credit)
       this.#credit = 0
@@ -256,7 +277,7 @@ export class Lease {
     const perMs = (this.#usedSince + this.#usedBefore) / Math.max(1, now - this.#askedBefore)
     const expected = perMs * Math.min(HORIZON_MS, this.#lifeMs)
     if (needed === 0 && (expected < 1 || reach.away)) {
-      this.#low = 0
+      this.#lowBelow(0)
       return Promise.resolve()
     }
     this.#askedBefore = this.#askedAt
@@ -320,12 +341,12 @@ export class Lease {
         if (this.#credit > 0) this.#returns.push({ amount: this.#credit, takenAt: this.#takenAt })
         this.#credit = granted + Math.min(0, this.#credit)
         this.#takenAt = at
-        this.#lapsesAt = asked.sentAt + this.#lifeMs
+        this.#goodUntil = asked.sentAt + this.#lifeMs
         this.#since = clock.steady()
       }
     }
     this.#left = this.#returns.reduce((sum, { amount }) => rounded(sum + amount), left)
-    this.#low = left > 0 ? granted / 2 : 0
+    this.#lowBelow(left > 0 ? granted / 2 : 0)
     if (granted > 0 || asked.want === 0) this.#shortOf = Infinity
     else {
       const again = againAt === 0 ? Infinity : Math.max(1, againAt - at)
@@ -342,7 +363,8 @@ export class Lease {
     const amount = this.#credit
     const { window, store, reach } = this.#options
     this.#left = rounded(this.#left + amount)
-    this.#credit = this.#low = 0
+    this.#credit = 0
+    this.#lowBelow(0)
     const asking = reach
       .run(() =>
         store.take({
@@ -361,6 +383,11 @@ export class Lease {
       })
     this.#asking = asking
     return asking
+  }
+
+  #lowBelow(low: number): void {
+    this.#low = low
+    this.#urgent = low / 2
   }
 
   #wake(): void {

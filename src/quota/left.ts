@@ -1,11 +1,13 @@
 import type { Clock } from '../core/clock.ts'
 import type { Budgeted, Rated } from './gate.ts'
+import type { Lease } from './lease.ts'
 
 /** What is left of so much or more needs no mention. */
 const PLENTY = 1 / 2
 
 interface Told {
-  readonly live: Rated | Budgeted
+  readonly lease: Lease
+  readonly limit: number
   /** What does not change of its text. */
   readonly head: string
 }
@@ -17,9 +19,8 @@ export class Left {
 
   /** `limits`: one at least. */
   constructor(limits: readonly (Rated | Budgeted)[], clock: Clock) {
-    this.#limits = limits.map(live => {
-      const { name, limit } = live.limit
-      return { live, head: `{"name":${JSON.stringify(name)},"limit":${limit},"left":` }
+    this.#limits = limits.map(({ limit: { name, limit }, lease }) => {
+      return { lease, limit, head: `{"name":${JSON.stringify(name)},"limit":${limit},"left":` }
     })
     this.#clock = clock
   }
@@ -34,9 +35,8 @@ export class Left {
     let tightest: Told | undefined
     let ofTightest = 0
     for (const told of this.#limits) {
-      const { limit, lease } = told.live
-      const left = lease.leftAt(now)
-      const share = left / limit.limit
+      const left = told.lease.leftAt(now)
+      const share = left / told.limit
       if (share < PLENTY) text += text === '' ? textOf(told, left) : `,${textOf(told, left)}`
       else if (share < least) {
         least = share
@@ -49,7 +49,7 @@ export class Left {
   }
 }
 
-function textOf({ live, head }: Told, left: number): string {
-  const { resetsAt } = live.lease
+function textOf({ lease, head }: Told, left: number): string {
+  const { resetsAt } = lease
   return resetsAt === undefined ? `${head}${left}}` : `${head}${left},"resetsAt":"${resetsAt}"}`
 }

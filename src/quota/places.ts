@@ -32,24 +32,28 @@ export interface PlacesOptions {
  * the claims of all; a call that finds no place waits a moment for one.
  */
 export class Places {
+  // What every call reads and writes stands first and together, as in `Lease`.
+  #inUse = 0
+  #held = 0
+  /** Steady clock: the claim may have lapsed. */
+  #validUntil = -Infinity
+  /** Since the last `sweep`. */
+  #wasNeeded = false
+  #awake = false
+  /** Whether somebody is in `#waiting`. */
+  #waits = false
   readonly key: string
   readonly limit: number
   readonly #options: PlacesOptions
-  #inUse = 0
   /** Have no place yet. */
   #entering = 0
-  #held = 0
   /** In the store, when it was last asked. */
   #left: number
-  /** Steady clock: the claim may have lapsed. */
-  #validUntil = -Infinity
   #renewAt = Infinity
-  /** As of the last `sweep`, and whether one was needed since. */
+  /** As of the last `sweep`. */
   #neededAt = 0
-  #wasNeeded = false
   #asking: Promise<void> | undefined
   readonly #waiting: (() => void)[] = []
-  #awake = false
   #closed = false
 
   constructor(options: PlacesOptions) {
@@ -119,7 +123,7 @@ export class Places {
     this.#inUse--
     this.#wasNeeded = true
     this.#wake()
-    this.#waiting.shift()?.()
+    if (this.#waits) this.#waiting.shift()?.()
   }
 
   /** Learns what is left now. @throws Unreachable */
@@ -183,10 +187,12 @@ export class Places {
         clearTimeout(timer)
         const at = this.#waiting.indexOf(done)
         if (at >= 0) this.#waiting.splice(at, 1)
+        this.#waits = this.#waiting.length > 0
         resolve()
       }
       const timer = setTimeout(done, ms)
       this.#waiting.push(done)
+      this.#waits = true
     })
   }
 

@@ -5,9 +5,12 @@ import { GatewayError, type Delivery } from '../../../src/core/errors.ts'
 import type { Outcome } from '../../../src/core/exchange.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { clientPrincipal } from '../../../src/core/principal.ts'
-import { budget } from '../../../src/pipeline/budget.ts'
+import { dispatch } from '../../../src/pipeline/dispatch.ts'
 import { Quotas } from '../../../src/quota/quotas.ts'
 import { createMemoryStore } from '../../../src/state/memory.ts'
+import type { LegacyTasks } from '../../../src/relay/legacy-tasks.ts'
+import { LearnedOwners } from '../../../src/relay/learned.ts'
+import type { Pool } from '../../../src/upstream/pool.ts'
 import { exchangeOf } from '../../helpers/fake-transport.ts'
 
 const ROUTE = { server: 's', own: 't', exposed: 's__t' }
@@ -26,6 +29,24 @@ async function quotasOf(clients: object): Promise<Quotas> {
   return quotas
 }
 
+/** Calls with these budgets of a server that answers as `answer` does. */
+function charging(quotas: Quotas, answer: () => Promise<Outcome>): Handler {
+  const replicas = {
+    several: false,
+    repeats: () => false,
+    hasOther: () => false,
+    retryBudget: { called: () => undefined },
+  }
+  const pool = { server: { name: 's', retries: 0 }, replicas, run: answer } as unknown as Pool
+  return dispatch({
+    pools: new Map([['s', pool]]),
+    learned: new LearnedOwners(),
+    tasks: { at: () => undefined } as unknown as LegacyTasks,
+    uriMap: () => undefined,
+    chargeOf: (exchange, route) => quotas.route(exchange.principal, exchange.request.method, route)?.charge,
+  })
+}
+
 function leftOf(quotas: Quotas, at = 0): number | undefined {
   const live = quotas.limits(CI)[at]
   return live && 'lease' in live ? live.lease.left : undefined
@@ -37,9 +58,10 @@ it.each<[Delivery, number]>([
   ['answered', 2],
 ])('charges a call that failed with delivery "%s" so that %i are left of 3', async (delivery, expected) => {
   const quotas = await quotasOf({ ci: { budget: { calls: '3/month' } } })
-  const failing: Handler = () => Promise.reject(new GatewayError('upstream_closed', 'no', { delivery }))
+  const failing = (): Promise<Outcome> =>
+    Promise.reject(new GatewayError('upstream_closed', 'no', { delivery }))
   const call = exchangeOf('tools/call', { name: 's__t' }, { principal: CI })
-  await expect(budget(quotas)(failing)(call, ROUTE)).rejects.toThrow('no')
+  await expect(charging(quotas, failing)(call, ROUTE)).rejects.toThrow('no')
   expect(leftOf(quotas)).toBe(expected)
 })
 
@@ -47,7 +69,7 @@ it('takes from none of several budgets when one refuses', async () => {
   const quotas = await quotasOf({
     ci: { budget: { calls: ['9/month', '9/day'] }, limits: { 's/t': { budget: { cost: '1/month' } } } },
   })
-  const run = budget(quotas)(async () => DONE)
+  const run = charging(quotas, async () => DONE)
   const call = exchangeOf('tools/call', { name: 's__t' }, { principal: CI })
   await run(call, ROUTE)
   for (let i = 0; i < 20; i++)
@@ -57,24 +79,14 @@ it('takes from none of several budgets when one refuses', async () => {
 
 it('does not count what follows up a call that was counted', async () => {
   const quotas = await quotasOf({ ci: { budget: { calls: '3/month', cost: '3/month' } } })
-  const run = budget(quotas)(async () => DONE)
+  const run = charging(quotas, async () => DONE)
   await run(exchangeOf('tasks/get', { taskId: '1' }, { principal: CI }), { ...ROUTE, own: '1' })
   expect([leftOf(quotas, 0), leftOf(quotas, 1)]).toEqual([3, 3])
 })
 
-it('hands a call without limits on as it is', async () => {
-  const quotas = await quotasOf({ ci: { rate: '1/min' }, me: {} })
-  const promise = Promise.resolve(DONE)
-  const run = budget(quotas)(() => promise)
-  const of = (name: string): ReturnType<typeof exchangeOf> =>
-    exchangeOf('tools/call', { name: 's__t' }, { principal: clientPrincipal(name) })
-  expect(run(of('me'), ROUTE)).toBe(promise)
-  expect(run(of('ci'), ROUTE)).toBe(promise)
-})
-
 it('keeps few counters at hand however many identities come', async () => {
   const quotas = await quotasOf({ ci: { budget: { calls: '2/month' } } })
-  const run = budget(quotas)(async () => DONE)
+  const run = charging(quotas, async () => DONE)
   const call = async (subject: number): Promise<void> => {
     const principal = { id: `user:iss ${subject}`, name: 'x', client: 'ci', roles: [] }
     await run(exchangeOf('tools/call', { name: 's__t' }, { principal }), ROUTE)
