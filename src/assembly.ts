@@ -58,7 +58,7 @@ export class Assembly {
   readonly quotas: Quotas | undefined
   readonly audit: Audit | undefined
   readonly router: Router
-  readonly accounts: Account | undefined
+  readonly account: Account
   readonly catalog: Catalog
   readonly cache: Cache
   /** `undefined` where nothing may be kept, or nobody else could know of it. */
@@ -209,7 +209,7 @@ export class Assembly {
       serverInfo,
       logger,
     })
-    this.accounts = quotas || this.audit ? new Account(quotas, this.audit) : undefined
+    this.account = new Account(this.router, quotas, this.audit)
   }
 
   /** @throws GatewayError `internal` for a name that is not in the configuration */

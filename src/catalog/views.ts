@@ -45,7 +45,8 @@ export class Views {
   readonly #profiles: ReadonlyMap<string, ProfileConfig>
   readonly #personal: boolean
   #endpoints = new Map<string, View>()
-  readonly #restrictedViews = new LRUCache<string, View>({ max: MAX_VIEWS })
+  /** In the order in which they were made. Looked up with every call, hence no cache that notes what was used last. */
+  readonly #restrictedViews = new Map<string, View>()
   readonly #pages = new LRUCache<string, Buffer>({
     maxSize: MAX_PAGE_BYTES,
     sizeCalculation: page => Math.max(1, page.length),
@@ -82,9 +83,17 @@ export class Views {
       const endpoint = this.#endpoint(endpointOf(name))
       if (!endpoint || !name.includes(SEPARATOR)) return undefined
       view = this.#restricted(endpoint, name)
+      if (this.#restrictedViews.size >= MAX_VIEWS) this.#dropFirst()
       this.#restrictedViews.set(name, view)
     }
     return view
+  }
+
+  #dropFirst(): void {
+    for (const name of this.#restrictedViews.keys()) {
+      this.#restrictedViews.delete(name)
+      return
+    }
   }
 
   /** Replaces every view in use; clients of those that look different now are told. */
@@ -93,7 +102,7 @@ export class Views {
     for (const name of new Set(this.#options.watched())) {
       const endpoint = before.get(endpointOf(name))
       if (before.has(name) || !endpoint || this.#outdated.has(name)) continue
-      const known = this.#restrictedViews.peek(name)
+      const known = this.#restrictedViews.get(name)
       this.#outdated.set(name, () => known ?? this.#restricted(endpoint, name))
     }
     this.#restrictedViews.clear()

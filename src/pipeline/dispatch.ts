@@ -190,7 +190,18 @@ function withUris(options: DispatchOptions, exchange: Exchange, route: Route, ou
     : { ...outcome, text: withMembers(outcome.text, { result: shown.text }) }
 }
 
+/** Whether a result can name resources: most do not, and need no second look. */
+function namesUris(result: unknown): boolean {
+  const { content, contents, messages } = (result ?? {}) as JsonObject
+  if (contents !== undefined || messages !== undefined) return true
+  if (!Array.isArray(content)) return false
+  for (const block of content as unknown[])
+    if ((block as { type?: unknown } | null)?.type !== 'text') return true
+  return false
+}
+
 function shownUris(options: DispatchOptions, exchange: Exchange, route: Route, outcome: Result): Result {
+  if (!namesUris(outcome.value)) return outcome
   options.learned.learn(exchange.principal.id, route.server, outcome.value)
   const map = options.uriMap(exchange.view, route.server)
   const read = exchange.request.method === 'resources/read' && route.exposed !== route.own

@@ -53,12 +53,12 @@ export class Lease {
    * By the steady clock. Sliding windows: when `#credit` lapses. Fixed windows: until when nobody needs to look at the wall, which may have been set, to know that the
    * window goes on.
    */
-  #goodUntil: number
+  #goodUntil = Infinity
   /** The next part is fetched below at once. */
   #urgent = 0
   #usedSince = 0
   /** In the store, when it was last asked, and what is on its way back to it. */
-  #left: number
+  #left = 0
   /** Since the last sweep. */
   #wasUsed = false
   #awake = false
@@ -95,9 +95,9 @@ export class Lease {
     this.limit = options.limit
     this.#options = options
     this.#left = options.limit
-    const sliding = options.window.kind === 'sliding'
-    this.#lifeMs = options.window.kind === 'sliding' ? lifeOf(options.window.ms) : Infinity
-    this.#goodUntil = sliding ? Infinity : -Infinity
+    const { window } = options
+    this.#lifeMs = window.kind === 'sliding' ? lifeOf(window.ms) : Infinity
+    if (window.kind === 'calendar') this.#goodUntil = -Infinity
   }
 
   /** What this process knows to be left: exact when it is alone, else as of its last question. */

@@ -5,23 +5,22 @@ import type { Lease } from './lease.ts'
 /** What is left of so much or more needs no mention. */
 const PLENTY = 1 / 2
 
-interface Told {
-  readonly lease: Lease
-  readonly limit: number
-  /** What does not change of its text. */
-  readonly head: string
-}
-
 /** What a caller has left of its limits, for the results of its calls. */
 export class Left {
-  readonly #limits: readonly Told[]
+  // Side by side, not as objects: each call reads all of them.
+  readonly #leases: readonly Lease[]
+  readonly #limits: readonly number[]
+  /** What does not change of their texts. */
+  readonly #heads: readonly string[]
   readonly #clock: Clock
 
   /** `limits`: one at least. */
   constructor(limits: readonly (Rated | Budgeted)[], clock: Clock) {
-    this.#limits = limits.map(({ limit: { name, limit }, lease }) => {
-      return { lease, limit, head: `{"name":${JSON.stringify(name)},"limit":${limit},"left":` }
-    })
+    this.#leases = limits.map(({ lease }) => lease)
+    this.#limits = limits.map(({ limit }) => limit.limit)
+    this.#heads = limits.map(
+      ({ limit: { name, limit } }) => `{"name":${JSON.stringify(name)},"limit":${limit},"left":`,
+    )
     this.#clock = clock
   }
 
@@ -32,24 +31,24 @@ export class Left {
   text(now = this.#clock.steady()): string {
     let text = ''
     let least = Infinity
-    let tightest: Told | undefined
+    let tightest = 0
     let ofTightest = 0
-    for (const told of this.#limits) {
-      const left = told.lease.leftAt(now)
-      const share = left / told.limit
-      if (share < PLENTY) text += text === '' ? textOf(told, left) : `,${textOf(told, left)}`
+    for (let at = 0; at < this.#leases.length; at++) {
+      const left = (this.#leases[at] as Lease).leftAt(now)
+      const share = left / (this.#limits[at] as number)
+      if (share < PLENTY) text += text === '' ? this.#textOf(at, left) : `,${this.#textOf(at, left)}`
       else if (share < least) {
         least = share
-        tightest = told
+        tightest = at
         ofTightest = left
       }
     }
-    if (text === '' && tightest) text = textOf(tightest, ofTightest)
-    return `[${text}]`
+    return `[${text === '' ? this.#textOf(tightest, ofTightest) : text}]`
   }
-}
 
-function textOf({ lease, head }: Told, left: number): string {
-  const { resetsAt } = lease
-  return resetsAt === undefined ? `${head}${left}}` : `${head}${left},"resetsAt":"${resetsAt}"}`
+  #textOf(at: number, left: number): string {
+    const head = this.#heads[at] as string
+    const { resetsAt } = this.#leases[at] as Lease
+    return resetsAt === undefined ? `${head}${left}}` : `${head}${left},"resetsAt":"${resetsAt}"}`
+  }
 }
