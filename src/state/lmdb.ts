@@ -12,7 +12,7 @@ import type { Held, HoldRequest, SetOptions, Store, Taken, TakeRequest, ZoneSize
  * Layout of the database. Every key starts with the layout's name, so that a later layout lives beside this one and neither
  * misreads the other:
  * - `m1/<key>` → 8 bytes: expiry in milliseconds since the epoch (big-endian double, infinity for never); then the value in UTF-8.
- * - `x1/<8 bytes expiry><key>` → nothing: index by which expired values are found without reading the others. May be stale.
+ * - `x1/<8 bytes expiry><key>` → nothing: index by which expired values are found without reading the others. May be stale: when it is due, the value may have been renewed.
  * - `p1/`, `o1/`, `z1/`: zones, see `lmdb-zones.ts`.
  */
 const VALUES = 'm1/'
@@ -60,6 +60,21 @@ export function openLmdbStore(path: string, options: StoreOptions = {}): Store {
   return new LmdbStore(`lmdb:${path}`, database, options.now ?? Date.now)
 }
 
+/** A step of somebody who waits for its answer. */
+interface WaitingStep {
+  /** Inside a transaction; what it returns is called when that is committed. */
+  readonly run: (now: number) => () => void
+  readonly reject: (error: unknown) => void
+}
+
+function attempt({ run, reject }: WaitingStep, now: number): () => void {
+  try {
+    return run(now)
+  } catch (error) {
+    return () => reject(error)
+  }
+}
+
 class LmdbStore implements Store {
   readonly name: string
   readonly #database: Database
@@ -69,6 +84,8 @@ class LmdbStore implements Store {
   /** Keys in zones that are being written, and how often. */
   readonly #entering = new Map<string, number>()
   #sweptAt = -Infinity
+  readonly #steps: WaitingStep[] = []
+  #stepping: Promise<void> | undefined
 
   constructor(name: string, database: Database, now: () => number) {
     this.name = name
@@ -165,32 +182,66 @@ class LmdbStore implements Store {
   }
 
   async #close(): Promise<void> {
+    await this.#stepping
     await Promise.allSettled(this.#writes)
     await this.#database.close()
   }
 
-  /** Reads, decides and writes in one write transaction, of which there is one at a time over all processes. */
-  async #step<T>(key: string, step: (stored: string | undefined, now: number) => Step<T>): Promise<T> {
-    this.#assertOpen()
-    assertKey(key)
-    const database = this.#database
-    let answer: T | undefined
-    const write = database.transaction(() => {
-      const now = this.#now()
-      const next = step(this.#live(key, now), now)
-      answer = next.answer
-      if (next.expiresAt > now) {
-        void database.put(expiryKey(next.expiresAt, key), Buffer.alloc(0))
-        void database.put(valueKey(key), recordOf(next.text, next.expiresAt))
-      } else void database.remove(valueKey(key))
-      // Windows come and go without a `set`.
-      if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
-        this.#sweptAt = now
-        this.#sweep(now)
+  /**
+   * Reads, decides and writes in a write transaction, of which there is one at a time over all processes. Those that come while one is being committed share the next:
+   * a commit costs much more than what is written.
+   */
+  #step<T>(key: string, decide: (stored: string | undefined, now: number) => Step<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#assertOpen()
+      assertKey(key)
+      const step: WaitingStep = {
+        run: now => {
+          const next = decide(this.#live(key, now), now)
+          this.#put(key, next.text, next.expiresAt, now)
+          return () => resolve(next.answer)
+        },
+        reject,
       }
+      this.#steps.push(step)
+      this.#stepping ??= this.#takeSteps()
     })
-    await this.#written(write)
-    return answer as T
+  }
+
+  async #takeSteps(): Promise<void> {
+    // Others may have a step in this turn.
+    await undefined
+    while (this.#steps.length > 0) {
+      const steps = this.#steps.splice(0)
+      let settle: (() => void)[] = []
+      try {
+        await this.#written(
+          this.#database.transaction(() => {
+            const now = this.#now()
+            // One that cannot read what is stored is no reason to refuse the others.
+            settle = steps.map(step => attempt(step, now))
+            // Windows come and go without a `set`.
+            if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
+              this.#sweptAt = now
+              this.#sweep(now)
+            }
+          }),
+        )
+        for (const done of settle) done()
+      } catch (error) {
+        for (const { reject } of steps) reject(error)
+      }
+    }
+    this.#stepping = undefined
+  }
+
+  /** Inside a transaction. What is there already has an entry in the index, and `#sweep` writes the next one: most writes are renewals. */
+  #put(key: string, text: string, expiresAt: number, now: number): void {
+    const database = this.#database
+    if (expiresAt <= now) return void database.remove(valueKey(key))
+    if (database.getBinaryFast(valueKey(key)) === undefined)
+      void database.put(expiryKey(expiresAt, key), Buffer.alloc(0))
+    void database.put(valueKey(key), recordOf(text, expiresAt))
   }
 
   #live(key: string, now: number): string | undefined {
@@ -222,10 +273,11 @@ class LmdbStore implements Store {
     const due = Array.from(this.#database.getKeys({ start: EXPIRIES, end, limit: SWEEP_ENTRIES }))
     for (const entry of due) {
       const key = entry.toString('utf8', EXPIRIES.length + HEADER_BYTES)
-      if (this.#expiryAt(valueKey(key)) <= now) {
+      const expiresAt = this.#expiryAt(valueKey(key))
+      if (expiresAt <= now) {
         void this.#database.remove(valueKey(key))
         leave(this.#database, key)
-      }
+      } else if (expiresAt < Infinity) void this.#database.put(expiryKey(expiresAt, key), Buffer.alloc(0))
       void this.#database.remove(entry)
     }
   }
