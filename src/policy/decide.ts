@@ -100,9 +100,6 @@ export function applies(rule: Rule, subject: Subject, onFailure?: OnFailure): Ap
 export function decide(rules: RuleSet, subject: Subject, onFailure?: OnFailure): Decision {
   let shadowed: string | undefined
   let mayDeny = false
-  const deny = (rule: string): Decision =>
-    rules.shadow ? { verdict: 'allow', rule: 'shadow', shadowed: rule } : { verdict: 'deny', rule, shadowed }
-
   for (const rule of rules.denies) {
     // The first one in shadow mode is enough to know.
     if (rule.shadow && shadowed !== undefined) continue
@@ -110,7 +107,7 @@ export function decide(rules: RuleSet, subject: Subject, onFailure?: OnFailure):
     if (applied === 'no') continue
     if (applied === 'unknown') mayDeny = true
     else if (rule.shadow) shadowed = rule.place
-    else return deny(rule.place)
+    else return denied(rules, rule.place, shadowed)
   }
   let allowed = rules.default === 'allow' ? 'default' : undefined
   let mayAllow = false
@@ -121,9 +118,13 @@ export function decide(rules: RuleSet, subject: Subject, onFailure?: OnFailure):
     allowed = rule.place
     break
   }
-  if (allowed === undefined && !mayAllow) return deny('default')
+  if (allowed === undefined && !mayAllow) return denied(rules, 'default', shadowed)
   if (mayDeny || allowed === undefined) return { verdict: 'depends', rule: allowed ?? 'default', shadowed }
   return { verdict: 'allow', rule: allowed, shadowed }
+}
+
+function denied({ shadow }: RuleSet, rule: string, shadowed: string | undefined): Decision {
+  return shadow ? { verdict: 'allow', rule: 'shadow', shadowed: rule } : { verdict: 'deny', rule, shadowed }
 }
 
 /** The same for every call of a thing. */

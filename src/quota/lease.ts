@@ -102,13 +102,13 @@ export class Lease {
 
   /** What this process knows to be left: exact when it is alone, else as of its last question. */
   get left(): number {
-    return this.leftAt(this.#options.clock.steady())
+    return Math.max(0, rounded(this.leftAt(this.#options.clock.steady())))
   }
 
-  /** As `left`, for whoever knows the time already. */
+  /** As `left`, for whoever knows the time already: not rounded, and negative where more has been used than there was. */
   leftAt(steady: number): number {
     this.#rollAt(steady)
-    return Math.max(0, rounded(this.#left + this.#credit))
+    return this.#left + this.#credit
   }
 
   /** When all is there again, ISO 8601; `undefined` where there is no such moment. */

@@ -4,6 +4,8 @@ import type { Lease } from './lease.ts'
 
 /** What is left of so much or more needs no mention. */
 const PLENTY = 1 / 2
+/** Of more than this, parts of one mean nothing to anyone. */
+const EXACT_BELOW = 1000
 
 /** What a caller has left of its limits, for the results of its calls. */
 export class Left {
@@ -49,6 +51,7 @@ export class Left {
   #textOf(at: number, left: number): string {
     const head = this.#heads[at] as string
     const { resetsAt } = this.#leases[at] as Lease
-    return resetsAt === undefined ? `${head}${left}}` : `${head}${left},"resetsAt":"${resetsAt}"}`
+    const shown = left < EXACT_BELOW ? Math.max(0, Math.round(left * 1000) / 1000) : Math.floor(left)
+    return resetsAt === undefined ? `${head}${shown}}` : `${head}${shown},"resetsAt":"${resetsAt}"}`
   }
 }

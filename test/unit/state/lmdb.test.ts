@@ -83,6 +83,41 @@ it('removes expired values from the file, and only those', async () => {
   await store.close()
 })
 
+it('removes amounts when their last renewal has expired, and not before', async () => {
+  const path = folder()
+  let time = 1_000_000
+  const store = openLmdbStore(path, { now: () => time })
+  const take = (key: string): Promise<unknown> =>
+    store.take({ key, limit: 9, window: { slidingMs: 60_000 }, want: 1, atLeast: 1, spend: 0 })
+  await take('renewed')
+  time += 50_000
+  await take('renewed')
+  // What was first in the index is due, and swept with this.
+  time += 50_000
+  await take('other')
+  expect((await store.keys('')).sort()).toEqual(['other', 'renewed'])
+  // And the renewal, in turn.
+  time += 70_000
+  await take('other')
+  time -= 70_000
+  expect(await store.keys('')).toEqual(['other'])
+  await store.close()
+})
+
+it('shares a commit among those who come together, and answers each', async () => {
+  const store = openLmdbStore(folder())
+  const take = (key: string): Promise<{ granted: number }> =>
+    store.take({ key, limit: 3, window: { slidingMs: 60_000 }, want: 1, atLeast: 1, spend: 0 })
+  await store.set('broken', 'no amounts')
+  const broken = store.hold({ key: 'broken', holder: 'h', want: 1, limit: 1, ttlMs: 1000 })
+  const taken = Promise.all(['a', 'b', 'a', 'a', 'a'].map(take))
+  await expect(broken).rejects.toThrow()
+  expect((await taken).map(({ granted }) => granted)).toEqual([1, 1, 1, 1, 0])
+  const last = take('b')
+  await store.close()
+  expect((await last).granted).toBe(1)
+})
+
 it('takes writers in two processes at once, and sees what the others wrote', async () => {
   const path = folder()
   const store = openLmdbStore(path)
