@@ -174,7 +174,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
   },
   'quota/lease': {
-    lines: 403,
+    lines: 415,
     reason: 'one lease: what is taken, handed out, charged and given back is one sum',
   },
   'catalog/view': {

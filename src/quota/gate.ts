@@ -64,6 +64,7 @@ export class Gate {
   async #wait(at: number, rate: number): Promise<void> {
     const since = this.#clock.steady()
     const takenAt: number[] = this.#rates.slice(0, rate).map(() => since)
+    for (const lease of this.#rates.slice(rate)) lease.prepare(1)
     try {
       for (; at < this.#places.length; at++) {
         const limit = this.#limitsOfPlaces[at] as PlacesLimit
@@ -141,6 +142,8 @@ export class Charge {
   async #wait(at: number): Promise<void> {
     // Earlier than what was taken meanwhile belongs to: so it is lost rather than used in another window.
     const since = this.#clock.steady()
+    for (let next = at; next < this.#leases.length; next++)
+      (this.#leases[next] as Lease).prepare(Math.max(1, this.#amounts[next] as number))
     for (; at < this.#leases.length; at++) {
       const limit = this.#limits[at] as BudgetLimit
       const lease = this.#leases[at] as Lease

@@ -10,6 +10,8 @@ const SHARE = 1 / 12
 /** While so little of what is left lasts longer, that much longer: nobody misses it, and the store is asked less often. */
 const PLENTY = 1 / 1000
 const LONG_HORIZON_MS = 5000
+/** Of what is left, as long as nothing is known of how much will be used. */
+const FIRST_SHARE = PLENTY / 4
 /** Parts of sliding windows that are about to lapse are replaced before: a sweep may be late. */
 const SOON_MS = 150
 /** How long it may take until a wall clock that was set is noticed. */
@@ -132,6 +134,13 @@ export class Lease {
     if (this.#credit <= 0) return false
     this.#wasUsed = true
     return true
+  }
+
+  /** Asks the store for what will be taken, when it is not at hand: those who need several leases need not wait for one after the other. */
+  prepare(amount: number): void {
+    this.#roll()
+    if (this.#credit >= amount || this.#asking || this.#options.reach.away || amount >= this.#shortOf) return
+    unheard(this.#refill(amount))
   }
 
   /** Asks the store as often as it grants something. @throws Unreachable if `fail` is `closed` */
@@ -280,6 +289,7 @@ export class Lease {
       this.#lowBelow(0)
       return Promise.resolve()
     }
+    const unknown = now - this.#askedBefore > LONG_HORIZON_MS
     this.#askedBefore = this.#askedAt
     this.#usedBefore = this.#usedSince
     this.#askedAt = now
@@ -290,7 +300,9 @@ export class Lease {
     const share = Math.min(Math.ceil(expected), Math.floor((this.#left - owed) * SHARE))
     // Half of what is enough for two lives is left when the first is over.
     const long = Math.ceil(perMs * Math.min(LONG_HORIZON_MS, 2 * this.#lifeMs))
-    const ahead = Math.max(share, Math.min(long, Math.floor((this.#left - owed) * PLENTY)))
+    const plenty = Math.floor((this.#left - owed) * PLENTY)
+    const first = unknown ? Math.floor((this.#left - owed) * FIRST_SHARE) : 0
+    const ahead = Math.max(share, Math.min(long, plenty), first)
     const want = rounded(Math.max(missing, ahead, needed === 0 ? 1 : 0))
     const atLeast =
       needed === 0 ? Math.min(1, want) : rounded(Math.max(0, needed - Math.max(0, this.#credit)))
