@@ -21,7 +21,9 @@ export async function admitSession(
   { method, params }: Incoming,
 ): Promise<GatewayError | undefined> {
   try {
-    await service.admit(opening(credential.principal, view, { method, params, progressToken: undefined }))
+    await service.accounts.admit(
+      opening(credential.principal, view, { method, params, progressToken: undefined }),
+    )
     return undefined
   } catch (caught) {
     return GatewayError.from(caught)
@@ -36,7 +38,7 @@ export async function admitStream(
 ): Promise<boolean> {
   const request = { method: 'GET', params: undefined, progressToken: undefined }
   try {
-    await service.admit(opening(credential.principal, view, request))
+    await service.accounts.admit(opening(credential.principal, view, request))
     return !response.destroyed
   } catch (caught) {
     refuseStream(response, GatewayError.from(caught))
