@@ -1,49 +1,40 @@
 import { GatewayError } from './core/errors.ts'
 import type { Exchange, Outcome } from './core/exchange.ts'
-import type { Accounts, Opening } from './front/service.ts'
+import type { Opening } from './front/service.ts'
 import type { Audit } from './observe/audit.ts'
 import type { Gate } from './quota/gate.ts'
 import type { Quotas } from './quota/quotas.ts'
+import type { Router } from './router.ts'
 
 /** What a listen stream has been answered with when it has only begun. */
 const NOTHING: Outcome = { kind: 'ready', text: '' }
 
 /** What every request has to pass, whatever it is about, and its line in the audit log. */
-export class Account implements Accounts {
+export class Account {
+  readonly #router: Router
   readonly #quotas: Quotas | undefined
   readonly #audit: Audit | undefined
 
-  constructor(quotas: Quotas | undefined, audit: Audit | undefined) {
+  constructor(router: Router, quotas: Quotas | undefined, audit: Audit | undefined) {
+    this.#router = router
     this.#quotas = quotas
     this.#audit = audit
   }
 
-  enter(request: Opening, since: number): Promise<void> | undefined {
-    return this.#gateOf(request)?.enter(since)
+  handle(exchange: Exchange): Promise<Outcome> {
+    const gate = this.#quotas?.gate(exchange.principal)
+    return this.#audit || gate ? this.#accountFor(exchange, gate) : this.#router.handle(exchange)
   }
 
-  answered(exchange: Exchange, since: number, outcome: Outcome): void {
-    this.#gateOf(exchange)?.leave()
-    this.#audit?.note(exchange, since, outcome, undefined)
-  }
-
-  failed(request: Opening, since: number, error: GatewayError, entered: boolean): void {
-    if (entered) this.#gateOf(request)?.leave()
-    this.#audit?.note(request, since, undefined, error)
-  }
-
-  /** What is open for hours is counted when it is opened and keeps no place. */
+  /** What is open for hours is counted when it is opened and keeps no place. @throws GatewayError `rate_limited` */
   admit(opening: Opening): Promise<void> | undefined {
-    const gate = this.#gateOf(opening)
+    const gate = this.#quotas?.gate(opening.principal)
     return gate && this.#passThrough(gate, opening)
   }
 
+  /** A listen stream that began at `since` (`performance.now()`) is open. */
   listening(exchange: Exchange, since: number): void {
     this.#audit?.note(exchange, since, NOTHING, undefined)
-  }
-
-  #gateOf({ principal }: Opening): Gate | undefined {
-    return this.#quotas?.gate(principal)
   }
 
   async #passThrough(gate: Gate, opening: Opening): Promise<void> {
@@ -55,5 +46,25 @@ export class Account implements Accounts {
       throw caught
     }
     gate.leave()
+  }
+
+  /** One frame for both, since they are on the way of every call. */
+  async #accountFor(exchange: Exchange, gate: Gate | undefined): Promise<Outcome> {
+    const since = performance.now()
+    let inside = false
+    try {
+      const entering = gate?.enter(since)
+      if (entering) await entering
+      inside = true
+      const outcome = await this.#router.handle(exchange)
+      this.#audit?.note(exchange, since, outcome, undefined)
+      return outcome
+    } catch (caught) {
+      const error = GatewayError.from(caught)
+      this.#audit?.note(exchange, since, undefined, error)
+      throw error
+    } finally {
+      if (inside) gate?.leave()
+    }
   }
 }

@@ -209,7 +209,7 @@ export class Assembly {
       serverInfo,
       logger,
     })
-    this.account = new Account(quotas, this.audit)
+    this.account = new Account(this.router, quotas, this.audit)
   }
 
   /** @throws GatewayError `internal` for a name that is not in the configuration */

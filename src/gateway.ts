@@ -12,7 +12,7 @@ import { clientPrincipal, LOCAL, type Principal } from './core/principal.ts'
 import type { ListKind, Route } from './core/route.ts'
 import type { HttpFront } from './front/http.ts'
 import { ListenStreams } from './front/listen-streams.ts'
-import type { Accounts, Service, Subscriber } from './front/service.ts'
+import type { Opening, Service, Subscriber } from './front/service.ts'
 import { StdioFront } from './front/stdio.ts'
 import { compilePolicies, type Policies } from './policy/policies.ts'
 import { listChangedMethod } from './protocol/list-changed.ts'
@@ -46,7 +46,6 @@ export class Gateway implements Service {
   readonly serverInfo: string
   readonly asks: AsksConfig
   readonly listens: ListenStreams
-  readonly accounts: Accounts
   readonly #config: Config
   readonly #logger: Logger
   readonly #store: Store
@@ -66,7 +65,6 @@ export class Gateway implements Service {
     this.asks = config.gateway.asks
     this.listens = new ListenStreams(config.gateway.listen)
     this.#parts = new Assembly({ config, policies, ...options, serverInfo: this.serverInfo })
-    this.accounts = this.#parts.account
     if (options.store.name !== 'memory')
       this.#drains = new DrainWatch({
         ...options,
@@ -258,26 +256,16 @@ export class Gateway implements Service {
     return this.#parts.listChanges.on(view, listener)
   }
 
-  /** Handles a request from its limits to its line in the audit log, as fronts do. Rejects with a `GatewayError` only. */
-  async handle(exchange: Exchange): Promise<Outcome> {
-    const since = performance.now()
-    let entered = false
-    try {
-      await this.accounts.enter(exchange, since)
-      entered = true
-      const outcome = await this.route(exchange)
-      entered = false
-      this.accounts.answered(exchange, since, outcome)
-      return outcome
-    } catch (caught) {
-      const error = GatewayError.from(caught)
-      this.accounts.failed(exchange, since, error, entered)
-      throw error
-    }
+  handle(exchange: Exchange): Promise<Outcome> {
+    return this.#parts.account.handle(exchange)
   }
 
-  route(exchange: Exchange): Promise<Outcome> {
-    return this.#parts.router.handle(exchange)
+  admit(opening: Opening): Promise<void> | undefined {
+    return this.#parts.account.admit(opening)
+  }
+
+  listening(exchange: Exchange, since: number): void {
+    this.#parts.account.listening(exchange, since)
   }
 
   #noEndpoint(name: string, principal: Principal): string {

@@ -75,7 +75,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:upstream/replicas',
   ],
   router: ['core', 'protocol', 'quota/usage', 'type:catalog', 'type:relay'],
-  account: ['core', 'type:front/service', 'type:observe/audit', 'type:quota'],
+  account: ['core', 'type:front/service', 'type:observe/audit', 'type:quota', 'type:router'],
   // The composition root: every part of the way of a call, but neither fronts nor how a store or a logger is made.
   assembly: [
     'core',

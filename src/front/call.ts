@@ -103,16 +103,8 @@ export class Call implements Exchange {
 
   /** Runs the request to its end. Never rejects. */
   async run(service: Service): Promise<void> {
-    const { accounts } = service
-    const since = performance.now()
-    let stage: 'outside' | 'inside' | 'noted' = 'outside'
     try {
-      const entering = accounts.enter(this, since)
-      if (entering) await entering
-      stage = 'inside'
-      const outcome = await service.route(this)
-      stage = 'noted'
-      accounts.answered(this, since, outcome)
+      const outcome = await service.handle(this)
       if (outcome.kind === 'error') {
         // The one error of a server that modern HTTP answers with a status of its own.
         if (this.modern && (outcome.value as JsonObject).code === MISSING_CAPABILITY) this.#reply.status(400)
@@ -123,9 +115,7 @@ export class Call implements Exchange {
       if (outcome.kind === 'ready') this.#answer(`"result":${headFor(outcome, left)}`, outcome.text)
       else this.#answer('"result":', resultFor(this, this.request.method, outcome, service.serverInfo, left))
     } catch (caught) {
-      const error = GatewayError.from(caught)
-      if (stage !== 'noted') accounts.failed(this, since, error, stage === 'inside')
-      this.fail(error, service.serverInfo)
+      this.fail(GatewayError.from(caught), service.serverInfo)
     }
   }
 

@@ -191,7 +191,7 @@ export function listen(
         `{"notifications":${JSON.stringify(honoured)},"_meta":{"${META.subscriptionId}":${request.id}}}`,
       ),
     )
-    service.accounts.listening(call, since)
+    service.listening(call, since)
     const waiting = early ?? []
     early = undefined
     for (const text of waiting) send(text)
@@ -242,7 +242,7 @@ export function listen(
     call.fail(GatewayError.from(caught), service.serverInfo)
     onRefused?.()
   }
-  const entering = service.accounts.admit(call)
+  const entering = service.admit(call)
   if (entering) entering.then(begin, refused)
   else begin()
   call.cancellation.onCancel(end)

@@ -21,9 +21,7 @@ export async function admitSession(
   { method, params }: Incoming,
 ): Promise<GatewayError | undefined> {
   try {
-    await service.accounts.admit(
-      opening(credential.principal, view, { method, params, progressToken: undefined }),
-    )
+    await service.admit(opening(credential.principal, view, { method, params, progressToken: undefined }))
     return undefined
   } catch (caught) {
     return GatewayError.from(caught)
@@ -38,7 +36,7 @@ export async function admitStream(
 ): Promise<boolean> {
   const request = { method: 'GET', params: undefined, progressToken: undefined }
   try {
-    await service.accounts.admit(opening(credential.principal, view, request))
+    await service.admit(opening(credential.principal, view, request))
     return !response.destroyed
   } catch (caught) {
     refuseStream(response, GatewayError.from(caught))

@@ -1,5 +1,4 @@
 import type { AsksConfig } from '../config/types.ts'
-import type { GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
@@ -14,26 +13,8 @@ export interface Subscriber {
 /** A request that opens a session or a stream: what its limits and the audit log have to know of it. */
 export type Opening = Pick<Exchange, 'principal' | 'modern' | 'view' | 'request' | 'record'>
 
-/**
- * What every request has to pass, and what is noted when it has ended. Not a wrapper around `route`, which would be one more promise for each call: whoever routes a
- * request calls `enter` first, waits for what it returns, and when the request has ended calls `answered` or `failed`, once. `since`: when it came, by
- * `performance.now()`.
- */
-export interface Accounts {
-  /** `undefined`: it may go on at once. Rejects with a `GatewayError` when a limit of its caller refuses it. */
-  enter(request: Opening, since: number): Promise<void> | undefined
-  answered(exchange: Exchange, since: number, outcome: Outcome): void
-  /** `entered`: whether it was let in. */
-  failed(request: Opening, since: number, error: GatewayError, entered: boolean): void
-  /** As `enter`, for a request that opens a session or a stream, with all that has to be noted of it. */
-  admit(opening: Opening): Promise<void> | undefined
-  /** A listen stream has been acknowledged. */
-  listening(exchange: Exchange, since: number): void
-}
-
 /** What a front needs of the gateway behind it. Implemented by `gateway.ts`. */
 export interface Service {
-  readonly accounts: Accounts
   /** Raw JSON of the gateway's own `serverInfo`. */
   readonly serverInfo: string
   readonly asks: AsksConfig
@@ -46,8 +27,15 @@ export interface Service {
   /** What a client of this revision is offered. */
   capabilities(view: string, protocolVersion: string): JsonObject
   instructions(view: string): string | undefined
-  /** Routes a request that is neither about the conversation itself nor unknown, and that `accounts` has let in. Throws or rejects with a `GatewayError` only. */
-  route(exchange: Exchange): Promise<Outcome>
+  /** Handles a request that is neither about the conversation itself nor unknown. Rejects with a `GatewayError` only. */
+  handle(exchange: Exchange): Promise<Outcome>
+  /**
+   * Counts a request that `handle` does not get: one that opens a session or a stream. `undefined`: it may go on at once. Rejects with a `GatewayError` when a limit
+   * of its caller refuses it.
+   */
+  admit(opening: Opening): Promise<void> | undefined
+  /** A listen stream that was asked for at `since` (`performance.now()`) has been acknowledged. */
+  listening(exchange: Exchange, since: number): void
   /** The `Mcp-Param-*` headers a call of this tool must have. */
   headerParams(view: string, tool: string): readonly HeaderParam[] | undefined
   /** A legacy conversation begins or ends; in between it hears of changes. */
