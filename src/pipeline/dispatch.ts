@@ -195,9 +195,9 @@ function namesUris(result: unknown): boolean {
   const { content, contents, messages } = (result ?? {}) as JsonObject
   if (contents !== undefined || messages !== undefined) return true
   if (!Array.isArray(content)) return false
-  for (const block of content as unknown[])
-    if ((block as { type?: unknown } | null)?.type !== 'text') return true
-  return false
+  return (content as (JsonObject | null)[]).some(
+    block => block?.type !== 'text' || block.resource !== undefined,
+  )
 }
 
 function shownUris(options: DispatchOptions, exchange: Exchange, route: Route, outcome: Result): Result {

@@ -410,6 +410,6 @@ export class Lease {
 }
 
 /** Sums of decimals must not drift. */
-function rounded(amount: number): number {
+export function rounded(amount: number): number {
   return Math.round(amount * 1000) / 1000
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import type { Budgeted, Rated } from './gate.ts'
-import type { Lease } from './lease.ts'
+import { rounded, type Lease } from './lease.ts'
 
 /** What is left of so much or more needs no mention. */
 const PLENTY = 1 / 2
@@ -51,7 +51,7 @@ export class Left {
   #textOf(at: number, left: number): string {
     const head = this.#heads[at] as string
     const { resetsAt } = this.#leases[at] as Lease
-    const shown = left < EXACT_BELOW ? Math.max(0, Math.round(left * 1000) / 1000) : Math.floor(left)
+    const shown = left < EXACT_BELOW ? Math.max(0, rounded(left)) : Math.floor(left)
     return resetsAt === undefined ? `${head}${shown}}` : `${head}${shown},"resetsAt":"${resetsAt}"}`
   }
 }

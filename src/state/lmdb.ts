@@ -197,8 +197,9 @@ class LmdbStore implements Store {
       assertKey(key)
       const step: WaitingStep = {
         run: now => {
-          const next = decide(this.#live(key, now), now)
-          this.#put(key, next.text, next.expiresAt, now)
+          const record = this.#database.getBinary(valueKey(key))
+          const next = decide(textOf(record, now), now)
+          this.#put(key, next, record !== undefined, now)
           return () => resolve(next.answer)
         },
         reject,
@@ -236,21 +237,16 @@ class LmdbStore implements Store {
   }
 
   /** Inside a transaction. What is there already has an entry in the index, and `#sweep` writes the next one: most writes are renewals. */
-  #put(key: string, text: string, expiresAt: number, now: number): void {
+  #put(key: string, { text, expiresAt }: Step<unknown>, isThere: boolean, now: number): void {
     const database = this.#database
     if (expiresAt <= now) return void database.remove(valueKey(key))
-    if (database.getBinaryFast(valueKey(key)) === undefined)
-      void database.put(expiryKey(expiresAt, key), Buffer.alloc(0))
+    if (!isThere) void database.put(expiryKey(expiresAt, key), Buffer.alloc(0))
     void database.put(valueKey(key), recordOf(text, expiresAt))
   }
 
   #live(key: string, now: number): string | undefined {
     assertKey(key)
-    const record = this.#database.getBinary(valueKey(key))
-    if (record === undefined || record.length < HEADER_BYTES) return undefined
-    // What comes back is a plain Uint8Array for small values.
-    const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength)
-    return bytes.readDoubleBE(0) > now ? bytes.toString('utf8', HEADER_BYTES) : undefined
+    return textOf(this.#database.getBinary(valueKey(key)), now)
   }
 
   #entered(key: string): void {
@@ -315,6 +311,14 @@ async function writeError(name: string, error: unknown): Promise<Error> {
   return new Error(`The state store ${name} could not write. Fix: look for a full or read-only disk.`, {
     cause,
   })
+}
+
+/** What a record says, while it has not expired. */
+function textOf(record: Uint8Array | undefined, now: number): string | undefined {
+  if (record === undefined || record.length < HEADER_BYTES) return undefined
+  // What comes back is a plain Uint8Array for small values.
+  const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength)
+  return bytes.readDoubleBE(0) > now ? bytes.toString('utf8', HEADER_BYTES) : undefined
 }
 
 function recordOf(value: string, expiresAt: number): Buffer {
