@@ -1,5 +1,6 @@
-import type { HeaderParam, ListKind } from '../core/route.ts'
+import { LIST_KINDS, type HeaderParam, type ListKind } from '../core/route.ts'
 import type { Caching } from '../protocol/caching.ts'
+import { digestOf } from './digest.ts'
 
 /** What one server offered when it was last asked, as it said it: what the configuration hides is in it, too. Immutable; kept in the store and served until a newer one is there. */
 export interface ServerSnapshot {
@@ -54,7 +55,8 @@ export function fromStored(text: string): ServerSnapshot | undefined {
 /** Whether two snapshots offer the same, so that nothing has to be told to anyone. */
 export function sameLists(a: ServerSnapshot, b: ServerSnapshot): boolean {
   return (
-    JSON.stringify(a.lists) === JSON.stringify(b.lists) &&
+    a.era === b.era &&
+    LIST_KINDS.every(kind => digestOf(a.lists[kind]) === digestOf(b.lists[kind])) &&
     JSON.stringify(a.capabilities) === JSON.stringify(b.capabilities) &&
     a.instructions === b.instructions
   )
