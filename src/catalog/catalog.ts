@@ -219,7 +219,7 @@ export class Catalog {
       await this.#keep(server, snapshot, previous)
     } catch (error) {
       if (this.#closed) return
-      this.#failures.set(name, GatewayError.from(error, name))
+      this.#failures.set(name, failureOf(name, error))
       const known = previous ? 'its last known lists stay' : 'it has no lists yet'
       this.#options.logger.warn(`The server could not be listed; ${known}.`, {
         server: name,
@@ -302,4 +302,14 @@ export class Catalog {
     timer.unref()
     this.#retries.set(name, { attempts, timer })
   }
+}
+
+/** Why a server could not be listed, for people. */
+function failureOf(server: string, error: unknown): GatewayError {
+  if (error instanceof GatewayError) return error
+  const cause = describeError(error).slice(0, 300)
+  return new GatewayError('upstream_protocol', `Server "${server}" could not be listed: ${cause}`, {
+    server,
+    cause: error,
+  })
 }

@@ -18,7 +18,7 @@ import { mergedCaching } from './freshness.ts'
 import { mergedInstructions } from './instructions.ts'
 import type { Listed } from './listed.ts'
 import type { Member, Merged } from './merge.ts'
-import { cursorAt, offsetOf } from './page.ts'
+import { cursorAt, endOfPage, offsetOf } from './page.ts'
 
 export interface ViewOptions {
   /** Says what the view is of: an endpoint, and the rules of who sees it. */
@@ -354,11 +354,10 @@ export class View {
 
   #page(kind: ListKind, texts: readonly string[], modern: boolean, offset: number): string {
     const { pageSize, serverInfo } = this.#options
+    const end = endOfPage(texts, offset, pageSize)
     const next =
-      offset + pageSize < texts.length
-        ? `,"nextCursor":${JSON.stringify(cursorAt(offset + pageSize, this.signature(kind)))}`
-        : ''
-    const body = `"${kind}":[${texts.slice(offset, offset + pageSize).join(',')}]${next}`
+      end < texts.length ? `,"nextCursor":${JSON.stringify(cursorAt(end, this.signature(kind)))}` : ''
+    const body = `"${kind}":[${texts.slice(offset, end).join(',')}]${next}`
     if (!modern) return `{${body}}`
     return `{"resultType":"complete",${body},${cachingMembers(this.caching(kind))},"_meta":{"${META.serverInfo}":${serverInfo}}}`
   }

@@ -391,7 +391,10 @@ export class Link implements Receiver {
       const params =
         'params' in value ? { text: rawAt(text, 'params') ?? '{}', value: value.params } : undefined
       if ('id' in value)
-        void unfailing(this.logger, this.#onRequest(rawAt(text, 'id') ?? 'null', value.method, params, stream))
+        void unfailing(
+          this.logger,
+          this.#onRequest(rawAt(text, 'id') ?? 'null', value.method, params, stream),
+        )
       else this.#onNotification(value.method, params, stream)
       return
     }
