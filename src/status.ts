@@ -51,7 +51,7 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
     name: server.name,
     transport: current?.transport.kind ?? snapshot?.transport ?? server.replicas[0]?.endpoint.kind ?? '',
     era: current?.peer.era ?? snapshot?.era,
-    state: state.kind,
+    state: server.problem === undefined ? state.kind : 'failed',
     required: server.required,
     listed: snapshot !== undefined,
     tools: snapshot?.lists.tools.length ?? 0,
