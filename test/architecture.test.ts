@@ -74,7 +74,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:upstream/replica',
     'type:upstream/replicas',
   ],
-  router: ['core', 'protocol', 'quota/usage', 'type:catalog', 'type:relay'],
+  router: ['core', 'protocol', 'quota/usage', 'catalog/merge', 'type:catalog', 'type:relay'],
   account: ['core', 'type:front/service', 'type:observe/audit', 'type:quota', 'type:router'],
   // The composition root: every part of the way of a call, but neither fronts nor how a store or a logger is made.
   assembly: [
@@ -151,7 +151,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   jose: ['auth'],
   commander: ['cli'],
   cockatiel: ['balance'],
-  '@modelcontextprotocol/sdk': ['front/sse', 'upstream/sse', 'catalog/merge'],
+  '@modelcontextprotocol/sdk': ['front/sse', 'upstream/sse'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */

@@ -128,3 +128,27 @@ describe.each(['stdio', 'http'] as const)('over %s', kind => {
       .toMatch(/answered \S+ with error of no code: no message/)
   })
 })
+
+test.each(['{+a}{+b}{+c}{+d}{+e}{+f}x', 'db://{+schema}/{+table}', 'db://{a*}{b*}{c*}!'])(
+  'a long URI is matched against the template %s in no time, and a very long one is refused',
+  async template => {
+    const { served } = await scene('http', ({ results }) =>
+      results.set(
+        'resources/templates/list',
+        `{"resourceTemplates":[{"uriTemplate":"${template}","name":"t"}]}`,
+      ),
+    )
+    const client = await openSession(served.origin)
+    await client.names('tools')
+    const started = performance.now()
+    for (const piece of ['a', '/', 'a,']) {
+      const near = `db://${piece.repeat(8000 / piece.length)}\n`
+      expect((await client.request('resources/read', { uri: near })).error?.code).toBe(-32602)
+      const far = `db://${piece.repeat(200_000 / piece.length)}`
+      const { error } = await client.request('resources/read', { uri: far })
+      expect(error?.message).toMatch(/at most 8192 are accepted/)
+    }
+    expect(performance.now() - started).toBeLessThan(5000)
+    await allIsWell(served)
+  },
+)
