@@ -1,25 +1,32 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { HttpRefusal } from '../core/http-refusal.ts'
 import { anyOrigin, jsonText } from './answers.ts'
 
 /** Where clients look for a login that no metadata names: the addresses of MCP 2025-03-26, RFC 8414, OpenID Connect Discovery and RFC 9728. */
 const ADDRESS =
   /^\/(?:register|authorize|token)$|\/\.well-known\/(?:oauth-[a-z-]+|openid-configuration)(?:\/|$)/
 
-export function isLoginAddress(path: string): boolean {
-  return ADDRESS.test(path)
+/**
+ * Answers where there is nothing.
+ * @param help what to do instead of a login, where there is none
+ * @throws HttpRefusal 404, unless a client looks for a login
+ */
+export function nothing(
+  request: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+  help: string | undefined,
+): void {
+  if (help === undefined || !ADDRESS.test(path))
+    throw new HttpRefusal(404, 'There is nothing here; the MCP endpoint is /mcp.')
+  noLogin(request, response, path, help)
 }
 
 /**
  * Says that there is no login, in the form of OAuth (RFC 6749 section 5.2, RFC 7591 section 3.2.2), because that is what clients show of it. Metadata stays 404:
  * any other status ends a client's search at once.
- * @param help a sentence with what to do instead
  */
-export function noLogin(
-  request: IncomingMessage,
-  response: ServerResponse,
-  path: string,
-  help: string,
-): void {
+function noLogin(request: IncomingMessage, response: ServerResponse, path: string, help: string): void {
   anyOrigin(response)
   if (request.method === 'OPTIONS') {
     response
