@@ -111,7 +111,8 @@ describe.each([false, true])('modern: %s', modern => {
         const answer = await client.request(method, params(uri))
         expect(answer, uri).toContain('Resource not found')
       }
-      for (const uri of INVALID) expect(await client.request(method, params(uri)), uri).toMatch(/"code":-32(?:602|020)/)
+      for (const uri of INVALID)
+        expect(await client.request(method, params(uri)), uri).toMatch(/"code":-32(?:602|020)/)
     }
     expect(made.reached()).toEqual([])
     expect(await client.request('resources/read', '{"uri":"file:///pub/a"}')).toContain('"contents":[]')
