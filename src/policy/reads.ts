@@ -1,4 +1,3 @@
-import type { ASTNode } from '@marcbachmann/cel-js'
 import { KnownNames } from '../core/fold-case.ts'
 import type { ArgumentReads } from '../core/route.ts'
 
@@ -14,7 +13,7 @@ export interface Reads {
 const SELECTIONS: ReadonlySet<string> = new Set(['.', '.?', '[]', '[?]'])
 
 /** What a parsed condition looks at in `args`; `undefined` where it does not name it. */
-export function readsOf(ast: ASTNode): Reads | undefined {
+export function readsOf(ast: unknown): Reads | undefined {
   const names = new Set<string>()
   const members = new Set<string>()
   let asks = false

@@ -112,7 +112,7 @@ describe.each([false, true])('modern: %s', modern => {
         expect(answer, uri).toContain('Resource not found')
       }
       for (const uri of INVALID)
-        expect(await client.request(method, params(uri)), uri).toMatch(/"code":-32(?:602|020)/)
+        expect(await client.request(method, params(uri)), uri).toContain('"code":-32602')
     }
     expect(made.reached()).toEqual([])
     expect(await client.request('resources/read', '{"uri":"file:///pub/a"}')).toContain('"contents":[]')
