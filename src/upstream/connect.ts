@@ -1,6 +1,7 @@
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Era } from '../protocol/revisions.ts'
-import { shakeHands } from './handshake.ts'
+import { UNKNOWN, type Spoken } from '../protocol/spoken.ts'
+import { shakeHands, type Heard } from './handshake.ts'
 import { Link, type LinkOptions } from './link.ts'
 import { SseTransport } from './sse.ts'
 import { createStdioTransport } from './stdio.ts'
@@ -9,8 +10,8 @@ import type { Transport } from './transport.ts'
 
 export interface Connected {
   readonly link: Link
-  /** Era worth remembering for the next start, `undefined` when this handshake was no evidence. */
-  readonly era: Era | undefined
+  /** What the handshake has shown of the server. */
+  readonly shown: Spoken
 }
 
 export interface ConnectOptions extends Omit<LinkOptions, 'transport'> {
@@ -19,30 +20,33 @@ export interface ConnectOptions extends Omit<LinkOptions, 'transport'> {
 }
 
 /**
- * Opens a link to a server: transport, era, handshake. Falls back to deprecated HTTP+SSE where the configuration leaves the transport open.
- * A failed attempt leaves nothing behind.
+ * Opens a link to a server: transport, era, handshake. The era is the one that is wished for where the server speaks it; `known` is where the handshake begins.
+ * Falls back to deprecated HTTP+SSE where the configuration leaves the transport open. A failed attempt leaves nothing behind.
  * @throws GatewayError naming the server, the cause and the fix
  */
-export async function connect(options: ConnectOptions, known: Era | undefined): Promise<Connected> {
+export async function connect(options: ConnectOptions, wish: Era, known: Spoken): Promise<Connected> {
   const { server } = options
   const { endpoint } = options.replica
   if (endpoint.kind === 'stdio') {
+    const heard: Heard = { discovered: known.modern === true }
     try {
-      return await attempt(options, stdio(options), known)
+      return await attempt(options, stdio(options), wish, known, heard)
     } catch (error) {
-      // Some old servers exit at a message before `initialize`. One fresh process, asked the old way, settles it.
-      if (known === 'legacy' || !(error instanceof GatewayError) || error.code !== 'upstream_closed')
-        throw error
+      if (!(error instanceof GatewayError) || error.code !== 'upstream_closed') throw error
+      // Some servers exit at what they do not know: old ones at a message before `initialize`, modern ones at that. One fresh process settles it.
+      const era = heard.discovered ? 'modern' : 'legacy'
+      if (era === 'modern' ? wish === 'modern' || known.legacy === false : known.modern === false) throw error
       options.logger.info(
-        'The server left during the handshake; it is started once more and asked as a legacy server.',
+        `The server left during the handshake; it is started once more and asked as a ${era} server.`,
       )
-      return await attempt(options, stdio(options), 'legacy')
+      const { link, shown } = await attempt(options, stdio(options), wish, only(era))
+      return { link, shown: { ...only(era), ...shown } }
     }
   }
   const { maxMessageBytes } = server
   const sse = (): Transport =>
     new SseTransport({ server: server.name, endpoint, maxMessageBytes, logger: options.logger })
-  if (endpoint.transport === 'sse') return await attempt(options, sse(), 'legacy')
+  if (endpoint.transport === 'sse') return await attempt(options, sse(), 'legacy', UNKNOWN)
   const streamable = new StreamableHttpTransport({
     server: server.name,
     endpoint,
@@ -50,11 +54,11 @@ export async function connect(options: ConnectOptions, known: Era | undefined): 
     logger: options.logger,
   })
   try {
-    return await attempt(options, streamable, known)
+    return await attempt(options, streamable, wish, known)
   } catch (error) {
     if (endpoint.transport !== 'auto' || !mayBeSse(error)) throw error
     try {
-      return await attempt(options, sse(), 'legacy')
+      return await attempt(options, sse(), 'legacy', UNKNOWN)
     } catch (second) {
       options.logger.debug('The server offers no deprecated event stream either.', {
         cause: describeError(second),
@@ -67,7 +71,9 @@ export async function connect(options: ConnectOptions, known: Era | undefined): 
 async function attempt(
   options: ConnectOptions,
   transport: Transport,
-  known: Era | undefined,
+  wish: Era,
+  known: Spoken,
+  heard: Heard = { discovered: false },
 ): Promise<Connected> {
   const { signal, ...rest } = options
   const link = new Link({ ...rest, transport })
@@ -76,20 +82,25 @@ async function attempt(
   try {
     if (signal.aborted) throw shuttingDown(link)
     await openInTime(transport, link)
-    const { era, certain } = await shakeHands(link, known)
+    const shown = await shakeHands(link, wish, known, heard)
     if (!link.usable)
       throw new GatewayError(
         'upstream_closed',
         `Server "${options.server.name}" left right after the handshake.`,
         { server: options.server.name },
       )
-    return { link, era: certain ? era : undefined }
+    return { link, shown }
   } catch (error) {
     await link.close()
     throw signal.aborted ? shuttingDown(link) : notSent(GatewayError.from(error, options.server.name))
   } finally {
     signal.removeEventListener('abort', breakOff)
   }
+}
+
+/** A server of one era. */
+function only(era: Era): Spoken {
+  return { legacy: era === 'legacy', modern: era === 'modern' }
 }
 
 /** However far the handshake got: what the link was opened for has not been sent. */

@@ -26,6 +26,7 @@ function snapshot(
     fingerprint: 'f',
     fetchedAt: 1,
     era: 'legacy',
+    spoken: {},
     eraAt: 1,
     transport: 'stdio',
     protocolVersion: '2025-11-25',

@@ -26,6 +26,7 @@ async function make(clients: object) {
       fingerprint: 'f',
       fetchedAt: 1,
       era: 'legacy',
+      spoken: {},
       eraAt: 1,
       transport: 'stdio',
       protocolVersion: '2025-11-25',
