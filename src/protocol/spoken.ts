@@ -21,7 +21,7 @@ export function withoutLacks({ legacy, modern }: Spoken): Spoken {
   return { legacy: legacy || undefined, modern: modern || undefined }
 }
 
-/** Whether it is to be used as a server of both eras. One that has not been asked for the other era counts. */
-export function mayBeBoth({ legacy, modern }: Spoken): boolean {
-  return legacy !== false && modern !== false
+/** What is believed of a server whose link was lost: one of both eras is greeted as it is wished, of any other it is found out anew. */
+export function afterLoss(spoken: Spoken): Spoken {
+  return spoken.legacy === true && spoken.modern === true ? spoken : UNKNOWN
 }

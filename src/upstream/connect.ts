@@ -1,7 +1,7 @@
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Era } from '../protocol/revisions.ts'
 import { UNKNOWN, type Spoken } from '../protocol/spoken.ts'
-import { shakeHands, type Heard } from './handshake.ts'
+import { shakeHands, TooLate, type Heard } from './handshake.ts'
 import { Link, type LinkOptions } from './link.ts'
 import { SseTransport } from './sse.ts'
 import { createStdioTransport } from './stdio.ts'
@@ -32,15 +32,11 @@ export async function connect(options: ConnectOptions, wish: Era, known: Spoken)
     try {
       return await attempt(options, stdio(options), wish, known, heard)
     } catch (error) {
-      if (!(error instanceof GatewayError) || error.code !== 'upstream_closed') throw error
-      // Some servers exit at what they do not know: old ones at a message before `initialize`, modern ones at that. One fresh process settles it.
-      const era = heard.discovered ? 'modern' : 'legacy'
-      if (era === 'modern' ? wish === 'modern' || known.legacy === false : known.modern === false) throw error
-      options.logger.info(
-        `The server left during the handshake; it is started once more and asked as a ${era} server.`,
-      )
-      const { link, shown } = await attempt(options, stdio(options), wish, only(era))
-      return { link, shown: { ...only(era), ...shown } }
+      const better = betterStart(error, wish, known, heard)
+      if (!better) throw error
+      options.logger.info('The server did not survive the handshake and is started once more.', { ...better })
+      const { link, shown } = await attempt(options, stdio(options), wish, better)
+      return { link, shown: { ...better, ...shown } }
     }
   }
   const { maxMessageBytes } = server
@@ -92,15 +88,20 @@ async function attempt(
     return { link, shown }
   } catch (error) {
     await link.close()
+    if (error instanceof TooLate && !signal.aborted) throw error
     throw signal.aborted ? shuttingDown(link) : notSent(GatewayError.from(error, options.server.name))
   } finally {
     signal.removeEventListener('abort', breakOff)
   }
 }
 
-/** A server of one era. */
-function only(era: Era): Spoken {
-  return { legacy: era === 'legacy', modern: era === 'modern' }
+/** What a fresh process is taken for after one that failed in the handshake; `undefined` where that would change nothing. */
+function betterStart(error: unknown, wish: Era, known: Spoken, { discovered }: Heard): Spoken | undefined {
+  if (error instanceof TooLate) return { modern: true }
+  if (!(error instanceof GatewayError) || error.code !== 'upstream_closed') return undefined
+  // Some servers exit at what they do not know: old ones at a message before `initialize`, modern ones at that.
+  if (!discovered) return known.modern === false ? undefined : { legacy: true, modern: false }
+  return wish === 'modern' || known.legacy === false ? undefined : { legacy: false, modern: true }
 }
 
 /** However far the handshake got: what the link was opened for has not been sent. */

@@ -23,16 +23,19 @@ export interface Heard {
   discovered: boolean
 }
 
+/** The process has answered as a modern server and will not enter a legacy conversation any more. Another one may. */
+export class TooLate extends Error {}
+
 /**
  * Agrees on an era and a revision with a server: on the era that is wished for where the server speaks it, else on the other one.
  *
  * A server of which nothing is known is asked `server/discover` first, whatever is wished for, since only a valid answer, or the error that lists supported
  * versions, is evidence of the modern era; any other error means `initialize`. One that is modern is asked `initialize` as well where the legacy era is wished
- * for. What is known spares the question that would be refused, or is not needed. On stdio a silent server may be slow or old, so both questions are asked of
+ * for; on stdio some servers take only the first question, so that a refusal says nothing of them. What is known spares the question that would be refused, or is not needed. On stdio a silent server may be slow or old, so both questions are asked of
  * the same process and the answers decide. A server that refuses what it is known to speak is asked the other question, too.
  *
  * @returns what the handshake has shown
- * @throws GatewayError naming the server, the cause and the fix
+ * @throws GatewayError naming the server, the cause and the fix; `TooLate`
  */
 export async function shakeHands(link: Link, wish: Era, spoken: Spoken, heard: Heard): Promise<Spoken> {
   const { transport } = link
@@ -59,7 +62,7 @@ export async function shakeHands(link: Link, wish: Era, spoken: Spoken, heard: H
   const discovery = discover(link, probeTimeoutMs(link))
   if (transport.kind === 'stdio' && spoken.modern !== true) {
     const first = await inTime(discovery, QUIET_MS)
-    if (first === undefined) return await raceWithInitialize(link, discovery)
+    if (first === undefined) return await raceWithInitialize(link, discovery, wish)
   }
   const found = await discovery
   if (!found) {
@@ -78,6 +81,7 @@ export async function shakeHands(link: Link, wish: Era, spoken: Spoken, heard: H
     return { legacy: true, modern: true }
   } catch (error) {
     if (!mayBeModern(error, { modern: true })) throw error
+    if (transport.kind === 'stdio') throw new TooLate()
     transport.use(MODERN)
     establishModern(link, found)
     return MODERN_ONLY
@@ -111,6 +115,7 @@ function mayBeModern(error: unknown, { modern }: Spoken): boolean {
 async function raceWithInitialize(
   link: Link,
   discovery: Promise<Json<JsonObject> | undefined>,
+  wish: Era,
 ): Promise<Spoken> {
   const initialization = initialize(link).then(
     result => ({ result }),
@@ -125,10 +130,10 @@ async function raceWithInitialize(
   }
   const found = await discovered
   if (found) {
+    if (wish === 'legacy') throw new TooLate()
     link.transport.use(MODERN)
     establishModern(link, found)
-    // Slow as it is, it may have had no time yet for the other question.
-    return settled ? MODERN_ONLY : { modern: true }
+    return { modern: true }
   }
   throw settled
     ? settled.error
@@ -192,7 +197,7 @@ function noCommonVersion(server: string, supported: readonly string[]): string {
   return `Server "${server}" supports only ${supported.join(', ')}; the gateway speaks ${MODERN} and ${LATEST_LEGACY} or older.`
 }
 
-/** `probing`: the server may be one that swallows what it does not know. */
+/** `probing`: the server is a modern one that may have no such method, and may swallow what it does not know. */
 async function initialize(link: Link, probing = false): Promise<Json<JsonObject>> {
   const params = `{"protocolVersion":"${LATEST_LEGACY}","capabilities":${link.capabilities},"clientInfo":${link.clientInfo}}`
   try {

@@ -2,7 +2,7 @@ import type { ServerConfig } from '../config/types.ts'
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
-import { UNKNOWN, type Spoken } from '../protocol/spoken.ts'
+import { afterLoss, UNKNOWN, type Spoken } from '../protocol/spoken.ts'
 import { connect, type Connected } from './connect.ts'
 import { backingOff, backoffMs, CrashLoop, inCrashLoop, LASTED_MS } from './crash-loop.ts'
 import { Departing } from './departing.ts'
@@ -175,7 +175,7 @@ export class Slot implements Deadline {
     if (!this.holds(link)) return
     const openMs = this.#now() - this.#openedAt
     // What answers next may be of the other era.
-    this.spoken = UNKNOWN
+    this.spoken = afterLoss(this.spoken)
     this.#departing.leave(link)
     if (error.code === 'session_lost') {
       // Nothing is wrong with the server, it only wants to be greeted again.

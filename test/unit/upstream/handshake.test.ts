@@ -4,7 +4,7 @@ import { GatewayError } from '../../../src/core/errors.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import type { Era } from '../../../src/protocol/revisions.ts'
 import type { Spoken } from '../../../src/protocol/spoken.ts'
-import { shakeHands } from '../../../src/upstream/handshake.ts'
+import { shakeHands, TooLate } from '../../../src/upstream/handshake.ts'
 import { Link } from '../../../src/upstream/link.ts'
 import { HttpStatusError } from '../../../src/upstream/streamable-http.ts'
 import {
@@ -135,7 +135,7 @@ describe('over stdio', () => {
     const answer = MODERN['server/discover']?.({})
     transport.answer(transport.idOf('server/discover'), answer as object)
     await vi.advanceTimersByTimeAsync(3000)
-    expect(await shaken).toEqual(MODERN_ONLY)
+    expect(await shaken).toEqual({ modern: true })
     expect(link.peer.era).toBe('modern')
   })
 
@@ -163,7 +163,6 @@ describe('over stdio', () => {
   })
 
   it.each([
-    { what: 'nothing', known: {}, asks: ['server/discover', 'initialize'] },
     { what: 'that it is modern', known: { modern: true }, asks: ['initialize', 'server/discover'] },
     { what: 'that it has no other', known: MODERN_ONLY, asks: ['server/discover'] },
   ])(
@@ -178,10 +177,17 @@ describe('over stdio', () => {
     },
   )
 
+  it('that a process refuses the greeting which has answered as a modern one says nothing of the next', async () => {
+    const { error, asked } = await shake(new FakeTransport(MODERN), 'legacy')
+    expect(error).toBeInstanceOf(TooLate)
+    expect(asked).toEqual(['server/discover', 'initialize'])
+  })
+
   it('a modern server that swallows the greeting is used as it is after a while', async () => {
     const { era, shown } = await shake(
       new FakeTransport({ 'server/discover': MODERN['server/discover'] as () => Reaction }),
       'legacy',
+      { modern: true },
     )
     expect({ era, shown }).toEqual({ era: 'modern', shown: MODERN_ONLY })
   })
@@ -244,6 +250,15 @@ describe('over stdio', () => {
 })
 
 describe('over HTTP', () => {
+  it('a modern server refuses the greeting for good', async () => {
+    const { era, shown, asked } = await shake(new FakeTransport(MODERN, 'http'), 'legacy')
+    expect({ era, shown, asked }).toEqual({
+      era: 'modern',
+      shown: MODERN_ONLY,
+      asked: ['server/discover', 'initialize'],
+    })
+  })
+
   const refuse = (status: number, code: 'upstream_unreachable' | 'upstream_unauthorized'): FakeTransport => {
     const transport = new FakeTransport(LEGACY, 'http')
     transport.reactions.set('server/discover', () => {
