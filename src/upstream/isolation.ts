@@ -15,21 +15,22 @@ export type Caller = Pick<Exchange, 'conversation' | 'principal' | 'features' | 
  *
  * - The link has the client's era where the replica speaks it (`eraFor`).
  * - A modern link, and a legacy one without a session, is shared: nothing on the server's side belongs to one client.
- * - Otherwise each principal has its own.
+ * - Otherwise each principal has its own, for all of its calls: a browser that one call has opened is there for the next.
  * - A client that can be asked (elicitation, sampling, roots) declares so through its link. A session then has a link of its own, because many servers do not
- *   ask on the stream of the call they ask for. Clients without sessions share one per set of capabilities where a question comes on the
- *   stream of its call (HTTP); elsewhere such a link serves one call at a time.
+ *   ask on the stream of the call they ask for, and a question has to reach the program that holds the session. Calls without a session share one link for each
+ *   principal and set of capabilities: whichever of them a question is asked through, it reaches the same principal.
+ * - `isolation: "call"`: a link serves one call at a time.
  * - Roots that are configured do not count: the gateway answers for them itself, and the client is not asked. `features` is what is left.
  * - What lasts beyond a call (`lasting`) needs a link on which the server can say something between calls.
  */
 export function keyFor(
-  { isolation, roots }: ServerConfig,
+  { isolation, roots }: Pick<ServerConfig, 'isolation' | 'roots'>,
   caller: Caller,
   features: string,
   replica: Replica,
   lasting = false,
 ): SlotKey {
-  const { shape, common, modern, suffix, spoken } = replica
+  const { common, modern, suffix, spoken } = replica
   if (isolation === 'shared') return replica.own
   const era = eraFor(caller, features, replica, lasting)
   if (era === 'modern' && spoken.modern === true) return modern
@@ -38,6 +39,9 @@ export function keyFor(
   if (replica.stateless) return shared
   const { conversation, principal } = caller
   const capabilities = features === '' ? common.capabilities : declaredTo(features, roots)
+  const who = clientOf(principal)
+  if (isolation === 'call')
+    return { id: `call ${who} ${features}${suffix}`, era, capabilities, owner: undefined, exclusive: true }
   if (conversation && (features !== '' || isolation === 'session'))
     return {
       id: `session ${conversation.id}${suffix}`,
@@ -46,19 +50,9 @@ export function keyFor(
       owner: conversation,
       exclusive: false,
     }
-  const who = clientOf(principal)
-  if (features === '')
-    return who === ''
-      ? shared
-      : { id: `${who}${suffix}`, era, capabilities, owner: undefined, exclusive: false }
-  const kind = shape?.kind ?? (replica.endpoint.kind === 'stdio' ? 'stdio' : 'http')
-  return {
-    id: `${who} ${features}${suffix}`,
-    era,
-    capabilities,
-    owner: undefined,
-    exclusive: kind !== 'http',
-  }
+  if (features === '' && who === '') return shared
+  const id = features === '' ? `${who}${suffix}` : `${who} ${features}${suffix}`
+  return { id, era, capabilities, owner: undefined, exclusive: false }
 }
 
 /** The era in which a replica serves a caller, or is asked to as long as that is not known. */
