@@ -54,8 +54,9 @@ export class Listed {
   /** Adds to a hash all that its definition is made of for clients. */
   describe(hash: Hash): void {
     const { text } = this.#entry
-    hash.update(`${this.route.exposed.length} ${text.length} ${this.#fromModern} ${this.route.exposed}`)
-    hash.update(text)
+    // The era of the server shows in nothing else that legacy clients get.
+    const cut = this.#fromModern && this.#list === 'tools' && text.includes('"outputSchema"')
+    hash.update(`${this.route.exposed.length} ${text.length} ${cut} ${this.route.exposed}`).update(text)
   }
 
   #shown(): Texts {
