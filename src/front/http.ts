@@ -334,16 +334,16 @@ export class HttpFront {
   }
 
   async #deprecated(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
-    const { service, config, logger } = this.#options
+    const { service, config } = this.#options
     const endpoint = path === '/messages' ? this.#sse?.endpointOf(request) : decodeURIComponent(path.slice(5))
     const place = await this.#place(request, endpoint ?? '')
     if (!this.#sse) {
       const { SseFront } = await import('./sse.ts')
-      this.#sse ??= new SseFront(service, config, logger)
+      this.#sse ??= new SseFront(service, config)
     }
     if (path === '/messages') await this.#sse.post(request, response, place.credential)
     else if (request.method === 'GET') {
-      if (await admitStream(service, place, response)) await this.#sse.open(response, place)
+      if (await admitStream(service, place, response)) this.#sse.open(response, place)
     }
     // The first thing a client of both transports does is to POST; this status sends it to the older one.
     else throw new HttpRefusal(405, 'This is the deprecated event stream; use GET.', { allow: 'GET' })

@@ -1,25 +1,16 @@
 import type { Dispatcher, Pool } from 'undici'
-import { describeError, GatewayError, type Delivery } from '../core/errors.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
 import { IdTable } from '../core/id-table.ts'
 import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/replica-types.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
+import { configuredHeaders } from './configured-headers.ts'
 import { dial } from './dial.ts'
+import { httpRefusal, HttpStatusError } from './http-refusal.ts'
 import { retryAfterMs } from './retry-after.ts'
 import { tooLarge } from './too-large.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
-
-/** The cause of a `GatewayError` when a server answered with an HTTP status instead of a message. */
-export class HttpStatusError extends Error {
-  readonly status: number
-
-  constructor(status: number, body: string) {
-    super(`HTTP ${status}${body === '' ? '' : `: ${body.slice(0, 300)}`}`)
-    this.name = 'HttpStatusError'
-    this.status = status
-  }
-}
 
 export interface StreamableHttpOptions {
   readonly server: string
@@ -34,8 +25,6 @@ interface OpenRequest {
   readonly controller: Dispatcher.DispatchController
 }
 
-/** Headers that say how the message is to be read; a second value would make it unreadable. */
-const RESERVED = /^(?:accept|content-type|content-length|transfer-encoding|connection|mcp-.*|last-event-id)$/i
 /** How long a graceful close waits for the server to take the end of its session. */
 const DELETE_TIMEOUT_MS = 1000
 const FIRST_RECONNECT_MS = 1000
@@ -72,16 +61,7 @@ export class StreamableHttpTransport implements Transport {
     const url = new URL(options.endpoint.url)
     this.#origin = url.origin
     this.#path = url.pathname + url.search
-    const fixed: string[] = []
-    if (url.username !== '') {
-      const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
-      fixed.push('authorization', `Basic ${Buffer.from(credentials).toString('base64')}`)
-    }
-    for (const [name, value] of Object.entries(options.endpoint.headers)) {
-      if (!RESERVED.test(name)) fixed.push(name.toLowerCase(), value)
-      else options.logger.warn("A configured header is the protocol's own and is left out.", { header: name })
-    }
-    this.#fixedHeaders = fixed
+    this.#fixedHeaders = configuredHeaders(options.endpoint, options.logger)
     this.#headers = this.#baseHeaders()
   }
 
@@ -182,8 +162,8 @@ export class StreamableHttpTransport implements Transport {
   /** Maps an HTTP status that stands for no message. */
   refused(id: number | undefined, status: number, body: string, retryAfterMs?: number): void {
     const server = this.#options.server
-    const cause = new HttpStatusError(status, body)
     if (status === 404 && this.#session !== undefined) {
+      const cause = new HttpStatusError(status, body)
       this.fail(
         id,
         new GatewayError('session_lost', `Server "${server}" has forgotten the session.`, { server, cause }),
@@ -191,34 +171,7 @@ export class StreamableHttpTransport implements Transport {
       if (!this.#closed) this.#receiver.onSessionLost()
       return
     }
-    // A server that says so has not begun; any other failure of it may have come in the middle.
-    const delivery: Delivery = status >= 500 && status !== 503 ? 'unknown' : 'not_sent'
-    if (status === 401 || status === 403) {
-      this.fail(
-        id,
-        new GatewayError(
-          'upstream_unauthorized',
-          `Server "${server}" refused the gateway's credentials (HTTP ${status}). Set or renew "headers.Authorization" of this server.`,
-          { server, cause, delivery },
-        ),
-      )
-      return
-    }
-    const hint =
-      status >= 300 && status < 400
-        ? 'Use the address it redirects to as "url".'
-        : status === 404 || status === 405
-          ? 'Check the path of its "url".'
-          : 'Its own log may say why.'
-    this.fail(
-      id,
-      new GatewayError('upstream_unreachable', `Server "${server}" answered with HTTP ${status}. ${hint}`, {
-        server,
-        cause,
-        delivery,
-        ...(retryAfterMs !== undefined && { retryAfterMs }),
-      }),
-    )
+    this.fail(id, httpRefusal(server, status, body, retryAfterMs))
   }
 
   broken(id: number | undefined, sent: boolean, cause: unknown): void {

@@ -5,7 +5,7 @@ import { SILENT } from '../../../src/core/logger.ts'
 import type { Era } from '../../../src/protocol/revisions.ts'
 import { shakeHands } from '../../../src/upstream/handshake.ts'
 import { Link } from '../../../src/upstream/link.ts'
-import { HttpStatusError } from '../../../src/upstream/streamable-http.ts'
+import { HttpStatusError } from '../../../src/upstream/http-refusal.ts'
 import {
   FakeTransport,
   LEGACY,
