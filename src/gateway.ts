@@ -145,16 +145,21 @@ export class Gateway implements Service {
     await Promise.all(
       this.#config.servers.map(async server => {
         if (!this.#parts.catalog.snapshot(server.name)) await this.#parts.catalog.refresh(server.name)
-        if (server.required)
-          await Promise.resolve(this.#parts.poolOf(server.name).any()).catch(() => undefined)
+        if (server.required) await this.#start(server.name)
       }),
     )
     return this.status()
   }
 
-  /** Takes over what a changed configuration says of replicas: endpoint, weight, tier, zone. Calls in flight are answered where they are. */
+  /**
+   * Takes over what a changed configuration says of replicas: endpoint, weight, tier, zone. Calls in flight are answered where they are. A server with a
+   * problem, then or now, stays as it is.
+   */
   apply(config: Config): void {
-    for (const { name, replicas } of config.servers) this.#parts.pools.get(name)?.roster.update(replicas)
+    for (const { name, replicas, problem } of config.servers) {
+      const pool = this.#parts.pools.get(name)
+      if (pool?.server.problem === undefined && problem === undefined) pool?.roster.update(replicas)
+    }
   }
 
   status(): ServerStatus[] {
@@ -273,6 +278,14 @@ export class Gateway implements Service {
     const names = this.#config.profiles.map(profile => profile.name)
     const known = names.length > 0 ? `There are: ${names.join(', ')}.` : 'Add it to "profiles".'
     return `There is no profile "${name}" in the configuration, or nothing in it that may be used. ${known}`
+  }
+
+  async #start(server: string): Promise<void> {
+    try {
+      await this.#parts.poolOf(server).any()
+    } catch {
+      // The status says why.
+    }
   }
 
   async #close(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Catalog } from './catalog/catalog.ts'
+import { hiddenBy } from './catalog/hidden.ts'
 import type { ServerConfig } from './config/types.ts'
 import type { Pool } from './upstream/pool.ts'
 import type { Replica } from './upstream/replica.ts'
@@ -16,6 +17,7 @@ export interface ServerStatus {
   readonly required: boolean
   /** Whether its lists are known, from now or from an earlier run. */
   readonly listed: boolean
+  /** Without those that are hidden. */
   readonly tools: number
   readonly resources: number
   readonly resourceTemplates: number
@@ -45,16 +47,17 @@ export interface ReplicaStatus {
 export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): ServerStatus {
   const snapshot = catalog.snapshot(server.name)
   const { state, current } = pool
+  const hidden = hiddenBy(server)
   const error =
     state.kind === 'failed' || state.kind === 'stopped' ? state.error : catalog.failure(server.name)
   return {
     name: server.name,
     transport: current?.transport.kind ?? snapshot?.transport ?? server.replicas[0]?.endpoint.kind ?? '',
     era: current?.peer.era ?? snapshot?.era,
-    state: state.kind,
+    state: server.problem === undefined ? state.kind : 'failed',
     required: server.required,
     listed: snapshot !== undefined,
-    tools: snapshot?.lists.tools.length ?? 0,
+    tools: snapshot ? snapshot.lists.tools.filter(({ key }) => !hidden(key)).length : 0,
     resources: snapshot?.lists.resources.length ?? 0,
     resourceTemplates: snapshot?.lists.resourceTemplates.length ?? 0,
     prompts: snapshot?.lists.prompts.length ?? 0,

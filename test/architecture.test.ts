@@ -120,7 +120,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'cache/reported',
     'type:status',
   ],
-  status: ['type:catalog', 'type:upstream', 'type:config/types'],
+  status: ['catalog/hidden', 'type:catalog', 'type:upstream', 'type:config/types'],
   index: ['config/load', 'gateway', 'type:status', 'core', 'type:config/types', 'type:state/store'],
   version: [],
 }

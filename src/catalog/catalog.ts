@@ -3,13 +3,13 @@ import { onAnotherLink } from '../core/another-link.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
-import { wildcard } from '../policy/pattern.ts'
 import type { Caching } from '../protocol/caching.ts'
 import { runsTasks } from '../protocol/features.ts'
 import type { Store } from '../state/store.ts'
 import { freshUntil, sameCaching } from './freshness.ts'
 import { fetchLists, type Lister } from './ingest.ts'
-import { fromStored, sameLists, storeKey, toStored, type ServerSnapshot } from './snapshot.ts'
+import { KeptSnapshots, type KeptOf } from './kept.ts'
+import { sameLists, type ServerSnapshot } from './snapshot.ts'
 import type { View } from './view.ts'
 import { Views, type ViewsOptions } from './views.ts'
 
@@ -61,31 +61,36 @@ export class Catalog {
   readonly #retries = new Map<string, { readonly attempts: number; readonly timer: NodeJS.Timeout }>()
   /** When lists were last renewed because their time to live was over. */
   readonly #renewed = new Map<string, number>()
+  readonly #kept: KeptSnapshots
   readonly #views: Views
   #closed = false
 
   constructor(options: CatalogOptions) {
     this.#options = options
-    for (const server of options.config.servers) this.#servers.set(server.name, server)
+    for (const server of options.config.servers) {
+      this.#servers.set(server.name, server)
+      if (server.problem !== undefined)
+        this.#failures.set(server.name, new GatewayError('config', server.problem, { server: server.name }))
+    }
+    this.#kept = new KeptSnapshots(options.store)
     this.#views = new Views({ ...options, snapshot: server => this.#snapshots.get(server) })
   }
 
   /** Reads what earlier runs have stored. */
   async load(): Promise<void> {
     const servers = this.#options.config.servers
-    const stored = await this.#stored(servers.map(server => storeKey(server.name)))
+    const kept = await this.#loadKept(servers.map(server => ({ server, variant: '' })))
     servers.forEach((server, index) => {
-      const text = stored[index]
-      const snapshot = text === undefined ? undefined : fromStored(text, server.fingerprint)
+      const snapshot = kept[index]
       if (snapshot) this.#snapshots.set(server.name, snapshot)
     })
     this.#views.rebuild()
   }
 
   /** A store that cannot be reached is no reason not to start: everything is then listed anew. */
-  async #stored(keys: readonly string[]): Promise<readonly (string | undefined)[]> {
+  async #loadKept(of: readonly KeptOf[]): Promise<readonly (ServerSnapshot | undefined)[]> {
     try {
-      return await this.#options.store.getMany(keys)
+      return await this.#kept.load(of)
     } catch (error) {
       this.#options.logger.warn('The lists of earlier runs could not be read; every server is listed anew.', {
         cause: describeError(error),
@@ -201,23 +206,21 @@ export class Catalog {
     over: ListableLink | undefined,
   ): Promise<void> {
     const server = this.#servers.get(name)
-    if (!server || this.#closed) return
+    if (!server || server.problem !== undefined || this.#closed) return
     const logger = this.#options.logger.child({ server: name })
     const previous = this.#snapshots.get(name)
     let snapshot: ServerSnapshot
     try {
-      const hidden = hiddenBy(server)
       const { link, known } = await onAnotherLink(async () => {
         const link = over?.usable ? over : await this.#options.link(name, exchange)
         return {
           link,
-          known: await fetchLists(link, server.listTimeoutMs, hidden, previous, logger),
+          known: await fetchLists(link, server.listTimeoutMs, previous, logger),
         }
       })
       const now = Date.now()
       snapshot = {
         server: name,
-        fingerprint: server.fingerprint,
         fetchedAt: now,
         era: link.peer.era,
         eraAt: now,
@@ -243,7 +246,7 @@ export class Catalog {
     this.#snapshots.set(name, snapshot)
     if (!previous || !sameLists(previous, snapshot) || !sameCaching(previous, snapshot)) this.#views.rebuild()
     try {
-      await this.#options.store.set(storeKey(name), toStored(snapshot))
+      await this.#kept.save({ server, variant: '' }, snapshot)
     } catch (error) {
       logger.warn('The lists could not be stored; the next start has to fetch them again.', {
         cause: describeError(error),
@@ -261,10 +264,4 @@ export class Catalog {
     timer.unref()
     this.#retries.set(name, { attempts, timer })
   }
-}
-
-/** Whether a tool is hidden; the first setting that matches it decides. */
-export function hiddenBy(server: ServerConfig): (tool: string) => boolean {
-  const rules = server.tools.map(({ glob, hidden }) => ({ matches: wildcard(glob), hidden }))
-  return name => rules.find(rule => rule.matches(name))?.hidden ?? false
 }

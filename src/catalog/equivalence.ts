@@ -43,7 +43,7 @@ export class Equivalence {
   ): Promise<void> {
     const logger = this.#logger.child({ server: server.name })
     try {
-      link.replica.tools = digestsOf(await fetchTools(link, server.listTimeoutMs, () => false, SILENT))
+      link.replica.tools = digestsOf(await fetchTools(link, server.listTimeoutMs, SILENT))
     } catch (error) {
       logger.debug('The tools of a replica could not be listed.', {
         replica: link.replica.name,

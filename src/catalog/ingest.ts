@@ -56,7 +56,6 @@ const NONE: Fetched = { entries: [], caching: undefined }
 export async function fetchLists(
   lister: Lister,
   timeoutMs: number,
-  hidden: (tool: string) => boolean,
   previous: Known | undefined,
   logger: Logger,
 ): Promise<Known> {
@@ -67,7 +66,7 @@ export async function fetchLists(
       if (!(LIST_METHODS[kind].capability in lister.peer.capabilities)) return NONE
       asked++
       try {
-        return await fetchList(lister, kind, timeoutMs, hidden, logger)
+        return await fetchList(lister, kind, timeoutMs, logger)
       } catch (error) {
         // Templates are optional even where resources are not; many servers answer "method not found".
         if ((error as { rpcCode?: number }).rpcCode === -32601) return NONE
@@ -95,18 +94,16 @@ export async function fetchLists(
 export async function fetchTools(
   lister: Lister,
   timeoutMs: number,
-  hidden: (tool: string) => boolean,
   logger: Logger,
 ): Promise<readonly Entry[]> {
   if (!(LIST_METHODS.tools.capability in lister.peer.capabilities)) return []
-  return (await fetchList(lister, 'tools', timeoutMs, hidden, logger)).entries
+  return (await fetchList(lister, 'tools', timeoutMs, logger)).entries
 }
 
 async function fetchList(
   lister: Lister,
   kind: ListKind,
   timeoutMs: number,
-  hidden: (tool: string) => boolean,
   logger: Logger,
 ): Promise<Fetched> {
   const { method } = LIST_METHODS[kind]
@@ -133,7 +130,7 @@ async function fetchList(
         })
       } else if (seen.has(entry.key)) {
         logger.warn('A definition stands twice; the first is used.', { list: kind, name: entry.key })
-      } else if (kind !== 'tools' || !hidden(entry.key)) {
+      } else {
         seen.add(entry.key)
         entries.push(entry)
       }

@@ -5,6 +5,7 @@ import { ITEM_KIND_OF, type ItemKind, type ListKind, type Route } from '../core/
 import { matches, type Pattern } from '../policy/pattern.ts'
 import { definitionAt, type Level } from '../protocol/levels.ts'
 import { listed, type Listed } from './listed.ts'
+import { hiddenBy } from './hidden.ts'
 import { alias, exposedName } from './names.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 
@@ -165,8 +166,10 @@ export class Merged {
     const taken = new Set<string>()
     const list: Listed[] = []
     for (const { server, prefix, snapshot } of parts) {
+      const hidden = hiddenBy(server)
       for (const entry of snapshot?.lists[kind] ?? []) {
         if (!this.selects(ITEM_KIND_OF[kind], server.name, entry.key)) continue
+        if (kind === 'tools' && hidden(entry.key)) continue
         let exposed = exposedName(server.name, prefix, entry.key, maxNameLength)
         if (taken.has(exposed)) {
           const other = alias(server.name, `${server.name}__${entry.key}`, entry.key, maxNameLength)

@@ -1,11 +1,9 @@
 import type { HeaderParam, ListKind } from '../core/route.ts'
 import type { Caching } from '../protocol/caching.ts'
 
-/** What one server offered when it was last asked. Immutable; kept in the store and served until a newer one is there. */
+/** What one server offered when it was last asked, as it said it: what the configuration hides is in it, too. Immutable; kept in the store and served until a newer one is there. */
 export interface ServerSnapshot {
   readonly server: string
-  /** Of the configuration it was made under. */
-  readonly fingerprint: string
   /** Unix milliseconds. */
   readonly fetchedAt: number
   readonly era: 'legacy' | 'modern'
@@ -35,21 +33,17 @@ export interface Entry {
 }
 
 /** Shape of what is stored; another number means it is fetched anew. */
-const LAYOUT = 1
-
-export function storeKey(server: string): string {
-  return `catalog/${server}`
-}
+const LAYOUT = 2
 
 export function toStored(snapshot: ServerSnapshot): string {
   return JSON.stringify({ layout: LAYOUT, ...snapshot })
 }
 
-/** The stored snapshot, `undefined` when it is of another layout, of another configuration, or unreadable. */
-export function fromStored(text: string, fingerprint: string): ServerSnapshot | undefined {
+/** The stored snapshot, `undefined` when it is of another layout, or unreadable. */
+export function fromStored(text: string): ServerSnapshot | undefined {
   try {
     const { layout, ...snapshot } = JSON.parse(text) as ServerSnapshot & { layout: number }
-    return layout === LAYOUT && snapshot.fingerprint === fingerprint
+    return layout === LAYOUT
       ? { ...snapshot, instructions: snapshot.instructions, caching: snapshot.caching ?? {} }
       : undefined
   } catch {

@@ -1,4 +1,5 @@
-import { Catalog, hiddenBy } from '../catalog/catalog.ts'
+import { Catalog } from '../catalog/catalog.ts'
+import { hiddenBy } from '../catalog/hidden.ts'
 import type { Listed } from '../catalog/listed.ts'
 import type { View } from '../catalog/view.ts'
 import { WHOLE } from '../catalog/views.ts'

@@ -31,6 +31,7 @@ export async function runGateway(
   const { config } = loaded
   const logger = createLogger({ level: config.gateway.log, stream: process.stderr })
   for (const warning of config.warnings) logger.warn(warning)
+  for (const { problem } of config.servers) if (problem !== undefined) logger.error(problem)
 
   let stopped = false
   const stopping = new Promise<number>(resolve => {

@@ -21,7 +21,12 @@ export interface ServerConfig extends ResilienceConfig {
   readonly name: string
   /** Prefix of exposed names; `false` exposes bare names. */
   readonly prefix: string | false
-  /** At least one. */
+  /**
+   * What is wrong with its entry in the file and how to mend it, safe to show. Such a server has no replicas and the defaults of everything; whatever is
+   * asked of it fails with this.
+   */
+  readonly problem: string | undefined
+  /** At least one, unless there is a `problem`. */
   readonly replicas: readonly ReplicaConfig[]
   /** The gateway is not ready without it. */
   readonly required: boolean

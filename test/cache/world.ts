@@ -49,7 +49,6 @@ export function snapshotOf(
 ): ServerSnapshot {
   return {
     server,
-    fingerprint: 'f',
     fetchedAt: 0,
     era,
     eraAt: 0,

@@ -241,6 +241,65 @@ describe('over restarts', () => {
     expect(await (await openSession(served.origin)).names('tools')).toEqual(['one__echo'])
   })
 
+  test('a tool that is hidden now is gone from kept lists at once, and one that is no longer hidden is back', async () => {
+    await using scratch = makeScratch()
+    const server = await upstream()
+    const open = (): ReturnType<typeof openLmdbStore> => openLmdbStore(`${scratch.path}/state`)
+    const file = (entry: object): { mcpServers: object } => ({
+      mcpServers: { one: { url: server.url, ...entry } },
+    })
+    const lists = (): number => server.received.filter(text => text.includes('"tools/list"')).length
+    {
+      await using served = await startGateway(file({}), { store: open() })
+      expect(await (await openSession(served.origin)).names('tools')).toContain('one__echo_raw')
+    }
+    const listed = lists()
+    for (const hides of [{ disabledTools: ['echo_raw'] }, { tools: { 'echo_*': { hidden: true } } }]) {
+      await using served = await startGateway(file(hides), { store: open() })
+      const client = await openSession(served.origin)
+      const names = await client.names('tools')
+      expect(names).toContain('one__slow')
+      expect(names).not.toContain('one__echo_raw')
+      for (const name of ['one__echo_raw', 'echo_raw'])
+        expect(await client.call(name)).toBe(`Unknown tool: ${name}`)
+    }
+    {
+      await using served = await startGateway(file({}), { store: open() })
+      const client = await openSession(served.origin)
+      expect(await client.names('tools')).toContain('one__echo_raw')
+      expect(lists()).toBe(listed)
+      expect(await client.call('one__echo_raw', { a: 1 })).toBe('{"a":1}')
+    }
+    expect(server.received.filter(text => text.includes('"tools/call"'))).toHaveLength(1)
+  })
+
+  test('gateways with different configurations over one state each keep their own lists', async () => {
+    await using scratch = makeScratch()
+    const open = (): ReturnType<typeof openLmdbStore> => openLmdbStore(`${scratch.path}/state`)
+    const files = [
+      { mcpServers: { one: stdio('good') } },
+      { mcpServers: { one: { ...stdio('endless-cursor'), env: { TOKEN: 'a secret value' } } } },
+    ]
+    const seen = [['one__echo', 'one__pid'], ['one__echo']]
+    for (const [at, file] of files.entries()) {
+      await using served = await startGateway(file, { store: open() })
+      expect(await (await openSession(served.origin)).names('tools')).toEqual(seen[at])
+    }
+    const before = childrenOf(process.pid)
+    for (const [at, file] of files.entries()) {
+      await using served = await startGateway(file, { store: open() })
+      expect(served.gateway.status()).toMatchObject([{ state: 'idle', listed: true }])
+      expect(await (await openSession(served.origin)).names('tools')).toEqual(seen[at])
+    }
+    expect(childrenOf(process.pid)).toEqual(before)
+    const store = open()
+    const keys = await store.keys('catalog')
+    const kept = await store.getMany(keys)
+    await store.close()
+    expect(keys.filter(key => key.startsWith('catalog/one/'))).toHaveLength(2)
+    expect([...keys, ...kept].join()).not.toContain('a secret value')
+  })
+
   test('a server that is gone keeps its lists, and a call says what is wrong', async () => {
     await using scratch = makeScratch()
     const port = await freePort()

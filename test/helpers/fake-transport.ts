@@ -113,6 +113,7 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
   return {
     name: 'fake',
     prefix: 'fake',
+    problem: undefined,
     replicas: [replicaConfig()],
     required: false,
     startTimeoutMs: 5000,

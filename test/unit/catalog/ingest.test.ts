@@ -32,7 +32,7 @@ const empty = (method: string): string => {
   return `{"${kind}":[]}`
 }
 const fetchKnown = (from: Lister, previous?: Known): Promise<Known> =>
-  fetchLists(from, 1000, () => false, previous, SILENT)
+  fetchLists(from, 1000, previous, SILENT)
 const fetchAll = async (from: Lister, lists?: Known['lists']): Promise<Known['lists']> =>
   (await fetchKnown(from, lists && { lists, caching: {} })).lists
 const tool = (name: string): string => `{"name":"${name}","inputSchema":{"type":"object"}}`

@@ -23,7 +23,6 @@ async function make(clients: object) {
   const set = (server: string, names: readonly string[]): void =>
     void snapshots.set(server, {
       server,
-      fingerprint: 'f',
       fetchedAt: 1,
       era: 'legacy',
       eraAt: 1,

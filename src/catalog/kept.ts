@@ -1,0 +1,60 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import type { ServerConfig } from '../config/types.ts'
+import type { Store } from '../state/store.ts'
+import { fromStored, toStored, type ServerSnapshot } from './snapshot.ts'
+
+/** What makes one kept snapshot another than the next. */
+export interface KeptOf {
+  /** Only what the server is and what it is told counts; names, visibility and limits of this gateway do not change raw lists. */
+  readonly server: Pick<ServerConfig, 'name' | 'fingerprint' | 'roots'>
+  /** Whom the server showed these lists to, where it does not show everyone the same; `''` for the lists of everyone. */
+  readonly variant: string
+}
+
+/** Under which the secret of the digests is kept. */
+const SECRET_KEY = 'catalog-secret'
+const SECRET_BYTES = 32
+
+/** A snapshot that no gateway has renewed for so long belongs to a configuration that is gone. */
+const KEPT_MS = 90 * 24 * 60 * 60 * 1000
+
+/**
+ * Key of a kept snapshot: one for each configured identity of a server, so that gateways with different configurations share a store without sharing lists.
+ * The digest is keyed, because the identity holds secrets (variables, headers) that must not be found by trying.
+ */
+export function keptKey(secret: string, { server, variant }: KeptOf): string {
+  const identity = JSON.stringify([server.fingerprint, server.roots ?? null, variant])
+  return `catalog/${server.name}/${createHmac('sha256', secret).update(identity).digest('base64url')}`
+}
+
+/** Snapshots that outlive the process, in the state store. */
+export class KeptSnapshots {
+  readonly #store: Store
+  #secret: string | undefined
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  /** What is kept, in the order of `of`; `undefined` where nothing usable is. @throws when the store cannot be reached */
+  async load(of: readonly KeptOf[]): Promise<readonly (ServerSnapshot | undefined)[]> {
+    const secret = (this.#secret ??= await this.#store.get(SECRET_KEY))
+    if (secret === undefined) return of.map(() => undefined)
+    const texts = await this.#store.getMany(of.map(kept => keptKey(secret, kept)))
+    return texts.map(text => (text === undefined ? undefined : fromStored(text)))
+  }
+
+  /** @throws when the store cannot be reached, or the snapshot is too large for it */
+  async save(of: KeptOf, snapshot: ServerSnapshot): Promise<void> {
+    const secret = (this.#secret ??= await this.#createSecret())
+    await this.#store.set(keptKey(secret, of), toStored(snapshot), { ttlMs: KEPT_MS })
+  }
+
+  async #createSecret(): Promise<string> {
+    const stored = await this.#store.get(SECRET_KEY)
+    if (stored !== undefined) return stored
+    await this.#store.set(SECRET_KEY, randomBytes(SECRET_BYTES).toString('base64url'))
+    // Read back: of several processes that start at once, all take what was written last.
+    return (await this.#store.get(SECRET_KEY)) ?? ''
+  }
+}
