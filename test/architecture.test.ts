@@ -151,7 +151,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   jose: ['auth'],
   commander: ['cli'],
   cockatiel: ['balance'],
-  '@modelcontextprotocol/sdk': ['front/sse', 'upstream/sse', 'catalog/merge'],
+  '@modelcontextprotocol/sdk': ['catalog/merge'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */

@@ -60,12 +60,7 @@ class Handler implements Dispatcher.DispatchHandler {
   #bytes = 0
   #over = false
 
-  constructor(
-    request: SseRequest,
-    response: SseResponse,
-    followed: number,
-    follow: (target: URL) => void,
-  ) {
+  constructor(request: SseRequest, response: SseResponse, followed: number, follow: (target: URL) => void) {
     this.#request = request
     this.#response = response
     this.#followed = followed
@@ -82,7 +77,8 @@ class Handler implements Dispatcher.DispatchHandler {
     this.#status = status
     this.#headers = headers
     const { method, url } = this.#request
-    if (this.#followed < MAX_REDIRECTS) this.#target = redirectTarget(method, url, status, headers['location'])
+    if (this.#followed < MAX_REDIRECTS)
+      this.#target = redirectTarget(method, url, status, headers['location'])
     if (!this.#target) this.#take = this.#response.onHead(status, headers)
   }
 

@@ -103,7 +103,8 @@ describe('deprecated HTTP+SSE', () => {
   })
 
   it('keeps every byte of what a server says unasked', async () => {
-    const said = '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":{"2":1.0,"1":9223372036854775807}}}'
+    const said =
+      '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":{"2":1.0,"1":9223372036854775807}}}'
     const origin = await serve((_, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(`event: endpoint\ndata: /messages\n\ndata: ${said}\n\n`)
@@ -158,7 +159,12 @@ describe('deprecated HTTP+SSE', () => {
     await peer.transport.open(peer.heard)
     peer.notify('notifications/example')
     await expect.poll(() => seen.length).toBe(4)
-    expect(seen).toEqual(['GET /sse secret', 'GET /stream secret', 'POST /in secret', 'POST /messages secret'])
+    expect(seen).toEqual([
+      'GET /sse secret',
+      'GET /stream secret',
+      'POST /in secret',
+      'POST /messages secret',
+    ])
     const other = new Conversation(transportTo(`${origin}/out`))
     await expect(other.transport.open(other.heard)).rejects.toMatchObject({
       code: 'upstream_unreachable',
@@ -211,7 +217,9 @@ describe('deprecated HTTP+SSE', () => {
     const origin = await serve((_, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write('event: endpoint\ndata: /messages\n\n')
-      response.write(`data: {"jsonrpc":"2.0","id":5,"result":"${'x'.repeat(200_000)}"}\n\ndata: {"after":1}\n\n`)
+      response.write(
+        `data: {"jsonrpc":"2.0","id":5,"result":"${'x'.repeat(200_000)}"}\n\ndata: {"after":1}\n\n`,
+      )
     })
     const peer = new Conversation(transportTo(`${origin}/sse`, 100_000))
     onTestFinished(() => peer.transport.close())
