@@ -159,3 +159,5 @@ export const SPARES: Limits<number> = { default: 0, min: 0, max: 16 }
 export const DNS_REFRESH: Limits<string> = { default: '30s', min: '1s', max: '1d', off: true }
 /** As long as a call may take by default. */
 export const DRAIN_TIMEOUT: Limits<string> = { default: '5m', min: '1s', max: '24h' }
+/** Within the 30 seconds that Kubernetes allows for the end, with some left for the servers to end. */
+export const SHUTDOWN_TIMEOUT: Limits<string> = { default: '25s', min: '100ms', max: '1h' }

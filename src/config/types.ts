@@ -202,6 +202,7 @@ export interface GatewayConfig {
   readonly dns: DnsConfig
   /** How long calls of a replica that is taken away may go on. */
   readonly drainTimeoutMs: number
+  readonly shutdownTimeoutMs: number
   /** Links of one identified client, over all servers. */
   readonly maxLinksPerClient: number
   readonly cache: CacheConfig
