@@ -70,16 +70,14 @@ beforeAll(async () => {
     else if (kind !== 'stdio') servers[name] = await startRawServer({ era, answers: kind, name })
   servers['json_legacy']?.setTools([...Object.values(toolTexts), ODD_TOOL])
   gateway = await startGateway({
-    mcpServers: {
-      ...Object.fromEntries(
-        UPSTREAMS.map(({ name, era, kind }) => [
-          name,
-          kind === 'stdio'
-            ? { command: process.execPath, args: [RAW, '--era', era, '--name', name] }
-            : { url: servers[name]?.url, ...(kind === 'deprecated' && { type: 'sse' }) },
-        ]),
-      ),
-    },
+    mcpServers: Object.fromEntries(
+      UPSTREAMS.map(({ name, era, kind }) => [
+        name,
+        kind === 'stdio'
+          ? { command: process.execPath, args: [RAW, '--era', era, '--name', name] }
+          : { url: servers[name]?.url, ...(kind === 'deprecated' && { type: 'sse' }) },
+      ]),
+    ),
   })
   await gateway.gateway.warmUp()
 })
