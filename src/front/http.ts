@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { HttpFrontConfig } from '../config/types.ts'
-import { describeError, GatewayError } from '../core/errors.ts'
+import { GatewayError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { IdTable } from '../core/id-table.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
@@ -19,7 +19,7 @@ import { acceptModern, claimsModern, listen } from './modern.ts'
 import { admitSession, admitStream } from './opening.ts'
 import { Refusals } from './refusals.ts'
 import type { Service } from './service.ts'
-import { closeServer, deserted, openServer } from './server.ts'
+import { boundConnections, closeServer, deserted, openServer } from './server.ts'
 import { refuseBatches } from './session.ts'
 import { goesOn, refuseUnavailable } from './shutting-down.ts'
 import type { SseFront } from './sse.ts'
@@ -31,6 +31,8 @@ export interface HttpFrontOptions {
   /** Hears of callers who were not let in: with wrong credentials or without (401), or with ones that allow nothing (403). */
   readonly onRefused?: (status: number, reason: string, address: string | undefined) => void
   readonly logger: Logger
+  /** Connections of clients at once. */
+  readonly maxConnections: number
   /** Whether every required server is there, and what to say of it. */
   readonly readiness: () => {
     ready: boolean
@@ -93,7 +95,7 @@ export class HttpFront implements Front {
       )
     })
     this.#server = server
-    server.on('error', error => logger.error('The HTTP server failed.', { cause: describeError(error) }))
+    boundConnections(server, this.#options.maxConnections, logger)
     authenticator.listensAt(origin)
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
     this.#sweeper.unref()

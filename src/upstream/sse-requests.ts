@@ -15,12 +15,14 @@ export interface SseRequest {
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>
 
+type Take = (chunk: Buffer, controller: Dispatcher.DispatchController) => void
+
 /** What becomes of a request of the deprecated transport. Exactly one of `onRefused`, `onBroken` and `onEnd` is called, once. */
 export interface SseResponse {
   /** The first bytes of the request go out. */
   onSent(): void
   /** The final response begins; redirects have been followed. Returns what takes its body; `undefined` when it is refused. */
-  onHead(status: number, headers: Headers): ((chunk: Buffer) => void) | undefined
+  onHead(status: number, headers: Headers): Take | undefined
   /** It was refused; `body` is the beginning of what it said. */
   onRefused(status: number, headers: Headers, body: string): void
   onBroken(error: Error): void
@@ -55,7 +57,7 @@ class Handler implements Dispatcher.DispatchHandler {
   #status = 0
   #headers: Headers = {}
   #target: URL | undefined
-  #take: ((chunk: Buffer) => void) | undefined
+  #take: Take | undefined
   #quoted: Buffer[] = []
   #bytes = 0
   #over = false
@@ -83,7 +85,7 @@ class Handler implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#take) return this.#take(chunk)
+    if (this.#take) return this.#take(chunk, controller)
     this.#bytes += chunk.length
     const room = MAX_QUOTED_BYTES - this.#bytes + chunk.length
     if (room > 0) this.#quoted.push(Buffer.from(chunk.subarray(0, room)))

@@ -4,10 +4,11 @@ import { describeError, GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
 import { configuredHeaders } from './configured-headers.ts'
-import { dial } from './dial.ts'
+import { Connections } from './connections.ts'
 import { httpRefusal, HttpStatusError } from './http-refusal.ts'
 import { responseId } from './response-id.ts'
 import { retryAfterMs } from './retry-after.ts'
+import type { Sockets } from './sockets.ts'
 import { sendSseRequest, type Headers } from './sse-requests.ts'
 import { tooLarge } from './too-large.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
@@ -17,6 +18,8 @@ export interface SseOptions {
   readonly endpoint: HttpEndpoint
   readonly maxMessageBytes: number
   readonly logger: Logger
+  /** Default: those of this process. */
+  readonly sockets?: Sockets | undefined
 }
 
 /**
@@ -29,8 +32,7 @@ export class SseTransport implements Transport {
   readonly #options: SseOptions
   readonly #url: URL
   readonly #configured: readonly string[]
-  /** Connections of this transport alone, so that they end with it. */
-  #agent: Agent | undefined
+  #connections: Connections<Agent> | undefined
   #receiver!: Receiver
   #version: string | undefined
   /** Where messages go; `undefined` until the server has said so. */
@@ -48,14 +50,14 @@ export class SseTransport implements Transport {
 
   async open(receiver: Receiver): Promise<void> {
     this.#receiver = receiver
-    const { Agent } = await import('undici')
+    const { Agent, buildConnector } = await import('undici')
     if (this.#closed) throw this.#closedError()
-    const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: dial(this.#options.endpoint) })
-    this.#agent = agent
+    const connections = new Connections(buildConnector, options => new Agent(options), this.#options)
+    this.#connections = connections
     try {
       await new Promise<void>((resolve, reject) => {
         this.#opening = { resolve, reject }
-        this.#listen(agent)
+        this.#listen(connections)
       })
     } catch (error) {
       this.#opening = undefined
@@ -66,28 +68,37 @@ export class SseTransport implements Transport {
 
   send(message: Outgoing): void {
     const { id } = message
-    const agent = this.#agent
+    const connections = this.#connections
     const address = this.#address
-    if (!agent || !address || this.#closed) {
+    if (!connections || !address || this.#closed) {
       if (id !== undefined) this.#receiver.onFailure(id, this.#closedError())
       return
     }
     const { server } = this.#options
     const headers = ['content-type', 'application/json', ...this.#headers()]
+    const { calls, messages, congestion } = connections
+    const over = (): void => {
+      if (id === undefined) congestion.done()
+    }
+    if (id === undefined) congestion.sending()
     let sent = false
     sendSseRequest(
-      agent,
+      id === undefined ? messages : calls,
       { url: address, method: 'POST', headers, body: message.text },
       {
         onSent: () => (sent = true),
         // Whatever it says: answers come on the stream.
         onHead: () => undefined,
         onRefused: (status, { 'retry-after': retryAfter }, body) => {
+          over()
           if (status < 200 || status >= 300)
             this.#fail(id, httpRefusal(server, status, body, retryAfterMs(retryAfter, Date.now())))
         },
-        onBroken: error => this.#fail(id, this.#notPosted(error, sent)),
-        onEnd: () => undefined,
+        onBroken: error => {
+          over()
+          this.#fail(id, error instanceof GatewayError ? error : this.#notPosted(error, sent))
+        },
+        onEnd: over,
       },
     )
   }
@@ -110,7 +121,7 @@ export class SseTransport implements Transport {
 
   #stop(): Promise<void> {
     this.#closed = true
-    this.#stopped ??= this.#agent?.destroy() ?? Promise.resolve()
+    this.#stopped ??= this.#connections?.destroy() ?? Promise.resolve()
     return this.#stopped
   }
 
@@ -119,7 +130,7 @@ export class SseTransport implements Transport {
     return [...version, ...this.#configured]
   }
 
-  #listen(agent: Agent): void {
+  #listen({ calls, congestion }: Connections<Agent>): void {
     const parser = new EventParser(
       {
         onEvent: event => this.#onEvent(event),
@@ -131,12 +142,17 @@ export class SseTransport implements Transport {
       this.#options.maxMessageBytes,
     )
     sendSseRequest(
-      agent,
+      calls,
       { url: this.#url, method: 'GET', headers: ['accept', EVENT_STREAM, ...this.#headers()], body: null },
       {
         onSent: () => undefined,
         onHead: (status, headers) =>
-          status === 200 && isEventStream(headers) ? chunk => parser.push(chunk) : undefined,
+          status === 200 && isEventStream(headers)
+            ? (chunk, controller) => {
+                parser.push(chunk)
+                congestion.heard(controller)
+              }
+            : undefined,
         onRefused: (status, _headers, body) => this.#notOpened(status, new HttpStatusError(status, body)),
         onBroken: error => this.#broke(error),
         onEnd: () => this.#broke(new Error('the server ended it')),
@@ -193,6 +209,7 @@ export class SseTransport implements Transport {
   #notOpened(status: number | undefined, cause: Error): void {
     const { server } = this.#options
     if (status === 401 || status === 403) return this.#end(httpRefusal(server, status, '', undefined))
+    if (cause instanceof GatewayError) return this.#end(cause)
     const message = `Server "${server}" offers no event stream${status === undefined ? '' : ` (HTTP ${status})`}. Check that it runs and that its "url" is right.`
     this.#end(new GatewayError('upstream_unreachable', message, { server, cause }))
   }

@@ -6,9 +6,10 @@ import type { HttpEndpoint } from '../config/replica-types.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
 import { configuredHeaders } from './configured-headers.ts'
-import { dial } from './dial.ts'
+import { Connections } from './connections.ts'
 import { httpRefusal, HttpStatusError } from './http-refusal.ts'
 import { retryAfterMs } from './retry-after.ts'
+import type { Sockets } from './sockets.ts'
 import { tooLarge } from './too-large.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
 
@@ -17,6 +18,8 @@ export interface StreamableHttpOptions {
   readonly endpoint: HttpEndpoint
   readonly maxMessageBytes: number
   readonly logger: Logger
+  /** Default: those of this process. */
+  readonly sockets?: Sockets | undefined
 }
 
 const ACCEPT = 'application/json, text/event-stream'
@@ -45,7 +48,7 @@ export class StreamableHttpTransport implements Transport {
   readonly #open = new IdTable<number, OpenRequest>()
   readonly #timers = new Set<NodeJS.Timeout>()
   #receiver!: Receiver
-  #pool!: Pool
+  #connections!: Connections<Pool>
   #version: string | undefined
   #session: string | undefined
   #headers: readonly string[]
@@ -71,9 +74,12 @@ export class StreamableHttpTransport implements Transport {
 
   async open(receiver: Receiver): Promise<void> {
     this.#receiver = receiver
-    const { Pool } = await import('undici')
-    const connect = dial(this.#options.endpoint)
-    this.#pool = new Pool(this.#origin, { headersTimeout: 0, bodyTimeout: 0, connect })
+    const { buildConnector, Pool } = await import('undici')
+    this.#connections = new Connections(
+      buildConnector,
+      options => new Pool(this.#origin, options),
+      this.#options,
+    )
   }
 
   use(version: string | undefined): void {
@@ -99,7 +105,10 @@ export class StreamableHttpTransport implements Transport {
       for (const name in message.headers) extended.push(name, message.headers[name] as string)
       headers = extended
     }
-    this.#dispatch('POST', headers, message.text, new PostHandler(this, message.id, message.method))
+    const { calls, messages, congestion } = this.#connections
+    if (message.id === undefined) congestion.sending()
+    const handler = new PostHandler(this, message.id, message.method)
+    this.#dispatch(message.id === undefined ? messages : calls, 'POST', headers, message.text, handler)
   }
 
   abandon(id: number): void {
@@ -117,8 +126,8 @@ export class StreamableHttpTransport implements Transport {
     this.#timers.clear()
     this.#listening?.abort(new Error('closed'))
     for (const { id } of this.#open.values()) this.abandon(id)
-    if (this.#pool && this.#session !== undefined) await this.#endSession()
-    await this.#pool?.destroy()
+    if (this.#connections && this.#session !== undefined) await this.#endSession()
+    await this.#connections?.destroy()
   }
 
   // For the handlers below.
@@ -150,6 +159,15 @@ export class StreamableHttpTransport implements Transport {
       })
   }
 
+  /** A message that asks for nothing is with the server, or lost. */
+  messageEnded(): void {
+    this.#connections.congestion.done()
+  }
+
+  heard(controller: Dispatcher.DispatchController): void {
+    this.#connections.congestion.heard(controller)
+  }
+
   get maxMessageBytes(): number {
     return this.#options.maxMessageBytes
   }
@@ -176,6 +194,8 @@ export class StreamableHttpTransport implements Transport {
 
   broken(id: number | undefined, sent: boolean, cause: unknown): void {
     const server = this.#options.server
+    // No socket was to be had.
+    if (cause instanceof GatewayError) return this.fail(id, cause)
     const code = (cause as { code?: unknown } | null)?.code
     const reason = typeof code === 'string' ? code : 'connection failed'
     const message = sent
@@ -254,17 +274,19 @@ export class StreamableHttpTransport implements Transport {
   #get(id: number | undefined, lastEventId: string | undefined, attempt: number): void {
     const headers =
       lastEventId === undefined ? this.#headers : [...this.#headers, 'last-event-id', lastEventId]
-    this.#dispatch('GET', headers, null, new GetHandler(this, id, attempt, lastEventId))
+    const handler = new GetHandler(this, id, attempt, lastEventId)
+    this.#dispatch(this.#connections.calls, 'GET', headers, null, handler)
   }
 
   #dispatch(
+    pool: Pool,
     method: 'POST' | 'GET',
     headers: readonly string[],
     body: string | null,
     handler: StreamHandler,
   ): void {
     try {
-      this.#pool.dispatch({ path: this.#path, method, headers: headers as string[], body }, handler)
+      pool.dispatch({ path: this.#path, method, headers: headers as string[], body }, handler)
     } catch (error) {
       handler.onResponseError(undefined, error as Error)
     }
@@ -278,7 +300,7 @@ export class StreamableHttpTransport implements Transport {
         resolve()
       }
       try {
-        this.#pool.dispatch(
+        this.#connections.messages.dispatch(
           { path: this.#path, method: 'DELETE', headers: this.#headers as string[] },
           {
             onRequestStart() {},
@@ -348,9 +370,11 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
     if (status === 200 && typeof session === 'string') this.onSession(session)
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#events) this.#events.push(chunk)
-    else {
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#events) {
+      this.#events.push(chunk)
+      this.transport.heard(controller)
+    } else {
       this.#bytes += chunk.length
       if (this.#bytes <= this.transport.maxMessageBytes) this.#chunks.push(chunk)
       else this.onOverflow()
@@ -358,7 +382,7 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    this.transport.ended(this.id)
+    this.onOver()
     // undici keeps finished requests, and with them this handler, in a queue that it cleans rarely.
     const chunks = this.#chunks
     this.#chunks = []
@@ -375,7 +399,7 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
-    this.transport.ended(this.id)
+    this.onOver()
     if (!this.overflown) this.onBroken(error)
   }
 
@@ -390,9 +414,15 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
 
   onOverflow(): void {
     if (this.overflown) return
+    // The stream of what belongs to no request goes on without that event.
+    if (this.id === undefined && this.#events) return this.transport.tooLarge(undefined)
     this.overflown = true
     this.transport.tooLarge(this.id)
     this.#controller?.abort(new Error('message too large'))
+  }
+
+  protected onOver(): void {
+    this.transport.ended(this.id)
   }
 
   protected onStream(_controller: Dispatcher.DispatchController): void {}
@@ -407,6 +437,11 @@ class PostHandler extends StreamHandler {
   constructor(transport: StreamableHttpTransport, id: number | undefined, method: string | undefined) {
     super(transport, id)
     this.#method = method
+  }
+
+  protected override onOver(): void {
+    super.onOver()
+    if (this.id === undefined) this.transport.messageEnded()
   }
 
   protected override onSession(session: string): void {
