@@ -1,4 +1,5 @@
 import { GatewayError, type Delivery } from '../core/errors.ts'
+import { statusHint } from './web-page.ts'
 
 /** How much of the body of a refusal is kept: it is quoted, and nothing else is done with it. */
 const QUOTED_CHARS = 300
@@ -30,12 +31,7 @@ export function httpRefusal(
       `Server "${server}" refused the gateway's credentials (HTTP ${status}). Set or renew "headers.Authorization" of this server.`,
       { server, cause, delivery },
     )
-  const hint =
-    status >= 300 && status < 400
-      ? 'Use the address it redirects to as "url".'
-      : status === 404 || status === 405
-        ? 'Check the path of its "url".'
-        : 'Its own log may say why.'
+  const hint = statusHint(status, body)
   return new GatewayError(
     'upstream_unreachable',
     `Server "${server}" answered with HTTP ${status}. ${hint}`,

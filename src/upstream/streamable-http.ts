@@ -11,6 +11,7 @@ import { httpRefusal, HttpStatusError } from './http-refusal.ts'
 import { retryAfterMs } from './retry-after.ts'
 import type { Sockets } from './sockets.ts'
 import { tooLarge } from './too-large.ts'
+import { isWebPage, NO_ENDPOINT } from './web-page.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
 
 export interface StreamableHttpOptions {
@@ -211,12 +212,12 @@ export class StreamableHttpTransport implements Transport {
     )
   }
 
-  unreadable(id: number | undefined, what: string): void {
+  unreadable(id: number | undefined, what: string, fix = ''): void {
     const server = this.#options.server
     this.fail(
       id,
       // It may have done what was asked, and nobody knows.
-      new GatewayError('upstream_protocol', `Server "${server}" answered with ${what}.`, {
+      new GatewayError('upstream_protocol', `Server "${server}" answered with ${what}.${fix}`, {
         server,
         delivery: 'unknown',
       }),
@@ -460,6 +461,10 @@ class PostHandler extends StreamHandler {
     }
     if (id === undefined) {
       if (status >= 400) transport.refused(undefined, status, body)
+      return
+    }
+    if (status >= 200 && status < 300 && isWebPage(body)) {
+      transport.unreadable(id, 'a web page', ` ${NO_ENDPOINT}`)
       return
     }
     if (status >= 200 && status < 300 && body !== '') {
