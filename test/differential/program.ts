@@ -1,4 +1,4 @@
-import { Inbox } from '../helpers/inbox.ts'
+import type { Inbox } from '../helpers/inbox.ts'
 
 /** What a client of either official SDK can do, with what it was told unasked. */
 export interface ProgramClient {

@@ -24,19 +24,39 @@ export type Target =
 const INFO = { name: 'differential', version: '1.0.0' }
 const CAPABILITIES = { elicitation: {}, sampling: {}, roots: { listChanged: true } }
 
-/** The verbs that the clients of both SDKs share; each is called by what the other one calls it, too. */
-// oxlint-disable-next-line typescript/no-explicit-any -- two SDKs whose types never meet
+type Call = (params: object, ...more: unknown[]) => Promise<unknown>
+
+/** What the clients of both SDKs call by the same name. Their types never meet, so this is what the program takes each of them for. */
+interface SdkClient {
+  listTools(): Promise<unknown>
+  listResources(): Promise<unknown>
+  listResourceTemplates(): Promise<unknown>
+  listPrompts(): Promise<unknown>
+  callTool: Call
+  readResource: Call
+  getPrompt: Call
+  complete: Call
+  ping(): Promise<unknown>
+  setLoggingLevel(level: string): Promise<unknown>
+  close(): Promise<void>
+}
+
 function verbsOf(
-  client: any,
+  of: unknown,
   told: ProgramClient['told'],
 ): Omit<ProgramClient, 'subscribe' | 'unsubscribe' | 'watchLists'> {
+  const client = of as SdkClient
   return {
     told,
     listTools: () => client.listTools(),
     listResources: () => client.listResources(),
     listResourceTemplates: () => client.listResourceTemplates(),
     listPrompts: () => client.listPrompts(),
-    callTool: (name, args, options = {}) => callOf(client, { name, arguments: args }, options),
+    // The v1 client takes a schema between the parameters and the options.
+    callTool: (name, args, options = {}) =>
+      of instanceof Client
+        ? client.callTool({ name, arguments: args }, undefined, options)
+        : client.callTool({ name, arguments: args }, options),
     readResource: uri => client.readResource({ uri }),
     getPrompt: (name, args) => client.getPrompt({ name, ...(args && { arguments: args }) }),
     complete: (ref, name, value) => client.complete({ ref, argument: { name, value } }),
@@ -45,13 +65,6 @@ function verbsOf(
     close: () => client.close(),
   }
 }
-
-/** The v1 client takes a schema between the parameters and the options. */
-// oxlint-disable-next-line typescript/no-explicit-any -- see above
-const callOf = (client: any, params: object, options: object): Promise<unknown> =>
-  client instanceof Client
-    ? client.callTool(params as never, undefined, options)
-    : client.callTool(params, options)
 
 export async function connectV1(target: Target, answers: Answers): Promise<ProgramClient> {
   const client = new Client(INFO, { capabilities: CAPABILITIES })
