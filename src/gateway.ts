@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 import { Assembly } from './assembly.ts'
 import { checkExposure } from './auth/exposure.ts'
 import type { CountersOf } from './cache/stats.ts'
+import { spokenSince } from './catalog/snapshot.ts'
 import { changedKinds } from './catalog/view.ts'
 import { WHOLE } from './catalog/views.ts'
 import type { AsksConfig, Config } from './config/types.ts'
@@ -10,6 +11,8 @@ import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
 import { clientPrincipal, LOCAL, type Principal } from './core/principal.ts'
 import type { ListKind, Route } from './core/route.ts'
+import { CallsInFlight } from './front/calls-in-flight.ts'
+import { Fronts } from './front/fronts.ts'
 import type { HttpFront } from './front/http.ts'
 import { ListenStreams } from './front/listen-streams.ts'
 import type { Opening, Service, Subscriber } from './front/service.ts'
@@ -46,15 +49,17 @@ export class Gateway implements Service {
   readonly serverInfo: string
   readonly asks: AsksConfig
   readonly listens: ListenStreams
+  readonly calls = new CallsInFlight()
   readonly #config: Config
   readonly #logger: Logger
   readonly #store: Store
   readonly #parts: Assembly
   readonly #drains: DrainWatch | undefined
   readonly #wholeViews = new WeakMap<Principal, string>()
-  readonly #fronts = new Set<{ close(): void | Promise<void> }>()
+  readonly #fronts: Fronts
   #http: HttpFront | undefined
   #refreshTimer: NodeJS.Timeout | undefined
+  #stopping: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
   constructor(config: Config, policies: Policies, options: GatewayOptions) {
@@ -64,6 +69,7 @@ export class Gateway implements Service {
     this.serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
     this.asks = config.gateway.asks
     this.listens = new ListenStreams(config.gateway.listen)
+    this.#fronts = new Fronts(this.calls, this.serverInfo, options.logger)
     this.#parts = new Assembly({ config, policies, ...options, serverInfo: this.serverInfo })
     if (options.store.name !== 'memory')
       this.#drains = new DrainWatch({
@@ -77,12 +83,9 @@ export class Gateway implements Service {
   async load(): Promise<void> {
     await Promise.all([this.#parts.catalog.load(), this.#drains?.start()])
     void this.#parts.sharedCache?.start()
-    const dayMs = 24 * 60 * 60 * 1000
     for (const [name, pool] of this.#parts.pools) {
       const snapshot = this.#parts.catalog.snapshot(name)
-      // A verdict of "legacy" never fails by itself, so it is only believed for a day.
-      if (snapshot && (snapshot.era === 'modern' || Date.now() - snapshot.eraAt < dayMs))
-        pool.era = snapshot.era
+      if (snapshot) pool.spoken = spokenSince(snapshot)
     }
     this.#refreshTimer = setTimeout(() => {
       for (const server of this.#parts.catalog.stale()) void this.#parts.catalog.refresh(server)
@@ -112,6 +115,7 @@ export class Gateway implements Service {
       principal,
       view,
       maxMessageBytes: this.#config.gateway.http.maxBodyBytes,
+      lastAnswersMs: this.#config.gateway.shutdownTimeoutMs,
       logger: this.#logger,
     })
     this.#fronts.add(front)
@@ -178,7 +182,19 @@ export class Gateway implements Service {
     return this.#http?.sessions ?? 0
   }
 
-  /** Ends every conversation, then every server it started. Idempotent; resolves when nothing is left. */
+  /**
+   * Takes no new requests, answers those that are in flight for as long as `gateway.shutdownTimeout` allows, then closes. The HTTP front listens until
+   * then, and tells everyone who still comes to go elsewhere. Idempotent.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#fronts.finish(this.#config.gateway.shutdownTimeoutMs).then(() => this.close())
+    return this.#stopping
+  }
+
+  /**
+   * Ends at once: what is in flight is answered with an error, then every conversation ends, then every server it started. Idempotent; resolves when
+   * nothing is left.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -290,15 +306,19 @@ export class Gateway implements Service {
 
   async #close(): Promise<void> {
     clearTimeout(this.#refreshTimer)
+    this.#fronts.drain()
     await this.#drains?.close()
     // First, and with time for the answers to leave: those who wait hear why they do not get their turn.
     const { waiting } = this.#parts.places
     this.#parts.places.close()
     if (waiting > 0) await new Promise(resolve => setImmediate(resolve))
-    await Promise.all([...this.#fronts].map(front => front.close()))
+    await this.#fronts.cutOff()
+    await this.#fronts.close()
     const catalog = this.#parts.catalog.close()
     await Promise.all([...this.#parts.pools.values()].map(pool => pool.close()))
     await catalog
+    // Each call has its line before the audit log ends.
+    await this.#fronts.settled()
     await this.#parts.audit?.close()
     this.#parts.deadlines.close()
     await this.#parts.quotas?.close()

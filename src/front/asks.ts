@@ -1,6 +1,7 @@
+import { ClientError, isRpcError } from '../core/client-error.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { AsksConfig } from '../config/types.ts'
-import type { InputRequest, JsonObject } from '../core/exchange.ts'
+import type { InputRequest } from '../core/exchange.ts'
 import { find, members } from '../protocol/json-text.ts'
 import { notificationText, requestText, type Message } from '../protocol/message.ts'
 
@@ -16,6 +17,7 @@ export class Asks {
   readonly #limits: AsksConfig
   readonly #open = new Map<number, OpenAsk>()
   #next = 1
+  #closed = false
 
   constructor(limits: AsksConfig) {
     this.#limits = limits
@@ -23,9 +25,11 @@ export class Asks {
 
   /**
    * Sends the request with `send` and resolves with the raw JSON of the client's result.
-   * @throws GatewayError `cannot_ask` when it cannot be sent, is refused by the client or not answered in time, or `close` comes first
+   * @throws ClientError when the client answers with an error
+   * @throws GatewayError `cannot_ask` when it cannot be sent or is not answered in time, or `close` comes first
    */
   ask(request: InputRequest, send: (text: string) => boolean): Promise<string> {
+    if (this.#closed) return Promise.reject(refusal(request, 'asks, but the client left'))
     if (this.#open.size >= this.#limits.maxPerSession)
       return Promise.reject(refusal(request, 'is asking too much at once'))
     const id = this.#next++
@@ -60,17 +64,21 @@ export class Asks {
     const { id } = message.value
     const ask = typeof id === 'number' ? this.#take(id) : undefined
     if (!ask) return false
-    const result = find(members(message.text), 'result')
+    const list = members(message.text)
+    const result = find(list, 'result')
+    const error = find(list, 'error')
     if (result) ask.resolve(message.text.slice(result.start, result.end))
-    else {
-      const error = message.value.error as JsonObject | undefined
-      const reason = typeof error?.message === 'string' ? error.message.slice(0, 300) : 'no reason given'
-      ask.reject(refusal(ask.request, `asked, and the client refused: ${reason}`))
-    }
+    else if (error && isRpcError(message.value.error)) {
+      const text = message.text.slice(error.start, error.end)
+      ask.reject(new ClientError(text, message.value.error, ask.request.server))
+    } else
+      ask.reject(refusal(ask.request, 'asked, and the client answered with no result and no valid error'))
     return true
   }
 
+  /** No answer comes any more. */
   close(): void {
+    this.#closed = true
     for (const [id, { request, reject }] of this.#open) {
       this.#take(id)
       reject(refusal(request, 'asked, but the client left'))

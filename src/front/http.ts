@@ -12,14 +12,17 @@ import { accepted, allowOrigin, json, preflight, publicDocument } from './answer
 import { isOver, type Authenticator, type Credential } from './authenticator.ts'
 import { refuse } from './call.ts'
 import { accepts, checkAccept, checkQuery, HostGuard, isDirect, readBody, tooManySessions } from './guards.ts'
+import type { Front } from './fronts.ts'
 import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
 import { admitSession, admitStream } from './opening.ts'
+import { nothing } from './no-login.ts'
 import { Refusals } from './refusals.ts'
 import type { Service } from './service.ts'
-import { openServer } from './server.ts'
+import { closeServer, deserted, openServer } from './server.ts'
 import { refuseBatches } from './session.ts'
+import { goesOn, refuseUnavailable } from './shutting-down.ts'
 import type { SseFront } from './sse.ts'
 
 export interface HttpFrontOptions {
@@ -56,7 +59,7 @@ interface Place {
  * Streamable HTTP, both eras at one URL, deprecated HTTP+SSE beside it. Plain `node:http`: a request is matched here, before anything else.
  * Endpoints: `/mcp`, `/mcp/<server>`, `/sse`, `/messages`, `/healthz`, `/readyz`, and the metadata of RFC 9728.
  */
-export class HttpFront {
+export class HttpFront implements Front {
   readonly #options: HttpFrontOptions
   readonly #guard: HostGuard
   readonly #refusals: Refusals
@@ -69,6 +72,9 @@ export class HttpFront {
   readonly #listeners = new Map<() => void, Credential>()
   #sse: SseFront | undefined
   #sweeper: NodeJS.Timeout | undefined
+  /** Headers of every answer to a message. */
+  readonly #headers: Record<string, string> = {}
+  #draining = false
   #closing = false
 
   constructor(options: HttpFrontOptions) {
@@ -81,6 +87,8 @@ export class HttpFront {
   async listen(): Promise<{ url: string; port: number }> {
     const { config, authenticator, logger } = this.#options
     const { server, origin, port } = await openServer(config, (request, response) => {
+      // Also on a connection that is kept: the next request goes elsewhere.
+      if (this.#draining) response.shouldKeepAlive = false
       this.#route(request, response).catch((error: unknown) =>
         this.#refusals.answer(request, response, error),
       )
@@ -98,23 +106,33 @@ export class HttpFront {
     return this.#sessions.size + (this.#sse?.sessions ?? 0)
   }
 
-  /** Ends every stream and session, then stops listening. Idempotent. */
-  async close(): Promise<void> {
+  /**
+   * Takes no new requests: they are answered 503, and their connections end. Streams that carry no answer end. What was taken is still answered, and
+   * what belongs to it, such as answers to questions, is still heard. Idempotent.
+   */
+  drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    this.#headers.connection = 'close'
+    for (const end of this.#listeners.keys()) end()
+    for (const session of this.#sessions.values()) session.endStream()
+  }
+
+  async deserted(ms: number): Promise<void> {
+    if (this.#server) await deserted(this.#server, ms)
+  }
+
+  /** Ends every stream and session, then stops listening. Answers may take `flushMs` to be read by their clients. Idempotent. */
+  async close(flushMs: number): Promise<void> {
     if (this.#closing) return
+    this.drain()
     this.#closing = true
     clearInterval(this.#sweeper)
     this.#options.authenticator.close()
-    for (const end of this.#listeners.keys()) end()
     for (const session of this.#sessions.values()) session.close()
     this.#sessions.clear()
     this.#sse?.close()
-    const server = this.#server
-    if (!server?.listening) return
-    await new Promise<void>(resolve => {
-      server.close(() => resolve())
-      server.closeIdleConnections()
-      setTimeout(() => server.closeAllConnections(), 1000).unref()
-    })
+    if (this.#server) await closeServer(this.#server, flushMs)
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -139,7 +157,7 @@ export class HttpFront {
     if (path === '/sse' || path.startsWith('/sse/') || path === '/messages')
       return await this.#deprecated(request, response, path)
     if (path === '/readyz') return await this.#ready(request, response)
-    throw new HttpRefusal(404, 'There is nothing here; the MCP endpoint is /mcp.')
+    nothing(request, response, path, this.#options.authenticator.noLogin)
   }
 
   /** @throws HttpRefusal 404 for an endpoint that does not exist for the caller, after 401 and 403 for one that may not know */
@@ -160,14 +178,15 @@ export class HttpFront {
   /** Not behind the guard: a client asks for it before anything else, also from a page. */
   #metadata(request: IncomingMessage, response: ServerResponse, path: string): void {
     const text = this.#options.authenticator.resourceMetadata(request, path.slice(RESOURCE_METADATA.length))
-    if (text === undefined) throw new HttpRefusal(404, 'There is nothing here; the MCP endpoint is /mcp.')
+    if (text === undefined) return nothing(request, response, path, this.#options.authenticator.noLogin)
     publicDocument(request, response, text)
   }
 
   /** The names of servers are for this machine, and for callers who may use them. */
   async #ready(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { authenticator, readiness, service } = this.#options
-    const { ready, servers } = readiness()
+    const { ready: able, servers } = readiness()
+    const ready = able && !this.#draining
     const status = ready ? 200 : 503
     if (isDirect(request)) return json(response, status, { ready, servers })
     try {
@@ -193,6 +212,8 @@ export class HttpFront {
     const version = request.headers['mcp-protocol-version']
     const modern = claimsModern(message.value.params)
     const sent = typeof version === 'string' && isModernVersion(version)
+    if (this.#draining && kind === 'request' && !goesOn(message.value.params))
+      return refuseUnavailable(response, takeApart(message).id as string)
     if (kind === 'request' && modern && (sent || message.value.method !== 'initialize'))
       return this.#modern(request, response, place, takeApart(message))
     if (sent) {
@@ -219,7 +240,7 @@ export class HttpFront {
     session.session.request(
       incoming.id as string,
       incoming,
-      session.reply(response, 1, accepts(request, 'text/event-stream'), NO_HEADERS),
+      session.reply(response, 1, accepts(request, 'text/event-stream'), this.#headers),
     )
   }
 
@@ -230,7 +251,7 @@ export class HttpFront {
     const place = this.#nextReply++
     const reply = new HttpReply({
       response,
-      headers: NO_HEADERS,
+      headers: this.#headers,
       streams: accepts(request, 'text/event-stream'),
       log: undefined,
       primes: false,
@@ -268,7 +289,7 @@ export class HttpFront {
     const { service, config } = this.#options
     const refusal = await admitSession(service, place, incoming)
     if (refusal) return void refuse(this.#oneOff(response, 200), incoming.id as string, refusal)
-    if (this.#closing) throw new HttpRefusal(503, 'The gateway is shutting down.')
+    if (this.#draining) return refuseUnavailable(response, incoming.id as string)
     if (this.#sessions.size >= config.maxSessions && !this.#evict()) throw tooManySessions()
     const session = new HttpSession(service, place.endpoint, place.view, place.credential, config)
     const reply = session.reply(response, 1, accepts(request, 'text/event-stream'), session.headers)
@@ -305,10 +326,16 @@ export class HttpFront {
       }
     })
     const requests = messages.filter(message => message.kind === 'request')
+    if (this.#draining && requests.length > 0) return refuseUnavailable(response, 'null')
     for (const { kind, incoming } of messages)
       if (kind === 'notification' && incoming) session.session.notification(incoming)
     if (requests.length === 0) return accepted(response)
-    const reply = session.reply(response, requests.length, accepts(request, 'text/event-stream'), NO_HEADERS)
+    const reply = session.reply(
+      response,
+      requests.length,
+      accepts(request, 'text/event-stream'),
+      this.#headers,
+    )
     for (const { incoming } of requests)
       if (incoming) session.session.request(incoming.id as string, incoming, reply)
   }
@@ -318,6 +345,9 @@ export class HttpFront {
     if (!(await admitStream(this.#options.service, place, response))) return
     const session = this.#sessionOf(request, place)
     const last = request.headers['last-event-id']
+    // A stream on which an answer is to come may be taken up again.
+    if (this.#draining && (typeof last !== 'string' || !session.awaits(last)))
+      return refuseUnavailable(response, 'null')
     if (last === undefined) session.listen(response)
     else if (typeof last !== 'string' || !session.resume(last, response))
       throw new HttpRefusal(
@@ -341,7 +371,8 @@ export class HttpFront {
       const { SseFront } = await import('./sse.ts')
       this.#sse ??= new SseFront(service, config, logger)
     }
-    if (path === '/messages') await this.#sse.post(request, response, place.credential)
+    if (this.#draining && path !== '/messages') return refuseUnavailable(response, 'null')
+    if (path === '/messages') await this.#sse.post(request, response, place.credential, this.#draining)
     else if (request.method === 'GET') {
       if (await admitStream(service, place, response)) await this.#sse.open(response, place)
     }
@@ -371,7 +402,7 @@ export class HttpFront {
   #oneOff(response: ServerResponse, status: number): HttpReply {
     return new HttpReply({
       response,
-      headers: NO_HEADERS,
+      headers: this.#headers,
       streams: false,
       log: undefined,
       primes: false,
@@ -416,5 +447,3 @@ export class HttpFront {
     return true
   }
 }
-
-const NO_HEADERS: Readonly<Record<string, string>> = {}

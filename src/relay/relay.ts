@@ -1,3 +1,4 @@
+import { ClientError } from '../core/client-error.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Cancellation } from '../core/cancellation.ts'
 import {
@@ -12,7 +13,6 @@ import {
 } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { declaredTo } from '../protocol/features.ts'
-import { rawAt, withMembers } from '../protocol/json-text.ts'
 import type { Link } from '../upstream/link.ts'
 import { TASK_STATUS } from '../protocol/related-task.ts'
 import { presented } from './ask.ts'
@@ -97,7 +97,10 @@ export class Relay {
     this.#options.subscriptions.updated(link, params)
   }
 
-  /** A question goes to the call it came with; on a link of one session, to that session. What the configuration answers is nobody's. */
+  /**
+   * A question goes to the call it came with. Where that is unknown, it goes to one of those that can be asked, as long as all that it may be about are of one
+   * client; on a link of one session, to that session. What the configuration answers is asked of no client.
+   */
   async onRequest(
     link: Link,
     method: string,
@@ -115,9 +118,16 @@ export class Relay {
       server: link.server.name,
       cancellation,
     }
-    const latest = among.at(-1)
-    if (latest && (among.length === 1 || link.owner))
-      return await latest.ask(presented(request, params, latest))
+    const calls = link.owner || areOneClients(among) ? among : []
+    for (let call = likeliest(calls); call; call = likeliest(calls)) {
+      try {
+        return await call.ask(presented(request, params, call))
+      } catch (error) {
+        // The call is over, and the server still waits: it asked for the sake of another one.
+        const answered = error instanceof ClientError
+        if (answered || call.canBeAsked !== 'never' || cancellation.reason !== undefined) throw error
+      }
+    }
     if (link.owner)
       return await link.owner.ask(
         presented(request, params, {
@@ -137,7 +147,7 @@ export class Relay {
     const server = link.server.name
     const level = (params.value as JsonObject | null)?.level as McpLogLevel
     if (!LOG_LEVELS.includes(level)) return
-    const text = link.server.prefix === false ? params.text : withLogger(params, server)
+    const { text } = params
     const [exchange] = among
     if (exchange && among.length === 1) {
       if (wants(exchange.logLevel, level, exchange.modern)) exchange.notify('notifications/message', text)
@@ -158,17 +168,33 @@ export class Relay {
   }
 }
 
+/** Whether a question about any of these calls reaches the same client, whichever of them it is asked through. */
+function areOneClients(calls: readonly Exchange[]): boolean {
+  const [first] = calls
+  return calls.every(
+    ({ conversation, principal }) =>
+      conversation === first?.conversation && principal.id === first?.principal.id,
+  )
+}
+
+/**
+ * Of calls of one client, the one that a question is put to: one that can be asked at once before one whose client is thinking, one of a tool before others, the
+ * newest before older ones.
+ */
+function likeliest(calls: readonly Exchange[]): Exchange | undefined {
+  let best: Exchange | undefined
+  let bestRank = 0
+  for (const call of calls) {
+    const { canBeAsked } = call
+    if (canBeAsked === 'never') continue
+    const rank = (canBeAsked === 'now' ? 3 : 1) + (call.request.method === 'tools/call' ? 1 : 0)
+    if (rank >= bestRank) [best, bestRank] = [call, rank]
+  }
+  return best
+}
+
 /** Legacy clients that never set a level take what the server sends by default; modern ones must ask. */
 function wants(wanted: McpLogLevel | undefined, level: McpLogLevel, modern: boolean): boolean {
   if (wanted === undefined) return !modern
   return LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(wanted)
-}
-
-/** The record with the server's name before its logger, since clients see only the gateway. */
-function withLogger(params: Json, server: string): string {
-  const raw = rawAt(params.text, 'logger')
-  const logger: unknown = raw === undefined ? undefined : JSON.parse(raw)
-  return withMembers(params.text, {
-    logger: JSON.stringify(typeof logger === 'string' ? `${server}/${logger}` : server),
-  })
 }

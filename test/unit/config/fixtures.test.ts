@@ -257,6 +257,7 @@ test('every option of the format, also those of later versions', async () => {
     zone: 'eu',
     dns: { refreshMs: 5000, servers: ['10.0.0.53', '10.0.0.54:5353', '[fd00::53]:5353', 'fd00::54'] },
     drainTimeoutMs: 60_000,
+    shutdownTimeoutMs: 20_000,
     cache: {
       maxBytes: 1024 ** 3,
       maxBytesPerClient: 10_000_000,
@@ -280,7 +281,7 @@ test('every option of the format, also those of later versions', async () => {
     { name: 'guest', default: 'deny' },
   ])
   expect(config.warnings).toEqual([
-    'The server "search" has a conversation of its own for each client ("isolation"), but results of "query" are shared by all clients ("scope"). Make sure that they depend on nothing but the arguments.',
+    'The server "search" has a conversation of its own for each call ("isolation"), but results of "query" are shared by all clients ("scope"). Make sure that they depend on nothing but the arguments.',
   ])
 })
 

@@ -120,6 +120,7 @@ test('what is left out has its default', async () => {
       zone: undefined,
       dns: { refreshMs: 30_000, servers: [] },
       drainTimeoutMs: 300_000,
+      shutdownTimeoutMs: 25_000,
       cache: {
         maxBytes: 64 * 1024 * 1024,
         maxBytesPerClient: 16 * 1024 * 1024,
