@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import type { Dispatcher, Pool } from 'undici'
 import { describeError, GatewayError, type Delivery } from '../core/errors.ts'
 import { IdTable } from '../core/id-table.ts'
@@ -6,6 +7,7 @@ import type { HttpEndpoint } from '../config/replica-types.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
 import { dial } from './dial.ts'
+import { pieces } from './pieces.ts'
 import { retryAfterMs } from './retry-after.ts'
 import { tooLarge } from './too-large.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
@@ -40,6 +42,8 @@ const RESERVED = /^(?:accept|content-type|content-length|transfer-encoding|conne
 const DELETE_TIMEOUT_MS = 1000
 const FIRST_RECONNECT_MS = 1000
 const LAST_RECONNECT_MS = 30_000
+/** A longer body is written piece by piece. */
+const LARGE_CHARS = 256 * 1024
 /** Attempts to get the rest of one broken answer stream. */
 const MAX_RESUMES = 5
 
@@ -122,8 +126,9 @@ export class StreamableHttpTransport implements Transport {
     this.#dispatch('POST', headers, message.text, new PostHandler(this, message.id, message.method))
   }
 
-  abandon(id: number): void {
+  abandon(id: number): boolean {
     this.#open.take(id)?.controller.abort(new Error('abandoned'))
+    return false
   }
 
   close(): Promise<void> {
@@ -310,8 +315,14 @@ export class StreamableHttpTransport implements Transport {
     body: string | null,
     handler: StreamHandler,
   ): void {
+    let sent: string | Readable | null = body
+    let all = headers as string[]
+    if (body !== null && body.length > LARGE_CHARS) {
+      all = [...headers, 'content-length', String(Buffer.byteLength(body))]
+      sent = pieces(body) as unknown as Readable
+    }
     try {
-      this.#pool.dispatch({ path: this.#path, method, headers: headers as string[], body }, handler)
+      this.#pool.dispatch({ path: this.#path, method, headers: all, body: sent }, handler)
     } catch (error) {
       handler.onResponseError(undefined, error as Error)
     }
