@@ -60,7 +60,7 @@ export class Account {
       this.#audit?.note(exchange, since, outcome, undefined)
       return outcome
     } catch (caught) {
-      const error = GatewayError.from(caught)
+      const error = exchange.cancellation.error ?? GatewayError.from(caught)
       this.#audit?.note(exchange, since, undefined, error)
       throw error
     } finally {

@@ -10,6 +10,8 @@ import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
 import { clientPrincipal, LOCAL, type Principal } from './core/principal.ts'
 import type { ListKind, Route } from './core/route.ts'
+import { CallsInFlight } from './front/calls-in-flight.ts'
+import { Fronts } from './front/fronts.ts'
 import type { HttpFront } from './front/http.ts'
 import { ListenStreams } from './front/listen-streams.ts'
 import type { Opening, Service, Subscriber } from './front/service.ts'
@@ -46,15 +48,17 @@ export class Gateway implements Service {
   readonly serverInfo: string
   readonly asks: AsksConfig
   readonly listens: ListenStreams
+  readonly calls = new CallsInFlight()
   readonly #config: Config
   readonly #logger: Logger
   readonly #store: Store
   readonly #parts: Assembly
   readonly #drains: DrainWatch | undefined
   readonly #wholeViews = new WeakMap<Principal, string>()
-  readonly #fronts = new Set<{ close(): void | Promise<void> }>()
+  readonly #fronts: Fronts
   #http: HttpFront | undefined
   #refreshTimer: NodeJS.Timeout | undefined
+  #stopping: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
   constructor(config: Config, policies: Policies, options: GatewayOptions) {
@@ -64,6 +68,7 @@ export class Gateway implements Service {
     this.serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
     this.asks = config.gateway.asks
     this.listens = new ListenStreams(config.gateway.listen)
+    this.#fronts = new Fronts(this.calls, this.serverInfo, options.logger)
     this.#parts = new Assembly({ config, policies, ...options, serverInfo: this.serverInfo })
     if (options.store.name !== 'memory')
       this.#drains = new DrainWatch({
@@ -112,6 +117,7 @@ export class Gateway implements Service {
       principal,
       view,
       maxMessageBytes: this.#config.gateway.http.maxBodyBytes,
+      lastAnswersMs: this.#config.gateway.shutdownTimeoutMs,
       logger: this.#logger,
     })
     this.#fronts.add(front)
@@ -145,16 +151,21 @@ export class Gateway implements Service {
     await Promise.all(
       this.#config.servers.map(async server => {
         if (!this.#parts.catalog.snapshot(server.name)) await this.#parts.catalog.refresh(server.name)
-        if (server.required)
-          await Promise.resolve(this.#parts.poolOf(server.name).any()).catch(() => undefined)
+        if (server.required) await this.#start(server.name)
       }),
     )
     return this.status()
   }
 
-  /** Takes over what a changed configuration says of replicas: endpoint, weight, tier, zone. Calls in flight are answered where they are. */
+  /**
+   * Takes over what a changed configuration says of replicas: endpoint, weight, tier, zone. Calls in flight are answered where they are. A server with a
+   * problem, then or now, stays as it is.
+   */
   apply(config: Config): void {
-    for (const { name, replicas } of config.servers) this.#parts.pools.get(name)?.roster.update(replicas)
+    for (const { name, replicas, problem } of config.servers) {
+      const pool = this.#parts.pools.get(name)
+      if (pool?.server.problem === undefined && problem === undefined) pool?.roster.update(replicas)
+    }
   }
 
   status(): ServerStatus[] {
@@ -173,7 +184,19 @@ export class Gateway implements Service {
     return this.#http?.sessions ?? 0
   }
 
-  /** Ends every conversation, then every server it started. Idempotent; resolves when nothing is left. */
+  /**
+   * Takes no new requests, answers those that are in flight for as long as `gateway.shutdownTimeout` allows, then closes. The HTTP front listens until
+   * then, and tells everyone who still comes to go elsewhere. Idempotent.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#fronts.finish(this.#config.gateway.shutdownTimeoutMs).then(() => this.close())
+    return this.#stopping
+  }
+
+  /**
+   * Ends at once: what is in flight is answered with an error, then every conversation ends, then every server it started. Idempotent; resolves when
+   * nothing is left.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -275,17 +298,29 @@ export class Gateway implements Service {
     return `There is no profile "${name}" in the configuration, or nothing in it that may be used. ${known}`
   }
 
+  async #start(server: string): Promise<void> {
+    try {
+      await this.#parts.poolOf(server).any()
+    } catch {
+      // The status says why.
+    }
+  }
+
   async #close(): Promise<void> {
     clearTimeout(this.#refreshTimer)
+    this.#fronts.drain()
     await this.#drains?.close()
     // First, and with time for the answers to leave: those who wait hear why they do not get their turn.
     const { waiting } = this.#parts.places
     this.#parts.places.close()
     if (waiting > 0) await new Promise(resolve => setImmediate(resolve))
-    await Promise.all([...this.#fronts].map(front => front.close()))
+    await this.#fronts.cutOff()
+    await this.#fronts.close()
     const catalog = this.#parts.catalog.close()
     await Promise.all([...this.#parts.pools.values()].map(pool => pool.close()))
     await catalog
+    // Each call has its line before the audit log ends.
+    await this.#fronts.settled()
     await this.#parts.audit?.close()
     this.#parts.deadlines.close()
     await this.#parts.quotas?.close()

@@ -54,7 +54,7 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
     name: server.name,
     transport: current?.transport.kind ?? snapshot?.transport ?? server.replicas[0]?.endpoint.kind ?? '',
     era: current?.peer.era ?? snapshot?.era,
-    state: state.kind,
+    state: server.problem === undefined ? state.kind : 'failed',
     required: server.required,
     listed: snapshot !== undefined,
     tools: snapshot ? snapshot.lists.tools.filter(({ key }) => !hidden(key)).length : 0,

@@ -67,7 +67,11 @@ export class Catalog {
 
   constructor(options: CatalogOptions) {
     this.#options = options
-    for (const server of options.config.servers) this.#servers.set(server.name, server)
+    for (const server of options.config.servers) {
+      this.#servers.set(server.name, server)
+      if (server.problem !== undefined)
+        this.#failures.set(server.name, new GatewayError('config', server.problem, { server: server.name }))
+    }
     this.#kept = new KeptSnapshots(options.store)
     this.#views = new Views({ ...options, snapshot: server => this.#snapshots.get(server) })
   }
@@ -202,7 +206,7 @@ export class Catalog {
     over: ListableLink | undefined,
   ): Promise<void> {
     const server = this.#servers.get(name)
-    if (!server || this.#closed) return
+    if (!server || server.problem !== undefined || this.#closed) return
     const logger = this.#options.logger.child({ server: name })
     const previous = this.#snapshots.get(name)
     let snapshot: ServerSnapshot

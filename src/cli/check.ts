@@ -1,4 +1,5 @@
 import { loadWithSource } from '../config/load.ts'
+import { GatewayError } from '../core/errors.ts'
 import { maskArgs, maskText } from '../config/problem.ts'
 import { alignColumns } from './columns.ts'
 
@@ -16,7 +17,9 @@ interface RawEntry {
  * @throws GatewayError `config`
  */
 export async function runCheck(file: string | undefined): Promise<void> {
-  const { config, raw } = await loadWithSource({ file })
+  const { config, raw, problems } = await loadWithSource({ file })
+  if (problems !== undefined)
+    throw new GatewayError('config', `${problems}\nA start leaves these servers out and runs the others.`)
   const { mcpServers, servers } = raw as Record<
     'mcpServers' | 'servers',
     Record<string, RawEntry> | undefined

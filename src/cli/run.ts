@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { loadWithSource, type Loaded } from '../config/load.ts'
 import { describeError } from '../core/errors.ts'
 import { createGateway } from '../gateway.ts'
@@ -20,7 +21,8 @@ const CLOSE_TIMEOUT_MS = 15_000
 
 /**
  * Starts a gateway, hands it to `use`, and stops it when `use` is done or the process is told to stop; then ends the process:
- * with 0, or with 1 after an exception that nobody caught.
+ * with 0, or with 1 after an exception that nobody caught. A signal lets calls in flight be answered first, a second one ends the process at once,
+ * with 130 (SIGINT) or 143 (SIGTERM).
  * @throws what starting and `use` throw, after everything is closed.
  */
 export async function runGateway(
@@ -31,13 +33,20 @@ export async function runGateway(
   const { config } = loaded
   const logger = createLogger({ level: config.gateway.log, stream: process.stderr })
   for (const warning of config.warnings) logger.warn(warning)
+  for (const { problem } of config.servers) if (problem !== undefined) logger.error(problem)
 
   let stopped = false
+  let graceful = false
+  let asked = false
   const stopping = new Promise<number>(resolve => {
     const onSignal = (signal: NodeJS.Signals): void => {
-      // Whoever asks twice does not want to wait.
-      if (stopped) process.exit(1)
+      // Asked twice, there is no time to wait; the exit code is that of a process which the signal has ended.
+      if (asked) process.exit(128 + constants.signals[signal])
+      asked = true
+      // It is ending already, because its client has left.
+      if (stopped) return
       stopped = true
+      graceful = true
       logger.debug('Stopping', { signal })
       resolve(0)
     }
@@ -66,11 +75,12 @@ export async function runGateway(
     code = await Promise.race([use(gateway, loaded, logger).then(() => 0), stopping])
   } finally {
     stopped = true
+    const withinMs = (graceful ? config.gateway.shutdownTimeoutMs : 0) + CLOSE_TIMEOUT_MS
     const overdue = setTimeout(() => {
-      logger.error(`Closing took longer than ${CLOSE_TIMEOUT_MS / 1000} s; the process ends without waiting.`)
+      logger.error(`Closing took longer than ${withinMs / 1000} s; the process ends without waiting.`)
       process.exit(1)
-    }, CLOSE_TIMEOUT_MS)
-    await gateway?.close()
+    }, withinMs)
+    await (graceful ? gateway?.stop() : gateway?.close())
     await store.close()
     await logger.flush()
     clearTimeout(overdue)

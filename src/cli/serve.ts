@@ -43,9 +43,17 @@ export async function runServe(options: ServeOptions): Promise<void> {
 
 /** The file has changed: what a running gateway can take over it does, and the rest is named. `loaded` is what it was started with. */
 function apply(gateway: Gateway, loaded: Loaded, changed: Loaded, logger: Logger): void {
+  for (const { problem } of changed.config.servers)
+    if (problem !== undefined) logger.error(`${problem} What runs stays as it is.`)
   gateway.apply(changed.config)
   logger.info('The configuration has changed: replicas, weights, tiers and zones are in effect.')
-  const rest = needsRestart(loaded.raw, changed.raw)
+  const mended = changed.config.servers.filter(
+    ({ name, problem }) =>
+      problem === undefined && loaded.config.servers.find(server => server.name === name)?.problem,
+  )
+  const rest = [
+    ...new Set([...mended.map(({ name }) => `"${name}"`), ...needsRestart(loaded.raw, changed.raw)]),
+  ]
   if (rest.length > 0)
     logger.warn(`Of the changed configuration this takes effect at the next start: ${rest.join(', ')}.`)
 }

@@ -35,7 +35,7 @@ export function expand(file: unknown, variables: Variables): Expanded {
     for (const [key, child] of Object.entries(value)) {
       const at = [...path, key]
       if (key === '__proto__')
-        problems.push({ path: at, about: 'key', cause: 'is a name that cannot be used' })
+        problems.push({ path: at, about: 'key', cause: 'is a name that cannot be used', ofFile: true })
       else if (isIgnored(at)) copy[key] = child
       else if (!isDisabledServer(at, child)) copy[key] = visit(child, at)
     }

@@ -7,13 +7,17 @@ import { GatewayError } from '../core/errors.ts'
 import { readEnvFiles } from './env-files.ts'
 import { expand } from './expand.ts'
 import { absolutePath, candidateFiles, projectFolder, stateFolder } from './places.ts'
-import { renderProblems } from './problem.ts'
+import { renderProblem, renderProblems } from './problem.ts'
 import { resolveConfig } from './resolve.ts'
 import { VERSION } from '../version.ts'
-import type { Problem } from './problem.ts'
+import { serverOf, withoutEntries } from './scope.ts'
+import type { Problem, Where } from './problem.ts'
 import type { Overrides } from './surroundings.ts'
 import type { ServersFile } from './schema.ts'
 import type { Config } from './types.ts'
+
+/** The rest is shown by `check`. */
+const MOST_SHOWN_OF_SERVER = 3
 
 export interface LoadOptions {
   /** Path of the file; without it the usual places are searched. */
@@ -38,11 +42,13 @@ export interface Loaded {
   readonly config: Config
   /** The file as written, variables not expanded: what may be shown of it. */
   readonly raw: unknown
+  /** The problems of single servers, which are left out, as a text with a line for each; `undefined` when there are none. */
+  readonly problems: string | undefined
 }
 
 /**
- * Finds, reads, expands, checks and resolves a configuration file.
- * @throws GatewayError `config` with a text that lists the problems, each with its place and its fix, no secret in it.
+ * Finds, reads, expands, checks and resolves a configuration file. A problem in the entry of a server is that server's alone (`ServerConfig.problem`).
+ * @throws GatewayError `config` for any other problem, with a text that lists all of them, each with its place and its fix, no secret in it.
  */
 export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
   return (await loadWithSource(options)).config
@@ -53,7 +59,7 @@ export async function loadWithSource(options: LoadOptions = {}): Promise<Loaded>
   const file = await findConfigFile(options)
   const text = await readText(file)
   const raw = await parse(text, file)
-  return { raw, config: await build(raw, { file, text, options }) }
+  return await build(raw, { file, text, options })
 }
 
 /**
@@ -61,7 +67,7 @@ export async function loadWithSource(options: LoadOptions = {}): Promise<Loaded>
  * @throws GatewayError `config`
  */
 export async function configFrom(value: unknown, options: Omit<LoadOptions, 'file'> = {}): Promise<Config> {
-  return build(value, { file: undefined, text: undefined, options })
+  return (await build(value, { file: undefined, text: undefined, options })).config
 }
 
 /**
@@ -88,7 +94,7 @@ interface Source {
   readonly options: LoadOptions
 }
 
-async function build(raw: unknown, source: Source): Promise<Config> {
+async function build(raw: unknown, source: Source): Promise<Loaded> {
   const { file, options } = source
   const { cwd = process.cwd(), env = process.env, home = homedir() } = options
   const folder = file === undefined ? cwd : dirname(file)
@@ -99,12 +105,14 @@ async function build(raw: unknown, source: Source): Promise<Config> {
     workspaceFolder: file === undefined || isUserWide ? cwd : projectFolder(file),
     readFile: path => readFileSync(absolutePath(path, folder, home), 'utf8'),
   })
-  await check(value, raw, problems, source)
+  const found = await check(value, problems, source)
+  if (found.some(problem => serverOf(problem) === undefined))
+    throw new GatewayError('config', (await renderer(raw, source)).all(found))
 
-  const checked = value as ServersFile
-  const envFiles = await readEnvFiles(checked, folder, home)
-  if (envFiles.problems.length > 0) throw await failure(envFiles.problems, raw, source)
-  return resolveConfig(checked, {
+  const envFiles = await readEnvFiles(withoutEntries(value, ownersOf(found)) as ServersFile, folder, home)
+  found.push(...envFiles.problems)
+  const render = found.length === 0 ? undefined : await renderer(raw, source)
+  const config = resolveConfig(withoutEntries(value, ownersOf(found)) as ServersFile, {
     file,
     folder,
     cwd: resolve(cwd),
@@ -112,20 +120,22 @@ async function build(raw: unknown, source: Source): Promise<Config> {
     stateFolder: stateFolder(home, env, process.platform),
     envFiles: envFiles.values,
     overrides: options.overrides ?? {},
+    problems: render?.byServer(found) ?? new Map(),
   })
+  return { raw, config, problems: render?.all(found) }
 }
 
-async function check(
-  value: unknown,
-  raw: unknown,
-  unexpanded: readonly Problem[],
-  source: Source,
-): Promise<void> {
+function ownersOf(problems: readonly Problem[]): Set<string> {
+  return new Set(problems.map(serverOf).filter(name => name !== undefined))
+}
+
+/** Everything that is wrong in a file, whosever it is. */
+async function check(value: unknown, unexpanded: readonly Problem[], source: Source): Promise<Problem[]> {
   const { isKnownValid, rememberValid } = source.options
   const hash = createHash('sha256')
     .update(`${VERSION}\n${JSON.stringify(value)}`)
     .digest('hex')
-  if (unexpanded.length === 0 && (await isKnownValid?.(hash))) return
+  if (unexpanded.length === 0 && (await isKnownValid?.(hash))) return []
 
   const { validate } = await import('./validate.ts')
   const places = unexpanded.map(({ path }) => path.join('\0'))
@@ -134,17 +144,40 @@ async function check(
   const duplicates =
     source.text === undefined ? [] : new (await import('./text.ts')).Places(source.text).duplicates()
   const problems = [...unexpanded, ...invalid, ...duplicates]
-  if (problems.length > 0) throw await failure(problems, raw, source)
-  await rememberValid?.(hash)
+  if (problems.length === 0) await rememberValid?.(hash)
+  return problems
 }
 
-async function failure(problems: readonly Problem[], raw: unknown, source: Source): Promise<GatewayError> {
-  const title = source.file === undefined ? 'The configuration' : `The configuration ${source.file}`
-  const places = source.text === undefined ? undefined : new (await import('./text.ts')).Places(source.text)
-  return new GatewayError(
-    'config',
-    renderProblems(title, problems, raw, (path, ofKey) => places?.find(path, ofKey)),
-  )
+/** Shows the problems of a file. */
+interface Renderer {
+  /** A title, and a line for each. */
+  all(problems: readonly Problem[]): string
+  /** For each server that has some, a sentence with the first of them. */
+  byServer(problems: readonly Problem[]): Map<string, string>
+}
+
+async function renderer(raw: unknown, { file, text }: Source): Promise<Renderer> {
+  const places = text === undefined ? undefined : new (await import('./text.ts')).Places(text)
+  const where: Where = (path, ofKey) => places?.find(path, ofKey)
+  return {
+    all: problems =>
+      renderProblems(
+        file === undefined ? 'The configuration' : `The configuration ${file}`,
+        problems,
+        raw,
+        where,
+      ),
+    byServer: problems => {
+      const texts = new Map<string, string>()
+      for (const name of ownersOf(problems)) {
+        const own = problems.filter(problem => serverOf(problem) === name)
+        const shown = own.slice(0, MOST_SHOWN_OF_SERVER).map(problem => renderProblem(problem, raw, where))
+        if (own.length > shown.length) shown.push(`And ${own.length - shown.length} more.`)
+        texts.set(name, `Server "${name}" is left out until its configuration is mended: ${shown.join(' ')}`)
+      }
+      return texts
+    },
+  }
 }
 
 async function readText(file: string): Promise<string> {

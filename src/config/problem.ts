@@ -11,7 +11,12 @@ export interface Problem {
   readonly fix?: string
   /** What is wrong there: the value, which is shown, or the key, whose value would only distract. Default: value. */
   readonly about?: 'value' | 'key' | 'hidden value'
+  /** Without this, a problem inside the entry of a server concerns that server alone (`scope.ts`). */
+  readonly ofFile?: true
 }
+
+/** Line and column of a path, or of its key; `undefined` where unknown. */
+export type Where = (path: Path, ofKey: boolean) => { line: number; column: number } | undefined
 
 const SECRET = /token|secret|key|password|passwd|authorization|credential|cookie/i
 const LONGEST_SHOWN = 80
@@ -75,13 +80,12 @@ export function valueAt(root: unknown, path: Path): unknown {
 /**
  * The problems as one text, a line each, in the order of the file: the first twenty, and how many more there are. `raw` is the value as written, before variables were expanded, so that nothing that
  * came from the environment is ever shown.
- * @param where line and column of a path, or `undefined` where unknown
  */
 export function renderProblems(
   title: string,
   problems: readonly Problem[],
   raw: unknown,
-  where: (path: Path, ofKey: boolean) => { line: number; column: number } | undefined,
+  where: Where,
 ): string {
   const positions = new Map(problems.map(problem => [problem, where(problem.path, problem.about === 'key')]))
   const rank = (problem: Problem): number => {
@@ -91,17 +95,22 @@ export function renderProblems(
   const inOrder = [...problems].sort((a, b) => rank(a) - rank(b))
   // One more takes no more room than to say so.
   const shownCount = inOrder.length > MOST_SHOWN + 1 ? MOST_SHOWN : inOrder.length
-  const lines = inOrder.slice(0, shownCount).map(problem => {
-    const { path, cause, fix, about = 'value' } = problem
-    const position = positions.get(problem)
-    const place = formatPath(path) + (position ? ` (line ${position.line}, column ${position.column})` : '')
-    const value = valueAt(raw, path)
-    const shown =
-      about === 'value' && value !== undefined
-        ? `is ${formatValue(path, value, valueAt(raw, path.slice(0, -1)))}: `
-        : ''
-    return `- ${place} ${shown}${cause}.${fix ? ` ${fix}` : ''}`
-  })
+  const lines = inOrder
+    .slice(0, shownCount)
+    .map(problem => `- ${renderProblem(problem, raw, () => positions.get(problem))}`)
   if (inOrder.length > shownCount) lines.push(`- and ${inOrder.length - shownCount} more.`)
   return `${title} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${lines.join('\n')}`
+}
+
+/** One problem as one line; `raw` as in `renderProblems`. */
+export function renderProblem(problem: Problem, raw: unknown, where: Where): string {
+  const { path, cause, fix, about = 'value' } = problem
+  const position = where(path, about === 'key')
+  const place = formatPath(path) + (position ? ` (line ${position.line}, column ${position.column})` : '')
+  const value = valueAt(raw, path)
+  const shown =
+    about === 'value' && value !== undefined
+      ? `is ${formatValue(path, value, valueAt(raw, path.slice(0, -1)))}: `
+      : ''
+  return `${place} ${shown}${cause}.${fix ? ` ${fix}` : ''}`
 }

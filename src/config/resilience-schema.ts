@@ -3,6 +3,7 @@ import {
   CRASHES,
   DNS_REFRESH,
   DRAIN_TIMEOUT,
+  SHUTDOWN_TIMEOUT,
   ERROR_RATE,
   HEALTH_EJECT,
   HEALTH_EVERY,
@@ -135,4 +136,8 @@ export const GATEWAY_RESILIENCE = {
   zone: text('Where this gateway is; replicas of the same `zone` are preferred.'),
   dns: option('object', 'How names of replicas are resolved.', dns),
   drainTimeout: duration('How long calls of a replica that is taken away may go on.', DRAIN_TIMEOUT),
+  shutdownTimeout: duration(
+    'How long calls in flight may go on when the gateway is told to stop; those that are left then get an error.',
+    SHUTDOWN_TIMEOUT,
+  ),
 } as const satisfies Record<string, Option>

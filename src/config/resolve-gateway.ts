@@ -33,6 +33,7 @@ import {
   PAGE_SIZE,
   REFRESH_AFTER,
   SESSION_IDLE,
+  SHUTDOWN_TIMEOUT,
 } from './defaults.ts'
 import { absolutePath } from './places.ts'
 import { resolveRules } from './policies.ts'
@@ -83,6 +84,7 @@ export function resolveGateway(file: ServersFile, surroundings: Surroundings): G
       servers: gateway.dns?.servers ?? [],
     },
     drainTimeoutMs: toMs(gateway.drainTimeout ?? DRAIN_TIMEOUT.default),
+    shutdownTimeoutMs: toMs(gateway.shutdownTimeout ?? SHUTDOWN_TIMEOUT.default),
     maxLinksPerClient: gateway.maxLinksPerClient ?? MAX_LINKS_PER_CLIENT.default,
     cache: {
       maxBytes: toBytes(cache.maxSize ?? CACHE_MAX_SIZE.default),

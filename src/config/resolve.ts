@@ -71,13 +71,16 @@ function resolveServer(
   surroundings: Surroundings,
   warnings: string[],
 ): ServerConfig | undefined {
-  const sources = entry.replicas?.map(replica => withReplica(entry, replica)) ?? [entry]
+  const problem = surroundings.problems.get(name)
+  const sources =
+    problem === undefined ? (entry.replicas?.map(replica => withReplica(entry, replica)) ?? [entry]) : []
   if (sources.some(source => startsThisGateway(source, surroundings.file, surroundings.cwd))) {
     warnings.push(`The server "${name}" is this gateway itself and is left out.`)
     return undefined
   }
   const useless = (['args', 'env', 'cwd', 'envFile'] as const).filter(
-    key => sources.every(source => source.command === undefined) && !isEmpty(entry[key]),
+    key =>
+      sources.length > 0 && sources.every(source => source.command === undefined) && !isEmpty(entry[key]),
   )
   if (useless.length > 0) {
     warnings.push(`The server "${name}" is remote: ${useless.join(', ')} of it has no effect.`)
@@ -87,10 +90,17 @@ function resolveServer(
     warnings.push(`The server "${name}" is remote: ${ofPrograms.join(', ')} of it has no effect.`)
   }
   warnings.push(...cacheWarnings(name, entry))
-  const replicas = resolveReplicas(entry, source => resolveEndpoint(source, surroundings))
+  const ofCalls = (['maxExclusiveLinks', 'linkWait'] as const).filter(key => entry[key] !== undefined)
+  if (ofCalls.length > 0 && entry.isolation !== 'call')
+    warnings.push(
+      `The server "${name}": ${ofCalls.join(', ')} of it has no effect, since only "isolation": "call" gives calls conversations of their own.`,
+    )
+  const replicas =
+    problem === undefined ? resolveReplicas(entry, source => resolveEndpoint(source, surroundings)) : []
   return {
     name,
     prefix: prefixOf(name, entry),
+    problem,
     replicas,
     required: entry.required ?? false,
     startTimeoutMs: toMs(entry.startTimeout ?? START_TIMEOUT.default),

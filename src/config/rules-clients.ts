@@ -2,15 +2,18 @@ import { nearest } from './nearest.ts'
 import { checkIdentities } from './rules-auth.ts'
 import { checkPolicies } from './rules-policy.ts'
 import type { Path, Problem } from './problem.ts'
+import type { RulesContext } from './scope.ts'
 import type { ClientEntry, ServersFile } from './schema.ts'
 
-/** Conditions over several values of clients, roles, profiles and of how callers are identified. `file` and `unsound` as in `rules.ts`. */
-export function checkClients(file: ServersFile, unsound: ReadonlySet<string>): Problem[] {
+/** Conditions over several values of clients, roles, profiles and of how callers are identified. `file` as in `rules.ts`. */
+export function checkClients(file: ServersFile, { unsound, serverNames }: RulesContext): Problem[] {
   const clients = Object.entries(file.clients ?? {})
   const known = (section: 'roles' | 'clients'): Known | undefined =>
     unsound.has(section) ? undefined : (file[section] ?? {})
   const servers =
-    unsound.has('mcpServers') || unsound.has('servers') ? undefined : { ...file.mcpServers, ...file.servers }
+    unsound.has('mcpServers') || unsound.has('servers')
+      ? undefined
+      : Object.fromEntries(serverNames.map(name => [name, true]))
   return [
     ...clients.flatMap(([name, client]) =>
       checkReferences(client.roles ?? [], ['clients', name, 'roles'], known('roles'), 'role', 'roles'),

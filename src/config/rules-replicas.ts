@@ -1,17 +1,18 @@
 import { isIP } from 'node:net'
 import { nearest } from './nearest.ts'
 import type { Path, Problem } from './problem.ts'
+import type { RulesContext } from './scope.ts'
 import type { ServerEntry, ServersFile } from './schema.ts'
 
-/** Conditions over several values of replicas, health checks and fallbacks (docs/resilience.md). `file` and `unsound` as in `rules.ts`. */
-export function checkResilience(file: ServersFile, unsound: ReadonlySet<string>): Problem[] {
+/** Conditions over several values of replicas, health checks and fallbacks (docs/resilience.md). `file` as in `rules.ts`. */
+export function checkResilience(file: ServersFile, { unsound, serverNames }: RulesContext): Problem[] {
   const entries = (['mcpServers', 'servers'] as const).flatMap(root =>
     Object.entries(file[root] ?? {}).map(([name, server]) => ({ name, server, path: [root, name] as Path })),
   )
   const complete = !unsound.has('mcpServers') && !unsound.has('servers')
   return [
     ...entries.flatMap(({ server, path }) => [...checkReplicas(server, path), ...checkHealth(server, path)]),
-    ...(complete ? checkFallbacks(entries) : []),
+    ...(complete ? checkFallbacks(entries, serverNames) : []),
     ...checkNameServers(file.gateway?.dns?.servers ?? []),
   ]
 }
@@ -72,9 +73,8 @@ interface Fallback {
   readonly path: Path
 }
 
-function checkFallbacks(entries: readonly Entry[]): Problem[] {
+function checkFallbacks(entries: readonly Entry[], names: readonly string[]): Problem[] {
   const problems: Problem[] = []
-  const names = entries.map(({ name }) => name)
   const good = new Map<string, Fallback[]>()
   for (const { name, server, path } of entries) {
     for (const fallback of fallbacksOf(server, path)) {

@@ -5,13 +5,11 @@ import { checkClients } from './rules-clients.ts'
 import { checkResilience } from './rules-replicas.ts'
 import { prefixOf } from './servers.ts'
 import type { Path, Problem } from './problem.ts'
+import type { RulesContext } from './scope.ts'
 import type { ReplicaEntry, ServersFile, ServerEntry } from './schema.ts'
 
-/**
- * What the schema cannot say: conditions over several values. `file` has passed the schema, but for the sections in `unsound`, which are not in it: nothing is
- * missing there.
- */
-export function checkRules(file: ServersFile, unsound: ReadonlySet<string> = new Set()): Problem[] {
+/** What the schema cannot say: conditions over several values. `file` has passed the schema. */
+export function checkRules(file: ServersFile, context: RulesContext): Problem[] {
   const problems: Problem[] = []
   const prefixes = new Map<string, Path>()
 
@@ -30,7 +28,7 @@ export function checkRules(file: ServersFile, unsound: ReadonlySet<string> = new
       )
     }
   }
-  return [...problems, ...checkResilience(file, unsound), ...checkClients(file, unsound)]
+  return [...problems, ...checkResilience(file, context), ...checkClients(file, context)]
 }
 
 function checkServer(server: ServerEntry, path: Path): Problem[] {

@@ -12,6 +12,8 @@ export interface Surroundings {
   /** Parsed `envFile`s by absolute path. */
   readonly envFiles: ReadonlyMap<string, Readonly<Record<string, string>>>
   readonly overrides: Overrides
+  /** What is wrong with the entries of servers, by name; these entries are empty. */
+  readonly problems: ReadonlyMap<string, string>
 }
 
 /** What the command line says; wins over the file. */

@@ -21,7 +21,12 @@ export interface ServerConfig extends ResilienceConfig {
   readonly name: string
   /** Prefix of exposed names; `false` exposes bare names. */
   readonly prefix: string | false
-  /** At least one. */
+  /**
+   * What is wrong with its entry in the file and how to mend it, safe to show. Such a server has no replicas and the defaults of everything; whatever is
+   * asked of it fails with this.
+   */
+  readonly problem: string | undefined
+  /** At least one, unless there is a `problem`. */
   readonly replicas: readonly ReplicaConfig[]
   /** The gateway is not ready without it. */
   readonly required: boolean
@@ -36,10 +41,10 @@ export interface ServerConfig extends ResilienceConfig {
   /** Largest single message of the server. */
   readonly maxMessageBytes: number
   /** Whose calls share a link, and with it whatever the server keeps for a conversation. `auto`: see `upstream/pool.ts`. */
-  readonly isolation: 'auto' | 'shared' | 'client' | 'session'
+  readonly isolation: 'auto' | 'shared' | 'client' | 'session' | 'call'
   /** Links at once; on stdio each is a process. */
   readonly maxLinks: number
-  /** Links for the calls of one client without a session that must not meet. */
+  /** Links for the calls of one client with `isolation: "call"`. */
   readonly maxExclusiveLinks: number
   /** How long a call waits for one of these. */
   readonly linkWaitMs: number
@@ -197,6 +202,7 @@ export interface GatewayConfig {
   readonly dns: DnsConfig
   /** How long calls of a replica that is taken away may go on. */
   readonly drainTimeoutMs: number
+  readonly shutdownTimeoutMs: number
   /** Links of one identified client, over all servers. */
   readonly maxLinksPerClient: number
   readonly cache: CacheConfig

@@ -3,6 +3,7 @@ import { valueAt } from './problem.ts'
 import { checkRules } from './rules.ts'
 import { checkConditions } from './rules-policy.ts'
 import { serversFile } from './schema.ts'
+import { serverNames, serverOf } from './scope.ts'
 import type { Path, Problem } from './problem.ts'
 import type { ServersFile } from './schema.ts'
 
@@ -20,9 +21,16 @@ export async function validate(file: unknown): Promise<Problem[]> {
   const result = serversFile.safeParse(file)
   const issues: readonly Issue[] = result.error?.issues ?? []
   const problems = issues.flatMap(issue => toProblems(issue, []))
-  const unsound = new Set(problems.map(({ path }) => String(path[0])))
+  // A server that is wrong is there nevertheless: what refers to it can be checked.
+  const unsound = new Set(
+    problems.filter(problem => serverOf(problem) === undefined).map(({ path }) => String(path[0])),
+  )
   const rest = soundServers(file, problems)
-  return [...problems, ...checkRules(rest, unsound), ...(await checkConditions(rest))]
+  return [
+    ...problems,
+    ...checkRules(rest, { unsound, serverNames: serverNames(file) }),
+    ...(await checkConditions(rest)),
+  ]
 }
 
 /** The servers that the schema has nothing to say against, so that their other mistakes are not left for the next attempt. */
@@ -50,7 +58,7 @@ function toProblems(issue: Issue, parent: Path): Problem[] {
       return (issue.keys ?? []).map(key => unknownKey([...path, key], key, issue.message.split(' ')))
     case 'invalid_key': {
       const cause = `is not a possible name: ${issue.issues?.[0]?.message ?? issue.message}`
-      return [{ path, about: 'key', cause }]
+      return [{ path, about: 'key', cause, ofFile: true }]
     }
     case 'invalid_union': {
       // The alternative that is of the right kind, and only wrong inside, is the one that was meant.

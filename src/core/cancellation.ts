@@ -1,9 +1,12 @@
+import type { GatewayError } from './errors.ts'
+
 /**
  * The wish that a call stops. An `AbortSignal` per call would cost more than the call's own bookkeeping, so this is a
  * plain object with one listener list that stays empty until someone listens.
  */
 export class Cancellation {
   #reason: string | undefined
+  #error: GatewayError | undefined
   #listeners: ((reason: string) => void)[] | undefined
 
   /** Why the call was cancelled, `undefined` while it was not. */
@@ -11,10 +14,16 @@ export class Cancellation {
     return this.#reason
   }
 
+  /** What the client was told, where it was not the client that cancelled. */
+  get error(): GatewayError | undefined {
+    return this.#error
+  }
+
   /** Idempotent; listeners run once, in the order they came. */
-  cancel(reason: string): void {
+  cancel(reason: string, error?: GatewayError): void {
     if (this.#reason !== undefined) return
     this.#reason = reason
+    this.#error = error
     const listeners = this.#listeners
     this.#listeners = undefined
     if (listeners) for (const listener of listeners) listener(reason)

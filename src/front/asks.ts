@@ -16,6 +16,7 @@ export class Asks {
   readonly #limits: AsksConfig
   readonly #open = new Map<number, OpenAsk>()
   #next = 1
+  #closed = false
 
   constructor(limits: AsksConfig) {
     this.#limits = limits
@@ -26,6 +27,7 @@ export class Asks {
    * @throws GatewayError `cannot_ask` when it cannot be sent, is refused by the client or not answered in time, or `close` comes first
    */
   ask(request: InputRequest, send: (text: string) => boolean): Promise<string> {
+    if (this.#closed) return Promise.reject(refusal(request, 'asks, but the client left'))
     if (this.#open.size >= this.#limits.maxPerSession)
       return Promise.reject(refusal(request, 'is asking too much at once'))
     const id = this.#next++
@@ -70,7 +72,9 @@ export class Asks {
     return true
   }
 
+  /** No answer comes any more. */
   close(): void {
+    this.#closed = true
     for (const [id, { request, reject }] of this.#open) {
       this.#take(id)
       reject(refusal(request, 'asked, but the client left'))

@@ -88,6 +88,10 @@ export class Call implements Exchange {
     if (!this.#done) void this.#reply.notify(notificationText(method, params))
   }
 
+  get canBeAsked(): Exchange['canBeAsked'] {
+    return this.#ask !== undefined && !this.#done ? 'now' : 'never'
+  }
+
   ask(request: InputRequest): Promise<string> {
     if (this.#ask && !this.#done) return this.#ask(request, this.#reply)
     return Promise.reject(
@@ -103,6 +107,7 @@ export class Call implements Exchange {
 
   /** Runs the request to its end. Never rejects. */
   async run(service: Service): Promise<void> {
+    const place = service.calls.add(this)
     try {
       const outcome = await service.handle(this)
       if (outcome.kind === 'error') {
@@ -116,7 +121,15 @@ export class Call implements Exchange {
       else this.#answer('"result":', resultFor(this, this.request.method, outcome, service.serverInfo, left))
     } catch (caught) {
       this.fail(GatewayError.from(caught), service.serverInfo)
+    } finally {
+      service.calls.remove(place)
     }
+  }
+
+  /** Answers with the failure, whatever goes on for the request, and cancels that. */
+  stop(error: GatewayError, serverInfo: string): void {
+    this.fail(error, serverInfo)
+    this.cancellation.cancel('the gateway stops', error)
   }
 
   /** Answers with a failure of the gateway. */

@@ -9,6 +9,7 @@ import { SessionEvents } from './event-log.ts'
 import { HttpReply, isDue, openEventStream } from './http-reply.ts'
 import type { Service } from './service.ts'
 import { Session } from './session.ts'
+import { endWithRetry } from './shutting-down.ts'
 
 /** The stream of what belongs to no request. */
 const STANDALONE = 0
@@ -60,7 +61,7 @@ export class HttpSession {
 
   /** Ends what goes on without the client showing anything; what it has asked for is still answered. */
   endStream(): void {
-    this.#standalone?.end()
+    if (this.#standalone) endWithRetry(this.#standalone)
     this.#standalone = undefined
   }
 
@@ -108,6 +109,12 @@ export class HttpSession {
     const waiting = this.#waiting
     this.#waiting = []
     for (const text of waiting) this.#toStandalone(text)
+  }
+
+  /** Whether the stream that event `id` belongs to still has to carry an answer. */
+  awaits(id: string): boolean {
+    const missed = this.#events.after(id)
+    return missed !== undefined && missed.stream !== STANDALONE
   }
 
   /** Continues the stream that event `id` belongs to; `false` when there is no such event. */

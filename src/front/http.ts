@@ -12,6 +12,7 @@ import { accepted, allowOrigin, json, preflight, publicDocument } from './answer
 import { isOver, type Authenticator, type Credential } from './authenticator.ts'
 import { Bodies } from './bodies.ts'
 import { refuse } from './call.ts'
+import type { Front } from './fronts.ts'
 import { accepts, checkAccept, checkQuery, HostGuard, isDirect, tooManySessions } from './guards.ts'
 import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
@@ -19,8 +20,9 @@ import { acceptModern, claimsModern, listen } from './modern.ts'
 import { admitSession, admitStream } from './opening.ts'
 import { Refusals } from './refusals.ts'
 import type { Service } from './service.ts'
-import { openServer } from './server.ts'
+import { closeServer, deserted, openServer } from './server.ts'
 import { refuseBatches } from './session.ts'
+import { goesOn, refuseUnavailable } from './shutting-down.ts'
 import type { SseFront } from './sse.ts'
 
 export interface HttpFrontOptions {
@@ -57,7 +59,7 @@ interface Place {
  * Streamable HTTP, both eras at one URL, deprecated HTTP+SSE beside it. Plain `node:http`: a request is matched here, before anything else.
  * Endpoints: `/mcp`, `/mcp/<server>`, `/sse`, `/messages`, `/healthz`, `/readyz`, and the metadata of RFC 9728.
  */
-export class HttpFront {
+export class HttpFront implements Front {
   readonly #options: HttpFrontOptions
   readonly #guard: HostGuard
   readonly #refusals: Refusals
@@ -71,6 +73,9 @@ export class HttpFront {
   readonly #bodies: Bodies
   #sse: SseFront | undefined
   #sweeper: NodeJS.Timeout | undefined
+  /** Headers of every answer to a message. */
+  readonly #headers: Record<string, string> = {}
+  #draining = false
   #closing = false
 
   constructor(options: HttpFrontOptions) {
@@ -84,6 +89,8 @@ export class HttpFront {
   async listen(): Promise<{ url: string; port: number }> {
     const { config, authenticator, logger } = this.#options
     const { server, origin, port } = await openServer(config, (request, response) => {
+      // Also on a connection that is kept: the next request goes elsewhere.
+      if (this.#draining) response.shouldKeepAlive = false
       this.#route(request, response).catch((error: unknown) =>
         this.#refusals.answer(request, response, error),
       )
@@ -101,23 +108,33 @@ export class HttpFront {
     return this.#sessions.size + (this.#sse?.sessions ?? 0)
   }
 
-  /** Ends every stream and session, then stops listening. Idempotent. */
-  async close(): Promise<void> {
+  /**
+   * Takes no new requests: they are answered 503, and their connections end. Streams that carry no answer end. What was taken is still answered, and
+   * what belongs to it, such as answers to questions, is still heard. Idempotent.
+   */
+  drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    this.#headers.connection = 'close'
+    for (const end of this.#listeners.keys()) end()
+    for (const session of this.#sessions.values()) session.endStream()
+  }
+
+  async deserted(ms: number): Promise<void> {
+    if (this.#server) await deserted(this.#server, ms)
+  }
+
+  /** Ends every stream and session, then stops listening. Answers may take `flushMs` to be read by their clients. Idempotent. */
+  async close(flushMs: number): Promise<void> {
     if (this.#closing) return
+    this.drain()
     this.#closing = true
     clearInterval(this.#sweeper)
     this.#options.authenticator.close()
-    for (const end of this.#listeners.keys()) end()
     for (const session of this.#sessions.values()) session.close()
     this.#sessions.clear()
     this.#sse?.close()
-    const server = this.#server
-    if (!server?.listening) return
-    await new Promise<void>(resolve => {
-      server.close(() => resolve())
-      server.closeIdleConnections()
-      setTimeout(() => server.closeAllConnections(), 1000).unref()
-    })
+    if (this.#server) await closeServer(this.#server, flushMs)
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -170,7 +187,8 @@ export class HttpFront {
   /** The names of servers are for this machine, and for callers who may use them. */
   async #ready(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { authenticator, readiness, service } = this.#options
-    const { ready, servers } = readiness()
+    const { ready: able, servers } = readiness()
+    const ready = able && !this.#draining
     const status = ready ? 200 : 503
     if (isDirect(request)) return json(response, status, { ready, servers })
     try {
@@ -196,6 +214,8 @@ export class HttpFront {
     const version = request.headers['mcp-protocol-version']
     const modern = claimsModern(message.value.params)
     const sent = typeof version === 'string' && isModernVersion(version)
+    if (this.#draining && kind === 'request' && !goesOn(message.value.params))
+      return refuseUnavailable(response, takeApart(message).id as string)
     if (kind === 'request' && modern && (sent || message.value.method !== 'initialize'))
       return this.#modern(request, response, place, takeApart(message))
     if (sent) {
@@ -222,7 +242,7 @@ export class HttpFront {
     session.session.request(
       incoming.id as string,
       incoming,
-      session.reply(response, 1, accepts(request, 'text/event-stream'), NO_HEADERS),
+      session.reply(response, 1, accepts(request, 'text/event-stream'), this.#headers),
     )
   }
 
@@ -233,7 +253,7 @@ export class HttpFront {
     const place = this.#nextReply++
     const reply = new HttpReply({
       response,
-      headers: NO_HEADERS,
+      headers: this.#headers,
       streams: accepts(request, 'text/event-stream'),
       log: undefined,
       primes: false,
@@ -271,7 +291,7 @@ export class HttpFront {
     const { service, config } = this.#options
     const refusal = await admitSession(service, place, incoming)
     if (refusal) return void refuse(this.#oneOff(response, 200), incoming.id as string, refusal)
-    if (this.#closing) throw new HttpRefusal(503, 'The gateway is shutting down.')
+    if (this.#draining) return refuseUnavailable(response, incoming.id as string)
     if (this.#sessions.size >= config.maxSessions && !this.#evict()) throw tooManySessions()
     const session = new HttpSession(service, place.endpoint, place.view, place.credential, config)
     const reply = session.reply(response, 1, accepts(request, 'text/event-stream'), session.headers)
@@ -308,10 +328,16 @@ export class HttpFront {
       }
     })
     const requests = messages.filter(message => message.kind === 'request')
+    if (this.#draining && requests.length > 0) return refuseUnavailable(response, 'null')
     for (const { kind, incoming } of messages)
       if (kind === 'notification' && incoming) session.session.notification(incoming)
     if (requests.length === 0) return accepted(response)
-    const reply = session.reply(response, requests.length, accepts(request, 'text/event-stream'), NO_HEADERS)
+    const reply = session.reply(
+      response,
+      requests.length,
+      accepts(request, 'text/event-stream'),
+      this.#headers,
+    )
     for (const { incoming } of requests)
       if (incoming) session.session.request(incoming.id as string, incoming, reply)
   }
@@ -321,6 +347,9 @@ export class HttpFront {
     if (!(await admitStream(this.#options.service, place, response))) return
     const session = this.#sessionOf(request, place)
     const last = request.headers['last-event-id']
+    // A stream on which an answer is to come may be taken up again.
+    if (this.#draining && (typeof last !== 'string' || !session.awaits(last)))
+      return refuseUnavailable(response, 'null')
     if (last === undefined) session.listen(response)
     else if (typeof last !== 'string' || !session.resume(last, response))
       throw new HttpRefusal(
@@ -344,7 +373,8 @@ export class HttpFront {
       const { SseFront } = await import('./sse.ts')
       this.#sse ??= new SseFront(service, config, this.#bodies, logger)
     }
-    if (path === '/messages') await this.#sse.post(request, response, place.credential)
+    if (this.#draining && path !== '/messages') return refuseUnavailable(response, 'null')
+    if (path === '/messages') await this.#sse.post(request, response, place.credential, this.#draining)
     else if (request.method === 'GET') {
       if (await admitStream(service, place, response)) await this.#sse.open(response, place)
     }
@@ -374,7 +404,7 @@ export class HttpFront {
   #oneOff(response: ServerResponse, status: number): HttpReply {
     return new HttpReply({
       response,
-      headers: NO_HEADERS,
+      headers: this.#headers,
       streams: false,
       log: undefined,
       primes: false,
@@ -420,5 +450,3 @@ export class HttpFront {
     return true
   }
 }
-
-const NO_HEADERS: Readonly<Record<string, string>> = {}

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { HttpFrontConfig, TlsConfig } from '../config/types.ts'
 import { GatewayError } from '../core/errors.ts'
 
@@ -18,6 +19,29 @@ export interface Listening {
   /** `http://127.0.0.1:3333` */
   readonly origin: string
   readonly port: number
+}
+
+/** Between looks at whether connections have ended. */
+const POLL_MS = 25
+
+/** Resolves when there is no connection, after `ms` in any case. */
+export async function deserted(server: Server, ms: number): Promise<void> {
+  const until = performance.now() + ms
+  const count = (): Promise<number> =>
+    new Promise(resolve => server.getConnections((_, open) => resolve(open)))
+  while (performance.now() < until && (await count()) > 0) await sleep(POLL_MS)
+}
+
+/** Stops listening; connections end when they are idle, after `ms` in any case. */
+export async function closeServer(server: Server, ms: number): Promise<void> {
+  if (!server.listening) return
+  // What has arrived already is answered: a socket that is closed with a request in it would be reset.
+  for (let turn = 0; turn < 2; turn++) await new Promise(resolve => setImmediate(resolve))
+  const idle = setInterval(() => server.closeIdleConnections(), POLL_MS)
+  const overdue = setTimeout(() => server.closeAllConnections(), ms)
+  await new Promise<void>(resolve => server.close(() => resolve()))
+  clearInterval(idle)
+  clearTimeout(overdue)
 }
 
 /** Listens on the configured address. @throws GatewayError `config` when that is not possible */

@@ -3,6 +3,7 @@ import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchan
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
 import type { HeaderParam } from '../core/route.ts'
+import type { CallsInFlight } from './calls-in-flight.ts'
 import type { ListenStreams } from './listen-streams.ts'
 
 /** Who hears of updated resources and tasks. `params` is raw JSON. */
@@ -19,6 +20,7 @@ export interface Service {
   readonly serverInfo: string
   readonly asks: AsksConfig
   readonly listens: ListenStreams
+  readonly calls: CallsInFlight
   /**
    * Name of the view that a principal has of an endpoint: `''` for everything, else a server or a profile. Opaque: the same for all principals that may
    * see the same. `undefined`: there is no such endpoint, or nothing at it that the principal may see.

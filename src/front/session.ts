@@ -144,6 +144,16 @@ export class Session implements Conversation {
         )
   }
 
+  /** Answers everything that is in flight with `error`. */
+  stop(error: GatewayError): void {
+    for (const call of this.#open.values()) call.stop(error, this.#service.serverInfo)
+  }
+
+  /** The client will answer nothing of what it was asked, nor of what it still would be. */
+  deafen(): void {
+    this.#asks.close()
+  }
+
   /** Cancels what is in flight and leaves. Idempotent. */
   close(): void {
     if (this.#closed) return

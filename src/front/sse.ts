@@ -12,6 +12,7 @@ import { tooManySessions } from './guards.ts'
 import { isDue } from './http-reply.ts'
 import type { Service } from './service.ts'
 import { Session } from './session.ts'
+import { endWithRetry, refuseUnavailable } from './shutting-down.ts'
 
 interface SseSession {
   readonly session: Session
@@ -83,7 +84,13 @@ export class SseFront {
     return this.#entryOf(request)?.endpoint
   }
 
-  async post(request: IncomingMessage, response: ServerResponse, credential: Credential): Promise<void> {
+  /** `draining`: no new request is taken. */
+  async post(
+    request: IncomingMessage,
+    response: ServerResponse,
+    credential: Credential,
+    draining: boolean,
+  ): Promise<void> {
     if (request.method !== 'POST') throw new HttpRefusal(405, 'Use POST here.', { allow: 'POST' })
     const entry = this.#entryOf(request)
     if (entry?.session.principal.id !== credential.principal.id)
@@ -93,6 +100,7 @@ export class SseFront {
     const value = parseJson(text)
     const kind = kindOf(value)
     const incoming = kind === 'response' ? undefined : takeApart({ text, value: value as JsonObject })
+    if (draining && kind === 'request') return refuseUnavailable(response, incoming?.id ?? 'null')
     response.writeHead(202, { 'content-type': 'text/plain' }).end('Accepted')
     if (!incoming) {
       entry.session.response({ text, value: value as JsonObject })
@@ -138,7 +146,7 @@ export class SseFront {
   close(): void {
     for (const { session, response } of this.#sessions.values()) {
       session.close()
-      response.end()
+      endWithRetry(response)
     }
     this.#sessions.clear()
   }

@@ -9,8 +9,10 @@ import type { JsonObject } from '../core/exchange.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import type { Call, Reply } from './call.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
+import type { Front } from './fronts.ts'
 import type { Service } from './service.ts'
 import { refuseBatches, Session } from './session.ts'
+import { cutOff, goesOn, notTaken } from './shutting-down.ts'
 
 export interface StdioFrontOptions {
   readonly service: Service
@@ -19,17 +21,19 @@ export interface StdioFrontOptions {
   readonly principal: Principal
   readonly view: string
   readonly maxMessageBytes: number
+  /** How long answers may take once the client has closed its input. */
+  readonly lastAnswersMs: number
   readonly logger: Logger
 }
 
-/** How long answers may take once the client has closed its input. */
-const LAST_ANSWERS_MS = 2000
+/** How long a client may take to read what was written last. */
+const FLUSH_MS = 1000
 
 /**
  * Serves one client over newline-delimited JSON. Both eras may come: a message with a modern envelope is answered as such, `initialize` begins a
  * legacy session. Nothing but JSON-RPC goes out.
  */
-export class StdioFront {
+export class StdioFront implements Front {
   readonly #options: StdioFrontOptions
   readonly #session: Session
   /** Modern requests in flight, by raw id. */
@@ -40,7 +44,9 @@ export class StdioFront {
   #parts: Buffer[] = []
   #bytes = 0
   #skipping = false
+  #draining = false
   #closed = false
+  #overdue: NodeJS.Timeout | undefined
   #inputEnded = false
   /** Requests without an answer. */
   #waiting = 0
@@ -58,28 +64,59 @@ export class StdioFront {
     const { input, output } = this.#options
     input.on('data', (chunk: Buffer) => this.#take(chunk))
     input.on('end', () => this.#ended())
-    input.on('error', () => this.close())
+    input.on('error', () => void this.close())
     // A client that dies mid-answer must not take the gateway's clean-up with it.
-    output.on('error', () => this.close())
+    output.on('error', () => void this.close())
     return this.#finished
   }
 
-  /** Cancels what is in flight. Idempotent. */
-  close(): void {
-    if (this.#closed) return
-    this.#closed = true
-    this.#session.close()
-    for (const call of this.#calls.values()) call.cancellation.cancel('the client left')
-    this.#options.input.pause()
-    this.#finish()
+  /**
+   * Takes no new requests, and ends the streams that carry no answer. A client that has closed its input, and has the gateway told to stop as well, waits
+   * for nothing: what is owed is answered with an error. Idempotent.
+   */
+  drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    for (const end of this.#ends) end()
+    if (this.#inputEnded) this.#cutOff()
   }
 
-  /** The client sends no more. What it has asked for is still answered, for a moment: it may have closed only its side of the pipe. */
+  /** Cancels what is in flight, and resolves when what was written has left, or is not read. Idempotent. */
+  async close(): Promise<void> {
+    const { input, output } = this.#options
+    if (!this.#closed) {
+      this.#closed = true
+      clearTimeout(this.#overdue)
+      this.#session.close()
+      for (const call of this.#calls.values()) call.cancellation.cancel('the client left')
+      input.pause()
+      this.#finish()
+    }
+    if (output.writableLength === 0 || output.destroyed) return
+    await new Promise<void>(resolve => {
+      const timer = setTimeout(resolve, FLUSH_MS)
+      output.write('', () => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
+  }
+
+  /** The client sends no more. What it has asked for is still answered: it may have closed only its side of the pipe. */
   #ended(): void {
     this.#inputEnded = true
     for (const end of this.#ends) end()
-    if (this.#waiting === 0) this.close()
-    else setTimeout(() => this.close(), LAST_ANSWERS_MS).unref()
+    this.#session.deafen()
+    if (this.#waiting === 0) void this.close()
+    else if (!this.#draining) this.#overdue = setTimeout(() => this.#cutOff(), this.#options.lastAnswersMs)
+  }
+
+  /** Nothing is waited for any more. */
+  #cutOff(): void {
+    const error = cutOff()
+    this.#session.stop(error)
+    for (const call of this.#calls.values()) call.stop(error, this.#options.service.serverInfo)
+    void this.close()
   }
 
   #take(chunk: Buffer): void {
@@ -137,6 +174,7 @@ export class StdioFront {
       if (kind === 'request') {
         id = rawAt(text, 'id')
         this.#waiting++
+        if (this.#draining && !goesOn(message.value.params)) throw notTaken()
       }
       const incoming = takeApart(message)
       if (kind === 'notification') {
@@ -184,7 +222,7 @@ export class StdioFront {
 
   #answered(): void {
     this.#waiting--
-    if (this.#inputEnded && this.#waiting === 0) this.close()
+    if (this.#inputEnded && this.#waiting === 0) void this.close()
   }
 
   #write(text: string): void {

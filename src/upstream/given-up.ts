@@ -62,6 +62,7 @@ class Remnant implements Exchange {
   readonly protocolVersion: string
   readonly clientCapabilities = NOTHING
   readonly features = ''
+  readonly canBeAsked = 'never'
   readonly view: string
   readonly conversation: Exchange['conversation']
   readonly logLevel: Exchange['logLevel']

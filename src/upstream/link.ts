@@ -483,7 +483,8 @@ export class Link implements Receiver {
         ? resultText(id, '{}')
         : await this.#questions.answer(
             id,
-            among,
+            // What was given up has ended already.
+            stream === undefined && !task ? this.exchanges() : among,
             cancellation => this.#listener.onRequest(this, method, params, among, cancellation),
             error => this.#onRefused(method, among, error),
           )

@@ -179,18 +179,24 @@ export class Pool {
     return this.run(exchange, use, aim)
   }
 
-  /** The slot whose link this call uses. */
+  /** The slot for the gateway's own requests on behalf of a call. */
   slot(exchange: Exchange): Slot {
-    const replica = this.#starting.choose(exchange, undefined)
-    const key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
-    return this.#at(key, replica, exchange.principal)
+    return this.#several(exchange, this.#starting.choose(exchange, undefined))
   }
 
   /** The slot for what a client wants to hear beyond one call. Another one when more is known of the server. */
   standing(caller: Caller): Slot {
-    const replica = this.replicas.standingFor(caller)
-    const key = keyFor(this.server, caller, askable(caller.features, this.server.roots), replica)
-    return this.#at(key.exclusive ? keyFor(this.server, caller, '', replica) : key, replica, caller.principal)
+    return this.#several(caller, this.replicas.standingFor(caller))
+  }
+
+  /** The slot that serves several requests of a caller at once, also where its calls have one each. */
+  #several(caller: Caller, replica: Replica): Slot {
+    const { roots, isolation } = this.server
+    const key =
+      isolation === 'call'
+        ? keyFor({ roots, isolation: 'client' }, caller, '', replica)
+        : keyFor(this.server, caller, askable(caller.features, roots), replica)
+    return this.#at(key, replica, caller.principal)
   }
 
   /** The slot that holds a link, as long as the link takes new calls. */

@@ -199,7 +199,8 @@ export class Replicas {
   }
 
   #noneFor(leftOut: LeftOut | undefined, now: number): GatewayError {
-    const { name } = this.server
+    const { name, problem } = this.server
+    if (problem !== undefined) return new GatewayError('config', problem, { server: name })
     if (this.#list.length > 0 && this.#list.every(({ drained }) => drained))
       return new GatewayError(
         'upstream_unreachable',

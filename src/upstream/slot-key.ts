@@ -8,6 +8,6 @@ export interface SlotKey {
   readonly capabilities: string
   /** The one session that uses it; it ends with the session. */
   readonly owner: Conversation | undefined
-  /** Serves one call at a time, so that what the server asks belongs to that call. */
+  /** Serves one call at a time. */
   readonly exclusive: boolean
 }

@@ -176,9 +176,13 @@ test('gateway.maxLinksPerClient: conversations of one client with all servers, s
   await expect.poll(() => callOf(again, 'b'), { timeout: 10_000 }).toContain('"content":[]')
 })
 
-test('maxExclusiveLinks and linkWait: calls that must not meet', async () => {
+test('maxExclusiveLinks and linkWait: calls that have a conversation each', async () => {
   await using server = await scriptedStdio()
-  await using gateway = await gatewayFor(server, { maxExclusiveLinks: 1, linkWait: '100ms' })
+  await using gateway = await gatewayFor(server, {
+    isolation: 'call',
+    maxExclusiveLinks: 1,
+    linkWait: '100ms',
+  })
   await using client = new ModernHttp(gateway.origin)
   const calling = modernCall(client)
   const request = await server.called('t')

@@ -24,10 +24,11 @@ const countable = process.platform === 'linux'
 function configure(
   scratch: Scratch,
   servers: Record<string, object>,
+  more: object = {},
 ): { config: string; env: Record<string, string> } {
   const config = scratch.write('servers.json', {
     mcpServers: servers,
-    gateway: { http: { port: 0 }, state: 'memory', log: 'debug' },
+    gateway: { http: { port: 0 }, state: 'memory', log: 'debug', ...more },
   })
   return { config, env: { HOME: scratch.path, XDG_STATE_HOME: scratch.path } }
 }
@@ -70,7 +71,7 @@ describe.runIf(countable)('no server outlives the gateway', () => {
   test('that is asked to end while a server is still starting', async () => {
     await using scratch = makeScratch()
     const mark = randomUUID()
-    const { config, env } = configure(scratch, { mute: marked('mute', mark) })
+    const { config, env } = configure(scratch, { mute: marked('mute', mark) }, { shutdownTimeout: '1s' })
     await using client = startStdio(config, { env })
     await client.initialize()
     client.write('{"jsonrpc":"2.0","id":"list","method":"tools/list"}\n')
@@ -85,12 +86,17 @@ describe.runIf(countable)('no server outlives the gateway', () => {
   test('with an answer still due when the client closes its end', async () => {
     await using scratch = makeScratch()
     const mark = randomUUID()
-    const { config, env } = configure(scratch, { one: marked('mute-at-call', mark) })
+    const { config, env } = configure(
+      scratch,
+      { one: marked('mute-at-call', mark) },
+      { shutdownTimeout: '1s' },
+    )
     await using client = startStdio(config, { env })
     await client.initialize()
     await client.call('one__pid')
     client.write('{"jsonrpc":"2.0","id":"due","method":"tools/call","params":{"name":"one__echo"}}\n')
     expect(await client.leave()).toBe(0)
+    expect(failureOf(await client.next(({ id }) => id === 'due'))).toMatchObject({ code: 'shutting_down' })
     await gone(mark)
   })
 

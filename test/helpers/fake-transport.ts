@@ -114,6 +114,7 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
   return {
     name: 'fake',
     prefix: 'fake',
+    problem: undefined,
     replicas: [replicaConfig()],
     required: false,
     startTimeoutMs: 5000,
@@ -209,6 +210,7 @@ export function exchangeOf(
     logLevel: undefined,
     cancellation: new Cancellation(),
     record: new CallRecord(),
+    canBeAsked: 'never',
     notify: (name, text) => void heard.push({ method: name, params: text }),
     ask: () => Promise.reject(new Error('nobody to ask')),
     ...rest,

@@ -21,6 +21,8 @@ export interface GatewayOptions {
   readonly logger?: Logger
   /** Whether to open the HTTP front; default true. */
   readonly listen?: boolean
+  /** Whether entries of servers may be wrong; default false. */
+  readonly problems?: boolean
   /** Variables for `${VAR}`; default none. */
   readonly env?: Readonly<Record<string, string>>
 }
@@ -38,6 +40,8 @@ export async function startGateway(
     { ...file, gateway: { http: { port: 0 }, state: 'memory', ...file.gateway } },
     { env: options.env ?? {} },
   )
+  for (const { problem } of options.problems === true ? [] : config.servers)
+    if (problem !== undefined) throw new Error(problem)
   const store = options.store ?? createMemoryStore()
   const gateway = await createGateway(config, { logger: options.logger ?? SILENT, store })
   const close = async (): Promise<void> => {

@@ -13,6 +13,8 @@ export interface Served extends AsyncDisposable {
   readonly pid: number
   /** Everything it wrote so far, to either output. */
   readonly said: string
+  /** Resolves with its exit code when it has ended; `null` when a signal has ended it. */
+  readonly exited: Promise<number | null>
   /** Asks it to end (SIGTERM) and resolves with its exit code; `null` when it had to be killed. Idempotent. */
   stop(): Promise<number | null>
 }
@@ -66,6 +68,7 @@ export async function serve(
   return {
     origin,
     pid: child.pid ?? 0,
+    exited: exited.then(([code]) => code),
     get said() {
       return said
     },

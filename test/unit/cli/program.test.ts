@@ -114,6 +114,17 @@ describe('check', () => {
     expect(stderr).toContain('(line ')
   })
 
+  test('names the one server that a start would leave out, and ends with 1', async () => {
+    const file = scratch.write('unset.json', {
+      mcpServers: { good: { command: 'x' }, bad: { command: 'x', env: { TOKEN: '${UNSET_TOKEN}' } } },
+    })
+    const { code, stdout, stderr } = await runProgram(['check', file], { cwd })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain('has a problem:\n- mcpServers.bad.env.TOKEN (line ')
+    expect(stderr).toContain('the environment variable UNSET_TOKEN is not set')
+    expect(stderr).toContain('A start leaves these servers out and runs the others.')
+  })
+
   test('says where it looked', async () => {
     const { code, stderr } = await runProgram(['check'], { cwd })
     expect(code).toBe(1)
@@ -154,10 +165,10 @@ describe('on stdio', () => {
   })
 
   test('a configuration that cannot be used is said on stderr only', async () => {
-    const file = scratch.write('bad.json', { mcpServers: { a: {} } })
+    const file = scratch.write('bad.json', { mcpServers: [] })
     const { code, stdout, stderr } = await runProgram(['--config', file], { cwd })
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toContain('has neither a command nor a url')
+    expect(stderr).toContain('expected an object')
   })
 })
 

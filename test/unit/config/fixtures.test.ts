@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { loadConfig } from '../../../src/config/load.ts'
+import { loadConfig, loadWithSource } from '../../../src/config/load.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import type { Config } from '../../../src/config/types.ts'
 
@@ -257,6 +257,7 @@ test('every option of the format, also those of later versions', async () => {
     zone: 'eu',
     dns: { refreshMs: 5000, servers: ['10.0.0.53', '10.0.0.54:5353', '[fd00::53]:5353', 'fd00::54'] },
     drainTimeoutMs: 60_000,
+    shutdownTimeoutMs: 20_000,
     cache: {
       maxBytes: 1024 ** 3,
       maxBytesPerClient: 10_000_000,
@@ -280,22 +281,23 @@ test('every option of the format, also those of later versions', async () => {
     { name: 'guest', default: 'deny' },
   ])
   expect(config.warnings).toEqual([
-    'The server "search" has a conversation of its own for each client ("isolation"), but results of "query" are shared by all clients ("scope"). Make sure that they depend on nothing but the arguments.',
+    'The server "search" has a conversation of its own for each call ("isolation"), but results of "query" are shared by all clients ("scope"). Make sure that they depend on nothing but the arguments.',
   ])
 })
 
-describe('a file with mistakes is refused, with all of them', () => {
+describe('all mistakes of a file are said', () => {
   const names = readdirSync(INVALID).filter(name => name.endsWith('.json'))
 
   test.each(names)('%s', async name => {
     const expected = readFileSync(join(INVALID, name.replace('.json', '.txt')), 'utf8').trimEnd()
-    const error: unknown = await loadConfig({ file: join(INVALID, name), env: {}, home: '/home/ada' }).then(
-      () => undefined,
-      (thrown: unknown) => thrown,
+    const message = await loadWithSource({ file: join(INVALID, name), env: {}, home: '/home/ada' }).then(
+      ({ problems }) => problems ?? '',
+      (error: unknown) => {
+        expect(error).toBeInstanceOf(GatewayError)
+        expect((error as GatewayError).code).toBe('config')
+        return (error as GatewayError).message
+      },
     )
-    expect(error).toBeInstanceOf(GatewayError)
-    const { code, message } = error as GatewayError
-    expect(code).toBe('config')
     expect(message.replaceAll(INVALID, '<folder>')).toBe(expected)
     expect(message).not.toContain('sekrit')
   })

@@ -107,8 +107,8 @@ test('the folder of the project is found through the folders that clients use', 
 
 test('a value in the form of a file is taken too, without places in messages', async () => {
   expect((await configFrom(SERVER)).file).toBeUndefined()
-  expect(await messageOf(configFrom({ mcpServers: { a: {} } }))).toBe(
-    'The configuration has a problem:\n- mcpServers.a has neither a command nor a url. Add "command" for a program to start, or "url" for a remote server.',
+  expect((await configFrom({ mcpServers: { a: {} } })).servers[0]?.problem).toBe(
+    'Server "a" is left out until its configuration is mended: mcpServers.a has neither a command nor a url. Add "command" for a program to start, or "url" for a remote server.',
   )
   expect(await messageOf(configFrom(null))).toContain('expected an object')
 })
@@ -117,7 +117,8 @@ test('of a thousand problems the first twenty are shown, in the order of the fil
   await using scratch = makeScratch()
   const entries = Array.from({ length: 1000 }, (_, at) => [`s${at}`, { command: 'x', timeout: 'soon' }])
   const file = scratch.write('a.json', { mcpServers: Object.fromEntries(entries) })
-  const [title, ...lines] = (await messageOf(loadConfig({ file }))).split('\n')
+  const { problems = '' } = await loadWithSource({ file })
+  const [title, ...lines] = problems.split('\n')
   expect(title).toBe(`The configuration ${file} has 1000 problems:`)
   expect(lines).toHaveLength(21)
   lines.slice(0, 20).forEach((line, at) => expect(line).toContain(`- mcpServers.s${at}.timeout (line `))
@@ -166,10 +167,67 @@ describe('a configuration that is known to be valid', () => {
 
   test('invalid ones are not remembered', async () => {
     const rememberValid = vi.fn(async () => {})
-    await expect(configFrom({ mcpServers: { a: {} } }, { rememberValid })).rejects.toThrow()
-    await expect(
-      configFrom({ mcpServers: { a: { command: '${UNSET}' } } }, { rememberValid, env: {} }),
-    ).rejects.toThrow()
+    await configFrom({ mcpServers: { a: {} } }, { rememberValid })
+    await configFrom({ mcpServers: { a: { command: '${UNSET}' } } }, { rememberValid, env: {} })
+    await expect(configFrom({ gateway: { log: 'loud' } }, { rememberValid })).rejects.toThrow()
     expect(rememberValid).not.toHaveBeenCalled()
+  })
+})
+
+describe("a problem in the entry of a server is that server's alone", () => {
+  const broken = {
+    'an unset variable': { url: 'https://x.example/mcp', headers: { Authorization: 'Bearer ${UNSET}' } },
+    'a bad value': { command: 'x', timeout: 'soon' },
+    'an unknown key': { comand: 'x' },
+    'no endpoint': {},
+    'a missing file of variables': { command: 'x', envFile: 'nowhere.env' },
+    'a prefix that another server has': { command: 'x', prefix: 'good' },
+    'a fallback that is not there': { command: 'x', fallback: 'elsewhere' },
+    'a list in place of an entry': [],
+  }
+
+  test.each(Object.entries(broken))('%s', async (_, entry) => {
+    await using scratch = makeScratch()
+    const file = scratch.write('a.json', {
+      mcpServers: { good: { command: 'x' }, bad: entry, other: { command: 'y', fallback: 'bad' } },
+      profiles: { some: { servers: ['bad', 'other'] } },
+    })
+    const { config, problems } = await loadWithSource({ file, env: {} })
+    expect(config.servers.map(({ name, problem }) => [name, problem !== undefined])).toEqual([
+      ['good', false],
+      ['bad', true],
+      ['other', false],
+    ])
+    const bad = config.servers[1]
+    expect(bad).toMatchObject({ replicas: [], tools: [] })
+    expect(bad?.problem).toMatch(
+      /^Server "bad" is left out until its configuration is mended: mcpServers\.bad/,
+    )
+    expect(bad?.problem).toContain('(line ')
+    expect(problems).toContain('has a problem:\n- mcpServers.bad')
+    expect(config.profiles[0]?.servers).toEqual(['bad', 'other'])
+  })
+
+  test('what is required stays required', async () => {
+    const { servers } = await configFrom(
+      { mcpServers: { a: { required: true, command: '${UNSET}' } } },
+      { env: {} },
+    )
+    expect(servers[0]).toMatchObject({ required: true, problem: expect.stringContaining('UNSET') })
+  })
+
+  test('a name in both sections is one server, and it is not guessed which was meant', async () => {
+    const config = await configFrom({ mcpServers: { a: { command: 'x' } }, servers: { a: { command: 'y' } } })
+    expect(config.servers).toMatchObject([
+      { name: 'a', replicas: [], problem: expect.stringContaining('servers.a') },
+    ])
+  })
+
+  test('a variable that the gateway itself needs stops everything', async () => {
+    const file = { mcpServers: { a: { command: '${UNSET}' } }, gateway: { state: 'lmdb:${UNSET_FOLDER}' } }
+    const message = await messageOf(configFrom(file, { env: {} }))
+    expect(message).toContain('has 2 problems')
+    expect(message).toContain('gateway.state')
+    expect(message).toContain('mcpServers.a.command')
   })
 })

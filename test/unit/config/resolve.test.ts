@@ -13,6 +13,7 @@ async function resolveServer(entry: object, options: Omit<LoadOptions, 'file'> =
   const { servers } = await configFrom({ mcpServers: { a: entry } }, { ...OPTIONS, ...options })
   const [server] = servers
   if (!server) throw new Error('the server was left out')
+  if (server.problem !== undefined) throw new Error(server.problem)
   return server
 }
 
@@ -24,6 +25,7 @@ test('what is left out has its default', async () => {
       {
         name: 'a',
         prefix: 'a',
+        problem: undefined,
         replicas: [
           {
             name: '1',
@@ -118,6 +120,7 @@ test('what is left out has its default', async () => {
       zone: undefined,
       dns: { refreshMs: 30_000, servers: [] },
       drainTimeoutMs: 300_000,
+      shutdownTimeoutMs: 25_000,
       cache: {
         maxBytes: 64 * 1024 * 1024,
         maxBytesPerClient: 16 * 1024 * 1024,
@@ -347,8 +350,13 @@ describe('bounds', () => {
       { mcpServers: { ['n'.repeat(65)]: { command: 'x' } } },
     ],
   ])('of %s', async (_, inside, outside) => {
-    await expect(configFrom(inside, OPTIONS)).resolves.toBeDefined()
-    await expect(configFrom(outside, OPTIONS)).rejects.toThrow(/expected/)
+    const said = async (file: object): Promise<string | undefined> =>
+      configFrom(file, OPTIONS).then(
+        ({ servers }) => servers[0]?.problem,
+        (error: Error) => error.message,
+      )
+    expect(await said(inside)).toBeUndefined()
+    expect(await said(outside)).toMatch(/expected/)
   })
 })
 

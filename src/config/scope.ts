@@ -1,0 +1,45 @@
+import { isJsonObject } from '../core/json-object.ts'
+import type { Problem } from './problem.ts'
+
+/** The sections of a file that hold servers by name. */
+export const SERVER_SECTIONS = ['mcpServers', 'servers'] as const
+
+/** What is known of a file besides its sound parts. */
+export interface RulesContext {
+  /** Sections that have not passed the schema and are left out of the file: nothing is missing there. */
+  readonly unsound: ReadonlySet<string>
+  /** Of all servers, also of those that are left out because their entries have not passed the schema. */
+  readonly serverNames: readonly string[]
+}
+
+/** Names of all servers of a file, sound or not. */
+export function serverNames(file: unknown): string[] {
+  if (!isJsonObject(file)) return []
+  return SERVER_SECTIONS.flatMap(section => (isJsonObject(file[section]) ? Object.keys(file[section]) : []))
+}
+
+/**
+ * The server whose entry holds a problem, so that it concerns no other; `undefined` where it concerns the whole file. A name that stands in both sections is one
+ * server: which of the two entries was meant cannot be known.
+ */
+export function serverOf({ path: [section, name], ofFile }: Problem): string | undefined {
+  if (ofFile || name === undefined) return undefined
+  return section === 'mcpServers' || section === 'servers' ? String(name) : undefined
+}
+
+/** A file in which an entry that has a problem says nothing but whether it is required. */
+export function withoutEntries(file: unknown, names: ReadonlySet<string>): unknown {
+  if (names.size === 0 || !isJsonObject(file)) return file
+  const copy = { ...file }
+  for (const section of SERVER_SECTIONS) {
+    const servers = file[section]
+    if (!isJsonObject(servers)) continue
+    copy[section] = Object.fromEntries(
+      Object.entries(servers).map(([name, entry]) => [
+        name,
+        names.has(name) ? { required: isJsonObject(entry) && entry['required'] === true } : entry,
+      ]),
+    )
+  }
+  return copy
+}

@@ -1,0 +1,52 @@
+import type { GatewayError } from '../core/errors.ts'
+import { IdTable } from '../core/id-table.ts'
+
+/** A request whose client waits for its answer. */
+interface Owed {
+  /** Answers with the failure and cancels what goes on for it. */
+  stop(error: GatewayError, serverInfo: string): void
+}
+
+/** The requests that are owed an answer, over all fronts. */
+export class CallsInFlight {
+  readonly #calls = new IdTable<number, Owed>()
+  #next = 1
+  #onNone: (() => void) | undefined
+
+  get size(): number {
+    return this.#calls.size
+  }
+
+  /** @returns the place to hand to `remove` */
+  add(call: Owed): number {
+    const place = this.#next++
+    this.#calls.set(place, call)
+    return place
+  }
+
+  remove(place: number): void {
+    this.#calls.take(place)
+    if (this.#onNone !== undefined && this.#calls.size === 0) this.#onNone()
+  }
+
+  /** Answers every call that is left with `error`. A call stays in the table until what went on for it has ended. */
+  stop(error: GatewayError, serverInfo: string): void {
+    for (const call of this.#calls.values()) call.stop(error, serverInfo)
+  }
+
+  /** Resolves when no call is left, after `ms` in any case. */
+  async none(ms: number): Promise<void> {
+    if (this.#calls.size === 0) return
+    await new Promise<void>(resolve => {
+      const before = this.#onNone
+      const done = (): void => {
+        clearTimeout(timer)
+        this.#onNone = before
+        before?.()
+        resolve()
+      }
+      const timer = setTimeout(done, ms)
+      this.#onNone = done
+    })
+  }
+}
