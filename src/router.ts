@@ -190,16 +190,16 @@ export class Router {
       route = lookUp()
     }
     if (route) return route
-    throw new GatewayError(
-      'unknown_name',
-      `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}${this.#unlisted(view)}`,
-    )
+    const what = `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}`
+    // Of what the client sees, so that it learns of nothing else.
+    const more = [...meant(view.similar(kind, name)), ...this.#unlisted(view)]
+    throw new GatewayError('unknown_name', more.length === 0 ? what : `${what}. ${more.join(' ')}`)
   }
 
   /** Why a view may lack what someone looks for: servers that could not be listed yet. Empty when all are. */
-  #unlisted(view: View): string {
+  #unlisted(view: View): string[] {
     const reasons = view.missing.flatMap(server => this.#options.catalog.failure(server)?.message ?? [])
-    return reasons.length === 0 ? '' : `. Not every server could be listed: ${reasons.slice(0, 3).join(' ')}`
+    return reasons.length === 0 ? [] : [`Not every server could be listed: ${reasons.slice(0, 3).join(' ')}`]
   }
 
   async #located(exchange: Exchange, uri: unknown): Promise<Route> {
@@ -306,6 +306,12 @@ export class Router {
     if (!view) throw new GatewayError('internal', `There is no view "${exchange.view}".`)
     return view
   }
+}
+
+function meant(names: readonly string[]): string[] {
+  const last = names.at(-1)
+  if (last === undefined) return []
+  return [`Did you mean ${names.length === 1 ? '' : `${names.slice(0, -1).join(', ')} or `}${last}?`]
 }
 
 function conversationOf(exchange: Exchange): Conversation {

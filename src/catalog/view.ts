@@ -19,6 +19,7 @@ import { mergedInstructions } from './instructions.ts'
 import type { Listed } from './listed.ts'
 import type { Member, Merged } from './merge.ts'
 import { cursorAt, offsetOf } from './page.ts'
+import { similarNames } from './similar.ts'
 
 export interface ViewOptions {
   /** Says what the view is of: an endpoint, and the rules of who sees it. */
@@ -119,6 +120,11 @@ export class View {
     const states = this.#states?.[kind]
     const list = this.merged.lists[kind]
     return states ? list.filter((_, at) => states[at] !== HIDDEN) : list
+  }
+
+  /** Names of entries that are seen and that a name was most likely meant for. */
+  similar(kind: 'tools' | 'prompts', name: string): string[] {
+    return similarNames(name, this.entries(kind))
   }
 
   /** A tool by its exposed name; else by its own, where only one server has it: apps of a server call its tools by the names they know. */
