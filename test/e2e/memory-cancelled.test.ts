@@ -32,16 +32,15 @@ async function legacyCanceller(origin: string): Promise<{ client: LegacySession;
   const filler = 'x'.repeat(ARGUMENT_BYTES)
   const cancel = async (number: number): Promise<void> => {
     const id = String(number + 100)
-    let over = false
-    const response = client.post(requestText(id, 'tools/call', params('hold', filler))).then(async sent => {
-      await sent.body
-      over = true
-    })
-    while (!over) {
-      await sleep(40)
-      const cancelled = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id}}}`
-      if (!over) await (await client.post(cancelled)).body
-    }
+    const response = client
+      .post(requestText(id, 'tools/call', params('hold', filler)))
+      .then(sent => sent.body)
+    const cancelled = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id}}}`
+    // Until the call is there to be cancelled.
+    while ((await Promise.race([response, sleep(40, 'pending')])) === 'pending')
+      await (
+        await client.post(cancelled)
+      ).body
     await response
   }
   return { client, cancel }

@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http'
-import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { HttpRefusal } from '../../../src/core/http-refusal.ts'
 import { accepts, checkAccept, HostGuard, type HostRules } from '../../../src/front/guards.ts'
