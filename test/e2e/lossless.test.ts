@@ -334,7 +334,7 @@ describe('an event stream as the answer to a legacy client', () => {
     await response.body
     expect(response.headers['content-type']).toBe('text/event-stream')
     expect(response.events.all.map(({ data }) => data)).toEqual([
-      `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","logger":"sse_legacy/raw","data":${ODD}}}`,
+      `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","logger":"raw","data":${ODD}}}`,
       '{"jsonrpc":"2.0","id":2,"result":{"content":[{"type":"text","text":"logged"}]}}',
     ])
   })
