@@ -22,6 +22,7 @@ export async function serveWeighed(configFile: string): Promise<WeighedGateway> 
     get said() {
       return served.said
     },
+    exited: served.exited,
     stop: () => served.stop(),
     [Symbol.asyncDispose]: () => served[Symbol.asyncDispose](),
     get rss() {
