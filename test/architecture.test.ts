@@ -180,7 +180,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one lease: what is taken, handed out, charged and given back is one sum',
   },
   'catalog/view': {
-    lines: 390,
+    lines: 400,
     reason:
       'one look at an endpoint: what is seen by listing, by name, by URI and by capability is one decision',
   },
