@@ -86,7 +86,7 @@ export class Gateway implements Service {
     for (const [name, pool] of this.#parts.pools) {
       const snapshot = this.#parts.catalog.snapshot(name)
       // A verdict of "legacy" never fails by itself, so it is only believed for a day.
-      if (snapshot && (snapshot.era === 'modern' || Date.now() - snapshot.eraAt < dayMs))
+      if (snapshot && (snapshot.era === 'modern' || Math.abs(Date.now() - snapshot.eraAt) < dayMs))
         pool.era = snapshot.era
     }
     this.#refreshTimer = setTimeout(() => {

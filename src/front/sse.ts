@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js'
 import type { HttpFrontConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
@@ -51,7 +52,7 @@ export class SseFront {
     if (this.#sessions.size >= this.#config.maxSessions) throw tooManySessions()
     const transport = new SSEServerTransport('/messages', response)
     const send = (text: string): void => {
-      entry.lastWrite = Date.now()
+      entry.lastWrite = monotonicNow()
       transport
         .send(JSON.parse(text))
         .catch((error: unknown) =>
@@ -66,7 +67,7 @@ export class SseFront {
       send,
       endpoint,
       credential,
-      lastWrite: Date.now(),
+      lastWrite: monotonicNow(),
     }
     this.#sessions.set(transport.sessionId, entry)
     response.on('close', () => {
@@ -117,9 +118,9 @@ export class SseFront {
   }
 
   /** Signs of life; and the end of streams whose client has shown nothing newer than what is over. */
-  sweep(now: number): void {
+  sweep(now: number, wall: number): void {
     for (const entry of this.#sessions.values()) {
-      if (isOver(entry.credential, now)) entry.response.end()
+      if (isOver(entry.credential, wall)) entry.response.end()
       else if (isDue(entry.lastWrite, now, this.#config.keepAliveMs)) {
         entry.lastWrite = now
         entry.response.write(': keepalive\n\n')

@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import type { Exchange } from '../core/exchange.ts'
 
 /** How long a server may still talk about a call that it was told to drop. */
@@ -19,7 +20,7 @@ export class GivenUp {
   /** `id` is that of the request to the server. */
   add(id: number, exchange: Exchange): void {
     this.#purge()
-    this.#kept.set(id, { exchange, until: Date.now() + TALK_MS })
+    this.#kept.set(id, { exchange, until: monotonicNow() + TALK_MS })
   }
 
   /** The server has answered after all. */
@@ -39,7 +40,7 @@ export class GivenUp {
   }
 
   #purge(): void {
-    const now = Date.now()
+    const now = monotonicNow()
     // In the order of time, so the first that is still kept ends it.
     for (const [id, { until }] of this.#kept) {
       if (until > now && this.#kept.size < MAX_KEPT) return

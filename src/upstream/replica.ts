@@ -3,6 +3,7 @@ import { Load } from '../balance/load.ts'
 import type { Candidate } from '../balance/choose.ts'
 import type { ServerConfig } from '../config/types.ts'
 import type { Endpoint, ReplicaConfig } from '../config/replica-types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { declaredTo } from '../protocol/features.ts'
 import type { Era } from '../protocol/revisions.ts'
 import type { SlotKey } from './slot-key.ts'
@@ -52,7 +53,7 @@ export class Replica implements Candidate {
     this.weight = config.weight
     this.tier = config.tier
     this.zone = config.zone
-    this.health = new Health(server.health, Date.now, Math.random)
+    this.health = new Health(server.health, monotonicNow, Math.random)
     this.suffix = number === 0 ? '' : ` @${number}`
     this.common = {
       id: `common${this.suffix}`,
