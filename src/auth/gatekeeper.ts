@@ -23,6 +23,8 @@ export interface GatekeeperOptions {
   readonly logger: Logger
 }
 
+const CREATE_KEY = 'mcp-manifold keys create <client>'
+
 /** A credential, and where and how long it counts without being looked at again. */
 interface Verdict {
   readonly credential: Credential
@@ -53,10 +55,16 @@ export class Gatekeeper implements Authenticator {
   /** Nothing that could be shown means anything. */
   readonly #open: boolean
   readonly #shown = new WeakMap<Socket, Shown>()
+  /** For callers that show nothing and have to. */
+  readonly #needed: string
+  readonly noLogin: string | undefined
 
   constructor({ auth, http, clients, store, logger }: GatekeeperOptions) {
     const principals = new Principals(clients)
     this.#open = clients.length === 0 && auth.jwt.length === 0
+    this.#needed = `Credentials are needed here: send the header "Authorization: Bearer <${auth.jwt.length > 0 ? 'key or access token' : 'key'}>". A key is made where the gateway runs, with: ${CREATE_KEY}`
+    this.noLogin =
+      this.#open || auth.jwt.length > 0 ? undefined : `There is no OAuth login here. ${this.#needed}`
     this.#certificates = new Certificates(clients, principals)
     this.#proxy = auth.proxy && new TrustedProxy(auth.proxy, clients, principals)
     this.#keys = new ApiKeys({ clients, principals, store, logger })
@@ -113,7 +121,7 @@ export class Gatekeeper implements Authenticator {
     const [first] = verdicts
     if (first === undefined) {
       if (this.#nobody) return { credential: this.#nobody, until: Infinity, endpoint: undefined }
-      throw missing('Credentials are needed here.', this.#tokens.challenge(request))
+      throw missing(this.#needed, this.#tokens.challenge(request))
     }
     if (verdicts.some(({ credential }) => credential.principal.id !== first.credential.principal.id))
       throw malformed('The request shows two different identities; show one.')
@@ -182,6 +190,9 @@ export class Gatekeeper implements Authenticator {
     const credential =
       token.startsWith(KEY_PREFIX) && !this.#open ? await this.#keys.lookUp(digest) : undefined
     if (credential) return { credential, until: Infinity, endpoint: undefined }
-    throw invalid('The key is not known here: mistyped, expired or revoked.', this.#tokens.challenge(request))
+    throw invalid(
+      `The key is not known here: mistyped, expired or revoked. A new one is made with: ${CREATE_KEY}`,
+      this.#tokens.challenge(request),
+    )
   }
 }

@@ -19,6 +19,7 @@ import { mergedInstructions } from './instructions.ts'
 import type { Listed } from './listed.ts'
 import type { Member, Merged } from './merge.ts'
 import { cursorAt, offsetOf } from './page.ts'
+import { similarNames } from './similar.ts'
 
 export interface ViewOptions {
   /** Says what the view is of: an endpoint, and the rules of who sees it. */
@@ -121,6 +122,11 @@ export class View {
     return states ? list.filter((_, at) => states[at] !== HIDDEN) : list
   }
 
+  /** Names of entries that are seen and that a name was most likely meant for. */
+  similar(kind: 'tools' | 'prompts', name: string): string[] {
+    return similarNames(name, this.entries(kind))
+  }
+
   /** A tool by its exposed name; else by its own, where only one server has it: apps of a server call its tools by the names they know. */
   tool(name: string): Route | undefined {
     const exposed = this.#at('tools', this.merged.placeOf('tools', name))
@@ -183,7 +189,7 @@ export class View {
     const item: Item = { kind: 'resource', server, name: own, title: '', annotations: {} }
     const decision = policy.decide(item)
     if (decision.verdict === 'deny') return undefined
-    return needsCheck(decision) ? { ...route, check: args => policy.decide(item, args) } : route
+    return needsCheck(decision) ? { ...route, check: policy.about(item) } : route
   }
 
   /** Whether the client may hear of a resource by the URI its server uses. */

@@ -69,9 +69,9 @@ export function report(
     return [name, transport, era ?? '-', state, error ?? counts]
   })
   const key = clients.length > 0 ? { headers: { Authorization: 'Bearer <key>' } } : {}
-  const remote = { mcpServers: { manifold: { type: 'http', url, ...key } } }
+  const remote = { mcpServers: { gw: { type: 'http', url, ...key } } }
   const args = ['-y', 'mcp-manifold', ...(file === undefined ? [] : ['--config', file])]
-  const local = { mcpServers: { manifold: { command: 'npx', args } } }
+  const local = { mcpServers: { gw: { command: 'npx', args } } }
   return [
     '',
     ...(rows.length > 0 ? alignColumns(rows) : ['  no servers']),

@@ -33,7 +33,7 @@ export function resolveToolCache(
 /** Sentences about sharing what the same server is said to keep apart. */
 export function cacheWarnings(name: string, entry: ServerEntry): string[] {
   const { cache, isolation } = entry
-  if (isolation !== 'client' && isolation !== 'session') return []
+  if (isolation !== 'client' && isolation !== 'session' && isolation !== 'call') return []
   const shared = (rule: ToolEntry['cache'] | 'hints'): boolean =>
     typeof rule === 'object' && rule.scope === 'shared'
   const places = [

@@ -23,7 +23,7 @@ export const IDLE: Limits<string> = { default: '30m', min: '1s', max: '30d', off
 export const MAX_MESSAGE: Limits<string> = { default: '32MiB', min: '64KiB', max: '512MiB' }
 /** On stdio each is a process. Idle ones make room, so this is the number that work at once. */
 export const MAX_LINKS: Limits<number> = { default: 64, min: 1, max: 10_000 }
-/** Of these, what one client without a session may hold while it thinks about questions: an eighth, so that seven others may do the same. */
+/** Of these, what the calls of one client may hold where each has its own: an eighth, so that seven other clients may do the same. */
 export const MAX_EXCLUSIVE_LINKS: Limits<number> = { default: 8, min: 1, max: 1000 }
 /** Half of the 60 seconds that the official SDKs allow for a call: early enough to say why. */
 export const LINK_WAIT: Limits<string> = { default: '30s', min: '100ms', max: '10m' }

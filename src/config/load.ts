@@ -4,6 +4,7 @@ import { access, readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { GatewayError } from '../core/errors.ts'
+import { commandHints } from './command-hints.ts'
 import { readEnvFiles } from './env-files.ts'
 import { expand } from './expand.ts'
 import { absolutePath, candidateFiles, projectFolder, stateFolder } from './places.ts'
@@ -122,7 +123,8 @@ async function build(raw: unknown, source: Source): Promise<Loaded> {
     overrides: options.overrides ?? {},
     problems: render?.byServer(found) ?? new Map(),
   })
-  return { raw, config, problems: render?.all(found) }
+  const warnings = [...config.warnings, ...commandHints(raw, value)]
+  return { raw, config: { ...config, warnings }, problems: render?.all(found) }
 }
 
 function ownersOf(problems: readonly Problem[]): Set<string> {

@@ -1,7 +1,7 @@
+import { editDistance } from '../core/edit-distance.ts'
+
 /** Names that other programs give to the same thing; too far away for a comparison of letters. */
 const ALIASES: Readonly<Record<string, string>> = {
-  context_servers: 'mcpServers',
-  mcp: 'mcpServers',
   cmd: 'command',
   exec: 'command',
   arguments: 'args',
@@ -36,23 +36,3 @@ export function nearest(word: string, candidates: readonly string[]): string | u
 }
 
 const plain = (text: string): string => text.toLowerCase().replace(/[-_]/g, '')
-
-/** Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`. */
-function editDistance(a: string, b: string): number {
-  let before: number[] = []
-  let row = Array.from({ length: b.length + 1 }, (_, at) => at)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1]
-      let cost = Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (same ? 0 : 1))
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
-        cost = Math.min(cost, (before[j - 2] ?? 0) + 1)
-      }
-      next.push(cost)
-    }
-    before = row
-    row = next
-  }
-  return row[b.length] ?? 0
-}

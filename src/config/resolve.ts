@@ -90,6 +90,11 @@ function resolveServer(
     warnings.push(`The server "${name}" is remote: ${ofPrograms.join(', ')} of it has no effect.`)
   }
   warnings.push(...cacheWarnings(name, entry))
+  const ofCalls = (['maxExclusiveLinks', 'linkWait'] as const).filter(key => entry[key] !== undefined)
+  if (ofCalls.length > 0 && entry.isolation !== 'call')
+    warnings.push(
+      `The server "${name}": ${ofCalls.join(', ')} of it has no effect, since only "isolation": "call" gives calls conversations of their own.`,
+    )
   const replicas =
     problem === undefined ? resolveReplicas(entry, source => resolveEndpoint(source, surroundings)) : []
   return {

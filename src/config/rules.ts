@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { MAX_PREFIX } from './defaults.ts'
 import { formatPath } from './problem.ts'
 import { checkCaches } from './rules-cache.ts'
@@ -87,6 +88,9 @@ function checkEndpoint(
 
 function checkUrl(address: string, path: Path): Problem[] {
   const url = URL.canParse(address) ? new URL(address) : undefined
+  const scheme = missingScheme(address)
+  if (scheme !== undefined)
+    return [{ path, cause: 'has no scheme', fix: `Write "${scheme}//" in front of it.` }]
   if (!url)
     return [{ path, cause: 'is not an absolute URL', fix: 'Write it as in "https://host.example/mcp".' }]
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
@@ -97,6 +101,17 @@ function checkUrl(address: string, path: Path): Problem[] {
     return [{ path, cause: 'holds a user name or a password', fix }]
   }
   return []
+}
+
+/** The scheme that an address without one was most likely meant to have. `localhost:3000` alone looks like a scheme to a parser. */
+function missingScheme(address: string): 'http:' | 'https:' | undefined {
+  const full = `http://${address}`
+  if (!/^(?:[a-z\d][\w.-]*(?::\d+)?|\[[\da-f:]+\](?::\d+)?)(?:[/?#]|$)/i.test(address) || !URL.canParse(full))
+    return undefined
+  const { hostname, port } = new URL(full)
+  const local = hostname === 'localhost' || isIP(hostname.replace(/^\[|\]$/g, '')) !== 0
+  if (!local && port === '' && !hostname.includes('.')) return undefined
+  return local || (port !== '' && port !== '443') ? 'http:' : 'https:'
 }
 
 function checkHeaders(headers: Readonly<Record<string, string>>, path: Path): Problem[] {

@@ -145,7 +145,7 @@ const server = section('mcpServers.*', {
   maxMessage: size('Largest single message that is accepted from the server.', MAX_MESSAGE),
   maxLinks: integer('Most conversations with the server at once; a program is started for each.', MAX_LINKS),
   maxExclusiveLinks: integer(
-    'Of these, most for the calls of one client without a session that the server may ask something and that must not be mistaken for each other.',
+    'Of these, most for the calls of one client where `isolation` is "call"; more wait.',
     MAX_EXCLUSIVE_LINKS,
   ),
   linkWait: duration('How long a call waits for one of these.', LINK_WAIT),
@@ -175,9 +175,11 @@ const server = section('mcpServers.*', {
   ),
   disabledTools: texts('Names of tools that are neither listed nor callable, as some clients write it.'),
   excludeTools: texts('Another name for `disabledTools`.'),
-  isolation: choice('Who shares a conversation with the server.', ['auto', 'shared', 'client', 'session'], {
-    default: 'auto',
-  }),
+  isolation: choice(
+    'Who shares a conversation, and with it the state that the server keeps: "auto": as its era and its clients need it; "shared": all clients; "client": all sessions and calls of a client, but sessions that the server may ask have their own; "session": each session; "call": no two calls at the same time.',
+    ['auto', 'shared', 'client', 'session', 'call'],
+    { default: 'auto' },
+  ),
   concurrency: integer(
     'Calls that this process lets the server work on at once; more wait for their turn.',
     SERVER_CONCURRENCY,

@@ -41,10 +41,10 @@ export interface ServerConfig extends ResilienceConfig {
   /** Largest single message of the server. */
   readonly maxMessageBytes: number
   /** Whose calls share a link, and with it whatever the server keeps for a conversation. `auto`: see `upstream/pool.ts`. */
-  readonly isolation: 'auto' | 'shared' | 'client' | 'session'
+  readonly isolation: 'auto' | 'shared' | 'client' | 'session' | 'call'
   /** Links at once; on stdio each is a process. */
   readonly maxLinks: number
-  /** Links for the calls of one client without a session that must not meet. */
+  /** Links for the calls of one client with `isolation: "call"`. */
   readonly maxExclusiveLinks: number
   /** How long a call waits for one of these. */
   readonly linkWaitMs: number

@@ -117,6 +117,8 @@ export interface Exchange {
   readonly cancellation: Cancellation
   /** One for each request of a client. */
   readonly record: CallRecord
+  /** Whether its client can be asked on its behalf: at once, when it comes back with the answers to what it was asked before, or not, as once the call is over. */
+  readonly canBeAsked: 'now' | 'later' | 'never'
   /** Sends a notification of this very request (progress, log) on its own stream. `params` is raw JSON. */
   notify(method: string, params: string | undefined): void
   /**

@@ -59,9 +59,14 @@ export function preflight(response: ServerResponse): void {
   response.end()
 }
 
+/** Every page may read the answer. Only for what is the same for everybody. */
+export function anyOrigin(response: ServerResponse): void {
+  response.setHeader('access-control-allow-origin', '*')
+}
+
 /** A document that every page may read: it is the same for everybody. */
 export function publicDocument(request: IncomingMessage, response: ServerResponse, text: string): void {
-  response.setHeader('access-control-allow-origin', '*')
+  anyOrigin(response)
   if (request.method === 'OPTIONS') {
     response
       .writeHead(204, {

@@ -23,6 +23,8 @@ export interface Authenticator {
    * there is none.
    */
   resourceMetadata(request: IncomingMessage, path: string): string | undefined
+  /** A sentence for clients that look for a login where there is none; `undefined` where there is one, or nothing is asked for. */
+  readonly noLogin: string | undefined
   /** The front listens: `origin` is the address it is reached at, unless configured otherwise. */
   listensAt(origin: string): void
   close(): void

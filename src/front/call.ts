@@ -88,6 +88,10 @@ export class Call implements Exchange {
     if (!this.#done) void this.#reply.notify(notificationText(method, params))
   }
 
+  get canBeAsked(): Exchange['canBeAsked'] {
+    return this.#ask !== undefined && !this.#done ? 'now' : 'never'
+  }
+
   ask(request: InputRequest): Promise<string> {
     if (this.#ask && !this.#done) return this.#ask(request, this.#reply)
     return Promise.reject(

@@ -18,6 +18,7 @@ import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
 import { admitSession, admitStream } from './opening.ts'
+import { nothing } from './no-login.ts'
 import { Refusals } from './refusals.ts'
 import type { Service } from './service.ts'
 import { closeServer, deserted, openServer } from './server.ts'
@@ -157,7 +158,7 @@ export class HttpFront implements Front {
     if (path === '/sse' || path.startsWith('/sse/') || path === '/messages')
       return await this.#deprecated(request, response, path)
     if (path === '/readyz') return await this.#ready(request, response)
-    throw new HttpRefusal(404, 'There is nothing here; the MCP endpoint is /mcp.')
+    nothing(request, response, path, this.#options.authenticator.noLogin)
   }
 
   /** @throws HttpRefusal 404 for an endpoint that does not exist for the caller, after 401 and 403 for one that may not know */
@@ -178,7 +179,7 @@ export class HttpFront implements Front {
   /** Not behind the guard: a client asks for it before anything else, also from a page. */
   #metadata(request: IncomingMessage, response: ServerResponse, path: string): void {
     const text = this.#options.authenticator.resourceMetadata(request, path.slice(RESOURCE_METADATA.length))
-    if (text === undefined) throw new HttpRefusal(404, 'There is nothing here; the MCP endpoint is /mcp.')
+    if (text === undefined) return nothing(request, response, path, this.#options.authenticator.noLogin)
     publicDocument(request, response, text)
   }
 

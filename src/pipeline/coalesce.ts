@@ -2,7 +2,7 @@ import { Cancellation } from '../core/cancellation.ts'
 import { monotonicNow } from '../core/clock.ts'
 import type { Handler, Middleware } from '../core/compose.ts'
 import { GatewayError, type ErrorCode } from '../core/errors.ts'
-import type { InputRequest, JsonObject, Outcome } from '../core/exchange.ts'
+import type { Exchange, InputRequest, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
 import { find, members } from '../protocol/json-text.ts'
 import { Caller, type CoalesceOptions } from './caller.ts'
@@ -179,6 +179,10 @@ class Flight extends Sought {
       const own = call.request.progressToken
       if (own !== undefined) call.notify(method, params.slice(0, token.start) + own + params.slice(token.end))
     }
+  }
+
+  override get canBeAsked(): Exchange['canBeAsked'] {
+    return this.#leader?.call.canBeAsked ?? 'never'
   }
 
   override ask(request: InputRequest): Promise<string> {

@@ -36,6 +36,10 @@ class Branch extends Delegate {
     return this.#record
   }
 
+  override get canBeAsked(): Exchange['canBeAsked'] {
+    return this.#heard ? super.canBeAsked : 'never'
+  }
+
   override notify(method: string, params: string | undefined): void {
     if (this.#heard) super.notify(method, params)
   }

@@ -41,6 +41,10 @@ export class Renewal extends Sought {
     return this.#record
   }
 
+  override get canBeAsked(): Exchange['canBeAsked'] {
+    return 'never'
+  }
+
   override notify(): void {
     // Nobody has asked for it.
   }

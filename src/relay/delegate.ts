@@ -47,6 +47,10 @@ export class Delegate implements Exchange {
     return this.inner.record
   }
 
+  get canBeAsked(): Exchange['canBeAsked'] {
+    return this.inner.canBeAsked
+  }
+
   notify(method: string, params: string | undefined): void {
     this.inner.notify(method, params)
   }

@@ -146,6 +146,10 @@ export class LegacyTask implements Exchange, Deadline {
 
   // Exchange: what the server says of the task.
 
+  get canBeAsked(): Exchange['canBeAsked'] {
+    return this.#forgotten ? 'never' : 'now'
+  }
+
   notify(method: string, params: string | undefined): void {
     if (method === TASK_STATUS && params !== undefined) this.#heard(params)
     const tell = (): void => {

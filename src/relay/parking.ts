@@ -133,6 +133,8 @@ class ParkedCall extends Delegate implements Deadline {
   #reject: (error: unknown) => void = () => undefined
   #gathering: NodeJS.Timeout | undefined
   #ended: (() => Outcome) | undefined
+  /** Its client has been told how it ended, or will not come back for it. */
+  #over = false
 
   constructor(exchange: Exchange, parking: Parking) {
     super(exchange)
@@ -158,14 +160,19 @@ class ParkedCall extends Delegate implements Deadline {
     return (this.attached ?? this.inner).record
   }
 
+  override get canBeAsked(): Exchange['canBeAsked'] {
+    if (this.#over || this.#ended !== undefined || this.#cancellation.reason !== undefined) return 'never'
+    return this.attached ? 'now' : 'later'
+  }
+
   override notify(method: string, params: string | undefined): void {
     this.attached?.notify(method, params)
   }
 
   override ask(request: InputRequest): Promise<string> {
-    if (this.#cancellation.reason !== undefined)
+    if (this.canBeAsked === 'never')
       return Promise.reject(
-        new GatewayError('cancelled', 'The call this was asked for was cancelled.', {
+        new GatewayError('cancelled', 'The call this was asked for is over.', {
           server: request.server,
         }),
       )
@@ -207,7 +214,7 @@ class ParkedCall extends Delegate implements Deadline {
     })
     const ended = this.#ended
     if (ended) {
-      this.#parking.forget(this)
+      this.#finish()
       return Promise.resolve().then(ended)
     }
     return new Promise((resolve, reject) => {
@@ -231,16 +238,18 @@ class ParkedCall extends Delegate implements Deadline {
     return round
   }
 
-  /** The server has answered, or failed to. A client that is thinking learns of it when it returns. */
+  /**
+   * The server has answered, or failed to. A client that is thinking learns of it when it returns, and its answers still count: what it was asked may be
+   * about another of its calls.
+   */
   end(ended: () => Outcome): void {
     clearTimeout(this.#gathering)
     this.#gathering = undefined
-    this.#withdraw('the call has ended')
-    if (!this.attached) {
+    if (!this.attached && this.#cancellation.reason === undefined) {
       this.#ended = ended
       return
     }
-    this.#parking.forget(this)
+    this.#finish()
     try {
       this.#resolve(ended())
     } catch (error) {
@@ -250,9 +259,16 @@ class ParkedCall extends Delegate implements Deadline {
 
   /** The client did not come back. */
   expire(): void {
-    this.#parking.forget(this, 'the client did not come back')
-    this.#withdraw('the client did not come back')
-    this.#cancellation.cancel('the client did not come back')
+    const reason = 'the client did not come back'
+    this.#cancellation.cancel(reason)
+    this.#finish(reason)
+  }
+
+  #finish(reason?: string): void {
+    if (this.#over) return
+    this.#over = true
+    this.#parking.forget(this, reason)
+    this.#withdraw(reason ?? 'the call has ended')
   }
 
   #put(): void {

@@ -97,7 +97,10 @@ export class Relay {
     this.#options.subscriptions.updated(link, params)
   }
 
-  /** A question goes to the call it came with; on a link of one session, to that session. What the configuration answers is nobody's. */
+  /**
+   * A question goes to the call it came with. Where that is unknown, it goes to one of those that can be asked, as long as all that it may be about are of one
+   * client; on a link of one session, to that session. What the configuration answers is asked of no client.
+   */
   async onRequest(
     link: Link,
     method: string,
@@ -115,9 +118,15 @@ export class Relay {
       server: link.server.name,
       cancellation,
     }
-    const latest = among.at(-1)
-    if (latest && (among.length === 1 || link.owner))
-      return await latest.ask(presented(request, params, latest))
+    const calls = link.owner || areOneClients(among) ? among : []
+    for (let call = likeliest(calls); call; call = likeliest(calls)) {
+      try {
+        return await call.ask(presented(request, params, call))
+      } catch (error) {
+        // The call is over, and the server still waits: it asked for the sake of another one.
+        if (call.canBeAsked !== 'never' || cancellation.reason !== undefined) throw error
+      }
+    }
     if (link.owner)
       return await link.owner.ask(
         presented(request, params, {
@@ -156,6 +165,31 @@ export class Relay {
       if (wants(conversation.logLevel, level, false) && this.#options.sees(conversation.view, server))
         conversation.notify('notifications/message', text)
   }
+}
+
+/** Whether a question about any of these calls reaches the same client, whichever of them it is asked through. */
+function areOneClients(calls: readonly Exchange[]): boolean {
+  const [first] = calls
+  return calls.every(
+    ({ conversation, principal }) =>
+      conversation === first?.conversation && principal.id === first?.principal.id,
+  )
+}
+
+/**
+ * Of calls of one client, the one that a question is put to: one that can be asked at once before one whose client is thinking, one of a tool before others, the
+ * newest before older ones.
+ */
+function likeliest(calls: readonly Exchange[]): Exchange | undefined {
+  let best: Exchange | undefined
+  let bestRank = 0
+  for (const call of calls) {
+    const { canBeAsked } = call
+    if (canBeAsked === 'never') continue
+    const rank = (canBeAsked === 'now' ? 3 : 1) + (call.request.method === 'tools/call' ? 1 : 0)
+    if (rank >= bestRank) [best, bestRank] = [call, rank]
+  }
+  return best
 }
 
 /** Legacy clients that never set a level take what the server sends by default; modern ones must ask. */

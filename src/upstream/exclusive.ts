@@ -38,7 +38,7 @@ export class ExclusiveSlots {
       if (monotonicNow() >= until)
         throw new GatewayError(
           'overloaded',
-          `Server "${name}" is busy with ${maxExclusiveLinks} calls that may ask their clients something. Try again when one of them has ended, or raise "maxExclusiveLinks" of this server.`,
+          `Server "${name}" is busy with ${maxExclusiveLinks} calls, each of which has a conversation to itself ("isolation": "call"). Try again when one of them has ended, or raise "maxExclusiveLinks" of this server.`,
           { server: name, retryAfterMs: linkWaitMs },
         )
       await this.#turn(exchange, until, waited)

@@ -77,7 +77,8 @@ export class Link implements Receiver {
   /** What stands for it in records: the server, the replica where it has several, the transport. */
   readonly label: string
   readonly logger: Logger
-  readonly capabilities: string
+  /** Of its client, as a legacy server has been told them. */
+  capabilities: string
   #owner: Conversation | undefined
   #listener: LinkListener
   readonly #deadlines: Deadlines
@@ -139,6 +140,12 @@ export class Link implements Receiver {
     this.#listener = listener
     this.#owner = owner
     this.#lastUsed = monotonicNow()
+  }
+
+  /** From now on it is nobody's in particular. */
+  share(capabilities: string): void {
+    this.#owner = undefined
+    this.capabilities = capabilities
   }
 
   /** Known after the handshake. */
@@ -484,7 +491,8 @@ export class Link implements Receiver {
         ? resultText(id, '{}')
         : await this.#questions.answer(
             id,
-            among,
+            // What was given up has ended already.
+            stream === undefined && !task ? this.exchanges() : among,
             cancellation => this.#listener.onRequest(this, method, params, among, cancellation),
             error => this.#onRefused(method, among, error),
           )

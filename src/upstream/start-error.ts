@@ -17,6 +17,8 @@ function reasonOf({ command, cwd }: StdioEndpoint, error: unknown): string {
   const path = isAbsolute(command) || /[/\\]/.test(command)
   switch (code) {
     case 'ENOENT':
+      if (/\s/.test(command))
+        return `there is no program "${command}": arguments do not belong into "command". Fix: move what follows "${firstWord(command)}" to "args".`
       return path
         ? `there is no file "${command}", or the interpreter it names is missing. Fix: correct "command".`
         : `command "${command}" was not found on PATH. Fix: install it, or give its absolute path as "command".`
@@ -34,6 +36,10 @@ function reasonOf({ command, cwd }: StdioEndpoint, error: unknown): string {
     default:
       return `the system refused (${code ?? 'no reason given'}). Fix: run "${command}" in a terminal to see why.`
   }
+}
+
+function firstWord(command: string): string {
+  return /\S+/.exec(command)?.[0] ?? ''
 }
 
 function isDirectory(path: string): boolean {

@@ -8,6 +8,7 @@ import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
 import { dial } from './dial.ts'
 import { retryAfterMs } from './retry-after.ts'
 import { tooLarge } from './too-large.ts'
+import { isWebPage, NO_ENDPOINT, statusHint } from './web-page.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
 
 /** The cause of a `GatewayError` when a server answered with an HTTP status instead of a message. */
@@ -204,12 +205,7 @@ export class StreamableHttpTransport implements Transport {
       )
       return
     }
-    const hint =
-      status >= 300 && status < 400
-        ? 'Use the address it redirects to as "url".'
-        : status === 404 || status === 405
-          ? 'Check the path of its "url".'
-          : 'Its own log may say why.'
+    const hint = statusHint(status, body)
     this.fail(
       id,
       new GatewayError('upstream_unreachable', `Server "${server}" answered with HTTP ${status}. ${hint}`, {
@@ -238,12 +234,12 @@ export class StreamableHttpTransport implements Transport {
     )
   }
 
-  unreadable(id: number | undefined, what: string): void {
+  unreadable(id: number | undefined, what: string, fix = ''): void {
     const server = this.#options.server
     this.fail(
       id,
       // It may have done what was asked, and nobody knows.
-      new GatewayError('upstream_protocol', `Server "${server}" answered with ${what}.`, {
+      new GatewayError('upstream_protocol', `Server "${server}" answered with ${what}.${fix}`, {
         server,
         delivery: 'unknown',
       }),
@@ -472,6 +468,10 @@ class PostHandler extends StreamHandler {
     }
     if (id === undefined) {
       if (status >= 400) transport.refused(undefined, status, body)
+      return
+    }
+    if (status >= 200 && status < 300 && isWebPage(body)) {
+      transport.unreadable(id, 'a web page', ` ${NO_ENDPOINT}`)
       return
     }
     if (status >= 200 && status < 300 && body !== '') {

@@ -1,5 +1,6 @@
 // @ts-check
 import { openLegacy, openModern } from './client.js'
+import { keyOf } from './keys.js'
 
 /**
  * One client of the run: does random things, several at a time, and checks that whatever reaches it is its own.
@@ -73,6 +74,8 @@ export class Actor {
     this.modern = index % 2 === 1
     // Two in three can be asked.
     this.asks = index % 3 !== 2
+    // On one pipe a question of one of several calls reaches their principal, so each of these is one.
+    this.hasKey = world.era === 'legacy' && world.transport === 'stdio' && this.modern && this.asks
     this.level = random.pick([undefined, ...LEVELS])
     // Equal for all clients, and used again and again.
     this.#freeTokens = Array.from({ length: LANES }, (_, k) =>
@@ -83,7 +86,8 @@ export class Actor {
   async open() {
     const capabilities = this.asks ? { elicitation: {}, sampling: {}, roots: { listChanged: true } } : {}
     if (this.modern) {
-      this.client = openModern(this.world.origin, capabilities, this.level)
+      const key = this.hasKey ? keyOf(this.index) : undefined
+      this.client = openModern(this.world.origin, capabilities, this.level, key)
       await this.#listen(false)
     } else {
       this.client = await openLegacy(this.world.origin, capabilities, message =>
@@ -218,7 +222,7 @@ export class Actor {
       void this.#legacy.notify('notifications/cancelled', { requestId: sent.id, reason: 'changed my mind' })
   }
 
-  /** @param {Call} call @param {any} result */
+  /** @param {Call | undefined} call @param {any} result */
   async #answers(call, result) {
     this.world.ledger.count('questions: rounds')
     await wait(this.random.between(0, 30))
@@ -243,8 +247,8 @@ export class Actor {
       return undefined
     }
     if (call && call.nonce !== nonce) {
-      // On one stdio pipe, which call of a session is meant cannot be known; that it is one of this session can.
-      if (this.world.transport === 'stdio' && this.world.era === 'legacy' && !this.modern)
+      // On one stdio pipe, which call of a client is meant cannot be known; that it is one of this client can.
+      if (this.world.transport === 'stdio' && this.world.era === 'legacy')
         ledger.count('questions: on a sibling’s stream')
       else this.#foreign(`question of ${nonce} on the stream of ${call.nonce}`, params)
     }
@@ -334,12 +338,8 @@ export class Actor {
     const touch = { nonce, uri, begun: performance.now(), ended: Infinity }
     this.world.touches.push(touch)
     this.world.ledger.count('touches')
-    const sent = this.#opened.request(
-      'tools/call',
-      { name: 'crosstalk__touch', arguments: { uri, nonce } },
-      message => this.#hear(message, undefined),
-    )
-    const message = await this.#inTime(sent, nonce)
+    const params = { name: 'crosstalk__touch', arguments: { uri, nonce } }
+    const message = await this.#answered('tools/call', params, nonce)
     if (message !== 'late') this.#expect(message, nonce, result => result.content?.[0]?.text === nonce)
     if (message !== 'late' && message && errorOf(message) === undefined) touch.ended = performance.now()
     return touch
@@ -348,16 +348,32 @@ export class Actor {
   async #read() {
     const nonce = this.#nonce()
     const uri = this.random.chance(0.5) ? this.random.pick(this.world.uris) : `xt:///some/${this.index}`
-    const sent = this.#opened.request('resources/read', { uri, _meta: { nonce } }, message =>
-      this.#hear(message, undefined),
-    )
-    const message = await this.#inTime(sent, nonce)
+    const message = await this.#answered('resources/read', { uri, _meta: { nonce } }, nonce)
     if (message !== 'late')
       this.#expect(
         message,
         nonce,
         result => result.contents?.[0]?.text === nonce && result.contents[0].uri === uri,
       )
+  }
+
+  /**
+   * A request that itself asks nothing; what another one asks may come with it.
+   *
+   * @param {string} method
+   * @param {object} params
+   * @param {string} what
+   * @returns {Promise<import('./client.js').Message | undefined | 'late'>}
+   */
+  async #answered(method, params, what) {
+    const hear = (/** @type {import('./client.js').Message} */ message) => this.#hear(message, undefined)
+    let message = await this.#inTime(this.#opened.request(method, params, hear), what)
+    while (message !== 'late' && message?.result?.resultType === 'input_required') {
+      const inputResponses = await this.#answers(undefined, message.result)
+      const retry = { ...params, inputResponses, requestState: message.result.requestState }
+      message = await this.#inTime(this.#opened.request(method, retry, hear), what)
+    }
+    return message
   }
 
   /** @param {string} method @param {object} params @returns {Promise<any>} the result, `undefined` after a failure */

@@ -124,8 +124,9 @@ const KEY = 'io.modelcontextprotocol/'
  * @param {string} origin
  * @param {object} capabilities
  * @param {string | undefined} logLevel
+ * @param {string | undefined} key what it shows
  */
-export function openModern(origin, capabilities, logLevel) {
+export function openModern(origin, capabilities, logLevel, key) {
   const agent = new Agent({ keepAlive: true })
   const url = `${origin}/mcp`
   let lastId = 0
@@ -145,6 +146,7 @@ export function openModern(origin, capabilities, logLevel) {
       const headers = {
         'mcp-protocol-version': '2026-07-28',
         'mcp-method': method,
+        ...(key !== undefined && { authorization: `Bearer ${key}` }),
         ...(named !== undefined && { 'mcp-name': named }),
       }
       const body = { jsonrpc: '2.0', id, method, params: { ...params, _meta: { ..._meta, ...envelope } } }

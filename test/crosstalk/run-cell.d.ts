@@ -11,8 +11,11 @@ export interface CellOptions {
   readonly seed: number
   /** Whether the server is killed now and then. Default: no. */
   readonly restarts?: boolean
-  /** Starts a gateway with these `mcpServers`. */
-  readonly openGateway: (servers: Readonly<Record<string, unknown>>) => Promise<{
+  /** Starts a gateway with this configuration. */
+  readonly openGateway: (file: {
+    readonly gateway?: Readonly<Record<string, unknown>>
+    readonly [key: string]: unknown
+  }) => Promise<{
     readonly origin: string
     close(): Promise<void>
   }>

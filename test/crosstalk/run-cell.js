@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Actor } from './actor.js'
 import { openHub } from './hub.js'
+import { withKeys } from './keys.js'
 import { Ledger } from './ledger.js'
 import { createRandom } from './random.js'
 
@@ -36,13 +37,15 @@ export async function runCell({ era, transport, clients, seconds, seed, restarts
   hub.grow()
   const args = [SERVER, '--era', era, '--transport', transport, '--hub', String(hub.port), '--ran', ran]
   const upstream = transport === 'http' ? await startHttp(args) : undefined
-  const gateway = await openGateway({
-    crosstalk: upstream ? { url: upstream.url } : { command: process.execPath, args },
-  })
   const uris = Array.from({ length: 6 }, (_, k) => `xt:///common/${k}`)
   /** @type {import('./actor.js').World} */
-  const world = { origin: gateway.origin, ledger, era, transport, restarts, touches: [], stalls: [], uris }
+  const world = { origin: '', ledger, era, transport, restarts, touches: [], stalls: [], uris }
   const actors = Array.from({ length: clients }, (_, index) => new Actor(index, world, random.fork()))
+  const gateway = await openGateway({
+    mcpServers: { crosstalk: upstream ? { url: upstream.url } : { command: process.execPath, args } },
+    ...withKeys(actors.filter(({ hasKey }) => hasKey).map(({ index }) => index)),
+  })
+  world.origin = gateway.origin
   try {
     // Whoever comes first would find a server that nobody has listed yet.
     await actors[1]?.open()
@@ -89,12 +92,12 @@ export async function runCell({ era, transport, clients, seconds, seed, restarts
 function checkCalls(actor, world) {
   const { ledger, era, transport } = world
   const rank = (/** @type {string} */ level) => ['debug', 'info', 'warning', 'error'].indexOf(level)
-  // Which of several calls a record on one pipe belongs to cannot be known, unless the pipe serves only one of them, or one client.
-  const logsAreSure = transport === 'http' || (era === 'legacy' && actor.asks)
+  // Which of several calls a record on one pipe belongs to cannot be known, unless the pipe serves only one session.
+  const logsAreSure = transport === 'http' || (era === 'legacy' && actor.asks && !actor.modern)
   for (const { nonce, token, progress, logs, cancelled, result } of actor.calls.values()) {
     if (!result || cancelled) continue
-    // While a modern client thinks there is no stream that progress could go to.
-    const loose = era === 'legacy' && actor.modern ? result.loose : 0
+    // While a modern client thinks there is no stream that progress could go to, and it may think about what another of its calls needs.
+    const loose = actor.hasKey ? result.progress : era === 'legacy' && actor.modern ? result.loose : 0
     if (token !== 'none' && (progress > result.progress || progress < result.progress - loose))
       ledger[progress > result.progress ? 'doubled' : 'lost'].push(
         `client ${actor.index}: ${nonce}: ${progress} of ${result.progress} progress notifications, ${loose} of them loose`,

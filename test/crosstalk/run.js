@@ -30,13 +30,16 @@ const { values } = parseArgs({
   },
 })
 
-/** @param {Readonly<Record<string, unknown>>} mcpServers */
-async function openGateway(mcpServers) {
+/** @param {{ readonly gateway?: Readonly<Record<string, unknown>>, readonly [key: string]: unknown }} config */
+async function openGateway(config) {
   const directory = await mkdtemp(join(tmpdir(), 'crosstalk-gateway-'))
   const file = join(directory, 'servers.json')
   await writeFile(
     file,
-    JSON.stringify({ mcpServers, gateway: { http: { port: 0 }, state: 'memory', log: values.log } }),
+    JSON.stringify({
+      ...config,
+      gateway: { http: { port: 0 }, state: 'memory', log: values.log, ...config.gateway },
+    }),
   )
   const child = spawn(process.execPath, [BIN, 'serve', '--config', file], {
     stdio: ['ignore', 'pipe', 'inherit'],

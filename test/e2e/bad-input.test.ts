@@ -226,7 +226,7 @@ describe('an HTTP server that answers with something else', () => {
     {
       what: 'HTML',
       refusal: { status: 200, headers: html, text: '<html>hi</html>' },
-      says: ['not valid JSON'],
+      says: ['answered with a web page', 'Check the path of its "url"'],
     },
     { what: 'an empty 200', refusal: { status: 200 }, says: ['HTTP 200 and no message'] },
     { what: 'a 202', refusal: { status: 202 }, says: ['HTTP 202 and no message'] },

@@ -21,8 +21,8 @@ test.each([
       clients: 16,
       seconds: 1.5,
       seed: SEED,
-      openGateway: async mcpServers => {
-        const served = await startGateway({ mcpServers })
+      openGateway: async file => {
+        const served = await startGateway(file)
         return { origin: served.origin, close: async () => await served[Symbol.asyncDispose]() }
       },
     })

@@ -113,6 +113,7 @@ test('gateway.asks.maxParked: calls of clients without a session', async () => {
 test('gateway.asks.maxRounds: of a modern server', async () => {
   await using server = await scriptedHttp()
   server.results.set('server/discover', '{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}')
+  server.results.delete('initialize')
   server.results.set('tools/call', '{"resultType":"input_required","requestState":"s"}')
   await using gateway = await gatewayFor(server, {}, { asks: { maxRounds: 2 } })
   await using client = await LegacySession.open(gateway.origin)
@@ -176,9 +177,13 @@ test('gateway.maxLinksPerClient: conversations of one client with all servers, s
   await expect.poll(() => callOf(again, 'b'), { timeout: 10_000 }).toContain('"content":[]')
 })
 
-test('maxExclusiveLinks and linkWait: calls that must not meet', async () => {
+test('maxExclusiveLinks and linkWait: calls that have a conversation each', async () => {
   await using server = await scriptedStdio()
-  await using gateway = await gatewayFor(server, { maxExclusiveLinks: 1, linkWait: '100ms' })
+  await using gateway = await gatewayFor(server, {
+    isolation: 'call',
+    maxExclusiveLinks: 1,
+    linkWait: '100ms',
+  })
   await using client = new ModernHttp(gateway.origin)
   const calling = modernCall(client)
   const request = await server.called('t')

@@ -209,6 +209,7 @@ export function exchangeOf(
     logLevel: undefined,
     cancellation: new Cancellation(),
     record: new CallRecord(),
+    canBeAsked: 'never',
     notify: (name, text) => void heard.push({ method: name, params: text }),
     ask: () => Promise.reject(new Error('nobody to ask')),
     ...rest,

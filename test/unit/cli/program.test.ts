@@ -183,7 +183,7 @@ describe('serve', () => {
       })
       const url = /listens on (\S+)/.exec(served.said)?.[1]
       expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/mcp$/)
-      expect(served.said).toContain(JSON.stringify({ mcpServers: { manifold: { type: 'http', url } } }))
+      expect(served.said).toContain(JSON.stringify({ mcpServers: { gw: { type: 'http', url } } }))
       expect(served.said).toContain(JSON.stringify(['-y', 'mcp-manifold', '--config', file]))
       process.kill(served.pid, signal)
       // Without a terminal SIGHUP means nothing, and something else has to end it.

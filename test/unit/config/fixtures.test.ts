@@ -281,7 +281,7 @@ test('every option of the format, also those of later versions', async () => {
     { name: 'guest', default: 'deny' },
   ])
   expect(config.warnings).toEqual([
-    'The server "search" has a conversation of its own for each client ("isolation"), but results of "query" are shared by all clients ("scope"). Make sure that they depend on nothing but the arguments.',
+    'The server "search" has a conversation of its own for each call ("isolation"), but results of "query" are shared by all clients ("scope"). Make sure that they depend on nothing but the arguments.',
   ])
 })
 

@@ -76,6 +76,26 @@ describe('reading the text', () => {
     )
   })
 
+  test.each([
+    [
+      '{\n  "a": { "b": 1,\n  "c": 2\n}',
+      'the file is not JSON: the "{" at line 2, column 8 is not closed before the end of the file. Add the missing "}".',
+    ],
+    [
+      '{\n  "a": {\n    "b": [1, 2\n  }\n}',
+      'the file is not JSON: the "[" at line 3, column 10 is not closed before the "}" at line 4, column 3. Add the missing "]".',
+    ],
+    [
+      '{\n  "a": {\n    "b": {\n      "c": 1\n  },\n  "d": 1\n}',
+      'the file is not JSON: the "{" at line 3, column 10 is not closed before the end of the file. Add the missing "}".',
+    ],
+    ['{ "a": 1 }\n}', 'the file has the "}" at line 2, column 1 too much. Remove it, or add what it closes.'],
+  ])('a bracket without a counterpart is one problem: %j', async (text, said) => {
+    await using scratch = makeScratch()
+    const file = scratch.write('a.json', text)
+    expect(await messageOf(loadConfig({ file }))).toBe(`The configuration ${file} has a problem:\n- ${said}`)
+  })
+
   test('an empty file is a problem, not a crash', async () => {
     await using scratch = makeScratch()
     expect(await messageOf(loadConfig({ file: scratch.write('a.json', '') }))).toContain(
@@ -229,5 +249,50 @@ describe("a problem in the entry of a server is that server's alone", () => {
     expect(message).toContain('has 2 problems')
     expect(message).toContain('gateway.state')
     expect(message).toContain('mcpServers.a.command')
+  })
+})
+
+test.each([
+  ['localhost:3000/mcp', 'http://'],
+  ['localhost', 'http://'],
+  ['127.0.0.1:8080', 'http://'],
+  ['[::1]:8080/mcp', 'http://'],
+  ['devbox:3000/mcp', 'http://'],
+  ['mcp.example.com/mcp', 'https://'],
+  ['mcp.example.com:8080/mcp', 'http://'],
+])('an address without a scheme gets one suggested: %s', async (url, scheme) => {
+  const { servers } = await configFrom({ mcpServers: { a: { url } } })
+  expect(servers[0]?.problem).toContain(`is "${url}": has no scheme. Write "${scheme}" in front of it.`)
+})
+
+test.each(['mcp', './mcp', '/mcp', 'ftp://x.example', 'mailto:a@b.example'])(
+  '%s is no such address',
+  async url => {
+    const { servers } = await configFrom({ mcpServers: { a: { url } } })
+    expect(servers[0]?.problem).not.toContain('has no scheme')
+  },
+)
+
+describe('a command that holds its arguments', () => {
+  const hints = async (command: string, env = {}): Promise<readonly string[]> =>
+    (await configFrom({ mcpServers: { a: { command } } }, { env })).warnings
+
+  test('is split in a warning', async () => {
+    expect(await hints('npx -y "my server"')).toEqual([
+      'mcpServers.a.command holds arguments, so that no program of this name is found. Write "command": "npx", "args": ["-y", "my server"].',
+    ])
+  })
+
+  test('does not show what a variable stands for, nor a secret', async () => {
+    const [hint] = await hints('npx server --api-key sekrit ${SECRET}', { SECRET: 'sekrit' })
+    expect(hint).toContain('"args": ["server", "--api-key", "***", "${SECRET}"]')
+    expect(hint).not.toContain('sekrit')
+  })
+
+  test('is not a path with a space in it', async () => {
+    await using scratch = makeScratch()
+    const file = scratch.write('my server', '')
+    for (const command of [file, 'C:\\Program Files\\nodejs\\npx.cmd', 'npx', 'npx '])
+      expect(await hints(command)).toEqual([])
   })
 })

@@ -12,7 +12,6 @@ test.each([
   ['argz', 'args'],
   ['cmd', 'command'],
   ['uri', 'url'],
-  ['context_servers', 'mcpServers'],
 ])('%s was meant to be %s', (word, key) => {
   expect(nearest(word, KEYS)).toBe(key)
 })

@@ -31,7 +31,7 @@ function poolOf(changes: Partial<ServerConfig> = {}): Pool {
       onLost: (link, error) => pool.lost(link, error),
       onGap: () => {},
       onUnreachable: (slot, error) => pool.unreachable(slot, error),
-      onOpen: (slot, link, era) => pool.opened(slot, link, era),
+      onOpen: (slot, link) => pool.opened(slot, link),
     },
   })
   pools.push(pool)
@@ -53,8 +53,8 @@ afterEach(async () => {
 /** A call of a client without a session that can be asked. */
 const asking = () => exchangeOf('tools/call', {}, { modern: true, features: '{"elicitation":{}}' })
 
-it('gives calls that may be asked about a link each, lets others wait, and not for ever', async () => {
-  const pool = poolOf({ maxExclusiveLinks: 2, linkWaitMs: 5000 })
+it('gives each call a link of its own where that is configured, lets others wait, and not for ever', async () => {
+  const pool = poolOf({ isolation: 'call', maxExclusiveLinks: 2, linkWaitMs: 5000 })
   const held = deferred<void>()
   const links = new Set<unknown>()
   const running = Array.from({ length: 2 }, () =>
@@ -80,6 +80,15 @@ it('gives calls that may be asked about a link each, lets others wait, and not f
   held.resolve()
   await Promise.all(running)
   expect(await patient).toBe('its turn')
+})
+
+it('shares one link among the calls of a client that can be asked', async () => {
+  const pool = poolOf()
+  const links = new Set<unknown>()
+  const running = Array.from({ length: 4 }, () => pool.run(asking(), async link => void links.add(link)))
+  await vi.advanceTimersByTimeAsync(100)
+  await Promise.all(running)
+  expect([links.size, pool.size]).toEqual([1, 1])
 })
 
 it('shares one link among calls that nobody can be asked about', async () => {
@@ -135,7 +144,8 @@ it('has so many links and no more; idle ones make room', async () => {
 
 it('counts the links of a client over all servers; idle ones make room', async () => {
   const [one, two] = [poolOf(), poolOf()]
-  const asking = (): Exchange => callOf('a', { modern: true, features: '{"elicitation":{}}' })
+  const asking = (feature = 'elicitation'): Exchange =>
+    callOf('a', { modern: true, features: `{"${feature}":{}}` })
   const running = [
     await holding(one, asking()),
     await holding(two, asking()),
@@ -146,11 +156,11 @@ it('counts the links of a client over all servers; idle ones make room', async (
     code: 'overloaded',
     message: expect.stringContaining('raise "gateway.maxLinksPerClient"'),
   }
-  await expect(holding(one, asking())).rejects.toMatchObject(refused)
+  await expect(holding(one, asking('sampling'))).rejects.toMatchObject(refused)
   // What is open already is used, and others are not concerned.
   running.push(await holding(two, callOf('a')), await holding(one, callOf('b')))
   await running.shift()?.()
-  running.push(await holding(two, asking()))
+  running.push(await holding(two, asking('sampling')))
   expect(clientLinks.count('client:a')).toBe(3)
   expect(one.links).toHaveLength(1)
   for (const letGo of running) await letGo()
@@ -159,7 +169,7 @@ it('counts the links of a client over all servers; idle ones make room', async (
 })
 
 it('does not count whom it cannot tell apart', async () => {
-  const pool = poolOf()
+  const pool = poolOf({ isolation: 'call' })
   const running = []
   for (let n = 0; n < 5; n++) running.push(await holding(pool, asking()))
   expect(pool.size).toBe(5)

@@ -1,0 +1,256 @@
+import { Agent } from 'node:http'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { rawAt } from '../../src/protocol/json-text.ts'
+import { bearer, keyOf, withKeys } from '../helpers/callers.ts'
+import { startGateway } from '../helpers/gateway.ts'
+import type { TestGateway } from '../helpers/gateway.ts'
+import { scriptedStdio } from '../helpers/scripted-servers.ts'
+import type { ScriptedRequest, ScriptedServer } from '../helpers/scripted-servers.ts'
+import { answerOf, ModernHttp, withEnvelope } from '../helpers/wire-clients.ts'
+
+/** What legacy servers keep for a client is one thing for all of its calls, and what they ask reaches that client. */
+
+const CAPABLE = '{"elicitation":{"form":{}}}'
+const EMPTY = '"result":{"content":[]}'
+const COUNTING = {
+  command: process.execPath,
+  args: [fileURLToPath(new URL('../fixtures/servers/counting.js', import.meta.url))],
+}
+
+/** A modern client that can be asked. Its calls go on by themselves: it answers what it is asked with the mark of the question. */
+class Askable implements AsyncDisposable {
+  readonly #client: ModernHttp
+  readonly #agent = new Agent({ keepAlive: true })
+  readonly #capabilities: string
+  #id = 0
+  /** Texts of questions, as they came. */
+  readonly asked: string[] = []
+
+  constructor(gateway: TestGateway, name?: string, capabilities = CAPABLE) {
+    const headers = bearer(name === undefined ? undefined : keyOf(name))
+    this.#client = new ModernHttp(gateway.origin, '/mcp', { headers, agent: this.#agent })
+    this.#capabilities = capabilities
+  }
+
+  /** One request and its answer. `more` are members of `params`, with a comma before each. */
+  async once(tool: string, args: string, more = ''): Promise<string> {
+    const params = withEnvelope(`{"name":"a__${tool}","arguments":${args}${more}}`).replace(
+      'clientCapabilities":{}',
+      `clientCapabilities":${this.#capabilities}`,
+    )
+    return await answerOf(await this.#client.post(String(++this.#id), 'tools/call', params))
+  }
+
+  /** A call to its end. */
+  async call(tool: string, args = '{}', answer?: (message: string) => string): Promise<string> {
+    let text = await this.once(tool, args)
+    while (rawAt(text, 'result', 'resultType') === '"input_required"')
+      text = await this.retry(tool, args, text, answer)
+    return text
+  }
+
+  /** The retry that answers what a call was answered with. */
+  async retry(
+    tool: string,
+    args: string,
+    asking: string,
+    answer = (message: string): string =>
+      `{"action":"accept","content":{"mark":${JSON.stringify(message.replace('[a] ', ''))}}}`,
+  ): Promise<string> {
+    const requests = JSON.parse(rawAt(asking, 'result', 'inputRequests') ?? '{}') as Record<
+      string,
+      { params: { message: string } }
+    >
+    const responses = Object.entries(requests).map(([key, { params }]) => {
+      this.asked.push(params.message)
+      return `${JSON.stringify(key)}:${answer(params.message)}`
+    })
+    const state = rawAt(asking, 'result', 'requestState')
+    return await this.once(tool, args, `,"inputResponses":{${responses.join(',')}},"requestState":${state}`)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client[Symbol.asyncDispose]()
+    // Also what has not been answered yet.
+    this.#agent.destroy()
+  }
+}
+
+interface Counted {
+  readonly pid: number
+  readonly count: number
+  readonly mark: string
+  readonly answer?: { content: { mark: string } }
+}
+const counted = (text: string): Counted =>
+  (JSON.parse(text) as { result: { structuredContent: Counted } }).result.structuredContent
+
+/** Processes whose links declare that somebody can be asked. */
+const processes = (server: ScriptedServer): number =>
+  server.messages.all.filter(
+    text => rawAt(text, 'method') === '"initialize"' && text.includes('"elicitation"'),
+  ).length
+
+async function gatewayFor(server: ScriptedServer, entry: object = {}): Promise<TestGateway> {
+  const gateway = await startGateway({
+    mcpServers: { a: { ...server.entry, ...entry } },
+    clients: withKeys({ one: {}, two: {} }),
+  })
+  await gateway.gateway.warmUp()
+  return gateway
+}
+
+const FORM = (message: string): string =>
+  `{"message":"${message}","requestedSchema":{"type":"object","properties":{"mark":{"type":"string"}}}}`
+const ask = (call: ScriptedRequest, id: string, more = ''): void =>
+  call.say(`{"jsonrpc":"2.0","id":"${id}","method":"elicitation/create","params":${FORM(id)}}${more}`)
+const answered = (server: ScriptedServer, id: string): Promise<string> =>
+  server.messages.take(text => rawAt(text, 'id') === `"${id}"`, `the answer to ${id}`)
+/** The call of a tool that was made with this mark. */
+const marked = (server: ScriptedServer, mark: string): Promise<ScriptedRequest> =>
+  server.requests.take(({ params }) => rawAt(params, 'arguments', 'mark') === `"${mark}"`, `call ${mark}`)
+const withMark = (mark: string): string => `{"mark":"${mark}"}`
+
+describe('calls of a modern client that can be asked, at a legacy server over stdio', () => {
+  test('run in one process and see one state, also in parallel, and each question is answered', async () => {
+    await using gateway = await startGateway({ mcpServers: { a: COUNTING } })
+    await gateway.gateway.warmUp()
+    await using client = new Askable(gateway)
+    const marks = ['1', '2', '3', '4']
+    const first = (await Promise.all(marks.map(mark => client.call('ask', withMark(mark))))).map(counted)
+    const later = counted(await client.call('count'))
+    expect(new Set([...first, later].map(({ pid }) => pid)).size).toBe(1)
+    expect(first.map(({ count }) => count).sort((a, b) => a - b)).toEqual([1, 2, 3, 4])
+    expect(later.count).toBe(5)
+    for (const { mark, answer } of first) expect(answer?.content.mark).toBe(mark)
+  })
+
+  test('are those of one principal, and another one has a process and questions of its own', async () => {
+    await using gateway = await startGateway({
+      mcpServers: { a: COUNTING },
+      clients: withKeys({ one: {}, two: {} }),
+    })
+    await gateway.gateway.warmUp()
+    await using one = new Askable(gateway, 'one')
+    await using two = new Askable(gateway, 'two')
+    const calls = ['1', '2', '3'].flatMap(mark => [
+      one.call('ask', withMark(`one ${mark}`)),
+      two.call('ask', withMark(`two ${mark}`)),
+    ])
+    const all = (await Promise.all(calls)).map(counted)
+    const pids = (name: string): number[] =>
+      all.filter(({ mark }) => mark.startsWith(name)).map(({ pid }) => pid)
+    expect(new Set(pids('one')).size).toBe(1)
+    expect(new Set(pids('two')).size).toBe(1)
+    expect(pids('one')[0]).not.toBe(pids('two')[0])
+    for (const { mark, answer } of all) expect(answer?.content.mark).toBe(mark)
+    expect(one.asked.every(text => text.startsWith('[a] one'))).toBe(true)
+    expect(two.asked.every(text => text.startsWith('[a] two'))).toBe(true)
+  })
+
+  test('are asked through the newest of them that can be', async () => {
+    await using server = await scriptedStdio()
+    await using gateway = await gatewayFor(server)
+    await using client = new Askable(gateway, 'one')
+    const calling = [client.once('t', withMark('1'))]
+    const first = await marked(server, '1')
+    calling.push(client.once('t', withMark('2')))
+    const second = await marked(server, '2')
+    ask(first, 'q')
+    const asking = (await calling[1]) ?? ''
+    expect(rawAt(asking, 'result', 'inputRequests')).toContain('[a] q')
+    const retry = client.retry('t', withMark('2'), asking)
+    expect(await answered(server, 'q')).toContain('"content":{"mark":"q"}')
+    for (const call of [first, second]) call.answer(EMPTY)
+    expect(await retry).toContain('"content":[]')
+    expect(await calling[0]).toContain('"content":[]')
+    expect(processes(server)).toBe(1)
+  })
+
+  test('that end while their client thinks take no question of another call with them', async () => {
+    await using server = await scriptedStdio()
+    await using gateway = await gatewayFor(server)
+    await using client = new Askable(gateway, 'one')
+    const calling = [client.once('t', withMark('1'))]
+    const first = await marked(server, '1')
+    calling.push(client.once('t', withMark('2')))
+    const second = await marked(server, '2')
+    ask(first, 'q')
+    const asking = (await calling[1]) ?? ''
+    second.answer('"result":{"content":[],"x":2}')
+    // The client comes back with the answer to what the other call needs, and gets the result of this one.
+    expect(await client.retry('t', withMark('2'), asking)).toContain('"x":2')
+    expect(await answered(server, 'q')).toContain('"content":{"mark":"q"}')
+    first.answer('"result":{"content":[],"x":1}')
+    expect(await calling[0]).toContain('"x":1')
+  })
+
+  test('that are cancelled leave their questions to the others', async () => {
+    await using server = await scriptedStdio()
+    await using gateway = await gatewayFor(server)
+    await using client = new Askable(gateway, 'one')
+    await using leaving = new Askable(gateway, 'one')
+    const calling = client.once('t', withMark('1'))
+    const first = await marked(server, '1')
+    const left = leaving.once('t', withMark('2')).catch(() => undefined)
+    await marked(server, '2')
+    await leaving[Symbol.asyncDispose]()
+    await left
+    await server.notifications.take(text => text.includes('notifications/cancelled'))
+    // The server may still be working on it.
+    ask(first, 'q')
+    const asking = await calling
+    expect(rawAt(asking, 'result', 'inputRequests')).toContain('[a] q')
+    const retry = client.retry('t', withMark('1'), asking)
+    expect(await answered(server, 'q')).toContain('"content":{"mark":"q"}')
+    first.answer(EMPTY)
+    expect(await retry).toContain('"content":[]')
+  })
+
+  test('that end before their client has heard of a question leave it to the others', async () => {
+    await using server = await scriptedStdio()
+    await using gateway = await gatewayFor(server)
+    await using client = new Askable(gateway, 'one')
+    const calling = [client.once('t', withMark('1'))]
+    const first = await marked(server, '1')
+    calling.push(client.once('t', withMark('2')))
+    const second = await marked(server, '2')
+    // In one piece, so that nothing comes between the two.
+    const answer = `{"jsonrpc":"2.0","id":${second.id},"result":{"content":[],"x":2}}`
+    ask(first, 'q', `\n${answer}`)
+    expect(await calling[1]).toContain('"x":2')
+    const asking = (await calling[0]) ?? ''
+    expect(rawAt(asking, 'result', 'inputRequests')).toContain('[a] q')
+    const retry = client.retry('t', withMark('1'), asking)
+    expect(await answered(server, 'q')).toContain('"content":{"mark":"q"}')
+    first.answer('"result":{"content":[],"x":1}')
+    expect(await retry).toContain('"x":1')
+  })
+
+  test('have a process each where the configuration says so', async () => {
+    await using server = await scriptedStdio()
+    await using gateway = await gatewayFor(server, { isolation: 'call' })
+    await using client = new Askable(gateway, 'one')
+    const calling = ['1', '2'].map(mark => client.call('t', withMark(mark)))
+    const calls = [await marked(server, '1'), await marked(server, '2')]
+    expect(processes(server)).toBe(2)
+    for (const [at, call] of calls.entries()) ask(call, `q${at}`)
+    for (const at of calls.keys())
+      expect(await answered(server, `q${at}`)).toContain(`"content":{"mark":"q${at}"}`)
+    for (const call of calls) call.answer(EMPTY)
+    for (const answer of await Promise.all(calling)) expect(answer).toContain('"content":[]')
+  })
+
+  test('leave nobody to be asked once they are over', async () => {
+    await using server = await scriptedStdio()
+    await using gateway = await gatewayFor(server)
+    await using client = new Askable(gateway, 'one')
+    const calling = client.once('t', withMark('1'))
+    const call = await marked(server, '1')
+    call.answer(EMPTY)
+    await calling
+    ask(call, 'late')
+    expect(rawAt(await answered(server, 'late'), 'error', 'message')).toContain('cannot be attributed')
+  })
+})
