@@ -33,7 +33,13 @@ export async function runServe(options: ServeOptions): Promise<void> {
     print([`mcp-manifold ${VERSION} listens on ${url}`])
     if (config.file !== undefined) {
       const load = { file: config.file, overrides, ...knownValid() }
-      const onChange = (changed: Loaded): void => apply(gateway, loaded, changed, logger)
+      let last = loaded
+      const onChange = (changed: Loaded): void => {
+        // A client that keeps its own things in the file writes it often.
+        const same = JSON.stringify(last.raw) === JSON.stringify(changed.raw)
+        last = changed
+        if (!same) apply(gateway, loaded, changed, logger)
+      }
       await new ConfigWatch(config.file, { load, onChange, logger }).start()
     }
     print(report(await gateway.warmUp(), url, config))
