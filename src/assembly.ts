@@ -254,10 +254,10 @@ export class Assembly {
           this.subscriptions.missed(link)
         },
         onUnreachable: (slot, error) => pool.unreachable(slot, error),
-        onOpen: (slot, link, era, before) => {
+        onOpen: (slot, link, before) => {
           // What it would still say unasked is heard from the new one.
           if (before) this.subscriptions.lost(before)
-          pool.opened(slot, link, era)
+          pool.opened(slot, link)
           this.#opened(slot, link)
         },
       },

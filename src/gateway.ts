@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 import { Assembly } from './assembly.ts'
 import { checkExposure } from './auth/exposure.ts'
 import type { CountersOf } from './cache/stats.ts'
+import { spokenSince } from './catalog/snapshot.ts'
 import { changedKinds } from './catalog/view.ts'
 import { WHOLE } from './catalog/views.ts'
 import type { AsksConfig, Config } from './config/types.ts'
@@ -82,12 +83,9 @@ export class Gateway implements Service {
   async load(): Promise<void> {
     await Promise.all([this.#parts.catalog.load(), this.#drains?.start()])
     void this.#parts.sharedCache?.start()
-    const dayMs = 24 * 60 * 60 * 1000
     for (const [name, pool] of this.#parts.pools) {
       const snapshot = this.#parts.catalog.snapshot(name)
-      // A verdict of "legacy" never fails by itself, so it is only believed for a day.
-      if (snapshot && (snapshot.era === 'modern' || Date.now() - snapshot.eraAt < dayMs))
-        pool.era = snapshot.era
+      if (snapshot) pool.spoken = spokenSince(snapshot)
     }
     this.#refreshTimer = setTimeout(() => {
       for (const server of this.#parts.catalog.stale()) void this.#parts.catalog.refresh(server)

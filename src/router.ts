@@ -5,6 +5,7 @@ import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
 import { isJsonObject } from './core/json-object.ts'
+import { uriProblem } from './core/uri-readings.ts'
 import type { ListKind, Route } from './core/route.ts'
 import { cachingMembers } from './protocol/caching.ts'
 import { knowsTasks, TASKS } from './protocol/features.ts'
@@ -146,6 +147,7 @@ export class Router {
     const heard = await Promise.all(
       uris.map(async uri => {
         try {
+          checkUri(uri)
           // The client waits for the acknowledgement, so nothing is listed for it.
           const route = this.#ownerOf(this.#view(exchange), exchange, uri)
           if (!route) return []
@@ -203,7 +205,7 @@ export class Router {
   }
 
   async #located(exchange: Exchange, uri: unknown): Promise<Route> {
-    if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.')
+    checkUri(uri)
     let view = this.#view(exchange)
     if (!view.listed(uri) && view.missing.length > 0)
       view = (await this.#options.catalog.complete(exchange.view, exchange)) ?? view
@@ -270,9 +272,10 @@ export class Router {
       { type?: unknown; name?: unknown; uri?: unknown } | null | undefined
     let route: Route
     if (ref?.type === 'ref/prompt') route = await this.#named(exchange, 'prompts', ref.name)
-    else if (ref?.type === 'ref/resource' && typeof ref.uri === 'string')
+    else if (ref?.type === 'ref/resource' && typeof ref.uri === 'string') {
+      checkUri(ref.uri)
       route = this.#view(exchange).template(ref.uri) ?? (await this.#located(exchange, ref.uri))
-    else
+    } else
       throw new GatewayError(
         'invalid_params',
         '"ref" must be a ref/prompt with a name or a ref/resource with a uri.',
@@ -320,6 +323,14 @@ function conversationOf(exchange: Exchange): Conversation {
     'unknown_method',
     `${exchange.request.method} needs a session; use subscriptions/listen instead.`,
   )
+}
+
+/** @throws GatewayError `invalid_params` for what is no URI that every server reads in one way */
+function checkUri(uri: unknown): asserts uri is string {
+  if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.')
+  const problem = uriProblem(uri)
+  if (problem !== undefined)
+    throw new GatewayError('invalid_params', `The URI ${problem}. Send it as the server lists it.`)
 }
 
 function unknownMethod(method: string): GatewayError {

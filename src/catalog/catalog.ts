@@ -5,11 +5,12 @@ import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Caching } from '../protocol/caching.ts'
 import { runsTasks } from '../protocol/features.ts'
+import type { Spoken } from '../protocol/spoken.ts'
 import type { Store } from '../state/store.ts'
 import { freshUntil, sameCaching } from './freshness.ts'
 import { fetchLists, type Lister } from './ingest.ts'
 import { KeptSnapshots, type KeptOf } from './kept.ts'
-import { sameLists, type ServerSnapshot } from './snapshot.ts'
+import { sameLists, spokenBy, type ServerSnapshot } from './snapshot.ts'
 import type { View } from './view.ts'
 import { Views, type ViewsOptions } from './views.ts'
 
@@ -22,6 +23,7 @@ export interface ListableLink extends Lister {
     readonly caching?: Caching | undefined
   }
   readonly transport: { readonly kind: string }
+  readonly replica?: { readonly spoken: Spoken }
   /** Whether requests can be sent. */
   readonly usable: boolean
 }
@@ -223,6 +225,7 @@ export class Catalog {
         server: name,
         fetchedAt: now,
         era: link.peer.era,
+        spoken: link.replica?.spoken ?? spokenBy(link.peer.era),
         eraAt: now,
         transport: link.transport.kind,
         protocolVersion: link.peer.protocolVersion,

@@ -2,6 +2,7 @@ import { UriTemplate } from '@modelcontextprotocol/sdk/shared/uriTemplate.js'
 import type { ServerConfig } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import { ITEM_KIND_OF, type ItemKind, type ListKind, type Route } from '../core/route.ts'
+import { readingsOf } from '../core/uri-readings.ts'
 import { matches, type Pattern } from '../policy/pattern.ts'
 import { definitionAt, type Level } from '../protocol/levels.ts'
 import { listed, type Listed } from './listed.ts'
@@ -130,7 +131,9 @@ export class Merged {
   /** Whether a thing of a server belongs to the endpoint. */
   selects(kind: ItemKind, server: string, name: string): boolean {
     const { selection = [] } = this.#options
-    return selection.length === 0 || selection.some(pattern => matches(pattern, kind, server, name))
+    if (selection.length === 0) return true
+    const texts = (kind === 'resource' && readingsOf(name)?.same) || [name]
+    return texts.every(text => selection.some(pattern => matches(pattern, kind, server, text, text !== name)))
   }
 
   /** Whether anything of that kind may. */

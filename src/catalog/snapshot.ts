@@ -1,5 +1,7 @@
 import type { HeaderParam, ListKind } from '../core/route.ts'
 import type { Caching } from '../protocol/caching.ts'
+import type { Era } from '../protocol/revisions.ts'
+import { withoutLacks, type Spoken } from '../protocol/spoken.ts'
 
 /** What one server offered when it was last asked, as it said it: what the configuration hides is in it, too. Immutable; kept in the store and served until a newer one is there. */
 export interface ServerSnapshot {
@@ -7,7 +9,9 @@ export interface ServerSnapshot {
   /** Unix milliseconds. */
   readonly fetchedAt: number
   readonly era: 'legacy' | 'modern'
-  /** Unix milliseconds of the handshake that told the era. */
+  /** Which eras the server speaks, as far as was known. */
+  readonly spoken: Spoken
+  /** Unix milliseconds at which that was known. */
   readonly eraAt: number
   readonly transport: string
   readonly protocolVersion: string
@@ -44,11 +48,29 @@ export function fromStored(text: string): ServerSnapshot | undefined {
   try {
     const { layout, ...snapshot } = JSON.parse(text) as ServerSnapshot & { layout: number }
     return layout === LAYOUT
-      ? { ...snapshot, instructions: snapshot.instructions, caching: snapshot.caching ?? {} }
+      ? {
+          ...snapshot,
+          instructions: snapshot.instructions,
+          caching: snapshot.caching ?? {},
+          spoken: snapshot.spoken ?? spokenBy(snapshot.era),
+        }
       : undefined
   } catch {
     return undefined
   }
+}
+
+/** What is known of a server by the era of one conversation with it. */
+export function spokenBy(era: Era): Spoken {
+  return era === 'modern' ? { modern: true } : { legacy: true, modern: false }
+}
+
+/** That a server lacks an era never fails by itself, so it is believed for a day. */
+const LACKS_MS = 24 * 60 * 60 * 1000
+
+/** Which eras a server is taken to speak when nothing newer is known. */
+export function spokenSince({ spoken, eraAt }: ServerSnapshot): Spoken {
+  return Date.now() - eraAt < LACKS_MS ? spoken : withoutLacks(spoken)
 }
 
 /** Whether two snapshots offer the same, so that nothing has to be told to anyone. */

@@ -189,7 +189,7 @@ export class View {
     const item: Item = { kind: 'resource', server, name: own, title: '', annotations: {} }
     const decision = policy.decide(item)
     if (decision.verdict === 'deny') return undefined
-    return needsCheck(decision) ? { ...route, check: args => policy.decide(item, args) } : route
+    return needsCheck(decision) ? { ...route, check: policy.about(item) } : route
   }
 
   /** Whether the client may hear of a resource by the URI its server uses. */

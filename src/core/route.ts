@@ -1,3 +1,5 @@
+import type { KnownNames } from './fold-case.ts'
+
 /** The four kinds of thing a catalog lists. */
 export const LIST_KINDS = ['tools', 'resources', 'resourceTemplates', 'prompts'] as const
 export type ListKind = (typeof LIST_KINDS)[number]
@@ -36,7 +38,22 @@ export interface Route {
   /** The tool can only be called as a task (revision 2025-11-25). */
   readonly needsTask?: boolean
   /** Decides with each call: what is allowed depends on its arguments or on the time, or a rule in shadow mode wants to hear of it. */
-  readonly check?: (args: Record<string, unknown>) => Decision
+  readonly check?: CallCheck
+}
+
+/** Decides calls of one thing. */
+export interface CallCheck {
+  /** `undefined`: the arguments make no difference. */
+  readonly reads: ArgumentReads | undefined
+  readonly decide: (args: Record<string, unknown>) => Decision
+}
+
+/** What conditions look at in the arguments of a call. */
+export interface ArgumentReads {
+  /** Names of members that may be looked for, at any depth. */
+  readonly names: KnownNames
+  /** Arguments that are looked at; `undefined`: all of them. */
+  readonly members: KnownNames | undefined
 }
 
 export interface HeaderParam {

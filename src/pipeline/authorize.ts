@@ -1,10 +1,9 @@
 import type { Middleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { Exchange, JsonObject } from '../core/exchange.ts'
-import { isJsonObject } from '../core/json-object.ts'
+import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Decision, Route } from '../core/route.ts'
-import { repeatedKey } from '../protocol/json-text.ts'
+import { argumentsOf } from './arguments.ts'
 
 /** Hears of every decision that was made with a call. */
 export type OnDecision = (exchange: Exchange, route: Route, decision: Decision) => void
@@ -25,10 +24,10 @@ export function authorize(onDecision: OnDecision): Middleware {
   }
 }
 
-/** @throws GatewayError `denied`; `invalid_request` for arguments that two readers could understand differently */
+/** @throws GatewayError `denied`; `invalid_request` and `invalid_params` for arguments that a server could read differently than a condition */
 export function checkCall(exchange: Exchange, route: Route, onDecision: OnDecision): void {
   if (!route.check) return
-  const decision = route.check(argumentsOf(exchange))
+  const decision = route.check.decide(argumentsOf(exchange.request, route.check.reads))
   onDecision(exchange, route, decision)
   if (decision.verdict === 'allow') return
   // Nothing of the condition itself: it may hold what is nobody's business. Its place is enough for whoever can change it.
@@ -54,19 +53,4 @@ export function recordDecision(logger: Logger): OnDecision {
       name: route.own,
     })
   }
-}
-
-/** What conditions see as `args`: the arguments of a tool or prompt; those known so far where one is being completed. */
-function argumentsOf(exchange: Exchange): JsonObject {
-  const { method, params } = exchange.request
-  if (!params) return {}
-  const twice = repeatedKey(params.text)
-  // A server may read the other of the two than the condition did.
-  if (twice !== undefined)
-    throw new GatewayError('invalid_request', `Member ${JSON.stringify(twice)} stands twice in one object.`)
-  const { arguments: given, argument, context } = params.value
-  if (method !== 'completion/complete') return isJsonObject(given) ? given : {}
-  const known = isJsonObject(context) && isJsonObject(context.arguments) ? context.arguments : {}
-  const { name, value } = isJsonObject(argument) ? argument : {}
-  return typeof name === 'string' ? { ...known, [name]: value } : known
 }

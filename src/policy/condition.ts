@@ -1,6 +1,7 @@
 import type { Environment, ASTNode } from '@marcbachmann/cel-js'
 import type { JsonObject } from '../core/exchange.ts'
 import { wildcard } from './pattern.ts'
+import { readsOf, type Reads } from './reads.ts'
 
 /** What a condition can ask about. */
 export interface Facts {
@@ -19,6 +20,8 @@ export interface Condition {
   readonly asksTime: boolean
   /** Whether it asks who is calling. */
   readonly asksPrincipal: boolean
+  /** What it looks at in the arguments; `undefined`: nothing. */
+  readonly reads: Reads | undefined
   /** @throws Error when it cannot be evaluated: a key that is not there, an operation that does not exist, arguments beyond the limits */
   readonly holds: (facts: Facts) => boolean
 }
@@ -87,6 +90,7 @@ export async function conditionCompiler(): Promise<
           perCall,
           asksTime: !timeless.check(text).valid,
           asksPrincipal: !nobody.check(text).valid,
+          reads: perCall ? readsOf(evaluate.ast) : undefined,
           holds: facts => {
             if (loops.deepest > 0) refuseLarge(facts.args)
             const value: unknown = evaluate(facts)

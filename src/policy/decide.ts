@@ -1,6 +1,7 @@
 import type { JsonObject } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Decision, ItemKind } from '../core/route.ts'
+import { readingsOf, textsOf } from '../core/uri-readings.ts'
 import { failureOf, type Condition } from './condition.ts'
 import { matches, type Pattern } from './pattern.ts'
 
@@ -13,6 +14,8 @@ export interface Item {
   /** What its definition says; `''` and empty for what is not listed. */
   readonly title: string
   readonly annotations: JsonObject
+  /** `name` is what a server may make of a URI. */
+  readonly isReading?: boolean
 }
 
 export interface Rule {
@@ -67,14 +70,26 @@ export type OnFailure = (rule: Rule, reason: string) => void
 /** `unknown`: its condition asks about a call, and there is none. `failed`: it could not be evaluated. */
 export type Applies = 'yes' | 'no' | 'unknown' | 'failed'
 
-function isAbout({ patterns }: Rule, { kind, server, name }: Item): boolean {
-  return patterns.length === 0 || patterns.some(pattern => matches(pattern, kind, server, name))
+/** What allows has to be written as the URI is; what denies is about everything that it may mean. */
+export function isAbout({ effect, patterns }: Rule, { kind, server, name, isReading }: Item): boolean {
+  const loosely = isReading === true || effect === 'deny'
+  return patterns.length === 0 || patterns.some(pattern => matches(pattern, kind, server, name, loosely))
+}
+
+/** A resource, as a server may read its URI. */
+export function readAs(item: Item, name: string): Item {
+  return name === item.name ? item : { ...item, name, isReading: true }
 }
 
 /** Those of the rules that are about a thing; they decide about it as all of them do. */
 export function about(rules: RuleSet, item: Item): RuleSet {
+  const texts = item.kind === 'resource' ? textsOf(item.name) : [item.name]
+  const [, another] = texts
   const those = (list: readonly Rule[]): Rule[] =>
-    list.filter(rule => isAbout(rule, item)).map(rule => ({ ...rule, patterns: [] }))
+    list
+      .filter(rule => texts.some(name => isAbout(rule, readAs(item, name))))
+      // A rule about one reading of a URI need not be about another.
+      .map(rule => (another === undefined ? { ...rule, patterns: [] } : rule))
   return { ...rules, denies: those(rules.denies), allows: those(rules.allows) }
 }
 
@@ -95,9 +110,33 @@ export function applies(rule: Rule, subject: Subject, onFailure?: OnFailure): Ap
 
 /**
  * The one decision, for lists and calls alike: a rule that denies wins, then one that allows, then the default. A condition that fails denies: a rule that denies
- * then does, one that allows does not.
+ * then does, one that allows does not. A resource is denied where any reading of its URI is, and allowed where all of them are.
  */
 export function decide(rules: RuleSet, subject: Subject, onFailure?: OnFailure): Decision {
+  const { item } = subject
+  const readings = item.kind === 'resource' ? readingsOf(item.name) : undefined
+  let decision = decideOne(rules, subject, onFailure)
+  if (!readings) return decision
+  const read = (set: RuleSet, name: string): void => {
+    if (decision.verdict === 'deny') return
+    decision = stricter(decision, decideOne(set, { ...subject, item: readAs(item, name) }, onFailure))
+  }
+  for (const name of readings.same) if (name !== item.name) read(rules, name)
+  // Less than the URI says is nothing that has to be allowed.
+  const denying: RuleSet = { ...rules, allows: [], default: 'allow' }
+  for (const name of readings.less) read(denying, name)
+  return decision
+}
+
+const STRICTNESS: Readonly<Record<Decision['verdict'], number>> = { allow: 0, depends: 1, deny: 2 }
+
+function stricter(one: Decision, other: Decision): Decision {
+  const { verdict, rule } = STRICTNESS[other.verdict] > STRICTNESS[one.verdict] ? other : one
+  const shadowed = one.shadowed ?? other.shadowed
+  return { verdict, rule, shadowed }
+}
+
+function decideOne(rules: RuleSet, subject: Subject, onFailure?: OnFailure): Decision {
   let shadowed: string | undefined
   let mayDeny = false
   for (const rule of rules.denies) {

@@ -1,6 +1,6 @@
 import type { Decision } from '../core/route.ts'
-import { applies, decide, type Rule, type RuleSet, type Subject } from './decide.ts'
-import { matches } from './pattern.ts'
+import { textsOf } from '../core/uri-readings.ts'
+import { applies, decide, isAbout, readAs, type Rule, type RuleSet, type Subject } from './decide.ts'
 
 /** What one rule had to say. */
 export interface Step {
@@ -33,16 +33,19 @@ export function explain(
 function stepOf(rule: Rule, subject: Subject, decider: string | undefined): Step {
   const { item } = subject
   const { place, effect, shadow, patterns, condition } = rule
+  const texts = item.kind === 'resource' ? textsOf(item.name) : [item.name]
+  const read = texts.map(name => readAs(item, name)).find(one => isAbout(rule, one))
   const matched =
-    patterns.length === 0
+    read &&
+    (patterns.length === 0
       ? '*'
-      : patterns.find(pattern => matches(pattern, item.kind, item.server, item.name))?.text
+      : patterns.find(pattern => isAbout({ ...rule, patterns: [pattern] }, read))?.text)
   let value: Step['value']
   let failure: string | undefined
-  if (matched !== undefined && condition) {
+  if (read && condition) {
     if (condition.perCall && !subject.call) value = 'unknown'
     else {
-      const applied = applies(rule, subject, (_, reason) => (failure = reason))
+      const applied = applies(rule, { ...subject, item: read }, (_, reason) => (failure = reason))
       value = applied === 'failed' ? 'failed' : applied === 'yes'
     }
   }

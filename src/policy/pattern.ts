@@ -1,4 +1,5 @@
 import { ITEM_KINDS, type ItemKind } from '../core/route.ts'
+import { resolvedPattern } from '../core/uri-readings.ts'
 
 /**
  * Patterns of rules, profiles and limits: `server/name`, with `tool:`, `prompt:` or `resource:` before it for one kind only. `*` stands for any
@@ -11,6 +12,8 @@ export interface Pattern {
   readonly kind: ItemKind | undefined
   readonly server: (server: string) => boolean
   readonly name: (name: string) => boolean
+  /** The same for a URI, which may also be like the pattern after both are decoded and resolved. */
+  readonly uri: (uri: string) => boolean
   /** The part for names is `*`. */
   readonly anyName: boolean
 }
@@ -47,13 +50,32 @@ export function compilePattern(text: string): Pattern {
     kind,
     server: wildcard(rest.slice(0, slash)),
     name: wildcard(name),
+    uri: uriTest(name),
     anyName: /^\*+$/.test(name),
   }
 }
 
-/** Whether a pattern is about a thing of a server. */
-export function matches(pattern: Pattern, kind: ItemKind, server: string, name: string): boolean {
-  return (pattern.kind === undefined || pattern.kind === kind) && pattern.server(server) && pattern.name(name)
+/**
+ * Whether a pattern is about a thing of a server. `loosely`: also where a URI is like the pattern only once the pattern is decoded and resolved, as
+ * `readingsOf` a URI are.
+ */
+export function matches(
+  pattern: Pattern,
+  kind: ItemKind,
+  server: string,
+  name: string,
+  loosely = false,
+): boolean {
+  if ((pattern.kind !== undefined && pattern.kind !== kind) || !pattern.server(server)) return false
+  return loosely && kind === 'resource' ? pattern.uri(name) : pattern.name(name)
+}
+
+function uriTest(glob: string): (uri: string) => boolean {
+  const written = wildcard(glob)
+  const text = resolvedPattern(glob)
+  if (text === glob) return written
+  const resolved = wildcard(text)
+  return uri => written(uri) || resolved(uri)
 }
 
 /**

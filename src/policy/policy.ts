@@ -1,6 +1,6 @@
 import type { JsonObject } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
-import type { Decision, ItemKind } from '../core/route.ts'
+import type { CallCheck, Decision, ItemKind } from '../core/route.ts'
 import {
   about,
   asked,
@@ -11,6 +11,7 @@ import {
   type Rule,
   type RuleSet,
 } from './decide.ts'
+import { joined } from './reads.ts'
 
 /** The rules of everyone to whom the same ones apply. */
 export class Policy {
@@ -38,11 +39,14 @@ export class Policy {
   }
 
   /** Decides calls of one thing, again and again: rules that are not about it are left aside once. */
-  about(item: Item): (args: JsonObject) => Decision {
+  about(item: Item): CallCheck {
     const rules = about(this.rules, item)
     const timed = asksTime(rules)
     const principal = this.#principal
-    return args => decide(rules, { item, principal, call: asked(args, timed) }, this.#onFailure)
+    return {
+      reads: joined([...rules.denies, ...rules.allows].map(({ condition }) => condition?.reads)),
+      decide: args => decide(rules, { item, principal, call: asked(args, timed) }, this.#onFailure),
+    }
   }
 
   /** What becomes of many things, best in the order of their servers: rules that are about other servers are left aside. */

@@ -43,6 +43,11 @@ export function allowedExtensions(extensions: unknown, era: Era): JsonObject | u
   return Object.keys(allowed).length === 0 ? undefined : allowed
 }
 
+/** Whether a server may ask such a client anything. */
+export function canBeAsked(features: string): boolean {
+  return features !== '' && FEATURES.some(feature => features.includes(`"${feature}":`))
+}
+
 /** Roots of the configuration are the same as long as the server runs. */
 const FIXED_ROOTS = '{"listChanged":false}'
 

@@ -1,6 +1,7 @@
 import { GatewayError } from '../core/errors.ts'
 import type { Json, JsonObject } from '../core/exchange.ts'
 import { find, members, type Member } from './json-text.ts'
+import { refuseVariants } from './member-names.ts'
 
 /** JSON-RPC 2.0 messages as text. Ids are handled as raw text, so that they come back exactly as they came. */
 
@@ -52,13 +53,14 @@ export function isId(value: unknown): value is string | number {
 }
 
 /**
- * Takes a request or notification apart. A member that stands twice is refused: two readers could take different ones, and a policy
- * decided on one while the server acts on the other.
+ * Takes a request or notification apart. A member that stands twice, or in two spellings that differ in case only, is refused: two readers could take different
+ * ones, and a policy decided on one while the server acts on the other.
  * @throws GatewayError `invalid_request`, `invalid_params`
  */
 export function takeApart(message: Message): Incoming {
   const list = members(message.text)
   refuseDuplicates(list, message.value)
+  refuseVariants(message.value)
   const id = find(list, 'id')
   const params = find(list, 'params')
   const value = message.value.params

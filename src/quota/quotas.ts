@@ -4,6 +4,7 @@ import type { ClientConfig, Config, QuotaConfig, ServerConfig } from '../config/
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ItemKind, Route } from '../core/route.ts'
+import { textsOf } from '../core/uri-readings.ts'
 import { compilePattern, matches, wildcard, type Pattern } from '../policy/pattern.ts'
 import type { Store } from '../state/store.ts'
 import { CLOCK, type Clock } from '../core/clock.ts'
@@ -298,5 +299,5 @@ function isBudgeted(live: Live): live is Budgeted {
 function isAbout(pattern: Pattern, kind: Kind, server: string, own: string): boolean {
   return kind === 'task'
     ? pattern.kind === undefined && pattern.anyName && pattern.server(server)
-    : matches(pattern, kind, server, own)
+    : (kind === 'resource' ? textsOf(own) : [own]).some(text => matches(pattern, kind, server, text, true))
 }

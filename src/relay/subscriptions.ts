@@ -64,9 +64,9 @@ export class Subscriptions {
   /** @throws GatewayError `upstream_*` when the server cannot be reached. @returns `{}`, or the server's own error */
   subscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Promise<Outcome> {
     exchange.record.route = route
-    const { conversation, principal, features, view } = exchange
+    const { conversation, principal, features, modern, view } = exchange
     // Not the exchange: what it holds would be held as long as the subscription.
-    const wish = { exposed: route.exposed, view, caller: { conversation, principal, features } }
+    const wish = { exposed: route.exposed, view, caller: { conversation, principal, features, modern } }
     return onAnotherLink(() => this.#subscribe(exchange, route, subscriber, wish))
   }
 
@@ -306,8 +306,18 @@ export class Subscriptions {
   }
 }
 
+/** Tells slots apart, whatever becomes of their keys. */
+const numbers = new WeakMap<Slot, number>()
+let last = 0
+
+function numberOf(slot: Slot): number {
+  let number = numbers.get(slot)
+  if (number === undefined) numbers.set(slot, (number = ++last))
+  return number
+}
+
 function keyOf(server: string, slot: Slot, own: string): string {
-  return `${server}\n${slot.key.id}\n${own}`
+  return `${server}\n${numberOf(slot)}\n${own}`
 }
 
 /** The parameters of a notification without the id of the stream it came on. */

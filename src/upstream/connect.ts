@@ -1,6 +1,7 @@
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Era } from '../protocol/revisions.ts'
-import { shakeHands } from './handshake.ts'
+import { UNKNOWN, type Spoken } from '../protocol/spoken.ts'
+import { shakeHands, TooLate, type Heard } from './handshake.ts'
 import { Link, type LinkOptions } from './link.ts'
 import { SseTransport } from './sse.ts'
 import { createStdioTransport } from './stdio.ts'
@@ -9,8 +10,8 @@ import type { Transport } from './transport.ts'
 
 export interface Connected {
   readonly link: Link
-  /** Era worth remembering for the next start, `undefined` when this handshake was no evidence. */
-  readonly era: Era | undefined
+  /** What the handshake has shown of the server. */
+  readonly shown: Spoken
 }
 
 export interface ConnectOptions extends Omit<LinkOptions, 'transport'> {
@@ -19,30 +20,29 @@ export interface ConnectOptions extends Omit<LinkOptions, 'transport'> {
 }
 
 /**
- * Opens a link to a server: transport, era, handshake. Falls back to deprecated HTTP+SSE where the configuration leaves the transport open.
- * A failed attempt leaves nothing behind.
+ * Opens a link to a server: transport, era, handshake. The era is the one that is wished for where the server speaks it; `known` is where the handshake begins.
+ * Falls back to deprecated HTTP+SSE where the configuration leaves the transport open. A failed attempt leaves nothing behind.
  * @throws GatewayError naming the server, the cause and the fix
  */
-export async function connect(options: ConnectOptions, known: Era | undefined): Promise<Connected> {
+export async function connect(options: ConnectOptions, wish: Era, known: Spoken): Promise<Connected> {
   const { server } = options
   const { endpoint } = options.replica
   if (endpoint.kind === 'stdio') {
+    const heard: Heard = { discovered: known.modern === true }
     try {
-      return await attempt(options, stdio(options), known)
+      return await attempt(options, stdio(options), wish, known, heard)
     } catch (error) {
-      // Some old servers exit at a message before `initialize`. One fresh process, asked the old way, settles it.
-      if (known === 'legacy' || !(error instanceof GatewayError) || error.code !== 'upstream_closed')
-        throw error
-      options.logger.info(
-        'The server left during the handshake; it is started once more and asked as a legacy server.',
-      )
-      return await attempt(options, stdio(options), 'legacy')
+      const better = betterStart(error, wish, known, heard)
+      if (!better) throw error
+      options.logger.info('The server did not survive the handshake and is started once more.', { ...better })
+      const { link, shown } = await attempt(options, stdio(options), wish, better)
+      return { link, shown: { ...better, ...shown } }
     }
   }
   const { maxMessageBytes } = server
   const sse = (): Transport =>
     new SseTransport({ server: server.name, endpoint, maxMessageBytes, logger: options.logger })
-  if (endpoint.transport === 'sse') return await attempt(options, sse(), 'legacy')
+  if (endpoint.transport === 'sse') return await attempt(options, sse(), 'legacy', UNKNOWN)
   const streamable = new StreamableHttpTransport({
     server: server.name,
     endpoint,
@@ -50,11 +50,11 @@ export async function connect(options: ConnectOptions, known: Era | undefined): 
     logger: options.logger,
   })
   try {
-    return await attempt(options, streamable, known)
+    return await attempt(options, streamable, wish, known)
   } catch (error) {
     if (endpoint.transport !== 'auto' || !mayBeSse(error)) throw error
     try {
-      return await attempt(options, sse(), 'legacy')
+      return await attempt(options, sse(), 'legacy', UNKNOWN)
     } catch (second) {
       options.logger.debug('The server offers no deprecated event stream either.', {
         cause: describeError(second),
@@ -67,7 +67,9 @@ export async function connect(options: ConnectOptions, known: Era | undefined): 
 async function attempt(
   options: ConnectOptions,
   transport: Transport,
-  known: Era | undefined,
+  wish: Era,
+  known: Spoken,
+  heard: Heard = { discovered: false },
 ): Promise<Connected> {
   const { signal, ...rest } = options
   const link = new Link({ ...rest, transport })
@@ -76,20 +78,30 @@ async function attempt(
   try {
     if (signal.aborted) throw shuttingDown(link)
     await openInTime(transport, link)
-    const { era, certain } = await shakeHands(link, known)
+    const shown = await shakeHands(link, wish, known, heard)
     if (!link.usable)
       throw new GatewayError(
         'upstream_closed',
         `Server "${options.server.name}" left right after the handshake.`,
         { server: options.server.name },
       )
-    return { link, era: certain ? era : undefined }
+    return { link, shown }
   } catch (error) {
     await link.close()
+    if (error instanceof TooLate && !signal.aborted) throw error
     throw signal.aborted ? shuttingDown(link) : notSent(GatewayError.from(error, options.server.name))
   } finally {
     signal.removeEventListener('abort', breakOff)
   }
+}
+
+/** What a fresh process is taken for after one that failed in the handshake; `undefined` where that would change nothing. */
+function betterStart(error: unknown, wish: Era, known: Spoken, { discovered }: Heard): Spoken | undefined {
+  if (error instanceof TooLate) return { modern: true }
+  if (!(error instanceof GatewayError) || error.code !== 'upstream_closed') return undefined
+  // Some servers exit at what they do not know: old ones at a message before `initialize`, modern ones at that.
+  if (!discovered) return known.modern === false ? undefined : { legacy: true, modern: false }
+  return wish === 'modern' || known.legacy === false ? undefined : { legacy: false, modern: true }
 }
 
 /** However far the handshake got: what the link was opened for has not been sent. */

@@ -3,6 +3,7 @@ import type { Json, JsonObject } from '../core/exchange.ts'
 import { cachingOf } from '../protocol/caching.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS, META, MODERN, type Era } from '../protocol/revisions.ts'
+import type { Spoken } from '../protocol/spoken.ts'
 import { refusalRaisesDoubt } from './doubt.ts'
 import type { Link } from './link.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
@@ -12,65 +13,110 @@ import { HttpStatusError } from './streamable-http.ts'
 const QUIET_MS = 1500
 /** How long a server that answered `server/discover` may take to refuse the `initialize` that crossed it. */
 const CROSSING_MS = 2000
-/** How long an HTTP server may take to answer the probe before it is taken for a legacy one that swallows what it does not know. */
+/** How long a server may take to answer a probe before it is taken for one of the other era that swallows what it does not know. */
 const PROBE_TIMEOUT_MS = 10_000
 const UNSUPPORTED_VERSION = -32022
 
+/** What an attempt has found out so far, for the case that it fails. */
+export interface Heard {
+  /** The server has answered `server/discover`. */
+  discovered: boolean
+}
+
+/** The process has answered as a modern server and will not enter a legacy conversation any more. Another one may. */
+export class TooLate extends Error {}
+
 /**
- * Finds out which era the server speaks and agrees on a revision with it.
+ * Agrees on an era and a revision with a server: on the era that is wished for where the server speaks it, else on the other one.
  *
- * A server is asked `server/discover` first, unless it is known to be legacy. Only a valid answer, or the error that lists supported versions,
- * is evidence of the modern era; any other error means `initialize`. On stdio a silent server may be slow or old, so both questions
- * are asked of the same process and the answers decide. One that is known to be legacy and refuses `initialize` is asked the other question, too.
+ * A server of which nothing is known is asked `server/discover` first, whatever is wished for, since only a valid answer, or the error that lists supported
+ * versions, is evidence of the modern era; any other error means `initialize`. One that is modern is asked `initialize` as well where the legacy era is wished
+ * for; on stdio some servers take only the first question, so that a refusal says nothing of them. What is known spares the question that would be refused, or is not needed. On stdio a silent server may be slow or old, so both questions are asked of
+ * the same process and the answers decide. A server that refuses what it is known to speak is asked the other question, too.
  *
- * @returns the era, and whether it was decided by evidence worth remembering.
- * @throws GatewayError naming the server, the cause and the fix
+ * @returns what the handshake has shown
+ * @throws GatewayError naming the server, the cause and the fix; `TooLate`
  */
-export async function shakeHands(
-  link: Link,
-  known: Era | undefined,
-): Promise<{ era: Era; certain: boolean }> {
-  const { server, transport } = link
-  if (known !== 'legacy' && transport.kind !== 'sse') {
-    transport.use(MODERN)
-    const timeoutMs =
-      transport.kind === 'stdio' ? server.startTimeoutMs : Math.min(PROBE_TIMEOUT_MS, server.startTimeoutMs)
-    const discovery = discover(link, timeoutMs)
-    if (transport.kind === 'stdio') {
-      const first = await inTime(discovery, QUIET_MS)
-      if (first === undefined) return await raceWithInitialize(link, discovery)
-    }
-    const found = await discovery
-    if (found) {
+export async function shakeHands(link: Link, wish: Era, spoken: Spoken, heard: Heard): Promise<Spoken> {
+  const { transport } = link
+  if (transport.kind === 'sse') {
+    establishLegacy(link, await initialize(link))
+    return LEGACY_ONLY
+  }
+  if (greetsFirst(wish, spoken)) {
+    transport.use(undefined)
+    try {
+      establishLegacy(link, await initialize(link, spoken.modern === true))
+      return { legacy: true }
+    } catch (error) {
+      if (!mayBeModern(error, spoken)) throw error
+      // What is known is out of date, or the server is of the other era only.
+      transport.use(MODERN)
+      const found = await discover(link, link.server.startTimeoutMs).catch(() => undefined)
+      if (!found) throw error
       establishModern(link, found)
-      return { era: 'modern', certain: true }
+      return MODERN_ONLY
     }
+  }
+  transport.use(MODERN)
+  const discovery = discover(link, probeTimeoutMs(link))
+  if (transport.kind === 'stdio' && spoken.modern !== true) {
+    const first = await inTime(discovery, QUIET_MS)
+    if (first === undefined) return await raceWithInitialize(link, discovery, wish)
+  }
+  const found = await discovery
+  if (!found) {
+    transport.use(undefined)
+    establishLegacy(link, await initialize(link))
+    return LEGACY_ONLY
+  }
+  heard.discovered = true
+  if (wish === 'modern' || spoken.legacy === false) {
+    establishModern(link, found)
+    return { modern: true }
   }
   transport.use(undefined)
   try {
-    establishLegacy(link, await initialize(link))
+    establishLegacy(link, await initialize(link, true))
+    return { legacy: true, modern: true }
   } catch (error) {
-    if (known !== 'legacy' || transport.kind === 'sse' || !mayBeModern(error)) throw error
-    // What is known is out of date.
+    if (!mayBeModern(error, { modern: true })) throw error
+    if (transport.kind === 'stdio') throw new TooLate()
     transport.use(MODERN)
-    const found = await discover(link, server.startTimeoutMs).catch(() => undefined)
-    if (!found) throw error
     establishModern(link, found)
-    return { era: 'modern', certain: true }
+    return MODERN_ONLY
   }
-  return { era: 'legacy', certain: true }
 }
 
-/** Whether a server that does not take `initialize` may be one that has no such method. */
-function mayBeModern(error: unknown): boolean {
-  return error instanceof GatewayError && (error.code === 'upstream_protocol' || refusalRaisesDoubt(error))
+const LEGACY_ONLY: Spoken = { legacy: true, modern: false }
+const MODERN_ONLY: Spoken = { legacy: false, modern: true }
+
+/** Whether `initialize` is the first question. */
+function greetsFirst(wish: Era, { legacy, modern }: Spoken): boolean {
+  if (wish === 'modern') return modern === false
+  return legacy !== false && (legacy === true || modern !== undefined)
+}
+
+/** On stdio the answer has as long as the start may take, because the server may be starting. */
+function probeTimeoutMs({ server, transport }: Link): number {
+  return transport.kind === 'stdio'
+    ? server.startTimeoutMs
+    : Math.min(PROBE_TIMEOUT_MS, server.startTimeoutMs)
+}
+
+/** Whether a server that does not take `initialize` may be one that has no such method. One that is known to be modern may also swallow it. */
+function mayBeModern(error: unknown, { modern }: Spoken): boolean {
+  if (!(error instanceof GatewayError)) return false
+  if (error.code === 'upstream_timeout') return modern === true
+  return error.code === 'upstream_protocol' || refusalRaisesDoubt(error)
 }
 
 /** Both questions are on their way. A server that answers `initialize` has entered a legacy conversation, whatever else it can. */
 async function raceWithInitialize(
   link: Link,
   discovery: Promise<Json<JsonObject> | undefined>,
-): Promise<{ era: Era; certain: boolean }> {
+  wish: Era,
+): Promise<Spoken> {
   const initialization = initialize(link).then(
     result => ({ result }),
     (error: unknown) => ({ error }),
@@ -80,13 +126,14 @@ async function raceWithInitialize(
   const settled = first === 'modern' ? await inTime(initialization, CROSSING_MS) : await initialization
   if (settled && 'result' in settled) {
     establishLegacy(link, settled.result)
-    return { era: 'legacy', certain: first !== 'modern' }
+    return first === 'modern' ? { legacy: true, modern: true } : LEGACY_ONLY
   }
   const found = await discovered
   if (found) {
+    if (wish === 'legacy') throw new TooLate()
     link.transport.use(MODERN)
     establishModern(link, found)
-    return { era: 'modern', certain: true }
+    return { modern: true }
   }
   throw settled
     ? settled.error
@@ -150,10 +197,16 @@ function noCommonVersion(server: string, supported: readonly string[]): string {
   return `Server "${server}" supports only ${supported.join(', ')}; the gateway speaks ${MODERN} and ${LATEST_LEGACY} or older.`
 }
 
-async function initialize(link: Link): Promise<Json<JsonObject>> {
+/** `probing`: the server is a modern one that may have no such method, and may swallow what it does not know. */
+async function initialize(link: Link, probing = false): Promise<Json<JsonObject>> {
   const params = `{"protocolVersion":"${LATEST_LEGACY}","capabilities":${link.capabilities},"clientInfo":${link.clientInfo}}`
   try {
-    return await link.request('initialize', params, link.server.startTimeoutMs)
+    const { startTimeoutMs } = link.server
+    return await link.request(
+      'initialize',
+      params,
+      probing ? Math.min(PROBE_TIMEOUT_MS, startTimeoutMs) : startTimeoutMs,
+    )
   } catch (error) {
     if (error instanceof UpstreamRpcError)
       throw new GatewayError(

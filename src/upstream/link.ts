@@ -76,7 +76,8 @@ export class Link implements Receiver {
   /** What stands for it in records: the server, the replica where it has several, the transport. */
   readonly label: string
   readonly logger: Logger
-  readonly capabilities: string
+  /** Of its client, as a legacy server has been told them. */
+  capabilities: string
   #owner: Conversation | undefined
   #listener: LinkListener
   readonly #deadlines: Deadlines
@@ -138,6 +139,12 @@ export class Link implements Receiver {
     this.#listener = listener
     this.#owner = owner
     this.#lastUsed = Date.now()
+  }
+
+  /** From now on it is nobody's in particular. */
+  share(capabilities: string): void {
+    this.#owner = undefined
+    this.capabilities = capabilities
   }
 
   /** Known after the handshake. */

@@ -4,12 +4,14 @@ import type { Conversation, Exchange } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import { askable } from '../protocol/features.ts'
 import type { Era } from '../protocol/revisions.ts'
+import { isUnknown, UNKNOWN, type Spoken } from '../protocol/spoken.ts'
 import { Checks } from './checks.ts'
-import type { ClientLinks, CountedLink } from './client-links.ts'
+import type { ClientLinks } from './client-links.ts'
+import { CountedSlots } from './counted-slots.ts'
 import type { Link } from './link.ts'
 import { closed } from './link-errors.ts'
 import { ExclusiveSlots } from './exclusive.ts'
-import { clientOf, keyFor, type Caller } from './isolation.ts'
+import { keyFor, type Caller } from './isolation.ts'
 import type { Replica } from './replica.ts'
 import { Replicas, type Aim } from './replicas.ts'
 import { Roster, type RosterOptions } from './roster.ts'
@@ -30,6 +32,9 @@ export interface PoolOptions extends Pick<RosterOptions, 'dns' | 'drainTimeoutMs
   readonly onReplicasChanged?: () => void
 }
 
+/** How often a call is sent to another link because the server speaks another era than a moment ago. */
+const MAX_MISFITS = 3
+
 /** The links of one server, at whichever of its replicas: whose each one is (`isolation.ts`), how many there may be, and which call uses which. */
 export class Pool {
   readonly server: ServerConfig
@@ -38,8 +43,7 @@ export class Pool {
   readonly #starting: StartBeside
   readonly #spares: Spares | undefined
   readonly #exclusive: ExclusiveSlots
-  /** For which client a slot counts. */
-  readonly #counted = new Map<Slot, { readonly client: string; readonly link: CountedLink }>()
+  readonly #counted: CountedSlots
   readonly #closing = new Set<Promise<void>>()
   readonly replicas: Replicas
   readonly #checks: Checks
@@ -53,8 +57,8 @@ export class Pool {
     this.replicas = new Replicas(options.server, options.zone)
     this.#starting = new StartBeside({
       replicas: this.replicas,
-      runs: ({ common }) => this.#slots.get(common.id)?.current !== undefined,
-      start: replica => this.#at(replica.common, replica, undefined).pick(),
+      runs: ({ common, modern }) => [common, modern].some(({ id }) => this.#slots.get(id)?.current),
+      start: replica => this.#at(replica.own, replica, undefined).pick(),
     })
     if (options.server.spares > 0)
       this.#spares = new Spares({
@@ -62,6 +66,11 @@ export class Pool {
         hasRoom: () => this.#processes < this.server.maxLinks,
         lastUse: () => this.#lastUse(),
       })
+    this.#counted = new CountedSlots({
+      clientLinks: options.clientLinks,
+      isSpare: slot => this.#spare(slot),
+      remove: slot => this.#remove(slot),
+    })
     this.#exclusive = new ExclusiveSlots(options.server, options.deadlines)
     this.#checks = new Checks({
       replicas: this.replicas,
@@ -89,10 +98,9 @@ export class Pool {
     return this.#slots.values()
   }
 
-  /** Era to start with; a wrong one is corrected by the handshake. */
-  set era(era: Era | undefined) {
-    for (const replica of this.replicas.list) replica.era = era
-    for (const slot of this.#slots.values()) slot.era = era
+  /** Where handshakes begin; what is wrong is corrected by them. */
+  set spoken(spoken: Spoken) {
+    for (const replica of this.replicas.list) this.#know(replica, spoken)
   }
 
   /** State for people: ready when any link is, else that of the common one, else of any. */
@@ -100,7 +108,7 @@ export class Pool {
     let state: SlotState | undefined
     for (const slot of this.#slots.values()) {
       if (slot.current) return slot.state
-      if (!state || slot.key === slot.replica.common || state.kind === 'idle') state = slot.state
+      if (!state || slot.key === slot.replica.own || state.kind === 'idle') state = slot.state
     }
     return state ?? { kind: this.#closed ? 'closed' : 'idle' }
   }
@@ -134,7 +142,7 @@ export class Pool {
     if (pending) return pending.then(() => this.any(exchange))
     if (exchange) return this.slot(exchange).pick()
     const replica = this.#starting.choose(undefined, undefined)
-    return this.#at(replica.common, replica, undefined).pick()
+    return this.#at(replica.own, replica, undefined).pick()
   }
 
   /**
@@ -142,8 +150,17 @@ export class Pool {
    * @throws GatewayError `upstream_*`, `overloaded`
    */
   run<T>(exchange: Exchange, use: (link: Link) => Promise<T>, aim?: Aim): Promise<T> {
+    return this.#run(exchange, use, aim, 0)
+  }
+
+  #run<T>(
+    exchange: Exchange,
+    use: (link: Link) => Promise<T>,
+    aim: Aim | undefined,
+    misfits: number,
+  ): Promise<T> {
     const { pending } = this.roster
-    if (pending) return pending.then(() => this.run(exchange, use, aim))
+    if (pending) return pending.then(() => this.#run(exchange, use, aim, misfits))
     let replica: Replica
     let key: SlotKey
     let picked: Link | Promise<Link>
@@ -157,26 +174,42 @@ export class Pool {
       return Promise.reject(error as GatewayError)
     }
     return picked instanceof Promise
-      ? picked.then(opened => this.#runFit(exchange, key, opened, use, aim))
+      ? picked.then(opened => this.#runFit(exchange, opened, use, aim, misfits))
       : use(picked)
   }
 
-  /** What was believed to be harmless to share may have turned out not to be, now that the server has been greeted. */
+  /** Now that the server has been greeted, the call may have to use another link: the server is of another era than was believed, or keeps sessions. */
   #runFit<T>(
     exchange: Exchange,
-    key: SlotKey,
     link: Link,
     use: (link: Link) => Promise<T>,
     aim: Aim | undefined,
+    misfits: number,
   ): Promise<T> {
     const { replica } = link
-    if (
-      key !== replica.common ||
-      keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica) === replica.common
-    )
-      return use(link)
+    const slot = this.slotOf(link)
+    const fit = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
+    if (!slot || slot.key.id === fit.id) return use(link)
+    this.#dismiss(slot)
+    if (misfits === MAX_MISFITS)
+      return Promise.reject(
+        new GatewayError(
+          'upstream_protocol',
+          `Server "${this.server.name}" speaks another era with each handshake. Look into its log, or put one version of it behind its address.`,
+          { server: this.server.name, delivery: 'not_sent' },
+        ),
+      )
     this.replicas.remember(exchange, replica)
-    return this.run(exchange, use, aim)
+    return this.#run(exchange, use, aim, misfits + 1)
+  }
+
+  /** Ends a link that has turned out to be another one than was needed, unless it is of use to somebody. */
+  #dismiss(slot: Slot): void {
+    const { common, modern } = slot.replica
+    if (slot.key === common || slot.key === modern || slot.replica.endpoint.kind !== 'stdio') return
+    setImmediate(() => {
+      if (this.#slots.get(slot.key.id) === slot && this.#spare(slot)) this.#remove(slot)
+    })
   }
 
   /** The slot for the gateway's own requests on behalf of a call. */
@@ -186,16 +219,16 @@ export class Pool {
 
   /** The slot for what a client wants to hear beyond one call. Another one when more is known of the server. */
   standing(caller: Caller): Slot {
-    return this.#several(caller, this.replicas.standingFor(caller))
+    return this.#several(caller, this.replicas.standingFor(caller), true)
   }
 
   /** The slot that serves several requests of a caller at once, also where its calls have one each. */
-  #several(caller: Caller, replica: Replica): Slot {
+  #several(caller: Caller, replica: Replica, lasting = false): Slot {
     const { roots, isolation } = this.server
     const key =
       isolation === 'call'
-        ? keyFor({ roots, isolation: 'client' }, caller, '', replica)
-        : keyFor(this.server, caller, askable(caller.features, roots), replica)
+        ? keyFor({ roots, isolation: 'client' }, caller, '', replica, lasting)
+        : keyFor(this.server, caller, askable(caller.features, roots), replica, lasting)
     return this.#at(key, replica, caller.principal)
   }
 
@@ -211,29 +244,44 @@ export class Pool {
       // Whoever answers now may be of the other era; until that is known, nobody shares who might not.
       const { replica } = link
       replica.shape = undefined
-      this.#eraAt(replica, undefined)
+      this.#know(replica, UNKNOWN)
     } else if (!link.replica.drained) this.#failedAt(link.replica, error)
     this.slotOf(link)?.lost(link, error)
   }
 
-  opened(slot: Slot, link: Link, era: Era | undefined): void {
+  opened(slot: Slot, link: Link): void {
     const { replica } = slot
+    const { era } = link.peer
     if (replica.health.reachable(Date.now())) this.#options.onReplicasChanged?.()
-    replica.shape = { era: link.peer.era, kind: link.transport.kind, sessionful: link.transport.sessionful }
-    if (era) this.#eraAt(replica, era)
+    if (era === 'legacy') replica.shape = { kind: link.transport.kind, sessionful: link.transport.sessionful }
+    this.#know(replica, slot.spoken)
+    this.#fit(slot, era)
     this.#checks.start()
     // What was opened only to list the server is not needed beside a link that somebody uses.
     const common = this.#slots.get(replica.common.id)
-    if (common && common !== slot && common.spare) this.#remove(common)
-    this.#spares?.fill(replica)
+    if (era === 'legacy' && common && common !== slot && common.spare) this.#remove(common)
+    this.#spares?.fill(replica, era)
+  }
+
+  /** A server of another era than was wished for: the link is the one that is shared in that era, unless there is one. */
+  #fit(slot: Slot, era: Era): void {
+    const { common, modern } = slot.replica
+    const key = era === 'modern' ? modern : slot.key === modern ? common : slot.key
+    if (key === slot.key) return
+    const there = this.#slots.get(key.id)
+    if (there && (there.current || !this.#spare(there))) return
+    if (there) this.#remove(there)
+    this.#slots.delete(slot.key.id)
+    this.#counted.delete(slot)
+    slot.key = key
+    slot.current?.share(key.capabilities)
+    this.#slots.set(key.id, slot)
   }
 
   /** For a check: a link that is open; one that is ejected is not left out for want of one. */
   #linkTo(replica: Replica): Link | Promise<Link> | undefined {
     for (const slot of this.#slots.values()) if (slot.replica === replica && slot.current) return slot.current
-    return replica.health.state === 'ejected'
-      ? this.#at(replica.common, replica, undefined).pick()
-      : undefined
+    return replica.health.state === 'ejected' ? this.#at(replica.own, replica, undefined).pick() : undefined
   }
 
   #failedAt(replica: Replica, { code, message, kind }: GatewayError): void {
@@ -259,9 +307,9 @@ export class Pool {
     return false
   }
 
-  #eraAt(replica: Replica, era: Era | undefined): void {
-    replica.era = era
-    for (const slot of this.#slots.values()) if (slot.replica === replica) slot.era = era
+  #know(replica: Replica, spoken: Spoken): void {
+    replica.spoken = spoken
+    for (const slot of this.#slots.values()) if (slot.replica === replica) slot.spoken = spoken
   }
 
   /** A session has ended, and with it the links that served only it. */
@@ -298,16 +346,17 @@ export class Pool {
   }
 
   #at(key: SlotKey, replica: Replica, principal: Principal | undefined): Slot {
-    const known = this.#slots.get(key.id)
+    const known = this.#slots.get(key.id) ?? this.#greeting(key, replica)
     if (known) return known
     const { server, listener, deadlines, logger, clientInfo } = this.#options
     if (this.#closed)
       throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: server.name })
-    const client = principal && key !== replica.common ? clientOf(principal) : ''
-    if (client !== '' && !this.#options.clientLinks.admit(client))
+    const isShared = key === replica.common || key === replica.modern
+    const counts = principal !== undefined && !isShared
+    if (counts && !this.#counted.admits(principal))
       throw new GatewayError(
         'overloaded',
-        `Client "${principal?.name}" has ${this.#options.clientLinks.max} links to servers in use, which is the most it may have. Try again later, or raise "gateway.maxLinksPerClient".`,
+        `Client "${principal.name}" has ${this.#options.clientLinks.max} links to servers in use, which is the most it may have. Try again later, or raise "gateway.maxLinksPerClient".`,
         { server: server.name },
       )
     const full = this.#processes >= server.maxLinks && !this.#spares?.fits(replica, key)
@@ -319,25 +368,16 @@ export class Pool {
       )
     const spares = this.#spares
     const slot = new Slot({ server, replica, key, listener, deadlines, logger, clientInfo, spares })
-    slot.era = replica.era
+    slot.spoken = replica.spoken
     this.#slots.set(key.id, slot)
-    if (client !== '') this.#count(slot, client)
+    if (counts) this.#counted.add(slot, principal)
     return slot
   }
 
-  #count(slot: Slot, client: string): void {
-    const spare = (): boolean => this.#spare(slot)
-    const link: CountedLink = {
-      get spare() {
-        return spare()
-      },
-      get lastUsed() {
-        return slot.lastUsed
-      },
-      close: () => this.#remove(slot),
-    }
-    this.#counted.set(slot, { client, link })
-    this.#options.clientLinks.add(client, link)
+  /** Until a server has been greeted nobody knows which of its shared links it has, and it is greeted once. */
+  #greeting(key: SlotKey, { common, modern, spoken }: Replica): Slot | undefined {
+    if ((key !== common && key !== modern) || !isUnknown(spoken)) return undefined
+    return this.#slots.get(key === common ? modern.id : common.id)
   }
 
   #spare(slot: Slot): boolean {
@@ -367,8 +407,6 @@ export class Pool {
 
   #remove(slot: Slot): void {
     this.#slots.delete(slot.key.id)
-    const counted = this.#counted.get(slot)
-    if (counted) this.#options.clientLinks.remove(counted.client, counted.link)
     this.#counted.delete(slot)
     const closing = slot.close().then(() => {
       this.#closing.delete(closing)

@@ -4,13 +4,12 @@ import type { Candidate } from '../balance/choose.ts'
 import type { ServerConfig } from '../config/types.ts'
 import type { Endpoint, ReplicaConfig } from '../config/replica-types.ts'
 import { declaredTo } from '../protocol/features.ts'
-import type { Era } from '../protocol/revisions.ts'
+import { UNKNOWN, type Spoken } from '../protocol/spoken.ts'
 import type { SlotKey } from './slot-key.ts'
 import type { Transport } from './transport.ts'
 
-/** What a handshake has shown of a replica; it decides who may share a link to it. */
+/** How a replica keeps legacy conversations; it decides who may share one. */
 export interface Shape {
-  readonly era: Era
   readonly kind: Transport['kind']
   readonly sessionful: boolean
 }
@@ -24,8 +23,10 @@ export class Replica implements Candidate {
   readonly endpoint: Endpoint
   readonly load = new Load()
   readonly health: Health
-  /** The link everyone may share: it declares nothing of a client's, so the server asks nobody anything. */
+  /** The legacy link everyone may share: it declares nothing of a client's, so the server asks nobody anything. */
   readonly common: SlotKey
+  /** The modern link, which everyone shares. */
+  readonly modern: SlotKey
   /** Distinguishes the keys of its slots from those of other replicas. */
   readonly suffix: string
   weight: number
@@ -33,11 +34,12 @@ export class Replica implements Candidate {
   zone: string | undefined
   /** It takes no new calls. */
   drained = false
+  /** Of its last legacy link. */
   shape: Shape | undefined
   /** Called when its checks say that it is ill, for calls that wait for it. */
   readonly onIll = new Set<() => void>()
-  /** Era to start with; a wrong one is corrected by the handshake. */
-  era: Era | undefined
+  /** Where handshakes begin; what is wrong is corrected by them. */
+  spoken: Spoken = UNKNOWN
   /** Digests of its tools' definitions by name; `undefined` while they are not known. */
   tools: ReadonlyMap<string, string> | undefined
   /** Names of tools that it must not be asked for, since most replicas know others by them; `undefined`: it is like the others. */
@@ -54,20 +56,27 @@ export class Replica implements Candidate {
     this.zone = config.zone
     this.health = new Health(server.health, Date.now, Math.random)
     this.suffix = number === 0 ? '' : ` @${number}`
-    this.common = {
-      id: `common${this.suffix}`,
-      capabilities: declaredTo('', server.roots),
-      owner: undefined,
-      exclusive: false,
-    }
+    const capabilities = declaredTo('', server.roots)
+    const shared = { capabilities, owner: undefined, exclusive: false }
+    this.common = { id: `common${this.suffix}`, era: 'legacy', ...shared }
+    this.modern = { id: `modern${this.suffix}`, era: 'modern', ...shared }
   }
 
-  /** Whether it keeps something for whoever talks to it, as far as that is known. */
-  get keepsSessions(): boolean {
-    if (this.server.isolation === 'shared') return false
-    const { shape } = this
-    if ((shape?.era ?? this.era) === 'modern') return false
-    return shape === undefined || shape.kind !== 'http' || shape.sessionful
+  /** Whether its legacy conversations are none: each request stands for itself, and nobody can be asked or told anything between requests. */
+  get stateless(): boolean {
+    return this.shape !== undefined && this.shape.kind === 'http' && !this.shape.sessionful
+  }
+
+  /** The link for what no client asks for. */
+  get own(): SlotKey {
+    return this.spoken.modern === false ? this.common : this.modern
+  }
+
+  /** Whether it keeps something for this caller, as far as that is known; `undefined` stands for the gateway itself. */
+  keepsSessionsFor(caller: { readonly modern: boolean } | undefined): boolean {
+    if (this.server.isolation === 'shared' || this.stateless) return false
+    const { legacy, modern } = this.spoken
+    return modern !== true || (legacy !== false && caller?.modern === false)
   }
 
   /** Whether a call may be sent to it where there is no better one: it takes calls, and has not asked to be left alone. */

@@ -76,7 +76,7 @@ export class Replicas {
    */
   update(configs: readonly ReplicaConfig[]): readonly Replica[] {
     const gone = new Set(this.#list)
-    const era = this.#list[0]?.era
+    const spoken = this.#list[0]?.spoken
     this.#list = configs.map(config => {
       for (const known of gone) {
         if (known.name !== config.name || !sameEndpoint(known.endpoint, config.endpoint)) continue
@@ -87,7 +87,7 @@ export class Replicas {
         return known
       }
       const added = new Replica(this.server, config, this.#next++)
-      added.era = era
+      if (spoken) added.spoken = spoken
       added.drained = this.#isDrained(added)
       return added
     })
@@ -155,7 +155,7 @@ export class Replicas {
     if (only && !only.drained && !leftOut?.(only)) return only
     const now = Date.now()
     const known = caller && this.#remembered.get(whoIs(caller))
-    if (known?.keepsSessions && known.isUsable(now) && !leftOut?.(known)) return known
+    if (known?.keepsSessionsFor(caller) && known.isUsable(now) && !leftOut?.(known)) return known
     const chosen = choose(this.#list, {
       now,
       random: Math.random,
@@ -164,7 +164,7 @@ export class Replicas {
       leftOut: replica => replica.drained || (leftOut?.(replica) ?? false),
     })
     if (!chosen) return this.#lastResort(leftOut, now)
-    if (caller && chosen.keepsSessions) this.remember(caller, chosen)
+    if (caller && chosen.keepsSessionsFor(caller)) this.remember(caller, chosen)
     return chosen
   }
 
@@ -182,7 +182,7 @@ export class Replicas {
   /** The replica for what lasts beyond a call. */
   standingFor(caller: Caller): Replica {
     const standing = this.#standing
-    if (standing && !standing.keepsSessions && standing.isUsable(Date.now())) return standing
+    if (standing && !standing.keepsSessionsFor(caller) && standing.isUsable(Date.now())) return standing
     const chosen = this.choose(caller, undefined)
     this.#standing = chosen
     return chosen

@@ -2,7 +2,7 @@ import type { ServerConfig } from '../config/types.ts'
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Era } from '../protocol/revisions.ts'
+import { afterLoss, UNKNOWN, type Spoken } from '../protocol/spoken.ts'
 import { connect, type Connected } from './connect.ts'
 import { backingOff, backoffMs, CrashLoop, inCrashLoop, LASTED_MS } from './crash-loop.ts'
 import { Departing } from './departing.ts'
@@ -15,10 +15,10 @@ import { Succession } from './succession.ts'
 /** What a slot tells the rest of the gateway. */
 export interface SlotListener extends LinkListener {
   /**
-   * A link has been opened. `era` is set when the handshake was evidence worth remembering. `before` is the link whose place it takes, where that is still
-   * there: it gets no new calls, and is reported as lost once it has finished with the others.
+   * A link has been opened; `slot.spoken` is what is known of the server now. `before` is the link whose place it takes, where that is still there: it gets no
+   * new calls, and is reported as lost once it has finished with the others.
    */
-  onOpen(slot: Slot, link: Link, era: Era | undefined, before?: Link): void
+  onOpen(slot: Slot, link: Link, before?: Link): void
   /** A link could not be opened, or does not last, so that the next one will not be opened at once. */
   onUnreachable(slot: Slot, error: GatewayError): void
 }
@@ -58,7 +58,8 @@ export class Slot implements Deadline {
   due: number | undefined
   readonly server: ServerConfig
   readonly replica: Replica
-  readonly key: SlotKey
+  /** Changes once its link turns out to be shared. */
+  key: SlotKey
   readonly #options: SlotOptions
   readonly #now: () => number
   readonly #departing: Departing
@@ -76,8 +77,8 @@ export class Slot implements Deadline {
   #openings = 0
   #restart: NodeJS.Timeout | undefined
   readonly #closing = new AbortController()
-  /** Era to start with; a wrong one is corrected by the handshake. */
-  era: Era | undefined
+  /** Where the handshake begins; what is wrong is corrected by it. */
+  spoken: Spoken = UNKNOWN
 
   constructor(options: SlotOptions) {
     this.#options = options
@@ -174,7 +175,7 @@ export class Slot implements Deadline {
     if (!this.holds(link)) return
     const openMs = this.#now() - this.#openedAt
     // What answers next may be of the other era.
-    this.era = undefined
+    this.spoken = afterLoss(this.spoken)
     this.#departing.leave(link)
     if (error.code === 'session_lost') {
       // Nothing is wrong with the server, it only wants to be greeted again.
@@ -251,7 +252,7 @@ export class Slot implements Deadline {
     } catch (caught) {
       const error = GatewayError.from(caught, this.server.name)
       // A server that was there and could not be greeted may be of the other era by now. One that is away says nothing about it.
-      if (error.code === 'upstream_protocol' || error.code === 'upstream_closed') this.era = undefined
+      if (error.code === 'upstream_protocol' || error.code === 'upstream_closed') this.spoken = UNKNOWN
       if (this.#state.kind === 'closed') throw error
       const told = this.#fail(error, this.#starts.startFailed())
       this.#options.listener.onUnreachable(this, told)
@@ -269,19 +270,17 @@ export class Slot implements Deadline {
     const { server, replica, listener, deadlines, logger, clientInfo, spares } = this.#options
     const spare = spares?.take(replica, this.key, listener)
     if (spare) return Promise.resolve(spare)
-    const { capabilities, owner } = this.key
+    const { capabilities, owner, era } = this.key
     const { signal } = this.#closing
-    return connect(
-      { server, replica, listener, deadlines, logger, clientInfo, capabilities, owner, signal },
-      this.era,
-    )
+    const options = { server, replica, listener, deadlines, logger, clientInfo, capabilities, owner, signal }
+    return connect(options, era, this.spoken)
   }
 
-  #use({ link, era }: Connected, before: Link | undefined): Link {
+  #use({ link, shown }: Connected, before: Link | undefined): Link {
     const { listener, logger } = this.#options
     this.#openedAt = this.#now()
     this.#openings++
-    if (era) this.era = era
+    this.spoken = { ...this.spoken, ...shown }
     link.onOutgrown = bytes => this.#outgrown(link, bytes)
     this.#set({ kind: 'ready', link })
     logger.info('Connected.', {
@@ -290,7 +289,7 @@ export class Slot implements Deadline {
       version: link.peer.protocolVersion,
     })
     this.#watchIdle()
-    listener.onOpen(this, link, era, before)
+    listener.onOpen(this, link, before)
     return link
   }
 

@@ -5,6 +5,7 @@ import type { Logger } from '../core/logger.ts'
 import { connect, type Connected } from './connect.ts'
 import { CrashLoop } from './crash-loop.ts'
 import type { Link, LinkListener } from './link.ts'
+import type { Era } from '../protocol/revisions.ts'
 import { readableBytes } from './memory.ts'
 import type { Replica } from './replica.ts'
 import type { SlotKey } from './slot-key.ts'
@@ -22,7 +23,7 @@ export interface SparesOptions {
 
 /**
  * Processes that wait, started and greeted, so that whoever needs a link has it at once: after a crash, or for a new session. They declare what the common link
- * declares, and belong to nobody. A replica gets them when the first link to it is opened, and loses them when the server is idle.
+ * declares, are of the era of the link that was opened last, and belong to nobody. A replica gets them when the first link to it is opened, and loses them when the server is idle.
  */
 export class Spares {
   readonly #options: SparesOptions
@@ -51,14 +52,14 @@ export class Spares {
   }
 
   /** A link to the replica has been opened, so that another one may be needed. */
-  fill(replica: Replica): void {
+  fill(replica: Replica, era: Era): void {
     if (replica.endpoint.kind !== 'stdio') return
     let reserve = this.#reserves.get(replica)
     if (!reserve) {
       reserve = new Reserve(replica, this.#options)
       this.#reserves.set(replica, reserve)
     }
-    reserve.fill()
+    reserve.fill(era)
   }
 
   /** Ends one, to make room. */
@@ -107,6 +108,7 @@ class Reserve implements Deadline {
   #notBefore = 0
   #filledAt = 0
   #wanted = false
+  #era: Era = 'modern'
 
   constructor(replica: Replica, options: SparesOptions) {
     this.#replica = replica
@@ -127,20 +129,28 @@ class Reserve implements Deadline {
     return this.#waiting.length + (this.#starting ? 1 : 0)
   }
 
-  fits({ capabilities }: SlotKey): boolean {
-    return this.#waiting.length > 0 && capabilities === this.#replica.common.capabilities
+  fits(key: SlotKey): boolean {
+    return this.#fitting(key) >= 0
+  }
+
+  /** The one that came last is least likely to have been forgotten by something it depends on. */
+  #fitting({ capabilities, era }: SlotKey): number {
+    const { common, spoken } = this.#replica
+    if (capabilities !== common.capabilities) return -1
+    return this.#waiting.findLastIndex(({ link }) => link.peer.era === era || spoken[era] === false)
   }
 
   take(key: SlotKey, listener: LinkListener): Connected | undefined {
-    if (!this.fits(key)) return undefined
-    // The one that came last is least likely to have been forgotten by something it depends on.
-    const spare = this.#waiting.pop() as Spare
+    const at = this.#fitting(key)
+    const [spare] = at < 0 ? [] : this.#waiting.splice(at, 1)
+    if (!spare) return undefined
     spare.link.adopt(listener, key.owner)
     this.#loop.stopped(Date.now() - spare.since)
     return spare
   }
 
-  fill(): void {
+  fill(era: Era): void {
+    this.#era = era
     this.#wanted = true
     this.#filledAt = Date.now()
     this.#seeTo()
@@ -196,7 +206,8 @@ class Reserve implements Deadline {
     try {
       opened = await connect(
         { server, replica, listener, deadlines, logger, clientInfo, capabilities, owner, signal },
-        replica.era,
+        this.#era,
+        replica.spoken,
       )
     } catch (error) {
       if (signal.aborted) return

@@ -4,9 +4,9 @@ import type { LeftOut, Replicas } from './replicas.ts'
 
 export interface StartBesideOptions {
   readonly replicas: Replicas
-  /** Whether its common link is open. */
+  /** Whether a link to it that is shared is open. */
   readonly runs: (replica: Replica) => boolean
-  /** Opens its common link; may throw or reject. */
+  /** Opens such a link; may throw or reject. */
   readonly start: (replica: Replica) => unknown
 }
 
@@ -25,7 +25,7 @@ export class StartBeside {
     if (!replicas.several) return chosen
     if (chosen.endpoint.kind === 'stdio' && chosen.health.away)
       return this.#otherThan(chosen, caller, leftOut)
-    return chosen.keepsSessions ? chosen : this.#runningOr(chosen, leftOut)
+    return chosen.keepsSessionsFor(caller) ? chosen : this.#runningOr(chosen, leftOut)
   }
 
   #runningOr(chosen: Replica, leftOut: LeftOut | undefined): Replica {

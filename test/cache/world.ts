@@ -51,6 +51,7 @@ export function snapshotOf(
     server,
     fetchedAt: 0,
     era,
+    spoken: {},
     eraAt: 0,
     transport: 'http',
     protocolVersion: era === 'modern' ? '2026-07-28' : '2025-11-25',

@@ -80,6 +80,7 @@ describe.each(REVISIONS)('a client of %s', version => {
     await using server = await scriptedHttp()
     sayEverything(server)
     server.results.set('server/discover', '{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}')
+    server.results.delete('initialize')
     server.results.set('tools/call', EVERYTHING.replace('{', '{"resultType":"complete",'))
     await using gateway = await gatewayFor(server)
     await using client = await LegacySession.open(gateway.origin, { version })

@@ -113,6 +113,7 @@ test('gateway.asks.maxParked: calls of clients without a session', async () => {
 test('gateway.asks.maxRounds: of a modern server', async () => {
   await using server = await scriptedHttp()
   server.results.set('server/discover', '{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}')
+  server.results.delete('initialize')
   server.results.set('tools/call', '{"resultType":"input_required","requestState":"s"}')
   await using gateway = await gatewayFor(server, {}, { asks: { maxRounds: 2 } })
   await using client = await LegacySession.open(gateway.origin)

@@ -145,6 +145,7 @@ describe('a modern server', () => {
   const start = async (): Promise<ScriptedServer> => {
     const server = await scriptedHttp()
     server.results.set('server/discover', '{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}')
+    server.results.delete('initialize')
     return server
   }
   /** A request of a modern client that can be asked for both. */

@@ -94,7 +94,8 @@ function script(say: (text: string) => void) {
       const end = (member: string): void => answer(`{"jsonrpc":"2.0","id":${id},${member}}`)
       const result = server.results.get(method)
       if (result !== undefined) end(`"result":${result}`)
-      else if (method === 'server/discover') end('"error":{"code":-32601,"message":"Method not found"}')
+      else if (method === 'server/discover' || method === 'initialize')
+        end('"error":{"code":-32601,"message":"Method not found"}')
       else
         server.requests.push({
           text,

@@ -2,6 +2,7 @@ import { request } from 'node:http'
 import type { Agent, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { PassThrough } from 'node:stream'
 import type { Gateway } from '../../src/gateway.ts'
+import { encodeHeaderValue } from '../../src/protocol/headers.ts'
 import { Inbox } from './inbox.ts'
 
 /** Clients without any SDK: what a test writes goes over the wire as it is, and what comes back is not touched. */
@@ -236,7 +237,7 @@ export class ModernHttp implements WireClient {
         ...JSON_HEADERS,
         'mcp-protocol-version': '2026-07-28',
         'mcp-method': method,
-        ...(named !== undefined && { 'mcp-name': named }),
+        ...(named !== undefined && { 'mcp-name': encodeHeaderValue(named) }),
         ...this.#options.headers,
         ...headers,
       },

@@ -12,6 +12,7 @@ const snapshot: ServerSnapshot = {
   server: 'a',
   fetchedAt: 1,
   era: 'legacy',
+  spoken: {},
   eraAt: 1,
   transport: 'stdio',
   protocolVersion: '2025-11-25',

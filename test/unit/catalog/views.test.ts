@@ -25,6 +25,7 @@ async function make(clients: object) {
       server,
       fetchedAt: 1,
       era: 'legacy',
+      spoken: {},
       eraAt: 1,
       transport: 'stdio',
       protocolVersion: '2025-11-25',

@@ -3,7 +3,8 @@ import { Deadlines } from '../../../src/core/deadlines.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import type { Era } from '../../../src/protocol/revisions.ts'
-import { shakeHands } from '../../../src/upstream/handshake.ts'
+import type { Spoken } from '../../../src/protocol/spoken.ts'
+import { shakeHands, TooLate } from '../../../src/upstream/handshake.ts'
 import { Link } from '../../../src/upstream/link.ts'
 import { HttpStatusError } from '../../../src/upstream/streamable-http.ts'
 import {
@@ -14,6 +15,10 @@ import {
   serverConfig,
   type Reaction,
 } from '../../helpers/fake-transport.ts'
+
+const LEGACY_ONLY: Spoken = { legacy: true, modern: false }
+const MODERN_ONLY: Spoken = { legacy: false, modern: true }
+const BOTH = { ...LEGACY, 'server/discover': MODERN['server/discover'] as () => Reaction }
 
 let deadlines: Deadlines
 beforeEach(() => {
@@ -49,17 +54,17 @@ async function linkTo(transport: FakeTransport): Promise<Link> {
 
 interface Result {
   readonly era?: Era
-  readonly certain?: boolean
+  readonly shown?: Spoken
   readonly error?: GatewayError
   readonly link: Link
   readonly asked: readonly string[]
 }
 
 /** Shakes hands while time passes. */
-async function shake(transport: FakeTransport, known?: Era): Promise<Result> {
+async function shake(transport: FakeTransport, wish: Era = 'modern', known?: Spoken): Promise<Result> {
   const link = await linkTo(transport)
-  const shaken = shakeHands(link, known).then(
-    result => result,
+  const shaken = shakeHands(link, wish, known ?? {}, { discovered: false }).then(
+    shown => ({ shown, era: link.peer.era }),
     (error: GatewayError) => ({ error }),
   )
   await vi.advanceTimersByTimeAsync(30_000)
@@ -69,8 +74,8 @@ async function shake(transport: FakeTransport, known?: Era): Promise<Result> {
 
 describe('over stdio', () => {
   it('a modern server is known by its answer to server/discover', async () => {
-    const { era, certain, link, asked } = await shake(new FakeTransport(MODERN))
-    expect({ era, certain, asked }).toEqual({ era: 'modern', certain: true, asked: ['server/discover'] })
+    const { shown, link, asked } = await shake(new FakeTransport(MODERN))
+    expect({ shown, asked }).toEqual({ shown: { modern: true }, asked: ['server/discover'] })
     expect(link.peer).toMatchObject({
       era: 'modern',
       protocolVersion: '2026-07-28',
@@ -80,8 +85,8 @@ describe('over stdio', () => {
 
   it('anything else means initialize, and initialized follows', async () => {
     const transport = new FakeTransport(LEGACY)
-    const { era, link, asked } = await shake(transport)
-    expect(era).toBe('legacy')
+    const { shown, link, asked } = await shake(transport)
+    expect(shown).toEqual(LEGACY_ONLY)
     expect(asked).toEqual(['server/discover', 'initialize', 'notifications/initialized'])
     expect(link.peer).toMatchObject({
       era: 'legacy',
@@ -97,7 +102,7 @@ describe('over stdio', () => {
   })
 
   it('a server known to be legacy is not asked', async () => {
-    const { asked } = await shake(new FakeTransport(LEGACY), 'legacy')
+    const { asked } = await shake(new FakeTransport(LEGACY), 'legacy', LEGACY_ONLY)
     expect(asked).toEqual(['initialize', 'notifications/initialized'])
   })
 
@@ -108,7 +113,7 @@ describe('over stdio', () => {
         result: { protocolVersion, capabilities: { logging: {} }, serverInfo: {} },
       })
       const transport = new FakeTransport({ initialize })
-      const { link } = await shake(transport, 'legacy')
+      const { link } = await shake(transport, 'legacy', LEGACY_ONLY)
       expect(link.peer.protocolVersion).toBe(protocolVersion)
       expect(transport.versions.at(-1)).toBe(protocolVersion)
     },
@@ -124,23 +129,67 @@ describe('over stdio', () => {
   it('a slow modern server is not mistaken for a legacy one', async () => {
     const transport = new FakeTransport({ initialize: MODERN['initialize'] as () => Reaction })
     const link = await linkTo(transport)
-    const shaken = shakeHands(link, undefined)
+    const shaken = shakeHands(link, 'modern', {}, { discovered: false })
     await vi.advanceTimersByTimeAsync(1600)
     expect(transport.of('initialize')).toHaveLength(1)
     const answer = MODERN['server/discover']?.({})
     transport.answer(transport.idOf('server/discover'), answer as object)
     await vi.advanceTimersByTimeAsync(3000)
-    expect(await shaken).toEqual({ era: 'modern', certain: true })
+    expect(await shaken).toEqual({ modern: true })
     expect(link.peer.era).toBe('modern')
   })
 
-  it('a server that knows both is asked nothing more once it has answered one', async () => {
-    const transport = new FakeTransport({
-      ...LEGACY,
-      'server/discover': MODERN['server/discover'] as () => Reaction,
-    })
-    const { era, asked } = await shake(transport)
+  it('a server that knows both is asked nothing more once it has answered as is wished', async () => {
+    const { era, asked } = await shake(new FakeTransport(BOTH))
     expect({ era, asked }).toEqual({ era: 'modern', asked: ['server/discover'] })
+  })
+
+  it('a server that knows both is greeted on the same process where the legacy era is wished for', async () => {
+    const { era, shown, asked } = await shake(new FakeTransport(BOTH), 'legacy')
+    expect({ era, shown, asked }).toEqual({
+      era: 'legacy',
+      shown: { legacy: true, modern: true },
+      asked: ['server/discover', 'initialize', 'notifications/initialized'],
+    })
+  })
+
+  it('a server known to be modern is greeted at once where the legacy era is wished for', async () => {
+    const { era, shown, asked } = await shake(new FakeTransport(BOTH), 'legacy', { modern: true })
+    expect({ era, shown, asked }).toEqual({
+      era: 'legacy',
+      shown: { legacy: true },
+      asked: ['initialize', 'notifications/initialized'],
+    })
+  })
+
+  it.each([
+    { what: 'that it is modern', known: { modern: true }, asks: ['initialize', 'server/discover'] },
+    { what: 'that it has no other', known: MODERN_ONLY, asks: ['server/discover'] },
+  ])(
+    'a modern server serves whom the legacy era is wished for, where $what is known',
+    async ({ known, asks }) => {
+      const { era, shown, asked } = await shake(new FakeTransport(MODERN), 'legacy', known)
+      expect({ era, shown, asked }).toEqual({
+        era: 'modern',
+        shown: asks.length > 1 ? MODERN_ONLY : { modern: true },
+        asked: asks,
+      })
+    },
+  )
+
+  it('that a process refuses the greeting which has answered as a modern one says nothing of the next', async () => {
+    const { error, asked } = await shake(new FakeTransport(MODERN), 'legacy')
+    expect(error).toBeInstanceOf(TooLate)
+    expect(asked).toEqual(['server/discover', 'initialize'])
+  })
+
+  it('a modern server that swallows the greeting is used as it is after a while', async () => {
+    const { era, shown } = await shake(
+      new FakeTransport({ 'server/discover': MODERN['server/discover'] as () => Reaction }),
+      'legacy',
+      { modern: true },
+    )
+    expect({ era, shown }).toEqual({ era: 'modern', shown: MODERN_ONLY })
   })
 
   it('a server that never says anything fails with its name, the time and the setting', async () => {
@@ -163,7 +212,7 @@ describe('over stdio', () => {
     { what: 'no revision', initialize: { result: {} }, says: 'undefined' },
     { what: 'no object', initialize: { result: 'hello' }, says: 'no object' },
   ])('$what fails with the name of the server', async ({ initialize, says }) => {
-    const { error } = await shake(new FakeTransport({ initialize: () => initialize }), 'legacy')
+    const { error } = await shake(new FakeTransport({ initialize: () => initialize }), 'legacy', LEGACY_ONLY)
     expect(error).toMatchObject({ code: 'upstream_protocol', server: 'fake' })
     expect(error?.message).toContain('Server "fake"')
     expect(error?.message).toContain(says)
@@ -201,6 +250,15 @@ describe('over stdio', () => {
 })
 
 describe('over HTTP', () => {
+  it('a modern server refuses the greeting for good', async () => {
+    const { era, shown, asked } = await shake(new FakeTransport(MODERN, 'http'), 'legacy')
+    expect({ era, shown, asked }).toEqual({
+      era: 'modern',
+      shown: MODERN_ONLY,
+      asked: ['server/discover', 'initialize'],
+    })
+  })
+
   const refuse = (status: number, code: 'upstream_unreachable' | 'upstream_unauthorized'): FakeTransport => {
     const transport = new FakeTransport(LEGACY, 'http')
     transport.reactions.set('server/discover', () => {

@@ -59,7 +59,7 @@ function slotOf(changes: Partial<ServerConfig> = {}, key: Partial<SlotKey> = {})
   const slot: Slot = new Slot({
     server: serverConfig(changes),
     replica: replicaOf(serverConfig(changes)),
-    key: { id: 'common', capabilities: '{}', owner: undefined, exclusive: false, ...key },
+    key: { id: 'common', era: 'legacy', capabilities: '{}', owner: undefined, exclusive: false, ...key },
     deadlines,
     logger: SILENT,
     clientInfo: '{"name":"gateway","version":"1"}',
@@ -111,7 +111,7 @@ describe('a start', () => {
     expect(slot.current).toBe(one)
     expect(used).toHaveLength(1)
     expect(slot.opened()).toBe(1)
-    expect(slot.era).toBe('legacy')
+    expect(slot.spoken).toEqual({ legacy: true, modern: false })
   })
 
   it('that fails is not repeated before its time, and calls hear the cause and when', async () => {

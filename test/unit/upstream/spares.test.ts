@@ -53,7 +53,7 @@ function poolOf(changes: Partial<ServerConfig> = {}): Pool & { heard: string[] }
       onLost: (link, error) => pool.lost(link, error),
       onGap: () => {},
       onUnreachable: (slot, error) => pool.unreachable(slot, error),
-      onOpen: (slot, link, era) => pool.opened(slot, link, era),
+      onOpen: (slot, link) => pool.opened(slot, link),
     },
   })
   pools.push(pool)

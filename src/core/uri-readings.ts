@@ -1,0 +1,226 @@
+/**
+ * What servers make of a URI. Rules compare texts; servers parse: `FILE:/a/./b`, `file://localhost/a/%62` and `file:///a/b` are one file to most. Where rules
+ * decide, they decide on each text that a server may arrive at by decoding and resolving, in any order and more than once (WHATWG URL, RFC 3986).
+ */
+export interface Readings {
+  /** Texts that mean the same resource, the URI itself first. All of them have to be allowed, and none denied. */
+  readonly same: readonly string[]
+  /** What is left where a server passes over a part: fragment, query of a file, user, host of a file, dots at ends. None of them may be denied. */
+  readonly less: readonly string[]
+  /** It is encoded more often than readings are followed. */
+  readonly endless: boolean
+}
+
+/** Decoded so often; more is no honest URI. */
+const MAX_DECODINGS = 3
+/** What has more readings is not followed further. */
+const MAX_READINGS = 100
+
+/** The port that goes without saying, by scheme; WHATWG calls these schemes special. */
+const SPECIAL: ReadonlySet<string> = new Set(['http', 'https', 'ws', 'wss', 'ftp'])
+
+/** One reading only: nothing to decode, nothing to resolve, nothing that is passed over. Most URIs are like that. */
+const PLAIN =
+  /^(?:file:\/\/|(?!(?:file|https?|wss?|ftp):)[a-z][a-z0-9+.-]*:\/\/(?:[a-z0-9_{}-]+(?:\.[a-z0-9_{}-]+)*)?)(?:\/[^/\\%?#|\s]*[^/\\%?#|\s.])*$/
+
+/** The last one is asked for again and again while one request is decided. */
+let last: { readonly uri: string; readonly readings: Readings | undefined } = { uri: '', readings: undefined }
+
+/** `undefined`: nothing but the URI itself. */
+export function readingsOf(uri: string): Readings | undefined {
+  if (PLAIN.test(uri)) return undefined
+  if (last.uri !== uri) last = { uri, readings: read(uri) }
+  return last.readings
+}
+
+function read(uri: string): Readings | undefined {
+  const found = new Found()
+  found.follow([uri], text => [resolved(text, false), resolved(text, true)])
+  const same = new Set([uri])
+  for (const text of found.texts) for (const whole of [false, true]) same.add(resolved(text, whole))
+  // What is decoded and not resolved counts for rules that deny: one may be about dots.
+  found.follow([], text => [resolved(text, false), ...shortened(text)])
+  const less = found.texts.filter(text => !same.has(text))
+  if (same.size === 1 && less.length === 0) return undefined
+  return { same: [...same], less, endless: found.endless }
+}
+
+/** Texts that come of others. */
+class Found {
+  readonly #decodings = new Map<string, number>()
+  endless = false
+
+  get texts(): string[] {
+    return [...this.#decodings.keys()]
+  }
+
+  /** Adds what comes of texts by `steps` and by decoding, and what comes of that. */
+  follow(texts: readonly string[], steps: (text: string) => readonly string[]): void {
+    for (const text of texts) this.#add(text, 0)
+    // A map goes on to what is added meanwhile.
+    for (const [text, before] of this.#decodings) {
+      for (const next of steps(text)) this.#add(next, before)
+      this.#add(decoded(text), before + 1)
+    }
+  }
+
+  #add(text: string, decodings: number): void {
+    if (this.#decodings.has(text)) return
+    if (decodings > MAX_DECODINGS || this.#decodings.size >= MAX_READINGS) this.endless = true
+    else this.#decodings.set(text, decodings)
+  }
+}
+
+/** Every text by which a resource may be meant. */
+export function textsOf(uri: string): readonly string[] {
+  const readings = readingsOf(uri)
+  return readings ? [...readings.same, ...readings.less] : [uri]
+}
+
+/** Why nothing is asked of servers by this URI; `undefined` for one that is fine. */
+export function uriProblem(uri: string): string | undefined {
+  if (CONTROL.test(uri)) return 'holds a control character'
+  if (uri.trim() !== uri) return 'begins or ends with white space'
+  if (!uri.includes('%')) return undefined
+  const readings = readingsOf(uri)
+  if (readings?.endless) return 'is percent-encoded over and over'
+  return readings?.same.some(text => text.includes('\0')) ? 'holds an encoded NUL' : undefined
+}
+
+// eslint-disable-next-line no-control-regex -- these are what must not be there
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
+
+/**
+ * A pattern for URIs as URIs look that are decoded and resolved. Its wildcards stay what they are, and what would decode to one stays encoded.
+ */
+export function resolvedPattern(glob: string): string {
+  let text = glob
+  for (let round = 0; round <= MAX_DECODINGS; round++) text = decoded(text, true)
+  return resolved(text, true, true)
+}
+
+/** One level of percent-encoding less. Bytes that are no UTF-8 stay, but for those that are ASCII. */
+function decoded(text: string, glob = false): string {
+  if (!text.includes('%')) return text
+  return text.replace(/(?:%[\da-f]{2})+/gi, run => {
+    if (glob && /%(?:2a|3f)/i.test(run))
+      return run.replace(/%(?!2a|3f)([0-7][\da-f])/gi, (_, hex: string) => asciiOf(hex))
+    try {
+      return decodeURIComponent(run)
+    } catch {
+      return run.replace(/%([0-7][\da-f])/gi, (_, hex: string) => asciiOf(hex))
+    }
+  })
+}
+
+function asciiOf(hex: string): string {
+  return String.fromCharCode(Number.parseInt(hex, 16))
+}
+
+interface Parts {
+  /** In lower case, with its colon; `''` for a text without one. */
+  readonly scheme: string
+  /** `undefined` where there is none; `''` may be one. */
+  readonly authority: string | undefined
+  readonly path: string
+  /** Query and fragment. */
+  readonly tail: string
+}
+
+/** `whole`: what looks like a query or a fragment is part of the path, as to servers that do no more than cut off the scheme. */
+function partsOf(text: string, whole: boolean): Parts {
+  const scheme = /^[a-z][a-z\d+.-]*:/i.exec(text)?.[0].toLowerCase() ?? ''
+  let rest = text.slice(scheme.length)
+  const end = whole ? -1 : rest.search(/[?#]/)
+  const tail = end < 0 ? '' : rest.slice(end)
+  rest = (end < 0 ? rest : rest.slice(0, end)).replaceAll('\\', '/')
+  if (scheme === '') return { scheme, authority: undefined, path: rest, tail }
+  let slashes = 0
+  while (rest.charAt(slashes) === '/') slashes++
+  const special = SPECIAL.has(scheme.slice(0, -1))
+  if (scheme === 'file:' && slashes !== 2)
+    return { scheme, authority: '', path: `/${rest.slice(slashes)}`, tail }
+  if (!special && slashes < 2) return { scheme, authority: undefined, path: rest, tail }
+  rest = rest.slice(special ? slashes : 2)
+  const slash = rest.indexOf('/')
+  const authority = slash < 0 ? rest : rest.slice(0, slash)
+  const path = slash < 0 ? '' : rest.slice(slash)
+  // The drive of a Windows path.
+  if (scheme === 'file:' && /^[a-z][:|]$/i.test(authority))
+    return { scheme, authority: '', path: `/${authority}${path}`, tail }
+  return { scheme, authority, path, tail }
+}
+
+function textOf({ scheme, authority, path, tail }: Parts): string {
+  return scheme + (authority === undefined ? '' : `//${authority}`) + path + tail
+}
+
+function resolved(text: string, whole: boolean, glob = false): string {
+  const parts = partsOf(text, whole)
+  const { scheme, authority } = parts
+  const host = authority === undefined || glob ? authority?.toLowerCase() : hostOf(scheme, authority)
+  return textOf({
+    ...parts,
+    authority: scheme === 'file:' && host === 'localhost' ? '' : host,
+    path: pathOf(parts.path),
+  })
+}
+
+/** An authority as the URL standard has it: lower case, names and numbers of hosts in one form, no port that goes without saying. */
+function hostOf(scheme: string, authority: string): string {
+  const lower = authority.toLowerCase()
+  if (SPECIAL.has(scheme.slice(0, -1)))
+    try {
+      const { username, password, hostname, port } = new URL(`${scheme}//${authority}/`)
+      const user = username === '' && password === '' ? '' : `${username}:${password}@`
+      return user + hostname.replace(/\.+$/, '') + (port === '' ? '' : `:${port}`)
+    } catch {
+      // No host that any server could reach.
+    }
+  return lower.replace(/\.+(?=:\d*$|$)/, '')
+}
+
+const DOT = /^(?:\.|%2e)$/i
+const DOTS = /^(?:\.|%2e){2}$/i
+
+/** Without empty segments and segments of dots. */
+function pathOf(path: string): string {
+  const kept: string[] = []
+  let directory = false
+  for (const segment of path.split('/')) {
+    directory = segment === '' || DOT.test(segment)
+    if (directory) continue
+    if (DOTS.test(segment)) {
+      kept.pop()
+      directory = true
+    } else kept.push(kept.length === 0 ? segment.replace(/^([a-z])\|$/i, '$1:') : segment)
+  }
+  const lead = path.startsWith('/') ? '/' : ''
+  return kept.length === 0 ? lead : `${lead}${kept.join('/')}${directory ? '/' : ''}`
+}
+
+/** Not every server takes a backslash for a slash, so that it may end up in the host. */
+const FILE_HOST = /^file:\/\/[^/?#]+(?=\/)/i
+
+/** Dots and spaces at the end of a name, which Windows passes over. */
+const ENDS = /(?<=[^/. ])[. ]+(?=\/|$)/
+const ENDS_ALL = new RegExp(ENDS, 'g')
+
+/** The text with one part less after the other. */
+function shortened(text: string): string[] {
+  let parts = partsOf(text, false)
+  const list: string[] = []
+  const shorten = (changes: Partial<Parts>): void => {
+    parts = { ...parts, ...changes }
+    list.push(textOf(parts))
+  }
+  const hash = parts.tail.indexOf('#')
+  if (hash >= 0) shorten({ tail: parts.tail.slice(0, hash) })
+  if (parts.scheme === 'file:' && parts.tail !== '') shorten({ tail: '' })
+  const at = parts.authority?.lastIndexOf('@') ?? -1
+  if (at >= 0) shorten({ authority: parts.authority?.slice(at + 1) })
+  if (parts.scheme === 'file:') list.push(text.replace(FILE_HOST, 'file://'))
+  if (ENDS.test(parts.path)) shorten({ path: parts.path.replaceAll(ENDS_ALL, '') })
+  if (parts.path.endsWith('/')) shorten({ path: parts.path.replace(/\/+$/, '') })
+  return list
+}

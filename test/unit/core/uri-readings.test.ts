@@ -1,0 +1,215 @@
+import { posix } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { ANONYMOUS } from '../../../src/core/principal.ts'
+import { readingsOf, resolvedPattern, textsOf, uriProblem } from '../../../src/core/uri-readings.ts'
+import { decide, type Rule, type RuleSet } from '../../../src/policy/decide.ts'
+import { compilePattern } from '../../../src/policy/pattern.ts'
+
+const rule = (effect: 'allow' | 'deny', pattern: string): Rule => ({
+  place: `${effect} ${pattern}`,
+  effect,
+  patterns: [compilePattern(pattern)],
+  condition: undefined,
+  shadow: false,
+})
+const DENYING: RuleSet = {
+  denies: [rule('deny', 'resource:files/file:///secret/*')],
+  allows: [],
+  default: 'allow',
+  shadow: false,
+}
+const ALLOWING: RuleSet = {
+  denies: [],
+  allows: [rule('allow', 'resource:files/file:///pub/*')],
+  default: 'deny',
+  shadow: false,
+}
+const verdict = (rules: RuleSet, name: string): string =>
+  decide(rules, {
+    item: { kind: 'resource', server: 'files', name, title: '', annotations: {} },
+    principal: ANONYMOUS,
+  }).verdict
+
+/** Paths that servers make of a URI. */
+const decode = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+const cutOff = (uri: string): string => uri.replace(/^file:(?:\/\/)?/i, '')
+const SERVERS: Readonly<Record<string, (uri: string) => string>> = {
+  'fileURLToPath of Node': uri => posix.normalize(fileURLToPath(uri)),
+  'URL, pathname': uri => posix.normalize(new URL(uri).pathname),
+  'URL, pathname decoded': uri => posix.normalize(decode(new URL(uri).pathname)),
+  'URL, pathname decoded twice': uri => posix.normalize(decode(decode(new URL(uri).pathname))),
+  'scheme cut off': uri => posix.normalize(cutOff(uri)),
+  'scheme cut off, decoded': uri => posix.normalize(decode(cutOff(uri))),
+  'decoded, then URL': uri => posix.normalize(new URL(decode(uri)).pathname),
+  // urlsplit of Python and url.Parse of Go: no dots resolved before the path is decoded, any host.
+  'urlsplit, path decoded': uri =>
+    posix.normalize(decode(/^file:(?:\/\/[^/?#]*)?([^?#]*)/i.exec(uri)?.[1] ?? '')),
+  'on Windows': uri =>
+    posix.normalize(
+      decode(cutOff(uri))
+        .replaceAll('\\', '/')
+        .replace(/[. ]+(?=\/|$)/g, ''),
+    ),
+}
+
+const SEEDS = 4000
+
+describe('whatever a server makes of a URI', () => {
+  let seed = 7
+  const random = (below: number): number => (seed = (seed * 48271) % 2147483647) % below
+  const pick = <T>(list: readonly T[]): T => list[random(list.length)] as T
+  const encode = (char: string): string => `%${char.charCodeAt(0).toString(16).padStart(2, '0')}`
+  const at = (uri: string, change: (char: string) => string): string => {
+    const place = 5 + random(uri.length - 5)
+    return uri.slice(0, place) + change(uri.charAt(place)) + uri.slice(place + 1)
+  }
+  const CHANGES: ((uri: string) => string)[] = [
+    uri => uri.replace('file:', pick(['FILE:', 'File:', 'file:'])),
+    uri =>
+      uri.replace(
+        'file:///',
+        pick(['file:/', 'file:', 'file:////', 'file://localhost/', 'file://LOCALHOST/', 'file://any/']),
+      ),
+    uri => uri.replace('//', pick(['\\\\', '/\\', '///'])),
+    uri =>
+      at(uri, char =>
+        char === '/' ? pick(['//', '/./', '\\', '/x/../', '%2f', '%5c', '/%2e/', '/x/%2E%2e/']) : char,
+      ),
+    uri => at(uri, char => (/[a-z.]/.test(char) ? encode(char) : char)),
+    uri => at(uri, char => (char === '%' ? '%25' : char)),
+    uri => uri + pick(['?', '#', '?x', '#x', '?/../..', '.', '/.', '/x/..']),
+    uri =>
+      uri.replace(
+        '/secret',
+        pick([
+          '/pub/../secret',
+          '/pub/..%2fsecret',
+          '/pub/%2e%2e/secret',
+          '/pub%5c..%5csecret',
+          '/pub/a?/../../secret',
+        ]),
+      ),
+  ]
+  const uris = Array.from({ length: SEEDS }, () => {
+    let uri = pick(['file:///secret/payroll.csv', 'file:///pub/secret/a.csv', 'file:///pub/a.csv'])
+    for (let round = random(4); round >= 0; round--) uri = pick(CHANGES)(uri)
+    return uri
+  })
+
+  test.each(Object.entries(SERVERS))(
+    'a denied file is not read, an allowed folder not left: %s',
+    (_, server) => {
+      let denied = 0
+      let allowed = 0
+      for (const uri of uris) {
+        let path: string
+        try {
+          path = server(uri)
+        } catch {
+          continue
+        }
+        if (uriProblem(uri) !== undefined) continue
+        if (path.startsWith('/secret/')) {
+          denied++
+          expect(verdict(DENYING, uri), `${uri} is read as ${path}`).toBe('deny')
+        }
+        if (verdict(ALLOWING, uri) === 'allow') {
+          allowed++
+          expect(`${path}/`.startsWith('/pub/'), `${uri} is read as ${path}`).toBe(true)
+        }
+      }
+      expect(denied).toBeGreaterThan(SEEDS / 20)
+      expect(allowed).toBeGreaterThan(20)
+    },
+  )
+})
+
+describe('a URI', () => {
+  test.each([
+    'file:///a/b.txt',
+    'x://a',
+    'db://{+schema}/{table}',
+    'note://a/b-c_d/é',
+    'urn:isbn:1',
+    'plain name',
+    '',
+  ])('%s has one reading', uri => {
+    expect(readingsOf(uri)).toBeUndefined()
+  })
+
+  test.each([
+    ['FILE:///a', 'file:///a'],
+    ['file:/a', 'file:///a'],
+    ['file:////a', 'file:///a'],
+    ['file://localhost/a', 'file:///a'],
+    ['file://localhost./a', 'file:///a'],
+    ['file://other/a', 'file:///a'],
+    ['file:\\\\\\a', 'file:///a'],
+    ['file:///a?b', 'file:///a'],
+    ['file:///a#b', 'file:///a'],
+    ['file:///a.', 'file:///a'],
+    ['file:///a/', 'file:///a'],
+    ['file:///C|/a', 'file:///C:/a'],
+    ['file:///x%2f..%2fa', 'file:///a'],
+    ['file:///%2561', 'file:///a'],
+    ['http://EXAMPLE.com:80/a', 'http://example.com/a'],
+    ['https://example.com.:443/a', 'https://example.com/a'],
+    ['http:example.com/a', 'http://example.com/a'],
+    ['http://user:pw@example.com/a', 'http://example.com/a'],
+    ['http://0x7f.1/a', 'http://127.0.0.1/a'],
+    ['x://a/b/%2e%2e/c', 'x://a/c'],
+    ['x://a/', 'x://a'],
+    ['x://A/b', 'x://a/b'],
+    ['X:a', 'x:a'],
+    ['x://a#b', 'x://a'],
+  ])('%s may be read as %s', (uri, reading) => {
+    expect(textsOf(uri)).toContain(reading)
+  })
+
+  test.each([
+    ['file:///a\n', 'control character'],
+    ['file:///se\tcret', 'control character'],
+    ['\u0085x://a', 'control character'],
+    [' x://a', 'white space'],
+    ['x://a\u00a0', 'white space'],
+    ['x://a%00', 'NUL'],
+    ['x://a%2500', 'NUL'],
+    ['x://%2525252525252561', 'over and over'],
+  ])('%j is refused: %s', (uri, problem) => {
+    expect(uriProblem(uri)).toContain(problem)
+  })
+
+  test('with data in it is fine', () => {
+    for (const uri of [
+      'web://fetch/https%3A%2F%2Fexample.com%2F%3Fq%3D100%2525',
+      'db://q/select%20%2A%0Afrom%20t',
+    ])
+      expect(uriProblem(uri)).toBeUndefined()
+  })
+
+  test('that is long or made to have many readings is decided in no time', () => {
+    const started = performance.now()
+    for (const part of ['%2e%2e%2f', '/../', '%252f', '\\', '. /', '%25', '?#', '..%5c'])
+      textsOf(`file:///${part.repeat(2000)}x`)
+    expect(performance.now() - started).toBeLessThan(5000)
+  })
+})
+
+test('a pattern means what it says, and what a URI of it is read as', () => {
+  expect(resolvedPattern('FILE://localhost/my%20files/*')).toBe('file:///my files/*')
+  // A wildcard comes from whoever wrote the pattern alone.
+  expect(resolvedPattern('x://a/%2A%3f')).toBe('x://a/%2A%3f')
+  const allowed = { ...ALLOWING, allows: [rule('allow', 'files/web://fetch/https%3A%2F%2Fexample.com%2F*')] }
+  expect(verdict(allowed, 'web://fetch/https%3A%2F%2Fexample.com%2Fa')).toBe('allow')
+  expect(verdict(allowed, 'web://fetch/https%3A%2F%2Fexample.org%2Fa')).toBe('deny')
+  const hosts = { ...ALLOWING, allows: [rule('allow', 'files/db://Users/*')] }
+  expect(verdict(hosts, 'db://Users/t')).toBe('allow')
+  expect(verdict(hosts, 'db://users/t')).toBe('deny')
+})
