@@ -58,7 +58,7 @@ export class SseFront {
           this.#logger.debug('A message could not be sent.', { cause: describeError(error) }),
         )
     }
-    const session = new Session(this.#service, credential.principal, view, send)
+    const session = new Session(this.#service, credential.principal, view, send, 'sse')
     const entry: SseSession = {
       session,
       transport,
