@@ -40,6 +40,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   balance: ['core'],
   upstream: [
     'core',
+    'descriptors',
     'protocol',
     'balance',
     'policy/pattern',
@@ -102,6 +103,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   gateway: [
     'core',
+    'descriptors',
     'protocol/list-changed',
     'front',
     'auth',
@@ -131,6 +133,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   status: ['catalog/hidden', 'type:catalog', 'type:upstream', 'type:config/types'],
   index: ['config/load', 'gateway', 'type:status', 'core', 'type:config/types', 'type:state/store'],
   version: [],
+  descriptors: [],
 }
 
 /** A constant that every part may know. */
@@ -159,7 +162,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   jose: ['auth'],
   commander: ['cli'],
   cockatiel: ['balance'],
-  '@modelcontextprotocol/sdk': ['front/sse', 'upstream/sse', 'catalog/merge'],
+  '@modelcontextprotocol/sdk': ['catalog/merge'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
@@ -178,7 +181,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one state machine: what was seen of a replica, and what follows from it',
   },
   'front/http': {
-    lines: 450,
+    lines: 460,
     reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
   },
   'quota/lease': {

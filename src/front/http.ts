@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { HttpFrontConfig } from '../config/types.ts'
-import { describeError, GatewayError } from '../core/errors.ts'
+import { GatewayError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { IdTable } from '../core/id-table.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
@@ -20,7 +20,7 @@ import { admitSession, admitStream } from './opening.ts'
 import { nothing } from './no-login.ts'
 import { Refusals } from './refusals.ts'
 import type { Service } from './service.ts'
-import { closeServer, deserted, openServer } from './server.ts'
+import { boundConnections, closeServer, deserted, openServer } from './server.ts'
 import { refuseBatches } from './session.ts'
 import { goesOn, refuseUnavailable } from './shutting-down.ts'
 import type { SseFront } from './sse.ts'
@@ -32,6 +32,8 @@ export interface HttpFrontOptions {
   /** Hears of callers who were not let in: with wrong credentials or without (401), or with ones that allow nothing (403). */
   readonly onRefused?: (status: number, reason: string, address: string | undefined) => void
   readonly logger: Logger
+  /** Connections of clients at once. */
+  readonly maxConnections: number
   /** Whether every required server is there, and what to say of it. */
   readonly readiness: () => {
     ready: boolean
@@ -94,7 +96,7 @@ export class HttpFront implements Front {
       )
     })
     this.#server = server
-    server.on('error', error => logger.error('The HTTP server failed.', { cause: describeError(error) }))
+    boundConnections(server, this.#options.maxConnections, logger)
     authenticator.listensAt(origin)
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
     this.#sweeper.unref()
@@ -364,17 +366,17 @@ export class HttpFront implements Front {
   }
 
   async #deprecated(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
-    const { service, config, logger } = this.#options
+    const { service, config } = this.#options
     const endpoint = path === '/messages' ? this.#sse?.endpointOf(request) : decodeURIComponent(path.slice(5))
     const place = await this.#place(request, endpoint ?? '')
     if (!this.#sse) {
       const { SseFront } = await import('./sse.ts')
-      this.#sse ??= new SseFront(service, config, logger)
+      this.#sse ??= new SseFront(service, config)
     }
     if (this.#draining && path !== '/messages') return refuseUnavailable(response, 'null')
     if (path === '/messages') await this.#sse.post(request, response, place.credential, this.#draining)
     else if (request.method === 'GET') {
-      if (await admitStream(service, place, response)) await this.#sse.open(response, place)
+      if (await admitStream(service, place, response)) this.#sse.open(response, place)
     }
     // The first thing a client of both transports does is to POST; this status sends it to the older one.
     else throw new HttpRefusal(405, 'This is the deprecated event stream; use GET.', { allow: 'GET' })

@@ -5,7 +5,8 @@ import { shakeHands, TooLate, type Heard } from './handshake.ts'
 import { Link, type LinkOptions } from './link.ts'
 import { SseTransport } from './sse.ts'
 import { createStdioTransport } from './stdio.ts'
-import { HttpStatusError, StreamableHttpTransport } from './streamable-http.ts'
+import { HttpStatusError } from './http-refusal.ts'
+import { StreamableHttpTransport } from './streamable-http.ts'
 import type { Transport } from './transport.ts'
 
 export interface Connected {

@@ -7,7 +7,7 @@ import type { Spoken } from '../protocol/spoken.ts'
 import { refusalRaisesDoubt } from './doubt.ts'
 import type { Link } from './link.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
-import { HttpStatusError } from './streamable-http.ts'
+import { HttpStatusError } from './http-refusal.ts'
 
 /** A stdio server that has said nothing for so long is offered `initialize` as well. */
 const QUIET_MS = 1500

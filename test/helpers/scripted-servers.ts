@@ -215,3 +215,39 @@ export async function scriptedHttp(): Promise<ScriptedServer> {
     },
   })
 }
+
+/** A server of the deprecated HTTP+SSE for one client at a time. */
+export async function scriptedDeprecated(): Promise<ScriptedServer> {
+  let stream: ServerResponse | undefined
+  const say = (text: string): void => void stream?.write(`event: message\ndata: ${text}\n\n`)
+  const server = script(say)
+  const listener = createHttpServer((request, response) => {
+    if (request.method === 'GET') {
+      stream = response
+      openEvents(response)
+      response.write('event: endpoint\ndata: /messages\n\n')
+      return
+    }
+    const gone = new Promise<void>(resolve => {
+      response.on('close', resolve)
+    })
+    let body = ''
+    request.setEncoding('utf8')
+    request.on('data', (chunk: string) => (body += chunk))
+    request.on('end', () => {
+      response.writeHead(202).end()
+      server.take(body, say, say, gone)
+    })
+  })
+  listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const { port } = listener.address() as AddressInfo
+  return Object.assign(server, {
+    entry: { url: `http://127.0.0.1:${port}/sse`, type: 'sse' },
+    async [Symbol.asyncDispose]() {
+      listener.close()
+      listener.closeAllConnections()
+      await once(listener, 'close')
+    },
+  })
+}
