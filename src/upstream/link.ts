@@ -556,16 +556,18 @@ export class Link implements Receiver {
   }
 
   #giveUp({ id, exchange }: Pending, reason: string): void {
+    if (!this.#cancelUpstream(id, reason)) return
     // What one session's own link says is that session's in any case.
     if (exchange && !this.owner) this.#givenUp.add(id, exchange)
-    this.#cancelUpstream(id, reason)
   }
 
-  #cancelUpstream(id: number, reason: string): void {
+  /** Whether the server may have heard of the request. */
+  #cancelUpstream(id: number, reason: string): boolean {
+    if (this.transport.abandon(id)) return false
     // On modern HTTP the closed stream is the cancellation; everywhere else it is a notification.
     if (this.#peer?.era !== 'modern' || this.transport.kind === 'stdio')
       this.notify('notifications/cancelled', JSON.stringify({ requestId: id, reason }))
-    this.transport.abandon(id)
+    return true
   }
 
   #take(id: number): Pending | undefined {
