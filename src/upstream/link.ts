@@ -22,6 +22,7 @@ import {
 } from './doubt.ts'
 import { envelopeFor, modernEnvelope } from './envelope.ts'
 import { GivenUp } from './given-up.ts'
+import { unfailing } from './guarded.ts'
 import { HangCheck, hung } from './hang.ts'
 import type { LinkCall, Peer, StandListener } from './link-contract.ts'
 import { cancelled, closed, protocolError, timedOut } from './link-errors.ts'
@@ -330,6 +331,12 @@ export class Link implements Receiver {
     return this.#pending.has(id)
   }
 
+  /** The method of a request of the gateway itself that waits for its answer under this id. */
+  ownRequest(id: number): string | undefined {
+    const pending = this.#pending.get(id)
+    return pending && !pending.exchange && !this.#standing.has(id) ? pending.method : undefined
+  }
+
   onMessage(text: string, stream: number | undefined): void {
     let value: unknown
     try {
@@ -390,7 +397,11 @@ export class Link implements Receiver {
     if (typeof value.method === 'string') {
       const params =
         'params' in value ? { text: rawAt(text, 'params') ?? '{}', value: value.params } : undefined
-      if ('id' in value) void this.#onRequest(rawAt(text, 'id') ?? 'null', value.method, params, stream)
+      if ('id' in value)
+        void unfailing(
+          this.logger,
+          this.#onRequest(rawAt(text, 'id') ?? 'null', value.method, params, stream),
+        )
       else this.#onNotification(value.method, params, stream)
       return
     }
