@@ -34,6 +34,7 @@ import type { Replica } from './replica.ts'
 import { probableId } from './response-id.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import type { Receiver, Transport } from './transport.ts'
+import { Unasked } from './unasked.ts'
 
 /** Hears what a link's server says that is no answer. Implemented by the relay. */
 export interface LinkListener {
@@ -86,6 +87,7 @@ export class Link implements Receiver {
   readonly #pending = new IdTable<number, Pending>()
   readonly #questions: Questions
   readonly #givenUp = new GivenUp()
+  readonly unasked = new Unasked()
   /** Told of the memory its processes use while that is more than they may. Set by whoever holds the link. */
   onOutgrown: (bytes: number) => void = () => {}
   /** Tasks that run at the server (legacy). */
@@ -192,6 +194,8 @@ export class Link implements Receiver {
 
   /** Relays a client's call. Resolves with what the server answers; rejects with a `GatewayError`, also when the call is cancelled. */
   call(exchange: Exchange, call: LinkCall): Promise<Outcome> {
+    if (this.unasked.any && exchange.canBeAsked === 'now')
+      return this.unasked.put(exchange).then(() => this.call(exchange, call))
     const id = this.#nextId++
     const request = exchange.request
     const envelope = this.#envelope && envelopeFor(exchange, this.#envelope, this.server.roots)
@@ -501,8 +505,7 @@ export class Link implements Receiver {
         ? resultText(id, '{}')
         : await this.#questions.answer(
             id,
-            // What was given up has ended already.
-            stream === undefined && !task ? this.exchanges() : among,
+            task ? among : this.exchanges().filter(exchange => among.includes(exchange)),
             cancellation => this.#listener.onRequest(this, method, params, among, cancellation),
             error => this.#onRefused(method, among, error),
           )
@@ -530,9 +533,10 @@ export class Link implements Receiver {
   #among(stream: number | undefined, task: ReturnType<LinkTasks['about']>): readonly Exchange[] {
     if (task?.exchange) return [task.exchange]
     if (task && stream === undefined) return []
-    if (stream === undefined) return [...this.#givenUp.exchanges(), ...this.exchanges()]
-    const exchange = this.#pending.get(stream)?.exchange
-    return exchange ? [exchange] : []
+    const own = stream === undefined ? undefined : this.#pending.get(stream)
+    if (own?.exchange) return [own.exchange]
+    // What comes with a request of the gateway's own may be about any call.
+    return stream === undefined || own ? [...this.#givenUp.exchanges(), ...this.exchanges()] : []
   }
 
   #send(
