@@ -15,8 +15,6 @@ export interface Served extends AsyncDisposable {
   readonly said: string
   /** Resolves with its exit code when it has ended; `null` when a signal has ended it. */
   readonly exited: Promise<number | null>
-  /** Resolves with its exit code when it has ended. */
-  readonly ended: Promise<number | null>
   /** Asks it to end (SIGTERM) and resolves with its exit code; `null` when it had to be killed. Idempotent. */
   stop(): Promise<number | null>
 }
@@ -74,7 +72,6 @@ export async function serve(
     get said() {
       return said
     },
-    ended: exited.then(([code]) => code),
     stop,
     async [Symbol.asyncDispose]() {
       await stop()
