@@ -1,10 +1,10 @@
+import { isLoopback } from '../core/loopback.ts'
 import type { IncomingMessage } from 'node:http'
 import { GatewayError } from '../core/errors.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
 
 /** What is refused before a request is looked at: foreign hosts, foreign origins, bodies that are too large or not JSON. */
 
-const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]', '::1'])
 const ANY: ReadonlySet<string> = new Set(['0.0.0.0', '::', '[::]'])
 
 export interface HostRules {
@@ -28,7 +28,7 @@ export class HostGuard {
     const named = rules.publicUrl === undefined ? [] : [new URL(rules.publicUrl).hostname]
     this.#hosts = unknown
       ? undefined
-      : new Set([...LOOPBACK, host, ...named, ...rules.allowedHosts.map(h => hostname(h.toLowerCase()))])
+      : new Set([host, ...named, ...rules.allowedHosts.map(h => hostname(h.toLowerCase()))])
     this.#origins = new Set(rules.allowedOrigins.map(origin => origin.toLowerCase()))
   }
 
@@ -39,7 +39,7 @@ export class HostGuard {
    */
   check(request: IncomingMessage): void {
     const { host, origin } = request.headers
-    if (this.#hosts && !this.#hosts.has(hostname((host ?? '').toLowerCase())))
+    if (this.#hosts && !this.#isHere(hostname((host ?? '').toLowerCase())))
       throw new HttpRefusal(
         403,
         `The host ${JSON.stringify(host ?? '')} is not allowed here. Add it to "gateway.http.allowedHosts".`,
@@ -51,11 +51,15 @@ export class HostGuard {
       )
   }
 
+  #isHere(name: string): boolean {
+    return isLoopback(name) || this.#hosts?.has(name) === true
+  }
+
   #allows(origin: string): boolean {
     if (this.#origins.has(origin)) return true
     try {
       const url = new URL(origin)
-      return (url.protocol === 'http:' || url.protocol === 'https:') && LOOPBACK.has(url.hostname)
+      return (url.protocol === 'http:' || url.protocol === 'https:') && isLoopback(url.hostname)
     } catch {
       return false
     }
@@ -73,7 +77,7 @@ export function isDirect(request: IncomingMessage): boolean {
   const { forwarded, via } = request.headers
   const address = request.socket.remoteAddress ?? ''
   return (
-    /^(?:::ffff:)?127\.|^::1$/.test(address) &&
+    isLoopback(address) &&
     forwarded === undefined &&
     via === undefined &&
     request.headers['x-forwarded-for'] === undefined
