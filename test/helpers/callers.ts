@@ -4,7 +4,6 @@ import { digestOf, KEY_PREFIX } from '../../src/auth/key-records.ts'
 import { Inbox } from './inbox.ts'
 import {
   http,
-  JSON_HEADERS,
   LegacySession,
   ModernHttp,
   requestText,
