@@ -1,6 +1,7 @@
+import { ClientError, isRpcError } from '../core/client-error.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { AsksConfig } from '../config/types.ts'
-import type { InputRequest, JsonObject } from '../core/exchange.ts'
+import type { InputRequest } from '../core/exchange.ts'
 import { find, members } from '../protocol/json-text.ts'
 import { notificationText, requestText, type Message } from '../protocol/message.ts'
 
@@ -24,7 +25,8 @@ export class Asks {
 
   /**
    * Sends the request with `send` and resolves with the raw JSON of the client's result.
-   * @throws GatewayError `cannot_ask` when it cannot be sent, is refused by the client or not answered in time, or `close` comes first
+   * @throws ClientError when the client answers with an error
+   * @throws GatewayError `cannot_ask` when it cannot be sent or is not answered in time, or `close` comes first
    */
   ask(request: InputRequest, send: (text: string) => boolean): Promise<string> {
     if (this.#closed) return Promise.reject(refusal(request, 'asks, but the client left'))
@@ -62,13 +64,15 @@ export class Asks {
     const { id } = message.value
     const ask = typeof id === 'number' ? this.#take(id) : undefined
     if (!ask) return false
-    const result = find(members(message.text), 'result')
+    const list = members(message.text)
+    const result = find(list, 'result')
+    const error = find(list, 'error')
     if (result) ask.resolve(message.text.slice(result.start, result.end))
-    else {
-      const error = message.value.error as JsonObject | undefined
-      const reason = typeof error?.message === 'string' ? error.message.slice(0, 300) : 'no reason given'
-      ask.reject(refusal(ask.request, `asked, and the client refused: ${reason}`))
-    }
+    else if (error && isRpcError(message.value.error)) {
+      const text = message.text.slice(error.start, error.end)
+      ask.reject(new ClientError(text, message.value.error, ask.request.server))
+    } else
+      ask.reject(refusal(ask.request, 'asked, and the client answered with no result and no valid error'))
     return true
   }
 

@@ -1,3 +1,4 @@
+import { ClientError } from '../core/client-error.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { GatewayError } from '../core/errors.ts'
 import {
@@ -140,7 +141,9 @@ export class Call implements Exchange {
       this.#reply.drop()
       return
     }
-    if (this.request.method === 'tools/call' && error.kind.actionable) {
+    // A modern server's round cannot carry an error, so the call ends with what its client said.
+    if (error instanceof ClientError) this.#answer('"error":', error.text)
+    else if (this.request.method === 'tools/call' && error.kind.actionable) {
       const outcome = failureResult(error, this.modern, serverInfo)
       this.#answer('"result":', outcome.kind === 'ready' ? outcome.text : '{}')
     } else {

@@ -3,6 +3,7 @@ import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
+import { labelled, labelledRequests } from '../relay/ask.ts'
 import { sealState } from '../relay/request-state.ts'
 import type { Seal } from '../relay/seal.ts'
 import { answeredHere, askAll, type Roots } from './ask-all.ts'
@@ -97,12 +98,8 @@ async function sealedFor(
   } as const
   const state = await sealState(seal, exchange, held, answerTimeoutMs)
   const changes: Record<string, string> = { requestState: JSON.stringify(state) }
-  const keys = Object.keys(answered)
-  if (keys.length > 0)
-    changes.inputRequests = withMembers(
-      rawAt(outcome.text, 'inputRequests') ?? '{}',
-      Object.fromEntries(keys.map(key => [key, undefined])),
-    )
+  const requests = labelledRequests(server, asking(outcome), Object.keys(answered))
+  if (requests !== undefined) changes.inputRequests = requests
   return { ...outcome, text: withMembers(outcome.text, changes) }
 }
 
@@ -118,6 +115,7 @@ async function afterError(
   if (exchange.modern && code === URL_ELICITATION_REQUIRED && asked.length > 0) {
     const requests = asked.map((elicitation, index) => {
       const { elicitationId: _, ...params } = elicitation
+      if (typeof params.message === 'string') params.message = labelled(server, params.message)
       return `"elicitation-${index + 1}":{"method":"elicitation/create","params":${JSON.stringify({ mode: 'url', ...params })}}`
     })
     const state = await sealState(seal, exchange, { kind: 'again' }, answerTimeoutMs)

@@ -1,10 +1,12 @@
 import type { Handler, Middleware } from '../core/compose.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
 import type { Route } from '../core/route.ts'
 import { TASKS } from '../protocol/features.ts'
 import { withMembers } from '../protocol/json-text.ts'
 import { relatedTaskOf, renameTask } from '../protocol/related-task.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
+import { labelledRequests } from '../relay/ask.ts'
 import { WithParams } from '../relay/delegate.ts'
 import type { LegacyTasks } from '../relay/legacy-tasks.ts'
 import type { TaskIds } from '../relay/task-ids.ts'
@@ -51,7 +53,7 @@ export function tasks({ ids, legacyTasks, runsTasks, rootsOf }: TasksOptions): M
     const outcome = await next(exchange, route)
     // A task keeps the id under which its client knows it.
     return method.startsWith('tasks/') && outcome.kind === 'result' && outcome.modern
-      ? withTaskId(outcome, route.exposed)
+      ? withLabels(withTaskId(outcome, route.exposed), route.server)
       : outcome
   }
 }
@@ -101,7 +103,16 @@ function needsTasks(outcome: Outcome): boolean {
   return code === MISSING_CAPABILITY && data?.requiredCapabilities?.extensions?.[TASKS] !== undefined
 }
 
-function withTaskId(outcome: Result, taskId: string): Outcome {
+/** What a task asks, with the name of its server. */
+function withLabels(outcome: Result, server: string): Outcome {
+  if (!isJsonObject(outcome.value)) return outcome
+  const inputRequests = labelledRequests(server, { text: outcome.text, value: outcome.value })
+  return inputRequests === undefined
+    ? outcome
+    : { ...outcome, text: withMembers(outcome.text, { inputRequests }) }
+}
+
+function withTaskId(outcome: Result, taskId: string): Result {
   if (typeof (outcome.value as JsonObject | null)?.taskId !== 'string') return outcome
   return { ...outcome, text: withMembers(outcome.text, { taskId: JSON.stringify(taskId) }) }
 }

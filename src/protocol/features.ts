@@ -1,7 +1,6 @@
 import type { JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { withMembers } from './json-text.ts'
-import { levelOf } from './levels.ts'
 import { isModernVersion, type Era } from './revisions.ts'
 
 /** Capabilities of a client that servers may make use of through the gateway. */
@@ -17,17 +16,15 @@ export const EXTENSIONS: Readonly<Record<Era, readonly string[]>> = {
 }
 
 /**
- * Raw JSON of what a client declares, its revision has and the gateway can relay, `''` when there is nothing. In a fixed order, so that clients
- * that declare the same have the same text.
+ * Raw JSON of what a client declares and the gateway can relay, `''` when there is nothing. What is declared is believed, whatever the client's revision has: some
+ * speak an older one over an older transport. In a fixed order, so that clients that declare the same have the same text.
  */
 export function featuresOf(capabilities: JsonObject, revision: string): string {
-  const lacks = levelOf(revision)?.lacks ?? []
   const parts: string[] = []
   for (const key of FEATURES) {
     const value = capabilities[key]
-    if (typeof value !== 'object' || value === null || lacks.includes(key)) continue
-    const had = Object.entries(value).filter(([part]) => !lacks.includes(`${key}.${part}`))
-    parts.push(`"${key}":${JSON.stringify(Object.fromEntries(had))}`)
+    if (typeof value !== 'object' || value === null) continue
+    parts.push(`"${key}":${JSON.stringify(value)}`)
   }
   const era = isModernVersion(revision) ? 'modern' : 'legacy'
   const extensions = allowedExtensions(capabilities.extensions, era)

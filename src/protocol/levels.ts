@@ -18,8 +18,6 @@ export interface Level {
   readonly sampledLists: boolean
   /** Whether `structuredContent` may say what `content` does not. */
   readonly structured: boolean
-  /** Capabilities that do not exist, whatever the client declares. */
-  readonly lacks: readonly string[]
   /** Whether a body may hold several messages. */
   readonly batches: boolean
   /** Whether `sizes` of icons is a list. It once was a text to clients that had icons before the specification did. */
@@ -34,7 +32,6 @@ const LEVELS: readonly Level[] = [
     sampled: ['text', 'image', 'audio'],
     sampledLists: false,
     structured: true,
-    lacks: ['elicitation.url', 'sampling.tools'],
     batches: false,
     iconSizes: false,
   },
@@ -44,7 +41,6 @@ const LEVELS: readonly Level[] = [
     sampled: ['text', 'image', 'audio'],
     sampledLists: false,
     structured: false,
-    lacks: ['elicitation', 'elicitation.url', 'sampling.tools'],
     batches: true,
     iconSizes: true,
   },
@@ -54,7 +50,6 @@ const LEVELS: readonly Level[] = [
     sampled: ['text', 'image'],
     sampledLists: false,
     structured: false,
-    lacks: ['elicitation', 'elicitation.url', 'sampling.tools'],
     batches: true,
     iconSizes: true,
   },

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, InputRequest, Json, JsonObject } from '../core/exchange.ts'
-import { withMembers } from '../protocol/json-text.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import { rawAt, withMembers } from '../protocol/json-text.ts'
 import { elicitationAt, levelOf, samplingAt } from '../protocol/levels.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
 
 /**
- * What a client is really asked when a server asks something: only what the client has declared and its revision has, with the server's name shown,
- * because all the client sees is the gateway.
- * @throws GatewayError `missing_capability` when the client has not declared what is asked for, or could not have
+ * What a client is really asked when a server asks something: only what the client has declared, with the server's name shown, because all the client sees is the
+ * gateway.
+ * @throws GatewayError `missing_capability` when the client has not declared what is asked for
  */
 export function presented(
   request: InputRequest,
@@ -25,9 +26,7 @@ export function presented(
   if (missing !== undefined)
     throw new GatewayError(
       'missing_capability',
-      level?.lacks.includes(missing)
-        ? `Server "${request.server}" asks for ${request.method}, but the client speaks revision ${level.revision}, which has no ${missing}.`
-        : `Server "${request.server}" asks for ${request.method}, but the client has not declared ${missing}.`,
+      `Server "${request.server}" asks for ${request.method}, but the client has not declared ${missing}.`,
       {
         server: request.server,
         data: { requiredCapabilities: nested(missing) },
@@ -39,7 +38,7 @@ export function presented(
   if (value.task !== undefined) changes.task = undefined
   if (request.method === 'elicitation/create') {
     if (typeof value.message === 'string')
-      changes.message = JSON.stringify(`[${request.server}] ${value.message}`)
+      changes.message = JSON.stringify(labelled(request.server, value.message))
     // Since 2026-07-28 there is no such id; older clients insist on one.
     if (value.mode === 'url' && !client.modern && value.elicitationId === undefined)
       changes.elicitationId = JSON.stringify(randomUUID())
@@ -49,10 +48,42 @@ export function presented(
     changes.includeContext = '"none"'
   }
   let { text } = params
-  if (level)
+  // Who declares tools in sampling knows their content as well.
+  const newer = request.method === 'sampling/createMessage' && features.sampling?.tools !== undefined
+  if (level && !newer)
     text = request.method === 'sampling/createMessage' ? samplingAt(level, params) : elicitationAt(params)
   if (Object.keys(changes).length > 0) text = withMembers(text, changes)
   return text === params.text ? request : { ...request, params: text }
+}
+
+/** The text of a question with the name of the server that asks. */
+export function labelled(server: string, message: string): string {
+  return `[${server}] ${message}`
+}
+
+/**
+ * Raw `inputRequests` of a modern server as its modern client gets them: the questions named in `without` left out, the texts of the others labelled. `undefined`
+ * where there are none.
+ */
+export function labelledRequests(
+  server: string,
+  { text, value }: Json<JsonObject>,
+  without: readonly string[] = [],
+): string | undefined {
+  const requests = rawAt(text, 'inputRequests')
+  if (requests === undefined || !isJsonObject(value.inputRequests)) return undefined
+  const changes: Record<string, string | undefined> = Object.create(null) as Record<string, undefined>
+  for (const [key, request] of Object.entries(value.inputRequests)) {
+    if (!isJsonObject(request) || request.method !== 'elicitation/create' || !isJsonObject(request.params))
+      continue
+    const { message } = request.params
+    const params = rawAt(requests, key, 'params')
+    if (typeof message !== 'string' || params === undefined) continue
+    const changed = withMembers(params, { message: JSON.stringify(labelled(server, message)) })
+    changes[key] = withMembers(rawAt(requests, key) ?? '{}', { params: changed })
+  }
+  for (const key of without) changes[key] = undefined
+  return withMembers(requests, changes)
 }
 
 /** `a.b` as `{a: {b: {}}}`. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { ClientError, isRpcError } from '../core/client-error.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
@@ -210,7 +211,9 @@ class ParkedCall extends Delegate implements Deadline {
     this.attached = exchange
     this.#parking.noLongerWaits(this)
     exchange.cancellation.onCancel(reason => {
-      if (this.attached === exchange) this.#cancellation.cancel(reason)
+      if (this.attached !== exchange) return
+      this.#cancellation.cancel(reason)
+      this.#withdraw(reason)
     })
     const ended = this.#ended
     if (ended) {
@@ -231,7 +234,12 @@ class ParkedCall extends Delegate implements Deadline {
       // What is not answered, or not with an object, is asked again.
       if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) continue
       this.#questions.delete(key)
-      question.resolve(rawAt(text, 'inputResponses', key) ?? '{}')
+      // A round has results only (specification 2026-07-28), none of which has such a member. A client that puts an error here means one.
+      const { error } = answer as JsonObject
+      if (isRpcError(error)) {
+        const said = rawAt(text, 'inputResponses', key, 'error') ?? '{}'
+        question.reject(new ClientError(said, error, question.request.server))
+      } else question.resolve(rawAt(text, 'inputResponses', key) ?? '{}')
     }
     const round = this.attach(exchange)
     if (this.#questions.size > 0) this.#gathering ??= setTimeout(() => this.#put(), GATHER_MS)

@@ -1,3 +1,4 @@
+import { ClientError } from '../core/client-error.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Cancellation } from '../core/cancellation.ts'
 import {
@@ -12,7 +13,6 @@ import {
 } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { declaredTo } from '../protocol/features.ts'
-import { rawAt, withMembers } from '../protocol/json-text.ts'
 import type { Link } from '../upstream/link.ts'
 import { TASK_STATUS } from '../protocol/related-task.ts'
 import { presented } from './ask.ts'
@@ -124,7 +124,8 @@ export class Relay {
         return await call.ask(presented(request, params, call))
       } catch (error) {
         // The call is over, and the server still waits: it asked for the sake of another one.
-        if (call.canBeAsked !== 'never' || cancellation.reason !== undefined) throw error
+        const answered = error instanceof ClientError
+        if (answered || call.canBeAsked !== 'never' || cancellation.reason !== undefined) throw error
       }
     }
     if (link.owner)
@@ -134,6 +135,12 @@ export class Relay {
           modern: false,
           protocolVersion: link.owner.protocolVersion,
         }),
+      )
+    // Roots are the client's, whatever it calls.
+    if (method === 'roots/list' && link.capabilities.includes('"roots"'))
+      return await link.unasked.wait(
+        async call => await call.ask(presented(request, params, call)),
+        cancellation,
       )
     throw new GatewayError('cannot_ask', `${method} cannot be attributed to one request of one client.`)
   }
@@ -146,7 +153,7 @@ export class Relay {
     const server = link.server.name
     const level = (params.value as JsonObject | null)?.level as McpLogLevel
     if (!LOG_LEVELS.includes(level)) return
-    const text = link.server.prefix === false ? params.text : withLogger(params, server)
+    const { text } = params
     const [exchange] = among
     if (exchange && among.length === 1) {
       if (wants(exchange.logLevel, level, exchange.modern)) exchange.notify('notifications/message', text)
@@ -196,13 +203,4 @@ function likeliest(calls: readonly Exchange[]): Exchange | undefined {
 function wants(wanted: McpLogLevel | undefined, level: McpLogLevel, modern: boolean): boolean {
   if (wanted === undefined) return !modern
   return LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(wanted)
-}
-
-/** The record with the server's name before its logger, since clients see only the gateway. */
-function withLogger(params: Json, server: string): string {
-  const raw = rawAt(params.text, 'logger')
-  const logger: unknown = raw === undefined ? undefined : JSON.parse(raw)
-  return withMembers(params.text, {
-    logger: JSON.stringify(typeof logger === 'string' ? `${server}/${logger}` : server),
-  })
 }

@@ -1,11 +1,12 @@
 import { describeError } from '../core/errors.ts'
-import type { Exchange, Json } from '../core/exchange.ts'
+import type { Exchange, Json, JsonObject } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { withMembers } from '../protocol/json-text.ts'
 import { isFinal } from '../protocol/related-task.ts'
 import type { Link } from '../upstream/link.ts'
 import type { Pool } from '../upstream/pool.ts'
 import type { Slot } from '../upstream/slot.ts'
+import { labelledRequests } from './ask.ts'
 import { withoutSubscriptionId, type Subscriber } from './subscriptions.ts'
 import type { UpstreamListen } from './upstream-listen.ts'
 
@@ -86,7 +87,9 @@ export class TaskListeners {
   updated(link: Link, params: Json): void {
     const { taskId, status } = (params.value ?? {}) as { taskId?: unknown; status?: unknown }
     if (typeof taskId !== 'string') return
-    const plain = withoutSubscriptionId(params)
+    const text = withoutSubscriptionId(params)
+    const inputRequests = labelledRequests(link.server.name, { text, value: params.value as JsonObject })
+    const plain = inputRequests === undefined ? text : withMembers(text, { inputRequests })
     for (const listened of this.#listened.values()) {
       if (listened.own !== taskId || !listened.slot.holds(link)) continue
       for (const [subscriber, exposed] of listened.subscribers)

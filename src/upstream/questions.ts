@@ -1,3 +1,4 @@
+import { ClientError } from '../core/client-error.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
@@ -93,5 +94,6 @@ export class Questions {
 }
 
 function refusal(id: string, error: GatewayError): string {
+  if (error instanceof ClientError) return errorText(id, error.text)
   return errorText(id, JSON.stringify({ code: error.kind.rpc, message: error.message }))
 }

@@ -91,9 +91,9 @@ describe.each(REVISIONS)('a client of %s', version => {
   })
 
   test.each([
-    ['a form', '2025-06-18', '{"message":"m","requestedSchema":{"type":"object","properties":{}}}'],
-    ['a URL', '2025-11-25', '{"mode":"url","message":"m","url":"https://a.example","elicitationId":"e"}'],
-  ])('is asked for %s from %s on, whatever it has declared', async (_, since, params) => {
+    ['a form', '{"message":"m","requestedSchema":{"type":"object","properties":{}}}'],
+    ['a URL', '{"mode":"url","message":"m","url":"https://a.example","elicitationId":"e"}'],
+  ])('is asked for %s when it declares that, whatever its revision has', async (_, params) => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     await using client = await LegacySession.open(gateway.origin, {
@@ -101,19 +101,16 @@ describe.each(REVISIONS)('a client of %s', version => {
       capabilities: '{"elicitation":{"form":{},"url":{}}}',
     })
     const posted = await asked(server, client, 'elicitation/create', params)
-    if (version >= since) {
-      const { data } = await posted.events.take()
-      expect(rawAt(data, 'method')).toBe('"elicitation/create"')
-      await (
-        await client.post(`{"jsonrpc":"2.0","id":${rawAt(data, 'id')},"result":{"action":"accept"}}`)
-      ).body
-    }
+    const { data } = await posted.events.take()
+    expect(rawAt(data, 'method')).toBe('"elicitation/create"')
+    await (
+      await client.post(`{"jsonrpc":"2.0","id":${rawAt(data, 'id')},"result":{"action":"accept"}}`)
+    ).body
     const heard = await server.messages.take(
       text => rawAt(text, 'id') === '"q"',
       'the answer to the question',
     )
-    if (version >= since) expect(rawAt(heard, 'result')).toBe('{"action":"accept"}')
-    else expect(rawAt(heard, 'error', 'message')).toMatch(`revision ${version}, which has no elicitation`)
+    expect(rawAt(heard, 'result')).toBe('{"action":"accept"}')
     const call = await server.called('t')
     call.answer('"result":{"content":[]}')
     expect((await posted.events.take(({ data }) => data.includes('"result"'), 'the result')).data).toContain(
@@ -121,12 +118,12 @@ describe.each(REVISIONS)('a client of %s', version => {
     )
   })
 
-  test('is asked to sample from what it knows, with tools only if it knows these', async () => {
+  test('is asked to sample from what it knows, with tools only if it declares these', async () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     await using client = await LegacySession.open(gateway.origin, {
       version,
-      capabilities: '{"sampling":{"tools":{}}}',
+      capabilities: '{"sampling":{}}',
     })
     const list = `{"messages":[{"role":"user","content":[${TEXT},${AUDIO}]}],"maxTokens":1.0}`
     const posted = await asked(server, client, 'sampling/createMessage', list)
@@ -149,16 +146,24 @@ describe.each(REVISIONS)('a client of %s', version => {
     const call = await server.called('t')
     const tools = `{"messages":[],"maxTokens":1,"tools":[]}`
     call.say(`{"jsonrpc":"2.0","id":"r","method":"sampling/createMessage","params":${tools}}`)
-    if (version === '2025-11-25') {
-      expect(rawAt((await posted.events.take()).data, 'params')).toBe(tools)
-    } else {
-      const refused = await server.messages.take(
-        text => rawAt(text, 'id') === '"r"',
-        'the answer to the other',
-      )
-      expect(rawAt(refused, 'error', 'message')).toContain('has no sampling.tools')
-    }
+    const refused = await server.messages.take(text => rawAt(text, 'id') === '"r"', 'the answer to the other')
+    expect(rawAt(refused, 'error', 'message')).toContain('has not declared sampling.tools')
     call.answer('"result":{"content":[]}')
+    await posted.body
+  })
+
+  test('is asked to sample with tools when it declares these, and their content stays', async () => {
+    await using server = await scriptedHttp()
+    await using gateway = await gatewayFor(server)
+    await using client = await LegacySession.open(gateway.origin, {
+      version,
+      capabilities: '{"sampling":{"tools":{}}}',
+    })
+    const use = '{"role":"assistant","content":[{"type":"tool_use","id":"1","name":"n","input":{"n":1.0}}]}'
+    const params = `{"messages":[${use}],"maxTokens":1.0,"tools":[]}`
+    const posted = await asked(server, client, 'sampling/createMessage', params)
+    expect(rawAt((await posted.events.take()).data, 'params')).toBe(params)
+    ;(await server.called('t')).answer('"result":{"content":[]}')
     await posted.body
   })
 

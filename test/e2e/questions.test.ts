@@ -5,9 +5,9 @@ import { rawAt } from '../../src/protocol/json-text.ts'
 import { bearer, keyOf, withKeys } from '../helpers/callers.ts'
 import { startGateway } from '../helpers/gateway.ts'
 import type { TestGateway } from '../helpers/gateway.ts'
-import { scriptedStdio } from '../helpers/scripted-servers.ts'
+import { scriptedHttp, scriptedStdio } from '../helpers/scripted-servers.ts'
 import type { ScriptedRequest, ScriptedServer } from '../helpers/scripted-servers.ts'
-import { answerOf, ModernHttp, withEnvelope } from '../helpers/wire-clients.ts'
+import { answerOf, LegacySession, ModernHttp, requestText, withEnvelope } from '../helpers/wire-clients.ts'
 
 /** What legacy servers keep for a client is one thing for all of its calls, and what they ask reaches that client. */
 
@@ -60,11 +60,13 @@ class Askable implements AsyncDisposable {
   ): Promise<string> {
     const requests = JSON.parse(rawAt(asking, 'result', 'inputRequests') ?? '{}') as Record<
       string,
-      { params: { message: string } }
+      { params?: { message: string } }
     >
     const responses = Object.entries(requests).map(([key, { params }]) => {
-      this.asked.push(params.message)
-      return `${JSON.stringify(key)}:${answer(params.message)}`
+      // Roots are asked for without a text.
+      const { message = '' } = params ?? {}
+      this.asked.push(message)
+      return `${JSON.stringify(key)}:${answer(message)}`
     })
     const state = rawAt(asking, 'result', 'requestState')
     return await this.once(tool, args, `,"inputResponses":{${responses.join(',')}},"requestState":${state}`)
@@ -252,5 +254,181 @@ describe('calls of a modern client that can be asked, at a legacy server over st
     await calling
     ask(call, 'late')
     expect(rawAt(await answered(server, 'late'), 'error', 'message')).toContain('cannot be attributed')
+  })
+})
+
+describe('a client that answers a question with an error', () => {
+  const ERROR = String.raw`{ "code":-1,"message":"User said \u006eo", "data":{"2":12345678901234567890,"1":1.0}}`
+  const legacy = (gateway: TestGateway): Promise<LegacySession> =>
+    LegacySession.open(gateway.origin, { capabilities: '{"elicitation":{},"sampling":{}}' })
+  /** Answers the next question on the stream of a call. */
+  const refuse = async (client: LegacySession, calling: ReturnType<LegacySession['post']>) => {
+    const posted = await calling
+    const { data } = await posted.events.take(event => event.data.includes('"method"'), 'the question')
+    await (
+      await client.post(`{"jsonrpc":"2.0","id":${rawAt(data, 'id')},"error":${ERROR}}`)
+    ).body
+    return posted
+  }
+  const SAMPLE = '{"maxTokens":1,"messages":[{"role":"user","content":{"type":"text","text":"x"}}]}'
+
+  test.each([
+    ['stdio', scriptedStdio],
+    ['HTTP', scriptedHttp],
+  ])('is heard as it was said by a legacy server over %s', async (_, start) => {
+    await using server = await start()
+    await using gateway = await startGateway({ mcpServers: { a: server.entry } })
+    await gateway.gateway.warmUp()
+    await using client = await legacy(gateway)
+    const calling = client.post(requestText('1', 'tools/call', '{"name":"a__t"}'))
+    const call = await server.called('t')
+    call.say(`{"jsonrpc":"2.0","id":"q","method":"sampling/createMessage","params":${SAMPLE}}`)
+    const posted = await refuse(client, calling)
+    expect(await answered(server, 'q')).toBe(`{"jsonrpc":"2.0","id":"q","error":${ERROR}}`)
+    call.answer(EMPTY)
+    await posted.body
+  })
+
+  test('is heard as it was said by a legacy server, also when it answers in a round', async () => {
+    await using server = await scriptedStdio()
+    await using gateway = await gatewayFor(server)
+    await using client = new Askable(gateway, 'one')
+    const calling = client.once('t', withMark('1'))
+    const call = await marked(server, '1')
+    ask(call, 'q')
+    const retry = client.retry('t', withMark('1'), await calling, () => `{"error":${ERROR}}`)
+    expect(await answered(server, 'q')).toBe(`{"jsonrpc":"2.0","id":"q","error":${ERROR}}`)
+    call.answer(EMPTY)
+    expect(await retry).toContain('"content":[]')
+  })
+
+  const modern = async (): Promise<ScriptedServer> => {
+    const server = await scriptedHttp()
+    server.results.set('server/discover', '{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}')
+    return server
+  }
+  const asking = `"result":{"resultType":"input_required","inputRequests":{"q":{"method":"elicitation/create","params":${FORM('q')}}},"requestState":"s"}`
+
+  test('ends its call with that error where the server is modern, whose rounds have no errors', async () => {
+    await using server = await modern()
+    await using gateway = await startGateway({ mcpServers: { a: server.entry } })
+    await gateway.gateway.warmUp()
+    await using client = await legacy(gateway)
+    const calling = client.post(requestText('1', 'tools/call', '{"name":"a__t"}'))
+    ;(await server.called('t')).answer(asking)
+    const posted = await refuse(client, calling)
+    expect(await answerOf(posted)).toBe(`{"jsonrpc":"2.0","id":1,"error":${ERROR}}`)
+    expect(server.requests.left).toEqual([])
+  })
+
+  test('is passed on as it is from a modern client to a modern server', async () => {
+    await using server = await modern()
+    await using gateway = await gatewayFor(server)
+    await using client = new Askable(gateway, 'one')
+    const calling = client.once('t', '{}')
+    ;(await server.called('t')).answer(asking)
+    const retry = client.retry('t', '{}', await calling, () => `{"error":${ERROR}}`)
+    const second = await server.called('t')
+    expect(rawAt(second.params, 'inputResponses')).toBe(`{"q":{"error":${ERROR}}}`)
+    second.answer('"result":{"resultType":"complete","content":[]}')
+    expect(await retry).toContain('"content":[]')
+  })
+})
+
+describe('the text of a question names its server', () => {
+  test.each(['legacy', 'modern'])('before a modern client, when the server is %s', async era => {
+    await using server = await scriptedHttp()
+    if (era === 'modern')
+      server.results.set(
+        'server/discover',
+        '{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}',
+      )
+    await using gateway = await gatewayFor(server)
+    await using client = new Askable(gateway, 'one')
+    const calling = client.once('t', '{}')
+    const call = await server.called('t')
+    const form = String.raw`{ "message":"\u0061sk","requestedSchema":{"type":"object","properties":{"n":{"type":"number","default":1.0}}}}`
+    if (era === 'legacy')
+      call.say(`{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":${form}}`)
+    else
+      call.answer(
+        `"result":{"resultType":"input_required","inputRequests":{"elicitation-1":{"method":"elicitation/create","params":${form}}},"requestState":"s"}`,
+      )
+    const asked = await calling
+    const params = rawAt(asked, 'result', 'inputRequests', 'elicitation-1', 'params')
+    expect(params).toBe(
+      '{"message":"[a] ask","requestedSchema":{"type":"object","properties":{"n":{"type":"number","default":1.0}}}}',
+    )
+    const retry = client.retry('t', '{}', asked)
+    if (era === 'legacy') {
+      await answered(server, 'q')
+      call.answer(EMPTY)
+    } else (await server.called('t')).answer('"result":{"resultType":"complete","content":[]}')
+    expect(await retry).toContain('"content":[]')
+  })
+})
+
+describe('a legacy server that asks a modern client for roots', () => {
+  const ROOTS = '{"roots":[{"uri":"file:///x","n":1.0}]}'
+  const ASK = '{"jsonrpc":"2.0","id":"r","method":"roots/list"}'
+  const rooted = (gateway: TestGateway): Askable => new Askable(gateway, 'one', '{"roots":{}}')
+  const answer = (): string => ROOTS
+  /** On the link of the client; that which lists the server has no client. */
+  const heard = (server: ScriptedServer): Promise<string> =>
+    server.messages.take(text => text === `{"jsonrpc":"2.0","id":"r","result":${ROOTS}}`, 'the roots')
+
+  describe.each([
+    ['stdio', scriptedStdio],
+    ['HTTP', () => scriptedHttp({ sessions: true })],
+  ])('over %s', (_, start) => {
+    test('gets them on the standalone stream while one of its calls is in flight', async () => {
+      await using server = await start()
+      await using gateway = await gatewayFor(server)
+      await using client = rooted(gateway)
+      const calling = client.call('t', withMark('1'), answer)
+      const call = await marked(server, '1')
+      server.say(ASK)
+      await heard(server)
+      call.answer(EMPTY)
+      expect(await calling).toContain('"content":[]')
+    })
+
+    test('gets them while many are, and after one was cancelled', async () => {
+      await using server = await start()
+      await using gateway = await gatewayFor(server)
+      await using leaving = rooted(gateway)
+      const left = leaving.once('t', withMark('0')).catch(() => undefined)
+      await marked(server, '0')
+      await leaving[Symbol.asyncDispose]()
+      await left
+      await server.notifications.take(text => text.includes('notifications/cancelled'))
+      await using client = rooted(gateway)
+      const marks = ['1', '2', '3', '4']
+      const calling = marks.map(mark => client.call('t', withMark(mark), answer))
+      const calls = await Promise.all(marks.map(mark => marked(server, mark)))
+      server.say(ASK)
+      await heard(server)
+      for (const call of calls) call.answer(EMPTY)
+      for (const text of await Promise.all(calling)) expect(text).toContain('"content":[]')
+    })
+
+    test('gets them before the next call when none is in flight', async () => {
+      await using server = await start()
+      await using gateway = await gatewayFor(server)
+      await using client = rooted(gateway)
+      const calling = client.call('t', withMark('1'), answer)
+      ;(await marked(server, '1')).answer(EMPTY)
+      await calling
+      server.say(ASK)
+      // What is answered at once has come after it.
+      server.say('{"jsonrpc":"2.0","id":"p","method":"ping"}')
+      await answered(server, 'p')
+      const next = client.call('t', withMark('2'), answer)
+      const roots = await heard(server)
+      const call = await marked(server, '2')
+      expect(server.messages.all.indexOf(roots)).toBeLessThan(server.messages.all.indexOf(call.text))
+      call.answer(EMPTY)
+      expect(await next).toContain('"content":[]')
+    })
   })
 })

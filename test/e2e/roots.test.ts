@@ -185,7 +185,7 @@ describe('a modern server', () => {
     })
     first.answer(input(`${roots},${form}`))
     const asked = await (await asking).body
-    expect(rawAt(asked, 'result', 'inputRequests')).toBe(`{${form}}`)
+    expect(rawAt(asked, 'result', 'inputRequests')).toBe(`{${form.replace('"m"', '"[a] m"')}}`)
     const state = rawAt(asked, 'result', 'requestState') ?? ''
     const action = '"constructor":{"action":"decline","n":1.0}'
     // Nor can it slip in roots of its own.

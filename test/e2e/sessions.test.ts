@@ -224,7 +224,7 @@ describe('a batch of revision 2025-03-26', () => {
 const withProgress = (args = '{}'): string =>
   `{"name":"a__t","arguments":${args},"_meta":{"progressToken":"p"}}`
 const log = (at: number): string =>
-  `{"jsonrpc":"2.0","method":"notifications/message","params":{"logger":"a","level":"info","data":${at}}}`
+  `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":${at}}}`
 
 /** A call whose stream has carried one event and then broken. */
 async function broken(
@@ -310,7 +310,7 @@ describe('a stream that breaks', () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     await using session = await LegacySession.open(gateway.origin)
-    const say = (at: number): void => server.say(log(at).replace('"logger":"a",', ''))
+    const say = (at: number): void => server.say(log(at))
     const first = await session.listen()
     say(1)
     say(2)

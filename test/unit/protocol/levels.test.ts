@@ -145,18 +145,9 @@ describe.each(REVISIONS)('to a client of %s', revision => {
     }
   })
 
-  test('what it can be asked', () => {
+  test('it can be asked what it declares', () => {
     const declared = { elicitation: { form: {}, url: {} }, roots: {}, sampling: { tools: {}, context: {} } }
-    const features = JSON.parse(featuresOf(declared, revision)) as Record<string, unknown>
-    expect(features).toEqual(
-      revision >= '2025-11-25'
-        ? declared
-        : {
-            ...(revision >= '2025-06-18' && { elicitation: { form: {} } }),
-            roots: {},
-            sampling: { context: {} },
-          },
-    )
+    expect(JSON.parse(featuresOf(declared, revision))).toEqual(declared)
   })
 
   test('broken results and results of other methods stay', () => {
