@@ -45,6 +45,8 @@ exit 0
 `
 
 const SHORT_LIFE_MS = 100
+const RETRY_MS = 2000
+const EXHAUSTED: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM'])
 
 /** Creates a reaper; its shell starts with `prepare` or the first `register`. */
 export function createReaper(): Reaper {
@@ -64,6 +66,7 @@ class ShellReaper implements Reaper {
   #shell: ChildProcess | undefined
   /** Set when there is no usable shell: the gateway works without, except that it cannot clean up after its own violent end. */
   #broken = !HAS_GROUPS
+  #retry: NodeJS.Timeout | undefined
 
   prepare(): void {
     if (this.#broken || this.#shell) return
@@ -76,28 +79,44 @@ class ShellReaper implements Reaper {
         cwd: '/',
         env: { PATH: '/usr/bin:/bin' },
       })
-    } catch {
-      this.#broken = true
+    } catch (error) {
+      this.#failed(error)
       return
     }
+    shell.on('error', error => {
+      if (this.#shell !== undefined && this.#shell !== shell) return
+      this.#shell = undefined
+      this.#failed(error)
+    })
+    const pipe = shell.stdin as Socket | undefined
+    // Nothing was started, and the error is still to come.
+    if (shell.pid === undefined || !pipe) return
     this.#shell = shell
     shell.unref()
-    const pipe = shell.stdin as Socket
     pipe.unref()
     pipe.on('error', () => {})
-    shell.on('error', () => {
-      this.#broken = true
-      this.#shell = undefined
-    })
-    const started = Date.now()
+    const started = performance.now()
     shell.on('exit', () => {
       if (this.#shell !== shell) return
       // Someone ended it: another one takes over. One that does not even last is of no use.
       this.#shell = undefined
-      if (Date.now() - started < SHORT_LIFE_MS) this.#broken = true
+      if (performance.now() - started < SHORT_LIFE_MS) this.#broken = true
       else if (this.#groups.size > 0) this.prepare()
     })
     for (const pid of this.#groups) pipe.write(`+${pid}\n`)
+  }
+
+  /** A system that is out of files or processes has some later. Anything else will not change. */
+  #failed(error: unknown): void {
+    const { code } = error as NodeJS.ErrnoException
+    if (!EXHAUSTED.has(code ?? '')) {
+      this.#broken = true
+      return
+    }
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined
+      if (this.#groups.size > 0) this.prepare()
+    }, RETRY_MS).unref()
   }
 
   register(pid: number): void {
@@ -126,6 +145,8 @@ class ShellReaper implements Reaper {
     const shell = this.#shell
     this.#shell = undefined
     this.#groups.clear()
+    clearTimeout(this.#retry)
+    this.#retry = undefined
     if (!shell || shell.exitCode !== null || shell.signalCode !== null) return
     await new Promise<void>(resolve => {
       shell.once('exit', () => resolve())
