@@ -10,9 +10,10 @@ import { kindOf, parseJson, takeApart, type Incoming } from '../protocol/message
 import { DEFAULT_LEGACY, isModernVersion, LEGACY_VERSIONS } from '../protocol/revisions.ts'
 import { accepted, allowOrigin, json, preflight, publicDocument } from './answers.ts'
 import { isOver, type Authenticator, type Credential } from './authenticator.ts'
+import { Bodies } from './bodies.ts'
 import { refuse } from './call.ts'
-import { accepts, checkAccept, checkQuery, HostGuard, isDirect, readBody, tooManySessions } from './guards.ts'
 import type { Front } from './fronts.ts'
+import { accepts, checkAccept, checkQuery, HostGuard, isDirect, tooManySessions } from './guards.ts'
 import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
@@ -72,6 +73,7 @@ export class HttpFront implements Front {
   #nextReply = 1
   /** What ends each listen stream, and what it was opened with. */
   readonly #listeners = new Map<() => void, Credential>()
+  readonly #bodies: Bodies
   #sse: SseFront | undefined
   #sweeper: NodeJS.Timeout | undefined
   /** Headers of every answer to a message. */
@@ -83,6 +85,7 @@ export class HttpFront implements Front {
     this.#options = options
     this.#guard = new HostGuard(options.config)
     this.#refusals = new Refusals(options)
+    this.#bodies = new Bodies(options.config.maxBodyBytes)
   }
 
   /** @throws GatewayError `config` when the address cannot be used */
@@ -206,7 +209,7 @@ export class HttpFront implements Front {
 
   async #post(request: IncomingMessage, response: ServerResponse, place: Place): Promise<void> {
     checkAccept(request, 'application/json')
-    const text = await readBody(request, this.#options.config.maxBodyBytes)
+    const text = await this.#bodies.read(request, place.credential.principal.id)
     const value = parseJson(text)
     if (Array.isArray(value)) return this.#batch(request, response, place, text, value)
     const kind = kindOf(value)
@@ -371,7 +374,7 @@ export class HttpFront implements Front {
     const place = await this.#place(request, endpoint ?? '')
     if (!this.#sse) {
       const { SseFront } = await import('./sse.ts')
-      this.#sse ??= new SseFront(service, config)
+      this.#sse ??= new SseFront(service, config, this.#bodies)
     }
     if (this.#draining && path !== '/messages') return refuseUnavailable(response, 'null')
     if (path === '/messages') await this.#sse.post(request, response, place.credential, this.#draining)
@@ -433,6 +436,7 @@ export class HttpFront implements Front {
     for (const reply of this.#replies.values()) keepReplyAlive(reply, now, STREAM_AFTER_MS, keepAliveMs)
     for (const [end, credential] of this.#listeners) if (isOver(credential, now)) end()
     this.#sse?.sweep(now)
+    this.#bodies.sweep()
   }
 
   /** Makes room by closing the session that was idle longest. */

@@ -6,7 +6,8 @@ import { onOneLine } from '../protocol/json-text.ts'
 import { kindOf, parseJson, takeApart } from '../protocol/message.ts'
 import { eventText } from '../protocol/sse.ts'
 import { isOver, type Credential } from './authenticator.ts'
-import { readBody, tooManySessions } from './guards.ts'
+import type { Bodies } from './bodies.ts'
+import { tooManySessions } from './guards.ts'
 import { isDue, openEventStream } from './http-reply.ts'
 import type { Service } from './service.ts'
 import { Session } from './session.ts'
@@ -29,11 +30,13 @@ interface SseSession {
 export class SseFront {
   readonly #service: Service
   readonly #config: HttpFrontConfig
+  readonly #bodies: Bodies
   readonly #sessions = new Map<string, SseSession>()
 
-  constructor(service: Service, config: HttpFrontConfig) {
+  constructor(service: Service, config: HttpFrontConfig, bodies: Bodies) {
     this.#service = service
     this.#config = config
+    this.#bodies = bodies
   }
 
   get sessions(): number {
@@ -77,7 +80,7 @@ export class SseFront {
     if (entry?.session.principal.id !== credential.principal.id)
       throw new HttpRefusal(404, 'Session not found; open the event stream again.')
     if (entry.credential !== credential) this.#continue(entry, credential)
-    const text = await readBody(request, this.#config.maxBodyBytes)
+    const text = await this.#bodies.read(request, credential.principal.id)
     const value = parseJson(text)
     const kind = kindOf(value)
     const incoming = kind === 'response' ? undefined : takeApart({ text, value: value as JsonObject })

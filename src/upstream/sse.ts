@@ -103,8 +103,9 @@ export class SseTransport implements Transport {
     )
   }
 
-  abandon(): void {
-    // Answers come on the one stream of the session.
+  /** Answers come on the one stream of the session. */
+  abandon(): boolean {
+    return false
   }
 
   use(version: string | undefined): void {

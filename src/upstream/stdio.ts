@@ -134,11 +134,12 @@ class StdioTransport implements Transport {
   }
 
   use(): void {}
-
   listen(): void {}
 
-  // Requests have no stream of their own here.
-  abandon(): void {}
+  /** Requests have no stream of their own here. One that still waits for the pipe leaves it. */
+  abandon(id: number): boolean {
+    return this.#running?.queue.drop(id) ?? false
+  }
 
   async close(force = false): Promise<void> {
     this.#closed = true
@@ -175,7 +176,6 @@ class StdioTransport implements Transport {
     })
     const drained = new Promise<void>(resolve => child.once('close', () => resolve()))
     this.#running = { child, pid, queue, messages, log, exited, drained }
-
     for (const pipe of [stdin, stdout, stderr]) pipe.on('error', () => {})
     stdin.once('close', () => void this.#lose())
     stdout.on('data', (chunk: Buffer) => messages.push(chunk))

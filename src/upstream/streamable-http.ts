@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import type { Dispatcher, Pool } from 'undici'
 import { describeError, GatewayError } from '../core/errors.ts'
 import { IdTable } from '../core/id-table.ts'
@@ -8,6 +9,7 @@ import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
 import { configuredHeaders } from './configured-headers.ts'
 import { Connections } from './connections.ts'
 import { httpRefusal, HttpStatusError } from './http-refusal.ts'
+import { pieces } from './pieces.ts'
 import { retryAfterMs } from './retry-after.ts'
 import type { Sockets } from './sockets.ts'
 import { tooLarge } from './too-large.ts'
@@ -35,6 +37,8 @@ const FIRST_RECONNECT_MS = 1000
 const LAST_RECONNECT_MS = 30_000
 /** Whatever a server asks for by `retry`; doubled for each stream in a row that ends without having brought anything. */
 const LEAST_RECONNECT_MS = 100
+/** A longer body is written piece by piece. */
+const LARGE_CHARS = 256 * 1024
 /** Attempts to get the rest of one broken answer stream. */
 const MAX_RESUMES = 5
 
@@ -114,8 +118,9 @@ export class StreamableHttpTransport implements Transport {
     this.#dispatch(message.id === undefined ? messages : calls, 'POST', headers, message.text, handler)
   }
 
-  abandon(id: number): void {
+  abandon(id: number): boolean {
     this.#open.take(id)?.controller.abort(new Error('abandoned'))
+    return false
   }
 
   close(): Promise<void> {
@@ -292,8 +297,14 @@ export class StreamableHttpTransport implements Transport {
     body: string | null,
     handler: StreamHandler,
   ): void {
+    let sent: string | Readable | null = body
+    let all = headers as string[]
+    if (body !== null && body.length > LARGE_CHARS) {
+      all = [...headers, 'content-length', String(Buffer.byteLength(body))]
+      sent = pieces(body) as unknown as Readable
+    }
     try {
-      pool.dispatch({ path: this.#path, method, headers: headers as string[], body }, handler)
+      pool.dispatch({ path: this.#path, method, headers: all, body: sent }, handler)
     } catch (error) {
       handler.onResponseError(undefined, error as Error)
     }

@@ -253,6 +253,24 @@ export class ModernHttp implements WireClient {
     return await answerOf(await this.post(id, method, withEnvelope(params)))
   }
 
+  /** Sends a request, `params` with its envelope, and breaks the connection so long after all of it is written. */
+  leave(id: string, method: string, params: string, afterMs: number): Promise<void> {
+    const { name } = JSON.parse(params) as { name?: string }
+    const headers = {
+      ...JSON_HEADERS,
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': method,
+      ...(name !== undefined && { 'mcp-name': name }),
+      ...this.#options.headers,
+    }
+    return new Promise(resolve => {
+      const sent = request(this.url, { method: 'POST', headers, agent: false })
+      sent.on('error', () => {})
+      sent.on('close', resolve)
+      sent.end(requestText(id, method, params), () => setTimeout(() => sent.destroy(), afterMs))
+    })
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const response of this.#open) response.destroy()
   }
