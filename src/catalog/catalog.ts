@@ -1,5 +1,6 @@
 import type { Config, ServerConfig } from '../config/types.ts'
 import { onAnotherLink } from '../core/another-link.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
@@ -180,19 +181,22 @@ export class Catalog {
     const now = Date.now()
     for (const server of view.servers) {
       const snapshot = this.#snapshots.get(server)
-      if (!snapshot || freshUntil(snapshot) > now) continue
+      // Lists from the future are of an unknown age: the clock was set back.
+      if (!snapshot || (snapshot.fetchedAt <= now && freshUntil(snapshot) > now)) continue
       const pauseMs = this.#failures.has(server) ? RENEW_FAILED_EVERY_MS : RENEW_EVERY_MS
-      if (now - (this.#renewed.get(server) ?? 0) < pauseMs) continue
-      this.#renewed.set(server, now)
+      const steady = monotonicNow()
+      if (steady - (this.#renewed.get(server) ?? 0) < pauseMs) continue
+      this.#renewed.set(server, steady)
       void this.refresh(server)
     }
   }
 
   /** Servers whose lists are older than configured. */
   stale(): string[] {
-    const oldest = Date.now() - this.#options.config.gateway.catalog.refreshAfterMs
+    const now = Date.now()
+    const oldest = now - this.#options.config.gateway.catalog.refreshAfterMs
     return [...this.#snapshots.values()]
-      .filter(snapshot => snapshot.fetchedAt < oldest)
+      .filter(({ fetchedAt }) => fetchedAt < oldest || fetchedAt > now)
       .map(snapshot => snapshot.server)
   }
 
