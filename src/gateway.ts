@@ -230,10 +230,12 @@ export class Gateway implements Service {
 
   join(conversation: Conversation): void {
     this.#parts.relay.join(conversation)
+    this.#parts.trace?.opened(conversation)
   }
 
   leave(conversation: Conversation): void {
     this.#parts.relay.leave(conversation)
+    this.#parts.trace?.closed(conversation)
     for (const pool of this.#parts.pools.values()) pool.leave(conversation)
     this.#parts.legacyTasks.leave(conversation)
   }
@@ -281,6 +283,10 @@ export class Gateway implements Service {
 
   handle(exchange: Exchange): Promise<Outcome> {
     return this.#parts.account.handle(exchange)
+  }
+
+  refused(opening: Opening, error: GatewayError): Promise<GatewayError> | undefined {
+    return this.#parts.account.refused(opening, error)
   }
 
   admit(opening: Opening): Promise<void> | undefined {

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
 import {
+  clientName,
   LOG_LEVELS,
   type Conversation,
+  type Front,
   type InputRequest,
   type JsonObject,
   type McpLogLevel,
@@ -16,6 +18,7 @@ import { LATEST_LEGACY, LEGACY_VERSIONS } from '../protocol/revisions.ts'
 import { featuresOf } from '../protocol/features.ts'
 import { Asks } from './asks.ts'
 import { Call, refuse, type Reply } from './call.ts'
+import { turnDown } from './opening.ts'
 import type { Service } from './service.ts'
 
 /** Characters of the reason for a cancellation that go on to the server. */
@@ -39,9 +42,18 @@ export class Session implements Conversation {
   #features = ''
   #logLevel: McpLogLevel | undefined
   #closed = false
+  readonly front: Front
+  #client = ''
 
   /** `send` takes whole messages that belong to no request. */
-  constructor(service: Service, principal: Principal, view: string, send: (text: string) => void) {
+  constructor(
+    service: Service,
+    principal: Principal,
+    view: string,
+    send: (text: string) => void,
+    front: Front,
+  ) {
+    this.front = front
     this.#service = service
     this.#asks = new Asks(service.asks)
     this.#principal = principal
@@ -51,6 +63,10 @@ export class Session implements Conversation {
 
   get principal(): Principal {
     return this.#principal
+  }
+
+  get client(): string {
+    return this.#client
   }
 
   get view(): string {
@@ -96,7 +112,7 @@ export class Session implements Conversation {
       if (this.#open.has(id))
         throw new GatewayError('invalid_request', `A request with id ${id} is still in flight.`)
     } catch (error) {
-      refuse(reply, id, GatewayError.from(error))
+      turnDown(this.#service, this, incoming, GatewayError.from(error), answer => refuse(reply, id, answer))
       return
     }
     const call = new Call(
@@ -189,6 +205,7 @@ export class Session implements Conversation {
     if (typeof params.capabilities === 'object' && params.capabilities !== null)
       this.#capabilities = params.capabilities as JsonObject
     this.#features = featuresOf(this.#capabilities, this.#protocolVersion)
+    this.#client = clientName(params.clientInfo)
     this.#service.join(this)
     const instructions = this.#service.instructions(this.view)
     const parts = [
