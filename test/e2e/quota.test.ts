@@ -279,7 +279,7 @@ it('refuses a tool call over HTTP with a result that says why', async () => {
 
 describe('manifold://usage', () => {
   it('is listed and read by those who are limited, and unknown to others', async () => {
-    const { text, server, call } = await start({
+    const { text, call } = await start({
       clients: {
         ci: {
           rate: '100/min',
@@ -310,11 +310,10 @@ describe('manifold://usage', () => {
     })
     const me = clientPrincipal('me')
     expect(await text('resources/list', {}, me)).not.toContain('manifold://usage')
-    // To them it is any other resource that nobody lists: the only server is asked.
-    const reading = text('resources/read', { uri: 'manifold://usage' }, me)
-    const request = await server.requests.take(({ method }) => method === 'resources/read')
-    request.answer('"error":{"code":-32002,"message":"none"}')
-    expect(await reading).toContain('none')
+    // The URI is the gateway's own: no server is asked for it.
+    await expect(text('resources/read', { uri: 'manifold://usage' }, me)).rejects.toMatchObject({
+      code: 'resource_not_found',
+    })
   })
 })
 
