@@ -75,7 +75,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:upstream/replica',
     'type:upstream/replicas',
   ],
-  router: ['core', 'protocol', 'quota/usage', 'type:catalog', 'type:relay'],
+  router: ['core', 'protocol', 'quota/usage', 'catalog/merge', 'type:catalog', 'type:relay'],
   account: ['core', 'type:front/service', 'type:observe/audit', 'type:quota', 'type:router'],
   // The composition root: every part of the way of a call, but neither fronts nor how a store or a logger is made.
   assembly: [
@@ -154,7 +154,6 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   jose: ['auth'],
   commander: ['cli'],
   cockatiel: ['balance'],
-  '@modelcontextprotocol/sdk': ['catalog/merge'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
@@ -165,7 +164,7 @@ const MAX_LINES = 350
 /** Longer files, each with the reason why it is still one idea, and the length it must not grow beyond. */
 const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason: string }>> = {
   'upstream/link': {
-    lines: 620,
+    lines: 640,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
   },
   'balance/health': {

@@ -1,4 +1,5 @@
 import type { CryptoKey, FlattenedJWSInput, JSONWebKeySet, JWSHeaderParameters } from 'jose'
+import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
@@ -19,7 +20,7 @@ export interface IssuerKeysOptions {
   readonly logger: Logger
   /** Default: over the network. */
   readonly fetch?: (address: string) => Promise<unknown>
-  /** Default: `Date.now`. */
+  /** Default: `monotonicNow`. */
   readonly now?: () => number
 }
 
@@ -38,7 +39,7 @@ export class IssuerKeys {
   constructor(options: IssuerKeysOptions) {
     this.#options = options
     this.#fetch = options.fetch ?? fetchJson
-    this.#now = options.now ?? Date.now
+    this.#now = options.now ?? monotonicNow
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { Config, ServerConfig } from '../config/types.ts'
 import { onAnotherLink } from '../core/another-link.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
@@ -49,6 +50,9 @@ const LAST_RETRY_MS = 5 * 60_000
 const RENEW_EVERY_MS = 5000
 const RENEW_FAILED_EVERY_MS = 60_000
 
+/** Unchanged lists are written to the store no more often. */
+const KEEP_EVERY_MS = 10 * 60_000
+
 /**
  * The merged catalogue: the last known lists of every server, the views made of them, and their renewal. A server that fails keeps what
  * was last known of it.
@@ -64,6 +68,7 @@ export class Catalog {
   /** When lists were last renewed because their time to live was over. */
   readonly #renewed = new Map<string, number>()
   readonly #kept: KeptSnapshots
+  readonly #keptAt = new Map<string, number>()
   readonly #views: Views
   #closed = false
 
@@ -176,19 +181,22 @@ export class Catalog {
     const now = Date.now()
     for (const server of view.servers) {
       const snapshot = this.#snapshots.get(server)
-      if (!snapshot || freshUntil(snapshot) > now) continue
+      // Lists from the future are of an unknown age: the clock was set back.
+      if (!snapshot || (snapshot.fetchedAt <= now && freshUntil(snapshot) > now)) continue
       const pauseMs = this.#failures.has(server) ? RENEW_FAILED_EVERY_MS : RENEW_EVERY_MS
-      if (now - (this.#renewed.get(server) ?? 0) < pauseMs) continue
-      this.#renewed.set(server, now)
+      const steady = monotonicNow()
+      if (steady - (this.#renewed.get(server) ?? 0) < pauseMs) continue
+      this.#renewed.set(server, steady)
       void this.refresh(server)
     }
   }
 
   /** Servers whose lists are older than configured. */
   stale(): string[] {
-    const oldest = Date.now() - this.#options.config.gateway.catalog.refreshAfterMs
+    const now = Date.now()
+    const oldest = now - this.#options.config.gateway.catalog.refreshAfterMs
     return [...this.#snapshots.values()]
-      .filter(snapshot => snapshot.fetchedAt < oldest)
+      .filter(({ fetchedAt }) => fetchedAt < oldest || fetchedAt > now)
       .map(snapshot => snapshot.server)
   }
 
@@ -202,6 +210,7 @@ export class Catalog {
     await Promise.all(this.#refreshing.values())
   }
 
+  /** Whatever fails in here is that server's failure. */
   async #refresh(
     name: string,
     exchange: Exchange | undefined,
@@ -209,49 +218,86 @@ export class Catalog {
   ): Promise<void> {
     const server = this.#servers.get(name)
     if (!server || server.problem !== undefined || this.#closed) return
-    const logger = this.#options.logger.child({ server: name })
     const previous = this.#snapshots.get(name)
-    let snapshot: ServerSnapshot
     try {
-      const { link, known } = await onAnotherLink(async () => {
-        const link = over?.usable ? over : await this.#options.link(name, exchange)
-        return {
-          link,
-          known: await fetchLists(link, server.listTimeoutMs, previous, logger),
-        }
-      })
-      const now = Date.now()
-      snapshot = {
-        server: name,
-        fetchedAt: now,
-        era: link.peer.era,
-        spoken: link.replica?.spoken ?? spokenBy(link.peer.era),
-        eraAt: now,
-        transport: link.transport.kind,
-        protocolVersion: link.peer.protocolVersion,
-        capabilities: link.peer.capabilities,
-        instructions: link.peer.instructions,
-        lists: known.lists,
-        caching: link.peer.caching ? { ...known.caching, discover: link.peer.caching } : known.caching,
-      }
+      const snapshot = await this.#fetch(server, exchange, over, previous)
+      if (this.#closed) return
+      this.#take(name, snapshot, previous)
+      this.#failures.delete(name)
+      clearTimeout(this.#retries.get(name)?.timer)
+      this.#retries.delete(name)
+      await this.#keep(server, snapshot, previous)
     } catch (error) {
       if (this.#closed) return
-      this.#failures.set(name, GatewayError.from(error, name))
+      this.#failures.set(name, failureOf(name, error))
       const known = previous ? 'its last known lists stay' : 'it has no lists yet'
-      logger.warn(`The server could not be listed; ${known}.`, { cause: describeError(error) })
+      this.#options.logger.warn(`The server could not be listed; ${known}.`, {
+        server: name,
+        cause: describeError(error),
+      })
       if (!previous) this.#retryLater(name)
-      return
     }
-    this.#failures.delete(name)
-    clearTimeout(this.#retries.get(name)?.timer)
-    this.#retries.delete(name)
-    if (this.#closed) return
+  }
+
+  async #fetch(
+    server: ServerConfig,
+    exchange: Exchange | undefined,
+    over: ListableLink | undefined,
+    previous: ServerSnapshot | undefined,
+  ): Promise<ServerSnapshot> {
+    const { name } = server
+    const logger = this.#options.logger.child({ server: name })
+    const { link, known } = await onAnotherLink(async () => {
+      const link = over?.usable ? over : await this.#options.link(name, exchange)
+      return { link, known: await fetchLists(link, server.listTimeoutMs, previous, logger) }
+    })
+    const now = Date.now()
+    const { era, protocolVersion, capabilities, instructions, caching } = link.peer
+    return {
+      server: name,
+      fetchedAt: now,
+      era,
+      spoken: link.replica?.spoken ?? spokenBy(era),
+      eraAt: now,
+      transport: link.transport.kind,
+      protocolVersion,
+      capabilities,
+      instructions,
+      lists: known.lists,
+      caching: caching ? { ...known.caching, discover: caching } : known.caching,
+    }
+  }
+
+  /** Puts a snapshot in place of the previous one. Views that cannot be made of it are made of the previous one again. */
+  #take(name: string, snapshot: ServerSnapshot, previous: ServerSnapshot | undefined): void {
     this.#snapshots.set(name, snapshot)
-    if (!previous || !sameLists(previous, snapshot) || !sameCaching(previous, snapshot)) this.#views.rebuild()
+    if (previous && sameLists(previous, snapshot) && sameCaching(previous, snapshot)) return
+    try {
+      this.#views.rebuild()
+    } catch (error) {
+      if (previous) this.#snapshots.set(name, previous)
+      else this.#snapshots.delete(name)
+      this.#views.rebuild()
+      throw error
+    }
+  }
+
+  /** Lists that change at short intervals are not written each time they are found unchanged. */
+  async #keep(
+    server: ServerConfig,
+    snapshot: ServerSnapshot,
+    previous: ServerSnapshot | undefined,
+  ): Promise<void> {
+    const { name } = server
+    const age = snapshot.fetchedAt - (this.#keptAt.get(name) ?? 0)
+    if (age < KEEP_EVERY_MS && previous && sameLists(previous, snapshot) && sameCaching(previous, snapshot))
+      return
     try {
       await this.#kept.save({ server, variant: '' }, snapshot)
+      this.#keptAt.set(name, snapshot.fetchedAt)
     } catch (error) {
-      logger.warn('The lists could not be stored; the next start has to fetch them again.', {
+      this.#options.logger.warn('The lists could not be stored; the next start has to fetch them again.', {
+        server: name,
         cause: describeError(error),
       })
     }
@@ -267,4 +313,14 @@ export class Catalog {
     timer.unref()
     this.#retries.set(name, { attempts, timer })
   }
+}
+
+/** Why a server could not be listed, for people. */
+function failureOf(server: string, error: unknown): GatewayError {
+  if (error instanceof GatewayError) return error
+  const cause = describeError(error).slice(0, 300)
+  return new GatewayError('upstream_protocol', `Server "${server}" could not be listed: ${cause}`, {
+    server,
+    cause: error,
+  })
 }

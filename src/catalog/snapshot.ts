@@ -1,5 +1,6 @@
-import type { HeaderParam, ListKind } from '../core/route.ts'
+import { LIST_KINDS, type HeaderParam, type ListKind } from '../core/route.ts'
 import type { Caching } from '../protocol/caching.ts'
+import { digestOf } from './digest.ts'
 import type { Era } from '../protocol/revisions.ts'
 import { withoutLacks, type Spoken } from '../protocol/spoken.ts'
 
@@ -70,13 +71,14 @@ const LACKS_MS = 24 * 60 * 60 * 1000
 
 /** Which eras a server is taken to speak when nothing newer is known. */
 export function spokenSince({ spoken, eraAt }: ServerSnapshot): Spoken {
-  return Date.now() - eraAt < LACKS_MS ? spoken : withoutLacks(spoken)
+  return Math.abs(Date.now() - eraAt) < LACKS_MS ? spoken : withoutLacks(spoken)
 }
 
 /** Whether two snapshots offer the same, so that nothing has to be told to anyone. */
 export function sameLists(a: ServerSnapshot, b: ServerSnapshot): boolean {
   return (
-    JSON.stringify(a.lists) === JSON.stringify(b.lists) &&
+    a.era === b.era &&
+    LIST_KINDS.every(kind => digestOf(a.lists[kind]) === digestOf(b.lists[kind])) &&
     JSON.stringify(a.capabilities) === JSON.stringify(b.capabilities) &&
     a.instructions === b.instructions
   )

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { monotonicNow } from '../core/clock.ts'
 import { onOneLine } from '../protocol/json-text.ts'
 import { eventText } from '../protocol/sse.ts'
 import { MAX_STREAM_BYTES, type Backlogs } from './backlogs.ts'
@@ -41,7 +42,7 @@ export interface HttpReplyOptions {
  * connection and get another one when the client resumes.
  */
 export class HttpReply implements Reply {
-  readonly startedAt = Date.now()
+  readonly startedAt = monotonicNow()
   readonly #options: HttpReplyOptions
   #response: ServerResponse | undefined
   /** Made when something is written that the client may not take at once. */
@@ -218,7 +219,7 @@ export class HttpReply implements Reply {
   }
 
   #write(text: string): void {
-    this.lastWrite = Date.now()
+    this.lastWrite = monotonicNow()
     this.#out()?.write(text)
   }
 

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { HttpFrontConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { IdTable } from '../core/id-table.ts'
 import { onOneLine } from '../protocol/json-text.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
@@ -36,7 +37,7 @@ export class HttpSession {
   #standaloneWrite = 0
   readonly #backlogs: Backlogs
   /** When the client was last heard of, in Unix milliseconds. */
-  lastSeen = Date.now()
+  lastSeen = monotonicNow()
 
   constructor(
     service: Service,
@@ -103,7 +104,7 @@ export class HttpSession {
       answers,
       onDone: () => {
         this.#replies.take(stream)
-        this.lastSeen = Date.now()
+        this.lastSeen = monotonicNow()
       },
     })
     this.#replies.set(stream, reply)
@@ -170,9 +171,9 @@ export class HttpSession {
     openEventStream(response, this.headers)
     this.#standalone = response
     this.#outlet = new Outlet(response, this.session.principal.id, this.#backlogs)
-    this.#standaloneWrite = Date.now()
+    this.#standaloneWrite = monotonicNow()
     response.on('close', () => {
-      this.lastSeen = Date.now()
+      this.lastSeen = monotonicNow()
       if (this.#standalone !== response) return
       this.#standalone = undefined
       this.#outlet = undefined
@@ -192,7 +193,7 @@ export class HttpSession {
       this.#backlogs.drop(outlet, `more than ${limit} wait on the stream of its session`)
       return
     }
-    this.#standaloneWrite = Date.now()
+    this.#standaloneWrite = monotonicNow()
     outlet.write(event)
   }
 }

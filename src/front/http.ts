@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { HttpFrontConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { IdTable } from '../core/id-table.ts'
@@ -409,7 +410,7 @@ export class HttpFront implements Front {
         400,
         `Protocol version ${JSON.stringify(version)} is not supported; supported are ${LEGACY_VERSIONS.join(', ')}.`,
       )
-    session.lastSeen = Date.now()
+    session.lastSeen = monotonicNow()
     if (session.credential !== credential) session.continueWith(credential, view)
     return session
   }
@@ -430,11 +431,13 @@ export class HttpFront implements Front {
   }
 
   #sweep(): void {
-    const now = Date.now()
+    const now = monotonicNow()
+    // Credentials end by the calendar.
+    const wall = Date.now()
     const { keepAliveMs, sessionIdleMs } = this.#options.config
     for (const [id, session] of this.#sessions) {
       session.keepAlive(now, STREAM_AFTER_MS, keepAliveMs)
-      const over = isOver(session.credential, now)
+      const over = isOver(session.credential, wall)
       if (over && session.credential.renewable) session.endStream()
       const idle = !session.busy && isDue(session.lastSeen, now, sessionIdleMs)
       if (
@@ -446,8 +449,8 @@ export class HttpFront implements Front {
       }
     }
     for (const reply of this.#replies.values()) keepReplyAlive(reply, now, STREAM_AFTER_MS, keepAliveMs)
-    for (const [end, credential] of this.#listeners) if (isOver(credential, now)) end()
-    this.#sse?.sweep(now)
+    for (const [end, credential] of this.#listeners) if (isOver(credential, wall)) end()
+    this.#sse?.sweep(now, wall)
     this.#bodies.sweep()
     this.#backlogs.sweep()
   }

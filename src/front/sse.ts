@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { HttpFrontConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
 import { onOneLine } from '../protocol/json-text.ts'
@@ -38,7 +39,7 @@ class SseStream {
   readonly #backlogs: Backlogs
   /** The newest message of each topic, while the client does not read. */
   #late: Map<string, string> | undefined
-  lastWrite = Date.now()
+  lastWrite = monotonicNow()
 
   constructor(outlet: Outlet, backlogs: Backlogs) {
     this.outlet = outlet
@@ -48,7 +49,7 @@ class SseStream {
   /** What was asked for always waits until it is read. */
   answer(text: string): void {
     if (this.#late) this.#catchUp()
-    this.lastWrite = Date.now()
+    this.lastWrite = monotonicNow()
     this.outlet.write(eventText(onOneLine(text)))
   }
 
@@ -148,7 +149,7 @@ export class SseFront {
   }
 
   /** Signs of life; and the end of streams whose client has shown nothing newer than what is over. */
-  sweep(now: number): void {
+  sweep(now: number, wall: number): void {
     for (const entry of this.#sessions.values()) {
       if (isOver(entry.credential, now)) entry.response.end()
       else if (isDue(entry.stream.lastWrite, now, this.#config.keepAliveMs)) {

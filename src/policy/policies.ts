@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Config, RuleConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { ANONYMOUS, LOCAL, type Principal } from '../core/principal.ts'
@@ -124,7 +125,7 @@ export class Policies {
 
   readonly #onFailure: OnFailure = (rule, reason) => {
     this.failures.set(rule.place, (this.failures.get(rule.place) ?? 0) + 1)
-    const now = Date.now()
+    const now = monotonicNow()
     if (now - (this.#logged.get(rule.place) ?? 0) < LOG_EVERY_MS) return
     this.#logged.set(rule.place, now)
     const effect = rule.effect === 'deny' ? 'the rule denies' : 'the rule does not allow'

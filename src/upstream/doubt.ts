@@ -67,9 +67,12 @@ export class Doubts {
 
   /** Resolves with the reason when the link is lost: what raised the doubt was not run, and may be sent over another link. */
   settle(cause?: GatewayError): Promise<GatewayError | undefined> {
-    this.#checking ??= this.#check(cause).finally(() => {
-      this.#checking = undefined
-    })
+    // A check that cannot be made says nothing.
+    this.#checking ??= this.#check(cause)
+      .catch(() => undefined)
+      .finally(() => {
+        this.#checking = undefined
+      })
     return this.#checking
   }
 

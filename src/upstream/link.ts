@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import type { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Cancellation } from '../core/cancellation.ts'
@@ -22,6 +23,7 @@ import {
 } from './doubt.ts'
 import { envelopeFor, modernEnvelope } from './envelope.ts'
 import { GivenUp } from './given-up.ts'
+import { unfailing } from './guarded.ts'
 import { HangCheck, hung } from './hang.ts'
 import type { LinkCall, Peer, StandListener } from './link-contract.ts'
 import { cancelled, closed, protocolError, timedOut } from './link-errors.ts'
@@ -33,6 +35,7 @@ import type { Replica } from './replica.ts'
 import { probableId } from './response-id.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import type { Receiver, Transport } from './transport.ts'
+import { Unasked } from './unasked.ts'
 
 /** Hears what a link's server says that is no answer. Implemented by the relay. */
 export interface LinkListener {
@@ -85,6 +88,7 @@ export class Link implements Receiver {
   readonly #pending = new IdTable<number, Pending>()
   readonly #questions: Questions
   readonly #givenUp = new GivenUp()
+  readonly unasked = new Unasked()
   /** Told of the memory its processes use while that is more than they may. Set by whoever holds the link. */
   onOutgrown: (bytes: number) => void = () => {}
   /** Tasks that run at the server (legacy). */
@@ -93,7 +97,7 @@ export class Link implements Receiver {
   readonly #standing = new Map<number, StandListener['acknowledged']>()
   #nextId = 1
   #state: 'new' | 'open' | 'lost' | 'closed' = 'new'
-  #lastUsed = Date.now()
+  #lastUsed = monotonicNow()
   #answered = 0
   readonly #logLevel = new LogLevel(this)
   #peer: Peer | undefined
@@ -138,7 +142,7 @@ export class Link implements Receiver {
   adopt(listener: LinkListener, owner: Conversation | undefined): void {
     this.#listener = listener
     this.#owner = owner
-    this.#lastUsed = Date.now()
+    this.#lastUsed = monotonicNow()
   }
 
   /** From now on it is nobody's in particular. */
@@ -191,6 +195,8 @@ export class Link implements Receiver {
 
   /** Relays a client's call. Resolves with what the server answers; rejects with a `GatewayError`, also when the call is cancelled. */
   call(exchange: Exchange, call: LinkCall): Promise<Outcome> {
+    if (this.unasked.any && exchange.canBeAsked === 'now')
+      return this.unasked.put(exchange).then(() => this.call(exchange, call))
     const id = this.#nextId++
     const request = exchange.request
     const envelope = this.#envelope && envelopeFor(exchange, this.#envelope, this.server.roots)
@@ -330,6 +336,12 @@ export class Link implements Receiver {
     return this.#pending.has(id)
   }
 
+  /** The method of a request of the gateway itself that waits for its answer under this id. */
+  ownRequest(id: number): string | undefined {
+    const pending = this.#pending.get(id)
+    return pending && !pending.exchange && !this.#standing.has(id) ? pending.method : undefined
+  }
+
   onMessage(text: string, stream: number | undefined): void {
     let value: unknown
     try {
@@ -390,7 +402,11 @@ export class Link implements Receiver {
     if (typeof value.method === 'string') {
       const params =
         'params' in value ? { text: rawAt(text, 'params') ?? '{}', value: value.params } : undefined
-      if ('id' in value) void this.#onRequest(rawAt(text, 'id') ?? 'null', value.method, params, stream)
+      if ('id' in value)
+        void unfailing(
+          this.logger,
+          this.#onRequest(rawAt(text, 'id') ?? 'null', value.method, params, stream),
+        )
       else this.#onNotification(value.method, params, stream)
       return
     }
@@ -490,8 +506,7 @@ export class Link implements Receiver {
         ? resultText(id, '{}')
         : await this.#questions.answer(
             id,
-            // What was given up has ended already.
-            stream === undefined && !task ? this.exchanges() : among,
+            task ? among : this.exchanges().filter(exchange => among.includes(exchange)),
             cancellation => this.#listener.onRequest(this, method, params, among, cancellation),
             error => this.#onRefused(method, among, error),
           )
@@ -519,9 +534,10 @@ export class Link implements Receiver {
   #among(stream: number | undefined, task: ReturnType<LinkTasks['about']>): readonly Exchange[] {
     if (task?.exchange) return [task.exchange]
     if (task && stream === undefined) return []
-    if (stream === undefined) return [...this.#givenUp.exchanges(), ...this.exchanges()]
-    const exchange = this.#pending.get(stream)?.exchange
-    return exchange ? [exchange] : []
+    const own = stream === undefined ? undefined : this.#pending.get(stream)
+    if (own?.exchange) return [own.exchange]
+    // What comes with a request of the gateway's own may be about any call.
+    return stream === undefined || own ? [...this.#givenUp.exchanges(), ...this.exchanges()] : []
   }
 
   #send(
@@ -541,7 +557,7 @@ export class Link implements Receiver {
       const pending = new Pending(this, id, method, timeoutMs, exchange, resolve, reject, call)
       this.#pending.set(id, pending)
       this.#deadlines.set(pending, timeoutMs)
-      this.#lastUsed = Date.now()
+      this.#lastUsed = monotonicNow()
       if (exchange) {
         exchange.cancellation.onCancel(reason => {
           if (!this.#take(id)) return
@@ -574,7 +590,7 @@ export class Link implements Receiver {
     const pending = this.#pending.take(id)
     if (!pending) return undefined
     this.#deadlines.remove(pending)
-    this.#lastUsed = Date.now()
+    this.#lastUsed = monotonicNow()
     if (pending.exchange) this.#questions.ended(pending.exchange)
     return pending
   }

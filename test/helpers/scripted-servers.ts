@@ -165,8 +165,9 @@ function openEvents(response: ServerResponse): void {
   if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/event-stream' })
 }
 
-/** A Streamable HTTP server without sessions. A request becomes a stream as soon as something is said on it. */
-export async function scriptedHttp(): Promise<ScriptedServer> {
+/** A Streamable HTTP server, with sessions only where told so. A request becomes a stream as soon as something is said on it. */
+export async function scriptedHttp({ sessions = false } = {}): Promise<ScriptedServer> {
+  let lastSession = 0
   const streams = new Set<ServerResponse>()
   const server = script(text => {
     for (const stream of streams) stream.write(`data: ${text}\n\n`)
@@ -198,7 +199,11 @@ export async function scriptedHttp(): Promise<ScriptedServer> {
         if (response.headersSent) {
           say(text)
           response.end()
-        } else response.writeHead(200, { 'content-type': 'application/json' }).end(text)
+        } else {
+          if (sessions && text.includes('"protocolVersion"'))
+            response.setHeader('mcp-session-id', `s${++lastSession}`)
+          response.writeHead(200, { 'content-type': 'application/json' }).end(text)
+        }
       }
       if (!server.take(body, say, answer, gone)) response.writeHead(202).end()
     })
