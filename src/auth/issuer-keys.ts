@@ -1,3 +1,4 @@
+import { isLoopback } from '../core/loopback.ts'
 import type { CryptoKey, FlattenedJWSInput, JSONWebKeySet, JWSHeaderParameters } from 'jose'
 import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
@@ -131,8 +132,5 @@ export class IssuerKeys {
 function isSafe(address: string): boolean {
   if (!URL.canParse(address)) return false
   const { protocol, hostname } = new URL(address)
-  return (
-    protocol === 'https:' ||
-    (protocol === 'http:' && (hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]'))
-  )
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
 }

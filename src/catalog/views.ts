@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Config, ProfileConfig } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ListKind } from '../core/route.ts'
-import { compilePattern } from '../policy/pattern.ts'
+import { compilePatterns } from '../policy/pattern.ts'
 import type { Policy } from '../policy/policy.ts'
 import { Merged } from './merge.ts'
 import type { ServerSnapshot } from './snapshot.ts'
@@ -167,7 +167,7 @@ export class Views {
       const merged = new Merged({
         members,
         maxNameLength: config.gateway.catalog.maxNameLength,
-        selection: (profile?.match ?? []).map(compilePattern),
+        selection: (profile?.match ?? []).flatMap(text => compilePatterns(text, [...this.#servers])),
         logger,
       })
       view = this.#over(merged, name)

@@ -20,7 +20,7 @@ import { accepts, checkAccept, checkQuery, HostGuard, isDirect, tooManySessions 
 import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
-import { admitSession, admitStream } from './opening.ts'
+import { admitSession, admitStream, turnDown, turnDownPost, type Unread } from './opening.ts'
 import { nothing } from './no-login.ts'
 import { Refusals } from './refusals.ts'
 import type { Service } from './service.ts'
@@ -160,7 +160,8 @@ export class HttpFront implements Front {
       // A preflight shows no credentials.
       if (request.method === 'OPTIONS') return preflight(response)
       const place = await this.#place(request, path.length <= 5 ? '' : decodeURIComponent(path.slice(5)))
-      if (request.method === 'POST') return await this.#post(request, response, place)
+      if (request.method === 'POST')
+        return await this.#post(request, response, place).catch(this.#turnDown(place))
       if (request.method === 'GET') return await this.#get(request, response, place)
       if (request.method === 'DELETE') return this.#delete(request, response, place)
       throw new HttpRefusal(405, 'Use POST, GET or DELETE here.', { allow: 'GET, POST, DELETE' })
@@ -234,7 +235,7 @@ export class HttpFront implements Front {
         'invalid_params',
         'The header names a modern revision, but _meta has no envelope for it.',
       )
-      return void refuse(this.#oneOff(response, 400), id, error)
+      return this.#refuse(response, place, id, {}, error)
     }
     if (kind === 'request' && message.value.method === 'initialize')
       return await this.#initialize(request, response, place, takeApart(message))
@@ -252,6 +253,16 @@ export class HttpFront implements Front {
       incoming.id as string,
       incoming,
       session.reply(response, 1, accepts(request, 'text/event-stream'), this.#headers),
+    )
+  }
+
+  #turnDown = (place: Place) => (caught: unknown) => turnDownPost(this.#options.service, place, caught)
+
+  /** Answers a request that has an id and is refused before it is a call. */
+  #refuse(response: ServerResponse, at: Place, id: string, read: Unread, error: GatewayError): void {
+    const asked = { principal: at.credential.principal, view: at.view }
+    turnDown(this.#options.service, asked, read, error, answer =>
+      refuse(this.#oneOff(response, answer.kind.http), id, answer),
     )
   }
 
@@ -277,8 +288,7 @@ export class HttpFront implements Front {
     try {
       call = acceptModern(service, modern, reply)
     } catch (caught) {
-      const error = GatewayError.from(caught)
-      return void refuse(this.#oneOff(response, error.kind.http), id, error)
+      return this.#refuse(response, at, id, { ...incoming, modern: true }, GatewayError.from(caught))
     }
     this.#replies.set(place, reply)
     // In this era the end of the response stream is the cancellation.
@@ -388,7 +398,8 @@ export class HttpFront implements Front {
       this.#sse ??= new SseFront(service, config, { bodies: this.#bodies, backlogs: this.#backlogs })
     }
     if (this.#draining && path !== '/messages') return refuseUnavailable(response, 'null')
-    if (path === '/messages') await this.#sse.post(request, response, place.credential, this.#draining)
+    if (path === '/messages')
+      await this.#sse.post(request, response, place.credential, this.#draining).catch(this.#turnDown(place))
     else if (request.method === 'GET') {
       if (await admitStream(service, place, response)) this.#sse.open(response, place)
     }

@@ -97,7 +97,7 @@ export class SseFront {
     if (this.#sessions.size >= this.#config.maxSessions) throw tooManySessions()
     const { backlogs } = this.#bounds
     const stream = new SseStream(new Outlet(response, credential.principal.id, backlogs), backlogs)
-    const session = new Session(this.#service, credential.principal, view, text => stream.notify(text))
+    const session = new Session(this.#service, credential.principal, view, text => stream.notify(text), 'sse')
     const entry: SseSession = { session, response, stream, endpoint, credential }
     this.#sessions.set(session.id, entry)
     response.on('close', () => {
@@ -151,7 +151,7 @@ export class SseFront {
   /** Signs of life; and the end of streams whose client has shown nothing newer than what is over. */
   sweep(now: number, wall: number): void {
     for (const entry of this.#sessions.values()) {
-      if (isOver(entry.credential, now)) entry.response.end()
+      if (isOver(entry.credential, wall)) entry.response.end()
       else if (isDue(entry.stream.lastWrite, now, this.#config.keepAliveMs)) {
         entry.stream.lastWrite = now
         if (!entry.stream.outlet.behind) entry.stream.outlet.write(': keepalive\n\n')
