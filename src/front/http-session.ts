@@ -52,7 +52,7 @@ export class HttpSession {
     this.#backlogs = bounds.backlogs
     this.endpoint = endpoint
     this.#credential = credential
-    this.session = new Session(service, credential.principal, view, text => this.#toStandalone(text))
+    this.session = new Session(service, credential.principal, view, text => this.#toStandalone(text), 'http')
   }
 
   /** What the client has shown last. */
