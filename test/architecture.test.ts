@@ -184,7 +184,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one state machine: what was seen of a replica, and what follows from it',
   },
   'front/http': {
-    lines: 480,
+    lines: 495,
     reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
   },
   'quota/lease': {
@@ -192,7 +192,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one lease: what is taken, handed out, charged and given back is one sum',
   },
   'catalog/view': {
-    lines: 390,
+    lines: 400,
     reason:
       'one look at an endpoint: what is seen by listing, by name, by URI and by capability is one decision',
   },
