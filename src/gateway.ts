@@ -13,6 +13,7 @@ import { clientPrincipal, LOCAL, type Principal } from './core/principal.ts'
 import type { ListKind, Route } from './core/route.ts'
 import { CallsInFlight } from './front/calls-in-flight.ts'
 import { Fronts } from './front/fronts.ts'
+import { descriptorShares } from './descriptors.ts'
 import type { HttpFront } from './front/http.ts'
 import { ListenStreams } from './front/listen-streams.ts'
 import type { Opening, Service, Subscriber } from './front/service.ts'
@@ -137,6 +138,7 @@ export class Gateway implements Service {
       config: http,
       authenticator: new Gatekeeper({ auth, http, clients, store: this.#store, logger: this.#logger }),
       logger: this.#logger,
+      maxConnections: descriptorShares().clients,
       readiness: () => readinessOf(this.status()),
       onRefused: (status, reason, address) => this.#parts.audit?.noteRefused(status, reason, address),
     })

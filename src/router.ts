@@ -1,4 +1,5 @@
 import type { Catalog } from './catalog/catalog.ts'
+import { MAX_URI_CHARS } from './catalog/merge.ts'
 import type { View } from './catalog/view.ts'
 import type { Handler } from './core/compose.ts'
 import { describeError, GatewayError } from './core/errors.ts'
@@ -211,6 +212,11 @@ export class Router {
       view = (await this.#options.catalog.complete(exchange.view, exchange)) ?? view
     const route = this.#ownerOf(view, exchange, uri)
     if (route) return route
+    if (uri.length > MAX_URI_CHARS)
+      throw new GatewayError(
+        'invalid_params',
+        `The URI has ${uri.length} characters; at most ${MAX_URI_CHARS} are accepted for a resource that is not listed.`,
+      )
     throw new GatewayError('resource_not_found', `Resource not found: ${uri.slice(0, 500)}`, {
       data: { uri },
     })

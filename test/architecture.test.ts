@@ -40,6 +40,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   balance: ['core'],
   upstream: [
     'core',
+    'descriptors',
     'protocol',
     'balance',
     'policy/pattern',
@@ -74,7 +75,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:upstream/replica',
     'type:upstream/replicas',
   ],
-  router: ['core', 'protocol', 'quota/usage', 'type:catalog', 'type:relay'],
+  router: ['core', 'protocol', 'quota/usage', 'catalog/merge', 'type:catalog', 'type:relay'],
   account: ['core', 'type:front/service', 'type:observe/audit', 'type:quota', 'type:router'],
   // The composition root: every part of the way of a call, but neither fronts nor how a store or a logger is made.
   assembly: [
@@ -94,6 +95,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   gateway: [
     'core',
+    'descriptors',
     'protocol/list-changed',
     'front',
     'auth',
@@ -123,6 +125,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   status: ['catalog/hidden', 'type:catalog', 'type:upstream', 'type:config/types'],
   index: ['config/load', 'gateway', 'type:status', 'core', 'type:config/types', 'type:state/store'],
   version: [],
+  descriptors: [],
 }
 
 /** A constant that every part may know. */
@@ -151,7 +154,6 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   jose: ['auth'],
   commander: ['cli'],
   cockatiel: ['balance'],
-  '@modelcontextprotocol/sdk': ['front/sse', 'upstream/sse', 'catalog/merge'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
@@ -162,7 +164,7 @@ const MAX_LINES = 350
 /** Longer files, each with the reason why it is still one idea, and the length it must not grow beyond. */
 const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason: string }>> = {
   'upstream/link': {
-    lines: 630,
+    lines: 650,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
   },
   'balance/health': {
@@ -170,7 +172,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one state machine: what was seen of a replica, and what follows from it',
   },
   'front/http': {
-    lines: 450,
+    lines: 460,
     reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
   },
   'quota/lease': {

@@ -38,6 +38,9 @@ const LAST_RETRY_MS = 5 * 60_000
 const RENEW_EVERY_MS = 5000
 const RENEW_FAILED_EVERY_MS = 60_000
 
+/** Unchanged lists are written to the store no more often. */
+const KEEP_EVERY_MS = 10 * 60_000
+
 /**
  * The merged catalogue: the last known lists of every server, the views made of them, and their renewal. A server that fails keeps what
  * was last known of it.
@@ -54,6 +57,7 @@ export class Catalog {
   /** When lists were last renewed because their time to live was over. */
   readonly #renewed = new Map<string, number>()
   readonly #kept: KeptSnapshots
+  readonly #keptAt = new Map<string, number>()
   readonly #views: Views
   #closed = false
 
@@ -223,6 +227,7 @@ export class Catalog {
     await Promise.all(this.#refreshing.values())
   }
 
+  /** Whatever fails in here is that server's failure. */
   async #refresh(
     name: string,
     exchange: Exchange | undefined,
@@ -230,6 +235,7 @@ export class Catalog {
   ): Promise<void> {
     const server = this.#servers.get(name)
     if (!server || server.problem !== undefined || this.#closed) return
+<<<<<<< HEAD
     const logger = this.#options.logger.child({ server: name })
     const variants = this.#variants.get(name) as Variants
     const kind =
@@ -243,14 +249,28 @@ export class Catalog {
         const snapshot = await listServer(server, link, told, variants.seenBy(variant), logger)
         return { link, variant, told, snapshot }
       })
+=======
+    const previous = this.#snapshots.get(name)
+    try {
+      const snapshot = await this.#fetch(server, exchange, over, previous)
+      if (this.#closed) return
+      this.#take(name, snapshot, previous)
+      this.#failures.delete(name)
+      clearTimeout(this.#retries.get(name)?.timer)
+      this.#retries.delete(name)
+      await this.#keep(server, snapshot, previous)
+>>>>>>> main
     } catch (error) {
       if (this.#closed) return
-      this.#failures.set(name, GatewayError.from(error, name))
+      this.#failures.set(name, failureOf(name, error))
       const known = previous ? 'its last known lists stay' : 'it has no lists yet'
-      logger.warn(`The server could not be listed; ${known}.`, { cause: describeError(error) })
+      this.#options.logger.warn(`The server could not be listed; ${known}.`, {
+        server: name,
+        cause: describeError(error),
+      })
       if (!previous) this.#retryLater(name)
-      return
     }
+<<<<<<< HEAD
     this.#failures.delete(name)
     clearTimeout(this.#retries.get(name)?.timer)
     this.#retries.delete(name)
@@ -301,8 +321,69 @@ export class Catalog {
         const snapshot = same ? undefined : variants.seenBy(variant)
         if (snapshot) await this.#kept.save({ server, variant }, snapshot)
       }
+=======
+  }
+
+  async #fetch(
+    server: ServerConfig,
+    exchange: Exchange | undefined,
+    over: ListableLink | undefined,
+    previous: ServerSnapshot | undefined,
+  ): Promise<ServerSnapshot> {
+    const { name } = server
+    const logger = this.#options.logger.child({ server: name })
+    const { link, known } = await onAnotherLink(async () => {
+      const link = over?.usable ? over : await this.#options.link(name, exchange)
+      return { link, known: await fetchLists(link, server.listTimeoutMs, previous, logger) }
+    })
+    const now = Date.now()
+    const { era, protocolVersion, capabilities, instructions, caching } = link.peer
+    return {
+      server: name,
+      fetchedAt: now,
+      era,
+      spoken: link.replica?.spoken ?? spokenBy(era),
+      eraAt: now,
+      transport: link.transport.kind,
+      protocolVersion,
+      capabilities,
+      instructions,
+      lists: known.lists,
+      caching: caching ? { ...known.caching, discover: caching } : known.caching,
+    }
+  }
+
+  /** Puts a snapshot in place of the previous one. Views that cannot be made of it are made of the previous one again. */
+  #take(name: string, snapshot: ServerSnapshot, previous: ServerSnapshot | undefined): void {
+    this.#snapshots.set(name, snapshot)
+    if (previous && sameLists(previous, snapshot) && sameCaching(previous, snapshot)) return
+    try {
+      this.#views.rebuild()
     } catch (error) {
-      logger.warn('The lists could not be stored; the next start has to fetch them again.', {
+      if (previous) this.#snapshots.set(name, previous)
+      else this.#snapshots.delete(name)
+      this.#views.rebuild()
+      throw error
+    }
+  }
+
+  /** Lists that change at short intervals are not written each time they are found unchanged. */
+  async #keep(
+    server: ServerConfig,
+    snapshot: ServerSnapshot,
+    previous: ServerSnapshot | undefined,
+  ): Promise<void> {
+    const { name } = server
+    const age = snapshot.fetchedAt - (this.#keptAt.get(name) ?? 0)
+    if (age < KEEP_EVERY_MS && previous && sameLists(previous, snapshot) && sameCaching(previous, snapshot))
+      return
+    try {
+      await this.#kept.save({ server, variant: '' }, snapshot)
+      this.#keptAt.set(name, snapshot.fetchedAt)
+>>>>>>> main
+    } catch (error) {
+      this.#options.logger.warn('The lists could not be stored; the next start has to fetch them again.', {
+        server: name,
         cause: describeError(error),
       })
     }
@@ -320,8 +401,19 @@ export class Catalog {
   }
 }
 
+<<<<<<< HEAD
 /** What one refresh is of: a server, for a kind of client, or over a link. */
 function keyOf(server: string, exchange: Exchange | undefined, link: ListableLink | undefined): string {
   if (exchange) return `${server}\n${kindOf(isModernVersion(exchange.protocolVersion), exchange.features)}`
   return link ? `${server}\nover ${kindOf(link.peer.era === 'modern', link.capabilities ?? '')}` : server
+=======
+/** Why a server could not be listed, for people. */
+function failureOf(server: string, error: unknown): GatewayError {
+  if (error instanceof GatewayError) return error
+  const cause = describeError(error).slice(0, 300)
+  return new GatewayError('upstream_protocol', `Server "${server}" could not be listed: ${cause}`, {
+    server,
+    cause: error,
+  })
+>>>>>>> main
 }

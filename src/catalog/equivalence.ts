@@ -3,7 +3,12 @@ import type { ServerConfig } from '../config/types.ts'
 import { canonical } from '../core/canonical.ts'
 import { describeError } from '../core/errors.ts'
 import { SILENT, type Logger } from '../core/logger.ts'
+<<<<<<< HEAD
 import type { ListableLink } from './list-server.ts'
+=======
+import { Slices } from '../core/slices.ts'
+import type { ListableLink } from './catalog.ts'
+>>>>>>> main
 import { fetchTools } from './ingest.ts'
 import type { Entry } from './snapshot.ts'
 
@@ -23,12 +28,19 @@ export interface Offerings {
   readonly list: readonly Offering[]
 }
 
+type LinkToReplica = ListableLink & { readonly replica: Offering }
+
+/** Several changes in a row are one. */
+const AGAIN_MS = 100
+
 /**
  * Whether the replicas of a server offer the same. One that differs is reported once, and used only for what it has in common with most of the others.
  */
 export class Equivalence {
   readonly #logger: Logger
   readonly #onReference: (server: string) => void
+  /** Links that are being listed, and whether they are to be listed once more. */
+  readonly #looking = new WeakMap<LinkToReplica, { again: boolean }>()
 
   /** `onReference` hears when what a server offers is no longer what was taken for it. */
   constructor(logger: Logger, onReference: (server: string) => void) {
@@ -36,21 +48,39 @@ export class Equivalence {
     this.#onReference = onReference
   }
 
-  /** Lists the tools over a link that has been opened, or whose server says that they have changed. Never rejects. */
-  async look(
-    { server, list }: Offerings,
-    link: ListableLink & { readonly replica: Offering },
-  ): Promise<void> {
-    const logger = this.#logger.child({ server: server.name })
+  /**
+   * Lists the tools over a link that has been opened, or whose server says that they have changed. However often a server says so, it is listed once at a time.
+   * Never rejects.
+   */
+  async look(offerings: Offerings, link: LinkToReplica): Promise<void> {
+    const running = this.#looking.get(link)
+    if (running) {
+      running.again = true
+      return
+    }
+    const look = { again: false }
+    this.#looking.set(link, look)
     try {
-      link.replica.tools = digestsOf(await fetchTools(link, server.listTimeoutMs, SILENT))
+      await this.#look(offerings, link)
+      while (look.again && link.usable) {
+        look.again = false
+        await new Promise(resolve => setTimeout(resolve, AGAIN_MS).unref())
+        await this.#look(offerings, link)
+      }
     } catch (error) {
-      logger.debug('The tools of a replica could not be listed.', {
+      this.#logger.debug('The tools of a replica could not be listed.', {
+        server: offerings.server.name,
         replica: link.replica.name,
         cause: describeError(error),
       })
-      return
+    } finally {
+      this.#looking.delete(link)
     }
+  }
+
+  async #look({ server, list }: Offerings, link: LinkToReplica): Promise<void> {
+    const logger = this.#logger.child({ server: server.name })
+    link.replica.tools = await digestsOf(await fetchTools(link, server.listTimeoutMs, SILENT))
     let changed = false
     for (const [replica, found] of compare(list)) {
       const before = replica.lacks
@@ -80,15 +110,30 @@ export interface Difference {
 }
 
 /** What the tools are, independent of the order of keys and of how numbers are written. */
-export function digestsOf(tools: readonly Entry[]): ReadonlyMap<string, string> {
-  return new Map(
-    tools.map(({ key, text }) => [
-      key,
-      createHash('sha256')
-        .update(canonical(JSON.parse(text)))
-        .digest('base64url'),
-    ]),
-  )
+async function digestsOf(tools: readonly Entry[]): Promise<ReadonlyMap<string, string>> {
+  const digests = new Map<string, string>()
+  const slices = new Slices()
+  for (const { key, text } of tools) {
+    if (slices.over) await slices.next()
+    digests.set(key, sha256(canonical(JSON.parse(text))))
+  }
+  return digests
+}
+
+const digestsOfAll = new WeakMap<ReadonlyMap<string, string>, string>()
+
+/** Equal for the same tools in whatever order. */
+function digestOfAll(tools: ReadonlyMap<string, string>): string {
+  let digest = digestsOfAll.get(tools)
+  if (digest === undefined) {
+    digest = sha256(JSON.stringify([...tools].sort(([a], [b]) => (a < b ? -1 : 1))))
+    digestsOfAll.set(tools, digest)
+  }
+  return digest
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('base64url')
 }
 
 /**
@@ -99,7 +144,7 @@ export function compare<T extends Offering>(replicas: readonly T[]): Map<T, Diff
   const groups = new Map<string, T[]>()
   for (const replica of replicas) {
     if (!replica.tools) continue
-    const all = JSON.stringify([...replica.tools].sort(([a], [b]) => (a < b ? -1 : 1)))
+    const all = digestOfAll(replica.tools)
     const group = groups.get(all)
     if (group) group.push(replica)
     else groups.set(all, [replica])

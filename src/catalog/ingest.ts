@@ -3,9 +3,11 @@ import type { JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
 import { LIST_KINDS, type ListKind } from '../core/route.ts'
+import { Slices } from '../core/slices.ts'
 import { headerParamsOf } from '../protocol/headers.ts'
 import { cachingOf, tighter, type Caching } from '../protocol/caching.ts'
-import { elements, find, members } from '../protocol/json-text.ts'
+import { elements, find, isDeeperThan, members } from '../protocol/json-text.ts'
+import { ListDigest } from './digest.ts'
 import type { CachingBy, Entry, ServerSnapshot } from './snapshot.ts'
 
 /** What ingestion needs of a link. */
@@ -34,9 +36,19 @@ export const LIST_METHODS: Readonly<Record<ListKind, ListMethod>> = {
   prompts: { method: 'prompts/list', capability: 'prompts', key: 'name' },
 }
 
-/** A server that pages for ever, or offers more than this, is cut off with a warning. */
+/** Bounds of what is taken of one list of a server; what is beyond them is left out, with a warning that names the bound. */
 export const MAX_PAGES = 200
 export const MAX_ENTRIES = 20_000
+export const MAX_LIST_CHARS = 8 * 1024 * 1024
+/** So many times the time of a page. */
+export const MAX_LIST_TIMES = 10
+
+/** Bounds of one definition; one beyond them is left out. */
+export const MAX_DEFINITION_CHARS = 1024 * 1024
+export const MAX_DEFINITION_DEPTH = 128
+
+/** Definitions of one list that are left out and named in the log. */
+const MAX_NAMED = 10
 
 /** What is known of a server's lists. */
 export type Known = Pick<ServerSnapshot, 'lists' | 'caching'>
@@ -51,7 +63,7 @@ const NONE: Fetched = { entries: [], caching: undefined }
 
 /**
  * Fetches every page of every list a server has. A list that fails keeps what `previous` had, so that one bad list never empties another.
- * Entries that would break strict clients are left out one by one, each with a warning that says why.
+ * Entries that would break strict clients are left out one by one, with a warning that says why.
  * @throws when every list that the server should have failed, or the link was of no use and another one may be (`worthAnotherLink`)
  */
 export async function fetchLists(
@@ -64,7 +76,7 @@ export async function fetchLists(
   let asked = 0
   const fetched = await Promise.all(
     LIST_KINDS.map(async (kind): Promise<Fetched> => {
-      if (!(LIST_METHODS[kind].capability in lister.peer.capabilities)) return NONE
+      if (!Object.hasOwn(lister.peer.capabilities, LIST_METHODS[kind].capability)) return NONE
       asked++
       try {
         return await fetchList(lister, kind, timeoutMs, logger)
@@ -97,7 +109,7 @@ export async function fetchTools(
   timeoutMs: number,
   logger: Logger,
 ): Promise<readonly Entry[]> {
-  if (!(LIST_METHODS.tools.capability in lister.peer.capabilities)) return []
+  if (!Object.hasOwn(lister.peer.capabilities, LIST_METHODS.tools.capability)) return []
   return (await fetchList(lister, 'tools', timeoutMs, logger)).entries
 }
 
@@ -108,47 +120,109 @@ async function fetchList(
   logger: Logger,
 ): Promise<Fetched> {
   const { method } = LIST_METHODS[kind]
-  const entries: Entry[] = []
-  const seen = new Set<string>()
+  const collected = new Collected(kind, lister.peer.era, logger)
   const cursors = new Set<string>()
+  const until = performance.now() + MAX_LIST_TIMES * timeoutMs
   let caching: Caching | undefined
   let cursor: string | undefined
-  for (let page = 0; ; page++) {
+  for (let page = 1; ; page++) {
     const params = cursor === undefined ? undefined : JSON.stringify({ cursor })
     const result = await lister.request(method, params, timeoutMs)
     const list = find(members(result.text), kind)
     const values = result.value[kind]
     if (!list || !Array.isArray(values)) throw new Error(`the answer to ${method} has no array "${kind}"`)
     if (lister.peer.era === 'modern') caching = tighter(caching, cachingOf(result.value))
-    elements(result.text, list.start).forEach((span, index) => {
-      const text = result.text.slice(span.start, span.end)
-      const entry = checked(kind, text, values[index], lister.peer.era)
-      if (typeof entry === 'string') {
-        logger.warn('A definition is left out because clients would reject the list.', {
-          list: kind,
-          reason: entry,
-          start: text.slice(0, 120),
-        })
-      } else if (seen.has(entry.key)) {
-        logger.warn('A definition stands twice; the first is used.', { list: kind, name: entry.key })
-      } else {
-        seen.add(entry.key)
-        entries.push(entry)
-      }
-    })
+    let exceeded = await collected.take(result.text, list.start, values as readonly unknown[])
     const next = result.value.nextCursor
-    if (typeof next !== 'string') return { entries, caching }
-    if (cursors.has(next) || page + 1 >= MAX_PAGES || entries.length >= MAX_ENTRIES) {
-      logger.warn('The list does not end; the rest is left out.', {
+    if (exceeded === undefined && typeof next === 'string') {
+      if (cursors.has(next)) exceeded = 'a cursor comes again'
+      else if (page >= MAX_PAGES) exceeded = `more than ${MAX_PAGES} pages`
+      else if (performance.now() > until) exceeded = `more than ${MAX_LIST_TIMES} times "listTimeout"`
+    }
+    if (exceeded !== undefined)
+      logger.warn('The list is longer than what is taken of one; the rest is left out.', {
         list: kind,
-        pages: page + 1,
-        entries: entries.length,
+        exceeded,
+        pages: page,
+        entries: collected.entries.length,
       })
-      return { entries, caching }
+    if (exceeded !== undefined || typeof next !== 'string') {
+      collected.end()
+      return { entries: collected.entries, caching }
     }
     cursors.add(next)
     cursor = next
   }
+}
+
+/** The entries of one list, page by page. */
+class Collected {
+  readonly entries: Entry[] = []
+  readonly #kind: ListKind
+  readonly #era: 'legacy' | 'modern'
+  readonly #logger: Logger
+  readonly #seen = new Set<string>()
+  readonly #digest = new ListDigest()
+  #chars = 0
+  #leftOut = 0
+
+  constructor(kind: ListKind, era: 'legacy' | 'modern', logger: Logger) {
+    this.#kind = kind
+    this.#era = era
+    this.#logger = logger
+  }
+
+  /** Takes the array whose `[` stands at `start` of a page. @returns the bound that is exceeded, if one is */
+  async take(page: string, start: number, values: readonly unknown[]): Promise<string | undefined> {
+    const left = MAX_ENTRIES - this.entries.length
+    const slices = new Slices()
+    for (const [index, span] of elements(page, start, left).entries()) {
+      if (slices.over) await slices.next()
+      this.#chars += span.end - span.start
+      if (this.#chars > MAX_LIST_CHARS) return `more than ${MAX_LIST_CHARS} characters`
+      this.#add(page.slice(span.start, span.end), values[index])
+    }
+    return values.length > left ? `more than ${MAX_ENTRIES} entries` : undefined
+  }
+
+  /** The list is complete. */
+  end(): void {
+    this.#digest.end(this.entries)
+    if (this.#leftOut > MAX_NAMED)
+      this.#logger.warn('More definitions are left out than are named here.', {
+        list: this.#kind,
+        leftOut: this.#leftOut,
+      })
+  }
+
+  #add(text: string, value: unknown): void {
+    const entry = outOfBounds(text) ?? checked(this.#kind, text, value, this.#era)
+    if (typeof entry === 'string')
+      this.#leaveOut('A definition is left out because clients would reject the list.', {
+        reason: entry.slice(0, 200),
+        start: text.slice(0, 120),
+      })
+    else if (this.#seen.has(entry.key))
+      this.#leaveOut('A definition stands twice; the first is used.', { name: entry.key })
+    else {
+      this.#seen.add(entry.key)
+      this.#digest.add(entry)
+      this.entries.push(entry)
+    }
+  }
+
+  #leaveOut(message: string, details: Readonly<Record<string, string>>): void {
+    if (++this.#leftOut <= MAX_NAMED) this.#logger.warn(message, { list: this.#kind, ...details })
+  }
+}
+
+/** What is wrong with the size of a definition, in a sentence; `undefined` when nothing is. */
+function outOfBounds(text: string): string | undefined {
+  if (text.length > MAX_DEFINITION_CHARS)
+    return `it has ${text.length} characters; at most ${MAX_DEFINITION_CHARS} are taken`
+  if (isDeeperThan(text, MAX_DEFINITION_DEPTH))
+    return `it is nested more than ${MAX_DEFINITION_DEPTH} levels deep`
+  return undefined
 }
 
 /** The entry, or a sentence that says what is wrong with it. */

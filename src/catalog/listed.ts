@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import type { Hash } from 'node:crypto'
 import type { JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { ITEM_KIND_OF, type ItemKind, type ListKind, type Route } from '../core/route.ts'
@@ -6,21 +6,23 @@ import { find, members, rawAt, splice, withMembers } from '../protocol/json-text
 import { LIST_METHODS } from './ingest.ts'
 import type { Entry } from './snapshot.ts'
 
-/** One entry of a list. */
+/** One entry of a list. What clients get of it is put together when it is first asked for: lists may be long, and rebuilt often. */
 export class Listed {
   readonly kind: ItemKind
   readonly route: Route
-  /** Definition as legacy and as modern clients get it. */
-  readonly legacy: string
-  readonly modern: string
+  readonly #list: ListKind
+  readonly #entry: Entry
+  /** Of its server. */
+  readonly #fromModern: boolean
+  #texts: Texts | undefined
   #facts: { readonly title: string; readonly annotations: JsonObject } | undefined
-  #digest: string | undefined
 
-  constructor(kind: ItemKind, route: Route, legacy: string, modern: string) {
-    this.kind = kind
+  constructor(list: ListKind, route: Route, entry: Entry, fromModern: boolean) {
+    this.kind = ITEM_KIND_OF[list]
     this.route = route
-    this.legacy = legacy
-    this.modern = modern
+    this.#list = list
+    this.#entry = entry
+    this.#fromModern = fromModern
   }
 
   get server(): string {
@@ -31,6 +33,16 @@ export class Listed {
     return this.route.own
   }
 
+  /** Definition as legacy clients get it. */
+  get legacy(): string {
+    return this.#shown().legacy
+  }
+
+  /** Definition as modern clients get it. */
+  get modern(): string {
+    return this.#shown().modern
+  }
+
   get title(): string {
     return this.#read().title
   }
@@ -39,16 +51,23 @@ export class Listed {
     return this.#read().annotations
   }
 
-  /** Changes exactly when the definition changes for clients. */
-  get digest(): string {
-    this.#digest ??= createHash('sha256').update(this.legacy).digest('base64url')
-    return this.#digest
+  /** Adds to a hash all that its definition is made of for clients. */
+  describe(hash: Hash): void {
+    const { text } = this.#entry
+    // The era of the server shows in nothing else that legacy clients get.
+    const cut = this.#fromModern && this.#list === 'tools' && text.includes('"outputSchema"')
+    hash.update(`${this.route.exposed.length} ${text.length} ${cut} ${this.route.exposed}`).update(text)
+  }
+
+  #shown(): Texts {
+    this.#texts ??= textsOf(this.#list, this.#entry, this.route.exposed, this.#fromModern)
+    return this.#texts
   }
 
   /** Only where a condition asks for it, and then once. */
   #read(): { readonly title: string; readonly annotations: JsonObject } {
     if (!this.#facts) {
-      const { title, annotations } = JSON.parse(this.legacy) as JsonObject
+      const { title, annotations } = JSON.parse(this.#entry.text) as JsonObject
       const known = isJsonObject(annotations) ? annotations : {}
       const shown = title ?? known.title
       this.#facts = { title: typeof shown === 'string' ? shown : '', annotations: known }
@@ -57,7 +76,13 @@ export class Listed {
   }
 }
 
-/** An entry of a server as clients of either era get it, under its exposed name. `fromModern`: the era of the server. */
+/** One definition as clients of either era get it. */
+interface Texts {
+  readonly legacy: string
+  readonly modern: string
+}
+
+/** An entry of a server under its exposed name. `fromModern`: the era of the server. */
 export function listed(
   kind: ListKind,
   server: string,
@@ -75,6 +100,10 @@ export function listed(
           needsTask: entry.needsTask ?? false,
         }
       : { server, own: entry.key, exposed }
+  return new Listed(kind, route, entry, fromModern)
+}
+
+function textsOf(kind: ListKind, entry: Entry, exposed: string, fromModern: boolean): Texts {
   let text = entry.text
   if (exposed !== entry.key) {
     const member = find(members(text), LIST_METHODS[kind].key)
@@ -91,7 +120,7 @@ export function listed(
     if (fromModern && text.includes('"outputSchema"') && outputType(text) !== 'object')
       legacy = withMembers(text, { outputSchema: undefined })
   }
-  return new Listed(ITEM_KIND_OF[kind], route, legacy, modern)
+  return { legacy, modern }
 }
 
 /** The definition of a tool that can only be called as a task, as one that can. */

@@ -1,10 +1,10 @@
-import { UriTemplate } from '@modelcontextprotocol/sdk/shared/uriTemplate.js'
 import type { ServerConfig } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import { ITEM_KIND_OF, type ItemKind, type ListKind, type Route } from '../core/route.ts'
 import { readingsOf } from '../core/uri-readings.ts'
 import { matches, type Pattern } from '../policy/pattern.ts'
 import { definitionAt, type Level } from '../protocol/levels.ts'
+import { UriTemplate } from '../protocol/uri-template.ts'
 import { listed, type Listed } from './listed.ts'
 import { hiddenBy } from './hidden.ts'
 import { alias, exposedName } from './names.ts'
@@ -25,6 +25,12 @@ export interface MergeOptions {
   readonly selection?: readonly Pattern[]
   readonly logger: Logger
 }
+
+/** Longest URI of which an owner is looked for. One that a server lists may be longer. */
+export const MAX_URI_CHARS = 8192
+
+/** Steps of the search for the owner of one URI, over all templates; hundreds of templates that nearly match a URI of ordinary length. */
+const MAX_MATCH_STEPS = 20_000_000
 
 interface Template {
   /** Its place in the list of templates. */
@@ -73,7 +79,7 @@ export class Merged {
       else this.#bare.set(route.own, [at])
     })
     this.templates = this.lists.resourceTemplates.flatMap(({ route }, at) => {
-      const template = parsedTemplate(route.own)
+      const template = UriTemplate.parse(route.own)
       if (template) return { at, route, template }
       options.logger.warn(
         'A resource template cannot be parsed; it is listed, but reads are not routed by it.',
@@ -110,14 +116,19 @@ export class Merged {
   }
 
   /**
-   * Who may have a resource that no server lists, likeliest first: by template, then by configured scheme.
+   * Who may have a resource that no server lists, likeliest first: by template, then by configured scheme. None for a URI of more than `MAX_URI_CHARS`.
    */
   *owners(uri: string): Generator<Route> {
+    if (uri.length > MAX_URI_CHARS) return
+    let stepsLeft = MAX_MATCH_STEPS
     for (const { route, template } of this.templates) {
       const marker = route.exposed === route.own ? '' : `${route.server}+`
       if (!uri.startsWith(marker)) continue
       const own = uri.slice(marker.length)
-      if (template.match(own)) yield { server: route.server, own, exposed: uri }
+      if (!template.mayMatch(own)) continue
+      stepsLeft -= template.cost(own.length)
+      if (stepsLeft < 0) break
+      if (template.matches(own)) yield { server: route.server, own, exposed: uri }
     }
     const scheme = uri.slice(0, Math.max(0, uri.indexOf(':')))
     for (const server of this.#schemes.get(scheme) ?? []) yield { server, own: uri, exposed: uri }
@@ -219,13 +230,5 @@ export class Merged {
       }
     }
     return list
-  }
-}
-
-function parsedTemplate(text: string): UriTemplate | undefined {
-  try {
-    return new UriTemplate(text)
-  } catch {
-    return undefined
   }
 }

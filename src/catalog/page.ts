@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
 
+/** Of the definitions on one page of a list, whatever their number. */
+const MAX_PAGE_CHARS = 8 * 1024 * 1024
+
 /** Where the page of a list begins at which a client continues. `signature`: of the list as it is now. */
 export function cursorAt(offset: number, signature: string): string {
   const digest = createHash('sha256').update(`${offset} ${signature}`).digest('base64url').slice(0, 16)
@@ -25,4 +28,15 @@ export function offsetOf(cursor: unknown, count: number, signature: string): num
       'The cursor is not of this list, or the list has changed since. Start again without a cursor.',
     )
   return offset
+}
+
+/** Where a page that begins at `offset` ends: by number, or earlier by size. One entry fits on every page. */
+export function endOfPage(texts: readonly string[], offset: number, pageSize: number): number {
+  const last = Math.min(texts.length, offset + pageSize)
+  let chars = 0
+  for (let at = offset; at < last; at++) {
+    chars += (texts[at] as string).length
+    if (chars > MAX_PAGE_CHARS && at > offset) return at
+  }
+  return last
 }

@@ -1,6 +1,10 @@
-import type { HeaderParam, ListKind } from '../core/route.ts'
+import { LIST_KINDS, type HeaderParam, type ListKind } from '../core/route.ts'
 import type { Caching } from '../protocol/caching.ts'
+<<<<<<< HEAD
 import type { ClientKind } from '../protocol/client-kind.ts'
+=======
+import { digestOf } from './digest.ts'
+>>>>>>> main
 import type { Era } from '../protocol/revisions.ts'
 import { withoutLacks, type Spoken } from '../protocol/spoken.ts'
 
@@ -88,7 +92,8 @@ export function spokenSince({ spoken, eraAt }: ServerSnapshot): Spoken {
 /** Whether two snapshots offer the same, so that nothing has to be told to anyone. */
 export function sameLists(a: ServerSnapshot, b: ServerSnapshot): boolean {
   return (
-    JSON.stringify(a.lists) === JSON.stringify(b.lists) &&
+    a.era === b.era &&
+    LIST_KINDS.every(kind => digestOf(a.lists[kind]) === digestOf(b.lists[kind])) &&
     JSON.stringify(a.capabilities) === JSON.stringify(b.capabilities) &&
     a.instructions === b.instructions
   )

@@ -17,8 +17,8 @@ import type { Policy } from '../policy/policy.ts'
 import { mergedCaching } from './freshness.ts'
 import { mergedInstructions } from './instructions.ts'
 import type { Listed } from './listed.ts'
-import type { Member, Merged } from './merge.ts'
-import { cursorAt, offsetOf } from './page.ts'
+import { MAX_URI_CHARS, type Member, type Merged } from './merge.ts'
+import { cursorAt, endOfPage, offsetOf } from './page.ts'
 import { similarNames } from './similar.ts'
 
 export interface ViewOptions {
@@ -175,7 +175,7 @@ export class View {
       if (seen) return seen
     }
     const [only, ...others] = this.servers
-    return only !== undefined && others.length === 0
+    return only !== undefined && others.length === 0 && uri.length <= MAX_URI_CHARS
       ? this.ownedBy({ server: only, own: uri, exposed: uri })
       : undefined
   }
@@ -236,7 +236,7 @@ export class View {
     let signature = this.#signatures.get(kind)
     if (signature === undefined) {
       const hash = createHash('sha256')
-      for (const { digest } of this.entries(kind)) hash.update(digest)
+      for (const entry of this.entries(kind)) entry.describe(hash)
       signature = hash.digest('base64url')
       this.#signatures.set(kind, signature)
     }
@@ -261,8 +261,7 @@ export class View {
     const key = `${this.#id}:${kind}:${modern ? 'm' : 'l'}${definitions ? level.revision : ''}:${offset}`
     let page = this.#pages.get(key)
     if (!page) {
-      const texts = this.#seen(kind, definitions, modern)
-      page = Buffer.from(this.#page(kind, texts, modern, offset))
+      page = Buffer.from(this.#page(kind, this.#seen(kind, definitions, modern), modern, offset))
       this.#pages.set(key, page)
     }
     return page
@@ -360,11 +359,10 @@ export class View {
 
   #page(kind: ListKind, texts: readonly string[], modern: boolean, offset: number): string {
     const { pageSize, serverInfo } = this.#options
+    const end = endOfPage(texts, offset, pageSize)
     const next =
-      offset + pageSize < texts.length
-        ? `,"nextCursor":${JSON.stringify(cursorAt(offset + pageSize, this.signature(kind)))}`
-        : ''
-    const body = `"${kind}":[${texts.slice(offset, offset + pageSize).join(',')}]${next}`
+      end < texts.length ? `,"nextCursor":${JSON.stringify(cursorAt(end, this.signature(kind)))}` : ''
+    const body = `"${kind}":[${texts.slice(offset, end).join(',')}]${next}`
     if (!modern) return `{${body}}`
     return `{"resultType":"complete",${body},${cachingMembers(this.caching(kind))},"_meta":{"${META.serverInfo}":${serverInfo}}}`
   }

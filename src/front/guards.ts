@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http'
-import { GatewayError } from '../core/errors.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
 
 /** What is refused before a request is looked at: foreign hosts, foreign origins, bodies that are too large or not JSON. */
@@ -94,54 +93,12 @@ export function checkQuery(url: string): void {
     )
 }
 
-/**
- * The body of a request as text.
- * @throws HttpRefusal 413, 415; GatewayError `cancelled` when the client leaves before it has sent all
- */
-export function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
-  const type = request.headers['content-type']
-  if (type === undefined || !/^application\/json\b/i.test(type))
-    return Promise.reject(new HttpRefusal(415, 'The body must be of type application/json.'))
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) return Promise.reject(tooLarge(maxBytes))
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let bytes = 0
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-      if (bytes <= maxBytes) chunks.push(chunk)
-      else {
-        chunks.length = 0
-        reject(tooLarge(maxBytes))
-      }
-    })
-    request.on('end', () => {
-      const first = chunks[0]
-      resolve(
-        first === undefined
-          ? ''
-          : chunks.length === 1
-            ? first.toString('utf8')
-            : Buffer.concat(chunks).toString('utf8'),
-      )
-    })
-    request.on('error', error => reject(new GatewayError('cancelled', 'The client left.', { cause: error })))
-  })
-}
-
 /** One session too many. */
 export function tooManySessions(): HttpRefusal {
   return new HttpRefusal(
     503,
     'Too many sessions are open. Raise "gateway.http.maxSessions", or try again later.',
     { 'retry-after': '10' },
-  )
-}
-
-function tooLarge(maxBytes: number): HttpRefusal {
-  return new HttpRefusal(
-    413,
-    `The body is larger than ${maxBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`,
-    { connection: 'close' },
   )
 }
 

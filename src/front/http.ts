@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { HttpFrontConfig } from '../config/types.ts'
-import { describeError, GatewayError } from '../core/errors.ts'
+import { GatewayError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { IdTable } from '../core/id-table.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
@@ -10,9 +10,10 @@ import { kindOf, parseJson, takeApart, type Incoming } from '../protocol/message
 import { DEFAULT_LEGACY, isModernVersion, LEGACY_VERSIONS } from '../protocol/revisions.ts'
 import { accepted, allowOrigin, json, preflight, publicDocument } from './answers.ts'
 import { isOver, type Authenticator, type Credential } from './authenticator.ts'
+import { Bodies } from './bodies.ts'
 import { refuse } from './call.ts'
-import { accepts, checkAccept, checkQuery, HostGuard, isDirect, readBody, tooManySessions } from './guards.ts'
 import type { Front } from './fronts.ts'
+import { accepts, checkAccept, checkQuery, HostGuard, isDirect, tooManySessions } from './guards.ts'
 import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
@@ -20,7 +21,7 @@ import { admitSession, admitStream } from './opening.ts'
 import { nothing } from './no-login.ts'
 import { Refusals } from './refusals.ts'
 import type { Service } from './service.ts'
-import { closeServer, deserted, openServer } from './server.ts'
+import { boundConnections, closeServer, deserted, openServer } from './server.ts'
 import { refuseBatches } from './session.ts'
 import { goesOn, refuseUnavailable } from './shutting-down.ts'
 import type { SseFront } from './sse.ts'
@@ -32,6 +33,8 @@ export interface HttpFrontOptions {
   /** Hears of callers who were not let in: with wrong credentials or without (401), or with ones that allow nothing (403). */
   readonly onRefused?: (status: number, reason: string, address: string | undefined) => void
   readonly logger: Logger
+  /** Connections of clients at once. */
+  readonly maxConnections: number
   /** Whether every required server is there, and what to say of it. */
   readonly readiness: () => {
     ready: boolean
@@ -70,6 +73,7 @@ export class HttpFront implements Front {
   #nextReply = 1
   /** What ends each listen stream, and what it was opened with. */
   readonly #listeners = new Map<() => void, Credential>()
+  readonly #bodies: Bodies
   #sse: SseFront | undefined
   #sweeper: NodeJS.Timeout | undefined
   /** Headers of every answer to a message. */
@@ -81,6 +85,7 @@ export class HttpFront implements Front {
     this.#options = options
     this.#guard = new HostGuard(options.config)
     this.#refusals = new Refusals(options)
+    this.#bodies = new Bodies(options.config.maxBodyBytes)
   }
 
   /** @throws GatewayError `config` when the address cannot be used */
@@ -94,7 +99,7 @@ export class HttpFront implements Front {
       )
     })
     this.#server = server
-    server.on('error', error => logger.error('The HTTP server failed.', { cause: describeError(error) }))
+    boundConnections(server, this.#options.maxConnections, logger)
     authenticator.listensAt(origin)
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
     this.#sweeper.unref()
@@ -204,7 +209,7 @@ export class HttpFront implements Front {
 
   async #post(request: IncomingMessage, response: ServerResponse, place: Place): Promise<void> {
     checkAccept(request, 'application/json')
-    const text = await readBody(request, this.#options.config.maxBodyBytes)
+    const text = await this.#bodies.read(request, place.credential.principal.id)
     const value = parseJson(text)
     if (Array.isArray(value)) return this.#batch(request, response, place, text, value)
     const kind = kindOf(value)
@@ -364,17 +369,17 @@ export class HttpFront implements Front {
   }
 
   async #deprecated(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
-    const { service, config, logger } = this.#options
+    const { service, config } = this.#options
     const endpoint = path === '/messages' ? this.#sse?.endpointOf(request) : decodeURIComponent(path.slice(5))
     const place = await this.#place(request, endpoint ?? '')
     if (!this.#sse) {
       const { SseFront } = await import('./sse.ts')
-      this.#sse ??= new SseFront(service, config, logger)
+      this.#sse ??= new SseFront(service, config, this.#bodies)
     }
     if (this.#draining && path !== '/messages') return refuseUnavailable(response, 'null')
     if (path === '/messages') await this.#sse.post(request, response, place.credential, this.#draining)
     else if (request.method === 'GET') {
-      if (await admitStream(service, place, response)) await this.#sse.open(response, place)
+      if (await admitStream(service, place, response)) this.#sse.open(response, place)
     }
     // The first thing a client of both transports does is to POST; this status sends it to the older one.
     else throw new HttpRefusal(405, 'This is the deprecated event stream; use GET.', { allow: 'GET' })
@@ -431,6 +436,7 @@ export class HttpFront implements Front {
     for (const reply of this.#replies.values()) keepReplyAlive(reply, now, STREAM_AFTER_MS, keepAliveMs)
     for (const [end, credential] of this.#listeners) if (isOver(credential, now)) end()
     this.#sse?.sweep(now)
+    this.#bodies.sweep()
   }
 
   /** Makes room by closing the session that was idle longest. */

@@ -49,7 +49,7 @@ export class Refusals {
         caught.headers,
       )
       // The rest of a body nobody wants is read and dropped, so that the client gets to see the answer.
-      if (caught.status === 413) request.resume()
+      if (caught.headers.connection === 'close') request.resume()
       return
     }
     const error =

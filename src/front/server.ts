@@ -3,7 +3,8 @@ import { createServer, type RequestListener, type Server, type ServerOptions } f
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HttpFrontConfig, TlsConfig } from '../config/types.ts'
-import { GatewayError } from '../core/errors.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
 
 /** The listening socket: plain or with TLS, and what can be wrong with its address. */
 
@@ -56,6 +57,26 @@ export async function openServer(config: HttpFrontConfig, listener: RequestListe
   const address = server.address() as AddressInfo
   const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address
   return { server, origin: `${tls ? 'https' : 'http'}://${shown}:${address.port}`, port: address.port }
+}
+
+/** How often it is said that connections are turned away. */
+const SAID_EVERY_MS = 60_000
+
+/** Keeps the connections of clients to what the process can have open beside everything else. What comes beyond that is closed at once. */
+export function boundConnections(server: Server, most: number, logger: Logger): void {
+  server.maxConnections = most
+  let saidAt = -Infinity
+  let dropped = 0
+  server.on('error', error => logger.error('The HTTP server failed.', { cause: describeError(error) }))
+  server.on('drop', () => {
+    dropped++
+    if (performance.now() - saidAt < SAID_EVERY_MS) return
+    saidAt = performance.now()
+    logger.warn(
+      'As many connections are open as the limit of open files allows; further ones are closed. Fix: raise it (ulimit -n).',
+      { open: most, closed: dropped },
+    )
+  })
 }
 
 async function createTlsServer(tls: TlsConfig, listener: RequestListener): Promise<Server> {

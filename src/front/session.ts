@@ -19,6 +19,9 @@ import { Asks } from './asks.ts'
 import { Call, refuse, type Reply } from './call.ts'
 import type { Service } from './service.ts'
 
+/** Characters of the reason for a cancellation that go on to the server. */
+const MAX_REASON = 1000
+
 /**
  * A legacy conversation with one client, whatever carries it: its revision, its log level, its requests in flight. Source: specification 2025-11-25,
  * basic/lifecycle.
@@ -138,7 +141,11 @@ export class Session implements Conversation {
     const id = rawAt(incoming.params.text, 'requestId')
     const reason = incoming.params.value.reason
     if (id !== undefined)
-      this.#open.get(id)?.cancellation.cancel(typeof reason === 'string' ? reason : 'the client cancelled')
+      this.#open
+        .get(id)
+        ?.cancellation.cancel(
+          typeof reason === 'string' ? reason.slice(0, MAX_REASON) : 'the client cancelled',
+        )
   }
 
   /** Answers everything that is in flight with `error`. */

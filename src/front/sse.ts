@@ -1,21 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js'
 import type { HttpFrontConfig } from '../config/types.ts'
-import { describeError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
-import type { Logger } from '../core/logger.ts'
+import { onOneLine } from '../protocol/json-text.ts'
 import { kindOf, parseJson, takeApart } from '../protocol/message.ts'
+import { eventText } from '../protocol/sse.ts'
 import { isOver, type Credential } from './authenticator.ts'
-import { readBody, tooManySessions } from './guards.ts'
-import { isDue } from './http-reply.ts'
+import type { Bodies } from './bodies.ts'
+import { tooManySessions } from './guards.ts'
+import { isDue, openEventStream } from './http-reply.ts'
 import type { Service } from './service.ts'
 import { Session } from './session.ts'
 import { endWithRetry, refuseUnavailable } from './shutting-down.ts'
 
 interface SseSession {
   readonly session: Session
-  readonly transport: SSEServerTransport
   readonly response: ServerResponse
   readonly send: (text: string) => void
   readonly endpoint: string
@@ -25,55 +24,43 @@ interface SseSession {
 }
 
 /**
- * The deprecated HTTP+SSE transport (revision 2024-11-05) for old clients, by the official SDK: one stream is one session, requests come by POST
- * and everything goes out on the stream. The session's id stands in addresses and so proves nothing: it is bound to who opened the stream.
+ * The deprecated HTTP+SSE transport (revision 2024-11-05) for old clients: one stream is one session, requests come by POST to the address that its first
+ * event names, and everything goes out on the stream. The session's id stands in addresses and so proves nothing: it is bound to who opened the stream.
  */
 export class SseFront {
   readonly #service: Service
   readonly #config: HttpFrontConfig
-  readonly #logger: Logger
+  readonly #bodies: Bodies
   readonly #sessions = new Map<string, SseSession>()
 
-  constructor(service: Service, config: HttpFrontConfig, logger: Logger) {
+  constructor(service: Service, config: HttpFrontConfig, bodies: Bodies) {
     this.#service = service
     this.#config = config
-    this.#logger = logger
+    this.#bodies = bodies
   }
 
   get sessions(): number {
     return this.#sessions.size
   }
 
-  async open(
+  open(
     response: ServerResponse,
     { endpoint, view, credential }: { endpoint: string; view: string; credential: Credential },
-  ): Promise<void> {
+  ): void {
     if (this.#sessions.size >= this.#config.maxSessions) throw tooManySessions()
-    const transport = new SSEServerTransport('/messages', response)
     const send = (text: string): void => {
       entry.lastWrite = Date.now()
-      transport
-        .send(JSON.parse(text))
-        .catch((error: unknown) =>
-          this.#logger.debug('A message could not be sent.', { cause: describeError(error) }),
-        )
+      if (!response.writableEnded) response.write(eventText(onOneLine(text)))
     }
     const session = new Session(this.#service, credential.principal, view, send)
-    const entry: SseSession = {
-      session,
-      transport,
-      response,
-      send,
-      endpoint,
-      credential,
-      lastWrite: Date.now(),
-    }
-    this.#sessions.set(transport.sessionId, entry)
+    const entry: SseSession = { session, response, send, endpoint, credential, lastWrite: Date.now() }
+    this.#sessions.set(session.id, entry)
     response.on('close', () => {
-      this.#sessions.delete(transport.sessionId)
+      this.#sessions.delete(session.id)
       session.close()
     })
-    await transport.start()
+    openEventStream(response, {})
+    response.write(`event: endpoint\ndata: /messages?sessionId=${session.id}\n\n`)
   }
 
   /** Of the session that a request names; `undefined` when there is none. */
@@ -93,7 +80,7 @@ export class SseFront {
     if (entry?.session.principal.id !== credential.principal.id)
       throw new HttpRefusal(404, 'Session not found; open the event stream again.')
     if (entry.credential !== credential) this.#continue(entry, credential)
-    const text = await readBody(request, this.#config.maxBodyBytes)
+    const text = await this.#bodies.read(request, credential.principal.id)
     const value = parseJson(text)
     const kind = kindOf(value)
     const incoming = kind === 'response' ? undefined : takeApart({ text, value: value as JsonObject })

@@ -100,14 +100,14 @@ export function members(text: string, at = 0): Member[] {
   }
 }
 
-/** Spans of the elements of the array whose `[` stands at `at`. */
-export function elements(text: string, at = 0): { start: number; end: number }[] {
+/** Spans of the elements of the array whose `[` stands at `at`; of the first `max` where there are more. */
+export function elements(text: string, at = 0, max = Infinity): { start: number; end: number }[] {
   const list: { start: number; end: number }[] = []
   at = skipSpace(text, at) + 1
   for (;;) {
     at = skipSpace(text, at)
     const code = text.charCodeAt(at)
-    if (code === CLOSE_BRACKET) return list
+    if (code === CLOSE_BRACKET || list.length >= max) return list
     if (code === COMMA) {
       at++
       continue
@@ -140,6 +140,23 @@ export function rawAt(text: string, ...path: string[]): string | undefined {
     end = member.end
   }
   return text.slice(start, end)
+}
+
+/** Whether objects and arrays are nested in each other more than `max` deep anywhere in the text. */
+export function isDeeperThan(text: string, max: number): boolean {
+  let depth = 0
+  for (let at = 0; at < text.length;) {
+    const code = text.charCodeAt(at)
+    if (code === QUOTE) {
+      at = skipString(text, at)
+      continue
+    }
+    if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+      if (++depth > max) return true
+    } else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) depth--
+    at++
+  }
+  return false
 }
 
 /** A key that stands twice in one object anywhere in the text, `undefined` when there is none. One pass, whatever the depth. */

@@ -19,9 +19,14 @@ export interface ServerSentEvent {
 export interface EventSink {
   onEvent(event: ServerSentEvent): void
   onRetry(ms: number): void
-  /** The stream sends an event longer than allowed; nothing more will be parsed. */
+  /** The stream sends an event longer than allowed, which is not held. The events after it are parsed as before. */
   onOverflow(): void
+  /** The event that was too long has ended. `head` and `tail` are the two ends of its data, at most 512 characters each. */
+  onSkipped?(head: string, tail: string): void
 }
+
+/** What is kept of the two ends of an event that is too long. */
+const END_CHARS = 512
 
 /** Incremental parser. Long data lines that arrive in many chunks are collected, not re-scanned. */
 export class EventParser {
@@ -33,7 +38,8 @@ export class EventParser {
   #partChars = 0
   #afterReturn = false
   #first = true
-  #dead = false
+  /** The two ends of an event that is too long and has not ended yet. */
+  #skipped: { readonly head: string; tail: string } | undefined
   #event = ''
   /** Lines of the unfinished event. */
   #data: string[] = []
@@ -48,7 +54,7 @@ export class EventParser {
 
   push(chunk: Buffer): void {
     let text = this.#decoder.write(chunk)
-    if (text === '' || this.#dead) return
+    if (text === '') return
     if (this.#first) {
       this.#first = false
       if (text.charCodeAt(0) === 0xfeff) text = text.slice(1)
@@ -60,7 +66,8 @@ export class EventParser {
       if (end < 0) break
       const last = text.slice(from, end)
       from = end + 1
-      if (this.#parts.length === 0) this.#line(last)
+      if (this.#skipped) this.#skipLine(this.#skipped, last)
+      else if (this.#parts.length === 0) this.#line(last)
       else {
         this.#parts.push(last)
         const line = this.#parts.join('')
@@ -68,21 +75,37 @@ export class EventParser {
         this.#partChars = 0
         this.#line(line)
       }
-      if (this.#dead) return
     }
     if (from < text.length) {
-      this.#parts.push(from === 0 ? text : text.slice(from))
-      this.#partChars += text.length - from
-      this.#checkLength()
+      const part = from === 0 ? text : text.slice(from)
+      this.#partChars += part.length
+      if (this.#skipped) keepTail(this.#skipped, part)
+      else {
+        this.#parts.push(part)
+        this.#checkLength()
+      }
     }
   }
 
   #checkLength(): void {
     if (this.#partChars + this.#dataChars <= this.#maxChars) return
-    this.#dead = true
+    const unfinished = this.#parts.join('')
+    const data = [...this.#data, unfinished.replace(/^data: ?/, '')].join('\n')
+    this.#skipped = { head: ownText(data.slice(0, END_CHARS)), tail: ownText(data.slice(-END_CHARS)) }
     this.#parts = []
     this.#data = []
+    this.#dataChars = 0
     this.#sink.onOverflow()
+  }
+
+  /** A line of an event that is too long, or its last part; an empty one ends the event. */
+  #skipLine(skipped: { readonly head: string; tail: string }, last: string): void {
+    const ends = this.#partChars === 0 && last === ''
+    this.#partChars = 0
+    if (!ends) return keepTail(skipped, last)
+    this.#skipped = undefined
+    this.#event = ''
+    this.#sink.onSkipped?.(skipped.head, skipped.tail)
   }
 
   /** CR LF and lone CR become LF; a CR at the end of a chunk may be the first half of a CR LF. */
@@ -116,4 +139,13 @@ export class EventParser {
       if (!value.includes('\0')) this.#id = value
     } else if (field === 'retry' && /^\d+$/.test(value)) this.#sink.onRetry(Number(value))
   }
+}
+
+function keepTail(skipped: { tail: string }, text: string): void {
+  skipped.tail = ownText((skipped.tail + text.slice(-END_CHARS)).slice(-END_CHARS))
+}
+
+/** A copy: a slice keeps the whole text it was cut from. */
+function ownText(slice: string): string {
+  return Buffer.from(slice).toString()
 }

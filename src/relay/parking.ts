@@ -211,7 +211,9 @@ class ParkedCall extends Delegate implements Deadline {
     this.attached = exchange
     this.#parking.noLongerWaits(this)
     exchange.cancellation.onCancel(reason => {
-      if (this.attached === exchange) this.#cancellation.cancel(reason)
+      if (this.attached !== exchange) return
+      this.#cancellation.cancel(reason)
+      this.#withdraw(reason)
     })
     const ended = this.#ended
     if (ended) {

@@ -136,6 +136,12 @@ export class Relay {
           protocolVersion: link.owner.protocolVersion,
         }),
       )
+    // Roots are the client's, whatever it calls.
+    if (method === 'roots/list' && link.capabilities.includes('"roots"'))
+      return await link.unasked.wait(
+        async call => await call.ask(presented(request, params, call)),
+        cancellation,
+      )
     throw new GatewayError('cannot_ask', `${method} cannot be attributed to one request of one client.`)
   }
 

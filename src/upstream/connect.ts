@@ -1,11 +1,13 @@
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Era } from '../protocol/revisions.ts'
 import { UNKNOWN, type Spoken } from '../protocol/spoken.ts'
+import { Guarded } from './guarded.ts'
 import { shakeHands, TooLate, type Heard } from './handshake.ts'
 import { Link, type LinkOptions } from './link.ts'
 import { SseTransport } from './sse.ts'
 import { createStdioTransport } from './stdio.ts'
-import { HttpStatusError, StreamableHttpTransport } from './streamable-http.ts'
+import { HttpStatusError } from './http-refusal.ts'
+import { StreamableHttpTransport } from './streamable-http.ts'
 import type { Transport } from './transport.ts'
 
 export interface Connected {
@@ -131,7 +133,7 @@ async function openInTime(transport: Transport, link: Link): Promise<void> {
       reject(new GatewayError('upstream_timeout', message, { server: name }))
     }, startTimeoutMs)
   })
-  const opening = transport.open(link)
+  const opening = transport.open(new Guarded(link))
   // Closing the transport ends it; by then nobody listens any more.
   opening.catch(() => undefined)
   await Promise.race([opening, late]).finally(() => clearTimeout(timer))

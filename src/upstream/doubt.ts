@@ -2,7 +2,7 @@ import { GatewayError } from '../core/errors.ts'
 import type { JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { MODERN, type Era } from '../protocol/revisions.ts'
-import { HttpStatusError } from './streamable-http.ts'
+import { HttpStatusError } from './http-refusal.ts'
 
 const METHOD_NOT_FOUND = -32601
 const UNSUPPORTED_VERSION = -32022
@@ -67,9 +67,12 @@ export class Doubts {
 
   /** Resolves with the reason when the link is lost: what raised the doubt was not run, and may be sent over another link. */
   settle(cause?: GatewayError): Promise<GatewayError | undefined> {
-    this.#checking ??= this.#check(cause).finally(() => {
-      this.#checking = undefined
-    })
+    // A check that cannot be made says nothing.
+    this.#checking ??= this.#check(cause)
+      .catch(() => undefined)
+      .finally(() => {
+        this.#checking = undefined
+      })
     return this.#checking
   }
 

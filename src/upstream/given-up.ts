@@ -1,8 +1,14 @@
-import type { Exchange } from '../core/exchange.ts'
+import { Cancellation } from '../core/cancellation.ts'
+import { GatewayError } from '../core/errors.ts'
+import { CallRecord, type Exchange, type InputRequest, type JsonObject } from '../core/exchange.ts'
 
 /** How long a server may still talk about a call that it was told to drop. */
 const TALK_MS = 60_000
 const MAX_KEPT = 1000
+
+const NOTHING: JsonObject = {}
+const OVER = new Cancellation()
+OVER.cancel('the call is over')
 
 interface Kept {
   readonly exchange: Exchange
@@ -11,7 +17,7 @@ interface Kept {
 
 /**
  * Calls the gateway no longer waits for, but on which the server may still be working: nothing confirms a cancellation. What the server says meanwhile
- * without saying which call it means may be about them, so it must not be taken for that of another client's call.
+ * without saying which call it means may be about them, so it must not be taken for that of another client's call. Of each call only its owner is kept.
  */
 export class GivenUp {
   readonly #kept = new Map<number, Kept>()
@@ -19,7 +25,7 @@ export class GivenUp {
   /** `id` is that of the request to the server. */
   add(id: number, exchange: Exchange): void {
     this.#purge()
-    this.#kept.set(id, { exchange, until: Date.now() + TALK_MS })
+    this.#kept.set(id, { exchange: new Remnant(exchange), until: Date.now() + TALK_MS })
   }
 
   /** The server has answered after all. */
@@ -45,5 +51,43 @@ export class GivenUp {
       if (until > now && this.#kept.size < MAX_KEPT) return
       this.#kept.delete(id)
     }
+  }
+}
+
+/** Whose a call was. Its request, its client's connection and its answer are let go: arguments are often megabytes, and a minute is long. */
+class Remnant implements Exchange {
+  readonly request: Exchange['request']
+  readonly principal: Exchange['principal']
+  readonly modern: boolean
+  readonly protocolVersion: string
+  readonly clientCapabilities = NOTHING
+  readonly features = ''
+  readonly canBeAsked = 'never'
+  readonly view: string
+  readonly conversation: Exchange['conversation']
+  readonly logLevel: Exchange['logLevel']
+  readonly cancellation = OVER
+  readonly record = new CallRecord()
+
+  constructor({ request, principal, modern, protocolVersion, view, conversation, logLevel }: Exchange) {
+    this.request = { method: request.method, params: undefined, progressToken: undefined }
+    this.principal = principal
+    this.modern = modern
+    this.protocolVersion = protocolVersion
+    this.view = view
+    this.conversation = conversation
+    this.logLevel = logLevel
+  }
+
+  notify(): void {
+    // Nobody listens any more.
+  }
+
+  ask({ server, method }: InputRequest): Promise<string> {
+    return Promise.reject(
+      new GatewayError('cannot_ask', `Server "${server}" asks for ${method}, but its call is over.`, {
+        server,
+      }),
+    )
   }
 }

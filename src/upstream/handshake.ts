@@ -5,9 +5,10 @@ import { rawAt } from '../protocol/json-text.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS, META, MODERN, type Era } from '../protocol/revisions.ts'
 import type { Spoken } from '../protocol/spoken.ts'
 import { refusalRaisesDoubt } from './doubt.ts'
+import { introduced } from './introduction.ts'
 import type { Link } from './link.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
-import { HttpStatusError } from './streamable-http.ts'
+import { HttpStatusError } from './http-refusal.ts'
 
 /** A stdio server that has said nothing for so long is offered `initialize` as well. */
 const QUIET_MS = 1500
@@ -188,13 +189,13 @@ async function discover(link: Link, timeoutMs: number, again = false): Promise<J
 /** What a server that refuses a version says it supports instead; empty when it says nothing of use. */
 function supportedIn(error: UpstreamRpcError): string[] {
   const supported = (error.data as { supported?: unknown } | undefined)?.supported
-  return Array.isArray(supported) ? supported.map(String) : []
+  return Array.isArray(supported) ? supported.filter(version => typeof version === 'string') : []
 }
 
 function noCommonVersion(server: string, supported: readonly string[]): string {
   if (supported.includes(MODERN))
     return `Server "${server}" refuses revision ${MODERN}, which it lists as supported.`
-  return `Server "${server}" supports only ${supported.join(', ')}; the gateway speaks ${MODERN} and ${LATEST_LEGACY} or older.`
+  return `Server "${server}" supports only ${supported.join(', ').slice(0, 200)}; the gateway speaks ${MODERN} and ${LATEST_LEGACY} or older.`
 }
 
 /** `probing`: the server is a modern one that may have no such method, and may swallow what it does not know. */
@@ -226,34 +227,31 @@ function establishLegacy(link: Link, result: Json<JsonObject>): void {
   if (typeof version !== 'string' || !LEGACY_VERSIONS.includes(version))
     throw new GatewayError(
       'upstream_protocol',
-      `Server "${link.server.name}" answered initialize with protocol version ${JSON.stringify(version)}, which the gateway does not speak.`,
+      `Server "${link.server.name}" answered initialize with protocol version ${shown(version)}, which the gateway does not speak.`,
       { server: link.server.name },
     )
   link.transport.use(version)
   link.establish({
     era: 'legacy',
     protocolVersion: version,
-    capabilities: objectOr(result.value.capabilities),
-    instructions: typeof result.value.instructions === 'string' ? result.value.instructions : undefined,
-    serverInfo: rawAt(result.text, 'serverInfo') ?? '{}',
+    ...introduced(link.server.name, result),
   })
   link.notify('notifications/initialized', undefined)
   link.transport.listen()
+}
+
+/** What a server gave for a revision, as far as a sentence has room for it. */
+function shown(version: unknown): string {
+  return typeof version === 'string' ? JSON.stringify(version.slice(0, 40)) : `of type ${typeof version}`
 }
 
 function establishModern(link: Link, result: Json<JsonObject>): void {
   link.establish({
     era: 'modern',
     protocolVersion: MODERN,
-    capabilities: objectOr(result.value.capabilities),
-    instructions: typeof result.value.instructions === 'string' ? result.value.instructions : undefined,
-    serverInfo: rawAt(result.text, '_meta', META.serverInfo) ?? rawAt(result.text, 'serverInfo') ?? '{}',
+    ...introduced(link.server.name, result, rawAt(result.text, '_meta', META.serverInfo)),
     caching: cachingOf(result.value),
   })
-}
-
-function objectOr(value: unknown): JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
 }
 
 /** What `promise` resolves with, `undefined` when that takes longer than `ms`. */

@@ -1,4 +1,5 @@
 import { GatewayError, type Delivery } from '../core/errors.ts'
+import { MAX_OWN_ANSWER_CHARS } from './introduction.ts'
 import { limitOf, type Pending } from './pending.ts'
 
 /** How a request on a link can end without an answer of the server. */
@@ -18,6 +19,15 @@ export function closed(server: string, delivery: Delivery): GatewayError {
 
 export function cancelled(server: string): GatewayError {
   return new GatewayError('cancelled', 'The request was cancelled.', { server, delivery: 'unknown' })
+}
+
+/** An answer to the gateway itself of `chars` characters, which is more than such an answer may have. */
+export function oversized(server: string, method: string, chars: number): GatewayError {
+  return new GatewayError(
+    'too_large',
+    `Server "${server}" answered ${method} with ${chars} characters; at most ${MAX_OWN_ANSWER_CHARS} are accepted. Fix: let the server say it in smaller pages.`,
+    { server, delivery: 'answered' },
+  )
 }
 
 /** `what` completes "sent". */

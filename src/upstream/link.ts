@@ -22,6 +22,7 @@ import {
 } from './doubt.ts'
 import { envelopeFor, modernEnvelope } from './envelope.ts'
 import { GivenUp } from './given-up.ts'
+import { unfailing } from './guarded.ts'
 import { HangCheck, hung } from './hang.ts'
 import type { LinkCall, Peer, StandListener } from './link-contract.ts'
 import { cancelled, closed, protocolError, timedOut } from './link-errors.ts'
@@ -33,6 +34,7 @@ import type { Replica } from './replica.ts'
 import { probableId } from './response-id.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import type { Receiver, Transport } from './transport.ts'
+import { Unasked } from './unasked.ts'
 
 /** Hears what a link's server says that is no answer. Implemented by the relay. */
 export interface LinkListener {
@@ -85,6 +87,7 @@ export class Link implements Receiver {
   readonly #pending = new IdTable<number, Pending>()
   readonly #questions: Questions
   readonly #givenUp = new GivenUp()
+  readonly unasked = new Unasked()
   /** Told of the memory its processes use while that is more than they may. Set by whoever holds the link. */
   onOutgrown: (bytes: number) => void = () => {}
   /** Tasks that run at the server (legacy). */
@@ -191,6 +194,8 @@ export class Link implements Receiver {
 
   /** Relays a client's call. Resolves with what the server answers; rejects with a `GatewayError`, also when the call is cancelled. */
   call(exchange: Exchange, call: LinkCall): Promise<Outcome> {
+    if (this.unasked.any && exchange.canBeAsked === 'now')
+      return this.unasked.put(exchange).then(() => this.call(exchange, call))
     const id = this.#nextId++
     const request = exchange.request
     const envelope = this.#envelope && envelopeFor(exchange, this.#envelope, this.server.roots)
@@ -338,6 +343,12 @@ export class Link implements Receiver {
     return this.#pending.has(id)
   }
 
+  /** The method of a request of the gateway itself that waits for its answer under this id. */
+  ownRequest(id: number): string | undefined {
+    const pending = this.#pending.get(id)
+    return pending && !pending.exchange && !this.#standing.has(id) ? pending.method : undefined
+  }
+
   onMessage(text: string, stream: number | undefined): void {
     let value: unknown
     try {
@@ -398,7 +409,11 @@ export class Link implements Receiver {
     if (typeof value.method === 'string') {
       const params =
         'params' in value ? { text: rawAt(text, 'params') ?? '{}', value: value.params } : undefined
-      if ('id' in value) void this.#onRequest(rawAt(text, 'id') ?? 'null', value.method, params, stream)
+      if ('id' in value)
+        void unfailing(
+          this.logger,
+          this.#onRequest(rawAt(text, 'id') ?? 'null', value.method, params, stream),
+        )
       else this.#onNotification(value.method, params, stream)
       return
     }
@@ -498,8 +513,7 @@ export class Link implements Receiver {
         ? resultText(id, '{}')
         : await this.#questions.answer(
             id,
-            // What was given up has ended already.
-            stream === undefined && !task ? this.exchanges() : among,
+            task ? among : this.exchanges().filter(exchange => among.includes(exchange)),
             cancellation => this.#listener.onRequest(this, method, params, among, cancellation),
             error => this.#onRefused(method, among, error),
           )
@@ -527,9 +541,10 @@ export class Link implements Receiver {
   #among(stream: number | undefined, task: ReturnType<LinkTasks['about']>): readonly Exchange[] {
     if (task?.exchange) return [task.exchange]
     if (task && stream === undefined) return []
-    if (stream === undefined) return [...this.#givenUp.exchanges(), ...this.exchanges()]
-    const exchange = this.#pending.get(stream)?.exchange
-    return exchange ? [exchange] : []
+    const own = stream === undefined ? undefined : this.#pending.get(stream)
+    if (own?.exchange) return [own.exchange]
+    // What comes with a request of the gateway's own may be about any call.
+    return stream === undefined || own ? [...this.#givenUp.exchanges(), ...this.exchanges()] : []
   }
 
   #send(
@@ -564,16 +579,18 @@ export class Link implements Receiver {
   }
 
   #giveUp({ id, exchange }: Pending, reason: string): void {
+    if (!this.#cancelUpstream(id, reason)) return
     // What one session's own link says is that session's in any case.
     if (exchange && !this.owner) this.#givenUp.add(id, exchange)
-    this.#cancelUpstream(id, reason)
   }
 
-  #cancelUpstream(id: number, reason: string): void {
+  /** Whether the server may have heard of the request. */
+  #cancelUpstream(id: number, reason: string): boolean {
+    if (this.transport.abandon(id)) return false
     // On modern HTTP the closed stream is the cancellation; everywhere else it is a notification.
     if (this.#peer?.era !== 'modern' || this.transport.kind === 'stdio')
       this.notify('notifications/cancelled', JSON.stringify({ requestId: id, reason }))
-    this.transport.abandon(id)
+    return true
   }
 
   #take(id: number): Pending | undefined {

@@ -1,3 +1,6 @@
+/** Where the id is looked for at either end. */
+const END_CHARS = 512
+
 /** `{"jsonrpc":"2.0","id":7,"result":…`: members that may come before the answer itself, in any order. */
 const RESPONSE_HEAD =
   /^\s*\{(?:\s*"jsonrpc"\s*:\s*"2\.0"\s*,|\s*"id"\s*:\s*\d{1,15}\s*,)*\s*"(?:result|error)"\s*:/
@@ -14,6 +17,11 @@ export function responseId(head: string, tail: string): number | undefined {
   if (start === undefined) return undefined
   const id = HEAD_ID.exec(start) ?? RESPONSE_TAIL.exec(tail)
   return id ? Number(id[1]) : undefined
+}
+
+/** The id of a response, from the two ends of its text. */
+export function endsId(text: string): number | undefined {
+  return responseId(text.slice(0, END_CHARS), text.slice(-END_CHARS))
 }
 
 /** The id that the beginning or the end of a garbled message still shows. */

@@ -10,8 +10,9 @@ export class UpstreamRpcError extends Error {
   constructor(server: string, method: string, error: Json) {
     const value = typeof error.value === 'object' && error.value !== null ? error.value : {}
     const { code, message, data } = value as JsonObject
+    const said = typeof message === 'string' ? message.slice(0, 300) : 'no message'
     super(
-      `Server "${server}" answered ${method} with error ${String(code)}: ${String(message).slice(0, 300)}`,
+      `Server "${server}" answered ${method} with error ${typeof code === 'number' ? code : 'of no code'}: ${said}`,
     )
     this.name = 'UpstreamRpcError'
     this.rpcCode = typeof code === 'number' ? code : 0

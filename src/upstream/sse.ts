@@ -1,11 +1,15 @@
-import type { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
 import type { Agent } from 'undici'
-import { GatewayError } from '../core/errors.ts'
-import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/replica-types.ts'
-import { dial } from './dial.ts'
-import { LineSplitter } from './lines.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
+import { configuredHeaders } from './configured-headers.ts'
+import { Connections } from './connections.ts'
+import { httpRefusal, HttpStatusError } from './http-refusal.ts'
 import { responseId } from './response-id.ts'
+import { retryAfterMs } from './retry-after.ts'
+import type { Sockets } from './sockets.ts'
+import { sendSseRequest, type Headers } from './sse-requests.ts'
 import { tooLarge } from './too-large.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
 
@@ -14,151 +18,226 @@ export interface SseOptions {
   readonly endpoint: HttpEndpoint
   readonly maxMessageBytes: number
   readonly logger: Logger
+  /** Default: those of this process. */
+  readonly sockets?: Sockets | undefined
 }
 
 /**
- * The deprecated HTTP+SSE transport (revision 2024-11-05) towards a server, by the official SDK. Messages pass as parsed values here, so
- * numbers beyond double precision do not survive; the newer transports keep every byte.
+ * The deprecated HTTP+SSE transport (revision 2024-11-05) towards a server: one stream brings everything, messages go to the address that its first event
+ * names, which has to be of the same origin. A stream that ends is the end of its session.
  */
 export class SseTransport implements Transport {
   readonly kind = 'sse'
   readonly sessionful = true
   readonly #options: SseOptions
-  /** Connections of this transport alone, so that they end with it. */
-  #agent: Agent | undefined
-  #sdk: SSEClientTransport | undefined
+  readonly #url: URL
+  readonly #configured: readonly string[]
+  #connections: Connections<Agent> | undefined
   #receiver!: Receiver
+  #version: string | undefined
+  /** Where messages go; `undefined` until the server has said so. */
+  #address: URL | undefined
   #closed = false
   #stopped: Promise<void> | undefined
-  /** Ends `open` when the transport is closed before the server has said where messages go. */
-  #abandonOpening = (): void => {}
+  /** How `open` ends. */
+  #opening: { resolve(): void; reject(error: GatewayError): void } | undefined
 
   constructor(options: SseOptions) {
     this.#options = options
+    this.#url = new URL(options.endpoint.url)
+    this.#configured = configuredHeaders(options.endpoint, options.logger)
   }
 
   async open(receiver: Receiver): Promise<void> {
     this.#receiver = receiver
-    const { server, endpoint } = this.#options
-    const [{ SSEClientTransport }, { Agent, fetch }] = await Promise.all([
-      import('@modelcontextprotocol/sdk/client/sse.js'),
-      import('undici'),
-    ])
+    const { Agent, buildConnector } = await import('undici')
     if (this.#closed) throw this.#closedError()
-    const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: dial(endpoint) })
-    this.#agent = agent
-    const sdk = new SSEClientTransport(new URL(endpoint.url), {
-      requestInit: { headers: { ...endpoint.headers } },
-      fetch: async (url, init) =>
-        // The types of undici's fetch and of Node's own differ in name only.
-        this.#bounded((await fetch(url, { ...init, dispatcher: agent } as never)) as unknown as Response),
-    })
-    this.#sdk = sdk
-    sdk.onmessage = message => {
-      if (!this.#closed) receiver.onMessage(JSON.stringify(message), undefined)
-    }
-    let opened = false
-    let lastError: unknown
-    sdk.onerror = error => {
-      lastError = error
-      // The SDK reconnects its event source by itself, but the server takes a new stream for a new session.
-      if (opened && !this.#closed && isStreamError(error)) {
-        this.#closed = true
-        void this.#stop()
-        const message = `The event stream of server "${server}" broke.`
-        receiver.onClose(
-          new GatewayError('upstream_closed', message, { server, cause: error, delivery: 'unknown' }),
-        )
-      }
-    }
-    const abandoned = new Promise<never>((_, reject) => {
-      this.#abandonOpening = () => reject(this.#closedError())
-    })
+    const connections = new Connections(buildConnector, options => new Agent(options), this.#options)
+    this.#connections = connections
     try {
-      await Promise.race([sdk.start(), abandoned])
-      opened = true
+      await new Promise<void>((resolve, reject) => {
+        this.#opening = { resolve, reject }
+        this.#listen(connections)
+      })
     } catch (error) {
+      this.#opening = undefined
       await this.#stop()
-      throw error instanceof GatewayError ? error : this.#startError(error, lastError)
+      throw error
     }
   }
 
   send(message: Outgoing): void {
     const { id } = message
-    const sdk = this.#sdk
-    if (!sdk || this.#closed) {
+    const connections = this.#connections
+    const address = this.#address
+    if (!connections || !address || this.#closed) {
       if (id !== undefined) this.#receiver.onFailure(id, this.#closedError())
       return
     }
-    sdk.send(JSON.parse(message.text)).catch((error: unknown) => {
-      if (id === undefined || this.#closed) return
-      const { server } = this.#options
-      const text = `A request could not be posted to server "${server}".`
-      this.#receiver.onFailure(
-        id,
-        new GatewayError('upstream_unreachable', text, { server, cause: error, delivery: 'unknown' }),
-      )
-    })
+    const { server } = this.#options
+    const headers = ['content-type', 'application/json', ...this.#headers()]
+    const { calls, messages, congestion } = connections
+    const over = (): void => {
+      if (id === undefined) congestion.done()
+    }
+    if (id === undefined) congestion.sending()
+    let sent = false
+    sendSseRequest(
+      id === undefined ? messages : calls,
+      { url: address, method: 'POST', headers, body: message.text },
+      {
+        onSent: () => (sent = true),
+        // Whatever it says: answers come on the stream.
+        onHead: () => undefined,
+        onRefused: (status, { 'retry-after': retryAfter }, body) => {
+          over()
+          if (status < 200 || status >= 300)
+            this.#fail(id, httpRefusal(server, status, body, retryAfterMs(retryAfter, Date.now())))
+        },
+        onBroken: error => {
+          over()
+          this.#fail(id, error instanceof GatewayError ? error : this.#notPosted(error, sent))
+        },
+        onEnd: over,
+      },
+    )
   }
 
-  abandon(): void {
-    // Answers come on the one stream of the session.
+  /** Answers come on the one stream of the session. */
+  abandon(): boolean {
+    return false
   }
 
   use(version: string | undefined): void {
-    if (version !== undefined) this.#sdk?.setProtocolVersion(version)
+    this.#version = version
   }
 
   listen(): void {}
 
   async close(): Promise<void> {
     this.#closed = true
-    this.#abandonOpening()
+    this.#opening?.reject(this.#closedError())
     await this.#stop()
   }
 
   #stop(): Promise<void> {
-    this.#stopped ??= (async () => {
-      await this.#sdk?.close()
-      await this.#agent?.destroy()
-    })()
+    this.#closed = true
+    this.#stopped ??= this.#connections?.destroy() ?? Promise.resolve()
     return this.#stopped
   }
 
-  /** The stream without messages that are too large, which are reported instead. */
-  #bounded(response: Response): Response {
-    const { body, status, headers } = response
-    if (!body || !headers.get('content-type')?.startsWith('text/event-stream')) return response
-    const { server, maxMessageBytes } = this.#options
-    let splitter!: LineSplitter
-    const lines = new TransformStream<Uint8Array, Uint8Array>({
-      start: controller => {
-        splitter = new LineSplitter(maxMessageBytes, {
-          onLine: (bytes, start, end) =>
-            controller.enqueue(Buffer.concat([bytes.subarray(start, end), NEWLINE])),
-          onLongLine: (head, tail, size) => {
-            const error = tooLarge(server, maxMessageBytes, size)
-            const id = responseId(head.toString().replace(/^data: ?/, ''), tail.toString())
-            this.#options.logger.warn(error.message, { request: id })
-            if (id !== undefined && !this.#closed) this.#receiver.onFailure(id, error)
-          },
-        })
-      },
-      transform: chunk => splitter.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)),
-    })
-    return new Response(body.pipeThrough(lines), { status, headers })
+  #headers(): readonly string[] {
+    const version = this.#version === undefined ? [] : ['mcp-protocol-version', this.#version]
+    return [...version, ...this.#configured]
   }
 
-  #startError(error: unknown, lastError: unknown): GatewayError {
-    const { server } = this.#options
-    const status = (error as { code?: unknown }).code
-    const cause = lastError ?? error
-    if (status === 401 || status === 403) {
-      const message = `Server "${server}" refused the gateway's credentials (HTTP ${status}). Set or renew "headers.Authorization" of this server.`
-      return new GatewayError('upstream_unauthorized', message, { server, cause })
+  #listen({ calls, congestion }: Connections<Agent>): void {
+    const parser = new EventParser(
+      {
+        onEvent: event => this.#onEvent(event),
+        // The server takes a new stream for a new session, so there is nothing to retry.
+        onRetry: () => undefined,
+        onOverflow: () => undefined,
+        onSkipped: (head, tail) => this.#onSkipped(head, tail),
+      },
+      this.#options.maxMessageBytes,
+    )
+    sendSseRequest(
+      calls,
+      { url: this.#url, method: 'GET', headers: ['accept', EVENT_STREAM, ...this.#headers()], body: null },
+      {
+        onSent: () => undefined,
+        onHead: (status, headers) =>
+          status === 200 && isEventStream(headers)
+            ? (chunk, controller) => {
+                parser.push(chunk)
+                congestion.heard(controller)
+              }
+            : undefined,
+        onRefused: (status, _headers, body) => this.#notOpened(status, new HttpStatusError(status, body)),
+        onBroken: error => this.#broke(error),
+        onEnd: () => this.#broke(new Error('the server ended it')),
+      },
+    )
+  }
+
+  #onEvent({ event, data }: ServerSentEvent): void {
+    if (this.#closed) return
+    if (event === 'endpoint') this.#onAddress(data)
+    else if (event === 'message' && data !== '') this.#receiver.onMessage(data, undefined)
+  }
+
+  #onAddress(data: string): void {
+    const address = URL.canParse(data, this.#url.href) ? new URL(data, this.#url) : undefined
+    if (address?.origin === this.#url.origin) {
+      this.#address = address
+      this.#opening?.resolve()
+      this.#opening = undefined
+      return
     }
-    const message = `Server "${server}" offers no event stream${typeof status === 'number' ? ` (HTTP ${status})` : ''}. Check that it runs and that its "url" is right.`
-    return new GatewayError('upstream_unreachable', message, { server, cause })
+    const { server } = this.#options
+    const where = address ? `the origin ${address.origin}` : 'no address'
+    this.#end(
+      new GatewayError(
+        'upstream_protocol',
+        `Server "${server}" wants its messages at ${where}; only ${this.#url.origin}, which its "url" names, is accepted. Fix: correct "url", or the server's own public address.`,
+        { server, delivery: 'unknown' },
+      ),
+    )
+  }
+
+  #onSkipped(head: string, tail: string): void {
+    const { server, maxMessageBytes, logger } = this.#options
+    const error = tooLarge(server, maxMessageBytes)
+    const id = responseId(head, tail)
+    logger.warn(error.message, { request: id })
+    if (id !== undefined && !this.#closed) this.#receiver.onFailure(id, error)
+  }
+
+  #broke(cause: Error): void {
+    const { server } = this.#options
+    if (this.#address === undefined) this.#notOpened(undefined, cause)
+    else
+      this.#end(
+        new GatewayError('upstream_closed', `The event stream of server "${server}" broke.`, {
+          server,
+          cause,
+          delivery: 'unknown',
+        }),
+      )
+  }
+
+  #notOpened(status: number | undefined, cause: Error): void {
+    const { server } = this.#options
+    if (status === 401 || status === 403) return this.#end(httpRefusal(server, status, '', undefined))
+    if (cause instanceof GatewayError) return this.#end(cause)
+    const message = `Server "${server}" offers no event stream${status === undefined ? '' : ` (HTTP ${status})`}. Check that it runs and that its "url" is right.`
+    this.#end(new GatewayError('upstream_unreachable', message, { server, cause }))
+  }
+
+  /** The session is over, or never began. */
+  #end(error: GatewayError): void {
+    if (this.#closed) return
+    this.#closed = true
+    void this.#stop()
+    if (this.#opening) this.#opening.reject(error)
+    else this.#receiver.onClose(error)
+  }
+
+  #fail(id: number | undefined, error: GatewayError): void {
+    if (this.#closed) return
+    if (id !== undefined) this.#receiver.onFailure(id, error)
+    else
+      this.#options.logger.warn('A message to the server could not be delivered.', {
+        cause: describeError(error),
+      })
+  }
+
+  #notPosted(cause: Error, sent: boolean): GatewayError {
+    const { server } = this.#options
+    const text = `A request could not be posted to server "${server}".`
+    const delivery = sent ? 'unknown' : 'not_sent'
+    return new GatewayError('upstream_unreachable', text, { server, cause, delivery })
   }
 
   #closedError(): GatewayError {
@@ -167,9 +246,9 @@ export class SseTransport implements Transport {
   }
 }
 
-const NEWLINE = Buffer.from('\n')
+const EVENT_STREAM = 'text/event-stream'
 
-/** Errors of the stream carry an `event`; errors of a single POST do not. */
-function isStreamError(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && 'event' in error
+function isEventStream(headers: Headers): boolean {
+  const type = headers['content-type']
+  return typeof type === 'string' && type.startsWith(EVENT_STREAM)
 }

@@ -136,8 +136,9 @@ class StdioTransport implements Transport {
 
   listen(): void {}
 
-  abandon(): void {
-    // Requests have no stream of their own here.
+  /** Requests have no stream of their own here. One that still waits for the pipe leaves it. */
+  abandon(id: number): boolean {
+    return this.#running?.queue.drop(id) ?? false
   }
 
   async close(force = false): Promise<void> {

@@ -1,32 +1,28 @@
+import type { Readable } from 'node:stream'
 import type { Dispatcher, Pool } from 'undici'
-import { describeError, GatewayError, type Delivery } from '../core/errors.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
 import { IdTable } from '../core/id-table.ts'
 import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/replica-types.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
-import { dial } from './dial.ts'
+import { configuredHeaders } from './configured-headers.ts'
+import { Connections } from './connections.ts'
+import { httpRefusal, HttpStatusError } from './http-refusal.ts'
+import { pieces } from './pieces.ts'
 import { retryAfterMs } from './retry-after.ts'
+import type { Sockets } from './sockets.ts'
 import { tooLarge } from './too-large.ts'
-import { isWebPage, NO_ENDPOINT, statusHint } from './web-page.ts'
+import { isWebPage, NO_ENDPOINT } from './web-page.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
-
-/** The cause of a `GatewayError` when a server answered with an HTTP status instead of a message. */
-export class HttpStatusError extends Error {
-  readonly status: number
-
-  constructor(status: number, body: string) {
-    super(`HTTP ${status}${body === '' ? '' : `: ${body.slice(0, 300)}`}`)
-    this.name = 'HttpStatusError'
-    this.status = status
-  }
-}
 
 export interface StreamableHttpOptions {
   readonly server: string
   readonly endpoint: HttpEndpoint
   readonly maxMessageBytes: number
   readonly logger: Logger
+  /** Default: those of this process. */
+  readonly sockets?: Sockets | undefined
 }
 
 const ACCEPT = 'application/json, text/event-stream'
@@ -35,12 +31,12 @@ interface OpenRequest {
   readonly controller: Dispatcher.DispatchController
 }
 
-/** Headers that say how the message is to be read; a second value would make it unreadable. */
-const RESERVED = /^(?:accept|content-type|content-length|transfer-encoding|connection|mcp-.*|last-event-id)$/i
 /** How long a graceful close waits for the server to take the end of its session. */
 const DELETE_TIMEOUT_MS = 1000
 const FIRST_RECONNECT_MS = 1000
 const LAST_RECONNECT_MS = 30_000
+/** A longer body is written piece by piece. */
+const LARGE_CHARS = 256 * 1024
 /** Attempts to get the rest of one broken answer stream. */
 const MAX_RESUMES = 5
 
@@ -57,7 +53,7 @@ export class StreamableHttpTransport implements Transport {
   readonly #open = new IdTable<number, OpenRequest>()
   readonly #timers = new Set<NodeJS.Timeout>()
   #receiver!: Receiver
-  #pool!: Pool
+  #connections!: Connections<Pool>
   #version: string | undefined
   #session: string | undefined
   #headers: readonly string[]
@@ -73,16 +69,7 @@ export class StreamableHttpTransport implements Transport {
     const url = new URL(options.endpoint.url)
     this.#origin = url.origin
     this.#path = url.pathname + url.search
-    const fixed: string[] = []
-    if (url.username !== '') {
-      const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
-      fixed.push('authorization', `Basic ${Buffer.from(credentials).toString('base64')}`)
-    }
-    for (const [name, value] of Object.entries(options.endpoint.headers)) {
-      if (!RESERVED.test(name)) fixed.push(name.toLowerCase(), value)
-      else options.logger.warn("A configured header is the protocol's own and is left out.", { header: name })
-    }
-    this.#fixedHeaders = fixed
+    this.#fixedHeaders = configuredHeaders(options.endpoint, options.logger)
     this.#headers = this.#baseHeaders()
   }
 
@@ -92,9 +79,12 @@ export class StreamableHttpTransport implements Transport {
 
   async open(receiver: Receiver): Promise<void> {
     this.#receiver = receiver
-    const { Pool } = await import('undici')
-    const connect = dial(this.#options.endpoint)
-    this.#pool = new Pool(this.#origin, { headersTimeout: 0, bodyTimeout: 0, connect })
+    const { buildConnector, Pool } = await import('undici')
+    this.#connections = new Connections(
+      buildConnector,
+      options => new Pool(this.#origin, options),
+      this.#options,
+    )
   }
 
   use(version: string | undefined): void {
@@ -120,11 +110,15 @@ export class StreamableHttpTransport implements Transport {
       for (const name in message.headers) extended.push(name, message.headers[name] as string)
       headers = extended
     }
-    this.#dispatch('POST', headers, message.text, new PostHandler(this, message.id, message.method))
+    const { calls, messages, congestion } = this.#connections
+    if (message.id === undefined) congestion.sending()
+    const handler = new PostHandler(this, message.id, message.method)
+    this.#dispatch(message.id === undefined ? messages : calls, 'POST', headers, message.text, handler)
   }
 
-  abandon(id: number): void {
+  abandon(id: number): boolean {
     this.#open.take(id)?.controller.abort(new Error('abandoned'))
+    return false
   }
 
   close(): Promise<void> {
@@ -138,8 +132,8 @@ export class StreamableHttpTransport implements Transport {
     this.#timers.clear()
     this.#listening?.abort(new Error('closed'))
     for (const { id } of this.#open.values()) this.abandon(id)
-    if (this.#pool && this.#session !== undefined) await this.#endSession()
-    await this.#pool?.destroy()
+    if (this.#connections && this.#session !== undefined) await this.#endSession()
+    await this.#connections?.destroy()
   }
 
   // For the handlers below.
@@ -171,6 +165,15 @@ export class StreamableHttpTransport implements Transport {
       })
   }
 
+  /** A message that asks for nothing is with the server, or lost. */
+  messageEnded(): void {
+    this.#connections.congestion.done()
+  }
+
+  heard(controller: Dispatcher.DispatchController): void {
+    this.#connections.congestion.heard(controller)
+  }
+
   get maxMessageBytes(): number {
     return this.#options.maxMessageBytes
   }
@@ -183,8 +186,8 @@ export class StreamableHttpTransport implements Transport {
   /** Maps an HTTP status that stands for no message. */
   refused(id: number | undefined, status: number, body: string, retryAfterMs?: number): void {
     const server = this.#options.server
-    const cause = new HttpStatusError(status, body)
     if (status === 404 && this.#session !== undefined) {
+      const cause = new HttpStatusError(status, body)
       this.fail(
         id,
         new GatewayError('session_lost', `Server "${server}" has forgotten the session.`, { server, cause }),
@@ -192,33 +195,13 @@ export class StreamableHttpTransport implements Transport {
       if (!this.#closed) this.#receiver.onSessionLost()
       return
     }
-    // A server that says so has not begun; any other failure of it may have come in the middle.
-    const delivery: Delivery = status >= 500 && status !== 503 ? 'unknown' : 'not_sent'
-    if (status === 401 || status === 403) {
-      this.fail(
-        id,
-        new GatewayError(
-          'upstream_unauthorized',
-          `Server "${server}" refused the gateway's credentials (HTTP ${status}). Set or renew "headers.Authorization" of this server.`,
-          { server, cause, delivery },
-        ),
-      )
-      return
-    }
-    const hint = statusHint(status, body)
-    this.fail(
-      id,
-      new GatewayError('upstream_unreachable', `Server "${server}" answered with HTTP ${status}. ${hint}`, {
-        server,
-        cause,
-        delivery,
-        ...(retryAfterMs !== undefined && { retryAfterMs }),
-      }),
-    )
+    this.fail(id, httpRefusal(server, status, body, retryAfterMs))
   }
 
   broken(id: number | undefined, sent: boolean, cause: unknown): void {
     const server = this.#options.server
+    // No socket was to be had.
+    if (cause instanceof GatewayError) return this.fail(id, cause)
     const code = (cause as { code?: unknown } | null)?.code
     const reason = typeof code === 'string' ? code : 'connection failed'
     const message = sent
@@ -297,17 +280,25 @@ export class StreamableHttpTransport implements Transport {
   #get(id: number | undefined, lastEventId: string | undefined, attempt: number): void {
     const headers =
       lastEventId === undefined ? this.#headers : [...this.#headers, 'last-event-id', lastEventId]
-    this.#dispatch('GET', headers, null, new GetHandler(this, id, attempt, lastEventId))
+    const handler = new GetHandler(this, id, attempt, lastEventId)
+    this.#dispatch(this.#connections.calls, 'GET', headers, null, handler)
   }
 
   #dispatch(
+    pool: Pool,
     method: 'POST' | 'GET',
     headers: readonly string[],
     body: string | null,
     handler: StreamHandler,
   ): void {
+    let sent: string | Readable | null = body
+    let all = headers as string[]
+    if (body !== null && body.length > LARGE_CHARS) {
+      all = [...headers, 'content-length', String(Buffer.byteLength(body))]
+      sent = pieces(body) as unknown as Readable
+    }
     try {
-      this.#pool.dispatch({ path: this.#path, method, headers: headers as string[], body }, handler)
+      pool.dispatch({ path: this.#path, method, headers: all, body: sent }, handler)
     } catch (error) {
       handler.onResponseError(undefined, error as Error)
     }
@@ -321,7 +312,7 @@ export class StreamableHttpTransport implements Transport {
         resolve()
       }
       try {
-        this.#pool.dispatch(
+        this.#connections.messages.dispatch(
           { path: this.#path, method: 'DELETE', headers: this.#headers as string[] },
           {
             onRequestStart() {},
@@ -391,9 +382,11 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
     if (status === 200 && typeof session === 'string') this.onSession(session)
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#events) this.#events.push(chunk)
-    else {
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#events) {
+      this.#events.push(chunk)
+      this.transport.heard(controller)
+    } else {
       this.#bytes += chunk.length
       if (this.#bytes <= this.transport.maxMessageBytes) this.#chunks.push(chunk)
       else this.onOverflow()
@@ -401,7 +394,7 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    this.transport.ended(this.id)
+    this.onOver()
     // undici keeps finished requests, and with them this handler, in a queue that it cleans rarely.
     const chunks = this.#chunks
     this.#chunks = []
@@ -418,7 +411,7 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
-    this.transport.ended(this.id)
+    this.onOver()
     if (!this.overflown) this.onBroken(error)
   }
 
@@ -433,9 +426,15 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
 
   onOverflow(): void {
     if (this.overflown) return
+    // The stream of what belongs to no request goes on without that event.
+    if (this.id === undefined && this.#events) return this.transport.tooLarge(undefined)
     this.overflown = true
     this.transport.tooLarge(this.id)
     this.#controller?.abort(new Error('message too large'))
+  }
+
+  protected onOver(): void {
+    this.transport.ended(this.id)
   }
 
   protected onStream(_controller: Dispatcher.DispatchController): void {}
@@ -450,6 +449,11 @@ class PostHandler extends StreamHandler {
   constructor(transport: StreamableHttpTransport, id: number | undefined, method: string | undefined) {
     super(transport, id)
     this.#method = method
+  }
+
+  protected override onOver(): void {
+    super.onOver()
+    if (this.id === undefined) this.transport.messageEnded()
   }
 
   protected override onSession(session: string): void {

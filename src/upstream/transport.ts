@@ -19,8 +19,11 @@ export interface Transport {
    * stream ends without an answer, is reported by `receiver.onFailure` with its id.
    */
   send(message: Outgoing): void
-  /** Stops waiting for the answer of request `id`: a transport with one stream a request closes that stream. */
-  abandon(id: number): void
+  /**
+   * Stops waiting for the answer of request `id` and lets go of what is held for it: a transport with one stream a request closes that stream.
+   * `true`: none of the request had been written yet, and none of it will be.
+   */
+  abandon(id: number): boolean
   /** Revision that applies from now on (HTTP transports stamp it on every request); `undefined` before it is known. */
   use(version: string | undefined): void
   /** Starts to listen for messages that belong to no request, where that takes a stream of its own. */

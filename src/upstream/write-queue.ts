@@ -48,6 +48,15 @@ export class WriteQueue {
     return 'taken'
   }
 
+  /** Takes request `id` out of the queue; `false` when it is not there any more. */
+  drop(id: number): boolean {
+    const at = this.#queued.findIndex(({ message }) => message.id === id)
+    const [queued] = at < 0 ? [] : this.#queued.splice(at, 1)
+    if (!queued) return false
+    this.#bytes -= queued.bytes
+    return true
+  }
+
   /** Writes what is queued and closes the pipe. */
   end(): void {
     if (this.#ending || this.#broken) return

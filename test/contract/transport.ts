@@ -17,8 +17,6 @@ export interface TransportSubject {
   unreachable(): Promise<Transport>
   /** Whether what a server sends during a request arrives, and whether it is known which request it belongs to. */
   readonly during: 'dropped' | 'attributed' | 'unattributed'
-  /** Whether the text of a message arrives byte by byte. */
-  readonly exact: boolean
 }
 
 export interface Event {
@@ -157,7 +155,7 @@ export function describeTransport(name: string, subject: TransportSubject): void
       })
     })
 
-    it.runIf(subject.exact)('keeps every byte of an answer', async () => {
+    it('keeps every byte of an answer', async () => {
       const peer = await start()
       const id = ++idOfExact
       peer.heard.waiting.add(id)

@@ -60,11 +60,13 @@ class Askable implements AsyncDisposable {
   ): Promise<string> {
     const requests = JSON.parse(rawAt(asking, 'result', 'inputRequests') ?? '{}') as Record<
       string,
-      { params: { message: string } }
+      { params?: { message: string } }
     >
     const responses = Object.entries(requests).map(([key, { params }]) => {
-      this.asked.push(params.message)
-      return `${JSON.stringify(key)}:${answer(params.message)}`
+      // Roots are asked for without a text.
+      const { message = '' } = params ?? {}
+      this.asked.push(message)
+      return `${JSON.stringify(key)}:${answer(message)}`
     })
     const state = rawAt(asking, 'result', 'requestState')
     return await this.once(tool, args, `,"inputResponses":{${responses.join(',')}},"requestState":${state}`)
@@ -363,5 +365,70 @@ describe('the text of a question names its server', () => {
       call.answer(EMPTY)
     } else (await server.called('t')).answer('"result":{"resultType":"complete","content":[]}')
     expect(await retry).toContain('"content":[]')
+  })
+})
+
+describe('a legacy server that asks a modern client for roots', () => {
+  const ROOTS = '{"roots":[{"uri":"file:///x","n":1.0}]}'
+  const ASK = '{"jsonrpc":"2.0","id":"r","method":"roots/list"}'
+  const rooted = (gateway: TestGateway): Askable => new Askable(gateway, 'one', '{"roots":{}}')
+  const answer = (): string => ROOTS
+  /** On the link of the client; that which lists the server has no client. */
+  const heard = (server: ScriptedServer): Promise<string> =>
+    server.messages.take(text => text === `{"jsonrpc":"2.0","id":"r","result":${ROOTS}}`, 'the roots')
+
+  describe.each([
+    ['stdio', scriptedStdio],
+    ['HTTP', () => scriptedHttp({ sessions: true })],
+  ])('over %s', (_, start) => {
+    test('gets them on the standalone stream while one of its calls is in flight', async () => {
+      await using server = await start()
+      await using gateway = await gatewayFor(server)
+      await using client = rooted(gateway)
+      const calling = client.call('t', withMark('1'), answer)
+      const call = await marked(server, '1')
+      server.say(ASK)
+      await heard(server)
+      call.answer(EMPTY)
+      expect(await calling).toContain('"content":[]')
+    })
+
+    test('gets them while many are, and after one was cancelled', async () => {
+      await using server = await start()
+      await using gateway = await gatewayFor(server)
+      await using leaving = rooted(gateway)
+      const left = leaving.once('t', withMark('0')).catch(() => undefined)
+      await marked(server, '0')
+      await leaving[Symbol.asyncDispose]()
+      await left
+      await server.notifications.take(text => text.includes('notifications/cancelled'))
+      await using client = rooted(gateway)
+      const marks = ['1', '2', '3', '4']
+      const calling = marks.map(mark => client.call('t', withMark(mark), answer))
+      const calls = await Promise.all(marks.map(mark => marked(server, mark)))
+      server.say(ASK)
+      await heard(server)
+      for (const call of calls) call.answer(EMPTY)
+      for (const text of await Promise.all(calling)) expect(text).toContain('"content":[]')
+    })
+
+    test('gets them before the next call when none is in flight', async () => {
+      await using server = await start()
+      await using gateway = await gatewayFor(server)
+      await using client = rooted(gateway)
+      const calling = client.call('t', withMark('1'), answer)
+      ;(await marked(server, '1')).answer(EMPTY)
+      await calling
+      server.say(ASK)
+      // What is answered at once has come after it.
+      server.say('{"jsonrpc":"2.0","id":"p","method":"ping"}')
+      await answered(server, 'p')
+      const next = client.call('t', withMark('2'), answer)
+      const roots = await heard(server)
+      const call = await marked(server, '2')
+      expect(server.messages.all.indexOf(roots)).toBeLessThan(server.messages.all.indexOf(call.text))
+      call.answer(EMPTY)
+      expect(await next).toContain('"content":[]')
+    })
   })
 })

@@ -67,8 +67,9 @@ export class FakeTransport implements Transport {
     if (reaction) queueMicrotask(() => this.answer(id, reaction))
   }
 
-  abandon(id: number): void {
+  abandon(id: number): boolean {
     this.abandoned.push(id)
+    return false
   }
 
   use(version: string | undefined): void {

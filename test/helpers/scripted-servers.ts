@@ -165,8 +165,9 @@ function openEvents(response: ServerResponse): void {
   if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/event-stream' })
 }
 
-/** A Streamable HTTP server without sessions. A request becomes a stream as soon as something is said on it. */
-export async function scriptedHttp(): Promise<ScriptedServer> {
+/** A Streamable HTTP server, with sessions only where told so. A request becomes a stream as soon as something is said on it. */
+export async function scriptedHttp({ sessions = false } = {}): Promise<ScriptedServer> {
+  let lastSession = 0
   const streams = new Set<ServerResponse>()
   const server = script(text => {
     for (const stream of streams) stream.write(`data: ${text}\n\n`)
@@ -198,7 +199,11 @@ export async function scriptedHttp(): Promise<ScriptedServer> {
         if (response.headersSent) {
           say(text)
           response.end()
-        } else response.writeHead(200, { 'content-type': 'application/json' }).end(text)
+        } else {
+          if (sessions && text.includes('"protocolVersion"'))
+            response.setHeader('mcp-session-id', `s${++lastSession}`)
+          response.writeHead(200, { 'content-type': 'application/json' }).end(text)
+        }
       }
       if (!server.take(body, say, answer, gone)) response.writeHead(202).end()
     })
@@ -208,6 +213,42 @@ export async function scriptedHttp(): Promise<ScriptedServer> {
   const { port } = listener.address() as AddressInfo
   return Object.assign(server, {
     entry: { url: `http://127.0.0.1:${port}/mcp` },
+    async [Symbol.asyncDispose]() {
+      listener.close()
+      listener.closeAllConnections()
+      await once(listener, 'close')
+    },
+  })
+}
+
+/** A server of the deprecated HTTP+SSE for one client at a time. */
+export async function scriptedDeprecated(): Promise<ScriptedServer> {
+  let stream: ServerResponse | undefined
+  const say = (text: string): void => void stream?.write(`event: message\ndata: ${text}\n\n`)
+  const server = script(say)
+  const listener = createHttpServer((request, response) => {
+    if (request.method === 'GET') {
+      stream = response
+      openEvents(response)
+      response.write('event: endpoint\ndata: /messages\n\n')
+      return
+    }
+    const gone = new Promise<void>(resolve => {
+      response.on('close', resolve)
+    })
+    let body = ''
+    request.setEncoding('utf8')
+    request.on('data', (chunk: string) => (body += chunk))
+    request.on('end', () => {
+      response.writeHead(202).end()
+      server.take(body, say, say, gone)
+    })
+  })
+  listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const { port } = listener.address() as AddressInfo
+  return Object.assign(server, {
+    entry: { url: `http://127.0.0.1:${port}/sse`, type: 'sse' },
     async [Symbol.asyncDispose]() {
       listener.close()
       listener.closeAllConnections()

@@ -253,8 +253,72 @@ export class ModernHttp implements WireClient {
     return await answerOf(await this.post(id, method, withEnvelope(params)))
   }
 
+  /** Sends a request, `params` with its envelope, and breaks the connection so long after all of it is written. */
+  leave(id: string, method: string, params: string, afterMs: number): Promise<void> {
+    const { name } = JSON.parse(params) as { name?: string }
+    const headers = {
+      ...JSON_HEADERS,
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': method,
+      ...(name !== undefined && { 'mcp-name': name }),
+      ...this.#options.headers,
+    }
+    return new Promise(resolve => {
+      const sent = request(this.url, { method: 'POST', headers, agent: false })
+      sent.on('error', () => {})
+      sent.on('close', resolve)
+      sent.end(requestText(id, method, params), () => setTimeout(() => sent.destroy(), afterMs))
+    })
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const response of this.#open) response.destroy()
+  }
+}
+
+/** A session over the deprecated HTTP+SSE. */
+export class DeprecatedSession implements WireClient {
+  readonly modern = false
+  readonly #stream: WireResponse
+  readonly #address: string
+
+  constructor(stream: WireResponse, address: string) {
+    this.#stream = stream
+    this.#address = address
+  }
+
+  static async open(
+    origin: string,
+    { version = '2025-11-25', capabilities = '{}' } = {},
+  ): Promise<DeprecatedSession> {
+    const stream = await http(`${origin}/sse`, { method: 'GET', headers: { accept: 'text/event-stream' } })
+    const session = new DeprecatedSession(stream, `${origin}${(await stream.events.take()).data}`)
+    await session.request('"initialize"', 'initialize', INITIALIZE(version, capabilities))
+    await session.post(INITIALIZED)
+    return session
+  }
+
+  /** What the stream has brought and was not taken. */
+  get events(): Inbox<WireEvent> {
+    return this.#stream.events
+  }
+
+  /** Sends a body as it is. */
+  async post(body: string): Promise<void> {
+    const posted = await http(this.#address, { headers: { 'content-type': 'application/json' }, body })
+    const text = await posted.body
+    if (posted.status !== 202) throw new Error(`not taken: ${posted.status} ${text}`)
+  }
+
+  async request(id: string, method: string, params?: string): Promise<string> {
+    await this.post(requestText(id, method, params))
+    const answer = `{"jsonrpc":"2.0","id":${id},`
+    return (await this.events.take(({ data }) => data.startsWith(answer), `the answer to ${id}`)).data
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stream.destroy()
+    await this.#stream.body
   }
 }
 

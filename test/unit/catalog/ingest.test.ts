@@ -1,5 +1,12 @@
 import { expect, it } from 'vitest'
-import { fetchLists, MAX_PAGES, type Known, type Lister } from '../../../src/catalog/ingest.ts'
+import {
+  fetchLists,
+  MAX_DEFINITION_CHARS,
+  MAX_ENTRIES,
+  MAX_PAGES,
+  type Known,
+  type Lister,
+} from '../../../src/catalog/ingest.ts'
 import type { JsonObject } from '../../../src/core/exchange.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 
@@ -122,4 +129,28 @@ it('takes how long a list may be kept, and for whom, from all of its pages', asy
   }
   const previous = { lists: { tools: [], resources: [], resourceTemplates: [], prompts: [] }, caching }
   expect((await fetchKnown(broken, previous)).caching).toEqual(caching)
+})
+
+it.each([
+  { what: 'entries of one page', page: Array.from({ length: MAX_ENTRIES + 1 }, (_, n) => tool(`t${n}`)) },
+  {
+    what: 'characters',
+    page: Array.from({ length: 11 }, (_, n) => tool(`t${n}","x":"${'y'.repeat(800_000)}`)),
+  },
+])('takes no more $what than the bound and asks for no further page', async ({ page }) => {
+  const from = lister(
+    (method, cursor) =>
+      method === 'tools/list' ? `{"tools":[${page.join(',')}],"nextCursor":"${cursor}x"}` : empty(method),
+    { tools: {} },
+  )
+  const { tools } = await fetchAll(from)
+  expect(tools.length).toBe(page.length - 1)
+  expect(from.asked).toEqual(['tools/list'])
+})
+
+it('leaves out a definition that is nested too deeply or too long, and takes the others', async () => {
+  const deep = `{"name":"deep","inputSchema":{"type":"object","x":${'['.repeat(5000)}${']'.repeat(5000)}}}`
+  const long = `{"name":"long","description":"${'x'.repeat(MAX_DEFINITION_CHARS)}","inputSchema":{"type":"object"}}`
+  const from = lister(() => `{"tools":[${deep},${tool('a')},${long},${tool('b')}]}`, { tools: {} })
+  expect((await fetchAll(from)).tools.map(({ key }) => key)).toEqual(['a', 'b'])
 })

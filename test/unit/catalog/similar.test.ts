@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { Listed } from '../../../src/catalog/listed.ts'
+import { listed as entryOf, type Listed } from '../../../src/catalog/listed.ts'
 import { similarNames } from '../../../src/catalog/similar.ts'
 
 const listed = (...names: string[]): Listed[] =>
   names.map(exposed => {
     const [server = '', own = ''] = exposed.split('__')
-    return new Listed('tool', { server, own, exposed }, '{}', '{}')
+    return entryOf('tools', server, { key: own, text: '{}' }, exposed, false)
   })
 
 const TOOLS = listed('files__read_file', 'files__write_file', 'web__search', 'mail__search', 'mail__send')

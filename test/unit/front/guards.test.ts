@@ -1,8 +1,7 @@
 import type { IncomingMessage } from 'node:http'
-import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { HttpRefusal } from '../../../src/core/http-refusal.ts'
-import { accepts, checkAccept, HostGuard, readBody, type HostRules } from '../../../src/front/guards.ts'
+import { accepts, checkAccept, HostGuard, type HostRules } from '../../../src/front/guards.ts'
 
 const request = (headers: Record<string, string>): IncomingMessage =>
   ({ headers }) as unknown as IncomingMessage
@@ -82,40 +81,6 @@ describe('Origin', () => {
   it('is compared also where hosts are not', () => {
     expect(check('https://evil.example', rules({ host: '0.0.0.0' }))).toBeDefined()
   })
-})
-
-describe('readBody', () => {
-  const body = (
-    chunks: string[],
-    headers: Record<string, string> = { 'content-type': 'application/json' },
-  ): IncomingMessage =>
-    Object.assign(Readable.from(chunks.map(chunk => Buffer.from(chunk))), {
-      headers,
-    }) as unknown as IncomingMessage
-
-  it('puts chunks together, also in the middle of a character', async () => {
-    const bytes = Buffer.from('"é🙂"')
-    const split = Readable.from([bytes.subarray(0, 2), bytes.subarray(2, 5), bytes.subarray(5)])
-    const request = Object.assign(split, { headers: { 'content-type': 'application/json; charset=utf-8' } })
-    expect(await readBody(request as unknown as IncomingMessage, 100)).toBe('"é🙂"')
-    expect(await readBody(body([]), 100)).toBe('')
-  })
-
-  it('takes as much as allowed and no more', async () => {
-    expect(await readBody(body(['x'.repeat(50), 'x'.repeat(50)]), 100)).toHaveLength(100)
-    await expect(readBody(body(['x'.repeat(50), 'x'.repeat(51)]), 100)).rejects.toMatchObject({ status: 413 })
-    const announced = body([], { 'content-type': 'application/json', 'content-length': '101' })
-    await expect(readBody(announced, 100)).rejects.toMatchObject({ status: 413 })
-  })
-
-  it.each([undefined, 'text/plain', 'application/jsonp', 'application/x-www-form-urlencoded'])(
-    'refuses type %s',
-    async type => {
-      await expect(
-        readBody(body([], type === undefined ? {} : { 'content-type': type }), 100),
-      ).rejects.toMatchObject({ status: 415 })
-    },
-  )
 })
 
 it('accepts what the client accepts', () => {

@@ -97,12 +97,35 @@ describe('an event that is too long', () => {
       ],
       100,
     )
-    expect(heard).toEqual({ events: [message('a')], retries: [], overflows: 1 })
+    expect(heard).toEqual({ events: [message('a'), message('b')], retries: [], overflows: 1 })
   })
 
   test('in one chunk', () => {
     const heard = heardOf([bytes(`data: ${'x'.repeat(200)}\n\ndata: b\n\n`)], 100)
-    expect(heard).toEqual({ events: [], retries: [], overflows: 1 })
+    expect(heard).toEqual({ events: [message('b')], retries: [], overflows: 1 })
+  })
+
+  test('its two ends are told once it has ended, however it is split', () => {
+    const all = bytes(`data: {"id":7,${'x'.repeat(2000)}\ndata: ${'y'.repeat(600)}"id":8}\n\ndata: b\n\n`)
+    for (const size of [1, 7, 100, 5000]) {
+      const skipped: [string, string][] = []
+      const events: string[] = []
+      const parser = new EventParser(
+        {
+          onEvent: ({ data }) => events.push(data),
+          onRetry: () => undefined,
+          onOverflow: () => undefined,
+          onSkipped: (head, tail) => skipped.push([head, tail]),
+        },
+        100,
+      )
+      for (let at = 0; at < all.length; at += size) parser.push(all.subarray(at, at + size))
+      expect(skipped).toHaveLength(1)
+      expect(skipped[0]?.[0]).toMatch(/^\{"id":7,x+$/)
+      expect(skipped[0]?.[1]).toMatch(/y"id":8\}$/)
+      expect(skipped[0]?.[1].length).toBeLessThanOrEqual(512)
+      expect(events).toEqual(['b'])
+    }
   })
 
   test('over many lines, each of them in a chunk of its own', () => {

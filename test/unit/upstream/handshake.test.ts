@@ -6,7 +6,7 @@ import type { Era } from '../../../src/protocol/revisions.ts'
 import type { Spoken } from '../../../src/protocol/spoken.ts'
 import { shakeHands, TooLate } from '../../../src/upstream/handshake.ts'
 import { Link } from '../../../src/upstream/link.ts'
-import { HttpStatusError } from '../../../src/upstream/streamable-http.ts'
+import { HttpStatusError } from '../../../src/upstream/http-refusal.ts'
 import {
   FakeTransport,
   LEGACY,

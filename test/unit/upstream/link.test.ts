@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { Cancellation } from '../../../src/core/cancellation.ts'
 import { Deadlines } from '../../../src/core/deadlines.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import type { Exchange, Json } from '../../../src/core/exchange.ts'
@@ -6,6 +7,7 @@ import { SILENT } from '../../../src/core/logger.ts'
 import { Link, type LinkListener } from '../../../src/upstream/link.ts'
 import type { Peer } from '../../../src/upstream/link-contract.ts'
 import { UpstreamRpcError } from '../../../src/upstream/rpc-error.ts'
+import { deferred } from '../../helpers/deferred.ts'
 import { exchangeOf, FakeTransport, replicaOf, serverConfig } from '../../helpers/fake-transport.ts'
 
 let deadlines: Deadlines
@@ -314,6 +316,27 @@ describe('what a server says unasked', () => {
       '{"jsonrpc":"2.0","id":7.0,"result":{"roots":[]}}',
       '{"jsonrpc":"2.0","id":8,"error":{"code":-32603,"message":"Nobody there."}}',
     ])
+  })
+
+  it('waits for a call that can be asked, which is sent once that is answered', async () => {
+    const { link, transport } = await linkOf()
+    const cancellation = new Cancellation()
+    const question = { method: 'roots/list', params: undefined, server: 'fake', cancellation } as const
+    const answer = link.unasked.wait(call => call.ask(question), new Cancellation())
+    const withdrawn = failureOf(link.unasked.wait(call => call.ask(question), cancellation))
+    cancellation.cancel('withdrawn')
+    expect(await withdrawn).toMatchObject({ code: 'cancelled' })
+    // One that cannot be asked passes.
+    void link.call(toolCall(), CALL)
+    expect(transport.of('tools/call')).toHaveLength(1)
+    const asked = deferred<string>()
+    void link.call(Object.assign(toolCall(), { canBeAsked: 'now', ask: () => asked.promise }), CALL)
+    void link.call(Object.assign(toolCall(), { canBeAsked: 'now' }), CALL)
+    expect(transport.of('tools/call')).toHaveLength(2)
+    asked.resolve('{}')
+    expect(await answer).toBe('{}')
+    await vi.advanceTimersByTimeAsync(0)
+    expect(transport.of('tools/call')).toHaveLength(3)
   })
 
   it('is asked for in the most verbose level that anybody wants', async () => {

@@ -25,7 +25,6 @@ for (const answers of ['json', 'sse'] as const)
     },
     unreachable: async () => transportTo(`http://127.0.0.1:${await freePort()}/mcp`),
     during: answers === 'sse' ? 'attributed' : 'dropped',
-    exact: true,
   })
 
 describe('Streamable HTTP', () => {

@@ -27,5 +27,4 @@ describeTransport('stdio', {
   }),
   unreachable: async () => transportTo('no-such-command-anywhere', [], 1000),
   during: 'unattributed',
-  exact: true,
 })

@@ -1,0 +1,209 @@
+import type { IncomingMessage } from 'node:http'
+import { StringDecoder } from 'node:string_decoder'
+import { GatewayError } from '../core/errors.ts'
+import { HttpRefusal } from '../core/http-refusal.ts'
+import { letGo } from '../core/reclaim.ts'
+
+/** Bodies up to this size are read as they come: their number is that of connections. */
+const SMALL_BYTES = 64 * 1024
+/** What all larger bodies that are being received may hold, unless one may be larger than half of it. */
+const ROOM_BYTES = 64 * 1024 * 1024
+/** While others wait, a body that takes longer than this ends. */
+const SLOW_MS = 10_000
+/** How long a body waits for room, and how many may. */
+const MAX_WAIT_MS = 30_000
+const MAX_WAITING = 4096
+
+interface Place {
+  readonly principal: string
+  readonly bytes: number
+  since: number
+  readonly begin: () => void
+  readonly refuse: (error: HttpRefusal) => void
+}
+
+/**
+ * Reads the bodies of requests. What unfinished ones hold is bounded: a larger one begins when there is room for all of it, and until then its connection
+ * is not read. No client may hold more than is free, so that there is always room for another one; of those that wait, the client that holds least is next.
+ */
+export class Bodies {
+  readonly #maxBytes: number
+  #free: number
+  /** Bytes by principal. */
+  readonly #held = new Map<string, number>()
+  readonly #reading = new Set<Place>()
+  readonly #waiting = new Set<Place>()
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+    this.#free = Math.max(ROOM_BYTES, 2 * maxBytes)
+  }
+
+  /**
+   * The body as text.
+   * @throws HttpRefusal 408, 413, 415, 503; GatewayError `cancelled` when the client leaves before it has sent all
+   */
+  read(request: IncomingMessage, principal: string): Promise<string> {
+    const type = request.headers['content-type']
+    if (type === undefined || !/^application\/json\b/i.test(type))
+      return Promise.reject(new HttpRefusal(415, 'The body must be of type application/json.'))
+    const length = request.headers['content-length']
+    const bytes = length === undefined ? this.#maxBytes : Number(length)
+    if (bytes > this.#maxBytes) return Promise.reject(tooLarge(this.#maxBytes))
+    return bytes <= SMALL_BYTES ? receive(request, bytes) : this.#readLarge(request, principal, bytes)
+  }
+
+  /** Ends what takes too long while others wait, as much as they need; those of the client that holds most first. `now` by `performance.now()`. */
+  sweep(now = performance.now()): void {
+    if (this.#waiting.size === 0) return
+    for (const place of this.#waiting) if (now - place.since > MAX_WAIT_MS) place.refuse(noRoom())
+    const slow = [...this.#reading].filter(({ since }) => now - since > SLOW_MS)
+    slow.sort((one, other) => this.#heldBy(other) - this.#heldBy(one))
+    for (const place of slow) if (this.#waiting.size > 0) place.refuse(tooSlow())
+  }
+
+  #readLarge(request: IncomingMessage, principal: string, bytes: number): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        if (!this.#reading.delete(place)) return
+        this.#take(principal, -bytes)
+        letGo(bytes)
+        this.#next()
+      }
+      const left = (): void => {
+        if (request.readableEnded) return
+        this.#waiting.delete(place)
+        leave()
+        reject(new GatewayError('cancelled', 'The client left.'))
+      }
+      const place: Place = {
+        principal,
+        bytes,
+        since: performance.now(),
+        begin: () => {
+          receive(request, this.#maxBytes).then(
+            text => {
+              request.off('close', left)
+              leave()
+              resolve(text)
+            },
+            (error: unknown) => {
+              leave()
+              reject(error as Error)
+            },
+          )
+        },
+        refuse: error => {
+          forget(request)
+          this.#waiting.delete(place)
+          leave()
+          reject(error)
+        },
+      }
+      // Also one that waits, and so has no other listener, may leave.
+      request.once('close', left)
+      if (this.#waiting.size >= MAX_WAITING) {
+        reject(noRoom())
+        return
+      }
+      this.#waiting.add(place)
+      this.#next()
+    })
+  }
+
+  /** Lets those begin for whom there is room. */
+  #next(): void {
+    for (;;) {
+      let next: Place | undefined
+      for (const place of this.#waiting)
+        if (this.#fits(place) && (!next || this.#heldBy(place) < this.#heldBy(next))) next = place
+      if (!next) return
+      this.#waiting.delete(next)
+      this.#reading.add(next)
+      next.since = performance.now()
+      this.#take(next.principal, next.bytes)
+      next.begin()
+    }
+  }
+
+  #fits(place: Place): boolean {
+    return this.#heldBy(place) + place.bytes <= this.#free
+  }
+
+  #heldBy({ principal }: Place): number {
+    return this.#held.get(principal) ?? 0
+  }
+
+  #take(principal: string, bytes: number): void {
+    const held = (this.#held.get(principal) ?? 0) + bytes
+    if (held > 0) this.#held.set(principal, held)
+    else this.#held.delete(principal)
+    this.#free -= bytes
+  }
+}
+
+/**
+ * What comes of a request until its end. Decoded as it comes: pieces that are kept lie between smaller things, and the allocator can give nothing back.
+ * @throws HttpRefusal 413; GatewayError `cancelled`
+ */
+function receive(request: IncomingMessage, maxBytes: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let first: Buffer | undefined
+    let decoder: StringDecoder | undefined
+    let text = ''
+    let bytes = 0
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes > maxBytes) {
+        text = ''
+        reject(tooLarge(maxBytes))
+      } else if (bytes === chunk.length) first = chunk
+      else {
+        if (!decoder) {
+          decoder = new StringDecoder('utf8')
+          if (first) text = decoder.write(first)
+          first = undefined
+        }
+        text += decoder.write(chunk)
+      }
+    })
+    request.on('end', () => {
+      const whole = first ? first.toString('utf8') : decoder ? text + decoder.end() : ''
+      // Listeners live as long as the request, and that as long as its answer: what they refer to must go before.
+      first = undefined
+      text = ''
+      resolve(whole)
+    })
+    request.on('error', error => reject(new GatewayError('cancelled', 'The client left.', { cause: error })))
+  })
+}
+
+/** What has come of a body is dropped, and so is the rest. */
+function forget(request: IncomingMessage): void {
+  for (const event of ['data', 'end', 'error']) request.removeAllListeners(event)
+  request.resume()
+}
+
+function noRoom(): HttpRefusal {
+  return new HttpRefusal(
+    503,
+    'Too many large bodies are being received; this one found no room in time. Try again later.',
+    { 'retry-after': '5', connection: 'close' },
+  )
+}
+
+function tooSlow(): HttpRefusal {
+  return new HttpRefusal(
+    408,
+    `The body took longer than ${SLOW_MS / 1000} seconds while others were waiting for its room. Send it faster, or less at once.`,
+    { connection: 'close' },
+  )
+}
+
+function tooLarge(maxBytes: number): HttpRefusal {
+  return new HttpRefusal(
+    413,
+    `The body is larger than ${maxBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`,
+    { connection: 'close' },
+  )
+}

@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { BIN, serve, type Served } from './served.ts'
+
+const SCALES = new URL('../fixtures/programs/scales.js', import.meta.url).href
+
+/** A gateway in a process of its own, whose memory can be read. */
+export interface WeighedGateway extends Served {
+  /** Memory of the process that is in use and in RAM, in MiB. */
+  readonly rss: number
+  /** What JavaScript holds after a collection, buffers included, in MiB. */
+  held(): Promise<number>
+}
+
+/** Starts the built gateway with an HTTP front. Its configuration should ask for port 0. */
+export async function serveWeighed(configFile: string): Promise<WeighedGateway> {
+  const served = await serve(['--import', SCALES, BIN, 'serve', '--config', configFile])
+  let count = 0
+  return {
+    origin: served.origin,
+    pid: served.pid,
+    get said() {
+      return served.said
+    },
+    exited: served.exited,
+    stop: () => served.stop(),
+    [Symbol.asyncDispose]: () => served[Symbol.asyncDispose](),
+    get rss() {
+      const status = readFileSync(`/proc/${served.pid}/status`, 'utf8')
+      return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
+    },
+    async held() {
+      const line = new RegExp(`scales ${++count} (.*)`)
+      process.kill(served.pid, 'SIGUSR2')
+      for (;;) {
+        const said = line.exec(served.said)?.[1]
+        if (said !== undefined) {
+          const { heapUsed, external } = JSON.parse(said) as NodeJS.MemoryUsage
+          return (heapUsed + external) / 1024 / 1024
+        }
+        await sleep(10)
+      }
+    },
+  }
+}

@@ -1,0 +1,106 @@
+import type { IncomingMessage } from 'node:http'
+import { PassThrough, Readable } from 'node:stream'
+import { describe, expect, it } from 'vitest'
+import { Bodies } from '../../../src/front/bodies.ts'
+
+const MB = 1024 * 1024
+const JSON_TYPE = { 'content-type': 'application/json' }
+
+const read = (request: unknown, maxBytes: number): Promise<string> =>
+  new Bodies(maxBytes).read(request as IncomingMessage, 'a')
+
+const body = (chunks: string[], headers: Record<string, string> = JSON_TYPE): Readable =>
+  Object.assign(Readable.from(chunks.map(chunk => Buffer.from(chunk))), { headers })
+
+/** A request whose body comes as the test writes it. */
+function slow(bytes: number): PassThrough {
+  return Object.assign(new PassThrough(), { headers: { ...JSON_TYPE, 'content-length': String(bytes) } })
+}
+
+/** Whether a body is being read: else what is written stays where it is. */
+async function isRead(request: PassThrough): Promise<boolean> {
+  await new Promise(resolve => setImmediate(resolve))
+  return request.listenerCount('data') > 0
+}
+
+describe('a body', () => {
+  it('is put together, also in the middle of a character', async () => {
+    const bytes = Buffer.from('"é🙂"')
+    const split = Readable.from([bytes.subarray(0, 2), bytes.subarray(2, 5), bytes.subarray(5)])
+    const headers = { 'content-type': 'application/json; charset=utf-8' }
+    expect(await read(Object.assign(split, { headers }), 100)).toBe('"é🙂"')
+    expect(await read(body([]), 100)).toBe('')
+  })
+
+  it('may be as large as allowed and no larger', async () => {
+    expect(await read(body(['x'.repeat(50), 'x'.repeat(50)]), 100)).toHaveLength(100)
+    await expect(read(body(['x'.repeat(50), 'x'.repeat(51)]), 100)).rejects.toMatchObject({ status: 413 })
+    await expect(read(body([], { ...JSON_TYPE, 'content-length': '101' }), 100)).rejects.toMatchObject({
+      status: 413,
+    })
+  })
+
+  it.each([undefined, 'text/plain', 'application/jsonp', 'application/x-www-form-urlencoded'])(
+    'of type %s is refused',
+    async type => {
+      await expect(
+        read(body([], type === undefined ? {} : { 'content-type': type }), 100),
+      ).rejects.toMatchObject({
+        status: 415,
+      })
+    },
+  )
+})
+
+describe('unfinished bodies', () => {
+  it('of one client take half of the room, the rest of them wait, and another client is read at once', async () => {
+    const bodies = new Bodies(4 * MB)
+    const requests = Array.from({ length: 20 }, () => slow(4 * MB))
+    const texts = requests.map(request => bodies.read(request as unknown as IncomingMessage, 'greedy'))
+    const begun = await Promise.all(requests.map(isRead))
+    expect(begun.filter(Boolean)).toHaveLength(8)
+    const other = slow(4 * MB)
+    const text = bodies.read(other as unknown as IncomingMessage, 'modest')
+    expect(await isRead(other)).toBe(true)
+    other.end('"x"')
+    expect(await text).toBe('"x"')
+    for (const request of requests) request.end('1')
+    expect(await Promise.all(texts)).toEqual(requests.map(() => '1'))
+  })
+
+  it('that take long end when others wait, and no more of them than these need', async () => {
+    const bodies = new Bodies(4 * MB)
+    const later = (): number => performance.now() + 20_000
+    const requests = Array.from({ length: 8 }, () => slow(4 * MB))
+    const ends = requests.map(request =>
+      bodies.read(request as unknown as IncomingMessage, 'a').catch((error: unknown) => error),
+    )
+    bodies.sweep(later())
+    expect((await Promise.all(requests.map(isRead))).filter(Boolean)).toHaveLength(8)
+    const ninth = slow(4 * MB)
+    const text = bodies.read(ninth as unknown as IncomingMessage, 'a')
+    expect(await isRead(ninth)).toBe(false)
+    bodies.sweep(later())
+    expect(await ends[0]).toMatchObject({ status: 408 })
+    expect(await isRead(ninth)).toBe(true)
+    ninth.end('9')
+    for (const request of requests.slice(1)) request.end('1')
+    expect(await text).toBe('9')
+    expect(await Promise.all(ends.slice(1))).toEqual(ends.slice(1).map(() => '1'))
+  })
+
+  it('leave their room to others when their clients leave, also while they wait', async () => {
+    const bodies = new Bodies(4 * MB)
+    const requests = Array.from({ length: 10 }, () => slow(4 * MB))
+    const ends = requests.map(request =>
+      bodies.read(request as unknown as IncomingMessage, 'a').catch(error => error),
+    )
+    for (const request of requests.slice(0, 9)) request.destroy()
+    expect(await Promise.all(ends.slice(0, 9))).toMatchObject(
+      ends.slice(0, 9).map(() => ({ code: 'cancelled' })),
+    )
+    expect(await isRead(requests[9] as PassThrough)).toBe(true)
+    requests[9]?.end('1')
+    expect(await ends[9]).toBe('1')
+  })
+})
