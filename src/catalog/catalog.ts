@@ -9,7 +9,14 @@ import type { Store } from '../state/store.ts'
 import { kindOf, type ClientKind } from '../protocol/client-kind.ts'
 import { freshUntil } from './freshness.ts'
 import { KeptSnapshots, type KeptOf } from './kept.ts'
-import { listServer, variantOver, withoutRoots, type ListableLink, type ShownTo } from './list-server.ts'
+import {
+  listOthers,
+  listServer,
+  variantOver,
+  withoutRoots,
+  type ListableLink,
+  type ShownTo,
+} from './list-server.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 import { Variants } from './variants.ts'
 import type { View } from './view.ts'
@@ -235,31 +242,22 @@ export class Catalog {
   ): Promise<void> {
     const server = this.#servers.get(name)
     if (!server || server.problem !== undefined || this.#closed) return
-<<<<<<< HEAD
-    const logger = this.#options.logger.child({ server: name })
     const variants = this.#variants.get(name) as Variants
-    const kind =
-      exchange && this.#kindAt(name, kindOf(isModernVersion(exchange.protocolVersion), exchange.features))
     const previous = variants.base
-    let shown: ShownTo & { readonly link: ListableLink }
     try {
-      shown = await onAnotherLink(async () => {
-        const link = over?.usable ? over : await this.#options.link(name, exchange)
-        const { variant, told } = variantOver(server, link, exchange)
-        const snapshot = await listServer(server, link, told, variants.seenBy(variant), logger)
-        return { link, variant, told, snapshot }
-      })
-=======
-    const previous = this.#snapshots.get(name)
-    try {
-      const snapshot = await this.#fetch(server, exchange, over, previous)
+      const { link, ...shown } = await this.#fetch(server, exchange, over, variants)
       if (this.#closed) return
-      this.#take(name, snapshot, previous)
+      const kind = exchange && this.#kindAt(name, kindOfClient(exchange))
+      const changed = variants.set(shown.variant, shown.told, shown.snapshot, kind)
+      if (changed && !exchange) {
+        const links = [link, ...(this.#options.links?.(name) ?? [])]
+        await listOthers(server, variants, links, shown.variant, this.#options.logger.child({ server: name }))
+      }
+      if (changed) this.#show(variants, shown, previous)
       this.#failures.delete(name)
       clearTimeout(this.#retries.get(name)?.timer)
       this.#retries.delete(name)
-      await this.#keep(server, snapshot, previous)
->>>>>>> main
+      await this.#keep(server, variants, changed)
     } catch (error) {
       if (this.#closed) return
       this.#failures.set(name, failureOf(name, error))
@@ -270,117 +268,43 @@ export class Catalog {
       })
       if (!previous) this.#retryLater(name)
     }
-<<<<<<< HEAD
-    this.#failures.delete(name)
-    clearTimeout(this.#retries.get(name)?.timer)
-    this.#retries.delete(name)
-    if (this.#closed) return
-    const changed = variants.set(shown.variant, shown.told, shown.snapshot, kind)
-    if (changed && !exchange) await this.#listOthers(server, variants, shown, logger)
-    if (changed) this.#views.rebuild()
-    await this.#keep(server, variants, logger)
-  }
-
-  /** What one kind of client is shown has changed, so that what the others are shown may have. Where there is no link for a kind, its next client will see. */
-  async #listOthers(
-    server: ServerConfig,
-    variants: Variants,
-    { link, variant: first }: ShownTo & { readonly link: ListableLink },
-    logger: Logger,
-  ): Promise<void> {
-    const links = [link, ...(this.#options.links?.(server.name) ?? [])].filter(({ usable }) => usable)
-    const others = [...variants.all].filter(([variant]) => variant !== first)
-    await Promise.all(
-      others.map(async ([variant, previous]) => {
-        const fitting = links.find(other =>
-          variant.startsWith('m')
-            ? other.peer.era === 'modern'
-            : variantOver(server, other, undefined).variant === variant,
-        )
-        const told = variants.told(variant)
-        try {
-          if (!fitting) variants.outdate(variant)
-          else
-            variants.set(variant, told, await listServer(server, fitting, told, previous, logger), undefined)
-        } catch (error) {
-          variants.outdate(variant)
-          logger.debug('The lists of some clients could not be fetched anew.', {
-            cause: describeError(error),
-          })
-        }
-      }),
-    )
-  }
-
-  async #keep(server: ServerConfig, variants: Variants, logger: Logger): Promise<void> {
-    const { base, index } = variants
-    if (!base) return
-    try {
-      await this.#kept.save({ server, variant: '' }, { ...base, variants: index })
-      for (const { variant, same } of index) {
-        const snapshot = same ? undefined : variants.seenBy(variant)
-        if (snapshot) await this.#kept.save({ server, variant }, snapshot)
-      }
-=======
   }
 
   async #fetch(
     server: ServerConfig,
     exchange: Exchange | undefined,
     over: ListableLink | undefined,
-    previous: ServerSnapshot | undefined,
-  ): Promise<ServerSnapshot> {
-    const { name } = server
-    const logger = this.#options.logger.child({ server: name })
-    const { link, known } = await onAnotherLink(async () => {
-      const link = over?.usable ? over : await this.#options.link(name, exchange)
-      return { link, known: await fetchLists(link, server.listTimeoutMs, previous, logger) }
+    variants: Variants,
+  ): Promise<ShownTo & { readonly link: ListableLink }> {
+    const logger = this.#options.logger.child({ server: server.name })
+    return await onAnotherLink(async () => {
+      const link = over?.usable ? over : await this.#options.link(server.name, exchange)
+      const { variant, told } = variantOver(server, link, exchange)
+      const snapshot = await listServer(server, link, told, variants.seenBy(variant), logger)
+      return { link, variant, told, snapshot }
     })
-    const now = Date.now()
-    const { era, protocolVersion, capabilities, instructions, caching } = link.peer
-    return {
-      server: name,
-      fetchedAt: now,
-      era,
-      spoken: link.replica?.spoken ?? spokenBy(era),
-      eraAt: now,
-      transport: link.transport.kind,
-      protocolVersion,
-      capabilities,
-      instructions,
-      lists: known.lists,
-      caching: caching ? { ...known.caching, discover: caching } : known.caching,
-    }
   }
 
-  /** Puts a snapshot in place of the previous one. Views that cannot be made of it are made of the previous one again. */
-  #take(name: string, snapshot: ServerSnapshot, previous: ServerSnapshot | undefined): void {
-    this.#snapshots.set(name, snapshot)
-    if (previous && sameLists(previous, snapshot) && sameCaching(previous, snapshot)) return
+  /** Makes views of what is known now. Where that cannot be done, what was just listed is forgotten. */
+  #show(variants: Variants, { variant, told }: ShownTo, previous: ServerSnapshot | undefined): void {
     try {
       this.#views.rebuild()
     } catch (error) {
-      if (previous) this.#snapshots.set(name, previous)
-      else this.#snapshots.delete(name)
+      if (previous) variants.set(variant, told, previous, undefined)
+      else variants.delete(variant)
       this.#views.rebuild()
       throw error
     }
   }
 
   /** Lists that change at short intervals are not written each time they are found unchanged. */
-  async #keep(
-    server: ServerConfig,
-    snapshot: ServerSnapshot,
-    previous: ServerSnapshot | undefined,
-  ): Promise<void> {
+  async #keep(server: ServerConfig, variants: Variants, changed: boolean): Promise<void> {
     const { name } = server
-    const age = snapshot.fetchedAt - (this.#keptAt.get(name) ?? 0)
-    if (age < KEEP_EVERY_MS && previous && sameLists(previous, snapshot) && sameCaching(previous, snapshot))
-      return
+    const now = Date.now()
+    if (!changed && now - (this.#keptAt.get(name) ?? 0) < KEEP_EVERY_MS) return
     try {
-      await this.#kept.save({ server, variant: '' }, snapshot)
-      this.#keptAt.set(name, snapshot.fetchedAt)
->>>>>>> main
+      await this.#kept.saveAll(server, variants)
+      this.#keptAt.set(name, now)
     } catch (error) {
       this.#options.logger.warn('The lists could not be stored; the next start has to fetch them again.', {
         server: name,
@@ -401,12 +325,16 @@ export class Catalog {
   }
 }
 
-<<<<<<< HEAD
+function kindOfClient({ protocolVersion, features }: Exchange): ClientKind {
+  return kindOf(isModernVersion(protocolVersion), features)
+}
+
 /** What one refresh is of: a server, for a kind of client, or over a link. */
 function keyOf(server: string, exchange: Exchange | undefined, link: ListableLink | undefined): string {
-  if (exchange) return `${server}\n${kindOf(isModernVersion(exchange.protocolVersion), exchange.features)}`
+  if (exchange) return `${server}\n${kindOfClient(exchange)}`
   return link ? `${server}\nover ${kindOf(link.peer.era === 'modern', link.capabilities ?? '')}` : server
-=======
+}
+
 /** Why a server could not be listed, for people. */
 function failureOf(server: string, error: unknown): GatewayError {
   if (error instanceof GatewayError) return error
@@ -415,5 +343,4 @@ function failureOf(server: string, error: unknown): GatewayError {
     server,
     cause: error,
   })
->>>>>>> main
 }

@@ -3,12 +3,8 @@ import type { ServerConfig } from '../config/types.ts'
 import { canonical } from '../core/canonical.ts'
 import { describeError } from '../core/errors.ts'
 import { SILENT, type Logger } from '../core/logger.ts'
-<<<<<<< HEAD
-import type { ListableLink } from './list-server.ts'
-=======
 import { Slices } from '../core/slices.ts'
-import type { ListableLink } from './catalog.ts'
->>>>>>> main
+import type { ListableLink } from './list-server.ts'
 import { fetchTools } from './ingest.ts'
 import type { Entry } from './snapshot.ts'
 

@@ -1,4 +1,5 @@
 import type { ServerConfig } from '../config/types.ts'
+import { describeError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { kindOf, type ClientKind } from '../protocol/client-kind.ts'
@@ -7,6 +8,7 @@ import { declaredTo } from '../protocol/features.ts'
 import type { Spoken } from '../protocol/spoken.ts'
 import { fetchLists, type Lister } from './ingest.ts'
 import { spokenBy, type ServerSnapshot } from './snapshot.ts'
+import type { Variants } from './variants.ts'
 
 /** A link as far as the catalog needs it. */
 export interface ListableLink extends Lister {
@@ -76,4 +78,39 @@ export async function listServer(
     lists,
     caching: peer.caching ? { ...caching, discover: peer.caching } : caching,
   }
+}
+
+/**
+ * Lists a server anew as it shows itself to all but the `first` variant: what one kind of client is shown has changed, so what the others are shown may have. Where
+ * no link is open for a variant, the next client of that kind will see.
+ */
+export async function listOthers(
+  server: ServerConfig,
+  variants: Variants,
+  links: readonly ListableLink[],
+  first: ClientKind,
+  logger: Logger,
+): Promise<void> {
+  const overFor = (variant: ClientKind): ListableLink | undefined =>
+    links.find(
+      link =>
+        link.usable &&
+        (variant.startsWith('m')
+          ? link.peer.era === 'modern'
+          : variantOver(server, link, undefined).variant === variant),
+    )
+  const others = [...variants.all].filter(([variant]) => variant !== first)
+  await Promise.all(
+    others.map(async ([variant, previous]) => {
+      const link = overFor(variant)
+      if (!link) return variants.outdate(variant)
+      const told = variants.told(variant)
+      try {
+        variants.set(variant, told, await listServer(server, link, told, previous, logger), undefined)
+      } catch (error) {
+        variants.outdate(variant)
+        logger.debug('What some clients are shown could not be listed anew.', { cause: describeError(error) })
+      }
+    }),
+  )
 }

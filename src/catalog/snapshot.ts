@@ -1,10 +1,7 @@
 import { LIST_KINDS, type HeaderParam, type ListKind } from '../core/route.ts'
 import type { Caching } from '../protocol/caching.ts'
-<<<<<<< HEAD
 import type { ClientKind } from '../protocol/client-kind.ts'
-=======
 import { digestOf } from './digest.ts'
->>>>>>> main
 import type { Era } from '../protocol/revisions.ts'
 import { withoutLacks, type Spoken } from '../protocol/spoken.ts'
 

@@ -70,6 +70,12 @@ export class Variants {
     return !before || !wasKnown || !sameLists(before, listed) || !sameCaching(before, listed)
   }
 
+  delete(variant: ClientKind): void {
+    this.#listed.delete(variant)
+    this.#base = undefined
+    this.#share()
+  }
+
   /** The server may have changed, and nobody has looked what a client of this variant is shown now. */
   outdate(variant: ClientKind): void {
     this.#outdated.add(variant)
