@@ -32,6 +32,27 @@ export class Account {
     return gate && this.#passThrough(gate, opening)
   }
 
+  /** Counts and notes what was refused before it could become a request: a limit that it exceeds is what answers it. */
+  refused(opening: Opening, error: GatewayError): Promise<GatewayError> | undefined {
+    const gate = this.#quotas?.gate(opening.principal)
+    if (gate) return this.#refused(gate, opening, error)
+    this.#audit?.note(opening, performance.now(), undefined, error)
+    return undefined
+  }
+
+  async #refused(gate: Gate, opening: Opening, error: GatewayError): Promise<GatewayError> {
+    const since = performance.now()
+    let answer = error
+    try {
+      await gate.enter(since)
+      gate.leave()
+    } catch (caught) {
+      answer = GatewayError.from(caught)
+    }
+    this.#audit?.note(opening, since, undefined, answer)
+    return answer
+  }
+
   /** A listen stream that began at `since` (`performance.now()`) is open. */
   listening(exchange: Exchange, since: number): void {
     this.#audit?.note(exchange, since, NOTHING, undefined)

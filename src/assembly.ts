@@ -269,7 +269,7 @@ export class Assembly {
   /** A server that has just been started may offer something else than last time, and knows nothing of what clients wanted to hear. */
   #opened(slot: Slot, link: Link): void {
     const fetchedAt = this.catalog.listedAt(link)
-    if (!slot.key.owner || slot.reopened || Date.now() - fetchedAt > RECENT_MS)
+    if (!slot.key.owner || slot.reopened || Math.abs(Date.now() - fetchedAt) > RECENT_MS)
       this.catalog.refreshSoon(link.server.name, link)
     const { replicas } = this.poolOf(link.server.name)
     if (replicas.several && !link.replica.tools) void this.equivalence.look(replicas, link)

@@ -287,6 +287,10 @@ export class Gateway implements Service {
     return this.#parts.account.handle(exchange)
   }
 
+  refused(opening: Opening, error: GatewayError): Promise<GatewayError> | undefined {
+    return this.#parts.account.refused(opening, error)
+  }
+
   admit(opening: Opening): Promise<void> | undefined {
     return this.#parts.account.admit(opening)
   }

@@ -37,12 +37,12 @@ export interface RouterOptions {
   readonly logger: Logger
 }
 
-const PAGED: Readonly<Record<string, ListKind>> = {
-  'tools/list': 'tools',
-  'resources/list': 'resources',
-  'resources/templates/list': 'resourceTemplates',
-  'prompts/list': 'prompts',
-}
+const PAGED: ReadonlyMap<string, ListKind> = new Map([
+  ['tools/list', 'tools'],
+  ['resources/list', 'resources'],
+  ['resources/templates/list', 'resourceTemplates'],
+  ['prompts/list', 'prompts'],
+])
 
 /**
  * What becomes of a request, by its method: answered from the catalogue, or resolved to a route and sent down the pipeline. Names are looked up, never
@@ -105,7 +105,7 @@ export class Router {
           conversationOf(exchange),
         )
       default: {
-        const kind = PAGED[method]
+        const kind = PAGED.get(method)
         if (kind === undefined) throw unknownMethod(method)
         const view = await this.#options.catalog.complete(exchange.view, exchange)
         const cursor = params?.value.cursor

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ClientConfig } from '../config/types.ts'
@@ -47,7 +48,7 @@ export class ApiKeys {
   #failed = false
   #closed = false
   #tokens = LOOK_UPS.burst
-  #refilledAt = Date.now()
+  #refilledAt = monotonicNow()
 
   constructor(options: ApiKeysOptions) {
     this.#options = options
@@ -78,7 +79,7 @@ export class ApiKeys {
   lookUp(digest: string): Promise<Credential | undefined> {
     const looking = this.#looking.get(digest)
     if (looking) return looking
-    if ((this.#unknown.get(digest) ?? 0) > Date.now()) return Promise.resolve(undefined)
+    if ((this.#unknown.get(digest) ?? 0) > monotonicNow()) return Promise.resolve(undefined)
     if (!this.#mayLookUp())
       return Promise.reject(unavailable('Too many unknown keys are being tried; try again in a moment.', 1))
     const search = this.#lookUp(digest).finally(() => this.#looking.delete(digest))
@@ -108,7 +109,7 @@ export class ApiKeys {
       throw unavailable('The key cannot be checked at the moment; try again in a moment.', 5)
     }
     const credential = key && this.#take(key)
-    if (!credential) this.#unknown.set(digest, Date.now() + UNKNOWN_MS)
+    if (!credential) this.#unknown.set(digest, monotonicNow() + UNKNOWN_MS)
     return credential
   }
 
@@ -154,7 +155,7 @@ export class ApiKeys {
   }
 
   #mayLookUp(): boolean {
-    const now = Date.now()
+    const now = monotonicNow()
     const { burst, perSecond } = LOOK_UPS
     this.#tokens = Math.min(burst, this.#tokens + ((now - this.#refilledAt) / 1000) * perSecond)
     this.#refilledAt = now

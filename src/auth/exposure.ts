@@ -1,8 +1,8 @@
 import type { Config } from '../config/types.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
+import { isLoopback } from '../core/loopback.ts'
 
-const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1|\[::1\])$/i
 const ANY = /^(?:0\.0\.0\.0|::|\[::\])$/
 
 /**
@@ -29,7 +29,7 @@ export function checkExposure({ clients, gateway }: Config, logger: Logger): voi
       )
     return
   }
-  if (LOOPBACK.test(host)) {
+  if (isLoopback(host)) {
     logger.info(
       'Without clients, the gateway serves this machine only, and whoever is on it. Add "clients" to open it to others.',
     )

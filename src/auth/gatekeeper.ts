@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { AuthConfig, ClientConfig, HttpFrontConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { ANONYMOUS } from '../core/principal.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Authenticator, Credential } from '../front/authenticator.ts'
@@ -84,8 +85,7 @@ export class Gatekeeper implements Authenticator {
       shown.user === user &&
       (shown.endpoint === undefined || shown.endpoint === endpoint)
     ) {
-      const now = Date.now()
-      if (now < shown.until && now < shown.credential.expiresAt) return shown.credential
+      if (monotonicNow() < shown.until && Date.now() < shown.credential.expiresAt) return shown.credential
     }
     const keep = (verdict: Verdict): Credential => {
       this.#shown.set(request.socket, { ...verdict, authorization, user })
@@ -133,7 +133,11 @@ export class Gatekeeper implements Authenticator {
     const verdicts: Verdict[] = []
     const certificate = this.#certificates.credential(request.socket)
     if (certificate)
-      verdicts.push({ credential: certificate, until: certificate.expiresAt, endpoint: undefined })
+      verdicts.push({
+        credential: certificate,
+        until: monotonicNow() + certificate.expiresAt - Date.now(),
+        endpoint: undefined,
+      })
     const principal = this.#proxy?.principal(request)
     if (principal) {
       const credential = { principal, expiresAt: Infinity, renewable: false }

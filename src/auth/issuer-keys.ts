@@ -1,4 +1,6 @@
+import { isLoopback } from '../core/loopback.ts'
 import type { CryptoKey, FlattenedJWSInput, JSONWebKeySet, JWSHeaderParameters } from 'jose'
+import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
@@ -19,7 +21,7 @@ export interface IssuerKeysOptions {
   readonly logger: Logger
   /** Default: over the network. */
   readonly fetch?: (address: string) => Promise<unknown>
-  /** Default: `Date.now`. */
+  /** Default: `monotonicNow`. */
   readonly now?: () => number
 }
 
@@ -38,7 +40,7 @@ export class IssuerKeys {
   constructor(options: IssuerKeysOptions) {
     this.#options = options
     this.#fetch = options.fetch ?? fetchJson
-    this.#now = options.now ?? Date.now
+    this.#now = options.now ?? monotonicNow
   }
 
   /**
@@ -130,8 +132,5 @@ export class IssuerKeys {
 function isSafe(address: string): boolean {
   if (!URL.canParse(address)) return false
   const { protocol, hostname } = new URL(address)
-  return (
-    protocol === 'https:' ||
-    (protocol === 'http:' && (hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]'))
-  )
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
 }

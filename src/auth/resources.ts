@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { HttpFrontConfig, JwtConfig } from '../config/types.ts'
+import { isLoopback, LOOPBACK_NAMES } from '../core/loopback.ts'
 
 /** Where the metadata of a protected resource is, followed by the path of the resource (RFC 9728 section 3.1). */
 const WELL_KNOWN = '/.well-known/oauth-protected-resource'
-const LOOPBACK_NAMES = ['127.0.0.1', 'localhost', '[::1]']
 /** The two transports an endpoint is reached by. */
 const ROOTS = ['/mcp', '/sse']
 
@@ -30,8 +30,8 @@ export class Resources {
   listensAt(origin: string): void {
     if (this.#publicUrl !== undefined) return
     const { protocol, hostname, port } = new URL(origin)
-    const names = LOOPBACK_NAMES.includes(hostname) ? LOOPBACK_NAMES : [hostname]
-    this.#origins = names.map(name => new URL(`${protocol}//${name}:${port}`).origin)
+    const names = new Set(isLoopback(hostname) ? [...LOOPBACK_NAMES, hostname] : [hostname])
+    this.#origins = [...names].map(name => new URL(`${protocol}//${name}:${port}`).origin)
   }
 
   /**

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { IncomingMessage } from 'node:http'
 import type { JWTPayload, ProtectedHeaderParameters } from 'jose'
 import type { ClientConfig, JwtConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
@@ -82,7 +83,7 @@ export class Tokens {
    */
   remembered(digest: string, endpoint: string): TokenVerdict | undefined {
     const verdict = this.#verdicts.get(digest)
-    return verdict !== undefined && verdict.until > Date.now() && this.#isFor(verdict, endpoint)
+    return verdict !== undefined && verdict.until > monotonicNow() && this.#isFor(verdict, endpoint)
       ? verdict
       : undefined
   }
@@ -139,7 +140,7 @@ export class Tokens {
     const expiresAt = (payload.exp as number) * 1000 + config.clockToleranceMs
     const verdict: TokenVerdict = {
       credential: { principal: this.#principalOf(payload, config, challenge), expiresAt, renewable: true },
-      until: Math.min(expiresAt, Date.now() + BELIEVED_MS),
+      until: monotonicNow() + Math.min(expiresAt - Date.now(), BELIEVED_MS),
       issuer: config,
       audiences,
     }

@@ -1,5 +1,6 @@
 import type { ServerSnapshot } from '../catalog/snapshot.ts'
 import type { ServerConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Principal } from '../core/principal.ts'
@@ -79,7 +80,7 @@ export class Cache {
     this.#options = options
     this.#memory = new Memory(options.bounds)
     this.#tier = options.tier
-    this.now = options.now ?? Date.now
+    this.now = options.now ?? monotonicNow
     this.plans = new Plans(options.servers, options.snapshot, this.stats)
   }
 

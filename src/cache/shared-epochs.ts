@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Store } from '../state/store.ts'
@@ -121,7 +122,7 @@ export class SharedEpochs {
     return this.#next(async () => {
       const dirty = [...this.#servers].filter(([, { pending }]) => pending.length > 0)
       if (dirty.length === 0) return
-      const begunAt = Date.now()
+      const begunAt = monotonicNow()
       const texts = await this.#options.store.getMany(dirty.map(([server]) => epochKey(server)))
       await Promise.all(dirty.map(([server, known], at) => this.#write(server, known, texts[at], begunAt)))
     }).then(() => !this.#hasPending())
@@ -140,7 +141,7 @@ export class SharedEpochs {
     // Of what was not written yet, the later one says as much.
     known.pending = [...known.pending.filter(({ tag }) => tag !== change.tag), change]
     known.epoch &&= withChanges(known.epoch, [change])
-    known.changedAt = Date.now()
+    known.changedAt = monotonicNow()
     known.version++
     this.#remember(change.id)
     if (this.#closed) return
@@ -151,7 +152,7 @@ export class SharedEpochs {
   #read(servers: readonly string[]): Promise<void> {
     return this.#next(async () => {
       if (servers.length === 0) return
-      const begunAt = Date.now()
+      const begunAt = monotonicNow()
       const marks = servers.map(server => this.mark(server))
       const texts = await this.#options.store.getMany(servers.map(epochKey))
       servers.forEach((server, at) => this.seen(server, texts[at], marks[at] as number, begunAt))
@@ -165,7 +166,7 @@ export class SharedEpochs {
     for (const id of next.all) if (!parseEpoch(text)) this.#remember(id)
     const value = JSON.stringify(next)
     await this.#options.store.set(epochKey(server), value)
-    const at = Date.now()
+    const at = monotonicNow()
     known.written = [...known.written, ...pending.map(change => ({ change, at }))].filter(
       ({ at: since }) => at - since < WATCHED_MS,
     )
@@ -199,7 +200,7 @@ export class SharedEpochs {
     }
     const changed = changedTags(before, epoch, id => this.#ids.has(id))
     if (changed.size === 0) return
-    known.changedAt = Date.now()
+    known.changedAt = monotonicNow()
     known.version++
     const tags = [...changed].filter(tag => tag !== undefined)
     this.#options.onForeignChange(server, changed.has(undefined) ? undefined : tags)
@@ -207,7 +208,7 @@ export class SharedEpochs {
 
   /** Two that write at the same moment do not see each other, and the first is lost: it says so once more. */
   #repeatLost(server: string, known: Known, epoch: Epoch): void {
-    const now = Date.now()
+    const now = monotonicNow()
     const lost = known.written.filter(({ change, at }) => now - at < WATCHED_MS && !knows(epoch, change))
     if (lost.length === 0) return
     known.written = known.written.filter(one => !lost.includes(one))

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { monotonicNow } from '../core/clock.ts'
 import type { Store } from '../state/store.ts'
 import { epochKey, stampOf } from './shared-epoch.ts'
 import type { SharedEpochs } from './shared-epochs.ts'
@@ -97,7 +98,7 @@ export class StoredTier implements Tier {
   /** Look-ups since the last one that found something. */
   #inVain = 0
   #writesLeft = WRITES
-  #writesAt = Date.now()
+  #writesAt = monotonicNow()
   readonly #counts: { -readonly [K in keyof TierCounts]: number } = { ...NO_COUNTS }
 
   constructor(options: StoredTierOptions) {
@@ -110,7 +111,7 @@ export class StoredTier implements Tier {
 
   async get(server: string, key: string): Promise<Entry | undefined> {
     const { epochs } = this.#options
-    const begunAt = Date.now()
+    const begunAt = monotonicNow()
     if (this.#closed || begunAt < this.#awayUntil) return this.#miss('unanswered')
     if (this.#inVain++ > IN_VAIN && this.#inVain % SAMPLED !== 0) return this.#miss('spared')
     const name = nameOf(server, key)
@@ -118,7 +119,7 @@ export class StoredTier implements Tier {
     // Both in one snapshot: an entry cannot be older than it looks.
     const values = await this.#ask([name, epochKey(server)])
     if (!values) {
-      this.#awayUntil = Date.now() + AWAY_MS
+      this.#awayUntil = monotonicNow() + AWAY_MS
       return this.#miss('unanswered')
     }
     const [value, epochText] = values
@@ -135,7 +136,8 @@ export class StoredTier implements Tier {
       return this.#miss('outdated')
     }
     this.#counts.hits++
-    return found.entry
+    // The age that it has by the wall is what is left of the time in which other processes stored it.
+    return { ...found.entry, storedAt: found.entry.storedAt - aheadMs() }
   }
 
   set(server: string, key: string, entry: Entry, ttlMs: number): void {
@@ -152,13 +154,13 @@ export class StoredTier implements Tier {
       return void this.#counts.dropped++
     const name = nameOf(server, key)
     this.#take(name)
-    this.#queue.set(name, { entry, stamp, expiresAt: Date.now() + ttlMs })
+    this.#queue.set(name, { entry, stamp, expiresAt: monotonicNow() + ttlMs })
     this.#queuedBytes += text.length
     if (!this.#writing) this.#start()
   }
 
   #mayWrite(): boolean {
-    const now = Date.now()
+    const now = monotonicNow()
     const passedMs = Math.max(0, now - this.#writesAt)
     this.#writesAt = now
     this.#writesLeft = Math.min(WRITES, this.#writesLeft + (passedMs * WRITES_PER_SECOND) / 1000)
@@ -206,8 +208,13 @@ export class StoredTier implements Tier {
   async #writeOne(name: string, { entry, stamp, expiresAt }: Job): Promise<void> {
     const { store, compressOverBytes, maxBytes } = this.#options
     try {
-      const value = await encode(name, entry, stamp, compressOverBytes)
-      const ttlMs = expiresAt - Date.now()
+      const value = await encode(
+        name,
+        { ...entry, storedAt: entry.storedAt + aheadMs() },
+        stamp,
+        compressOverBytes,
+      )
+      const ttlMs = expiresAt - monotonicNow()
       if (ttlMs > 0) await store.set(name, value, { ttlMs, zone: { name: ZONE, maxBytes } })
       this.#counts.written++
     } catch {
@@ -237,4 +244,9 @@ export class StoredTier implements Tier {
     this.#counts[why]++
     return undefined
   }
+}
+
+/** By how much the wall clock is ahead of the one that cannot be set, in whole seconds: the two are not read at the same moment. */
+function aheadMs(): number {
+  return Math.round((Date.now() - monotonicNow()) / 1000) * 1000
 }

@@ -1,5 +1,6 @@
 import type { Config, ServerConfig } from '../config/types.ts'
 import { onAnotherLink } from '../core/another-link.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
@@ -207,20 +208,23 @@ export class Catalog {
     const now = Date.now()
     for (const server of view.servers) {
       const snapshot = this.snapshot(server, kindIn(name))
-      if (!snapshot || freshUntil(snapshot) > now) continue
+      // Lists from the future are of an unknown age: the clock was set back.
+      if (!snapshot || (snapshot.fetchedAt <= now && freshUntil(snapshot) > now)) continue
       const pauseMs = this.#failures.has(server) ? RENEW_FAILED_EVERY_MS : RENEW_EVERY_MS
       const key = keyOf(server, exchange, undefined)
-      if (now - (this.#renewed.get(key) ?? 0) < pauseMs) continue
-      this.#renewed.set(key, now)
+      const steady = monotonicNow()
+      if (steady - (this.#renewed.get(key) ?? 0) < pauseMs) continue
+      this.#renewed.set(key, steady)
       void this.refresh(server, exchange)
     }
   }
 
   /** Servers whose lists are older than configured. */
   stale(): string[] {
-    const oldest = Date.now() - this.#options.config.gateway.catalog.refreshAfterMs
+    const now = Date.now()
+    const oldest = now - this.#options.config.gateway.catalog.refreshAfterMs
     return [...this.#variants].flatMap(([server, { base }]) =>
-      base && base.fetchedAt < oldest ? server : [],
+      base && (base.fetchedAt < oldest || base.fetchedAt > now) ? server : [],
     )
   }
 

@@ -83,7 +83,7 @@ const LACKS_MS = 24 * 60 * 60 * 1000
 
 /** Which eras a server is taken to speak when nothing newer is known. */
 export function spokenSince({ spoken, eraAt }: ServerSnapshot): Spoken {
-  return Date.now() - eraAt < LACKS_MS ? spoken : withoutLacks(spoken)
+  return Math.abs(Date.now() - eraAt) < LACKS_MS ? spoken : withoutLacks(spoken)
 }
 
 /** Whether two snapshots offer the same, so that nothing has to be told to anyone. */

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Config, ProfileConfig } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ListKind } from '../core/route.ts'
-import { compilePattern } from '../policy/pattern.ts'
+import { compilePatterns } from '../policy/pattern.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
 import { Merged } from './merge.ts'
@@ -255,7 +255,7 @@ export class Views {
     return new Merged({
       members,
       maxNameLength: config.gateway.catalog.maxNameLength,
-      selection: (profile?.match ?? []).map(compilePattern),
+      selection: (profile?.match ?? []).flatMap(text => compilePatterns(text, [...this.#servers])),
       logger,
     })
   }

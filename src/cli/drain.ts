@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadConfig } from '../config/load.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { DRAIN_POLL_MS, deleteDrained, readReports, writeDrained } from '../state/drained.ts'
 import { withStore } from './with-store.ts'
@@ -55,14 +56,14 @@ interface Drain {
 async function waitForCalls(store: Store, config: Config, drain: Drain): Promise<void> {
   const { drainTimeoutMs } = config.gateway
   await sleep(DRAIN_POLL_MS + SLACK_MS)
-  const until = Date.now() + drainTimeoutMs
+  const until = monotonicNow() + drainTimeoutMs
   let said: string | undefined
   for (;;) {
     const { gateways, calls } = await inFlight(store, drain)
     if (gateways === 0) return say('No running gateway shares this state; those that start will know.')
     const at = gateways === 1 ? 'a gateway' : `${gateways} gateways`
     if (calls === 0) return say(`Nothing is in flight any more, at ${at}.`)
-    if (Date.now() >= until) break
+    if (monotonicNow() >= until) break
     const now = `${calls} ${calls === 1 ? 'call is' : 'calls are'} in flight, at ${at}; waiting.`
     if (now !== said) say((said = now))
     await sleep(LOOK_MS)

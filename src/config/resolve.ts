@@ -28,6 +28,7 @@ import {
   withReplica,
 } from './replicas.ts'
 import { resolveGateway } from './resolve-gateway.ts'
+import { patternWarnings } from './rules-policy.ts'
 import { prefixOf, startsThisGateway } from './servers.ts'
 import { toBytes, toMs } from './units.ts'
 import type { ReplicaEntry, ServerEntry, ServersFile } from './schema.ts'
@@ -48,6 +49,7 @@ export function resolveConfig(file: ServersFile, surroundings: Surroundings): Co
       'There are no servers to offer. Add some to "mcpServers", as in the configuration of any MCP client.',
     )
   }
+  warnings.push(...patternWarnings(file))
   for (const path of findNotInEffect(file)) {
     warnings.push(`${formatPath(path)} is accepted, but not in effect in this version yet.`)
   }

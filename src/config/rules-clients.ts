@@ -1,3 +1,4 @@
+import { isLoopback } from '../core/loopback.ts'
 import { nearest } from './nearest.ts'
 import { checkIdentities } from './rules-auth.ts'
 import { checkPolicies } from './rules-policy.ts'
@@ -22,7 +23,7 @@ export function checkClients(file: ServersFile, { unsound, serverNames }: RulesC
     ...checkUnique(clients, 'subjects'),
     ...checkUnique(clients, 'certificates'),
     ...checkUnique(clients, 'users'),
-    ...checkPolicies(file),
+    ...checkPolicies(file, serverNames),
     ...checkProfiles(file, servers),
     ...checkAuth(file, known('clients'), known('roles')),
     ...checkIdentities(file, unsound),
@@ -143,9 +144,7 @@ function checkAuth(file: ServersFile, clients: Known | undefined, roles: Known |
 /** Keys fetched over a connection anyone can change identify nobody. */
 function checkAddress(address: string, path: Path): Problem[] {
   const url = URL.canParse(address) ? new URL(address) : undefined
-  const loopback =
-    url && (url.hostname === 'localhost' || url.hostname === '127.0.0.1' || url.hostname === '[::1]')
-  if (url?.protocol === 'https:' || (url?.protocol === 'http:' && loopback)) return []
+  if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname))) return []
   return [
     {
       path,

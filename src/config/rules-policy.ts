@@ -1,6 +1,8 @@
 import { conditionCompiler } from '../policy/condition.ts'
-import { patternProblem } from '../policy/pattern.ts'
-import type { Path, Problem } from './problem.ts'
+import { compilePatterns, confusedWith, patternProblem } from '../policy/pattern.ts'
+import { nearest } from './nearest.ts'
+import { formatPath, type Path, type Problem } from './problem.ts'
+import { serverNames } from './scope.ts'
 import type { RoleEntry, ServersFile } from './schema.ts'
 
 /** Every place of a file that holds rules. */
@@ -15,11 +17,54 @@ function ruleSections(file: ServersFile): [Path, RoleEntry][] {
   ]
 }
 
+/** Every pattern of a file, with its place. */
+function patternsOf(file: ServersFile): { readonly text: string; readonly path: Path }[] {
+  const listed = (texts: readonly string[] | undefined, path: Path): { text: string; path: Path }[] =>
+    (texts ?? []).map((text, at) => ({ text, path: [...path, at] }))
+  return [
+    ...ruleSections(file).flatMap(([path, { allow, deny, rules = [] }]) => [
+      ...listed(allow, [...path, 'allow']),
+      ...listed(deny, [...path, 'deny']),
+      ...rules.flatMap(({ match }, at) => listed(match, [...path, 'rules', at, 'match'])),
+    ]),
+    ...Object.entries(file.profiles ?? {}).flatMap(([name, { tools }]) =>
+      listed(tools, ['profiles', name, 'tools']),
+    ),
+    ...Object.entries(file.clients ?? {}).flatMap(([name, { limits = {} }]) =>
+      Object.keys(limits).map(text => ({ text, path: ['clients', name, 'limits', text] })),
+    ),
+  ]
+}
+
+/** A sentence for each pattern that is about no server of the file: it does nothing, which a slip of the pen looks like. */
+export function patternWarnings(file: ServersFile): string[] {
+  const servers = serverNames(file)
+  if (servers.length === 0) return []
+  return patternsOf(file).flatMap(({ text, path }) => {
+    if (compilePatterns(text, servers).some(pattern => servers.some(pattern.server))) return []
+    const name = text.replace(/^(?:tool|prompt|resource):/, '').replace(/\/.*$/s, '')
+    const near = nearest(name, servers)
+    const fix =
+      near === undefined ? `Servers are ${servers.slice(0, 10).join(', ')}.` : `Did you mean "${near}"?`
+    return `${formatPath(path)}: the pattern "${text}" is about no server, so it does nothing. ${fix}`
+  })
+}
+
+/** Servers that patterns could not tell from each other. */
+export function checkNames(servers: readonly string[], sectionOf: (name: string) => Path): Problem[] {
+  return servers.flatMap(name => {
+    const other = confusedWith(name, servers)
+    if (other === undefined) return []
+    const cause = `cannot be told from the server "${other}" by patterns such as "${name}/*"`
+    return { path: sectionOf(name), about: 'key' as const, cause, fix: 'Give one of them another name.' }
+  })
+}
+
 /** Rules, profiles and limits whose patterns are none, and rules that make no sense. `file` has passed the schema. */
-export function checkPolicies(file: ServersFile): Problem[] {
+export function checkPolicies(file: ServersFile, servers: readonly string[]): Problem[] {
   const problems: Problem[] = []
   const check = (text: string, path: Path, about: 'key' | 'value' = 'value'): void => {
-    const problem = patternProblem(text)
+    const problem = patternProblem(text, servers)
     if (problem) problems.push({ path, about, ...problem })
   }
   const checkAll = (patterns: readonly string[] | undefined, path: Path): void =>

@@ -1,3 +1,4 @@
+import { isLoopback } from '../core/loopback.ts'
 import { isIP } from 'node:net'
 import { nearest } from './nearest.ts'
 import type { Path, Problem } from './problem.ts'
@@ -50,7 +51,7 @@ function checkReplicas({ replicas = [] }: ServerEntry, path: Path): Problem[] {
 }
 
 function hasName(host: string): boolean {
-  return host !== 'localhost' && isIP(host.replace(/^\[|\]$/g, '')) === 0
+  return !isLoopback(host) && isIP(host.replace(/^\[|\]$/g, '')) === 0
 }
 
 /** A check is made again and again, without anyone having asked for it. */

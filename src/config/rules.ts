@@ -1,9 +1,11 @@
+import { isLoopback } from '../core/loopback.ts'
 import { isIP } from 'node:net'
 import { MAX_PREFIX } from './defaults.ts'
 import { formatPath } from './problem.ts'
 import { checkCaches } from './rules-cache.ts'
 import { checkClients } from './rules-clients.ts'
 import { checkResilience } from './rules-replicas.ts'
+import { checkNames } from './rules-policy.ts'
 import { prefixOf } from './servers.ts'
 import type { Path, Problem } from './problem.ts'
 import type { RulesContext } from './scope.ts'
@@ -29,6 +31,11 @@ export function checkRules(file: ServersFile, context: RulesContext): Problem[] 
       )
     }
   }
+  const sectionOf = (name: string): Path => [
+    Object.hasOwn(file.mcpServers ?? {}, name) ? 'mcpServers' : 'servers',
+    name,
+  ]
+  problems.push(...checkNames(context.serverNames, sectionOf))
   return [...problems, ...checkResilience(file, context), ...checkClients(file, context)]
 }
 
@@ -109,7 +116,7 @@ function missingScheme(address: string): 'http:' | 'https:' | undefined {
   if (!/^(?:[a-z\d][\w.-]*(?::\d+)?|\[[\da-f:]+\](?::\d+)?)(?:[/?#]|$)/i.test(address) || !URL.canParse(full))
     return undefined
   const { hostname, port } = new URL(full)
-  const local = hostname === 'localhost' || isIP(hostname.replace(/^\[|\]$/g, '')) !== 0
+  const local = isLoopback(hostname) || isIP(hostname.replace(/^\[|\]$/g, '')) !== 0
   if (!local && port === '' && !hostname.includes('.')) return undefined
   return local || (port !== '' && port !== '443') ? 'http:' : 'https:'
 }

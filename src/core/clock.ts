@@ -34,3 +34,14 @@ class SystemClock implements Clock {
 }
 
 export const CLOCK: Clock = new SystemClock()
+
+/** What the wall showed when the process began, to which the steady clock is added. */
+const ORIGIN = performance.timeOrigin
+
+/**
+ * Unix milliseconds by a clock that cannot be set: the wall's at the start of the process, moved on by the steady clock. Ages, pauses and deadlines inside
+ * this process are measured by it. What is shown to people, kept for another process or agreed with one is told by the wall.
+ */
+export function monotonicNow(): number {
+  return Math.floor(ORIGIN + performance.now())
+}

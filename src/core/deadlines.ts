@@ -1,3 +1,4 @@
+import { monotonicNow } from './clock.ts'
 import { IdTable } from './id-table.ts'
 
 /**
@@ -31,7 +32,7 @@ export class Deadlines {
       this.remove(entry)
       return
     }
-    entry.due = Date.now() + delayMs
+    entry.due = monotonicNow() + delayMs
     if (entry.place !== undefined) return
     entry.place = this.#next++
     this.#entries.set(entry.place, entry)
@@ -55,7 +56,7 @@ export class Deadlines {
   }
 
   #tick(): void {
-    const now = Date.now()
+    const now = monotonicNow()
     for (const entry of this.#entries.values()) {
       if ((entry.due as number) > now || entry.place === undefined) continue
       this.remove(entry)

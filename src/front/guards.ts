@@ -1,9 +1,9 @@
+import { isLoopback } from '../core/loopback.ts'
 import type { IncomingMessage } from 'node:http'
 import { HttpRefusal } from '../core/http-refusal.ts'
 
 /** What is refused before a request is looked at: foreign hosts, foreign origins, bodies that are too large or not JSON. */
 
-const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]', '::1'])
 const ANY: ReadonlySet<string> = new Set(['0.0.0.0', '::', '[::]'])
 
 export interface HostRules {
@@ -27,7 +27,7 @@ export class HostGuard {
     const named = rules.publicUrl === undefined ? [] : [new URL(rules.publicUrl).hostname]
     this.#hosts = unknown
       ? undefined
-      : new Set([...LOOPBACK, host, ...named, ...rules.allowedHosts.map(h => hostname(h.toLowerCase()))])
+      : new Set([host, ...named, ...rules.allowedHosts.map(h => hostname(h.toLowerCase()))])
     this.#origins = new Set(rules.allowedOrigins.map(origin => origin.toLowerCase()))
   }
 
@@ -38,7 +38,7 @@ export class HostGuard {
    */
   check(request: IncomingMessage): void {
     const { host, origin } = request.headers
-    if (this.#hosts && !this.#hosts.has(hostname((host ?? '').toLowerCase())))
+    if (this.#hosts && !this.#isHere(hostname((host ?? '').toLowerCase())))
       throw new HttpRefusal(
         403,
         `The host ${JSON.stringify(host ?? '')} is not allowed here. Add it to "gateway.http.allowedHosts".`,
@@ -50,11 +50,15 @@ export class HostGuard {
       )
   }
 
+  #isHere(name: string): boolean {
+    return isLoopback(name) || this.#hosts?.has(name) === true
+  }
+
   #allows(origin: string): boolean {
     if (this.#origins.has(origin)) return true
     try {
       const url = new URL(origin)
-      return (url.protocol === 'http:' || url.protocol === 'https:') && LOOPBACK.has(url.hostname)
+      return (url.protocol === 'http:' || url.protocol === 'https:') && isLoopback(url.hostname)
     } catch {
       return false
     }
@@ -72,7 +76,7 @@ export function isDirect(request: IncomingMessage): boolean {
   const { forwarded, via } = request.headers
   const address = request.socket.remoteAddress ?? ''
   return (
-    /^(?:::ffff:)?127\.|^::1$/.test(address) &&
+    isLoopback(address) &&
     forwarded === undefined &&
     via === undefined &&
     request.headers['x-forwarded-for'] === undefined

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { monotonicNow } from '../core/clock.ts'
 import { onOneLine } from '../protocol/json-text.ts'
 import { eventText } from '../protocol/sse.ts'
 import type { Reply } from './call.ts'
@@ -35,7 +36,7 @@ export interface HttpReplyOptions {
  * connection and get another one when the client resumes.
  */
 export class HttpReply implements Reply {
-  readonly startedAt = Date.now()
+  readonly startedAt = monotonicNow()
   readonly #options: HttpReplyOptions
   #response: ServerResponse | undefined
   #streaming = false
@@ -155,7 +156,7 @@ export class HttpReply implements Reply {
   }
 
   #write(text: string): void {
-    this.lastWrite = Date.now()
+    this.lastWrite = monotonicNow()
     if (this.#response && !this.#response.writableEnded) this.#response.write(text)
   }
 

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { HttpFrontConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { IdTable } from '../core/id-table.ts'
 import { onOneLine } from '../protocol/json-text.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
@@ -29,7 +30,7 @@ export class HttpSession {
   #standaloneWrite = 0
   #waiting: string[] = []
   /** When the client was last heard of, in Unix milliseconds. */
-  lastSeen = Date.now()
+  lastSeen = monotonicNow()
 
   constructor(
     service: Service,
@@ -91,7 +92,7 @@ export class HttpSession {
       answers,
       onDone: () => {
         this.#replies.take(stream)
-        this.lastSeen = Date.now()
+        this.lastSeen = monotonicNow()
       },
     })
     this.#replies.set(stream, reply)
@@ -158,9 +159,9 @@ export class HttpSession {
   #attachStandalone(response: ServerResponse): void {
     openEventStream(response, this.headers)
     this.#standalone = response
-    this.#standaloneWrite = Date.now()
+    this.#standaloneWrite = monotonicNow()
     response.on('close', () => {
-      this.lastSeen = Date.now()
+      this.lastSeen = monotonicNow()
       if (this.#standalone === response) this.#standalone = undefined
     })
   }
@@ -172,7 +173,7 @@ export class HttpSession {
       if (this.#waiting.length > MAX_WAITING) this.#waiting.shift()
       return
     }
-    this.#standaloneWrite = Date.now()
+    this.#standaloneWrite = monotonicNow()
     this.#standalone.write(eventText(line, this.#events.add(STANDALONE, line)))
   }
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { HttpFrontConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { IdTable } from '../core/id-table.ts'
@@ -17,7 +18,7 @@ import { accepts, checkAccept, checkQuery, HostGuard, isDirect, tooManySessions 
 import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
-import { admitSession, admitStream } from './opening.ts'
+import { admitSession, admitStream, turnDown, turnDownPost, type Unread } from './opening.ts'
 import { nothing } from './no-login.ts'
 import { Refusals } from './refusals.ts'
 import type { Service } from './service.ts'
@@ -154,7 +155,8 @@ export class HttpFront implements Front {
       // A preflight shows no credentials.
       if (request.method === 'OPTIONS') return preflight(response)
       const place = await this.#place(request, path.length <= 5 ? '' : decodeURIComponent(path.slice(5)))
-      if (request.method === 'POST') return await this.#post(request, response, place)
+      if (request.method === 'POST')
+        return await this.#post(request, response, place).catch(this.#turnDown(place))
       if (request.method === 'GET') return await this.#get(request, response, place)
       if (request.method === 'DELETE') return this.#delete(request, response, place)
       throw new HttpRefusal(405, 'Use POST, GET or DELETE here.', { allow: 'GET, POST, DELETE' })
@@ -228,7 +230,7 @@ export class HttpFront implements Front {
         'invalid_params',
         'The header names a modern revision, but _meta has no envelope for it.',
       )
-      return void refuse(this.#oneOff(response, 400), id, error)
+      return this.#refuse(response, place, id, {}, error)
     }
     if (kind === 'request' && message.value.method === 'initialize')
       return await this.#initialize(request, response, place, takeApart(message))
@@ -246,6 +248,16 @@ export class HttpFront implements Front {
       incoming.id as string,
       incoming,
       session.reply(response, 1, accepts(request, 'text/event-stream'), this.#headers),
+    )
+  }
+
+  #turnDown = (place: Place) => (caught: unknown) => turnDownPost(this.#options.service, place, caught)
+
+  /** Answers a request that has an id and is refused before it is a call. */
+  #refuse(response: ServerResponse, at: Place, id: string, read: Unread, error: GatewayError): void {
+    const asked = { principal: at.credential.principal, view: at.view }
+    turnDown(this.#options.service, asked, read, error, answer =>
+      refuse(this.#oneOff(response, answer.kind.http), id, answer),
     )
   }
 
@@ -269,8 +281,7 @@ export class HttpFront implements Front {
     try {
       call = acceptModern(service, modern, reply)
     } catch (caught) {
-      const error = GatewayError.from(caught)
-      return void refuse(this.#oneOff(response, error.kind.http), id, error)
+      return this.#refuse(response, at, id, { ...incoming, modern: true }, GatewayError.from(caught))
     }
     this.#replies.set(place, reply)
     // In this era the end of the response stream is the cancellation.
@@ -377,7 +388,8 @@ export class HttpFront implements Front {
       this.#sse ??= new SseFront(service, config, this.#bodies)
     }
     if (this.#draining && path !== '/messages') return refuseUnavailable(response, 'null')
-    if (path === '/messages') await this.#sse.post(request, response, place.credential, this.#draining)
+    if (path === '/messages')
+      await this.#sse.post(request, response, place.credential, this.#draining).catch(this.#turnDown(place))
     else if (request.method === 'GET') {
       if (await admitStream(service, place, response)) this.#sse.open(response, place)
     }
@@ -399,7 +411,7 @@ export class HttpFront implements Front {
         400,
         `Protocol version ${JSON.stringify(version)} is not supported; supported are ${LEGACY_VERSIONS.join(', ')}.`,
       )
-    session.lastSeen = Date.now()
+    session.lastSeen = monotonicNow()
     if (session.credential !== credential) session.continueWith(credential, view)
     return session
   }
@@ -418,11 +430,13 @@ export class HttpFront implements Front {
   }
 
   #sweep(): void {
-    const now = Date.now()
+    const now = monotonicNow()
+    // Credentials end by the calendar.
+    const wall = Date.now()
     const { keepAliveMs, sessionIdleMs } = this.#options.config
     for (const [id, session] of this.#sessions) {
       session.keepAlive(now, STREAM_AFTER_MS, keepAliveMs)
-      const over = isOver(session.credential, now)
+      const over = isOver(session.credential, wall)
       if (over && session.credential.renewable) session.endStream()
       const idle = !session.busy && isDue(session.lastSeen, now, sessionIdleMs)
       if (
@@ -434,8 +448,8 @@ export class HttpFront implements Front {
       }
     }
     for (const reply of this.#replies.values()) keepReplyAlive(reply, now, STREAM_AFTER_MS, keepAliveMs)
-    for (const [end, credential] of this.#listeners) if (isOver(credential, now)) end()
-    this.#sse?.sweep(now)
+    for (const [end, credential] of this.#listeners) if (isOver(credential, wall)) end()
+    this.#sse?.sweep(now, wall)
     this.#bodies.sweep()
   }
 

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { GatewayError } from '../core/errors.ts'
 import { CallRecord } from '../core/exchange.ts'
+import { HttpRefusal } from '../core/http-refusal.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Incoming } from '../protocol/message.ts'
 import { refuseStream } from './answers.ts'
@@ -42,6 +43,44 @@ export async function admitStream(
     refuseStream(response, GatewayError.from(caught))
     return false
   }
+}
+
+/** What came of a request, as far as it was read. */
+export type Unread = Partial<Pick<Incoming, 'method' | 'params'>> & { readonly modern?: boolean }
+
+/** Counts and notes a request that was refused before it could become a call, then hands on the error that answers it. */
+export function turnDown(
+  service: Service,
+  { principal, view }: Pick<Opening, 'principal' | 'view'>,
+  { method = 'POST', params, modern = false }: Unread,
+  error: GatewayError,
+  answer: (error: GatewayError) => void,
+): void {
+  const request = { method, params, progressToken: undefined }
+  const refused = service.refused({ ...opening(principal, view, request), modern }, error)
+  if (refused) void refused.then(answer)
+  else answer(error)
+}
+
+/** The same over HTTP for what was no message, or no session's. Rejects with what answers it. */
+export async function turnDownPost(service: Service, place: Place, caught: unknown): Promise<never> {
+  if (caught instanceof GatewayError && caught.code === 'cancelled') throw caught
+  const error =
+    caught instanceof HttpRefusal
+      ? new GatewayError(caught.status === 413 ? 'too_large' : 'invalid_request', caught.message)
+      : GatewayError.from(caught)
+  const asked = { principal: place.credential.principal, view: place.view }
+  await new Promise<void>((resolve, reject) =>
+    turnDown(service, asked, {}, error, answer => {
+      if (answer === error) resolve()
+      else reject(tooMany(answer))
+    }),
+  )
+  throw caught
+}
+
+function tooMany({ message, retryAfterMs = 1000 }: GatewayError): HttpRefusal {
+  return new HttpRefusal(429, message, { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) })
 }
 
 function opening(principal: Principal, view: string, request: Opening['request']): Opening {

@@ -1,4 +1,5 @@
 import type { AsksConfig } from '../config/types.ts'
+import type { GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
@@ -39,6 +40,11 @@ export interface Service {
    * of its caller refuses it.
    */
   admit(opening: Opening): Promise<void> | undefined
+  /**
+   * Counts and notes a request that is refused before `handle` could get it. Resolves with the error that answers it: its own, or that of a limit. `undefined`: its
+   * own, and nothing is waited for.
+   */
+  refused(opening: Opening, error: GatewayError): Promise<GatewayError> | undefined
   /** A listen stream that was asked for at `since` (`performance.now()`) has been acknowledged. */
   listening(exchange: Exchange, since: number): void
   /** The `Mcp-Param-*` headers a call of this tool must have. */

@@ -17,6 +17,7 @@ import { kindOf } from '../protocol/client-kind.ts'
 import { featuresOf } from '../protocol/features.ts'
 import { Asks } from './asks.ts'
 import { Call, refuse, type Reply } from './call.ts'
+import { turnDown } from './opening.ts'
 import type { Service } from './service.ts'
 
 /** Characters of the reason for a cancellation that go on to the server. */
@@ -100,7 +101,7 @@ export class Session implements Conversation {
       if (this.#open.has(id))
         throw new GatewayError('invalid_request', `A request with id ${id} is still in flight.`)
     } catch (error) {
-      refuse(reply, id, GatewayError.from(error))
+      turnDown(this.#service, this, incoming, GatewayError.from(error), answer => refuse(reply, id, answer))
       return
     }
     const call = new Call(

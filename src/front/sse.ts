@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { HttpFrontConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
 import { onOneLine } from '../protocol/json-text.ts'
@@ -49,11 +50,11 @@ export class SseFront {
   ): void {
     if (this.#sessions.size >= this.#config.maxSessions) throw tooManySessions()
     const send = (text: string): void => {
-      entry.lastWrite = Date.now()
+      entry.lastWrite = monotonicNow()
       if (!response.writableEnded) response.write(eventText(onOneLine(text)))
     }
     const session = new Session(this.#service, credential.principal, view, send)
-    const entry: SseSession = { session, response, send, endpoint, credential, lastWrite: Date.now() }
+    const entry: SseSession = { session, response, send, endpoint, credential, lastWrite: monotonicNow() }
     this.#sessions.set(session.id, entry)
     response.on('close', () => {
       this.#sessions.delete(session.id)
@@ -104,9 +105,9 @@ export class SseFront {
   }
 
   /** Signs of life; and the end of streams whose client has shown nothing newer than what is over. */
-  sweep(now: number): void {
+  sweep(now: number, wall: number): void {
     for (const entry of this.#sessions.values()) {
-      if (isOver(entry.credential, now)) entry.response.end()
+      if (isOver(entry.credential, wall)) entry.response.end()
       else if (isDue(entry.lastWrite, now, this.#config.keepAliveMs)) {
         entry.lastWrite = now
         entry.response.write(': keepalive\n\n')

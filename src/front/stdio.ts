@@ -10,6 +10,7 @@ import { rawAt } from '../protocol/json-text.ts'
 import type { Call, Reply } from './call.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
 import type { Front } from './fronts.ts'
+import { turnDown, type Unread } from './opening.ts'
 import type { Service } from './service.ts'
 import { refuseBatches, Session } from './session.ts'
 import { cutOff, goesOn, notTaken } from './shutting-down.ts'
@@ -150,7 +151,7 @@ export class StdioFront implements Front {
       value = parseJson(text)
       if (Array.isArray(value)) refuseBatches(this.#session)
     } catch (error) {
-      this.#write(errorText('null', failureObject(GatewayError.from(error))))
+      this.#refuse(undefined, {}, error)
       return
     }
     if (Array.isArray(value)) {
@@ -164,6 +165,7 @@ export class StdioFront implements Front {
 
   #message(text: string, value: unknown): void {
     let id: string | undefined
+    let read: Unread = {}
     try {
       const kind = kindOf(value)
       const message = { text, value: value as JsonObject }
@@ -177,6 +179,7 @@ export class StdioFront implements Front {
         if (this.#draining && !goesOn(message.value.params)) throw notTaken()
       }
       const incoming = takeApart(message)
+      read = { ...incoming, modern: claimsModern(message.value.params) }
       if (kind === 'notification') {
         this.#session.notification(incoming)
         if (incoming.method === 'notifications/cancelled' && incoming.params) {
@@ -197,9 +200,15 @@ export class StdioFront implements Front {
         )
       else this.#session.request(id as string, incoming, reply)
     } catch (error) {
-      this.#write(errorText(id ?? 'null', failureObject(GatewayError.from(error))))
-      if (id !== undefined) this.#answered()
+      this.#refuse(id, read, error)
     }
+  }
+
+  #refuse(id: string | undefined, read: Unread, error: unknown): void {
+    turnDown(this.#options.service, this.#options, read, GatewayError.from(error), answer => {
+      this.#write(errorText(id ?? 'null', failureObject(answer)))
+      if (id !== undefined) this.#answered()
+    })
   }
 
   #modern(id: string, incoming: ReturnType<typeof takeApart>, reply: Reply): void {

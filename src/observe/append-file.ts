@@ -269,7 +269,8 @@ async function takeLock(lock: string): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     const { mtimeMs } = await stat(lock).catch(() => ({ mtimeMs: Date.now() }))
     // Gone with the next attempt, not with this one: two may find it stale at once.
-    if (Date.now() - mtimeMs > STALE_LOCK_MS) await rm(lock, { force: true })
+    // One from the future is of a clock that was set back since, and just as old.
+    if (Math.abs(Date.now() - mtimeMs) > STALE_LOCK_MS) await rm(lock, { force: true })
     return false
   }
 }

@@ -42,6 +42,8 @@ const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 const WITH_ARGUMENTS: ReadonlySet<string> = new Set(['tools/call', 'prompts/get'])
 /** Longer ones stand in the log as their digest: it is no place for payloads. */
 const MAX_ARGS_CHARS = 16 * 1024
+/** What is deeper is left out. */
+const MAX_ARGS_DEPTH = 64
 /** What a client calls something may be anything. */
 const MAX_NAME_CHARS = 500
 
@@ -62,8 +64,15 @@ export class Audit {
 
   /** Notes what became of a request that began at `since` (`performance.now()`). Exactly one of `outcome` and `error` is given. */
   note(exchange: Noted, since: number, outcome: Outcome | undefined, error: GatewayError | undefined): void {
-    exchange.record.rule ??= this.#ruleOn(exchange)
-    this.#file.write(auditLine(exchange, since, outcome, error, this.#full))
+    let line: string
+    try {
+      exchange.record.rule ??= this.#ruleOn(exchange)
+      line = auditLine(exchange, since, outcome, error, this.#full)
+    } catch {
+      // Less is better than nothing: no request is without its line.
+      line = shortLine(exchange, error)
+    }
+    this.#file.write(line)
   }
 
   /** Notes that somebody was not let in at all: with wrong credentials, or without. `address` is the network's. */
@@ -79,6 +88,14 @@ export class Audit {
   async close(): Promise<void> {
     await this.#file.close()
   }
+}
+
+/** What is left to say of a request where its line could not be made. */
+function shortLine({ principal, request }: Noted, error: GatewayError | undefined): string {
+  const event = !error ? 'allow' : DENIALS.has(error.code) ? 'deny' : 'error'
+  const code = error ? `,"code":"${error.code}"` : ''
+  const method = JSON.stringify(cut(request.method))
+  return `{"time":"${timeText(Math.floor(CLOCK.wall()))}","event":"${event}","principal":${quoted(principal.id)},"method":${method}${code},"cut":true}`
 }
 
 /** The line, without its end. */
@@ -267,10 +284,23 @@ function digest(text: string): string {
   return sha256(text).slice(0, 16)
 }
 
-/** Arguments without what their names or forms give away as secret. Valid JSON. */
+/** Arguments without what their names or forms give away as secret, and a note where they are cut. Valid JSON. */
 function redacted(value: unknown, text: string): string {
-  if (text.length > MAX_ARGS_CHARS) return `"${digest(text)}"`
-  return JSON.stringify(value, (key, at: unknown) =>
-    key !== '' && isSecretName(key) ? '***' : typeof at === 'string' ? redact(at) : at,
-  )
+  if (text.length > MAX_ARGS_CHARS) return `"${digest(text)}","argsCut":"size"`
+  let isCut = false
+  const shown = (at: unknown, depth: number): string => {
+    if (typeof at === 'string') return JSON.stringify(redact(at))
+    if (typeof at !== 'object' || at === null) return JSON.stringify(at)
+    if (depth === MAX_ARGS_DEPTH) {
+      isCut = true
+      return '"…"'
+    }
+    if (Array.isArray(at)) return `[${at.map(item => shown(item, depth + 1)).join(',')}]`
+    const members = Object.entries(at).map(
+      ([key, inner]) => `${JSON.stringify(key)}:${isSecretName(key) ? '"***"' : shown(inner, depth + 1)}`,
+    )
+    return `{${members.join(',')}}`
+  }
+  const args = shown(value, 0)
+  return isCut ? `${args},"argsCut":"depth"` : args
 }

@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import type { ErrorCode, GatewayError } from '../core/errors.ts'
 import type { CallRecord } from '../core/exchange.ts'
 import type { Link } from '../upstream/link.ts'
@@ -51,7 +52,7 @@ export class Attempt {
   answered(): void {
     const { replica } = this
     if (!replica || this.sentAt === 0) return
-    const now = Date.now()
+    const now = monotonicNow()
     replica.load.ended(performance.now() - this.sentAt, now)
     replica.health.succeeded(now)
   }
@@ -70,7 +71,7 @@ export class Attempt {
   failed(error: GatewayError): void {
     const { replica } = this
     if (!replica) return
-    const now = Date.now()
+    const now = monotonicNow()
     if (this.sentAt > 0) replica.load.ended(this.#sample(error), now)
     const status = statusOf(error)
     if (status !== undefined && BUSY.has(status))

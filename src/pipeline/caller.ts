@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import type { Handler } from '../core/compose.ts'
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
@@ -26,7 +27,7 @@ export class Caller implements Deadline {
   due: number | undefined
   readonly call: Sought
   readonly route: Route
-  readonly since = Date.now()
+  readonly since = monotonicNow()
   /** What it waits for; `undefined` when it goes alone. */
   flight: Shared | undefined
   readonly #options: CoalesceOptions
@@ -64,7 +65,7 @@ export class Caller implements Deadline {
 
   expire(): void {
     if (this.#settled) return
-    const leftMs = this.endsAt - Date.now()
+    const leftMs = this.endsAt - monotonicNow()
     if (leftMs > 0 || this.flight?.sent === false) {
       this.#options.deadlines.set(this, Math.max(leftMs, 1))
       return

@@ -1,4 +1,5 @@
 import { Cancellation } from '../core/cancellation.ts'
+import { monotonicNow } from '../core/clock.ts'
 import type { Handler, Middleware } from '../core/compose.ts'
 import { GatewayError, type ErrorCode } from '../core/errors.ts'
 import type { Exchange, InputRequest, JsonObject, Outcome } from '../core/exchange.ts'
@@ -169,7 +170,7 @@ class Flight extends Sought {
       this.#leader?.call.notify(method, params)
       return
     }
-    this.#heardAt = Date.now()
+    this.#heardAt = monotonicNow()
     this.#leader?.call.notify(method, params)
     if (!this.#others?.size) return
     const token = find(members(params), 'progressToken')
@@ -230,7 +231,7 @@ class Flight extends Sought {
     this.#end()
     const error = GatewayError.from(caught, this.#route.server)
     const leader = this.#leader
-    const now = Date.now()
+    const now = monotonicNow()
     // Before the leader goes, whose time is that of the call.
     const others = this.#takeOthers().map(other => ({ other, leftMs: other.endsAt - now }))
     leader?.reject(error)

@@ -1,4 +1,5 @@
 import { Cancellation } from '../core/cancellation.ts'
+import { monotonicNow } from '../core/clock.ts'
 import type { Handler } from '../core/compose.ts'
 import { GatewayError, type ErrorCode } from '../core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
@@ -55,7 +56,7 @@ class DrivenTask {
   readonly #route: Route
   readonly #roots: Roots
   readonly #asked = new Set<string>()
-  readonly #startedAt = Date.now()
+  readonly #startedAt = monotonicNow()
   /** Stops what is being waited for at the moment; a listener per step on the call itself would add up. */
   #step = new Cancellation()
 
@@ -107,7 +108,7 @@ class DrivenTask {
   async #pause({ value }: Result): Promise<void> {
     const { pollIntervalMs, status, ttlMs } = value as JsonObject
     const limitMs = typeof ttlMs === 'number' ? Math.min(ttlMs, MAX_TASK_MS) : MAX_TASK_MS
-    const left = this.#startedAt + limitMs - Date.now()
+    const left = this.#startedAt + limitMs - monotonicNow()
     if (left <= 0)
       throw failure(
         this.#route,

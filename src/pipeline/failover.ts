@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
 import type { Pool } from '../upstream/pool.ts'
@@ -47,7 +48,8 @@ export async function failover(call: Failover, first: Attempt, error: GatewayErr
     // Moving on after something that was not run costs no server anything, and there are only so many to move to.
     if (!moves || failure.delivery === 'unknown') {
       if (repeats++ >= server.retries) throw failure
-      if (failure.delivery === 'unknown' && !pool.replicas.retryBudget.tryRepeat(Date.now())) throw failure
+      if (failure.delivery === 'unknown' && !pool.replicas.retryBudget.tryRepeat(monotonicNow()))
+        throw failure
     }
     if (!moves) {
       const pauseMs = pauseBefore(repeats, failure)

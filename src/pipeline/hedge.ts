@@ -1,5 +1,6 @@
 import type { RetryBudget } from '../balance/retry-budget.ts'
 import { Cancellation } from '../core/cancellation.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { CallRecord, type Exchange, type Outcome } from '../core/exchange.ts'
 import { Delegate } from '../relay/delegate.ts'
@@ -108,7 +109,7 @@ export function hedged({ pool, exchange, lacking, first, second }: Hedge): Promi
       const { replica } = attempt
       const leftOut: LeftOut = other => other === replica || (lacking?.(other) ?? false)
       if (settled || beside || !replica || main.record.asked || !pool.replicas.hasOther(leftOut)) return
-      if (!budget.tryRepeat(Date.now())) return
+      if (!budget.tryRepeat(monotonicNow())) return
       beside = new Branch(exchange, false)
       running++
       second(beside, new Attempt(leftOut)).then(won(beside), lost(beside))

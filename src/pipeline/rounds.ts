@@ -1,6 +1,7 @@
 import type { Middleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
 import { labelled, labelledRequests } from '../relay/ask.ts'
 import { sealState } from '../relay/request-state.ts'
@@ -109,8 +110,10 @@ async function afterError(
   outcome: Extract<Outcome, { kind: 'error' }>,
 ): Promise<Outcome> {
   const { code, data } = outcome.value as { code?: unknown; data?: JsonObject }
-  if (exchange.modern && code === URL_ELICITATION_REQUIRED && Array.isArray(data?.elicitations)) {
-    const requests = (data.elicitations as JsonObject[]).map((elicitation, index) => {
+  const asked = Array.isArray(data?.elicitations) ? data.elicitations.filter(isJsonObject) : []
+  // An error that asks for nothing is one like others.
+  if (exchange.modern && code === URL_ELICITATION_REQUIRED && asked.length > 0) {
+    const requests = asked.map((elicitation, index) => {
       const { elicitationId: _, ...params } = elicitation
       if (typeof params.message === 'string') params.message = labelled(server, params.message)
       return `"elicitation-${index + 1}":{"method":"elicitation/create","params":${JSON.stringify({ mode: 'url', ...params })}}`

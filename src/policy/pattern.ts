@@ -18,8 +18,13 @@ export interface Pattern {
   readonly anyName: boolean
 }
 
-/** What is wrong with the text of a pattern, `undefined` when it is one. */
-export function patternProblem(text: string): { readonly cause: string; readonly fix: string } | undefined {
+/**
+ * What is wrong with the text of a pattern, `undefined` when it is one. `servers`: names of those there are, since a colon may belong to one of them.
+ */
+export function patternProblem(
+  text: string,
+  servers: readonly string[] = [],
+): { readonly cause: string; readonly fix: string } | undefined {
   const slash = text.indexOf('/')
   if (slash < 0) {
     const kind = ITEM_KINDS.find(known => text.startsWith(`${known}:`))
@@ -31,7 +36,8 @@ export function patternProblem(text: string): { readonly cause: string; readonly
     return { cause: 'names no server: a pattern has the form "server/name"', fix }
   }
   const colon = text.slice(0, slash).indexOf(':')
-  if (colon >= 0 && !ITEM_KINDS.some(kind => text.startsWith(`${kind}:`))) {
+  const ofName = servers.some(server => server.startsWith(text.slice(0, colon + 1)))
+  if (colon >= 0 && !ofName && !ITEM_KINDS.some(kind => text.startsWith(`${kind}:`))) {
     const fix =
       'Before a colon stands "tool", "prompt" or "resource"; for a colon in the name of a server write "?".'
     return { cause: `has the unknown kind "${text.slice(0, colon)}"`, fix }
@@ -39,11 +45,51 @@ export function patternProblem(text: string): { readonly cause: string; readonly
   return undefined
 }
 
-/** Compiles a pattern that has no `patternProblem`. */
+/** Compiles a pattern that has no `patternProblem`, for servers whose names hold no `/` and begin with no kind. */
 export function compilePattern(text: string): Pattern {
-  const kind = ITEM_KINDS.find(known => text.startsWith(`${known}:`))
+  const kind = kindOf(text)
   const rest = kind === undefined ? text : text.slice(kind.length + 1)
-  const slash = rest.indexOf('/')
+  return compiled(text, kind, rest, rest.indexOf('/'))
+}
+
+/**
+ * Compiles a pattern for these servers: one for each way to take it apart that leads to one of them. There is one way, unless a name holds a `/`
+ * (`io.github.owner/server`) or begins with a kind (`tool:x`).
+ */
+export function compilePatterns(text: string, servers: readonly string[]): Pattern[] {
+  const patterns = [compilePattern(text)]
+  const odd = servers.filter(isOdd)
+  if (odd.length === 0) return patterns
+  const kind = kindOf(text)
+  for (const of of new Set([kind, undefined])) {
+    const rest = of === undefined ? text : text.slice(of.length + 1)
+    for (let slash = rest.indexOf('/'); slash >= 0; slash = rest.indexOf('/', slash + 1)) {
+      const pattern = compiled(text, of, rest, slash)
+      const isFirst = of === kind && slash === rest.indexOf('/')
+      if (!isFirst && odd.some(pattern.server)) patterns.push(pattern)
+    }
+  }
+  return patterns
+}
+
+function isOdd(server: string): boolean {
+  return server.includes('/') || kindOf(server) !== undefined
+}
+
+/**
+ * A server whose names patterns could not tell from those of `server`: what begins with the name and a slash, or with a kind and the name. `undefined`: none.
+ */
+export function confusedWith(server: string, servers: readonly string[]): string | undefined {
+  const kind = kindOf(server)
+  const plain = kind === undefined ? undefined : server.slice(kind.length + 1)
+  return servers.find(other => server.startsWith(`${other}/`) || other === plain)
+}
+
+function kindOf(text: string): ItemKind | undefined {
+  return ITEM_KINDS.find(known => text.startsWith(`${known}:`))
+}
+
+function compiled(text: string, kind: ItemKind | undefined, rest: string, slash: number): Pattern {
   const name = rest.slice(slash + 1)
   return {
     text,

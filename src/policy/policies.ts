@@ -1,11 +1,12 @@
 import { LRUCache } from 'lru-cache'
 import type { Config, RuleConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { ANONYMOUS, LOCAL, type Principal } from '../core/principal.ts'
 import { conditionCompiler, type Condition } from './condition.ts'
 import type { OnFailure, Rule } from './decide.ts'
-import { compilePattern, patternProblem, type Pattern } from './pattern.ts'
+import { compilePatterns, patternProblem, type Pattern } from './pattern.ts'
 import { Policy } from './policy.ts'
 
 /** Policies kept; one that is dropped is put together again from its key. */
@@ -124,7 +125,7 @@ export class Policies {
 
   readonly #onFailure: OnFailure = (rule, reason) => {
     this.failures.set(rule.place, (this.failures.get(rule.place) ?? 0) + 1)
-    const now = Date.now()
+    const now = monotonicNow()
     if (now - (this.#logged.get(rule.place) ?? 0) < LOG_EVERY_MS) return
     this.#logged.set(rule.place, now)
     const effect = rule.effect === 'deny' ? 'the rule denies' : 'the rule does not allow'
@@ -146,14 +147,15 @@ export async function compilePolicies(config: Config, logger: Logger): Promise<P
     ...config.clients.map(({ rules }) => rules),
   ].flat()
   const compile = all.some(({ when }) => when !== undefined) ? await conditionCompiler() : undefined
-  const patterns = new Map<string, Pattern>()
+  const servers = config.servers.map(({ name }) => name)
+  const patterns = new Map<string, Pattern[]>()
   const conditions = new Map<string, Condition>()
-  const patternOf = (text: string, place: string): Pattern => {
-    const problem = patternProblem(text)
+  const patternsOf = (text: string, place: string): Pattern[] => {
+    const problem = patternProblem(text, servers)
     if (problem) throw new GatewayError('config', `${place}: ${text} ${problem.cause}. ${problem.fix}`)
-    const pattern = patterns.get(text) ?? compilePattern(text)
-    patterns.set(text, pattern)
-    return pattern
+    const compiled = patterns.get(text) ?? compilePatterns(text, servers)
+    patterns.set(text, compiled)
+    return compiled
   }
   const conditionOf = (text: string, place: string): Condition => {
     const known = conditions.get(text)
@@ -168,7 +170,7 @@ export async function compilePolicies(config: Config, logger: Logger): Promise<P
     rules.map(({ place, effect, match, when, shadow }) => ({
       place,
       effect,
-      patterns: match.map(text => patternOf(text, place)),
+      patterns: match.flatMap(text => patternsOf(text, place)),
       condition: when === undefined ? undefined : conditionOf(when, place),
       shadow,
     }))

@@ -5,7 +5,7 @@ import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ItemKind, Route } from '../core/route.ts'
 import { textsOf } from '../core/uri-readings.ts'
-import { compilePattern, matches, wildcard, type Pattern } from '../policy/pattern.ts'
+import { compilePatterns, matches, wildcard, type Pattern } from '../policy/pattern.ts'
 import type { Store } from '../state/store.ts'
 import { CLOCK, type Clock } from '../core/clock.ts'
 import { Charge, Gate, type Budgeted, type Placed, type Rated } from './gate.ts'
@@ -42,7 +42,7 @@ export interface RouteLimits {
 }
 
 interface Part {
-  readonly pattern: Pattern
+  readonly patterns: readonly Pattern[]
   readonly limits: readonly Live[]
 }
 
@@ -186,7 +186,7 @@ export class Quotas {
     const owner: Owner = { id: principal.id, label }
     const own = limitsOf(owner, client.quota).map(limit => this.#live(limit))
     const parts = client.limits.map(({ match, quota }) => ({
-      pattern: compilePattern(match),
+      patterns: compilePatterns(match, [...this.#servers.keys()]),
       limits: limitsOf({ ...owner, part: match }, quota).map(limit => this.#live(limit)),
     }))
     return { gate: this.#gateOf(own), own, parts, routes: new Map(), calls: new WeakMap() }
@@ -199,8 +199,8 @@ export class Quotas {
     own: string,
     isCall: boolean,
   ): RouteLimits | undefined {
-    const parts = account.parts.flatMap(({ pattern, limits }) =>
-      isAbout(pattern, kind, serverName, own) ? limits : [],
+    const parts = account.parts.flatMap(({ patterns, limits }) =>
+      patterns.some(pattern => isAbout(pattern, kind, serverName, own)) ? limits : [],
     )
     const server = this.#servers.get(serverName)
     const shared: Live[] = []

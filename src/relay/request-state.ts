@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, JsonObject } from '../core/exchange.ts'
 import type { Seal } from './seal.ts'
@@ -24,12 +25,17 @@ export type RequestState =
 
 interface Bound {
   readonly principal: string
+  /** By the wall, for the other processes that can read it. */
   readonly expires: number
+  /** The process that sealed it, and until when it counts there by a clock that cannot be set. */
+  readonly by: string
+  readonly until: number
   readonly digest: string
   readonly state: RequestState
 }
 
 const PURPOSE = 'requestState'
+const PROCESS = randomUUID()
 
 /** Seals state for the client of `exchange`: bound to its principal, to this very request, and to the time it may take to come back with an answer. */
 export function sealState(
@@ -41,6 +47,8 @@ export function sealState(
   const bound: Bound = {
     principal: exchange.principal.id,
     expires: Date.now() + answerTimeoutMs,
+    by: PROCESS,
+    until: monotonicNow() + answerTimeoutMs,
     digest: digestOf(exchange),
     state,
   }
@@ -54,7 +62,7 @@ export async function openState(seal: Seal, exchange: Exchange, text: string): P
     throw new GatewayError('invalid_params', '"requestState" was not given out here, or has been changed.')
   if (bound.principal !== exchange.principal.id || bound.digest !== digestOf(exchange))
     throw new GatewayError('invalid_params', '"requestState" belongs to another request.')
-  if (bound.expires < Date.now())
+  if (bound.by === PROCESS ? bound.until < monotonicNow() : bound.expires < Date.now())
     throw new GatewayError('invalid_params', '"requestState" has expired; make the call again without it.')
   return bound.state
 }

@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import { describeError, type GatewayError } from '../core/errors.ts'
 import type { Json, JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
@@ -140,7 +141,7 @@ export class UpstreamListen {
   #reopen(error: GatewayError | undefined): void {
     if (this.#closed || !this.#link.usable || this.#abandon !== undefined) return
     // A new wish is tried at once; that it failed, too, is no reason to wait longer with the next attempt that was due anyway.
-    const now = Date.now()
+    const now = monotonicNow()
     if (this.#retryAt <= now)
       this.#retryAt = now + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++)
     const delayMs = this.#retryAt - now

@@ -130,13 +130,14 @@ interface Claim {
 /** One `hold`. */
 export function hold(stored: string | undefined, request: HoldRequest, now: number): Step<Held> {
   const claims = (stored === undefined ? {} : JSON.parse(stored)) as Readonly<Record<string, Claim>>
-  const others = Object.entries(claims).filter(
-    ([holder, { until }]) => holder !== request.holder && until > now,
-  )
+  const latest = now + request.ttlMs
+  const others = Object.entries(claims)
+    .filter(([holder, { until }]) => holder !== request.holder && until > now)
+    // A claim that ends later than one of now was made by another clock, such as that of before the machine was started: it lapses as one of now does.
+    .map(([holder, { places, until }]) => [holder, { places, until: Math.min(until, latest) }] as const)
   const theirs = others.reduce((sum, [, { places }]) => sum + places, 0)
   const places = Math.max(0, Math.min(request.want, request.limit - theirs))
-  const live =
-    places > 0 ? [...others, [request.holder, { places, until: now + request.ttlMs }] as const] : others
+  const live = places > 0 ? [...others, [request.holder, { places, until: latest }] as const] : others
   return {
     text: JSON.stringify(Object.fromEntries(live)),
     expiresAt: Math.max(now, ...live.map(([, { until }]) => until)),

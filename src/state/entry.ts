@@ -4,6 +4,8 @@ import { MAX_KEY_BYTES, MAX_VALUE_BYTES, type Zone } from './store.ts'
 export interface StoreOptions {
   /** Clock in milliseconds since the epoch; default `Date.now`. Expiry is measured against it. */
   readonly now?: () => number
+  /** Clock that cannot be set, for claims and sliding windows; default `now` where that is given, else one that all processes of the machine share. */
+  readonly steady?: () => number
 }
 
 /**
@@ -61,4 +63,10 @@ export function expiryOf(ttlMs: number | undefined, now: number): number {
 /** What calls after `close()` reject with. */
 export function closedError(name: string): Error {
   return new Error(`The state store ${name} is closed.`)
+}
+
+/** Milliseconds since the machine was started: the same for all its processes, whatever its wall clock is set to. */
+export function machineNow(): number {
+  const [seconds, nanoseconds] = process.hrtime()
+  return seconds * 1000 + nanoseconds / 1e6
 }

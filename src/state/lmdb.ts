@@ -2,25 +2,25 @@ import { chmodSync, mkdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type * as Lmdb from 'lmdb'
-import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
+import {
+  assertKey,
+  assertRoom,
+  assertValue,
+  closedError,
+  expiryOf,
+  machineNow,
+  type StoreOptions,
+} from './entry.ts'
 import { assertDataFile } from './lmdb-file.ts'
+import { EXPIRIES, expiryKey, HEADER_BYTES, recordOf, textOf, valueKey, VALUES } from './lmdb-records.ts'
 import { enter, isZoned, leave, sizeOf } from './lmdb-zones.ts'
 import { hold, take, type Step } from './amounts.ts'
 import type { Held, HoldRequest, SetOptions, Store, Taken, TakeRequest, ZoneSize } from './store.ts'
 
-/**
- * Layout of the database. Every key starts with the layout's name, so that a later layout lives beside this one and neither
- * misreads the other:
- * - `m1/<key>` → 8 bytes: expiry in milliseconds since the epoch (big-endian double, infinity for never); then the value in UTF-8.
- * - `x1/<8 bytes expiry><key>` → nothing: index by which expired values are found without reading the others. May be stale: when it is due, the value may have been renewed.
- * - `p1/`, `o1/`, `z1/`: zones, see `lmdb-zones.ts`.
- */
-const VALUES = 'm1/'
-const EXPIRIES = Buffer.from('x1/')
-const HEADER_BYTES = 8
-
 /** Expired values are removed at most this often, along with a write. */
 const SWEEP_EVERY_MS = 60_000
+/** How far the wall clock may be set ahead before claims and sliding windows are forgotten. */
+const STEADY_KEPT_MS = 24 * 60 * 60 * 1000
 /** A sweep holds the write lock that all processes share; what is left waits for the next one. */
 const SWEEP_ENTRIES = 1000
 
@@ -57,7 +57,12 @@ export function openLmdbStore(path: string, options: StoreOptions = {}): Store {
       // Another user's file that we may use but not own: the folder's mode decides.
     }
   }
-  return new LmdbStore(`lmdb:${path}`, database, options.now ?? Date.now)
+  return new LmdbStore(
+    `lmdb:${path}`,
+    database,
+    options.now ?? Date.now,
+    options.steady ?? options.now ?? machineNow,
+  )
 }
 
 /** A step of somebody who waits for its answer. */
@@ -79,6 +84,7 @@ class LmdbStore implements Store {
   readonly name: string
   readonly #database: Database
   readonly #now: () => number
+  readonly #steady: () => number
   readonly #writes = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
   /** Keys in zones that are being written, and how often. */
@@ -87,10 +93,11 @@ class LmdbStore implements Store {
   readonly #steps: WaitingStep[] = []
   #stepping: Promise<void> | undefined
 
-  constructor(name: string, database: Database, now: () => number) {
+  constructor(name: string, database: Database, now: () => number, steady: () => number) {
     this.name = name
     this.#database = database
     this.#now = now
+    this.#steady = steady
   }
 
   async get(key: string): Promise<string | undefined> {
@@ -128,7 +135,7 @@ class LmdbStore implements Store {
       })
       writes.push(entered.finally(() => this.#entered(key)))
     } else writes.push(...put())
-    if (expiresAt !== Infinity && now - this.#sweptAt >= SWEEP_EVERY_MS) {
+    if (expiresAt !== Infinity && Math.abs(now - this.#sweptAt) >= SWEEP_EVERY_MS) {
       this.#sweptAt = now
       writes.push(database.transaction(() => this.#sweep(now)))
     }
@@ -169,11 +176,13 @@ class LmdbStore implements Store {
   }
 
   take(request: TakeRequest): Promise<Taken> {
-    return this.#step(request.key, (stored, now) => take(stored, request, now))
+    return 'until' in request.window
+      ? this.#step(request.key, (stored, now) => take(stored, request, now))
+      : this.#steadyStep(request.key, (stored, now) => take(stored, request, now))
   }
 
   hold(request: HoldRequest): Promise<Held> {
-    return this.#step(request.key, (stored, now) => hold(stored, request, now))
+    return this.#steadyStep(request.key, (stored, now) => hold(stored, request, now))
   }
 
   close(): Promise<void> {
@@ -185,6 +194,15 @@ class LmdbStore implements Store {
     await this.#stepping
     await Promise.allSettled(this.#writes)
     await this.#database.close()
+  }
+
+  /** A step on the clock of the machine. Its text outlives what it says by so much that a wall clock which is set ahead does not lose it. */
+  #steadyStep<T>(key: string, decide: (stored: string | undefined, steady: number) => Step<T>): Promise<T> {
+    return this.#step(key, (stored, now) => {
+      const steady = this.#steady()
+      const { expiresAt, ...step } = decide(stored, steady)
+      return { ...step, expiresAt: expiresAt <= steady ? now : now + (expiresAt - steady) + STEADY_KEPT_MS }
+    })
   }
 
   /**
@@ -222,7 +240,7 @@ class LmdbStore implements Store {
             // One that cannot read what is stored is no reason to refuse the others.
             settle = steps.map(step => attempt(step, now))
             // Windows come and go without a `set`.
-            if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
+            if (Math.abs(now - this.#sweptAt) >= SWEEP_EVERY_MS) {
               this.#sweptAt = now
               this.#sweep(now)
             }
@@ -311,31 +329,4 @@ async function writeError(name: string, error: unknown): Promise<Error> {
   return new Error(`The state store ${name} could not write. Fix: look for a full or read-only disk.`, {
     cause,
   })
-}
-
-/** What a record says, while it has not expired. */
-function textOf(record: Uint8Array | undefined, now: number): string | undefined {
-  if (record === undefined || record.length < HEADER_BYTES) return undefined
-  // What comes back is a plain Uint8Array for small values.
-  const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength)
-  return bytes.readDoubleBE(0) > now ? bytes.toString('utf8', HEADER_BYTES) : undefined
-}
-
-function recordOf(value: string, expiresAt: number): Buffer {
-  const record = Buffer.allocUnsafe(HEADER_BYTES + Buffer.byteLength(value))
-  record.writeDoubleBE(expiresAt)
-  record.write(value, HEADER_BYTES)
-  return record
-}
-
-function valueKey(key: string): Buffer {
-  return Buffer.from(VALUES + key)
-}
-
-/** Sorts by expiry: the bytes of a positive big-endian double order like its value. */
-function expiryKey(expiresAt: number, key: string): Buffer {
-  const head = Buffer.allocUnsafe(EXPIRIES.length + HEADER_BYTES)
-  EXPIRIES.copy(head)
-  head.writeDoubleBE(Math.max(0, expiresAt), EXPIRIES.length)
-  return Buffer.concat([head, Buffer.from(key)])
 }

@@ -1,5 +1,13 @@
 import { LRUCache } from 'lru-cache'
-import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
+import {
+  assertKey,
+  assertRoom,
+  assertValue,
+  closedError,
+  expiryOf,
+  machineNow,
+  type StoreOptions,
+} from './entry.ts'
 import { hold, take, type Step } from './amounts.ts'
 import type { Held, HoldRequest, SetOptions, Store, Taken, TakeRequest, Zone, ZoneSize } from './store.ts'
 
@@ -29,26 +37,32 @@ interface Zoned {
 
 /** A store that forgets at exit: for tests, for embedding, and for machines without a writable disk. */
 export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
-  return new MemoryStore(options.maxBytes ?? DEFAULT_MEMORY_BYTES, options.now ?? Date.now)
+  return new MemoryStore(
+    options.maxBytes ?? DEFAULT_MEMORY_BYTES,
+    options.now ?? Date.now,
+    options.steady ?? options.now ?? machineNow,
+  )
 }
 
 class MemoryStore implements Store {
   readonly name = 'memory'
   readonly #entries: LRUCache<string, Entry>
   readonly #now: () => number
+  readonly #steady: () => number
   readonly #zones = new Map<string, Zoned>()
   /** Apart from the values: what has been used up must not be forgotten to make room. */
   readonly #amounts = new Map<string, { readonly text: string; readonly expiresAt: number }>()
   #sweptAt = 0
   #closed = false
 
-  constructor(maxBytes: number, now: () => number) {
+  constructor(maxBytes: number, now: () => number, steady: () => number) {
     this.#entries = new LRUCache<string, Entry>({
       maxSize: maxBytes,
       sizeCalculation: entry => entry.bytes,
       dispose: ({ zone }, key) => zone !== undefined && this.#leave(zone, key),
     })
     this.#now = now
+    this.#steady = steady
   }
 
   async get(key: string): Promise<string | undefined> {
@@ -100,11 +114,12 @@ class MemoryStore implements Store {
   }
 
   async take(request: TakeRequest): Promise<Taken> {
-    return this.#step(request.key, (stored, now) => take(stored, request, now))
+    const now = 'until' in request.window ? this.#now : this.#steady
+    return this.#step(request.key, now(), (stored, at) => take(stored, request, at))
   }
 
   async hold(request: HoldRequest): Promise<Held> {
-    return this.#step(request.key, (stored, now) => hold(stored, request, now))
+    return this.#step(request.key, this.#steady(), (stored, at) => hold(stored, request, at))
   }
 
   async close(): Promise<void> {
@@ -132,13 +147,14 @@ class MemoryStore implements Store {
     zone.bytes -= bytes
   }
 
-  #step<T>(key: string, step: (stored: string | undefined, now: number) => Step<T>): T {
+  /** `at`: what the step's own clock shows. How long its text is kept is measured by the steady one. */
+  #step<T>(key: string, at: number, step: (stored: string | undefined, now: number) => Step<T>): T {
     this.#assertOpen()
     assertKey(key)
-    const now = this.#now()
+    const now = this.#steady()
     const stored = this.#amounts.get(key)
-    const { text, expiresAt, answer } = step(stored && stored.expiresAt > now ? stored.text : undefined, now)
-    if (expiresAt > now) this.#amounts.set(key, { text, expiresAt })
+    const { text, expiresAt, answer } = step(stored && stored.expiresAt > now ? stored.text : undefined, at)
+    if (expiresAt > at) this.#amounts.set(key, { text, expiresAt: now + expiresAt - at })
     else this.#amounts.delete(key)
     if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
       this.#sweptAt = now

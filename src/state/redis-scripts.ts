@@ -95,6 +95,7 @@ local claims, theirs, last = {}, 0, now
 if stored then
   for other, claim in pairs(cjson.decode(stored)) do
     if other ~= holder and claim['until'] > now then
+      claim['until'] = math.min(claim['until'], now + ttlMs)
       claims[other] = claim
       theirs = theirs + claim.places
     end

@@ -1,3 +1,4 @@
+import { isLoopback } from '../core/loopback.ts'
 import { isIP } from 'node:net'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
@@ -166,7 +167,7 @@ export class Addresses {
 function hasName({ endpoint }: ReplicaConfig): boolean {
   if (endpoint.kind !== 'http') return false
   const { hostname } = new URL(endpoint.url)
-  return hostname !== 'localhost' && isIP(hostname.replace(/^\[|\]$/g, '')) === 0
+  return !isLoopback(hostname) && isIP(hostname.replace(/^\[|\]$/g, '')) === 0
 }
 
 /** Of two entries for the same name, each is looked up by itself. */

@@ -1,4 +1,5 @@
 import { outliers } from '../balance/outliers.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { CHECK } from './doubt.ts'
@@ -54,7 +55,7 @@ export class Checks {
       this.close()
       return
     }
-    const now = Date.now()
+    const now = monotonicNow()
     for (const replica of outliers(replicas.list, { slowBy: replicas.server.health.slowBy, now }))
       if (replica.health.outlier(`It is ${replicas.server.health.slowBy} times slower than the others.`, now))
         this.#ill(replica)
@@ -74,7 +75,7 @@ export class Checks {
     const { link, onChanged, logger } = this.#options
     const ejected = replica.health.state === 'ejected'
     const failure = await this.#ask(replica, link)
-    const now = Date.now()
+    const now = monotonicNow()
     if (failure === undefined) {
       if (!replica.health.checkPassed(now)) return
       logger.info('The replica is back.', { replica: replica.name })

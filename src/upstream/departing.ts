@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
@@ -28,7 +29,7 @@ export class Departing {
   /** A link in whose place there is another one finishes with what it is at, and has a minute for that. `ended` hears when it has been closed. */
   retire(link: Link, ended: (reason: GatewayError) => void): void {
     this.#links.add(link)
-    this.#watch(link, Date.now() + LONGEST_MS, () => {
+    this.#watch(link, monotonicNow() + LONGEST_MS, () => {
       // One that was lost meanwhile has told so itself.
       const { usable, server } = link
       const reason = replaced(server.name)
@@ -76,7 +77,7 @@ class Departure implements Deadline {
     const { inFlight, tasks, usable } = this.#link
     // A task is nothing that a link which was lost could still bring.
     const busy = inFlight > 0 || (usable && tasks.size > 0)
-    if (busy && Date.now() < this.#until) this.#deadlines.set(this, LOOK_MS)
+    if (busy && monotonicNow() < this.#until) this.#deadlines.set(this, LOOK_MS)
     else this.#end()
   }
 }

@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import type { Replica } from './replica.ts'
 import type { Slot } from './slot.ts'
@@ -65,12 +66,12 @@ class Drain implements Deadline {
     this.gone = gone
     this.#options = options
     this.#done = done
-    this.#until = Date.now() + options.timeoutMs
+    this.#until = monotonicNow() + options.timeoutMs
   }
 
   expire(): void {
     const { slots, isSpare, end, deadlines } = this.#options
-    const overdue = Date.now() >= this.#until
+    const overdue = monotonicNow() >= this.#until
     let busy = false
     for (const slot of slots(this.replica))
       if (overdue || isSpare(slot)) end(slot, this.gone)

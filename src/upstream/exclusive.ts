@@ -1,4 +1,5 @@
 import type { ServerConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import type { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
@@ -19,7 +20,7 @@ export class ExclusiveSlots {
   /** A slot for the call alone; `at` gives the slot of a number from 1 on. @throws GatewayError `overloaded`, `cancelled`, `shutting_down` */
   async lease(exchange: Exchange, at: (number: number) => Slot): Promise<Slot> {
     const { name, maxExclusiveLinks, linkWaitMs } = this.#server
-    const until = Date.now() + linkWaitMs
+    const until = monotonicNow() + linkWaitMs
     for (let waited = false; ; waited = true) {
       if (this.#closed)
         throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: name })
@@ -34,7 +35,7 @@ export class ExclusiveSlots {
         slot.leased = true
         return slot
       }
-      if (Date.now() >= until)
+      if (monotonicNow() >= until)
         throw new GatewayError(
           'overloaded',
           `Server "${name}" is busy with ${maxExclusiveLinks} calls, each of which has a conversation to itself ("isolation": "call"). Try again when one of them has ended, or raise "maxExclusiveLinks" of this server.`,
@@ -65,7 +66,7 @@ export class ExclusiveSlots {
         if (at >= 0) this.#waiting.splice(at, 1)
         resolve()
       }
-      this.#deadlines.set({ expire: leave }, until - Date.now())
+      this.#deadlines.set({ expire: leave }, until - monotonicNow())
       exchange.cancellation.onCancel(leave)
     })
   }

@@ -1,4 +1,5 @@
 import { Cancellation } from '../core/cancellation.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { CallRecord, type Exchange, type InputRequest, type JsonObject } from '../core/exchange.ts'
 
@@ -25,7 +26,7 @@ export class GivenUp {
   /** `id` is that of the request to the server. */
   add(id: number, exchange: Exchange): void {
     this.#purge()
-    this.#kept.set(id, { exchange: new Remnant(exchange), until: Date.now() + TALK_MS })
+    this.#kept.set(id, { exchange: new Remnant(exchange), until: monotonicNow() + TALK_MS })
   }
 
   /** The server has answered after all. */
@@ -45,7 +46,7 @@ export class GivenUp {
   }
 
   #purge(): void {
-    const now = Date.now()
+    const now = monotonicNow()
     // In the order of time, so the first that is still kept ends it.
     for (const [id, { until }] of this.#kept) {
       if (until > now && this.#kept.size < MAX_KEPT) return

@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import type { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Cancellation } from '../core/cancellation.ts'
@@ -96,7 +97,7 @@ export class Link implements Receiver {
   readonly #standing = new Map<number, StandListener['acknowledged']>()
   #nextId = 1
   #state: 'new' | 'open' | 'lost' | 'closed' = 'new'
-  #lastUsed = Date.now()
+  #lastUsed = monotonicNow()
   #answered = 0
   readonly #logLevel = new LogLevel(this)
   #peer: Peer | undefined
@@ -141,7 +142,7 @@ export class Link implements Receiver {
   adopt(listener: LinkListener, owner: Conversation | undefined): void {
     this.#listener = listener
     this.#owner = owner
-    this.#lastUsed = Date.now()
+    this.#lastUsed = monotonicNow()
   }
 
   /** From now on it is nobody's in particular. */
@@ -564,7 +565,7 @@ export class Link implements Receiver {
       const pending = new Pending(this, id, method, timeoutMs, exchange, resolve, reject, call)
       this.#pending.set(id, pending)
       this.#deadlines.set(pending, timeoutMs)
-      this.#lastUsed = Date.now()
+      this.#lastUsed = monotonicNow()
       if (exchange) {
         exchange.cancellation.onCancel(reason => {
           if (!this.#take(id)) return
@@ -597,7 +598,7 @@ export class Link implements Receiver {
     const pending = this.#pending.take(id)
     if (!pending) return undefined
     this.#deadlines.remove(pending)
-    this.#lastUsed = Date.now()
+    this.#lastUsed = monotonicNow()
     if (pending.exchange) this.#questions.ended(pending.exchange)
     return pending
   }

@@ -1,4 +1,5 @@
 import type { ServerConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
@@ -262,7 +263,7 @@ export class Pool {
   opened(slot: Slot, link: Link): void {
     const { replica } = slot
     const { era } = link.peer
-    if (replica.health.reachable(Date.now())) this.#options.onReplicasChanged?.()
+    if (replica.health.reachable(monotonicNow())) this.#options.onReplicasChanged?.()
     if (era === 'legacy') replica.shape = { kind: link.transport.kind, sessionful: link.transport.sessionful }
     this.#know(replica, slot.spoken)
     this.#fit(slot, era)
@@ -296,7 +297,7 @@ export class Pool {
 
   #failedAt(replica: Replica, { code, message, kind }: GatewayError): void {
     const { countsAgainstHealth } = kind
-    if (replica.health.failed({ code, message, countsAgainstHealth }, Date.now()))
+    if (replica.health.failed({ code, message, countsAgainstHealth }, monotonicNow()))
       this.#options.onReplicasChanged?.()
   }
 
@@ -307,7 +308,7 @@ export class Pool {
     // Where another process of the same command is well, this one's trouble is its own.
     if (replica.endpoint.kind === 'stdio' && this.#hasLink(replica)) return
     if (error.code === 'upstream_unauthorized') this.#failedAt(replica, error)
-    else if (replica.health.unreachable(error.message, Date.now(), nextTry))
+    else if (replica.health.unreachable(error.message, monotonicNow(), nextTry))
       this.#options.onReplicasChanged?.()
     this.roster.unreachable()
   }
@@ -402,7 +403,7 @@ export class Pool {
   #lastUse(): number {
     let last = 0
     for (const slot of this.#slots.values())
-      last = Math.max(last, this.#spare(slot) ? slot.lastUsed : Date.now())
+      last = Math.max(last, this.#spare(slot) ? slot.lastUsed : monotonicNow())
     return last
   }
 

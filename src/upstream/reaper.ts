@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import type { Socket } from 'node:net'
+import { monotonicNow } from '../core/clock.ts'
 import { HAS_GROUPS } from './process-group.ts'
 
 /**
@@ -89,12 +90,12 @@ class ShellReaper implements Reaper {
       this.#broken = true
       this.#shell = undefined
     })
-    const started = Date.now()
+    const started = monotonicNow()
     shell.on('exit', () => {
       if (this.#shell !== shell) return
       // Someone ended it: another one takes over. One that does not even last is of no use.
       this.#shell = undefined
-      if (Date.now() - started < SHORT_LIFE_MS) this.#broken = true
+      if (monotonicNow() - started < SHORT_LIFE_MS) this.#broken = true
       else if (this.#groups.size > 0) this.prepare()
     })
     for (const pid of this.#groups) pipe.write(`+${pid}\n`)

@@ -3,6 +3,7 @@ import { Load } from '../balance/load.ts'
 import type { Candidate } from '../balance/choose.ts'
 import type { ServerConfig } from '../config/types.ts'
 import type { Endpoint, ReplicaConfig } from '../config/replica-types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { declaredTo } from '../protocol/features.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { UNKNOWN, type Spoken } from '../protocol/spoken.ts'
@@ -55,7 +56,7 @@ export class Replica implements Candidate {
     this.weight = config.weight
     this.tier = config.tier
     this.zone = config.zone
-    this.health = new Health(server.health, Date.now, Math.random)
+    this.health = new Health(server.health, monotonicNow, Math.random)
     this.suffix = number === 0 ? '' : ` @${number}`
     const capabilities = declaredTo('', server.roots)
     const shared = { capabilities, owner: undefined, exclusive: false }

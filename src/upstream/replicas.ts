@@ -4,6 +4,7 @@ import { Latencies } from '../balance/latencies.ts'
 import { RetryBudget } from '../balance/retry-budget.ts'
 import type { ServerConfig } from '../config/types.ts'
 import type { Endpoint, ReplicaConfig } from '../config/replica-types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { wildcard } from '../policy/pattern.ts'
 import type { Caller } from './isolation.ts'
@@ -137,12 +138,12 @@ export class Replicas {
     if (!held && !this.#list.some(({ lacks }) => lacks?.has(tool))) return undefined
     return replica =>
       (replica.lacks?.has(tool) ?? false) ||
-      (held !== undefined && replica !== held && held.isUsable(Date.now()))
+      (held !== undefined && replica !== held && held.isUsable(monotonicNow()))
   }
 
   /** Whether there is one that can be used, or may be, besides those that are no choice. */
   hasOther(leftOut: LeftOut): boolean {
-    const now = Date.now()
+    const now = monotonicNow()
     return this.#list.some(replica => !leftOut(replica) && replica.mayBeTried(now))
   }
 
@@ -153,7 +154,7 @@ export class Replicas {
   choose(caller: Caller | undefined, leftOut: LeftOut | undefined): Replica {
     const only = this.several ? undefined : this.#list[0]
     if (only && !only.drained && !leftOut?.(only)) return only
-    const now = Date.now()
+    const now = monotonicNow()
     const known = caller && this.#remembered.get(whoIs(caller))
     if (known?.keepsSessionsFor(caller) && known.isUsable(now) && !leftOut?.(known)) return known
     const chosen = choose(this.#list, {
@@ -182,7 +183,7 @@ export class Replicas {
   /** The replica for what lasts beyond a call. */
   standingFor(caller: Caller): Replica {
     const standing = this.#standing
-    if (standing && !standing.keepsSessionsFor(caller) && standing.isUsable(Date.now())) return standing
+    if (standing && !standing.keepsSessionsFor(caller) && standing.isUsable(monotonicNow())) return standing
     const chosen = this.choose(caller, undefined)
     this.#standing = chosen
     return chosen

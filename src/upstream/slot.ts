@@ -1,4 +1,5 @@
 import type { ServerConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
@@ -85,7 +86,7 @@ export class Slot implements Deadline {
     this.server = options.server
     this.replica = options.replica
     this.key = options.key
-    this.#now = options.now ?? Date.now
+    this.#now = options.now ?? monotonicNow
     this.#departing = new Departing(options.deadlines, options.logger)
     // An address is tried again every minute at least: that costs nobody a process.
     const crashes = options.replica.endpoint.kind === 'stdio' ? options.server.crashes : Infinity

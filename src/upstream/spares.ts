@@ -1,4 +1,5 @@
 import type { ServerConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
@@ -145,14 +146,14 @@ class Reserve implements Deadline {
     const [spare] = at < 0 ? [] : this.#waiting.splice(at, 1)
     if (!spare) return undefined
     spare.link.adopt(listener, key.owner)
-    this.#loop.stopped(Date.now() - spare.since)
+    this.#loop.stopped(monotonicNow() - spare.since)
     return spare
   }
 
   fill(era: Era): void {
     this.#era = era
     this.#wanted = true
-    this.#filledAt = Date.now()
+    this.#filledAt = monotonicNow()
     this.#seeTo()
   }
 
@@ -177,7 +178,7 @@ class Reserve implements Deadline {
 
   #seeTo(): void {
     const { deadlines, server, logger, hasRoom, lastUse } = this.#options
-    const now = Date.now()
+    const now = monotonicNow()
     const idleMs =
       server.idleMs === 0 ? Infinity : server.idleMs - (now - Math.max(lastUse(), this.#filledAt))
     if (this.#wanted && (idleMs <= 0 || this.#replica.drained)) {
@@ -217,7 +218,7 @@ class Reserve implements Deadline {
     const { link } = opened
     // Otherwise the server has gone idle, or been closed, while this one started.
     if (!this.#wanted) return this.#end(link)
-    this.#waiting.push({ ...opened, since: Date.now() })
+    this.#waiting.push({ ...opened, since: monotonicNow() })
     link.onOutgrown = bytes => this.#outgrown(link, bytes)
     logger.debug('A process waits to be used.', { waiting: this.#waiting.length })
   }
@@ -225,7 +226,7 @@ class Reserve implements Deadline {
   #lost(link: Link, error: GatewayError): void {
     const spare = this.#leave(link)
     if (!spare) return
-    const delay = this.#loop.ended(Date.now() - spare.since)
+    const delay = this.#loop.ended(monotonicNow() - spare.since)
     this.#end(link)
     this.#putOff(delay, 'A process that waited has ended.', error)
     this.#seeTo()
@@ -237,7 +238,7 @@ class Reserve implements Deadline {
   }
 
   #putOff(delayMs: number, what: string, error: unknown): void {
-    this.#notBefore = Date.now() + delayMs
+    this.#notBefore = monotonicNow() + delayMs
     const { inARow, looping } = this.#loop
     const loop = looping ? { inARow, crashLoop: true } : {}
     this.#options.logger.warn(what, { cause: describeError(error), delayMs: Math.ceil(delayMs), ...loop })

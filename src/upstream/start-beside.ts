@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import type { Caller } from './isolation.ts'
 import type { Replica } from './replica.ts'
 import type { LeftOut, Replicas } from './replicas.ts'
@@ -31,7 +32,7 @@ export class StartBeside {
   #runningOr(chosen: Replica, leftOut: LeftOut | undefined): Replica {
     const { replicas, runs } = this.#options
     if (runs(chosen)) return chosen
-    const now = Date.now()
+    const now = monotonicNow()
     for (const replica of replicas.list) {
       if (!runs(replica) || replica.tier > chosen.tier) continue
       if (!replica.isUsable(now) || leftOut?.(replica)) continue

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import type { StdioEndpoint } from '../config/replica-types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError, type Delivery } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { childEnv } from './child-env.ts'
@@ -338,6 +339,7 @@ async function within(promise: Promise<void>, ms: number): Promise<boolean> {
 
 /** Resolves when the group is empty or `ms` have passed. Polls, since nobody tells about the end of another's children. */
 async function groupGone(pid: number, ms: number): Promise<void> {
-  const end = Date.now() + ms
-  while (groupRuns(pid) && Date.now() < end) await new Promise(resolve => setTimeout(resolve, GROUP_POLL_MS))
+  const end = monotonicNow() + ms
+  while (groupRuns(pid) && monotonicNow() < end)
+    await new Promise(resolve => setTimeout(resolve, GROUP_POLL_MS))
 }

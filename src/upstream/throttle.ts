@@ -1,3 +1,5 @@
+import { monotonicNow } from '../core/clock.ts'
+
 /** Lets `limit` events through in each window of `windowMs`, and counts the rest. */
 export class Throttle {
   readonly #limit: number
@@ -13,7 +15,7 @@ export class Throttle {
 
   /** Whether this event passes. When it does, `held` is the number of events held back since the last one that passed. */
   next(): { readonly passes: boolean; readonly held: number } {
-    const now = Date.now()
+    const now = monotonicNow()
     if (now - this.#windowStart >= this.#windowMs) {
       this.#windowStart = now
       this.#passed = 0

@@ -25,14 +25,20 @@ const FEATURES = '{"elicitation":{}}'
 const ACCEPT = '{"action":"accept","content":{}}'
 const OK = '"result":{"content":[]}'
 
+const wall = Date.now.bind(Date)
+const steady = performance.now.bind(performance)
+let passed = 0
+
 afterEach(() => {
-  vi.useRealTimers()
+  passed = 0
+  vi.restoreAllMocks()
 })
 
 /** Lets `ms` pass at once, for whatever looks at the clock. */
 function pass(ms: number): void {
-  const now = Date.now()
-  vi.useFakeTimers({ toFake: ['Date'], now: now + ms })
+  passed += ms
+  vi.spyOn(Date, 'now').mockImplementation(() => wall() + passed)
+  vi.spyOn(performance, 'now').mockImplementation(() => steady() + passed)
 }
 
 async function gatewayFor(...servers: ScriptedServer[]): Promise<TestGateway> {

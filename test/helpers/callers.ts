@@ -4,7 +4,6 @@ import { digestOf, KEY_PREFIX } from '../../src/auth/key-records.ts'
 import { Inbox } from './inbox.ts'
 import {
   http,
-  JSON_HEADERS,
   LegacySession,
   ModernHttp,
   requestText,
@@ -64,11 +63,8 @@ export async function callAs(
   const path = endpoint === '' ? '/mcp' : `/mcp/${endpoint}`
   const agent = new Agent({ keepAlive: true })
   const options = { headers: bearer(credential), agent }
-  const probe = await http(origin + path, {
-    headers: { ...JSON_HEADERS, ...options.headers },
-    body: requestText('0', 'tools/list', undefined),
-    agent,
-  })
+  // Nothing to end: what is answered tells only whether the endpoint is there, and counts for no limit.
+  const probe = await http(origin + path, { method: 'DELETE', headers: options.headers, agent })
   await probe.body
   if (probe.status === 404) {
     agent.destroy()

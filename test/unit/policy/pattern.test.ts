@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { ITEM_KINDS } from '../../../src/core/route.ts'
-import { compilePattern, matches, patternProblem, wildcard } from '../../../src/policy/pattern.ts'
+import {
+  compilePattern,
+  compilePatterns,
+  confusedWith,
+  matches,
+  patternProblem,
+  wildcard,
+} from '../../../src/policy/pattern.ts'
 
 describe('a pattern', () => {
   it.each([
@@ -88,4 +95,40 @@ describe('wildcards', () => {
       expect(performance.now() - started).toBeLessThan(500)
     },
   )
+})
+
+describe('a pattern of a server with an odd name', () => {
+  const servers = ['github', 'io.github.owner/server', 'a/b/c', 'tool:x', 'my:server']
+  const about = (text: string, server: string, name: string, kind: 'tool' | 'prompt' = 'tool'): boolean =>
+    compilePatterns(text, servers).some(pattern => matches(pattern, kind, server, name))
+
+  it.each([
+    ['io.github.owner/server/*', 'io.github.owner/server', 'any'],
+    ['io.github.owner/server/delete_*', 'io.github.owner/server', 'delete_all'],
+    ['tool:io.github.owner/server/x', 'io.github.owner/server', 'x'],
+    ['io.github.*/x', 'io.github.owner/server', 'x'],
+    ['a/b/c/d/e', 'a/b/c', 'd/e'],
+    ['tool:x/*', 'tool:x', 'any'],
+    ['tool:tool:x/y', 'tool:x', 'y'],
+    ['my:server/y', 'my:server', 'y'],
+    ['*/y', 'a/b/c', 'y'],
+  ])('%s is about %s and its %s', (text, server, name) => {
+    expect(patternProblem(text, servers)).toBeUndefined()
+    expect(about(text, server, name)).toBe(true)
+  })
+
+  it('is about no other one', () => {
+    expect(about('io.github.owner/server/x', 'io.github.owner/server', 'y')).toBe(false)
+    expect(about('tool:io.github.owner/server/x', 'io.github.owner/server', 'x', 'prompt')).toBe(false)
+    expect(about('github/*', 'io.github.owner/server', 'x')).toBe(false)
+    expect(about('a/*', 'a/b/c', 'x')).toBe(false)
+    expect(compilePatterns('files/file:///a/b/c', ['files'])).toHaveLength(1)
+  })
+
+  it('could not tell some servers apart', () => {
+    expect(confusedWith('a/b', ['a', 'a/b'])).toBe('a')
+    expect(confusedWith('tool:x', ['x', 'tool:x'])).toBe('x')
+    expect(confusedWith('a', ['a', 'a/b'])).toBeUndefined()
+    expect(confusedWith('ab', ['a', 'ab'])).toBeUndefined()
+  })
 })

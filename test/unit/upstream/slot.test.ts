@@ -63,6 +63,7 @@ function slotOf(changes: Partial<ServerConfig> = {}, key: Partial<SlotKey> = {})
     deadlines,
     logger: SILENT,
     clientInfo: '{"name":"gateway","version":"1"}',
+    now: () => Date.now(),
     listener: {
       onNotification: () => {},
       onRequest: () => Promise.reject(new GatewayError('unknown_method', 'no')),

@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest'
+import { configFrom } from '../../../src/config/load.ts'
+
+const servers = {
+  github: { command: 'x' },
+  'io.github.owner/server': { command: 'x' },
+  'tool:x': { command: 'x' },
+}
+
+test('a pattern that is about no server is told, with the nearest name', async () => {
+  const { warnings } = await configFrom({
+    mcpServers: servers,
+    gateway: { policy: { deny: ['gihtub/*'] } },
+    roles: { r: { allow: ['nothing_like_it/*'] } },
+    clients: {
+      ci: {
+        rules: [{ effect: 'deny', match: ['io.github.owner/*'] }],
+        limits: { 'gtihub/*': { rate: '1/s' } },
+      },
+    },
+    profiles: { p: { tools: ['tool:githb/x'] } },
+  })
+  expect(
+    warnings.map(text => text.replace(/^([^:]+): the pattern "([^"]+)".*does nothing\. /, '$1 $2 → ')),
+  ).toEqual([
+    'gateway.policy.deny[0] gihtub/* → Did you mean "github"?',
+    expect.stringContaining('roles.r.allow[0] nothing_like_it/* → Servers are github'),
+    expect.stringContaining('clients.ci.rules[0].match[0] io.github.owner/* → '),
+    'profiles.p.tools[0] tool:githb/x → Did you mean "github"?',
+    expect.stringContaining('gtihub/* → Did you mean "github"?'),
+  ])
+})
+
+test('a pattern that is about a server is not, also in the form of the registry', async () => {
+  const allow = [
+    'github/*',
+    'git*/x',
+    '*/*',
+    'io.github.owner/server/*',
+    'tool:io.github.owner/server/x',
+    'tool:x/*',
+  ]
+  const { warnings } = await configFrom({
+    mcpServers: { ...servers },
+    clients: { ci: { allow } },
+  })
+  expect(warnings).toEqual([])
+})
+
+test('a server that patterns cannot tell from another is left out', async () => {
+  const { servers: found } = await configFrom({
+    mcpServers: { a: { command: 'x' }, 'a/b': { command: 'x' } },
+  })
+  expect(
+    found.map(({ problem }) => problem?.includes('cannot be told from the server "a"') ?? false),
+  ).toEqual([false, true])
+})
