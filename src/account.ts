@@ -2,6 +2,7 @@ import { GatewayError } from './core/errors.ts'
 import type { Exchange, Outcome } from './core/exchange.ts'
 import type { Opening } from './front/service.ts'
 import type { Audit } from './observe/audit.ts'
+import type { Trace } from './observe/trace.ts'
 import type { Gate } from './quota/gate.ts'
 import type { Quotas } from './quota/quotas.ts'
 import type { Router } from './router.ts'
@@ -14,14 +15,30 @@ export class Account {
   readonly #router: Router
   readonly #quotas: Quotas | undefined
   readonly #audit: Audit | undefined
+  readonly #trace: Trace | undefined
 
-  constructor(router: Router, quotas: Quotas | undefined, audit: Audit | undefined) {
+  constructor(
+    router: Router,
+    quotas: Quotas | undefined,
+    audit: Audit | undefined,
+    trace: Trace | undefined,
+  ) {
     this.#router = router
     this.#quotas = quotas
     this.#audit = audit
+    this.#trace = trace
   }
 
   handle(exchange: Exchange): Promise<Outcome> {
+    return this.#trace ? this.#trace.request(exchange, this.#traced(exchange)) : this.#handle(exchange)
+  }
+
+  /** Whatever fails at once fails later. */
+  async #traced(exchange: Exchange): Promise<Outcome> {
+    return await this.#handle(exchange)
+  }
+
+  #handle(exchange: Exchange): Promise<Outcome> {
     const gate = this.#quotas?.gate(exchange.principal)
     return this.#audit || gate ? this.#accountFor(exchange, gate) : this.#router.handle(exchange)
   }

@@ -9,6 +9,7 @@ import { Deadlines } from './core/deadlines.ts'
 import { GatewayError } from './core/errors.ts'
 import type { Logger } from './core/logger.ts'
 import { Audit } from './observe/audit.ts'
+import { Trace } from './observe/trace.ts'
 import { authorize, checkCall, recordDecision } from './pipeline/authorize.ts'
 import { keep, recall } from './pipeline/cache.ts'
 import { coalesce } from './pipeline/coalesce.ts'
@@ -57,6 +58,8 @@ export class Assembly {
   readonly policies: Policies
   readonly quotas: Quotas | undefined
   readonly audit: Audit | undefined
+  /** `undefined` where the log does not show what clients do. */
+  readonly trace: Trace | undefined
   readonly router: Router
   readonly account: Account
   readonly catalog: Catalog
@@ -79,6 +82,8 @@ export class Assembly {
     this.policies = policies
     this.quotas = Quotas.of({ config, store, logger })
     this.audit = audit && new Audit({ ...audit, logger, ruleOn: exchange => this.router.ruleOn(exchange) })
+
+    this.trace = logger.debugs ? new Trace(logger) : undefined
 
     const clientLinks = new ClientLinks(maxLinksPerClient)
     this.pools = new Map(
@@ -210,7 +215,7 @@ export class Assembly {
       serverInfo,
       logger,
     })
-    this.account = new Account(this.router, quotas, this.audit)
+    this.account = new Account(this.router, quotas, this.audit, this.trace)
   }
 
   /** @throws GatewayError `internal` for a name that is not in the configuration */

@@ -234,10 +234,12 @@ export class Gateway implements Service {
 
   join(conversation: Conversation): void {
     this.#parts.relay.join(conversation)
+    this.#parts.trace?.opened(conversation)
   }
 
   leave(conversation: Conversation): void {
     this.#parts.relay.leave(conversation)
+    this.#parts.trace?.closed(conversation)
     for (const pool of this.#parts.pools.values()) pool.leave(conversation)
     this.#parts.legacyTasks.leave(conversation)
   }

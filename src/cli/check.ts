@@ -1,6 +1,7 @@
 import { loadWithSource } from '../config/load.ts'
 import { GatewayError } from '../core/errors.ts'
 import { maskArgs, maskText } from '../config/problem.ts'
+import type { Config } from '../config/types.ts'
 import { alignColumns } from './columns.ts'
 
 interface RawEntry {
@@ -18,8 +19,10 @@ interface RawEntry {
  */
 export async function runCheck(file: string | undefined): Promise<void> {
   const { config, raw, problems } = await loadWithSource({ file })
-  if (problems !== undefined)
-    throw new GatewayError('config', `${problems}\nA start leaves these servers out and runs the others.`)
+  if (problems !== undefined) {
+    const left = 'A start leaves these servers out and runs the others.'
+    throw new GatewayError('config', [problems, left, ...warningsOf(config)].join('\n'))
+  }
   const { mcpServers, servers } = raw as Record<
     'mcpServers' | 'servers',
     Record<string, RawEntry> | undefined
@@ -43,11 +46,13 @@ export async function runCheck(file: string | undefined): Promise<void> {
       ['state', maskText(gateway.state)],
       ['log', gateway.log],
     ]),
-    ...(config.warnings.length > 0
-      ? ['', 'Warnings', ...config.warnings.map(warning => `  ${warning}`)]
-      : []),
+    ...warningsOf(config),
   ]
   process.stdout.write(`${lines.join('\n')}\n`)
+}
+
+function warningsOf({ warnings }: Config): string[] {
+  return warnings.length > 0 ? ['', 'Warnings', ...warnings.map(warning => `  ${warning}`)] : []
 }
 
 /** The entry as it was written: what variables stand for is nobody's business. */

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { VERSION } from '../version.ts'
 import { GatewayError } from '../core/errors.ts'
 import { needsRestart } from '../config/differences.ts'
@@ -33,7 +34,13 @@ export async function runServe(options: ServeOptions): Promise<void> {
     print([`mcp-manifold ${VERSION} listens on ${url}`])
     if (config.file !== undefined) {
       const load = { file: config.file, overrides, ...knownValid() }
-      const onChange = (changed: Loaded): void => apply(gateway, loaded, changed, logger)
+      let last = loaded
+      const onChange = (changed: Loaded): void => {
+        // A client that keeps its own things in the file writes it often.
+        const same = JSON.stringify(last.raw) === JSON.stringify(changed.raw)
+        last = changed
+        if (!same) apply(gateway, loaded, changed, logger)
+      }
       await new ConfigWatch(config.file, { load, onChange, logger }).start()
     }
     print(report(await gateway.warmUp(), url, config))
@@ -70,8 +77,9 @@ export function report(
   })
   const key = clients.length > 0 ? { headers: { Authorization: 'Bearer <key>' } } : {}
   const remote = { mcpServers: { gw: { type: 'http', url, ...key } } }
-  const args = ['-y', 'mcp-manifold', ...(file === undefined ? [] : ['--config', file])]
-  const local = { mcpServers: { gw: { command: 'npx', args } } }
+  const { command, args } = thisProgram()
+  const options = file === undefined ? [] : ['--config', file]
+  const local = { mcpServers: { gw: { command, args: [...args, ...options] } } }
   return [
     '',
     ...(rows.length > 0 ? alignColumns(rows) : ['  no servers']),
@@ -84,6 +92,14 @@ export function report(
     '',
     'Ctrl+C stops it.',
   ]
+}
+
+/** How a client starts this very program: by its path, unless npx keeps it in a cache that it may clear. */
+function thisProgram(): { command: string; args: string[] } {
+  const path = fileURLToPath(new URL('../../bin/mcp-manifold.js', import.meta.url))
+  return /[\\/]_npx[\\/]/.test(path)
+    ? { command: 'npx', args: ['-y', 'mcp-manifold'] }
+    : { command: process.execPath, args: [path] }
 }
 
 async function listen(gateway: Gateway, config: Config): Promise<{ url: string }> {

@@ -4,6 +4,7 @@ import { access, readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { GatewayError } from '../core/errors.ts'
+import { adopt, type Adopted } from './adopt.ts'
 import { commandHints } from './command-hints.ts'
 import { readEnvFiles } from './env-files.ts'
 import { expand } from './expand.ts'
@@ -41,7 +42,7 @@ export interface LoadOptions {
 
 export interface Loaded {
   readonly config: Config
-  /** The file as written, variables not expanded: what may be shown of it. */
+  /** The file as written, in the gateway's own form and with variables not expanded: what may be shown of it. */
   readonly raw: unknown
   /** The problems of single servers, which are left out, as a text with a line for each; `undefined` when there are none. */
   readonly problems: string | undefined
@@ -95,24 +96,26 @@ interface Source {
   readonly options: LoadOptions
 }
 
-async function build(raw: unknown, source: Source): Promise<Loaded> {
+async function build(written: unknown, source: Source): Promise<Loaded> {
   const { file, options } = source
   const { cwd = process.cwd(), env = process.env, home = homedir() } = options
   const folder = file === undefined ? cwd : dirname(file)
   const isUserWide = file !== undefined && file === candidateFiles(cwd, home, env).at(-1)
+  const adopted = adopt(written, cwd)
+  const raw = adopted.value
   const { value, problems } = expand(raw, {
     env,
     userHome: home,
     workspaceFolder: file === undefined || isUserWide ? cwd : projectFolder(file),
     readFile: path => readFileSync(absolutePath(path, folder, home), 'utf8'),
   })
-  const found = await check(value, problems, source)
+  const found = await check(value, problems, adopted, source)
   if (found.some(problem => serverOf(problem) === undefined))
-    throw new GatewayError('config', (await renderer(raw, source)).all(found))
+    throw new GatewayError('config', (await renderer(written, adopted, source)).all(found))
 
   const envFiles = await readEnvFiles(withoutEntries(value, ownersOf(found)) as ServersFile, folder, home)
   found.push(...envFiles.problems)
-  const render = found.length === 0 ? undefined : await renderer(raw, source)
+  const render = found.length === 0 ? undefined : await renderer(written, adopted, source)
   const config = resolveConfig(withoutEntries(value, ownersOf(found)) as ServersFile, {
     file,
     folder,
@@ -123,7 +126,7 @@ async function build(raw: unknown, source: Source): Promise<Loaded> {
     overrides: options.overrides ?? {},
     problems: render?.byServer(found) ?? new Map(),
   })
-  const warnings = [...config.warnings, ...commandHints(raw, value)]
+  const warnings = [...config.warnings, ...adopted.hints, ...commandHints(raw, value)]
   return { raw, config: { ...config, warnings }, problems: render?.all(found) }
 }
 
@@ -132,7 +135,12 @@ function ownersOf(problems: readonly Problem[]): Set<string> {
 }
 
 /** Everything that is wrong in a file, whosever it is. */
-async function check(value: unknown, unexpanded: readonly Problem[], source: Source): Promise<Problem[]> {
+async function check(
+  value: unknown,
+  unexpanded: readonly Problem[],
+  { owner }: Adopted,
+  source: Source,
+): Promise<Problem[]> {
   const { isKnownValid, rememberValid } = source.options
   const hash = createHash('sha256')
     .update(`${VERSION}\n${JSON.stringify(value)}`)
@@ -145,7 +153,11 @@ async function check(value: unknown, unexpanded: readonly Problem[], source: Sou
   const invalid = (await validate(value)).filter(({ path }) => !places.includes(path.join('\0')))
   const duplicates =
     source.text === undefined ? [] : new (await import('./text.ts')).Places(source.text).duplicates()
-  const problems = [...unexpanded, ...invalid, ...duplicates]
+  const used = duplicates.flatMap(problem => {
+    const path = owner(problem.path)
+    return path ? { ...problem, path } : []
+  })
+  const problems = [...unexpanded, ...invalid, ...used]
   if (problems.length === 0) await rememberValid?.(hash)
   return problems
 }
@@ -158,14 +170,15 @@ interface Renderer {
   byServer(problems: readonly Problem[]): Map<string, string>
 }
 
-async function renderer(raw: unknown, { file, text }: Source): Promise<Renderer> {
+async function renderer(raw: unknown, { origin }: Adopted, { file, text }: Source): Promise<Renderer> {
   const places = text === undefined ? undefined : new (await import('./text.ts')).Places(text)
   const where: Where = (path, ofKey) => places?.find(path, ofKey)
+  const asWritten = (problem: Problem): Problem => ({ ...problem, path: origin(problem.path) })
   return {
     all: problems =>
       renderProblems(
         file === undefined ? 'The configuration' : `The configuration ${file}`,
-        problems,
+        problems.map(asWritten),
         raw,
         where,
       ),
@@ -173,7 +186,9 @@ async function renderer(raw: unknown, { file, text }: Source): Promise<Renderer>
       const texts = new Map<string, string>()
       for (const name of ownersOf(problems)) {
         const own = problems.filter(problem => serverOf(problem) === name)
-        const shown = own.slice(0, MOST_SHOWN_OF_SERVER).map(problem => renderProblem(problem, raw, where))
+        const shown = own
+          .slice(0, MOST_SHOWN_OF_SERVER)
+          .map(problem => renderProblem(asWritten(problem), raw, where))
         if (own.length > shown.length) shown.push(`And ${own.length - shown.length} more.`)
         texts.set(name, `Server "${name}" is left out until its configuration is mended: ${shown.join(' ')}`)
       }
@@ -200,6 +215,11 @@ async function readText(file: string): Promise<string> {
 }
 
 async function parse(text: string, file: string): Promise<unknown> {
+  if (file.endsWith('.toml'))
+    throw new GatewayError(
+      'config',
+      `The configuration ${file} is TOML, as Codex has it. Write its servers as JSON: { "mcpServers": { "name": { "command": "npx", "args": ["-y", "server"] } } }`,
+    )
   try {
     return JSON.parse(text)
   } catch {

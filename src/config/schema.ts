@@ -54,7 +54,7 @@ const ENDPOINT = {
     { default: 'stdio with `command`, http with `url`' },
   ),
   command: text('Program to start; it speaks MCP on its stdin and stdout.'),
-  args: texts('Arguments of `command`.'),
+  args: texts('Arguments of `command`.', 'expected a list of texts such as ["-y", "server"]'),
   env: table(
     'object of strings',
     'Environment variables of `command`, on top of the few that every child inherits; null leaves one out.',

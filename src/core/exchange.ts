@@ -32,6 +32,15 @@ export interface CallRequest {
   readonly progressToken: string | undefined
 }
 
+/** How a client reaches the gateway. */
+export type Front = 'stdio' | 'http' | 'sse'
+
+/** Name and version of an `Implementation` that a client sent, cut to what a log needs. */
+export function clientName(info: unknown): string {
+  const { name, version } = (info ?? {}) as JsonObject
+  return [name, version].flatMap(part => (typeof part === 'string' ? part.slice(0, 60) : [])).join(' ')
+}
+
 /**
  * The client's side of a conversation that outlives one request: a legacy session, or the listen stream of a modern client.
  * The relay sends through it what belongs to no request.
@@ -45,6 +54,9 @@ export interface Conversation {
   readonly protocolVersion: string | undefined
   /** Level asked for by `logging/setLevel`; `undefined` until the client asks. */
   readonly logLevel: McpLogLevel | undefined
+  /** What the client calls itself, and how it reached the gateway; for the log alone. */
+  readonly client?: string
+  readonly front?: Front
   /** Sends a notification that belongs to no open request. */
   notify(method: string, params: string | undefined): void
   /** Asks the client, on behalf of one of its calls that cannot be told from another. @throws GatewayError `cannot_ask` */

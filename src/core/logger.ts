@@ -4,6 +4,8 @@ export interface Logger {
   warn(message: string, fields?: LogFields): void
   info(message: string, fields?: LogFields): void
   debug(message: string, fields?: LogFields): void
+  /** Whether `debug` is written, for what is worth its cost only then; absent: it is not. */
+  readonly debugs?: boolean
   /** A logger that adds `fields` to every record. */
   child(fields: LogFields): Logger
 }

@@ -42,7 +42,7 @@ export class HttpSession {
     this.#events = new SessionEvents(config.maxEvents, config.maxEventBytes)
     this.endpoint = endpoint
     this.#credential = credential
-    this.session = new Session(service, credential.principal, view, text => this.#toStandalone(text))
+    this.session = new Session(service, credential.principal, view, text => this.#toStandalone(text), 'http')
   }
 
   /** What the client has shown last. */

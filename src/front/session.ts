@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
 import {
+  clientName,
   LOG_LEVELS,
   type Conversation,
+  type Front,
   type InputRequest,
   type JsonObject,
   type McpLogLevel,
@@ -43,9 +45,18 @@ export class Session implements Conversation {
   #features = ''
   #logLevel: McpLogLevel | undefined
   #closed = false
+  readonly front: Front
+  #client = ''
 
   /** `send` takes whole messages that belong to no request. */
-  constructor(service: Service, principal: Principal, view: string, send: (text: string) => void) {
+  constructor(
+    service: Service,
+    principal: Principal,
+    view: string,
+    send: (text: string) => void,
+    front: Front,
+  ) {
+    this.front = front
     this.#service = service
     this.#asks = new Asks(service.asks)
     this.#principal = principal
@@ -55,6 +66,10 @@ export class Session implements Conversation {
 
   get principal(): Principal {
     return this.#principal
+  }
+
+  get client(): string {
+    return this.#client
   }
 
   get view(): string {
@@ -200,6 +215,7 @@ export class Session implements Conversation {
       this.#capabilities = params.capabilities as JsonObject
     this.#features = featuresOf(this.#capabilities, this.#protocolVersion)
     this.#view = this.#ownView()
+    this.#client = clientName(params.clientInfo)
     this.#service.join(this)
     const instructions = this.#service.instructions(this.view)
     const parts = [

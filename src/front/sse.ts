@@ -53,7 +53,7 @@ export class SseFront {
       entry.lastWrite = monotonicNow()
       if (!response.writableEnded) response.write(eventText(onOneLine(text)))
     }
-    const session = new Session(this.#service, credential.principal, view, send)
+    const session = new Session(this.#service, credential.principal, view, send, 'sse')
     const entry: SseSession = { session, response, send, endpoint, credential, lastWrite: monotonicNow() }
     this.#sessions.set(session.id, entry)
     response.on('close', () => {

@@ -54,7 +54,13 @@ export class StdioFront implements Front {
 
   constructor(options: StdioFrontOptions) {
     this.#options = options
-    this.#session = new Session(options.service, options.principal, options.view, text => this.#write(text))
+    this.#session = new Session(
+      options.service,
+      options.principal,
+      options.view,
+      text => this.#write(text),
+      'stdio',
+    )
     this.#finished = new Promise(resolve => {
       this.#finish = resolve
     })

@@ -55,6 +55,7 @@ export function createLogger(options: LoggerOptions): RootLogger {
       warn: (message, more) => write('warn', message, more),
       info: (message, more) => write('info', message, more),
       debug: (message, more) => write('debug', message, more),
+      debugs: max >= SEVERITY.debug,
       child: more => at({ ...fields, ...more }),
     }
   }

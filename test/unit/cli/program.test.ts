@@ -184,7 +184,9 @@ describe('serve', () => {
       const url = /listens on (\S+)/.exec(served.said)?.[1]
       expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/mcp$/)
       expect(served.said).toContain(JSON.stringify({ mcpServers: { gw: { type: 'http', url } } }))
-      expect(served.said).toContain(JSON.stringify(['-y', 'mcp-manifold', '--config', file]))
+      expect(served.said).toContain(
+        JSON.stringify({ command: process.execPath, args: [BIN, '--config', file] }),
+      )
       process.kill(served.pid, signal)
       // Without a terminal SIGHUP means nothing, and something else has to end it.
       expect(await (signal === 'SIGHUP' ? served.stop() : served.exited)).toBe(0)
