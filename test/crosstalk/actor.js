@@ -11,7 +11,7 @@ const CROSSING_MS = 1000
 const LEVELS = ['debug', 'info', 'warning', 'error']
 const LANES = 3
 /** How long a call may take before it counts as lost. */
-export const PATIENCE_MS = 20_000
+export const PATIENCE_MS = 45_000
 const wait = (/** @type {number} */ ms) => new Promise(resolve => setTimeout(resolve, ms))
 
 /**

@@ -13,7 +13,7 @@ export function withKeys(indexes) {
     indexes.map(index => [`c${index}`, { keys: [`sha256:${digest(keyOf(index))}`] }]),
   )
   // A client that leaves with the question of another of its calls keeps that one waiting for so long.
-  const asks = { answerTimeout: '10s' }
+  const asks = { answerTimeout: '20s' }
   const gateway = { auth: { anonymous: 'others' }, maxLinksPerClient: 1000, asks }
   return indexes.length === 0 ? {} : { clients: { ...clients, others: {} }, gateway }
 }

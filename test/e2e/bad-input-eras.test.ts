@@ -51,6 +51,10 @@ async function gatewayFor(...servers: ScriptedServer[]): Promise<TestGateway> {
   return gateway
 }
 
+function withProcessPerCall(server: ScriptedServer): ScriptedServer {
+  return Object.assign(server, { entry: { ...server.entry, isolation: 'call' } })
+}
+
 /** Parameters of a modern client that can be asked. */
 const asking = (params: string): string =>
   withEnvelope(params).replace(`"${KEY}/clientCapabilities":{}`, `"${KEY}/clientCapabilities":${FEATURES}`)
@@ -427,9 +431,9 @@ describe('a server', () => {
     expect(streams[1]?.events.all).toEqual([])
   })
 
-  test('that still asks for a call that was given up does not reach the next caller', async () => {
+  test('that still asks for a call that was given up does not reach the next one where each has its own process', async () => {
     await using server = await scriptedStdio()
-    await using gateway = await gatewayFor(server)
+    await using gateway = await gatewayFor(withProcessPerCall(server))
     await using client = new ModernHttp(gateway.origin)
     const first = leavable(client, 'a__t')
     const dropped = await server.called('t')
@@ -507,7 +511,7 @@ describe('a client', () => {
 
   test('that cancels while many wait for a process does not cost another its turn', async () => {
     await using server = await scriptedStdio()
-    await using gateway = await gatewayFor(server)
+    await using gateway = await gatewayFor(withProcessPerCall(server))
     const clients = Array.from(
       { length: MAX_EXCLUSIVE_LINKS.default + 2 },
       () => new ModernHttp(gateway.origin),
