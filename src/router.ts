@@ -225,11 +225,7 @@ export class Router {
   /** Who has a resource, by what is known now. */
   #ownerOf(view: View, exchange: Pick<Exchange, 'principal' | 'view'>, uri: string): Route | undefined {
     const owner = this.#options.learned.owner(exchange.principal.id, uri)
-    return (
-      view.listed(uri) ??
-      (owner === undefined ? undefined : view.ownedBy({ server: owner, own: uri, exposed: uri })) ??
-      view.unlisted(uri)
-    )
+    return view.listed(uri) ?? view.linked(owner, uri) ?? view.unlisted(uri)
   }
 
   /** Subscribes to those of the modern tasks that are this client's and whose servers tell of them; resolves with their ids. */

@@ -171,8 +171,12 @@ const LAZY = ['winston', 'undici', 'cross-spawn', 'lmdb', 'redis', '@marcbachman
 const MAX_LINES = 350
 /** Longer files, each with the reason why it is still one idea, and the length it must not grow beyond. */
 const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason: string }>> = {
+  'upstream/stdio': {
+    lines: 360,
+    reason: 'one process: its start, its pipes and its end are one sequence',
+  },
   'upstream/link': {
-    lines: 650,
+    lines: 660,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
   },
   gateway: {
@@ -192,7 +196,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one lease: what is taken, handed out, charged and given back is one sum',
   },
   'catalog/view': {
-    lines: 390,
+    lines: 400,
     reason:
       'one look at an endpoint: what is seen by listing, by name, by URI and by capability is one decision',
   },

@@ -7,7 +7,7 @@ import { definitionAt, type Level } from '../protocol/levels.ts'
 import { UriTemplate } from '../protocol/uri-template.ts'
 import { listed, type Listed } from './listed.ts'
 import { hiddenBy } from './hidden.ts'
-import { alias, exposedName } from './names.ts'
+import { exposedName, Namespaces, ownAlias } from './names.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 
 /** One server's part of an endpoint. */
@@ -28,6 +28,11 @@ export interface MergeOptions {
 
 /** Longest URI of which an owner is looked for. One that a server lists may be longer. */
 export const MAX_URI_CHARS = 8192
+
+/** Whether a URI is one of the gateway itself: no server has it, whatever it lists or links. */
+export function isReserved(uri: string): boolean {
+  return /^\s*manifold:/i.test(uri)
+}
 
 /** Steps of the search for the owner of one URI, over all templates; hundreds of templates that nearly match a URI of ordinary length. */
 const MAX_MATCH_STEPS = 20_000_000
@@ -54,11 +59,15 @@ export class Merged {
   readonly #schemes = new Map<string, string[]>()
   /** Own URI → exposed URI, by server, where they differ. */
   readonly #renamed = new Map<string, Map<string, string>>()
+  readonly #spaces: Namespaces
   readonly #leveled = new Map<string, readonly string[] | undefined>()
 
   constructor(options: MergeOptions) {
     this.#options = options
     this.members = options.members
+    this.#spaces = new Namespaces(
+      options.members.map(({ server, prefix }) => ({ name: server.name, prefix })),
+    )
     this.lists = {
       tools: this.#named('tools'),
       prompts: this.#named('prompts'),
@@ -74,6 +83,8 @@ export class Merged {
       resourceTemplates: places('resourceTemplates'),
     }
     this.lists.tools.forEach(({ route }, at) => {
+      // A name that belongs to one server never leads to another.
+      if (this.#spaces.isForeign(route.server, route.own)) return
       const same = this.#bare.get(route.own)
       if (same) same.push(at)
       else this.#bare.set(route.own, [at])
@@ -119,7 +130,7 @@ export class Merged {
    * Who may have a resource that no server lists, likeliest first: by template, then by configured scheme. None for a URI of more than `MAX_URI_CHARS`.
    */
   *owners(uri: string): Generator<Route> {
-    if (uri.length > MAX_URI_CHARS) return
+    if (uri.length > MAX_URI_CHARS || isReserved(uri)) return
     let stepsLeft = MAX_MATCH_STEPS
     for (const { route, template } of this.templates) {
       const marker = route.exposed === route.own ? '' : `${route.server}+`
@@ -132,6 +143,17 @@ export class Merged {
     }
     const scheme = uri.slice(0, Math.max(0, uri.indexOf(':')))
     for (const server of this.#schemes.get(scheme) ?? []) yield { server, own: uri, exposed: uri }
+  }
+
+  /** Whether a server may have a resource that it links: nothing that another one lists, nor what only templates or schemes of others name. */
+  mayLink(server: string, uri: string): boolean {
+    if (this.placeOf('resources', uri) !== undefined) return false
+    let isOwned = false
+    for (const owner of this.owners(uri)) {
+      if (owner.server === server) return true
+      isOwned = true
+    }
+    return !isOwned
   }
 
   /** Whether a server belongs to the endpoint. */
@@ -185,14 +207,16 @@ export class Merged {
         if (!this.selects(ITEM_KIND_OF[kind], server.name, entry.key)) continue
         if (kind === 'tools' && hidden(entry.key)) continue
         let exposed = exposedName(server.name, prefix, entry.key, maxNameLength)
-        if (taken.has(exposed)) {
-          const other = alias(server.name, `${server.name}__${entry.key}`, entry.key, maxNameLength)
-          logger.warn('Two servers offer the same name; the later one gets an alias.', {
+        if (taken.has(exposed) || this.#spaces.isForeign(server.name, exposed)) {
+          const other = ownAlias({ name: server.name, prefix }, entry.key, maxNameLength, this.#spaces)
+          const isFree = !taken.has(other)
+          logger.warn('A name is that of another server; the one that does not own it gets an alias.', {
             list: kind,
             server: server.name,
             name: exposed,
-            alias: other,
+            alias: isFree ? other : 'none, it is left out',
           })
+          if (!isFree) continue
           exposed = other
         }
         taken.add(exposed)
@@ -202,14 +226,29 @@ export class Merged {
     return list
   }
 
+  /** The other server that a URI is marked for, as the gateway marks those of two servers. */
+  #markedFor(uri: string, server: string): string | undefined {
+    const plus = uri.indexOf('+')
+    const marked = plus < 0 ? undefined : uri.slice(0, plus)
+    return marked !== undefined && marked !== server && this.has(marked) ? marked : undefined
+  }
+
   #located(kind: 'resources' | 'resourceTemplates'): Listed[] {
     const owners = new Map<string, string>()
     const list: Listed[] = []
     for (const { server, snapshot } of this.#options.members) {
       for (const entry of snapshot?.lists[kind] ?? []) {
         if (!this.selects('resource', server.name, entry.key)) continue
+        if (isReserved(entry.key)) {
+          this.#options.logger.warn('A URI is one of the gateway itself; the resource is left out.', {
+            list: kind,
+            server: server.name,
+            uri: entry.key,
+          })
+          continue
+        }
         let exposed = entry.key
-        const owner = owners.get(exposed)
+        const owner = owners.get(exposed) ?? this.#markedFor(entry.key, server.name)
         if (owner !== undefined) {
           exposed = `${server.name}+${entry.key}`
           this.#options.logger.warn(

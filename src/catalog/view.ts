@@ -17,7 +17,7 @@ import type { Policy } from '../policy/policy.ts'
 import { mergedCaching } from './freshness.ts'
 import { mergedInstructions } from './instructions.ts'
 import type { Listed } from './listed.ts'
-import { MAX_URI_CHARS, type Member, type Merged } from './merge.ts'
+import { isReserved, MAX_URI_CHARS, type Member, type Merged } from './merge.ts'
 import { cursorAt, endOfPage, offsetOf } from './page.ts'
 import { similarNames } from './similar.ts'
 
@@ -180,9 +180,17 @@ export class View {
       : undefined
   }
 
+  /** A resource that a server has linked in a result; `undefined` where others own it. */
+  linked(server: string | undefined, uri: string): Route | undefined {
+    return server !== undefined && this.merged.mayLink(server, uri)
+      ? this.ownedBy({ server, own: uri, exposed: uri })
+      : undefined
+  }
+
   /** A route to a resource that no server lists, if it may be read. */
   ownedBy(route: Route): Route | undefined {
     const { server, own } = route
+    if (isReserved(own)) return undefined
     if (!this.merged.has(server) || !this.merged.selects('resource', server, own)) return undefined
     const policy = this.#policy
     if (!policy) return route

@@ -29,7 +29,7 @@ import {
 } from './replicas.ts'
 import { resolveGateway } from './resolve-gateway.ts'
 import { patternWarnings } from './rules-policy.ts'
-import { prefixOf, startsThisGateway } from './servers.ts'
+import { prefixOf, prefixWarnings, startsThisGateway } from './servers.ts'
 import { toBytes, toMs } from './units.ts'
 import type { ReplicaEntry, ServerEntry, ServersFile } from './schema.ts'
 import type { Surroundings } from './surroundings.ts'
@@ -44,6 +44,7 @@ export function resolveConfig(file: ServersFile, surroundings: Surroundings): Co
     const server = resolveServer(name, entry, surroundings, warnings)
     if (server) servers.push(server)
   }
+  warnings.push(...prefixWarnings(servers))
   if (servers.length === 0) {
     warnings.push(
       'There are no servers to offer. Add some to "mcpServers", as in the configuration of any MCP client.',

@@ -1,5 +1,6 @@
 import { basename, resolve } from 'node:path'
 import type { ReplicaEntry, ServerEntry } from './schema.ts'
+import type { ServerConfig } from './types.ts'
 
 /** What goes before the names of a server's tools: the configured prefix, else its name with everything unusual replaced. */
 export function prefixOf(name: string, server: ServerEntry): string | false {
@@ -32,4 +33,17 @@ export function startsThisGateway(entry: ReplicaEntry, file: string | undefined,
 /** The first argument of a package runner that is neither an option nor a sub-command. */
 function isPackage(arg: string): boolean {
   return !arg.startsWith('-') && !['exec', 'x', 'dlx', 'run'].includes(arg)
+}
+
+/** Sentences about prefixes of which one begins with another and the separator: some names then belong to the longer one. */
+export function prefixWarnings(servers: readonly Pick<ServerConfig, 'name' | 'prefix'>[]): string[] {
+  return servers.flatMap(({ name, prefix }) =>
+    servers.flatMap(other =>
+      prefix !== false && other.prefix !== false && other.prefix.startsWith(`${prefix}__`)
+        ? [
+            `The prefix of the server "${other.name}" begins with that of "${name}": names of "${name}" that begin with "${other.prefix.slice(prefix.length + 2)}__" get an alias. Give one of them another "prefix".`,
+          ]
+        : [],
+    ),
+  )
 }

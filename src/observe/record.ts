@@ -1,4 +1,5 @@
 import type { LogFields, LogLevel } from '../core/logger.ts'
+import { UNSEEN } from '../core/one-line.ts'
 import { isSecretName, redact } from './redact.ts'
 
 /** One thing that happened, not yet redacted. */
@@ -26,8 +27,7 @@ function renderJson({ time, level, message, fields }: LogRecord): string {
     if (value !== undefined && !(name in line)) line[name] = cleanField(name, value)
   }
   // JSON escapes C0 only; the others can start terminal sequences or break lines as well.
-  // oxlint-disable-next-line no-control-regex
-  return JSON.stringify(line).replace(/[\x7f-\x9f\u2028\u2029]/g, char => `\\u${hex(char, 4)}`)
+  return JSON.stringify(line).replace(UNSEEN, char => `\\u${hex(char, 4)}`)
 }
 
 function renderText({ time, level, message, fields }: LogRecord): string {
@@ -56,8 +56,7 @@ function clean(text: string): string {
 const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
 function escapeControls(text: string): string {
-  // oxlint-disable-next-line no-control-regex
-  return text.replace(/[\0-\x1f\x7f-\x9f\u2028\u2029]/g, char => {
+  return text.replace(UNSEEN, char => {
     return NAMED[char] ?? (char > '\xff' ? `\\u${hex(char, 4)}` : `\\x${hex(char, 2)}`)
   })
 }

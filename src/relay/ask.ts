@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
+import { oneLine } from '../core/one-line.ts'
 import type { Exchange, InputRequest, Json, JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
@@ -58,7 +59,7 @@ export function presented(
 
 /** The text of a question with the name of the server that asks. */
 export function labelled(server: string, message: string): string {
-  return `[${server}] ${message}`
+  return `[${server}] ${oneLine(message)}`
 }
 
 /**

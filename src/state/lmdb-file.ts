@@ -5,46 +5,146 @@ import { endianness } from 'node:os'
 const MAGIC = 0xbeefc0de
 /** Layout that the `lmdb` package writes; a file of another one is not opened. */
 const VERSION = 2
-/** Offset of the magic number on 64-bit machines; elsewhere page headers are smaller and only the number is looked for. */
-const META_OFFSET = 24
-/** Offsets inside a meta: page size, and the root page of each of the two trees. */
-const PAGE_SIZE_OFFSET = 24
-const ROOT_OFFSETS = [64, 112]
-const NO_PAGE = 0xffff_ffff_ffff_ffffn
+/** Bytes of a page header, and with it the offset of a meta, on 64-bit machines; elsewhere only the magic number is looked for. */
+const HEADER = 24
+/** Offsets inside a meta: page size, the root pages of the two trees, the last page, the transaction. */
+const META = { pageSize: 24, roots: [64, 112], lastPage: 120, transaction: 128 }
+const META_BYTES = 144
+/** Offsets inside a page header. */
+const PAGE = { flags: 18, lower: 20, pages: 20 }
+const BRANCH = 1
+const LEAF = 2
+/** Flags of a node: its value is on pages of its own, or is another tree. */
+const BIG = 1
+const TREE = 2
+/** Offset of the root page in the description of a tree. */
+const TREE_ROOT = 40
+const NO_PAGE = 2 ** 64
+/** No tree is so deep. */
+const MAX_DEPTH = 32
+
+interface Meta {
+  readonly pageSize: number
+  readonly roots: readonly number[]
+  readonly lastPage: number
+  readonly transaction: number
+}
 
 /**
- * Looks at the head of an LMDB data file. LMDB trusts its file: one that is not a database, or that was cut, would not make `open` fail but
- * kill the process. A file that is absent or empty is fine, as it becomes a new database.
- * @throws Error that says what is wrong with it.
+ * What is wrong with an LMDB data file; `undefined` when nothing is, or when it is absent or empty and becomes a new database. LMDB trusts its file: one
+ * that is not a database, or that was cut, does not make `open` fail but kills the process.
+ * @throws Error of the system when the file cannot be read
  */
-export function assertDataFile(file: string): void {
+export function damageOf(file: string): string | undefined {
   let descriptor: number
   try {
     descriptor = openSync(file, 'r')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
   try {
-    const head = Buffer.alloc(4096)
-    readSync(descriptor, head, 0, head.length, 0)
-    // Later than the head: other processes may be writing, and the file grows before its head says so.
-    const { size } = fstatSync(descriptor)
-    if (size === 0) return
-    const little = endianness() === 'LE'
-    const u32 = (at: number): number => (little ? head.readUInt32LE(at) : head.readUInt32BE(at))
-    const u64 = (at: number): bigint => (little ? head.readBigUInt64LE(at) : head.readBigUInt64BE(at))
-
-    const meta = [META_OFFSET, 16, 12, 20].find(at => u32(at) === MAGIC)
-    if (meta === undefined) throw new Error('data.mdb is damaged or no LMDB file')
-    if (u32(meta + 4) !== VERSION) throw new Error('data.mdb is damaged or of another version of LMDB')
-    if (meta !== META_OFFSET) return
-    const pageSize = u32(meta + PAGE_SIZE_OFFSET)
-    const roots = ROOT_OFFSETS.map(offset => u64(meta + offset)).filter(page => page !== NO_PAGE)
-    const needed = roots.reduce((last, page) => (page > last ? page : last), 1n) + 1n
-    if (pageSize < 512 || BigInt(size) < needed * BigInt(pageSize))
-      throw new Error('data.mdb is damaged: its end is missing')
+    return new DataFile(descriptor).damage()
   } finally {
     closeSync(descriptor)
+  }
+}
+
+class DataFile {
+  readonly #descriptor: number
+  readonly #little = endianness() === 'LE'
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor
+  }
+
+  damage(): string | undefined {
+    const head = this.#read(0, HEADER + META_BYTES)
+    if (this.#size() === 0) return undefined
+    const at = [HEADER, 16, 12, 20].find(offset => this.#u32(head, offset) === MAGIC)
+    if (at === undefined) return 'it is no LMDB file'
+    if (this.#u32(head, at + 4) !== VERSION) return 'it is of another version of LMDB'
+    if (at !== HEADER) return undefined
+    const first = this.#meta(0)
+    if (!first || first.pageSize < 512) return 'its head is damaged'
+    const second = this.#meta(first.pageSize)
+    if (!second) return 'its end is missing'
+    const end = (Math.max(first.lastPage, second.lastPage) + 1) * first.pageSize
+    // Later than the metas: other processes may be writing, and the file grows before its head says so.
+    if (this.#size() >= end) return undefined
+    // The last pages may be free ones that were never written. So what is in use decides.
+    const newest = first.transaction > second.transaction ? first : second
+    if (newest.roots.every(root => this.#isWhole(root, first.pageSize, 0))) return undefined
+    const [one, other] = [this.#meta(0), this.#meta(first.pageSize)]
+    const changed = Math.max(one?.transaction ?? 0, other?.transaction ?? 0) !== newest.transaction
+    return changed ? undefined : 'its end is missing'
+  }
+
+  #meta(offset: number): Meta | undefined {
+    const bytes = this.#read(offset + HEADER, META_BYTES)
+    if (this.#u32(bytes, 0) !== MAGIC || this.#u32(bytes, 4) !== VERSION) return undefined
+    return {
+      pageSize: this.#u32(bytes, META.pageSize),
+      roots: META.roots.map(at => this.#u64(bytes, at)),
+      lastPage: this.#u64(bytes, META.lastPage),
+      transaction: this.#u64(bytes, META.transaction),
+    }
+  }
+
+  /** Whether every page of a tree is in the file. */
+  #isWhole(root: number, pageSize: number, depth: number): boolean {
+    if (root === NO_PAGE) return true
+    if (depth > MAX_DEPTH || !this.#holds(root, 1, pageSize)) return false
+    const page = this.#read(root * pageSize, pageSize)
+    const flags = this.#u16(page, PAGE.flags)
+    if ((flags & (BRANCH | LEAF)) === 0) return false
+    const entries = Math.min(this.#u16(page, PAGE.lower), pageSize - HEADER) >> 1
+    for (let entry = 0; entry < entries; entry++) {
+      const node = HEADER + this.#u16(page, HEADER + 2 * entry)
+      if (node + 8 > pageSize) return false
+      const nodeFlags = this.#u16(page, node + 4)
+      if ((flags & BRANCH) !== 0) {
+        const child = this.#u32(page, node) + nodeFlags * 2 ** 32
+        if (!this.#isWhole(child, pageSize, depth + 1)) return false
+      } else if ((nodeFlags & (BIG | TREE)) !== 0) {
+        const value = node + 8 + this.#u16(page, node + 6)
+        if (value + 8 > pageSize) return false
+        if ((nodeFlags & BIG) !== 0) {
+          const big = this.#u64(page, value)
+          if (!this.#holds(big, 1, pageSize)) return false
+          const header = this.#read(big * pageSize, HEADER)
+          if (!this.#holds(big, this.#u32(header, PAGE.pages), pageSize)) return false
+        } else if (value + TREE_ROOT + 8 > pageSize) return false
+        else if (!this.#isWhole(this.#u64(page, value + TREE_ROOT), pageSize, depth + 1)) return false
+      }
+    }
+    return true
+  }
+
+  #holds(page: number, pages: number, pageSize: number): boolean {
+    return (page + pages) * pageSize <= this.#size()
+  }
+
+  #size(): number {
+    return fstatSync(this.#descriptor).size
+  }
+
+  /** What the file does not have reads as zeros. */
+  #read(offset: number, bytes: number): Buffer {
+    const buffer = Buffer.alloc(bytes)
+    readSync(this.#descriptor, buffer, 0, bytes, offset)
+    return buffer
+  }
+
+  #u16(bytes: Buffer, at: number): number {
+    return this.#little ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at)
+  }
+
+  #u32(bytes: Buffer, at: number): number {
+    return this.#little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at)
+  }
+
+  #u64(bytes: Buffer, at: number): number {
+    return Number(this.#little ? bytes.readBigUInt64LE(at) : bytes.readBigUInt64BE(at))
   }
 }

@@ -1,6 +1,4 @@
-import { chmodSync, mkdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
 import type * as Lmdb from 'lmdb'
 import {
   assertKey,
@@ -11,7 +9,8 @@ import {
   machineNow,
   type StoreOptions,
 } from './entry.ts'
-import { assertDataFile } from './lmdb-file.ts'
+import { writeError } from './lmdb-errors.ts'
+import { identityOf, prepareFolder, protectFiles } from './lmdb-folder.ts'
 import { EXPIRIES, expiryKey, HEADER_BYTES, recordOf, textOf, valueKey, VALUES } from './lmdb-records.ts'
 import { enter, isZoned, leave, sizeOf } from './lmdb-zones.ts'
 import { hold, take, type Step } from './amounts.ts'
@@ -26,17 +25,32 @@ const SWEEP_ENTRIES = 1000
 
 type Database = Lmdb.RootDatabase<Buffer, Buffer>
 
+/** How often a store looks whether its file is still the one in the folder. */
+const LOOK_EVERY_MS = 1000
+
+export interface LmdbStoreOptions extends StoreOptions {
+  /** Hears what was done to the folder besides opening it: a sentence for the log. */
+  readonly onRepaired?: (what: string) => void
+}
+
 /**
  * A store in the folder `path` (absolute), created with mode 0700. Survives a crash at any point; several processes share one folder. The
- * folder must be on a local disk: LMDB maps its file into memory.
+ * folder must be on a local disk: LMDB maps its file into memory. A damaged file is set aside, and one that is deleted or replaced is opened anew.
  * @throws Error when the folder or the file in it cannot be used, or the native part of `lmdb` is not installed.
  */
-export function openLmdbStore(path: string, options: StoreOptions = {}): Store {
+export function openLmdbStore(path: string, options: LmdbStoreOptions = {}): Store {
+  return new LmdbStore(path, options)
+}
+
+function openDatabase(path: string, onRepaired: (what: string) => void): Database {
   // The CommonJS build is one file and loads in two thirds of the time of the other; a start waits for it.
   const { open } = createRequire(import.meta.url)('lmdb') as typeof Lmdb
-  mkdirSync(path, { recursive: true, mode: 0o700 })
-  assertDataFile(join(path, 'data.mdb'))
-  const database: Database = open<Buffer, Buffer>({
+  const aside = prepareFolder(path)
+  if (aside)
+    onRepaired(
+      `The state in "${path}" was damaged (${aside.damage}). Its file is set aside as "${aside.file}", and a new one is used: lists are fetched again, keys have to be made again, and what was used up of quotas is not known.`,
+    )
+  const database = open<Buffer, Buffer>({
     path,
     // Without it, a path with a dot would be taken for a file.
     noSubdir: false,
@@ -50,19 +64,8 @@ export function openLmdbStore(path: string, options: StoreOptions = {}): Store {
     // With it, a commit that fails (disk full) rejects an inner promise that nobody can catch.
     eventTurnBatching: false,
   })
-  for (const file of ['data.mdb', 'lock.mdb']) {
-    try {
-      chmodSync(join(path, file), 0o600)
-    } catch {
-      // Another user's file that we may use but not own: the folder's mode decides.
-    }
-  }
-  return new LmdbStore(
-    `lmdb:${path}`,
-    database,
-    options.now ?? Date.now,
-    options.steady ?? options.now ?? machineNow,
-  )
+  protectFiles(path)
+  return database
 }
 
 /** A step of somebody who waits for its answer. */
@@ -82,7 +85,14 @@ function attempt({ run, reject }: WaitingStep, now: number): () => void {
 
 class LmdbStore implements Store {
   readonly name: string
-  readonly #database: Database
+  readonly #path: string
+  readonly #onRepaired: (what: string) => void
+  #database: Database
+  /** Of the file that is open. */
+  #identity: string | undefined
+  #lookedAt = performance.now()
+  /** Databases whose file was deleted or replaced, on their way out. */
+  #retired: Promise<void> = Promise.resolve()
   readonly #now: () => number
   readonly #steady: () => number
   readonly #writes = new Set<Promise<unknown>>()
@@ -93,11 +103,14 @@ class LmdbStore implements Store {
   readonly #steps: WaitingStep[] = []
   #stepping: Promise<void> | undefined
 
-  constructor(name: string, database: Database, now: () => number, steady: () => number) {
-    this.name = name
-    this.#database = database
+  constructor(path: string, { now = Date.now, steady, onRepaired = () => {} }: LmdbStoreOptions) {
+    this.name = `lmdb:${path}`
+    this.#path = path
+    this.#onRepaired = onRepaired
     this.#now = now
-    this.#steady = steady
+    this.#steady = steady ?? (now === Date.now ? machineNow : now)
+    this.#database = openDatabase(path, onRepaired)
+    this.#identity = identityOf(path)
   }
 
   async get(key: string): Promise<string | undefined> {
@@ -193,6 +206,7 @@ class LmdbStore implements Store {
   async #close(): Promise<void> {
     await this.#stepping
     await Promise.allSettled(this.#writes)
+    await this.#retired
     await this.#database.close()
   }
 
@@ -313,20 +327,23 @@ class LmdbStore implements Store {
     }
   }
 
+  /** Opens the folder anew when its file was deleted or replaced: what others write is in the new one. */
+  #look(): void {
+    const now = performance.now()
+    // What is being written belongs to the file that is open.
+    if (now - this.#lookedAt < LOOK_EVERY_MS || this.#writes.size > 0) return
+    if (identityOf(this.#path) !== this.#identity) {
+      const old = this.#database
+      this.#database = openDatabase(this.#path, this.#onRepaired)
+      this.#identity = identityOf(this.#path)
+      this.#retired = Promise.all([this.#retired, old.close()]).then(() => undefined)
+      this.#onRepaired(`The state in "${this.#path}" was deleted or replaced; what is there now is used.`)
+    }
+    this.#lookedAt = now
+  }
+
   #assertOpen(): void {
     if (this.#closing !== undefined) throw closedError(this.name)
+    this.#look()
   }
-}
-
-/** A failed commit has its reason in a promise of its own, rejected a moment later. */
-async function writeError(name: string, error: unknown): Promise<Error> {
-  let cause = error
-  const reason = (error as { commitError?: unknown }).commitError
-  if (reason instanceof Promise) {
-    const soon = new Promise(resolve => setTimeout(resolve, 100, error).unref())
-    cause = await Promise.race([reason.catch((found: unknown) => found), soon])
-  }
-  return new Error(`The state store ${name} could not write. Fix: look for a full or read-only disk.`, {
-    cause,
-  })
 }

@@ -23,13 +23,25 @@ export async function openStore(state: string, logger: Logger): Promise<Store> {
   const path = state.slice(LMDB.length)
   try {
     const { openLmdbStore } = await import('./lmdb.ts')
-    return openLmdbStore(path)
+    return openLmdbStore(path, { onRepaired: what => logger.warn(what) })
   } catch (error) {
     logger.warn(
       `State cannot be kept in "${path}": ${describeError(error)}. The gateway goes on and forgets its state at exit. Fix: ${fixFor(error)}`,
     )
-    return openMemory()
+    return withoutAmounts(await openMemory())
   }
+}
+
+/**
+ * A store in place of one that cannot be opened. It counts nothing that is limited: it would begin from zero, and for this process alone. So limited calls
+ * are refused or pass uncounted, as `gateway.fail` says.
+ */
+function withoutAmounts(store: Store): Store {
+  const refuse = (): Promise<never> =>
+    Promise.reject(new Error('The state store could not be opened when the gateway was started.'))
+  store.take = refuse
+  store.hold = refuse
+  return store
 }
 
 async function openMemory(): Promise<Store> {

@@ -25,6 +25,7 @@ import { envelopeFor, modernEnvelope } from './envelope.ts'
 import { GivenUp } from './given-up.ts'
 import { unfailing } from './guarded.ts'
 import { HangCheck, hung } from './hang.ts'
+import { Junk, tooMuchJunk } from './junk.ts'
 import type { LinkCall, Peer, StandListener } from './link-contract.ts'
 import { cancelled, closed, protocolError, timedOut } from './link-errors.ts'
 import { LogLevel } from './log-level.ts'
@@ -88,6 +89,7 @@ export class Link implements Receiver {
   readonly #pending = new IdTable<number, Pending>()
   readonly #questions: Questions
   readonly #givenUp = new GivenUp()
+  readonly #junk = new Junk()
   readonly unasked = new Unasked()
   /** Told of the memory its processes use while that is more than they may. Set by whoever holds the link. */
   onOutgrown: (bytes: number) => void = () => {}
@@ -338,6 +340,19 @@ export class Link implements Receiver {
     void this.transport.close(true)
   }
 
+  #onJunk(what: string, text: string): void {
+    const { log, held, tooMuch } = this.#junk.note(text.length)
+    if (log)
+      this.logger.warn(what, {
+        start: text.slice(0, 200),
+        bytes: text.length,
+        ...(held > 0 && { ignoredBefore: held }),
+      })
+    if (!tooMuch || this.#state === 'closed') return
+    this.onClose(tooMuchJunk(this.server.name))
+    void this.transport.close(true)
+  }
+
   // Receiver
 
   waits(id: number): boolean {
@@ -355,10 +370,7 @@ export class Link implements Receiver {
     try {
       value = JSON.parse(text)
     } catch {
-      this.logger.warn('The server sent a message that is not valid JSON.', {
-        start: text.slice(0, 200),
-        bytes: text.length,
-      })
+      this.#onJunk('The server sent a message that is not valid JSON.', text)
       // On a stream of its own the culprit is known; elsewhere a call must not hang for a line nobody can attribute.
       const culprit = stream ?? this.#garbledAnswer(text)
       if (culprit !== undefined)
@@ -404,7 +416,7 @@ export class Link implements Receiver {
 
   #onValue(text: string, value: unknown, stream: number | undefined): void {
     if (!isJsonObject(value)) {
-      this.logger.warn('The server sent JSON that is no message.', { start: text.slice(0, 200) })
+      this.#onJunk('The server sent JSON that is no message.', text)
       return
     }
     if (typeof value.method === 'string') {
@@ -474,7 +486,8 @@ export class Link implements Receiver {
       const pending = this.#pending.get(token)
       const exchange = pending ? pending.exchange : this.tasks.progress(token)
       if (exchange?.request.progressToken === undefined) return
-      if (pending) this.#deadlines.set(pending, pending.timeoutMs)
+      const extension = pending?.extension
+      if (pending && extension !== undefined) this.#deadlines.set(pending, extension)
       const member = find(members(params.text), 'progressToken')
       if (member)
         exchange.notify(

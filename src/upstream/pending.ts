@@ -2,11 +2,15 @@ import type { Deadline } from '../core/deadlines.ts'
 import type { GatewayError } from '../core/errors.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
 
+/** By progress, a call goes on for so many times its time limit, and no longer: a server cannot keep it open for ever. */
+const MOST_EXTENSION = 12
+
 /** A request that waits for its answer on a link. */
 export class Pending implements Deadline {
   place: number | undefined
   due: number | undefined
   readonly link: Expiring
+  readonly #since = performance.now()
   readonly id: number
   readonly method: string
   readonly timeoutMs: number
@@ -38,6 +42,12 @@ export class Pending implements Deadline {
 
   expire(): void {
     this.link.expire(this.id)
+  }
+
+  /** How long it may go on from now, when its server reports progress; `undefined`: no longer than it may anyway. */
+  get extension(): number | undefined {
+    const left = this.#since + MOST_EXTENSION * this.timeoutMs - performance.now()
+    return left > 0 ? Math.min(left, this.timeoutMs) : undefined
   }
 }
 

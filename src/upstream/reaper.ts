@@ -46,6 +46,8 @@ exit 0
 `
 
 const SHORT_LIFE_MS = 100
+const RETRY_MS = 2000
+const EXHAUSTED: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM'])
 
 /** Creates a reaper; its shell starts with `prepare` or the first `register`. */
 export function createReaper(): Reaper {
@@ -65,6 +67,7 @@ class ShellReaper implements Reaper {
   #shell: ChildProcess | undefined
   /** Set when there is no usable shell: the gateway works without, except that it cannot clean up after its own violent end. */
   #broken = !HAS_GROUPS
+  #retry: NodeJS.Timeout | undefined
 
   prepare(): void {
     if (this.#broken || this.#shell) return
@@ -77,19 +80,22 @@ class ShellReaper implements Reaper {
         cwd: '/',
         env: { PATH: '/usr/bin:/bin' },
       })
-    } catch {
-      this.#broken = true
+    } catch (error) {
+      this.#failed(error)
       return
     }
+    shell.on('error', error => {
+      if (this.#shell !== undefined && this.#shell !== shell) return
+      this.#shell = undefined
+      this.#failed(error)
+    })
+    const pipe = shell.stdin as Socket | undefined
+    // Nothing was started, and the error is still to come.
+    if (shell.pid === undefined || !pipe) return
     this.#shell = shell
     shell.unref()
-    const pipe = shell.stdin as Socket
     pipe.unref()
     pipe.on('error', () => {})
-    shell.on('error', () => {
-      this.#broken = true
-      this.#shell = undefined
-    })
     const started = monotonicNow()
     shell.on('exit', () => {
       if (this.#shell !== shell) return
@@ -99,6 +105,19 @@ class ShellReaper implements Reaper {
       else if (this.#groups.size > 0) this.prepare()
     })
     for (const pid of this.#groups) pipe.write(`+${pid}\n`)
+  }
+
+  /** A system that is out of files or processes has some later. Anything else will not change. */
+  #failed(error: unknown): void {
+    const { code } = error as NodeJS.ErrnoException
+    if (!EXHAUSTED.has(code ?? '')) {
+      this.#broken = true
+      return
+    }
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined
+      if (this.#groups.size > 0) this.prepare()
+    }, RETRY_MS).unref()
   }
 
   register(pid: number): void {
@@ -127,6 +146,8 @@ class ShellReaper implements Reaper {
     const shell = this.#shell
     this.#shell = undefined
     this.#groups.clear()
+    clearTimeout(this.#retry)
+    this.#retry = undefined
     if (!shell || shell.exitCode !== null || shell.signalCode !== null) return
     await new Promise<void>(resolve => {
       shell.once('exit', () => resolve())

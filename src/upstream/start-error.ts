@@ -28,8 +28,9 @@ function reasonOf({ command, cwd }: StdioEndpoint, error: unknown): string {
       return `command "${command}" is no program of this machine. Fix: name its interpreter as "command" and the file in "args".`
     case 'E2BIG':
       return `its arguments and environment are too long for this system. Fix: shorten "args" or "env".`
-    case 'EAGAIN':
     case 'EMFILE':
+      return `the gateway has as many files open as it may (EMFILE). Fix: raise the limit of open files (ulimit -n), or let fewer clients and servers connect.`
+    case 'EAGAIN':
     case 'ENFILE':
     case 'ENOMEM':
       return `this machine is out of processes, files or memory (${code}). Fix: stop what is not needed, or raise its limits.`

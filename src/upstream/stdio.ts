@@ -4,6 +4,7 @@ import { monotonicNow } from '../core/clock.ts'
 import { GatewayError, type Delivery } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { childEnv } from './child-env.ts'
+import { Junk, TOO_MUCH_JUNK } from './junk.ts'
 import { LastWords } from './last-words.ts'
 import { LineSplitter } from './lines.ts'
 import { beginsMessage, isSpace } from './message-line.ts'
@@ -67,8 +68,8 @@ class StdioTransport implements Transport {
   readonly #memory: MemoryWatch
   readonly #graceMs: number
   readonly #lastWords = new LastWords()
-  readonly #noise = new Throttle(10, 60_000)
-  readonly #chatter = new Throttle(200, 1000)
+  readonly #junk = new Junk()
+  readonly #chatter = new Throttle(200, 10_000)
   #receiver: Receiver | undefined
   #running: Running | undefined
   #closed = false
@@ -134,7 +135,6 @@ class StdioTransport implements Transport {
   }
 
   use(): void {}
-
   listen(): void {}
 
   /** Requests have no stream of their own here. One that still waits for the pipe leaves it. */
@@ -150,11 +150,15 @@ class StdioTransport implements Transport {
 
   #attach(child: ChildProcess, pid: number): void {
     this.#reaper.register(pid)
+    const { stdin, stdout, stderr } = child
+    if (!stdin || !stdout || !stderr) {
+      signalTree(pid, 'SIGKILL')
+      this.#reaper.release(pid)
+      throw new Error('A child has no pipes.')
+    }
     const { memoryBytes } = this.#options
     if (memoryBytes !== undefined)
       this.#memory.watch(pid, memoryBytes, this.#logger, used => this.#onOutgrown(used, memoryBytes))
-    const { stdin, stdout, stderr } = child
-    if (!stdin || !stdout || !stderr) throw new Error('A child has no pipes.')
     const queue = new WriteQueue(stdin, MAX_OUTSTANDING_BYTES, (message, delivery) =>
       this.#fail(message, this.#closedError('it stopped reading', delivery)),
     )
@@ -173,7 +177,6 @@ class StdioTransport implements Transport {
     })
     const drained = new Promise<void>(resolve => child.once('close', () => resolve()))
     this.#running = { child, pid, queue, messages, log, exited, drained }
-
     for (const pipe of [stdin, stdout, stderr]) pipe.on('error', () => {})
     stdin.once('close', () => void this.#lose())
     stdout.on('data', (chunk: Buffer) => messages.push(chunk))
@@ -195,8 +198,12 @@ class StdioTransport implements Transport {
       this.#receiver?.onMessage(bytes.toString('utf8', start, end), undefined)
       return
     }
-    const { passes, held } = this.#noise.next()
-    if (!passes) return
+    const { log, held, tooMuch } = this.#junk.note(end - start)
+    if (tooMuch) {
+      this.#verdict ??= TOO_MUCH_JUNK
+      this.#kill()
+    }
+    if (!log) return
     const sample = bytes.toString('utf8', start, Math.min(end, start + 4 * NOISE_CHARS)).slice(0, NOISE_CHARS)
     this.#logger.warn(
       `Server "${this.#options.server}" printed something that is no message to its standard output; it was ignored. Fix: let it log to standard error.`,

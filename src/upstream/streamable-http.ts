@@ -35,6 +35,8 @@ interface OpenRequest {
 const DELETE_TIMEOUT_MS = 1000
 const FIRST_RECONNECT_MS = 1000
 const LAST_RECONNECT_MS = 30_000
+/** Whatever a server asks for by `retry`; doubled for each stream in a row that ends without having brought anything. */
+const LEAST_RECONNECT_MS = 100
 /** A longer body is written piece by piece. */
 const LARGE_CHARS = 256 * 1024
 /** Attempts to get the rest of one broken answer stream. */
@@ -149,6 +151,7 @@ export class StreamableHttpTransport implements Transport {
   }
 
   deliver(text: string, id: number | undefined): void {
+    if (id === undefined) this.#listenAttempts = 0
     if (!this.#closed) this.#receiver.onMessage(text, id)
   }
 
@@ -239,7 +242,7 @@ export class StreamableHttpTransport implements Transport {
       this.broken(id, true, new Error('the stream ended without an answer'))
       return
     }
-    this.#later(retryMs, () => {
+    this.#later(Math.max(LEAST_RECONNECT_MS, retryMs), () => {
       if (this.waits(id)) this.#get(id, lastEventId, attempt)
     })
   }
@@ -256,13 +259,16 @@ export class StreamableHttpTransport implements Transport {
     }
     // 405: the server has no such stream; other refusals will not change by asking again either.
     if (refused || status === 401 || status === 403) return
-    const delay = retryMs ?? Math.min(LAST_RECONNECT_MS, FIRST_RECONNECT_MS * 2 ** this.#listenAttempts++)
-    this.#later(delay, () => this.#get(undefined, lastEventId, 0))
+    const least =
+      (retryMs === undefined ? FIRST_RECONNECT_MS : LEAST_RECONNECT_MS) * 2 ** this.#listenAttempts
+    this.#listenAttempts = Math.min(10, this.#listenAttempts + 1)
+    this.#later(Math.min(LAST_RECONNECT_MS, Math.max(retryMs ?? 0, least)), () =>
+      this.#get(undefined, lastEventId, 0),
+    )
   }
 
   listenEstablished(controller: Dispatcher.DispatchController, resumed: boolean): void {
     this.#listening = controller
-    this.#listenAttempts = 0
     // What a server can replay after an event is no loss.
     if (this.#listened && !resumed) this.#receiver.onGap()
     this.#listened = true

@@ -24,15 +24,19 @@ const STOP_TIMEOUT_MS = 10_000
 
 /**
  * Starts a Node program and waits until it writes `ready`.
+ * @param openFiles its limit of file descriptors
  * @param ready its first group, or the whole match without one, is the origin, unless `origin` is given
  * @throws Error with what the program wrote when it ends first, or stays silent for twenty seconds
  */
 export async function serve(
   args: readonly string[],
-  options: { ready?: RegExp; origin?: string; env?: Record<string, string> } = {},
+  options: { ready?: RegExp; origin?: string; env?: Record<string, string>; openFiles?: number } = {},
 ): Promise<Served> {
   const ready = options.ready ?? /http:\/\/127\.0\.0\.1:\d+/
-  const child = spawn(process.execPath, args, {
+  const { openFiles } = options
+  const limited = ['-c', `ulimit -n ${openFiles} && exec "$0" "$@"`, process.execPath, ...args]
+  const [command, line] = openFiles === undefined ? [process.execPath, args] : ['/bin/sh', limited]
+  const child = spawn(command, line, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
   })

@@ -160,12 +160,12 @@ describe('routes', () => {
       member(snapshot('b', { lists: { tools: [toolEntry('x')] } })),
     ])
     const [first, second] = view.entries('tools').map(({ route }) => route)
-    expect(first).toMatchObject({ server: 'a', own: 'b__x', exposed: 'b__x' })
-    expect(second).toMatchObject({
-      server: 'b',
-      own: 'x',
-      exposed: expect.stringMatching(/^b__x_[0-9a-f]{6}$/),
+    expect(first).toMatchObject({
+      server: 'a',
+      own: 'b__x',
+      exposed: expect.stringMatching(/^a__b__x_[0-9a-f]{6}$/),
     })
+    expect(second).toMatchObject({ server: 'b', own: 'x', exposed: 'b__x' })
   })
 })
 

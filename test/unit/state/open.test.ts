@@ -1,4 +1,6 @@
-import { mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -46,26 +48,72 @@ const garbage: [string, Buffer][] = [
   ['a few bytes', Buffer.from('abc')],
   ['zeros', Buffer.alloc(16_384)],
 ]
-it.each(garbage)('goes on in memory when the file is %s', async (name, content) => {
+it.each(garbage)('sets a file aside that is %s, and goes on with a new one', async (name, content) => {
   await mkdir(join(root, name))
   await writeFile(join(root, name, 'data.mdb'), content)
   const { logger, warnings } = recorder()
   const store = await openStore(`lmdb:${root}/${name}`, logger)
-  expect(store.name).toBe('memory')
-  expect(warnings[0]).toMatch(/is damaged.*Fix: the file is damaged; delete/)
+  expect(store.name).toBe(`lmdb:${root}/${name}`)
+  expect(warnings[0]).toMatch(/was damaged .* set aside as/)
+  await store.set('a', '1')
+  expect(await store.get('a')).toBe('1')
+  await store.close()
+  const aside = (await readdir(join(root, name))).find(file => file.startsWith('data.mdb.damaged-'))
+  expect(await readFile(join(root, name, aside as string))).toEqual(content)
+})
+
+it('opens a file that was cut anywhere without the end of the process', async () => {
+  const whole = await openStore(`lmdb:${root}/whole`, SILENT)
+  for (let index = 0; index < 300; index++)
+    await whole.set(`k/${index}`, 'x'.repeat(index % 10 === 0 ? 20_000 : 200))
+  for (let index = 0; index < 300; index += 3) await whole.delete(`k/${index}`)
+  await whole.close()
+  const content = await readFile(join(root, 'whole/data.mdb'))
+  const sizes = [1, 100, 4095, 4096, 8191, 8192, 12_288, 40_960, 0.5, 0.9]
+  const ends = sizes.map(size => (size < 1 ? Math.floor(content.length * size) : size))
+  ends.push(content.length - 4096, content.length - 1, content.length)
+  const program = new URL('../../fixtures/programs/store-survivor.js', import.meta.url).pathname
+  for (const size of ends) {
+    const path = join(root, `cut-${size}`)
+    await mkdir(path)
+    await writeFile(join(path, 'data.mdb'), content.subarray(0, size))
+    const child = spawn(process.execPath, [program, path], { stdio: ['ignore', 'pipe', 'inherit'] })
+    let said = ''
+    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
+    const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
+    expect([size, code, signal]).toEqual([size, 0, null])
+    const { heard, read } = JSON.parse(said) as { heard: string[]; read: number }
+    // Whole as far as it is in use, or set aside.
+    expect([size, heard.length, read]).toEqual([size, heard.length, heard.length === 0 ? 200 : 0])
+    if (size === content.length) expect(heard).toEqual([])
+    if (size <= content.length / 2) expect(heard).toHaveLength(1)
+  }
+})
+
+it('counts nothing in place of a store that cannot be opened', async () => {
+  await writeFile(join(root, 'taken'), '')
+  const store = await openStore(`lmdb:${root}/taken/state`, SILENT)
+  const window = { slidingMs: 1000 }
+  const taken = store.take({ key: 'a', limit: 9, window, want: 1, atLeast: 1, spend: 0 })
+  await expect(taken).rejects.toThrow('could not be opened')
+  const held = store.hold({ key: 'a', holder: 'h', want: 1, limit: 1, ttlMs: 1000 })
+  await expect(held).rejects.toThrow('could not be opened')
   await store.close()
 })
 
-it('goes on in memory when the file was cut', async () => {
+it('finds what is made in its folder after that was deleted', async () => {
   const { logger, warnings } = recorder()
-  const whole = await openStore(`lmdb:${root}/cut`, logger)
-  for (let index = 0; index < 20; index++) await whole.set(`k/${index}`, 'x'.repeat(20_000))
-  await whole.close()
-  await truncate(join(root, 'cut/data.mdb'), 40_960)
-  const store = await openStore(`lmdb:${root}/cut`, logger)
-  expect(store.name).toBe('memory')
-  expect(warnings[0]).toMatch(/its end is missing.*Fix:/)
-  await store.close()
+  const store = await openStore(`lmdb:${root}/deleted`, logger)
+  await store.set('a', '1')
+  await rm(join(root, 'deleted'), { recursive: true })
+  const other = await openStore(`lmdb:${root}/deleted`, logger)
+  await other.set('b', '2')
+  await expect.poll(() => store.get('b'), { timeout: 5000 }).toBe('2')
+  expect(await store.get('a')).toBeUndefined()
+  await store.set('c', '3')
+  expect(await other.get('c')).toBe('3')
+  expect(warnings).toEqual([expect.stringContaining('was deleted or replaced')])
+  await Promise.all([store.close(), other.close()])
 })
 
 it('makes an empty file a database', async () => {

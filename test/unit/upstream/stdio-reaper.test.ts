@@ -76,6 +76,27 @@ function startSleeper(): { pid: number; ended: Promise<unknown[]> } {
   return { pid: child.pid ?? 0, ended: once(child, 'exit') }
 }
 
+describe.skipIf(process.platform === 'win32')('without a file descriptor left', () => {
+  it('a start fails with its cause, nothing else does, and all is well afterwards', () => {
+    const program = new URL('../../fixtures/programs/no-descriptors.js', import.meta.url).pathname
+    const run = spawnSync(
+      '/bin/sh',
+      ['-c', 'ulimit -n 60 && exec "$0" "$@"', process.execPath, program, 'sleep', '60'],
+      { encoding: 'utf8' },
+    )
+    expect(run).toMatchObject({ status: 0, stderr: '' })
+    const [without, after, reapers] = run.stdout
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line) as unknown)
+    expect(without).toMatchObject({
+      code: 'upstream_start_failed',
+      message: expect.stringMatching(/"peer".*EMFILE.*Fix: raise the limit of open files/),
+    })
+    expect([after, reapers]).toEqual([{ started: true }, { reapers: 1 }])
+  })
+})
+
 describe.skipIf(process.platform === 'win32')('createReaper', () => {
   it('ends what is registered, and never what was released', async () => {
     const [first, second, third] = [startSleeper(), startSleeper(), startSleeper()]

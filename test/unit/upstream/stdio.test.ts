@@ -183,6 +183,16 @@ describe('messages', () => {
     expect(String(warnings[0]?.['line'])).toHaveLength(200)
   })
 
+  it('end the server when the noise goes on, and say why', async () => {
+    const { events, request } = await start()
+    request(1, 'print', { text: `${'z'.repeat(200)}\n`.repeat(100_000) })
+    const { closed, error } = await events.next()
+    expect(closed).toBe(true)
+    expect(error?.message).toMatch(
+      /"pup" is gone: it sent more than 16 MiB that is no message within a minute/,
+    )
+  })
+
   it('count without their newline at the end', async () => {
     const { events, request } = await start()
     request(1, 'exit', { text: '{"last":1}' })

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { SILENT } from '../../../src/core/logger.ts'
 import { StreamableHttpTransport } from '../../../src/upstream/streamable-http.ts'
@@ -120,6 +123,30 @@ describe('Streamable HTTP', () => {
     expect(await peer.heard.next()).toEqual({ gap: true })
     server.listChanged('prompts')
     expect((await peer.heard.next()).text).toContain('notifications/prompts/list_changed')
+  })
+
+  it('opens the stream less and less often when a server asks for none of a pause', async () => {
+    let opened = 0
+    const listener = createServer((request, response) => {
+      request.resume()
+      if (request.method !== 'GET') return void response.writeHead(202).end()
+      opened++
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).end('retry: 0\n\n')
+    }).listen(0, '127.0.0.1')
+    await once(listener, 'listening')
+    closing.push(async () => {
+      listener.closeAllConnections()
+      listener.close()
+    })
+    const { port } = listener.address() as AddressInfo
+    const peer = new Conversation(transportTo(`http://127.0.0.1:${port}/mcp`, undefined, {}))
+    closing.push(() => peer.transport.close())
+    await peer.transport.open(peer.heard)
+    peer.transport.use('2025-11-25')
+    peer.transport.listen()
+    await new Promise(resolve => setTimeout(resolve, 2500))
+    expect(opened).toBeGreaterThan(1)
+    expect(opened).toBeLessThan(8)
   })
 
   it('does not ask again for a stream that a server does not have', async () => {

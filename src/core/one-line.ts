@@ -1,0 +1,14 @@
+/**
+ * Characters that are not seen as what they are: controls and line breaks, marks that turn the direction of text, and ones without a width. They can make a
+ * text look like another one, or like more lines than it is.
+ */
+export const UNSEEN =
+  // oxlint-disable-next-line no-control-regex
+  /[\0-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g
+// oxlint-disable-next-line no-control-regex
+const BREAKS = /[\t\n\v\f\r\x85\u2028\u2029]+/g
+
+/** A text of a server as one line for people: line breaks become spaces, and what cannot be seen is left out. */
+export function oneLine(text: string): string {
+  return text.replace(BREAKS, ' ').replace(UNSEEN, '')
+}
