@@ -29,6 +29,11 @@ export class Cancellation {
     if (listeners) for (const listener of listeners) listener(reason)
   }
 
+  /** What could be cancelled is over: nobody is told any more, and what the listeners hold on to is let go. */
+  end(): void {
+    this.#listeners = undefined
+  }
+
   /** Calls `listener` at once when already cancelled. */
   onCancel(listener: (reason: string) => void): void {
     if (this.#reason !== undefined) listener(this.#reason)

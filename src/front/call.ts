@@ -21,8 +21,11 @@ const MISSING_CAPABILITY = -32021
 
 /** Where notifications and the answer of one request go. */
 export interface Reply {
-  /** Sends a message ahead of the answer; `false` where the client cannot take one, or no longer. `text` is a whole message. */
-  notify(text: string): boolean
+  /**
+   * Sends a message ahead of the answer; `false` where the client cannot take one, or no longer. `text` is a whole message. Of those with the same
+   * `topic`, only the newest matters: while the client does not read, it takes the place of those before.
+   */
+  notify(text: string, topic?: string): boolean
   /** HTTP status of an answer that is not yet on its way; without meaning elsewhere. */
   status(code: number): void
   /** Sends the answer: a whole message in parts, so that a long body is not copied. Called once. */
@@ -86,7 +89,9 @@ export class Call implements Exchange {
   }
 
   notify(method: string, params: string | undefined): void {
-    if (!this.#done) void this.#reply.notify(notificationText(method, params))
+    if (this.#done) return
+    const topic = method === 'notifications/progress' ? this.request.progressToken : undefined
+    void this.#reply.notify(notificationText(method, params), topic)
   }
 
   get canBeAsked(): Exchange['canBeAsked'] {
@@ -155,6 +160,9 @@ export class Call implements Exchange {
   #answer(member: string, body: string | Buffer): void {
     if (this.#done) return
     this.#done = true
+    // The call may live on with a connection whose client does not read.
+    this.cancellation.end()
+    this.record.sized = undefined
     if (this.cancellation.reason !== undefined) this.#reply.drop()
     else this.#reply.answer(`{"jsonrpc":"2.0","id":${this.#id},${member}`, body, '}')
   }

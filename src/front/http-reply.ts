@@ -2,7 +2,9 @@ import type { ServerResponse } from 'node:http'
 import { monotonicNow } from '../core/clock.ts'
 import { onOneLine } from '../protocol/json-text.ts'
 import { eventText } from '../protocol/sse.ts'
+import { MAX_STREAM_BYTES, type Backlogs } from './backlogs.ts'
 import type { Reply } from './call.ts'
+import { LARGE_BYTES, Outlet } from './outlet.ts'
 
 const EVENT_STREAM_HEADERS = {
   'content-type': 'text/event-stream',
@@ -11,11 +13,15 @@ const EVENT_STREAM_HEADERS = {
   'x-accel-buffering': 'no',
 }
 
-/** Records an event so that it can be sent again; returns its id. */
-export type EventLog = (text: string) => string
+/** Records an event so that it can be sent again, `undelivered` where there is no connection; returns its id. */
+export type EventLog = (text: string, undelivered: boolean) => string
 
 export interface HttpReplyOptions {
   readonly response: ServerResponse
+  /** Whose request it is. */
+  readonly principal: string
+  /** What waits for clients that do not read. */
+  readonly backlogs: Backlogs
   readonly headers: Readonly<Record<string, string>>
   /** Whether the client takes an event stream as an answer. */
   readonly streams: boolean
@@ -39,6 +45,10 @@ export class HttpReply implements Reply {
   readonly startedAt = monotonicNow()
   readonly #options: HttpReplyOptions
   #response: ServerResponse | undefined
+  /** Made when something is written that the client may not take at once. */
+  #outlet: Outlet | undefined
+  /** The newest message of each topic, while the client does not read. */
+  #late: Map<string, string> | undefined
   #streaming = false
   #left: number
   #status: number
@@ -61,9 +71,25 @@ export class HttpReply implements Reply {
     return this.#streaming
   }
 
-  notify(text: string): boolean {
+  notify(text: string, topic?: string): boolean {
     if (this.done || !this.#options.streams) return false
     this.openStream()
+    const outlet = this.#out()
+    if (outlet?.behind) {
+      if (topic !== undefined) {
+        this.#late ??= new Map()
+        // Where it stands now, not where it stood first.
+        this.#late.delete(topic)
+        this.#late.set(topic, text)
+        outlet.onCaughtUp = () => this.#catchUp()
+        return true
+      }
+      if (outlet.bytes > MAX_STREAM_BYTES) {
+        const limit = `${MAX_STREAM_BYTES / 1024 / 1024} MiB`
+        this.#options.backlogs.drop(outlet, `more than ${limit} of notifications wait on one stream`)
+        return false
+      }
+    }
     this.#event(text)
     return true
   }
@@ -84,7 +110,8 @@ export class HttpReply implements Reply {
     }
     const response = this.#response
     if (response && !response.headersSent) {
-      if (typeof body === 'string') {
+      if (body.length > LARGE_BYTES) this.#answerLarge(response, head, body, tail)
+      else if (typeof body === 'string') {
         const text = head + body + tail
         response.writeHead(this.#status, {
           ...this.#options.headers,
@@ -107,6 +134,24 @@ export class HttpReply implements Reply {
     this.#options.onDone(this)
   }
 
+  /** As bytes, which are the same for all that get them, and as fast as the client reads. */
+  #answerLarge(response: ServerResponse, head: string, body: string | Buffer, tail: string): void {
+    const bytes = typeof body === 'string' ? Buffer.from(head + body + tail) : body
+    const whole = bytes !== body
+    response.writeHead(this.#status, {
+      ...this.#options.headers,
+      'content-type': 'application/json',
+      'content-length': whole
+        ? bytes.length
+        : Buffer.byteLength(head) + bytes.length + Buffer.byteLength(tail),
+    })
+    const outlet = this.#out()
+    if (!whole) outlet?.write(head)
+    outlet?.write(bytes)
+    if (!whole) outlet?.write(tail)
+    outlet?.end()
+  }
+
   drop(): void {
     if (this.done) return
     this.#left--
@@ -118,7 +163,8 @@ export class HttpReply implements Reply {
     if (this.#streaming || !this.#options.streams || this.done) return
     this.#streaming = true
     this.#head()
-    if (this.#options.log && this.#options.primes) this.#write(`id: ${this.#options.log('')}\ndata: \n\n`)
+    if (this.#options.log && this.#options.primes)
+      this.#write(`id: ${this.#options.log('', false)}\ndata: \n\n`)
     if (this.#batch) {
       for (const text of this.#batch) this.#event(text)
       this.#batch = undefined
@@ -127,25 +173,42 @@ export class HttpReply implements Reply {
 
   /** A comment, so that neither side takes silence for death. */
   keepAlive(): void {
-    this.#write(': keepalive\n\n')
+    if (!this.#outlet?.behind) this.#write(': keepalive\n\n')
   }
 
   /** A connection is gone; what is still to come is kept for a client that resumes. */
   detach(response: ServerResponse): void {
     // One that has been taken over may end long after.
-    if (this.#response === response) this.#response = undefined
+    if (this.#response !== response) return
+    this.#response = undefined
+    this.#outlet = undefined
   }
 
   /** Continues on another connection, whose stream is open already. */
-  attach(response: ServerResponse): void {
-    this.#response?.end()
+  attach(response: ServerResponse, outlet?: Outlet): void {
+    if (this.#outlet) this.#outlet.end()
+    else this.#response?.end()
     this.#response = response
-    if (this.done) response.end()
+    this.#outlet = outlet
+    if (this.done) this.#out()?.end()
+  }
+
+  /** What the client may not take at once goes through it. */
+  #out(): Outlet | undefined {
+    if (!this.#response) return undefined
+    return (this.#outlet ??= new Outlet(this.#response, this.#options.principal, this.#options.backlogs))
   }
 
   #event(text: string): void {
+    if (this.#late) this.#catchUp()
     const line = onOneLine(text)
-    this.#write(eventText(line, this.#options.log?.(line)))
+    this.#write(eventText(line, this.#options.log?.(line, this.#response === undefined)))
+  }
+
+  #catchUp(): void {
+    const late = this.#late
+    this.#late = undefined
+    if (late) for (const text of late.values()) this.#event(text)
   }
 
   #head(): void {
@@ -157,13 +220,13 @@ export class HttpReply implements Reply {
 
   #write(text: string): void {
     this.lastWrite = monotonicNow()
-    if (this.#response && !this.#response.writableEnded) this.#response.write(text)
+    this.#out()?.write(text)
   }
 
   #finish(): void {
     const response = this.#response
     if (response && !response.writableEnded) {
-      if (this.#streaming) response.end()
+      if (this.#streaming) this.#out()?.end()
       else if (this.#batch && this.#batch.length > 0) {
         const text = `[${this.#batch.join(',')}]`
         response.writeHead(200, {

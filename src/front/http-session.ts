@@ -6,16 +6,22 @@ import { onOneLine } from '../protocol/json-text.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
 import { eventText } from '../protocol/sse.ts'
 import type { Credential } from './authenticator.ts'
+import { MAX_STREAM_BYTES, type Backlogs } from './backlogs.ts'
+import type { EventBudget } from './event-budget.ts'
 import { SessionEvents } from './event-log.ts'
 import { HttpReply, isDue, openEventStream } from './http-reply.ts'
+import { Outlet } from './outlet.ts'
 import type { Service } from './service.ts'
 import { Session } from './session.ts'
 import { endWithRetry } from './shutting-down.ts'
 
 /** The stream of what belongs to no request. */
 const STANDALONE = 0
-/** Messages kept for a client whose standalone stream is not open at the moment. */
-const MAX_WAITING = 200
+/** What the sessions of one front have in common. */
+export interface SessionBounds {
+  readonly backlogs: Backlogs
+  readonly events: EventBudget
+}
 
 /** A legacy session over Streamable HTTP: its replies in progress, its standalone stream, and the events it can resume from. */
 export class HttpSession {
@@ -27,8 +33,9 @@ export class HttpSession {
   readonly #replies = new IdTable<number, HttpReply>()
   #nextStream = STANDALONE + 1
   #standalone: ServerResponse | undefined
+  #outlet: Outlet | undefined
   #standaloneWrite = 0
-  #waiting: string[] = []
+  readonly #backlogs: Backlogs
   /** When the client was last heard of, in Unix milliseconds. */
   lastSeen = monotonicNow()
 
@@ -38,8 +45,11 @@ export class HttpSession {
     view: string,
     credential: Credential,
     config: HttpFrontConfig,
+    bounds: SessionBounds,
   ) {
-    this.#events = new SessionEvents(config.maxEvents, config.maxEventBytes)
+    const { id } = credential.principal
+    this.#events = new SessionEvents(config.maxEvents, config.maxEventBytes, id, bounds.events)
+    this.#backlogs = bounds.backlogs
     this.endpoint = endpoint
     this.#credential = credential
     this.session = new Session(service, credential.principal, view, text => this.#toStandalone(text), 'http')
@@ -85,9 +95,11 @@ export class HttpSession {
     const stream = this.#nextStream++
     const reply = new HttpReply({
       response,
+      principal: this.session.principal.id,
+      backlogs: this.#backlogs,
       headers,
       streams,
-      log: text => this.#events.add(stream, text),
+      log: (text, undelivered) => this.#events.add(stream, text, undelivered),
       primes: (this.session.protocolVersion ?? LATEST_LEGACY) >= LATEST_LEGACY,
       answers,
       onDone: () => {
@@ -107,9 +119,7 @@ export class HttpSession {
   listen(response: ServerResponse): void {
     this.#standalone?.end()
     this.#attachStandalone(response)
-    const waiting = this.#waiting
-    this.#waiting = []
-    for (const text of waiting) this.#toStandalone(text)
+    for (const text of this.#events.takeWaiting()) this.#toStandalone(text)
   }
 
   /** Whether the stream that event `id` belongs to still has to carry an answer. */
@@ -128,17 +138,17 @@ export class HttpSession {
       this.#standalone?.end()
       this.#attachStandalone(response)
     } else openEventStream(response, this.headers)
-    for (const event of events) response.write(eventText(event.text, event.id))
+    const outlet =
+      stream === STANDALONE ? this.#outlet : new Outlet(response, this.session.principal.id, this.#backlogs)
+    for (const event of events) outlet?.write(eventText(event.text, event.id))
     if (stream === STANDALONE) {
-      const waiting = this.#waiting
-      this.#waiting = []
-      for (const text of waiting) this.#toStandalone(text)
+      for (const text of this.#events.takeWaiting()) this.#toStandalone(text)
     } else if (reply) {
-      reply.attach(response)
+      reply.attach(response, outlet)
       response.on('close', () => {
         if (!reply.done) reply.detach(response)
       })
-    } else response.end()
+    } else outlet?.end()
     return true
   }
 
@@ -147,34 +157,44 @@ export class HttpSession {
     for (const reply of this.#replies.values()) keepReplyAlive(reply, now, streamAfterMs, keepAliveMs)
     if (this.#standalone && isDue(this.#standaloneWrite, now, keepAliveMs)) {
       this.#standaloneWrite = now
-      this.#standalone.write(': keepalive\n\n')
+      if (!this.#outlet?.behind) this.#outlet?.write(': keepalive\n\n')
     }
   }
 
   close(): void {
     this.session.close()
     this.endStream()
+    this.#events.clear()
   }
 
   #attachStandalone(response: ServerResponse): void {
     openEventStream(response, this.headers)
     this.#standalone = response
+    this.#outlet = new Outlet(response, this.session.principal.id, this.#backlogs)
     this.#standaloneWrite = monotonicNow()
     response.on('close', () => {
       this.lastSeen = monotonicNow()
-      if (this.#standalone === response) this.#standalone = undefined
+      if (this.#standalone !== response) return
+      this.#standalone = undefined
+      this.#outlet = undefined
     })
   }
 
   #toStandalone(text: string): void {
     const line = onOneLine(text)
-    if (!this.#standalone) {
-      this.#waiting.push(line)
-      if (this.#waiting.length > MAX_WAITING) this.#waiting.shift()
+    const outlet = this.#outlet
+    if (!this.#standalone || !outlet) {
+      this.#events.wait(line)
+      return
+    }
+    const event = eventText(line, this.#events.add(STANDALONE, line))
+    if (outlet.bytes > MAX_STREAM_BYTES) {
+      const limit = `${MAX_STREAM_BYTES / 1024 / 1024} MiB`
+      this.#backlogs.drop(outlet, `more than ${limit} wait on the stream of its session`)
       return
     }
     this.#standaloneWrite = monotonicNow()
-    this.#standalone.write(eventText(line, this.#events.add(STANDALONE, line)))
+    outlet.write(event)
   }
 }
 

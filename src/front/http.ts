@@ -11,8 +11,10 @@ import { kindOf, parseJson, takeApart, type Incoming } from '../protocol/message
 import { DEFAULT_LEGACY, isModernVersion, LEGACY_VERSIONS } from '../protocol/revisions.ts'
 import { accepted, allowOrigin, json, preflight, publicDocument } from './answers.ts'
 import { isOver, type Authenticator, type Credential } from './authenticator.ts'
+import { Backlogs } from './backlogs.ts'
 import { Bodies } from './bodies.ts'
 import { refuse } from './call.ts'
+import { EventBudget } from './event-budget.ts'
 import type { Front } from './fronts.ts'
 import { accepts, checkAccept, checkQuery, HostGuard, isDirect, tooManySessions } from './guards.ts'
 import { HttpReply, isDue } from './http-reply.ts'
@@ -75,6 +77,8 @@ export class HttpFront implements Front {
   /** What ends each listen stream, and what it was opened with. */
   readonly #listeners = new Map<() => void, Credential>()
   readonly #bodies: Bodies
+  readonly #backlogs: Backlogs
+  readonly #events = new EventBudget()
   #sse: SseFront | undefined
   #sweeper: NodeJS.Timeout | undefined
   /** Headers of every answer to a message. */
@@ -87,6 +91,7 @@ export class HttpFront implements Front {
     this.#guard = new HostGuard(options.config)
     this.#refusals = new Refusals(options)
     this.#bodies = new Bodies(options.config.maxBodyBytes)
+    this.#backlogs = new Backlogs(options.logger)
   }
 
   /** @throws GatewayError `config` when the address cannot be used */
@@ -268,6 +273,8 @@ export class HttpFront implements Front {
     const place = this.#nextReply++
     const reply = new HttpReply({
       response,
+      principal: credential.principal.id,
+      backlogs: this.#backlogs,
       headers: this.#headers,
       streams: accepts(request, 'text/event-stream'),
       log: undefined,
@@ -307,7 +314,10 @@ export class HttpFront implements Front {
     if (refusal) return void refuse(this.#oneOff(response, 200), incoming.id as string, refusal)
     if (this.#draining) return refuseUnavailable(response, incoming.id as string)
     if (this.#sessions.size >= config.maxSessions && !this.#evict()) throw tooManySessions()
-    const session = new HttpSession(service, place.endpoint, place.view, place.credential, config)
+    const session = new HttpSession(service, place.endpoint, place.view, place.credential, config, {
+      backlogs: this.#backlogs,
+      events: this.#events,
+    })
     const reply = session.reply(response, 1, accepts(request, 'text/event-stream'), session.headers)
     session.session.request(incoming.id as string, incoming, reply)
     if (session.session.protocolVersion !== undefined) this.#sessions.set(session.session.id, session)
@@ -385,7 +395,7 @@ export class HttpFront implements Front {
     const place = await this.#place(request, endpoint ?? '')
     if (!this.#sse) {
       const { SseFront } = await import('./sse.ts')
-      this.#sse ??= new SseFront(service, config, this.#bodies)
+      this.#sse ??= new SseFront(service, config, { bodies: this.#bodies, backlogs: this.#backlogs })
     }
     if (this.#draining && path !== '/messages') return refuseUnavailable(response, 'null')
     if (path === '/messages')
@@ -419,6 +429,8 @@ export class HttpFront implements Front {
   #oneOff(response: ServerResponse, status: number): HttpReply {
     return new HttpReply({
       response,
+      principal: '',
+      backlogs: this.#backlogs,
       headers: this.#headers,
       streams: false,
       log: undefined,
@@ -451,6 +463,7 @@ export class HttpFront implements Front {
     for (const [end, credential] of this.#listeners) if (isOver(credential, wall)) end()
     this.#sse?.sweep(now, wall)
     this.#bodies.sweep()
+    this.#backlogs.sweep()
   }
 
   /** Makes room by closing the session that was idle longest. */

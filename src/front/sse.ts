@@ -7,21 +7,67 @@ import { onOneLine } from '../protocol/json-text.ts'
 import { kindOf, parseJson, takeApart } from '../protocol/message.ts'
 import { eventText } from '../protocol/sse.ts'
 import { isOver, type Credential } from './authenticator.ts'
+import { MAX_STREAM_BYTES, type Backlogs } from './backlogs.ts'
 import type { Bodies } from './bodies.ts'
 import { tooManySessions } from './guards.ts'
 import { isDue, openEventStream } from './http-reply.ts'
+import { Outlet } from './outlet.ts'
 import type { Service } from './service.ts'
 import { Session } from './session.ts'
 import { endWithRetry, refuseUnavailable } from './shutting-down.ts'
 
+/** What the streams of a front have in common. */
+export interface SseBounds {
+  readonly bodies: Bodies
+  readonly backlogs: Backlogs
+}
+
 interface SseSession {
   readonly session: Session
   readonly response: ServerResponse
-  readonly send: (text: string) => void
+  readonly stream: SseStream
   readonly endpoint: string
   /** What the client has shown last. */
   credential: Credential
-  lastWrite: number
+}
+
+const TOO_MUCH = `more than ${MAX_STREAM_BYTES / 1024 / 1024} MiB of notifications wait on one stream`
+
+/** The one stream of a session. */
+class SseStream {
+  readonly outlet: Outlet
+  readonly #backlogs: Backlogs
+  /** The newest message of each topic, while the client does not read. */
+  #late: Map<string, string> | undefined
+  lastWrite = monotonicNow()
+
+  constructor(outlet: Outlet, backlogs: Backlogs) {
+    this.outlet = outlet
+    this.#backlogs = backlogs
+  }
+
+  /** What was asked for always waits until it is read. */
+  answer(text: string): void {
+    if (this.#late) this.#catchUp()
+    this.lastWrite = monotonicNow()
+    this.outlet.write(eventText(onOneLine(text)))
+  }
+
+  notify(text: string, topic?: string): void {
+    if (this.outlet.behind && topic !== undefined) {
+      this.#late ??= new Map()
+      this.#late.delete(topic)
+      this.#late.set(topic, text)
+      this.outlet.onCaughtUp = () => this.#catchUp()
+    } else if (this.outlet.bytes > MAX_STREAM_BYTES) this.#backlogs.drop(this.outlet, TOO_MUCH)
+    else this.answer(text)
+  }
+
+  #catchUp(): void {
+    const late = this.#late
+    this.#late = undefined
+    if (late) for (const text of late.values()) this.answer(text)
+  }
 }
 
 /**
@@ -31,13 +77,13 @@ interface SseSession {
 export class SseFront {
   readonly #service: Service
   readonly #config: HttpFrontConfig
-  readonly #bodies: Bodies
+  readonly #bounds: SseBounds
   readonly #sessions = new Map<string, SseSession>()
 
-  constructor(service: Service, config: HttpFrontConfig, bodies: Bodies) {
+  constructor(service: Service, config: HttpFrontConfig, bounds: SseBounds) {
     this.#service = service
     this.#config = config
-    this.#bodies = bodies
+    this.#bounds = bounds
   }
 
   get sessions(): number {
@@ -49,12 +95,10 @@ export class SseFront {
     { endpoint, view, credential }: { endpoint: string; view: string; credential: Credential },
   ): void {
     if (this.#sessions.size >= this.#config.maxSessions) throw tooManySessions()
-    const send = (text: string): void => {
-      entry.lastWrite = monotonicNow()
-      if (!response.writableEnded) response.write(eventText(onOneLine(text)))
-    }
-    const session = new Session(this.#service, credential.principal, view, send, 'sse')
-    const entry: SseSession = { session, response, send, endpoint, credential, lastWrite: monotonicNow() }
+    const { backlogs } = this.#bounds
+    const stream = new SseStream(new Outlet(response, credential.principal.id, backlogs), backlogs)
+    const session = new Session(this.#service, credential.principal, view, text => stream.notify(text), 'sse')
+    const entry: SseSession = { session, response, stream, endpoint, credential }
     this.#sessions.set(session.id, entry)
     response.on('close', () => {
       this.#sessions.delete(session.id)
@@ -81,7 +125,7 @@ export class SseFront {
     if (entry?.session.principal.id !== credential.principal.id)
       throw new HttpRefusal(404, 'Session not found; open the event stream again.')
     if (entry.credential !== credential) this.#continue(entry, credential)
-    const text = await this.#bodies.read(request, credential.principal.id)
+    const text = await this.#bounds.bodies.read(request, credential.principal.id)
     const value = parseJson(text)
     const kind = kindOf(value)
     const incoming = kind === 'response' ? undefined : takeApart({ text, value: value as JsonObject })
@@ -94,12 +138,12 @@ export class SseFront {
     if (kind === 'notification') entry.session.notification(incoming)
     else
       entry.session.request(incoming.id as string, incoming, {
-        notify: message => {
-          entry.send(message)
+        notify: (message, topic) => {
+          entry.stream.notify(message, topic)
           return true
         },
         status: () => undefined,
-        answer: (head, body, tail) => entry.send(head + body.toString() + tail),
+        answer: (head, body, tail) => entry.stream.answer(head + body.toString() + tail),
         drop: () => undefined,
       })
   }
@@ -108,9 +152,9 @@ export class SseFront {
   sweep(now: number, wall: number): void {
     for (const entry of this.#sessions.values()) {
       if (isOver(entry.credential, wall)) entry.response.end()
-      else if (isDue(entry.lastWrite, now, this.#config.keepAliveMs)) {
-        entry.lastWrite = now
-        entry.response.write(': keepalive\n\n')
+      else if (isDue(entry.stream.lastWrite, now, this.#config.keepAliveMs)) {
+        entry.stream.lastWrite = now
+        if (!entry.stream.outlet.behind) entry.stream.outlet.write(': keepalive\n\n')
       }
     }
   }

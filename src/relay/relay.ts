@@ -17,6 +17,7 @@ import type { Link } from '../upstream/link.ts'
 import { TASK_STATUS } from '../protocol/related-task.ts'
 import { presented } from './ask.ts'
 import { LegacyTask } from './legacy-task.ts'
+import { boundedRecord } from './log-record.ts'
 import type { TaskListeners } from './task-listeners.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
@@ -153,7 +154,7 @@ export class Relay {
     const server = link.server.name
     const level = (params.value as JsonObject | null)?.level as McpLogLevel
     if (!LOG_LEVELS.includes(level)) return
-    const { text } = params
+    const { text } = boundedRecord(params)
     const [exchange] = among
     if (exchange && among.length === 1) {
       if (wants(exchange.logLevel, level, exchange.modern)) exchange.notify('notifications/message', text)

@@ -1,0 +1,89 @@
+import type { Logger } from '../core/logger.ts'
+
+/** What waits for all clients together that do not read what they are sent. */
+export const MAX_BYTES = 128 * 1024 * 1024
+/** What may wait on one stream before it takes no more notifications. Answers, which were asked for, always wait. */
+export const MAX_STREAM_BYTES = 4 * 1024 * 1024
+/** A client that takes nothing for so long has gone, or never reads. */
+export const STALLED_MS = 30_000
+
+/** What waits for one client on one connection. */
+export interface Backlog {
+  readonly principal: string
+  readonly bytes: number
+  readonly behind: boolean
+  readonly movedAt: number
+  destroy(): void
+}
+
+/**
+ * What waits for clients, over all connections of a front. A connection whose client reads nothing for half a minute ends; so does, when too much waits in
+ * all, the one that has stood still longest of the client that has most waiting.
+ */
+export class Backlogs {
+  readonly #logger: Logger
+  readonly #behind = new Set<Backlog>()
+  /** Bytes by principal. */
+  readonly #held = new Map<string, number>()
+  #bytes = 0
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  /** Bytes that wait. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  began(outlet: Backlog): void {
+    this.#behind.add(outlet)
+  }
+
+  over(outlet: Backlog): void {
+    this.#behind.delete(outlet)
+  }
+
+  /** More waits on an outlet than before, or less. */
+  changed({ principal }: Backlog, bytes: number): void {
+    this.#bytes += bytes
+    const held = (this.#held.get(principal) ?? 0) + bytes
+    if (held > 0) this.#held.set(principal, held)
+    else this.#held.delete(principal)
+    if (bytes > 0) while (this.#bytes > MAX_BYTES && this.#dropOne());
+  }
+
+  sweep(now = performance.now()): void {
+    for (const outlet of this.#behind)
+      if (outlet.behind && now - outlet.movedAt > STALLED_MS)
+        this.drop(outlet, `it has read nothing for ${STALLED_MS / 1000} s`)
+  }
+
+  drop(outlet: Backlog, reason: string): void {
+    this.#logger.warn('A client that does not read was disconnected.', {
+      client: outlet.principal,
+      reason,
+      unread: outlet.bytes,
+    })
+    outlet.destroy()
+  }
+
+  #dropOne(): boolean {
+    let worst: Backlog | undefined
+    let waiting = 0
+    for (const outlet of this.#behind) {
+      if (outlet.bytes === 0) continue
+      waiting++
+      if (!worst || this.#isWorse(outlet, worst)) worst = outlet
+    }
+    // What is alone may be as large as it is.
+    if (!worst || waiting < 2) return false
+    this.drop(worst, `more than ${MAX_BYTES / 1024 / 1024} MiB wait for clients that do not read`)
+    return true
+  }
+
+  #isWorse(one: Backlog, other: Backlog): boolean {
+    const more = (this.#held.get(one.principal) ?? 0) - (this.#held.get(other.principal) ?? 0)
+    return more > 0 || (more === 0 && one.movedAt < other.movedAt)
+  }
+}

@@ -1,0 +1,116 @@
+import type { ServerResponse } from 'node:http'
+import { letGo } from '../core/reclaim.ts'
+import type { Backlogs } from './backlogs.ts'
+
+/** More than this is written piece by piece, as the client takes it: what the system holds of it cannot be taken back. */
+export const LARGE_BYTES = 256 * 1024
+const PIECE_BYTES = 64 * 1024
+
+/** What goes to one client on one connection, as fast as that reads. What waits is counted by `Backlogs`, which ends it when it is too much. */
+export class Outlet {
+  /** Whose it is. */
+  readonly principal: string
+  readonly #response: ServerResponse
+  readonly #backlogs: Backlogs
+  #waiting: { rest: Buffer; readonly size: number }[] = []
+  #bytes = 0
+  #large = 0
+  #listens = false
+  #ending = false
+  /** Called when the client has caught up. */
+  onCaughtUp: (() => void) | undefined
+  /** When the client last took something, by `performance.now()`. */
+  movedAt = 0
+
+  constructor(response: ServerResponse, principal: string, backlogs: Backlogs) {
+    this.#response = response
+    this.principal = principal
+    this.#backlogs = backlogs
+  }
+
+  /** Bytes that wait. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** The client has not yet taken what was written before. */
+  get behind(): boolean {
+    return this.#waiting.length > 0 || this.#response.writableNeedDrain
+  }
+
+  get ended(): boolean {
+    return this.#ending || this.#response.writableEnded || this.#response.destroyed
+  }
+
+  write(data: string | Buffer): void {
+    if (this.ended) return
+    if (this.#waiting.length === 0 && data.length <= LARGE_BYTES) {
+      if (!this.#response.write(data)) this.#listen()
+      return
+    }
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data
+    if (bytes.length > LARGE_BYTES) this.#large += bytes.length
+    this.#waiting.push({ rest: bytes, size: bytes.length })
+    this.#bytes += bytes.length
+    this.#listen()
+    this.#backlogs.changed(this, bytes.length)
+    this.#pump()
+  }
+
+  end(): void {
+    if (this.#waiting.length > 0) this.#ending = true
+    else this.#finish()
+  }
+
+  /** Ends the connection with what is left on it. */
+  destroy(): void {
+    this.#response.destroy()
+    this.#gone()
+  }
+
+  #finish(): void {
+    if (!this.#response.writableEnded) this.#response.end()
+    letGo(this.#large)
+    this.#large = 0
+  }
+
+  #listen(): void {
+    if (this.#listens) return
+    this.#listens = true
+    this.movedAt = performance.now()
+    this.#response.on('drain', () => {
+      this.movedAt = performance.now()
+      this.#pump()
+    })
+    this.#response.on('close', () => this.#gone())
+    this.#backlogs.began(this)
+  }
+
+  #pump(): void {
+    while (!this.#response.writableNeedDrain) {
+      const [first] = this.#waiting
+      if (!first) break
+      const piece = first.rest.subarray(0, PIECE_BYTES)
+      first.rest = first.rest.subarray(piece.length)
+      if (first.rest.length === 0) {
+        // Before its last piece is gone, all of it is held.
+        this.#waiting.shift()
+        this.#bytes -= first.size
+        this.#backlogs.changed(this, -first.size)
+      }
+      this.#response.write(piece)
+    }
+    if (this.behind) return
+    if (this.#ending) this.#finish()
+    else this.onCaughtUp?.()
+  }
+
+  #gone(): void {
+    this.#waiting = []
+    this.#backlogs.changed(this, -this.#bytes)
+    this.#bytes = 0
+    this.#backlogs.over(this)
+    letGo(this.#large)
+    this.#large = 0
+  }
+}

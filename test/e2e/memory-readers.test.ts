@@ -1,0 +1,152 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { makeScratch } from '../helpers/scratch.ts'
+import { serve } from '../helpers/served.ts'
+import { serveWeighed } from '../helpers/weighed.ts'
+import { LegacySession, ModernHttp, requestText, withEnvelope } from '../helpers/wire-clients.ts'
+
+/** What is kept for clients that do not read what they asked for. */
+
+const HEEDLESS = fileURLToPath(new URL('../fixtures/servers/heedless.js', import.meta.url))
+const MIB = 1024 * 1024
+
+const callText = (tool: string, values: object, meta = ''): string =>
+  `{"name":"s__${tool}","arguments":${JSON.stringify(values)}${meta}}`
+
+/** Sends a request and reads nothing. */
+async function sendUnread(
+  origin: string,
+  headers: Readonly<Record<string, unknown>>,
+  body: string,
+): Promise<Socket> {
+  const { hostname, port } = new URL(origin)
+  const socket = connect(Number(port), hostname)
+  await once(socket, 'connect')
+  socket.on('error', () => {})
+  const lines = Object.entries({
+    host: `${hostname}:${port}`,
+    ...headers,
+    'content-length': Buffer.byteLength(body),
+  })
+  socket.write(
+    `POST /mcp HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${String(value)}\r\n`).join('')}\r\n${body}`,
+  )
+  socket.pause()
+  return socket
+}
+
+test(
+  '30 clients that do not read a result of 10 MiB hold less than 256 MiB',
+  { timeout: 120_000 },
+  async () => {
+    await using scratch = makeScratch()
+    await using upstream = await serve([HEEDLESS, 'modern'], { ready: /listening (\S+)/ })
+    await using gateway = await serveWeighed(
+      scratch.write('servers.json', {
+        mcpServers: { s: { url: upstream.origin } },
+        gateway: { http: { port: 0 }, state: 'memory' },
+      }),
+    )
+    await using client = new ModernHttp(gateway.origin)
+    expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
+    const before = gateway.rss
+    const headers = {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': 'tools/call',
+      'mcp-name': 's__large',
+    }
+    const sockets: Socket[] = []
+    for (let at = 0; at < 30; at++) {
+      const body = requestText('1', 'tools/call', withEnvelope(callText('large', { bytes: 10 * MIB })))
+      sockets.push(await sendUnread(gateway.origin, headers, body))
+      // Answered one after the other: what is measured is what is kept.
+      expect(await client.request('2', 'tools/call', callText('ok', {}))).toContain('"ok"')
+      await sleep(50)
+    }
+    for (let round = 0; round < 40 && !gateway.said.includes('does not read'); round++) await sleep(250)
+    expect(gateway.said).toContain('A client that does not read was disconnected.')
+    await sleep(1500)
+    expect(await gateway.held()).toBeLessThan(200)
+    expect(gateway.rss - before).toBeLessThan(256)
+    for (const socket of sockets) socket.destroy()
+    await sleep(1000)
+    expect(await gateway.held()).toBeLessThan(64)
+  },
+)
+
+test(
+  'of 60,000 progress notifications to a client that does not read, the newest is kept, and comes when it reads',
+  { timeout: 120_000 },
+  async () => {
+    await using scratch = makeScratch()
+    await using gateway = await serveWeighed(
+      scratch.write('servers.json', {
+        mcpServers: { s: { command: process.execPath, args: [HEEDLESS, 'stdio'] } },
+        gateway: { http: { port: 0 }, state: 'memory' },
+      }),
+    )
+    await using client = await LegacySession.open(gateway.origin)
+    expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
+    const before = await gateway.held()
+    const count = 60_000
+    const params = callText('progress', { count, bytes: 500 }, ',"_meta":{"progressToken":"p"}')
+    const socket = await sendUnread(
+      gateway.origin,
+      client.headers as Record<string, string>,
+      requestText('2', 'tools/call', params),
+    )
+    for (let sent = 0; sent < count; await sleep(200)) {
+      const text = await client.request('3', 'tools/call', callText('sent', {}))
+      sent = Number(/"text":"(\d+)"/.exec(text)?.[1])
+    }
+    expect((await gateway.held()) - before).toBeLessThan(16)
+    let text = ''
+    socket
+      .setEncoding('utf8')
+      .on('data', (chunk: string) => (text += chunk))
+      .resume()
+    for (let round = 0; round < 100 && !text.includes('"done"'); round++) await sleep(100)
+    const progress = [...text.matchAll(/"progress":(\d+)/g)].map(([, number]) => Number(number))
+    expect(progress.at(-1)).toBe(count)
+    expect(progress.length).toBeLessThan(count)
+    expect([...progress].sort((one, other) => one - other)).toEqual(progress)
+    expect(text.indexOf('"done"')).toBeGreaterThan(text.lastIndexOf('"progress"'))
+    socket.destroy()
+  },
+)
+
+test(
+  'log records of 1 MB for 20 sessions that do not listen are cut, and hold little',
+  { timeout: 120_000 },
+  async () => {
+    await using scratch = makeScratch()
+    await using gateway = await serveWeighed(
+      scratch.write('servers.json', {
+        mcpServers: { s: { command: process.execPath, args: [HEEDLESS, 'stdio'] } },
+        gateway: { http: { port: 0 }, state: 'memory' },
+      }),
+    )
+    await using client = await LegacySession.open(gateway.origin)
+    expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
+    const sessions = await Promise.all(Array.from({ length: 20 }, () => LegacySession.open(gateway.origin)))
+    const before = await gateway.held()
+    // Without a call in flight, what a server logs is for everyone.
+    expect(
+      await client.request('2', 'tools/call', callText('log_later', { count: 100, bytes: MIB })),
+    ).toContain('done')
+    for (let sent = 0; sent < 100; await sleep(200)) {
+      const text = await client.request('3', 'tools/call', callText('sent', {}))
+      sent = Number(/"text":"(\d+)"/.exec(text)?.[1])
+    }
+    expect((await gateway.held()) - before).toBeLessThan(40)
+    const stream = await (sessions[0] as LegacySession).listen()
+    const event = await stream.events.take()
+    expect(event.data).toContain('[cut by the gateway: the record has 10')
+    for (const session of sessions) await session[Symbol.asyncDispose]()
+  },
+)

@@ -1,0 +1,82 @@
+import { createServer, type ServerResponse } from 'node:http'
+import { connect, type AddressInfo, type Socket } from 'node:net'
+import { once } from 'node:events'
+import { afterEach, describe, expect, it } from 'vitest'
+import { SILENT } from '../../../src/core/logger.ts'
+import { Backlogs, MAX_BYTES, STALLED_MS } from '../../../src/front/backlogs.ts'
+import { Outlet } from '../../../src/front/outlet.ts'
+
+const MIB = 1024 * 1024
+const ends: (() => void)[] = []
+
+afterEach(() => {
+  for (const end of ends.splice(0)) end()
+})
+
+/** A response, and the socket of its client, which reads nothing. */
+async function unread(): Promise<{ response: ServerResponse; socket: Socket }> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  socket.on('error', () => {})
+  socket.pause()
+  ends.push(() => {
+    socket.destroy()
+    server.close()
+    server.closeAllConnections()
+  })
+  const request = once(server, 'request')
+  socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
+  const [, response] = (await request) as [unknown, ServerResponse]
+  return { response, socket }
+}
+
+describe('what waits for a client that does not read', () => {
+  it('is counted, and arrives whole when it reads', async () => {
+    const backlogs = new Backlogs(SILENT)
+    const { response, socket } = await unread()
+    const outlet = new Outlet(response, 'a', backlogs)
+    outlet.write('first ')
+    outlet.write('x'.repeat(20 * MIB))
+    outlet.write(' last')
+    outlet.end()
+    expect(outlet.behind).toBe(true)
+    expect(backlogs.bytes).toBeGreaterThan(10 * MIB)
+    let length = 0
+    let tail = ''
+    socket.on('data', (chunk: Buffer) => {
+      length += chunk.length
+      tail = (tail + chunk.toString('latin1')).slice(-30)
+    })
+    socket.resume()
+    await once(response, 'finish')
+    while (!tail.includes(' last')) await new Promise(resolve => setTimeout(resolve, 10))
+    expect(length).toBeGreaterThan(20 * MIB)
+    expect(backlogs.bytes).toBe(0)
+  })
+
+  it('ends when nothing was read for half a minute', async () => {
+    const backlogs = new Backlogs(SILENT)
+    const { response } = await unread()
+    const outlet = new Outlet(response, 'a', backlogs)
+    outlet.write('x'.repeat(20 * MIB))
+    backlogs.sweep(performance.now() + STALLED_MS - 1000)
+    expect(response.destroyed).toBe(false)
+    backlogs.sweep(performance.now() + STALLED_MS + 1000)
+    expect(response.destroyed).toBe(true)
+    expect(backlogs.bytes).toBe(0)
+  })
+
+  it('ends for the client with most of it when it is too much in all', async () => {
+    const backlogs = new Backlogs(SILENT)
+    const modest = await unread()
+    new Outlet(modest.response, 'modest', backlogs).write(Buffer.alloc(30 * MIB))
+    const shared = Buffer.alloc(30 * MIB)
+    const greedy = await Promise.all(Array.from({ length: 5 }, unread))
+    for (const { response } of greedy) new Outlet(response, 'greedy', backlogs).write(shared)
+    expect(backlogs.bytes).toBeLessThanOrEqual(MAX_BYTES)
+    expect(modest.response.destroyed).toBe(false)
+    expect(greedy.filter(({ response }) => response.destroyed).length).toBeGreaterThan(0)
+  })
+})
