@@ -188,9 +188,12 @@ export class Router {
     let view = this.#view(exchange)
     const lookUp = (): Route | undefined => (kind === 'tools' ? view.tool(name) : view.prompt(name))
     let route = lookUp()
-    if (!route && this.#options.catalog.unlisted(view, exchange.view).length > 0) {
-      view = (await this.#options.catalog.complete(exchange.view, exchange)) ?? view
-      route = lookUp()
+    if (!route) {
+      const isFound = (now = view): boolean => {
+        view = now
+        return (route = lookUp()) !== undefined
+      }
+      isFound(await this.#options.catalog.complete(exchange.view, exchange, isFound))
     }
     if (route) return route
     const what = `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}`
@@ -208,8 +211,10 @@ export class Router {
   async #located(exchange: Exchange, uri: unknown): Promise<Route> {
     checkUri(uri)
     let view = this.#view(exchange)
-    if (!view.listed(uri) && this.#options.catalog.unlisted(view, exchange.view).length > 0)
-      view = (await this.#options.catalog.complete(exchange.view, exchange)) ?? view
+    if (!view.listed(uri)) {
+      const isFound = (now: View | undefined): boolean => now?.listed(uri) !== undefined
+      view = (await this.#options.catalog.complete(exchange.view, exchange, isFound)) ?? view
+    }
     const route = this.#ownerOf(view, exchange, uri)
     if (route) return route
     if (uri.length > MAX_URI_CHARS)

@@ -5,9 +5,11 @@ import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { runsTasks } from '../protocol/features.ts'
-import { isModernVersion } from '../protocol/revisions.ts'
 import type { Store } from '../state/store.ts'
-import { kindOf, type ClientKind } from '../protocol/client-kind.ts'
+import type { ClientKind } from '../protocol/client-kind.ts'
+import { failureOf, keyOf, kindOfClient } from './attempt.ts'
+import { Changes } from './changes.ts'
+import { FirstLists, firstOf, type Try } from './first-lists.ts'
 import { freshUntil } from './freshness.ts'
 import { KeptSnapshots, type KeptOf } from './kept.ts'
 import {
@@ -18,6 +20,7 @@ import {
   type ListableLink,
   type ShownTo,
 } from './list-server.ts'
+import { Retries } from './retries.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 import { Variants } from './variants.ts'
 import type { View } from './view.ts'
@@ -38,10 +41,6 @@ export interface CatalogOptions extends Pick<ViewsOptions, 'policy' | 'watched' 
 /** Several `list_changed` in a row are one change. */
 const DEBOUNCE_MS = 100
 
-/** When a server that has never been listed is tried again, at first and at last. */
-const FIRST_RETRY_MS = 1000
-const LAST_RETRY_MS = 5 * 60_000
-
 /** A list whose time to live is shorter is fetched no more often; one of a server that fails, even less. */
 const RENEW_EVERY_MS = 5000
 const RENEW_FAILED_EVERY_MS = 60_000
@@ -61,11 +60,13 @@ export class Catalog {
   readonly #failures = new Map<string, GatewayError>()
   readonly #refreshing = new Map<string, Promise<void>>()
   readonly #timers = new Map<string, NodeJS.Timeout>()
-  readonly #retries = new Map<string, { readonly attempts: number; readonly timer: NodeJS.Timeout }>()
+  readonly #retries = new Retries(server => void this.refresh(server))
   /** When lists were last renewed because their time to live was over. */
   readonly #renewed = new Map<string, number>()
   readonly #kept: KeptSnapshots
   readonly #keptAt = new Map<string, number>()
+  readonly #firstLists: FirstLists
+  readonly #changes = new Changes()
   readonly #views: Views
   #closed = false
 
@@ -78,6 +79,12 @@ export class Catalog {
         this.#failures.set(server.name, new GatewayError('config', server.problem, { server: server.name }))
     }
     this.#kept = new KeptSnapshots(options.store)
+    this.#firstLists = new FirstLists({
+      timeoutMs: options.config.gateway.catalog.firstListTimeoutMs,
+      isListed: server => this.#variants.get(server)?.base !== undefined,
+      kept: this.#kept,
+      logger: options.logger,
+    })
     this.#views = new Views({ ...options, snapshot: (server, kind) => this.snapshot(server, kind) })
   }
 
@@ -85,6 +92,7 @@ export class Catalog {
   async load(): Promise<void> {
     const servers = this.#options.config.servers
     const bases = await this.#loadKept(servers.map(server => ({ server, variant: '' })))
+    await this.#firstLists.recall(servers.filter((_, at) => !bases[at]))
     const indexed = servers.flatMap((server, at) =>
       (bases[at]?.variants ?? []).map(entry => ({ ...entry, server, base: bases[at] })),
     )
@@ -157,26 +165,27 @@ export class Catalog {
   }
 
   /**
-   * Waits until every server of the view has been listed or has failed to, at most as long as configured. Servers that were listed before for a client of the same
-   * kind are not waited for and not started.
+   * Waits until what servers of the view have told of is shown, and until those that have never been listed for a client of this kind have been or have failed to.
+   * Both are bounded, and end once the view is enough. Every try is waited for once, together with all others who wait; a server that was silent the last time is listed behind.
    */
-  async complete(name: string, exchange?: Exchange): Promise<View | undefined> {
-    const view = this.view(name)
-    const missing = view ? this.unlisted(view, name) : []
-    const pending: Promise<void>[] = []
-    for (const server of missing) {
-      const refresh = this.refresh(server, exchange)
-      // One that failed before is tried again, but nobody waits for it a second time.
-      if (!this.#failures.has(server)) pending.push(refresh)
+  async complete(
+    name: string,
+    exchange?: Exchange,
+    isEnough: (view: View | undefined) => boolean = () => false,
+  ): Promise<View | undefined> {
+    let view = this.view(name)
+    const shown = view && this.#changes.shown(view.servers)
+    if (shown) {
+      await shown
+      view = this.view(name)
     }
-    if (pending.length > 0) {
-      let timer: NodeJS.Timeout | undefined
-      const timeout = new Promise(resolve => {
-        timer = setTimeout(resolve, this.#options.config.gateway.catalog.firstListTimeoutMs)
-      })
-      await Promise.race([Promise.all(pending), timeout])
-      clearTimeout(timer)
-    }
+    const waits = (view ? this.unlisted(view, name) : []).flatMap(server => {
+      const key = keyOf(server, exchange, undefined)
+      const attempt = this.#tryOf(server, key)
+      void this.refresh(server, exchange)
+      return (attempt && this.#refreshing.has(key) && this.#firstLists.wait(attempt)) || []
+    })
+    if (waits.length > 0 && !isEnough(view)) await firstOf(waits, () => isEnough(this.view(name)))
     return this.view(name)
   }
 
@@ -190,14 +199,23 @@ export class Catalog {
     return refresh
   }
 
+  #tryOf(name: string, key: string): Try | undefined {
+    const server = this.#servers.get(name)
+    if (!server || server.problem !== undefined || this.#closed) return undefined
+    return { server, key, first: !this.#variants.get(name)?.base }
+  }
+
   /** Lists a server anew soon; for notifications, which come in bursts. */
   refreshSoon(server: string, link?: ListableLink): void {
     const key = keyOf(server, undefined, link)
     if (this.#closed || this.#timers.has(key)) return
+    const isShown = this.#changes.begin(server)
     const timer = setTimeout(() => {
       this.#timers.delete(key)
       // A refresh that began before the change may have missed it.
-      void (this.#refreshing.get(key) ?? Promise.resolve()).then(() => this.refresh(server, undefined, link))
+      void (this.#refreshing.get(key) ?? Promise.resolve())
+        .then(() => this.refresh(server, undefined, link))
+        .then(isShown)
     }, DEBOUNCE_MS)
     timer.unref()
     this.#timers.set(key, timer)
@@ -231,10 +249,11 @@ export class Catalog {
   async close(): Promise<void> {
     this.#closed = true
     this.#views.close()
+    this.#changes.close()
+    this.#firstLists.close()
     for (const timer of this.#timers.values()) clearTimeout(timer)
     this.#timers.clear()
-    for (const { timer } of this.#retries.values()) clearTimeout(timer)
-    this.#retries.clear()
+    this.#retries.close()
     await Promise.all(this.#refreshing.values())
   }
 
@@ -244,8 +263,10 @@ export class Catalog {
     exchange: Exchange | undefined,
     over: ListableLink | undefined,
   ): Promise<void> {
-    const server = this.#servers.get(name)
-    if (!server || server.problem !== undefined || this.#closed) return
+    const attempt = this.#tryOf(name, keyOf(name, exchange, over))
+    if (!attempt) return
+    const { server } = attempt
+    this.#firstLists.begin(attempt)
     const variants = this.#variants.get(name) as Variants
     const previous = variants.base
     try {
@@ -258,19 +279,20 @@ export class Catalog {
         await listOthers(server, variants, links, shown.variant, this.#options.logger.child({ server: name }))
       }
       if (changed) this.#show(variants, shown, previous)
+      this.#firstLists.end(attempt, true)
       this.#failures.delete(name)
-      clearTimeout(this.#retries.get(name)?.timer)
-      this.#retries.delete(name)
+      this.#retries.cancel(name)
       await this.#keep(server, variants, changed)
     } catch (error) {
       if (this.#closed) return
       this.#failures.set(name, failureOf(name, error))
+      this.#firstLists.end(attempt, false)
       const known = previous ? 'its last known lists stay' : 'it has no lists yet'
       this.#options.logger.warn(`The server could not be listed; ${known}.`, {
         server: name,
         cause: describeError(error),
       })
-      if (!previous) this.#retryLater(name)
+      if (!previous) this.#retries.later(name)
     }
   }
 
@@ -316,35 +338,4 @@ export class Catalog {
       })
     }
   }
-
-  /** Clients list once and wait to hear of changes: what was down then would stay unknown to them when it is up again. */
-  #retryLater(name: string): void {
-    const previous = this.#retries.get(name)
-    clearTimeout(previous?.timer)
-    const attempts = (previous?.attempts ?? 0) + 1
-    const delay = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (attempts - 1))
-    const timer = setTimeout(() => void this.refresh(name), delay)
-    timer.unref()
-    this.#retries.set(name, { attempts, timer })
-  }
-}
-
-function kindOfClient({ protocolVersion, features }: Exchange): ClientKind {
-  return kindOf(isModernVersion(protocolVersion), features)
-}
-
-/** What one refresh is of: a server, for a kind of client, or over a link. */
-function keyOf(server: string, exchange: Exchange | undefined, link: ListableLink | undefined): string {
-  if (exchange) return `${server}\n${kindOfClient(exchange)}`
-  return link ? `${server}\nover ${kindOf(link.peer.era === 'modern', link.capabilities ?? '')}` : server
-}
-
-/** Why a server could not be listed, for people. */
-function failureOf(server: string, error: unknown): GatewayError {
-  if (error instanceof GatewayError) return error
-  const cause = describeError(error).slice(0, 300)
-  return new GatewayError('upstream_protocol', `Server "${server}" could not be listed: ${cause}`, {
-    server,
-    cause: error,
-  })
 }

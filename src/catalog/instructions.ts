@@ -1,6 +1,7 @@
 /** Claude Code cuts server instructions at 2 KB; a digest that fits is worth more than a concatenation that does not. */
 export const MAX_INSTRUCTIONS_CHARS = 2000
-const MAX_PER_SERVER_CHARS = 400
+/** With less, nothing of use is said; the last ones are then left out. */
+const MIN_PER_SERVER_CHARS = 60
 
 /** What one server has to say. */
 export interface Introduced {
@@ -17,12 +18,16 @@ export function mergedInstructions(servers: readonly Introduced[]): string | und
   if (servers.length === 0) return undefined
   const lines = ['Several servers answer here; the part of a tool name before "__" says which.']
   let left = MAX_INSTRUCTIONS_CHARS - (lines[0] as string).length
-  const share = Math.max(60, Math.min(MAX_PER_SERVER_CHARS, Math.floor(left / servers.length) - 4))
-  for (const { name, prefix, instructions, tools } of servers) {
-    const label = prefix === false ? name : prefix
-    const about =
-      instructions === undefined ? `${tools} tools` : firstSentences(instructions, share - label.length)
-    const line = `- ${label}: ${about}`
+  const items = servers.map(({ name, prefix, instructions, tools }) => ({
+    start: `- ${prefix === false ? name : prefix}: `,
+    about: instructions === undefined ? `${tools} tools` : instructions.replace(/\s+/g, ' ').trim(),
+  }))
+  const share = fairShare(
+    items.map(({ start, about }) => start.length + about.length + 1),
+    left,
+  )
+  for (const { start, about } of items) {
+    const line = start + firstSentences(about, Math.max(MIN_PER_SERVER_CHARS, share - 1) - start.length)
     if (line.length + 1 > left) break
     lines.push(line)
     left -= line.length + 1
@@ -30,8 +35,19 @@ export function mergedInstructions(servers: readonly Introduced[]): string | und
   return lines.join('\n')
 }
 
-function firstSentences(text: string, max: number): string {
-  const flat = text.replace(/\s+/g, ' ').trim()
+/** The most that each may have so that all together have no more than `total`: what needs less leaves the rest to the others. */
+function fairShare(needs: readonly number[], total: number): number {
+  let left = total
+  let others = needs.length
+  for (const need of [...needs].sort((a, b) => a - b)) {
+    if (need > left / others) return Math.floor(left / others)
+    left -= need
+    others--
+  }
+  return total
+}
+
+function firstSentences(flat: string, max: number): string {
   if (flat.length <= max) return flat
   const cut = flat.slice(0, max - 1)
   const end = Math.max(cut.lastIndexOf('. '), cut.lastIndexOf('! '), cut.lastIndexOf('? '))

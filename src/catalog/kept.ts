@@ -28,6 +28,11 @@ export function keptKey(secret: string, { server, variant }: KeptOf): string {
   return `catalog/${server.name}/${createHmac('sha256', secret).update(identity).digest('base64url')}`
 }
 
+/** Key of the mark that a server did not answer. */
+function silentKey(secret: string, server: KeptOf['server']): string {
+  return keptKey(secret, { server, variant: 'silent' }).replace('catalog/', 'catalog-silent/')
+}
+
 /** Snapshots that outlive the process, in the state store. */
 export class KeptSnapshots {
   readonly #store: Store
@@ -56,6 +61,21 @@ export class KeptSnapshots {
     if (base) await this.save({ server, variant: '' }, { ...base, variants: index })
     for (const [variant, snapshot] of all)
       if (snapshot !== base) await this.save({ server, variant }, snapshot)
+  }
+
+  /** Names of those servers that did not answer when they were last tried. @throws when the store cannot be reached */
+  async silent(servers: readonly KeptOf['server'][]): Promise<readonly string[]> {
+    const secret = (this.#secret ??= await this.#store.get(SECRET_KEY))
+    if (secret === undefined || servers.length === 0) return []
+    const marks = await this.#store.getMany(servers.map(server => silentKey(secret, server)))
+    return servers.flatMap(({ name }, at) => (marks[at] === undefined ? [] : name))
+  }
+
+  /** @throws when the store cannot be reached */
+  async setSilent(server: KeptOf['server'], silent: boolean): Promise<void> {
+    const secret = (this.#secret ??= await this.#createSecret())
+    const key = silentKey(secret, server)
+    await (silent ? this.#store.set(key, '1', { ttlMs: KEPT_MS }) : this.#store.delete(key))
   }
 
   async #createSecret(): Promise<string> {

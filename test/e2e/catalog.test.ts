@@ -1,3 +1,4 @@
+import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { openLmdbStore } from '../../src/state/lmdb.ts'
@@ -323,6 +324,35 @@ describe('over restarts', () => {
   })
 })
 
+describe('a list after a change', () => {
+  test('that a server tells of during a call holds what has changed', async () => {
+    await using served = await startGateway({ mcpServers: { one: stdio('growing') } })
+    const client = await openSession(served.origin)
+    expect(await client.names('tools')).toEqual(['one__echo', 'one__pid'])
+    for (let turn = 1; turn <= 3; turn++) {
+      await client.call('one__echo', { text: 'x' })
+      expect(await client.names('tools')).toContain(`one__grown_${turn}`)
+    }
+    // What is called by a name that the call has told of is known, too.
+    await client.call('one__echo', { text: 'x' })
+    expect(await client.call('one__grown_4', {})).toBe('grown')
+  })
+
+  test('is not held up again and again by a server that tells of changes and lists nothing', async () => {
+    await using served = await startGateway({ mcpServers: { one: stdio('growing', 'silently') } })
+    const client = await openSession(served.origin)
+    await client.names('tools')
+    await client.call('one__echo', { text: 'x' })
+    expect(await client.names('tools')).toEqual(['one__echo', 'one__pid'])
+    const started = performance.now()
+    for (let turn = 0; turn < 3; turn++) {
+      await client.call('one__echo', { text: 'x' })
+      expect(await client.names('tools')).toEqual(['one__echo', 'one__pid'])
+    }
+    expect(performance.now() - started).toBeLessThan(6000)
+  }, 20_000)
+})
+
 describe('the first list', () => {
   test('waits for a slow server no longer than configured', async () => {
     await using served = await startGateway({
@@ -338,6 +368,76 @@ describe('the first list', () => {
     // Everything is offered while it is not known what the slow one can do, since a client asks only once.
     expect(client.greeting.result?.['capabilities']).toMatchObject({ prompts: {}, resources: {}, tools: {} })
   })
+
+  test('waits for a silent server once, whatever the number of clients, lists and unknown names, and over restarts', async () => {
+    await using scratch = makeScratch()
+    const open = (): ReturnType<typeof openLmdbStore> => openLmdbStore(`${scratch.path}/state`)
+    const file = {
+      mcpServers: { slow: { ...stdio('mute'), startTimeout: '60s' }, good: stdio('good') },
+      gateway: { catalog: { firstListTimeout: '6s' } },
+    }
+    const good = ['good__echo', 'good__pid']
+    {
+      await using served = await startGateway(file, { store: open() })
+      const clients = await Promise.all([1, 2, 3].map(() => openSession(served.origin)))
+      const started = performance.now()
+      const lists = await Promise.all(clients.map(client => client.names('tools')))
+      expect(performance.now() - started).toBeLessThan(11_000)
+      expect(lists).toEqual([good, good, good])
+      const again = performance.now()
+      const late = await openSession(served.origin)
+      expect(await late.names('tools')).toEqual(good)
+      expect(await late.names('tools')).toEqual(good)
+      expect((await late.request('tools/call', { name: 'slow__x', arguments: {} })).error).toBeDefined()
+      expect((await late.request('resources/read', { uri: 'x://y' })).error).toBeDefined()
+      expect(performance.now() - again).toBeLessThan(5000)
+    }
+    await using served = await startGateway(file, { store: open() })
+    const started = performance.now()
+    const client = await openSession(served.origin)
+    expect(await client.names('tools')).toEqual(good)
+    expect(performance.now() - started).toBeLessThan(5000)
+  }, 40_000)
+
+  test('is given at once by a name that is known, while a silent server is waited for', async () => {
+    await using served = await startGateway({
+      mcpServers: { slow: { ...stdio('mute'), startTimeout: '60s' }, good: stdio('good') },
+      gateway: { catalog: { firstListTimeout: '10s' } },
+    })
+    const client = await openSession(served.origin)
+    const started = performance.now()
+    expect(await client.call('good__pid', {})).toMatch(/^\d+$/)
+    expect(performance.now() - started).toBeLessThan(7000)
+  })
+
+  test('holds a server that was silent for an earlier run as soon as it answers', async () => {
+    await using scratch = makeScratch()
+    const open = (): ReturnType<typeof openLmdbStore> => openLmdbStore(`${scratch.path}/state`)
+    const port = await freePort()
+    const silent = createServer(() => {})
+    await new Promise<void>(resolve => silent.listen(port, '127.0.0.1', resolve))
+    const file = {
+      mcpServers: { late: { url: `http://127.0.0.1:${port}/mcp` }, good: stdio('good') },
+      gateway: { catalog: { firstListTimeout: '1s' } },
+    }
+    try {
+      await using served = await startGateway(file, { store: open() })
+      const client = await openSession(served.origin)
+      expect(await client.names('tools')).toEqual(['good__echo', 'good__pid'])
+    } finally {
+      silent.closeAllConnections()
+      await new Promise(resolve => silent.close(resolve))
+    }
+    await upstream({ port })
+    await using served = await startGateway(file, { store: open() })
+    const client = await openSession(served.origin)
+    await using stream = await client.listen()
+    await toolsBecome(client, stream, names => names.includes('late__echo_raw'))
+    await served.gateway.close()
+    const store = open()
+    expect(await store.keys('catalog-silent/')).toEqual([])
+    await store.close()
+  }, 20_000)
 
   test('lacks a server that is down; clients hear of it when it comes up', async () => {
     const port = await freePort()

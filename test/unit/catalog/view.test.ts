@@ -112,6 +112,17 @@ describe('instructions', () => {
     expect(text).toContain('- server-1: This server')
   })
 
+  it('of servers that say little leave the room to those that say much', () => {
+    const sentences = Array.from({ length: 200 }, (_, n) => `Sentence ${n}.`).join(' ')
+    const snapshots = ['a', 'b', 'c'].map(name =>
+      snapshot(name, { instructions: name === 'b' ? sentences : `Short ${name}.` }),
+    )
+    const text = viewOf(snapshots.map(shown => member(shown))).instructions ?? ''
+    expect(text.length).toBeLessThanOrEqual(MAX_INSTRUCTIONS_CHARS)
+    expect(text.length).toBeGreaterThan(MAX_INSTRUCTIONS_CHARS - 100)
+    expect(text).toMatch(/- a: Short a\.\n- b: Sentence 0\. .*\n- c: Short c\.$/)
+  })
+
   it('say how many tools there are where a server says nothing', () => {
     const snapshots = [snapshot('a', { lists: { tools: [toolEntry('x')] } }), snapshot('b')]
     const view = viewOf(snapshots.map((shown, at) => member(shown, { prefix: at === 0 ? 'p' : false })))

@@ -1,0 +1,29 @@
+import { describeError, GatewayError } from '../core/errors.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { kindOf, type ClientKind } from '../protocol/client-kind.ts'
+import { isModernVersion } from '../protocol/revisions.ts'
+import type { ListableLink } from './list-server.ts'
+
+export function kindOfClient({ protocolVersion, features }: Exchange): ClientKind {
+  return kindOf(isModernVersion(protocolVersion), features)
+}
+
+/** What one refresh is of: a server, for a kind of client, or over a link. */
+export function keyOf(
+  server: string,
+  exchange: Exchange | undefined,
+  link: ListableLink | undefined,
+): string {
+  if (exchange) return `${server}\n${kindOfClient(exchange)}`
+  return link ? `${server}\nover ${kindOf(link.peer.era === 'modern', link.capabilities ?? '')}` : server
+}
+
+/** Why a server could not be listed, for people. */
+export function failureOf(server: string, error: unknown): GatewayError {
+  if (error instanceof GatewayError) return error
+  const cause = describeError(error).slice(0, 300)
+  return new GatewayError('upstream_protocol', `Server "${server}" could not be listed: ${cause}`, {
+    server,
+    cause: error,
+  })
+}

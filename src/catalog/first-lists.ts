@@ -1,0 +1,144 @@
+import type { ServerConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
+import { describeError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import type { KeptSnapshots } from './kept.ts'
+
+/** What fails sooner holds up no list, so that the next start tries it as if it were new. */
+const PROMPT_MS = 1000
+
+export interface FirstListsOptions {
+  /** How long lists wait for a server that has never been listed, from the begin of the try. */
+  readonly timeoutMs: number
+  readonly isListed: (server: string) => boolean
+  readonly kept: Pick<KeptSnapshots, 'silent' | 'setSilent'>
+  readonly logger: Logger
+}
+
+/** One try to list a server. */
+export interface Try {
+  readonly server: ServerConfig
+  /** What the try is of: the server, or the server for one kind of client. */
+  readonly key: string
+  /** Whether nothing was known of the server before. */
+  readonly first: boolean
+}
+
+/**
+ * Which servers lists wait for. A try is waited for once, by all clients together. A server that does not answer in that time, or fails, is not waited for again
+ * until it has been listed.
+ */
+export class FirstLists {
+  readonly #options: FirstListsOptions
+  /** Begin of the first try that has not ended yet, by server. */
+  readonly #since = new Map<string, number>()
+  /** Servers, and keys of tries, that did not answer the last time. */
+  readonly #silent = new Set<string>()
+  /** Servers that the next start is to know as silent. */
+  readonly #remembered = new Set<string>()
+  readonly #waits = new Map<string, { readonly over: Promise<void>; readonly end: () => void }>()
+
+  constructor(options: FirstListsOptions) {
+    this.#options = options
+  }
+
+  /** Reads which of these servers did not answer an earlier run. */
+  async recall(servers: readonly ServerConfig[]): Promise<void> {
+    try {
+      for (const name of await this.#options.kept.silent(servers)) {
+        this.#silent.add(name)
+        this.#remembered.add(name)
+      }
+    } catch {
+      // The store is not readable, which is logged where lists are read.
+    }
+  }
+
+  /** A try begins. */
+  begin({ server: { name } }: Try): void {
+    if (!this.#since.has(name)) this.#since.set(name, monotonicNow())
+  }
+
+  /** Until the try has ended or its time is over; `undefined` when it is not to be waited for. */
+  wait(attempt: Try): Promise<void> | undefined {
+    const { server, key } = attempt
+    if (this.#silent.has(server.name) || this.#silent.has(key)) return undefined
+    let wait = this.#waits.get(key)
+    if (!wait) {
+      const since = this.#since.get(server.name) ?? monotonicNow()
+      let resolve = (): void => {}
+      const over = new Promise<void>(done => (resolve = done))
+      const timer = setTimeout(
+        () => {
+          this.#isSilent(attempt, true)
+          resolve()
+        },
+        Math.max(0, since + this.#options.timeoutMs - monotonicNow()),
+      )
+      const end = (): void => {
+        clearTimeout(timer)
+        resolve()
+      }
+      this.#waits.set(key, (wait = { over, end }))
+    }
+    return wait.over
+  }
+
+  /** A try has ended: the server was listed, or it was not. */
+  end(attempt: Try, listed: boolean): void {
+    const { server, key, first } = attempt
+    const since = this.#since.get(server.name)
+    this.#since.delete(server.name)
+    if (listed) {
+      this.#silent.delete(server.name)
+      this.#silent.delete(key)
+      if (first)
+        for (const other of this.#silent) if (other.startsWith(`${server.name}\n`)) this.#silent.delete(other)
+      if (this.#remembered.delete(server.name)) void this.#remember(server, false)
+    } else {
+      this.#isSilent(attempt, since !== undefined && monotonicNow() - since > PROMPT_MS)
+    }
+    this.#endWait(key)
+  }
+
+  close(): void {
+    for (const key of [...this.#waits.keys()]) this.#endWait(key)
+  }
+
+  #isSilent({ server, key }: Try, remember: boolean): void {
+    this.#silent.add(key)
+    if (this.#options.isListed(server.name)) return
+    this.#silent.add(server.name)
+    if (!remember || this.#remembered.has(server.name)) return
+    this.#remembered.add(server.name)
+    void this.#remember(server, true)
+  }
+
+  /** For the next start. */
+  async #remember(server: ServerConfig, silent: boolean): Promise<void> {
+    try {
+      await this.#options.kept.setSilent(server, silent)
+    } catch (error) {
+      this.#options.logger.debug('Whether the server answers could not be stored.', {
+        server: server.name,
+        cause: describeError(error),
+      })
+    }
+  }
+
+  #endWait(key: string): void {
+    this.#waits.get(key)?.end()
+    this.#waits.delete(key)
+  }
+}
+
+/** Resolves when all have, or with the first one after which `isEnough`. */
+export function firstOf(waits: readonly Promise<void>[], isEnough: () => boolean): Promise<void> {
+  return new Promise(resolve => {
+    let left = waits.length
+    for (const wait of waits)
+      void wait.then(() => {
+        if (--left === 0 || isEnough()) resolve()
+      })
+  })
+}

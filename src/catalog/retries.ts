@@ -1,0 +1,32 @@
+/** When a server that has never been listed is tried again, at first and at last. */
+const FIRST_MS = 1000
+const LAST_MS = 5 * 60_000
+
+/** Clients list once and wait to hear of changes: what was down then would stay unknown to them when it is up again. */
+export class Retries {
+  readonly #retry: (server: string) => void
+  readonly #planned = new Map<string, { readonly attempts: number; readonly timer: NodeJS.Timeout }>()
+
+  constructor(retry: (server: string) => void) {
+    this.#retry = retry
+  }
+
+  later(server: string): void {
+    const previous = this.#planned.get(server)
+    clearTimeout(previous?.timer)
+    const attempts = (previous?.attempts ?? 0) + 1
+    const delay = Math.min(LAST_MS, FIRST_MS * 2 ** (attempts - 1))
+    const timer = setTimeout(() => this.#retry(server), delay)
+    timer.unref()
+    this.#planned.set(server, { attempts, timer })
+  }
+
+  cancel(server: string): void {
+    clearTimeout(this.#planned.get(server)?.timer)
+    this.#planned.delete(server)
+  }
+
+  close(): void {
+    for (const server of [...this.#planned.keys()]) this.cancel(server)
+  }
+}
