@@ -5,7 +5,7 @@ import type { CountersOf } from './cache/stats.ts'
 import { spokenSince } from './catalog/snapshot.ts'
 import { changedKinds } from './catalog/view.ts'
 import { WHOLE } from './catalog/views.ts'
-import type { AsksConfig, Config, ServerConfig } from './config/types.ts'
+import type { AsksConfig, Config, LiveServer } from './config/types.ts'
 import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
@@ -24,9 +24,6 @@ import { DrainWatch } from './state/drain-watch.ts'
 import type { Store } from './state/store.ts'
 import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
 import { VERSION } from './version.ts'
-
-/** What of a server a running gateway takes over. */
-type Changed = Pick<ServerConfig, 'name' | 'replicas' | 'problem'>
 
 export interface GatewayOptions {
   readonly logger: Logger
@@ -164,7 +161,7 @@ export class Gateway implements Service {
    * Takes over what a changed configuration says of replicas: endpoint, weight, tier, zone. Calls in flight are answered where they are. A server with a
    * problem, then or now, stays as it is.
    */
-  apply({ servers }: { readonly servers: readonly Changed[] }): void {
+  apply({ servers }: { readonly servers: readonly LiveServer[] }): void {
     for (const { name, replicas, problem } of servers) {
       const pool = this.#parts.pools.get(name)
       if (pool?.server.problem === undefined && problem === undefined) pool?.roster.update(replicas)

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { GatewayError } from '../core/errors.ts'
 import type { Overrides } from '../config/surroundings.ts'
-import type { ServerConfig } from '../config/types.ts'
+import type { LiveServer } from '../config/types.ts'
 
 export interface ChangeRequest {
   readonly file: string
@@ -20,7 +20,7 @@ export interface Change {
   readonly digest: string
   /** The change is not the gateway's. */
   readonly same: boolean
-  readonly servers: readonly Pick<ServerConfig, 'name' | 'replicas' | 'problem'>[]
+  readonly servers: readonly LiveServer[]
   /** Places that differ from the start and are not taken over. */
   readonly needsRestart: readonly string[]
 }
