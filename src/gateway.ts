@@ -215,6 +215,10 @@ export class Gateway implements Service {
     return view
   }
 
+  viewFor(view: string, kind: string): string {
+    return this.#parts.catalog.views.named(view, kind)
+  }
+
   capabilities(view: string, protocolVersion: string): Record<string, unknown> {
     const found = this.#parts.catalog.view(view)
     return found ? this.#parts.router.capabilities(found, protocolVersion) : {}
