@@ -38,4 +38,4 @@ function digestOf(raw: unknown): string {
     .digest('hex')
 }
 
-parentPort?.postMessage(await answer(workerData as ChangeRequest))
+parentPort?.postMessage(await answer(workerData as ChangeRequest), [])
