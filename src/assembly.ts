@@ -95,9 +95,10 @@ export class Assembly {
       logger,
       serverInfo,
       link: (server, exchange) => this.poolOf(server).any(exchange),
+      links: server => this.poolOf(server).links,
       policy: key => policies.byKey(key),
       watched: () => this.listChanges.watched(),
-      onChange: (view, kinds) => this.listChanges.tell(view.name, kinds),
+      onChange: (name, kinds) => this.listChanges.tell(name, kinds),
     })
     this.equivalence = new Equivalence(logger, server => this.catalog.refreshSoon(server))
     const learned = new LearnedOwners()
@@ -272,9 +273,9 @@ export class Assembly {
 
   /** A server that has just been started may offer something else than last time, and knows nothing of what clients wanted to hear. */
   #opened(slot: Slot, link: Link): void {
-    const fetchedAt = this.catalog.snapshot(link.server.name)?.fetchedAt ?? 0
+    const fetchedAt = this.catalog.listedAt(link)
     if (!slot.key.owner || slot.reopened || Math.abs(Date.now() - fetchedAt) > RECENT_MS)
-      this.catalog.refreshSoon(link.server.name)
+      this.catalog.refreshSoon(link.server.name, link)
     const { replicas } = this.poolOf(link.server.name)
     if (replicas.several && !link.replica.tools) void this.equivalence.look(replicas, link)
     this.subscriptions.opened(slot, link)

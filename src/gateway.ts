@@ -5,7 +5,7 @@ import type { CountersOf } from './cache/stats.ts'
 import { spokenSince } from './catalog/snapshot.ts'
 import { changedKinds } from './catalog/view.ts'
 import { WHOLE } from './catalog/views.ts'
-import type { AsksConfig, Config } from './config/types.ts'
+import type { AsksConfig, Config, LiveServer } from './config/types.ts'
 import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
@@ -161,8 +161,8 @@ export class Gateway implements Service {
    * Takes over what a changed configuration says of replicas: endpoint, weight, tier, zone. Calls in flight are answered where they are. A server with a
    * problem, then or now, stays as it is.
    */
-  apply(config: Config): void {
-    for (const { name, replicas, problem } of config.servers) {
+  apply({ servers }: { readonly servers: readonly LiveServer[] }): void {
+    for (const { name, replicas, problem } of servers) {
       const pool = this.#parts.pools.get(name)
       if (pool?.server.problem === undefined && problem === undefined) pool?.roster.update(replicas)
     }
@@ -213,6 +213,10 @@ export class Gateway implements Service {
       if (endpoint === WHOLE && view !== undefined) this.#wholeViews.set(principal, view)
     }
     return view
+  }
+
+  viewFor(view: string, kind: string): string {
+    return this.#parts.catalog.views.named(view, kind)
   }
 
   capabilities(view: string, protocolVersion: string): Record<string, unknown> {

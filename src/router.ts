@@ -110,7 +110,7 @@ export class Router {
         const view = await this.#options.catalog.complete(exchange.view, exchange)
         const cursor = params?.value.cursor
         const seen = view ?? this.#view(exchange)
-        if (cursor === undefined) this.#options.catalog.renew(seen)
+        if (cursor === undefined) this.#options.catalog.renew(seen, exchange.view, exchange)
         const page = seen.list(kind, exchange.protocolVersion, cursor)
         const { usage } = this.#options
         if (kind === 'resources' && cursor === undefined && usage?.isFor(exchange.principal))
@@ -188,7 +188,7 @@ export class Router {
     let view = this.#view(exchange)
     const lookUp = (): Route | undefined => (kind === 'tools' ? view.tool(name) : view.prompt(name))
     let route = lookUp()
-    if (!route && view.missing.length > 0) {
+    if (!route && this.#options.catalog.unlisted(view, exchange.view).length > 0) {
       view = (await this.#options.catalog.complete(exchange.view, exchange)) ?? view
       route = lookUp()
     }
@@ -208,7 +208,7 @@ export class Router {
   async #located(exchange: Exchange, uri: unknown): Promise<Route> {
     checkUri(uri)
     let view = this.#view(exchange)
-    if (!view.listed(uri) && view.missing.length > 0)
+    if (!view.listed(uri) && this.#options.catalog.unlisted(view, exchange.view).length > 0)
       view = (await this.#options.catalog.complete(exchange.view, exchange)) ?? view
     const route = this.#ownerOf(view, exchange, uri)
     if (route) return route

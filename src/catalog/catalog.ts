@@ -4,30 +4,24 @@ import { monotonicNow } from '../core/clock.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Caching } from '../protocol/caching.ts'
 import { runsTasks } from '../protocol/features.ts'
-import type { Spoken } from '../protocol/spoken.ts'
+import { isModernVersion } from '../protocol/revisions.ts'
 import type { Store } from '../state/store.ts'
-import { freshUntil, sameCaching } from './freshness.ts'
-import { fetchLists, type Lister } from './ingest.ts'
+import { kindOf, type ClientKind } from '../protocol/client-kind.ts'
+import { freshUntil } from './freshness.ts'
 import { KeptSnapshots, type KeptOf } from './kept.ts'
-import { sameLists, spokenBy, type ServerSnapshot } from './snapshot.ts'
+import {
+  listOthers,
+  listServer,
+  variantOver,
+  withoutRoots,
+  type ListableLink,
+  type ShownTo,
+} from './list-server.ts'
+import type { ServerSnapshot } from './snapshot.ts'
+import { Variants } from './variants.ts'
 import type { View } from './view.ts'
-import { Views, type ViewsOptions } from './views.ts'
-
-/** A link as far as the catalog needs it. */
-export interface ListableLink extends Lister {
-  readonly peer: Lister['peer'] & {
-    readonly protocolVersion: string
-    readonly instructions: string | undefined
-    /** Of what was discovered. */
-    readonly caching?: Caching | undefined
-  }
-  readonly transport: { readonly kind: string }
-  readonly replica?: { readonly spoken: Spoken }
-  /** Whether requests can be sent. */
-  readonly usable: boolean
-}
+import { kindIn, Views, type ViewsOptions } from './views.ts'
 
 export interface CatalogOptions extends Pick<ViewsOptions, 'policy' | 'watched' | 'onChange'> {
   readonly config: Config
@@ -35,8 +29,10 @@ export interface CatalogOptions extends Pick<ViewsOptions, 'policy' | 'watched' 
   readonly logger: Logger
   /** Raw JSON of the gateway's `serverInfo`. */
   readonly serverInfo: string
-  /** A link to the server, started when there is none: best the one that `exchange` will use. */
+  /** A link to the server, started when there is none: the one that `exchange` will use, else any. */
   readonly link: (server: string, exchange: Exchange | undefined) => ListableLink | Promise<ListableLink>
+  /** Every open link to the server. */
+  readonly links?: (server: string) => readonly ListableLink[]
 }
 
 /** Several `list_changed` in a row are one change. */
@@ -60,7 +56,8 @@ const KEEP_EVERY_MS = 10 * 60_000
 export class Catalog {
   readonly #options: CatalogOptions
   readonly #servers = new Map<string, ServerConfig>()
-  readonly #snapshots = new Map<string, ServerSnapshot>()
+  /** Of every server of the configuration. */
+  readonly #variants = new Map<string, Variants>()
   readonly #failures = new Map<string, GatewayError>()
   readonly #refreshing = new Map<string, Promise<void>>()
   readonly #timers = new Map<string, NodeJS.Timeout>()
@@ -76,21 +73,27 @@ export class Catalog {
     this.#options = options
     for (const server of options.config.servers) {
       this.#servers.set(server.name, server)
+      this.#variants.set(server.name, new Variants())
       if (server.problem !== undefined)
         this.#failures.set(server.name, new GatewayError('config', server.problem, { server: server.name }))
     }
     this.#kept = new KeptSnapshots(options.store)
-    this.#views = new Views({ ...options, snapshot: server => this.#snapshots.get(server) })
+    this.#views = new Views({ ...options, snapshot: (server, kind) => this.snapshot(server, kind) })
   }
 
   /** Reads what earlier runs have stored. */
   async load(): Promise<void> {
     const servers = this.#options.config.servers
-    const kept = await this.#loadKept(servers.map(server => ({ server, variant: '' })))
-    servers.forEach((server, index) => {
-      const snapshot = kept[index]
-      if (snapshot) this.#snapshots.set(server.name, snapshot)
-    })
+    const bases = await this.#loadKept(servers.map(server => ({ server, variant: '' })))
+    const indexed = servers.flatMap((server, at) =>
+      (bases[at]?.variants ?? []).map(entry => ({ ...entry, server, base: bases[at] })),
+    )
+    const own = indexed.filter(({ same }) => !same)
+    const kept = await this.#loadKept(own)
+    for (const entry of indexed) {
+      const snapshot = entry.same ? entry.base : kept[own.indexOf(entry)]
+      if (snapshot) this.#variants.get(entry.server.name)?.set(entry.variant, entry.told, snapshot, undefined)
+    }
     this.#views.rebuild()
   }
 
@@ -116,13 +119,36 @@ export class Catalog {
     return this.#views.view(name)
   }
 
-  snapshot(server: string): ServerSnapshot | undefined {
-    return this.#snapshots.get(server)
+  /** What is known of a server: as it shows itself to clients of a kind, else as it does to the least capable. */
+  snapshot(server: string, kind?: ClientKind): ServerSnapshot | undefined {
+    return this.#variants.get(server)?.seenBy(kind === undefined ? undefined : this.#kindAt(server, kind))
+  }
+
+  /** When a server was last listed as it shows itself over a link, in Unix milliseconds; 0: never. */
+  listedAt(link: ListableLink & { readonly server: ServerConfig }): number {
+    const { variant } = variantOver(link.server, link, undefined)
+    const variants = this.#variants.get(link.server.name)
+    return (variants?.isKnown(variant) && variants.seenBy(variant)?.fetchedAt) || 0
+  }
+
+  /** Servers of which it is not known what those who have this view would be shown. */
+  unlisted(view: View, name: string): readonly string[] {
+    const kind = kindIn(name)
+    if (kind === undefined) return view.missing
+    return [...view.servers].filter(
+      server => this.#variants.get(server)?.isKnown(this.#kindAt(server, kind)) === false,
+    )
+  }
+
+  #kindAt(server: string, kind: ClientKind): ClientKind {
+    return withoutRoots(kind, this.#servers.get(server)?.roots)
   }
 
   /** Whether a server runs tools as tasks of revision 2025-11-25. */
   runsTasks(server: string): boolean {
-    return runsTasks(this.#snapshots.get(server)?.capabilities)
+    return [...(this.#variants.get(server)?.all ?? [])].some(
+      ([, { era, capabilities }]) => era === 'legacy' && runsTasks(capabilities),
+    )
   }
 
   /** Why the last attempt to list a server failed. */
@@ -131,11 +157,12 @@ export class Catalog {
   }
 
   /**
-   * Waits until every server of the view has been listed or has failed to, at most as long as configured. Servers that were listed before are not
-   * waited for and not started.
+   * Waits until every server of the view has been listed or has failed to, at most as long as configured. Servers that were listed before for a client of the same
+   * kind are not waited for and not started.
    */
   async complete(name: string, exchange?: Exchange): Promise<View | undefined> {
-    const missing = this.view(name)?.missing ?? []
+    const view = this.view(name)
+    const missing = view ? this.unlisted(view, name) : []
     const pending: Promise<void>[] = []
     for (const server of missing) {
       const refresh = this.refresh(server, exchange)
@@ -153,41 +180,42 @@ export class Catalog {
     return this.view(name)
   }
 
-  /** Lists a server anew. Never rejects; a failure is kept and logged. Calls while one is running share it. */
+  /** Lists a server anew: for a client, else as it shows itself over this link, or over any. Never rejects; a failure is kept and logged. Equal calls share it. */
   refresh(server: string, exchange?: Exchange, link?: ListableLink): Promise<void> {
-    const running = this.#refreshing.get(server)
+    const key = keyOf(server, exchange, link)
+    const running = this.#refreshing.get(key)
     if (running) return running
-    const refresh = this.#refresh(server, exchange, link).finally(() => this.#refreshing.delete(server))
-    this.#refreshing.set(server, refresh)
+    const refresh = this.#refresh(server, exchange, link).finally(() => this.#refreshing.delete(key))
+    this.#refreshing.set(key, refresh)
     return refresh
   }
 
   /** Lists a server anew soon; for notifications, which come in bursts. */
   refreshSoon(server: string, link?: ListableLink): void {
-    if (this.#closed || this.#timers.has(server)) return
+    const key = keyOf(server, undefined, link)
+    if (this.#closed || this.#timers.has(key)) return
     const timer = setTimeout(() => {
-      this.#timers.delete(server)
+      this.#timers.delete(key)
       // A refresh that began before the change may have missed it.
-      void (this.#refreshing.get(server) ?? Promise.resolve()).then(() =>
-        this.refresh(server, undefined, link),
-      )
+      void (this.#refreshing.get(key) ?? Promise.resolve()).then(() => this.refresh(server, undefined, link))
     }, DEBOUNCE_MS)
     timer.unref()
-    this.#timers.set(server, timer)
+    this.#timers.set(key, timer)
   }
 
   /** Somebody asks for lists of a view: those that their servers take for old are fetched anew, in the background. */
-  renew(view: View): void {
+  renew(view: View, name: string, exchange: Exchange): void {
     const now = Date.now()
     for (const server of view.servers) {
-      const snapshot = this.#snapshots.get(server)
+      const snapshot = this.snapshot(server, kindIn(name))
       // Lists from the future are of an unknown age: the clock was set back.
       if (!snapshot || (snapshot.fetchedAt <= now && freshUntil(snapshot) > now)) continue
       const pauseMs = this.#failures.has(server) ? RENEW_FAILED_EVERY_MS : RENEW_EVERY_MS
+      const key = keyOf(server, exchange, undefined)
       const steady = monotonicNow()
-      if (steady - (this.#renewed.get(server) ?? 0) < pauseMs) continue
-      this.#renewed.set(server, steady)
-      void this.refresh(server)
+      if (steady - (this.#renewed.get(key) ?? 0) < pauseMs) continue
+      this.#renewed.set(key, steady)
+      void this.refresh(server, exchange)
     }
   }
 
@@ -195,9 +223,9 @@ export class Catalog {
   stale(): string[] {
     const now = Date.now()
     const oldest = now - this.#options.config.gateway.catalog.refreshAfterMs
-    return [...this.#snapshots.values()]
-      .filter(({ fetchedAt }) => fetchedAt < oldest || fetchedAt > now)
-      .map(snapshot => snapshot.server)
+    return [...this.#variants].flatMap(([server, { base }]) =>
+      base && (base.fetchedAt < oldest || base.fetchedAt > now) ? server : [],
+    )
   }
 
   async close(): Promise<void> {
@@ -218,15 +246,22 @@ export class Catalog {
   ): Promise<void> {
     const server = this.#servers.get(name)
     if (!server || server.problem !== undefined || this.#closed) return
-    const previous = this.#snapshots.get(name)
+    const variants = this.#variants.get(name) as Variants
+    const previous = variants.base
     try {
-      const snapshot = await this.#fetch(server, exchange, over, previous)
+      const { link, ...shown } = await this.#fetch(server, exchange, over, variants)
       if (this.#closed) return
-      this.#take(name, snapshot, previous)
+      const kind = exchange && this.#kindAt(name, kindOfClient(exchange))
+      const changed = variants.set(shown.variant, shown.told, shown.snapshot, kind)
+      if (changed && !exchange) {
+        const links = [link, ...(this.#options.links?.(name) ?? [])]
+        await listOthers(server, variants, links, shown.variant, this.#options.logger.child({ server: name }))
+      }
+      if (changed) this.#show(variants, shown, previous)
       this.#failures.delete(name)
       clearTimeout(this.#retries.get(name)?.timer)
       this.#retries.delete(name)
-      await this.#keep(server, snapshot, previous)
+      await this.#keep(server, variants, changed)
     } catch (error) {
       if (this.#closed) return
       this.#failures.set(name, failureOf(name, error))
@@ -243,58 +278,37 @@ export class Catalog {
     server: ServerConfig,
     exchange: Exchange | undefined,
     over: ListableLink | undefined,
-    previous: ServerSnapshot | undefined,
-  ): Promise<ServerSnapshot> {
-    const { name } = server
-    const logger = this.#options.logger.child({ server: name })
-    const { link, known } = await onAnotherLink(async () => {
-      const link = over?.usable ? over : await this.#options.link(name, exchange)
-      return { link, known: await fetchLists(link, server.listTimeoutMs, previous, logger) }
+    variants: Variants,
+  ): Promise<ShownTo & { readonly link: ListableLink }> {
+    const logger = this.#options.logger.child({ server: server.name })
+    return await onAnotherLink(async () => {
+      const link = over?.usable ? over : await this.#options.link(server.name, exchange)
+      const { variant, told } = variantOver(server, link, exchange)
+      const snapshot = await listServer(server, link, told, variants.seenBy(variant), logger)
+      return { link, variant, told, snapshot }
     })
-    const now = Date.now()
-    const { era, protocolVersion, capabilities, instructions, caching } = link.peer
-    return {
-      server: name,
-      fetchedAt: now,
-      era,
-      spoken: link.replica?.spoken ?? spokenBy(era),
-      eraAt: now,
-      transport: link.transport.kind,
-      protocolVersion,
-      capabilities,
-      instructions,
-      lists: known.lists,
-      caching: caching ? { ...known.caching, discover: caching } : known.caching,
-    }
   }
 
-  /** Puts a snapshot in place of the previous one. Views that cannot be made of it are made of the previous one again. */
-  #take(name: string, snapshot: ServerSnapshot, previous: ServerSnapshot | undefined): void {
-    this.#snapshots.set(name, snapshot)
-    if (previous && sameLists(previous, snapshot) && sameCaching(previous, snapshot)) return
+  /** Makes views of what is known now. Where that cannot be done, what was just listed is forgotten. */
+  #show(variants: Variants, { variant, told }: ShownTo, previous: ServerSnapshot | undefined): void {
     try {
       this.#views.rebuild()
     } catch (error) {
-      if (previous) this.#snapshots.set(name, previous)
-      else this.#snapshots.delete(name)
+      if (previous) variants.set(variant, told, previous, undefined)
+      else variants.delete(variant)
       this.#views.rebuild()
       throw error
     }
   }
 
   /** Lists that change at short intervals are not written each time they are found unchanged. */
-  async #keep(
-    server: ServerConfig,
-    snapshot: ServerSnapshot,
-    previous: ServerSnapshot | undefined,
-  ): Promise<void> {
+  async #keep(server: ServerConfig, variants: Variants, changed: boolean): Promise<void> {
     const { name } = server
-    const age = snapshot.fetchedAt - (this.#keptAt.get(name) ?? 0)
-    if (age < KEEP_EVERY_MS && previous && sameLists(previous, snapshot) && sameCaching(previous, snapshot))
-      return
+    const now = Date.now()
+    if (!changed && now - (this.#keptAt.get(name) ?? 0) < KEEP_EVERY_MS) return
     try {
-      await this.#kept.save({ server, variant: '' }, snapshot)
-      this.#keptAt.set(name, snapshot.fetchedAt)
+      await this.#kept.saveAll(server, variants)
+      this.#keptAt.set(name, now)
     } catch (error) {
       this.#options.logger.warn('The lists could not be stored; the next start has to fetch them again.', {
         server: name,
@@ -313,6 +327,16 @@ export class Catalog {
     timer.unref()
     this.#retries.set(name, { attempts, timer })
   }
+}
+
+function kindOfClient({ protocolVersion, features }: Exchange): ClientKind {
+  return kindOf(isModernVersion(protocolVersion), features)
+}
+
+/** What one refresh is of: a server, for a kind of client, or over a link. */
+function keyOf(server: string, exchange: Exchange | undefined, link: ListableLink | undefined): string {
+  if (exchange) return `${server}\n${kindOfClient(exchange)}`
+  return link ? `${server}\nover ${kindOf(link.peer.era === 'modern', link.capabilities ?? '')}` : server
 }
 
 /** Why a server could not be listed, for people. */

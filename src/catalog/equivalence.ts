@@ -4,7 +4,7 @@ import { canonical } from '../core/canonical.ts'
 import { describeError } from '../core/errors.ts'
 import { SILENT, type Logger } from '../core/logger.ts'
 import { Slices } from '../core/slices.ts'
-import type { ListableLink } from './catalog.ts'
+import type { ListableLink } from './list-server.ts'
 import { fetchTools } from './ingest.ts'
 import type { Entry } from './snapshot.ts'
 

@@ -16,6 +16,7 @@ export interface Lister {
     method: string,
     params: string | undefined,
     timeoutMs: number,
+    capabilities?: string,
   ): Promise<{ text: string; value: JsonObject }>
   readonly peer: { readonly era: 'legacy' | 'modern'; readonly capabilities: JsonObject }
 }

@@ -2,6 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto'
 import type { ServerConfig } from '../config/types.ts'
 import type { Store } from '../state/store.ts'
 import { fromStored, toStored, type ServerSnapshot } from './snapshot.ts'
+import type { Variants } from './variants.ts'
 
 /** What makes one kept snapshot another than the next. */
 export interface KeptOf {
@@ -48,6 +49,13 @@ export class KeptSnapshots {
   async save(of: KeptOf, snapshot: ServerSnapshot): Promise<void> {
     const secret = (this.#secret ??= await this.#createSecret())
     await this.#store.set(keptKey(secret, of), toStored(snapshot), { ttlMs: KEPT_MS })
+  }
+
+  /** Saves all that is known of a server: the base with a table of the variants, and those that differ from it. @throws as `save` */
+  async saveAll(server: KeptOf['server'], { base, index, all }: Variants): Promise<void> {
+    if (base) await this.save({ server, variant: '' }, { ...base, variants: index })
+    for (const [variant, snapshot] of all)
+      if (snapshot !== base) await this.save({ server, variant }, snapshot)
   }
 
   async #createSecret(): Promise<string> {

@@ -1,5 +1,6 @@
 import { LIST_KINDS, type HeaderParam, type ListKind } from '../core/route.ts'
 import type { Caching } from '../protocol/caching.ts'
+import type { ClientKind } from '../protocol/client-kind.ts'
 import { digestOf } from './digest.ts'
 import type { Era } from '../protocol/revisions.ts'
 import { withoutLacks, type Spoken } from '../protocol/spoken.ts'
@@ -19,8 +20,19 @@ export interface ServerSnapshot {
   readonly capabilities: Readonly<Record<string, unknown>>
   readonly instructions: string | undefined
   readonly lists: Readonly<Record<ListKind, readonly Entry[]>>
+  /** Of what is kept as the base: the other variants. */
+  readonly variants?: readonly VariantOf[]
   /** How long each of them may be kept, and for whom; absent where the server does not say. */
   readonly caching: CachingBy
+}
+
+/** A variant as it is kept. */
+export interface VariantOf {
+  readonly variant: ClientKind
+  /** Raw JSON of the capabilities that the server was told. */
+  readonly told: string
+  /** Its lists are those of the base. */
+  readonly same: boolean
 }
 
 export type CachingBy = Readonly<Partial<Record<ListKind | 'discover', Caching>>>

@@ -4,6 +4,7 @@ import type { Logger } from '../core/logger.ts'
 import type { ListKind } from '../core/route.ts'
 import { compilePatterns } from '../policy/pattern.ts'
 import type { Policy } from '../policy/policy.ts'
+import type { ClientKind } from '../protocol/client-kind.ts'
 import { Merged } from './merge.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 import { changedKinds, View, type Pages } from './view.ts'
@@ -17,13 +18,13 @@ export interface ViewsOptions {
   readonly serverInfo: string
   readonly logger: Logger
   /** What is known of a server. */
-  readonly snapshot: (server: string) => ServerSnapshot | undefined
+  readonly snapshot: (server: string, kind?: ClientKind) => ServerSnapshot | undefined
   /** A policy by its key. */
   readonly policy: (key: string) => Policy
   /** Names of the views whose clients want to hear of changes. */
   readonly watched: () => Iterable<string>
-  /** A view has been replaced, and these of its lists look different to clients. */
-  readonly onChange: (view: View, kinds: readonly ListKind[]) => void
+  /** The view of this name has been replaced, and these of its lists look different to clients. */
+  readonly onChange: (name: string, kinds: readonly ListKind[]) => void
 }
 
 /** Views of clients with rules, and the bytes of their lists, that are kept; what is dropped is made again when it is needed. */
@@ -34,6 +35,14 @@ const SLICE_MS = 5
 
 /** Between the endpoint and the policy in the name of a view; keys of policies have none. */
 const SEPARATOR = '\n'
+/** Before the kind of client at the end of the name of a view. */
+const KIND = '\f'
+
+/** The kind of client in the name of a view; `undefined` in the name of a view for whoever it may be. */
+export function kindIn(name: string): ClientKind | undefined {
+  const at = name.lastIndexOf(KIND)
+  return at < 0 ? undefined : name.slice(at + 1)
+}
 
 /**
  * What callers see of the endpoints: everything of an endpoint, merged once, and over it a view for each policy. A view is found again by its name, so that one
@@ -47,6 +56,13 @@ export class Views {
   #endpoints = new Map<string, View>()
   /** In the order in which they were made. Looked up with every call, hence no cache that notes what was used last. */
   readonly #restrictedViews = new Map<string, View>()
+  /** Views by names that say a kind of client. Where servers show it what they show everyone, it is the view of everyone. */
+  readonly #ofKinds = new Map<string, View>()
+  /** Views of kinds that servers show something else, by what they are shown: kinds that are shown the same share one. */
+  readonly #differing = new Map<string, View>()
+  readonly #numbers = new WeakMap<ServerSnapshot, number>()
+  #lastNumber = 0
+  readonly #kindNames = new Map<ClientKind, Map<string, string>>()
   readonly #pages = new LRUCache<string, Buffer>({
     maxSize: MAX_PAGE_BYTES,
     sizeCalculation: page => Math.max(1, page.length),
@@ -78,7 +94,12 @@ export class Views {
 
   /** A view by its name. Made when first asked for. */
   view(name: string): View | undefined {
-    let view = this.#endpoints.get(name) ?? this.#restrictedViews.get(name) ?? this.#endpoint(name)
+    let view =
+      this.#endpoints.get(name) ??
+      this.#restrictedViews.get(name) ??
+      this.#ofKinds.get(name) ??
+      this.#endpoint(name) ??
+      this.#ofKind(name)
     if (!view) {
       const endpoint = this.#endpoint(endpointOf(name))
       if (!endpoint || !name.includes(SEPARATOR)) return undefined
@@ -87,6 +108,62 @@ export class Views {
       this.#restrictedViews.set(name, view)
     }
     return view
+  }
+
+  /** The name of the same view for clients of a kind. The same text each time. */
+  named(name: string, kind: ClientKind): string {
+    let names = this.#kindNames.get(kind)
+    if (!names) this.#kindNames.set(kind, (names = new Map()))
+    let named = names.get(name)
+    if (named === undefined) {
+      if (names.size >= MAX_VIEWS) names.clear()
+      names.set(name, (named = `${name}${KIND}${kind}`))
+    }
+    return named
+  }
+
+  #ofKind(name: string): View | undefined {
+    const kind = kindIn(name)
+    if (kind === undefined) return undefined
+    const everyones = name.slice(0, name.lastIndexOf(KIND))
+    const view = this.view(everyones)
+    if (!view) return undefined
+    if (this.#ofKinds.size >= MAX_VIEWS) this.#ofKinds.clear()
+    const differing = this.#differingFor(everyones, view, kind)
+    this.#ofKinds.set(name, differing)
+    return differing
+  }
+
+  /** The view of a kind of client, which is that of everyone unless a server shows it something else. */
+  #differingFor(everyones: string, view: View, kind: ClientKind): View {
+    const { snapshot } = this.#options
+    const parts = view.merged.members.flatMap(({ server: { name }, snapshot: shown }) => {
+      const own = snapshot(name, kind)
+      return own === shown ? [] : `${name} ${this.#numberOf(own)}`
+    })
+    if (parts.length === 0) return view
+    const key = `${everyones}${KIND}${parts.join(KIND)}`
+    let differing = this.#differing.get(key)
+    if (!differing) {
+      const isRestricted = everyones.includes(SEPARATOR)
+      const merged = this.#merged(isRestricted ? endpointOf(everyones) : everyones, kind)
+      differing = this.#over(
+        merged,
+        everyones,
+        isRestricted ? this.#policyOf(everyones) : undefined,
+        this.#pages,
+      )
+      if (this.#differing.size >= MAX_VIEWS) this.#differing.clear()
+      this.#differing.set(key, differing)
+    }
+    return differing
+  }
+
+  #numberOf(snapshot: ServerSnapshot | undefined): number {
+    if (!snapshot) return 0
+    let number = this.#numbers.get(snapshot)
+    if (number === undefined) this.#numbers.set(snapshot, (number = ++this.#lastNumber))
+    return number
   }
 
   #dropFirst(): void {
@@ -100,17 +177,20 @@ export class Views {
   rebuild(): void {
     const before = this.#endpoints
     for (const name of new Set(this.#options.watched())) {
+      const known = this.#restrictedViews.get(name) ?? this.#ofKinds.get(name)
+      if (known && !this.#outdated.has(name)) this.#outdated.set(name, () => known)
       const endpoint = before.get(endpointOf(name))
-      if (before.has(name) || !endpoint || this.#outdated.has(name)) continue
-      const known = this.#restrictedViews.get(name)
-      this.#outdated.set(name, () => known ?? this.#restricted(endpoint, name))
+      if (before.has(name) || kindIn(name) !== undefined || !endpoint || this.#outdated.has(name)) continue
+      this.#outdated.set(name, () => this.#restricted(endpoint, name))
     }
     this.#restrictedViews.clear()
+    this.#ofKinds.clear()
+    this.#differing.clear()
     this.#endpoints = new Map()
     for (const [name, old] of before) {
       const view = this.#endpoint(name)
       const kinds = view ? changedKinds(old, view) : []
-      if (view && kinds.length > 0) this.#options.onChange(view, kinds)
+      if (kinds.length > 0) this.#options.onChange(name, kinds)
     }
     if (this.#outdated.size > 0) this.#comparing ??= setImmediate(() => this.#compare())
   }
@@ -124,7 +204,7 @@ export class Views {
       this.#outdated.delete(name)
       const view = this.view(name)
       const kinds = view ? changedKinds(before(), view) : []
-      if (view && kinds.length > 0) this.#options.onChange(view, kinds)
+      if (kinds.length > 0) this.#options.onChange(name, kinds)
       if (performance.now() > until) break
     }
     if (this.#outdated.size > 0) this.#comparing = setImmediate(() => this.#compare())
@@ -152,33 +232,40 @@ export class Views {
   #endpoint(name: string): View | undefined {
     let view = this.#endpoints.get(name)
     if (!view && this.#isEndpoint(name)) {
-      const { config, logger, snapshot } = this.#options
-      const profile = this.#profiles.get(name)
-      const alone = this.#servers.has(name)
-      const members = config.servers
-        .filter(server => !alone || server.name === name)
-        .filter(server => !profile || profile.servers.includes(server.name))
-        // Alone at its endpoint, a server keeps the names it uses itself.
-        .map(server => ({
-          server,
-          prefix: alone ? (false as const) : server.prefix,
-          snapshot: snapshot(server.name),
-        }))
-      const merged = new Merged({
-        members,
-        maxNameLength: config.gateway.catalog.maxNameLength,
-        selection: (profile?.match ?? []).flatMap(text => compilePatterns(text, [...this.#servers])),
-        logger,
-      })
-      view = this.#over(merged, name)
+      view = this.#over(this.#merged(name, undefined), name)
       this.#endpoints.set(name, view)
     }
     return view
   }
 
+  /** Everything of an endpoint, as it is shown to a kind of client. */
+  #merged(name: string, kind: ClientKind | undefined): Merged {
+    const { config, logger, snapshot } = this.#options
+    const profile = this.#profiles.get(name)
+    const alone = this.#servers.has(name)
+    const members = config.servers
+      .filter(server => !alone || server.name === name)
+      .filter(server => !profile || profile.servers.includes(server.name))
+      // Alone at its endpoint, a server keeps the names it uses itself.
+      .map(server => ({
+        server,
+        prefix: alone ? (false as const) : server.prefix,
+        snapshot: snapshot(server.name, kind),
+      }))
+    return new Merged({
+      members,
+      maxNameLength: config.gateway.catalog.maxNameLength,
+      selection: (profile?.match ?? []).flatMap(text => compilePatterns(text, [...this.#servers])),
+      logger,
+    })
+  }
+
   #restricted(endpoint: View, name: string): View {
-    const policy = this.#options.policy(name.slice(name.lastIndexOf(SEPARATOR) + 1))
-    return this.#over(endpoint.merged, name, policy, this.#pages)
+    return this.#over(endpoint.merged, name, this.#policyOf(name), this.#pages)
+  }
+
+  #policyOf(name: string): Policy {
+    return this.#options.policy(name.slice(name.lastIndexOf(SEPARATOR) + 1))
   }
 
   #over(merged: Merged, name: string, policy?: Policy, pages?: Pages): View {

@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 import { loadWithSource, type Loaded } from '../config/load.ts'
 import { describeError } from '../core/errors.ts'
 import { createGateway } from '../gateway.ts'
+import { logConsole } from '../observe/console-records.ts'
 import { createLogger } from '../observe/logger.ts'
 import { openStore } from '../state/open.ts'
 import { knownValid } from './known-valid.ts'
@@ -32,6 +33,7 @@ export async function runGateway(
   const loaded = await loadWithSource({ ...options, ...knownValid() })
   const { config } = loaded
   const logger = createLogger({ level: config.gateway.log, stream: process.stderr })
+  logConsole(logger)
   for (const warning of config.warnings) logger.warn(warning)
   for (const { problem } of config.servers) if (problem !== undefined) logger.error(problem)
 

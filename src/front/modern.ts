@@ -2,6 +2,7 @@ import { GatewayError } from '../core/errors.ts'
 import { LOG_LEVELS, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
+import { kindOf } from '../protocol/client-kind.ts'
 import { featuresOf, knowsTasks, TASKS } from '../protocol/features.ts'
 import { decodeHeaderValue, NAMED_METHODS, paramHeaderMismatch } from '../protocol/headers.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
@@ -102,8 +103,9 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
       `The method ${incoming.method.slice(0, 100)} does not exist in revision ${envelope.protocolVersion}.`,
     )
   if (incoming.method === 'subscriptions/listen') service.listens.checkRoom(request.principal.id)
-  if (request.headers) checkHeaders(incoming, request.headers, service, request.view)
   const features = featuresOf(envelope.clientCapabilities, envelope.protocolVersion)
+  const view = service.viewFor(request.view, kindOf(true, features))
+  if (request.headers) checkHeaders(incoming, request.headers, service, view)
   if (
     incoming.method === 'subscriptions/listen' &&
     !knowsTasks(features) &&
@@ -120,7 +122,7 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
     features,
     principal: request.principal,
     modern: true,
-    view: request.view,
+    view,
     conversation: undefined,
   }
   return new Call(request.id, incoming, context, reply)
@@ -213,7 +215,7 @@ export function listen(
     onOver?.()
   }
   const stream = service.listens.opened(request.principal.id, end)
-  stop = service.onListChanged(request.view, changed => {
+  stop = service.onListChanged(call.view, changed => {
     // Resources and templates share one notification.
     const methods = new Set(changed.filter(kind => kinds.has(kind)).map(listChangedMethod))
     for (const method of methods) subscriber.notify(method, undefined)

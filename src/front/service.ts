@@ -3,6 +3,7 @@ import type { GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
+import type { ClientKind } from '../protocol/client-kind.ts'
 import type { HeaderParam } from '../core/route.ts'
 import type { CallsInFlight } from './calls-in-flight.ts'
 import type { ListenStreams } from './listen-streams.ts'
@@ -27,6 +28,8 @@ export interface Service {
    * see the same. `undefined`: there is no such endpoint, or nothing at it that the principal may see.
    */
   viewOf(endpoint: string, principal: Principal): string | undefined
+  /** Name of the same view for clients of one kind. Servers may show them something else. */
+  viewFor(view: string, kind: ClientKind): string
   /** What a client of this revision is offered. */
   capabilities(view: string, protocolVersion: string): JsonObject
   instructions(view: string): string | undefined

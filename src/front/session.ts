@@ -15,6 +15,7 @@ import { rawAt } from '../protocol/json-text.ts'
 import { notificationText, resultText, type Incoming, type Message } from '../protocol/message.ts'
 import { levelOf } from '../protocol/levels.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS } from '../protocol/revisions.ts'
+import { kindOf } from '../protocol/client-kind.ts'
 import { featuresOf } from '../protocol/features.ts'
 import { Asks } from './asks.ts'
 import { Call, refuse, type Reply } from './call.ts'
@@ -32,6 +33,8 @@ export class Session implements Conversation {
   /** Unguessable; HTTP clients show it to continue. */
   readonly id = randomUUID()
   #principal: Principal
+  /** Of the endpoint, for whichever client. */
+  #everyones: string
   #view: string
   readonly #service: Service
   readonly #send: (text: string) => void
@@ -57,7 +60,7 @@ export class Session implements Conversation {
     this.#service = service
     this.#asks = new Asks(service.asks)
     this.#principal = principal
-    this.#view = view
+    this.#everyones = this.#view = view
     this.#send = send
   }
 
@@ -75,11 +78,12 @@ export class Session implements Conversation {
 
   /** The client has come with other rights of the same identity. */
   become(principal: Principal, view: string): void {
-    if (principal === this.#principal && view === this.#view) return
+    if (principal === this.#principal && view === this.#everyones) return
     const before = this.#view
     this.#principal = principal
-    this.#view = view
-    if (view !== before && !this.#closed && this.#protocolVersion !== undefined)
+    this.#everyones = view
+    this.#view = this.#ownView()
+    if (this.#view !== before && !this.#closed && this.#protocolVersion !== undefined)
       this.#service.moved(this, before)
   }
 
@@ -179,6 +183,11 @@ export class Session implements Conversation {
     if (this.#protocolVersion !== undefined) this.#service.leave(this)
   }
 
+  #ownView(): string {
+    if (this.#protocolVersion === undefined) return this.#everyones
+    return this.#service.viewFor(this.#everyones, kindOf(false, this.#features))
+  }
+
   /** Raw result of what concerns only the conversation, `undefined` for everything else. */
   #answerHere({ method, params }: Incoming): string | undefined {
     if (method === 'ping') return '{}'
@@ -205,6 +214,7 @@ export class Session implements Conversation {
     if (typeof params.capabilities === 'object' && params.capabilities !== null)
       this.#capabilities = params.capabilities as JsonObject
     this.#features = featuresOf(this.#capabilities, this.#protocolVersion)
+    this.#view = this.#ownView()
     this.#client = clientName(params.clientInfo)
     this.#service.join(this)
     const instructions = this.#service.instructions(this.view)

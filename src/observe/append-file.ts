@@ -2,6 +2,7 @@ import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs
 import { basename, dirname, join } from 'node:path'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
+import { cutOff, endsTorn } from './torn-line.ts'
 
 export interface AppendFileOptions {
   /** Absolute. */
@@ -56,8 +57,8 @@ export class AppendFile {
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<void> | undefined
   #complainedAt = -Infinity
-  /** The last write ended in the middle of a line. */
-  #torn = false
+  /** Half a line is at the end of the file and could not be cut off; `undefined` before the first write. */
+  #torn: boolean | undefined
   #failed = false
   #closed = false
 
@@ -172,20 +173,26 @@ export class AppendFile {
   }
 
   async #append(part: Part): Promise<void> {
-    // Half a line is worth nothing, and another process may have written behind it.
-    const bytes = this.#torn ? Buffer.concat([Buffer.of(NEWLINE), part.bytes]) : part.bytes
     let handle = await this.#open()
+    if (this.#torn === undefined) {
+      this.#torn = endsTorn(this.#options.file)
+      // What a process that is gone could not write to its end.
+      if (this.#torn) this.#lost++
+    }
+    // The next line must not become the rest of it.
+    let bytes = this.#torn ? Buffer.concat([Buffer.of(NEWLINE), part.bytes]) : part.bytes
     try {
       const { size } = await handle.stat()
       if (size > 0 && size + bytes.length > this.#options.maxBytes) {
         await this.#putAside(bytes.length)
         await handle.close()
         handle = await this.#open()
+        if ((await handle.stat()).size === 0) bytes = part.bytes
       }
       const { append = appendTo } = this.#options
       const written = await append(handle, bytes)
-      if (written > 0) this.#torn = bytes[written - 1] !== NEWLINE
-      if (written < bytes.length) {
+      if (written === bytes.length) this.#torn = false
+      else {
         this.#keepFrom(part, bytes, written)
         throw new Error(`only ${written} of ${bytes.length} bytes were written`)
       }
@@ -194,9 +201,11 @@ export class AppendFile {
     }
   }
 
-  /** Of the first part, what has not been written as whole lines. */
+  /** Of the first part, what has not been written as whole lines. The start of one is taken back. */
   #keepFrom(part: Part, bytes: Buffer, written: number): void {
     const end = bytes.subarray(0, written).lastIndexOf(NEWLINE) + 1
+    if (end < written) this.#torn = !cutOff(this.#options.file, bytes.subarray(end, written))
+    else if (written > 0) this.#torn = false
     if (end === 0) return
     const rest = bytes.subarray(end)
     this.#parts[0] = { bytes: rest, lines: rest.filter(byte => byte === NEWLINE).length }

@@ -229,7 +229,7 @@ function locatedPart({ server, own, exposed }: Route): string {
 
 /** What of a view's name is the endpoint; the rest says which rules apply. */
 function endpointOf(view: string): string {
-  const end = view.indexOf('\n')
+  const end = view.search(/[\n\f]/)
   return end < 0 ? view : view.slice(0, end)
 }
 

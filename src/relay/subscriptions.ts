@@ -64,9 +64,13 @@ export class Subscriptions {
   /** @throws GatewayError `upstream_*` when the server cannot be reached. @returns `{}`, or the server's own error */
   subscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Promise<Outcome> {
     exchange.record.route = route
-    const { conversation, principal, features, modern, view } = exchange
+    const { conversation, principal, features, protocolVersion, view } = exchange
     // Not the exchange: what it holds would be held as long as the subscription.
-    const wish = { exposed: route.exposed, view, caller: { conversation, principal, features, modern } }
+    const wish = {
+      exposed: route.exposed,
+      view,
+      caller: { conversation, principal, features, protocolVersion },
+    }
     return onAnotherLink(() => this.#subscribe(exchange, route, subscriber, wish))
   }
 

@@ -2,13 +2,13 @@ import type { ServerConfig } from '../config/types.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { ANONYMOUS, LOCAL, type Principal } from '../core/principal.ts'
 import { canBeAsked, declaredTo } from '../protocol/features.ts'
-import type { Era } from '../protocol/revisions.ts'
+import { isModernVersion, type Era } from '../protocol/revisions.ts'
 import { otherEra } from '../protocol/spoken.ts'
 import type { Replica } from './replica.ts'
 import type { SlotKey } from './slot-key.ts'
 
 /** Of an exchange, what decides whose links it may use. */
-export type Caller = Pick<Exchange, 'conversation' | 'principal' | 'features' | 'modern'>
+export type Caller = Pick<Exchange, 'conversation' | 'principal' | 'features' | 'protocolVersion'>
 
 /**
  * Whose link to a replica a call uses:
@@ -56,9 +56,9 @@ export function keyFor(
 }
 
 /** The era in which a replica serves a caller, or is asked to as long as that is not known. */
-function eraFor({ modern }: Caller, features: string, replica: Replica, lasting: boolean): Era {
+function eraFor({ protocolVersion }: Caller, features: string, replica: Replica, lasting: boolean): Era {
   const { spoken } = replica
-  const wish = modern ? 'modern' : 'legacy'
+  const wish = isModernVersion(protocolVersion) ? 'modern' : 'legacy'
   if (spoken[wish] === false) return otherEra(wish)
   // A legacy side without sessions can neither ask nor tell of updates; the modern side of the same server can.
   const isMute = wish === 'legacy' && replica.stateless && (lasting || canBeAsked(features))

@@ -221,12 +221,20 @@ export class Link implements Receiver {
     return this.#send(id, call.method, params, timeoutMs, exchange, headers, call)
   }
 
-  /** A request of the gateway itself. `params` is raw JSON, to which a modern server's envelope is added. */
-  async request(method: string, params: string | undefined, timeoutMs: number): Promise<Json<JsonObject>> {
+  /** A request of the gateway itself. `params` is raw JSON, to which a modern server's envelope is added, with `capabilities` where they are given. */
+  async request(
+    method: string,
+    params: string | undefined,
+    timeoutMs: number,
+    capabilities?: string,
+  ): Promise<Json<JsonObject>> {
     let text = params
     if (this.#envelope) {
       const value = params === undefined ? {} : (JSON.parse(params) as JsonObject)
-      text = outgoingParams({ text: params ?? '{}', value }, { envelope: this.#envelope })
+      const envelope = capabilities
+        ? { ...this.#envelope, [META.clientCapabilities]: capabilities }
+        : this.#envelope
+      text = outgoingParams({ text: params ?? '{}', value }, { envelope })
     }
     const outcome = await this.#send(this.#nextId++, method, text, timeoutMs, undefined, undefined)
     if (outcome.kind === 'result' && isJsonObject(outcome.value))

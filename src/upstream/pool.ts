@@ -135,15 +135,25 @@ export class Pool {
     return this.#slots.size
   }
 
-  /** A link for the gateway's own requests: any that is open, else the one `exchange` will use, else a common one. */
+  /** A link for the gateway's own requests: the one that `exchange` will use, else any that is open, else a shared one. */
   any(exchange?: Exchange): Link | Promise<Link> {
+    const { pending } = this.roster
+    if (exchange) return pending ? pending.then(() => this.#fitting(exchange)) : this.#fitting(exchange)
     const { current } = this
     if (current) return current
-    const { pending } = this.roster
-    if (pending) return pending.then(() => this.any(exchange))
-    if (exchange) return this.slot(exchange).pick()
+    if (pending) return pending.then(() => this.any())
     const replica = this.#starting.choose(undefined, undefined)
     return this.#at(replica.own, replica, undefined).pick()
+  }
+
+  async #fitting(exchange: Exchange): Promise<Link> {
+    for (let misfits = 0; ; misfits++) {
+      const slot = this.slot(exchange)
+      const link = await slot.pick()
+      // What is known now may make it another one.
+      if (misfits === MAX_MISFITS || this.slot(exchange) === slot) return link
+      this.#dismiss(slot)
+    }
   }
 
   /**

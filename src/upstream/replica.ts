@@ -5,6 +5,7 @@ import type { ServerConfig } from '../config/types.ts'
 import type { Endpoint, ReplicaConfig } from '../config/replica-types.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { declaredTo } from '../protocol/features.ts'
+import { isModernVersion } from '../protocol/revisions.ts'
 import { UNKNOWN, type Spoken } from '../protocol/spoken.ts'
 import type { SlotKey } from './slot-key.ts'
 import type { Transport } from './transport.ts'
@@ -74,10 +75,13 @@ export class Replica implements Candidate {
   }
 
   /** Whether it keeps something for this caller, as far as that is known; `undefined` stands for the gateway itself. */
-  keepsSessionsFor(caller: { readonly modern: boolean } | undefined): boolean {
+  keepsSessionsFor(caller: { readonly protocolVersion: string } | undefined): boolean {
     if (this.server.isolation === 'shared' || this.stateless) return false
     const { legacy, modern } = this.spoken
-    return modern !== true || (legacy !== false && caller?.modern === false)
+    return (
+      modern !== true ||
+      (legacy !== false && caller !== undefined && !isModernVersion(caller.protocolVersion))
+    )
   }
 
   /** Whether a call may be sent to it where there is no better one: it takes calls, and has not asked to be left alone. */

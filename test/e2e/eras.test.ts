@@ -121,6 +121,17 @@ const DIRECT: Record<ClientName, string> = {
   modern: 'asked by a round: Ada',
 }
 
+const KINDS = {
+  plain: (gateway: TestGateway) => CLIENTS.legacy(gateway, 'Ada', '{}'),
+  sampling: (gateway: TestGateway) => CLIENTS.legacy(gateway, 'Ada', '{"sampling":{}}'),
+  modern: (gateway: TestGateway) => CLIENTS.modern(gateway, 'Ada'),
+}
+const SHOWN: Record<keyof typeof KINDS, string[]> = {
+  plain: ['ask', 'count', 'era', 'unlock'],
+  sampling: ['ask', 'ask_model', 'count', 'era', 'unlock'],
+  modern: ['ask', 'era', 'rounds'],
+}
+
 describe.each(['http', 'stdio'] as const)('over %s', transport => {
   describe.each([
     ['legacy', 'modern'],
@@ -147,6 +158,49 @@ describe.each(['http', 'stdio'] as const)('over %s', transport => {
     expect(await clients[0].call('ask')).toBe(DIRECT.legacy)
     expect(await clients[1].call('ask')).toBe(DIRECT.modern)
     expect(await clients[0].call('era')).toBe('legacy')
+  })
+
+  describe.each([
+    ['plain', 'sampling', 'modern'],
+    ['modern', 'sampling', 'plain'],
+    ['sampling', 'modern', 'plain'],
+  ] as const)('clients list in the order %s, %s, %s', (...order) => {
+    test('each is shown what it is shown without the gateway, from its first list on, and after a restart', async () => {
+      const server = await twoEras(transport)
+      const store = createMemoryStore()
+      store.close = () => Promise.resolve()
+      const lists = async (gateway: TestGateway): Promise<void> => {
+        for (const kind of order) {
+          const client = await KINDS[kind](gateway)
+          for (let round = 0; round < 2; round++) expect(await client.tools()).toEqual(SHOWN[kind])
+        }
+      }
+      const first = await startGateway({ mcpServers: { s: server.entry } }, { store })
+      await lists(first)
+      await lists(first)
+      await expect.poll(async () => (await store.keys('catalog/')).length).toBeGreaterThan(1)
+      await first[Symbol.asyncDispose]()
+      const before = server.received().length
+      await lists(await gatewayTo(server, store))
+      // Every list was known.
+      expect(server.received().length).toBe(before)
+    })
+  })
+
+  test('who is shown the same as before hears of no change', async () => {
+    const server = await twoEras(transport)
+    const gateway = await gatewayTo(server)
+    const session = await LegacySession.open(gateway.origin)
+    onTestFinished(() => session[Symbol.asyncDispose]())
+    const stream = await session.listen()
+    expect(nameOf(await session.request('1', 'tools/list'))).toEqual(SHOWN.plain)
+    // That something was listed for the first time is a change, too.
+    await stream.events.take(({ data }) => data.includes('list_changed'))
+    for (const kind of ['sampling', 'modern'] as const)
+      expect(await (await KINDS[kind](gateway)).tools()).toEqual(SHOWN[kind])
+    await new Promise(resolve => setTimeout(resolve, 500))
+    expect(stream.events.left.filter(({ data }) => data.includes('list_changed'))).toEqual([])
+    expect(nameOf(await session.request('2', 'tools/list'))).toEqual(SHOWN.plain)
   })
 
   test('which eras it speaks is known at the next start', async () => {

@@ -43,7 +43,7 @@ async function make(clients: object) {
     snapshot: server => snapshots.get(server),
     policy: key => policies.byKey(key),
     watched: () => watched,
-    onChange: view => void changed.push(view.name),
+    onChange: name => void changed.push(name),
   })
   const of = (principal: Principal): string => views.of(WHOLE, policies.of(principal)) as string
   return { views, policies, set, watched, changed, of }

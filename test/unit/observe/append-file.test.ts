@@ -1,5 +1,13 @@
 import { execFile, execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -106,12 +114,12 @@ describe('a file that is large', () => {
 
   it('is put aside although somebody died while doing so', async () => {
     await using scratch = makeScratch()
-    const file = scratch.write('a', 'x'.repeat(2000))
+    const file = scratch.write('a', `${'x'.repeat(1999)}\n`)
     const lock = scratch.write('a.lock', '')
     const lines = new AppendFile(options(file, { maxBytes: 1000 }))
     lines.write('meanwhile')
     await lines.flush()
-    expect(readFileSync(file, 'utf8')).toBe(`${'x'.repeat(2000)}meanwhile\n`)
+    expect(readFileSync(file, 'utf8')).toBe(`${'x'.repeat(1999)}\nmeanwhile\n`)
     utimesSync(lock, 0, 0)
     for (const line of ['finds it', 'puts aside']) {
       lines.write(line)
@@ -185,7 +193,44 @@ describe('a disk that cannot be written', () => {
     await lines.flush()
     lines.write('fourth line')
     await lines.close()
-    expect(linesOf(file)).toEqual(['first line', 'second line', 'th', 'third line', 'fourth line'])
+    expect(linesOf(file)).toEqual(['first line', 'second line', 'third line', 'fourth line'])
+  })
+
+  it('in the middle of a line, with lines of another process behind it, touches none of those', async () => {
+    await using scratch = makeScratch()
+    const file = join(scratch.path, 'a')
+    let room = 14
+    const append = async (handle: FileHandle, bytes: Buffer): Promise<number> => {
+      const { bytesWritten } = await handle.write(bytes.subarray(0, room))
+      if (room < 1e9) appendFileSync(file, 'of another\n')
+      room = 1e9
+      return bytesWritten
+    }
+    const lines = new AppendFile(options(file, { append }))
+    for (const line of ['first line', 'second line']) lines.write(line)
+    await lines.flush()
+    await lines.close()
+    expect(linesOf(file)).toEqual(['first line', 'secof another', '', 'second line'])
+  })
+
+  it('any more when the process ends leaves whole lines', async () => {
+    await using scratch = makeScratch()
+    const file = join(scratch.path, 'a')
+    const append = async (handle: FileHandle, bytes: Buffer): Promise<number> =>
+      (await handle.write(bytes.subarray(0, 14))).bytesWritten
+    const lines = new AppendFile(options(file, { append }))
+    for (const line of ['first line', 'a second line', 'a third line']) lines.write(line)
+    await lines.close()
+    expect(readFileSync(file, 'utf8')).toBe('first line\n')
+  })
+
+  it('that left half a line of an earlier process does not take the next line with it, and the half counts as lost', async () => {
+    await using scratch = makeScratch()
+    const file = scratch.write('a', 'whole\nha')
+    const lines = new AppendFile(options(file))
+    lines.write('next')
+    await lines.close()
+    expect(linesOf(file)).toEqual(['whole', 'ha', 'next', '{"dropped":1}'])
   })
 
   it.skipIf(process.getuid?.() !== 0 || process.platform !== 'linux')(
@@ -208,11 +253,14 @@ describe('a disk that cannot be written', () => {
         for (let number = 0; number < 300; number++) lines.write(`${number} `.padEnd(100, '.'))
         await lines.flush()
         expect(said).toHaveLength(1)
+        // What is there is whole lines, although the room ended within one.
+        const text = readFileSync(file, 'utf8')
+        expect(text.length).toBeGreaterThan(0)
+        expect(text.split('\n').every(line => line.length === 100 || line === '')).toBe(true)
         writeFileSync(join(folder, 'ballast'), '')
         await lines.flush()
         await lines.close()
-        const whole = linesOf(file).filter(line => line.length === 100)
-        expect(whole.map(line => Number(line.slice(0, line.indexOf(' '))))).toEqual(
+        expect(linesOf(file).map(line => Number(line.slice(0, line.indexOf(' '))))).toEqual(
           Array.from({ length: 300 }, (_, number) => number),
         )
       } finally {

@@ -1,0 +1,116 @@
+import type { ServerConfig } from '../config/types.ts'
+import { describeError } from '../core/errors.ts'
+import type { Exchange } from '../core/exchange.ts'
+import type { Logger } from '../core/logger.ts'
+import { kindOf, type ClientKind } from '../protocol/client-kind.ts'
+import type { Caching } from '../protocol/caching.ts'
+import { declaredTo } from '../protocol/features.ts'
+import type { Spoken } from '../protocol/spoken.ts'
+import { fetchLists, type Lister } from './ingest.ts'
+import { spokenBy, type ServerSnapshot } from './snapshot.ts'
+import type { Variants } from './variants.ts'
+
+/** A link as far as the catalog needs it. */
+export interface ListableLink extends Lister {
+  readonly peer: Lister['peer'] & {
+    readonly protocolVersion: string
+    readonly instructions: string | undefined
+    /** Of what was discovered. */
+    readonly caching?: Caching | undefined
+  }
+  readonly transport: { readonly kind: string }
+  readonly replica?: { readonly spoken: Spoken }
+  /** Raw JSON of the capabilities that a legacy server was told; a modern one is told with every request. */
+  readonly capabilities?: string
+  /** Whether requests can be sent. */
+  readonly usable: boolean
+}
+
+/** What a server has shown, and to whom. */
+export interface ShownTo {
+  readonly variant: ClientKind
+  /** Raw JSON of the capabilities that the server was told. */
+  readonly told: string
+  readonly snapshot: ServerSnapshot
+}
+
+/** The variant that is listed over a link, for a client or for no one in particular. */
+export function variantOver(
+  { roots }: Pick<ServerConfig, 'roots'>,
+  link: ListableLink,
+  exchange: Exchange | undefined,
+): Pick<ShownTo, 'variant' | 'told'> {
+  const modern = link.peer.era === 'modern'
+  const told = modern ? declaredTo(exchange?.features ?? '', roots) : (link.capabilities ?? '{}')
+  return { variant: withoutRoots(kindOf(modern, told), roots), told }
+}
+
+/** Roots that are configured are told in place of every client's own, so that kinds of clients do not differ in them. */
+export function withoutRoots(kind: ClientKind, roots: readonly unknown[] | undefined): ClientKind {
+  return roots ? kind.replace('r', '') : kind
+}
+
+/** Fetches the lists of a server as it shows them to whom `told` is said of. @throws as `fetchLists` */
+export async function listServer(
+  server: ServerConfig,
+  link: ListableLink,
+  told: string,
+  previous: ServerSnapshot | undefined,
+  logger: Logger,
+): Promise<ServerSnapshot> {
+  const { peer } = link
+  const lister: Lister = {
+    peer,
+    request: (method, params, timeoutMs) => link.request(method, params, timeoutMs, told),
+  }
+  const { lists, caching } = await fetchLists(lister, server.listTimeoutMs, previous, logger)
+  const now = Date.now()
+  return {
+    server: server.name,
+    fetchedAt: now,
+    era: peer.era,
+    spoken: link.replica?.spoken ?? spokenBy(peer.era),
+    eraAt: now,
+    transport: link.transport.kind,
+    protocolVersion: peer.protocolVersion,
+    capabilities: peer.capabilities,
+    instructions: peer.instructions,
+    lists,
+    caching: peer.caching ? { ...caching, discover: peer.caching } : caching,
+  }
+}
+
+/**
+ * Lists a server anew as it shows itself to all but the `first` variant: what one kind of client is shown has changed, so what the others are shown may have. Where
+ * no link is open for a variant, the next client of that kind will see.
+ */
+export async function listOthers(
+  server: ServerConfig,
+  variants: Variants,
+  links: readonly ListableLink[],
+  first: ClientKind,
+  logger: Logger,
+): Promise<void> {
+  const overFor = (variant: ClientKind): ListableLink | undefined =>
+    links.find(
+      link =>
+        link.usable &&
+        (variant.startsWith('m')
+          ? link.peer.era === 'modern'
+          : variantOver(server, link, undefined).variant === variant),
+    )
+  const others = [...variants.all].filter(([variant]) => variant !== first)
+  await Promise.all(
+    others.map(async ([variant, previous]) => {
+      const link = overFor(variant)
+      if (!link) return variants.outdate(variant)
+      const told = variants.told(variant)
+      try {
+        variants.set(variant, told, await listServer(server, link, told, previous, logger), undefined)
+      } catch (error) {
+        variants.outdate(variant)
+        logger.debug('What some clients are shown could not be listed anew.', { cause: describeError(error) })
+      }
+    }),
+  )
+}

@@ -1,0 +1,128 @@
+import { inOtherEra, type ClientKind } from '../protocol/client-kind.ts'
+import { sameCaching } from './freshness.ts'
+import { sameLists, type ServerSnapshot, type VariantOf } from './snapshot.ts'
+
+/** Snapshots that are kept of one server. Most servers show every client the same, and then all of them are one. */
+const MAX_VARIANTS = 8
+
+/**
+ * What one server shows to which kind of client. A variant is the kind whose capabilities the server was told, in the era of the link; a kind of client that is
+ * served as another one shares the variant of that.
+ */
+export class Variants {
+  /** By variant, the one that was listed last at the end. */
+  readonly #listed = new Map<ClientKind, ServerSnapshot>()
+  /** Variants of clients that were served as another kind. */
+  readonly #servedAs = new Map<ClientKind, ClientKind>()
+  /** May have changed since they were listed. */
+  readonly #outdated = new Set<ClientKind>()
+  /** Raw JSON of the capabilities that the server was told. */
+  readonly #told = new Map<ClientKind, string>()
+  #base: ServerSnapshot | undefined
+
+  /** What stands for the server where no client is concerned, and for clients whose own lists are not known yet: the lists of the least capable. */
+  get base(): ServerSnapshot | undefined {
+    return this.#base
+  }
+
+  /** Each with its snapshot. */
+  get all(): Iterable<readonly [ClientKind, ServerSnapshot]> {
+    return this.#listed
+  }
+
+  told(variant: ClientKind): string {
+    return this.#told.get(variant) ?? '{}'
+  }
+
+  /** What is kept beside the snapshot of the base: which variants there are, and which of them are the same. */
+  get index(): readonly VariantOf[] {
+    return [...this.#listed].map(([variant, snapshot]) => ({
+      variant,
+      told: this.told(variant),
+      same: snapshot === this.#base,
+    }))
+  }
+
+  /** Lists of a client of this kind; those of the base where they are not known, or are the same. */
+  seenBy(kind: ClientKind | undefined): ServerSnapshot | undefined {
+    const variant = kind === undefined ? undefined : this.#variantOf(kind)
+    return (variant !== undefined && this.#listed.get(variant)) || this.#base
+  }
+
+  /** Whether it is known, as of now, what a client of this kind is shown. */
+  isKnown(kind: ClientKind): boolean {
+    const variant = this.#variantOf(kind)
+    return variant !== undefined && !this.#outdated.has(variant)
+  }
+
+  /** Takes what was listed; `kind` is that of the client for which it was. Returns whether some client may see something else now. */
+  set(variant: ClientKind, told: string, listed: ServerSnapshot, kind: ClientKind | undefined): boolean {
+    this.#told.set(variant, told)
+    const before = this.#listed.get(variant)
+    const wasKnown = kind === undefined || this.isKnown(kind)
+    if (kind !== undefined && kind !== variant) this.#servedAs.set(kind, variant)
+    else this.#servedAs.delete(variant)
+    this.#outdated.delete(variant)
+    this.#listed.delete(variant)
+    this.#listed.set(variant, listed)
+    if (this.#listed.size > MAX_VARIANTS) this.#dropOne()
+    this.#share()
+    return !before || !wasKnown || !sameLists(before, listed) || !sameCaching(before, listed)
+  }
+
+  delete(variant: ClientKind): void {
+    this.#listed.delete(variant)
+    this.#base = undefined
+    this.#share()
+  }
+
+  /** The server may have changed, and nobody has looked what a client of this variant is shown now. */
+  outdate(variant: ClientKind): void {
+    this.#outdated.add(variant)
+  }
+
+  #variantOf(kind: ClientKind): ClientKind | undefined {
+    if (this.#listed.has(kind)) return kind
+    const other = this.#servedAs.get(kind) ?? (this.#lacksEraOf(kind) ? inOtherEra(kind) : undefined)
+    return other !== undefined && this.#listed.has(other) ? other : undefined
+  }
+
+  #lacksEraOf(kind: ClientKind): boolean {
+    const spoken = this.#base?.spoken
+    return (kind.startsWith('m') ? spoken?.modern : spoken?.legacy) === false
+  }
+
+  /** Snapshots that are equal to that of the base become one object with it, so that they cost nothing, and views of them are one. */
+  #share(): void {
+    let least: ClientKind | undefined
+    for (const variant of this.#listed.keys())
+      if (least === undefined || isLess(variant, least)) least = variant
+    const base = least === undefined ? undefined : this.#listed.get(least)
+    if (!base) return
+    const same = [...this.#listed].filter(([, snapshot]) => snapshot === base || isSame(snapshot, base))
+    let newest = base
+    for (const [, snapshot] of same) if (snapshot.fetchedAt > newest.fetchedAt) newest = snapshot
+    for (const [variant] of same) this.#listed.set(variant, newest)
+    this.#base = newest
+  }
+
+  /** The one that was listed longest ago and is not the base. */
+  #dropOne(): void {
+    for (const [variant, snapshot] of this.#listed) {
+      if (snapshot === this.#base) continue
+      this.#listed.delete(variant)
+      this.#outdated.delete(variant)
+      this.#told.delete(variant)
+      return
+    }
+  }
+}
+
+/** Fewer capabilities come first, and of equally many the modern era. */
+function isLess(a: ClientKind, b: ClientKind): boolean {
+  return a.length !== b.length ? a.length < b.length : a > b
+}
+
+function isSame(a: ServerSnapshot, b: ServerSnapshot): boolean {
+  return a.era === b.era && sameLists(a, b) && sameCaching(a, b)
+}
