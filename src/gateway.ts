@@ -69,7 +69,7 @@ export class Gateway implements Service {
     this.#store = options.store
     this.serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
     this.asks = config.gateway.asks
-    this.listens = new ListenStreams(config.gateway.listen)
+    this.listens = new ListenStreams(config.gateway.listen, options.logger)
     this.#fronts = new Fronts(this.calls, this.serverInfo, options.logger)
     this.#parts = new Assembly({ config, policies, ...options, serverInfo: this.serverInfo })
     if (options.store.name !== 'memory')
