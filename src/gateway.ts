@@ -5,7 +5,7 @@ import type { CountersOf } from './cache/stats.ts'
 import { spokenSince } from './catalog/snapshot.ts'
 import { changedKinds } from './catalog/view.ts'
 import { WHOLE } from './catalog/views.ts'
-import type { AsksConfig, Config } from './config/types.ts'
+import type { AsksConfig, Config, LiveServer } from './config/types.ts'
 import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
@@ -69,7 +69,7 @@ export class Gateway implements Service {
     this.#store = options.store
     this.serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
     this.asks = config.gateway.asks
-    this.listens = new ListenStreams(config.gateway.listen)
+    this.listens = new ListenStreams(config.gateway.listen, options.logger)
     this.#fronts = new Fronts(this.calls, this.serverInfo, options.logger)
     this.#parts = new Assembly({ config, policies, ...options, serverInfo: this.serverInfo })
     if (options.store.name !== 'memory')
@@ -161,8 +161,8 @@ export class Gateway implements Service {
    * Takes over what a changed configuration says of replicas: endpoint, weight, tier, zone. Calls in flight are answered where they are. A server with a
    * problem, then or now, stays as it is.
    */
-  apply(config: Config): void {
-    for (const { name, replicas, problem } of config.servers) {
+  apply({ servers }: { readonly servers: readonly LiveServer[] }): void {
+    for (const { name, replicas, problem } of servers) {
       const pool = this.#parts.pools.get(name)
       if (pool?.server.problem === undefined && problem === undefined) pool?.roster.update(replicas)
     }

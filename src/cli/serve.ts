@@ -1,13 +1,11 @@
 import { fileURLToPath } from 'node:url'
 import { VERSION } from '../version.ts'
 import { GatewayError } from '../core/errors.ts'
-import { needsRestart } from '../config/differences.ts'
 import { ConfigWatch } from '../config/watch.ts'
 import { alignColumns } from './columns.ts'
-import { knownValid } from './known-valid.ts'
+import { loadChange, type Change } from './change.ts'
 import { runGateway } from './run.ts'
 import type { Config } from '../config/types.ts'
-import type { Loaded } from '../config/load.ts'
 import type { Logger, LogLevel } from '../core/logger.ts'
 import type { Gateway } from '../gateway.ts'
 import type { ServerStatus } from '../status.ts'
@@ -19,6 +17,9 @@ export interface ServeOptions {
   readonly port?: number
   readonly allowAnonymous?: boolean
 }
+
+/** Places that a record of the log names. */
+const MAX_PLACES = 50
 
 /** `serve`: the HTTP endpoint, until the process is told to stop: by SIGINT or SIGTERM, and by SIGHUP when it was started in a terminal. */
 export async function runServe(options: ServeOptions): Promise<void> {
@@ -32,37 +33,41 @@ export async function runServe(options: ServeOptions): Promise<void> {
     const { config } = loaded
     const { url } = await listen(gateway, config)
     print([`mcp-manifold ${VERSION} listens on ${url}`])
-    if (config.file !== undefined) {
-      const load = { file: config.file, overrides, ...knownValid() }
-      let last = loaded
-      const onChange = (changed: Loaded): void => {
+    const { file: path } = config
+    if (path !== undefined) {
+      const started = Buffer.from(loaded.text ?? '')
+      const broken = new Set(config.servers.filter(({ problem }) => problem).map(({ name }) => name))
+      let digest: string | undefined
+      const load = (bytes: Buffer): Promise<Change> =>
+        loadChange({ file: path, overrides, started, changed: bytes, digest })
+      const onChange = (change: Change): void => {
+        digest = change.digest
         // A client that keeps its own things in the file writes it often.
-        const same = JSON.stringify(last.raw) === JSON.stringify(changed.raw)
-        last = changed
-        if (!same) apply(gateway, loaded, changed, logger)
+        if (!change.same) apply(gateway, broken, change, logger)
       }
-      await new ConfigWatch(config.file, { load, onChange, logger }).start()
+      await new ConfigWatch(path, { bytes: started, load, onChange, logger }).start()
     }
     print(report(await gateway.warmUp(), url, config))
     await new Promise(() => {})
   })
 }
 
-/** The file has changed: what a running gateway can take over it does, and the rest is named. `loaded` is what it was started with. */
-function apply(gateway: Gateway, loaded: Loaded, changed: Loaded, logger: Logger): void {
-  for (const { problem } of changed.config.servers)
+/** The file has changed: what a running gateway can take over it does, and the rest is named. `broken` had a problem at the start. */
+function apply(gateway: Gateway, broken: ReadonlySet<string>, change: Change, logger: Logger): void {
+  const { servers, needsRestart } = change
+  for (const { problem } of servers)
     if (problem !== undefined) logger.error(`${problem} What runs stays as it is.`)
-  gateway.apply(changed.config)
+  gateway.apply(change)
   logger.info('The configuration has changed: replicas, weights, tiers and zones are in effect.')
-  const mended = changed.config.servers.filter(
-    ({ name, problem }) =>
-      problem === undefined && loaded.config.servers.find(server => server.name === name)?.problem,
-  )
-  const rest = [
-    ...new Set([...mended.map(({ name }) => `"${name}"`), ...needsRestart(loaded.raw, changed.raw)]),
-  ]
+  const mended = servers.filter(({ name, problem }) => problem === undefined && broken.has(name))
+  const rest = [...new Set([...mended.map(({ name }) => `"${name}"`), ...needsRestart])]
   if (rest.length > 0)
-    logger.warn(`Of the changed configuration this takes effect at the next start: ${rest.join(', ')}.`)
+    logger.warn(`Of the changed configuration this takes effect at the next start: ${listed(rest)}.`)
+}
+
+function listed(places: readonly string[]): string {
+  const more = places.length - MAX_PLACES
+  return more > 0 ? `${places.slice(0, MAX_PLACES).join(', ')} and ${more} more places` : places.join(', ')
 }
 
 /** What to know after the start: the state of each server and what to paste into a client. */

@@ -44,6 +44,8 @@ export interface Loaded {
   readonly config: Config
   /** The file as written, in the gateway's own form and with variables not expanded: what may be shown of it. */
   readonly raw: unknown
+  /** The text of the file; `undefined` when the configuration was given as an object. */
+  readonly text: string | undefined
   /** The problems of single servers, which are left out, as a text with a line for each; `undefined` when there are none. */
   readonly problems: string | undefined
 }
@@ -59,9 +61,24 @@ export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
 /** As `loadConfig`, with the file as it was written. */
 export async function loadWithSource(options: LoadOptions = {}): Promise<Loaded> {
   const file = await findConfigFile(options)
-  const text = await readText(file)
-  const raw = await parse(text, file)
-  return await build(raw, { file, text, options })
+  return await loadText(await readText(file), { ...options, file })
+}
+
+/** As `loadWithSource`, for the text of the file, without a byte order mark. `options.file` is absolute. */
+export async function loadText(
+  text: string,
+  options: LoadOptions & { readonly file: string },
+): Promise<Loaded> {
+  const { file } = options
+  return await build(await parse(text, file), { file, text, options })
+}
+
+/**
+ * A text as `Loaded.raw` has it, not checked.
+ * @throws GatewayError `config` when it is not JSON
+ */
+export async function rawOf(text: string, file: string, cwd: string = process.cwd()): Promise<unknown> {
+  return adopt(await parse(text, file), cwd).value
 }
 
 /**
@@ -127,7 +144,7 @@ async function build(written: unknown, source: Source): Promise<Loaded> {
     problems: render?.byServer(found) ?? new Map(),
   })
   const warnings = [...config.warnings, ...adopted.hints, ...commandHints(raw, value)]
-  return { raw, config: { ...config, warnings }, problems: render?.all(found) }
+  return { raw, text: source.text, config: { ...config, warnings }, problems: render?.all(found) }
 }
 
 function ownersOf(problems: readonly Problem[]): Set<string> {

@@ -290,6 +290,9 @@ export interface AsksConfig {
   readonly maxRounds: number
 }
 
+/** What of a server a running gateway takes over. */
+export type LiveServer = Pick<ServerConfig, 'name' | 'replicas' | 'problem'>
+
 /** Listen streams of modern clients. */
 export interface ListenConfig {
   readonly maxStreams: number

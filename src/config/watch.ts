@@ -3,13 +3,14 @@ import { readFile, realpath } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
-import { loadWithSource, type Loaded, type LoadOptions } from './load.ts'
 
-export interface WatchOptions {
-  /** How the file was loaded the first time. */
-  readonly load: LoadOptions
-  /** Its text has changed and is sound. */
-  readonly onChange: (loaded: Loaded) => void
+export interface WatchOptions<T> {
+  /** The bytes of the file as it was loaded. */
+  readonly bytes: Buffer
+  /** Reads the changed bytes; rejects with what is wrong in them. Must not hold up the event loop: a file may be large. */
+  readonly load: (bytes: Buffer) => Promise<T>
+  /** The file has changed and is sound. */
+  readonly onChange: (loaded: T) => void
   readonly logger: Logger
 }
 
@@ -19,28 +20,28 @@ const SETTLE_MS = 200
 const LOOK_MS = 5000
 
 /**
- * Watches a configuration file and loads it when its text has changed, also when it is replaced by another one, or is a link that leads elsewhere from now on. One that
+ * Watches a configuration file and has it loaded when its bytes have changed, also when it is replaced by another one, or is a link that leads elsewhere from now on. One that
  * is not sound is logged with its problems, and nothing changes.
  */
-export class ConfigWatch {
+export class ConfigWatch<T> {
   readonly #file: string
-  readonly #options: WatchOptions
+  readonly #options: WatchOptions<T>
   /** By directory. */
   readonly #watchers = new Map<string, FSWatcher>()
-  #text: string | undefined
+  #bytes: Buffer
   #timer: NodeJS.Timeout | undefined
   #looking: NodeJS.Timeout | undefined
   #busy: Promise<void> = Promise.resolve()
   #closed = false
 
-  constructor(file: string, options: WatchOptions) {
+  constructor(file: string, options: WatchOptions<T>) {
     this.#file = file
     this.#options = options
+    this.#bytes = options.bytes
   }
 
   /** Resolves when changes from now on are noticed. */
   async start(): Promise<void> {
-    this.#text = await readFile(this.#file, 'utf8').catch(() => undefined)
     await this.#follow()
   }
 
@@ -103,12 +104,12 @@ export class ConfigWatch {
     if (this.#closed) return
     const { load, logger, onChange } = this.#options
     await this.#follow()
-    const text = await readFile(this.#file, 'utf8').catch(() => undefined)
+    const bytes = await readFile(this.#file).catch(() => undefined)
     // One that is gone for a moment comes back, and one that is gone for good changes nothing.
-    if (text === undefined || text === this.#text) return
-    this.#text = text
+    if (bytes === undefined || bytes.equals(this.#bytes)) return
+    this.#bytes = bytes
     try {
-      const loaded = await loadWithSource({ ...load, file: this.#file })
+      const loaded = await load(bytes)
       if (!this.#closed) onChange(loaded)
     } catch (error) {
       logger.error(

@@ -60,6 +60,10 @@ export class HttpSession {
     return this.#credential
   }
 
+  get holder(): string {
+    return this.session.principal.id
+  }
+
   belongsTo(credential: Credential): boolean {
     return this.session.principal.id === credential.principal.id
   }

@@ -16,7 +16,7 @@ import { Bodies } from './bodies.ts'
 import { refuse } from './call.ts'
 import { EventBudget } from './event-budget.ts'
 import type { Front } from './fronts.ts'
-import { accepts, checkAccept, checkQuery, HostGuard, isDirect, tooManySessions } from './guards.ts'
+import { accepts, checkAccept, checkQuery, HostGuard, isDirect } from './guards.ts'
 import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
@@ -27,6 +27,7 @@ import type { Service } from './service.ts'
 import { boundConnections, closeServer, deserted, openServer } from './server.ts'
 import { refuseBatches } from './session.ts'
 import { goesOn, refuseUnavailable } from './shutting-down.ts'
+import { SessionPool } from './session-pool.ts'
 import type { SseFront } from './sse.ts'
 
 export interface HttpFrontOptions {
@@ -70,7 +71,7 @@ export class HttpFront implements Front {
   readonly #guard: HostGuard
   readonly #refusals: Refusals
   #server: Server | undefined
-  readonly #sessions = new Map<string, HttpSession>()
+  readonly #sessions: SessionPool<HttpSession>
   /** Replies of modern requests, for their signs of life. */
   readonly #replies = new IdTable<number, HttpReply>()
   #nextReply = 1
@@ -92,6 +93,7 @@ export class HttpFront implements Front {
     this.#refusals = new Refusals(options)
     this.#bodies = new Bodies(options.config.maxBodyBytes)
     this.#backlogs = new Backlogs(options.logger)
+    this.#sessions = new SessionPool(options.config.maxSessions, options.logger)
   }
 
   /** @throws GatewayError `config` when the address cannot be used */
@@ -140,8 +142,7 @@ export class HttpFront implements Front {
     this.#closing = true
     clearInterval(this.#sweeper)
     this.#options.authenticator.close()
-    for (const session of this.#sessions.values()) session.close()
-    this.#sessions.clear()
+    this.#sessions.close()
     this.#sse?.close()
     if (this.#server) await closeServer(this.#server, flushMs)
   }
@@ -313,14 +314,14 @@ export class HttpFront implements Front {
     const refusal = await admitSession(service, place, incoming)
     if (refusal) return void refuse(this.#oneOff(response, 200), incoming.id as string, refusal)
     if (this.#draining) return refuseUnavailable(response, incoming.id as string)
-    if (this.#sessions.size >= config.maxSessions && !this.#evict()) throw tooManySessions()
+    this.#sessions.makeRoom(place.credential.principal.id)
     const session = new HttpSession(service, place.endpoint, place.view, place.credential, config, {
       backlogs: this.#backlogs,
       events: this.#events,
     })
     const reply = session.reply(response, 1, accepts(request, 'text/event-stream'), session.headers)
     session.session.request(incoming.id as string, incoming, reply)
-    if (session.session.protocolVersion !== undefined) this.#sessions.set(session.session.id, session)
+    if (session.session.protocolVersion !== undefined) this.#sessions.add(session)
   }
 
   /** Before 2025-06-18: several messages in one body. */
@@ -384,18 +385,19 @@ export class HttpFront implements Front {
 
   #delete(request: IncomingMessage, response: ServerResponse, place: Place): void {
     const session = this.#sessionOf(request, place)
-    this.#sessions.delete(session.session.id)
+    this.#sessions.remove(session)
     session.close()
     response.writeHead(200, { 'content-length': 0 }).end()
   }
 
   async #deprecated(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
-    const { service, config } = this.#options
+    const { service, config, logger } = this.#options
     const endpoint = path === '/messages' ? this.#sse?.endpointOf(request) : decodeURIComponent(path.slice(5))
     const place = await this.#place(request, endpoint ?? '')
     if (!this.#sse) {
       const { SseFront } = await import('./sse.ts')
-      this.#sse ??= new SseFront(service, config, { bodies: this.#bodies, backlogs: this.#backlogs })
+      const bounds = { bodies: this.#bodies, backlogs: this.#backlogs }
+      this.#sse ??= new SseFront(service, config, bounds, logger)
     }
     if (this.#draining && path !== '/messages') return refuseUnavailable(response, 'null')
     if (path === '/messages')
@@ -446,7 +448,7 @@ export class HttpFront implements Front {
     // Credentials end by the calendar.
     const wall = Date.now()
     const { keepAliveMs, sessionIdleMs } = this.#options.config
-    for (const [id, session] of this.#sessions) {
+    for (const session of this.#sessions.values()) {
       session.keepAlive(now, STREAM_AFTER_MS, keepAliveMs)
       const over = isOver(session.credential, wall)
       if (over && session.credential.renewable) session.endStream()
@@ -455,7 +457,7 @@ export class HttpFront implements Front {
         (over && !session.credential.renewable) ||
         (idle && !this.#options.service.worksFor(session.session))
       ) {
-        this.#sessions.delete(id)
+        this.#sessions.remove(session)
         session.close()
       }
     }
@@ -464,19 +466,5 @@ export class HttpFront implements Front {
     this.#sse?.sweep(now, wall)
     this.#bodies.sweep()
     this.#backlogs.sweep()
-  }
-
-  /** Makes room by closing the session that was idle longest. */
-  #evict(): boolean {
-    let oldest: HttpSession | undefined
-    for (const session of this.#sessions.values())
-      if (!session.busy && (!oldest || session.lastSeen < oldest.lastSeen)) oldest = session
-    if (!oldest) return false
-    this.#sessions.delete(oldest.session.id)
-    oldest.close()
-    this.#options.logger.warn('The session that was idle longest was closed to make room.', {
-      sessions: this.#sessions.size,
-    })
-    return true
   }
 }

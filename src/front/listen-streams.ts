@@ -1,29 +1,70 @@
 import type { ListenConfig } from '../config/types.ts'
 import { GatewayError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import { Shares, type Holding } from '../core/shares.ts'
 
-/** The listen streams of modern clients that are open, over all fronts. Each holds a connection for as long as its client wants. */
+/** A listen stream that is open, or is about to be. */
+interface ListenStream extends Holding {
+  /** Ends it with a result. */
+  readonly end: () => void
+}
+
+/**
+ * The listen streams of modern clients, over all fronts. Each holds a connection for as long as its client wants. Where there are too many, the oldest
+ * stream of the principal that has most of them ends for a principal that has fewer.
+ */
 export class ListenStreams {
   readonly limits: ListenConfig
-  #open = 0
+  readonly #logger: Logger
+  readonly #open = new Set<ListenStream>()
+  readonly #shares = new Shares()
 
-  constructor(limits: ListenConfig) {
+  constructor(limits: ListenConfig, logger: Logger) {
     this.limits = limits
+    this.#logger = logger
   }
 
-  /** @throws GatewayError `overloaded` when there is no room for another one */
-  checkRoom(): void {
-    if (this.#open < this.limits.maxStreams) return
-    throw new GatewayError(
+  /** @throws GatewayError `overloaded` when there is no room for another one of the principal, and none can be made */
+  checkRoom(principal: string): void {
+    if (this.#open.size < this.limits.maxStreams) return
+    this.#shares.opened(principal)
+    const leaving = this.#leaving(principal)
+    this.#shares.closed(principal)
+    if (!leaving) throw this.#full()
+  }
+
+  /** Counts a stream that is about to be admitted. */
+  opened(principal: string, end: () => void): ListenStream {
+    const stream = { holder: principal, busy: true, lastSeen: performance.now(), end }
+    this.#open.add(stream)
+    this.#shares.opened(principal)
+    return stream
+  }
+
+  /** Makes the room that an admitted stream needs. @throws GatewayError `overloaded` */
+  admitted({ holder }: ListenStream): void {
+    if (this.#open.size <= this.limits.maxStreams) return
+    const leaving = this.#leaving(holder)
+    if (!leaving) throw this.#full()
+    this.#logger.warn('A listen stream was ended to make room for one of another client.', {
+      client: leaving.holder,
+      streams: this.#shares.heldBy(leaving.holder),
+    })
+    leaving.end()
+  }
+
+  closed(stream: ListenStream): void {
+    if (this.#open.delete(stream)) this.#shares.closed(stream.holder)
+  }
+
+  #leaving(principal: string): ListenStream | undefined {
+    return this.#shares.toGiveWay(principal, this.#open)
+  }
+
+  #full(): GatewayError {
+    return new GatewayError(
       'overloaded',
-      `${this.#open} clients are listening already, which is the most there may be. Try again later, or raise "gateway.listen.maxStreams".`,
+      `${this.#open.size} clients are listening already, which is the most there may be. Try again later, or raise "gateway.listen.maxStreams".`,
     )
-  }
-
-  opened(): void {
-    this.#open++
-  }
-
-  closed(): void {
-    this.#open--
   }
 }

@@ -102,7 +102,7 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
       'unknown_method',
       `The method ${incoming.method.slice(0, 100)} does not exist in revision ${envelope.protocolVersion}.`,
     )
-  if (incoming.method === 'subscriptions/listen') service.listens.checkRoom()
+  if (incoming.method === 'subscriptions/listen') service.listens.checkRoom(request.principal.id)
   const features = featuresOf(envelope.clientCapabilities, envelope.protocolVersion)
   const view = service.viewFor(request.view, kindOf(true, features))
   if (request.headers) checkHeaders(incoming, request.headers, service, view)
@@ -148,7 +148,7 @@ const NOTHING: Heard = { resourceSubscriptions: [], taskIds: [] }
 
 /**
  * Serves `subscriptions/listen` until it is cancelled: acknowledges the part of the filter that is honoured, then sends what it asks for, tagged with
- * the request's id. One that a limit refuses is answered with that, and `onRefused` is called.
+ * the request's id. One that a limit refuses is answered with that. `onOver` is called once it is over, unless it was cancelled.
  * @returns ends the stream with a result; idempotent
  */
 export function listen(
@@ -156,7 +156,7 @@ export function listen(
   request: ModernRequest,
   call: Call,
   reply: Reply,
-  onRefused?: () => void,
+  onOver?: () => void,
 ): () => void {
   const wanted = (request.incoming.params?.value.notifications ?? {}) as JsonObject
   const honoured: JsonObject = {}
@@ -172,7 +172,6 @@ export function listen(
   const tagged = (params: string | undefined): string =>
     withMembers(params ?? '{}', { _meta: withMembers((params && rawAt(params, '_meta')) ?? '{}', meta) })
   let open = true
-  service.listens.opened()
   let stop = (): void => undefined
   // Whatever comes before the acknowledgement waits for it.
   let early: string[] | undefined = []
@@ -199,7 +198,7 @@ export function listen(
     for (const text of waiting) send(text)
   }
   const leave = (): void => {
-    service.listens.closed()
+    service.listens.closed(stream)
     stop()
     service.unsubscribe(subscriber)
   }
@@ -207,14 +206,15 @@ export function listen(
     if (!open) return
     open = false
     leave()
-    if (call.cancellation.reason !== undefined) reply.drop()
-    else
-      reply.answer(
-        `{"jsonrpc":"2.0","id":${request.id},"result":{"resultType":"complete","_meta":{"${META.subscriptionId}":${request.id}}}}`,
-        '',
-        '',
-      )
+    if (call.cancellation.reason !== undefined) return reply.drop()
+    reply.answer(
+      `{"jsonrpc":"2.0","id":${request.id},"result":{"resultType":"complete","_meta":{"${META.subscriptionId}":${request.id}}}}`,
+      '',
+      '',
+    )
+    onOver?.()
   }
+  const stream = service.listens.opened(request.principal.id, end)
   stop = service.onListChanged(call.view, changed => {
     // Resources and templates share one notification.
     const methods = new Set(changed.filter(kind => kinds.has(kind)).map(listChangedMethod))
@@ -224,6 +224,7 @@ export function listen(
   const taskIds = listOf(request.incoming, 'taskIds').slice(0, maxResources)
   const begin = (): void => {
     if (!open) return
+    service.listens.admitted(stream)
     if (uris.length === 0 && taskIds.length === 0) return acknowledge(NOTHING)
     // A server that does not answer must not keep the client from hearing of everything else.
     const patience = setTimeout(() => acknowledge(NOTHING), acknowledgeTimeoutMs)
@@ -242,10 +243,10 @@ export function listen(
     open = false
     leave()
     call.fail(GatewayError.from(caught), service.serverInfo)
-    onRefused?.()
+    onOver?.()
   }
   const entering = service.admit(call)
-  if (entering) entering.then(begin, refused)
+  if (entering) entering.then(begin).catch(refused)
   else begin()
   call.cancellation.onCancel(end)
   return end

@@ -3,16 +3,18 @@ import type { HttpFrontConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Holding } from '../core/shares.ts'
 import { onOneLine } from '../protocol/json-text.ts'
 import { kindOf, parseJson, takeApart } from '../protocol/message.ts'
 import { eventText } from '../protocol/sse.ts'
 import { isOver, type Credential } from './authenticator.ts'
 import { MAX_STREAM_BYTES, type Backlogs } from './backlogs.ts'
 import type { Bodies } from './bodies.ts'
-import { tooManySessions } from './guards.ts'
 import { isDue, openEventStream } from './http-reply.ts'
 import { Outlet } from './outlet.ts'
 import type { Service } from './service.ts'
+import { SessionPool } from './session-pool.ts'
 import { Session } from './session.ts'
 import { endWithRetry, refuseUnavailable } from './shutting-down.ts'
 
@@ -22,13 +24,15 @@ export interface SseBounds {
   readonly backlogs: Backlogs
 }
 
-interface SseSession {
+interface SseSession extends Holding {
   readonly session: Session
   readonly response: ServerResponse
   readonly stream: SseStream
   readonly endpoint: string
   /** What the client has shown last. */
   credential: Credential
+  lastSeen: number
+  close(): void
 }
 
 const TOO_MUCH = `more than ${MAX_STREAM_BYTES / 1024 / 1024} MiB of notifications wait on one stream`
@@ -78,12 +82,13 @@ export class SseFront {
   readonly #service: Service
   readonly #config: HttpFrontConfig
   readonly #bounds: SseBounds
-  readonly #sessions = new Map<string, SseSession>()
+  readonly #sessions: SessionPool<SseSession>
 
-  constructor(service: Service, config: HttpFrontConfig, bounds: SseBounds) {
+  constructor(service: Service, config: HttpFrontConfig, bounds: SseBounds, logger: Logger) {
     this.#service = service
     this.#config = config
     this.#bounds = bounds
+    this.#sessions = new SessionPool(config.maxSessions, logger)
   }
 
   get sessions(): number {
@@ -94,14 +99,29 @@ export class SseFront {
     response: ServerResponse,
     { endpoint, view, credential }: { endpoint: string; view: string; credential: Credential },
   ): void {
-    if (this.#sessions.size >= this.#config.maxSessions) throw tooManySessions()
+    const holder = credential.principal.id
+    this.#sessions.makeRoom(holder)
     const { backlogs } = this.#bounds
-    const stream = new SseStream(new Outlet(response, credential.principal.id, backlogs), backlogs)
+    const stream = new SseStream(new Outlet(response, holder, backlogs), backlogs)
     const session = new Session(this.#service, credential.principal, view, text => stream.notify(text), 'sse')
-    const entry: SseSession = { session, response, stream, endpoint, credential }
-    this.#sessions.set(session.id, entry)
+    const entry: SseSession = {
+      session,
+      response,
+      stream,
+      endpoint,
+      credential,
+      holder,
+      // Without its stream it is over.
+      busy: true,
+      lastSeen: monotonicNow(),
+      close: () => {
+        session.close()
+        endWithRetry(response)
+      },
+    }
+    this.#sessions.add(entry)
     response.on('close', () => {
-      this.#sessions.delete(session.id)
+      this.#sessions.remove(entry)
       session.close()
     })
     openEventStream(response, {})
@@ -124,6 +144,7 @@ export class SseFront {
     const entry = this.#entryOf(request)
     if (entry?.session.principal.id !== credential.principal.id)
       throw new HttpRefusal(404, 'Session not found; open the event stream again.')
+    entry.lastSeen = monotonicNow()
     if (entry.credential !== credential) this.#continue(entry, credential)
     const text = await this.#bounds.bodies.read(request, credential.principal.id)
     const value = parseJson(text)
@@ -173,10 +194,6 @@ export class SseFront {
   }
 
   close(): void {
-    for (const { session, response } of this.#sessions.values()) {
-      session.close()
-      endWithRetry(response)
-    }
-    this.#sessions.clear()
+    this.#sessions.close()
   }
 }

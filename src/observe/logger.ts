@@ -1,11 +1,12 @@
 import type { Writable } from 'node:stream'
 import type { LogFields, Logger, LogLevel } from '../core/logger.ts'
+import { appendToFd, LogFile } from './log-file.ts'
 import { renderRecord, type LogFormat, type LogRecord } from './record.ts'
 
 export interface LoggerOptions {
   /** Least severe level that is written. */
   readonly level: LogLevel
-  /** Default `process.stderr`. Never ended here; an error on it ends the logging, not the process. */
+  /** Default `process.stderr`. Never ended here; an error on it ends the logging, not the process; a full disk behind `process.stderr` costs records. */
   readonly stream?: Writable
   /** Default: `text` when the stream is a terminal, else `json`. */
   readonly format?: LogFormat
@@ -31,8 +32,10 @@ const guarded = new WeakSet<Writable>()
  * with the first record that passes the level, and records wait for it in their order.
  */
 export function createLogger(options: LoggerOptions): RootLogger {
-  const stream = options.stream ?? process.stderr
-  const format = options.format ?? ((stream as { isTTY?: boolean }).isTTY === true ? 'text' : 'json')
+  const given = options.stream ?? process.stderr
+  const format = options.format ?? ((given as { isTTY?: boolean }).isTTY === true ? 'text' : 'json')
+  const append = given === process.stderr ? appendToFd(process.stderr.fd) : undefined
+  const stream = append ? new LogFile({ append, lost: count => lostRecord(count, format) }) : given
   if (!guarded.has(stream)) {
     guarded.add(stream)
     stream.on('error', () => {})
@@ -60,6 +63,11 @@ export function createLogger(options: LoggerOptions): RootLogger {
     }
   }
   return { ...at({}), flush: () => sink.flush() }
+}
+
+function lostRecord(count: number, format: LogFormat): string {
+  const message = `${count} log records are lost, because the file of the log could not be written.`
+  return renderRecord({ time: new Date(), level: 'warn', message, fields: {} }, format)
 }
 
 class Sink {

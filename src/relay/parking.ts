@@ -12,6 +12,7 @@ import type {
   Outcome,
 } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
+import { Shares, type Holding } from '../core/shares.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { OWN_META_PREFIX } from '../protocol/revisions.ts'
 import type { Seal } from './seal.ts'
@@ -41,6 +42,7 @@ export class Parking {
   /** Calls that have asked their clients something, by id. Most never do. */
   readonly #asked = new Map<string, ParkedCall>()
   #size = 0
+  readonly #shares = new Shares()
   readonly #limits: ParkingLimits
 
   constructor(seal: Seal, deadlines: Deadlines, limits: ParkingLimits, logger: Logger) {
@@ -59,6 +61,7 @@ export class Parking {
   start(exchange: Exchange, run: (exchange: Exchange) => Promise<Outcome>): Promise<Outcome> {
     const call = new ParkedCall(exchange, this)
     this.#size++
+    this.#shares.opened(call.holder)
     const round = call.attach(exchange)
     run(call).then(
       outcome => call.end(() => outcome),
@@ -85,8 +88,19 @@ export class Parking {
 
   // For parked calls.
 
-  get full(): boolean {
-    return this.#size > this.#limits.maxParked
+  /**
+   * Whether a call, which is counted already, may ask its client. Where there are too many, not those of the principal that has most; of that one, the
+   * call that has waited longest for its client is given up for each question of others.
+   */
+  mayAsk({ holder }: ParkedCall): boolean {
+    if (this.#size <= this.#limits.maxParked) return true
+    if (this.#shares.heldBy(holder) >= this.#shares.mostHeld()) return false
+    this.#shares.toGiveWay(holder, this.#waiting())?.giveUp('other clients needed its place')
+    return true
+  }
+
+  *#waiting(): Generator<ParkedCall> {
+    for (const call of this.#asked.values()) if (!call.attached) yield call
   }
 
   sealed(call: ParkedCall, exchange: Exchange): Promise<string> {
@@ -106,6 +120,7 @@ export class Parking {
   /** The call is over; called once. */
   forget(call: ParkedCall, reason?: string): void {
     this.#size--
+    this.#shares.closed(call.holder)
     this.#deadlines.remove(call)
     if (call.round > 0) this.#asked.delete(call.id)
     if (reason !== undefined) this.#logger.info('A call that waited for its client was given up.', { reason })
@@ -118,7 +133,7 @@ interface Question {
   readonly reject: (error: GatewayError) => void
 }
 
-class ParkedCall extends Delegate implements Deadline {
+class ParkedCall extends Delegate implements Deadline, Holding {
   #id: string | undefined
   place: number | undefined
   due: number | undefined
@@ -145,6 +160,18 @@ class ParkedCall extends Delegate implements Deadline {
   /** Unguessable; made when it is first needed. */
   get id(): string {
     return (this.#id ??= randomUUID())
+  }
+
+  get holder(): string {
+    return this.principal.id
+  }
+
+  get busy(): boolean {
+    return true
+  }
+
+  get lastSeen(): number {
+    return this.due ?? 0
   }
 
   override get request(): CallRequest {
@@ -177,11 +204,15 @@ class ParkedCall extends Delegate implements Deadline {
           server: request.server,
         }),
       )
-    if (this.#parking.full)
+    if (!this.#parking.mayAsk(this))
       return Promise.reject(
-        new GatewayError('overloaded', 'Too many calls are waiting for their clients.', {
-          server: request.server,
-        }),
+        new GatewayError(
+          'overloaded',
+          'Too many calls are waiting for their clients. Try again later, or raise "gateway.asks.maxParked".',
+          {
+            server: request.server,
+          },
+        ),
       )
     const key = this.#keyFor(request)
     return new Promise((resolve, reject) => {
@@ -267,7 +298,10 @@ class ParkedCall extends Delegate implements Deadline {
 
   /** The client did not come back. */
   expire(): void {
-    const reason = 'the client did not come back'
+    this.giveUp('the client did not come back')
+  }
+
+  giveUp(reason: string): void {
     this.#cancellation.cancel(reason)
     this.#finish(reason)
   }

@@ -195,6 +195,8 @@ describe('SIGTERM over HTTP', () => {
     const legacy = await LegacySession.open(served.origin)
     const params = `{"name":"slow__wait","arguments":{"n":7,"ms":7000},"_meta":{"progressToken":1}}`
     const stream = await legacy.post(requestText('1', 'tools/call', params))
+    // The first event may come after the headers.
+    await expect.poll(() => stream.lastId, { timeout: 10_000 }).toBeDefined()
     const { lastId } = stream
     stream.destroy()
     process.kill(served.pid, 'SIGTERM')

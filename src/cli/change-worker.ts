@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto'
+import { parentPort, workerData } from 'node:worker_threads'
+import { describeError } from '../core/errors.ts'
+import { needsRestart } from '../config/differences.ts'
+import { loadText, rawOf } from '../config/load.ts'
+import { knownValid } from './known-valid.ts'
+import type { Change, ChangeAnswer, ChangeRequest } from './change.ts'
+
+/** The thread of `change.ts`: loads a changed file and answers with what it means for a running gateway. */
+async function answer(request: ChangeRequest): Promise<ChangeAnswer> {
+  try {
+    return { change: await changeOf(request) }
+  } catch (error) {
+    return { problem: describeError(error) }
+  }
+}
+
+async function changeOf({ file, overrides, started, changed, digest }: ChangeRequest): Promise<Change> {
+  const loaded = await loadText(textOf(changed), { file, overrides, ...knownValid() })
+  const before = await rawOf(textOf(started), file)
+  const now = digestOf(loaded.raw)
+  return {
+    digest: now,
+    same: now === (digest ?? digestOf(before)),
+    servers: loaded.config.servers.map(({ name, replicas, problem }) => ({ name, replicas, problem })),
+    needsRestart: needsRestart(before, loaded.raw),
+  }
+}
+
+/** Leaves out a byte order mark. */
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes)
+}
+
+function digestOf(raw: unknown): string {
+  return createHash('sha256')
+    .update(JSON.stringify(raw) ?? '')
+    .digest('hex')
+}
+
+parentPort?.postMessage(await answer(workerData as ChangeRequest), [])

@@ -1,0 +1,65 @@
+import { writeFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { makeScratch } from '../helpers/scratch.ts'
+import { BIN, serve, type Served } from '../helpers/served.ts'
+
+/** A change of this many clients and rules takes a thread more than a second. */
+const CLIENTS = 1000
+const RULES = 100
+/** Far more than a request takes beside a thread that is busy, and less than it would wait for that work. */
+const MAX_WAIT_MS = 1000
+
+function fileOf(url: string, effect = 'allow'): string {
+  const rule = { effect: 'allow', match: ['up/read_*'] }
+  const rules = (client: number): unknown[] =>
+    Array.from({ length: RULES }, (_, at) =>
+      at % 2 === 0 ? rule : { effect: 'deny', match: [`tool:up/write_${at}_${client}_*`] },
+    )
+  const clients = Array.from({ length: CLIENTS }, (_, at) => [
+    `client-${at}`,
+    { rules: [...rules(at), { effect: at === 8 ? effect : 'deny', match: ['up/delete_*'] }] },
+  ])
+  return JSON.stringify({
+    mcpServers: { up: { url } },
+    clients: Object.fromEntries(clients),
+    gateway: { http: { port: 0 }, state: 'memory', log: 'info' },
+  })
+}
+
+/** Asks again and again until the gateway says `word`. Resolves with the longest that an answer took. */
+async function slowestUntil(gateway: Served, word: string): Promise<number> {
+  const from = gateway.said.length
+  let slowest = 0
+  while (!gateway.said.slice(from).includes(word)) {
+    const asked = performance.now()
+    const response = await fetch(`${gateway.origin}/healthz`)
+    await response.text()
+    expect(response.status).toBe(200)
+    slowest = Math.max(slowest, performance.now() - asked)
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
+  return slowest
+}
+
+test('requests are answered while a large changed file is loaded, whether it is sound or not', async () => {
+  await using scratch = makeScratch()
+  const file = scratch.write('servers.json', fileOf('http://127.0.0.1:9/mcp'))
+  const env = { HOME: scratch.path, XDG_STATE_HOME: scratch.path }
+  await using gateway = await serve([BIN, 'serve', '--config', file], { env })
+  while (!gateway.said.includes('Ctrl+C')) await new Promise(resolve => setTimeout(resolve, 20))
+
+  writeFileSync(file, fileOf('http://127.0.0.1:10/mcp', 'deny'))
+  expect(await slowestUntil(gateway, 'takes effect at the next start')).toBeLessThan(MAX_WAIT_MS)
+  expect(gateway.said).toContain('"added":"127.0.0.1:10"')
+  expect(gateway.said).toContain('takes effect at the next start: clients.client-8.')
+
+  writeFileSync(file, fileOf('http://127.0.0.1:11/mcp', 'maybe'))
+  expect(await slowestUntil(gateway, 'is not used')).toBeLessThan(MAX_WAIT_MS)
+  expect(gateway.said).toContain('clients.client-8.rules[100].effect (line 1, column')
+  expect(gateway.said).not.toContain('127.0.0.1:11')
+
+  // Taken back: what is in effect is what was there before it was wrong, and a change is noticed again.
+  writeFileSync(file, fileOf('http://127.0.0.1:9/mcp'))
+  expect(await slowestUntil(gateway, '"gone":"127.0.0.1:10"')).toBeLessThan(MAX_WAIT_MS)
+  expect(await gateway.stop()).toBe(0)
+}, 60_000)
