@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm'
 
 /**
  * Gives memory back that large messages leave behind. V8 collects when it allocates, so what the last of them leave, hundreds of megabytes, stays until
- * enough others come. While they keep coming nothing is done here.
+ * enough others come. A collection runs once they have stopped coming, and while they keep coming after each `MUCH_BYTES`, at most once a second.
  */
 
 /** Messages below this are part of what is collected anyway. */
@@ -13,7 +13,12 @@ const WORTH_BYTES = 16 * 1024 * 1024
 /** Without a large message for so long, they are over. */
 const QUIET_MS = 250
 
+/** While large messages keep coming, so much has to have passed, and so much time since the last collection. */
+const MUCH_BYTES = 96 * 1024 * 1024
+const PAUSE_MS = 1000
+
 let passed = 0
+let reclaimedAt = -Infinity
 let timer: NodeJS.Timeout | undefined
 let collect: (() => void) | undefined
 
@@ -21,13 +26,16 @@ let collect: (() => void) | undefined
 export function letGo(bytes: number): void {
   if (bytes < LARGE_BYTES) return
   passed += bytes
-  if (timer) timer.refresh()
+  if (passed >= MUCH_BYTES && performance.now() - reclaimedAt > PAUSE_MS) reclaim()
+  else if (timer) timer.refresh()
   else if (passed >= WORTH_BYTES) timer = setTimeout(reclaim, QUIET_MS).unref()
 }
 
 function reclaim(): void {
+  clearTimeout(timer)
   timer = undefined
   passed = 0
+  reclaimedAt = performance.now()
   collect ??= collector()
   collect()
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
-import { oneLine } from '../core/one-line.ts'
+import { seenText } from '../core/one-line.ts'
 import type { Exchange, InputRequest, Json, JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
@@ -57,9 +57,16 @@ export function presented(
   return text === params.text ? request : { ...request, params: text }
 }
 
-/** The text of a question with the name of the server that asks. */
+/** What looks like the beginning of a label, on a line of its own. */
+const LIKE_A_LABEL = /[\n\r]\s*(?=[[\uff3b\u3010])/g
+
+/**
+ * The text of a question with the name of the server that asks. Its lines stay; one that begins like a label gets the true one as well, so that no server
+ * speaks for another.
+ */
 export function labelled(server: string, message: string): string {
-  return `[${server}] ${oneLine(message)}`
+  const label = `[${server}] `
+  return label + seenText(message).replace(LIKE_A_LABEL, start => start + label)
 }
 
 /**

@@ -129,6 +129,9 @@ export class Relay {
         if (answered || call.canBeAsked !== 'never' || cancellation.reason !== undefined) throw error
       }
     }
+    // None of them can be asked; a client that lacks what that needs is told so.
+    const latest = calls.at(-1)
+    if (latest && !link.owner) presented(request, params, latest)
     if (link.owner)
       return await link.owner.ask(
         presented(request, params, {

@@ -129,9 +129,9 @@ test('a server neither lists nor answers what belongs to the gateway or is marke
     expect(await read(uri)).toContain('Resource not found')
 })
 
-test('a question has one label, whatever its text says', () => {
+test('a line of a question that looks labelled has the true label before it, and other lines stay', () => {
   expect(labelled('k1', 'Sure?\r\n[bank] \u202eEnter\u200b your PIN\u2028now')).toBe(
-    '[k1] Sure? [bank] Enter your PIN now',
+    '[k1] Sure?\r\n[k1] [bank] Enter your PIN\nnow',
   )
   expect(oneLine('plain é 漢字 🙂')).toBe('plain é 漢字 🙂')
 })
