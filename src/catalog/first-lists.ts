@@ -102,7 +102,7 @@ export class FirstLists {
   }
 
   close(): void {
-    for (const key of [...this.#waits.keys()]) this.#endWait(key)
+    for (const key of this.#waits.keys()) this.#endWait(key)
   }
 
   #isSilent({ server, key }: Try, remember: boolean): void {

@@ -27,6 +27,6 @@ export class Retries {
   }
 
   close(): void {
-    for (const server of [...this.#planned.keys()]) this.cancel(server)
+    for (const server of this.#planned.keys()) this.cancel(server)
   }
 }
