@@ -5,6 +5,9 @@ import { formatPath, type Path, type Problem } from './problem.ts'
 import { serverNames } from './scope.ts'
 import type { RoleEntry, ServersFile } from './schema.ts'
 
+/** A file made by a program may have a hundred thousand of them. */
+const MAX_SHOWN = 20
+
 /** Every place of a file that holds rules. */
 function ruleSections(file: ServersFile): [Path, RoleEntry][] {
   return [
@@ -36,8 +39,16 @@ function patternsOf(file: ServersFile): { readonly text: string; readonly path: 
   ]
 }
 
-/** A sentence for each pattern that is about no server of the file: it does nothing, which a slip of the pen looks like. */
+/** A sentence for each of the first patterns that are about no server of the file, which do nothing, and one for the number of the others. */
 export function patternWarnings(file: ServersFile): string[] {
+  const warnings = idlePatterns(file)
+  const more = warnings.length - MAX_SHOWN
+  return more > 0
+    ? [...warnings.slice(0, MAX_SHOWN), `${more} more patterns are about no server, so they do nothing.`]
+    : warnings
+}
+
+function idlePatterns(file: ServersFile): string[] {
   const servers = serverNames(file)
   if (servers.length === 0) return []
   return patternsOf(file).flatMap(({ text, path }) => {

@@ -8,6 +8,7 @@ import type { Route } from '../core/route.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { AppendFile } from './append-file.ts'
 import { isSecretName, redact } from './redact.ts'
+import { endpointOf } from './endpoint.ts'
 
 export interface AuditOptions {
   /** Absolute. */
@@ -225,12 +226,6 @@ function listedPart({ server, own, exposed }: Route): string {
 function locatedPart({ server, own, exposed }: Route): string {
   const uri = (text: string): string => JSON.stringify(redact(cut(text)))
   return `,"server":${quoted(server)},"name":${uri(own)},"exposed":${uri(exposed)}`
-}
-
-/** What of a view's name is the endpoint; the rest says which rules apply. */
-function endpointOf(view: string): string {
-  const end = view.search(/[\n\f]/)
-  return end < 0 ? view : view.slice(0, end)
 }
 
 /** A string that was put together is a tree of its parts until somebody reads it. */

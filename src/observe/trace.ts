@@ -3,6 +3,7 @@ import { clientName, type Conversation, type Exchange, type Outcome } from '../c
 import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
 import { META } from '../protocol/revisions.ts'
+import { endpointOf } from './endpoint.ts'
 
 /** Clients of the modern era that have been named; when there are more, they are named anew. */
 const MAX_CLIENTS = 1000
@@ -92,10 +93,4 @@ function outcomeOf(outcome: Outcome): string {
   return outcome.kind === 'result' && isJsonObject(outcome.value) && outcome.value.isError === true
     ? 'isError'
     : 'ok'
-}
-
-/** What of a view's name is the endpoint. */
-function endpointOf(view: string): string {
-  const end = view.indexOf('\n')
-  return end < 0 ? view : view.slice(0, end)
 }

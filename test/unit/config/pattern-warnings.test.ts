@@ -55,3 +55,10 @@ test('a server that patterns cannot tell from another is left out', async () => 
     found.map(({ problem }) => problem?.includes('cannot be told from the server "a"') ?? false),
   ).toEqual([false, true])
 })
+
+test('of a hundred thousand patterns without a server the first twenty are told, and the number of the others', async () => {
+  const deny = Array.from({ length: 100_000 }, (_, at) => `other-${at}/*`)
+  const { warnings } = await configFrom({ mcpServers: servers, gateway: { policy: { deny } } })
+  expect(warnings).toHaveLength(21)
+  expect(warnings.at(-1)).toBe('99980 more patterns are about no server, so they do nothing.')
+})
