@@ -5,7 +5,7 @@ import { GatewayError, type Delivery } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { childEnv } from './child-env.ts'
 import { Junk, TOO_MUCH_JUNK } from './junk.ts'
-import { LastWords } from './last-words.ts'
+import { LastWords, SaidBeforeEnd } from './last-words.ts'
 import { LineSplitter } from './lines.ts'
 import { beginsMessage, isSpace } from './message-line.ts'
 import { processMemory, readableBytes, type MemoryWatch } from './memory.ts'
@@ -311,7 +311,7 @@ class StdioTransport implements Transport {
       {
         server,
         delivery,
-        ...(lastWords !== undefined && { cause: new Error(`its last words: ${lastWords}`) }),
+        ...(lastWords !== undefined && { cause: new SaidBeforeEnd(lastWords) }),
       },
     )
   }
