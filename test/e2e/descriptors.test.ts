@@ -30,9 +30,15 @@ describe.skipIf(process.platform !== 'linux')('a gateway with few file descripto
     const sockets: Socket[] = []
     for (let n = 0; n < 400; n++) {
       const socket = connect(Number(port), '127.0.0.1').on('error', () => undefined)
+      // Without being read, it would not notice that it was closed.
+      socket.resume()
       sockets.push(socket)
       await once(socket, 'connect')
     }
+    // As long as some wait to be accepted, these would take every place that is given up.
+    await expect
+      .poll(() => sockets.filter(({ destroyed }) => !destroyed).length, { timeout: 20_000 })
+      .toBeLessThanOrEqual(43)
     // Some of those that were let in give their places to a client with something to say.
     const leaving = sockets.slice(0, 10)
     for (const socket of leaving) socket.destroy()
