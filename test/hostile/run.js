@@ -2,10 +2,10 @@
 /**
  * Hostile clients and hostile servers around the built gateway, with a well-behaved client and an honest server beside them.
  *
- *   npm run hostile -- [--inputs 1000000] [--short] [--seed <number>] [--connections 24] [--record <file>]
+ *   npm run hostile -- [--inputs 1000000] [--short] [--seed <number>] [--connections 24] [--record <file>] [--max-wait-ms 2000]
  *
  * Inputs are what hostile clients send over HTTP and stdio and what hostile servers answer. Ends with 1 if the gateway ended, the well-behaved client waited for more than
- * two seconds or got a wrong answer, the memory of the gateway passed its bound, or the honest server got something that the rules deny, as Node,
+ * `--max-wait-ms` or got a wrong answer, the memory of the gateway passed its bound, or the honest server got something that the rules deny, as Node,
  * Python or Go read it.
  */
 import { createHash, randomBytes } from 'node:crypto'
@@ -27,13 +27,14 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
     connections: { type: 'string', default: '24' },
     record: { type: 'string' },
+    'max-wait-ms': { type: 'string', default: '2000' },
   },
 })
 const wanted = values.short ? 40_000 : Number(values.inputs)
 const seed = Number(values.seed)
 /** The most that the gateway may hold at any moment, and after the attack. */
 const MAX_RSS_MB = 700
-const MAX_WAIT_MS = 2000
+const MAX_WAIT_MS = Number(values['max-wait-ms'])
 /** A run that makes no headway ends as well. */
 const MAX_MS = values.short ? 240_000 : 3_600_000
 
