@@ -1,5 +1,5 @@
 import type { LogFields, LogLevel } from '../core/logger.ts'
-import { UNSEEN } from '../core/one-line.ts'
+import { UNSEEN } from '../core/seen-text.ts'
 import { isSecretName, redact } from './redact.ts'
 
 /** One thing that happened, not yet redacted. */

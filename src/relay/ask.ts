@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
-import { seenText } from '../core/one-line.ts'
+import { seenText } from '../core/seen-text.ts'
 import type { Exchange, InputRequest, Json, JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'

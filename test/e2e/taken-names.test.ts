@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { configFrom } from '../../src/config/load.ts'
-import { oneLine } from '../../src/core/one-line.ts'
+import { seenText } from '../../src/core/seen-text.ts'
 import { renderRecord } from '../../src/observe/record.ts'
 import { labelled } from '../../src/relay/ask.ts'
 import { startGateway, type TestGateway } from '../helpers/gateway.ts'
@@ -133,7 +133,7 @@ test('a line of a question that looks labelled has the true label before it, and
   expect(labelled('k1', 'Sure?\r\n[bank] \u202eEnter\u200b your PIN\u2028now')).toBe(
     '[k1] Sure?\r\n[k1] [bank] Enter your PIN\nnow',
   )
-  expect(oneLine('plain é 漢字 🙂')).toBe('plain é 漢字 🙂')
+  expect(seenText('plain é 漢字 🙂')).toBe('plain é 漢字 🙂')
 })
 
 test('text that turns its direction or has no width is written as escapes in the log', () => {
