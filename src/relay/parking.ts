@@ -31,6 +31,13 @@ export interface ParkingLimits {
   readonly maxParked: number
 }
 
+/** The calls that the end of the gateway waits for. */
+export interface Awaited {
+  /** @returns the place to hand to `remove` */
+  add(call: { stop(): void }): number
+  remove(place: number): void
+}
+
 /**
  * Calls of modern clients at legacy servers. When the server asks something in the middle of a call, the call stays open here and the client gets
  * `input_required`; its retry brings the answers and waits for what comes next.
@@ -44,9 +51,11 @@ export class Parking {
   #size = 0
   readonly #shares = new Shares()
   readonly #limits: ParkingLimits
+  readonly #awaited: Awaited
 
-  constructor(seal: Seal, deadlines: Deadlines, limits: ParkingLimits, logger: Logger) {
+  constructor(seal: Seal, deadlines: Deadlines, limits: ParkingLimits, awaited: Awaited, logger: Logger) {
     this.#seal = seal
+    this.#awaited = awaited
     this.#deadlines = deadlines
     this.#limits = limits
     this.#logger = logger
@@ -79,7 +88,7 @@ export class Parking {
     if (!call)
       throw new GatewayError(
         'invalid_params',
-        'The call that "requestState" stands for is no longer waiting; make it again without it.',
+        'The call that "requestState" stands for is no longer waiting, and may have been run in part. Make it again without "requestState".',
       )
     if (call.round !== round || call.attached)
       throw new GatewayError('invalid_params', '"requestState" has been used already.')
@@ -111,17 +120,20 @@ export class Parking {
   wait(call: ParkedCall): void {
     this.#asked.set(call.id, call)
     this.#deadlines.set(call, this.#limits.answerTimeoutMs)
+    call.awaited = this.#awaited.add(call)
   }
 
   noLongerWaits(call: ParkedCall): void {
     this.#deadlines.remove(call)
+    if (call.awaited !== undefined) this.#awaited.remove(call.awaited)
+    call.awaited = undefined
   }
 
   /** The call is over; called once. */
   forget(call: ParkedCall, reason?: string): void {
     this.#size--
     this.#shares.closed(call.holder)
-    this.#deadlines.remove(call)
+    this.noLongerWaits(call)
     if (call.round > 0) this.#asked.delete(call.id)
     if (reason !== undefined) this.#logger.info('A call that waited for its client was given up.', { reason })
   }
@@ -137,6 +149,8 @@ class ParkedCall extends Delegate implements Deadline, Holding {
   #id: string | undefined
   place: number | undefined
   due: number | undefined
+  /** Its place among the calls that the end of the gateway waits for, while its client is thinking. */
+  awaited: number | undefined
   /** Times the client has been asked. */
   round = 0
   /** The client's request that waits at the moment; none while the client is thinking. */
@@ -299,6 +313,10 @@ class ParkedCall extends Delegate implements Deadline, Holding {
   /** The client did not come back. */
   expire(): void {
     this.giveUp('the client did not come back')
+  }
+
+  stop(): void {
+    this.giveUp('the gateway stops')
   }
 
   giveUp(reason: string): void {
