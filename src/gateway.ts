@@ -71,7 +71,13 @@ export class Gateway implements Service {
     this.asks = config.gateway.asks
     this.listens = new ListenStreams(config.gateway.listen, options.logger)
     this.#fronts = new Fronts(this.calls, this.serverInfo, options.logger)
-    this.#parts = new Assembly({ config, policies, ...options, serverInfo: this.serverInfo, calls: this.calls })
+    this.#parts = new Assembly({
+      config,
+      policies,
+      ...options,
+      serverInfo: this.serverInfo,
+      calls: this.calls,
+    })
     if (options.store.name !== 'memory')
       this.#drains = new DrainWatch({
         ...options,
