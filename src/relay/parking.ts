@@ -14,13 +14,11 @@ import type {
 import type { Logger } from '../core/logger.ts'
 import { Shares, type Holding } from '../core/shares.ts'
 import { rawAt } from '../protocol/json-text.ts'
-import { OWN_META_PREFIX } from '../protocol/revisions.ts'
 import type { Seal } from './seal.ts'
 import { Delegate } from './delegate.ts'
+import { inputKeyFor } from './input-key.ts'
 import { sealState } from './request-state.ts'
 
-/** `_meta` key by which a legacy server can name a question for modern clients. */
-const INPUT_KEY = `${OWN_META_PREFIX}inputKey`
 /** Questions asked together are put into one answer; this is how long the first waits for others. */
 const GATHER_MS = 5
 
@@ -228,7 +226,7 @@ class ParkedCall extends Delegate implements Deadline, Holding {
           },
         ),
       )
-    const key = this.#keyFor(request)
+    const key = inputKeyFor(request, ++this.#asked, taken => this.#questions.has(taken))
     return new Promise((resolve, reject) => {
       this.#questions.set(key, { request, resolve, reject })
       request.cancellation.onCancel(() => {
@@ -237,18 +235,6 @@ class ParkedCall extends Delegate implements Deadline, Holding {
       })
       this.#gathering ??= setTimeout(() => this.#put(), GATHER_MS)
     })
-  }
-
-  /** The key a client answers by: the server's own where it names one, since legacy questions have none. */
-  #keyFor(request: InputRequest): string {
-    const named: unknown =
-      request.params === undefined
-        ? undefined
-        : JSON.parse(rawAt(request.params, '_meta', INPUT_KEY) ?? 'null')
-    const number = ++this.#asked
-    if (typeof named === 'string' && named !== '' && named.length <= 64 && !this.#questions.has(named))
-      return named
-    return `${request.method.split('/')[0] as string}-${number}`
   }
 
   /** Lets a request of the client wait for the end of the call or the next questions. */
