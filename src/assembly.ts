@@ -27,7 +27,7 @@ import { UsageResource } from './quota/usage.ts'
 import { LearnedOwners } from './relay/learned.ts'
 import { LegacyTasks } from './relay/legacy-tasks.ts'
 import { ListChanges } from './relay/list-changes.ts'
-import { Parking } from './relay/parking.ts'
+import { Parking, type Awaited } from './relay/parking.ts'
 import { Relay } from './relay/relay.ts'
 import { TaskIds } from './relay/task-ids.ts'
 import { TaskListeners } from './relay/task-listeners.ts'
@@ -48,6 +48,8 @@ export interface AssemblyOptions {
   readonly logger: Logger
   /** Raw JSON of the gateway's own `serverInfo`. */
   readonly serverInfo: string
+  /** The calls that the end of the gateway waits for. */
+  readonly calls: Awaited
 }
 
 /** The links of single sessions do not each list their server anew. */
@@ -77,7 +79,7 @@ export class Assembly {
   readonly deadlines = new Deadlines()
 
   constructor(options: AssemblyOptions) {
-    const { config, policies, store, logger, serverInfo } = options
+    const { config, policies, store, logger, serverInfo, calls } = options
     const { asks, audit, maxLinksPerClient } = config.gateway
     this.policies = policies
     this.quotas = Quotas.of({ config, store, logger })
@@ -161,7 +163,7 @@ export class Assembly {
     this.listChanges = new ListChanges(() => this.relay.conversations)
 
     const seal = new Seal(store)
-    const parking = new Parking(seal, this.deadlines, asks, logger)
+    const parking = new Parking(seal, this.deadlines, asks, calls, logger)
     const taskIds = new TaskIds(seal)
     this.legacyTasks = new LegacyTasks(taskIds, this.deadlines)
     const rootsOf = (server: string): readonly unknown[] | undefined => this.poolOf(server).server.roots
