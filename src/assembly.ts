@@ -151,8 +151,10 @@ export class Assembly {
       // Listed over the link that said so: of a server's processes, only one may have changed.
       onListChanged: link => {
         const { replicas } = this.poolOf(link.server.name)
-        if (replicas.several) void this.equivalence.look(replicas, link)
         this.cache.outdate(link.server.name, 'server')
+        // A server may say so while it is still being greeted: nothing can be listed over that link yet.
+        if (!link.usable) return this.catalog.refreshSoon(link.server.name)
+        if (replicas.several) void this.equivalence.look(replicas, link)
         this.catalog.refreshSoon(link.server.name, link)
       },
       onResourceChanged: (server, uri) => this.cache.resourceChanged(server, uri),
