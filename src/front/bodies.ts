@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import { StringDecoder } from 'node:string_decoder'
 import { GatewayError } from '../core/errors.ts'
+import { GrowingBuffer } from '../core/growing-buffer.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
 import { letGo } from '../core/reclaim.ts'
 
@@ -143,38 +143,45 @@ export class Bodies {
 }
 
 /**
- * What comes of a request until its end. Decoded as it comes: pieces that are kept lie between smaller things, and the allocator can give nothing back.
+ * What comes of a request until its end.
  * @throws HttpRefusal 413; GatewayError `cancelled`
  */
 function receive(request: IncomingMessage, maxBytes: number): Promise<string> {
   return new Promise((resolve, reject) => {
     let first: Buffer | undefined
-    let decoder: StringDecoder | undefined
-    let text = ''
+    let rest: GrowingBuffer | undefined
     let bytes = 0
+    // Listeners live as long as the request, and that as long as its answer: what they refer to must go before.
+    const letGo = (): void => {
+      first = undefined
+      rest?.clear()
+      rest = undefined
+    }
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length
       if (bytes > maxBytes) {
-        text = ''
+        letGo()
         reject(tooLarge(maxBytes))
       } else if (bytes === chunk.length) first = chunk
       else {
-        if (!decoder) {
-          decoder = new StringDecoder('utf8')
-          if (first) text = decoder.write(first)
+        if (!rest) {
+          rest = new GrowingBuffer(maxBytes)
+          if (first) rest.append(first)
           first = undefined
         }
-        text += decoder.write(chunk)
+        rest.append(chunk)
       }
     })
     request.on('end', () => {
-      const whole = first ? first.toString('utf8') : decoder ? text + decoder.end() : ''
-      // Listeners live as long as the request, and that as long as its answer: what they refer to must go before.
-      first = undefined
-      text = ''
-      resolve(whole)
+      const text = (rest ?? first ?? '').toString()
+      letGo()
+      resolve(text)
     })
-    request.on('error', error => reject(new GatewayError('cancelled', 'The client left.', { cause: error })))
+    request.on('error', error => {
+      letGo()
+      reject(new GatewayError('cancelled', 'The client left.', { cause: error }))
+    })
+    request.on('close', letGo)
   })
 }
 

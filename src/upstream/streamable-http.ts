@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { Dispatcher, Pool } from 'undici'
 import { describeError, GatewayError } from '../core/errors.ts'
+import { GrowingBuffer } from '../core/growing-buffer.ts'
 import { IdTable } from '../core/id-table.ts'
 import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/replica-types.ts'
@@ -9,7 +10,7 @@ import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
 import { configuredHeaders } from './configured-headers.ts'
 import { Connections } from './connections.ts'
 import { httpRefusal, HttpStatusError } from './http-refusal.ts'
-import { pieces } from './pieces.ts'
+import { Pieces } from './pieces.ts'
 import { retryAfterMs } from './retry-after.ts'
 import type { Sockets } from './sockets.ts'
 import { tooLarge } from './too-large.ts'
@@ -301,7 +302,7 @@ export class StreamableHttpTransport implements Transport {
     let all = headers as string[]
     if (body !== null && body.length > LARGE_CHARS) {
       all = [...headers, 'content-length', String(Buffer.byteLength(body))]
-      sent = pieces(body) as unknown as Readable
+      sent = new Pieces(body) as unknown as Readable
     }
     try {
       pool.dispatch({ path: this.#path, method, headers: all, body: sent }, handler)
@@ -361,8 +362,9 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   protected retryAfterMs: number | undefined
   protected overflown = false
   #events: EventParser | undefined
-  #chunks: Buffer[] = []
-  #bytes = 0
+  /** A body that comes in several chunks. */
+  #body: GrowingBuffer | undefined
+  #first: Buffer | undefined
   #controller: Dispatcher.DispatchController | undefined
 
   constructor(transport: StreamableHttpTransport, id: number | undefined) {
@@ -393,31 +395,26 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
       this.#events.push(chunk)
       this.transport.heard(controller)
     } else {
-      this.#bytes += chunk.length
-      if (this.#bytes <= this.transport.maxMessageBytes) this.#chunks.push(chunk)
-      else this.onOverflow()
+      const bytes = (this.#body?.size ?? this.#first?.length ?? 0) + chunk.length
+      if (bytes > this.transport.maxMessageBytes) this.onOverflow()
+      else if (bytes === chunk.length) this.#first = chunk
+      else this.#collect(chunk)
     }
   }
 
   onResponseEnd(): void {
     this.onOver()
     // undici keeps finished requests, and with them this handler, in a queue that it cleans rarely.
-    const chunks = this.#chunks
-    this.#chunks = []
     this.#controller = undefined
+    const body = this.overflown ? '' : (this.#body ?? this.#first ?? '').toString()
+    this.#letGo()
     if (this.overflown) return
-    const first = chunks[0]
-    const body =
-      first === undefined
-        ? ''
-        : chunks.length === 1
-          ? first.toString('utf8')
-          : Buffer.concat(chunks).toString('utf8')
     this.onEnd(this.#events !== undefined, body)
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
     this.onOver()
+    this.#letGo()
     if (!this.overflown) this.onBroken(error)
   }
 
@@ -437,6 +434,21 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
     this.overflown = true
     this.transport.tooLarge(this.id)
     this.#controller?.abort(new Error('message too large'))
+  }
+
+  #collect(chunk: Buffer): void {
+    if (!this.#body) {
+      this.#body = new GrowingBuffer(this.transport.maxMessageBytes)
+      if (this.#first) this.#body.append(this.#first)
+      this.#first = undefined
+    }
+    this.#body.append(chunk)
+  }
+
+  #letGo(): void {
+    this.#first = undefined
+    this.#body?.clear()
+    this.#body = undefined
   }
 
   protected onOver(): void {
