@@ -58,6 +58,11 @@ export class EventParser {
     this.#maxChars = maxChars
   }
 
+  /** What is held of the unfinished event, in UTF-16 code units. */
+  get held(): number {
+    return this.#partChars + this.#dataChars
+  }
+
   push(chunk: Buffer): void {
     let text = this.#decoder.write(chunk)
     if (text === '') return

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import type { StdioEndpoint } from '../config/replica-types.ts'
+import { processBuffers, Reception } from '../core/buffer-limit.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { GatewayError, type Delivery } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
@@ -179,7 +180,12 @@ class StdioTransport implements Transport {
     this.#running = { child, pid, queue, messages, log, exited, drained }
     for (const pipe of [stdin, stdout, stderr]) pipe.on('error', () => {})
     stdin.once('close', () => void this.#lose())
-    stdout.on('data', (chunk: Buffer) => messages.push(chunk))
+    const reception = new Reception(processBuffers(), `server ${this.#options.server}`, stdout)
+    stdout.on('data', (chunk: Buffer) => {
+      messages.push(chunk)
+      reception.at(messages.held)
+    })
+    stdout.once('close', () => reception.end())
     stderr.on('data', (chunk: Buffer) => log.push(chunk))
     // A server without stdout can answer nothing any more, even if it goes on running.
     stdout.once('end', () => void this.#lose())

@@ -5,10 +5,12 @@ import { GrowingBuffer } from '../core/growing-buffer.ts'
 import { IdTable } from '../core/id-table.ts'
 import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/replica-types.ts'
+import { isSmall, processBuffers, Reception } from '../core/buffer-limit.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
 import { configuredHeaders } from './configured-headers.ts'
 import { Connections } from './connections.ts'
+import { flowOf } from './flow.ts'
 import { httpRefusal, HttpStatusError } from './http-refusal.ts'
 import { Pieces } from './pieces.ts'
 import { retryAfterMs } from './retry-after.ts'
@@ -176,6 +178,12 @@ export class StreamableHttpTransport implements Transport {
 
   heard(controller: Dispatcher.DispatchController): void {
     this.#connections.congestion.heard(controller)
+  }
+
+  /** Counts what comes on the response stream of request `id`. */
+  reception(id: number | undefined, controller: Dispatcher.DispatchController): Reception {
+    const owner = id === undefined ? undefined : this.#receiver.ownerOf(id)
+    return new Reception(processBuffers(), owner ?? `server ${this.#options.server}`, flowOf(controller))
   }
 
   get maxMessageBytes(): number {
@@ -365,6 +373,7 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   /** A body that comes in several chunks. */
   #body: GrowingBuffer | undefined
   #first: Buffer | undefined
+  #reception: Reception | undefined
   #controller: Dispatcher.DispatchController | undefined
 
   constructor(transport: StreamableHttpTransport, id: number | undefined) {
@@ -393,12 +402,13 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#events) {
       this.#events.push(chunk)
+      this.#holds(this.#events.held, controller)
       this.transport.heard(controller)
     } else {
       const bytes = (this.#body?.size ?? this.#first?.length ?? 0) + chunk.length
       if (bytes > this.transport.maxMessageBytes) this.onOverflow()
       else if (bytes === chunk.length) this.#first = chunk
-      else this.#collect(chunk)
+      else this.#collect(chunk, controller)
     }
   }
 
@@ -408,13 +418,16 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
     this.#controller = undefined
     const body = this.overflown ? '' : (this.#body ?? this.#first ?? '').toString()
     this.#letGo()
-    if (this.overflown) return
+    if (this.overflown) return this.#reception?.end()
     this.onEnd(this.#events !== undefined, body)
+    // Now it is counted where it waits for its client.
+    this.#reception?.end()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
     this.onOver()
     this.#letGo()
+    this.#reception?.end()
     if (!this.overflown) this.onBroken(error)
   }
 
@@ -436,13 +449,20 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
     this.#controller?.abort(new Error('message too large'))
   }
 
-  #collect(chunk: Buffer): void {
+  #holds(bytes: number, controller: Dispatcher.DispatchController): void {
+    if (!this.#reception && !isSmall(bytes))
+      this.#reception = this.transport.reception(this.id, controller)
+    this.#reception?.at(bytes)
+  }
+
+  #collect(chunk: Buffer, controller: Dispatcher.DispatchController): void {
     if (!this.#body) {
       this.#body = new GrowingBuffer(this.transport.maxMessageBytes)
       if (this.#first) this.#body.append(this.#first)
       this.#first = undefined
     }
     this.#body.append(chunk)
+    this.#holds(this.#body.size, controller)
   }
 
   #letGo(): void {
