@@ -1,7 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { Dispatcher, Pool } from 'undici'
 import { describeError, GatewayError } from '../core/errors.ts'
-import { GrowingBuffer } from '../core/growing-buffer.ts'
 import { IdTable } from '../core/id-table.ts'
 import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/replica-types.ts'
@@ -13,7 +12,9 @@ import { Connections } from './connections.ts'
 import { flowOf } from './flow.ts'
 import { httpRefusal, HttpStatusError } from './http-refusal.ts'
 import { Pieces } from './pieces.ts'
+import { ResponseBody } from './response-body.ts'
 import { retryAfterMs } from './retry-after.ts'
+import { carriesAnswer } from './response-id.ts'
 import type { Sockets } from './sockets.ts'
 import { tooLarge } from './too-large.ts'
 import { isWebPage, NO_ENDPOINT } from './web-page.ts'
@@ -370,15 +371,14 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   protected retryAfterMs: number | undefined
   protected overflown = false
   #events: EventParser | undefined
-  /** A body that comes in several chunks. */
-  #body: GrowingBuffer | undefined
-  #first: Buffer | undefined
+  readonly #body: ResponseBody
   #reception: Reception | undefined
   #controller: Dispatcher.DispatchController | undefined
 
   constructor(transport: StreamableHttpTransport, id: number | undefined) {
     this.transport = transport
     this.id = id
+    this.#body = new ResponseBody(transport.maxMessageBytes)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -405,10 +405,8 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
       this.#holds(this.#events.held, controller)
       this.transport.heard(controller)
     } else {
-      const bytes = (this.#body?.size ?? this.#first?.length ?? 0) + chunk.length
-      if (bytes > this.transport.maxMessageBytes) this.onOverflow()
-      else if (bytes === chunk.length) this.#first = chunk
-      else this.#collect(chunk, controller)
+      if (this.#body.append(chunk)) this.#holds(this.#body.size, controller)
+      else this.onOverflow()
     }
   }
 
@@ -416,17 +414,15 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
     this.onOver()
     // undici keeps finished requests, and with them this handler, in a queue that it cleans rarely.
     this.#controller = undefined
-    const body = this.overflown ? '' : (this.#body ?? this.#first ?? '').toString()
-    this.#letGo()
-    if (this.overflown) return this.#reception?.end()
-    this.onEnd(this.#events !== undefined, body)
+    if (this.overflown) this.#body.clear()
+    else this.onEnd(this.#events !== undefined, this.#body.take())
     // Now it is counted where it waits for its client.
     this.#reception?.end()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
     this.onOver()
-    this.#letGo()
+    this.#body.clear()
     this.#reception?.end()
     if (!this.overflown) this.onBroken(error)
   }
@@ -450,25 +446,8 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   }
 
   #holds(bytes: number, controller: Dispatcher.DispatchController): void {
-    if (!this.#reception && !isSmall(bytes))
-      this.#reception = this.transport.reception(this.id, controller)
+    if (!this.#reception && !isSmall(bytes)) this.#reception = this.transport.reception(this.id, controller)
     this.#reception?.at(bytes)
-  }
-
-  #collect(chunk: Buffer, controller: Dispatcher.DispatchController): void {
-    if (!this.#body) {
-      this.#body = new GrowingBuffer(this.transport.maxMessageBytes)
-      if (this.#first) this.#body.append(this.#first)
-      this.#first = undefined
-    }
-    this.#body.append(chunk)
-    this.#holds(this.#body.size, controller)
-  }
-
-  #letGo(): void {
-    this.#first = undefined
-    this.#body?.clear()
-    this.#body = undefined
   }
 
   protected onOver(): void {
@@ -574,16 +553,5 @@ class GetHandler extends StreamHandler {
         this.retryMs ?? FIRST_RECONNECT_MS,
         this.#attempt + 1,
       )
-  }
-}
-
-function carriesAnswer(body: string, id: number): boolean {
-  try {
-    const value: unknown = JSON.parse(body)
-    return (
-      typeof value === 'object' && value !== null && 'error' in value && (value as { id?: unknown }).id === id
-    )
-  } catch {
-    return false
   }
 }
