@@ -27,7 +27,7 @@ import { UsageResource } from './quota/usage.ts'
 import { LearnedOwners } from './relay/learned.ts'
 import { LegacyTasks } from './relay/legacy-tasks.ts'
 import { ListChanges } from './relay/list-changes.ts'
-import { Parking } from './relay/parking.ts'
+import { Parking, type Awaited } from './relay/parking.ts'
 import { Relay } from './relay/relay.ts'
 import { TaskIds } from './relay/task-ids.ts'
 import { TaskListeners } from './relay/task-listeners.ts'
@@ -48,6 +48,8 @@ export interface AssemblyOptions {
   readonly logger: Logger
   /** Raw JSON of the gateway's own `serverInfo`. */
   readonly serverInfo: string
+  /** The calls that the end of the gateway waits for. */
+  readonly calls: Awaited
 }
 
 /** The links of single sessions do not each list their server anew. */
@@ -77,7 +79,7 @@ export class Assembly {
   readonly deadlines = new Deadlines()
 
   constructor(options: AssemblyOptions) {
-    const { config, policies, store, logger, serverInfo } = options
+    const { config, policies, store, logger, serverInfo, calls } = options
     const { asks, audit, maxLinksPerClient } = config.gateway
     this.policies = policies
     this.quotas = Quotas.of({ config, store, logger })
@@ -149,8 +151,10 @@ export class Assembly {
       // Listed over the link that said so: of a server's processes, only one may have changed.
       onListChanged: link => {
         const { replicas } = this.poolOf(link.server.name)
-        if (replicas.several) void this.equivalence.look(replicas, link)
         this.cache.outdate(link.server.name, 'server')
+        // A server may say so while it is still being greeted: nothing can be listed over that link yet.
+        if (!link.usable) return this.catalog.refreshSoon(link.server.name)
+        if (replicas.several) void this.equivalence.look(replicas, link)
         this.catalog.refreshSoon(link.server.name, link)
       },
       onResourceChanged: (server, uri) => this.cache.resourceChanged(server, uri),
@@ -159,7 +163,7 @@ export class Assembly {
     this.listChanges = new ListChanges(() => this.relay.conversations)
 
     const seal = new Seal(store)
-    const parking = new Parking(seal, this.deadlines, asks, logger)
+    const parking = new Parking(seal, this.deadlines, asks, calls, logger)
     const taskIds = new TaskIds(seal)
     this.legacyTasks = new LegacyTasks(taskIds, this.deadlines)
     const rootsOf = (server: string): readonly unknown[] | undefined => this.poolOf(server).server.roots

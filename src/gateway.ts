@@ -70,8 +70,9 @@ export class Gateway implements Service {
     this.serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
     this.asks = config.gateway.asks
     this.listens = new ListenStreams(config.gateway.listen, options.logger)
-    this.#fronts = new Fronts(this.calls, this.serverInfo, options.logger)
-    this.#parts = new Assembly({ config, policies, ...options, serverInfo: this.serverInfo })
+    const { calls, serverInfo } = this
+    this.#fronts = new Fronts(calls, serverInfo, options.logger)
+    this.#parts = new Assembly({ config, policies, ...options, serverInfo, calls })
     if (options.store.name !== 'memory')
       this.#drains = new DrainWatch({
         ...options,

@@ -44,6 +44,13 @@ interface Template {
   readonly template: UriTemplate
 }
 
+/** Why a server may have a URI. */
+interface Claim {
+  readonly route: Route
+  /** Characters at the begin of the URI that the template or the scheme says literally. */
+  readonly named: number
+}
+
 /**
  * Everything that an endpoint has: the snapshots of its servers in one, with the routes back to them. Deterministic: servers in the order of the configuration,
  * entries in the order of their server. Made once for all who come to the endpoint; names are the same for everyone.
@@ -130,6 +137,10 @@ export class Merged {
    * Who may have a resource that no server lists, likeliest first: by template, then by configured scheme. None for a URI of more than `MAX_URI_CHARS`.
    */
   *owners(uri: string): Generator<Route> {
+    for (const { route } of this.#claims(uri)) yield route
+  }
+
+  *#claims(uri: string): Generator<Claim> {
     if (uri.length > MAX_URI_CHARS || isReserved(uri)) return
     let stepsLeft = MAX_MATCH_STEPS
     for (const { route, template } of this.templates) {
@@ -139,21 +150,29 @@ export class Merged {
       if (!template.mayMatch(own)) continue
       stepsLeft -= template.cost(own.length)
       if (stepsLeft < 0) break
-      if (template.matches(own)) yield { server: route.server, own, exposed: uri }
+      if (template.matches(own))
+        yield {
+          route: { server: route.server, own, exposed: uri },
+          named: marker.length + template.head.length,
+        }
     }
     const scheme = uri.slice(0, Math.max(0, uri.indexOf(':')))
-    for (const server of this.#schemes.get(scheme) ?? []) yield { server, own: uri, exposed: uri }
+    for (const server of this.#schemes.get(scheme) ?? [])
+      yield { route: { server, own: uri, exposed: uri }, named: scheme.length + 1 }
   }
 
-  /** Whether a server may have a resource that it links: nothing that another one lists, nor what only templates or schemes of others name. */
+  /**
+   * Whether a server may have a resource that it links: nothing that another one lists, nor what a template or scheme of another one names more
+   * closely than its own do. Between equal ones the link decides.
+   */
   mayLink(server: string, uri: string): boolean {
     if (this.placeOf('resources', uri) !== undefined) return false
-    let isOwned = false
-    for (const owner of this.owners(uri)) {
-      if (owner.server === server) return true
-      isOwned = true
-    }
-    return !isOwned
+    let own = -1
+    let others = -1
+    for (const { route, named } of this.#claims(uri))
+      if (route.server === server) own = Math.max(own, named)
+      else others = Math.max(others, named)
+    return own >= others
   }
 
   /** Whether a server belongs to the endpoint. */
@@ -199,7 +218,7 @@ export class Merged {
 
   #named(kind: 'tools' | 'prompts'): Listed[] {
     const { members: parts, maxNameLength, logger } = this.#options
-    const taken = new Set<string>()
+    const taken = new Map<string, string>()
     const list: Listed[] = []
     for (const { server, prefix, snapshot } of parts) {
       const hidden = hiddenBy(server)
@@ -212,14 +231,15 @@ export class Merged {
           const isFree = !taken.has(other)
           logger.warn('A name is that of another server; the one that does not own it gets an alias.', {
             list: kind,
-            server: server.name,
             name: exposed,
+            owner: taken.get(exposed) ?? this.#spaces.ownerOf(exposed),
+            server: server.name,
             alias: isFree ? other : 'none, it is left out',
           })
           if (!isFree) continue
           exposed = other
         }
-        taken.add(exposed)
+        taken.set(exposed, server.name)
         list.push(listed(kind, server.name, entry, exposed, snapshot?.era === 'modern'))
       }
     }

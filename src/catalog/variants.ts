@@ -3,7 +3,7 @@ import { sameCaching } from './freshness.ts'
 import { sameLists, type ServerSnapshot, type VariantOf } from './snapshot.ts'
 
 /** Snapshots that are kept of one server. Most servers show every client the same, and then all of them are one. */
-const MAX_VARIANTS = 8
+export const MAX_VARIANTS = 8
 
 /**
  * What one server shows to which kind of client. A variant is the kind whose capabilities the server was told, in the era of the link; a kind of client that is

@@ -25,6 +25,7 @@ export class Fronts {
   readonly #serverInfo: string
   readonly #logger: Logger
   #flushMs = FLUSH_MS.min
+  #onNone: (() => void) | undefined
 
   constructor(calls: CallsInFlight, serverInfo: string, logger: Logger) {
     this.#calls = calls
@@ -38,6 +39,7 @@ export class Fronts {
 
   delete(front: Front): void {
     this.#all.delete(front)
+    if (this.#all.size === 0) this.#onNone?.()
   }
 
   drain(): void {
@@ -51,7 +53,9 @@ export class Fronts {
     const { size } = this.#calls
     if (size > 0)
       this.#logger.info(`Calls in flight may take ${timeoutMs / 1000} s until the end.`, { calls: size })
-    await this.#calls.none(timeoutMs)
+    // Without a front no client can come back to a call that waits for it.
+    const none = new Promise<void>(resolve => (this.#onNone = resolve))
+    await Promise.race([this.#calls.none(timeoutMs), none])
     const passedMs = performance.now() - since
     const leftMs = timeoutMs - passedMs
     // On a connection that is kept, a refusal is an answer, and its end is not.

@@ -13,7 +13,7 @@ import { HttpReply, isDue, openEventStream } from './http-reply.ts'
 import { Outlet } from './outlet.ts'
 import type { Service } from './service.ts'
 import { Session } from './session.ts'
-import { endWithRetry } from './shutting-down.ts'
+import { RETRY_EVENT } from './shutting-down.ts'
 
 /** The stream of what belongs to no request. */
 const STANDALONE = 0
@@ -76,8 +76,10 @@ export class HttpSession {
 
   /** Ends what goes on without the client showing anything; what it has asked for is still answered. */
   endStream(): void {
-    if (this.#standalone) endWithRetry(this.#standalone)
+    this.#outlet?.write(RETRY_EVENT)
+    this.#outlet?.end()
     this.#standalone = undefined
+    this.#outlet = undefined
   }
 
   get headers(): Readonly<Record<string, string>> {

@@ -129,6 +129,7 @@ export class HttpFront implements Front {
     this.#headers.connection = 'close'
     for (const end of this.#listeners.keys()) end()
     for (const session of this.#sessions.values()) session.endStream()
+    this.#sse?.drain()
   }
 
   async deserted(ms: number): Promise<void> {
@@ -402,11 +403,14 @@ export class HttpFront implements Front {
       const bounds = { bodies: this.#bodies, backlogs: this.#backlogs }
       this.#sse ??= new SseFront(service, config, bounds, logger)
     }
-    if (this.#draining && path !== '/messages') return refuseUnavailable(response, 'null')
-    if (path === '/messages')
-      await this.#sse.post(request, response, place.credential, this.#draining).catch(this.#turnDown(place))
+    const post = path === '/messages'
+    // A session whose stream has ended is not known any more.
+    if (this.#draining && (!post || endpoint === undefined)) return refuseUnavailable(response, 'null')
+    if (post) await this.#sse.post(request, response, place.credential).catch(this.#turnDown(place))
     else if (request.method === 'GET') {
-      if (await admitStream(service, place, response)) this.#sse.open(response, place)
+      if (!(await admitStream(service, place, response))) return
+      if (this.#draining) return refuseUnavailable(response, 'null')
+      this.#sse.open(response, place)
     }
     // The first thing a client of both transports does is to POST; this status sends it to the older one.
     else throw new HttpRefusal(405, 'This is the deprecated event stream; use GET.', { allow: 'GET' })

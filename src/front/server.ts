@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HttpFrontConfig, TlsConfig } from '../config/types.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
@@ -11,6 +11,9 @@ import type { Logger } from '../core/logger.ts'
 const OPTIONS: ServerOptions = {
   keepAliveTimeout: 65_000,
   requestTimeout: 60_000,
+  // A connection that sends no request is closed: it takes a place from the others.
+  headersTimeout: 10_000,
+  connectionsCheckingInterval: 2_000,
   // Of two Authorization headers, Node would drop one in silence.
   joinDuplicateHeaders: true,
 }
@@ -62,21 +65,60 @@ export async function openServer(config: HttpFrontConfig, listener: RequestListe
 /** How often it is said that connections are turned away. */
 const SAID_EVERY_MS = 60_000
 
-/** Keeps the connections of clients to what the process can have open beside everything else. What comes beyond that is closed at once. */
+/**
+ * Keeps the connections of clients to what the process can have open beside everything else. Where all places are taken, the oldest connection that
+ * has sent no request gives way, then those that wait for another request. What comes beyond that is closed at once.
+ */
 export function boundConnections(server: Server, most: number, logger: Logger): void {
   server.maxConnections = most
   let saidAt = -Infinity
   let dropped = 0
   server.on('error', error => logger.error('The HTTP server failed.', { cause: describeError(error) }))
-  server.on('drop', () => {
+  const closed = (): void => {
     dropped++
     if (performance.now() - saidAt < SAID_EVERY_MS) return
     saidAt = performance.now()
     logger.warn(
-      'As many connections are open as the limit of open files allows; further ones are closed. Fix: raise it (ulimit -n).',
+      'As many connections are open as the limit of open files allows; idle and further ones are closed. Fix: raise it (ulimit -n).',
       { open: most, closed: dropped },
     )
+  }
+  server.on('drop', closed)
+  giveWay(server, most, closed)
+}
+
+/** Keeps a place free for the next connection, as long as there are some that nothing is asked over. */
+function giveWay(server: Server, most: number, onFull: () => void): void {
+  // By address, because a request over TLS has another socket than its connection.
+  const silent = new Map<string, Socket>()
+  const hasAsked = new WeakSet<Socket>()
+  let open = 0
+  server.on('connection', (socket: Socket) => {
+    const address = addressOf(socket)
+    open++
+    socket.once('close', () => {
+      open--
+      if (silent.get(address) === socket) silent.delete(address)
+    })
+    if (open >= most) {
+      onFull()
+      const [oldest] = silent
+      if (oldest) {
+        silent.delete(oldest[0])
+        oldest[1].destroy()
+      } else server.closeIdleConnections()
+    }
+    silent.set(address, socket)
   })
+  server.on('request', ({ socket }) => {
+    if (hasAsked.has(socket)) return
+    hasAsked.add(socket)
+    silent.delete(addressOf(socket))
+  })
+}
+
+function addressOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`
 }
 
 async function createTlsServer(tls: TlsConfig, listener: RequestListener): Promise<Server> {
@@ -94,6 +136,7 @@ async function createTlsServer(tls: TlsConfig, listener: RequestListener): Promi
         key,
         ...(ca === undefined ? {} : { ca }),
         minVersion: 'TLSv1.2',
+        handshakeTimeout: OPTIONS.headersTimeout,
         requestCert: tls.clientCertificates !== 'none',
         // Without this, a certificate that is not valid is refused by a sentence instead of a broken connection.
         rejectUnauthorized: tls.clientCertificates === 'require',

@@ -42,7 +42,5 @@ export function goesOn(params: unknown): boolean {
   return typeof (params as JsonObject | null | undefined)?.requestState === 'string'
 }
 
-/** Ends an event stream; a client that reads `retry` opens it anew after so many milliseconds. */
-export function endWithRetry(response: ServerResponse): void {
-  if (!response.writableEnded) response.end(`retry: ${RETRY_AFTER_MS}\n\n`)
-}
+/** The last event of a stream: a client that reads it opens the stream anew after so many milliseconds. */
+export const RETRY_EVENT = `retry: ${RETRY_AFTER_MS}\n\n`

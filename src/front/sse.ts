@@ -16,7 +16,7 @@ import { Outlet } from './outlet.ts'
 import type { Service } from './service.ts'
 import { SessionPool } from './session-pool.ts'
 import { Session } from './session.ts'
-import { endWithRetry, refuseUnavailable } from './shutting-down.ts'
+import { refuseUnavailable, RETRY_EVENT } from './shutting-down.ts'
 
 /** What the streams of a front have in common. */
 export interface SseBounds {
@@ -32,6 +32,10 @@ interface SseSession extends Holding {
   /** What the client has shown last. */
   credential: Credential
   lastSeen: number
+  /** Requests without an answer. */
+  owed: number
+  /** Ends the stream once its client has taken what is on it. */
+  end(): void
   close(): void
 }
 
@@ -83,6 +87,7 @@ export class SseFront {
   readonly #config: HttpFrontConfig
   readonly #bounds: SseBounds
   readonly #sessions: SessionPool<SseSession>
+  #draining = false
 
   constructor(service: Service, config: HttpFrontConfig, bounds: SseBounds, logger: Logger) {
     this.#service = service
@@ -114,9 +119,14 @@ export class SseFront {
       // Without its stream it is over.
       busy: true,
       lastSeen: monotonicNow(),
+      owed: 0,
+      end: () => {
+        stream.outlet.write(RETRY_EVENT)
+        stream.outlet.end()
+      },
       close: () => {
         session.close()
-        endWithRetry(response)
+        entry.end()
       },
     }
     this.#sessions.add(entry)
@@ -133,13 +143,7 @@ export class SseFront {
     return this.#entryOf(request)?.endpoint
   }
 
-  /** `draining`: no new request is taken. */
-  async post(
-    request: IncomingMessage,
-    response: ServerResponse,
-    credential: Credential,
-    draining: boolean,
-  ): Promise<void> {
+  async post(request: IncomingMessage, response: ServerResponse, credential: Credential): Promise<void> {
     if (request.method !== 'POST') throw new HttpRefusal(405, 'Use POST here.', { allow: 'POST' })
     const entry = this.#entryOf(request)
     if (entry?.session.principal.id !== credential.principal.id)
@@ -151,7 +155,7 @@ export class SseFront {
     const value = parseJson(text)
     const kind = kindOf(value)
     const incoming = kind === 'response' ? undefined : takeApart({ text, value: value as JsonObject })
-    if (draining && kind === 'request') return refuseUnavailable(response, incoming?.id ?? 'null')
+    if (this.#draining && kind === 'request') return refuseUnavailable(response, incoming?.id ?? 'null')
     // The call is answered elsewhere, and later.
     if (kind === 'request') response.off('close', letGo)
     response.writeHead(202, { 'content-type': 'text/plain' }).end('Accepted')
@@ -160,7 +164,8 @@ export class SseFront {
       return
     }
     if (kind === 'notification') entry.session.notification(incoming)
-    else
+    else {
+      entry.owed++
       entry.session.request(incoming.id as string, incoming, {
         notify: (message, topic) => {
           entry.stream.notify(message, topic)
@@ -170,9 +175,25 @@ export class SseFront {
         answer: (head, body, tail) => {
           letGo()
           entry.stream.answer(head + body.toString() + tail)
+          this.#answered(entry)
         },
-        drop: letGo,
+        drop: () => {
+          letGo()
+          this.#answered(entry)
+        },
       })
+    }
+  }
+
+  /** Takes no new requests; a stream ends with the last answer that is due on it. Idempotent. */
+  drain(): void {
+    this.#draining = true
+    for (const entry of this.#sessions.values()) if (entry.owed === 0) entry.end()
+  }
+
+  #answered(entry: SseSession): void {
+    entry.owed--
+    if (this.#draining && entry.owed === 0) entry.end()
   }
 
   /** Signs of life; and the end of streams whose client has shown nothing newer than what is over. */

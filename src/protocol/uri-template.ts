@@ -6,14 +6,15 @@
  */
 export class UriTemplate {
   readonly #parts: readonly Part[]
-  readonly #head: string
+  /** The literal text before the first expression. */
+  readonly head: string
   readonly #tail: string
   readonly #least: number
 
   private constructor(parts: readonly Part[]) {
     this.#parts = parts
     const [first, last] = [parts[0], parts.at(-1)]
-    this.#head = first?.literal ?? ''
+    this.head = first?.literal ?? ''
     this.#tail = last?.literal ?? ''
     this.#least = parts.reduce((sum, { literal }) => sum + (literal?.length ?? 1), 0)
   }
@@ -42,7 +43,7 @@ export class UriTemplate {
 
   /** What costs next to nothing to see: the URI begins and ends as the template does, and is long enough. */
   mayMatch(uri: string): boolean {
-    return uri.length >= this.#least && uri.startsWith(this.#head) && uri.endsWith(this.#tail)
+    return uri.length >= this.#least && uri.startsWith(this.head) && uri.endsWith(this.#tail)
   }
 
   matches(uri: string): boolean {

@@ -14,13 +14,11 @@ import type {
 import type { Logger } from '../core/logger.ts'
 import { Shares, type Holding } from '../core/shares.ts'
 import { rawAt } from '../protocol/json-text.ts'
-import { OWN_META_PREFIX } from '../protocol/revisions.ts'
 import type { Seal } from './seal.ts'
 import { Delegate } from './delegate.ts'
+import { inputKeyFor } from './input-key.ts'
 import { sealState } from './request-state.ts'
 
-/** `_meta` key by which a legacy server can name a question for modern clients. */
-const INPUT_KEY = `${OWN_META_PREFIX}inputKey`
 /** Questions asked together are put into one answer; this is how long the first waits for others. */
 const GATHER_MS = 5
 
@@ -29,6 +27,13 @@ export interface ParkingLimits {
   readonly answerTimeoutMs: number
   /** Calls that may be under way or wait for their clients at once. */
   readonly maxParked: number
+}
+
+/** The calls that the end of the gateway waits for. */
+export interface Awaited {
+  /** @returns the place to hand to `remove` */
+  add(call: { stop(): void }): number
+  remove(place: number): void
 }
 
 /**
@@ -44,9 +49,11 @@ export class Parking {
   #size = 0
   readonly #shares = new Shares()
   readonly #limits: ParkingLimits
+  readonly #awaited: Awaited
 
-  constructor(seal: Seal, deadlines: Deadlines, limits: ParkingLimits, logger: Logger) {
+  constructor(seal: Seal, deadlines: Deadlines, limits: ParkingLimits, awaited: Awaited, logger: Logger) {
     this.#seal = seal
+    this.#awaited = awaited
     this.#deadlines = deadlines
     this.#limits = limits
     this.#logger = logger
@@ -79,7 +86,7 @@ export class Parking {
     if (!call)
       throw new GatewayError(
         'invalid_params',
-        'The call that "requestState" stands for is no longer waiting; make it again without it.',
+        'The call that "requestState" stands for is no longer waiting, and may have been run in part. Make it again without "requestState".',
       )
     if (call.round !== round || call.attached)
       throw new GatewayError('invalid_params', '"requestState" has been used already.')
@@ -111,17 +118,20 @@ export class Parking {
   wait(call: ParkedCall): void {
     this.#asked.set(call.id, call)
     this.#deadlines.set(call, this.#limits.answerTimeoutMs)
+    call.awaited = this.#awaited.add(call)
   }
 
   noLongerWaits(call: ParkedCall): void {
     this.#deadlines.remove(call)
+    if (call.awaited !== undefined) this.#awaited.remove(call.awaited)
+    call.awaited = undefined
   }
 
   /** The call is over; called once. */
   forget(call: ParkedCall, reason?: string): void {
     this.#size--
     this.#shares.closed(call.holder)
-    this.#deadlines.remove(call)
+    this.noLongerWaits(call)
     if (call.round > 0) this.#asked.delete(call.id)
     if (reason !== undefined) this.#logger.info('A call that waited for its client was given up.', { reason })
   }
@@ -137,6 +147,8 @@ class ParkedCall extends Delegate implements Deadline, Holding {
   #id: string | undefined
   place: number | undefined
   due: number | undefined
+  /** Its place among the calls that the end of the gateway waits for, while its client is thinking. */
+  awaited: number | undefined
   /** Times the client has been asked. */
   round = 0
   /** The client's request that waits at the moment; none while the client is thinking. */
@@ -214,7 +226,7 @@ class ParkedCall extends Delegate implements Deadline, Holding {
           },
         ),
       )
-    const key = this.#keyFor(request)
+    const key = inputKeyFor(request, ++this.#asked, taken => this.#questions.has(taken))
     return new Promise((resolve, reject) => {
       this.#questions.set(key, { request, resolve, reject })
       request.cancellation.onCancel(() => {
@@ -223,18 +235,6 @@ class ParkedCall extends Delegate implements Deadline, Holding {
       })
       this.#gathering ??= setTimeout(() => this.#put(), GATHER_MS)
     })
-  }
-
-  /** The key a client answers by: the server's own where it names one, since legacy questions have none. */
-  #keyFor(request: InputRequest): string {
-    const named: unknown =
-      request.params === undefined
-        ? undefined
-        : JSON.parse(rawAt(request.params, '_meta', INPUT_KEY) ?? 'null')
-    const number = ++this.#asked
-    if (typeof named === 'string' && named !== '' && named.length <= 64 && !this.#questions.has(named))
-      return named
-    return `${request.method.split('/')[0] as string}-${number}`
   }
 
   /** Lets a request of the client wait for the end of the call or the next questions. */
@@ -299,6 +299,10 @@ class ParkedCall extends Delegate implements Deadline, Holding {
   /** The client did not come back. */
   expire(): void {
     this.giveUp('the client did not come back')
+  }
+
+  stop(): void {
+    this.giveUp('the gateway stops')
   }
 
   giveUp(reason: string): void {

@@ -4,6 +4,7 @@ import { UNKNOWN, type Spoken } from '../protocol/spoken.ts'
 import { Guarded } from './guarded.ts'
 import { shakeHands, TooLate, type Heard } from './handshake.ts'
 import { Link, type LinkOptions } from './link.ts'
+import type { PrintedByOne } from './printed.ts'
 import { SseTransport } from './sse.ts'
 import { createStdioTransport } from './stdio.ts'
 import { HttpStatusError } from './http-refusal.ts'
@@ -32,12 +33,12 @@ export async function connect(options: ConnectOptions, wish: Era, known: Spoken)
   if (endpoint.kind === 'stdio') {
     const heard: Heard = { discovered: known.modern === true }
     try {
-      return await attempt(options, stdio(options), wish, known, heard)
+      return await attemptProcess(options, wish, known, heard)
     } catch (error) {
       const better = betterStart(error, wish, known, heard)
       if (!better) throw error
       options.logger.info('The server did not survive the handshake and is started once more.', { ...better })
-      const { link, shown } = await attempt(options, stdio(options), wish, better)
+      const { link, shown } = await attemptProcess(options, wish, better)
       return { link, shown: { ...better, ...shown } }
     }
   }
@@ -63,6 +64,24 @@ export async function connect(options: ConnectOptions, wish: Era, known: Spoken)
       })
       throw error
     }
+  }
+}
+
+async function attemptProcess(
+  options: ConnectOptions,
+  wish: Era,
+  known: Spoken,
+  heard?: Heard,
+): Promise<Connected> {
+  const { server, replica, logger } = options
+  const printed = replica.printed.begin(logger.child({ server: server.name }))
+  try {
+    const connected = await attempt(options, stdio(options, printed), wish, known, heard)
+    printed.greeted()
+    return connected
+  } catch (error) {
+    printed.failed()
+    throw error
   }
 }
 
@@ -139,8 +158,7 @@ async function openInTime(transport: Transport, link: Link): Promise<void> {
   await Promise.race([opening, late]).finally(() => clearTimeout(timer))
 }
 
-function stdio(options: Omit<LinkOptions, 'transport'>): Transport {
-  const { server, replica, logger } = options
+function stdio({ server, replica, logger }: ConnectOptions, printed: PrintedByOne): Transport {
   const { endpoint } = replica
   if (endpoint.kind !== 'stdio') throw new GatewayError('internal', 'Not a stdio server.')
   return createStdioTransport({
@@ -149,6 +167,7 @@ function stdio(options: Omit<LinkOptions, 'transport'>): Transport {
     maxMessageBytes: server.maxMessageBytes,
     memoryBytes: server.memoryBytes,
     logger,
+    printed,
   })
 }
 

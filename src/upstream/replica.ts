@@ -7,6 +7,7 @@ import { monotonicNow } from '../core/clock.ts'
 import { declaredTo } from '../protocol/features.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { UNKNOWN, type Spoken } from '../protocol/spoken.ts'
+import { Printed } from './printed.ts'
 import type { SlotKey } from './slot-key.ts'
 import type { Transport } from './transport.ts'
 
@@ -38,6 +39,8 @@ export class Replica implements Candidate {
   drained = false
   /** Of its last legacy link. */
   shape: Shape | undefined
+  /** What its processes print. */
+  readonly printed = new Printed()
   /** Called when its checks say that it is ill, for calls that wait for it. */
   readonly onIll = new Set<() => void>()
   /** Where handshakes begin; what is wrong is corrected by them. */

@@ -11,10 +11,10 @@ import { LineSplitter } from './lines.ts'
 import { beginsMessage, isSpace } from './message-line.ts'
 import { processMemory, readableBytes, type MemoryWatch } from './memory.ts'
 import { groupRuns, HAS_GROUPS, signalTree } from './process-group.ts'
+import { Printed, type PrintedByOne } from './printed.ts'
 import { processReaper, type Reaper } from './reaper.ts'
 import { responseId } from './response-id.ts'
 import { startError } from './start-error.ts'
-import { Throttle } from './throttle.ts'
 import { tooLarge } from './too-large.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
 import { WriteQueue } from './write-queue.ts'
@@ -42,6 +42,8 @@ export interface StdioTransportOptions {
    */
   readonly maxMessageBytes: number
   readonly logger: Logger
+  /** Leads to the log what the program prints; default: as that of a first process. */
+  readonly printed?: PrintedByOne
   /** What the program and its children may use; half as much again ends them. `undefined`: as much as there is. */
   readonly memoryBytes?: number | undefined
   /** Default: the one of this process. */
@@ -54,7 +56,7 @@ export interface StdioTransportOptions {
 
 /**
  * Talks to a program that this process starts: JSON-RPC messages as lines on its stdin and stdout. Whatever it prints to stderr goes to the
- * log. The program leads a process group of its own, and all of the group is gone when `close()` resolves.
+ * log, once where each start prints the same and fails. The program leads a process group of its own, and all of the group is gone when `close()` resolves.
  */
 export function createStdioTransport(options: StdioTransportOptions): Transport {
   return new StdioTransport(options)
@@ -70,7 +72,7 @@ class StdioTransport implements Transport {
   readonly #graceMs: number
   readonly #lastWords = new LastWords()
   readonly #junk = new Junk()
-  readonly #chatter = new Throttle(200, 10_000)
+  readonly #printed: PrintedByOne
   #receiver: Receiver | undefined
   #running: Running | undefined
   #closed = false
@@ -84,6 +86,7 @@ class StdioTransport implements Transport {
   constructor(options: StdioTransportOptions) {
     this.#options = options
     this.#logger = options.logger.child({ server: options.server })
+    this.#printed = options.printed ?? new Printed().begin(this.#logger)
     this.#reaper = options.reaper ?? processReaper()
     this.#memory = options.memory ?? processMemory()
     this.#graceMs = options.exitGraceMs ?? DEFAULT_EXIT_GRACE_MS
@@ -147,6 +150,7 @@ class StdioTransport implements Transport {
     this.#closed = true
     if (force) this.#kill()
     await this.#stop()
+    this.#printed.stopped()
   }
 
   #attach(child: ChildProcess, pid: number): void {
@@ -211,6 +215,7 @@ class StdioTransport implements Transport {
     }
     if (!log) return
     const sample = bytes.toString('utf8', start, Math.min(end, start + 4 * NOISE_CHARS)).slice(0, NOISE_CHARS)
+    if (!this.#printed.isNews(sample)) return
     this.#logger.warn(
       `Server "${this.#options.server}" printed something that is no message to its standard output; it was ignored. Fix: let it log to standard error.`,
       { line: sample, ...(held > 0 && { ignoredBefore: held }) },
@@ -248,8 +253,7 @@ class StdioTransport implements Transport {
     const text = line.trimEnd()
     if (text === '') return
     this.#lastWords.add(text)
-    const { passes, held } = this.#chatter.next()
-    if (passes) this.#logger.info(text, { source: 'stderr', ...(held > 0 && { omittedBefore: held }) })
+    this.#printed.line(text)
   }
 
   /** The server has gone, or is of no use any more: ends what is left of it and reports that once. */
@@ -267,6 +271,7 @@ class StdioTransport implements Transport {
     running.log.end()
     running.queue.fail()
     if (this.#closed) return
+    this.#printed.failed()
     this.#receiver?.onClose(
       this.#closedError(this.#verdict ?? describeExit(running.child), 'unknown', this.#lastWords.telling),
     )

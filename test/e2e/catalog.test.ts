@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { SILENT } from '../../src/core/logger.ts'
 import { openLmdbStore } from '../../src/state/lmdb.ts'
 import { startRawServer, type RawServer, type RawServerOptions } from '../fixtures/servers/raw.js'
 import { startGateway } from '../helpers/gateway.ts'
@@ -33,7 +34,33 @@ async function toolsBecome(
 
 const tool = (name: string): string => `{"name":${JSON.stringify(name)},"inputSchema":{"type":"object"}}`
 
+/** A stdio server that says that its tools have changed before it answers `initialize`. */
+const HASTY = `
+const say = message => process.stdout.write(JSON.stringify({ jsonrpc: '2.0', ...message }) + '\\n')
+require('node:readline').createInterface({ input: process.stdin }).on('line', line => {
+  const { id, method } = JSON.parse(line)
+  if (id === undefined) return
+  if (method === 'initialize') {
+    say({ method: 'notifications/tools/list_changed' })
+    const capabilities = { tools: { listChanged: true } }
+    return say({ id, result: { protocolVersion: '2025-11-25', capabilities, serverInfo: { name: 'h', version: '1' } } })
+  }
+  if (method === 'tools/list') return say({ id, result: { tools: [${tool('t')}] } })
+  say({ id, error: { code: -32601, message: 'Method not found' } })
+})`
+
 describe('lists', () => {
+  test('are those of a server that tells of a change while it is being greeted', async () => {
+    const errors: string[] = []
+    const logger = { ...SILENT, error: (message: string) => void errors.push(message), child: () => logger }
+    await using served = await startGateway(
+      { mcpServers: { hasty: { command: process.execPath, args: ['-e', HASTY] } } },
+      { logger },
+    )
+    expect(await (await openSession(served.origin)).names('tools')).toEqual(['hasty__t'])
+    expect(errors).toEqual([])
+  })
+
   test('hold every page of every server, in the order of the configuration and of the server', async () => {
     const [paged, whole] = [
       await upstream({ pageSize: 3, extraTools: 10 }),

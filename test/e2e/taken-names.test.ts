@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { configFrom } from '../../src/config/load.ts'
+import { SILENT, type Logger } from '../../src/core/logger.ts'
 import { seenText } from '../../src/core/seen-text.ts'
 import { renderRecord } from '../../src/observe/record.ts'
 import { labelled } from '../../src/relay/ask.ts'
@@ -107,6 +108,53 @@ test('a link takes over nothing that a template of another server names', async 
   expect(await read('bank://1')).toContain('"text":"bank"')
   expect(await read('own://1')).toContain('"text":"evil"')
   expect(await read('manifold://usage')).toContain('Resource not found')
+})
+
+test('a link takes over nothing that another server names more closely, whatever template its own server has', async () => {
+  const [evil, bank] = [await scripted(['t']), await scripted([])]
+  const template = (uriTemplate: string): string =>
+    `{"resourceTemplates":[{"uriTemplate":"${uriTemplate}","name":"b"}]}`
+  evil.results.set('resources/templates/list', template('{+any}'))
+  bank.results.set('resources/templates/list', template('bank://{id}'))
+  evil.results.set(
+    'tools/call',
+    `{"content":[${['bank://1', 'own://1'].map(uri => `{"type":"resource_link","uri":"${uri}","name":"x"}`).join(',')}]}`,
+  )
+  for (const [name, { results }] of Object.entries({ evil, bank }))
+    results.set('resources/read', `{"contents":[{"uri":"x:1","text":"${name}"}]}`)
+  const served = await gatewayTo({ bank: bank.entry, evil: evil.entry })
+  const client = await openSession(served.origin)
+  await client.names('tools')
+  const read = async (uri: string): Promise<string> =>
+    JSON.stringify(await client.request('resources/read', { uri }))
+  expect(await read('bank://1')).toContain('"text":"bank"')
+  await client.call('evil__t')
+  expect(await read('bank://1')).toContain('"text":"bank"')
+  expect(await read('own://1')).toContain('"text":"evil"')
+})
+
+test('of two servers without a prefix that have a tool of one name, the first in the file has it, and a warning names both', async () => {
+  const [one, two] = [await scripted(['run']), await scripted(['run'])]
+  const warned: unknown[] = []
+  const logger: Logger = {
+    ...SILENT,
+    warn: (message, details) => void warned.push({ message, ...details }),
+    child: () => logger,
+  }
+  const served = await startGateway(
+    { mcpServers: { one: { ...one.entry, prefix: false }, two: { ...two.entry, prefix: false } } },
+    { logger },
+  )
+  onTestFinished(() => served[Symbol.asyncDispose]())
+  const names = await (await openSession(served.origin)).names('tools')
+  expect(names[0]).toBe('run')
+  expect(names[1]).toMatch(/^two__run_[0-9a-f]{6}$/)
+  const servers = { one, two }
+  expect(await receiverOf(served, 'run', servers)).toBe('one')
+  expect(await receiverOf(served, names[1] as string, servers)).toBe('two')
+  expect(warned).toContainEqual(
+    expect.objectContaining({ name: 'run', owner: 'one', server: 'two', alias: names[1] }),
+  )
 })
 
 test('a server neither lists nor answers what belongs to the gateway or is marked for another server', async () => {

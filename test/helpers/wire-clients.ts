@@ -23,6 +23,9 @@ export interface WireResponse {
   readonly events: Inbox<WireEvent>
   /** The id of the last event of all, empty ones included. */
   readonly lastId: string | undefined
+  /** Stops reading, until `resume`. */
+  pause(): void
+  resume(): void
   /** Breaks the connection. */
   destroy(): void
 }
@@ -77,6 +80,8 @@ export function http(
         get lastId() {
           return lastId
         },
+        pause: () => void response.pause(),
+        resume: () => void response.resume(),
         destroy: () => void response.destroy(),
       })
     })
@@ -301,6 +306,20 @@ export class DeprecatedSession implements WireClient {
   /** What the stream has brought and was not taken. */
   get events(): Inbox<WireEvent> {
     return this.#stream.events
+  }
+
+  /** The whole stream, once it has ended. */
+  get body(): Promise<string> {
+    return this.#stream.body
+  }
+
+  /** Stops reading the stream, until `resume`. */
+  pause(): void {
+    this.#stream.pause()
+  }
+
+  resume(): void {
+    this.#stream.resume()
   }
 
   /** Sends a body as it is. */

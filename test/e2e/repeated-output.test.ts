@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest'
+import { makeScratch } from '../helpers/scratch.ts'
+import { serveGateway } from '../helpers/served.ts'
+
+/** Counts its starts in the file `STARTS`; from the third start on it fails for another reason. */
+const BROKEN = `
+const { appendFileSync, statSync } = require('node:fs')
+appendFileSync(process.env.STARTS, 'x')
+const starts = statSync(process.env.STARTS).size
+const at = new Date().toISOString()
+for (let i = 1; i <= 11; i++) console.error(at + ' [' + process.pid + '] step ' + i)
+console.log('hint: see the manual')
+console.error(starts < 3 ? 'Error: no key' : 'Error: no licence')
+process.exit(1)`
+
+test('a server that fails at each start is quoted once, then only where it says something else', async () => {
+  await using scratch = makeScratch()
+  const starts = scratch.write('starts', '')
+  const file = scratch.write('servers.json', {
+    mcpServers: {
+      bad: { command: process.execPath, args: ['-e', BROKEN], env: { STARTS: starts } },
+    },
+    gateway: { http: { port: 0 }, state: 'memory' },
+  })
+  await using gateway = await serveGateway(file)
+  const printed = (text: string): number => gateway.said.split(text).length - 1
+  await expect.poll(() => printed('the same 13 lines as before'), { timeout: 20_000 }).toBeGreaterThan(1)
+  expect(printed('step 7')).toBe(1)
+  expect(printed('hint: see the manual')).toBe(1)
+  expect(printed('"Error: no key","server"')).toBe(1)
+  expect(printed('"Error: no licence","server"')).toBe(1)
+})
