@@ -355,6 +355,10 @@ export class Link implements Receiver {
 
   // Receiver
 
+  ownerOf(id: number): string | undefined {
+    return this.#pending.get(id)?.exchange?.principal.id
+  }
+
   waits(id: number): boolean {
     return this.#pending.has(id)
   }
