@@ -109,7 +109,7 @@ export class StreamableHttpTransport implements Transport {
       return
     }
     let headers: readonly string[] = this.#headers
-    if (this.#version !== undefined && isModernVersion(this.#version) && message.method !== undefined)
+    if (message.method !== undefined && this.#namesMethods)
       headers = [...headers, 'mcp-method', message.method]
     if (message.headers) {
       const extended = [...headers]
@@ -120,6 +120,11 @@ export class StreamableHttpTransport implements Transport {
     if (message.id === undefined) congestion.sending()
     const handler = new PostHandler(this, message.id, message.method)
     this.#dispatch(message.id === undefined ? messages : calls, 'POST', headers, message.text, handler)
+  }
+
+  /** A server that may be modern is to find the header on every request; only a legacy revision has none. */
+  get #namesMethods(): boolean {
+    return this.#version === undefined || isModernVersion(this.#version)
   }
 
   abandon(id: number): boolean {

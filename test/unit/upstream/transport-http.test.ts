@@ -68,6 +68,14 @@ describe('Streamable HTTP', () => {
       })
   })
 
+  it('names the method in a header until the server has chosen a revision that has no such header', async () => {
+    const { server, peer } = await begin()
+    await peer.answer(peer.call('echo_raw'))
+    const [initialize, ...later] = server.requests
+    expect(initialize?.headers['mcp-method']).toBe('initialize')
+    for (const { headers } of later) expect(headers['mcp-method']).toBeUndefined()
+  })
+
   it('leaves configured headers out that are the protocol’s own', async () => {
     const { server, peer } = await begin({}, { Accept: 'text/html', 'MCP-Session-Id': 'mine', 'x-key': 'k' })
     await peer.answer(peer.call('echo_raw'))
