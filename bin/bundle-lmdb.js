@@ -52,4 +52,7 @@ const folders = new Set(output[0].moduleIds.filter(id => existsSync(id)).map(pac
 writeFileSync(join(target, 'LICENSES.txt'), [...folders].map(noticeOf).join(`\n${'-'.repeat(80)}\n\n`))
 // The name is where the loader of the binary starts from: `lmdb` leads it to `@lmdb/lmdb-<platform>-<cpu>`.
 const { name, version } = manifestOf(packageOf(input))
-writeFileSync(join(target, 'package.json'), `${JSON.stringify({ name, version, private: true })}\n`)
+writeFileSync(
+  join(target, 'package.json'),
+  `${JSON.stringify({ name, version, private: true, main: 'index.cjs' })}\n`,
+)
