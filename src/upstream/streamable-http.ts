@@ -109,7 +109,8 @@ export class StreamableHttpTransport implements Transport {
       return
     }
     let headers: readonly string[] = this.#headers
-    if (message.method !== undefined && this.#namesMethods)
+    // A server that is greeted may be a modern one.
+    if (message.method !== undefined && (this.#version === undefined || isModernVersion(this.#version)))
       headers = [...headers, 'mcp-method', message.method]
     if (message.headers) {
       const extended = [...headers]
@@ -120,11 +121,6 @@ export class StreamableHttpTransport implements Transport {
     if (message.id === undefined) congestion.sending()
     const handler = new PostHandler(this, message.id, message.method)
     this.#dispatch(message.id === undefined ? messages : calls, 'POST', headers, message.text, handler)
-  }
-
-  /** A server that may be modern is to find the header on every request; only a legacy revision has none. */
-  get #namesMethods(): boolean {
-    return this.#version === undefined || isModernVersion(this.#version)
   }
 
   abandon(id: number): boolean {
