@@ -151,13 +151,15 @@ export class Relay {
 
   /**
    * A log record goes to the call it came with. Without one it goes to the sessions that see the server, as long as nothing is in flight from more
-   * than one of them: a record that may belong to another client's call is not guessed at.
+   * than one of them: a record that may belong to another client's call is not guessed at. Calls of one client of which a single one can hear something now
+   * are told by that one.
    */
-  #log(link: Link, params: Json, among: readonly Exchange[]): void {
+  #log(link: Link, params: Json, candidates: readonly Exchange[]): void {
     const server = link.server.name
     const level = (params.value as JsonObject | null)?.level as McpLogLevel
     if (!LOG_LEVELS.includes(level)) return
     const { text } = boundedRecord(params)
+    const among = candidates.length > 1 ? theOneOpen(candidates) : candidates
     const [exchange] = among
     if (exchange && among.length === 1) {
       if (wants(exchange.logLevel, level, exchange.modern)) exchange.notify('notifications/message', text)
@@ -185,6 +187,14 @@ function areOneClients(calls: readonly Exchange[]): boolean {
     ({ conversation, principal }) =>
       conversation === first?.conversation && principal.id === first?.principal.id,
   )
+}
+
+/**
+ * Where all calls are of one client and all but one wait for that client to come back, or are over: that one. All of them otherwise.
+ */
+function theOneOpen(calls: readonly Exchange[]): readonly Exchange[] {
+  const open = calls.filter(({ canBeAsked }) => canBeAsked === 'now')
+  return open.length === 1 && areOneClients(calls) ? open : calls
 }
 
 /**

@@ -8,6 +8,7 @@ import type { TestGateway } from '../helpers/gateway.ts'
 import { scriptedHttp, scriptedStdio } from '../helpers/scripted-servers.ts'
 import type { ScriptedRequest, ScriptedServer } from '../helpers/scripted-servers.ts'
 import { answerOf, LegacySession, ModernHttp, requestText, withEnvelope } from '../helpers/wire-clients.ts'
+import type { WireResponse } from '../helpers/wire-clients.ts'
 
 /** What legacy servers keep for a client is one thing for all of its calls, and what they ask reaches that client. */
 
@@ -35,11 +36,23 @@ class Askable implements AsyncDisposable {
 
   /** One request and its answer. `more` are members of `params`, with a comma before each. */
   async once(tool: string, args: string, more = ''): Promise<string> {
+    return await answerOf(await this.#post(tool, args, more))
+  }
+
+  /** All messages of one request, its answer at the end. */
+  async stream(tool: string, args: string, more = ''): Promise<string[]> {
+    const response = await this.#post(tool, args, more)
+    const body = await response.body
+    const isStream = String(response.headers['content-type']).startsWith('text/event-stream')
+    return isStream ? response.events.all.map(({ data }) => data) : [body]
+  }
+
+  async #post(tool: string, args: string, more: string): Promise<WireResponse> {
     const params = withEnvelope(`{"name":"a__${tool}","arguments":${args}${more}}`).replace(
       'clientCapabilities":{}',
       `clientCapabilities":${this.#capabilities}`,
     )
-    return await answerOf(await this.#client.post(String(++this.#id), 'tools/call', params))
+    return await this.#client.post(String(++this.#id), 'tools/call', params)
   }
 
   /** A call to its end. */
@@ -186,6 +199,30 @@ describe('calls of a modern client that can be asked, at a legacy server over st
     expect(await answered(server, 'q')).toContain('"content":{"mark":"q"}')
     first.answer('"result":{"content":[],"x":1}')
     expect(await calling[0]).toContain('"x":1')
+  })
+
+  test('that wait for their client leave log records to the one that is open, and never to that of another client', async () => {
+    await using server = await scriptedStdio()
+    await using gateway = await gatewayFor(server)
+    await using client = new Askable(gateway, 'one')
+    const level = ',"_meta":{"io.modelcontextprotocol/logLevel":"info"}'
+    const record = (data: string): string =>
+      `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"${data}"}}`
+    const asking = client.once('t', withMark('1'), level)
+    ask(await marked(server, '1'), 'q')
+    expect(rawAt(await asking, 'result', 'resultType')).toBe('"input_required"')
+    // Its client never comes back for the first call.
+    const open = client.stream('t', withMark('2'), level)
+    const second = await marked(server, '2')
+    second.say(record('of the second'))
+    second.answer(EMPTY)
+    expect(await open).toContainEqual(expect.stringContaining('of the second'))
+    const both = [client.stream('t', withMark('3'), level), client.stream('t', withMark('4'), level)]
+    const [third, fourth] = [await marked(server, '3'), await marked(server, '4')]
+    third.say(record('of one of two'))
+    for (const call of [third, fourth]) call.answer(EMPTY)
+    for (const heard of await Promise.all(both)) expect(heard).toHaveLength(1)
+    expect(processes(server)).toBe(1)
   })
 
   test('that are cancelled leave their questions to the others', async () => {
