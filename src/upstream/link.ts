@@ -37,6 +37,7 @@ import { probableId } from './response-id.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import type { Receiver, Transport } from './transport.ts'
 import { Unasked } from './unasked.ts'
+import { UnfinishedRequests } from './unfinished-requests.ts'
 
 /** Hears what a link's server says that is no answer. Implemented by the relay. */
 export interface LinkListener {
@@ -89,6 +90,7 @@ export class Link implements Receiver {
   readonly #pending = new IdTable<number, Pending>()
   readonly #questions: Questions
   readonly #givenUp = new GivenUp()
+  readonly #unfinished: UnfinishedRequests
   readonly #junk = new Junk()
   readonly unasked = new Unasked()
   /** Told of the memory its processes use while that is more than they may. Set by whoever holds the link. */
@@ -130,6 +132,7 @@ export class Link implements Receiver {
     this.logger = options.logger
     this.#listener = options.listener
     this.#deadlines = options.deadlines
+    this.#unfinished = new UnfinishedRequests(options.deadlines, options.server.timeoutMs)
     this.#clientInfo = options.clientInfo
     this.#questions = new Questions(options.server.maxQuestions)
     this.capabilities = options.capabilities
@@ -328,8 +331,7 @@ export class Link implements Receiver {
   #timeOut(id: number): void {
     const pending = this.#take(id)
     if (!pending) return
-    this.#giveUp(pending, 'timeout')
-    pending.reject(timedOut(this.server.name, pending))
+    this.#giveUp(pending, 'timeout', timedOut(this.server.name, pending))
     // Not for what the gateway asks itself: a server that computes for a while answers no ping, and may still answer the call.
     if (pending.exchange && this.transport.kind === 'stdio' && this.usable) this.#hangs.timedOut()
   }
@@ -388,6 +390,7 @@ export class Link implements Receiver {
 
   onFailure(id: number, error: GatewayError): void {
     const pending = this.#take(id)
+    if (!pending) this.#unfinished.ended(id)
     if (pending && id !== this.#checkId && this.#peer && refusalRaisesDoubt(error))
       void this.#doubts.settle(error).then(lost => pending.reject(lost ?? error))
     else pending?.reject(error)
@@ -445,6 +448,7 @@ export class Link implements Receiver {
     const pending = this.#take(id)
     if (!pending) {
       this.#givenUp.answered(id)
+      this.#unfinished.ended(id)
       this.logger.debug('An answer came for a call that is no longer waiting; dropped.', { id })
       return
     }
@@ -541,9 +545,7 @@ export class Link implements Receiver {
     const [exchange] = among
     if (error.code !== 'missing_capability' || among.length !== 1 || !exchange?.modern) return
     for (const pending of this.#pending.values()) {
-      if (pending.exchange !== exchange || !this.#take(pending.id)) continue
-      this.#giveUp(pending, error.message)
-      pending.reject(error)
+      if (pending.exchange === exchange && this.#take(pending.id)) this.#giveUp(pending, error.message, error)
     }
   }
 
@@ -575,27 +577,28 @@ export class Link implements Receiver {
         reject(closed(this.server.name, 'not_sent'))
         return
       }
+      if (exchange && exchange.cancellation.reason !== undefined)
+        return reject(cancelled(this.server.name, 'not_sent'))
       const pending = new Pending(this, id, method, timeoutMs, exchange, resolve, reject, call)
       this.#pending.set(id, pending)
       this.#deadlines.set(pending, timeoutMs)
       this.#lastUsed = monotonicNow()
-      if (exchange) {
-        exchange.cancellation.onCancel(reason => {
-          if (!this.#take(id)) return
-          this.#giveUp(pending, reason)
-          reject(cancelled(this.server.name))
-          this.#closeWhenDone()
-        })
-        if (exchange.cancellation.reason !== undefined) return
-      }
+      exchange?.cancellation.onCancel(reason => {
+        if (!this.#take(id)) return
+        this.#giveUp(pending, reason, cancelled(this.server.name))
+        this.#closeWhenDone()
+      })
       this.transport.send({ text: requestText(id, method, params), id, method, headers })
     })
   }
 
-  #giveUp({ id, exchange }: Pending, reason: string): void {
-    if (!this.#cancelUpstream(id, reason)) return
-    // What one session's own link says is that session's in any case.
-    if (exchange && !this.owner) this.#givenUp.add(id, exchange)
+  #giveUp({ id, exchange, reject }: Pending, reason: string, error: GatewayError): void {
+    if (this.#cancelUpstream(id, reason) && exchange) {
+      error.unfinished = this.#unfinished.add(id)
+      // What one session's own link says is that session's in any case.
+      if (!this.owner) this.#givenUp.add(id, exchange)
+    }
+    reject(error)
   }
 
   /** Whether the server may have heard of the request. */
@@ -618,6 +621,7 @@ export class Link implements Receiver {
 
   #failAll(error: GatewayError): void {
     this.#questions.close()
+    this.#unfinished.close()
     for (const { id } of this.#pending.values()) this.#take(id)?.reject(error)
   }
 
