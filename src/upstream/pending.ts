@@ -1,16 +1,18 @@
+import { monotonicNow } from '../core/clock.ts'
 import type { Deadline } from '../core/deadlines.ts'
 import type { GatewayError } from '../core/errors.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
 
 /** By progress, a call goes on for so many times its time limit, and no longer: a server cannot keep it open for ever. */
-const MOST_EXTENSION = 12
+export const MOST_EXTENSION = 12
 
 /** A request that waits for its answer on a link. */
 export class Pending implements Deadline {
   place: number | undefined
   due: number | undefined
   readonly link: Expiring
-  readonly #since = performance.now()
+  /** When progress extends it no longer; known from the first progress on. */
+  #endsAt: number | undefined
   readonly id: number
   readonly method: string
   readonly timeoutMs: number
@@ -44,9 +46,16 @@ export class Pending implements Deadline {
     this.link.expire(this.id)
   }
 
-  /** How long it may go on from now, when its server reports progress; `undefined`: no longer than it may anyway. */
-  get extension(): number | undefined {
-    const left = this.#since + MOST_EXTENSION * this.timeoutMs - performance.now()
+  /** Whether it has gone on for as long as progress can extend it. */
+  get fullyExtended(): boolean {
+    return this.#endsAt !== undefined && monotonicNow() >= this.#endsAt
+  }
+
+  /** The server reports progress. @returns how long the request may go on from now; `undefined`: no longer than it may anyway */
+  progressed(): number | undefined {
+    if (this.due === undefined) return undefined
+    this.#endsAt ??= this.due + (MOST_EXTENSION - 1) * this.timeoutMs
+    const left = this.#endsAt - monotonicNow()
     return left > 0 ? Math.min(left, this.timeoutMs) : undefined
   }
 }
