@@ -37,7 +37,6 @@ import { probableId } from './response-id.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import type { Receiver, Transport } from './transport.ts'
 import { Unasked } from './unasked.ts'
-import { UnfinishedRequests } from './unfinished-requests.ts'
 
 /** Hears what a link's server says that is no answer. Implemented by the relay. */
 export interface LinkListener {
@@ -89,8 +88,7 @@ export class Link implements Receiver {
   readonly #clientInfo: string
   readonly #pending = new IdTable<number, Pending>()
   readonly #questions: Questions
-  readonly #givenUp = new GivenUp()
-  readonly #unfinished: UnfinishedRequests
+  readonly #givenUp: GivenUp
   readonly #junk = new Junk()
   readonly unasked = new Unasked()
   /** Told of the memory its processes use while that is more than they may. Set by whoever holds the link. */
@@ -132,7 +130,7 @@ export class Link implements Receiver {
     this.logger = options.logger
     this.#listener = options.listener
     this.#deadlines = options.deadlines
-    this.#unfinished = new UnfinishedRequests(options.deadlines, options.server.timeoutMs)
+    this.#givenUp = new GivenUp(options.deadlines, options.server.timeoutMs)
     this.#clientInfo = options.clientInfo
     this.#questions = new Questions(options.server.maxQuestions)
     this.capabilities = options.capabilities
@@ -394,7 +392,7 @@ export class Link implements Receiver {
 
   onFailure(id: number, error: GatewayError): void {
     const pending = this.#take(id)
-    if (!pending) this.#unfinished.ended(id)
+    if (!pending) this.#givenUp.answered(id)
     if (pending && id !== this.#checkId && this.#peer && refusalRaisesDoubt(error))
       void this.#doubts.settle(error).then(lost => pending.reject(lost ?? error))
     else pending?.reject(error)
@@ -452,7 +450,6 @@ export class Link implements Receiver {
     const pending = this.#take(id)
     if (!pending) {
       this.#givenUp.answered(id)
-      this.#unfinished.ended(id)
       this.logger.debug('An answer came for a call that is no longer waiting; dropped.', { id })
       return
     }
@@ -597,11 +594,9 @@ export class Link implements Receiver {
   }
 
   #giveUp({ id, exchange, reject }: Pending, reason: string, error: GatewayError): void {
-    if (this.#cancelUpstream(id, reason) && exchange) {
-      error.unfinished = this.#unfinished.add(id)
-      // What one session's own link says is that session's in any case.
-      if (!this.owner) this.#givenUp.add(id, exchange)
-    }
+    // What one session's own link says is that session's in any case.
+    if (this.#cancelUpstream(id, reason) && exchange)
+      error.unfinished = this.#givenUp.add(id, this.owner ? undefined : exchange)
     reject(error)
   }
 
@@ -625,7 +620,7 @@ export class Link implements Receiver {
 
   #failAll(error: GatewayError): void {
     this.#questions.close()
-    this.#unfinished.close()
+    this.#givenUp.close()
     for (const { id } of this.#pending.values()) this.#take(id)?.reject(error)
   }
 
