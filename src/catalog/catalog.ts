@@ -326,7 +326,7 @@ export class Catalog {
   /** Lists that change at short intervals are not written each time they are found unchanged. */
   async #keep(server: ServerConfig, variants: Variants, changed: boolean): Promise<void> {
     const { name } = server
-    const now = Date.now()
+    const now = monotonicNow()
     if (!changed && now - (this.#keptAt.get(name) ?? 0) < KEEP_EVERY_MS) return
     try {
       await this.#kept.saveAll(server, variants)
