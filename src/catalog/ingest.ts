@@ -1,4 +1,5 @@
 import { worthAnotherLink } from '../core/another-link.ts'
+import { detached } from '../core/detached.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
@@ -196,7 +197,7 @@ class Collected {
   }
 
   #add(text: string, value: unknown): void {
-    const entry = outOfBounds(text) ?? checked(this.#kind, text, value, this.#era)
+    const entry = outOfBounds(text) ?? checked(this.#kind, detached(text), value, this.#era)
     if (typeof entry === 'string')
       this.#leaveOut('A definition is left out because clients would reject the list.', {
         reason: entry.slice(0, 200),

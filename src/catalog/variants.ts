@@ -30,6 +30,11 @@ export class Variants {
     return this.#listed
   }
 
+  /** What is known of exactly this variant. */
+  listed(variant: ClientKind): ServerSnapshot | undefined {
+    return this.#listed.get(variant)
+  }
+
   told(variant: ClientKind): string {
     return this.#told.get(variant) ?? '{}'
   }

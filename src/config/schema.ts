@@ -133,7 +133,7 @@ const server = section('mcpServers.*', {
   ),
   startTimeout: duration('Longest time for starting and the handshake.', START_TIMEOUT),
   timeout: duration(
-    'Longest time for a call, counted anew from each progress notification; a bare number means milliseconds.',
+    'Longest time for a call. Each progress notification begins it anew, up to 12 times this time in all; a bare number means milliseconds.',
     CALL_TIMEOUT,
     true,
   ),

@@ -1,3 +1,4 @@
+import { processBuffers } from '../core/buffer-limit.ts'
 import type { Logger } from '../core/logger.ts'
 
 /** What waits for all clients together that do not read what they are sent. */
@@ -22,6 +23,8 @@ export interface Backlog {
  */
 export class Backlogs {
   readonly #logger: Logger
+  /** Servers wait for what clients do not read. */
+  readonly #buffers = processBuffers()
   readonly #behind = new Set<Backlog>()
   /** Bytes by principal. */
   readonly #held = new Map<string, number>()
@@ -46,6 +49,7 @@ export class Backlogs {
 
   /** More waits on an outlet than before, or less. */
   changed({ principal }: Backlog, bytes: number): void {
+    if (bytes !== 0) this.#buffers.waits(principal, bytes)
     this.#bytes += bytes
     const held = (this.#held.get(principal) ?? 0) + bytes
     if (held > 0) this.#held.set(principal, held)

@@ -1,18 +1,27 @@
 import type { IncomingMessage } from 'node:http'
-import { StringDecoder } from 'node:string_decoder'
 import { GatewayError } from '../core/errors.ts'
+import { GrowingBuffer } from '../core/growing-buffer.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
 import { letGo } from '../core/reclaim.ts'
 
 /** Bodies up to this size are read as they come: their number is that of connections. */
 const SMALL_BYTES = 64 * 1024
-/** What all larger bodies that are being received may hold, unless one may be larger than half of it. */
-const ROOM_BYTES = 64 * 1024 * 1024
+/** What all larger bodies may hold, unless one may be larger than half of it. */
+const ROOM_BYTES = 128 * 1024 * 1024
 /** While others wait, a body that takes longer than this ends. */
 const SLOW_MS = 10_000
 /** How long a body waits for room, and how many may. */
 const MAX_WAIT_MS = 30_000
 const MAX_WAITING = 4096
+
+/** A body that has come. */
+export interface Body {
+  readonly text: string
+  /** Nothing holds the text any more: its call is over. Idempotent. */
+  readonly letGo: () => void
+}
+
+const NOTHING_HELD = (): void => undefined
 
 interface Place {
   readonly principal: string
@@ -23,8 +32,8 @@ interface Place {
 }
 
 /**
- * Reads the bodies of requests. What unfinished ones hold is bounded: a larger one begins when there is room for all of it, and until then its connection
- * is not read. No client may hold more than is free, so that there is always room for another one; of those that wait, the client that holds least is next.
+ * Reads the bodies of requests. What they hold until their calls are over is bounded: a larger one begins when there is room for all of it, and until then
+ * its connection is not read. No client may hold more than is free, so that there is always room for another one; of those that wait, the client that holds least is next.
  */
 export class Bodies {
   readonly #maxBytes: number
@@ -40,17 +49,18 @@ export class Bodies {
   }
 
   /**
-   * The body as text.
+   * The body. It takes its room until it is let go.
    * @throws HttpRefusal 408, 413, 415, 503; GatewayError `cancelled` when the client leaves before it has sent all
    */
-  read(request: IncomingMessage, principal: string): Promise<string> {
+  read(request: IncomingMessage, principal: string): Promise<Body> {
     const type = request.headers['content-type']
     if (type === undefined || !/^application\/json\b/i.test(type))
       return Promise.reject(new HttpRefusal(415, 'The body must be of type application/json.'))
     const length = request.headers['content-length']
     const bytes = length === undefined ? this.#maxBytes : Number(length)
     if (bytes > this.#maxBytes) return Promise.reject(tooLarge(this.#maxBytes))
-    return bytes <= SMALL_BYTES ? receive(request, bytes) : this.#readLarge(request, principal, bytes)
+    if (bytes > SMALL_BYTES) return this.#readLarge(request, principal, bytes)
+    return receive(request, bytes).then(text => ({ text, letGo: NOTHING_HELD }))
   }
 
   /** Ends what takes too long while others wait, as much as they need; those of the client that holds most first. `now` by `performance.now()`. */
@@ -62,10 +72,13 @@ export class Bodies {
     for (const place of slow) if (this.#waiting.size > 0) place.refuse(tooSlow())
   }
 
-  #readLarge(request: IncomingMessage, principal: string, bytes: number): Promise<string> {
+  #readLarge(request: IncomingMessage, principal: string, bytes: number): Promise<Body> {
     return new Promise((resolve, reject) => {
+      let holds = false
       const leave = (): void => {
-        if (!this.#reading.delete(place)) return
+        this.#reading.delete(place)
+        if (!holds) return
+        holds = false
         this.#take(principal, -bytes)
         letGo(bytes)
         this.#next()
@@ -81,11 +94,12 @@ export class Bodies {
         bytes,
         since: performance.now(),
         begin: () => {
+          holds = true
           receive(request, this.#maxBytes).then(
             text => {
               request.off('close', left)
-              leave()
-              resolve(text)
+              this.#reading.delete(place)
+              resolve({ text, letGo: leave })
             },
             (error: unknown) => {
               leave()
@@ -143,38 +157,45 @@ export class Bodies {
 }
 
 /**
- * What comes of a request until its end. Decoded as it comes: pieces that are kept lie between smaller things, and the allocator can give nothing back.
+ * What comes of a request until its end.
  * @throws HttpRefusal 413; GatewayError `cancelled`
  */
 function receive(request: IncomingMessage, maxBytes: number): Promise<string> {
   return new Promise((resolve, reject) => {
     let first: Buffer | undefined
-    let decoder: StringDecoder | undefined
-    let text = ''
+    let rest: GrowingBuffer | undefined
     let bytes = 0
+    // Listeners live as long as the request, and that as long as its answer: what they refer to must go before.
+    const letGo = (): void => {
+      first = undefined
+      rest?.clear()
+      rest = undefined
+    }
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length
       if (bytes > maxBytes) {
-        text = ''
+        letGo()
         reject(tooLarge(maxBytes))
       } else if (bytes === chunk.length) first = chunk
       else {
-        if (!decoder) {
-          decoder = new StringDecoder('utf8')
-          if (first) text = decoder.write(first)
+        if (!rest) {
+          rest = new GrowingBuffer(maxBytes)
+          if (first) rest.append(first)
           first = undefined
         }
-        text += decoder.write(chunk)
+        rest.append(chunk)
       }
     })
     request.on('end', () => {
-      const whole = first ? first.toString('utf8') : decoder ? text + decoder.end() : ''
-      // Listeners live as long as the request, and that as long as its answer: what they refer to must go before.
-      first = undefined
-      text = ''
-      resolve(whole)
+      const text = (rest ?? first ?? '').toString()
+      letGo()
+      resolve(text)
     })
-    request.on('error', error => reject(new GatewayError('cancelled', 'The client left.', { cause: error })))
+    request.on('error', error => {
+      letGo()
+      reject(new GatewayError('cancelled', 'The client left.', { cause: error }))
+    })
+    request.on('close', letGo)
   })
 }
 
@@ -187,7 +208,7 @@ function forget(request: IncomingMessage): void {
 function noRoom(): HttpRefusal {
   return new HttpRefusal(
     503,
-    'Too many large bodies are being received; this one found no room in time. Try again later.',
+    'Too many large requests are in progress; this one found no room in time. Try again later.',
     { 'retry-after': '5', connection: 'close' },
   )
 }

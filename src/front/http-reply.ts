@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { monotonicNow } from '../core/clock.ts'
 import { onOneLine } from '../protocol/json-text.ts'
-import { eventText } from '../protocol/sse.ts'
+import { EVENT_END, eventStart, eventText } from '../protocol/sse.ts'
 import { MAX_STREAM_BYTES, type Backlogs } from './backlogs.ts'
 import type { Reply } from './call.ts'
 import { LARGE_BYTES, Outlet } from './outlet.ts'
@@ -134,21 +134,17 @@ export class HttpReply implements Reply {
     this.#options.onDone(this)
   }
 
-  /** As bytes, which are the same for all that get them, and as fast as the client reads. */
+  /** As fast as the client reads. */
   #answerLarge(response: ServerResponse, head: string, body: string | Buffer, tail: string): void {
-    const bytes = typeof body === 'string' ? Buffer.from(head + body + tail) : body
-    const whole = bytes !== body
     response.writeHead(this.#status, {
       ...this.#options.headers,
       'content-type': 'application/json',
-      'content-length': whole
-        ? bytes.length
-        : Buffer.byteLength(head) + bytes.length + Buffer.byteLength(tail),
+      'content-length': Buffer.byteLength(head) + Buffer.byteLength(body) + Buffer.byteLength(tail),
     })
     const outlet = this.#out()
-    if (!whole) outlet?.write(head)
-    outlet?.write(bytes)
-    if (!whole) outlet?.write(tail)
+    outlet?.write(head)
+    outlet?.write(body)
+    outlet?.write(tail)
     outlet?.end()
   }
 
@@ -202,7 +198,12 @@ export class HttpReply implements Reply {
   #event(text: string): void {
     if (this.#late) this.#catchUp()
     const line = onOneLine(text)
-    this.#write(eventText(line, this.#options.log?.(line, this.#response === undefined)))
+    const id = this.#options.log?.(line, this.#response === undefined)
+    if (line.length <= LARGE_BYTES) return this.#write(eventText(line, id))
+    // In parts, so that a large one is not copied.
+    this.#write(eventStart(id))
+    this.#write(line)
+    this.#write(EVENT_END)
   }
 
   #catchUp(): void {

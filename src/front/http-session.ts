@@ -91,12 +91,13 @@ export class HttpSession {
     return this.#standalone !== undefined || this.#replies.size > 0
   }
 
-  /** A reply for `answers` requests that came in one POST. */
+  /** A reply for `answers` requests that came in one POST. `onDone` is called when all are answered. */
   reply(
     response: ServerResponse,
     answers: number,
     streams: boolean,
     headers: Readonly<Record<string, string>>,
+    onDone?: () => void,
   ): HttpReply {
     const stream = this.#nextStream++
     const reply = new HttpReply({
@@ -109,6 +110,7 @@ export class HttpSession {
       primes: (this.session.protocolVersion ?? LATEST_LEGACY) >= LATEST_LEGACY,
       answers,
       onDone: () => {
+        onDone?.()
         this.#replies.take(stream)
         this.lastSeen = monotonicNow()
       },

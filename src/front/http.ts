@@ -218,7 +218,8 @@ export class HttpFront implements Front {
 
   async #post(request: IncomingMessage, response: ServerResponse, place: Place): Promise<void> {
     checkAccept(request, 'application/json')
-    const text = await this.#bodies.read(request, place.credential.principal.id)
+    const { text, letGo } = await this.#bodies.read(request, place.credential.principal.id)
+    response.once('close', letGo)
     const value = parseJson(text)
     if (Array.isArray(value)) return this.#batch(request, response, place, text, value)
     const kind = kindOf(value)
@@ -251,10 +252,12 @@ export class HttpFront implements Front {
       session.session.notification(incoming)
       return accepted(response)
     }
+    // The call goes on without its connection.
+    response.off('close', letGo)
     session.session.request(
       incoming.id as string,
       incoming,
-      session.reply(response, 1, accepts(request, 'text/event-stream'), this.#headers),
+      session.reply(response, 1, accepts(request, 'text/event-stream'), this.#headers, letGo),
     )
   }
 

@@ -1,10 +1,18 @@
 import type { ServerResponse } from 'node:http'
 import { letGo } from '../core/reclaim.ts'
+import { pieceEnd } from '../core/text-pieces.ts'
 import type { Backlogs } from './backlogs.ts'
 
 /** More than this is written piece by piece, as the client takes it: what the system holds of it cannot be taken back. */
 export const LARGE_BYTES = 256 * 1024
 const PIECE_BYTES = 64 * 1024
+
+/** What waits, from `at` on. Text is held as it came: as bytes it would lie in memory twice. */
+interface Waiting {
+  readonly data: string | Buffer
+  readonly size: number
+  at: number
+}
 
 /** What goes to one client on one connection, as fast as that reads. What waits is counted by `Backlogs`, which ends it when it is too much. */
 export class Outlet {
@@ -12,7 +20,7 @@ export class Outlet {
   readonly principal: string
   readonly #response: ServerResponse
   readonly #backlogs: Backlogs
-  #waiting: { rest: Buffer; readonly size: number }[] = []
+  #waiting: Waiting[] = []
   #bytes = 0
   #large = 0
   #listens = false
@@ -48,12 +56,12 @@ export class Outlet {
       if (!this.#response.write(data)) this.#listen()
       return
     }
-    const bytes = typeof data === 'string' ? Buffer.from(data) : data
-    if (bytes.length > LARGE_BYTES) this.#large += bytes.length
-    this.#waiting.push({ rest: bytes, size: bytes.length })
-    this.#bytes += bytes.length
+    const size = Buffer.byteLength(data)
+    if (size > LARGE_BYTES) this.#large += size
+    this.#waiting.push({ data, size, at: 0 })
+    this.#bytes += size
     this.#listen()
-    this.#backlogs.changed(this, bytes.length)
+    this.#backlogs.changed(this, size)
     this.#pump()
   }
 
@@ -90,13 +98,14 @@ export class Outlet {
     while (!this.#response.writableNeedDrain) {
       const [first] = this.#waiting
       if (!first) break
-      const piece = first.rest.subarray(0, PIECE_BYTES)
-      first.rest = first.rest.subarray(piece.length)
-      if (first.rest.length === 0) {
+      const { data, at, size } = first
+      first.at = typeof data === 'string' ? pieceEnd(data, at) : Math.min(data.length, at + PIECE_BYTES)
+      const piece = typeof data === 'string' ? data.slice(at, first.at) : data.subarray(at, first.at)
+      if (first.at === data.length) {
         // Before its last piece is gone, all of it is held.
         this.#waiting.shift()
-        this.#bytes -= first.size
-        this.#backlogs.changed(this, -first.size)
+        this.#bytes -= size
+        this.#backlogs.changed(this, -size)
       }
       this.#response.write(piece)
     }

@@ -150,11 +150,14 @@ export class SseFront {
       throw new HttpRefusal(404, 'Session not found; open the event stream again.')
     entry.lastSeen = monotonicNow()
     if (entry.credential !== credential) this.#continue(entry, credential)
-    const text = await this.#bounds.bodies.read(request, credential.principal.id)
+    const { text, letGo } = await this.#bounds.bodies.read(request, credential.principal.id)
+    response.once('close', letGo)
     const value = parseJson(text)
     const kind = kindOf(value)
     const incoming = kind === 'response' ? undefined : takeApart({ text, value: value as JsonObject })
     if (this.#draining && kind === 'request') return refuseUnavailable(response, incoming?.id ?? 'null')
+    // The call is answered elsewhere, and later.
+    if (kind === 'request') response.off('close', letGo)
     response.writeHead(202, { 'content-type': 'text/plain' }).end('Accepted')
     if (!incoming) {
       entry.session.response({ text, value: value as JsonObject })
@@ -170,10 +173,14 @@ export class SseFront {
         },
         status: () => undefined,
         answer: (head, body, tail) => {
+          letGo()
           entry.stream.answer(head + body.toString() + tail)
           this.#answered(entry)
         },
-        drop: () => this.#answered(entry),
+        drop: () => {
+          letGo()
+          this.#answered(entry)
+        },
       })
     }
   }

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import { isSmall, processBuffers } from '../core/buffer-limit.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
@@ -7,6 +8,7 @@ import { elements, onOneLine } from '../protocol/json-text.ts'
 import { errorText, kindOf, parseJson, takeApart } from '../protocol/message.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { rawAt } from '../protocol/json-text.ts'
+import { MAX_BYTES } from './backlogs.ts'
 import type { Call, Reply } from './call.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
 import type { Front } from './fronts.ts'
@@ -49,6 +51,8 @@ export class StdioFront implements Front {
   #closed = false
   #overdue: NodeJS.Timeout | undefined
   #inputEnded = false
+  /** The newest message of each topic, while the client does not read. */
+  readonly #late = new Map<string, string>()
   /** Requests without an answer. */
   #waiting = 0
 
@@ -74,6 +78,7 @@ export class StdioFront implements Front {
     input.on('error', () => void this.close())
     // A client that dies mid-answer must not take the gateway's clean-up with it.
     output.on('error', () => void this.close())
+    output.on('drain', () => this.#catchUp())
     return this.#finished
   }
 
@@ -195,7 +200,7 @@ export class StdioFront implements Front {
         return
       }
       const reply = new LineReply(
-        line => this.#write(line),
+        (line, topic) => this.#write(line, topic),
         () => this.#answered(),
       )
       if (claimsModern(message.value.params)) this.#modern(id as string, incoming, reply)
@@ -240,22 +245,51 @@ export class StdioFront implements Front {
     if (this.#inputEnded && this.#waiting === 0) void this.close()
   }
 
-  #write(text: string): void {
-    if (!this.#closed) this.#options.output.write(`${onOneLine(text)}\n`)
+  /** Of messages with the same `topic`, a client that does not read gets the newest. */
+  #write(text: string, topic?: string): void {
+    if (this.#closed) return
+    const { output, principal, logger } = this.#options
+    if (topic !== undefined && output.writableNeedDrain) {
+      // Where it stands now, not where it stood first.
+      this.#late.delete(topic)
+      this.#late.set(topic, text)
+      return
+    }
+    if (this.#late.size > 0) this.#catchUp()
+    const line = `${onOneLine(text)}\n`
+    if (isSmall(line.length)) output.write(line)
+    else {
+      // Servers wait for what the client does not read.
+      const buffers = processBuffers()
+      buffers.waits(principal.id, line.length)
+      output.write(line, () => buffers.waits(principal.id, -line.length))
+    }
+    // One large answer may be larger.
+    if (output.writableLength - line.length <= MAX_BYTES) return
+    logger.warn('The client does not read its answers and was disconnected.', {
+      reason: `more than ${MAX_BYTES / 1024 / 1024} MiB wait for it`,
+    })
+    void this.close()
+  }
+
+  #catchUp(): void {
+    const late = [...this.#late.values()]
+    this.#late.clear()
+    for (const text of late) this.#write(text)
   }
 }
 
 class LineReply implements Reply {
-  readonly #write: (text: string) => void
+  readonly #write: (text: string, topic?: string) => void
   readonly #done: () => void
 
-  constructor(write: (text: string) => void, done: () => void) {
+  constructor(write: (text: string, topic?: string) => void, done: () => void) {
     this.#write = write
     this.#done = done
   }
 
-  notify(text: string): boolean {
-    this.#write(text)
+  notify(text: string, topic?: string): boolean {
+    this.#write(text, topic)
     return true
   }
 

@@ -2,11 +2,17 @@ import { StringDecoder } from 'node:string_decoder'
 
 /** Server-sent events (WHATWG HTML, 9.2), both directions, with the data kept as it stands. */
 
+/** What comes before the data of an event. */
+export function eventStart(id?: string): string {
+  return id === undefined ? 'event: message\ndata: ' : `event: message\nid: ${id}\ndata: `
+}
+
+/** What comes after it. */
+export const EVENT_END = '\n\n'
+
 /** One event as text. `data` must be on one line. */
 export function eventText(data: string, id?: string): string {
-  return id === undefined
-    ? `event: message\ndata: ${data}\n\n`
-    : `event: message\nid: ${id}\ndata: ${data}\n\n`
+  return eventStart(id) + data + EVENT_END
 }
 
 export interface ServerSentEvent {
@@ -50,6 +56,11 @@ export class EventParser {
   constructor(sink: EventSink, maxChars: number) {
     this.#sink = sink
     this.#maxChars = maxChars
+  }
+
+  /** What is held of the unfinished event, in UTF-16 code units. */
+  get held(): number {
+    return this.#partChars + this.#dataChars
   }
 
   push(chunk: Buffer): void {

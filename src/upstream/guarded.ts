@@ -24,6 +24,10 @@ export class Guarded implements Receiver {
     this.#link = link
   }
 
+  ownerOf(id: number): string | undefined {
+    return this.#link.ownerOf(id)
+  }
+
   waits(id: number): boolean {
     return this.#link.waits(id)
   }

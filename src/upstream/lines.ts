@@ -1,7 +1,6 @@
+import { GrowingBuffer } from '../core/growing-buffer.ts'
+
 const NEWLINE = 10
-const FIRST_CAPACITY = 64 * 1024
-/** A buffer that one large line made grow is not kept for the small ones after it. */
-const KEPT_CAPACITY = 1024 * 1024
 /** What is kept of the two ends of a line that is too long. */
 const END_BYTES = 512
 
@@ -19,14 +18,20 @@ export interface LineHandler {
 export class LineSplitter {
   readonly #maxBytes: number
   readonly #handler: LineHandler
-  /** The unfinished line: the first `#size` bytes of `#held`; beyond the limit only its ends are held. */
-  #held = Buffer.alloc(0)
+  /** The unfinished line; beyond the limit only its ends are held. */
+  readonly #held: GrowingBuffer
   #size = 0
   #long: { readonly head: Buffer; tail: Buffer } | undefined
 
   constructor(maxBytes: number, handler: LineHandler) {
     this.#maxBytes = maxBytes
     this.#handler = handler
+    this.#held = new GrowingBuffer(maxBytes)
+  }
+
+  /** Bytes of the unfinished line that are held. */
+  get held(): number {
+    return this.#held.size
   }
 
   push(chunk: Buffer): void {
@@ -53,41 +58,32 @@ export class LineSplitter {
     const size = this.#size + end - start
     if (this.#long === undefined && size > this.#maxBytes) {
       const known = Buffer.concat([
-        this.#held.subarray(0, Math.min(this.#size, END_BYTES)),
+        this.#held.view.subarray(0, Math.min(this.#size, END_BYTES)),
         chunk.subarray(start, end),
       ])
       const head = Buffer.from(known.subarray(0, END_BYTES))
       this.#long = {
         head,
-        tail: Buffer.from(this.#held.subarray(Math.max(0, this.#size - END_BYTES), this.#size)),
+        tail: Buffer.from(this.#held.view.subarray(Math.max(0, this.#size - END_BYTES), this.#size)),
       }
-      this.#held = Buffer.alloc(0)
+      this.#held.clear()
     }
     if (this.#long) {
       const joined = Buffer.concat([this.#long.tail, chunk.subarray(Math.max(start, end - END_BYTES), end)])
       this.#long.tail = joined.subarray(Math.max(0, joined.length - END_BYTES))
-    } else if (size > this.#size) {
-      if (size > this.#held.length) {
-        // Doubling keeps the copying linear, whatever the size of the chunks.
-        const grown = Buffer.allocUnsafe(
-          Math.max(FIRST_CAPACITY, size, Math.min(this.#held.length * 2, this.#maxBytes)),
-        )
-        this.#held.copy(grown, 0, 0, this.#size)
-        this.#held = grown
-      }
-      chunk.copy(this.#held, this.#size, start, end)
-    }
+    } else if (size > this.#size) this.#held.append(chunk, start, end)
     this.#size = size
   }
 
   #finish(): void {
     const size = this.#size
     const long = this.#long
-    const held = this.#held
     this.#size = 0
     this.#long = undefined
-    if (held.length > KEPT_CAPACITY) this.#held = Buffer.alloc(0)
     if (long) this.#handler.onLongLine(long.head, long.tail, size)
-    else this.#handler.onLine(held, 0, size)
+    else {
+      this.#handler.onLine(this.#held.view, 0, size)
+      this.#held.clear()
+    }
   }
 }

@@ -1,14 +1,17 @@
 import { GatewayError, type Delivery } from '../core/errors.ts'
 import { MAX_OWN_ANSWER_CHARS } from './introduction.ts'
-import { limitOf, type Pending } from './pending.ts'
+import { limitOf, MOST_EXTENSION, type Pending } from './pending.ts'
 
 /** How a request on a link can end without an answer of the server. */
 
 export function timedOut(server: string, pending: Pending): GatewayError {
-  const seconds = Math.round(pending.timeoutMs / 100) / 10
+  const { method, timeoutMs } = pending
+  const within = pending.fullyExtended
+    ? `within ${seconds(MOST_EXTENSION * timeoutMs)} s, although it reported progress; a call lasts ${MOST_EXTENSION} times its time limit at most`
+    : `within ${seconds(timeoutMs)} s`
   return new GatewayError(
     'upstream_timeout',
-    `Server "${server}" did not answer ${pending.method} within ${seconds} s. Try again, or raise "${limitOf(pending)}" of this server.`,
+    `Server "${server}" did not answer ${method} ${within}. Try again, or raise "${limitOf(pending)}" of this server.`,
     { server, delivery: 'unknown' },
   )
 }
@@ -38,4 +41,8 @@ export function protocolError(server: string, what: string): GatewayError {
     // It may have done what was asked, and nobody knows.
     { server, delivery: 'unknown' },
   )
+}
+
+function seconds(ms: number): number {
+  return Math.round(ms / 100) / 10
 }

@@ -355,6 +355,10 @@ export class Link implements Receiver {
 
   // Receiver
 
+  ownerOf(id: number): string | undefined {
+    return this.#pending.get(id)?.exchange?.principal.id
+  }
+
   waits(id: number): boolean {
     return this.#pending.has(id)
   }
@@ -486,7 +490,7 @@ export class Link implements Receiver {
       const pending = this.#pending.get(token)
       const exchange = pending ? pending.exchange : this.tasks.progress(token)
       if (exchange?.request.progressToken === undefined) return
-      const extension = pending?.extension
+      const extension = pending?.progressed()
       if (pending && extension !== undefined) this.#deadlines.set(pending, extension)
       const member = find(members(params.text), 'progressToken')
       if (member)

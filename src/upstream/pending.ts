@@ -3,7 +3,7 @@ import type { GatewayError } from '../core/errors.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
 
 /** By progress, a call goes on for so many times its time limit, and no longer: a server cannot keep it open for ever. */
-const MOST_EXTENSION = 12
+export const MOST_EXTENSION = 12
 
 /** A request that waits for its answer on a link. */
 export class Pending implements Deadline {
@@ -11,6 +11,7 @@ export class Pending implements Deadline {
   due: number | undefined
   readonly link: Expiring
   readonly #since = performance.now()
+  #progressed = false
   readonly id: number
   readonly method: string
   readonly timeoutMs: number
@@ -44,8 +45,14 @@ export class Pending implements Deadline {
     this.link.expire(this.id)
   }
 
-  /** How long it may go on from now, when its server reports progress; `undefined`: no longer than it may anyway. */
-  get extension(): number | undefined {
+  /** Whether it has gone on for as long as progress can extend it. */
+  get fullyExtended(): boolean {
+    return this.#progressed && performance.now() - this.#since >= MOST_EXTENSION * this.timeoutMs
+  }
+
+  /** The server reports progress. @returns how long the request may go on from now; `undefined`: no longer than it may anyway */
+  progressed(): number | undefined {
+    this.#progressed = true
     const left = this.#since + MOST_EXTENSION * this.timeoutMs - performance.now()
     return left > 0 ? Math.min(left, this.timeoutMs) : undefined
   }

@@ -1,20 +1,30 @@
-/** Characters of a piece. */
-const PIECE = 64 * 1024
+import { pieceEnd } from '../core/text-pieces.ts'
 
 /**
  * A large text as bytes, piece by piece as it is written: as one buffer it would lie beside the text until all of it is sent, and the allocator keeps
- * what many of these have taken.
+ * what many of these have taken. The text is let go at the end, since undici keeps finished requests, and their bodies, in a queue that it cleans rarely.
  */
-export async function* pieces(text: string): AsyncGenerator<Buffer> {
-  for (let start = 0; start < text.length;) {
-    let end = start + PIECE
-    // Not between the halves of one character.
-    if (end < text.length && isHighSurrogate(text.charCodeAt(end - 1))) end--
-    yield Buffer.from(text.slice(start, end))
-    start = end
-  }
-}
+export class Pieces implements AsyncIterableIterator<Buffer> {
+  #text: string
+  #start = 0
 
-function isHighSurrogate(unit: number): boolean {
-  return unit >= 0xd800 && unit < 0xdc00
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  next(): Promise<IteratorResult<Buffer>> {
+    const start = this.#start
+    if (start >= this.#text.length) return this.return()
+    this.#start = pieceEnd(this.#text, start)
+    return Promise.resolve({ done: false, value: Buffer.from(this.#text.slice(start, this.#start)) })
+  }
+
+  return(): Promise<IteratorResult<Buffer>> {
+    this.#text = ''
+    return Promise.resolve({ done: true, value: undefined })
+  }
 }

@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 
@@ -55,4 +56,12 @@ function hasLivingMember(group: number): boolean {
     }
   }
   return false
+}
+
+const POLL_MS = 20
+
+/** Resolves when the group is empty or `ms` have passed. Polls, since the end of another process's children is not told. */
+export async function groupGone(pid: number, ms: number): Promise<void> {
+  const end = monotonicNow() + ms
+  while (groupRuns(pid) && monotonicNow() < end) await new Promise(resolve => setTimeout(resolve, POLL_MS))
 }

@@ -31,3 +31,15 @@ export function probableId(text: string): number | undefined {
     /"id"\s*:\s*(\d+)\s*\}\s*$/.exec(text)
   return match ? Number(match[1]) : undefined
 }
+
+/** Whether `body` is a JSON-RPC error for request `id`. */
+export function carriesAnswer(body: string, id: number): boolean {
+  try {
+    const value: unknown = JSON.parse(body)
+    return (
+      typeof value === 'object' && value !== null && 'error' in value && (value as { id?: unknown }).id === id
+    )
+  } catch {
+    return false
+  }
+}

@@ -1,10 +1,12 @@
 import type { Agent } from 'undici'
 import type { HttpEndpoint } from '../config/replica-types.ts'
+import { processBuffers, Reception } from '../core/buffer-limit.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
 import { configuredHeaders } from './configured-headers.ts'
 import { Connections } from './connections.ts'
+import { flowOf } from './flow.ts'
 import { httpRefusal, HttpStatusError } from './http-refusal.ts'
 import { responseId } from './response-id.ts'
 import { retryAfterMs } from './retry-after.ts'
@@ -132,6 +134,7 @@ export class SseTransport implements Transport {
   }
 
   #listen({ calls, congestion }: Connections<Agent>): void {
+    let reception: Reception | undefined
     const parser = new EventParser(
       {
         onEvent: event => this.#onEvent(event),
@@ -151,12 +154,24 @@ export class SseTransport implements Transport {
           status === 200 && isEventStream(headers)
             ? (chunk, controller) => {
                 parser.push(chunk)
+                reception ??= new Reception(
+                  processBuffers(),
+                  `server ${this.#options.server}`,
+                  flowOf(controller),
+                )
+                reception.at(parser.held)
                 congestion.heard(controller)
               }
             : undefined,
         onRefused: (status, _headers, body) => this.#notOpened(status, new HttpStatusError(status, body)),
-        onBroken: error => this.#broke(error),
-        onEnd: () => this.#broke(new Error('the server ended it')),
+        onBroken: error => {
+          reception?.end()
+          this.#broke(error)
+        },
+        onEnd: () => {
+          reception?.end()
+          this.#broke(new Error('the server ended it'))
+        },
       },
     )
   }

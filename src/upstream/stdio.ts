@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import type { StdioEndpoint } from '../config/replica-types.ts'
-import { monotonicNow } from '../core/clock.ts'
+import { processBuffers, Reception } from '../core/buffer-limit.ts'
 import { GatewayError, type Delivery } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { childEnv } from './child-env.ts'
@@ -9,7 +9,7 @@ import { LastWords, SaidBeforeEnd } from './last-words.ts'
 import { LineSplitter } from './lines.ts'
 import { beginsMessage, isSpace } from './message-line.ts'
 import { processMemory, readableBytes, type MemoryWatch } from './memory.ts'
-import { groupRuns, HAS_GROUPS, signalTree } from './process-group.ts'
+import { groupGone, groupRuns, HAS_GROUPS, signalTree } from './process-group.ts'
 import { Printed, type PrintedByOne } from './printed.ts'
 import { processReaper, type Reaper } from './reaper.ts'
 import { responseId } from './response-id.ts'
@@ -25,7 +25,6 @@ export const DEFAULT_EXIT_GRACE_MS = 2000
 const MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
 /** Answers written just before an exit are still read; descendants that keep the pipes open are not waited for. */
 const DRAIN_MS = 500
-const GROUP_POLL_MS = 20
 const MAX_STDERR_LINE_BYTES = 4096
 const NOISE_CHARS = 200
 /** So many times its ceiling, a process does not get the time to be replaced. */
@@ -183,7 +182,12 @@ class StdioTransport implements Transport {
     this.#running = { child, pid, queue, messages, log, exited, drained }
     for (const pipe of [stdin, stdout, stderr]) pipe.on('error', () => {})
     stdin.once('close', () => void this.#lose())
-    stdout.on('data', (chunk: Buffer) => messages.push(chunk))
+    const reception = new Reception(processBuffers(), `server ${this.#options.server}`, stdout)
+    stdout.on('data', (chunk: Buffer) => {
+      messages.push(chunk)
+      reception.at(messages.held)
+    })
+    stdout.once('close', () => reception.end())
     stderr.on('data', (chunk: Buffer) => log.push(chunk))
     // A server without stdout can answer nothing any more, even if it goes on running.
     stdout.once('end', () => void this.#lose())
@@ -347,11 +351,4 @@ async function within(promise: Promise<void>, ms: number): Promise<boolean> {
   const inTime = await Promise.race([promise.then(() => true), late])
   clearTimeout(timer)
   return inTime
-}
-
-/** Resolves when the group is empty or `ms` have passed. Polls, since nobody tells about the end of another's children. */
-async function groupGone(pid: number, ms: number): Promise<void> {
-  const end = monotonicNow() + ms
-  while (groupRuns(pid) && monotonicNow() < end)
-    await new Promise(resolve => setTimeout(resolve, GROUP_POLL_MS))
 }

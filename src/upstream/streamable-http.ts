@@ -4,13 +4,17 @@ import { describeError, GatewayError } from '../core/errors.ts'
 import { IdTable } from '../core/id-table.ts'
 import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/replica-types.ts'
+import { isSmall, processBuffers, Reception } from '../core/buffer-limit.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
 import { configuredHeaders } from './configured-headers.ts'
 import { Connections } from './connections.ts'
+import { flowOf } from './flow.ts'
 import { httpRefusal, HttpStatusError } from './http-refusal.ts'
-import { pieces } from './pieces.ts'
+import { Pieces } from './pieces.ts'
+import { ResponseBody } from './response-body.ts'
 import { retryAfterMs } from './retry-after.ts'
+import { carriesAnswer } from './response-id.ts'
 import type { Sockets } from './sockets.ts'
 import { tooLarge } from './too-large.ts'
 import { isWebPage, NO_ENDPOINT } from './web-page.ts'
@@ -177,6 +181,12 @@ export class StreamableHttpTransport implements Transport {
     this.#connections.congestion.heard(controller)
   }
 
+  /** Counts what comes on the response stream of request `id`. */
+  reception(id: number | undefined, controller: Dispatcher.DispatchController): Reception {
+    const owner = id === undefined ? undefined : this.#receiver.ownerOf(id)
+    return new Reception(processBuffers(), owner ?? `server ${this.#options.server}`, flowOf(controller))
+  }
+
   get maxMessageBytes(): number {
     return this.#options.maxMessageBytes
   }
@@ -301,7 +311,7 @@ export class StreamableHttpTransport implements Transport {
     let all = headers as string[]
     if (body !== null && body.length > LARGE_CHARS) {
       all = [...headers, 'content-length', String(Buffer.byteLength(body))]
-      sent = pieces(body) as unknown as Readable
+      sent = new Pieces(body) as unknown as Readable
     }
     try {
       pool.dispatch({ path: this.#path, method, headers: all, body: sent }, handler)
@@ -361,13 +371,14 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   protected retryAfterMs: number | undefined
   protected overflown = false
   #events: EventParser | undefined
-  #chunks: Buffer[] = []
-  #bytes = 0
+  readonly #body: ResponseBody
+  #reception: Reception | undefined
   #controller: Dispatcher.DispatchController | undefined
 
   constructor(transport: StreamableHttpTransport, id: number | undefined) {
     this.transport = transport
     this.id = id
+    this.#body = new ResponseBody(transport.maxMessageBytes)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -391,10 +402,10 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#events) {
       this.#events.push(chunk)
+      this.#holds(this.#events.held, controller)
       this.transport.heard(controller)
     } else {
-      this.#bytes += chunk.length
-      if (this.#bytes <= this.transport.maxMessageBytes) this.#chunks.push(chunk)
+      if (this.#body.append(chunk)) this.#holds(this.#body.size, controller)
       else this.onOverflow()
     }
   }
@@ -402,22 +413,17 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     this.onOver()
     // undici keeps finished requests, and with them this handler, in a queue that it cleans rarely.
-    const chunks = this.#chunks
-    this.#chunks = []
     this.#controller = undefined
-    if (this.overflown) return
-    const first = chunks[0]
-    const body =
-      first === undefined
-        ? ''
-        : chunks.length === 1
-          ? first.toString('utf8')
-          : Buffer.concat(chunks).toString('utf8')
-    this.onEnd(this.#events !== undefined, body)
+    if (this.overflown) this.#body.clear()
+    else this.onEnd(this.#events !== undefined, this.#body.take())
+    // Now it is counted where it waits for its client.
+    this.#reception?.end()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
     this.onOver()
+    this.#body.clear()
+    this.#reception?.end()
     if (!this.overflown) this.onBroken(error)
   }
 
@@ -437,6 +443,11 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
     this.overflown = true
     this.transport.tooLarge(this.id)
     this.#controller?.abort(new Error('message too large'))
+  }
+
+  #holds(bytes: number, controller: Dispatcher.DispatchController): void {
+    if (!this.#reception && !isSmall(bytes)) this.#reception = this.transport.reception(this.id, controller)
+    this.#reception?.at(bytes)
   }
 
   protected onOver(): void {
@@ -542,16 +553,5 @@ class GetHandler extends StreamHandler {
         this.retryMs ?? FIRST_RECONNECT_MS,
         this.#attempt + 1,
       )
-  }
-}
-
-function carriesAnswer(body: string, id: number): boolean {
-  try {
-    const value: unknown = JSON.parse(body)
-    return (
-      typeof value === 'object' && value !== null && 'error' in value && (value as { id?: unknown }).id === id
-    )
-  } catch {
-    return false
   }
 }

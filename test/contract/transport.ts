@@ -44,6 +44,8 @@ export class Recorder implements Receiver {
   onFailure(id: number, error: GatewayError): void {
     if (this.waiting.delete(id)) this.#add({ id, error })
   }
+  ownerOf(): undefined {}
+
   waits(id: number): boolean {
     return this.waiting.has(id)
   }

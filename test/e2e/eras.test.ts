@@ -5,6 +5,7 @@ import { createMemoryStore } from '../../src/state/memory.ts'
 import type { Store } from '../../src/state/store.ts'
 import { startGateway } from '../helpers/gateway.ts'
 import type { TestGateway } from '../helpers/gateway.ts'
+import { everything, serveEverything } from '../helpers/real-servers.ts'
 import { makeScratch } from '../helpers/scratch.ts'
 import { serve } from '../helpers/served.ts'
 import { answerOf, LegacySession, ModernHttp, requestText, withEnvelope } from '../helpers/wire-clients.ts'
@@ -240,4 +241,32 @@ describe.each(['http', 'stdio'] as const)('over %s', transport => {
     expect(server.received().filter(line => line === 'legacy initialize')).toHaveLength(1)
     expect(server.processes()).toBe(1)
   })
+})
+
+describe.each(['http', 'stdio'] as const)('the published server-everything over %s', transport => {
+  const CAPABILITIES = { plain: '{}', able: '{"sampling":{},"elicitation":{},"roots":{}}' }
+  test.each([
+    ['plain', 'able', 'plain'],
+    ['able', 'plain', 'able'],
+    ['plain', 'plain', 'able'],
+  ] as const)(
+    'clients in the order %s, %s, %s: each is shown the tools it is shown without the gateway, after a restart too',
+    async (...order) => {
+      const served = transport === 'http' ? await serveEverything('streamableHttp') : undefined
+      if (served) onTestFinished(() => served[Symbol.asyncDispose]())
+      const entry = served ? { url: served.endpoint } : everything
+      const store = createMemoryStore()
+      store.close = () => Promise.resolve()
+      for (let start = 0; start < 2; start++) {
+        const gateway = await startGateway({ mcpServers: { s: entry } }, { store })
+        onTestFinished(() => gateway[Symbol.asyncDispose]())
+        for (const kind of order) {
+          const client = await CLIENTS.legacy(gateway, 'Ada', CAPABILITIES[kind])
+          for (let round = 0; round < 2; round++)
+            expect([kind, (await client.tools()).length]).toEqual([kind, kind === 'plain' ? 13 : 16])
+        }
+        await gateway[Symbol.asyncDispose]()
+      }
+    },
+  )
 })

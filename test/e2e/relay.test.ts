@@ -154,6 +154,35 @@ describe('progress', () => {
   test.each([
     ['stdio', scriptedStdio],
     ['HTTP', scriptedHttp],
+  ])('without an end, of a server over %s, ends at twelve times the timeout', async (_, start) => {
+    await using server = await start()
+    await using gateway = await startGateway({ mcpServers: { a: server.entry } }, { timeoutMs: 100 })
+    await gateway.gateway.warmUp()
+    await using client = await StdioClient.legacy(gateway.gateway)
+    const since = performance.now()
+    client.send(requestText('1', 'tools/call', '{"name":"a__t","_meta":{"progressToken":7}}'))
+    const call = await server.called('t')
+    const token = rawAt(call.params, '_meta', 'progressToken')
+    let progress = 0
+    const timer = setInterval(
+      () => call.say(notification('progress', `{"progressToken":${token},"progress":${++progress}}`)),
+      20,
+    )
+    try {
+      expect(await client.answer('1')).toContain(
+        'did not answer tools/call within 1.2 s, although it reported progress; ' +
+          'a call lasts 12 times its time limit at most. Try again, or raise \\"timeout\\" of this server.',
+      )
+    } finally {
+      clearInterval(timer)
+    }
+    expect(performance.now() - since).toBeGreaterThan(1100)
+    expect(progress).toBeGreaterThan(5)
+  })
+
+  test.each([
+    ['stdio', scriptedStdio],
+    ['HTTP', scriptedHttp],
   ])('of many clients with equal tokens, from a server over %s', async (_, start) => {
     await using server = await start()
     await using gateway = await gatewayFor(server)

@@ -23,6 +23,8 @@ export interface GatewayOptions {
   readonly listen?: boolean
   /** Whether entries of servers may be wrong; default false. */
   readonly problems?: boolean
+  /** `timeout` of every server, also below the bound of the option. */
+  readonly timeoutMs?: number
   /** Variables for `${VAR}`; default none. */
   readonly env?: Readonly<Record<string, string>>
 }
@@ -36,12 +38,17 @@ export async function startGateway(
   options: GatewayOptions = {},
 ): Promise<TestGateway> {
   const before = takeStock()
-  const config = await configFrom(
+  const read = await configFrom(
     { ...file, gateway: { http: { port: 0 }, state: 'memory', ...file.gateway } },
     { env: options.env ?? {} },
   )
-  for (const { problem } of options.problems === true ? [] : config.servers)
+  for (const { problem } of options.problems === true ? [] : read.servers)
     if (problem !== undefined) throw new Error(problem)
+  const { timeoutMs } = options
+  const config =
+    timeoutMs === undefined
+      ? read
+      : { ...read, servers: read.servers.map(server => ({ ...server, timeoutMs })) }
   const store = options.store ?? createMemoryStore()
   const gateway = await createGateway(config, { logger: options.logger ?? SILENT, store })
   const close = async (): Promise<void> => {

@@ -47,9 +47,11 @@ export const BOUNDS = [
         const name = id % 2 === 0 ? 'legacy__hang' : 'pipe__hang'
         const caller = await rig.client(0)
         caller.session = client.session
-        const body = `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"${name}","arguments":{"text":"${filler}"}}}`
-        if (!caller.send(body)) await caller.drained()
-        await wait(5)
+        const body = `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"${name}","arguments":{"text":"${filler}"},"_meta":{"progressToken":${id}}}}`
+        const heard = caller.heard()
+        caller.send(body)
+        // The server has it.
+        await heard
         await lines.post({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } })
         caller.close()
       }

@@ -218,11 +218,10 @@ export class WireClient {
     })
   }
 
-  /** @returns {Promise<void>} resolves once the socket takes more, or is gone */
-  drained() {
+  /** @returns {Promise<void>} resolves with the next thing that comes, or when the connection is gone */
+  heard() {
     return new Promise(resolve => {
-      if (this.#socket.destroyed) return resolve()
-      this.#socket.once('drain', () => resolve())
+      this.#socket.once('data', () => resolve())
       this.#socket.once('close', () => resolve())
     })
   }

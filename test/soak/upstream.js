@@ -65,6 +65,10 @@ async function answerTo({ method, params }, modern, say, drained) {
     case 'big':
       return `"result":{${modern ? '"resultType":"complete",' : ''}"content":[{"type":"text","text":${JSON.stringify(text)}},{"type":"text","text":"${textOf(bytes)}"}]}`
     case 'hang':
+      // So that the client knows that the call is here.
+      say(
+        `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":${JSON.stringify(params._meta?.progressToken ?? 0)},"progress":1}}`,
+      )
       return undefined
     case 'fail':
       return '"error":{"code":-32603,"message":"as asked"}'

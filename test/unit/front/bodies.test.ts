@@ -6,8 +6,14 @@ import { Bodies } from '../../../src/front/bodies.ts'
 const MB = 1024 * 1024
 const JSON_TYPE = { 'content-type': 'application/json' }
 
-const read = (request: unknown, maxBytes: number): Promise<string> =>
-  new Bodies(maxBytes).read(request as IncomingMessage, 'a')
+const read = (request: unknown, maxBytes: number): Promise<string> => textOf(new Bodies(maxBytes), request)
+
+/** The text of a body, whose call is over as soon as it is read. */
+async function textOf(bodies: Bodies, request: unknown, principal = 'a'): Promise<string> {
+  const { text, letGo } = await bodies.read(request as IncomingMessage, principal)
+  letGo()
+  return text
+}
 
 const body = (chunks: string[], headers: Record<string, string> = JSON_TYPE): Readable =>
   Object.assign(Readable.from(chunks.map(chunk => Buffer.from(chunk))), { headers })
@@ -55,12 +61,12 @@ describe('a body', () => {
 describe('unfinished bodies', () => {
   it('of one client take half of the room, the rest of them wait, and another client is read at once', async () => {
     const bodies = new Bodies(4 * MB)
-    const requests = Array.from({ length: 20 }, () => slow(4 * MB))
-    const texts = requests.map(request => bodies.read(request as unknown as IncomingMessage, 'greedy'))
+    const requests = Array.from({ length: 40 }, () => slow(4 * MB))
+    const texts = requests.map(request => textOf(bodies, request, 'greedy'))
     const begun = await Promise.all(requests.map(isRead))
-    expect(begun.filter(Boolean)).toHaveLength(8)
+    expect(begun.filter(Boolean)).toHaveLength(16)
     const other = slow(4 * MB)
-    const text = bodies.read(other as unknown as IncomingMessage, 'modest')
+    const text = textOf(bodies, other, 'modest')
     expect(await isRead(other)).toBe(true)
     other.end('"x"')
     expect(await text).toBe('"x"')
@@ -71,19 +77,17 @@ describe('unfinished bodies', () => {
   it('that take long end when others wait, and no more of them than these need', async () => {
     const bodies = new Bodies(4 * MB)
     const later = (): number => performance.now() + 20_000
-    const requests = Array.from({ length: 8 }, () => slow(4 * MB))
-    const ends = requests.map(request =>
-      bodies.read(request as unknown as IncomingMessage, 'a').catch((error: unknown) => error),
-    )
+    const requests = Array.from({ length: 16 }, () => slow(4 * MB))
+    const ends = requests.map(request => textOf(bodies, request).catch((error: unknown) => error))
     bodies.sweep(later())
-    expect((await Promise.all(requests.map(isRead))).filter(Boolean)).toHaveLength(8)
-    const ninth = slow(4 * MB)
-    const text = bodies.read(ninth as unknown as IncomingMessage, 'a')
-    expect(await isRead(ninth)).toBe(false)
+    expect((await Promise.all(requests.map(isRead))).filter(Boolean)).toHaveLength(16)
+    const last = slow(4 * MB)
+    const text = textOf(bodies, last)
+    expect(await isRead(last)).toBe(false)
     bodies.sweep(later())
     expect(await ends[0]).toMatchObject({ status: 408 })
-    expect(await isRead(ninth)).toBe(true)
-    ninth.end('9')
+    expect(await isRead(last)).toBe(true)
+    last.end('9')
     for (const request of requests.slice(1)) request.end('1')
     expect(await text).toBe('9')
     expect(await Promise.all(ends.slice(1))).toEqual(ends.slice(1).map(() => '1'))
@@ -91,16 +95,34 @@ describe('unfinished bodies', () => {
 
   it('leave their room to others when their clients leave, also while they wait', async () => {
     const bodies = new Bodies(4 * MB)
-    const requests = Array.from({ length: 10 }, () => slow(4 * MB))
-    const ends = requests.map(request =>
-      bodies.read(request as unknown as IncomingMessage, 'a').catch(error => error),
+    const requests = Array.from({ length: 18 }, () => slow(4 * MB))
+    const ends = requests.map(request => textOf(bodies, request).catch(error => error))
+    for (const request of requests.slice(0, 17)) request.destroy()
+    expect(await Promise.all(ends.slice(0, 17))).toMatchObject(
+      ends.slice(0, 17).map(() => ({ code: 'cancelled' })),
     )
-    for (const request of requests.slice(0, 9)) request.destroy()
-    expect(await Promise.all(ends.slice(0, 9))).toMatchObject(
-      ends.slice(0, 9).map(() => ({ code: 'cancelled' })),
+    expect(await isRead(requests[17] as PassThrough)).toBe(true)
+    requests[17]?.end('1')
+    expect(await ends[17]).toBe('1')
+  })
+
+  it('take their room until their calls are over', async () => {
+    const bodies = new Bodies(4 * MB)
+    const calls = await Promise.all(
+      Array.from({ length: 16 }, () => {
+        const request = slow(4 * MB)
+        request.end('1')
+        return bodies.read(request as unknown as IncomingMessage, 'a')
+      }),
     )
-    expect(await isRead(requests[9] as PassThrough)).toBe(true)
-    requests[9]?.end('1')
-    expect(await ends[9]).toBe('1')
+    const next = slow(4 * MB)
+    const text = textOf(bodies, next)
+    expect(await isRead(next)).toBe(false)
+    // Twice is once.
+    calls[0]?.letGo()
+    calls[0]?.letGo()
+    expect(await isRead(next)).toBe(true)
+    next.end('2')
+    expect(await text).toBe('2')
   })
 })

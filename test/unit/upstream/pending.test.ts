@@ -16,9 +16,11 @@ test('progress extends a call to twelve times its time limit, and no further', (
     nothing,
     undefined,
   )
-  expect(pending.extension).toBe(1000)
+  expect(pending.progressed()).toBe(1000)
+  expect(pending.fullyExtended).toBe(false)
   now.mockReturnValue(5000 + 11_900)
-  expect(pending.extension).toBe(100)
+  expect(pending.progressed()).toBe(100)
   now.mockReturnValue(5000 + 12_001)
-  expect(pending.extension).toBeUndefined()
+  expect(pending.progressed()).toBeUndefined()
+  expect(pending.fullyExtended).toBe(true)
 })

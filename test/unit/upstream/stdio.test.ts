@@ -26,6 +26,8 @@ class Events implements Receiver {
   onClose(error: GatewayError): void {
     this.#add({ closed: true, error })
   }
+  ownerOf(): undefined {}
+
   waits(): boolean {
     return true
   }

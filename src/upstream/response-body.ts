@@ -1,0 +1,45 @@
+import { GrowingBuffer } from '../core/growing-buffer.ts'
+
+/** The body of one response, as far as it has come. Most come in one chunk. */
+export class ResponseBody {
+  readonly #maxBytes: number
+  #first: Buffer | undefined
+  #rest: GrowingBuffer | undefined
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+  }
+
+  get size(): number {
+    return this.#rest?.size ?? this.#first?.length ?? 0
+  }
+
+  /** @returns `false`, and takes nothing, when it would become larger than it may be */
+  append(chunk: Buffer): boolean {
+    if (this.size + chunk.length > this.#maxBytes) return false
+    if (this.#first === undefined && this.#rest === undefined) {
+      this.#first = chunk
+      return true
+    }
+    if (!this.#rest) {
+      this.#rest = new GrowingBuffer(this.#maxBytes)
+      if (this.#first) this.#rest.append(this.#first)
+      this.#first = undefined
+    }
+    this.#rest.append(chunk)
+    return true
+  }
+
+  /** The text of all that came; nothing is held any more. */
+  take(): string {
+    const text = (this.#rest ?? this.#first ?? '').toString()
+    this.clear()
+    return text
+  }
+
+  clear(): void {
+    this.#first = undefined
+    this.#rest?.clear()
+    this.#rest = undefined
+  }
+}
