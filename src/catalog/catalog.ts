@@ -12,7 +12,7 @@ import { failureOf, keyOf, kindOfClient } from './attempt.ts'
 import { Changes } from './changes.ts'
 import { FirstLists, firstOf, type Try } from './first-lists.ts'
 import { freshUntil } from './freshness.ts'
-import { KeptSnapshots, type KeptOf } from './kept.ts'
+import { KeptSnapshots } from './kept.ts'
 import {
   listOthers,
   listServer,
@@ -21,8 +21,10 @@ import {
   type ListableLink,
   type ShownTo,
 } from './list-server.ts'
+import { recall } from './recall.ts'
 import { Retries } from './retries.ts'
 import { sameLists, type ServerSnapshot } from './snapshot.ts'
+import { ListBudget } from './list-budget.ts'
 import { Variants } from './variants.ts'
 import type { View } from './view.ts'
 import { kindIn, Views, type ViewsOptions } from './views.ts'
@@ -71,9 +73,10 @@ export class Catalog {
 
   constructor(options: CatalogOptions) {
     this.#options = options
+    const budget = new ListBudget()
     for (const server of options.config.servers) {
       this.#servers.set(server.name, server)
-      this.#variants.set(server.name, new Variants())
+      this.#variants.set(server.name, new Variants(server.name, budget))
       if (server.problem !== undefined)
         this.#failures.set(server.name, new GatewayError('config', server.problem, { server: server.name }))
     }
@@ -93,31 +96,13 @@ export class Catalog {
 
   /** Reads what earlier runs have stored. */
   async load(): Promise<void> {
-    const servers = this.#options.config.servers
-    const bases = await this.#loadKept(servers.map(server => ({ server, variant: '' })))
-    await this.#firstLists.recall(servers.filter((_, at) => !bases[at]))
-    const indexed = servers.flatMap((server, at) =>
-      (bases[at]?.variants ?? []).map(entry => ({ ...entry, server, base: bases[at] })),
-    )
-    const own = indexed.filter(({ same }) => !same)
-    const kept = await this.#loadKept(own)
-    for (const entry of indexed) {
-      const snapshot = entry.same ? entry.base : kept[own.indexOf(entry)]
-      if (snapshot) this.#variants.get(entry.server.name)?.set(entry.variant, entry.told, snapshot, undefined)
-    }
+    await recall(this.#options.config.servers, {
+      kept: this.#kept,
+      variants: this.#variants,
+      firstLists: this.#firstLists,
+      logger: this.#options.logger,
+    })
     this.#views.rebuild()
-  }
-
-  /** A store that cannot be reached is no reason not to start: everything is then listed anew. */
-  async #loadKept(of: readonly KeptOf[]): Promise<readonly (ServerSnapshot | undefined)[]> {
-    try {
-      return await this.#kept.load(of)
-    } catch (error) {
-      this.#options.logger.warn('The lists of earlier runs could not be read; every server is listed anew.', {
-        cause: describeError(error),
-      })
-      return []
-    }
   }
 
   /** What callers see of the endpoints. */
