@@ -183,7 +183,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one process: its start, its pipes and its end are one sequence',
   },
   'upstream/link': {
-    lines: 660,
+    lines: 670,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
   },
   gateway: {
@@ -207,8 +207,12 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason:
       'one look at an endpoint: what is seen by listing, by name, by URI and by capability is one decision',
   },
+  'upstream/slot': {
+    lines: 370,
+    reason: 'one place for a link: its states, and what leads from one to the next',
+  },
   'upstream/pool': {
-    lines: 435,
+    lines: 440,
     reason: 'one table of slots: who may use which, how many there are, and what becomes of them',
   },
   'upstream/streamable-http': {
