@@ -170,6 +170,12 @@ export class Link implements Receiver {
     return this.#pending.size - this.#standing.size
   }
 
+  /** Whether something is in flight, and all of it are lists that the gateway fetches for itself. */
+  get onlyLists(): boolean {
+    const [...requests] = this.#pending.values()
+    return this.inFlight > 0 && requests.every(({ id, isOwnList }) => isOwnList || this.#standing.has(id))
+  }
+
   /** Calls of clients that were answered, whatever the answer. */
   get answered(): number {
     return this.#answered
@@ -305,6 +311,9 @@ export class Link implements Receiver {
   async close(reason?: GatewayError): Promise<void> {
     if (this.#state !== 'closed') {
       this.#state = 'closed'
+      // Whatever has come of them, they can be fetched over another link.
+      for (const { id, isOwnList } of this.#pending.values())
+        if (isOwnList) this.#take(id)?.reject(closed(this.server.name, 'not_sent'))
       this.#failAll(reason ?? closed(this.server.name, 'unknown'))
     }
     await this.transport.close()
