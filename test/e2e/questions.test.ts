@@ -201,7 +201,7 @@ describe('calls of a modern client that can be asked, at a legacy server over st
     expect(await calling[0]).toContain('"x":1')
   })
 
-  test('that wait for their client leave log records to the one that is open, and never to that of another client', async () => {
+  test('that wait for their client leave log records to the one that is open, and to none where two are', async () => {
     await using server = await scriptedStdio()
     await using gateway = await gatewayFor(server)
     await using client = new Askable(gateway, 'one')
