@@ -109,7 +109,6 @@ export class StreamableHttpTransport implements Transport {
       return
     }
     let headers: readonly string[] = this.#headers
-    // A server that is greeted may be a modern one.
     if (message.method !== undefined && (this.#version === undefined || isModernVersion(this.#version)))
       headers = [...headers, 'mcp-method', message.method]
     if (message.headers) {
