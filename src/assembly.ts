@@ -200,6 +200,7 @@ export class Assembly {
         pools: this.pools,
         learned,
         tasks: this.legacyTasks,
+        called: (exchange, server) => this.catalog.afterCalls.called(exchange, server),
         chargeOf:
           quotas &&
           ((exchange, route) => quotas.route(exchange.principal, exchange.request.method, route)?.charge),

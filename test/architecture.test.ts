@@ -154,7 +154,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   undici: ['upstream'],
   'cross-spawn': ['upstream/stdio'],
   lmdb: ['state/lmdb', 'state/lmdb-zones'],
-  redis: ['state/redis'],
+  '@redis/client': ['state/redis'],
   'lru-cache': [
     'state/memory',
     'relay/learned',
@@ -172,7 +172,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
-const LAZY = ['winston', 'undici', 'cross-spawn', 'lmdb', 'redis', '@marcbachmann/cel-js', 'jose']
+const LAZY = ['winston', 'undici', 'cross-spawn', 'lmdb', '@redis/client', '@marcbachmann/cel-js', 'jose']
 
 /** A file holds one idea; this is where it has become more than one. */
 const MAX_LINES = 350

@@ -7,11 +7,12 @@ import type { Logger } from '../core/logger.ts'
 import { runsTasks } from '../protocol/features.ts'
 import type { Store } from '../state/store.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
+import { AfterCalls } from './after-calls.ts'
 import { failureOf, keyOf, kindOfClient } from './attempt.ts'
 import { Changes } from './changes.ts'
 import { FirstLists, firstOf, type Try } from './first-lists.ts'
 import { freshUntil } from './freshness.ts'
-import { KeptSnapshots, type KeptOf } from './kept.ts'
+import { KeptSnapshots } from './kept.ts'
 import {
   listOthers,
   listServer,
@@ -20,8 +21,10 @@ import {
   type ListableLink,
   type ShownTo,
 } from './list-server.ts'
+import { recall } from './recall.ts'
 import { Retries } from './retries.ts'
-import type { ServerSnapshot } from './snapshot.ts'
+import { sameLists, type ServerSnapshot } from './snapshot.ts'
+import { ListBudget } from './list-budget.ts'
 import { Variants } from './variants.ts'
 import type { View } from './view.ts'
 import { kindIn, Views, type ViewsOptions } from './views.ts'
@@ -45,9 +48,6 @@ const DEBOUNCE_MS = 100
 const RENEW_EVERY_MS = 5000
 const RENEW_FAILED_EVERY_MS = 60_000
 
-/** Unchanged lists are written to the store no more often. */
-const KEEP_EVERY_MS = 10 * 60_000
-
 /**
  * The merged catalogue: the last known lists of every server, the views made of them, and their renewal. A server that fails keeps what
  * was last known of it.
@@ -64,17 +64,19 @@ export class Catalog {
   /** When lists were last renewed because their time to live was over. */
   readonly #renewed = new Map<string, number>()
   readonly #kept: KeptSnapshots
-  readonly #keptAt = new Map<string, number>()
   readonly #firstLists: FirstLists
   readonly #changes = new Changes()
+  /** Hears of calls; what they may have changed is listed for their clients. */
+  readonly afterCalls: AfterCalls
   readonly #views: Views
   #closed = false
 
   constructor(options: CatalogOptions) {
     this.#options = options
+    const budget = new ListBudget()
     for (const server of options.config.servers) {
       this.#servers.set(server.name, server)
-      this.#variants.set(server.name, new Variants())
+      this.#variants.set(server.name, new Variants(server.name, budget))
       if (server.problem !== undefined)
         this.#failures.set(server.name, new GatewayError('config', server.problem, { server: server.name }))
     }
@@ -85,36 +87,22 @@ export class Catalog {
       kept: this.#kept,
       logger: options.logger,
     })
+    this.afterCalls = new AfterCalls({
+      snapshot: server => this.snapshot(server),
+      list: (server, exchange) => this.#refreshAgain(server, exchange),
+    })
     this.#views = new Views({ ...options, snapshot: (server, kind) => this.snapshot(server, kind) })
   }
 
   /** Reads what earlier runs have stored. */
   async load(): Promise<void> {
-    const servers = this.#options.config.servers
-    const bases = await this.#loadKept(servers.map(server => ({ server, variant: '' })))
-    await this.#firstLists.recall(servers.filter((_, at) => !bases[at]))
-    const indexed = servers.flatMap((server, at) =>
-      (bases[at]?.variants ?? []).map(entry => ({ ...entry, server, base: bases[at] })),
-    )
-    const own = indexed.filter(({ same }) => !same)
-    const kept = await this.#loadKept(own)
-    for (const entry of indexed) {
-      const snapshot = entry.same ? entry.base : kept[own.indexOf(entry)]
-      if (snapshot) this.#variants.get(entry.server.name)?.set(entry.variant, entry.told, snapshot, undefined)
-    }
+    await recall(this.#options.config.servers, {
+      kept: this.#kept,
+      variants: this.#variants,
+      firstLists: this.#firstLists,
+      logger: this.#options.logger,
+    })
     this.#views.rebuild()
-  }
-
-  /** A store that cannot be reached is no reason not to start: everything is then listed anew. */
-  async #loadKept(of: readonly KeptOf[]): Promise<readonly (ServerSnapshot | undefined)[]> {
-    try {
-      return await this.#kept.load(of)
-    } catch (error) {
-      this.#options.logger.warn('The lists of earlier runs could not be read; every server is listed anew.', {
-        cause: describeError(error),
-      })
-      return []
-    }
   }
 
   /** What callers see of the endpoints. */
@@ -165,8 +153,8 @@ export class Catalog {
   }
 
   /**
-   * Waits until what servers of the view have told of is shown, and until those that have never been listed for a client of this kind have been or have failed to.
-   * Both are bounded, and end once the view is enough. Every try is waited for once, together with all others who wait; a server that was silent the last time is listed behind.
+   * Waits until what servers of the view have told of is shown, until those that this client has just called are listed, and until those that have never been listed for a client of this kind have been or have failed to.
+   * All are bounded, and the last ends once the view is enough. Every try is waited for once, together with all others who wait; a server that was silent the last time is listed behind.
    */
   async complete(
     name: string,
@@ -174,9 +162,10 @@ export class Catalog {
     isEnough: (view: View | undefined) => boolean = () => false,
   ): Promise<View | undefined> {
     let view = this.view(name)
-    const shown = view && this.#changes.shown(view.servers)
-    if (shown) {
-      await shown
+    const changed = view && this.#changes.shown(view.servers)
+    const called = view && exchange && this.afterCalls.listed(exchange, view.servers)
+    if (changed || called) {
+      await Promise.all([changed, called])
       view = this.view(name)
     }
     const waits = (view ? this.unlisted(view, name) : []).flatMap(server => {
@@ -199,6 +188,12 @@ export class Catalog {
     return refresh
   }
 
+  /** The same, and never by a listing that is running already, which may have missed what has changed. */
+  #refreshAgain(server: string, exchange?: Exchange, link?: ListableLink): Promise<void> {
+    const running = this.#refreshing.get(keyOf(server, exchange, link)) ?? Promise.resolve()
+    return running.then(() => this.refresh(server, exchange, link))
+  }
+
   #tryOf(name: string, key: string): Try | undefined {
     const server = this.#servers.get(name)
     if (!server || server.problem !== undefined || this.#closed) return undefined
@@ -212,10 +207,7 @@ export class Catalog {
     const isShown = this.#changes.begin(server)
     const timer = setTimeout(() => {
       this.#timers.delete(key)
-      // A refresh that began before the change may have missed it.
-      void (this.#refreshing.get(key) ?? Promise.resolve())
-        .then(() => this.refresh(server, undefined, link))
-        .then(isShown)
+      void this.#refreshAgain(server, undefined, link).then(isShown)
     }, DEBOUNCE_MS)
     timer.unref()
     this.#timers.set(key, timer)
@@ -250,6 +242,7 @@ export class Catalog {
     this.#closed = true
     this.#views.close()
     this.#changes.close()
+    this.afterCalls.close()
     this.#firstLists.close()
     for (const timer of this.#timers.values()) clearTimeout(timer)
     this.#timers.clear()
@@ -273,8 +266,9 @@ export class Catalog {
       const { link, ...shown } = await this.#fetch(server, exchange, over, variants)
       if (this.#closed) return
       const kind = exchange && this.#kindAt(name, kindOfClient(exchange))
+      const before = variants.listed(shown.variant)
       const changed = variants.set(shown.variant, shown.told, shown.snapshot, kind)
-      if (changed && !exchange) {
+      if (exchange ? before && !sameLists(before, shown.snapshot) : changed) {
         const links = [link, ...(this.#options.links?.(name) ?? [])]
         await listOthers(server, variants, links, shown.variant, this.#options.logger.child({ server: name }))
       }
@@ -323,17 +317,12 @@ export class Catalog {
     }
   }
 
-  /** Lists that change at short intervals are not written each time they are found unchanged. */
   async #keep(server: ServerConfig, variants: Variants, changed: boolean): Promise<void> {
-    const { name } = server
-    const now = Date.now()
-    if (!changed && now - (this.#keptAt.get(name) ?? 0) < KEEP_EVERY_MS) return
     try {
-      await this.#kept.saveAll(server, variants)
-      this.#keptAt.set(name, now)
+      await this.#kept.saveAll(server, variants, changed)
     } catch (error) {
       this.#options.logger.warn('The lists could not be stored; the next start has to fetch them again.', {
-        server: name,
+        server: server.name,
         cause: describeError(error),
       })
     }

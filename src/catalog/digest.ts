@@ -2,35 +2,52 @@ import { createHash, type Hash } from 'node:crypto'
 
 /** A definition, as far as its text is concerned. */
 interface Defined {
+  readonly key: string
   /** Raw JSON. */
   readonly text: string
 }
 
+interface Made {
+  readonly digest: string
+  readonly chars: number
+}
+
 /** A list never changes, so its digest is made once. */
-const known = new WeakMap<readonly Defined[], string>()
+const known = new WeakMap<readonly Defined[], Made>()
 
 /** Makes the digest of a list while the list grows. */
 export class ListDigest {
   readonly #hash: Hash = createHash('sha256')
+  #chars = 0
 
-  add({ text }: Defined): void {
+  add({ key, text }: Defined): void {
     this.#hash.update(`${text.length}:`).update(text)
+    this.#chars += key.length + text.length
   }
 
   /** The list is complete. */
   end(entries: readonly Defined[]): void {
-    known.set(entries, this.#hash.digest('base64url'))
+    known.set(entries, { digest: this.#hash.digest('base64url'), chars: this.#chars })
   }
 }
 
 /** Equal for lists with the same definitions in the same order. */
 export function digestOf(entries: readonly Defined[]): string {
-  let digest = known.get(entries)
-  if (digest === undefined) {
-    const made = new ListDigest()
-    for (const entry of entries) made.add(entry)
-    made.end(entries)
-    digest = known.get(entries) as string
+  return madeOf(entries).digest
+}
+
+/** Characters of the definitions of a list and of their names. */
+export function charsOf(entries: readonly Defined[]): number {
+  return madeOf(entries).chars
+}
+
+function madeOf(entries: readonly Defined[]): Made {
+  let made = known.get(entries)
+  if (!made) {
+    const digest = new ListDigest()
+    for (const entry of entries) digest.add(entry)
+    digest.end(entries)
+    made = known.get(entries) as Made
   }
-  return digest
+  return made
 }

@@ -19,6 +19,9 @@ const SECRET_BYTES = 32
 /** A snapshot that no gateway has renewed for so long belongs to a configuration that is gone. */
 const KEPT_MS = 90 * 24 * 60 * 60 * 1000
 
+/** Unchanged lists are written to the store no more often. */
+const UNCHANGED_EVERY_MS = 10 * 60_000
+
 /**
  * Key of a kept snapshot: one for each configured identity of a server, so that gateways with different configurations share a store without sharing lists.
  * The digest is keyed, because the identity holds secrets (variables, headers) that must not be found by trying.
@@ -36,6 +39,8 @@ function silentKey(secret: string, server: KeptOf['server']): string {
 /** Snapshots that outlive the process, in the state store. */
 export class KeptSnapshots {
   readonly #store: Store
+  /** Server → when all of it was last saved. */
+  readonly #savedAt = new Map<string, number>()
   #secret: string | undefined
 
   constructor(store: Store) {
@@ -56,11 +61,17 @@ export class KeptSnapshots {
     await this.#store.set(keptKey(secret, of), toStored(snapshot), { ttlMs: KEPT_MS })
   }
 
-  /** Saves all that is known of a server: the base with a table of the variants, and those that differ from it. @throws as `save` */
-  async saveAll(server: KeptOf['server'], { base, index, all }: Variants): Promise<void> {
+  /**
+   * Saves all that is known of a server: the base with a table of the variants, and those that differ from it. Lists that have not changed are not saved each time they
+   * are fetched. @throws as `save`
+   */
+  async saveAll(server: KeptOf['server'], { base, index, all }: Variants, changed: boolean): Promise<void> {
+    const now = Date.now()
+    if (!changed && now - (this.#savedAt.get(server.name) ?? 0) < UNCHANGED_EVERY_MS) return
     if (base) await this.save({ server, variant: '' }, { ...base, variants: index })
     for (const [variant, snapshot] of all)
       if (snapshot !== base) await this.save({ server, variant }, snapshot)
+    this.#savedAt.set(server.name, now)
   }
 
   /** Names of those servers that did not answer when they were last tried. @throws when the store cannot be reached */

@@ -1,7 +1,8 @@
 import { LIST_KINDS, type HeaderParam, type ListKind } from '../core/route.ts'
 import type { Caching } from '../protocol/caching.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
-import { digestOf } from './digest.ts'
+import { charsOf, digestOf } from './digest.ts'
+import type { Size } from './list-budget.ts'
 import type { Era } from '../protocol/revisions.ts'
 import { withoutLacks, type Spoken } from '../protocol/spoken.ts'
 
@@ -94,4 +95,28 @@ export function sameLists(a: ServerSnapshot, b: ServerSnapshot): boolean {
     JSON.stringify(a.capabilities) === JSON.stringify(b.capabilities) &&
     a.instructions === b.instructions
   )
+}
+
+/** What the lists of snapshots take; one that several share counts once. */
+export function sizeOf(snapshots: Iterable<ServerSnapshot>): Size {
+  const lists = new Set([...snapshots].flatMap(snapshot => LIST_KINDS.map(kind => snapshot.lists[kind])))
+  let entries = 0
+  let chars = 0
+  for (const list of lists) {
+    entries += list.length
+    chars += charsOf(list)
+  }
+  return { entries, chars }
+}
+
+/** The snapshot, with the lists of others in place of its own where they are equal. */
+export function sharingLists(snapshot: ServerSnapshot, others: Iterable<ServerSnapshot>): ServerSnapshot {
+  const lists = { ...snapshot.lists }
+  for (const other of others) {
+    // The era decides what is read out of a definition.
+    if (other.era !== snapshot.era) continue
+    for (const kind of LIST_KINDS)
+      if (digestOf(other.lists[kind]) === digestOf(lists[kind])) lists[kind] = other.lists[kind]
+  }
+  return { ...snapshot, lists }
 }

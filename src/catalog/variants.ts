@@ -1,6 +1,7 @@
 import { inOtherEra, type ClientKind } from '../protocol/client-kind.ts'
 import { sameCaching } from './freshness.ts'
-import { sameLists, type ServerSnapshot, type VariantOf } from './snapshot.ts'
+import { ListBudget } from './list-budget.ts'
+import { sameLists, sharingLists, sizeOf, type ServerSnapshot, type VariantOf } from './snapshot.ts'
 
 /** Snapshots that are kept of one server. Most servers show every client the same, and then all of them are one. */
 export const MAX_VARIANTS = 8
@@ -18,7 +19,15 @@ export class Variants {
   readonly #outdated = new Set<ClientKind>()
   /** Raw JSON of the capabilities that the server was told. */
   readonly #told = new Map<ClientKind, string>()
+  readonly #server: string
+  readonly #budget: ListBudget
   #base: ServerSnapshot | undefined
+
+  /** @param budget what the lists of all servers may take */
+  constructor(server: string, budget: ListBudget = new ListBudget()) {
+    this.#server = server
+    this.#budget = budget
+  }
 
   /** What stands for the server where no client is concerned, and for clients whose own lists are not known yet: the lists of the least capable. */
   get base(): ServerSnapshot | undefined {
@@ -28,6 +37,11 @@ export class Variants {
   /** Each with its snapshot. */
   get all(): Iterable<readonly [ClientKind, ServerSnapshot]> {
     return this.#listed
+  }
+
+  /** What is known of exactly this variant. */
+  listed(variant: ClientKind): ServerSnapshot | undefined {
+    return this.#listed.get(variant)
   }
 
   told(variant: ClientKind): string {
@@ -55,8 +69,30 @@ export class Variants {
     return variant !== undefined && !this.#outdated.has(variant)
   }
 
-  /** Takes what was listed; `kind` is that of the client for which it was. Returns whether some client may see something else now. */
+  /**
+   * Takes what was listed; `kind` is that of the client for which it was. Returns whether some client may see something else now.
+   * @throws GatewayError `too_large` where the budget has no room for it, and nothing changes
+   */
   set(variant: ClientKind, told: string, listed: ServerSnapshot, kind: ClientKind | undefined): boolean {
+    const others = this.#allBut(variant)
+    const shared = sharingLists(listed, this.#listed.values())
+    this.#budget.take(this.#server, sizeOf([...others, shared]))
+    return this.#set(variant, told, shared, kind)
+  }
+
+  /** Takes what an earlier run has listed. @throws as `set` */
+  restore(variant: ClientKind, told: string, listed: ServerSnapshot): void {
+    const others = this.#allBut(variant)
+    const shared = sharingLists(listed, others)
+    this.#budget.restore(this.#server, sizeOf([...others, shared]))
+    this.#set(variant, told, shared, undefined)
+  }
+
+  #allBut(variant: ClientKind): ServerSnapshot[] {
+    return [...this.#listed].flatMap(([other, snapshot]) => (other === variant ? [] : snapshot))
+  }
+
+  #set(variant: ClientKind, told: string, listed: ServerSnapshot, kind: ClientKind | undefined): boolean {
     this.#told.set(variant, told)
     const before = this.#listed.get(variant)
     const wasKnown = kind === undefined || this.isKnown(kind)
@@ -72,7 +108,6 @@ export class Variants {
 
   delete(variant: ClientKind): void {
     this.#listed.delete(variant)
-    this.#base = undefined
     this.#share()
   }
 
@@ -98,12 +133,15 @@ export class Variants {
     for (const variant of this.#listed.keys())
       if (least === undefined || isLess(variant, least)) least = variant
     const base = least === undefined ? undefined : this.#listed.get(least)
-    if (!base) return
+    this.#base = base
+    if (!base) return this.#budget.take(this.#server, sizeOf([]))
     const same = [...this.#listed].filter(([, snapshot]) => snapshot === base || isSame(snapshot, base))
     let newest = base
     for (const [, snapshot] of same) if (snapshot.fetchedAt > newest.fetchedAt) newest = snapshot
     for (const [variant] of same) this.#listed.set(variant, newest)
     this.#base = newest
+    // It is less now, never more.
+    this.#budget.take(this.#server, sizeOf(this.#listed.values()))
   }
 
   /** The one that was listed longest ago and is not the base. */

@@ -17,11 +17,9 @@ const MAX_WAITING = 4096
 /** A body that has come. */
 export interface Body {
   readonly text: string
-  /** Nothing holds the text any more: its call is over. Idempotent. */
-  readonly letGo: () => void
+  /** To be called when nothing holds the text any more: its call is over. Idempotent. Small bodies have none, since they take no room. */
+  readonly letGo: (() => void) | undefined
 }
-
-const NOTHING_HELD = (): void => undefined
 
 interface Place {
   readonly principal: string
@@ -60,7 +58,9 @@ export class Bodies {
     const bytes = length === undefined ? this.#maxBytes : Number(length)
     if (bytes > this.#maxBytes) return Promise.reject(tooLarge(this.#maxBytes))
     if (bytes > SMALL_BYTES) return this.#readLarge(request, principal, bytes)
-    return receive(request, bytes).then(text => ({ text, letGo: NOTHING_HELD }))
+    return new Promise((resolve, reject) =>
+      receive(request, bytes, text => resolve({ text, letGo: undefined }), reject),
+    )
   }
 
   /** Ends what takes too long while others wait, as much as they need; those of the client that holds most first. `now` by `performance.now()`. */
@@ -95,15 +95,17 @@ export class Bodies {
         since: performance.now(),
         begin: () => {
           holds = true
-          receive(request, this.#maxBytes).then(
+          receive(
+            request,
+            this.#maxBytes,
             text => {
               request.off('close', left)
               this.#reading.delete(place)
               resolve({ text, letGo: leave })
             },
-            (error: unknown) => {
+            error => {
               leave()
-              reject(error as Error)
+              reject(error)
             },
           )
         },
@@ -156,46 +158,47 @@ export class Bodies {
   }
 }
 
-/**
- * What comes of a request until its end.
- * @throws HttpRefusal 413; GatewayError `cancelled`
- */
-function receive(request: IncomingMessage, maxBytes: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let first: Buffer | undefined
-    let rest: GrowingBuffer | undefined
-    let bytes = 0
-    // Listeners live as long as the request, and that as long as its answer: what they refer to must go before.
-    const letGo = (): void => {
-      first = undefined
-      rest?.clear()
-      rest = undefined
-    }
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-      if (bytes > maxBytes) {
-        letGo()
-        reject(tooLarge(maxBytes))
-      } else if (bytes === chunk.length) first = chunk
-      else {
-        if (!rest) {
-          rest = new GrowingBuffer(maxBytes)
-          if (first) rest.append(first)
-          first = undefined
-        }
-        rest.append(chunk)
+/** Takes what comes of a request until its end. Fails with HttpRefusal 413, or with GatewayError `cancelled`. */
+function receive(
+  request: IncomingMessage,
+  maxBytes: number,
+  resolve: (text: string) => void,
+  reject: (error: Error) => void,
+): void {
+  let first: Buffer | undefined
+  let rest: GrowingBuffer | undefined
+  let bytes = 0
+  // Listeners live as long as the request, and that as long as its answer: what they refer to must go before.
+  const letGo = (): void => {
+    first = undefined
+    rest?.clear()
+    rest = undefined
+  }
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes > maxBytes) {
+      letGo()
+      reject(tooLarge(maxBytes))
+    } else if (bytes === chunk.length) first = chunk
+    else {
+      if (!rest) {
+        rest = new GrowingBuffer(maxBytes)
+        // Also when it is refused in between.
+        request.on('close', letGo)
+        if (first) rest.append(first)
+        first = undefined
       }
-    })
-    request.on('end', () => {
-      const text = (rest ?? first ?? '').toString()
-      letGo()
-      resolve(text)
-    })
-    request.on('error', error => {
-      letGo()
-      reject(new GatewayError('cancelled', 'The client left.', { cause: error }))
-    })
-    request.on('close', letGo)
+      rest.append(chunk)
+    }
+  })
+  request.on('end', () => {
+    const text = (rest ?? first ?? '').toString()
+    letGo()
+    resolve(text)
+  })
+  request.on('error', error => {
+    letGo()
+    reject(new GatewayError('cancelled', 'The client left.', { cause: error }))
   })
 }
 

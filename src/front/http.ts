@@ -219,7 +219,7 @@ export class HttpFront implements Front {
   async #post(request: IncomingMessage, response: ServerResponse, place: Place): Promise<void> {
     checkAccept(request, 'application/json')
     const { text, letGo } = await this.#bodies.read(request, place.credential.principal.id)
-    response.once('close', letGo)
+    if (letGo) response.once('close', letGo)
     const value = parseJson(text)
     if (Array.isArray(value)) return this.#batch(request, response, place, text, value)
     const kind = kindOf(value)
@@ -253,7 +253,7 @@ export class HttpFront implements Front {
       return accepted(response)
     }
     // The call goes on without its connection.
-    response.off('close', letGo)
+    if (letGo) response.off('close', letGo)
     session.session.request(
       incoming.id as string,
       incoming,

@@ -151,13 +151,13 @@ export class SseFront {
     entry.lastSeen = monotonicNow()
     if (entry.credential !== credential) this.#continue(entry, credential)
     const { text, letGo } = await this.#bounds.bodies.read(request, credential.principal.id)
-    response.once('close', letGo)
+    if (letGo) response.once('close', letGo)
     const value = parseJson(text)
     const kind = kindOf(value)
     const incoming = kind === 'response' ? undefined : takeApart({ text, value: value as JsonObject })
     if (this.#draining && kind === 'request') return refuseUnavailable(response, incoming?.id ?? 'null')
     // The call is answered elsewhere, and later.
-    if (kind === 'request') response.off('close', letGo)
+    if (letGo && kind === 'request') response.off('close', letGo)
     response.writeHead(202, { 'content-type': 'text/plain' }).end('Accepted')
     if (!incoming) {
       entry.session.response({ text, value: value as JsonObject })
@@ -173,12 +173,12 @@ export class SseFront {
         },
         status: () => undefined,
         answer: (head, body, tail) => {
-          letGo()
+          letGo?.()
           entry.stream.answer(head + body.toString() + tail)
           this.#answered(entry)
         },
         drop: () => {
-          letGo()
+          letGo?.()
           this.#answered(entry)
         },
       })

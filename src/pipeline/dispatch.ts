@@ -27,6 +27,8 @@ export interface DispatchOptions {
   readonly pools: ReadonlyMap<string, Pool>
   readonly learned: LearnedOwners
   readonly tasks: LegacyTasks
+  /** A server has answered a call, or failed to. */
+  readonly called: (exchange: Exchange, server: string) => void
   /** Maps URIs in a server's results to those a view shows; `undefined` when none differs. */
   readonly uriMap: (view: string, server: string) => ((uri: string) => string) | undefined
 }
@@ -47,11 +49,13 @@ export function dispatch(options: DispatchOptions): Handler {
     try {
       const outcome = await sendOn(options, exchange, route)
       ended(exchange.record)
+      options.called(exchange, route.server)
       const shown = outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
       if (charge) settle(charge, exchange, shown, since)
       return shown
     } catch (error) {
       ended(exchange.record)
+      options.called(exchange, route.server)
       if (charge) giveUp(charge, error, since)
       throw error
     }

@@ -43,8 +43,8 @@ export function openLmdbStore(path: string, options: LmdbStoreOptions = {}): Sto
 }
 
 function openDatabase(path: string, onRepaired: (what: string) => void): Database {
-  // The CommonJS build is one file and loads in two thirds of the time of the other; a start waits for it.
-  const { open } = createRequire(import.meta.url)('lmdb') as typeof Lmdb
+  // `lmdb` and what it needs in one file, made by the build; see `bin/bundle-lmdb.js`.
+  const { open } = createRequire(import.meta.url)('#lmdb') as typeof Lmdb
   const aside = prepareFolder(path)
   if (aside)
     onRepaired(

@@ -52,7 +52,7 @@ async function openMemory(): Promise<Store> {
 function fixFor(error: unknown): string {
   const text = describeError(error)
   if (/No native build|Cannot find module|ERR_MODULE_NOT_FOUND|\.node\b/i.test(text)) {
-    return 'install again without --omit=optional, or set "state" to "memory".'
+    return 'install again without --omit=optional. Where LMDB has no binary for the platform, set "state" to a Redis or to "memory".'
   }
   if (/is damaged|MDB_INVALID|MDB_CORRUPTED|MDB_VERSION_MISMATCH|MDB_PAGE_NOTFOUND|MDB_PANIC/.test(text)) {
     return 'the file is damaged; delete the folder, its content is built up again.'

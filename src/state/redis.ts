@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { RedisClientType } from 'redis'
+import type { RedisClientType } from '@redis/client'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { GRACE_MS } from './amounts.ts'
@@ -45,7 +45,7 @@ type Client = RedisClientType
  */
 export async function openRedisStore(url: string, options: RedisStoreOptions): Promise<Store> {
   const address = toAddress(url)
-  const { createClient } = await import('redis')
+  const { createClient } = await import('@redis/client')
   const create = (): Client =>
     createClient({
       url: address.url,

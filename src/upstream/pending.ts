@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import type { Deadline } from '../core/deadlines.ts'
 import type { GatewayError } from '../core/errors.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
@@ -10,8 +11,8 @@ export class Pending implements Deadline {
   place: number | undefined
   due: number | undefined
   readonly link: Expiring
-  readonly #since = performance.now()
-  #progressed = false
+  /** When progress extends it no longer; known from the first progress on. */
+  #endsAt: number | undefined
   readonly id: number
   readonly method: string
   readonly timeoutMs: number
@@ -47,13 +48,14 @@ export class Pending implements Deadline {
 
   /** Whether it has gone on for as long as progress can extend it. */
   get fullyExtended(): boolean {
-    return this.#progressed && performance.now() - this.#since >= MOST_EXTENSION * this.timeoutMs
+    return this.#endsAt !== undefined && monotonicNow() >= this.#endsAt
   }
 
   /** The server reports progress. @returns how long the request may go on from now; `undefined`: no longer than it may anyway */
   progressed(): number | undefined {
-    this.#progressed = true
-    const left = this.#since + MOST_EXTENSION * this.timeoutMs - performance.now()
+    if (this.due === undefined) return undefined
+    this.#endsAt ??= this.due + (MOST_EXTENSION - 1) * this.timeoutMs
+    const left = this.#endsAt - monotonicNow()
     return left > 0 ? Math.min(left, this.timeoutMs) : undefined
   }
 }

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { open } from 'lmdb'
-import { createClient } from 'redis'
+import { createClient } from '@redis/client'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { CacheReports } from '../../src/cache/reported.ts'
 import { SILENT } from '../../src/core/logger.ts'

@@ -9,6 +9,7 @@ import { openSession, post, type HttpClient, type Listening } from '../helpers/h
 import { childrenOf } from '../helpers/leftovers.ts'
 import { makeScratch } from '../helpers/scratch.ts'
 import { freePort } from '../helpers/served.ts'
+import { answerOf, ENVELOPE, LegacySession, ModernHttp, type WireClient } from '../helpers/wire-clients.ts'
 
 /** What clients see of many servers, over time and over restarts. */
 
@@ -363,6 +364,66 @@ describe('a list after a change', () => {
     // What is called by a name that the call has told of is known, too.
     await client.call('one__echo', { text: 'x' })
     expect(await client.call('one__grown_4', {})).toBe('grown')
+  })
+
+  test.each(['2025-11-25', '2026-07-28'])(
+    'that a server tells of only after the call holds what has changed, for the client that called (%s)',
+    async revision => {
+      await using served = await startGateway({ mcpServers: { one: stdio('growing', 'late') } })
+      await using client: WireClient =
+        revision === '2026-07-28' ? new ModernHttp(served.origin) : await LegacySession.open(served.origin)
+      const names = (): Promise<string> => client.request('1', 'tools/list')
+      expect(await names()).not.toContain('grown')
+      for (let turn = 1; turn <= 3; turn++) {
+        await client.request('2', 'tools/call', '{"name":"one__echo","arguments":{}}')
+        expect(await names()).toContain(`one__grown_${turn}`)
+      }
+      // By its name alone, too.
+      await client.request('2', 'tools/call', '{"name":"one__echo","arguments":{}}')
+      const grown = await client.request('2', 'tools/call', '{"name":"one__grown_4","arguments":{}}')
+      expect(grown).toContain('"grown"')
+    },
+  )
+
+  test('is fetched for clients that have just called the server, once for each call and a few times a second', async () => {
+    const server = await upstream()
+    await using served = await startGateway({ mcpServers: { one: { url: server.url } } })
+    const [caller, other] = [await openSession(served.origin), await openSession(served.origin)]
+    const listed = (): number => server.requests.filter(({ text }) => text.includes('"tools/list"')).length
+    await caller.names('tools')
+    await other.names('tools')
+    await caller.call('one__echo_raw', {})
+    const before = listed()
+    for (let turn = 0; turn < 5; turn++) await other.names('tools')
+    expect(listed()).toBe(before)
+    server.setTools([tool('echo_raw'), tool('new')])
+    expect(await caller.names('tools')).toEqual(['one__echo_raw', 'one__new'])
+    await caller.names('tools')
+    await caller.names('resources')
+    expect(listed()).toBe(before + 1)
+    const started = performance.now()
+    for (let turn = 0; turn < 50; turn++) {
+      await caller.call('one__echo_raw', {})
+      await caller.names('tools')
+    }
+    expect(listed() - before).toBeLessThanOrEqual(6 + (performance.now() - started) / 1000)
+    expect(listed() - before).toBeGreaterThan(3)
+  })
+
+  test('that one client finds after its call is there for clients with other capabilities', async () => {
+    const server = await upstream({ era: 'modern' })
+    await using served = await startGateway({ mcpServers: { one: { url: server.url } } })
+    await using caller = new ModernHttp(served.origin)
+    const asked = `{"_meta":{${ENVELOPE.replace('Capabilities":{}', 'Capabilities":{"elicitation":{}}')}}}`
+    const others = async (): Promise<string> => await answerOf(await caller.post('1', 'tools/list', asked))
+    expect(await caller.request('1', 'tools/list')).not.toContain('one__new')
+    expect(await others()).not.toContain('one__new')
+    await caller.request('2', 'tools/call', '{"name":"one__echo_raw","arguments":{}}')
+    server.setTools([tool('echo_raw'), tool('new')])
+    expect(await caller.request('3', 'tools/list')).toContain('one__new')
+    // Of the same principal, so its list would be fetched as well; once the two seconds are over it is not.
+    await new Promise(resolve => setTimeout(resolve, 2100))
+    expect(await others()).toContain('one__new')
   })
 
   test('is not held up again and again by a server that tells of changes and lists nothing', async () => {

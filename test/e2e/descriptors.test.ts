@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { startRawServer } from '../fixtures/servers/raw.js'
 import { makeScratch } from '../helpers/scratch.ts'
 import { BIN, serve } from '../helpers/served.ts'
 import { ModernHttp } from '../helpers/wire-clients.ts'
@@ -51,5 +52,42 @@ describe.skipIf(process.platform !== 'linux')('a gateway with few file descripto
     expect(gateway.said).not.toMatch(/uncaught|EMFILE|unhandled/i)
     expect(gateway.said).toContain('further ones are closed')
     expect(await gateway.stop()).toBe(0)
+  })
+
+  test('answers a call to a third server while calls to two others hold all the sockets they may have', async () => {
+    await using folder = makeScratch()
+    const names = ['one', 'two', 'three']
+    const servers = await Promise.all(names.map(name => startRawServer({ name })))
+    onTestFinished(async () => void (await Promise.all(servers.map(server => server.close()))))
+    const file = join(folder.path, 'servers.json')
+    const mcpServers = Object.fromEntries(names.map((name, at) => [name, { url: servers[at]?.url }]))
+    const settings = { state: 'memory', http: { port: 0 }, shutdownTimeout: '100ms' }
+    writeFileSync(file, JSON.stringify({ gateway: settings, mcpServers }))
+    await using gateway = await serve([BIN, 'serve', '--config', file], { openFiles: 300 })
+    await using client = new ModernHttp(gateway.origin)
+    const call = (name: string): Promise<string> =>
+      client.request('1', 'tools/call', `{"name":"${name}","arguments":{}}`)
+    expect(await call('one__echo_raw')).toContain('"result"')
+    expect(await call('two__echo_raw')).toContain('"result"')
+    const hung = (): number[] =>
+      servers.map(({ received }) => received.filter(text => text.includes('"hang"')).length)
+    // What the lists were fetched over is closed; the stream for what belongs to no call stays.
+    await expect.poll(() => servers[2]?.sockets, { timeout: 20_000 }).toBeLessThanOrEqual(1)
+    // Connections of clients are 118, and so are sockets to servers, 104 of them for calls.
+    for (const server of ['one', 'two']) {
+      const before = hung().join()
+      for (let n = 0; n < 55; n++) call(`${server}__hang`).catch(() => undefined)
+      await expect.poll(() => hung().join()).not.toBe(before)
+      let seen = ''
+      await expect.poll(() => seen === (seen = hung().join()), { interval: 300, timeout: 20_000 }).toBe(true)
+    }
+    const [one = 0, two = 0] = hung()
+    expect(one).toBeGreaterThan(40)
+    expect(two).toBeGreaterThan(15)
+    expect(two).toBeLessThan(one)
+    const began = performance.now()
+    expect(await call('three__echo_raw')).toContain('"result"')
+    // What found no socket would fail after half a minute.
+    expect(performance.now() - began).toBeLessThan(10_000)
   })
 })

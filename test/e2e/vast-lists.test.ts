@@ -95,11 +95,25 @@ test(
 )
 
 test(
-  'of 40 list pages of 7 MB with one tool each, the gateway keeps the tools and not the pages',
+  'of 18 list pages of 7 MB with one tool each, the gateway keeps the tools and not the pages',
   { timeout: 120_000 },
   async () => {
-    const { slowestMs, held, exited } = await costOf([40, 1, 10, 7 * MIB], /page 40/)
+    const { slowestMs, held, exited } = await costOf([18, 1, 10, 7 * MIB], /page 18/)
     expect(exited).toBe(false)
+    expect(slowestMs).toBeLessThan(MOST_MS)
+    expect(held).toBeLessThan(128)
+  },
+)
+
+test(
+  'a server with 80,000 definitions in four lists is refused with the limit of all servers, and a client of another server is answered meanwhile',
+  { timeout: 120_000 },
+  async () => {
+    const { said, slowestMs, held, exited } = await costOf([2, 10_000, 10, 0, 4], /could not be listed/)
+    expect(exited).toBe(false)
+    expect(said).toMatch(
+      /The lists of server \\"vast\\" have 80000 definitions, .* at most 499\d\d are kept of it now, and 100000 of all/,
+    )
     expect(slowestMs).toBeLessThan(MOST_MS)
     expect(held).toBeLessThan(128)
   },

@@ -19,7 +19,7 @@ const listed = (tool: string): ServerSnapshot => ({
 const KINDS = ['l', 'le', 'lr', 'ls', 'lu', 'ler', 'les', 'leu', 'lrs', 'lru', 'lsu']
 
 it('a server that shows every kind of client something else has eight lists, that of the least capable among them', () => {
-  const variants = new Variants()
+  const variants = new Variants('a')
   for (const kind of KINDS) variants.set(kind, '{}', listed(kind), kind)
   const kept = [...variants.all].map(([kind]) => kind)
   expect(kept).toHaveLength(MAX_VARIANTS)
@@ -34,7 +34,7 @@ it('a server that shows every kind of client something else has eight lists, tha
 })
 
 it('a server that shows every kind of client the same has one list for all of them', () => {
-  const variants = new Variants()
+  const variants = new Variants('a')
   for (const kind of KINDS) variants.set(kind, '{}', listed('t'), kind)
   expect(new Set([...variants.all].map(([, snapshot]) => snapshot)).size).toBe(1)
 })

@@ -42,6 +42,7 @@ function charging(quotas: Quotas, answer: () => Promise<Outcome>): Handler {
     pools: new Map([['s', pool]]),
     learned: new LearnedOwners(),
     tasks: { at: () => undefined } as unknown as LegacyTasks,
+    called: () => undefined,
     uriMap: () => undefined,
     chargeOf: (exchange, route) => quotas.route(exchange.principal, exchange.request.method, route)?.charge,
   })

@@ -106,7 +106,7 @@ describe.runIf(hasRedis())('redis', () => {
     const store = await openRedisStore(address('scripts:'), { logger: SILENT })
     const request = { key: 'k', limit: 3, window: { slidingMs: 60_000 }, want: 1, atLeast: 1, spend: 0 }
     await store.take(request)
-    const { createClient } = await import('redis')
+    const { createClient } = await import('@redis/client')
     const other = createClient({ url: server.url })
     await other.connect()
     await other.scriptFlush()

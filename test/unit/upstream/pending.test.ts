@@ -1,4 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest'
+import { Deadlines } from '../../../src/core/deadlines.ts'
 import { Pending } from '../../../src/upstream/pending.ts'
 
 afterEach(() => vi.restoreAllMocks())
@@ -16,6 +17,8 @@ test('progress extends a call to twelve times its time limit, and no further', (
     nothing,
     undefined,
   )
+  const deadlines = new Deadlines()
+  deadlines.set(pending, 1000)
   expect(pending.progressed()).toBe(1000)
   expect(pending.fullyExtended).toBe(false)
   now.mockReturnValue(5000 + 11_900)
@@ -23,4 +26,5 @@ test('progress extends a call to twelve times its time limit, and no further', (
   now.mockReturnValue(5000 + 12_001)
   expect(pending.progressed()).toBeUndefined()
   expect(pending.fullyExtended).toBe(true)
+  deadlines.close()
 })

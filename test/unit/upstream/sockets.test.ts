@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { Socket, type AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { SILENT } from '../../../src/core/logger.ts'
 import { descriptorShares } from '../../../src/descriptors.ts'
-import { Sockets } from '../../../src/upstream/sockets.ts'
+import { Sockets, SocketShare } from '../../../src/upstream/sockets.ts'
 import { SseTransport } from '../../../src/upstream/sse.ts'
 import { StreamableHttpTransport } from '../../../src/upstream/streamable-http.ts'
 import type { Transport } from '../../../src/upstream/transport.ts'
@@ -137,13 +137,63 @@ describe('sockets', () => {
       new StreamableHttpTransport(options('other', `${well.origin}/mcp`, 'streamable', sockets)),
     )
     for (let n = 0; n < 50; n++) busy.call('hang')
-    await expect.poll(() => silent.open).toBe(sockets.calls.perServer)
-    expect(sockets.calls.waiting).toBe(50 - sockets.calls.perServer)
+    await expect.poll(() => silent.open).toBe(sockets.calls.most)
+    expect(sockets.calls.waiting).toBe(50 - sockets.calls.most)
     const id = other.call('t')
     expect((await other.heard.next()).text).toContain(`"id":${id}`)
     await busy.transport.close()
     await expect.poll(() => silent.open).toBe(0)
     expect(sockets.calls.waiting).toBe(0)
+  })
+
+  it('are left for a server however many others have taken all they may have', async () => {
+    const sockets = new Sockets(16)
+    const silent = await serve(request => request.resume())
+    const well = await serve((request, response) => {
+      void bodyOf(request).then(text => {
+        const { id } = JSON.parse(text) as { id: number }
+        response.writeHead(200, { 'content-type': 'application/json' })
+        response.end(`{"jsonrpc":"2.0","id":${id},"result":{}}`)
+      })
+    })
+    const linkTo = (server: string, { origin }: Counted): Promise<Conversation> =>
+      begin(new StreamableHttpTransport(options(server, `${origin}/mcp`, 'streamable', sockets)))
+    let before = 0
+    const taken: number[] = []
+    for (let n = 0; n < 10; n++) {
+      const busy = await linkTo(`busy${n}`, silent)
+      for (let call = 0; call < 50; call++) busy.call('hang')
+      await expect.poll(() => sockets.calls.waiting).toBe((n + 1) * 50 - sockets.calls.open)
+      await expect.poll(() => silent.open).toBe(sockets.calls.open)
+      taken.push(silent.open - before)
+      before = silent.open
+    }
+    // Each half of what the earlier ones have left, and two at least.
+    expect(taken).toEqual([7, 4, 2, 2, 2, 2, 2, 2, 2, 2])
+    const other = await linkTo('other', well)
+    const ids = [other.call('t'), other.call('t')]
+    for (const _ of ids) expect((await other.heard.next()).text).toContain('"result"')
+  })
+
+  it('are given to the server that holds least, once one is free', async () => {
+    const share = new SocketShare(8)
+    const open: Socket[] = []
+    const connect = (server: string): void =>
+      share.bounded(server, {}, (_, callback) => {
+        const socket = new Socket()
+        open.push(Object.assign(socket, { server }))
+        callback(null, socket)
+      })({ hostname: 'h', protocol: 'http:', port: '1' }, () => undefined)
+    onTestFinished(() => void open.forEach(socket => socket.destroy()))
+    for (let n = 0; n < 6; n++) connect('a')
+    for (let n = 0; n < 4; n++) connect('b')
+    const held = (): string[] =>
+      open.filter(({ destroyed }) => !destroyed).map(socket => (socket as never)['server'])
+    expect([held(), share.waiting]).toEqual([['a', 'a', 'a', 'a', 'b', 'b'], 4])
+    open[0]?.destroy()
+    await expect.poll(held).toEqual(['a', 'a', 'a', 'b', 'b', 'b'])
+    for (const socket of open.splice(0)) socket.destroy()
+    await expect.poll(() => share.waiting).toBe(0)
   })
 
   it('wait their turn, in the order of their coming', async () => {
@@ -162,7 +212,7 @@ describe('sockets', () => {
     const got: number[] = []
     for (const _ of ids) got.push((JSON.parse((await peer.heard.next()).text ?? '{}') as { id: number }).id)
     expect(got.sort((a, b) => a - b)).toEqual(ids)
-    expect(server.most).toBeLessThanOrEqual(sockets.calls.perServer)
+    expect(server.most).toBeLessThanOrEqual(sockets.calls.most)
   })
 
   it('are sized from the limit of file descriptors', () => {

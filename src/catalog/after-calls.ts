@@ -1,0 +1,105 @@
+import { monotonicNow } from '../core/clock.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { keyOf } from './attempt.ts'
+import { Changes } from './changes.ts'
+import type { ServerSnapshot } from './snapshot.ts'
+
+/** How long after a call its client's lists may have to show what it changed before the server has told of that. */
+const WITHIN_MS = 2000
+
+/** Listings of one server for one kind of client: so many at once, and one more each second. */
+const BURST = 5
+const ONE_MORE_MS = 1000
+
+/** Capabilities that can say `listChanged`. */
+const FEATURES = ['tools', 'resources', 'prompts'] as const
+
+/** Clients whose last calls are remembered; the one that has been here longest is forgotten for a new one. */
+const MAX_CLIENTS = 5000
+
+export interface AfterCallsOptions {
+  readonly snapshot: (server: string) => ServerSnapshot | undefined
+  /** Lists a server anew for a client, after the listing of it that is running. Never rejects. */
+  readonly list: (server: string, exchange: Exchange) => Promise<void>
+}
+
+/**
+ * Servers that a client has just called. One of them that tells of changed lists may do so only after it has answered the call that changed them. A client
+ * that lists within two seconds of the call gets what the server lists by then.
+ */
+export class AfterCalls {
+  readonly #options: AfterCallsOptions
+  /** Client → server → when its last call was answered. */
+  readonly #calls = new Map<string, Map<string, number>>()
+  /** By what is listed: when it was listed for this, and from when on the listings of the burst are all there again. */
+  readonly #listings = new Map<string, { at: number; fullAt: number }>()
+  readonly #running = new Changes()
+
+  constructor(options: AfterCallsOptions) {
+    this.#options = options
+  }
+
+  /** A server has answered a call of this client, or failed to. */
+  called(exchange: Exchange, server: string): void {
+    if (exchange.request.method !== 'tools/call' || !tellsOfChanges(this.#options.snapshot(server))) return
+    const client = clientOf(exchange)
+    let calls = this.#calls.get(client)
+    if (!calls) {
+      if (this.#calls.size >= MAX_CLIENTS)
+        for (const oldest of this.#calls.keys()) {
+          this.#calls.delete(oldest)
+          break
+        }
+      this.#calls.set(client, (calls = new Map()))
+    }
+    calls.set(server, monotonicNow())
+  }
+
+  /** Until the servers that this client has just called are listed, for 1.5 s at most; `undefined` when nothing is to be waited for. */
+  listed(exchange: Exchange, servers: ReadonlySet<string>): Promise<unknown> | undefined {
+    const client = clientOf(exchange)
+    const calls = this.#calls.get(client)
+    if (!calls) return undefined
+    const now = monotonicNow()
+    const keys = new Set<string>()
+    for (const [server, at] of calls) {
+      if (now - at > WITHIN_MS) calls.delete(server)
+      else if (servers.has(server)) {
+        const key = keyOf(server, exchange, undefined)
+        keys.add(key)
+        if (this.#mayList(key, at, now))
+          void this.#options.list(server, exchange).then(this.#running.begin(key))
+      }
+    }
+    if (calls.size === 0) this.#calls.delete(client)
+    return this.#running.shown(keys)
+  }
+
+  close(): void {
+    this.#running.close()
+    this.#calls.clear()
+  }
+
+  /** Whether nothing has been listed since the call, and there is a listing left. */
+  #mayList(key: string, calledAt: number, now: number): boolean {
+    const last = this.#listings.get(key)
+    if (last && last.at > calledAt) return false
+    const fullAt = Math.max(last?.fullAt ?? 0, now) + ONE_MORE_MS
+    if (fullAt - now > BURST * ONE_MORE_MS) return false
+    this.#listings.set(key, { at: now, fullAt })
+    return true
+  }
+}
+
+/** A session, or all modern requests of one principal: what can be told apart. */
+function clientOf({ conversation, principal }: Exchange): string {
+  return conversation?.id ?? principal.id
+}
+
+function tellsOfChanges(snapshot: ServerSnapshot | undefined): boolean {
+  for (const feature of FEATURES) {
+    const declared = snapshot?.capabilities[feature] as { listChanged?: unknown } | undefined
+    if (declared?.listChanged === true) return true
+  }
+  return false
+}

@@ -1,0 +1,61 @@
+import type { ServerConfig } from '../config/types.ts'
+import { describeError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import type { FirstLists } from './first-lists.ts'
+import type { KeptOf, KeptSnapshots } from './kept.ts'
+import type { ShownTo } from './list-server.ts'
+import type { ServerSnapshot } from './snapshot.ts'
+import type { Variants } from './variants.ts'
+
+export interface RecallOptions {
+  readonly kept: KeptSnapshots
+  /** By server, of every server. */
+  readonly variants: ReadonlyMap<string, Variants>
+  readonly firstLists: FirstLists
+  readonly logger: Logger
+}
+
+/** Takes the lists that earlier runs have stored. */
+export async function recall(servers: readonly ServerConfig[], options: RecallOptions): Promise<void> {
+  const bases = await load(
+    servers.map(server => ({ server, variant: '' })),
+    options,
+  )
+  await options.firstLists.recall(servers.filter((_, at) => !bases[at]))
+  const indexed = servers.flatMap((server, at) =>
+    (bases[at]?.variants ?? []).map(entry => ({ ...entry, server, base: bases[at] })),
+  )
+  const own = indexed.filter(({ same }) => !same)
+  const kept = await load(own, options)
+  for (const entry of indexed) {
+    const snapshot = entry.same ? entry.base : kept[own.indexOf(entry)]
+    if (snapshot) restore({ ...entry, snapshot }, options)
+  }
+}
+
+/** A store that cannot be reached is no reason not to start: everything is then listed anew. */
+async function load(
+  of: readonly KeptOf[],
+  { kept, logger }: RecallOptions,
+): Promise<readonly (ServerSnapshot | undefined)[]> {
+  try {
+    return await kept.load(of)
+  } catch (error) {
+    logger.warn('The lists of earlier runs could not be read; every server is listed anew.', {
+      cause: describeError(error),
+    })
+    return []
+  }
+}
+
+/** Lists for which there is no room are left out; the server is listed anew. */
+function restore(
+  { server, variant, told, snapshot }: ShownTo & { readonly server: ServerConfig },
+  { variants, logger }: RecallOptions,
+): void {
+  try {
+    variants.get(server.name)?.restore(variant, told, snapshot)
+  } catch (error) {
+    logger.warn('Lists of an earlier run are not used.', { server: server.name, cause: describeError(error) })
+  }
+}
