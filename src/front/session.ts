@@ -101,8 +101,9 @@ export class Session implements Conversation {
     return this.#open.size
   }
 
-  notify(method: string, params: string | undefined): void {
-    if (!this.#closed && this.#protocolVersion !== undefined) this.#send(notificationText(method, params))
+  notify(method: string, params: string | undefined, message?: string): void {
+    if (!this.#closed && this.#protocolVersion !== undefined)
+      this.#send(message ?? notificationText(method, params))
   }
 
   /** Takes a request; the answer goes to `reply`. */
