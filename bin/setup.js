@@ -35,5 +35,7 @@ const installed = changed('node_modules/.package-lock.json')
 if (installed === 0) run('Installing what the project needs', 'ci')
 else if (changed('package-lock.json') > installed) run('The lock file has changed, installing again', 'ci')
 
-const built = changed('dist/cli/main.js')
-if (Math.max(newestIn('src'), changed('tsconfig.json')) > built) run('Building', 'run', 'build')
+// The bundle of lmdb is made last; after an installation it may be another version.
+const built = Math.min(changed('dist/cli/main.js'), changed('dist/vendor/lmdb/index.cjs'))
+const sources = ['tsconfig.json', 'package-lock.json', 'bin/bundle-lmdb.js'].map(changed)
+if (Math.max(newestIn('src'), ...sources) > built) run('Building', 'run', 'build')

@@ -229,6 +229,10 @@ export class Gateway implements Service {
     return this.#parts.catalog.view(view)?.instructions
   }
 
+  introduced(exchange: Exchange): Promise<void> | undefined {
+    return this.#parts.catalog.introduced(exchange)
+  }
+
   headerParams(view: string, tool: string): Route['headerParams'] {
     return this.#parts.catalog.view(view)?.tool(tool)?.headerParams
   }

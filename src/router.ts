@@ -96,7 +96,7 @@ export class Router {
           params?.value.cursor,
         )
       case 'server/discover':
-        return this.#discover(exchange)
+        return await this.#discover(exchange)
       case 'resources/subscribe':
         return await this.#subscribe(exchange, params?.value.uri)
       case 'resources/unsubscribe':
@@ -296,7 +296,8 @@ export class Router {
     return await this.#options.call(exchange, route)
   }
 
-  #discover(exchange: Exchange): Outcome {
+  async #discover(exchange: Exchange): Promise<Outcome> {
+    await this.#options.catalog.introduced(exchange)
     const view = this.#view(exchange)
     const parts = [
       '"resultType":"complete"',
@@ -305,10 +306,8 @@ export class Router {
       `"serverInfo":${this.#options.serverInfo}`,
     ]
     if (view.instructions !== undefined) parts.push(`"instructions":${JSON.stringify(view.instructions)}`)
-    parts.push(
-      cachingMembers(view.caching('discover')),
-      `"_meta":{"${META.serverInfo}":${this.#options.serverInfo}}`,
-    )
+    const meta = `"_meta":{"${META.serverInfo}":${this.#options.serverInfo}}`
+    parts.push(cachingMembers(view.caching('discover')), meta)
     return { kind: 'ready', text: `{${parts.join(',')}}` }
   }
 

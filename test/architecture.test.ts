@@ -183,7 +183,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one process: its start, its pipes and its end are one sequence',
   },
   'upstream/link': {
-    lines: 660,
+    lines: 670,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
   },
   gateway: {
@@ -207,14 +207,51 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason:
       'one look at an endpoint: what is seen by listing, by name, by URI and by capability is one decision',
   },
+  'upstream/slot': {
+    lines: 370,
+    reason: 'one place for a link: its states, and what leads from one to the next',
+  },
   'upstream/pool': {
-    lines: 435,
+    lines: 440,
     reason: 'one table of slots: who may use which, how many there are, and what becomes of them',
   },
   'upstream/streamable-http': {
     lines: 560,
     reason: 'one transport: the handlers of its streams report to it and to nobody else',
   },
+}
+
+/**
+ * Files that read the wall clock, each with what follows it. A machine's clock is set now and then, so whatever waits or has an age inside the process is
+ * measured by `monotonicNow` or `performance.now`.
+ */
+const WALL: Readonly<Record<string, string>> = {
+  'core/clock': 'the one place that knows both clocks',
+  assembly: 'when lists were fetched, which other processes read too',
+  'catalog/catalog': 'when lists were fetched, which other processes read too',
+  'catalog/list-server': 'when lists were fetched, which other processes read too',
+  'catalog/snapshot': 'when an era was seen, which other processes read too',
+  'upstream/sse': 'a Retry-After that names a date',
+  'upstream/streamable-http': 'a Retry-After that names a date',
+  'auth/gatekeeper': 'the ends of tokens, keys and certificates',
+  'auth/certificates': 'the ends of certificates',
+  'auth/tokens': 'the ends of tokens',
+  'auth/api-keys': 'the ends of keys',
+  'auth/key-records': 'the ends of keys',
+  'front/http': 'the ends of tokens, keys and certificates',
+  'cache/stored': 'the age of a result in the store, for other processes',
+  'policy/decide': '`now` in conditions',
+  'cli/explain': '`now` in conditions',
+  'cli/keys': 'when a key was made, and when it ends',
+  'observe/append-file': 'names of files, and times that the file system gives',
+  'observe/logger': 'times in the log',
+  'observe/audit': 'times in the audit log',
+  'quota/stored': 'calendar periods of budgets',
+  'relay/request-state': 'the end of a state that another process may be shown',
+  'state/drained': 'when a server was drained, for other processes',
+  'state/lmdb': 'the ends of stored values, which other processes read too',
+  'state/lmdb-folder': 'names of files',
+  'state/memory': 'the ends of stored values, as in the other stores',
 }
 
 interface Import {
@@ -359,5 +396,21 @@ describe('files', () => {
       ([file, source]) => file !== 'index' && /^export\s[^'\n]*\sfrom\s'/m.test(source),
     )
     expect(barrels.map(([file]) => file)).toEqual([])
+  })
+})
+
+describe('clocks', () => {
+  const READS_WALL = /\bDate\.now\b|\bnew Date\(\)|(?<!new )\bDate\(\)/
+  const COMMENT = /\/\*[^]*?\*\/|\/\/.*/g
+  const readers = [...sources]
+    .filter(([, source]) => READS_WALL.test(source.replace(COMMENT, '')))
+    .map(([file]) => file)
+
+  test('of the wall are read only where the wall is meant', () => {
+    expect(readers.filter(file => WALL[file] === undefined)).toEqual([])
+  })
+
+  test('no exception is idle', () => {
+    expect(Object.keys(WALL).filter(file => !readers.includes(file))).toEqual([])
   })
 })

@@ -18,7 +18,7 @@ export class Certificates {
 
   /**
    * What the other end of a connection has shown; `undefined` when that is nothing.
-   * @throws HttpRefusal 403 for a certificate that the authority has not signed, or whose name no client has
+   * @throws HttpRefusal 403 for a certificate that the authority has not signed, that has expired, or whose name no client has
    */
   credential(socket: Socket): Credential | undefined {
     if (!('getPeerCertificate' in socket)) return undefined
@@ -36,6 +36,9 @@ export class Certificates {
     const principal = client === undefined ? undefined : this.#principals.client(client)
     if (!principal)
       throw forbidden('The client certificate is valid, but no client here has its common name.')
-    return { principal, expiresAt: Date.parse(certificate.valid_to), renewable: true }
+    const expiresAt = Date.parse(certificate.valid_to)
+    // A connection may outlive the certificate that it was opened with.
+    if (expiresAt <= Date.now()) throw forbidden('The client certificate has expired.')
+    return { principal, expiresAt, renewable: true }
   }
 }

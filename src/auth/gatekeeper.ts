@@ -28,8 +28,10 @@ const CREATE_KEY = 'mcp-manifold keys create <client>'
 /** A credential, and where and how long it counts without being looked at again. */
 interface Verdict {
   readonly credential: Credential
-  /** Unix milliseconds. */
+  /** By `monotonicNow`. */
   readonly until: number
+  /** When the first of the credentials shown expires, by the wall clock. */
+  readonly endsAt: number
   /** The endpoint it counts for; `undefined`: all of them. */
   readonly endpoint: string | undefined
 }
@@ -85,7 +87,9 @@ export class Gatekeeper implements Authenticator {
       shown.user === user &&
       (shown.endpoint === undefined || shown.endpoint === endpoint)
     ) {
-      if (monotonicNow() < shown.until && Date.now() < shown.credential.expiresAt) return shown.credential
+      const wall = Date.now()
+      if (monotonicNow() < shown.until && wall < shown.credential.expiresAt && wall < shown.endsAt)
+        return shown.credential
     }
     const keep = (verdict: Verdict): Credential => {
       this.#shown.set(request.socket, { ...verdict, authorization, user })
@@ -120,29 +124,25 @@ export class Gatekeeper implements Authenticator {
   #one(request: IncomingMessage, verdicts: readonly Verdict[]): Verdict {
     const [first] = verdicts
     if (first === undefined) {
-      if (this.#nobody) return { credential: this.#nobody, until: Infinity, endpoint: undefined }
+      if (this.#nobody) return lasting(this.#nobody)
       throw missing(this.#needed, this.#tokens.challenge(request))
     }
     if (verdicts.some(({ credential }) => credential.principal.id !== first.credential.principal.id))
       throw malformed('The request shows two different identities; show one.')
-    return { ...first, until: Math.min(...verdicts.map(({ until }) => until)) }
+    return {
+      ...first,
+      until: Math.min(...verdicts.map(({ until }) => until)),
+      endsAt: Math.min(...verdicts.map(({ endsAt }) => endsAt)),
+    }
   }
 
   /** What the connection and a proxy say. */
   #besideBearer(request: IncomingMessage): Verdict[] {
     const verdicts: Verdict[] = []
     const certificate = this.#certificates.credential(request.socket)
-    if (certificate)
-      verdicts.push({
-        credential: certificate,
-        until: monotonicNow() + certificate.expiresAt - Date.now(),
-        endpoint: undefined,
-      })
+    if (certificate) verdicts.push(lasting(certificate))
     const principal = this.#proxy?.principal(request)
-    if (principal) {
-      const credential = { principal, expiresAt: Infinity, renewable: false }
-      verdicts.push({ credential, until: Infinity, endpoint: undefined })
-    }
+    if (principal) verdicts.push(lasting({ principal, expiresAt: Infinity, renewable: false }))
     return verdicts
   }
 
@@ -163,7 +163,7 @@ export class Gatekeeper implements Authenticator {
     }
     const digest = digestOf(token)
     const key = this.#keys.known(digest)
-    if (key) return { credential: key, until: Infinity, endpoint: undefined }
+    if (key) return lasting(key)
     if (this.#tokens.accepted && token.split('.').length === 3)
       return this.#token(token, digest, request, endpoint)
     return this.#unknownKey(token, digest, request)
@@ -179,6 +179,7 @@ export class Gatekeeper implements Authenticator {
     const toVerdict = (verdict: NonNullable<typeof remembered>): Verdict => ({
       credential: verdict.credential,
       until: verdict.until,
+      endsAt: verdict.credential.expiresAt,
       endpoint: this.#tokens.isForAll(verdict) ? undefined : endpoint,
     })
     return remembered
@@ -189,10 +190,15 @@ export class Gatekeeper implements Authenticator {
   async #unknownKey(token: string, digest: string, request: IncomingMessage): Promise<Verdict> {
     const credential =
       token.startsWith(KEY_PREFIX) && !this.#open ? await this.#keys.lookUp(digest) : undefined
-    if (credential) return { credential, until: Infinity, endpoint: undefined }
+    if (credential) return lasting(credential)
     throw invalid(
       `The key is not known here: mistyped, expired or revoked. A new one is made with: ${CREATE_KEY}`,
       this.#tokens.challenge(request),
     )
   }
+}
+
+/** A credential that counts everywhere until it expires. */
+function lasting(credential: Credential): Verdict {
+  return { credential, until: Infinity, endsAt: credential.expiresAt, endpoint: undefined }
 }

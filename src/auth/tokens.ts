@@ -83,7 +83,11 @@ export class Tokens {
    */
   remembered(digest: string, endpoint: string): TokenVerdict | undefined {
     const verdict = this.#verdicts.get(digest)
-    return verdict !== undefined && verdict.until > monotonicNow() && this.#isFor(verdict, endpoint)
+    return verdict !== undefined &&
+      verdict.until > monotonicNow() &&
+      // The wall clock may have been set since.
+      verdict.credential.expiresAt > Date.now() &&
+      this.#isFor(verdict, endpoint)
       ? verdict
       : undefined
   }
@@ -140,7 +144,7 @@ export class Tokens {
     const expiresAt = (payload.exp as number) * 1000 + config.clockToleranceMs
     const verdict: TokenVerdict = {
       credential: { principal: this.#principalOf(payload, config, challenge), expiresAt, renewable: true },
-      until: monotonicNow() + Math.min(expiresAt - Date.now(), BELIEVED_MS),
+      until: monotonicNow() + BELIEVED_MS,
       issuer: config,
       audiences,
     }

@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 /** A time that many wait for, on few timers: those that begin within a step wait for the same one. */
 export class Wait {
   readonly #ms: number
@@ -13,7 +14,7 @@ export class Wait {
 
   /** Resolves `ms` from now, or a little earlier. */
   end(): Promise<undefined> {
-    const now = performance.now()
+    const now = monotonicNow()
     if (this.#end && now - this.#since < this.#stepMs) return this.#end
     this.#since = now
     this.#end = new Promise(resolve => {

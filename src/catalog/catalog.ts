@@ -12,6 +12,7 @@ import { failureOf, keyOf, kindOfClient } from './attempt.ts'
 import { Changes } from './changes.ts'
 import { FirstLists, firstOf, type Try } from './first-lists.ts'
 import { freshUntil } from './freshness.ts'
+import { introduced } from './introduced.ts'
 import { KeptSnapshots } from './kept.ts'
 import {
   listOthers,
@@ -176,6 +177,13 @@ export class Catalog {
     })
     if (waits.length > 0 && !isEnough(view)) await firstOf(waits, () => isEnough(this.view(name)))
     return this.view(name)
+  }
+
+  /** Until enough is known for a greeting, as far as it will be soon; `undefined`: nothing is to be waited for. */
+  introduced(exchange: Exchange): Promise<void> | undefined {
+    return introduced(this, exchange, server =>
+      this.#firstLists.greetingMs(this.#tryOf(server, keyOf(server, exchange, undefined))),
+    )
   }
 
   /** Lists a server anew: for a client, else as it shows itself over this link, or over any. Never rejects; a failure is kept and logged. Equal calls share it. */

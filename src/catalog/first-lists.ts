@@ -15,6 +15,12 @@ export interface FirstListsOptions {
   readonly logger: Logger
 }
 
+/**
+ * How long the answer to `initialize` or `server/discover` waits for a server, from the begin of the first try to list it. Clients wait for `initialize` 10 seconds or
+ * longer, and some for `server/discover` 5 seconds, with the start of the gateway in it.
+ */
+const GREETING_MS = 2000
+
 /** One try to list a server. */
 export interface Try {
   readonly server: ServerConfig
@@ -62,7 +68,7 @@ export class FirstLists {
   /** Until the try has ended or its time is over; `undefined` when it is not to be waited for. */
   wait(attempt: Try): Promise<void> | undefined {
     const { server, key } = attempt
-    if (this.#silent.has(server.name) || this.#silent.has(key)) return undefined
+    if (!this.#isExpected(attempt)) return undefined
     let wait = this.#waits.get(key)
     if (!wait) {
       const since = this.#since.get(server.name) ?? monotonicNow()
@@ -84,6 +90,13 @@ export class FirstLists {
     return wait.over
   }
 
+  /** For how many milliseconds more the answer to a greeting waits for the server; 0: it does not. */
+  greetingMs(attempt: Try | undefined): number {
+    if (!attempt || !this.#isExpected(attempt)) return 0
+    const since = this.#since.get(attempt.server.name)
+    return since === undefined ? GREETING_MS : Math.max(0, since + GREETING_MS - monotonicNow())
+  }
+
   /** A try has ended: the server was listed, or it was not. */
   end(attempt: Try, listed: boolean): void {
     const { server, key, first } = attempt
@@ -103,6 +116,10 @@ export class FirstLists {
 
   close(): void {
     for (const key of this.#waits.keys()) this.#endWait(key)
+  }
+
+  #isExpected({ server, key }: Try): boolean {
+    return !this.#silent.has(server.name) && !this.#silent.has(key)
   }
 
   #isSilent({ server, key }: Try, remember: boolean): void {

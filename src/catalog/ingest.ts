@@ -1,4 +1,5 @@
 import { worthAnotherLink } from '../core/another-link.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { detached } from '../core/detached.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
@@ -123,7 +124,7 @@ async function fetchList(
   const { method } = LIST_METHODS[kind]
   const collected = new Collected(kind, lister.peer.era, logger)
   const cursors = new Set<string>()
-  const until = performance.now() + MAX_LIST_TIMES * timeoutMs
+  const until = monotonicNow() + MAX_LIST_TIMES * timeoutMs
   let caching: Caching | undefined
   let cursor: string | undefined
   for (let page = 1; ; page++) {
@@ -138,7 +139,7 @@ async function fetchList(
     if (exceeded === undefined && typeof next === 'string') {
       if (cursors.has(next)) exceeded = 'a cursor comes again'
       else if (page >= MAX_PAGES) exceeded = `more than ${MAX_PAGES} pages`
-      else if (performance.now() > until) exceeded = `more than ${MAX_LIST_TIMES} times "listTimeout"`
+      else if (monotonicNow() > until) exceeded = `more than ${MAX_LIST_TIMES} times "listTimeout"`
     }
     if (exceeded !== undefined)
       logger.warn('The list is longer than what is taken of one; the rest is left out.', {

@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type { ServerConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import type { Store } from '../state/store.ts'
 import { fromStored, toStored, type ServerSnapshot } from './snapshot.ts'
 import type { Variants } from './variants.ts'
@@ -66,7 +67,7 @@ export class KeptSnapshots {
    * are fetched. @throws as `save`
    */
   async saveAll(server: KeptOf['server'], { base, index, all }: Variants, changed: boolean): Promise<void> {
-    const now = Date.now()
+    const now = monotonicNow()
     if (!changed && now - (this.#savedAt.get(server.name) ?? 0) < UNCHANGED_EVERY_MS) return
     if (base) await this.save({ server, variant: '' }, { ...base, variants: index })
     for (const [variant, snapshot] of all)

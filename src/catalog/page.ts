@@ -30,13 +30,12 @@ export function offsetOf(cursor: unknown, count: number, signature: string): num
   return offset
 }
 
-/** Where a page that begins at `offset` ends: by number, or earlier by size. One entry fits on every page. */
-export function endOfPage(texts: readonly string[], offset: number, pageSize: number): number {
-  const last = Math.min(texts.length, offset + pageSize)
+/** Those of the texts that are on a page which begins with them: all, or fewer by size. One entry fits on every page. */
+export function fitting(texts: readonly string[]): readonly string[] {
   let chars = 0
-  for (let at = offset; at < last; at++) {
-    chars += (texts[at] as string).length
-    if (chars > MAX_PAGE_CHARS && at > offset) return at
+  for (const [at, text] of texts.entries()) {
+    chars += text.length
+    if (chars > MAX_PAGE_CHARS && at > 0) return texts.slice(0, at)
   }
-  return last
+  return texts
 }

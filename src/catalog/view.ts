@@ -18,7 +18,7 @@ import { mergedCaching } from './freshness.ts'
 import { mergedInstructions } from './instructions.ts'
 import type { Listed } from './listed.ts'
 import { isReserved, MAX_URI_CHARS, type Member, type Merged } from './merge.ts'
-import { cursorAt, endOfPage, offsetOf } from './page.ts'
+import { cursorAt, fitting, offsetOf } from './page.ts'
 import { similarNames } from './similar.ts'
 
 export interface ViewOptions {
@@ -269,7 +269,7 @@ export class View {
     const key = `${this.#id}:${kind}:${modern ? 'm' : 'l'}${definitions ? level.revision : ''}:${offset}`
     let page = this.#pages.get(key)
     if (!page) {
-      page = Buffer.from(this.#page(kind, this.#seen(kind, definitions, modern), modern, offset))
+      page = Buffer.from(this.#page(kind, this.#seen(kind, definitions, modern, offset), modern, offset))
       this.#pages.set(key, page)
     }
     return page
@@ -315,12 +315,22 @@ export class View {
     return capabilities
   }
 
-  /** The texts of what is seen: `definitions` by place, else those of the era. */
-  #seen(kind: ListKind, definitions: readonly string[] | undefined, modern: boolean): string[] {
+  /** The texts of what is seen, at most a page: `definitions` by place, else those of the era. No others are made, since lists may be long. */
+  #seen(
+    kind: ListKind,
+    definitions: readonly string[] | undefined,
+    modern: boolean,
+    offset: number,
+  ): readonly string[] {
     const states = this.#states?.[kind]
-    return this.merged.lists[kind].flatMap((entry, at) =>
-      states?.[at] === HIDDEN ? [] : (definitions?.[at] ?? (modern ? entry.modern : entry.legacy)),
-    )
+    const texts: string[] = []
+    let before = 0
+    for (const [at, entry] of this.merged.lists[kind].entries()) {
+      if (states?.[at] === HIDDEN || before++ < offset) continue
+      if (texts.length >= this.#options.pageSize) break
+      texts.push(definitions?.[at] ?? (modern ? entry.modern : entry.legacy))
+    }
+    return fitting(texts)
   }
 
   #judge(kind: ListKind, policy: Policy): Uint8Array {
@@ -366,13 +376,12 @@ export class View {
   }
 
   #page(kind: ListKind, texts: readonly string[], modern: boolean, offset: number): string {
-    const { pageSize, serverInfo } = this.#options
-    const end = endOfPage(texts, offset, pageSize)
+    const end = offset + texts.length
     const next =
-      end < texts.length ? `,"nextCursor":${JSON.stringify(cursorAt(end, this.signature(kind)))}` : ''
-    const body = `"${kind}":[${texts.slice(offset, end).join(',')}]${next}`
+      end < this.count(kind) ? `,"nextCursor":${JSON.stringify(cursorAt(end, this.signature(kind)))}` : ''
+    const body = `"${kind}":[${texts.join(',')}]${next}`
     if (!modern) return `{${body}}`
-    return `{"resultType":"complete",${body},${cachingMembers(this.caching(kind))},"_meta":{"${META.serverInfo}":${serverInfo}}}`
+    return `{"resultType":"complete",${body},${cachingMembers(this.caching(kind))},"_meta":{"${META.serverInfo}":${this.#options.serverInfo}}}`
   }
 }
 

@@ -1,3 +1,5 @@
+import type { Unfinished } from './unfinished.ts'
+
 /**
  * The one error class of the gateway and the closed table of what can go wrong.
  *
@@ -85,6 +87,8 @@ export class GatewayError extends Error {
   readonly data: Record<string, unknown> | undefined
   /** Set when the error first reaches a client, so that a person can find it in the log. */
   errorId: string | undefined
+  /** Set when the request was given up and its server may go on with it. */
+  unfinished: Unfinished | undefined
 
   constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -111,6 +115,11 @@ export class GatewayError extends Error {
       options,
     )
   }
+}
+
+/** What may go on at a server although its call has failed with `error`. */
+export function unfinishedOf(error: unknown): Unfinished | undefined {
+  return error instanceof GatewayError ? error.unfinished : undefined
 }
 
 /** One line for a log: the message, then the chain of causes. */

@@ -15,7 +15,8 @@ import { Line } from './line.ts'
  * Places at servers, and in the gateway over all of them. A place is taken at both or at neither, so that nobody holds one while waiting for the
  * other, and one server's line never keeps another server idle. Turns at a server go round the clients that wait for it, by weight (start-time fair
  * queueing: each turn costs `1 / weight` of virtual time); where the gateway's own places are the scarce ones, they go round the clients whose turn it is
- * at their servers. Within a client it is first come, first served.
+ * at their servers. Within a client it is first come, first served. A place is held on for a call that was given up while its server goes on with it; each
+ * makes the turns of its client dearer meanwhile.
  *
  * Whenever a call returns, nobody waits who could have a place.
  */
@@ -63,8 +64,35 @@ export class FairQueue {
     const full = this.#all.taken >= this.#all.places
     lane.taken--
     this.#all.taken--
+    this.#freed(lane, full)
+  }
+
+  /** Gives back the place of the gateway alone, which was held for `heldMs`: that of the server is held for a client's call until `release`. */
+  hold(lane: Lane, clientId: string, heldMs: number): void {
+    this.#all.sample(heldMs)
+    const full = this.#all.taken >= this.#all.places
+    this.#all.taken--
+    lane.hold(clientId)
+    if (full) this.#freed(lane, full)
+  }
+
+  /** As `hold`, for a call that has no place at the moment: one more than there are may be taken. */
+  holdAnother(lane: Lane, clientId: string): void {
+    lane.taken++
+    lane.hold(clientId)
+  }
+
+  /** Gives back a place that was held, with the time since its call got it. */
+  release(lane: Lane, clientId: string, heldMs: number): void {
+    lane.sample(heldMs)
+    lane.taken--
+    lane.release(clientId)
+    if (this.#all.taken < this.#all.places) this.#freed(lane, false)
+  }
+
+  /** `full`: whether the gateway was, so that there can be a turn at another server. */
+  #freed(lane: Lane, full: boolean): void {
     if (this.#all.waiting === 0 && this.#returning === 0) return
-    // Only where the gateway was full can there be a turn at another server.
     const winner = full ? this.#nextLane() : hasTurn(lane) ? lane : undefined
     if (winner) this.#grant(winner)
   }
@@ -163,7 +191,12 @@ export class FairQueue {
     }
     let flow = lane.flows.get(clientId)
     if (!flow) {
-      flow = { client, line: new Line(), pass: lane.virtual, order: ++this.#order }
+      flow = {
+        client,
+        line: new Line(),
+        pass: lane.virtual + lane.costOf(client) - 1 / weight,
+        order: ++this.#order,
+      }
       lane.flows.set(clientId, flow)
       lane.turns.add(flow)
     } else if (flow.client !== client) flow.client = client
@@ -203,7 +236,7 @@ export class FairQueue {
     client.pass = this.#virtual + 1 / client.weight
     lane.turns.take()
     lane.virtual = flow.pass
-    flow.pass += 1 / client.weight
+    flow.pass += lane.costOf(client)
     flow.order = ++this.#order
     lane.turns.add(flow)
     this.#unlink(lane, flow, waiting)

@@ -100,10 +100,27 @@ export class Lane extends Level {
   readonly turns = new Heap<Flow>()
   /** Virtual time: the pass of the latest turn. */
   virtual = 0
+  /** By client, the places that are held for calls it gave up and that the server may go on with. */
+  readonly #held = new Map<string, number>()
 
   constructor(name: string, options: LevelOptions) {
     super(options)
     this.name = name
+  }
+
+  /** What a turn costs in virtual time. A client pays once more for each place that is held for calls it gave up. */
+  costOf({ id, weight }: Client): number {
+    return (1 + (this.#held.get(id) ?? 0)) / weight
+  }
+
+  hold(clientId: string): void {
+    this.#held.set(clientId, (this.#held.get(clientId) ?? 0) + 1)
+  }
+
+  release(clientId: string): void {
+    const left = (this.#held.get(clientId) ?? 1) - 1
+    if (left > 0) this.#held.set(clientId, left)
+    else this.#held.delete(clientId)
   }
 
   /** The flow whose turn is next. */

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { GrowingBuffer } from '../core/growing-buffer.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
@@ -63,8 +64,8 @@ export class Bodies {
     )
   }
 
-  /** Ends what takes too long while others wait, as much as they need; those of the client that holds most first. `now` by `performance.now()`. */
-  sweep(now = performance.now()): void {
+  /** Ends what takes too long while others wait, as much as they need; those of the client that holds most first. `now` by `monotonicNow()`. */
+  sweep(now = monotonicNow()): void {
     if (this.#waiting.size === 0) return
     for (const place of this.#waiting) if (now - place.since > MAX_WAIT_MS) place.refuse(noRoom())
     const slow = [...this.#reading].filter(({ since }) => now - since > SLOW_MS)
@@ -92,7 +93,7 @@ export class Bodies {
       const place: Place = {
         principal,
         bytes,
-        since: performance.now(),
+        since: monotonicNow(),
         begin: () => {
           holds = true
           receive(
@@ -136,7 +137,7 @@ export class Bodies {
       if (!next) return
       this.#waiting.delete(next)
       this.#reading.add(next)
-      next.since = performance.now()
+      next.since = monotonicNow()
       this.#take(next.principal, next.bytes)
       next.begin()
     }

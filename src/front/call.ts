@@ -111,11 +111,11 @@ export class Call implements Exchange {
     )
   }
 
-  /** Runs the request to its end. Never rejects. */
-  async run(service: Service): Promise<void> {
+  /** Runs the request to its end. Never rejects. `handler` is what answers it, unless that is the service. */
+  async run(service: Service, handler: Pick<Service, 'handle'> = service): Promise<void> {
     const place = service.calls.add(this)
     try {
-      const outcome = await service.handle(this)
+      const outcome = await handler.handle(this)
       if (outcome.kind === 'error') {
         // The one error of a server that modern HTTP answers with a status of its own.
         if (this.modern && (outcome.value as JsonObject).code === MISSING_CAPABILITY) this.#reply.status(400)

@@ -1,4 +1,5 @@
 import type { ListenConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { Shares, type Holding } from '../core/shares.ts'
@@ -35,7 +36,7 @@ export class ListenStreams {
 
   /** Counts a stream that is about to be admitted. */
   opened(principal: string, end: () => void): ListenStream {
-    const stream = { holder: principal, busy: true, lastSeen: performance.now(), end }
+    const stream = { holder: principal, busy: true, lastSeen: monotonicNow(), end }
     this.#open.add(stream)
     this.#shares.opened(principal)
     return stream

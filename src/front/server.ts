@@ -3,6 +3,7 @@ import { createServer, type RequestListener, type Server, type ServerOptions } f
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HttpFrontConfig, TlsConfig } from '../config/types.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 
@@ -30,10 +31,10 @@ const POLL_MS = 25
 
 /** Resolves when there is no connection, after `ms` in any case. */
 export async function deserted(server: Server, ms: number): Promise<void> {
-  const until = performance.now() + ms
+  const until = monotonicNow() + ms
   const count = (): Promise<number> =>
     new Promise(resolve => server.getConnections((_, open) => resolve(open)))
-  while (performance.now() < until && (await count()) > 0) await sleep(POLL_MS)
+  while (monotonicNow() < until && (await count()) > 0) await sleep(POLL_MS)
 }
 
 /** Stops listening; connections end when they are idle, after `ms` in any case. */
@@ -76,8 +77,8 @@ export function boundConnections(server: Server, most: number, logger: Logger): 
   server.on('error', error => logger.error('The HTTP server failed.', { cause: describeError(error) }))
   const closed = (): void => {
     dropped++
-    if (performance.now() - saidAt < SAID_EVERY_MS) return
-    saidAt = performance.now()
+    if (monotonicNow() - saidAt < SAID_EVERY_MS) return
+    saidAt = monotonicNow()
     logger.warn(
       'As many connections are open as the limit of open files allows; idle and further ones are closed. Fix: raise it (ulimit -n).',
       { open: most, closed: dropped },

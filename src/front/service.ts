@@ -33,6 +33,11 @@ export interface Service {
   /** What a client of this revision is offered. */
   capabilities(view: string, protocolVersion: string): JsonObject
   instructions(view: string): string | undefined
+  /**
+   * Until what the servers of a client say of themselves is known, as far as it will be soon: a client is told that once, when it is greeted. `undefined`: nothing
+   * is to be waited for.
+   */
+  introduced(exchange: Exchange): Promise<void> | undefined
   /** Handles a request that is neither about the conversation itself nor unknown. Rejects with a `GatewayError` only. */
   handle(exchange: Exchange): Promise<Outcome>
   /**

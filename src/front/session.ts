@@ -8,6 +8,7 @@ import {
   type InputRequest,
   type JsonObject,
   type McpLogLevel,
+  type Outcome,
 } from '../core/exchange.ts'
 import { IdTable } from '../core/id-table.ts'
 import type { Principal } from '../core/principal.ts'
@@ -19,6 +20,7 @@ import { kindOf } from '../protocol/client-kind.ts'
 import { featuresOf } from '../protocol/features.ts'
 import { Asks } from './asks.ts'
 import { Call, refuse, type Reply } from './call.ts'
+import { Early } from './early.ts'
 import { turnDown } from './opening.ts'
 import type { Service } from './service.ts'
 
@@ -45,6 +47,8 @@ export class Session implements Conversation {
   #features = ''
   #logLevel: McpLogLevel | undefined
   #closed = false
+  /** While `initialize` is being answered. */
+  #early: Early | undefined
   readonly front: Front
   #client = ''
 
@@ -102,8 +106,10 @@ export class Session implements Conversation {
   }
 
   notify(method: string, params: string | undefined, message?: string): void {
-    if (!this.#closed && this.#protocolVersion !== undefined)
-      this.#send(message ?? notificationText(method, params))
+    if (this.#closed || this.#protocolVersion === undefined) return
+    const text = message ?? notificationText(method, params)
+    if (this.#early) this.#early.add(text)
+    else this.#send(text)
   }
 
   /** Takes a request; the answer goes to `reply`. */
@@ -136,14 +142,16 @@ export class Session implements Conversation {
       },
       reply,
     )
-    this.#open.set(id, call)
-    void call.run(this.#service).then(() => this.#open.take(id))
+    if (incoming.method === 'initialize') this.#greet(id, call, reply)
+    else void this.#run(id, call, this.#service)
   }
 
   ask(request: InputRequest): Promise<string> {
     return this.#asks.ask(request, text => {
-      if (!this.#closed) this.#send(text)
-      return !this.#closed
+      if (this.#closed) return false
+      if (this.#early) return this.#early.add(text)
+      this.#send(text)
+      return true
     })
   }
 
@@ -184,6 +192,27 @@ export class Session implements Conversation {
     if (this.#protocolVersion !== undefined) this.#service.leave(this)
   }
 
+  async #run(id: string, call: Call, handler: Pick<Service, 'handle'>): Promise<void> {
+    this.#open.set(id, call)
+    await call.run(this.#service, handler)
+    this.#open.take(id)
+  }
+
+  /** Answers `initialize`, once what servers say of themselves is known or is not waited for any more. */
+  #greet(id: string, call: Call, reply: Reply): void {
+    const soon = this.#service.introduced(call)
+    if (!soon) return reply.answer(resultText(id, this.#introduction()), '', '')
+    const early = (this.#early = new Early())
+    const handle = async (): Promise<Outcome> => {
+      await soon
+      return { kind: 'ready', text: this.#introduction() }
+    }
+    void this.#run(id, call, { handle }).then(() => {
+      this.#early = undefined
+      for (const text of this.#closed ? [] : early.texts) this.#send(text)
+    })
+  }
+
   #ownView(): string {
     if (this.#protocolVersion === undefined) return this.#everyones
     return this.#service.viewFor(this.#everyones, kindOf(false, this.#features))
@@ -192,7 +221,10 @@ export class Session implements Conversation {
   /** Raw result of what concerns only the conversation, `undefined` for everything else. */
   #answerHere({ method, params }: Incoming): string | undefined {
     if (method === 'ping') return '{}'
-    if (method === 'initialize') return this.#initialize(params?.value ?? {})
+    if (method === 'initialize') {
+      this.#initialize(params?.value ?? {})
+      return undefined
+    }
     if (this.#protocolVersion === undefined)
       throw new GatewayError('invalid_request', `Send "initialize" before "${method.slice(0, 100)}".`)
     if (method === 'logging/setLevel') {
@@ -205,7 +237,8 @@ export class Session implements Conversation {
     return undefined
   }
 
-  #initialize(params: JsonObject): string {
+  /** Agrees on all that later messages of the client rely on, however late the answer is. */
+  #initialize(params: JsonObject): void {
     if (this.#protocolVersion !== undefined)
       throw new GatewayError('invalid_request', 'This session is initialized already.')
     const asked = params.protocolVersion
@@ -218,10 +251,14 @@ export class Session implements Conversation {
     this.#view = this.#ownView()
     this.#client = clientName(params.clientInfo)
     this.#service.join(this)
+  }
+
+  #introduction(): string {
+    const version = this.#protocolVersion as string
     const instructions = this.#service.instructions(this.view)
     const parts = [
-      `"protocolVersion":"${this.#protocolVersion}"`,
-      `"capabilities":${JSON.stringify(this.#service.capabilities(this.view, this.#protocolVersion))}`,
+      `"protocolVersion":"${version}"`,
+      `"capabilities":${JSON.stringify(this.#service.capabilities(this.view, version))}`,
       `"serverInfo":${this.#service.serverInfo}`,
     ]
     if (instructions !== undefined) parts.push(`"instructions":${JSON.stringify(instructions)}`)

@@ -1,5 +1,6 @@
 import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { cutOff, endsTorn } from './torn-line.ts'
@@ -251,7 +252,7 @@ export class AppendFile {
   }
 
   #complain(error: unknown): void {
-    const now = performance.now()
+    const now = monotonicNow()
     if (now - this.#complainedAt < COMPLAIN_MS) return
     this.#complainedAt = now
     const { file, logger } = this.#options

@@ -1,4 +1,5 @@
 import type { Handler, Middleware } from '../core/compose.ts'
+import { unfinishedOf } from '../core/errors.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
 import type { Gate } from '../quota/gate.ts'
@@ -6,7 +7,7 @@ import type { Quotas } from '../quota/quotas.ts'
 
 /**
  * Rates and places of what is called: of the part of what the client may use, of the server, of the tool. What the caller has left goes into the record, for whoever
- * frames the result.
+ * frames the result. The places of a call that was given up are held until its server is done with it.
  */
 export function meter(quotas: Quotas): Middleware {
   return next => (exchange, route) => {
@@ -28,9 +29,15 @@ async function inside(
   route: Route,
 ): Promise<Outcome> {
   if (entering) await entering
+  let outcome: Outcome
   try {
-    return await next(exchange, route)
-  } finally {
-    gate.leave()
+    outcome = await next(exchange, route)
+  } catch (error) {
+    const unfinished = unfinishedOf(error)
+    if (unfinished) unfinished.onEnd(() => gate.leave())
+    else gate.leave()
+    throw error
   }
+  gate.leave()
+  return outcome
 }

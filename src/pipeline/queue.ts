@@ -1,10 +1,11 @@
 import type { GatewayConfig, ServerConfig } from '../config/types.ts'
 import type { Middleware } from '../core/compose.ts'
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
-import { GatewayError } from '../core/errors.ts'
-import type { Exchange, InputRequest } from '../core/exchange.ts'
+import { GatewayError, unfinishedOf } from '../core/errors.ts'
+import type { Exchange, InputRequest, Outcome } from '../core/exchange.ts'
 import { FairQueue } from '../core/fair-queue.ts'
 import { type Lane, type Refusal, Waiting } from '../core/lane.ts'
+import type { Unfinished } from '../core/unfinished.ts'
 import { Delegate } from '../relay/delegate.ts'
 
 export interface QueueOptions {
@@ -23,7 +24,8 @@ const RETRY_AFTER_MS = { min: 100, max: 60_000, unknown: 1000 }
 
 /**
  * Lets a server work on so many calls at once, and all of them together on so many; further calls wait for their turn. Where there is room, nothing is
- * waited for. A call gives its place up while its client is being asked something.
+ * waited for. A call gives its place up while its client is being asked something. The place of a call that was given up is held until its server is done
+ * with it; its client does not wait for that.
  */
 export function queue(places: Places): Middleware {
   return next => async (exchange, route) => {
@@ -32,18 +34,28 @@ export function queue(places: Places): Middleware {
     if (!places.enter(lane)) await places.wait(lane, exchange)
     if (exchange.features !== '') {
       const call = new Interruptible(exchange, lane, places)
+      let outcome: Outcome
       try {
-        return await next(call, route)
-      } finally {
-        call.end()
+        outcome = await next(call, route)
+      } catch (error) {
+        call.end(unfinishedOf(error))
+        throw error
       }
+      call.end(undefined)
+      return outcome
     }
     const since = performance.now()
+    let outcome: Outcome
     try {
-      return await next(exchange, route)
-    } finally {
-      places.leave(lane, performance.now() - since)
+      outcome = await next(exchange, route)
+    } catch (error) {
+      const unfinished = unfinishedOf(error)
+      if (unfinished) places.hold(lane, exchange.principal.id, unfinished, since)
+      else places.leave(lane, performance.now() - since)
+      throw error
     }
+    places.leave(lane, performance.now() - since)
+    return outcome
   }
 }
 
@@ -84,6 +96,15 @@ export class Places {
 
   leave(lane: Lane, heldMs: number): void {
     this.#queue.leave(lane, heldMs)
+  }
+
+  /** The server's place is held until it is done with a call that was given up. `since`: when the call got it; `undefined`: it has none at the moment. */
+  hold(lane: Lane, clientId: string, unfinished: Unfinished, since: number | undefined): void {
+    const now = performance.now()
+    if (since === undefined) this.#queue.holdAnother(lane, clientId)
+    else this.#queue.hold(lane, clientId, now - since)
+    const from = since ?? now
+    unfinished.onEnd(() => this.#queue.release(lane, clientId, performance.now() - from))
   }
 
   /** Resolves when the call has a place. @throws GatewayError `overloaded`, `shutting_down`, `cancelled` */
@@ -224,12 +245,14 @@ class Interruptible extends Delegate {
     }
   }
 
-  /** The call is over. */
-  end(): void {
-    const state = this.#state
+  /** The call is over, at its server perhaps not yet. */
+  end(unfinished: Unfinished | undefined): void {
+    const working = this.#state === 'working'
     this.#state = 'ended'
-    if (state === 'working') this.#places.leave(this.#lane, performance.now() - this.#since)
-    else this.record.upstreamMs -= performance.now() - this.#askedAt
+    if (unfinished)
+      this.#places.hold(this.#lane, this.principal.id, unfinished, working ? this.#since : undefined)
+    else if (working) this.#places.leave(this.#lane, performance.now() - this.#since)
+    if (!working) this.record.upstreamMs -= performance.now() - this.#askedAt
     this.#turn?.leave()
   }
 

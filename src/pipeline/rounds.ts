@@ -2,7 +2,7 @@ import type { Middleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
-import { rawAt, withMembers } from '../protocol/json-text.ts'
+import { elements, rawAt, withMembers } from '../protocol/json-text.ts'
 import { labelled, labelledRequests } from '../relay/ask.ts'
 import { sealState } from '../relay/request-state.ts'
 import type { Seal } from '../relay/seal.ts'
@@ -110,13 +110,22 @@ async function afterError(
   outcome: Extract<Outcome, { kind: 'error' }>,
 ): Promise<Outcome> {
   const { code, data } = outcome.value as { code?: unknown; data?: JsonObject }
-  const asked = Array.isArray(data?.elicitations) ? data.elicitations.filter(isJsonObject) : []
+  const listed: readonly unknown[] = Array.isArray(data?.elicitations) ? data.elicitations : []
+  const asked = listed.flatMap((value, at) => (isJsonObject(value) ? { value, at } : []))
   // An error that asks for nothing is one like others.
   if (exchange.modern && code === URL_ELICITATION_REQUIRED && asked.length > 0) {
-    const requests = asked.map((elicitation, index) => {
-      const { elicitationId: _, ...params } = elicitation
-      if (typeof params.message === 'string') params.message = labelled(server, params.message)
-      return `"elicitation-${index + 1}":{"method":"elicitation/create","params":${JSON.stringify({ mode: 'url', ...params })}}`
+    const text = rawAt(outcome.text, 'data', 'elicitations') ?? '[]'
+    const spans = elements(text)
+    const requests = asked.map(({ value, at }, index) => {
+      const { start, end } = spans[at] as (typeof spans)[number]
+      const params = withMembers(text.slice(start, end), {
+        mode: '"url"',
+        elicitationId: undefined,
+        ...(typeof value.message === 'string' && {
+          message: JSON.stringify(labelled(server, value.message)),
+        }),
+      })
+      return `"elicitation-${index + 1}":{"method":"elicitation/create","params":${params}}`
     })
     const state = await sealState(seal, exchange, { kind: 'again' }, answerTimeoutMs)
     return {

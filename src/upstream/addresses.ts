@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import { isLoopback } from '../core/loopback.ts'
 import { isIP } from 'node:net'
 import { describeError } from '../core/errors.ts'
@@ -65,7 +66,7 @@ export class Addresses {
   /** A replica could not be connected to: it may be elsewhere by now. */
   again(): void {
     if (this.#closed || !this.#entries.some(hasName)) return
-    if (performance.now() - this.#lookedAt >= SOONEST_MS) void this.#look()
+    if (monotonicNow() - this.#lookedAt >= SOONEST_MS) void this.#look()
   }
 
   close(): void {
@@ -86,7 +87,7 @@ export class Addresses {
 
   async #lookUp(): Promise<void> {
     clearTimeout(this.#timer)
-    this.#lookedAt = performance.now()
+    this.#lookedAt = monotonicNow()
     const entries = this.#entries.filter(hasName)
     const found = await Promise.all(entries.map(entry => this.#locate(entry)))
     if (this.#closed) return

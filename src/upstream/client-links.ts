@@ -1,9 +1,7 @@
+import { toGiveUp, type Giving } from './no-room.ts'
+
 /** A link that counts for a client. */
-export interface CountedLink {
-  /** Whether nothing is lost when it is closed. */
-  readonly spare: boolean
-  /** In Unix milliseconds; 0 for one that is not open. */
-  readonly lastUsed: number
+export interface CountedLink extends Giving {
   /** Closes it; it is then removed from the count. */
   close(): void
 }
@@ -20,14 +18,18 @@ export class ClientLinks {
     this.max = max
   }
 
-  /** Makes room for one more, by closing the one that was idle longest where there is none; `false` when all are in use. */
-  admit(client: string): boolean {
+  /** Makes room for one more, by closing one (`toGiveUp`) where there is none; `false` when all are in use. */
+  admit(client: string, force = false): boolean {
     const links = this.#links.get(client)
     if (!links || links.size < this.max) return true
-    let oldest: CountedLink | undefined
-    for (const link of links) if (link.spare && (!oldest || link.lastUsed < oldest.lastUsed)) oldest = link
-    oldest?.close()
-    return oldest !== undefined
+    const link = toGiveUp(links, force)
+    link?.close()
+    return link !== undefined
+  }
+
+  /** The links of a client. */
+  of(client: string): Iterable<CountedLink> {
+    return this.#links.get(client) ?? []
   }
 
   add(client: string, link: CountedLink): void {

@@ -6,8 +6,6 @@ import type { Slot } from './slot.ts'
 export interface CountedSlotsOptions {
   /** Of all pools together. */
   readonly clientLinks: ClientLinks
-  /** Whether nothing is lost when it is closed. */
-  readonly isSpare: (slot: Slot) => boolean
   readonly remove: (slot: Slot) => void
 }
 
@@ -21,18 +19,26 @@ export class CountedSlots {
   }
 
   /** Whether a client may have one more. Clients that cannot be told apart may. */
-  admits(principal: Principal): boolean {
+  admits(principal: Principal, force: boolean): boolean {
     const client = clientOf(principal)
-    return client === '' || this.#options.clientLinks.admit(client)
+    return client === '' || this.#options.clientLinks.admit(client, force)
+  }
+
+  /** The links of a client over all servers. */
+  of(principal: Principal): Iterable<CountedLink> {
+    return this.#options.clientLinks.of(clientOf(principal))
   }
 
   add(slot: Slot, principal: Principal): void {
     const client = clientOf(principal)
     if (client === '') return
-    const { clientLinks, isSpare, remove } = this.#options
+    const { clientLinks, remove } = this.#options
     const link: CountedLink = {
       get spare() {
-        return isSpare(slot)
+        return slot.spare
+      },
+      get yields() {
+        return slot.yields
       },
       get lastUsed() {
         return slot.lastUsed

@@ -1,7 +1,10 @@
 import { Cancellation } from '../core/cancellation.ts'
 import { monotonicNow } from '../core/clock.ts'
+import type { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
 import { CallRecord, type Exchange, type InputRequest, type JsonObject } from '../core/exchange.ts'
+import type { Unfinished } from '../core/unfinished.ts'
+import { UnfinishedRequests } from './unfinished-requests.ts'
 
 /** How long a server may still talk about a call that it was told to drop. */
 const TALK_MS = 60_000
@@ -22,16 +25,32 @@ interface Kept {
  */
 export class GivenUp {
   readonly #kept = new Map<number, Kept>()
+  readonly #unfinished: UnfinishedRequests
 
-  /** `id` is that of the request to the server. */
-  add(id: number, exchange: Exchange): void {
-    this.#purge()
-    this.#kept.set(id, { exchange: new Remnant(exchange), until: monotonicNow() + TALK_MS })
+  /** `timeoutMs`: how long a call may take; 0 for ever. */
+  constructor(deadlines: Deadlines, timeoutMs: number) {
+    this.#unfinished = new UnfinishedRequests(deadlines, timeoutMs)
   }
 
-  /** The server has answered after all. */
+  /**
+   * `id` is that of the request to the server; `exchange` is the one that may be meant by what the server says, if one may be.
+   * @returns what the server may go on with; `undefined` where that counts as ended
+   */
+  add(id: number, exchange: Exchange | undefined): Unfinished | undefined {
+    this.#purge()
+    if (exchange) this.#kept.set(id, { exchange: new Remnant(exchange), until: monotonicNow() + TALK_MS })
+    return this.#unfinished.add(id)
+  }
+
+  /** The server has answered after all, or never will. */
   answered(id: number): void {
     this.#kept.delete(id)
+    this.#unfinished.ended(id)
+  }
+
+  /** The link has ended. */
+  close(): void {
+    this.#unfinished.close()
   }
 
   /** Oldest first. */

@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { Throttle } from './throttle.ts'
 
@@ -15,7 +16,7 @@ export class Junk {
 
   /** @returns what to do about it; `held`: how many were not logged since the last one that was */
   note(bytes: number): { readonly log: boolean; readonly held: number; readonly tooMuch: boolean } {
-    const now = performance.now()
+    const now = monotonicNow()
     if (now - this.#since >= WINDOW_MS) {
       this.#since = now
       this.#bytes = 0

@@ -20,8 +20,8 @@ export function closed(server: string, delivery: Delivery): GatewayError {
   return new GatewayError('upstream_closed', `The link to "${server}" is closed.`, { server, delivery })
 }
 
-export function cancelled(server: string): GatewayError {
-  return new GatewayError('cancelled', 'The request was cancelled.', { server, delivery: 'unknown' })
+export function cancelled(server: string, delivery: Delivery = 'unknown'): GatewayError {
+  return new GatewayError('cancelled', 'The request was cancelled.', { server, delivery })
 }
 
 /** An answer to the gateway itself of `chars` characters, which is more than such an answer may have. */

@@ -88,7 +88,7 @@ export class Link implements Receiver {
   readonly #clientInfo: string
   readonly #pending = new IdTable<number, Pending>()
   readonly #questions: Questions
-  readonly #givenUp = new GivenUp()
+  readonly #givenUp: GivenUp
   readonly #junk = new Junk()
   readonly unasked = new Unasked()
   /** Told of the memory its processes use while that is more than they may. Set by whoever holds the link. */
@@ -130,6 +130,7 @@ export class Link implements Receiver {
     this.logger = options.logger
     this.#listener = options.listener
     this.#deadlines = options.deadlines
+    this.#givenUp = new GivenUp(options.deadlines, options.server.timeoutMs)
     this.#clientInfo = options.clientInfo
     this.#questions = new Questions(options.server.maxQuestions)
     this.capabilities = options.capabilities
@@ -167,6 +168,12 @@ export class Link implements Receiver {
   /** Requests that wait for an answer; a standing one, such as a listen stream, is none. */
   get inFlight(): number {
     return this.#pending.size - this.#standing.size
+  }
+
+  /** Whether something is in flight, and all of it are lists that the gateway fetches for itself. */
+  get onlyLists(): boolean {
+    const [...requests] = this.#pending.values()
+    return this.inFlight > 0 && requests.every(({ id, isOwnList }) => isOwnList || this.#standing.has(id))
   }
 
   /** Calls of clients that were answered, whatever the answer. */
@@ -304,6 +311,9 @@ export class Link implements Receiver {
   async close(reason?: GatewayError): Promise<void> {
     if (this.#state !== 'closed') {
       this.#state = 'closed'
+      // Whatever has come of them, they can be fetched over another link.
+      for (const { id, isOwnList } of this.#pending.values())
+        if (isOwnList) this.#take(id)?.reject(closed(this.server.name, 'not_sent'))
       this.#failAll(reason ?? closed(this.server.name, 'unknown'))
     }
     await this.transport.close()
@@ -328,8 +338,7 @@ export class Link implements Receiver {
   #timeOut(id: number): void {
     const pending = this.#take(id)
     if (!pending) return
-    this.#giveUp(pending, 'timeout')
-    pending.reject(timedOut(this.server.name, pending))
+    this.#giveUp(pending, 'timeout', timedOut(this.server.name, pending))
     // Not for what the gateway asks itself: a server that computes for a while answers no ping, and may still answer the call.
     if (pending.exchange && this.transport.kind === 'stdio' && this.usable) this.#hangs.timedOut()
   }
@@ -392,6 +401,7 @@ export class Link implements Receiver {
 
   onFailure(id: number, error: GatewayError): void {
     const pending = this.#take(id)
+    if (!pending) this.#givenUp.answered(id)
     if (pending && id !== this.#checkId && this.#peer && refusalRaisesDoubt(error))
       void this.#doubts.settle(error).then(lost => pending.reject(lost ?? error))
     else pending?.reject(error)
@@ -545,9 +555,7 @@ export class Link implements Receiver {
     const [exchange] = among
     if (error.code !== 'missing_capability' || among.length !== 1 || !exchange?.modern) return
     for (const pending of this.#pending.values()) {
-      if (pending.exchange !== exchange || !this.#take(pending.id)) continue
-      this.#giveUp(pending, error.message)
-      pending.reject(error)
+      if (pending.exchange === exchange && this.#take(pending.id)) this.#giveUp(pending, error.message, error)
     }
   }
 
@@ -579,27 +587,26 @@ export class Link implements Receiver {
         reject(closed(this.server.name, 'not_sent'))
         return
       }
+      if (exchange && exchange.cancellation.reason !== undefined)
+        return reject(cancelled(this.server.name, 'not_sent'))
       const pending = new Pending(this, id, method, timeoutMs, exchange, resolve, reject, call)
       this.#pending.set(id, pending)
       this.#deadlines.set(pending, timeoutMs)
       this.#lastUsed = monotonicNow()
-      if (exchange) {
-        exchange.cancellation.onCancel(reason => {
-          if (!this.#take(id)) return
-          this.#giveUp(pending, reason)
-          reject(cancelled(this.server.name))
-          this.#closeWhenDone()
-        })
-        if (exchange.cancellation.reason !== undefined) return
-      }
+      exchange?.cancellation.onCancel(reason => {
+        if (!this.#take(id)) return
+        this.#giveUp(pending, reason, cancelled(this.server.name))
+        this.#closeWhenDone()
+      })
       this.transport.send({ text: requestText(id, method, params), id, method, headers })
     })
   }
 
-  #giveUp({ id, exchange }: Pending, reason: string): void {
-    if (!this.#cancelUpstream(id, reason)) return
+  #giveUp({ id, exchange, reject }: Pending, reason: string, error: GatewayError): void {
     // What one session's own link says is that session's in any case.
-    if (exchange && !this.owner) this.#givenUp.add(id, exchange)
+    if (this.#cancelUpstream(id, reason) && exchange)
+      error.unfinished = this.#givenUp.add(id, this.owner ? undefined : exchange)
+    reject(error)
   }
 
   /** Whether the server may have heard of the request. */
@@ -622,6 +629,7 @@ export class Link implements Receiver {
 
   #failAll(error: GatewayError): void {
     this.#questions.close()
+    this.#givenUp.close()
     for (const { id } of this.#pending.values()) this.#take(id)?.reject(error)
   }
 

@@ -6,6 +6,15 @@ import type { Exchange, Outcome } from '../core/exchange.ts'
 /** By progress, a call goes on for so many times its time limit, and no longer: a server cannot keep it open for ever. */
 export const MOST_EXTENSION = 12
 
+/** What the gateway asks for to list a server; the level of logs is set when a link is opened, as lists are fetched. */
+const OWN_LISTS: ReadonlySet<string> = new Set([
+  'tools/list',
+  'resources/list',
+  'resources/templates/list',
+  'prompts/list',
+  'logging/setLevel',
+])
+
 /** A request that waits for its answer on a link. */
 export class Pending implements Deadline {
   place: number | undefined
@@ -40,6 +49,11 @@ export class Pending implements Deadline {
     this.resolve = resolve
     this.reject = reject
     this.call = call
+  }
+
+  /** Whether the gateway asks for itself, and may ask again over another link. */
+  get isOwnList(): boolean {
+    return this.exchange === undefined && OWN_LISTS.has(this.method)
   }
 
   expire(): void {

@@ -14,6 +14,7 @@ import { closed } from './link-errors.ts'
 import { ExclusiveSlots } from './exclusive.ts'
 import { keyFor, type Caller } from './isolation.ts'
 import type { Replica } from './replica.ts'
+import { NoRoom, toGiveUp } from './no-room.ts'
 import { Replicas, type Aim } from './replicas.ts'
 import { Roster, type RosterOptions } from './roster.ts'
 import type { SlotKey } from './slot-key.ts'
@@ -69,7 +70,6 @@ export class Pool {
       })
     this.#counted = new CountedSlots({
       clientLinks: options.clientLinks,
-      isSpare: slot => this.#spare(slot),
       remove: slot => this.#remove(slot),
     })
     this.#exclusive = new ExclusiveSlots(options.server, options.deadlines)
@@ -84,7 +84,7 @@ export class Pool {
       ...options,
       replicas: this.replicas,
       slots: () => this.#slots.values(),
-      isSpare: slot => this.#spare(slot),
+      isSpare: slot => slot.spare,
       remove: slot => this.#remove(slot),
       onEnded: link => options.listener.onLost(link, closed(this.server.name, 'unknown')),
       onChanged: () => {
@@ -143,13 +143,19 @@ export class Pool {
     if (current) return current
     if (pending) return pending.then(() => this.any())
     const replica = this.#starting.choose(undefined, undefined)
-    return this.#at(replica.own, replica, undefined).pick()
+    try {
+      return this.#at(replica.own, replica, undefined).pick('list')
+    } catch (error) {
+      // What is listed over a link that a call waits for needs no other one.
+      for (const slot of this.#slots.values()) if (slot.state.kind === 'starting') return slot.pick('list')
+      throw error
+    }
   }
 
   async #fitting(exchange: Exchange): Promise<Link> {
     for (let misfits = 0; ; misfits++) {
       const slot = this.slot(exchange)
-      const link = await slot.pick()
+      const link = await slot.pick('list')
       // What is known now may make it another one.
       if (misfits === MAX_MISFITS || this.slot(exchange) === slot) return link
       this.#dismiss(slot)
@@ -169,9 +175,10 @@ export class Pool {
     use: (link: Link) => Promise<T>,
     aim: Aim | undefined,
     misfits: number,
+    force = false,
   ): Promise<T> {
     const { pending } = this.roster
-    if (pending) return pending.then(() => this.#run(exchange, use, aim, misfits))
+    if (pending) return pending.then(() => this.#run(exchange, use, aim, misfits, force))
     let replica: Replica
     let key: SlotKey
     let picked: Link | Promise<Link>
@@ -180,8 +187,10 @@ export class Pool {
       if (aim) aim.replica = replica
       key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
       if (key.exclusive) return this.#runAlone(exchange, key, replica, use)
-      picked = this.#at(key, replica, exchange.principal).pick()
+      picked = this.#at(key, replica, exchange.principal, force).pick()
     } catch (error) {
+      if (!force && error instanceof NoRoom && error.passes)
+        return error.passed(exchange).then(() => this.#run(exchange, use, aim, misfits, true))
       return Promise.reject(error as GatewayError)
     }
     return picked instanceof Promise
@@ -219,7 +228,7 @@ export class Pool {
     const { common, modern } = slot.replica
     if (slot.key === common || slot.key === modern || slot.replica.endpoint.kind !== 'stdio') return
     setImmediate(() => {
-      if (this.#slots.get(slot.key.id) === slot && this.#spare(slot)) this.#remove(slot)
+      if (this.#slots.get(slot.key.id) === slot && slot.spare) this.#remove(slot)
     })
   }
 
@@ -240,7 +249,7 @@ export class Pool {
       isolation === 'call'
         ? keyFor({ roots, isolation: 'client' }, caller, '', replica, lasting)
         : keyFor(this.server, caller, askable(caller.features, roots), replica, lasting)
-    return this.#at(key, replica, caller.principal)
+    return this.#at(key, replica, caller.principal, lasting)
   }
 
   /** The slot that holds a link, as long as the link takes new calls. */
@@ -280,7 +289,7 @@ export class Pool {
     const key = era === 'modern' ? modern : slot.key === modern ? common : slot.key
     if (key === slot.key) return
     const there = this.#slots.get(key.id)
-    if (there && (there.current || !this.#spare(there))) return
+    if (there && (there.current || !there.spare)) return
     if (there) this.#remove(there)
     this.#slots.delete(slot.key.id)
     this.#counted.delete(slot)
@@ -344,9 +353,15 @@ export class Pool {
     replica: Replica,
     use: (link: Link) => Promise<T>,
   ): Promise<T> {
-    const slot = await this.#exclusive.lease(exchange, number =>
-      this.#at({ ...group, id: `${group.id} ${number}` }, replica, exchange.principal),
-    )
+    const lease = (force: boolean): Promise<Slot> =>
+      this.#exclusive.lease(exchange, number =>
+        this.#at({ ...group, id: `${group.id} ${number}` }, replica, exchange.principal, force),
+      )
+    const slot = await lease(false).catch(async (error: unknown) => {
+      if (!(error instanceof NoRoom) || !error.passes) throw error
+      await error.passed(exchange)
+      return await lease(true)
+    })
     try {
       return await use(await slot.pick())
     } finally {
@@ -356,7 +371,8 @@ export class Pool {
     }
   }
 
-  #at(key: SlotKey, replica: Replica, principal: Principal | undefined): Slot {
+  /** @param force whether a link makes room over which the gateway fetches lists */
+  #at(key: SlotKey, replica: Replica, principal: Principal | undefined, force = false): Slot {
     const known = this.#slots.get(key.id) ?? this.#greeting(key, replica)
     if (known) return known
     const { server, listener, deadlines, logger, clientInfo } = this.#options
@@ -364,18 +380,18 @@ export class Pool {
       throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: server.name })
     const isShared = key === replica.common || key === replica.modern
     const counts = principal !== undefined && !isShared
-    if (counts && !this.#counted.admits(principal))
-      throw new GatewayError(
-        'overloaded',
+    if (counts && !this.#counted.admits(principal, force))
+      throw new NoRoom(
         `Client "${principal.name}" has ${this.#options.clientLinks.max} links to servers in use, which is the most it may have. Try again later, or raise "gateway.maxLinksPerClient".`,
-        { server: server.name },
+        server.name,
+        this.#counted.of(principal),
       )
     const full = this.#processes >= server.maxLinks && !this.#spares?.fits(replica, key)
-    if (full && !this.#spares?.discard() && !this.#evict())
-      throw new GatewayError(
-        'overloaded',
+    if (full && !this.#spares?.discard() && !this.#evict(force))
+      throw new NoRoom(
         `Server "${server.name}" has ${server.maxLinks} links in use, which is the most there may be. Try again later, or raise "maxLinks" of this server.`,
-        { server: server.name },
+        server.name,
+        this.#slots.values(),
       )
     const spares = this.#spares
     const slot = new Slot({ server, replica, key, listener, deadlines, logger, clientInfo, spares })
@@ -391,10 +407,6 @@ export class Pool {
     return this.#slots.get(key === common ? modern.id : common.id)
   }
 
-  #spare(slot: Slot): boolean {
-    return slot.spare && !slot.leased
-  }
-
   /** Links that are open, may be opened or wait to be used. */
   get #processes(): number {
     return this.#slots.size + (this.#spares?.size ?? 0)
@@ -403,17 +415,15 @@ export class Pool {
   #lastUse(): number {
     let last = 0
     for (const slot of this.#slots.values())
-      last = Math.max(last, this.#spare(slot) ? slot.lastUsed : monotonicNow())
+      last = Math.max(last, slot.spare ? slot.lastUsed : monotonicNow())
     return last
   }
 
-  /** Makes room by closing the link that was idle longest. */
-  #evict(): boolean {
-    let oldest: Slot | undefined
-    for (const slot of this.#slots.values())
-      if (this.#spare(slot) && (!oldest || slot.lastUsed < oldest.lastUsed)) oldest = slot
-    if (oldest) this.#remove(oldest)
-    return oldest !== undefined
+  /** Makes room by closing a link (`toGiveUp`). */
+  #evict(force: boolean): boolean {
+    const slot = toGiveUp(this.#slots.values(), force)
+    if (slot) this.#remove(slot)
+    return slot !== undefined
   }
 
   #remove(slot: Slot): void {

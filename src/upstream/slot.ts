@@ -8,6 +8,7 @@ import { connect, type Connected } from './connect.ts'
 import { backingOff, backoffMs, CrashLoop, inCrashLoop, LASTED_MS } from './crash-loop.ts'
 import { Departing } from './departing.ts'
 import type { Link, LinkListener } from './link.ts'
+import { closed } from './link-errors.ts'
 import type { Replica } from './replica.ts'
 import type { SlotKey } from './slot-key.ts'
 import type { Spares } from './spares.ts'
@@ -69,6 +70,8 @@ export class Slot implements Deadline {
   readonly #starts: CrashLoop
   readonly #succession: Succession
   #pins = 0
+  /** Whether what waits for the link that is being opened is the gateway itself. */
+  #onlyToList = false
   /** While it is, the slot is one call's alone. */
   leased = false
   /** It is to be given up as soon as it is not leased any more. */
@@ -107,11 +110,14 @@ export class Slot implements Deadline {
     return this.#state.kind === 'ready' && this.#state.link.usable ? this.#state.link : undefined
   }
 
-  /** A usable link: at once when one is open, else after starting one. @throws GatewayError `upstream_*` */
-  pick(): Link | Promise<Link> {
+  /** A usable link: at once when one is open, else after starting one; `list`: for the gateway's own lists. @throws GatewayError `upstream_*` */
+  pick(purpose: 'use' | 'list' = 'use'): Link | Promise<Link> {
     const state = this.#state
     if (state.kind === 'ready' && state.link.usable) return state.link
-    if (state.kind === 'starting') return state.opening
+    if (state.kind === 'starting') {
+      if (purpose === 'use') this.#onlyToList = false
+      return state.opening
+    }
     if (state.kind === 'closed')
       return Promise.reject(
         new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name }),
@@ -120,7 +126,7 @@ export class Slot implements Deadline {
       const wait = state.nextTry - this.#now()
       if (wait > 0) return Promise.reject(backingOff(state.error, wait))
     }
-    return this.#start()
+    return this.#start(purpose)
   }
 
   /** Whether the open link has taken the place of an earlier one, so that things may have been missed in between. */
@@ -137,11 +143,19 @@ export class Slot implements Deadline {
     const { kind } = this.#state
     return (
       this.#pins === 0 &&
+      !this.leased &&
       (kind === 'idle' ||
         kind === 'failed' ||
         kind === 'stopped' ||
         (this.#state.kind === 'ready' && this.#state.link.inFlight === 0))
     )
+  }
+
+  /** Whether only the gateway's own lists are fetched over its link, or it is opened for these alone: another link can bring them. */
+  get yields(): boolean {
+    if (this.#pins > 0 || this.leased) return false
+    if (this.#state.kind === 'starting') return this.#onlyToList
+    return this.#state.kind === 'ready' && this.#state.link.onlyLists
   }
 
   /** When its link was last used, in Unix milliseconds; 0 without one. */
@@ -238,7 +252,8 @@ export class Slot implements Deadline {
     await this.#departing.close()
   }
 
-  #start(): Promise<Link> {
+  #start(purpose: 'use' | 'list' = 'use'): Promise<Link> {
+    this.#onlyToList = purpose === 'list'
     const opening = this.#connect()
     this.#set({ kind: 'starting', opening })
     // Callers hear of the failure through `opening`; a start nobody waits for must not end the process.
@@ -254,7 +269,7 @@ export class Slot implements Deadline {
       const error = GatewayError.from(caught, this.server.name)
       // A server that was there and could not be greeted may be of the other era by now. One that is away says nothing about it.
       if (error.code === 'upstream_protocol' || error.code === 'upstream_closed') this.spoken = UNKNOWN
-      if (this.#state.kind === 'closed') throw error
+      if (this.#state.kind === 'closed') throw this.#onlyToList ? closed(this.server.name, 'not_sent') : error
       const told = this.#fail(error, this.#starts.startFailed())
       this.#options.listener.onUnreachable(this, told)
       throw told

@@ -146,8 +146,10 @@ export class StreamableHttpTransport implements Transport {
 
   started(id: number | undefined, controller: Dispatcher.DispatchController): void {
     if (id === undefined) return
-    if (this.#receiver.waits(id)) this.#open.set(id, { id, controller })
-    else controller.abort(new Error('abandoned'))
+    if (this.#receiver.waits(id)) return this.#open.set(id, { id, controller })
+    // It was given up while it waited for a connection: none of it has been written.
+    controller.abort(new Error('abandoned'))
+    this.fail(id, this.#closedError())
   }
 
   ended(id: number | undefined): void {
@@ -513,7 +515,8 @@ class PostHandler extends StreamHandler {
     const { id, transport } = this
     if (transport.waits(id) && this.lastEventId !== undefined)
       transport.resume(id as number, this.lastEventId, this.retryMs ?? FIRST_RECONNECT_MS, 1)
-    else transport.broken(id, this.sent, error)
+    // What was given up has been broken from this side, and says nothing of the server.
+    else if (id === undefined || transport.waits(id)) transport.broken(id, this.sent, error)
   }
 }
 

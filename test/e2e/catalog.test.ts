@@ -447,8 +447,8 @@ describe('the first list', () => {
       mcpServers: { slow: { ...stdio('mute'), startTimeout: '3s' }, good: stdio('good') },
       gateway: { catalog: { firstListTimeout: '500ms' } },
     })
-    const client = await openSession(served.origin)
     const started = performance.now()
+    const client = await openSession(served.origin)
     expect(await client.names('tools')).toEqual(['good__echo', 'good__pid'])
     const took = performance.now() - started
     expect(took).toBeGreaterThan(450)

@@ -3,7 +3,7 @@ import { rawAt } from '../../src/protocol/json-text.ts'
 import { callAs, keyOf, withKeys, type Caller } from '../helpers/callers.ts'
 import { startGateway } from '../helpers/gateway.ts'
 import type { TestGateway } from '../helpers/gateway.ts'
-import { scriptedHttp, scriptedStdio } from '../helpers/scripted-servers.ts'
+import { scriptedHttp, scriptedStdio, toolText } from '../helpers/scripted-servers.ts'
 import type { ScriptedRequest, ScriptedServer } from '../helpers/scripted-servers.ts'
 import { answerOf, LegacySession, ModernHttp, requestText, withEnvelope } from '../helpers/wire-clients.ts'
 import type { WireResponse } from '../helpers/wire-clients.ts'
@@ -133,11 +133,27 @@ test('maxLinks: conversations with one server', async () => {
   await (
     await posting
   ).body
-  // An idle one makes room, as soon as the gateway has listed the server over it.
+  // An idle one makes room, also while the gateway lists the server over it.
   server.results.set('tools/call', '{"content":[]}')
-  await expect
-    .poll(async () => await answerOf(await call(two)), { timeout: 10_000 })
-    .toContain('"content":[]')
+  expect(await answerOf(await call(two))).toContain('"content":[]')
+})
+
+test('maxLinks: a list that the gateway fetches keeps no call from the only link', async () => {
+  await using server = await scriptedStdio()
+  await using gateway = await gatewayFor(server, { maxLinks: 1 })
+  await using one = await legacy(gateway)
+  await using two = await legacy(gateway)
+  server.results.set('tools/call', '{"content":[]}')
+  server.results.delete('tools/list')
+  expect(await answerOf(await call(one))).toContain('"content":[]')
+  // The link of the first client is new, so the server is listed over it, and does not answer.
+  server.say('{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}')
+  const isList = ({ method }: ScriptedRequest): boolean => method === 'tools/list'
+  await server.requests.take(isList, 'the list')
+  server.results.set('tools/list', `{"tools":[${toolText('t')},${toolText('new')}]}`)
+  expect(await answerOf(await call(two))).toContain('"content":[]')
+  // It is fetched over the link that is there now.
+  await expect.poll(() => two.request('9', 'tools/list', '{}'), { timeout: 10_000 }).toContain('a__new')
 })
 
 test('gateway.maxLinksPerClient: conversations of one client with all servers, sessions or none', async () => {
@@ -172,9 +188,9 @@ test('gateway.maxLinksPerClient: conversations of one client with all servers, s
   await served(cd, second, 'b')
   request.answer(EMPTY)
   expect(await held).toContain('"content":[]')
-  // An idle one makes room, as soon as the gateway has listed its server over it.
+  // An idle one makes room, also while the gateway lists its server over it.
   second.results.set('tools/call', '{"content":[]}')
-  await expect.poll(() => callOf(again, 'b'), { timeout: 10_000 }).toContain('"content":[]')
+  expect(await callOf(again, 'b')).toContain('"content":[]')
 })
 
 test('maxExclusiveLinks and linkWait: calls that have a conversation each', async () => {

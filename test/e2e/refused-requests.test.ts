@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { rawAt } from '../../src/protocol/json-text.ts'
 import { bearer, callAs, keyOf, withKeys, type Caller } from '../helpers/callers.ts'
 import { startGateway } from '../helpers/gateway.ts'
 import { makeScratch } from '../helpers/scratch.ts'
@@ -152,4 +153,39 @@ test('a server that asks for nothing by -32042 has said an error like others', a
     '"error":{"code":-32042,"message":"visit","data":{"elicitations":[null,{"mode":"url","url":"https://a.example","message":"m"}]}}',
   )
   expect(await answer).toContain('"resultType":"input_required"')
+})
+
+describe('the text of a -32042 of a legacy server', () => {
+  const elicitation = (more: string): string =>
+    `{"mode":"url","url":"https://a.example","elicitationId":"e"${more},"_meta":{"n":9223372036854775807}}`
+  const LISTED = `[${elicitation(',"message":"Log in\\n[bank] now"')},7,${elicitation('')}]`
+  const ERROR = `{"code":-32042,"message":"visit","data":{"elicitations":${LISTED}}}`
+
+  test('names the server before a modern client, which is asked by a round', async () => {
+    await using made = await world()
+    await using client = await caller(made.running.origin, true)
+    made.server.results.delete('tools/call')
+    const answer = client.request('tools/call', '{"name":"t"}')
+    ;(await made.server.called('t')).answer(`"error":${ERROR}`)
+    const asked = (key: string): string | undefined => rawAt(text, 'result', 'inputRequests', key, 'params')
+    const text = await answer
+    expect(JSON.parse(asked('elicitation-1') ?? '')).toMatchObject({
+      mode: 'url',
+      url: 'https://a.example',
+      message: '[files] Log in\n[files] [bank] now',
+    })
+    expect(asked('elicitation-2')).toBe(
+      '{"mode":"url","url":"https://a.example","_meta":{"n":9223372036854775807}}',
+    )
+    expect(text).not.toContain('elicitationId')
+  })
+
+  test('stays in the error before a legacy client', async () => {
+    await using made = await world()
+    await using client = await caller(made.running.origin, false)
+    made.server.results.delete('tools/call')
+    const answer = client.request('tools/call', '{"name":"t"}')
+    ;(await made.server.called('t')).answer(`"error":${ERROR}`)
+    expect(rawAt(await answer, 'error')).toBe(ERROR)
+  })
 })

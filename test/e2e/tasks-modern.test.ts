@@ -66,6 +66,32 @@ async function made(client: StdioClient, server: ScriptedServer, own: string): P
 }
 
 describe('a client that listens to tasks', () => {
+  test('is shown which server asks, when it looks at a task and when it is told of one', async () => {
+    await using server = modern(await scriptedStdio())
+    await using gateway = await gatewayFor({ a: server })
+    await using client = clientOf(gateway)
+    const id = await made(client, server, 'job')
+    const questions = (label: string): string =>
+      `{"sure":{"method":"elicitation/create","params":{"message":"${label}Sure?\\n${label}[bank] yes","n":1.0}},"where":{"method":"elicitation/create","params":{"mode":"url","url":"https://a.example","message":"${label}Log in"}},"think":{"method":"sampling/createMessage","params":{"messages":[],"maxTokens":1}}}`
+    const waiting = handle('job', 'input_required', `,"inputRequests":${questions('')}`)
+    const looked = send(client, '"get"', 'tasks/get', knowing(`{"taskId":"${id}"}`))
+    ;(await asked(server, 'tasks/get')).answer(`"result":{"resultType":"complete",${waiting}}`)
+    expect(rawAt(await looked, 'result', 'inputRequests')).toBe(questions('[a] '))
+
+    client.send(
+      requestText('"l"', 'subscriptions/listen', knowing(`{"notifications":{"taskIds":["${id}"]}}`)),
+    )
+    const stand = await asked(server, 'subscriptions/listen')
+    const meta = `"_meta":{"io.modelcontextprotocol/subscriptionId":${stand.id}}`
+    stand.say(
+      `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"taskIds":["job"]},${meta}}}`,
+    )
+    await client.notification('notifications/subscriptions/acknowledged')
+    stand.say(`{"jsonrpc":"2.0","method":"notifications/tasks","params":{${waiting},${meta}}}`)
+    const told = await client.notification('notifications/tasks')
+    expect(rawAt(told, 'params', 'inputRequests')).toBe(questions('[a] '))
+  })
+
   test('hears of those that are its own, by the ids it knows, and nobody else does', async () => {
     await using server = modern(await scriptedStdio())
     await using gateway = await gatewayFor({ a: server })

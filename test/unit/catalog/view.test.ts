@@ -4,6 +4,7 @@ import { fromStored, toStored, type Entry, type ServerSnapshot } from '../../../
 import { Merged, type Member } from '../../../src/catalog/merge.ts'
 import { changedKinds, View, type ViewOptions } from '../../../src/catalog/view.ts'
 import { SILENT } from '../../../src/core/logger.ts'
+import type { Policy } from '../../../src/policy/policy.ts'
 import { serverConfig } from '../../helpers/fake-transport.ts'
 
 const toolEntry = (name: string): Entry => ({
@@ -278,5 +279,48 @@ describe('how long a list may be kept, and for whom', () => {
     const second = JSON.parse(view.list('tools', '2026-07-28', first.nextCursor).toString()) as object
     for (const page of [first, second]) expect(page).toMatchObject({ ttlMs: 60_000, cacheScope: 'public' })
     expect(view.list('tools', '2025-11-25', undefined).toString()).not.toContain('ttlMs')
+  })
+})
+
+describe('a page', () => {
+  const names = Array.from({ length: 7 }, (_, at) => `t${at}`)
+  const members = [member(snapshot('a', { lists: { tools: names.map(toolEntry) } }))]
+
+  it('costs no text of an entry on another page', () => {
+    const view = viewOf(members, 3)
+    for (const entry of view.merged.lists.tools.slice(3))
+      Object.defineProperty(entry, 'legacy', {
+        get() {
+          throw new Error(`${entry.name} is on another page`)
+        },
+      })
+    expect(view.list('tools', '2025-11-25', undefined).toString()).toContain('"nextCursor"')
+  })
+
+  it('begins after what the pages before it show, where some entries are hidden', () => {
+    const policy = {
+      unrestricted: false,
+      maySee: () => true,
+      decideAll: (list: readonly { readonly name: string }[]) =>
+        list.map(({ name }) => ({
+          verdict: ['t0', 't3', 't4'].includes(name) ? 'deny' : 'allow',
+          rule: 'r',
+          shadowed: undefined,
+        })),
+    } as unknown as Policy
+    const view = viewOf(members, 2, { policy })
+    const pages: string[][] = []
+    for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
+      const page = JSON.parse(view.list('tools', '2025-11-25', cursor).toString()) as {
+        tools: { name: string }[]
+        nextCursor?: string
+      }
+      pages.push(page.tools.map(({ name }) => name))
+      cursor = page.nextCursor
+    }
+    expect(pages).toEqual([
+      ['a__t1', 'a__t2'],
+      ['a__t5', 'a__t6'],
+    ])
   })
 })

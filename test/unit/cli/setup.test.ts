@@ -11,15 +11,15 @@ const SETUP = fileURLToPath(new URL('../../../bin/setup.js', import.meta.url))
 /** A checkout in which everything is up to date, with an `npm` that only says how it was called. */
 function makeCheckout(npmExitCode = 0): Scratch {
   const scratch = makeScratch()
-  for (const folder of ['bin', 'src/deep', 'dist/cli', 'node_modules', 'tools']) {
+  for (const folder of ['bin', 'src/deep', 'dist/cli', 'dist/vendor/lmdb', 'node_modules', 'tools']) {
     mkdirSync(join(scratch.path, folder), { recursive: true })
   }
   copyFileSync(SETUP, join(scratch.path, 'bin', 'setup.js'))
   const npm = join(scratch.path, 'tools', 'npm')
   writeFileSync(npm, `#!/bin/sh\necho "npm was called: $*"\nexit ${npmExitCode}\n`)
   chmodSync(npm, 0o755)
-  const files = ['package.json', 'package-lock.json', 'tsconfig.json', 'src/deep/a.ts']
-  const results = ['node_modules/.package-lock.json', 'dist/cli/main.js']
+  const files = ['package.json', 'package-lock.json', 'tsconfig.json', 'bin/bundle-lmdb.js', 'src/deep/a.ts']
+  const results = ['node_modules/.package-lock.json', 'dist/cli/main.js', 'dist/vendor/lmdb/index.cjs']
   for (const file of [...files, ...results])
     scratch.write(file, file === 'package.json' ? '{"type":"module"}' : '')
   for (const old of [...files, 'src/deep', 'src']) touch(scratch, old, 1000)
@@ -54,13 +54,15 @@ describe.skipIf(process.platform === 'win32')('bin/setup.js', () => {
     expect(stderr).toBe('Installing what the project needs: npm ci\nnpm was called: ci\n')
   })
 
-  test('installs again when the lock file is newer', async () => {
+  test('installs and builds again when the lock file is newer', async () => {
     await using scratch = makeCheckout()
     touch(scratch, 'package-lock.json', 3000)
-    expect(setUp(scratch).stderr).toContain('npm was called: ci\n')
+    const { stderr } = setUp(scratch)
+    expect(stderr).toContain('npm was called: ci\n')
+    expect(stderr).toContain('npm was called: run build\n')
   })
 
-  test.each(['src/deep/a.ts', 'src/deep', 'tsconfig.json'])(
+  test.each(['src/deep/a.ts', 'src/deep', 'tsconfig.json', 'bin/bundle-lmdb.js'])(
     'builds when %s is newer than what was built',
     async file => {
       await using scratch = makeCheckout()
@@ -68,6 +70,12 @@ describe.skipIf(process.platform === 'win32')('bin/setup.js', () => {
       expect(setUp(scratch).stderr).toBe('Building: npm run build\nnpm was called: run build\n')
     },
   )
+
+  test('builds when the lmdb of the build is missing', async () => {
+    await using scratch = makeCheckout()
+    rmSync(join(scratch.path, 'dist/vendor'), { recursive: true })
+    expect(setUp(scratch).stderr).toBe('Building: npm run build\nnpm was called: run build\n')
+  })
 
   test('builds when nothing was', async () => {
     await using scratch = makeCheckout()

@@ -182,6 +182,43 @@ describe('turns', () => {
   })
 })
 
+describe('a place that is held', () => {
+  it('is free again when it is given back, and the one of the gateway at once', () => {
+    const queue = new FairQueue({ places: 1, bound: 100 })
+    const [one, other] = ['one', 'other'].map(name => queue.lane(name, { places: 1, bound: 10 })) as [
+      Lane,
+      Lane,
+    ]
+    queue.enter(one)
+    const same = wait(queue, one, 'a')
+    const elsewhere = wait(queue, other, 'b')
+    queue.hold(one, 'a', 5)
+    expect([same.outcome, elsewhere.outcome]).toEqual([undefined, 'granted'])
+    queue.release(one, 'a', 10)
+    // The gateway is full.
+    expect([one.taken, queue.taken, same.outcome]).toEqual([0, 1, undefined])
+    queue.leave(other, 5)
+    expect(same.outcome).toBe('granted')
+  })
+
+  it('makes the turns of its client dearer, and those of no other', () => {
+    const { queue, lane } = single(4)
+    for (let place = 0; place < 4; place++) queue.enter(lane)
+    for (let call = 0; call < 3; call++) queue.hold(lane, 'x', 1)
+    const entries = [...'xxxxxxyyyyyy'].map(client => wait(queue, lane, client))
+    expect(turns(queue, lane, entries, 1)).toBe('y')
+    let order = ''
+    for (const entry of entries) entry.onGranted = () => (order += entry.client)
+    for (let turn = 0; turn < 6; turn++) {
+      queue.enter(lane)
+      queue.leave(lane, 1)
+    }
+    expect(order.split('y').length - 1).toBeGreaterThanOrEqual(4)
+    for (let call = 0; call < 3; call++) queue.release(lane, 'x', 1)
+    expect(lane.taken).toBe(4)
+  })
+})
+
 describe('a line that is full', () => {
   it('refuses whoever has most, and takes the quiet', () => {
     const { queue, lane } = single(1, 4)

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { PassThrough, Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
+import { monotonicNow } from '../../../src/core/clock.ts'
 import { Bodies } from '../../../src/front/bodies.ts'
 
 const MB = 1024 * 1024
@@ -76,7 +77,7 @@ describe('unfinished bodies', () => {
 
   it('that take long end when others wait, and no more of them than these need', async () => {
     const bodies = new Bodies(4 * MB)
-    const later = (): number => performance.now() + 20_000
+    const later = (): number => monotonicNow() + 20_000
     const requests = Array.from({ length: 16 }, () => slow(4 * MB))
     const ends = requests.map(request => textOf(bodies, request).catch((error: unknown) => error))
     bodies.sweep(later())

@@ -2,6 +2,8 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { Deadlines } from '../../../src/core/deadlines.ts'
 import type { Exchange, InputRequest, Outcome } from '../../../src/core/exchange.ts'
 import { Cancellation } from '../../../src/core/cancellation.ts'
+import { GatewayError } from '../../../src/core/errors.ts'
+import { Unfinished } from '../../../src/core/unfinished.ts'
 import { Places, queue } from '../../../src/pipeline/queue.ts'
 import { deferred, type Deferred } from '../../helpers/deferred.ts'
 import { exchangeOf } from '../../helpers/fake-transport.ts'
@@ -44,6 +46,8 @@ interface Run {
   readonly exchange: ReturnType<typeof exchangeOf>
   readonly answers: Deferred<string>[]
   end(): void
+  /** It is given up, and its server may go on with it. */
+  giveUp(): Promise<Unfinished>
 }
 
 function run(features = ''): Run {
@@ -76,6 +80,13 @@ function run(features = ''): Run {
       return inside
     },
     end: () => done.resolve(OK),
+    async giveUp() {
+      const error = new GatewayError('cancelled', 'The request was cancelled.')
+      const unfinished = (error.unfinished = new Unfinished())
+      done.reject(error)
+      await expect(outcome).rejects.toBe(error)
+      return unfinished
+    },
   }
 }
 
@@ -206,4 +217,46 @@ it('lets what stays open for long, and what ends things, pass without a place', 
   expect(places.taken).toBe(1)
   holds.end()
   await holds.outcome
+})
+
+it('holds the place of a call that was given up until its server is done with it', async () => {
+  const call = run()
+  const unfinished = await call.giveUp()
+  // The gateway has nothing more to do for it.
+  expect(places.taken).toBe(0)
+  const next = run()
+  expect(next.inside).toBeUndefined()
+  unfinished.end()
+  await settle()
+  expect(next.inside).toBeDefined()
+  next.end()
+  await next.outcome
+})
+
+it('holds a place for a call that was given up while its client was being asked', async () => {
+  const asked = run(FEATURES)
+  const question = asked.inside?.ask(QUESTION)
+  const other = run()
+  const unfinished = await asked.giveUp()
+  asked.answers[0]?.resolve('late')
+  await question
+  const next = run()
+  other.end()
+  await other.outcome
+  await settle()
+  expect(next.inside).toBeUndefined()
+  unfinished.end()
+  await settle()
+  next.end()
+  await next.outcome
+})
+
+it('holds the place of a call that could have been asked as well', async () => {
+  const unfinished = await run(FEATURES).giveUp()
+  const next = run()
+  expect(next.inside).toBeUndefined()
+  unfinished.end()
+  await settle()
+  next.end()
+  await next.outcome
 })

@@ -253,15 +253,18 @@ describe('cancelling', () => {
       { params: { requestId: 1, reason: 'enough' } },
     ])
     expect(transport.abandoned).toEqual([1])
+    // An answer after all: nothing is waited for any more.
+    transport.answer(1, { result: {} })
     expect(deadlines.size).toBe(0)
   })
 
-  it('before it was sent sends nothing of the call', async () => {
+  it('before it was sent sends nothing', async () => {
     const { link, transport } = await linkOf()
     const exchange = toolCall()
     exchange.cancellation.cancel('changed my mind')
-    expect(await failureOf(link.call(exchange, CALL))).toMatchObject({ code: 'cancelled' })
-    expect(transport.of('tools/call')).toEqual([])
+    const error = await failureOf(link.call(exchange, CALL))
+    expect(error).toMatchObject({ code: 'cancelled', delivery: 'not_sent', unfinished: undefined })
+    expect(transport.sent).toEqual([])
     expect(link.inFlight).toBe(0)
   })
 
@@ -283,6 +286,69 @@ describe('cancelling', () => {
     await call
     expect(transport.of('notifications/cancelled')).toEqual([])
     expect(transport.abandoned).toEqual([1])
+  })
+})
+
+describe('what was given up', () => {
+  /** A call that was cancelled, and whether the server counts as done with it. */
+  async function givenUp(): Promise<
+    Awaited<ReturnType<typeof linkOf>> & { error: GatewayError; ended: boolean }
+  > {
+    const made = await linkOf()
+    const exchange = toolCall()
+    const call = failureOf(made.link.call(exchange, CALL))
+    exchange.cancellation.cancel('enough')
+    const result = { ...made, error: await call, ended: false }
+    result.error.unfinished?.onEnd(() => (result.ended = true))
+    return result
+  }
+
+  it('ends with an answer', async () => {
+    const result = await givenUp()
+    expect(result.ended).toBe(false)
+    result.transport.answer(7, { result: {} })
+    expect(result.ended).toBe(false)
+    result.transport.answer(1, { error: { code: -32000, message: 'stopped' } })
+    expect(result.ended).toBe(true)
+  })
+
+  it('ends with the link', async () => {
+    const result = await givenUp()
+    await result.link.close()
+    expect(result.ended).toBe(true)
+    expect(deadlines.size).toBe(0)
+  })
+
+  it('ends after ten seconds', async () => {
+    const result = await givenUp()
+    await vi.advanceTimersByTimeAsync(9900)
+    expect(result.ended).toBe(false)
+    await vi.advanceTimersByTimeAsync(600)
+    expect(result.ended).toBe(true)
+    expect(deadlines.size).toBe(0)
+  })
+
+  it('goes on after its time as after a cancellation', async () => {
+    const { link, transport } = await linkOf()
+    const call = failureOf(link.call(toolCall(), CALL))
+    await vi.advanceTimersByTimeAsync(11_000)
+    const { code, unfinished } = await call
+    expect(code).toBe('upstream_timeout')
+    let ended = false
+    unfinished?.onEnd(() => (ended = true))
+    expect(ended).toBe(false)
+    transport.answer(1, { result: {} })
+    expect(ended).toBe(true)
+  })
+
+  it('is nothing where the request had not been written', async () => {
+    const { link, transport } = await linkOf()
+    transport.abandon = () => true
+    const exchange = toolCall()
+    const call = failureOf(link.call(exchange, CALL))
+    exchange.cancellation.cancel('enough')
+    expect((await call).unfinished).toBeUndefined()
+    expect(deadlines.size).toBe(0)
   })
 })
 

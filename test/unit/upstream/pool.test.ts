@@ -168,6 +168,69 @@ it('counts the links of a client over all servers; idle ones make room', async (
   expect(clientLinks.count('client:a') + clientLinks.count('client:b')).toBe(0)
 })
 
+/** A pool whose only link is at rest after a call of client `a`, and the gateway lists the server over it. */
+async function listingPool(changes: Partial<ServerConfig> = {}) {
+  const pool = poolOf({ maxLinks: 1, ...changes })
+  await (
+    await holding(pool, callOf('a'))
+  )()
+  const link = await pool.any()
+  const listing = link.request('tools/list', undefined, 60_000)
+  const ended = listing.catch((error: unknown) => error)
+  return { pool, link, ended }
+}
+
+it('lets a call wait for a list that the gateway fetches over the only link', async () => {
+  const { pool, link, ended } = await listingPool()
+  const calling = holding(pool, callOf('b'))
+  await vi.advanceTimersByTimeAsync(1000)
+  expect(link.usable).toBe(true)
+  const transport = link.transport as FakeTransport
+  transport.answer(transport.idOf('tools/list'), { result: { tools: [] } })
+  expect(await ended).toMatchObject({ value: { tools: [] } })
+  await vi.advanceTimersByTimeAsync(100)
+  await (
+    await calling
+  )()
+})
+
+it.each(['maxLinks', 'maxLinksPerClient'])(
+  'ends a list that takes longer, and it can be fetched over the link of the call (%s)',
+  async limit => {
+    clientLinks = new ClientLinks(limit === 'maxLinks' ? 3 : 1)
+    const { pool, link, ended } = await listingPool({ maxLinks: limit === 'maxLinks' ? 1 : 2 })
+    const other = limit === 'maxLinks' ? pool : poolOf()
+    const calling = holding(other, callOf(limit === 'maxLinks' ? 'b' : 'a'))
+    await vi.advanceTimersByTimeAsync(3000)
+    const letGo = await calling
+    expect(link.usable).toBe(false)
+    // So the list is asked for once more.
+    expect(await ended).toMatchObject({ code: 'upstream_closed', delivery: 'not_sent' })
+    if (other === pool) expect(await pool.any()).not.toBe(link)
+    await letGo()
+  },
+)
+
+it('does not let a list take the place of a call', async () => {
+  const pool = poolOf({ maxLinks: 1 })
+  const letGo = await holding(pool, callOf('a'))
+  const link = await pool.any()
+  void link.request('tools/list', undefined, 60_000).catch(() => undefined)
+  await expect(holding(pool, callOf('b'))).rejects.toMatchObject({ code: 'overloaded' })
+  await letGo()
+})
+
+it('lets a call take the place of a link that is opened only to list the server', async () => {
+  const pool = poolOf({ maxLinks: 1 })
+  const opening = Promise.resolve(pool.any()).catch((error: unknown) => error)
+  const calling = holding(pool, callOf('b'))
+  await vi.advanceTimersByTimeAsync(100)
+  await (
+    await calling
+  )()
+  await opening
+})
+
 it('does not count whom it cannot tell apart', async () => {
   const pool = poolOf({ isolation: 'call' })
   const running = []
