@@ -164,19 +164,6 @@ describe('SIGTERM over HTTP', () => {
     expect(audited(scratch).filter(({ code }) => code === 'shutting_down')).toHaveLength(2 * CALLS)
   })
 
-  test('a second time: the end comes at once', async () => {
-    await using scratch = makeScratch()
-    await using served = await serveGateway(...configure(scratch))
-    const modern = new ModernHttp(served.origin)
-    const call = modern.request('1', 'tools/call', hang).catch(() => '')
-    await inFlight(served, 1)
-    process.kill(served.pid, 'SIGTERM')
-    await ready(served, ({ ready: is }) => !is)
-    process.kill(served.pid, 'SIGTERM')
-    expect(await served.exited).toBe(143)
-    await call
-  })
-
   test('a request on a connection that is kept is answered, and the connection ends', async () => {
     await using scratch = makeScratch()
     await using served = await serveGateway(...configure(scratch))
@@ -204,6 +191,67 @@ describe('SIGTERM over HTTP', () => {
     const again = await legacy.listen(lastId)
     expect(textOf(JSON.parse(await answerOf(again)) as Answer)).toBe('7')
     expect(await served.exited).toBe(0)
+  })
+})
+
+describe('a second signal ends the process at once over HTTP', () => {
+  test.concurrent.each([
+    ['SIGTERM', 'SIGTERM', 143],
+    ['SIGTERM', 'SIGINT', 130],
+    ['SIGINT', 'SIGTERM', 143],
+    ['SIGINT', 'SIGINT', 130],
+  ] as const)('%s, then %s: exit code %i', async (first, second, code) => {
+    await using scratch = makeScratch()
+    await using served = await serveGateway(...configure(scratch))
+    const modern = new ModernHttp(served.origin)
+    const call = modern.request('1', 'tools/call', hang).catch(() => '')
+    await inFlight(served, 1)
+    process.kill(served.pid, first)
+    await ready(served, ({ ready: is }) => !is)
+    process.kill(served.pid, second)
+    expect(await served.exited).toBe(code)
+    // Broken off, not answered.
+    expect(await call).toBe('')
+  })
+})
+
+describe('SIGINT alone', () => {
+  test('over HTTP: calls in flight are answered, new ones are refused, the exit code is 0', async () => {
+    await using scratch = makeScratch()
+    await using served = await serveGateway(...configure(scratch))
+    const modern = new ModernHttp(served.origin)
+    const legacy = await LegacySession.open(served.origin)
+    const calls = [modern.request('1', 'tools/call', wait(1)), legacy.request('2', 'tools/call', wait(2))]
+    await inFlight(served, 2)
+    process.kill(served.pid, 'SIGINT')
+    await refusedAfterSignal(served, () => modern.post('-1', 'tools/call', withEnvelope(wait(0))))
+    expect((await Promise.all(calls)).map(text => textOf(JSON.parse(text) as Answer))).toEqual(['1', '2'])
+    expect(await served.exited).toBe(0)
+    expect(audited(scratch).filter(({ event }) => event === 'allow')).toHaveLength(2)
+  })
+
+  test('with a call that does not end: it gets one error when the time is over, the exit code is 0', async () => {
+    await using scratch = makeScratch()
+    await using served = await serveGateway(...configure(scratch, { shutdownTimeout: '500ms' }))
+    const call = new ModernHttp(served.origin).request('1', 'tools/call', hang)
+    await inFlight(served, 1)
+    process.kill(served.pid, 'SIGINT')
+    isStopping(JSON.parse(await call) as Answer)
+    expect(await served.exited).toBe(0)
+  })
+
+  test('on stdio: calls in flight are answered, new ones are refused, the exit code is 0', async () => {
+    await using scratch = makeScratch()
+    await using client = startStdio(...configure(scratch))
+    await client.initialize()
+    await client.call('slow__wait', { n: 0, ms: 0 })
+    const call = client.call('slow__wait', { n: 1, ms: 2000 })
+    await later(300)
+    client.kill('SIGINT')
+    await client.logged(/Calls in flight may take/)
+    isStopping(await client.request('tools/call', { name: 'slow__hang' }))
+    expect(await call).toBe('1')
+    expect(await client.exited).toEqual({ code: 0, signal: null })
   })
 })
 
@@ -241,6 +289,25 @@ describe('the end on stdio', () => {
     client.kill('SIGTERM')
     for (const answer of await Promise.all(calls)) isStopping(answer)
     expect((await client.exited).code).toBe(0)
+  })
+
+  test.each([
+    ['SIGTERM', 'SIGINT', 130],
+    ['SIGINT', 'SIGTERM', 143],
+    ['SIGTERM', 'SIGHUP', 129],
+  ] as const)('%s, then %s: the end comes at once, with exit code %i', async (first, second, code) => {
+    await using scratch = makeScratch()
+    await using client = startStdio(...configure(scratch))
+    await client.initialize()
+    await client.call('slow__wait', { n: 0, ms: 0 })
+    const call = client.request('tools/call', { name: 'slow__hang' })
+    const broken = expect(call).rejects.toThrow('The gateway has ended')
+    await later(300)
+    client.kill(first)
+    await client.logged(/Calls in flight may take/)
+    client.kill(second)
+    expect(await client.exited).toEqual({ code, signal: null })
+    await broken
   })
 
   test('the client closes its input: what it has asked for is answered', async () => {
