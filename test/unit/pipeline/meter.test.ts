@@ -1,0 +1,49 @@
+import { expect, it } from 'vitest'
+import { GatewayError } from '../../../src/core/errors.ts'
+import type { Outcome } from '../../../src/core/exchange.ts'
+import { Unfinished } from '../../../src/core/unfinished.ts'
+import { meter } from '../../../src/pipeline/meter.ts'
+import type { Quotas } from '../../../src/quota/quotas.ts'
+import { exchangeOf } from '../../helpers/fake-transport.ts'
+
+const OK: Outcome = { kind: 'ready', text: '{}' }
+const ROUTE = { server: 's', own: 't', exposed: 's__t' }
+
+/** Limits of which one is a number of places, and how many of these are taken. */
+function limited(): { quotas: Quotas; readonly taken: number } {
+  let taken = 0
+  const gate = {
+    hasPlaces: true,
+    enter: () => void taken++,
+    leave: () => void taken--,
+  }
+  const quotas = { route: () => ({ gate, left: undefined }), clock: { steady: () => 0 } }
+  return {
+    quotas: quotas as unknown as Quotas,
+    get taken() {
+      return taken
+    },
+  }
+}
+
+it('gives the places of limits back with the answer, and with a failure', async () => {
+  const limits = limited()
+  await meter(limits.quotas)(async () => OK)(exchangeOf('tools/call'), ROUTE)
+  const error = new GatewayError('upstream_closed', 'Gone.')
+  const call = meter(limits.quotas)(() => Promise.reject(error))(exchangeOf('tools/call'), ROUTE)
+  expect(limits.taken).toBe(1)
+  await expect(call).rejects.toBe(error)
+  expect(limits.taken).toBe(0)
+})
+
+it('holds the places of limits for a call that was given up until its server is done with it', async () => {
+  const limits = limited()
+  const error = new GatewayError('cancelled', 'The request was cancelled.')
+  const unfinished = (error.unfinished = new Unfinished())
+  const call = meter(limits.quotas)(() => Promise.reject(error))(exchangeOf('tools/call'), ROUTE)
+  await expect(call).rejects.toBe(error)
+  expect(limits.taken).toBe(1)
+  unfinished.end()
+  unfinished.end()
+  expect(limits.taken).toBe(0)
+})
