@@ -16,7 +16,8 @@ import type { LearnedOwners } from './relay/learned.ts'
 import type { LegacyTasks } from './relay/legacy-tasks.ts'
 import type { TaskIds } from './relay/task-ids.ts'
 import type { ListenedTask, TaskListeners } from './relay/task-listeners.ts'
-import type { Subscriber, Subscriptions } from './relay/subscriptions.ts'
+import type { Subscriptions } from './relay/subscriptions.ts'
+import type { Subscriber } from './relay/updates.ts'
 
 export interface RouterOptions {
   readonly catalog: Catalog

@@ -153,9 +153,13 @@ export const gateway = section('gateway', {
   ...GATEWAY_RESILIENCE,
   concurrency: integer('Calls under way at once in this process, over all servers.', GATEWAY_CONCURRENCY),
   queue: integer('Most calls that wait for their turn, over all servers.', GATEWAY_QUEUE),
-  fail: choice('Whether calls pass while the state of quotas cannot be reached.', ['open', 'closed'], {
-    default: 'closed',
-  }),
+  fail: choice(
+    'Whether calls pass while the state of quotas cannot be reached, and after it was lost.',
+    ['open', 'closed'],
+    {
+      default: 'closed',
+    },
+  ),
   timeZone: text('Time zone (IANA) in which days and months of budgets begin.', { default: "the machine's" }),
   auth: option('object', 'How callers over HTTP are identified.', auth),
   policy: option('object', 'Rules for every client, before its own.', role),

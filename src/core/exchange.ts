@@ -57,8 +57,8 @@ export interface Conversation {
   /** What the client calls itself, and how it reached the gateway; for the log alone. */
   readonly client?: string
   readonly front?: Front
-  /** Sends a notification that belongs to no open request. */
-  notify(method: string, params: string | undefined): void
+  /** Sends a notification that belongs to no open request. `message` is the whole of it, where the same goes to several clients: it is held once. */
+  notify(method: string, params: string | undefined, message?: string): void
   /** Asks the client, on behalf of one of its calls that cannot be told from another. @throws GatewayError `cannot_ask` */
   ask(request: InputRequest): Promise<string>
 }

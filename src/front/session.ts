@@ -105,9 +105,9 @@ export class Session implements Conversation {
     return this.#open.size
   }
 
-  notify(method: string, params: string | undefined): void {
+  notify(method: string, params: string | undefined, message?: string): void {
     if (this.#closed || this.#protocolVersion === undefined) return
-    const text = notificationText(method, params)
+    const text = message ?? notificationText(method, params)
     if (this.#early) this.#early.add(text)
     else this.#send(text)
   }

@@ -1,6 +1,6 @@
 import { GatewayError } from '../core/errors.ts'
 import type { Json, JsonObject } from '../core/exchange.ts'
-import { find, members, type Member } from './json-text.ts'
+import { find, members, onOneLine, type Member } from './json-text.ts'
 import { refuseVariants } from './member-names.ts'
 
 /** JSON-RPC 2.0 messages as text. Ids are handled as raw text, so that they come back exactly as they came. */
@@ -93,6 +93,11 @@ export function requestText(id: number, method: string, params: string | undefin
 export function notificationText(method: string, params: string | undefined): string {
   const head = `{"jsonrpc":"2.0","method":${JSON.stringify(method)}`
   return params === undefined ? `${head}}` : `${head},"params":${params}}`
+}
+
+/** The same for several clients: on one line, as event streams need it, so that each of them can hold this very text. */
+export function sharedNotification(method: string, params: string | undefined): string {
+  return onOneLine(notificationText(method, params))
 }
 
 /** `id` is raw text. */

@@ -1,7 +1,7 @@
-import { lifeOf, type Store, type Taken } from '../state/store.ts'
-import type { Clock } from '../core/clock.ts'
-import type { EndOf } from './period.ts'
-import { unheard, Unreachable, type Reach } from './reach.ts'
+import { lifeOf, type Taken } from '../state/store.ts'
+import type { LeaseOptions, Refusal } from './lease-options.ts'
+import { uncounted } from './lost.ts'
+import { unheard, Unreachable, type Uncounted } from './reach.ts'
 
 /** For how long a lease should last at the rate at which it is used, at least. */
 const HORIZON_MS = 250
@@ -22,26 +22,6 @@ const IDLE_MS = 1000
 const RECHECK_MS = 250
 /** Questions on behalf of one call; others that wait may be served first. */
 const MAX_ROUNDS = 50
-
-export type Window =
-  { readonly kind: 'calendar'; readonly endOf: EndOf } | { readonly kind: 'sliding'; readonly ms: number }
-
-export interface LeaseOptions {
-  readonly key: string
-  readonly limit: number
-  readonly window: Window
-  readonly store: Store
-  readonly reach: Reach
-  readonly clock: Clock
-  /** Called when the lease has something to give back or to book, and wants `sweep` to be called from time to time. */
-  readonly wake: (lease: Lease) => void
-}
-
-/** Why something was not granted. */
-export interface Refusal {
-  /** Unix milliseconds at which something may be left again. */
-  readonly againAt: number
-}
 
 /**
  * This process's part of a limited amount. What it has taken from the store counts as used for everyone; it is handed out from memory, the next part is fetched before
@@ -175,6 +155,13 @@ export class Lease {
     this.#roll()
     await this.#asking
     await this.#ask(0, 0)
+    const unknown = this.#uncounted
+    if (unknown) throw unknown
+  }
+
+  get #uncounted(): Uncounted | undefined {
+    const { window, clock, reach } = this.#options
+    return uncounted(reach, window, this.#until, clock)
   }
 
   /** Housekeeping, some times a second while it returns true. */
@@ -312,6 +299,8 @@ export class Lease {
   /** One question to the store, one at a time: books, gives back, and takes. */
   #ask(want: number, atLeast: number): Promise<void> {
     const { store, reach, window, clock } = this.#options
+    const unknown = want > 0 ? this.#uncounted : undefined
+    if (unknown) return Promise.reject(unknown)
     const owed = Math.max(0, -this.#credit)
     const back = owed > 0 ? undefined : this.#returns.shift()
     const until = this.#until
@@ -345,6 +334,17 @@ export class Lease {
     if (window.kind === 'calendar') {
       // It was for a window that is over.
       if (asked.until !== this.#until) return
+    }
+    const unknown = this.#uncounted
+    if (unknown) {
+      // What was granted is left to lapse: it comes of a count that begins in the middle.
+      this.#credit = rounded(this.#credit + asked.owed)
+      this.#left = 0
+      this.#lowBelow(0)
+      if (asked.want > 0) throw unknown
+      return
+    }
+    if (window.kind === 'calendar') {
       this.#credit = rounded(this.#credit + asked.owed + granted)
     } else {
       this.#credit = rounded(this.#credit + asked.owed)
@@ -389,7 +389,7 @@ export class Lease {
           takenAt: this.#takenAt,
         }),
       )
-      .then(({ left }) => void (this.#left = left))
+      .then(({ left }) => void (this.#left = this.#uncounted ? 0 : left))
       .finally(() => {
         if (this.#asking === asking) this.#asking = undefined
       })

@@ -1,7 +1,8 @@
 import type { Store } from '../state/store.ts'
 import type { Clock } from '../core/clock.ts'
-import type { Refusal } from './lease.ts'
-import { unheard, Unreachable, type Reach } from './reach.ts'
+import type { Refusal } from './lease-options.ts'
+import { unclaimed } from './lost.ts'
+import { unheard, Unreachable, type Reach, type Uncounted } from './reach.ts'
 
 /** A claim that is not renewed lapses, so that the places of a process that died are free again. */
 export const CLAIM_MS = 10_000
@@ -163,15 +164,20 @@ export class Places {
     const { store, reach, clock, holder } = this.#options
     const sentAt = clock.steady()
     // What is given back cannot be used meanwhile.
-    this.#held = Math.min(this.#held, want)
+    const held = (this.#held = Math.min(this.#held, want))
+    const unknown = (): Uncounted | undefined => unclaimed(reach, CLAIM_MS, clock)
+    const refusal = want > held ? unknown() : undefined
+    if (refusal) return Promise.reject(refusal)
     const asking = reach
       .run(() => store.hold({ key: this.key, holder, want, limit: this.limit, ttlMs: CLAIM_MS }))
       .then(({ places, left }) => {
-        this.#held = places
-        this.#left = left
+        const lost = unknown()
+        this.#held = lost ? Math.min(places, held) : places
+        this.#left = lost ? 0 : left
         this.#validUntil = sentAt + CLAIM_MS
         this.#renewAt = sentAt + RENEW_MS
         this.#wake()
+        if (lost && want > held) throw lost
       })
       .finally(() => {
         if (this.#asking === asking) this.#asking = undefined

@@ -9,7 +9,8 @@ import { compilePatterns, matches, wildcard, type Pattern } from '../policy/patt
 import type { Store } from '../state/store.ts'
 import { CLOCK, type Clock } from '../core/clock.ts'
 import { Charge, Gate, type Budgeted, type Placed, type Rated } from './gate.ts'
-import { Lease, type Window } from './lease.ts'
+import { Lease } from './lease.ts'
+import type { Active, Window } from './lease-options.ts'
 import { Left } from './left.ts'
 import { limitsOf, type Limit, type Owner } from './limits.ts'
 import { calendar, type EndOf } from './period.ts'
@@ -86,7 +87,7 @@ export class Quotas {
   readonly #holder = randomUUID()
   readonly #ends = new Map<string, EndOf>()
   readonly #timeZone: string
-  readonly #active = new Set<Lease | Places>()
+  readonly #active = new Set<Active>()
   #holders = 0
   #timer: NodeJS.Timeout | undefined
   #closed = false
@@ -104,7 +105,7 @@ export class Quotas {
   constructor({ config, store, logger, clock = CLOCK }: QuotasOptions) {
     this.#store = store
     this.clock = clock
-    this.#reach = new Reach(config.gateway.fail, logger, clock)
+    this.#reach = new Reach(config.gateway.fail, logger, clock, store)
     this.#timeZone = config.gateway.timeZone
     this.#servers = new Map(config.servers.map(server => [server.name, server]))
     this.#clients = new Map(
@@ -252,7 +253,7 @@ export class Quotas {
       store: this.#store,
       reach: this.#reach,
       clock: this.clock,
-      wake: (active: Lease | Places) => this.#wake(active),
+      wake: (active: Active) => this.#wake(active),
     }
     if (limit.kind === 'concurrency')
       // Not the process: an identity that was forgotten meanwhile may still have calls under way.
@@ -266,7 +267,7 @@ export class Quotas {
     return { limit, lease: new Lease({ ...common, window: { kind: 'calendar', endOf } }) }
   }
 
-  #wake(active: Lease | Places): void {
+  #wake(active: Active): void {
     this.#active.add(active)
     if (this.#timer || this.#closed) return
     this.#timer = setTimeout(() => this.#sweep(), SWEEP_MS)

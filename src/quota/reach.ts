@@ -1,6 +1,7 @@
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Clock } from '../core/clock.ts'
+import type { Store } from '../state/store.ts'
 
 const MIN_BACKOFF_MS = 250
 const MAX_BACKOFF_MS = 5000
@@ -19,6 +20,20 @@ export class Unreachable extends Error {
   }
 }
 
+/** The store answers, and does not know what was used before it lost its content. */
+export class Uncounted extends Unreachable {
+  constructor(retryAfterMs: number) {
+    super(Math.max(1, Math.ceil(retryAfterMs)))
+    this.name = 'Uncounted'
+  }
+}
+
+/** One moment by both clocks. */
+interface Moment {
+  readonly wall: number
+  readonly steady: number
+}
+
 /**
  * Whether the store can be reached. After a failure it is left alone for a while, so that calls do not wait for it one after the other; then one call
  * tries again.
@@ -27,6 +42,9 @@ export class Reach {
   readonly fail: 'open' | 'closed'
   readonly #clock: Clock
   readonly #logger: Logger
+  readonly #store: Pick<Store, 'lostAt'>
+  #lostAt: number | undefined
+  #lost: Moment | undefined
   #backoffMs = 0
   #retryAt = -Infinity
   #trying = false
@@ -34,8 +52,9 @@ export class Reach {
   /** Requests since the store went away, that passed uncounted or were refused. */
   #concerned = 0
 
-  constructor(fail: 'open' | 'closed', logger: Logger, clock: Clock) {
+  constructor(fail: 'open' | 'closed', logger: Logger, clock: Clock, store: Pick<Store, 'lostAt'>) {
     this.fail = fail
+    this.#store = store
     this.#logger = logger
     this.#clock = clock
   }
@@ -45,9 +64,29 @@ export class Reach {
     return this.#backoffMs > 0
   }
 
+  /** The moment before which nothing is known of what was used; `undefined` where all is known, or calls may pass uncounted. */
+  get lost(): Moment | undefined {
+    const { lostAt } = this.#store
+    if (lostAt !== this.#lostAt && lostAt !== undefined) this.#lose(lostAt)
+    return this.fail === 'closed' ? this.#lost : undefined
+  }
+
+  #lose(lostAt: number): void {
+    this.#lostAt = lostAt
+    const ago = Math.max(0, this.#clock.wall() - lostAt)
+    this.#lost = { wall: lostAt, steady: this.#clock.steady() - ago }
+    const what =
+      this.fail === 'open'
+        ? 'Counting begins anew'
+        : 'Limited calls are refused until the period of their limit ends; a restart of the gateway begins all periods anew'
+    this.#logger.error(
+      `The state of quotas was lost: what had been used is not known. ${what} ("gateway.fail": "${this.fail}").`,
+    )
+  }
+
   /** A request had to be decided without the store. */
   concern(): void {
-    this.#concerned++
+    if (this.away) this.#concerned++
   }
 
   /** @throws Unreachable */

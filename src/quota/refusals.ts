@@ -1,7 +1,7 @@
 import { GatewayError, type ErrorCode } from '../core/errors.ts'
-import type { Refusal } from './lease.ts'
+import type { Refusal } from './lease-options.ts'
 import type { Limit } from './limits.ts'
-import type { Unreachable } from './reach.ts'
+import { Uncounted, type Unreachable } from './reach.ts'
 
 /** What someone is told whom a limit refuses: which one, what to do, and when it is possible again. */
 export function refused(limit: Limit, refusal: Refusal, now: number): GatewayError {
@@ -24,9 +24,13 @@ export function refused(limit: Limit, refusal: Refusal, now: number): GatewayErr
 
 /** The store cannot say what is left, and the operator prefers a refusal. */
 export function unavailable(limit: Limit, error: Unreachable): GatewayError {
+  const why =
+    error instanceof Uncounted
+      ? 'is not known, because the gateway has lost its state'
+      : 'cannot be found out at the moment, because the gateway cannot reach its state'
   return new GatewayError(
     'quota_unavailable',
-    `What is left of ${limit.text} of ${limit.owner.label} cannot be found out at the moment, because the gateway cannot reach its state. Try again in ${duration(error.retryAfterMs)}.`,
+    `What is left of ${limit.text} of ${limit.owner.label} ${why}. Try again in ${duration(error.retryAfterMs)}.`,
     { retryAfterMs: error.retryAfterMs, data: { limit: limit.name, of: limit.owner.id }, cause: error },
   )
 }

@@ -1,6 +1,7 @@
 import type { Conversation } from '../core/exchange.ts'
 import type { ListKind } from '../core/route.ts'
 import { listChangedMethod } from '../protocol/list-changed.ts'
+import { sharedNotification } from '../protocol/message.ts'
 
 type Listener = (kinds: readonly ListKind[]) => void
 
@@ -28,8 +29,10 @@ export class ListChanges {
 
   tell(view: string, kinds: readonly ListKind[]): void {
     const methods = new Set(kinds.map(listChangedMethod))
+    const messages = [...methods].map(method => [method, sharedNotification(method, undefined)] as const)
     for (const conversation of this.#conversations())
-      if (conversation.view === view) for (const method of methods) conversation.notify(method, undefined)
+      if (conversation.view === view)
+        for (const [method, message] of messages) conversation.notify(method, undefined, message)
     for (const [listener, listened] of this.#listeners) if (listened === view) listener(kinds)
   }
 }

@@ -13,6 +13,7 @@ import {
 } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { declaredTo } from '../protocol/features.ts'
+import { sharedNotification } from '../protocol/message.ts'
 import type { Link } from '../upstream/link.ts'
 import { TASK_STATUS } from '../protocol/related-task.ts'
 import { presented } from './ask.ts'
@@ -174,9 +175,10 @@ export class Relay {
     }
     // A link that declares what some clients can do is theirs, and they have no session.
     const others = link.capabilities === declaredTo('', link.server.roots) ? this.#conversations : []
+    const message = sharedNotification('notifications/message', text)
     for (const conversation of link.owner ? [link.owner] : others)
       if (wants(conversation.logLevel, level, false) && this.#options.sees(conversation.view, server))
-        conversation.notify('notifications/message', text)
+        conversation.notify('notifications/message', text, message)
   }
 }
 

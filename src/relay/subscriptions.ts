@@ -10,14 +10,10 @@ import type { Caller } from '../upstream/isolation.ts'
 import type { Pool } from '../upstream/pool.ts'
 import { UpstreamRpcError } from '../upstream/rpc-error.ts'
 import type { Slot } from '../upstream/slot.ts'
+import { Updates, type Subscriber } from './updates.ts'
 import { UpstreamListen } from './upstream-listen.ts'
 
 const EMPTY: Outcome = { kind: 'ready', text: '{}' }
-
-/** Who hears of updates: a legacy session, or the listen stream of a modern client. */
-export interface Subscriber {
-  notify(method: string, params: string | undefined): void
-}
 
 interface Subscription {
   readonly key: string
@@ -176,16 +172,14 @@ export class Subscriptions {
     const plain = withoutSubscriptionId(params)
     const member = find(members(plain), 'uri')
     if (!member) return
+    const updates = new Updates(text => plain.slice(0, member.start) + text + plain.slice(member.end))
     for (const { slot, own, subscribers } of this.#subscriptions.values()) {
       if (!slot.holds(link) || !covers(own, uri)) continue
       for (const [subscriber, { exposed, view }] of subscribers) {
         // A part of what somebody subscribed to need not be his to know.
         if (!this.#options.hears(view, link.server.name, uri)) continue
         const shown = exposed === own ? uri : uri === own ? exposed : `${link.server.name}+${uri}`
-        subscriber.notify(
-          'notifications/resources/updated',
-          plain.slice(0, member.start) + JSON.stringify(shown) + plain.slice(member.end),
-        )
+        updates.tell(subscriber, shown)
       }
     }
   }
@@ -215,10 +209,10 @@ export class Subscriptions {
 
   /** Says that resources may have changed. "Updated" says no more than that: the client reads what it wants to know (specification, server/resources). */
   #tellSubscribers(slot: Slot, uris: readonly string[]): void {
+    const updates = new Updates(text => `{"uri":${text}}`)
     for (const subscription of this.#subscriptions.values())
       if (subscription.slot === slot && uris.includes(subscription.own))
-        for (const [subscriber, { exposed }] of subscription.subscribers)
-          subscriber.notify('notifications/resources/updated', JSON.stringify({ uri: exposed }))
+        for (const [subscriber, { exposed }] of subscription.subscribers) updates.tell(subscriber, exposed)
   }
 
   /**

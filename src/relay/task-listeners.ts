@@ -7,7 +7,8 @@ import type { Link } from '../upstream/link.ts'
 import type { Pool } from '../upstream/pool.ts'
 import type { Slot } from '../upstream/slot.ts'
 import { labelledRequests } from './ask.ts'
-import { withoutSubscriptionId, type Subscriber } from './subscriptions.ts'
+import { withoutSubscriptionId } from './subscriptions.ts'
+import type { Subscriber } from './updates.ts'
 import type { UpstreamListen } from './upstream-listen.ts'
 
 /** A task of a modern server that a client wants to hear of. */

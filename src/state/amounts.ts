@@ -149,3 +149,19 @@ export function hold(stored: string | undefined, request: HoldRequest, now: numb
 function round(amount: number): number {
   return Math.round(amount * 1000) / 1000
 }
+
+/** A step of somebody who waits for its answer. */
+export interface WaitingStep {
+  /** Inside a transaction; what it returns is called when that is committed. */
+  readonly run: (now: number) => () => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Runs a step; one that cannot read what is stored fails alone. */
+export function attempt({ run, reject }: WaitingStep, now: number): () => void {
+  try {
+    return run(now)
+  } catch (error) {
+    return () => reject(error)
+  }
+}

@@ -13,7 +13,7 @@ import { writeError } from './lmdb-errors.ts'
 import { identityOf, prepareFolder, protectFiles } from './lmdb-folder.ts'
 import { EXPIRIES, expiryKey, HEADER_BYTES, recordOf, textOf, valueKey, VALUES } from './lmdb-records.ts'
 import { enter, isZoned, leave, sizeOf } from './lmdb-zones.ts'
-import { hold, take, type Step } from './amounts.ts'
+import { attempt, hold, take, type Step, type WaitingStep } from './amounts.ts'
 import type { Held, HoldRequest, SetOptions, Store, Taken, TakeRequest, ZoneSize } from './store.ts'
 
 /** Expired values are removed at most this often, along with a write. */
@@ -68,23 +68,9 @@ function openDatabase(path: string, onRepaired: (what: string) => void): Databas
   return database
 }
 
-/** A step of somebody who waits for its answer. */
-interface WaitingStep {
-  /** Inside a transaction; what it returns is called when that is committed. */
-  readonly run: (now: number) => () => void
-  readonly reject: (error: unknown) => void
-}
-
-function attempt({ run, reject }: WaitingStep, now: number): () => void {
-  try {
-    return run(now)
-  } catch (error) {
-    return () => reject(error)
-  }
-}
-
 class LmdbStore implements Store {
   readonly name: string
+  lostAt: number | undefined
   readonly #path: string
   readonly #onRepaired: (what: string) => void
   #database: Database
@@ -106,10 +92,14 @@ class LmdbStore implements Store {
   constructor(path: string, { now = Date.now, steady, onRepaired = () => {} }: LmdbStoreOptions) {
     this.name = `lmdb:${path}`
     this.#path = path
-    this.#onRepaired = onRepaired
     this.#now = now
+    // Whatever is repaired has lost its content.
+    this.#onRepaired = what => {
+      this.lostAt = this.#now()
+      onRepaired(what)
+    }
     this.#steady = steady ?? (now === Date.now ? machineNow : now)
-    this.#database = openDatabase(path, onRepaired)
+    this.#database = openDatabase(path, this.#onRepaired)
     this.#identity = identityOf(path)
   }
 

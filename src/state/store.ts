@@ -5,6 +5,11 @@
 export interface Store {
   /** For logs: `memory`, `lmdb:<path>`, `redis:<host>:<port>`. */
   readonly name: string
+  /**
+   * When this process last found that what had been stored is gone (Unix milliseconds): amounts that were taken before are not known. `undefined`, or
+   * absent: never.
+   */
+  readonly lostAt?: number | undefined
   /** `undefined` when there is no value or it has expired. */
   get(key: string): Promise<string | undefined>
   /** Values of several keys in the order of the keys, from one consistent snapshot. */

@@ -150,3 +150,32 @@ test(
     for (const session of sessions) await session[Symbol.asyncDispose]()
   },
 )
+
+test(
+  '20 log records of 60 KB for 50 sessions that do not listen are held once for all of them',
+  { timeout: 60_000 },
+  async () => {
+    await using scratch = makeScratch()
+    await using gateway = await serveWeighed(
+      scratch.write('servers.json', {
+        mcpServers: { s: { command: process.execPath, args: [HEEDLESS, 'stdio'] } },
+        gateway: { http: { port: 0 }, state: 'memory' },
+      }),
+    )
+    await using client = await LegacySession.open(gateway.origin)
+    expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
+    const sessions = await Promise.all(Array.from({ length: 50 }, () => LegacySession.open(gateway.origin)))
+    const before = await gateway.held()
+    expect(
+      await client.request('2', 'tools/call', callText('log_later', { count: 20, bytes: 60_000 })),
+    ).toContain('done')
+    for (let sent = 0; sent < 20; await sleep(200)) {
+      const text = await client.request('3', 'tools/call', callText('sent', {}))
+      sent = Number(/"text":"(\d+)"/.exec(text)?.[1])
+    }
+    expect((await gateway.held()) - before).toBeLessThan(10)
+    const streams = await Promise.all([sessions[0], sessions[49]].map(session => session?.listen()))
+    for (const stream of streams) expect((await stream?.events.take())?.data).toMatch(/"data":"\d+ x{60000}"/)
+    for (const session of sessions) await session[Symbol.asyncDispose]()
+  },
+)

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
 import { SILENT } from '../../src/core/logger.ts'
-import { Lease, type Window } from '../../src/quota/lease.ts'
-import { Reach, Unreachable } from '../../src/quota/reach.ts'
+import { Lease } from '../../src/quota/lease.ts'
+import type { Window } from '../../src/quota/lease-options.ts'
+import { Reach, Uncounted, Unreachable } from '../../src/quota/reach.ts'
 import { createMemoryStore } from '../../src/state/memory.ts'
 import type { Store, TakeRequest } from '../../src/state/store.ts'
 import { rng } from '../helpers/rng.ts'
@@ -12,6 +13,8 @@ interface Setup {
   readonly store: Store
   readonly asked: TakeRequest[]
   fails: boolean
+  /** Its content is gone. */
+  lose(): void
   lease(limit: number, window?: Window, fail?: 'open' | 'closed'): Lease
   /** The store's answers arrive. */
   settle(): Promise<void>
@@ -21,12 +24,16 @@ interface Setup {
 
 function setUp(): Setup {
   const clock = new TestClock()
-  const memory = createMemoryStore({ now: () => clock.wall() })
+  let memory = createMemoryStore({ now: () => clock.wall() })
   const leases: Lease[] = []
   const setup: Setup = {
     clock,
     asked: [],
     fails: false,
+    lose() {
+      memory = createMemoryStore({ now: () => clock.wall() })
+      Object.assign(setup.store, { lostAt: clock.wall() })
+    },
     store: Object.assign(Object.create(memory) as Store, {
       async take(request: TakeRequest) {
         setup.asked.push(request)
@@ -35,7 +42,7 @@ function setUp(): Setup {
       },
     }),
     lease(limit, window = { kind: 'calendar', endOf: minutes }, fail = 'closed') {
-      const reach = new Reach(fail, SILENT, clock)
+      const reach = new Reach(fail, SILENT, clock, setup.store)
       const lease = new Lease({
         key: 'k',
         limit,
@@ -221,6 +228,50 @@ it('lets pass while the store is away if it shall, and books it when the store i
   await setup.pass(1000)
   const other = setup.lease(100)
   expect(await use(other, 100)).toBe(40)
+})
+
+it.each([
+  ['a minute of the calendar', { kind: 'calendar', endOf: minutes } as const, 60_000],
+  ['a sliding minute', { kind: 'sliding', ms: 60_000 } as const, 61_000],
+])('refuses for %s after the store has lost what was used, and then counts anew', async (_, window, ms) => {
+  const setup = setUp()
+  const one = setup.lease(10, window)
+  expect(await one.take(1)).toBeUndefined()
+  await setup.pass(2000)
+  setup.lose()
+  // Also when another process has begun to count in what is there now.
+  await expect(one.take(1)).rejects.toThrow(Uncounted)
+  await expect(one.refresh()).rejects.toThrow(Uncounted)
+  expect(one.left).toBe(0)
+  await setup.pass(ms / 2)
+  if (window.kind === 'sliding') await expect(one.take(1)).rejects.toThrow(Uncounted)
+  await setup.pass(ms / 2)
+  expect(await use(one, 20)).toBe(10)
+})
+
+it('learns from its own question that the store has lost what was used, and keeps nothing of what that granted', async () => {
+  const setup = setUp()
+  const one = setup.lease(10)
+  expect(await one.take(1)).toBeUndefined()
+  await setup.pass(2000)
+  const { store } = setup
+  const take = store.take.bind(store)
+  store.take = request => {
+    setup.lose()
+    store.take = take
+    return take(request)
+  }
+  await expect(one.take(1)).rejects.toThrow(Uncounted)
+  await expect(one.take(1)).rejects.toThrow(Uncounted)
+})
+
+it('counts anew after the store has lost what was used, where calls shall pass', async () => {
+  const setup = setUp()
+  const one = setup.lease(10, undefined, 'open')
+  expect(await one.take(1)).toBeUndefined()
+  await setup.pass(2000)
+  setup.lose()
+  expect(await use(one, 20)).toBe(10)
 })
 
 it('never admits more than a rate in any span of its period, whoever asks and however time goes by', async () => {

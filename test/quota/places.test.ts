@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { SILENT } from '../../src/core/logger.ts'
 import { CLOCK } from '../../src/core/clock.ts'
 import { CLAIM_MS, Places } from '../../src/quota/places.ts'
-import { Reach, Unreachable } from '../../src/quota/reach.ts'
+import { Reach, Uncounted, Unreachable } from '../../src/quota/reach.ts'
 import { createMemoryStore } from '../../src/state/memory.ts'
 import type { HoldRequest, Store } from '../../src/state/store.ts'
 import { TestClock } from './clocks.ts'
@@ -12,9 +12,11 @@ function setUp(clock = new TestClock()): {
   clock: TestClock
   asked: HoldRequest[]
   state: { fails: boolean }
+  /** The content of the store is gone. */
+  lose(): void
   places(holder: string, limit: number, fail?: 'open' | 'closed'): Places
 } {
-  const memory = createMemoryStore({ now: () => clock.wall() })
+  let memory = createMemoryStore({ now: () => clock.wall() })
   const asked: HoldRequest[] = []
   const state = { fails: false }
   const store = Object.assign(Object.create(memory) as Store, {
@@ -28,13 +30,17 @@ function setUp(clock = new TestClock()): {
     clock,
     asked,
     state,
+    lose() {
+      memory = createMemoryStore({ now: () => clock.wall() })
+      Object.assign(store, { lostAt: clock.wall() })
+    },
     places: (holder, limit, fail = 'closed') =>
       new Places({
         key: 'k',
         limit,
         holder,
         store,
-        reach: new Reach(fail, SILENT, clock),
+        reach: new Reach(fail, SILENT, clock, store),
         clock,
         wake: () => undefined,
       }),
@@ -131,4 +137,16 @@ it('refuses or lets pass while the store is away', async () => {
   open.clock.at += 300
   expect(await lenient.enter()).toBeUndefined()
   expect(lenient.left).toBe(1)
+})
+
+it('gives no new place until every claim is there again that the store has lost', async () => {
+  const { clock, places, lose } = setUp()
+  const [one, other] = [places('one', 2), places('other', 2)]
+  expect(await one.enter()).toBeUndefined()
+  expect(await other.enter()).toBeUndefined()
+  lose()
+  other.leave()
+  await expect(one.enter()).rejects.toThrow(Uncounted)
+  clock.at += CLAIM_MS
+  expect(await one.enter()).toBeUndefined()
 })

@@ -1,0 +1,29 @@
+import { sharedNotification } from '../protocol/message.ts'
+
+const UPDATED = 'notifications/resources/updated'
+
+/** Who hears of updates: a legacy session, or the listen stream of a modern client. */
+export interface Subscriber {
+  /** As that of a `Conversation`. */
+  notify(method: string, params: string | undefined, message?: string): void
+}
+
+/** One update of a resource on its way to its subscribers. Those that know the resource by the same URI hold the same text. */
+export class Updates {
+  readonly #paramsOf: (uri: string) => string
+  readonly #made = new Map<string, { readonly params: string; readonly message: string }>()
+
+  /** `paramsOf` takes the URI as JSON. */
+  constructor(paramsOf: (uri: string) => string) {
+    this.#paramsOf = paramsOf
+  }
+
+  tell(subscriber: Subscriber, uri: string): void {
+    let made = this.#made.get(uri)
+    if (!made) {
+      const params = this.#paramsOf(JSON.stringify(uri))
+      this.#made.set(uri, (made = { params, message: sharedNotification(UPDATED, params) }))
+    }
+    subscriber.notify(UPDATED, made.params, made.message)
+  }
+}
