@@ -1,7 +1,7 @@
 import { letGo } from './reclaim.ts'
 
 /** What servers are sending and what clients have not read, over the whole process, before servers have to wait. */
-const MAX_BYTES = 64 * 1024 * 1024
+const MAX_BYTES = 48 * 1024 * 1024
 /** Smaller messages are not counted: their number is that of connections. */
 const SMALL_BYTES = 256 * 1024
 /** A message that has waited for so long goes on, whatever is held. */

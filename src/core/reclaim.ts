@@ -13,7 +13,7 @@ const WORTH_BYTES = 16 * 1024 * 1024
 /** Without a large message for so long, they are over. */
 const QUIET_MS = 250
 /** While large messages keep coming, a collection runs each time so much has passed. */
-const MUCH_BYTES = 24 * 1024 * 1024
+const MUCH_BYTES = 16 * 1024 * 1024
 /** A collection stops everything for 10 to 30 ms, with a large heap for longer. At most a fifth of the time goes to collections. */
 const SHARE = 4
 

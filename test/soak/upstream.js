@@ -128,8 +128,13 @@ function serveHttp() {
       const drained = () =>
         new Promise(resolve => {
           if (response.destroyed) return resolve(undefined)
-          response.once('drain', resolve)
-          response.once('close', resolve)
+          const go = () => {
+            response.off('drain', go)
+            response.off('close', go)
+            resolve(undefined)
+          }
+          response.on('drain', go)
+          response.on('close', go)
         })
       const body = await answerTo(message, modern, say, /** @type {() => Promise<void>} */ (drained))
       if (body === undefined) return
