@@ -75,13 +75,13 @@ export class Bodies {
 
   #readLarge(request: IncomingMessage, principal: string, bytes: number): Promise<Body> {
     return new Promise((resolve, reject) => {
-      let holds = false
+      let held = 0
       const leave = (): void => {
         this.#reading.delete(place)
-        if (!holds) return
-        holds = false
-        this.#take(principal, -bytes)
-        letGo(bytes)
+        if (held === 0) return
+        this.#take(principal, -held)
+        letGo(held)
+        held = 0
         this.#next()
       }
       const left = (): void => {
@@ -95,14 +95,21 @@ export class Bodies {
         bytes,
         since: monotonicNow(),
         begin: () => {
-          holds = true
+          held = bytes
           receive(
             request,
             this.#maxBytes,
             text => {
               request.off('close', left)
               this.#reading.delete(place)
-              resolve({ text, letGo: leave })
+              // It may have become less than it could have been.
+              if (text.length <= SMALL_BYTES) leave()
+              else if (text.length < held) {
+                this.#take(principal, text.length - held)
+                held = text.length
+                this.#next()
+              }
+              resolve({ text, letGo: held > 0 ? leave : undefined })
             },
             error => {
               leave()
