@@ -6,6 +6,8 @@ const MAX_BYTES = 48 * 1024 * 1024
 const SMALL_BYTES = 256 * 1024
 /** A message that has waited for so long goes on, whatever is held. */
 const MAX_WAIT_MS = 10_000
+/** A message of which nothing has come for so long makes no room for others. */
+const STALLED_MS = 2000
 
 export function isSmall(bytes: number): boolean {
   return bytes <= SMALL_BYTES
@@ -20,7 +22,8 @@ export interface Flow {
 /**
  * Bounds what large messages from servers hold on their way to clients. It counts the bytes of messages that are not yet complete, and those that wait for
  * clients to read them. No owner may hold more than is free, so there is always room for another one; what does not fit is not read from its server until
- * something leaves. The oldest message goes on when nothing waits for a client, since then nothing else could make room.
+ * something leaves. One message at a time goes on all the same when nothing waits for a client and no other message is coming, since then nothing else could
+ * make room; and each one does after ten seconds.
  */
 export class BufferLimit {
   readonly #maxBytes: number
@@ -75,8 +78,12 @@ export class BufferLimit {
 
   #mayGoOn(reception: Reception): boolean {
     if ((this.#held.get(reception.owner) ?? 0) <= this.#maxBytes - this.#bytes) return true
-    const [oldest] = this.#receptions
-    return reception === oldest && (this.#unread === 0 || reception.hasWaited(MAX_WAIT_MS))
+    return reception.hasWaited(MAX_WAIT_MS) || (this.#unread === 0 && !this.#othersCome(reception))
+  }
+
+  #othersCome(reception: Reception): boolean {
+    for (const other of this.#receptions) if (other !== reception && other.comes(STALLED_MS)) return true
+    return false
   }
 
   #resume(): void {
@@ -99,6 +106,7 @@ export class Reception {
   readonly #flow: Flow
   #bytes = 0
   #waitsSince: number | undefined
+  #movedAt = 0
   /** It has waited long enough: the rest of its message is read as it comes. */
   #patient = false
 
@@ -116,6 +124,7 @@ export class Reception {
       return
     }
     const more = bytes - this.#bytes
+    if (more > 0) this.#movedAt = performance.now()
     this.#bytes = bytes
     this.#limit.received(this, more)
   }
@@ -127,6 +136,11 @@ export class Reception {
     this.#patient = false
     this.goOn()
     this.#limit.over(this, bytes)
+  }
+
+  /** Whether something of its message has come within the last `ms`, and more may. */
+  comes(ms: number): boolean {
+    return this.#waitsSince === undefined && performance.now() - this.#movedAt < ms
   }
 
   get isWaiting(): boolean {
@@ -148,6 +162,7 @@ export class Reception {
   goOn(): void {
     if (this.#waitsSince === undefined) return
     this.#waitsSince = undefined
+    this.#movedAt = performance.now()
     this.#flow.resume()
   }
 }

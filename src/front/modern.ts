@@ -234,7 +234,8 @@ export function listen(
       taskIds.length > 0 ? service.listenToTasks(call, taskIds, subscriber).catch(none) : [],
     ]).then(([resourceSubscriptions, tasks]) => {
       clearTimeout(patience)
-      if (early) acknowledge({ resourceSubscriptions, taskIds: tasks })
+      // A stream that has ended meanwhile has left already, and nothing may stay of it.
+      if (open && early) acknowledge({ resourceSubscriptions, taskIds: tasks })
       else service.unsubscribe(subscriber)
     })
   }

@@ -52,15 +52,17 @@ export class Outlet {
 
   write(data: string | Buffer): void {
     if (this.ended) return
-    if (this.#waiting.length === 0 && data.length <= LARGE_BYTES) {
-      if (!this.#response.write(data)) this.#listen()
+    const wasBehind = this.behind
+    if (!wasBehind && data.length <= LARGE_BYTES) {
+      if (!this.#response.write(data)) this.#fallsBehind()
       return
     }
     const size = Buffer.byteLength(data)
     if (size > LARGE_BYTES) this.#large += size
     this.#waiting.push({ data, size, at: 0 })
     this.#bytes += size
-    this.#listen()
+    if (wasBehind) this.#listen()
+    else this.#fallsBehind()
     this.#backlogs.changed(this, size)
     this.#pump()
   }
@@ -82,10 +84,14 @@ export class Outlet {
     this.#large = 0
   }
 
+  #fallsBehind(): void {
+    this.movedAt = performance.now()
+    this.#listen()
+  }
+
   #listen(): void {
     if (this.#listens) return
     this.#listens = true
-    this.movedAt = performance.now()
     this.#response.on('drain', () => {
       this.movedAt = performance.now()
       this.#pump()

@@ -151,6 +151,10 @@ export class SseFront {
     entry.lastSeen = monotonicNow()
     if (entry.credential !== credential) this.#continue(entry, credential)
     const { text, letGo } = await this.#bounds.bodies.read(request, credential.principal.id)
+    if (this.#entryOf(request) !== entry) {
+      letGo?.()
+      throw new HttpRefusal(404, 'The session has ended; open the event stream again.')
+    }
     if (letGo) response.once('close', letGo)
     const value = parseJson(text)
     const kind = kindOf(value)

@@ -31,6 +31,9 @@ export interface EventSink {
   onSkipped?(head: string, tail: string): void
 }
 
+/** Beyond so many lines, a line of data counts for what it costs beside its characters. */
+const FREE_LINES = 1000
+const LINE_CHARS = 32
 /** What is kept of the two ends of an event that is too long. */
 const END_CHARS = 512
 
@@ -60,7 +63,8 @@ export class EventParser {
 
   /** What is held of the unfinished event, in UTF-16 code units. */
   get held(): number {
-    return this.#partChars + this.#dataChars
+    const lines = Math.max(0, this.#data.length - FREE_LINES)
+    return this.#skipped ? 0 : this.#partChars + this.#dataChars + lines * LINE_CHARS
   }
 
   push(chunk: Buffer): void {
@@ -99,7 +103,7 @@ export class EventParser {
   }
 
   #checkLength(): void {
-    if (this.#partChars + this.#dataChars <= this.#maxChars) return
+    if (this.held <= this.#maxChars) return
     const unfinished = this.#parts.join('')
     const data = [...this.#data, unfinished.replace(/^data: ?/, '')].join('\n')
     this.#skipped = { head: ownText(data.slice(0, END_CHARS)), tail: ownText(data.slice(-END_CHARS)) }

@@ -87,6 +87,8 @@ export class Subscriptions {
     const slot = pool.standing(wish.caller)
     const known = this.#subscriptions.get(keyOf(server, slot, own))
     if (known) {
+      if (exchange.cancellation.reason !== undefined)
+        throw new GatewayError('cancelled', 'The request was cancelled.')
       known.subscribers.set(subscriber, wish)
       return EMPTY
     }

@@ -1,4 +1,6 @@
 import type { Dispatcher } from 'undici'
+import type { Flow } from '../core/buffer-limit.ts'
+import { flowOf } from './flow.ts'
 
 /** So many messages to a server under way are enough reason to hear nothing more of it. */
 const HIGH = 64
@@ -7,7 +9,7 @@ const LOW = 16
 /** A stream of a server that asks faster than it takes the answers is not read until it has taken them. */
 export class Congestion {
   #underWay = 0
-  readonly #held = new Set<Dispatcher.DispatchController>()
+  readonly #held = new Set<Flow>()
 
   get messages(): number {
     return this.#underWay
@@ -20,18 +22,16 @@ export class Congestion {
   done(): void {
     this.#underWay--
     if (this.#underWay > LOW || this.#held.size === 0) return
-    const held = [...this.#held]
+    for (const flow of this.#held) flow.resume()
     this.#held.clear()
-    // Later: the parser of another response may be at work, and undici has one at a time.
-    setImmediate(() => {
-      for (const controller of held) controller.resume()
-    })
   }
 
   /** Something has come on a stream. */
   heard(controller: Dispatcher.DispatchController): void {
     if (this.#underWay < HIGH || controller.aborted) return
-    this.#held.add(controller)
-    controller.pause()
+    const flow = flowOf(controller)
+    if (this.#held.has(flow)) return
+    this.#held.add(flow)
+    flow.pause()
   }
 }

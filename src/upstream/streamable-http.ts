@@ -406,10 +406,8 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
       this.#events.push(chunk)
       this.#holds(this.#events.held, controller)
       this.transport.heard(controller)
-    } else {
-      if (this.#body.append(chunk)) this.#holds(this.#body.size, controller)
-      else this.onOverflow()
-    }
+    } else if (this.#body.append(chunk)) this.#holds(this.#body.size, controller)
+    else this.onOverflow()
   }
 
   onResponseEnd(): void {
@@ -448,8 +446,10 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   }
 
   #holds(bytes: number, controller: Dispatcher.DispatchController): void {
-    if (!this.#reception && !isSmall(bytes)) this.#reception = this.transport.reception(this.id, controller)
-    this.#reception?.at(bytes)
+    // What is too large has been let go.
+    if (this.overflown || (!this.#reception && isSmall(bytes))) return
+    this.#reception ??= this.transport.reception(this.id, controller)
+    this.#reception.at(bytes)
   }
 
   protected onOver(): void {

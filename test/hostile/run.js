@@ -74,6 +74,8 @@ function told(child, key) {
 
 /** @param {import('node:child_process').ChildProcess} child */
 function report(child) {
+  if (!child.connected)
+    throw new Error(`${child.spawnargs[1]} ended with ${child.exitCode ?? child.signalCode} before its end`)
   const answer = told(child, 'report')
   child.send('report')
   return answer

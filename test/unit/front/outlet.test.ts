@@ -79,4 +79,31 @@ describe('what waits for a client that does not read', () => {
     expect(modest.response.destroyed).toBe(false)
     expect(greedy.filter(({ response }) => response.destroyed).length).toBeGreaterThan(0)
   })
+
+  it('is counted, too, where each part of it is small', async () => {
+    const backlogs = new Backlogs(SILENT)
+    const { response } = await unread()
+    const outlet = new Outlet(response, 'a', backlogs)
+    for (let left = 200; left > 0; left--) outlet.write('x'.repeat(100_000))
+    expect(backlogs.bytes).toBeGreaterThan(10_000_000)
+    expect(outlet.bytes).toBe(backlogs.bytes)
+    outlet.destroy()
+    expect(backlogs.bytes).toBe(0)
+  })
+
+  it('is forgiven the time before, when the client had read everything', async () => {
+    const backlogs = new Backlogs(SILENT)
+    const { response, socket } = await unread()
+    const outlet = new Outlet(response, 'a', backlogs)
+    outlet.write('x'.repeat(MIB))
+    socket.resume()
+    while (outlet.behind) await new Promise(resolve => setTimeout(resolve, 5))
+    socket.pause()
+    const before = outlet.movedAt
+    await new Promise(resolve => setTimeout(resolve, 30))
+    outlet.write('x'.repeat(20 * MIB))
+    expect(outlet.behind).toBe(true)
+    expect(outlet.movedAt).toBeGreaterThan(before)
+    outlet.destroy()
+  })
 })

@@ -166,3 +166,22 @@ test('events are written so that they can be read', () => {
   expect(texts[1]).toBe('event: message\nid: 1-2\ndata: {}\n\n')
   expect(heardOf(texts.map(bytes)).events).toEqual([message('{"a":"é\u2028"}'), message('{}', '1-2')])
 })
+
+test('of an event that is too long nothing counts as held, however long it goes on', () => {
+  let overflows = 0
+  const parser = new EventParser(
+    { onEvent: () => undefined, onRetry: () => undefined, onOverflow: () => overflows++ },
+    1000,
+  )
+  parser.push(bytes('data: '))
+  for (let left = 100; left > 0; left--) {
+    parser.push(bytes('x'.repeat(500)))
+    expect(parser.held).toBeLessThanOrEqual(1000)
+  }
+  expect(overflows).toBe(1)
+})
+
+test('an event of very many empty lines is too long', () => {
+  const { overflows } = heardOf([bytes('data:\n'.repeat(10_000))], 100_000)
+  expect(overflows).toBe(1)
+})
