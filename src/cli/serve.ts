@@ -28,7 +28,7 @@ export async function runServe(options: ServeOptions): Promise<void> {
   process.stdout.on('error', () => {})
   // A daemon gets it when its starter's terminal closes, or from the kernel when a stopped group is orphaned. Only in a terminal it is meant.
   const endsOnHangup = Boolean(process.stdin.isTTY)
-  const overrides = { log, host, port, allowAnonymous }
+  const overrides = { log, host, port, allowAnonymous, serves: true }
   await runGateway({ file, overrides, endsOnHangup }, async (gateway, loaded, logger) => {
     const { config } = loaded
     const { url } = await listen(gateway, config)

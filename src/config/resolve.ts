@@ -29,7 +29,7 @@ import {
 } from './replicas.ts'
 import { resolveGateway } from './resolve-gateway.ts'
 import { patternWarnings } from './rules-policy.ts'
-import { prefixOf, prefixWarnings, startsThisGateway } from './servers.ts'
+import { isAt, prefixOf, prefixWarnings, startsThisGateway, type Listening } from './servers.ts'
 import { toBytes, toMs } from './units.ts'
 import type { ReplicaEntry, ServerEntry, ServersFile } from './schema.ts'
 import type { Surroundings } from './surroundings.ts'
@@ -40,8 +40,11 @@ import type { Endpoint, ReplicaConfig } from './replica-types.ts'
 export function resolveConfig(file: ServersFile, surroundings: Surroundings): Config {
   const warnings: string[] = []
   const servers: ServerConfig[] = []
+  const gateway = resolveGateway(file, surroundings)
+  const { http } = gateway
+  const own = surroundings.overrides.serves ? http : undefined
   for (const [name, entry] of Object.entries({ ...file.mcpServers, ...file.servers })) {
-    const server = resolveServer(name, entry, surroundings, warnings)
+    const server = resolveServer(name, entry, surroundings, own, warnings)
     if (server) servers.push(server)
   }
   warnings.push(...prefixWarnings(servers))
@@ -63,7 +66,7 @@ export function resolveConfig(file: ServersFile, surroundings: Surroundings): Co
       file,
       servers.map(({ name }) => name),
     ),
-    gateway: resolveGateway(file, surroundings),
+    gateway,
     warnings,
   }
 }
@@ -72,12 +75,16 @@ function resolveServer(
   name: string,
   entry: ServerEntry,
   surroundings: Surroundings,
+  /** Where the gateway itself listens, if it does. */
+  own: Listening | undefined,
   warnings: string[],
 ): ServerConfig | undefined {
   const problem = surroundings.problems.get(name)
   const sources =
     problem === undefined ? (entry.replicas?.map(replica => withReplica(entry, replica)) ?? [entry]) : []
-  if (sources.some(source => startsThisGateway(source, surroundings.file, surroundings.cwd))) {
+  const isThisGateway = (source: ReplicaEntry): boolean =>
+    startsThisGateway(source, surroundings.file, surroundings.cwd) || (own !== undefined && isAt(source, own))
+  if (sources.some(isThisGateway)) {
     warnings.push(`The server "${name}" is this gateway itself and is left out.`)
     return undefined
   }

@@ -1,4 +1,5 @@
 import { basename, resolve } from 'node:path'
+import { isLoopback } from '../core/loopback.ts'
 import type { ReplicaEntry, ServerEntry } from './schema.ts'
 import type { ServerConfig } from './types.ts'
 
@@ -28,6 +29,20 @@ export function startsThisGateway(entry: ReplicaEntry, file: string | undefined,
   if (option === undefined) return true
   const path = option.includes('=') ? option.slice(option.indexOf('=') + 1) : args[at + 1]
   return path === undefined || (file !== undefined && resolve(cwd, path) === file)
+}
+
+/** Where a gateway listens. */
+export interface Listening {
+  readonly host: string
+  readonly port: number
+}
+
+/** Whether an entry is the address at which this gateway listens: its own tools would come back to it with one prefix more each time. */
+export function isAt({ url }: ReplicaEntry, { host, port }: Listening): boolean {
+  if (url === undefined || !URL.canParse(url)) return false
+  const { protocol, hostname, port: asked, pathname } = new URL(url)
+  const isPort = Number(asked || (protocol === 'https:' ? 443 : 80)) === port
+  return isPort && (isLoopback(hostname) || hostname === host) && /^\/(mcp|sse)(\/|$)/.test(pathname)
 }
 
 /** The first argument of a package runner that is neither an option nor a sub-command. */

@@ -21,6 +21,8 @@ export interface Overrides {
   readonly log?: LogLevel | undefined
   readonly host?: string | undefined
   readonly port?: number | undefined
+  /** The gateway listens on HTTP. */
+  readonly serves?: boolean | undefined
   /** Everyone may come over HTTP, also from other machines. */
   readonly allowAnonymous?: boolean | undefined
 }

@@ -301,6 +301,31 @@ test('tools that are switched off stay so whatever follows', async () => {
   ])
 })
 
+describe('an entry with the address of this gateway', () => {
+  const serving = { ...OPTIONS, overrides: { serves: true, port: 4507 } }
+  test.each(['http://127.0.0.1:4507/mcp', 'http://localhost:4507/mcp/files', 'http://[::1]:4507/sse'])(
+    'is left out where the gateway listens: %s',
+    async url => {
+      const config = await configFrom({ mcpServers: { gw: { url }, a: { command: 'x' } } }, serving)
+      expect(config.servers.map(({ name }) => name)).toEqual(['a'])
+      expect(config.warnings).toEqual(['The server "gw" is this gateway itself and is left out.'])
+    },
+  )
+
+  test.each(['http://127.0.0.1:4508/mcp', 'http://example.com:4507/mcp', 'http://127.0.0.1:4507/other'])(
+    'is kept where it is another one: %s',
+    async url => {
+      const config = await configFrom({ mcpServers: { gw: { url } } }, serving)
+      expect(config.servers).toHaveLength(1)
+    },
+  )
+
+  test('is kept by a gateway on stdio, which may stand before another one', async () => {
+    const config = await configFrom({ mcpServers: { gw: { url: 'http://127.0.0.1:3333/mcp' } } }, OPTIONS)
+    expect(config.servers).toHaveLength(1)
+  })
+})
+
 describe('an entry that starts this gateway', () => {
   test.each([
     { command: 'mcp-manifold' },
