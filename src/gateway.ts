@@ -229,7 +229,7 @@ export class Gateway implements Service {
     return this.#parts.catalog.view(view)?.instructions
   }
 
-  introduced(exchange: Exchange): Promise<void> | undefined {
+  introduced(exchange: Exchange): Promise<unknown> | undefined {
     return this.#parts.catalog.introduced(exchange)
   }
 

@@ -1,4 +1,5 @@
 import { monotonicNow } from '../core/clock.ts'
+
 /** A time that many wait for, on few timers: those that begin within a step wait for the same one. */
 export class Wait {
   readonly #ms: number

@@ -180,7 +180,7 @@ export class Catalog {
   }
 
   /** Until enough is known for a greeting, as far as it will be soon; `undefined`: nothing is to be waited for. */
-  introduced(exchange: Exchange): Promise<void> | undefined {
+  introduced(exchange: Exchange): Promise<unknown> | undefined {
     return introduced(this, exchange, server =>
       this.#firstLists.greetingMs(this.#tryOf(server, keyOf(server, exchange, undefined))),
     )

@@ -1,4 +1,5 @@
 import type { Exchange } from '../core/exchange.ts'
+import { within } from '../core/within.ts'
 import type { View } from './view.ts'
 
 interface Completed {
@@ -19,22 +20,10 @@ export function introduced(
   catalog: Completed,
   exchange: Exchange,
   leftMs: (server: string) => number,
-): Promise<void> | undefined {
+): Promise<unknown> | undefined {
   const longest = (view: View | undefined): number => Math.max(0, ...(view?.missing ?? []).map(leftMs))
   const ms = longest(catalog.view(exchange.view))
   if (ms === 0) return undefined
   const isEnough = (view: View | undefined): boolean => longest(view) === 0
-  return within(ms, catalog.complete(exchange.view, exchange, isEnough))
-}
-
-/** Resolves when `wait` has ended, after `ms` in any case: who else waits goes on. */
-function within(ms: number, wait: Promise<unknown>): Promise<void> {
-  return new Promise(resolve => {
-    const timer = setTimeout(resolve, ms)
-    const end = (): void => {
-      clearTimeout(timer)
-      resolve()
-    }
-    wait.then(end, end)
-  })
+  return within(catalog.complete(exchange.view, exchange, isEnough), ms)
 }

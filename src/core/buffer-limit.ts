@@ -1,3 +1,4 @@
+import { HeldBy } from './held-by.ts'
 import { letGo } from './reclaim.ts'
 
 /** What servers are sending and what clients have not read, over the whole process, before servers have to wait. */
@@ -28,7 +29,7 @@ export interface Flow {
 export class BufferLimit {
   readonly #maxBytes: number
   /** Bytes by owner. */
-  readonly #held = new Map<string, number>()
+  readonly #held = new HeldBy()
   /** In the order in which they became large. */
   readonly #receptions = new Set<Reception>()
   #bytes = 0
@@ -71,13 +72,11 @@ export class BufferLimit {
 
   #hold(owner: string, bytes: number): void {
     this.#bytes += bytes
-    const held = (this.#held.get(owner) ?? 0) + bytes
-    if (held > 0) this.#held.set(owner, held)
-    else this.#held.delete(owner)
+    this.#held.add(owner, bytes)
   }
 
   #mayGoOn(reception: Reception): boolean {
-    if ((this.#held.get(reception.owner) ?? 0) <= this.#maxBytes - this.#bytes) return true
+    if (this.#held.of(reception.owner) <= this.#maxBytes - this.#bytes) return true
     return reception.hasWaited(MAX_WAIT_MS) || (this.#unread === 0 && !this.#othersCome(reception))
   }
 

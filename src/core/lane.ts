@@ -1,3 +1,4 @@
+import { HeldBy } from './held-by.ts'
 import { Heap, type Ranked } from './heap.ts'
 import { InLine, Line } from './line.ts'
 
@@ -101,7 +102,7 @@ export class Lane extends Level {
   /** Virtual time: the pass of the latest turn. */
   virtual = 0
   /** By client, the places that are held for calls it gave up and that the server may go on with. */
-  readonly #held = new Map<string, number>()
+  readonly #held = new HeldBy()
 
   constructor(name: string, options: LevelOptions) {
     super(options)
@@ -110,17 +111,15 @@ export class Lane extends Level {
 
   /** What a turn costs in virtual time. A client pays once more for each place that is held for calls it gave up. */
   costOf({ id, weight }: Client): number {
-    return (1 + (this.#held.get(id) ?? 0)) / weight
+    return (1 + this.#held.of(id)) / weight
   }
 
   hold(clientId: string): void {
-    this.#held.set(clientId, (this.#held.get(clientId) ?? 0) + 1)
+    this.#held.add(clientId, 1)
   }
 
   release(clientId: string): void {
-    const left = (this.#held.get(clientId) ?? 1) - 1
-    if (left > 0) this.#held.set(clientId, left)
-    else this.#held.delete(clientId)
+    this.#held.add(clientId, -1)
   }
 
   /** The flow whose turn is next. */

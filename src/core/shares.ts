@@ -1,3 +1,5 @@
+import { HeldBy } from './held-by.ts'
+
 /** One place of a pool that is taken. */
 export interface Holding {
   /** Id of the principal that has the place. */
@@ -13,27 +15,23 @@ export interface Holding {
  * principals and the places are looked through only where the pool is full.
  */
 export class Shares {
-  readonly #held = new Map<string, number>()
+  readonly #held = new HeldBy()
 
   opened(holder: string): void {
-    this.#held.set(holder, (this.#held.get(holder) ?? 0) + 1)
+    this.#held.add(holder, 1)
   }
 
   closed(holder: string): void {
-    const held = (this.#held.get(holder) ?? 0) - 1
-    if (held > 0) this.#held.set(holder, held)
-    else this.#held.delete(holder)
+    this.#held.add(holder, -1)
   }
 
   heldBy(holder: string): number {
-    return this.#held.get(holder) ?? 0
+    return this.#held.of(holder)
   }
 
   /** The most places that one principal has. */
   mostHeld(): number {
-    let most = 0
-    for (const held of this.#held.values()) if (held > most) most = held
-    return most
+    return this.#held.most
   }
 
   /**

@@ -1,4 +1,5 @@
 import { processBuffers } from '../core/buffer-limit.ts'
+import { HeldBy } from '../core/held-by.ts'
 import type { Logger } from '../core/logger.ts'
 
 /** What waits for all clients together that do not read what they are sent. */
@@ -27,7 +28,7 @@ export class Backlogs {
   readonly #buffers = processBuffers()
   readonly #behind = new Set<Backlog>()
   /** Bytes by principal. */
-  readonly #held = new Map<string, number>()
+  readonly #held = new HeldBy()
   #bytes = 0
 
   constructor(logger: Logger) {
@@ -51,9 +52,7 @@ export class Backlogs {
   changed({ principal }: Backlog, bytes: number): void {
     if (bytes !== 0) this.#buffers.waits(principal, bytes)
     this.#bytes += bytes
-    const held = (this.#held.get(principal) ?? 0) + bytes
-    if (held > 0) this.#held.set(principal, held)
-    else this.#held.delete(principal)
+    this.#held.add(principal, bytes)
     if (bytes > 0) while (this.#bytes > MAX_BYTES && this.#dropOne());
   }
 
@@ -87,7 +86,7 @@ export class Backlogs {
   }
 
   #isWorse(one: Backlog, other: Backlog): boolean {
-    const more = (this.#held.get(one.principal) ?? 0) - (this.#held.get(other.principal) ?? 0)
+    const more = this.#held.of(one.principal) - this.#held.of(other.principal)
     return more > 0 || (more === 0 && one.movedAt < other.movedAt)
   }
 }

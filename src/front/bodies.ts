@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
-import { GrowingBuffer } from '../core/growing-buffer.ts'
+import { HeldBy } from '../core/held-by.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
+import { MessageBody } from '../core/message-body.ts'
 import { letGo } from '../core/reclaim.ts'
 
 /** Bodies up to this size are read as they come: their number is that of connections. */
@@ -38,7 +39,7 @@ export class Bodies {
   readonly #maxBytes: number
   #free: number
   /** Bytes by principal. */
-  readonly #held = new Map<string, number>()
+  readonly #held = new HeldBy()
   readonly #reading = new Set<Place>()
   readonly #waiting = new Set<Place>()
 
@@ -76,6 +77,7 @@ export class Bodies {
   #readLarge(request: IncomingMessage, principal: string, bytes: number): Promise<Body> {
     return new Promise((resolve, reject) => {
       let held = 0
+      let body: MessageBody | undefined
       const leave = (): void => {
         this.#reading.delete(place)
         if (held === 0) return
@@ -96,7 +98,7 @@ export class Bodies {
         since: monotonicNow(),
         begin: () => {
           held = bytes
-          receive(
+          body = receive(
             request,
             this.#maxBytes,
             text => {
@@ -119,6 +121,7 @@ export class Bodies {
         },
         refuse: error => {
           forget(request)
+          body?.clear()
           this.#waiting.delete(place)
           leave()
           reject(error)
@@ -155,59 +158,39 @@ export class Bodies {
   }
 
   #heldBy({ principal }: Place): number {
-    return this.#held.get(principal) ?? 0
+    return this.#held.of(principal)
   }
 
   #take(principal: string, bytes: number): void {
-    const held = (this.#held.get(principal) ?? 0) + bytes
-    if (held > 0) this.#held.set(principal, held)
-    else this.#held.delete(principal)
+    this.#held.add(principal, bytes)
     this.#free -= bytes
   }
 }
 
-/** Takes what comes of a request until its end. Fails with HttpRefusal 413, or with GatewayError `cancelled`. */
+/**
+ * Takes what comes of a request until its end. Fails with HttpRefusal 413, or with GatewayError `cancelled`.
+ * @returns what has come; a request that is refused in between leaves it to be cleared
+ */
 function receive(
   request: IncomingMessage,
   maxBytes: number,
   resolve: (text: string) => void,
   reject: (error: Error) => void,
-): void {
-  let first: Buffer | undefined
-  let rest: GrowingBuffer | undefined
-  let bytes = 0
-  // Listeners live as long as the request, and that as long as its answer: what they refer to must go before.
-  const letGo = (): void => {
-    first = undefined
-    rest?.clear()
-    rest = undefined
-  }
+): MessageBody {
+  const body = new MessageBody(maxBytes)
   request.on('data', (chunk: Buffer) => {
-    bytes += chunk.length
-    if (bytes > maxBytes) {
-      letGo()
-      reject(tooLarge(maxBytes))
-    } else if (bytes === chunk.length) first = chunk
-    else {
-      if (!rest) {
-        rest = new GrowingBuffer(maxBytes)
-        // Also when it is refused in between.
-        request.on('close', letGo)
-        if (first) rest.append(first)
-        first = undefined
-      }
-      rest.append(chunk)
-    }
+    if (body.append(chunk)) return
+    forget(request)
+    body.clear()
+    reject(tooLarge(maxBytes))
   })
-  request.on('end', () => {
-    const text = (rest ?? first ?? '').toString()
-    letGo()
-    resolve(text)
-  })
+  // Listeners live as long as the request, and that as long as its answer: what they refer to goes before.
+  request.on('end', () => resolve(body.take()))
   request.on('error', error => {
-    letGo()
+    body.clear()
     reject(new GatewayError('cancelled', 'The client left.', { cause: error }))
   })
+  return body
 }
 
 /** What has come of a body is dropped, and so is the rest. */

@@ -37,7 +37,7 @@ export interface Service {
    * Until what the servers of a client say of themselves is known, as far as it will be soon: a client is told that once, when it is greeted. `undefined`: nothing
    * is to be waited for.
    */
-  introduced(exchange: Exchange): Promise<void> | undefined
+  introduced(exchange: Exchange): Promise<unknown> | undefined
   /** Handles a request that is neither about the conversation itself nor unknown. Rejects with a `GatewayError` only. */
   handle(exchange: Exchange): Promise<Outcome>
   /**

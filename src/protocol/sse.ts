@@ -1,4 +1,5 @@
 import { StringDecoder } from 'node:string_decoder'
+import { detached } from '../core/detached.ts'
 
 /** Server-sent events (WHATWG HTML, 9.2), both directions, with the data kept as it stands. */
 
@@ -106,7 +107,7 @@ export class EventParser {
     if (this.held <= this.#maxChars) return
     const unfinished = this.#parts.join('')
     const data = [...this.#data, unfinished.replace(/^data: ?/, '')].join('\n')
-    this.#skipped = { head: ownText(data.slice(0, END_CHARS)), tail: ownText(data.slice(-END_CHARS)) }
+    this.#skipped = { head: detached(data.slice(0, END_CHARS)), tail: detached(data.slice(-END_CHARS)) }
     this.#parts = []
     this.#data = []
     this.#dataChars = 0
@@ -157,10 +158,5 @@ export class EventParser {
 }
 
 function keepTail(skipped: { tail: string }, text: string): void {
-  skipped.tail = ownText((skipped.tail + text.slice(-END_CHARS)).slice(-END_CHARS))
-}
-
-/** A copy: a slice keeps the whole text it was cut from. */
-function ownText(slice: string): string {
-  return Buffer.from(slice).toString()
+  skipped.tail = detached((skipped.tail + text.slice(-END_CHARS)).slice(-END_CHARS))
 }

@@ -3,6 +3,7 @@ import type { StdioEndpoint } from '../config/replica-types.ts'
 import { processBuffers, Reception } from '../core/buffer-limit.ts'
 import { GatewayError, type Delivery } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
+import { within } from '../core/within.ts'
 import { childEnv } from './child-env.ts'
 import { Junk, TOO_MUCH_JUNK } from './junk.ts'
 import { LastWords, SaidBeforeEnd } from './last-words.ts'
@@ -342,13 +343,4 @@ function describeExit(child: ChildProcess): string {
   if (child.signalCode !== null) return `it was ended by ${child.signalCode}`
   if (child.exitCode !== null) return `it exited with code ${child.exitCode}`
   return 'it closed its standard input or output'
-}
-
-/** Whether `promise` resolves within `ms`. */
-async function within(promise: Promise<void>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<boolean>(resolve => (timer = setTimeout(resolve, ms, false)))
-  const inTime = await Promise.race([promise.then(() => true), late])
-  clearTimeout(timer)
-  return inTime
 }

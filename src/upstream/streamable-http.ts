@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Dispatcher, Pool } from 'undici'
 import { describeError, GatewayError } from '../core/errors.ts'
 import { IdTable } from '../core/id-table.ts'
+import { MessageBody } from '../core/message-body.ts'
 import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/replica-types.ts'
 import { isSmall, processBuffers, Reception } from '../core/buffer-limit.ts'
@@ -12,7 +13,6 @@ import { Connections } from './connections.ts'
 import { flowOf } from './flow.ts'
 import { httpRefusal, HttpStatusError } from './http-refusal.ts'
 import { Pieces } from './pieces.ts'
-import { ResponseBody } from './response-body.ts'
 import { retryAfterMs } from './retry-after.ts'
 import { carriesAnswer } from './response-id.ts'
 import type { Sockets } from './sockets.ts'
@@ -373,14 +373,14 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   protected retryAfterMs: number | undefined
   protected overflown = false
   #events: EventParser | undefined
-  readonly #body: ResponseBody
+  readonly #body: MessageBody
   #reception: Reception | undefined
   #controller: Dispatcher.DispatchController | undefined
 
   constructor(transport: StreamableHttpTransport, id: number | undefined) {
     this.transport = transport
     this.id = id
-    this.#body = new ResponseBody(transport.maxMessageBytes)
+    this.#body = new MessageBody(transport.maxMessageBytes)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

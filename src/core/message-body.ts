@@ -1,7 +1,7 @@
-import { GrowingBuffer } from '../core/growing-buffer.ts'
+import { GrowingBuffer } from './growing-buffer.ts'
 
-/** The body of one response, as far as it has come. Most come in one chunk. */
-export class ResponseBody {
+/** The body of one request or response, as far as it has come. Most come in one chunk. */
+export class MessageBody {
   readonly #maxBytes: number
   #first: Buffer | undefined
   #rest: GrowingBuffer | undefined

@@ -1,0 +1,22 @@
+/** Amounts by holder. One that holds nothing costs nothing. */
+export class HeldBy {
+  readonly #held = new Map<string, number>()
+
+  of(holder: string): number {
+    return this.#held.get(holder) ?? 0
+  }
+
+  /** Less when negative. */
+  add(holder: string, amount: number): void {
+    const held = this.of(holder) + amount
+    if (held > 0) this.#held.set(holder, held)
+    else this.#held.delete(holder)
+  }
+
+  /** The most that one of them holds. */
+  get most(): number {
+    let most = 0
+    for (const held of this.#held.values()) if (held > most) most = held
+    return most
+  }
+}
