@@ -178,10 +178,6 @@ const LAZY = ['winston', 'undici', 'cross-spawn', 'lmdb', '@redis/client', '@mar
 const MAX_LINES = 350
 /** Longer files, each with the reason why it is still one idea, and the length it must not grow beyond. */
 const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason: string }>> = {
-  'upstream/stdio': {
-    lines: 360,
-    reason: 'one process: its start, its pipes and its end are one sequence',
-  },
   'upstream/link': {
     lines: 670,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',

@@ -166,6 +166,11 @@ export class Reception {
   }
 }
 
+/** Counts in this process what comes on a stream of a server: as that of the client whose call it answers, else as the server's own. */
+export function receptionFrom(server: string, flow: Flow, client?: string): Reception {
+  return new Reception(processBuffers(), client ?? `server ${server}`, flow)
+}
+
 /** The one of this process. */
 let ofProcess: BufferLimit | undefined
 

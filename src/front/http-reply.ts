@@ -1,7 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { monotonicNow } from '../core/clock.ts'
 import { onOneLine } from '../protocol/json-text.ts'
-import { EVENT_END, eventStart, eventText } from '../protocol/sse.ts'
 import { MAX_STREAM_BYTES, type Backlogs } from './backlogs.ts'
 import type { Reply } from './call.ts'
 import { LARGE_BYTES, Outlet } from './outlet.ts'
@@ -199,11 +198,8 @@ export class HttpReply implements Reply {
     if (this.#late) this.#catchUp()
     const line = onOneLine(text)
     const id = this.#options.log?.(line, this.#response === undefined)
-    if (line.length <= LARGE_BYTES) return this.#write(eventText(line, id))
-    // In parts, so that a large one is not copied.
-    this.#write(eventStart(id))
-    this.#write(line)
-    this.#write(EVENT_END)
+    this.lastWrite = monotonicNow()
+    this.#out()?.event(line, id)
   }
 
   #catchUp(): void {

@@ -4,7 +4,6 @@ import { monotonicNow } from '../core/clock.ts'
 import { IdTable } from '../core/id-table.ts'
 import { onOneLine } from '../protocol/json-text.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
-import { eventText } from '../protocol/sse.ts'
 import type { Credential } from './authenticator.ts'
 import { MAX_STREAM_BYTES, type Backlogs } from './backlogs.ts'
 import type { EventBudget } from './event-budget.ts'
@@ -148,7 +147,7 @@ export class HttpSession {
     } else openEventStream(response, this.headers)
     const outlet =
       stream === STANDALONE ? this.#outlet : new Outlet(response, this.session.principal.id, this.#backlogs)
-    for (const event of events) outlet?.write(eventText(event.text, event.id))
+    for (const event of events) outlet?.event(event.text, event.id)
     if (stream === STANDALONE) {
       for (const text of this.#events.takeWaiting()) this.#toStandalone(text)
     } else if (reply) {
@@ -195,14 +194,14 @@ export class HttpSession {
       this.#events.wait(line)
       return
     }
-    const event = eventText(line, this.#events.add(STANDALONE, line))
+    const id = this.#events.add(STANDALONE, line)
     if (outlet.bytes > MAX_STREAM_BYTES) {
       const limit = `${MAX_STREAM_BYTES / 1024 / 1024} MiB`
       this.#backlogs.drop(outlet, `more than ${limit} wait on the stream of its session`)
       return
     }
     this.#standaloneWrite = monotonicNow()
-    outlet.write(event)
+    outlet.event(line, id)
   }
 }
 

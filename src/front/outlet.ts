@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { letGo } from '../core/reclaim.ts'
 import { pieceEnd } from '../core/text-pieces.ts'
+import { EVENT_END, eventStart, eventText } from '../protocol/sse.ts'
 import type { Backlogs } from './backlogs.ts'
 
 /** More than this is written piece by piece, as the client takes it: what the system holds of it cannot be taken back. */
@@ -65,6 +66,14 @@ export class Outlet {
     else this.#fallsBehind()
     this.#backlogs.changed(this, size)
     this.#pump()
+  }
+
+  /** Writes one event. `data` must be on one line. A large one goes in parts, so that it is not copied. */
+  event(data: string, id?: string): void {
+    if (data.length <= LARGE_BYTES) return this.write(eventText(data, id))
+    this.write(eventStart(id))
+    this.write(data)
+    this.write(EVENT_END)
   }
 
   end(): void {

@@ -7,7 +7,6 @@ import type { Logger } from '../core/logger.ts'
 import type { Holding } from '../core/shares.ts'
 import { onOneLine } from '../protocol/json-text.ts'
 import { kindOf, parseJson, takeApart } from '../protocol/message.ts'
-import { eventText } from '../protocol/sse.ts'
 import { isOver, type Credential } from './authenticator.ts'
 import { MAX_STREAM_BYTES, type Backlogs } from './backlogs.ts'
 import type { Bodies } from './bodies.ts'
@@ -58,7 +57,7 @@ class SseStream {
   answer(text: string): void {
     if (this.#late) this.#catchUp()
     this.lastWrite = monotonicNow()
-    this.outlet.write(eventText(onOneLine(text)))
+    this.outlet.event(onOneLine(text))
   }
 
   notify(text: string, topic?: string): void {

@@ -2,6 +2,7 @@ import type { Handler, Middleware } from '../core/compose.ts'
 import { unfinishedOf } from '../core/errors.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
+import type { Unfinished } from '../core/unfinished.ts'
 import type { Gate } from '../quota/gate.ts'
 import type { Quotas } from '../quota/quotas.ts'
 
@@ -29,15 +30,14 @@ async function inside(
   route: Route,
 ): Promise<Outcome> {
   if (entering) await entering
-  let outcome: Outcome
+  let unfinished: Unfinished | undefined
   try {
-    outcome = await next(exchange, route)
+    return await next(exchange, route)
   } catch (error) {
-    const unfinished = unfinishedOf(error)
+    unfinished = unfinishedOf(error)
+    throw error
+  } finally {
     if (unfinished) unfinished.onEnd(() => gate.leave())
     else gate.leave()
-    throw error
   }
-  gate.leave()
-  return outcome
 }

@@ -2,7 +2,7 @@ import type { GatewayConfig, ServerConfig } from '../config/types.ts'
 import type { Middleware } from '../core/compose.ts'
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { GatewayError, unfinishedOf } from '../core/errors.ts'
-import type { Exchange, InputRequest, Outcome } from '../core/exchange.ts'
+import type { Exchange, InputRequest } from '../core/exchange.ts'
 import { FairQueue } from '../core/fair-queue.ts'
 import { type Lane, type Refusal, Waiting } from '../core/lane.ts'
 import type { Unfinished } from '../core/unfinished.ts'
@@ -34,28 +34,27 @@ export function queue(places: Places): Middleware {
     if (!places.enter(lane)) await places.wait(lane, exchange)
     if (exchange.features !== '') {
       const call = new Interruptible(exchange, lane, places)
-      let outcome: Outcome
+      let unfinished: Unfinished | undefined
       try {
-        outcome = await next(call, route)
+        return await next(call, route)
       } catch (error) {
-        call.end(unfinishedOf(error))
+        unfinished = unfinishedOf(error)
         throw error
+      } finally {
+        call.end(unfinished)
       }
-      call.end(undefined)
-      return outcome
     }
     const since = performance.now()
-    let outcome: Outcome
+    let unfinished: Unfinished | undefined
     try {
-      outcome = await next(exchange, route)
+      return await next(exchange, route)
     } catch (error) {
-      const unfinished = unfinishedOf(error)
+      unfinished = unfinishedOf(error)
+      throw error
+    } finally {
       if (unfinished) places.hold(lane, exchange.principal.id, unfinished, since)
       else places.leave(lane, performance.now() - since)
-      throw error
     }
-    places.leave(lane, performance.now() - since)
-    return outcome
   }
 }
 

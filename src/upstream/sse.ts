@@ -1,6 +1,6 @@
 import type { Agent } from 'undici'
 import type { HttpEndpoint } from '../config/replica-types.ts'
-import { processBuffers, Reception } from '../core/buffer-limit.ts'
+import { receptionFrom, type Reception } from '../core/buffer-limit.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
@@ -154,11 +154,7 @@ export class SseTransport implements Transport {
           status === 200 && isEventStream(headers)
             ? (chunk, controller) => {
                 parser.push(chunk)
-                reception ??= new Reception(
-                  processBuffers(),
-                  `server ${this.#options.server}`,
-                  flowOf(controller),
-                )
+                reception ??= receptionFrom(this.#options.server, flowOf(controller))
                 reception.at(parser.held)
                 congestion.heard(controller)
               }

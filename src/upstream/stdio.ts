@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import type { StdioEndpoint } from '../config/replica-types.ts'
-import { processBuffers, Reception } from '../core/buffer-limit.ts'
+import { receptionFrom } from '../core/buffer-limit.ts'
 import { GatewayError, type Delivery } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { within } from '../core/within.ts'
@@ -183,7 +183,7 @@ class StdioTransport implements Transport {
     this.#running = { child, pid, queue, messages, log, exited, drained }
     for (const pipe of [stdin, stdout, stderr]) pipe.on('error', () => {})
     stdin.once('close', () => void this.#lose())
-    const reception = new Reception(processBuffers(), `server ${this.#options.server}`, stdout)
+    const reception = receptionFrom(this.#options.server, stdout)
     stdout.on('data', (chunk: Buffer) => {
       messages.push(chunk)
       reception.at(messages.held)

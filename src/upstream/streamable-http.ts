@@ -5,7 +5,7 @@ import { IdTable } from '../core/id-table.ts'
 import { MessageBody } from '../core/message-body.ts'
 import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/replica-types.ts'
-import { isSmall, processBuffers, Reception } from '../core/buffer-limit.ts'
+import { isSmall, receptionFrom, type Reception } from '../core/buffer-limit.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
 import { configuredHeaders } from './configured-headers.ts'
@@ -186,7 +186,7 @@ export class StreamableHttpTransport implements Transport {
   /** Counts what comes on the response stream of request `id`. */
   reception(id: number | undefined, controller: Dispatcher.DispatchController): Reception {
     const owner = id === undefined ? undefined : this.#receiver.ownerOf(id)
-    return new Reception(processBuffers(), owner ?? `server ${this.#options.server}`, flowOf(controller))
+    return receptionFrom(this.#options.server, flowOf(controller), owner)
   }
 
   get maxMessageBytes(): number {
