@@ -38,6 +38,19 @@ async function sendUnread(
   return socket
 }
 
+/** Lets the server log so many records while no call is in flight, so that they are for everyone. */
+async function logs(client: LegacySession, count: number, bytes: number): Promise<void> {
+  expect(await client.request('2', 'tools/call', callText('log_later', { count, bytes }))).toContain('done')
+  await untilSent(client, count)
+}
+
+async function untilSent(client: LegacySession, count: number): Promise<void> {
+  for (let sent = 0; sent < count; await sleep(200)) {
+    const text = await client.request('3', 'tools/call', callText('sent', {}))
+    sent = Number(/"text":"(\d+)"/.exec(text)?.[1])
+  }
+}
+
 test(
   '30 clients that do not read a result of 10 MiB hold less than 256 MiB',
   { timeout: 120_000 },
@@ -100,10 +113,7 @@ test(
       client.headers as Record<string, string>,
       requestText('2', 'tools/call', params),
     )
-    for (let sent = 0; sent < count; await sleep(200)) {
-      const text = await client.request('3', 'tools/call', callText('sent', {}))
-      sent = Number(/"text":"(\d+)"/.exec(text)?.[1])
-    }
+    await untilSent(client, count)
     expect((await gateway.held()) - before).toBeLessThan(16)
     let text = ''
     socket
@@ -135,14 +145,7 @@ test(
     expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
     const sessions = await Promise.all(Array.from({ length: 20 }, () => LegacySession.open(gateway.origin)))
     const before = await gateway.held()
-    // Without a call in flight, what a server logs is for everyone.
-    expect(
-      await client.request('2', 'tools/call', callText('log_later', { count: 100, bytes: MIB })),
-    ).toContain('done')
-    for (let sent = 0; sent < 100; await sleep(200)) {
-      const text = await client.request('3', 'tools/call', callText('sent', {}))
-      sent = Number(/"text":"(\d+)"/.exec(text)?.[1])
-    }
+    await logs(client, 100, MIB)
     expect((await gateway.held()) - before).toBeLessThan(40)
     const stream = await (sessions[0] as LegacySession).listen()
     const event = await stream.events.take()
@@ -166,13 +169,7 @@ test(
     expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
     const sessions = await Promise.all(Array.from({ length: 50 }, () => LegacySession.open(gateway.origin)))
     const before = await gateway.held()
-    expect(
-      await client.request('2', 'tools/call', callText('log_later', { count: 20, bytes: 60_000 })),
-    ).toContain('done')
-    for (let sent = 0; sent < 20; await sleep(200)) {
-      const text = await client.request('3', 'tools/call', callText('sent', {}))
-      sent = Number(/"text":"(\d+)"/.exec(text)?.[1])
-    }
+    await logs(client, 20, 60_000)
     expect((await gateway.held()) - before).toBeLessThan(10)
     const streams = await Promise.all([sessions[0], sessions[49]].map(session => session?.listen()))
     for (const stream of streams) expect((await stream?.events.take())?.data).toMatch(/"data":"\d+ x{60000}"/)

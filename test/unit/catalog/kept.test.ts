@@ -1,26 +1,14 @@
 import { expect, it } from 'vitest'
 import { keptKey, KeptSnapshots, type KeptOf } from '../../../src/catalog/kept.ts'
-import type { ServerSnapshot } from '../../../src/catalog/snapshot.ts'
 import { createMemoryStore } from '../../../src/state/memory.ts'
+import { snapshotOf } from '../../helpers/snapshot.ts'
 
 const of = (changes: Partial<KeptOf['server']> = {}, variant = ''): KeptOf => ({
   server: { name: 'a', fingerprint: 'f', roots: undefined, ...changes },
   variant,
 })
 
-const snapshot: ServerSnapshot = {
-  server: 'a',
-  fetchedAt: 1,
-  era: 'legacy',
-  spoken: {},
-  eraAt: 1,
-  transport: 'stdio',
-  protocolVersion: '2025-11-25',
-  capabilities: { tools: {} },
-  instructions: undefined,
-  caching: {},
-  lists: { tools: [], resources: [], resourceTemplates: [], prompts: [] },
-}
+const snapshot = snapshotOf('a')
 
 it('a key differs by server, identity, roots, variant and secret, and is the same otherwise', () => {
   const keys = [

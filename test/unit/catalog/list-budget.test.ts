@@ -8,30 +8,20 @@ import { configFrom } from '../../../src/config/load.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { compilePolicies } from '../../../src/policy/policies.ts'
 import { createMemoryStore } from '../../../src/state/memory.ts'
+import { snapshotOf } from '../../helpers/snapshot.ts'
 
 const tool = (key: string, description = ''): string =>
   JSON.stringify({ name: key, description, inputSchema: { type: 'object' } })
 
 const named = (count: number): string[] => Array.from({ length: count }, (_, at) => `n${at}`)
 
-const listed = (...tools: string[]): ServerSnapshot => ({
-  server: 'a',
-  fetchedAt: 1,
-  era: 'legacy',
-  spoken: {},
-  eraAt: 1,
-  transport: 'stdio',
-  protocolVersion: '2025-11-25',
-  capabilities: { tools: {} },
-  instructions: undefined,
-  caching: {},
-  lists: {
-    tools: tools.map(key => ({ key, text: tool(key) })),
-    resources: [],
-    resourceTemplates: named(2).map(key => ({ key, text: `"${key}"` })),
-    prompts: [],
-  },
-})
+const listed = (...tools: string[]): ServerSnapshot =>
+  snapshotOf('a', {
+    lists: {
+      tools: tools.map(key => ({ key, text: tool(key) })),
+      resourceTemplates: named(2).map(key => ({ key, text: `"${key}"` })),
+    },
+  })
 
 it('a server has at most what it leaves free, so that there is room for one that comes later', () => {
   const budget = new ListBudget({ entries: 100, chars: 1000 })

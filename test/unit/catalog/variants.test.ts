@@ -1,20 +1,10 @@
 import { expect, it } from 'vitest'
 import type { ServerSnapshot } from '../../../src/catalog/snapshot.ts'
 import { MAX_VARIANTS, Variants } from '../../../src/catalog/variants.ts'
+import { snapshotOf } from '../../helpers/snapshot.ts'
 
-const listed = (tool: string): ServerSnapshot => ({
-  server: 'a',
-  fetchedAt: 1,
-  era: 'legacy',
-  spoken: {},
-  eraAt: 1,
-  transport: 'stdio',
-  protocolVersion: '2025-11-25',
-  capabilities: { tools: {} },
-  instructions: undefined,
-  caching: {},
-  lists: { tools: [{ key: tool, text: `"${tool}"` }], resources: [], resourceTemplates: [], prompts: [] },
-})
+const listed = (tool: string): ServerSnapshot =>
+  snapshotOf('a', { lists: { tools: [{ key: tool, text: `"${tool}"` }] } })
 
 const KINDS = ['l', 'le', 'lr', 'ls', 'lu', 'ler', 'les', 'leu', 'lrs', 'lru', 'lsu']
 

@@ -6,6 +6,7 @@ import { changedKinds, View, type ViewOptions } from '../../../src/catalog/view.
 import { SILENT } from '../../../src/core/logger.ts'
 import type { Policy } from '../../../src/policy/policy.ts'
 import { serverConfig } from '../../helpers/fake-transport.ts'
+import { snapshotOf } from '../../helpers/snapshot.ts'
 
 const toolEntry = (name: string): Entry => ({
   key: name,
@@ -16,27 +17,6 @@ const template = (uriTemplate: string): Entry => ({
   key: uriTemplate,
   text: `{"uriTemplate":"${uriTemplate}","name":"t"}`,
 })
-
-function snapshot(
-  server: string,
-  changes: Partial<Omit<ServerSnapshot, 'lists'>> & { lists?: Partial<ServerSnapshot['lists']> } = {},
-): ServerSnapshot {
-  const { lists, ...rest } = changes
-  return {
-    server,
-    fetchedAt: 1,
-    era: 'legacy',
-    spoken: {},
-    eraAt: 1,
-    transport: 'stdio',
-    protocolVersion: '2025-11-25',
-    capabilities: { tools: {} },
-    instructions: undefined,
-    caching: {},
-    ...rest,
-    lists: { tools: [], resources: [], resourceTemplates: [], prompts: [], ...lists },
-  }
-}
 
 const member = (shown: ServerSnapshot | string, changes: Parameters<typeof serverConfig>[0] = {}): Member => {
   const name = typeof shown === 'string' ? shown : shown.server
@@ -59,8 +39,8 @@ const viewOf = (members: readonly Member[], pageSize = 1000, changes: Partial<Vi
 describe('capabilities', () => {
   it('are the union of what the servers can do', () => {
     const members = [
-      member(snapshot('a', { capabilities: { tools: {}, logging: {} } })),
-      member(snapshot('b', { capabilities: { resources: { subscribe: true }, completions: {} } })),
+      member(snapshotOf('a', { capabilities: { tools: {}, logging: {} } })),
+      member(snapshotOf('b', { capabilities: { resources: { subscribe: true }, completions: {} } })),
     ]
     expect(viewOf(members).capabilities('2025-11-25')).toEqual({
       tools: { listChanged: true },
@@ -76,17 +56,17 @@ describe('capabilities', () => {
 
   it('have tasks for the one revision that has them, where a server of that revision runs tools so', () => {
     const tasks = { requests: { tools: { call: {} } } }
-    const runs = viewOf([member(snapshot('a', { capabilities: { tools: {}, tasks } }))])
+    const runs = viewOf([member(snapshotOf('a', { capabilities: { tools: {}, tasks } }))])
     expect(runs.capabilities('2025-11-25').tasks).toEqual({ list: {}, cancel: {}, ...tasks })
     expect(runs.capabilities('2025-06-18').tasks).toBeUndefined()
     expect(runs.capabilities('2026-07-28').tasks).toBeUndefined()
-    const lists = viewOf([member(snapshot('a', { capabilities: { tools: {}, tasks: { list: {} } } }))])
+    const lists = viewOf([member(snapshotOf('a', { capabilities: { tools: {}, tasks: { list: {} } } }))])
     expect(lists.capabilities('2025-11-25').tasks).toBeUndefined()
     expect(viewOf([member('b')]).capabilities('2025-11-25').tasks).toBeDefined()
   })
 
   it('are all of them while a server is not known', () => {
-    const view = viewOf([member(snapshot('a')), member('b')])
+    const view = viewOf([member(snapshotOf('a')), member('b')])
     expect(view.missing).toEqual(['b'])
     expect(Object.keys(view.capabilities('2025-06-18')).sort()).toEqual([
       'completions',
@@ -100,12 +80,16 @@ describe('capabilities', () => {
 
 describe('instructions', () => {
   it('of one server alone are its own', () => {
-    expect(viewOf([member(snapshot('a', { instructions: 'Say please.' }))]).instructions).toBe('Say please.')
+    expect(viewOf([member(snapshotOf('a', { instructions: 'Say please.' }))]).instructions).toBe(
+      'Say please.',
+    )
   })
 
   it.each([2, 10, 100])('of %i servers are a digest of less than two kilobytes', count => {
     const long = 'This server does many things. It does them well, and at length. '.repeat(100)
-    const snapshots = Array.from({ length: count }, (_, n) => snapshot(`server-${n}`, { instructions: long }))
+    const snapshots = Array.from({ length: count }, (_, n) =>
+      snapshotOf(`server-${n}`, { instructions: long }),
+    )
     const text = viewOf(snapshots.map(shown => member(shown))).instructions ?? ''
     expect(text.length).toBeLessThanOrEqual(MAX_INSTRUCTIONS_CHARS)
     expect(Buffer.byteLength(text)).toBeLessThan(2048)
@@ -116,7 +100,7 @@ describe('instructions', () => {
   it('of servers that say little leave the room to those that say much', () => {
     const sentences = Array.from({ length: 200 }, (_, n) => `Sentence ${n}.`).join(' ')
     const snapshots = ['a', 'b', 'c'].map(name =>
-      snapshot(name, { instructions: name === 'b' ? sentences : `Short ${name}.` }),
+      snapshotOf(name, { instructions: name === 'b' ? sentences : `Short ${name}.` }),
     )
     const text = viewOf(snapshots.map(shown => member(shown))).instructions ?? ''
     expect(text.length).toBeLessThanOrEqual(MAX_INSTRUCTIONS_CHARS)
@@ -125,7 +109,7 @@ describe('instructions', () => {
   })
 
   it('say how many tools there are where a server says nothing', () => {
-    const snapshots = [snapshot('a', { lists: { tools: [toolEntry('x')] } }), snapshot('b')]
+    const snapshots = [snapshotOf('a', { lists: { tools: [toolEntry('x')] } }), snapshotOf('b')]
     const view = viewOf(snapshots.map((shown, at) => member(shown, { prefix: at === 0 ? 'p' : false })))
     expect(view.instructions).toMatch(/\n- p: 1 tools\n- b: 0 tools$/)
   })
@@ -134,12 +118,12 @@ describe('instructions', () => {
 describe('routes', () => {
   it('of resources: listed, then by template, then by scheme, else the only server', () => {
     const a = member(
-      snapshot('a', {
+      snapshotOf('a', {
         lists: { resources: [resource('x://1')], resourceTemplates: [template('x://item/{id}')] },
       }),
     )
     const b = member(
-      snapshot('b', {
+      snapshotOf('b', {
         lists: { resources: [resource('x://1')], resourceTemplates: [template('x://item/{id}')] },
       }),
       { uriSchemes: ['own'] },
@@ -159,8 +143,8 @@ describe('routes', () => {
 
   it('survive a template that cannot be parsed', () => {
     const view = viewOf([
-      member(snapshot('a', { lists: { resourceTemplates: [template('x://{'), template('y://{id}')] } })),
-      member(snapshot('b')),
+      member(snapshotOf('a', { lists: { resourceTemplates: [template('x://{'), template('y://{id}')] } })),
+      member(snapshotOf('b')),
     ])
     expect(view.count('resourceTemplates')).toBe(2)
     expect(view.unlisted('y://1')).toMatchObject({ server: 'a' })
@@ -168,8 +152,8 @@ describe('routes', () => {
 
   it('lead the names of two servers apart, whatever they are called', () => {
     const view = viewOf([
-      member(snapshot('a', { lists: { tools: [toolEntry('b__x')] } }), { prefix: false }),
-      member(snapshot('b', { lists: { tools: [toolEntry('x')] } })),
+      member(snapshotOf('a', { lists: { tools: [toolEntry('b__x')] } }), { prefix: false }),
+      member(snapshotOf('b', { lists: { tools: [toolEntry('x')] } })),
     ])
     const [first, second] = view.entries('tools').map(({ route }) => route)
     expect(first).toMatchObject({
@@ -183,9 +167,9 @@ describe('routes', () => {
 
 describe('lists', () => {
   it('change their signature exactly when clients see something else', () => {
-    const one = viewOf([member(snapshot('a', { lists: { tools: [toolEntry('x')] } }))])
-    const same = viewOf([member(snapshot('a', { fetchedAt: 99, lists: { tools: [toolEntry('x')] } }))])
-    const more = viewOf([member(snapshot('a', { lists: { tools: [toolEntry('x'), toolEntry('y')] } }))])
+    const one = viewOf([member(snapshotOf('a', { lists: { tools: [toolEntry('x')] } }))])
+    const same = viewOf([member(snapshotOf('a', { fetchedAt: 99, lists: { tools: [toolEntry('x')] } }))])
+    const more = viewOf([member(snapshotOf('a', { lists: { tools: [toolEntry('x'), toolEntry('y')] } }))])
     expect(changedKinds(one, same)).toEqual([])
     expect(changedKinds(one, more)).toEqual(['tools'])
   })
@@ -195,7 +179,7 @@ describe('lists', () => {
       '{"name":"x","inputSchema":{"type":"object"},"outputSchema":{"type":"array"},"execution":{"taskSupport":"optional"}}'
     const lists = { tools: [{ key: 'x', text }] }
     const shown = (era: 'legacy' | 'modern', modern: boolean): string =>
-      viewOf([member(snapshot('a', { era, lists }))])
+      viewOf([member(snapshotOf('a', { era, lists }))])
         .list('tools', modern ? '2026-07-28' : '2025-11-25', undefined)
         .toString()
     expect(shown('legacy', false)).toContain('"execution"')
@@ -208,7 +192,7 @@ describe('lists', () => {
     const icon = '"icons":[{"src":"x","sizes":["48x48"],"theme":"dark"}, {"src":"y"}]'
     const plain = { key: 'p', text: '{"name":"p"}' }
     const adorned = { key: 'x', text: `{"name":"x","inputSchema":{"type":"object"},${icon}}` }
-    const view = viewOf([member(snapshot('a', { lists: { tools: [adorned], prompts: [plain] } }))])
+    const view = viewOf([member(snapshotOf('a', { lists: { tools: [adorned], prompts: [plain] } }))])
     const newest = view.list('tools', '2025-11-25', undefined)
     for (const revision of ['2024-10-07', '2024-11-05', '2025-03-26'])
       expect(view.list('tools', revision, undefined)).toBe(newest)
@@ -222,15 +206,15 @@ describe('lists', () => {
 
 describe('stored snapshots', () => {
   it('come back as they were, with every byte of the definitions', () => {
-    const kept = snapshot('a', {
+    const kept = snapshotOf('a', {
       lists: { tools: [{ key: 'x', text: '{"name":"x","n":1.0,"é":"\\u00e9"}' }] },
     })
     expect(fromStored(toStored(kept))).toEqual(kept)
   })
 
   it.each([
-    { what: 'another layout', text: toStored(snapshot('a')).replace('"layout":2', '"layout":0') },
-    { what: 'half a text', text: toStored(snapshot('a')).slice(0, 50) },
+    { what: 'another layout', text: toStored(snapshotOf('a')).replace('"layout":2', '"layout":0') },
+    { what: 'half a text', text: toStored(snapshotOf('a')).slice(0, 50) },
     { what: 'something else', text: 'null' },
   ])('of $what are not used', ({ text }) => {
     expect(fromStored(text)).toBeUndefined()
@@ -241,7 +225,7 @@ describe('how long a list may be kept, and for whom', () => {
   const minute = { ttlMs: 60_000, scope: 'public' } as const
   const second = { ttlMs: 1000, scope: 'public' } as const
   const of = (name: string, caching: ServerSnapshot['caching']): Member =>
-    member(snapshot(name, { era: 'modern', caching }))
+    member(snapshotOf(name, { era: 'modern', caching }))
   const tools = (members: readonly Member[], changes: Partial<ViewOptions> = {}): unknown =>
     viewOf(members, 1000, changes).caching('tools')
 
@@ -255,7 +239,7 @@ describe('how long a list may be kept, and for whom', () => {
   })
 
   it('is not known when one does not say it, unless the configuration does', () => {
-    const members = [of('a', { tools: minute }), member(snapshot('old'))]
+    const members = [of('a', { tools: minute }), member(snapshotOf('old'))]
     expect(tools(members)).toEqual({ ttlMs: 0, scope: 'public' })
     expect(tools(members, { ttlMs: 5000 })).toEqual({ ttlMs: 5000, scope: 'public' })
     // Nothing is longer than a server says, and one that was never listed may be there any moment.
@@ -274,7 +258,10 @@ describe('how long a list may be kept, and for whom', () => {
       key,
       text: `{"name":"${key}","inputSchema":{"type":"object"}}`,
     }))
-    const view = viewOf([member(snapshot('a', { caching: { tools: minute }, lists: { tools: entries } }))], 2)
+    const view = viewOf(
+      [member(snapshotOf('a', { caching: { tools: minute }, lists: { tools: entries } }))],
+      2,
+    )
     const first = JSON.parse(view.list('tools', '2026-07-28', undefined).toString()) as { nextCursor: string }
     const second = JSON.parse(view.list('tools', '2026-07-28', first.nextCursor).toString()) as object
     for (const page of [first, second]) expect(page).toMatchObject({ ttlMs: 60_000, cacheScope: 'public' })
@@ -284,7 +271,7 @@ describe('how long a list may be kept, and for whom', () => {
 
 describe('a page', () => {
   const names = Array.from({ length: 7 }, (_, at) => `t${at}`)
-  const members = [member(snapshot('a', { lists: { tools: names.map(toolEntry) } }))]
+  const members = [member(snapshotOf('a', { lists: { tools: names.map(toolEntry) } }))]
 
   it('costs no text of an entry on another page', () => {
     const view = viewOf(members, 3)
