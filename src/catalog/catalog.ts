@@ -4,12 +4,13 @@ import { monotonicNow } from '../core/clock.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
+import { within } from '../core/within.ts'
 import { runsTasks } from '../protocol/features.ts'
 import type { Store } from '../state/store.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
 import { AfterCalls } from './after-calls.ts'
 import { failureOf, keyOf, kindOfClient } from './attempt.ts'
-import { Changes } from './changes.ts'
+import { Changes, WAIT_MS } from './changes.ts'
 import { FirstLists, firstOf, type Try } from './first-lists.ts'
 import { freshUntil } from './freshness.ts'
 import { introduced } from './introduced.ts'
@@ -165,24 +166,29 @@ export class Catalog {
     let view = this.view(name)
     const changed = view && this.#changes.shown(view.servers)
     const called = view && exchange && this.afterCalls.listed(exchange, view.servers)
+    const begun = monotonicNow()
     if (changed || called) {
       await Promise.all([changed, called])
       view = this.view(name)
     }
     const waits = (view ? this.unlisted(view, name) : []).flatMap(server => {
       const key = keyOf(server, exchange, undefined)
-      const attempt = this.#tryOf(server, key)
+      const attempt = this.#tryOf(server, key, exchange)
       void this.refresh(server, exchange)
       return (attempt && this.#refreshing.has(key) && this.#firstLists.wait(attempt)) || []
     })
-    if (waits.length > 0 && !isEnough(view)) await firstOf(waits, () => isEnough(this.view(name)))
+    if (waits.length > 0 && !isEnough(view)) {
+      const listed = firstOf(waits, () => isEnough(this.view(name)))
+      // A client that has waited for a change waits no longer than for that in all.
+      await (changed || called ? within(listed, Math.max(0, begun + WAIT_MS - monotonicNow())) : listed)
+    }
     return this.view(name)
   }
 
   /** Until enough is known for a greeting, as far as it will be soon; `undefined`: nothing is to be waited for. */
   introduced(exchange: Exchange): Promise<unknown> | undefined {
     return introduced(this, exchange, server =>
-      this.#firstLists.greetingMs(this.#tryOf(server, keyOf(server, exchange, undefined))),
+      this.#firstLists.greetingMs(this.#tryOf(server, keyOf(server, exchange, undefined), exchange)),
     )
   }
 
@@ -202,10 +208,12 @@ export class Catalog {
     return running.then(() => this.refresh(server, exchange, link))
   }
 
-  #tryOf(name: string, key: string): Try | undefined {
+  #tryOf(name: string, key: string, exchange: Exchange | undefined): Try | undefined {
     const server = this.#servers.get(name)
     if (!server || server.problem !== undefined || this.#closed) return undefined
-    return { server, key, first: !this.#variants.get(name)?.base }
+    const variants = this.#variants.get(name)
+    const shown = exchange && variants?.hasShown(this.#kindAt(name, kindOfClient(exchange)))
+    return { server, key, first: !variants?.base, shown: shown === true }
   }
 
   /** Lists a server anew soon; for notifications, which come in bursts. */
@@ -264,7 +272,7 @@ export class Catalog {
     exchange: Exchange | undefined,
     over: ListableLink | undefined,
   ): Promise<void> {
-    const attempt = this.#tryOf(name, keyOf(name, exchange, over))
+    const attempt = this.#tryOf(name, keyOf(name, exchange, over), exchange)
     if (!attempt) return
     const { server } = attempt
     this.#firstLists.begin(attempt)

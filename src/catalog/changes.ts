@@ -1,5 +1,5 @@
-/** How long lists wait for a server that has said that its lists have changed. */
-const WAIT_MS = 1500
+/** How long lists wait for a server that has said that its lists have changed, in milliseconds. */
+export const WAIT_MS = 1500
 
 interface Change {
   /** Until the server has been listed anew, or the time is over. */

@@ -7,6 +7,9 @@ import type { KeptSnapshots } from './kept.ts'
 /** What fails sooner holds up no list, so that the next start tries it as if it were new. */
 const PROMPT_MS = 1000
 
+/** How long lists wait for a server that has been late before, or whose last known lists are there to be shown. */
+const AGAIN_MS = 1000
+
 export interface FirstListsOptions {
   /** How long lists wait for a server that has never been listed, from the begin of the try. */
   readonly timeoutMs: number
@@ -28,11 +31,13 @@ export interface Try {
   readonly key: string
   /** Whether nothing was known of the server before. */
   readonly first: boolean
+  /** Whether it is known what a client of this kind was shown, though that may have changed. */
+  readonly shown: boolean
 }
 
 /**
  * Which servers lists wait for. A try is waited for once, by all clients together. A server that does not answer in that time, or fails, is not waited for again
- * until it has been listed.
+ * until it has been listed, and from then on for a second only.
  */
 export class FirstLists {
   readonly #options: FirstListsOptions
@@ -40,6 +45,8 @@ export class FirstLists {
   readonly #since = new Map<string, number>()
   /** Servers, and keys of tries, that did not answer the last time. */
   readonly #silent = new Set<string>()
+  /** Keys of tries that have been silent at any time. */
+  readonly #late = new Set<string>()
   /** Servers that the next start is to know as silent. */
   readonly #remembered = new Set<string>()
   readonly #waits = new Map<string, { readonly over: Promise<void>; readonly end: () => void }>()
@@ -79,7 +86,7 @@ export class FirstLists {
           this.#isSilent(attempt, true)
           resolve()
         },
-        Math.max(0, since + this.#options.timeoutMs - monotonicNow()),
+        Math.max(0, since + this.#waitMs(attempt) - monotonicNow()),
       )
       const end = (): void => {
         clearTimeout(timer)
@@ -122,8 +129,14 @@ export class FirstLists {
     return !this.#silent.has(server.name) && !this.#silent.has(key)
   }
 
+  #waitMs({ key, shown }: Try): number {
+    const { timeoutMs } = this.#options
+    return shown || this.#late.has(key) ? Math.min(AGAIN_MS, timeoutMs) : timeoutMs
+  }
+
   #isSilent({ server, key }: Try, remember: boolean): void {
     this.#silent.add(key)
+    this.#late.add(key)
     if (this.#options.isListed(server.name)) return
     this.#silent.add(server.name)
     if (!remember || this.#remembered.has(server.name)) return

@@ -63,6 +63,11 @@ export class Variants {
     return (variant !== undefined && this.#listed.get(variant)) || this.#base
   }
 
+  /** Whether it is known what a client of this kind was shown, though that may have changed. */
+  hasShown(kind: ClientKind): boolean {
+    return this.#variantOf(kind) !== undefined
+  }
+
   /** Whether it is known, as of now, what a client of this kind is shown. */
   isKnown(kind: ClientKind): boolean {
     const variant = this.#variantOf(kind)

@@ -198,7 +198,7 @@ if (highest > MAX_RSS_MB) wrong.push(`the gateway held ${highest.toFixed(0)} MB`
 if (/uncaught|unhandled|FATAL/i.test(said)) wrong.push(`the gateway said: ${said.slice(-2000)}`)
 console.log(
   `${sent()} requests (${onStdio.sent} on stdio) and ${answered} answers in ${seconds.toFixed(0)} s; the honest server saw ${saw.requests} requests, ${saw.calls} calls and ${saw.reads} reads; ` +
-    `the well-behaved client: ${heard.calls} answers, the slowest after ${heard.slowestMs.toFixed(0)} ms (stdio: ${onStdio.slowestMs.toFixed(0)} ms); at most ${highest.toFixed(0)} MB`,
+    `the well-behaved client: ${heard.calls} answers, the slowest (${heard.slowest}) after ${heard.slowestMs.toFixed(0)} ms (stdio: ${onStdio.slowestMs.toFixed(0)} ms); at most ${highest.toFixed(0)} MB`,
 )
 for (const line of wrong) console.log(line)
 console.log(wrong.length === 0 ? 'Everything held.' : 'NOT AS IT MUST BE')
