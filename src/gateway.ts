@@ -3,8 +3,7 @@ import { Assembly } from './assembly.ts'
 import { checkExposure } from './auth/exposure.ts'
 import type { CountersOf } from './cache/stats.ts'
 import { spokenSince } from './catalog/snapshot.ts'
-import { changedKinds } from './catalog/view.ts'
-import { WHOLE } from './catalog/views.ts'
+import { WHOLE } from './catalog/view-names.ts'
 import type { AsksConfig, Config, LiveServer } from './config/types.ts'
 import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, Outcome } from './core/exchange.ts'
@@ -56,7 +55,6 @@ export class Gateway implements Service {
   readonly #store: Store
   readonly #parts: Assembly
   readonly #drains: DrainWatch | undefined
-  readonly #wholeViews = new WeakMap<Principal, string>()
   readonly #fronts: Fronts
   #http: HttpFront | undefined
   #refreshTimer: NodeJS.Timeout | undefined
@@ -108,6 +106,7 @@ export class Gateway implements Service {
     if (client !== undefined && !this.#config.clients.some(({ name }) => name === client))
       throw new GatewayError('config', `There is no client ${JSON.stringify(client)} in "clients".`)
     const principal = client === undefined ? LOCAL : clientPrincipal(client)
+    await this.known(endpoint, principal)
     const view = this.viewOf(endpoint, principal)
     if (view === undefined) throw new GatewayError('config', this.#noEndpoint(endpoint, principal))
     const front = new StdioFront({
@@ -206,14 +205,11 @@ export class Gateway implements Service {
   // Service
 
   viewOf(endpoint: string, principal: Principal): string | undefined {
-    const { catalog, policies } = this.#parts
-    // Of everything there is always a view, and most requests are for it.
-    let view = endpoint === WHOLE ? this.#wholeViews.get(principal) : undefined
-    if (view === undefined) {
-      view = catalog.views.of(endpoint, policies.of(principal))
-      if (endpoint === WHOLE && view !== undefined) this.#wholeViews.set(principal, view)
-    }
-    return view
+    return this.#parts.catalog.views.of(endpoint, this.#parts.policies.of(principal))
+  }
+
+  known(endpoint: string, principal: Principal): Promise<unknown> | undefined {
+    return this.#parts.catalog.views.known(endpoint, this.#parts.policies.of(principal))
   }
 
   viewFor(view: string, kind: string): string {
@@ -256,8 +252,9 @@ export class Gateway implements Service {
   moved(conversation: Conversation, before: string): void {
     const [old, view] = [this.#parts.catalog.view(before), this.#parts.catalog.view(conversation.view)]
     if (!old || !view) return
-    for (const method of new Set(changedKinds(old, view).map(listChangedMethod)))
-      conversation.notify(method, undefined)
+    void this.#parts.catalog.views.changed(old, view).then(kinds => {
+      for (const method of new Set(kinds.map(listChangedMethod))) conversation.notify(method, undefined)
+    })
     this.#parts.subscriptions.retain(
       conversation,
       conversation.view,
@@ -286,12 +283,14 @@ export class Gateway implements Service {
 
   onListChanged(view: string, listener: (kinds: readonly ListKind[]) => void): () => void {
     // Only a view that has been made can be seen to change.
-    this.#parts.catalog.view(view)
+    void this.#parts.catalog.views.ready(view)
     return this.#parts.listChanges.on(view, listener)
   }
 
   handle(exchange: Exchange): Promise<Outcome> {
-    return this.#parts.account.handle(exchange)
+    const { account, catalog } = this.#parts
+    const made = catalog.views.ready(exchange.view)
+    return made ? made.then(() => account.handle(exchange)) : account.handle(exchange)
   }
 
   refused(opening: Opening, error: GatewayError): Promise<GatewayError> | undefined {

@@ -108,12 +108,12 @@ export class Router {
       default: {
         const kind = PAGED.get(method)
         if (kind === undefined) throw unknownMethod(method)
-        const view = await this.#options.catalog.complete(exchange.view, exchange)
+        const { catalog, usage } = this.#options
+        const view = (await catalog.complete(exchange.view, exchange)) ?? this.#view(exchange)
         const cursor = params?.value.cursor
-        const seen = view ?? this.#view(exchange)
-        if (cursor === undefined) this.#options.catalog.renew(seen, exchange.view, exchange)
-        const page = seen.list(kind, exchange.protocolVersion, cursor)
-        const { usage } = this.#options
+        if (cursor === undefined) catalog.renew(view, exchange.view, exchange)
+        await catalog.views.listable(view, kind)
+        const page = view.list(kind, exchange.protocolVersion, cursor)
         if (kind === 'resources' && cursor === undefined && usage?.isFor(exchange.principal))
           return { kind: 'ready', text: usage.listed(page) }
         return { kind: 'ready', text: page }

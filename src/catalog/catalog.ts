@@ -29,7 +29,8 @@ import { sameLists, type ServerSnapshot } from './snapshot.ts'
 import { ListBudget } from './list-budget.ts'
 import { Variants } from './variants.ts'
 import type { View } from './view.ts'
-import { kindIn, Views, type ViewsOptions } from './views.ts'
+import { kindIn } from './view-names.ts'
+import { Views, type ViewsOptions } from './views.ts'
 
 export interface CatalogOptions extends Pick<ViewsOptions, 'policy' | 'watched' | 'onChange'> {
   readonly config: Config
@@ -104,7 +105,7 @@ export class Catalog {
       firstLists: this.#firstLists,
       logger: this.#options.logger,
     })
-    this.#views.rebuild()
+    await this.#views.rebuild()
   }
 
   /** What callers see of the endpoints. */
@@ -163,13 +164,14 @@ export class Catalog {
     exchange?: Exchange,
     isEnough: (view: View | undefined) => boolean = () => false,
   ): Promise<View | undefined> {
+    await this.#views.upToDate
     let view = this.view(name)
     const changed = view && this.#changes.shown(view.servers)
     const called = view && exchange && this.afterCalls.listed(exchange, view.servers)
     const begun = monotonicNow()
     if (changed || called) {
       await Promise.all([changed, called])
-      view = this.view(name)
+      view = await this.#views.made(name)
     }
     const waits = (view ? this.unlisted(view, name) : []).flatMap(server => {
       const key = keyOf(server, exchange, undefined)
@@ -182,7 +184,7 @@ export class Catalog {
       // A client that has waited for a change waits no longer than for that in all.
       await (changed || called ? within(listed, Math.max(0, begun + WAIT_MS - monotonicNow())) : listed)
     }
-    return this.view(name)
+    return await this.#views.made(name)
   }
 
   /** Until enough is known for a greeting, as far as it will be soon; `undefined`: nothing is to be waited for. */
@@ -288,7 +290,8 @@ export class Catalog {
         const links = [link, ...(this.#options.links?.(name) ?? [])]
         await listOthers(server, variants, links, shown.variant, this.#options.logger.child({ server: name }))
       }
-      if (changed) this.#show(variants, shown, previous)
+      if (changed) await this.#show(variants, shown, previous)
+      if (this.#closed) return
       this.#firstLists.end(attempt, true)
       this.#failures.delete(name)
       this.#retries.cancel(name)
@@ -322,13 +325,13 @@ export class Catalog {
   }
 
   /** Makes views of what is known now. Where that cannot be done, what was just listed is forgotten. */
-  #show(variants: Variants, { variant, told }: ShownTo, previous: ServerSnapshot | undefined): void {
+  async #show(variants: Variants, { variant, told }: ShownTo, previous?: ServerSnapshot): Promise<void> {
     try {
-      this.#views.rebuild()
+      await this.#views.rebuild()
     } catch (error) {
       if (previous) variants.set(variant, told, previous, undefined)
       else variants.delete(variant)
-      this.#views.rebuild()
+      await this.#views.rebuild()
       throw error
     }
   }

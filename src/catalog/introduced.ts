@@ -1,8 +1,10 @@
 import type { Exchange } from '../core/exchange.ts'
 import { within } from '../core/within.ts'
 import type { View } from './view.ts'
+import type { Views } from './views.ts'
 
 interface Completed {
+  readonly views: Pick<Views, 'ready'>
   view(name: string): View | undefined
   /** As `Catalog.complete`. */
   complete(
@@ -17,6 +19,15 @@ interface Completed {
  * clients enough is known. `leftMs` says for how long a server that has never been listed is waited for. `undefined`: nothing is.
  */
 export function introduced(
+  catalog: Completed,
+  exchange: Exchange,
+  leftMs: (server: string) => number,
+): Promise<unknown> | undefined {
+  const known = (): Promise<unknown> | undefined => knownOf(catalog, exchange, leftMs)
+  return catalog.views.ready(exchange.view)?.then(known) ?? known()
+}
+
+function knownOf(
   catalog: Completed,
   exchange: Exchange,
   leftMs: (server: string) => number,

@@ -30,12 +30,14 @@ export function offsetOf(cursor: unknown, count: number, signature: string): num
   return offset
 }
 
-/** Those of the texts that are on a page which begins with them: all, or fewer by size. One entry fits on every page. */
-export function fitting(texts: readonly string[]): readonly string[] {
+/** Those of the texts that are on a page which begins with them: all, or fewer by size; no others are asked for. One entry fits on every page. */
+export function fitting(texts: Iterable<string>): readonly string[] {
+  const those: string[] = []
   let chars = 0
-  for (const [at, text] of texts.entries()) {
+  for (const text of texts) {
     chars += text.length
-    if (chars > MAX_PAGE_CHARS && at > 0) return texts.slice(0, at)
+    if (chars > MAX_PAGE_CHARS && those.length > 0) break
+    those.push(text)
   }
-  return texts
+  return those
 }

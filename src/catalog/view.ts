@@ -8,18 +8,20 @@ import {
   type ListKind,
   type Route,
 } from '../core/route.ts'
+import { atOnce, STRIDE, type Steps } from '../core/slices.ts'
 import { cachingMembers, type Caching } from '../protocol/caching.ts'
-import { allowedExtensions, runsTasks } from '../protocol/features.ts'
-import { levelOf } from '../protocol/levels.ts'
-import { isModernVersion, LATEST_LEGACY, META, type Era } from '../protocol/revisions.ts'
+import { definitionAt, levelOf, type Level } from '../protocol/levels.ts'
+import { isModernVersion, META } from '../protocol/revisions.ts'
 import type { Item } from '../policy/decide.ts'
 import type { Policy } from '../policy/policy.ts'
+import { mergedCapabilities } from './capabilities.ts'
 import { mergedCaching } from './freshness.ts'
 import { mergedInstructions } from './instructions.ts'
 import type { Listed } from './listed.ts'
 import { isReserved, MAX_URI_CHARS, type Member, type Merged } from './merge.ts'
 import { cursorAt, fitting, offsetOf } from './page.ts'
 import { similarNames } from './similar.ts'
+import { HIDDEN, judged, needsCheck, SEEN, type States } from './visibility.ts'
 
 export interface ViewOptions {
   /** Says what the view is of: an endpoint, and the rules of who sees it. */
@@ -44,11 +46,6 @@ export interface Pages {
   set(key: string, page: Buffer): unknown
 }
 
-/** What becomes of an entry: not there, there, or there and decided with each call. */
-const HIDDEN = 0
-const SEEN = 1
-const CHECKED = 2
-
 const OPEN: Decision = { verdict: 'allow', rule: 'default', shadowed: undefined }
 
 /** Names of which the rule is remembered. */
@@ -70,8 +67,9 @@ export class View {
   readonly missing: readonly string[]
   readonly #options: ViewOptions
   readonly #policy: Policy | undefined
-  /** By the place in the endpoint's list; absent when everything is seen. */
-  readonly #states: Readonly<Record<ListKind, Uint8Array>> | undefined
+  /** Absent when everything is seen. */
+  readonly #states: States | undefined
+  readonly #counts: Readonly<Record<ListKind, number>>
   readonly #members: readonly Member[]
   readonly #pages: Pages
   readonly #id = ++views
@@ -80,18 +78,25 @@ export class View {
   /** Routes of what is decided with each call: the same object each time, so that others can remember something of it. */
   readonly #checked = new Map<Listed, Route>()
 
-  constructor(options: ViewOptions) {
+  /** Makes a view, with pauses. */
+  static *making(options: ViewOptions): Steps<View> {
+    const { merged, policy } = options
+    return new View(options, policy && !policy.unrestricted ? yield* judged(merged, policy) : undefined)
+  }
+
+  private constructor(options: ViewOptions, states: States | undefined) {
     const { merged, policy } = options
     this.#options = options
     this.merged = merged
-    this.#policy = policy?.unrestricted === true ? undefined : policy
+    this.#policy = states && policy
     this.name = options.name
     this.#pages = options.pages ?? new Map<string, Buffer>()
-    this.#states = this.#policy && {
-      tools: this.#judge('tools', this.#policy),
-      prompts: this.#judge('prompts', this.#policy),
-      resources: this.#judge('resources', this.#policy),
-      resourceTemplates: this.#judge('resourceTemplates', this.#policy),
+    this.#states = states
+    this.#counts = {
+      tools: this.#countOf('tools'),
+      prompts: this.#countOf('prompts'),
+      resources: this.#countOf('resources'),
+      resourceTemplates: this.#countOf('resourceTemplates'),
     }
     this.servers = this.#visible()
     this.#members = merged.members.filter(({ server }) => this.servers.has(server.name))
@@ -160,7 +165,7 @@ export class View {
 
   /** Number of entries of a list. */
   count(kind: ListKind): number {
-    return this.entries(kind).length
+    return this.#counts[kind]
   }
 
   /** A resource that a server lists. */
@@ -241,13 +246,35 @@ export class View {
 
   /** Changes exactly when the list changes for clients. */
   signature(kind: ListKind): string {
-    let signature = this.#signatures.get(kind)
-    if (signature === undefined) {
-      const hash = createHash('sha256')
-      for (const entry of this.entries(kind)) entry.describe(hash)
-      signature = hash.digest('base64url')
-      this.#signatures.set(kind, signature)
+    return this.#signatures.get(kind) ?? atOnce(this.#signing(kind))
+  }
+
+  /** Whether `list` has nothing to make that takes long. */
+  isPrepared(kind: ListKind): boolean {
+    return this.count(kind) <= this.#options.pageSize || this.#signatures.has(kind)
+  }
+
+  /** Makes what `list` needs of a long list, with pauses. */
+  *preparing(kind: ListKind): Steps<void> {
+    if (!this.isPrepared(kind)) yield* this.#signing(kind)
+  }
+
+  /** Makes what `changedKinds` needs, with pauses. */
+  *signing(): Steps<void> {
+    for (const kind of LIST_KINDS) yield* this.#signing(kind)
+  }
+
+  *#signing(kind: ListKind): Steps<string> {
+    const known = this.#signatures.get(kind)
+    if (known !== undefined) return known
+    const states = this.#states?.[kind]
+    const hash = createHash('sha256')
+    for (const [at, entry] of this.merged.lists[kind].entries()) {
+      if ((at + 1) % STRIDE === 0) yield
+      if (states?.[at] !== HIDDEN) entry.describe(hash)
     }
+    const signature = hash.digest('base64url')
+    this.#signatures.set(kind, signature)
     return signature
   }
 
@@ -263,13 +290,16 @@ export class View {
    */
   list(kind: ListKind, revision: string, cursor: unknown): Buffer {
     const offset = cursor === undefined ? 0 : offsetOf(cursor, this.count(kind), this.signature(kind))
-    const modern = isModernVersion(revision)
-    const level = levelOf(revision)
-    const definitions = level && this.merged.definitionsAt(level, kind)
-    const key = `${this.#id}:${kind}:${modern ? 'm' : 'l'}${definitions ? level.revision : ''}:${offset}`
+    return this.#paged(kind, isModernVersion(revision), levelOf(revision), offset)
+  }
+
+  #paged(kind: ListKind, modern: boolean, level: Level | undefined, offset: number): Buffer {
+    const key = `${this.#id}:${kind}:${modern ? 'm' : 'l'}${level?.revision ?? ''}:${offset}`
     let page = this.#pages.get(key)
     if (!page) {
-      page = Buffer.from(this.#page(kind, this.#seen(kind, definitions, modern, offset), modern, offset))
+      page = Buffer.from(this.#page(kind, fitting(this.#seen(kind, modern, level, offset)), modern, offset))
+      const newest = level && this.#paged(kind, modern, undefined, offset)
+      if (newest?.equals(page)) page = newest
       this.#pages.set(key, page)
     }
     return page
@@ -280,63 +310,29 @@ export class View {
    * capabilities only once.
    */
   capabilities(protocolVersion: string): JsonObject {
-    const era: Era = isModernVersion(protocolVersion) ? 'modern' : 'legacy'
-    const unknown = (kind?: ItemKind): boolean =>
-      this.missing.some(server => kind === undefined || this.#maySee(server, kind))
-    const has = (name: string, kind?: ItemKind): boolean =>
-      unknown(kind) ||
-      this.#members.some(
-        ({ server, snapshot }) =>
-          snapshot &&
-          name in snapshot.capabilities &&
-          (kind === undefined || this.#maySee(server.name, kind)),
-      )
-    const subscribable =
-      unknown('resource') ||
-      this.#members.some(
-        ({ server, snapshot }) =>
-          (snapshot?.capabilities.resources as JsonObject | undefined)?.subscribe === true &&
-          this.#maySee(server.name, 'resource'),
-      )
-    const capabilities: JsonObject = { tools: { listChanged: true } }
-    if (has('resources', 'resource'))
-      capabilities.resources = subscribable ? { subscribe: true, listChanged: true } : { listChanged: true }
-    if (has('prompts', 'prompt')) capabilities.prompts = { listChanged: true }
-    if (has('completions')) capabilities.completions = {}
-    if (has('logging')) capabilities.logging = {}
-    const extensions = Object.assign(
-      {},
-      ...this.#members.map(member => allowedExtensions(member.snapshot?.capabilities.extensions, era)),
-    ) as JsonObject
-    if (Object.keys(extensions).length > 0) capabilities.extensions = extensions
-    // Only one revision has tasks in its core. The list is the gateway's own.
-    if (protocolVersion === LATEST_LEGACY && (unknown() || this.#members.some(runsLegacyTasks)))
-      capabilities.tasks = { list: {}, cancel: {}, requests: { tools: { call: {} } } }
-    return capabilities
+    const maySee = (server: string, kind: ItemKind): boolean => this.#maySee(server, kind)
+    return mergedCapabilities({ members: this.#members, missing: this.missing, maySee }, protocolVersion)
   }
 
-  /** The texts of what is seen, at most a page: `definitions` by place, else those of the era. No others are made, since lists may be long. */
-  #seen(
-    kind: ListKind,
-    definitions: readonly string[] | undefined,
-    modern: boolean,
-    offset: number,
-  ): readonly string[] {
+  /** The texts of what is seen, at most as many as are on a page. Each is made when it is asked for, since lists may be long. */
+  *#seen(kind: ListKind, modern: boolean, level: Level | undefined, offset: number): Generator<string> {
     const states = this.#states?.[kind]
-    const texts: string[] = []
-    let before = 0
+    const end = offset + this.#options.pageSize
+    let seen = 0
     for (const [at, entry] of this.merged.lists[kind].entries()) {
-      if (states?.[at] === HIDDEN || before++ < offset) continue
-      if (texts.length >= this.#options.pageSize) break
-      texts.push(definitions?.[at] ?? (modern ? entry.modern : entry.legacy))
+      if (states?.[at] === HIDDEN || seen++ < offset) continue
+      if (seen > end) return
+      const text = modern ? entry.modern : entry.legacy
+      yield level ? definitionAt(level, text) : text
     }
-    return fitting(texts)
   }
 
-  #judge(kind: ListKind, policy: Policy): Uint8Array {
-    return Uint8Array.from(policy.decideAll(this.merged.lists[kind]), decision =>
-      decision.verdict === 'deny' ? HIDDEN : needsCheck(decision) ? CHECKED : SEEN,
-    )
+  #countOf(kind: ListKind): number {
+    const states = this.#states?.[kind]
+    if (!states) return this.merged.lists[kind].length
+    let count = 0
+    for (const state of states) if (state !== HIDDEN) count++
+    return count
   }
 
   #at(kind: ListKind, place: number | undefined): Route | undefined {
@@ -356,7 +352,10 @@ export class View {
   #visible(): Set<string> {
     const { members } = this.merged
     if (!this.#states && !this.merged.isSelection) return new Set(members.map(({ server }) => server.name))
-    const seen = new Set(LIST_KINDS.flatMap(kind => this.entries(kind).map(({ server }) => server)))
+    const seen = new Set<string>()
+    for (const kind of LIST_KINDS)
+      for (const [at, { server }] of this.merged.lists[kind].entries())
+        if (this.#states?.[kind][at] !== HIDDEN) seen.add(server)
     const visible = members.filter(({ server, snapshot }) => {
       if (seen.has(server.name)) return true
       if (!snapshot) return ITEM_KINDS.some(kind => this.#maySee(server.name, kind))
@@ -387,14 +386,6 @@ export class View {
 
 /** Kinds whose signature differs between two views. */
 export function changedKinds(before: View, after: View): ListKind[] {
+  if (before === after) return []
   return LIST_KINDS.filter(kind => before.signature(kind) !== after.signature(kind))
-}
-
-/** What depends on a call, and what a rule in shadow mode wants to hear of. */
-function needsCheck({ verdict, shadowed }: Decision): boolean {
-  return verdict === 'depends' || shadowed !== undefined
-}
-
-function runsLegacyTasks({ snapshot }: Member): boolean {
-  return snapshot?.era === 'legacy' && runsTasks(snapshot.capabilities)
 }

@@ -1,16 +1,18 @@
 import { LRUCache } from 'lru-cache'
 import type { Config, ProfileConfig } from '../config/types.ts'
+import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ListKind } from '../core/route.ts'
+import { atOnce, SlicedWork, type Steps } from '../core/slices.ts'
 import { compilePatterns } from '../policy/pattern.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
-import { Merged } from './merge.ts'
-import type { ServerSnapshot } from './snapshot.ts'
+import { sameCaching } from './freshness.ts'
+import type { Member, Merged } from './merge.ts'
+import { merging } from './merging.ts'
+import { sameLists, type ServerSnapshot } from './snapshot.ts'
 import { changedKinds, View, type Pages } from './view.ts'
-
-/** The name of the endpoint of everything. */
-export const WHOLE = ''
+import { endpointOf, everyonesOf, kindIn, nameOfKind, policyIn, ViewNames, WHOLE } from './view-names.ts'
 
 export interface ViewsOptions {
   readonly config: Config
@@ -30,23 +32,9 @@ export interface ViewsOptions {
 /** Views of clients with rules, and the bytes of their lists, that are kept; what is dropped is made again when it is needed. */
 const MAX_VIEWS = 2000
 const MAX_PAGE_BYTES = 64 * 1024 * 1024
-/** How long making views that have changed may hold up everything else. */
-const SLICE_MS = 5
-
-/** Between the endpoint and the policy in the name of a view; keys of policies have none. */
-const SEPARATOR = '\n'
-/** Before the kind of client at the end of the name of a view. */
-const KIND = '\f'
-
-/** The kind of client in the name of a view; `undefined` in the name of a view for whoever it may be. */
-export function kindIn(name: string): ClientKind | undefined {
-  const at = name.lastIndexOf(KIND)
-  return at < 0 ? undefined : name.slice(at + 1)
-}
-
 /**
  * What callers see of the endpoints: everything of an endpoint, merged once, and over it a view for each policy. A view is found again by its name, so that one
- * that was dropped is nothing lost.
+ * that was dropped is nothing lost. Lists may be long: what can wait for a view waits until it is `ready`, so that making it holds up nothing else.
  */
 export class Views {
   readonly #options: ViewsOptions
@@ -62,15 +50,19 @@ export class Views {
   readonly #differing = new Map<string, View>()
   readonly #numbers = new WeakMap<ServerSnapshot, number>()
   #lastNumber = 0
-  readonly #kindNames = new Map<ClientKind, Map<string, string>>()
+  readonly #names = new ViewNames()
   readonly #pages = new LRUCache<string, Buffer>({
     maxSize: MAX_PAGE_BYTES,
     sizeCalculation: page => Math.max(1, page.length),
   })
-  readonly #names = new WeakMap<Policy, Map<string, string>>()
   /** Views that may look different than their clients know, as they knew them. */
-  readonly #outdated = new Map<string, () => View>()
-  #comparing: NodeJS.Immediate | undefined
+  readonly #outdated = new Map<string, () => Steps<View>>()
+  readonly #work = new SlicedWork()
+  /** The next replacement of all views; it sees everything that is known when it begins. */
+  #replacement: Promise<void> | undefined
+  /** Until the last one that was asked for is done. */
+  #latest: Promise<void> | undefined
+  #comparing = false
   #closed = false
 
   constructor(options: ViewsOptions) {
@@ -88,75 +80,95 @@ export class Views {
    */
   of(endpoint: string, policy: Policy): string | undefined {
     if (!this.#isEndpoint(endpoint)) return undefined
-    const name = policy.unrestricted ? endpoint : this.#nameOf(endpoint, policy)
+    const name = policy.unrestricted ? endpoint : this.#names.of(endpoint, policy)
     return endpoint === WHOLE || (this.view(name)?.servers.size ?? 0) > 0 ? name : undefined
   }
 
-  /** A view by its name. Made when first asked for. */
+  /** Until `of` can be answered at once; `undefined`: it can. Never rejects. */
+  known(endpoint: string, policy: Policy): Promise<unknown> | undefined {
+    if (!this.#isEndpoint(endpoint)) return undefined
+    return this.ready(policy.unrestricted ? endpoint : this.#names.of(endpoint, policy))
+  }
+
+  /** The name of the same view for clients of a kind. */
+  named(name: string, kind: ClientKind): string {
+    return this.#names.ofKind(name, kind)
+  }
+
+  /** A view by its name. Made at once where it is not there yet. */
   view(name: string): View | undefined {
-    let view =
-      this.#endpoints.get(name) ??
-      this.#restrictedViews.get(name) ??
-      this.#ofKinds.get(name) ??
-      this.#endpoint(name) ??
-      this.#ofKind(name)
-    if (!view) {
-      const endpoint = this.#endpoint(endpointOf(name))
-      if (!endpoint || !name.includes(SEPARATOR)) return undefined
-      view = this.#restricted(endpoint, name)
-      if (this.#restrictedViews.size >= MAX_VIEWS) this.#dropFirst()
-      this.#restrictedViews.set(name, view)
-    }
+    return this.#known(name) ?? atOnce(this.#making(name))
+  }
+
+  /** Until the view of this name is made; `undefined`: it is there. Never rejects. */
+  ready(name: string): Promise<unknown> | undefined {
+    // What asks for the view hears why it cannot be made.
+    return this.#known(name) ? undefined : this.#work.do(() => this.#making(name)).catch(() => undefined)
+  }
+
+  /** A view by its name, once it is made. */
+  async made(name: string): Promise<View | undefined> {
+    await this.ready(name)
+    return this.view(name)
+  }
+
+  /** Until a list of a view can be given at once; `undefined`: it can. */
+  listable(view: View, kind: ListKind): Promise<unknown> | undefined {
+    return view.isPrepared(kind) ? undefined : this.#work.do(() => view.preparing(kind))
+  }
+
+  /** Lists that look different to clients in two views. */
+  changed(before: View, after: View): Promise<ListKind[]> {
+    return this.#work.do(() => changes(before, after))
+  }
+
+  /** Looked up with every call. */
+  #known(name: string): View | undefined {
+    return this.#endpoints.get(name) ?? this.#restrictedViews.get(name) ?? this.#ofKinds.get(name)
+  }
+
+  *#making(name: string): Steps<View | undefined> {
+    const known = this.#known(name)
+    if (known) return known
+    const kind = kindIn(name)
+    if (kind !== undefined) return yield* this.#ofKind(name, kind)
+    const endpoint = yield* this.#endpoint(endpointOf(name))
+    if (!endpoint || endpoint.name === name) return endpoint
+    const view = yield* this.#restricted(endpoint.merged, name)
+    if (this.#restrictedViews.size >= MAX_VIEWS) this.#dropFirst()
+    this.#restrictedViews.set(name, view)
     return view
   }
 
-  /** The name of the same view for clients of a kind. The same text each time. */
-  named(name: string, kind: ClientKind): string {
-    let names = this.#kindNames.get(kind)
-    if (!names) this.#kindNames.set(kind, (names = new Map()))
-    let named = names.get(name)
-    if (named === undefined) {
-      if (names.size >= MAX_VIEWS) names.clear()
-      names.set(name, (named = `${name}${KIND}${kind}`))
-    }
-    return named
-  }
-
-  #ofKind(name: string): View | undefined {
-    const kind = kindIn(name)
-    if (kind === undefined) return undefined
-    const everyones = name.slice(0, name.lastIndexOf(KIND))
-    const view = this.view(everyones)
-    if (!view) return undefined
+  *#ofKind(name: string, kind: ClientKind): Steps<View | undefined> {
+    const everyones = yield* this.#making(everyonesOf(name))
+    if (!everyones) return undefined
+    const view = yield* this.#shownTo(kind, everyones)
     if (this.#ofKinds.size >= MAX_VIEWS) this.#ofKinds.clear()
-    const differing = this.#differingFor(everyones, view, kind)
-    this.#ofKinds.set(name, differing)
-    return differing
+    this.#ofKinds.set(name, view)
+    return view
   }
 
   /** The view of a kind of client, which is that of everyone unless a server shows it something else. */
-  #differingFor(everyones: string, view: View, kind: ClientKind): View {
+  *#shownTo(kind: ClientKind, everyones: View): Steps<View> {
     const { snapshot } = this.#options
-    const parts = view.merged.members.flatMap(({ server: { name }, snapshot: shown }) => {
-      const own = snapshot(name, kind)
-      return own === shown ? [] : `${name} ${this.#numberOf(own)}`
+    const { name, merged } = everyones
+    const parts = merged.members.flatMap(({ server, snapshot: shown }) => {
+      const own = snapshot(server.name, kind)
+      return isAlike(own, shown) ? [] : `${server.name} ${this.#numberOf(own)}`
     })
-    if (parts.length === 0) return view
-    const key = `${everyones}${KIND}${parts.join(KIND)}`
-    let differing = this.#differing.get(key)
-    if (!differing) {
-      const isRestricted = everyones.includes(SEPARATOR)
-      const merged = this.#merged(isRestricted ? endpointOf(everyones) : everyones, kind)
-      differing = this.#over(
-        merged,
-        everyones,
-        isRestricted ? this.#policyOf(everyones) : undefined,
-        this.#pages,
-      )
-      if (this.#differing.size >= MAX_VIEWS) this.#differing.clear()
-      this.#differing.set(key, differing)
-    }
-    return differing
+    if (parts.length === 0) return everyones
+    const key = nameOfKind(name, parts.join(' '))
+    const known = this.#differing.get(key)
+    if (known) return known
+    const endpoint = this.#endpoints.get(endpointOf(name))
+    const view =
+      !endpoint || endpoint === everyones
+        ? yield* this.#over(yield* this.#merging(name, this.#membersOf(name, kind)), name, this.#pages)
+        : yield* this.#restricted((yield* this.#shownTo(kind, endpoint)).merged, name)
+    if (this.#differing.size >= MAX_VIEWS) this.#differing.clear()
+    this.#differing.set(key, view)
+    return view
   }
 
   #numberOf(snapshot: ServerSnapshot | undefined): number {
@@ -173,55 +185,89 @@ export class Views {
     }
   }
 
-  /** Replaces every view in use; clients of those that look different now are told. */
-  rebuild(): void {
-    const before = this.#endpoints
-    for (const name of new Set(this.#options.watched())) {
-      const known = this.#restrictedViews.get(name) ?? this.#ofKinds.get(name)
-      if (known && !this.#outdated.has(name)) this.#outdated.set(name, () => known)
-      const endpoint = before.get(endpointOf(name))
-      if (before.has(name) || kindIn(name) !== undefined || !endpoint || this.#outdated.has(name)) continue
-      this.#outdated.set(name, () => this.#restricted(endpoint, name))
+  /**
+   * Replaces the views of servers that show something else now; clients to whom they look different are told then. Until all are made, those of before serve.
+   * Resolves when they are replaced. @throws what the making throws; nothing is replaced then
+   */
+  rebuild(): Promise<void> {
+    if (!this.#replacement) {
+      this.#replacement = this.#work.do(() => this.#replacing())
+      const done = (): void => {
+        if (this.#latest === latest) this.#latest = undefined
+      }
+      const latest = this.#replacement.then(done, done)
+      this.#latest = latest
     }
-    this.#restrictedViews.clear()
-    this.#ofKinds.clear()
-    this.#differing.clear()
-    this.#endpoints = new Map()
-    for (const [name, old] of before) {
-      const view = this.#endpoint(name)
-      const kinds = view ? changedKinds(old, view) : []
-      if (kinds.length > 0) this.#options.onChange(name, kinds)
-    }
-    if (this.#outdated.size > 0) this.#comparing ??= setImmediate(() => this.#compare())
+    return this.#replacement
   }
 
-  /** Finds out which clients with rules see a change; a part at a time, since there may be many of them. */
-  #compare(): void {
-    this.#comparing = undefined
-    const until = performance.now() + SLICE_MS
-    for (const [name, before] of this.#outdated) {
+  /** Until the views are those of what is known now; `undefined`: they are. Never rejects. */
+  get upToDate(): Promise<void> | undefined {
+    return this.#latest
+  }
+
+  *#replacing(): Steps<void> {
+    // What becomes known from now on needs another one.
+    this.#replacement = undefined
+    const views = new Map<string, View>()
+    // Views that are made meanwhile are among them.
+    for (const [name, old] of this.#endpoints) {
       if (this.#closed) return
-      this.#outdated.delete(name)
-      const view = this.view(name)
-      const kinds = view ? changedKinds(before(), view) : []
-      if (kinds.length > 0) this.#options.onChange(name, kinds)
-      if (performance.now() > until) break
+      const members = this.#membersOf(name, undefined)
+      const isSame = members.every(({ snapshot }, at) => isAlike(snapshot, old.merged.members[at]?.snapshot))
+      views.set(name, isSame ? old : yield* this.#over(yield* this.#merging(name, members), name))
     }
-    if (this.#outdated.size > 0) this.#comparing = setImmediate(() => this.#compare())
+    this.#replace(views)
+  }
+
+  #replace(views: Map<string, View>): void {
+    const before = this.#endpoints
+    const isKept = (name: string): boolean => views.get(endpointOf(name)) === before.get(endpointOf(name))
+    for (const name of new Set(this.#options.watched())) {
+      if (this.#outdated.has(name)) continue
+      const known = this.#known(name)
+      const endpoint = before.get(endpointOf(name))
+      if (known) {
+        if (kindIn(name) !== undefined || !isKept(name)) this.#outdated.set(name, () => keeping(known))
+      } else if (kindIn(name) === undefined && endpoint && !isKept(name))
+        this.#outdated.set(name, () => this.#restricted(endpoint.merged, name))
+    }
+    const kinds = new Set(
+      [...this.#ofKinds.keys()].map(name => nameOfKind(endpointOf(name), kindIn(name) as ClientKind)),
+    )
+    this.#ofKinds.clear()
+    for (const views of [this.#restrictedViews, this.#differing])
+      for (const name of views.keys()) if (!isKept(name)) views.delete(name)
+    this.#endpoints = views
+    for (const name of kinds) void this.ready(name)
+    if (!this.#comparing) void this.#compare()
+  }
+
+  /** Finds out which clients see a change. */
+  async #compare(): Promise<void> {
+    this.#comparing = true
+    for (const [name, before] of this.#outdated) {
+      this.#outdated.delete(name)
+      try {
+        const kinds = await this.#work.do(() => this.#changed(name, before))
+        if (this.#closed) break
+        if (kinds.length > 0) this.#options.onChange(name, kinds)
+      } catch (error) {
+        this.#options.logger.warn('It could not be found out whether lists look different now.', {
+          cause: describeError(error),
+        })
+      }
+    }
+    this.#comparing = false
+  }
+
+  *#changed(name: string, before: () => Steps<View>): Steps<ListKind[]> {
+    const view = yield* this.#making(name)
+    return view ? yield* changes(yield* before(), view) : []
   }
 
   close(): void {
     this.#closed = true
-    clearImmediate(this.#comparing)
-  }
-
-  /** Kept, so that it need not be put together and hashed with every request. */
-  #nameOf(endpoint: string, policy: Policy): string {
-    let names = this.#names.get(policy)
-    if (!names) this.#names.set(policy, (names = new Map()))
-    let name = names.get(endpoint)
-    if (name === undefined) names.set(endpoint, (name = `${endpoint}${SEPARATOR}${policy.key}`))
-    return name
   }
 
   #isEndpoint(name: string): boolean {
@@ -229,53 +275,70 @@ export class Views {
   }
 
   /** Everything of an endpoint. */
-  #endpoint(name: string): View | undefined {
-    let view = this.#endpoints.get(name)
-    if (!view && this.#isEndpoint(name)) {
-      view = this.#over(this.#merged(name, undefined), name)
-      this.#endpoints.set(name, view)
-    }
+  *#endpoint(name: string): Steps<View | undefined> {
+    const known = this.#endpoints.get(name)
+    if (known || !this.#isEndpoint(name)) return known
+    const view = yield* this.#over(yield* this.#merging(name, this.#membersOf(name, undefined)), name)
+    this.#endpoints.set(name, view)
     return view
   }
 
-  /** Everything of an endpoint, as it is shown to a kind of client. */
-  #merged(name: string, kind: ClientKind | undefined): Merged {
-    const { config, logger, snapshot } = this.#options
+  /** The servers of an endpoint, as they show themselves to a kind of client. */
+  #membersOf(name: string, kind: ClientKind | undefined): Member[] {
+    const { config, snapshot } = this.#options
     const profile = this.#profiles.get(name)
     const alone = this.#servers.has(name)
-    const members = config.servers
-      .filter(server => !alone || server.name === name)
-      .filter(server => !profile || profile.servers.includes(server.name))
-      // Alone at its endpoint, a server keeps the names it uses itself.
-      .map(server => ({
-        server,
-        prefix: alone ? (false as const) : server.prefix,
-        snapshot: snapshot(server.name, kind),
-      }))
-    return new Merged({
+    return (
+      config.servers
+        .filter(server => !alone || server.name === name)
+        .filter(server => !profile || profile.servers.includes(server.name))
+        // Alone at its endpoint, a server keeps the names it uses itself.
+        .map(server => ({
+          server,
+          prefix: alone ? (false as const) : server.prefix,
+          snapshot: snapshot(server.name, kind),
+        }))
+    )
+  }
+
+  *#merging(name: string, members: readonly Member[]): Steps<Merged> {
+    const { config, logger } = this.#options
+    const selection = this.#profiles.get(name)?.match ?? []
+    return yield* merging({
       members,
       maxNameLength: config.gateway.catalog.maxNameLength,
-      selection: (profile?.match ?? []).flatMap(text => compilePatterns(text, [...this.#servers])),
+      selection: selection.flatMap(text => compilePatterns(text, [...this.#servers])),
       logger,
     })
   }
 
-  #restricted(endpoint: View, name: string): View {
-    return this.#over(endpoint.merged, name, this.#policyOf(name), this.#pages)
+  *#restricted(merged: Merged, name: string): Steps<View> {
+    const policy = this.#options.policy(policyIn(name))
+    return yield* this.#over(merged, name, this.#pages, policy)
   }
 
-  #policyOf(name: string): Policy {
-    return this.#options.policy(name.slice(name.lastIndexOf(SEPARATOR) + 1))
-  }
-
-  #over(merged: Merged, name: string, policy?: Policy, pages?: Pages): View {
+  *#over(merged: Merged, name: string, pages?: Pages, policy?: Policy): Steps<View> {
     const { config, serverInfo } = this.#options
     const { pageSize, ttlMs } = config.gateway.catalog
     const personal = this.#personal
-    return new View({ name, merged, policy, pages, pageSize, ttlMs, personal, serverInfo })
+    return yield* View.making({ name, merged, policy, pages, pageSize, ttlMs, personal, serverInfo })
   }
 }
 
-function endpointOf(view: string): string {
-  return view.slice(0, Math.max(0, view.lastIndexOf(SEPARATOR)))
+/** Whether clients see the same of a server. */
+function isAlike(a: ServerSnapshot | undefined, b: ServerSnapshot | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && sameLists(a, b) && sameCaching(a, b))
+}
+
+/** Lists that look different to clients in two views, found out with pauses. */
+function* changes(before: View, after: View): Steps<ListKind[]> {
+  if (before === after) return []
+  yield* before.signing()
+  yield* after.signing()
+  return changedKinds(before, after)
+}
+
+// eslint-disable-next-line require-yield
+function* keeping(view: View): Steps<View> {
+  return view
 }

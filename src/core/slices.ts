@@ -16,3 +16,38 @@ export class Slices {
     this.#until = performance.now() + SLICE_MS
   }
 }
+
+/** Work that pauses at each `yield`. */
+export type Steps<T> = Generator<undefined, T, undefined>
+
+/** Entries of a list that are gone through between two pauses. */
+export const STRIDE = 32
+
+/** Does all of the work without a pause. */
+export function atOnce<T>(steps: Steps<T>): T {
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+  }
+}
+
+/** Work in parts, one after the other: however much there is of it, everything else gets its turn in between. */
+export class SlicedWork {
+  readonly #slices = new Slices()
+  #last: Promise<unknown> = Promise.resolve()
+
+  /** Does the work once all that was asked for before is done. Rejects with what the work throws. */
+  do<T>(work: () => Steps<T>): Promise<T> {
+    const done = this.#last.then(() => this.#run(work()))
+    this.#last = done.catch(() => {})
+    return done
+  }
+
+  async #run<T>(steps: Steps<T>): Promise<T> {
+    for (;;) {
+      if (this.#slices.over) await this.#slices.next()
+      const step = steps.next()
+      if (step.done === true) return step.value
+    }
+  }
+}

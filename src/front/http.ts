@@ -178,7 +178,10 @@ export class HttpFront implements Front {
   async #place(request: IncomingMessage, endpoint: string): Promise<Place> {
     const shown = this.#options.authenticator.authenticate(request, endpoint)
     const credential = shown instanceof Promise ? await shown : shown
-    const view = this.#options.service.viewOf(endpoint, credential.principal)
+    const { service } = this.#options
+    const known = service.known(endpoint, credential.principal)
+    if (known) await known
+    const view = service.viewOf(endpoint, credential.principal)
     if (view === undefined)
       throw new HttpRefusal(
         404,
@@ -205,6 +208,7 @@ export class HttpFront implements Front {
     if (isDirect(request)) return json(response, status, { ready, servers })
     try {
       const { principal } = await authenticator.authenticate(request, '')
+      for (const { name } of servers) await service.known(name, principal)
       // Where servers are is for who runs them.
       const visible = servers
         .filter(({ name }) => service.viewOf(name, principal) !== undefined)

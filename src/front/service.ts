@@ -28,6 +28,8 @@ export interface Service {
    * see the same. `undefined`: there is no such endpoint, or nothing at it that the principal may see.
    */
   viewOf(endpoint: string, principal: Principal): string | undefined
+  /** Until `viewOf` can be answered at once; `undefined`: it can. Never rejects. */
+  known(endpoint: string, principal: Principal): Promise<unknown> | undefined
   /** Name of the same view for clients of one kind. Servers may show them something else. */
   viewFor(view: string, kind: ClientKind): string
   /** What a client of this revision is offered. */

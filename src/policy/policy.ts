@@ -49,17 +49,17 @@ export class Policy {
     }
   }
 
-  /** What becomes of many things, best in the order of their servers: rules that are about other servers are left aside. */
-  decideAll(items: readonly Item[]): Decision[] {
+  /** Decides about many things, best in the order of their servers: rules that are about other servers are left aside. */
+  decideMany(): (item: Item) => Decision {
     let server: string | undefined
     let rules = this.rules
-    return items.map(item => {
+    return item => {
       if (item.server !== server) {
         server = item.server
         rules = this.#of(server)
       }
       return decide(rules, { item, principal: this.#principal }, this.#onFailure)
-    })
+    }
   }
 
   /** Whether there can be anything of a kind at a server that is not denied, whatever conditions say: for servers that nobody has listed yet. */

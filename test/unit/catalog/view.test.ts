@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { MAX_INSTRUCTIONS_CHARS } from '../../../src/catalog/instructions.ts'
 import { fromStored, toStored, type Entry, type ServerSnapshot } from '../../../src/catalog/snapshot.ts'
-import { Merged, type Member } from '../../../src/catalog/merge.ts'
+import type { Member } from '../../../src/catalog/merge.ts'
+import { merging } from '../../../src/catalog/merging.ts'
 import { changedKinds, View, type ViewOptions } from '../../../src/catalog/view.ts'
 import { SILENT } from '../../../src/core/logger.ts'
+import { atOnce } from '../../../src/core/slices.ts'
 import type { Policy } from '../../../src/policy/policy.ts'
 import { serverConfig } from '../../helpers/fake-transport.ts'
 import { snapshotOf } from '../../helpers/snapshot.ts'
@@ -25,16 +27,18 @@ const member = (shown: ServerSnapshot | string, changes: Parameters<typeof serve
 }
 
 const viewOf = (members: readonly Member[], pageSize = 1000, changes: Partial<ViewOptions> = {}): View =>
-  new View({
-    name: '',
-    merged: new Merged({ members, maxNameLength: 48, logger: SILENT }),
-    policy: undefined,
-    pageSize,
-    ttlMs: 0,
-    personal: false,
-    serverInfo: '{"name":"gateway"}',
-    ...changes,
-  })
+  atOnce(
+    View.making({
+      name: '',
+      merged: atOnce(merging({ members, maxNameLength: 48, logger: SILENT })),
+      policy: undefined,
+      pageSize,
+      ttlMs: 0,
+      personal: false,
+      serverInfo: '{"name":"gateway"}',
+      ...changes,
+    }),
+  )
 
 describe('capabilities', () => {
   it('are the union of what the servers can do', () => {
@@ -288,12 +292,13 @@ describe('a page', () => {
     const policy = {
       unrestricted: false,
       maySee: () => true,
-      decideAll: (list: readonly { readonly name: string }[]) =>
-        list.map(({ name }) => ({
+      decideMany:
+        () =>
+        ({ name }: { readonly name: string }) => ({
           verdict: ['t0', 't3', 't4'].includes(name) ? 'deny' : 'allow',
           rule: 'r',
           shadowed: undefined,
-        })),
+        }),
     } as unknown as Policy
     const view = viewOf(members, 2, { policy })
     const pages: string[][] = []

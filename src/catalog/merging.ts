@@ -1,0 +1,172 @@
+import type { Logger } from '../core/logger.ts'
+import { ITEM_KIND_OF, type ListKind } from '../core/route.ts'
+import { STRIDE, type Steps } from '../core/slices.ts'
+import type { Pattern } from '../policy/pattern.ts'
+import { UriTemplate } from '../protocol/uri-template.ts'
+import { hiddenBy } from './hidden.ts'
+import { listed, type Listed } from './listed.ts'
+import { isReserved, Merged, type Content, type Member, type Template } from './merge.ts'
+import { exposedName, Namespaces, ownAlias } from './names.ts'
+import { Selection } from './selection.ts'
+import type { Entry } from './snapshot.ts'
+
+export interface MergeOptions {
+  readonly members: readonly Member[]
+  readonly maxNameLength: number
+  /** What of the servers belongs to the endpoint; everything when there are no patterns. */
+  readonly selection?: readonly Pattern[]
+  readonly logger: Logger
+}
+
+/** Entries of one list of one server that are named in the log because something is wrong with them. */
+const MAX_NAMED = 10
+
+/** Merges the lists of servers, with pauses. */
+export function* merging(options: MergeOptions): Steps<Merged> {
+  const merge = new Merge(options)
+  yield* merge.take()
+  return new Merged(options.members, merge.selection, merge)
+}
+
+/** A merge that is being made. */
+class Merge implements Content {
+  readonly lists: Record<ListKind, Listed[]> = {
+    tools: [],
+    prompts: [],
+    resources: [],
+    resourceTemplates: [],
+  }
+  readonly places: Record<ListKind, Map<string, number>> = {
+    tools: new Map(),
+    prompts: new Map(),
+    resources: new Map(),
+    resourceTemplates: new Map(),
+  }
+  readonly bare = new Map<string, number[]>()
+  readonly templates: Template[] = []
+  readonly renamed = new Map<string, Map<string, string>>()
+  readonly selection: Selection
+  readonly #options: MergeOptions
+  readonly #spaces: Namespaces
+  readonly #servers: ReadonlySet<string>
+  #steps = 0
+
+  constructor(options: MergeOptions) {
+    const { members, selection } = options
+    this.#options = options
+    this.selection = new Selection(selection)
+    this.#spaces = new Namespaces(members.map(({ server, prefix }) => ({ name: server.name, prefix })))
+    this.#servers = new Set(members.map(({ server }) => server.name))
+  }
+
+  *take(): Steps<void> {
+    for (const kind of ['tools', 'prompts', 'resources', 'resourceTemplates'] as const)
+      for (const member of this.#options.members) {
+        const report = new Report(this.#options.logger, kind, member.server.name)
+        const isHidden = kind === 'tools' ? hiddenBy(member.server) : () => false
+        for (const entry of member.snapshot?.lists[kind] ?? []) {
+          if (++this.#steps % STRIDE === 0) yield
+          if (!this.selection.has(ITEM_KIND_OF[kind], member.server.name, entry.key)) continue
+          if (isHidden(entry.key)) continue
+          const exposed =
+            kind === 'tools' || kind === 'prompts'
+              ? this.#nameOf(kind, member, entry.key, report)
+              : this.#uriOf(kind, member, entry.key, report)
+          if (exposed !== undefined) this.#add(kind, member, entry, exposed, report)
+        }
+        report.end()
+      }
+  }
+
+  #add(kind: ListKind, { server, snapshot }: Member, entry: Entry, exposed: string, report: Report): void {
+    const at = this.lists[kind].length
+    const item = listed(kind, server.name, entry, exposed, snapshot?.era === 'modern')
+    this.lists[kind].push(item)
+    this.places[kind].set(exposed, at)
+    // A name that belongs to one server never leads to another.
+    if (kind === 'tools' && !this.#spaces.isForeign(server.name, entry.key)) {
+      const same = this.bare.get(entry.key)
+      if (same) same.push(at)
+      else this.bare.set(entry.key, [at])
+    }
+    if (kind === 'resourceTemplates') {
+      const template = UriTemplate.parse(entry.key)
+      if (template) this.templates.push({ at, route: item.route, template })
+      else
+        report.add('A resource template cannot be parsed; it is listed, but reads are not routed by it.', {})
+    }
+  }
+
+  /** The server whose entry clients know by this name or URI. */
+  #holder(kind: ListKind, exposed: string): string | undefined {
+    const at = this.places[kind].get(exposed)
+    return at === undefined ? undefined : this.lists[kind][at]?.server
+  }
+
+  /** The name under which clients see a tool or prompt; `undefined`: there is none left for it. */
+  #nameOf(kind: ListKind, { server, prefix }: Member, own: string, report: Report): string | undefined {
+    const { maxNameLength } = this.#options
+    const name = exposedName(server.name, prefix, own, maxNameLength)
+    if (!this.places[kind].has(name) && !this.#spaces.isForeign(server.name, name)) return name
+    const other = ownAlias({ name: server.name, prefix }, own, maxNameLength, this.#spaces)
+    const isFree = !this.places[kind].has(other)
+    report.add('A name is that of another server; the one that does not own it gets an alias.', {
+      name,
+      owner: this.#holder(kind, name) ?? this.#spaces.ownerOf(name),
+      alias: isFree ? other : 'none, it is left out',
+    })
+    return isFree ? other : undefined
+  }
+
+  /** The URI by which clients know a resource or template; `undefined`: it is left out. */
+  #uriOf(kind: ListKind, { server }: Member, uri: string, report: Report): string | undefined {
+    if (isReserved(uri)) {
+      report.add('A URI is one of the gateway itself; the resource is left out.', { uri })
+      return undefined
+    }
+    const first = this.#holder(kind, uri) ?? this.#markedFor(uri, server.name)
+    if (first === undefined) return uri
+    const exposed = `${server.name}+${uri}`
+    report.add('Two servers offer the same URI; the later one is reached by its name and the URI.', {
+      uri,
+      first,
+      exposed,
+    })
+    const renamed = this.renamed.get(server.name) ?? new Map<string, string>()
+    this.renamed.set(server.name, renamed.set(uri, exposed))
+    return exposed
+  }
+
+  /** The other server that a URI is marked for, as the gateway marks those of two servers. */
+  #markedFor(uri: string, server: string): string | undefined {
+    const plus = uri.indexOf('+')
+    const marked = plus < 0 ? undefined : uri.slice(0, plus)
+    return marked !== undefined && marked !== server && this.#servers.has(marked) ? marked : undefined
+  }
+}
+
+/** What is wrong with entries of one list of one server: the first ones are named in the log, the others are counted. */
+class Report {
+  readonly #logger: Logger
+  readonly #of: { readonly list: ListKind; readonly server: string }
+  #count = 0
+
+  constructor(logger: Logger, list: ListKind, server: string) {
+    this.#logger = logger
+    this.#of = { list, server }
+  }
+
+  add(message: string, details: Readonly<Record<string, string | undefined>>): void {
+    if (++this.#count <= MAX_NAMED) this.#logger.warn(message, { ...this.#of, ...details })
+  }
+
+  /** The list is complete. */
+  end(): void {
+    const more = this.#count - MAX_NAMED
+    if (more > 0)
+      this.#logger.warn('More entries have names or URIs of others than are named here.', {
+        ...this.#of,
+        more,
+      })
+  }
+}

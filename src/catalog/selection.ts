@@ -1,0 +1,35 @@
+import type { ItemKind } from '../core/route.ts'
+import { readingsOf } from '../core/uri-readings.ts'
+import { matches, type Pattern } from '../policy/pattern.ts'
+
+/** What of the servers belongs to an endpoint; everything where there are no patterns. */
+export class Selection {
+  readonly #patterns: readonly Pattern[]
+
+  constructor(patterns: readonly Pattern[] = []) {
+    this.#patterns = patterns
+  }
+
+  /** Only a part belongs to the endpoint. */
+  get isPart(): boolean {
+    return this.#patterns.length > 0
+  }
+
+  has(kind: ItemKind, server: string, name: string): boolean {
+    if (!this.isPart) return true
+    const texts = (kind === 'resource' && readingsOf(name)?.same) || [name]
+    return texts.every(text =>
+      this.#patterns.some(pattern => matches(pattern, kind, server, text, text !== name)),
+    )
+  }
+
+  /** Whether anything of that kind may belong to the endpoint. */
+  hasSome(kind: ItemKind, server: string): boolean {
+    return (
+      !this.isPart ||
+      this.#patterns.some(
+        pattern => (pattern.kind === undefined || pattern.kind === kind) && pattern.server(server),
+      )
+    )
+  }
+}

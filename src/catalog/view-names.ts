@@ -1,0 +1,66 @@
+import type { Policy } from '../policy/policy.ts'
+import type { ClientKind } from '../protocol/client-kind.ts'
+
+/** The name of the endpoint of everything. */
+export const WHOLE = ''
+
+/** Between the endpoint and the policy; keys of policies have none. */
+const SEPARATOR = '\n'
+/** Before the kind of client, at the end. */
+const KIND = '\f'
+
+/** Names that are kept for one kind of client. */
+const MAX_NAMES = 2000
+
+/** The kind of client in the name of a view; `undefined` in the name of a view for every kind. */
+export function kindIn(name: string): ClientKind | undefined {
+  const at = name.lastIndexOf(KIND)
+  return at < 0 ? undefined : name.slice(at + 1)
+}
+
+/** Of a view for a kind of client: the name of the same view for every kind. */
+export function everyonesOf(name: string): string {
+  return name.slice(0, name.lastIndexOf(KIND))
+}
+
+export function nameOfKind(name: string, kind: ClientKind): string {
+  return `${name}${KIND}${kind}`
+}
+
+/** The key of the policy in the name of a view for every kind of client. */
+export function policyIn(name: string): string {
+  return name.slice(name.lastIndexOf(SEPARATOR) + 1)
+}
+
+/** The endpoint in the name of a view. */
+export function endpointOf(name: string): string {
+  const end = name.search(/[\n\f]/)
+  return end < 0 ? name : name.slice(0, end)
+}
+
+/** Names of views. The same text each time, which is put together and hashed once and not with every request. */
+export class ViewNames {
+  readonly #restricted = new WeakMap<Policy, Map<string, string>>()
+  readonly #ofKinds = new Map<ClientKind, Map<string, string>>()
+
+  /** The view of an endpoint for a policy. */
+  of(endpoint: string, policy: Policy): string {
+    let names = this.#restricted.get(policy)
+    if (!names) this.#restricted.set(policy, (names = new Map()))
+    let name = names.get(endpoint)
+    if (name === undefined) names.set(endpoint, (name = `${endpoint}${SEPARATOR}${policy.key}`))
+    return name
+  }
+
+  /** The same view for clients of a kind. */
+  ofKind(name: string, kind: ClientKind): string {
+    let names = this.#ofKinds.get(kind)
+    if (!names) this.#ofKinds.set(kind, (names = new Map()))
+    let named = names.get(name)
+    if (named === undefined) {
+      if (names.size >= MAX_NAMES) names.clear()
+      names.set(name, (named = nameOfKind(name, kind)))
+    }
+    return named
+  }
+}
