@@ -112,8 +112,7 @@ export class Router {
         const view = (await catalog.complete(exchange.view, exchange)) ?? this.#view(exchange)
         const cursor = params?.value.cursor
         if (cursor === undefined) catalog.renew(view, exchange.view, exchange)
-        await catalog.views.listable(view, kind)
-        const page = view.list(kind, exchange.protocolVersion, cursor)
+        const page = await catalog.views.list(view, kind, exchange.protocolVersion, cursor)
         if (kind === 'resources' && cursor === undefined && usage?.isFor(exchange.principal))
           return { kind: 'ready', text: usage.listed(page) }
         return { kind: 'ready', text: page }

@@ -3,6 +3,8 @@ import { GatewayError } from '../core/errors.ts'
 
 /** Of the definitions on one page of a list, whatever their number. */
 const MAX_PAGE_CHARS = 8 * 1024 * 1024
+/** Of what becomes bytes at a time. */
+const PART_CHARS = 64 * 1024
 
 /** Where the page of a list begins at which a client continues. `signature`: of the list as it is now. */
 export function cursorAt(offset: number, signature: string): string {
@@ -30,14 +32,29 @@ export function offsetOf(cursor: unknown, count: number, signature: string): num
   return offset
 }
 
-/** Those of the texts that are on a page which begins with them: all, or fewer by size; no others are asked for. One entry fits on every page. */
-export function fitting(texts: Iterable<string>): readonly string[] {
-  const those: string[] = []
-  let chars = 0
-  for (const text of texts) {
-    chars += text.length
-    if (chars > MAX_PAGE_CHARS && those.length > 0) break
-    those.push(text)
+/** The definitions on one page of a list, as JSON. */
+export class Definitions {
+  /** How many there are. */
+  count = 0
+  #chars = 0
+  /** The end of them. */
+  #rest = ''
+  readonly #parts: Buffer[] = []
+
+  /** Takes one more, unless the page has no room left for it. One entry fits on every page. */
+  add(text: string): boolean {
+    this.#chars += text.length
+    if (this.#chars > MAX_PAGE_CHARS && this.count > 0) return false
+    this.#rest += this.count++ === 0 ? text : `,${text}`
+    if (this.#rest.length > PART_CHARS) {
+      this.#parts.push(Buffer.from(this.#rest))
+      this.#rest = ''
+    }
+    return true
   }
-  return those
+
+  /** All of them between what stands before and after them. */
+  between(before: string, after: string): Buffer {
+    return Buffer.concat([Buffer.from(before), ...this.#parts, Buffer.from(this.#rest + after)])
+  }
 }

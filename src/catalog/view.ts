@@ -11,7 +11,7 @@ import {
 import { atOnce, STRIDE, type Steps } from '../core/slices.ts'
 import { cachingMembers, type Caching } from '../protocol/caching.ts'
 import { definitionAt, levelOf, type Level } from '../protocol/levels.ts'
-import { isModernVersion, META } from '../protocol/revisions.ts'
+import { isModernVersion, LATEST_LEGACY, META } from '../protocol/revisions.ts'
 import type { Item } from '../policy/decide.ts'
 import type { Policy } from '../policy/policy.ts'
 import { mergedCapabilities } from './capabilities.ts'
@@ -19,7 +19,7 @@ import { mergedCaching } from './freshness.ts'
 import { mergedInstructions } from './instructions.ts'
 import type { Listed } from './listed.ts'
 import { isReserved, MAX_URI_CHARS, type Member, type Merged } from './merge.ts'
-import { cursorAt, fitting, offsetOf } from './page.ts'
+import { cursorAt, Definitions, offsetOf } from './page.ts'
 import { similarNames } from './similar.ts'
 import { HIDDEN, judged, needsCheck, SEEN, type States } from './visibility.ts'
 
@@ -249,16 +249,6 @@ export class View {
     return this.#signatures.get(kind) ?? atOnce(this.#signing(kind))
   }
 
-  /** Whether `list` has nothing to make that takes long. */
-  isPrepared(kind: ListKind): boolean {
-    return this.count(kind) <= this.#options.pageSize || this.#signatures.has(kind)
-  }
-
-  /** Makes what `list` needs of a long list, with pauses. */
-  *preparing(kind: ListKind): Steps<void> {
-    if (!this.isPrepared(kind)) yield* this.#signing(kind)
-  }
-
   /** Makes what `changedKinds` needs, with pauses. */
   *signing(): Steps<void> {
     for (const kind of LIST_KINDS) yield* this.#signing(kind)
@@ -285,24 +275,18 @@ export class View {
   }
 
   /**
-   * The result of a list method, serialized once per view, era and page; for an older revision once more where its text differs.
+   * The result of a list method, made with pauses once per view, era and page; for an older revision once more where its text differs.
    * @throws GatewayError `invalid_params` for a cursor that is not of this list as it is now
    */
-  list(kind: ListKind, revision: string, cursor: unknown): Buffer {
-    const offset = cursor === undefined ? 0 : offsetOf(cursor, this.count(kind), this.signature(kind))
-    return this.#paged(kind, isModernVersion(revision), levelOf(revision), offset)
+  *listing(kind: ListKind, revision: string, cursor: unknown): Steps<Buffer> {
+    if (cursor !== undefined) yield* this.#signing(kind)
+    return yield* this.#paging(kind, revision, this.#offsetOf(kind, cursor))
   }
 
-  #paged(kind: ListKind, modern: boolean, level: Level | undefined, offset: number): Buffer {
-    const key = `${this.#id}:${kind}:${modern ? 'm' : 'l'}${level?.revision ?? ''}:${offset}`
-    let page = this.#pages.get(key)
-    if (!page) {
-      page = Buffer.from(this.#page(kind, fitting(this.#seen(kind, modern, level, offset)), modern, offset))
-      const newest = level && this.#paged(kind, modern, undefined, offset)
-      if (newest?.equals(page)) page = newest
-      this.#pages.set(key, page)
-    }
-    return page
+  /** The same where it is known; `undefined`: it is not. @throws as `listing` */
+  kept(kind: ListKind, revision: string, cursor: unknown): Buffer | undefined {
+    if (cursor !== undefined && !this.#signatures.has(kind)) return undefined
+    return this.#pages.get(this.#pageKey(kind, revision, this.#offsetOf(kind, cursor)))
   }
 
   /**
@@ -314,17 +298,26 @@ export class View {
     return mergedCapabilities({ members: this.#members, missing: this.missing, maySee }, protocolVersion)
   }
 
-  /** The texts of what is seen, at most as many as are on a page. Each is made when it is asked for, since lists may be long. */
-  *#seen(kind: ListKind, modern: boolean, level: Level | undefined, offset: number): Generator<string> {
-    const states = this.#states?.[kind]
-    const end = offset + this.#options.pageSize
-    let seen = 0
-    for (const [at, entry] of this.merged.lists[kind].entries()) {
-      if (states?.[at] === HIDDEN || seen++ < offset) continue
-      if (seen > end) return
-      const text = modern ? entry.modern : entry.legacy
-      yield level ? definitionAt(level, text) : text
-    }
+  #offsetOf(kind: ListKind, cursor: unknown): number {
+    return cursor === undefined ? 0 : offsetOf(cursor, this.count(kind), this.signature(kind))
+  }
+
+  #pageKey(kind: ListKind, revision: string, offset: number): string {
+    const era = isModernVersion(revision) ? 'm' : 'l'
+    return `${this.#id}:${kind}:${era}${levelOf(revision)?.revision ?? ''}:${offset}`
+  }
+
+  *#paging(kind: ListKind, revision: string, offset: number): Steps<Buffer> {
+    const key = this.#pageKey(kind, revision, offset)
+    const known = this.#pages.get(key)
+    if (known) return known
+    const level = levelOf(revision)
+    const made = yield* this.#page(kind, isModernVersion(revision), level, offset)
+    // Most lists read the same in all legacy revisions.
+    const newest = level && (yield* this.#paging(kind, LATEST_LEGACY, offset))
+    const page = newest?.equals(made) ? newest : made
+    this.#pages.set(key, page)
+    return page
   }
 
   #countOf(kind: ListKind): number {
@@ -374,13 +367,26 @@ export class View {
     return this.merged.selectsSome(kind, server) && (this.#policy?.maySee(server, kind) ?? true)
   }
 
-  #page(kind: ListKind, texts: readonly string[], modern: boolean, offset: number): string {
-    const end = offset + texts.length
-    const next =
-      end < this.count(kind) ? `,"nextCursor":${JSON.stringify(cursorAt(end, this.signature(kind)))}` : ''
-    const body = `"${kind}":[${texts.join(',')}]${next}`
-    if (!modern) return `{${body}}`
-    return `{"resultType":"complete",${body},${cachingMembers(this.caching(kind))},"_meta":{"${META.serverInfo}":${this.#options.serverInfo}}}`
+  *#page(kind: ListKind, modern: boolean, level: Level | undefined, offset: number): Steps<Buffer> {
+    const { pageSize, serverInfo } = this.#options
+    const states = this.#states?.[kind]
+    const definitions = new Definitions()
+    let before = 0
+    for (const [at, entry] of this.merged.lists[kind].entries()) {
+      if (states?.[at] === HIDDEN || before++ < offset) continue
+      if (definitions.count >= pageSize) break
+      const text = modern ? entry.modern : entry.legacy
+      if (!definitions.add(level ? definitionAt(level, text) : text)) break
+      if (definitions.count % STRIDE === 0) yield
+    }
+    const end = offset + definitions.count
+    let after = ']'
+    if (end < this.count(kind))
+      after += `,"nextCursor":${JSON.stringify(cursorAt(end, yield* this.#signing(kind)))}`
+    if (!modern) return definitions.between(`{"${kind}":[`, `${after}}`)
+    const caching = cachingMembers(this.caching(kind))
+    after += `,${caching},"_meta":{"${META.serverInfo}":${serverInfo}}}`
+    return definitions.between(`{"resultType":"complete","${kind}":[`, after)
   }
 }
 

@@ -112,9 +112,10 @@ export class Views {
     return this.view(name)
   }
 
-  /** Until a list of a view can be given at once; `undefined`: it can. */
-  listable(view: View, kind: ListKind): Promise<unknown> | undefined {
-    return view.isPrepared(kind) ? undefined : this.#work.do(() => view.preparing(kind))
+  /** The result of a list method. @throws as `View.listing` */
+  async list(view: View, kind: ListKind, revision: string, cursor: unknown): Promise<Buffer> {
+    const kept = view.kept(kind, revision, cursor)
+    return kept ?? (await this.#work.do(() => view.listing(kind, revision, cursor)))
   }
 
   /** Lists that look different to clients in two views. */

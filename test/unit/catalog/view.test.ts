@@ -40,6 +40,9 @@ const viewOf = (members: readonly Member[], pageSize = 1000, changes: Partial<Vi
     }),
   )
 
+/** The result of a list method. */
+const listOf = (view: View, ...asked: Parameters<View['listing']>): Buffer => atOnce(view.listing(...asked))
+
 describe('capabilities', () => {
   it('are the union of what the servers can do', () => {
     const members = [
@@ -183,9 +186,12 @@ describe('lists', () => {
       '{"name":"x","inputSchema":{"type":"object"},"outputSchema":{"type":"array"},"execution":{"taskSupport":"optional"}}'
     const lists = { tools: [{ key: 'x', text }] }
     const shown = (era: 'legacy' | 'modern', modern: boolean): string =>
-      viewOf([member(snapshotOf('a', { era, lists }))])
-        .list('tools', modern ? '2026-07-28' : '2025-11-25', undefined)
-        .toString()
+      listOf(
+        viewOf([member(snapshotOf('a', { era, lists }))]),
+        'tools',
+        modern ? '2026-07-28' : '2025-11-25',
+        undefined,
+      ).toString()
     expect(shown('legacy', false)).toContain('"execution"')
     expect(shown('legacy', true)).not.toContain('"execution"')
     expect(shown('modern', false)).not.toContain('"outputSchema"')
@@ -197,14 +203,16 @@ describe('lists', () => {
     const plain = { key: 'p', text: '{"name":"p"}' }
     const adorned = { key: 'x', text: `{"name":"x","inputSchema":{"type":"object"},${icon}}` }
     const view = viewOf([member(snapshotOf('a', { lists: { tools: [adorned], prompts: [plain] } }))])
-    const newest = view.list('tools', '2025-11-25', undefined)
+    const newest = listOf(view, 'tools', '2025-11-25', undefined)
     for (const revision of ['2024-10-07', '2024-11-05', '2025-03-26'])
-      expect(view.list('tools', revision, undefined)).toBe(newest)
+      expect(listOf(view, 'tools', revision, undefined)).toBe(newest)
     expect(newest.toString()).toContain(icon)
-    const older = view.list('tools', '2025-06-18', undefined)
+    const older = listOf(view, 'tools', '2025-06-18', undefined)
     expect(older.toString()).toContain('"icons":[{"src":"x","theme":"dark"}, {"src":"y"}]')
-    expect(view.list('tools', '2025-06-18', undefined)).toBe(older)
-    expect(view.list('prompts', '2025-06-18', undefined)).toBe(view.list('prompts', '2025-11-25', undefined))
+    expect(listOf(view, 'tools', '2025-06-18', undefined)).toBe(older)
+    expect(listOf(view, 'prompts', '2025-06-18', undefined)).toBe(
+      listOf(view, 'prompts', '2025-11-25', undefined),
+    )
   })
 })
 
@@ -266,10 +274,12 @@ describe('how long a list may be kept, and for whom', () => {
       [member(snapshotOf('a', { caching: { tools: minute }, lists: { tools: entries } }))],
       2,
     )
-    const first = JSON.parse(view.list('tools', '2026-07-28', undefined).toString()) as { nextCursor: string }
-    const second = JSON.parse(view.list('tools', '2026-07-28', first.nextCursor).toString()) as object
+    const first = JSON.parse(listOf(view, 'tools', '2026-07-28', undefined).toString()) as {
+      nextCursor: string
+    }
+    const second = JSON.parse(listOf(view, 'tools', '2026-07-28', first.nextCursor).toString()) as object
     for (const page of [first, second]) expect(page).toMatchObject({ ttlMs: 60_000, cacheScope: 'public' })
-    expect(view.list('tools', '2025-11-25', undefined).toString()).not.toContain('ttlMs')
+    expect(listOf(view, 'tools', '2025-11-25', undefined).toString()).not.toContain('ttlMs')
   })
 })
 
@@ -285,7 +295,7 @@ describe('a page', () => {
           throw new Error(`${entry.name} is on another page`)
         },
       })
-    expect(view.list('tools', '2025-11-25', undefined).toString()).toContain('"nextCursor"')
+    expect(listOf(view, 'tools', '2025-11-25', undefined).toString()).toContain('"nextCursor"')
   })
 
   it('begins after what the pages before it show, where some entries are hidden', () => {
@@ -303,7 +313,7 @@ describe('a page', () => {
     const view = viewOf(members, 2, { policy })
     const pages: string[][] = []
     for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
-      const page = JSON.parse(view.list('tools', '2025-11-25', cursor).toString()) as {
+      const page = JSON.parse(listOf(view, 'tools', '2025-11-25', cursor).toString()) as {
         tools: { name: string }[]
         nextCursor?: string
       }

@@ -1,10 +1,12 @@
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import type { ServerSnapshot } from '../../../src/catalog/snapshot.ts'
 import { WHOLE } from '../../../src/catalog/view-names.ts'
+import type { View } from '../../../src/catalog/view.ts'
 import { Views } from '../../../src/catalog/views.ts'
 import { configFrom } from '../../../src/config/load.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { clientPrincipal, LOCAL, type Principal } from '../../../src/core/principal.ts'
+import { atOnce } from '../../../src/core/slices.ts'
 import { compilePolicies } from '../../../src/policy/policies.ts'
 
 const toolEntry = (key: string) => ({ key, text: `{"name":"${key}","inputSchema":{"type":"object"}}` })
@@ -120,4 +122,90 @@ it('names servers that were never listed only where something of them may be see
   expect(views.view(of(clientPrincipal('c')))?.missing).toEqual([])
   expect(views.view(of(clientPrincipal('d')))?.missing).toEqual([])
   expect(views.view(of(clientPrincipal('e')))?.missing).toEqual(['b'])
+})
+
+const MANY = 20_000
+const manyNames = (from: number): string[] => Array.from({ length: MANY }, (_, at) => `t${from + at}`)
+
+/** Entries that are gone through for each turn of everything else, when looking at the clock takes a millisecond. */
+async function entriesATurn(work: () => Promise<unknown> | undefined): Promise<number> {
+  let turns = 0
+  let turn = setImmediate(function next() {
+    turns++
+    turn = setImmediate(next)
+  })
+  await work()
+  clearImmediate(turn)
+  return MANY / turns
+}
+
+it('20,000 tools are merged, judged, written and compared in parts, and the views of before serve meanwhile', async () => {
+  const { views, policies, set, watched, changed, of } = await make({ c: { deny: ['a/t1*'] } })
+  let now = performance.now()
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => ++now)
+  onTestFinished(() => clock.mockRestore())
+  const few = async (work: () => Promise<unknown> | undefined): Promise<void> =>
+    expect(await entriesATurn(work)).toBeLessThan(500)
+  set('a', manyNames(0))
+  await few(() => views.known(WHOLE, policies.of(LOCAL)))
+  const name = of(clientPrincipal('c'))
+  await few(() => views.ready(name))
+  const [whole, restricted] = [views.view(WHOLE) as View, views.view(name) as View]
+  // Of the first page half of the entries are made, and all of them are in the signature.
+  await few(() => views.list(whole, 'tools', '2025-11-25', undefined))
+  expect(views.ready(WHOLE) ?? views.ready(name)).toBeUndefined()
+
+  watched.push(WHOLE, name)
+  set('a', manyNames(1))
+  let served: View | undefined
+  await few(() => {
+    const replaced = views.rebuild()
+    setImmediate(() => (served = views.view(WHOLE)))
+    return replaced
+  })
+  expect(served).toBe(whole)
+  expect(changed).toEqual([])
+  expect(views.view(WHOLE)?.tool(`a__t${MANY}`)).toBeDefined()
+  await few(async () => {
+    while (changed.length < 2) await new Promise(resolve => setImmediate(resolve))
+  })
+  expect(changed).toEqual([WHOLE, name])
+  expect(views.view(name)).not.toBe(restricted)
+  expect(views.view(name)?.tool(`a__t${MANY}`)).toBeDefined()
+  views.close()
+})
+
+it('made in parts, a page is the same as made at once', async () => {
+  const { views, set, of } = await make({ c: { deny: ['a/t1*'] } })
+  const other = await make({ c: { deny: ['a/t1*'] } })
+  for (const each of [set, other.set]) each('a', manyNames(0))
+  for (const name of [WHOLE, of(clientPrincipal('c'))]) {
+    const view = (await views.made(name)) as View
+    const page = await views.list(view, 'tools', '2026-07-28', undefined)
+    expect(
+      page.equals(atOnce((other.views.view(name) as View).listing('tools', '2026-07-28', undefined))),
+    ).toBe(true)
+  }
+})
+
+it('what is wished for while views are replaced leads to one more replacement, and what has not changed stays', async () => {
+  const { views, set, policies } = await make({ c: {} })
+  set('a', ['x'])
+  set('b', ['y'])
+  const [a, b] = [views.view('a'), views.view('b')]
+  set('a', ['x', 'x2'])
+  const first = views.rebuild()
+  expect(views.rebuild()).toBe(first)
+  await Promise.resolve()
+  await new Promise(resolve => setImmediate(resolve))
+  set('a', ['x3'])
+  const second = views.rebuild()
+  expect(second).not.toBe(first)
+  expect(views.upToDate).toBeDefined()
+  await second
+  expect(views.upToDate).toBeUndefined()
+  expect(views.view('a')?.tool('x3')).toBeDefined()
+  expect(views.view('a')).not.toBe(a)
+  expect(views.view('b')).toBe(b)
+  expect(views.of('b', policies.of(LOCAL))).toBe('b')
 })
