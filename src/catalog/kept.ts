@@ -1,8 +1,9 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type { ServerConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
+import { SlicedWork } from '../core/slices.ts'
 import type { Store } from '../state/store.ts'
-import { fromStored, toStored, type ServerSnapshot } from './snapshot.ts'
+import { fromStored, storing, type ServerSnapshot } from './snapshot.ts'
 import type { Variants } from './variants.ts'
 
 /** What makes one kept snapshot another than the next. */
@@ -40,6 +41,8 @@ function silentKey(secret: string, server: KeptOf['server']): string {
 /** Snapshots that outlive the process, in the state store. */
 export class KeptSnapshots {
   readonly #store: Store
+  /** Snapshots are stored in the order in which they came. */
+  readonly #work = new SlicedWork()
   /** Server → when all of it was last saved. */
   readonly #savedAt = new Map<string, number>()
   #secret: string | undefined
@@ -59,7 +62,8 @@ export class KeptSnapshots {
   /** @throws when the store cannot be reached, or the snapshot is too large for it */
   async save(of: KeptOf, snapshot: ServerSnapshot): Promise<void> {
     const secret = (this.#secret ??= await this.#createSecret())
-    await this.#store.set(keptKey(secret, of), toStored(snapshot), { ttlMs: KEPT_MS })
+    const text = await this.#work.do(() => storing(snapshot))
+    await this.#store.set(keptKey(secret, of), text, { ttlMs: KEPT_MS })
   }
 
   /**

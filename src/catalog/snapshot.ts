@@ -1,4 +1,5 @@
 import { LIST_KINDS, type HeaderParam, type ListKind } from '../core/route.ts'
+import { STRIDE, type Steps } from '../core/slices.ts'
 import type { Caching } from '../protocol/caching.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
 import { charsOf, digestOf } from './digest.ts'
@@ -53,8 +54,18 @@ export interface Entry {
 /** Shape of what is stored; another number means it is fetched anew. */
 const LAYOUT = 2
 
-export function toStored(snapshot: ServerSnapshot): string {
-  return JSON.stringify({ layout: LAYOUT, ...snapshot })
+/** The snapshot as it is stored, made with pauses. */
+export function* storing({ lists, ...more }: ServerSnapshot): Steps<string> {
+  const parts: string[] = []
+  for (const kind of LIST_KINDS) {
+    const entries: string[] = []
+    for (const entry of lists[kind]) {
+      entries.push(JSON.stringify(entry))
+      if (entries.length % STRIDE === 0) yield
+    }
+    parts.push(`"${kind}":[${entries.join(',')}]`)
+  }
+  return `${JSON.stringify({ layout: LAYOUT, ...more }).slice(0, -1)},"lists":{${parts.join(',')}}}`
 }
 
 /** The stored snapshot, `undefined` when it is of another layout, or unreadable. */

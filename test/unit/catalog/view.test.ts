@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { MAX_INSTRUCTIONS_CHARS } from '../../../src/catalog/instructions.ts'
-import { fromStored, toStored, type Entry, type ServerSnapshot } from '../../../src/catalog/snapshot.ts'
+import { fromStored, storing, type Entry, type ServerSnapshot } from '../../../src/catalog/snapshot.ts'
 import type { Member } from '../../../src/catalog/merge.ts'
 import { merging } from '../../../src/catalog/merging.ts'
 import { changedKinds, View, type ViewOptions } from '../../../src/catalog/view.ts'
@@ -221,12 +221,12 @@ describe('stored snapshots', () => {
     const kept = snapshotOf('a', {
       lists: { tools: [{ key: 'x', text: '{"name":"x","n":1.0,"é":"\\u00e9"}' }] },
     })
-    expect(fromStored(toStored(kept))).toEqual(kept)
+    expect(fromStored(atOnce(storing(kept)))).toEqual(kept)
   })
 
   it.each([
-    { what: 'another layout', text: toStored(snapshotOf('a')).replace('"layout":2', '"layout":0') },
-    { what: 'half a text', text: toStored(snapshotOf('a')).slice(0, 50) },
+    { what: 'another layout', text: atOnce(storing(snapshotOf('a'))).replace('"layout":2', '"layout":0') },
+    { what: 'half a text', text: atOnce(storing(snapshotOf('a'))).slice(0, 50) },
     { what: 'something else', text: 'null' },
   ])('of $what are not used', ({ text }) => {
     expect(fromStored(text)).toBeUndefined()
