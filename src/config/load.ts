@@ -5,7 +5,7 @@ import { homedir } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { GatewayError } from '../core/errors.ts'
 import { adopt, type Adopted } from './adopt.ts'
-import { commandHints } from './command-hints.ts'
+import { commandProblems, commandWarnings } from './command-hints.ts'
 import { readEnvFiles } from './env-files.ts'
 import { expand } from './expand.ts'
 import { absolutePath, candidateFiles, projectFolder, stateFolder } from './places.ts'
@@ -38,6 +38,8 @@ export interface LoadOptions {
    */
   readonly isKnownValid?: (hash: string) => Promise<boolean>
   readonly rememberValid?: (hash: string) => Promise<void>
+  /** Whether the warnings name commands that are not found. A start finds out by itself. Default: false. */
+  readonly looksForCommands?: boolean
 }
 
 export interface Loaded {
@@ -126,7 +128,11 @@ async function build(written: unknown, source: Source): Promise<Loaded> {
     workspaceFolder: file === undefined || isUserWide ? cwd : projectFolder(file),
     readFile: path => readFileSync(absolutePath(path, folder, home), 'utf8'),
   })
-  const found = await check(value, problems, adopted, source)
+  const commandPlaces = { cwd: resolve(cwd), env, folder, home }
+  const checked = await check(value, problems, adopted, source)
+  const named = new Set(checked.map(({ path }) => path.join('\0')))
+  const lines = commandProblems(raw, value, commandPlaces).filter(({ path }) => !named.has(path.join('\0')))
+  const found = [...checked, ...lines]
   if (found.some(problem => serverOf(problem) === undefined))
     throw new GatewayError('config', (await renderer(written, adopted, source)).all(found))
 
@@ -143,7 +149,11 @@ async function build(written: unknown, source: Source): Promise<Loaded> {
     overrides: options.overrides ?? {},
     problems: render?.byServer(found) ?? new Map(),
   })
-  const warnings = [...config.warnings, ...adopted.hints, ...commandHints(raw, value)]
+  const used = new Set(config.servers.map(({ name }) => name))
+  const missing = options.looksForCommands
+    ? commandWarnings(raw, value, commandPlaces, name => used.has(name))
+    : []
+  const warnings = [...config.warnings, ...adopted.hints, ...missing]
   return { raw, text: source.text, config: { ...config, warnings }, problems: render?.all(found) }
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { configFrom, findConfigFile, loadConfig, loadWithSource } from '../../../src/config/load.ts'
@@ -274,25 +274,46 @@ test.each(['mcp', './mcp', '/mcp', 'ftp://x.example', 'mailto:a@b.example'])(
 )
 
 describe('a command that holds its arguments', () => {
-  const hints = async (command: string, env = {}): Promise<readonly string[]> =>
-    (await configFrom({ mcpServers: { a: { command } } }, { env })).warnings
+  const problemOf = async (entry: object, env = {}): Promise<string | undefined> =>
+    (await configFrom({ mcpServers: { a: entry } }, { env })).servers[0]?.problem
 
-  test('is split in a warning', async () => {
-    expect(await hints('npx -y "my server"')).toEqual([
-      'mcpServers.a.command holds arguments, so that no program of this name is found. Write "command": "npx", "args": ["-y", "my server"].',
-    ])
+  test('is a problem of its server, with the command and the arguments to write', async () => {
+    expect(await problemOf({ command: 'npx -y "my server"' })).toBe(
+      'Server "a" is left out until its configuration is mended: mcpServers.a.command holds arguments, so that no program of this name is found. Write "command": "npx", "args": ["-y", "my server"].',
+    )
+  })
+
+  test('keeps the arguments that stand in "args" already, in a replica those that it inherits', async () => {
+    expect(await problemOf({ command: 'npx -y', args: ['server', '${SOME}'] }, { SOME: 'x' })).toContain(
+      'Write "command": "npx", "args": ["-y", "server", "${SOME}"].',
+    )
+    expect(await problemOf({ args: ['server'], replicas: [{ command: 'npx -y' }] })).toMatch(
+      /mcpServers\.a\.replicas\[0\]\.command holds arguments.* Write "command": "npx", "args": \["-y", "server"\]\./,
+    )
   })
 
   test('does not show what a variable stands for, nor a secret', async () => {
-    const [hint] = await hints('npx server --api-key sekrit ${SECRET}', { SECRET: 'sekrit' })
-    expect(hint).toContain('"args": ["server", "--api-key", "***", "${SECRET}"]')
-    expect(hint).not.toContain('sekrit')
+    const problem = await problemOf(
+      { command: 'npx server --api-key sekrit ${SECRET}' },
+      { SECRET: 'sekrit' },
+    )
+    expect(problem).toContain('"args": ["server", "--api-key", "***", "${SECRET}"]')
+    expect(problem).not.toContain('sekrit')
+  })
+
+  test('is also one whose program is named by its path', async () => {
+    expect(await problemOf({ command: `${process.execPath} /srv/files/server.js` })).toContain(
+      `Write "command": "${process.execPath}", "args": ["/srv/files/server.js"].`,
+    )
   })
 
   test('is not a path with a space in it', async () => {
     await using scratch = makeScratch()
-    const file = scratch.write('my server', '')
-    for (const command of [file, 'C:\\Program Files\\nodejs\\npx.cmd', 'npx', 'npx '])
-      expect(await hints(command)).toEqual([])
+    const program = scratch.write('my server', '')
+    chmodSync(program, 0o755)
+    for (const command of [program, 'C:\\Program Files\\nodejs\\npx.cmd', 'npx', 'npx '])
+      expect(await problemOf({ command })).toBeUndefined()
+    expect(await problemOf({ command: 'my server' }, { PATH: scratch.path })).toBeUndefined()
+    expect(await problemOf({ command: './my server', cwd: scratch.path })).toBeUndefined()
   })
 })
