@@ -106,7 +106,7 @@ export async function findConfigFile(options: LoadOptions = {}): Promise<string>
     )
     if (found) return candidate
   }
-  throw new GatewayError('config', noFileMessage(candidates))
+  throw new GatewayError('config', await noFileMessage(candidates))
 }
 
 interface Source {
@@ -242,32 +242,28 @@ async function readText(file: string): Promise<string> {
 }
 
 async function parse(text: string, file: string): Promise<unknown> {
-  if (file.endsWith('.toml'))
-    throw new GatewayError(
-      'config',
-      `The configuration ${file} is TOML, as Codex has it. Write its servers as JSON: { "mcpServers": { "name": { "command": "npx", "args": ["-y", "server"] } } }`,
-    )
   try {
     return JSON.parse(text)
   } catch {
+    const title = `The configuration ${file}`
+    const { otherFormat } = await import('./other-formats.ts')
+    const other = otherFormat(text, file)
+    if (other !== undefined) throw new GatewayError('config', `${title} ${other}`)
     const { parseJsonc } = await import('./text.ts')
-    const { value, problems } = parseJsonc(text)
-    if (problems.length === 0) return value
+    const { value, problem } = parseJsonc(text)
+    if (problem === undefined) return value
     throw new GatewayError(
       'config',
-      renderProblems(`The configuration ${file}`, problems, undefined, () => undefined),
+      renderProblems(title, [problem], undefined, () => undefined),
     )
   }
 }
 
-function noFileMessage(candidates: readonly string[]): string {
+async function noFileMessage(candidates: readonly string[]): Promise<string> {
+  const { EXAMPLE } = await import('./other-formats.ts')
   return `There is no configuration file. Looked for:
 ${candidates.map(candidate => `  ${candidate}`).join('\n')}
 Write one, for example servers.json:
-  {
-    "mcpServers": {
-      "files": { "command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem", "."] }
-    }
-  }
+${EXAMPLE}
 or name one that a client has already: mcp-manifold --config <file>`
 }
