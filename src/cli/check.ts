@@ -18,7 +18,7 @@ interface RawEntry {
  * @throws GatewayError `config`
  */
 export async function runCheck(file: string | undefined): Promise<void> {
-  const { config, raw, problems } = await loadWithSource({ file })
+  const { config, raw, problems } = await loadWithSource({ file, looksForCommands: true })
   if (problems !== undefined) {
     const left = 'A start leaves these servers out and runs the others.'
     throw new GatewayError('config', [problems, left, ...warningsOf(config)].join('\n'))

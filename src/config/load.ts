@@ -5,7 +5,7 @@ import { homedir } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { GatewayError } from '../core/errors.ts'
 import { adopt, type Adopted } from './adopt.ts'
-import { commandHints } from './command-hints.ts'
+import { commandProblems, commandWarnings } from './command-hints.ts'
 import { readEnvFiles } from './env-files.ts'
 import { expand } from './expand.ts'
 import { absolutePath, candidateFiles, projectFolder, stateFolder } from './places.ts'
@@ -38,6 +38,8 @@ export interface LoadOptions {
    */
   readonly isKnownValid?: (hash: string) => Promise<boolean>
   readonly rememberValid?: (hash: string) => Promise<void>
+  /** Whether the warnings name commands that are not found. A start finds out by itself. Default: false. */
+  readonly looksForCommands?: boolean
 }
 
 export interface Loaded {
@@ -104,7 +106,7 @@ export async function findConfigFile(options: LoadOptions = {}): Promise<string>
     )
     if (found) return candidate
   }
-  throw new GatewayError('config', noFileMessage(candidates))
+  throw new GatewayError('config', await noFileMessage(candidates))
 }
 
 interface Source {
@@ -126,7 +128,11 @@ async function build(written: unknown, source: Source): Promise<Loaded> {
     workspaceFolder: file === undefined || isUserWide ? cwd : projectFolder(file),
     readFile: path => readFileSync(absolutePath(path, folder, home), 'utf8'),
   })
-  const found = await check(value, problems, adopted, source)
+  const commandPlaces = { cwd: resolve(cwd), env, folder, home }
+  const checked = await check(value, problems, adopted, source)
+  const named = new Set(checked.map(({ path }) => path.join('\0')))
+  const lines = commandProblems(raw, value, commandPlaces).filter(({ path }) => !named.has(path.join('\0')))
+  const found = [...checked, ...lines]
   if (found.some(problem => serverOf(problem) === undefined))
     throw new GatewayError('config', (await renderer(written, adopted, source)).all(found))
 
@@ -143,7 +149,11 @@ async function build(written: unknown, source: Source): Promise<Loaded> {
     overrides: options.overrides ?? {},
     problems: render?.byServer(found) ?? new Map(),
   })
-  const warnings = [...config.warnings, ...adopted.hints, ...commandHints(raw, value)]
+  const used = new Set(config.servers.map(({ name }) => name))
+  const missing = options.looksForCommands
+    ? commandWarnings(raw, value, commandPlaces, name => used.has(name))
+    : []
+  const warnings = [...config.warnings, ...adopted.hints, ...missing]
   return { raw, text: source.text, config: { ...config, warnings }, problems: render?.all(found) }
 }
 
@@ -232,32 +242,28 @@ async function readText(file: string): Promise<string> {
 }
 
 async function parse(text: string, file: string): Promise<unknown> {
-  if (file.endsWith('.toml'))
-    throw new GatewayError(
-      'config',
-      `The configuration ${file} is TOML, as Codex has it. Write its servers as JSON: { "mcpServers": { "name": { "command": "npx", "args": ["-y", "server"] } } }`,
-    )
   try {
     return JSON.parse(text)
   } catch {
+    const title = `The configuration ${file}`
+    const { otherFormat } = await import('./other-formats.ts')
+    const other = otherFormat(text, file)
+    if (other !== undefined) throw new GatewayError('config', `${title} ${other}`)
     const { parseJsonc } = await import('./text.ts')
-    const { value, problems } = parseJsonc(text)
-    if (problems.length === 0) return value
+    const { value, problem } = parseJsonc(text)
+    if (problem === undefined) return value
     throw new GatewayError(
       'config',
-      renderProblems(`The configuration ${file}`, problems, undefined, () => undefined),
+      renderProblems(title, [problem], undefined, () => undefined),
     )
   }
 }
 
-function noFileMessage(candidates: readonly string[]): string {
+async function noFileMessage(candidates: readonly string[]): Promise<string> {
+  const { EXAMPLE } = await import('./other-formats.ts')
   return `There is no configuration file. Looked for:
 ${candidates.map(candidate => `  ${candidate}`).join('\n')}
 Write one, for example servers.json:
-  {
-    "mcpServers": {
-      "files": { "command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem", "."] }
-    }
-  }
+${EXAMPLE}
 or name one that a client has already: mcp-manifold --config <file>`
 }

@@ -37,7 +37,10 @@ export async function connect(options: ConnectOptions, wish: Era, known: Spoken)
     } catch (error) {
       const better = betterStart(error, wish, known, heard)
       if (!better) throw error
-      options.logger.info('The server did not survive the handshake and is started once more.', { ...better })
+      const level = options.replica.printed.failsAgain ? 'debug' : 'info'
+      options.logger[level]('The server did not survive the handshake and is started once more.', {
+        ...better,
+      })
       const { link, shown } = await attemptProcess(options, wish, better)
       return { link, shown: { ...better, ...shown } }
     }
