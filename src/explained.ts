@@ -12,7 +12,11 @@ export function explained(error: Error): string {
     cause instanceof Error && depth < 5;
     cause = cause.cause, depth++
   )
-    if (cause instanceof SaidBeforeEnd)
-      return `${error.message} It said: ${redact(cause.line).slice(0, MAX_SAID).replace(UNSEEN, ' ')}`
+    if (cause instanceof SaidBeforeEnd) return `${error.message} It said: ${quoted(cause.line)}`
   return error.message
+}
+
+/** What a program said, for people. */
+export function quoted(line: string): string {
+  return redact(line).slice(0, MAX_SAID).replace(UNSEEN, ' ')
 }

@@ -1,7 +1,7 @@
 import type { Catalog } from './catalog/catalog.ts'
 import { hiddenBy } from './catalog/hidden.ts'
 import type { ServerConfig } from './config/types.ts'
-import { explained } from './explained.ts'
+import { explained, quoted } from './explained.ts'
 import type { Pool } from './upstream/pool.ts'
 import type { Replica } from './upstream/replica.ts'
 
@@ -62,9 +62,17 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
     resources: snapshot?.lists.resources.length ?? 0,
     resourceTemplates: snapshot?.lists.resourceTemplates.length ?? 0,
     prompts: snapshot?.lists.prompts.length ?? 0,
-    error: error && explained(error),
+    error: (error && explained(error)) ?? (state.kind === 'starting' ? strayOf(pool) : undefined),
     replicas: pool.roster.all.map(replica => replicaStatusOf(replica, pool)),
   }
+}
+
+/** Of a program that is starting: what shows that it may be no server. */
+function strayOf({ roster }: Pool): string | undefined {
+  for (const { printed } of roster.all)
+    if (printed.stray !== undefined)
+      return `It has printed plain text in place of JSON-RPC messages: ${quoted(printed.stray)}`
+  return undefined
 }
 
 function replicaStatusOf(replica: Replica, { slots }: Pool): ReplicaStatus {

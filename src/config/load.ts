@@ -8,8 +8,9 @@ import { adopt, type Adopted } from './adopt.ts'
 import { commandProblems, commandWarnings } from './command-hints.ts'
 import { readEnvFiles } from './env-files.ts'
 import { expand } from './expand.ts'
+import { patternWarnings } from './pattern-warnings.ts'
 import { absolutePath, candidateFiles, projectFolder, stateFolder } from './places.ts'
-import { renderProblem, renderProblems } from './problem.ts'
+import { renderProblem, renderProblems, renderWarnings } from './problem.ts'
 import { resolveConfig } from './resolve.ts'
 import { VERSION } from '../version.ts'
 import { serverOf, withoutEntries } from './scope.ts'
@@ -133,8 +134,15 @@ async function build(written: unknown, source: Source): Promise<Loaded> {
   const named = new Set(checked.map(({ path }) => path.join('\0')))
   const lines = commandProblems(raw, value, commandPlaces).filter(({ path }) => !named.has(path.join('\0')))
   const found = [...checked, ...lines]
-  if (found.some(problem => serverOf(problem) === undefined))
-    throw new GatewayError('config', (await renderer(written, adopted, source)).all(found))
+  const hints = (isUsed: (server: string) => boolean): string[] => [
+    ...adopted.hints,
+    ...(options.looksForCommands ? commandWarnings(raw, value, commandPlaces, isUsed) : []),
+  ]
+  if (found.some(problem => serverOf(problem) === undefined)) {
+    const all = (await renderer(written, adopted, source)).all(found)
+    const warnings = [...patternWarnings(value), ...hints(() => true)]
+    throw new GatewayError('config', [all, ...renderWarnings(warnings)].join('\n'))
+  }
 
   const envFiles = await readEnvFiles(withoutEntries(value, ownersOf(found)) as ServersFile, folder, home)
   found.push(...envFiles.problems)
@@ -150,10 +158,7 @@ async function build(written: unknown, source: Source): Promise<Loaded> {
     problems: render?.byServer(found) ?? new Map(),
   })
   const used = new Set(config.servers.map(({ name }) => name))
-  const missing = options.looksForCommands
-    ? commandWarnings(raw, value, commandPlaces, name => used.has(name))
-    : []
-  const warnings = [...config.warnings, ...adopted.hints, ...missing]
+  const warnings = [...config.warnings, ...hints(name => used.has(name))]
   return { raw, text: source.text, config: { ...config, warnings }, problems: render?.all(found) }
 }
 

@@ -8,6 +8,7 @@ import type { PrintedByOne } from './printed.ts'
 import { SseTransport } from './sse.ts'
 import { createStdioTransport } from './stdio.ts'
 import { HttpStatusError } from './http-refusal.ts'
+import { withStray } from './stray.ts'
 import { StreamableHttpTransport } from './streamable-http.ts'
 import type { Transport } from './transport.ts'
 
@@ -84,7 +85,7 @@ async function attemptProcess(
     return connected
   } catch (error) {
     printed.failed()
-    throw error
+    throw withStray(error, printed.stray)
   }
 }
 

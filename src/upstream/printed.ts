@@ -16,6 +16,8 @@ interface Before {
   failures: number
   /** Whether the log says that they printed the same. */
   told: boolean
+  /** What one that has not been greeted printed where messages belong. */
+  stray: string | undefined
 }
 
 /**
@@ -23,7 +25,7 @@ interface Before {
  * time: lines that the process before printed before it failed are counted instead, and logged for `debug` only.
  */
 export class Printed {
-  readonly #before: Before = { said: new Set(), failures: 0, told: false }
+  readonly #before: Before = { said: new Set(), failures: 0, told: false, stray: undefined }
 
   /** For the next process. */
   begin(logger: Logger): PrintedByOne {
@@ -34,6 +36,11 @@ export class Printed {
   get failsAgain(): boolean {
     return this.#before.failures > 1
   }
+
+  /** A line that is no message, on the standard output of one that has not been greeted. */
+  get stray(): string | undefined {
+    return this.#before.stray
+  }
 }
 
 export class PrintedByOne {
@@ -41,6 +48,8 @@ export class PrintedByOne {
   readonly #before: Before
   readonly #saidBefore: ReadonlySet<string>
   readonly #said = new Set<string>()
+  /** The first line that was no message, while it had not been greeted. */
+  stray: string | undefined
   readonly #chatter = new Throttle(200, 10_000)
   #greetedAt = Infinity
   #repeated = 0
@@ -63,6 +72,12 @@ export class PrintedByOne {
     else this.#logger.debug(text, fields)
   }
 
+  /** A line of its standard output that is no message. @returns whether it is news */
+  strayed(line: string): boolean {
+    if (this.#greetedAt === Infinity) this.stray = this.#before.stray ??= line
+    return this.isNews(line)
+  }
+
   /** Whether the process before did not print that, too; what it did is counted. */
   isNews(text: string): boolean {
     if (this.#lasts) {
@@ -82,6 +97,7 @@ export class PrintedByOne {
   /** It has answered the handshake. */
   greeted(): void {
     this.#greetedAt = monotonicNow()
+    this.#before.stray = undefined
   }
 
   /** It could not be greeted, or has ended by itself. What it printed is not said again, unless it had lasted. */
