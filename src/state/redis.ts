@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RedisClientType } from '@redis/client'
 import { describeError } from '../core/errors.ts'
@@ -35,6 +35,8 @@ const BYTES_PER_MS = 5000
 const MIN_BACKOFF_MS = 100
 const MAX_BACKOFF_MS = 5000
 const SCAN_COUNT = 1000
+/** Key of what tells one content of Redis from the next. */
+const EPOCH = 'epoch'
 
 type Client = RedisClientType
 
@@ -75,6 +77,13 @@ const SCRIPTS = {
   size: script(SIZE),
 }
 
+function lostContent(name: string): string {
+  return (
+    `The state store ${name} has lost its content: it was emptied, or restarted without keeping its data. Rates and budgets count from zero since then, ` +
+    'and API keys made with "keys create" are gone. Fix: let Redis keep its data (appendonly yes), and give the gateway a database that nothing else empties.'
+  )
+}
+
 class RedisStore implements Store {
   readonly name: string
   /** The first attempt to connect has ended. */
@@ -90,6 +99,8 @@ class RedisStore implements Store {
   /** Why the store was said to be away; `undefined` while it is there. */
   #away: string | undefined
   #closing: Promise<void> | undefined
+  /** That of the last amount or place. */
+  #epoch: string | undefined
 
   constructor({ name, prefix }: Address, create: () => Client, options: RedisStoreOptions) {
     this.name = name
@@ -154,6 +165,8 @@ class RedisStore implements Store {
       for (const key of page.keys) found.add(key.slice(this.#prefix.length))
       cursor = String(page.cursor)
     } while (cursor !== '0')
+    // It is no value.
+    found.delete(EPOCH)
     let keys = [...found]
     if (this.#clock) {
       const values = await this.getMany(keys)
@@ -174,7 +187,7 @@ class RedisStore implements Store {
   async take(request: TakeRequest): Promise<Taken> {
     const { limit, window, want, atLeast, spend, takenAt = '' } = request
     const fixed = 'until' in window
-    const [granted, left, againAt, at] = await this.#evaluate(SCRIPTS.take, request.key, [
+    const [granted, left, againAt, at] = await this.#count(SCRIPTS.take, request.key, [
       limit,
       fixed ? window.until : '',
       fixed ? '' : window.slidingMs,
@@ -190,7 +203,7 @@ class RedisStore implements Store {
   }
 
   async hold({ key, holder, want, limit, ttlMs }: HoldRequest): Promise<Held> {
-    const [places, left] = await this.#evaluate(SCRIPTS.hold, key, [holder, want, limit, ttlMs])
+    const [places, left] = await this.#count(SCRIPTS.hold, key, [holder, want, limit, ttlMs])
     return { places: Number(places), left: Number(left) }
   }
 
@@ -206,6 +219,15 @@ class RedisStore implements Store {
     this.#client = undefined
   }
 
+  /** Answers of a script that counts, without the epoch, which is looked at. */
+  async #count(counting: Script, key: string, rest: readonly (string | number)[]): Promise<string[]> {
+    const answers = await this.#evaluate(counting, key, [...rest, randomUUID()])
+    const epoch = answers.pop()
+    if (this.#epoch !== undefined && epoch !== this.#epoch) this.#logger.warn(lostContent(this.name))
+    this.#epoch = epoch
+    return answers
+  }
+
   async #evaluate(
     { text, sha }: Script,
     key: string,
@@ -215,7 +237,7 @@ class RedisStore implements Store {
     this.#assertOpen()
     assertKey(key)
     const request = {
-      keys: [this.#prefix + key],
+      keys: [this.#prefix + key, this.#prefix + EPOCH],
       arguments: [this.#clock ? String(this.#clock()) : '', ...rest.map(String)],
     }
     try {
