@@ -8,8 +8,9 @@ import { adopt, type Adopted } from './adopt.ts'
 import { commandProblems, commandWarnings } from './command-hints.ts'
 import { readEnvFiles } from './env-files.ts'
 import { expand } from './expand.ts'
+import { patternWarnings } from './pattern-warnings.ts'
 import { absolutePath, candidateFiles, projectFolder, stateFolder } from './places.ts'
-import { renderProblem, renderProblems } from './problem.ts'
+import { renderProblem, renderProblems, renderWarnings } from './problem.ts'
 import { resolveConfig } from './resolve.ts'
 import { VERSION } from '../version.ts'
 import { serverOf, withoutEntries } from './scope.ts'
@@ -106,7 +107,7 @@ export async function findConfigFile(options: LoadOptions = {}): Promise<string>
     )
     if (found) return candidate
   }
-  throw new GatewayError('config', noFileMessage(candidates))
+  throw new GatewayError('config', await noFileMessage(candidates))
 }
 
 interface Source {
@@ -133,8 +134,15 @@ async function build(written: unknown, source: Source): Promise<Loaded> {
   const named = new Set(checked.map(({ path }) => path.join('\0')))
   const lines = commandProblems(raw, value, commandPlaces).filter(({ path }) => !named.has(path.join('\0')))
   const found = [...checked, ...lines]
-  if (found.some(problem => serverOf(problem) === undefined))
-    throw new GatewayError('config', (await renderer(written, adopted, source)).all(found))
+  const hints = (isUsed: (server: string) => boolean): string[] => [
+    ...adopted.hints,
+    ...(options.looksForCommands ? commandWarnings(raw, value, commandPlaces, isUsed) : []),
+  ]
+  if (found.some(problem => serverOf(problem) === undefined)) {
+    const all = (await renderer(written, adopted, source)).all(found)
+    const warnings = [...patternWarnings(value), ...hints(() => true)]
+    throw new GatewayError('config', [all, ...renderWarnings(warnings)].join('\n'))
+  }
 
   const envFiles = await readEnvFiles(withoutEntries(value, ownersOf(found)) as ServersFile, folder, home)
   found.push(...envFiles.problems)
@@ -150,10 +158,7 @@ async function build(written: unknown, source: Source): Promise<Loaded> {
     problems: render?.byServer(found) ?? new Map(),
   })
   const used = new Set(config.servers.map(({ name }) => name))
-  const missing = options.looksForCommands
-    ? commandWarnings(raw, value, commandPlaces, name => used.has(name))
-    : []
-  const warnings = [...config.warnings, ...adopted.hints, ...missing]
+  const warnings = [...config.warnings, ...hints(name => used.has(name))]
   return { raw, text: source.text, config: { ...config, warnings }, problems: render?.all(found) }
 }
 
@@ -242,32 +247,28 @@ async function readText(file: string): Promise<string> {
 }
 
 async function parse(text: string, file: string): Promise<unknown> {
-  if (file.endsWith('.toml'))
-    throw new GatewayError(
-      'config',
-      `The configuration ${file} is TOML, as Codex has it. Write its servers as JSON: { "mcpServers": { "name": { "command": "npx", "args": ["-y", "server"] } } }`,
-    )
   try {
     return JSON.parse(text)
   } catch {
+    const title = `The configuration ${file}`
+    const { otherFormat } = await import('./other-formats.ts')
+    const other = otherFormat(text, file)
+    if (other !== undefined) throw new GatewayError('config', `${title} ${other}`)
     const { parseJsonc } = await import('./text.ts')
-    const { value, problems } = parseJsonc(text)
-    if (problems.length === 0) return value
+    const { value, problem } = parseJsonc(text)
+    if (problem === undefined) return value
     throw new GatewayError(
       'config',
-      renderProblems(`The configuration ${file}`, problems, undefined, () => undefined),
+      renderProblems(title, [problem], undefined, () => undefined),
     )
   }
 }
 
-function noFileMessage(candidates: readonly string[]): string {
+async function noFileMessage(candidates: readonly string[]): Promise<string> {
+  const { EXAMPLE } = await import('./other-formats.ts')
   return `There is no configuration file. Looked for:
 ${candidates.map(candidate => `  ${candidate}`).join('\n')}
 Write one, for example servers.json:
-  {
-    "mcpServers": {
-      "files": { "command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem", "."] }
-    }
-  }
+${EXAMPLE}
 or name one that a client has already: mcp-manifold --config <file>`
 }

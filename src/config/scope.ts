@@ -4,12 +4,22 @@ import type { Problem } from './problem.ts'
 /** The sections of a file that hold servers by name. */
 export const SERVER_SECTIONS = ['mcpServers', 'servers'] as const
 
+const TRANSPORT = /^(?:stdio|sse|http|streamable-?http)$/i
+
 /** What is known of a file besides its sound parts. */
 export interface RulesContext {
   /** Sections that have not passed the schema and are left out of the file: nothing is missing there. */
   readonly unsound: ReadonlySet<string>
   /** Of all servers, also of those that are left out because their entries have not passed the schema. */
   readonly serverNames: readonly string[]
+}
+
+/** Whether something at another place has the form of a server's entry. */
+export function looksLikeServer(value: unknown): boolean {
+  if (!isJsonObject(value)) return false
+  const { type, command, url, serverUrl } = value
+  const isTransport = type === undefined || (typeof type === 'string' && TRANSPORT.test(type))
+  return isTransport && [command, url, serverUrl].some(text => typeof text === 'string')
 }
 
 /** Names of all servers of a file, sound or not. */

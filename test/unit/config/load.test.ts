@@ -68,11 +68,82 @@ describe('reading the text', () => {
     expect((await loadConfig({ file })).servers).toHaveLength(1)
   })
 
-  test('what is not JSON is located', async () => {
+  test.each([
+    ['{ "a": { "command" "x" } }', 20, 'a colon is missing', 'Write one between the key and its value.'],
+    [`{ 'a': { 'command': 'x' } }`, 3, 'a single quote', 'JSON takes double quotes: write "a".'],
+    [`{ "a": { "command": 'sekrit', "args": ['x'] } }`, 21, 'a single quote', 'JSON takes double quotes.'],
+    ['{ “a”: { “command”: “x” } }', 3, 'a typographic quote', 'JSON takes double quotes: write "a".'],
+    ['{ "a": `x` }', 8, 'a typographic quote', 'JSON takes double quotes.'],
+    ['{ a: { command: "x" } }', 3, 'a key without quotes', 'Write "a".'],
+    ['{ "a": sekrit }', 8, 'a text without quotes', 'Put it in double quotes.'],
+    ['{ "a": True }', 8, 'not as JSON writes it', 'Write true.'],
+    ['{ "a": None }', 8, 'not as JSON writes it', 'Write null.'],
+    ['{ "a" = 1 }', 7, '"="', 'A colon stands between a key and its value.'],
+    ['{ "a": 1; "b": 2 }', 9, '";"', 'A comma stands between two values.'],
+    ['{ # x\n}', 3, '"#"', 'A comment begins with //.'],
+    ['{ "a": 1 "b": 2 }', 10, 'a comma is missing', 'Write one before it.'],
+    ['{ "a": 1,, "b": 2 }', 10, 'there is a comma too much', 'Remove it.'],
+    ['{ "a": }', 8, 'a value is missing', 'Write it there.'],
+    ['{ "a": "x, "b": "sekrit" }', 13, 'a text ends before it', 'Add the double quote that is missing.'],
+    ['{ "a": "x, "b": 1 }', 13, 'a text ends before it', 'Add the double quote that is missing.'],
+    [
+      '{ "a": "x }',
+      8,
+      'a text does not end in its line',
+      'Add the double quote that is missing, or write \\n for a line break.',
+    ],
+    [
+      '{ "a": "C:\\Users\\me" }',
+      11,
+      'a backslash that begins no escape',
+      'Write each backslash of a path twice, as in "C:\\\\Users".',
+    ],
+    ['{ "a": 1 } { "b": 2 }', 12, 'more after its end', 'A file is one object: join the two.'],
+    ['{ "a": 1 } x', 12, 'more after its end', 'Remove it.'],
+    ['"a": { "command": "x" }', 4, 'more after its end', 'Put a "{" before all and a "}" after it.'],
+    ['{ "a": 1 } /* x', 12, 'a comment does not end', 'Add the missing "*/".'],
+  ])('the first mistake is said alone, with its fix: %s', async (text, column, cause, fix) => {
     await using scratch = makeScratch()
-    const file = scratch.write('a.json', '{\n  "mcpServers": {\n    "a": { "command" "x" }\n  }\n}')
+    const file = scratch.write('a.json', text)
     expect(await messageOf(loadConfig({ file }))).toBe(
-      `The configuration ${file} has a problem:\n- the file is not JSON at line 3, column 22: colon expected.`,
+      `The configuration ${file} has a problem:\n- the file is not JSON at line 1, column ${column}: ${cause}. ${fix}`,
+    )
+  })
+
+  test.each([
+    ['mcpServers:\n  files:\n    command: npx\n', 'files'],
+    ['# mine\n---\nservers:\n  - name: x\n', 'name'],
+    ['mcpServers: &all\n\n  "my files":\n    command: npx\n', 'my files'],
+  ])('YAML is recognised, and the JSON to write is shown: %j', async (text, name) => {
+    await using scratch = makeScratch()
+    const file = scratch.write('a.json', text)
+    expect(await messageOf(loadConfig({ file }))).toBe(
+      `The configuration ${file} is YAML and must be JSON. Write its servers in this form:
+  { "mcpServers": {
+      "${name}": { "command": "npx", "args": ["-y", "server"] } } }`,
+    )
+  })
+
+  test.each([
+    ['config.toml', 'x'],
+    ['a.json', '# mine\n[mcp_servers.files]\ncommand = "npx"\n'],
+  ])('so is TOML: %s', async (name, text) => {
+    await using scratch = makeScratch()
+    const said = await messageOf(loadConfig({ file: scratch.write(name, text) }))
+    expect(said).toContain('is TOML, as Codex has it, and must be JSON.')
+    expect(said).toContain('{ "mcpServers": {')
+  })
+
+  test.each(['', ' \n', '// to do\n'])('an empty file shows what to write: %j', async text => {
+    await using scratch = makeScratch()
+    const file = scratch.write('a.json', text)
+    expect(await messageOf(loadConfig({ file }))).toBe(
+      `The configuration ${file} is empty. Write into it, for example:
+  {
+    "mcpServers": {
+      "files": { "command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem", "."] }
+    }
+  }`,
     )
   })
 
@@ -94,13 +165,6 @@ describe('reading the text', () => {
     await using scratch = makeScratch()
     const file = scratch.write('a.json', text)
     expect(await messageOf(loadConfig({ file }))).toBe(`The configuration ${file} has a problem:\n- ${said}`)
-  })
-
-  test('an empty file is a problem, not a crash', async () => {
-    await using scratch = makeScratch()
-    expect(await messageOf(loadConfig({ file: scratch.write('a.json', '') }))).toContain(
-      'is not JSON at line 1',
-    )
   })
 
   test('the source comes along as it was written', async () => {
@@ -272,6 +336,47 @@ test.each(['mcp', './mcp', '/mcp', 'ftp://x.example', 'mailto:a@b.example'])(
     expect(servers[0]?.problem).not.toContain('has no scheme')
   },
 )
+
+describe('servers that do not stand below "mcpServers"', () => {
+  const messageFor = async (file: object): Promise<string> => messageOf(configFrom(file))
+
+  test('are one problem, which says where they belong', async () => {
+    const file = { files: { command: 'x', comand: 'y' }, remote: { url: 'https://x.example' } }
+    expect(await messageFor(file)).toBe(
+      'The configuration has a problem:\n- the file has the servers "files" and "remote" outside of "mcpServers". Put these under mcpServers: { "mcpServers": { "files": { … }, "remote": { … } } }.',
+    )
+  })
+
+  test('of many, the first are named', async () => {
+    const file = Object.fromEntries(['a', 'b', 'c', 'd', 'e'].map(name => [name, { command: 'x' }]))
+    expect(await messageFor(file)).toContain('has the servers "a", "b", "c" and 2 more outside of')
+  })
+
+  test('leave other mistakes beside them to be said', async () => {
+    const said = await messageFor({ mcpServers: {}, a: { command: 'x' }, gatway: {}, gateway: {} })
+    expect(said).toContain('has the server "a" outside of "mcpServers". Put it under mcpServers')
+    expect(said).toContain('Did you mean "gateway"?')
+    expect(said).toContain('has 2 problems')
+  })
+
+  test('are told in the file of a client, which may have such things of its own', async () => {
+    const { warnings } = await configFrom({
+      mcpServers: { a: { command: 'x' } },
+      theme: 'dark',
+      b: { command: 'x' },
+      statusLine: { type: 'command', command: 'x' },
+    })
+    expect(warnings).toContain(
+      '"b" looks like a server and is left out, since it is outside of "mcpServers". Put it under mcpServers.',
+    )
+  })
+
+  test('a single entry without a name is one problem, too', async () => {
+    expect(await messageFor({ command: 'npx', args: ['-y', 'x'], env: {} })).toBe(
+      'The configuration has a problem:\n- the file is the entry of one server without its name. Put it under mcpServers and a name: { "mcpServers": { "name": { … } } }.',
+    )
+  })
+})
 
 describe('a command that holds its arguments', () => {
   const problemOf = async (entry: object, env = {}): Promise<string | undefined> =>
