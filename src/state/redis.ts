@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RedisClientType } from '@redis/client'
 import { describeError } from '../core/errors.ts'
@@ -6,6 +6,7 @@ import type { Logger } from '../core/logger.ts'
 import { GRACE_MS } from './amounts.ts'
 import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
 import { toAddress, type Address } from './redis-address.ts'
+import { Epoch, EPOCH } from './redis-epoch.ts'
 import { HOLD, TAKE } from './redis-scripts.ts'
 import { DELETE, ENTER, SIZE } from './redis-zones.ts'
 import {
@@ -35,8 +36,6 @@ const BYTES_PER_MS = 5000
 const MIN_BACKOFF_MS = 100
 const MAX_BACKOFF_MS = 5000
 const SCAN_COUNT = 1000
-/** Key of what tells one content of Redis from the next. */
-const EPOCH = 'epoch'
 
 type Client = RedisClientType
 
@@ -77,13 +76,6 @@ const SCRIPTS = {
   size: script(SIZE),
 }
 
-function lostContent(name: string): string {
-  return (
-    `The state store ${name} has lost its content: it was emptied, or restarted without keeping its data. Rates and budgets count from zero since then, ` +
-    'and API keys made with "keys create" are gone. Fix: let Redis keep its data (appendonly yes), and give the gateway a database that nothing else empties.'
-  )
-}
-
 class RedisStore implements Store {
   readonly name: string
   /** The first attempt to connect has ended. */
@@ -99,8 +91,7 @@ class RedisStore implements Store {
   /** Why the store was said to be away; `undefined` while it is there. */
   #away: string | undefined
   #closing: Promise<void> | undefined
-  /** That of the last amount or place. */
-  #epoch: string | undefined
+  readonly #epoch: Epoch
 
   constructor({ name, prefix }: Address, create: () => Client, options: RedisStoreOptions) {
     this.name = name
@@ -108,6 +99,7 @@ class RedisStore implements Store {
     this.#create = create
     this.#logger = options.logger
     this.#clock = options.now
+    this.#epoch = new Epoch(name, options.logger)
     let ended = (): void => undefined
     this.opened = new Promise(resolve => (ended = resolve))
     void this.#connect(ended)
@@ -219,12 +211,10 @@ class RedisStore implements Store {
     this.#client = undefined
   }
 
-  /** Answers of a script that counts, without the epoch, which is looked at. */
+  /** Answers of a script that counts, without the epoch. */
   async #count(counting: Script, key: string, rest: readonly (string | number)[]): Promise<string[]> {
-    const answers = await this.#evaluate(counting, key, [...rest, randomUUID()])
-    const epoch = answers.pop()
-    if (this.#epoch !== undefined && epoch !== this.#epoch) this.#logger.warn(lostContent(this.name))
-    this.#epoch = epoch
+    const answers = await this.#evaluate(counting, key, [...rest, this.#epoch.next()])
+    this.#epoch.look(answers.pop())
     return answers
   }
 
