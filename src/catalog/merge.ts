@@ -2,6 +2,7 @@ import type { ServerConfig } from '../config/types.ts'
 import type { ItemKind, ListKind, Route } from '../core/route.ts'
 import type { UriTemplate } from '../protocol/uri-template.ts'
 import type { Listed } from './listed.ts'
+import type { Namespaces } from './names.ts'
 import type { Selection } from './selection.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 
@@ -33,6 +34,7 @@ export interface Template {
 
 /** What the lists of servers are together. */
 export interface Content {
+  readonly spaces: Namespaces
   readonly lists: Readonly<Record<ListKind, readonly Listed[]>>
   /** Places in a list by what clients know. */
   readonly places: Readonly<Record<ListKind, ReadonlyMap<string, number>>>
@@ -121,6 +123,11 @@ export class Merged {
       if (route.server === server) own = Math.max(own, named)
       else others = Math.max(others, named)
     return own >= others
+  }
+
+  /** The server that a name belongs to by its prefix, whether it has such a thing or not. */
+  ownerOf(name: string): string | undefined {
+    return this.#content.spaces.ownerOf(name)
   }
 
   /** Whether a server belongs to the endpoint. */

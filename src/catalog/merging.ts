@@ -18,9 +18,6 @@ export interface MergeOptions {
   readonly logger: Logger
 }
 
-/** Entries of one list of one server that are named in the log because something is wrong with them. */
-const MAX_NAMED = 10
-
 /** Merges the lists of servers, with pauses. */
 export function* merging(options: MergeOptions): Steps<Merged> {
   const merge = new Merge(options)
@@ -46,8 +43,8 @@ class Merge implements Content {
   readonly templates: Template[] = []
   readonly renamed = new Map<string, Map<string, string>>()
   readonly selection: Selection
+  readonly spaces: Namespaces
   readonly #options: MergeOptions
-  readonly #spaces: Namespaces
   readonly #servers: ReadonlySet<string>
   #steps = 0
 
@@ -55,14 +52,13 @@ class Merge implements Content {
     const { members, selection } = options
     this.#options = options
     this.selection = new Selection(selection)
-    this.#spaces = new Namespaces(members.map(({ server, prefix }) => ({ name: server.name, prefix })))
+    this.spaces = new Namespaces(members.map(({ server, prefix }) => ({ name: server.name, prefix })))
     this.#servers = new Set(members.map(({ server }) => server.name))
   }
 
   *take(): Steps<void> {
     for (const kind of ['tools', 'prompts', 'resources', 'resourceTemplates'] as const)
       for (const member of this.#options.members) {
-        const report = new Report(this.#options.logger, kind, member.server.name)
         const isHidden = kind === 'tools' ? hiddenBy(member.server) : () => false
         for (const entry of member.snapshot?.lists[kind] ?? []) {
           if (++this.#steps % STRIDE === 0) yield
@@ -70,21 +66,20 @@ class Merge implements Content {
           if (isHidden(entry.key)) continue
           const exposed =
             kind === 'tools' || kind === 'prompts'
-              ? this.#nameOf(kind, member, entry.key, report)
-              : this.#uriOf(kind, member, entry.key, report)
-          if (exposed !== undefined) this.#add(kind, member, entry, exposed, report)
+              ? this.#nameOf(kind, member, entry.key)
+              : this.#uriOf(kind, member, entry.key)
+          if (exposed !== undefined) this.#add(kind, member, entry, exposed)
         }
-        report.end()
       }
   }
 
-  #add(kind: ListKind, { server, snapshot }: Member, entry: Entry, exposed: string, report: Report): void {
+  #add(kind: ListKind, { server, snapshot }: Member, entry: Entry, exposed: string): void {
     const at = this.lists[kind].length
     const item = listed(kind, server.name, entry, exposed, snapshot?.era === 'modern')
     this.lists[kind].push(item)
     this.places[kind].set(exposed, at)
     // A name that belongs to one server never leads to another.
-    if (kind === 'tools' && !this.#spaces.isForeign(server.name, entry.key)) {
+    if (kind === 'tools' && !this.spaces.isForeign(server.name, entry.key)) {
       const same = this.bare.get(entry.key)
       if (same) same.push(at)
       else this.bare.set(entry.key, [at])
@@ -93,7 +88,10 @@ class Merge implements Content {
       const template = UriTemplate.parse(entry.key)
       if (template) this.templates.push({ at, route: item.route, template })
       else
-        report.add('A resource template cannot be parsed; it is listed, but reads are not routed by it.', {})
+        this.#options.logger.warn(
+          'A resource template cannot be parsed; it is listed, but reads are not routed by it.',
+          { server: server.name },
+        )
     }
   }
 
@@ -104,34 +102,42 @@ class Merge implements Content {
   }
 
   /** The name under which clients see a tool or prompt; `undefined`: there is none left for it. */
-  #nameOf(kind: ListKind, { server, prefix }: Member, own: string, report: Report): string | undefined {
+  #nameOf(kind: ListKind, { server, prefix }: Member, own: string): string | undefined {
     const { maxNameLength } = this.#options
     const name = exposedName(server.name, prefix, own, maxNameLength)
-    if (!this.places[kind].has(name) && !this.#spaces.isForeign(server.name, name)) return name
-    const other = ownAlias({ name: server.name, prefix }, own, maxNameLength, this.#spaces)
+    if (!this.places[kind].has(name) && !this.spaces.isForeign(server.name, name)) return name
+    const other = ownAlias({ name: server.name, prefix }, own, maxNameLength, this.spaces)
     const isFree = !this.places[kind].has(other)
-    report.add('A name is that of another server; the one that does not own it gets an alias.', {
-      name,
-      owner: this.#holder(kind, name) ?? this.#spaces.ownerOf(name),
-      alias: isFree ? other : 'none, it is left out',
-    })
+    this.#options.logger.warn(
+      'A name is that of another server; the one that does not own it gets an alias.',
+      {
+        list: kind,
+        name,
+        owner: this.#holder(kind, name) ?? this.spaces.ownerOf(name),
+        server: server.name,
+        alias: isFree ? other : 'none, it is left out',
+      },
+    )
     return isFree ? other : undefined
   }
 
   /** The URI by which clients know a resource or template; `undefined`: it is left out. */
-  #uriOf(kind: ListKind, { server }: Member, uri: string, report: Report): string | undefined {
+  #uriOf(kind: ListKind, { server }: Member, uri: string): string | undefined {
     if (isReserved(uri)) {
-      report.add('A URI is one of the gateway itself; the resource is left out.', { uri })
+      this.#options.logger.warn('A URI is one of the gateway itself; the resource is left out.', {
+        list: kind,
+        server: server.name,
+        uri,
+      })
       return undefined
     }
     const first = this.#holder(kind, uri) ?? this.#markedFor(uri, server.name)
     if (first === undefined) return uri
     const exposed = `${server.name}+${uri}`
-    report.add('Two servers offer the same URI; the later one is reached by its name and the URI.', {
-      uri,
-      first,
-      exposed,
-    })
+    this.#options.logger.warn(
+      'Two servers offer the same URI; the later one is reached by its name and the URI.',
+      { list: kind, uri, first, server: server.name, exposed },
+    )
     const renamed = this.renamed.get(server.name) ?? new Map<string, string>()
     this.renamed.set(server.name, renamed.set(uri, exposed))
     return exposed
@@ -142,31 +148,5 @@ class Merge implements Content {
     const plus = uri.indexOf('+')
     const marked = plus < 0 ? undefined : uri.slice(0, plus)
     return marked !== undefined && marked !== server && this.#servers.has(marked) ? marked : undefined
-  }
-}
-
-/** What is wrong with entries of one list of one server: the first ones are named in the log, the others are counted. */
-class Report {
-  readonly #logger: Logger
-  readonly #of: { readonly list: ListKind; readonly server: string }
-  #count = 0
-
-  constructor(logger: Logger, list: ListKind, server: string) {
-    this.#logger = logger
-    this.#of = { list, server }
-  }
-
-  add(message: string, details: Readonly<Record<string, string | undefined>>): void {
-    if (++this.#count <= MAX_NAMED) this.#logger.warn(message, { ...this.#of, ...details })
-  }
-
-  /** The list is complete. */
-  end(): void {
-    const more = this.#count - MAX_NAMED
-    if (more > 0)
-      this.#logger.warn('More entries have names or URIs of others than are named here.', {
-        ...this.#of,
-        more,
-      })
   }
 }

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Config, ProfileConfig } from '../config/types.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
+import { onceLogger } from '../core/once-logger.ts'
 import type { ListKind } from '../core/route.ts'
 import { atOnce, SlicedWork, type Steps } from '../core/slices.ts'
 import { compilePatterns } from '../policy/pattern.ts'
@@ -38,6 +39,8 @@ const MAX_PAGE_BYTES = 64 * 1024 * 1024
  */
 export class Views {
   readonly #options: ViewsOptions
+  /** For what every merge finds again. */
+  readonly #logger: Logger
   readonly #servers: ReadonlySet<string>
   readonly #profiles: ReadonlyMap<string, ProfileConfig>
   readonly #personal: boolean
@@ -67,6 +70,7 @@ export class Views {
 
   constructor(options: ViewsOptions) {
     this.#options = options
+    this.#logger = onceLogger(options.logger)
     const { clients, gateway } = options.config
     // What anyone sees may then depend on who it is, so that nothing in between may give it to another.
     this.#personal = clients.length > 0 || gateway.auth.jwt.length > 0 || gateway.auth.proxy !== undefined
@@ -303,13 +307,13 @@ export class Views {
   }
 
   *#merging(name: string, members: readonly Member[]): Steps<Merged> {
-    const { config, logger } = this.#options
+    const { config } = this.#options
     const selection = this.#profiles.get(name)?.match ?? []
     return yield* merging({
       members,
       maxNameLength: config.gateway.catalog.maxNameLength,
       selection: selection.flatMap(text => compilePatterns(text, [...this.#servers])),
-      logger,
+      logger: this.#logger,
     })
   }
 
