@@ -327,6 +327,8 @@ export class Link implements Receiver {
       this.#deadlines.set(waiting, waiting.timeoutMs)
       return
     }
+    const unreadMs = waiting?.unreadMs(this.transport) ?? 0
+    if (waiting && unreadMs > 0) return this.#deadlines.set(waiting, unreadMs)
     const worthWaiting = waiting?.call?.worthWaiting
     if (!waiting || !worthWaiting) return this.#timeOut(id)
     this.#deadlines.set(waiting, waiting.timeoutMs)

@@ -24,6 +24,11 @@ export interface Transport {
    * `true`: none of the request had been written yet, and none of it will be.
    */
   abandon(id: number): boolean
+  /**
+   * For how long the gateway, for want of room, did not read the stream on which the answer of request `id` comes, since `moment` of
+   * `monotonicNow()`. In milliseconds.
+   */
+  unreadMs(id: number, moment: number): number
   /** Revision that applies from now on (HTTP transports stamp it on every request); `undefined` before it is known. */
   use(version: string | undefined): void
   /** Starts to listen for messages that belong to no request, where that takes a stream of its own. */

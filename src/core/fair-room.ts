@@ -1,0 +1,84 @@
+import { HeldBy } from './held-by.ts'
+
+/** What one client holds. */
+class Holding {
+  /** Bytes that wait for the client. */
+  unread = 0
+  /** Bytes that come for it, in all and by server. */
+  coming = 0
+  readonly byServer = new HeldBy()
+
+  get bytes(): number {
+    return this.unread + this.coming
+  }
+}
+
+/**
+ * How much of a bounded room each client and each server holds, and whether one of them may hold more. A holder may hold more while everything fits with
+ * as much again left free for the next one, where others count with no more than this one holds. So a holder that has more than its share costs only itself
+ * room. The shares of several holders that all take what they may are a half, a third, a quarter and so on of the room.
+ */
+export class FairRoom {
+  readonly #maxBytes: number
+  readonly #clients = new Map<string, Holding>()
+  /** Bytes that come, by server, for all clients. */
+  readonly #servers = new HeldBy()
+  #bytes = 0
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+  }
+
+  /** Bytes that are held, of all. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Bytes that wait for `client`. */
+  unreadOf(client: string): number {
+    return this.#clients.get(client)?.unread ?? 0
+  }
+
+  /** So many more bytes wait for `client`; less when negative. */
+  unread(client: string, bytes: number): void {
+    this.#of(client).unread += bytes
+    this.#changed(client, bytes)
+  }
+
+  /** So many more bytes come from `server` for `client`; less when negative. */
+  coming(client: string, server: string, bytes: number): void {
+    const holding = this.#of(client)
+    holding.coming += bytes
+    holding.byServer.add(server, bytes)
+    this.#servers.add(server, bytes)
+    this.#changed(client, bytes)
+  }
+
+  /** Whether `server` may send more for `client`. */
+  fits(client: string, server: string): boolean {
+    const holding = this.#clients.get(client)
+    if (!holding) return true
+    const ofServer = this.#servers.of(server)
+    if (this.#bytes + Math.max(holding.bytes, ofServer) <= this.#maxBytes) return true
+    return this.#servers.upTo(ofServer) + ofServer <= this.#maxBytes && this.#clientFits(holding, server)
+  }
+
+  /** A server that sends much for a client leaves the client's other servers as much room. */
+  #clientFits(holding: Holding, server: string): boolean {
+    const level = holding.unread + holding.byServer.upTo(holding.byServer.of(server))
+    let bytes = 2 * level
+    for (const other of this.#clients.values()) if (other !== holding) bytes += Math.min(other.bytes, level)
+    return bytes <= this.#maxBytes
+  }
+
+  #of(client: string): Holding {
+    let holding = this.#clients.get(client)
+    if (!holding) this.#clients.set(client, (holding = new Holding()))
+    return holding
+  }
+
+  #changed(client: string, bytes: number): void {
+    this.#bytes += bytes
+    if (this.#of(client).bytes === 0) this.#clients.delete(client)
+  }
+}
