@@ -13,7 +13,7 @@ const LOOK_MS = 500
  * Bounds what large messages from servers hold on their way to clients. It counts the bytes of messages that are not yet complete, and those that wait for
  * clients to read them. Each client and each server has a share (`FairRoom`); what does not fit is not read from its server until something leaves.
  * Where nothing waits for its client, and nothing else comes from its server, a message goes on all the same, since nothing of its own could make room;
- * and each one does after ten seconds. A message that has stopped gives up its room where others wait for it.
+ * where the room is full, this takes that nothing waits for any client and nothing else comes. After ten seconds each one goes on. A message that has stopped gives up its room where others wait for it.
  */
 export class BufferLimit {
   readonly #room: FairRoom
@@ -53,20 +53,27 @@ export class BufferLimit {
     this.#resume()
   }
 
-  #hold({ origin: { client, server } }: Reception, bytes: number): void {
+  #hold({ client, server }: Reception, bytes: number): void {
     this.#room.coming(client, server, bytes)
   }
 
   #mayGoOn(reception: Reception): boolean {
-    const { client, server } = reception.origin
-    if (this.#room.fits(client, server) || reception.hasWaited(MAX_WAIT_MS)) return true
-    if (this.#room.unreadOf(client) > 0) return false
+    const { client, server } = reception
+    if (reception.hasWaited(MAX_WAIT_MS)) return true
+    const { isFull } = this.#room
+    if (!isFull && this.#room.fits(client, server)) return true
+    if ((isFull ? this.#room.allUnread : this.#room.unreadOf(client)) > 0) return false
     for (const other of this.#receptions)
-      if (other !== reception && other.origin.server === server && other.comes) return false
+      if (other !== reception && (isFull || other.server === server) && other.comes) return false
     return true
   }
 
   #look(): void {
+    for (const reception of this.#receptions) {
+      this.#hold(reception, -reception.bytes)
+      reception.attribute()
+      this.#hold(reception, reception.bytes)
+    }
     const stopped = [...this.#receptions].filter(reception => reception.hasStopped())
     if (stopped.length > 0) this.#giveUp(stopped)
     this.#resume()
@@ -106,11 +113,17 @@ export class BufferLimit {
 }
 
 /**
- * Counts in this process what comes on a stream of a server: as that of the client whose call it answers, else as the server's own. `giveUp` lets go of the
+ * Counts in this process what comes on a stream of a server: as that of the client that `owner` names, else as the server's own. `giveUp` lets go of the
  * unfinished message and fails the call that it answers.
  */
-export function receptionFrom(server: string, flow: Flow, giveUp: () => void, client?: string): Reception {
-  return new Reception(processBuffers(), { server, client: client ?? `server ${server}` }, flow, giveUp)
+export function receptionFrom(
+  server: string,
+  owner: () => string | undefined,
+  flow: Flow,
+  giveUp: () => void,
+): Reception {
+  const client = (): string => owner() ?? `server ${server}`
+  return new Reception(processBuffers(), { server, client }, flow, giveUp)
 }
 
 /** The one of this process. */

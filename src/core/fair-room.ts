@@ -16,7 +16,8 @@ class Holding {
 /**
  * How much of a bounded room each client and each server holds, and whether one of them may hold more. A holder may hold more while everything fits with
  * as much again left free for the next one, where others count with no more than this one holds. So a holder that has more than its share costs only itself
- * room. The shares of several holders that all take what they may are a half, a third, a quarter and so on of the room.
+ * room. The shares of several holders that all take what they may are a half, a third, a quarter and so on of the room; together they may exceed the room,
+ * until it is full.
  */
 export class FairRoom {
   readonly #maxBytes: number
@@ -24,6 +25,9 @@ export class FairRoom {
   /** Bytes that come, by server, for all clients. */
   readonly #servers = new HeldBy()
   #bytes = 0
+  #unread = 0
+  /** The sum over all clients, each counted with a quarter of the room at most. */
+  #counted = 0
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
@@ -34,6 +38,16 @@ export class FairRoom {
     return this.#bytes
   }
 
+  /** All have to wait. At least eight clients make it full. */
+  get isFull(): boolean {
+    return this.#counted >= 2 * this.#maxBytes
+  }
+
+  /** Bytes that wait for clients. */
+  get allUnread(): number {
+    return this.#unread
+  }
+
   /** Bytes that wait for `client`. */
   unreadOf(client: string): number {
     return this.#clients.get(client)?.unread ?? 0
@@ -41,17 +55,21 @@ export class FairRoom {
 
   /** So many more bytes wait for `client`; less when negative. */
   unread(client: string, bytes: number): void {
-    this.#of(client).unread += bytes
-    this.#changed(client, bytes)
+    const holding = this.#of(client)
+    const before = holding.bytes
+    holding.unread += bytes
+    this.#unread += bytes
+    this.#changed(client, holding, before)
   }
 
   /** So many more bytes come from `server` for `client`; less when negative. */
   coming(client: string, server: string, bytes: number): void {
     const holding = this.#of(client)
+    const before = holding.bytes
     holding.coming += bytes
     holding.byServer.add(server, bytes)
     this.#servers.add(server, bytes)
-    this.#changed(client, bytes)
+    this.#changed(client, holding, before)
   }
 
   /** Whether `server` may send more for `client`. */
@@ -77,8 +95,10 @@ export class FairRoom {
     return holding
   }
 
-  #changed(client: string, bytes: number): void {
-    this.#bytes += bytes
-    if (this.#of(client).bytes === 0) this.#clients.delete(client)
+  #changed(client: string, { bytes }: Holding, before: number): void {
+    const most = this.#maxBytes / 4
+    this.#bytes += bytes - before
+    this.#counted += Math.min(bytes, most) - Math.min(before, most)
+    if (bytes === 0) this.#clients.delete(client)
   }
 }

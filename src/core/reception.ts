@@ -18,8 +18,8 @@ export interface Flow {
 /** Where a message comes from, and whose it is. */
 export interface Origin {
   readonly server: string
-  /** The client whose call it answers; on a stream that brings everything of a server, what stands for that server. */
-  readonly client: string
+  /** Names the client whose call it answers now; where that may be any, what stands for the server. */
+  readonly client: () => string
 }
 
 /** What bounds receptions. */
@@ -30,7 +30,10 @@ export interface Bounding {
 
 /** One stream on which messages come, one after another; it is not read while what it brings has no room. */
 export class Reception {
-  readonly origin: Origin
+  readonly server: string
+  /** Whose its message is. */
+  client: string
+  readonly #clientNow: () => string
   readonly #limit: Bounding
   readonly #flow: Flow
   readonly #giveUp: () => void
@@ -47,9 +50,16 @@ export class Reception {
   /** `giveUp` lets go of the unfinished message and fails the call that it answers. */
   constructor(limit: Bounding, origin: Origin, flow: Flow, giveUp: () => void) {
     this.#limit = limit
-    this.origin = origin
+    this.server = origin.server
+    this.#clientNow = origin.client
+    this.client = origin.client()
     this.#flow = flow
     this.#giveUp = giveUp
+  }
+
+  /** Asks again whose its message is: others may have calls on the same stream by now. */
+  attribute(): void {
+    this.client = this.#clientNow()
   }
 
   /** Bytes of the unfinished message, where it is large. */
@@ -63,6 +73,7 @@ export class Reception {
       if (this.#bytes > 0) this.end()
       return
     }
+    if (this.#bytes === 0) this.attribute()
     const more = bytes - this.#bytes
     // Another message has begun.
     if (more < 0) this.#movedBytes = 0

@@ -161,8 +161,11 @@ export class SseTransport implements Transport {
           status === 200 && isEventStream(headers)
             ? (chunk, controller) => {
                 parser.push(chunk)
-                this.#reception ??= receptionFrom(this.#options.server, flowOf(controller), () =>
-                  notTaken.stopped(parser.skip()),
+                this.#reception ??= receptionFrom(
+                  this.#options.server,
+                  () => this.#receiver.ownerOf(undefined),
+                  flowOf(controller),
+                  () => notTaken.stopped(parser.skip()),
                 )
                 this.#reception.at(parser.held)
                 congestion.heard(controller)

@@ -187,7 +187,8 @@ class StdioTransport implements Transport {
       child.on('error', () => resolve())
     })
     const drained = new Promise<void>(resolve => child.once('close', () => resolve()))
-    const reception = receptionFrom(this.#options.server, stdout, () =>
+    const owner = (): string | undefined => this.#receiver?.ownerOf(undefined)
+    const reception = receptionFrom(this.#options.server, owner, stdout, () =>
       notTaken.stopped(messages.skip().toString()),
     )
     this.#running = { child, pid, queue, messages, reception, log, exited, drained }

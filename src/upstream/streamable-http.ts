@@ -193,9 +193,9 @@ export class StreamableHttpTransport implements Transport {
 
   /** Counts what comes on the response stream of request `id`. */
   reception(id: number | undefined, flow: Flow, giveUp: () => void): Reception {
-    if (id === undefined) return receptionFrom(this.#options.server, flow, giveUp)
-    const reception = receptionFrom(this.#options.server, flow, giveUp, this.#receiver.ownerOf(id))
-    const open = this.#open.get(id)
+    const owner = id === undefined ? undefined : this.#receiver.ownerOf(id)
+    const reception = receptionFrom(this.#options.server, () => owner, flow, giveUp)
+    const open = id === undefined ? undefined : this.#open.get(id)
     if (open) open.reception = reception
     return reception
   }

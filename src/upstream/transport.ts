@@ -56,8 +56,11 @@ export interface Receiver {
   onFailure(id: number, error: GatewayError): void
   /** Whether request `id` still waits for its answer. */
   waits(id: number): boolean
-  /** Whose call request `id` is; `undefined` for requests of the gateway itself. */
-  ownerOf(id: number): string | undefined
+  /**
+   * Whose call request `id` is; `undefined` for requests of the gateway itself. Without an id: the client of all calls in flight, `undefined` where
+   * there are several or none.
+   */
+  ownerOf(id: number | undefined): string | undefined
   /** The server has forgotten the session: nothing new may be sent, what is in flight may still be answered. */
   onSessionLost(): void
   /** Messages that belong to no request may have been missed: their stream broke and begins anew. */

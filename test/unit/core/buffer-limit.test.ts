@@ -9,8 +9,15 @@ class Stream {
   reads = true
   givenUp = false
   readonly reception: Reception
+  client: string
   constructor(limit: BufferLimit, client: string, server: string) {
-    this.reception = new Reception(limit, { client, server }, this, () => (this.givenUp = true))
+    this.client = client
+    this.reception = new Reception(
+      limit,
+      { client: () => this.client, server },
+      this,
+      () => (this.givenUp = true),
+    )
   }
   pause(): void {
     this.reads = false
@@ -186,6 +193,29 @@ describe('what clients do not read', () => {
     expect(limit.bytes).toBe(20 * MIB)
     vi.advanceTimersByTime(2000)
     expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('stops everything where many clients do not read', () => {
+    const limit = new BufferLimit(48 * MIB)
+    for (let at = 0; at < 60; at++) {
+      const stream = new Stream(limit, `c${at}`, `s${at % 2}`).comes(10 * MIB)
+      if (!stream.reads) continue
+      stream.reception.end()
+      limit.waits(`c${at}`, 10 * MIB)
+    }
+    expect(limit.bytes).toBeLessThanOrEqual((96 + 10 + 60 / 2) * MIB)
+  })
+
+  it('stops a stream no longer once others have calls on it', () => {
+    const limit = new BufferLimit(48 * MIB)
+    limit.waits('slow', 40 * MIB)
+    const stream = new Stream(limit, 'slow', 's').at(4 * MIB)
+    expect(stream.reads).toBe(false)
+    stream.client = 'server s'
+    vi.advanceTimersByTime(500)
+    expect(stream.reads).toBe(true)
+    stream.reception.end()
+    expect(limit.bytes).toBe(40 * MIB)
   })
 
   it('stops nothing that comes for other clients, however much it is', () => {

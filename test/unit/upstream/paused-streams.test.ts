@@ -71,9 +71,7 @@ async function until(condition: () => boolean): Promise<void> {
   expect(condition()).toBe(true)
 }
 
-describe.each(Object.entries(TRANSPORTS))('a stream over %s', (kind, create) => {
-  const owner = kind === 'Streamable HTTP' ? 'client' : 'server peer'
-
+describe.each(Object.entries(TRANSPORTS))('a stream over %s', (_kind, create) => {
   async function begin() {
     const server = await Server.start()
     const transport = create(server.url)
@@ -93,10 +91,10 @@ describe.each(Object.entries(TRANSPORTS))('a stream over %s', (kind, create) => 
     server.stream?.write(`event: message\ndata: ${ANSWER.slice(0, MIB)}`)
     await until(() => processBuffers().bytes >= MIB)
     for (let left = 80; left > 0; left--) transport.send({ text: NOTE, id: undefined, method: undefined })
-    processBuffers().waits(owner, 60 * MIB)
+    processBuffers().waits('client', 60 * MIB)
     let released = false
     const release = (): void => {
-      if (!released) processBuffers().waits(owner, -60 * MIB)
+      if (!released) processBuffers().waits('client', -60 * MIB)
       released = true
     }
     onTestFinished(release)
