@@ -85,7 +85,7 @@ export class Assembly {
     this.quotas = Quotas.of({ config, store, logger })
     this.audit = audit && new Audit({ ...audit, logger, ruleOn: exchange => this.router.ruleOn(exchange) })
 
-    this.trace = logger.debugs ? new Trace(logger) : undefined
+    this.trace = logger.debugs ? new Trace(logger, exchange => this.router.ruleOn(exchange)) : undefined
 
     const clientLinks = new ClientLinks(maxLinksPerClient)
     this.pools = new Map(

@@ -147,12 +147,13 @@ export class Gateway implements Service {
     return await this.#http.listen()
   }
 
-  /** Lists every server that has never been listed, and starts those that are required. Resolves when each has succeeded or failed. */
-  async warmUp(): Promise<ServerStatus[]> {
+  /** Lists every server that has never been listed, and starts those that are required. Resolves when each has succeeded or failed; `onSettled` hears of each. */
+  async warmUp(onSettled?: (server: string) => void): Promise<ServerStatus[]> {
     await Promise.all(
       this.#config.servers.map(async server => {
         if (!this.#parts.catalog.snapshot(server.name)) await this.#parts.catalog.refresh(server.name)
         if (server.required) await this.#start(server.name)
+        onSettled?.(server.name)
       }),
     )
     return this.status()

@@ -18,6 +18,7 @@ import type { TaskIds } from './relay/task-ids.ts'
 import type { ListenedTask, TaskListeners } from './relay/task-listeners.ts'
 import type { Subscriptions } from './relay/subscriptions.ts'
 import type { Subscriber } from './relay/updates.ts'
+import { unknownName } from './unknown-name.ts'
 
 export interface RouterOptions {
   readonly catalog: Catalog
@@ -197,16 +198,7 @@ export class Router {
       isFound(await this.#options.catalog.complete(exchange.view, exchange, isFound))
     }
     if (route) return route
-    const what = `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}`
-    // Of what the client sees, so that it learns of nothing else.
-    const more = [...meant(view.similar(kind, name)), ...this.#unlisted(view)]
-    throw new GatewayError('unknown_name', more.length === 0 ? what : `${what}. ${more.join(' ')}`)
-  }
-
-  /** Why a view may lack what someone looks for: servers that could not be listed yet. Empty when all are. */
-  #unlisted(view: View): string[] {
-    const reasons = view.missing.flatMap(server => this.#options.catalog.failure(server)?.message ?? [])
-    return reasons.length === 0 ? [] : [`Not every server could be listed: ${reasons.slice(0, 3).join(' ')}`]
+    throw unknownName(kind, name, view, this.#options.catalog)
   }
 
   async #located(exchange: Exchange, uri: unknown): Promise<Route> {
@@ -316,12 +308,6 @@ export class Router {
     if (!view) throw new GatewayError('internal', `There is no view "${exchange.view}".`)
     return view
   }
-}
-
-function meant(names: readonly string[]): string[] {
-  const last = names.at(-1)
-  if (last === undefined) return []
-  return [`Did you mean ${names.length === 1 ? '' : `${names.slice(0, -1).join(', ')} or `}${last}?`]
 }
 
 function conversationOf(exchange: Exchange): Conversation {

@@ -1,13 +1,9 @@
 import type { Catalog } from './catalog/catalog.ts'
 import { hiddenBy } from './catalog/hidden.ts'
 import type { ServerConfig } from './config/types.ts'
-import { redact } from './observe/redact.ts'
-import { SaidBeforeEnd } from './upstream/last-words.ts'
+import { explained, quoted } from './explained.ts'
 import type { Pool } from './upstream/pool.ts'
 import type { Replica } from './upstream/replica.ts'
-
-/** Characters of what a program said. */
-const MAX_SAID = 300
 
 /** How one server stands, for people. */
 export interface ServerStatus {
@@ -66,21 +62,17 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
     resources: snapshot?.lists.resources.length ?? 0,
     resourceTemplates: snapshot?.lists.resourceTemplates.length ?? 0,
     prompts: snapshot?.lists.prompts.length ?? 0,
-    error: error && explained(error),
+    error: (error && explained(error)) ?? (state.kind === 'starting' ? strayOf(pool) : undefined),
     replicas: pool.roster.all.map(replica => replicaStatusOf(replica, pool)),
   }
 }
 
-/** The failure with what the program said of it. */
-function explained(error: Error): string {
-  for (
-    let cause: unknown = error, depth = 0;
-    cause instanceof Error && depth < 5;
-    cause = cause.cause, depth++
-  )
-    if (cause instanceof SaidBeforeEnd)
-      return `${error.message} It said: ${redact(cause.line).slice(0, MAX_SAID)}`
-  return error.message
+/** Of a program that is starting: what shows that it may be no server. */
+function strayOf({ roster }: Pool): string | undefined {
+  for (const { printed } of roster.all)
+    if (printed.stray !== undefined)
+      return `It has printed plain text in place of JSON-RPC messages: ${quoted(printed.stray)}`
+  return undefined
 }
 
 function replicaStatusOf(replica: Replica, { slots }: Pool): ReplicaStatus {

@@ -192,7 +192,7 @@ export class Gatekeeper implements Authenticator {
       token.startsWith(KEY_PREFIX) && !this.#open ? await this.#keys.lookUp(digest) : undefined
     if (credential) return lasting(credential)
     throw invalid(
-      `The key is not known here: mistyped, expired or revoked. A new one is made with: ${CREATE_KEY}`,
+      `The key is not known here: it is mistyped, expired or revoked, or its client is new in the configuration: then start the gateway again. A new key is made with: ${CREATE_KEY}`,
       this.#tokens.challenge(request),
     )
   }

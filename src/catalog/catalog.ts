@@ -4,6 +4,7 @@ import { monotonicNow } from '../core/clock.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
+import { onceLogger } from '../core/once-logger.ts'
 import { within } from '../core/within.ts'
 import { runsTasks } from '../protocol/features.ts'
 import type { Store } from '../state/store.ts'
@@ -11,6 +12,7 @@ import type { ClientKind } from '../protocol/client-kind.ts'
 import { AfterCalls } from './after-calls.ts'
 import { failureOf, keyOf, kindOfClient } from './attempt.ts'
 import { Changes, WAIT_MS } from './changes.ts'
+import { Failures } from './failures.ts'
 import { FirstLists, firstOf, type Try } from './first-lists.ts'
 import { freshUntil } from './freshness.ts'
 import { introduced } from './introduced.ts'
@@ -56,10 +58,12 @@ const RENEW_FAILED_EVERY_MS = 60_000
  */
 export class Catalog {
   readonly #options: CatalogOptions
+  /** For what every listing finds again. */
+  readonly #logger: Logger
   readonly #servers = new Map<string, ServerConfig>()
   /** Of every server of the configuration. */
   readonly #variants = new Map<string, Variants>()
-  readonly #failures = new Map<string, GatewayError>()
+  readonly #failures: Failures
   readonly #refreshing = new Map<string, Promise<void>>()
   readonly #timers = new Map<string, NodeJS.Timeout>()
   readonly #retries = new Retries(server => void this.refresh(server))
@@ -76,6 +80,8 @@ export class Catalog {
   constructor(options: CatalogOptions) {
     this.#options = options
     const budget = new ListBudget()
+    this.#failures = new Failures(options.logger)
+    this.#logger = onceLogger(options.logger)
     for (const server of options.config.servers) {
       this.#servers.set(server.name, server)
       this.#variants.set(server.name, new Variants(server.name, budget))
@@ -290,18 +296,14 @@ export class Catalog {
       }
       if (changed) this.#show(variants, shown, previous)
       this.#firstLists.end(attempt, true)
-      this.#failures.delete(name)
+      this.#failures.listed(name)
       this.#retries.cancel(name)
       await this.#keep(server, variants, changed)
     } catch (error) {
       if (this.#closed) return
-      this.#failures.set(name, failureOf(name, error))
-      this.#firstLists.end(attempt, false)
       const known = previous ? 'its last known lists stay' : 'it has no lists yet'
-      this.#options.logger.warn(`The server could not be listed; ${known}.`, {
-        server: name,
-        cause: describeError(error),
-      })
+      this.#failures.failed(name, failureOf(name, error), known)
+      this.#firstLists.end(attempt, false)
       if (!previous) this.#retries.later(name)
     }
   }
@@ -312,7 +314,7 @@ export class Catalog {
     over: ListableLink | undefined,
     variants: Variants,
   ): Promise<ShownTo & { readonly link: ListableLink }> {
-    const logger = this.#options.logger.child({ server: server.name })
+    const logger = this.#logger.child({ server: server.name })
     return await onAnotherLink(async () => {
       const link = over?.usable ? over : await this.#options.link(server.name, exchange)
       const { variant, told } = variantOver(server, link, exchange)

@@ -1,6 +1,7 @@
 import { worthAnotherLink } from '../core/another-link.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { detached } from '../core/detached.ts'
+import { describeError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
@@ -74,7 +75,7 @@ export async function fetchLists(
   previous: Known | undefined,
   logger: Logger,
 ): Promise<Known> {
-  const failures: unknown[] = []
+  const failures: { readonly kind: ListKind; readonly error: unknown }[] = []
   let asked = 0
   const fetched = await Promise.all(
     LIST_KINDS.map(async (kind): Promise<Fetched> => {
@@ -87,16 +88,17 @@ export async function fetchLists(
         if ((error as { rpcCode?: number }).rpcCode === -32601) return NONE
         // Over a new link all of them can be had.
         if (worthAnotherLink(error)) throw error
-        failures.push(error)
-        logger.warn('A list could not be fetched; what is known of it stays.', {
-          list: kind,
-          cause: String((error as Error).message),
-        })
+        failures.push({ kind, error })
         return previous ? { entries: previous.lists[kind], caching: previous.caching[kind] } : NONE
       }
     }),
   )
-  if (asked > 0 && failures.length === asked) throw failures[0]
+  if (failures[0] && failures.length === asked) throw failures[0].error
+  for (const { kind, error } of failures)
+    logger.warn('A list could not be fetched; what is known of it stays.', {
+      list: kind,
+      cause: describeError(error),
+    })
   const by = <T>(of: (list: Fetched) => T): [ListKind, T][] =>
     LIST_KINDS.map((kind, at) => [kind, of(fetched[at] ?? NONE)])
   return {

@@ -175,6 +175,11 @@ export class Merged {
     return own >= others
   }
 
+  /** The server that a name belongs to by its prefix, whether it has such a thing or not. */
+  ownerOf(name: string): string | undefined {
+    return this.#spaces.ownerOf(name)
+  }
+
   /** Whether a server belongs to the endpoint. */
   has(server: string): boolean {
     return this.members.some(member => member.server.name === server)

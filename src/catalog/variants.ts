@@ -79,25 +79,35 @@ export class Variants {
    * @throws GatewayError `too_large` where the budget has no room for it, and nothing changes
    */
   set(variant: ClientKind, told: string, listed: ServerSnapshot, kind: ClientKind | undefined): boolean {
-    const others = this.#allBut(variant)
+    const dropped = this.#droppedFor(variant)
     const shared = sharingLists(listed, this.#listed.values())
-    this.#budget.take(this.#server, sizeOf([...others, shared]))
-    return this.#set(variant, told, shared, kind)
+    this.#budget.take(this.#server, sizeOf([...this.#allBut(variant, dropped), shared]))
+    return this.#set(variant, told, shared, kind, dropped)
   }
 
   /** Takes what an earlier run has listed. @throws as `set` */
   restore(variant: ClientKind, told: string, listed: ServerSnapshot): void {
-    const others = this.#allBut(variant)
+    const dropped = this.#droppedFor(variant)
+    const others = this.#allBut(variant, dropped)
     const shared = sharingLists(listed, others)
     this.#budget.restore(this.#server, sizeOf([...others, shared]))
-    this.#set(variant, told, shared, undefined)
+    this.#set(variant, told, shared, undefined, dropped)
   }
 
-  #allBut(variant: ClientKind): ServerSnapshot[] {
-    return [...this.#listed].flatMap(([other, snapshot]) => (other === variant ? [] : snapshot))
+  #allBut(variant: ClientKind, dropped: ClientKind | undefined): ServerSnapshot[] {
+    return [...this.#listed].flatMap(([other, snapshot]) =>
+      other === variant || other === dropped ? [] : snapshot,
+    )
   }
 
-  #set(variant: ClientKind, told: string, listed: ServerSnapshot, kind: ClientKind | undefined): boolean {
+  #set(
+    variant: ClientKind,
+    told: string,
+    listed: ServerSnapshot,
+    kind: ClientKind | undefined,
+    dropped: ClientKind | undefined,
+  ): boolean {
+    if (dropped !== undefined) this.#forget(dropped)
     this.#told.set(variant, told)
     const before = this.#listed.get(variant)
     const wasKnown = kind === undefined || this.isKnown(kind)
@@ -106,13 +116,12 @@ export class Variants {
     this.#outdated.delete(variant)
     this.#listed.delete(variant)
     this.#listed.set(variant, listed)
-    if (this.#listed.size > MAX_VARIANTS) this.#dropOne()
     this.#share()
     return !before || !wasKnown || !sameLists(before, listed) || !sameCaching(before, listed)
   }
 
   delete(variant: ClientKind): void {
-    this.#listed.delete(variant)
+    this.#forget(variant)
     this.#share()
   }
 
@@ -134,9 +143,7 @@ export class Variants {
 
   /** Snapshots that are equal to that of the base become one object with it, so that they cost nothing, and views of them are one. */
   #share(): void {
-    let least: ClientKind | undefined
-    for (const variant of this.#listed.keys())
-      if (least === undefined || isLess(variant, least)) least = variant
+    const least = leastOf(this.#listed.keys())
     const base = least === undefined ? undefined : this.#listed.get(least)
     this.#base = base
     if (!base) return this.#budget.take(this.#server, sizeOf([]))
@@ -149,16 +156,25 @@ export class Variants {
     this.#budget.take(this.#server, sizeOf(this.#listed.values()))
   }
 
-  /** The one that was listed longest ago and is not the base. */
-  #dropOne(): void {
-    for (const [variant, snapshot] of this.#listed) {
-      if (snapshot === this.#base) continue
-      this.#listed.delete(variant)
-      this.#outdated.delete(variant)
-      this.#told.delete(variant)
-      return
-    }
+  /** The variant that makes room for `added`: the one that was listed longest ago and is not the least capable. */
+  #droppedFor(added: ClientKind): ClientKind | undefined {
+    if (this.#listed.has(added) || this.#listed.size < MAX_VARIANTS) return undefined
+    const least = leastOf([added, ...this.#listed.keys()])
+    return [...this.#listed.keys()].find(variant => variant !== least)
   }
+
+  #forget(variant: ClientKind): void {
+    this.#listed.delete(variant)
+    this.#outdated.delete(variant)
+    this.#told.delete(variant)
+    for (const [kind, other] of this.#servedAs) if (other === variant) this.#servedAs.delete(kind)
+  }
+}
+
+function leastOf(variants: Iterable<ClientKind>): ClientKind | undefined {
+  let least: ClientKind | undefined
+  for (const variant of variants) if (least === undefined || isLess(variant, least)) least = variant
+  return least
 }
 
 /** Fewer capabilities come first, and of equally many the modern era. */

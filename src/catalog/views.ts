@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Config, ProfileConfig } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
+import { onceLogger } from '../core/once-logger.ts'
 import type { ListKind } from '../core/route.ts'
 import { compilePatterns } from '../policy/pattern.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -50,6 +51,8 @@ export function kindIn(name: string): ClientKind | undefined {
  */
 export class Views {
   readonly #options: ViewsOptions
+  /** For what every merge finds again. */
+  readonly #logger: Logger
   readonly #servers: ReadonlySet<string>
   readonly #profiles: ReadonlyMap<string, ProfileConfig>
   readonly #personal: boolean
@@ -75,6 +78,7 @@ export class Views {
 
   constructor(options: ViewsOptions) {
     this.#options = options
+    this.#logger = onceLogger(options.logger)
     const { clients, gateway } = options.config
     // What anyone sees may then depend on who it is, so that nothing in between may give it to another.
     this.#personal = clients.length > 0 || gateway.auth.jwt.length > 0 || gateway.auth.proxy !== undefined
@@ -240,7 +244,7 @@ export class Views {
 
   /** Everything of an endpoint, as it is shown to a kind of client. */
   #merged(name: string, kind: ClientKind | undefined): Merged {
-    const { config, logger, snapshot } = this.#options
+    const { config, snapshot } = this.#options
     const profile = this.#profiles.get(name)
     const alone = this.#servers.has(name)
     const members = config.servers
@@ -256,7 +260,7 @@ export class Views {
       members,
       maxNameLength: config.gateway.catalog.maxNameLength,
       selection: (profile?.match ?? []).flatMap(text => compilePatterns(text, [...this.#servers])),
-      logger,
+      logger: this.#logger,
     })
   }
 

@@ -1,7 +1,6 @@
 import { loadWithSource } from '../config/load.ts'
 import { GatewayError } from '../core/errors.ts'
-import { maskArgs, maskText } from '../config/problem.ts'
-import type { Config } from '../config/types.ts'
+import { maskArgs, maskText, renderWarnings } from '../config/problem.ts'
 import { alignColumns } from './columns.ts'
 
 interface RawEntry {
@@ -18,10 +17,10 @@ interface RawEntry {
  * @throws GatewayError `config`
  */
 export async function runCheck(file: string | undefined): Promise<void> {
-  const { config, raw, problems } = await loadWithSource({ file })
+  const { config, raw, problems } = await loadWithSource({ file, looksForCommands: true })
   if (problems !== undefined) {
     const left = 'A start leaves these servers out and runs the others.'
-    throw new GatewayError('config', [problems, left, ...warningsOf(config)].join('\n'))
+    throw new GatewayError('config', [problems, left, ...renderWarnings(config.warnings)].join('\n'))
   }
   const { mcpServers, servers } = raw as Record<
     'mcpServers' | 'servers',
@@ -46,13 +45,9 @@ export async function runCheck(file: string | undefined): Promise<void> {
       ['state', maskText(gateway.state)],
       ['log', gateway.log],
     ]),
-    ...warningsOf(config),
+    ...renderWarnings(config.warnings),
   ]
   process.stdout.write(`${lines.join('\n')}\n`)
-}
-
-function warningsOf({ warnings }: Config): string[] {
-  return warnings.length > 0 ? ['', 'Warnings', ...warnings.map(warning => `  ${warning}`)] : []
 }
 
 /** The entry as it was written: what variables stand for is nobody's business. */

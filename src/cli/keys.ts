@@ -56,7 +56,10 @@ export async function createClientKey(client: string, options: CreateOptions): P
       }),
     )
     const until = lifeMs === undefined ? 'until it is revoked' : `until ${day(created + lifeMs)}`
-    say(`Key ${idOf(digest)} of client "${client}" counts ${until}. It is shown this once:`)
+    say(
+      `A gateway that runs accepts it at once if "${client}" was in its configuration when it started. If "${client}" is new, start the gateway again.`,
+      `Key ${idOf(digest)} of client "${client}" counts ${until}. It is shown this once:`,
+    )
   }
   process.stdout.write(`${key}\n`)
 }

@@ -2,13 +2,12 @@ import { fileURLToPath } from 'node:url'
 import { VERSION } from '../version.ts'
 import { GatewayError } from '../core/errors.ts'
 import { ConfigWatch } from '../config/watch.ts'
-import { alignColumns } from './columns.ts'
 import { loadChange, type Change } from './change.ts'
 import { runGateway } from './run.ts'
+import { reportStart } from './start-report.ts'
 import type { Config } from '../config/types.ts'
 import type { Logger, LogLevel } from '../core/logger.ts'
 import type { Gateway } from '../gateway.ts'
-import type { ServerStatus } from '../status.ts'
 
 export interface ServeOptions {
   readonly config?: string
@@ -47,7 +46,7 @@ export async function runServe(options: ServeOptions): Promise<void> {
       }
       await new ConfigWatch(path, { bytes: started, load, onChange, logger }).start()
     }
-    print(report(await gateway.warmUp(), url, config))
+    await reportStart(gateway, rows => report(rows, url, config), print)
     await new Promise(() => {})
   })
 }
@@ -71,15 +70,11 @@ function listed(places: readonly string[]): string {
 }
 
 /** What to know after the start: the state of each server and what to paste into a client. */
-export function report(
-  statuses: readonly ServerStatus[],
+function report(
+  rows: readonly string[],
   url: string,
   { file, clients }: Pick<Config, 'file' | 'clients'>,
 ): string[] {
-  const rows = statuses.map(({ name, transport, era, state, error, tools, resources, prompts }) => {
-    const counts = `${count(tools, 'tool')}, ${count(resources, 'resource')}, ${count(prompts, 'prompt')}`
-    return [name, transport, era ?? '-', state, error ?? counts]
-  })
   const key = clients.length > 0 ? { headers: { Authorization: 'Bearer <key>' } } : {}
   const remote = { mcpServers: { gw: { type: 'http', url, ...key } } }
   const { command, args } = thisProgram()
@@ -87,7 +82,7 @@ export function report(
   const local = { mcpServers: { gw: { command, args: [...args, ...options] } } }
   return [
     '',
-    ...(rows.length > 0 ? alignColumns(rows) : ['  no servers']),
+    ...(rows.length > 0 ? rows : ['  no servers']),
     '',
     'In the configuration of a client that speaks HTTP:',
     `  ${JSON.stringify(remote)}`,
@@ -141,10 +136,6 @@ function systemCode(error: unknown): string | undefined {
     if (typeof code === 'string' && /^E[A-Z]+$/.test(code)) return code
   }
   return undefined
-}
-
-function count(amount: number, thing: string): string {
-  return `${amount} ${thing}${amount === 1 ? '' : 's'}`
 }
 
 function print(lines: readonly string[]): void {

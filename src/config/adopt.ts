@@ -2,6 +2,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import { convertOpenCode, convertZed, type Converted } from './client-entries.ts'
 import { IGNORED_ROOT_KEYS } from './ignored.ts'
 import { nearest } from './nearest.ts'
+import { looksLikeServer } from './scope.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type { Path } from './problem.ts'
 
@@ -80,7 +81,7 @@ export function adopt(file: unknown, cwd: string): Adopted {
     else if (isMistake(key, adopts)) value[key] = child
     else left.push(key)
   }
-  if (left.length > 0) hints.unshift(leftOut(left))
+  hints.unshift(...(left.length > 0 ? [leftOut(left)] : []), ...misplaced(left, file))
   if (inputs !== undefined) value['inputs'] = inputs
   if (taken.size > 0 && (value['mcpServers'] === undefined || isJsonObject(value['mcpServers'])))
     value['mcpServers'] = { ...value['mcpServers'], ...servers }
@@ -109,6 +110,17 @@ function isSection(value: unknown): boolean {
 function isMistake(key: string, adopts: boolean): boolean {
   if (adopts) return nearest(key, ['mcpServers', 'clients', 'gateway']) !== undefined
   return MISPLACED.test(key) || nearest(key, OWN_KEYS) !== undefined
+}
+
+/** A sentence about what of a client's file looks like servers at a wrong place. */
+function misplaced(keys: readonly string[], file: JsonObject): string[] {
+  return keys
+    .filter(key => looksLikeServer(file[key]))
+    .slice(0, 3)
+    .map(
+      key =>
+        `${JSON.stringify(key.slice(0, 60))} looks like a server and is left out, since it is outside of "mcpServers". Put it under mcpServers.`,
+    )
 }
 
 function leftOut(keys: readonly string[]): string {

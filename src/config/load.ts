@@ -5,14 +5,16 @@ import { homedir } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { GatewayError } from '../core/errors.ts'
 import { adopt, type Adopted } from './adopt.ts'
-import { commandHints } from './command-hints.ts'
+import { commandProblems, commandWarnings } from './command-hints.ts'
+import { duplicateKeys } from './duplicates.ts'
 import { readEnvFiles } from './env-files.ts'
 import { expand } from './expand.ts'
+import { patternWarnings } from './pattern-warnings.ts'
 import { absolutePath, candidateFiles, projectFolder, stateFolder } from './places.ts'
-import { renderProblem, renderProblems } from './problem.ts'
+import { renderProblem, renderProblems, renderWarnings } from './problem.ts'
 import { resolveConfig } from './resolve.ts'
 import { VERSION } from '../version.ts'
-import { serverOf, withoutEntries } from './scope.ts'
+import { serverNames, serverOf, withoutEntries } from './scope.ts'
 import type { Problem, Where } from './problem.ts'
 import type { Overrides } from './surroundings.ts'
 import type { ServersFile } from './schema.ts'
@@ -38,6 +40,8 @@ export interface LoadOptions {
    */
   readonly isKnownValid?: (hash: string) => Promise<boolean>
   readonly rememberValid?: (hash: string) => Promise<void>
+  /** Whether the warnings name commands that are not found. A start finds out by itself. Default: false. */
+  readonly looksForCommands?: boolean
 }
 
 export interface Loaded {
@@ -104,7 +108,7 @@ export async function findConfigFile(options: LoadOptions = {}): Promise<string>
     )
     if (found) return candidate
   }
-  throw new GatewayError('config', noFileMessage(candidates))
+  throw new GatewayError('config', await noFileMessage(candidates))
 }
 
 interface Source {
@@ -126,9 +130,20 @@ async function build(written: unknown, source: Source): Promise<Loaded> {
     workspaceFolder: file === undefined || isUserWide ? cwd : projectFolder(file),
     readFile: path => readFileSync(absolutePath(path, folder, home), 'utf8'),
   })
-  const found = await check(value, problems, adopted, source)
-  if (found.some(problem => serverOf(problem) === undefined))
-    throw new GatewayError('config', (await renderer(written, adopted, source)).all(found))
+  const commandPlaces = { cwd: resolve(cwd), env, folder, home }
+  const checked = await check(value, problems, adopted, source)
+  const named = new Set(checked.map(({ path }) => path.join('\0')))
+  const lines = commandProblems(raw, value, commandPlaces).filter(({ path }) => !named.has(path.join('\0')))
+  const found = [...checked, ...lines]
+  const hints = (isUsed: (server: string) => boolean): string[] => [
+    ...adopted.hints,
+    ...(options.looksForCommands ? commandWarnings(raw, value, commandPlaces, isUsed) : []),
+  ]
+  if (found.some(problem => serverOf(problem) === undefined)) {
+    const all = (await renderer(written, adopted, source)).all(found)
+    const warnings = [...patternWarnings(value), ...hints(() => true)]
+    throw new GatewayError('config', [all, ...renderWarnings(warnings)].join('\n'))
+  }
 
   const envFiles = await readEnvFiles(withoutEntries(value, ownersOf(found)) as ServersFile, folder, home)
   found.push(...envFiles.problems)
@@ -143,7 +158,8 @@ async function build(written: unknown, source: Source): Promise<Loaded> {
     overrides: options.overrides ?? {},
     problems: render?.byServer(found) ?? new Map(),
   })
-  const warnings = [...config.warnings, ...adopted.hints, ...commandHints(raw, value)]
+  const used = new Set(config.servers.map(({ name }) => name))
+  const warnings = [...config.warnings, ...hints(name => used.has(name))]
   return { raw, text: source.text, config: { ...config, warnings }, problems: render?.all(found) }
 }
 
@@ -159,22 +175,24 @@ async function check(
   source: Source,
 ): Promise<Problem[]> {
   const { isKnownValid, rememberValid } = source.options
+  const known = new Set(serverNames(value))
+  const duplicates = (source.text === undefined ? [] : duplicateKeys(source.text)).flatMap(problem => {
+    const path = owner(problem.path)
+    if (!path) return []
+    // What stands inside an entry that is disabled does not matter; which of two entries was meant does.
+    const name = serverOf({ ...problem, path })
+    return name !== undefined && path.length > 2 && !known.has(name) ? [] : { ...problem, path }
+  })
   const hash = createHash('sha256')
     .update(`${VERSION}\n${JSON.stringify(value)}`)
     .digest('hex')
-  if (unexpanded.length === 0 && (await isKnownValid?.(hash))) return []
+  if (unexpanded.length === 0 && duplicates.length === 0 && (await isKnownValid?.(hash))) return []
 
   const { validate } = await import('./validate.ts')
   const places = unexpanded.map(({ path }) => path.join('\0'))
   // A text with a variable that has no value is wrong for that reason alone.
   const invalid = (await validate(value)).filter(({ path }) => !places.includes(path.join('\0')))
-  const duplicates =
-    source.text === undefined ? [] : new (await import('./text.ts')).Places(source.text).duplicates()
-  const used = duplicates.flatMap(problem => {
-    const path = owner(problem.path)
-    return path ? { ...problem, path } : []
-  })
-  const problems = [...unexpanded, ...invalid, ...used]
+  const problems = [...unexpanded, ...invalid, ...duplicates]
   if (problems.length === 0) await rememberValid?.(hash)
   return problems
 }
@@ -201,8 +219,15 @@ async function renderer(raw: unknown, { origin }: Adopted, { file, text }: Sourc
       ),
     byServer: problems => {
       const texts = new Map<string, string>()
-      for (const name of ownersOf(problems)) {
-        const own = problems.filter(problem => serverOf(problem) === name)
+      const byName = new Map<string, Problem[]>()
+      for (const problem of problems) {
+        const name = serverOf(problem)
+        if (name === undefined) continue
+        const own = byName.get(name)
+        if (own) own.push(problem)
+        else byName.set(name, [problem])
+      }
+      for (const [name, own] of byName) {
         const shown = own
           .slice(0, MOST_SHOWN_OF_SERVER)
           .map(problem => renderProblem(asWritten(problem), raw, where))
@@ -232,32 +257,28 @@ async function readText(file: string): Promise<string> {
 }
 
 async function parse(text: string, file: string): Promise<unknown> {
-  if (file.endsWith('.toml'))
-    throw new GatewayError(
-      'config',
-      `The configuration ${file} is TOML, as Codex has it. Write its servers as JSON: { "mcpServers": { "name": { "command": "npx", "args": ["-y", "server"] } } }`,
-    )
   try {
     return JSON.parse(text)
   } catch {
+    const title = `The configuration ${file}`
+    const { otherFormat } = await import('./other-formats.ts')
+    const other = otherFormat(text, file)
+    if (other !== undefined) throw new GatewayError('config', `${title} ${other}`)
     const { parseJsonc } = await import('./text.ts')
-    const { value, problems } = parseJsonc(text)
-    if (problems.length === 0) return value
+    const { value, problem } = parseJsonc(text)
+    if (problem === undefined) return value
     throw new GatewayError(
       'config',
-      renderProblems(`The configuration ${file}`, problems, undefined, () => undefined),
+      renderProblems(title, [problem], undefined, () => undefined),
     )
   }
 }
 
-function noFileMessage(candidates: readonly string[]): string {
+async function noFileMessage(candidates: readonly string[]): Promise<string> {
+  const { EXAMPLE } = await import('./other-formats.ts')
   return `There is no configuration file. Looked for:
 ${candidates.map(candidate => `  ${candidate}`).join('\n')}
 Write one, for example servers.json:
-  {
-    "mcpServers": {
-      "files": { "command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem", "."] }
-    }
-  }
+${EXAMPLE}
 or name one that a client has already: mcp-manifold --config <file>`
 }

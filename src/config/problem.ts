@@ -102,6 +102,11 @@ export function renderProblems(
   return `${title} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${lines.join('\n')}`
 }
 
+/** Warnings below what else is said of a file; no lines when there are none. */
+export function renderWarnings(warnings: readonly string[]): string[] {
+  return warnings.length > 0 ? ['', 'Warnings', ...warnings.map(warning => `  ${warning}`)] : []
+}
+
 /** One problem as one line; `raw` as in `renderProblems`. */
 export function renderProblem(problem: Problem, raw: unknown, where: Where): string {
   const { path, cause, fix, about = 'value' } = problem

@@ -28,7 +28,7 @@ import {
   withReplica,
 } from './replicas.ts'
 import { resolveGateway } from './resolve-gateway.ts'
-import { patternWarnings } from './rules-policy.ts'
+import { patternWarnings } from './pattern-warnings.ts'
 import { isAt, prefixOf, prefixWarnings, startsThisGateway, type Listening } from './servers.ts'
 import { toBytes, toMs } from './units.ts'
 import type { ReplicaEntry, ServerEntry, ServersFile } from './schema.ts'

@@ -1,12 +1,7 @@
 import { conditionCompiler } from '../policy/condition.ts'
-import { compilePatterns, confusedWith, patternProblem } from '../policy/pattern.ts'
-import { nearest } from './nearest.ts'
-import { formatPath, type Path, type Problem } from './problem.ts'
-import { serverNames } from './scope.ts'
+import { confusedWith, patternProblem } from '../policy/pattern.ts'
+import type { Path, Problem } from './problem.ts'
 import type { RoleEntry, ServersFile } from './schema.ts'
-
-/** A file made by a program may have a hundred thousand of them. */
-const MAX_SHOWN = 20
 
 /** Every place of a file that holds rules. */
 function ruleSections(file: ServersFile): [Path, RoleEntry][] {
@@ -18,47 +13,6 @@ function ruleSections(file: ServersFile): [Path, RoleEntry][] {
       client,
     ]),
   ]
-}
-
-/** Every pattern of a file, with its place. */
-function patternsOf(file: ServersFile): { readonly text: string; readonly path: Path }[] {
-  const listed = (texts: readonly string[] | undefined, path: Path): { text: string; path: Path }[] =>
-    (texts ?? []).map((text, at) => ({ text, path: [...path, at] }))
-  return [
-    ...ruleSections(file).flatMap(([path, { allow, deny, rules = [] }]) => [
-      ...listed(allow, [...path, 'allow']),
-      ...listed(deny, [...path, 'deny']),
-      ...rules.flatMap(({ match }, at) => listed(match, [...path, 'rules', at, 'match'])),
-    ]),
-    ...Object.entries(file.profiles ?? {}).flatMap(([name, { tools }]) =>
-      listed(tools, ['profiles', name, 'tools']),
-    ),
-    ...Object.entries(file.clients ?? {}).flatMap(([name, { limits = {} }]) =>
-      Object.keys(limits).map(text => ({ text, path: ['clients', name, 'limits', text] })),
-    ),
-  ]
-}
-
-/** A sentence for each of the first patterns that are about no server of the file, which do nothing, and one for the number of the others. */
-export function patternWarnings(file: ServersFile): string[] {
-  const warnings = idlePatterns(file)
-  const more = warnings.length - MAX_SHOWN
-  return more > 0
-    ? [...warnings.slice(0, MAX_SHOWN), `${more} more patterns are about no server, so they do nothing.`]
-    : warnings
-}
-
-function idlePatterns(file: ServersFile): string[] {
-  const servers = serverNames(file)
-  if (servers.length === 0) return []
-  return patternsOf(file).flatMap(({ text, path }) => {
-    if (compilePatterns(text, servers).some(pattern => servers.some(pattern.server))) return []
-    const name = text.replace(/^(?:tool|prompt|resource):/, '').replace(/\/.*$/s, '')
-    const near = nearest(name, servers)
-    const fix =
-      near === undefined ? `Servers are ${servers.slice(0, 10).join(', ')}.` : `Did you mean "${near}"?`
-    return `${formatPath(path)}: the pattern "${text}" is about no server, so it does nothing. ${fix}`
-  })
 }
 
 /** Servers that patterns could not tell from each other. */

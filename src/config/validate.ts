@@ -3,7 +3,7 @@ import { valueAt } from './problem.ts'
 import { checkRules } from './rules.ts'
 import { checkConditions } from './rules-policy.ts'
 import { serversFile } from './schema.ts'
-import { serverNames, serverOf } from './scope.ts'
+import { looksLikeServer, serverNames, serverOf } from './scope.ts'
 import type { Path, Problem } from './problem.ts'
 import type { ServersFile } from './schema.ts'
 
@@ -20,7 +20,10 @@ interface Issue {
 export async function validate(file: unknown): Promise<Problem[]> {
   const result = serversFile.safeParse(file)
   const issues: readonly Issue[] = result.error?.issues ?? []
-  const problems = issues.flatMap(issue => toProblems(issue, []))
+  const problems = withMisplaced(
+    file,
+    issues.flatMap(issue => toProblems(issue, [])),
+  )
   // A server that is wrong is there nevertheless: what refers to it can be checked.
   const unsound = new Set(
     problems.filter(problem => serverOf(problem) === undefined).map(({ path }) => String(path[0])),
@@ -31,6 +34,39 @@ export async function validate(file: unknown): Promise<Problem[]> {
     ...checkRules(rest, { unsound, serverNames: serverNames(file) }),
     ...(await checkConditions(rest)),
   ]
+}
+
+/** One problem in place of an unknown key for each server that does not stand where servers do. */
+function withMisplaced(file: unknown, problems: readonly Problem[]): Problem[] {
+  const isUnknown = ({ path, about }: Problem): boolean => path.length === 1 && about === 'key'
+  if (looksLikeServer(file)) return [SERVER_WITHOUT_NAME, ...problems.filter(problem => !isUnknown(problem))]
+  const isMisplaced = (problem: Problem): boolean =>
+    isUnknown(problem) && looksLikeServer(valueAt(file, problem.path))
+  const names = problems.filter(isMisplaced).map(({ path }) => JSON.stringify(String(path[0]).slice(0, 60)))
+  if (names.length === 0) return [...problems]
+  return [misplacedServers(names), ...problems.filter(problem => !isMisplaced(problem))]
+}
+
+const SERVER_WITHOUT_NAME: Problem = {
+  path: [],
+  about: 'hidden value',
+  cause: 'is the entry of one server without its name',
+  fix: 'Put it under mcpServers and a name: { "mcpServers": { "name": { … } } }.',
+}
+
+/** @param names in quotes */
+function misplacedServers(names: readonly string[]): Problem {
+  const shown = names.length > 4 ? names.slice(0, 3) : names
+  const last = names.length > 4 ? `${names.length - 3} more` : shown.at(-1)
+  const others = names.length > 4 ? shown : shown.slice(0, -1)
+  const list = others.length > 0 ? `${others.join(', ')} and ${last}` : last
+  const entries = shown.map(name => `${name}: { … }`).join(', ')
+  return {
+    path: [],
+    about: 'hidden value',
+    cause: `has the server${names.length === 1 ? '' : 's'} ${list} outside of "mcpServers"`,
+    fix: `Put ${names.length === 1 ? 'it' : 'these'} under mcpServers: { "mcpServers": { ${entries} } }.`,
+  }
 }
 
 /** The servers that the schema has nothing to say against, so that their other mistakes are not left for the next attempt. */

@@ -71,6 +71,8 @@ export interface GatewayErrorOptions {
   /** Configured name of the upstream server concerned. */
   server?: string
   retryAfterMs?: number
+  /** The failure that this one only tells again, because nothing was tried since. */
+  repeats?: GatewayError
   /** Extra members of the JSON-RPC error's `data`; safe to show. */
   data?: Record<string, unknown>
 }
@@ -84,6 +86,8 @@ export class GatewayError extends Error {
   readonly delivery: Delivery
   readonly server: string | undefined
   readonly retryAfterMs: number | undefined
+  /** The failure that this one only tells again. */
+  readonly repeats: GatewayError | undefined
   readonly data: Record<string, unknown> | undefined
   /** Set when the error first reaches a client, so that a person can find it in the log. */
   errorId: string | undefined
@@ -97,6 +101,7 @@ export class GatewayError extends Error {
     this.delivery = options.delivery ?? 'not_sent'
     this.server = options.server
     this.retryAfterMs = options.retryAfterMs
+    this.repeats = options.repeats
     this.data = options.data
   }
 

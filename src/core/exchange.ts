@@ -57,6 +57,8 @@ export interface Conversation {
   /** What the client calls itself, and how it reached the gateway; for the log alone. */
   readonly client?: string
   readonly front?: Front
+  /** Whether `initialize` has no answer yet and nothing else was asked: the client has no list that could be out of date. */
+  readonly ungreeted?: boolean
   /** Sends a notification that belongs to no open request. `message` is the whole of it, where the same goes to several clients: it is held once. */
   notify(method: string, params: string | undefined, message?: string): void
   /** Asks the client, on behalf of one of its calls that cannot be told from another. @throws GatewayError `cannot_ask` */

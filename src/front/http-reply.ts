@@ -3,6 +3,7 @@ import { monotonicNow } from '../core/clock.ts'
 import { onOneLine } from '../protocol/json-text.ts'
 import { MAX_STREAM_BYTES, type Backlogs } from './backlogs.ts'
 import type { Reply } from './call.ts'
+import { Latest } from './latest.ts'
 import { LARGE_BYTES, Outlet } from './outlet.ts'
 
 const EVENT_STREAM_HEADERS = {
@@ -46,8 +47,8 @@ export class HttpReply implements Reply {
   #response: ServerResponse | undefined
   /** Made when something is written that the client may not take at once. */
   #outlet: Outlet | undefined
-  /** The newest message of each topic, while the client does not read. */
-  #late: Map<string, string> | undefined
+  /** Made when the client does not read. */
+  #late: Latest | undefined
   #streaming = false
   #left: number
   #status: number
@@ -76,11 +77,9 @@ export class HttpReply implements Reply {
     const outlet = this.#out()
     if (outlet?.behind) {
       if (topic !== undefined) {
-        this.#late ??= new Map()
-        // Where it stands now, not where it stood first.
-        this.#late.delete(topic)
-        this.#late.set(topic, text)
-        outlet.onCaughtUp = () => this.#catchUp()
+        const late = (this.#late ??= new Latest(newest => this.#event(newest)))
+        late.put(topic, text)
+        outlet.onCaughtUp = () => late.flush()
         return true
       }
       if (outlet.bytes > MAX_STREAM_BYTES) {
@@ -195,17 +194,11 @@ export class HttpReply implements Reply {
   }
 
   #event(text: string): void {
-    if (this.#late) this.#catchUp()
+    this.#late?.flush()
     const line = onOneLine(text)
     const id = this.#options.log?.(line, this.#response === undefined)
     this.lastWrite = monotonicNow()
     this.#out()?.event(line, id)
-  }
-
-  #catchUp(): void {
-    const late = this.#late
-    this.#late = undefined
-    if (late) for (const text of late.values()) this.#event(text)
   }
 
   #head(): void {

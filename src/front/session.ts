@@ -49,6 +49,7 @@ export class Session implements Conversation {
   #closed = false
   /** While `initialize` is being answered. */
   #early: Early | undefined
+  #ungreeted = false
   readonly front: Front
   #client = ''
 
@@ -100,6 +101,11 @@ export class Session implements Conversation {
     return this.#logLevel
   }
 
+  /** While `initialize` is being answered to a client that has asked for nothing else meanwhile. */
+  get ungreeted(): boolean {
+    return this.#ungreeted
+  }
+
   /** Requests that wait for their answer. */
   get inFlight(): number {
     return this.#open.size
@@ -143,7 +149,10 @@ export class Session implements Conversation {
       reply,
     )
     if (incoming.method === 'initialize') this.#greet(id, call, reply)
-    else void this.#run(id, call, this.#service)
+    else {
+      this.#ungreeted = false
+      void this.#run(id, call, this.#service)
+    }
   }
 
   ask(request: InputRequest): Promise<string> {
@@ -203,8 +212,10 @@ export class Session implements Conversation {
     const soon = this.#service.introduced(call)
     if (!soon) return reply.answer(resultText(id, this.#introduction()), '', '')
     const early = (this.#early = new Early())
+    this.#ungreeted = true
     const handle = async (): Promise<Outcome> => {
       await soon
+      this.#ungreeted = false
       return { kind: 'ready', text: this.#introduction() }
     }
     void this.#run(id, call, { handle }).then(() => {

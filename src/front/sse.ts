@@ -11,6 +11,7 @@ import { isOver, type Credential } from './authenticator.ts'
 import { MAX_STREAM_BYTES, type Backlogs } from './backlogs.ts'
 import type { Bodies } from './bodies.ts'
 import { isDue, openEventStream } from './http-reply.ts'
+import { Latest } from './latest.ts'
 import { Outlet } from './outlet.ts'
 import type { Service } from './service.ts'
 import { SessionPool } from './session-pool.ts'
@@ -44,8 +45,7 @@ const TOO_MUCH = `more than ${MAX_STREAM_BYTES / 1024 / 1024} MiB of notificatio
 class SseStream {
   readonly outlet: Outlet
   readonly #backlogs: Backlogs
-  /** The newest message of each topic, while the client does not read. */
-  #late: Map<string, string> | undefined
+  readonly #late = new Latest(text => this.answer(text))
   lastWrite = monotonicNow()
 
   constructor(outlet: Outlet, backlogs: Backlogs) {
@@ -55,25 +55,17 @@ class SseStream {
 
   /** What was asked for always waits until it is read. */
   answer(text: string): void {
-    if (this.#late) this.#catchUp()
+    this.#late.flush()
     this.lastWrite = monotonicNow()
     this.outlet.event(onOneLine(text))
   }
 
   notify(text: string, topic?: string): void {
     if (this.outlet.behind && topic !== undefined) {
-      this.#late ??= new Map()
-      this.#late.delete(topic)
-      this.#late.set(topic, text)
-      this.outlet.onCaughtUp = () => this.#catchUp()
+      this.#late.put(topic, text)
+      this.outlet.onCaughtUp = () => this.#late.flush()
     } else if (this.outlet.bytes > MAX_STREAM_BYTES) this.#backlogs.drop(this.outlet, TOO_MUCH)
     else this.answer(text)
-  }
-
-  #catchUp(): void {
-    const late = this.#late
-    this.#late = undefined
-    if (late) for (const text of late.values()) this.answer(text)
   }
 }
 

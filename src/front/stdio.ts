@@ -13,6 +13,7 @@ import { MAX_BYTES } from './backlogs.ts'
 import type { Call, Reply } from './call.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
 import type { Front } from './fronts.ts'
+import { Latest } from './latest.ts'
 import { turnDown, type Unread } from './opening.ts'
 import type { Service } from './service.ts'
 import { refuseBatches, Session } from './session.ts'
@@ -52,8 +53,7 @@ export class StdioFront implements Front {
   #closed = false
   #overdue: NodeJS.Timeout | undefined
   #inputEnded = false
-  /** The newest message of each topic, while the client does not read. */
-  readonly #late = new Map<string, string>()
+  readonly #late = new Latest(text => this.#write(text))
   /** Requests without an answer. */
   #waiting = 0
 
@@ -79,7 +79,7 @@ export class StdioFront implements Front {
     input.on('error', () => void this.close())
     // A client that dies mid-answer must not take the gateway's clean-up with it.
     output.on('error', () => void this.close())
-    output.on('drain', () => this.#catchUp())
+    output.on('drain', () => this.#late.flush())
     return this.#finished
   }
 
@@ -121,6 +121,7 @@ export class StdioFront implements Front {
     for (const end of this.#ends) end()
     this.#session.deafen()
     if (this.#waiting === 0) void this.close()
+    // While it drains, the gateway has set the end of the time.
     else if (!this.#draining) this.#overdue = setTimeout(() => this.#cutOff(), this.#options.lastAnswersMs)
   }
 
@@ -251,13 +252,13 @@ export class StdioFront implements Front {
     if (this.#closed) return
     const { output, principal, logger } = this.#options
     if (topic !== undefined && output.writableNeedDrain) {
-      // Where it stands now, not where it stood first.
-      this.#late.delete(topic)
-      this.#late.set(topic, text)
+      this.#late.put(topic, text)
       return
     }
-    if (this.#late.size > 0) this.#catchUp()
-    const line = `${onOneLine(text)}\n`
+    this.#late.flush()
+    const unread = output.writableLength
+    // As bytes: a stream that takes text may count its characters.
+    const line = Buffer.from(`${onOneLine(text)}\n`)
     if (isSmall(line.length)) output.write(line)
     else {
       // Servers wait for what the client does not read.
@@ -266,17 +267,11 @@ export class StdioFront implements Front {
       output.write(line, () => buffers.waits(principal.id, -line.length))
     }
     // One large answer may be larger.
-    if (output.writableLength - line.length <= MAX_BYTES) return
+    if (unread <= MAX_BYTES) return
     logger.warn('The client does not read its answers and was disconnected.', {
       reason: `more than ${MAX_BYTES / 1024 / 1024} MiB wait for it`,
     })
     void this.close()
-  }
-
-  #catchUp(): void {
-    const late = [...this.#late.values()]
-    this.#late.clear()
-    for (const text of late) this.#write(text)
   }
 }
 

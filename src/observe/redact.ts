@@ -4,6 +4,15 @@ const SECRET_NAME =
 
 const MASK = '***'
 
+/** What texts that explain the header have in place of a key. */
+const PLACEHOLDER = String.raw`bearer (?:<[a-z][a-z ]{0,40}>|…)`
+const IS_PLACEHOLDER = new RegExp(`^${PLACEHOLDER}$`, 'i')
+/** `authorization:`, then everything up to the end of the value. */
+const AUTHORIZATION = new RegExp(
+  String.raw`\b(authorization["']?\s*[:=]\s{0,4}["']?)(?!["'\s]{0,5}${PLACEHOLDER}(?:["'\x60]|$))[^"'\r\n,}]+`,
+  'gi',
+)
+
 /**
  * Masks what must not stand in a log: `Bearer …` and other schemes after `Authorization`, user and password in URLs, values of
  * parameters and JSON members that are named like secrets, and tokens whose form gives them away. Linear in the length of `text`.
@@ -11,7 +20,7 @@ const MASK = '***'
 export function redact(text: string): string {
   return (
     text
-      .replace(/\b(authorization["']?\s*[:=]\s*["']?)[^"'\r\n,}]+/gi, `$1${MASK}`)
+      .replace(AUTHORIZATION, `$1${MASK}`)
       .replace(/\b(bearer|basic)\s+[\w.~+/=-]{4,}/gi, `$1 ${MASK}`)
       .replace(/(?<=:\/\/)[^\s/?#"'<>]+@/g, `${MASK}@`)
       .replace(/(?<=["'])([\w.-]{1,80})(\\?["']\s?:\s?\\?["'])([^"'\\]+)/g, maskValue)
@@ -23,8 +32,8 @@ export function redact(text: string): string {
   )
 }
 
-function maskValue(whole: string, name: string, separator: string): string {
-  return SECRET_NAME.test(name) ? name + separator + MASK : whole
+function maskValue(whole: string, name: string, separator: string, value: string): string {
+  return SECRET_NAME.test(name) && !IS_PLACEHOLDER.test(value) ? name + separator + MASK : whole
 }
 
 /** Whether a field of this name holds a secret whatever it looks like. */

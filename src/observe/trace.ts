@@ -1,20 +1,32 @@
 import { GatewayError } from '../core/errors.ts'
-import { clientName, type Conversation, type Exchange, type Outcome } from '../core/exchange.ts'
+import {
+  clientName,
+  type Conversation,
+  type Exchange,
+  type JsonObject,
+  type Outcome,
+} from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
+import { UNSEEN } from '../core/seen-text.ts'
 import { META } from '../protocol/revisions.ts'
 import { endpointOf } from './endpoint.ts'
 
 /** Clients of the modern era that have been named; when there are more, they are named anew. */
 const MAX_CLIENTS = 1000
+/** Characters of a name or URI. */
+const MAX_NAME = 300
 
 /** What clients do, at the log level `debug`: a line for each session, each list and each call. Made only where that level is written. */
 export class Trace {
   readonly #logger: Logger
+  readonly #ruleOn: (exchange: Exchange) => string | undefined
   readonly #clients = new Set<string>()
 
-  constructor(logger: Logger) {
+  /** `ruleOn`: place of the rule about what a request names; asked where no route was found. */
+  constructor(logger: Logger, ruleOn: (exchange: Exchange) => string | undefined) {
     this.#logger = logger
+    this.#ruleOn = ruleOn
   }
 
   /** A legacy session has been agreed on. */
@@ -70,7 +82,8 @@ export class Trace {
     const { route } = record
     this.#logger.debug(request.method.slice(0, 100), {
       server: route?.server,
-      name: route?.own.slice(0, 300),
+      name: shown(route ? route.own : asked(request.params?.value)),
+      rule: record.rule ?? (route ? undefined : this.#ruleOn(exchange)),
       replica: record.replica,
       cache: record.cache,
       client: clientOf(exchange),
@@ -79,6 +92,17 @@ export class Trace {
       outcome,
     })
   }
+}
+
+/** What a request names, as the client says it. */
+function asked(params: JsonObject | undefined): unknown {
+  const { name, uri, ref, taskId } = params ?? {}
+  const { name: prompt, uri: template } = isJsonObject(ref) ? ref : {}
+  return name ?? uri ?? taskId ?? prompt ?? template
+}
+
+function shown(name: unknown): string | undefined {
+  return typeof name === 'string' ? name.slice(0, MAX_NAME).replace(UNSEEN, '') : undefined
 }
 
 function clientOf({ conversation, request }: Exchange): string {

@@ -17,7 +17,7 @@ export class ListChanges {
 
   /** Views of which somebody wants to know when they change. */
   *watched(): Generator<string> {
-    for (const { view } of this.#conversations()) yield view
+    for (const { view, ungreeted } of this.#conversations()) if (ungreeted !== true) yield view
     yield* this.#listeners.values()
   }
 
@@ -31,7 +31,7 @@ export class ListChanges {
     const methods = new Set(kinds.map(listChangedMethod))
     const messages = [...methods].map(method => [method, sharedNotification(method, undefined)] as const)
     for (const conversation of this.#conversations())
-      if (conversation.view === view)
+      if (conversation.view === view && conversation.ungreeted !== true)
         for (const [method, message] of messages) conversation.notify(method, undefined, message)
     for (const [listener, listened] of this.#listeners) if (listened === view) listener(kinds)
   }

@@ -3,7 +3,10 @@
  * Redis cuts those of Lua to integers.
  */
 
-/** ARGV[1] is the time in a test, empty otherwise: then the clock of Redis decides, the same for everyone. */
+/**
+ * ARGV[1] is the time in a test, empty otherwise: then the clock of Redis decides, the same for everyone. KEYS[2] has the epoch, which tells one content of
+ * Redis from the next; the last of ARGV begins one where there is none.
+ */
 const COMMON = `
 local now = tonumber(ARGV[1])
 if not now then
@@ -12,6 +15,11 @@ if not now then
 end
 local function text(number) return string.format('%.17g', number) end
 local function round(number) return math.floor(number * 1000 + 0.5) / 1000 end
+local epoch = redis.call('GET', KEYS[2])
+if not epoch then
+  epoch = ARGV[#ARGV]
+  redis.call('SET', KEYS[2], epoch)
+end
 local stored = redis.call('GET', KEYS[1])
 local function keep(value, expiresAt)
   if expiresAt <= now then redis.call('DEL', KEYS[1])
@@ -20,7 +28,10 @@ local function keep(value, expiresAt)
 end
 `
 
-/** KEYS: key. ARGV: now, limit, until or '', slidingMs or '', slots, want, atLeast, spend, takenAt or '', graceMs, lifeMs. Answers granted, left, againAt, at. */
+/**
+ * KEYS: key, epoch. ARGV: now, limit, until or '', slidingMs or '', slots, want, atLeast, spend, takenAt or '', graceMs, lifeMs, new epoch. Answers granted,
+ * left, againAt, at, epoch.
+ */
 export const TAKE = `${COMMON}
 local limit, until_, slidingMs, parts = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local want, atLeast, spend, takenAt = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -48,7 +59,7 @@ if until_ then
   keep('[' .. text(ends) .. ',' .. text(taken) .. ']', math.max(ends, now) + graceMs)
   local againAt = 0
   if left <= 0 then againAt = ends end
-  return { text(granted), text(left), text(againAt), text(now) }
+  return { text(granted), text(left), text(againAt), text(now), epoch }
 end
 local width = math.max(1, math.ceil(slidingMs / parts))
 local function endOf(slot) return (slot + 1) * width + lifeMs + slidingMs end
@@ -85,10 +96,10 @@ end
 keep('{' .. table.concat(list, ',') .. '}', last)
 local againAt = 0
 if left <= 0 then againAt = first end
-return { text(granted), text(left), text(againAt), text(now) }
+return { text(granted), text(left), text(againAt), text(now), epoch }
 `
 
-/** KEYS: key. ARGV: now, holder, want, limit, ttlMs. Answers places, left. */
+/** KEYS: key, epoch. ARGV: now, holder, want, limit, ttlMs, new epoch. Answers places, left, epoch. */
 export const HOLD = `${COMMON}
 local holder, want, limit, ttlMs = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local claims, theirs, last = {}, 0, now
@@ -109,5 +120,5 @@ for other, claim in pairs(claims) do
   last = math.max(last, claim['until'])
 end
 keep('{' .. table.concat(list, ',') .. '}', last)
-return { text(places), text(math.max(0, limit - theirs - places)) }
+return { text(places), text(math.max(0, limit - theirs - places)), epoch }
 `

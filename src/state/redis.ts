@@ -6,6 +6,7 @@ import type { Logger } from '../core/logger.ts'
 import { GRACE_MS } from './amounts.ts'
 import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
 import { toAddress, type Address } from './redis-address.ts'
+import { Epoch, EPOCH } from './redis-epoch.ts'
 import { HOLD, TAKE } from './redis-scripts.ts'
 import { DELETE, ENTER, SIZE } from './redis-zones.ts'
 import {
@@ -90,6 +91,7 @@ class RedisStore implements Store {
   /** Why the store was said to be away; `undefined` while it is there. */
   #away: string | undefined
   #closing: Promise<void> | undefined
+  readonly #epoch: Epoch
 
   constructor({ name, prefix }: Address, create: () => Client, options: RedisStoreOptions) {
     this.name = name
@@ -97,6 +99,7 @@ class RedisStore implements Store {
     this.#create = create
     this.#logger = options.logger
     this.#clock = options.now
+    this.#epoch = new Epoch(name, options.logger)
     let ended = (): void => undefined
     this.opened = new Promise(resolve => (ended = resolve))
     void this.#connect(ended)
@@ -154,6 +157,8 @@ class RedisStore implements Store {
       for (const key of page.keys) found.add(key.slice(this.#prefix.length))
       cursor = String(page.cursor)
     } while (cursor !== '0')
+    // It is no value.
+    found.delete(EPOCH)
     let keys = [...found]
     if (this.#clock) {
       const values = await this.getMany(keys)
@@ -174,7 +179,7 @@ class RedisStore implements Store {
   async take(request: TakeRequest): Promise<Taken> {
     const { limit, window, want, atLeast, spend, takenAt = '' } = request
     const fixed = 'until' in window
-    const [granted, left, againAt, at] = await this.#evaluate(SCRIPTS.take, request.key, [
+    const [granted, left, againAt, at] = await this.#count(SCRIPTS.take, request.key, [
       limit,
       fixed ? window.until : '',
       fixed ? '' : window.slidingMs,
@@ -190,7 +195,7 @@ class RedisStore implements Store {
   }
 
   async hold({ key, holder, want, limit, ttlMs }: HoldRequest): Promise<Held> {
-    const [places, left] = await this.#evaluate(SCRIPTS.hold, key, [holder, want, limit, ttlMs])
+    const [places, left] = await this.#count(SCRIPTS.hold, key, [holder, want, limit, ttlMs])
     return { places: Number(places), left: Number(left) }
   }
 
@@ -206,6 +211,13 @@ class RedisStore implements Store {
     this.#client = undefined
   }
 
+  /** Answers of a script that counts, without the epoch. */
+  async #count(counting: Script, key: string, rest: readonly (string | number)[]): Promise<string[]> {
+    const answers = await this.#evaluate(counting, key, [...rest, this.#epoch.next()])
+    this.#epoch.look(answers.pop())
+    return answers
+  }
+
   async #evaluate(
     { text, sha }: Script,
     key: string,
@@ -215,7 +227,7 @@ class RedisStore implements Store {
     this.#assertOpen()
     assertKey(key)
     const request = {
-      keys: [this.#prefix + key],
+      keys: [this.#prefix + key, this.#prefix + EPOCH],
       arguments: [this.#clock ? String(this.#clock()) : '', ...rest.map(String)],
     }
     try {

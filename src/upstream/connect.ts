@@ -8,6 +8,7 @@ import type { PrintedByOne } from './printed.ts'
 import { SseTransport } from './sse.ts'
 import { createStdioTransport } from './stdio.ts'
 import { HttpStatusError } from './http-refusal.ts'
+import { withStray } from './stray.ts'
 import { StreamableHttpTransport } from './streamable-http.ts'
 import type { Transport } from './transport.ts'
 
@@ -37,7 +38,10 @@ export async function connect(options: ConnectOptions, wish: Era, known: Spoken)
     } catch (error) {
       const better = betterStart(error, wish, known, heard)
       if (!better) throw error
-      options.logger.info('The server did not survive the handshake and is started once more.', { ...better })
+      const level = options.replica.printed.failsAgain ? 'debug' : 'info'
+      options.logger[level]('The server did not survive the handshake and is started once more.', {
+        ...better,
+      })
       const { link, shown } = await attemptProcess(options, wish, better)
       return { link, shown: { ...better, ...shown } }
     }
@@ -81,7 +85,7 @@ async function attemptProcess(
     return connected
   } catch (error) {
     printed.failed()
-    throw error
+    throw withStray(error, printed.stray)
   }
 }
 

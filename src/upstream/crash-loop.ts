@@ -27,6 +27,11 @@ export class CrashLoop {
     return this.#inARow >= this.#crashes
   }
 
+  /** Whether the last failure has made it one. */
+  get loopBegins(): boolean {
+    return this.#inARow === this.#crashes
+  }
+
   /** @returns milliseconds until the next start */
   startFailed(): number {
     this.#inARow++
@@ -69,16 +74,18 @@ export function inCrashLoop(server: string, inARow: number, last: GatewayError):
   return new GatewayError(
     last.code,
     `Server "${server}" is in a crash loop: ${times} failed or did not last ${LASTED_MS / 1000} s, so it is tried every ${LOOP_MS / 60_000} minutes only. The last time: ${last.message}`,
-    { server, cause: last.cause },
+    { server, cause: last.cause, repeats: last },
   )
 }
 
 /** What callers hear before it is time for the next start. */
-export function backingOff({ code, message, cause, server }: GatewayError, waitMs: number): GatewayError {
+export function backingOff(last: GatewayError, waitMs: number): GatewayError {
+  const { code, message, cause, server } = last
   const seconds = Math.max(1, Math.ceil(waitMs / 1000))
   return new GatewayError(code, `${message} Next attempt in ${seconds} s.`, {
     ...(server !== undefined && { server }),
     cause,
     retryAfterMs: Math.ceil(waitMs),
+    repeats: last.repeats ?? last,
   })
 }

@@ -15,8 +15,8 @@ const TRAILER =
 export class SaidBeforeEnd extends Error {
   readonly line: string
 
-  constructor(line: string) {
-    super(`its last words: ${line}`)
+  constructor(line: string, options?: ErrorOptions) {
+    super(`its last words: ${line}`, options)
     this.name = 'SaidBeforeEnd'
     this.line = line
   }

@@ -1,42 +1,65 @@
 import { monotonicNow } from '../core/clock.ts'
 import type { Logger } from '../core/logger.ts'
+import { sameness } from '../core/sameness.ts'
 import { LASTED_MS } from './crash-loop.ts'
 import { Throttle } from './throttle.ts'
 
-/** Of one process; further lines are not compared. */
+/** Of one process; further lines are not compared. Twice as many are known of those before. */
 const KEPT_LINES = 500
 /** Lines that begin alike in so many characters are the same. */
 const COMPARED_CHARS = 240
-/** Dates, times, durations, ids and numbers of processes differ at each start and tell nothing. */
-const VARYING = /\d+(?:[-:T_/]\d+){2,}(?:[.,]\d+)?Z?|\b\d+(?:\.\d+)?\s?m?s\b|[0-9a-f]{8,}|\d{4,}/gi
+
+/** What is known of the processes before. */
+interface Before {
+  said: ReadonlySet<string>
+  /** Processes in a row that have failed. */
+  failures: number
+  /** Whether the log says that they printed the same. */
+  told: boolean
+  /** What one that has not been greeted printed where messages belong. */
+  stray: string | undefined
+}
 
 /**
  * What the processes of one endpoint print beside messages, led to the log. A server that fails at each start says the same each
  * time: lines that the process before printed before it failed are counted instead, and logged for `debug` only.
  */
 export class Printed {
-  #before: ReadonlySet<string> = new Set()
+  readonly #before: Before = { said: new Set(), failures: 0, told: false, stray: undefined }
 
   /** For the next process. */
   begin(logger: Logger): PrintedByOne {
-    return new PrintedByOne(logger, this.#before, said => (this.#before = said))
+    return new PrintedByOne(logger, this.#before)
+  }
+
+  /** Whether several processes in a row have failed. */
+  get failsAgain(): boolean {
+    return this.#before.failures > 1
+  }
+
+  /** A line that is no message, on the standard output of one that has not been greeted. */
+  get stray(): string | undefined {
+    return this.#before.stray
   }
 }
 
 export class PrintedByOne {
   readonly #logger: Logger
-  readonly #before: ReadonlySet<string>
-  readonly #keep: (said: ReadonlySet<string>) => void
+  readonly #before: Before
+  readonly #saidBefore: ReadonlySet<string>
   readonly #said = new Set<string>()
+  /** The first line that was no message, while it had not been greeted. */
+  stray: string | undefined
   readonly #chatter = new Throttle(200, 10_000)
   #greetedAt = Infinity
   #repeated = 0
+  #news = false
   #failed = false
 
-  constructor(logger: Logger, before: ReadonlySet<string>, keep: (said: ReadonlySet<string>) => void) {
+  constructor(logger: Logger, before: Before) {
     this.#logger = logger
     this.#before = before
-    this.#keep = keep
+    this.#saidBefore = before.said
   }
 
   /** A line of its standard error. */
@@ -49,35 +72,55 @@ export class PrintedByOne {
     else this.#logger.debug(text, fields)
   }
 
+  /** A line of its standard output that is no message. @returns whether it is news */
+  strayed(line: string): boolean {
+    if (this.#greetedAt === Infinity) this.stray = this.#before.stray ??= line
+    return this.isNews(line)
+  }
+
   /** Whether the process before did not print that, too; what it did is counted. */
   isNews(text: string): boolean {
     if (this.#lasts) {
       this.#tell()
       return true
     }
-    const line = text.slice(0, COMPARED_CHARS).replace(VARYING, '#')
+    const line = sameness(text, COMPARED_CHARS)
     if (this.#said.size < KEPT_LINES) this.#said.add(line)
-    if (!this.#before.has(line)) return true
-    this.#repeated++
-    return false
+    if (this.#saidBefore.has(line)) {
+      this.#repeated++
+      return false
+    }
+    this.#news = true
+    return true
   }
 
   /** It has answered the handshake. */
   greeted(): void {
     this.#greetedAt = monotonicNow()
+    this.#before.stray = undefined
   }
 
   /** It could not be greeted, or has ended by itself. What it printed is not said again, unless it had lasted. */
   failed(): void {
-    this.#failed = true
     this.#tell()
-    this.#keep(this.#lasts ? new Set() : this.#said)
+    if (this.#lasts) this.#forget()
+    else {
+      // Starts of a server that is tried in several ways may take turns in what they print.
+      this.#before.said = new Set([...this.#said, ...this.#saidBefore].slice(0, 2 * KEPT_LINES))
+      if (!this.#failed) this.#before.failures++
+    }
+    this.#failed = true
   }
 
-  /** It was told to end. Unless it had failed, the next failure is news. */
+  /** It was told to end. Unless it had failed or was never greeted, the next failure is news. */
   stopped(): void {
+    if (this.#greetedAt === Infinity) return this.failed()
     this.#tell()
-    if (!this.#failed) this.#keep(new Set())
+    if (!this.#failed) this.#forget()
+  }
+
+  #forget(): void {
+    Object.assign(this.#before, { said: new Set(), failures: 0, told: false })
   }
 
   get #lasts(): boolean {
@@ -87,7 +130,9 @@ export class PrintedByOne {
   #tell(): void {
     if (this.#repeated === 0) return
     const lines = this.#repeated === 1 ? 'line' : `${this.#repeated} lines`
-    this.#logger.info(`It printed the same ${lines} as before.`, { source: 'stderr' })
+    const level = this.#news || !this.#before.told ? 'info' : 'debug'
+    this.#logger[level](`It printed the same ${lines} as before.`, { source: 'stderr' })
+    this.#before.told = true
     this.#repeated = 0
   }
 }

@@ -79,6 +79,7 @@ export class Slot implements Deadline {
   /** Sessions lost in a row, each soon after it was opened. */
   #losses = 0
   #openings = 0
+  #lastLoss = ''
   #restart: NodeJS.Timeout | undefined
   readonly #closing = new AbortController()
   /** Where the handshake begins; what is wrong is corrected by it. */
@@ -199,7 +200,11 @@ export class Slot implements Deadline {
       if (this.#pins > 0) this.#restartIn(this.#losses < 2 ? 0 : backoffMs(this.#losses - 2))
       return
     }
-    this.#options.logger.warn('The server is gone.', { cause: describeError(error) })
+    const cause = describeError(error)
+    // One that ends after each start says why once.
+    const again = openMs < LASTED_MS && cause === this.#lastLoss
+    this.#options.logger[again ? 'debug' : 'warn']('The server is gone.', { cause })
+    this.#lastLoss = cause
     const backoff = this.#starts.ended(openMs, link.answered)
     // The start of one that waits is over, so there is none to be put off; a crash loop is one nevertheless.
     const ready = !this.#starts.looping && this.#options.spares?.fits(this.replica, this.key)
@@ -315,7 +320,7 @@ export class Slot implements Deadline {
     const told = looping ? inCrashLoop(this.server.name, inARow, error) : error
     const nextTry = this.#now() + delayMs
     this.#set({ kind: looping ? 'stopped' : 'failed', error: told, attempts: inARow, nextTry })
-    if (looping)
+    if (this.#starts.loopBegins)
       this.#options.logger.error('The server is in a crash loop.', { cause: describeError(told), delayMs })
     if (this.#pins > 0) this.#restartIn(delayMs)
     return told

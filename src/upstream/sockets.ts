@@ -87,16 +87,21 @@ export class SocketShare {
           if (taken) this.#release(server)
           taken = false
         }
-        connect(options, (...[error, socket]: [Error, null] | [null, Socket]) => {
-          if (error) {
-            release()
-            callback(error, null)
-            return
-          }
-          socket.once('close', release)
-          if (socket.destroyed) release()
-          callback(null, socket)
-        })
+        const fail = (error: Error): void => {
+          release()
+          callback(error, null)
+        }
+        try {
+          connect(options, (...[error, socket]: [Error, null] | [null, Socket]) => {
+            if (error) return fail(error)
+            socket.once('close', release)
+            if (socket.destroyed) release()
+            callback(null, socket)
+          })
+        } catch (error) {
+          // Node refuses some addresses and options of TLS before it connects.
+          fail(error as Error)
+        }
       }
       if (this.#fits(server)) {
         this.#take(server)

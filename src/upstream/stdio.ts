@@ -224,7 +224,7 @@ class StdioTransport implements Transport {
     }
     if (!log) return
     const sample = bytes.toString('utf8', start, Math.min(end, start + 4 * NOISE_CHARS)).slice(0, NOISE_CHARS)
-    if (!this.#printed.isNews(sample)) return
+    if (!this.#printed.strayed(sample)) return
     this.#logger.warn(
       `Server "${this.#options.server}" printed something that is no message to its standard output; it was ignored. Fix: let it log to standard error.`,
       { line: sample, ...(held > 0 && { ignoredBefore: held }) },

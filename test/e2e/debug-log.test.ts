@@ -51,7 +51,31 @@ test('at debug each session, list and call of a client has a line', async () => 
   ])
   expect(about('tools/call')).toMatchObject([
     { server: 'everything', name: 'echo', client: 'test 1', session, outcome: 'ok', ms: expect.any(Number) },
-    { server: undefined, outcome: 'unknown_name' },
+    { server: undefined, name: 'everything__nothing', outcome: 'unknown_name' },
+  ])
+})
+
+test('at debug the line of a request without a route has what was asked for, and the rule that hides it', async () => {
+  const logger = recorder(true)
+  await using gateway = await startGateway(
+    { ...FILE, gateway: { policy: { deny: ['everything/get-env'] } } },
+    { logger },
+  )
+  const client = await openSession(gateway.origin)
+  await client.call('everything__get-env')
+  await client.call(`odd\u001b[31m\n\u202e${'x'.repeat(1000)}`)
+  await client.request('resources/read', { uri: 'nowhere://1' })
+  await client.request('completion/complete', {
+    ref: { type: 'ref/prompt', name: 'no-prompt' },
+    argument: { name: 'a', value: '' },
+  })
+  const fields = logger.lines.filter(([message]) => message.includes('/')).map(([, said]) => said)
+  expect(fields).toMatchObject([
+    { name: 'everything__get-env', rule: 'gateway.policy.deny', outcome: 'unknown_name' },
+    { name: `odd[31m${'x'.repeat(290)}`, outcome: 'unknown_name' },
+    // With a single server, an unknown URI is one of it.
+    { server: 'everything', name: 'nowhere://1', outcome: 'error -32602' },
+    { name: 'no-prompt', outcome: 'unknown_name' },
   ])
 })
 

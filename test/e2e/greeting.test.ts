@@ -44,6 +44,11 @@ const late = (name: string, ms: number | 'never', ...more: string[]): object => 
 /** Only the greeting's own bound ends before the time of these tests. */
 const PATIENT = { firstListTimeout: '60s' }
 
+const initialize = (capabilities: object): string => {
+  const params = { protocolVersion: '2025-11-25', capabilities, clientInfo: { name: 'c', version: '1' } }
+  return JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params })
+}
+
 type Greeted = Promise<Answer>
 interface Client {
   readonly era: string
@@ -125,12 +130,7 @@ describe('while a greeting waits', () => {
       { listen: false },
     )
     await using client = new StdioClient(served.gateway, false)
-    const params = {
-      protocolVersion: '2025-11-25',
-      capabilities: { roots: {} },
-      clientInfo: { name: 'c', version: '1' },
-    }
-    client.send(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params }))
+    client.send(initialize({ roots: {} }))
     const first = JSON.parse(await client.lines.take()) as Answer
     expect(first.result?.['instructions']).toBe('Ask asking first.')
     const next = [JSON.parse(await client.lines.take()), JSON.parse(await client.lines.take())] as Answer[]
@@ -159,6 +159,34 @@ describe('while a greeting waits', () => {
     expect(await client.answer('4')).toContain('initialized already')
     expect(await client.answer('3')).toContain('Method not found')
     expect(await client.answer('1')).toContain('Ask tardy first.')
+  })
+
+  test.each([{}, { elicitation: {}, sampling: {} }])(
+    'a client that can %j is not told of lists that became known before its answer',
+    async capabilities => {
+      await using served = await startGateway(
+        { mcpServers: { tardy: late('tardy', 300) } },
+        { listen: false },
+      )
+      await using client = new StdioClient(served.gateway, false)
+      client.send(initialize(capabilities))
+      expect(await client.lines.take()).toContain('Ask tardy first.')
+      client.send('{"jsonrpc":"2.0","id":2,"method":"tools/list"}')
+      expect(await client.lines.take()).toContain('"tardy__t"')
+      // What the change of lists would set off has its turn.
+      await setTimeout(50)
+      client.send('{"jsonrpc":"2.0","id":3,"method":"ping"}')
+      expect(await client.lines.take()).toContain('"id":3')
+    },
+  )
+
+  test('a client that has asked for a list meanwhile is told of what became known', async () => {
+    await using served = await startGateway({ mcpServers: { tardy: late('tardy', 300) } }, { listen: false })
+    await using client = new StdioClient(served.gateway, false)
+    client.send(initialize({}))
+    client.send('{"jsonrpc":"2.0","id":2,"method":"tools/list"}')
+    const lines = [await client.lines.take(), await client.lines.take(), await client.lines.take()]
+    expect(lines.join('\n')).toContain('notifications/tools/list_changed')
   })
 
   test('it is answered although its client has closed its input, and with an error when the gateway ends', async () => {

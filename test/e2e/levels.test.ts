@@ -10,7 +10,7 @@ import { startGateway } from '../helpers/gateway.ts'
 import type { TestGateway } from '../helpers/gateway.ts'
 import { scriptedHttp, scriptedStdio, toolText } from '../helpers/scripted-servers.ts'
 import type { ScriptedServer } from '../helpers/scripted-servers.ts'
-import { LegacySession, ModernHttp, requestText } from '../helpers/wire-clients.ts'
+import { DeprecatedSession, LegacySession, ModernHttp, requestText } from '../helpers/wire-clients.ts'
 
 /** Clients of older legacy revisions in front of servers of the newest: they get nothing that they would reject, and lose nothing silently. */
 
@@ -195,6 +195,40 @@ async function asked(server: ScriptedServer, client: LegacySession, method: stri
   await posted.events.take(({ data }) => data.includes('notifications/message'), 'the log record')
   return posted
 }
+
+describe('a client that says 2024-11-05 over HTTP+SSE', () => {
+  const BIG = '9223372036854775807'
+  const QUESTION = '{"message":"who?","requestedSchema":{"type":"object","properties":{}}}'
+
+  test.each(['{"elicitation":{}}', '{"elicitation":{"form":{}}}'])(
+    'and declares %s is asked, and what it answers or refuses arrives as it was said',
+    async capabilities => {
+      await using server = await scriptedHttp()
+      await using gateway = await gatewayFor(server)
+      await using client = await DeprecatedSession.open(gateway.origin, {
+        version: '2024-11-05',
+        capabilities,
+      })
+      const question = `{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":${QUESTION}}`
+      const answers = [
+        ['result', `{"action":"accept","content":{"n":${BIG}}}`],
+        ['error', `{"code":-32050,"message":"nobody is there","data":{"n":${BIG}}}`],
+      ] as const
+      for (const [id, [member, value]] of answers.entries()) {
+        await client.post(requestText(String(id), 'tools/call', '{"name":"a__t"}'))
+        const call = await server.called('t')
+        call.say(question)
+        const { data } = await client.events.take(event => event.data.includes('elicitation'), 'the question')
+        await client.post(`{"jsonrpc":"2.0","id":${rawAt(data, 'id')},"${member}":${value}}`)
+        const heard = await server.messages.take(text => rawAt(text, 'id') === '"q"', 'the answer')
+        expect(rawAt(heard, member)).toBe(value)
+        call.answer(`"result":{"content":[],"structuredContent":{"n":${BIG}}}`)
+        const answer = await client.events.take(event => event.data.includes('"content"'), 'the result')
+        expect(answer.data).toContain(BIG)
+      }
+    },
+  )
+})
 
 /** A client of the SDK on the gateway's stdio front, in this process. */
 class Pipe implements Transport {

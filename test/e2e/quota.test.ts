@@ -352,6 +352,7 @@ describe.runIf(hasRedis())('when Redis goes away in between', () => {
         return lines.some(line => line.startsWith('The state of quotas can be reached again.'))
       })
       expect(lines.filter(line => line.startsWith('The state of quotas cannot be reached.'))).toHaveLength(1)
+      expect(lines.filter(line => line.includes('has lost its content'))).toHaveLength(1)
       // The budget holds again: it began anew with the empty Redis, but for what passed meanwhile.
       let granted = 0
       for (let i = 0; i < 60; i++) if ((await refusal()) === undefined) granted++

@@ -334,6 +334,23 @@ describe('the end on stdio', () => {
     for (const answer of await Promise.all(calls)) isStopping(answer)
     expect(await left).toBe(0)
   })
+
+  test('SIGTERM, then the client closes its input: what ends in time is answered, the rest gets one error each', async () => {
+    await using scratch = makeScratch()
+    await using client = startStdio(...configure(scratch, { shutdownTimeout: '3s' }))
+    await client.initialize()
+    await client.call('slow__wait', { n: 0, ms: 0 })
+    const short = client.call('slow__wait', { n: 1, ms: 1000 })
+    const calls = numbers.map(() => client.request('tools/call', { name: 'slow__hang' }))
+    await later(300)
+    client.kill('SIGTERM')
+    await client.logged(/Calls in flight may take/)
+    const left = client.leave()
+    expect(await short).toBe('1')
+    for (const answer of await Promise.all(calls)) isStopping(answer)
+    expect(await left).toBe(0)
+    expect(audited(scratch)).toHaveLength(CALLS + 2)
+  })
 })
 
 describe('two gateways behind a balancer', () => {

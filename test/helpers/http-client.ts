@@ -29,11 +29,11 @@ export function post(url: string, body: string, headers: Record<string, string> 
 }
 
 /** Opens a session at `<origin>/mcp`, or at the endpoint of one server. */
-export async function openSession(origin: string, view = ''): Promise<HttpClient> {
+export async function openSession(origin: string, view = '', capabilities: object = {}): Promise<HttpClient> {
   const url = `${origin}/mcp${view === '' ? '' : `/${view}`}`
   const params = {
     protocolVersion: '2025-11-25',
-    capabilities: {},
+    capabilities,
     clientInfo: { name: 'test', version: '1' },
   }
   const opening = await post(url, JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params }))

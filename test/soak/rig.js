@@ -2,11 +2,12 @@
 import { fork, spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { rssOf } from '../helpers/rss.js'
 
 const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.js', import.meta.url))
 const UPSTREAM = fileURLToPath(new URL('upstream.js', import.meta.url))
@@ -101,15 +102,10 @@ export class Rig {
 
   /** Resident megabytes at this moment. */
   sample() {
-    try {
-      const status = readFileSync(`/proc/${this.#gateway.pid}/status`, 'utf8')
-      const mb = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024
-      // A process that has ended holds nothing, and says so elsewhere.
-      if (mb > 0) this.curve.push({ atMs: performance.now() - this.#begun, mb })
-      return mb
-    } catch {
-      return 0
-    }
+    const mb = rssOf(this.#gateway.pid)
+    // A process that has ended holds nothing, and says so elsewhere.
+    if (mb > 0) this.curve.push({ atMs: performance.now() - this.#begun, mb })
+    return mb
   }
 
   /** Begins the curve anew; what the gateway holds now is its base. */

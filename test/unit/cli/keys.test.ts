@@ -68,6 +68,43 @@ test('a key is made, shown once, used at a running gateway, listed and revoked',
   expect(served.said).not.toContain(key)
 }, 60_000)
 
+test('a key of a client that is new in the file counts once the gateway is started again, and all that is said tells so', async () => {
+  await using own = makeScratch()
+  const configured = (clients: object): string =>
+    own.write('servers.json', {
+      mcpServers: {},
+      clients,
+      gateway: { state: 'lmdb:./state', http: { port: 0 } },
+    })
+  const config = configured({ ci: {} })
+  const start = (): ReturnType<typeof serve> =>
+    serve([BIN, 'serve', '--config', config], {
+      ready: /listens on (http:\/\/127\.0\.0\.1:\d+)[^]*keys create <client>/,
+    })
+  const open = async (origin: string, key: string): Promise<[number, string]> => {
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` }
+    const body = JSON.stringify(INITIALIZE)
+    const response = await fetch(`${origin}/mcp`, { method: 'POST', headers, body })
+    return [response.status, await response.text()]
+  }
+  let key: string
+  {
+    await using served = await start()
+    configured({ ci: {}, added: {} })
+    const created = await runProgram(['keys', 'create', 'added', '--config', config], { cwd: own.path })
+    expect(created.stderr).toContain(
+      'A gateway that runs accepts it at once if "added" was in its configuration when it started. If "added" is new, start the gateway again.',
+    )
+    key = created.stdout.trim()
+    expect(await open(served.origin, key)).toEqual([
+      401,
+      expect.stringContaining('or its client is new in the configuration: then start the gateway again'),
+    ])
+  }
+  await using served = await start()
+  expect(await open(served.origin, key)).toEqual([200, expect.any(String)])
+}, 60_000)
+
 describe('refused', () => {
   test.each([
     [['create', 'cj'], 'There is no client "cj". Did you mean "ci"?'],

@@ -125,6 +125,47 @@ describe('check', () => {
     expect(stderr).toContain('A start leaves these servers out and runs the others.')
   })
 
+  test('warns of commands that are not found, and ends with 0: the PATH of a client may be another', async () => {
+    const plain = scratch.write('plain.txt', '')
+    const file = scratch.write('absent.json', {
+      mcpServers: {
+        good: { command: process.execPath },
+        bad: { command: 'no-such-program', args: ['--token', 'sekrit'] },
+        time: { command: 'uvx', args: ['mcp-server-time'] },
+        path: { command: '/nowhere/${NAME}' },
+        plain: { command: plain },
+        own: { command: 'plain.txt', env: { PATH: '${HERE}' } },
+        twice: { replicas: [{ command: process.execPath }, { command: 'no-such-replica' }] },
+        off: { command: 'no-such-other', disabled: true },
+      },
+    })
+    const env = { PATH: '/nowhere', NAME: 'sekrit', HERE: cwd }
+    const { code, stdout, stderr } = await runProgram(['check', file], { cwd, env })
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout.slice(stdout.indexOf('Warnings\n')).split('\n')).toEqual([
+      'Warnings',
+      '  The server "bad": its command "no-such-program" is not on PATH here. Install it, or write its absolute path.',
+      '  The server "time": its command "uvx" is not on PATH here. Install uv, which brings it, or write its absolute path.',
+      '  The server "path": its command "/nowhere/${NAME}" does not exist. Correct the path.',
+      `  The server "plain": its command "${plain}" is not executable. Make it so (chmod +x), or write the program that runs it as "command" and the file in "args".`,
+      '  The server "own": its command "plain.txt" is not executable. Make it so (chmod +x), or write the program that runs it as "command" and the file in "args".',
+      '  The server "twice", replica 2: its command "no-such-replica" is not on PATH here. Install it, or write its absolute path.',
+      '',
+    ])
+  })
+
+  test('a whole command line in "command" ends with 1 and shows what to write', async () => {
+    const file = scratch.write('line.json', {
+      mcpServers: { a: { command: 'npx -y x' }, b: { command: 'no-such-program' } },
+    })
+    const { code, stdout, stderr } = await runProgram(['check', file], { cwd })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain('- mcpServers.a.command (line 4, column 18) holds arguments')
+    expect(stderr).toContain('Write "command": "npx", "args": ["-y", "x"].')
+    expect(stderr).toContain('The server "b": its command "no-such-program" is not on PATH here.')
+    expect(stderr).not.toContain('The server "a": its command')
+  })
+
   test('says where it looked', async () => {
     const { code, stderr } = await runProgram(['check'], { cwd })
     expect(code).toBe(1)
@@ -162,6 +203,18 @@ describe('on stdio', () => {
     expect(second.stderr).toContain('/dist/gateway.js')
     expect(second.stderr).not.toContain('/node_modules/zod/')
     expect(second.stderr).not.toContain('/node_modules/commander/')
+  })
+
+  test('a key that is there twice is told at a start too, though the values were found valid before', async () => {
+    const entry = `"a": { "command": ${JSON.stringify(process.execPath)}, "disabled": true }`
+    const start = async (servers: string): Promise<string> => {
+      const text = `{ "mcpServers": {${servers}}, "gateway": { "state": "memory" } }`
+      return (await runProgram(['--config', scratch.write('twice.json', text)], { cwd })).stderr
+    }
+    expect(await start(entry)).not.toContain('twice,')
+    expect(await start(`"a": { "command": "x" },\n${entry}`)).toContain(
+      'is there twice, the second time at line 2, column 1. Remove one of the two.',
+    )
   })
 
   test('a configuration that cannot be used is said on stderr only', async () => {

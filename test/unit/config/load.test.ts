@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { configFrom, findConfigFile, loadConfig, loadWithSource } from '../../../src/config/load.ts'
@@ -68,11 +68,82 @@ describe('reading the text', () => {
     expect((await loadConfig({ file })).servers).toHaveLength(1)
   })
 
-  test('what is not JSON is located', async () => {
+  test.each([
+    ['{ "a": { "command" "x" } }', 20, 'a colon is missing', 'Write one between the key and its value.'],
+    [`{ 'a': { 'command': 'x' } }`, 3, 'a single quote', 'JSON takes double quotes: write "a".'],
+    [`{ "a": { "command": 'sekrit', "args": ['x'] } }`, 21, 'a single quote', 'JSON takes double quotes.'],
+    ['{ “a”: { “command”: “x” } }', 3, 'a typographic quote', 'JSON takes double quotes: write "a".'],
+    ['{ "a": `x` }', 8, 'a typographic quote', 'JSON takes double quotes.'],
+    ['{ a: { command: "x" } }', 3, 'a key without quotes', 'Write "a".'],
+    ['{ "a": sekrit }', 8, 'a text without quotes', 'Put it in double quotes.'],
+    ['{ "a": True }', 8, 'not as JSON writes it', 'Write true.'],
+    ['{ "a": None }', 8, 'not as JSON writes it', 'Write null.'],
+    ['{ "a" = 1 }', 7, '"="', 'A colon stands between a key and its value.'],
+    ['{ "a": 1; "b": 2 }', 9, '";"', 'A comma stands between two values.'],
+    ['{ # x\n}', 3, '"#"', 'A comment begins with //.'],
+    ['{ "a": 1 "b": 2 }', 10, 'a comma is missing', 'Write one before it.'],
+    ['{ "a": 1,, "b": 2 }', 10, 'there is a comma too much', 'Remove it.'],
+    ['{ "a": }', 8, 'a value is missing', 'Write it there.'],
+    ['{ "a": "x, "b": "sekrit" }', 13, 'a text ends before it', 'Add the double quote that is missing.'],
+    ['{ "a": "x, "b": 1 }', 13, 'a text ends before it', 'Add the double quote that is missing.'],
+    [
+      '{ "a": "x }',
+      8,
+      'a text does not end in its line',
+      'Add the double quote that is missing, or write \\n for a line break.',
+    ],
+    [
+      '{ "a": "C:\\Users\\me" }',
+      11,
+      'a backslash that begins no escape',
+      'Write each backslash of a path twice, as in "C:\\\\Users".',
+    ],
+    ['{ "a": 1 } { "b": 2 }', 12, 'more after its end', 'A file is one object: join the two.'],
+    ['{ "a": 1 } x', 12, 'more after its end', 'Remove it.'],
+    ['"a": { "command": "x" }', 4, 'more after its end', 'Put a "{" before all and a "}" after it.'],
+    ['{ "a": 1 } /* x', 12, 'a comment does not end', 'Add the missing "*/".'],
+  ])('the first mistake is said alone, with its fix: %s', async (text, column, cause, fix) => {
     await using scratch = makeScratch()
-    const file = scratch.write('a.json', '{\n  "mcpServers": {\n    "a": { "command" "x" }\n  }\n}')
+    const file = scratch.write('a.json', text)
     expect(await messageOf(loadConfig({ file }))).toBe(
-      `The configuration ${file} has a problem:\n- the file is not JSON at line 3, column 22: colon expected.`,
+      `The configuration ${file} has a problem:\n- the file is not JSON at line 1, column ${column}: ${cause}. ${fix}`,
+    )
+  })
+
+  test.each([
+    ['mcpServers:\n  files:\n    command: npx\n', 'files'],
+    ['# mine\n---\nservers:\n  - name: x\n', 'name'],
+    ['mcpServers: &all\n\n  "my files":\n    command: npx\n', 'my files'],
+  ])('YAML is recognised, and the JSON to write is shown: %j', async (text, name) => {
+    await using scratch = makeScratch()
+    const file = scratch.write('a.json', text)
+    expect(await messageOf(loadConfig({ file }))).toBe(
+      `The configuration ${file} is YAML and must be JSON. Write its servers in this form:
+  { "mcpServers": {
+      "${name}": { "command": "npx", "args": ["-y", "server"] } } }`,
+    )
+  })
+
+  test.each([
+    ['config.toml', 'x'],
+    ['a.json', '# mine\n[mcp_servers.files]\ncommand = "npx"\n'],
+  ])('so is TOML: %s', async (name, text) => {
+    await using scratch = makeScratch()
+    const said = await messageOf(loadConfig({ file: scratch.write(name, text) }))
+    expect(said).toContain('is TOML, as Codex has it, and must be JSON.')
+    expect(said).toContain('{ "mcpServers": {')
+  })
+
+  test.each(['', ' \n', '// to do\n'])('an empty file shows what to write: %j', async text => {
+    await using scratch = makeScratch()
+    const file = scratch.write('a.json', text)
+    expect(await messageOf(loadConfig({ file }))).toBe(
+      `The configuration ${file} is empty. Write into it, for example:
+  {
+    "mcpServers": {
+      "files": { "command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem", "."] }
+    }
+  }`,
     )
   })
 
@@ -94,13 +165,6 @@ describe('reading the text', () => {
     await using scratch = makeScratch()
     const file = scratch.write('a.json', text)
     expect(await messageOf(loadConfig({ file }))).toBe(`The configuration ${file} has a problem:\n- ${said}`)
-  })
-
-  test('an empty file is a problem, not a crash', async () => {
-    await using scratch = makeScratch()
-    expect(await messageOf(loadConfig({ file: scratch.write('a.json', '') }))).toContain(
-      'is not JSON at line 1',
-    )
   })
 
   test('the source comes along as it was written', async () => {
@@ -273,26 +337,151 @@ test.each(['mcp', './mcp', '/mcp', 'ftp://x.example', 'mailto:a@b.example'])(
   },
 )
 
-describe('a command that holds its arguments', () => {
-  const hints = async (command: string, env = {}): Promise<readonly string[]> =>
-    (await configFrom({ mcpServers: { a: { command } } }, { env })).warnings
+describe('a key that stands twice in one object', () => {
+  const problemsOf = async (text: string): Promise<string> => {
+    await using scratch = makeScratch()
+    const file = scratch.write('a.json', text)
+    // The values are those of a file that was valid.
+    const options = { file, isKnownValid: async () => true, rememberValid: async () => {} }
+    return await loadWithSource(options).then(
+      ({ problems = '' }) => problems,
+      (error: Error) => error.message,
+    )
+  }
 
-  test('is split in a warning', async () => {
-    expect(await hints('npx -y "my server"')).toEqual([
-      'mcpServers.a.command holds arguments, so that no program of this name is found. Write "command": "npx", "args": ["-y", "my server"].',
+  test.each([
+    [
+      '{ "mcpServers": { "a": { "command": "x" },\n"a": { "command": "y" } } }',
+      '- mcpServers.a (line 1, column 19) is there twice, the second time at line 2, column 1. Remove one of the two.',
+    ],
+    [
+      '{ /* "mcpServers": */ "mcpServers": { "a": { "command": "x", // "command": {\n"c\\u006fmmand": "y", }, } }',
+      '- mcpServers.a.command (line 1, column 46) is there twice, the second time at line 2, column 1. Remove one of the two.',
+    ],
+    [
+      '{ "mcpServers": { "a": { "replicas": [{ "command": "x" }, { "url": "u", "url": "u",\n"url": "https://u.example" }] } } }',
+      '- mcpServers.a.replicas[1].url (line 1, column 61) is there 3 times, the last time at line 2, column 1. Remove all but one.',
+    ],
+    ['{ "gateway": {},\n"gateway": {} }', '- gateway (line 1, column 3) is there twice'],
+    [
+      '{ "mcpServers": {\n"a\\"": {}, "a\\"": {} } }',
+      '- mcpServers["a\\""] (line 2, column 1) is there twice',
+    ],
+  ])('is told, also where the values are known to be valid: %s', async (text, said) => {
+    const problems = await problemsOf(text)
+    expect(problems).toContain(said)
+  })
+
+  test('is none in another object, and in a value', async () => {
+    expect(
+      await problemsOf(
+        '{ "mcpServers": { "a": { "command": "x", "args": ["a", "a", "\\"a\\":"] }, "b": { "command": "x" } } }',
+      ),
+    ).toBe('')
+  })
+
+  test('is a problem of its server where one of the two is disabled, and none inside a disabled entry', async () => {
+    await using scratch = makeScratch()
+    const names = async (servers: string): Promise<unknown> => {
+      const file = scratch.write('a.json', `{ "mcpServers": { ${servers} } }`)
+      const { config } = await loadWithSource({ file })
+      return config.servers.map(({ name, problem }) => [name, problem !== undefined])
+    }
+    expect(await names('"a": { "command": "x" }, "a": { "disabled": true, "command": "x" }')).toEqual([
+      ['a', true],
     ])
+    expect(await names('"a": { "disabled": true, "command": "x", "command": "x" }')).toEqual([])
+  })
+
+  test('is told of twenty thousand within seconds', async () => {
+    const lines = Array.from({ length: 20_000 }, (_, at) => `"V${at}": "${'x'.repeat(50)}",\n"V${at}": ""`)
+    const text = `{ "mcpServers": { "a": { "command": "x", "env": {\n${lines.join(',\n')} } } } }`
+    expect(await problemsOf(text)).toContain('- and 19980 more.')
+  }, 20_000)
+})
+
+describe('servers that do not stand below "mcpServers"', () => {
+  const messageFor = async (file: object): Promise<string> => messageOf(configFrom(file))
+
+  test('are one problem, which says where they belong', async () => {
+    const file = { files: { command: 'x', comand: 'y' }, remote: { url: 'https://x.example' } }
+    expect(await messageFor(file)).toBe(
+      'The configuration has a problem:\n- the file has the servers "files" and "remote" outside of "mcpServers". Put these under mcpServers: { "mcpServers": { "files": { … }, "remote": { … } } }.',
+    )
+  })
+
+  test('of many, the first are named', async () => {
+    const file = Object.fromEntries(['a', 'b', 'c', 'd', 'e'].map(name => [name, { command: 'x' }]))
+    expect(await messageFor(file)).toContain('has the servers "a", "b", "c" and 2 more outside of')
+  })
+
+  test('leave other mistakes beside them to be said', async () => {
+    const said = await messageFor({ mcpServers: {}, a: { command: 'x' }, gatway: {}, gateway: {} })
+    expect(said).toContain('has the server "a" outside of "mcpServers". Put it under mcpServers')
+    expect(said).toContain('Did you mean "gateway"?')
+    expect(said).toContain('has 2 problems')
+  })
+
+  test('are told in the file of a client, which may have such things of its own', async () => {
+    const { warnings } = await configFrom({
+      mcpServers: { a: { command: 'x' } },
+      theme: 'dark',
+      b: { command: 'x' },
+      statusLine: { type: 'command', command: 'x' },
+    })
+    expect(warnings).toContain(
+      '"b" looks like a server and is left out, since it is outside of "mcpServers". Put it under mcpServers.',
+    )
+  })
+
+  test('a single entry without a name is one problem, too', async () => {
+    expect(await messageFor({ command: 'npx', args: ['-y', 'x'], env: {} })).toBe(
+      'The configuration has a problem:\n- the file is the entry of one server without its name. Put it under mcpServers and a name: { "mcpServers": { "name": { … } } }.',
+    )
+  })
+})
+
+describe('a command that holds its arguments', () => {
+  const problemOf = async (entry: object, env = {}): Promise<string | undefined> =>
+    (await configFrom({ mcpServers: { a: entry } }, { env })).servers[0]?.problem
+
+  test('is a problem of its server, with the command and the arguments to write', async () => {
+    expect(await problemOf({ command: 'npx -y "my server"' })).toBe(
+      'Server "a" is left out until its configuration is mended: mcpServers.a.command holds arguments, so that no program of this name is found. Write "command": "npx", "args": ["-y", "my server"].',
+    )
+  })
+
+  test('keeps the arguments that stand in "args" already, in a replica those that it inherits', async () => {
+    expect(await problemOf({ command: 'npx -y', args: ['server', '${SOME}'] }, { SOME: 'x' })).toContain(
+      'Write "command": "npx", "args": ["-y", "server", "${SOME}"].',
+    )
+    expect(await problemOf({ args: ['server'], replicas: [{ command: 'npx -y' }] })).toMatch(
+      /mcpServers\.a\.replicas\[0\]\.command holds arguments.* Write "command": "npx", "args": \["-y", "server"\]\./,
+    )
   })
 
   test('does not show what a variable stands for, nor a secret', async () => {
-    const [hint] = await hints('npx server --api-key sekrit ${SECRET}', { SECRET: 'sekrit' })
-    expect(hint).toContain('"args": ["server", "--api-key", "***", "${SECRET}"]')
-    expect(hint).not.toContain('sekrit')
+    const problem = await problemOf(
+      { command: 'npx server --api-key sekrit ${SECRET}' },
+      { SECRET: 'sekrit' },
+    )
+    expect(problem).toContain('"args": ["server", "--api-key", "***", "${SECRET}"]')
+    expect(problem).not.toContain('sekrit')
+  })
+
+  test('is also one whose program is named by its path', async () => {
+    expect(await problemOf({ command: `${process.execPath} /srv/files/server.js` })).toContain(
+      `Write "command": "${process.execPath}", "args": ["/srv/files/server.js"].`,
+    )
   })
 
   test('is not a path with a space in it', async () => {
     await using scratch = makeScratch()
-    const file = scratch.write('my server', '')
-    for (const command of [file, 'C:\\Program Files\\nodejs\\npx.cmd', 'npx', 'npx '])
-      expect(await hints(command)).toEqual([])
+    const program = scratch.write('my server', '')
+    chmodSync(program, 0o755)
+    for (const command of [program, 'C:\\Program Files\\nodejs\\npx.cmd', 'npx', 'npx '])
+      expect(await problemOf({ command })).toBeUndefined()
+    expect(await problemOf({ command: 'my server' }, { PATH: scratch.path })).toBeUndefined()
+    expect(await problemOf({ command: './my server', cwd: scratch.path })).toBeUndefined()
   })
 })

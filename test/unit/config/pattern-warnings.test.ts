@@ -62,3 +62,27 @@ test('of a hundred thousand patterns without a server the first twenty are told,
   expect(warnings).toHaveLength(21)
   expect(warnings.at(-1)).toBe('99980 more patterns are about no server, so they do nothing.')
 })
+
+test('patterns without a server are told together with the mistakes of a file, also of a section that has some', async () => {
+  const file = {
+    mcpServers: servers,
+    clients: {
+      ci: { allow: ['gihtub/*', 'nameless', 5], limits: 1 },
+      other: 'x',
+      cd: { deny: ['gtihub/*'] },
+    },
+    roles: [],
+    gateway: { log: 'loud' },
+  }
+  const [, said = '', warned = ''] =
+    (await configFrom(file).then(
+      () => undefined,
+      (error: Error) => /^(.*)\nWarnings\n(.*)$/s.exec(error.message),
+    )) ?? []
+  expect(said).toContain('gateway.log is "loud"')
+  expect(said).not.toContain('gihtub')
+  expect(warned.split('\n')).toEqual([
+    expect.stringContaining('clients.ci.allow[0]: the pattern "gihtub/*" is about no server'),
+    expect.stringContaining('clients.cd.deny[0]: the pattern "gtihub/*" is about no server'),
+  ])
+})

@@ -115,6 +115,50 @@ describe.runIf(hasRedis())('redis', () => {
     await store.close()
   })
 
+  it.each(['emptied', 'restarted'])(
+    'says that Redis has lost its content, once, when it was %s',
+    async how => {
+      let own = await startRedis()
+      onTestFinished(() => own.stop())
+      const { logger, lines } = recorder()
+      const [one, other] = [
+        await openRedisStore(own.url, { logger }),
+        await openRedisStore(own.url, { logger }),
+      ]
+      const window = { until: Date.now() + 3_600_000 }
+      const take = async (store: Store): Promise<number> =>
+        (await store.take({ key: 'k', limit: 3, window, want: 1, atLeast: 1, spend: 0 })).left
+      const hold = (store: Store): Promise<unknown> =>
+        store.hold({ key: 'p', holder: 'me', want: 1, limit: 3, ttlMs: 1000 })
+      expect([await take(one), await take(other), await take(one)]).toEqual([2, 1, 0])
+      await hold(other)
+      expect(lines).toEqual([])
+      if (how === 'emptied') {
+        const { createClient } = await import('@redis/client')
+        const client = createClient({ url: own.url })
+        await client.connect()
+        await client.flushAll()
+        await client.close()
+      } else {
+        await own.stop()
+        own = await startRedis(own.port)
+        await Promise.all([reachable(one), reachable(other)])
+      }
+      expect(await take(one)).toBe(2)
+      await hold(other)
+      await Promise.all([take(one), hold(one), take(other)])
+      const lost = lines.filter(line => line.includes('has lost its content'))
+      // One of each process.
+      expect(lost).toEqual(Array(2).fill(expect.stringContaining(`The state store ${one.name} has lost`)))
+      expect(lost[0]).toContain('count from zero')
+      // What comes later knows of nothing that could be lost.
+      const late = await openRedisStore(own.url, { logger })
+      await take(late)
+      expect(lines.filter(line => line.includes('has lost its content'))).toHaveLength(2)
+      await Promise.all([one.close(), other.close(), late.close()])
+    },
+  )
+
   it('says once that Redis is gone, rejects meanwhile, and is back with it', async () => {
     const own = await startRedis()
     onTestFinished(() => own.stop())

@@ -10,6 +10,8 @@ import { StreamableHttpTransport } from '../../../src/upstream/streamable-http.t
 import type { Transport } from '../../../src/upstream/transport.ts'
 import { Conversation } from '../../contract/transport.ts'
 
+type Connector = Parameters<SocketShare['bounded']>[2]
+
 interface Counted {
   readonly origin: string
   readonly most: number
@@ -194,6 +196,42 @@ describe('sockets', () => {
     await expect.poll(held).toEqual(['a', 'a', 'a', 'b', 'b', 'b'])
     for (const socket of open.splice(0)) socket.destroy()
     await expect.poll(() => share.waiting).toBe(0)
+  })
+
+  it('are not held by what fails to connect, and what waits behind it hears of its own failure', () => {
+    const share = new SocketShare(4)
+    const told: string[] = []
+    const connect = (connector: Connector): void =>
+      share.bounded(
+        'a',
+        {},
+        connector,
+      )({ hostname: 'h', protocol: 'http:', port: '1' }, (...[error]) => {
+        told.push(error?.message ?? 'connected')
+      })
+    const throws: Connector = () => {
+      throw new RangeError('Port should be >= 0 and < 65536.')
+    }
+    connect(throws)
+    expect([told.splice(0), share.open]).toEqual([['Port should be >= 0 and < 65536.'], 0])
+    const open: Socket[] = []
+    const connects: Connector = (_, callback) => {
+      open.push(new Socket())
+      callback(null, open.at(-1) as Socket)
+    }
+    onTestFinished(() => void open.forEach(socket => socket.destroy()))
+    connect(connects)
+    connect(connects)
+    // Two more wait, and the first of them fails when its turn comes.
+    connect(throws)
+    connect(connects)
+    expect([told.splice(0), share.open, share.waiting]).toEqual([['connected', 'connected'], 2, 2])
+    open[0]?.emit('close')
+    expect([told.toSorted(), share.open, share.waiting]).toEqual([
+      ['Port should be >= 0 and < 65536.', 'connected'],
+      2,
+      0,
+    ])
   })
 
   it('wait their turn, in the order of their coming', async () => {

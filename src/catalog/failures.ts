@@ -1,0 +1,79 @@
+import { monotonicNow } from '../core/clock.ts'
+import { describeError, type GatewayError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import { sameness } from '../core/sameness.ts'
+
+/** A cause that comes again within this time, after another one or after a success, is no news. */
+const RECENT_MS = 10 * 60_000
+/** Causes of one server that are remembered. */
+const MAX_CAUSES = 16
+const COMPARED_CHARS = 1000
+
+interface Failing {
+  readonly error: GatewayError
+  readonly cause: string
+  /** Whether the log says so at `warn`. */
+  readonly written: boolean
+}
+
+/**
+ * Why servers could not be listed. A server is tried with each list that a client asks for, so the log has a line when a server
+ * begins to fail, when the cause is another one, and when the server has been listed again. Repetitions are written at `debug`.
+ */
+export class Failures {
+  readonly #logger: Logger
+  readonly #failing = new Map<string, Failing>()
+  /** When causes were last written, by server. */
+  readonly #written = new Map<string, Map<string, number>>()
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  get(server: string): GatewayError | undefined {
+    return this.#failing.get(server)?.error
+  }
+
+  has(server: string): boolean {
+    return this.#failing.has(server)
+  }
+
+  /** For what the log has already. */
+  set(server: string, error: GatewayError): void {
+    this.#failing.set(server, { error, cause: error.message, written: false })
+  }
+
+  /** `known` says what clients see of it. */
+  failed(server: string, error: GatewayError, known: string): void {
+    const text = describeError(error.repeats ?? error)
+    const cause = sameness(text, COMPARED_CHARS)
+    const before = this.#failing.get(server)
+    const same = before?.cause === cause
+    const written = !same && this.#isNews(server, cause)
+    this.#failing.set(server, { error, cause, written: written || before?.written === true })
+    this.#logger[written ? 'warn' : 'debug'](`The server could not be listed; ${known}.`, {
+      server,
+      cause: text,
+    })
+  }
+
+  listed(server: string): void {
+    const before = this.#failing.get(server)
+    if (!before) return
+    this.#failing.delete(server)
+    this.#logger[before.written ? 'info' : 'debug']('The server has been listed after it had failed.', {
+      server,
+    })
+  }
+
+  #isNews(server: string, cause: string): boolean {
+    let causes = this.#written.get(server)
+    if (!causes) this.#written.set(server, (causes = new Map()))
+    const now = monotonicNow()
+    const last = causes.get(cause)
+    if (last !== undefined && now - last < RECENT_MS) return false
+    if (causes.size >= MAX_CAUSES) for (const oldest of [...causes.keys()].slice(0, 1)) causes.delete(oldest)
+    causes.set(cause, now)
+    return true
+  }
+}

@@ -1,0 +1,41 @@
+import { within } from '../core/within.ts'
+import type { Gateway } from '../gateway.ts'
+import type { ServerStatus } from '../status.ts'
+import { alignColumns } from './columns.ts'
+
+/** The report does not wait longer for servers; a line follows for each that takes longer. */
+const REPORT_AFTER_MS = 3000
+
+/**
+ * Starts what the gateway has never listed and prints how each server stands: all of them in one report after three seconds at
+ * most, then each that was still starting in a line of its own when it is up or has failed. `report` says what stands around the rows.
+ */
+export async function reportStart(
+  gateway: Pick<Gateway, 'warmUp' | 'status'>,
+  report: (rows: readonly string[]) => readonly string[],
+  print: (lines: readonly string[]) => void,
+): Promise<void> {
+  const settled = new Set<string>()
+  let reported = false
+  const warmUp = gateway.warmUp(server => {
+    settled.add(server)
+    const status = reported ? gateway.status().find(({ name }) => name === server) : undefined
+    // At the end of the gateway nothing is to be told.
+    if (status && status.state !== 'closed') print(alignColumns([row(status, true)]))
+  })
+  await within(warmUp, REPORT_AFTER_MS)
+  print(report(alignColumns(gateway.status().map(status => row(status, settled.has(status.name))))))
+  reported = true
+  await warmUp
+}
+
+function row(status: ServerStatus, settled: boolean): string[] {
+  const { name, transport, era, state, error, tools, resources, prompts } = status
+  const counts = `${count(tools, 'tool')}, ${count(resources, 'resource')}, ${count(prompts, 'prompt')}`
+  const waiting = `still starting${error === undefined ? '; a line follows' : `. ${error}`}`
+  return [name, transport, era ?? '-', settled ? state : 'starting', settled ? (error ?? counts) : waiting]
+}
+
+function count(amount: number, thing: string): string {
+  return `${amount} ${thing}${amount === 1 ? '' : 's'}`
+}

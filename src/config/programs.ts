@@ -1,0 +1,54 @@
+import { accessSync, constants, statSync } from 'node:fs'
+import { delimiter, join, resolve } from 'node:path'
+
+/** Where a program is looked for. */
+export interface ProgramPlaces {
+  /** Absolute; a command with a path in it starts here. */
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+export type Lookup = 'found' | 'absent' | 'not executable'
+
+const IS_WINDOWS = process.platform === 'win32'
+
+/** Whether a command holds a path, so that `PATH` is not searched for it. */
+export function isPath(command: string): boolean {
+  return command.includes('/') || (IS_WINDOWS && command.includes('\\'))
+}
+
+/** Looks for a program as the system does when it starts one. */
+export function findProgram(command: string, { cwd, env }: ProgramPlaces): Lookup {
+  const folders = isPath(command)
+    ? [cwd]
+    : [...(IS_WINDOWS ? [cwd] : []), ...valueOf(env, 'PATH').split(delimiter)]
+  const endings = IS_WINDOWS ? ['', ...(valueOf(env, 'PATHEXT') || '.EXE;.CMD;.BAT;.COM').split(';')] : ['']
+  let result: Lookup = 'absent'
+  for (const folder of folders)
+    for (const ending of endings) {
+      const found = look(resolve(cwd, isPath(command) ? command + ending : join(folder, command + ending)))
+      if (found === 'found') return found
+      if (found === 'not executable') result = found
+    }
+  return result
+}
+
+function look(file: string): Lookup {
+  try {
+    if (!statSync(file).isFile()) return 'absent'
+  } catch {
+    return 'absent'
+  }
+  try {
+    accessSync(file, constants.X_OK)
+    return 'found'
+  } catch {
+    return 'not executable'
+  }
+}
+
+/** Names of variables have no case on Windows. */
+function valueOf(env: ProgramPlaces['env'], name: string): string {
+  const key = IS_WINDOWS ? Object.keys(env).find(other => other.toUpperCase() === name) : name
+  return (key === undefined ? undefined : env[key]) ?? ''
+}

@@ -1,0 +1,78 @@
+import { createHash } from 'node:crypto'
+import type { LogFields, Logger } from './logger.ts'
+import { sameness } from './sameness.ts'
+
+/** Different records of one message about one server that are written. Further ones are counted. */
+const MOST_ALIKE = 20
+/** Records that are remembered, of one message about one server and of all. */
+const MAX_KNOWN = 1000
+const MAX_KNOWN_IN_ALL = 20_000
+const COMPARED_CHARS = 1000
+
+interface Alike {
+  readonly known: Set<string>
+  omitted: number
+  /** The number is written when it exceeds this. */
+  next: number
+}
+
+/**
+ * A logger for what is found again each time the same work is done: a record is written once. Of one message about one server 20
+ * different records are written; the number of the others is written when it has doubled. Records at `debug` pass.
+ */
+export function onceLogger(logger: Logger): Logger {
+  return at(logger, new Written(), {})
+}
+
+type Level = 'error' | 'warn' | 'info'
+
+function at(logger: Logger, written: Written, own: LogFields): Logger {
+  const write = (level: Level, message: string, fields: LogFields = {}): void =>
+    written.write(logger, level, message, fields, own)
+  return {
+    error: (message, fields) => write('error', message, fields),
+    warn: (message, fields) => write('warn', message, fields),
+    info: (message, fields) => write('info', message, fields),
+    debug: (message, fields) => logger.debug(message, fields),
+    ...(logger.debugs !== undefined && { debugs: logger.debugs }),
+    child: fields => at(logger.child(fields), written, { ...own, ...fields }),
+  }
+}
+
+class Written {
+  readonly #groups = new Map<string, Alike>()
+  #known = 0
+
+  write(logger: Logger, level: Level, message: string, fields: LogFields, own: LogFields): void {
+    const { server } = { ...own, ...fields }
+    const group = this.#group(`${message}\n${String(server)}`)
+    const text = sameness(JSON.stringify({ ...own, ...fields }), COMPARED_CHARS)
+    const key = createHash('sha256').update(text).digest('base64').slice(0, 16)
+    if (group.known.has(key) || group.known.size >= MAX_KNOWN) return
+    group.known.add(key)
+    this.#known++
+    if (group.known.size <= MOST_ALIKE) return logger[level](message, fields)
+    // What is found together is counted before its number is written.
+    if (group.omitted++ === group.next) queueMicrotask(() => tell(logger, level, message, group, server))
+  }
+
+  #group(name: string): Alike {
+    let group = this.#groups.get(name)
+    if (group) return group
+    for (const [oldest, { known }] of this.#groups) {
+      if (this.#known < MAX_KNOWN_IN_ALL) break
+      this.#groups.delete(oldest)
+      this.#known -= known.size
+    }
+    group = { known: new Set(), omitted: 0, next: 0 }
+    this.#groups.set(name, group)
+    return group
+  }
+}
+
+function tell(logger: Logger, level: Level, about: string, group: Alike, server: LogFields[string]): void {
+  const { omitted, known } = group
+  group.next = 2 * omitted
+  const more = known.size >= MAX_KNOWN ? 'at least ' : ''
+  logger[level](`Of these records ${more}${omitted} more are not written.`, { about, alike: omitted, server })
+}

@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest'
+import { SILENT, type LogFields, type Logger } from '../../../src/core/logger.ts'
+import { onceLogger } from '../../../src/core/once-logger.ts'
+import { sameness } from '../../../src/core/sameness.ts'
+
+function recorder(): { readonly lines: [string, LogFields | undefined][]; readonly logger: Logger } {
+  const lines: [string, LogFields | undefined][] = []
+  const at = (own: LogFields): Logger => ({
+    ...SILENT,
+    warn: (message, fields) => void lines.push([message, { ...own, ...fields }]),
+    child: fields => at({ ...own, ...fields }),
+  })
+  return { lines, logger: at({}) }
+}
+
+test('a record is written once for each server, also when only a time in it differs', () => {
+  const { lines, logger } = recorder()
+  const once = onceLogger(logger)
+  for (const server of ['a', 'b'])
+    for (const second of [1, 2, 3]) once.child({ server }).warn('Late.', { cause: `at 09:10:0${second}` })
+  once.warn('Late.', { server: 'a', cause: 'no key' })
+  expect(lines.map(([, fields]) => `${fields?.server} ${fields?.cause}`)).toEqual([
+    'a at 09:10:01',
+    'b at 09:10:01',
+    'a no key',
+  ])
+})
+
+test('of records that differ 20 are written, then their number whenever it has doubled', async () => {
+  const { lines, logger } = recorder()
+  const once = onceLogger(logger)
+  for (const upTo of [50, 50, 60, 90])
+    for (let at = 0; at < upTo; at++) {
+      once.warn('Same.', { server: 'a', uri: `x://${at}` })
+      if (at === upTo - 1) await Promise.resolve()
+    }
+  expect(lines.filter(([message]) => message === 'Same.')).toHaveLength(20)
+  expect(lines.slice(20)).toEqual([
+    ['Of these records 30 more are not written.', { about: 'Same.', alike: 30, server: 'a' }],
+    ['Of these records 70 more are not written.', { about: 'Same.', alike: 70, server: 'a' }],
+  ])
+})
+
+test('an endless number of different records ends in a bound', async () => {
+  const { lines, logger } = recorder()
+  const once = onceLogger(logger)
+  for (let at = 0; at < 100_000; at++) {
+    once.warn('Same.', { server: 'a', uri: `x://${'y'.repeat(at % 300)}${at % 1000}-${at}` })
+    if (at % 100 === 0) await Promise.resolve()
+  }
+  expect(lines.length).toBeLessThan(40)
+})
+
+test('texts are the same but for what differs each time', () => {
+  const said = (text: string): string => sameness(text, 240)
+  expect(said('2026-11-27 09:10:22,123 [77] no key f5224db9-9fee-45e2-917a-7c77551d4237')).toBe(
+    said('2026-11-28 10:11:23,456 [8] no key 33577a37-3dcb-4492-9b04-dd308e2d7db4'),
+  )
+  expect(said('gave up after 1.2 s, see /tmp/a-x1/log')).toBe(said('gave up after 30 s, see /tmp/b/log'))
+  expect(said('HTTP 401')).not.toBe(said('HTTP 403'))
+})
