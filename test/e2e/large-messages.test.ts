@@ -35,15 +35,17 @@ function unread(client: string, bytes: number): Disposable {
   return { [Symbol.dispose]: () => processBuffers().waits(client, -bytes) }
 }
 
-/** A message of another server that comes as far as it is read. */
+/** A message of another server, for a client that has not read everything; it comes as far as it is read. */
 class Message implements Disposable {
   reads = true
   readonly #reception: Reception
-  constructor(client: string, bytes: number) {
+  readonly #unread: Disposable
+  constructor(unreadBytes: number, bytes: number) {
+    this.#unread = unread('slow', unreadBytes)
     const flow = { pause: () => void (this.reads = false), resume: () => void (this.reads = true) }
     this.#reception = new Reception(
       processBuffers(),
-      { client: () => client, server: 'another' },
+      { client: () => 'slow', server: 'another' },
       flow,
       () => {},
     )
@@ -51,6 +53,7 @@ class Message implements Disposable {
   }
   [Symbol.dispose](): void {
     this.#reception.end()
+    this.#unread[Symbol.dispose]()
   }
 }
 
@@ -95,8 +98,7 @@ describe.each(Object.entries(SERVERS))('a server over %s', (_kind, start) => {
       const request = await server.called('t')
       request.part(begun(request, 25 * MIB))
       await until(held(25 * MIB))
-      using _unread = unread('slow', 14 * MIB)
-      using other = new Message('slow', 9 * MIB)
+      using other = new Message(14 * MIB, 9 * MIB)
       expect(other.reads).toBe(false)
       expect(await call).toContain('Server \\"s\\" began a large message and stopped')
       await until(() => other.reads)
