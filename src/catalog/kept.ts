@@ -73,9 +73,10 @@ export class KeptSnapshots {
   async saveAll(server: KeptOf['server'], { base, index, all }: Variants, changed: boolean): Promise<void> {
     const now = monotonicNow()
     if (!changed && now - (this.#savedAt.get(server.name) ?? 0) < UNCHANGED_EVERY_MS) return
+    // As it is now: the server may be listed again while this is stored.
+    const others = [...all].filter(([, snapshot]) => snapshot !== base)
     if (base) await this.save({ server, variant: '' }, { ...base, variants: index })
-    for (const [variant, snapshot] of all)
-      if (snapshot !== base) await this.save({ server, variant }, snapshot)
+    for (const [variant, snapshot] of others) await this.save({ server, variant }, snapshot)
     this.#savedAt.set(server.name, now)
   }
 
