@@ -14,7 +14,7 @@ export function unknownName(
   catalog: Pick<Catalog, 'failure'>,
 ): GatewayError {
   const what = `Unknown ${kind === 'tools' ? 'tool' : 'prompt'}: ${name.slice(0, 200)}`
-  const more = [...meant(view.similar(kind, name)), ...unlisted(view, name, catalog)]
+  const more = [...unlisted(view, name, catalog), ...meant(view.similar(kind, name))]
   return new GatewayError('unknown_name', more.length === 0 ? what : `${what}. ${more.join(' ')}`)
 }
 

@@ -3,8 +3,9 @@ import { hiddenBy } from '../catalog/hidden.ts'
 import type { Listed } from '../catalog/listed.ts'
 import type { View } from '../catalog/view.ts'
 import { WHOLE } from '../catalog/views.ts'
-import { loadConfig } from '../config/load.ts'
+import { loadWithSource, type Loaded } from '../config/load.ts'
 import { nearest } from '../config/nearest.ts'
+import { serverNames } from '../config/scope.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { SILENT, type LogLevel } from '../core/logger.ts'
@@ -56,7 +57,7 @@ export async function runExplain(
   args: JsonObject | undefined,
   options: ExplainOptions,
 ): Promise<void> {
-  const config = await loadConfig({ file: options.config, ...knownValid() })
+  const { config, raw } = await loadWithSource({ file: options.config, ...knownValid() })
   const store = await openStore(config.gateway.state, SILENT)
   try {
     const policies = await compilePolicies(config, SILENT)
@@ -73,7 +74,7 @@ export async function runExplain(
     await catalog.load()
     const principal = principalOf(config, client, options.role ?? [])
     const kind = options.prompt ? 'prompt' : options.resource ? 'resource' : 'tool'
-    const found = await locate(config, catalog, kind, name, options.profile)
+    const found = await locate({ config, raw }, catalog, kind, name, options.profile)
     const { item } = found
     const call = args && { args, now: new Date() }
     const { decision, steps } = explain(policies.rulesOf(principal), policies.of(principal).rules, {
@@ -101,12 +102,42 @@ export async function runExplain(
   }
 }
 
-function principalOf(config: Config, client: string, roles: readonly string[]): Principal {
-  const unknown = (what: string, name: string, names: readonly string[]): GatewayError => {
-    const near = nearest(name, names)
-    const fix = near === undefined ? `There are: ${names.join(', ') || 'none'}.` : `Did you mean "${near}"?`
-    return new GatewayError('config', `There is no ${what} "${name}" in the configuration. ${fix}`)
+function unknown(what: string, name: string, names: readonly string[]): GatewayError {
+  const near = nearest(name, names)
+  const fix = near === undefined ? `There are: ${names.join(', ') || 'none'}.` : `Did you mean "${near}"?`
+  return new GatewayError('config', `There is no ${what} "${name}" in the configuration. ${fix}`)
+}
+
+/** Why a name leads to no server. */
+function unlocated(
+  { config, raw }: Pick<Loaded, 'config' | 'raw'>,
+  kind: ItemKind,
+  name: string,
+): GatewayError {
+  const names = config.servers.map(server => server.name)
+  const prefixes = new Map(config.servers.map(({ prefix, name: server }) => [prefix || server, server]))
+  const beginnings = [...name.matchAll(/\//g)].map(({ index }) => name.slice(0, index))
+  const isUri = kind === 'resource' && (beginnings[0] ?? name).includes(':')
+  const left = serverNames(raw).find(server => beginnings.includes(server) && !names.includes(server))
+  if (left !== undefined) return new GatewayError('config', `The server "${left}" is disabled or left out.`)
+  if (!isUri) {
+    // A name of a server may hold slashes, so that the longest beginning says most.
+    const misspelt = beginnings.findLast(beginning => nearest(beginning, names) !== undefined)
+    const [beginning = misspelt] = beginnings
+    if (beginning !== undefined) return unknown('server', misspelt ?? beginning, names)
+    const [, prefix] = /^(.+?)__/.exec(name) ?? []
+    const near = prefix === undefined ? undefined : nearest(prefix, [...prefixes.keys()])
+    if (prefix !== undefined && near !== undefined && near !== prefix)
+      return unknown('server', prefix, [prefixes.get(near) ?? near])
   }
+  const [thing, form] = kind === 'resource' ? ['URI', 'server/uri'] : ['name', 'server/name']
+  return new GatewayError(
+    'config',
+    `"${name}" is no ${thing} that clients see, as far as the lists of earlier runs tell. Write it as "${form}".`,
+  )
+}
+
+function principalOf(config: Config, client: string, roles: readonly string[]): Principal {
   const known = config.roles.map(role => role.name)
   for (const role of roles) if (!known.includes(role)) throw unknown('role', role, known)
   const brought = [...roles].sort()
@@ -133,14 +164,15 @@ const LISTS: Readonly<Record<ItemKind, readonly ListKind[]>> = {
 
 /** Finds a thing by `server/name` or by what clients call it. */
 async function locate(
-  config: Config,
+  loaded: Pick<Loaded, 'config' | 'raw'>,
   catalog: Catalog,
   kind: ItemKind,
   name: string,
   profile: string | undefined,
 ): Promise<Found> {
-  if (profile !== undefined && !config.profiles.some(known => known.name === profile))
-    throw new GatewayError('config', `There is no profile "${profile}" in the configuration.`)
+  const { config } = loaded
+  const profiles = config.profiles.map(known => known.name)
+  if (profile !== undefined && !profiles.includes(profile)) throw unknown('profile', profile, profiles)
   const whole = catalog.view(WHOLE) as View
   const shown = catalog.view(profile ?? WHOLE) as View
   const entries = (view: View): Listed[] => LISTS[kind].flatMap(list => view.entries(list))
@@ -160,11 +192,7 @@ async function locate(
   }
   const route = kind === 'resource' ? whole.unlisted(name) : undefined
   const owner = server?.name ?? route?.server
-  if (owner === undefined)
-    throw new GatewayError(
-      'config',
-      `"${name}" is no name that clients see, as far as the lists of earlier runs tell. Write it as "server/name".`,
-    )
+  if (owner === undefined) throw unlocated(loaded, kind, name)
   const own = server ? name.slice(server.name.length + 1) : (route?.own ?? name)
   const item: Item = { kind, server: owner, name: own, title: '', annotations: {} }
   if (!shown.merged.selects(kind, owner, own) || !shown.servers.has(owner)) {

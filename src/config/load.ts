@@ -6,6 +6,7 @@ import { dirname, resolve } from 'node:path'
 import { GatewayError } from '../core/errors.ts'
 import { adopt, type Adopted } from './adopt.ts'
 import { commandProblems, commandWarnings } from './command-hints.ts'
+import { duplicateKeys } from './duplicates.ts'
 import { readEnvFiles } from './env-files.ts'
 import { expand } from './expand.ts'
 import { patternWarnings } from './pattern-warnings.ts'
@@ -13,7 +14,7 @@ import { absolutePath, candidateFiles, projectFolder, stateFolder } from './plac
 import { renderProblem, renderProblems, renderWarnings } from './problem.ts'
 import { resolveConfig } from './resolve.ts'
 import { VERSION } from '../version.ts'
-import { serverOf, withoutEntries } from './scope.ts'
+import { serverNames, serverOf, withoutEntries } from './scope.ts'
 import type { Problem, Where } from './problem.ts'
 import type { Overrides } from './surroundings.ts'
 import type { ServersFile } from './schema.ts'
@@ -174,22 +175,24 @@ async function check(
   source: Source,
 ): Promise<Problem[]> {
   const { isKnownValid, rememberValid } = source.options
+  const known = new Set(serverNames(value))
+  const duplicates = (source.text === undefined ? [] : duplicateKeys(source.text)).flatMap(problem => {
+    const path = owner(problem.path)
+    if (!path) return []
+    // What stands inside an entry that is disabled does not matter; which of two entries was meant does.
+    const name = serverOf({ ...problem, path })
+    return name !== undefined && path.length > 2 && !known.has(name) ? [] : { ...problem, path }
+  })
   const hash = createHash('sha256')
     .update(`${VERSION}\n${JSON.stringify(value)}`)
     .digest('hex')
-  if (unexpanded.length === 0 && (await isKnownValid?.(hash))) return []
+  if (unexpanded.length === 0 && duplicates.length === 0 && (await isKnownValid?.(hash))) return []
 
   const { validate } = await import('./validate.ts')
   const places = unexpanded.map(({ path }) => path.join('\0'))
   // A text with a variable that has no value is wrong for that reason alone.
   const invalid = (await validate(value)).filter(({ path }) => !places.includes(path.join('\0')))
-  const duplicates =
-    source.text === undefined ? [] : new (await import('./text.ts')).Places(source.text).duplicates()
-  const used = duplicates.flatMap(problem => {
-    const path = owner(problem.path)
-    return path ? { ...problem, path } : []
-  })
-  const problems = [...unexpanded, ...invalid, ...used]
+  const problems = [...unexpanded, ...invalid, ...duplicates]
   if (problems.length === 0) await rememberValid?.(hash)
   return problems
 }
@@ -216,8 +219,15 @@ async function renderer(raw: unknown, { origin }: Adopted, { file, text }: Sourc
       ),
     byServer: problems => {
       const texts = new Map<string, string>()
-      for (const name of ownersOf(problems)) {
-        const own = problems.filter(problem => serverOf(problem) === name)
+      const byName = new Map<string, Problem[]>()
+      for (const problem of problems) {
+        const name = serverOf(problem)
+        if (name === undefined) continue
+        const own = byName.get(name)
+        if (own) own.push(problem)
+        else byName.set(name, [problem])
+      }
+      for (const [name, own] of byName) {
         const shown = own
           .slice(0, MOST_SHOWN_OF_SERVER)
           .map(problem => renderProblem(asWritten(problem), raw, where))

@@ -37,10 +37,12 @@ export function serverOf({ path: [section, name], ofFile }: Problem): string | u
   return section === 'mcpServers' || section === 'servers' ? String(name) : undefined
 }
 
-/** A file in which an entry that has a problem says nothing but whether it is required. */
+/** A file in which an entry that has a problem says nothing but whether it is required; also one that was left out because it is disabled. */
 export function withoutEntries(file: unknown, names: ReadonlySet<string>): unknown {
   if (names.size === 0 || !isJsonObject(file)) return file
   const copy = { ...file }
+  const known = new Set(serverNames(file))
+  const added = [...names].filter(name => !known.has(name)).map(name => [name, { required: false }])
   for (const section of SERVER_SECTIONS) {
     const servers = file[section]
     if (!isJsonObject(servers)) continue
@@ -51,5 +53,10 @@ export function withoutEntries(file: unknown, names: ReadonlySet<string>): unkno
       ]),
     )
   }
+  if (added.length > 0) copy['mcpServers'] = { ...objectOf(copy['mcpServers']), ...Object.fromEntries(added) }
   return copy
+}
+
+function objectOf(value: unknown): object {
+  return isJsonObject(value) ? value : {}
 }

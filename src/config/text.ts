@@ -1,4 +1,4 @@
-import { findNodeAtLocation, getNodePath, parse, parseTree } from 'jsonc-parser'
+import { parse, parseTree } from 'jsonc-parser'
 import { Positions, type Position } from './positions.ts'
 import { syntaxProblem } from './syntax.ts'
 import type { Node, ParseError } from 'jsonc-parser'
@@ -17,43 +17,39 @@ export function parseJsonc(text: string): { value: unknown; problem: Problem | u
 export class Places {
   readonly #positions: Positions
   readonly #root: Node | undefined
+  /** The members of objects that were looked into. */
+  readonly #members = new Map<Node, Map<string, Node>>()
 
   constructor(text: string) {
     this.#positions = new Positions(text)
     this.#root = parseTree(text, [], { allowTrailingComma: true })
   }
 
-  /** Where the value at `path` starts, or its key; `undefined` when there is no such path. */
+  /** Where the value at `path` starts, or its key; `undefined` when there is no such path. Of a key that is there twice, the first. */
   find(path: Path, ofKey: boolean): Position | undefined {
-    if (!this.#root || path.length === 0) return undefined
-    const node = findNodeAtLocation(this.#root, [...path])
-    const key = node?.parent?.type === 'property' ? node.parent.children?.[0] : undefined
-    const at = ofKey ? (key ?? node) : node
+    if (path.length === 0) return undefined
+    let node = this.#root
+    let key: Node | undefined
+    for (const part of path) {
+      if (!node) return undefined
+      const member: Node | undefined =
+        node.type === 'object' ? this.#membersOf(node).get(String(part)) : undefined
+      key = member?.children?.[0]
+      node = member ? member.children?.[1] : node.type === 'array' ? node.children?.[Number(part)] : undefined
+    }
+    const at = node && ofKey ? (key ?? node) : node
     return at && this.#positions.at(at.offset)
   }
 
-  /** Keys that occur twice in one object: `JSON.parse` would silently keep the last. */
-  duplicates(): Problem[] {
-    const problems: Problem[] = []
-    const visit = (node: Node): void => {
-      const seen = new Set<unknown>()
-      for (const child of node.children ?? []) {
-        const key = child.type === 'property' ? child.children?.[0] : undefined
-        if (key && seen.has(key.value)) {
-          const { line, column } = this.#positions.at(key.offset)
-          const cause = `is there twice, the second time at line ${line}, column ${column}`
-          problems.push({
-            path: getNodePath(key.parent?.children?.[1] ?? key),
-            about: 'key',
-            cause,
-            fix: 'Remove one of the two.',
-          })
-        }
-        if (key) seen.add(key.value)
-        visit(child)
-      }
+  #membersOf(object: Node): Map<string, Node> {
+    const known = this.#members.get(object)
+    if (known) return known
+    const members = new Map<string, Node>()
+    for (const member of object.children ?? []) {
+      const name = String(member.children?.[0]?.value)
+      if (!members.has(name)) members.set(name, member)
     }
-    if (this.#root) visit(this.#root)
-    return problems
+    this.#members.set(object, members)
+    return members
   }
 }

@@ -67,6 +67,8 @@ export class Call implements Exchange {
   readonly #reply: Reply
   readonly #ask: CallContext['ask']
   #done = false
+  /** It is cancelled as soon as it is answered. */
+  #stopped = false
 
   /** `id` is the raw text of the request's id. */
   constructor(id: string, incoming: Incoming, context: CallContext, reply: Reply) {
@@ -134,6 +136,7 @@ export class Call implements Exchange {
 
   /** Answers with the failure, whatever goes on for the request, and cancels that. */
   stop(error: GatewayError, serverInfo: string): void {
+    this.#stopped = true
     this.fail(error, serverInfo)
     this.cancellation.cancel('the gateway stops', error)
   }
@@ -161,7 +164,7 @@ export class Call implements Exchange {
     if (this.#done) return
     this.#done = true
     // The call may live on with a connection whose client does not read.
-    this.cancellation.end()
+    if (!this.#stopped) this.cancellation.end()
     this.record.sized = undefined
     if (this.cancellation.reason !== undefined) this.#reply.drop()
     else this.#reply.answer(`{"jsonrpc":"2.0","id":${this.#id},${member}`, body, '}')

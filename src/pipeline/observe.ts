@@ -13,7 +13,9 @@ export function observe(logger: Logger): Middleware {
       const error = GatewayError.from(caught, route.server)
       error.errorId ??= randomBytes(6).toString('hex')
       const { method } = exchange.request
-      logger[error.kind.log](`${method} failed: ${error.message}`, {
+      // The end of the gateway has answered it, and says so once for all of them.
+      const level = exchange.cancellation.error ? 'debug' : error.kind.log
+      logger[level](`${method} failed: ${error.message}`, {
         server: route.server,
         name: route.own,
         code: error.code,

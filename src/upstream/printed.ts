@@ -11,7 +11,10 @@ const COMPARED_CHARS = 240
 
 /** What is known of the processes before. */
 interface Before {
+  /** By those that have failed. */
   said: ReadonlySet<string>
+  /** By those that are being greeted. */
+  readonly now: Set<string>
   /** Processes in a row that have failed. */
   failures: number
   /** Whether the log says that they printed the same. */
@@ -25,7 +28,7 @@ interface Before {
  * time: lines that the process before printed before it failed are counted instead, and logged for `debug` only.
  */
 export class Printed {
-  readonly #before: Before = { said: new Set(), failures: 0, told: false, stray: undefined }
+  readonly #before: Before = { said: new Set(), now: new Set(), failures: 0, told: false, stray: undefined }
 
   /** For the next process. */
   begin(logger: Logger): PrintedByOne {
@@ -46,7 +49,6 @@ export class Printed {
 export class PrintedByOne {
   readonly #logger: Logger
   readonly #before: Before
-  readonly #saidBefore: ReadonlySet<string>
   readonly #said = new Set<string>()
   /** The first line that was no message, while it had not been greeted. */
   stray: string | undefined
@@ -59,7 +61,6 @@ export class PrintedByOne {
   constructor(logger: Logger, before: Before) {
     this.#logger = logger
     this.#before = before
-    this.#saidBefore = before.said
   }
 
   /** A line of its standard error. */
@@ -74,19 +75,27 @@ export class PrintedByOne {
 
   /** A line of its standard output that is no message. @returns whether it is news */
   strayed(line: string): boolean {
-    if (this.#greetedAt === Infinity) this.stray = this.#before.stray ??= line
+    if (this.#greetedAt === Infinity) {
+      this.stray ??= line
+      this.#before.stray ??= line
+    }
     return this.isNews(line)
   }
 
-  /** Whether the process before did not print that, too; what it did is counted. */
+  /** Whether neither the process before nor another one that is being greeted printed that, too; what they did is counted. */
   isNews(text: string): boolean {
     if (this.#lasts) {
       this.#tell()
       return true
     }
     const line = sameness(text, COMPARED_CHARS)
-    if (this.#said.size < KEPT_LINES) this.#said.add(line)
-    if (this.#saidBefore.has(line)) {
+    const { said, now } = this.#before
+    const known = said.has(line) || now.has(line)
+    if (this.#said.size < KEPT_LINES) {
+      this.#said.add(line)
+      if (this.#greetedAt === Infinity && !known) now.add(line)
+    }
+    if (known) {
       this.#repeated++
       return false
     }
@@ -98,6 +107,7 @@ export class PrintedByOne {
   greeted(): void {
     this.#greetedAt = monotonicNow()
     this.#before.stray = undefined
+    this.#leave()
   }
 
   /** It could not be greeted, or has ended by itself. What it printed is not said again, unless it had lasted. */
@@ -106,10 +116,11 @@ export class PrintedByOne {
     if (this.#lasts) this.#forget()
     else {
       // Starts of a server that is tried in several ways may take turns in what they print.
-      this.#before.said = new Set([...this.#said, ...this.#saidBefore].slice(0, 2 * KEPT_LINES))
+      this.#before.said = new Set([...this.#said, ...this.#before.said].slice(0, 2 * KEPT_LINES))
       if (!this.#failed) this.#before.failures++
     }
     this.#failed = true
+    this.#leave()
   }
 
   /** It was told to end. Unless it had failed or was never greeted, the next failure is news. */
@@ -117,6 +128,11 @@ export class PrintedByOne {
     if (this.#greetedAt === Infinity) return this.failed()
     this.#tell()
     if (!this.#failed) this.#forget()
+  }
+
+  /** It is not being greeted any more. */
+  #leave(): void {
+    for (const line of this.#said) this.#before.now.delete(line)
   }
 
   #forget(): void {

@@ -21,7 +21,11 @@ beforeAll(async () => {
     .set('prompts/list', '{"prompts":[{"name":"greet"}]}')
     .set('resources/list', '{"resources":[{"uri":"x://1","name":"r"}]}')
   file = {
-    mcpServers: { files: { ...server.entry, tools: { 'delete_*': { hidden: true } } } },
+    mcpServers: {
+      files: { ...server.entry, tools: { 'delete_*': { hidden: true } } },
+      'io.github.owner/server': server.entry,
+      off: { command: 'x', disabled: true },
+    },
     roles: { reader: { allow: ['files/read'] } },
     profiles: { small: { tools: ['files/read'] } },
     clients: {
@@ -80,6 +84,22 @@ test.each([
 test.each([
   [['cj', 'files/read'], 'There is no client "cj" in the configuration. Did you mean "ci"?'],
   [['ci', 'read'], 'Write it as "server/name".'],
+  [['ci', 'flies/read'], 'There is no server "flies" in the configuration. Did you mean "files"?'],
+  [
+    ['ci', 'nothing_like/read'],
+    'There is no server "nothing_like" in the configuration. There are: files, io.github.owner/server.',
+  ],
+  [
+    ['ci', 'io.github.owner/sever/read'],
+    'There is no server "io.github.owner/sever" in the configuration. Did you mean "io.github.owner/server"?',
+  ],
+  [
+    ['ci', 'flies/x://1', '--resource'],
+    'There is no server "flies" in the configuration. Did you mean "files"?',
+  ],
+  [['ci', 'y://1/2', '--resource'], '"y://1/2" is no URI that clients see'],
+  [['ci', 'flies__read'], 'There is no server "flies" in the configuration. Did you mean "files"?'],
+  [['ci', 'off/read'], 'The server "off" is disabled or left out.'],
   [['ci', 'files/read', '--role', 'raeder'], 'Did you mean "reader"?'],
   [['ci', 'files/read', '--profile', 'none'], 'There is no profile "none"'],
   [['ci', 'files/read', '[1]'], 'Expected a JSON object'],

@@ -205,6 +205,18 @@ describe('on stdio', () => {
     expect(second.stderr).not.toContain('/node_modules/commander/')
   })
 
+  test('a key that is there twice is told at a start too, though the values were found valid before', async () => {
+    const entry = `"a": { "command": ${JSON.stringify(process.execPath)}, "disabled": true }`
+    const start = async (servers: string): Promise<string> => {
+      const text = `{ "mcpServers": {${servers}}, "gateway": { "state": "memory" } }`
+      return (await runProgram(['--config', scratch.write('twice.json', text)], { cwd })).stderr
+    }
+    expect(await start(entry)).not.toContain('twice,')
+    expect(await start(`"a": { "command": "x" },\n${entry}`)).toContain(
+      'is there twice, the second time at line 2, column 1. Remove one of the two.',
+    )
+  })
+
   test('a configuration that cannot be used is said on stderr only', async () => {
     const file = scratch.write('bad.json', { mcpServers: [] })
     const { code, stdout, stderr } = await runProgram(['--config', file], { cwd })

@@ -337,6 +337,69 @@ test.each(['mcp', './mcp', '/mcp', 'ftp://x.example', 'mailto:a@b.example'])(
   },
 )
 
+describe('a key that stands twice in one object', () => {
+  const problemsOf = async (text: string): Promise<string> => {
+    await using scratch = makeScratch()
+    const file = scratch.write('a.json', text)
+    // The values are those of a file that was valid.
+    const options = { file, isKnownValid: async () => true, rememberValid: async () => {} }
+    return await loadWithSource(options).then(
+      ({ problems = '' }) => problems,
+      (error: Error) => error.message,
+    )
+  }
+
+  test.each([
+    [
+      '{ "mcpServers": { "a": { "command": "x" },\n"a": { "command": "y" } } }',
+      '- mcpServers.a (line 1, column 19) is there twice, the second time at line 2, column 1. Remove one of the two.',
+    ],
+    [
+      '{ /* "mcpServers": */ "mcpServers": { "a": { "command": "x", // "command": {\n"c\\u006fmmand": "y", }, } }',
+      '- mcpServers.a.command (line 1, column 46) is there twice, the second time at line 2, column 1. Remove one of the two.',
+    ],
+    [
+      '{ "mcpServers": { "a": { "replicas": [{ "command": "x" }, { "url": "u", "url": "u",\n"url": "https://u.example" }] } } }',
+      '- mcpServers.a.replicas[1].url (line 1, column 61) is there 3 times, the last time at line 2, column 1. Remove all but one.',
+    ],
+    ['{ "gateway": {},\n"gateway": {} }', '- gateway (line 1, column 3) is there twice'],
+    [
+      '{ "mcpServers": {\n"a\\"": {}, "a\\"": {} } }',
+      '- mcpServers["a\\""] (line 2, column 1) is there twice',
+    ],
+  ])('is told, also where the values are known to be valid: %s', async (text, said) => {
+    const problems = await problemsOf(text)
+    expect(problems).toContain(said)
+  })
+
+  test('is none in another object, and in a value', async () => {
+    expect(
+      await problemsOf(
+        '{ "mcpServers": { "a": { "command": "x", "args": ["a", "a", "\\"a\\":"] }, "b": { "command": "x" } } }',
+      ),
+    ).toBe('')
+  })
+
+  test('is a problem of its server where one of the two is disabled, and none inside a disabled entry', async () => {
+    await using scratch = makeScratch()
+    const names = async (servers: string): Promise<unknown> => {
+      const file = scratch.write('a.json', `{ "mcpServers": { ${servers} } }`)
+      const { config } = await loadWithSource({ file })
+      return config.servers.map(({ name, problem }) => [name, problem !== undefined])
+    }
+    expect(await names('"a": { "command": "x" }, "a": { "disabled": true, "command": "x" }')).toEqual([
+      ['a', true],
+    ])
+    expect(await names('"a": { "disabled": true, "command": "x", "command": "x" }')).toEqual([])
+  })
+
+  test('is told of twenty thousand within seconds', async () => {
+    const lines = Array.from({ length: 20_000 }, (_, at) => `"V${at}": "${'x'.repeat(50)}",\n"V${at}": ""`)
+    const text = `{ "mcpServers": { "a": { "command": "x", "env": {\n${lines.join(',\n')} } } } }`
+    expect(await problemsOf(text)).toContain('- and 19980 more.')
+  }, 20_000)
+})
+
 describe('servers that do not stand below "mcpServers"', () => {
   const messageFor = async (file: object): Promise<string> => messageOf(configFrom(file))
 

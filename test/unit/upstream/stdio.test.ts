@@ -177,7 +177,8 @@ describe('messages', () => {
 
   it('are unharmed by floods of noise, which the log does not follow', async () => {
     const { events, request, log } = await start()
-    request(1, 'print', { text: `${'z'.repeat(5000)}\n`.repeat(1000) })
+    const lines = Array.from({ length: 1000 }, (_, n) => `${n} ${'z'.repeat(5000)}\n`)
+    request(1, 'print', { text: lines.join('') })
     request(2, 'echo')
     expect((await events.message()).id).toBe(2)
     const warnings = log.filter(line => line.level === 'warn')
