@@ -101,7 +101,10 @@ function commandsOf(value: unknown, places: CommandPlaces): Command[] {
         path: [...path, 'command'],
         text,
         cwd: typeof cwd === 'string' ? absolutePath(cwd, places.folder, places.home) : places.cwd,
-        env: { ...places.env, ...texts(server['env']), ...texts(endpoint['env']) },
+        // Copying an environment takes longer than all else here, and few commands need it.
+        get env() {
+          return { ...places.env, ...texts(server['env']), ...texts(endpoint['env']) }
+        },
         argsIn: file => {
           const args = valueAt(file, [...path, 'args']) ?? valueAt(file, [...path.slice(0, 2), 'args'])
           return Array.isArray(args) ? args.filter(arg => typeof arg === 'string') : []

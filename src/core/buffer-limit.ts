@@ -1,88 +1,102 @@
-import { HeldBy } from './held-by.ts'
+import { FairRoom } from './fair-room.ts'
 import { letGo } from './reclaim.ts'
+import { Reception, type Flow } from './reception.ts'
 
 /** What servers are sending and what clients have not read, over the whole process, before servers have to wait. */
 const MAX_BYTES = 48 * 1024 * 1024
-/** Smaller messages are not counted: their number is that of connections. */
-const SMALL_BYTES = 256 * 1024
 /** A message that has waited for so long goes on, whatever is held. */
 const MAX_WAIT_MS = 10_000
-/** A message of which nothing has come for so long makes no room for others. */
-const STALLED_MS = 2000
-
-export function isSmall(bytes: number): boolean {
-  return bytes <= SMALL_BYTES
-}
-
-/** A stream from a server. */
-export interface Flow {
-  pause(): void
-  resume(): void
-}
+/** How often it is looked at what waits. */
+const LOOK_MS = 500
 
 /**
  * Bounds what large messages from servers hold on their way to clients. It counts the bytes of messages that are not yet complete, and those that wait for
- * clients to read them. No owner may hold more than is free, so there is always room for another one; what does not fit is not read from its server until
- * something leaves. One message at a time goes on all the same when nothing waits for a client and no other message is coming, since then nothing else could
- * make room; and each one does after ten seconds.
+ * clients to read them. Each client and each server has a share (`FairRoom`); what does not fit is not read from its server until something leaves.
+ * Where nothing waits for its client, and nothing else comes from its server, a message goes on all the same, since nothing of its own could make room;
+ * where the room is full, this takes that nothing waits for any client and nothing else comes. After ten seconds each one goes on. A message that has stopped gives up its room where others wait for it.
  */
 export class BufferLimit {
-  readonly #maxBytes: number
-  /** Bytes by owner. */
-  readonly #held = new HeldBy()
+  readonly #room: FairRoom
   /** In the order in which they became large. */
   readonly #receptions = new Set<Reception>()
-  #bytes = 0
-  #unread = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(maxBytes = MAX_BYTES) {
-    this.#maxBytes = maxBytes
+    this.#room = new FairRoom(maxBytes)
   }
 
-  /** Bytes that are held, of all owners. */
+  /** Bytes that are held, of all. */
   get bytes(): number {
-    return this.#bytes
+    return this.#room.bytes
   }
 
-  /** So many more bytes wait for clients of `owner` than before; less when negative. */
-  waits(owner: string, bytes: number): void {
-    this.#unread += bytes
-    this.#hold(owner, bytes)
+  /** So many more bytes wait for `client` than before; less when negative. */
+  waits(client: string, bytes: number): void {
+    this.#room.unread(client, bytes)
     if (bytes < 0) this.#resume()
   }
 
   /** Called by a reception: it holds so many bytes more. */
   received(reception: Reception, bytes: number): void {
     this.#receptions.add(reception)
-    this.#hold(reception.owner, bytes)
-    if (!this.#mayGoOn(reception)) {
-      reception.wait()
-      this.#timer ??= setInterval(() => this.#resume(), 1000).unref()
-    }
+    this.#hold(reception, bytes)
+    if (this.#mayGoOn(reception)) return
+    reception.wait()
+    this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref()
   }
 
   /** Called by a reception: it is over, and held so many bytes. */
   over(reception: Reception, bytes: number): void {
     if (!this.#receptions.delete(reception)) return
     letGo(bytes)
-    this.#hold(reception.owner, -bytes)
+    this.#hold(reception, -bytes)
     this.#resume()
   }
 
-  #hold(owner: string, bytes: number): void {
-    this.#bytes += bytes
-    this.#held.add(owner, bytes)
+  #hold({ client, server }: Reception, bytes: number): void {
+    this.#room.coming(client, server, bytes)
   }
 
   #mayGoOn(reception: Reception): boolean {
-    if (this.#held.of(reception.owner) <= this.#maxBytes - this.#bytes) return true
-    return reception.hasWaited(MAX_WAIT_MS) || (this.#unread === 0 && !this.#othersCome(reception))
+    const { client, server } = reception
+    if (reception.hasWaited(MAX_WAIT_MS)) return true
+    const { isFull } = this.#room
+    if (!isFull && this.#room.fits(client, server)) return true
+    if ((isFull ? this.#room.allUnread : this.#room.unreadOf(client)) > 0) return false
+    for (const other of this.#receptions)
+      if (other !== reception && (isFull || other.server === server) && other.comes) return false
+    return true
   }
 
-  #othersCome(reception: Reception): boolean {
-    for (const other of this.#receptions) if (other !== reception && other.comes(STALLED_MS)) return true
-    return false
+  #look(): void {
+    for (const reception of this.#receptions) {
+      this.#hold(reception, -reception.bytes)
+      reception.attribute()
+      this.#hold(reception, reception.bytes)
+    }
+    const stopped = [...this.#receptions].filter(reception => reception.hasStopped())
+    if (stopped.length > 0) this.#giveUp(stopped)
+    this.#resume()
+  }
+
+  /** Of messages that have stopped, the largest go first, and only those whose room lets another one go on. */
+  #giveUp(stopped: Reception[]): void {
+    stopped.sort((one, other) => other.bytes - one.bytes)
+    for (const reception of this.#receptions) {
+      if (!reception.isWaiting || !this.#wouldGoOn(reception, stopped)) continue
+      while (reception.isWaiting && !this.#mayGoOn(reception)) {
+        const next = stopped.shift()
+        if (!next) return
+        next.giveUp()
+      }
+    }
+  }
+
+  #wouldGoOn(reception: Reception, without: readonly Reception[]): boolean {
+    for (const other of without) this.#hold(other, -other.bytes)
+    const would = this.#mayGoOn(reception)
+    for (const other of without) this.#hold(other, other.bytes)
+    return would
   }
 
   #resume(): void {
@@ -98,77 +112,18 @@ export class BufferLimit {
   }
 }
 
-/** One stream on which messages come, one after another; it is not read while what it brings has no room. */
-export class Reception {
-  readonly owner: string
-  readonly #limit: BufferLimit
-  readonly #flow: Flow
-  #bytes = 0
-  #waitsSince: number | undefined
-  #movedAt = 0
-  /** It has waited long enough: the rest of its message is read as it comes. */
-  #patient = false
-
-  /** `owner`: whose messages these are. */
-  constructor(limit: BufferLimit, owner: string, flow: Flow) {
-    this.#limit = limit
-    this.owner = owner
-    this.#flow = flow
-  }
-
-  /** So many bytes of an unfinished message are held now. */
-  at(bytes: number): void {
-    if (isSmall(bytes)) {
-      if (this.#bytes > 0) this.end()
-      return
-    }
-    const more = bytes - this.#bytes
-    if (more > 0) this.#movedAt = performance.now()
-    this.#bytes = bytes
-    this.#limit.received(this, more)
-  }
-
-  /** Nothing is held any more. */
-  end(): void {
-    const bytes = this.#bytes
-    this.#bytes = 0
-    this.#patient = false
-    this.goOn()
-    this.#limit.over(this, bytes)
-  }
-
-  /** Whether something of its message has come within the last `ms`, and more may. */
-  comes(ms: number): boolean {
-    return this.#waitsSince === undefined && performance.now() - this.#movedAt < ms
-  }
-
-  get isWaiting(): boolean {
-    return this.#waitsSince !== undefined
-  }
-
-  /** Whether it has waited for so long with the message that is not complete. */
-  hasWaited(ms: number): boolean {
-    this.#patient ||= this.#waitsSince !== undefined && performance.now() - this.#waitsSince > ms
-    return this.#patient
-  }
-
-  wait(): void {
-    if (this.#waitsSince !== undefined) return
-    this.#waitsSince = performance.now()
-    this.#flow.pause()
-  }
-
-  goOn(): void {
-    if (this.#waitsSince === undefined) return
-    this.#waitsSince = undefined
-    this.#movedAt = performance.now()
-    this.#flow.resume()
-  }
-}
-
-/** Counts in this process what comes on a stream of a server: as that of the client whose call it answers, else as the server's own. */
-export function receptionFrom(server: string, flow: Flow, client?: string): Reception {
-  return new Reception(processBuffers(), client ?? `server ${server}`, flow)
+/**
+ * Counts in this process what comes on a stream of a server: as that of the client that `owner` names, else as the server's own. `giveUp` lets go of the
+ * unfinished message and fails the call that it answers.
+ */
+export function receptionFrom(
+  server: string,
+  owner: () => string | undefined,
+  flow: Flow,
+  giveUp: () => void,
+): Reception {
+  const client = (): string => owner() ?? `server ${server}`
+  return new Reception(processBuffers(), { server, client }, flow, giveUp)
 }
 
 /** The one of this process. */

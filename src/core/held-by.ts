@@ -13,6 +13,13 @@ export class HeldBy {
     else this.#held.delete(holder)
   }
 
+  /** What all hold together, each counted with at most `most`. */
+  upTo(most: number): number {
+    let sum = 0
+    for (const held of this.#held.values()) sum += Math.min(held, most)
+    return sum
+  }
+
   /** The most that one of them holds. */
   get most(): number {
     let most = 0

@@ -28,7 +28,10 @@ export interface EventSink {
   onRetry(ms: number): void
   /** The stream sends an event longer than allowed, which is not held. The events after it are parsed as before. */
   onOverflow(): void
-  /** The event that was too long has ended. `head` and `tail` are the two ends of its data, at most 512 characters each. */
+  /**
+   * The event that was too long, or that `skip` has let go of, has ended. `head` and `tail` are the two ends of its data, at most 512 characters
+   * each.
+   */
   onSkipped?(head: string, tail: string): void
 }
 
@@ -105,13 +108,20 @@ export class EventParser {
 
   #checkLength(): void {
     if (this.held <= this.#maxChars) return
+    this.skip()
+    this.#sink.onOverflow()
+  }
+
+  /** Lets go of the unfinished event; the rest of it is not held. @returns the beginning of its data */
+  skip(): string {
+    if (this.#skipped) return this.#skipped.head
     const unfinished = this.#parts.join('')
     const data = [...this.#data, unfinished.replace(/^data: ?/, '')].join('\n')
     this.#skipped = { head: detached(data.slice(0, END_CHARS)), tail: detached(data.slice(-END_CHARS)) }
     this.#parts = []
     this.#data = []
     this.#dataChars = 0
-    this.#sink.onOverflow()
+    return this.#skipped.head
   }
 
   /** A line of an event that is too long, or its last part; an empty one ends the event. */

@@ -24,7 +24,7 @@ export class Guarded implements Receiver {
     this.#link = link
   }
 
-  ownerOf(id: number): string | undefined {
+  ownerOf(id: number | undefined): string | undefined {
     return this.#link.ownerOf(id)
   }
 

@@ -7,7 +7,7 @@ const END_BYTES = 512
 export interface LineHandler {
   /** A line without its newline: bytes `start` to `end` of `bytes`, valid during the call only. */
   onLine(bytes: Buffer, start: number, end: number): void
-  /** A line of `size` bytes that was longer than allowed: only its two ends are known, at most 512 bytes each. */
+  /** A line of `size` bytes that was longer than allowed, or let go of: only its two ends are known, at most 512 bytes each. */
   onLongLine(head: Buffer, tail: Buffer, size: number): void
 }
 
@@ -47,6 +47,19 @@ export class LineSplitter {
       start = newline + 1
     }
     this.#hold(chunk, start, chunk.length)
+  }
+
+  /** Lets go of the unfinished line; the rest of it is not held. @returns the beginning of the line */
+  skip(): Buffer {
+    if (!this.#long) {
+      const line = this.#held.view.subarray(0, this.#size)
+      this.#long = {
+        head: Buffer.from(line.subarray(0, END_BYTES)),
+        tail: Buffer.from(line.subarray(Math.max(0, line.length - END_BYTES))),
+      }
+      this.#held.clear()
+    }
+    return this.#long.head
   }
 
   /** The stream has ended: what is left is a line as well. */

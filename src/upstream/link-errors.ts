@@ -7,7 +7,7 @@ import { limitOf, MOST_EXTENSION, type Pending } from './pending.ts'
 export function timedOut(server: string, pending: Pending): GatewayError {
   const { method, timeoutMs } = pending
   const within = pending.fullyExtended
-    ? `within ${seconds(MOST_EXTENSION * timeoutMs)} s, although it reported progress; a call lasts ${MOST_EXTENSION} times its time limit at most`
+    ? `within ${seconds(MOST_EXTENSION * timeoutMs)} s, although it reported progress or waited for room; a call lasts ${MOST_EXTENSION} times its time limit at most`
     : `within ${seconds(timeoutMs)} s`
   return new GatewayError(
     'upstream_timeout',

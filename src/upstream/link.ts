@@ -35,6 +35,7 @@ import { Questions } from './questions.ts'
 import type { Replica } from './replica.ts'
 import { probableId } from './response-id.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
+import { soleOwner } from './sole-owner.ts'
 import type { Receiver, Transport } from './transport.ts'
 import { Unasked } from './unasked.ts'
 
@@ -327,6 +328,8 @@ export class Link implements Receiver {
       this.#deadlines.set(waiting, waiting.timeoutMs)
       return
     }
+    const unreadMs = waiting?.unreadMs(this.transport) ?? 0
+    if (waiting && unreadMs > 0) return this.#deadlines.set(waiting, unreadMs)
     const worthWaiting = waiting?.call?.worthWaiting
     if (!waiting || !worthWaiting) return this.#timeOut(id)
     this.#deadlines.set(waiting, waiting.timeoutMs)
@@ -364,8 +367,8 @@ export class Link implements Receiver {
 
   // Receiver
 
-  ownerOf(id: number): string | undefined {
-    return this.#pending.get(id)?.exchange?.principal.id
+  ownerOf(id: number | undefined): string | undefined {
+    return id === undefined ? soleOwner(this.exchanges()) : this.#pending.get(id)?.exchange?.principal.id
   }
 
   waits(id: number): boolean {

@@ -2,8 +2,9 @@ import { monotonicNow } from '../core/clock.ts'
 import type { Deadline } from '../core/deadlines.ts'
 import type { GatewayError } from '../core/errors.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
+import type { Transport } from './transport.ts'
 
-/** By progress, a call goes on for so many times its time limit, and no longer: a server cannot keep it open for ever. */
+/** By progress, and while its stream is not read, a call goes on for so many times its time limit: nothing keeps it open for ever. */
 export const MOST_EXTENSION = 12
 
 /** What the gateway asks for to list a server; the level of logs is set when a link is opened, as lists are fetched. */
@@ -20,8 +21,10 @@ export class Pending implements Deadline {
   place: number | undefined
   due: number | undefined
   readonly link: Expiring
-  /** When progress extends it no longer; known from the first progress on. */
+  /** When nothing extends it any longer; known once it is extended. */
   #endsAt: number | undefined
+  /** Up to when the pauses of its stream are counted. */
+  #countedTo: number | undefined
   readonly id: number
   readonly method: string
   readonly timeoutMs: number
@@ -60,7 +63,19 @@ export class Pending implements Deadline {
     this.link.expire(this.id)
   }
 
-  /** Whether it has gone on for as long as progress can extend it. */
+  /**
+   * The time to answer is over. @returns how long the request may go on, because the gateway did not read its stream for so long; 0: no longer
+   */
+  unreadMs(transport: Pick<Transport, 'unreadMs'>): number {
+    const now = monotonicNow()
+    const due = this.due as number
+    const ms = transport.unreadMs(this.id, this.#countedTo ?? due - this.timeoutMs)
+    this.#countedTo = now
+    this.#endsAt ??= due + (MOST_EXTENSION - 1) * this.timeoutMs
+    return Math.max(0, Math.min(ms, this.#endsAt - now))
+  }
+
+  /** Whether it has gone on for as long as it can be extended. */
   get fullyExtended(): boolean {
     return this.#endsAt !== undefined && monotonicNow() >= this.#endsAt
   }

@@ -1,18 +1,18 @@
 import type { Agent } from 'undici'
 import type { HttpEndpoint } from '../config/replica-types.ts'
-import { receptionFrom, type Reception } from '../core/buffer-limit.ts'
+import { receptionFrom } from '../core/buffer-limit.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
+import type { Reception } from '../core/reception.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
 import { configuredHeaders } from './configured-headers.ts'
 import { Connections } from './connections.ts'
 import { flowOf } from './flow.ts'
 import { httpRefusal, HttpStatusError } from './http-refusal.ts'
-import { responseId } from './response-id.ts'
+import { NotTaken } from './not-taken.ts'
 import { retryAfterMs } from './retry-after.ts'
 import type { Sockets } from './sockets.ts'
 import { sendSseRequest, type Headers } from './sse-requests.ts'
-import { tooLarge } from './too-large.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
 
 export interface SseOptions {
@@ -36,6 +36,7 @@ export class SseTransport implements Transport {
   readonly #configured: readonly string[]
   #connections: Connections<Agent> | undefined
   #receiver!: Receiver
+  #reception: Reception | undefined
   #version: string | undefined
   /** Where messages go; `undefined` until the server has said so. */
   #address: URL | undefined
@@ -110,6 +111,10 @@ export class SseTransport implements Transport {
     return false
   }
 
+  unreadMs(_id: number, moment: number): number {
+    return this.#reception?.pausedMs(moment) ?? 0
+  }
+
   use(version: string | undefined): void {
     this.#version = version
   }
@@ -134,14 +139,16 @@ export class SseTransport implements Transport {
   }
 
   #listen({ calls, congestion }: Connections<Agent>): void {
-    let reception: Reception | undefined
+    const notTaken = new NotTaken(this.#options, (id, error) => {
+      if (!this.#closed) this.#receiver.onFailure(id, error)
+    })
     const parser = new EventParser(
       {
         onEvent: event => this.#onEvent(event),
         // The server takes a new stream for a new session, so there is nothing to retry.
         onRetry: () => undefined,
         onOverflow: () => undefined,
-        onSkipped: (head, tail) => this.#onSkipped(head, tail),
+        onSkipped: (head, tail) => notTaken.ended(head, tail),
       },
       this.#options.maxMessageBytes,
     )
@@ -154,18 +161,23 @@ export class SseTransport implements Transport {
           status === 200 && isEventStream(headers)
             ? (chunk, controller) => {
                 parser.push(chunk)
-                reception ??= receptionFrom(this.#options.server, flowOf(controller))
-                reception.at(parser.held)
+                this.#reception ??= receptionFrom(
+                  this.#options.server,
+                  () => this.#receiver.ownerOf(undefined),
+                  flowOf(controller),
+                  () => notTaken.stopped(parser.skip()),
+                )
+                this.#reception.at(parser.held)
                 congestion.heard(controller)
               }
             : undefined,
         onRefused: (status, _headers, body) => this.#notOpened(status, new HttpStatusError(status, body)),
         onBroken: error => {
-          reception?.end()
+          this.#reception?.end()
           this.#broke(error)
         },
         onEnd: () => {
-          reception?.end()
+          this.#reception?.end()
           this.#broke(new Error('the server ended it'))
         },
       },
@@ -195,14 +207,6 @@ export class SseTransport implements Transport {
         { server, delivery: 'unknown' },
       ),
     )
-  }
-
-  #onSkipped(head: string, tail: string): void {
-    const { server, maxMessageBytes, logger } = this.#options
-    const error = tooLarge(server, maxMessageBytes)
-    const id = responseId(head, tail)
-    logger.warn(error.message, { request: id })
-    if (id !== undefined && !this.#closed) this.#receiver.onFailure(id, error)
   }
 
   #broke(cause: Error): void {

@@ -3,6 +3,7 @@ import type { StdioEndpoint } from '../config/replica-types.ts'
 import { receptionFrom } from '../core/buffer-limit.ts'
 import { GatewayError, type Delivery } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
+import type { Reception } from '../core/reception.ts'
 import { within } from '../core/within.ts'
 import { childEnv } from './child-env.ts'
 import { Junk, TOO_MUCH_JUNK } from './junk.ts'
@@ -11,11 +12,10 @@ import { LineSplitter } from './lines.ts'
 import { beginsMessage, isSpace } from './message-line.ts'
 import { processMemory, readableBytes, type MemoryWatch } from './memory.ts'
 import { groupGone, groupRuns, HAS_GROUPS, signalTree } from './process-group.ts'
+import { NotTaken } from './not-taken.ts'
 import { Printed, type PrintedByOne } from './printed.ts'
 import { processReaper, type Reaper } from './reaper.ts'
-import { responseId } from './response-id.ts'
 import { startError } from './start-error.ts'
-import { tooLarge } from './too-large.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -145,6 +145,10 @@ class StdioTransport implements Transport {
     return this.#running?.queue.drop(id) ?? false
   }
 
+  unreadMs(_id: number, moment: number): number {
+    return this.#running?.reception.pausedMs(moment) ?? 0
+  }
+
   async close(force = false): Promise<void> {
     this.#closed = true
     if (force) this.#kill()
@@ -166,9 +170,12 @@ class StdioTransport implements Transport {
     const queue = new WriteQueue(stdin, MAX_OUTSTANDING_BYTES, (message, delivery) =>
       this.#fail(message, this.#closedError('it stopped reading', delivery)),
     )
+    const notTaken = new NotTaken({ ...this.#options, logger: this.#logger }, (id, error) => {
+      if (!this.#closed) this.#receiver?.onFailure(id, error)
+    })
     const messages = new LineSplitter(this.#options.maxMessageBytes, {
       onLine: (bytes, start, end) => this.#onLine(bytes, start, end),
-      onLongLine: (head, tail, size) => this.#onLongLine(head, tail, size),
+      onLongLine: (head, tail, size) => notTaken.ended(head.toString(), tail.toString(), size),
     })
     const log = new LineSplitter(MAX_STDERR_LINE_BYTES, {
       onLine: (bytes, start, end) => this.#onStderr(bytes.toString('utf8', start, end)),
@@ -180,10 +187,13 @@ class StdioTransport implements Transport {
       child.on('error', () => resolve())
     })
     const drained = new Promise<void>(resolve => child.once('close', () => resolve()))
-    this.#running = { child, pid, queue, messages, log, exited, drained }
+    const owner = (): string | undefined => this.#receiver?.ownerOf(undefined)
+    const reception = receptionFrom(this.#options.server, owner, stdout, () =>
+      notTaken.stopped(messages.skip().toString()),
+    )
+    this.#running = { child, pid, queue, messages, reception, log, exited, drained }
     for (const pipe of [stdin, stdout, stderr]) pipe.on('error', () => {})
     stdin.once('close', () => void this.#lose())
-    const reception = receptionFrom(this.#options.server, stdout)
     stdout.on('data', (chunk: Buffer) => {
       messages.push(chunk)
       reception.at(messages.held)
@@ -237,15 +247,6 @@ class StdioTransport implements Transport {
 
   #kill(): void {
     if (this.#running && !this.#ended) signalTree(this.#running.pid, 'SIGKILL')
-  }
-
-  #onLongLine(head: Buffer, tail: Buffer, size: number): void {
-    if (this.#closed) return
-    const { server, maxMessageBytes } = this.#options
-    const id = responseId(head.toString(), tail.toString())
-    const error = tooLarge(server, maxMessageBytes, size)
-    this.#logger.warn(error.message, { request: id })
-    if (id !== undefined) this.#receiver?.onFailure(id, error)
   }
 
   #onStderr(line: string): void {
@@ -333,6 +334,7 @@ interface Running {
   readonly pid: number
   readonly queue: WriteQueue
   readonly messages: LineSplitter
+  readonly reception: Reception
   readonly log: LineSplitter
   readonly exited: Promise<void>
   /** It has exited and its pipes are read to the end. */

@@ -5,17 +5,21 @@ import { IdTable } from '../core/id-table.ts'
 import { MessageBody } from '../core/message-body.ts'
 import type { Logger } from '../core/logger.ts'
 import type { HttpEndpoint } from '../config/replica-types.ts'
-import { isSmall, receptionFrom, type Reception } from '../core/buffer-limit.ts'
+import { receptionFrom } from '../core/buffer-limit.ts'
+import { isSmall, type Flow, type Reception } from '../core/reception.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
 import { configuredHeaders } from './configured-headers.ts'
 import { Connections } from './connections.ts'
+import { endSession } from './end-session.ts'
 import { flowOf } from './flow.ts'
 import { httpRefusal, HttpStatusError } from './http-refusal.ts'
 import { Pieces } from './pieces.ts'
 import { retryAfterMs } from './retry-after.ts'
 import { carriesAnswer } from './response-id.ts'
 import type { Sockets } from './sockets.ts'
+import type { Headers } from './sse-requests.ts'
+import { stopped } from './stopped.ts'
 import { tooLarge } from './too-large.ts'
 import { isWebPage, NO_ENDPOINT } from './web-page.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
@@ -33,10 +37,9 @@ const ACCEPT = 'application/json, text/event-stream'
 interface OpenRequest {
   readonly id: number
   readonly controller: Dispatcher.DispatchController
+  reception?: Reception
 }
 
-/** How long a graceful close waits for the server to take the end of its session. */
-const DELETE_TIMEOUT_MS = 1000
 const FIRST_RECONNECT_MS = 1000
 const LAST_RECONNECT_MS = 30_000
 /** Whatever a server asks for by `retry`; doubled for each stream in a row that ends without having brought anything. */
@@ -127,6 +130,10 @@ export class StreamableHttpTransport implements Transport {
     return false
   }
 
+  unreadMs(id: number, moment: number): number {
+    return this.#open.get(id)?.reception?.pausedMs(moment) ?? 0
+  }
+
   close(): Promise<void> {
     this.#stopped ??= this.#stop()
     return this.#stopped
@@ -138,7 +145,8 @@ export class StreamableHttpTransport implements Transport {
     this.#timers.clear()
     this.#listening?.abort(new Error('closed'))
     for (const { id } of this.#open.values()) this.abandon(id)
-    if (this.#connections && this.#session !== undefined) await this.#endSession()
+    if (this.#connections && this.#session !== undefined)
+      await endSession(this.#connections.messages, this.#path, this.#headers)
     await this.#connections?.destroy()
   }
 
@@ -184,9 +192,12 @@ export class StreamableHttpTransport implements Transport {
   }
 
   /** Counts what comes on the response stream of request `id`. */
-  reception(id: number | undefined, controller: Dispatcher.DispatchController): Reception {
+  reception(id: number | undefined, flow: Flow, giveUp: () => void): Reception {
     const owner = id === undefined ? undefined : this.#receiver.ownerOf(id)
-    return receptionFrom(this.#options.server, flowOf(controller), owner)
+    const reception = receptionFrom(this.#options.server, () => owner, flow, giveUp)
+    const open = id === undefined ? undefined : this.#open.get(id)
+    if (open) open.reception = reception
+    return reception
   }
 
   get maxMessageBytes(): number {
@@ -246,6 +257,10 @@ export class StreamableHttpTransport implements Transport {
 
   tooLarge(id: number | undefined): void {
     this.fail(id, tooLarge(this.#options.server, this.#options.maxMessageBytes))
+  }
+
+  stopped(id: number | undefined): void {
+    this.fail(id, stopped(this.#options.server))
   }
 
   /** Continues the broken answer stream of request `id` after event `lastEventId`. */
@@ -322,30 +337,6 @@ export class StreamableHttpTransport implements Transport {
     }
   }
 
-  #endSession(): Promise<void> {
-    return new Promise(resolve => {
-      const timer = setTimeout(resolve, DELETE_TIMEOUT_MS)
-      const done = (): void => {
-        clearTimeout(timer)
-        resolve()
-      }
-      try {
-        this.#connections.messages.dispatch(
-          { path: this.#path, method: 'DELETE', headers: this.#headers as string[] },
-          {
-            onRequestStart() {},
-            onResponseStart() {},
-            onResponseData() {},
-            onResponseEnd: done,
-            onResponseError: done,
-          },
-        )
-      } catch {
-        done()
-      }
-    })
-  }
-
   #baseHeaders(): readonly string[] {
     const headers = ['accept', ACCEPT, 'content-type', 'application/json']
     if (this.#version !== undefined) headers.push('mcp-protocol-version', this.#version)
@@ -359,8 +350,6 @@ export class StreamableHttpTransport implements Transport {
     })
   }
 }
-
-type Headers = Readonly<Record<string, string | string[] | undefined>>
 
 /** What POST and GET streams share: reading JSON or events, and knowing how far the request got. */
 abstract class StreamHandler implements Dispatcher.DispatchHandler {
@@ -438,17 +427,27 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
 
   onOverflow(): void {
     if (this.overflown) return
-    // The stream of what belongs to no request goes on without that event.
-    if (this.id === undefined && this.#events) return this.transport.tooLarge(undefined)
-    this.overflown = true
     this.transport.tooLarge(this.id)
-    this.#controller?.abort(new Error('message too large'))
+    // The stream of what belongs to no request goes on without that event.
+    if (this.id !== undefined || !this.#events) this.#breakOff('message too large')
+  }
+
+  #onStopped(): void {
+    this.transport.stopped(this.id)
+    if (this.id === undefined && this.#events) this.#events.skip()
+    else this.#breakOff('message stopped')
+  }
+
+  #breakOff(reason: string): void {
+    this.overflown = true
+    this.#body.clear()
+    this.#controller?.abort(new Error(reason))
   }
 
   #holds(bytes: number, controller: Dispatcher.DispatchController): void {
     // What is too large has been let go.
     if (this.overflown || (!this.#reception && isSmall(bytes))) return
-    this.#reception ??= this.transport.reception(this.id, controller)
+    this.#reception ??= this.transport.reception(this.id, flowOf(controller), () => this.#onStopped())
     this.#reception.at(bytes)
   }
 

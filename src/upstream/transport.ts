@@ -24,6 +24,11 @@ export interface Transport {
    * `true`: none of the request had been written yet, and none of it will be.
    */
   abandon(id: number): boolean
+  /**
+   * For how long the gateway, for want of room, did not read the stream on which the answer of request `id` comes, since `moment` of
+   * `monotonicNow()`. In milliseconds.
+   */
+  unreadMs(id: number, moment: number): number
   /** Revision that applies from now on (HTTP transports stamp it on every request); `undefined` before it is known. */
   use(version: string | undefined): void
   /** Starts to listen for messages that belong to no request, where that takes a stream of its own. */
@@ -51,8 +56,11 @@ export interface Receiver {
   onFailure(id: number, error: GatewayError): void
   /** Whether request `id` still waits for its answer. */
   waits(id: number): boolean
-  /** Whose call request `id` is; `undefined` for requests of the gateway itself. */
-  ownerOf(id: number): string | undefined
+  /**
+   * Whose call request `id` is; `undefined` for requests of the gateway itself. Without an id: the client of all calls in flight, `undefined` where
+   * there are several or none.
+   */
+  ownerOf(id: number | undefined): string | undefined
   /** The server has forgotten the session: nothing new may be sent, what is in flight may still be answered. */
   onSessionLost(): void
   /** Messages that belong to no request may have been missed: their stream broke and begins anew. */

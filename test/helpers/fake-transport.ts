@@ -1,3 +1,4 @@
+import { Pauses } from '../../src/core/pauses.ts'
 import { Replica } from '../../src/upstream/replica.ts'
 import { Cancellation } from '../../src/core/cancellation.ts'
 import { CallRecord, type Exchange, type JsonObject } from '../../src/core/exchange.ts'
@@ -44,6 +45,8 @@ export class FakeTransport implements Transport {
   /** Whether it was closed without the time to leave. */
   forced = false
   listening = false
+  /** When its stream is not read. */
+  readonly unread = new Pauses()
 
   constructor(
     reactions: Readonly<Record<string, (params: JsonObject) => Reaction>> = LEGACY,
@@ -70,6 +73,10 @@ export class FakeTransport implements Transport {
   abandon(id: number): boolean {
     this.abandoned.push(id)
     return false
+  }
+
+  unreadMs(_id: number, moment: number): number {
+    return this.unread.after(moment)
   }
 
   use(version: string | undefined): void {

@@ -21,6 +21,8 @@ export interface ScriptedRequest {
   say(text: string): void
   /** Answers with `"result":…` or `"error":…`. */
   answer(member: string): void
+  /** Sends text as it is where the answer comes, in one event where it comes as one; `end` ends the answer. */
+  part(text: string, end?: boolean): void
   /** Resolves when the connection on which the answer is awaited ends (HTTP only). */
   readonly gone: Promise<void>
 }
@@ -82,6 +84,7 @@ function script(say: (text: string) => void) {
       reply: (text: string) => void,
       answer: (text: string) => void,
       gone: Promise<void>,
+      part: (text: string, end?: boolean) => void,
     ): boolean {
       server.messages.push(text)
       const id = rawAt(text, 'id')
@@ -104,6 +107,7 @@ function script(say: (text: string) => void) {
           params: rawAt(text, 'params') ?? '{}',
           say: reply,
           answer: end,
+          part,
           gone,
         })
       return true
@@ -142,7 +146,8 @@ export async function scriptedStdio(): Promise<ScriptedProcesses> {
       const lines = (rest + chunk).split('\n')
       rest = lines.pop() as string
       const reply = (text: string): void => void socket.write(`${text}\n`)
-      for (const line of lines) server.take(line, reply, reply, never)
+      const part = (text: string, end = false): void => void socket.write(end ? `${text}\n` : text)
+      for (const line of lines) server.take(line, reply, reply, never, part)
     })
   })
   listener.listen(0, '127.0.0.1')
@@ -205,7 +210,12 @@ export async function scriptedHttp({ sessions = false } = {}): Promise<ScriptedS
           response.writeHead(200, { 'content-type': 'application/json' }).end(text)
         }
       }
-      if (!server.take(body, say, answer, gone)) response.writeHead(202).end()
+      const part = (text: string, end = false): void => {
+        if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/json' })
+        response.write(text)
+        if (end) response.end()
+      }
+      if (!server.take(body, say, answer, gone, part)) response.writeHead(202).end()
     })
   })
   listener.listen(0, '127.0.0.1')
@@ -241,7 +251,12 @@ export async function scriptedDeprecated(): Promise<ScriptedServer> {
     request.on('data', (chunk: string) => (body += chunk))
     request.on('end', () => {
       response.writeHead(202).end()
-      server.take(body, say, say, gone)
+      let begun = false
+      const part = (text: string, end = false): void => {
+        stream?.write(`${begun ? '' : 'event: message\ndata: '}${text}${end ? '\n\n' : ''}`)
+        begun = true
+      }
+      server.take(body, say, say, gone, part)
     })
   })
   listener.listen(0, '127.0.0.1')

@@ -1,0 +1,104 @@
+import { HeldBy } from './held-by.ts'
+
+/** What one client holds. */
+class Holding {
+  /** Bytes that wait for the client. */
+  unread = 0
+  /** Bytes that come for it, in all and by server. */
+  coming = 0
+  readonly byServer = new HeldBy()
+
+  get bytes(): number {
+    return this.unread + this.coming
+  }
+}
+
+/**
+ * How much of a bounded room each client and each server holds, and whether one of them may hold more. A holder may hold more while everything fits with
+ * as much again left free for the next one, where others count with no more than this one holds. So a holder that has more than its share costs only itself
+ * room. The shares of several holders that all take what they may are a half, a third, a quarter and so on of the room; together they may exceed the room,
+ * until it is full.
+ */
+export class FairRoom {
+  readonly #maxBytes: number
+  readonly #clients = new Map<string, Holding>()
+  /** Bytes that come, by server, for all clients. */
+  readonly #servers = new HeldBy()
+  #bytes = 0
+  #unread = 0
+  /** The sum over all clients, each counted with a quarter of the room at most. */
+  #counted = 0
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+  }
+
+  /** Bytes that are held, of all. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** All have to wait. At least eight clients make it full. */
+  get isFull(): boolean {
+    return this.#counted >= 2 * this.#maxBytes
+  }
+
+  /** Bytes that wait for clients. */
+  get allUnread(): number {
+    return this.#unread
+  }
+
+  /** Bytes that wait for `client`. */
+  unreadOf(client: string): number {
+    return this.#clients.get(client)?.unread ?? 0
+  }
+
+  /** So many more bytes wait for `client`; less when negative. */
+  unread(client: string, bytes: number): void {
+    const holding = this.#of(client)
+    const before = holding.bytes
+    holding.unread += bytes
+    this.#unread += bytes
+    this.#changed(client, holding, before)
+  }
+
+  /** So many more bytes come from `server` for `client`; less when negative. */
+  coming(client: string, server: string, bytes: number): void {
+    const holding = this.#of(client)
+    const before = holding.bytes
+    holding.coming += bytes
+    holding.byServer.add(server, bytes)
+    this.#servers.add(server, bytes)
+    this.#changed(client, holding, before)
+  }
+
+  /** Whether `server` may send more for `client`. */
+  fits(client: string, server: string): boolean {
+    const holding = this.#clients.get(client)
+    if (!holding) return true
+    const ofServer = this.#servers.of(server)
+    if (this.#bytes + Math.max(holding.bytes, ofServer) <= this.#maxBytes) return true
+    return this.#servers.upTo(ofServer) + ofServer <= this.#maxBytes && this.#clientFits(holding, server)
+  }
+
+  /** A server that sends much for a client leaves the client's other servers as much room. */
+  #clientFits(holding: Holding, server: string): boolean {
+    const level = holding.unread + holding.byServer.upTo(holding.byServer.of(server))
+    let bytes = 2 * level
+    for (const other of this.#clients.values()) if (other !== holding) bytes += Math.min(other.bytes, level)
+    return bytes <= this.#maxBytes
+  }
+
+  #of(client: string): Holding {
+    let holding = this.#clients.get(client)
+    if (!holding) this.#clients.set(client, (holding = new Holding()))
+    return holding
+  }
+
+  #changed(client: string, { bytes }: Holding, before: number): void {
+    const most = this.#maxBytes / 4
+    this.#bytes += bytes - before
+    this.#counted += Math.min(bytes, most) - Math.min(before, most)
+    if (bytes === 0) this.#clients.delete(client)
+  }
+}

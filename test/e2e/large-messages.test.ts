@@ -1,0 +1,161 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { processBuffers } from '../../src/core/buffer-limit.ts'
+import { Reception } from '../../src/core/reception.ts'
+import { bearer, keyOf, withKeys } from '../helpers/callers.ts'
+import { startGateway } from '../helpers/gateway.ts'
+import { scriptedDeprecated, scriptedHttp, scriptedStdio } from '../helpers/scripted-servers.ts'
+import type { ScriptedRequest } from '../helpers/scripted-servers.ts'
+import { ModernHttp, withEnvelope, type WireResponse } from '../helpers/wire-clients.ts'
+
+/** Large messages of servers, where they have to wait for room. */
+
+const MIB = 1024 * 1024
+const CALL = '{"name":"s__t","arguments":{}}'
+
+const SERVERS = { stdio: scriptedStdio, 'Streamable HTTP': scriptedHttp, 'HTTP+SSE': scriptedDeprecated }
+
+/** The beginning of an answer with so much text. */
+const begun = ({ id }: ScriptedRequest, bytes: number): string =>
+  `{"jsonrpc":"2.0","id":${id},"result":{"content":[{"type":"text","text":"${'x'.repeat(bytes)}`
+const ENDED = '"}]}}'
+const result = (bytes: number): string =>
+  `"result":{"content":[{"type":"text","text":"${'x'.repeat(bytes)}"}]}`
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let round = 0; round < 200 && !condition(); round++) await sleep(50)
+  expect(condition()).toBe(true)
+}
+
+const held = (bytes: number) => (): boolean => processBuffers().bytes >= bytes
+
+/** Bytes that a client does not read, until the scope ends. */
+function unread(client: string, bytes: number): Disposable {
+  processBuffers().waits(client, bytes)
+  return { [Symbol.dispose]: () => processBuffers().waits(client, -bytes) }
+}
+
+/** A message of another server, for a client that has not read everything; it comes as far as it is read. */
+class Message implements Disposable {
+  reads = true
+  readonly #reception: Reception
+  readonly #unread: Disposable
+  constructor(unreadBytes: number, bytes: number) {
+    this.#unread = unread('slow', unreadBytes)
+    const flow = { pause: () => void (this.reads = false), resume: () => void (this.reads = true) }
+    this.#reception = new Reception(
+      processBuffers(),
+      { client: () => 'slow', server: 'another' },
+      flow,
+      () => {},
+    )
+    for (let at = MIB; at <= bytes && this.reads; at += MIB) this.#reception.at(at)
+  }
+  [Symbol.dispose](): void {
+    this.#reception.end()
+    this.#unread[Symbol.dispose]()
+  }
+}
+
+test(
+  'a server that begins answers of 9 MiB and stops does not hold up an answer of another server',
+  { timeout: 60_000 },
+  async () => {
+    await using hostile = await scriptedHttp()
+    await using healthy = await scriptedHttp()
+    await using gateway = await startGateway({ mcpServers: { s: hostile.entry, healthy: healthy.entry } })
+    await using client = new ModernHttp(gateway.origin)
+    const hung = Array.from({ length: 8 }, (_, at) => client.request(String(at), 'tools/call', CALL))
+    for (const _ of hung) {
+      const request = await hostile.called('t')
+      request.part(begun(request, 9 * MIB))
+    }
+    await until(held(20 * MIB))
+    await sleep(200)
+    const started = performance.now()
+    const answers = ['a', 'b'].map(id =>
+      client.request(`"${id}"`, 'tools/call', '{"name":"healthy__t","arguments":{}}'),
+    )
+    for (const _ of answers) (await healthy.called('t')).answer(result(8 * MIB))
+    for (const answer of answers) expect((await answer).length).toBeGreaterThan(8 * MIB)
+    expect(performance.now() - started).toBeLessThan(7000)
+    expect(await Promise.race(hung)).toContain('began a large message and stopped')
+  },
+)
+
+describe.each(Object.entries(SERVERS))('a server over %s', (_kind, start) => {
+  test(
+    'that stops in the middle of an answer gives up its room to one that waits, and answers again',
+    { timeout: 30_000 },
+    async () => {
+      await using server = await start()
+      await using gateway = await startGateway({ mcpServers: { s: server.entry } })
+      await using client = new ModernHttp(gateway.origin)
+      await client.request('0', 'tools/list')
+      // All lists are fetched: nothing else comes in between.
+      await sleep(500)
+      const call = client.request('1', 'tools/call', CALL)
+      const request = await server.called('t')
+      request.part(begun(request, 25 * MIB))
+      await until(held(25 * MIB))
+      using other = new Message(14 * MIB, 9 * MIB)
+      expect(other.reads).toBe(false)
+      expect(await call).toContain('Server \\"s\\" began a large message and stopped')
+      await until(() => other.reads)
+      expect(processBuffers().bytes).toBeLessThan(25 * MIB)
+      // What comes of it later is not taken for anything else.
+      request.part(ENDED, true)
+      const next = client.request('2', 'tools/call', CALL)
+      ;(await server.called('t')).answer(result(2))
+      expect(await next).toContain('"xx"')
+    },
+  )
+
+  test(
+    'whose answer the gateway does not read for want of room has its time limit meanwhile',
+    { timeout: 30_000 },
+    async () => {
+      await using server = await start()
+      await using gateway = await startGateway({ mcpServers: { s: server.entry } }, { timeoutMs: 1500 })
+      await using client = new ModernHttp(gateway.origin)
+      const pressure = unread('anonymous', 60 * MIB)
+      const call = client.request('1', 'tools/call', CALL)
+      ;(await server.called('t')).answer(result(5 * MIB))
+      await sleep(4000)
+      pressure[Symbol.dispose]()
+      expect((await call).length).toBeGreaterThan(5 * MIB)
+    },
+  )
+})
+
+test(
+  'clients that read slowly do not hold up what comes for another client',
+  { timeout: 60_000 },
+  async () => {
+    await using server = await scriptedHttp()
+    const slow = ['a', 'b', 'c', 'd']
+    const clients = withKeys(Object.fromEntries([...slow, 'quick'].map(name => [name, {}])))
+    await using gateway = await startGateway({ mcpServers: { s: server.entry }, clients })
+    const clientOf = (name: string): ModernHttp =>
+      new ModernHttp(gateway.origin, '/mcp', { headers: bearer(keyOf(name)) })
+    const unread: WireResponse[] = []
+    for (const name of [...slow, ...slow]) {
+      void clientOf(name)
+        .post('1', 'tools/call', withEnvelope(CALL))
+        .then(response => {
+          response.pause()
+          unread.push(response)
+        })
+      ;(await server.called('t')).answer(result(10 * MIB))
+    }
+    await until(held(36 * MIB))
+    await sleep(300)
+    await using client = clientOf('quick')
+    const started = performance.now()
+    const answer = client.request('1', 'tools/call', CALL)
+    ;(await server.called('t')).answer(result(10 * MIB))
+    expect((await answer).length).toBeGreaterThan(10 * MIB)
+    expect(performance.now() - started).toBeLessThan(7000)
+    for (const response of unread) response.destroy()
+  },
+)
