@@ -1,5 +1,6 @@
 import { Positions } from './positions.ts'
 import type { Path, Problem } from './problem.ts'
+import { endOfComment, endOfText } from './skip.ts'
 
 /** An object or a list that is not closed yet. */
 interface Open {
@@ -89,20 +90,4 @@ function scan(text: string): Duplicate[] {
     }
   }
   return found
-}
-
-/** Of the quote that ends it. */
-function endOfText(text: string, begin: number): number {
-  for (let at = begin + 1; at < text.length; at++) {
-    if (text[at] === '\\') at++
-    else if (text[at] === '"') return at
-  }
-  return text.length
-}
-
-/** Of its last character. */
-function endOfComment(text: string, begin: number): number {
-  const isLine = text[begin + 1] === '/'
-  const end = text.indexOf(isLine ? '\n' : '*/', begin + 2)
-  return end < 0 ? text.length : isLine ? end : end + 1
 }

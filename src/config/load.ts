@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { access, readFile } from 'node:fs/promises'
+import { access, readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { GatewayError } from '../core/errors.ts'
@@ -9,6 +9,7 @@ import { commandProblems, commandWarnings } from './command-hints.ts'
 import { duplicateKeys } from './duplicates.ts'
 import { readEnvFiles } from './env-files.ts'
 import { expand } from './expand.ts'
+import { isNestedTooDeep, MAX_DEPTH } from './nesting.ts'
 import { patternWarnings } from './pattern-warnings.ts'
 import { absolutePath, candidateFiles, projectFolder, stateFolder } from './places.ts'
 import { renderProblem, renderProblems, renderWarnings } from './problem.ts'
@@ -19,6 +20,9 @@ import type { Problem, Where } from './problem.ts'
 import type { Overrides } from './surroundings.ts'
 import type { ServersFile } from './schema.ts'
 import type { Config } from './types.ts'
+
+/** Largest file that is read: thousands of servers fit in. */
+const MAX_FILE_BYTES = 16 * 1024 * 1024
 
 /** The rest is shown by `check`. */
 const MOST_SHOWN_OF_SERVER = 3
@@ -241,10 +245,17 @@ async function renderer(raw: unknown, { origin }: Adopted, { file, text }: Sourc
 
 async function readText(file: string): Promise<string> {
   try {
+    const { size } = await stat(file)
+    if (size > MAX_FILE_BYTES)
+      throw new GatewayError(
+        'config',
+        `The configuration ${file} was not loaded: it has ${size} bytes, and ${MAX_FILE_BYTES} is the most. Name a file of servers after --config.`,
+      )
     const text = await readFile(file, 'utf8')
     // Editors on Windows put a byte order mark in front.
     return text.startsWith('\uFEFF') ? text.slice(1) : text
   } catch (cause) {
+    if (cause instanceof GatewayError) throw cause
     const code = (cause as { code?: unknown }).code
     const why =
       code === 'ENOENT'
@@ -257,6 +268,11 @@ async function readText(file: string): Promise<string> {
 }
 
 async function parse(text: string, file: string): Promise<unknown> {
+  if (isNestedTooDeep(text))
+    throw new GatewayError(
+      'config',
+      `The configuration ${file} was not loaded: objects and lists in it are nested more than ${MAX_DEPTH} deep. Remove what is nested so deep.`,
+    )
   try {
     return JSON.parse(text)
   } catch {

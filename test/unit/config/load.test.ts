@@ -62,6 +62,22 @@ describe('finding the file', () => {
 })
 
 describe('reading the text', () => {
+  test.each([
+    ['lists', `{"mcpServers":{"a":{"command":"x","args":${'['.repeat(50_000)}${']'.repeat(50_000)}}}}`],
+    ['objects', `{"mcpServers":{"a":{"command":"x","y":${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}}}}`],
+    ['lists that are not closed', `// a comment\n{"mcpServers":${'['.repeat(50_000)}`],
+  ])('%s nested without end are refused with the limit', async (_, text) => {
+    await using scratch = makeScratch()
+    const file = scratch.write('a.json', text)
+    expect(await messageOf(loadConfig({ file }))).toContain('nested more than 64 deep')
+  })
+
+  test('a file that is far too large is refused before it is read', async () => {
+    await using scratch = makeScratch()
+    const file = scratch.write('a.json', `{}${' '.repeat(17 * 1024 * 1024)}`)
+    expect(await messageOf(loadConfig({ file }))).toContain('16777216 is the most')
+  })
+
   test('a byte order mark does not matter', async () => {
     await using scratch = makeScratch()
     const file = scratch.write('a.json', `\uFEFF${JSON.stringify(SERVER)}`)
