@@ -296,7 +296,7 @@ export class Catalog {
         const links = [link, ...(this.#options.links?.(name) ?? [])]
         await listOthers(server, variants, links, shown.variant, this.#options.logger.child({ server: name }))
       }
-      if (changed) await this.#show(variants, shown, previous)
+      await (changed ? this.#show(variants, shown, previous) : this.#views.upToDate)
       this.#firstLists.end(attempt, true)
       this.#failures.listed(name)
       this.#retries.cancel(name)

@@ -110,8 +110,9 @@ export class Views {
     return this.#known(name) ? undefined : this.#work.do(() => this.#making(name)).catch(() => undefined)
   }
 
-  /** A view by its name, once it is made. */
+  /** A view by its name, once what is known now is shown. */
   async made(name: string): Promise<View | undefined> {
+    await this.#latest
     await this.ready(name)
     return this.view(name)
   }

@@ -8,6 +8,7 @@ import { startGateway } from '../helpers/gateway.ts'
 import { openSession, post, type HttpClient, type Listening } from '../helpers/http-client.ts'
 import { childrenOf } from '../helpers/leftovers.ts'
 import { makeScratch } from '../helpers/scratch.ts'
+import { scriptedHttp } from '../helpers/scripted-servers.ts'
 import { freePort } from '../helpers/served.ts'
 import { answerOf, ENVELOPE, LegacySession, ModernHttp, type WireClient } from '../helpers/wire-clients.ts'
 
@@ -539,4 +540,18 @@ describe('the first list', () => {
     await toolsBecome(client, stream, names => names.includes('late__echo_raw'))
     expect(await client.call('late__echo_raw', { a: 1 })).toBe('{"a":1}')
   })
+})
+
+test('a call that comes while every server is listed for the first time finds its tool', async () => {
+  await using server = await scriptedHttp()
+  for (let round = 0; round < 5; round++) {
+    await using served = await startGateway({ mcpServers: { s: server.entry } })
+    await using client = new ModernHttp(served.origin)
+    const warm = served.gateway.warmUp()
+    const answer = client.request('1', 'tools/call', '{"name":"s__t","arguments":{}}')
+    const call = await server.called('t')
+    call.answer('"result":{"content":[]}')
+    expect(await answer).toContain('"content":[]')
+    await warm
+  }
 })
