@@ -166,7 +166,7 @@ export class Assembly {
     const parking = new Parking(seal, this.deadlines, asks, calls, logger)
     const taskIds = new TaskIds(seal)
     this.legacyTasks = new LegacyTasks(taskIds, this.deadlines)
-    const rootsOf = (server: string): readonly unknown[] | undefined => this.poolOf(server).server.roots
+    const serverOf = (server: string): ServerConfig => this.poolOf(server).server
     const onDecision = recordDecision(logger)
     const { quotas } = this
 
@@ -185,12 +185,12 @@ export class Assembly {
       coalesce({ deadlines: this.deadlines, timeoutMs: server => this.poolOf(server).server.timeoutMs }),
       keep(this.cache),
       park(parking, seal),
-      rounds({ seal, ...asks, rootsOf }),
+      rounds({ seal, ...asks, serverOf }),
       tasks({
         ids: taskIds,
         legacyTasks: this.legacyTasks,
         runsTasks: server => this.catalog.runsTasks(server),
-        rootsOf,
+        serverOf,
       }),
       queue(this.places),
     ]

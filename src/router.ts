@@ -6,6 +6,7 @@ import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
 import { isJsonObject } from './core/json-object.ts'
+import { inTurns } from './core/slices.ts'
 import { uriProblem } from './core/uri-readings.ts'
 import type { ListKind, Route } from './core/route.ts'
 import { cachingMembers } from './protocol/caching.ts'
@@ -146,27 +147,19 @@ export class Router {
 
   /** Subscribes to those of the resources that exist and whose servers tell of updates; resolves with them. */
   async subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
+    // Each look-up may go through the templates of all servers.
+    const found = await inTurns(uris, uri => {
+      const route = exchange.cancellation.reason === undefined && this.#heardOf(exchange, uri)
+      return route ? [{ uri, route }] : []
+    })
+    // All at once, so that a modern server is asked for one stream.
     const heard = await Promise.all(
-      uris.map(async uri => {
-        try {
-          checkUri(uri)
-          // The client waits for the acknowledgement, so nothing is listed for it.
-          const route = this.#ownerOf(this.#view(exchange), exchange, uri)
-          if (!route) return []
-          this.#options.authorized(exchange, route)
-          const resources = this.#options.catalog.snapshot(route.server)?.capabilities.resources as
-            { subscribe?: unknown } | undefined
-          if (resources?.subscribe !== true) return []
-          const outcome = await this.#options.subscriptions.subscribe(exchange, route, subscriber)
-          return outcome.kind === 'error' ? [] : [uri]
-        } catch (error) {
-          this.#options.logger.debug('A resource cannot be listened to.', {
-            uri,
-            cause: describeError(error),
-          })
-          return []
-        }
-      }),
+      found.flat().map(({ uri, route }) =>
+        this.#options.subscriptions.subscribe(exchange, route, subscriber).then(
+          ({ kind }) => (kind === 'error' ? [] : [uri]),
+          (error: unknown) => this.#unheard(uri, error),
+        ),
+      ),
     )
     // The client may have left in the meantime.
     if (exchange.cancellation.reason !== undefined) this.#options.subscriptions.leave(subscriber)
@@ -176,6 +169,28 @@ export class Router {
   /** The server from which a client would read this resource, by what is known now. */
   ownerOf(client: Pick<Exchange, 'principal' | 'view'>, uri: string): string | undefined {
     return this.#ownerOf(this.#view(client), client, uri)?.server
+  }
+
+  /** The route to a resource of which the client may hear; `undefined` where there is none. */
+  #heardOf(exchange: Exchange, uri: string): Route | undefined {
+    try {
+      checkUri(uri)
+      // The client waits for the acknowledgement, so nothing is listed for it.
+      const route = this.#ownerOf(this.#view(exchange), exchange, uri)
+      if (!route) return undefined
+      this.#options.authorized(exchange, route)
+      const resources = this.#options.catalog.snapshot(route.server)?.capabilities.resources as
+        { subscribe?: unknown } | undefined
+      return resources?.subscribe === true ? route : undefined
+    } catch (error) {
+      this.#unheard(uri, error)
+      return undefined
+    }
+  }
+
+  #unheard(uri: string, error: unknown): string[] {
+    this.#options.logger.debug('A resource cannot be listened to.', { uri, cause: describeError(error) })
+    return []
   }
 
   async #subscribe(exchange: Exchange, uri: unknown): Promise<Outcome> {

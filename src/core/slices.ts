@@ -17,6 +17,17 @@ export class Slices {
   }
 }
 
+/** Does something with each of a list, one after the other; everything else gets its turn in between. Rejects with what it throws. */
+export async function inTurns<T, R>(list: readonly T[], work: (item: T) => R): Promise<R[]> {
+  const slices = new Slices()
+  const results: R[] = []
+  for (const item of list) {
+    if (slices.over) await slices.next()
+    results.push(work(item))
+  }
+  return results
+}
+
 /** Work that pauses at each `yield`. */
 export type Steps<T> = Generator<undefined, T, undefined>
 

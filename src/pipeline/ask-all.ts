@@ -10,14 +10,24 @@ import {
 import { isJsonObject } from '../core/json-object.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { presented } from '../relay/ask.ts'
+import { checkCount, inputRequestsOf, type Asker } from '../relay/input-requests.ts'
 
-/** Of a server, where they are configured. */
-export type Roots = readonly unknown[] | undefined
+/** A server that asks. */
+export interface AskingServer extends Asker {
+  /** Its roots where they are configured. */
+  readonly roots: readonly unknown[] | undefined
+}
 
-/** Raw JSON of the answers, by key, that the configuration gives in the client's place. */
-export function answeredHere(asking: JsonObject, roots: Roots): Record<string, string> {
+/**
+ * Raw JSON of the answers, by key, that the configuration gives in the client's place.
+ * @throws GatewayError `upstream_protocol` when more is asked than the server's `maxQuestions`
+ */
+export function answeredHere(server: AskingServer, asking: JsonObject): Record<string, string> {
   const { inputRequests } = asking
-  if (!roots || !isJsonObject(inputRequests)) return {}
+  if (!isJsonObject(inputRequests)) return {}
+  const { roots } = server
+  checkCount(server, Object.keys(inputRequests).length)
+  if (!roots) return {}
   const keys = Object.keys(inputRequests).filter(
     key => (inputRequests[key] as JsonObject | null)?.method === 'roots/list',
   )
@@ -34,32 +44,31 @@ interface Known {
 /**
  * Asks the client everything a modern server lists in `inputRequests` of its answer, at once.
  * @returns raw JSON of the answers by key, `undefined` when there is nothing to ask
- * @throws GatewayError `cannot_ask`, `missing_capability`; one refusal withdraws the other questions
+ * @throws GatewayError `upstream_protocol`, `cannot_ask`, `missing_capability`; one refusal withdraws the other questions
  */
 export async function askAll(
   exchange: Exchange,
-  server: string,
+  server: Asker,
   asking: Json<JsonObject>,
   { answered, skip }: Known,
 ): Promise<string | undefined> {
-  const requests = asking.value.inputRequests
-  const entries = isJsonObject(requests) ? Object.entries(requests).filter(([key]) => !skip?.has(key)) : []
+  const entries = [...inputRequestsOf(server, asking)].filter(([key]) => !skip?.has(key))
   if (entries.length === 0) return undefined
   const cancellation = new Cancellation()
   exchange.cancellation.onCancel(reason => cancellation.cancel(reason))
   try {
     const answers = await Promise.all(
-      entries.map(async ([key, value]) => {
+      entries.map(async ([key, question]) => {
         if (Object.hasOwn(answered, key)) return `${JSON.stringify(key)}:${answered[key]}`
-        const { method, params } = (value ?? {}) as { method?: InputMethod; params?: unknown }
+        const { method, params } = (question.value ?? {}) as { method?: InputMethod; params?: unknown }
         if (method === undefined || !INPUT_METHODS.includes(method))
           throw new GatewayError(
             'cannot_ask',
-            `Server "${server}" asks for ${String(method).slice(0, 100)}, which the gateway does not know.`,
-            { server },
+            `Server "${server.name}" asks for ${String(method).slice(0, 100)}, which the gateway does not know.`,
+            { server: server.name },
           )
-        const text = rawAt(asking.text, 'inputRequests', key, 'params')
-        const request = { method, params: text, server, cancellation }
+        const text = rawAt(question.text, 'params')
+        const request = { method, params: text, server: server.name, cancellation }
         const answer = await exchange.ask(
           presented(request, text === undefined ? undefined : { text, value: params }, exchange),
         )

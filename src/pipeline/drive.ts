@@ -9,7 +9,7 @@ import { withTasks } from '../protocol/features.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { isFinal } from '../protocol/related-task.ts'
 import { Delegate, WithRequest } from '../relay/delegate.ts'
-import { answeredHere, askAll, type Roots } from './ask-all.ts'
+import { answeredHere, askAll, type AskingServer } from './ask-all.ts'
 
 /** How often a task is looked at whose server does not say, and the bounds of what it may say. */
 const POLL_MS = 1000
@@ -42,11 +42,11 @@ export function drive(
   exchange: Exchange,
   route: Route,
   created: Result,
-  roots: Roots,
+  server: AskingServer,
 ): Promise<Outcome> {
   const { taskId } = created.value as { taskId?: unknown }
   if (typeof taskId !== 'string') throw failure(route, 'made a task without an id')
-  return new DrivenTask(next, exchange, { ...route, own: taskId, exposed: taskId }, roots).run(created)
+  return new DrivenTask(next, exchange, { ...route, own: taskId, exposed: taskId }, server).run(created)
 }
 
 class DrivenTask {
@@ -54,14 +54,14 @@ class DrivenTask {
   readonly #exchange: Exchange
   /** Leads to the task. */
   readonly #route: Route
-  readonly #roots: Roots
+  readonly #server: AskingServer
   readonly #asked = new Set<string>()
   readonly #startedAt = monotonicNow()
   /** Stops what is being waited for at the moment; a listener per step on the call itself would add up. */
   #step = new Cancellation()
 
-  constructor(next: Handler, exchange: Exchange, route: Route, roots: Roots) {
-    this.#roots = roots
+  constructor(next: Handler, exchange: Exchange, route: Route, server: AskingServer) {
+    this.#server = server
     this.#next = next
     this.#exchange = exchange
     this.#route = route
@@ -97,8 +97,8 @@ class DrivenTask {
   async #answer({ text, value }: Result): Promise<void> {
     const task = value as JsonObject
     if (task.status !== 'input_required') return
-    const known = { answered: answeredHere(task, this.#roots), skip: this.#asked }
-    const answers = await askAll(this.#exchange, this.#route.server, { text, value: task }, known)
+    const known = { answered: answeredHere(this.#server, task), skip: this.#asked }
+    const answers = await askAll(this.#exchange, this.#server, { text, value: task }, known)
     if (answers === undefined) return
     for (const key of Object.keys(task.inputRequests as JsonObject)) this.#asked.add(key)
     const outcome = await this.#send('tasks/update', `,"inputResponses":${answers}`)

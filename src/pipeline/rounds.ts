@@ -4,9 +4,10 @@ import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { elements, rawAt, withMembers } from '../protocol/json-text.ts'
 import { labelled, labelledRequests } from '../relay/ask.ts'
+import { checkCount } from '../relay/input-requests.ts'
 import { sealState } from '../relay/request-state.ts'
 import type { Seal } from '../relay/seal.ts'
-import { answeredHere, askAll, type Roots } from './ask-all.ts'
+import { answeredHere, askAll, type AskingServer } from './ask-all.ts'
 import { withChanges } from './park.ts'
 
 /** Between rounds in which nothing is asked: the server only wants to be called again. */
@@ -18,8 +19,8 @@ const MISSING_CAPABILITY = -32021
 
 export interface RoundsOptions {
   readonly seal: Seal
-  /** The roots of a server, where they are configured. */
-  readonly rootsOf: (server: string) => Roots
+  /** What is configured of a server. */
+  readonly serverOf: (server: string) => AskingServer
   /** Times a server may ask in one call. */
   readonly maxRounds: number
   /** How long a client may take to come back with an answer. */
@@ -31,23 +32,23 @@ export interface RoundsOptions {
  * client gets the questions itself, with the server's state sealed. What the configuration answers is asked of nobody.
  */
 export function rounds(options: RoundsOptions): Middleware {
-  const { rootsOf, maxRounds } = options
+  const { serverOf, maxRounds } = options
   return next => async (exchange, route) => {
     let outcome = await next(exchange, route)
     if (outcome.kind === 'error') return await afterError(options, exchange, route.server, outcome)
     if (!needsInput(outcome)) return outcome
-    const roots = rootsOf(route.server)
+    const server = serverOf(route.server)
     for (let round = 1; needsInput(outcome); round++) {
-      const answered = answeredHere(outcome.value as JsonObject, roots)
+      const answered = answeredHere(server, outcome.value as JsonObject)
       if (exchange.modern && !satisfied(outcome, answered))
-        return await sealedFor(options, exchange, route.server, outcome, answered)
+        return await sealedFor(options, exchange, server, outcome, answered)
       if (round > maxRounds)
         throw new GatewayError(
           'upstream_protocol',
           `Server "${route.server}" asked for input ${maxRounds} times without an end.`,
           { server: route.server, delivery: 'answered' },
         )
-      const answers = await askAll(exchange, route.server, asking(outcome), { answered })
+      const answers = await askAll(exchange, server, asking(outcome), { answered })
       if (answers === undefined) await new Promise(resolve => setTimeout(resolve, PACE_MS))
       if (exchange.cancellation.reason !== undefined)
         throw new GatewayError('cancelled', 'The request was cancelled.', { server: route.server })
@@ -85,13 +86,13 @@ function asking({ text, value }: Result): Json<JsonObject> {
 async function sealedFor(
   { seal, answerTimeoutMs }: RoundsOptions,
   exchange: Exchange,
-  server: string,
+  server: AskingServer,
   outcome: Result,
   answered: Readonly<Record<string, string>>,
 ): Promise<Outcome> {
   const held = {
     kind: 'server',
-    server,
+    server: server.name,
     replica: exchange.record.home,
     state: rawAt(outcome.text, 'requestState'),
     answered,
@@ -104,7 +105,7 @@ async function sealedFor(
 }
 
 async function afterError(
-  { seal, answerTimeoutMs }: RoundsOptions,
+  { seal, answerTimeoutMs, serverOf }: RoundsOptions,
   exchange: Exchange,
   server: string,
   outcome: Extract<Outcome, { kind: 'error' }>,
@@ -114,6 +115,7 @@ async function afterError(
   const asked = listed.flatMap((value, at) => (isJsonObject(value) ? { value, at } : []))
   // An error that asks for nothing is one like others.
   if (exchange.modern && code === URL_ELICITATION_REQUIRED && asked.length > 0) {
+    checkCount(serverOf(server), asked.length)
     const text = rawAt(outcome.text, 'data', 'elicitations') ?? '[]'
     const spans = elements(text)
     const requests = asked.map(({ value, at }, index) => {

@@ -10,7 +10,7 @@ import { labelledRequests } from '../relay/ask.ts'
 import { WithParams } from '../relay/delegate.ts'
 import type { LegacyTasks } from '../relay/legacy-tasks.ts'
 import type { TaskIds } from '../relay/task-ids.ts'
-import type { Roots } from './ask-all.ts'
+import type { AskingServer } from './ask-all.ts'
 import { drive, KnowingTasks } from './drive.ts'
 import { withChanges } from './park.ts'
 
@@ -25,8 +25,8 @@ export interface TasksOptions {
   readonly legacyTasks: LegacyTasks
   /** Whether a server runs tools as tasks of revision 2025-11-25. */
   readonly runsTasks: (server: string) => boolean
-  /** The roots of a server, where they are configured. */
-  readonly rootsOf: (server: string) => Roots
+  /** What is configured of a server. */
+  readonly serverOf: (server: string) => AskingServer
 }
 
 /**
@@ -34,7 +34,7 @@ export interface TasksOptions {
  * the gateway follows them itself. The wish for a task of revision 2025-11-25 reaches only servers of that revision that take it; `dispatch` does the rest, on
  * the link that the task is bound to.
  */
-export function tasks({ ids, legacyTasks, runsTasks, rootsOf }: TasksOptions): Middleware {
+export function tasks({ ids, legacyTasks, runsTasks, serverOf }: TasksOptions): Middleware {
   return next => async (asked, route) => {
     const exchange = withOwnTask(legacyTasks, asked, route)
     const { method, params } = exchange.request
@@ -45,15 +45,15 @@ export function tasks({ ids, legacyTasks, runsTasks, rootsOf }: TasksOptions): M
       if (isTask(outcome))
         return exchange.modern
           ? await wrapped(ids, exchange, route, outcome)
-          : await drive(next, new KnowingTasks(call), route, outcome, rootsOf(route.server))
+          : await drive(next, new KnowingTasks(call), route, outcome, serverOf(route.server))
       return !exchange.modern && needsTasks(outcome)
-        ? await asTask(next, call, route, rootsOf(route.server))
+        ? await asTask(next, call, route, serverOf(route.server))
         : outcome
     }
     const outcome = await next(exchange, route)
     // A task keeps the id under which its client knows it.
     return method.startsWith('tasks/') && outcome.kind === 'result' && outcome.modern
-      ? withLabels(withTaskId(outcome, route.exposed), route.server)
+      ? withLabels(withTaskId(outcome, route.exposed), serverOf(route.server))
       : outcome
   }
 }
@@ -70,10 +70,15 @@ function withOwnTask(legacyTasks: LegacyTasks, exchange: Exchange, route: Route)
 }
 
 /** The call once more, as one of a client that knows tasks: the server has refused it unread. */
-async function asTask(next: Handler, exchange: Exchange, route: Route, roots: Roots): Promise<Outcome> {
+async function asTask(
+  next: Handler,
+  exchange: Exchange,
+  route: Route,
+  server: AskingServer,
+): Promise<Outcome> {
   const knowing = new KnowingTasks(exchange)
   const outcome = await next(knowing, route)
-  return isTask(outcome) ? await drive(next, knowing, route, outcome, roots) : outcome
+  return isTask(outcome) ? await drive(next, knowing, route, outcome, server) : outcome
 }
 
 /** In every other revision `task` means nothing. */
@@ -104,7 +109,7 @@ function needsTasks(outcome: Outcome): boolean {
 }
 
 /** What a task asks, with the name of its server. */
-function withLabels(outcome: Result, server: string): Outcome {
+function withLabels(outcome: Result, server: AskingServer): Outcome {
   if (!isJsonObject(outcome.value)) return outcome
   const inputRequests = labelledRequests(server, { text: outcome.text, value: outcome.value })
   return inputRequests === undefined

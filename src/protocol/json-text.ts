@@ -127,6 +127,13 @@ export function find(list: readonly Member[], key: string): Member | undefined {
   return undefined
 }
 
+/** The members of an object by key: of those with one key the last, as `JSON.parse` would take it. For many look-ups in one object. */
+export function lastMembers(text: string, at = 0): Map<string, Member> {
+  const byKey = new Map<string, Member>()
+  for (const member of members(text, at)) byKey.set(member.key, member)
+  return byKey
+}
+
 /** Raw text of the value at a path of keys, or `undefined`. */
 export function rawAt(text: string, ...path: string[]): string | undefined {
   let start = 0

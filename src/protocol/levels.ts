@@ -1,6 +1,17 @@
 import type { Json, JsonObject } from '../core/exchange.ts'
+import { GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
-import { elements, find, members, rawAt, splice, withMembers, type Edit } from './json-text.ts'
+import {
+  elements,
+  find,
+  lastMembers,
+  members,
+  rawAt,
+  splice,
+  withMembers,
+  type Edit,
+  type Member,
+} from './json-text.ts'
 import { LATEST_LEGACY } from './revisions.ts'
 
 /**
@@ -79,7 +90,13 @@ export function resultAt(level: Level, method: string, { text, value }: Json): s
   )
 }
 
-/** Raw `params` of `sampling/createMessage` as the level has them. */
+/** What may be repeated of a message to sample from whose parts become messages of their own. */
+const MAX_REPEATED_CHARS = 4 * 1024 * 1024
+
+/**
+ * Raw `params` of `sampling/createMessage` as the level has them.
+ * @throws GatewayError `cannot_ask` for a message of so many parts that it grows beyond `MAX_REPEATED_CHARS`
+ */
 export function samplingAt(level: Level, { text, value }: Json): string {
   return spliceAt(text, 'messages', (value as JsonObject).messages, (message, messageText) => {
     const member = isJsonObject(message) ? find(members(messageText), 'content') : undefined
@@ -95,7 +112,16 @@ export function samplingAt(level: Level, { text, value }: Json): string {
       blockAt(level, level.sampled, content[at], raw.slice(start, end)),
     )
     if (blocks.length === 0) blocks.push(textBlock('', '{}'))
-    return blocks.map(block => withMembers(messageText, { content: block })).join(',')
+    const shell = withMembers(messageText, { content: 'null' })
+    const { start, end } = find(members(shell), 'content') as Member
+    if (blocks.length * shell.length > MAX_REPEATED_CHARS)
+      throw new GatewayError(
+        'cannot_ask',
+        `A message to sample from has ${blocks.length} parts, each of which is a message of its own for this client; ` +
+          `what is repeated for them may have at most ${MAX_REPEATED_CHARS} characters.`,
+        { delivery: 'answered' },
+      )
+    return blocks.map(block => shell.slice(0, start) + block + shell.slice(end)).join(',')
   })
 }
 
@@ -109,9 +135,11 @@ export function elicitationAt({ text, value }: Json): string {
   const schema = rawAt(text, 'requestedSchema')
   const raw = rawAt(text, 'requestedSchema', 'properties')
   if (!isJsonObject(properties) || schema === undefined || raw === undefined) return text
+  const texts = lastMembers(raw)
   const changed = Object.entries(properties).flatMap(([key, property]) => {
     const choices = titledChoices(property)
-    return choices ? [[key, withMembers(rawAt(raw, key) ?? '{}', choices)] as const] : []
+    const member = choices && texts.get(key)
+    return member ? [[key, withMembers(raw.slice(member.start, member.end), choices)] as const] : []
   })
   if (changed.length === 0) return text
   const replaced = withMembers(schema, { properties: withMembers(raw, Object.fromEntries(changed)) })
@@ -163,10 +191,17 @@ function described(level: Level, block: JsonObject, text: string): string {
     return `Link to the resource ${names}: ${uri}${known === '' ? '' : ` (${known})`}${more}`
   }
   if (type === 'audio' && typeof data === 'string') {
-    const bytes = Math.floor((data.replace(/=+$/, '').length * 3) / 4)
+    const bytes = Math.floor((unpaddedLength(data) * 3) / 4)
     return `[Audio was left out: ${String(mimeType)}, ${bytes} bytes. Revision ${level.revision} of MCP, which this client speaks, has no audio here.]`
   }
   return `[Content of type "${String(type)}", which revision ${level.revision} of MCP does not have here: ${text}]`
+}
+
+/** Characters of a base64 text before the padding at its end. */
+function unpaddedLength(base64: string): number {
+  let end = base64.length
+  while (base64[end - 1] === '=') end--
+  return end
 }
 
 /** Members that say what `oneOf` of a choice says; `undefined` for a property that is none, or says it already. */

@@ -6,6 +6,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
 import { elicitationAt, levelOf, samplingAt } from '../protocol/levels.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
+import { inputRequestsOf, type Asker } from './input-requests.ts'
 
 /**
  * What a client is really asked when a server asks something: only what the client has declared, with the server's name shown, because all the client sees is the
@@ -57,38 +58,55 @@ export function presented(
   return text === params.text ? request : { ...request, params: text }
 }
 
-/** What looks like the beginning of a label, on a line of its own. */
-const LIKE_A_LABEL = /[\n\r]\s*(?=[[\uff3b\u3010])/g
+/** A break of lines with the white space after it: each character is looked at once, whatever follows. */
+const BREAK = /[\n\r]\s*/g
+/** What a label begins with, or what looks like it. */
+const BRACKETS = '[\uff3b\u3010'
+/** Longest text of a question. Each line of it may get a label. */
+const MAX_MESSAGE_CHARS = 100_000
 
 /**
  * The text of a question with the name of the server that asks. Its lines stay; one that begins like a label gets the true one as well, so that no server
  * speaks for another.
+ * @throws GatewayError `cannot_ask` for a text of more than `MAX_MESSAGE_CHARS`
  */
 export function labelled(server: string, message: string): string {
+  if (message.length > MAX_MESSAGE_CHARS)
+    throw new GatewayError(
+      'cannot_ask',
+      `Server "${server}" asks with a message of ${message.length} characters; at most ${MAX_MESSAGE_CHARS} are shown.`,
+      { server, delivery: 'answered' },
+    )
   const label = `[${server}] `
-  return label + seenText(message).replace(LIKE_A_LABEL, start => start + label)
+  return (
+    label +
+    seenText(message).replace(BREAK, (start, at: number, text: string) => {
+      const next = text[at + start.length]
+      return next !== undefined && BRACKETS.includes(next) ? start + label : start
+    })
+  )
 }
 
 /**
  * Raw `inputRequests` of a modern server as its modern client gets them: the questions named in `without` left out, the texts of the others labelled. `undefined`
  * where there are none.
+ * @throws GatewayError `upstream_protocol` for more than the server's `maxQuestions`, `cannot_ask` for a text that is too long
  */
 export function labelledRequests(
-  server: string,
-  { text, value }: Json<JsonObject>,
+  server: Asker,
+  asking: Json<JsonObject>,
   without: readonly string[] = [],
 ): string | undefined {
-  const requests = rawAt(text, 'inputRequests')
-  if (requests === undefined || !isJsonObject(value.inputRequests)) return undefined
+  const requests = rawAt(asking.text, 'inputRequests')
+  if (requests === undefined || !isJsonObject(asking.value.inputRequests)) return undefined
   const changes: Record<string, string | undefined> = Object.create(null) as Record<string, undefined>
-  for (const [key, request] of Object.entries(value.inputRequests)) {
-    if (!isJsonObject(request) || request.method !== 'elicitation/create' || !isJsonObject(request.params))
-      continue
-    const { message } = request.params
-    const params = rawAt(requests, key, 'params')
+  for (const [key, { text, value }] of inputRequestsOf(server, asking)) {
+    if (!isJsonObject(value) || value.method !== 'elicitation/create' || !isJsonObject(value.params)) continue
+    const { message } = value.params
+    const params = rawAt(text, 'params')
     if (typeof message !== 'string' || params === undefined) continue
-    const changed = withMembers(params, { message: JSON.stringify(labelled(server, message)) })
-    changes[key] = withMembers(rawAt(requests, key) ?? '{}', { params: changed })
+    const changed = withMembers(params, { message: JSON.stringify(labelled(server.name, message)) })
+    changes[key] = withMembers(text, { params: changed })
   }
   for (const key of without) changes[key] = undefined
   return withMembers(requests, changes)

@@ -13,7 +13,7 @@ import type {
 } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { Shares, type Holding } from '../core/shares.ts'
-import { rawAt } from '../protocol/json-text.ts'
+import { lastMembers, rawAt, type Member } from '../protocol/json-text.ts'
 import type { Seal } from './seal.ts'
 import { Delegate } from './delegate.ts'
 import { inputKeyFor } from './input-key.ts'
@@ -258,7 +258,8 @@ class ParkedCall extends Delegate implements Deadline, Holding {
   }
 
   resume(exchange: Exchange): Promise<Outcome> {
-    const text = exchange.request.params?.text ?? '{}'
+    const text = rawAt(exchange.request.params?.text ?? '{}', 'inputResponses') ?? '{}'
+    const texts = text.startsWith('{') ? lastMembers(text) : new Map<string, Member>()
     const answers = exchange.request.params?.value.inputResponses as JsonObject | undefined
     for (const [key, question] of this.#questions) {
       const answer = answers && Object.hasOwn(answers, key) ? answers[key] : undefined
@@ -267,10 +268,12 @@ class ParkedCall extends Delegate implements Deadline, Holding {
       this.#questions.delete(key)
       // A round has results only (specification 2026-07-28), none of which has such a member. A client that puts an error here means one.
       const { error } = answer as JsonObject
+      const member = texts.get(key)
+      const given = member ? text.slice(member.start, member.end) : '{}'
       if (isRpcError(error)) {
-        const said = rawAt(text, 'inputResponses', key, 'error') ?? '{}'
+        const said = rawAt(given, 'error') ?? '{}'
         question.reject(new ClientError(said, error, question.request.server))
-      } else question.resolve(rawAt(text, 'inputResponses', key) ?? '{}')
+      } else question.resolve(given)
     }
     const round = this.attach(exchange)
     if (this.#questions.size > 0) this.#gathering ??= setTimeout(() => this.#put(), GATHER_MS)

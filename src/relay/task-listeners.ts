@@ -89,7 +89,17 @@ export class TaskListeners {
     const { taskId, status } = (params.value ?? {}) as { taskId?: unknown; status?: unknown }
     if (typeof taskId !== 'string') return
     const text = withoutSubscriptionId(params)
-    const inputRequests = labelledRequests(link.server.name, { text, value: params.value as JsonObject })
+    let inputRequests: string | undefined
+    try {
+      inputRequests = labelledRequests(link.server, { text, value: params.value as JsonObject })
+    } catch (error) {
+      // The client hears of it when it looks at the task.
+      this.#options.logger.warn('What a task asks is not told.', {
+        server: link.server.name,
+        cause: describeError(error),
+      })
+      return
+    }
     const plain = inputRequests === undefined ? text : withMembers(text, { inputRequests })
     for (const listened of this.#listened.values()) {
       if (listened.own !== taskId || !listened.slot.holds(link)) continue

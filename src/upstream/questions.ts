@@ -37,8 +37,14 @@ export class Questions {
     refused: (error: GatewayError) => void,
   ): Promise<string | undefined> {
     const latest = about.at(-1)
-    if (this.#open.has(id) || this.#openFor(latest) >= this.#maxPerCall) {
-      const error = new GatewayError('cannot_ask', 'Too many questions are open, or two under one id.')
+    const repeated = this.#open.has(id)
+    if (repeated || this.#openFor(latest) >= this.#maxPerCall) {
+      const error = new GatewayError(
+        'cannot_ask',
+        repeated
+          ? 'A question of this id is still open.'
+          : `Too many questions are open for one call; "maxQuestions" of the server allows ${this.#maxPerCall}.`,
+      )
       refused(error)
       return refusal(id, error)
     }

@@ -1,0 +1,102 @@
+import { expect, test } from 'vitest'
+import type { Json, JsonObject } from '../../src/core/exchange.ts'
+import { elicitationAt, levelOf, resultAt, samplingAt, type Level } from '../../src/protocol/levels.ts'
+import { labelled, labelledRequests } from '../../src/relay/ask.ts'
+
+/**
+ * What goes through text or lists from outside takes time in proportion to them: with anything more, one message of a size that is allowed holds up all clients.
+ * A row is a name, a function, a maker of its input of a size, and a size at which one run takes a millisecond or more.
+ */
+type Row = readonly [
+  name: string,
+  run: (input: never) => unknown,
+  make: (size: number) => unknown,
+  size: number,
+]
+
+function row<T>(name: string, run: (input: T) => unknown, make: (size: number) => T, size: number): Row {
+  return [name, run, make, size]
+}
+
+const OLDEST = levelOf('2024-11-05') as Level
+const SERVER = { name: 'a', maxQuestions: Infinity }
+
+const json = (value: unknown): { text: string; value: JsonObject } => ({
+  text: JSON.stringify(value),
+  value: value as JsonObject,
+})
+
+const many = <T>(size: number, make: (at: number) => T): Record<string, T> =>
+  Object.fromEntries(Array.from({ length: size }, (_, at) => [`key ${at}`, make(at)]))
+
+const ROWS: readonly Row[] = [
+  row(
+    'audio whose data is padding that does not end it, for a client without audio',
+    (input: Json) => resultAt(OLDEST, 'tools/call', input),
+    size => json({ content: [{ type: 'audio', mimeType: 'audio/wav', data: `${'='.repeat(size)}a` }] }),
+    8000,
+  ),
+  row(
+    'a question with breaks of lines that no label follows',
+    (message: string) => labelled('a', message),
+    size => `${'\n'.repeat(size - 1)}x`,
+    25_000,
+  ),
+  row(
+    'questions of one answer of a modern server',
+    (input: Json<JsonObject>) => labelledRequests(SERVER, input),
+    size =>
+      json({
+        inputRequests: many(size, () => ({ method: 'elicitation/create', params: { message: 'well?' } })),
+      }),
+    1500,
+  ),
+  row(
+    'choices with titles, for a client of a revision that has none',
+    elicitationAt,
+    size =>
+      json({
+        requestedSchema: { properties: many(size, () => ({ oneOf: [{ const: 'a', title: 'A' }] })) },
+      }),
+    1500,
+  ),
+  row(
+    'a message to sample from with a list of content, for a client without lists',
+    (input: Json) => samplingAt(OLDEST, input),
+    size =>
+      json({
+        messages: [
+          { role: 'user', content: Array.from({ length: size }, () => ({ type: 'text', text: 'x' })) },
+        ],
+      }),
+    3000,
+  ),
+]
+
+/** Middle of how many runs. */
+const RUNS = 3
+/** Four times as much takes four times as long; sixteen times where the time is quadratic. */
+const MOST = 10
+/** A machine that does something else meanwhile may spoil one comparison, and not several. */
+const ATTEMPTS = 6
+
+test.each(ROWS)('%s: in proportion to the size', (_, run, make, size) => {
+  const small = make(size) as never
+  const large = make(4 * size) as never
+  // Compiled before anything is measured.
+  run(small)
+  run(large)
+  let least = Infinity
+  for (let attempt = 0; attempt < ATTEMPTS && least >= MOST; attempt++)
+    least = Math.min(least, median(() => run(large)) / median(() => run(small)))
+  expect(least, 'time of four times the size').toBeLessThan(MOST)
+})
+
+function median(run: () => unknown): number {
+  const times = Array.from({ length: RUNS }, () => {
+    const start = performance.now()
+    run()
+    return performance.now() - start
+  })
+  return times.sort((a, b) => a - b)[RUNS >> 1] as number
+}
