@@ -50,7 +50,7 @@ function read(uri: string): Readings | undefined {
   // What is decoded and not resolved counts for rules that deny: one may be about dots.
   found.follow([], text => [resolved(text, false), ...shortened(text)])
   const less = found.texts.filter(text => !same.has(text))
-  if (same.size === 1 && less.length === 0) return undefined
+  if (!found.endless && same.size === 1 && less.length === 0) return undefined
   return { same: [...same], less, endless: found.endless }
 }
 
@@ -95,7 +95,6 @@ export function uriProblem(uri: string): string | undefined {
   if (uri.length > MAX_URI_CHARS) return `has ${uri.length} characters; at most ${MAX_URI_CHARS} are accepted`
   if (CONTROL.test(uri)) return 'holds a control character'
   if (uri.trim() !== uri) return 'begins or ends with white space'
-  if (!uri.includes('%')) return undefined
   const readings = readingsOf(uri)
   if (readings?.endless) return 'is percent-encoded over and over, or can be read in too many ways'
   return readings?.same.some(text => text.includes('\0')) ? 'holds an encoded NUL' : undefined
