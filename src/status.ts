@@ -76,8 +76,7 @@ const STRAY = 'It has printed plain text in place of JSON-RPC messages.'
 
 /** Of a program that is starting: what shows that it may be no server. */
 function strayOf({ roster }: Pool): string | undefined {
-  for (const { printed } of roster.all)
-    if (printed.stray !== undefined) return quoted(printed.stray)
+  for (const { printed } of roster.all) if (printed.stray !== undefined) return quoted(printed.stray)
   return undefined
 }
 
