@@ -423,6 +423,11 @@ export class HttpFront implements Front {
   /** @throws HttpRefusal 400 without a session, 404 for one that is not or no longer known, or is somebody else's */
   #sessionOf(request: IncomingMessage, { endpoint, view, credential }: Place): HttpSession {
     const id = request.headers['mcp-session-id']
+    if (typeof id !== 'string' && request.headers.accept?.includes('text/html') === true)
+      throw new HttpRefusal(
+        400,
+        'This is an MCP endpoint and no page for a browser: add its address to an MCP client, as a server of type "http".',
+      )
     if (typeof id !== 'string')
       throw new HttpRefusal(400, 'The header Mcp-Session-Id is missing; send "initialize" first.')
     const session = this.#sessions.get(id)
