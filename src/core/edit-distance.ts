@@ -5,9 +5,9 @@
 export function editDistance(a: string, b: string, limit = Infinity): number {
   if (Math.abs(a.length - b.length) > limit) return Infinity
   const width = b.length + 1
-  let before = new Array<number>(width).fill(Infinity)
+  let before = Array.from({ length: width }, () => Infinity)
   let row = Array.from({ length: width }, (_, at) => (at > limit ? Infinity : at))
-  let next = new Array<number>(width).fill(Infinity)
+  let next = Array.from({ length: width }, () => Infinity)
   for (let i = 1; i <= a.length; i++) {
     const from = Math.max(1, i - limit)
     const to = Math.min(b.length, i + limit)
