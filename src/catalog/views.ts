@@ -68,7 +68,9 @@ export class Views {
   })
   /** Views that may look different than their clients know, as they knew them. */
   readonly #outdated = new Map<string, Former>()
-  readonly #work = new SlicedWork()
+  /** What requests wait for does not wait for what all clients are told of. */
+  readonly #asked = new SlicedWork()
+  readonly #renewal = new SlicedWork()
   /** The next replacement of all views; it sees everything that is known when it begins. */
   #replacement: Promise<void> | undefined
   /** Until the last one that was asked for is done. */
@@ -115,24 +117,30 @@ export class Views {
   /** Until the view of this name is made; `undefined`: it is there. Never rejects. */
   ready(name: string): Promise<unknown> | undefined {
     // What asks for the view hears why it cannot be made.
-    return this.#known(name) ? undefined : this.#work.do(() => this.#making(name)).catch(() => undefined)
+    return this.#known(name) ? undefined : this.#asked.do(() => this.#making(name)).catch(() => undefined)
   }
 
   /** A view by its name, once what is known now is shown. */
   async made(name: string): Promise<View | undefined> {
-    await this.#latest
-    return this.#known(name) ?? (await this.#work.do(() => this.#making(name)))
+    if (this.#latest && !this.#isCurrent(name)) await this.#latest
+    return this.#known(name) ?? (await this.#asked.do(() => this.#making(name)))
+  }
+
+  /** Whether a replacement leaves the endpoint of a view as it is. */
+  #isCurrent(name: string): boolean {
+    const view = this.#endpoints.get(unrestricted(name))
+    return !view || shows(view, this.#membersOf(endpointOf(name), kindIn(name)))
   }
 
   /** The result of a list method. @throws as `View.listing` */
   async list(view: View, kind: ListKind, revision: string, cursor: unknown): Promise<Buffer> {
     const kept = view.kept(kind, revision, cursor)
-    return kept ?? (await this.#work.do(() => view.listing(kind, revision, cursor)))
+    return kept ?? (await this.#asked.do(() => view.listing(kind, revision, cursor)))
   }
 
   /** Lists that look different to clients in two views. */
   changed(before: View, after: View): Promise<ListKind[]> {
-    return this.#work.do(() => changes(before, after))
+    return this.#asked.do(() => changes(before, after))
   }
 
   /** Looked up with every call. */
@@ -140,17 +148,21 @@ export class Views {
     return this.#endpoints.get(name) ?? this.#restrictedViews.get(name)
   }
 
+  /** Begins anew where the endpoint is replaced meanwhile. */
   *#making(name: string): Steps<View | undefined> {
-    const known = this.#known(name)
-    if (known) return known
-    const endpoint = yield* this.#endpoint(unrestricted(name))
-    if (!endpoint || unrestricted(name) === name) return endpoint
-    // Kinds that share the view of the endpoint share this one as well.
-    const shared = nameFor(everyonesOf(name), kindIn(endpoint.name))
-    const view = yield* shared === name ? this.#restricted(endpoint.merged, name) : this.#making(shared)
-    if (this.#restrictedViews.size >= MAX_VIEWS) this.#dropFirst()
-    if (view) this.#restrictedViews.set(name, view)
-    return view
+    for (;;) {
+      const known = this.#known(name)
+      if (known) return known
+      const endpoint = yield* this.#endpoint(unrestricted(name))
+      if (!endpoint || unrestricted(name) === name) return endpoint
+      // Kinds that share the view of the endpoint share this one as well.
+      const shared = nameFor(everyonesOf(name), kindIn(endpoint.name))
+      const view = yield* shared === name ? this.#restricted(endpoint.merged, name) : this.#making(shared)
+      if (this.#endpoints.get(unrestricted(name)) !== endpoint || this.#restrictedViews.has(name)) continue
+      if (this.#restrictedViews.size >= MAX_VIEWS) this.#dropFirst()
+      if (view) this.#restrictedViews.set(name, view)
+      return view
+    }
   }
 
   #dropFirst(): void {
@@ -166,7 +178,7 @@ export class Views {
    */
   rebuild(): Promise<void> {
     if (!this.#replacement) {
-      this.#replacement = this.#work.do(() => this.#replacing())
+      this.#replacement = this.#renewal.do(() => this.#replacing())
       const done = (): void => {
         if (this.#latest === latest) this.#latest = undefined
       }
@@ -213,7 +225,7 @@ export class Views {
     for (const [name, before] of this.#outdated) {
       this.#outdated.delete(name)
       try {
-        const kinds = await this.#work.do(() => this.#changed(name, before))
+        const kinds = await this.#renewal.do(() => this.#changed(name, before))
         if (this.#closed) break
         if (kinds.length > 0) this.#options.onChange(name, kinds)
       } catch (error) {
@@ -238,31 +250,30 @@ export class Views {
     return name === WHOLE || this.#servers.has(name) || this.#profiles.has(name)
   }
 
-  /** Everything of an endpoint, as a kind of client is shown it. */
+  /** Everything of an endpoint, as a kind of client is shown it. Begins anew where views are replaced meanwhile. */
   *#endpoint(name: string): Steps<View | undefined> {
-    const known = this.#endpoints.get(name)
-    if (known || !this.#isEndpoint(endpointOf(name))) return known
     const kind = kindIn(name)
-    this.#kinds.add(kind)
-    // What everyone is shown comes first, and what is made anew below is what differs.
-    if (kind !== undefined) yield* this.#endpoint(endpointOf(name))
-    const view = yield* this.#shown(name, this.#endpoints)
-    // It may have been made at once meanwhile.
-    if (!this.#endpoints.has(name)) this.#endpoints.set(name, view)
-    return this.#endpoints.get(name)
+    for (;;) {
+      const views = this.#endpoints
+      const known = views.get(name)
+      if (known || !this.#isEndpoint(endpointOf(name))) return known
+      this.#kinds.add(kind)
+      // What everyone is shown comes first, and what is made anew below is what differs.
+      if (kind !== undefined) yield* this.#endpoint(endpointOf(name))
+      const view = yield* this.#shown(name, views)
+      if (views === this.#endpoints && !views.has(name)) views.set(name, view)
+    }
   }
 
   /** One of these views, where a kind of client is shown the same; else the one of before, or a new one. */
   *#shown(name: string, views: ReadonlyMap<string, View>, old?: View): Steps<View> {
     const [endpoint, kind] = [endpointOf(name), kindIn(name)]
     const members = this.#membersOf(endpoint, kind)
-    const isSame = (view: View): boolean =>
-      members.every(({ snapshot }, at) => isAlike(snapshot, view.merged.members[at]?.snapshot))
     for (const other of this.#kinds) {
       const view = views.get(nameFor(endpoint, other))
-      if (view && isSame(view)) return view
+      if (view && shows(view, members)) return view
     }
-    if (old?.name === name && isSame(old)) return old
+    if (old?.name === name && shows(old, members)) return old
     const merged = yield* this.#merging(endpoint, members)
     return yield* this.#over(merged, name, kind === undefined ? undefined : this.#pages)
   }
@@ -312,6 +323,11 @@ export class Views {
 interface Former {
   readonly view: View | undefined
   readonly merged: Merged
+}
+
+/** Whether a view of the same endpoint shows its servers as these members do. */
+function shows({ merged }: View, members: readonly Member[]): boolean {
+  return members.every(({ snapshot }, at) => isAlike(snapshot, merged.members[at]?.snapshot))
 }
 
 /** Whether clients see the same of a server. */

@@ -298,3 +298,40 @@ it('one definition that cannot be merged is left out, and the lists of the other
   expect(views.view(WHOLE)?.count('resources')).toBe(0)
   views.close()
 })
+
+it('while long lists are replaced, what is shown without them is there at once', async () => {
+  const { views, policies, set } = await make({ c: { deny: ['b/y'] } })
+  set('a', manyNames(0))
+  set('b', ['x', 'y'])
+  const named = (endpoint: string): string => views.named(endpoint, 'l')
+  for (const name of [WHOLE, 'a', 'b'].map(named)) await views.ready(name)
+  set('a', manyNames(1))
+  let isDone = false
+  const replaced = views.rebuild().then(() => (isDone = true))
+  const restricted = views.of('b', policies.of(clientPrincipal('c'))) as string
+  await new Promise(resolve => setImmediate(resolve))
+  expect((await views.made(named('b')))?.count('tools')).toBe(2)
+  expect((await views.made(named(restricted)))?.count('tools')).toBe(1)
+  expect(isDone).toBe(false)
+  const before = views.view(named(restricted))
+  expect((await views.made(WHOLE))?.tool(`a__t${MANY}`)).toBeDefined()
+  await replaced
+  expect(views.ready(named(restricted))).toBeUndefined()
+  expect(views.view(named(restricted))).toBe(before)
+  views.close()
+})
+
+it('what is replaced while a view is being made is in that view', async () => {
+  const { views, set, of } = await make({ c: { deny: ['a/t1*'] } })
+  set('a', manyNames(0))
+  const name = of(clientPrincipal('c'))
+  await views.ready(WHOLE)
+  const made = [name, 'a', views.named('a', 'l')].map(each => views.ready(each))
+  await new Promise(resolve => setImmediate(resolve))
+  set('a', ['x'])
+  await views.rebuild()
+  expect(views.view(WHOLE)?.count('tools')).toBe(1)
+  await Promise.all(made)
+  for (const each of [name, 'a', views.named('a', 'l')]) expect(views.view(each)?.count('tools')).toBe(1)
+  views.close()
+})
