@@ -165,13 +165,15 @@ export class FirstLists {
   }
 }
 
-/** Resolves when all have, or with the first one after which `isEnough`. */
-export function firstOf(waits: readonly Promise<void>[], isEnough: () => boolean): Promise<void> {
-  return new Promise(resolve => {
+/** Resolves when all have, or with the first one after which `isEnough`. Rejects with what that throws. */
+export function firstOf(waits: readonly Promise<void>[], isEnough: () => Promise<boolean>): Promise<void> {
+  return new Promise((resolve, reject) => {
     let left = waits.length
     for (const wait of waits)
-      void wait.then(() => {
-        if (--left === 0 || isEnough()) resolve()
-      })
+      void wait
+        .then(async () => {
+          if (--left === 0 || (await isEnough())) resolve()
+        })
+        .catch(reject)
   })
 }
