@@ -12,7 +12,7 @@ export function makeFolder(path: string): void {
     missing.push(at)
     if (at === dirname(at)) break
   }
-  for (const folder of missing.reverse())
+  for (const folder of missing.toReversed())
     try {
       mkdirSync(folder, { mode: 0o700 })
     } catch (error) {
