@@ -16,8 +16,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   protocol: ['core'],
   config: ['core', 'policy/condition', 'policy/pattern'],
   policy: ['core', 'type:config/types'],
-  state: ['core'],
-  observe: ['core', 'protocol'],
+  state: ['core', 'make-folder'],
+  observe: ['core', 'make-folder', 'protocol'],
   front: ['core', 'protocol', 'type:config/types'],
   auth: ['core', 'type:config/types', 'type:front/authenticator', 'type:state/store'],
   catalog: [
@@ -127,6 +127,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'auth/key-records',
     'catalog',
     'policy',
+    'make-folder',
     'quota/stored',
     'cache/clear',
     'cache/reported',
@@ -136,6 +137,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   index: ['config/load', 'gateway', 'type:status', 'core', 'type:config/types', 'type:state/store'],
   version: [],
   descriptors: [],
+  'make-folder': [],
 }
 
 /** A constant that every part may know. */
