@@ -1,5 +1,4 @@
 import type { Catalog } from './catalog/catalog.ts'
-import { MAX_URI_CHARS } from './catalog/merge.ts'
 import type { View } from './catalog/view.ts'
 import type { Handler } from './core/compose.ts'
 import { describeError, GatewayError } from './core/errors.ts'
@@ -7,7 +6,7 @@ import type { Conversation, Exchange, JsonObject, Outcome } from './core/exchang
 import type { Logger } from './core/logger.ts'
 import { isJsonObject } from './core/json-object.ts'
 import { inTurns } from './core/slices.ts'
-import { uriProblem } from './core/uri-readings.ts'
+import { MAX_URI_CHARS, uriProblem } from './core/uri-readings.ts'
 import type { ListKind, Route } from './core/route.ts'
 import { cachingMembers } from './protocol/caching.ts'
 import { knowsTasks, TASKS } from './protocol/features.ts'
@@ -137,7 +136,9 @@ export class Router {
     const view = this.#view(exchange)
     const { name, uri, ref } = params?.value ?? {}
     const on = (kind: 'tools' | 'prompts' | 'resources', value: unknown): string | undefined =>
-      typeof value === 'string' ? view.ruleOn(kind, value) : undefined
+      typeof value === 'string' && (kind !== 'resources' || value.length <= MAX_URI_CHARS)
+        ? view.ruleOn(kind, value)
+        : undefined
     if (method === 'tools/call') return on('tools', name)
     if (method === 'prompts/get') return on('prompts', name)
     if (method.startsWith('resources/')) return on('resources', uri)
@@ -212,7 +213,7 @@ export class Router {
       isFound(await this.#options.catalog.complete(exchange.view, exchange, isFound))
     }
     if (route) return route
-    throw unknownName(kind, name, view, this.#options.catalog)
+    throw unknownName(kind, name, view, this.#options.catalog, exchange.principal)
   }
 
   async #located(exchange: Exchange, uri: unknown): Promise<Route> {
@@ -224,11 +225,6 @@ export class Router {
     }
     const route = this.#ownerOf(view, exchange, uri)
     if (route) return route
-    if (uri.length > MAX_URI_CHARS)
-      throw new GatewayError(
-        'invalid_params',
-        `The URI has ${uri.length} characters; at most ${MAX_URI_CHARS} are accepted for a resource that is not listed.`,
-      )
     throw new GatewayError('resource_not_found', `Resource not found: ${uri.slice(0, 500)}`, {
       data: { uri },
     })

@@ -1,6 +1,7 @@
 import type { Json, JsonObject } from '../core/exchange.ts'
 import { GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
+import { withoutEnd } from '../core/without-end.ts'
 import {
   elements,
   find,
@@ -191,17 +192,10 @@ function described(level: Level, block: JsonObject, text: string): string {
     return `Link to the resource ${names}: ${uri}${known === '' ? '' : ` (${known})`}${more}`
   }
   if (type === 'audio' && typeof data === 'string') {
-    const bytes = Math.floor((unpaddedLength(data) * 3) / 4)
+    const bytes = Math.floor((withoutEnd(data, '=').length * 3) / 4)
     return `[Audio was left out: ${String(mimeType)}, ${bytes} bytes. Revision ${level.revision} of MCP, which this client speaks, has no audio here.]`
   }
   return `[Content of type "${String(type)}", which revision ${level.revision} of MCP does not have here: ${text}]`
-}
-
-/** Characters of a base64 text before the padding at its end. */
-function unpaddedLength(base64: string): number {
-  let end = base64.length
-  while (base64[end - 1] === '=') end--
-  return end
 }
 
 /** Members that say what `oneOf` of a choice says; `undefined` for a property that is none, or says it already. */

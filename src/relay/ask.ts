@@ -58,10 +58,8 @@ export function presented(
   return text === params.text ? request : { ...request, params: text }
 }
 
-/** A break of lines with the white space after it: each character is looked at once, whatever follows. */
-const BREAK = /[\n\r]\s*/g
-/** What a label begins with, or what looks like it. */
-const BRACKETS = '[\uff3b\u3010'
+/** White space before what looks like the beginning of a label; where a line ends in it, the label would have a line of its own. */
+const BEFORE_A_LABEL = /(?<!\s)\s+(?=[[\uff3b\u3010])/g
 /** Longest text of a question. Each line of it may get a label. */
 const MAX_MESSAGE_CHARS = 100_000
 
@@ -79,11 +77,7 @@ export function labelled(server: string, message: string): string {
     )
   const label = `[${server}] `
   return (
-    label +
-    seenText(message).replace(BREAK, (start, at: number, text: string) => {
-      const next = text[at + start.length]
-      return next !== undefined && BRACKETS.includes(next) ? start + label : start
-    })
+    label + seenText(message).replace(BEFORE_A_LABEL, space => (/[\n\r]/.test(space) ? space + label : space))
   )
 }
 
