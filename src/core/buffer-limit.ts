@@ -97,7 +97,8 @@ export class BufferLimit {
     }
     const stopped = [...this.#receptions].filter(reception => reception.hasStopped())
     if (stopped.length > 0) this.#giveUp(stopped)
-    for (const reception of this.#receptions) if (reception.waitedMs > MAX_HELD_UP_MS) this.#endUnreadFor(reception)
+    for (const reception of this.#receptions)
+      if (reception.waitedMs > MAX_HELD_UP_MS) this.#endUnreadFor(reception)
     this.#resume()
   }
 
@@ -115,7 +116,7 @@ export class BufferLimit {
       while (reception.isWaiting && !this.#mayGoOn(reception)) {
         const next = stopped.shift()
         if (!next) return
-        next.giveUp()
+        if (next.bytes > 0) next.giveUp()
       }
     }
   }

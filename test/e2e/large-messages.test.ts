@@ -122,6 +122,7 @@ describe.each(Object.entries(SERVERS))('a server over %s', (_kind, start) => {
       const call = client.request('1', 'tools/call', CALL)
       ;(await server.called('t')).answer(result(5 * MIB))
       await sleep(4000)
+      expect(await Promise.race([call, 'not read'])).toBe('not read')
       pressure[Symbol.dispose]()
       expect((await call).length).toBeGreaterThan(5 * MIB)
     },
