@@ -5,15 +5,25 @@ import { SaidBeforeEnd } from './upstream/last-words.ts'
 /** Characters of what a program said. */
 const MAX_SAID = 300
 
-/** A failure with what the program said of it: one line, without secrets. */
+/** A failure with what the program said of it: one line, without known secrets. For the one who runs the program alone. */
 export function explained(error: Error): string {
+  return withSaid(error.message, saidOf(error))
+}
+
+/** What a failed program said of its failure; `undefined` when that is not known. */
+export function saidOf(error: Error): string | undefined {
   for (
     let cause: unknown = error, depth = 0;
     cause instanceof Error && depth < 5;
     cause = cause.cause, depth++
   )
-    if (cause instanceof SaidBeforeEnd) return `${error.message} It said: ${quoted(cause.line)}`
-  return error.message
+    if (cause instanceof SaidBeforeEnd) return quoted(cause.line)
+  return undefined
+}
+
+/** A failure with what `saidOf` found. */
+export function withSaid(message: string, said: string | undefined): string {
+  return said === undefined ? message : `${message} It said: ${said}`
 }
 
 /** What a program said, for people. */

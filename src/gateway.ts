@@ -251,16 +251,15 @@ export class Gateway implements Service {
   }
 
   moved(conversation: Conversation, before: string): void {
-    const [old, view] = [this.#parts.catalog.view(before), this.#parts.catalog.view(conversation.view)]
-    if (!old || !view) return
-    void this.#parts.catalog.views.changed(old, view).then(kinds => {
-      for (const method of new Set(kinds.map(listChangedMethod))) conversation.notify(method, undefined)
+    const { catalog, subscriptions, router } = this.#parts
+    const made = [before, conversation.view].map(name => catalog.views.made(name))
+    void Promise.all(made).then(async ([old, view]) => {
+      if (!old || !view) return
+      const isOwner = (server: string, uri: string): boolean => router.ownerOf(conversation, uri) === server
+      subscriptions.retain(conversation, conversation.view, isOwner)
+      for (const method of new Set((await catalog.views.changed(old, view)).map(listChangedMethod)))
+        conversation.notify(method, undefined)
     })
-    this.#parts.subscriptions.retain(
-      conversation,
-      conversation.view,
-      (server, uri) => this.#parts.router.ownerOf(conversation, uri) === server,
-    )
   }
 
   rootsChanged(conversation: Conversation): void {

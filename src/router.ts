@@ -197,7 +197,7 @@ export class Router {
       isFound(await this.#options.catalog.complete(exchange.view, exchange, isFound))
     }
     if (route) return route
-    throw unknownName(kind, name, view, this.#options.catalog)
+    throw unknownName(kind, name, view, this.#options.catalog, exchange.principal)
   }
 
   async #located(exchange: Exchange, uri: unknown): Promise<Route> {

@@ -1,7 +1,7 @@
 import type { Catalog } from './catalog/catalog.ts'
 import { hiddenBy } from './catalog/hidden.ts'
 import type { ServerConfig } from './config/types.ts'
-import { explained, quoted } from './explained.ts'
+import { quoted, saidOf, withSaid } from './explained.ts'
 import type { Pool } from './upstream/pool.ts'
 import type { Replica } from './upstream/replica.ts'
 
@@ -24,6 +24,8 @@ export interface ServerStatus {
   readonly resourceTemplates: number
   readonly prompts: number
   readonly error: string | undefined
+  /** `error` with what its program printed about that, which may hold anything: for operators, and for no client over HTTP. */
+  readonly errorInFull: string | undefined
   readonly replicas: readonly ReplicaStatus[]
 }
 
@@ -51,6 +53,8 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
   const hidden = hiddenBy(server)
   const error =
     state.kind === 'failed' || state.kind === 'stopped' ? state.error : catalog.failure(server.name)
+  const stray = error === undefined && state.kind === 'starting' ? strayOf(pool) : undefined
+  const failing = error?.message ?? (stray === undefined ? undefined : STRAY)
   return {
     name: server.name,
     transport: current?.transport.kind ?? snapshot?.transport ?? server.replicas[0]?.endpoint.kind ?? '',
@@ -62,16 +66,17 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
     resources: snapshot?.lists.resources.length ?? 0,
     resourceTemplates: snapshot?.lists.resourceTemplates.length ?? 0,
     prompts: snapshot?.lists.prompts.length ?? 0,
-    error: (error && explained(error)) ?? (state.kind === 'starting' ? strayOf(pool) : undefined),
+    error: failing,
+    errorInFull: failing && withSaid(failing, error ? saidOf(error) : stray),
     replicas: pool.roster.all.map(replica => replicaStatusOf(replica, pool)),
   }
 }
 
+const STRAY = 'It has printed plain text in place of JSON-RPC messages.'
+
 /** Of a program that is starting: what shows that it may be no server. */
 function strayOf({ roster }: Pool): string | undefined {
-  for (const { printed } of roster.all)
-    if (printed.stray !== undefined)
-      return `It has printed plain text in place of JSON-RPC messages: ${quoted(printed.stray)}`
+  for (const { printed } of roster.all) if (printed.stray !== undefined) return quoted(printed.stray)
   return undefined
 }
 
@@ -105,22 +110,28 @@ function replicaStatusOf(replica: Replica, { slots }: Pool): ReplicaStatus {
   }
 }
 
-/** Whether every required server is there or known, and how each one stands. */
-export function readinessOf(statuses: readonly ServerStatus[]): {
-  ready: boolean
-  servers: Pick<ServerStatus, 'name' | 'state' | 'required' | 'error' | 'replicas'>[]
-} {
+export interface Readiness {
+  /** Whether every required server is there or known. */
+  readonly ready: boolean
+  /** How each one stands, for operators. */
+  readonly inFull: readonly object[]
+  /** The same for clients: neither where servers are nor what their programs printed. */
+  readonly servers: readonly Pick<ServerStatus, 'name' | 'state' | 'required' | 'error'>[]
+}
+
+export function readinessOf(statuses: readonly ServerStatus[]): Readiness {
   return {
     ready: statuses.every(
       ({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed),
     ),
-    servers: statuses.map(({ name, state, required, error, replicas }) => ({
+    inFull: statuses.map(({ name, state, required, errorInFull, replicas }) => ({
       name,
       state,
       required,
-      error,
+      error: errorInFull,
       replicas,
     })),
+    servers: statuses.map(({ name, state, required, error }) => ({ name, state, required, error })),
   }
 }
 

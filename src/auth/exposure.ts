@@ -38,7 +38,7 @@ export function checkExposure({ clients, gateway }: Config, logger: Logger): voi
   if (!auth.allowAnonymous)
     throw new GatewayError(
       'config',
-      `The gateway would serve everyone who reaches ${host}, because there are no clients to tell callers apart. Add "clients" (then: mcp-manifold keys create <client>), or start it with --allow-anonymous if everyone is meant.`,
+      `The gateway would serve everyone who reaches ${host}, because there are no clients to tell callers apart. Add "clients", for which "keys create <client>" makes keys, or start it with --allow-anonymous if everyone is meant.`,
     )
   logger.warn(
     `Everyone who reaches ${host} can use every server, without credentials, as --allow-anonymous says.`,

@@ -23,7 +23,8 @@ export interface GatekeeperOptions {
   readonly logger: Logger
 }
 
-const CREATE_KEY = 'mcp-manifold keys create <client>'
+/** Where files are is not for callers; the report at the start has the whole command. */
+const CREATE_KEY = 'made with: mcp-manifold keys create <client>'
 
 /** A credential, and where and how long it counts without being looked at again. */
 interface Verdict {
@@ -64,7 +65,7 @@ export class Gatekeeper implements Authenticator {
   constructor({ auth, http, clients, store, logger }: GatekeeperOptions) {
     const principals = new Principals(clients)
     this.#open = clients.length === 0 && auth.jwt.length === 0
-    this.#needed = `Credentials are needed here: send the header "Authorization: Bearer <${auth.jwt.length > 0 ? 'key or access token' : 'key'}>". A key is made where the gateway runs, with: ${CREATE_KEY}`
+    this.#needed = `Credentials are needed here: send the header "Authorization: Bearer <${auth.jwt.length > 0 ? 'key or access token' : 'key'}>". Ask the operator of the gateway for a key, ${CREATE_KEY}`
     this.noLogin =
       this.#open || auth.jwt.length > 0 ? undefined : `There is no OAuth login here. ${this.#needed}`
     this.#certificates = new Certificates(clients, principals)
@@ -192,7 +193,7 @@ export class Gatekeeper implements Authenticator {
       token.startsWith(KEY_PREFIX) && !this.#open ? await this.#keys.lookUp(digest) : undefined
     if (credential) return lasting(credential)
     throw invalid(
-      `The key is not known here: it is mistyped, expired or revoked, or its client is new in the configuration: then start the gateway again. A new key is made with: ${CREATE_KEY}`,
+      `The key is not known here: it is mistyped, expired or revoked, or its client is new in the configuration: then start the gateway again. Ask the operator for a new one, ${CREATE_KEY}`,
       this.#tokens.challenge(request),
     )
   }

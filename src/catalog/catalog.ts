@@ -170,8 +170,7 @@ export class Catalog {
     exchange?: Exchange,
     isEnough: (view: View | undefined) => boolean = () => false,
   ): Promise<View | undefined> {
-    await this.#views.upToDate
-    let view = this.view(name)
+    let view = await this.#views.made(name)
     const changed = view && this.#changes.shown(view.servers)
     const called = view && exchange && this.afterCalls.listed(exchange, view.servers)
     const begun = monotonicNow()
@@ -186,7 +185,7 @@ export class Catalog {
       return (attempt && this.#refreshing.has(key) && this.#firstLists.wait(attempt)) || []
     })
     if (waits.length > 0 && !isEnough(view)) {
-      const listed = firstOf(waits, () => isEnough(this.view(name)))
+      const listed = firstOf(waits, async () => isEnough(await this.#views.made(name)))
       // A client that has waited for a change waits no longer than for that in all.
       await (changed || called ? within(listed, Math.max(0, begun + WAIT_MS - monotonicNow())) : listed)
     }
@@ -296,7 +295,7 @@ export class Catalog {
         const links = [link, ...(this.#options.links?.(name) ?? [])]
         await listOthers(server, variants, links, shown.variant, this.#options.logger.child({ server: name }))
       }
-      await (changed ? this.#show(variants, shown, previous) : this.#views.upToDate)
+      await (changed ? this.#views.rebuild() : this.#views.upToDate)
       this.#firstLists.end(attempt, true)
       this.#failures.listed(name)
       this.#retries.cancel(name)
@@ -323,18 +322,6 @@ export class Catalog {
       const snapshot = await listServer(server, link, told, variants.seenBy(variant), logger)
       return { link, variant, told, snapshot }
     })
-  }
-
-  /** Makes views of what is known now. Where that cannot be done, what was just listed is forgotten. */
-  async #show(variants: Variants, { variant, told }: ShownTo, previous?: ServerSnapshot): Promise<void> {
-    try {
-      await this.#views.rebuild()
-    } catch (error) {
-      if (previous) variants.set(variant, told, previous, undefined)
-      else variants.delete(variant)
-      await this.#views.rebuild()
-      throw error
-    }
   }
 
   async #keep(server: ServerConfig, variants: Variants, changed: boolean): Promise<void> {

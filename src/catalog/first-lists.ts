@@ -41,8 +41,8 @@ export interface Try {
  */
 export class FirstLists {
   readonly #options: FirstListsOptions
-  /** Begin of the first try that has not ended yet, by server. */
-  readonly #since = new Map<string, number>()
+  /** Tries that have not ended yet, by key. A server is tried for several kinds of clients at once, each in its own time. */
+  readonly #begun = new Map<string, { readonly server: string; readonly since: number }>()
   /** Servers, and keys of tries, that did not answer the last time. */
   readonly #silent = new Set<string>()
   /** Keys of tries that have been silent at any time. */
@@ -68,17 +68,17 @@ export class FirstLists {
   }
 
   /** A try begins. */
-  begin({ server: { name } }: Try): void {
-    if (!this.#since.has(name)) this.#since.set(name, monotonicNow())
+  begin({ server: { name }, key }: Try): void {
+    if (!this.#begun.has(key)) this.#begun.set(key, { server: name, since: monotonicNow() })
   }
 
   /** Until the try has ended or its time is over; `undefined` when it is not to be waited for. */
   wait(attempt: Try): Promise<void> | undefined {
-    const { server, key } = attempt
+    const { key } = attempt
     if (!this.#isExpected(attempt)) return undefined
     let wait = this.#waits.get(key)
     if (!wait) {
-      const since = this.#since.get(server.name) ?? monotonicNow()
+      const since = this.#begun.get(key)?.since ?? monotonicNow()
       let resolve = (): void => {}
       const over = new Promise<void>(done => (resolve = done))
       const timer = setTimeout(
@@ -100,15 +100,18 @@ export class FirstLists {
   /** For how many milliseconds more the answer to a greeting waits for the server; 0: it does not. */
   greetingMs(attempt: Try | undefined): number {
     if (!attempt || !this.#isExpected(attempt)) return 0
-    const since = this.#since.get(attempt.server.name)
-    return since === undefined ? GREETING_MS : Math.max(0, since + GREETING_MS - monotonicNow())
+    const now = monotonicNow()
+    let first = now
+    for (const { server, since } of this.#begun.values())
+      if (server === attempt.server.name) first = Math.min(first, since)
+    return Math.max(0, first + GREETING_MS - now)
   }
 
   /** A try has ended: the server was listed, or it was not. */
   end(attempt: Try, listed: boolean): void {
     const { server, key, first } = attempt
-    const since = this.#since.get(server.name)
-    this.#since.delete(server.name)
+    const since = this.#begun.get(key)?.since
+    this.#begun.delete(key)
     if (listed) {
       this.#silent.delete(server.name)
       this.#silent.delete(key)
@@ -162,13 +165,15 @@ export class FirstLists {
   }
 }
 
-/** Resolves when all have, or with the first one after which `isEnough`. */
-export function firstOf(waits: readonly Promise<void>[], isEnough: () => boolean): Promise<void> {
-  return new Promise(resolve => {
+/** Resolves when all have, or with the first one after which `isEnough`. Rejects with what that throws. */
+export function firstOf(waits: readonly Promise<void>[], isEnough: () => Promise<boolean>): Promise<void> {
+  return new Promise((resolve, reject) => {
     let left = waits.length
     for (const wait of waits)
-      void wait.then(() => {
-        if (--left === 0 || isEnough()) resolve()
-      })
+      void wait
+        .then(async () => {
+          if (--left === 0 || (await isEnough())) resolve()
+        })
+        .catch(reject)
   })
 }

@@ -1,3 +1,4 @@
+import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { ITEM_KIND_OF, type ListKind } from '../core/route.ts'
 import { STRIDE, type Steps } from '../core/slices.ts'
@@ -62,15 +63,30 @@ class Merge implements Content {
         const isHidden = kind === 'tools' ? hiddenBy(member.server) : () => false
         for (const entry of member.snapshot?.lists[kind] ?? []) {
           if (++this.#steps % STRIDE === 0) yield
-          if (!this.selection.has(ITEM_KIND_OF[kind], member.server.name, entry.key)) continue
-          if (isHidden(entry.key)) continue
-          const exposed =
-            kind === 'tools' || kind === 'prompts'
-              ? this.#nameOf(kind, member, entry.key)
-              : this.#uriOf(kind, member, entry.key)
-          if (exposed !== undefined) this.#add(kind, member, entry, exposed)
+          try {
+            if (this.selection.has(ITEM_KIND_OF[kind], member.server.name, entry.key) && !isHidden(entry.key))
+              this.#place(kind, member, entry)
+          } catch (error) {
+            this.#options.logger.warn(
+              'A definition cannot be merged with those of other servers; it is left out.',
+              {
+                list: kind,
+                server: member.server.name,
+                name: entry.key,
+                cause: describeError(error),
+              },
+            )
+          }
         }
       }
+  }
+
+  #place(kind: ListKind, member: Member, entry: Entry): void {
+    const exposed =
+      kind === 'tools' || kind === 'prompts'
+        ? this.#nameOf(kind, member, entry.key)
+        : this.#uriOf(kind, member, entry.key)
+    if (exposed !== undefined) this.#add(kind, member, entry, exposed)
   }
 
   #add(kind: ListKind, { server, snapshot }: Member, entry: Entry, exposed: string): void {

@@ -1,32 +1,102 @@
-import { editDistance } from '../core/edit-distance.ts'
+import { editCells, editDistance } from '../core/edit-distance.ts'
 import type { Listed } from './listed.ts'
 
-/** More than these are of no help, and a name that is sent in must not be expensive. */
+/** More names than these are of no help. */
 const MOST = 3
+/** Entries that a name is compared with. */
 const MAX_COMPARED = 2000
+/** Of a name that is sent in, and of those that it is compared with. */
 const MAX_LENGTH = 128
+/** A quarter of a name may be misspelt, and this many characters at most. */
+const MAX_EDITS = 4
+/** Steps of one search, some milliseconds: any client may name what does not exist as often as it likes. */
+const MAX_CELLS = 200_000
+
+/** Two names that may be alike. */
+interface Pair {
+  readonly at: number
+  readonly sought: string
+  readonly text: string
+  readonly limit: number
+  /** What their characters alone say, in any order: the distance is not less. */
+  readonly least: number
+}
 
 const plain = (text: string): string => text.toLowerCase().replace(/[-_.]/g, '')
 
-/** Exposed names of entries that a name was most likely meant for, nearest first: misspelt, with another prefix, or without one. */
+/**
+ * Exposed names of entries that a name was most likely meant for, nearest first: misspelt, with another prefix, or without one. The search
+ * is bounded; pairs with the most characters in common are compared first.
+ */
 export function similarNames(name: string, entries: readonly Listed[]): string[] {
   if (name.length > MAX_LENGTH) return []
-  const whole = plain(name)
   const separator = name.indexOf('__')
-  const bare = separator < 0 ? whole : plain(name.slice(separator + 2))
-  const found: { readonly name: string; readonly distance: number }[] = []
-  for (const { route } of entries.slice(0, MAX_COMPARED)) {
-    const distance = Math.min(within(whole, plain(route.exposed)), within(bare, plain(route.own)))
-    if (distance < Infinity) found.push({ name: route.exposed, distance })
+  const whole = new Sought(name)
+  const bare = separator < 0 ? whole : new Sought(name.slice(separator + 2))
+  const pairs: Pair[] = []
+  for (let at = 0; at < Math.min(entries.length, MAX_COMPARED); at++) {
+    const { route } = entries[at] as Listed
+    whole.compare(route.exposed, at, pairs)
+    bare.compare(route.own, at, pairs)
   }
-  found.sort((a, b) => a.distance - b.distance)
-  const nearest = found[0]?.distance ?? 0
-  return found
-    .filter(({ distance }) => distance <= nearest + 1)
-    .slice(0, MOST)
-    .map(entry => entry.name)
+  pairs.sort((a, b) => a.least - b.least)
+  return nearest(pairs).map(at => (entries[at] as Listed).route.exposed)
 }
 
-function within(a: string, b: string): number {
-  return a === '' || b === '' ? Infinity : editDistance(a, b, Math.max(1, Math.floor(a.length / 4)))
+/** Places of the entries that are nearest. */
+function nearest(pairs: readonly Pair[]): number[] {
+  const found = new Map<number, number>()
+  let nearest = Infinity
+  let cells = 0
+  for (const { at, sought, text, limit, least } of pairs) {
+    const most = Math.min(limit, nearest + 1)
+    if (least > most) continue
+    cells += editCells(sought, text, most)
+    if (cells > MAX_CELLS) break
+    const distance = editDistance(sought, text, most)
+    if (distance > most) continue
+    found.set(at, Math.min(distance, found.get(at) ?? Infinity))
+    nearest = Math.min(nearest, distance)
+  }
+  return [...found]
+    .filter(([, distance]) => distance <= nearest + 1)
+    .sort(([a, x], [b, y]) => x - y || a - b)
+    .slice(0, MOST)
+    .map(([at]) => at)
+}
+
+/** A name that is looked for. */
+class Sought {
+  readonly #text: string
+  readonly #limit: number
+  /** How often each character stands in it; 128 is any that is not ASCII. */
+  readonly #counts = new Int32Array(129)
+
+  constructor(name: string) {
+    this.#text = plain(name)
+    this.#limit = Math.max(1, Math.min(MAX_EDITS, Math.floor(this.#text.length / 4)))
+    for (let at = 0; at < this.#text.length; at++) (this.#counts[this.#class(this.#text, at)] as number)++
+  }
+
+  /** Adds the pair with a name that may be alike. */
+  compare(name: string, at: number, pairs: Pair[]): void {
+    if (this.#text === '' || name.length > 2 * MAX_LENGTH) return
+    const text = plain(name)
+    if (text === '' || Math.abs(text.length - this.#text.length) > this.#limit) return
+    const least = this.#least(text)
+    if (least <= this.#limit) pairs.push({ at, sought: this.#text, text, limit: this.#limit, least })
+  }
+
+  /** Characters of the longer one that the other does not have. */
+  #least(text: string): number {
+    const counts = this.#counts
+    let common = 0
+    for (let at = 0; at < text.length; at++) if ((counts[this.#class(text, at)] as number)-- > 0) common++
+    for (let at = 0; at < text.length; at++) (counts[this.#class(text, at)] as number)++
+    return Math.max(text.length, this.#text.length) - common
+  }
+
+  #class(text: string, at: number): number {
+    return Math.min(text.charCodeAt(at), 128)
+  }
 }

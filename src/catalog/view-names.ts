@@ -18,18 +18,26 @@ export function kindIn(name: string): ClientKind | undefined {
   return at < 0 ? undefined : name.slice(at + 1)
 }
 
-/** Of a view for a kind of client: the name of the same view for every kind. */
+/** The name of the same view for every kind of client. */
 export function everyonesOf(name: string): string {
-  return name.slice(0, name.lastIndexOf(KIND))
+  const at = name.lastIndexOf(KIND)
+  return at < 0 ? name : name.slice(0, at)
 }
 
-export function nameOfKind(name: string, kind: ClientKind): string {
-  return `${name}${KIND}${kind}`
+/** Of a view for every kind of client: the name of the same view for this kind. */
+export function nameFor(name: string, kind: ClientKind | undefined): string {
+  return kind === undefined ? name : `${name}${KIND}${kind}`
 }
 
-/** The key of the policy in the name of a view for every kind of client. */
+/** The name of the same view for clients without rules. */
+export function unrestricted(name: string): string {
+  return nameFor(endpointOf(name), kindIn(name))
+}
+
+/** The key of the policy in the name of a view. */
 export function policyIn(name: string): string {
-  return name.slice(name.lastIndexOf(SEPARATOR) + 1)
+  const everyones = everyonesOf(name)
+  return everyones.slice(everyones.lastIndexOf(SEPARATOR) + 1)
 }
 
 /** The endpoint in the name of a view. */
@@ -59,7 +67,7 @@ export class ViewNames {
     let named = names.get(name)
     if (named === undefined) {
       if (names.size >= MAX_NAMES) names.clear()
-      names.set(name, (named = nameOfKind(name, kind)))
+      names.set(name, (named = nameFor(name, kind)))
     }
     return named
   }

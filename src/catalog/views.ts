@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import type { Config, ProfileConfig } from '../config/types.ts'
+import type { Config, ProfileConfig, ServerConfig } from '../config/types.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { onceLogger } from '../core/once-logger.ts'
@@ -13,7 +13,16 @@ import type { Member, Merged } from './merge.ts'
 import { merging } from './merging.ts'
 import { sameLists, type ServerSnapshot } from './snapshot.ts'
 import { changedKinds, View, type Pages } from './view.ts'
-import { endpointOf, everyonesOf, kindIn, nameOfKind, policyIn, ViewNames, WHOLE } from './view-names.ts'
+import {
+  endpointOf,
+  everyonesOf,
+  kindIn,
+  nameFor,
+  policyIn,
+  unrestricted,
+  ViewNames,
+  WHOLE,
+} from './view-names.ts'
 
 export interface ViewsOptions {
   readonly config: Config
@@ -30,37 +39,38 @@ export interface ViewsOptions {
   readonly onChange: (name: string, kinds: readonly ListKind[]) => void
 }
 
-/** Views of clients with rules, and the bytes of their lists, that are kept; what is dropped is made again when it is needed. */
-const MAX_VIEWS = 2000
+/** Names of views of clients with rules, and bytes of lists, that are kept; what is dropped is made again when it is needed. */
+const MAX_VIEWS = 4000
 const MAX_PAGE_BYTES = 64 * 1024 * 1024
+
 /**
- * What callers see of the endpoints: everything of an endpoint, merged once, and over it a view for each policy. A view is found again by its name, so that one
- * that was dropped is nothing lost. Lists may be long: what can wait for a view waits until it is `ready`, so that making it holds up nothing else.
+ * What callers see of the endpoints: everything of an endpoint, merged once, and over it a view for each policy. Where servers show some kinds of clients other
+ * lists, there is one more of each for every lot of kinds that are shown the same. A view is found again by its name, so that one that was dropped is nothing
+ * lost. Lists may be long: what can wait for a view waits until it is `ready`, so that making it holds up nothing else.
  */
 export class Views {
   readonly #options: ViewsOptions
   /** For what every merge finds again. */
   readonly #logger: Logger
-  readonly #servers: ReadonlySet<string>
+  readonly #servers: ReadonlyMap<string, ServerConfig>
   readonly #profiles: ReadonlyMap<string, ProfileConfig>
   readonly #personal: boolean
+  /** Everything of an endpoint, for everyone and for kinds of clients. Kinds that are shown the same share a view; its name is that of the first of them. */
   #endpoints = new Map<string, View>()
-  /** In the order in which they were made. Looked up with every call, hence no cache that notes what was used last. */
+  /** By every name, in the order in which they came. Looked up with every call, hence no cache that notes what was used last. */
   readonly #restrictedViews = new Map<string, View>()
-  /** Views by names that say a kind of client. Where servers show it what they show everyone, it is the view of everyone. */
-  readonly #ofKinds = new Map<string, View>()
-  /** Views of kinds that servers show something else, by what they are shown: kinds that are shown the same share one. */
-  readonly #differing = new Map<string, View>()
-  readonly #numbers = new WeakMap<ServerSnapshot, number>()
-  #lastNumber = 0
+  /** There are 32 at most. `undefined` stands for everyone. */
+  readonly #kinds = new Set<ClientKind | undefined>([undefined])
   readonly #names = new ViewNames()
   readonly #pages = new LRUCache<string, Buffer>({
     maxSize: MAX_PAGE_BYTES,
     sizeCalculation: page => Math.max(1, page.length),
   })
   /** Views that may look different than their clients know, as they knew them. */
-  readonly #outdated = new Map<string, () => Steps<View>>()
-  readonly #work = new SlicedWork()
+  readonly #outdated = new Map<string, Former>()
+  /** What requests wait for does not wait for what all clients are told of. */
+  readonly #asked = new SlicedWork()
+  readonly #renewal = new SlicedWork()
   /** The next replacement of all views; it sees everything that is known when it begins. */
   #replacement: Promise<void> | undefined
   /** Until the last one that was asked for is done. */
@@ -74,7 +84,7 @@ export class Views {
     const { clients, gateway } = options.config
     // What anyone sees may then depend on who it is, so that nothing in between may give it to another.
     this.#personal = clients.length > 0 || gateway.auth.jwt.length > 0 || gateway.auth.proxy !== undefined
-    this.#servers = new Set(options.config.servers.map(({ name }) => name))
+    this.#servers = new Map(options.config.servers.map(server => [server.name, server]))
     this.#profiles = new Map(options.config.profiles.map(profile => [profile.name, profile]))
   }
 
@@ -107,81 +117,52 @@ export class Views {
   /** Until the view of this name is made; `undefined`: it is there. Never rejects. */
   ready(name: string): Promise<unknown> | undefined {
     // What asks for the view hears why it cannot be made.
-    return this.#known(name) ? undefined : this.#work.do(() => this.#making(name)).catch(() => undefined)
+    return this.#known(name) ? undefined : this.#asked.do(() => this.#making(name)).catch(() => undefined)
   }
 
   /** A view by its name, once what is known now is shown. */
   async made(name: string): Promise<View | undefined> {
-    await this.#latest
-    await this.ready(name)
-    return this.view(name)
+    if (this.#latest && !this.#isCurrent(name)) await this.#latest
+    return this.#known(name) ?? (await this.#asked.do(() => this.#making(name)))
+  }
+
+  /** Whether a replacement leaves the endpoint of a view as it is. */
+  #isCurrent(name: string): boolean {
+    const view = this.#endpoints.get(unrestricted(name))
+    return !view || shows(view, this.#membersOf(endpointOf(name), kindIn(name)))
   }
 
   /** The result of a list method. @throws as `View.listing` */
   async list(view: View, kind: ListKind, revision: string, cursor: unknown): Promise<Buffer> {
     const kept = view.kept(kind, revision, cursor)
-    return kept ?? (await this.#work.do(() => view.listing(kind, revision, cursor)))
+    return kept ?? (await this.#asked.do(() => view.listing(kind, revision, cursor)))
   }
 
   /** Lists that look different to clients in two views. */
   changed(before: View, after: View): Promise<ListKind[]> {
-    return this.#work.do(() => changes(before, after))
+    return this.#asked.do(() => changes(before, after))
   }
 
   /** Looked up with every call. */
   #known(name: string): View | undefined {
-    return this.#endpoints.get(name) ?? this.#restrictedViews.get(name) ?? this.#ofKinds.get(name)
+    return this.#endpoints.get(name) ?? this.#restrictedViews.get(name)
   }
 
+  /** Begins anew where the endpoint is replaced meanwhile. */
   *#making(name: string): Steps<View | undefined> {
-    const known = this.#known(name)
-    if (known) return known
-    const kind = kindIn(name)
-    if (kind !== undefined) return yield* this.#ofKind(name, kind)
-    const endpoint = yield* this.#endpoint(endpointOf(name))
-    if (!endpoint || endpoint.name === name) return endpoint
-    const view = yield* this.#restricted(endpoint.merged, name)
-    if (this.#restrictedViews.size >= MAX_VIEWS) this.#dropFirst()
-    this.#restrictedViews.set(name, view)
-    return view
-  }
-
-  *#ofKind(name: string, kind: ClientKind): Steps<View | undefined> {
-    const everyones = yield* this.#making(everyonesOf(name))
-    if (!everyones) return undefined
-    const view = yield* this.#shownTo(kind, everyones)
-    if (this.#ofKinds.size >= MAX_VIEWS) this.#ofKinds.clear()
-    this.#ofKinds.set(name, view)
-    return view
-  }
-
-  /** The view of a kind of client, which is that of everyone unless a server shows it something else. */
-  *#shownTo(kind: ClientKind, everyones: View): Steps<View> {
-    const { snapshot } = this.#options
-    const { name, merged } = everyones
-    const parts = merged.members.flatMap(({ server, snapshot: shown }) => {
-      const own = snapshot(server.name, kind)
-      return isAlike(own, shown) ? [] : `${server.name} ${this.#numberOf(own)}`
-    })
-    if (parts.length === 0) return everyones
-    const key = nameOfKind(name, parts.join(' '))
-    const known = this.#differing.get(key)
-    if (known) return known
-    const endpoint = this.#endpoints.get(endpointOf(name))
-    const view =
-      !endpoint || endpoint === everyones
-        ? yield* this.#over(yield* this.#merging(name, this.#membersOf(name, kind)), name, this.#pages)
-        : yield* this.#restricted((yield* this.#shownTo(kind, endpoint)).merged, name)
-    if (this.#differing.size >= MAX_VIEWS) this.#differing.clear()
-    this.#differing.set(key, view)
-    return view
-  }
-
-  #numberOf(snapshot: ServerSnapshot | undefined): number {
-    if (!snapshot) return 0
-    let number = this.#numbers.get(snapshot)
-    if (number === undefined) this.#numbers.set(snapshot, (number = ++this.#lastNumber))
-    return number
+    for (;;) {
+      const known = this.#known(name)
+      if (known) return known
+      const endpoint = yield* this.#endpoint(unrestricted(name))
+      if (!endpoint || unrestricted(name) === name) return endpoint
+      // Kinds that share the view of the endpoint share this one as well.
+      const shared = nameFor(everyonesOf(name), kindIn(endpoint.name))
+      const view = yield* shared === name ? this.#restricted(endpoint.merged, name) : this.#making(shared)
+      if (this.#endpoints.get(unrestricted(name)) !== endpoint || this.#restrictedViews.has(name)) continue
+      if (this.#restrictedViews.size >= MAX_VIEWS) this.#dropFirst()
+      if (view) this.#restrictedViews.set(name, view)
+      return view
+    }
   }
 
   #dropFirst(): void {
@@ -197,7 +178,7 @@ export class Views {
    */
   rebuild(): Promise<void> {
     if (!this.#replacement) {
-      this.#replacement = this.#work.do(() => this.#replacing())
+      this.#replacement = this.#renewal.do(() => this.#replacing())
       const done = (): void => {
         if (this.#latest === latest) this.#latest = undefined
       }
@@ -219,33 +200,22 @@ export class Views {
     // Views that are made meanwhile are among them.
     for (const [name, old] of this.#endpoints) {
       if (this.#closed) return
-      const members = this.#membersOf(name, undefined)
-      const isSame = members.every(({ snapshot }, at) => isAlike(snapshot, old.merged.members[at]?.snapshot))
-      views.set(name, isSame ? old : yield* this.#over(yield* this.#merging(name, members), name))
+      views.set(name, yield* this.#shown(name, views, old))
+      yield
     }
     this.#replace(views)
   }
 
   #replace(views: Map<string, View>): void {
     const before = this.#endpoints
-    const isKept = (name: string): boolean => views.get(endpointOf(name)) === before.get(endpointOf(name))
+    const isKept = (name: string): boolean => views.get(unrestricted(name)) === before.get(unrestricted(name))
     for (const name of new Set(this.#options.watched())) {
-      if (this.#outdated.has(name)) continue
-      const known = this.#known(name)
-      const endpoint = before.get(endpointOf(name))
-      if (known) {
-        if (kindIn(name) !== undefined || !isKept(name)) this.#outdated.set(name, () => keeping(known))
-      } else if (kindIn(name) === undefined && endpoint && !isKept(name))
-        this.#outdated.set(name, () => this.#restricted(endpoint.merged, name))
+      const endpoint = before.get(unrestricted(name))
+      if (endpoint && !isKept(name) && !this.#outdated.has(name))
+        this.#outdated.set(name, { view: this.#known(name), merged: endpoint.merged })
     }
-    const kinds = new Set(
-      [...this.#ofKinds.keys()].map(name => nameOfKind(endpointOf(name), kindIn(name) as ClientKind)),
-    )
-    this.#ofKinds.clear()
-    for (const views of [this.#restrictedViews, this.#differing])
-      for (const name of views.keys()) if (!isKept(name)) views.delete(name)
+    for (const name of this.#restrictedViews.keys()) if (!isKept(name)) this.#restrictedViews.delete(name)
     this.#endpoints = views
-    for (const name of kinds) void this.ready(name)
     if (!this.#comparing) void this.#compare()
   }
 
@@ -255,7 +225,7 @@ export class Views {
     for (const [name, before] of this.#outdated) {
       this.#outdated.delete(name)
       try {
-        const kinds = await this.#work.do(() => this.#changed(name, before))
+        const kinds = await this.#renewal.do(() => this.#changed(name, before))
         if (this.#closed) break
         if (kinds.length > 0) this.#options.onChange(name, kinds)
       } catch (error) {
@@ -267,9 +237,9 @@ export class Views {
     this.#comparing = false
   }
 
-  *#changed(name: string, before: () => Steps<View>): Steps<ListKind[]> {
+  *#changed(name: string, { view: known, merged }: Former): Steps<ListKind[]> {
     const view = yield* this.#making(name)
-    return view ? yield* changes(yield* before(), view) : []
+    return view ? yield* changes(known ?? (yield* this.#restricted(merged, name)), view) : []
   }
 
   close(): void {
@@ -280,23 +250,41 @@ export class Views {
     return name === WHOLE || this.#servers.has(name) || this.#profiles.has(name)
   }
 
-  /** Everything of an endpoint. */
+  /** Everything of an endpoint, as a kind of client is shown it. Begins anew where views are replaced meanwhile. */
   *#endpoint(name: string): Steps<View | undefined> {
-    const known = this.#endpoints.get(name)
-    if (known || !this.#isEndpoint(name)) return known
-    const view = yield* this.#over(yield* this.#merging(name, this.#membersOf(name, undefined)), name)
-    this.#endpoints.set(name, view)
-    return view
+    const kind = kindIn(name)
+    for (;;) {
+      const views = this.#endpoints
+      const known = views.get(name)
+      if (known || !this.#isEndpoint(endpointOf(name))) return known
+      this.#kinds.add(kind)
+      // What everyone is shown comes first, and what is made anew below is what differs.
+      if (kind !== undefined) yield* this.#endpoint(endpointOf(name))
+      const view = yield* this.#shown(name, views)
+      if (views === this.#endpoints && !views.has(name)) views.set(name, view)
+    }
+  }
+
+  /** One of these views, where a kind of client is shown the same; else the one of before, or a new one. */
+  *#shown(name: string, views: ReadonlyMap<string, View>, old?: View): Steps<View> {
+    const [endpoint, kind] = [endpointOf(name), kindIn(name)]
+    const members = this.#membersOf(endpoint, kind)
+    for (const other of this.#kinds) {
+      const view = views.get(nameFor(endpoint, other))
+      if (view && shows(view, members)) return view
+    }
+    if (old?.name === name && shows(old, members)) return old
+    const merged = yield* this.#merging(endpoint, members)
+    return yield* this.#over(merged, name, kind === undefined ? undefined : this.#pages)
   }
 
   /** The servers of an endpoint, as they show themselves to a kind of client. */
   #membersOf(name: string, kind: ClientKind | undefined): Member[] {
     const { config, snapshot } = this.#options
+    const alone = this.#servers.get(name)
     const profile = this.#profiles.get(name)
-    const alone = this.#servers.has(name)
     return (
-      config.servers
-        .filter(server => !alone || server.name === name)
+      (alone ? [alone] : config.servers)
         .filter(server => !profile || profile.servers.includes(server.name))
         // Alone at its endpoint, a server keeps the names it uses itself.
         .map(server => ({
@@ -313,7 +301,7 @@ export class Views {
     return yield* merging({
       members,
       maxNameLength: config.gateway.catalog.maxNameLength,
-      selection: selection.flatMap(text => compilePatterns(text, [...this.#servers])),
+      selection: selection.flatMap(text => compilePatterns(text, [...this.#servers.keys()])),
       logger: this.#logger,
     })
   }
@@ -331,6 +319,17 @@ export class Views {
   }
 }
 
+/** What clients knew of a view that has been replaced: the view, or, where it had been dropped, what it was made of. */
+interface Former {
+  readonly view: View | undefined
+  readonly merged: Merged
+}
+
+/** Whether a view of the same endpoint shows its servers as these members do. */
+function shows({ merged }: View, members: readonly Member[]): boolean {
+  return members.every(({ snapshot }, at) => isAlike(snapshot, merged.members[at]?.snapshot))
+}
+
 /** Whether clients see the same of a server. */
 function isAlike(a: ServerSnapshot | undefined, b: ServerSnapshot | undefined): boolean {
   return a === b || (a !== undefined && b !== undefined && sameLists(a, b) && sameCaching(a, b))
@@ -342,9 +341,4 @@ function* changes(before: View, after: View): Steps<ListKind[]> {
   yield* before.signing()
   yield* after.signing()
   return changedKinds(before, after)
-}
-
-// eslint-disable-next-line require-yield
-function* keeping(view: View): Steps<View> {
-  return view
 }

@@ -6,6 +6,7 @@ import { createLogger } from '../observe/logger.ts'
 import { openStore } from '../state/open.ts'
 import { assertClient } from './clients.ts'
 import { alignColumns } from './columns.ts'
+import { typed } from './this-program.ts'
 import type { Config } from '../config/types.ts'
 import type { Store } from '../state/store.ts'
 
@@ -26,7 +27,7 @@ const MAX_NOTE_CHARS = 200
 export async function createClientKey(client: string, options: CreateOptions): Promise<void> {
   const { config: file, expires, note } = options
   const config = await loadConfig({ file })
-  assertClient(client, config.clients)
+  assertClient(client, config)
   const lifeMs = expires === undefined ? undefined : parseDuration(expires)
   if (expires !== undefined && (lifeMs === undefined || lifeMs < MIN_MS || lifeMs > MAX_MS))
     throw new GatewayError('config', '--expires must be a duration from 1m to 3650d, such as 90d.')
@@ -67,7 +68,7 @@ export async function createClientKey(client: string, options: CreateOptions): P
 /** `keys list`: what is known of each key, which does not include the key. */
 export async function listKeys(client: string | undefined, { config: file }: CommonOptions): Promise<void> {
   const config = await loadConfig({ file })
-  if (client !== undefined) assertClient(client, config.clients)
+  if (client !== undefined) assertClient(client, config)
   const names = new Set(config.clients.map(({ name }) => name))
   const stored = config.gateway.state === 'memory' ? [] : await withStore(config, readAllKeys)
   const rows = [
@@ -87,7 +88,7 @@ export async function listKeys(client: string | undefined, { config: file }: Com
         ].join(' '),
       ]),
   ].filter(([, name]) => client === undefined || name === client)
-  if (rows.length === 0) say('There are no keys. Make one: mcp-manifold keys create <client>')
+  if (rows.length === 0) say(`There are no keys. Make one: ${typed('keys create <client>', config.file)}`)
   else {
     const lines = alignColumns([['id', 'client', 'created', 'expires', 'note'], ...rows])
     process.stdout.write(`${lines.join('\n')}\n`)

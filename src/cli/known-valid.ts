@@ -1,8 +1,9 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { stateFolder } from '../config/places.ts'
 import type { LoadOptions } from '../config/load.ts'
+import { makeFolder } from '../make-folder.ts'
 
 /** Enough for every project of a person; a line is 65 bytes. */
 const REMEMBERED = 64
@@ -26,7 +27,7 @@ export function knownValid(
     rememberValid: async hash => {
       try {
         const hashes = [hash, ...(await read()).filter(other => other !== hash)].slice(0, REMEMBERED)
-        await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+        makeFolder(dirname(file))
         // Several gateways start at once; a rename never leaves half a file.
         const draft = `${file}.${process.pid}`
         await writeFile(draft, `${hashes.join('\n')}\n`, { mode: 0o600 })

@@ -1,10 +1,10 @@
-import { fileURLToPath } from 'node:url'
 import { VERSION } from '../version.ts'
 import { GatewayError } from '../core/errors.ts'
 import { ConfigWatch } from '../config/watch.ts'
 import { loadChange, type Change } from './change.ts'
 import { runGateway } from './run.ts'
 import { reportStart } from './start-report.ts'
+import { thisProgram, typed } from './this-program.ts'
 import type { Config } from '../config/types.ts'
 import type { Logger, LogLevel } from '../core/logger.ts'
 import type { Gateway } from '../gateway.ts'
@@ -86,7 +86,7 @@ function report(
     '',
     'In the configuration of a client that speaks HTTP:',
     `  ${JSON.stringify(remote)}`,
-    ...(clients.length > 0 ? ['with a key made by: mcp-manifold keys create <client>'] : []),
+    ...(clients.length > 0 ? [`with a key made by: ${typed('keys create <client>', file)}`] : []),
     'or of one that starts programs, without this process:',
     `  ${JSON.stringify(local)}`,
     '',
@@ -94,29 +94,22 @@ function report(
   ]
 }
 
-/** How a client starts this very program: by its path, unless npx keeps it in a cache that it may clear. */
-function thisProgram(): { command: string; args: string[] } {
-  const path = fileURLToPath(new URL('../../bin/mcp-manifold.js', import.meta.url))
-  return /[\\/]_npx[\\/]/.test(path)
-    ? { command: 'npx', args: ['-y', 'mcp-manifold'] }
-    : { command: process.execPath, args: [path] }
-}
-
 async function listen(gateway: Gateway, config: Config): Promise<{ url: string }> {
   const { host, port } = config.gateway.http
   try {
     return await gateway.listen()
   } catch (error) {
-    const fix = fixFor(systemCode(error), host, port)
+    const fix = fixFor(systemCode(error), config)
     if (fix === undefined) throw error
     throw new GatewayError('config', `The gateway cannot listen on ${host}:${port}: ${fix}`, { cause: error })
   }
 }
 
-function fixFor(code: string | undefined, host: string, port: number): string | undefined {
+function fixFor(code: string | undefined, { file, gateway }: Config): string | undefined {
+  const { host, port } = gateway.http
   switch (code) {
     case 'EADDRINUSE': {
-      const another = `mcp-manifold serve --port ${port < 65_535 ? port + 1 : 3333}`
+      const another = typed(`serve --port ${port < 65_535 ? port + 1 : 3333}`, file)
       return `the port is in use. Stop the other program, or choose another port: ${another}`
     }
     case 'EACCES':

@@ -30,7 +30,7 @@ export async function reportStart(
 }
 
 function row(status: ServerStatus, settled: boolean): string[] {
-  const { name, transport, era, state, error, tools, resources, prompts } = status
+  const { name, transport, era, state, errorInFull: error, tools, resources, prompts } = status
   const counts = `${count(tools, 'tool')}, ${count(resources, 'resource')}, ${count(prompts, 'prompt')}`
   const waiting = `still starting${error === undefined ? '; a line follows' : `. ${error}`}`
   return [name, transport, era ?? '-', settled ? state : 'starting', settled ? (error ?? counts) : waiting]

@@ -11,8 +11,8 @@ export async function runStdio({ config, log, profile, client }: StdioOptions): 
       'Speaking MCP on stdin and stdout, as clients expect it. For people there is: mcp-manifold --help',
     )
   }
-  await runGateway({ file: config, overrides: { log } }, async (gateway, { config: { clients } }) => {
-    if (client !== undefined) assertClient(client, clients)
+  await runGateway({ file: config, overrides: { log } }, async (gateway, loaded) => {
+    if (client !== undefined) assertClient(client, loaded.config)
     const clientGone = new Promise<void>(resolve => process.stdout.once('error', () => resolve()))
     const serving = gateway.serveStdio(process.stdin, process.stdout, { endpoint: profile, client })
     await Promise.race([serving, clientGone])

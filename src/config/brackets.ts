@@ -17,12 +17,17 @@ export function wrongBracket(text: string): Pick<Problem, 'cause' | 'fix'> | und
   const open: Bracket[] = []
   /** Closed by a bracket that stands further left than its own line: it was meant for another one. */
   let suspect: Bracket | undefined
+  let lineStart = -1
+  let indent = 0
   for (scanner.scan(); scanner.getTokenOffset() < text.length; scanner.scan()) {
     const bracket = text.charAt(scanner.getTokenOffset())
     if (scanner.getTokenLength() !== 1 || !'{}[]'.includes(bracket)) continue
     const at = { line: scanner.getTokenStartLine() + 1, column: scanner.getTokenStartCharacter() + 1 }
-    const line = text.slice(scanner.getTokenOffset() - at.column + 1)
-    const indent = /^[ \t]*/.exec(line)?.[0].length ?? 0
+    const start = scanner.getTokenOffset() - at.column + 1
+    if (start !== lineStart) {
+      lineStart = start
+      indent = /^[ \t]*/.exec(text.slice(start))?.[0].length ?? 0
+    }
     if (bracket in CLOSING) open.push({ text: bracket, at, indent })
     else {
       const opened = open.pop()

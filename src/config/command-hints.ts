@@ -1,6 +1,6 @@
 import { absolutePath } from './places.ts'
 import { maskArgs, maskText, valueAt, type Path, type Problem } from './problem.ts'
-import { findProgram, isPath, type ProgramPlaces } from './programs.ts'
+import { findProgram, isFolder, isPath, type ProgramPlaces } from './programs.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { SERVER_SECTIONS } from './scope.ts'
 import type { JsonObject } from '../core/exchange.ts'
@@ -73,6 +73,7 @@ function reason(found: 'absent' | 'not executable', command: Command): string {
   const trimmed = text.trim()
   if (trimmed !== text && findProgram(trimmed, command) === 'found')
     return 'is not found with the space around it. Remove the space.'
+  if (isPath(text) && isFolder(text, command)) return 'is a folder. Write the program in it.'
   if (isPath(text)) return 'does not exist. Correct the path.'
   const another = text === 'python' && findProgram('python3', command) === 'found' ? 'python3' : undefined
   if (another !== undefined) return `is not on PATH here. Write "${another}", which is.`

@@ -70,10 +70,12 @@ export function option<S extends z.ZodType>(
 
 export function text(
   meaning: string,
-  notes: Notes & { pattern?: RegExp; expected?: string } = {},
+  notes: Notes & { pattern?: RegExp; expected?: string; empty?: string } = {},
 ): Option<z.ZodString> {
-  const { pattern, expected = 'expected a text', ...rest } = notes
-  const plain = z.string({ error: expected }).min(1, { error: expected })
+  const { pattern, expected = 'expected a text', empty, ...rest } = notes
+  const plain = z
+    .string({ error: expected })
+    .min(1, { error: empty ?? (pattern ? expected : `${expected} that is not empty`) })
   return option('string', meaning, pattern ? plain.regex(pattern, { error: expected }) : plain, rest)
 }
 

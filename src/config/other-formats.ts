@@ -11,8 +11,8 @@ export const EXAMPLE = `  {
 const YAML = /^(?:[A-Za-z_][\w.-]*[ \t]*:(?:[ \t]|$)|- )/
 /** The head of a table. */
 const TOML = /^\[\[?[\w."-]+\]\]?[ \t]*(?:#.*)?$/
-/** An indented key, in quotes or not. */
-const YAML_NAME = /^[ \t]+(?:- )?(["']?)([\w@./ -]{1,64})\1[ \t]*:/
+/** An indented key, in quotes or not. It begins and ends with no blank, so that blanks belong to one part only. */
+const YAML_NAME = /^[ \t]+(?:- )?(["']?)([\w@./-](?:[\w@./ -]{0,62}[\w@./-])?)\1[ \t]*:/
 
 /**
  * What is wrong with a text that is empty or begins as another format; a sentence that follows the name of the file. `undefined` where it is

@@ -1,8 +1,8 @@
-import { compilePatterns, patternProblem } from '../policy/pattern.ts'
+import { compilePatterns, ownForm, patternProblem, wildcard, type Prefixed } from '../policy/pattern.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { nearest } from './nearest.ts'
 import { formatPath, valueAt, type Path } from './problem.ts'
-import { serverNames } from './scope.ts'
+import { prefixesOf, serverNames } from './scope.ts'
 
 /** A file made by a program may have a hundred thousand of them. */
 const MAX_SHOWN = 20
@@ -13,20 +13,41 @@ interface PlacedPattern {
 }
 
 /**
- * A sentence for each of the first patterns that are about no server of the file, which do nothing, and one for the number of the others.
+ * A sentence for each of the first patterns that do nothing, because they are about no server of the file or written as clients see
+ * the name, and one for the number of the others.
  * @param file with its variables expanded, sound or not: what is no pattern is left to the rules
  */
 export function patternWarnings(file: unknown): string[] {
   const servers = serverNames(file)
   if (servers.length === 0) return []
-  const idle = patternsOf(file).filter(
-    ({ text }) =>
-      patternProblem(text, servers) === undefined &&
-      !compilePatterns(text, servers).some(pattern => servers.some(pattern.server)),
-  )
-  const warnings = idle.slice(0, MAX_SHOWN).map(pattern => warningOf(pattern, servers))
-  const more = idle.length - MAX_SHOWN
-  return more > 0 ? [...warnings, `${more} more patterns are about no server, so they do nothing.`] : warnings
+  const prefixed = prefixesOf(file)
+  const warnings: string[] = []
+  let more = 0
+  for (const pattern of patternsOf(file)) {
+    const { text } = pattern
+    if (patternProblem(text, servers) !== undefined) continue
+    const isIdle = !compilePatterns(text, servers).some(({ server }) => servers.some(server))
+    const meant = isIdle ? undefined : meantBy(text, prefixed)
+    if (!isIdle && meant === undefined) continue
+    if (warnings.length === MAX_SHOWN) more++
+    else warnings.push(meant === undefined ? warningOf(pattern, servers) : seenByClients(pattern, meant))
+  }
+  return more > 0 ? [...warnings, `${more} more patterns do nothing.`] : warnings
+}
+
+/**
+ * The pattern that was meant by one about a server whose names begin with that server's prefix, as clients see them. A server
+ * may have such names itself; then the pattern is right, and the warning says so.
+ */
+function meantBy(text: string, prefixed: readonly Prefixed[]): string | undefined {
+  const [, kind = '', server = '', name = ''] = /^(tool:|prompt:|resource:)?([^/]*)\/(.*)$/s.exec(text) ?? []
+  const own = kind === 'resource:' ? undefined : ownForm(name, prefixed)
+  return own && wildcard(server)(own.server) ? `${kind}${own.server}/${own.name}` : undefined
+}
+
+function seenByClients({ text, path }: PlacedPattern, meant: string): string {
+  const place = `${formatPath(path)}: the pattern "${text}"`
+  return `${place} has the name as clients see it, so it does nothing unless the server itself calls it so. Did you mean "${meant}"?`
 }
 
 function warningOf({ text, path }: PlacedPattern, servers: readonly string[]): string {

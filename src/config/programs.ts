@@ -33,6 +33,15 @@ export function findProgram(command: string, { cwd, env }: ProgramPlaces): Looku
   return result
 }
 
+/** Whether a command that holds a path leads to a folder. */
+export function isFolder(command: string, { cwd }: ProgramPlaces): boolean {
+  try {
+    return statSync(resolve(cwd, command)).isDirectory()
+  } catch {
+    return false
+  }
+}
+
 function look(file: string): Lookup {
   try {
     if (!statSync(file).isFile()) return 'absent'

@@ -2,6 +2,7 @@ import { conditionCompiler } from '../policy/condition.ts'
 import { confusedWith, patternProblem } from '../policy/pattern.ts'
 import type { Path, Problem } from './problem.ts'
 import type { RoleEntry, ServersFile } from './schema.ts'
+import { prefixesOf } from './scope.ts'
 
 /** Every place of a file that holds rules. */
 function ruleSections(file: ServersFile): [Path, RoleEntry][] {
@@ -28,8 +29,9 @@ export function checkNames(servers: readonly string[], sectionOf: (name: string)
 /** Rules, profiles and limits whose patterns are none, and rules that make no sense. `file` has passed the schema. */
 export function checkPolicies(file: ServersFile, servers: readonly string[]): Problem[] {
   const problems: Problem[] = []
+  const prefixed = prefixesOf(file)
   const check = (text: string, path: Path, about: 'key' | 'value' = 'value'): void => {
-    const problem = patternProblem(text, servers)
+    const problem = patternProblem(text, servers, prefixed)
     if (problem) problems.push({ path, about, ...problem })
   }
   const checkAll = (patterns: readonly string[] | undefined, path: Path): void =>

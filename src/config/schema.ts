@@ -45,7 +45,9 @@ import { IGNORED_ROOT_KEYS, IGNORED_SERVER_KEYS } from './ignored.ts'
  * changed. It checks one value at a time; what concerns several values is in `rules.ts`.
  */
 const headerValue = z.string({ error: 'expected a text' })
-const envValue = z.union([z.string(), z.number(), z.null()], { error: 'expected a text' })
+const envValue = z.union([z.string(), z.number(), z.null()], {
+  error: 'expected a text; put true and false in quotes',
+})
 
 const ENDPOINT = {
   type: choice(
@@ -53,7 +55,10 @@ const ENDPOINT = {
     ['stdio', 'http', 'streamable-http', 'streamableHttp', 'sse'],
     { default: 'stdio with `command`, http with `url`' },
   ),
-  command: text('Program to start; it speaks MCP on its stdin and stdout.'),
+  command: text('Program to start; it speaks MCP on its stdin and stdout.', {
+    expected: 'expected the program alone as a text; put what follows it into "args"',
+    empty: 'expected the name or the path of a program',
+  }),
   args: texts('Arguments of `command`.', 'expected a list of texts such as ["-y", "server"]'),
   env: table(
     'object of strings',
@@ -70,7 +75,9 @@ const ENDPOINT = {
   cwd: text('Working directory of `command`, relative to the configuration file.', {
     default: 'the directory the gateway was started in',
   }),
-  url: text('Address of a remote server, http or https.'),
+  url: text('Address of a remote server, http or https.', {
+    empty: 'expected an address such as "https://host/mcp"',
+  }),
   serverUrl: text('Another name for `url`.'),
   headers: table('object of strings', 'HTTP headers sent with every request to `url`.', headerValue, {
     pattern: /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/,

@@ -1,5 +1,7 @@
 import { isJsonObject } from '../core/json-object.ts'
+import type { Prefixed } from '../policy/pattern.ts'
 import type { Problem } from './problem.ts'
+import { prefixOf } from './servers.ts'
 
 /** The sections of a file that hold servers by name. */
 export const SERVER_SECTIONS = ['mcpServers', 'servers'] as const
@@ -26,6 +28,22 @@ export function looksLikeServer(value: unknown): boolean {
 export function serverNames(file: unknown): string[] {
   if (!isJsonObject(file)) return []
   return SERVER_SECTIONS.flatMap(section => (isJsonObject(file[section]) ? Object.keys(file[section]) : []))
+}
+
+/** The names that clients see of all servers of a file, sound or not, by what begins them. */
+export function prefixesOf(file: unknown): Prefixed[] {
+  if (!isJsonObject(file)) return []
+  return SERVER_SECTIONS.flatMap(section => {
+    const servers = file[section]
+    if (!isJsonObject(servers)) return []
+    return Object.entries(servers).map(([name, entry]) => {
+      const prefix = isJsonObject(entry) ? entry['prefix'] : undefined
+      return {
+        name,
+        prefix: prefixOf(name, typeof prefix === 'string' || prefix === false ? { prefix } : {}),
+      }
+    })
+  })
 }
 
 /**

@@ -4,7 +4,7 @@ import type { ReplicaEntry, ServerEntry } from './schema.ts'
 import type { ServerConfig } from './types.ts'
 
 /** What goes before the names of a server's tools: the configured prefix, else its name with everything unusual replaced. */
-export function prefixOf(name: string, server: ServerEntry): string | false {
+export function prefixOf(name: string, server: Pick<ServerEntry, 'prefix'>): string | false {
   return server.prefix ?? name.replace(/[^A-Za-z0-9_-]/g, '_')
 }
 

@@ -8,7 +8,7 @@ import { IdTable } from './id-table.ts'
 export interface Deadline {
   /** Called once when the time has come; not after `remove`. */
   expire(): void
-  /** Owned by `Deadlines`: where it is kept, and when it is due in Unix milliseconds. */
+  /** Owned by `Deadlines`: where it is kept, and when it is due, on the clock of `monotonicNow`. */
   place?: number | undefined
   due?: number | undefined
 }

@@ -1,28 +1,39 @@
 /**
- * Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`; `Infinity` as soon as there are more than `limit`, which makes texts that
- * have nothing in common cheap.
+ * Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`; `Infinity` where there are more than `limit`.
+ * Costs `editCells` steps at most: what lies further than `limit` from the diagonal is not looked at.
  */
 export function editDistance(a: string, b: string, limit = Infinity): number {
   if (Math.abs(a.length - b.length) > limit) return Infinity
-  let before: number[] = []
-  let row = Array.from({ length: b.length + 1 }, (_, at) => at)
+  const width = b.length + 1
+  let before = Array.from({ length: width }, () => Infinity)
+  let row = Array.from({ length: width }, (_, at) => (at > limit ? Infinity : at))
+  let next = Array.from({ length: width }, () => Infinity)
   for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    let least = i
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1]
-      let cost = Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (same ? 0 : 1))
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
-        cost = Math.min(cost, (before[j - 2] ?? 0) + 1)
-      }
-      next.push(cost)
+    const from = Math.max(1, i - limit)
+    const to = Math.min(b.length, i + limit)
+    // The cells at both sides of the band are left from earlier rows.
+    next[from - 1] = from === 1 && i <= limit ? i : Infinity
+    let least = next[from - 1] as number
+    const char = a.charCodeAt(i - 1)
+    for (let j = from; j <= to; j++) {
+      const other = b.charCodeAt(j - 1)
+      let cost = Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1)
+      cost = Math.min(cost, (row[j - 1] as number) + (char === other ? 0 : 1))
+      if (i > 1 && j > 1 && char === b.charCodeAt(j - 2) && a.charCodeAt(i - 2) === other)
+        cost = Math.min(cost, (before[j - 2] as number) + 1)
+      next[j] = cost
       least = Math.min(least, cost)
     }
+    if (to < b.length) next[to + 1] = Infinity
     // A swap reaches back one row further, and costs one more than what stands there.
     if (least > limit + 1) return Infinity
-    before = row
-    row = next
+    ;[before, row, next] = [row, next, before]
   }
-  const distance = row[b.length] ?? 0
+  const distance = row[b.length] as number
   return distance > limit ? Infinity : distance
+}
+
+/** Steps that `editDistance` takes at most. */
+export function editCells(a: string, b: string, limit: number): number {
+  return a.length * Math.min(b.length, 2 * limit + 1)
 }

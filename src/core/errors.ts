@@ -134,7 +134,7 @@ export function describeError(error: unknown): string {
     if (at instanceof Error) {
       const code = (at as { code?: unknown }).code
       parts.push(
-        typeof code === 'string' && !(at instanceof GatewayError)
+        typeof code === 'string' && !(at instanceof GatewayError) && !at.message.includes(code)
           ? `${at.message || at.name} (${code})`
           : at.message,
       )
@@ -144,5 +144,9 @@ export function describeError(error: unknown): string {
       break
     }
   }
-  return parts.filter((part, index) => part !== '' && part !== parts[index - 1]).join(': ')
+  const told = parts.filter((part, index) => part !== '' && part !== parts[index - 1])
+  // A sentence is over before its cause begins.
+  return told
+    .map((part, at) => (at === 0 ? part : `${told[at - 1]?.endsWith('.') ? ' Cause' : ''}: ${part}`))
+    .join('')
 }

@@ -119,7 +119,6 @@ export interface Exchange {
   readonly modern: boolean
   /** Negotiated revision of the client. */
   readonly protocolVersion: string
-  readonly clientCapabilities: JsonObject
   /** Raw JSON of the client's capabilities that a server may make use of, `''` when there are none. Equal ones are equal texts. */
   readonly features: string
   /** Name of the view the client reached: `''` for all, else a server. */

@@ -4,14 +4,18 @@ import { sameness } from './sameness.ts'
 
 /** Different records of one message about one server that are written. Further ones are counted. */
 const MOST_ALIKE = 20
-/** Records that are remembered, of one message about one server and of all. */
+/** Records that are remembered, of one message about one server and of all. Those that are written are remembered in any case. */
 const MAX_KNOWN = 1000
 const MAX_KNOWN_IN_ALL = 20_000
+/** Messages about a server that are remembered; those that were not found for the longest time are dropped. */
+const MAX_GROUPS = 10_000
 const COMPARED_CHARS = 1000
 
 interface Alike {
   readonly known: Set<string>
   omitted: number
+  /** There are more than are remembered, which are not counted. */
+  isCut: boolean
   /** The number is written when it exceeds this. */
   next: number
 }
@@ -46,9 +50,16 @@ class Written {
   write(logger: Logger, level: Level, message: string, fields: LogFields, own: LogFields): void {
     const { server } = { ...own, ...fields }
     const group = this.#group(`${message}\n${String(server)}`)
+    if (group.isCut) return
     const text = sameness(JSON.stringify({ ...own, ...fields }), COMPARED_CHARS)
     const key = createHash('sha256').update(text).digest('base64').slice(0, 16)
-    if (group.known.has(key) || group.known.size >= MAX_KNOWN) return
+    if (group.known.has(key)) return
+    const most = this.#known < MAX_KNOWN_IN_ALL ? MAX_KNOWN : MOST_ALIKE
+    if (group.known.size >= most) {
+      group.isCut = true
+      if (group.omitted === 0) group.omitted = 1
+      return queueMicrotask(() => tell(logger, level, message, group, server))
+    }
     group.known.add(key)
     this.#known++
     if (group.known.size <= MOST_ALIKE) return logger[level](message, fields)
@@ -58,21 +69,21 @@ class Written {
 
   #group(name: string): Alike {
     let group = this.#groups.get(name)
-    if (group) return group
+    if (group) this.#groups.delete(name)
+    else group = { known: new Set(), omitted: 0, isCut: false, next: 0 }
+    this.#groups.set(name, group)
     for (const [oldest, { known }] of this.#groups) {
-      if (this.#known < MAX_KNOWN_IN_ALL) break
+      if (this.#groups.size <= MAX_GROUPS) break
       this.#groups.delete(oldest)
       this.#known -= known.size
     }
-    group = { known: new Set(), omitted: 0, next: 0 }
-    this.#groups.set(name, group)
     return group
   }
 }
 
 function tell(logger: Logger, level: Level, about: string, group: Alike, server: LogFields[string]): void {
-  const { omitted, known } = group
+  const { omitted, isCut } = group
   group.next = 2 * omitted
-  const more = known.size >= MAX_KNOWN ? 'at least ' : ''
+  const more = isCut ? 'at least ' : ''
   logger[level](`Of these records ${more}${omitted} more are not written.`, { about, alike: omitted, server })
 }

@@ -37,14 +37,7 @@ export interface Reply {
 /** What a call knows of its client, besides the request itself. */
 export interface CallContext extends Pick<
   Exchange,
-  | 'principal'
-  | 'modern'
-  | 'protocolVersion'
-  | 'clientCapabilities'
-  | 'features'
-  | 'view'
-  | 'conversation'
-  | 'logLevel'
+  'principal' | 'modern' | 'protocolVersion' | 'features' | 'view' | 'conversation' | 'logLevel'
 > {
   /** Asks the client over the stream of this call; absent where there is no way to. */
   readonly ask?: ((request: InputRequest, reply: Reply) => Promise<string>) | undefined
@@ -56,7 +49,6 @@ export class Call implements Exchange {
   readonly principal: Principal
   readonly modern: boolean
   readonly protocolVersion: string
-  readonly clientCapabilities: JsonObject
   readonly features: string
   readonly view: string
   readonly conversation: Conversation | undefined
@@ -82,7 +74,6 @@ export class Call implements Exchange {
     this.principal = context.principal
     this.modern = context.modern
     this.protocolVersion = context.protocolVersion
-    this.clientCapabilities = context.clientCapabilities
     this.features = context.features
     this.#ask = context.ask
     this.view = context.view

@@ -41,8 +41,11 @@ export interface HttpFrontOptions {
   readonly maxConnections: number
   /** Whether every required server is there, and what to say of it. */
   readonly readiness: () => {
-    ready: boolean
-    servers: readonly { readonly name: string; readonly replicas: unknown }[]
+    readonly ready: boolean
+    /** For this machine. */
+    readonly inFull: readonly object[]
+    /** For callers elsewhere who may use them. */
+    readonly servers: readonly { readonly name: string }[]
   }
 }
 
@@ -202,17 +205,14 @@ export class HttpFront implements Front {
   /** The names of servers are for this machine, and for callers who may use them. */
   async #ready(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { authenticator, readiness, service } = this.#options
-    const { ready: able, servers } = readiness()
+    const { ready: able, inFull, servers } = readiness()
     const ready = able && !this.#draining
     const status = ready ? 200 : 503
-    if (isDirect(request)) return json(response, status, { ready, servers })
+    if (isDirect(request)) return json(response, status, { ready, servers: inFull })
     try {
       const { principal } = await authenticator.authenticate(request, '')
       for (const { name } of servers) await service.known(name, principal)
-      // Where servers are is for who runs them.
-      const visible = servers
-        .filter(({ name }) => service.viewOf(name, principal) !== undefined)
-        .map(server => ({ ...server, replicas: undefined }))
+      const visible = servers.filter(({ name }) => service.viewOf(name, principal) !== undefined)
       json(response, status, { ready, servers: visible })
     } catch {
       // Whoever balances load shows no credentials, and needs no names.
@@ -423,6 +423,11 @@ export class HttpFront implements Front {
   /** @throws HttpRefusal 400 without a session, 404 for one that is not or no longer known, or is somebody else's */
   #sessionOf(request: IncomingMessage, { endpoint, view, credential }: Place): HttpSession {
     const id = request.headers['mcp-session-id']
+    if (typeof id !== 'string' && request.headers.accept?.includes('text/html') === true)
+      throw new HttpRefusal(
+        400,
+        'This is an MCP endpoint and no page for a browser: add its address to an MCP client, as a server of type "http".',
+      )
     if (typeof id !== 'string')
       throw new HttpRefusal(400, 'The header Mcp-Session-Id is missing; send "initialize" first.')
     const session = this.#sessions.get(id)

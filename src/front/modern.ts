@@ -117,7 +117,6 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
   // Member by member: a spread with more after it costs more than all the rest of this function.
   const context = {
     protocolVersion: envelope.protocolVersion,
-    clientCapabilities: envelope.clientCapabilities,
     logLevel: envelope.logLevel,
     features,
     principal: request.principal,

@@ -11,6 +11,7 @@ import {
   type Outcome,
 } from '../core/exchange.ts'
 import { IdTable } from '../core/id-table.ts'
+import { isJsonObject } from '../core/json-object.ts'
 import type { Principal } from '../core/principal.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { notificationText, resultText, type Incoming, type Message } from '../protocol/message.ts'
@@ -43,7 +44,6 @@ export class Session implements Conversation {
   readonly #open = new IdTable<string, Call>()
   readonly #asks: Asks
   #protocolVersion: string | undefined
-  #capabilities: JsonObject = {}
   #features = ''
   #logLevel: McpLogLevel | undefined
   #closed = false
@@ -139,7 +139,6 @@ export class Session implements Conversation {
         principal: this.principal,
         modern: false,
         protocolVersion: this.#protocolVersion as string,
-        clientCapabilities: this.#capabilities,
         features: this.#features,
         view: this.view,
         conversation: this,
@@ -255,10 +254,9 @@ export class Session implements Conversation {
     const asked = params.protocolVersion
     if (typeof asked !== 'string')
       throw new GatewayError('invalid_params', '"protocolVersion" must be a string.')
-    this.#protocolVersion = LEGACY_VERSIONS.includes(asked) ? asked : LATEST_LEGACY
-    if (typeof params.capabilities === 'object' && params.capabilities !== null)
-      this.#capabilities = params.capabilities as JsonObject
-    this.#features = featuresOf(this.#capabilities, this.#protocolVersion)
+    const revision = LEGACY_VERSIONS.includes(asked) ? asked : LATEST_LEGACY
+    this.#features = isJsonObject(params.capabilities) ? featuresOf(params.capabilities, revision) : ''
+    this.#protocolVersion = revision
     this.#view = this.#ownView()
     this.#client = clientName(params.clientInfo)
     this.#service.join(this)

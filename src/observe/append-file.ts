@@ -1,8 +1,9 @@
-import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
+import { makeFolder } from '../make-folder.ts'
 import { cutOff, endsTorn } from './torn-line.ts'
 
 export interface AppendFileOptions {
@@ -219,7 +220,7 @@ export class AppendFile {
       return await open(file, 'a', 0o600)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-      await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+      makeFolder(dirname(file))
       return await open(file, 'a', 0o600)
     }
   }

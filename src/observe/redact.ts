@@ -7,9 +7,12 @@ const MASK = '***'
 /** What texts that explain the header have in place of a key. */
 const PLACEHOLDER = String.raw`bearer (?:<[a-z][a-z ]{0,40}>|…)`
 const IS_PLACEHOLDER = new RegExp(`^${PLACEHOLDER}$`, 'i')
-/** `authorization:`, then everything up to the end of the value. */
+/**
+ * `authorization:`, then everything up to the end of the value. The blanks and quotes between are taken whole, by a reference to what
+ * was looked ahead at: no shorter run of them is tried, so that none of them stands for the value.
+ */
 const AUTHORIZATION = new RegExp(
-  String.raw`\b(authorization["']?\s*[:=]\s{0,4}["']?)(?!["'\s]{0,5}${PLACEHOLDER}(?:["'\x60]|$))[^"'\r\n,}]+`,
+  String.raw`\b(authorization\\*["']?\s*[:=](?=(["'\\\s]*))\2)(?!${PLACEHOLDER}(?:["'\x60\\]|$))[^"'\r\n,}]+`,
   'gi',
 )
 
@@ -23,7 +26,7 @@ export function redact(text: string): string {
       .replace(AUTHORIZATION, `$1${MASK}`)
       .replace(/\b(bearer|basic)\s+[\w.~+/=-]{4,}/gi, `$1 ${MASK}`)
       .replace(/(?<=:\/\/)[^\s/?#"'<>]+@/g, `${MASK}@`)
-      .replace(/(?<=["'])([\w.-]{1,80})(\\?["']\s?:\s?\\?["'])([^"'\\]+)/g, maskValue)
+      .replace(/(?<=["'])([\w.-]{1,80})(\\?["']\s*:\s*\\?["'])([^"'\\]+)/g, maskValue)
       .replace(/(?<![\w.-])([\w.-]{1,80})(=["']?)([^\s&"'#,;]+)/g, maskValue)
       .replace(/mfd_[\w-]{16,}/g, MASK)
       // JWTs, and the prefixes that well-known services give to their tokens.

@@ -18,19 +18,54 @@ export interface Pattern {
   readonly anyName: boolean
 }
 
+/** How clients see the names of a server: after its prefix and two underscores. */
+export interface Prefixed {
+  readonly name: string
+  readonly prefix: string | false
+}
+
+/**
+ * What a text that is written like a name as clients see it means of a server itself, `undefined` for any other text. A name belongs
+ * to the longest prefix.
+ */
+export function ownForm(text: string, servers: readonly Prefixed[]): Own | undefined {
+  let own: Own | undefined
+  let longest = 0
+  for (const { name, prefix } of servers)
+    if (
+      prefix !== false &&
+      prefix.length > longest &&
+      text.startsWith('__', prefix.length) &&
+      text.startsWith(prefix)
+    ) {
+      own = { server: name, name: text.slice(prefix.length + 2) }
+      longest = prefix.length
+    }
+  return own
+}
+
+interface Own {
+  readonly server: string
+  readonly name: string
+}
+
 /**
  * What is wrong with the text of a pattern, `undefined` when it is one. `servers`: names of those there are, since a colon may belong to one of them.
+ * `prefixed`: the same servers, to know the names that clients see.
  */
 export function patternProblem(
   text: string,
   servers: readonly string[] = [],
+  prefixed: readonly Prefixed[] = [],
 ): { readonly cause: string; readonly fix: string } | undefined {
   const slash = text.indexOf('/')
   if (slash < 0) {
     const kind = ITEM_KINDS.find(known => text.startsWith(`${known}:`))
     const [before, rest] = kind ? [`${kind}:`, text.slice(kind.length + 1)] : ['', text]
-    const fix =
-      rest === '*' || rest === ''
+    const own = ownForm(rest, prefixed)
+    const fix = own
+      ? `Write "${before}${own.server}/${own.name}": patterns have the names that the server itself uses.`
+      : rest === '*' || rest === ''
         ? `Write "${before}*/*" for everything.`
         : `Write "${before}${rest}/*" for a server, or "${before}*/${rest}" for a name of any server.`
     return { cause: 'names no server: a pattern has the form "server/name"', fix }

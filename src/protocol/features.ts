@@ -1,3 +1,4 @@
+import { GatewayError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { withMembers } from './json-text.ts'
@@ -15,21 +16,42 @@ export const EXTENSIONS: Readonly<Record<Era, readonly string[]>> = {
   modern: ['io.modelcontextprotocol/ui', TASKS],
 }
 
+/** Of what a client declares, as raw JSON: far more than clients need. It is kept with sessions, links and lists, and sent with requests. */
+const MAX_CHARS = 16 * 1024
+const MAX_DEPTH = 32
+
 /**
  * Raw JSON of what a client declares and the gateway can relay, `''` when there is nothing. What is declared is believed, whatever the client's revision has: some
  * speak an older one over an older transport. In a fixed order, so that clients that declare the same have the same text.
+ * @throws GatewayError `too_large` for more than 16 KiB, or deeper than 32
  */
 export function featuresOf(capabilities: JsonObject, revision: string): string {
   const parts: string[] = []
   for (const key of FEATURES) {
     const value = capabilities[key]
     if (typeof value !== 'object' || value === null) continue
-    parts.push(`"${key}":${JSON.stringify(value)}`)
+    parts.push(`"${key}":${textOf(value)}`)
   }
   const era = isModernVersion(revision) ? 'modern' : 'legacy'
   const extensions = allowedExtensions(capabilities.extensions, era)
-  if (extensions) parts.push(`"extensions":${JSON.stringify(extensions)}`)
-  return parts.length === 0 ? '' : `{${parts.join(',')}}`
+  if (extensions) parts.push(`"extensions":${textOf(extensions)}`)
+  const features = parts.length === 0 ? '' : `{${parts.join(',')}}`
+  if (features.length <= MAX_CHARS) return features
+  throw tooLarge(`have ${features.length} characters; ${MAX_CHARS} is the most`)
+}
+
+function textOf(value: object): string {
+  if (isDeeper(value, MAX_DEPTH)) throw tooLarge(`are nested more than ${MAX_DEPTH} deep`)
+  return JSON.stringify(value)
+}
+
+function isDeeper(value: unknown, most: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return most === 0 || Object.values(value).some(member => isDeeper(member, most - 1))
+}
+
+function tooLarge(how: string): GatewayError {
+  return new GatewayError('too_large', `The capabilities of the client ${how}. Fix: declare less.`)
 }
 
 /** The part of an `extensions` capability that is on the list, `undefined` when nothing is. */

@@ -17,7 +17,6 @@ export class Delegate implements Exchange {
   readonly principal: Principal
   readonly modern: boolean
   readonly protocolVersion: string
-  readonly clientCapabilities: JsonObject
   readonly features: string
   readonly view: string
   readonly conversation: Conversation | undefined
@@ -28,7 +27,6 @@ export class Delegate implements Exchange {
     this.principal = inner.principal
     this.modern = inner.modern
     this.protocolVersion = inner.protocolVersion
-    this.clientCapabilities = inner.clientCapabilities
     this.features = inner.features
     this.view = inner.view
     this.conversation = inner.conversation

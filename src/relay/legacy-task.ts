@@ -63,7 +63,6 @@ export class LegacyTask implements Exchange, Deadline {
   readonly principal: Principal
   readonly modern = false
   readonly protocolVersion: string
-  readonly clientCapabilities: JsonObject
   readonly features: string
   readonly view: string
   readonly conversation: Conversation
@@ -95,7 +94,6 @@ export class LegacyTask implements Exchange, Deadline {
     this.request = { method: 'tools/call', params: undefined, progressToken: exchange.request.progressToken }
     this.principal = exchange.principal
     this.protocolVersion = exchange.protocolVersion
-    this.clientCapabilities = exchange.clientCapabilities
     this.features = exchange.features
     this.view = exchange.view
     this.conversation = options.conversation

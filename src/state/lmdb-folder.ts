@@ -1,5 +1,6 @@
-import { chmodSync, mkdirSync, renameSync, statSync } from 'node:fs'
+import { chmodSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolder } from '../make-folder.ts'
 import { damageOf } from './lmdb-file.ts'
 
 /** The folder of an LMDB store: its files, whether they can be opened, and whether they are still the same. */
@@ -19,7 +20,7 @@ export interface SetAside {
  * @throws Error of the system when that is not possible
  */
 export function prepareFolder(path: string): SetAside | undefined {
-  mkdirSync(path, { recursive: true, mode: 0o700 })
+  makeFolder(path)
   const damage = damageOf(join(path, DATA))
   if (damage === undefined) return undefined
   const mark = `damaged-${new Date().toISOString().replaceAll(/[-:.]/g, '')}-${process.pid}`

@@ -2,7 +2,7 @@ import { Cancellation } from '../core/cancellation.ts'
 import { monotonicNow } from '../core/clock.ts'
 import type { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
-import { CallRecord, type Exchange, type InputRequest, type JsonObject } from '../core/exchange.ts'
+import { CallRecord, type Exchange, type InputRequest } from '../core/exchange.ts'
 import type { Unfinished } from '../core/unfinished.ts'
 import { UnfinishedRequests } from './unfinished-requests.ts'
 
@@ -10,7 +10,6 @@ import { UnfinishedRequests } from './unfinished-requests.ts'
 const TALK_MS = 60_000
 const MAX_KEPT = 1000
 
-const NOTHING: JsonObject = {}
 const OVER = new Cancellation()
 OVER.cancel('the call is over')
 
@@ -80,7 +79,6 @@ class Remnant implements Exchange {
   readonly principal: Exchange['principal']
   readonly modern: boolean
   readonly protocolVersion: string
-  readonly clientCapabilities = NOTHING
   readonly features = ''
   readonly canBeAsked = 'never'
   readonly view: string

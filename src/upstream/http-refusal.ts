@@ -8,11 +8,20 @@ const QUOTED_CHARS = 300
 export class HttpStatusError extends Error {
   readonly status: number
 
-  constructor(status: number, body: string) {
-    super(`HTTP ${status}${body === '' ? '' : `: ${body.slice(0, QUOTED_CHARS)}`}`)
+  /** @param location where a redirection leads, which is for the log: clients do not see where servers are */
+  constructor(status: number, body: string, location?: string) {
+    const to = location === undefined ? '' : ` to ${withoutCredentials(location)}`
+    super(`HTTP ${status}${to}${body === '' ? '' : `: ${body.slice(0, QUOTED_CHARS)}`}`)
     this.name = 'HttpStatusError'
     this.status = status
   }
+}
+
+/** The address without what may be secret in it; a part of one as it is, up to its query. */
+function withoutCredentials(location: string): string {
+  const url = URL.canParse(location) ? new URL(location) : undefined
+  const text = url ? `${url.protocol}//${url.host}${url.pathname}` : location.replace(/[?#].*$/s, '')
+  return text.slice(0, QUOTED_CHARS)
 }
 
 /** What an HTTP status means that stands for no message, in words that name the fix. */
@@ -21,8 +30,9 @@ export function httpRefusal(
   status: number,
   body: string,
   retryAfterMs: number | undefined,
+  location?: string,
 ): GatewayError {
-  const cause = new HttpStatusError(status, body)
+  const cause = new HttpStatusError(status, body, location)
   // A server that says so has not begun; any other failure of it may have come in the middle.
   const delivery: Delivery = status >= 500 && status !== 503 ? 'unknown' : 'not_sent'
   if (status === 401 || status === 403)

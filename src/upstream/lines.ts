@@ -49,8 +49,9 @@ export class LineSplitter {
     this.#hold(chunk, start, chunk.length)
   }
 
-  /** Lets go of the unfinished line; the rest of it is not held. @returns the beginning of the line */
+  /** Lets go of the unfinished line, if there is one; the rest of it is not held. @returns the beginning of the line */
   skip(): Buffer {
+    if (this.#size === 0) return Buffer.alloc(0)
     if (!this.#long) {
       const line = this.#held.view.subarray(0, this.#size)
       this.#long = {

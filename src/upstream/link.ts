@@ -449,7 +449,9 @@ export class Link implements Receiver {
     }
     const id = value.id
     if (typeof id !== 'number') {
-      this.logger.warn('The server sent an answer without a known id.', { start: text.slice(0, 200) })
+      // What is no answer at all fails the request it came for, and that error says so.
+      const level = stream === undefined || 'result' in value || 'error' in value ? 'warn' : 'debug'
+      this.logger[level]('The server sent an answer without a known id.', { start: text.slice(0, 200) })
       // An error without an id on a request's own stream can only mean that request.
       if (stream !== undefined && 'error' in value && (id === null || id === undefined))
         this.#answer(stream, text, value)

@@ -13,8 +13,8 @@ const COMPARED_CHARS = 240
 interface Before {
   /** By those that have failed. */
   said: ReadonlySet<string>
-  /** By those that are being greeted. */
-  readonly now: Set<string>
+  /** By those that are being greeted: how many of them printed it. */
+  readonly now: Map<string, number>
   /** Processes in a row that have failed. */
   failures: number
   /** Whether the log says that they printed the same. */
@@ -28,7 +28,7 @@ interface Before {
  * time: lines that the process before printed before it failed are counted instead, and logged for `debug` only.
  */
 export class Printed {
-  readonly #before: Before = { said: new Set(), now: new Set(), failures: 0, told: false, stray: undefined }
+  readonly #before: Before = { said: new Set(), now: new Map(), failures: 0, told: false, stray: undefined }
 
   /** For the next process. */
   begin(logger: Logger): PrintedByOne {
@@ -50,6 +50,8 @@ export class PrintedByOne {
   readonly #logger: Logger
   readonly #before: Before
   readonly #said = new Set<string>()
+  /** Lines that count as its own while it is being greeted. */
+  readonly #now = new Set<string>()
   /** The first line that was no message, while it had not been greeted. */
   stray: string | undefined
   readonly #chatter = new Throttle(200, 10_000)
@@ -93,7 +95,10 @@ export class PrintedByOne {
     const known = said.has(line) || now.has(line)
     if (this.#said.size < KEPT_LINES) {
       this.#said.add(line)
-      if (this.#greetedAt === Infinity && !known) now.add(line)
+      if (this.#isBeingGreeted && !this.#now.has(line)) {
+        this.#now.add(line)
+        now.set(line, (now.get(line) ?? 0) + 1)
+      }
     }
     if (known) {
       this.#repeated++
@@ -130,9 +135,19 @@ export class PrintedByOne {
     if (!this.#failed) this.#forget()
   }
 
-  /** It is not being greeted any more. */
+  /** It is not being greeted any more. Lines that another one printed, too, stay known while that one is. */
   #leave(): void {
-    for (const line of this.#said) this.#before.now.delete(line)
+    const { now } = this.#before
+    for (const line of this.#now) {
+      const others = (now.get(line) ?? 1) - 1
+      if (others > 0) now.set(line, others)
+      else now.delete(line)
+    }
+    this.#now.clear()
+  }
+
+  get #isBeingGreeted(): boolean {
+    return this.#greetedAt === Infinity && !this.#failed
   }
 
   #forget(): void {

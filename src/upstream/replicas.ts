@@ -205,7 +205,7 @@ export class Replicas {
     if (this.#list.length > 0 && this.#list.every(({ drained }) => drained))
       return new GatewayError(
         'upstream_unreachable',
-        `Server "${name}" is drained: it takes no calls until an operator ends that, with mcp-manifold drain --undo.`,
+        `Server "${name}" is drained: it takes no calls until an operator ends that, with: mcp-manifold drain ${name} --undo`,
         // Nobody knows when, but trying again in a moment is of no use.
         { server: name, retryAfterMs: DRAINED_MS },
       )

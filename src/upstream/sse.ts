@@ -10,10 +10,12 @@ import { Connections } from './connections.ts'
 import { flowOf } from './flow.ts'
 import { httpRefusal, HttpStatusError } from './http-refusal.ts'
 import { NotTaken } from './not-taken.ts'
+import { reachHint } from './out-of-reach.ts'
 import { retryAfterMs } from './retry-after.ts'
 import type { Sockets } from './sockets.ts'
 import { sendSseRequest, type Headers } from './sse-requests.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
+import { isWebPage, NO_ENDPOINT } from './web-page.ts'
 
 export interface SseOptions {
   readonly server: string
@@ -171,7 +173,8 @@ export class SseTransport implements Transport {
                 congestion.heard(controller)
               }
             : undefined,
-        onRefused: (status, _headers, body) => this.#notOpened(status, new HttpStatusError(status, body)),
+        onRefused: (status, _headers, body) =>
+          this.#notOpened(status, new HttpStatusError(status, body), body),
         onBroken: error => {
           this.#reception?.end()
           this.#broke(error)
@@ -222,11 +225,16 @@ export class SseTransport implements Transport {
       )
   }
 
-  #notOpened(status: number | undefined, cause: Error): void {
+  #notOpened(status: number | undefined, cause: Error, body = ''): void {
     const { server } = this.#options
     if (status === 401 || status === 403) return this.#end(httpRefusal(server, status, '', undefined))
     if (cause instanceof GatewayError) return this.#end(cause)
-    const message = `Server "${server}" offers no event stream${status === undefined ? '' : ` (HTTP ${status})`}. Check that it runs and that its "url" is right.`
+    const code = (cause as { code?: unknown }).code
+    const hint = reachHint(typeof code === 'string' ? code : undefined)
+    const message =
+      status !== undefined && isWebPage(body)
+        ? `Server "${server}" answered with a web page (HTTP ${status}). ${NO_ENDPOINT}`
+        : `Server "${server}" offers no event stream${status === undefined ? '' : ` (HTTP ${status})`}. ${hint}`
     this.#end(new GatewayError('upstream_unreachable', message, { server, cause }))
   }
 

@@ -21,6 +21,7 @@ import type { Sockets } from './sockets.ts'
 import type { Headers } from './sse-requests.ts'
 import { stopped } from './stopped.ts'
 import { tooLarge } from './too-large.ts'
+import { reachHint } from './out-of-reach.ts'
 import { isWebPage, NO_ENDPOINT } from './web-page.ts'
 import type { Outgoing, Receiver, Transport } from './transport.ts'
 
@@ -210,7 +211,13 @@ export class StreamableHttpTransport implements Transport {
   }
 
   /** Maps an HTTP status that stands for no message. */
-  refused(id: number | undefined, status: number, body: string, retryAfterMs?: number): void {
+  refused(
+    id: number | undefined,
+    status: number,
+    body: string,
+    retryAfterMs?: number,
+    location?: string,
+  ): void {
     const server = this.#options.server
     if (status === 404 && this.#session !== undefined) {
       const cause = new HttpStatusError(status, body)
@@ -221,7 +228,7 @@ export class StreamableHttpTransport implements Transport {
       if (!this.#closed) this.#receiver.onSessionLost()
       return
     }
-    this.fail(id, httpRefusal(server, status, body, retryAfterMs))
+    this.fail(id, httpRefusal(server, status, body, retryAfterMs, location))
   }
 
   broken(id: number | undefined, sent: boolean, cause: unknown): void {
@@ -229,10 +236,11 @@ export class StreamableHttpTransport implements Transport {
     // No socket was to be had.
     if (cause instanceof GatewayError) return this.fail(id, cause)
     const code = (cause as { code?: unknown } | null)?.code
-    const reason = typeof code === 'string' ? code : 'connection failed'
+    const known = typeof code === 'string' ? code : undefined
+    const reason = known ?? 'connection failed'
     const message = sent
       ? `The connection to server "${server}" broke before it answered (${reason}).`
-      : `Server "${server}" cannot be reached (${reason}). Check that it runs and that its "url" is right.`
+      : `Server "${server}" cannot be reached (${reason}). ${reachHint(known)}`
     this.fail(
       id,
       new GatewayError('upstream_unreachable', message, {
@@ -360,6 +368,7 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   protected lastEventId: string | undefined
   protected retryMs: number | undefined
   protected retryAfterMs: number | undefined
+  protected location: string | undefined
   protected overflown = false
   #events: EventParser | undefined
   readonly #body: MessageBody
@@ -385,6 +394,8 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
       this.#events = new EventParser(this, this.transport.maxMessageBytes)
       this.onStream(controller)
     }
+    if (status >= 300 && status < 400 && typeof headers['location'] === 'string')
+      this.location = headers['location']
     if (status >= 400) this.retryAfterMs = retryAfterMs(headers['retry-after'], Date.now())
     const session = headers['mcp-session-id']
     if (status === 200 && typeof session === 'string') this.onSession(session)
@@ -498,7 +509,8 @@ class PostHandler extends StreamHandler {
     }
     if (status >= 200 && status < 300 && body !== '') {
       transport.deliver(body, id)
-      if (transport.waits(id)) transport.unreadable(id, 'JSON that holds no answer to the request')
+      if (transport.waits(id))
+        transport.unreadable(id, 'JSON that holds no answer to the request', ` ${NO_ENDPOINT}`)
       return
     }
     // Modern servers, and some legacy ones, put a JSON-RPC error into the body of a 4xx.
@@ -506,7 +518,7 @@ class PostHandler extends StreamHandler {
       transport.deliver(body, id)
       return
     }
-    if (status >= 300) transport.refused(id, status, body, this.retryAfterMs)
+    if (status >= 300) transport.refused(id, status, body, this.retryAfterMs, this.location)
     else transport.unreadable(id, `HTTP ${status} and no message`)
   }
 

@@ -12,7 +12,7 @@ export function isWebPage(body: string): boolean {
 
 /** A sentence about an answer with this status, other than one about credentials. */
 export function statusHint(status: number, body: string): string {
-  if (status < 400) return 'Use the address it redirects to as "url".'
+  if (status < 400) return 'Use the address it redirects to as "url"; the log has it.'
   if (status >= 500) return 'Its own log may say why.'
   if (isWebPage(body)) return NO_ENDPOINT
   return status === 404 || status === 405 ? 'Check the path of its "url".' : 'Its own log may say why.'

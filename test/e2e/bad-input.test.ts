@@ -233,7 +233,7 @@ describe('an HTTP server that answers with something else', () => {
     {
       what: 'JSON that is no message',
       refusal: { status: 200, text: '{"ok":true}' },
-      says: ['no answer to the request'],
+      says: ['no answer to the request', 'Check the path of its "url"'],
     },
     {
       what: 'a foreign answer',

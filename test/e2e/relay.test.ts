@@ -170,7 +170,7 @@ describe('progress', () => {
     )
     try {
       expect(await client.answer('1')).toContain(
-        'did not answer tools/call within 1.2 s, although it reported progress; ' +
+        'did not answer tools/call within 1.2 s, although it reported progress or waited for room; ' +
           'a call lasts 12 times its time limit at most. Try again, or raise \\"timeout\\" of this server.',
       )
     } finally {

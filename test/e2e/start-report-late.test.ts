@@ -41,7 +41,7 @@ test('the start report does not wait for silent servers, and a line follows when
     expect(rows(server)[0]).toMatch(/ starting +still starting/)
   }
   const plain = 'plain text in place of JSON-RPC messages'
-  expect(rows('text')[0]).toContain(`${plain}: Server running on stdio, token=***`)
+  expect(rows('text')[0]).toContain(`${plain}. It said: Server running on stdio, token=***`)
   expect(rows('usage').join()).toMatch(new RegExp(` failed .*${plain}.* It said: usage: server --mcp`))
 
   await expect.poll(() => rows('silent').length, { timeout: 20_000 }).toBe(2)

@@ -210,7 +210,6 @@ export function exchangeOf(
     principal: ANONYMOUS,
     modern: false,
     protocolVersion: '2025-11-25',
-    clientCapabilities: {},
     features: '',
     view: '',
     conversation: undefined,

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import type { ServerSnapshot } from '../../../src/catalog/snapshot.ts'
 import { WHOLE } from '../../../src/catalog/view-names.ts'
@@ -23,8 +25,8 @@ async function make(clients: object) {
   )
   const policies = await compilePolicies(config, SILENT)
   const snapshots = new Map<string, ServerSnapshot>()
-  const set = (server: string, names: readonly string[]): void =>
-    void snapshots.set(server, {
+  const set = (server: string, names: readonly string[], kind = ''): void =>
+    void snapshots.set(server + kind, {
       server,
       fetchedAt: 1,
       era: 'legacy',
@@ -43,13 +45,13 @@ async function make(clients: object) {
     config,
     serverInfo: '{}',
     logger: SILENT,
-    snapshot: server => snapshots.get(server),
+    snapshot: (server, kind = '') => snapshots.get(server + kind) ?? snapshots.get(server),
     policy: key => policies.byKey(key),
     watched: () => watched,
     onChange: name => void changed.push(name),
   })
   const of = (principal: Principal): string => views.of(WHOLE, policies.of(principal)) as string
-  return { views, policies, set, watched, changed, of }
+  return { views, policies, snapshots, set, watched, changed, of }
 }
 
 const user = (name: string): Principal => ({ ...clientPrincipal('u'), id: `user:i ${name}`, name })
@@ -61,7 +63,7 @@ it('a view that was dropped is found again by its name, and what changes in it i
   const [x, y] = [of(user('x')), of(user('y'))]
   watched.push(WHOLE, x, y)
   const before = views.view(x)
-  for (let n = 0; n < 2500; n++) views.view(of(user(`u${n}`)))
+  for (let n = 0; n < 4500; n++) views.view(of(user(`u${n}`)))
   expect(views.view(x)).not.toBe(before)
   expect(
     views
@@ -208,4 +210,128 @@ it('what is wished for while views are replaced leads to one more replacement, a
   expect(views.view('a')).not.toBe(a)
   expect(views.view('b')).toBe(b)
   expect(views.of('b', policies.of(LOCAL))).toBe('b')
+})
+
+it('lists that a server shows one kind of client are kept once, however often they change', async () => {
+  const { views, snapshots, set, of } = await make({ c: { deny: ['a/y'] } })
+  set('a', ['x'])
+  const seen: WeakRef<ServerSnapshot>[] = []
+  const names = [WHOLE, of(clientPrincipal('c')), 'a'].flatMap(name => [
+    views.named(name, 'ls'),
+    views.named(name, 'lrs'),
+  ])
+  for (let n = 0; n < 50; n++) {
+    for (const kind of ['ls', 'lrs']) set('a', ['x', `t${n}`], kind)
+    seen.push(new WeakRef(snapshots.get('als') as ServerSnapshot))
+    await views.rebuild()
+    for (const name of names) {
+      await views.ready(name)
+      expect(views.view(name)?.count('tools')).toBe(2)
+    }
+    // Kinds that are shown the same share a view.
+    for (const at of [0, 2, 4])
+      expect(views.view(names[at] as string)).toBe(views.view(names[at + 1] as string))
+  }
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc') as () => void
+  await new Promise(resolve => setImmediate(resolve))
+  gc()
+  expect(seen.filter(ref => ref.deref()).length).toBeLessThan(5)
+  views.close()
+})
+
+it('when one kind of client is shown something else, its views are replaced and those of the others stay', async () => {
+  const { views, set, watched, changed, of } = await make({ c: { deny: ['a/y'] } })
+  set('a', ['x'])
+  set('a', ['x', 's'], 'ls')
+  set('a', ['x', 'e'], 'le')
+  const restricted = of(clientPrincipal('c'))
+  const names = [WHOLE, restricted].flatMap(name => ['l', 'ls', 'le'].map(kind => views.named(name, kind)))
+  for (const name of names) await views.ready(name)
+  const before = names.map(name => views.view(name))
+  expect(before[0]).toBe(views.view(WHOLE))
+  expect(before[3]).toBe(views.view(restricted))
+  watched.push(...names)
+  set('a', ['x', 's2'], 'ls')
+  await views.rebuild()
+  while (changed.length < 2) await new Promise(resolve => setImmediate(resolve))
+  expect(changed).toEqual([names[1], names[4]])
+  expect(names.filter((name, at) => views.view(name) !== before[at])).toEqual(changed)
+  // Now it is shown what everyone is, and then everyone is shown something else.
+  set('a', ['x'], 'ls')
+  await views.rebuild()
+  expect(views.view(names[1] as string)).toBe(views.view(WHOLE))
+  expect(views.view(names[4] as string)).toBe(views.view(restricted))
+  set('a', ['x', 'n'])
+  await views.rebuild()
+  expect(names.map(name => views.view(name)?.count('tools'))).toEqual([2, 1, 2, 2, 1, 2])
+  expect(views.view(names[4] as string)?.tool('a__n')).toBeUndefined()
+  views.close()
+})
+
+it('every client of a kind is told of a change, also where its view was dropped', async () => {
+  const { views, set, watched, changed, of } = await make({ u: { roles: ['r'] } })
+  set('a', ['x'])
+  for (let n = 0; n < 4100; n++) {
+    const name = views.named(of(user(`u${n}`)), 'l')
+    await views.ready(name)
+    watched.push(name)
+  }
+  set('a', ['x', 'y'])
+  await views.rebuild()
+  await vi.waitFor(() => expect(changed).toHaveLength(4100), 20_000)
+  views.close()
+})
+
+it('one definition that cannot be merged is left out, and the lists of the others are shown', async () => {
+  const { views, snapshots, set } = await make({})
+  set('a', ['x'])
+  set('b', ['z'])
+  await views.made(WHOLE)
+  set('b', ['z', 'z2'])
+  const broken = snapshots.get('a') as ServerSnapshot
+  const resources = [{ key: 7 as unknown as string, text: '{"uri":7}' }]
+  snapshots.set('a', { ...broken, lists: { ...broken.lists, resources } })
+  await views.rebuild()
+  expect(views.view(WHOLE)?.tool('b__z2')).toBeDefined()
+  expect(views.view(WHOLE)?.tool('a__x')).toBeDefined()
+  expect(views.view(WHOLE)?.count('resources')).toBe(0)
+  views.close()
+})
+
+it('while long lists are replaced, what is shown without them is there at once', async () => {
+  const { views, policies, set } = await make({ c: { deny: ['b/y'] } })
+  set('a', manyNames(0))
+  set('b', ['x', 'y'])
+  const named = (endpoint: string): string => views.named(endpoint, 'l')
+  for (const name of [WHOLE, 'a', 'b'].map(named)) await views.ready(name)
+  set('a', manyNames(1))
+  let isDone = false
+  const replaced = views.rebuild().then(() => (isDone = true))
+  const restricted = views.of('b', policies.of(clientPrincipal('c'))) as string
+  await new Promise(resolve => setImmediate(resolve))
+  expect((await views.made(named('b')))?.count('tools')).toBe(2)
+  expect((await views.made(named(restricted)))?.count('tools')).toBe(1)
+  expect(isDone).toBe(false)
+  const before = views.view(named(restricted))
+  expect((await views.made(WHOLE))?.tool(`a__t${MANY}`)).toBeDefined()
+  await replaced
+  expect(views.ready(named(restricted))).toBeUndefined()
+  expect(views.view(named(restricted))).toBe(before)
+  views.close()
+})
+
+it('what is replaced while a view is being made is in that view', async () => {
+  const { views, set, of } = await make({ c: { deny: ['a/t1*'] } })
+  set('a', manyNames(0))
+  const name = of(clientPrincipal('c'))
+  await views.ready(WHOLE)
+  const made = [name, 'a', views.named('a', 'l')].map(each => views.ready(each))
+  await new Promise(resolve => setImmediate(resolve))
+  set('a', ['x'])
+  await views.rebuild()
+  expect(views.view(WHOLE)?.count('tools')).toBe(1)
+  await Promise.all(made)
+  for (const each of [name, 'a', views.named('a', 'l')]) expect(views.view(each)?.count('tools')).toBe(1)
+  views.close()
 })

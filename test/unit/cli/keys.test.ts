@@ -1,3 +1,7 @@
+import { execFile } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { digestOf, idOf } from '../../../src/auth/key-records.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
@@ -105,9 +109,45 @@ test('a key of a client that is new in the file counts once the gateway is start
   expect(await open(served.origin, key)).toEqual([200, expect.any(String)])
 }, 60_000)
 
+test('the command that the start report prints makes a key in any folder, and callers hear no path of it', async () => {
+  await using own = makeScratch()
+  await using elsewhere = makeScratch()
+  mkdirSync(join(own.path, `the team's own`))
+  const config = own.write(`the team's own/cl.json`, {
+    mcpServers: {},
+    clients: { ci: {} },
+    gateway: { state: 'lmdb:./state', http: { port: 0 } },
+  })
+  elsewhere.write('servers.json', { mcpServers: {}, clients: {} })
+  await using served = await serve([BIN, 'serve', '--config', config], {
+    ready: /listens on (http:\/\/127\.0\.0\.1:\d+)[^]*Ctrl/,
+  })
+  const printed = /with a key made by: (.*)/.exec(served.said)?.[1] ?? ''
+  const { stdout } = await promisify(execFile)('/bin/sh', ['-c', printed.replace('<client>', 'ci')], {
+    cwd: elsewhere.path,
+  })
+  const post = (headers: Record<string, string>): Promise<Response> =>
+    fetch(`${served.origin}/mcp`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/json', ...headers },
+      body: JSON.stringify(INITIALIZE),
+    })
+  expect((await post({ authorization: `Bearer ${stdout.trim()}` })).status).toBe(200)
+  for (const refused of [
+    await post({}),
+    await post({ authorization: `Bearer mfd_${'x'.repeat(40)}` }),
+    await fetch(`${served.origin}/register`, { method: 'POST' }),
+  ]) {
+    const said = await refused.text()
+    expect(said).toMatch(/Ask the operator .*keys create <client>/)
+    expect(said).not.toMatch(/the team|cl\.json|bin|--config/)
+  }
+})
+
 describe('refused', () => {
   test.each([
-    [['create', 'cj'], 'There is no client "cj". Did you mean "ci"?'],
+    [['create', 'cj'], 'There is no client "cj" in '],
+    [['create', 'cj'], 'servers.json. Did you mean "ci"?'],
     [['create', 'zzz'], 'There are: ci, team.'],
     [['create', 'ci', '--expires', 'soon'], '--expires must be a duration'],
     [['create', 'ci', '--expires', '1s'], '--expires must be a duration'],
@@ -152,7 +192,7 @@ describe('on stdio', () => {
   test('an unknown client is an error with the nearest', async () => {
     const { code, stdout, stderr } = await runProgram(['--client', 'teem', '--config', file], { cwd, input })
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toContain('There is no client "teem". Did you mean "team"?')
+    expect(stderr).toContain('servers.json. Did you mean "team"?')
   })
 
   test('--client means nothing to a command', async () => {

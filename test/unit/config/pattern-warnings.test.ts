@@ -47,6 +47,45 @@ test('a pattern that is about a server is not, also in the form of the registry'
   expect(warnings).toEqual([])
 })
 
+test('a pattern in the form of the names that clients see is told, with the form of the server itself', async () => {
+  const { warnings } = await configFrom({
+    mcpServers: { ...servers, gh2: { command: 'x', prefix: 'git' }, other: { command: 'x' } },
+    gateway: { policy: { deny: ['*/github__delete_*', 'tool:gith*/github__x', 'gh2/git__*'] } },
+    roles: {
+      r: {
+        allow: ['other/github__delete_*', 'resource:*/github__x', 'github/git__x', '*/*__x', 'gh2/gh2__x'],
+      },
+    },
+  })
+  expect(warnings.map(text => text.replace(/^([^:]+): the pattern "([^"]+)".* (?=Did)/, '$1 $2 → '))).toEqual(
+    [
+      'gateway.policy.deny[0] */github__delete_* → Did you mean "github/delete_*"?',
+      'gateway.policy.deny[1] tool:gith*/github__x → Did you mean "tool:github/x"?',
+      'gateway.policy.deny[2] gh2/git__* → Did you mean "gh2/*"?',
+    ],
+  )
+})
+
+test('a name as clients see it is no pattern, and the pattern that was meant is named', async () => {
+  const said = await configFrom({
+    mcpServers: {
+      ...servers,
+      gh2: { command: 'x', prefix: 'git' },
+      odd: { command: 'x', prefix: 'git__hub' },
+    },
+    gateway: { policy: { deny: ['github__delete_*', 'tool:git__x', 'git__hub__x', 'gitlab__x'] } },
+  }).then(
+    () => '',
+    (error: Error) => error.message,
+  )
+  expect([...said.matchAll(/Write (.*)/g)].map(([, fix]) => fix)).toEqual([
+    '"github/delete_*": patterns have the names that the server itself uses.',
+    '"tool:gh2/x": patterns have the names that the server itself uses.',
+    '"odd/x": patterns have the names that the server itself uses.',
+    '"gitlab__x/*" for a server, or "*/gitlab__x" for a name of any server.',
+  ])
+})
+
 test('a server that patterns cannot tell from another is left out', async () => {
   const { servers: found } = await configFrom({
     mcpServers: { a: { command: 'x' }, 'a/b': { command: 'x' } },
@@ -60,7 +99,7 @@ test('of a hundred thousand patterns without a server the first twenty are told,
   const deny = Array.from({ length: 100_000 }, (_, at) => `other-${at}/*`)
   const { warnings } = await configFrom({ mcpServers: servers, gateway: { policy: { deny } } })
   expect(warnings).toHaveLength(21)
-  expect(warnings.at(-1)).toBe('99980 more patterns are about no server, so they do nothing.')
+  expect(warnings.at(-1)).toBe('99980 more patterns do nothing.')
 })
 
 test('patterns without a server are told together with the mistakes of a file, also of a section that has some', async () => {

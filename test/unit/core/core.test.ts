@@ -132,7 +132,13 @@ describe('GatewayError', () => {
     const error = new GatewayError('upstream_unreachable', 'Cannot reach "one".', {
       cause: new Error('outer', { cause: system }),
     })
-    expect(describeError(error)).toBe('Cannot reach "one".: outer: connect failed (ECONNREFUSED)')
+    expect(describeError(error)).toBe('Cannot reach "one". Cause: outer: connect failed (ECONNREFUSED)')
+    expect(
+      describeError(
+        new Error('spawn x ENOENT', { cause: Object.assign(new Error('a ENOENT'), { code: 'ENOENT' }) }),
+      ),
+    ).toBe('spawn x ENOENT: a ENOENT')
+    expect(describeError(new Error(''))).toBe('')
     const round = new Error('round')
     round.cause = round
     expect(describeError(round)).toBe('round')

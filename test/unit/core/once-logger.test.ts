@@ -51,6 +51,25 @@ test('an endless number of different records ends in a bound', async () => {
   expect(lines.length).toBeLessThan(40)
 })
 
+test('a record is written once, however many servers have many different ones', async () => {
+  const { lines, logger } = recorder()
+  const once = onceLogger(logger)
+  const round = async (): Promise<void> => {
+    for (let server = 0; server < 25; server++)
+      for (let at = 0; at < 1100; at++)
+        once.warn('Same.', { server: `s${server}`, uri: `x://${at % 1000}/${at}-` })
+    await Promise.resolve()
+  }
+  await round()
+  expect(lines.filter(([message]) => message === 'Same.')).toHaveLength(25 * 20)
+  const written = lines.length
+  for (let again = 0; again < 3; again++) await round()
+  expect(lines.length).toBe(written)
+  once.warn('Same.', { server: 'late', uri: 'x://1' })
+  once.warn('Same.', { server: 'late', uri: 'x://1' })
+  expect(lines.length).toBe(written + 1)
+})
+
 test('texts are the same but for what differs each time', () => {
   const said = (text: string): string => sameness(text, 240)
   expect(said('2026-11-27 09:10:22,123 [77] no key f5224db9-9fee-45e2-917a-7c77551d4237')).toBe(

@@ -36,6 +36,33 @@ it.each([
   expect(redact(text)).toBe(text)
 })
 
+const BLANKS = [
+  ...Array.from({ length: 21 }, (_, count) => ' '.repeat(count)),
+  '\n',
+  '\r\n',
+  '\n      ',
+  '\t\t',
+  '\n\n',
+]
+
+it.each(BLANKS)('masks a value in quotes, or without, after the blanks %j', blanks => {
+  for (const separator of [':', '='])
+    for (const quote of ['"', "'", '', `"'`, '\\"']) {
+      const value = `${quote}s3cr3tvalue99${quote === `"'` ? `'"` : quote}`
+      expect(redact(`authorization${separator}${blanks}${value}`)).not.toContain('s3cr3t')
+      for (const name of ['"Authorization"', '\\"Authorization\\"'])
+        expect(redact(`{${name}${blanks}${separator}${blanks}${value}}`)).not.toContain('s3cr3t')
+    }
+  for (const quote of ['"', "'", '\\"']) {
+    const [name, value] = [`${quote}api_key${quote}`, `${quote}s3cr3tvalue99${quote}`]
+    expect(redact(`{${name}${blanks}:${blanks}${value}}`)).toBe(
+      `{${name}${blanks}:${blanks}${quote}***${quote}}`,
+    )
+  }
+  const help = `"Authorization":${blanks}"Bearer <key>"`
+  expect(redact(help)).toBe(help)
+})
+
 it('takes linear time for text made to be slow', () => {
   const started = performance.now()
   for (const part of [
@@ -53,6 +80,10 @@ it('takes linear time for text made to be slow', () => {
   ]) {
     redact(part.repeat(100_000))
   }
-  redact(`authorization:${' '.repeat(200_000)}bearer <key>"`)
+  for (const run of [' ', '\n', '"', `'"`, '" ', '\n"'])
+    for (const before of ['authorization:', 'authorization', '"key"', '"key":', '"'])
+      for (const after of ['bearer <key>"', '"', ':', ',', '""', 'x'])
+        redact(before + run.repeat(10_000) + after)
+  redact('"a" : '.repeat(50_000))
   expect(performance.now() - started).toBeLessThan(2000)
 })

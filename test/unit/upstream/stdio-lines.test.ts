@@ -29,6 +29,19 @@ describe('LineSplitter', () => {
   const text = 'one\n\ntwo é 🙂\r\nthree'
   const expected = ['one', '', 'two é 🙂\r', 'three']
 
+  it('lets go of nothing where no line has begun, and gives out the next line whole', () => {
+    const seen: string[] = []
+    const splitter = new LineSplitter(100, {
+      onLine: (bytes, start, end) => void seen.push(bytes.toString('utf8', start, end)),
+      onLongLine: () => void seen.push('long'),
+    })
+    splitter.push(Buffer.from('one\n'))
+    expect(splitter.skip()).toHaveLength(0)
+    splitter.push(Buffer.from('t'))
+    splitter.push(Buffer.from('wo\n'))
+    expect(seen).toEqual(['one', 'two'])
+  })
+
   it('cuts at newlines wherever the chunks are cut', () => {
     const bytes = Buffer.from(text)
     for (let size = 1; size <= bytes.length; size++) {

@@ -1,0 +1,44 @@
+import { delimiter, dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const NAME = 'mcp-manifold'
+/** What no shell reads as anything but itself. */
+const PLAIN = /^[\w@%+=:,./-]+$/
+const PLAIN_ON_WINDOWS = /^[\w@+=:,./\\-]+$/
+
+/** How a client starts this very program: by its path, unless npx keeps it in a cache that it may clear. */
+export function thisProgram(): { command: string; args: string[] } {
+  const path = fileURLToPath(new URL('../../bin/mcp-manifold.js', import.meta.url))
+  return /[\\/]_npx[\\/]/.test(path)
+    ? { command: 'npx', args: ['-y', NAME] }
+    : { command: process.execPath, args: [path] }
+}
+
+/**
+ * A command of this very program as a person types it in a shell, in any folder.
+ * @param rest the command and its options, as they are typed
+ * @param file the configuration that it has to read; `undefined`: whichever it finds
+ */
+export function typed(rest: string, file: string | undefined): string {
+  const { command, args } = thisProgram()
+  const program =
+    process.argv[1] !== undefined && isOnPath(process.argv[1])
+      ? [NAME]
+      : [command === process.execPath && hasFolder(command) ? 'node' : command, ...args]
+  const words = [...program.map(quoted), rest, ...(file === undefined ? [] : ['--config', quoted(file)])]
+  return words.join(' ')
+}
+
+/** Whether the program was started by its name. npm puts folders on PATH that shells do not have. */
+function isOnPath(script: string): boolean {
+  return /[\\/]mcp-manifold$/.test(script) && !/[\\/]node_modules[\\/]/.test(script) && hasFolder(script)
+}
+
+function hasFolder(program: string): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).includes(dirname(program))
+}
+
+function quoted(word: string): string {
+  if (process.platform === 'win32') return PLAIN_ON_WINDOWS.test(word) ? word : `"${word}"`
+  return PLAIN.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
+}
