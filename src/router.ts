@@ -1,12 +1,12 @@
 import type { Catalog } from './catalog/catalog.ts'
-import { MAX_URI_CHARS } from './catalog/merge.ts'
 import type { View } from './catalog/view.ts'
 import type { Handler } from './core/compose.ts'
 import { describeError, GatewayError } from './core/errors.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from './core/exchange.ts'
 import type { Logger } from './core/logger.ts'
 import { isJsonObject } from './core/json-object.ts'
-import { uriProblem } from './core/uri-readings.ts'
+import { Slices } from './core/slices.ts'
+import { MAX_URI_CHARS, uriProblem } from './core/uri-readings.ts'
 import type { ListKind, Route } from './core/route.ts'
 import { cachingMembers } from './protocol/caching.ts'
 import { knowsTasks, TASKS } from './protocol/features.ts'
@@ -136,7 +136,9 @@ export class Router {
     const view = this.#view(exchange)
     const { name, uri, ref } = params?.value ?? {}
     const on = (kind: 'tools' | 'prompts' | 'resources', value: unknown): string | undefined =>
-      typeof value === 'string' ? view.ruleOn(kind, value) : undefined
+      typeof value === 'string' && (kind !== 'resources' || value.length <= MAX_URI_CHARS)
+        ? view.ruleOn(kind, value)
+        : undefined
     if (method === 'tools/call') return on('tools', name)
     if (method === 'prompts/get') return on('prompts', name)
     if (method.startsWith('resources/')) return on('resources', uri)
@@ -146,31 +148,35 @@ export class Router {
 
   /** Subscribes to those of the resources that exist and whose servers tell of updates; resolves with them. */
   async subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
-    const heard = await Promise.all(
-      uris.map(async uri => {
-        try {
-          checkUri(uri)
-          // The client waits for the acknowledgement, so nothing is listed for it.
-          const route = this.#ownerOf(this.#view(exchange), exchange, uri)
-          if (!route) return []
-          this.#options.authorized(exchange, route)
-          const resources = this.#options.catalog.snapshot(route.server)?.capabilities.resources as
-            { subscribe?: unknown } | undefined
-          if (resources?.subscribe !== true) return []
-          const outcome = await this.#options.subscriptions.subscribe(exchange, route, subscriber)
-          return outcome.kind === 'error' ? [] : [uri]
-        } catch (error) {
-          this.#options.logger.debug('A resource cannot be listened to.', {
-            uri,
-            cause: describeError(error),
-          })
-          return []
-        }
-      }),
-    )
+    const slices = new Slices()
+    const answers: Promise<string[]>[] = []
+    for (const uri of uris) {
+      if (slices.over) await slices.next()
+      answers.push(this.#listenTo(exchange, uri, subscriber))
+    }
+    const heard = await Promise.all(answers)
     // The client may have left in the meantime.
     if (exchange.cancellation.reason !== undefined) this.#options.subscriptions.leave(subscriber)
     return heard.flat()
+  }
+
+  /** Resolves with the URI, or with nothing where it cannot be listened to. */
+  async #listenTo(exchange: Exchange, uri: string, subscriber: Subscriber): Promise<string[]> {
+    try {
+      checkUri(uri)
+      // The client waits for the acknowledgement, so nothing is listed for it.
+      const route = this.#ownerOf(this.#view(exchange), exchange, uri)
+      if (!route) return []
+      this.#options.authorized(exchange, route)
+      const resources = this.#options.catalog.snapshot(route.server)?.capabilities.resources as
+        { subscribe?: unknown } | undefined
+      if (resources?.subscribe !== true) return []
+      const outcome = await this.#options.subscriptions.subscribe(exchange, route, subscriber)
+      return outcome.kind === 'error' ? [] : [uri]
+    } catch (error) {
+      this.#options.logger.debug('A resource cannot be listened to.', { uri, cause: describeError(error) })
+      return []
+    }
   }
 
   /** The server from which a client would read this resource, by what is known now. */
@@ -209,11 +215,6 @@ export class Router {
     }
     const route = this.#ownerOf(view, exchange, uri)
     if (route) return route
-    if (uri.length > MAX_URI_CHARS)
-      throw new GatewayError(
-        'invalid_params',
-        `The URI has ${uri.length} characters; at most ${MAX_URI_CHARS} are accepted for a resource that is not listed.`,
-      )
     throw new GatewayError('resource_not_found', `Resource not found: ${uri.slice(0, 500)}`, {
       data: { uri },
     })

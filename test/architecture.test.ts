@@ -75,7 +75,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:upstream/replica',
     'type:upstream/replicas',
   ],
-  router: ['core', 'protocol', 'quota/usage', 'catalog/merge', 'unknown-name', 'type:catalog', 'type:relay'],
+  router: ['core', 'protocol', 'quota/usage', 'unknown-name', 'type:catalog', 'type:relay'],
   'unknown-name': ['core', 'explained', 'type:catalog'],
   explained: ['core', 'observe/redact', 'upstream/last-words'],
   account: [

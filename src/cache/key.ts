@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { canonical } from '../core/canonical.ts'
 import type { Json, JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
+import { withoutEnd } from '../core/without-end.ts'
 import { find, members, repeatedKey, skipValue } from '../protocol/json-text.ts'
 import { META } from '../protocol/revisions.ts'
 
@@ -165,7 +166,7 @@ function decimal(token: string): string {
   const [, sign = '', whole = '', fraction = '', power = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(token) ?? []
   const all = (whole + fraction).replace(/^0+/, '')
-  const digits = all.replace(/0+$/, '')
+  const digits = withoutEnd(all, '0')
   if (digits === '') return `${sign}0`
   return `${sign}${digits}e${Number(power) - fraction.length + (all.length - digits.length)}`
 }

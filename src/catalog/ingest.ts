@@ -7,6 +7,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
 import { LIST_KINDS, type ListKind } from '../core/route.ts'
 import { Slices } from '../core/slices.ts'
+import { MAX_URI_CHARS } from '../core/uri-readings.ts'
 import { headerParamsOf } from '../protocol/headers.ts'
 import { cachingOf, tighter, type Caching } from '../protocol/caching.ts'
 import { elements, find, isDeeperThan, members } from '../protocol/json-text.ts'
@@ -236,6 +237,8 @@ function checked(kind: ListKind, text: string, value: unknown, era: 'legacy' | '
   const key = value[keyName]
   if (typeof key !== 'string' || key === '') return `"${keyName}" is not a non-empty string`
   if (kind === 'resources' || kind === 'resourceTemplates') {
+    if (key.length > MAX_URI_CHARS)
+      return `"${keyName}" has ${key.length} characters; at most ${MAX_URI_CHARS} are taken`
     if (typeof value.name !== 'string') return `${key}: "name" is not a string`
     return { key, text }
   }

@@ -1,5 +1,6 @@
 import type { ServerConfig } from '../config/types.ts'
 import type { ItemKind, ListKind, Route } from '../core/route.ts'
+import { MAX_URI_CHARS } from '../core/uri-readings.ts'
 import type { UriTemplate } from '../protocol/uri-template.ts'
 import type { Listed } from './listed.ts'
 import type { Namespaces } from './names.ts'
@@ -13,9 +14,6 @@ export interface Member {
   /** `undefined` while the server has never been listed. */
   readonly snapshot: ServerSnapshot | undefined
 }
-
-/** Longest URI of which an owner is looked for. One that a server lists may be longer. */
-export const MAX_URI_CHARS = 8192
 
 /** Whether a URI is one of the gateway itself: no server has it, whatever it lists or links. */
 export function isReserved(uri: string): boolean {

@@ -17,8 +17,9 @@ export class Selection {
 
   has(kind: ItemKind, server: string, name: string): boolean {
     if (!this.isPart) return true
-    const texts = (kind === 'resource' && readingsOf(name)?.same) || [name]
-    return texts.every(text =>
+    const readings = kind === 'resource' ? readingsOf(name) : undefined
+    if (readings?.endless) return false
+    return (readings?.same ?? [name]).every(text =>
       this.#patterns.some(pattern => matches(pattern, kind, server, text, text !== name)),
     )
   }

@@ -58,7 +58,7 @@ export function convertZed(client: JsonObject): Converted | undefined {
 
 function withVariables(value: unknown): unknown {
   if (typeof value === 'string')
-    return value.replaceAll('${', () => '$${').replace(/\{((?:env|file):[^}]+)\}/g, '${$1}')
+    return value.replaceAll('${', () => '$${').replace(/\{((?:env|file):[^{}]+)\}/g, '${$1}')
   if (Array.isArray(value)) return value.map(withVariables)
   if (!isJsonObject(value)) return value
   return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, withVariables(child)]))

@@ -38,9 +38,11 @@ export function formatPath(path: Path): string {
 export function maskText(text: string): string {
   return text
     .replace(/\/\/[^/@\s]+@/g, '//***@')
-    .replace(/([?&][^=&\s]+=)[^&\s]+/g, '$1***')
+    .replace(/([?&][^=?&\s]+=)[^&\s]+/g, '$1***')
     .replace(/\b(bearer|basic)\s+\S+/gi, '$1 ***')
-    .replace(/^(-{0,2}[\w.-]*(?:token|secret|key|password)[\w.-]*[=:]).+$/i, '$1***')
+    .replace(/^([\w.-]+[=:]).+$/, (whole, name: string) =>
+      /token|secret|key|password/i.test(name) ? `${name}***` : whole,
+    )
 }
 
 /** Arguments of a command, fit to be shown: what follows a flag such as `--api-key` is hidden too. */

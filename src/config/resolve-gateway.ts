@@ -41,6 +41,7 @@ import { toBytes, toMs } from './units.ts'
 import type { ServersFile } from './schema.ts'
 import type { Overrides, Surroundings } from './surroundings.ts'
 import type { AuditConfig, AuthConfig, GatewayConfig, HttpFrontConfig } from './types.ts'
+import { withoutEnd } from '../core/without-end.ts'
 
 type GatewayEntry = NonNullable<ServersFile['gateway']>
 
@@ -104,7 +105,7 @@ function resolveHttp(
   return {
     host: overrides.host ?? http.host ?? HTTP_HOST,
     port: overrides.port ?? http.port ?? HTTP_PORT.default,
-    publicUrl: http.publicUrl?.replace(/\/+$/, ''),
+    publicUrl: http.publicUrl && withoutEnd(http.publicUrl, '/'),
     tls: tls && {
       cert: absolutePath(tls.cert ?? '', folder, home),
       key: absolutePath(tls.key ?? '', folder, home),

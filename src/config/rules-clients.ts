@@ -5,6 +5,7 @@ import { checkPolicies } from './rules-policy.ts'
 import type { Path, Problem } from './problem.ts'
 import type { RulesContext } from './scope.ts'
 import type { ClientEntry, ServersFile } from './schema.ts'
+import { withoutEnd } from '../core/without-end.ts'
 
 /** Conditions over several values of clients, roles, profiles and of how callers are identified. `file` as in `rules.ts`. */
 export function checkClients(file: ServersFile, { unsound, serverNames }: RulesContext): Problem[] {
@@ -174,7 +175,7 @@ function checkTls(file: ServersFile): Problem[] {
     })
   if (
     publicUrl !== undefined &&
-    !(URL.canParse(publicUrl) && new URL(publicUrl).origin === publicUrl.replace(/\/+$/, ''))
+    !(URL.canParse(publicUrl) && new URL(publicUrl).origin === withoutEnd(publicUrl, '/'))
   )
     problems.push({
       path: [...path, 'publicUrl'],

@@ -119,7 +119,7 @@ function fixOfRest(token: string): string {
 function wrongSymbol(text: string, offset: number, token: string): Mistake {
   const sign = token.charAt(0)
   const isKey = /^\s*:/.test(text.slice(offset + token.length, offset + token.length + 1000))
-  const name = token.replace(/^\P{L}+|[^\p{L}\p{N}]+$/gu, '')
+  const name = token.replace(/^\P{L}+|(?<![^\p{L}\p{N}])[^\p{L}\p{N}]+$/gu, '')
   if (sign === SINGLE_QUOTE || TYPOGRAPHIC_QUOTES.includes(sign)) {
     const cause = sign === SINGLE_QUOTE ? 'a single quote' : 'a typographic quote'
     const example = isKey && name !== '' ? `: write ${JSON.stringify(name)}` : ''

@@ -1,3 +1,5 @@
+import { withoutEnd } from './without-end.ts'
+
 /**
  * What servers make of a URI. Rules compare texts; servers parse: `FILE:/a/./b`, `file://localhost/a/%62` and `file:///a/b` are one file to most. Where rules
  * decide, they decide on each text that a server may arrive at by decoding and resolving, in any order and more than once (WHATWG URL, RFC 3986).
@@ -7,14 +9,20 @@ export interface Readings {
   readonly same: readonly string[]
   /** What is left where a server passes over a part: fragment, query of a file, user, host of a file, dots at ends. None of them may be denied. */
   readonly less: readonly string[]
-  /** It is encoded more often than readings are followed. */
+  /** It has more readings than are followed. */
   readonly endless: boolean
 }
 
+/** Longest URI that is read. Clients' and servers' are bounded by it before anything looks at them. */
+export const MAX_URI_CHARS = 8192
+
 /** Decoded so often; more is no honest URI. */
 const MAX_DECODINGS = 3
-/** What has more readings is not followed further. */
+/** What has more readings, or more characters in all of them, is not followed further. */
 const MAX_READINGS = 100
+const MAX_READING_CHARS = 16 * MAX_URI_CHARS
+/** Longest user, host and port that are read as the URL standard does, whose time grows with the square of a host. */
+const MAX_AUTHORITY_CHARS = 500
 
 /** The port that goes without saying, by scheme; WHATWG calls these schemes special. */
 const SPECIAL: ReadonlySet<string> = new Set(['http', 'https', 'ws', 'wss', 'ftp'])
@@ -28,6 +36,7 @@ let last: { readonly uri: string; readonly readings: Readings | undefined } = { 
 
 /** `undefined`: nothing but the URI itself. */
 export function readingsOf(uri: string): Readings | undefined {
+  if (uri.length > MAX_URI_CHARS) return { same: [uri], less: [], endless: true }
   if (PLAIN.test(uri)) return undefined
   if (last.uri !== uri) last = { uri, readings: read(uri) }
   return last.readings
@@ -41,13 +50,14 @@ function read(uri: string): Readings | undefined {
   // What is decoded and not resolved counts for rules that deny: one may be about dots.
   found.follow([], text => [resolved(text, false), ...shortened(text)])
   const less = found.texts.filter(text => !same.has(text))
-  if (same.size === 1 && less.length === 0) return undefined
+  if (!found.endless && same.size === 1 && less.length === 0) return undefined
   return { same: [...same], less, endless: found.endless }
 }
 
 /** Texts that come of others. */
 class Found {
   readonly #decodings = new Map<string, number>()
+  #charsLeft = MAX_READING_CHARS
   endless = false
 
   get texts(): string[] {
@@ -66,7 +76,10 @@ class Found {
 
   #add(text: string, decodings: number): void {
     if (this.#decodings.has(text)) return
-    if (decodings > MAX_DECODINGS || this.#decodings.size >= MAX_READINGS) this.endless = true
+    this.#charsLeft -= text.length
+    const { size } = this.#decodings
+    if (decodings > MAX_DECODINGS || size >= MAX_READINGS || this.#charsLeft < 0 || hasVastHost(text))
+      this.endless = true
     else this.#decodings.set(text, decodings)
   }
 }
@@ -79,11 +92,11 @@ export function textsOf(uri: string): readonly string[] {
 
 /** Why nothing is asked of servers by this URI; `undefined` for one that is fine. */
 export function uriProblem(uri: string): string | undefined {
+  if (uri.length > MAX_URI_CHARS) return `has ${uri.length} characters; at most ${MAX_URI_CHARS} are accepted`
   if (CONTROL.test(uri)) return 'holds a control character'
   if (uri.trim() !== uri) return 'begins or ends with white space'
-  if (!uri.includes('%')) return undefined
   const readings = readingsOf(uri)
-  if (readings?.endless) return 'is percent-encoded over and over'
+  if (readings?.endless) return 'is percent-encoded over and over, or can be read in too many ways'
   return readings?.same.some(text => text.includes('\0')) ? 'holds an encoded NUL' : undefined
 }
 
@@ -137,7 +150,7 @@ function partsOf(text: string, whole: boolean): Parts {
   if (scheme === '') return { scheme, authority: undefined, path: rest, tail }
   let slashes = 0
   while (rest.charAt(slashes) === '/') slashes++
-  const special = SPECIAL.has(scheme.slice(0, -1))
+  const special = isSpecial(scheme)
   if (scheme === 'file:' && slashes !== 2)
     return { scheme, authority: '', path: `/${rest.slice(slashes)}`, tail }
   if (!special && slashes < 2) return { scheme, authority: undefined, path: rest, tail }
@@ -166,18 +179,40 @@ function resolved(text: string, whole: boolean, glob = false): string {
   })
 }
 
+function isSpecial(scheme: string): boolean {
+  return SPECIAL.has(scheme.slice(0, -1))
+}
+
+function hasVastHost(text: string): boolean {
+  if (text.length <= MAX_AUTHORITY_CHARS) return false
+  const { scheme, authority = '' } = partsOf(text, false)
+  return isSpecial(scheme) && authority.length > MAX_AUTHORITY_CHARS
+}
+
 /** An authority as the URL standard has it: lower case, names and numbers of hosts in one form, no port that goes without saying. */
 function hostOf(scheme: string, authority: string): string {
   const lower = authority.toLowerCase()
-  if (SPECIAL.has(scheme.slice(0, -1)))
+  if (isSpecial(scheme) && authority.length <= MAX_AUTHORITY_CHARS)
     try {
       const { username, password, hostname, port } = new URL(`${scheme}//${authority}/`)
       const user = username === '' && password === '' ? '' : `${username}:${password}@`
-      return user + hostname.replace(/\.+$/, '') + (port === '' ? '' : `:${port}`)
+      return user + withoutEnd(hostname, '.') + (port === '' ? '' : `:${port}`)
     } catch {
       // No host that any server could reach.
     }
-  return lower.replace(/\.+(?=:\d*$|$)/, '')
+  const port = portAt(lower)
+  return withoutEnd(lower.slice(0, port), '.') + lower.slice(port)
+}
+
+/** Where the port of an authority begins, with its colon; its end where there is none. */
+function portAt(authority: string): number {
+  let at = authority.length
+  while (at > 0 && isDigit(authority.charCodeAt(at - 1))) at--
+  return authority[at - 1] === ':' ? at - 1 : authority.length
+}
+
+function isDigit(code: number): boolean {
+  return code >= 48 && code <= 57
 }
 
 const DOT = /^(?:\.|%2e)$/i
@@ -221,6 +256,6 @@ function shortened(text: string): string[] {
   if (at >= 0) shorten({ authority: parts.authority?.slice(at + 1) })
   if (parts.scheme === 'file:') list.push(text.replace(FILE_HOST, 'file://'))
   if (ENDS.test(parts.path)) shorten({ path: parts.path.replaceAll(ENDS_ALL, '') })
-  if (parts.path.endsWith('/')) shorten({ path: parts.path.replace(/\/+$/, '') })
+  if (parts.path.endsWith('/')) shorten({ path: withoutEnd(parts.path, '/') })
   return list
 }

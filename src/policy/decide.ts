@@ -117,6 +117,8 @@ export function decide(rules: RuleSet, subject: Subject, onFailure?: OnFailure):
   const readings = item.kind === 'resource' ? readingsOf(item.name) : undefined
   let decision = decideOne(rules, subject, onFailure)
   if (!readings) return decision
+  // What it may mean is not known in full.
+  if (readings.endless) return denied(rules, 'default', undefined)
   const read = (set: RuleSet, name: string): void => {
     if (decision.verdict === 'deny') return
     decision = stricter(decision, decideOne(set, { ...subject, item: readAs(item, name) }, onFailure))

@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
+import { withoutEnd } from '../core/without-end.ts'
 import { elements, find, members, rawAt, splice, withMembers, type Edit } from './json-text.ts'
 import { LATEST_LEGACY } from './revisions.ts'
 
@@ -163,7 +164,7 @@ function described(level: Level, block: JsonObject, text: string): string {
     return `Link to the resource ${names}: ${uri}${known === '' ? '' : ` (${known})`}${more}`
   }
   if (type === 'audio' && typeof data === 'string') {
-    const bytes = Math.floor((data.replace(/=+$/, '').length * 3) / 4)
+    const bytes = Math.floor((withoutEnd(data, '=').length * 3) / 4)
     return `[Audio was left out: ${String(mimeType)}, ${bytes} bytes. Revision ${level.revision} of MCP, which this client speaks, has no audio here.]`
   }
   return `[Content of type "${String(type)}", which revision ${level.revision} of MCP does not have here: ${text}]`

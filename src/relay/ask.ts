@@ -57,8 +57,8 @@ export function presented(
   return text === params.text ? request : { ...request, params: text }
 }
 
-/** What looks like the beginning of a label, on a line of its own. */
-const LIKE_A_LABEL = /[\n\r]\s*(?=[[\uff3b\u3010])/g
+/** White space before what looks like the beginning of a label; where a line ends in it, the label would have a line of its own. */
+const BEFORE_A_LABEL = /(?<!\s)\s+(?=[[\uff3b\u3010])/g
 
 /**
  * The text of a question with the name of the server that asks. Its lines stay; one that begins like a label gets the true one as well, so that no server
@@ -66,7 +66,9 @@ const LIKE_A_LABEL = /[\n\r]\s*(?=[[\uff3b\u3010])/g
  */
 export function labelled(server: string, message: string): string {
   const label = `[${server}] `
-  return label + seenText(message).replace(LIKE_A_LABEL, start => start + label)
+  return (
+    label + seenText(message).replace(BEFORE_A_LABEL, space => (/[\n\r]/.test(space) ? space + label : space))
+  )
 }
 
 /**

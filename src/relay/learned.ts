@@ -1,14 +1,21 @@
 import { LRUCache } from 'lru-cache'
 import type { JsonObject } from '../core/exchange.ts'
+import { MAX_URI_CHARS } from '../core/uri-readings.ts'
 
 const MAX_LEARNED = 10_000
+/** Of all that is remembered. */
+const MAX_LEARNED_CHARS = 8 * 1024 * 1024
 
 /**
  * Who owns a resource that nobody lists: the server in whose result the client saw it. Kept per principal, so that one cannot steer
  * another's reads.
  */
 export class LearnedOwners {
-  readonly #owners = new LRUCache<string, string>({ max: MAX_LEARNED })
+  readonly #owners = new LRUCache<string, string>({
+    max: MAX_LEARNED,
+    maxSize: MAX_LEARNED_CHARS,
+    sizeCalculation: (server, key) => server.length + key.length,
+  })
 
   owner(principal: string, uri: string): string | undefined {
     return this.#owners.get(`${principal}\n${uri}`)
@@ -26,7 +33,8 @@ export class LearnedOwners {
         resource?: { uri?: unknown } | null
       }
       const found = type === 'resource_link' ? uri : type === 'resource' ? resource?.uri : undefined
-      if (typeof found === 'string') this.#owners.set(`${principal}\n${found}`, server)
+      if (typeof found === 'string' && found.length <= MAX_URI_CHARS)
+        this.#owners.set(`${principal}\n${found}`, server)
     }
   }
 }

@@ -194,7 +194,8 @@ export class SseTransport implements Transport {
   }
 
   #onAddress(data: string): void {
-    const address = URL.canParse(data, this.#url.href) ? new URL(data, this.#url) : undefined
+    const isAddress = data.length <= MAX_ADDRESS_CHARS && URL.canParse(data, this.#url.href)
+    const address = isAddress ? new URL(data, this.#url) : undefined
     if (address?.origin === this.#url.origin) {
       this.#address = address
       this.#opening?.resolve()
@@ -270,6 +271,8 @@ export class SseTransport implements Transport {
 }
 
 const EVENT_STREAM = 'text/event-stream'
+/** Longest address for messages that a server may name. */
+const MAX_ADDRESS_CHARS = 2048
 
 function isEventStream(headers: Headers): boolean {
   const type = headers['content-type']

@@ -2,7 +2,13 @@ import { posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { ANONYMOUS } from '../../../src/core/principal.ts'
-import { readingsOf, resolvedPattern, textsOf, uriProblem } from '../../../src/core/uri-readings.ts'
+import {
+  MAX_URI_CHARS,
+  readingsOf,
+  resolvedPattern,
+  textsOf,
+  uriProblem,
+} from '../../../src/core/uri-readings.ts'
 import { decide, type Rule, type RuleSet } from '../../../src/policy/decide.ts'
 import { compilePattern } from '../../../src/policy/pattern.ts'
 
@@ -200,6 +206,22 @@ describe('a URI', () => {
       textsOf(`file:///${part.repeat(2000)}x`)
     expect(performance.now() - started).toBeLessThan(5000)
   })
+})
+
+test('a URI that is longer than what is read is refused, and the bound is named', () => {
+  expect(uriProblem(`x://${'a'.repeat(MAX_URI_CHARS)}`)).toContain(`at most ${MAX_URI_CHARS} are accepted`)
+})
+
+test('the longest URIs of dots, slashes or different letters are read in no time', () => {
+  const host = String.fromCodePoint(...Array.from({ length: 8000 }, (_, at) => 0x4e00 + at * 2))
+  const started = performance.now()
+  for (const uri of [`x://${'.'.repeat(8000)}b/%41`, `x://h${'/'.repeat(8000)}a/%41/`, `http://${host}/%41`])
+    textsOf(uri)
+  expect(performance.now() - started).toBeLessThan(2000)
+  for (const path of ['%41', 'a']) {
+    expect(uriProblem(`http://${host}/${path}`)).toContain('too many ways')
+    expect(verdict({ ...DENYING, denies: [] }, `http://${host}/${path}`)).toBe('deny')
+  }
 })
 
 test('a pattern means what it says, and what a URI of it is read as', () => {
