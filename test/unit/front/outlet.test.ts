@@ -81,10 +81,14 @@ describe('what waits for a client that does not read', () => {
     new Outlet(modest.response, 'modest', backlogs).write(Buffer.alloc(20 * MIB))
     new Outlet(greedy.response, 'greedy', backlogs).write(Buffer.alloc(30 * MIB))
     expect(backlogs.endLongest()).toBe(false)
-    using _clock = later(SLOW.stalledMs + 1000)
-    expect(backlogs.endLongest()).toBe(true)
-    expect([modest.response.destroyed, greedy.response.destroyed]).toEqual([false, true])
-    expect([backlogs.endLongest(), backlogs.endLongest()]).toEqual([true, false])
+    const clock = later(SLOW.stalledMs + 1000)
+    try {
+      expect(backlogs.endLongest()).toBe(true)
+      expect([modest.response.destroyed, greedy.response.destroyed]).toEqual([false, true])
+      expect([backlogs.endLongest(), backlogs.endLongest()]).toEqual([true, false])
+    } finally {
+      clock[Symbol.dispose]()
+    }
     expect(backlogs.bytes).toBe(0)
   })
 
