@@ -75,6 +75,8 @@ class Found {
     for (const text of texts) this.#add(text, 0)
     // A map goes on to what is added meanwhile.
     for (const [text, before] of this.#decodings) {
+      // What has too many is refused, whatever the others are.
+      if (this.endless) return
       for (const next of steps(text)) this.#add(next, before)
       this.#add(decoded(text), before + 1)
     }
