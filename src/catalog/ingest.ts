@@ -11,6 +11,7 @@ import { MAX_URI_CHARS } from '../core/uri-readings.ts'
 import { headerParamsOf } from '../protocol/headers.ts'
 import { cachingOf, tighter, type Caching } from '../protocol/caching.ts'
 import { elements, find, isDeeperThan, members } from '../protocol/json-text.ts'
+import { UriTemplate } from '../protocol/uri-template.ts'
 import { ListDigest } from './digest.ts'
 import type { CachingBy, Entry, ServerSnapshot } from './snapshot.ts'
 
@@ -203,7 +204,7 @@ class Collected {
   #add(text: string, value: unknown): void {
     const entry = outOfBounds(text) ?? checked(this.#kind, detached(text), value, this.#era)
     if (typeof entry === 'string')
-      this.#leaveOut('A definition is left out because clients would reject the list.', {
+      this.#leaveOut('A definition is left out: clients would reject it, or it exceeds a bound.', {
         reason: entry.slice(0, 200),
         start: text.slice(0, 120),
       })
@@ -240,7 +241,8 @@ function checked(kind: ListKind, text: string, value: unknown, era: 'legacy' | '
     if (key.length > MAX_URI_CHARS)
       return `"${keyName}" has ${key.length} characters; at most ${MAX_URI_CHARS} are taken`
     if (typeof value.name !== 'string') return `${key}: "name" is not a string`
-    return { key, text }
+    const excess = kind === 'resourceTemplates' ? UriTemplate.excess(key) : undefined
+    return excess === undefined ? { key, text } : `"${keyName}": ${excess}`
   }
   if (kind === 'prompts') {
     if (

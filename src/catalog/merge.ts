@@ -1,11 +1,12 @@
 import type { ServerConfig } from '../config/types.ts'
+import type { Logger } from '../core/logger.ts'
 import type { ItemKind, ListKind, Route } from '../core/route.ts'
 import { MAX_URI_CHARS } from '../core/uri-readings.ts'
-import type { UriTemplate } from '../protocol/uri-template.ts'
 import type { Listed } from './listed.ts'
 import type { Namespaces } from './names.ts'
 import type { Selection } from './selection.ts'
 import type { ServerSnapshot } from './snapshot.ts'
+import { MAX_MATCH_STEPS, templateClaims, type Claim, type Template } from './template-claims.ts'
 
 /** One server's part of an endpoint. */
 export interface Member {
@@ -18,16 +19,6 @@ export interface Member {
 /** Whether a URI is one of the gateway itself: no server has it, whatever it lists or links. */
 export function isReserved(uri: string): boolean {
   return /^\s*manifold:/i.test(uri)
-}
-
-/** Steps of the search for the owner of one URI, over all templates; hundreds of templates that nearly match a URI of ordinary length. */
-const MAX_MATCH_STEPS = 20_000_000
-
-export interface Template {
-  /** Its place in the list of templates. */
-  readonly at: number
-  readonly route: Route
-  readonly template: UriTemplate
 }
 
 /** What the lists of servers are together. */
@@ -43,12 +34,14 @@ export interface Content {
   readonly renamed: ReadonlyMap<string, ReadonlyMap<string, string>>
 }
 
-/** Why a server may have a URI. */
-interface Claim {
-  readonly route: Route
-  /** Characters at the begin of the URI that the template or the scheme says literally. */
-  readonly named: number
+/** Who may have a URI. */
+interface Claims {
+  readonly known: readonly Claim[]
+  /** Those about which the look-up gave up. */
+  readonly open: readonly Claim[]
 }
+
+const NO_CLAIMS: Claims = { known: [], open: [] }
 
 /**
  * Everything that an endpoint has: the snapshots of its servers in one, with the routes back to them. Deterministic: servers in the order of the configuration,
@@ -61,11 +54,17 @@ export class Merged {
   readonly #selection: Selection
   readonly #schemes = new Map<string, string[]>()
 
-  constructor(members: readonly Member[], selection: Selection, content: Content) {
+  readonly #logger: Logger
+  /** Servers whose templates were too much for a look-up. */
+  readonly #exceeding = new Set<string>()
+  #last: { readonly uri: string; readonly claims: Claims } | undefined
+
+  constructor(members: readonly Member[], selection: Selection, content: Content, logger: Logger) {
     this.members = members
     this.lists = content.lists
     this.#content = content
     this.#selection = selection
+    this.#logger = logger
     for (const { server } of members)
       for (const scheme of server.uriSchemes)
         this.#schemes.set(scheme, [...(this.#schemes.get(scheme) ?? []), server.name])
@@ -84,42 +83,50 @@ export class Merged {
   /**
    * Who may have a resource that no server lists, likeliest first: by template, then by configured scheme. None for a URI of more than `MAX_URI_CHARS`.
    */
-  *owners(uri: string): Generator<Route> {
-    for (const { route } of this.#claims(uri)) yield route
+  owners(uri: string): readonly Route[] {
+    return this.#claimsOf(uri).known.map(({ route }) => route)
   }
 
-  *#claims(uri: string): Generator<Claim> {
-    if (uri.length > MAX_URI_CHARS || isReserved(uri)) return
-    let stepsLeft = MAX_MATCH_STEPS
-    for (const { route, template } of this.#content.templates) {
-      const marker = route.exposed === route.own ? '' : `${route.server}+`
-      if (!uri.startsWith(marker)) continue
-      const own = uri.slice(marker.length)
-      if (!template.mayMatch(own)) continue
-      stepsLeft -= template.cost(own.length)
-      if (stepsLeft < 0) break
-      if (template.matches(own))
-        yield {
-          route: { server: route.server, own, exposed: uri },
-          named: marker.length + template.head.length,
-        }
-    }
+  #claimsOf(uri: string): Claims {
+    // Of one request several parts ask.
+    if (this.#last?.uri !== uri) this.#last = { uri, claims: this.#claims(uri) }
+    return this.#last.claims
+  }
+
+  #claims(uri: string): Claims {
+    if (uri.length > MAX_URI_CHARS || isReserved(uri)) return NO_CLAIMS
+    const { claims, open } = templateClaims(this.#content.templates, uri)
+    for (const { route } of open) this.#gaveUp(route.server)
     const scheme = uri.slice(0, Math.max(0, uri.indexOf(':')))
-    for (const server of this.#schemes.get(scheme) ?? [])
-      yield { route: { server, own: uri, exposed: uri }, named: scheme.length + 1 }
+    const configured = (this.#schemes.get(scheme) ?? []).map(server => ({
+      route: { server, own: uri, exposed: uri },
+      named: scheme.length + 1,
+    }))
+    return { known: [...claims, ...configured], open }
+  }
+
+  #gaveUp(server: string): void {
+    if (this.#exceeding.has(server)) return
+    this.#exceeding.add(server)
+    this.#logger.warn(
+      'The resource templates of a server take more steps to match with a URI than its share of a look-up; those beyond are passed over.',
+      { server, maxSteps: MAX_MATCH_STEPS },
+    )
   }
 
   /**
    * Whether a server may have a resource that it links: nothing that another one lists, nor what a template or scheme of another one names more
-   * closely than its own do. Between equal ones the link decides.
+   * closely than its own do. Between equal ones the link decides. What could not be matched within the bounds counts for the others only.
    */
   mayLink(server: string, uri: string): boolean {
     if (this.placeOf('resources', uri) !== undefined) return false
     let own = -1
     let others = -1
-    for (const { route, named } of this.#claims(uri))
+    const { known, open } = this.#claimsOf(uri)
+    for (const { route, named } of known)
       if (route.server === server) own = Math.max(own, named)
       else others = Math.max(others, named)
+    for (const { route, named } of open) if (route.server !== server) others = Math.max(others, named)
     return own >= others
   }
 

@@ -6,10 +6,11 @@ import type { Pattern } from '../policy/pattern.ts'
 import { UriTemplate } from '../protocol/uri-template.ts'
 import { hiddenBy } from './hidden.ts'
 import { listed, type Listed } from './listed.ts'
-import { isReserved, Merged, type Content, type Member, type Template } from './merge.ts'
+import { isReserved, Merged, type Content, type Member } from './merge.ts'
 import { exposedName, Namespaces, ownAlias } from './names.ts'
 import { Selection } from './selection.ts'
 import type { Entry } from './snapshot.ts'
+import type { Template } from './template-claims.ts'
 
 export interface MergeOptions {
   readonly members: readonly Member[]
@@ -23,7 +24,7 @@ export interface MergeOptions {
 export function* merging(options: MergeOptions): Steps<Merged> {
   const merge = new Merge(options)
   yield* merge.take()
-  return new Merged(options.members, merge.selection, merge)
+  return new Merged(options.members, merge.selection, merge, options.logger)
 }
 
 /** A merge that is being made. */

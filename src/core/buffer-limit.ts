@@ -6,19 +6,30 @@ import { Reception, type Flow } from './reception.ts'
 const MAX_BYTES = 48 * 1024 * 1024
 /** A message that has waited for so long goes on, whatever is held. */
 const MAX_WAIT_MS = 10_000
+/** After so long, a message for a client that has read everything has others' unread messages ended. */
+const MAX_HELD_UP_MS = 750
 /** How often it is looked at what waits. */
 const LOOK_MS = 500
 
+/** Connections to clients, on which messages wait to be read. */
+export interface Unread {
+  /** Ends the connection that takes room for longest, of the client that has most, where there is one that reads too slowly. */
+  endLongest(): boolean
+}
+
 /**
- * Bounds what large messages from servers hold on their way to clients. It counts the bytes of messages that are not yet complete, and those that wait for
- * clients to read them. Each client and each server has a share (`FairRoom`); what does not fit is not read from its server until something leaves.
+ * Bounds what large messages from servers hold on their way to clients. It counts the bytes of messages that are not yet complete, and those that wait
+ * for clients to read them. Each client and each server has a share (`FairRoom`); what does not fit is not read from its server until something leaves.
  * Where nothing waits for its client, and nothing else comes from its server, a message goes on all the same, since nothing of its own could make room;
- * where the room is full, this takes that nothing waits for any client and nothing else comes. After ten seconds each one goes on. A message that has stopped gives up its room where others wait for it.
+ * where the others make the room full, this takes that nothing waits for any client and nothing else comes. After ten seconds each one goes on.
+ * A message that has stopped gives up its room where others wait for it. Where the room is full, so does a connection that reads too slowly, for a client
+ * that has read everything.
  */
 export class BufferLimit {
   readonly #room: FairRoom
   /** In the order in which they became large. */
   readonly #receptions = new Set<Reception>()
+  readonly #unreadBy = new Set<Unread>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(maxBytes = MAX_BYTES) {
@@ -34,6 +45,16 @@ export class BufferLimit {
   waits(client: string, bytes: number): void {
     this.#room.unread(client, bytes)
     if (bytes < 0) this.#resume()
+  }
+
+  /** On `connections` messages wait that count. */
+  unreadBy(connections: Unread): void {
+    this.#unreadBy.add(connections)
+  }
+
+  /** Nothing waits on `connections` any more. */
+  allReadBy(connections: Unread): void {
+    this.#unreadBy.delete(connections)
   }
 
   /** Called by a reception: it holds so many bytes more. */
@@ -60,8 +81,8 @@ export class BufferLimit {
   #mayGoOn(reception: Reception): boolean {
     const { client, server } = reception
     if (reception.hasWaited(MAX_WAIT_MS)) return true
-    const { isFull } = this.#room
-    if (!isFull && this.#room.fits(client, server)) return true
+    if (this.#room.fits(client, server)) return true
+    const isFull = this.#room.isFullFor(client)
     if ((isFull ? this.#room.allUnread : this.#room.unreadOf(client)) > 0) return false
     for (const other of this.#receptions)
       if (other !== reception && (isFull || other.server === server) && other.comes) return false
@@ -76,7 +97,15 @@ export class BufferLimit {
     }
     const stopped = [...this.#receptions].filter(reception => reception.hasStopped())
     if (stopped.length > 0) this.#giveUp(stopped)
+    for (const reception of this.#receptions)
+      if (reception.waitedMs > MAX_HELD_UP_MS) this.#endUnreadFor(reception)
     this.#resume()
+  }
+
+  /** Others that do not read do not hold up a client that does. */
+  #endUnreadFor({ client }: Reception): void {
+    if (this.#room.unreadOf(client) > 0) return
+    while (this.#room.isFullFor(client)) if (![...this.#unreadBy].some(unread => unread.endLongest())) return
   }
 
   /** Of messages that have stopped, the largest go first, and only those whose room lets another one go on. */
@@ -87,7 +116,7 @@ export class BufferLimit {
       while (reception.isWaiting && !this.#mayGoOn(reception)) {
         const next = stopped.shift()
         if (!next) return
-        next.giveUp()
+        if (next.bytes > 0) next.giveUp()
       }
     }
   }

@@ -17,7 +17,7 @@ class Holding {
  * How much of a bounded room each client and each server holds, and whether one of them may hold more. A holder may hold more while everything fits with
  * as much again left free for the next one, where others count with no more than this one holds. So a holder that has more than its share costs only itself
  * room. The shares of several holders that all take what they may are a half, a third, a quarter and so on of the room; together they may exceed the room,
- * until it is full.
+ * until it is full. Where it is full, a reserve of a quarter of the room is shared by the same rule: it is a floor for holders that have little.
  */
 export class FairRoom {
   readonly #maxBytes: number
@@ -38,9 +38,10 @@ export class FairRoom {
     return this.#bytes
   }
 
-  /** All have to wait. At least eight clients make it full. */
-  get isFull(): boolean {
-    return this.#counted >= 2 * this.#maxBytes
+  /** The others hold so much that `client` has to wait, each counted with a quarter of the room at most. More than eight of them make it full. */
+  isFullFor(client: string): boolean {
+    const own = this.#clients.get(client)?.bytes ?? 0
+    return this.#counted - this.#countOf(own) > 2 * this.#maxBytes
   }
 
   /** Bytes that wait for clients. */
@@ -78,15 +79,16 @@ export class FairRoom {
     if (!holding) return true
     const ofServer = this.#servers.of(server)
     if (this.#bytes + Math.max(holding.bytes, ofServer) <= this.#maxBytes) return true
-    return this.#servers.upTo(ofServer) + ofServer <= this.#maxBytes && this.#clientFits(holding, server)
+    const room = this.isFullFor(client) ? this.#maxBytes / 4 : this.#maxBytes
+    return this.#servers.upTo(ofServer) + ofServer <= room && this.#clientFits(holding, server, room)
   }
 
   /** A server that sends much for a client leaves the client's other servers as much room. */
-  #clientFits(holding: Holding, server: string): boolean {
+  #clientFits(holding: Holding, server: string, room: number): boolean {
     const level = holding.unread + holding.byServer.upTo(holding.byServer.of(server))
     let bytes = 2 * level
     for (const other of this.#clients.values()) if (other !== holding) bytes += Math.min(other.bytes, level)
-    return bytes <= this.#maxBytes
+    return bytes <= room
   }
 
   #of(client: string): Holding {
@@ -96,9 +98,12 @@ export class FairRoom {
   }
 
   #changed(client: string, { bytes }: Holding, before: number): void {
-    const most = this.#maxBytes / 4
     this.#bytes += bytes - before
-    this.#counted += Math.min(bytes, most) - Math.min(before, most)
+    this.#counted += this.#countOf(bytes) - this.#countOf(before)
     if (bytes === 0) this.#clients.delete(client)
+  }
+
+  #countOf(bytes: number): number {
+    return Math.min(bytes, this.#maxBytes / 4)
   }
 }

@@ -117,9 +117,14 @@ export class Reception {
     return this.#waitsSince !== undefined
   }
 
+  /** How long it has waited by now. */
+  get waitedMs(): number {
+    return this.#waitsSince === undefined ? 0 : performance.now() - this.#waitsSince
+  }
+
   /** Whether it has waited for so long with the message that is not complete. */
   hasWaited(ms: number): boolean {
-    this.#patient ||= this.#waitsSince !== undefined && performance.now() - this.#waitsSince > ms
+    this.#patient ||= this.waitedMs > ms
     return this.#patient
   }
 

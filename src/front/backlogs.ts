@@ -8,6 +8,12 @@ export const MAX_BYTES = 128 * 1024 * 1024
 export const MAX_STREAM_BYTES = 4 * 1024 * 1024
 /** A client that takes nothing for so long has gone, or never reads. */
 export const STALLED_MS = 30_000
+/** Where others wait for the room that it takes, a client reads too slowly that takes nothing for so long, */
+export const SLOW = {
+  stalledMs: 5000,
+  /** or is behind for so long. */
+  behindMs: 10_000,
+}
 
 /** What waits for one client on one connection. */
 export interface Backlog {
@@ -15,6 +21,8 @@ export interface Backlog {
   readonly bytes: number
   readonly behind: boolean
   readonly movedAt: number
+  /** Since when it is behind, by `performance.now()`. */
+  readonly behindSince: number
   destroy(): void
 }
 
@@ -42,10 +50,12 @@ export class Backlogs {
 
   began(outlet: Backlog): void {
     this.#behind.add(outlet)
+    this.#buffers.unreadBy(this)
   }
 
   over(outlet: Backlog): void {
     this.#behind.delete(outlet)
+    if (this.#behind.size === 0) this.#buffers.allReadBy(this)
   }
 
   /** More waits on an outlet than before, or less. */
@@ -71,18 +81,32 @@ export class Backlogs {
     outlet.destroy()
   }
 
+  endLongest(): boolean {
+    const now = performance.now()
+    const { worst } = this.#worst(
+      outlet => now - outlet.movedAt > SLOW.stalledMs || now - outlet.behindSince > SLOW.behindMs,
+    )
+    if (worst) this.drop(worst, 'what waits for slow clients leaves no room to others')
+    return worst !== undefined
+  }
+
   #dropOne(): boolean {
-    let worst: Backlog | undefined
-    let waiting = 0
-    for (const outlet of this.#behind) {
-      if (outlet.bytes === 0) continue
-      waiting++
-      if (!worst || this.#isWorse(outlet, worst)) worst = outlet
-    }
+    const { worst, waiting } = this.#worst(() => true)
     // What is alone may be as large as it is.
     if (!worst || waiting < 2) return false
     this.drop(worst, `more than ${MAX_BYTES / 1024 / 1024} MiB wait for clients that do not read`)
     return true
+  }
+
+  #worst(isMeant: (outlet: Backlog) => boolean): { worst?: Backlog; waiting: number } {
+    let worst: Backlog | undefined
+    let waiting = 0
+    for (const outlet of this.#behind) {
+      if (outlet.bytes === 0 || !isMeant(outlet)) continue
+      waiting++
+      if (!worst || this.#isWorse(outlet, worst)) worst = outlet
+    }
+    return worst ? { worst, waiting } : { waiting }
   }
 
   #isWorse(one: Backlog, other: Backlog): boolean {

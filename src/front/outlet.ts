@@ -30,6 +30,8 @@ export class Outlet {
   onCaughtUp: (() => void) | undefined
   /** When the client last took something, by `performance.now()`. */
   movedAt = 0
+  /** Since when the client is behind, by `performance.now()`. */
+  behindSince = 0
 
   constructor(response: ServerResponse, principal: string, backlogs: Backlogs) {
     this.#response = response
@@ -94,7 +96,7 @@ export class Outlet {
   }
 
   #fallsBehind(): void {
-    this.movedAt = performance.now()
+    this.movedAt = this.behindSince = performance.now()
     this.#listen()
   }
 

@@ -5,40 +5,52 @@
  * of the URI.
  */
 export class UriTemplate {
-  readonly #parts: readonly Part[]
+  /** Those between the literal texts at the ends. */
+  readonly #middle: readonly Part[]
   /** The literal text before the first expression. */
   readonly head: string
   readonly #tail: string
   readonly #least: number
 
   private constructor(parts: readonly Part[]) {
-    this.#parts = parts
-    const [first, last] = [parts[0], parts.at(-1)]
-    this.head = first?.literal ?? ''
-    this.#tail = last?.literal ?? ''
+    const head = parts[0]?.literal
+    const tail = parts.length > 1 ? parts.at(-1)?.literal : undefined
+    this.head = head ?? ''
+    this.#tail = tail ?? ''
+    this.#middle = parts.slice(head === undefined ? 0 : 1, tail === undefined ? undefined : -1)
     this.#least = parts.reduce((sum, { literal }) => sum + (literal?.length ?? 1), 0)
   }
 
-  /** `undefined` for a text that is no template, or one that is too long or has too many expressions. */
+  /** `undefined` for a text that is no template, or one that is longer or has more variables than is allowed. */
   static parse(text: string): UriTemplate | undefined {
-    if (text.length > MAX_TEMPLATE_CHARS) return undefined
+    const template = UriTemplate.#parse(text)
+    return typeof template === 'string' ? undefined : template
+  }
+
+  /** The bound that a template exceeds, in a sentence; `undefined` where it exceeds none. */
+  static excess(text: string): string | undefined {
+    const template = UriTemplate.#parse(text)
+    return typeof template === 'string' ? template : undefined
+  }
+
+  /** A template, nothing for a text that is none, or the bound that it exceeds. */
+  static #parse(text: string): UriTemplate | string | undefined {
+    if (text.length > MAX_TEMPLATE_CHARS)
+      return `it has ${text.length} characters; at most ${MAX_TEMPLATE_CHARS} are taken of a template`
     const parts: Part[] = []
-    let expressions = 0
     for (let at = 0; at < text.length;) {
       const open = text.indexOf('{', at)
       addLiteral(parts, text.slice(at, open < 0 ? text.length : open))
       if (open < 0) break
       const close = text.indexOf('}', open)
-      if (close < 0 || ++expressions > MAX_EXPRESSIONS) return undefined
+      if (close < 0) return undefined
       addExpression(parts, text.slice(open + 1, close))
       at = close + 1
     }
-    return new UriTemplate(parts)
-  }
-
-  /** Steps that a URI of this length may take. */
-  cost(chars: number): number {
-    return this.#parts.length * chars
+    const variables = parts.reduce((sum, { literal }) => (literal === undefined ? sum + 1 : sum), 0)
+    return variables > MAX_VARIABLES
+      ? `it has ${variables} variables; at most ${MAX_VARIABLES} are taken of a template`
+      : new UriTemplate(parts)
   }
 
   /** What costs next to nothing to see: the URI begins and ends as the template does, and is long enough. */
@@ -46,23 +58,35 @@ export class UriTemplate {
     return uri.length >= this.#least && uri.startsWith(this.head) && uri.endsWith(this.#tail)
   }
 
-  matches(uri: string): boolean {
+  /** `undefined` where the steps do not suffice to say. Each part takes as many as the URI has characters between the ends of the template. */
+  matches(uri: string, steps: StepsLeft): boolean | undefined {
     if (!this.mayMatch(uri)) return false
+    const text = uri.slice(this.head.length, uri.length - this.#tail.length)
     // Where the part at hand may begin; afterwards, where it may end.
-    let begins = new Uint8Array(uri.length + 1)
-    let ends = new Uint8Array(uri.length + 1)
-    begins[0] = 1
-    for (const part of this.#parts) {
-      ends.fill(0)
-      if (!part.advance(uri, begins, ends)) return false
+    let begins: Uint8Array | undefined
+    let ends: Uint8Array | undefined
+    for (const part of this.#middle) {
+      if (text.length > steps.left) return undefined
+      steps.left -= text.length
+      if (!begins || !ends) {
+        begins = new Uint8Array(text.length + 1)
+        ends = new Uint8Array(text.length + 1)
+        begins[0] = 1
+      } else ends.fill(0)
+      if (!part.advance(text, begins, ends)) return false
       ;[begins, ends] = [ends, begins]
     }
-    return begins[uri.length] === 1
+    return begins ? begins[text.length] === 1 : text === ''
   }
 }
 
+/** A budget that matching uses up. */
+export interface StepsLeft {
+  left: number
+}
+
 const MAX_TEMPLATE_CHARS = 8192
-const MAX_EXPRESSIONS = 64
+const MAX_VARIABLES = 32
 
 const OPERATORS = '+#./?&'
 const SLASH = 47

@@ -162,3 +162,48 @@ test(
     for (const response of unread) response.destroy()
   },
 )
+
+test(
+  'eight clients that read a large answer in a trickle do not hold up a ninth',
+  { timeout: 60_000 },
+  async () => {
+    await using server = await scriptedHttp()
+    const slow = Array.from({ length: 8 }, (_, at) => `slow${at}`)
+    const clients = withKeys(Object.fromEntries([...slow, 'quick'].map(name => [name, {}])))
+    await using gateway = await startGateway({ mcpServers: { s: server.entry }, clients })
+    const clientOf = (name: string): ModernHttp =>
+      new ModernHttp(gateway.origin, '/mcp', { headers: bearer(keyOf(name)) })
+    const unread: WireResponse[] = []
+    for (const name of slow) {
+      const before = processBuffers().bytes
+      void clientOf(name)
+        .post('1', 'tools/call', withEnvelope(CALL))
+        .then(response => {
+          response.pause()
+          unread.push(response)
+        })
+      ;(await server.called('t')).answer(result(14 * MIB))
+      await until(() => processBuffers().bytes >= before + 13 * MIB)
+    }
+    await until(() => unread.length === slow.length)
+    const trickle = setInterval(() => {
+      for (const response of unread) {
+        response.resume()
+        setImmediate(() => response.pause())
+      }
+    }, 500)
+    await using client = clientOf('quick')
+    const tookMs = async (id: string, bytes: number): Promise<number> => {
+      const started = performance.now()
+      const answer = client.request(id, 'tools/call', CALL)
+      ;(await server.called('t')).answer(result(bytes))
+      expect((await answer).length).toBeGreaterThan(bytes)
+      return performance.now() - started
+    }
+    expect(processBuffers().bytes).toBeGreaterThan(96 * MIB)
+    expect(await tookMs('1', 300_000)).toBeLessThan(5000)
+    expect(await tookMs('2', 10 * MIB)).toBeLessThan(5000)
+    clearInterval(trickle)
+    for (const response of unread) response.destroy()
+  },
+)

@@ -154,3 +154,36 @@ it('leaves out a definition that is nested too deeply or too long, and takes the
   const from = lister(() => `{"tools":[${deep},${tool('a')},${long},${tool('b')}]}`, { tools: {} })
   expect((await fetchAll(from)).tools.map(({ key }) => key)).toEqual(['a', 'b'])
 })
+
+it('templates with more than 32 variables or of more than 8 KB are left out, with the reason', async () => {
+  const warned: unknown[] = []
+  const texts = [
+    'x:' + '{a}/'.repeat(32),
+    'x:' + '{a}/'.repeat(33),
+    `x:{?${Array.from({ length: 33 }, (_, at) => `a${at}`).join(',')}}`,
+    'x:' + 'a'.repeat(8191),
+  ]
+  const entries = texts.map(uriTemplate => JSON.stringify({ uriTemplate, name: 't' })).join(',')
+  const { lists } = await fetchLists(
+    lister(method =>
+      method === 'resources/templates/list' ? `{"resourceTemplates":[${entries}]}` : empty(method),
+    ),
+    1000,
+    undefined,
+    { ...SILENT, warn: (message, fields) => warned.push({ message, ...fields }) },
+  )
+  expect(lists.resourceTemplates.map(({ key }) => key)).toEqual([texts[0]])
+  const reasons = [
+    'it has 33 variables; at most 32',
+    'it has 33 variables; at most 32',
+    '8193 characters; at most 8192',
+  ]
+  expect(warned).toEqual(
+    reasons.map((reason, at) => ({
+      message: 'A definition is left out: clients would reject it, or it exceeds a bound.',
+      list: 'resourceTemplates',
+      reason: expect.stringContaining(reason),
+      start: expect.stringContaining((texts[at + 1] as string).slice(0, 40)),
+    })),
+  )
+})

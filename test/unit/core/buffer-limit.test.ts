@@ -206,6 +206,46 @@ describe('what clients do not read', () => {
     expect(limit.bytes).toBeLessThanOrEqual((96 + 10 + 60 / 2) * MIB)
   })
 
+  it('stops nothing for a client that has read everything, where eight others hold a quarter each', () => {
+    const limit = new BufferLimit(48 * MIB)
+    for (let at = 0; at < 8; at++) limit.waits(`slow ${at}`, 12 * MIB)
+    expect(new Stream(limit, 'a', 's').comes(10 * MIB).reads).toBe(true)
+    // Nor for a client that is reading another answer.
+    limit.waits('b', 400_000)
+    expect(new Stream(limit, 'b', 't').at(400_000).reads).toBe(true)
+    expect(new Stream(limit, 'slow 1', 'u').at(MIB).reads).toBe(false)
+  })
+
+  it('leaves each client a floor, however many others do not read', () => {
+    const limit = new BufferLimit(48 * MIB)
+    for (let at = 0; at < 30; at++) limit.waits(`slow ${at}`, 12 * MIB)
+    expect(new Stream(limit, 'a', 's').at(350_000).reads).toBe(true)
+    expect(new Stream(limit, 'b', 't').at(350_000).reads).toBe(true)
+    expect(new Stream(limit, 'c', 'u').at(MIB).reads).toBe(false)
+  })
+
+  it('is ended where a client that has read everything waits for a second', () => {
+    const limit = new BufferLimit(48 * MIB)
+    const slow = Array.from({ length: 12 }, (_, at) => `slow ${at}`)
+    for (const client of slow) limit.waits(client, 12 * MIB)
+    limit.unreadBy({
+      endLongest: () => {
+        const client = slow.shift()
+        if (client !== undefined) limit.waits(client, -12 * MIB)
+        return client !== undefined
+      },
+    })
+    const own = new Stream(limit, 'slow 11', 'u').at(2 * MIB)
+    vi.advanceTimersByTime(2000)
+    // A client that does not read has nothing of others ended.
+    expect([own.reads, slow.length]).toEqual([false, 12])
+    const stream = new Stream(limit, 'a', 's').comes(10 * MIB)
+    expect(stream.reads).toBe(false)
+    vi.advanceTimersByTime(1500)
+    expect(stream.comes(10 * MIB).reads).toBe(true)
+    expect(slow.length).toBe(8)
+  })
+
   it('stops a stream no longer once others have calls on it', () => {
     const limit = new BufferLimit(48 * MIB)
     limit.waits('slow', 40 * MIB)

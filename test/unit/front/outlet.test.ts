@@ -1,9 +1,9 @@
 import { createServer, type ServerResponse } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { once } from 'node:events'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { SILENT } from '../../../src/core/logger.ts'
-import { Backlogs, MAX_BYTES, STALLED_MS } from '../../../src/front/backlogs.ts'
+import { Backlogs, MAX_BYTES, SLOW, STALLED_MS } from '../../../src/front/backlogs.ts'
 import { Outlet } from '../../../src/front/outlet.ts'
 
 const MIB = 1024 * 1024
@@ -30,6 +30,13 @@ async function unread(): Promise<{ response: ServerResponse; socket: Socket }> {
   socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
   const [, response] = (await request) as [unknown, ServerResponse]
   return { response, socket }
+}
+
+/** So much time has passed. */
+function later(ms: number): Disposable {
+  const now = performance.now.bind(performance)
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + ms)
+  return { [Symbol.dispose]: () => clock.mockRestore() }
 }
 
 describe('what waits for a client that does not read', () => {
@@ -65,6 +72,23 @@ describe('what waits for a client that does not read', () => {
     expect(response.destroyed).toBe(false)
     backlogs.sweep(performance.now() + STALLED_MS + 1000)
     expect(response.destroyed).toBe(true)
+    expect(backlogs.bytes).toBe(0)
+  })
+
+  it('ends when it takes the room of others, of the client that has most first', async () => {
+    const backlogs = new Backlogs(SILENT)
+    const [modest, greedy] = [await unread(), await unread()]
+    new Outlet(modest.response, 'modest', backlogs).write(Buffer.alloc(20 * MIB))
+    new Outlet(greedy.response, 'greedy', backlogs).write(Buffer.alloc(30 * MIB))
+    expect(backlogs.endLongest()).toBe(false)
+    const clock = later(SLOW.stalledMs + 1000)
+    try {
+      expect(backlogs.endLongest()).toBe(true)
+      expect([modest.response.destroyed, greedy.response.destroyed]).toEqual([false, true])
+      expect([backlogs.endLongest(), backlogs.endLongest()]).toEqual([true, false])
+    } finally {
+      clock[Symbol.dispose]()
+    }
     expect(backlogs.bytes).toBe(0)
   })
 
