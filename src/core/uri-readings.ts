@@ -29,8 +29,22 @@ const SPECIAL: ReadonlySet<string> = new Set(['http', 'https', 'ws', 'wss', 'ftp
 
 /** Schemes whose segments `urlparse` of Python reads up to a `;`; with their colon, and a text without a scheme. */
 const WITH_PARAMETERS: ReadonlySet<string> = new Set([
-  ...['', 'http:', 'https:', 'shttp:', 'ws:', 'wss:', 'ftp:', 'sftp:'],
-  ...['rtsp:', 'rtspu:', 'sip:', 'sips:', 'mms:', 'tel:', 'hdl:', 'prospero:'],
+  '',
+  'http:',
+  'https:',
+  'shttp:',
+  'ws:',
+  'wss:',
+  'ftp:',
+  'sftp:',
+  'rtsp:',
+  'rtspu:',
+  'sip:',
+  'sips:',
+  'mms:',
+  'tel:',
+  'hdl:',
+  'prospero:',
 ])
 
 /** One reading only: nothing to decode, nothing to resolve, nothing that is passed over. Most URIs are like that. */
