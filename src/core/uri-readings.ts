@@ -7,7 +7,7 @@ import { withoutEnd } from './without-end.ts'
 export interface Readings {
   /** Texts that mean the same resource, the URI itself first. All of them have to be allowed, and none denied. */
   readonly same: readonly string[]
-  /** What is left where a server passes over a part: fragment, query of a file, user, host of a file, dots at ends. None of them may be denied. */
+  /** What is left where a server passes over a part: fragment, query, parameters, user, port, host of a file, dots at ends. None of them may be denied. */
   readonly less: readonly string[]
   /** It has more readings than are followed. */
   readonly endless: boolean
@@ -19,17 +19,37 @@ export const MAX_URI_CHARS = 8192
 /** Decoded so often; more is no honest URI. */
 const MAX_DECODINGS = 3
 /** What has more readings, or more characters in all of them, is not followed further. */
-const MAX_READINGS = 100
-const MAX_READING_CHARS = 16 * MAX_URI_CHARS
+const MAX_READINGS = 300
+const MAX_READING_CHARS = 32 * MAX_URI_CHARS
 /** Longest user, host and port that are read as the URL standard does, whose time grows with the square of a host. */
 const MAX_AUTHORITY_CHARS = 500
 
 /** The port that goes without saying, by scheme; WHATWG calls these schemes special. */
 const SPECIAL: ReadonlySet<string> = new Set(['http', 'https', 'ws', 'wss', 'ftp'])
 
+/** Schemes whose segments `urlparse` of Python reads up to a `;`; with their colon, and a text without a scheme. */
+const WITH_PARAMETERS: ReadonlySet<string> = new Set([
+  '',
+  'http:',
+  'https:',
+  'shttp:',
+  'ws:',
+  'wss:',
+  'ftp:',
+  'sftp:',
+  'rtsp:',
+  'rtspu:',
+  'sip:',
+  'sips:',
+  'mms:',
+  'tel:',
+  'hdl:',
+  'prospero:',
+])
+
 /** One reading only: nothing to decode, nothing to resolve, nothing that is passed over. Most URIs are like that. */
 const PLAIN =
-  /^(?:file:\/\/|(?!(?:file|https?|wss?|ftp):)[a-z][a-z0-9+.-]*:\/\/(?:[a-z0-9_{}-]+(?:\.[a-z0-9_{}-]+)*)?)(?:\/[^/\\%?#|\s]*[^/\\%?#|\s.])*$/
+  /^(?:file:\/\/|(?!(?:file|https?|wss?|ftp):)[a-z][a-z0-9+.-]*:\/\/(?:[a-z0-9_{}-]+(?:\.[a-z0-9_{}-]+)*)?)(?:\/[^/\\%?#;|\s]*[^/\\%?#;|\s.])*$/
 
 /** The last one is asked for again and again while one request is decided. */
 let last: { readonly uri: string; readonly readings: Readings | undefined } = { uri: '', readings: undefined }
@@ -69,6 +89,8 @@ class Found {
     for (const text of texts) this.#add(text, 0)
     // A map goes on to what is added meanwhile.
     for (const [text, before] of this.#decodings) {
+      // What has too many is refused, whatever the others are.
+      if (this.endless) return
       for (const next of steps(text)) this.#add(next, before)
       this.#add(decoded(text), before + 1)
     }
@@ -140,13 +162,17 @@ interface Parts {
   readonly tail: string
 }
 
-/** `whole`: what looks like a query or a fragment is part of the path, as to servers that do no more than cut off the scheme. */
-function partsOf(text: string, whole: boolean): Parts {
+/**
+ * `whole`: what looks like a query or a fragment is part of the path, as to servers that do no more than cut off the scheme. `asWritten`: a backslash is no slash,
+ * so that a user or a port may hold one, as to Python.
+ */
+function partsOf(text: string, whole: boolean, asWritten = false): Parts {
   const scheme = /^[a-z][a-z\d+.-]*:/i.exec(text)?.[0].toLowerCase() ?? ''
   let rest = text.slice(scheme.length)
   const end = whole ? -1 : rest.search(/[?#]/)
   const tail = end < 0 ? '' : rest.slice(end)
-  rest = (end < 0 ? rest : rest.slice(0, end)).replaceAll('\\', '/')
+  if (end >= 0) rest = rest.slice(0, end)
+  if (!asWritten) rest = rest.replaceAll('\\', '/')
   if (scheme === '') return { scheme, authority: undefined, path: rest, tail }
   let slashes = 0
   while (rest.charAt(slashes) === '/') slashes++
@@ -171,7 +197,7 @@ function textOf({ scheme, authority, path, tail }: Parts): string {
 function resolved(text: string, whole: boolean, glob = false): string {
   const parts = partsOf(text, whole)
   const { scheme, authority } = parts
-  const host = authority === undefined || glob ? authority?.toLowerCase() : hostOf(scheme, authority)
+  const host = authority === undefined ? undefined : hostOf(scheme, authority, glob)
   return textOf({
     ...parts,
     authority: scheme === 'file:' && host === 'localhost' ? '' : host,
@@ -189,9 +215,13 @@ function hasVastHost(text: string): boolean {
   return isSpecial(scheme) && authority.length > MAX_AUTHORITY_CHARS
 }
 
-/** An authority as the URL standard has it: lower case, names and numbers of hosts in one form, no port that goes without saying. */
-function hostOf(scheme: string, authority: string): string {
+/**
+ * An authority as the URL standard has it: lower case, names and numbers of hosts in one form, no port that is empty or goes without saying. `glob`: wildcards
+ * stay, and what would decode to one.
+ */
+function hostOf(scheme: string, authority: string, glob: boolean): string {
   const lower = authority.toLowerCase()
+  if (glob && /[*?%]/.test(authority)) return withoutEmptyPort(lower)
   if (isSpecial(scheme) && authority.length <= MAX_AUTHORITY_CHARS)
     try {
       const { username, password, hostname, port } = new URL(`${scheme}//${authority}/`)
@@ -201,7 +231,11 @@ function hostOf(scheme: string, authority: string): string {
       // No host that any server could reach.
     }
   const port = portAt(lower)
-  return withoutEnd(lower.slice(0, port), '.') + lower.slice(port)
+  return withoutEnd(lower.slice(0, port), '.') + withoutEmptyPort(lower.slice(port))
+}
+
+function withoutEmptyPort(authority: string): string {
+  return authority.endsWith(':') ? authority.slice(0, -1) : authority
 }
 
 /** Where the port of an authority begins, with its colon; its end where there is none. */
@@ -241,21 +275,42 @@ const FILE_HOST = /^file:\/\/[^/?#]+(?=\/)/i
 const ENDS = /(?<=[^/. ])[. ]+(?=\/|$)/
 const ENDS_ALL = new RegExp(ENDS, 'g')
 
-/** The text with one part less after the other. */
+/** The text without one of its parts, for each that servers pass over. */
 function shortened(text: string): string[] {
-  let parts = partsOf(text, false)
-  const list: string[] = []
-  const shorten = (changes: Partial<Parts>): void => {
-    parts = { ...parts, ...changes }
-    list.push(textOf(parts))
-  }
-  const hash = parts.tail.indexOf('#')
-  if (hash >= 0) shorten({ tail: parts.tail.slice(0, hash) })
-  if (parts.scheme === 'file:' && parts.tail !== '') shorten({ tail: '' })
-  const at = parts.authority?.lastIndexOf('@') ?? -1
-  if (at >= 0) shorten({ authority: parts.authority?.slice(at + 1) })
-  if (parts.scheme === 'file:') list.push(text.replace(FILE_HOST, 'file://'))
-  if (ENDS.test(parts.path)) shorten({ path: parts.path.replaceAll(ENDS_ALL, '') })
-  if (parts.path.endsWith('/')) shorten({ path: withoutEnd(parts.path, '/') })
+  const list = withoutParts(partsOf(text, false))
+  if (text.includes('\\')) list.push(...withoutParts(partsOf(text, false, true)))
+  if (/^file:/i.test(text)) list.push(text.replace(FILE_HOST, 'file://'))
   return list
+}
+
+function withoutParts(parts: Parts): string[] {
+  const { scheme, authority, path, tail } = parts
+  const list: string[] = []
+  const change = (changes: Partial<Parts>): unknown => list.push(textOf({ ...parts, ...changes }))
+  const hash = tail.indexOf('#')
+  if (hash >= 0) change({ tail: tail.slice(0, hash) })
+  if (tail.startsWith('?')) change({ tail: hash < 0 ? '' : tail.slice(hash) })
+  if (authority !== undefined) {
+    const user = authority.lastIndexOf('@') + 1
+    if (user > 0) change({ authority: authority.slice(user) })
+    const name = hostnameOf(authority.slice(user))
+    if (user + name.length < authority.length) change({ authority: authority.slice(0, user) + name })
+  }
+  if (WITH_PARAMETERS.has(scheme) && path.includes(';')) {
+    // Python cuts the last segment, Java each of them.
+    const last = path.indexOf(';', path.lastIndexOf('/') + 1)
+    if (last >= 0) change({ path: path.slice(0, last) })
+    change({ path: path.replaceAll(/;[^/]*/g, '') })
+  }
+  if (ENDS.test(path)) change({ path: path.replaceAll(ENDS_ALL, '') })
+  if (path.endsWith('/')) change({ path: withoutEnd(path, '/') })
+  return list
+}
+
+/** A host without its port and without brackets that it does not need, as Python and Go find it: the port begins at the first colon. */
+function hostnameOf(host: string): string {
+  const open = host.indexOf('[')
+  if (open < 0) return host.split(':', 1)[0] as string
+  const inside = host.slice(open + 1).split(']', 1)[0] as string
+  return inside.includes(':') ? `[${inside}]` : inside
 }

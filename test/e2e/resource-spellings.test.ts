@@ -143,3 +143,37 @@ test('an update of what is denied is not told under another spelling', async () 
   await client.notifications.take(text => text.includes('pub/open'), 'the update')
   expect(client.notifications.all.filter(text => /ecret/.test(text))).toEqual([])
 })
+
+test('no port, query, parameter or backslash in a user leads to what a rule denies', async () => {
+  const deny = [
+    'resource:files/db://private/*',
+    'resource:files/notes://private/1',
+    'resource:files/http://wiki/secret',
+  ]
+  await using made = await world({ deny })
+  made.server.results.set(
+    'resources/templates/list',
+    `{"resourceTemplates":[${['db://{t}/{k}', 'notes://{+rest}', 'http://{+rest}']
+      .map(text => `{"uriTemplate":"${text}","name":"t"}`)
+      .join(',')}]}`,
+  )
+  await using client = await caller(made, true)
+  const denied = [
+    'db://private:/1',
+    'db://private:0/1',
+    'notes://private:80/1',
+    'notes://private:\\\\80/1',
+    'notes://private/1?',
+    'notes://private/1?x=1',
+    'notes://private/1?x=1#y',
+    'http://x\\\\@wiki/secret',
+    'http://wiki/secret?',
+    'http://wiki/secret;x',
+    'http://wiki:81/secret',
+  ]
+  for (const uri of denied)
+    expect(await client.request('resources/read', `{"uri":"${uri}"}`), uri).toContain('Resource not found')
+  expect(made.reached()).toEqual([])
+  for (const uri of ['db://open:/1', 'notes://open:80/1?x=1', 'http://u@wiki/open;x?y#z'])
+    expect(await client.request('resources/read', `{"uri":"${uri}"}`), uri).toContain('"contents":[]')
+})
