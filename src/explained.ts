@@ -1,3 +1,4 @@
+import { causesOf } from './core/errors.ts'
 import { UNSEEN } from './core/seen-text.ts'
 import { redact } from './observe/redact.ts'
 import { SaidBeforeEnd } from './upstream/last-words.ts'
@@ -12,12 +13,7 @@ export function explained(error: Error): string {
 
 /** What a failed program said of its failure; `undefined` when that is not known. */
 export function saidOf(error: Error): string | undefined {
-  for (
-    let cause: unknown = error, depth = 0;
-    cause instanceof Error && depth < 5;
-    cause = cause.cause, depth++
-  )
-    if (cause instanceof SaidBeforeEnd) return quoted(cause.line)
+  for (const cause of causesOf(error)) if (cause instanceof SaidBeforeEnd) return quoted(cause.line)
   return undefined
 }
 

@@ -1,5 +1,5 @@
 import { VERSION } from '../version.ts'
-import { GatewayError } from '../core/errors.ts'
+import { causesOf, GatewayError } from '../core/errors.ts'
 import { ConfigWatch } from '../config/watch.ts'
 import { loadChange, type Change } from './change.ts'
 import { runGateway } from './run.ts'
@@ -124,8 +124,8 @@ function fixFor(code: string | undefined, { file, gateway }: Config): string | u
 
 /** Code of a failed system call, wherever it is in the chain of causes. */
 function systemCode(error: unknown): string | undefined {
-  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
-    const code = (at as { code?: unknown }).code
+  for (const at of causesOf(error)) {
+    const code = at instanceof Error ? (at as { code?: unknown }).code : undefined
     if (typeof code === 'string' && /^E[A-Z]+$/.test(code)) return code
   }
   return undefined

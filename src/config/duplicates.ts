@@ -1,6 +1,6 @@
 import { Positions } from './positions.ts'
 import type { Path, Problem } from './problem.ts'
-import { endOfComment, endOfText } from './skip.ts'
+import { signsOf, type Sign } from './signs.ts'
 
 /** An object or a list that is not closed yet. */
 interface Open {
@@ -41,20 +41,17 @@ export function duplicateKeys(text: string): Problem[] {
 function scan(text: string): Duplicate[] {
   const found: Duplicate[] = []
   const open: Open[] = []
-  /** Where the last text began. */
-  let begin = 0
-  let end = 0
-  for (let at = 0; at < text.length; at++) {
+  let lastText: Sign | undefined
+  for (const at of signsOf(text)) {
     const inner = open.at(-1)
-    switch (text[at]) {
+    switch (at.sign) {
       case '"':
-        begin = at
-        at = endOfText(text, at)
-        end = at + 1
+        lastText = at
         break
       case ':': {
+        if (!inner?.keys || !lastText) break
+        const { begin, end } = lastText
         const key = JSON.parse(text.slice(begin, end)) as string
-        if (!inner?.keys) break
         inner.at = key
         if (!inner.keys.has(key)) {
           inner.keys.set(key, undefined)
@@ -83,9 +80,6 @@ function scan(text: string): Duplicate[] {
       case '}':
       case ']':
         open.pop()
-        break
-      case '/':
-        at = endOfComment(text, at)
         break
     }
   }

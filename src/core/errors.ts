@@ -127,23 +127,23 @@ export function unfinishedOf(error: unknown): Unfinished | undefined {
   return error instanceof GatewayError ? error.unfinished : undefined
 }
 
+/** What was thrown, its cause, the cause of that, and so on: five at most. */
+export function* causesOf(error: unknown): Generator<unknown, void, undefined> {
+  for (let at = error, depth = 0; at !== undefined && depth < 5; depth++) {
+    yield at
+    at = at instanceof Error ? at.cause : undefined
+  }
+}
+
 /** One line for a log: the message, then the chain of causes. */
 export function describeError(error: unknown): string {
-  const parts: string[] = []
-  for (let at: unknown = error, depth = 0; at !== undefined && depth < 5; depth++) {
-    if (at instanceof Error) {
-      const code = (at as { code?: unknown }).code
-      parts.push(
-        typeof code === 'string' && !(at instanceof GatewayError) && !at.message.includes(code)
-          ? `${at.message || at.name} (${code})`
-          : at.message,
-      )
-      at = at.cause
-    } else {
-      parts.push(String(at))
-      break
-    }
-  }
+  const parts = [...causesOf(error)].map(at => {
+    if (!(at instanceof Error)) return String(at)
+    const code = (at as { code?: unknown }).code
+    return typeof code === 'string' && !(at instanceof GatewayError) && !at.message.includes(code)
+      ? `${at.message || at.name} (${code})`
+      : at.message
+  })
   const told = parts.filter((part, index) => part !== '' && part !== parts[index - 1])
   // A sentence is over before its cause begins.
   return told

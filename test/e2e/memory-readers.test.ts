@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { makeScratch } from '../helpers/scratch.ts'
+import { makeScratch, type Scratch } from '../helpers/scratch.ts'
 import { serve } from '../helpers/served.ts'
 import { serveWeighed } from '../helpers/weighed.ts'
 import { LegacySession, ModernHttp, requestText, withEnvelope } from '../helpers/wire-clients.ts'
@@ -15,6 +15,12 @@ const MIB = 1024 * 1024
 
 const callText = (tool: string, values: object, meta = ''): string =>
   `{"name":"s__${tool}","arguments":${JSON.stringify(values)}${meta}}`
+
+/** The configuration of a gateway in front of one server. */
+const inFrontOf = (scratch: Scratch, s: object): string =>
+  scratch.write('servers.json', { mcpServers: { s }, gateway: { http: { port: 0 }, state: 'memory' } })
+
+const STDIO = { command: process.execPath, args: [HEEDLESS, 'stdio'] }
 
 /** Sends a request and reads nothing. */
 async function sendUnread(
@@ -57,12 +63,7 @@ test(
   async () => {
     await using scratch = makeScratch()
     await using upstream = await serve([HEEDLESS, 'modern'], { ready: /listening (\S+)/ })
-    await using gateway = await serveWeighed(
-      scratch.write('servers.json', {
-        mcpServers: { s: { url: upstream.origin } },
-        gateway: { http: { port: 0 }, state: 'memory' },
-      }),
-    )
+    await using gateway = await serveWeighed(inFrontOf(scratch, { url: upstream.origin }))
     await using client = new ModernHttp(gateway.origin)
     expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
     const before = gateway.rss
@@ -97,12 +98,7 @@ test(
   { timeout: 120_000 },
   async () => {
     await using scratch = makeScratch()
-    await using gateway = await serveWeighed(
-      scratch.write('servers.json', {
-        mcpServers: { s: { command: process.execPath, args: [HEEDLESS, 'stdio'] } },
-        gateway: { http: { port: 0 }, state: 'memory' },
-      }),
-    )
+    await using gateway = await serveWeighed(inFrontOf(scratch, STDIO))
     await using client = await LegacySession.open(gateway.origin)
     expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
     const before = await gateway.held()
@@ -135,12 +131,7 @@ test(
   { timeout: 120_000 },
   async () => {
     await using scratch = makeScratch()
-    await using gateway = await serveWeighed(
-      scratch.write('servers.json', {
-        mcpServers: { s: { command: process.execPath, args: [HEEDLESS, 'stdio'] } },
-        gateway: { http: { port: 0 }, state: 'memory' },
-      }),
-    )
+    await using gateway = await serveWeighed(inFrontOf(scratch, STDIO))
     await using client = await LegacySession.open(gateway.origin)
     expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
     const sessions = await Promise.all(Array.from({ length: 20 }, () => LegacySession.open(gateway.origin)))
@@ -159,12 +150,7 @@ test(
   { timeout: 60_000 },
   async () => {
     await using scratch = makeScratch()
-    await using gateway = await serveWeighed(
-      scratch.write('servers.json', {
-        mcpServers: { s: { command: process.execPath, args: [HEEDLESS, 'stdio'] } },
-        gateway: { http: { port: 0 }, state: 'memory' },
-      }),
-    )
+    await using gateway = await serveWeighed(inFrontOf(scratch, STDIO))
     await using client = await LegacySession.open(gateway.origin)
     expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
     const sessions = await Promise.all(Array.from({ length: 50 }, () => LegacySession.open(gateway.origin)))

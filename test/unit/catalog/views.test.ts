@@ -10,6 +10,7 @@ import { SILENT } from '../../../src/core/logger.ts'
 import { clientPrincipal, LOCAL, type Principal } from '../../../src/core/principal.ts'
 import { atOnce } from '../../../src/core/slices.ts'
 import { compilePolicies } from '../../../src/policy/policies.ts'
+import { snapshotOf } from '../../helpers/snapshot.ts'
 
 const toolEntry = (key: string) => ({ key, text: `{"name":"${key}","inputSchema":{"type":"object"}}` })
 
@@ -26,19 +27,10 @@ async function make(clients: object) {
   const policies = await compilePolicies(config, SILENT)
   const snapshots = new Map<string, ServerSnapshot>()
   const set = (server: string, names: readonly string[], kind = ''): void =>
-    void snapshots.set(server + kind, {
-      server,
-      fetchedAt: 1,
-      era: 'legacy',
-      spoken: {},
-      eraAt: 1,
-      transport: 'stdio',
-      protocolVersion: '2025-11-25',
-      capabilities: { tools: {} },
-      instructions: `This is ${server}.`,
-      caching: {},
-      lists: { tools: names.map(toolEntry), resources: [], resourceTemplates: [], prompts: [] },
-    })
+    void snapshots.set(
+      server + kind,
+      snapshotOf(server, { instructions: `This is ${server}.`, lists: { tools: names.map(toolEntry) } }),
+    )
   const watched: string[] = []
   const changed: string[] = []
   const views = new Views({

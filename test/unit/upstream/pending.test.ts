@@ -5,19 +5,15 @@ import { Pending } from '../../../src/upstream/pending.ts'
 
 afterEach(() => vi.restoreAllMocks())
 
+/** A call whose time limit is a second. */
+function waiting(): Pending {
+  const nothing = (): void => undefined
+  return new Pending({ expire: nothing }, 1, 'tools/call', 1000, undefined, nothing, nothing, undefined)
+}
+
 test('progress extends a call to twelve times its time limit, and no further', () => {
   const now = vi.spyOn(performance, 'now').mockReturnValue(5000)
-  const nothing = (): void => undefined
-  const pending = new Pending(
-    { expire: nothing },
-    1,
-    'tools/call',
-    1000,
-    undefined,
-    nothing,
-    nothing,
-    undefined,
-  )
+  const pending = waiting()
   const deadlines = new Deadlines()
   deadlines.set(pending, 1000)
   expect(pending.progressed()).toBe(1000)
@@ -32,17 +28,7 @@ test('progress extends a call to twelve times its time limit, and no further', (
 
 test('the time in which its stream is not read extends a call once, and to twelve times its time limit at most', () => {
   const now = vi.spyOn(performance, 'now').mockReturnValue(5000)
-  const nothing = (): void => undefined
-  const pending = new Pending(
-    { expire: nothing },
-    1,
-    'tools/call',
-    1000,
-    undefined,
-    nothing,
-    nothing,
-    undefined,
-  )
+  const pending = waiting()
   const deadlines = new Deadlines()
   const pauses = new Pauses()
   const transport = { unreadMs: (_id: number, moment: number) => pauses.after(moment) }
