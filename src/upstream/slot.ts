@@ -27,7 +27,12 @@ export interface SlotListener extends LinkListener {
 
 export type SlotState =
   | { readonly kind: 'idle' }
-  | { readonly kind: 'starting'; readonly opening: Promise<Link> }
+  | {
+      readonly kind: 'starting'
+      readonly opening: Promise<Link>
+      /** Why the start before failed; `undefined` where it did not. */
+      readonly failed: GatewayError | undefined
+    }
   | { readonly kind: 'ready'; readonly link: Link }
   | {
       /** `stopped`: in a crash loop. */
@@ -260,7 +265,9 @@ export class Slot implements Deadline {
   #start(purpose: 'use' | 'list' = 'use'): Promise<Link> {
     this.#onlyToList = purpose === 'list'
     const opening = this.#connect()
-    this.#set({ kind: 'starting', opening })
+    const before = this.#state
+    const failed = before.kind === 'failed' || before.kind === 'stopped' ? before.error : undefined
+    this.#set({ kind: 'starting', opening, failed })
     // Callers hear of the failure through `opening`; a start nobody waits for must not end the process.
     opening.catch(() => undefined)
     return opening

@@ -174,7 +174,7 @@ test('a server that is drained as a whole says so', async () => {
   expect(answer).toContain('is drained')
   const ready = (await (await fetch(`${origin}/readyz`)).json()) as { servers: unknown[] }
   expect(ready.servers).toMatchObject([
-    { name: 'up', replicas: [{ name: 'r0', drained: true, state: 'stopped' }] },
+    { name: 'up', state: 'drained', replicas: [{ name: 'r0', drained: true, state: 'stopped' }] },
   ])
   expect(await command('drain', 'up', '--undo', '--config', file).ended).toMatchObject({ code: 0 })
   await expect.poll(() => client.request('3', 'tools/call', CALL), { timeout: 10_000 }).toContain('"a":1')
