@@ -226,7 +226,7 @@ export class BufferLimit {
       leave(candidate)
       would = goesOn()
     }
-    for (const candidate of [...without].reverse()) {
+    for (const candidate of [...without].toReversed()) {
       stay(candidate)
       if (would && !goesOn()) leave(candidate)
     }
