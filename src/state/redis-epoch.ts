@@ -13,7 +13,7 @@ export class Epoch {
   readonly #now: () => number
   #known: string | undefined
 
-  constructor(store: string, logger: Logger, now: () => number) {
+  constructor(store: string, logger: Logger, now: () => number = Date.now) {
     this.#store = store
     this.#logger = logger
     this.#now = now

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RedisClientType } from '@redis/client'
 import { describeError } from '../core/errors.ts'
@@ -7,8 +6,7 @@ import { GRACE_MS } from './amounts.ts'
 import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
 import { toAddress, type Address } from './redis-address.ts'
 import { Epoch, EPOCH } from './redis-epoch.ts'
-import { BEGIN, HOLD, TAKE } from './redis-scripts.ts'
-import { DELETE, ENTER, SIZE } from './redis-zones.ts'
+import { SCRIPTS, type Script } from './redis-evaluated.ts'
 import {
   lifeOf,
   SLOTS,
@@ -62,21 +60,6 @@ export async function openRedisStore(url: string, options: RedisStoreOptions): P
   return store
 }
 
-interface Script {
-  readonly text: string
-  readonly sha: string
-}
-
-const script = (text: string): Script => ({ text, sha: createHash('sha1').update(text).digest('hex') })
-const SCRIPTS = {
-  take: script(TAKE),
-  hold: script(HOLD),
-  begin: script(BEGIN),
-  enter: script(ENTER),
-  delete: script(DELETE),
-  size: script(SIZE),
-}
-
 class RedisStore implements Store {
   readonly name: string
   /** The first attempt to connect has ended. */
@@ -100,7 +83,7 @@ class RedisStore implements Store {
     this.#create = create
     this.#logger = options.logger
     this.#clock = options.now
-    this.#epoch = new Epoch(name, options.logger, options.now ?? Date.now)
+    this.#epoch = new Epoch(name, options.logger, options.now)
     let ended = (): void => undefined
     this.opened = new Promise(resolve => (ended = resolve))
     void this.#connect(ended)
