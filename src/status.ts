@@ -2,11 +2,10 @@ import type { Catalog } from './catalog/catalog.ts'
 import { hiddenBy } from './catalog/hidden.ts'
 import type { ServerConfig } from './config/types.ts'
 import { monotonicNow } from './core/clock.ts'
-import type { GatewayError } from './core/errors.ts'
 import { quoted, saidOf, withSaid } from './explained.ts'
 import type { Pool } from './upstream/pool.ts'
 import type { Replica } from './upstream/replica.ts'
-import type { SlotState } from './upstream/slot.ts'
+import { failureOf, type SlotState } from './upstream/slot-state.ts'
 
 /** How one server stands, for people. */
 export interface ServerStatus {
@@ -79,12 +78,6 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
     errorInFull: failing && withSaid(failing, error ? saidOf(error) : stray),
     replicas: pool.roster.all.map(replica => replicaStatusOf(replica, pool)),
   }
-}
-
-/** Why the last start failed, also while the next one goes on. */
-function failureOf(state: SlotState): GatewayError | undefined {
-  if (state.kind === 'failed' || state.kind === 'stopped') return state.error
-  return state.kind === 'starting' ? state.failed : undefined
 }
 
 function shownState({ problem }: ServerConfig, { state, roster }: Pool): ServerStatus['state'] {
