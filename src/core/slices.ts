@@ -34,6 +34,22 @@ export type Steps<T> = Generator<undefined, T, undefined>
 /** Entries of a list that are gone through between two pauses. */
 export const STRIDE = 32
 
+/** Characters of an entry that count as one more entry. */
+const STRIDE_CHARS = 256
+
+/** Counts the entries of a list between two pauses. A long entry counts for several, since what is done with it may take as long as it is. */
+export class Stride {
+  #left = STRIDE
+
+  /** Whether a pause is due before an entry of so many characters. */
+  isOver(chars: number): boolean {
+    const isOver = this.#left <= 0
+    if (isOver) this.#left = STRIDE
+    this.#left -= 1 + chars / STRIDE_CHARS
+    return isOver
+  }
+}
+
 /** Does all of the work without a pause. */
 export function atOnce<T>(steps: Steps<T>): T {
   for (;;) {
