@@ -244,6 +244,7 @@ const WALL: Readonly<Record<string, string>> = {
   'state/drained': 'when a server was drained, for other processes',
   'state/lmdb': 'the ends of stored values, which other processes read too',
   'state/lmdb-folder': 'names of files',
+  'state/redis-epoch': 'when the content was found lost, for calendar periods of budgets',
   'state/memory': 'the ends of stored values, as in the other stores',
 }
 

@@ -88,9 +88,7 @@ export class Gatekeeper implements Authenticator {
       shown.user === user &&
       (shown.endpoint === undefined || shown.endpoint === endpoint)
     ) {
-      const wall = Date.now()
-      if (monotonicNow() < shown.until && wall < shown.credential.expiresAt && wall < shown.endsAt)
-        return shown.credential
+      if (stillCounts(shown)) return shown.credential
     }
     const keep = (verdict: Verdict): Credential => {
       this.#shown.set(request.socket, { ...verdict, authorization, user })
@@ -200,6 +198,12 @@ export class Gatekeeper implements Authenticator {
 }
 
 /** A credential that counts everywhere until it expires. */
+/** Most verdicts count without end, and need no clock. */
+function stillCounts({ credential, until, endsAt }: Verdict): boolean {
+  const end = Math.min(endsAt, credential.expiresAt)
+  return (until === Infinity || monotonicNow() < until) && (end === Infinity || Date.now() < end)
+}
+
 function lasting(credential: Credential): Verdict {
   return { credential, until: Infinity, endsAt: credential.expiresAt, endpoint: undefined }
 }

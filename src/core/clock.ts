@@ -43,5 +43,10 @@ const ORIGIN = performance.timeOrigin
  * this process are measured by it. What is shown to people, kept for another process or agreed with one is told by the wall.
  */
 export function monotonicNow(): number {
-  return Math.floor(ORIGIN + performance.now())
+  return monotonicAt(performance.now())
+}
+
+/** What `monotonicNow` gives at a moment of `performance.now()`: where both are needed, the clock is read once. */
+export function monotonicAt(moment: number): number {
+  return Math.floor(ORIGIN + moment)
 }

@@ -26,13 +26,13 @@ export class Deadlines {
     return this.#entries.size
   }
 
-  /** Adds `entry`, or moves it when it is already waiting. `delayMs` of 0 or less means no deadline. */
-  set(entry: Deadline, delayMs: number): void {
+  /** Adds `entry`, or moves it when it is already waiting. `delayMs` of 0 or less means no deadline; `now` is that of `monotonicNow`. */
+  set(entry: Deadline, delayMs: number, now = monotonicNow()): void {
     if (delayMs <= 0) {
       this.remove(entry)
       return
     }
-    entry.due = monotonicNow() + delayMs
+    entry.due = now + delayMs
     if (entry.place !== undefined) return
     entry.place = this.#next++
     this.#entries.set(entry.place, entry)

@@ -20,7 +20,7 @@ class Holding {
  * until it is full. Where it is full, a reserve of a quarter of the room is shared by the same rule: it is a floor for holders that have little.
  */
 export class FairRoom {
-  readonly #maxBytes: number
+  readonly maxBytes: number
   readonly #clients = new Map<string, Holding>()
   /** Bytes that come, by server, for all clients. */
   readonly #servers = new HeldBy()
@@ -30,7 +30,7 @@ export class FairRoom {
   #counted = 0
 
   constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes
+    this.maxBytes = maxBytes
   }
 
   /** Bytes that are held, of all. */
@@ -38,10 +38,30 @@ export class FairRoom {
     return this.#bytes
   }
 
+  /** So much is held that few may hold more than their share. */
+  get isFull(): boolean {
+    return this.#bytes > 2 * this.maxBytes
+  }
+
+  /** Bytes that come from `server`. */
+  comingFrom(server: string): number {
+    return this.#servers.of(server)
+  }
+
+  /** Bytes that come from `server` for `client`. */
+  comingFor(client: string, server: string): number {
+    return this.#clients.get(client)?.byServer.of(server) ?? 0
+  }
+
   /** The others hold so much that `client` has to wait, each counted with a quarter of the room at most. More than eight of them make it full. */
   isFullFor(client: string): boolean {
     const own = this.#clients.get(client)?.bytes ?? 0
-    return this.#counted - this.#countOf(own) > 2 * this.#maxBytes
+    return this.#counted - this.#countOf(own) > 2 * this.maxBytes
+  }
+
+  /** Bytes that come. */
+  get allComing(): number {
+    return this.#bytes - this.#unread
   }
 
   /** Bytes that wait for clients. */
@@ -78,8 +98,8 @@ export class FairRoom {
     const holding = this.#clients.get(client)
     if (!holding) return true
     const ofServer = this.#servers.of(server)
-    if (this.#bytes + Math.max(holding.bytes, ofServer) <= this.#maxBytes) return true
-    const room = this.isFullFor(client) ? this.#maxBytes / 4 : this.#maxBytes
+    if (this.#bytes + Math.max(holding.bytes, ofServer) <= this.maxBytes) return true
+    const room = this.isFullFor(client) ? this.maxBytes / 4 : this.maxBytes
     return this.#servers.upTo(ofServer) + ofServer <= room && this.#clientFits(holding, server, room)
   }
 
@@ -104,6 +124,6 @@ export class FairRoom {
   }
 
   #countOf(bytes: number): number {
-    return Math.min(bytes, this.#maxBytes / 4)
+    return Math.min(bytes, this.maxBytes / 4)
   }
 }

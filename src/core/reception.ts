@@ -1,9 +1,13 @@
+import { STALLED, type GivenUp } from './given-up.ts'
+import { Pace } from './pace.ts'
 import { Pauses } from './pauses.ts'
 
-/** Smaller messages are not counted: their number is that of connections. */
-const SMALL_BYTES = 256 * 1024
-/** A message of which less than so many bytes come within so many milliseconds has stopped. */
-export const STALLED = { bytes: 16 * 1024, ms: 2000 }
+/** Messages up to this size are small. */
+export const SMALL_BYTES = 256 * 1024
+/** What has come of a message up to this size is not counted: its connection holds as much. */
+export const UNCOUNTED_BYTES = 16 * 1024
+/** After a longer time between two looks it is not known what came in it, since the process was busy or did not look. */
+const LONGEST_LOOK_MS = 2000
 
 export function isSmall(bytes: number): boolean {
   return bytes <= SMALL_BYTES
@@ -24,6 +28,10 @@ export interface Origin {
 
 /** What bounds receptions. */
 export interface Bounding {
+  /** Messages above this size are large: less where the small ones hold much. */
+  readonly largeFrom: number
+  /** So many bytes more are held of small messages; less when negative. */
+  small(bytes: number): void
   received(reception: Reception, bytes: number): void
   over(reception: Reception, bytes: number): void
 }
@@ -36,19 +44,21 @@ export class Reception {
   readonly #clientNow: () => string
   readonly #limit: Bounding
   readonly #flow: Flow
-  readonly #giveUp: () => void
+  readonly #giveUp: (why: GivenUp) => void
   readonly #pauses = new Pauses()
+  readonly #pace = new Pace()
   #bytes = 0
+  #smallBytes = 0
   #waitsSince: number | undefined
   /** When its message last came to `#movedBytes`, by `performance.now()`. */
   #movedAt = 0
   #movedBytes = 0
   #suspected = false
-  /** It has waited long enough: the rest of its message is read as it comes. */
-  #patient = false
+  /** When it was last looked at its pace, and what had come by then; `undefined` when it has waited since. */
+  #looked: { readonly at: number; readonly bytes: number } | undefined
 
   /** `giveUp` lets go of the unfinished message and fails the call that it answers. */
-  constructor(limit: Bounding, origin: Origin, flow: Flow, giveUp: () => void) {
+  constructor(limit: Bounding, origin: Origin, flow: Flow, giveUp: (why: GivenUp) => void) {
     this.#limit = limit
     this.server = origin.server
     this.#clientNow = origin.client
@@ -69,14 +79,15 @@ export class Reception {
 
   /** So many bytes of an unfinished message are held now. */
   at(bytes: number): void {
-    if (isSmall(bytes)) {
-      if (this.#bytes > 0) this.end()
+    // Another message has begun.
+    if (bytes < this.#bytes + this.#smallBytes) this.end()
+    if (this.#bytes === 0 && bytes <= this.#limit.largeFrom) {
+      if (bytes > 0) this.#smallTo(bytes)
       return
     }
+    this.#smallTo(0)
     if (this.#bytes === 0) this.attribute()
     const more = bytes - this.#bytes
-    // Another message has begun.
-    if (more < 0) this.#movedBytes = 0
     if (this.#bytes === 0 || bytes - this.#movedBytes >= STALLED.bytes) this.#moved(bytes)
     this.#bytes = bytes
     this.#limit.received(this, more)
@@ -84,23 +95,21 @@ export class Reception {
 
   /** Nothing is held any more. */
   end(): void {
+    this.#smallTo(0)
     const bytes = this.#bytes
+    if (bytes === 0) return
     this.#bytes = 0
     this.#movedBytes = 0
-    this.#patient = false
+    this.#looked = undefined
+    this.#pace.restart()
     this.goOn()
     this.#limit.over(this, bytes)
   }
 
-  /** Its message has stopped and takes room that others wait for. */
-  giveUp(): void {
-    this.#giveUp()
+  /** Its message takes room that others wait for. */
+  giveUp(why: GivenUp): void {
+    this.#giveUp(why)
     this.end()
-  }
-
-  /** Whether more of its message may come. */
-  get comes(): boolean {
-    return this.#waitsSince === undefined && !this.#isStalled
   }
 
   /**
@@ -113,6 +122,20 @@ export class Reception {
     return stalled && suspected
   }
 
+  /** Called at intervals: counts what came since the last time. The time in which it waited is not counted. */
+  look(): void {
+    const at = performance.now()
+    const last = this.#looked
+    this.#looked = this.#waitsSince === undefined ? { at, bytes: this.#bytes } : undefined
+    if (last && this.#looked && at - last.at <= LONGEST_LOOK_MS)
+      this.#pace.add(at - last.at, this.#bytes - last.bytes)
+  }
+
+  /** How fast its message came lately while it was read; `undefined` while it waits, or that is not known. */
+  get bytesPerSecond(): number | undefined {
+    return this.#waitsSince === undefined ? this.#pace.bytesPerSecond : undefined
+  }
+
   get isWaiting(): boolean {
     return this.#waitsSince !== undefined
   }
@@ -120,12 +143,6 @@ export class Reception {
   /** How long it has waited by now. */
   get waitedMs(): number {
     return this.#waitsSince === undefined ? 0 : performance.now() - this.#waitsSince
-  }
-
-  /** Whether it has waited for so long with the message that is not complete. */
-  hasWaited(ms: number): boolean {
-    this.#patient ||= this.waitedMs > ms
-    return this.#patient
   }
 
   /** How long the stream was not read for want of room, since `moment` of `monotonicNow()`. */
@@ -136,6 +153,7 @@ export class Reception {
   wait(): void {
     if (this.#waitsSince !== undefined) return
     this.#waitsSince = performance.now()
+    this.#looked = undefined
     this.#pauses.begin()
     this.#flow.pause()
   }
@@ -156,5 +174,11 @@ export class Reception {
     this.#movedAt = performance.now()
     this.#movedBytes = bytes
     this.#suspected = false
+  }
+
+  #smallTo(bytes: number): void {
+    if (bytes === this.#smallBytes) return
+    this.#limit.small(bytes - this.#smallBytes)
+    this.#smallBytes = bytes
   }
 }

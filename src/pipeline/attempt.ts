@@ -1,4 +1,4 @@
-import { monotonicNow } from '../core/clock.ts'
+import { monotonicAt, monotonicNow } from '../core/clock.ts'
 import type { ErrorCode, GatewayError } from '../core/errors.ts'
 import type { CallRecord } from '../core/exchange.ts'
 import type { Link } from '../upstream/link.ts'
@@ -52,8 +52,9 @@ export class Attempt {
   answered(): void {
     const { replica } = this
     if (!replica || this.sentAt === 0) return
-    const now = monotonicNow()
-    replica.load.ended(performance.now() - this.sentAt, now)
+    const endedAt = performance.now()
+    const now = monotonicAt(endedAt)
+    replica.load.ended(endedAt - this.sentAt, now)
     replica.health.succeeded(now)
   }
 

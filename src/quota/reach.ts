@@ -73,6 +73,8 @@ export class Reach {
 
   #lose(lostAt: number): void {
     this.#lostAt = lostAt
+    // A store that tells what it has lost has answered.
+    if (this.away) this.#back()
     const ago = Math.max(0, this.#clock.wall() - lostAt)
     this.#lost = { wall: lostAt, steady: this.#clock.steady() - ago }
     const what =
@@ -104,7 +106,7 @@ export class Reach {
     this.#trying = true
     try {
       const result = await work()
-      this.#back()
+      if (this.away) this.#back()
       return result
     } catch (error) {
       throw this.#failed(error)

@@ -24,13 +24,14 @@ export function refused(limit: Limit, refusal: Refusal, now: number): GatewayErr
 
 /** The store cannot say what is left, and the operator prefers a refusal. */
 export function unavailable(limit: Limit, error: Unreachable): GatewayError {
-  const why =
-    error instanceof Uncounted
-      ? 'is not known, because the gateway has lost its state'
-      : 'cannot be found out at the moment, because the gateway cannot reach its state'
+  const lost = error instanceof Uncounted
+  const why = lost
+    ? 'is not known, because the gateway has lost its state'
+    : 'cannot be found out at the moment, because the gateway cannot reach its state'
+  const or = lost ? ', or ask the operator to begin all periods anew by a restart of the gateway' : ''
   return new GatewayError(
     'quota_unavailable',
-    `What is left of ${limit.text} of ${limit.owner.label} ${why}. Try again in ${duration(error.retryAfterMs)}.`,
+    `What is left of ${limit.text} of ${limit.owner.label} ${why}. Try again in ${duration(error.retryAfterMs)}${or}.`,
     { retryAfterMs: error.retryAfterMs, data: { limit: limit.name, of: limit.owner.id }, cause: error },
   )
 }

@@ -6,13 +6,17 @@ export const EPOCH = 'epoch'
 
 /** Tells one content of Redis from the next. Scripts that count answer the epoch that they found, or the one that they began because there was none. */
 export class Epoch {
+  /** When `look` last found that the content is gone (Unix milliseconds). */
+  lostAt: number | undefined
   readonly #store: string
   readonly #logger: Logger
+  readonly #now: () => number
   #known: string | undefined
 
-  constructor(store: string, logger: Logger) {
+  constructor(store: string, logger: Logger, now: () => number = Date.now) {
     this.#store = store
     this.#logger = logger
+    this.#now = now
   }
 
   /** What a script begins where it finds none. */
@@ -20,14 +24,16 @@ export class Epoch {
     return randomUUID()
   }
 
-  /** Takes what a script has answered. Another epoch than before is a loss, and the log says so. */
+  /** Takes what a script has answered. Another epoch than before is a loss: `lostAt` and the log say so. */
   look(found: string | undefined): void {
-    if (this.#known !== undefined && found !== this.#known)
+    if (this.#known !== undefined && found !== this.#known) {
+      this.lostAt = this.#now()
       this.#logger.warn(
         `The state store ${this.#store} has lost its content: it was emptied, or restarted without keeping its data. ` +
-          'Rates and budgets count from zero since then, and API keys made with "keys create" are gone. ' +
+          'What was used of rates and budgets is gone, and so are API keys made with "keys create". ' +
           'Fix: let Redis keep its data (appendonly yes), and give the gateway a database that nothing else empties.',
       )
+    }
     this.#known = found
   }
 }

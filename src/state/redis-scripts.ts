@@ -3,11 +3,22 @@
  * Redis cuts those of Lua to integers.
  */
 
-/**
- * ARGV[1] is the time in a test, empty otherwise: then the clock of Redis decides, the same for everyone. KEYS[2] has the epoch, which tells one content of
- * Redis from the next; the last of ARGV begins one where there is none.
- */
-const COMMON = `
+/** KEYS[2] has the epoch, which tells one content of Redis from the next; the last of ARGV begins one where there is none. */
+const FIND_EPOCH = `
+local epoch = redis.call('GET', KEYS[2])
+if not epoch then
+  epoch = ARGV[#ARGV]
+  redis.call('SET', KEYS[2], epoch)
+end
+`
+
+/** KEYS: any, epoch. ARGV: now, new epoch. Answers epoch. */
+export const BEGIN = `${FIND_EPOCH}
+return { epoch }
+`
+
+/** ARGV[1] is the time in a test, empty otherwise: then the clock of Redis decides, the same for everyone. */
+const COMMON = `${FIND_EPOCH}
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
@@ -15,11 +26,6 @@ if not now then
 end
 local function text(number) return string.format('%.17g', number) end
 local function round(number) return math.floor(number * 1000 + 0.5) / 1000 end
-local epoch = redis.call('GET', KEYS[2])
-if not epoch then
-  epoch = ARGV[#ARGV]
-  redis.call('SET', KEYS[2], epoch)
-end
 local stored = redis.call('GET', KEYS[1])
 local function keep(value, expiresAt)
   if expiresAt <= now then redis.call('DEL', KEYS[1])

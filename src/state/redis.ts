@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RedisClientType } from '@redis/client'
 import { describeError } from '../core/errors.ts'
@@ -7,8 +6,7 @@ import { GRACE_MS } from './amounts.ts'
 import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
 import { toAddress, type Address } from './redis-address.ts'
 import { Epoch, EPOCH } from './redis-epoch.ts'
-import { HOLD, TAKE } from './redis-scripts.ts'
-import { DELETE, ENTER, SIZE } from './redis-zones.ts'
+import { SCRIPTS, type Script } from './redis-evaluated.ts'
 import {
   lifeOf,
   SLOTS,
@@ -62,20 +60,6 @@ export async function openRedisStore(url: string, options: RedisStoreOptions): P
   return store
 }
 
-interface Script {
-  readonly text: string
-  readonly sha: string
-}
-
-const script = (text: string): Script => ({ text, sha: createHash('sha1').update(text).digest('hex') })
-const SCRIPTS = {
-  take: script(TAKE),
-  hold: script(HOLD),
-  enter: script(ENTER),
-  delete: script(DELETE),
-  size: script(SIZE),
-}
-
 class RedisStore implements Store {
   readonly name: string
   /** The first attempt to connect has ended. */
@@ -99,10 +83,14 @@ class RedisStore implements Store {
     this.#create = create
     this.#logger = options.logger
     this.#clock = options.now
-    this.#epoch = new Epoch(name, options.logger)
+    this.#epoch = new Epoch(name, options.logger, options.now)
     let ended = (): void => undefined
     this.opened = new Promise(resolve => (ended = resolve))
     void this.#connect(ended)
+  }
+
+  get lostAt(): number | undefined {
+    return this.#epoch.lostAt
   }
 
   async get(key: string): Promise<string | undefined> {
@@ -218,6 +206,18 @@ class RedisStore implements Store {
     return answers
   }
 
+  /** Has the epoch known from the connection on, so that a loss shows before anything was counted. */
+  async #begin(): Promise<void> {
+    try {
+      await this.#count(SCRIPTS.begin, EPOCH, [])
+    } catch (error) {
+      // The next script that counts finds out.
+      this.#logger.debug(`The state store ${this.name} does not say which content it has.`, {
+        cause: describeError(error),
+      })
+    }
+  }
+
   async #evaluate(
     { text, sha }: Script,
     key: string,
@@ -298,6 +298,7 @@ class RedisStore implements Store {
         if (this.#away !== undefined) this.#logger.info(`The state store ${this.name} is there again.`)
         this.#away = undefined
         this.#lost = undefined
+        await this.#begin()
         return
       } catch (error) {
         client.destroy()

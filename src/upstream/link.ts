@@ -596,8 +596,8 @@ export class Link implements Receiver {
         return reject(cancelled(this.server.name, 'not_sent'))
       const pending = new Pending(this, id, method, timeoutMs, exchange, resolve, reject, call)
       this.#pending.set(id, pending)
-      this.#deadlines.set(pending, timeoutMs)
       this.#lastUsed = monotonicNow()
+      this.#deadlines.set(pending, timeoutMs, this.#lastUsed)
       exchange?.cancellation.onCancel(reason => {
         if (!this.#take(id)) return
         this.#giveUp(pending, reason, cancelled(this.server.name))

@@ -1,4 +1,5 @@
 import type { GatewayError } from '../core/errors.ts'
+import type { GivenUp } from '../core/given-up.ts'
 import type { Logger } from '../core/logger.ts'
 import { responseId } from './response-id.ts'
 import { stopped } from './stopped.ts'
@@ -10,7 +11,7 @@ export class NotTaken {
   readonly #maxBytes: number
   readonly #logger: Logger
   readonly #fail: (id: number, error: GatewayError) => void
-  #stopped = false
+  #stopped: GivenUp | undefined
 
   constructor(
     { server, maxMessageBytes, logger }: { server: string; maxMessageBytes: number; logger: Logger },
@@ -22,16 +23,17 @@ export class NotTaken {
     this.#fail = fail
   }
 
-  /** A message that begins with `head` has stopped, and the rest of it is not taken. */
-  stopped(head: string): void {
-    this.#stopped = true
-    this.#refuse(stopped(this.#server), responseId(head, ''))
+  /** A message that begins with `head` was given up, and the rest of it is not taken. */
+  stopped(head: string, why: GivenUp): void {
+    this.#stopped = why
+    this.#refuse(stopped(this.#server, why), responseId(head, ''))
   }
 
   /** A message that is not taken has ended; `size` in bytes where it is known. */
   ended(head: string, tail: string, size?: number): void {
-    const error = this.#stopped ? stopped(this.#server) : tooLarge(this.#server, this.#maxBytes, size)
-    this.#stopped = false
+    const why = this.#stopped
+    const error = why ? stopped(this.#server, why) : tooLarge(this.#server, this.#maxBytes, size)
+    this.#stopped = undefined
     this.#refuse(error, responseId(head, tail))
   }
 

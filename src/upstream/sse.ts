@@ -167,7 +167,7 @@ export class SseTransport implements Transport {
                   this.#options.server,
                   () => this.#receiver.ownerOf(undefined),
                   flowOf(controller),
-                  () => notTaken.stopped(parser.skip()),
+                  why => notTaken.stopped(parser.skip(), why),
                 )
                 this.#reception.at(parser.held)
                 congestion.heard(controller)

@@ -188,8 +188,8 @@ class StdioTransport implements Transport {
     })
     const drained = new Promise<void>(resolve => child.once('close', () => resolve()))
     const owner = (): string | undefined => this.#receiver?.ownerOf(undefined)
-    const reception = receptionFrom(this.#options.server, owner, stdout, () =>
-      notTaken.stopped(messages.skip().toString()),
+    const reception = receptionFrom(this.#options.server, owner, stdout, why =>
+      notTaken.stopped(messages.skip().toString(), why),
     )
     this.#running = { child, pid, queue, messages, reception, log, exited, drained }
     for (const pipe of [stdin, stdout, stderr]) pipe.on('error', () => {})

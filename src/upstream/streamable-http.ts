@@ -4,9 +4,10 @@ import { describeError, GatewayError } from '../core/errors.ts'
 import { IdTable } from '../core/id-table.ts'
 import { MessageBody } from '../core/message-body.ts'
 import type { Logger } from '../core/logger.ts'
+import type { GivenUp } from '../core/given-up.ts'
 import type { HttpEndpoint } from '../config/replica-types.ts'
 import { receptionFrom } from '../core/buffer-limit.ts'
-import { isSmall, type Flow, type Reception } from '../core/reception.ts'
+import { UNCOUNTED_BYTES, type Flow, type Reception } from '../core/reception.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
 import { configuredHeaders } from './configured-headers.ts'
@@ -193,7 +194,7 @@ export class StreamableHttpTransport implements Transport {
   }
 
   /** Counts what comes on the response stream of request `id`. */
-  reception(id: number | undefined, flow: Flow, giveUp: () => void): Reception {
+  reception(id: number | undefined, flow: Flow, giveUp: (why: GivenUp) => void): Reception {
     const owner = id === undefined ? undefined : this.#receiver.ownerOf(id)
     const reception = receptionFrom(this.#options.server, () => owner, flow, giveUp)
     const open = id === undefined ? undefined : this.#open.get(id)
@@ -267,8 +268,8 @@ export class StreamableHttpTransport implements Transport {
     this.fail(id, tooLarge(this.#options.server, this.#options.maxMessageBytes))
   }
 
-  stopped(id: number | undefined): void {
-    this.fail(id, stopped(this.#options.server))
+  stopped(id: number | undefined, why: GivenUp): void {
+    this.fail(id, stopped(this.#options.server, why))
   }
 
   /** Continues the broken answer stream of request `id` after event `lastEventId`. */
@@ -443,8 +444,8 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
     if (this.id !== undefined || !this.#events) this.#breakOff('message too large')
   }
 
-  #onStopped(): void {
-    this.transport.stopped(this.id)
+  #onStopped(why: GivenUp): void {
+    this.transport.stopped(this.id, why)
     if (this.id === undefined && this.#events) this.#events.skip()
     else this.#breakOff('message stopped')
   }
@@ -457,8 +458,8 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
 
   #holds(bytes: number, controller: Dispatcher.DispatchController): void {
     // What is too large has been let go.
-    if (this.overflown || (!this.#reception && isSmall(bytes))) return
-    this.#reception ??= this.transport.reception(this.id, flowOf(controller), () => this.#onStopped())
+    if (this.overflown || (!this.#reception && bytes <= UNCOUNTED_BYTES)) return
+    this.#reception ??= this.transport.reception(this.id, flowOf(controller), why => this.#onStopped(why))
     this.#reception.at(bytes)
   }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { processBuffers } from '../../src/core/buffer-limit.ts'
+import { SILENT, type Logger } from '../../src/core/logger.ts'
 import { Reception } from '../../src/core/reception.ts'
 import { bearer, keyOf, withKeys } from '../helpers/callers.ts'
 import { startGateway } from '../helpers/gateway.ts'
@@ -205,5 +206,93 @@ test(
     expect(await tookMs('2', 10 * MIB)).toBeLessThan(5000)
     clearInterval(trickle)
     for (const response of unread) response.destroy()
+  },
+)
+
+test(
+  '20 answers of 8 MiB that drip hold no more than the room and what each has sent before it waits',
+  { timeout: 90_000 },
+  async () => {
+    await using hostile = await scriptedHttp()
+    await using healthy = await scriptedHttp()
+    await using gateway = await startGateway({ mcpServers: { s: hostile.entry, healthy: healthy.entry } })
+    await using client = new ModernHttp(gateway.origin)
+    const ended: Promise<string>[] = []
+    const requests: ScriptedRequest[] = []
+    for (let at = 0; at < 20; at++) {
+      ended.push(client.request(String(at), 'tools/call', CALL).catch(() => 'the client left'))
+      const request = await hostile.called('t')
+      requests.push(request)
+      request.part(begun(request, 8 * MIB))
+    }
+    const drip = setInterval(() => {
+      for (const request of requests) request.part('y'.repeat(20_000))
+    }, 700)
+    let most = 0
+    let worst = 0
+    const started = performance.now()
+    for (let id = 100; performance.now() - started < 16_000; id++) {
+      most = Math.max(most, processBuffers().bytes)
+      const asked = performance.now()
+      const answer = client.request(String(id), 'tools/call', '{"name":"healthy__t","arguments":{}}')
+      ;(await healthy.called('t')).answer(result(500_000))
+      expect((await answer).length).toBeGreaterThan(500_000)
+      worst = Math.max(worst, performance.now() - asked)
+      await sleep(200)
+    }
+    clearInterval(drip)
+    expect(most).toBeLessThan(64 * MIB)
+    expect(worst).toBeLessThan(2000)
+    expect(await Promise.race(ended)).toMatch(
+      /Server \\"s\\" began a large message that came at \d+ KiB\/s, less than 256 KiB\/s, while other messages waited for room \(48 MiB\)/,
+    )
+  },
+)
+
+test(
+  'connections of twelve clients that do not read end for a thirteenth that reads',
+  { timeout: 90_000 },
+  async () => {
+    await using server = await scriptedHttp()
+    const slow = Array.from({ length: 12 }, (_, at) => `slow${at}`)
+    const clients = withKeys(Object.fromEntries([...slow, 'quick'].map(name => [name, {}])))
+    const ended: unknown[] = []
+    const logger: Logger = {
+      ...SILENT,
+      warn: (message, fields) => {
+        if (message === 'A client that does not read was disconnected.') ended.push(fields?.['client'])
+      },
+      child: () => logger,
+    }
+    await using gateway = await startGateway({ mcpServers: { s: server.entry }, clients }, { logger })
+    const clientOf = (name: string): ModernHttp =>
+      new ModernHttp(gateway.origin, '/mcp', { headers: bearer(keyOf(name)) })
+    const unread: WireResponse[] = []
+    for (const name of slow) {
+      void clientOf(name)
+        .post('1', 'tools/call', withEnvelope(CALL))
+        .then(response => {
+          response.pause()
+          unread.push(response)
+        })
+      ;(await server.called('t')).answer(result(14 * MIB))
+    }
+    // Eight quarters of the room: after them, a client that does not read waits itself.
+    await until(held(96 * MIB))
+    await using client = clientOf('quick')
+    const tookMs = async (id: string, bytes: number): Promise<number> => {
+      const started = performance.now()
+      const answer = client.request(id, 'tools/call', CALL)
+      ;(await server.called('t')).answer(result(bytes))
+      expect((await answer).length).toBeGreaterThan(bytes)
+      return performance.now() - started
+    }
+    expect(await tookMs('1', 300_000)).toBeLessThan(9000)
+    expect(await tookMs('2', 10 * MIB)).toBeLessThan(15_000)
+    expect(ended.length).toBeGreaterThan(0)
+    expect(ended).not.toContain('quick')
+    expect(processBuffers().bytes).toBeLessThan(160 * MIB)
+    for (const response of unread) response.destroy()
+    await until(() => processBuffers().bytes < MIB)
   },
 )

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { BufferLimit } from '../../../src/core/buffer-limit.ts'
+import type { GivenUp } from '../../../src/core/given-up.ts'
 import { Reception } from '../../../src/core/reception.ts'
 
 const MIB = 1024 * 1024
@@ -7,7 +8,7 @@ const MIB = 1024 * 1024
 /** A stream that knows whether it is read, and whether its message was given up. */
 class Stream {
   reads = true
-  givenUp = false
+  why: GivenUp | undefined
   readonly reception: Reception
   client: string
   constructor(limit: BufferLimit, client: string, server: string) {
@@ -16,8 +17,11 @@ class Stream {
       limit,
       { client: () => this.client, server },
       this,
-      () => (this.givenUp = true),
+      why => (this.why = why),
     )
+  }
+  get givenUp(): boolean {
+    return this.why !== undefined
   }
   pause(): void {
     this.reads = false
@@ -29,9 +33,14 @@ class Stream {
     this.reception.at(bytes)
     return this
   }
+  /** So many bytes more of its message come. */
+  drip(bytes: number): void {
+    this.at(this.reception.bytes + bytes)
+  }
   /** As much of a message of so many bytes comes as is read. */
   comes(bytes: number): this {
-    for (let at = MIB / 2; at <= bytes && this.reads; at += MIB / 4) this.at(at)
+    const from = Math.max(MIB / 2, this.reception.bytes + MIB / 4)
+    for (let at = from; at <= bytes && this.reads && !this.givenUp; at += MIB / 4) this.at(at)
     return this
   }
 }
@@ -95,24 +104,161 @@ describe('what servers send', () => {
     expect(other.reads).toBe(true)
   })
 
-  it('waits for another message of its server that comes, for ten seconds at most', () => {
+  it('waits for another message of its server for as long as that comes fast', () => {
     const limit = new BufferLimit(8 * MIB)
     const first = new Stream(limit, 'a', 's').at(5 * MIB)
     const second = new Stream(limit, 'a', 's').at(3 * MIB)
-    for (let second = 0; second < 9; second++) {
+    for (let second = 0; second < 60; second++) {
       vi.advanceTimersByTime(1000)
-      first.at((6 + second) * MIB)
+      first.at((5 + (second + 1) / 3) * MIB)
     }
-    expect(second.reads).toBe(false)
-    vi.advanceTimersByTime(2000)
+    expect([first.givenUp, second.reads]).toEqual([false, false])
+    first.reception.end()
     expect(second.reads).toBe(true)
-    expect(first.givenUp).toBe(false)
   })
 
   it('is not counted while it is small', () => {
-    const limit = new BufferLimit(MIB)
+    const limit = new BufferLimit(16 * MIB)
     for (let left = 100; left > 0; left--) new Stream(limit, 'a', 's').at(100_000)
     expect(limit.bytes).toBe(0)
+  })
+
+  it('is counted when it is small, once small messages hold as much as the room', () => {
+    const limit = new BufferLimit(16 * MIB)
+    const streams = Array.from({ length: 1000 }, () => new Stream(limit, 'a', 's'))
+    let held = 0
+    for (const stream of streams)
+      for (let at = 16 * 1024; at <= 250_000 && stream.reads; at += 16 * 1024) {
+        stream.at(at)
+        held += 16 * 1024
+      }
+    // Small ones, the share of the server, and the first part of each one that waits.
+    expect(held).toBeLessThan((16 + 10) * MIB + 1000 * 48 * 1024)
+    for (const { reception } of streams) reception.end()
+    expect([limit.bytes, new Stream(limit, 'a', 's').at(250_000).reads]).toEqual([0, true])
+    expect(limit.bytes).toBe(0)
+  })
+
+  it('holds four times the room at most, with one message that is larger: the server that sends most has its newest given up', () => {
+    const limit = new BufferLimit(8 * MIB)
+    const honest = new Stream(limit, 'a', 'honest').at(MIB)
+    const flood = Array.from({ length: 100 }, (_, at) => new Stream(limit, `c${at % 7}`, 'flood'))
+    for (const stream of flood) stream.at(MIB)
+    expect(limit.bytes).toBeLessThanOrEqual(33 * MIB)
+    expect([honest.givenUp, flood[0]?.givenUp, flood.at(-1)?.givenUp]).toEqual([false, false, true])
+    expect(flood.at(-1)?.why).toMatchObject({
+      code: 'overloaded',
+      what: expect.stringContaining('more than 32 MiB, most of that from this server'),
+    })
+  })
+
+  it('over many servers for one client goes beyond its share one at a time where the room is full', () => {
+    const limit = new BufferLimit(8 * MIB)
+    const streams = Array.from({ length: 40 }, (_, at) => new Stream(limit, 'a', `s${at}`).comes(8 * MIB))
+    expect(limit.bytes).toBeLessThan((16 + 8 + 40 / 2) * MIB)
+    for (let round = 0; round < 40; round++) {
+      for (const stream of streams.filter(({ reads }) => reads)) stream.comes(8 * MIB).reception.end()
+      vi.advanceTimersByTime(500)
+    }
+    expect([limit.bytes, streams.some(({ givenUp }) => givenUp)]).toEqual([0, false])
+  })
+})
+
+/** Lets seconds pass, in each of which so many bytes come of each message that is read. */
+function drips(streams: readonly Stream[], seconds: number, bytes: number): void {
+  for (let left = 2 * seconds; left > 0; left--) {
+    vi.advanceTimersByTime(500)
+    for (const stream of streams) if (stream.reads && !stream.givenUp) stream.drip(bytes / 2)
+  }
+}
+
+describe('a message that comes slowly', () => {
+  it('gives up its room where another one has waited for ten seconds, with an error that names its rate', () => {
+    const limit = new BufferLimit(48 * MIB)
+    const slow = new Stream(limit, 'a', 's').comes(30 * MIB)
+    const waiting = new Stream(limit, 'b', 's').comes(9 * MIB)
+    drips([slow], 9, 28 * 1024)
+    expect([slow.givenUp, waiting.reads]).toEqual([false, false])
+    drips([slow], 3, 28 * 1024)
+    expect([slow.givenUp, waiting.reads]).toEqual([true, true])
+    expect(slow.why?.what).toBe(
+      'began a large message that came at 28 KiB/s, less than 256 KiB/s, while other messages waited for room (48 MiB)',
+    )
+  })
+
+  it('is one of 60 that drip: they never hold more than the room and what each has sent before it waits', () => {
+    const limit = new BufferLimit(48 * MIB)
+    const hostile = Array.from({ length: 60 }, () => new Stream(limit, 'a', 'hostile').comes(30 * MIB))
+    let most = 0
+    for (let second = 0; second < 300; second++) {
+      drips(hostile, 1, 28 * 1024)
+      for (const stream of hostile) if (stream.reads && !stream.givenUp) stream.comes(30 * MIB)
+      most = Math.max(most, limit.bytes)
+      const healthy = new Stream(limit, 'x', 'healthy').comes(4 * MIB)
+      expect(healthy.reads).toBe(true)
+      healthy.reception.end()
+    }
+    expect(most).toBeLessThan((48 + 60 / 2 + 60) * MIB)
+  })
+
+  it('stays where nothing waits for room, and where its room is of no use to what waits', () => {
+    const limit = new BufferLimit(48 * MIB)
+    const alone = new Stream(limit, 'a', 's').comes(20 * MIB)
+    drips([alone], 60, 20_000)
+    expect(alone.givenUp).toBe(false)
+    const first = new Stream(limit, 'b', 't').comes(30 * MIB)
+    const second = new Stream(limit, 'b', 't').comes(9 * MIB)
+    for (let left = 15; left > 0; left--) {
+      drips([alone], 1, 20_000)
+      first.drip(MIB)
+    }
+    expect([alone.givenUp, first.givenUp, second.reads]).toEqual([false, false, false])
+  })
+
+  it('has no time counted in which it is not read', () => {
+    const none = { largeFrom: MIB / 4, small: () => {}, received: () => {}, over: () => {} }
+    const origin = { client: () => 'a', server: 's' }
+    const reception = new Reception(none, origin, { pause: () => {}, resume: () => {} }, () => {})
+    let bytes = MIB
+    const seconds = (count: number, more: number): void => {
+      for (let left = 2 * count; left > 0; left--) {
+        vi.advanceTimersByTime(500)
+        reception.at((bytes += more / 2))
+        reception.look()
+      }
+    }
+    reception.at(bytes)
+    seconds(9, MIB)
+    reception.wait()
+    seconds(60, 0)
+    expect(reception.bytesPerSecond).toBeUndefined()
+    reception.goOn()
+    seconds(3, MIB)
+    expect(reception.bytesPerSecond).toBeGreaterThan(0.9 * MIB)
+    seconds(20, 1024)
+    expect(reception.bytesPerSecond).toBeLessThan(0.1 * MIB)
+  })
+
+  it('stays where it has come in bursts that are fast on average', () => {
+    const limit = new BufferLimit(16 * MIB)
+    const coming = new Stream(limit, 'a', 's').comes(9 * MIB)
+    const waiting = new Stream(limit, 'a', 's').comes(8 * MIB)
+    for (let left = 20; left > 0; left--) {
+      drips([coming], 3, 20_000)
+      coming.drip(MIB)
+    }
+    expect([coming.givenUp, waiting.reads]).toEqual([false, false])
+  })
+
+  it('does not hold up an honest server by its many messages: servers take turns where the room is full', () => {
+    const limit = new BufferLimit(8 * MIB)
+    limit.waits('slow', 30 * MIB)
+    const hostile = Array.from({ length: 20 }, () => new Stream(limit, 'a', 'hostile').comes(7 * MIB))
+    const honest = new Stream(limit, 'b', 'honest').comes(6 * MIB)
+    expect(honest.reads).toBe(false)
+    drips(hostile, 12, 20_000)
+    expect(honest.reads).toBe(true)
+    expect(hostile.filter(({ givenUp }) => givenUp).length).toBe(1)
   })
 })
 

@@ -1,0 +1,20 @@
+import { createHash } from 'node:crypto'
+import { BEGIN, HOLD, TAKE } from './redis-scripts.ts'
+import { DELETE, ENTER, SIZE } from './redis-zones.ts'
+
+/** A script and the name under which Redis knows it once it was evaluated. */
+export interface Script {
+  readonly text: string
+  readonly sha: string
+}
+
+const script = (text: string): Script => ({ text, sha: createHash('sha1').update(text).digest('hex') })
+
+export const SCRIPTS = {
+  begin: script(BEGIN),
+  take: script(TAKE),
+  hold: script(HOLD),
+  enter: script(ENTER),
+  delete: script(DELETE),
+  size: script(SIZE),
+}
