@@ -136,6 +136,7 @@ export class Assembly {
     this.subscriptions = new Subscriptions({
       pool: server => this.poolOf(server),
       logger,
+      maxPerSubscriber: config.gateway.listen.maxResources,
       hears: (view, server, own) => this.catalog.view(view)?.hears(server, own) ?? false,
       onMissed: server => this.catalog.refreshSoon(server),
     })

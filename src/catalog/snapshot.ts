@@ -1,5 +1,5 @@
 import { LIST_KINDS, type HeaderParam, type ListKind } from '../core/route.ts'
-import { STRIDE, type Steps } from '../core/slices.ts'
+import { Stride, type Steps } from '../core/slices.ts'
 import type { Caching } from '../protocol/caching.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
 import { charsOf, digestOf } from './digest.ts'
@@ -56,12 +56,14 @@ const LAYOUT = 2
 
 /** The snapshot as it is stored, made with pauses. */
 export function* storing({ lists, ...more }: ServerSnapshot): Steps<string> {
+  const stride = new Stride()
   const parts: string[] = []
   for (const kind of LIST_KINDS) {
     const entries: string[] = []
     for (const entry of lists[kind]) {
-      entries.push(JSON.stringify(entry))
-      if (entries.length % STRIDE === 0) yield
+      const text = JSON.stringify(entry)
+      entries.push(text)
+      if (stride.isOver(text.length)) yield
     }
     parts.push(`"${kind}":[${entries.join(',')}]`)
   }

@@ -1,5 +1,5 @@
 import { LIST_KINDS, type Decision, type ListKind } from '../core/route.ts'
-import { STRIDE, type Steps } from '../core/slices.ts'
+import { Stride, type Steps } from '../core/slices.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Merged } from './merge.ts'
 
@@ -13,13 +13,15 @@ export type States = Readonly<Record<ListKind, Uint8Array>>
 
 /** What a policy lets be seen of the lists of an endpoint, with pauses. */
 export function* judged({ lists }: Merged, policy: Policy): Steps<States> {
+  const stride = new Stride()
   const states: Partial<Record<ListKind, Uint8Array>> = {}
   for (const kind of LIST_KINDS) {
     const list = lists[kind]
     const decide = policy.decideMany()
     const those = new Uint8Array(list.length)
     for (const [at, entry] of list.entries()) {
-      if ((at + 1) % STRIDE === 0) yield
+      // What servers may make of a long URI is long to find out.
+      if (stride.isOver(entry.name.length)) yield
       const decision = decide(entry)
       those[at] = decision.verdict === 'deny' ? HIDDEN : needsCheck(decision) ? CHECKED : SEEN
     }

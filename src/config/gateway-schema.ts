@@ -76,7 +76,7 @@ const asks = section('gateway.asks', {
 const listen = section('gateway.listen', {
   maxStreams: integer('Most listen streams open at once.', MAX_LISTEN_STREAMS),
   maxResources: integer(
-    'Most resources that one stream may name; further ones are not heard of.',
+    'Most resources that one stream may name (further ones are not heard of) or one session may be subscribed to.',
     MAX_LISTENED,
   ),
   acknowledgeTimeout: duration(

@@ -52,13 +52,26 @@ function isPackage(arg: string): boolean {
 
 /** Sentences about prefixes of which one begins with another and the separator: some names then belong to the longer one. */
 export function prefixWarnings(servers: readonly Pick<ServerConfig, 'name' | 'prefix'>[]): string[] {
-  return servers.flatMap(({ name, prefix }) =>
-    servers.flatMap(other =>
-      prefix !== false && other.prefix !== false && other.prefix.startsWith(`${prefix}__`)
-        ? [
-            `The prefix of the server "${other.name}" begins with that of "${name}": names of "${name}" that begin with "${other.prefix.slice(prefix.length + 2)}__" get an alias. Give one of them another "prefix".`,
-          ]
-        : [],
-    ),
-  )
+  const places = new Map<string, number[]>()
+  for (const [at, { prefix }] of servers.entries()) {
+    if (prefix === false) continue
+    const same = places.get(prefix)
+    if (same) same.push(at)
+    else places.set(prefix, [at])
+  }
+  // By the server with the shorter prefix, as the servers stand in the file.
+  const warnings = servers.map((): string[] => [])
+  for (const other of servers) {
+    const { prefix } = other
+    if (prefix === false) continue
+    // A prefix is short, so it has few beginnings.
+    for (let end = prefix.indexOf('__'); end >= 0; end = prefix.indexOf('__', end + 1))
+      for (const at of places.get(prefix.slice(0, end)) ?? []) {
+        const { name } = servers[at] as (typeof servers)[number]
+        warnings[at]?.push(
+          `The prefix of the server "${other.name}" begins with that of "${name}": names of "${name}" that begin with "${prefix.slice(end + 2)}__" get an alias. Give one of them another "prefix".`,
+        )
+      }
+  }
+  return warnings.flat()
 }

@@ -1,13 +1,13 @@
 /** Amounts by holder. One that holds nothing costs nothing. */
-export class HeldBy {
-  readonly #held = new Map<string, number>()
+export class HeldBy<K = string> {
+  readonly #held = new Map<K, number>()
 
-  of(holder: string): number {
+  of(holder: K): number {
     return this.#held.get(holder) ?? 0
   }
 
   /** Less when negative. */
-  add(holder: string, amount: number): void {
+  add(holder: K, amount: number): void {
     const held = this.of(holder) + amount
     if (held > 0) this.#held.set(holder, held)
     else this.#held.delete(holder)

@@ -7,7 +7,8 @@ import type { Link } from '../upstream/link.ts'
 import type { Pool } from '../upstream/pool.ts'
 import type { Slot } from '../upstream/slot.ts'
 import { labelledRequests } from './ask.ts'
-import { withoutSubscriptionId } from './subscriptions.ts'
+import { withoutSubscriptionId } from './resource-updates.ts'
+import { WantedTable } from './wanted.ts'
 import type { Subscriber } from './updates.ts'
 import type { UpstreamListen } from './upstream-listen.ts'
 
@@ -18,14 +19,6 @@ export interface ListenedTask {
   readonly own: string
   /** The id by which the client knows it. */
   readonly exposed: string
-}
-
-interface Listened {
-  readonly key: string
-  readonly slot: Slot
-  readonly own: string
-  /** Who listens, with the id that each of them knows. */
-  readonly subscribers: Map<Subscriber, string>
 }
 
 export interface TaskListenersOptions {
@@ -40,7 +33,10 @@ export interface TaskListenersOptions {
  */
 export class TaskListeners {
   readonly #options: TaskListenersOptions
-  readonly #listened = new Map<string, Listened>()
+  /** With the id that each subscriber knows. */
+  readonly #listened = new WantedTable<string>()
+  /** Where a link was opened. */
+  readonly #slots = new WeakMap<Link, Slot>()
 
   constructor(options: TaskListenersOptions) {
     this.#options = options
@@ -56,10 +52,14 @@ export class TaskListeners {
     tasks: readonly ListenedTask[],
     subscriber: Subscriber,
   ): Promise<string[]> {
-    const servers = new Set(tasks.map(({ server }) => server))
+    const byServer = new Map<string, ListenedTask[]>()
+    for (const task of tasks) {
+      const same = byServer.get(task.server)
+      if (same) same.push(task)
+      else byServer.set(task.server, [task])
+    }
     const heard = await Promise.all(
-      [...servers].map(async server => {
-        const own = tasks.filter(task => task.server === server)
+      [...byServer].map(async ([server, own]) => {
         try {
           return await this.#subscribe(exchange, this.#options.pool(server), own, subscriber)
         } catch (error) {
@@ -75,19 +75,26 @@ export class TaskListeners {
 
   /** A subscriber is gone. */
   leave(subscriber: Subscriber): void {
-    for (const listened of this.#listened.values()) this.#remove(listened, subscriber)
+    for (const listened of this.#listened.by(subscriber)) {
+      const { slot } = listened
+      const link = this.#listened.remove(listened, subscriber) && slot.current
+      if (link) void this.#options.listenOf(link)?.listenToTasks(() => this.#listened.namesOf(slot))
+    }
   }
 
   /** A link has been opened in place of one that had listeners. */
   opened(slot: Slot, link: Link): void {
-    const ids = this.#idsOf(slot)
-    if (ids.length > 0) void this.#options.listenOf(link)?.listenToTasks(ids)
+    this.#slots.set(link, slot)
+    const ids = (): string[] => this.#listened.namesOf(slot)
+    if (ids().length > 0) void this.#options.listenOf(link)?.listenToTasks(ids)
   }
 
   /** A server says how a task is now. */
   updated(link: Link, params: Json): void {
     const { taskId, status } = (params.value ?? {}) as { taskId?: unknown; status?: unknown }
-    if (typeof taskId !== 'string') return
+    const slot = this.#slots.get(link)
+    const listened = typeof taskId === 'string' && slot?.holds(link) && this.#listened.get(slot, taskId)
+    if (!listened) return
     const text = withoutSubscriptionId(params)
     let inputRequests: string | undefined
     try {
@@ -101,12 +108,9 @@ export class TaskListeners {
       return
     }
     const plain = inputRequests === undefined ? text : withMembers(text, { inputRequests })
-    for (const listened of this.#listened.values()) {
-      if (listened.own !== taskId || !listened.slot.holds(link)) continue
-      for (const [subscriber, exposed] of listened.subscribers)
-        subscriber.notify('notifications/tasks', withMembers(plain, { taskId: JSON.stringify(exposed) }))
-      if (isFinal(status)) this.#drop(listened)
-    }
+    for (const [subscriber, exposed] of listened.subscribers)
+      subscriber.notify('notifications/tasks', withMembers(plain, { taskId: JSON.stringify(exposed) }))
+    if (isFinal(status)) this.#listened.drop(listened)
   }
 
   async #subscribe(
@@ -122,43 +126,21 @@ export class TaskListeners {
       const link = await slot.pick()
       const listen = this.#options.listenOf(link)
       if (!listen) return []
-      for (const { server, own, exposed } of tasks) {
-        const key = `${server}\n${slot.key.id}\n${own}`
-        let listened = this.#listened.get(key)
-        if (!listened) {
-          listened = { key, slot, own, subscribers: new Map() }
-          this.#listened.set(key, listened)
-          slot.pin()
-        }
-        listened.subscribers.set(subscriber, exposed)
-      }
-      await listen.listenToTasks(this.#idsOf(slot))
+      for (const { own, exposed } of tasks) this.#listened.add(slot, own, subscriber, exposed)
+      await listen.listenToTasks(() => this.#listened.namesOf(slot))
       const heard: string[] = []
-      for (const { server, own, exposed } of tasks) {
-        const listened = this.#listened.get(`${server}\n${slot.key.id}\n${own}`)
-        if (listen.honours(own)) heard.push(exposed)
+      for (const { own, exposed } of tasks) {
+        if (listen.honours(own)) {
+          heard.push(exposed)
+          continue
+        }
         // Nothing changes for the server, which has not agreed to it in the first place.
-        else if (listened?.subscribers.delete(subscriber) && listened.subscribers.size === 0)
-          this.#drop(listened)
+        const listened = this.#listened.get(slot, own)
+        if (listened) this.#listened.remove(listened, subscriber)
       }
       return heard
     } finally {
       slot.unpin()
     }
-  }
-
-  #remove(listened: Listened, subscriber: Subscriber): void {
-    if (!listened.subscribers.delete(subscriber) || listened.subscribers.size > 0) return
-    this.#drop(listened)
-    const link = listened.slot.current
-    if (link) void this.#options.listenOf(link)?.listenToTasks(this.#idsOf(listened.slot))
-  }
-
-  #drop(listened: Listened): void {
-    if (this.#listened.delete(listened.key)) listened.slot.unpin()
-  }
-
-  #idsOf(slot: Slot): string[] {
-    return [...this.#listened.values()].filter(listened => listened.slot === slot).map(({ own }) => own)
   }
 }

@@ -20,8 +20,9 @@ export class UpstreamListen {
   readonly #link: Link
   readonly #logger: Logger
   readonly #missed: () => void
-  #uris: readonly string[] = []
-  #taskIds: readonly string[] = []
+  /** Asked when a stream is opened, so that wishes that change cost nothing until then. */
+  #uris: () => readonly string[] = () => []
+  #taskIds: () => readonly string[] = () => []
   /** Tasks that the server has agreed to tell of; `undefined` when it said nothing at all. */
   #honoured: ReadonlySet<unknown> | undefined
   /** Ends the acknowledged stream. */
@@ -48,14 +49,14 @@ export class UpstreamListen {
     this.#missed = missed
   }
 
-  /** Listens for these resources, and for changed lists. Resolves when the server does, or when it failed to and will be asked again later. */
-  listen(uris: readonly string[]): Promise<void> {
+  /** Listens for these resources, as they are when the stream is opened, and for changed lists. Resolves when the server does, or when it failed to and will be asked again later. */
+  listen(uris: () => readonly string[]): Promise<void> {
     this.#uris = uris
     return this.#renew()
   }
 
   /** The same for tasks, by the server's own ids. */
-  listenToTasks(taskIds: readonly string[]): Promise<void> {
+  listenToTasks(taskIds: () => readonly string[]): Promise<void> {
     this.#taskIds = taskIds
     return this.#renew()
   }
@@ -162,8 +163,10 @@ export class UpstreamListen {
     if (tools?.listChanged === true) filter.toolsListChanged = true
     if (prompts?.listChanged === true) filter.promptsListChanged = true
     if (resources?.listChanged === true) filter.resourcesListChanged = true
-    if (this.#uris.length > 0) filter.resourceSubscriptions = this.#uris
-    if (this.#taskIds.length > 0) filter.taskIds = this.#taskIds
+    const uris = this.#uris()
+    const taskIds = this.#taskIds()
+    if (uris.length > 0) filter.resourceSubscriptions = uris
+    if (taskIds.length > 0) filter.taskIds = taskIds
     return filter
   }
 }

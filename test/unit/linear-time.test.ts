@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Json, JsonObject } from '../../src/core/exchange.ts'
+import { prefixWarnings } from '../../src/config/servers.ts'
 import { elicitationAt, levelOf, resultAt, samplingAt, type Level } from '../../src/protocol/levels.ts'
 import { labelled, labelledRequests } from '../../src/relay/ask.ts'
 
@@ -69,6 +70,16 @@ const ROWS: readonly Row[] = [
           { role: 'user', content: Array.from({ length: size }, () => ({ type: 'text', text: 'x' })) },
         ],
       }),
+    3000,
+  ),
+  row(
+    'prefixes of many servers, of which each begins with another',
+    prefixWarnings,
+    size =>
+      Array.from({ length: size }, (_, at) => ({
+        name: `server ${at}`,
+        prefix: at % 2 === 0 ? `s${at}` : `s${at - 1}__b`,
+      })),
     3000,
   ),
 ]

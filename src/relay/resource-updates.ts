@@ -1,0 +1,107 @@
+import { describeError } from '../core/errors.ts'
+import type { Json, JsonObject } from '../core/exchange.ts'
+import type { Logger } from '../core/logger.ts'
+import { Deferrable, type Steps } from '../core/slices.ts'
+import { MAX_URI_CHARS } from '../core/uri-readings.ts'
+import { find, members, rawAt, withMembers } from '../protocol/json-text.ts'
+import { META } from '../protocol/revisions.ts'
+import type { Caller } from '../upstream/isolation.ts'
+import type { Slot } from '../upstream/slot.ts'
+import { Updates } from './updates.ts'
+import { keyOf, type Wanted, type WantedTable } from './wanted.ts'
+
+/** What a subscriber asked for. */
+export interface Wish {
+  /** The URI it used. */
+  readonly exposed: string
+  /** In which it is allowed to ask. */
+  readonly view: string
+  readonly caller: Caller
+}
+
+/** Updates of ever other parts of what is subscribed to wait up to this number; then the whole is said to have changed. */
+const MAX_WAITING = 1000
+
+/**
+ * Tells subscribers of updates: at once while there are few, and else with pauses. An update that still waits stands for
+ * later ones of the same resource.
+ */
+export class ResourceUpdates {
+  readonly #subscriptions: WantedTable<Wish>
+  readonly #hears: (view: string, server: string, own: string) => boolean
+  readonly #telling: Deferrable
+
+  /** `hears`: whether those who have a view may know of a resource of a server. */
+  constructor(
+    subscriptions: WantedTable<Wish>,
+    hears: (view: string, server: string, own: string) => boolean,
+    logger: Logger,
+  ) {
+    this.#subscriptions = subscriptions
+    this.#hears = hears
+    this.#telling = new Deferrable(error =>
+      logger.error('Subscribers could not be told of an update.', { cause: describeError(error) }),
+    )
+  }
+
+  /** A server tells of an update. The URI may be that of a part of what is subscribed to. */
+  updated(slot: Slot, params: Json): void {
+    const uri = (params.value as JsonObject | null)?.uri
+    if (typeof uri !== 'string' || uri.length > MAX_URI_CHARS) return
+    const subscriptions = this.#subscriptions.covering(slot, uri)
+    if (subscriptions.length === 0) return
+    if (this.#telling.waiting >= MAX_WAITING) {
+      for (const { own } of subscriptions) this.tellAll(slot, own)
+      return
+    }
+    const plain = withoutSubscriptionId(params)
+    const member = find(members(plain), 'uri')
+    if (!member) return
+    // What waits holds little.
+    const isBare = this.#telling.waiting > 0 && plain.length > 2 * MAX_URI_CHARS
+    const before = isBare ? '{"uri":' : plain.slice(0, member.start)
+    const after = isBare ? '}' : plain.slice(member.end)
+    const updates = new Updates(text => before + text + after)
+    this.#telling.do(`part ${keyOf(slot, uri)}`, () => this.#tell(slot, uri, subscriptions, updates))
+  }
+
+  /** Says that a resource may have changed. "Updated" says no more than that: the client reads what it wants to know (specification, server/resources). */
+  tellAll(slot: Slot, own: string): void {
+    const subscription = this.#subscriptions.get(slot, own)
+    if (!subscription) return
+    const updates = new Updates(text => `{"uri":${text}}`)
+    this.#telling.do(keyOf(slot, own), function* (): Steps<void> {
+      for (const [subscriber, { exposed }] of subscription.subscribers) {
+        updates.tell(subscriber, exposed)
+        yield
+      }
+    })
+  }
+
+  *#tell(
+    { server: { name } }: Slot,
+    uri: string,
+    subscriptions: readonly Wanted<Wish>[],
+    updates: Updates,
+  ): Steps<void> {
+    // Of one view all may hear of it, or none.
+    const hears = new Map<string, boolean>()
+    for (const { own, subscribers } of subscriptions)
+      for (const [subscriber, { exposed, view }] of subscribers) {
+        let mayHear = hears.get(view)
+        // A part of what is subscribed to need not be the subscriber's to know.
+        if (mayHear === undefined) hears.set(view, (mayHear = this.#hears(view, name, uri)))
+        if (mayHear)
+          updates.tell(subscriber, exposed === own ? uri : uri === own ? exposed : `${name}+${uri}`)
+        yield
+      }
+  }
+}
+
+/** The parameters of a notification without the id of the stream it came on. */
+export function withoutSubscriptionId(params: Json): string {
+  const meta = rawAt(params.text, '_meta')
+  if (meta === undefined || !meta.includes(META.subscriptionId)) return params.text
+  const rest = withMembers(meta, { [META.subscriptionId]: undefined })
+  return withMembers(params.text, { _meta: rest === '{}' ? undefined : rest })
+}

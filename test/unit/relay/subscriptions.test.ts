@@ -1,0 +1,168 @@
+import { expect, test } from 'vitest'
+import { SILENT } from '../../../src/core/logger.ts'
+import { ANONYMOUS } from '../../../src/core/principal.ts'
+import { Subscriptions } from '../../../src/relay/subscriptions.ts'
+import { WantedTable } from '../../../src/relay/wanted.ts'
+import type { Subscriber } from '../../../src/relay/updates.ts'
+import type { Link } from '../../../src/upstream/link.ts'
+import type { Pool } from '../../../src/upstream/pool.ts'
+import type { Slot } from '../../../src/upstream/slot.ts'
+import { exchangeOf } from '../../helpers/fake-transport.ts'
+
+const SERVER = { name: 's', listTimeoutMs: 1000 }
+
+/** A legacy server whose one link takes every subscription. */
+function sceneOf(maxPerSubscriber = 1e6): {
+  subscriptions: Subscriptions
+  asked: string[]
+  subscribe: (uri: string, subscriber: Subscriber) => Promise<unknown>
+  update: (uri: string) => void
+} {
+  const asked: string[] = []
+  const link = {
+    server: SERVER,
+    peer: { era: 'legacy', capabilities: {} },
+    usable: true,
+    logger: SILENT,
+    request: (method: string, params: string) => {
+      asked.push(`${method} ${params}`)
+      return Promise.resolve({ text: '{}', value: {} })
+    },
+  } as unknown as Link
+  const slot = {
+    server: SERVER,
+    current: link,
+    pin: () => undefined,
+    unpin: () => undefined,
+    holds: (other: Link) => other === link,
+    pick: () => link,
+  } as unknown as Slot
+  const pool = { roster: { pending: undefined }, standing: () => slot } as unknown as Pool
+  const subscriptions = new Subscriptions({
+    pool: () => pool,
+    logger: SILENT,
+    maxPerSubscriber,
+    hears: () => true,
+    onMissed: () => undefined,
+  })
+  subscriptions.opened(slot, link)
+  return {
+    subscriptions,
+    asked,
+    subscribe: (uri, subscriber) =>
+      subscriptions.subscribe(
+        exchangeOf('resources/subscribe', { uri }, { principal: ANONYMOUS }),
+        { server: 's', own: uri, exposed: uri },
+        subscriber,
+      ),
+    update: uri => subscriptions.updated(link, { text: JSON.stringify({ uri }), value: { uri } }),
+  }
+}
+
+const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+test('a server that floods updates of one resource is heard by all its subscribers, with pauses, and each hears the last one', async () => {
+  const { subscribe, update } = sceneOf()
+  let notified = 0
+  const told = new Map<Subscriber, number>()
+  const subscribers = Array.from({ length: 500 }, () => {
+    const subscriber: Subscriber = {
+      notify: () => {
+        notified++
+        told.set(subscriber, (told.get(subscriber) ?? 0) + 1)
+        // A slow outlet: so many of them fill a slice.
+        const until = performance.now() + 0.1
+        while (performance.now() < until);
+      },
+    }
+    return subscriber
+  })
+  for (const subscriber of subscribers) await subscribe('u://x', subscriber)
+  for (let count = 0; count < 1000; count++) update('u://x')
+  expect(notified, 'told before everything else had its turn').toBeLessThan(subscribers.length)
+  let most = 0
+  for (let before = notified, still = 0; still < 20; before = notified) {
+    await turn()
+    most = Math.max(most, notified - before)
+    still = notified === before ? still + 1 : 0
+  }
+  expect(most, 'told in one turn').toBeLessThan(subscribers.length)
+  expect(told.size).toBe(subscribers.length)
+  // The one that was under way, and the last one for all that came meanwhile.
+  for (const times of told.values()) expect(times).toBe(2)
+})
+
+test('a server that tells of ever other parts of a resource keeps no more than a bounded number waiting', async () => {
+  const { subscribe, update } = sceneOf()
+  const uris: string[] = []
+  await subscribe('u://x', {
+    notify: (_, params) => {
+      uris.push((JSON.parse(params ?? '') as { uri: string }).uri)
+      const until = performance.now() + 0.05
+      while (performance.now() < until);
+    },
+  })
+  for (let at = 0; at < 5000; at++) update(`u://x/${at}`)
+  for (let before = -1; before !== uris.length;) {
+    before = uris.length
+    for (let count = 0; count < 20; count++) await turn()
+  }
+  expect(uris.length).toBeLessThan(2500)
+  expect(uris[0]).toBe('u://x/0')
+  expect(uris, 'the whole stands for the parts that were too many').toContain('u://x')
+})
+
+test('few updates are told at once, in the order in which they came', async () => {
+  const { subscribe, update } = sceneOf()
+  const uris: unknown[] = []
+  const subscriber: Subscriber = { notify: (_, params) => void uris.push(JSON.parse(params ?? '')) }
+  await subscribe('u://a', subscriber)
+  await subscribe('u://b/', subscriber)
+  update('u://b/c')
+  update('u://a')
+  update('u://ab')
+  update('u://b')
+  expect(uris).toEqual([{ uri: 'u://b/c' }, { uri: 'u://a' }])
+})
+
+test('a session that subscribes to more resources than it may is told the limit, also when it asks for all at once', async () => {
+  const { subscriptions, subscribe } = sceneOf(3)
+  const one: Subscriber = { notify: () => undefined }
+  const outcomes = await Promise.allSettled(
+    ['a', 'b', 'c', 'd', 'e'].map(uri => subscribe(`u://${uri}`, one)),
+  )
+  expect(outcomes.map(({ status }) => status)).toEqual([
+    'fulfilled',
+    'fulfilled',
+    'fulfilled',
+    'rejected',
+    'rejected',
+  ])
+  await expect(subscribe('u://d', one)).rejects.toThrow('"gateway.listen.maxResources"')
+  // Again is no more.
+  await subscribe('u://a', one)
+  await subscribe('u://d', { notify: () => undefined })
+  expect(subscriptions.size).toBe(4)
+  subscriptions.leave(one)
+  expect(subscriptions.size).toBe(1)
+  await subscribe('u://e', one)
+})
+
+test('what is wanted of a slot is found by looking up as many names as there are lengths, however many are wanted', () => {
+  const slot = { server: SERVER, pin: () => undefined, unpin: () => undefined } as unknown as Slot
+  const table = new WantedTable<number>()
+  const subscriber: Subscriber = { notify: () => undefined }
+  for (let at = 0; at < 20_000; at++) table.add(slot, `u://${at}/x`, subscriber, at)
+  table.add(slot, 'u://777', subscriber, 0)
+  table.add(slot, 'u://777/', subscriber, 0)
+  table.add(slot, 'u://77', subscriber, 0)
+  const start = performance.now()
+  let found: string[] = []
+  for (let count = 0; count < 1000; count++) found = table.covering(slot, 'u://777/x/y').map(({ own }) => own)
+  // A walk along all of them would take 20 million steps.
+  expect(performance.now() - start).toBeLessThan(5000)
+  expect(found.sort()).toEqual(['u://777', 'u://777/', 'u://777/x'])
+  for (const wanted of table.by(subscriber)) table.remove(wanted, subscriber)
+  expect(table.size).toBe(0)
+  expect(table.covering(slot, 'u://777/x')).toEqual([])
+})
