@@ -3,6 +3,7 @@ import { onAnotherLink } from '../core/another-link.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
+import { levelAfter } from '../core/already-said.ts'
 import type { Logger } from '../core/logger.ts'
 import { onceLogger } from '../core/once-logger.ts'
 import { within } from '../core/within.ts'
@@ -333,10 +334,13 @@ export class Catalog {
     try {
       await this.#kept.saveAll(server, variants, changed)
     } catch (error) {
-      this.#options.logger.warn('The lists could not be stored; the next start has to fetch them again.', {
-        server: server.name,
-        cause: describeError(error),
-      })
+      this.#options.logger[levelAfter(error)](
+        'The lists could not be stored; the next start has to fetch them again.',
+        {
+          server: server.name,
+          cause: describeError(error),
+        },
+      )
     }
   }
 }
