@@ -1,9 +1,11 @@
 import type { Catalog } from './catalog/catalog.ts'
 import { hiddenBy } from './catalog/hidden.ts'
 import type { ServerConfig } from './config/types.ts'
+import { monotonicNow } from './core/clock.ts'
 import { quoted, saidOf, withSaid } from './explained.ts'
 import type { Pool } from './upstream/pool.ts'
 import type { Replica } from './upstream/replica.ts'
+import { failureOf, type SlotState } from './upstream/slot-state.ts'
 
 /** How one server stands, for people. */
 export interface ServerStatus {
@@ -11,10 +13,14 @@ export interface ServerStatus {
   readonly transport: string
   readonly era: 'legacy' | 'modern' | undefined
   /**
-   * `idle`: not running, started by the next call. `failed`: the last start failed, `error` says why. `stopped`: so many failed or did not last that it is tried every
-   * few minutes only.
+   * `idle`: not running, started by the next call. `failed`: the last start failed, `error` says why; also while it is tried again. `stopped`: so many
+   * failed or did not last that it is tried every few minutes only. `drained`: it takes no new calls.
    */
-  readonly state: 'idle' | 'starting' | 'ready' | 'failed' | 'stopped' | 'closed'
+  readonly state: 'idle' | 'starting' | 'ready' | 'failed' | 'stopped' | 'drained' | 'closed'
+  /** When one that has failed is tried again: `now`, in Unix milliseconds, or with the next `call`. */
+  readonly nextTry: number | 'now' | 'call' | undefined
+  /** How long a start may take. */
+  readonly startTimeoutMs: number
   readonly required: boolean
   /** Whether its lists are known, from now or from an earlier run. */
   readonly listed: boolean
@@ -51,15 +57,17 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
   const snapshot = catalog.snapshot(server.name)
   const { state, current } = pool
   const hidden = hiddenBy(server)
-  const error =
-    state.kind === 'failed' || state.kind === 'stopped' ? state.error : catalog.failure(server.name)
+  const failed = failureOf(state)
+  const error = failed ?? catalog.failure(server.name)
   const stray = error === undefined && state.kind === 'starting' ? strayOf(pool) : undefined
   const failing = error?.message ?? (stray === undefined ? undefined : STRAY)
   return {
     name: server.name,
     transport: current?.transport.kind ?? snapshot?.transport ?? server.replicas[0]?.endpoint.kind ?? '',
     era: current?.peer.era ?? snapshot?.era,
-    state: server.problem === undefined ? state.kind : 'failed',
+    state: shownState(server, pool),
+    nextTry: failed && nextTryOf(state, catalog.nextTry(server.name)),
+    startTimeoutMs: server.startTimeoutMs,
     required: server.required,
     listed: snapshot !== undefined,
     tools: snapshot ? snapshot.lists.tools.filter(({ key }) => !hidden(key)).length : 0,
@@ -70,6 +78,20 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
     errorInFull: failing && withSaid(failing, error ? saidOf(error) : stray),
     replicas: pool.roster.all.map(replica => replicaStatusOf(replica, pool)),
   }
+}
+
+function shownState({ problem }: ServerConfig, { state, roster }: Pool): ServerStatus['state'] {
+  if (problem !== undefined) return 'failed'
+  if (state.kind !== 'closed' && roster.all.length > 0 && roster.all.every(({ drained }) => drained))
+    return 'drained'
+  return state.kind === 'starting' && state.failed ? 'failed' : state.kind
+}
+
+/** @param planned when its lists are fetched again */
+function nextTryOf(state: SlotState, planned: number | undefined): ServerStatus['nextTry'] {
+  if (state.kind !== 'failed' && state.kind !== 'stopped') return 'now'
+  if (planned !== undefined) return Math.round(Math.max(planned, state.nextTry))
+  return state.nextTry > monotonicNow() ? Math.round(state.nextTry) : 'call'
 }
 
 const STRAY = 'It has printed plain text in place of JSON-RPC messages.'
@@ -102,7 +124,7 @@ function replicaStatusOf(replica: Replica, { slots }: Pool): ReplicaStatus {
     state,
     cause,
     since,
-    nextTry,
+    nextTry: nextTry === undefined ? undefined : Math.round(nextTry),
     inFlight: Math.max(inFlight, load.inFlight),
     weight,
     tier,
@@ -116,22 +138,30 @@ export interface Readiness {
   /** How each one stands, for operators. */
   readonly inFull: readonly object[]
   /** The same for clients: neither where servers are nor what their programs printed. */
-  readonly servers: readonly Pick<ServerStatus, 'name' | 'state' | 'required' | 'error'>[]
+  readonly servers: readonly Pick<ServerStatus, 'name' | 'state' | 'required' | 'error' | 'nextTry'>[]
 }
 
 export function readinessOf(statuses: readonly ServerStatus[]): Readiness {
   return {
     ready: statuses.every(
-      ({ required, state, listed }) => !required || state === 'ready' || (state === 'idle' && listed),
+      ({ required, state, listed }) =>
+        !required || state === 'ready' || ((state === 'idle' || state === 'drained') && listed),
     ),
-    inFull: statuses.map(({ name, state, required, errorInFull, replicas }) => ({
+    inFull: statuses.map(({ name, state, required, errorInFull, nextTry, replicas }) => ({
       name,
       state,
       required,
       error: errorInFull,
+      nextTry,
       replicas,
     })),
-    servers: statuses.map(({ name, state, required, error }) => ({ name, state, required, error })),
+    servers: statuses.map(({ name, state, required, error, nextTry }) => ({
+      name,
+      state,
+      required,
+      error,
+      nextTry,
+    })),
   }
 }
 

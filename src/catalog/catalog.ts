@@ -164,6 +164,11 @@ export class Catalog {
     return this.#failures.get(server)
   }
 
+  /** When a server that has never been listed is tried again; Unix milliseconds. `undefined` where that is not planned. */
+  nextTry(server: string): number | undefined {
+    return this.#retries.next(server)
+  }
+
   /**
    * Waits until what servers of the view have told of is shown, until those that this client has just called are listed, and until those that have never been listed for a client of this kind have been or have failed to.
    * All are bounded, and the last ends once the view is enough. Every try is waited for once, together with all others who wait; a server that was silent the last time is listed behind.
@@ -296,7 +301,7 @@ export class Catalog {
       const changed = variants.set(shown.variant, shown.told, shown.snapshot, kind)
       if (exchange ? before && !sameLists(before, shown.snapshot) : changed) {
         const links = [link, ...(this.#options.links?.(name) ?? [])]
-        await listOthers(server, variants, links, shown.variant, this.#options.logger.child({ server: name }))
+        await listOthers(server, variants, links, shown.variant, this.#logger.child({ server: name }))
       }
       await (changed ? this.#views.rebuild() : this.#views.upToDate)
       this.#firstLists.end(attempt, true)

@@ -1,3 +1,5 @@
+import { monotonicNow } from '../core/clock.ts'
+
 /** When a server that has never been listed is tried again, at first and at last. */
 const FIRST_MS = 1000
 const LAST_MS = 5 * 60_000
@@ -5,7 +7,10 @@ const LAST_MS = 5 * 60_000
 /** Clients list once and wait to hear of changes: what was down then would stay unknown to them when it is up again. */
 export class Retries {
   readonly #retry: (server: string) => void
-  readonly #planned = new Map<string, { readonly attempts: number; readonly timer: NodeJS.Timeout }>()
+  readonly #planned = new Map<
+    string,
+    { readonly attempts: number; readonly at: number; readonly timer: NodeJS.Timeout }
+  >()
 
   constructor(retry: (server: string) => void) {
     this.#retry = retry
@@ -18,7 +23,13 @@ export class Retries {
     const delay = Math.min(LAST_MS, FIRST_MS * 2 ** (attempts - 1))
     const timer = setTimeout(() => this.#retry(server), delay)
     timer.unref()
-    this.#planned.set(server, { attempts, timer })
+    this.#planned.set(server, { attempts, at: monotonicNow() + delay, timer })
+  }
+
+  /** When it is tried again, by `monotonicNow`; `undefined` where that is not planned, or the try goes on. */
+  next(server: string): number | undefined {
+    const at = this.#planned.get(server)?.at
+    return at !== undefined && at > monotonicNow() ? at : undefined
   }
 
   cancel(server: string): void {

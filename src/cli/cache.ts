@@ -1,8 +1,8 @@
 import { clear, type Cleared } from '../cache/clear.ts'
 import { readCounts, type CacheReports } from '../cache/reported.ts'
 import { loadConfig } from '../config/load.ts'
-import { GatewayError } from '../core/errors.ts'
 import { alignColumns } from './columns.ts'
+import { notThere } from './not-there.ts'
 import { withStore } from './with-store.ts'
 import type { Config } from '../config/types.ts'
 
@@ -49,9 +49,10 @@ function toCleared(of: string | undefined, { servers, file }: Config): Cleared[]
     .filter(name => of === name || of.startsWith(`${name}/`))
     .sort((a, b) => b.length - a.length)
   if (server === undefined)
-    throw new GatewayError(
-      'config',
-      `There is no server ${JSON.stringify(of.slice(0, 100))} in ${file ?? 'the configuration'}. There are: ${servers.map(({ name }) => name).join(', ')}.`,
+    throw notThere(
+      quoted => `There is no server ${quoted} in ${file ?? 'the configuration'}`,
+      of,
+      servers.map(({ name }) => name),
     )
   return [{ server, tool: of === server ? undefined : of.slice(server.length + 1) }]
 }

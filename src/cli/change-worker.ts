@@ -4,7 +4,7 @@ import { describeError } from '../core/errors.ts'
 import { needsRestart } from '../config/differences.ts'
 import { loadText, rawOf } from '../config/load.ts'
 import { knownValid } from './known-valid.ts'
-import type { Change, ChangeAnswer, ChangeRequest } from './change.ts'
+import { brokenOf, type Change, type ChangeAnswer, type ChangeRequest } from './change.ts'
 
 /** The thread of `change.ts`: loads a changed file and answers with what it means for a running gateway. */
 async function answer(request: ChangeRequest): Promise<ChangeAnswer> {
@@ -15,14 +15,22 @@ async function answer(request: ChangeRequest): Promise<ChangeAnswer> {
   }
 }
 
-async function changeOf({ file, overrides, started, changed, digest }: ChangeRequest): Promise<Change> {
+async function changeOf({
+  file,
+  overrides,
+  started,
+  changed,
+  broken,
+  digest,
+}: ChangeRequest): Promise<Change> {
   const loaded = await loadText(textOf(changed), { file, overrides, ...knownValid() })
   const before = await rawOf(textOf(started), file)
-  const now = digestOf(loaded.raw)
+  const servers = loaded.config.servers.map(({ name, replicas, problem }) => ({ name, replicas, problem }))
+  const now = digestOf(loaded.raw, brokenOf(servers))
   return {
     digest: now,
-    same: now === (digest ?? digestOf(before)),
-    servers: loaded.config.servers.map(({ name, replicas, problem }) => ({ name, replicas, problem })),
+    same: now === (digest ?? digestOf(before, broken)),
+    servers,
     needsRestart: needsRestart(before, loaded.raw),
   }
 }
@@ -32,9 +40,10 @@ function textOf(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes)
 }
 
-function digestOf(raw: unknown): string {
+/** Values do not show a key that stands twice with one value; the servers with a problem do. */
+function digestOf(raw: unknown, broken: readonly string[]): string {
   return createHash('sha256')
-    .update(JSON.stringify(raw) ?? '')
+    .update(JSON.stringify([raw, [...broken].sort()]))
     .digest('hex')
 }
 

@@ -10,13 +10,15 @@ export interface ChangeRequest {
   readonly started: Uint8Array
   /** The file as it is now. */
   readonly changed: Uint8Array
+  /** Servers whose entries had a problem when the gateway started. */
+  readonly broken: readonly string[]
   /** `digest` of the change before; `undefined` for the first one. */
   readonly digest: string | undefined
 }
 
 /** What a running gateway needs of a changed file. Small, however large the file is. */
 export interface Change {
-  /** Of the file without what belongs to other programs. */
+  /** Of the file without what belongs to other programs, and of which servers have a problem. */
   readonly digest: string
   /** The change is not the gateway's. */
   readonly same: boolean
@@ -30,6 +32,11 @@ export interface ChangeAnswer {
   readonly change?: Change
   /** Why there is none, in words. */
   readonly problem?: string
+}
+
+/** Names of the servers whose entries have a problem. */
+export function brokenOf(servers: readonly Pick<LiveServer, 'name' | 'problem'>[]): string[] {
+  return servers.filter(({ problem }) => problem !== undefined).map(({ name }) => name)
 }
 
 /** A thousand clients with a hundred rules each take two seconds. */

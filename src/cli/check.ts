@@ -1,6 +1,7 @@
 import { loadWithSource } from '../config/load.ts'
 import { GatewayError } from '../core/errors.ts'
 import { maskArgs, maskText, renderWarnings } from '../config/problem.ts'
+import { clientRows } from './check-clients.ts'
 import { alignColumns } from './columns.ts'
 
 interface RawEntry {
@@ -38,6 +39,9 @@ export async function runCheck(file: string | undefined): Promise<void> {
     `${config.file ?? 'The configuration'} is valid.`,
     '',
     ...(rows.length > 0 ? ['Servers', ...alignColumns(rows)] : ['No servers']),
+    '',
+    'Clients',
+    ...alignColumns(clientRows(config)),
     '',
     'Gateway',
     ...alignColumns([

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadConfig } from '../config/load.ts'
 import { monotonicNow } from '../core/clock.ts'
-import { GatewayError } from '../core/errors.ts'
 import { DRAIN_POLL_MS, deleteDrained, readReports, writeDrained } from '../state/drained.ts'
+import { notThere } from './not-there.ts'
 import { withStore } from './with-store.ts'
 import type { Config } from '../config/types.ts'
 import type { Store } from '../state/store.ts'
@@ -94,17 +94,15 @@ function check({ servers, file }: Config, server: string, replica: string | unde
   const found = servers.find(({ name }) => name === server)
   const where = file ?? 'the configuration'
   if (!found)
-    throw new GatewayError(
-      'config',
-      `There is no server ${JSON.stringify(server.slice(0, 100))} in ${where}. There are: ${servers.map(({ name }) => name).join(', ')}.`,
+    throw notThere(
+      quoted => `There is no server ${quoted} in ${where}`,
+      server,
+      servers.map(({ name }) => name),
     )
   const names = found.replicas.map(({ name }) => name)
   // One that a name in DNS stands for begins with that of its entry.
   if (replica === undefined || names.some(name => replica === name || replica.startsWith(`${name}/`))) return
-  throw new GatewayError(
-    'config',
-    `Server "${server}" has no replica ${JSON.stringify(replica.slice(0, 100))} in ${where}. There are: ${names.join(', ')}.`,
-  )
+  throw notThere(quoted => `Server "${server}" has no replica ${quoted} in ${where}`, replica, names)
 }
 
 function capital(text: string): string {

@@ -17,6 +17,7 @@ import { compilePolicies } from '../policy/policies.ts'
 import { openStore } from '../state/open.ts'
 import { alignColumns } from './columns.ts'
 import { knownValid } from './known-valid.ts'
+import { notThere } from './not-there.ts'
 import type { Config } from '../config/types.ts'
 
 export interface ExplainOptions {
@@ -103,9 +104,7 @@ export async function runExplain(
 }
 
 function unknown(what: string, name: string, names: readonly string[]): GatewayError {
-  const near = nearest(name, names)
-  const fix = near === undefined ? `There are: ${names.join(', ') || 'none'}.` : `Did you mean "${near}"?`
-  return new GatewayError('config', `There is no ${what} "${name}" in the configuration. ${fix}`)
+  return notThere(quoted => `There is no ${what} ${quoted} in the configuration`, name, names)
 }
 
 /** Why a name leads to no server. */
@@ -126,9 +125,18 @@ function unlocated(
     const [beginning = misspelt] = beginnings
     if (beginning !== undefined) return unknown('server', misspelt ?? beginning, names)
     const [, prefix] = /^(.+?)__/.exec(name) ?? []
-    const near = prefix === undefined ? undefined : nearest(prefix, [...prefixes.keys()])
-    if (prefix !== undefined && near !== undefined && near !== prefix)
-      return unknown('server', prefix, [prefixes.get(near) ?? near])
+    if (prefix !== undefined && !prefixes.has(prefix)) {
+      const near = nearest(prefix, [...prefixes.keys()])
+      if (near !== undefined) return unknown('server', prefix, [prefixes.get(near) ?? near])
+      // Names of a server without a prefix may have the two signs as well.
+      if (config.servers.every(server => server.prefix !== false)) return unknown('server', prefix, names)
+    }
+    const meant = names.includes(name) ? name : nearest(name, names)
+    if (meant !== undefined) {
+      const said =
+        meant === name ? `"${name}" is a server.` : `There is no "${name}", and a server "${meant}".`
+      return new GatewayError('config', `${said} Write what of it is meant, as in "${meant}/name".`)
+    }
   }
   const [thing, form] = kind === 'resource' ? ['URI', 'server/uri'] : ['name', 'server/name']
   return new GatewayError(

@@ -1,7 +1,7 @@
 import { VERSION } from '../version.ts'
 import { causesOf, GatewayError } from '../core/errors.ts'
 import { ConfigWatch } from '../config/watch.ts'
-import { loadChange, type Change } from './change.ts'
+import { brokenOf, loadChange, type Change } from './change.ts'
 import { runGateway } from './run.ts'
 import { reportStart } from './start-report.ts'
 import { thisProgram, typed } from './this-program.ts'
@@ -35,10 +35,10 @@ export async function runServe(options: ServeOptions): Promise<void> {
     const { file: path } = config
     if (path !== undefined) {
       const started = Buffer.from(loaded.text ?? '')
-      const broken = new Set(config.servers.filter(({ problem }) => problem).map(({ name }) => name))
+      const broken = brokenOf(config.servers)
       let digest: string | undefined
       const load = (bytes: Buffer): Promise<Change> =>
-        loadChange({ file: path, overrides, started, changed: bytes, digest })
+        loadChange({ file: path, overrides, started, changed: bytes, broken, digest })
       const onChange = (change: Change): void => {
         digest = change.digest
         // A client that keeps its own things in the file writes it often.
@@ -52,13 +52,13 @@ export async function runServe(options: ServeOptions): Promise<void> {
 }
 
 /** The file has changed: what a running gateway can take over it does, and the rest is named. `broken` had a problem at the start. */
-function apply(gateway: Gateway, broken: ReadonlySet<string>, change: Change, logger: Logger): void {
+function apply(gateway: Gateway, broken: readonly string[], change: Change, logger: Logger): void {
   const { servers, needsRestart } = change
   for (const { problem } of servers)
     if (problem !== undefined) logger.error(`${problem} What runs stays as it is.`)
   gateway.apply(change)
   logger.info('The configuration has changed: replicas, weights, tiers and zones are in effect.')
-  const mended = servers.filter(({ name, problem }) => problem === undefined && broken.has(name))
+  const mended = servers.filter(({ name, problem }) => problem === undefined && broken.includes(name))
   const rest = [...new Set([...mended.map(({ name }) => `"${name}"`), ...needsRestart])]
   if (rest.length > 0)
     logger.warn(`Of the changed configuration this takes effect at the next start: ${listed(rest)}.`)

@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import { within } from '../core/within.ts'
 import type { Gateway } from '../gateway.ts'
 import type { ServerStatus } from '../status.ts'
@@ -30,10 +31,29 @@ export async function reportStart(
 }
 
 function row(status: ServerStatus, settled: boolean): string[] {
-  const { name, transport, era, state, errorInFull: error, tools, resources, prompts } = status
+  const {
+    name,
+    transport,
+    era,
+    state,
+    errorInFull: error,
+    startTimeoutMs,
+    tools,
+    resources,
+    prompts,
+  } = status
   const counts = `${count(tools, 'tool')}, ${count(resources, 'resource')}, ${count(prompts, 'prompt')}`
-  const waiting = `still starting${error === undefined ? '; a line follows' : `. ${error}`}`
-  return [name, transport, era ?? '-', settled ? state : 'starting', settled ? (error ?? counts) : waiting]
+  const waiting = `still starting${error === undefined ? `; a line follows within ${startTimeoutMs / 1000} s ("startTimeout")` : `. ${error}`}`
+  const failure = error === undefined ? undefined : [error, ...next(status)].join(' ')
+  return [name, transport, era ?? '-', settled ? state : 'starting', settled ? (failure ?? counts) : waiting]
+}
+
+/** When one that has failed is tried again. */
+function next({ nextTry }: ServerStatus): string[] {
+  if (nextTry === undefined) return []
+  if (nextTry === 'now') return ['It is being tried again now.']
+  if (nextTry === 'call') return ['The next call tries again.']
+  return [`The next try is in ${Math.max(1, Math.ceil((nextTry - monotonicNow()) / 1000))} s.`]
 }
 
 function count(amount: number, thing: string): string {

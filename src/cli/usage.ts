@@ -3,6 +3,7 @@ import { GatewayError } from '../core/errors.ts'
 import { createLogger } from '../observe/logger.ts'
 import { storedUsage, type StoredUsage } from '../quota/stored.ts'
 import { openStore } from '../state/open.ts'
+import { assertClient } from './clients.ts'
 import { alignColumns } from './columns.ts'
 
 export interface UsageOptions {
@@ -19,11 +20,7 @@ export async function runUsage(
   { config: file, json }: UsageOptions,
 ): Promise<void> {
   const config = await loadConfig({ file })
-  if (client !== undefined && !config.clients.some(({ name }) => name === client))
-    throw new GatewayError(
-      'config',
-      `There is no client "${client}" in ${config.file ?? 'the configuration'}.`,
-    )
+  if (client !== undefined) assertClient(client, config)
   const { state } = config.gateway
   if (state === 'memory')
     throw new GatewayError(

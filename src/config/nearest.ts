@@ -35,4 +35,5 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return best
 }
 
-const plain = (text: string): string => text.toLowerCase().replace(/[-_]/g, '')
+/** What a comparison looks at. */
+export const plain = (text: string): string => text.toLowerCase().replace(/[-_]/g, '')

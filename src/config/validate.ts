@@ -1,4 +1,5 @@
 import { nearest } from './nearest.ts'
+import { otherPlaceOf } from './other-places.ts'
 import { valueAt } from './problem.ts'
 import { checkRules } from './rules.ts'
 import { checkConditions } from './rules-policy.ts'
@@ -109,7 +110,7 @@ function toProblems(issue: Issue, parent: Path): Problem[] {
 }
 
 function unknownKey(path: Path, key: string, known: readonly string[]): Problem {
-  const near = nearest(key, known)
+  const near = nearest(key, known) ?? otherPlaceOf(path)
   return {
     path,
     about: 'key',

@@ -77,6 +77,8 @@ export interface InputRequest {
   readonly server: string
   /** Cancelled when the server no longer wants to know. */
   readonly cancellation: Cancellation
+  /** The questions it is asked with: one object for all of them. They are asked together or not at all. */
+  readonly round?: { readonly size: number }
 }
 
 /** What the parts of the gateway come to know of one request, for the audit log. Each fills in its own on the way. */

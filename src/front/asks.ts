@@ -16,6 +16,8 @@ interface OpenAsk {
 export class Asks {
   readonly #limits: AsksConfig
   readonly #open = new Map<number, OpenAsk>()
+  /** Rounds of which the first question was asked. */
+  readonly #admitted = new WeakSet<object>()
   #next = 1
   #closed = false
 
@@ -30,8 +32,7 @@ export class Asks {
    */
   ask(request: InputRequest, send: (text: string) => boolean): Promise<string> {
     if (this.#closed) return Promise.reject(refusal(request, 'asks, but the client left'))
-    if (this.#open.size >= this.#limits.maxPerSession)
-      return Promise.reject(refusal(request, 'is asking too much at once'))
+    if (!this.#hasRoom(request)) return Promise.reject(tooMany(request, this.#limits.maxPerSession))
     const id = this.#next++
     return new Promise((resolve, reject) => {
       const withdraw = (reason: string, error: GatewayError): void => {
@@ -85,6 +86,15 @@ export class Asks {
     }
   }
 
+  /** A round has room for all of its questions or for none. */
+  #hasRoom({ round }: InputRequest): boolean {
+    const admitted = round !== undefined && this.#admitted.has(round)
+    const wanted = admitted ? 1 : (round?.size ?? 1)
+    if (this.#open.size + wanted > this.#limits.maxPerSession) return false
+    if (round) this.#admitted.add(round)
+    return true
+  }
+
   #take(id: number): OpenAsk | undefined {
     const ask = this.#open.get(id)
     if (ask) clearTimeout(ask.timer)
@@ -97,4 +107,13 @@ function refusal(request: InputRequest, what: string): GatewayError {
   return new GatewayError('cannot_ask', `Server "${request.server}" ${what} (${request.method}).`, {
     server: request.server,
   })
+}
+
+function tooMany({ server, round }: InputRequest, maxPerSession: number): GatewayError {
+  const what = round && round.size > 1 ? `asks ${round.size} questions at once` : 'is asking too much at once'
+  return new GatewayError(
+    'cannot_ask',
+    `Server "${server}" ${what}; "gateway.asks.maxPerSession" allows ${maxPerSession} open questions for each session.`,
+    { server },
+  )
 }

@@ -4,6 +4,7 @@ import {
   INPUT_METHODS,
   type Exchange,
   type InputMethod,
+  type InputRequest,
   type Json,
   type JsonObject,
 } from '../core/exchange.ts'
@@ -55,29 +56,40 @@ export async function askAll(
   const entries = [...inputRequestsOf(server, asking)].filter(([key]) => !skip?.has(key))
   if (entries.length === 0) return undefined
   const cancellation = new Cancellation()
+  const open = entries.filter(([key]) => !Object.hasOwn(answered, key))
+  const round = { size: open.length }
+  // All are looked at before one is asked: a client is not bothered with a part of a round that is refused.
+  const requests = open.map(([, question]) => ({
+    ...requestOf(exchange, server, question, cancellation),
+    round,
+  }))
   exchange.cancellation.onCancel(reason => cancellation.cancel(reason))
   try {
-    const answers = await Promise.all(
-      entries.map(async ([key, question]) => {
-        if (Object.hasOwn(answered, key)) return `${JSON.stringify(key)}:${answered[key]}`
-        const { method, params } = (question.value ?? {}) as { method?: InputMethod; params?: unknown }
-        if (method === undefined || !INPUT_METHODS.includes(method))
-          throw new GatewayError(
-            'cannot_ask',
-            `Server "${server.name}" asks for ${String(method).slice(0, 100)}, which the gateway does not know.`,
-            { server: server.name },
-          )
-        const text = rawAt(question.text, 'params')
-        const request = { method, params: text, server: server.name, cancellation }
-        const answer = await exchange.ask(
-          presented(request, text === undefined ? undefined : { text, value: params }, exchange),
-        )
-        return `${JSON.stringify(key)}:${answer}`
-      }),
-    )
+    const results = await Promise.all(requests.map(request => exchange.ask(request)))
+    const given = new Map(open.map(([key], at) => [key, results[at]]))
+    const answers = entries.map(([key]) => `${JSON.stringify(key)}:${given.get(key) ?? answered[key]}`)
     return `{${answers.join(',')}}`
   } finally {
     // One refusal ends the round; the other questions are then pointless.
     cancellation.cancel('no longer needed')
   }
+}
+
+/** What the client is asked. @throws GatewayError `cannot_ask`, `missing_capability` */
+function requestOf(
+  exchange: Exchange,
+  server: Asker,
+  question: Json,
+  cancellation: Cancellation,
+): InputRequest {
+  const { method, params } = (question.value ?? {}) as { method?: InputMethod; params?: unknown }
+  if (method === undefined || !INPUT_METHODS.includes(method))
+    throw new GatewayError(
+      'cannot_ask',
+      `Server "${server.name}" asks for ${String(method).slice(0, 100)}, which the gateway does not know.`,
+      { server: server.name },
+    )
+  const text = rawAt(question.text, 'params')
+  const request = { method, params: text, server: server.name, cancellation }
+  return presented(request, text === undefined ? undefined : { text, value: params }, exchange)
 }

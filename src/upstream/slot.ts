@@ -11,6 +11,7 @@ import type { Link, LinkListener } from './link.ts'
 import { closed } from './link-errors.ts'
 import type { Replica } from './replica.ts'
 import type { SlotKey } from './slot-key.ts'
+import { failureOf, type SlotState } from './slot-state.ts'
 import type { Spares } from './spares.ts'
 import { Succession } from './succession.ts'
 
@@ -24,19 +25,6 @@ export interface SlotListener extends LinkListener {
   /** A link could not be opened, or does not last, so that the next one will not be opened at once. */
   onUnreachable(slot: Slot, error: GatewayError): void
 }
-
-export type SlotState =
-  | { readonly kind: 'idle' }
-  | { readonly kind: 'starting'; readonly opening: Promise<Link> }
-  | { readonly kind: 'ready'; readonly link: Link }
-  | {
-      /** `stopped`: in a crash loop. */
-      readonly kind: 'failed' | 'stopped'
-      readonly error: GatewayError
-      readonly attempts: number
-      readonly nextTry: number
-    }
-  | { readonly kind: 'closed' }
 
 export interface SlotOptions {
   readonly server: ServerConfig
@@ -260,7 +248,7 @@ export class Slot implements Deadline {
   #start(purpose: 'use' | 'list' = 'use'): Promise<Link> {
     this.#onlyToList = purpose === 'list'
     const opening = this.#connect()
-    this.#set({ kind: 'starting', opening })
+    this.#set({ kind: 'starting', opening, failed: failureOf(this.#state) })
     // Callers hear of the failure through `opening`; a start nobody waits for must not end the process.
     opening.catch(() => undefined)
     return opening

@@ -174,7 +174,7 @@ test('a server that is drained as a whole says so', async () => {
   expect(answer).toContain('is drained')
   const ready = (await (await fetch(`${origin}/readyz`)).json()) as { servers: unknown[] }
   expect(ready.servers).toMatchObject([
-    { name: 'up', replicas: [{ name: 'r0', drained: true, state: 'stopped' }] },
+    { name: 'up', state: 'drained', replicas: [{ name: 'r0', drained: true, state: 'stopped' }] },
   ])
   expect(await command('drain', 'up', '--undo', '--config', file).ended).toMatchObject({ code: 0 })
   await expect.poll(() => client.request('3', 'tools/call', CALL), { timeout: 10_000 }).toContain('"a":1')
@@ -185,9 +185,10 @@ test('a drain that cannot reach anybody, or names nothing, says so', async () =>
   const entry = { mcpServers: { up: { replicas: [{ url: 'http://127.0.0.1:1/mcp', name: 'r0' }] } } }
   const file = folder.write('servers.json', { ...entry, gateway: { state: 'lmdb:./state' } })
   const memory = folder.write('memory.json', { ...entry, gateway: { state: 'memory' } })
-  const [server, replica, nobody, alone, nothing] = await Promise.all(
+  const [server, near, replica, nobody, alone, nothing] = await Promise.all(
     [
       ['down', '--config', file],
+      ['ups', '--config', file],
       ['up', 'r1', '--config', file],
       ['up', 'r0', '--config', file],
       ['up', '--config', memory],
@@ -195,7 +196,11 @@ test('a drain that cannot reach anybody, or names nothing, says so', async () =>
     ].map(args => command('drain', ...args).ended),
   )
   expect(server).toMatchObject({ code: 1, said: expect.stringContaining('There are: up.') })
-  expect(replica).toMatchObject({ code: 1, said: expect.stringContaining('There are: r0.') })
+  expect(near).toMatchObject({
+    code: 1,
+    said: expect.stringMatching(/There is no server "ups" in .*servers\.json\. Did you mean "up"\?/),
+  })
+  expect(replica).toMatchObject({ code: 1, said: expect.stringContaining('Did you mean "r0"?') })
   expect(nobody).toMatchObject({ code: 0, said: expect.stringContaining('No running gateway') })
   expect(alone).toMatchObject({ code: 1, said: expect.stringContaining('The state is "memory"') })
   expect(nothing).toMatchObject({ code: 0, said: expect.stringContaining('Nothing of replica') })

@@ -63,3 +63,25 @@ test('requests are answered while a large changed file is loaded, whether it is 
   expect(await slowestUntil(gateway, '"gone":"127.0.0.1:10"')).toBeLessThan(MAX_WAIT_MS)
   expect(await gateway.stop()).toBe(0)
 }, 60_000)
+
+test('a key is added for the second time, with the value that it has: the reload says so, and again after it was mended', async () => {
+  await using scratch = makeScratch()
+  const [url, rest] = ['"url":"http://127.0.0.1:9/mcp"', `"gateway":{"http":{"port":0},"state":"memory"}`]
+  const fileWith = (entry: string): string => `{"mcpServers":{"up":{${entry}}},${rest}}`
+  const file = scratch.write('servers.json', fileWith(url))
+  const env = { HOME: scratch.path, XDG_STATE_HOME: scratch.path }
+  await using gateway = await serve([BIN, 'serve', '--config', file], { env })
+  const said = async (word: string, times: number): Promise<void> =>
+    expect.poll(() => gateway.said.split(word).length - 1, { timeout: 20_000 }).toBe(times)
+  await said('Ctrl+C', 1)
+
+  for (const times of [1, 2]) {
+    writeFileSync(file, fileWith(`${url},${url}`))
+    await said('mcpServers.up.url (line 1, column 22) is there twice, the second time at', times)
+    writeFileSync(file, fileWith(url))
+    await said('The configuration has changed', 2 * times)
+  }
+  writeFileSync(file, fileWith(url).replace('"gateway":', '"gateway":{},"gateway":'))
+  await said('gateway (line 1, column 55) is there twice', 1)
+  expect(await gateway.stop()).toBe(0)
+}, 60_000)

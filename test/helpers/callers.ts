@@ -43,6 +43,8 @@ export interface Caller extends AsyncDisposable {
   request(method: string, params?: string): Promise<string>
   /** The same with everything that is told of it over HTTP. */
   post(method: string, params?: string): Promise<WireResponse>
+  /** Legacy: sends a message that gets no answer, such as the answer to a question. */
+  say(text: string): Promise<void>
   /** Modern: opens a listen stream with these notifications and resolves with the acknowledgement. */
   listen(filter: string): Promise<string>
 }
@@ -98,6 +100,7 @@ export async function callAs(
       greeting: await request('server/discover'),
       request,
       post,
+      say: () => Promise.reject(new Error('A modern client answers by a retry.')),
       async listen(filter) {
         const stream = await post('subscriptions/listen', `{"notifications":${filter}}`)
         hear(stream)
@@ -119,6 +122,11 @@ export async function callAs(
     greeting: session.greeting,
     request: async (method, params) => await answer(await post(method, params)),
     post,
+    async say(text) {
+      await (
+        await session.post(text)
+      ).body
+    },
     listen: () => Promise.reject(new Error('A legacy client subscribes by request.')),
     async [Symbol.asyncDispose]() {
       await session[Symbol.asyncDispose]()

@@ -99,6 +99,15 @@ test.each([
   ],
   [['ci', 'y://1/2', '--resource'], '"y://1/2" is no URI that clients see'],
   [['ci', 'flies__read'], 'There is no server "flies" in the configuration. Did you mean "files"?'],
+  [
+    ['ci', 'nothing_like__read'],
+    'There is no server "nothing_like" in the configuration. There are: files, ',
+  ],
+  [
+    ['ci', 'file'],
+    'There is no "file", and a server "files". Write what of it is meant, as in "files/name".',
+  ],
+  [['ci', 'files'], '"files" is a server. Write what of it is meant, as in "files/name".'],
   [['ci', 'off/read'], 'The server "off" is disabled or left out.'],
   [['ci', 'files/read', '--role', 'raeder'], 'Did you mean "reader"?'],
   [['ci', 'files/read', '--profile', 'none'], 'There is no profile "none"'],

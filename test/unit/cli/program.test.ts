@@ -92,6 +92,10 @@ describe('check', () => {
         '  off       disabled',
         '  manifold  left out',
         '',
+        'Clients',
+        '  no key, stdio  may use everything, as the user who starts it; --client <name> serves as a client',
+        '  no key, HTTP   may use everything, from this machine only; keys need "clients"',
+        '',
         'Gateway',
         '  http   127.0.0.1:3333',
         '  state  memory',
@@ -103,6 +107,39 @@ describe('check', () => {
         '',
       ].join('\n'),
     })
+  })
+
+  test.each([
+    [
+      { clients: { ci: { allow: ['*/*'] } } },
+      [
+        '  ci             1 rule of its own; denied what no rule is about',
+        '  no key, HTTP   is refused (401)',
+      ],
+    ],
+    [
+      { clients: { ci: {}, guest: { roles: ['reader'] } }, gateway: { auth: { anonymous: 'guest' } } },
+      ['  guest          roles reader; ', '  no key, HTTP   is the client "guest"'],
+    ],
+    [
+      { gateway: { policy: { deny: ['a/secret'] } } },
+      [
+        '  no key, stdio  may use what "gateway.policy" allows, as',
+        '  no key, HTTP   may use what "gateway.policy" allows, from this machine only',
+      ],
+    ],
+    [{ gateway: { http: { host: '0.0.0.0' } } }, ['from anywhere; serve needs --allow-anonymous']],
+    [
+      { gateway: { auth: { jwt: [{ issuer: 'https://login.example', audience: ['https://m.example'] }] } } },
+      ['  no key, HTTP   is refused (401)'],
+    ],
+  ])('with %j, says what a caller without a key may do', async (sections, lines) => {
+    const servers = { a: { url: 'http://127.0.0.1:9/mcp' } }
+    const roles = { reader: { allow: ['a/read'] } }
+    const file = scratch.write('callers.json', { mcpServers: servers, roles, ...sections })
+    const { code, stdout } = await runProgram(['check', file], { cwd })
+    expect(code).toBe(0)
+    for (const line of lines) expect(stdout).toContain(line)
   })
 
   test('says everything that is wrong', async () => {
