@@ -298,7 +298,7 @@ export class Catalog {
       const changed = variants.set(shown.variant, shown.told, shown.snapshot, kind)
       if (exchange ? before && !sameLists(before, shown.snapshot) : changed) {
         const links = [link, ...(this.#options.links?.(name) ?? [])]
-        await listOthers(server, variants, links, shown.variant, this.#options.logger.child({ server: name }))
+        await listOthers(server, variants, links, shown.variant, this.#logger.child({ server: name }))
       }
       await (changed ? this.#views.rebuild() : this.#views.upToDate)
       this.#firstLists.end(attempt, true)
