@@ -52,6 +52,9 @@ export const MAX_LIST_TIMES = 10
 export const MAX_DEFINITION_CHARS = 1024 * 1024
 export const MAX_DEFINITION_DEPTH = 128
 
+const CURSOR_AGAIN = 'a cursor comes again'
+const FIX = 'have the server list less, or faster where a time is exceeded; or divide it into several servers'
+
 /** Definitions of one list that are left out and named in the log. */
 const MAX_NAMED = 10
 
@@ -141,7 +144,7 @@ async function fetchList(
     let exceeded = await collected.take(result.text, list.start, values as readonly unknown[])
     const next = result.value.nextCursor
     if (exceeded === undefined && typeof next === 'string') {
-      if (cursors.has(next)) exceeded = 'a cursor comes again'
+      if (cursors.has(next)) exceeded = CURSOR_AGAIN
       else if (page >= MAX_PAGES) exceeded = `more than ${MAX_PAGES} pages`
       else if (monotonicNow() > until) exceeded = `more than ${MAX_LIST_TIMES} times "listTimeout"`
     }
@@ -149,6 +152,7 @@ async function fetchList(
       logger.warn('The list is longer than what is taken of one; the rest is left out.', {
         list: kind,
         exceeded,
+        fix: exceeded === CURSOR_AGAIN ? 'mend the paging of the server' : FIX,
         pages: page,
         entries: collected.entries.length,
       })

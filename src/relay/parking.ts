@@ -309,8 +309,9 @@ class ParkedCall extends Delegate implements Deadline, Holding {
   }
 
   giveUp(reason: string): void {
-    this.#cancellation.cancel(reason)
+    // First, so that what is asked ends with the reason.
     this.#finish(reason)
+    this.#cancellation.cancel(reason)
   }
 
   #finish(reason?: string): void {

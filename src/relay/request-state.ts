@@ -58,9 +58,13 @@ export function sealState(
 /** @throws GatewayError `invalid_params` for state that was changed, has expired, or belongs to another client or request */
 export async function openState(seal: Seal, exchange: Exchange, text: string): Promise<RequestState> {
   const bound = (await seal.open(PURPOSE, text)) as Bound | undefined
-  if (!bound)
-    throw new GatewayError('invalid_params', '"requestState" was not given out here, or has been changed.')
-  if (bound.principal !== exchange.principal.id || bound.digest !== digestOf(exchange))
+  // The state of another client is answered like one that never was: its holder alone learns that it exists.
+  if (bound?.principal !== exchange.principal.id)
+    throw new GatewayError(
+      'invalid_params',
+      '"requestState" was not given out here to this client, or has been changed.',
+    )
+  if (bound.digest !== digestOf(exchange))
     throw new GatewayError('invalid_params', '"requestState" belongs to another request.')
   if (bound.by === PROCESS ? bound.until < monotonicNow() : bound.expires < Date.now())
     throw new GatewayError('invalid_params', '"requestState" has expired; make the call again without it.')

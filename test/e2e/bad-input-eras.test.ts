@@ -202,9 +202,11 @@ describe('the state of a call that waits for its client', () => {
       await answerOf(await call(client, `,"arguments":{"n":2}${withState(state, key)}`)),
       await answerOf(await call(client, retry, 'a__u')),
       await answerOf(await call(view, retry, 't')),
-      await other.request('1', 'tools/call', `{"name":"a__t"${retry}}`),
     ]
     for (const answer of foreign) expect(answer).toContain('belongs to another request')
+    // Another client does not learn that there is such a state.
+    const stranger = await other.request('1', 'tools/call', `{"name":"a__t"${retry}}`)
+    expect(stranger).toContain('not given out here to this client')
 
     const end = call(client, retry)
     await told(server, '"q"')

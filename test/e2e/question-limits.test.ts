@@ -6,6 +6,7 @@ import type { JsonObject } from '../../src/core/exchange.ts'
 import { rawAt } from '../../src/protocol/json-text.ts'
 import { callAs, type Caller } from '../helpers/callers.ts'
 import { startGateway } from '../helpers/gateway.ts'
+import { DONE, form, modernServer, question, round } from '../helpers/rounds.ts'
 import { makeScratch } from '../helpers/scratch.ts'
 import { scriptedHttp, scriptedStdio, type ScriptedServer } from '../helpers/scripted-servers.ts'
 import { answerOf, type WireResponse } from '../helpers/wire-clients.ts'
@@ -15,15 +16,8 @@ import { answerOf, type WireResponse } from '../helpers/wire-clients.ts'
 const CAPABILITIES = '{"elicitation":{"form":{}}}'
 const CALL = '{"name":"a__t","arguments":{}}'
 const EMPTY = '"result":{"content":[]}'
-const DONE = '"result":{"resultType":"complete","content":[]}'
 const ERAS = ['legacy', 'modern'] as const
 type Era = (typeof ERAS)[number]
-
-async function modernServer(): Promise<ScriptedServer> {
-  const server = await scriptedHttp()
-  server.results.set('server/discover', '{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}')
-  return server
-}
 
 const callerOf = async (origin: string, era: Era): Promise<Caller> => {
   const caller = await callAs(origin, undefined, { modern: era === 'modern', capabilities: CAPABILITIES })
@@ -31,12 +25,6 @@ const callerOf = async (origin: string, era: Era): Promise<Caller> => {
   return caller
 }
 
-const form = (message: string): string =>
-  `{"message":"${message}","requestedSchema":{"type":"object","properties":{}}}`
-const question = (message: string): string => `{"method":"elicitation/create","params":${form(message)}}`
-/** An answer of a modern server that asks these, by key. */
-const round = (questions: readonly string[]): string =>
-  `"result":{"resultType":"input_required","inputRequests":{${questions.map((text, at) => `"q${at}":${text}`).join(',')}},"requestState":"s"}`
 const many = (count: number): string[] => Array.from({ length: count }, (_, at) => question(`m${at}`))
 
 /** Everything a client was sent for a call, its answer at the end. */

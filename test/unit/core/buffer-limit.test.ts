@@ -341,6 +341,20 @@ describe('what clients do not read', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  it('lets what comes for the same client go on one at a time after ten seconds, a turn of each server', () => {
+    const limit = new BufferLimit(16 * MIB)
+    limit.waits('a', 40 * MIB)
+    const streams = Array.from({ length: 12 }, (_, at) => new Stream(limit, 'a', `s${at % 3}`).at(MIB))
+    vi.advanceTimersByTime(11_000)
+    for (let left = streams.length; left > 0; left--) {
+      const going = streams.filter(({ reads, reception }) => reads && reception.bytes > 0)
+      expect(going).toHaveLength(1)
+      for (const stream of going) stream.comes(6 * MIB).reception.end()
+      expect(limit.bytes).toBeLessThanOrEqual((40 + 12 + 6) * MIB)
+    }
+    expect(limit.bytes).toBe(40 * MIB)
+  })
+
   it('stops everything where many clients do not read', () => {
     const limit = new BufferLimit(48 * MIB)
     for (let at = 0; at < 60; at++) {
