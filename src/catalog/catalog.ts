@@ -12,6 +12,7 @@ import type { ClientKind } from '../protocol/client-kind.ts'
 import { AfterCalls } from './after-calls.ts'
 import { failureOf, keyOf, kindOfClient } from './attempt.ts'
 import { Changes, WAIT_MS } from './changes.ts'
+import { FailurePauses } from './failure-pauses.ts'
 import { Failures } from './failures.ts'
 import { FirstLists, firstOf, type Try } from './first-lists.ts'
 import { freshUntil } from './freshness.ts'
@@ -70,6 +71,8 @@ export class Catalog {
   readonly #retries = new Retries(server => void this.refresh(server))
   /** When lists were last renewed because their time to live was over. */
   readonly #renewed = new Map<string, number>()
+  /** Servers that fail again and again are not tried with each list that is asked for. */
+  readonly #pauses = new FailurePauses()
   readonly #kept: KeptSnapshots
   readonly #firstLists: FirstLists
   readonly #changes = new Changes()
@@ -186,7 +189,7 @@ export class Catalog {
     const waits = (view ? this.unlisted(view, name) : []).flatMap(server => {
       const key = keyOf(server, exchange, undefined)
       const attempt = this.#tryOf(server, key, exchange)
-      void this.refresh(server, exchange)
+      if (!this.#pauses.isPaused(key)) void this.refresh(server, exchange)
       return (attempt && this.#refreshing.has(key) && this.#firstLists.wait(attempt)) || []
     })
     if (waits.length > 0 && !isEnough(view)) {
@@ -302,6 +305,7 @@ export class Catalog {
       }
       await (changed ? this.#views.rebuild() : this.#views.upToDate)
       this.#firstLists.end(attempt, true)
+      this.#pauses.listed(attempt.key)
       this.#failures.listed(name)
       this.#retries.cancel(name)
       await this.#keep(server, variants, changed)
@@ -310,6 +314,7 @@ export class Catalog {
       const known = previous ? 'its last known lists stay' : 'it has no lists yet'
       this.#failures.failed(name, failureOf(name, error), known)
       this.#firstLists.end(attempt, false)
+      this.#pauses.failed(attempt.key)
       if (!previous) this.#retries.later(name)
     }
   }

@@ -20,6 +20,11 @@ const MAX_TASK_MS = 24 * 60 * 60 * 1000
 /** Looks at a task that may fail in a row before the call does. */
 const MAX_FAILURES = 3
 
+/** A task may ask so many times what its server may ask at once. More is a server in a loop. */
+const MOST_ROUNDS = 8
+/** What the keys of all questions of a task may have together. */
+const MAX_KEY_CHARS = 256 * 1024
+
 type Result = Extract<Outcome, { kind: 'result' }>
 
 /** A call of a client that knows nothing of tasks, as one of a client that does: the gateway follows them for it. */
@@ -56,6 +61,7 @@ class DrivenTask {
   readonly #route: Route
   readonly #server: AskingServer
   readonly #asked = new Set<string>()
+  #keyChars = 0
   readonly #startedAt = monotonicNow()
   /** Stops what is being waited for at the moment; a listener per step on the call itself would add up. */
   #step = new Cancellation()
@@ -98,11 +104,30 @@ class DrivenTask {
     const task = value as JsonObject
     if (task.status !== 'input_required') return
     const known = { answered: answeredHere(this.#server, task), skip: this.#asked }
+    const keys = Object.keys(isJsonObject(task.inputRequests) ? task.inputRequests : {})
+    const fresh = keys.filter(key => !this.#asked.has(key))
+    this.#check(fresh)
     const answers = await askAll(this.#exchange, this.#server, { text, value: task }, known)
     if (answers === undefined) return
-    for (const key of Object.keys(task.inputRequests as JsonObject)) this.#asked.add(key)
+    for (const key of fresh) this.#asked.add(key)
     const outcome = await this.#send('tasks/update', `,"inputResponses":${answers}`)
     if (outcome.kind === 'error') throw failure(this.#route, 'did not take the answers its task asked for')
+  }
+
+  /** @throws GatewayError `upstream_protocol` when a task asks without an end */
+  #check(keys: readonly string[]): void {
+    const most = MOST_ROUNDS * this.#server.maxQuestions
+    if (this.#asked.size + keys.length > most)
+      throw failure(
+        this.#route,
+        `asked more than ${most} questions for one task, which is ${MOST_ROUNDS} times its "maxQuestions"`,
+      )
+    for (const key of keys) this.#keyChars += key.length
+    if (this.#keyChars > MAX_KEY_CHARS)
+      throw failure(
+        this.#route,
+        `asked questions for one task whose keys have more than ${MAX_KEY_CHARS} characters together`,
+      )
   }
 
   async #pause({ value }: Result): Promise<void> {

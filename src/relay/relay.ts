@@ -1,5 +1,5 @@
 import { ClientError } from '../core/client-error.ts'
-import { GatewayError } from '../core/errors.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
 import type { Cancellation } from '../core/cancellation.ts'
 import {
   INPUT_METHODS,
@@ -12,6 +12,7 @@ import {
   type McpLogLevel,
 } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
+import { Deferrable, type Steps } from '../core/slices.ts'
 import { declaredTo } from '../protocol/features.ts'
 import { sharedNotification } from '../protocol/message.ts'
 import type { Link } from '../upstream/link.ts'
@@ -34,13 +35,21 @@ export interface RelayOptions {
   readonly sees: (view: string, server: string) => boolean
 }
 
+/** Log records that wait to be told to all sessions. A server that logs faster is not heard in full. */
+const MAX_WAITING_RECORDS = 1000
+
 /** What servers say unasked, to exactly the clients it concerns. */
 export class Relay {
   readonly #options: RelayOptions
   readonly #conversations = new Set<Conversation>()
+  readonly #logs: Deferrable
+  #records = 0
 
   constructor(options: RelayOptions) {
     this.#options = options
+    this.#logs = new Deferrable(error =>
+      options.logger.error('Sessions could not be told of a log record.', { cause: describeError(error) }),
+    )
   }
 
   join(conversation: Conversation): void {
@@ -173,12 +182,26 @@ export class Relay {
       } else this.#options.logger.debug('A log record belongs to one of several calls; dropped.', { server })
       return
     }
+    const { owner } = link
+    if (owner) {
+      if (wants(owner.logLevel, level, false) && this.#options.sees(owner.view, server))
+        owner.notify('notifications/message', text)
+      return
+    }
     // A link that declares what some clients can do is theirs, and they have no session.
-    const others = link.capabilities === declaredTo('', link.server.roots) ? this.#conversations : []
+    if (link.capabilities !== declaredTo('', link.server.roots)) return
+    if (this.#logs.waiting >= MAX_WAITING_RECORDS)
+      this.#options.logger.debug('A log record came faster than sessions can be told; dropped.', { server })
+    else this.#logs.do(String(this.#records++), () => this.#logToAll(server, level, text))
+  }
+
+  *#logToAll(server: string, level: McpLogLevel, text: string): Steps<void> {
     const message = sharedNotification('notifications/message', text)
-    for (const conversation of link.owner ? [link.owner] : others)
+    for (const conversation of this.#conversations) {
       if (wants(conversation.logLevel, level, false) && this.#options.sees(conversation.view, server))
         conversation.notify('notifications/message', text, message)
+      yield
+    }
   }
 }
 

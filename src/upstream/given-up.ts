@@ -24,6 +24,8 @@ interface Kept {
  */
 export class GivenUp {
   readonly #kept = new Map<number, Kept>()
+  /** Of all that are kept; made when it is asked for. */
+  #exchanges: readonly Exchange[] | undefined
   readonly #unfinished: UnfinishedRequests
 
   /** `timeoutMs`: how long a call may take; 0 for ever. */
@@ -37,13 +39,16 @@ export class GivenUp {
    */
   add(id: number, exchange: Exchange | undefined): Unfinished | undefined {
     this.#purge()
-    if (exchange) this.#kept.set(id, { exchange: new Remnant(exchange), until: monotonicNow() + TALK_MS })
+    if (exchange) {
+      this.#kept.set(id, { exchange: new Remnant(exchange), until: monotonicNow() + TALK_MS })
+      this.#exchanges = undefined
+    }
     return this.#unfinished.add(id)
   }
 
   /** The server has answered after all, or never will. */
   answered(id: number): void {
-    this.#kept.delete(id)
+    if (this.#kept.delete(id)) this.#exchanges = undefined
     this.#unfinished.ended(id)
   }
 
@@ -52,10 +57,11 @@ export class GivenUp {
     this.#unfinished.close()
   }
 
-  /** Oldest first. */
-  exchanges(): Exchange[] {
+  /** Oldest first. The same list as long as nothing changes. */
+  exchanges(): readonly Exchange[] {
     this.#purge()
-    return [...this.#kept.values()].map(({ exchange }) => exchange)
+    this.#exchanges ??= Array.from(this.#kept.values(), ({ exchange }) => exchange)
+    return this.#exchanges
   }
 
   get any(): boolean {
@@ -69,6 +75,7 @@ export class GivenUp {
     for (const [id, { until }] of this.#kept) {
       if (until > now && this.#kept.size < MAX_KEPT) return
       this.#kept.delete(id)
+      this.#exchanges = undefined
     }
   }
 }

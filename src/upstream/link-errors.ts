@@ -43,6 +43,13 @@ export function protocolError(server: string, what: string): GatewayError {
   )
 }
 
+/** Messages in one batch. The gateway asks for none, so a server has few reasons to send one. */
+export const MAX_BATCH = 1000
+
+export function vastBatch(server: string, count: number): GatewayError {
+  return protocolError(server, `a batch of ${count} messages; at most ${MAX_BATCH} are taken`)
+}
+
 function seconds(ms: number): number {
   return Math.round(ms / 100) / 10
 }

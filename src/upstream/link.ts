@@ -27,7 +27,7 @@ import { unfailing } from './guarded.ts'
 import { HangCheck, hung } from './hang.ts'
 import { Junk, tooMuchJunk } from './junk.ts'
 import type { LinkCall, Peer, StandListener } from './link-contract.ts'
-import { cancelled, closed, protocolError, timedOut } from './link-errors.ts'
+import { cancelled, closed, MAX_BATCH, protocolError, timedOut, vastBatch } from './link-errors.ts'
 import { LogLevel } from './log-level.ts'
 import { LinkTasks } from './link-tasks.ts'
 import { Pending } from './pending.ts'
@@ -36,8 +36,13 @@ import type { Replica } from './replica.ts'
 import { probableId } from './response-id.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import { soleOwner } from './sole-owner.ts'
+import { Throttle } from './throttle.ts'
 import type { Receiver, Transport } from './transport.ts'
 import { Unasked } from './unasked.ts'
+import { UnderWay } from './under-way.ts'
+
+/** Records of refused questions in a minute. */
+const LOGGED_REFUSALS = 20
 
 /** Hears what a link's server says that is no answer. Implemented by the relay. */
 export interface LinkListener {
@@ -90,7 +95,9 @@ export class Link implements Receiver {
   readonly #pending = new IdTable<number, Pending>()
   readonly #questions: Questions
   readonly #givenUp: GivenUp
+  readonly #underWay: UnderWay
   readonly #junk = new Junk()
+  readonly #refusals = new Throttle(LOGGED_REFUSALS, 60_000)
   readonly unasked = new Unasked()
   /** Told of the memory its processes use while that is more than they may. Set by whoever holds the link. */
   onOutgrown: (bytes: number) => void = () => {}
@@ -132,6 +139,7 @@ export class Link implements Receiver {
     this.#listener = options.listener
     this.#deadlines = options.deadlines
     this.#givenUp = new GivenUp(options.deadlines, options.server.timeoutMs)
+    this.#underWay = new UnderWay(this.#pending, this.#givenUp)
     this.#clientInfo = options.clientInfo
     this.#questions = new Questions(options.server.maxQuestions)
     this.capabilities = options.capabilities
@@ -302,10 +310,8 @@ export class Link implements Receiver {
   }
 
   /** Every exchange that waits on this link. */
-  exchanges(): Exchange[] {
-    const list: Exchange[] = []
-    for (const pending of this.#pending.values()) if (pending.exchange) list.push(pending.exchange)
-    return list
+  exchanges(): readonly Exchange[] {
+    return this.#underWay.pending
   }
 
   /** Fails what is in flight and closes the transport. Idempotent. */
@@ -394,12 +400,22 @@ export class Link implements Receiver {
       return
     }
     if (Array.isArray(value)) {
+      if (value.length > MAX_BATCH) return this.#onVastBatch(value.length, stream)
       const spans = elements(text)
       value.forEach((item, index) => {
         const span = spans[index]
         if (span) this.#onValue(text.slice(span.start, span.end), item, stream)
       })
     } else this.#onValue(text, value, stream)
+  }
+
+  /** The gateway sends no batches, so no answers are missed where it cannot be told which call a batch came for. */
+  #onVastBatch(count: number, stream: number | undefined): void {
+    const error = vastBatch(this.server.name, count)
+    if (stream !== undefined) return this.onFailure(stream, error)
+    this.logger.warn('The server sent too large a batch; the connection is closed.', { messages: count })
+    this.onClose(error)
+    void this.transport.close(true)
   }
 
   onFailure(id: number, error: GatewayError): void {
@@ -539,24 +555,32 @@ export class Link implements Receiver {
     params: Json | undefined,
     stream: number | undefined,
   ): Promise<void> {
+    if (method === 'ping') {
+      if (this.#state !== 'closed')
+        this.transport.send({ text: resultText(id, '{}'), id: undefined, method: undefined })
+      return
+    }
     const task = this.#taskOf(method, params)
     const among = this.#among(stream, task)
-    const answer =
-      method === 'ping'
-        ? resultText(id, '{}')
-        : await this.#questions.answer(
-            id,
-            task ? among : this.exchanges().filter(exchange => among.includes(exchange)),
-            cancellation => this.#listener.onRequest(this, method, params, among, cancellation),
-            error => this.#onRefused(method, among, error),
-          )
+    const answer = await this.#questions.answer(
+      id,
+      among === this.#underWay.all ? this.exchanges() : among,
+      cancellation => this.#listener.onRequest(this, method, params, among, cancellation),
+      error => this.#onRefused(method, among, error),
+    )
     if (answer !== undefined && this.#state !== 'closed')
       this.transport.send({ text: answer, id: undefined, method: undefined })
   }
 
   /** A modern client is to hear which capability its call needs (specification 2026-07-28); a legacy one lives with what the server makes of the refusal. */
   #onRefused(method: string, among: readonly Exchange[], error: GatewayError): void {
-    this.logger.info('A question of the server was refused.', { method, reason: error.message })
+    const { passes, held } = this.#refusals.next()
+    if (passes)
+      this.logger.info('A question of the server was refused.', {
+        method: method.slice(0, 100),
+        reason: error.message,
+        ...(held > 0 && { refusedBefore: held }),
+      })
     const [exchange] = among
     if (error.code !== 'missing_capability' || among.length !== 1 || !exchange?.modern) return
     for (const pending of this.#pending.values()) {
@@ -575,7 +599,7 @@ export class Link implements Receiver {
     const own = stream === undefined ? undefined : this.#pending.get(stream)
     if (own?.exchange) return [own.exchange]
     // What comes with a request of the gateway's own may be about any call.
-    return stream === undefined || own ? [...this.#givenUp.exchanges(), ...this.exchanges()] : []
+    return stream === undefined || own ? this.#underWay.all : []
   }
 
   #send(
@@ -596,6 +620,7 @@ export class Link implements Receiver {
         return reject(cancelled(this.server.name, 'not_sent'))
       const pending = new Pending(this, id, method, timeoutMs, exchange, resolve, reject, call)
       this.#pending.set(id, pending)
+      this.#underWay.changed()
       this.#lastUsed = monotonicNow()
       this.#deadlines.set(pending, timeoutMs, this.#lastUsed)
       exchange?.cancellation.onCancel(reason => {
@@ -626,6 +651,7 @@ export class Link implements Receiver {
   #take(id: number): Pending | undefined {
     const pending = this.#pending.take(id)
     if (!pending) return undefined
+    this.#underWay.changed()
     this.#deadlines.remove(pending)
     this.#lastUsed = monotonicNow()
     if (pending.exchange) this.#questions.ended(pending.exchange)

@@ -2,7 +2,11 @@ import { ClientError } from '../core/client-error.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
+import { HeldBy } from '../core/held-by.ts'
 import { errorText, resultText } from '../protocol/message.ts'
+
+/** Questions open at once over one link, whatever calls they are for. */
+const MAX_OPEN = 1024
 
 interface Question {
   readonly cancellation: Cancellation
@@ -20,10 +24,14 @@ interface Question {
  */
 export class Questions {
   readonly #maxPerCall: number
+  readonly #most: number
   readonly #open = new Map<string, Question>()
+  /** How many are open, by the call they count for. */
+  readonly #byCall = new HeldBy<Exchange | undefined>()
 
   constructor(maxPerCall: number) {
     this.#maxPerCall = maxPerCall
+    this.#most = Math.max(MAX_OPEN, maxPerCall)
   }
 
   /**
@@ -37,19 +45,15 @@ export class Questions {
     refused: (error: GatewayError) => void,
   ): Promise<string | undefined> {
     const latest = about.at(-1)
-    const repeated = this.#open.has(id)
-    if (repeated || this.#openFor(latest) >= this.#maxPerCall) {
-      const error = new GatewayError(
-        'cannot_ask',
-        repeated
-          ? 'A question of this id is still open.'
-          : `Too many questions are open for one call; "maxQuestions" of the server allows ${this.#maxPerCall}.`,
-      )
+    const problem = this.#problem(id, latest)
+    if (problem !== undefined) {
+      const error = new GatewayError('cannot_ask', problem)
       refused(error)
       return refusal(id, error)
     }
     const question = { cancellation: new Cancellation(), about: new Set(about), latest, awaited: true }
     this.#open.set(id, question)
+    this.#byCall.add(latest, 1)
     try {
       const result = await find(question.cancellation)
       return question.awaited ? resultText(id, result) : undefined
@@ -60,7 +64,17 @@ export class Questions {
       return refusal(id, error)
     } finally {
       this.#open.delete(id)
+      this.#byCall.add(latest, -1)
     }
+  }
+
+  #problem(id: string, call: Exchange | undefined): string | undefined {
+    if (this.#open.has(id)) return 'A question of this id is still open.'
+    if (this.#byCall.of(call) >= this.#maxPerCall)
+      return `Too many questions are open for one call; "maxQuestions" of the server allows ${this.#maxPerCall}.`
+    if (this.#open.size >= this.#most)
+      return `Too many questions of the server are open; ${this.#most} may be at once over one connection.`
+    return undefined
   }
 
   /** Whether an answer is awaited that the call may depend on. */
@@ -90,12 +104,6 @@ export class Questions {
     if (!question) return
     question.awaited = false
     question.cancellation.cancel(reason)
-  }
-
-  #openFor(call: Exchange | undefined): number {
-    let open = 0
-    for (const { latest } of this.#open.values()) if (latest === call) open++
-    return open
   }
 }
 

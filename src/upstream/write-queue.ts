@@ -6,6 +6,9 @@ import type { Outgoing } from './transport.ts'
 /** Messages are joined up to this size, so that a burst costs one system call and a large one does not wait to be copied. */
 const BATCH_BYTES = 256 * 1024
 
+/** More messages are not looked through when one of them is given up. */
+const MAX_QUEUED = 65_536
+
 interface Queued {
   readonly message: Outgoing
   readonly bytes: number
@@ -39,6 +42,7 @@ export class WriteQueue {
     if (this.#broken || this.#ending) return 'closed'
     const bytes = Buffer.byteLength(message.text) + 1
     if (this.#bytes > 0 && this.#bytes + bytes > this.#maxBytes) return 'full'
+    if (this.#queued.length >= MAX_QUEUED) return 'full'
     this.#bytes += bytes
     this.#queued.push({ message, bytes })
     if (!this.#writing && !this.#scheduled) {
