@@ -3,6 +3,7 @@ import { onAnotherLink } from '../core/another-link.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
+import { levelAfter } from '../core/already-said.ts'
 import type { Logger } from '../core/logger.ts'
 import { onceLogger } from '../core/once-logger.ts'
 import { within } from '../core/within.ts'
@@ -68,7 +69,8 @@ export class Catalog {
   readonly #failures: Failures
   readonly #refreshing = new Map<string, Promise<void>>()
   readonly #timers = new Map<string, NodeJS.Timeout>()
-  readonly #retries = new Retries(server => void this.refresh(server))
+  /** When servers that have never been listed are tried again. */
+  readonly retries = new Retries(server => void this.refresh(server))
   /** When lists were last renewed because their time to live was over. */
   readonly #renewed = new Map<string, number>()
   /** Servers that fail again and again are not tried with each list that is asked for. */
@@ -162,11 +164,6 @@ export class Catalog {
   /** Why the last attempt to list a server failed. */
   failure(server: string): GatewayError | undefined {
     return this.#failures.get(server)
-  }
-
-  /** When a server that has never been listed is tried again; Unix milliseconds. `undefined` where that is not planned. */
-  nextTry(server: string): number | undefined {
-    return this.#retries.next(server)
   }
 
   /**
@@ -277,7 +274,7 @@ export class Catalog {
     this.#firstLists.close()
     for (const timer of this.#timers.values()) clearTimeout(timer)
     this.#timers.clear()
-    this.#retries.close()
+    this.retries.close()
     await Promise.all(this.#refreshing.values())
   }
 
@@ -307,7 +304,7 @@ export class Catalog {
       this.#firstLists.end(attempt, true)
       this.#pauses.listed(attempt.key)
       this.#failures.listed(name)
-      this.#retries.cancel(name)
+      this.retries.cancel(name)
       await this.#keep(server, variants, changed)
     } catch (error) {
       if (this.#closed) return
@@ -315,7 +312,7 @@ export class Catalog {
       this.#failures.failed(name, failureOf(name, error), known)
       this.#firstLists.end(attempt, false)
       this.#pauses.failed(attempt.key)
-      if (!previous) this.#retries.later(name)
+      if (!previous) this.retries.later(name)
     }
   }
 
@@ -338,10 +335,13 @@ export class Catalog {
     try {
       await this.#kept.saveAll(server, variants, changed)
     } catch (error) {
-      this.#options.logger.warn('The lists could not be stored; the next start has to fetch them again.', {
-        server: server.name,
-        cause: describeError(error),
-      })
+      this.#options.logger[levelAfter(error)](
+        'The lists could not be stored; the next start has to fetch them again.',
+        {
+          server: server.name,
+          cause: describeError(error),
+        },
+      )
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { ServerConfig } from '../config/types.ts'
+import { levelAfter } from '../core/already-said.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { FirstLists } from './first-lists.ts'
@@ -41,7 +42,7 @@ async function load(
   try {
     return await kept.load(of)
   } catch (error) {
-    logger.warn('The lists of earlier runs could not be read; every server is listed anew.', {
+    logger[levelAfter(error)]('The lists of earlier runs could not be read; every server is listed anew.', {
       cause: describeError(error),
     })
     return []

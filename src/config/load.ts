@@ -193,9 +193,9 @@ async function check(
   if (unexpanded.length === 0 && duplicates.length === 0 && (await isKnownValid?.(hash))) return []
 
   const { validate } = await import('./validate.ts')
-  const places = unexpanded.map(({ path }) => path.join('\0'))
+  const places = new Set(unexpanded.map(({ path }) => path.join('\0')))
   // A text with a variable that has no value is wrong for that reason alone.
-  const invalid = (await validate(value)).filter(({ path }) => !places.includes(path.join('\0')))
+  const invalid = (await validate(value)).filter(({ path }) => !places.has(path.join('\0')))
   const problems = [...unexpanded, ...invalid, ...duplicates]
   if (problems.length === 0) await rememberValid?.(hash)
   return problems

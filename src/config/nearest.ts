@@ -29,7 +29,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   let best: string | undefined
   let bestDistance = Math.max(1, Math.floor(sought.length / 3)) + 1
   for (const candidate of candidates) {
-    const distance = editDistance(sought, plain(candidate))
+    const distance = editDistance(sought, plain(candidate), bestDistance - 1)
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance]
   }
   return best

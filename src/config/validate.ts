@@ -17,13 +17,22 @@ interface Issue {
   readonly issues?: readonly Issue[]
 }
 
+/** Keys that are compared with those there are; a message shows fewer. */
+const MAX_SOUGHT = 1000
+
+/** The key that an unknown one was meant to be, of those at its place or at another one. */
+type Near = (path: Path, known: readonly string[]) => string | undefined
+
 /** Everything that is wrong in a file whose variables are expanded; an empty list means it can be resolved. */
 export async function validate(file: unknown): Promise<Problem[]> {
   const result = serversFile.safeParse(file)
   const issues: readonly Issue[] = result.error?.issues ?? []
+  let sought = 0
+  const near: Near = (path, known) =>
+    sought++ < MAX_SOUGHT ? (nearest(String(path.at(-1)), known) ?? otherPlaceOf(path)) : undefined
   const problems = withMisplaced(
     file,
-    issues.flatMap(issue => toProblems(issue, [])),
+    issues.flatMap(issue => toProblems(issue, [], near)),
   )
   // A server that is wrong is there nevertheless: what refers to it can be checked.
   const unsound = new Set(
@@ -88,11 +97,13 @@ function sound(file: unknown, problems: readonly Problem[]): ServersFile {
   return Object.fromEntries(sections.filter(key => !unsound.has(key)).map(key => [key, valueAt(file, [key])]))
 }
 
-function toProblems(issue: Issue, parent: Path): Problem[] {
+function toProblems(issue: Issue, parent: Path, near: Near): Problem[] {
   const path = [...parent, ...issue.path.map(part => (typeof part === 'number' ? part : String(part)))]
   switch (issue.code) {
     case 'unrecognized_keys':
-      return (issue.keys ?? []).map(key => unknownKey([...path, key], key, issue.message.split(' ')))
+      return (issue.keys ?? []).map(key =>
+        unknownKey([...path, key], near([...path, key], issue.message.split(' '))),
+      )
     case 'invalid_key': {
       const cause = `is not a possible name: ${issue.issues?.[0]?.message ?? issue.message}`
       return [{ path, about: 'key', cause, ofFile: true }]
@@ -102,15 +113,14 @@ function toProblems(issue: Issue, parent: Path): Problem[] {
       const meant = issue.errors?.find(errors =>
         errors.every(error => error.path.length > 0 || error.code === 'unrecognized_keys'),
       )
-      return meant ? meant.flatMap(error => toProblems(error, path)) : [{ path, cause: issue.message }]
+      return meant ? meant.flatMap(error => toProblems(error, path, near)) : [{ path, cause: issue.message }]
     }
     default:
       return [{ path, cause: issue.message }]
   }
 }
 
-function unknownKey(path: Path, key: string, known: readonly string[]): Problem {
-  const near = nearest(key, known) ?? otherPlaceOf(path)
+function unknownKey(path: Path, near: string | undefined): Problem {
   return {
     path,
     about: 'key',

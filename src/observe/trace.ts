@@ -78,7 +78,7 @@ export class Trace {
   }
 
   #line(exchange: Exchange, since: number, outcome: string): void {
-    const { request, record, conversation } = exchange
+    const { request, record, conversation, principal } = exchange
     const { route } = record
     this.#logger.debug(request.method.slice(0, 100), {
       server: route?.server,
@@ -87,6 +87,7 @@ export class Trace {
       replica: record.replica,
       cache: record.cache,
       client: clientOf(exchange),
+      principal: principal.name,
       session: conversation?.id.slice(0, 8),
       ms: Math.round((performance.now() - since) * 10) / 10,
       outcome,

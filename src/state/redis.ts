@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RedisClientType } from '@redis/client'
 import { describeError } from '../core/errors.ts'
+import { AlreadySaid } from '../core/already-said.ts'
 import type { Logger } from '../core/logger.ts'
 import { GRACE_MS } from './amounts.ts'
 import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
@@ -272,7 +273,7 @@ class RedisStore implements Store {
   }
 
   #unreachable(cause: unknown = this.#lost): Error {
-    return new Error(`The state store ${this.name} cannot be reached.`, { cause })
+    return new AlreadySaid(`The state store ${this.name} cannot be reached.`, { cause })
   }
 
   #drop(client: Client, error: Error): void {
@@ -338,7 +339,7 @@ class RedisStore implements Store {
     if (this.#away !== undefined) return
     this.#away = cause
     this.#logger.warn(
-      `The state store ${this.name} cannot be reached: ${cause}. It is tried again and again.`,
+      `The state store ${this.name} cannot be reached: ${cause}. It is tried again and again; lists and other state are neither read nor kept meanwhile.`,
     )
   }
 

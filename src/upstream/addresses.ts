@@ -116,13 +116,22 @@ export class Addresses {
     } catch (error) {
       // What is known may still be right. Said once, not twice a minute.
       if (!this.#failing.has(name) && !this.#closed)
-        this.#options.logger.warn('A name could not be looked up; what is known of it is kept.', {
-          name,
-          cause: describeError(error),
-        })
+        this.#options.logger[this.#levelOf(entry)](
+          'A name could not be looked up; what is known of it is kept.',
+          {
+            name,
+            cause: describeError(error),
+          },
+        )
       this.#failing.add(name)
       return undefined
     }
+  }
+
+  /** Where nothing is known, the system looks up the same name for the connection, which fails for this reason and says so. */
+  #levelOf(entry: ReplicaConfig): 'warn' | 'debug' {
+    const follows = entry.service === undefined && !this.#resolver.own && !this.#found.has(keyOf(entry))
+    return follows ? 'debug' : 'warn'
   }
 
   async #addressesOf(entry: ReplicaConfig, host: string): Promise<Location> {

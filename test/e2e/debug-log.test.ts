@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { callAs } from '../helpers/callers.ts'
+import { callAs, keyOf, withKeys } from '../helpers/callers.ts'
 import { startGateway } from '../helpers/gateway.ts'
 import { openSession } from '../helpers/http-client.ts'
 import { everything } from '../helpers/real-servers.ts'
@@ -47,7 +47,7 @@ test('at debug each session, list and call of a client has a line', async () => 
     },
   ])
   expect(about('tools/list')).toMatchObject([
-    { client: 'test 1', session, outcome: 'ok', ms: expect.any(Number) },
+    { client: 'test 1', principal: 'anonymous', session, outcome: 'ok', ms: expect.any(Number) },
   ])
   expect(about('tools/call')).toMatchObject([
     { server: 'everything', name: 'echo', client: 'test 1', session, outcome: 'ok', ms: expect.any(Number) },
@@ -95,6 +95,21 @@ test('at debug a client without a session is named once, and each of its calls h
   })
   expect(said).toContain('tools/call')
   expect(said).toContain('tools/list')
+})
+
+test('at debug the line of a call names the client whose key was shown, in both eras, and never the key', async () => {
+  const logger = recorder(true)
+  await using gateway = await startGateway({ ...FILE, clients: withKeys({ ci: {}, ada: {} }) }, { logger })
+  for (const [name, modern] of [
+    ['ci', false],
+    ['ada', true],
+  ] as const) {
+    await using client = await callAs(gateway.origin, keyOf(name), { modern })
+    await client?.request('tools/call', '{"name":"everything__echo","arguments":{"message":"hi"}}')
+  }
+  const calls = logger.lines.filter(([message]) => message === 'tools/call').map(([, fields]) => fields)
+  expect(calls).toMatchObject([{ principal: 'ci' }, { principal: 'ada' }])
+  for (const name of ['ci', 'ada']) expect(JSON.stringify(logger.lines)).not.toContain(keyOf(name))
 })
 
 test('below debug nothing of it is made', async () => {
