@@ -138,23 +138,19 @@ export class Connections {
   /** Few places are left. @returns whether the place may keep its own */
   #makeRoomFor(place: Place): boolean {
     if (place.socket.destroyed) return true
-    const own = this.#byHolder.get(place.holder)?.size ?? 0
+    const held = this.#byHolder.get(place.holder)
+    const own = held?.size ?? 0
     const holders = this.#holders().filter(({ size }) => size >= own)
-    for (const holder of holders) {
-      const other = cheapest(holder, IDLE, holder.size > FEW ? UNFINISHED : IDLE, place)
-      if (!other) continue
-      this.#countClosed()
-      this.#close(other)
-      return true
-    }
-    const most = holders[0]
-    if (most && most.size > FEW && most.size >= 2 * own) {
-      this.#countClosed()
-      const [oldest] = most
-      if (oldest) this.#close(oldest)
-      return true
-    }
-    return own <= FEW
+    const other =
+      (held && cheapest(held, SILENT, SILENT)) ??
+      firstAtRest(holders, place) ??
+      oldestOfMost(holders, own) ??
+      // Those of others may be about to ask.
+      first(holders, SILENT)
+    if (!other) return own <= FEW
+    this.#countClosed()
+    this.#close(other)
+    return true
   }
 
   /** Those that have most first. */
@@ -223,6 +219,22 @@ function first(holders: readonly Set<Place>[], use: number): Place | undefined {
     if (place) return place
   }
   return undefined
+}
+
+/** Idle or unfinished, of the first holder that has one. */
+function firstAtRest(holders: readonly Set<Place>[], except: Place): Place | undefined {
+  for (const held of holders) {
+    const place = cheapest(held, IDLE, held.size > FEW ? UNFINISHED : IDLE, except)
+    if (place) return place
+  }
+  return undefined
+}
+
+/** Of the holder that has most, if that is twice as much as `own`, and not few. */
+function oldestOfMost([most]: readonly Set<Place>[], own: number): Place | undefined {
+  if (!most || most.size <= FEW || most.size < 2 * own) return undefined
+  const [oldest] = most
+  return oldest
 }
 
 /** One function for all requests. Responses end in the order of their requests: nothing is left after the last. */

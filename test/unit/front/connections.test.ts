@@ -62,6 +62,13 @@ test('one party fills all connections with silent sockets, and others are answer
   expect(closed.slice(0, 5)).toEqual([0, 1, 2, 3, 4])
 })
 
+test('one party without a name fills all connections with silent sockets, and is still answered', async () => {
+  const port = await front(32)
+  for (let n = 0; n < 40; n++) await socketTo(port)
+  await new Promise(resolve => setTimeout(resolve, 50))
+  for (let again = 0; again < 3; again++) expect(await answerOf(port)).toBe('answer')
+})
+
 test('one party fills all connections with ones that wait for another request, and others are answered', async () => {
   const port = await front()
   for (let n = 0; n < MOST; n++) {
