@@ -12,7 +12,7 @@ const SMALL_BYTES = 64 * 1024
 const ROOM_BYTES = 128 * 1024 * 1024
 /** While others wait, a body that takes longer than this ends. */
 const SLOW_MS = 10_000
-/** How long a body waits for room, and how many may. */
+/** How long a body waits for room, and how many may. Where they are more, the newest ends of the client that has most of them. */
 const MAX_WAIT_MS = 30_000
 const MAX_WAITING = 4096
 
@@ -42,6 +42,8 @@ export class Bodies {
   readonly #held = new HeldBy()
   readonly #reading = new Set<Place>()
   readonly #waiting = new Set<Place>()
+  /** Bodies that wait, by principal. */
+  readonly #waitingOf = new HeldBy()
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
@@ -88,7 +90,7 @@ export class Bodies {
       }
       const left = (): void => {
         if (request.readableEnded) return
-        this.#waiting.delete(place)
+        this.#stopsWaiting(place)
         leave()
         reject(new GatewayError('cancelled', 'The client left.'))
       }
@@ -122,20 +124,27 @@ export class Bodies {
         refuse: error => {
           forget(request)
           body?.clear()
-          this.#waiting.delete(place)
+          this.#stopsWaiting(place)
           leave()
           reject(error)
         },
       }
       // Also one that waits, and so has no other listener, may leave.
       request.once('close', left)
-      if (this.#waiting.size >= MAX_WAITING) {
-        reject(noRoom())
-        return
-      }
       this.#waiting.add(place)
+      this.#waitingOf.add(principal, 1)
       this.#next()
+      if (this.#waiting.size > MAX_WAITING) this.#newestOfMost()?.refuse(noRoom())
     })
+  }
+
+  #newestOfMost(): Place | undefined {
+    const most = this.#waitingOf.most
+    return [...this.#waiting].findLast(({ principal }) => this.#waitingOf.of(principal) === most)
+  }
+
+  #stopsWaiting(place: Place): void {
+    if (this.#waiting.delete(place)) this.#waitingOf.add(place.principal, -1)
   }
 
   /** Lets those begin for whom there is room. */
@@ -145,7 +154,7 @@ export class Bodies {
       for (const place of this.#waiting)
         if (this.#fits(place) && (!next || this.#heldBy(place) < this.#heldBy(next))) next = place
       if (!next) return
-      this.#waiting.delete(next)
+      this.#stopsWaiting(next)
       this.#reading.add(next)
       next.since = monotonicNow()
       this.#take(next.principal, next.bytes)

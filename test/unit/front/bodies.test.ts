@@ -127,4 +127,21 @@ describe('unfinished bodies', () => {
     next.end('2')
     expect(await text).toBe('2')
   })
+
+  it('that wait by the thousand for one client do not have those of another client refused', async () => {
+    const bodies = new Bodies(4 * MB)
+    const refused = new Set<string>()
+    const begin = (principal: string, bytes: number): PassThrough => {
+      const request = slow(bytes)
+      void textOf(bodies, request, principal).catch(() => refused.add(principal))
+      return request
+    }
+    for (let left = 16 + 4096; left > 0; left--) begin('greedy', 4 * MB)
+    expect(await isRead(begin('modest', 100_000))).toBe(true)
+    // There is no room for this one: it waits in the place of one of the others.
+    begin('modest', 4 * MB)
+    for (let left = 16; left > 0; left--) begin('third', 4 * MB)
+    await new Promise(resolve => setImmediate(resolve))
+    expect([...refused]).toEqual(['greedy'])
+  })
 })
