@@ -233,7 +233,9 @@ describe('a batch of revision 2025-03-26', () => {
       kind === 'a stream' ? dataOf(response).map(data => JSON.parse(data)) : JSON.parse(body)
     ) as { id: number; result: { content: { text: string }[] } }[]
     expect(response.status).toBe(200)
-    expect(response.headers['content-type']).toBe(kind === 'a stream' ? 'text/event-stream' : 'application/json')
+    expect(response.headers['content-type']).toBe(
+      kind === 'a stream' ? 'text/event-stream' : 'application/json',
+    )
     expect(answers.map(answer => answer.id).toSorted()).toEqual([1, 2, 3, 4])
     expect(answers.map(answer => answer.result.content[0]?.text.length).toSorted()).toEqual([
       400_000, 50_000, 50_000, 50_000,
