@@ -7,6 +7,7 @@ import { find, members, rawAt, withMembers } from '../protocol/json-text.ts'
 import { META } from '../protocol/revisions.ts'
 import type { Caller } from '../upstream/isolation.ts'
 import type { Slot } from '../upstream/slot.ts'
+import { isPartOf } from './path-index.ts'
 import { Updates } from './updates.ts'
 import { keyOf, type Wanted, type WantedTable } from './wanted.ts'
 
@@ -30,6 +31,8 @@ export class ResourceUpdates {
   readonly #subscriptions: WantedTable<Wish>
   readonly #hears: (view: string, server: string, own: string) => boolean
   readonly #telling: Deferrable
+  /** Subscriptions whose subscribers are about to be told that the whole may have changed. */
+  readonly #changed = new Set<Wanted<Wish>>()
 
   /** `hears`: whether those who have a view may know of a resource of a server. */
   constructor(
@@ -48,10 +51,10 @@ export class ResourceUpdates {
   updated(slot: Slot, params: Json): void {
     const uri = (params.value as JsonObject | null)?.uri
     if (typeof uri !== 'string' || uri.length > MAX_URI_CHARS) return
-    const subscriptions = this.#subscriptions.covering(slot, uri)
-    if (subscriptions.length === 0) return
+    const near = this.#subscriptions.near(slot, uri)
+    if (near.length === 0) return
     if (this.#telling.waiting >= MAX_WAITING) {
-      for (const { own } of subscriptions) this.tellAll(slot, own)
+      this.#tellWhole(near)
       return
     }
     const plain = withoutSubscriptionId(params)
@@ -62,31 +65,44 @@ export class ResourceUpdates {
     const before = isBare ? '{"uri":' : plain.slice(0, member.start)
     const after = isBare ? '}' : plain.slice(member.end)
     const updates = new Updates(text => before + text + after)
-    this.#telling.do(`part ${keyOf(slot, uri)}`, () => this.#tell(slot, uri, subscriptions, updates))
+    this.#telling.do(`part ${keyOf(slot, uri)}`, () => this.#tell(slot, uri, near, updates))
   }
 
   /** Says that a resource may have changed. "Updated" says no more than that: the client reads what it wants to know (specification, server/resources). */
   tellAll(slot: Slot, own: string): void {
     const subscription = this.#subscriptions.get(slot, own)
-    if (!subscription) return
-    const updates = new Updates(text => `{"uri":${text}}`)
-    this.#telling.do(keyOf(slot, own), function* (): Steps<void> {
+    if (subscription) this.#tellWhole([subscription])
+  }
+
+  #tellWhole(subscriptions: readonly Wanted<Wish>[]): void {
+    for (const subscription of subscriptions) this.#changed.add(subscription)
+    this.#telling.do('whole', () => this.#tellChanged())
+  }
+
+  *#tellChanged(): Steps<void> {
+    // A set goes on to what is added meanwhile.
+    for (const subscription of this.#changed) {
+      this.#changed.delete(subscription)
+      const updates = new Updates(text => `{"uri":${text}}`)
       for (const [subscriber, { exposed }] of subscription.subscribers) {
         updates.tell(subscriber, exposed)
         yield
       }
-    })
+    }
   }
 
   *#tell(
     { server: { name } }: Slot,
     uri: string,
-    subscriptions: readonly Wanted<Wish>[],
+    near: readonly Wanted<Wish>[],
     updates: Updates,
   ): Steps<void> {
     // Of one view all may hear of it, or none.
     const hears = new Map<string, boolean>()
-    for (const { own, subscribers } of subscriptions)
+    for (const { own, subscribers } of near) {
+      // To compare long names takes its time, too.
+      yield
+      if (!isPartOf(own, uri)) continue
       for (const [subscriber, { exposed, view }] of subscribers) {
         let mayHear = hears.get(view)
         // A part of what is subscribed to need not be the subscriber's to know.
@@ -95,6 +111,7 @@ export class ResourceUpdates {
           updates.tell(subscriber, exposed === own ? uri : uri === own ? exposed : `${name}+${uri}`)
         yield
       }
+    }
   }
 }
 

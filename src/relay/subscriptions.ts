@@ -1,7 +1,6 @@
 import { onAnotherLink } from '../core/another-link.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange, Json, Outcome } from '../core/exchange.ts'
-import { HeldBy } from '../core/held-by.ts'
 import type { Logger } from '../core/logger.ts'
 import { inTurns } from '../core/slices.ts'
 import type { Route } from '../core/route.ts'
@@ -37,8 +36,6 @@ export class Subscriptions {
   readonly #subscriptions = new WantedTable<Wish>()
   /** Where a link was opened. */
   readonly #slots = new WeakMap<Link, Slot>()
-  /** How many resources a subscriber is about to be subscribed to. */
-  readonly #asking = new HeldBy<Subscriber>()
   readonly #updates: ResourceUpdates
   readonly #listens = new Map<Link, UpstreamListen>()
   /** What the server is being told and has not answered yet, by the same key: requests over HTTP may overtake each other. */
@@ -59,12 +56,17 @@ export class Subscriptions {
       view,
       caller: { conversation, principal, features, protocolVersion },
     }
-    this.#checkRoom(route, subscriber)
-    this.#asking.add(subscriber, 1)
+    const { maxPerSubscriber } = this.#options
+    // Held until it is known whether it is subscribed: what is asked for at the same time counts, and counts once.
+    if (!this.#subscriptions.reserve(subscriber, route.server, route.own, maxPerSubscriber))
+      throw new GatewayError(
+        'overloaded',
+        `This client is subscribed to ${maxPerSubscriber} resources already; "gateway.listen.maxResources" allows no more. Unsubscribe from some.`,
+      )
     try {
       return await onAnotherLink(() => this.#subscribe(exchange, route, subscriber, wish))
     } finally {
-      this.#asking.add(subscriber, -1)
+      this.#subscriptions.release(subscriber, route.server, route.own)
     }
   }
 
@@ -95,19 +97,6 @@ export class Subscriptions {
     if (exchange.cancellation.reason !== undefined && opened?.subscribers.get(subscriber) === wish)
       this.#remove(opened, subscriber)
     return outcome
-  }
-
-  #checkRoom({ server, own }: Route, subscriber: Subscriber): void {
-    const { maxPerSubscriber } = this.#options
-    if (this.#subscriptions.countBy(subscriber) + this.#asking.of(subscriber) < maxPerSubscriber) return
-    if (
-      this.#subscriptions.by(subscriber).some(known => known.own === own && known.slot.server.name === server)
-    )
-      return
-    throw new GatewayError(
-      'overloaded',
-      `This client is subscribed to ${maxPerSubscriber} resources already; "gateway.listen.maxResources" allows no more. Unsubscribe from some.`,
-    )
   }
 
   unsubscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Outcome {

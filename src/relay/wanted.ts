@@ -1,4 +1,6 @@
 import type { Slot } from '../upstream/slot.ts'
+import { HeldNames } from './held-names.ts'
+import { PathIndex } from './path-index.ts'
 import type { Subscriber } from './updates.ts'
 
 /** Tells slots apart, whatever becomes of their keys. */
@@ -27,17 +29,18 @@ export class Wanted<W> {
 
 interface OfSlot<W> {
   readonly byOwn: Map<string, Wanted<W>>
-  /** How many of the names have so many characters. */
-  readonly lengths: Map<number, number>
+  readonly byPath: PathIndex<Wanted<W>>
 }
 
 /**
- * What is wanted, found by slot, by name and by subscriber: nothing here takes longer because others want more. A slot is pinned
- * once for each thing that is wanted of it.
+ * What is wanted, found by slot, by name and by subscriber: a look-up takes no longer because others want more. A slot is
+ * pinned once for each thing that is wanted of it.
  */
 export class WantedTable<W> {
   readonly #slots = new Map<Slot, OfSlot<W>>()
   readonly #bySubscriber = new Map<Subscriber, Set<Wanted<W>>>()
+  /** Of what subscribers want and of what they reserve. */
+  readonly #names = new HeldNames<Subscriber>()
   #size = 0
 
   /** Things that are wanted. */
@@ -67,41 +70,41 @@ export class WantedTable<W> {
     return [...(this.#bySubscriber.get(subscriber) ?? [])]
   }
 
-  /** How much a subscriber wants. */
-  countBy(subscriber: Subscriber): number {
-    return this.#bySubscriber.get(subscriber)?.size ?? 0
+  /**
+   * Counts something as wanted while it is asked for; the caller releases it. `false`: the subscriber wants or reserves `most`
+   * things already, and this is none of them.
+   */
+  reserve(subscriber: Subscriber, server: string, own: string, most: number): boolean {
+    if (this.#names.countOf(subscriber) >= most && !this.#names.has(subscriber, server, own)) return false
+    this.#names.add(subscriber, server, own)
+    return true
   }
 
-  /** What is wanted of a slot and is this URI, or a part of the path to it. */
-  covering(slot: Slot, uri: string): Wanted<W>[] {
-    const ofSlot = this.#slots.get(slot)
-    if (!ofSlot) return []
-    const { byOwn, lengths } = ofSlot
-    const found: Wanted<W>[] = []
-    // One look-up for each length there is: neither many subscriptions nor many slashes take long.
-    for (const length of lengths.keys()) {
-      const isPart = length === uri.length || uri[length] === '/' || uri[length - 1] === '/'
-      const wanted = length <= uri.length && isPart && byOwn.get(uri.slice(0, length))
-      if (wanted) found.push(wanted)
-    }
-    return found
+  release(subscriber: Subscriber, server: string, own: string): void {
+    this.#names.delete(subscriber, server, own)
+  }
+
+  /** What is wanted of a slot whose name `isPartOf` this URI; another name of the same hash is possible. */
+  near(slot: Slot, uri: string): Wanted<W>[] {
+    return this.#slots.get(slot)?.byPath.near(uri) ?? []
   }
 
   /** A subscriber wants something. @returns whether nobody else does */
   add(slot: Slot, own: string, subscriber: Subscriber, wish: W): boolean {
     let ofSlot = this.#slots.get(slot)
-    if (!ofSlot) this.#slots.set(slot, (ofSlot = { byOwn: new Map(), lengths: new Map() }))
+    if (!ofSlot) this.#slots.set(slot, (ofSlot = { byOwn: new Map(), byPath: new PathIndex() }))
     let wanted = ofSlot.byOwn.get(own)
     const isNew = !wanted
     if (!wanted) {
       ofSlot.byOwn.set(own, (wanted = new Wanted<W>(slot, own)))
-      ofSlot.lengths.set(own.length, (ofSlot.lengths.get(own.length) ?? 0) + 1)
+      ofSlot.byPath.add(own, wanted)
       this.#size++
       slot.pin()
     }
     wanted.subscribers.set(subscriber, wish)
     let those = this.#bySubscriber.get(subscriber)
     if (!those) this.#bySubscriber.set(subscriber, (those = new Set()))
+    if (!those.has(wanted)) this.#names.add(subscriber, slot.server.name, own)
     those.add(wanted)
     return isNew
   }
@@ -115,7 +118,7 @@ export class WantedTable<W> {
     return true
   }
 
-  /** It is wanted no longer, whoever wanted it. */
+  /** It is wanted no longer by any subscriber. */
   drop(wanted: Wanted<W>): void {
     for (const subscriber of wanted.subscribers.keys()) this.#forget(wanted, subscriber)
     wanted.subscribers.clear()
@@ -124,16 +127,17 @@ export class WantedTable<W> {
 
   #forget(wanted: Wanted<W>, subscriber: Subscriber): void {
     const those = this.#bySubscriber.get(subscriber)
-    if (those?.delete(wanted) && those.size === 0) this.#bySubscriber.delete(subscriber)
+    if (!those?.delete(wanted)) return
+    this.#names.delete(subscriber, wanted.slot.server.name, wanted.own)
+    if (those.size === 0) this.#bySubscriber.delete(subscriber)
   }
 
-  #delete({ slot, own }: Wanted<W>): void {
+  #delete(wanted: Wanted<W>): void {
+    const { slot, own } = wanted
     const ofSlot = this.#slots.get(slot)
     if (!ofSlot?.byOwn.delete(own)) return
     this.#size--
-    const left = (ofSlot.lengths.get(own.length) ?? 1) - 1
-    if (left > 0) ofSlot.lengths.set(own.length, left)
-    else ofSlot.lengths.delete(own.length)
+    ofSlot.byPath.delete(own, wanted)
     if (ofSlot.byOwn.size === 0) this.#slots.delete(slot)
     slot.unpin()
   }

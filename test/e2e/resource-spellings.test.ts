@@ -221,3 +221,49 @@ test('no empty path, other form of a host, port or byte, and nothing around a UR
   for (const uri of ['http://open?page=secret', 'http://x.open/1', 'notes:/open/1', 'db://[::2]:05/1'])
     expect(await client.request('resources/read', `{"uri":"${uri}"}`), uri).toContain('"contents":[]')
 })
+
+describe.each([
+  ['its title', "tool.title.contains('Secret')"],
+  ['its annotations', 'has(tool.annotations.priority) && tool.annotations.priority > 0.5'],
+])('a resource and a template that a condition on %s denies', (_, when) => {
+  test.each([false, true])(
+    'are reached by no request of a client, in no spelling (modern: %s)',
+    async modern => {
+      const secret = '"title":"Secret one","annotations":{"priority":0.9}'
+      await using made = await world({ rules: [{ effect: 'deny', match: ['resource:files/*'], when }] })
+      made.server.results
+        .set(
+          'resources/list',
+          `{"resources":[{"uri":"doc://a/payroll","name":"p",${secret}},{"uri":"doc://a/open","name":"o"}]}`,
+        )
+        .set(
+          'resources/templates/list',
+          `{"resourceTemplates":[{"uriTemplate":"doc://{+x}","name":"t"},{"uriTemplate":"sec://{k}","name":"s",${secret}}]}`,
+        )
+      made.server.say('{"jsonrpc":"2.0","method":"notifications/resources/list_changed"}')
+      await using client = await caller(made, modern)
+      expect(await client.request('resources/read', '{"uri":"doc://a/open"}')).toContain('"contents":[]')
+      const list = await client.request('resources/list', '{}')
+      expect(list).toContain('doc://a/open')
+      expect(list).not.toContain('payroll')
+      const before = made.reached().length
+      for (const [method, params] of asked(modern))
+        for (const uri of [
+          'doc://a/payroll',
+          'DOC://a/payroll',
+          'doc://a/x/../pay%72oll',
+          'doc://a/payroll?x',
+          'sec://{k}',
+        ])
+          expect(await client.request(method, params(uri)), `${method} ${uri}`).toContain(
+            'Resource not found',
+          )
+      expect(made.reached().slice(before)).toEqual([])
+      const wished = '"doc://a/payroll","doc://a/pay%72oll","doc://a/open"'
+      if (modern)
+        expect(await client.listen(`{"resourceSubscriptions":[${wished}]}`)).toContain(
+          '"resourceSubscriptions":["doc://a/open"]',
+        )
+    },
+  )
+})

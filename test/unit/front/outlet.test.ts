@@ -130,4 +130,39 @@ describe('what waits for a client that does not read', () => {
     expect(outlet.movedAt).toBeGreaterThan(before)
     outlet.destroy()
   })
+
+  it('is counted, too, where one small message fills the connection', async () => {
+    const backlogs = new Backlogs(SILENT)
+    const outlets: Outlet[] = []
+    for (let left = 3; left > 0; left--) {
+      const { response } = await unread()
+      const outlet = new Outlet(response, 'a', backlogs)
+      outlets.push(outlet)
+      // The system takes the first megabytes.
+      do {
+        outlet.write('x'.repeat(250_000))
+        await new Promise(resolve => setTimeout(resolve, 10))
+      } while (!response.writableNeedDrain)
+      outlet.end()
+      expect(outlet.bytes).toBeGreaterThan(0)
+    }
+    backlogs.sweep(performance.now() + STALLED_MS + 1000)
+    expect(outlets.map(({ bytes }) => bytes)).toEqual([0, 0, 0])
+    expect(backlogs.bytes).toBe(0)
+  })
+
+  it('ends where messages wait behind messages without end, also on the only connection', async () => {
+    const backlogs = new Backlogs(SILENT)
+    const { response } = await unread()
+    const outlet = new Outlet(response, 'a', backlogs)
+    const shared = Buffer.alloc(30 * MIB)
+    let written = 0
+    for (; written < 100 && !response.destroyed; written++) outlet.write('{', shared, '}')
+    expect(response.destroyed).toBe(true)
+    expect(written).toBeLessThanOrEqual(6)
+    expect(backlogs.bytes).toBe(0)
+    const alone = await unread()
+    new Outlet(alone.response, 'a', backlogs).write('{', Buffer.alloc(MAX_BYTES + MIB), '}')
+    expect(alone.response.destroyed).toBe(false)
+  })
 })

@@ -3,6 +3,7 @@ import { SILENT } from '../../../src/core/logger.ts'
 import { ANONYMOUS } from '../../../src/core/principal.ts'
 import { Subscriptions } from '../../../src/relay/subscriptions.ts'
 import { WantedTable } from '../../../src/relay/wanted.ts'
+import { isPartOf } from '../../../src/relay/path-index.ts'
 import type { Subscriber } from '../../../src/relay/updates.ts'
 import type { Link } from '../../../src/upstream/link.ts'
 import type { Pool } from '../../../src/upstream/pool.ts'
@@ -11,8 +12,11 @@ import { exchangeOf } from '../../helpers/fake-transport.ts'
 
 const SERVER = { name: 's', listTimeoutMs: 1000 }
 
-/** A legacy server whose one link takes every subscription. */
-function sceneOf(maxPerSubscriber = 1e6): {
+/** A legacy server whose one link takes every subscription, or a modern one. */
+function sceneOf(
+  maxPerSubscriber = 1e6,
+  modern: object = {},
+): {
   subscriptions: Subscriptions
   asked: string[]
   subscribe: (uri: string, subscriber: Subscriber) => Promise<unknown>
@@ -28,6 +32,7 @@ function sceneOf(maxPerSubscriber = 1e6): {
       asked.push(`${method} ${params}`)
       return Promise.resolve({ text: '{}', value: {} })
     },
+    ...modern,
   } as unknown as Link
   const slot = {
     server: SERVER,
@@ -148,21 +153,55 @@ test('a session that subscribes to more resources than it may is told the limit,
   await subscribe('u://e', one)
 })
 
-test('what is wanted of a slot is found by looking up as many names as there are lengths, however many are wanted', () => {
+test('a session before a server that acknowledges late is subscribed to as many resources as it may be, each asked for and repeated on its own', async () => {
+  const { subscriptions, subscribe } = sceneOf(100, {
+    peer: { era: 'modern', capabilities: {} },
+    stand: (_method: string, _params: string, { acknowledged }: { acknowledged: () => void }) => {
+      const timer = setTimeout(acknowledged, 50)
+      return () => clearTimeout(timer)
+    },
+  })
+  const one: Subscriber = { notify: () => undefined }
+  const asked: Promise<unknown>[] = []
+  for (let at = 0; at < 100; at++) {
+    asked.push(subscribe(`u://${at}`, one))
+    if (at % 2 === 0) asked.push(subscribe(`u://${at}`, one))
+    await turn()
+  }
+  await Promise.all(asked)
+  expect(subscriptions.size).toBe(100)
+  await expect(subscribe('u://more', one)).rejects.toThrow('"gateway.listen.maxResources"')
+  subscriptions.leave(one)
+  await subscribe('u://more', one)
+  // What is known already takes no room while it is asked for again.
+  const again = Array.from({ length: 60 }, () => subscribe('u://more', one))
+  await Promise.all([...again, ...Array.from({ length: 99 }, (_, at) => subscribe(`u://${at}`, one))])
+  expect(subscriptions.size).toBe(100)
+  subscriptions.leave(one)
+})
+
+test('what is wanted of a slot is found in one pass over the URI, however many are wanted and however their lengths differ', () => {
   const slot = { server: SERVER, pin: () => undefined, unpin: () => undefined } as unknown as Slot
   const table = new WantedTable<number>()
   const subscriber: Subscriber = { notify: () => undefined }
+  const covering = (uri: string): string[] => {
+    const found: string[] = []
+    for (const wanted of table.near(slot, uri)) if (isPartOf(wanted.own, uri)) found.push(wanted.own)
+    return found.sort()
+  }
   for (let at = 0; at < 20_000; at++) table.add(slot, `u://${at}/x`, subscriber, at)
-  table.add(slot, 'u://777', subscriber, 0)
-  table.add(slot, 'u://777/', subscriber, 0)
-  table.add(slot, 'u://77', subscriber, 0)
-  const start = performance.now()
-  let found: string[] = []
-  for (let count = 0; count < 1000; count++) found = table.covering(slot, 'u://777/x/y').map(({ own }) => own)
-  // A walk along all of them would take 20 million steps.
-  expect(performance.now() - start).toBeLessThan(5000)
-  expect(found.sort()).toEqual(['u://777', 'u://777/', 'u://777/x'])
+  for (const own of ['u://777', 'u://777/', 'u://77', 'u:/', 'u://777/x/y/z'])
+    table.add(slot, own, subscriber, 0)
+  expect(covering('u://777/x/y')).toEqual(['u:/', 'u://777', 'u://777/', 'u://777/x'])
+  expect(covering('u://777/x')).toEqual(['u:/', 'u://777', 'u://777/', 'u://777/x'])
+  expect(covering('u://777x')).toEqual(['u:/'])
   for (const wanted of table.by(subscriber)) table.remove(wanted, subscriber)
   expect(table.size).toBe(0)
-  expect(table.covering(slot, 'u://777/x')).toEqual([])
+  expect(covering('u://777/x')).toEqual([])
+  // Prefixes of so many lengths, none of which is a part of the path: looking each of them up would hash 32 MB.
+  for (let length = 100; length < 8100; length++)
+    table.add(slot, `${'/'.repeat(length)}x`, subscriber, length)
+  const start = performance.now()
+  for (let count = 0; count < 100; count++) expect(covering('/'.repeat(8191))).toEqual([])
+  expect(performance.now() - start).toBeLessThan(4000)
 })
