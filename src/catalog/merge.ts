@@ -1,10 +1,12 @@
 import type { ServerConfig } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ItemKind, ListKind, Route } from '../core/route.ts'
+import type { Steps } from '../core/slices.ts'
 import { MAX_URI_CHARS } from '../core/uri-readings.ts'
 import type { Listed } from './listed.ts'
 import type { Namespaces } from './names.ts'
 import type { Selection } from './selection.ts'
+import { Spellings } from './spellings.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 import { MAX_MATCH_STEPS, templateClaims, type Claim, type Template } from './template-claims.ts'
 
@@ -57,6 +59,7 @@ export class Merged {
   readonly #logger: Logger
   /** Servers whose templates were too much for a look-up. */
   readonly #exceeding = new Set<string>()
+  #spellings: Spellings | undefined
   #last: { readonly uri: string; readonly claims: Claims } | undefined
 
   constructor(members: readonly Member[], selection: Selection, content: Content, logger: Logger) {
@@ -68,6 +71,11 @@ export class Merged {
     for (const { server } of members)
       for (const scheme of server.uriSchemes)
         this.#schemes.set(scheme, [...(this.#schemes.get(scheme) ?? []), server.name])
+  }
+
+  /** Its resources by what servers may make of their URIs, with pauses. */
+  *spellings(): Steps<Spellings> {
+    return (this.#spellings ??= yield* Spellings.of(this.lists))
   }
 
   /** Place in its list of what clients know by this name, URI or template. */

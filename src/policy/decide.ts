@@ -132,7 +132,8 @@ export function decide(rules: RuleSet, subject: Subject, onFailure?: OnFailure):
 
 const STRICTNESS: Readonly<Record<Decision['verdict'], number>> = { allow: 0, depends: 1, deny: 2 }
 
-function stricter(one: Decision, other: Decision): Decision {
+/** That of two decisions which lets less be done. */
+export function stricter(one: Decision, other: Decision): Decision {
   const { verdict, rule } = STRICTNESS[other.verdict] > STRICTNESS[one.verdict] ? other : one
   const shadowed = one.shadowed ?? other.shadowed
   return { verdict, rule, shadowed }
