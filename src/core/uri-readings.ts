@@ -1,3 +1,4 @@
+import { hostnameOf, hostOf, isSpecial, lettersOf, MAX_AUTHORITY_CHARS } from './uri-hosts.ts'
 import { withoutEnd } from './without-end.ts'
 
 /**
@@ -21,12 +22,6 @@ const MAX_DECODINGS = 3
 /** What has more readings, or more characters in all of them, is not followed further. */
 const MAX_READINGS = 300
 const MAX_READING_CHARS = 32 * MAX_URI_CHARS
-/** Longest user, host and port that are read as the URL standard does, whose time grows with the square of a host. */
-const MAX_AUTHORITY_CHARS = 500
-
-/** The port that goes without saying, by scheme; WHATWG calls these schemes special. */
-const SPECIAL: ReadonlySet<string> = new Set(['http', 'https', 'ws', 'wss', 'ftp'])
-
 /** Schemes whose segments `urlparse` of Python reads up to a `;`; with their colon, and a text without a scheme. */
 const WITH_PARAMETERS: ReadonlySet<string> = new Set([
   '',
@@ -38,7 +33,9 @@ const WITH_PARAMETERS: ReadonlySet<string> = new Set([
   'ftp:',
   'sftp:',
   'rtsp:',
+  'rtsps:',
   'rtspu:',
+  'imap:',
   'sip:',
   'sips:',
   'mms:',
@@ -49,7 +46,7 @@ const WITH_PARAMETERS: ReadonlySet<string> = new Set([
 
 /** One reading only: nothing to decode, nothing to resolve, nothing that is passed over. Most URIs are like that. */
 const PLAIN =
-  /^(?:file:\/\/|(?!(?:file|https?|wss?|ftp):)[a-z][a-z0-9+.-]*:\/\/(?:[a-z0-9_{}-]+(?:\.[a-z0-9_{}-]+)*)?)(?:\/[^/\\%?#;|\s]*[^/\\%?#;|\s.])*$/
+  /^(?:file:\/\/(?=\/)|(?!(?:file|https?|wss?|ftp):)[a-z][a-z0-9+.-]*:\/\/[a-z0-9_{}-]+(?:\.[a-z0-9_{}-]+)*)(?:\/[^/\\%?#;|\s]*[^/\\%?#;|\s.])*$/
 
 /** The last one is asked for again and again while one request is decided. */
 let last: { readonly uri: string; readonly readings: Readings | undefined } = { uri: '', readings: undefined }
@@ -134,22 +131,21 @@ export function resolvedPattern(glob: string): string {
   return resolved(text, true, true)
 }
 
-/** One level of percent-encoding less. Bytes that are no UTF-8 stay, but for those that are ASCII. */
+/** Bytes of one character, if they are UTF-8, or one byte. */
+const BYTES =
+  /%[cd][\da-f]%[89ab][\da-f]|%e[\da-f](?:%[89ab][\da-f]){2}|%f[0-7](?:%[89ab][\da-f]){3}|%[\da-f]{2}/gi
+
+/** One level of percent-encoding less. Bytes that are no UTF-8 stay, in upper case. */
 function decoded(text: string, glob = false): string {
   if (!text.includes('%')) return text
-  return text.replace(/(?:%[\da-f]{2})+/gi, run => {
-    if (glob && /%(?:2a|3f)/i.test(run))
-      return run.replace(/%(?!2a|3f)([0-7][\da-f])/gi, (_, hex: string) => asciiOf(hex))
+  return text.replace(BYTES, bytes => {
+    if (glob && /^%(?:2a|3f)$/i.test(bytes)) return bytes
     try {
-      return decodeURIComponent(run)
+      return decodeURIComponent(bytes)
     } catch {
-      return run.replace(/%([0-7][\da-f])/gi, (_, hex: string) => asciiOf(hex))
+      return bytes.toUpperCase()
     }
   })
-}
-
-function asciiOf(hex: string): string {
-  return String.fromCharCode(Number.parseInt(hex, 16))
 }
 
 interface Parts {
@@ -205,48 +201,10 @@ function resolved(text: string, whole: boolean, glob = false): string {
   })
 }
 
-function isSpecial(scheme: string): boolean {
-  return SPECIAL.has(scheme.slice(0, -1))
-}
-
 function hasVastHost(text: string): boolean {
   if (text.length <= MAX_AUTHORITY_CHARS) return false
   const { scheme, authority = '' } = partsOf(text, false)
   return isSpecial(scheme) && authority.length > MAX_AUTHORITY_CHARS
-}
-
-/**
- * An authority as the URL standard has it: lower case, names and numbers of hosts in one form, no port that is empty or goes without saying. `glob`: wildcards
- * stay, and what would decode to one.
- */
-function hostOf(scheme: string, authority: string, glob: boolean): string {
-  const lower = authority.toLowerCase()
-  if (glob && /[*?%]/.test(authority)) return withoutEmptyPort(lower)
-  if (isSpecial(scheme) && authority.length <= MAX_AUTHORITY_CHARS)
-    try {
-      const { username, password, hostname, port } = new URL(`${scheme}//${authority}/`)
-      const user = username === '' && password === '' ? '' : `${username}:${password}@`
-      return user + withoutEnd(hostname, '.') + (port === '' ? '' : `:${port}`)
-    } catch {
-      // No host that any server could reach.
-    }
-  const port = portAt(lower)
-  return withoutEnd(lower.slice(0, port), '.') + withoutEmptyPort(lower.slice(port))
-}
-
-function withoutEmptyPort(authority: string): string {
-  return authority.endsWith(':') ? authority.slice(0, -1) : authority
-}
-
-/** Where the port of an authority begins, with its colon; its end where there is none. */
-function portAt(authority: string): number {
-  let at = authority.length
-  while (at > 0 && isDigit(authority.charCodeAt(at - 1))) at--
-  return authority[at - 1] === ':' ? at - 1 : authority.length
-}
-
-function isDigit(code: number): boolean {
-  return code >= 48 && code <= 57
 }
 
 const DOT = /^(?:\.|%2e)$/i
@@ -280,6 +238,9 @@ function shortened(text: string): string[] {
   const list = withoutParts(partsOf(text, false))
   if (text.includes('\\')) list.push(...withoutParts(partsOf(text, false, true)))
   if (/^file:/i.test(text)) list.push(text.replace(FILE_HOST, 'file://'))
+  // Python takes these off a URL before it opens it.
+  const wrapped = /^<(.*)>$/.exec(text)?.[1] ?? /^url:(.*)$/i.exec(text)?.[1]
+  if (wrapped !== undefined) list.push(wrapped)
   return list
 }
 
@@ -290,7 +251,17 @@ function withoutParts(parts: Parts): string[] {
   const hash = tail.indexOf('#')
   if (hash >= 0) change({ tail: tail.slice(0, hash) })
   if (tail.startsWith('?')) change({ tail: hash < 0 ? '' : tail.slice(hash) })
+  if (scheme !== '' && path.startsWith('/')) {
+    // An authority that is empty says no more than none.
+    if (authority === undefined) change({ authority: '' })
+    else if (authority === '' && scheme !== 'file:' && !path.startsWith('//'))
+      change({ authority: undefined })
+  }
+  // The URL standard has a path there.
+  if (path === '' && (isSpecial(scheme) || (scheme === 'file:' && authority === ''))) change({ path: '/' })
   if (authority !== undefined) {
+    const letters = lettersOf(scheme, authority)
+    if (letters !== authority) change({ authority: letters })
     const user = authority.lastIndexOf('@') + 1
     if (user > 0) change({ authority: authority.slice(user) })
     const name = hostnameOf(authority.slice(user))
@@ -305,12 +276,4 @@ function withoutParts(parts: Parts): string[] {
   if (ENDS.test(path)) change({ path: path.replaceAll(ENDS_ALL, '') })
   if (path.endsWith('/')) change({ path: withoutEnd(path, '/') })
   return list
-}
-
-/** A host without its port and without brackets that it does not need, as Python and Go find it: the port begins at the first colon. */
-function hostnameOf(host: string): string {
-  const open = host.indexOf('[')
-  if (open < 0) return host.split(':', 1)[0] as string
-  const inside = host.slice(open + 1).split(']', 1)[0] as string
-  return inside.includes(':') ? `[${inside}]` : inside
 }

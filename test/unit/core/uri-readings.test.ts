@@ -197,6 +197,21 @@ describe('a URI', () => {
     ['notes://private/1%3Fx', 'notes://private/1'],
     ['notes:1?x', 'notes:1'],
     ['http://wiki/secret?', 'http://wiki/secret'],
+    ['http://wiki', 'http://wiki/'],
+    ['HTTP:wiki?page=secret', 'http://wiki/?page=secret'],
+    ['file://', 'file:///'],
+    ['http://x.BÜRO/1', 'http://x.büro/1'],
+    ['http://x.xn--bro-hoa/1', 'http://x.büro/1'],
+    ['notes:/private/1', 'notes:///private/1'],
+    ['notes:///private/1', 'notes:/private/1'],
+    ['db://wiki:08080/s', 'db://wiki:8080/s'],
+    ['db://u@[0::1]:05/1', 'db://u@[::1]:5/1'],
+    ['http://lat/s%e9cret', 'http://lat/s%E9cret'],
+    ['notes://hr/%C3%A4%ff', 'notes://hr/ä%FF'],
+    ['rtsps://h/secret;x', 'rtsps://h/secret'],
+    ['imap://h/secret;x', 'imap://h/secret'],
+    ['URL:http://wiki/secret', 'http://wiki/secret'],
+    ['<URL:http://wiki/secret>', 'http://wiki/secret'],
     ['http://u@wiki/secret?x#y', 'http://wiki/secret?x'],
     ['http://wiki/secret;x', 'http://wiki/secret'],
     ['http://wiki/secret;', 'http://wiki/secret'],
@@ -263,4 +278,24 @@ test('a pattern means what it says, and what a URI of it is read as', () => {
   const hosts = { ...ALLOWING, allows: [rule('allow', 'files/db://Users/*')] }
   expect(verdict(hosts, 'db://Users/t')).toBe('allow')
   expect(verdict(hosts, 'db://users/t')).toBe('deny')
+})
+
+test.each([
+  ['http://*.corp:80/*', ['http://x.corp/1', 'HTTP://x.CORP:080/1'], ['http://x.org/1']],
+  ['http://*:80/a', ['http://x:80/a'], ['http://x:81/a']],
+  [
+    'http://*.büro/*',
+    ['http://x.BÜRO/1', 'http://x.xn--bro-hoa/1', 'http://x.B%C3%9CRO/1'],
+    ['http://büro/1'],
+  ],
+  ['http://wiki/*', ['http://wiki', 'http://wiki?page=secret', 'HTTP:wiki#x'], ['http://wikis']],
+  ['file:///*', ['file://'], []],
+  ['notes:///private/*', ['notes:/private/1', 'notes:////private/1'], ['notes:private/1']],
+  ['db://wiki:8080/*', ['db://wiki:08080/s'], ['db://wiki:80/s']],
+  ['db://[0::1]/*', ['db://[::1]/1', 'db://[0:0::1]:5/1'], ['db://[::2]/1']],
+  ['http://lat/s%e9cret', ['http://lat/s%E9cret'], ['http://lat/s%E8cret']],
+])('a rule that denies %s denies what it may be written as', (pattern, denied, others) => {
+  const rules = { ...DENYING, denies: [rule('deny', `resource:files/${pattern}`)] }
+  for (const uri of denied) expect(verdict(rules, uri), uri).toBe('deny')
+  for (const uri of others) expect(verdict(rules, uri), uri).toBe('allow')
 })
