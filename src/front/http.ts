@@ -12,19 +12,21 @@ import { DEFAULT_LEGACY, isModernVersion, LEGACY_VERSIONS } from '../protocol/re
 import { accepted, allowOrigin, json, preflight, publicDocument } from './answers.ts'
 import { isOver, type Authenticator, type Credential } from './authenticator.ts'
 import { Backlogs } from './backlogs.ts'
-import { Bodies } from './bodies.ts'
+import { Bodies, type Body } from './bodies.ts'
 import { refuse } from './call.ts'
+import { Connections } from './connections.ts'
 import { EventBudget } from './event-budget.ts'
 import type { Front } from './fronts.ts'
 import { accepts, checkAccept, checkQuery, HostGuard, isDirect } from './guards.ts'
 import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
+import { closeWithConnection } from './pipelined.ts'
 import { admitSession, admitStream, turnDown, turnDownPost, type Unread } from './opening.ts'
 import { nothing } from './no-login.ts'
 import { Refusals } from './refusals.ts'
 import type { Service } from './service.ts'
-import { boundConnections, closeServer, deserted, openServer } from './server.ts'
+import { closeServer, deserted, openServer } from './server.ts'
 import { refuseBatches } from './session.ts'
 import { goesOn, refuseUnavailable } from './shutting-down.ts'
 import { SessionPool } from './session-pool.ts'
@@ -74,6 +76,7 @@ export class HttpFront implements Front {
   readonly #guard: HostGuard
   readonly #refusals: Refusals
   #server: Server | undefined
+  #connections: Connections | undefined
   readonly #sessions: SessionPool<HttpSession>
   /** Replies of modern requests, for their signs of life. */
   readonly #replies = new IdTable<number, HttpReply>()
@@ -103,6 +106,7 @@ export class HttpFront implements Front {
   async listen(): Promise<{ url: string; port: number }> {
     const { config, authenticator, logger } = this.#options
     const { server, origin, port } = await openServer(config, (request, response) => {
+      closeWithConnection(response)
       // Also on a connection that is kept: the next request goes elsewhere.
       if (this.#draining) response.shouldKeepAlive = false
       this.#route(request, response).catch((error: unknown) =>
@@ -110,7 +114,7 @@ export class HttpFront implements Front {
       )
     })
     this.#server = server
-    boundConnections(server, this.#options.maxConnections, logger)
+    this.#connections = new Connections(server, this.#options.maxConnections, logger)
     authenticator.listensAt(origin)
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
     this.#sweeper.unref()
@@ -181,6 +185,7 @@ export class HttpFront implements Front {
   async #place(request: IncomingMessage, endpoint: string): Promise<Place> {
     const shown = this.#options.authenticator.authenticate(request, endpoint)
     const credential = shown instanceof Promise ? await shown : shown
+    this.#connections?.admit(request, credential.principal.id)
     const { service } = this.#options
     const known = service.known(endpoint, credential.principal)
     if (known) await known
@@ -225,7 +230,7 @@ export class HttpFront implements Front {
     const { text, letGo } = await this.#bodies.read(request, place.credential.principal.id)
     if (letGo) response.once('close', letGo)
     const value = parseJson(text)
-    if (Array.isArray(value)) return this.#batch(request, response, place, text, value)
+    if (Array.isArray(value)) return this.#batch(request, response, place, { text, letGo }, value)
     const kind = kindOf(value)
     const message = { text, value: value as JsonObject }
     const version = request.headers['mcp-protocol-version']
@@ -337,7 +342,7 @@ export class HttpFront implements Front {
     request: IncomingMessage,
     response: ServerResponse,
     place: Place,
-    text: string,
+    { text, letGo }: Body,
     values: unknown[],
   ): void {
     if (values.length === 0 || values.length > MAX_BATCH)
@@ -365,11 +370,14 @@ export class HttpFront implements Front {
     for (const { kind, incoming } of messages)
       if (kind === 'notification' && incoming) session.session.notification(incoming)
     if (requests.length === 0) return accepted(response)
+    // The calls go on without their connection.
+    if (letGo) response.off('close', letGo)
     const reply = session.reply(
       response,
       requests.length,
       accepts(request, 'text/event-stream'),
       this.#headers,
+      letGo,
     )
     for (const { incoming } of requests)
       if (incoming) session.session.request(incoming.id as string, incoming, reply)

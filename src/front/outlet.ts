@@ -97,6 +97,8 @@ export class Outlet {
 
   /** Ends the connection with what is left on it. */
   destroy(): void {
+    // A response that waits for earlier ones has no connection of its own yet.
+    this.#response.req.socket.destroy()
     this.#response.destroy()
     this.#gone()
   }

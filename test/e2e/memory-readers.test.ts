@@ -205,3 +205,29 @@ test(
     expect(await client.request('2', 'tools/call', callText('ok', {}))).toContain('"ok"')
   },
 )
+
+test(
+  'batches of 4 MB whose clients leave hold the room of their bodies until their calls are over',
+  { timeout: 60_000 },
+  async () => {
+    await using scratch = makeScratch()
+    await using upstream = await serve([HEEDLESS, 'legacy'], { ready: /listening (\S+)/ })
+    await using gateway = await serveWeighed(inFrontOf(scratch, { url: upstream.origin }))
+    await using client = await LegacySession.open(gateway.origin, { version: '2025-03-26' })
+    expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
+    const before = await gateway.held()
+    const headers = {
+      'content-type': 'application/json',
+      accept: 'application/json',
+      'mcp-session-id': client.id,
+    }
+    for (let id = 10; id < 60; id++) {
+      const body = `[${requestText(String(id), 'tools/call', callText('hold', { filler: 'x'.repeat(3_900_000) }))}]`
+      const socket = await sendUnread(gateway.origin, headers, body)
+      await sleep(40)
+      socket.destroy()
+    }
+    // 50 of them are 195 MB; a client has half of the room.
+    expect((await gateway.held()) - before).toBeLessThan(150)
+  },
+)
