@@ -14,6 +14,8 @@ export interface Member {
   readonly prefix: string | false
   /** `undefined` while the server has never been listed. */
   readonly snapshot: ServerSnapshot | undefined
+  /** What the server is known to show to any kind of client. */
+  readonly variants?: readonly ServerSnapshot[]
 }
 
 /** Whether a URI is one of the gateway itself: no server has it, whatever it lists or links. */
@@ -137,7 +139,12 @@ export class Merged {
 
   /** Whether a server belongs to the endpoint. */
   has(server: string): boolean {
-    return this.members.some(member => member.server.name === server)
+    return this.member(server) !== undefined
+  }
+
+  /** A server's part of the endpoint. */
+  member(server: string): Member | undefined {
+    return this.members.find(member => member.server.name === server)
   }
 
   /** Whether a thing of a server belongs to the endpoint. */

@@ -13,13 +13,13 @@ import { MAX_URI_CHARS } from '../core/uri-readings.ts'
 import { cachingMembers, type Caching } from '../protocol/caching.ts'
 import { definitionAt, levelOf, type Level } from '../protocol/levels.ts'
 import { isModernVersion, LATEST_LEGACY, META } from '../protocol/revisions.ts'
-import type { Item } from '../policy/decide.ts'
 import type { Policy } from '../policy/policy.ts'
 import { mergedCapabilities } from './capabilities.ts'
 import { mergedCaching } from './freshness.ts'
 import { mergedInstructions } from './instructions.ts'
 import type { Listed } from './listed.ts'
 import { isReserved, type Member, type Merged } from './merge.ts'
+import { indexing, resourceItem } from './meanings.ts'
 import { cursorAt, Definitions, offsetOf } from './page.ts'
 import { similarNames } from './similar.ts'
 import { HIDDEN, judged, needsCheck, SEEN, type States } from './visibility.ts'
@@ -82,7 +82,9 @@ export class View {
   /** Makes a view, with pauses. */
   static *making(options: ViewOptions): Steps<View> {
     const { merged, policy } = options
-    return new View(options, policy && !policy.unrestricted ? yield* judged(merged, policy) : undefined)
+    if (!policy || policy.unrestricted) return new View(options, undefined)
+    if (policy.asksTool) yield* indexing(merged.members)
+    return new View(options, yield* judged(merged, policy))
   }
 
   private constructor(options: ViewOptions, states: States | undefined) {
@@ -193,14 +195,14 @@ export class View {
       : undefined
   }
 
-  /** A route to a resource that no server lists, if it may be read. */
+  /** A route to a resource of a server, if it may be read. What the server lists is decided with its definition, whatever has led to it. */
   ownedBy(route: Route): Route | undefined {
     const { server, own } = route
     if (isReserved(own)) return undefined
     if (!this.merged.has(server) || !this.merged.selects('resource', server, own)) return undefined
     const policy = this.#policy
     if (!policy) return route
-    const item: Item = { kind: 'resource', server, name: own, title: '', annotations: {} }
+    const item = resourceItem(this.merged, policy, route)
     const decision = policy.decide(item)
     if (decision.verdict === 'deny') return undefined
     return needsCheck(decision) ? { ...route, check: policy.about(item) } : route
@@ -222,8 +224,8 @@ export class View {
     const entry = places.length === 1 ? this.merged.lists[kind][places[0] as number] : undefined
     if (entry) return this.#policy?.decide(entry) ?? OPEN
     if (kind !== 'resources') return undefined
-    for (const { server, own } of this.merged.owners(name))
-      return this.#policy?.decide({ kind: 'resource', server, name: own, title: '', annotations: {} }) ?? OPEN
+    for (const route of this.merged.owners(name))
+      return this.#policy?.decide(resourceItem(this.merged, this.#policy, route)) ?? OPEN
     return undefined
   }
 

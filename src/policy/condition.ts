@@ -20,6 +20,8 @@ export interface Condition {
   readonly asksTime: boolean
   /** Whether it asks who is calling. */
   readonly asksPrincipal: boolean
+  /** Whether it asks about the thing that is named, so that the definition may matter. */
+  readonly asksTool: boolean
   /** What it looks at in the arguments; `undefined`: nothing. */
   readonly reads: Reads | undefined
   /** @throws Error when it cannot be evaluated: a key that is not there, an operation that does not exist, arguments beyond the limits */
@@ -67,6 +69,7 @@ export async function conditionCompiler(): Promise<
   const lasting = environment(['tool', 'principal'])
   const timeless = environment(['args', 'tool', 'principal'])
   const nobody = environment(['args', 'tool', 'now'])
+  const nothing = environment(['args', 'principal', 'now'])
   return text => {
     if (text.length > MAX_CONDITION_CHARS)
       return { problem: { cause: `it is longer than ${MAX_CONDITION_CHARS} characters`, line: 1, column: 1 } }
@@ -90,6 +93,7 @@ export async function conditionCompiler(): Promise<
           perCall,
           asksTime: !timeless.check(text).valid,
           asksPrincipal: !nobody.check(text).valid,
+          asksTool: !nothing.check(text).valid,
           reads: perCall ? readsOf(evaluate.ast) : undefined,
           holds: facts => {
             if (loops.deepest > 0) refuseLarge(facts.args)

@@ -16,6 +16,10 @@ export interface Item {
   readonly annotations: JsonObject
   /** `name` is what a server may make of a URI. */
   readonly isReading?: boolean
+  /** The definition is not known: a condition that needs it fails. */
+  readonly isUnknown?: boolean | undefined
+  /** What it may be besides, as its server lists it. All of them have to be allowed. */
+  readonly alike?: readonly Item[]
 }
 
 export interface Rule {
@@ -59,6 +63,12 @@ export function asked(args: JsonObject, timed: boolean): Asked {
   return { args, now: timed ? new Date() : SOME_TIME }
 }
 
+/** Whether a definition may matter. */
+export function asksTool({ denies, allows }: RuleSet): boolean {
+  const asks = ({ condition }: Rule): boolean => condition?.asksTool === true
+  return denies.some(asks) || allows.some(asks)
+}
+
 export function asksTime({ denies, allows }: RuleSet): boolean {
   const asks = ({ condition }: Rule): boolean => condition?.asksTime === true
   return denies.some(asks) || allows.some(asks)
@@ -78,16 +88,22 @@ export function isAbout({ effect, patterns }: Rule, { kind, server, name, isRead
 
 /** A resource, as a server may read its URI. */
 export function readAs(item: Item, name: string): Item {
-  return name === item.name ? item : { ...item, name, isReading: true }
+  if (name === item.name) return item
+  // Members of an item may be getters, which a spread would leave out.
+  const { kind, server, isUnknown } = item
+  const reading = { kind, server, name, title: '', annotations: {}, isUnknown, isReading: true }
+  return isUnknown === true ? reading : { ...reading, title: item.title, annotations: item.annotations }
 }
 
 /** Those of the rules that are about a thing; they decide about it as all of them do. */
 export function about(rules: RuleSet, item: Item): RuleSet {
-  const texts = item.kind === 'resource' ? textsOf(item.name) : [item.name]
-  const [, another] = texts
+  const items = [item, ...(item.alike ?? [])].flatMap(one =>
+    (one.kind === 'resource' ? textsOf(one.name) : [one.name]).map(name => readAs(one, name)),
+  )
+  const [, another] = items
   const those = (list: readonly Rule[]): Rule[] =>
     list
-      .filter(rule => texts.some(name => isAbout(rule, readAs(item, name))))
+      .filter(rule => items.some(one => isAbout(rule, one)))
       // A rule about one reading of a URI need not be about another.
       .map(rule => (another === undefined ? { ...rule, patterns: [] } : rule))
   return { ...rules, denies: those(rules.denies), allows: those(rules.allows) }
@@ -110,9 +126,18 @@ export function applies(rule: Rule, subject: Subject, onFailure?: OnFailure): Ap
 
 /**
  * The one decision, for lists and calls alike: a rule that denies wins, then one that allows, then the default. A condition that fails denies: a rule that denies
- * then does, one that allows does not. A resource is denied where any reading of its URI is, and allowed where all of them are.
+ * then does, one that allows does not. A resource is denied where any reading of its URI is, or anything listed that it may be, and allowed where all of them are.
  */
 export function decide(rules: RuleSet, subject: Subject, onFailure?: OnFailure): Decision {
+  let decision = decideItem(rules, subject, onFailure)
+  for (const item of subject.item.alike ?? []) {
+    if (decision.verdict === 'deny') break
+    decision = stricter(decision, decideItem(rules, { ...subject, item }, onFailure))
+  }
+  return decision
+}
+
+function decideItem(rules: RuleSet, subject: Subject, onFailure?: OnFailure): Decision {
   const { item } = subject
   const readings = item.kind === 'resource' ? readingsOf(item.name) : undefined
   let decision = decideOne(rules, subject, onFailure)
@@ -174,11 +199,21 @@ const principalFacts = new WeakMap<Principal, Facts['principal']>()
 
 type Facts = Parameters<Condition['holds']>[0]
 
+/** Of a fact that only a definition could tell. */
+const UNKNOWN: PropertyDescriptor = {
+  enumerable: true,
+  get() {
+    throw new Error('the definition is not known, since the lists of the server are not known in full')
+  },
+}
+
 function factsOf({ item, principal, call }: Subject): Facts {
   let tool = toolFacts.get(item)
   if (!tool) {
     const { kind, server, name, title, annotations } = item
-    toolFacts.set(item, (tool = { server, name, kind, title, annotations }))
+    tool = { server, name, kind, title, annotations }
+    if (item.isUnknown === true) Object.defineProperties(tool, { title: UNKNOWN, annotations: UNKNOWN })
+    toolFacts.set(item, tool)
   }
   let who = principalFacts.get(principal)
   if (!who) {

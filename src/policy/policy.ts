@@ -5,6 +5,7 @@ import {
   about,
   asked,
   asksTime,
+  asksTool,
   decide,
   type Item,
   type OnFailure,
@@ -20,6 +21,8 @@ export class Policy {
   readonly rules: RuleSet
   /** Nothing is ever denied, nor would be. */
   readonly unrestricted: boolean
+  /** Definitions may matter. */
+  readonly asksTool: boolean
   readonly #principal: Principal
   readonly #onFailure: OnFailure
 
@@ -28,6 +31,7 @@ export class Policy {
     this.key = key
     this.rules = rules
     this.unrestricted = rules.default === 'allow' && rules.denies.length === 0
+    this.asksTool = asksTool(rules)
     this.#principal = principal
     this.#onFailure = onFailure
   }

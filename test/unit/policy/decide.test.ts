@@ -14,6 +14,7 @@ const condition = (outcome: Outcome, perCall: boolean): Condition => ({
   perCall,
   asksTime: perCall,
   asksPrincipal: false,
+  asksTool: false,
   reads: undefined,
   holds: () => {
     if (outcome === 'throws') throw new Error('cannot be evaluated')
