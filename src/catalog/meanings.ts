@@ -36,7 +36,7 @@ interface Index {
 /** Lists are shared by endpoints and by kinds of clients, and so is what is known of them. */
 const indexes = new WeakMap<readonly Entry[], Index>()
 
-/** Makes what `resourceItem` needs, with pauses. */
+/** Makes what `resourceItems` needs, with pauses. */
 export function* indexing(members: readonly Member[]): Steps<void> {
   for (const member of members)
     for (const { lists } of shownBy(member))
@@ -85,23 +85,23 @@ function* indexOf(kind: ListKind, list: readonly Entry[]): Steps<Index> {
   return { entries, templates, isCut }
 }
 
-/** A resource for the rules of a policy, with its definition where they may ask for it. `indexing` has to be done. */
-export function resourceItem(merged: Merged, { asksTool }: Policy, { server, own }: Route): Item {
+/** A resource for the rules of a policy, and what else it may be where they may ask for definitions; all has to be allowed. `indexing` has to be done. */
+export function resourceItems(merged: Merged, { asksTool }: Policy, { server, own }: Route): readonly Item[] {
   const item: Item = { kind: 'resource', server, name: own, title: '', annotations: {} }
   const member = asksTool ? merged.member(server) : undefined
-  return member ? defined(item, member) : item
+  return member ? defined(item, member) : [item]
 }
 
-function defined(item: Item, member: Member): Item {
+function defined(item: Item, member: Member): readonly Item[] {
   const { server, name: own } = item
   const { snapshot } = member
-  const unknown: Item = { ...item, isUnknown: true }
+  const unknown: readonly Item[] = [{ ...item, isUnknown: true }]
   if (!snapshot) return unknown
   const exact = indexes
     .get(snapshot.lists.resources)
     ?.entries.get(own)
     ?.find(({ key }) => key === own)
-  if (exact) return listed('resources', server, exact, own, false)
+  if (exact) return [listed('resources', server, exact, own, false)]
   const found = new Map<string, Item>()
   const add = (one: Item): void => {
     found.set(`${one.name}\n${one.title}\n${JSON.stringify(one.annotations)}`, one)
@@ -126,7 +126,7 @@ function defined(item: Item, member: Member): Item {
         if (found.size > MAX_ALIKE) return unknown
       }
     }
-  return found.size === 0 ? item : { ...item, alike: [...found.values()] }
+  return [item, ...found.values()]
 }
 
 /** Whether a template stands for one of the texts; `undefined` where the steps do not suffice to find out. */

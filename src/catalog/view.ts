@@ -19,10 +19,10 @@ import { mergedCaching } from './freshness.ts'
 import { mergedInstructions } from './instructions.ts'
 import type { Listed } from './listed.ts'
 import { isReserved, type Member, type Merged } from './merge.ts'
-import { indexing, resourceItem } from './meanings.ts'
 import { cursorAt, Definitions, offsetOf } from './page.ts'
 import { similarNames } from './similar.ts'
-import { HIDDEN, judged, needsCheck, SEEN, type States } from './visibility.ts'
+import { ResourceRules } from './resource-rules.ts'
+import { HIDDEN, judged, SEEN, type States } from './visibility.ts'
 
 export interface ViewOptions {
   /** Says what the view is of: an endpoint, and the rules of who sees it. */
@@ -70,6 +70,8 @@ export class View {
   readonly #policy: Policy | undefined
   /** Absent when everything is seen. */
   readonly #states: States | undefined
+  /** Absent when everything is seen. */
+  readonly #resources: ResourceRules | undefined
   readonly #counts: Readonly<Record<ListKind, number>>
   readonly #members: readonly Member[]
   readonly #pages: Pages
@@ -82,12 +84,11 @@ export class View {
   /** Makes a view, with pauses. */
   static *making(options: ViewOptions): Steps<View> {
     const { merged, policy } = options
-    if (!policy || policy.unrestricted) return new View(options, undefined)
-    if (policy.asksTool) yield* indexing(merged.members)
-    return new View(options, yield* judged(merged, policy))
+    if (!policy || policy.unrestricted) return new View(options)
+    return new View(options, yield* judged(merged, policy), yield* ResourceRules.making(merged, policy))
   }
 
-  private constructor(options: ViewOptions, states: States | undefined) {
+  private constructor(options: ViewOptions, states?: States, resources?: ResourceRules) {
     const { merged, policy } = options
     this.#options = options
     this.merged = merged
@@ -95,6 +96,7 @@ export class View {
     this.name = options.name
     this.#pages = options.pages ?? new Map<string, Buffer>()
     this.#states = states
+    this.#resources = resources
     this.#counts = {
       tools: this.#countOf('tools'),
       prompts: this.#countOf('prompts'),
@@ -195,17 +197,12 @@ export class View {
       : undefined
   }
 
-  /** A route to a resource of a server, if it may be read. What the server lists is decided with its definition, whatever has led to it. */
+  /** A route to a resource, if it may be read: by its URI, and by its definition where the server lists it. */
   ownedBy(route: Route): Route | undefined {
     const { server, own } = route
     if (isReserved(own)) return undefined
     if (!this.merged.has(server) || !this.merged.selects('resource', server, own)) return undefined
-    const policy = this.#policy
-    if (!policy) return route
-    const item = resourceItem(this.merged, policy, route)
-    const decision = policy.decide(item)
-    if (decision.verdict === 'deny') return undefined
-    return needsCheck(decision) ? { ...route, check: policy.about(item) } : route
+    return this.#resources ? this.#resources.seen(route) : route
   }
 
   /** Whether the client may hear of a resource by the URI its server uses. */
@@ -224,8 +221,7 @@ export class View {
     const entry = places.length === 1 ? this.merged.lists[kind][places[0] as number] : undefined
     if (entry) return this.#policy?.decide(entry) ?? OPEN
     if (kind !== 'resources') return undefined
-    for (const route of this.merged.owners(name))
-      return this.#policy?.decide(resourceItem(this.merged, this.#policy, route)) ?? OPEN
+    for (const route of this.merged.owners(name)) return this.#resources?.decide(route) ?? OPEN
     return undefined
   }
 

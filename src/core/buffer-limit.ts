@@ -31,7 +31,7 @@ export interface Unread {
  *
  * One message of each server, or one in all where the room is full, goes on although it does not fit (`Exceeding`), so that messages never all wait for
  * each other. In its first ten seconds a message leaves that to others that come, and waits for what its client has not read; where the others make the
- * room full, it waits for what any client has not read. After that it takes its turn, and what stands in its way has to come at a least rate.
+ * room full, it waits for what any client has not read. After that messages take turns, and what stands in their way has to come at a least rate.
  *
  * A message that has stopped gives up its room where others wait for it. Where the room is full, so does a connection that reads too slowly, for a client
  * that has read everything. Whatever else happens, unfinished messages hold no more than `MOST` times the room, and one message.
@@ -44,6 +44,8 @@ export class BufferLimit {
   readonly #unreadBy = new Set<Unread>()
   #smallBytes = 0
   #waiting = 0
+  /** A message has waited for so long that it may have a turn. */
+  #isDue = false
   #timer: NodeJS.Timeout | undefined
 
   constructor(maxBytes = MAX_BYTES) {
@@ -90,6 +92,8 @@ export class BufferLimit {
     this.#bound()
     // It may be what had to go.
     if (reception.bytes === 0 || this.#goesOn(reception) || reception.isWaiting) return
+    // A turn ends where its message has to wait: nothing else waits for one that does.
+    this.#exceeding.over(reception)
     this.#waiting++
     reception.wait()
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref()
@@ -149,6 +153,8 @@ export class BufferLimit {
     const first = this.#exceeding.of(room.isFull ? undefined : server, without)
     if (first) return first === reception
     if (reception.waitedMs > MAX_WAIT_MS) return true
+    // A turn that is due goes to the next in line, not to the one that has waited for longest.
+    if (this.#isDue && reception.isWaiting && room.unreadOf(client) === 0) return true
     const isFull = room.isFullFor(client)
     if ((isFull ? room.allUnread : room.unreadOf(client)) > 0) return false
     for (const other of this.#receptions)
@@ -181,6 +187,7 @@ export class BufferLimit {
     )
     for (const reception of this.#receptions)
       if (reception.waitedMs > MAX_HELD_UP_MS) this.#endUnreadFor(reception)
+    this.#exceeding.endSlow()
     this.#resume()
   }
 
@@ -242,7 +249,9 @@ export class BufferLimit {
   #resume(): void {
     if (this.#timer === undefined) return
     this.#waiting = 0
-    for (const reception of this.#inTurn())
+    const waiting = this.#inTurn()
+    this.#isDue = waiting.some(({ waitedMs }) => waitedMs > MAX_WAIT_MS)
+    for (const reception of waiting)
       if (this.#goesOn(reception)) reception.goOn()
       else this.#waiting++
     if (this.#waiting > 0) return

@@ -1,55 +1,98 @@
+import { LEAST_BYTES_PER_S } from './given-up.ts'
 import type { Reception } from './reception.ts'
+
+/** A turn in which less than half of the least rate came for so long goes to the next in line. */
+const SLOW_TURN_MS = 2000
+
+/** A message that goes on although it does not fit. */
+interface Turn {
+  readonly reception: Reception
+  /** Whose it was when it began. */
+  readonly client: string
+  /** By `performance.now()`. */
+  readonly beganAt: number
+  /** What there was of it when it began. */
+  readonly bytes: number
+}
 
 /**
  * Messages that go on although they do not fit: one of each server, or one in all where the room is full. They are what keeps everything from waiting for
- * everything. The servers take turns, and for one server its clients do.
+ * everything. The server whose turns took least time is next, and for one server the client whose turns did: slow messages do not hold up quick ones of others.
  */
 export class Exceeding {
   /** By server, in the order in which they began. */
-  readonly #byServer = new Map<string, Reception>()
-  #turn = 0
-  /** When a server or a client last had a turn. */
-  readonly #serverTurns = new Map<string, number>()
-  readonly #clientTurns = new Map<string, number>()
+  readonly #byServer = new Map<string, Turn>()
+  /** Milliseconds that turns took, by server, and by server and client. */
+  readonly #byServerMs = new Map<string, number>()
+  readonly #byClientMs = new Map<string, number>()
 
   /** The message that no other one may exceed beside: that of `server`, or without one the first of all. */
   of(server: string | undefined, without: ReadonlySet<Reception>): Reception | undefined {
     if (server === undefined) {
-      for (const reception of this.#byServer.values()) if (!without.has(reception)) return reception
+      for (const { reception } of this.#byServer.values()) if (!without.has(reception)) return reception
       return undefined
     }
-    const reception = this.#byServer.get(server)
+    const reception = this.#byServer.get(server)?.reception
     return reception && without.has(reception) ? undefined : reception
   }
 
   began(reception: Reception): void {
-    if (this.#byServer.get(reception.server) === reception) return
-    this.#byServer.set(reception.server, reception)
-    this.#turn++
-    this.#serverTurns.set(reception.server, this.#turn)
-    this.#clientTurns.set(reception.client, this.#turn)
+    const { server, client } = reception
+    const last = this.#byServer.get(server)
+    if (last?.reception === reception) return
+    if (last) this.#took(last)
+    this.#byServer.set(server, { reception, client, beganAt: performance.now(), bytes: reception.bytes })
   }
 
   over(reception: Reception): void {
-    if (this.#byServer.get(reception.server) === reception) this.#byServer.delete(reception.server)
+    const turn = this.#byServer.get(reception.server)
+    if (turn?.reception !== reception) return
+    this.#byServer.delete(reception.server)
+    this.#took(turn)
+  }
+
+  /** Ends turns in which too little came: their messages wait for another one. */
+  endSlow(): void {
+    const now = performance.now()
+    for (const [server, turn] of this.#byServer) {
+      const ms = now - turn.beganAt
+      if (ms < SLOW_TURN_MS || (turn.reception.bytes - turn.bytes) * 2000 >= LEAST_BYTES_PER_S * ms) continue
+      this.#byServer.delete(server)
+      this.#took(turn)
+    }
   }
 
   /** Nothing waits any more. */
   forgetTurns(): void {
-    this.#serverTurns.clear()
-    this.#clientTurns.clear()
+    this.#byServerMs.clear()
+    this.#byClientMs.clear()
   }
 
-  /** Sorts by turns; of those with the same turn, the order stays. */
+  /** Sorts by what turns took; of those with the same time, the order stays. */
   sort(waiting: Reception[]): Reception[] {
     return waiting.sort(
       (one, other) =>
-        this.#after(this.#serverTurns, one.server, other.server) ||
-        this.#after(this.#clientTurns, one.client, other.client),
+        less(this.#byServerMs, one.server, other.server) ||
+        less(this.#byClientMs, pairOf(one.server, one.client), pairOf(other.server, other.client)),
     )
   }
 
-  #after(turns: ReadonlyMap<string, number>, one: string, other: string): number {
-    return (turns.get(one) ?? 0) - (turns.get(other) ?? 0)
+  #took({ reception: { server }, client, beganAt }: Turn): void {
+    // A turn within one moment counts, too.
+    const ms = Math.max(1, performance.now() - beganAt)
+    add(this.#byServerMs, server, ms)
+    add(this.#byClientMs, pairOf(server, client), ms)
   }
+}
+
+function pairOf(server: string, client: string): string {
+  return `${server}\n${client}`
+}
+
+function add(times: Map<string, number>, key: string, ms: number): void {
+  times.set(key, (times.get(key) ?? 0) + ms)
+}
+
+function less(times: ReadonlyMap<string, number>, one: string, other: string): number {
+  return (times.get(one) ?? 0) - (times.get(other) ?? 0)
 }

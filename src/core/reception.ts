@@ -50,6 +50,8 @@ export class Reception {
   #bytes = 0
   #smallBytes = 0
   #waitsSince: number | undefined
+  /** How long its message waited before. */
+  #waitedMs = 0
   /** When its message last came to `#movedBytes`, by `performance.now()`. */
   #movedAt = 0
   #movedBytes = 0
@@ -103,6 +105,7 @@ export class Reception {
     this.#looked = undefined
     this.#pace.restart()
     this.goOn()
+    this.#waitedMs = 0
     this.#limit.over(this, bytes)
   }
 
@@ -140,9 +143,9 @@ export class Reception {
     return this.#waitsSince !== undefined
   }
 
-  /** How long it has waited by now. */
+  /** How long its message has waited by now, in all; 0 while it does not wait. */
   get waitedMs(): number {
-    return this.#waitsSince === undefined ? 0 : performance.now() - this.#waitsSince
+    return this.#waitsSince === undefined ? 0 : this.#waitedMs + performance.now() - this.#waitsSince
   }
 
   /** How long the stream was not read for want of room, since `moment` of `monotonicNow()`. */
@@ -160,6 +163,7 @@ export class Reception {
 
   goOn(): void {
     if (this.#waitsSince === undefined) return
+    this.#waitedMs = this.waitedMs
     this.#waitsSince = undefined
     this.#pauses.end()
     this.#moved(this.#bytes)

@@ -1,4 +1,4 @@
-import { withoutEnd } from './without-end.ts'
+import { decoded, hasVastHost, resolved, reworded, shortened } from './uri-forms.ts'
 
 /**
  * What servers make of a URI. Rules compare texts; servers parse: `FILE:/a/./b`, `file://localhost/a/%62` and `file:///a/b` are one file to most. Where rules
@@ -21,35 +21,9 @@ const MAX_DECODINGS = 3
 /** What has more readings, or more characters in all of them, is not followed further. */
 const MAX_READINGS = 300
 const MAX_READING_CHARS = 32 * MAX_URI_CHARS
-/** Longest user, host and port that are read as the URL standard does, whose time grows with the square of a host. */
-const MAX_AUTHORITY_CHARS = 500
-
-/** The port that goes without saying, by scheme; WHATWG calls these schemes special. */
-const SPECIAL: ReadonlySet<string> = new Set(['http', 'https', 'ws', 'wss', 'ftp'])
-
-/** Schemes whose segments `urlparse` of Python reads up to a `;`; with their colon, and a text without a scheme. */
-const WITH_PARAMETERS: ReadonlySet<string> = new Set([
-  '',
-  'http:',
-  'https:',
-  'shttp:',
-  'ws:',
-  'wss:',
-  'ftp:',
-  'sftp:',
-  'rtsp:',
-  'rtspu:',
-  'sip:',
-  'sips:',
-  'mms:',
-  'tel:',
-  'hdl:',
-  'prospero:',
-])
-
 /** One reading only: nothing to decode, nothing to resolve, nothing that is passed over. Most URIs are like that. */
 const PLAIN =
-  /^(?:file:\/\/|(?!(?:file|https?|wss?|ftp):)[a-z][a-z0-9+.-]*:\/\/(?:[a-z0-9_{}-]+(?:\.[a-z0-9_{}-]+)*)?)(?:\/[^/\\%?#;|\s]*[^/\\%?#;|\s.])*$/
+  /^(?:file:\/\/(?=\/)|(?!(?:file|https?|wss?|ftp):)[a-z][a-z0-9+.-]*:\/\/[a-z0-9_{}-]+(?:\.[a-z0-9_{}-]+)*)(?:\/[^/\\%*?#;|\s]*[^/\\%*?#;|\s.])*$/
 
 /** The last one is asked for again and again while one request is decided. */
 let last: { readonly uri: string; readonly readings: Readings | undefined } = { uri: '', readings: undefined }
@@ -69,9 +43,11 @@ function read(uri: string): Readings | undefined {
   for (const text of found.texts) for (const whole of [false, true]) same.add(resolved(text, whole))
   // What is decoded and not resolved counts for rules that deny: one may be about dots.
   found.follow([], text => [resolved(text, false), ...shortened(text)])
-  const less = found.texts.filter(text => !same.has(text))
-  if (!found.endless && same.size === 1 && less.length === 0) return undefined
-  return { same: [...same], less, endless: found.endless }
+  const less = new Set(found.texts)
+  for (const text of [...same, ...less]) for (const other of reworded(text)) less.add(other)
+  for (const text of same) less.delete(text)
+  if (!found.endless && same.size === 1 && less.size === 0) return undefined
+  return { same: [...same], less: [...less], endless: found.endless }
 }
 
 /** Texts that come of others. */
@@ -126,191 +102,11 @@ export function uriProblem(uri: string): string | undefined {
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 
 /**
- * A pattern for URIs as URIs look that are decoded and resolved. Its wildcards stay what they are, and what would decode to one stays encoded.
+ * A pattern for URIs as URIs look that are decoded and resolved. Its wildcards stay what they are, and what would decode to one stays encoded. A `?` may be the
+ * one before a query.
  */
-export function resolvedPattern(glob: string): string {
+export function resolvedPatterns(glob: string): string[] {
   let text = glob
   for (let round = 0; round <= MAX_DECODINGS; round++) text = decoded(text, true)
-  return resolved(text, true, true)
-}
-
-/** One level of percent-encoding less. Bytes that are no UTF-8 stay, but for those that are ASCII. */
-function decoded(text: string, glob = false): string {
-  if (!text.includes('%')) return text
-  return text.replace(/(?:%[\da-f]{2})+/gi, run => {
-    if (glob && /%(?:2a|3f)/i.test(run))
-      return run.replace(/%(?!2a|3f)([0-7][\da-f])/gi, (_, hex: string) => asciiOf(hex))
-    try {
-      return decodeURIComponent(run)
-    } catch {
-      return run.replace(/%([0-7][\da-f])/gi, (_, hex: string) => asciiOf(hex))
-    }
-  })
-}
-
-function asciiOf(hex: string): string {
-  return String.fromCharCode(Number.parseInt(hex, 16))
-}
-
-interface Parts {
-  /** In lower case, with its colon; `''` for a text without one. */
-  readonly scheme: string
-  /** `undefined` where there is none; `''` may be one. */
-  readonly authority: string | undefined
-  readonly path: string
-  /** Query and fragment. */
-  readonly tail: string
-}
-
-/**
- * `whole`: what looks like a query or a fragment is part of the path, as to servers that do no more than cut off the scheme. `asWritten`: a backslash is no slash,
- * so that a user or a port may hold one, as to Python.
- */
-function partsOf(text: string, whole: boolean, asWritten = false): Parts {
-  const scheme = /^[a-z][a-z\d+.-]*:/i.exec(text)?.[0].toLowerCase() ?? ''
-  let rest = text.slice(scheme.length)
-  const end = whole ? -1 : rest.search(/[?#]/)
-  const tail = end < 0 ? '' : rest.slice(end)
-  if (end >= 0) rest = rest.slice(0, end)
-  if (!asWritten) rest = rest.replaceAll('\\', '/')
-  if (scheme === '') return { scheme, authority: undefined, path: rest, tail }
-  let slashes = 0
-  while (rest.charAt(slashes) === '/') slashes++
-  const special = isSpecial(scheme)
-  if (scheme === 'file:' && slashes !== 2)
-    return { scheme, authority: '', path: `/${rest.slice(slashes)}`, tail }
-  if (!special && slashes < 2) return { scheme, authority: undefined, path: rest, tail }
-  rest = rest.slice(special ? slashes : 2)
-  const slash = rest.indexOf('/')
-  const authority = slash < 0 ? rest : rest.slice(0, slash)
-  const path = slash < 0 ? '' : rest.slice(slash)
-  // The drive of a Windows path.
-  if (scheme === 'file:' && /^[a-z][:|]$/i.test(authority))
-    return { scheme, authority: '', path: `/${authority}${path}`, tail }
-  return { scheme, authority, path, tail }
-}
-
-function textOf({ scheme, authority, path, tail }: Parts): string {
-  return scheme + (authority === undefined ? '' : `//${authority}`) + path + tail
-}
-
-function resolved(text: string, whole: boolean, glob = false): string {
-  const parts = partsOf(text, whole)
-  const { scheme, authority } = parts
-  const host = authority === undefined ? undefined : hostOf(scheme, authority, glob)
-  return textOf({
-    ...parts,
-    authority: scheme === 'file:' && host === 'localhost' ? '' : host,
-    path: pathOf(parts.path),
-  })
-}
-
-function isSpecial(scheme: string): boolean {
-  return SPECIAL.has(scheme.slice(0, -1))
-}
-
-function hasVastHost(text: string): boolean {
-  if (text.length <= MAX_AUTHORITY_CHARS) return false
-  const { scheme, authority = '' } = partsOf(text, false)
-  return isSpecial(scheme) && authority.length > MAX_AUTHORITY_CHARS
-}
-
-/**
- * An authority as the URL standard has it: lower case, names and numbers of hosts in one form, no port that is empty or goes without saying. `glob`: wildcards
- * stay, and what would decode to one.
- */
-function hostOf(scheme: string, authority: string, glob: boolean): string {
-  const lower = authority.toLowerCase()
-  if (glob && /[*?%]/.test(authority)) return withoutEmptyPort(lower)
-  if (isSpecial(scheme) && authority.length <= MAX_AUTHORITY_CHARS)
-    try {
-      const { username, password, hostname, port } = new URL(`${scheme}//${authority}/`)
-      const user = username === '' && password === '' ? '' : `${username}:${password}@`
-      return user + withoutEnd(hostname, '.') + (port === '' ? '' : `:${port}`)
-    } catch {
-      // No host that any server could reach.
-    }
-  const port = portAt(lower)
-  return withoutEnd(lower.slice(0, port), '.') + withoutEmptyPort(lower.slice(port))
-}
-
-function withoutEmptyPort(authority: string): string {
-  return authority.endsWith(':') ? authority.slice(0, -1) : authority
-}
-
-/** Where the port of an authority begins, with its colon; its end where there is none. */
-function portAt(authority: string): number {
-  let at = authority.length
-  while (at > 0 && isDigit(authority.charCodeAt(at - 1))) at--
-  return authority[at - 1] === ':' ? at - 1 : authority.length
-}
-
-function isDigit(code: number): boolean {
-  return code >= 48 && code <= 57
-}
-
-const DOT = /^(?:\.|%2e)$/i
-const DOTS = /^(?:\.|%2e){2}$/i
-
-/** Without empty segments and segments of dots. */
-function pathOf(path: string): string {
-  const kept: string[] = []
-  let directory = false
-  for (const segment of path.split('/')) {
-    directory = segment === '' || DOT.test(segment)
-    if (directory) continue
-    if (DOTS.test(segment)) {
-      kept.pop()
-      directory = true
-    } else kept.push(kept.length === 0 ? segment.replace(/^([a-z])\|$/i, '$1:') : segment)
-  }
-  const lead = path.startsWith('/') ? '/' : ''
-  return kept.length === 0 ? lead : `${lead}${kept.join('/')}${directory ? '/' : ''}`
-}
-
-/** Not every server takes a backslash for a slash, so that it may end up in the host. */
-const FILE_HOST = /^file:\/\/[^/?#]+(?=\/)/i
-
-/** Dots and spaces at the end of a name, which Windows passes over. */
-const ENDS = /(?<=[^/. ])[. ]+(?=\/|$)/
-const ENDS_ALL = new RegExp(ENDS, 'g')
-
-/** The text without one of its parts, for each that servers pass over. */
-function shortened(text: string): string[] {
-  const list = withoutParts(partsOf(text, false))
-  if (text.includes('\\')) list.push(...withoutParts(partsOf(text, false, true)))
-  if (/^file:/i.test(text)) list.push(text.replace(FILE_HOST, 'file://'))
-  return list
-}
-
-function withoutParts(parts: Parts): string[] {
-  const { scheme, authority, path, tail } = parts
-  const list: string[] = []
-  const change = (changes: Partial<Parts>): unknown => list.push(textOf({ ...parts, ...changes }))
-  const hash = tail.indexOf('#')
-  if (hash >= 0) change({ tail: tail.slice(0, hash) })
-  if (tail.startsWith('?')) change({ tail: hash < 0 ? '' : tail.slice(hash) })
-  if (authority !== undefined) {
-    const user = authority.lastIndexOf('@') + 1
-    if (user > 0) change({ authority: authority.slice(user) })
-    const name = hostnameOf(authority.slice(user))
-    if (user + name.length < authority.length) change({ authority: authority.slice(0, user) + name })
-  }
-  if (WITH_PARAMETERS.has(scheme) && path.includes(';')) {
-    // Python cuts the last segment, Java each of them.
-    const last = path.indexOf(';', path.lastIndexOf('/') + 1)
-    if (last >= 0) change({ path: path.slice(0, last) })
-    change({ path: path.replaceAll(/;[^/]*/g, '') })
-  }
-  if (ENDS.test(path)) change({ path: path.replaceAll(ENDS_ALL, '') })
-  if (path.endsWith('/')) change({ path: withoutEnd(path, '/') })
-  return list
-}
-
-/** A host without its port and without brackets that it does not need, as Python and Go find it: the port begins at the first colon. */
-function hostnameOf(host: string): string {
-  const open = host.indexOf('[')
-  if (open < 0) return host.split(':', 1)[0] as string
-  const inside = host.slice(open + 1).split(']', 1)[0] as string
-  return inside.includes(':') ? `[${inside}]` : inside
+  return [...new Set([resolved(text, true, true), resolved(text, false, true)])]
 }

@@ -2,7 +2,7 @@ import { processBuffers } from '../core/buffer-limit.ts'
 import { HeldBy } from '../core/held-by.ts'
 import type { Logger } from '../core/logger.ts'
 
-/** What waits for all clients together that do not read what they are sent. */
+/** What waits for all clients together that do not read what they are sent. One message on the only connection may be larger. */
 export const MAX_BYTES = 128 * 1024 * 1024
 /** What may wait on one stream before it takes no more notifications. Answers, which were asked for, always wait. */
 export const MAX_STREAM_BYTES = 4 * 1024 * 1024
@@ -58,12 +58,12 @@ export class Backlogs {
     if (this.#behind.size === 0) this.#buffers.allReadBy(this)
   }
 
-  /** More waits on an outlet than before, or less. */
+  /** More waits on an outlet than before, or less. What is added at once is one message. */
   changed({ principal }: Backlog, bytes: number): void {
     if (bytes !== 0) this.#buffers.waits(principal, bytes)
     this.#bytes += bytes
     this.#held.add(principal, bytes)
-    if (bytes > 0) while (this.#bytes > MAX_BYTES && this.#dropOne());
+    if (bytes > 0) while (this.#bytes > MAX_BYTES && this.#dropOne(bytes));
   }
 
   sweep(now = performance.now()): void {
@@ -90,10 +90,10 @@ export class Backlogs {
     return worst !== undefined
   }
 
-  #dropOne(): boolean {
+  #dropOne(added: number): boolean {
     const { worst, waiting } = this.#worst(() => true)
-    // What is alone may be as large as it is.
-    if (!worst || waiting < 2) return false
+    // A message that is alone may be as large as it is; others are not put behind it without end.
+    if (!worst || (waiting < 2 && worst.bytes - added <= MAX_BYTES)) return false
     this.drop(worst, `more than ${MAX_BYTES / 1024 / 1024} MiB wait for clients that do not read`)
     return true
   }

@@ -5,11 +5,14 @@ import { HeldBy } from '../core/held-by.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
 import { MessageBody } from '../core/message-body.ts'
 import { letGo } from '../core/reclaim.ts'
+import { FairQueue } from './fair-queue.ts'
 
 /** Bodies up to this size are read as they come: their number is that of connections. */
 const SMALL_BYTES = 64 * 1024
 /** What all larger bodies may hold, unless one may be larger than half of it. */
 const ROOM_BYTES = 128 * 1024 * 1024
+/** Beside it, this part of the room is for clients that hold little. */
+const RESERVE_SHARE = 1 / 4
 /** While others wait, a body that takes longer than this ends. */
 const SLOW_MS = 10_000
 /** How long a body waits for room, and how many may. */
@@ -32,8 +35,10 @@ interface Place {
 }
 
 /**
- * Reads the bodies of requests. What they hold until their calls are over is bounded: a larger one begins when there is room for all of it, and until then
- * its connection is not read. No client may hold more than is free, so that there is always room for another one; of those that wait, the client that holds least is next.
+ * Reads the bodies of requests. What they hold until their calls are over is bounded. A larger one begins when there is
+ * room for all of it, and until then its connection is not read. No client may hold more than is free. Where that leaves
+ * nothing, a reserve is shared in equal parts: clients count there with no more than the one that asks would hold.
+ * Of those that wait, the client that holds least is next.
  */
 export class Bodies {
   readonly #maxBytes: number
@@ -41,11 +46,13 @@ export class Bodies {
   /** Bytes by principal. */
   readonly #held = new HeldBy()
   readonly #reading = new Set<Place>()
-  readonly #waiting = new Set<Place>()
+  readonly #waiting = new FairQueue<Place>(MAX_WAITING)
+  readonly #reserve: number
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
     this.#free = Math.max(ROOM_BYTES, 2 * maxBytes)
+    this.#reserve = RESERVE_SHARE * this.#free
   }
 
   /**
@@ -65,13 +72,16 @@ export class Bodies {
     )
   }
 
-  /** Ends what takes too long while others wait, as much as they need; those of the client that holds most first. `now` by `monotonicNow()`. */
+  /**
+   * Ends what takes too long while clients wait that hold no more, as much as they need; those of the client that holds
+   * most first. `now` by `monotonicNow()`.
+   */
   sweep(now = monotonicNow()): void {
     if (this.#waiting.size === 0) return
-    for (const place of this.#waiting) if (now - place.since > MAX_WAIT_MS) place.refuse(noRoom())
+    for (const place of this.#waiting.all()) if (now - place.since > MAX_WAIT_MS) place.refuse(noRoom())
     const slow = [...this.#reading].filter(({ since }) => now - since > SLOW_MS)
     slow.sort((one, other) => this.#heldBy(other) - this.#heldBy(one))
-    for (const place of slow) if (this.#waiting.size > 0) place.refuse(tooSlow())
+    for (const place of slow) if (this.#leastWaiting() <= this.#heldBy(place)) place.refuse(tooSlow())
   }
 
   #readLarge(request: IncomingMessage, principal: string, bytes: number): Promise<Body> {
@@ -129,12 +139,9 @@ export class Bodies {
       }
       // Also one that waits, and so has no other listener, may leave.
       request.once('close', left)
-      if (this.#waiting.size >= MAX_WAITING) {
-        reject(noRoom())
-        return
-      }
-      this.#waiting.add(place)
-      this.#next()
+      // What fits never waits, however many do.
+      if (this.#fits(place)) this.#begin(place)
+      else this.#waiting.add(place)?.refuse(noRoom())
     })
   }
 
@@ -142,19 +149,48 @@ export class Bodies {
   #next(): void {
     for (;;) {
       let next: Place | undefined
-      for (const place of this.#waiting)
-        if (this.#fits(place) && (!next || this.#heldBy(place) < this.#heldBy(next))) next = place
+      for (const [principal, places] of this.#waiting.byPrincipal) {
+        if (next && this.#held.of(principal) >= this.#heldBy(next)) continue
+        next = this.#firstThatFits(places) ?? next
+      }
       if (!next) return
       this.#waiting.delete(next)
-      this.#reading.add(next)
-      next.since = monotonicNow()
-      this.#take(next.principal, next.bytes)
-      next.begin()
+      this.#begin(next)
     }
   }
 
+  /** Of one client. Where one does not fit, larger ones need not be tried. */
+  #firstThatFits(places: Iterable<Place>): Place | undefined {
+    let tooMuch = Infinity
+    for (const place of places) {
+      if (place.bytes >= tooMuch) continue
+      if (this.#fits(place)) return place
+      tooMuch = place.bytes
+    }
+    return undefined
+  }
+
+  #begin(place: Place): void {
+    this.#reading.add(place)
+    place.since = monotonicNow()
+    this.#take(place.principal, place.bytes)
+    place.begin()
+  }
+
   #fits(place: Place): boolean {
-    return this.#heldBy(place) + place.bytes <= this.#free
+    const held = this.#heldBy(place)
+    const level = held + place.bytes
+    if (level <= this.#free) return true
+    // One more holder of as much has to fit.
+    return this.#held.upTo(level) - held + 2 * level <= this.#reserve
+  }
+
+  /** What the client holds that waits and holds least. */
+  #leastWaiting(): number {
+    let least = Infinity
+    for (const principal of this.#waiting.byPrincipal.keys())
+      least = Math.min(least, this.#held.of(principal))
+    return least
   }
 
   #heldBy({ principal }: Place): number {

@@ -4,7 +4,7 @@ import { onOneLine } from '../protocol/json-text.ts'
 import { MAX_STREAM_BYTES, type Backlogs } from './backlogs.ts'
 import type { Reply } from './call.ts'
 import { Latest } from './latest.ts'
-import { LARGE_BYTES, Outlet } from './outlet.ts'
+import { Outlet, SMALL_BYTES } from './outlet.ts'
 
 const EVENT_STREAM_HEADERS = {
   'content-type': 'text/event-stream',
@@ -52,7 +52,11 @@ export class HttpReply implements Reply {
   #streaming = false
   #left: number
   #status: number
-  #batch: string[] | undefined
+  /** Answers of a batch, while they are small. */
+  #held: string[] = []
+  #heldChars = 0
+  /** The answers of a batch are written as an array, as they come. */
+  #array = false
   /** When something was last written, in Unix milliseconds. */
   lastWrite = this.startedAt
 
@@ -99,16 +103,15 @@ export class HttpReply implements Reply {
   answer(head: string, body: string | Buffer, tail: string): void {
     if (this.done) return
     this.#left--
-    if (this.#streaming || this.#batch || this.#left > 0) {
-      const text = head + body.toString() + tail
-      if (this.#streaming) this.#event(text)
-      else (this.#batch ??= []).push(text)
+    if (this.#streaming || this.#options.answers > 1) {
+      if (!this.#streaming) this.#hold(head, body, tail)
+      else this.#event(head + body.toString() + tail)
       if (this.done) this.#finish()
       return
     }
     const response = this.#response
     if (response && !response.headersSent) {
-      if (body.length > LARGE_BYTES) this.#answerLarge(response, head, body, tail)
+      if (body.length > SMALL_BYTES) this.#answerLarge(response, head, body, tail)
       else if (typeof body === 'string') {
         const text = head + body + tail
         response.writeHead(this.#status, {
@@ -140,10 +143,33 @@ export class HttpReply implements Reply {
       'content-length': Buffer.byteLength(head) + Buffer.byteLength(body) + Buffer.byteLength(tail),
     })
     const outlet = this.#out()
-    outlet?.write(head)
-    outlet?.write(body)
-    outlet?.write(tail)
+    outlet?.write(head, body, tail)
     outlet?.end()
+  }
+
+  /** One of several answers waits for the others, unless they are large together: then each goes out when it comes. */
+  #hold(head: string, body: string | Buffer, tail: string): void {
+    // A client that has left before the stream was opened cannot come back for it.
+    if (!this.#response) return
+    if (this.#array) {
+      this.#out()?.write(`,${head}`, body, tail)
+      return
+    }
+    this.#heldChars += head.length + body.length + tail.length
+    if (this.#heldChars <= SMALL_BYTES) {
+      this.#held.push(head + body.toString() + tail)
+      return
+    }
+    // The last answer, too, may be the large one.
+    this.#stream()
+    if (this.#streaming) this.#event(head + body.toString() + tail)
+    else {
+      this.#array = true
+      this.#response.writeHead(200, { ...this.#options.headers, 'content-type': 'application/json' })
+      const before = this.#held.map(text => `${text},`).join('')
+      this.#held = []
+      this.#out()?.write(`[${before}${head}`, body, tail)
+    }
   }
 
   drop(): void {
@@ -154,15 +180,17 @@ export class HttpReply implements Reply {
 
   /** Turns the reply into a stream, so that notifications and signs of life can be sent. */
   openStream(): void {
-    if (this.#streaming || !this.#options.streams || this.done) return
+    if (!this.done) this.#stream()
+  }
+
+  #stream(): void {
+    if (this.#streaming || !this.#options.streams) return
     this.#streaming = true
     this.#head()
     if (this.#options.log && this.#options.primes)
       this.#write(`id: ${this.#options.log('', false)}\ndata: \n\n`)
-    if (this.#batch) {
-      for (const text of this.#batch) this.#event(text)
-      this.#batch = undefined
-    }
+    for (const text of this.#held) this.#event(text)
+    this.#held = []
   }
 
   /** A comment, so that neither side takes silence for death. */
@@ -176,6 +204,7 @@ export class HttpReply implements Reply {
     if (this.#response !== response) return
     this.#response = undefined
     this.#outlet = undefined
+    this.#held = []
   }
 
   /** Continues on another connection, whose stream is open already. */
@@ -216,9 +245,10 @@ export class HttpReply implements Reply {
   #finish(): void {
     const response = this.#response
     if (response && !response.writableEnded) {
-      if (this.#streaming) this.#out()?.end()
-      else if (this.#batch && this.#batch.length > 0) {
-        const text = `[${this.#batch.join(',')}]`
+      if (this.#array) this.#out()?.write(']')
+      if (this.#streaming || this.#array) this.#out()?.end()
+      else if (this.#held.length > 0) {
+        const text = `[${this.#held.join(',')}]`
         response.writeHead(200, {
           ...this.#options.headers,
           'content-type': 'application/json',

@@ -124,7 +124,7 @@ export class HttpSession {
 
   /** Opens the standalone stream, in place of an older one that may be dead without either side knowing. */
   listen(response: ServerResponse): void {
-    this.#standalone?.end()
+    this.#outlet?.end()
     this.#attachStandalone(response)
     for (const text of this.#events.takeWaiting()) this.#toStandalone(text)
   }
@@ -142,7 +142,7 @@ export class HttpSession {
     const { stream, events } = missed
     const reply = this.#replies.get(stream)
     if (stream === STANDALONE) {
-      this.#standalone?.end()
+      this.#outlet?.end()
       this.#attachStandalone(response)
     } else openEventStream(response, this.headers)
     const outlet =

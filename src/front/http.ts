@@ -12,7 +12,7 @@ import { DEFAULT_LEGACY, isModernVersion, LEGACY_VERSIONS } from '../protocol/re
 import { accepted, allowOrigin, json, preflight, publicDocument } from './answers.ts'
 import { isOver, type Authenticator, type Credential } from './authenticator.ts'
 import { Backlogs } from './backlogs.ts'
-import { Bodies } from './bodies.ts'
+import { Bodies, type Body } from './bodies.ts'
 import { refuse } from './call.ts'
 import { EventBudget } from './event-budget.ts'
 import type { Front } from './fronts.ts'
@@ -20,6 +20,7 @@ import { accepts, checkAccept, checkQuery, HostGuard, isDirect } from './guards.
 import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
+import { closeWithConnection } from './pipelined.ts'
 import { admitSession, admitStream, turnDown, turnDownPost, type Unread } from './opening.ts'
 import { nothing } from './no-login.ts'
 import { Refusals } from './refusals.ts'
@@ -103,6 +104,7 @@ export class HttpFront implements Front {
   async listen(): Promise<{ url: string; port: number }> {
     const { config, authenticator, logger } = this.#options
     const { server, origin, port } = await openServer(config, (request, response) => {
+      closeWithConnection(response)
       // Also on a connection that is kept: the next request goes elsewhere.
       if (this.#draining) response.shouldKeepAlive = false
       this.#route(request, response).catch((error: unknown) =>
@@ -225,7 +227,7 @@ export class HttpFront implements Front {
     const { text, letGo } = await this.#bodies.read(request, place.credential.principal.id)
     if (letGo) response.once('close', letGo)
     const value = parseJson(text)
-    if (Array.isArray(value)) return this.#batch(request, response, place, text, value)
+    if (Array.isArray(value)) return this.#batch(request, response, place, { text, letGo }, value)
     const kind = kindOf(value)
     const message = { text, value: value as JsonObject }
     const version = request.headers['mcp-protocol-version']
@@ -337,7 +339,7 @@ export class HttpFront implements Front {
     request: IncomingMessage,
     response: ServerResponse,
     place: Place,
-    text: string,
+    { text, letGo }: Body,
     values: unknown[],
   ): void {
     if (values.length === 0 || values.length > MAX_BATCH)
@@ -365,11 +367,14 @@ export class HttpFront implements Front {
     for (const { kind, incoming } of messages)
       if (kind === 'notification' && incoming) session.session.notification(incoming)
     if (requests.length === 0) return accepted(response)
+    // The calls go on without their connection.
+    if (letGo) response.off('close', letGo)
     const reply = session.reply(
       response,
       requests.length,
       accepts(request, 'text/event-stream'),
       this.#headers,
+      letGo,
     )
     for (const { incoming } of requests)
       if (incoming) session.session.request(incoming.id as string, incoming, reply)

@@ -6,6 +6,8 @@ import type { Backlogs } from './backlogs.ts'
 
 /** More than this is written piece by piece, as the client takes it: what the system holds of it cannot be taken back. */
 export const LARGE_BYTES = 256 * 1024
+/** Answers up to this size are not counted while they are on their way: their number is that of connections. */
+export const SMALL_BYTES = 64 * 1024
 const PIECE_BYTES = 64 * 1024
 
 /** What waits, from `at` on. Text is held as it came: as bytes it would lie in memory twice. */
@@ -22,7 +24,10 @@ export class Outlet {
   readonly #response: ServerResponse
   readonly #backlogs: Backlogs
   #waiting: Waiting[] = []
+  /** Bytes of what waits. */
   #bytes = 0
+  /** Bytes that the socket has not taken, where nothing waits behind them. */
+  #unsent = 0
   #large = 0
   #listens = false
   #ending = false
@@ -41,7 +46,7 @@ export class Outlet {
 
   /** Bytes that wait. */
   get bytes(): number {
-    return this.#bytes
+    return this.#bytes + this.#unsent
   }
 
   /** The client has not yet taken what was written before. */
@@ -53,38 +58,47 @@ export class Outlet {
     return this.#ending || this.#response.writableEnded || this.#response.destroyed
   }
 
-  write(data: string | Buffer): void {
+  /** Writes one message, which comes in parts so that a large one is not copied. */
+  write(...parts: readonly (string | Buffer)[]): void {
     if (this.ended) return
     const wasBehind = this.behind
-    if (!wasBehind && data.length <= LARGE_BYTES) {
-      if (!this.#response.write(data)) this.#fallsBehind()
+    if (!wasBehind && lengthOf(parts) <= LARGE_BYTES) {
+      for (const part of parts) this.#response.write(part)
+      if (!this.behind) return
+      this.#fallsBehind()
+      this.#countUnsent()
       return
     }
-    const size = Buffer.byteLength(data)
-    if (size > LARGE_BYTES) this.#large += size
-    this.#waiting.push({ data, size, at: 0 })
-    this.#bytes += size
+    let added = 0
+    for (const data of parts) {
+      const size = Buffer.byteLength(data)
+      if (size > LARGE_BYTES) this.#large += size
+      this.#waiting.push({ data, size, at: 0 })
+      added += size
+    }
+    this.#bytes += added
     if (wasBehind) this.#listen()
     else this.#fallsBehind()
-    this.#backlogs.changed(this, size)
+    this.#backlogs.changed(this, added)
     this.#pump()
   }
 
-  /** Writes one event. `data` must be on one line. A large one goes in parts, so that it is not copied. */
+  /** Writes one event. `data` must be on one line. */
   event(data: string, id?: string): void {
-    if (data.length <= LARGE_BYTES) return this.write(eventText(data, id))
-    this.write(eventStart(id))
-    this.write(data)
-    this.write(EVENT_END)
+    if (data.length <= LARGE_BYTES) this.write(eventText(data, id))
+    else this.write(eventStart(id), data, EVENT_END)
   }
 
+  /** Ends the connection when the client has taken what was written. */
   end(): void {
-    if (this.#waiting.length > 0) this.#ending = true
+    if (this.behind) this.#ending = true
     else this.#finish()
   }
 
   /** Ends the connection with what is left on it. */
   destroy(): void {
+    // A response that waits for earlier ones has no connection of its own yet.
+    this.#response.req.socket.destroy()
     this.#response.destroy()
     this.#gone()
   }
@@ -126,17 +140,33 @@ export class Outlet {
       }
       this.#response.write(piece)
     }
+    this.#countUnsent()
     if (this.behind) return
     if (this.#ending) this.#finish()
     else this.onCaughtUp?.()
   }
 
+  /** What waits is counted until its last piece is written; what the socket has not taken of that is counted from then on. */
+  #countUnsent(): void {
+    const isUnsent = this.#waiting.length === 0 && this.#response.writableNeedDrain
+    const before = this.#unsent
+    this.#unsent = isUnsent ? this.#response.writableLength : 0
+    if (this.#unsent !== before) this.#backlogs.changed(this, this.#unsent - before)
+  }
+
   #gone(): void {
+    const { bytes } = this
     this.#waiting = []
-    this.#backlogs.changed(this, -this.#bytes)
-    this.#bytes = 0
+    this.#bytes = this.#unsent = 0
+    this.#backlogs.changed(this, -bytes)
     this.#backlogs.over(this)
     letGo(this.#large)
     this.#large = 0
   }
+}
+
+function lengthOf(parts: readonly (string | Buffer)[]): number {
+  let length = 0
+  for (const part of parts) length += part.length
+  return length
 }

@@ -20,7 +20,7 @@ export interface Condition {
   readonly asksTime: boolean
   /** Whether it asks who is calling. */
   readonly asksPrincipal: boolean
-  /** Whether it asks about the thing that is named, so that the definition may matter. */
+  /** Whether it asks about the thing itself: what its definition says, or its name. */
   readonly asksTool: boolean
   /** What it looks at in the arguments; `undefined`: nothing. */
   readonly reads: Reads | undefined
@@ -69,7 +69,7 @@ export async function conditionCompiler(): Promise<
   const lasting = environment(['tool', 'principal'])
   const timeless = environment(['args', 'tool', 'principal'])
   const nobody = environment(['args', 'tool', 'now'])
-  const nothing = environment(['args', 'principal', 'now'])
+  const toolless = environment(['args', 'principal', 'now'])
   return text => {
     if (text.length > MAX_CONDITION_CHARS)
       return { problem: { cause: `it is longer than ${MAX_CONDITION_CHARS} characters`, line: 1, column: 1 } }
@@ -93,7 +93,7 @@ export async function conditionCompiler(): Promise<
           perCall,
           asksTime: !timeless.check(text).valid,
           asksPrincipal: !nobody.check(text).valid,
-          asksTool: !nothing.check(text).valid,
+          asksTool: !toolless.check(text).valid,
           reads: perCall ? readsOf(evaluate.ast) : undefined,
           holds: facts => {
             if (loops.deepest > 0) refuseLarge(facts.args)

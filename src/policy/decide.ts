@@ -18,8 +18,6 @@ export interface Item {
   readonly isReading?: boolean
   /** The definition is not known: a condition that needs it fails. */
   readonly isUnknown?: boolean | undefined
-  /** What it may be besides, as its server lists it. All of them have to be allowed. */
-  readonly alike?: readonly Item[]
 }
 
 export interface Rule {
@@ -63,12 +61,6 @@ export function asked(args: JsonObject, timed: boolean): Asked {
   return { args, now: timed ? new Date() : SOME_TIME }
 }
 
-/** Whether a definition may matter. */
-export function asksTool({ denies, allows }: RuleSet): boolean {
-  const asks = ({ condition }: Rule): boolean => condition?.asksTool === true
-  return denies.some(asks) || allows.some(asks)
-}
-
 export function asksTime({ denies, allows }: RuleSet): boolean {
   const asks = ({ condition }: Rule): boolean => condition?.asksTime === true
   return denies.some(asks) || allows.some(asks)
@@ -97,13 +89,11 @@ export function readAs(item: Item, name: string): Item {
 
 /** Those of the rules that are about a thing; they decide about it as all of them do. */
 export function about(rules: RuleSet, item: Item): RuleSet {
-  const items = [item, ...(item.alike ?? [])].flatMap(one =>
-    (one.kind === 'resource' ? textsOf(one.name) : [one.name]).map(name => readAs(one, name)),
-  )
-  const [, another] = items
+  const texts = item.kind === 'resource' ? textsOf(item.name) : [item.name]
+  const [, another] = texts
   const those = (list: readonly Rule[]): Rule[] =>
     list
-      .filter(rule => items.some(one => isAbout(rule, one)))
+      .filter(rule => texts.some(name => isAbout(rule, readAs(item, name))))
       // A rule about one reading of a URI need not be about another.
       .map(rule => (another === undefined ? { ...rule, patterns: [] } : rule))
   return { ...rules, denies: those(rules.denies), allows: those(rules.allows) }
@@ -126,18 +116,9 @@ export function applies(rule: Rule, subject: Subject, onFailure?: OnFailure): Ap
 
 /**
  * The one decision, for lists and calls alike: a rule that denies wins, then one that allows, then the default. A condition that fails denies: a rule that denies
- * then does, one that allows does not. A resource is denied where any reading of its URI is, or anything listed that it may be, and allowed where all of them are.
+ * then does, one that allows does not. A resource is denied where any reading of its URI is, and allowed where all of them are.
  */
 export function decide(rules: RuleSet, subject: Subject, onFailure?: OnFailure): Decision {
-  let decision = decideItem(rules, subject, onFailure)
-  for (const item of subject.item.alike ?? []) {
-    if (decision.verdict === 'deny') break
-    decision = stricter(decision, decideItem(rules, { ...subject, item }, onFailure))
-  }
-  return decision
-}
-
-function decideItem(rules: RuleSet, subject: Subject, onFailure?: OnFailure): Decision {
   const { item } = subject
   const readings = item.kind === 'resource' ? readingsOf(item.name) : undefined
   let decision = decideOne(rules, subject, onFailure)
@@ -157,7 +138,8 @@ function decideItem(rules: RuleSet, subject: Subject, onFailure?: OnFailure): De
 
 const STRICTNESS: Readonly<Record<Decision['verdict'], number>> = { allow: 0, depends: 1, deny: 2 }
 
-function stricter(one: Decision, other: Decision): Decision {
+/** That of two decisions which lets less be done. */
+export function stricter(one: Decision, other: Decision): Decision {
   const { verdict, rule } = STRICTNESS[other.verdict] > STRICTNESS[one.verdict] ? other : one
   const shadowed = one.shadowed ?? other.shadowed
   return { verdict, rule, shadowed }

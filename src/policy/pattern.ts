@@ -1,5 +1,5 @@
 import { ITEM_KINDS, type ItemKind } from '../core/route.ts'
-import { resolvedPattern } from '../core/uri-readings.ts'
+import { resolvedPatterns } from '../core/uri-readings.ts'
 
 /**
  * Patterns of rules, profiles and limits: `server/name`, with `tool:`, `prompt:` or `resource:` before it for one kind only. `*` stands for any
@@ -153,10 +153,10 @@ export function matches(
 
 function uriTest(glob: string): (uri: string) => boolean {
   const written = wildcard(glob)
-  const text = resolvedPattern(glob)
-  if (text === glob) return written
-  const resolved = wildcard(text)
-  return uri => written(uri) || resolved(uri)
+  const texts = resolvedPatterns(glob).filter(text => text !== glob)
+  if (texts.length === 0) return written
+  const resolved = texts.map(wildcard)
+  return uri => written(uri) || resolved.some(test => test(uri))
 }
 
 /**

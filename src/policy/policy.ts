@@ -5,8 +5,8 @@ import {
   about,
   asked,
   asksTime,
-  asksTool,
   decide,
+  stricter,
   type Item,
   type OnFailure,
   type Rule,
@@ -21,7 +21,7 @@ export class Policy {
   readonly rules: RuleSet
   /** Nothing is ever denied, nor would be. */
   readonly unrestricted: boolean
-  /** Definitions may matter. */
+  /** A condition asks what the definitions of things say. */
   readonly asksTool: boolean
   readonly #principal: Principal
   readonly #onFailure: OnFailure
@@ -31,7 +31,7 @@ export class Policy {
     this.key = key
     this.rules = rules
     this.unrestricted = rules.default === 'allow' && rules.denies.length === 0
-    this.asksTool = asksTool(rules)
+    this.asksTool = [...rules.denies, ...rules.allows].some(({ condition }) => condition?.asksTool)
     this.#principal = principal
     this.#onFailure = onFailure
   }
@@ -50,6 +50,23 @@ export class Policy {
     return {
       reads: joined([...rules.denies, ...rules.allows].map(({ condition }) => condition?.reads)),
       decide: args => decide(rules, { item, principal, call: asked(args, timed) }, this.#onFailure),
+    }
+  }
+
+  /** What becomes of a thing that is one of these: what all of them are allowed. */
+  decideAny(items: readonly Item[]): Decision {
+    return items.map(item => this.decide(item)).reduce(stricter)
+  }
+
+  /** As `about`, of a thing that is one of these. */
+  aboutAny(items: readonly Item[]): CallCheck {
+    const checks = items.map(item => this.about(item))
+    const [only, ...others] = checks
+    if (only && others.length === 0) return only
+    const { denies, allows } = this.rules
+    return {
+      reads: joined([...denies, ...allows].map(({ condition }) => condition?.reads)),
+      decide: args => checks.map(check => check.decide(args)).reduce(stricter),
     }
   }
 

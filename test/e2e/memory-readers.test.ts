@@ -162,3 +162,72 @@ test(
     for (const session of sessions) await session[Symbol.asyncDispose]()
   },
 )
+
+test(
+  'batches with 600 MB of answers are read whole, or hold less than 256 MiB where they are not read',
+  { timeout: 120_000 },
+  async () => {
+    await using scratch = makeScratch()
+    await using upstream = await serve([HEEDLESS, 'legacy'], { ready: /listening (\S+)/ })
+    await using gateway = await serveWeighed(inFrontOf(scratch, { url: upstream.origin }))
+    await using client = await LegacySession.open(gateway.origin, { version: '2025-03-26' })
+    expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
+    const before = gateway.rss
+    const headers = {
+      'content-type': 'application/json',
+      accept: 'application/json',
+      'mcp-session-id': client.id,
+    }
+    const calls = Array.from({ length: 30 }, (_, id) =>
+      requestText(String(id + 10), 'tools/call', callText('large', { bytes: 20_000_000 })),
+    )
+    const body = `[${calls.join(',')}]`
+    const sent = await sendUnread(gateway.origin, headers, body)
+    let most = 0
+    const watch = async (until: () => boolean, rounds: number): Promise<void> => {
+      for (let round = 0; round < rounds && !until(); round++, await sleep(100))
+        most = Math.max(most, gateway.rss - before)
+    }
+    // 12 s: beyond the time after which a message need not wait for what its client has not read.
+    await watch(() => sent.destroyed, 120)
+    expect(most).toBeLessThan(256)
+    let read = 0
+    let end = ''
+    sent.on('data', (chunk: Buffer) => {
+      read += chunk.length
+      end = (end + chunk.toString('latin1', Math.max(0, chunk.length - 20))).slice(-20)
+    })
+    sent.resume()
+    await watch(() => end.endsWith('0\r\n\r\n'), 600)
+    expect(read).toBeGreaterThan(600_000_000)
+    expect(most).toBeLessThan(256)
+    sent.destroy()
+    expect(await client.request('2', 'tools/call', callText('ok', {}))).toContain('"ok"')
+  },
+)
+
+test(
+  'batches of 4 MB whose clients leave hold the room of their bodies until their calls are over',
+  { timeout: 60_000 },
+  async () => {
+    await using scratch = makeScratch()
+    await using upstream = await serve([HEEDLESS, 'legacy'], { ready: /listening (\S+)/ })
+    await using gateway = await serveWeighed(inFrontOf(scratch, { url: upstream.origin }))
+    await using client = await LegacySession.open(gateway.origin, { version: '2025-03-26' })
+    expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
+    const before = await gateway.held()
+    const headers = {
+      'content-type': 'application/json',
+      accept: 'application/json',
+      'mcp-session-id': client.id,
+    }
+    for (let id = 10; id < 60; id++) {
+      const body = `[${requestText(String(id), 'tools/call', callText('hold', { filler: 'x'.repeat(3_900_000) }))}]`
+      const socket = await sendUnread(gateway.origin, headers, body)
+      await sleep(40)
+      socket.destroy()
+    }
+    // 50 of them are 195 MB; a client has half of the room.
+    expect((await gateway.held()) - before).toBeLessThan(150)
+  },
+)

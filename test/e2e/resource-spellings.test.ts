@@ -177,3 +177,93 @@ test('no port, query, parameter or backslash in a user leads to what a rule deni
   for (const uri of ['db://open:/1', 'notes://open:80/1?x=1', 'http://u@wiki/open;x?y#z'])
     expect(await client.request('resources/read', `{"uri":"${uri}"}`), uri).toContain('"contents":[]')
 })
+
+test('no empty path, other form of a host, port or byte, and nothing around a URI leads to what a rule denies', async () => {
+  const deny = [
+    'http://wiki/*',
+    'file:///*',
+    'http://*.büro/*',
+    'http://*.corp:80/*',
+    'notes:///private/*',
+    'db://wiki:8080/*',
+    'db://[::1]/*',
+    'http://lat/s%e9cret',
+    'notes://hr/ä*',
+    'rtsps://h/secret',
+  ].map(pattern => `resource:files/${pattern}`)
+  await using made = await world({ deny })
+  made.server.results.set(
+    'resources/templates/list',
+    '{"resourceTemplates":[{"uriTemplate":"{+uri}","name":"t"}]}',
+  )
+  await using client = await caller(made, false)
+  const denied = [
+    'http://wiki',
+    'http://wiki?page=secret',
+    'HTTP:wiki?x',
+    'file://',
+    'http://x.BÜRO/1',
+    'http://x.xn--bro-hoa/1',
+    'http://x.corp/1',
+    'notes:/private/1',
+    'db://wiki:08080/s',
+    'db://[0::1]/1',
+    'http://lat/s%E9cret',
+    'notes://hr/%C3%A4%FF',
+    'rtsps://h/secret;x',
+    'URL:http://wiki/secret',
+    '<URL:http://wiki/secret>',
+  ]
+  for (const [method, params] of asked(false))
+    for (const uri of denied)
+      expect(await client.request(method, params(uri)), uri).toContain('Resource not found')
+  expect(made.reached()).toEqual([])
+  for (const uri of ['http://open?page=secret', 'http://x.open/1', 'notes:/open/1', 'db://[::2]:05/1'])
+    expect(await client.request('resources/read', `{"uri":"${uri}"}`), uri).toContain('"contents":[]')
+})
+
+describe.each([
+  ['its title', "tool.title.contains('Secret')"],
+  ['its annotations', 'has(tool.annotations.priority) && tool.annotations.priority > 0.5'],
+])('a resource and a template that a condition on %s denies', (_, when) => {
+  test.each([false, true])(
+    'are reached by no request of a client, in no spelling (modern: %s)',
+    async modern => {
+      const secret = '"title":"Secret one","annotations":{"priority":0.9}'
+      await using made = await world({ rules: [{ effect: 'deny', match: ['resource:files/*'], when }] })
+      made.server.results
+        .set(
+          'resources/list',
+          `{"resources":[{"uri":"doc://a/payroll","name":"p",${secret}},{"uri":"doc://a/open","name":"o"}]}`,
+        )
+        .set(
+          'resources/templates/list',
+          `{"resourceTemplates":[{"uriTemplate":"doc://{+x}","name":"t"},{"uriTemplate":"sec://{k}","name":"s",${secret}}]}`,
+        )
+      made.server.say('{"jsonrpc":"2.0","method":"notifications/resources/list_changed"}')
+      await using client = await caller(made, modern)
+      expect(await client.request('resources/read', '{"uri":"doc://a/open"}')).toContain('"contents":[]')
+      const list = await client.request('resources/list', '{}')
+      expect(list).toContain('doc://a/open')
+      expect(list).not.toContain('payroll')
+      const before = made.reached().length
+      for (const [method, params] of asked(modern))
+        for (const uri of [
+          'doc://a/payroll',
+          'DOC://a/payroll',
+          'doc://a/x/../pay%72oll',
+          'doc://a/payroll?x',
+          'sec://{k}',
+        ])
+          expect(await client.request(method, params(uri)), `${method} ${uri}`).toContain(
+            'Resource not found',
+          )
+      expect(made.reached().slice(before)).toEqual([])
+      const wished = '"doc://a/payroll","doc://a/pay%72oll","doc://a/open"'
+      if (modern)
+        expect(await client.listen(`{"resourceSubscriptions":[${wished}]}`)).toContain(
+          '"resourceSubscriptions":["doc://a/open"]',
+        )
+    },
+  )
+})

@@ -208,6 +208,66 @@ describe('a batch of revision 2025-03-26', () => {
     ])
   })
 
+  test.each([
+    ['an array', 'application/json'],
+    ['a stream', 'application/json, text/event-stream'],
+  ])('that is large goes out as %s, answer by answer', async (kind, accept) => {
+    await using server = await scriptedHttp()
+    await using gateway = await gatewayFor(server)
+    await using session = await LegacySession.open(gateway.origin, { version: '2025-03-26' })
+    const call = (id: number): string => requestText(String(id), 'tools/call', CALL)
+    const text = (at: number): string => String(at).repeat(at === 3 ? 400_000 : 50_000)
+    const result = (at: number): string => `"result":{"content":[{"type":"text","text":"${text(at)}"}]}`
+    const posted = http(session.url, {
+      headers: { ...JSON_HEADERS, accept, 'mcp-session-id': session.id },
+      body: `[${[1, 2, 3, 4].map(call).join(',')}]`,
+    })
+    const calls: ScriptedRequest[] = []
+    for (let at = 1; at <= 4; at++) calls.push(await server.called('t'))
+    for (const at of [0, 1, 2]) calls[at]?.answer(result(at + 1))
+    // The last call has no answer yet.
+    const response = await posted
+    calls[3]?.answer(result(4))
+    const body = await response.body
+    const answers = (
+      kind === 'a stream' ? dataOf(response).map(data => JSON.parse(data)) : JSON.parse(body)
+    ) as { id: number; result: { content: { text: string }[] } }[]
+    expect(response.status).toBe(200)
+    expect(response.headers['content-type']).toBe(
+      kind === 'a stream' ? 'text/event-stream' : 'application/json',
+    )
+    expect(answers.map(answer => answer.id).toSorted()).toEqual([1, 2, 3, 4])
+    expect(answers.map(answer => answer.result.content[0]?.text.length).toSorted()).toEqual([
+      400_000, 50_000, 50_000, 50_000,
+    ])
+  })
+
+  test('whose last answer is cancelled ends as an array; one of which all are cancelled is accepted', async () => {
+    await using server = await scriptedHttp()
+    await using gateway = await gatewayFor(server)
+    await using session = await LegacySession.open(gateway.origin, { version: '2025-03-26' })
+    const send = (ids: number[]): Promise<WireResponse> =>
+      http(session.url, {
+        headers: { ...JSON_HEADERS, accept: 'application/json', 'mcp-session-id': session.id },
+        body: `[${ids.map(id => requestText(String(id), 'tools/call', CALL)).join(',')}]`,
+      })
+    const cancel = (id: number): Promise<WireResponse> =>
+      session.post(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id}}}`)
+    const posted = send([1, 2])
+    const calls = [await server.called('t'), await server.called('t')]
+    calls[0]?.answer(`"result":{"content":[{"type":"text","text":"${'x'.repeat(100_000)}"}]}`)
+    const response = await posted
+    await cancel(1)
+    await cancel(2)
+    expect(JSON.parse(await response.body)).toHaveLength(1)
+    const all = send([3, 4])
+    await server.called('t')
+    await server.called('t')
+    await cancel(3)
+    await cancel(4)
+    expect((await all).status).toBe(202)
+  })
+
   test('of nothing to answer is accepted; one of nothing at all, or of too much, is not', async () => {
     await using gateway = await gatewayFor()
     await using session = await LegacySession.open(gateway.origin, { version: '2025-03-26' })

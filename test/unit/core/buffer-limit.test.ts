@@ -262,6 +262,39 @@ describe('a message that comes slowly', () => {
   })
 })
 
+describe('turns', () => {
+  it('go by the time that they took: quick messages of one server pass the slow ones of another', () => {
+    const limit = new BufferLimit(8 * MIB)
+    limit.waits('slow', 30 * MIB)
+    const hostile = Array.from({ length: 6 }, () => new Stream(limit, 'a', 'hostile').comes(3 * MIB))
+    const honest = Array.from({ length: 20 }, (_, at) => new Stream(limit, `b${at}`, 'honest').comes(3 * MIB))
+    expect(honest.some(({ reads }) => reads)).toBe(false)
+    let passed = 0
+    // Two turns of the hostile server at most, each until it is known to be slow.
+    for (let second = 0; second < 30 && passed < honest.length; second++) {
+      drips(hostile, 1, 20_000)
+      for (let going; (going = honest.find(({ reads, reception }) => reads && reception.bytes > 0)); passed++)
+        going.comes(4 * MIB).reception.end()
+    }
+    expect(passed).toBe(honest.length)
+  })
+
+  it('end where the room becomes full beside them: two slow servers hold up a third one for a moment only', () => {
+    const limit = new BufferLimit(8 * MIB)
+    const bad = ['bad', 'worse'].flatMap(server =>
+      Array.from({ length: 100 }, (_, at) => new Stream(limit, `a${at % 10}`, server).comes(MIB / 2)),
+    )
+    const honest = Array.from({ length: 20 }, (_, at) => new Stream(limit, `b${at}`, 'honest').comes(MIB / 2))
+    let passed = 0
+    for (let second = 0; second < 30 && passed < honest.length; second++) {
+      drips(bad, 1, 20_000)
+      for (let going; (going = honest.find(({ reads, reception }) => reads && reception.bytes > 0)); passed++)
+        going.comes(MIB).reception.end()
+    }
+    expect(passed).toBe(honest.length)
+  })
+})
+
 describe('a message that has stopped', () => {
   it('gives up its room within three seconds, where another one waits for it', () => {
     const limit = new BufferLimit(48 * MIB)

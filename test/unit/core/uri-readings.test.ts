@@ -5,7 +5,7 @@ import { ANONYMOUS } from '../../../src/core/principal.ts'
 import {
   MAX_URI_CHARS,
   readingsOf,
-  resolvedPattern,
+  resolvedPatterns,
   textsOf,
   uriProblem,
 } from '../../../src/core/uri-readings.ts'
@@ -254,13 +254,133 @@ test('the longest URIs of dots, slashes or different letters are read in no time
 })
 
 test('a pattern means what it says, and what a URI of it is read as', () => {
-  expect(resolvedPattern('FILE://localhost/my%20files/*')).toBe('file:///my files/*')
+  expect(resolvedPatterns('FILE://localhost/my%20files/*')).toEqual(['file:///my files/*'])
   // A wildcard comes from whoever wrote the pattern alone.
-  expect(resolvedPattern('x://a/%2A%3f')).toBe('x://a/%2A%3f')
+  expect(resolvedPatterns('x://a/%2a%3f')).toEqual(['x://a/%2A%3F'])
   const allowed = { ...ALLOWING, allows: [rule('allow', 'files/web://fetch/https%3A%2F%2Fexample.com%2F*')] }
   expect(verdict(allowed, 'web://fetch/https%3A%2F%2Fexample.com%2Fa')).toBe('allow')
   expect(verdict(allowed, 'web://fetch/https%3A%2F%2Fexample.org%2Fa')).toBe('deny')
   const hosts = { ...ALLOWING, allows: [rule('allow', 'files/db://Users/*')] }
   expect(verdict(hosts, 'db://Users/t')).toBe('allow')
   expect(verdict(hosts, 'db://users/t')).toBe('deny')
+})
+
+describe('a rule about', () => {
+  const denies = (pattern: string, uri: string): string =>
+    verdict({ ...DENYING, denies: [rule('deny', `resource:files/${pattern}`)] }, uri)
+  const allows = (pattern: string, uri: string): string =>
+    verdict({ ...ALLOWING, allows: [rule('allow', `resource:files/${pattern}`)] }, uri)
+
+  test.each([
+    // An empty path is the root.
+    ['http://wiki/*', 'http://wiki'],
+    ['http://wiki/*', 'http://wiki?page=secret'],
+    ['http://wiki/*', 'HTTP:wiki?x'],
+    ['http://wiki/*', 'http://WIKI#x'],
+    ['http://wiki?page=secret', 'http://wiki/?page=secret'],
+    ['HTTP://wiki?page=secret', 'http://wiki/?page=secret'],
+    ['http://wiki', 'http://wiki/'],
+    ['ws://wiki/*', 'ws://wiki?x'],
+    ['ftp://wiki/*', 'ftp://wiki'],
+    ['file:///*', 'file://'],
+    ['file:///', 'file://'],
+    ['file://host/', 'file://host'],
+    // Hosts with wildcards.
+    ['http://*.büro/*', 'http://x.BÜRO/1'],
+    ['http://*.büro/*', 'http://x.xn--bro-hoa/1'],
+    ['http://*.BÜRO/*', 'http://x.büro/1'],
+    ['http://*.xn--bro-hoa/*', 'http://x.büro/1'],
+    ['http://*büro/*', 'http://x.xn--bro-hoa/1'],
+    ['http://*.b%C3%BCro/*', 'http://x.xn--bro-hoa/1'],
+    ['http://*.büro。corp/*', 'http://x.xn--bro-hoa.corp/1'],
+    ['http://*.corp:80/*', 'http://x.corp/1'],
+    ['http://*.corp:080/*', 'http://x.corp/1'],
+    ['https://*.corp:443/*', 'https://x.corp/1'],
+    ['http://*.corp:*/*', 'http://x.corp/1'],
+    ['http://*.corp:8080/*', 'http://x.corp:08080/1'],
+    ['HTTP://*.Corp/*', 'http://x.corp/1'],
+    ['http://user@*.corp/*', 'http://user@x.corp:80/1'],
+    // Other schemes.
+    ['notes:///private/*', 'notes:/private/1'],
+    ['notes:/private/*', 'notes:///private/1'],
+    ['notes:/private/*', 'notes:////private/1'],
+    ['notes:///private/*', 'notes:/x/../private/1'],
+    ['db://wiki:8080/*', 'db://wiki:08080/s'],
+    ['db://wiki:08080/*', 'db://wiki:8080/s'],
+    ['db://*:08080/*', 'db://wiki:8080/s'],
+    ['db://[::1]/*', 'db://[0::1]/1'],
+    ['db://[0:0::1]:5/*', 'db://[::1]:05/1'],
+    ['db://[::FFFF]:*/*', 'db://[0::ffff]:5/1'],
+    // Bytes that are no UTF-8.
+    ['http://lat/s%e9cret', 'http://lat/s%E9cret'],
+    ['http://lat/s%E9cret', 'http://lat/s%e9cret'],
+    ['x://lat/s%e9cret*', 'x://lat/s%25E9cret'],
+    ['notes://hr/ä*', 'notes://hr/%C3%A4%FF'],
+    ['notes://hr/*ä', 'notes://hr/%FF%C3%A4'],
+    ['notes://hr/%ed%a0%80a', 'notes://hr/%ED%A0%80%61'],
+    // A wildcard that a pattern means as a character.
+    ['x://a/%2a', 'x://a/*'],
+    ['x://a/%2a', 'x://a/%2A'],
+    ['x://a/b%3fc', 'x://a/b%3Fc'],
+    // Parameters, and what stands around a URI.
+    ['rtsps://h/secret', 'rtsps://h/secret;x'],
+    ['imap://h/secret', 'imap://h/secret;x'],
+    ['svn://h/secret', 'svn://h/secret;x'],
+    ['http://wiki/secret', 'URL:http://wiki/secret'],
+    ['http://wiki/secret', '<URL:http://wiki/secret>'],
+    ['http://wiki/secret', '<http://wiki/secret>'],
+    ['file:///secret', 'url:file:/secret'],
+  ])('%s denies %s', (pattern, uri) => {
+    expect(denies(pattern, uri)).toBe('deny')
+  })
+
+  test.each([
+    ['http://wiki/secret/*', 'http://wiki?page=secret'],
+    ['http://*.büro/*', 'http://x.buro/1'],
+    ['http://*.corp:80/*', 'https://x.corp/1'],
+    ['notes:///private/*', 'notes://private/1'],
+    ['notes:///private/*', 'notes:private/1'],
+    ['db://wiki:8080/*', 'db://wiki:80/s'],
+    ['db://[::1]/*', 'db://[::2]/1'],
+    ['http://lat/s%e9cret', 'http://lat/s%e8cret'],
+    ['notes://hr/ä*', 'notes://hr/%C3%FF'],
+    ['x://a/%2a', 'x://a/b'],
+    ['rtsps://h/secret', 'rtsps://h/open;x'],
+    ['http://wiki/secret', 'URL:http://wiki/open'],
+  ])('%s does not deny %s', (pattern, uri) => {
+    expect(denies(pattern, uri)).toBe('allow')
+  })
+
+  test.each([
+    ['http://wiki', 'http://wiki'],
+    ['http://wiki/*', 'http://wiki/?page=1'],
+    ['http://wiki?page=*', 'http://wiki?page=1'],
+    ['http://wiki*', 'http://wiki?page=1'],
+    ['http://wik?', 'http://wiki'],
+    ['http://*.corp/*', 'http://x.corp/a/b?c#d'],
+    ['http://*.corp:80/*', 'http://x.corp:80/1'],
+    ['http://*.büro/*', 'http://x.büro/1'],
+    ['https://api:8443/*', 'https://api:8443/1'],
+    ['file://*', 'file://'],
+    ['notes:/a/*', 'notes:/a/1'],
+    ['notes:///a/*', 'notes:///a/1'],
+    ['db://[0::1]:05/*', 'db://[0::1]:05/1'],
+    ['http://lat/%e9*', 'http://lat/%e9/1'],
+    ['mailto:*', 'mailto:a@b'],
+    ['x://a/*', 'x://a/b*c;d'],
+  ])('%s allows %s', (pattern, uri) => {
+    expect(allows(pattern, uri)).toBe('allow')
+  })
+
+  test.each([
+    ['http://wiki/a*', 'http://wiki'],
+    ['http://wiki?page=*', 'http://wiki/?page=1'],
+    ['http://wiki/*', 'http://wiki'],
+    ['notes:///a/*', 'notes:/a/1'],
+    ['http://*.büro/*', 'http://x.xn--bro-hoa/1'],
+    ['db://[::1]/*', 'db://[0::1]/1'],
+    ['http://wiki/*', 'URL:http://wiki/a'],
+  ])('%s does not allow %s, which is written in another way', (pattern, uri) => {
+    expect(allows(pattern, uri)).toBe('deny')
+  })
 })

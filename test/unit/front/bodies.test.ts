@@ -127,4 +127,50 @@ describe('unfinished bodies', () => {
     next.end('2')
     expect(await text).toBe('2')
   })
+
+  it('that wait of one client, as many as may, refuse no body that fits, and give way to one that waits', async () => {
+    const bodies = new Bodies(4 * MB)
+    const ends = Array.from({ length: 16 + 4096 }, () =>
+      textOf(bodies, slow(4 * MB), 'greedy').catch((error: unknown) => error),
+    )
+    const fits = slow(MB)
+    const text = textOf(bodies, fits, 'modest')
+    expect(await isRead(fits)).toBe(true)
+    fits.end('1')
+    expect(await text).toBe('1')
+    // Of the greedy client, one more has no place.
+    expect(await textOf(bodies, slow(4 * MB), 'greedy').catch(error => error)).toMatchObject({ status: 503 })
+    const more = Array.from({ length: 17 }, () => slow(4 * MB))
+    for (const request of more) textOf(bodies, request, 'other').catch(() => undefined)
+    expect(await ends.at(-1)).toMatchObject({ status: 503 })
+    expect((await Promise.all(more.map(isRead))).filter(Boolean)).toHaveLength(8)
+  })
+
+  it('of calls that hang take no room from a client that holds little', async () => {
+    const bodies = new Bodies(4 * MB)
+    for (let client = 0; client < 18; client++)
+      for (const size of [4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 2, 1, 0.5, 0.25, 0.12, 0.07]) {
+        const request = slow(size * MB)
+        request.end('x'.repeat(size * MB))
+        bodies.read(request as unknown as IncomingMessage, `hangs ${client}`).catch(() => undefined)
+      }
+    await new Promise(resolve => setTimeout(resolve, 50))
+    for (const size of [100_000, 500_000]) {
+      const request = slow(size)
+      const text = textOf(bodies, request, 'modest')
+      expect(await isRead(request), `${size} bytes`).toBe(true)
+      request.end('1')
+      expect(await text).toBe('1')
+    }
+  })
+
+  it('that are slow end for no client that holds more', async () => {
+    const bodies = new Bodies(4 * MB)
+    const honest = slow(4 * MB)
+    const text = textOf(bodies, honest, 'honest')
+    for (let n = 0; n < 40; n++) textOf(bodies, slow(4 * MB), 'greedy').catch(() => undefined)
+    for (let again = 0; again < 3; again++) bodies.sweep(monotonicNow() + 20_000)
+    honest.end('1')
+    expect(await text).toBe('1')
+  })
 })

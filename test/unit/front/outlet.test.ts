@@ -1,10 +1,11 @@
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { SILENT } from '../../../src/core/logger.ts'
 import { Backlogs, MAX_BYTES, SLOW, STALLED_MS } from '../../../src/front/backlogs.ts'
 import { Outlet } from '../../../src/front/outlet.ts'
+import { closeWithConnection } from '../../../src/front/pipelined.ts'
 
 const MIB = 1024 * 1024
 const ends: (() => void)[] = []
@@ -129,5 +130,58 @@ describe('what waits for a client that does not read', () => {
     expect(outlet.behind).toBe(true)
     expect(outlet.movedAt).toBeGreaterThan(before)
     outlet.destroy()
+  })
+
+  it('is counted, too, where one small message fills the connection', async () => {
+    const backlogs = new Backlogs(SILENT)
+    const outlets: Outlet[] = []
+    for (let left = 3; left > 0; left--) {
+      const { response } = await unread()
+      const outlet = new Outlet(response, 'a', backlogs)
+      outlets.push(outlet)
+      // The system takes the first megabytes.
+      do {
+        outlet.write('x'.repeat(250_000))
+        await new Promise(resolve => setTimeout(resolve, 10))
+      } while (!response.writableNeedDrain)
+      outlet.end()
+      expect(outlet.bytes).toBeGreaterThan(0)
+    }
+    backlogs.sweep(performance.now() + STALLED_MS + 1000)
+    expect(outlets.map(({ bytes }) => bytes)).toEqual([0, 0, 0])
+    expect(backlogs.bytes).toBe(0)
+  })
+
+  it('ends where messages wait behind messages without end, also on the only connection', async () => {
+    const backlogs = new Backlogs(SILENT)
+    const { response } = await unread()
+    const outlet = new Outlet(response, 'a', backlogs)
+    const shared = Buffer.alloc(30 * MIB)
+    let written = 0
+    for (; written < 100 && !response.destroyed; written++) outlet.write('{', shared, '}')
+    expect(response.destroyed).toBe(true)
+    expect(written).toBeLessThanOrEqual(6)
+    expect(backlogs.bytes).toBe(0)
+    const alone = await unread()
+    new Outlet(alone.response, 'a', backlogs).write('{', Buffer.alloc(MAX_BYTES + MIB), '}')
+    expect(alone.response.destroyed).toBe(false)
+  })
+
+  it('of a response behind an earlier one ends with the connection', async () => {
+    const backlogs = new Backlogs(SILENT)
+    const { response, socket } = await unread()
+    const closed = vi.fn<() => void>()
+    const second = once((response.req.socket as Socket & { server: Server }).server, 'request')
+    socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
+    const [, queued] = (await second) as [unknown, ServerResponse]
+    closeWithConnection(queued)
+    queued.on('close', closed)
+    const outlet = new Outlet(queued, 'a', backlogs)
+    outlet.write('x'.repeat(MIB))
+    expect(backlogs.bytes).toBeGreaterThan(MIB / 2)
+    outlet.destroy()
+    expect(backlogs.bytes).toBe(0)
+    await once(response, 'close')
+    expect(closed).toHaveBeenCalledTimes(1)
   })
 })

@@ -1,0 +1,35 @@
+import type { Decision, Route } from '../core/route.ts'
+import type { Steps } from '../core/slices.ts'
+import type { Policy } from '../policy/policy.ts'
+import type { Merged } from './merge.ts'
+import { indexing, resourceItems } from './meanings.ts'
+import { needsCheck } from './visibility.ts'
+
+/** What rules say of resources that clients name: by their URI, and by the definition where their server lists them. */
+export class ResourceRules {
+  readonly #policy: Policy
+  readonly #merged: Merged
+
+  private constructor(merged: Merged, policy: Policy) {
+    this.#merged = merged
+    this.#policy = policy
+  }
+
+  /** Makes them, with pauses. */
+  static *making(merged: Merged, policy: Policy): Steps<ResourceRules> {
+    if (policy.asksTool) yield* indexing(merged.members)
+    return new ResourceRules(merged, policy)
+  }
+
+  decide(route: Route): Decision {
+    return this.#policy.decideAny(resourceItems(this.#merged, this.#policy, route))
+  }
+
+  /** The route with what is decided at each call; `undefined` where the resource is denied. */
+  seen(route: Route): Route | undefined {
+    const items = resourceItems(this.#merged, this.#policy, route)
+    const decision = this.#policy.decideAny(items)
+    if (decision.verdict === 'deny') return undefined
+    return needsCheck(decision) ? { ...route, check: this.#policy.aboutAny(items) } : route
+  }
+}

@@ -1,0 +1,55 @@
+/** What waits in a queue. */
+export interface Waiting {
+  readonly principal: string
+}
+
+/** A bounded queue with a share for each principal: where it is full, the latest of the principal that has most gives way. */
+export class FairQueue<T extends Waiting> {
+  readonly #most: number
+  readonly #byPrincipal = new Map<string, Set<T>>()
+  #size = 0
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** In the order in which they came, for each principal. */
+  get byPrincipal(): ReadonlyMap<string, ReadonlySet<T>> {
+    return this.#byPrincipal
+  }
+
+  /** All at this moment. */
+  all(): T[] {
+    return [...this.#byPrincipal.values()].flatMap(waiting => [...waiting])
+  }
+
+  /** Takes one in. @returns the one that has no place, maybe the same */
+  add(item: T): T | undefined {
+    const own = this.#byPrincipal.get(item.principal)
+    let displaced: T | undefined
+    if (this.#size >= this.#most) {
+      let largest = own
+      for (const waiting of this.#byPrincipal.values())
+        if (waiting.size > (largest?.size ?? 0)) largest = waiting
+      if (largest === undefined || largest === own) return item
+      displaced = [...largest].at(-1) as T
+      this.delete(displaced)
+    }
+    if (own) own.add(item)
+    else this.#byPrincipal.set(item.principal, new Set([item]))
+    this.#size++
+    return displaced
+  }
+
+  /** Idempotent. */
+  delete(item: T): void {
+    const waiting = this.#byPrincipal.get(item.principal)
+    if (!waiting?.delete(item)) return
+    this.#size--
+    if (waiting.size === 0) this.#byPrincipal.delete(item.principal)
+  }
+}
