@@ -14,6 +14,7 @@ import { isOver, type Authenticator, type Credential } from './authenticator.ts'
 import { Backlogs } from './backlogs.ts'
 import { Bodies, type Body } from './bodies.ts'
 import { refuse } from './call.ts'
+import { Connections } from './connections.ts'
 import { EventBudget } from './event-budget.ts'
 import type { Front } from './fronts.ts'
 import { accepts, checkAccept, checkQuery, HostGuard, isDirect } from './guards.ts'
@@ -25,7 +26,7 @@ import { admitSession, admitStream, turnDown, turnDownPost, type Unread } from '
 import { nothing } from './no-login.ts'
 import { Refusals } from './refusals.ts'
 import type { Service } from './service.ts'
-import { boundConnections, closeServer, deserted, openServer } from './server.ts'
+import { closeServer, deserted, openServer } from './server.ts'
 import { refuseBatches } from './session.ts'
 import { goesOn, refuseUnavailable } from './shutting-down.ts'
 import { SessionPool } from './session-pool.ts'
@@ -75,6 +76,7 @@ export class HttpFront implements Front {
   readonly #guard: HostGuard
   readonly #refusals: Refusals
   #server: Server | undefined
+  #connections: Connections | undefined
   readonly #sessions: SessionPool<HttpSession>
   /** Replies of modern requests, for their signs of life. */
   readonly #replies = new IdTable<number, HttpReply>()
@@ -112,7 +114,7 @@ export class HttpFront implements Front {
       )
     })
     this.#server = server
-    boundConnections(server, this.#options.maxConnections, logger)
+    this.#connections = new Connections(server, this.#options.maxConnections, logger)
     authenticator.listensAt(origin)
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
     this.#sweeper.unref()
@@ -183,6 +185,7 @@ export class HttpFront implements Front {
   async #place(request: IncomingMessage, endpoint: string): Promise<Place> {
     const shown = this.#options.authenticator.authenticate(request, endpoint)
     const credential = shown instanceof Promise ? await shown : shown
+    this.#connections?.admit(request, credential.principal.id)
     const { service } = this.#options
     const known = service.known(endpoint, credential.principal)
     if (known) await known

@@ -1,11 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HttpFrontConfig, TlsConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
-import { describeError, GatewayError } from '../core/errors.ts'
-import type { Logger } from '../core/logger.ts'
+import { GatewayError } from '../core/errors.ts'
 
 /** The listening socket: plain or with TLS, and what can be wrong with its address. */
 
@@ -61,65 +60,6 @@ export async function openServer(config: HttpFrontConfig, listener: RequestListe
   const address = server.address() as AddressInfo
   const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address
   return { server, origin: `${tls ? 'https' : 'http'}://${shown}:${address.port}`, port: address.port }
-}
-
-/** How often it is said that connections are turned away. */
-const SAID_EVERY_MS = 60_000
-
-/**
- * Keeps the connections of clients to what the process can have open beside everything else. Where all places are taken, the oldest connection that
- * has sent no request gives way, then those that wait for another request. What comes beyond that is closed at once.
- */
-export function boundConnections(server: Server, most: number, logger: Logger): void {
-  server.maxConnections = most
-  let saidAt = -Infinity
-  let dropped = 0
-  server.on('error', error => logger.error('The HTTP server failed.', { cause: describeError(error) }))
-  const closed = (): void => {
-    dropped++
-    if (monotonicNow() - saidAt < SAID_EVERY_MS) return
-    saidAt = monotonicNow()
-    logger.warn(
-      'As many connections are open as the limit of open files allows; idle and further ones are closed. Fix: raise it (ulimit -n).',
-      { open: most, closed: dropped },
-    )
-  }
-  server.on('drop', closed)
-  giveWay(server, most, closed)
-}
-
-/** Keeps a place free for the next connection, as long as there are some that nothing is asked over. */
-function giveWay(server: Server, most: number, onFull: () => void): void {
-  // By address, because a request over TLS has another socket than its connection.
-  const silent = new Map<string, Socket>()
-  const hasAsked = new WeakSet<Socket>()
-  let open = 0
-  server.on('connection', (socket: Socket) => {
-    const address = addressOf(socket)
-    open++
-    socket.once('close', () => {
-      open--
-      if (silent.get(address) === socket) silent.delete(address)
-    })
-    if (open >= most) {
-      onFull()
-      const [oldest] = silent
-      if (oldest) {
-        silent.delete(oldest[0])
-        oldest[1].destroy()
-      } else server.closeIdleConnections()
-    }
-    silent.set(address, socket)
-  })
-  server.on('request', ({ socket }) => {
-    if (hasAsked.has(socket)) return
-    hasAsked.add(socket)
-    silent.delete(addressOf(socket))
-  })
-}
-
-function addressOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`
 }
 
 async function createTlsServer(tls: TlsConfig, listener: RequestListener): Promise<Server> {

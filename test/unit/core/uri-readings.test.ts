@@ -384,3 +384,22 @@ describe('a rule about', () => {
     expect(allows(pattern, uri)).toBe('deny')
   })
 })
+
+test.each([
+  ['http://*.corp:80/*', ['http://x.corp/1', 'HTTP://x.CORP:080/1'], ['http://x.org/1']],
+  [
+    'http://*.büro/*',
+    ['http://x.BÜRO/1', 'http://x.xn--bro-hoa/1', 'http://x.B%C3%9CRO/1'],
+    ['http://büro/1'],
+  ],
+  ['http://wiki/*', ['http://wiki', 'http://wiki?page=secret', 'HTTP:wiki#x'], ['http://wikis']],
+  ['file:///*', ['file://'], []],
+  ['notes:///private/*', ['notes:/private/1', 'notes:////private/1'], ['notes:private/1']],
+  ['db://wiki:8080/*', ['db://wiki:08080/s'], ['db://wiki:80/s']],
+  ['db://[0::1]/*', ['db://[::1]/1', 'db://[0:0::1]:5/1'], ['db://[::2]/1']],
+  ['http://lat/s%e9cret', ['http://lat/s%E9cret'], ['http://lat/s%E8cret']],
+])('a rule that denies %s denies what it may be written as', (pattern, denied, others) => {
+  const rules = { ...DENYING, denies: [rule('deny', `resource:files/${pattern}`)] }
+  for (const uri of denied) expect(verdict(rules, uri), uri).toBe('deny')
+  for (const uri of others) expect(verdict(rules, uri), uri).toBe('allow')
+})

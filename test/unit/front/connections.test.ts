@@ -3,15 +3,24 @@ import { Agent, createServer, request } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { SILENT } from '../../../src/core/logger.ts'
-import { boundConnections, openServer } from '../../../src/front/server.ts'
+import type { HttpRefusal } from '../../../src/core/http-refusal.ts'
+import { Connections } from '../../../src/front/connections.ts'
+import { openServer } from '../../../src/front/server.ts'
 
 const MOST = 5
 
-async function front(): Promise<number> {
+/** A server that takes the user agent for the principal. */
+async function front(most = MOST): Promise<number> {
   const server = createServer((asked, response) => {
-    if (asked.url !== '/held') response.end('answer')
+    try {
+      connections.admit(asked, asked.headers['user-agent'] ?? 'anonymous')
+    } catch (error) {
+      const { status, headers } = error as HttpRefusal
+      return void response.writeHead(status, headers).end('refused')
+    }
+    if (asked.url === '/') response.end('answer')
   })
-  boundConnections(server, MOST, SILENT)
+  const connections = new Connections(server, most, SILENT)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => void server.close().closeAllConnections())
@@ -27,10 +36,11 @@ async function socketTo(port: number, text?: string): Promise<Socket> {
   return socket
 }
 
-async function answerOf(port: number): Promise<string> {
+async function answerOf(port: number, client?: string): Promise<string> {
   const agent = new Agent()
   onTestFinished(() => agent.destroy())
-  const asked = request({ port, host: '127.0.0.1', agent }).end()
+  const headers = client === undefined ? {} : { 'user-agent': client }
+  const asked = request({ port, host: '127.0.0.1', agent, headers }).end()
   const [response] = (await once(asked, 'response')) as [AsyncIterable<Buffer>]
   let text = ''
   for await (const part of response) text += String(part)
@@ -50,6 +60,13 @@ test('one party fills all connections with silent sockets, and others are answer
   for (let again = 0; again < 3; again++) expect(await answerOf(port)).toBe('answer')
   // The oldest went first.
   expect(closed.slice(0, 5)).toEqual([0, 1, 2, 3, 4])
+})
+
+test('one party without a name fills all connections with silent sockets, and is still answered', async () => {
+  const port = await front(32)
+  for (let n = 0; n < 40; n++) await socketTo(port)
+  await new Promise(resolve => setTimeout(resolve, 50))
+  for (let again = 0; again < 3; again++) expect(await answerOf(port)).toBe('answer')
 })
 
 test('one party fills all connections with ones that wait for another request, and others are answered', async () => {
@@ -74,6 +91,53 @@ test('a connection over which something is asked gives way to no other', async (
   }
   expect(await answerOf(port)).toBe('answer')
   expect(isClosed).toBe(false)
+})
+
+/** A request of a client that keeps its connection, and whether this was closed. */
+async function kept(port: number, client: string, kind: 'hangs' | 'unfinished' | 'idle'): Promise<Socket> {
+  const body = kind === 'unfinished' ? 'Content-Length: 9\r\n\r\n1' : '\r\n'
+  const path = kind === 'idle' ? '/' : '/held'
+  const socket = await socketTo(port, `GET ${path} HTTP/1.1\r\nHost: x\r\nUser-Agent: ${client}\r\n${body}`)
+  socket.resume()
+  await new Promise(resolve => setTimeout(resolve, 5))
+  return socket
+}
+
+const areOpen = (sockets: readonly Socket[]): number => sockets.filter(({ closed }) => !closed).length
+
+test('one client fills all connections with unfinished requests, and those of others stay', async () => {
+  const port = await front(32)
+  const calm = [await kept(port, 'calm', 'hangs'), await kept(port, 'calm', 'unfinished')]
+  const idle = await kept(port, 'idle', 'idle')
+  const flood: Socket[] = []
+  for (let n = 0; n < 100; n++) {
+    flood.push(await kept(port, 'flood', 'unfinished'))
+    if (n % 20 === 19) expect(await answerOf(port, 'calm')).toBe('answer')
+  }
+  expect(areOpen([...calm, idle])).toBe(3)
+  // The oldest went first.
+  expect(areOpen(flood.slice(0, 70))).toBe(0)
+  expect(areOpen(flood.slice(-20))).toBe(20)
+})
+
+test('one client fills all connections with calls that hang: its further ones are refused, and others get as much as half of them', async () => {
+  const port = await front(32)
+  const flood: Socket[] = []
+  for (let n = 0; n < 40; n++) flood.push(await kept(port, 'flood', 'hangs'))
+  expect(areOpen(flood)).toBe(30)
+  expect(await answerOf(port, 'flood')).toBe('refused')
+  expect(areOpen(flood)).toBe(30)
+  const calm: Socket[] = []
+  for (let n = 0; n < 20; n++) calm.push(await kept(port, 'calm', 'hangs'))
+  expect(areOpen(calm)).toBeGreaterThanOrEqual(10)
+  expect(areOpen(flood)).toBeGreaterThanOrEqual(15)
+  for (let n = 0; n < 5; n++) expect(await answerOf(port, `new ${n}`)).toBe('answer')
+})
+
+test('several clients hold all connections with calls that hang, and another one is answered', async () => {
+  const port = await front(32)
+  for (let n = 0; n < 40; n++) await kept(port, `flood ${n % 4}`, 'hangs')
+  for (let n = 0; n < 5; n++) expect(await answerOf(port, 'calm')).toBe('answer')
 })
 
 test('a connection that sends no request is closed after ten seconds', async () => {
