@@ -152,9 +152,10 @@ export class BufferLimit {
     const room = this.#room
     const first = this.#exceeding.of(room.isFull ? undefined : server, without)
     if (first) return first === reception
-    if (reception.waitedMs > MAX_WAIT_MS) return true
+    if (reception.waitedMs > MAX_WAIT_MS) return !this.#letsPass(reception, without)
     // A turn that is due goes to the next in line, not to the one that has waited for longest.
-    if (this.#isDue && reception.isWaiting && room.unreadOf(client) === 0) return true
+    if (this.#isDue && reception.isWaiting && room.unreadOf(client) === 0)
+      return !this.#letsPass(reception, without)
     const isFull = room.isFullFor(client)
     if ((isFull ? room.allUnread : room.unreadOf(client)) > 0) return false
     for (const other of this.#receptions)
@@ -166,6 +167,14 @@ export class BufferLimit {
       )
         return false
     return true
+  }
+
+  /** Whether something comes whose server had less of the turns: it may be about to wait for one. */
+  #letsPass(reception: Reception, without: ReadonlySet<Reception>): boolean {
+    for (const other of this.#receptions)
+      if (!other.isWaiting && !other.isQuiet && !without.has(other))
+        if (this.#exceeding.hadLess(other.server, reception.server)) return true
+    return false
   }
 
   #look(): void {

@@ -62,6 +62,11 @@ export class Exceeding {
     }
   }
 
+  /** Whether the turns of `one` took less time than those of `other`. */
+  hadLess(one: string, other: string): boolean {
+    return less(this.#byServerMs, one, other) < 0
+  }
+
   /** Nothing waits any more. */
   forgetTurns(): void {
     this.#byServerMs.clear()

@@ -13,6 +13,9 @@ export function isSmall(bytes: number): boolean {
   return bytes <= SMALL_BYTES
 }
 
+/** After so long without bytes that count, a message is not about to go on. */
+const QUIET_MS = 500
+
 /** A stream from a server. */
 export interface Flow {
   pause(): void
@@ -132,6 +135,11 @@ export class Reception {
     this.#looked = this.#waitsSince === undefined ? { at, bytes: this.#bytes } : undefined
     if (last && this.#looked && at - last.at <= LONGEST_LOOK_MS)
       this.#pace.add(at - last.at, this.#bytes - last.bytes)
+  }
+
+  /** Whether nothing of its message came for a moment. */
+  get isQuiet(): boolean {
+    return performance.now() - this.#movedAt >= QUIET_MS
   }
 
   /** How fast its message came lately while it was read; `undefined` while it waits, or that is not known. */

@@ -247,6 +247,14 @@ test('the longest URIs of dots, slashes or different letters are read in no time
   for (const uri of [`x://${'.'.repeat(8000)}b/%41`, `x://h${'/'.repeat(8000)}a/%41/`, `http://${host}/%41`])
     textsOf(uri)
   expect(performance.now() - started).toBeLessThan(2000)
+  for (const label of ['ü.', 'xn--a.', '*ü.', ':0', '[0:', '@'])
+    for (const scheme of ['file', 'http', 'x'])
+      for (const path of ['', '/%ff%41;a?*#<url:']) {
+        textsOf(`${scheme}://${label.repeat(4000)}${path}`.slice(0, MAX_URI_CHARS))
+        textsOf(`${scheme}://${label.repeat(120)}${path.repeat(400)}`.slice(0, MAX_URI_CHARS))
+        resolvedPatterns(`${scheme}://*${label.repeat(4000)}${path}`)
+      }
+  expect(performance.now() - started).toBeLessThan(5000)
   for (const path of ['%41', 'a']) {
     expect(uriProblem(`http://${host}/${path}`)).toContain('too many ways')
     expect(verdict({ ...DENYING, denies: [] }, `http://${host}/${path}`)).toBe('deny')
@@ -300,6 +308,9 @@ describe('a rule about', () => {
     ['http://*.corp:8080/*', 'http://x.corp:08080/1'],
     ['HTTP://*.Corp/*', 'http://x.corp/1'],
     ['http://user@*.corp/*', 'http://user@x.corp:80/1'],
+    ['file://x.BÜRO/*', 'file://x.xn--bro-hoa/1'],
+    ['file://*.büro/*', 'file://x.xn--bro-hoa/1'],
+    ['file://x.xn--bro-hoa/*', 'file://x.büro/1'],
     // Other schemes.
     ['notes:///private/*', 'notes:/private/1'],
     ['notes:/private/*', 'notes:///private/1'],
@@ -362,6 +373,7 @@ describe('a rule about', () => {
     ['http://*.büro/*', 'http://x.büro/1'],
     ['https://api:8443/*', 'https://api:8443/1'],
     ['file://*', 'file://'],
+    ['file://nas/share/*', 'file://nas/share/a b'],
     ['notes:/a/*', 'notes:/a/1'],
     ['notes:///a/*', 'notes:///a/1'],
     ['db://[0::1]:05/*', 'db://[0::1]:05/1'],
@@ -383,4 +395,23 @@ describe('a rule about', () => {
   ])('%s does not allow %s, which is written in another way', (pattern, uri) => {
     expect(allows(pattern, uri)).toBe('deny')
   })
+})
+
+test.each([
+  ['http://*.corp:80/*', ['http://x.corp/1', 'HTTP://x.CORP:080/1'], ['http://x.org/1']],
+  [
+    'http://*.büro/*',
+    ['http://x.BÜRO/1', 'http://x.xn--bro-hoa/1', 'http://x.B%C3%9CRO/1'],
+    ['http://büro/1'],
+  ],
+  ['http://wiki/*', ['http://wiki', 'http://wiki?page=secret', 'HTTP:wiki#x'], ['http://wikis']],
+  ['file:///*', ['file://'], []],
+  ['notes:///private/*', ['notes:/private/1', 'notes:////private/1'], ['notes:private/1']],
+  ['db://wiki:8080/*', ['db://wiki:08080/s'], ['db://wiki:80/s']],
+  ['db://[0::1]/*', ['db://[::1]/1', 'db://[0:0::1]:5/1'], ['db://[::2]/1']],
+  ['http://lat/s%e9cret', ['http://lat/s%E9cret'], ['http://lat/s%E8cret']],
+])('a rule that denies %s denies what it may be written as', (pattern, denied, others) => {
+  const rules = { ...DENYING, denies: [rule('deny', `resource:files/${pattern}`)] }
+  for (const uri of denied) expect(verdict(rules, uri), uri).toBe('deny')
+  for (const uri of others) expect(verdict(rules, uri), uri).toBe('allow')
 })
