@@ -32,8 +32,6 @@ export class JsonTextError extends Error {
 
 const QUOTE = 34
 const COMMA = 44
-const MINUS = 45
-const ZERO = 48
 const COLON = 58
 const OPEN_BRACKET = 91
 const BACKSLASH = 92
@@ -222,44 +220,6 @@ export function repeatedKey(text: string): string | undefined {
     at = end
   }
   return undefined
-}
-
-/** Up to so many digits a number is read as it is written. */
-const EXACT_DIGITS = 15
-/** Only such numbers may lose something when they are parsed. */
-const LONG_NUMBER = /[\d.]{16}|\d[eE]/
-
-/** The first number in `[start, end)` of which parsing to a double loses something, as it is written; `undefined` when there is none. */
-export function inexactNumber(text: string, start: number, end: number): string | undefined {
-  if (!LONG_NUMBER.test(text.slice(start, end))) return undefined
-  for (let at = start; at < end;) {
-    const code = text.charCodeAt(at)
-    if (code === QUOTE) at = skipString(text, at)
-    else if (code === MINUS || (code >= 48 && code <= 57)) {
-      const from = at
-      at = skipValue(text, at)
-      const number = text.slice(from, at)
-      if (!isExact(number)) return number
-    } else at++
-  }
-  return undefined
-}
-
-function isExact(number: string): boolean {
-  const digits = digitsOf(number)
-  const value = Number(number)
-  if (!Number.isFinite(value) || (value === 0 && digits !== '')) return false
-  return digits.length <= EXACT_DIGITS || digits === digitsOf(String(value))
-}
-
-/** The digits of a number without zeros at either end, sign, point and exponent. */
-function digitsOf(number: string): string {
-  const mantissa = number.replace(/[eE].*$/, '').replace(/[-.]/g, '')
-  let from = 0
-  let to = mantissa.length
-  while (mantissa.charCodeAt(from) === ZERO) from++
-  while (to > from && mantissa.charCodeAt(to - 1) === ZERO) to--
-  return mantissa.slice(from, to)
 }
 
 /** What a key says whose quotes stand around `[start + 1, end - 1)`. */
