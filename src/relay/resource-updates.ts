@@ -4,7 +4,7 @@ import type { Json, JsonObject } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Steps } from '../core/slices.ts'
 import { MAX_URI_CHARS } from '../core/uri-readings.ts'
-import { find, members, rawAt, withMembers } from '../protocol/json-text.ts'
+import { find, isObjectAt, members, rawAt, withMembers } from '../protocol/json-text.ts'
 import { META } from '../protocol/revisions.ts'
 import type { Caller } from '../upstream/isolation.ts'
 import type { Slot } from '../upstream/slot.ts'
@@ -141,7 +141,7 @@ export class ResourceUpdates {
 /** The parameters of a notification without the id of the stream it came on. */
 export function withoutSubscriptionId(params: Json): string {
   const meta = rawAt(params.text, '_meta')
-  if (meta === undefined || !meta.includes(META.subscriptionId)) return params.text
+  if (meta === undefined || !isObjectAt(meta) || !meta.includes(META.subscriptionId)) return params.text
   const rest = withMembers(meta, { [META.subscriptionId]: undefined })
   return withMembers(params.text, { _meta: rest === '{}' ? undefined : rest })
 }
