@@ -105,7 +105,11 @@ export class Catalog {
       snapshot: server => this.snapshot(server),
       list: (server, exchange) => this.#refreshAgain(server, exchange),
     })
-    this.#views = new Views({ ...options, snapshot: (server, kind) => this.snapshot(server, kind) })
+    this.#views = new Views({
+      ...options,
+      snapshot: (server, kind) => this.snapshot(server, kind),
+      variants: server => this.#variants.get(server)?.shown ?? [],
+    })
   }
 
   /** Reads what earlier runs have stored. */
@@ -337,10 +341,7 @@ export class Catalog {
     } catch (error) {
       this.#options.logger[levelAfter(error)](
         'The lists could not be stored; the next start has to fetch them again.',
-        {
-          server: server.name,
-          cause: describeError(error),
-        },
+        { server: server.name, cause: describeError(error) },
       )
     }
   }

@@ -59,15 +59,18 @@ const FIX = 'have the server list less, or faster where a time is exceeded; or d
 const MAX_NAMED = 10
 
 /** What is known of a server's lists. */
-export type Known = Pick<ServerSnapshot, 'lists' | 'caching'>
+export type Known = Pick<ServerSnapshot, 'lists' | 'caching' | 'incomplete'>
 
 interface Fetched {
   readonly entries: readonly Entry[]
   /** Of all pages. */
   readonly caching: Caching | undefined
+  /** Something is left out. */
+  readonly isCut: boolean
 }
 
-const NONE: Fetched = { entries: [], caching: undefined }
+const NONE: Fetched = { entries: [], caching: undefined, isCut: false }
+const UNKNOWN: Fetched = { ...NONE, isCut: true }
 
 /**
  * Fetches every page of every list a server has. A list that fails keeps what `previous` had, so that one bad list never empties another.
@@ -94,7 +97,7 @@ export async function fetchLists(
         // Over a new link all of them can be had.
         if (worthAnotherLink(error)) throw error
         failures.push({ kind, error })
-        return previous ? { entries: previous.lists[kind], caching: previous.caching[kind] } : NONE
+        return keptOf(kind, previous)
       }
     }),
   )
@@ -106,10 +109,19 @@ export async function fetchLists(
     })
   const by = <T>(of: (list: Fetched) => T): [ListKind, T][] =>
     LIST_KINDS.map((kind, at) => [kind, of(fetched[at] ?? NONE)])
+  const incomplete = LIST_KINDS.filter((_, at) => fetched[at]?.isCut)
   return {
+    ...(incomplete.length === 0 ? {} : { incomplete }),
     lists: Object.fromEntries(by(({ entries }) => entries)) as Known['lists'],
     caching: Object.fromEntries(by(({ caching }) => caching).filter(([, caching]) => caching)) as CachingBy,
   }
+}
+
+/** What is known of a list that could not be fetched. */
+function keptOf(kind: ListKind, previous: Known | undefined): Fetched {
+  if (!previous) return UNKNOWN
+  const { lists, caching, incomplete = [] } = previous
+  return { entries: lists[kind], caching: caching[kind], isCut: incomplete.includes(kind) }
 }
 
 /** The tools that a link offers, whatever is known of its server. */
@@ -158,7 +170,8 @@ async function fetchList(
       })
     if (exceeded !== undefined || typeof next !== 'string') {
       collected.end()
-      return { entries: collected.entries, caching }
+      const isCut = exceeded !== undefined || collected.leavesOut
+      return { entries: collected.entries, caching, isCut }
     }
     cursors.add(next)
     cursor = next
@@ -193,6 +206,11 @@ class Collected {
       this.#add(page.slice(span.start, span.end), values[index])
     }
     return values.length > left ? `more than ${MAX_ENTRIES} entries` : undefined
+  }
+
+  /** Whether a definition is left out. */
+  get leavesOut(): boolean {
+    return this.#leftOut > 0
   }
 
   /** The list is complete. */

@@ -63,7 +63,7 @@ export async function listServer(
     peer,
     request: (method, params, timeoutMs) => link.request(method, params, timeoutMs, told),
   }
-  const { lists, caching } = await fetchLists(lister, server.listTimeoutMs, previous, logger)
+  const { lists, caching, incomplete } = await fetchLists(lister, server.listTimeoutMs, previous, logger)
   const now = Date.now()
   return {
     server: server.name,
@@ -76,6 +76,7 @@ export async function listServer(
     capabilities: peer.capabilities,
     instructions: peer.instructions,
     lists,
+    ...(incomplete && { incomplete }),
     caching: peer.caching ? { ...caching, discover: peer.caching } : caching,
   }
 }

@@ -1,12 +1,10 @@
 import type { ServerConfig } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ItemKind, ListKind, Route } from '../core/route.ts'
-import type { Steps } from '../core/slices.ts'
 import { MAX_URI_CHARS } from '../core/uri-readings.ts'
 import type { Listed } from './listed.ts'
 import type { Namespaces } from './names.ts'
 import type { Selection } from './selection.ts'
-import { Spellings } from './spellings.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 import { MAX_MATCH_STEPS, type Claim, type TemplateIndex } from './template-claims.ts'
 
@@ -16,6 +14,8 @@ export interface Member {
   readonly prefix: string | false
   /** `undefined` while the server has never been listed. */
   readonly snapshot: ServerSnapshot | undefined
+  /** What the server is known to show to any kind of client. */
+  readonly variants?: readonly ServerSnapshot[]
 }
 
 /** Whether a URI is one of the gateway itself: no server has it, whatever it lists or links. */
@@ -59,7 +59,6 @@ export class Merged {
   readonly #logger: Logger
   /** Servers whose templates were too much for a look-up. */
   readonly #exceeding = new Set<string>()
-  #spellings: Spellings | undefined
   #last: { readonly uri: string; readonly claims: Claims } | undefined
 
   constructor(members: readonly Member[], selection: Selection, content: Content, logger: Logger) {
@@ -71,11 +70,6 @@ export class Merged {
     for (const { server } of members)
       for (const scheme of server.uriSchemes)
         this.#schemes.set(scheme, [...(this.#schemes.get(scheme) ?? []), server.name])
-  }
-
-  /** Its resources by what servers may make of their URIs, with pauses. */
-  *spellings(): Steps<Spellings> {
-    return (this.#spellings ??= yield* Spellings.of(this.lists))
   }
 
   /** Place in its list of what clients know by this name, URI or template. */
@@ -145,7 +139,12 @@ export class Merged {
 
   /** Whether a server belongs to the endpoint. */
   has(server: string): boolean {
-    return this.members.some(member => member.server.name === server)
+    return this.member(server) !== undefined
+  }
+
+  /** A server's part of the endpoint. */
+  member(server: string): Member | undefined {
+    return this.members.find(member => member.server.name === server)
   }
 
   /** Whether a thing of a server belongs to the endpoint. */

@@ -22,6 +22,8 @@ export interface ServerSnapshot {
   readonly capabilities: Readonly<Record<string, unknown>>
   readonly instructions: string | undefined
   readonly lists: Readonly<Record<ListKind, readonly Entry[]>>
+  /** Lists that are not known in full: an entry or a page was left out, or the list could not be fetched. */
+  readonly incomplete?: readonly ListKind[]
   /** Of what is kept as the base: the other variants. */
   readonly variants?: readonly VariantOf[]
   /** How long each of them may be kept, and for whom; absent where the server does not say. */
@@ -106,7 +108,25 @@ export function sameLists(a: ServerSnapshot, b: ServerSnapshot): boolean {
     a.era === b.era &&
     LIST_KINDS.every(kind => digestOf(a.lists[kind]) === digestOf(b.lists[kind])) &&
     JSON.stringify(a.capabilities) === JSON.stringify(b.capabilities) &&
-    a.instructions === b.instructions
+    a.instructions === b.instructions &&
+    String(a.incomplete ?? []) === String(b.incomplete ?? [])
+  )
+}
+
+/** Whether snapshots of a server have the same resources and templates together, as far as they are known. */
+export function haveSameResources(
+  some: readonly ServerSnapshot[] = [],
+  others: readonly ServerSnapshot[] = [],
+): boolean {
+  return some.length === others.length && some.every(one => others.some(other => sameResources(one, other)))
+}
+
+function sameResources(a: ServerSnapshot, b: ServerSnapshot): boolean {
+  return (
+    a === b ||
+    (String(a.incomplete ?? []) === String(b.incomplete ?? []) &&
+      digestOf(a.lists.resources) === digestOf(b.lists.resources) &&
+      digestOf(a.lists.resourceTemplates) === digestOf(b.lists.resourceTemplates))
   )
 }
 

@@ -39,6 +39,11 @@ export class Variants {
     return this.#listed
   }
 
+  /** Everything that is shown to any kind of client, each once. */
+  get shown(): readonly ServerSnapshot[] {
+    return [...new Set(this.#listed.values())]
+  }
+
   /** What is known of exactly this variant. */
   listed(variant: ClientKind): ServerSnapshot | undefined {
     return this.#listed.get(variant)

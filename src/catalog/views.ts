@@ -11,7 +11,7 @@ import type { ClientKind } from '../protocol/client-kind.ts'
 import { sameCaching } from './freshness.ts'
 import type { Member, Merged } from './merge.ts'
 import { merging } from './merging.ts'
-import { sameLists, type ServerSnapshot } from './snapshot.ts'
+import { sameLists, haveSameResources, type ServerSnapshot } from './snapshot.ts'
 import { changedKinds, View, type Pages } from './view.ts'
 import {
   endpointOf,
@@ -31,6 +31,8 @@ export interface ViewsOptions {
   readonly logger: Logger
   /** What is known of a server. */
   readonly snapshot: (server: string, kind?: ClientKind) => ServerSnapshot | undefined
+  /** All that is known of it. */
+  readonly variants: (server: string) => readonly ServerSnapshot[]
   /** A policy by its key. */
   readonly policy: (key: string) => Policy
   /** Names of the views whose clients want to hear of changes. */
@@ -280,7 +282,7 @@ export class Views {
 
   /** The servers of an endpoint, as they show themselves to a kind of client. */
   #membersOf(name: string, kind: ClientKind | undefined): Member[] {
-    const { config, snapshot } = this.#options
+    const { config, snapshot, variants } = this.#options
     const alone = this.#servers.get(name)
     const profile = this.#profiles.get(name)
     return (
@@ -291,6 +293,7 @@ export class Views {
           server,
           prefix: alone ? (false as const) : server.prefix,
           snapshot: snapshot(server.name, kind),
+          variants: variants(server.name),
         }))
     )
   }
@@ -327,7 +330,9 @@ interface Former {
 
 /** Whether a view of the same endpoint shows its servers as these members do. */
 function shows({ merged }: View, members: readonly Member[]): boolean {
-  return members.every(({ snapshot }, at) => isAlike(snapshot, merged.members[at]?.snapshot))
+  const isShown = ({ snapshot, variants }: Member, shown?: Member): boolean =>
+    isAlike(snapshot, shown?.snapshot) && haveSameResources(variants, shown?.variants)
+  return members.every((member, at) => isShown(member, merged.members[at]))
 }
 
 /** Whether clients see the same of a server. */

@@ -43,7 +43,7 @@ function row(status: ServerStatus, settled: boolean): string[] {
     prompts,
   } = status
   const counts = `${count(tools, 'tool')}, ${count(resources, 'resource')}, ${count(prompts, 'prompt')}`
-  const waiting = `still starting${error === undefined ? `; a line follows within ${startTimeoutMs / 1000} s ("startTimeout")` : `. ${error}`}`
+  const waiting = `still starting${error === undefined ? `; a line follows when it is listed or has failed ("startTimeout" is ${startTimeoutMs / 1000} s)` : `. ${error}`}`
   const failure = error === undefined ? undefined : [error, ...next(status)].join(' ')
   return [name, transport, era ?? '-', settled ? state : 'starting', settled ? (failure ?? counts) : waiting]
 }

@@ -80,7 +80,7 @@ export function resolved(text: string, whole: boolean, glob = false): string {
   const parts = partsOf(text, whole)
   const { scheme, authority } = parts
   const host = authority === undefined ? undefined : hostOf(scheme, authority, glob)
-  const rooted = parts.path === '' && hasRoot(scheme) && !(glob ? /\*$/ : /[?#]/).test(authority ?? '')
+  const rooted = parts.path === '' && isStandard(scheme) && !(glob ? /\*$/ : /[?#]/).test(authority ?? '')
   return textOf({
     ...parts,
     authority: scheme === 'file:' && host === 'localhost' ? '' : host,
@@ -88,8 +88,8 @@ export function resolved(text: string, whole: boolean, glob = false): string {
   })
 }
 
-/** Schemes of which an empty path is the root. */
-function hasRoot(scheme: string): boolean {
+/** Schemes whose hosts and paths the URL standard knows. */
+function isStandard(scheme: string): boolean {
   return scheme === 'file:' || isSpecial(scheme)
 }
 
@@ -109,7 +109,7 @@ export function hasVastHost(text: string): boolean {
  */
 function hostOf(scheme: string, authority: string, glob: boolean): string {
   if (glob && /[*?%]/.test(authority)) return genericHost(authority, scheme)
-  if (isSpecial(scheme) && authority.length <= MAX_AUTHORITY_CHARS && !/[?#]/.test(authority))
+  if (isStandard(scheme) && authority.length <= MAX_AUTHORITY_CHARS && !/[?#]/.test(authority))
     try {
       const { username, password, hostname, port } = new URL(`${scheme}//${authority}/`)
       const user = username === '' && password === '' ? '' : `${username}:${password}@`
@@ -131,7 +131,7 @@ function genericHost(authority: string, special = ''): string {
   const port = lower.slice(end).replace(/^:0*(?=\d)/, ':')
   let name = withoutEnd(lower.slice(start, Math.max(start, end)), '.')
   if (/^\[[\da-f:.]{2,45}\]$/.test(name)) name = addressOf(name)
-  else if (isSpecial(special)) name = name.split(DOTS_OF_NAMES).map(asciiOf).join('.')
+  else if (isStandard(special)) name = name.split(DOTS_OF_NAMES).map(asciiOf).join('.')
   return lower.slice(0, start) + name + (port === ':' || port === DEFAULT_PORTS.get(special) ? '' : port)
 }
 
@@ -251,12 +251,13 @@ export function reworded(text: string): string[] {
   if (authority === undefined || authority === '') return list
   const host = genericHost(authority)
   change({ authority: host })
-  if (!isSpecial(scheme)) return list
+  if (!isStandard(scheme)) return list
   const at = host.lastIndexOf('@') + 1
   if (host.includes('xn--') && host.length <= MAX_AUTHORITY_CHARS) {
     const end = portAt(host)
     change({ authority: host.slice(0, at) + domainToUnicode(host.slice(at, end)) + host.slice(end) })
   }
-  if (portAt(host) === host.length) change({ authority: `${host}${DEFAULT_PORTS.get(scheme)}` })
+  const port = DEFAULT_PORTS.get(scheme)
+  if (port !== undefined && portAt(host) === host.length) change({ authority: host + port })
   return list
 }

@@ -16,6 +16,8 @@ export interface Item {
   readonly annotations: JsonObject
   /** `name` is what a server may make of a URI. */
   readonly isReading?: boolean
+  /** The definition is not known: a condition that needs it fails. */
+  readonly isUnknown?: boolean | undefined
 }
 
 export interface Rule {
@@ -78,7 +80,11 @@ export function isAbout({ effect, patterns }: Rule, { kind, server, name, isRead
 
 /** A resource, as a server may read its URI. */
 export function readAs(item: Item, name: string): Item {
-  return name === item.name ? item : { ...item, name, isReading: true }
+  if (name === item.name) return item
+  // Members of an item may be getters, which a spread would leave out.
+  const { kind, server, isUnknown } = item
+  const reading = { kind, server, name, title: '', annotations: {}, isUnknown, isReading: true }
+  return isUnknown === true ? reading : { ...reading, title: item.title, annotations: item.annotations }
 }
 
 /** Those of the rules that are about a thing; they decide about it as all of them do. */
@@ -175,11 +181,21 @@ const principalFacts = new WeakMap<Principal, Facts['principal']>()
 
 type Facts = Parameters<Condition['holds']>[0]
 
+/** Of a fact that only a definition could tell. */
+const UNKNOWN: PropertyDescriptor = {
+  enumerable: true,
+  get() {
+    throw new Error('the definition is not known, since the lists of the server are not known in full')
+  },
+}
+
 function factsOf({ item, principal, call }: Subject): Facts {
   let tool = toolFacts.get(item)
   if (!tool) {
     const { kind, server, name, title, annotations } = item
-    toolFacts.set(item, (tool = { server, name, kind, title, annotations }))
+    tool = { server, name, kind, title, annotations }
+    if (item.isUnknown === true) Object.defineProperties(tool, { title: UNKNOWN, annotations: UNKNOWN })
+    toolFacts.set(item, tool)
   }
   let who = principalFacts.get(principal)
   if (!who) {

@@ -34,6 +34,7 @@ async function make(clients: object) {
   const watched: string[] = []
   const changed: string[] = []
   const views = new Views({
+    variants: () => [],
     config,
     serverInfo: '{}',
     logger: SILENT,

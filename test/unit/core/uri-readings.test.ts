@@ -247,6 +247,14 @@ test('the longest URIs of dots, slashes or different letters are read in no time
   for (const uri of [`x://${'.'.repeat(8000)}b/%41`, `x://h${'/'.repeat(8000)}a/%41/`, `http://${host}/%41`])
     textsOf(uri)
   expect(performance.now() - started).toBeLessThan(2000)
+  for (const label of ['ü.', 'xn--a.', '*ü.', ':0', '[0:', '@'])
+    for (const scheme of ['file', 'http', 'x'])
+      for (const path of ['', '/%ff%41;a?*#<url:']) {
+        textsOf(`${scheme}://${label.repeat(4000)}${path}`.slice(0, MAX_URI_CHARS))
+        textsOf(`${scheme}://${label.repeat(120)}${path.repeat(400)}`.slice(0, MAX_URI_CHARS))
+        resolvedPatterns(`${scheme}://*${label.repeat(4000)}${path}`)
+      }
+  expect(performance.now() - started).toBeLessThan(5000)
   for (const path of ['%41', 'a']) {
     expect(uriProblem(`http://${host}/${path}`)).toContain('too many ways')
     expect(verdict({ ...DENYING, denies: [] }, `http://${host}/${path}`)).toBe('deny')
@@ -300,6 +308,9 @@ describe('a rule about', () => {
     ['http://*.corp:8080/*', 'http://x.corp:08080/1'],
     ['HTTP://*.Corp/*', 'http://x.corp/1'],
     ['http://user@*.corp/*', 'http://user@x.corp:80/1'],
+    ['file://x.BÜRO/*', 'file://x.xn--bro-hoa/1'],
+    ['file://*.büro/*', 'file://x.xn--bro-hoa/1'],
+    ['file://x.xn--bro-hoa/*', 'file://x.büro/1'],
     // Other schemes.
     ['notes:///private/*', 'notes:/private/1'],
     ['notes:/private/*', 'notes:///private/1'],
@@ -362,6 +373,7 @@ describe('a rule about', () => {
     ['http://*.büro/*', 'http://x.büro/1'],
     ['https://api:8443/*', 'https://api:8443/1'],
     ['file://*', 'file://'],
+    ['file://nas/share/*', 'file://nas/share/a b'],
     ['notes:/a/*', 'notes:/a/1'],
     ['notes:///a/*', 'notes:///a/1'],
     ['db://[0::1]:05/*', 'db://[0::1]:05/1'],

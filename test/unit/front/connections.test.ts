@@ -1,11 +1,15 @@
 import { once } from 'node:events'
 import { Agent, createServer, request } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { connect, type AddressInfo, type Socket } from 'node:net'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { expect, onTestFinished, test } from 'vitest'
 import { SILENT } from '../../../src/core/logger.ts'
 import type { HttpRefusal } from '../../../src/core/http-refusal.ts'
 import { Connections } from '../../../src/front/connections.ts'
 import { openServer } from '../../../src/front/server.ts'
+import { makeAuthority } from '../../helpers/certificates.ts'
+import { makeScratch } from '../../helpers/scratch.ts'
 
 const MOST = 5
 
@@ -138,6 +142,36 @@ test('several clients hold all connections with calls that hang, and another one
   const port = await front(32)
   for (let n = 0; n < 40; n++) await kept(port, `flood ${n % 4}`, 'hangs')
   for (let n = 0; n < 5; n++) expect(await answerOf(port, 'calm')).toBe('answer')
+})
+
+test('the same over TLS: unfinished requests of one client give way to calls of another', async () => {
+  await using folder = makeScratch()
+  const { key, cert } = makeAuthority(folder, 'authority').sign('front')
+  const server = createTlsServer({ key, cert }, (asked, response) => {
+    connections.admit(asked, asked.headers['user-agent'] ?? 'anonymous')
+    if (asked.url === '/') response.end('answer')
+  })
+  const connections = new Connections(server, 16, SILENT)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close().closeAllConnections())
+  const { port } = server.address() as AddressInfo
+  const open = (client: string, text: string): TLSSocket => {
+    const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false })
+    socket.on('error', () => {}).resume()
+    onTestFinished(() => void socket.destroy())
+    socket.write(`GET ${text.replace('\r\n', `\r\nHost: x\r\nUser-Agent: ${client}\r\n`)}`)
+    return socket
+  }
+  const calm = open('calm', '/held HTTP/1.1\r\n\r\n')
+  await once(calm, 'secureConnect')
+  for (let n = 0; n < 40; n++) {
+    const socket = open('flood', '/held HTTP/1.1\r\nContent-Length: 9\r\n\r\n1')
+    await once(socket, 'secureConnect')
+  }
+  const [answer] = await once(open('calm', '/ HTTP/1.1\r\n\r\n'), 'data')
+  expect(String(answer)).toContain('answer')
+  expect(calm.closed).toBe(false)
 })
 
 test('a connection that sends no request is closed after ten seconds', async () => {
