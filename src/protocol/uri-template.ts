@@ -55,6 +55,9 @@ export class UriTemplate {
 
   /** Whether a URI is one that the template stands for; `undefined` where the steps do not suffice to say. */
   matches(uri: string, steps: StepsLeft): boolean | undefined {
+    // The literal begin is compared in full at most.
+    steps.left -= 1 + (this.head.length >> 4)
+    if (steps.left < 0) return undefined
     return uri.startsWith(this.head) && this.matchesRest(uri, steps)
   }
 
