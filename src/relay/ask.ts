@@ -35,6 +35,12 @@ export function presented(
       },
     )
   if (!params || request.method === 'roots/list') return request
+  if (!isJsonObject(params.value))
+    throw new GatewayError(
+      'cannot_ask',
+      `Server "${request.server}" asks for ${request.method} with "params" that are no object.`,
+      { server: request.server, delivery: 'answered' },
+    )
   const changes: Record<string, string | undefined> = {}
   // The gateway never declares that clients answer by a task (2025-11-25), so nobody would follow it.
   if (value.task !== undefined) changes.task = undefined
