@@ -72,7 +72,7 @@ export class Outlet {
     let added = 0
     for (const data of parts) {
       const size = Buffer.byteLength(data)
-      if (size > LARGE_BYTES) this.#large += size
+      if (size > SMALL_BYTES) this.#large += size
       this.#waiting.push({ data, size, at: 0 })
       added += size
     }
