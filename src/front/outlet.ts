@@ -4,10 +4,9 @@ import { pieceEnd } from '../core/text-pieces.ts'
 import { EVENT_END, eventStart, eventText } from '../protocol/sse.ts'
 import type { Backlogs } from './backlogs.ts'
 
-/** More than this is written piece by piece, as the client takes it: what the system holds of it cannot be taken back. */
-export const LARGE_BYTES = 256 * 1024
 /** Answers up to this size are not counted while they are on their way: their number is that of connections. */
 export const SMALL_BYTES = 64 * 1024
+/** More than this is written piece by piece, as the client takes it: Node.js copies what it writes, and the copy cannot be taken back. */
 const PIECE_BYTES = 64 * 1024
 
 /** What waits, from `at` on. Text is held as it came: as bytes it would lie in memory twice. */
@@ -62,7 +61,7 @@ export class Outlet {
   write(...parts: readonly (string | Buffer)[]): void {
     if (this.ended) return
     const wasBehind = this.behind
-    if (!wasBehind && lengthOf(parts) <= LARGE_BYTES) {
+    if (!wasBehind && lengthOf(parts) <= PIECE_BYTES) {
       for (const part of parts) this.#response.write(part)
       if (!this.behind) return
       this.#fallsBehind()
@@ -85,7 +84,7 @@ export class Outlet {
 
   /** Writes one event. `data` must be on one line. */
   event(data: string, id?: string): void {
-    if (data.length <= LARGE_BYTES) this.write(eventText(data, id))
+    if (data.length <= PIECE_BYTES) this.write(eventText(data, id))
     else this.write(eventStart(id), data, EVENT_END)
   }
 

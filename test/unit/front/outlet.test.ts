@@ -1,11 +1,11 @@
-import { createServer, type Server, type ServerResponse } from 'node:http'
+import { createServer, type Server, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { SILENT } from '../../../src/core/logger.ts'
 import { Backlogs, MAX_BYTES, SLOW, STALLED_MS } from '../../../src/front/backlogs.ts'
 import { Outlet } from '../../../src/front/outlet.ts'
-import { closeWithConnection } from '../../../src/front/pipelined.ts'
+import { pipelined } from '../../../src/front/pipelined.ts'
 
 const MIB = 1024 * 1024
 const ends: (() => void)[] = []
@@ -173,8 +173,8 @@ describe('what waits for a client that does not read', () => {
     const closed = vi.fn<() => void>()
     const second = once((response.req.socket as Socket & { server: Server }).server, 'request')
     socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
-    const [, queued] = (await second) as [unknown, ServerResponse]
-    closeWithConnection(queued)
+    const [request, queued] = (await second) as [IncomingMessage, ServerResponse]
+    pipelined(() => {})(request, queued)
     queued.on('close', closed)
     const outlet = new Outlet(queued, 'a', backlogs)
     outlet.write('x'.repeat(MIB))
