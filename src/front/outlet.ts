@@ -33,7 +33,7 @@ export class Outlet {
   /** Called when the client has caught up. */
   onCaughtUp: (() => void) | undefined
   /** When the client last took something, by `performance.now()`. */
-  movedAt = 0
+  #movedAt = 0
   /** Since when the client is behind, by `performance.now()`. */
   behindSince = 0
 
@@ -48,9 +48,23 @@ export class Outlet {
     return this.#bytes + this.#unsent
   }
 
-  /** The client has not yet taken what was written before. */
+  /** The client has not yet taken what was written before, on this response or on earlier ones of its connection. */
   get behind(): boolean {
-    return this.#waiting.length > 0 || this.#response.writableNeedDrain
+    return this.#waiting.length > 0 || this.#mustWait
+  }
+
+  /** When the client last took something, by `performance.now()`. It is not late while earlier responses are due. */
+  get movedAt(): number {
+    return this.#isQueued ? performance.now() : this.#movedAt
+  }
+
+  /** Earlier responses of its connection are not over. */
+  get #isQueued(): boolean {
+    return this.#response.socket === null && !this.#response.destroyed
+  }
+
+  get #mustWait(): boolean {
+    return this.#response.writableNeedDrain || this.#isQueued
   }
 
   get ended(): boolean {
@@ -109,23 +123,25 @@ export class Outlet {
   }
 
   #fallsBehind(): void {
-    this.movedAt = this.behindSince = performance.now()
+    this.#movedAt = this.behindSince = performance.now()
     this.#listen()
   }
 
   #listen(): void {
     if (this.#listens) return
     this.#listens = true
-    this.#response.on('drain', () => {
-      this.movedAt = performance.now()
+    const moved = (): void => {
+      this.#movedAt = performance.now()
       this.#pump()
-    })
+    }
+    this.#response.on('drain', moved)
+    this.#response.once('socket', moved)
     this.#response.on('close', () => this.#gone())
     this.#backlogs.began(this)
   }
 
   #pump(): void {
-    while (!this.#response.writableNeedDrain) {
+    while (!this.#mustWait) {
       const [first] = this.#waiting
       if (!first) break
       const { data, at, size } = first

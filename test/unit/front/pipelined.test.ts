@@ -69,7 +69,9 @@ describe('requests that a client sends before it has taken earlier answers', () 
     await closed
     expect(begun.size).toBe(most)
     expect(said()).toContain(`<${most - 1}>`)
-    expect(said().slice(said().indexOf(`<${most - 1}>`))).toMatch(/HTTP\/1\.1 503 .*More than 40 requests wait/s)
+    expect(said().slice(said().indexOf(`<${most - 1}>`))).toMatch(
+      /HTTP\/1\.1 503 .*More than 40 requests wait/s,
+    )
   })
 
   it('are not worked on any more when the client has left', async () => {
