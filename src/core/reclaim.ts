@@ -16,7 +16,7 @@ const QUIET_MS = 250
 /** While large messages keep coming, it is looked each time so much has passed. */
 const MUCH_BYTES = 16 * 1024 * 1024
 /** What is held has grown by so much since the last collection: one is worth its time. */
-const GROWN_BYTES = 32 * 1024 * 1024
+const GROWN_BYTES = 16 * 1024 * 1024
 /** A collection stops everything for 10 to 30 ms, with a large heap for longer. At most a fifth of the time goes to collections. */
 const SHARE = 4
 
