@@ -1,5 +1,5 @@
 /** How long work may hold up everything else at a time. */
-const SLICE_MS = 5
+export const SLICE_MS = 5
 
 /** Work in parts: between them everything else gets its turn. */
 export class Slices {
@@ -76,68 +76,5 @@ export class SlicedWork {
       const step = steps.next()
       if (step.done === true) return step.value
     }
-  }
-}
-
-/**
- * Work that is done at once as long as a turn of the event loop has not been busy with it for too long, and else in parts, in the order in which it came.
- * Each piece has a key; a piece that still waits is replaced by a later one of the same key.
- */
-export class Deferrable {
-  readonly #onError: (error: unknown) => void
-  readonly #waiting = new Map<string, () => Steps<void>>()
-  #until: number | undefined
-  #running = false
-
-  /** `onError` is told of what a piece throws that was put off; one that is done at once throws to its caller. */
-  constructor(onError: (error: unknown) => void) {
-    this.#onError = onError
-  }
-
-  /** Pieces that wait. */
-  get waiting(): number {
-    return this.#waiting.size
-  }
-
-  do(key: string, work: () => Steps<void>): void {
-    if (this.#running || this.#isOver) {
-      this.#waiting.set(key, work)
-      if (!this.#running) void this.#run(undefined)
-      return
-    }
-    const steps = work()
-    while (steps.next().done !== true)
-      if (this.#isOver) {
-        void this.#run(steps)
-        return
-      }
-  }
-
-  get #isOver(): boolean {
-    if (this.#until === undefined) {
-      this.#until = performance.now() + SLICE_MS
-      setImmediate(() => (this.#until = undefined))
-    }
-    return performance.now() > this.#until
-  }
-
-  async #run(begun: Steps<void> | undefined): Promise<void> {
-    this.#running = true
-    const slices = new Slices()
-    const finish = async (steps: Steps<void>): Promise<void> => {
-      try {
-        do if (slices.over) await slices.next()
-        while (steps.next().done !== true)
-      } catch (error) {
-        this.#onError(error)
-      }
-    }
-    await slices.next()
-    if (begun) await finish(begun)
-    for (const [key, work] of this.#waiting) {
-      this.#waiting.delete(key)
-      await finish(work())
-    }
-    this.#running = false
   }
 }

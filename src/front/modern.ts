@@ -5,7 +5,7 @@ import type { ListKind } from '../core/route.ts'
 import { kindOf } from '../protocol/client-kind.ts'
 import { featuresOf, knowsTasks, TASKS } from '../protocol/features.ts'
 import { decodeHeaderValue, NAMED_METHODS, paramHeaderMismatch } from '../protocol/headers.ts'
-import { rawAt, withMembers } from '../protocol/json-text.ts'
+import { isObjectAt, rawAt, withMembers } from '../protocol/json-text.ts'
 import { listChangedMethod } from '../protocol/list-changed.ts'
 import { notificationText, type Incoming } from '../protocol/message.ts'
 import { META, MODERN_METHODS, MODERN_VERSIONS } from '../protocol/revisions.ts'
@@ -168,8 +168,11 @@ export function listen(
   const since = performance.now()
   const { maxResources, acknowledgeTimeoutMs } = service.listens.limits
   const meta = { [META.subscriptionId]: request.id }
-  const tagged = (params: string | undefined): string =>
-    withMembers(params ?? '{}', { _meta: withMembers((params && rawAt(params, '_meta')) ?? '{}', meta) })
+  const tagged = (params = '{}'): string => {
+    const given = rawAt(params, '_meta') ?? '{}'
+    // What a server puts there in place of an object says nothing to a client.
+    return withMembers(params, { _meta: withMembers(isObjectAt(given) ? given : '{}', meta) })
+  }
   let open = true
   let stop = (): void => undefined
   // Whatever comes before the acknowledgement waits for it.

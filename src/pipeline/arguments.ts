@@ -3,7 +3,8 @@ import type { CallRequest, JsonObject } from '../core/exchange.ts'
 import { likePair } from '../core/fold-case.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { ArgumentReads } from '../core/route.ts'
-import { find, inexactNumber, members, repeatedKey } from '../protocol/json-text.ts'
+import { inexactNumber } from '../protocol/inexact-number.ts'
+import { find, members, repeatedKey } from '../protocol/json-text.ts'
 import { ambiguous } from '../protocol/member-names.ts'
 
 /**

@@ -3,6 +3,7 @@ import type { ServerConfig } from '../config/types.ts'
 import type { Handler, Middleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Route } from '../core/route.ts'
 import { wildcard } from '../policy/pattern.ts'
@@ -92,7 +93,7 @@ function renamed(exchange: Exchange, args: Readonly<Record<string, string>>): Ex
   if (!params || Object.keys(args).length === 0) return exchange
   const member = find(members(params.text), 'arguments')
   const given = params.value.arguments
-  if (!member || typeof given !== 'object' || given === null) return exchange
+  if (!member || !isJsonObject(given)) return exchange
   const theirs = new Map(Object.entries(args).map(([their, our]) => [our, their]))
   const edits = members(params.text, member.start).flatMap(({ key, keyStart }) => {
     const name = theirs.get(key)

@@ -2,7 +2,8 @@
  * Finding and replacing members in JSON *text*. What passes through the gateway is never re-stringified, because that would change numbers
  * (`12345678901234567890`, `1.0`), key order and escapes; instead, the few spans that must change are spliced.
  *
- * Every function here trusts that the text has been accepted by `JSON.parse`; none of them validates.
+ * No function here validates: the text has been accepted by `JSON.parse`. Each of them ends on any text all the same, after
+ * one pass. One that meets what it does not take (no object, no array, a text that is cut) throws a `JsonTextError`.
  */
 
 /** A member of an object: where its key (with quotes) and its value stand in the text. Offsets are UTF-16 code units, ends exclusive. */
@@ -20,10 +21,17 @@ export interface Edit {
   readonly text: string
 }
 
+/** A text is not what a function of this module takes. */
+export class JsonTextError extends Error {
+  constructor(wanted: string, text: string, at: number) {
+    const found = at < text.length ? JSON.stringify(text.charAt(at)) : 'the end of the text'
+    super(`JSON text: ${wanted} is expected at position ${at}, and there is ${found}.`)
+    this.name = 'JsonTextError'
+  }
+}
+
 const QUOTE = 34
 const COMMA = 44
-const MINUS = 45
-const ZERO = 48
 const COLON = 58
 const OPEN_BRACKET = 91
 const BACKSLASH = 92
@@ -42,23 +50,25 @@ export function skipSpace(text: string, at: number): number {
 
 /** Position after the string that starts at `at`. Jumps from quote to quote, so long strings cost little. */
 function skipString(text: string, at: number): number {
+  if (text.charCodeAt(at) !== QUOTE) throw new JsonTextError('a string', text, at)
   let end = text.indexOf('"', at + 1)
-  for (;;) {
+  while (end !== -1) {
     let before = end - 1
     while (text.charCodeAt(before) === BACKSLASH) before--
     // An even number of backslashes escapes only itself.
     if ((end - before) & 1) return end + 1
     end = text.indexOf('"', end + 1)
   }
+  throw new JsonTextError('the end of a string', text, text.length)
 }
 
-/** Position after the value that starts at `at`. */
+/** Position after the value that starts at `at`, which is always behind `at`. @throws JsonTextError where no value starts */
 export function skipValue(text: string, at: number): number {
   const first = text.charCodeAt(at)
   if (first === QUOTE) return skipString(text, at)
   if (first === OPEN_BRACE || first === OPEN_BRACKET) {
     let depth = 0
-    for (;;) {
+    while (at < text.length) {
       const code = text.charCodeAt(at)
       if (code === QUOTE) {
         at = skipString(text, at)
@@ -68,20 +78,37 @@ export function skipValue(text: string, at: number): number {
       if (code === OPEN_BRACE || code === OPEN_BRACKET) depth++
       else if ((code === CLOSE_BRACE || code === CLOSE_BRACKET) && --depth === 0) return at
     }
+    throw new JsonTextError('the end of an object or array', text, at)
   }
-  for (;;) {
+  for (const start = at; ; at++) {
     const code = text.charCodeAt(at)
     // Number or literal: ends at the next separator, space or at the end of the text (NaN).
-    if (code === COMMA || code === CLOSE_BRACE || code === CLOSE_BRACKET || code <= 32 || code !== code)
+    if (code === COMMA || code === CLOSE_BRACE || code === CLOSE_BRACKET || code <= 32 || code !== code) {
+      if (at === start) throw new JsonTextError('a value', text, at)
       return at
-    at++
+    }
   }
 }
 
-/** Members of the object whose `{` stands at `at` (white space before it is skipped), in the order of the text, duplicates included. */
+/** Whether a value of a text is an object: after white space there is its `{`. */
+export function isObjectAt(text: string, at = 0): boolean {
+  return text.charCodeAt(skipSpace(text, at)) === OPEN_BRACE
+}
+
+/** Position after the bracket `open` that is the first at or after `at` but for white space. */
+function enter(text: string, at: number, open: number): number {
+  const start = skipSpace(text, at)
+  if (text.charCodeAt(start) === open) return start + 1
+  throw new JsonTextError(open === OPEN_BRACE ? 'an object' : 'an array', text, start)
+}
+
+/**
+ * Members of the object whose `{` stands at `at` (white space before it is skipped), in the order of the text, duplicates included.
+ * @throws JsonTextError where there is no object
+ */
 export function members(text: string, at = 0): Member[] {
   const list: Member[] = []
-  at = skipSpace(text, at) + 1
+  at = enter(text, at, OPEN_BRACE)
   for (;;) {
     at = skipSpace(text, at)
     const code = text.charCodeAt(at)
@@ -93,29 +120,46 @@ export function members(text: string, at = 0): Member[] {
     const keyStart = at
     at = skipString(text, at)
     const key = keyOf(text, keyStart, at)
-    // Over white space, the colon, and white space again.
-    const start = skipSpace(text, skipSpace(text, at) + 1)
+    const colon = skipSpace(text, at)
+    if (text.charCodeAt(colon) !== COLON) throw new JsonTextError('a colon', text, colon)
+    const start = skipSpace(text, colon + 1)
     at = skipValue(text, start)
     list.push({ key, keyStart, start, end: at })
   }
 }
 
-/** Spans of the elements of the array whose `[` stands at `at`; of the first `max` where there are more. */
-export function elements(text: string, at = 0, max = Infinity): { start: number; end: number }[] {
-  const list: { start: number; end: number }[] = []
-  at = skipSpace(text, at) + 1
-  for (;;) {
+/**
+ * Calls `visit` with the span of each element of the array whose `[` stands at `at`, until one call returns `false`.
+ * @throws JsonTextError where there is no array
+ */
+export function eachElement(
+  text: string,
+  at: number,
+  visit: (start: number, end: number, index: number) => boolean | void,
+): void {
+  at = enter(text, at, OPEN_BRACKET)
+  for (let index = 0; ;) {
     at = skipSpace(text, at)
     const code = text.charCodeAt(at)
-    if (code === CLOSE_BRACKET || list.length >= max) return list
+    if (code === CLOSE_BRACKET) return
     if (code === COMMA) {
       at++
       continue
     }
     const end = skipValue(text, at)
-    list.push({ start: at, end })
+    if (visit(at, end, index++) === false) return
     at = end
   }
+}
+
+/**
+ * Spans of the elements of the array whose `[` stands at `at`; of the first `max` where there are more.
+ * @throws JsonTextError where there is no array
+ */
+export function elements(text: string, at = 0, max = Infinity): { start: number; end: number }[] {
+  const list: { start: number; end: number }[] = []
+  eachElement(text, at, (start, end) => list.length < max && list.push({ start, end }) < max)
+  return list
 }
 
 /** The last member called `key`, as `JSON.parse` would take it. */
@@ -127,20 +171,22 @@ export function find(list: readonly Member[], key: string): Member | undefined {
   return undefined
 }
 
-/** The members of an object by key: of those with one key the last, as `JSON.parse` would take it. For many look-ups in one object. */
+/**
+ * The members of an object by key: of those with one key the last, as `JSON.parse` would take it. For many look-ups in one object.
+ * @throws JsonTextError where there is no object
+ */
 export function lastMembers(text: string, at = 0): Map<string, Member> {
   const byKey = new Map<string, Member>()
   for (const member of members(text, at)) byKey.set(member.key, member)
   return byKey
 }
 
-/** Raw text of the value at a path of keys, or `undefined`. */
+/** Raw text of the value at a path of keys; `undefined` where a key is not there or what should have it is no object. */
 export function rawAt(text: string, ...path: string[]): string | undefined {
   let start = 0
   let end = text.length
   for (const key of path) {
-    start = skipSpace(text, start)
-    if (text.charCodeAt(start) !== OPEN_BRACE) return undefined
+    if (!isObjectAt(text, start)) return undefined
     const member = find(members(text, start), key)
     if (!member) return undefined
     start = member.start
@@ -189,48 +235,15 @@ export function repeatedKey(text: string): string | undefined {
   return undefined
 }
 
-/** Up to so many digits a number is read as it is written. */
-const EXACT_DIGITS = 15
-/** Only such numbers may lose something when they are parsed. */
-const LONG_NUMBER = /[\d.]{16}|\d[eE]/
-
-/** The first number in `[start, end)` of which parsing to a double loses something, as it is written; `undefined` when there is none. */
-export function inexactNumber(text: string, start: number, end: number): string | undefined {
-  if (!LONG_NUMBER.test(text.slice(start, end))) return undefined
-  for (let at = start; at < end;) {
-    const code = text.charCodeAt(at)
-    if (code === QUOTE) at = skipString(text, at)
-    else if (code === MINUS || (code >= 48 && code <= 57)) {
-      const from = at
-      at = skipValue(text, at)
-      const number = text.slice(from, at)
-      if (!isExact(number)) return number
-    } else at++
-  }
-  return undefined
-}
-
-function isExact(number: string): boolean {
-  const digits = digitsOf(number)
-  const value = Number(number)
-  if (!Number.isFinite(value) || (value === 0 && digits !== '')) return false
-  return digits.length <= EXACT_DIGITS || digits === digitsOf(String(value))
-}
-
-/** The digits of a number without zeros at either end, sign, point and exponent. */
-function digitsOf(number: string): string {
-  const mantissa = number.replace(/[eE].*$/, '').replace(/[-.]/g, '')
-  let from = 0
-  let to = mantissa.length
-  while (mantissa.charCodeAt(from) === ZERO) from++
-  while (to > from && mantissa.charCodeAt(to - 1) === ZERO) to--
-  return mantissa.slice(from, to)
-}
-
 /** What a key says whose quotes stand around `[start + 1, end - 1)`. */
 function keyOf(text: string, start: number, end: number): string {
   const raw = text.slice(start + 1, end - 1)
-  return raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw
+  if (!raw.includes('\\')) return raw
+  try {
+    return JSON.parse(`"${raw}"`) as string
+  } catch {
+    throw new JsonTextError('a key', text, start)
+  }
 }
 
 /** Up to so many are compared one by one, which is faster than a set for as long as they are few. */
@@ -273,6 +286,7 @@ function inOrder(edits: readonly Edit[]): boolean {
 /**
  * Replaces, adds and removes members of the object text `object`; all others keep their bytes and order. A value of `undefined` removes.
  * New members go to the front, so that nothing has to be looked for behind a long value.
+ * @throws JsonTextError where there is no object
  */
 export function withMembers(object: string, changes: Readonly<Record<string, string | undefined>>): string {
   const list = members(object)

@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
 import { find, members, splice, withMembers, type Edit } from './json-text.ts'
 import { refuseDuplicates } from './message.ts'
 import { META } from './revisions.ts'
@@ -48,7 +49,7 @@ export function outgoingParams(
   }
   if (change.ref) {
     const ref = find(list, 'ref')
-    const inner = ref && members(text, ref.start)
+    const inner = ref && isJsonObject(value.ref) ? members(text, ref.start) : undefined
     if (inner) refuseDuplicates(inner, value.ref as JsonObject)
     const member = inner && find(inner, change.ref.key)
     if (member) edits.push({ start: member.start, end: member.end, text: JSON.stringify(change.ref.value) })

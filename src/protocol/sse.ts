@@ -28,6 +28,8 @@ export interface EventSink {
   onRetry(ms: number): void
   /** The stream sends an event longer than allowed, which is not held. The events after it are parsed as before. */
   onOverflow(): void
+  /** An event has an id longer than `MAX_ID_CHARS`, which counts as none. */
+  onLongId?(chars: number): void
   /**
    * The event that was too long, or that `skip` has let go of, has ended. `head` and `tail` are the two ends of its data, at most 512 characters
    * each.
@@ -35,9 +37,15 @@ export interface EventSink {
   onSkipped?(head: string, tail: string): void
 }
 
+/** Longest id of an event, in UTF-16 code units. It is kept after its event, and is sent back as a header. */
+export const MAX_ID_CHARS = 4096
+/** Of a longer name of an event so much is kept, which names nothing known. */
+const MAX_EVENT_CHARS = 256
 /** Beyond so many lines, a line of data counts for what it costs beside its characters. */
 const FREE_LINES = 1000
 const LINE_CHARS = 32
+/** A shorter line of data that outlives its chunk is copied: a slice keeps the whole chunk in memory. */
+const SLICE_CHARS = 32 * 1024
 /** What is kept of the two ends of an event that is too long. */
 const END_CHARS = 512
 
@@ -57,6 +65,8 @@ export class EventParser {
   /** Lines of the unfinished event. */
   #data: string[] = []
   #dataChars = 0
+  /** So many lines of it have outlived the chunk they came in. */
+  #settled = 0
   #id: string | undefined
 
   /** `maxChars`: longest event, the field names of an unfinished line included, in UTF-16 code units. */
@@ -65,10 +75,15 @@ export class EventParser {
     this.#maxChars = maxChars
   }
 
-  /** What is held of the unfinished event, in UTF-16 code units. */
+  /** All that is held, in UTF-16 code units: the unfinished event, and the id of the last one. */
   get held(): number {
+    return this.#eventChars + (this.#id?.length ?? 0)
+  }
+
+  get #eventChars(): number {
+    if (this.#skipped) return this.#event.length
     const lines = Math.max(0, this.#data.length - FREE_LINES)
-    return this.#skipped ? 0 : this.#partChars + this.#dataChars + lines * LINE_CHARS
+    return this.#partChars + this.#dataChars + lines * LINE_CHARS + this.#event.length
   }
 
   push(chunk: Buffer): void {
@@ -96,7 +111,7 @@ export class EventParser {
       }
     }
     if (from < text.length) {
-      const part = from === 0 ? text : text.slice(from)
+      const part = from === 0 ? text : detached(text.slice(from))
       this.#partChars += part.length
       if (this.#skipped) keepTail(this.#skipped, part)
       else {
@@ -104,10 +119,19 @@ export class EventParser {
         this.#checkLength()
       }
     }
+    this.#settle()
+  }
+
+  #settle(): void {
+    const data = this.#data
+    for (; this.#settled < data.length; this.#settled++) {
+      const line = data[this.#settled] as string
+      if (line.length < SLICE_CHARS) data[this.#settled] = detached(line)
+    }
   }
 
   #checkLength(): void {
-    if (this.held <= this.#maxChars) return
+    if (this.#eventChars <= this.#maxChars) return
     this.skip()
     this.#sink.onOverflow()
   }
@@ -121,6 +145,7 @@ export class EventParser {
     this.#parts = []
     this.#data = []
     this.#dataChars = 0
+    this.#settled = 0
     return this.#skipped.head
   }
 
@@ -150,6 +175,7 @@ export class EventParser {
       this.#event = ''
       this.#data = []
       this.#dataChars = 0
+      this.#settled = 0
       return
     }
     const colon = line.indexOf(':')
@@ -160,9 +186,10 @@ export class EventParser {
       this.#dataChars += value.length + (this.#data.length > 0 ? 1 : 0)
       this.#data.push(value)
       this.#checkLength()
-    } else if (field === 'event') this.#event = value
+    } else if (field === 'event') this.#event = detached(value.slice(0, MAX_EVENT_CHARS))
     else if (field === 'id') {
-      if (!value.includes('\0')) this.#id = value
+      if (value.length > MAX_ID_CHARS) this.#sink.onLongId?.(value.length)
+      else if (!value.includes('\0')) this.#id = detached(value)
     } else if (field === 'retry' && /^\d+$/.test(value)) this.#sink.onRetry(Number(value))
   }
 }

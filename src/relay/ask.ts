@@ -35,6 +35,12 @@ export function presented(
       },
     )
   if (!params || request.method === 'roots/list') return request
+  if (!isJsonObject(params.value))
+    throw new GatewayError(
+      'cannot_ask',
+      `Server "${request.server}" asks for ${request.method} with "params" that are no object.`,
+      { server: request.server, delivery: 'answered' },
+    )
   const changes: Record<string, string | undefined> = {}
   // The gateway never declares that clients answer by a task (2025-11-25), so nobody would follow it.
   if (value.task !== undefined) changes.task = undefined
@@ -53,7 +59,10 @@ export function presented(
   // Who declares tools in sampling knows their content as well.
   const newer = request.method === 'sampling/createMessage' && features.sampling?.tools !== undefined
   if (level && !newer)
-    text = request.method === 'sampling/createMessage' ? samplingAt(level, params) : elicitationAt(params)
+    text =
+      request.method === 'sampling/createMessage'
+        ? samplingAt(level, params, request.server)
+        : elicitationAt(params, request.server)
   if (Object.keys(changes).length > 0) text = withMembers(text, changes)
   return text === params.text ? request : { ...request, params: text }
 }

@@ -1,5 +1,5 @@
 import { ClientError } from '../core/client-error.ts'
-import { describeError, GatewayError } from '../core/errors.ts'
+import { GatewayError } from '../core/errors.ts'
 import type { Cancellation } from '../core/cancellation.ts'
 import {
   INPUT_METHODS,
@@ -12,7 +12,7 @@ import {
   type McpLogLevel,
 } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
-import { Deferrable, type Steps } from '../core/slices.ts'
+import type { Steps } from '../core/slices.ts'
 import { declaredTo } from '../protocol/features.ts'
 import { sharedNotification } from '../protocol/message.ts'
 import type { Link } from '../upstream/link.ts'
@@ -20,6 +20,7 @@ import { TASK_STATUS } from '../protocol/related-task.ts'
 import { presented } from './ask.ts'
 import { LegacyTask } from './legacy-task.ts'
 import { boundedRecord } from './log-record.ts'
+import { WaitingRecords } from './waiting-records.ts'
 import type { TaskListeners } from './task-listeners.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
@@ -35,21 +36,15 @@ export interface RelayOptions {
   readonly sees: (view: string, server: string) => boolean
 }
 
-/** Log records that wait to be told to all sessions. A server that logs faster is not heard in full. */
-const MAX_WAITING_RECORDS = 1000
-
 /** What servers say unasked, to exactly the clients it concerns. */
 export class Relay {
   readonly #options: RelayOptions
   readonly #conversations = new Set<Conversation>()
-  readonly #logs: Deferrable
-  #records = 0
+  readonly #logs: WaitingRecords
 
   constructor(options: RelayOptions) {
     this.#options = options
-    this.#logs = new Deferrable(error =>
-      options.logger.error('Sessions could not be told of a log record.', { cause: describeError(error) }),
-    )
+    this.#logs = new WaitingRecords(options.logger)
   }
 
   join(conversation: Conversation): void {
@@ -190,9 +185,7 @@ export class Relay {
     }
     // A link that declares what some clients can do is theirs, and they have no session.
     if (link.capabilities !== declaredTo('', link.server.roots)) return
-    if (this.#logs.waiting >= MAX_WAITING_RECORDS)
-      this.#options.logger.debug('A log record came faster than sessions can be told; dropped.', { server })
-    else this.#logs.do(String(this.#records++), () => this.#logToAll(server, level, text))
+    this.#logs.tell(server, text, () => this.#logToAll(server, level, text))
   }
 
   *#logToAll(server: string, level: McpLogLevel, text: string): Steps<void> {

@@ -1,14 +1,15 @@
+import { Deferrable } from '../core/deferrable.ts'
 import { describeError } from '../core/errors.ts'
 import type { Json, JsonObject } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
-import { Deferrable, type Steps } from '../core/slices.ts'
+import type { Steps } from '../core/slices.ts'
 import { MAX_URI_CHARS } from '../core/uri-readings.ts'
-import { find, members, rawAt, withMembers } from '../protocol/json-text.ts'
+import { find, isObjectAt, members, rawAt, withMembers } from '../protocol/json-text.ts'
 import { META } from '../protocol/revisions.ts'
 import type { Caller } from '../upstream/isolation.ts'
 import type { Slot } from '../upstream/slot.ts'
 import { isPartOf } from './path-index.ts'
-import { Updates } from './updates.ts'
+import { Updates, type Subscriber } from './updates.ts'
 import { keyOf, type Wanted, type WantedTable } from './wanted.ts'
 
 /** What a subscriber asked for. */
@@ -20,7 +21,10 @@ export interface Wish {
   readonly caller: Caller
 }
 
-/** Updates of ever other parts of what is subscribed to wait up to this number; then the whole is said to have changed. */
+/**
+ * Updates of ever other parts of what is subscribed to wait up to this number, which servers that have some waiting share;
+ * then the whole is said to have changed.
+ */
 const MAX_WAITING = 1000
 
 /**
@@ -31,10 +35,10 @@ export class ResourceUpdates {
   readonly #subscriptions: WantedTable<Wish>
   readonly #hears: (view: string, server: string, own: string) => boolean
   readonly #telling: Deferrable
-  /** Subscriptions whose subscribers are about to be told that the whole may have changed. */
-  readonly #changed = new Set<Wanted<Wish>>()
+  /** By server: subscriptions whose subscribers, or these of them, are about to be told that the whole may have changed. */
+  readonly #changed = new Map<string, Map<Wanted<Wish>, Set<Subscriber> | 'all'>>()
 
-  /** `hears`: whether those who have a view may know of a resource of a server. */
+  /** `hears`: whether subscribers of a view may know of a resource of a server. */
   constructor(
     subscriptions: WantedTable<Wish>,
     hears: (view: string, server: string, own: string) => boolean,
@@ -53,42 +57,61 @@ export class ResourceUpdates {
     if (typeof uri !== 'string' || uri.length > MAX_URI_CHARS) return
     const near = this.#subscriptions.near(slot, uri)
     if (near.length === 0) return
-    if (this.#telling.waiting >= MAX_WAITING) {
-      this.#tellWhole(near)
+    const { name } = slot.server
+    const waiting = this.#telling.waitingOf(name)
+    if (waiting >= this.#telling.shareOf(name, MAX_WAITING)) {
+      this.#tellWhole(name, near, 'all')
       return
     }
     const plain = withoutSubscriptionId(params)
     const member = find(members(plain), 'uri')
     if (!member) return
     // What waits holds little.
-    const isBare = this.#telling.waiting > 0 && plain.length > 2 * MAX_URI_CHARS
+    const isBare = waiting > 0 && plain.length > 2 * MAX_URI_CHARS
     const before = isBare ? '{"uri":' : plain.slice(0, member.start)
     const after = isBare ? '}' : plain.slice(member.end)
     const updates = new Updates(text => before + text + after)
-    this.#telling.do(`part ${keyOf(slot, uri)}`, () => this.#tell(slot, uri, near, updates))
+    this.#telling.do(name, `part ${keyOf(slot, uri)}`, () => this.#tell(slot, uri, near, updates))
   }
 
   /** Says that a resource may have changed. "Updated" says no more than that: the client reads what it wants to know (specification, server/resources). */
   tellAll(slot: Slot, own: string): void {
     const subscription = this.#subscriptions.get(slot, own)
-    if (subscription) this.#tellWhole([subscription])
+    if (subscription) this.#tellWhole(slot.server.name, [subscription], 'all')
   }
 
-  #tellWhole(subscriptions: readonly Wanted<Wish>[]): void {
-    for (const subscription of subscriptions) this.#changed.add(subscription)
-    this.#telling.do('whole', () => this.#tellChanged())
+  /** The same, to a subscriber that has come from another slot: what waits to be told there does not reach it any more. */
+  tellMoved(slot: Slot, own: string, subscriber: Subscriber): void {
+    const subscription = this.#subscriptions.get(slot, own)
+    if (subscription) this.#tellWhole(slot.server.name, [subscription], subscriber)
   }
 
-  *#tellChanged(): Steps<void> {
-    // A set goes on to what is added meanwhile.
-    for (const subscription of this.#changed) {
-      this.#changed.delete(subscription)
+  #tellWhole(server: string, subscriptions: readonly Wanted<Wish>[], whom: Subscriber | 'all'): void {
+    let changed = this.#changed.get(server)
+    if (!changed) this.#changed.set(server, (changed = new Map()))
+    for (const subscription of subscriptions) {
+      const those = changed.get(subscription)
+      if (whom === 'all') changed.set(subscription, 'all')
+      else if (those === undefined) changed.set(subscription, new Set([whom]))
+      else if (those !== 'all') those.add(whom)
+    }
+    this.#telling.do(server, 'whole', () => this.#tellChanged(server))
+  }
+
+  *#tellChanged(server: string): Steps<void> {
+    // A map goes on to what is added meanwhile.
+    const changed = this.#changed.get(server) ?? new Map<Wanted<Wish>, Set<Subscriber> | 'all'>()
+    for (const [subscription, whom] of changed) {
+      changed.delete(subscription)
       const updates = new Updates(text => `{"uri":${text}}`)
-      for (const [subscriber, { exposed }] of subscription.subscribers) {
-        updates.tell(subscriber, exposed)
+      const { subscribers } = subscription
+      for (const subscriber of whom === 'all' ? subscribers.keys() : whom) {
+        const wish = subscribers.get(subscriber)
+        if (wish) updates.tell(subscriber, wish.exposed)
         yield
       }
     }
+    if (this.#changed.get(server) === changed) this.#changed.delete(server)
   }
 
   *#tell(
@@ -118,7 +141,7 @@ export class ResourceUpdates {
 /** The parameters of a notification without the id of the stream it came on. */
 export function withoutSubscriptionId(params: Json): string {
   const meta = rawAt(params.text, '_meta')
-  if (meta === undefined || !meta.includes(META.subscriptionId)) return params.text
+  if (meta === undefined || !isObjectAt(meta) || !meta.includes(META.subscriptionId)) return params.text
   const rest = withMembers(meta, { [META.subscriptionId]: undefined })
   return withMembers(params.text, { _meta: rest === '{}' ? undefined : rest })
 }

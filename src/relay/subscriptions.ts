@@ -185,11 +185,12 @@ export class Subscriptions {
 
   /**
    * Moves subscriptions to the links that their subscribers use, now that more is known of the server: which may be shared depends on its era, and a replica may
-   * have gone.
+   * have gone. A subscriber that moves is told once that the resource may have changed: between two links, or while it waited to be told, something may have gone unheard.
    */
   regroup(server: string, opened?: Link): void {
     const pool = this.#options.pool(server)
     const entered = new Set<Slot>()
+    const moved = new Map<Slot, { readonly own: string; readonly subscriber: Subscriber }[]>()
     for (const subscription of this.#subscriptions.of(server))
       for (const [subscriber, wish] of subscription.subscribers) {
         let slot: Slot
@@ -200,14 +201,28 @@ export class Subscriptions {
           continue
         }
         if (slot === subscription.slot) continue
-        if (this.#subscriptions.add(slot, subscription.own, subscriber, wish)) entered.add(slot)
+        const { own } = subscription
+        if (this.#subscriptions.add(slot, own, subscriber, wish)) entered.add(slot)
+        const those = moved.get(slot)
+        if (those) those.push({ own, subscriber })
+        else moved.set(slot, [{ own, subscriber }])
         this.#remove(subscription, subscriber, opened)
       }
-    for (const slot of entered) {
+    for (const [slot, those] of moved) {
+      const tell = (): void => {
+        for (const { own, subscriber } of those) this.#updates.tellMoved(slot, own, subscriber)
+      }
       const link = slot.current
-      if (!link) void Promise.resolve(slot.pick()).catch(() => undefined)
+      // What has been opened just now is told of all its subscriptions, and so are their subscribers.
+      if (link && link === opened) continue
+      if (!entered.has(slot)) tell()
+      else if (!link) void Promise.resolve(slot.pick()).catch(() => undefined)
       else if (link.peer.era === 'legacy') void this.#tellServer(slot, link)
-      else void this.#listens.get(link)?.listen(() => this.#subscriptions.namesOf(slot))
+      else
+        void this.#listens
+          .get(link)
+          ?.listen(() => this.#subscriptions.namesOf(slot))
+          .then(tell)
     }
   }
 

@@ -9,7 +9,7 @@ import type { HttpEndpoint } from '../config/replica-types.ts'
 import { receptionFrom } from '../core/buffer-limit.ts'
 import { UNCOUNTED_BYTES, type Flow, type Reception } from '../core/reception.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
-import { EventParser, type ServerSentEvent } from '../protocol/sse.ts'
+import { EventParser, MAX_ID_CHARS, type ServerSentEvent } from '../protocol/sse.ts'
 import { configuredHeaders } from './configured-headers.ts'
 import { Connections } from './connections.ts'
 import { endSession } from './end-session.ts'
@@ -72,6 +72,7 @@ export class StreamableHttpTransport implements Transport {
   #listenAttempts = 0
   /** Whether the server has ever opened that stream. */
   #listened = false
+  #saidLongId = false
   #closed = false
   #stopped: Promise<void> | undefined
 
@@ -268,6 +269,16 @@ export class StreamableHttpTransport implements Transport {
     this.fail(id, tooLarge(this.#options.server, this.#options.maxMessageBytes))
   }
 
+  /** An event has an id that is too long; the log has a line about the first one. */
+  longId(chars: number): void {
+    if (this.#saidLongId) return
+    this.#saidLongId = true
+    this.#options.logger.warn(
+      'An event of the server has an id that is too long and counts as none: a stream that breaks is not continued after that event.',
+      { chars, maxChars: MAX_ID_CHARS },
+    )
+  }
+
   stopped(id: number | undefined, why: GivenUp): void {
     this.fail(id, stopped(this.#options.server, why))
   }
@@ -435,6 +446,10 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
 
   onRetry(ms: number): void {
     this.retryMs = Math.min(ms, LAST_RECONNECT_MS)
+  }
+
+  onLongId(chars: number): void {
+    this.transport.longId(chars)
   }
 
   onOverflow(): void {

@@ -231,8 +231,13 @@ export async function scriptedHttp({ sessions = false } = {}): Promise<ScriptedS
   })
 }
 
+export interface ScriptedDeprecated extends ScriptedServer {
+  /** Writes to the event stream as it is. */
+  field(text: string): void
+}
+
 /** A server of the deprecated HTTP+SSE for one client at a time. */
-export async function scriptedDeprecated(): Promise<ScriptedServer> {
+export async function scriptedDeprecated(): Promise<ScriptedDeprecated> {
   let stream: ServerResponse | undefined
   const say = (text: string): void => void stream?.write(`event: message\ndata: ${text}\n\n`)
   const server = script(say)
@@ -264,6 +269,7 @@ export async function scriptedDeprecated(): Promise<ScriptedServer> {
   const { port } = listener.address() as AddressInfo
   return Object.assign(server, {
     entry: { url: `http://127.0.0.1:${port}/sse`, type: 'sse' },
+    field: (text: string): void => void stream?.write(text),
     async [Symbol.asyncDispose]() {
       listener.close()
       listener.closeAllConnections()

@@ -185,3 +185,58 @@ test('an event of very many empty lines is too long', () => {
   const { overflows } = heardOf([bytes('data:\n'.repeat(10_000))], 100_000)
   expect(overflows).toBe(1)
 })
+
+/** A parser, and what it hears of ids that are too long. */
+function parserOf(maxChars: number) {
+  const events: ServerSentEvent[] = []
+  const longIds: number[] = []
+  const parser = new EventParser(
+    {
+      onEvent: event => events.push(event),
+      onRetry: () => undefined,
+      onOverflow: () => undefined,
+      onLongId: chars => longIds.push(chars),
+    },
+    maxChars,
+  )
+  return { parser, events, longIds }
+}
+
+test('an id of more than 4 KiB counts as none, and is not held', () => {
+  const { parser, events, longIds } = parserOf(1e6)
+  const id = 'i'.repeat(4096)
+  parser.push(bytes(`id: ${id}\ndata: a\n\nid: `))
+  for (let at = 0; at < 100; at++) parser.push(bytes('x'.repeat(5000)))
+  expect(parser.held).toBeGreaterThanOrEqual(500_000)
+  parser.push(bytes('\n'))
+  expect(parser.held).toBe(4096)
+  parser.push(bytes('data: b\n\n'))
+  expect(events).toEqual([message('a', id), message('b', id)])
+  expect(longIds).toEqual([500_000])
+})
+
+test('an event with a name of more than 256 characters is of no known kind, and its name is not held', () => {
+  const { parser, events } = parserOf(1e6)
+  parser.push(bytes(`event: message${'e'.repeat(500_000)}\n`))
+  expect(parser.held).toBe(256)
+  parser.push(bytes('data: a\n\ndata: b\n\n'))
+  expect(events.map(({ event, data }) => [event.length, data])).toEqual([
+    [256, 'a'],
+    [7, 'b'],
+  ])
+  expect(parser.held).toBe(0)
+})
+
+test('ids and names that are held count', () => {
+  const { parser } = parserOf(1e6)
+  parser.push(bytes('id: 12345\nevent: other\ndata: 1234567\nda'))
+  expect(parser.held).toBe(5 + 5 + 7 + 2)
+})
+
+test('short lines that come with long comments hold no more than themselves', { timeout: 20_000 }, () => {
+  const { parser } = parserOf(1e6)
+  const before = process.memoryUsage().heapUsed
+  for (let at = 0; at < 2000; at++) parser.push(bytes(`: ${'c'.repeat(60_000)}\ndata: ${'d'.repeat(20)}\n`))
+  const held = process.memoryUsage().heapUsed - before
+  expect(held / 1024 / 1024).toBeLessThan(60)
+})

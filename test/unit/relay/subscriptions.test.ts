@@ -180,6 +180,60 @@ test('a session before a server that acknowledges late is subscribed to as many 
   subscriptions.leave(one)
 })
 
+test('a subscriber that moves to another slot while an update waits for it is told', async () => {
+  const heard = { one: [] as string[], two: [] as string[] }
+  const slotOf = (): Slot => {
+    const link = {
+      server: SERVER,
+      peer: { era: 'legacy', capabilities: {} },
+      usable: true,
+      logger: SILENT,
+      request: () => Promise.resolve({ text: '{}', value: {} }),
+    }
+    const slot = { server: SERVER, current: link, pin: () => undefined, unpin: () => undefined }
+    return { ...slot, holds: (other: unknown) => other === link, pick: () => link } as unknown as Slot
+  }
+  const [left, right] = [slotOf(), slotOf()]
+  let moved = false
+  const standing = ({ principal }: { principal: { id: string } }): Slot =>
+    principal.id === 'one' && !moved ? left : right
+  const subscriptions = new Subscriptions({
+    pool: () => ({ roster: { pending: undefined }, standing }) as unknown as Pool,
+    logger: SILENT,
+    maxPerSubscriber: 1000,
+    hears: () => true,
+    onMissed: () => undefined,
+  })
+  for (const slot of [left, right]) subscriptions.opened(slot, slot.current as Link)
+  const subscribe = async (name: 'one' | 'two', uri: string, subscriber: Subscriber): Promise<unknown> =>
+    await subscriptions.subscribe(
+      exchangeOf('resources/subscribe', { uri }, { principal: { ...ANONYMOUS, id: name } }),
+      { server: 's', own: uri, exposed: uri },
+      subscriber,
+    )
+  const subscriberOf = (name: 'one' | 'two'): Subscriber => ({
+    notify: (_, params) => {
+      heard[name].push((JSON.parse(params ?? '') as { uri: string }).uri)
+      const until = performance.now() + 1
+      while (performance.now() < until);
+    },
+  })
+  const [one, two] = [subscriberOf('one'), subscriberOf('two')]
+  await subscribe('one', 'u://x', one)
+  await subscribe('two', 'u://x', two)
+  await subscribe('two', 'u://busy', two)
+  const update = (slot: Slot, uri: string): void =>
+    subscriptions.updated(slot.current as Link, { text: JSON.stringify({ uri }), value: { uri } })
+  for (let at = 0; at < 30; at++) update(right, `u://busy/${at}`)
+  update(left, 'u://x')
+  moved = true
+  subscriptions.regroup('s')
+  for (let count = 0; count < 200; count++) await turn()
+  expect(heard.one).toEqual(['u://x'])
+  // Nothing that it asked for has moved.
+  expect(heard.two).not.toContain('u://x')
+})
+
 test('what is wanted of a slot is found in one pass over the URI, however many are wanted and however their lengths differ', () => {
   const slot = { server: SERVER, pin: () => undefined, unpin: () => undefined } as unknown as Slot
   const table = new WantedTable<number>()
