@@ -124,7 +124,7 @@ describe('check', () => {
     [
       { gateway: { policy: { deny: ['a/secret'] } } },
       [
-        '  no key, stdio  may use what "gateway.policy" allows, as',
+        '  no key, stdio  may use what "gateway.policy" allows, under',
         '  no key, HTTP   may use what "gateway.policy" allows, from this machine only',
       ],
     ],
