@@ -132,10 +132,6 @@ function defined(item: Item, member: Member): readonly Item[] {
 /** Whether a template stands for one of the texts; `undefined` where the steps do not suffice to find out. */
 function standsFor(template: UriTemplate, texts: readonly string[], steps: StepsLeft): boolean | undefined {
   for (const text of texts) {
-    // The literal begin is compared in full at most.
-    steps.left -= 1 + (template.head.length >> 4)
-    if (steps.left < 0) return undefined
-    if (!template.mayMatch(text)) continue
     const matches = template.matches(text, steps)
     if (matches !== false) return matches
   }

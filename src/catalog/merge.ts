@@ -6,7 +6,7 @@ import type { Listed } from './listed.ts'
 import type { Namespaces } from './names.ts'
 import type { Selection } from './selection.ts'
 import type { ServerSnapshot } from './snapshot.ts'
-import { MAX_MATCH_STEPS, templateClaims, type Claim, type Template } from './template-claims.ts'
+import { MAX_MATCH_STEPS, type Claim, type TemplateIndex } from './template-claims.ts'
 
 /** One server's part of an endpoint. */
 export interface Member {
@@ -31,7 +31,7 @@ export interface Content {
   readonly places: Readonly<Record<ListKind, ReadonlyMap<string, number>>>
   /** Places of tools by the name their server uses. */
   readonly bare: ReadonlyMap<string, readonly number[]>
-  readonly templates: readonly Template[]
+  readonly templates: TemplateIndex
   /** Own URI → exposed URI, by server, where they differ. */
   readonly renamed: ReadonlyMap<string, ReadonlyMap<string, string>>
 }
@@ -97,7 +97,7 @@ export class Merged {
 
   #claims(uri: string): Claims {
     if (uri.length > MAX_URI_CHARS || isReserved(uri)) return NO_CLAIMS
-    const { claims, open } = templateClaims(this.#content.templates, uri)
+    const { claims, open } = this.#content.templates.claims(uri)
     for (const { route } of open) this.#gaveUp(route.server)
     const scheme = uri.slice(0, Math.max(0, uri.indexOf(':')))
     const configured = (this.#schemes.get(scheme) ?? []).map(server => ({

@@ -1,7 +1,7 @@
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { ITEM_KIND_OF, type ListKind } from '../core/route.ts'
-import { STRIDE, type Steps } from '../core/slices.ts'
+import { Stride, type Steps } from '../core/slices.ts'
 import type { Pattern } from '../policy/pattern.ts'
 import { UriTemplate } from '../protocol/uri-template.ts'
 import { hiddenBy } from './hidden.ts'
@@ -10,7 +10,7 @@ import { isReserved, Merged, type Content, type Member } from './merge.ts'
 import { exposedName, Namespaces, ownAlias } from './names.ts'
 import { Selection } from './selection.ts'
 import type { Entry } from './snapshot.ts'
-import type { Template } from './template-claims.ts'
+import { TemplateIndex } from './template-claims.ts'
 
 export interface MergeOptions {
   readonly members: readonly Member[]
@@ -42,13 +42,13 @@ class Merge implements Content {
     resourceTemplates: new Map(),
   }
   readonly bare = new Map<string, number[]>()
-  readonly templates: Template[] = []
+  readonly templates = new TemplateIndex()
   readonly renamed = new Map<string, Map<string, string>>()
   readonly selection: Selection
   readonly spaces: Namespaces
   readonly #options: MergeOptions
   readonly #servers: ReadonlySet<string>
-  #steps = 0
+  readonly #stride = new Stride()
 
   constructor(options: MergeOptions) {
     const { members, selection } = options
@@ -63,7 +63,8 @@ class Merge implements Content {
       for (const member of this.#options.members) {
         const isHidden = kind === 'tools' ? hiddenBy(member.server) : () => false
         for (const entry of member.snapshot?.lists[kind] ?? []) {
-          if (++this.#steps % STRIDE === 0) yield
+          // What is done with a long URI or template takes as long as it is.
+          if (this.#stride.isOver(entry.key.length)) yield
           try {
             if (this.selection.has(ITEM_KIND_OF[kind], member.server.name, entry.key) && !isHidden(entry.key))
               this.#place(kind, member, entry)
@@ -103,7 +104,7 @@ class Merge implements Content {
     }
     if (kind === 'resourceTemplates') {
       const template = UriTemplate.parse(entry.key)
-      if (template) this.templates.push({ at, route: item.route, template })
+      if (template) this.templates.add({ route: item.route, template })
       else
         this.#options.logger.warn(
           'A resource template cannot be parsed; it is listed, but reads are not routed by it.',

@@ -1,9 +1,8 @@
 import type { Route } from '../core/route.ts'
 import type { StepsLeft, UriTemplate } from '../protocol/uri-template.ts'
+import { PrefixTree } from './prefix-tree.ts'
 
 export interface Template {
-  /** Its place in the list of templates. */
-  readonly at: number
   readonly route: Route
   readonly template: UriTemplate
 }
@@ -17,7 +16,7 @@ export interface Claim {
 
 /** What the templates say of one URI. */
 export interface TemplateClaims {
-  /** The first match of each server, in the order of the templates, as close as the closest. */
+  /** The closest match of each server, in the order of the servers. */
   readonly claims: readonly Claim[]
   /** Of templates that the budget did not suffice for, the closest of each server. */
   readonly open: readonly Claim[]
@@ -28,55 +27,103 @@ export interface TemplateClaims {
 /** Steps of the search for the owner of one URI, over the templates of all servers: about two milliseconds. */
 export const MAX_MATCH_STEPS = 200_000
 
-interface Candidate {
-  readonly own: string
-  readonly named: number
-  readonly template: UriTemplate
+/** Steps that a node of a tree takes. */
+const STEPS_OF_A_NODE = 4
+
+/** Templates of one server by what they begin with. Those with its name before them are apart. */
+interface Heads {
+  readonly server: string
+  readonly plain: PrefixTree<Template[]>
+  readonly marked: PrefixTree<Template[]>
 }
 
-/**
- * The servers whose templates stand for a URI. Each server that has templates which may has an equal share of the steps that are left for it and
- * those after it: the templates of one server never use up what another one needs.
- */
-export function templateClaims(templates: readonly Template[], uri: string): TemplateClaims {
-  const servers = candidates(templates, uri)
-  const claims: Claim[] = []
-  const open: Claim[] = []
-  let left = MAX_MATCH_STEPS
-  let serversLeft = servers.size
-  for (const [server, found] of servers) {
-    const share = Math.floor(left / serversLeft--)
-    const steps: StepsLeft = { left: share }
-    const closest = new Map<string, number>()
-    let unknown: Candidate | undefined
-    for (const candidate of found) {
-      const { own, named, template } = candidate
-      // A further match of the same route says more only where it is closer.
-      if (named <= (closest.get(own) ?? -1)) continue
-      const matches = template.matches(own, steps)
-      if (matches === true) closest.set(own, named)
-      else if (matches === undefined && named > (unknown?.named ?? -1)) unknown = candidate
+/** Templates of a server that begin as a URI does. */
+interface Found {
+  readonly marker: string
+  /** By what they begin with, the shortest first. */
+  readonly groups: readonly (readonly Template[])[]
+}
+
+/** The templates of an endpoint. Only those that begin as a URI does are looked at for it. */
+export class TemplateIndex {
+  readonly #servers = new Map<string, Heads>()
+
+  /** Takes time that is linear in the text of the template. */
+  add(template: Template): void {
+    const { server, own, exposed } = template.route
+    let heads = this.#servers.get(server)
+    if (!heads)
+      this.#servers.set(server, (heads = { server, plain: new PrefixTree(), marked: new PrefixTree() }))
+    const tree = exposed === own ? heads.plain : heads.marked
+    tree.at(template.template.head, () => []).push(template)
+  }
+
+  /**
+   * The servers whose templates stand for a URI. All that is done takes steps. Each server that has templates which may has
+   * an equal share of the steps that are left for it and those after it: the templates of one server never use up what
+   * another one needs.
+   */
+  claims(uri: string): TemplateClaims {
+    const claims: Claim[] = []
+    const open: Claim[] = []
+    let left = MAX_MATCH_STEPS
+    const servers: { readonly server: string; readonly found: readonly Found[] }[] = []
+    for (const heads of this.#servers.values()) {
+      const { found, nodes } = beginningAs(uri, heads)
+      left -= nodes * STEPS_OF_A_NODE
+      if (found.length > 0) servers.push({ server: heads.server, found })
     }
-    for (const [own, named] of closest) claims.push({ route: { server, own, exposed: uri }, named })
-    if (unknown) open.push({ route: { server, own: unknown.own, exposed: uri }, named: unknown.named })
-    left -= share - steps.left
+    let serversLeft = servers.length
+    for (const { server, found } of servers) {
+      const share = Math.max(0, Math.floor(left / serversLeft--))
+      const steps: StepsLeft = { left: share }
+      let unknown: Claim | undefined
+      for (const { marker, groups } of found) {
+        const own = uri.slice(marker.length)
+        const claim = (named: number): Claim => ({
+          route: { server, own, exposed: uri },
+          named: marker.length + named,
+        })
+        const closest = closestOf(groups, own, steps)
+        if (closest.match) claims.push(claim(closest.match.head.length))
+        const other = closest.open && claim(closest.open.head.length)
+        if (other && other.named > (unknown?.named ?? -1)) unknown = other
+      }
+      if (unknown) open.push(unknown)
+      left -= share - steps.left
+    }
+    return { claims, open, steps: MAX_MATCH_STEPS - left }
   }
-  return { claims, open, steps: MAX_MATCH_STEPS - left }
 }
 
-/** The templates that begin and end as the URI does, by server. */
-function candidates(templates: readonly Template[], uri: string): Map<string, Candidate[]> {
-  const servers = new Map<string, Candidate[]>()
-  for (const { route, template } of templates) {
-    const { server } = route
-    const marker = route.exposed === route.own ? '' : `${server}+`
-    if (!uri.startsWith(marker)) continue
-    const own = marker === '' ? uri : uri.slice(marker.length)
-    if (!template.mayMatch(own)) continue
-    const candidate = { own, named: marker.length + template.head.length, template }
-    const found = servers.get(server)
-    if (found) found.push(candidate)
-    else servers.set(server, [candidate])
-  }
-  return servers
+function beginningAs(
+  uri: string,
+  heads: Heads,
+): { readonly found: readonly Found[]; readonly nodes: number } {
+  const found: Found[] = []
+  const plain = heads.plain.along(uri)
+  if (plain.values.length > 0) found.push({ marker: '', groups: plain.values })
+  const marker = `${heads.server}+`
+  if (!uri.startsWith(marker)) return { found, nodes: plain.nodes }
+  const marked = heads.marked.along(uri.slice(marker.length))
+  if (marked.values.length > 0) found.push({ marker, groups: marked.values })
+  return { found, nodes: plain.nodes + marked.nodes }
+}
+
+/** The template that says most of a URI literally, and the first of which it is not known whether it does. */
+function closestOf(
+  groups: readonly (readonly Template[])[],
+  own: string,
+  steps: StepsLeft,
+): { readonly match?: UriTemplate; readonly open?: UriTemplate | undefined } {
+  let open: UriTemplate | undefined
+  for (let at = groups.length - 1; at >= 0; at--)
+    for (const { template } of groups[at] as readonly Template[]) {
+      const matches = template.matchesRest(own, steps)
+      if (matches === true) return { match: template, open }
+      if (matches === undefined) open ??= template
+      // No further one can be looked at.
+      if (steps.left < 0) return { open }
+    }
+  return { open }
 }

@@ -5,10 +5,13 @@ import { HeldBy } from '../core/held-by.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
 import { MessageBody } from '../core/message-body.ts'
 import { letGo } from '../core/reclaim.ts'
+import { countValues, MAX_CLIENT_VALUES, TooManyValues, VALUE_BYTES } from '../protocol/values.ts'
 import { FairQueue } from './fair-queue.ts'
 
 /** Bodies up to this size are read as they come: their number is that of connections. */
 const SMALL_BYTES = 64 * 1024
+/** A text of this length, in which every second character is a value, holds no more than that. */
+const LIGHT_CHARS = Math.floor(SMALL_BYTES / (1 + VALUE_BYTES / 2))
 /** What all larger bodies may hold, unless one may be larger than half of it. */
 const ROOM_BYTES = 128 * 1024 * 1024
 /** Beside it, this part of the room is for clients that hold little. */
@@ -22,8 +25,16 @@ const MAX_WAITING = 4096
 /** A body that has come. */
 export interface Body {
   readonly text: string
-  /** To be called when nothing holds the text any more: its call is over. Idempotent. Small bodies have none, since they take no room. */
+  /**
+   * To be called when nothing holds the text and its values any more: its call is over. Idempotent. Bodies that are small
+   * with all their values have none, since they take no room.
+   */
   readonly letGo: (() => void) | undefined
+}
+
+/** What one body takes of the room. */
+interface Room {
+  held: number
 }
 
 interface Place {
@@ -35,7 +46,8 @@ interface Place {
 }
 
 /**
- * Reads the bodies of requests. What they hold until their calls are over is bounded. A larger one begins when there is
+ * Reads the bodies of requests. What they hold until their calls are over is bounded: their bytes, and those of the values
+ * in them, whose number is bounded for each body. A larger one begins when there is
  * room for all of it, and until then its connection is not read. No client may hold more than is free. Where that leaves
  * nothing, a reserve is shared in equal parts: clients count there with no more than the one that asks would hold.
  * Of those that wait, the client that holds least is next.
@@ -57,7 +69,8 @@ export class Bodies {
 
   /**
    * The body. It takes its room until it is let go.
-   * @throws HttpRefusal 408, 413, 415, 503; GatewayError `cancelled` when the client leaves before it has sent all
+   * @throws HttpRefusal 408, 413, 415, 503; TooManyValues; GatewayError `cancelled` when the client leaves before it has
+   * sent all
    */
   read(request: IncomingMessage, principal: string): Promise<Body> {
     const type = request.headers['content-type']
@@ -68,8 +81,40 @@ export class Bodies {
     if (bytes > this.#maxBytes) return Promise.reject(tooLarge(this.#maxBytes))
     if (bytes > SMALL_BYTES) return this.#readLarge(request, principal, bytes)
     return new Promise((resolve, reject) =>
-      receive(request, bytes, text => resolve({ text, letGo: undefined }), reject),
+      receive(request, bytes, text => this.#deliver(text, principal, { held: 0 }, resolve, reject), reject),
     )
+  }
+
+  /**
+   * A body has come, and takes what it holds with its values. Where that is more than twice its size, there has to be room
+   * for it. It does not wait for that, because its bytes would hold room meanwhile.
+   */
+  #deliver(
+    text: string,
+    principal: string,
+    room: Room,
+    resolve: (body: Body) => void,
+    reject: (error: Error) => void,
+  ): void {
+    const bytes = weightOf(text)
+    const more = (bytes ?? 0) - room.held
+    if (bytes === undefined || (more > text.length && !this.#fits(principal, more))) {
+      this.#leave(principal, room)
+      return reject(bytes === undefined ? new TooManyValues(text) : noRoom())
+    }
+    if (more !== 0) this.#take(principal, more)
+    room.held = bytes
+    if (more < 0) this.#next()
+    resolve({ text, letGo: bytes > 0 ? () => this.#leave(principal, room) : undefined })
+  }
+
+  #leave(principal: string, room: Room): void {
+    const { held } = room
+    if (held === 0) return
+    room.held = 0
+    this.#take(principal, -held)
+    letGo(held)
+    this.#next()
   }
 
   /**
@@ -86,15 +131,11 @@ export class Bodies {
 
   #readLarge(request: IncomingMessage, principal: string, bytes: number): Promise<Body> {
     return new Promise((resolve, reject) => {
-      let held = 0
+      const room = { held: 0 }
       let body: MessageBody | undefined
       const leave = (): void => {
         this.#reading.delete(place)
-        if (held === 0) return
-        this.#take(principal, -held)
-        letGo(held)
-        held = 0
-        this.#next()
+        this.#leave(principal, room)
       }
       const left = (): void => {
         if (request.readableEnded) return
@@ -107,21 +148,14 @@ export class Bodies {
         bytes,
         since: monotonicNow(),
         begin: () => {
-          held = bytes
+          room.held = bytes
           body = receive(
             request,
             this.#maxBytes,
             text => {
               request.off('close', left)
               this.#reading.delete(place)
-              // It may have become less than it could have been.
-              if (text.length <= SMALL_BYTES) leave()
-              else if (text.length < held) {
-                this.#take(principal, text.length - held)
-                held = text.length
-                this.#next()
-              }
-              resolve({ text, letGo: held > 0 ? leave : undefined })
+              this.#deliver(text, principal, room, resolve, reject)
             },
             error => {
               leave()
@@ -140,7 +174,7 @@ export class Bodies {
       // Also one that waits, and so has no other listener, may leave.
       request.once('close', left)
       // What fits never waits, however many do.
-      if (this.#fits(place)) this.#begin(place)
+      if (this.#fits(principal, bytes)) this.#begin(place)
       else this.#waiting.add(place)?.refuse(noRoom())
     })
   }
@@ -164,7 +198,7 @@ export class Bodies {
     let tooMuch = Infinity
     for (const place of places) {
       if (place.bytes >= tooMuch) continue
-      if (this.#fits(place)) return place
+      if (this.#fits(place.principal, place.bytes)) return place
       tooMuch = place.bytes
     }
     return undefined
@@ -177,9 +211,9 @@ export class Bodies {
     place.begin()
   }
 
-  #fits(place: Place): boolean {
-    const held = this.#heldBy(place)
-    const level = held + place.bytes
+  #fits(principal: string, bytes: number): boolean {
+    const held = this.#held.of(principal)
+    const level = held + bytes
     if (level <= this.#free) return true
     // One more holder of as much has to fit.
     return this.#held.upTo(level) - held + 2 * level <= this.#reserve
@@ -257,4 +291,13 @@ function tooLarge(maxBytes: number): HttpRefusal {
     `The body is larger than ${maxBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`,
     { connection: 'close' },
   )
+}
+
+/** What a text and its values hold; `0` where that is little, `undefined` for more values than one may have. */
+function weightOf(text: string): number | undefined {
+  if (text.length <= LIGHT_CHARS) return 0
+  const values = countValues(text, MAX_CLIENT_VALUES)
+  if (values > MAX_CLIENT_VALUES) return undefined
+  const bytes = text.length + VALUE_BYTES * values
+  return bytes <= SMALL_BYTES ? 0 : bytes
 }

@@ -4,6 +4,7 @@ import { HttpRefusal } from '../core/http-refusal.ts'
 import type { Logger } from '../core/logger.ts'
 import { failureObject } from '../protocol/failures.ts'
 import { errorText } from '../protocol/message.ts'
+import { TooManyValues } from '../protocol/values.ts'
 import { json, jsonText } from './answers.ts'
 
 export interface RefusalsOptions {
@@ -58,6 +59,7 @@ export class Refusals {
         : GatewayError.from(caught)
     if (error.code === 'internal')
       this.#options.logger.error('A request failed.', { cause: describeError(caught) })
-    jsonText(response, error.kind.http, errorText('null', failureObject(error)))
+    const id = caught instanceof TooManyValues ? caught.id : undefined
+    jsonText(response, error.kind.http, errorText(id ?? 'null', failureObject(error)))
   }
 }

@@ -9,6 +9,7 @@ import { elements, onOneLine } from '../protocol/json-text.ts'
 import { errorText, kindOf, parseJson, takeApart } from '../protocol/message.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { rawAt } from '../protocol/json-text.ts'
+import { hasMoreValues, MAX_CLIENT_VALUES, TooManyValues } from '../protocol/values.ts'
 import { MAX_BYTES } from './backlogs.ts'
 import type { Call, Reply } from './call.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
@@ -161,10 +162,11 @@ export class StdioFront implements Front {
   #line(text: string): void {
     let value: unknown
     try {
+      if (hasMoreValues(text, MAX_CLIENT_VALUES)) throw new TooManyValues(text)
       value = parseJson(text)
       if (Array.isArray(value)) refuseBatches(this.#session)
     } catch (error) {
-      this.#refuse(undefined, {}, error)
+      this.#refuseUnread(error)
       return
     }
     if (Array.isArray(value)) {
@@ -215,6 +217,13 @@ export class StdioFront implements Front {
     } catch (error) {
       this.#refuse(id, read, error)
     }
+  }
+
+  /** A request without an answer would be waited for. */
+  #refuseUnread(error: unknown): void {
+    const id = error instanceof TooManyValues ? error.id : undefined
+    if (id !== undefined) this.#waiting++
+    this.#refuse(id, {}, error)
   }
 
   #refuse(id: string | undefined, read: Unread, error: unknown): void {

@@ -33,10 +33,11 @@ import { LinkTasks } from './link-tasks.ts'
 import { Pending } from './pending.ts'
 import { Asked, Questions } from './questions.ts'
 import type { Replica } from './replica.ts'
-import { probableId } from './response-id.ts'
+import { unreadAnswer } from './response-id.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import { soleOwner } from './sole-owner.ts'
 import { Throttle } from './throttle.ts'
+import { hasTooManyValues, TOO_MANY_VALUES } from './too-many-values.ts'
 import type { Receiver, Transport } from './transport.ts'
 import { Unasked } from './unasked.ts'
 import { UnderWay } from './under-way.ts'
@@ -388,16 +389,12 @@ export class Link implements Receiver {
   }
 
   onMessage(text: string, stream: number | undefined): void {
+    if (hasTooManyValues(text)) return this.#onUnread(TOO_MANY_VALUES, text, stream)
     let value: unknown
     try {
       value = JSON.parse(text)
     } catch {
-      this.#onJunk('The server sent a message that is not valid JSON.', text)
-      // On a stream of its own the culprit is known; elsewhere a call must not hang for a line nobody can attribute.
-      const culprit = stream ?? this.#garbledAnswer(text)
-      if (culprit !== undefined)
-        this.onFailure(culprit, protocolError(this.server.name, 'a message that is not valid JSON'))
-      return
+      return this.#onUnread('a message that is not valid JSON', text, stream)
     }
     if (Array.isArray(value)) {
       if (value.length > MAX_BATCH) return this.#onVastBatch(value.length, stream)
@@ -407,6 +404,14 @@ export class Link implements Receiver {
         if (span) this.#onValue(text.slice(span.start, span.end), item, stream)
       })
     } else this.#onValue(text, value, stream)
+  }
+
+  /** `what` completes "sent". A call must not hang for a line that no rule attributes to one. */
+  #onUnread(what: string, text: string, stream: number | undefined): void {
+    const culprit = stream ?? unreadAnswer(text, this.#pending)
+    // An answer of that many values is no noise.
+    if (culprit === undefined || what !== TOO_MANY_VALUES) this.#onJunk(`The server sent ${what}.`, text)
+    if (culprit !== undefined) this.onFailure(culprit, protocolError(this.server.name, what))
   }
 
   /** The gateway sends no batches, so no answers are missed where it cannot be told which call a batch came for. */
@@ -466,8 +471,8 @@ export class Link implements Receiver {
     const id = value.id
     if (typeof id !== 'number') {
       // What is no answer at all fails the request it came for, and that error says so.
-      const level = stream === undefined || 'result' in value || 'error' in value ? 'warn' : 'debug'
-      this.logger[level]('The server sent an answer without a known id.', { start: text.slice(0, 200) })
+      if (stream === undefined || 'result' in value || 'error' in value)
+        this.#onJunk('The server sent an answer without a known id.', text)
       // An error without an id on a request's own stream can only mean that request.
       if (stream !== undefined && 'error' in value && (id === null || id === undefined))
         this.#answer(stream, text, value)
@@ -683,13 +688,5 @@ export class Link implements Receiver {
 
   #closeWhenDone(): void {
     if (this.#state === 'lost' && this.#pending.size === 0) void this.close()
-  }
-
-  /** The id of the call that a garbled line was meant to answer, when its beginning or end still says so. */
-  #garbledAnswer(text: string): number | undefined {
-    const id = probableId(text)
-    if (id !== undefined && this.#pending.has(id)) return id
-    // Without this member it is a log line that happens to begin like a message, and no call's fault.
-    return text.includes('"jsonrpc"') && this.#pending.size === 1 ? this.#pending.values()[0]?.id : undefined
   }
 }

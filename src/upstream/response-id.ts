@@ -1,3 +1,5 @@
+import { hasTooManyValues } from './too-many-values.ts'
+
 /** Where the id is looked for at either end. */
 const END_CHARS = 512
 
@@ -24,8 +26,24 @@ export function endsId(text: string): number | undefined {
   return responseId(text.slice(0, END_CHARS), text.slice(-END_CHARS))
 }
 
+/** The id of the request that a message answers which is not read, as far as its beginning or end says so. */
+export function unreadAnswer(
+  text: string,
+  waiting: { readonly size: number; has(id: number): boolean; values(): Iterable<{ readonly id: number }> },
+): number | undefined {
+  const certain = endsId(text)
+  // It may be of a request that was given up, and is no other's fault then.
+  if (certain !== undefined) return certain
+  const id = probableId(text)
+  if (id !== undefined && waiting.has(id)) return id
+  // Without this member it is a log line that happens to begin like a message, and no call's fault.
+  if (waiting.size !== 1 || !text.includes('"jsonrpc"')) return undefined
+  const [only] = waiting.values()
+  return only?.id
+}
+
 /** The id that the beginning or the end of a garbled message still shows. */
-export function probableId(text: string): number | undefined {
+function probableId(text: string): number | undefined {
   const match =
     /^\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(\d+)/.exec(text) ??
     /"id"\s*:\s*(\d+)\s*\}\s*$/.exec(text)
@@ -34,6 +52,7 @@ export function probableId(text: string): number | undefined {
 
 /** Whether `body` is a JSON-RPC error for request `id`. */
 export function carriesAnswer(body: string, id: number): boolean {
+  if (hasTooManyValues(body)) return endsId(body) === id
   try {
     const value: unknown = JSON.parse(body)
     return (

@@ -1,7 +1,12 @@
 import { expect, it } from 'vitest'
 import type { Member } from '../../../src/catalog/merge.ts'
 import { merging } from '../../../src/catalog/merging.ts'
-import { MAX_MATCH_STEPS, templateClaims, type Template } from '../../../src/catalog/template-claims.ts'
+import {
+  MAX_MATCH_STEPS,
+  TemplateIndex,
+  type Template,
+  type TemplateClaims,
+} from '../../../src/catalog/template-claims.ts'
 import type { LogFields, Logger } from '../../../src/core/logger.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { atOnce } from '../../../src/core/slices.ts'
@@ -15,13 +20,16 @@ const NEARLY = Array.from({ length: 300 }, (_, index) => nearly(index))
 const LONG = `x:${'a'.repeat(8000)}Z/a`
 
 const templatesOf = (server: string, texts: readonly string[]): Template[] =>
-  texts.map((text, at) => ({
-    at,
+  texts.map(text => ({
     route: { server, own: text, exposed: text },
     template: UriTemplate.parse(text) as UriTemplate,
   }))
-const serversOf = ({ claims }: ReturnType<typeof templateClaims>): string[] =>
-  claims.map(({ route }) => route.server)
+const templateClaims = (templates: readonly Template[], uri: string): TemplateClaims => {
+  const index = new TemplateIndex()
+  for (const template of templates) index.add(template)
+  return index.claims(uri)
+}
+const serversOf = ({ claims }: TemplateClaims): string[] => claims.map(({ route }) => route.server)
 
 const merged = (servers: Readonly<Record<string, readonly string[]>>, logger: Logger = SILENT) =>
   atOnce(
@@ -71,6 +79,51 @@ it('hundreds of templates that match are matched once for each server', () => {
   )
   expect(serversOf(found)).toEqual(['a', 'b'])
   expect(found.steps).toBeLessThan(20_000)
+})
+
+it('templates that begin as the URI does and end otherwise take steps, whatever they are many of', () => {
+  const alike = `x:${'a'.repeat(350)}{b}/`
+  const texts = Array.from({ length: 19_000 }, (_, at) => alike + at)
+  const found = templateClaims(templatesOf('hostile', texts), `x:${'a'.repeat(8000)}`)
+  expect(found.claims).toEqual([])
+  expect(found.steps).toBeGreaterThan(19_000)
+  expect(found.steps).toBeLessThanOrEqual(MAX_MATCH_STEPS)
+  // More than there are steps for.
+  const ends = Array.from({ length: 1000 }, (_, at) => `x:{b}${'a'.repeat(4000)}${at}`)
+  const long = templateClaims(templatesOf('hostile', ends), `x:${'a'.repeat(8000)}`)
+  expect(long).toMatchObject({ claims: [], open: [{ named: 2 }] })
+  expect(long.steps).toBeLessThanOrEqual(MAX_MATCH_STEPS + 4000)
+})
+
+it('templates that begin otherwise than the URI take a few steps together, however alike the beginnings are', () => {
+  const alike = `x:${'a'.repeat(350)}`
+  const texts = Array.from({ length: 19_000 }, (_, at) => `${alike}b${at}{c}`)
+  const found = templateClaims(templatesOf('hostile', texts), `x:${'a'.repeat(8000)}`)
+  expect(found).toMatchObject({ claims: [], open: [] })
+  expect(found.steps).toBeLessThan(100)
+  expect(templateClaims(templatesOf('a', texts), `${alike}b17x`).claims).toMatchObject([{ named: 355 }])
+})
+
+it('a server with thousands of beginnings of beginnings leaves other servers their steps', () => {
+  const texts = Array.from({ length: 3000 }, (_, at) => `x:${'a'.repeat(at)}{b}/c`)
+  const found = templateClaims(
+    [...templatesOf('hostile', texts), ...templatesOf('good', ['x:{+path}'])],
+    `x:${'a'.repeat(8000)}`,
+  )
+  expect(serversOf(found)).toEqual(['good'])
+  expect(found.steps).toBeLessThanOrEqual(MAX_MATCH_STEPS)
+})
+
+it('a template under the name of its server is found by both names', () => {
+  const template = (own: string, exposed: string): Template => ({
+    route: { server: 'b', own, exposed },
+    template: UriTemplate.parse(own) as UriTemplate,
+  })
+  const found = templateClaims([template('x:{p}', 'b+x:{p}'), template('b+x:{p}', 'b+x:{p}')], 'b+x:1')
+  expect(found.claims).toMatchObject([
+    { route: { server: 'b', own: 'b+x:1' }, named: 4 },
+    { route: { server: 'b', own: 'x:1' }, named: 4 },
+  ])
 })
 
 it('the closest template of a server counts, wherever it stands', () => {

@@ -174,3 +174,43 @@ describe('unfinished bodies', () => {
     expect(await text).toBe('1')
   })
 })
+
+describe('the values of a body', () => {
+  const objects = (count: number): string => `[${'{},'.repeat(count - 1)}{}]`
+  const sized = (text: string): Readable =>
+    body([text], { ...JSON_TYPE, 'content-length': String(text.length) })
+  const SMALL = objects(20_000)
+
+  it('take room, also of a body that is small in bytes, until its call is over', async () => {
+    const bodies = new Bodies(4 * MB)
+    const come = async (text: string, principal: string): Promise<() => void> =>
+      (await bodies.read(sized(text) as IncomingMessage, principal)).letGo ?? (() => undefined)
+    const held: (() => void)[] = []
+    for (;;) {
+      const next = await come(SMALL, 'greedy').catch((error: unknown) => error)
+      if (typeof next !== 'function') {
+        expect(next).toMatchObject({ status: 503 })
+        break
+      }
+      held.push(next as () => void)
+    }
+    // Half of 128 MiB, 64 bytes for each value.
+    expect(held.length).toBeGreaterThan(40)
+    expect(held.length).toBeLessThan(60)
+    expect((await bodies.read(sized('"x"') as IncomingMessage, 'greedy')).text).toBe('"x"')
+    const other = await come(SMALL, 'modest')
+    other()
+    for (const letGo of held) letGo()
+    await come(SMALL, 'greedy')
+  })
+
+  it('are refused where they are more than 100,000, and hold nothing then', async () => {
+    const bodies = new Bodies(4 * MB)
+    for (let count = 0; count < 100; count++)
+      await expect(
+        bodies.read(sized(`{"id":5,"p":${objects(200_000)}}`) as IncomingMessage, 'a'),
+      ).rejects.toMatchObject({ code: 'too_large', id: '5' })
+    const { letGo } = await bodies.read(sized(objects(90_000)) as IncomingMessage, 'a')
+    expect(letGo).toBeDefined()
+  })
+})
