@@ -21,9 +21,9 @@ const ROOM_BYTES = 128 * 1024 * 1024
 const RESERVE_SHARE = 1 / 4
 /** While others wait, a body that takes longer than this ends. */
 const SLOW_MS = 10_000
-/** How long a body waits for room, and how many may. */
+/** How long a body waits for room, and how many may. What has come of one that is not read holds about 70 KiB. */
 const MAX_WAIT_MS = 30_000
-const MAX_WAITING = 4096
+const MAX_WAITING = 1024
 
 /** A body that has come. */
 export interface Body {

@@ -130,7 +130,7 @@ describe('unfinished bodies', () => {
 
   it('that wait of one client, as many as may, refuse no body that fits, and give way to one that waits', async () => {
     const bodies = new Bodies(4 * MB)
-    const ends = Array.from({ length: 16 + 4096 }, () =>
+    const ends = Array.from({ length: 16 + 1024 }, () =>
       textOf(bodies, slow(4 * MB), 'greedy').catch((error: unknown) => error),
     )
     const fits = slow(MB)
