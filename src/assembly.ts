@@ -37,6 +37,7 @@ import { Router } from './router.ts'
 import type { Store } from './state/store.ts'
 import { ClientLinks } from './upstream/client-links.ts'
 import type { Link } from './upstream/link.ts'
+import { notBefore } from './upstream/next-start.ts'
 import { Pool } from './upstream/pool.ts'
 import type { Slot } from './upstream/slot.ts'
 
@@ -98,6 +99,7 @@ export class Assembly {
       serverInfo,
       link: (server, exchange) => this.poolOf(server).any(exchange),
       links: server => this.poolOf(server).links,
+      notBefore: server => notBefore(this.poolOf(server).slots),
       policy: key => policies.byKey(key),
       watched: () => this.listChanges.watched(),
       onChange: (name, kinds) => this.listChanges.tell(name, kinds),

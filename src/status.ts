@@ -1,8 +1,9 @@
 import type { Catalog } from './catalog/catalog.ts'
 import { hiddenBy } from './catalog/hidden.ts'
 import type { ServerConfig } from './config/types.ts'
-import { monotonicNow } from './core/clock.ts'
+import { wallOf } from './core/clock.ts'
 import { quoted, saidOf, withSaid } from './explained.ts'
+import { startsAt } from './upstream/next-start.ts'
 import type { Pool } from './upstream/pool.ts'
 import type { Replica } from './upstream/replica.ts'
 import { failureOf, type SlotState } from './upstream/slot-state.ts'
@@ -17,7 +18,9 @@ export interface ServerStatus {
    * failed or did not last that it is tried every few minutes only. `drained`: it takes no new calls.
    */
   readonly state: 'idle' | 'starting' | 'ready' | 'failed' | 'stopped' | 'drained' | 'closed'
-  /** When one that has failed is tried again: `now`, in Unix milliseconds, or with the next `call`. */
+  /**
+   * When one that has failed is tried again: `now`, at a moment in Unix milliseconds, or with the next `call` where nothing else tries it.
+   */
   readonly nextTry: number | 'now' | 'call' | undefined
   /** How long a start may take. */
   readonly startTimeoutMs: number
@@ -66,7 +69,7 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
     transport: current?.transport.kind ?? snapshot?.transport ?? server.replicas[0]?.endpoint.kind ?? '',
     era: current?.peer.era ?? snapshot?.era,
     state: shownState(server, pool),
-    nextTry: failed && nextTryOf(state, catalog.retries.next(server.name)),
+    nextTry: failed && nextTryOf(state, startsAt(pool.slots), catalog.retries.next(server.name)),
     startTimeoutMs: server.startTimeoutMs,
     required: server.required,
     listed: snapshot !== undefined,
@@ -87,11 +90,11 @@ function shownState({ problem }: ServerConfig, { state, roster }: Pool): ServerS
   return state.kind === 'starting' && state.failed ? 'failed' : state.kind
 }
 
-/** @param planned when its lists are fetched again */
-function nextTryOf(state: SlotState, planned: number | undefined): ServerStatus['nextTry'] {
+/** `starts`: when it starts by itself; `planned`: when its lists are fetched again. */
+function nextTryOf(state: SlotState, starts = Infinity, planned = Infinity): ServerStatus['nextTry'] {
   if (state.kind !== 'failed' && state.kind !== 'stopped') return 'now'
-  if (planned !== undefined) return Math.round(Math.max(planned, state.nextTry))
-  return state.nextTry > monotonicNow() ? Math.round(state.nextTry) : 'call'
+  const soonest = Math.min(starts, planned)
+  return soonest === Infinity ? 'call' : wallOf(soonest)
 }
 
 const STRAY = 'It has printed plain text in place of JSON-RPC messages.'
@@ -123,8 +126,8 @@ function replicaStatusOf(replica: Replica, { slots }: Pool): ReplicaStatus {
     name,
     state,
     cause,
-    since,
-    nextTry: nextTry === undefined ? undefined : Math.round(nextTry),
+    since: wallOf(since),
+    nextTry: nextTry === undefined ? undefined : wallOf(nextTry),
     inFlight: Math.max(inFlight, load.inFlight),
     weight,
     tier,

@@ -137,6 +137,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'core',
     'catalog/hidden',
     'explained',
+    'upstream/next-start',
     'upstream/slot-state',
     'type:catalog',
     'type:upstream',
@@ -228,6 +229,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
  */
 const WALL: Readonly<Record<string, string>> = {
   'core/clock': 'the one place that knows both clocks',
+  'cli/start-report': 'when a server is tried again, which is told by the wall',
   assembly: 'when lists were fetched, which other processes read too',
   'catalog/catalog': 'when lists were fetched, which other processes read too',
   'catalog/list-server': 'when lists were fetched, which other processes read too',

@@ -44,6 +44,8 @@ export interface CatalogOptions extends Pick<ViewsOptions, 'policy' | 'watched' 
   readonly serverInfo: string
   /** A link to the server, started when there is none: the one that `exchange` will use, else any. */
   readonly link: (server: string, exchange: Exchange | undefined) => ListableLink | Promise<ListableLink>
+  /** Until when links to the server cannot be started, by `monotonicNow`. */
+  readonly notBefore?: (server: string) => number | undefined
   /** Every open link to the server. */
   readonly links?: (server: string) => readonly ListableLink[]
 }
@@ -314,9 +316,9 @@ export class Catalog {
       if (this.#closed) return
       const known = previous ? 'its last known lists stay' : 'it has no lists yet'
       this.#failures.failed(name, failureOf(name, error), known)
+      if (!previous) this.retries.later(name, this.#options.notBefore?.(name))
       this.#firstLists.end(attempt, false)
       this.#pauses.failed(attempt.key)
-      if (!previous) this.retries.later(name)
     }
   }
 

@@ -13,6 +13,7 @@ import { cachingOf, tighter, type Caching } from '../protocol/caching.ts'
 import { elements, find, isDeeperThan, members } from '../protocol/json-text.ts'
 import { UriTemplate } from '../protocol/uri-template.ts'
 import { ListDigest } from './digest.ts'
+import { ReadingBudget } from './reading-budget.ts'
 import type { CachingBy, Entry, ServerSnapshot } from './snapshot.ts'
 
 /** What ingestion needs of a link. */
@@ -186,6 +187,7 @@ class Collected {
   readonly #logger: Logger
   readonly #seen = new Set<string>()
   readonly #digest = new ListDigest()
+  readonly #readings = new ReadingBudget()
   #chars = 0
   #leftOut = 0
 
@@ -203,6 +205,7 @@ class Collected {
       if (slices.over) await slices.next()
       this.#chars += span.end - span.start
       if (this.#chars > MAX_LIST_CHARS) return `more than ${MAX_LIST_CHARS} characters`
+      if (this.#readings.exceeded !== undefined) return this.#readings.exceeded
       this.#add(page.slice(span.start, span.end), values[index])
     }
     return values.length > left ? `more than ${MAX_ENTRIES} entries` : undefined
@@ -224,7 +227,7 @@ class Collected {
   }
 
   #add(text: string, value: unknown): void {
-    const entry = outOfBounds(text) ?? checked(this.#kind, detached(text), value, this.#era)
+    const entry = outOfBounds(text) ?? checked(this.#kind, detached(text), value, this.#era, this.#readings)
     if (typeof entry === 'string')
       this.#leaveOut('A definition is left out: clients would reject it, or it exceeds a bound.', {
         reason: entry.slice(0, 200),
@@ -254,7 +257,13 @@ function outOfBounds(text: string): string | undefined {
 }
 
 /** The entry, or a sentence that says what is wrong with it. */
-function checked(kind: ListKind, text: string, value: unknown, era: 'legacy' | 'modern'): Entry | string {
+function checked(
+  kind: ListKind,
+  text: string,
+  value: unknown,
+  era: 'legacy' | 'modern',
+  readings: ReadingBudget,
+): Entry | string {
   if (!isJsonObject(value)) return 'it is not an object'
   const keyName = LIST_METHODS[kind].key
   const key = value[keyName]
@@ -263,7 +272,7 @@ function checked(kind: ListKind, text: string, value: unknown, era: 'legacy' | '
     if (key.length > MAX_URI_CHARS)
       return `"${keyName}" has ${key.length} characters; at most ${MAX_URI_CHARS} are taken`
     if (typeof value.name !== 'string') return `${key}: "name" is not a string`
-    const excess = kind === 'resourceTemplates' ? UriTemplate.excess(key) : undefined
+    const excess = (kind === 'resourceTemplates' ? UriTemplate.excess(key) : undefined) ?? readings.take(key)
     return excess === undefined ? { key, text } : `"${keyName}": ${excess}`
   }
   if (kind === 'prompts') {

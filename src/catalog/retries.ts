@@ -16,11 +16,14 @@ export class Retries {
     this.#retry = retry
   }
 
-  later(server: string): void {
+  /** Plans a try, which is after `notBefore` (by `monotonicNow`): one before that would fail at once. */
+  later(server: string, notBefore = -Infinity): void {
     const previous = this.#planned.get(server)
     clearTimeout(previous?.timer)
     const attempts = (previous?.attempts ?? 0) + 1
-    const delay = Math.min(LAST_MS, FIRST_MS * 2 ** (attempts - 1))
+    const pause = Math.min(LAST_MS, FIRST_MS * 2 ** (attempts - 1))
+    // Timers may be a millisecond early.
+    const delay = Math.max(pause, notBefore - monotonicNow() + 2)
     const timer = setTimeout(() => this.#retry(server), delay)
     timer.unref()
     this.#planned.set(server, { attempts, at: monotonicNow() + delay, timer })

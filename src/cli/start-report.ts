@@ -1,4 +1,3 @@
-import { monotonicNow } from '../core/clock.ts'
 import { within } from '../core/within.ts'
 import type { Gateway } from '../gateway.ts'
 import type { ServerStatus } from '../status.ts'
@@ -53,7 +52,7 @@ function next({ nextTry }: ServerStatus): string[] {
   if (nextTry === undefined) return []
   if (nextTry === 'now') return ['It is being tried again now.']
   if (nextTry === 'call') return ['The next call tries again.']
-  return [`The next try is in ${Math.max(1, Math.ceil((nextTry - monotonicNow()) / 1000))} s.`]
+  return [`The next try is in ${Math.max(1, Math.ceil((nextTry - Date.now()) / 1000))} s.`]
 }
 
 function count(amount: number, thing: string): string {

@@ -46,6 +46,11 @@ export function monotonicNow(): number {
   return monotonicAt(performance.now())
 }
 
+/** What the wall shows at a moment of `monotonicNow`, if it is not set meanwhile. For what is shown. */
+export function wallOf(monotonic: number): number {
+  return Math.round(Date.now() + monotonic - monotonicNow())
+}
+
 /** What `monotonicNow` gives at a moment of `performance.now()`: where both are needed, the clock is read once. */
 export function monotonicAt(moment: number): number {
   return Math.floor(ORIGIN + moment)

@@ -129,24 +129,37 @@ export function members(text: string, at = 0): Member[] {
 }
 
 /**
- * Spans of the elements of the array whose `[` stands at `at`; of the first `max` where there are more.
+ * Calls `visit` with the span of each element of the array whose `[` stands at `at`, until one call returns `false`.
  * @throws JsonTextError where there is no array
  */
-export function elements(text: string, at = 0, max = Infinity): { start: number; end: number }[] {
-  const list: { start: number; end: number }[] = []
+export function eachElement(
+  text: string,
+  at: number,
+  visit: (start: number, end: number, index: number) => boolean | void,
+): void {
   at = enter(text, at, OPEN_BRACKET)
-  for (;;) {
+  for (let index = 0; ;) {
     at = skipSpace(text, at)
     const code = text.charCodeAt(at)
-    if (code === CLOSE_BRACKET || list.length >= max) return list
+    if (code === CLOSE_BRACKET) return
     if (code === COMMA) {
       at++
       continue
     }
     const end = skipValue(text, at)
-    list.push({ start: at, end })
+    if (visit(at, end, index++) === false) return
     at = end
   }
+}
+
+/**
+ * Spans of the elements of the array whose `[` stands at `at`; of the first `max` where there are more.
+ * @throws JsonTextError where there is no array
+ */
+export function elements(text: string, at = 0, max = Infinity): { start: number; end: number }[] {
+  const list: { start: number; end: number }[] = []
+  eachElement(text, at, (start, end) => list.length < max && list.push({ start, end }) < max)
+  return list
 }
 
 /** The last member called `key`, as `JSON.parse` would take it. */

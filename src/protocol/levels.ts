@@ -2,17 +2,7 @@ import type { Json, JsonObject } from '../core/exchange.ts'
 import { GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { withoutEnd } from '../core/without-end.ts'
-import {
-  elements,
-  find,
-  lastMembers,
-  members,
-  rawAt,
-  splice,
-  withMembers,
-  type Edit,
-  type Member,
-} from './json-text.ts'
+import { eachElement, find, lastMembers, members, rawAt, withMembers, type Member } from './json-text.ts'
 import { LATEST_LEGACY } from './revisions.ts'
 
 /**
@@ -77,7 +67,7 @@ export function levelOf(revision: string): Level | undefined {
 /** The text of a result (of `tools/call` or `prompts/get`) as the level has it; the same text when it has all of it. */
 export function resultAt(level: Level, method: string, { text, value }: Json): string {
   if (!isJsonObject(value)) return text
-  if (method === 'prompts/get') return spliceAt(text, 'messages', value.messages, messageAt(level))
+  if (method === 'prompts/get') return messagesAt(level, text, value.messages)
   if (method !== 'tools/call') return text
   const { content, structuredContent } = value
   if (!Array.isArray(content) || content.length === 0) {
@@ -86,56 +76,100 @@ export function resultAt(level: Level, method: string, { text, value }: Json): s
     if (!member) return text
     return withMembers(text, { content: `[${textBlock(text.slice(member.start, member.end), '{}')}]` })
   }
-  return spliceAt(text, 'content', content, (block, blockText) =>
-    blockAt(level, level.content, block, blockText),
-  )
+  return rewritten(text, 'content', content, {
+    differs: block => differs(level, level.content, block),
+    change: (block, blockText) => blockAt(level, level.content, block as JsonObject, blockText),
+    leftOut: count => leftOut(level, count),
+  })
 }
 
-/** What may be repeated of a message to sample from whose parts become messages of their own. */
-const MAX_REPEATED_CHARS = 4 * 1024 * 1024
+/** Most messages and parts of them, or fields and choices of them, of a question that is written anew for a client. */
+const MAX_PARTS = 10_000
+/** What may be repeated in a question whose parts become messages of their own, in all its messages together. */
+const MAX_REPEATED_CHARS = 1024 * 1024
 
 /**
  * Raw `params` of `sampling/createMessage` as the level has them.
- * @throws GatewayError `cannot_ask` for a message of so many parts that it grows beyond `MAX_REPEATED_CHARS`
+ * @throws GatewayError `cannot_ask` for more than `MAX_PARTS`, and where more than `MAX_REPEATED_CHARS` would be repeated
  */
-export function samplingAt(level: Level, { text, value }: Json): string {
-  return spliceAt(text, 'messages', (value as JsonObject).messages, (message, messageText) => {
-    const member = isJsonObject(message) ? find(members(messageText), 'content') : undefined
-    if (!member) return messageText
-    const { content } = message as JsonObject
-    const raw = messageText.slice(member.start, member.end)
+export function samplingAt(level: Level, { text, value }: Json, server: string): string {
+  const { messages } = value as JsonObject
+  const member = Array.isArray(messages) ? find(members(text), 'messages') : undefined
+  if (!member || !Array.isArray(messages)) return text
+  let parts = 0
+  for (const message of messages as unknown[]) {
+    const content = isJsonObject(message) ? message.content : undefined
+    parts += Array.isArray(content) && content.length > 1 ? content.length : 1
+    if (parts > MAX_PARTS)
+      throw tooMuch(server, `to sample from more than ${MAX_PARTS} messages and parts of messages`)
+  }
+  let out = ''
+  let from = 0
+  let repeated = 0
+  eachElement(text, member.start, (start, end, at) => {
+    const message: unknown = messages[at]
+    if (!isJsonObject(message)) return
+    const { content } = message
     if (!Array.isArray(content)) {
-      const block = blockAt(level, level.sampled, content, raw)
-      return block === raw ? messageText : withMembers(messageText, { content: block })
+      if (!differs(level, level.sampled, content)) return
+      out += text.slice(from, start) + contentAt(level, level.sampled, message, text.slice(start, end))
+      from = end
+      return
     }
     // One message for each: nothing says that two in a row may not be of one role.
-    const blocks = elements(raw).map(({ start, end }, at) =>
-      blockAt(level, level.sampled, content[at], raw.slice(start, end)),
-    )
-    if (blocks.length === 0) blocks.push(textBlock('', '{}'))
-    const shell = withMembers(messageText, { content: 'null' })
-    const { start, end } = find(members(shell), 'content') as Member
-    if (blocks.length * shell.length > MAX_REPEATED_CHARS)
-      throw new GatewayError(
-        'cannot_ask',
-        `A message to sample from has ${blocks.length} parts, each of which is a message of its own for this client; ` +
-          `what is repeated for them may have at most ${MAX_REPEATED_CHARS} characters.`,
-        { delivery: 'answered' },
+    const shell = shellOf(text.slice(start, end))
+    repeated += Math.max(1, content.length) * (shell.before.length + shell.after.length)
+    if (repeated > MAX_REPEATED_CHARS)
+      throw tooMuch(
+        server,
+        'to sample from parts of messages, each of which is a message of its own for this client; ' +
+          `what is repeated for them has more than ${MAX_REPEATED_CHARS} characters`,
       )
-    return blocks.map(block => shell.slice(0, start) + block + shell.slice(end)).join(',')
+    out += text.slice(from, start)
+    from = end
+    if (content.length === 0) out += shell.before + textBlock('', '{}') + shell.after
+    else
+      eachElement(shell.content, 0, (first, last, index) => {
+        const block = blockAt(level, level.sampled, content[index], shell.content.slice(first, last))
+        out += (index === 0 ? '' : ',') + shell.before + block + shell.after
+      })
   })
+  return out + text.slice(from)
+}
+
+function tooMuch(server: string, what: string): GatewayError {
+  return new GatewayError('cannot_ask', `Server "${server}" asks ${what}.`, { server, delivery: 'answered' })
+}
+
+/** The text of a message around its content, and the content. */
+function shellOf(message: string): { before: string; content: string; after: string } {
+  const { start, end } = find(members(message), 'content') as Member
+  // Of a content that stands twice one is left.
+  const shell = withMembers(message, { content: 'null' })
+  const empty = find(members(shell), 'content') as Member
+  return {
+    before: shell.slice(0, empty.start),
+    content: message.slice(start, end),
+    after: shell.slice(empty.end),
+  }
 }
 
 /**
  * Raw `params` of `elicitation/create` as the levels that have forms have them: a choice with titles (`oneOf`) says the same in their way as well, or a
  * person would be shown a field for any text.
+ * @throws GatewayError `cannot_ask` for more than `MAX_PARTS` fields and choices
  */
-export function elicitationAt({ text, value }: Json): string {
+export function elicitationAt({ text, value }: Json, server: string): string {
   const { requestedSchema } = value as JsonObject
   const properties = isJsonObject(requestedSchema) ? requestedSchema.properties : undefined
   const schema = rawAt(text, 'requestedSchema')
   const raw = rawAt(text, 'requestedSchema', 'properties')
   if (!isJsonObject(properties) || schema === undefined || raw === undefined) return text
+  let parts = 0
+  for (const property of Object.values(properties)) {
+    parts += 1 + (isJsonObject(property) && Array.isArray(property.oneOf) ? property.oneOf.length : 0)
+    if (parts > MAX_PARTS) throw tooMuch(server, `for more than ${MAX_PARTS} fields and choices`)
+  }
   const texts = lastMembers(raw)
   const changed = Object.entries(properties).flatMap(([key, property]) => {
     const choices = titledChoices(property)
@@ -153,23 +187,78 @@ export function definitionAt(level: Level, text: string): string {
   return withoutIconSizes(text, (JSON.parse(text) as JsonObject).icons)
 }
 
-type Change = (value: unknown, text: string) => string
+/** Most parts of a result that are written anew for a client. More of them are left out, and a last part says so. */
+const MAX_REWRITTEN = 10_000
+/** Most icons of a link that are written anew. A link with more of them has none. */
+const MAX_ICONS = 16
 
-function messageAt(level: Level): Change {
-  return (message, text) => {
-    const member = isJsonObject(message) ? find(members(text), 'content') : undefined
-    if (!member) return text
-    const raw = text.slice(member.start, member.end)
-    const block = blockAt(level, level.content, (message as JsonObject).content, raw)
-    return block === raw ? text : withMembers(text, { content: block })
+interface Rewriting {
+  /** Whether the level does not have a value as it is. */
+  differs(value: unknown): boolean
+  /** The text of such a value as the level has it. */
+  change(value: unknown, text: string): string
+  /** An element that says how many were left out. */
+  leftOut(count: number): string
+}
+
+/** The object `text` with the elements of the array `key` as a level has them; `values` is that array as parsed. One pass. */
+function rewritten(text: string, key: string, values: unknown, rewriting: Rewriting): string {
+  if (!Array.isArray(values) || !values.some(value => rewriting.differs(value))) return text
+  const member = find(members(text), key)
+  if (!member) return text
+  let out = ''
+  let from = 0
+  let count = 0
+  let last = member.start
+  eachElement(text, member.start, (start, end, at) => {
+    if (rewriting.differs(values[at])) {
+      count++
+      if (count <= MAX_REWRITTEN)
+        out += text.slice(from, start) + rewriting.change(values[at], text.slice(start, end))
+      // With the comma before it: there are others before.
+      else if (from < last) out += text.slice(from, last)
+      from = end
+    }
+    last = end
+  })
+  if (count > MAX_REWRITTEN) {
+    out += `${text.slice(from, last)},${rewriting.leftOut(count - MAX_REWRITTEN)}`
+    from = last
   }
+  return out + text.slice(from)
+}
+
+function messagesAt(level: Level, text: string, messages: unknown): string {
+  return rewritten(text, 'messages', messages, {
+    differs: message => isJsonObject(message) && differs(level, level.content, message.content),
+    change: (message, messageText) => contentAt(level, level.content, message as JsonObject, messageText),
+    leftOut: count => `{"role":"user","content":${leftOut(level, count)}}`,
+  })
+}
+
+/** A message with its one block as the level has it. */
+function contentAt(level: Level, types: readonly string[], message: JsonObject, text: string): string {
+  const raw = rawAt(text, 'content')
+  if (raw === undefined) return text
+  return withMembers(text, { content: blockAt(level, types, message.content, raw) })
+}
+
+function leftOut(level: Level, count: number): string {
+  const text = `[${count} more parts were left out: revision ${level.revision} of MCP does not have them here.]`
+  return textBlock(text, '{}')
+}
+
+/** Whether a level does not have such a block as it is. */
+function differs(level: Level, types: readonly string[], block: unknown): boolean {
+  if (!isJsonObject(block) || typeof block.type !== 'string') return false
+  if (!types.includes(block.type)) return true
+  return block.type === 'resource_link' && !level.iconSizes && listsIconSizes(block.icons)
 }
 
 function blockAt(level: Level, types: readonly string[], block: unknown, text: string): string {
-  if (!isJsonObject(block) || typeof block.type !== 'string') return text
-  if (!types.includes(block.type)) return textBlock(described(level, block, text), text)
-  if (block.type === 'resource_link' && !level.iconSizes) return withoutIconSizes(text, block.icons)
-  return text
+  if (!isJsonObject(block) || !differs(level, types, block)) return text
+  if (!types.includes(block.type as string)) return textBlock(described(level, block, text), text)
+  return withoutIconSizes(text, block.icons)
 }
 
 /** A block of text in place of another one, whose annotations and `_meta` it keeps. */
@@ -207,22 +296,19 @@ function titledChoices(property: unknown): { enum: string; enumNames: string } |
   return { enum: JSON.stringify(choices.map(choice => choice?.const)), enumNames: JSON.stringify(names) }
 }
 
-function withoutIconSizes(text: string, icons: unknown): string {
-  return spliceAt(text, 'icons', icons, (icon, iconText) =>
-    isJsonObject(icon) && Array.isArray(icon.sizes) ? withMembers(iconText, { sizes: undefined }) : iconText,
-  )
+function listsSizes(icon: unknown): boolean {
+  return isJsonObject(icon) && Array.isArray(icon.sizes)
 }
 
-/** Changes the elements of the array that is the member `key` of an object; `values` is that array as parsed. */
-function spliceAt(text: string, key: string, values: unknown, change: Change): string {
-  if (!Array.isArray(values)) return text
-  const member = find(members(text), key)
-  if (!member) return text
-  const edits: Edit[] = []
-  elements(text, member.start).forEach(({ start, end }, at) => {
-    const old = text.slice(start, end)
-    const changed = change(values[at], old)
-    if (changed !== old) edits.push({ start, end, text: changed })
+function listsIconSizes(icons: unknown): icons is unknown[] {
+  return Array.isArray(icons) && icons.some(listsSizes)
+}
+
+function withoutIconSizes(text: string, icons: unknown): string {
+  if (listsIconSizes(icons) && icons.length > MAX_ICONS) return withMembers(text, { icons: undefined })
+  return rewritten(text, 'icons', icons, {
+    differs: listsSizes,
+    change: (_, iconText) => withMembers(iconText, { sizes: undefined }),
+    leftOut: () => '{}',
   })
-  return splice(text, edits)
 }

@@ -59,7 +59,10 @@ export function presented(
   // Who declares tools in sampling knows their content as well.
   const newer = request.method === 'sampling/createMessage' && features.sampling?.tools !== undefined
   if (level && !newer)
-    text = request.method === 'sampling/createMessage' ? samplingAt(level, params) : elicitationAt(params)
+    text =
+      request.method === 'sampling/createMessage'
+        ? samplingAt(level, params, request.server)
+        : elicitationAt(params, request.server)
   if (Object.keys(changes).length > 0) text = withMembers(text, changes)
   return text === params.text ? request : { ...request, params: text }
 }

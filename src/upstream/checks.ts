@@ -1,5 +1,5 @@
 import { outliers } from '../balance/outliers.ts'
-import { monotonicNow } from '../core/clock.ts'
+import { monotonicNow, wallOf } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { CHECK } from './doubt.ts'
@@ -109,7 +109,7 @@ export class Checks {
     logger.warn('The replica is ejected.', {
       replica: replica.name,
       cause,
-      nextTry: nextTry === undefined ? undefined : new Date(nextTry).toISOString(),
+      nextTry: nextTry === undefined ? undefined : new Date(wallOf(nextTry)).toISOString(),
     })
     for (const hear of replica.onIll) hear()
     onChanged()

@@ -69,6 +69,8 @@ export class Slot implements Deadline {
   #openings = 0
   #lastLoss = ''
   #restart: NodeJS.Timeout | undefined
+  /** When that is over, by `monotonicNow`. */
+  #restartAt = -Infinity
   readonly #closing = new AbortController()
   /** Where the handshake begins; what is wrong is corrected by it. */
   spoken: Spoken = UNKNOWN
@@ -152,9 +154,16 @@ export class Slot implements Deadline {
     return this.#state.kind === 'ready' ? this.#state.link.lastUsed : 0
   }
 
-  /** When it is tried again, in Unix milliseconds; `undefined`: with the next call. */
+  /** From when on a call tries it again, by `monotonicNow`; `undefined`: the next one does. */
   get nextTry(): number | undefined {
     return this.#state.kind === 'failed' || this.#state.kind === 'stopped' ? this.#state.nextTry : undefined
+  }
+
+  /** When it starts without a call, by `monotonicNow`; `undefined` where nothing but a call starts it. */
+  get startsAt(): number | undefined {
+    return this.nextTry !== undefined && this.#pins > 0 && this.#restartAt > this.#now()
+      ? this.#restartAt
+      : undefined
   }
 
   /** While pinned (subscriptions), the link is neither stopped when idle nor left closed after a failure. */
@@ -339,6 +348,7 @@ export class Slot implements Deadline {
 
   #restartIn(ms: number): void {
     clearTimeout(this.#restart)
+    this.#restartAt = this.#now() + ms
     this.#restart = setTimeout(() => {
       const { kind } = this.#state
       if (this.#pins > 0 && kind !== 'starting' && kind !== 'ready' && kind !== 'closed') void this.#start()

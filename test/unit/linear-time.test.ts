@@ -38,6 +38,12 @@ const ROWS: readonly Row[] = [
     8000,
   ),
   row(
+    'blocks of a type that a client does not have',
+    (input: Json) => resultAt(OLDEST, 'tools/call', input),
+    size => json({ content: Array.from({ length: size }, () => ({ type: 'x' })) }),
+    2400,
+  ),
+  row(
     'a question with breaks of lines that no label follows',
     (message: string) => labelled('a', message),
     size => `${'\n'.repeat(size - 1)}x`,
@@ -54,23 +60,23 @@ const ROWS: readonly Row[] = [
   ),
   row(
     'choices with titles, for a client of a revision that has none',
-    elicitationAt,
+    (input: Json) => elicitationAt(input, 'a'),
     size =>
       json({
         requestedSchema: { properties: many(size, () => ({ oneOf: [{ const: 'a', title: 'A' }] })) },
       }),
-    1500,
+    1200,
   ),
   row(
     'a message to sample from with a list of content, for a client without lists',
-    (input: Json) => samplingAt(OLDEST, input),
+    (input: Json) => samplingAt(OLDEST, input, 'a'),
     size =>
       json({
         messages: [
           { role: 'user', content: Array.from({ length: size }, () => ({ type: 'text', text: 'x' })) },
         ],
       }),
-    3000,
+    2400,
   ),
   row(
     'prefixes of many servers, of which each begins with another',

@@ -9,6 +9,7 @@ import {
 } from '../../../src/catalog/ingest.ts'
 import type { JsonObject } from '../../../src/core/exchange.ts'
 import { SILENT } from '../../../src/core/logger.ts'
+import { textsOf } from '../../../src/core/uri-readings.ts'
 
 const ALL = { tools: {}, resources: {}, prompts: {} }
 
@@ -186,4 +187,41 @@ it('templates with more than 32 variables or of more than 8 KB are left out, wit
       start: expect.stringContaining((texts[at + 1] as string).slice(0, 40)),
     })),
   )
+})
+
+it('resources whose URIs can be read in too many ways are left out, and soon no further one is looked at', async () => {
+  const warned: unknown[] = []
+  const costly = (at: number): string => `db://u@[h]:1/${'%ff/'.repeat(2030)} .\\;?#${at}`
+  const uris = ['x:first', ...Array.from({ length: 200 }, (_, at) => costly(at)), 'x:last']
+  const entries = uris.map(uri => JSON.stringify({ uri, name: 'r' })).join(',')
+  const { lists, incomplete } = await fetchLists(
+    lister(method => (method === 'resources/list' ? `{"resources":[${entries}]}` : empty(method))),
+    1000,
+    undefined,
+    { ...SILENT, warn: (message, fields) => warned.push({ message, ...fields }) },
+  )
+  expect(lists.resources.map(({ key }) => key)).toEqual(['x:first'])
+  expect(incomplete).toEqual(['resources'])
+  expect(warned[0]).toMatchObject({ reason: expect.stringContaining('can be read in too many ways') })
+  expect(warned).toContainEqual(
+    expect.objectContaining({
+      message: 'The list is longer than what is taken of one; the rest is left out.',
+      exceeded: 'more than 16777216 characters in all that its URIs can be read as',
+    }),
+  )
+  // Ten are named, the sum of the others is told, and the bound.
+  expect(warned).toHaveLength(12)
+})
+
+it('of resources whose URIs mean much text together, those beyond 16 MiB of it are left out', async () => {
+  const uris = Array.from({ length: 3000 }, (_, at) => `http://h/${'a'.repeat(1500)}${at}?q=1;p#f`)
+  const entries = uris.map(uri => JSON.stringify({ uri, name: 'r' })).join(',')
+  const lists = await fetchAll(
+    lister(method => (method === 'resources/list' ? `{"resources":[${entries}]}` : empty(method))),
+  )
+  expect(lists.resources.length).toBeGreaterThan(100)
+  expect(lists.resources.length).toBeLessThan(3000)
+  const texts = lists.resources.flatMap(({ key }) => textsOf(key))
+  const chars = texts.reduce((sum, text) => sum + text.length, 0)
+  expect(chars).toBeLessThan(16_777_216 + 100_000)
 })

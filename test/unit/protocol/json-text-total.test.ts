@@ -68,6 +68,10 @@ const CALLS: Readonly<Record<string, (text: string, random: Random) => unknown>>
   isObjectAt: (text, random) => jsonText.isObjectAt(text, positionIn(random, text)),
   members: (text, random) => jsonText.members(text, random(2) * positionIn(random, text)),
   elements: (text, random) => jsonText.elements(text, random(2) * positionIn(random, text)),
+  eachElement: (text, random) => {
+    let left = random(4)
+    jsonText.eachElement(text, random(2) * positionIn(random, text), () => --left !== 0)
+  },
   find: text => jsonText.find(jsonText.members(text), 'a'),
   lastMembers: (text, random) => jsonText.lastMembers(text, random(2) * positionIn(random, text)),
   rawAt: (text, random) => jsonText.rawAt(text, ...path(random)),

@@ -171,7 +171,7 @@ describe('sampling', () => {
     `{"messages":[{"role":"user","content":${TEXT}},{"role":"assistant","content":${content},"_meta":{"n":1.0}}],"maxTokens":1.0}`
   const asked = (revision: string, content: string): string => {
     const text = asking(content)
-    return samplingAt(level(revision), { text, value: JSON.parse(text) as unknown })
+    return samplingAt(level(revision), { text, value: JSON.parse(text) as unknown }, 'a')
   }
 
   test('audio is described before 2025-03-26', () => {
@@ -194,14 +194,14 @@ describe('sampling', () => {
 
   test('what is broken stays', () => {
     for (const text of ['{}', '{"messages":7}', '{"messages":[7,{},{"content":7}]}'])
-      expect(samplingAt(level('2024-11-05'), { text, value: JSON.parse(text) as unknown })).toBe(text)
+      expect(samplingAt(level('2024-11-05'), { text, value: JSON.parse(text) as unknown }, 'a')).toBe(text)
   })
 })
 
 describe('elicitation', () => {
   const form = (property: string): string =>
     `{"message":"m","requestedSchema":{"type":"object","properties":{"n":{"type":"integer","minimum":1.0},"__proto__":${property}},"x":1.0}}`
-  const asked = (text: string): string => elicitationAt({ text, value: JSON.parse(text) as unknown })
+  const asked = (text: string): string => elicitationAt({ text, value: JSON.parse(text) as unknown }, 'a')
 
   test('titles of a choice are told the older way as well', () => {
     const choice = '"type":"string","oneOf":[{"const":"a","title":"The A"}, {"const":"b"}]'
