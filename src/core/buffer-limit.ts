@@ -76,6 +76,7 @@ export class BufferLimit {
   /** Called by a reception: so many bytes more are held of small messages; less when negative. */
   small(bytes: number): void {
     this.#smallBytes += bytes
+    if (bytes < 0) letGo(-bytes)
   }
 
   /** Messages above this size are large now. */

@@ -111,7 +111,9 @@ export class HttpReply implements Reply {
     }
     const response = this.#response
     if (response && !response.headersSent) {
-      if (body.length > SMALL_BYTES) this.#answerLarge(response, head, body, tail)
+      // Without a socket, it waits for the answers to earlier requests.
+      if (body.length > SMALL_BYTES || response.socket === null)
+        this.#answerAsRead(response, head, body, tail)
       else if (typeof body === 'string') {
         const text = head + body + tail
         response.writeHead(this.#status, {
@@ -136,7 +138,7 @@ export class HttpReply implements Reply {
   }
 
   /** As fast as the client reads. */
-  #answerLarge(response: ServerResponse, head: string, body: string | Buffer, tail: string): void {
+  #answerAsRead(response: ServerResponse, head: string, body: string | Buffer, tail: string): void {
     response.writeHead(this.#status, {
       ...this.#options.headers,
       'content-type': 'application/json',

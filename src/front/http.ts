@@ -21,7 +21,7 @@ import { accepts, checkAccept, checkQuery, HostGuard, isDirect } from './guards.
 import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen } from './modern.ts'
-import { closeWithConnection } from './pipelined.ts'
+import { pipelined } from './pipelined.ts'
 import { admitSession, admitStream, turnDown, turnDownPost, type Unread } from './opening.ts'
 import { nothing } from './no-login.ts'
 import { Refusals } from './refusals.ts'
@@ -105,14 +105,14 @@ export class HttpFront implements Front {
   /** @throws GatewayError `config` when the address cannot be used */
   async listen(): Promise<{ url: string; port: number }> {
     const { config, authenticator, logger } = this.#options
-    const { server, origin, port } = await openServer(config, (request, response) => {
-      closeWithConnection(response)
+    const handle = pipelined((request, response) => {
       // Also on a connection that is kept: the next request goes elsewhere.
       if (this.#draining) response.shouldKeepAlive = false
       this.#route(request, response).catch((error: unknown) =>
         this.#refusals.answer(request, response, error),
       )
     })
+    const { server, origin, port } = await openServer(config, handle)
     this.#server = server
     this.#connections = new Connections(server, this.#options.maxConnections, logger)
     authenticator.listensAt(origin)

@@ -4,10 +4,9 @@ import { pieceEnd } from '../core/text-pieces.ts'
 import { EVENT_END, eventStart, eventText } from '../protocol/sse.ts'
 import type { Backlogs } from './backlogs.ts'
 
-/** More than this is written piece by piece, as the client takes it: what the system holds of it cannot be taken back. */
-export const LARGE_BYTES = 256 * 1024
 /** Answers up to this size are not counted while they are on their way: their number is that of connections. */
 export const SMALL_BYTES = 64 * 1024
+/** More than this is written piece by piece, as the client takes it: Node.js copies what it writes, and the copy cannot be taken back. */
 const PIECE_BYTES = 64 * 1024
 
 /** What waits, from `at` on. Text is held as it came: as bytes it would lie in memory twice. */
@@ -34,7 +33,7 @@ export class Outlet {
   /** Called when the client has caught up. */
   onCaughtUp: (() => void) | undefined
   /** When the client last took something, by `performance.now()`. */
-  movedAt = 0
+  #movedAt = 0
   /** Since when the client is behind, by `performance.now()`. */
   behindSince = 0
 
@@ -49,9 +48,23 @@ export class Outlet {
     return this.#bytes + this.#unsent
   }
 
-  /** The client has not yet taken what was written before. */
+  /** The client has not yet taken what was written before, on this response or on earlier ones of its connection. */
   get behind(): boolean {
-    return this.#waiting.length > 0 || this.#response.writableNeedDrain
+    return this.#waiting.length > 0 || this.#mustWait
+  }
+
+  /** When the client last took something, by `performance.now()`. It is not late while earlier responses are due. */
+  get movedAt(): number {
+    return this.#isQueued ? performance.now() : this.#movedAt
+  }
+
+  /** Earlier responses of its connection are not over. */
+  get #isQueued(): boolean {
+    return this.#response.socket === null && !this.#response.destroyed
+  }
+
+  get #mustWait(): boolean {
+    return this.#response.writableNeedDrain || this.#isQueued
   }
 
   get ended(): boolean {
@@ -62,7 +75,7 @@ export class Outlet {
   write(...parts: readonly (string | Buffer)[]): void {
     if (this.ended) return
     const wasBehind = this.behind
-    if (!wasBehind && lengthOf(parts) <= LARGE_BYTES) {
+    if (!wasBehind && lengthOf(parts) <= PIECE_BYTES) {
       for (const part of parts) this.#response.write(part)
       if (!this.behind) return
       this.#fallsBehind()
@@ -72,7 +85,7 @@ export class Outlet {
     let added = 0
     for (const data of parts) {
       const size = Buffer.byteLength(data)
-      if (size > LARGE_BYTES) this.#large += size
+      if (size > SMALL_BYTES) this.#large += size
       this.#waiting.push({ data, size, at: 0 })
       added += size
     }
@@ -85,7 +98,7 @@ export class Outlet {
 
   /** Writes one event. `data` must be on one line. */
   event(data: string, id?: string): void {
-    if (data.length <= LARGE_BYTES) this.write(eventText(data, id))
+    if (data.length <= PIECE_BYTES) this.write(eventText(data, id))
     else this.write(eventStart(id), data, EVENT_END)
   }
 
@@ -110,23 +123,25 @@ export class Outlet {
   }
 
   #fallsBehind(): void {
-    this.movedAt = this.behindSince = performance.now()
+    this.#movedAt = this.behindSince = performance.now()
     this.#listen()
   }
 
   #listen(): void {
     if (this.#listens) return
     this.#listens = true
-    this.#response.on('drain', () => {
-      this.movedAt = performance.now()
+    const moved = (): void => {
+      this.#movedAt = performance.now()
       this.#pump()
-    })
+    }
+    this.#response.on('drain', moved)
+    this.#response.once('socket', moved)
     this.#response.on('close', () => this.#gone())
     this.#backlogs.began(this)
   }
 
   #pump(): void {
-    while (!this.#response.writableNeedDrain) {
+    while (!this.#mustWait) {
       const [first] = this.#waiting
       if (!first) break
       const { data, at, size } = first

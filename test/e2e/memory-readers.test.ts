@@ -94,6 +94,41 @@ test(
 )
 
 test(
+  '80 connections with 20 pipelined calls each that do not read answers of 250 KB hold little, and give it back when they leave',
+  { timeout: 120_000 },
+  async () => {
+    await using scratch = makeScratch()
+    await using gateway = await serveWeighed(inFrontOf(scratch, STDIO))
+    await using client = new ModernHttp(gateway.origin)
+    expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
+    const before = gateway.rss
+    const { hostname, port, host } = new URL(gateway.origin)
+    const body = requestText('1', 'tools/call', withEnvelope(callText('large', { bytes: 250_000 })))
+    const request =
+      `POST /mcp HTTP/1.1\r\nhost: ${host}\r\ncontent-type: application/json\r\n` +
+      'accept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\n' +
+      `mcp-method: tools/call\r\nmcp-name: s__large\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+    let peak = 0
+    const sockets: Socket[] = []
+    for (let at = 0; at < 80; at++) {
+      const socket = connect(Number(port), hostname)
+      socket.on('error', () => {}).pause()
+      sockets.push(socket)
+      await once(socket, 'connect')
+      socket.write(request.repeat(20))
+    }
+    for (let round = 0; round < 60; round++) {
+      await sleep(100)
+      peak = Math.max(peak, gateway.rss - before)
+    }
+    expect(peak).toBeLessThan(300)
+    for (const socket of sockets) socket.destroy()
+    for (let round = 0; round < 50 && gateway.rss - before > 100; round++) await sleep(100)
+    expect(gateway.rss - before).toBeLessThan(100)
+  },
+)
+
+test(
   'of 60,000 progress notifications to a client that does not read, the newest is kept, and comes when it reads',
   { timeout: 120_000 },
   async () => {
