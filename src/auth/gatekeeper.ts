@@ -197,13 +197,13 @@ export class Gatekeeper implements Authenticator {
   }
 }
 
-/** A credential that counts everywhere until it expires. */
 /** Most verdicts count without end, and need no clock. */
 function stillCounts({ credential, until, endsAt }: Verdict): boolean {
   const end = Math.min(endsAt, credential.expiresAt)
   return (until === Infinity || monotonicNow() < until) && (end === Infinity || Date.now() < end)
 }
 
+/** A credential that counts everywhere until it expires. */
 function lasting(credential: Credential): Verdict {
   return { credential, until: Infinity, endsAt: credential.expiresAt, endpoint: undefined }
 }

@@ -6,7 +6,10 @@ export function clientRows({ clients, gateway }: Pick<Config, 'clients' | 'gatew
   const within = gateway.rules.length > 0 ? 'what "gateway.policy" allows' : 'everything'
   return [
     ...clients.map(client => [client.name, describe(client)]),
-    ['no key, stdio', `may use ${within}, as the user who starts it; --client <name> serves as a client`],
+    [
+      'no key, stdio',
+      `may use ${within}, under the account that starts it; --client <name> serves as a client`,
+    ],
     ['no key, HTTP', overHttp({ clients, gateway }, within)],
   ]
 }

@@ -134,7 +134,7 @@ function unlocated(
     const meant = names.includes(name) ? name : nearest(name, names)
     if (meant !== undefined) {
       const said =
-        meant === name ? `"${name}" is a server.` : `There is no "${name}", and a server "${meant}".`
+        meant === name ? `"${name}" is a server.` : `There is no "${name}"; there is a server "${meant}".`
       return new GatewayError('config', `${said} Write what of it is meant, as in "${meant}/name".`)
     }
   }

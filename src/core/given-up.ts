@@ -34,13 +34,13 @@ export function tooSlow(bytesPerSecond: number, roomBytes: number): GivenUp {
   }
 }
 
-/** Unfinished messages hold more than `maxBytes`, and most of that is of this server. */
+/** Unfinished messages hold more than `maxBytes`, and no server holds more than this one. */
 export function tooMany(maxBytes: number): GivenUp {
   return {
     code: 'overloaded',
     what:
       `sends more large messages at once than have room: unfinished ones of all servers held more than ` +
-      `${maxBytes / MIB} MiB, most of that from this server`,
+      `${maxBytes / MIB} MiB, and no server has more of that than this one`,
     fix: 'try again later, or set "concurrency" for this server',
   }
 }

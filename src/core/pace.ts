@@ -1,4 +1,4 @@
-/** A pace is known after so long, and covers twice as long at most. */
+/** A pace is known after so long, and covers two such windows; each may be one look longer. */
 const WINDOW_MS = 10_000
 
 /** How fast something came lately, counted over the time in which it was read. */

@@ -20,7 +20,7 @@ export interface SubscriptionsOptions {
   readonly logger: Logger
   /** Resources that one subscriber may be subscribed to. */
   readonly maxPerSubscriber: number
-  /** Whether those who have a view may know of a resource of a server. */
+  /** Whether subscribers of a view may know of a resource of a server. */
   readonly hears: (view: string, server: string, own: string) => boolean
   /** The lists of a server may have changed without anyone having been told. */
   readonly onMissed: (server: string) => void

@@ -89,7 +89,7 @@ export class WantedTable<W> {
     return this.#slots.get(slot)?.byPath.near(uri) ?? []
   }
 
-  /** A subscriber wants something. @returns whether nobody else does */
+  /** A subscriber wants something. @returns whether it is the first */
   add(slot: Slot, own: string, subscriber: Subscriber, wish: W): boolean {
     let ofSlot = this.#slots.get(slot)
     if (!ofSlot) this.#slots.set(slot, (ofSlot = { byOwn: new Map(), byPath: new PathIndex() }))

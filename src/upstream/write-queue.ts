@@ -37,7 +37,7 @@ export class WriteQueue {
     this.#onLost = onLost
   }
 
-  /** `false` when the queue is full or closed, and the message was not taken. A message larger than the limit passes when nothing waits. */
+  /** Says whether the message was taken, and why not. A message larger than the limit passes when nothing waits. */
   push(message: Outgoing): 'taken' | 'full' | 'closed' {
     if (this.#broken || this.#ending) return 'closed'
     const bytes = Buffer.byteLength(message.text) + 1

@@ -105,7 +105,7 @@ test.each([
   ],
   [
     ['ci', 'file'],
-    'There is no "file", and a server "files". Write what of it is meant, as in "files/name".',
+    'There is no "file"; there is a server "files". Write what of it is meant, as in "files/name".',
   ],
   [['ci', 'files'], '"files" is a server. Write what of it is meant, as in "files/name".'],
   [['ci', 'off/read'], 'The server "off" is disabled or left out.'],

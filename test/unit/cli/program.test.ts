@@ -93,7 +93,7 @@ describe('check', () => {
         '  manifold  left out',
         '',
         'Clients',
-        '  no key, stdio  may use everything, as the user who starts it; --client <name> serves as a client',
+        '  no key, stdio  may use everything, under the account that starts it; --client <name> serves as a client',
         '  no key, HTTP   may use everything, from this machine only; keys need "clients"',
         '',
         'Gateway',

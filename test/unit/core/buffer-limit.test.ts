@@ -148,7 +148,7 @@ describe('what servers send', () => {
     expect([honest.givenUp, flood[0]?.givenUp, flood.at(-1)?.givenUp]).toEqual([false, false, true])
     expect(flood.at(-1)?.why).toMatchObject({
       code: 'overloaded',
-      what: expect.stringContaining('more than 32 MiB, most of that from this server'),
+      what: expect.stringContaining('more than 32 MiB, and no server has more of that than this one'),
     })
   })
 
