@@ -72,13 +72,24 @@ export type InputMethod = (typeof INPUT_METHODS)[number]
 /** An input a server asks for in the middle of a call. */
 export interface InputRequest {
   readonly method: InputMethod
-  /** Raw JSON of `params`. */
+  /** Raw JSON of `params`; `undefined` after `sent`, too. */
   readonly params: string | undefined
   readonly server: string
   /** Cancelled when the server no longer wants to know. */
   readonly cancellation: Cancellation
   /** The questions it is asked with: one object for all of them. They are asked together or not at all. */
   readonly round?: { readonly size: number }
+  /** To be called when the client has been sent the question and it is not put again: its text is let go. Idempotent. */
+  readonly sent?: (() => void) | undefined
+}
+
+/** `params` of a question, which take room until they are let go. */
+export interface HeldParams extends Json {
+  /** Whether they have been let go: they are empty then. */
+  readonly gone: boolean
+  /** Lets go of the parsed form, which is made anew when it is asked for. */
+  keepText(): void
+  letGo(): void
 }
 
 /** What the parts of the gateway come to know of one request, for the audit log. Each fills in its own on the way. */

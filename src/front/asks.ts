@@ -5,8 +5,11 @@ import type { InputRequest } from '../core/exchange.ts'
 import { find, members } from '../protocol/json-text.ts'
 import { notificationText, requestText, type Message } from '../protocol/message.ts'
 
+/** Of a question that was sent, no more is kept than its answer needs. */
+type Sent = Pick<InputRequest, 'method' | 'server'>
+
 interface OpenAsk {
-  readonly request: InputRequest
+  readonly sent: Sent
   readonly resolve: (result: string) => void
   readonly reject: (error: GatewayError) => void
   readonly timer: NodeJS.Timeout
@@ -34,30 +37,34 @@ export class Asks {
     if (this.#closed) return Promise.reject(refusal(request, 'asks, but the client left'))
     if (!this.#hasRoom(request)) return Promise.reject(tooMany(request, this.#limits.maxPerSession))
     const id = this.#next++
-    return new Promise((resolve, reject) => {
-      const withdraw = (reason: string, error: GatewayError): void => {
-        if (!this.#take(id)) return
-        send(notificationText('notifications/cancelled', JSON.stringify({ requestId: id, reason })))
-        reject(error)
-      }
-      const timer = setTimeout(
-        () => withdraw('no answer in time', refusal(request, 'asked, but the client did not answer in time')),
-        this.#limits.answerTimeoutMs,
-      )
-      timer.unref()
-      this.#open.set(id, { request, resolve, reject, timer })
-      if (!send(requestText(id, request.method, request.params))) {
-        this.#take(id)
-        reject(refusal(request, 'asks, but the client has no stream it could be asked on'))
-        return
-      }
-      request.cancellation.onCancel(reason =>
-        withdraw(
-          reason,
-          new GatewayError('cancelled', 'The question was withdrawn.', { server: request.server }),
-        ),
-      )
+    const sent = { method: request.method, server: request.server }
+    const answer = this.#wait(id, sent, send)
+    if (send(requestText(id, request.method, request.params))) request.sent?.()
+    else this.#take(id)?.reject(refusal(sent, 'asks, but the client has no stream it could be asked on'))
+    request.cancellation.onCancel(reason => {
+      const { server } = sent
+      const error = new GatewayError('cancelled', 'The question was withdrawn.', { server })
+      this.#withdraw(id, reason, error, send)
     })
+    return answer
+  }
+
+  #wait(id: number, sent: Sent, send: (text: string) => boolean): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        const error = refusal(sent, 'asked, but the client did not answer in time')
+        this.#withdraw(id, 'no answer in time', error, send)
+      }, this.#limits.answerTimeoutMs)
+      timer.unref()
+      this.#open.set(id, { sent, resolve, reject, timer })
+    })
+  }
+
+  #withdraw(id: number, reason: string, error: GatewayError, send: (text: string) => boolean): void {
+    const ask = this.#take(id)
+    if (!ask) return
+    send(notificationText('notifications/cancelled', JSON.stringify({ requestId: id, reason })))
+    ask.reject(error)
   }
 
   /** Takes an answer of the client. Answers to questions nobody asked are ignored; `false` says so. */
@@ -71,18 +78,17 @@ export class Asks {
     if (result) ask.resolve(message.text.slice(result.start, result.end))
     else if (error && isRpcError(message.value.error)) {
       const text = message.text.slice(error.start, error.end)
-      ask.reject(new ClientError(text, message.value.error, ask.request.server))
-    } else
-      ask.reject(refusal(ask.request, 'asked, and the client answered with no result and no valid error'))
+      ask.reject(new ClientError(text, message.value.error, ask.sent.server))
+    } else ask.reject(refusal(ask.sent, 'asked, and the client answered with no result and no valid error'))
     return true
   }
 
   /** No answer comes any more. */
   close(): void {
     this.#closed = true
-    for (const [id, { request, reject }] of this.#open) {
+    for (const [id, { sent, reject }] of this.#open) {
       this.#take(id)
-      reject(refusal(request, 'asked, but the client left'))
+      reject(refusal(sent, 'asked, but the client left'))
     }
   }
 
@@ -103,10 +109,8 @@ export class Asks {
   }
 }
 
-function refusal(request: InputRequest, what: string): GatewayError {
-  return new GatewayError('cannot_ask', `Server "${request.server}" ${what} (${request.method}).`, {
-    server: request.server,
-  })
+function refusal({ method, server }: Sent, what: string): GatewayError {
+  return new GatewayError('cannot_ask', `Server "${server}" ${what} (${method}).`, { server })
 }
 
 function tooMany({ server, round }: InputRequest, maxPerSession: number): GatewayError {

@@ -9,7 +9,10 @@ import { countValues, MAX_CLIENT_VALUES, TooManyValues, VALUE_BYTES } from '../p
 import { FairQueue } from './fair-queue.ts'
 
 /** Bodies up to this size are read as they come: their number is that of connections. */
+const TINY_BYTES = 4 * 1024
+/** So are bodies up to this size, as long as those that are unfinished are no more together than `SMALL_ROOM_BYTES`. */
 const SMALL_BYTES = 64 * 1024
+const SMALL_ROOM_BYTES = 16 * 1024 * 1024
 /** A text of this length, in which every second character is a value, holds no more than that. */
 const LIGHT_CHARS = Math.floor(SMALL_BYTES / (1 + VALUE_BYTES / 2))
 /** What all larger bodies may hold, unless one may be larger than half of it. */
@@ -18,9 +21,9 @@ const ROOM_BYTES = 128 * 1024 * 1024
 const RESERVE_SHARE = 1 / 4
 /** While others wait, a body that takes longer than this ends. */
 const SLOW_MS = 10_000
-/** How long a body waits for room, and how many may. */
+/** How long a body waits for room, and how many may. What has come of one that is not read holds about 70 KiB. */
 const MAX_WAIT_MS = 30_000
-const MAX_WAITING = 4096
+const MAX_WAITING = 1024
 
 /** A body that has come. */
 export interface Body {
@@ -57,6 +60,7 @@ export class Bodies {
   #free: number
   /** Bytes by principal. */
   readonly #held = new HeldBy()
+  readonly #small = new SmallBodies()
   readonly #reading = new Set<Place>()
   readonly #waiting = new FairQueue<Place>(MAX_WAITING)
   readonly #reserve: number
@@ -79,10 +83,12 @@ export class Bodies {
     const length = request.headers['content-length']
     const bytes = length === undefined ? this.#maxBytes : Number(length)
     if (bytes > this.#maxBytes) return Promise.reject(tooLarge(this.#maxBytes))
-    if (bytes > SMALL_BYTES) return this.#readLarge(request, principal, bytes)
-    return new Promise((resolve, reject) =>
-      receive(request, bytes, text => this.#deliver(text, principal, { held: 0 }, resolve, reject), reject),
-    )
+    if (bytes > SMALL_BYTES || (bytes > TINY_BYTES && !this.#small.fits(principal, bytes)))
+      return this.#readLarge(request, principal, bytes)
+    return new Promise((resolve, reject) => {
+      if (bytes > TINY_BYTES) this.#small.add(principal, bytes, request)
+      receive(request, bytes, text => this.#deliver(text, principal, { held: 0 }, resolve, reject), reject)
+    })
   }
 
   /**
@@ -291,6 +297,35 @@ function tooLarge(maxBytes: number): HttpRefusal {
     `The body is larger than ${maxBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`,
     { connection: 'close' },
   )
+}
+
+/** Small bodies that have not come in full. Those above a client's share are read as large ones are. */
+class SmallBodies {
+  readonly #held = new HeldBy()
+  #free = SMALL_ROOM_BYTES
+
+  /** No client has more than is free. */
+  fits(principal: string, bytes: number): boolean {
+    return this.#held.of(principal) + bytes <= this.#free
+  }
+
+  add(principal: string, bytes: number, request: IncomingMessage): void {
+    let held = bytes
+    this.#take(principal, bytes)
+    const leave = (): void => {
+      this.#take(principal, -held)
+      held = 0
+      request.off('end', leave)
+      request.off('close', leave)
+    }
+    request.on('end', leave)
+    request.on('close', leave)
+  }
+
+  #take(principal: string, bytes: number): void {
+    this.#held.add(principal, bytes)
+    this.#free -= bytes
+  }
 }
 
 /** What a text and its values hold; `0` where that is little, `undefined` for more values than one may have. */

@@ -9,6 +9,7 @@ import {
   type JsonObject,
 } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
+import { NO_QUESTION_ROOM, processQuestions } from '../core/question-room.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { presented } from '../relay/ask.ts'
 import { checkCount, inputRequestsOf, type Asker } from '../relay/input-requests.ts'
@@ -45,7 +46,7 @@ interface Known {
 /**
  * Asks the client everything a modern server lists in `inputRequests` of its answer, at once.
  * @returns raw JSON of the answers by key, `undefined` when there is nothing to ask
- * @throws GatewayError `upstream_protocol`, `cannot_ask`, `missing_capability`; one refusal withdraws the other questions
+ * @throws GatewayError `upstream_protocol`, `cannot_ask`, also where it finds no room, `missing_capability`; one refusal withdraws the other questions
  */
 export async function askAll(
   exchange: Exchange,
@@ -63,6 +64,8 @@ export async function askAll(
     ...requestOf(exchange, server, question, cancellation),
     round,
   }))
+  const giveBack = processQuestions().take(exchange.principal.id, asking.text.length)
+  if (!giveBack) throw new GatewayError('cannot_ask', NO_QUESTION_ROOM, { server: server.name })
   exchange.cancellation.onCancel(reason => cancellation.cancel(reason))
   try {
     const results = await Promise.all(requests.map(request => exchange.ask(request)))
@@ -70,6 +73,7 @@ export async function askAll(
     const answers = entries.map(([key]) => `${JSON.stringify(key)}:${given.get(key) ?? answered[key]}`)
     return `{${answers.join(',')}}`
   } finally {
+    giveBack()
     // One refusal ends the round; the other questions are then pointless.
     cancellation.cancel('no longer needed')
   }

@@ -90,6 +90,10 @@ class Followed extends WithRequest {
 
   override ask(request: InputRequest): Promise<string> {
     const { params } = request
-    return super.ask({ ...request, params: params && renameTaskIn(params, this.taskId, undefined) })
+    return super.ask({
+      ...request,
+      params: params && renameTaskIn(params, this.taskId, undefined),
+      sent: undefined,
+    })
   }
 }

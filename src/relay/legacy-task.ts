@@ -163,7 +163,7 @@ export class LegacyTask implements Exchange, Deadline {
     await this.#known
     if (this.#forgotten) throw new GatewayError('cannot_ask', 'The task is gone.', { server: request.server })
     const params = request.params && renameTaskIn(request.params, this.own, this.exposed)
-    const answer = await (this.#latest ?? this.conversation).ask({ ...request, params })
+    const answer = await (this.#latest ?? this.conversation).ask({ ...request, params, sent: undefined })
     return renameTaskIn(answer, this.exposed, this.own)
   }
 
@@ -297,6 +297,6 @@ class AboutTask extends Delegate {
   override async ask(request: InputRequest): Promise<string> {
     const { own, exposed } = this.#task
     const params = request.params && renameTaskIn(request.params, own, exposed)
-    return renameTaskIn(await super.ask({ ...request, params }), exposed, own)
+    return renameTaskIn(await super.ask({ ...request, params, sent: undefined }), exposed, own)
   }
 }

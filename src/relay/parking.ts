@@ -212,18 +212,14 @@ class ParkedCall extends Delegate implements Deadline, Holding {
   override ask(request: InputRequest): Promise<string> {
     if (this.canBeAsked === 'never')
       return Promise.reject(
-        new GatewayError('cancelled', 'The call this was asked for is over.', {
-          server: request.server,
-        }),
+        new GatewayError('cancelled', 'The call this was asked for is over.', { server: request.server }),
       )
     if (!this.#parking.mayAsk(this))
       return Promise.reject(
         new GatewayError(
           'overloaded',
           'Too many calls are waiting for their clients. Try again later, or raise "gateway.asks.maxParked".',
-          {
-            server: request.server,
-          },
+          { server: request.server },
         ),
       )
     const key = inputKeyFor(request, ++this.#asked, taken => this.#questions.has(taken))
@@ -332,7 +328,10 @@ class ParkedCall extends Delegate implements Deadline, Holding {
       const params = request.params === undefined ? '' : `,"params":${request.params}`
       return `${JSON.stringify(key)}:{"method":"${request.method}"${params}}`
     })
-    this.#resolve(
+    const resolve = this.#resolve
+    // A round that has been put is not held: with it goes what the client was sent.
+    this.#resolve = this.#reject = () => undefined
+    resolve(
       this.#parking.sealed(this, exchange).then(state => ({
         kind: 'ready',
         text: `{"resultType":"input_required","inputRequests":{${requests.join(',')}},"requestState":"${state}"}`,

@@ -6,7 +6,9 @@ import {
   LOG_LEVELS,
   type Conversation,
   type Exchange,
+  type HeldParams,
   type InputMethod,
+  type InputRequest,
   type Json,
   type JsonObject,
   type McpLogLevel,
@@ -110,7 +112,7 @@ export class Relay {
   async onRequest(
     link: Link,
     method: string,
-    params: Json | undefined,
+    params: HeldParams | undefined,
     among: readonly Exchange[],
     cancellation: Cancellation,
   ): Promise<string> {
@@ -118,28 +120,28 @@ export class Relay {
       throw new GatewayError('unknown_method', `The gateway does not answer ${method.slice(0, 100)}.`)
     if (method === 'roots/list' && link.server.roots) return JSON.stringify({ roots: link.server.roots })
     for (const { record } of among) record.asked = true
-    const request = {
-      method: method as InputMethod,
-      params: params?.text,
-      server: link.server.name,
-      cancellation,
+    const shown = (client: Parameters<typeof presented>[2]): InputRequest => {
+      const { name } = link.server
+      const request = { method: method as InputMethod, params: params?.text, server: name, cancellation }
+      return letGoOnceSent(presented(request, params, client), params)
     }
     const calls = link.owner || areOneClients(among) ? among : []
     for (let call = likeliest(calls); call; call = likeliest(calls)) {
       try {
-        return await call.ask(presented(request, params, call))
+        return await call.ask(shown(call))
       } catch (error) {
         // The call is over, and the server still waits: it asked for the sake of another one.
         const answered = error instanceof ClientError
-        if (answered || call.canBeAsked !== 'never' || cancellation.reason !== undefined) throw error
+        if (answered || params?.gone || call.canBeAsked !== 'never' || cancellation.reason !== undefined)
+          throw error
       }
     }
     // None of them can be asked; a client that lacks what that needs is told so.
     const latest = calls.at(-1)
-    if (latest && !link.owner) presented(request, params, latest)
+    if (latest && !link.owner) shown(latest)
     if (link.owner)
       return await link.owner.ask(
-        presented(request, params, {
+        shown({
           features: link.capabilities,
           modern: false,
           protocolVersion: link.owner.protocolVersion,
@@ -147,10 +149,7 @@ export class Relay {
       )
     // Roots are the client's, whatever it calls.
     if (method === 'roots/list' && link.capabilities.includes('"roots"'))
-      return await link.unasked.wait(
-        async call => await call.ask(presented(request, params, call)),
-        cancellation,
-      )
+      return await link.unasked.wait(async call => await call.ask(shown(call)), cancellation)
     throw new GatewayError('cannot_ask', `${method} cannot be attributed to one request of one client.`)
   }
 
@@ -196,6 +195,17 @@ export class Relay {
       yield
     }
   }
+}
+
+/** What a client is asked, as long as it has not been sent. */
+function letGoOnceSent(request: InputRequest, params: HeldParams | undefined): InputRequest {
+  params?.keepText()
+  const asked: { -readonly [K in keyof InputRequest]: InputRequest[K] } = { ...request }
+  asked.sent = () => {
+    asked.params = undefined
+    params?.letGo()
+  }
+  return asked
 }
 
 /** Whether a question about any of these calls reaches the same client, whichever of them it is asked through. */

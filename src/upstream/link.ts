@@ -31,7 +31,7 @@ import { cancelled, closed, MAX_BATCH, protocolError, timedOut, vastBatch } from
 import { LogLevel } from './log-level.ts'
 import { LinkTasks } from './link-tasks.ts'
 import { Pending } from './pending.ts'
-import { Questions } from './questions.ts'
+import { Asked, Questions } from './questions.ts'
 import type { Replica } from './replica.ts'
 import { unreadAnswer } from './response-id.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
@@ -53,7 +53,7 @@ export interface LinkListener {
   onRequest(
     link: Link,
     method: string,
-    params: Json | undefined,
+    params: Asked['params'],
     among: readonly Exchange[],
     cancellation: Cancellation,
   ): Promise<string>
@@ -142,7 +142,7 @@ export class Link implements Receiver {
     this.#givenUp = new GivenUp(options.deadlines, options.server.timeoutMs)
     this.#underWay = new UnderWay(this.#pending, this.#givenUp)
     this.#clientInfo = options.clientInfo
-    this.#questions = new Questions(options.server.maxQuestions)
+    this.#questions = new Questions(options.server.maxQuestions, `server ${options.server.name}`)
     this.capabilities = options.capabilities
     this.#owner = options.owner
   }
@@ -554,27 +554,24 @@ export class Link implements Receiver {
     this.#listener.onNotification(this, method, params, this.#among(stream, task))
   }
 
-  async #onRequest(
-    id: string,
-    method: string,
-    params: Json | undefined,
-    stream: number | undefined,
-  ): Promise<void> {
-    if (method === 'ping') {
-      if (this.#state !== 'closed')
-        this.transport.send({ text: resultText(id, '{}'), id: undefined, method: undefined })
-      return
-    }
+  async #onRequest(id: string, method: string, params: Json | undefined, stream?: number): Promise<void> {
+    if (method === 'ping') return this.#respond(resultText(id, '{}'))
     const task = this.#taskOf(method, params)
     const among = this.#among(stream, task)
-    const answer = await this.#questions.answer(
-      id,
+    const asked = new Asked(id, params)
+    const answering = this.#questions.answer(
+      asked,
       among === this.#underWay.all ? this.exchanges() : among,
-      cancellation => this.#listener.onRequest(this, method, params, among, cancellation),
+      cancellation => this.#listener.onRequest(this, method, asked.params, among, cancellation),
       error => this.#onRefused(method, among, error),
     )
-    if (answer !== undefined && this.#state !== 'closed')
-      this.transport.send({ text: answer, id: undefined, method: undefined })
+    // Not awaited: the waiting frame would hold the message.
+    return answering.then(answer => this.#respond(answer))
+  }
+
+  #respond(text: string | undefined): void {
+    if (text !== undefined && this.#state !== 'closed')
+      this.transport.send({ text, id: undefined, method: undefined })
   }
 
   /** A modern client is to hear which capability its call needs (specification 2026-07-28); a legacy one lives with what the server makes of the refusal. */

@@ -1,12 +1,61 @@
 import { ClientError } from '../core/client-error.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { Exchange } from '../core/exchange.ts'
+import { detached } from '../core/detached.ts'
+import type { Exchange, HeldParams, Json } from '../core/exchange.ts'
 import { HeldBy } from '../core/held-by.ts'
+import { NO_QUESTION_ROOM, processQuestions, type QuestionRoom } from '../core/question-room.ts'
 import { errorText, resultText } from '../protocol/message.ts'
 
 /** Questions open at once over one link, whatever calls they are for. */
 const MAX_OPEN = 1024
+
+/** What a server asks. It holds a copy of its text and nothing else of the message. */
+export class Asked implements HeldParams {
+  readonly id: string
+  #text: string | undefined
+  #value: unknown
+  #giveBack: (() => void) | undefined
+
+  constructor(id: string, params: Json | undefined) {
+    this.id = detached(id)
+    this.#text = params && detached(params.text)
+    this.#value = params?.value
+  }
+
+  get params(): HeldParams | undefined {
+    return this.#text === undefined ? undefined : this
+  }
+
+  get text(): string {
+    return this.#text ?? ''
+  }
+
+  get value(): unknown {
+    if (this.#value === undefined && this.#text !== undefined) this.#value = JSON.parse(this.#text)
+    return this.#value
+  }
+
+  get gone(): boolean {
+    return this.#text === undefined
+  }
+
+  /** @returns whether there is room for it */
+  takeRoom(room: QuestionRoom, holder: string): boolean {
+    this.#giveBack = room.take(holder, this.id.length + this.text.length)
+    return this.#giveBack !== undefined
+  }
+
+  keepText(): void {
+    this.#value = undefined
+  }
+
+  letGo(): void {
+    this.#text = undefined
+    this.#value = undefined
+    this.#giveBack?.()
+  }
+}
 
 interface Question {
   readonly cancellation: Cancellation
@@ -25,12 +74,18 @@ interface Question {
 export class Questions {
   readonly #maxPerCall: number
   readonly #most: number
+  /** Holds what is about no call. */
+  readonly #holder: string
+  readonly #room: QuestionRoom
   readonly #open = new Map<string, Question>()
   /** How many are open, by the call they count for. */
   readonly #byCall = new HeldBy<Exchange | undefined>()
 
-  constructor(maxPerCall: number) {
+  /** What is about no call counts for `holder`. */
+  constructor(maxPerCall: number, holder: string, room = processQuestions()) {
     this.#maxPerCall = maxPerCall
+    this.#holder = holder
+    this.#room = room
     this.#most = Math.max(MAX_OPEN, maxPerCall)
   }
 
@@ -39,15 +94,17 @@ export class Questions {
    * @returns the response as a whole message; `undefined` when the server no longer waits for one. Never rejects
    */
   async answer(
-    id: string,
+    asked: Asked,
     about: readonly Exchange[],
     find: (cancellation: Cancellation) => Promise<string>,
     refused: (error: GatewayError) => void,
   ): Promise<string | undefined> {
+    const { id } = asked
     const latest = about.at(-1)
-    const problem = this.#problem(id, latest)
+    const problem = this.#problem(id, latest) ?? this.#noRoom(asked, latest)
     if (problem !== undefined) {
       const error = new GatewayError('cannot_ask', problem)
+      asked.letGo()
       refused(error)
       return refusal(id, error)
     }
@@ -63,6 +120,7 @@ export class Questions {
       refused(error)
       return refusal(id, error)
     } finally {
+      asked.letGo()
       this.#open.delete(id)
       this.#byCall.add(latest, -1)
     }
@@ -75,6 +133,10 @@ export class Questions {
     if (this.#open.size >= this.#most)
       return `Too many questions of the server are open; ${this.#most} may be at once over one connection.`
     return undefined
+  }
+
+  #noRoom(asked: Asked, call: Exchange | undefined): string | undefined {
+    return asked.takeRoom(this.#room, call?.principal.id ?? this.#holder) ? undefined : NO_QUESTION_ROOM
   }
 
   /** Whether an answer is awaited that the call may depend on. */

@@ -130,7 +130,7 @@ describe('unfinished bodies', () => {
 
   it('that wait of one client, as many as may, refuse no body that fits, and give way to one that waits', async () => {
     const bodies = new Bodies(4 * MB)
-    const ends = Array.from({ length: 16 + 4096 }, () =>
+    const ends = Array.from({ length: 16 + 1024 }, () =>
       textOf(bodies, slow(4 * MB), 'greedy').catch((error: unknown) => error),
     )
     const fits = slow(MB)
@@ -172,6 +172,32 @@ describe('unfinished bodies', () => {
     for (let again = 0; again < 3; again++) bodies.sweep(monotonicNow() + 20_000)
     honest.end('1')
     expect(await text).toBe('1')
+  })
+})
+
+describe('small unfinished bodies', () => {
+  it('of one client are read up to its share of their room and of that of large ones; another client is read at once', async () => {
+    const bodies = new Bodies(4 * MB)
+    const requests = Array.from({ length: 2000 }, () => slow(63_000))
+    const texts = requests.map(request => textOf(bodies, request, 'greedy').catch((error: unknown) => error))
+    const begun = await Promise.all(requests.map(isRead))
+    // 8 MiB of 16 and 64 MiB of 128.
+    expect(begun.filter(Boolean)).toHaveLength(133 + 1065)
+    for (const principal of ['modest', 'another']) {
+      const other = slow(63_000)
+      const text = textOf(bodies, other, principal)
+      expect(await isRead(other)).toBe(true)
+      other.end('"x"')
+      expect(await text).toBe('"x"')
+    }
+    // What is over gives its room to those that wait.
+    for (const request of requests) request.end('1')
+    expect(await Promise.all(texts)).toEqual(requests.map(() => '1'))
+    const next = slow(63_000)
+    const text = textOf(bodies, next, 'greedy')
+    expect(await isRead(next)).toBe(true)
+    next.destroy(new Error('reset'))
+    await expect(text).rejects.toThrow()
   })
 })
 
