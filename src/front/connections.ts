@@ -44,8 +44,12 @@ class Place {
   }
 }
 
-/** The place of a socket that has asked. */
-const places = new WeakMap<Socket, Place>()
+/** The place of a socket that has asked. It is looked up three times for each request, so it stands on the socket itself. */
+const PLACE = Symbol('place')
+
+interface AskingSocket extends Socket {
+  [PLACE]?: Place
+}
 
 /**
  * Keeps the connections of clients to what the process can have open beside everything else. A part stays free for new
@@ -82,8 +86,9 @@ export class Connections {
    * `principal` has shown that the request is its own.
    * @throws HttpRefusal 503 where the connections are taken, and this client has more of them than its share
    */
-  admit({ socket }: IncomingMessage, principal: string): void {
-    const place = places.get(socket)
+  admit(request: IncomingMessage, principal: string): void {
+    const socket: AskingSocket = request.socket
+    const place = socket[PLACE]
     // Addresses tell apart what has no other name.
     if (!place || (place.isAdmitted && (place.holder === principal || principal === ANONYMOUS.id))) return
     if (principal !== ANONYMOUS.id) this.#move(place, principal)
@@ -105,14 +110,15 @@ export class Connections {
     this.#enter(place)
   }
 
-  #asked({ socket }: IncomingMessage, response: ServerResponse): void {
-    let place = places.get(socket)
+  #asked(request: IncomingMessage, response: ServerResponse): void {
+    const socket: AskingSocket = request.socket
+    let place = socket[PLACE]
     if (!place) {
       place = this.#silent.get(addressOf(socket))
       if (!place) return
       this.#forget(place)
       place.hasAsked = true
-      places.set(socket, place)
+      socket[PLACE] = place
     }
     place.response = response
     response.on('close', over)
@@ -239,7 +245,8 @@ function oldestOfMost([most]: readonly Set<Place>[], own: number): Place | undef
 
 /** One function for all requests. Responses end in the order of their requests: nothing is left after the last. */
 function over(this: ServerResponse): void {
-  const place = places.get(this.req.socket)
+  const socket: AskingSocket = this.req.socket
+  const place = socket[PLACE]
   if (place?.response === this) place.response = undefined
 }
 

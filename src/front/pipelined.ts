@@ -50,7 +50,7 @@ class Queue {
 
   #begin(request: IncomingMessage, response: ServerResponse): void {
     this.#atWork++
-    response.once('close', this.#over)
+    response.on('close', this.#over)
     this.#handle(request, response)
   }
 
@@ -82,7 +82,12 @@ class Queue {
   }
 }
 
-const queues = new WeakMap<Socket, Queue>()
+/** The queue of a socket. It is looked up for each request, so it stands on the socket itself. */
+const QUEUE = Symbol('queue')
+
+interface QueuedSocket extends Socket {
+  [QUEUE]?: Queue
+}
 
 /**
  * Bounds the requests that wait on one connection, and has a response that waits for earlier ones emit `close` when the connection is gone. What is
@@ -90,12 +95,8 @@ const queues = new WeakMap<Socket, Queue>()
  */
 export function pipelined(handle: Handler): Handler {
   return (request, response) => {
-    const { socket } = request
-    let queue = queues.get(socket)
-    if (!queue) {
-      queue = new Queue(socket, handle)
-      queues.set(socket, queue)
-    }
-    queue.add(request, response)
+    const socket: QueuedSocket = request.socket
+    socket[QUEUE] ??= new Queue(socket, handle)
+    socket[QUEUE].add(request, response)
   }
 }
