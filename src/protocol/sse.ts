@@ -39,6 +39,9 @@ export interface EventSink {
 
 /** Longest id of an event, in UTF-16 code units. It is kept after its event, and is sent back as a header. */
 export const MAX_ID_CHARS = 4096
+/** What no header can hold. The standard ignores an id with NUL only; one with another control could not be sent back. */
+// eslint-disable-next-line no-control-regex -- they are what is meant
+const NOT_IN_HEADERS = /[\u0000-\u0008\u000a-\u001f\u007f]/
 /** Of a longer name of an event so much is kept, which names nothing known. */
 const MAX_EVENT_CHARS = 256
 /** Beyond so many lines, a line of data counts for what it costs beside its characters. */
@@ -189,7 +192,7 @@ export class EventParser {
     } else if (field === 'event') this.#event = detached(value.slice(0, MAX_EVENT_CHARS))
     else if (field === 'id') {
       if (value.length > MAX_ID_CHARS) this.#sink.onLongId?.(value.length)
-      else if (!value.includes('\0')) this.#id = detached(value)
+      else if (!NOT_IN_HEADERS.test(value)) this.#id = detached(value)
     } else if (field === 'retry' && /^\d+$/.test(value)) this.#sink.onRetry(Number(value))
   }
 }

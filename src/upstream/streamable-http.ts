@@ -332,7 +332,7 @@ export class StreamableHttpTransport implements Transport {
 
   #get(id: number | undefined, lastEventId: string | undefined, attempt: number): void {
     const headers =
-      lastEventId === undefined ? this.#headers : [...this.#headers, 'last-event-id', lastEventId]
+      lastEventId === undefined ? this.#headers : [...this.#headers, 'last-event-id', utf8(lastEventId)]
     const handler = new GetHandler(this, id, attempt, lastEventId)
     this.#dispatch(this.#connections.calls, 'GET', headers, null, handler)
   }
@@ -584,4 +584,9 @@ class GetHandler extends StreamHandler {
         this.#attempt + 1,
       )
   }
+}
+
+/** A header as the HTML standard has it for ids of events: the characters that stand for the bytes of its UTF-8. */
+function utf8(text: string): string {
+  return Buffer.from(text).toString('latin1')
 }

@@ -157,6 +157,34 @@ describe('Streamable HTTP', () => {
     expect(opened).toBeLessThan(8)
   })
 
+  it('sends an event id back as UTF-8, and none that no header can hold', async () => {
+    const ids = ['größer 日', 'with\u0001control', 'plain']
+    const resumed: (string | undefined)[] = []
+    const listener = createServer((request, response) => {
+      request.resume()
+      if (request.method !== 'GET') return void response.writeHead(202).end()
+      const given = request.headers['last-event-id']
+      resumed.push(given && Buffer.from(String(given), 'latin1').toString())
+      const id = ids.shift()
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.end(`retry: 10\n${id === undefined ? '' : `id: ${id}\n`}data: \n\n`)
+    }).listen(0, '127.0.0.1')
+    await once(listener, 'listening')
+    closing.push(async () => {
+      listener.closeAllConnections()
+      listener.close()
+    })
+    const { port } = listener.address() as AddressInfo
+    const peer = new Conversation(transportTo(`http://127.0.0.1:${port}/mcp`, undefined, {}))
+    closing.push(() => peer.transport.close())
+    await peer.transport.open(peer.heard)
+    peer.transport.use('2025-11-25')
+    peer.transport.listen()
+    for (let round = 0; round < 60 && resumed.length < 4; round++)
+      await new Promise(resolve => setTimeout(resolve, 100))
+    expect(resumed.slice(0, 4)).toEqual([undefined, 'größer 日', 'größer 日', 'plain'])
+  })
+
   it('does not ask again for a stream that a server does not have', async () => {
     const { server, peer } = await begin()
     server.setRefusal({ status: 405 })
