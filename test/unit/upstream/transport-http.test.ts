@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { SILENT } from '../../../src/core/logger.ts'
@@ -46,6 +46,22 @@ describe('Streamable HTTP', () => {
     closing.push(() => peer.transport.close())
     await peer.begin()
     return { server, peer }
+  }
+
+  /** Opens the stream of what belongs to no request at a server that answers by hand. */
+  async function listenTo(answer: RequestListener): Promise<void> {
+    const listener = createServer(answer).listen(0, '127.0.0.1')
+    await once(listener, 'listening')
+    closing.push(async () => {
+      listener.closeAllConnections()
+      listener.close()
+    })
+    const { port } = listener.address() as AddressInfo
+    const peer = new Conversation(transportTo(`http://127.0.0.1:${port}/mcp`, undefined, {}))
+    closing.push(() => peer.transport.close())
+    await peer.transport.open(peer.heard)
+    peer.transport.use('2025-11-25')
+    peer.transport.listen()
   }
 
   it('stamps session, revision and configured headers on every request after the first', async () => {
@@ -135,23 +151,12 @@ describe('Streamable HTTP', () => {
 
   it('opens the stream less and less often when a server asks for none of a pause', async () => {
     let opened = 0
-    const listener = createServer((request, response) => {
+    await listenTo((request, response) => {
       request.resume()
       if (request.method !== 'GET') return void response.writeHead(202).end()
       opened++
       response.writeHead(200, { 'content-type': 'text/event-stream' }).end('retry: 0\n\n')
-    }).listen(0, '127.0.0.1')
-    await once(listener, 'listening')
-    closing.push(async () => {
-      listener.closeAllConnections()
-      listener.close()
     })
-    const { port } = listener.address() as AddressInfo
-    const peer = new Conversation(transportTo(`http://127.0.0.1:${port}/mcp`, undefined, {}))
-    closing.push(() => peer.transport.close())
-    await peer.transport.open(peer.heard)
-    peer.transport.use('2025-11-25')
-    peer.transport.listen()
     await new Promise(resolve => setTimeout(resolve, 2500))
     expect(opened).toBeGreaterThan(1)
     expect(opened).toBeLessThan(8)
@@ -160,7 +165,7 @@ describe('Streamable HTTP', () => {
   it('sends an event id back as UTF-8, and none that no header can hold', async () => {
     const ids = ['größer 日', 'with\u0001control', 'plain']
     const resumed: (string | undefined)[] = []
-    const listener = createServer((request, response) => {
+    await listenTo((request, response) => {
       request.resume()
       if (request.method !== 'GET') return void response.writeHead(202).end()
       const given = request.headers['last-event-id']
@@ -168,18 +173,7 @@ describe('Streamable HTTP', () => {
       const id = ids.shift()
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.end(`retry: 10\n${id === undefined ? '' : `id: ${id}\n`}data: \n\n`)
-    }).listen(0, '127.0.0.1')
-    await once(listener, 'listening')
-    closing.push(async () => {
-      listener.closeAllConnections()
-      listener.close()
     })
-    const { port } = listener.address() as AddressInfo
-    const peer = new Conversation(transportTo(`http://127.0.0.1:${port}/mcp`, undefined, {}))
-    closing.push(() => peer.transport.close())
-    await peer.transport.open(peer.heard)
-    peer.transport.use('2025-11-25')
-    peer.transport.listen()
     for (let round = 0; round < 60 && resumed.length < 4; round++)
       await new Promise(resolve => setTimeout(resolve, 100))
     expect(resumed.slice(0, 4)).toEqual([undefined, 'größer 日', 'größer 日', 'plain'])
