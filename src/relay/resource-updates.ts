@@ -29,7 +29,7 @@ const MAX_WAITING = 1000
 
 /**
  * Tells subscribers of updates: at once while there are few, and else with pauses. An update that still waits stands for
- * later ones of the same resource.
+ * later ones that say the same.
  */
 export class ResourceUpdates {
   readonly #subscriptions: WantedTable<Wish>
@@ -71,7 +71,9 @@ export class ResourceUpdates {
     const before = isBare ? '{"uri":' : plain.slice(0, member.start)
     const after = isBare ? '}' : plain.slice(member.end)
     const updates = new Updates(text => before + text + after)
-    this.#telling.do(name, `part ${keyOf(slot, uri)}`, () => this.#tell(slot, uri, near, updates))
+    // Two that say different things are both told.
+    const said = isBare ? '' : plain
+    this.#telling.do(name, `part ${keyOf(slot, uri)}\n${said}`, () => this.#tell(slot, uri, near, updates))
   }
 
   /** Says that a resource may have changed. "Updated" says no more than that: the client reads what it wants to know (specification, server/resources). */
