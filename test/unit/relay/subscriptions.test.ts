@@ -20,7 +20,7 @@ function sceneOf(
   subscriptions: Subscriptions
   asked: string[]
   subscribe: (uri: string, subscriber: Subscriber) => Promise<unknown>
-  update: (uri: string) => void
+  update: (uri: string, more?: object) => void
 } {
   const asked: string[] = []
   const link = {
@@ -60,7 +60,8 @@ function sceneOf(
         { server: 's', own: uri, exposed: uri },
         subscriber,
       ),
-    update: uri => subscriptions.updated(link, { text: JSON.stringify({ uri }), value: { uri } }),
+    update: (uri, more) =>
+      subscriptions.updated(link, { text: JSON.stringify({ uri, ...more }), value: { uri, ...more } }),
   }
 }
 
@@ -115,6 +116,22 @@ test('a server that tells of ever other parts of a resource keeps no more than a
   expect(uris.length).toBeLessThan(2500)
   expect(uris[0]).toBe('u://x/0')
   expect(uris, 'the whole stands for the parts that were too many').toContain('u://x')
+})
+
+test('updates of one resource that say different things are all told, also while they wait', async () => {
+  const { subscribe, update } = sceneOf()
+  const told: unknown[] = []
+  await subscribe('u://x', {
+    notify: (_, params) => {
+      told.push((JSON.parse(params ?? '') as { _meta: { n: number } })._meta.n)
+      // The first one fills a slice: the others wait.
+      const until = performance.now() + 30
+      while (performance.now() < until);
+    },
+  })
+  for (const n of [1, 2, 2, 3]) update('u://x', { _meta: { n } })
+  expect(told).toEqual([1])
+  await vi.waitFor(() => expect(told).toEqual([1, 2, 3]))
 })
 
 test('few updates are told at once, in the order in which they came', async () => {
