@@ -1,4 +1,5 @@
 import { LEAST_BYTES_PER_S } from './given-up.ts'
+import { HeldBy } from './held-by.ts'
 import type { Reception } from './reception.ts'
 
 /** A turn in which less than half of the least rate came for so long goes to the next in line. */
@@ -23,8 +24,8 @@ export class Exceeding {
   /** By server, in the order in which they began. */
   readonly #byServer = new Map<string, Turn>()
   /** Milliseconds that turns took, by server, and by server and client. */
-  readonly #byServerMs = new Map<string, number>()
-  readonly #byClientMs = new Map<string, number>()
+  #byServerMs = new HeldBy()
+  #byClientMs = new HeldBy()
 
   /** The message that no other one may exceed beside: that of `server`, or without one the first of all. */
   of(server: string | undefined, without: ReadonlySet<Reception>): Reception | undefined {
@@ -64,40 +65,33 @@ export class Exceeding {
 
   /** Whether the turns of `one` took less time than those of `other`. */
   hadLess(one: string, other: string): boolean {
-    return less(this.#byServerMs, one, other) < 0
+    return this.#byServerMs.of(one) < this.#byServerMs.of(other)
   }
 
   /** Nothing waits any more. */
   forgetTurns(): void {
-    this.#byServerMs.clear()
-    this.#byClientMs.clear()
+    this.#byServerMs = new HeldBy()
+    this.#byClientMs = new HeldBy()
   }
 
   /** Sorts by what turns took; of those with the same time, the order stays. */
   sort(waiting: Reception[]): Reception[] {
     return waiting.sort(
       (one, other) =>
-        less(this.#byServerMs, one.server, other.server) ||
-        less(this.#byClientMs, pairOf(one.server, one.client), pairOf(other.server, other.client)),
+        this.#byServerMs.of(one.server) - this.#byServerMs.of(other.server) ||
+        this.#byClientMs.of(pairOf(one.server, one.client)) -
+          this.#byClientMs.of(pairOf(other.server, other.client)),
     )
   }
 
   #took({ reception: { server }, client, beganAt }: Turn): void {
     // A turn within one moment counts, too.
     const ms = Math.max(1, performance.now() - beganAt)
-    add(this.#byServerMs, server, ms)
-    add(this.#byClientMs, pairOf(server, client), ms)
+    this.#byServerMs.add(server, ms)
+    this.#byClientMs.add(pairOf(server, client), ms)
   }
 }
 
 function pairOf(server: string, client: string): string {
   return `${server}\n${client}`
-}
-
-function add(times: Map<string, number>, key: string, ms: number): void {
-  times.set(key, (times.get(key) ?? 0) + ms)
-}
-
-function less(times: ReadonlyMap<string, number>, one: string, other: string): number {
-  return (times.get(one) ?? 0) - (times.get(other) ?? 0)
 }

@@ -1,4 +1,4 @@
-import { HeldBy } from './held-by.ts'
+import { SharedRoom } from './shared-room.ts'
 
 /** What questions of servers may hold until they are answered, over the whole process. */
 export const QUESTION_MIB = 64
@@ -10,17 +10,14 @@ const COPIES = 2
 const OWN_BYTES = 1024
 
 /**
- * The room for questions whose text has to be kept. No client may hold more than is free. Where that leaves nothing, a
- * reserve is shared in equal parts: clients count there with no more than the one that asks would hold.
+ * The room for questions whose text has to be kept, shared by clients (`SharedRoom`).
  */
 export class QuestionRoom {
-  readonly #reserve: number
-  #free: number
-  readonly #held = new HeldBy()
+  readonly #room: SharedRoom
 
   constructor(maxBytes = QUESTION_MIB * 1024 * 1024) {
-    this.#reserve = maxBytes * RESERVE_SHARE
-    this.#free = maxBytes - this.#reserve
+    const reserve = maxBytes * RESERVE_SHARE
+    this.#room = new SharedRoom(maxBytes - reserve, reserve)
   }
 
   /**
@@ -29,25 +26,13 @@ export class QuestionRoom {
    */
   take(holder: string, chars: number): (() => void) | undefined {
     const bytes = COPIES * chars + OWN_BYTES
-    if (!this.#fits(this.#held.of(holder), bytes)) return undefined
-    this.#add(holder, bytes)
+    if (!this.#room.fits(holder, bytes)) return undefined
+    this.#room.add(holder, bytes)
     let left = bytes
     return () => {
-      this.#add(holder, -left)
+      this.#room.add(holder, -left)
       left = 0
     }
-  }
-
-  #fits(held: number, bytes: number): boolean {
-    const level = held + bytes
-    if (level <= this.#free) return true
-    // One more holder of as much has to fit.
-    return this.#held.upTo(level) - held + 2 * level <= this.#reserve
-  }
-
-  #add(holder: string, bytes: number): void {
-    this.#held.add(holder, bytes)
-    this.#free -= bytes
   }
 }
 

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
-import { HeldBy } from '../core/held-by.ts'
 import { HttpRefusal } from '../core/http-refusal.ts'
 import { MessageBody } from '../core/message-body.ts'
 import { letGo } from '../core/reclaim.ts'
+import { SharedRoom } from '../core/shared-room.ts'
 import { countValues, MAX_CLIENT_VALUES, TooManyValues, VALUE_BYTES } from '../protocol/values.ts'
 import { FairQueue } from './fair-queue.ts'
 
@@ -51,24 +51,21 @@ interface Place {
 /**
  * Reads the bodies of requests. What they hold until their calls are over is bounded: their bytes, and those of the values
  * in them, whose number is bounded for each body. A larger one begins when there is
- * room for all of it, and until then its connection is not read. No client may hold more than is free. Where that leaves
- * nothing, a reserve is shared in equal parts: clients count there with no more than the one that asks would hold.
- * Of those that wait, the client that holds least is next.
+ * room for all of it (`SharedRoom`), and until then its connection is not read. Of those that wait, the client that holds least is next.
  */
 export class Bodies {
   readonly #maxBytes: number
-  #free: number
-  /** Bytes by principal. */
-  readonly #held = new HeldBy()
-  readonly #small = new SmallBodies()
+  /** By principal. */
+  readonly #room: SharedRoom
+  /** Small bodies that have not come in full. Those above a client's share are read as large ones are. */
+  readonly #small = new SharedRoom(SMALL_ROOM_BYTES)
   readonly #reading = new Set<Place>()
   readonly #waiting = new FairQueue<Place>(MAX_WAITING)
-  readonly #reserve: number
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
-    this.#free = Math.max(ROOM_BYTES, 2 * maxBytes)
-    this.#reserve = RESERVE_SHARE * this.#free
+    const bytes = Math.max(ROOM_BYTES, 2 * maxBytes)
+    this.#room = new SharedRoom(bytes, RESERVE_SHARE * bytes)
   }
 
   /**
@@ -86,7 +83,7 @@ export class Bodies {
     if (bytes > SMALL_BYTES || (bytes > TINY_BYTES && !this.#small.fits(principal, bytes)))
       return this.#readLarge(request, principal, bytes)
     return new Promise((resolve, reject) => {
-      if (bytes > TINY_BYTES) this.#small.add(principal, bytes, request)
+      if (bytes > TINY_BYTES) this.#readsSmall(principal, bytes, request)
       receive(request, bytes, text => this.#deliver(text, principal, { held: 0 }, resolve, reject), reject)
     })
   }
@@ -104,11 +101,11 @@ export class Bodies {
   ): void {
     const bytes = weightOf(text)
     const more = (bytes ?? 0) - room.held
-    if (bytes === undefined || (more > text.length && !this.#fits(principal, more))) {
+    if (bytes === undefined || (more > text.length && !this.#room.fits(principal, more))) {
       this.#leave(principal, room)
       return reject(bytes === undefined ? new TooManyValues(text) : noRoom())
     }
-    if (more !== 0) this.#take(principal, more)
+    if (more !== 0) this.#room.add(principal, more)
     room.held = bytes
     if (more < 0) this.#next()
     resolve({ text, letGo: bytes > 0 ? () => this.#leave(principal, room) : undefined })
@@ -118,7 +115,7 @@ export class Bodies {
     const { held } = room
     if (held === 0) return
     room.held = 0
-    this.#take(principal, -held)
+    this.#room.add(principal, -held)
     letGo(held)
     this.#next()
   }
@@ -180,7 +177,7 @@ export class Bodies {
       // Also one that waits, and so has no other listener, may leave.
       request.once('close', left)
       // What fits never waits, however many do.
-      if (this.#fits(principal, bytes)) this.#begin(place)
+      if (this.#room.fits(principal, bytes)) this.#begin(place)
       else this.#waiting.add(place)?.refuse(noRoom())
     })
   }
@@ -190,7 +187,7 @@ export class Bodies {
     for (;;) {
       let next: Place | undefined
       for (const [principal, places] of this.#waiting.byPrincipal) {
-        if (next && this.#held.of(principal) >= this.#heldBy(next)) continue
+        if (next && this.#room.of(principal) >= this.#heldBy(next)) continue
         next = this.#firstThatFits(places) ?? next
       }
       if (!next) return
@@ -204,7 +201,7 @@ export class Bodies {
     let tooMuch = Infinity
     for (const place of places) {
       if (place.bytes >= tooMuch) continue
-      if (this.#fits(place.principal, place.bytes)) return place
+      if (this.#room.fits(place.principal, place.bytes)) return place
       tooMuch = place.bytes
     }
     return undefined
@@ -213,33 +210,31 @@ export class Bodies {
   #begin(place: Place): void {
     this.#reading.add(place)
     place.since = monotonicNow()
-    this.#take(place.principal, place.bytes)
+    this.#room.add(place.principal, place.bytes)
     place.begin()
-  }
-
-  #fits(principal: string, bytes: number): boolean {
-    const held = this.#held.of(principal)
-    const level = held + bytes
-    if (level <= this.#free) return true
-    // One more holder of as much has to fit.
-    return this.#held.upTo(level) - held + 2 * level <= this.#reserve
   }
 
   /** What the client holds that waits and holds least. */
   #leastWaiting(): number {
     let least = Infinity
     for (const principal of this.#waiting.byPrincipal.keys())
-      least = Math.min(least, this.#held.of(principal))
+      least = Math.min(least, this.#room.of(principal))
     return least
   }
 
   #heldBy({ principal }: Place): number {
-    return this.#held.of(principal)
+    return this.#room.of(principal)
   }
 
-  #take(principal: string, bytes: number): void {
-    this.#held.add(principal, bytes)
-    this.#free -= bytes
+  #readsSmall(principal: string, bytes: number, request: IncomingMessage): void {
+    this.#small.add(principal, bytes)
+    const over = (): void => {
+      this.#small.add(principal, -bytes)
+      request.off('end', over)
+      request.off('close', over)
+    }
+    request.on('end', over)
+    request.on('close', over)
   }
 }
 
@@ -297,35 +292,6 @@ function tooLarge(maxBytes: number): HttpRefusal {
     `The body is larger than ${maxBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`,
     { connection: 'close' },
   )
-}
-
-/** Small bodies that have not come in full. Those above a client's share are read as large ones are. */
-class SmallBodies {
-  readonly #held = new HeldBy()
-  #free = SMALL_ROOM_BYTES
-
-  /** No client has more than is free. */
-  fits(principal: string, bytes: number): boolean {
-    return this.#held.of(principal) + bytes <= this.#free
-  }
-
-  add(principal: string, bytes: number, request: IncomingMessage): void {
-    let held = bytes
-    this.#take(principal, bytes)
-    const leave = (): void => {
-      this.#take(principal, -held)
-      held = 0
-      request.off('end', leave)
-      request.off('close', leave)
-    }
-    request.on('end', leave)
-    request.on('close', leave)
-  }
-
-  #take(principal: string, bytes: number): void {
-    this.#held.add(principal, bytes)
-    this.#free -= bytes
-  }
 }
 
 /** What a text and its values hold; `0` where that is little, `undefined` for more values than one may have. */

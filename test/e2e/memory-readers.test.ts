@@ -3,9 +3,9 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { makeScratch, type Scratch } from '../helpers/scratch.ts'
+import { makeScratch } from '../helpers/scratch.ts'
 import { serve } from '../helpers/served.ts'
-import { serveWeighed } from '../helpers/weighed.ts'
+import { inFrontOf, serveWeighed, type WeighedGateway } from '../helpers/weighed.ts'
 import { LegacySession, ModernHttp, requestText, withEnvelope } from '../helpers/wire-clients.ts'
 
 /** What is kept for clients that do not read what they asked for. */
@@ -17,9 +17,6 @@ const callText = (tool: string, values: object, meta = ''): string =>
   `{"name":"s__${tool}","arguments":${JSON.stringify(values)}${meta}}`
 
 /** The configuration of a gateway in front of one server. */
-const inFrontOf = (scratch: Scratch, s: object): string =>
-  scratch.write('servers.json', { mcpServers: { s }, gateway: { http: { port: 0 }, state: 'memory' } })
-
 const STDIO = { command: process.execPath, args: [HEEDLESS, 'stdio'] }
 
 /** Sends a request and reads nothing. */
@@ -198,26 +195,39 @@ test(
   },
 )
 
-test(
-  'batches with 600 MB of answers are read whole by a client that begins late, and hold less than 256 MiB where they are not read',
-  { timeout: 120_000 },
-  async () => {
+/** A gateway whose client may send batches, and how it sends one without reading the answer. */
+interface Batching {
+  readonly gateway: WeighedGateway
+  readonly client: LegacySession
+  readonly post: (body: string) => Promise<Socket>
+}
+
+function inBatches(run: (batching: Batching) => Promise<void>): () => Promise<void> {
+  return async () => {
     await using scratch = makeScratch()
     await using upstream = await serve([HEEDLESS, 'legacy'], { ready: /listening (\S+)/ })
     await using gateway = await serveWeighed(inFrontOf(scratch, { url: upstream.origin }))
     await using client = await LegacySession.open(gateway.origin, { version: '2025-03-26' })
     expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
-    const before = gateway.rss
     const headers = {
       'content-type': 'application/json',
       accept: 'application/json',
       'mcp-session-id': client.id,
     }
+    await run({ gateway, client, post: body => sendUnread(gateway.origin, headers, body) })
+  }
+}
+
+test(
+  'batches with 600 MB of answers are read whole by a client that begins late, and hold less than 256 MiB where they are not read',
+  { timeout: 120_000 },
+  inBatches(async ({ gateway, client, post }) => {
+    const before = gateway.rss
     const calls = Array.from({ length: 30 }, (_, id) =>
       requestText(String(id + 10), 'tools/call', callText('large', { bytes: 20_000_000 })),
     )
     const body = `[${calls.join(',')}]`
-    const never = await sendUnread(gateway.origin, headers, body)
+    const never = await post(body)
     let most = 0
     const watch = async (until: () => boolean, rounds: number): Promise<void> => {
       for (let round = 0; round < rounds && !until(); round++, await sleep(100))
@@ -227,7 +237,7 @@ test(
     await watch(() => never.destroyed, 140)
     expect(most).toBeLessThan(256)
     never.destroy()
-    const sent = await sendUnread(gateway.origin, headers, body)
+    const sent = await post(body)
     // 7 s: below that time.
     await watch(() => sent.destroyed, 70)
     let read = 0
@@ -242,31 +252,21 @@ test(
     expect(most).toBeLessThan(256)
     sent.destroy()
     expect(await client.request('2', 'tools/call', callText('ok', {}))).toContain('"ok"')
-  },
+  }),
 )
 
 test(
   'batches of 4 MB whose clients leave hold the room of their bodies until their calls are over',
   { timeout: 60_000 },
-  async () => {
-    await using scratch = makeScratch()
-    await using upstream = await serve([HEEDLESS, 'legacy'], { ready: /listening (\S+)/ })
-    await using gateway = await serveWeighed(inFrontOf(scratch, { url: upstream.origin }))
-    await using client = await LegacySession.open(gateway.origin, { version: '2025-03-26' })
-    expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
+  inBatches(async ({ gateway, post }) => {
     const before = await gateway.held()
-    const headers = {
-      'content-type': 'application/json',
-      accept: 'application/json',
-      'mcp-session-id': client.id,
-    }
     for (let id = 10; id < 60; id++) {
       const body = `[${requestText(String(id), 'tools/call', callText('hold', { filler: 'x'.repeat(3_900_000) }))}]`
-      const socket = await sendUnread(gateway.origin, headers, body)
+      const socket = await post(body)
       await sleep(40)
       socket.destroy()
     }
     // 50 of them are 195 MB; a client has half of the room.
     expect((await gateway.held()) - before).toBeLessThan(150)
-  },
+  }),
 )

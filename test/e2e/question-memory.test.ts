@@ -4,7 +4,7 @@ import { callAs, type Caller } from '../helpers/callers.ts'
 import { makeScratch } from '../helpers/scratch.ts'
 import { scriptedStdio, type ScriptedProcesses, type ScriptedRequest } from '../helpers/scripted-servers.ts'
 import type { WireResponse } from '../helpers/wire-clients.ts'
-import { serveWeighed, type WeighedGateway } from '../helpers/weighed.ts'
+import { inFrontOf, serveWeighed, type WeighedGateway } from '../helpers/weighed.ts'
 
 /** What is held of questions that wait for answers. */
 
@@ -21,12 +21,7 @@ async function scene(
 ): Promise<void> {
   await using scratch = makeScratch()
   await using server = await scriptedStdio()
-  await using gateway = await serveWeighed(
-    scratch.write('servers.json', {
-      mcpServers: { s: server.entry },
-      gateway: { http: { port: 0 }, state: 'memory' },
-    }),
-  )
+  await using gateway = await serveWeighed(inFrontOf(scratch, server.entry))
   await run(server, gateway)
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Scratch } from './scratch.ts'
 import { BIN, serve, type Served } from './served.ts'
 
 const SCALES = new URL('../fixtures/programs/scales.js', import.meta.url).href
@@ -11,6 +12,10 @@ export interface WeighedGateway extends Served {
   /** What JavaScript holds after a collection, buffers included, in MiB. */
   held(): Promise<number>
 }
+
+/** A configuration of a gateway in front of one server, `s`. */
+export const inFrontOf = (scratch: Scratch, s: object): string =>
+  scratch.write('servers.json', { mcpServers: { s }, gateway: { http: { port: 0 }, state: 'memory' } })
 
 /** Starts the built gateway with an HTTP front. Its configuration should ask for port 0. */
 export async function serveWeighed(configFile: string): Promise<WeighedGateway> {
