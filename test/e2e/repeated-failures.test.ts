@@ -59,7 +59,11 @@ test('lists that clients ask for tell nothing new of servers that failed before,
   const same = records('Two servers offer the same URI')
   expect(same.length).toBeLessThanOrEqual(21)
   expect(new Set(same).size).toBe(same.length)
-  expect(records('"alike":30')).toHaveLength(1)
+  // One record where the lists are merged in one turn of the event loop, one at each doubling where a busy machine makes several turns.
+  const omitted = records('"alike":').map(line => Number(/"alike":(\d+)/.exec(line)?.[1]))
+  expect(omitted.length).toBeGreaterThan(0)
+  expect(omitted.at(-1)).toBeLessThanOrEqual(30)
+  for (const [at, count] of omitted.slice(1).entries()) expect(count).toBeGreaterThan(2 * (omitted[at] ?? 0))
 })
 
 test('a server that failed and is listed after all has one line for it, and another cause has one', async () => {
