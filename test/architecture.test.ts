@@ -8,145 +8,226 @@ import { describe, expect, test } from 'vitest'
 const SRC = fileURLToPath(new URL('../src', import.meta.url))
 
 /**
- * Part of `src/` → what its files may import from other parts, as paths without `.ts`; a folder stands for all its files. `type:` allows
- * types only, which bind nothing at run time. Every part may import itself.
+ * Folder of `src/` → what its files may import from other folders, as paths without `.ts`; a folder stands for everything in it. `type:`
+ * allows types only, which bind nothing at run time. Each folder stands below those that it imports.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
+  config: ['core'],
   protocol: ['core'],
-  config: ['core', 'policy/condition', 'policy/pattern'],
-  policy: ['core', 'type:config/types'],
+  front: ['type:config/types', 'core', 'protocol'],
+  'make-folder': [],
   state: ['core', 'make-folder'],
-  observe: ['core', 'make-folder', 'protocol'],
-  front: ['core', 'protocol', 'type:config/types'],
-  auth: ['core', 'type:config/types', 'type:front/authenticator', 'type:state/store'],
+  auth: ['type:config/types', 'core', 'type:front/authenticator', 'type:state/store'],
+  bridge: ['core', 'protocol', 'type:state/seal'],
+  policy: ['type:config/types', 'core'],
   catalog: [
+    'type:config/types',
     'core',
-    'protocol',
     'policy/pattern',
     'type:policy/decide',
     'type:policy/policy',
-    'type:config/types',
+    'protocol',
     'type:state/store',
   ],
-  cache: [
-    'core',
-    'protocol',
-    'policy/pattern',
-    'type:catalog/snapshot',
+  cache: ['type:catalog/snapshot', 'type:config/types', 'core', 'policy/pattern', 'protocol'],
+  'cache/shared': ['cache', 'core', 'type:state/store'],
+  'config/schema': ['config'],
+  'config/validate': [
+    'config/defaults',
+    'config/problem',
     'type:config/types',
-    'type:state/store',
+    'config/schema/file',
+    'config/schema/options',
+    'core',
+    'policy/condition',
+    'policy/pattern',
   ],
-  balance: ['core'],
-  upstream: [
+  'config/resolve': [
+    'config',
+    'config/schema/not-in-effect',
+    'type:config/schema/file',
+    'config/validate/pattern-warnings',
+    'config/validate/self-reference',
     'core',
-    'descriptors',
-    'protocol',
-    'balance',
-    'policy/pattern',
+  ],
+  'config/load': [
+    'config/paths',
+    'config/problem',
     'type:config/types',
+    'config/resolve/config',
+    'type:config/resolve/environment',
+    'config/schema/foreign-keys',
+    'type:config/schema/file',
+    'config/validate',
+    'core',
+  ],
+  descriptors: [],
+  'front/http': ['type:config/types', 'core', 'front', 'protocol'],
+  quota: ['type:config/types', 'core', 'policy/pattern', 'state/store'],
+  'upstream/balance': ['core'],
+  'upstream/transport': ['type:config/replica-types', 'core', 'descriptors', 'protocol'],
+  'upstream/replica': [
     'type:config/replica-types',
-  ],
-  relay: [
+    'type:config/types',
     'core',
-    'protocol',
-    'upstream/rpc-error',
-    'type:upstream/link',
-    'type:upstream/link-contract',
-    'type:upstream/isolation',
-    'type:upstream/pool',
-    'type:upstream/slot',
-    'type:state/store',
-  ],
-  quota: ['core', 'policy/pattern', 'state/store', 'type:config/types'],
-  pipeline: [
-    'core',
-    'protocol',
-    'relay',
     'policy/pattern',
-    'type:balance/retry-budget',
+    'protocol',
+    'upstream/balance',
+    'upstream/transport/log-sampler',
+    'type:upstream/transport/transport',
+  ],
+  'upstream/transport/stdio': [
+    'type:config/replica-types',
+    'core',
+    'protocol',
+    'upstream/replica/printed',
+    'upstream/transport/junk',
+    'upstream/transport/not-taken',
+    'type:upstream/transport/transport',
+  ],
+  'upstream/link': [
+    'type:config/types',
+    'core',
+    'protocol',
+    'type:upstream/replica/printed',
+    'type:upstream/replica/replica',
+    'upstream/transport',
+    'upstream/transport/stdio/stderr-tail',
+    'upstream/transport/stdio/stdio',
+  ],
+  middleware: [
     'type:cache',
-    'type:config/types',
     'type:config/replica-types',
-    'type:quota',
-    'type:upstream/link',
-    'type:upstream/link-contract',
-    'type:upstream/pool',
-    'type:upstream/replica',
-    'type:upstream/replicas',
-  ],
-  router: ['core', 'protocol', 'quota/usage', 'unknown-name', 'type:catalog', 'type:relay'],
-  'unknown-name': ['core', 'explained', 'type:catalog'],
-  explained: ['core', 'observe/redact', 'upstream/last-words'],
-  account: [
-    'core',
-    'type:front/service',
-    'type:observe/audit',
-    'type:observe/trace',
-    'type:quota',
-    'type:router',
-  ],
-  // The composition root: every part of the way of a call, but neither fronts nor how a store or a logger is made.
-  assembly: [
-    'core',
-    'account',
-    'cache',
-    'catalog',
-    'pipeline',
-    'type:policy/policies',
-    'upstream',
-    'relay',
-    'quota',
-    'router',
-    'observe/audit',
-    'observe/trace',
     'type:config/types',
-    'type:state/store',
+    'core',
+    'policy/pattern',
+    'protocol',
+    'type:quota/gate',
+    'type:quota/quotas',
+    'type:upstream/link/link',
+    'type:upstream/replica/replica',
+  ],
+  'middleware/coalesce': ['core', 'middleware/cacheable-exchange', 'protocol'],
+  'upstream/discovery': ['type:config/replica-types', 'core'],
+  'upstream/pool': [
+    'type:config/replica-types',
+    'type:config/types',
+    'core',
+    'protocol',
+    'upstream/balance/outliers',
+    'upstream/discovery/dns-discovery',
+    'upstream/link',
+    'upstream/replica',
+    'upstream/transport/no-room',
+    'upstream/transport/stdio/memory-watch',
+  ],
+  tasks: [
+    'bridge',
+    'core',
+    'protocol',
+    'type:state/seal',
+    'upstream/link/rpc-error',
+    'type:upstream/link/link',
+    'type:upstream/link/link-contract',
+    'type:upstream/pool/slot',
+  ],
+  'middleware/dispatch': [
+    'type:catalog/resource-owners',
+    'core',
+    'middleware/attempt',
+    'middleware/charge',
+    'protocol',
+    'type:quota/gate',
+    'tasks/follow-legacy',
+    'type:tasks/legacy-tasks',
+    'type:upstream/balance/retry-budget',
+    'type:upstream/link/link',
+    'type:upstream/link/link-contract',
+    'type:upstream/pool/pool',
+    'type:upstream/replica/replica',
+    'type:upstream/replica/replica-set',
+  ],
+  'middleware/queue': ['type:config/types', 'core'],
+  observe: ['core', 'make-folder', 'protocol'],
+  relay: [
+    'bridge/client-request',
+    'core',
+    'protocol',
+    'tasks/legacy-task',
+    'upstream/link/listen-stream',
+    'upstream/link/rpc-error',
+    'type:upstream/link/link',
+    'type:upstream/pool/pool',
+    'type:upstream/pool/slot',
+    'type:upstream/replica/isolation',
   ],
   gateway: [
+    'auth/exposure',
+    'auth/gatekeeper',
+    'bridge',
+    'cache/cache',
+    'type:cache/stats',
+    'cache/shared/shared',
+    'catalog',
+    'type:config/types',
     'core',
     'descriptors',
-    'protocol/list-changed',
     'front',
-    'auth',
-    'catalog',
+    'front/http/endpoint',
+    'middleware',
+    'middleware/coalesce/coalesce',
+    'middleware/dispatch/dispatch',
+    'middleware/queue/queue',
+    'observe',
     'policy/policies',
-    'assembly',
-    'type:cache/stats',
-    'status',
-    'type:config/types',
-    'type:state/store',
+    'protocol',
+    'quota/quotas',
+    'quota/usage',
+    'type:quota/gate',
+    'relay',
     'state/drain-watch',
+    'state/seal',
+    'type:state/store',
+    'tasks',
+    'type:upstream/link/link',
+    'upstream/pool',
+    'type:upstream/replica/replica',
+    'upstream/transport/stdio/stderr-tail',
   ],
   cli: [
-    'core',
-    'config',
-    'state',
-    'observe',
-    'gateway',
     'auth/key-records',
+    'cache/shared/clear',
+    'cache/shared/reports',
     'catalog',
-    'policy',
-    'make-folder',
-    'quota/stored',
-    'cache/clear',
-    'cache/reported',
-    'type:status',
-  ],
-  status: [
+    'config',
+    'config/load',
+    'type:config/resolve/environment',
+    'config/validate/nearest',
+    'config/validate/scope',
     'core',
-    'catalog/hidden',
-    'explained',
-    'upstream/next-start',
-    'upstream/slot-state',
-    'type:catalog',
-    'type:upstream',
-    'type:config/types',
+    'gateway/gateway',
+    'type:gateway/status',
+    'make-folder',
+    'observe/console-records',
+    'observe/logger',
+    'policy/explain',
+    'policy/policies',
+    'type:policy/decide',
+    'quota/stored',
+    'state/drained',
+    'state/open',
+    'type:state/store',
   ],
-  index: ['config/load', 'gateway', 'type:status', 'core', 'type:config/types', 'type:state/store'],
+  index: [
+    'type:config/types',
+    'config/load/load',
+    'core',
+    'gateway/gateway',
+    'type:gateway/status',
+    'type:state/store',
+  ],
   version: [],
-  descriptors: [],
-  'make-folder': [],
 }
 
 /** A constant that every part may know. */
@@ -158,23 +239,23 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'jsonc-parser': ['config'],
   winston: ['observe'],
   undici: ['upstream'],
-  'cross-spawn': ['upstream/stdio'],
+  'cross-spawn': ['upstream/transport/stdio/stdio'],
   lmdb: ['state/lmdb', 'state/lmdb-zones'],
   '@redis/client': ['state/redis'],
   'lru-cache': [
     'state/memory',
-    'relay/learned',
+    'catalog/resource-owners',
     'policy/policies',
     'catalog/views',
     'auth',
     'quota/quotas',
     'cache/memory',
-    'upstream/replicas',
+    'upstream/replica/replica-set',
   ],
   '@marcbachmann/cel-js': ['policy/condition'],
   jose: ['auth'],
   commander: ['cli'],
-  cockatiel: ['balance'],
+  cockatiel: ['upstream/balance'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
@@ -184,19 +265,19 @@ const LAZY = ['winston', 'undici', 'cross-spawn', 'lmdb', '@redis/client', '@mar
 const MAX_LINES = 350
 /** Longer files, each with the reason why it is still one idea, and the length it must not grow beyond. */
 const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason: string }>> = {
-  'upstream/link': {
+  'upstream/link/link': {
     lines: 700,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
   },
-  gateway: {
+  'gateway/gateway': {
     lines: 360,
     reason: 'one service: everything that fronts ask of a gateway, each in a few lines',
   },
-  'balance/health': {
+  'upstream/balance/health': {
     lines: 360,
     reason: 'one state machine: what was seen of a replica, and what follows from it',
   },
-  'front/http': {
+  'front/http/endpoint': {
     lines: 495,
     reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
   },
@@ -209,15 +290,15 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason:
       'one look at an endpoint: what is seen by listing, by name, by URI and by capability is one decision',
   },
-  'upstream/slot': {
+  'upstream/pool/slot': {
     lines: 370,
     reason: 'one place for a link: its states, and what leads from one to the next',
   },
-  'upstream/pool': {
+  'upstream/pool/pool': {
     lines: 440,
     reason: 'one table of slots: who may use which, how many there are, and what becomes of them',
   },
-  'upstream/streamable-http': {
+  'upstream/transport/streamable-http': {
     lines: 592,
     reason: 'one transport: the handlers of its streams report to it and to nobody else',
   },
@@ -230,19 +311,19 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
 const WALL: Readonly<Record<string, string>> = {
   'core/clock': 'the one place that knows both clocks',
   'cli/start-report': 'when a server is tried again, which is told by the wall',
-  assembly: 'when lists were fetched, which other processes read too',
+  'gateway/generation': 'when lists were fetched, which other processes read too',
   'catalog/catalog': 'when lists were fetched, which other processes read too',
   'catalog/list-server': 'when lists were fetched, which other processes read too',
   'catalog/snapshot': 'when an era was seen, which other processes read too',
-  'upstream/sse': 'a Retry-After that names a date',
-  'upstream/streamable-http': 'a Retry-After that names a date',
+  'upstream/transport/sse': 'a Retry-After that names a date',
+  'upstream/transport/streamable-http': 'a Retry-After that names a date',
   'auth/gatekeeper': 'the ends of tokens, keys and certificates',
   'auth/certificates': 'the ends of certificates',
   'auth/tokens': 'the ends of tokens',
   'auth/api-keys': 'the ends of keys',
   'auth/key-records': 'the ends of keys',
-  'front/http': 'the ends of tokens, keys and certificates',
-  'cache/stored': 'the age of a result in the store, for other processes',
+  'front/http/endpoint': 'the ends of tokens, keys and certificates',
+  'cache/shared/store-tier': 'the age of a result in the store, for other processes',
   'policy/decide': '`now` in conditions',
   'cli/explain': '`now` in conditions',
   'cli/keys': 'when a key was made, and when it ends',
@@ -250,7 +331,7 @@ const WALL: Readonly<Record<string, string>> = {
   'observe/logger': 'times in the log',
   'observe/audit': 'times in the audit log',
   'quota/stored': 'calendar periods of budgets',
-  'relay/request-state': 'the end of a state that another process may be shown',
+  'bridge/request-state': 'the end of a state that another process may be shown',
   'state/drained': 'when a server was drained, for other processes',
   'state/lmdb': 'the ends of stored values, which other processes read too',
   'state/lmdb-folder': 'names of files',
@@ -306,7 +387,8 @@ function toImport(from: string, name: string, typeOnly: boolean, lazy: boolean):
   return { from, to: parts.slice(0, name.startsWith('@') ? 2 : 1).join('/'), kind: 'package', typeOnly, lazy }
 }
 
-const partOf = (file: string): string => file.split('/')[0] as string
+/** The folder of a file, or the file itself where it stands alone. */
+const partOf = (file: string): string => (file.includes('/') ? dirname(file) : file)
 const within = (file: string, place: string): boolean => file === place || file.startsWith(`${place}/`)
 const own = imports.filter(({ kind }) => kind === 'file')
 const foreign = imports.filter(({ kind, to }) => kind === 'package' && !to.startsWith('node:'))
@@ -360,23 +442,42 @@ describe('imports', () => {
     expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([])
   })
 
-  test('make no cycle, not even of types', () => {
+  test('of files make no cycle, not even of types', () => {
     const next = new Map(
       files.map(file => [file, own.filter(({ from }) => from === file).map(({ to }) => to)]),
     )
-    const done = new Set<string>()
-    const cycles: string[] = []
-    const visit = (file: string, path: readonly string[]): void => {
-      const at = path.indexOf(file)
-      if (at >= 0) cycles.push([...path.slice(at), file].join(' → '))
-      if (at >= 0 || done.has(file)) return
-      for (const to of next.get(file) ?? []) visit(to, [...path, file])
-      done.add(file)
-    }
-    for (const file of files) visit(file, [])
-    expect(cycles).toEqual([])
+    expect(cyclesIn(next)).toEqual([])
+  })
+
+  test('of folders make no cycle, not even of types', () => {
+    const next = new Map<string, string[]>()
+    for (const { from, to } of own)
+      if (partOf(from) !== partOf(to)) next.set(partOf(from), [...(next.get(partOf(from)) ?? []), partOf(to)])
+    expect(cyclesIn(next)).toEqual([])
+  })
+
+  test('go up the table only', () => {
+    const order = Object.keys(MAY_IMPORT)
+    const down = own.filter(
+      ({ from, to }) => to !== COMMON && order.indexOf(partOf(to)) > order.indexOf(partOf(from)),
+    )
+    expect(down.map(({ from, to }) => `${from} → ${to}`)).toEqual([])
   })
 })
+
+function cyclesIn(next: ReadonlyMap<string, readonly string[]>): string[] {
+  const done = new Set<string>()
+  const cycles: string[] = []
+  const visit = (name: string, path: readonly string[]): void => {
+    const at = path.indexOf(name)
+    if (at >= 0) cycles.push([...path.slice(at), name].join(' → '))
+    if (at >= 0 || done.has(name)) return
+    for (const to of next.get(name) ?? []) visit(to, [...path, name])
+    done.add(name)
+  }
+  for (const name of next.keys()) visit(name, [])
+  return cycles
+}
 
 describe('files', () => {
   const lengths = new Map([...sources].map(([file, source]) => [file, source.split('\n').length - 1]))
@@ -391,7 +492,7 @@ describe('files', () => {
   })
 
   test('are named in kebab-case, after what they hold', () => {
-    expect(files.filter(file => !/^(?:[a-z][a-z0-9-]*\/)?[a-z][a-z0-9-]*$/.test(file))).toEqual([])
+    expect(files.filter(file => !/^(?:[a-z][a-z0-9-]*\/)*[a-z][a-z0-9-]*$/.test(file))).toEqual([])
     expect(files.filter(file => /manager|helper|utils?$|service-impl/.test(file))).toEqual([])
   })
 

@@ -1,5 +1,5 @@
 import { Line } from '../core/line.ts'
-import type { Kept } from './kept.ts'
+import type { Kept } from './entry.ts'
 
 export interface MemoryOptions {
   readonly maxBytes: number

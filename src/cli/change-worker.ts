@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { parentPort, workerData } from 'node:worker_threads'
 import { describeError } from '../core/errors.ts'
-import { needsRestart } from '../config/differences.ts'
-import { loadText, rawOf } from '../config/load.ts'
+import { needsRestart } from '../config/load/diff.ts'
+import { loadText, rawOf } from '../config/load/load.ts'
 import { knownValid } from './known-valid.ts'
 import { brokenOf, type Change, type ChangeAnswer, type ChangeRequest } from './change.ts'
 

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { GatewayError } from '../core/errors.ts'
-import type { Overrides } from '../config/surroundings.ts'
+import type { Overrides } from '../config/resolve/environment.ts'
 import type { LiveServer } from '../config/types.ts'
 
 export interface ChangeRequest {

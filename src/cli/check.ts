@@ -1,4 +1,4 @@
-import { loadWithSource } from '../config/load.ts'
+import { loadWithSource } from '../config/load/load.ts'
 import { GatewayError } from '../core/errors.ts'
 import { maskArgs, maskText, renderWarnings } from '../config/problem.ts'
 import { clientRows } from './check-clients.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { loadConfig } from '../config/load.ts'
+import { loadConfig } from '../config/load/load.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { DRAIN_POLL_MS, deleteDrained, readReports, writeDrained } from '../state/drained.ts'
 import { notThere } from './not-there.ts'

@@ -1,5 +1,5 @@
 import { createKey, digestOf, idOf, readAllKeys, removeKey, storeKey } from '../auth/key-records.ts'
-import { loadConfig } from '../config/load.ts'
+import { loadConfig } from '../config/load/load.ts'
 import { parseDuration } from '../config/units.ts'
 import { GatewayError } from '../core/errors.ts'
 import { createLogger } from '../observe/logger.ts'

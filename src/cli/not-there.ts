@@ -1,4 +1,4 @@
-import { nearest } from '../config/nearest.ts'
+import { nearest } from '../config/validate/nearest.ts'
 import { GatewayError } from '../core/errors.ts'
 
 /** Names that a message lists. */

@@ -1,14 +1,14 @@
 import { constants } from 'node:os'
-import { loadWithSource, type Loaded } from '../config/load.ts'
+import { loadWithSource, type Loaded } from '../config/load/load.ts'
 import { describeError } from '../core/errors.ts'
-import { createGateway } from '../gateway.ts'
+import { createGateway } from '../gateway/gateway.ts'
 import { logConsole } from '../observe/console-records.ts'
 import { createLogger } from '../observe/logger.ts'
 import { openStore } from '../state/open.ts'
 import { knownValid } from './known-valid.ts'
-import type { Overrides } from '../config/surroundings.ts'
+import type { Overrides } from '../config/resolve/environment.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Gateway } from '../gateway.ts'
+import type { Gateway } from '../gateway/gateway.ts'
 
 export interface RunOptions {
   readonly file?: string | undefined

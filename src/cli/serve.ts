@@ -1,13 +1,13 @@
 import { VERSION } from '../version.ts'
 import { causesOf, GatewayError } from '../core/errors.ts'
-import { ConfigWatch } from '../config/watch.ts'
+import { ConfigWatch } from '../config/load/watch.ts'
 import { brokenOf, loadChange, type Change } from './change.ts'
 import { runGateway } from './run.ts'
 import { reportStart } from './start-report.ts'
 import { thisProgram, typed } from './this-program.ts'
 import type { Config } from '../config/types.ts'
 import type { Logger, LogLevel } from '../core/logger.ts'
-import type { Gateway } from '../gateway.ts'
+import type { Gateway } from '../gateway/gateway.ts'
 
 export interface ServeOptions {
   readonly config?: string

@@ -1,6 +1,6 @@
 import { within } from '../core/within.ts'
-import type { Gateway } from '../gateway.ts'
-import type { ServerStatus } from '../status.ts'
+import type { Gateway } from '../gateway/gateway.ts'
+import type { ServerStatus } from '../gateway/status.ts'
 import { alignColumns } from './columns.ts'
 
 /** The report does not wait longer for servers; a line follows for each that takes longer. */

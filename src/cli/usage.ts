@@ -1,4 +1,4 @@
-import { loadConfig } from '../config/load.ts'
+import { loadConfig } from '../config/load/load.ts'
 import { GatewayError } from '../core/errors.ts'
 import { createLogger } from '../observe/logger.ts'
 import { storedUsage, type StoredUsage } from '../quota/stored.ts'

@@ -40,7 +40,7 @@ export interface ServerConfig extends ResilienceConfig {
   readonly idleMs: number
   /** Largest single message of the server. */
   readonly maxMessageBytes: number
-  /** Whose calls share a link, and with it whatever the server keeps for a conversation. `auto`: see `upstream/pool.ts`. */
+  /** Whose calls share a link, and with it whatever the server keeps for a conversation. `auto`: see `upstream/pool/pool.ts`. */
   readonly isolation: 'auto' | 'shared' | 'client' | 'session' | 'call'
   /** Links at once; on stdio each is a process. */
   readonly maxLinks: number

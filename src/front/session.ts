@@ -19,10 +19,10 @@ import { levelOf } from '../protocol/levels.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS } from '../protocol/revisions.ts'
 import { kindOf } from '../protocol/client-kind.ts'
 import { featuresOf } from '../protocol/features.ts'
-import { Asks } from './asks.ts'
+import { Asks } from './client-requests.ts'
 import { Call, refuse, type Reply } from './call.ts'
 import { Early } from './early.ts'
-import { turnDown } from './opening.ts'
+import { turnDown } from './admission.ts'
 import type { Service } from './service.ts'
 
 /** Characters of the reason for a cancellation that go on to the server. */

@@ -3,7 +3,7 @@ import { GatewayError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { failureObject } from '../protocol/failures.ts'
 import { errorText } from '../protocol/message.ts'
-import { jsonText } from './answers.ts'
+import { jsonText } from './responses.ts'
 
 /** What clients hear while the gateway stops. */
 

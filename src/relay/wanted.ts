@@ -1,4 +1,4 @@
-import type { Slot } from '../upstream/slot.ts'
+import type { Slot } from '../upstream/pool/slot.ts'
 import { HeldNames } from './held-names.ts'
 import { PathIndex } from './path-index.ts'
 import type { Subscriber } from './updates.ts'

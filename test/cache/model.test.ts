@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from 'vitest'
-import { LINGER_MS } from '../../src/cache/changes.ts'
+import { LINGER_MS } from '../../src/cache/invalidation.ts'
 import type { ServerSnapshot } from '../../src/catalog/snapshot.ts'
 import type { Entry } from '../../src/cache/tier.ts'
 import { Cancellation } from '../../src/core/cancellation.ts'

@@ -1,5 +1,5 @@
 import { expect, it, onTestFinished } from 'vitest'
-import { LINGER_MS } from '../../src/cache/changes.ts'
+import { LINGER_MS } from '../../src/cache/invalidation.ts'
 import type { Entry } from '../../src/cache/tier.ts'
 import { GatewayError } from '../../src/core/errors.ts'
 import type { JsonObject, Outcome } from '../../src/core/exchange.ts'

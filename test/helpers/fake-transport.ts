@@ -1,11 +1,11 @@
 import { Pauses } from '../../src/core/pauses.ts'
-import { Replica } from '../../src/upstream/replica.ts'
+import { Replica } from '../../src/upstream/replica/replica.ts'
 import { Cancellation } from '../../src/core/cancellation.ts'
 import { CallRecord, type Exchange, type JsonObject } from '../../src/core/exchange.ts'
 import { ANONYMOUS } from '../../src/core/principal.ts'
 import type { ServerConfig } from '../../src/config/types.ts'
 import type { ReplicaConfig } from '../../src/config/replica-types.ts'
-import type { Outgoing, Receiver, Transport } from '../../src/upstream/transport.ts'
+import type { Outgoing, Receiver, Transport } from '../../src/upstream/transport/transport.ts'
 
 /** What a fake server does with a request: gives a result, an error, or says nothing. */
 export type Reaction = { readonly result: unknown } | { readonly error: unknown } | undefined

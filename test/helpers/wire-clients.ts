@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import type { Agent, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { PassThrough } from 'node:stream'
-import type { Gateway } from '../../src/gateway.ts'
+import type { Gateway } from '../../src/gateway/gateway.ts'
 import { encodeHeaderValue } from '../../src/protocol/headers.ts'
 import { Inbox } from './inbox.ts'
 

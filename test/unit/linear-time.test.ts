@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import type { Json, JsonObject } from '../../src/core/exchange.ts'
-import { prefixWarnings } from '../../src/config/servers.ts'
+import { prefixWarnings } from '../../src/config/validate/self-reference.ts'
 import { elicitationAt, levelOf, resultAt, samplingAt, type Level } from '../../src/protocol/levels.ts'
-import { labelled, labelledRequests } from '../../src/relay/ask.ts'
+import { labelled, labelledRequests } from '../../src/bridge/client-request.ts'
 
 /**
  * What goes through text or lists from outside takes time in proportion to them: with anything more, one message of a size that is allowed holds up all clients.

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Cancellation } from '../../src/core/cancellation.ts'
 import type { Exchange } from '../../src/core/exchange.ts'
-import { Router, type RouterOptions } from '../../src/router.ts'
+import { Router, type RouterOptions } from '../../src/gateway/router.ts'
 
 /** How long the look-up of one resource takes. */
 const LOOK_UP_MS = 6

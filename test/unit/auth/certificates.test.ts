@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { afterEach, expect, test, vi } from 'vitest'
 import { Certificates } from '../../../src/auth/certificates.ts'
 import { Principals } from '../../../src/auth/principals.ts'
-import { configFrom } from '../../../src/config/load.ts'
+import { configFrom } from '../../../src/config/load/load.ts'
 
 /** Which client a connection is by the certificate that it was opened with. */
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { BackOff } from '../../../src/balance/back-off.ts'
+import { BackOff } from '../../../src/upstream/balance/back-off.ts'
 
 const MINUTE = 60_000
 const full = (): BackOff => new BackOff({ firstMs: 500, mostMs: 60_000, random: () => 1 })

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { choose, type ChooseOptions } from '../../../src/balance/choose.ts'
+import { choose, type ChooseOptions } from '../../../src/upstream/balance/choose.ts'
 import { rng } from '../../helpers/rng.ts'
 import { candidate, Clock, eject, type Named } from './world.ts'
 

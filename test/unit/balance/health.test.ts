@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { Health, type HealthOptions } from '../../../src/balance/health.ts'
+import { Health, type HealthOptions } from '../../../src/upstream/balance/health.ts'
 import { rng } from '../../helpers/rng.ts'
 import { broken, Clock, OPTIONS } from './world.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Latencies } from '../../../src/balance/latencies.ts'
+import { Latencies } from '../../../src/upstream/balance/latencies.ts'
 
 /** Adds `from`, `from + 1`, … `to`, the larger ones first. */
 function add(latencies: Latencies, from: number, to: number): void {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Load } from '../../../src/balance/load.ts'
+import { Load } from '../../../src/upstream/balance/load.ts'
 
 /** A load with calls of `ms` each, one after the other. */
 function after(...samples: number[]): { load: Load; now: number } {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { outliers } from '../../../src/balance/outliers.ts'
+import { outliers } from '../../../src/upstream/balance/outliers.ts'
 import { candidate, Clock, eject, type Named } from './world.ts'
 
 let clock: Clock

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { RetryBudget } from '../../../src/balance/retry-budget.ts'
+import { RetryBudget } from '../../../src/upstream/balance/retry-budget.ts'
 import { rng } from '../../helpers/rng.ts'
 
 /** How many repeats are had at one moment. */

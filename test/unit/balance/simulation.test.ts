@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { choose } from '../../../src/balance/choose.ts'
-import { outliers } from '../../../src/balance/outliers.ts'
-import { RetryBudget } from '../../../src/balance/retry-budget.ts'
+import { choose } from '../../../src/upstream/balance/choose.ts'
+import { outliers } from '../../../src/upstream/balance/outliers.ts'
+import { RetryBudget } from '../../../src/upstream/balance/retry-budget.ts'
 import { rng } from '../../helpers/rng.ts'
 import { broken, candidate, Clock, type Named, OPTIONS } from './world.ts'
 

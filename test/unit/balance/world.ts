@@ -1,6 +1,6 @@
-import type { Candidate } from '../../../src/balance/choose.ts'
-import { type Failure, Health, type HealthOptions } from '../../../src/balance/health.ts'
-import { Load } from '../../../src/balance/load.ts'
+import type { Candidate } from '../../../src/upstream/balance/choose.ts'
+import { type Failure, Health, type HealthOptions } from '../../../src/upstream/balance/health.ts'
+import { Load } from '../../../src/upstream/balance/load.ts'
 
 /** The defaults of `health` in the configuration. */
 export const OPTIONS: HealthOptions = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Kept } from '../../../src/cache/kept.ts'
+import { Kept } from '../../../src/cache/entry.ts'
 import type { JsonObject } from '../../../src/core/exchange.ts'
 import { resultFor } from '../../../src/protocol/results.ts'
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { Kept } from '../../../src/cache/kept.ts'
+import { Kept } from '../../../src/cache/entry.ts'
 import { Memory } from '../../../src/cache/memory.ts'
 import { rng } from '../../helpers/rng.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { configFrom, loadConfig, loadWithSource } from '../../../src/config/load.ts'
+import { configFrom, loadConfig, loadWithSource } from '../../../src/config/load/load.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
 
 /** Files that belong to a client and hold more than servers. */

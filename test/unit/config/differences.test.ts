@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { needsRestart } from '../../../src/config/differences.ts'
+import { needsRestart } from '../../../src/config/load/diff.ts'
 
 const FILE = {
   mcpServers: {

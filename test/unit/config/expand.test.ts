@@ -1,7 +1,7 @@
 import { sep } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { expand, inputVariable } from '../../../src/config/expand.ts'
-import type { Variables } from '../../../src/config/expand.ts'
+import { expand, inputVariable } from '../../../src/config/load/variables.ts'
+import type { Variables } from '../../../src/config/load/variables.ts'
 
 const VARIABLES: Variables = {
   env: { NAME: 'ada', EMPTY: '', MCP_INPUT_API_KEY: 'asked', MONEY: '$&$1' },

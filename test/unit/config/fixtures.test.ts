@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { loadConfig, loadWithSource } from '../../../src/config/load.ts'
+import { loadConfig, loadWithSource } from '../../../src/config/load/load.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import type { Config } from '../../../src/config/types.ts'
 

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { configFrom, findConfigFile, loadConfig, loadWithSource } from '../../../src/config/load.ts'
+import { configFrom, findConfigFile, loadConfig, loadWithSource } from '../../../src/config/load/load.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
 
 const SERVER = { mcpServers: { a: { command: 'x' } } }
@@ -231,7 +231,7 @@ async function loadWithoutZod(...args: Parameters<typeof configFrom>): Promise<u
   vi.doMock('zod', () => {
     throw new Error('zod was loaded')
   })
-  const fresh = await import('../../../src/config/load.ts')
+  const fresh = await import('../../../src/config/load/load.ts')
   return fresh.configFrom(...args)
 }
 

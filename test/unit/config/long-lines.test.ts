@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { wrongBracket } from '../../../src/config/brackets.ts'
-import { otherFormat } from '../../../src/config/other-formats.ts'
+import { wrongBracket } from '../../../src/config/load/brackets.ts'
+import { otherFormat } from '../../../src/config/load/other-formats.ts'
 
 function timed<T>(work: () => T): { readonly ms: number; readonly found: T } {
   const started = performance.now()

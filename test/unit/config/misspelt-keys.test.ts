@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { SECTIONS } from '../../../src/config/options.ts'
+import { SECTIONS } from '../../../src/config/schema/options.ts'
 import { formatPath, type Path } from '../../../src/config/problem.ts'
-import { validate } from '../../../src/config/validate.ts'
+import { validate } from '../../../src/config/validate/validate.ts'
 
 /** Keys whose entries stand in a list. */
 const LISTS = ['replicas', 'rules', 'jwt']

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { nearest } from '../../../src/config/nearest.ts'
+import { nearest } from '../../../src/config/validate/nearest.ts'
 
 const KEYS = ['command', 'args', 'env', 'url', 'headers', 'timeout', 'startTimeout', 'mcpServers', 'servers']
 

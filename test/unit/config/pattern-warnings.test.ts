@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { configFrom } from '../../../src/config/load.ts'
+import { configFrom } from '../../../src/config/load/load.ts'
 
 const servers = {
   github: { command: 'x' },

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { configFrom } from '../../../src/config/load.ts'
+import { configFrom } from '../../../src/config/load/load.ts'
 import type { ClientConfig, Config } from '../../../src/config/types.ts'
 
 const OPTIONS = { env: {}, home: '/home/ada', cwd: '/somewhere' }

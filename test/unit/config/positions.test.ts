@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest'
-import { Positions } from '../../../src/config/positions.ts'
-import { validate } from '../../../src/config/validate.ts'
+import { Positions } from '../../../src/config/load/positions.ts'
+import { validate } from '../../../src/config/validate/validate.ts'
 
 test('a text of many lines is read once, however many positions are asked for', () => {
   const text = 'ab\n'.repeat(20_000)

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { serversJsonSchema } from '../../../src/config/schema.ts'
+import { serversJsonSchema } from '../../../src/config/schema/file.ts'
 
 const ROOT = new URL('../../../', import.meta.url)
 

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { configFrom } from '../../../src/config/load.ts'
-import { stateFolder } from '../../../src/config/places.ts'
-import type { LoadOptions } from '../../../src/config/load.ts'
+import { configFrom } from '../../../src/config/load/load.ts'
+import { stateFolder } from '../../../src/config/paths.ts'
+import type { LoadOptions } from '../../../src/config/load/load.ts'
 import type { ServerConfig } from '../../../src/config/types.ts'
 
 const OPTIONS = { env: {}, home: '/home/ada', cwd: '/somewhere' } satisfies LoadOptions

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { configFrom, loadWithSource } from '../../../src/config/load.ts'
+import { configFrom, loadWithSource } from '../../../src/config/load/load.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
 
 const problemOf = async (entry: object): Promise<string> =>

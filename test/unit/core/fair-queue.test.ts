@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from 'vitest'
-import { FairQueue } from '../../../src/core/fair-queue.ts'
-import { type Lane, type Refusal, Waiting } from '../../../src/core/lane.ts'
+import { FairQueue } from '../../../src/middleware/queue/fair-queue.ts'
+import { type Lane, type Refusal, Waiting } from '../../../src/middleware/queue/flow.ts'
 
 class Entry extends Waiting {
   readonly client: string

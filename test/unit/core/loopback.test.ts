@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { checkExposure } from '../../../src/auth/exposure.ts'
 import { Resources } from '../../../src/auth/resources.ts'
-import { configFrom } from '../../../src/config/load.ts'
+import { configFrom } from '../../../src/config/load/load.ts'
 import { isLoopback } from '../../../src/core/loopback.ts'
-import { HostGuard } from '../../../src/front/guards.ts'
+import { HostGuard } from '../../../src/front/http/guards.ts'
 
 const HERE = [
   '127.0.0.1',

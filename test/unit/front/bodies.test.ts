@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { PassThrough, Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { monotonicNow } from '../../../src/core/clock.ts'
-import { Bodies } from '../../../src/front/bodies.ts'
+import { Bodies } from '../../../src/front/http/bodies.ts'
 
 const MB = 1024 * 1024
 const JSON_TYPE = { 'content-type': 'application/json' }

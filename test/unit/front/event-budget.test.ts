@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { EventBudget } from '../../../src/front/event-budget.ts'
-import { SessionEvents } from '../../../src/front/event-log.ts'
+import { EventBudget } from '../../../src/front/http/event-budget.ts'
+import { SessionEvents } from '../../../src/front/http/event-store.ts'
 import { boundedRecord, MAX_RECORD } from '../../../src/relay/log-record.ts'
 
 const MIB = 1024 * 1024

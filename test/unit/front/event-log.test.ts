@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { SessionEvents } from '../../../src/front/event-log.ts'
+import { SessionEvents } from '../../../src/front/http/event-store.ts'
 
 const kept = (maxEvents = 1000, maxBytes = 1024 * 1024): SessionEvents =>
   new SessionEvents(maxEvents, maxBytes)

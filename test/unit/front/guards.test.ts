@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { HttpRefusal } from '../../../src/core/http-refusal.ts'
-import { accepts, checkAccept, HostGuard, type HostRules } from '../../../src/front/guards.ts'
+import { accepts, checkAccept, HostGuard, type HostRules } from '../../../src/front/http/guards.ts'
 
 const request = (headers: Record<string, string>): IncomingMessage =>
   ({ headers }) as unknown as IncomingMessage

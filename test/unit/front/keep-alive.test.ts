@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isDue } from '../../../src/front/http-reply.ts'
+import { isDue } from '../../../src/front/http/http-reply.ts'
 
 test('signs of life and idle limits come after their time, and never when they are off', () => {
   expect(isDue(1000, 1999, 1000)).toBe(false)

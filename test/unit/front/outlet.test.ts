@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { SILENT } from '../../../src/core/logger.ts'
 import { Backlogs, MAX_BYTES, SLOW, STALLED_MS } from '../../../src/front/backlogs.ts'
 import { Outlet } from '../../../src/front/outlet.ts'
-import { pipelined } from '../../../src/front/pipelined.ts'
+import { pipelined } from '../../../src/front/http/pipelined.ts'
 
 const MIB = 1024 * 1024
 const ends: (() => void)[] = []

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { MAX_AT_WORK, MAX_WAITING, pipelined } from '../../../src/front/pipelined.ts'
+import { MAX_AT_WORK, MAX_WAITING, pipelined } from '../../../src/front/http/pipelined.ts'
 
 const ends: (() => void)[] = []
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Exchange, JsonObject, Outcome } from '../../../src/core/exchange.ts'
-import { drive } from '../../../src/pipeline/drive.ts'
+import { drive } from '../../../src/tasks/drive-modern.ts'
 import { exchangeOf } from '../../helpers/fake-transport.ts'
 
 const ROUTE = { server: 's', own: 'tool', exposed: 's__tool' }

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { GatewayError } from '../../../src/core/errors.ts'
 import type { Outcome } from '../../../src/core/exchange.ts'
 import { Unfinished } from '../../../src/core/unfinished.ts'
-import { meter } from '../../../src/pipeline/meter.ts'
+import { meter } from '../../../src/middleware/limit.ts'
 import type { Quotas } from '../../../src/quota/quotas.ts'
 import { exchangeOf } from '../../helpers/fake-transport.ts'
 

@@ -4,7 +4,7 @@ import type { Exchange, InputRequest, Outcome } from '../../../src/core/exchange
 import { Cancellation } from '../../../src/core/cancellation.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import { Unfinished } from '../../../src/core/unfinished.ts'
-import { Places, queue } from '../../../src/pipeline/queue.ts'
+import { Places, queue } from '../../../src/middleware/queue/queue.ts'
 import { deferred, type Deferred } from '../../helpers/deferred.ts'
 import { exchangeOf } from '../../helpers/fake-transport.ts'
 

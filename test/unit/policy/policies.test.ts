@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { configFrom } from '../../../src/config/load.ts'
+import { configFrom } from '../../../src/config/load/load.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { ANONYMOUS, clientPrincipal, LOCAL, type Principal } from '../../../src/core/principal.ts'
 import { compilePolicies, type Policies } from '../../../src/policy/policies.ts'

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import type { Conversation } from '../../../src/core/exchange.ts'
 import { SILENT } from '../../../src/core/logger.ts'
-import { Relay, type RelayOptions } from '../../../src/relay/relay.ts'
-import type { Link } from '../../../src/upstream/link.ts'
+import { Relay, type RelayOptions } from '../../../src/relay/notifications.ts'
+import type { Link } from '../../../src/upstream/link/link.ts'
 import { declaredTo } from '../../../src/protocol/features.ts'
 
 test('a server that floods log records is heard by many sessions with pauses, in order, and not in full', async () => {

@@ -5,9 +5,9 @@ import { Subscriptions } from '../../../src/relay/subscriptions.ts'
 import { WantedTable } from '../../../src/relay/wanted.ts'
 import { isPartOf } from '../../../src/relay/path-index.ts'
 import type { Subscriber } from '../../../src/relay/updates.ts'
-import type { Link } from '../../../src/upstream/link.ts'
-import type { Pool } from '../../../src/upstream/pool.ts'
-import type { Slot } from '../../../src/upstream/slot.ts'
+import type { Link } from '../../../src/upstream/link/link.ts'
+import type { Pool } from '../../../src/upstream/pool/pool.ts'
+import type { Slot } from '../../../src/upstream/pool/slot.ts'
 import { exchangeOf } from '../../helpers/fake-transport.ts'
 
 const SERVER = { name: 's', listTimeoutMs: 1000 }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { HttpEndpoint, ReplicaConfig } from '../../../src/config/replica-types.ts'
-import { Addresses, type AddressesOptions } from '../../../src/upstream/addresses.ts'
-import type { Service } from '../../../src/upstream/resolver.ts'
+import { Addresses, type AddressesOptions } from '../../../src/upstream/discovery/dns-discovery.ts'
+import type { Service } from '../../../src/upstream/discovery/dns-resolver.ts'
 
 function entry(changes: Partial<ReplicaConfig> & { url?: string } = {}): ReplicaConfig {
   const { url = 'https://up.example/mcp', ...rest } = changes

@@ -3,7 +3,7 @@ import { Deadlines } from '../../../src/core/deadlines.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import type { Exchange } from '../../../src/core/exchange.ts'
 import { SILENT } from '../../../src/core/logger.ts'
-import { Link } from '../../../src/upstream/link.ts'
+import { Link } from '../../../src/upstream/link/link.ts'
 import { exchangeOf, FakeTransport, replicaOf, serverConfig } from '../../helpers/fake-transport.ts'
 
 let deadlines: Deadlines

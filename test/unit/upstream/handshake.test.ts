@@ -4,9 +4,9 @@ import { GatewayError } from '../../../src/core/errors.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import type { Era } from '../../../src/protocol/revisions.ts'
 import type { Spoken } from '../../../src/protocol/spoken.ts'
-import { shakeHands, TooLate } from '../../../src/upstream/handshake.ts'
-import { Link } from '../../../src/upstream/link.ts'
-import { HttpStatusError } from '../../../src/upstream/http-refusal.ts'
+import { shakeHands, TooLate } from '../../../src/upstream/link/handshake.ts'
+import { Link } from '../../../src/upstream/link/link.ts'
+import { HttpStatusError } from '../../../src/upstream/transport/http-error.ts'
 import {
   FakeTransport,
   LEGACY,

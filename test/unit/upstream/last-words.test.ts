@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { LastWords } from '../../../src/upstream/last-words.ts'
+import { LastWords } from '../../../src/upstream/transport/stdio/stderr-tail.ts'
 
 const telling = (text: string): string | undefined => {
   const words = new LastWords()

@@ -9,7 +9,7 @@ import {
   readableBytes,
   sumOfPs,
   type Measure,
-} from '../../../src/upstream/memory.ts'
+} from '../../../src/upstream/transport/stdio/memory-watch.ts'
 
 describe('the watch', () => {
   beforeEach(() => void vi.useFakeTimers())

@@ -5,9 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { processBuffers } from '../../../src/core/buffer-limit.ts'
 import { SILENT } from '../../../src/core/logger.ts'
-import { SseTransport } from '../../../src/upstream/sse.ts'
-import { StreamableHttpTransport } from '../../../src/upstream/streamable-http.ts'
-import type { Receiver, Transport } from '../../../src/upstream/transport.ts'
+import { SseTransport } from '../../../src/upstream/transport/sse.ts'
+import { StreamableHttpTransport } from '../../../src/upstream/transport/streamable-http.ts'
+import type { Receiver, Transport } from '../../../src/upstream/transport/transport.ts'
 
 /** Streams that are paused for two reasons: no room for what they bring, and a server that does not take what it is sent. */
 

@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import { Deadlines } from '../../../src/core/deadlines.ts'
 import { Pauses } from '../../../src/core/pauses.ts'
-import { Pending } from '../../../src/upstream/pending.ts'
+import { Pending } from '../../../src/upstream/link/pending.ts'
 
 afterEach(() => vi.restoreAllMocks())
 

@@ -4,13 +4,15 @@ import { GatewayError } from '../../../src/core/errors.ts'
 import type { Exchange } from '../../../src/core/exchange.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import type { ServerConfig } from '../../../src/config/types.ts'
-import { ClientLinks } from '../../../src/upstream/client-links.ts'
+import { ClientLinks } from '../../../src/upstream/pool/links-per-client.ts'
 import { clientPrincipal } from '../../../src/core/principal.ts'
-import { Pool } from '../../../src/upstream/pool.ts'
+import { Pool } from '../../../src/upstream/pool/pool.ts'
 import { deferred } from '../../helpers/deferred.ts'
 import { exchangeOf, FakeTransport, serverConfig } from '../../helpers/fake-transport.ts'
 
-vi.mock('../../../src/upstream/stdio.ts', () => ({ createStdioTransport: () => new FakeTransport() }))
+vi.mock('../../../src/upstream/transport/stdio/stdio.ts', () => ({
+  createStdioTransport: () => new FakeTransport(),
+}))
 
 let deadlines: Deadlines
 let clientLinks: ClientLinks

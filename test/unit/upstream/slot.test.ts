@@ -2,9 +2,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Deadlines } from '../../../src/core/deadlines.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import { SILENT } from '../../../src/core/logger.ts'
-import type { Link } from '../../../src/upstream/link.ts'
-import type { SlotKey } from '../../../src/upstream/slot-key.ts'
-import { Slot } from '../../../src/upstream/slot.ts'
+import type { Link } from '../../../src/upstream/link/link.ts'
+import type { SlotKey } from '../../../src/upstream/replica/slot-key.ts'
+import { Slot } from '../../../src/upstream/pool/slot.ts'
 import type { ReplicaConfig } from '../../../src/config/replica-types.ts'
 import type { ServerConfig } from '../../../src/config/types.ts'
 import { deferred } from '../../helpers/deferred.ts'
@@ -19,7 +19,7 @@ import {
 /** Transports the slot is given, one a start, in this order; those that were used. */
 const next: FakeTransport[] = []
 const used: FakeTransport[] = []
-vi.mock('../../../src/upstream/stdio.ts', () => ({
+vi.mock('../../../src/upstream/transport/stdio/stdio.ts', () => ({
   createStdioTransport: () => {
     const transport = next.shift() ?? new FakeTransport()
     used.push(transport)

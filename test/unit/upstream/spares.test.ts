@@ -4,15 +4,15 @@ import { Deadlines } from '../../../src/core/deadlines.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import { clientPrincipal } from '../../../src/core/principal.ts'
 import { SILENT } from '../../../src/core/logger.ts'
-import { ClientLinks } from '../../../src/upstream/client-links.ts'
-import type { Link } from '../../../src/upstream/link.ts'
-import { Pool } from '../../../src/upstream/pool.ts'
+import { ClientLinks } from '../../../src/upstream/pool/links-per-client.ts'
+import type { Link } from '../../../src/upstream/link/link.ts'
+import { Pool } from '../../../src/upstream/pool/pool.ts'
 import { exchangeOf, FakeTransport, serverConfig } from '../../helpers/fake-transport.ts'
 
 /** Transports that are given out, in this order; those that were used. */
 const next: FakeTransport[] = []
 const used: FakeTransport[] = []
-vi.mock('../../../src/upstream/stdio.ts', () => ({
+vi.mock('../../../src/upstream/transport/stdio/stdio.ts', () => ({
   createStdioTransport: () => {
     const transport = next.shift() ?? new FakeTransport()
     used.push(transport)

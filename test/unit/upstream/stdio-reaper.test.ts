@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { createReaper, processReaper } from '../../../src/upstream/reaper.ts'
+import { createReaper, processReaper } from '../../../src/upstream/transport/stdio/orphan-reaper.ts'
 
 const DRIVER = new URL('../../fixtures/programs/start-servers.js', import.meta.url).pathname
 const STUBBORN = new URL('../../fixtures/servers/stubborn.js', import.meta.url).pathname
@@ -143,7 +143,7 @@ describe.skipIf(process.platform === 'win32')('createReaper', () => {
 
   it('does not keep its process running', () => {
     const code = `
-      import { createReaper } from ${JSON.stringify(new URL('../../../dist/upstream/reaper.js', import.meta.url).href)}
+      import { createReaper } from ${JSON.stringify(new URL('../../../dist/upstream/transport/stdio/orphan-reaper.js', import.meta.url).href)}
       createReaper().prepare()`
     const { status } = spawnSync(process.execPath, ['--input-type=module', '-e', code], { timeout: 10_000 })
     expect(status).toBe(0)

@@ -5,9 +5,12 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { GatewayError } from '../../../src/core/errors.ts'
 import type { LogFields, Logger } from '../../../src/core/logger.ts'
-import { createReaper } from '../../../src/upstream/reaper.ts'
-import { createStdioTransport, type StdioTransportOptions } from '../../../src/upstream/stdio.ts'
-import type { Receiver, Transport } from '../../../src/upstream/transport.ts'
+import { createReaper } from '../../../src/upstream/transport/stdio/orphan-reaper.ts'
+import {
+  createStdioTransport,
+  type StdioTransportOptions,
+} from '../../../src/upstream/transport/stdio/stdio.ts'
+import type { Receiver, Transport } from '../../../src/upstream/transport/transport.ts'
 
 const FIXTURES = new URL('../../fixtures/servers/', import.meta.url).pathname
 const reaper = createReaper()

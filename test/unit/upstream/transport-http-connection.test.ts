@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { SILENT } from '../../../src/core/logger.ts'
-import { StreamableHttpTransport } from '../../../src/upstream/streamable-http.ts'
+import { StreamableHttpTransport } from '../../../src/upstream/transport/streamable-http.ts'
 import { Conversation } from '../../contract/transport.ts'
 import { freePort } from '../../helpers/served.ts'
 

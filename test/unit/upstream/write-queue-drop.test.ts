@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream'
 import { expect, it } from 'vitest'
-import { WriteQueue } from '../../../src/upstream/write-queue.ts'
+import { WriteQueue } from '../../../src/upstream/transport/stdio/write-queue.ts'
 
 it('a request that was not written yet leaves the queue, and with it its bytes', async () => {
   const written: string[] = []

@@ -1,0 +1,99 @@
+import { Cancellation } from '../core/cancellation.ts'
+import { GatewayError } from '../core/errors.ts'
+import {
+  INPUT_METHODS,
+  type Exchange,
+  type InputMethod,
+  type InputRequest,
+  type Json,
+  type JsonObject,
+} from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import { NO_QUESTION_ROOM, processQuestions } from '../core/question-room.ts'
+import { rawAt } from '../protocol/json-text.ts'
+import { presented } from './client-request.ts'
+import { checkCount, inputRequestsOf, type Asker } from './input-requests.ts'
+
+/** A server that asks. */
+export interface AskingServer extends Asker {
+  /** Its roots where they are configured. */
+  readonly roots: readonly unknown[] | undefined
+}
+
+/**
+ * Raw JSON of the answers, by key, that the configuration gives in the client's place.
+ * @throws GatewayError `upstream_protocol` when more is asked than the server's `maxQuestions`
+ */
+export function answeredHere(server: AskingServer, asking: JsonObject): Record<string, string> {
+  const { inputRequests } = asking
+  if (!isJsonObject(inputRequests)) return {}
+  const { roots } = server
+  checkCount(server, Object.keys(inputRequests).length)
+  if (!roots) return {}
+  const keys = Object.keys(inputRequests).filter(
+    key => (inputRequests[key] as JsonObject | null)?.method === 'roots/list',
+  )
+  return Object.fromEntries(keys.map(key => [key, JSON.stringify({ roots })]))
+}
+
+interface Known {
+  /** Raw JSON of answers by key; the client is not asked for these. */
+  readonly answered: Readonly<Record<string, string>>
+  /** Keys that are left out. */
+  readonly skip?: ReadonlySet<string>
+}
+
+/**
+ * Asks the client everything a modern server lists in `inputRequests` of its answer, at once.
+ * @returns raw JSON of the answers by key, `undefined` when there is nothing to ask
+ * @throws GatewayError `upstream_protocol`, `cannot_ask`, also where it finds no room, `missing_capability`; one refusal withdraws the other questions
+ */
+export async function askAll(
+  exchange: Exchange,
+  server: Asker,
+  asking: Json<JsonObject>,
+  { answered, skip }: Known,
+): Promise<string | undefined> {
+  const entries = [...inputRequestsOf(server, asking)].filter(([key]) => !skip?.has(key))
+  if (entries.length === 0) return undefined
+  const cancellation = new Cancellation()
+  const open = entries.filter(([key]) => !Object.hasOwn(answered, key))
+  const round = { size: open.length }
+  // All are looked at before one is asked: a client is not bothered with a part of a round that is refused.
+  const requests = open.map(([, question]) => ({
+    ...requestOf(exchange, server, question, cancellation),
+    round,
+  }))
+  const giveBack = processQuestions().take(exchange.principal.id, asking.text.length)
+  if (!giveBack) throw new GatewayError('cannot_ask', NO_QUESTION_ROOM, { server: server.name })
+  exchange.cancellation.onCancel(reason => cancellation.cancel(reason))
+  try {
+    const results = await Promise.all(requests.map(request => exchange.ask(request)))
+    const given = new Map(open.map(([key], at) => [key, results[at]]))
+    const answers = entries.map(([key]) => `${JSON.stringify(key)}:${given.get(key) ?? answered[key]}`)
+    return `{${answers.join(',')}}`
+  } finally {
+    giveBack()
+    // One refusal ends the round; the other questions are then pointless.
+    cancellation.cancel('no longer needed')
+  }
+}
+
+/** What the client is asked. @throws GatewayError `cannot_ask`, `missing_capability` */
+function requestOf(
+  exchange: Exchange,
+  server: Asker,
+  question: Json,
+  cancellation: Cancellation,
+): InputRequest {
+  const { method, params } = (question.value ?? {}) as { method?: InputMethod; params?: unknown }
+  if (method === undefined || !INPUT_METHODS.includes(method))
+    throw new GatewayError(
+      'cannot_ask',
+      `Server "${server.name}" asks for ${String(method).slice(0, 100)}, which the gateway does not know.`,
+      { server: server.name },
+    )
+  const text = rawAt(question.text, 'params')
+  const request = { method, params: text, server: server.name, cancellation }
+  return presented(request, text === undefined ? undefined : { text, value: params }, exchange)
+}

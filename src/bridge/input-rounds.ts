@@ -1,0 +1,147 @@
+import type { Middleware } from '../core/compose.ts'
+import { GatewayError } from '../core/errors.ts'
+import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import { elements, rawAt, withMembers } from '../protocol/json-text.ts'
+import { labelled, labelledRequests } from './client-request.ts'
+import { checkCount } from './input-requests.ts'
+import { sealState } from './request-state.ts'
+import type { Seal } from '../state/seal.ts'
+import { answeredHere, askAll, type AskingServer } from './ask-client.ts'
+import { withChanges } from './park.ts'
+
+/** Between rounds in which nothing is asked: the server only wants to be called again. */
+const PACE_MS = 250
+/** Revision 2025-11-25: the client has to visit a URL first. */
+const URL_ELICITATION_REQUIRED = -32042
+/** Revision 2026-07-28: the client lacks a capability the call needs. */
+const MISSING_CAPABILITY = -32021
+
+export interface RoundsOptions {
+  readonly seal: Seal
+  /** What is configured of a server. */
+  readonly serverOf: (server: string) => AskingServer
+  /** Times a server may ask in one call. */
+  readonly maxRounds: number
+  /** How long a client may take to come back with an answer. */
+  readonly answerTimeoutMs: number
+}
+
+/**
+ * A modern server that needs input answers `input_required`. For a legacy client the gateway asks, and calls again with the answers; a modern
+ * client gets the questions itself, with the server's state sealed. What the configuration answers is asked of nobody.
+ */
+export function rounds(options: RoundsOptions): Middleware {
+  const { serverOf, maxRounds } = options
+  return next => async (exchange, route) => {
+    let outcome = await next(exchange, route)
+    if (outcome.kind === 'error') return await afterError(options, exchange, route.server, outcome)
+    if (!needsInput(outcome)) return outcome
+    const server = serverOf(route.server)
+    for (let round = 1; needsInput(outcome); round++) {
+      const answered = answeredHere(server, outcome.value as JsonObject)
+      if (exchange.modern && !satisfied(outcome, answered))
+        return await sealedFor(options, exchange, server, outcome, answered)
+      if (round > maxRounds)
+        throw new GatewayError(
+          'upstream_protocol',
+          `Server "${route.server}" asked for input ${maxRounds} times without an end.`,
+          { server: route.server, delivery: 'answered' },
+        )
+      const answers = await askAll(exchange, server, asking(outcome), { answered })
+      if (answers === undefined) await new Promise(resolve => setTimeout(resolve, PACE_MS))
+      if (exchange.cancellation.reason !== undefined)
+        throw new GatewayError('cancelled', 'The request was cancelled.', { server: route.server })
+      const retry = withChanges(exchange, {
+        inputResponses: answers,
+        requestState: rawAt(outcome.text, 'requestState'),
+      })
+      outcome = await next(retry, route)
+    }
+    return outcome
+  }
+}
+
+type Result = Extract<Outcome, { kind: 'result' }>
+
+function needsInput(outcome: Outcome): outcome is Result {
+  return (
+    outcome.kind === 'result' &&
+    outcome.modern &&
+    (outcome.value as JsonObject | null)?.resultType === 'input_required'
+  )
+}
+
+/** Whether something was asked, and all of it is answered. */
+function satisfied(outcome: Result, answered: Readonly<Record<string, string>>): boolean {
+  const count = Object.keys(answered).length
+  return count > 0 && count === Object.keys((outcome.value as JsonObject).inputRequests as JsonObject).length
+}
+
+function asking({ text, value }: Result): Json<JsonObject> {
+  return { text, value: value as JsonObject }
+}
+
+/** What the client is asked: the server's questions but for those that are answered, which its retry will carry. */
+async function sealedFor(
+  { seal, answerTimeoutMs }: RoundsOptions,
+  exchange: Exchange,
+  server: AskingServer,
+  outcome: Result,
+  answered: Readonly<Record<string, string>>,
+): Promise<Outcome> {
+  const held = {
+    kind: 'server',
+    server: server.name,
+    replica: exchange.record.home,
+    state: rawAt(outcome.text, 'requestState'),
+    answered,
+  } as const
+  const state = await sealState(seal, exchange, held, answerTimeoutMs)
+  const changes: Record<string, string> = { requestState: JSON.stringify(state) }
+  const requests = labelledRequests(server, asking(outcome), Object.keys(answered))
+  if (requests !== undefined) changes.inputRequests = requests
+  return { ...outcome, text: withMembers(outcome.text, changes) }
+}
+
+async function afterError(
+  { seal, answerTimeoutMs, serverOf }: RoundsOptions,
+  exchange: Exchange,
+  server: string,
+  outcome: Extract<Outcome, { kind: 'error' }>,
+): Promise<Outcome> {
+  const { code, data } = outcome.value as { code?: unknown; data?: JsonObject }
+  const listed: readonly unknown[] = Array.isArray(data?.elicitations) ? data.elicitations : []
+  const asked = listed.flatMap((value, at) => (isJsonObject(value) ? { value, at } : []))
+  // An error that asks for nothing is one like others.
+  if (exchange.modern && code === URL_ELICITATION_REQUIRED && asked.length > 0) {
+    checkCount(serverOf(server), asked.length)
+    const text = rawAt(outcome.text, 'data', 'elicitations') ?? '[]'
+    const spans = elements(text)
+    const requests = asked.map(({ value, at }, index) => {
+      const { start, end } = spans[at] as (typeof spans)[number]
+      const params = withMembers(text.slice(start, end), {
+        mode: '"url"',
+        elicitationId: undefined,
+        ...(typeof value.message === 'string' && {
+          message: JSON.stringify(labelled(server, value.message)),
+        }),
+      })
+      return `"elicitation-${index + 1}":{"method":"elicitation/create","params":${params}}`
+    })
+    const state = await sealState(seal, exchange, { kind: 'again' }, answerTimeoutMs)
+    return {
+      kind: 'ready',
+      text: `{"resultType":"input_required","inputRequests":{${requests.join(',')}},"requestState":"${state}"}`,
+    }
+  }
+  if (!exchange.modern && code === MISSING_CAPABILITY) {
+    const missing = Object.keys((data?.requiredCapabilities ?? {}) as JsonObject).join(', ') || 'a capability'
+    throw new GatewayError(
+      'cannot_ask',
+      `Server "${server}" needs ${missing} of the client, which this client does not have.`,
+      { server, delivery: 'answered' },
+    )
+  }
+  return outcome
+}

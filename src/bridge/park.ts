@@ -1,0 +1,69 @@
+import type { Handler, Middleware } from '../core/compose.ts'
+import { GatewayError } from '../core/errors.ts'
+import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import type { Route } from '../core/route.ts'
+import { rawAt, withMembers } from '../protocol/json-text.ts'
+import { WithParams } from '../core/derived-exchange.ts'
+import type { Parking } from './parked-calls.ts'
+import { INPUT_CALLS, openState } from './request-state.ts'
+import type { Seal } from '../state/seal.ts'
+
+/**
+ * Calls of modern clients that can be asked: lets a legacy server's questions interrupt them, and takes the retries that bring answers. State of a
+ * modern server goes back to it as it gave it.
+ */
+export function park(parking: Parking, seal: Seal): Middleware {
+  return next => (exchange, route) => {
+    const { method, params } = exchange.request
+    if (!exchange.modern || !INPUT_CALLS.has(method)) return next(exchange, route)
+    const given = params?.value.requestState
+    if (given !== undefined) return resumed(parking, seal, next, exchange, route, given)
+    return exchange.features === ''
+      ? next(exchange, route)
+      : parking.start(exchange, call => next(call, route))
+  }
+}
+
+/** A retry, with the state that the client was given. */
+async function resumed(
+  parking: Parking,
+  seal: Seal,
+  next: Handler,
+  exchange: Exchange,
+  route: Route,
+  given: unknown,
+): Promise<Outcome> {
+  const { params } = exchange.request
+  if (typeof given !== 'string') throw new GatewayError('invalid_params', '"requestState" must be a string.')
+  const state = await openState(seal, exchange, given)
+  if (state.kind === 'parked') return await parking.resume(state.call, state.round, exchange)
+  if (state.kind === 'server' && state.server !== route.server)
+    throw new GatewayError('invalid_params', '"requestState" belongs to another server.')
+  if (state.kind === 'server') exchange.record.home = state.replica
+  const changes =
+    state.kind === 'server'
+      ? { requestState: state.state, ...responses(params, state.answered) }
+      : { requestState: undefined, inputResponses: undefined }
+  const restored = withChanges(exchange, changes)
+  return await parking.start(restored, call => next(call, route))
+}
+
+/** What the client answers, with what it was not asked. */
+function responses(
+  params: Json<JsonObject> | undefined,
+  answered: Readonly<Record<string, string>>,
+): { inputResponses?: string } {
+  if (Object.keys(answered).length === 0) return {}
+  const given = isJsonObject(params?.value.inputResponses) && rawAt(params.text, 'inputResponses')
+  return { inputResponses: withMembers(given || '{}', answered) }
+}
+
+/** The exchange with some members of its parameters replaced by raw JSON, or removed. */
+export function withChanges(
+  exchange: Exchange,
+  changes: Readonly<Record<string, string | undefined>>,
+): Exchange {
+  const text = withMembers(exchange.request.params?.text ?? '{}', changes)
+  return new WithParams(exchange, { text, value: JSON.parse(text) as Record<string, unknown> })
+}

@@ -1,0 +1,349 @@
+import { randomUUID } from 'node:crypto'
+import { ClientError, isRpcError } from '../core/client-error.ts'
+import { Cancellation } from '../core/cancellation.ts'
+import type { Deadline, Deadlines } from '../core/deadlines.ts'
+import { GatewayError } from '../core/errors.ts'
+import type {
+  CallRecord,
+  CallRequest,
+  Exchange,
+  InputRequest,
+  JsonObject,
+  Outcome,
+} from '../core/exchange.ts'
+import type { Logger } from '../core/logger.ts'
+import { Shares, type Holding } from '../core/shares.ts'
+import { lastMembers, rawAt, type Member } from '../protocol/json-text.ts'
+import type { Seal } from '../state/seal.ts'
+import { Delegate } from '../core/derived-exchange.ts'
+import { inputKeyFor } from './input-key.ts'
+import { sealState } from './request-state.ts'
+
+/** Questions asked together are put into one answer; this is how long the first waits for others. */
+const GATHER_MS = 5
+
+export interface ParkingLimits {
+  /** How long a client may take to come back with an answer. */
+  readonly answerTimeoutMs: number
+  /** Calls that may be under way or wait for their clients at once. */
+  readonly maxParked: number
+}
+
+/** The calls that the end of the gateway waits for. */
+export interface Awaited {
+  /** @returns the place to hand to `remove` */
+  add(call: { stop(): void }): number
+  remove(place: number): void
+}
+
+/**
+ * Calls of modern clients at legacy servers. When the server asks something in the middle of a call, the call stays open here and the client gets
+ * `input_required`; its retry brings the answers and waits for what comes next.
+ */
+export class Parking {
+  readonly #seal: Seal
+  readonly #deadlines: Deadlines
+  readonly #logger: Logger
+  /** Calls that have asked their clients something, by id. Most never do. */
+  readonly #asked = new Map<string, ParkedCall>()
+  #size = 0
+  readonly #shares = new Shares()
+  readonly #limits: ParkingLimits
+  readonly #awaited: Awaited
+
+  constructor(seal: Seal, deadlines: Deadlines, limits: ParkingLimits, awaited: Awaited, logger: Logger) {
+    this.#seal = seal
+    this.#awaited = awaited
+    this.#deadlines = deadlines
+    this.#limits = limits
+    this.#logger = logger
+  }
+
+  /** Calls that are under way or wait for their client. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Makes a call that may be interrupted. Resolves with its end, or with the first questions. */
+  start(exchange: Exchange, run: (exchange: Exchange) => Promise<Outcome>): Promise<Outcome> {
+    const call = new ParkedCall(exchange, this)
+    this.#size++
+    this.#shares.opened(call.holder)
+    const round = call.attach(exchange)
+    run(call).then(
+      outcome => call.end(() => outcome),
+      (error: unknown) =>
+        call.end(() => {
+          throw error
+        }),
+    )
+    return round
+  }
+
+  /** Continues a call with the answers of its client. @throws GatewayError `invalid_params` */
+  resume(id: string, round: number, exchange: Exchange): Promise<Outcome> {
+    const call = this.#asked.get(id)
+    if (!call)
+      throw new GatewayError(
+        'invalid_params',
+        'The call that "requestState" stands for is no longer waiting, and may have been run in part. Make it again without "requestState".',
+      )
+    if (call.round !== round || call.attached)
+      throw new GatewayError('invalid_params', '"requestState" has been used already.')
+    return call.resume(exchange)
+  }
+
+  // For parked calls.
+
+  /**
+   * Whether a call, which is counted already, may ask its client. Where there are too many, not those of the principal that has most; of that one, the
+   * call that has waited longest for its client is given up for each question of others.
+   */
+  mayAsk({ holder }: ParkedCall): boolean {
+    if (this.#size <= this.#limits.maxParked) return true
+    if (this.#shares.heldBy(holder) >= this.#shares.mostHeld()) return false
+    this.#shares.toGiveWay(holder, this.#waiting())?.giveUp('other clients needed its place')
+    return true
+  }
+
+  *#waiting(): Generator<ParkedCall> {
+    for (const call of this.#asked.values()) if (!call.attached) yield call
+  }
+
+  sealed(call: ParkedCall, exchange: Exchange): Promise<string> {
+    const state = { kind: 'parked', call: call.id, round: call.round } as const
+    return sealState(this.#seal, exchange, state, this.#limits.answerTimeoutMs)
+  }
+
+  wait(call: ParkedCall): void {
+    this.#asked.set(call.id, call)
+    this.#deadlines.set(call, this.#limits.answerTimeoutMs)
+    call.awaited = this.#awaited.add(call)
+  }
+
+  noLongerWaits(call: ParkedCall): void {
+    this.#deadlines.remove(call)
+    if (call.awaited !== undefined) this.#awaited.remove(call.awaited)
+    call.awaited = undefined
+  }
+
+  /** The call is over; called once. */
+  forget(call: ParkedCall, reason?: string): void {
+    this.#size--
+    this.#shares.closed(call.holder)
+    this.noLongerWaits(call)
+    if (call.round > 0) this.#asked.delete(call.id)
+    if (reason !== undefined) this.#logger.info('A call that waited for its client was given up.', { reason })
+  }
+}
+
+interface Question {
+  readonly request: InputRequest
+  readonly resolve: (result: string) => void
+  readonly reject: (error: GatewayError) => void
+}
+
+class ParkedCall extends Delegate implements Deadline, Holding {
+  #id: string | undefined
+  place: number | undefined
+  due: number | undefined
+  /** Its place among the calls that the end of the gateway waits for, while its client is thinking. */
+  awaited: number | undefined
+  /** Times the client has been asked. */
+  round = 0
+  /** The client's request that waits at the moment; none while the client is thinking. */
+  attached: Exchange | undefined
+  readonly #parking: Parking
+  readonly #cancellation = new Cancellation()
+  readonly #questions = new Map<string, Question>()
+  #asked = 0
+  #resolve: (outcome: Outcome | Promise<Outcome>) => void = () => undefined
+  #reject: (error: unknown) => void = () => undefined
+  #gathering: NodeJS.Timeout | undefined
+  #ended: (() => Outcome) | undefined
+  /** Its client has been told how it ended, or will not come back for it. */
+  #over = false
+
+  constructor(exchange: Exchange, parking: Parking) {
+    super(exchange)
+    this.#parking = parking
+  }
+
+  /** Unguessable; made when it is first needed. */
+  get id(): string {
+    return (this.#id ??= randomUUID())
+  }
+
+  get holder(): string {
+    return this.principal.id
+  }
+
+  get busy(): boolean {
+    return true
+  }
+
+  get lastSeen(): number {
+    return this.due ?? 0
+  }
+
+  override get request(): CallRequest {
+    const { progressToken } = (this.attached ?? this.inner).request
+    return { ...this.inner.request, progressToken }
+  }
+
+  override get cancellation(): Cancellation {
+    return this.#cancellation
+  }
+
+  /** That of the request that will hear how it ends. */
+  override get record(): CallRecord {
+    return (this.attached ?? this.inner).record
+  }
+
+  override get canBeAsked(): Exchange['canBeAsked'] {
+    if (this.#over || this.#ended !== undefined || this.#cancellation.reason !== undefined) return 'never'
+    return this.attached ? 'now' : 'later'
+  }
+
+  override notify(method: string, params: string | undefined): void {
+    this.attached?.notify(method, params)
+  }
+
+  override ask(request: InputRequest): Promise<string> {
+    if (this.canBeAsked === 'never')
+      return Promise.reject(
+        new GatewayError('cancelled', 'The call this was asked for is over.', { server: request.server }),
+      )
+    if (!this.#parking.mayAsk(this))
+      return Promise.reject(
+        new GatewayError(
+          'overloaded',
+          'Too many calls are waiting for their clients. Try again later, or raise "gateway.asks.maxParked".',
+          { server: request.server },
+        ),
+      )
+    const key = inputKeyFor(request, ++this.#asked, taken => this.#questions.has(taken))
+    return new Promise((resolve, reject) => {
+      this.#questions.set(key, { request, resolve, reject })
+      request.cancellation.onCancel(() => {
+        if (this.#questions.delete(key))
+          reject(new GatewayError('cancelled', 'The question was withdrawn.', { server: request.server }))
+      })
+      this.#gathering ??= setTimeout(() => this.#put(), GATHER_MS)
+    })
+  }
+
+  /** Lets a request of the client wait for the end of the call or the next questions. */
+  attach(exchange: Exchange): Promise<Outcome> {
+    this.attached = exchange
+    this.#parking.noLongerWaits(this)
+    exchange.cancellation.onCancel(reason => {
+      if (this.attached !== exchange) return
+      this.#cancellation.cancel(reason)
+      this.#withdraw(reason)
+    })
+    const ended = this.#ended
+    if (ended) {
+      this.#finish()
+      return Promise.resolve().then(ended)
+    }
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  resume(exchange: Exchange): Promise<Outcome> {
+    const text = rawAt(exchange.request.params?.text ?? '{}', 'inputResponses') ?? '{}'
+    const texts = text.startsWith('{') ? lastMembers(text) : new Map<string, Member>()
+    const answers = exchange.request.params?.value.inputResponses as JsonObject | undefined
+    for (const [key, question] of this.#questions) {
+      const answer = answers && Object.hasOwn(answers, key) ? answers[key] : undefined
+      // What is not answered, or not with an object, is asked again.
+      if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) continue
+      this.#questions.delete(key)
+      // A round has results only (specification 2026-07-28), none of which has such a member. A client that puts an error here means one.
+      const { error } = answer as JsonObject
+      const member = texts.get(key)
+      const given = member ? text.slice(member.start, member.end) : '{}'
+      if (isRpcError(error)) {
+        const said = rawAt(given, 'error') ?? '{}'
+        question.reject(new ClientError(said, error, question.request.server))
+      } else question.resolve(given)
+    }
+    const round = this.attach(exchange)
+    if (this.#questions.size > 0) this.#gathering ??= setTimeout(() => this.#put(), GATHER_MS)
+    return round
+  }
+
+  /**
+   * The server has answered, or failed to. A client that is thinking learns of it when it returns, and its answers still count: what it was asked may be
+   * about another of its calls.
+   */
+  end(ended: () => Outcome): void {
+    clearTimeout(this.#gathering)
+    this.#gathering = undefined
+    if (!this.attached && this.#cancellation.reason === undefined) {
+      this.#ended = ended
+      return
+    }
+    this.#finish()
+    try {
+      this.#resolve(ended())
+    } catch (error) {
+      this.#reject(error)
+    }
+  }
+
+  /** The client did not come back. */
+  expire(): void {
+    this.giveUp('the client did not come back')
+  }
+
+  stop(): void {
+    this.giveUp('the gateway stops')
+  }
+
+  giveUp(reason: string): void {
+    // First, so that what is asked ends with the reason.
+    this.#finish(reason)
+    this.#cancellation.cancel(reason)
+  }
+
+  #finish(reason?: string): void {
+    if (this.#over) return
+    this.#over = true
+    this.#parking.forget(this, reason)
+    this.#withdraw(reason ?? 'the call has ended')
+  }
+
+  #put(): void {
+    this.#gathering = undefined
+    const exchange = this.attached
+    if (!exchange || this.#questions.size === 0) return
+    this.attached = undefined
+    this.round++
+    this.#parking.wait(this)
+    const requests = [...this.#questions].map(([key, { request }]) => {
+      const params = request.params === undefined ? '' : `,"params":${request.params}`
+      return `${JSON.stringify(key)}:{"method":"${request.method}"${params}}`
+    })
+    const resolve = this.#resolve
+    // A round that has been put is not held: with it goes what the client was sent.
+    this.#resolve = this.#reject = () => undefined
+    resolve(
+      this.#parking.sealed(this, exchange).then(state => ({
+        kind: 'ready',
+        text: `{"resultType":"input_required","inputRequests":{${requests.join(',')}},"requestState":"${state}"}`,
+      })),
+    )
+  }
+
+  #withdraw(reason: string): void {
+    for (const { request, reject } of this.#questions.values())
+      reject(
+        new GatewayError('cancelled', `The question was dropped: ${reason}.`, { server: request.server }),
+      )
+    this.#questions.clear()
+  }
+}

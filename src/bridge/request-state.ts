@@ -1,0 +1,91 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { monotonicNow } from '../core/clock.ts'
+import { GatewayError } from '../core/errors.ts'
+import type { Exchange, JsonObject } from '../core/exchange.ts'
+import type { Seal } from '../state/seal.ts'
+
+/** Methods whose calls may need input of the client (specification 2026-07-28, "input required"). */
+export const INPUT_CALLS: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read'])
+
+/** What a `requestState` of the gateway stands for. */
+export type RequestState =
+  /** A call that waits here, at a legacy server. */
+  | { readonly kind: 'parked'; readonly call: string; readonly round: number }
+  /** State of a modern server, as raw JSON; `undefined` when it gave none. `answered`: by key, what the client was not asked, as raw JSON. */
+  | {
+      readonly kind: 'server'
+      readonly server: string
+      /** The replica that asked. */
+      readonly replica: string | undefined
+      readonly state: string | undefined
+      readonly answered: Readonly<Record<string, string>>
+    }
+  /** Nothing waits: the call is simply made again. */
+  | { readonly kind: 'again' }
+
+interface Bound {
+  readonly principal: string
+  /** By the wall, for the other processes that can read it. */
+  readonly expires: number
+  /** The process that sealed it, and until when it counts there by a clock that cannot be set. */
+  readonly by: string
+  readonly until: number
+  readonly digest: string
+  readonly state: RequestState
+}
+
+const PURPOSE = 'requestState'
+const PROCESS = randomUUID()
+
+/** Seals state for the client of `exchange`: bound to its principal, to this very request, and to the time it may take to come back with an answer. */
+export function sealState(
+  seal: Seal,
+  exchange: Exchange,
+  state: RequestState,
+  answerTimeoutMs: number,
+): Promise<string> {
+  const bound: Bound = {
+    principal: exchange.principal.id,
+    expires: Date.now() + answerTimeoutMs,
+    by: PROCESS,
+    until: monotonicNow() + answerTimeoutMs,
+    digest: digestOf(exchange),
+    state,
+  }
+  return seal.seal(PURPOSE, bound)
+}
+
+/** @throws GatewayError `invalid_params` for state that was changed, has expired, or belongs to another client or request */
+export async function openState(seal: Seal, exchange: Exchange, text: string): Promise<RequestState> {
+  const bound = (await seal.open(PURPOSE, text)) as Bound | undefined
+  // The state of another client is answered like one that never was: its holder alone learns that it exists.
+  if (bound?.principal !== exchange.principal.id)
+    throw new GatewayError(
+      'invalid_params',
+      '"requestState" was not given out here to this client, or has been changed.',
+    )
+  if (bound.digest !== digestOf(exchange))
+    throw new GatewayError('invalid_params', '"requestState" belongs to another request.')
+  if (bound.by === PROCESS ? bound.until < monotonicNow() : bound.expires < Date.now())
+    throw new GatewayError('invalid_params', '"requestState" has expired; make the call again without it.')
+  return bound.state
+}
+
+/** The same for a request and for its retries, whatever the order of members. */
+function digestOf(exchange: Exchange): string {
+  const { method, params } = exchange.request
+  const { inputResponses: _responses, requestState: _state, _meta, ...rest } = params?.value ?? {}
+  return createHash('sha256')
+    .update(`${method}\n${exchange.view}\n${canonical(rest)}`)
+    .digest('base64url')
+}
+
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
+  const object = value as JsonObject
+  return `{${Object.keys(object)
+    .sort()
+    .map(key => `${JSON.stringify(key)}:${canonical(object[key])}`)
+    .join(',')}}`
+}

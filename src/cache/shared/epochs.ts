@@ -1,0 +1,253 @@
+import { monotonicNow } from '../../core/clock.ts'
+import { describeError } from '../../core/errors.ts'
+import type { Logger } from '../../core/logger.ts'
+import type { Store } from '../../state/store.ts'
+import {
+  changedTags,
+  epochKey,
+  knows,
+  newChange,
+  parseEpoch,
+  stampOf,
+  withChanges,
+  type Change,
+  type Epoch,
+} from './epoch.ts'
+
+export interface SharedEpochsOptions {
+  readonly store: Store
+  /** Servers of which something may be kept. */
+  readonly servers: readonly string[]
+  /** Servers of which something is kept in memory now: nothing is read for the others. */
+  readonly cached: () => Iterable<string>
+  /** Another process has changed something, or an operator has cleared it. Without tags: everything of the server. */
+  readonly onForeignChange: (server: string, tags: readonly string[] | undefined) => void
+  readonly logger: Logger
+}
+
+/** How long the memory of a process may lag behind what others did. */
+export const POLL_MS = 1000
+/** Changes in a row are one write. */
+const FLUSH_MS = 10
+/** How long it is looked whether a change was overwritten by another process that wrote at the same moment. */
+const WATCHED_MS = 10_000
+/** What the clock may lose by rounding. */
+const SLACK_MS = 2
+/** Own ids that are recognised when they are read again. */
+const OWN_IDS = 256
+
+interface Known {
+  /** As last read or written, with what is still to be written; `undefined` before that. */
+  epoch: Epoch | undefined
+  text: string | undefined
+  /** Unix milliseconds of the last change: what was asked for before it is of an unknown age. */
+  changedAt: number
+  /** Goes up with every change, so that a read which began before one is recognised. */
+  version: number
+  pending: Change[]
+  written: { readonly change: Change; readonly at: number }[]
+}
+
+/**
+ * Tells other processes that share the store when a server's answers have changed, and hears of it from them. A change is known here at once, is written a moment
+ * later, and is read by others within a second. While the store is away changes wait here; what others do meanwhile is heard afterwards.
+ */
+export class SharedEpochs {
+  readonly #options: SharedEpochsOptions
+  readonly #servers = new Map<string, Known>()
+  readonly #ids = new Set<string>()
+  #poll: NodeJS.Timeout | undefined
+  #flush: NodeJS.Timeout | undefined
+  /** Reads and writes of epochs, one after the other. */
+  #busy: Promise<unknown> = Promise.resolve()
+  #polling: Promise<void> | undefined
+  #failed = false
+  #closed = false
+
+  constructor(options: SharedEpochsOptions) {
+    this.#options = options
+    for (const server of options.servers) this.#known(server)
+  }
+
+  /** Reads where every server stands, and from then on once a second. Never rejects. */
+  async start(): Promise<void> {
+    this.#poll ??= setInterval(() => void this.poll(), POLL_MS)
+    this.#poll.unref()
+    await this.#read([...this.#servers.keys()])
+    await this.flush()
+  }
+
+  /** A call that changes something has begun or ended here: everything of the server, or what has one of these tags, is out of date. */
+  changed(server: string, tags?: readonly string[]): void {
+    if (!this.#servers.has(server)) return
+    for (const tag of tags ?? [undefined]) this.#change(server, newChange(tag))
+  }
+
+  /** For a read that is about to begin; `seen` wants it back. */
+  mark(server: string): number {
+    return this.#known(server).version
+  }
+
+  /**
+   * Takes in an epoch that was read together with something else. Returns how the server stands, `undefined` when it is not known or has changed
+   * since the read began.
+   */
+  seen(server: string, text: string | undefined, mark: number, begunAt: number): Epoch | undefined {
+    const known = this.#known(server)
+    if (known.version !== mark)
+      return text !== undefined && text === known.text && known.pending.length === 0 ? known.epoch : undefined
+    this.#take(server, text, begunAt)
+    return known.version === mark || known.pending.length === 0 ? known.epoch : undefined
+  }
+
+  /** What an answer that was asked for at `begunAt` (Unix milliseconds) is to be marked with; `undefined` when it may be out of date already. */
+  stamp(server: string, tags: readonly string[], begunAt: number): string | undefined {
+    const { epoch, changedAt } = this.#known(server)
+    return epoch && changedAt <= begunAt + SLACK_MS ? stampOf(epoch, tags) : undefined
+  }
+
+  /** Reads what others did. Never rejects. */
+  poll(): Promise<void> {
+    const cached = [...new Set(this.#options.cached())]
+    if (this.#hasPending()) void this.flush()
+    if (cached.length === 0) return Promise.resolve()
+    this.#polling ??= this.#read(cached).finally(() => (this.#polling = undefined))
+    return this.#polling
+  }
+
+  /** Writes what is to be written. Resolves with whether nothing is left. Never rejects. */
+  flush(): Promise<boolean> {
+    clearTimeout(this.#flush)
+    this.#flush = undefined
+    return this.#next(async () => {
+      const dirty = [...this.#servers].filter(([, { pending }]) => pending.length > 0)
+      if (dirty.length === 0) return
+      const begunAt = monotonicNow()
+      const texts = await this.#options.store.getMany(dirty.map(([server]) => epochKey(server)))
+      await Promise.all(dirty.map(([server, known], at) => this.#write(server, known, texts[at], begunAt)))
+    }).then(() => !this.#hasPending())
+  }
+
+  /** Idempotent. What is still to be told is told, if the store can be reached. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    clearInterval(this.#poll)
+    await this.flush()
+  }
+
+  #change(server: string, change: Change): void {
+    const known = this.#known(server)
+    // Of what was not written yet, the later one says as much.
+    known.pending = [...known.pending.filter(({ tag }) => tag !== change.tag), change]
+    known.epoch &&= withChanges(known.epoch, [change])
+    known.changedAt = monotonicNow()
+    known.version++
+    this.#remember(change.id)
+    if (this.#closed) return
+    this.#flush ??= setTimeout(() => void this.flush(), FLUSH_MS)
+    this.#flush.unref()
+  }
+
+  #read(servers: readonly string[]): Promise<void> {
+    return this.#next(async () => {
+      if (servers.length === 0) return
+      const begunAt = monotonicNow()
+      const marks = servers.map(server => this.mark(server))
+      const texts = await this.#options.store.getMany(servers.map(epochKey))
+      servers.forEach((server, at) => this.seen(server, texts[at], marks[at] as number, begunAt))
+    })
+  }
+
+  async #write(server: string, known: Known, text: string | undefined, begunAt: number): Promise<void> {
+    const { pending } = known
+    this.#take(server, text, begunAt)
+    const next = withChanges(parseEpoch(text), pending)
+    for (const id of next.all) if (!parseEpoch(text)) this.#remember(id)
+    const value = JSON.stringify(next)
+    await this.#options.store.set(epochKey(server), value)
+    const at = monotonicNow()
+    known.written = [...known.written, ...pending.map(change => ({ change, at }))].filter(
+      ({ at: since }) => at - since < WATCHED_MS,
+    )
+    // There may be more by now.
+    known.pending = known.pending.filter(change => !pending.includes(change))
+    known.epoch = withChanges(next, known.pending)
+    known.text = value
+    known.version++
+  }
+
+  /** How the server stands by what was read of it; those who want to know hear of what others did. */
+  #take(server: string, text: string | undefined, begunAt: number): void {
+    const known = this.#known(server)
+    if (text !== undefined && text === known.text) return
+    const epoch = parseEpoch(text)
+    const { epoch: before } = known
+    if (!epoch) {
+      // Nothing was ever written, or it is lost: then nothing that was kept can be told from what is out of date.
+      if (before && known.text !== undefined) this.#options.onForeignChange(server, undefined)
+      known.epoch = known.text = undefined
+      if (known.pending.length === 0) this.#change(server, newChange(undefined))
+      return
+    }
+    known.text = text
+    known.epoch = withChanges(epoch, known.pending)
+    this.#repeatLost(server, known, epoch)
+    if (!before) {
+      known.changedAt = Math.max(known.changedAt, begunAt)
+      if ([...this.#options.cached()].includes(server)) this.#options.onForeignChange(server, undefined)
+      return
+    }
+    const changed = changedTags(before, epoch, id => this.#ids.has(id))
+    if (changed.size === 0) return
+    known.changedAt = monotonicNow()
+    known.version++
+    const tags = [...changed].filter(tag => tag !== undefined)
+    this.#options.onForeignChange(server, changed.has(undefined) ? undefined : tags)
+  }
+
+  /** Two that write at the same moment do not see each other, and the first is lost: it says so once more. */
+  #repeatLost(server: string, known: Known, epoch: Epoch): void {
+    const now = monotonicNow()
+    const lost = known.written.filter(({ change, at }) => now - at < WATCHED_MS && !knows(epoch, change))
+    if (lost.length === 0) return
+    known.written = known.written.filter(one => !lost.includes(one))
+    for (const tag of new Set(lost.map(({ change }) => change.tag))) this.#change(server, newChange(tag))
+  }
+
+  #known(server: string): Known {
+    let known = this.#servers.get(server)
+    if (!known) {
+      known = { epoch: undefined, text: undefined, changedAt: 0, version: 0, pending: [], written: [] }
+      this.#servers.set(server, known)
+    }
+    return known
+  }
+
+  #hasPending(): boolean {
+    return [...this.#servers.values()].some(({ pending }) => pending.length > 0)
+  }
+
+  #remember(id: string): void {
+    this.#ids.add(id)
+    if (this.#ids.size > OWN_IDS) for (const oldest of this.#ids) return void this.#ids.delete(oldest)
+  }
+
+  #next(step: () => Promise<void>): Promise<void> {
+    const done = this.#busy.then(step).then(
+      () => {
+        this.#failed = false
+      },
+      (error: unknown) => {
+        // Once, not every second: the store says itself that it is away.
+        if (!this.#failed)
+          this.#options.logger.debug('The state of kept results could not be read or written.', {
+            cause: describeError(error),
+          })
+        this.#failed = true
+      },
+    )
+    this.#busy = done
+    return done
+  }
+}

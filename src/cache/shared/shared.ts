@@ -1,0 +1,71 @@
+import type { Logger } from '../../core/logger.ts'
+import type { Store } from '../../state/store.ts'
+import type { Cache } from '../cache.ts'
+import { CountsReport } from './reports.ts'
+import { SharedEpochs } from './epochs.ts'
+import { NO_COUNTS, StoredTier } from './store-tier.ts'
+import type { Tier } from '../tier.ts'
+
+export interface SharedCacheOptions {
+  readonly store: Store
+  /** Servers of which something may be kept. */
+  readonly servers: readonly string[]
+  /** Whether results are kept in the store as well. */
+  readonly persist: boolean
+  /** There, of all processes that share it. */
+  readonly maxStoredBytes: number
+  readonly compressOverBytes: number
+  /** The cache of this process. */
+  readonly cache: () => Cache
+  readonly logger: Logger
+}
+
+/** What the cache of this process has in common with those of others that use the same state store: results, what has become outdated, and counts. */
+export class SharedCache {
+  /** `undefined` when results are kept in memory only. */
+  readonly tier: Tier | undefined
+  readonly #stored: StoredTier | undefined
+  readonly #epochs: SharedEpochs
+  readonly #report: CountsReport
+
+  constructor(options: SharedCacheOptions) {
+    const { store, servers, persist, maxStoredBytes: maxBytes, compressOverBytes, cache, logger } = options
+    this.#epochs = new SharedEpochs({
+      store,
+      servers,
+      cached: () => (cache().size > 0 ? servers : []),
+      onForeignChange: (server, tags) => cache().outdate(server, tags ?? 'server', true),
+      logger,
+    })
+    this.#stored = persist
+      ? new StoredTier({ store, epochs: this.#epochs, maxBytes, compressOverBytes })
+      : undefined
+    this.tier = this.#stored
+    this.#report = new CountsReport(
+      store,
+      () => {
+        const { stats, size: entries, bytes } = cache()
+        return { tools: stats.list(), memory: { entries, bytes }, stored: this.#stored?.counts ?? NO_COUNTS }
+      },
+      logger,
+    )
+  }
+
+  /** Begins to hear of what others do. Never rejects. */
+  async start(): Promise<void> {
+    this.#report.start()
+    await this.#epochs.start()
+  }
+
+  /** Tells the others that something a server said has become outdated here: what has one of the tags, or all of it. */
+  outdated(server: string, tags: readonly string[] | undefined): void {
+    this.#epochs.changed(server, tags)
+  }
+
+  /** Writes what waits. Idempotent; the store stays open. */
+  async close(): Promise<void> {
+    await this.#stored?.close()
+    await this.#epochs.close()
+    await this.#report.close()
+  }
+}

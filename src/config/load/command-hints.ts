@@ -1,0 +1,153 @@
+import { absolutePath } from '../paths.ts'
+import { maskArgs, maskText, valueAt, type Path, type Problem } from '../problem.ts'
+import { findProgram, isFolder, isPath, type ProgramPlaces } from './programs.ts'
+import { isJsonObject } from '../../core/json-object.ts'
+import { SERVER_SECTIONS } from '../validate/scope.ts'
+import type { JsonObject } from '../../core/exchange.ts'
+
+/** Where relative paths and programs are looked for, unless an entry says otherwise. All paths absolute. */
+export interface CommandPlaces extends ProgramPlaces {
+  /** Of the configuration file. */
+  readonly folder: string
+  readonly home: string
+}
+
+/** Programs that come with another one. */
+const COMES_WITH: Readonly<Record<string, string>> = {
+  npx: 'Node.js',
+  npm: 'Node.js',
+  node: 'Node.js',
+  uvx: 'uv',
+  bunx: 'Bun',
+}
+
+/**
+ * Commands that hold their own arguments, as a shell would take them. A program whose name or path has a space in it is none of these.
+ * @param value the file with its variables expanded; `raw` as it was written, which is what may be shown
+ */
+export function commandProblems(raw: unknown, value: unknown, places: CommandPlaces): Problem[] {
+  return commandsOf(value, places).flatMap((command): Problem[] => {
+    const { path, text } = command
+    const written = valueAt(raw, path)
+    const [program = '', ...first] = words(typeof written === 'string' ? written : '')
+    if (first.length === 0 || !isCommandLine(text, command)) return []
+    const args = [...first, ...command.argsIn(raw)]
+    const shown = `"args": ${JSON.stringify(maskArgs(args)).replaceAll('","', '", "')}`
+    return [
+      {
+        path,
+        about: 'hidden value',
+        cause: 'holds arguments, so that no program of this name is found',
+        fix: `Write "command": ${JSON.stringify(maskText(program))}, ${shown}.`,
+      },
+    ]
+  })
+}
+
+/**
+ * A sentence for each command that is not found. These are no problems, since a client that starts the gateway may have another `PATH`.
+ * @param isUsed whether a server is started at all
+ */
+export function commandWarnings(
+  raw: unknown,
+  value: unknown,
+  places: CommandPlaces,
+  isUsed: (server: string) => boolean,
+): string[] {
+  return commandsOf(value, places).flatMap(command => {
+    const { path, text } = command
+    if (!isUsed(String(path[1]))) return []
+    const found = findProgram(text, command)
+    if (found === 'found' || isCommandLine(text, command)) return []
+    const [, server, , at] = path
+    const replica = typeof at === 'number' ? `, replica ${at + 1}` : ''
+    const shown = JSON.stringify(maskText(String(valueAt(raw, path))))
+    return `The server "${server}"${replica}: its command ${shown} ${reason(found, command)}`
+  })
+}
+
+function reason(found: 'absent' | 'not executable', command: Command): string {
+  const { text } = command
+  if (found === 'not executable')
+    return 'is not executable. Make it so (chmod +x), or write the program that runs it as "command" and the file in "args".'
+  const trimmed = text.trim()
+  if (trimmed !== text && findProgram(trimmed, command) === 'found')
+    return 'is not found with the space around it. Remove the space.'
+  if (isPath(text) && isFolder(text, command)) return 'is a folder. Write the program in it.'
+  if (isPath(text)) return 'does not exist. Correct the path.'
+  const another = text === 'python' && findProgram('python3', command) === 'found' ? 'python3' : undefined
+  if (another !== undefined) return `is not on PATH here. Write "${another}", which is.`
+  const brings = Object.hasOwn(COMES_WITH, text) ? `${COMES_WITH[text]}, which brings it` : 'it'
+  return `is not on PATH here. Install ${brings}, or write its absolute path.`
+}
+
+/** One `command` of a file, and where its program is looked for. */
+interface Command extends ProgramPlaces {
+  readonly path: Path
+  /** Variables expanded. */
+  readonly text: string
+  /** The arguments beside it in a file, also those that it inherits. */
+  argsIn(file: unknown): string[]
+}
+
+function commandsOf(value: unknown, places: CommandPlaces): Command[] {
+  return endpoints(value).flatMap((path): Command[] => {
+    const server = objectAt(value, path.slice(0, 2))
+    const endpoint = objectAt(value, path)
+    const text = endpoint['command']
+    if (typeof text !== 'string' || text.trim() === '') return []
+    const { cwd = server['cwd'] } = endpoint
+    return [
+      {
+        path: [...path, 'command'],
+        text,
+        cwd: typeof cwd === 'string' ? absolutePath(cwd, places.folder, places.home) : places.cwd,
+        // Copying an environment takes longer than all else here, and few commands need it.
+        get env() {
+          return { ...places.env, ...texts(server['env']), ...texts(endpoint['env']) }
+        },
+        argsIn: file => {
+          const args = valueAt(file, [...path, 'args']) ?? valueAt(file, [...path.slice(0, 2), 'args'])
+          return Array.isArray(args) ? args.filter(arg => typeof arg === 'string') : []
+        },
+      },
+    ]
+  })
+}
+
+/** Places of everything that may have a command: servers, and their replicas. */
+function endpoints(value: unknown): Path[] {
+  return SERVER_SECTIONS.flatMap(section =>
+    Object.entries(objectAt(value, [section])).flatMap(([name, entry]): Path[] => {
+      const path = [section, name]
+      const replicas = isJsonObject(entry) && Array.isArray(entry['replicas']) ? entry['replicas'] : []
+      return [path, ...replicas.map((_, at) => [...path, 'replicas', at])]
+    }),
+  )
+}
+
+function objectAt(value: unknown, path: Path): JsonObject {
+  const found = valueAt(value, path)
+  return isJsonObject(found) ? found : {}
+}
+
+function texts(value: unknown): Record<string, string> {
+  const entries = Object.entries(isJsonObject(value) ? value : {})
+  return Object.fromEntries(
+    entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  )
+}
+
+/** Whether there is no program of this name, but its first word is one or can be no path. */
+function isCommandLine(text: string, places: ProgramPlaces): boolean {
+  const [program = '', ...args] = words(text)
+  if (args.length === 0 || findProgram(text, places) !== 'absent') return false
+  return !/[\\/]/.test(program) || /^\s*["']/.test(text) || findProgram(program, places) !== 'absent'
+}
+
+/** As a shell splits a line, as far as quotes go. */
+function words(line: string): string[] {
+  return [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
+    ([, double, single, plain]) => double ?? single ?? plain ?? '',
+  )
+}

@@ -1,0 +1,43 @@
+import { readFile } from 'node:fs/promises'
+import { absolutePath } from '../paths.ts'
+import type { Path, Problem } from '../problem.ts'
+import type { ServersFile } from '../schema/file.ts'
+
+export interface EnvFiles {
+  /** Variables by absolute path of the file. */
+  readonly values: ReadonlyMap<string, Readonly<Record<string, string>>>
+  readonly problems: readonly Problem[]
+}
+
+/** Reads every `envFile` of a valid configuration. Lines are `NAME=value`; comments, quotes and `export` are understood. */
+export async function readEnvFiles(file: ServersFile, folder: string, home: string): Promise<EnvFiles> {
+  const values = new Map<string, Record<string, string>>()
+  const problems: Problem[] = []
+  for (const [name, path] of mentioned(file)) {
+    const absolute = absolutePath(name, folder, home)
+    if (values.has(absolute)) continue
+    try {
+      const text = await readFile(absolute, 'utf8')
+      const { parseEnv } = await import('node:util')
+      values.set(absolute, parseEnv(text) as Record<string, string>)
+    } catch (error) {
+      const code = (error as { code?: unknown }).code
+      const cause = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${String(code)})`
+      problems.push({ path, cause, fix: `Relative paths start at ${folder}.` })
+    }
+  }
+  return { values, problems }
+}
+
+function mentioned(file: ServersFile): [string, Path][] {
+  const found: [string, Path][] = []
+  for (const root of ['mcpServers', 'servers'] as const) {
+    for (const [name, server] of Object.entries(file[root] ?? {})) {
+      if (server.envFile !== undefined) found.push([server.envFile, [root, name, 'envFile']])
+      server.replicas?.forEach(({ envFile }, at) => {
+        if (envFile !== undefined) found.push([envFile, [root, name, 'replicas', at, 'envFile']])
+      })
+    }
+  }
+  return found
+}

@@ -1,0 +1,151 @@
+import { basename, sep } from 'node:path'
+import { IGNORED_ROOT_KEYS, IGNORED_SERVER_KEYS } from '../schema/foreign-keys.ts'
+import type { Path, Problem } from '../problem.ts'
+
+/** Where the values of variables come from. */
+export interface Variables {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** `${workspaceFolder}`: the folder of the project that the file belongs to. */
+  readonly workspaceFolder: string
+  /** `${userHome}` */
+  readonly userHome: string
+  /** `${file:path}`: text of a file, without the line break at its end. May throw. */
+  readFile(path: string): string
+}
+
+export interface Expanded {
+  readonly value: unknown
+  readonly problems: readonly Problem[]
+}
+
+/**
+ * Expands the variables in all strings of a parsed file: `${VAR}`, `${VAR:-default}`, `${env:VAR}`, `${input:id}`,
+ * `${file:path}`, `${workspaceFolder}`, `${workspaceFolderBasename}`, `${userHome}`, `${pathSeparator}`; `$${` stands for `${`.
+ * Servers that are disabled are left out, so that what only they need does not have to be there.
+ */
+export function expand(file: unknown, variables: Variables): Expanded {
+  const problems: Problem[] = []
+  const inputs = defaultsOfInputs(file)
+
+  const visit = (value: unknown, path: Path): unknown => {
+    if (typeof value === 'string') return expandText(value, path)
+    if (Array.isArray(value)) return value.map((item, at) => visit(item, [...path, at]))
+    if (typeof value !== 'object' || value === null) return value
+    const copy: Record<string, unknown> = {}
+    for (const [key, child] of Object.entries(value)) {
+      const at = [...path, key]
+      if (key === '__proto__')
+        problems.push({ path: at, about: 'key', cause: 'is a name that cannot be used', ofFile: true })
+      else if (isIgnored(at)) copy[key] = child
+      else if (!isDisabledServer(at, child)) copy[key] = visit(child, at)
+    }
+    return copy
+  }
+
+  const expandText = (text: string, path: Path): string => {
+    if (!text.includes('${')) return text
+    return text.replace(
+      /(\$?)\$\{([^}]*)(\}?)/g,
+      (whole: string, escaped: string, body: string, end: string) => {
+        if (escaped !== '') return whole.slice(1)
+        const found = end === '' ? undefined : lookUp(body, path)
+        if (found === undefined) {
+          const cause = `has ${end === '' ? 'a "${" without "}"' : `\${${body}}, which is no variable`}`
+          problems.push({
+            path,
+            about: 'hidden value',
+            cause,
+            fix: 'Use ${NAME} or ${NAME:-default}, or write "$${" for the characters themselves.',
+          })
+        }
+        return found ?? ''
+      },
+    )
+  }
+
+  /** Value of the variable, `undefined` when it is not one. A variable without a value is a problem and yields an empty text. */
+  const lookUp = (body: string, path: Path): string | undefined => {
+    if (body === 'workspaceFolder') return variables.workspaceFolder
+    if (body === 'workspaceFolderBasename') return basename(variables.workspaceFolder)
+    if (body === 'userHome') return variables.userHome
+    if (body === 'pathSeparator' || body === '/') return sep
+    const missing = (cause: string, fix: string): string => {
+      problems.push({ path, about: 'hidden value', cause: `uses \${${body}}, but ${cause}`, fix })
+      return ''
+    }
+    const variable = /^(?:env:)?([A-Za-z_]\w*)(?::-([^$]*))?$/s.exec(body)
+    if (variable) {
+      const [, name = '', fallback] = variable
+      const value = variables.env[name]
+      // As in a shell: the default also stands in for an empty value.
+      if (fallback !== undefined) return value || fallback
+      return (
+        value ??
+        missing(
+          `the environment variable ${name} is not set`,
+          `Set it, or give it a default: \${${name}:-value}.`,
+        )
+      )
+    }
+    if (body.startsWith('input:')) {
+      const id = body.slice('input:'.length)
+      const name = inputVariable(id)
+      const value = variables.env[name] ?? inputs.get(id)
+      return (
+        value ??
+        missing(`nobody can be asked for the input "${id}" here`, `Set the environment variable ${name}.`)
+      )
+    }
+    if (body.startsWith('file:')) {
+      const path = body.slice('file:'.length)
+      try {
+        return variables.readFile(path).replace(/\r?\n$/, '')
+      } catch (error) {
+        const code = (error as { code?: unknown }).code
+        return missing(
+          `the file cannot be read${typeof code === 'string' ? ` (${code})` : ''}`,
+          'Check the path and its permissions.',
+        )
+      }
+    }
+    return undefined
+  }
+
+  return { value: visit(file, []), problems }
+}
+
+/** Environment variable that answers an input of VS Code: `api-key` → `MCP_INPUT_API_KEY`. */
+export function inputVariable(id: string): string {
+  return `MCP_INPUT_${id.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`
+}
+
+function isServer(path: Path): boolean {
+  return path.length === 2 && (path[0] === 'mcpServers' || path[0] === 'servers')
+}
+
+function isDisabledServer(path: Path, value: unknown): boolean {
+  return (
+    isServer(path) &&
+    typeof value === 'object' &&
+    value !== null &&
+    (value as { disabled?: unknown }).disabled === true
+  )
+}
+
+/** Texts that are not the gateway's own stay as they are, whatever they look like. */
+function isIgnored(path: Path): boolean {
+  const key = String(path.at(-1))
+  if (path.length === 1) return key === '$schema' || key === 'inputs' || Object.hasOwn(IGNORED_ROOT_KEYS, key)
+  return path.length === 3 && isServer(path.slice(0, 2)) && Object.hasOwn(IGNORED_SERVER_KEYS, key)
+}
+
+function defaultsOfInputs(file: unknown): Map<string, string> {
+  const found = new Map<string, string>()
+  const inputs = (file as { inputs?: unknown } | null)?.inputs
+  if (!Array.isArray(inputs)) return found
+  for (const input of inputs as unknown[]) {
+    const { id, default: value } = (input ?? {}) as { id?: unknown; default?: unknown }
+    if (typeof id === 'string' && typeof value === 'string') found.set(id, value)
+  }
+  return found
+}

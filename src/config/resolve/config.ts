@@ -1,0 +1,226 @@
+import { createHash } from 'node:crypto'
+import {
+  CALL_TIMEOUT,
+  COST,
+  IDLE,
+  LINK_WAIT,
+  LIST_TIMEOUT,
+  MAX_EXCLUSIVE_LINKS,
+  MAX_LINKS,
+  MAX_MESSAGE,
+  MAX_QUESTIONS,
+  QUEUE_TIMEOUT,
+  SERVER_CONCURRENCY,
+  SERVER_QUEUE,
+  START_TIMEOUT,
+} from '../defaults.ts'
+import { cacheWarnings, resolveCacheRule, resolveToolCache } from './caches.ts'
+import { findNotInEffect } from '../schema/not-in-effect.ts'
+import { absolutePath, fileUri } from '../paths.ts'
+import { resolveClients, resolveProfiles, resolveRoles } from './policies.ts'
+import { formatPath } from '../problem.ts'
+import { resolveQuota } from './quotas.ts'
+import {
+  lowerCaseKeys,
+  resolveFallback,
+  resolveReplicas,
+  resolveResilience,
+  withReplica,
+} from './replicas.ts'
+import { resolveGateway } from './gateway.ts'
+import { patternWarnings } from '../validate/pattern-warnings.ts'
+import {
+  isAt,
+  prefixOf,
+  prefixWarnings,
+  startsThisGateway,
+  type Listening,
+} from '../validate/self-reference.ts'
+import { toBytes, toMs } from '../units.ts'
+import type { ReplicaEntry, ServerEntry, ServersFile } from '../schema/file.ts'
+import type { Surroundings } from './environment.ts'
+import type { Config, Root, ServerConfig, ToolConfig } from '../types.ts'
+import type { Endpoint, ReplicaConfig } from '../replica-types.ts'
+
+/** Fills in defaults and converts units. Total for input that has passed the schema and the rules; never throws for it. */
+export function resolveConfig(file: ServersFile, surroundings: Surroundings): Config {
+  const warnings: string[] = []
+  const servers: ServerConfig[] = []
+  const gateway = resolveGateway(file, surroundings)
+  const { http } = gateway
+  const own = surroundings.overrides.serves ? http : undefined
+  for (const [name, entry] of Object.entries({ ...file.mcpServers, ...file.servers })) {
+    const server = resolveServer(name, entry, surroundings, own, warnings)
+    if (server) servers.push(server)
+  }
+  warnings.push(...prefixWarnings(servers))
+  if (servers.length === 0) {
+    warnings.push(
+      'There are no servers to offer. Add some to "mcpServers", as in the configuration of any MCP client.',
+    )
+  }
+  warnings.push(...patternWarnings(file))
+  for (const path of findNotInEffect(file)) {
+    warnings.push(`${formatPath(path)} is accepted, but not in effect in this version yet.`)
+  }
+  return {
+    file: surroundings.file,
+    servers,
+    clients: resolveClients(file),
+    roles: resolveRoles(file),
+    profiles: resolveProfiles(
+      file,
+      servers.map(({ name }) => name),
+    ),
+    gateway,
+    warnings,
+  }
+}
+
+function resolveServer(
+  name: string,
+  entry: ServerEntry,
+  surroundings: Surroundings,
+  /** Where the gateway itself listens, if it does. */
+  own: Listening | undefined,
+  warnings: string[],
+): ServerConfig | undefined {
+  const problem = surroundings.problems.get(name)
+  const sources =
+    problem === undefined ? (entry.replicas?.map(replica => withReplica(entry, replica)) ?? [entry]) : []
+  const isThisGateway = (source: ReplicaEntry): boolean =>
+    startsThisGateway(source, surroundings.file, surroundings.cwd) || (own !== undefined && isAt(source, own))
+  if (sources.some(isThisGateway)) {
+    warnings.push(`The server "${name}" is this gateway itself and is left out.`)
+    return undefined
+  }
+  const useless = (['args', 'env', 'cwd', 'envFile'] as const).filter(
+    key =>
+      sources.length > 0 && sources.every(source => source.command === undefined) && !isEmpty(entry[key]),
+  )
+  if (useless.length > 0) {
+    warnings.push(`The server "${name}" is remote: ${useless.join(', ')} of it has no effect.`)
+  }
+  const ofPrograms = (['crashes', 'memory', 'spares'] as const).filter(key => entry[key] !== undefined)
+  if (ofPrograms.length > 0 && sources.every(source => source.command === undefined)) {
+    warnings.push(`The server "${name}" is remote: ${ofPrograms.join(', ')} of it has no effect.`)
+  }
+  warnings.push(...cacheWarnings(name, entry))
+  const ofCalls = (['maxExclusiveLinks', 'linkWait'] as const).filter(key => entry[key] !== undefined)
+  if (ofCalls.length > 0 && entry.isolation !== 'call')
+    warnings.push(
+      `The server "${name}": ${ofCalls.join(', ')} of it has no effect, since only "isolation": "call" gives calls conversations of their own.`,
+    )
+  const replicas =
+    problem === undefined ? resolveReplicas(entry, source => resolveEndpoint(source, surroundings)) : []
+  return {
+    name,
+    prefix: prefixOf(name, entry),
+    problem,
+    replicas,
+    required: entry.required ?? false,
+    startTimeoutMs: toMs(entry.startTimeout ?? START_TIMEOUT.default),
+    timeoutMs:
+      typeof entry.timeout === 'number' ? entry.timeout : toMs(entry.timeout ?? CALL_TIMEOUT.default),
+    listTimeoutMs: toMs(entry.listTimeout ?? LIST_TIMEOUT.default),
+    idleMs: toMs(entry.idle ?? IDLE.default),
+    maxMessageBytes: toBytes(entry.maxMessage ?? MAX_MESSAGE.default),
+    isolation: entry.isolation ?? 'auto',
+    maxLinks: entry.maxLinks ?? MAX_LINKS.default,
+    maxExclusiveLinks: entry.maxExclusiveLinks ?? MAX_EXCLUSIVE_LINKS.default,
+    linkWaitMs: toMs(entry.linkWait ?? LINK_WAIT.default),
+    maxQuestions: entry.maxQuestions ?? MAX_QUESTIONS.default,
+    roots: entry.roots && resolveRoots(entry.roots, surroundings),
+    uriSchemes: (entry.uriSchemes ?? []).map(scheme => scheme.toLowerCase()),
+    tools: resolveTools(entry),
+    concurrency: entry.concurrency ?? SERVER_CONCURRENCY.default,
+    queue: entry.queue ?? SERVER_QUEUE.default,
+    queueTimeoutMs: toMs(entry.queueTimeout ?? QUEUE_TIMEOUT.default),
+    cost: entry.cost ?? COST.default,
+    cache: entry.cache === 'hints' ? 'hints' : entry.cache && resolveCacheRule(entry.cache),
+    hintsRule: resolveCacheRule({}),
+    // The server's own concurrency is that of its queue, not a quota.
+    quota: resolveQuota({ rate: entry.rate, budget: entry.budget }),
+    ...resolveResilience(entry),
+    fingerprint: fingerprint(replicas),
+  }
+}
+
+function resolveRoots(roots: NonNullable<ServerEntry['roots']>, { folder, home }: Surroundings): Root[] {
+  return roots.map(root => {
+    const { uri, name } = typeof root === 'string' ? { uri: root, name: undefined } : root
+    const resolved = fileUri(uri, folder, home)
+    return name === undefined ? { uri: resolved } : { uri: resolved, name }
+  })
+}
+
+function resolveEndpoint(source: ReplicaEntry, { folder, cwd, home, envFiles }: Surroundings): Endpoint {
+  if (source.command === undefined) {
+    const transport =
+      source.type === 'sse' ? 'sse' : source.type?.startsWith('streamable') ? 'streamable' : 'auto'
+    return {
+      kind: 'http',
+      url: source.url ?? source.serverUrl ?? '',
+      headers: lowerCaseKeys(source.headers),
+      transport,
+    }
+  }
+  const env: Record<string, string> = {}
+  if (source.envFile !== undefined)
+    Object.assign(env, envFiles.get(absolutePath(source.envFile, folder, home)))
+  for (const [key, value] of Object.entries(source.env ?? {})) {
+    if (value === null) delete env[key]
+    else env[key] = String(value)
+  }
+  return {
+    kind: 'stdio',
+    command: source.command,
+    args: source.args ?? [],
+    env,
+    cwd: source.cwd === undefined ? cwd : absolutePath(source.cwd, folder, home),
+  }
+}
+
+/** Tools that a client's file switches off come first: nothing that follows may bring them back. */
+function resolveTools(entry: ServerEntry): ToolConfig[] {
+  const off = [...(entry.disabledTools ?? []), ...(entry.excludeTools ?? [])].map(glob => ({
+    glob,
+    hidden: true,
+    cost: undefined,
+    retry: undefined,
+    fallback: undefined,
+    ...resolveToolCache({}),
+    quota: resolveQuota({}),
+  }))
+  const settings = Object.entries(entry.tools ?? {}).map(([glob, tool]) => ({
+    glob,
+    hidden: tool.hidden ?? false,
+    cost: tool.cost,
+    retry: tool.retry,
+    fallback: resolveFallback(tool.fallback),
+    ...resolveToolCache(tool),
+    quota: resolveQuota(tool),
+  }))
+  return [...off, ...settings]
+}
+
+/**
+ * Independent of the order of keys, since neither variables nor headers have one. Of several replicas the first speaks for all: they offer the same, and come
+ * and go.
+ */
+function fingerprint([first]: readonly ReplicaConfig[]): string {
+  const endpoint = first?.endpoint
+  const parts =
+    endpoint?.kind === 'stdio'
+      ? [endpoint.kind, endpoint.command, endpoint.args, sorted(endpoint.env), endpoint.cwd]
+      : [endpoint?.kind, endpoint?.url, sorted(endpoint?.headers ?? {}), endpoint?.transport]
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+}
+
+function sorted(record: Readonly<Record<string, string>>): [string, string][] {
+  return Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1))
+}
+
+function isEmpty(value: string | readonly unknown[] | object | undefined): boolean {
+  return value === undefined || Object.keys(value).length === 0
+}

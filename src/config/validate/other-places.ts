@@ -1,0 +1,43 @@
+import { nearest, plain } from './nearest.ts'
+import { SECTIONS } from '../schema/options.ts'
+import { formatPath, type Path } from '../problem.ts'
+
+/** What is read of a file besides the servers and the clients. */
+const GATEWAY = 'gateway'
+
+/**
+ * The place that has a key which is not known at `path`: of the same part of the file, or of `gateway` for a key at the top. A key of the
+ * same name goes before one that is only near, and a place that is fewer steps away before another.
+ */
+export function otherPlaceOf(path: Path): string | undefined {
+  const key = String(path.at(-1))
+  const at = path.slice(0, -1)
+  const root = at[0] === 'servers' ? 'mcpServers' : (at[0] ?? GATEWAY)
+  let best: string | undefined
+  let bestRank = Infinity
+  for (const { place, options } of SECTIONS) {
+    const parts = place.split('.')
+    if (parts[0] !== root) continue
+    const known = Object.keys(options).filter(name => !options[name]?.ignored)
+    const near = nearest(key, known)
+    if (near === undefined) continue
+    const shared = sharedParts(parts, at)
+    const steps = parts.length + at.length - 2 * shared
+    const rank = steps + (plain(near) === plain(key) ? 0 : 100)
+    if (steps === 0 || rank >= bestRank) continue
+    const start = shared === 0 ? [] : [formatPath(at.slice(0, shared))]
+    best = [...start, ...parts.slice(shared), near].join('.')
+    bestRank = rank
+  }
+  return best
+}
+
+/** How many parts two places have in common; `servers` is another name of `mcpServers`. */
+function sharedParts(place: readonly string[], path: Path): number {
+  let at = 0
+  for (; at < Math.min(place.length, path.length); at++) {
+    const [part, other] = [place[at], path[at]]
+    if (part !== '*' && part !== other && !(at === 0 && other === 'servers')) break
+  }
+  return at
+}

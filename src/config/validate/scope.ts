@@ -1,0 +1,80 @@
+import { isJsonObject } from '../../core/json-object.ts'
+import type { Prefixed } from '../../policy/pattern.ts'
+import type { Problem } from '../problem.ts'
+import { prefixOf } from './self-reference.ts'
+
+/** The sections of a file that hold servers by name. */
+export const SERVER_SECTIONS = ['mcpServers', 'servers'] as const
+
+const TRANSPORT = /^(?:stdio|sse|http|streamable-?http)$/i
+
+/** What is known of a file besides its sound parts. */
+export interface RulesContext {
+  /** Sections that have not passed the schema and are left out of the file: nothing is missing there. */
+  readonly unsound: ReadonlySet<string>
+  /** Of all servers, also of those that are left out because their entries have not passed the schema. */
+  readonly serverNames: readonly string[]
+}
+
+/** Whether something at another place has the form of a server's entry. */
+export function looksLikeServer(value: unknown): boolean {
+  if (!isJsonObject(value)) return false
+  const { type, command, url, serverUrl } = value
+  const isTransport = type === undefined || (typeof type === 'string' && TRANSPORT.test(type))
+  return isTransport && [command, url, serverUrl].some(text => typeof text === 'string')
+}
+
+/** Names of all servers of a file, sound or not. */
+export function serverNames(file: unknown): string[] {
+  if (!isJsonObject(file)) return []
+  return SERVER_SECTIONS.flatMap(section => (isJsonObject(file[section]) ? Object.keys(file[section]) : []))
+}
+
+/** The names that clients see of all servers of a file, sound or not, by what begins them. */
+export function prefixesOf(file: unknown): Prefixed[] {
+  if (!isJsonObject(file)) return []
+  return SERVER_SECTIONS.flatMap(section => {
+    const servers = file[section]
+    if (!isJsonObject(servers)) return []
+    return Object.entries(servers).map(([name, entry]) => {
+      const prefix = isJsonObject(entry) ? entry['prefix'] : undefined
+      return {
+        name,
+        prefix: prefixOf(name, typeof prefix === 'string' || prefix === false ? { prefix } : {}),
+      }
+    })
+  })
+}
+
+/**
+ * The server whose entry holds a problem, so that it concerns no other; `undefined` where it concerns the whole file. A name that stands in both sections is one
+ * server: which of the two entries was meant cannot be known.
+ */
+export function serverOf({ path: [section, name], ofFile }: Problem): string | undefined {
+  if (ofFile || name === undefined) return undefined
+  return section === 'mcpServers' || section === 'servers' ? String(name) : undefined
+}
+
+/** A file in which an entry that has a problem says nothing but whether it is required; also one that was left out because it is disabled. */
+export function withoutEntries(file: unknown, names: ReadonlySet<string>): unknown {
+  if (names.size === 0 || !isJsonObject(file)) return file
+  const copy = { ...file }
+  const known = new Set(serverNames(file))
+  const added = [...names].filter(name => !known.has(name)).map(name => [name, { required: false }])
+  for (const section of SERVER_SECTIONS) {
+    const servers = file[section]
+    if (!isJsonObject(servers)) continue
+    copy[section] = Object.fromEntries(
+      Object.entries(servers).map(([name, entry]) => [
+        name,
+        names.has(name) ? { required: isJsonObject(entry) && entry['required'] === true } : entry,
+      ]),
+    )
+  }
+  if (added.length > 0) copy['mcpServers'] = { ...objectOf(copy['mcpServers']), ...Object.fromEntries(added) }
+  return copy
+}
+
+function objectOf(value: unknown): object {
+  return isJsonObject(value) ? value : {}
+}

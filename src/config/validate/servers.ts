@@ -1,0 +1,152 @@
+import { isLoopback } from '../../core/loopback.ts'
+import { isIP } from 'node:net'
+import { MAX_PREFIX } from '../defaults.ts'
+import { formatPath } from '../problem.ts'
+import { checkCaches } from './cache.ts'
+import { checkClients } from './clients.ts'
+import { checkResilience } from './replicas.ts'
+import { checkNames } from './policy.ts'
+import { prefixOf } from './self-reference.ts'
+import type { Path, Problem } from '../problem.ts'
+import type { RulesContext } from './scope.ts'
+import type { ReplicaEntry, ServersFile, ServerEntry } from '../schema/file.ts'
+
+/** What the schema cannot say: conditions over several values. `file` has passed the schema. */
+export function checkRules(file: ServersFile, context: RulesContext): Problem[] {
+  const problems: Problem[] = []
+  const prefixes = new Map<string, Path>()
+
+  for (const root of ['mcpServers', 'servers'] as const) {
+    for (const [name, server] of Object.entries(file[root] ?? {})) {
+      const path = [root, name]
+      if (root === 'servers' && file.mcpServers && Object.hasOwn(file.mcpServers, name)) {
+        const fix = 'Remove one of the two, or give it another name.'
+        problems.push({ path, about: 'key', cause: 'is also in mcpServers', fix })
+        continue
+      }
+      problems.push(
+        ...checkServer(server, path),
+        ...checkPrefix(name, server, path, prefixes),
+        ...checkCaches(server, path),
+      )
+    }
+  }
+  const sectionOf = (name: string): Path => [
+    Object.hasOwn(file.mcpServers ?? {}, name) ? 'mcpServers' : 'servers',
+    name,
+  ]
+  problems.push(...checkNames(context.serverNames, sectionOf))
+  return [...problems, ...checkResilience(file, context), ...checkClients(file, context)]
+}
+
+function checkServer(server: ServerEntry, path: Path): Problem[] {
+  const { replicas } = server
+  if (!replicas) return checkEndpoint(server, path)
+  const problems: Problem[] = []
+  for (const key of ['command', 'url', 'serverUrl'] as const) {
+    if (server[key] === undefined) continue
+    const fix = 'Make it the first of the replicas, or remove the replicas.'
+    problems.push({ path: [...path, key], about: 'key', cause: 'cannot stand beside replicas', fix })
+  }
+  if (server.headers) problems.push(...checkHeaders(server.headers, [...path, 'headers']))
+  replicas.forEach((replica, at) =>
+    problems.push(...checkEndpoint(replica, [...path, 'replicas', at], server.type)),
+  )
+  return problems
+}
+
+function checkEndpoint(
+  endpoint: ReplicaEntry | ServerEntry,
+  path: Path,
+  inherited?: ServerEntry['type'],
+): Problem[] {
+  const { command, url, serverUrl, headers } = endpoint
+  const type = endpoint.type ?? inherited
+  const addresses = [url, serverUrl].filter(address => address !== undefined)
+  const problem = (cause: string, fix: string, key?: string): Problem[] => [
+    { path: key === undefined ? path : [...path, key], about: 'key', cause, fix },
+  ]
+  if (command !== undefined && addresses.length > 0) {
+    return problem('has both a command and a url', 'Remove one of them.')
+  }
+  if (addresses.length > 1 && url !== serverUrl) {
+    return problem('has both url and serverUrl', 'Remove one of them.')
+  }
+  if (command === undefined && addresses.length === 0) {
+    const fix = 'Add "command" for a program to start, or "url" for a remote server.'
+    return problem('has neither a command nor a url', fix)
+  }
+  if (type !== undefined && (type === 'stdio') !== (command !== undefined)) {
+    const fix =
+      type === 'stdio' ? 'Add "command", or make the type "http".' : 'Add "url", or make the type "stdio".'
+    return problem(
+      `says "${type}", but there is ${command === undefined ? 'no command' : 'no url'}`,
+      fix,
+      'type',
+    )
+  }
+  const key = url === undefined ? 'serverUrl' : 'url'
+  const address = addresses[0]
+  return [
+    ...(address === undefined ? [] : checkUrl(address, [...path, key])),
+    ...(headers ? checkHeaders(headers, [...path, 'headers']) : []),
+  ]
+}
+
+function checkUrl(address: string, path: Path): Problem[] {
+  const url = URL.canParse(address) ? new URL(address) : undefined
+  const scheme = missingScheme(address)
+  if (scheme !== undefined)
+    return [{ path, cause: 'has no scheme', fix: `Write "${scheme}//" in front of it.` }]
+  if (!url)
+    return [{ path, cause: 'is not an absolute URL', fix: 'Write it as in "https://host.example/mcp".' }]
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    return [{ path, cause: `has the scheme "${url.protocol}"`, fix: 'Only http: and https: are possible.' }]
+  }
+  if (url.username !== '' || url.password !== '') {
+    const fix = 'Send it as a header instead: "headers": { "Authorization": "Basic ${CREDENTIALS}" }.'
+    return [{ path, cause: 'holds a user name or a password', fix }]
+  }
+  return []
+}
+
+/** The scheme that an address without one was most likely meant to have. `localhost:3000` alone looks like a scheme to a parser. */
+function missingScheme(address: string): 'http:' | 'https:' | undefined {
+  const full = `http://${address}`
+  if (!/^(?:[a-z\d][\w.-]*(?::\d+)?|\[[\da-f:]+\](?::\d+)?)(?:[/?#]|$)/i.test(address) || !URL.canParse(full))
+    return undefined
+  const { hostname, port } = new URL(full)
+  const local = isLoopback(hostname) || isIP(hostname.replace(/^\[|\]$/g, '')) !== 0
+  if (!local && port === '' && !hostname.includes('.')) return undefined
+  return local || (port !== '' && port !== '443') ? 'http:' : 'https:'
+}
+
+function checkHeaders(headers: Readonly<Record<string, string>>, path: Path): Problem[] {
+  const problems: Problem[] = []
+  const seen = new Set<string>()
+  for (const [name, value] of Object.entries(headers)) {
+    if (seen.has(name.toLowerCase())) {
+      const fix = 'Remove one of the two: case does not count in names of headers.'
+      problems.push({ path: [...path, name], about: 'key', cause: 'is there twice', fix })
+    }
+    seen.add(name.toLowerCase())
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
+      const fix =
+        'Remove line breaks and characters that HTTP does not allow, also from the variables it uses.'
+      problems.push({ path: [...path, name], cause: 'cannot be sent as a header', fix })
+    }
+  }
+  return problems
+}
+
+function checkPrefix(name: string, server: ServerEntry, path: Path, taken: Map<string, Path>): Problem[] {
+  const prefix = prefixOf(name, server)
+  if (prefix === false) return []
+  const other = taken.get(prefix)
+  if (!other) {
+    taken.set(prefix, path)
+    return []
+  }
+  const fix = `Give one of them a "prefix" of its own, 1 to ${MAX_PREFIX} letters, digits, "-" or "_".`
+  return [{ path, about: 'key', cause: `has the same prefix "${prefix}" as ${formatPath(other)}`, fix }]
+}

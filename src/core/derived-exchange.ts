@@ -1,0 +1,92 @@
+import type { Cancellation } from './cancellation.ts'
+import type {
+  CallRecord,
+  CallRequest,
+  Conversation,
+  Exchange,
+  InputRequest,
+  Json,
+  JsonObject,
+  McpLogLevel,
+} from './exchange.ts'
+import type { Principal } from './principal.ts'
+
+/** An exchange that is another one in everything a subclass does not change. */
+export class Delegate implements Exchange {
+  protected readonly inner: Exchange
+  readonly principal: Principal
+  readonly modern: boolean
+  readonly protocolVersion: string
+  readonly features: string
+  readonly view: string
+  readonly conversation: Conversation | undefined
+  readonly logLevel: McpLogLevel | undefined
+
+  constructor(inner: Exchange) {
+    this.inner = inner
+    this.principal = inner.principal
+    this.modern = inner.modern
+    this.protocolVersion = inner.protocolVersion
+    this.features = inner.features
+    this.view = inner.view
+    this.conversation = inner.conversation
+    this.logLevel = inner.logLevel
+  }
+
+  get request(): CallRequest {
+    return this.inner.request
+  }
+
+  get cancellation(): Cancellation {
+    return this.inner.cancellation
+  }
+
+  get record(): CallRecord {
+    return this.inner.record
+  }
+
+  get canBeAsked(): Exchange['canBeAsked'] {
+    return this.inner.canBeAsked
+  }
+
+  notify(method: string, params: string | undefined): void {
+    this.inner.notify(method, params)
+  }
+
+  ask(request: InputRequest): Promise<string> {
+    return this.inner.ask(request)
+  }
+}
+
+/** The same exchange with another request, which is the gateway's own: it has no progress and cannot be asked about. */
+export class WithRequest extends Delegate {
+  readonly #request: CallRequest
+
+  /** `params` is raw JSON of an object. */
+  constructor(inner: Exchange, method: string, params: string) {
+    super(inner)
+    this.#request = {
+      method,
+      params: { text: params, value: JSON.parse(params) as JsonObject },
+      progressToken: undefined,
+    }
+  }
+
+  override get request(): CallRequest {
+    return this.#request
+  }
+}
+
+/** The same exchange with other parameters. */
+export class WithParams extends Delegate {
+  readonly #params: Json<JsonObject>
+
+  constructor(inner: Exchange, params: Json<JsonObject>) {
+    super(inner)
+    this.#params = params
+  }
+
+  override get request(): CallRequest {
+    return { ...this.inner.request, params: this.#params }
+  }
+}

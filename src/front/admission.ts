@@ -1,0 +1,88 @@
+import type { ServerResponse } from 'node:http'
+import { GatewayError } from '../core/errors.ts'
+import { CallRecord } from '../core/exchange.ts'
+import { HttpRefusal } from '../core/http-refusal.ts'
+import type { Principal } from '../core/principal.ts'
+import type { Incoming } from '../protocol/message.ts'
+import { refuseStream } from './responses.ts'
+import type { Credential } from './authenticator.ts'
+import type { Opening, Service } from './service.ts'
+
+/** What opens a session or a stream of the legacy era is a request like others: it counts for the limits of whoever sends it. */
+
+interface Place {
+  readonly view: string
+  readonly credential: Credential
+}
+
+/** Counts an `initialize`; resolves with the error that answers it when a limit refuses it. */
+export async function admitSession(
+  service: Service,
+  { view, credential }: Place,
+  { method, params }: Incoming,
+): Promise<GatewayError | undefined> {
+  try {
+    await service.admit(opening(credential.principal, view, { method, params, progressToken: undefined }))
+    return undefined
+  } catch (caught) {
+    return GatewayError.from(caught)
+  }
+}
+
+/** Counts a stream that carries no answer. `false`: it was refused, with status 429, or its client has left meanwhile. */
+export async function admitStream(
+  service: Service,
+  { view, credential }: Place,
+  response: ServerResponse,
+): Promise<boolean> {
+  const request = { method: 'GET', params: undefined, progressToken: undefined }
+  try {
+    await service.admit(opening(credential.principal, view, request))
+    return !response.destroyed
+  } catch (caught) {
+    refuseStream(response, GatewayError.from(caught))
+    return false
+  }
+}
+
+/** What came of a request, as far as it was read. */
+export type Unread = Partial<Pick<Incoming, 'method' | 'params'>> & { readonly modern?: boolean }
+
+/** Counts and notes a request that was refused before it could become a call, then hands on the error that answers it. */
+export function turnDown(
+  service: Service,
+  { principal, view }: Pick<Opening, 'principal' | 'view'>,
+  { method = 'POST', params, modern = false }: Unread,
+  error: GatewayError,
+  answer: (error: GatewayError) => void,
+): void {
+  const request = { method, params, progressToken: undefined }
+  const refused = service.refused({ ...opening(principal, view, request), modern }, error)
+  if (refused) void refused.then(answer)
+  else answer(error)
+}
+
+/** The same over HTTP for what was no message, or no session's. Rejects with what answers it. */
+export async function turnDownPost(service: Service, place: Place, caught: unknown): Promise<never> {
+  if (caught instanceof GatewayError && caught.code === 'cancelled') throw caught
+  const error =
+    caught instanceof HttpRefusal
+      ? new GatewayError(caught.status === 413 ? 'too_large' : 'invalid_request', caught.message)
+      : GatewayError.from(caught)
+  const asked = { principal: place.credential.principal, view: place.view }
+  await new Promise<void>((resolve, reject) =>
+    turnDown(service, asked, {}, error, answer => {
+      if (answer === error) resolve()
+      else reject(tooMany(answer))
+    }),
+  )
+  throw caught
+}
+
+function tooMany({ message, retryAfterMs = 1000 }: GatewayError): HttpRefusal {
+  return new HttpRefusal(429, message, { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) })
+}
+
+function opening(principal: Principal, view: string, request: Opening['request']): Opening {
+  return { principal, view, modern: false, request, record: new CallRecord() }
+}

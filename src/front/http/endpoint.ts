@@ -1,0 +1,494 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { HttpFrontConfig } from '../../config/types.ts'
+import { monotonicNow } from '../../core/clock.ts'
+import { GatewayError } from '../../core/errors.ts'
+import type { JsonObject } from '../../core/exchange.ts'
+import { IdTable } from '../../core/id-table.ts'
+import { HttpRefusal } from '../../core/http-refusal.ts'
+import type { Logger } from '../../core/logger.ts'
+import { elements } from '../../protocol/json-text.ts'
+import { kindOf, parseJson, takeApart, type Incoming } from '../../protocol/message.ts'
+import { DEFAULT_LEGACY, isModernVersion, LEGACY_VERSIONS } from '../../protocol/revisions.ts'
+import { accepted, allowOrigin, json, preflight, publicDocument } from '../responses.ts'
+import { isOver, type Authenticator, type Credential } from '../authenticator.ts'
+import { Backlogs } from '../backlogs.ts'
+import { Bodies, type Body } from './bodies.ts'
+import { refuse } from '../call.ts'
+import { Connections } from './connections.ts'
+import { EventBudget } from './event-budget.ts'
+import type { Front } from '../fronts.ts'
+import { accepts, checkAccept, checkQuery, HostGuard, isDirect } from './guards.ts'
+import { HttpReply, isDue } from './http-reply.ts'
+import { HttpSession, keepReplyAlive } from './http-session.ts'
+import { acceptModern, claimsModern, listen } from '../stateless.ts'
+import { pipelined } from './pipelined.ts'
+import { admitSession, admitStream, turnDown, turnDownPost, type Unread } from '../admission.ts'
+import { nothing } from './no-login.ts'
+import { Refusals } from './error-responses.ts'
+import type { Service } from '../service.ts'
+import { closeServer, deserted, openServer } from './listener.ts'
+import { refuseBatches } from '../session.ts'
+import { goesOn, refuseUnavailable } from '../shutting-down.ts'
+import { SessionPool } from './session-pool.ts'
+import type { SseFront } from './sse.ts'
+
+export interface HttpFrontOptions {
+  readonly service: Service
+  readonly config: HttpFrontConfig
+  readonly authenticator: Authenticator
+  /** Hears of callers who were not let in: with wrong credentials or without (401), or with ones that allow nothing (403). */
+  readonly onRefused?: (status: number, reason: string, address: string | undefined) => void
+  readonly logger: Logger
+  /** Connections of clients at once. */
+  readonly maxConnections: number
+  /** Whether every required server is there, and what to say of it. */
+  readonly readiness: () => {
+    readonly ready: boolean
+    /** For this machine. */
+    readonly inFull: readonly object[]
+    /** For callers elsewhere who may use them. */
+    readonly servers: readonly { readonly name: string }[]
+  }
+}
+
+/** A reply without a sign of life for so long becomes an event stream, which can carry one. */
+const STREAM_AFTER_MS = 5000
+const SWEEP_MS = 1000
+const MAX_BATCH = 100
+/** RFC 9728 section 3.1: followed by the path of the endpoint. */
+const RESOURCE_METADATA = '/.well-known/oauth-protected-resource'
+
+/** An endpoint as one caller reaches it. */
+interface Place {
+  /** `''`: everything. */
+  readonly endpoint: string
+  /** What of it the caller sees. */
+  readonly view: string
+  readonly credential: Credential
+}
+
+/**
+ * Streamable HTTP, both eras at one URL, deprecated HTTP+SSE beside it. Plain `node:http`: a request is matched here, before anything else.
+ * Endpoints: `/mcp`, `/mcp/<server>`, `/sse`, `/messages`, `/healthz`, `/readyz`, and the metadata of RFC 9728.
+ */
+export class HttpFront implements Front {
+  readonly #options: HttpFrontOptions
+  readonly #guard: HostGuard
+  readonly #refusals: Refusals
+  #server: Server | undefined
+  #connections: Connections | undefined
+  readonly #sessions: SessionPool<HttpSession>
+  /** Replies of modern requests, for their signs of life. */
+  readonly #replies = new IdTable<number, HttpReply>()
+  #nextReply = 1
+  /** What ends each listen stream, and what it was opened with. */
+  readonly #listeners = new Map<() => void, Credential>()
+  readonly #bodies: Bodies
+  readonly #backlogs: Backlogs
+  readonly #events = new EventBudget()
+  #sse: SseFront | undefined
+  #sweeper: NodeJS.Timeout | undefined
+  /** Headers of every answer to a message. */
+  readonly #headers: Record<string, string> = {}
+  #draining = false
+  #closing = false
+
+  constructor(options: HttpFrontOptions) {
+    this.#options = options
+    this.#guard = new HostGuard(options.config)
+    this.#refusals = new Refusals(options)
+    this.#bodies = new Bodies(options.config.maxBodyBytes)
+    this.#backlogs = new Backlogs(options.logger)
+    this.#sessions = new SessionPool(options.config.maxSessions, options.logger)
+  }
+
+  /** @throws GatewayError `config` when the address cannot be used */
+  async listen(): Promise<{ url: string; port: number }> {
+    const { config, authenticator, logger } = this.#options
+    const handle = pipelined((request, response) => {
+      // Also on a connection that is kept: the next request goes elsewhere.
+      if (this.#draining) response.shouldKeepAlive = false
+      this.#route(request, response).catch((error: unknown) =>
+        this.#refusals.answer(request, response, error),
+      )
+    })
+    const { server, origin, port } = await openServer(config, handle)
+    this.#server = server
+    this.#connections = new Connections(server, this.#options.maxConnections, logger)
+    authenticator.listensAt(origin)
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
+    this.#sweeper.unref()
+    return { url: `${origin}/mcp`, port }
+  }
+
+  /** Open sessions of every kind. */
+  get sessions(): number {
+    return this.#sessions.size + (this.#sse?.sessions ?? 0)
+  }
+
+  /**
+   * Takes no new requests: they are answered 503, and their connections end. Streams that carry no answer end. What was taken is still answered, and
+   * what belongs to it, such as answers to questions, is still heard. Idempotent.
+   */
+  drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    this.#headers.connection = 'close'
+    for (const end of this.#listeners.keys()) end()
+    for (const session of this.#sessions.values()) session.endStream()
+    this.#sse?.drain()
+  }
+
+  async deserted(ms: number): Promise<void> {
+    if (this.#server) await deserted(this.#server, ms)
+  }
+
+  /** Ends every stream and session, then stops listening. Answers may take `flushMs` to be read by their clients. Idempotent. */
+  async close(flushMs: number): Promise<void> {
+    if (this.#closing) return
+    this.drain()
+    this.#closing = true
+    clearInterval(this.#sweeper)
+    this.#options.authenticator.close()
+    this.#sessions.close()
+    this.#sse?.close()
+    if (this.#server) await closeServer(this.#server, flushMs)
+  }
+
+  async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = request.url as string
+    const query = url.indexOf('?')
+    const path = query < 0 ? url : url.slice(0, query)
+    if (path === '/healthz') return json(response, 200, { status: 'ok' })
+    if (path.startsWith(RESOURCE_METADATA)) return this.#metadata(request, response, path)
+    this.#guard.check(request)
+    if (query >= 0) checkQuery(url)
+    if (path === '/mcp' || path.startsWith('/mcp/')) {
+      // Also refusals can be read by the page they are for.
+      if (request.headers.origin !== undefined) allowOrigin(request, response)
+      // A preflight shows no credentials.
+      if (request.method === 'OPTIONS') return preflight(response)
+      const place = await this.#place(request, path.length <= 5 ? '' : decodeURIComponent(path.slice(5)))
+      if (request.method === 'POST')
+        return await this.#post(request, response, place).catch(this.#turnDown(place))
+      if (request.method === 'GET') return await this.#get(request, response, place)
+      if (request.method === 'DELETE') return this.#delete(request, response, place)
+      throw new HttpRefusal(405, 'Use POST, GET or DELETE here.', { allow: 'GET, POST, DELETE' })
+    }
+    if (path === '/sse' || path.startsWith('/sse/') || path === '/messages')
+      return await this.#deprecated(request, response, path)
+    if (path === '/readyz') return await this.#ready(request, response)
+    nothing(request, response, path, this.#options.authenticator.noLogin)
+  }
+
+  /** @throws HttpRefusal 404 for an endpoint that does not exist for the caller, after 401 and 403 for one that may not know */
+  async #place(request: IncomingMessage, endpoint: string): Promise<Place> {
+    const shown = this.#options.authenticator.authenticate(request, endpoint)
+    const credential = shown instanceof Promise ? await shown : shown
+    this.#connections?.admit(request, credential.principal.id)
+    const { service } = this.#options
+    const known = service.known(endpoint, credential.principal)
+    if (known) await known
+    const view = service.viewOf(endpoint, credential.principal)
+    if (view === undefined)
+      throw new HttpRefusal(
+        404,
+        endpoint === ''
+          ? 'There is nothing here that you may use.'
+          : `There is no server ${JSON.stringify(endpoint)} here; the endpoint for all is /mcp.`,
+      )
+    return { endpoint, view, credential }
+  }
+
+  /** Not behind the guard: a client asks for it before anything else, also from a page. */
+  #metadata(request: IncomingMessage, response: ServerResponse, path: string): void {
+    const text = this.#options.authenticator.resourceMetadata(request, path.slice(RESOURCE_METADATA.length))
+    if (text === undefined) return nothing(request, response, path, this.#options.authenticator.noLogin)
+    publicDocument(request, response, text)
+  }
+
+  /** The names of servers are for this machine, and for callers who may use them. */
+  async #ready(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { authenticator, readiness, service } = this.#options
+    const { ready: able, inFull, servers } = readiness()
+    const ready = able && !this.#draining
+    const status = ready ? 200 : 503
+    if (isDirect(request)) return json(response, status, { ready, servers: inFull })
+    try {
+      const { principal } = await authenticator.authenticate(request, '')
+      for (const { name } of servers) await service.known(name, principal)
+      const visible = servers.filter(({ name }) => service.viewOf(name, principal) !== undefined)
+      json(response, status, { ready, servers: visible })
+    } catch {
+      // Whoever balances load shows no credentials, and needs no names.
+      json(response, status, { ready })
+    }
+  }
+
+  async #post(request: IncomingMessage, response: ServerResponse, place: Place): Promise<void> {
+    checkAccept(request, 'application/json')
+    const { text, letGo } = await this.#bodies.read(request, place.credential.principal.id)
+    if (letGo) response.once('close', letGo)
+    const value = parseJson(text)
+    if (Array.isArray(value)) return this.#batch(request, response, place, { text, letGo }, value)
+    const kind = kindOf(value)
+    const message = { text, value: value as JsonObject }
+    const version = request.headers['mcp-protocol-version']
+    const modern = claimsModern(message.value.params)
+    const sent = typeof version === 'string' && isModernVersion(version)
+    if (this.#draining && kind === 'request' && !goesOn(message.value.params))
+      return refuseUnavailable(response, takeApart(message).id as string)
+    if (kind === 'request' && modern && (sent || message.value.method !== 'initialize'))
+      return this.#modern(request, response, place, takeApart(message))
+    if (sent) {
+      if (kind === 'notification') return accepted(response)
+      const id = kind === 'request' ? (takeApart(message).id as string) : 'null'
+      const error = new GatewayError(
+        'invalid_params',
+        'The header names a modern revision, but _meta has no envelope for it.',
+      )
+      return this.#refuse(response, place, id, {}, error)
+    }
+    if (kind === 'request' && message.value.method === 'initialize')
+      return await this.#initialize(request, response, place, takeApart(message))
+    const session = this.#sessionOf(request, place)
+    if (kind === 'response') {
+      session.session.response(message)
+      return accepted(response)
+    }
+    const incoming = takeApart(message)
+    if (kind === 'notification') {
+      session.session.notification(incoming)
+      return accepted(response)
+    }
+    // The call goes on without its connection.
+    if (letGo) response.off('close', letGo)
+    session.session.request(
+      incoming.id as string,
+      incoming,
+      session.reply(response, 1, accepts(request, 'text/event-stream'), this.#headers, letGo),
+    )
+  }
+
+  #turnDown = (place: Place) => (caught: unknown) => turnDownPost(this.#options.service, place, caught)
+
+  /** Answers a request that has an id and is refused before it is a call. */
+  #refuse(response: ServerResponse, at: Place, id: string, read: Unread, error: GatewayError): void {
+    const asked = { principal: at.credential.principal, view: at.view }
+    turnDown(this.#options.service, asked, read, error, answer =>
+      refuse(this.#oneOff(response, answer.kind.http), id, answer),
+    )
+  }
+
+  #modern(request: IncomingMessage, response: ServerResponse, at: Place, incoming: Incoming): void {
+    const { service } = this.#options
+    const { view, credential } = at
+    const id = incoming.id as string
+    const place = this.#nextReply++
+    const reply = new HttpReply({
+      response,
+      principal: credential.principal.id,
+      backlogs: this.#backlogs,
+      headers: this.#headers,
+      streams: accepts(request, 'text/event-stream'),
+      log: undefined,
+      primes: false,
+      answers: 1,
+      onDone: () => this.#replies.take(place),
+    })
+    const { principal } = credential
+    const modern = { id, incoming, principal, view, headers: request.headers }
+    let call
+    try {
+      call = acceptModern(service, modern, reply)
+    } catch (caught) {
+      return this.#refuse(response, at, id, { ...incoming, modern: true }, GatewayError.from(caught))
+    }
+    this.#replies.set(place, reply)
+    // In this era the end of the response stream is the cancellation.
+    response.on('close', () => {
+      if (!reply.done) call.cancellation.cancel('the client closed the stream')
+    })
+    if (incoming.method === 'subscriptions/listen') {
+      checkAccept(request, 'text/event-stream')
+      const end = listen(service, modern, call, reply, () => this.#listeners.delete(end))
+      this.#listeners.set(end, credential)
+      call.cancellation.onCancel(() => this.#listeners.delete(end))
+    } else void call.run(service)
+  }
+
+  async #initialize(
+    request: IncomingMessage,
+    response: ServerResponse,
+    place: Place,
+    incoming: Incoming,
+  ): Promise<void> {
+    const { service, config } = this.#options
+    const refusal = await admitSession(service, place, incoming)
+    if (refusal) return void refuse(this.#oneOff(response, 200), incoming.id as string, refusal)
+    if (this.#draining) return refuseUnavailable(response, incoming.id as string)
+    this.#sessions.makeRoom(place.credential.principal.id)
+    const session = new HttpSession(service, place.endpoint, place.view, place.credential, config, {
+      backlogs: this.#backlogs,
+      events: this.#events,
+    })
+    const reply = session.reply(response, 1, accepts(request, 'text/event-stream'), session.headers)
+    session.session.request(incoming.id as string, incoming, reply)
+    if (session.session.protocolVersion !== undefined) this.#sessions.add(session)
+  }
+
+  /** Before 2025-06-18: several messages in one body. */
+  #batch(
+    request: IncomingMessage,
+    response: ServerResponse,
+    place: Place,
+    { text, letGo }: Body,
+    values: unknown[],
+  ): void {
+    if (values.length === 0 || values.length > MAX_BATCH)
+      throw new GatewayError('invalid_request', `A batch holds 1 to ${MAX_BATCH} messages.`)
+    const session = this.#sessionOf(request, place)
+    refuseBatches(session.session)
+    const spans = elements(text)
+    const messages = values.map((value, index) => {
+      const span = spans[index] as { start: number; end: number }
+      const kind = kindOf(value)
+      if (claimsModern((value as JsonObject).params))
+        throw new GatewayError('invalid_request', 'Revision 2026-07-28 has no batches.')
+      if (kind === 'response')
+        session.session.response({ text: text.slice(span.start, span.end), value: value as JsonObject })
+      return {
+        kind,
+        incoming:
+          kind === 'response'
+            ? undefined
+            : takeApart({ text: text.slice(span.start, span.end), value: value as JsonObject }),
+      }
+    })
+    const requests = messages.filter(message => message.kind === 'request')
+    if (this.#draining && requests.length > 0) return refuseUnavailable(response, 'null')
+    for (const { kind, incoming } of messages)
+      if (kind === 'notification' && incoming) session.session.notification(incoming)
+    if (requests.length === 0) return accepted(response)
+    // The calls go on without their connection.
+    if (letGo) response.off('close', letGo)
+    const reply = session.reply(
+      response,
+      requests.length,
+      accepts(request, 'text/event-stream'),
+      this.#headers,
+      letGo,
+    )
+    for (const { incoming } of requests)
+      if (incoming) session.session.request(incoming.id as string, incoming, reply)
+  }
+
+  async #get(request: IncomingMessage, response: ServerResponse, place: Place): Promise<void> {
+    checkAccept(request, 'text/event-stream')
+    if (!(await admitStream(this.#options.service, place, response))) return
+    const session = this.#sessionOf(request, place)
+    const last = request.headers['last-event-id']
+    // A stream on which an answer is to come may be taken up again.
+    if (this.#draining && (typeof last !== 'string' || !session.awaits(last)))
+      return refuseUnavailable(response, 'null')
+    if (last === undefined) session.listen(response)
+    else if (typeof last !== 'string' || !session.resume(last, response))
+      throw new HttpRefusal(
+        400,
+        'There is no such event in this session; open a stream without Last-Event-ID.',
+      )
+  }
+
+  #delete(request: IncomingMessage, response: ServerResponse, place: Place): void {
+    const session = this.#sessionOf(request, place)
+    this.#sessions.remove(session)
+    session.close()
+    response.writeHead(200, { 'content-length': 0 }).end()
+  }
+
+  async #deprecated(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+    const { service, config, logger } = this.#options
+    const endpoint = path === '/messages' ? this.#sse?.endpointOf(request) : decodeURIComponent(path.slice(5))
+    const place = await this.#place(request, endpoint ?? '')
+    if (!this.#sse) {
+      const { SseFront } = await import('./sse.ts')
+      const bounds = { bodies: this.#bodies, backlogs: this.#backlogs }
+      this.#sse ??= new SseFront(service, config, bounds, logger)
+    }
+    const post = path === '/messages'
+    // A session whose stream has ended is not known any more.
+    if (this.#draining && (!post || endpoint === undefined)) return refuseUnavailable(response, 'null')
+    if (post) await this.#sse.post(request, response, place.credential).catch(this.#turnDown(place))
+    else if (request.method === 'GET') {
+      if (!(await admitStream(service, place, response))) return
+      if (this.#draining) return refuseUnavailable(response, 'null')
+      this.#sse.open(response, place)
+    }
+    // The first thing a client of both transports does is to POST; this status sends it to the older one.
+    else throw new HttpRefusal(405, 'This is the deprecated event stream; use GET.', { allow: 'GET' })
+  }
+
+  /** @throws HttpRefusal 400 without a session, 404 for one that is not or no longer known, or is somebody else's */
+  #sessionOf(request: IncomingMessage, { endpoint, view, credential }: Place): HttpSession {
+    const id = request.headers['mcp-session-id']
+    if (typeof id !== 'string' && request.headers.accept?.includes('text/html') === true)
+      throw new HttpRefusal(
+        400,
+        'This is an MCP endpoint and no page for a browser: add its address to an MCP client, as a server of type "http".',
+      )
+    if (typeof id !== 'string')
+      throw new HttpRefusal(400, 'The header Mcp-Session-Id is missing; send "initialize" first.')
+    const session = this.#sessions.get(id)
+    if (!session || session.endpoint !== endpoint || !session.belongsTo(credential))
+      throw new HttpRefusal(404, 'Session not found; send "initialize" again.')
+    const version = request.headers['mcp-protocol-version'] ?? DEFAULT_LEGACY
+    if (!LEGACY_VERSIONS.includes(version as string))
+      throw new HttpRefusal(
+        400,
+        `Protocol version ${JSON.stringify(version)} is not supported; supported are ${LEGACY_VERSIONS.join(', ')}.`,
+      )
+    session.lastSeen = monotonicNow()
+    if (session.credential !== credential) session.continueWith(credential, view)
+    return session
+  }
+
+  #oneOff(response: ServerResponse, status: number): HttpReply {
+    return new HttpReply({
+      response,
+      principal: '',
+      backlogs: this.#backlogs,
+      headers: this.#headers,
+      streams: false,
+      log: undefined,
+      primes: false,
+      answers: 1,
+      status,
+      onDone: () => undefined,
+    })
+  }
+
+  #sweep(): void {
+    const now = monotonicNow()
+    // Credentials end by the calendar.
+    const wall = Date.now()
+    const { keepAliveMs, sessionIdleMs } = this.#options.config
+    for (const session of this.#sessions.values()) {
+      session.keepAlive(now, STREAM_AFTER_MS, keepAliveMs)
+      const over = isOver(session.credential, wall)
+      if (over && session.credential.renewable) session.endStream()
+      const idle = !session.busy && isDue(session.lastSeen, now, sessionIdleMs)
+      if (
+        (over && !session.credential.renewable) ||
+        (idle && !this.#options.service.worksFor(session.session))
+      ) {
+        this.#sessions.remove(session)
+        session.close()
+      }
+    }
+    for (const reply of this.#replies.values()) keepReplyAlive(reply, now, STREAM_AFTER_MS, keepAliveMs)
+    for (const [end, credential] of this.#listeners) if (isOver(credential, wall)) end()
+    this.#sse?.sweep(now, wall)
+    this.#bodies.sweep()
+    this.#backlogs.sweep()
+  }
+}

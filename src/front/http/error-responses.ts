@@ -1,0 +1,65 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { describeError, GatewayError } from '../../core/errors.ts'
+import { HttpRefusal } from '../../core/http-refusal.ts'
+import type { Logger } from '../../core/logger.ts'
+import { failureObject } from '../../protocol/failures.ts'
+import { errorText } from '../../protocol/message.ts'
+import { TooManyValues } from '../../protocol/values.ts'
+import { json, jsonText } from '../responses.ts'
+
+export interface RefusalsOptions {
+  /** Hears of callers who were not let in: with wrong credentials or without (401), or with ones that allow nothing (403). */
+  readonly onRefused?: (status: number, reason: string, address: string | undefined) => void
+  readonly logger: Logger
+}
+
+/** What whoever sends an HTTP request hears when nothing comes of it. */
+export class Refusals {
+  readonly #options: RefusalsOptions
+
+  constructor(options: RefusalsOptions) {
+    this.#options = options
+  }
+
+  /** Whoever shows something wrong is worth a line; whoever shows nothing is a client that begins. */
+  #log(request: IncomingMessage, { status, message, code }: HttpRefusal): void {
+    const { authorization } = request.headers
+    const wrong = code === 'forbidden' || (code !== undefined && authorization !== undefined)
+    const fields = { status, reason: message, from: request.socket.remoteAddress }
+    this.#options.logger[wrong ? 'info' : 'debug']('A request was refused.', fields)
+    if (code !== undefined) this.#options.onRefused?.(status, message, fields.from)
+  }
+
+  answer(request: IncomingMessage, response: ServerResponse, caught: unknown): void {
+    if (response.headersSent || response.destroyed) {
+      response.destroy()
+      return
+    }
+    if (caught instanceof HttpRefusal) {
+      this.#log(request, caught)
+      const { code: kind } = caught
+      if (kind !== undefined) {
+        const body = errorText('null', failureObject(new GatewayError(kind, caught.message)))
+        return jsonText(response, caught.status, body, caught.headers)
+      }
+      const code = caught.status === 404 && request.headers['mcp-session-id'] !== undefined ? -32001 : -32000
+      json(
+        response,
+        caught.status,
+        { jsonrpc: '2.0', id: null, error: { code, message: caught.message } },
+        caught.headers,
+      )
+      // The rest of a body nobody wants is read and dropped, so that the client gets to see the answer.
+      if (caught.headers.connection === 'close') request.resume()
+      return
+    }
+    const error =
+      caught instanceof URIError
+        ? new GatewayError('invalid_request', 'The path is not valid.')
+        : GatewayError.from(caught)
+    if (error.code === 'internal')
+      this.#options.logger.error('A request failed.', { cause: describeError(caught) })
+    const id = caught instanceof TooManyValues ? caught.id : undefined
+    jsonText(response, error.kind.http, errorText(id ?? 'null', failureObject(error)))
+  }
+}

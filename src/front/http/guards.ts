@@ -1,0 +1,117 @@
+import { isLoopback } from '../../core/loopback.ts'
+import type { IncomingMessage } from 'node:http'
+import { HttpRefusal } from '../../core/http-refusal.ts'
+
+/** What is refused before a request is looked at: foreign hosts, foreign origins, bodies that are too large or not JSON. */
+
+const ANY: ReadonlySet<string> = new Set(['0.0.0.0', '::', '[::]'])
+
+export interface HostRules {
+  /** Address the front listens on. */
+  readonly host: string
+  /** Origin under which clients reach the front, as far as it is known. */
+  readonly publicUrl?: string | undefined
+  readonly allowedHosts: readonly string[]
+  readonly allowedOrigins: readonly string[]
+}
+
+/** Checks made once for a front and then held against every request. */
+export class HostGuard {
+  readonly #hosts: ReadonlySet<string> | undefined
+  readonly #origins: ReadonlySet<string>
+
+  constructor(rules: HostRules) {
+    const host = rules.host.toLowerCase()
+    // Bound to every interface and without a list there is nothing to compare with; the names it is reached by are not known.
+    const unknown = ANY.has(host) && rules.allowedHosts.length === 0
+    const named = rules.publicUrl === undefined ? [] : [new URL(rules.publicUrl).hostname]
+    this.#hosts = unknown
+      ? undefined
+      : new Set([host, ...named, ...rules.allowedHosts.map(h => hostname(h.toLowerCase()))])
+    this.#origins = new Set(rules.allowedOrigins.map(origin => origin.toLowerCase()))
+  }
+
+  /**
+   * Against DNS rebinding: a page of another site that reaches a loopback address still names its own host, and its own origin.
+   * Source: specification 2025-11-25, basic/transports, security warning.
+   * @throws HttpRefusal 403
+   */
+  check(request: IncomingMessage): void {
+    const { host, origin } = request.headers
+    if (this.#hosts && !this.#isHere(hostname((host ?? '').toLowerCase())))
+      throw new HttpRefusal(
+        403,
+        `The host ${JSON.stringify(host ?? '')} is not allowed here. Add it to "gateway.http.allowedHosts".`,
+      )
+    if (origin !== undefined && !this.#allows(origin.toLowerCase()))
+      throw new HttpRefusal(
+        403,
+        `The origin ${JSON.stringify(origin)} is not allowed here. Add it to "gateway.http.allowedOrigins".`,
+      )
+  }
+
+  #isHere(name: string): boolean {
+    return isLoopback(name) || this.#hosts?.has(name) === true
+  }
+
+  #allows(origin: string): boolean {
+    if (this.#origins.has(origin)) return true
+    try {
+      const url = new URL(origin)
+      return (url.protocol === 'http:' || url.protocol === 'https:') && isLoopback(url.hostname)
+    } catch {
+      return false
+    }
+  }
+}
+
+function hostname(host: string): string {
+  if (host.startsWith('[')) return host.slice(0, host.indexOf(']') + 1)
+  const colon = host.indexOf(':')
+  return colon < 0 ? host : host.slice(0, colon)
+}
+
+/** Whether the other end is on this machine, and speaks for itself and not for somebody else. */
+export function isDirect(request: IncomingMessage): boolean {
+  const { forwarded, via } = request.headers
+  const address = request.socket.remoteAddress ?? ''
+  return (
+    isLoopback(address) &&
+    forwarded === undefined &&
+    via === undefined &&
+    request.headers['x-forwarded-for'] === undefined
+  )
+}
+
+/** Parameters that hold credentials elsewhere, and keys of this gateway under any name. */
+const CREDENTIALS = /[?&](?:access_token|api[-_]?key|key|token|authorization|auth)=|mfd_/i
+
+/** @throws HttpRefusal 400 for an address that holds credentials: addresses are written into logs wherever they pass */
+export function checkQuery(url: string): void {
+  if (CREDENTIALS.test(url))
+    throw new HttpRefusal(
+      400,
+      'Credentials in the address are not accepted, because addresses are logged. Send "Authorization: Bearer …" instead, and replace the key.',
+      {},
+      'unauthenticated',
+    )
+}
+
+/** One session too many. */
+export function tooManySessions(): HttpRefusal {
+  return new HttpRefusal(
+    503,
+    'Too many sessions are open. Raise "gateway.http.maxSessions", or try again later.',
+    { 'retry-after': '10' },
+  )
+}
+
+/** @throws HttpRefusal 406 */
+export function checkAccept(request: IncomingMessage, type: 'application/json' | 'text/event-stream'): void {
+  if (!accepts(request, type)) throw new HttpRefusal(406, `The client must accept ${type}.`)
+}
+
+export function accepts(request: IncomingMessage, type: 'application/json' | 'text/event-stream'): boolean {
+  const { accept } = request.headers
+  return accept === undefined || accept.includes(type) || accept.includes('*/*')
+}

@@ -1,0 +1,120 @@
+import { readFile } from 'node:fs/promises'
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { HttpFrontConfig, TlsConfig } from '../../config/types.ts'
+import { monotonicNow } from '../../core/clock.ts'
+import { GatewayError } from '../../core/errors.ts'
+
+/** The listening socket: plain or with TLS, and what can be wrong with its address. */
+
+const OPTIONS: ServerOptions = {
+  keepAliveTimeout: 65_000,
+  requestTimeout: 60_000,
+  // A connection that sends no request is closed: it takes a place from the others.
+  headersTimeout: 10_000,
+  connectionsCheckingInterval: 2_000,
+  // Of two Authorization headers, Node would drop one in silence.
+  joinDuplicateHeaders: true,
+}
+
+export interface Listening {
+  readonly server: Server
+  /** `http://127.0.0.1:3333` */
+  readonly origin: string
+  readonly port: number
+}
+
+/** Between looks at whether connections have ended. */
+const POLL_MS = 25
+
+/** Resolves when there is no connection, after `ms` in any case. */
+export async function deserted(server: Server, ms: number): Promise<void> {
+  const until = monotonicNow() + ms
+  const count = (): Promise<number> =>
+    new Promise(resolve => server.getConnections((_, open) => resolve(open)))
+  while (monotonicNow() < until && (await count()) > 0) await sleep(POLL_MS)
+}
+
+/** Stops listening; connections end when they are idle, after `ms` in any case. */
+export async function closeServer(server: Server, ms: number): Promise<void> {
+  if (!server.listening) return
+  // What has arrived already is answered: a socket that is closed with a request in it would be reset.
+  for (let turn = 0; turn < 2; turn++) await new Promise(resolve => setImmediate(resolve))
+  const idle = setInterval(() => server.closeIdleConnections(), POLL_MS)
+  const overdue = setTimeout(() => server.closeAllConnections(), ms)
+  await new Promise<void>(resolve => server.close(() => resolve()))
+  clearInterval(idle)
+  clearTimeout(overdue)
+}
+
+/** Listens on the configured address. @throws GatewayError `config` when that is not possible */
+export async function openServer(config: HttpFrontConfig, listener: RequestListener): Promise<Listening> {
+  const { host, port, tls } = config
+  const server: Server = tls ? await createTlsServer(tls, listener) : createServer(OPTIONS, listener)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)))
+    server.listen(port, host, resolve)
+  })
+  server.removeAllListeners('error')
+  const address = server.address() as AddressInfo
+  const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address
+  return { server, origin: `${tls ? 'https' : 'http'}://${shown}:${address.port}`, port: address.port }
+}
+
+async function createTlsServer(tls: TlsConfig, listener: RequestListener): Promise<Server> {
+  const { createServer: createHttpsServer } = await import('node:https')
+  const [cert, key, ca] = await Promise.all([
+    readPem('cert', tls.cert),
+    readPem('key', tls.key),
+    tls.ca === undefined ? undefined : readPem('ca', tls.ca),
+  ])
+  try {
+    return createHttpsServer(
+      {
+        ...OPTIONS,
+        cert,
+        key,
+        ...(ca === undefined ? {} : { ca }),
+        minVersion: 'TLSv1.2',
+        handshakeTimeout: OPTIONS.headersTimeout,
+        requestCert: tls.clientCertificates !== 'none',
+        // Without this, a certificate that is not valid is refused by a sentence instead of a broken connection.
+        rejectUnauthorized: tls.clientCertificates === 'require',
+      },
+      listener,
+    )
+  } catch (cause) {
+    throw new GatewayError(
+      'config',
+      'The files of "gateway.http.tls" are no certificate and key that belong together. Both must be PEM, the key without a password.',
+      { cause },
+    )
+  }
+}
+
+async function readPem(option: keyof TlsConfig, file: string): Promise<Buffer> {
+  try {
+    return await readFile(file)
+  } catch (cause) {
+    throw new GatewayError(
+      'config',
+      `The file ${file} cannot be read (${String((cause as { code?: unknown }).code)}). Correct "gateway.http.tls.${option}".`,
+      { cause },
+    )
+  }
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): GatewayError {
+  const fixes: Record<string, string> = {
+    EADDRINUSE: `Port ${port} on ${host} is in use, maybe by another gateway. Choose another with --port or "gateway.http.port".`,
+    EACCES: `Port ${port} needs more rights than this user has. Choose one above 1023 with --port or "gateway.http.port".`,
+    EADDRNOTAVAIL: `This machine has no address ${host}. Correct --host or "gateway.http.host".`,
+    ENOTFOUND: `The host name ${host} is not known. Correct --host or "gateway.http.host".`,
+  }
+  return new GatewayError(
+    'config',
+    fixes[error.code ?? ''] ?? `Cannot listen on ${host}:${port} (${error.code ?? error.message}).`,
+    { cause: error },
+  )
+}

@@ -1,0 +1,102 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { GatewayError } from '../../core/errors.ts'
+import { failureObject } from '../../protocol/failures.ts'
+import { errorText } from '../../protocol/message.ts'
+import { jsonText } from '../responses.ts'
+
+/** So many requests of one connection are worked on at once; further ones wait until the client has taken an answer. */
+export const MAX_AT_WORK = 8
+/** So many more may wait on one connection. */
+export const MAX_WAITING = 32
+/** So many are dropped after the one that is refused; the client has sent them before it could know. */
+const MAX_DROPPED = 256
+
+const TOO_MANY = `More than ${MAX_AT_WORK + MAX_WAITING} requests wait on one connection. This one was not run; send it on another connection, or after an answer.`
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+/** What came on one connection before its client had taken the answers to what came earlier. */
+class Queue {
+  readonly #socket: Socket
+  readonly #handle: Handler
+  /** Responses that wait for earlier ones. */
+  readonly #behind = new Set<ServerResponse>()
+  readonly #waiting: { readonly request: IncomingMessage; readonly response: ServerResponse }[] = []
+  #atWork = 0
+  #dropped = 0
+  #refuses = false
+
+  constructor(socket: Socket, handle: Handler) {
+    this.#socket = socket
+    this.#handle = handle
+    socket.once('close', () => {
+      this.#waiting.length = 0
+      for (const response of this.#behind) {
+        response.destroyed = true
+        response.emit('close')
+      }
+    })
+  }
+
+  add(request: IncomingMessage, response: ServerResponse): void {
+    // One that does not wait has its connection already.
+    if (!response.socket) this.#waitsBehind(response)
+    if (this.#refuses) this.#drop()
+    else if (this.#atWork < MAX_AT_WORK) this.#begin(request, response)
+    else if (this.#waiting.length < MAX_WAITING) this.#waiting.push({ request, response })
+    else this.#refuse(response)
+  }
+
+  #begin(request: IncomingMessage, response: ServerResponse): void {
+    this.#atWork++
+    response.on('close', this.#over)
+    this.#handle(request, response)
+  }
+
+  readonly #over = (): void => {
+    this.#atWork--
+    if (this.#socket.destroyed) return
+    const next = this.#waiting.shift()
+    if (next) this.#begin(next.request, next.response)
+  }
+
+  /** Node.js tells only the response that is being sent that the connection is gone. */
+  #waitsBehind(response: ServerResponse): void {
+    this.#behind.add(response)
+    const leave = (): void => void this.#behind.delete(response)
+    // From then on, Node.js tells it.
+    response.once('socket', leave)
+    response.once('close', leave)
+  }
+
+  #refuse(response: ServerResponse): void {
+    this.#refuses = true
+    this.#socket.pause()
+    const error = failureObject(new GatewayError('overloaded', TOO_MANY))
+    jsonText(response, 503, errorText('null', error), { 'retry-after': '1', connection: 'close' })
+  }
+
+  #drop(): void {
+    if (++this.#dropped > MAX_DROPPED) this.#socket.destroy()
+  }
+}
+
+/** The queue of a socket. It is looked up for each request, so it stands on the socket itself. */
+const QUEUE = Symbol('queue')
+
+interface QueuedSocket extends Socket {
+  [QUEUE]?: Queue
+}
+
+/**
+ * Bounds the requests that wait on one connection, and has a response that waits for earlier ones emit `close` when the connection is gone. What is
+ * beyond the bound is answered 503 in its turn, and the connection ends.
+ */
+export function pipelined(handle: Handler): Handler {
+  return (request, response) => {
+    const socket: QueuedSocket = request.socket
+    socket[QUEUE] ??= new Queue(socket, handle)
+    socket[QUEUE].add(request, response)
+  }
+}

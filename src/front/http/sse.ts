@@ -1,0 +1,221 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { HttpFrontConfig } from '../../config/types.ts'
+import { monotonicNow } from '../../core/clock.ts'
+import type { JsonObject } from '../../core/exchange.ts'
+import { HttpRefusal } from '../../core/http-refusal.ts'
+import type { Logger } from '../../core/logger.ts'
+import type { Holding } from '../../core/shares.ts'
+import { onOneLine } from '../../protocol/json-text.ts'
+import { kindOf, parseJson, takeApart } from '../../protocol/message.ts'
+import { isOver, type Credential } from '../authenticator.ts'
+import { MAX_STREAM_BYTES, type Backlogs } from '../backlogs.ts'
+import type { Bodies } from './bodies.ts'
+import { isDue, openEventStream } from './http-reply.ts'
+import { Latest } from '../latest.ts'
+import { Outlet } from '../outlet.ts'
+import type { Service } from '../service.ts'
+import { SessionPool } from './session-pool.ts'
+import { Session } from '../session.ts'
+import { refuseUnavailable, RETRY_EVENT } from '../shutting-down.ts'
+
+/** What the streams of a front have in common. */
+export interface SseBounds {
+  readonly bodies: Bodies
+  readonly backlogs: Backlogs
+}
+
+interface SseSession extends Holding {
+  readonly session: Session
+  readonly response: ServerResponse
+  readonly stream: SseStream
+  readonly endpoint: string
+  /** What the client has shown last. */
+  credential: Credential
+  lastSeen: number
+  /** Requests without an answer. */
+  owed: number
+  /** Ends the stream once its client has taken what is on it. */
+  end(): void
+  close(): void
+}
+
+const TOO_MUCH = `more than ${MAX_STREAM_BYTES / 1024 / 1024} MiB of notifications wait on one stream`
+
+/** The one stream of a session. */
+class SseStream {
+  readonly outlet: Outlet
+  readonly #backlogs: Backlogs
+  readonly #late = new Latest(text => this.answer(text))
+  lastWrite = monotonicNow()
+
+  constructor(outlet: Outlet, backlogs: Backlogs) {
+    this.outlet = outlet
+    this.#backlogs = backlogs
+  }
+
+  /** What was asked for always waits until it is read. */
+  answer(text: string): void {
+    this.#late.flush()
+    this.lastWrite = monotonicNow()
+    this.outlet.event(onOneLine(text))
+  }
+
+  notify(text: string, topic?: string): void {
+    if (this.outlet.behind && topic !== undefined) {
+      this.#late.put(topic, text)
+      this.outlet.onCaughtUp = () => this.#late.flush()
+    } else if (this.outlet.bytes > MAX_STREAM_BYTES) this.#backlogs.drop(this.outlet, TOO_MUCH)
+    else this.answer(text)
+  }
+}
+
+/**
+ * The deprecated HTTP+SSE transport (revision 2024-11-05) for old clients: one stream is one session, requests come by POST to the address that its first
+ * event names, and everything goes out on the stream. The session's id stands in addresses and so proves nothing: it is bound to who opened the stream.
+ */
+export class SseFront {
+  readonly #service: Service
+  readonly #config: HttpFrontConfig
+  readonly #bounds: SseBounds
+  readonly #sessions: SessionPool<SseSession>
+  #draining = false
+
+  constructor(service: Service, config: HttpFrontConfig, bounds: SseBounds, logger: Logger) {
+    this.#service = service
+    this.#config = config
+    this.#bounds = bounds
+    this.#sessions = new SessionPool(config.maxSessions, logger)
+  }
+
+  get sessions(): number {
+    return this.#sessions.size
+  }
+
+  open(
+    response: ServerResponse,
+    { endpoint, view, credential }: { endpoint: string; view: string; credential: Credential },
+  ): void {
+    const holder = credential.principal.id
+    this.#sessions.makeRoom(holder)
+    const { backlogs } = this.#bounds
+    const stream = new SseStream(new Outlet(response, holder, backlogs), backlogs)
+    const session = new Session(this.#service, credential.principal, view, text => stream.notify(text), 'sse')
+    const entry: SseSession = {
+      session,
+      response,
+      stream,
+      endpoint,
+      credential,
+      holder,
+      // Without its stream it is over.
+      busy: true,
+      lastSeen: monotonicNow(),
+      owed: 0,
+      end: () => {
+        stream.outlet.write(RETRY_EVENT)
+        stream.outlet.end()
+      },
+      close: () => {
+        session.close()
+        entry.end()
+      },
+    }
+    this.#sessions.add(entry)
+    response.on('close', () => {
+      this.#sessions.remove(entry)
+      session.close()
+    })
+    openEventStream(response, {})
+    response.write(`event: endpoint\ndata: /messages?sessionId=${session.id}\n\n`)
+  }
+
+  /** Of the session that a request names; `undefined` when there is none. */
+  endpointOf(request: IncomingMessage): string | undefined {
+    return this.#entryOf(request)?.endpoint
+  }
+
+  async post(request: IncomingMessage, response: ServerResponse, credential: Credential): Promise<void> {
+    if (request.method !== 'POST') throw new HttpRefusal(405, 'Use POST here.', { allow: 'POST' })
+    const entry = this.#entryOf(request)
+    if (entry?.session.principal.id !== credential.principal.id)
+      throw new HttpRefusal(404, 'Session not found; open the event stream again.')
+    entry.lastSeen = monotonicNow()
+    if (entry.credential !== credential) this.#continue(entry, credential)
+    const { text, letGo } = await this.#bounds.bodies.read(request, credential.principal.id)
+    if (this.#entryOf(request) !== entry) {
+      letGo?.()
+      throw new HttpRefusal(404, 'The session has ended; open the event stream again.')
+    }
+    if (letGo) response.once('close', letGo)
+    const value = parseJson(text)
+    const kind = kindOf(value)
+    const incoming = kind === 'response' ? undefined : takeApart({ text, value: value as JsonObject })
+    if (this.#draining && kind === 'request') return refuseUnavailable(response, incoming?.id ?? 'null')
+    // The call is answered elsewhere, and later.
+    if (letGo && kind === 'request') response.off('close', letGo)
+    response.writeHead(202, { 'content-type': 'text/plain' }).end('Accepted')
+    if (!incoming) {
+      entry.session.response({ text, value: value as JsonObject })
+      return
+    }
+    if (kind === 'notification') entry.session.notification(incoming)
+    else {
+      entry.owed++
+      entry.session.request(incoming.id as string, incoming, {
+        notify: (message, topic) => {
+          entry.stream.notify(message, topic)
+          return true
+        },
+        status: () => undefined,
+        answer: (head, body, tail) => {
+          letGo?.()
+          entry.stream.answer(head + body.toString() + tail)
+          this.#answered(entry)
+        },
+        drop: () => {
+          letGo?.()
+          this.#answered(entry)
+        },
+      })
+    }
+  }
+
+  /** Takes no new requests; a stream ends with the last answer that is due on it. Idempotent. */
+  drain(): void {
+    this.#draining = true
+    for (const entry of this.#sessions.values()) if (entry.owed === 0) entry.end()
+  }
+
+  #answered(entry: SseSession): void {
+    entry.owed--
+    if (this.#draining && entry.owed === 0) entry.end()
+  }
+
+  /** Signs of life; and the end of streams whose client has shown nothing newer than what is over. */
+  sweep(now: number, wall: number): void {
+    for (const entry of this.#sessions.values()) {
+      if (isOver(entry.credential, wall)) entry.response.end()
+      else if (isDue(entry.stream.lastWrite, now, this.#config.keepAliveMs)) {
+        entry.stream.lastWrite = now
+        if (!entry.stream.outlet.behind) entry.stream.outlet.write(': keepalive\n\n')
+      }
+    }
+  }
+
+  #entryOf(request: IncomingMessage): SseSession | undefined {
+    const id = new URL(request.url as string, 'http://localhost').searchParams.get('sessionId')
+    return id === null ? undefined : this.#sessions.get(id)
+  }
+
+  /** The client has shown something newer. */
+  #continue(entry: SseSession, credential: Credential): void {
+    const view = this.#service.viewOf(entry.endpoint, credential.principal)
+    if (view === undefined) throw new HttpRefusal(404, 'Session not found; open the event stream again.')
+    entry.credential = credential
+    entry.session.become(credential.principal, view)
+  }
+
+  close(): void {
+    this.#sessions.close()
+  }
+}

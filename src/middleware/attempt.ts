@@ -1,0 +1,101 @@
+import { monotonicAt, monotonicNow } from '../core/clock.ts'
+import type { ErrorCode, GatewayError } from '../core/errors.ts'
+import type { CallRecord } from '../core/exchange.ts'
+import type { Link } from '../upstream/link/link.ts'
+import type { Replica } from '../upstream/replica/replica.ts'
+
+/** Failures of getting a call to a replica, or an answer from it; all others are not the replica's. */
+const OF_REPLICA: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'upstream_start_failed',
+  'upstream_unreachable',
+  'upstream_unauthorized',
+  'upstream_closed',
+  'upstream_protocol',
+  'upstream_timeout',
+  'session_lost',
+])
+
+/** Statuses with which a server says something about the request itself: another replica would say the same. */
+const OF_REQUEST: ReadonlySet<number> = new Set([400, 406, 411, 413, 414, 415, 422, 431])
+
+/** These are about a link, whose end is one failure however many calls were on it; its pool tells. */
+const OF_LINK: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['session_lost', 'upstream_closed'])
+
+/** Too much to do; it says nothing about how a replica is. */
+const BUSY: ReadonlySet<number> = new Set([429, 503])
+const BUSY_MS = 1000
+
+/** One attempt to have a call answered by one replica. Tells the replica's load and health what became of it. */
+export class Attempt {
+  /** Replicas that are no choice. */
+  readonly leftOut: ((replica: Replica) => boolean) | undefined
+  /** What is left of the call's time in milliseconds; `undefined`: all of it. */
+  readonly timeoutMs: number | undefined
+  /** Where it went, as soon as that is decided. */
+  replica: Replica | undefined = undefined
+  /** When it was sent, by `performance.now()`; 0 before. */
+  sentAt = 0
+
+  constructor(leftOut?: (replica: Replica) => boolean, timeoutMs?: number) {
+    this.leftOut = leftOut
+    this.timeoutMs = timeoutMs
+  }
+
+  began(link: Link, record: CallRecord): void {
+    this.sentAt = performance.now()
+    record.sentAt ||= this.sentAt
+    record.replica = link.label
+    record.home = link.replica.name
+    link.replica.load.began()
+  }
+
+  answered(): void {
+    const { replica } = this
+    if (!replica || this.sentAt === 0) return
+    const endedAt = performance.now()
+    const now = monotonicAt(endedAt)
+    replica.load.ended(endedAt - this.sentAt, now)
+    replica.health.succeeded(now)
+  }
+
+  /** A call that was given up has taken at least so long: else nothing would show how slow a replica is that is always given up. */
+  #sample({ code }: GatewayError): number | undefined {
+    if (code !== 'cancelled' && code !== 'upstream_timeout') return undefined
+    const ms = performance.now() - this.sentAt
+    return ms > (this.replica?.load.averageMs ?? 0) ? ms : undefined
+  }
+
+  #began(now: number): number {
+    return this.sentAt === 0 ? now : now - (performance.now() - this.sentAt)
+  }
+
+  failed(error: GatewayError): void {
+    const { replica } = this
+    if (!replica) return
+    const now = monotonicNow()
+    if (this.sentAt > 0) replica.load.ended(this.#sample(error), now)
+    const status = statusOf(error)
+    if (status !== undefined && BUSY.has(status))
+      replica.health.busyUntil(now + (error.retryAfterMs ?? BUSY_MS))
+    else if (isOfReplica(error) && !OF_LINK.has(error.code)) {
+      const { code, message, kind, delivery } = error
+      const { countsAgainstHealth } = kind
+      // What was not even sent was refused by the network or by the start, unless a server said so.
+      if (delivery === 'not_sent' && status === undefined && code !== 'upstream_unauthorized')
+        replica.health.unreachable(message, now)
+      else replica.health.failed({ code, message, countsAgainstHealth }, now, this.#began(now))
+    }
+  }
+}
+
+/** Whether another replica may do what this one could not. */
+export function isOfReplica(error: GatewayError): boolean {
+  const status = statusOf(error)
+  return OF_REPLICA.has(error.code) && !(status !== undefined && OF_REQUEST.has(status))
+}
+
+/** The HTTP status with which a server refused. */
+function statusOf({ cause }: GatewayError): number | undefined {
+  const status = cause instanceof Error ? (cause as { status?: unknown }).status : undefined
+  return typeof status === 'number' ? status : undefined
+}

@@ -1,0 +1,169 @@
+import type { Cache, Wanted } from '../cache/cache.ts'
+import type { Outdated } from '../cache/invalidation.ts'
+import type { Kept } from '../cache/entry.ts'
+import type { Plan } from '../cache/plans.ts'
+import type { Handler, Middleware } from '../core/compose.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
+import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Route } from '../core/route.ts'
+import { isFinal } from '../protocol/related-task.ts'
+import { Renewal, Sought } from './cacheable-exchange.ts'
+
+/** After a renewal that failed, the next is not tried before. */
+const RENEW_PAUSE_MS = 1000
+
+/**
+ * Answers what is already known, and forgets what a call may change. Calls of tools that nothing is said of pass untouched. What may be kept goes on as
+ * `Sought`, for `coalesce` and `keep`.
+ */
+export function recall(cache: Cache, logger: Logger): Middleware {
+  return next => {
+    const ask = asking(cache, logger, next)
+    return (exchange, route) => {
+      const { method } = exchange.request
+      if (method === 'tools/call') {
+        const plan = cache.plans.tool(route.server, route.own)
+        if (!plan) return next(exchange, route)
+        if (plan.outdates) return changing(cache, plan, plan.outdates, next, exchange, route)
+        return plan.rule ? ask(plan, exchange, route) : next(exchange, route)
+      }
+      if (method === 'resources/read') {
+        const plan = cache.plans.reads(route.server)
+        return plan ? ask(plan, exchange, route) : next(exchange, route)
+      }
+      if (method.startsWith('tasks/')) {
+        // What a task does, it does while its client looks at it.
+        const plan = cache.plans.tasks(route.server)
+        if (plan) return changing(cache, plan, 'server', next, exchange, route)
+      }
+      return next(exchange, route)
+    }
+  }
+}
+
+/** Keeps the answers to what is sought. Inside of `coalesce`, so that each is kept once. */
+export function keep(cache: Cache): Middleware {
+  return next => {
+    const kept = async (exchange: Sought, route: Route): Promise<Outcome> => {
+      const { wanted, principal } = exchange
+      const epoch = wanted.plan.changes.now
+      const since = cache.now()
+      const outcome = await next(exchange, route)
+      const { asked, upstreamMs } = exchange.record
+      // An answer that somebody was asked for is not an answer to the same question of another.
+      if (!asked) cache.store(wanted, principal, outcome, epoch, since, upstreamMs)
+      return outcome
+    }
+    return (exchange, route) => (exchange instanceof Sought ? kept(exchange, route) : next(exchange, route))
+  }
+}
+
+function asking(
+  cache: Cache,
+  logger: Logger,
+  next: Handler,
+): (plan: Plan, exchange: Exchange, route: Route) => Promise<Outcome> {
+  /** What is kept, served if it may be. */
+  const served = (
+    kept: Kept,
+    from: 'memory' | 'store',
+    wanted: Wanted,
+    exchange: Exchange,
+    route: Route,
+  ): Promise<Outcome> | undefined => {
+    const now = cache.now()
+    switch (cache.freshness(wanted.plan, kept, now)) {
+      case 'fresh':
+        return Promise.resolve(cache.hit(wanted.plan, kept, exchange, from, false))
+      case 'late':
+        renew(kept, wanted, now, exchange, route)
+        return Promise.resolve(cache.hit(wanted.plan, kept, exchange, from, true))
+      case 'last':
+        return fetched(wanted, exchange, route, true)
+      default:
+        cache.drop(kept)
+        return undefined
+    }
+  }
+
+  const renew = (kept: Kept, wanted: Wanted, now: number, exchange: Exchange, route: Route): void => {
+    if (kept.renewing || kept.renewAt > now) return
+    kept.renewing = true
+    next(new Renewal(exchange, wanted), route)
+      .catch((error: unknown) =>
+        logger.debug('A result that is kept could not be renewed.', {
+          server: route.server,
+          name: route.own,
+          cause: describeError(error),
+        }),
+      )
+      .finally(() => {
+        kept.renewing = false
+        kept.renewAt = cache.now() + RENEW_PAUSE_MS
+      })
+  }
+
+  const fetched = (wanted: Wanted, exchange: Exchange, route: Route, orStale: boolean): Promise<Outcome> => {
+    wanted.plan.counters.misses++
+    const answer = next(new Sought(exchange, wanted), route)
+    return orStale ? answer.catch((error: unknown) => lastResort(error, wanted, exchange)) : answer
+  }
+
+  /** What is kept, when the server has failed: its own errors are answers. */
+  const lastResort = (caught: unknown, wanted: Wanted, exchange: Exchange): Outcome => {
+    const error = GatewayError.from(caught)
+    if (!error.kind.countsAgainstHealth || exchange.cancellation.reason !== undefined) throw error
+    // It may have been forgotten meanwhile, or have become too old.
+    const kept = cache.find(wanted)
+    if (!kept || !cache.freshness(wanted.plan, kept, cache.now())) throw error
+    return cache.hit(wanted.plan, kept, exchange, 'memory', true)
+  }
+
+  const behind = async (wanted: Wanted, exchange: Exchange, route: Route): Promise<Outcome> => {
+    const kept = await cache.findBehind(wanted)
+    const answer = kept && served(kept, 'store', wanted, exchange, route)
+    return await (answer ?? fetched(wanted, exchange, route, false))
+  }
+
+  return (plan, exchange, route) => {
+    const wanted = cache.wanted(plan, exchange, route)
+    if (!wanted) return next(exchange, route)
+    const kept = cache.find(wanted)
+    const answer = kept && served(kept, 'memory', wanted, exchange, route)
+    if (answer) return answer
+    return cache.hasTier ? behind(wanted, exchange, route) : fetched(wanted, exchange, route, false)
+  }
+}
+
+/** A call that changes something: what was said before it, or while it runs, is not what is said after it. */
+async function changing(
+  cache: Cache,
+  plan: Pick<Plan, 'server' | 'changes'>,
+  what: Outdated,
+  next: Handler,
+  exchange: Exchange,
+  route: Route,
+): Promise<Outcome> {
+  cache.begin(plan, what)
+  let lingers = true
+  try {
+    const outcome = await next(exchange, route)
+    lingers = goesOn(outcome)
+    return outcome
+  } catch (error) {
+    lingers = !(error instanceof GatewayError) || error.delivery === 'unknown'
+    throw error
+  } finally {
+    cache.end(plan, what, lingers)
+  }
+}
+
+/** Whether the server may still be at it: it waits for input, or has made a task. */
+function goesOn(outcome: Outcome): boolean {
+  if (outcome.kind === 'error') return false
+  if (outcome.kind === 'ready') return true
+  const { resultType, task, status } = (outcome.value ?? {}) as JsonObject
+  if (status !== undefined && !isFinal(status)) return true
+  return task !== undefined || (resultType !== undefined && resultType !== 'complete')
+}

@@ -1,0 +1,269 @@
+import { Cancellation } from '../../core/cancellation.ts'
+import { monotonicNow } from '../../core/clock.ts'
+import type { Handler, Middleware } from '../../core/compose.ts'
+import { GatewayError, type ErrorCode } from '../../core/errors.ts'
+import type { Exchange, InputRequest, JsonObject, Outcome } from '../../core/exchange.ts'
+import type { Route } from '../../core/route.ts'
+import { find, members } from '../../protocol/json-text.ts'
+import { Caller, type CoalesceOptions } from './waiter.ts'
+import { Sought } from '../cacheable-exchange.ts'
+
+/** Failures that are those of one caller: others may fare better. */
+const OF_ONE_CALL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'cancelled',
+  'cannot_ask',
+  'missing_capability',
+  'invalid_params',
+  'invalid_request',
+  'denied',
+])
+/** And those that everyone of the same identity would meet with. */
+const OF_ONE_PRINCIPAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'rate_limited',
+  'quota_exhausted',
+  'quota_unavailable',
+  'overloaded',
+])
+
+/**
+ * Makes one call of those that seek the same at the same time. Each caller waits for as long as it would have waited alone, and leaves alone; the last one out
+ * cancels the call. A question to the client who leads the call ends the sharing. What has been read before a change is not given to those who came after it.
+ */
+export function coalesce(options: CoalesceOptions): Middleware {
+  return next => {
+    const flights = new Flights(options, next)
+    return (exchange, route) =>
+      exchange instanceof Sought ? flights.join(exchange, route) : next(exchange, route)
+  }
+}
+
+/** A power of two, about as many as calls are under way at once. */
+const PLACES = 256
+/** Characters of a key that decide about its place. */
+const SAMPLES = 24
+
+function placeOf(key: string): number {
+  const step = Math.max(1, Math.floor(key.length / SAMPLES))
+  let mixed = key.length
+  for (let at = key.length - 1; at >= 0; at -= step) mixed = (Math.imul(mixed, 31) + key.charCodeAt(at)) | 0
+  return mixed & (PLACES - 1)
+}
+
+/** Calls under way, by what they seek. */
+class Flights {
+  readonly #options: CoalesceOptions
+  readonly next: Handler
+  /** By place, each the first of a chain. Not a `Map`: for the reason that `IdTable` gives, it would keep alive what has passed through it. */
+  readonly #places: (Flight | undefined)[] = Array.from({ length: PLACES }, () => undefined)
+
+  constructor(options: CoalesceOptions, next: Handler) {
+    this.#options = options
+    this.next = next
+  }
+
+  join(call: Sought, route: Route): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      const caller = new Caller(this.#options, call, route, resolve, reject)
+      call.cancellation.onCancel(reason => caller.cancel(reason))
+      if (call.cancellation.reason === undefined) this.board(caller)
+    })
+  }
+
+  /** Puts a caller on a call under way, else makes one for it. */
+  board(caller: Caller): void {
+    const { call } = caller
+    const { key, plan, tags } = call.wanted
+    const wantsProgress = call.request.progressToken !== undefined
+    const place = placeOf(key)
+    for (let flight = this.#places[place]; flight; flight = flight.following)
+      if (
+        flight.wanted.key === key &&
+        (flight.tellsProgress || !wantsProgress) &&
+        plan.changes.isCurrent(flight.epoch, tags)
+      ) {
+        flight.add(caller)
+        return
+      }
+    const flight = new Flight(this, caller, place)
+    flight.following = this.#places[place]
+    this.#places[place] = flight
+    flight.start()
+  }
+
+  /** Nobody else gets on it. Idempotent. */
+  leave(flight: Flight): void {
+    const { place } = flight
+    let before: Flight | undefined
+    for (let at = this.#places[place]; at; before = at, at = at.following) {
+      if (at !== flight) continue
+      if (before) before.following = flight.following
+      else this.#places[place] = flight.following
+      flight.following = undefined
+      return
+    }
+  }
+}
+
+/** The one call of many. It is that of the caller who came first, in all but its end. */
+class Flight extends Sought {
+  readonly epoch: number
+  /** Where it is found, and the next one there. */
+  readonly place: number
+  following: Flight | undefined
+  /** Whether the server tells of its progress: only who does not want to hear of that can join any other. */
+  readonly tellsProgress: boolean
+  readonly #flights: Flights
+  readonly #route: Route
+  readonly #cancellation = new Cancellation()
+  /** Whose call it is; `undefined` when that one has left. */
+  #leader: Caller | undefined
+  #others: Set<Caller> | undefined
+  #ended = false
+  #heardAt = 0
+
+  constructor(flights: Flights, leader: Caller, place: number) {
+    super(leader.call, leader.call.wanted)
+    this.place = place
+    this.tellsProgress = leader.call.request.progressToken !== undefined
+    this.epoch = this.wanted.plan.changes.now
+    this.#flights = flights
+    this.#route = leader.route
+    this.#leader = leader
+    leader.flight = this
+  }
+
+  override get cancellation(): Cancellation {
+    return this.#cancellation
+  }
+
+  get sent(): boolean {
+    return this.record.sentAt > 0
+  }
+
+  /** When the server was last given the time to answer anew, in Unix milliseconds. */
+  get movedAt(): number {
+    const { sentAt } = this.record
+    return Math.max(this.#heardAt, sentAt > 0 ? performance.timeOrigin + sentAt : 0)
+  }
+
+  start(): void {
+    this.#flights.next(this, this.#route).then(
+      outcome => this.#answered(outcome),
+      (error: unknown) => this.#failed(error),
+    )
+  }
+
+  add(caller: Caller): void {
+    ;(this.#others ??= new Set()).add(caller)
+    caller.flight = this
+    caller.watch()
+  }
+
+  remove(caller: Caller, reason: string): void {
+    if (caller === this.#leader) this.#leader = undefined
+    else this.#others?.delete(caller)
+    if (!this.#leader && !this.#others?.size) this.#abandon(reason)
+  }
+
+  override notify(method: string, params: string | undefined): void {
+    if (method !== 'notifications/progress' || params === undefined) {
+      this.#leader?.call.notify(method, params)
+      return
+    }
+    this.#heardAt = monotonicNow()
+    this.#leader?.call.notify(method, params)
+    if (!this.#others?.size) return
+    const token = find(members(params), 'progressToken')
+    if (!token) return
+    for (const { call } of this.#others) {
+      const own = call.request.progressToken
+      if (own !== undefined) call.notify(method, params.slice(0, token.start) + own + params.slice(token.end))
+    }
+  }
+
+  override get canBeAsked(): Exchange['canBeAsked'] {
+    return this.#leader?.call.canBeAsked ?? 'never'
+  }
+
+  override ask(request: InputRequest): Promise<string> {
+    this.record.asked = true
+    this.#part()
+    const leader = this.#leader
+    if (leader) return leader.call.ask(request)
+    this.#abandon('nobody is left to answer')
+    return Promise.reject(
+      new GatewayError('cannot_ask', 'The client whose call it was has left.', { server: request.server }),
+    )
+  }
+
+  /** From here on it is the leader's alone. */
+  #part(): void {
+    this.#flights.leave(this)
+    for (const other of this.#takeOthers()) other.goAlone(this.#flights.next)
+  }
+
+  #abandon(reason: string): void {
+    this.#flights.leave(this)
+    if (!this.#ended) this.#cancellation.cancel(reason)
+  }
+
+  #answered(outcome: Outcome): void {
+    this.#end()
+    const leader = this.#leader
+    const others = this.#takeOthers()
+    leader?.resolve(outcome)
+    // What only the leader can go on with; and what somebody was asked for is no answer to the others.
+    const ownOnly = this.record.asked || !isForAll(outcome)
+    const { counters } = this.wanted.plan
+    for (const other of others) {
+      if (ownOnly) other.goAlone(this.#flights.next)
+      else {
+        other.call.record.cache = 'coalesced'
+        counters.coalesced++
+        counters.bytesSaved += outcome.text.length
+        counters.upstreamMsSaved += this.record.upstreamMs
+        other.resolve(outcome)
+      }
+    }
+  }
+
+  #failed(caught: unknown): void {
+    this.#end()
+    const error = GatewayError.from(caught, this.#route.server)
+    const leader = this.#leader
+    const now = monotonicNow()
+    // Before the leader goes, whose time is that of the call.
+    const others = this.#takeOthers().map(other => ({ other, leftMs: other.endsAt - now }))
+    leader?.reject(error)
+    for (const { other, leftMs } of others) {
+      if (leader && this.#concerns(error, other, leftMs)) other.reject(error)
+      // The first of them leads the next call.
+      else this.#flights.board(other)
+    }
+  }
+
+  /** Whether the failure of the leader is that of another caller as well. */
+  #concerns({ code }: GatewayError, { call }: Caller, leftMs: number): boolean {
+    if (OF_ONE_CALL.has(code)) return false
+    if (OF_ONE_PRINCIPAL.has(code)) return call.principal.id === this.principal.id
+    return code !== 'upstream_timeout' || leftMs <= 0
+  }
+
+  #end(): void {
+    this.#ended = true
+    this.#flights.leave(this)
+  }
+
+  #takeOthers(): Caller[] {
+    const others = [...(this.#others ?? [])]
+    this.#others = undefined
+    return others
+  }
+}
+
+/** Whether it says the same to everyone: an answer, not a question or a task. */
+function isForAll(outcome: Outcome): boolean {
+  if (outcome.kind !== 'result') return outcome.kind === 'error'
+  const { resultType, task } = (outcome.value ?? {}) as JsonObject
+  return task === undefined && (resultType === undefined || resultType === 'complete')
+}

@@ -1,0 +1,122 @@
+import { monotonicNow } from '../../core/clock.ts'
+import type { Handler } from '../../core/compose.ts'
+import type { Deadline, Deadlines } from '../../core/deadlines.ts'
+import { GatewayError } from '../../core/errors.ts'
+import type { Outcome } from '../../core/exchange.ts'
+import type { Route } from '../../core/route.ts'
+import type { Sought } from '../cacheable-exchange.ts'
+
+export interface CoalesceOptions {
+  readonly deadlines: Deadlines
+  /** How long a call of a server may take, in milliseconds; 0: for ever. */
+  readonly timeoutMs: (server: string) => number
+}
+
+/** A call that several wait for. */
+interface Shared {
+  /** Whether the server has it. */
+  readonly sent: boolean
+  /** When the server was last given the time to answer anew, in Unix milliseconds; 0 before. */
+  readonly movedAt: number
+  remove(caller: Caller, reason: string): void
+}
+
+/** One client's call, waiting. */
+export class Caller implements Deadline {
+  place: number | undefined
+  due: number | undefined
+  readonly call: Sought
+  readonly route: Route
+  readonly since = monotonicNow()
+  /** What it waits for; `undefined` when it goes alone. */
+  flight: Shared | undefined
+  readonly #options: CoalesceOptions
+  readonly #resolve: (outcome: Outcome | Promise<Outcome>) => void
+  readonly #reject: (error: unknown) => void
+  #settled = false
+
+  constructor(
+    options: CoalesceOptions,
+    call: Sought,
+    route: Route,
+    resolve: (outcome: Outcome | Promise<Outcome>) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#options = options
+    this.call = call
+    this.route = route
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  get timeoutMs(): number {
+    return this.#options.timeoutMs(this.route.server)
+  }
+
+  /** When its time is over, in Unix milliseconds: counted from when it came, from when the call was sent, and anew from each progress. */
+  get endsAt(): number {
+    const { timeoutMs } = this
+    return timeoutMs === 0 ? Infinity : Math.max(this.since, this.flight?.movedAt ?? 0) + timeoutMs
+  }
+
+  watch(): void {
+    this.#options.deadlines.set(this, this.timeoutMs)
+  }
+
+  expire(): void {
+    if (this.#settled) return
+    const leftMs = this.endsAt - monotonicNow()
+    if (leftMs > 0 || this.flight?.sent === false) {
+      this.#options.deadlines.set(this, Math.max(leftMs, 1))
+      return
+    }
+    const { server } = this.route
+    this.#out('timeout')
+    this.reject(
+      new GatewayError(
+        'upstream_timeout',
+        `Server "${server}" did not answer ${this.call.request.method} within ${this.timeoutMs / 1000} s. Try again, or raise "timeout" of this server.`,
+        { server, delivery: 'unknown' },
+      ),
+    )
+  }
+
+  cancel(reason: string): void {
+    if (this.#settled) return
+    this.#out(reason)
+    this.reject(
+      new GatewayError('cancelled', 'The request was cancelled.', {
+        server: this.route.server,
+        delivery: 'unknown',
+      }),
+    )
+  }
+
+  /** Makes its own call, which nobody shares. */
+  goAlone(next: Handler): void {
+    this.flight = undefined
+    this.#settle()
+    this.#resolve(next(this.call, this.route))
+  }
+
+  resolve(outcome: Outcome): void {
+    this.#settle()
+    this.#resolve(outcome)
+  }
+
+  reject(error: unknown): void {
+    this.#settle()
+    this.#reject(error)
+  }
+
+  #settle(): void {
+    this.#settled = true
+    this.#options.deadlines.remove(this)
+  }
+
+  #out(reason: string): void {
+    const { flight } = this
+    this.flight = undefined
+    flight?.remove(this, reason)
+  }
+}

@@ -1,0 +1,103 @@
+import { monotonicNow } from '../../core/clock.ts'
+import { GatewayError } from '../../core/errors.ts'
+import type { Exchange, Outcome } from '../../core/exchange.ts'
+import type { Pool } from '../../upstream/pool/pool.ts'
+import type { LeftOut } from '../../upstream/replica/replica-set.ts'
+import type { Replica } from '../../upstream/replica/replica.ts'
+import { Attempt, isOfReplica } from '../attempt.ts'
+
+/** Before the same replica is asked once more; doubled each time, half of it random. */
+const FIRST_PAUSE_MS = 100
+/** Whoever says "later" means later than this call can wait for. */
+const MAX_PAUSE_MS = 10_000
+
+export interface Failover {
+  readonly pool: Pool
+  readonly exchange: Exchange
+  /** Whether the call may be run twice. */
+  readonly repeatable: boolean
+  /** When the time of the call began, by `performance.now()`. */
+  readonly since: number
+  /** Replicas that are no choice for it in any case. */
+  readonly lacking: LeftOut | undefined
+  readonly run: (attempt: Attempt) => Promise<Outcome>
+}
+
+/**
+ * Goes on with a call whose first attempt failed. How far that attempt got decides: what was certainly not run may go to any replica, what may have been run goes
+ * to another one only if it may run twice and the server's retry budget has something left, and what was answered goes nowhere. The time of the call is that
+ * of its first attempt.
+ * @throws the failure of the last attempt
+ */
+export async function failover(call: Failover, first: Attempt, error: GatewayError): Promise<Outcome> {
+  const { pool, exchange, run, lacking } = call
+  const { server } = pool
+  const tried = new Set<Replica>()
+  const leftOut: LeftOut = replica => tried.has(replica) || (lacking?.(replica) ?? false)
+  let attempt = first
+  let failure = error
+  let greetedAnew = false
+  for (let repeats = 0; ;) {
+    if (!mayGoOn(call, failure)) throw failure
+    const { replica } = attempt
+    // One that forgot the session only wants to be greeted again.
+    const again = failure.code === 'session_lost' && !greetedAnew
+    if (again) greetedAnew = true
+    else if (replica) tried.add(replica)
+    const moves = again || pool.replicas.hasOther(leftOut)
+    // Moving on after something that was not run costs no server anything, and there are only so many to move to.
+    if (!moves || failure.delivery === 'unknown') {
+      if (repeats++ >= server.retries) throw failure
+      if (failure.delivery === 'unknown' && !pool.replicas.retryBudget.tryRepeat(monotonicNow()))
+        throw failure
+    }
+    if (!moves) {
+      const pauseMs = pauseBefore(repeats, failure)
+      if (pauseMs >= leftMs(call)) throw failure
+      await pause(exchange, pauseMs)
+      tried.clear()
+    }
+    const left = leftMs(call)
+    if (left <= 0 || exchange.cancellation.reason !== undefined) throw failure
+    attempt = new Attempt(tried.size === 0 ? lacking : leftOut, left === Infinity ? undefined : left)
+    try {
+      const outcome = await run(attempt)
+      attempt.answered()
+      return outcome
+    } catch (caught) {
+      failure = GatewayError.from(caught, server.name)
+      attempt.failed(failure)
+    }
+  }
+}
+
+function mayGoOn({ exchange, repeatable }: Failover, failure: GatewayError): boolean {
+  if (exchange.cancellation.reason !== undefined || !isOfReplica(failure)) return false
+  // Whoever was asked something would be asked again.
+  if (exchange.record.asked) return false
+  return failure.delivery === 'not_sent' || (failure.delivery === 'unknown' && repeatable)
+}
+
+/** What is left of the call's time, in milliseconds. */
+function leftMs({ pool, since }: Failover): number {
+  const { timeoutMs } = pool.server
+  return timeoutMs === 0 ? Infinity : timeoutMs - (performance.now() - since)
+}
+
+function pauseBefore(repeat: number, { retryAfterMs }: GatewayError): number {
+  const pauseMs = FIRST_PAUSE_MS * 2 ** (repeat - 1)
+  const random = pauseMs / 2 + Math.random() * (pauseMs / 2)
+  if (retryAfterMs === undefined) return random
+  return retryAfterMs > MAX_PAUSE_MS ? Infinity : Math.max(random, retryAfterMs)
+}
+
+/** Ends early when the call is cancelled. */
+function pause(exchange: Exchange, ms: number): Promise<void> {
+  return new Promise(resolve => {
+    const timer = setTimeout(resolve, ms)
+    exchange.cancellation.onCancel(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+}

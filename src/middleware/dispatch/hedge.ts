@@ -1,0 +1,130 @@
+import type { RetryBudget } from '../../upstream/balance/retry-budget.ts'
+import { Cancellation } from '../../core/cancellation.ts'
+import { monotonicNow } from '../../core/clock.ts'
+import { GatewayError } from '../../core/errors.ts'
+import { CallRecord, type Exchange, type Outcome } from '../../core/exchange.ts'
+import { Delegate } from '../../core/derived-exchange.ts'
+import type { Pool } from '../../upstream/pool/pool.ts'
+import type { LeftOut } from '../../upstream/replica/replica-set.ts'
+import type { Replica } from '../../upstream/replica/replica.ts'
+import { Attempt } from '../attempt.ts'
+
+/** How long a call waits that was refused its second attempt because others had theirs. */
+const MIN_AGAIN_MS = 100
+/** Half of the 60 seconds that the official SDKs allow for a call. */
+const MAX_UNKNOWN_MS = 30_000
+
+/** One of two attempts that run beside each other: it can be cancelled by itself. */
+class Branch extends Delegate {
+  readonly #cancellation = new Cancellation()
+  readonly #record: CallRecord
+  /** Whether its client hears of it; of two that do the same, it would hear everything twice. */
+  readonly #heard: boolean
+
+  constructor(inner: Exchange, heard: boolean) {
+    super(inner)
+    this.#heard = heard
+    this.#record = heard ? inner.record : new CallRecord()
+    inner.cancellation.onCancel(reason => this.#cancellation.cancel(reason))
+  }
+
+  override get cancellation(): Cancellation {
+    return this.#cancellation
+  }
+
+  override get record(): CallRecord {
+    return this.#record
+  }
+
+  override get canBeAsked(): Exchange['canBeAsked'] {
+    return this.#heard ? super.canBeAsked : 'never'
+  }
+
+  override notify(method: string, params: string | undefined): void {
+    if (this.#heard) super.notify(method, params)
+  }
+
+  override ask(...args: Parameters<Exchange['ask']>): Promise<string> {
+    this.#record.asked = true
+    if (this.#heard) return super.ask(...args)
+    return Promise.reject(
+      new GatewayError('cannot_ask', 'A second attempt at the same call asks nobody anything.'),
+    )
+  }
+}
+
+export interface Hedge {
+  readonly pool: Pool
+  readonly exchange: Exchange
+  /** Replicas that are no choice for it in any case. */
+  readonly lacking: LeftOut | undefined
+  /** Runs the call to its end, moving on where it fails. */
+  readonly first: (exchange: Exchange, attempt: Attempt) => Promise<Outcome>
+  /** Makes one attempt. */
+  readonly second: (exchange: Exchange, attempt: Attempt) => Promise<Outcome>
+}
+
+/** While nobody knows how long calls take: late enough to be rare, early enough for the second attempt to have its time. */
+function unknownMs(timeoutMs: number): number {
+  return timeoutMs === 0 ? MAX_UNKNOWN_MS : Math.min(MAX_UNKNOWN_MS, timeoutMs / 4)
+}
+
+/**
+ * A call that may run twice: when it takes longer than 95 % of those before, or its replica turns out to be ill, it is tried at another replica as well. The
+ * first answer wins and the other attempt is cancelled; a failure waits for the other one.
+ */
+export function hedged({ pool, exchange, lacking, first, second }: Hedge): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const main = new Branch(exchange, true)
+    const attempt = new Attempt(lacking)
+    let beside: Branch | undefined
+    let running = 1
+    let failure: GatewayError | undefined
+    let settled = false
+    let watched: Replica | undefined
+    const now = performance.now()
+
+    const settle = (winner: Branch): void => {
+      settled = true
+      clearTimeout(timer)
+      watched?.onIll.delete(ill)
+      exchange.record.replica = winner.record.replica
+      for (const branch of [main, beside])
+        if (branch && branch !== winner) branch.cancellation.cancel('answered by another replica')
+    }
+    const won = (branch: Branch) => (outcome: Outcome) => {
+      if (settled) return
+      settle(branch)
+      pool.replicas.latencies.add(performance.now() - now)
+      resolve(outcome)
+    }
+    const lost = (branch: Branch) => (error: unknown) => {
+      running--
+      if (branch === main || !failure) failure = GatewayError.from(error, pool.server.name)
+      if (settled || running > 0) return
+      settle(branch)
+      reject(failure)
+    }
+    const tryBeside = (budget: RetryBudget): void => {
+      const { replica } = attempt
+      const leftOut: LeftOut = other => other === replica || (lacking?.(other) ?? false)
+      if (settled || beside || !replica || main.record.asked || !pool.replicas.hasOther(leftOut)) return
+      if (!budget.tryRepeat(monotonicNow())) return
+      beside = new Branch(exchange, false)
+      running++
+      second(beside, new Attempt(leftOut)).then(won(beside), lost(beside))
+    }
+    const ill = (): void => tryBeside(pool.replicas.retryBudget)
+    const delayMs = Math.max(1, Math.ceil(pool.replicas.latencies.p95 ?? unknownMs(pool.server.timeoutMs)))
+    const slow = (): void => {
+      tryBeside(pool.replicas.hedgeBudget)
+      // Others were slow, too; it may be its turn later.
+      if (!beside && !settled) timer = setTimeout(slow, Math.max(MIN_AGAIN_MS, delayMs))
+    }
+    let timer = pool.server.hedge ? setTimeout(slow, delayMs) : undefined
+    pool.replicas.hedgeBudget.called()
+    first(main, attempt).then(won(main), lost(main))
+    watched = attempt.replica
+    watched?.onIll.add(ill)
+  })
+}

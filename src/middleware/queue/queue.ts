@@ -1,0 +1,289 @@
+import type { GatewayConfig, ServerConfig } from '../../config/types.ts'
+import type { Middleware } from '../../core/compose.ts'
+import type { Deadline, Deadlines } from '../../core/deadlines.ts'
+import { GatewayError, unfinishedOf } from '../../core/errors.ts'
+import type { Exchange, InputRequest } from '../../core/exchange.ts'
+import { FairQueue } from './fair-queue.ts'
+import { type Lane, type Refusal, Waiting } from './flow.ts'
+import type { Unfinished } from '../../core/unfinished.ts'
+import { Delegate } from '../../core/derived-exchange.ts'
+
+export interface QueueOptions {
+  readonly servers: readonly Pick<ServerConfig, 'name' | 'concurrency' | 'queue' | 'queueTimeoutMs'>[]
+  readonly gateway: Pick<GatewayConfig, 'concurrency' | 'queue'>
+  /** Weights of configured clients by name; everyone else has 1. */
+  readonly weights: ReadonlyMap<string, number>
+  readonly deadlines: Deadlines
+}
+
+/** `tasks/result` stays open for as long as the task runs, and a cancellation makes room: neither takes a place. */
+const WITHOUT_PLACE: ReadonlySet<string> = new Set(['tasks/result', 'tasks/cancel'])
+
+/** What someone refused is told to wait: at least and at most, and while nothing is known of how long calls take. */
+const RETRY_AFTER_MS = { min: 100, max: 60_000, unknown: 1000 }
+
+/**
+ * Lets a server work on so many calls at once, and all of them together on so many; further calls wait for their turn. Where there is room, nothing is
+ * waited for. A call gives its place up while its client is being asked something. The place of a call that was given up is held until its server is done
+ * with it; its client does not wait for that.
+ */
+export function queue(places: Places): Middleware {
+  return next => async (exchange, route) => {
+    const lane = places.lane(route.server)
+    if (!lane || WITHOUT_PLACE.has(exchange.request.method)) return await next(exchange, route)
+    if (!places.enter(lane)) await places.wait(lane, exchange)
+    if (exchange.features !== '') {
+      const call = new Interruptible(exchange, lane, places)
+      let unfinished: Unfinished | undefined
+      try {
+        return await next(call, route)
+      } catch (error) {
+        unfinished = unfinishedOf(error)
+        throw error
+      } finally {
+        call.end(unfinished)
+      }
+    }
+    const since = performance.now()
+    let unfinished: Unfinished | undefined
+    try {
+      return await next(exchange, route)
+    } catch (error) {
+      unfinished = unfinishedOf(error)
+      throw error
+    } finally {
+      if (unfinished) places.hold(lane, exchange.principal.id, unfinished, since)
+      else places.leave(lane, performance.now() - since)
+    }
+  }
+}
+
+/** The places of this process: at each server, and in all. */
+export class Places {
+  readonly #options: QueueOptions
+  readonly #queue: FairQueue
+  readonly #lanes = new Map<string, Lane>()
+  readonly #timeouts = new Map<Lane, number>()
+
+  constructor(options: QueueOptions) {
+    this.#options = options
+    const { gateway, servers } = options
+    this.#queue = new FairQueue({ places: gateway.concurrency, bound: gateway.queue })
+    for (const server of servers) {
+      const lane = this.#queue.lane(server.name, { places: server.concurrency, bound: server.queue })
+      this.#lanes.set(server.name, lane)
+      this.#timeouts.set(lane, server.queueTimeoutMs)
+    }
+  }
+
+  /** Calls that have a place. */
+  get taken(): number {
+    return this.#queue.taken
+  }
+
+  get waiting(): number {
+    return this.#queue.waiting
+  }
+
+  lane(server: string): Lane | undefined {
+    return this.#lanes.get(server)
+  }
+
+  enter(lane: Lane): boolean {
+    return this.#queue.enter(lane)
+  }
+
+  leave(lane: Lane, heldMs: number): void {
+    this.#queue.leave(lane, heldMs)
+  }
+
+  /** The server's place is held until it is done with a call that was given up. `since`: when the call got it; `undefined`: it has none at the moment. */
+  hold(lane: Lane, clientId: string, unfinished: Unfinished, since: number | undefined): void {
+    const now = performance.now()
+    if (since === undefined) this.#queue.holdAnother(lane, clientId)
+    else this.#queue.hold(lane, clientId, now - since)
+    const from = since ?? now
+    unfinished.onEnd(() => this.#queue.release(lane, clientId, performance.now() - from))
+  }
+
+  /** Resolves when the call has a place. @throws GatewayError `overloaded`, `shutting_down`, `cancelled` */
+  async wait(lane: Lane, exchange: Exchange): Promise<void> {
+    const since = performance.now()
+    const timeoutMs = this.#timeouts.get(lane) ?? 0
+    const { id, client } = exchange.principal
+    const weight = (client === undefined ? undefined : this.#options.weights.get(client)) ?? 1
+    const { deadlines } = this.#options
+    const turn = new Turn(this.#queue, refusal => this.#refused(lane, refusal))
+    try {
+      const refusal = this.#queue.wait(lane, id, weight, turn, timeoutMs)
+      if (refusal !== undefined) throw this.#refused(lane, refusal)
+      deadlines.set(turn, timeoutMs)
+      exchange.cancellation.onCancel(() =>
+        turn.leave(new GatewayError('cancelled', 'The request was cancelled.', { server: lane.name })),
+      )
+      await turn.came
+    } finally {
+      deadlines.remove(turn)
+      exchange.record.waitedMs += performance.now() - since
+    }
+  }
+
+  /** A place for a call that gave its own up. `undefined`: it has it; else it will be told. */
+  enterAgain(lane: Lane): Turn | undefined {
+    const turn = new Turn(this.#queue, refusal => this.#refused(lane, refusal))
+    return this.#queue.enterAgain(lane, turn) ? undefined : turn
+  }
+
+  /** Everyone who waits is refused. */
+  close(): void {
+    this.#queue.close()
+  }
+
+  #refused(lane: Lane, refusal: Refusal | 'timeout'): GatewayError {
+    const server = lane.name
+    if (refusal === 'closed')
+      return new GatewayError('shutting_down', 'The gateway is shutting down.', { server })
+    const { min, max, unknown } = RETRY_AFTER_MS
+    const retryAfterMs = Math.ceil(Math.min(max, Math.max(min, this.#queue.retryAfterMs(lane) ?? unknown)))
+    const again = `Try again in ${Math.ceil(retryAfterMs / 1000)} s`
+    return new GatewayError('overloaded', `${this.#reason(lane, refusal)} ${again}.`, {
+      server,
+      retryAfterMs,
+    })
+  }
+
+  #reason({ name, places, bound }: Lane, refusal: Exclude<Refusal, 'closed'> | 'timeout'): string {
+    const { concurrency, queue } = this.#options.gateway
+    const seconds = (this.#timeouts.get(this.#lanes.get(name) as Lane) ?? 0) / 1000
+    const limit = `which is as long as one may ("queueTimeout" of this server; "concurrency" is ${places})`
+    switch (refusal) {
+      case 'server_full':
+        return `Server "${name}" is busy: ${places} calls are under way ("concurrency" of this server), and ${bound} may wait ("queue").`
+      case 'gateway_full':
+        return `The gateway is busy: ${concurrency} calls are under way ("gateway.concurrency"), and ${queue} may wait ("gateway.queue").`
+      case 'too_late':
+        return `Server "${name}" is busy: this call would wait longer than ${seconds} s, ${limit}.`
+      case 'timeout':
+        return `Server "${name}" is busy: this call has waited ${seconds} s, ${limit}.`
+    }
+  }
+}
+
+/** A call that waits for its turn. */
+class Turn extends Waiting implements Deadline {
+  place: number | undefined
+  due: number | undefined
+  /** Resolves when it has a place. */
+  readonly came: Promise<void>
+  readonly #queue: FairQueue
+  readonly #toError: (refusal: Refusal | 'timeout') => GatewayError
+  #resolve!: () => void
+  #reject!: (error: GatewayError) => void
+  #granted = false
+
+  constructor(queue: FairQueue, toError: (refusal: Refusal | 'timeout') => GatewayError) {
+    super()
+    this.#queue = queue
+    this.#toError = toError
+    this.came = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  /** Whether it has a place, though it may not have heard of it yet. */
+  get hasPlace(): boolean {
+    return this.#granted
+  }
+
+  granted(): void {
+    this.#granted = true
+    this.#resolve()
+  }
+
+  refused(reason: Refusal): void {
+    this.#reject(this.#toError(reason))
+  }
+
+  expire(): void {
+    this.leave(this.#toError('timeout'))
+  }
+
+  /** Leaves the line, if it still stands in it. */
+  leave(error?: GatewayError): void {
+    // First: a place that came after this would be nobody's.
+    this.#queue.remove(this)
+    if (error) this.#reject(error)
+    else this.#resolve()
+  }
+}
+
+/** A call that can be asked about. Its place is free for others while its client thinks, and it is first in line when the answer is there. */
+class Interruptible extends Delegate {
+  readonly #lane: Lane
+  readonly #places: Places
+  #state: 'working' | 'asking' | 'returning' | 'ended' = 'working'
+  #since = performance.now()
+  #askedAt = 0
+  #questions = 0
+  #turn: Turn | undefined
+
+  constructor(inner: Exchange, lane: Lane, places: Places) {
+    super(inner)
+    this.#lane = lane
+    this.#places = places
+  }
+
+  override async ask(request: InputRequest): Promise<string> {
+    this.#questions++
+    if (this.#state === 'working') this.#giveBack()
+    try {
+      return await this.inner.ask(request)
+    } finally {
+      if (--this.#questions === 0) await this.#comeBack()
+    }
+  }
+
+  /** The call is over, at its server perhaps not yet. */
+  end(unfinished: Unfinished | undefined): void {
+    const working = this.#state === 'working'
+    this.#state = 'ended'
+    if (unfinished)
+      this.#places.hold(this.#lane, this.principal.id, unfinished, working ? this.#since : undefined)
+    else if (working) this.#places.leave(this.#lane, performance.now() - this.#since)
+    if (!working) this.record.upstreamMs -= performance.now() - this.#askedAt
+    this.#turn?.leave()
+  }
+
+  #giveBack(): void {
+    this.#state = 'asking'
+    this.#askedAt = performance.now()
+    this.#places.leave(this.#lane, this.#askedAt - this.#since)
+  }
+
+  /** The server goes on when it has the answer, so the answer waits for the place. */
+  async #comeBack(): Promise<void> {
+    if (this.#state === 'returning') await this.#turn?.came
+    if (this.#state !== 'asking') return
+    const turn = this.#places.enterAgain(this.#lane)
+    if (turn) {
+      this.#state = 'returning'
+      this.#turn = turn
+      await turn.came
+      this.#turn = undefined
+    }
+    if (this.#ended) {
+      if (turn?.hasPlace) this.#places.leave(this.#lane, 0)
+      return
+    }
+    this.#state = 'working'
+    this.#since = performance.now()
+    this.record.upstreamMs -= this.#since - this.#askedAt
+    // Something else has been asked meanwhile.
+    if (this.#questions > 0) this.#giveBack()
+  }
+
+  get #ended(): boolean {
+    return this.#state === 'ended'
+  }
+}

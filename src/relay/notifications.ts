@@ -1,0 +1,248 @@
+import { ClientError } from '../core/client-error.ts'
+import { GatewayError } from '../core/errors.ts'
+import type { Cancellation } from '../core/cancellation.ts'
+import {
+  INPUT_METHODS,
+  LOG_LEVELS,
+  type Conversation,
+  type Exchange,
+  type HeldParams,
+  type InputMethod,
+  type InputRequest,
+  type Json,
+  type JsonObject,
+  type McpLogLevel,
+} from '../core/exchange.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Steps } from '../core/slices.ts'
+import { declaredTo } from '../protocol/features.ts'
+import { sharedNotification } from '../protocol/message.ts'
+import type { Link } from '../upstream/link/link.ts'
+import { TASK_STATUS } from '../protocol/related-task.ts'
+import { presented } from '../bridge/client-request.ts'
+import { LegacyTask } from '../tasks/legacy-task.ts'
+import { boundedRecord } from './log-record.ts'
+import { WaitingRecords } from './waiting-records.ts'
+import type { TaskListeners } from './task-listeners.ts'
+import type { Subscriptions } from './subscriptions.ts'
+
+export interface RelayOptions {
+  readonly logger: Logger
+  readonly subscriptions: Subscriptions
+  readonly taskListeners: TaskListeners
+  /** The server's lists may have changed. */
+  readonly onListChanged: (link: Link) => void
+  /** What a resource of the server holds has changed; by the URI that the server uses. */
+  readonly onResourceChanged: (server: string, uri: string) => void
+  /** Whether clients of a view see a server. */
+  readonly sees: (view: string, server: string) => boolean
+}
+
+/** What servers say unasked, to exactly the clients it concerns. */
+export class Relay {
+  readonly #options: RelayOptions
+  readonly #conversations = new Set<Conversation>()
+  readonly #logs: WaitingRecords
+
+  constructor(options: RelayOptions) {
+    this.#options = options
+    this.#logs = new WaitingRecords(options.logger)
+  }
+
+  join(conversation: Conversation): void {
+    this.#conversations.add(conversation)
+  }
+
+  leave(conversation: Conversation): void {
+    this.#conversations.delete(conversation)
+    this.#options.subscriptions.leave(conversation)
+  }
+
+  /** Conversations open at this moment. */
+  get conversations(): ReadonlySet<Conversation> {
+    return this.#conversations
+  }
+
+  onNotification(link: Link, method: string, params: Json | undefined, among: readonly Exchange[]): void {
+    switch (method) {
+      case 'notifications/message':
+        if (params) this.#log(link, params, among)
+        return
+      case 'notifications/tools/list_changed':
+      case 'notifications/resources/list_changed':
+      case 'notifications/prompts/list_changed':
+        this.#options.onListChanged(link)
+        return
+      case 'notifications/resources/updated':
+        if (params) this.#updated(link, params)
+        return
+      case 'notifications/tasks':
+        if (params) this.#options.taskListeners.updated(link, params)
+        return
+      case TASK_STATUS: {
+        // Whose task it is decides, never on which stream or beside which call the notification came.
+        const task = among.find(exchange => exchange instanceof LegacyTask)
+        if (task) task.notify(method, params?.text)
+        else this.#options.logger.debug('A task is not known here; dropped.', { server: link.server.name })
+        return
+      }
+      default:
+        // A notification this gateway does not know still belongs to the call on whose stream it came.
+        if (among.length === 1) among[0]?.notify(method, params?.text)
+        else if (link.owner) link.owner.notify(method, params?.text)
+        else
+          this.#options.logger.debug('A notification belongs to no single call; dropped.', {
+            server: link.server.name,
+            method,
+          })
+    }
+  }
+
+  #updated(link: Link, params: Json): void {
+    const { uri } = (params.value ?? {}) as JsonObject
+    // First: who hears of it may read at once.
+    if (typeof uri === 'string') this.#options.onResourceChanged(link.server.name, uri)
+    this.#options.subscriptions.updated(link, params)
+  }
+
+  /**
+   * A question goes to the call it came with. Where that is unknown, it goes to one of those that can be asked, as long as all that it may be about are of one
+   * client; on a link of one session, to that session. What the configuration answers is asked of no client.
+   */
+  async onRequest(
+    link: Link,
+    method: string,
+    params: HeldParams | undefined,
+    among: readonly Exchange[],
+    cancellation: Cancellation,
+  ): Promise<string> {
+    if (!INPUT_METHODS.includes(method as InputMethod))
+      throw new GatewayError('unknown_method', `The gateway does not answer ${method.slice(0, 100)}.`)
+    if (method === 'roots/list' && link.server.roots) return JSON.stringify({ roots: link.server.roots })
+    for (const { record } of among) record.asked = true
+    const shown = (client: Parameters<typeof presented>[2]): InputRequest => {
+      const { name } = link.server
+      const request = { method: method as InputMethod, params: params?.text, server: name, cancellation }
+      return letGoOnceSent(presented(request, params, client), params)
+    }
+    const calls = link.owner || areOneClients(among) ? among : []
+    for (let call = likeliest(calls); call; call = likeliest(calls)) {
+      try {
+        return await call.ask(shown(call))
+      } catch (error) {
+        // The call is over, and the server still waits: it asked for the sake of another one.
+        const answered = error instanceof ClientError
+        if (answered || params?.gone || call.canBeAsked !== 'never' || cancellation.reason !== undefined)
+          throw error
+      }
+    }
+    // None of them can be asked; a client that lacks what that needs is told so.
+    const latest = calls.at(-1)
+    if (latest && !link.owner) shown(latest)
+    if (link.owner)
+      return await link.owner.ask(
+        shown({
+          features: link.capabilities,
+          modern: false,
+          protocolVersion: link.owner.protocolVersion,
+        }),
+      )
+    // Roots are the client's, whatever it calls.
+    if (method === 'roots/list' && link.capabilities.includes('"roots"'))
+      return await link.unasked.wait(async call => await call.ask(shown(call)), cancellation)
+    throw new GatewayError('cannot_ask', `${method} cannot be attributed to one request of one client.`)
+  }
+
+  /**
+   * A log record goes to the call it came with. Without one it goes to the sessions that see the server, as long as nothing is in flight from more
+   * than one of them: a record that may belong to another client's call is not guessed at. Calls of one client of which a single one can hear something now
+   * are told by that one.
+   */
+  #log(link: Link, params: Json, candidates: readonly Exchange[]): void {
+    const server = link.server.name
+    const level = (params.value as JsonObject | null)?.level as McpLogLevel
+    if (!LOG_LEVELS.includes(level)) return
+    const { text } = boundedRecord(params)
+    const among = candidates.length > 1 ? theOneOpen(candidates) : candidates
+    const [exchange] = among
+    if (exchange && among.length === 1) {
+      if (wants(exchange.logLevel, level, exchange.modern)) exchange.notify('notifications/message', text)
+      return
+    }
+    if (exchange) {
+      const { conversation } = exchange
+      if (conversation && among.every(other => other.conversation === conversation)) {
+        if (wants(conversation.logLevel, level, false)) conversation.notify('notifications/message', text)
+      } else this.#options.logger.debug('A log record belongs to one of several calls; dropped.', { server })
+      return
+    }
+    const { owner } = link
+    if (owner) {
+      if (wants(owner.logLevel, level, false) && this.#options.sees(owner.view, server))
+        owner.notify('notifications/message', text)
+      return
+    }
+    // A link that declares what some clients can do is theirs, and they have no session.
+    if (link.capabilities !== declaredTo('', link.server.roots)) return
+    this.#logs.tell(server, text, () => this.#logToAll(server, level, text))
+  }
+
+  *#logToAll(server: string, level: McpLogLevel, text: string): Steps<void> {
+    const message = sharedNotification('notifications/message', text)
+    for (const conversation of this.#conversations) {
+      if (wants(conversation.logLevel, level, false) && this.#options.sees(conversation.view, server))
+        conversation.notify('notifications/message', text, message)
+      yield
+    }
+  }
+}
+
+/** What a client is asked, as long as it has not been sent. */
+function letGoOnceSent(request: InputRequest, params: HeldParams | undefined): InputRequest {
+  params?.keepText()
+  const asked: { -readonly [K in keyof InputRequest]: InputRequest[K] } = { ...request }
+  asked.sent = () => {
+    asked.params = undefined
+    params?.letGo()
+  }
+  return asked
+}
+
+/** Whether a question about any of these calls reaches the same client, whichever of them it is asked through. */
+function areOneClients(calls: readonly Exchange[]): boolean {
+  const [first] = calls
+  return calls.every(
+    ({ conversation, principal }) =>
+      conversation === first?.conversation && principal.id === first?.principal.id,
+  )
+}
+
+/**
+ * Where all calls are of one client and all but one wait for that client to come back, or are over: that one. All of them otherwise.
+ */
+function theOneOpen(calls: readonly Exchange[]): readonly Exchange[] {
+  const open = calls.filter(({ canBeAsked }) => canBeAsked === 'now')
+  return open.length === 1 && areOneClients(calls) ? open : calls
+}
+
+/**
+ * Of calls of one client, the one that a question is put to: one that can be asked at once before one whose client is thinking, one of a tool before others, the
+ * newest before older ones.
+ */
+function likeliest(calls: readonly Exchange[]): Exchange | undefined {
+  let best: Exchange | undefined
+  let bestRank = 0
+  for (const call of calls) {
+    const { canBeAsked } = call
+    if (canBeAsked === 'never') continue
+    const rank = (canBeAsked === 'now' ? 3 : 1) + (call.request.method === 'tools/call' ? 1 : 0)
+    if (rank >= bestRank) [best, bestRank] = [call, rank]
+  }
+  return best
+}
+
+/** Legacy clients that never set a level take what the server sends by default; modern ones must ask. */
+function wants(wanted: McpLogLevel | undefined, level: McpLogLevel, modern: boolean): boolean {
+  if (wanted === undefined) return !modern
+  return LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(wanted)
+}

@@ -1,0 +1,90 @@
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import type { Store } from './store.ts'
+
+/** Where the key ring is kept: Base64 keys, the first of them in use, the others only to open what they sealed. */
+export const KEY_RING = 'seal/keys'
+
+const KEY_BYTES = 32
+const ID_BYTES = 4
+const IV_BYTES = 12
+const TAG_BYTES = 16
+
+interface Key {
+  readonly id: Buffer
+  readonly key: Buffer
+}
+
+/**
+ * Hands state to clients that they can neither read nor change: AES-256-GCM under a key of the gateway's store, so that another process, or
+ * the next run, can open it. The key itself is random; nothing is derived from a password.
+ */
+export class Seal {
+  readonly #store: Store
+  #ring: Promise<readonly Key[]> | undefined
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  /** `purpose` separates uses: what was sealed for one is not opened for another. */
+  async seal(purpose: string, value: unknown): Promise<string> {
+    const [current] = await this.#keys()
+    const { id, key } = current as Key
+    const iv = randomBytes(IV_BYTES)
+    const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(Buffer.from(purpose))
+    const sealed = Buffer.concat([cipher.update(JSON.stringify(value), 'utf8'), cipher.final()])
+    return Buffer.concat([id, iv, cipher.getAuthTag(), sealed]).toString('base64url')
+  }
+
+  /** What was sealed, `undefined` for anything that was not sealed here for this purpose. */
+  async open(purpose: string, text: string): Promise<unknown> {
+    const bytes = Buffer.from(text, 'base64url')
+    if (bytes.length < ID_BYTES + IV_BYTES + TAG_BYTES) return undefined
+    const id = bytes.subarray(0, ID_BYTES)
+    const ring = await this.#keys()
+    const key = ring.find(candidate => candidate.id.equals(id))
+    if (!key) return undefined
+    const iv = bytes.subarray(ID_BYTES, ID_BYTES + IV_BYTES)
+    const tag = bytes.subarray(ID_BYTES + IV_BYTES, ID_BYTES + IV_BYTES + TAG_BYTES)
+    try {
+      const decipher = createDecipheriv('aes-256-gcm', key.key, iv, { authTagLength: TAG_BYTES })
+        .setAAD(Buffer.from(purpose))
+        .setAuthTag(tag)
+      const opened = Buffer.concat([
+        decipher.update(bytes.subarray(ID_BYTES + IV_BYTES + TAG_BYTES)),
+        decipher.final(),
+      ])
+      return JSON.parse(opened.toString('utf8')) as unknown
+    } catch {
+      return undefined
+    }
+  }
+
+  #keys(): Promise<readonly Key[]> {
+    const ring = (this.#ring ??= this.#load())
+    // A store that was away for a moment is asked again the next time.
+    ring.catch(() => {
+      if (this.#ring === ring) this.#ring = undefined
+    })
+    return ring
+  }
+
+  async #load(): Promise<readonly Key[]> {
+    const stored = await this.#store.get(KEY_RING)
+    if (stored === undefined)
+      await this.#store.set(KEY_RING, JSON.stringify([randomBytes(KEY_BYTES).toString('base64')]))
+    // Read back: of several processes that start at once, all take what was written last.
+    const text = stored ?? (await this.#store.get(KEY_RING)) ?? '[]'
+    return (JSON.parse(text) as string[]).map(encoded => {
+      const key = Buffer.from(encoded, 'base64')
+      return { id: createIdOf(key), key }
+    })
+  }
+}
+
+function createIdOf(key: Buffer): Buffer {
+  // The tag of an empty message names the key without telling anything about it.
+  const cipher = createCipheriv('aes-256-gcm', key, Buffer.alloc(IV_BYTES)).setAAD(Buffer.from('id'))
+  cipher.final()
+  return cipher.getAuthTag().subarray(0, ID_BYTES)
+}

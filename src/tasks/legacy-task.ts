@@ -1,0 +1,302 @@
+import type { Deadline, Deadlines } from '../core/deadlines.ts'
+import { Cancellation } from '../core/cancellation.ts'
+import { GatewayError } from '../core/errors.ts'
+import {
+  CallRecord,
+  type CallRequest,
+  type Conversation,
+  type Exchange,
+  type InputRequest,
+  type Json,
+  type JsonObject,
+  type McpLogLevel,
+  type Outcome,
+} from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import type { Principal } from '../core/principal.ts'
+import { withMembers } from '../protocol/json-text.ts'
+import { isFinal, renameTask, renameTaskIn, TASK_STATUS } from '../protocol/related-task.ts'
+import type { Link } from '../upstream/link/link.ts'
+import { UpstreamRpcError } from '../upstream/link/rpc-error.ts'
+import type { Slot } from '../upstream/pool/slot.ts'
+import { Delegate } from '../core/derived-exchange.ts'
+import { stillWorking } from './task-alive.ts'
+
+/** A task is known for its time to live after it was last heard of, but no longer than this; also when it has no such time. */
+export const MAX_KEEP_MS = 24 * 60 * 60 * 1000
+/** What a server may say of a task before its client knows the id. */
+const MAX_EARLY = 200
+/** Revision 2025-11-25, tasks: there is no such task. */
+const INVALID_PARAMS = -32602
+
+export interface LegacyTaskOptions {
+  /** Place in the order in which tasks were made. */
+  readonly number: number
+  readonly owner: string
+  readonly link: Link
+  /** The slot of the link; it is kept from being stopped until the result has been fetched. */
+  readonly slot: Slot | undefined
+  /** The call that made the task, and the session it came from. */
+  readonly exchange: Exchange
+  readonly conversation: Conversation
+  /** Id of the request that made the task. */
+  readonly request: number
+  /** The task as the server described it. */
+  readonly task: Json<JsonObject>
+  readonly deadlines: Deadlines
+  readonly onForget: (task: LegacyTask) => void
+}
+
+/**
+ * A task of a legacy server that a legacy client made (revision 2025-11-25). It outlives the call that made it, so to the link it is the exchange that
+ * everything about the task concerns: progress, log records and questions reach the session of its client, on the stream of an open `tasks/result` where
+ * there is one, under the id that the client knows.
+ */
+export class LegacyTask implements Exchange, Deadline {
+  place: number | undefined
+  due: number | undefined
+  readonly number: number
+  readonly owner: string
+  readonly own: string
+  readonly link: Link
+  readonly request: CallRequest
+  readonly principal: Principal
+  readonly modern = false
+  readonly protocolVersion: string
+  readonly features: string
+  readonly view: string
+  readonly conversation: Conversation
+  readonly cancellation = new Cancellation()
+  /** Of no request of the client any more. */
+  readonly record = new CallRecord()
+  /** The id as its client knows it; empty until it has been handed out. */
+  exposed = ''
+  readonly #slot: Slot | undefined
+  readonly #deadlines: Deadlines
+  readonly #onForget: (task: LegacyTask) => void
+  readonly #release: () => void
+  /** Open `tasks/result` calls, oldest first. */
+  readonly #waiting = new Set<Exchange>()
+  readonly #known: Promise<void>
+  #tellKnown: () => void = () => undefined
+  #early: (() => void)[] | undefined = []
+  #status: Json<JsonObject>
+  #pinned = true
+  #fetched = false
+  #forgotten = false
+
+  constructor(options: LegacyTaskOptions) {
+    const { exchange, task, link, slot } = options
+    this.number = options.number
+    this.owner = options.owner
+    this.own = task.value.taskId as string
+    this.link = link
+    this.request = { method: 'tools/call', params: undefined, progressToken: exchange.request.progressToken }
+    this.principal = exchange.principal
+    this.protocolVersion = exchange.protocolVersion
+    this.features = exchange.features
+    this.view = exchange.view
+    this.conversation = options.conversation
+    this.#slot = slot
+    this.#deadlines = options.deadlines
+    this.#onForget = options.onForget
+    this.#status = task
+    this.#known = new Promise(resolve => {
+      this.#tellKnown = resolve
+    })
+    this.#release = link.tasks.adopt(this.own, this, options.request)
+    slot?.pin()
+    this.#keep()
+  }
+
+  get logLevel(): McpLogLevel | undefined {
+    return this.conversation.logLevel
+  }
+
+  /** Whether nothing more happens to it. */
+  get ended(): boolean {
+    return this.#fetched || isFinal(this.#status.value.status)
+  }
+
+  /** Whether its result is still to be fetched, which keeps the link from being stopped. */
+  get awaited(): boolean {
+    return this.#pinned
+  }
+
+  get forgotten(): boolean {
+    return this.#forgotten
+  }
+
+  /** Whether the server can still know the task: its end of a session is where the task lives. */
+  get alive(): boolean {
+    const { transport } = this.link
+    return !this.#forgotten && (this.link.usable || (transport.kind === 'http' && !transport.sessionful))
+  }
+
+  /** From now on its client knows it by this id, and hears what has been said of it meanwhile. */
+  handOut(exposed: string): void {
+    this.exposed = exposed
+    this.#tellKnown()
+    const early = this.#early ?? []
+    this.#early = undefined
+    for (const tell of early) tell()
+  }
+
+  // Exchange: what the server says of the task.
+
+  get canBeAsked(): Exchange['canBeAsked'] {
+    return this.#forgotten ? 'never' : 'now'
+  }
+
+  notify(method: string, params: string | undefined): void {
+    if (method === TASK_STATUS && params !== undefined) this.#heard(params)
+    const tell = (): void => {
+      // A change of status is for the session; all else belongs to the work that somebody may be waiting for.
+      const receiver = method === TASK_STATUS ? this.conversation : (this.#latest ?? this.conversation)
+      receiver.notify(method, params && renameTaskIn(params, this.own, this.exposed))
+    }
+    if (!this.#early) tell()
+    else if (this.#early.length < MAX_EARLY) this.#early.push(tell)
+  }
+
+  async ask(request: InputRequest): Promise<string> {
+    await this.#known
+    if (this.#forgotten) throw new GatewayError('cannot_ask', 'The task is gone.', { server: request.server })
+    const params = request.params && renameTaskIn(request.params, this.own, this.exposed)
+    const answer = await (this.#latest ?? this.conversation).ask({ ...request, params, sent: undefined })
+    return renameTaskIn(answer, this.exposed, this.own)
+  }
+
+  // What the client wants of it.
+
+  /** Relays `tasks/get`, `tasks/result` or `tasks/cancel`. @throws GatewayError `invalid_params` when the task is gone */
+  async call(exchange: Exchange): Promise<Outcome> {
+    const { method } = exchange.request
+    const link = await this.#reach()
+    const call = new AboutTask(exchange, this)
+    const isResult = method === 'tasks/result'
+    if (isResult) this.#waiting.add(call)
+    let outcome: Outcome
+    try {
+      outcome = await link.call(call, {
+        method,
+        change: { target: { key: 'taskId', value: this.own } },
+        ...(isResult && { worthWaiting: stillWorking(link, this.own) }),
+      })
+    } finally {
+      this.#waiting.delete(call)
+    }
+    if (outcome.kind === 'ready') return outcome
+    if (outcome.kind === 'error') {
+      if (method === 'tasks/get' && (outcome.value as JsonObject).code === INVALID_PARAMS) this.forget()
+      return outcome
+    }
+    // With its result a task has served its purpose.
+    if (isResult) {
+      this.#fetched = true
+      this.#unpin()
+    } else this.#heard(outcome.text)
+    const text = renameTask(outcome, this.own, this.exposed)
+    // What a server calls the task that it was asked for is not the client's to know, whatever it is.
+    const named = !isResult && typeof (outcome.value as JsonObject | null)?.taskId === 'string'
+    return { ...outcome, text: named ? withMembers(text, { taskId: JSON.stringify(this.exposed) }) : text }
+  }
+
+  /** The task as of now, under the client's id; asks the server unless nothing more happens. `undefined` when the server no longer knows it. */
+  async current(): Promise<string | undefined> {
+    if (!this.alive) {
+      this.forget()
+      return undefined
+    }
+    if (!isFinal(this.#status.value.status)) {
+      try {
+        const { link } = this
+        const params = JSON.stringify({ taskId: this.own })
+        this.#heard((await link.request('tasks/get', params, link.server.listTimeoutMs)).text)
+      } catch (error) {
+        if (error instanceof UpstreamRpcError && error.rpcCode === INVALID_PARAMS) {
+          this.forget()
+          return undefined
+        }
+        // A server that does not answer now has not lost the task.
+      }
+    }
+    return withMembers(this.#status.text, { taskId: JSON.stringify(this.exposed), _meta: undefined })
+  }
+
+  /** Nobody can reach the task any more. Idempotent. */
+  forget(): void {
+    if (this.#forgotten) return
+    this.#forgotten = true
+    this.#deadlines.remove(this)
+    this.#release()
+    this.link.endQuestions(this)
+    this.#tellKnown()
+    this.#unpin()
+    this.#onForget(this)
+  }
+
+  /** Its time to live is over. */
+  expire(): void {
+    this.forget()
+  }
+
+  get #latest(): Exchange | undefined {
+    let latest: Exchange | undefined
+    for (const exchange of this.#waiting) latest = exchange
+    return latest
+  }
+
+  async #reach(): Promise<Link> {
+    if (this.link.usable) return this.link
+    if (this.alive && this.#slot) return await this.#slot.pick()
+    this.forget()
+    throw new GatewayError(
+      'invalid_params',
+      `The task is gone: the session of server "${this.link.server.name}" in which it ran has ended.`,
+      { server: this.link.server.name },
+    )
+  }
+
+  #heard(text: string): void {
+    const value: unknown = JSON.parse(text)
+    if (this.#forgotten || !isJsonObject(value) || typeof value.status !== 'string') return
+    this.#status = { text, value }
+    // It will have no result.
+    if (value.status === 'cancelled') this.#unpin()
+    if (isFinal(value.status)) this.link.endQuestions(this)
+    this.#keep()
+  }
+
+  #keep(): void {
+    const { ttl } = this.#status.value
+    const known = typeof ttl === 'number' && ttl > 0 ? Math.min(ttl, MAX_KEEP_MS) : MAX_KEEP_MS
+    this.#deadlines.set(this, known)
+  }
+
+  #unpin(): void {
+    if (!this.#pinned) return
+    this.#pinned = false
+    this.#slot?.unpin()
+  }
+}
+
+/** A client's request about its task: what the server says on the stream of it names the task as the client knows it. */
+class AboutTask extends Delegate {
+  readonly #task: LegacyTask
+
+  constructor(inner: Exchange, task: LegacyTask) {
+    super(inner)
+    this.#task = task
+  }
+
+  override notify(method: string, params: string | undefined): void {
+    super.notify(method, params && renameTaskIn(params, this.#task.own, this.#task.exposed))
+  }
+
+  override async ask(request: InputRequest): Promise<string> {
+    const { own, exposed } = this.#task
+    const params = request.params && renameTaskIn(request.params, own, exposed)
+    return renameTaskIn(await super.ask({ ...request, params, sent: undefined }), exposed, own)
+  }
+}

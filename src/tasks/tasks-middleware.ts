@@ -1,0 +1,123 @@
+import type { Handler, Middleware } from '../core/compose.ts'
+import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import type { Route } from '../core/route.ts'
+import { TASKS } from '../protocol/features.ts'
+import { withMembers } from '../protocol/json-text.ts'
+import { relatedTaskOf, renameTask } from '../protocol/related-task.ts'
+import { LATEST_LEGACY } from '../protocol/revisions.ts'
+import { labelledRequests } from '../bridge/client-request.ts'
+import { WithParams } from '../core/derived-exchange.ts'
+import type { LegacyTasks } from './legacy-tasks.ts'
+import type { TaskIds } from './task-ids.ts'
+import type { AskingServer } from '../bridge/ask-client.ts'
+import { drive, KnowingTasks } from './drive-modern.ts'
+import { withChanges } from '../bridge/park.ts'
+
+/** Revision 2026-07-28: the client lacks a capability the call needs. */
+const MISSING_CAPABILITY = -32021
+
+type Result = Extract<Outcome, { kind: 'result' }>
+
+export interface TasksOptions {
+  /** Ids of tasks of the modern extension. */
+  readonly ids: TaskIds
+  readonly legacyTasks: LegacyTasks
+  /** Whether a server runs tools as tasks of revision 2025-11-25. */
+  readonly runsTasks: (server: string) => boolean
+  /** What is configured of a server. */
+  readonly serverOf: (server: string) => AskingServer
+}
+
+/**
+ * Tasks, as far as they differ between eras. Those of the modern extension are the modern client's to follow, under ids of the gateway; for a legacy client
+ * the gateway follows them itself. The wish for a task of revision 2025-11-25 reaches only servers of that revision that take it; `dispatch` does the rest, on
+ * the link that the task is bound to.
+ */
+export function tasks({ ids, legacyTasks, runsTasks, serverOf }: TasksOptions): Middleware {
+  return next => async (asked, route) => {
+    const exchange = withOwnTask(legacyTasks, asked, route)
+    const { method, params } = exchange.request
+    if (method === 'tools/call') {
+      const ignored = params?.value.task !== undefined && !(mayWish(exchange) && runsTasks(route.server))
+      const call = ignored ? withChanges(exchange, { task: undefined }) : exchange
+      const outcome = await next(call, route)
+      if (isTask(outcome))
+        return exchange.modern
+          ? await wrapped(ids, exchange, route, outcome)
+          : await drive(next, new KnowingTasks(call), route, outcome, serverOf(route.server))
+      return !exchange.modern && needsTasks(outcome)
+        ? await asTask(next, call, route, serverOf(route.server))
+        : outcome
+    }
+    const outcome = await next(exchange, route)
+    // A task keeps the id under which its client knows it.
+    return method.startsWith('tasks/') && outcome.kind === 'result' && outcome.modern
+      ? withLabels(withTaskId(outcome, route.exposed), serverOf(route.server))
+      : outcome
+  }
+}
+
+/** A request that says which task it is about names it as its server does; a mark that means nothing to the server goes no further. */
+function withOwnTask(legacyTasks: LegacyTasks, exchange: Exchange, route: Route): Exchange {
+  const { params } = exchange.request
+  const exposed = relatedTaskOf(params?.value)
+  if (!params || exposed === undefined) return exchange
+  const task = legacyTasks.find(exchange, exposed)
+  const own = task?.link.server.name === route.server ? task.own : undefined
+  const text = renameTask({ text: params.text, value: { _meta: params.value._meta } }, exposed, own)
+  return withChanges(new WithParams(exchange, { text, value: params.value }), {})
+}
+
+/** The call once more, as one of a client that knows tasks: the server has refused it unread. */
+async function asTask(
+  next: Handler,
+  exchange: Exchange,
+  route: Route,
+  server: AskingServer,
+): Promise<Outcome> {
+  const knowing = new KnowingTasks(exchange)
+  const outcome = await next(knowing, route)
+  return isTask(outcome) ? await drive(next, knowing, route, outcome, server) : outcome
+}
+
+/** In every other revision `task` means nothing. */
+function mayWish({ modern, protocolVersion }: Exchange): boolean {
+  return !modern && protocolVersion === LATEST_LEGACY
+}
+
+async function wrapped(ids: TaskIds, exchange: Exchange, route: Route, outcome: Result): Promise<Outcome> {
+  const { taskId } = outcome.value as JsonObject
+  return typeof taskId === 'string'
+    ? withTaskId(outcome, await ids.wrap(exchange, route.server, taskId))
+    : outcome
+}
+
+function isTask(outcome: Outcome): outcome is Result {
+  return (
+    outcome.kind === 'result' && outcome.modern && (outcome.value as JsonObject | null)?.resultType === 'task'
+  )
+}
+
+function needsTasks(outcome: Outcome): boolean {
+  if (outcome.kind !== 'error') return false
+  const { code, data } = outcome.value as {
+    code?: unknown
+    data?: { requiredCapabilities?: { extensions?: JsonObject | null } | null } | null
+  }
+  return code === MISSING_CAPABILITY && data?.requiredCapabilities?.extensions?.[TASKS] !== undefined
+}
+
+/** What a task asks, with the name of its server. */
+function withLabels(outcome: Result, server: AskingServer): Outcome {
+  if (!isJsonObject(outcome.value)) return outcome
+  const inputRequests = labelledRequests(server, { text: outcome.text, value: outcome.value })
+  return inputRequests === undefined
+    ? outcome
+    : { ...outcome, text: withMembers(outcome.text, { inputRequests }) }
+}
+
+function withTaskId(outcome: Result, taskId: string): Result {
+  if (typeof (outcome.value as JsonObject | null)?.taskId !== 'string') return outcome
+  return { ...outcome, text: withMembers(outcome.text, { taskId: JSON.stringify(taskId) }) }
+}

@@ -1,0 +1,186 @@
+import { monotonicNow } from '../../core/clock.ts'
+import { isLoopback } from '../../core/loopback.ts'
+import { isIP } from 'node:net'
+import { describeError } from '../../core/errors.ts'
+import type { Logger } from '../../core/logger.ts'
+import type { DnsConfig, HttpEndpoint, ReplicaConfig } from '../../config/replica-types.ts'
+import { mainOf, replicasOf, type Location } from './dns-records.ts'
+import { NameResolver } from './dns-resolver.ts'
+
+export interface AddressesOptions {
+  readonly dns: DnsConfig
+  /** Whether anybody uses the server: names of others are not looked up. */
+  readonly inUse: () => boolean
+  /** The replicas there are from now on. */
+  readonly onChange: (replicas: readonly ReplicaConfig[]) => void
+  readonly logger: Logger
+  /** Default: as `dns` says. */
+  readonly resolver?: Pick<NameResolver, 'own' | 'addresses' | 'services' | 'close'>
+}
+
+/** A failed connection is a reason to ask again, but not many times a second. */
+const SOONEST_MS = 1000
+
+/**
+ * Makes replicas of the names in the URLs of configured ones: of a name with several addresses one for each, of a service (`SRV`) one for each target. Looked up before
+ * the first use of a server, and then every `refreshMs` for as long as it is in use. A look-up that fails changes nothing.
+ */
+export class Addresses {
+  readonly #options: AddressesOptions
+  #made: AddressesOptions['resolver']
+  #entries: readonly ReplicaConfig[]
+  /** By what was looked up, and for what. */
+  readonly #found = new Map<string, Location>()
+  readonly #failing = new Set<string>()
+  /** Whether what is known is fresh enough that nobody has to wait. */
+  #fresh: boolean
+  #looking: Promise<void> | undefined
+  #lookedAt = -Infinity
+  #timer: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(entries: readonly ReplicaConfig[], options: AddressesOptions) {
+    this.#options = options
+    this.#entries = entries
+    this.#made = options.resolver
+    this.#fresh = !entries.some(hasName)
+  }
+
+  /** For whoever is about to use the server: what to wait for, `undefined` when there is nothing. Never rejects. */
+  get pending(): Promise<void> | undefined {
+    return this.#fresh || this.#closed ? undefined : this.#look()
+  }
+
+  /** The configuration has changed. */
+  update(entries: readonly ReplicaConfig[]): void {
+    this.#entries = entries
+    const keys = new Set(entries.map(keyOf))
+    for (const key of this.#found.keys()) if (!keys.has(key)) this.#found.delete(key)
+    this.#tell()
+    const unknown = this.#entries.some(entry => hasName(entry) && !this.#found.has(keyOf(entry)))
+    if (!unknown) return
+    if (this.#options.inUse()) void this.#look()
+    else this.#fresh = false
+  }
+
+  /** A replica could not be connected to: it may be elsewhere by now. */
+  again(): void {
+    if (this.#closed || !this.#entries.some(hasName)) return
+    if (monotonicNow() - this.#lookedAt >= SOONEST_MS) void this.#look()
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    this.#made?.close()
+  }
+
+  /** Most servers need none. */
+  get #resolver(): NonNullable<AddressesOptions['resolver']> {
+    return (this.#made ??= new NameResolver(this.#options.dns))
+  }
+
+  #look(): Promise<void> {
+    this.#looking ??= this.#lookUp().finally(() => (this.#looking = undefined))
+    return this.#looking
+  }
+
+  async #lookUp(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#lookedAt = monotonicNow()
+    const entries = this.#entries.filter(hasName)
+    const found = await Promise.all(entries.map(entry => this.#locate(entry)))
+    if (this.#closed) return
+    entries.forEach((entry, at) => {
+      const location = found[at]
+      if (location) this.#found.set(keyOf(entry), location)
+    })
+    const asked = new Set(entries.map(keyOf))
+    // The configuration may have changed meanwhile.
+    if (this.#entries.some(entry => hasName(entry) && !asked.has(keyOf(entry)))) return this.#lookUp()
+    this.#fresh = true
+    this.#tell()
+    this.#wait()
+  }
+
+  async #locate(entry: ReplicaConfig): Promise<Location | undefined> {
+    const { hostname } = new URL((entry.endpoint as HttpEndpoint).url)
+    const name = entry.service === undefined ? hostname : `${entry.service}.${hostname}`
+    try {
+      const location =
+        entry.service === undefined
+          ? await this.#addressesOf(entry, hostname)
+          : await this.#servicesOf(entry, name)
+      this.#failing.delete(name)
+      return location
+    } catch (error) {
+      // What is known may still be right. Said once, not twice a minute.
+      if (!this.#failing.has(name) && !this.#closed)
+        this.#options.logger[this.#levelOf(entry)](
+          'A name could not be looked up; what is known of it is kept.',
+          {
+            name,
+            cause: describeError(error),
+          },
+        )
+      this.#failing.add(name)
+      return undefined
+    }
+  }
+
+  /** Where nothing is known, the system looks up the same name for the connection, which fails for this reason and says so. */
+  #levelOf(entry: ReplicaConfig): 'warn' | 'debug' {
+    const follows = entry.service === undefined && !this.#resolver.own && !this.#found.has(keyOf(entry))
+    return follows ? 'debug' : 'warn'
+  }
+
+  async #addressesOf(entry: ReplicaConfig, host: string): Promise<Location> {
+    const addresses = await this.#resolver.addresses(host)
+    const before = this.#found.get(keyOf(entry))
+    const several = mainOf(addresses).length > 1 || (before?.kind === 'addresses' && before.several)
+    return { kind: 'addresses', addresses, several, byAddress: this.#resolver.own }
+  }
+
+  async #servicesOf(entry: ReplicaConfig, name: string): Promise<Location> {
+    const services = await this.#resolver.services(name)
+    const before = this.#found.get(keyOf(entry))
+    const known = (host: string): readonly string[] =>
+      (before?.kind === 'services' && before.targets.find(target => target.host === host)?.addresses) || []
+    const targets = services.map(async service => ({
+      ...service,
+      // The system may not know what only these name servers do.
+      addresses: this.#resolver.own
+        ? await this.#resolver.addresses(service.host).catch(() => known(service.host))
+        : [],
+    }))
+    return { kind: 'services', targets: await Promise.all(targets) }
+  }
+
+  #tell(): void {
+    this.#options.onChange(this.#entries.flatMap(entry => replicasOf(entry, this.#found.get(keyOf(entry)))))
+  }
+
+  /** Until the next look-up. */
+  #wait(): void {
+    const { refreshMs } = this.#options.dns
+    clearTimeout(this.#timer)
+    if (refreshMs === 0 || this.#closed) return
+    this.#timer = setTimeout(() => {
+      if (this.#options.inUse()) void this.#look()
+      else this.#fresh = false
+    }, refreshMs)
+    this.#timer.unref()
+  }
+}
+
+/** Whether its URL says where it is by a name that can be looked up. */
+function hasName({ endpoint }: ReplicaConfig): boolean {
+  if (endpoint.kind !== 'http') return false
+  const { hostname } = new URL(endpoint.url)
+  return !isLoopback(hostname) && isIP(hostname.replace(/^\[|\]$/g, '')) === 0
+}
+
+/** Of two entries for the same name, each is looked up by itself. */
+function keyOf({ name, endpoint, service }: ReplicaConfig): string {
+  return endpoint.kind === 'http' ? JSON.stringify([name, endpoint.url, service]) : ''
+}

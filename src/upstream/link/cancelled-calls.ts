@@ -1,0 +1,118 @@
+import { Cancellation } from '../../core/cancellation.ts'
+import { monotonicNow } from '../../core/clock.ts'
+import type { Deadlines } from '../../core/deadlines.ts'
+import { GatewayError } from '../../core/errors.ts'
+import { CallRecord, type Exchange, type InputRequest } from '../../core/exchange.ts'
+import type { Unfinished } from '../../core/unfinished.ts'
+import { UnfinishedRequests } from './unfinished-requests.ts'
+
+/** How long a server may still talk about a call that it was told to drop. */
+const TALK_MS = 60_000
+const MAX_KEPT = 1000
+
+const OVER = new Cancellation()
+OVER.cancel('the call is over')
+
+interface Kept {
+  readonly exchange: Exchange
+  readonly until: number
+}
+
+/**
+ * Calls the gateway no longer waits for, but on which the server may still be working: nothing confirms a cancellation. What the server says meanwhile
+ * without saying which call it means may be about them, so it must not be taken for that of another client's call. Of each call only its owner is kept.
+ */
+export class GivenUp {
+  readonly #kept = new Map<number, Kept>()
+  /** Of all that are kept; made when it is asked for. */
+  #exchanges: readonly Exchange[] | undefined
+  readonly #unfinished: UnfinishedRequests
+
+  /** `timeoutMs`: how long a call may take; 0 for ever. */
+  constructor(deadlines: Deadlines, timeoutMs: number) {
+    this.#unfinished = new UnfinishedRequests(deadlines, timeoutMs)
+  }
+
+  /**
+   * `id` is that of the request to the server; `exchange` is the one that may be meant by what the server says, if one may be.
+   * @returns what the server may go on with; `undefined` where that counts as ended
+   */
+  add(id: number, exchange: Exchange | undefined): Unfinished | undefined {
+    this.#purge()
+    if (exchange) {
+      this.#kept.set(id, { exchange: new Remnant(exchange), until: monotonicNow() + TALK_MS })
+      this.#exchanges = undefined
+    }
+    return this.#unfinished.add(id)
+  }
+
+  /** The server has answered after all, or never will. */
+  answered(id: number): void {
+    if (this.#kept.delete(id)) this.#exchanges = undefined
+    this.#unfinished.ended(id)
+  }
+
+  /** The link has ended. */
+  close(): void {
+    this.#unfinished.close()
+  }
+
+  /** Oldest first. The same list as long as nothing changes. */
+  exchanges(): readonly Exchange[] {
+    this.#purge()
+    this.#exchanges ??= Array.from(this.#kept.values(), ({ exchange }) => exchange)
+    return this.#exchanges
+  }
+
+  get any(): boolean {
+    this.#purge()
+    return this.#kept.size > 0
+  }
+
+  #purge(): void {
+    const now = monotonicNow()
+    // In the order of time, so the first that is still kept ends it.
+    for (const [id, { until }] of this.#kept) {
+      if (until > now && this.#kept.size < MAX_KEPT) return
+      this.#kept.delete(id)
+      this.#exchanges = undefined
+    }
+  }
+}
+
+/** Whose a call was. Its request, its client's connection and its answer are let go: arguments are often megabytes, and a minute is long. */
+class Remnant implements Exchange {
+  readonly request: Exchange['request']
+  readonly principal: Exchange['principal']
+  readonly modern: boolean
+  readonly protocolVersion: string
+  readonly features = ''
+  readonly canBeAsked = 'never'
+  readonly view: string
+  readonly conversation: Exchange['conversation']
+  readonly logLevel: Exchange['logLevel']
+  readonly cancellation = OVER
+  readonly record = new CallRecord()
+
+  constructor({ request, principal, modern, protocolVersion, view, conversation, logLevel }: Exchange) {
+    this.request = { method: request.method, params: undefined, progressToken: undefined }
+    this.principal = principal
+    this.modern = modern
+    this.protocolVersion = protocolVersion
+    this.view = view
+    this.conversation = conversation
+    this.logLevel = logLevel
+  }
+
+  notify(): void {
+    // Nobody listens any more.
+  }
+
+  ask({ server, method }: InputRequest): Promise<string> {
+    return Promise.reject(
+      new GatewayError('cannot_ask', `Server "${server}" asks for ${method}, but its call is over.`, {
+        server,
+      }),
+    )
+  }
+}

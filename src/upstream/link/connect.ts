@@ -1,0 +1,183 @@
+import { describeError, GatewayError } from '../../core/errors.ts'
+import type { Era } from '../../protocol/revisions.ts'
+import { UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
+import { Guarded } from './guarded.ts'
+import { shakeHands, TooLate, type Heard } from './handshake.ts'
+import { Link, type LinkOptions } from './link.ts'
+import type { PrintedByOne } from '../replica/printed.ts'
+import { SseTransport } from '../transport/sse.ts'
+import { createStdioTransport } from '../transport/stdio/stdio.ts'
+import { HttpStatusError } from '../transport/http-error.ts'
+import { withStray } from './stray.ts'
+import { StreamableHttpTransport } from '../transport/streamable-http.ts'
+import type { Transport } from '../transport/transport.ts'
+
+export interface Connected {
+  readonly link: Link
+  /** What the handshake has shown of the server. */
+  readonly shown: Spoken
+}
+
+export interface ConnectOptions extends Omit<LinkOptions, 'transport'> {
+  /** Breaks the attempt off, which then fails with `shutting_down`. */
+  readonly signal: AbortSignal
+}
+
+/**
+ * Opens a link to a server: transport, era, handshake. The era is the one that is wished for where the server speaks it; `known` is where the handshake begins.
+ * Falls back to deprecated HTTP+SSE where the configuration leaves the transport open. A failed attempt leaves nothing behind.
+ * @throws GatewayError naming the server, the cause and the fix
+ */
+export async function connect(options: ConnectOptions, wish: Era, known: Spoken): Promise<Connected> {
+  const { server } = options
+  const { endpoint } = options.replica
+  if (endpoint.kind === 'stdio') {
+    const heard: Heard = { discovered: known.modern === true }
+    try {
+      return await attemptProcess(options, wish, known, heard)
+    } catch (error) {
+      const better = betterStart(error, wish, known, heard)
+      if (!better) throw error
+      const level = options.replica.printed.failsAgain ? 'debug' : 'info'
+      options.logger[level]('The server did not survive the handshake and is started once more.', {
+        ...better,
+      })
+      const { link, shown } = await attemptProcess(options, wish, better)
+      return { link, shown: { ...better, ...shown } }
+    }
+  }
+  const { maxMessageBytes } = server
+  const sse = (): Transport =>
+    new SseTransport({ server: server.name, endpoint, maxMessageBytes, logger: options.logger })
+  if (endpoint.transport === 'sse') return await attempt(options, sse(), 'legacy', UNKNOWN)
+  const streamable = new StreamableHttpTransport({
+    server: server.name,
+    endpoint,
+    maxMessageBytes,
+    logger: options.logger,
+  })
+  try {
+    return await attempt(options, streamable, wish, known)
+  } catch (error) {
+    if (endpoint.transport !== 'auto' || !mayBeSse(error)) throw error
+    try {
+      return await attempt(options, sse(), 'legacy', UNKNOWN)
+    } catch (second) {
+      options.logger.debug('The server offers no deprecated event stream either.', {
+        cause: describeError(second),
+      })
+      throw error
+    }
+  }
+}
+
+async function attemptProcess(
+  options: ConnectOptions,
+  wish: Era,
+  known: Spoken,
+  heard?: Heard,
+): Promise<Connected> {
+  const { server, replica, logger } = options
+  const printed = replica.printed.begin(logger.child({ server: server.name }))
+  try {
+    const connected = await attempt(options, stdio(options, printed), wish, known, heard)
+    printed.greeted()
+    return connected
+  } catch (error) {
+    printed.failed()
+    throw withStray(error, printed.stray)
+  }
+}
+
+async function attempt(
+  options: ConnectOptions,
+  transport: Transport,
+  wish: Era,
+  known: Spoken,
+  heard: Heard = { discovered: false },
+): Promise<Connected> {
+  const { signal, ...rest } = options
+  const link = new Link({ ...rest, transport })
+  const breakOff = (): void => void link.close(shuttingDown(link))
+  signal.addEventListener('abort', breakOff)
+  try {
+    if (signal.aborted) throw shuttingDown(link)
+    await openInTime(transport, link)
+    const shown = await shakeHands(link, wish, known, heard)
+    if (!link.usable)
+      throw new GatewayError(
+        'upstream_closed',
+        `Server "${options.server.name}" left right after the handshake.`,
+        { server: options.server.name },
+      )
+    return { link, shown }
+  } catch (error) {
+    await link.close()
+    if (error instanceof TooLate && !signal.aborted) throw error
+    throw signal.aborted ? shuttingDown(link) : notSent(GatewayError.from(error, options.server.name))
+  } finally {
+    signal.removeEventListener('abort', breakOff)
+  }
+}
+
+/** What a fresh process is taken for after one that failed in the handshake; `undefined` where that would change nothing. */
+function betterStart(error: unknown, wish: Era, known: Spoken, { discovered }: Heard): Spoken | undefined {
+  if (error instanceof TooLate) return { modern: true }
+  if (!(error instanceof GatewayError) || error.code !== 'upstream_closed') return undefined
+  // Some servers exit at what they do not know: old ones at a message before `initialize`, modern ones at that.
+  if (!discovered) return known.modern === false ? undefined : { legacy: true, modern: false }
+  return wish === 'modern' || known.legacy === false ? undefined : { legacy: false, modern: true }
+}
+
+/** However far the handshake got: what the link was opened for has not been sent. */
+function notSent(error: GatewayError): GatewayError {
+  if (error.delivery === 'not_sent') return error
+  const { code, message, cause, server, retryAfterMs, data } = error
+  return new GatewayError(code, message, {
+    cause,
+    delivery: 'not_sent',
+    ...(server !== undefined && { server }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+    ...(data !== undefined && { data }),
+  })
+}
+
+function shuttingDown({ server }: Link): GatewayError {
+  return new GatewayError('shutting_down', 'The gateway is shutting down.', { server: server.name })
+}
+
+/** A server that accepts a connection and then says nothing must not keep those waiting who wait for the link. */
+async function openInTime(transport: Transport, link: Link): Promise<void> {
+  const { name, startTimeoutMs } = link.server
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const message = `Server "${name}" did not open a connection within ${startTimeoutMs / 1000} s. Try again, or raise "startTimeout" of this server.`
+      reject(new GatewayError('upstream_timeout', message, { server: name }))
+    }, startTimeoutMs)
+  })
+  const opening = transport.open(new Guarded(link))
+  // Closing the transport ends it; by then nobody listens any more.
+  opening.catch(() => undefined)
+  await Promise.race([opening, late]).finally(() => clearTimeout(timer))
+}
+
+function stdio({ server, replica, logger }: ConnectOptions, printed: PrintedByOne): Transport {
+  const { endpoint } = replica
+  if (endpoint.kind !== 'stdio') throw new GatewayError('internal', 'Not a stdio server.')
+  return createStdioTransport({
+    server: server.name,
+    endpoint,
+    maxMessageBytes: server.maxMessageBytes,
+    memoryBytes: server.memoryBytes,
+    logger,
+    printed,
+  })
+}
+
+/** Specification 2025-11-25, transports, backwards compatibility: these statuses to a POST may mean the older transport. */
+function mayBeSse(error: unknown): boolean {
+  const status =
+    error instanceof GatewayError && error.cause instanceof HttpStatusError ? error.cause.status : undefined
+  return status === 400 || status === 404 || status === 405
+}

@@ -1,0 +1,99 @@
+import { describeError, type GatewayError } from '../../core/errors.ts'
+import type { Logger } from '../../core/logger.ts'
+import { MAX_OWN_ANSWER_CHARS } from './introduction.ts'
+import { oversized, protocolError } from './link-errors.ts'
+import { endsId } from '../transport/response-id.ts'
+import type { Receiver } from '../transport/transport.ts'
+
+/** A link, as far as it is guarded. */
+export interface Guardable extends Receiver {
+  readonly server: { readonly name: string }
+  readonly logger: Logger
+  /** The method of a request of the gateway itself that waits for its answer under this id. */
+  ownRequest(id: number): string | undefined
+}
+
+/**
+ * Stands between a transport and a link: whatever a server sends, nothing is thrown into the event handlers of the transport. A message that cannot be dealt
+ * with fails the request it belongs to. Answers to the gateway itself that are too large are refused before they are parsed.
+ */
+export class Guarded implements Receiver {
+  readonly #link: Guardable
+
+  constructor(link: Guardable) {
+    this.#link = link
+  }
+
+  ownerOf(id: number | undefined): string | undefined {
+    return this.#link.ownerOf(id)
+  }
+
+  waits(id: number): boolean {
+    return this.#link.waits(id)
+  }
+
+  onMessage(text: string, stream: number | undefined): void {
+    try {
+      if (text.length <= MAX_OWN_ANSWER_CHARS || !this.#refused(text, stream))
+        this.#link.onMessage(text, stream)
+    } catch (error) {
+      report(this.#link.logger, error)
+      const id = stream ?? endsId(text)
+      if (id !== undefined)
+        this.onFailure(id, protocolError(this.#link.server.name, 'a message that could not be dealt with'))
+    }
+  }
+
+  onFailure(id: number, error: GatewayError): void {
+    this.#guard(() => this.#link.onFailure(id, error))
+  }
+
+  onGap(): void {
+    this.#guard(() => this.#link.onGap())
+  }
+
+  onSessionLost(): void {
+    this.#guard(() => this.#link.onSessionLost())
+  }
+
+  onOutgrown(bytes: number): void {
+    this.#guard(() => this.#link.onOutgrown(bytes))
+  }
+
+  onClose(error: GatewayError): void {
+    this.#guard(() => this.#link.onClose(error))
+  }
+
+  #refused(text: string, stream: number | undefined): boolean {
+    const id = stream ?? endsId(text)
+    const method = id === undefined ? undefined : this.#link.ownRequest(id)
+    if (id === undefined || method === undefined) return false
+    this.onFailure(id, oversized(this.#link.server.name, method, text.length))
+    return true
+  }
+
+  #guard(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      report(this.#link.logger, error)
+    }
+  }
+}
+
+/** What `work` resolves with; a rejection is logged, because nothing waits for it. */
+export async function unfailing<T>(logger: Logger, work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work
+  } catch (error) {
+    report(logger, error)
+    return undefined
+  }
+}
+
+function report(logger: Logger, error: unknown): void {
+  logger.error('What the server sent could not be dealt with.', {
+    cause: describeError(error),
+    stack: (error as Error | undefined)?.stack,
+  })
+}

@@ -1,0 +1,268 @@
+import { GatewayError } from '../../core/errors.ts'
+import type { Json, JsonObject } from '../../core/exchange.ts'
+import { cachingOf } from '../../protocol/caching.ts'
+import { rawAt } from '../../protocol/json-text.ts'
+import { LATEST_LEGACY, LEGACY_VERSIONS, META, MODERN, type Era } from '../../protocol/revisions.ts'
+import type { Spoken } from '../../protocol/spoken.ts'
+import { refusalRaisesDoubt } from './liveness.ts'
+import { introduced } from './introduction.ts'
+import type { Link } from './link.ts'
+import { UpstreamRpcError } from './rpc-error.ts'
+import { HttpStatusError } from '../transport/http-error.ts'
+
+/** A stdio server that has said nothing for so long is offered `initialize` as well. */
+const QUIET_MS = 1500
+/** How long a server that answered `server/discover` may take to refuse the `initialize` that crossed it. */
+const CROSSING_MS = 2000
+/** How long a server may take to answer a probe before it is taken for one of the other era that swallows what it does not know. */
+const PROBE_TIMEOUT_MS = 10_000
+const UNSUPPORTED_VERSION = -32022
+
+/** What an attempt has found out so far, for the case that it fails. */
+export interface Heard {
+  /** The server has answered `server/discover`. */
+  discovered: boolean
+}
+
+/** The process has answered as a modern server and will not enter a legacy conversation any more. Another one may. */
+export class TooLate extends Error {}
+
+/**
+ * Agrees on an era and a revision with a server: on the era that is wished for where the server speaks it, else on the other one.
+ *
+ * A server of which nothing is known is asked `server/discover` first, whatever is wished for, since only a valid answer, or the error that lists supported
+ * versions, is evidence of the modern era; any other error means `initialize`. One that is modern is asked `initialize` as well where the legacy era is wished
+ * for; on stdio some servers take only the first question, so that a refusal says nothing of them. What is known spares the question that would be refused, or is not needed. On stdio a silent server may be slow or old, so both questions are asked of
+ * the same process and the answers decide. A server that refuses what it is known to speak is asked the other question, too.
+ *
+ * @returns what the handshake has shown
+ * @throws GatewayError naming the server, the cause and the fix; `TooLate`
+ */
+export async function shakeHands(link: Link, wish: Era, spoken: Spoken, heard: Heard): Promise<Spoken> {
+  const { transport } = link
+  if (transport.kind === 'sse') {
+    establishLegacy(link, await initialize(link))
+    return LEGACY_ONLY
+  }
+  if (greetsFirst(wish, spoken)) {
+    transport.use(undefined)
+    try {
+      establishLegacy(link, await initialize(link, spoken.modern === true))
+      return { legacy: true }
+    } catch (error) {
+      if (!mayBeModern(error, spoken)) throw error
+      // What is known is out of date, or the server is of the other era only.
+      transport.use(MODERN)
+      const found = await discover(link, link.server.startTimeoutMs).catch(() => undefined)
+      if (!found) throw error
+      establishModern(link, found)
+      return MODERN_ONLY
+    }
+  }
+  transport.use(MODERN)
+  const discovery = discover(link, probeTimeoutMs(link))
+  if (transport.kind === 'stdio' && spoken.modern !== true) {
+    const first = await inTime(discovery, QUIET_MS)
+    if (first === undefined) return await raceWithInitialize(link, discovery, wish)
+  }
+  const found = await discovery
+  if (!found) {
+    transport.use(undefined)
+    establishLegacy(link, await initialize(link))
+    return LEGACY_ONLY
+  }
+  heard.discovered = true
+  if (wish === 'modern' || spoken.legacy === false) {
+    establishModern(link, found)
+    return { modern: true }
+  }
+  transport.use(undefined)
+  try {
+    establishLegacy(link, await initialize(link, true))
+    return { legacy: true, modern: true }
+  } catch (error) {
+    if (!mayBeModern(error, { modern: true })) throw error
+    if (transport.kind === 'stdio') throw new TooLate()
+    transport.use(MODERN)
+    establishModern(link, found)
+    return MODERN_ONLY
+  }
+}
+
+const LEGACY_ONLY: Spoken = { legacy: true, modern: false }
+const MODERN_ONLY: Spoken = { legacy: false, modern: true }
+
+/** Whether `initialize` is the first question. */
+function greetsFirst(wish: Era, { legacy, modern }: Spoken): boolean {
+  if (wish === 'modern') return modern === false
+  return legacy !== false && (legacy === true || modern !== undefined)
+}
+
+/** On stdio the answer has as long as the start may take, because the server may be starting. */
+function probeTimeoutMs({ server, transport }: Link): number {
+  return transport.kind === 'stdio'
+    ? server.startTimeoutMs
+    : Math.min(PROBE_TIMEOUT_MS, server.startTimeoutMs)
+}
+
+/** Whether a server that does not take `initialize` may be one that has no such method. One that is known to be modern may also swallow it. */
+function mayBeModern(error: unknown, { modern }: Spoken): boolean {
+  if (!(error instanceof GatewayError)) return false
+  if (error.code === 'upstream_timeout') return modern === true
+  return error.code === 'upstream_protocol' || refusalRaisesDoubt(error)
+}
+
+/** Both questions are on their way. A server that answers `initialize` has entered a legacy conversation, whatever else it can. */
+async function raceWithInitialize(
+  link: Link,
+  discovery: Promise<Json<JsonObject> | undefined>,
+  wish: Era,
+): Promise<Spoken> {
+  const initialization = initialize(link).then(
+    result => ({ result }),
+    (error: unknown) => ({ error }),
+  )
+  const discovered = discovery.catch(() => undefined)
+  const first = await Promise.race([discovered.then(found => found && 'modern'), initialization])
+  const settled = first === 'modern' ? await inTime(initialization, CROSSING_MS) : await initialization
+  if (settled && 'result' in settled) {
+    establishLegacy(link, settled.result)
+    return first === 'modern' ? { legacy: true, modern: true } : LEGACY_ONLY
+  }
+  const found = await discovered
+  if (found) {
+    if (wish === 'legacy') throw new TooLate()
+    link.transport.use(MODERN)
+    establishModern(link, found)
+    return { modern: true }
+  }
+  throw settled
+    ? settled.error
+    : new GatewayError('upstream_timeout', `Server "${link.server.name}" did not answer.`, {
+        server: link.server.name,
+      })
+}
+
+/** The result of `server/discover`, or `undefined` when the server is not modern. Rejects only when nothing can be concluded. */
+async function discover(link: Link, timeoutMs: number, again = false): Promise<Json<JsonObject> | undefined> {
+  const envelope = Object.entries(link.modernEnvelope).map(
+    ([key, value]) => `${JSON.stringify(key)}:${value}`,
+  )
+  try {
+    const result = await link.request('server/discover', `{"_meta":{${envelope.join(',')}}}`, timeoutMs)
+    const versions = result.value.supportedVersions
+    return Array.isArray(versions) && versions.includes(MODERN) ? result : undefined
+  } catch (error) {
+    if (error instanceof UpstreamRpcError) {
+      const supported = error.rpcCode === UNSUPPORTED_VERSION ? supportedIn(error) : []
+      // It may have been starting: the revision it refused is one it says it knows.
+      if (supported.includes(MODERN) && !again) return await discover(link, timeoutMs, true)
+      if (supported.length > 0 && !supported.some(version => LEGACY_VERSIONS.includes(version)))
+        throw new GatewayError('upstream_protocol', noCommonVersion(link.server.name, supported), {
+          server: link.server.name,
+          cause: error,
+        })
+      return undefined
+    }
+    const status =
+      error instanceof GatewayError && error.cause instanceof HttpStatusError ? error.cause.status : undefined
+    // A server that does not know such a request refuses it; one that is down, overloaded or wants credentials says nothing about its era.
+    if (
+      status !== undefined &&
+      status >= 400 &&
+      status < 500 &&
+      status !== 401 &&
+      status !== 403 &&
+      status !== 408 &&
+      status !== 429
+    )
+      return undefined
+    if (
+      error instanceof GatewayError &&
+      (error.code === 'upstream_protocol' || error.code === 'upstream_timeout')
+    )
+      return undefined
+    throw error
+  }
+}
+
+/** What a server that refuses a version says it supports instead; empty when it says nothing of use. */
+function supportedIn(error: UpstreamRpcError): string[] {
+  const supported = (error.data as { supported?: unknown } | undefined)?.supported
+  return Array.isArray(supported) ? supported.filter(version => typeof version === 'string') : []
+}
+
+function noCommonVersion(server: string, supported: readonly string[]): string {
+  if (supported.includes(MODERN))
+    return `Server "${server}" refuses revision ${MODERN}, which it lists as supported.`
+  return `Server "${server}" supports only ${supported.join(', ').slice(0, 200)}; the gateway speaks ${MODERN} and ${LATEST_LEGACY} or older.`
+}
+
+/** `probing`: the server is a modern one that may have no such method, and may swallow what it does not know. */
+async function initialize(link: Link, probing = false): Promise<Json<JsonObject>> {
+  const params = `{"protocolVersion":"${LATEST_LEGACY}","capabilities":${link.capabilities},"clientInfo":${link.clientInfo}}`
+  try {
+    const { startTimeoutMs } = link.server
+    return await link.request(
+      'initialize',
+      params,
+      probing ? Math.min(PROBE_TIMEOUT_MS, startTimeoutMs) : startTimeoutMs,
+    )
+  } catch (error) {
+    if (error instanceof UpstreamRpcError)
+      throw new GatewayError(
+        'upstream_protocol',
+        `Server "${link.server.name}" refused to initialize: ${error.message}`,
+        {
+          server: link.server.name,
+          cause: error,
+        },
+      )
+    throw error
+  }
+}
+
+function establishLegacy(link: Link, result: Json<JsonObject>): void {
+  const version = result.value.protocolVersion
+  if (typeof version !== 'string' || !LEGACY_VERSIONS.includes(version))
+    throw new GatewayError(
+      'upstream_protocol',
+      `Server "${link.server.name}" answered initialize with protocol version ${shown(version)}, which the gateway does not speak.`,
+      { server: link.server.name },
+    )
+  link.transport.use(version)
+  link.establish({
+    era: 'legacy',
+    protocolVersion: version,
+    ...introduced(link.server.name, result),
+  })
+  link.notify('notifications/initialized', undefined)
+  link.transport.listen()
+}
+
+/** What a server gave for a revision, as far as a sentence has room for it. */
+function shown(version: unknown): string {
+  return typeof version === 'string' ? JSON.stringify(version.slice(0, 40)) : `of type ${typeof version}`
+}
+
+function establishModern(link: Link, result: Json<JsonObject>): void {
+  link.establish({
+    era: 'modern',
+    protocolVersion: MODERN,
+    ...introduced(link.server.name, result, rawAt(result.text, '_meta', META.serverInfo)),
+    caching: cachingOf(result.value),
+  })
+}
+
+/** What `promise` resolves with, `undefined` when that takes longer than `ms`. */
+async function inTime<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>(resolve => {
+    timer = setTimeout(resolve, ms, undefined)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

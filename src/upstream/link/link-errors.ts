@@ -1,0 +1,55 @@
+import { GatewayError, type Delivery } from '../../core/errors.ts'
+import { MAX_OWN_ANSWER_CHARS } from './introduction.ts'
+import { limitOf, MOST_EXTENSION, type Pending } from './pending.ts'
+
+/** How a request on a link can end without an answer of the server. */
+
+export function timedOut(server: string, pending: Pending): GatewayError {
+  const { method, timeoutMs } = pending
+  const within = pending.fullyExtended
+    ? `within ${seconds(MOST_EXTENSION * timeoutMs)} s, although it reported progress or waited for room; a call lasts ${MOST_EXTENSION} times its time limit at most`
+    : `within ${seconds(timeoutMs)} s`
+  return new GatewayError(
+    'upstream_timeout',
+    `Server "${server}" did not answer ${method} ${within}. Try again, or raise "${limitOf(pending)}" of this server.`,
+    { server, delivery: 'unknown' },
+  )
+}
+
+export function closed(server: string, delivery: Delivery): GatewayError {
+  return new GatewayError('upstream_closed', `The link to "${server}" is closed.`, { server, delivery })
+}
+
+export function cancelled(server: string, delivery: Delivery = 'unknown'): GatewayError {
+  return new GatewayError('cancelled', 'The request was cancelled.', { server, delivery })
+}
+
+/** An answer to the gateway itself of `chars` characters, which is more than such an answer may have. */
+export function oversized(server: string, method: string, chars: number): GatewayError {
+  return new GatewayError(
+    'too_large',
+    `Server "${server}" answered ${method} with ${chars} characters; at most ${MAX_OWN_ANSWER_CHARS} are accepted. Fix: let the server say it in smaller pages.`,
+    { server, delivery: 'answered' },
+  )
+}
+
+/** `what` completes "sent". */
+export function protocolError(server: string, what: string): GatewayError {
+  return new GatewayError(
+    'upstream_protocol',
+    `Server "${server}" sent ${what}. Its log output may say why.`,
+    // It may have done what was asked, and nobody knows.
+    { server, delivery: 'unknown' },
+  )
+}
+
+/** Messages in one batch. The gateway asks for none, so a server has few reasons to send one. */
+export const MAX_BATCH = 1000
+
+export function vastBatch(server: string, count: number): GatewayError {
+  return protocolError(server, `a batch of ${count} messages; at most ${MAX_BATCH} are taken`)
+}
+
+function seconds(ms: number): number {
+  return Math.round(ms / 100) / 10
+}

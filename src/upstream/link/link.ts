@@ -1,0 +1,692 @@
+import { monotonicNow } from '../../core/clock.ts'
+import type { Deadlines } from '../../core/deadlines.ts'
+import { GatewayError } from '../../core/errors.ts'
+import type { Cancellation } from '../../core/cancellation.ts'
+import type { Conversation, Exchange, Json, JsonObject, McpLogLevel, Outcome } from '../../core/exchange.ts'
+import { isJsonObject } from '../../core/json-object.ts'
+import { IdTable } from '../../core/id-table.ts'
+import type { Logger } from '../../core/logger.ts'
+import type { ServerConfig } from '../../config/types.ts'
+import { encodeHeaderValue } from '../../protocol/headers.ts'
+import { elements, find, members, rawAt } from '../../protocol/json-text.ts'
+import { notificationText, requestText, resultText } from '../../protocol/message.ts'
+import { outgoingParams } from '../../protocol/params.ts'
+import { META } from '../../protocol/revisions.ts'
+import {
+  answersCheck,
+  CHECK,
+  Doubts,
+  errorRaisesDoubt,
+  refusalRaisesDoubt,
+  resultRaisesDoubt,
+  unknownNow,
+} from './liveness.ts'
+import { envelopeFor, modernEnvelope } from './envelope.ts'
+import { GivenUp } from './cancelled-calls.ts'
+import { unfailing } from './guarded.ts'
+import { HangCheck, hung } from './hang.ts'
+import { Junk, tooMuchJunk } from '../transport/junk.ts'
+import type { LinkCall, Peer, StandListener } from './link-contract.ts'
+import { cancelled, closed, MAX_BATCH, protocolError, timedOut, vastBatch } from './link-errors.ts'
+import { LogLevel } from './log-level.ts'
+import { LinkTasks } from './link-tasks.ts'
+import { Pending } from './pending.ts'
+import { Asked, Questions } from './server-requests.ts'
+import type { Replica } from '../replica/replica.ts'
+import { unreadAnswer } from '../transport/response-id.ts'
+import { UpstreamRpcError } from './rpc-error.ts'
+import { soleOwner } from './sole-owner.ts'
+import { Throttle } from '../transport/log-sampler.ts'
+import { hasTooManyValues, TOO_MANY_VALUES } from '../transport/too-many-values.ts'
+import type { Receiver, Transport } from '../transport/transport.ts'
+import { Unasked } from './unasked.ts'
+import { UnderWay } from './under-way.ts'
+
+/** Records of refused questions in a minute. */
+const LOGGED_REFUSALS = 20
+
+/** Hears what a link's server says that is no answer. Implemented by the relay. */
+export interface LinkListener {
+  /** A notification, with the exchanges it may belong to, oldest first: the one on whose stream it came, else all the server may be working on. */
+  onNotification(link: Link, method: string, params: Json | undefined, among: readonly Exchange[]): void
+  /** The server asks something. Resolves with the raw JSON of the result. @throws GatewayError */
+  onRequest(
+    link: Link,
+    method: string,
+    params: Asked['params'],
+    among: readonly Exchange[],
+    cancellation: Cancellation,
+  ): Promise<string>
+  /** The link takes no new calls: its transport is gone, or its session is. Called once, not after `close()`. */
+  onLost(link: Link, error: GatewayError): void
+  /** What the server said unasked may have gone unheard for a while. */
+  onGap(link: Link): void
+}
+
+export interface LinkOptions {
+  readonly server: ServerConfig
+  readonly replica: Replica
+  readonly transport: Transport
+  readonly listener: LinkListener
+  readonly deadlines: Deadlines
+  readonly logger: Logger
+  /** Raw JSON of the gateway's `clientInfo`. */
+  readonly clientInfo: string
+  /** Raw JSON of the client capabilities that a legacy server is told of; modern ones are told with every request. */
+  readonly capabilities: string
+  /** The one session the link serves, if it serves only one. */
+  readonly owner: Conversation | undefined
+}
+
+/** One live MCP conversation with one replica: ids and tokens of its own, answers matched to calls. */
+export class Link implements Receiver {
+  readonly server: ServerConfig
+  readonly transport: Transport
+  /** Where it leads. */
+  readonly replica: Replica
+  /** What stands for it in records: the server, the replica where it has several, the transport. */
+  readonly label: string
+  readonly logger: Logger
+  /** Of its client, as a legacy server has been told them. */
+  capabilities: string
+  #owner: Conversation | undefined
+  #listener: LinkListener
+  readonly #deadlines: Deadlines
+  readonly #clientInfo: string
+  readonly #pending = new IdTable<number, Pending>()
+  readonly #questions: Questions
+  readonly #givenUp: GivenUp
+  readonly #underWay: UnderWay
+  readonly #junk = new Junk()
+  readonly #refusals = new Throttle(LOGGED_REFUSALS, 60_000)
+  readonly unasked = new Unasked()
+  /** Told of the memory its processes use while that is more than they may. Set by whoever holds the link. */
+  onOutgrown: (bytes: number) => void = () => {}
+  /** Tasks that run at the server (legacy). */
+  readonly tasks = new LinkTasks()
+  /** Standing requests by id, with what to do when the server acknowledges them. */
+  readonly #standing = new Map<number, StandListener['acknowledged']>()
+  #nextId = 1
+  #state: 'new' | 'open' | 'lost' | 'closed' = 'new'
+  #lastUsed = monotonicNow()
+  #answered = 0
+  readonly #logLevel = new LogLevel(this)
+  #peer: Peer | undefined
+  #envelope: Readonly<Record<string, string>> | undefined
+  #checkId: number | undefined
+  /** Whether the link was lost, whatever has become of it since. */
+  #lost = false
+  readonly #doubts = new Doubts(async cause => {
+    if (this.usable && (await this.#stillKnown()) && this.usable) return undefined
+    const lost = unknownNow(this.server.name, cause)
+    this.#lose(lost)
+    this.#closeWhenDone()
+    // Closed from this side, it was not lost.
+    return this.#lost ? lost : undefined
+  })
+
+  readonly #hangs = new HangCheck(
+    () => this.#ask(this.server.health.timeoutMs),
+    () => this.#onHung(),
+  )
+
+  constructor(options: LinkOptions) {
+    this.server = options.server
+    this.transport = options.transport
+    this.replica = options.replica
+    const { label } = options.replica
+    this.label = `${options.server.name}${label && ` ${label}`} ${options.transport.kind}`
+    this.logger = options.logger
+    this.#listener = options.listener
+    this.#deadlines = options.deadlines
+    this.#givenUp = new GivenUp(options.deadlines, options.server.timeoutMs)
+    this.#underWay = new UnderWay(this.#pending, this.#givenUp)
+    this.#clientInfo = options.clientInfo
+    this.#questions = new Questions(options.server.maxQuestions, `server ${options.server.name}`)
+    this.capabilities = options.capabilities
+    this.#owner = options.owner
+  }
+
+  get owner(): Conversation | undefined {
+    return this.#owner
+  }
+
+  /** Hands over a link that nobody has used yet. */
+  adopt(listener: LinkListener, owner: Conversation | undefined): void {
+    this.#listener = listener
+    this.#owner = owner
+    this.#lastUsed = monotonicNow()
+  }
+
+  /** From now on it is nobody's in particular. */
+  share(capabilities: string): void {
+    this.#owner = undefined
+    this.capabilities = capabilities
+  }
+
+  /** Known after the handshake. */
+  get peer(): Peer {
+    if (!this.#peer)
+      throw new GatewayError('internal', `The link to "${this.server.name}" has not shaken hands yet.`)
+    return this.#peer
+  }
+
+  get usable(): boolean {
+    return this.#state === 'open'
+  }
+
+  /** Requests that wait for an answer; a standing one, such as a listen stream, is none. */
+  get inFlight(): number {
+    return this.#pending.size - this.#standing.size
+  }
+
+  /** Whether something is in flight, and all of it are lists that the gateway fetches for itself. */
+  get onlyLists(): boolean {
+    const [...requests] = this.#pending.values()
+    return this.inFlight > 0 && requests.every(({ id, isOwnList }) => isOwnList || this.#standing.has(id))
+  }
+
+  /** Calls of clients that were answered, whatever the answer. */
+  get answered(): number {
+    return this.#answered
+  }
+
+  /** When a call last began or ended, in Unix milliseconds. */
+  get lastUsed(): number {
+    return this.#lastUsed
+  }
+
+  /** Marks the handshake as done. */
+  establish(peer: Peer): void {
+    this.#peer = peer
+    if (peer.era === 'modern') this.#envelope = modernEnvelope(this.#clientInfo)
+    if (this.#state === 'new') this.#state = 'open'
+  }
+
+  /** Raw `_meta` members every request to a modern server carries; also used to probe. */
+  get modernEnvelope(): Readonly<Record<string, string>> {
+    return this.#envelope ?? modernEnvelope(this.#clientInfo)
+  }
+
+  get clientInfo(): string {
+    return this.#clientInfo
+  }
+
+  /** Relays a client's call. Resolves with what the server answers; rejects with a `GatewayError`, also when the call is cancelled. */
+  call(exchange: Exchange, call: LinkCall): Promise<Outcome> {
+    if (this.unasked.any && exchange.canBeAsked === 'now')
+      return this.unasked.put(exchange).then(() => this.call(exchange, call))
+    const id = this.#nextId++
+    const request = exchange.request
+    const envelope = this.#envelope && envelopeFor(exchange, this.#envelope, this.server.roots)
+    let params: string | undefined
+    try {
+      params = outgoingParams(request.params, {
+        target: call.change.target,
+        ref: call.change.ref,
+        progressToken: request.progressToken === undefined ? undefined : id,
+        envelope,
+      })
+    } catch (error) {
+      return Promise.reject(error as GatewayError)
+    }
+    let headers = call.headers
+    if (envelope && call.change.target)
+      headers = { ...headers, 'mcp-name': encodeHeaderValue(call.change.target.value) }
+    if (!this.#envelope && exchange.logLevel !== undefined) this.wantLogLevel(exchange.logLevel)
+    const timeoutMs = call.timeoutMs ?? this.server.timeoutMs
+    return this.#send(id, call.method, params, timeoutMs, exchange, headers, call)
+  }
+
+  /** A request of the gateway itself. `params` is raw JSON, to which a modern server's envelope is added, with `capabilities` where they are given. */
+  async request(
+    method: string,
+    params: string | undefined,
+    timeoutMs: number,
+    capabilities?: string,
+  ): Promise<Json<JsonObject>> {
+    let text = params
+    if (this.#envelope) {
+      const value = params === undefined ? {} : (JSON.parse(params) as JsonObject)
+      const envelope = capabilities
+        ? { ...this.#envelope, [META.clientCapabilities]: capabilities }
+        : this.#envelope
+      text = outgoingParams({ text: params ?? '{}', value }, { envelope })
+    }
+    const outcome = await this.#send(this.#nextId++, method, text, timeoutMs, undefined, undefined)
+    if (outcome.kind === 'result' && isJsonObject(outcome.value))
+      return { text: outcome.text, value: outcome.value }
+    if (outcome.kind === 'error') throw new UpstreamRpcError(this.server.name, method, outcome)
+    throw new GatewayError(
+      'upstream_protocol',
+      `Server "${this.server.name}" answered ${method} with a result that is no object.`,
+      {
+        server: this.server.name,
+        delivery: 'answered',
+      },
+    )
+  }
+
+  /** Whether the server may still be working on a call that nobody waits for any more. */
+  get haunted(): boolean {
+    return this.#givenUp.any
+  }
+
+  /**
+   * A request that stays open for as long as the server keeps it: a listen stream. The returned function ends it from this side. `params` is raw JSON,
+   * to which the envelope is added; `capabilities` is raw JSON of what the gateway declares with it.
+   */
+  stand(method: string, params: string, listener: StandListener, capabilities = '{}'): () => void {
+    const id = this.#nextId++
+    const value = JSON.parse(params) as JsonObject
+    const envelope = { ...this.modernEnvelope, [META.clientCapabilities]: capabilities }
+    const text = outgoingParams({ text: params, value }, { envelope })
+    const end = (error: GatewayError | undefined): void => {
+      if (this.#standing.delete(id)) listener.ended(error)
+    }
+    this.#standing.set(id, acknowledgement => listener.acknowledged(acknowledgement))
+    this.#send(id, method, text, 0, undefined, undefined).then(
+      () => end(undefined),
+      (error: unknown) => end(GatewayError.from(error, this.server.name)),
+    )
+    return () => {
+      if (this.#standing.delete(id) && this.#take(id)) this.#cancelUpstream(id, 'no longer listening')
+    }
+  }
+
+  /** Nobody is asked any longer for the sake of this exchange, which was no call of this link itself: a task has ended. */
+  endQuestions(exchange: Exchange): void {
+    this.#questions.ended(exchange)
+  }
+
+  notify(method: string, params: string | undefined): void {
+    if (this.#state === 'closed') return
+    this.transport.send({ text: notificationText(method, params), id: undefined, method })
+  }
+
+  /** Makes the server log at least as verbosely as `level`. */
+  wantLogLevel(level: McpLogLevel): void {
+    if (this.#peer?.era === 'legacy' && isJsonObject(this.#peer.capabilities.logging))
+      this.#logLevel.want(level)
+  }
+
+  /** Every exchange that waits on this link. */
+  exchanges(): readonly Exchange[] {
+    return this.#underWay.pending
+  }
+
+  /** Fails what is in flight and closes the transport. Idempotent. */
+  async close(reason?: GatewayError): Promise<void> {
+    if (this.#state !== 'closed') {
+      this.#state = 'closed'
+      // Whatever has come of them, they can be fetched over another link.
+      for (const { id, isOwnList } of this.#pending.values())
+        if (isOwnList) this.#take(id)?.reject(closed(this.server.name, 'not_sent'))
+      this.#failAll(reason ?? closed(this.server.name, 'unknown'))
+    }
+    await this.transport.close()
+  }
+
+  /** The deadline of request `id` has passed. */
+  expire(id: number): void {
+    const waiting = this.#pending.get(id)
+    if (waiting?.exchange && this.#questions.concern(waiting.exchange)) {
+      // Somebody is being asked: the time people take is not the server's.
+      this.#deadlines.set(waiting, waiting.timeoutMs)
+      return
+    }
+    const unreadMs = waiting?.unreadMs(this.transport) ?? 0
+    if (waiting && unreadMs > 0) return this.#deadlines.set(waiting, unreadMs)
+    const worthWaiting = waiting?.call?.worthWaiting
+    if (!waiting || !worthWaiting) return this.#timeOut(id)
+    this.#deadlines.set(waiting, waiting.timeoutMs)
+    void worthWaiting().then(worth => {
+      if (!worth) this.#timeOut(id)
+    })
+  }
+
+  #timeOut(id: number): void {
+    const pending = this.#take(id)
+    if (!pending) return
+    this.#giveUp(pending, 'timeout', timedOut(this.server.name, pending))
+    // Not for what the gateway asks itself: a server that computes for a while answers no ping, and may still answer the call.
+    if (pending.exchange && this.transport.kind === 'stdio' && this.usable) this.#hangs.timedOut()
+  }
+
+  #onHung(): void {
+    if (!this.usable) return
+    this.onClose(hung(this.server.name, CHECK[this.peer.era], this.server.health.timeoutMs))
+    void this.transport.close(true)
+  }
+
+  #onJunk(what: string, text: string): void {
+    const { log, held, tooMuch } = this.#junk.note(text.length)
+    if (log)
+      this.logger.warn(what, {
+        start: text.slice(0, 200),
+        bytes: text.length,
+        ...(held > 0 && { ignoredBefore: held }),
+      })
+    if (!tooMuch || this.#state === 'closed') return
+    this.onClose(tooMuchJunk(this.server.name))
+    void this.transport.close(true)
+  }
+
+  // Receiver
+
+  ownerOf(id: number | undefined): string | undefined {
+    return id === undefined ? soleOwner(this.exchanges()) : this.#pending.get(id)?.exchange?.principal.id
+  }
+
+  waits(id: number): boolean {
+    return this.#pending.has(id)
+  }
+
+  /** The method of a request of the gateway itself that waits for its answer under this id. */
+  ownRequest(id: number): string | undefined {
+    const pending = this.#pending.get(id)
+    return pending && !pending.exchange && !this.#standing.has(id) ? pending.method : undefined
+  }
+
+  onMessage(text: string, stream: number | undefined): void {
+    if (hasTooManyValues(text)) return this.#onUnread(TOO_MANY_VALUES, text, stream)
+    let value: unknown
+    try {
+      value = JSON.parse(text)
+    } catch {
+      return this.#onUnread('a message that is not valid JSON', text, stream)
+    }
+    if (Array.isArray(value)) {
+      if (value.length > MAX_BATCH) return this.#onVastBatch(value.length, stream)
+      const spans = elements(text)
+      value.forEach((item, index) => {
+        const span = spans[index]
+        if (span) this.#onValue(text.slice(span.start, span.end), item, stream)
+      })
+    } else this.#onValue(text, value, stream)
+  }
+
+  /** `what` completes "sent". A call must not hang for a line that no rule attributes to one. */
+  #onUnread(what: string, text: string, stream: number | undefined): void {
+    const culprit = stream ?? unreadAnswer(text, this.#pending)
+    // An answer of that many values is no noise.
+    if (culprit === undefined || what !== TOO_MANY_VALUES) this.#onJunk(`The server sent ${what}.`, text)
+    if (culprit !== undefined) this.onFailure(culprit, protocolError(this.server.name, what))
+  }
+
+  /** The gateway sends no batches, so no answers are missed where it cannot be told which call a batch came for. */
+  #onVastBatch(count: number, stream: number | undefined): void {
+    const error = vastBatch(this.server.name, count)
+    if (stream !== undefined) return this.onFailure(stream, error)
+    this.logger.warn('The server sent too large a batch; the connection is closed.', { messages: count })
+    this.onClose(error)
+    void this.transport.close(true)
+  }
+
+  onFailure(id: number, error: GatewayError): void {
+    const pending = this.#take(id)
+    if (!pending) this.#givenUp.answered(id)
+    if (pending && id !== this.#checkId && this.#peer && refusalRaisesDoubt(error))
+      void this.#doubts.settle(error).then(lost => pending.reject(lost ?? error))
+    else pending?.reject(error)
+    this.#closeWhenDone()
+  }
+
+  onGap(): void {
+    if (this.#state === 'open') this.#listener.onGap(this)
+  }
+
+  onSessionLost(): void {
+    this.#lose(
+      new GatewayError('session_lost', `Server "${this.server.name}" has forgotten the session.`, {
+        server: this.server.name,
+      }),
+    )
+    this.#closeWhenDone()
+  }
+
+  onClose(error: GatewayError): void {
+    this.#lose(error)
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#failAll(error)
+  }
+
+  #onValue(text: string, value: unknown, stream: number | undefined): void {
+    if (!isJsonObject(value)) {
+      this.#onJunk('The server sent JSON that is no message.', text)
+      return
+    }
+    if (typeof value.method === 'string') {
+      const params =
+        'params' in value ? { text: rawAt(text, 'params') ?? '{}', value: value.params } : undefined
+      if ('id' in value)
+        void unfailing(
+          this.logger,
+          this.#onRequest(rawAt(text, 'id') ?? 'null', value.method, params, stream),
+        )
+      else this.#onNotification(value.method, params, stream)
+      return
+    }
+    const id = value.id
+    if (typeof id !== 'number') {
+      // What is no answer at all fails the request it came for, and that error says so.
+      if (stream === undefined || 'result' in value || 'error' in value)
+        this.#onJunk('The server sent an answer without a known id.', text)
+      // An error without an id on a request's own stream can only mean that request.
+      if (stream !== undefined && 'error' in value && (id === null || id === undefined))
+        this.#answer(stream, text, value)
+      return
+    }
+    this.#answer(id, text, value)
+  }
+
+  #answer(id: number, text: string, value: JsonObject): void {
+    const pending = this.#take(id)
+    if (!pending) {
+      this.#givenUp.answered(id)
+      this.logger.debug('An answer came for a call that is no longer waiting; dropped.', { id })
+      return
+    }
+    if (pending.exchange) this.#answered++
+    const list = members(text)
+    const error = find(list, 'error')
+    const result = find(list, 'result')
+    const era = this.#peer?.era
+    if (result && !error) {
+      const outcome: Outcome = {
+        kind: 'result',
+        text: text.slice(result.start, result.end),
+        value: value.result,
+        modern: era === 'modern' && !resultRaisesDoubt(era, value.result),
+      }
+      pending.call?.onAnswer?.(outcome, id)
+      pending.resolve(outcome)
+      if (era === 'modern' && !outcome.modern) void this.#doubts.settleOnce('resultType')
+    } else if (error && isJsonObject(value.error)) {
+      const outcome: Outcome = {
+        kind: 'error',
+        text: text.slice(error.start, error.end),
+        value: value.error,
+      }
+      const { code } = value.error
+      if (era && id !== this.#checkId && errorRaisesDoubt(pending.method, code))
+        void this.#doubts
+          .settleOnce(`${pending.method} ${String(code)}`)
+          .then(lost => (lost ? pending.reject(lost) : pending.resolve(outcome)))
+      else pending.resolve(outcome)
+    } else pending.reject(protocolError(this.server.name, 'an answer with neither a result nor an error'))
+    this.#closeWhenDone()
+  }
+
+  #onNotification(method: string, params: Json | undefined, stream: number | undefined): void {
+    if (method === 'notifications/progress') {
+      const token = isJsonObject(params?.value) ? params.value.progressToken : undefined
+      if (typeof token !== 'number' || !params) return
+      const pending = this.#pending.get(token)
+      const exchange = pending ? pending.exchange : this.tasks.progress(token)
+      if (exchange?.request.progressToken === undefined) return
+      const extension = pending?.progressed()
+      if (pending && extension !== undefined) this.#deadlines.set(pending, extension)
+      const member = find(members(params.text), 'progressToken')
+      if (member)
+        exchange.notify(
+          method,
+          params.text.slice(0, member.start) + exchange.request.progressToken + params.text.slice(member.end),
+        )
+      return
+    }
+    if (method === 'notifications/cancelled') {
+      const id = params && rawAt(params.text, 'requestId')
+      if (id !== undefined) this.#questions.withdraw(id)
+      return
+    }
+    if (method === 'notifications/subscriptions/acknowledged') {
+      const id = stream ?? (params && Number(rawAt(params.text, '_meta', META.subscriptionId)))
+      if (id !== undefined) this.#standing.get(id)?.(params)
+      return
+    }
+    const task = this.#taskOf(method, params)
+    if (task && !task.exchange && stream === undefined && !this.owner) {
+      this.logger.debug('A notification is about a task that nobody has here; dropped.', { method })
+      return
+    }
+    this.#listener.onNotification(this, method, params, this.#among(stream, task))
+  }
+
+  async #onRequest(id: string, method: string, params: Json | undefined, stream?: number): Promise<void> {
+    if (method === 'ping') return this.#respond(resultText(id, '{}'))
+    const task = this.#taskOf(method, params)
+    const among = this.#among(stream, task)
+    const asked = new Asked(id, params)
+    const answering = this.#questions.answer(
+      asked,
+      among === this.#underWay.all ? this.exchanges() : among,
+      cancellation => this.#listener.onRequest(this, method, asked.params, among, cancellation),
+      error => this.#onRefused(method, among, error),
+    )
+    // Not awaited: the waiting frame would hold the message.
+    return answering.then(answer => this.#respond(answer))
+  }
+
+  #respond(text: string | undefined): void {
+    if (text !== undefined && this.#state !== 'closed')
+      this.transport.send({ text, id: undefined, method: undefined })
+  }
+
+  /** A modern client is to hear which capability its call needs (specification 2026-07-28); a legacy one lives with what the server makes of the refusal. */
+  #onRefused(method: string, among: readonly Exchange[], error: GatewayError): void {
+    const { passes, held } = this.#refusals.next()
+    if (passes)
+      this.logger.info('A question of the server was refused.', {
+        method: method.slice(0, 100),
+        reason: error.message,
+        ...(held > 0 && { refusedBefore: held }),
+      })
+    const [exchange] = among
+    if (error.code !== 'missing_capability' || among.length !== 1 || !exchange?.modern) return
+    for (const pending of this.#pending.values()) {
+      if (pending.exchange === exchange && this.#take(pending.id)) this.#giveUp(pending, error.message, error)
+    }
+  }
+
+  #taskOf(method: string, params: Json | undefined): ReturnType<LinkTasks['about']> {
+    return this.#envelope ? undefined : this.tasks.about(method, params?.value)
+  }
+
+  /** What is said of a task concerns whoever has it, and nobody else, whatever else is in flight. */
+  #among(stream: number | undefined, task: ReturnType<LinkTasks['about']>): readonly Exchange[] {
+    if (task?.exchange) return [task.exchange]
+    if (task && stream === undefined) return []
+    const own = stream === undefined ? undefined : this.#pending.get(stream)
+    if (own?.exchange) return [own.exchange]
+    // What comes with a request of the gateway's own may be about any call.
+    return stream === undefined || own ? this.#underWay.all : []
+  }
+
+  #send(
+    id: number,
+    method: string,
+    params: string | undefined,
+    timeoutMs: number,
+    exchange: Exchange | undefined,
+    headers: Readonly<Record<string, string>> | undefined,
+    call?: LinkCall,
+  ): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      if (this.#state === 'lost' || this.#state === 'closed') {
+        reject(closed(this.server.name, 'not_sent'))
+        return
+      }
+      if (exchange && exchange.cancellation.reason !== undefined)
+        return reject(cancelled(this.server.name, 'not_sent'))
+      const pending = new Pending(this, id, method, timeoutMs, exchange, resolve, reject, call)
+      this.#pending.set(id, pending)
+      this.#underWay.changed()
+      this.#lastUsed = monotonicNow()
+      this.#deadlines.set(pending, timeoutMs, this.#lastUsed)
+      exchange?.cancellation.onCancel(reason => {
+        if (!this.#take(id)) return
+        this.#giveUp(pending, reason, cancelled(this.server.name))
+        this.#closeWhenDone()
+      })
+      this.transport.send({ text: requestText(id, method, params), id, method, headers })
+    })
+  }
+
+  #giveUp({ id, exchange, reject }: Pending, reason: string, error: GatewayError): void {
+    // What one session's own link says is that session's in any case.
+    if (this.#cancelUpstream(id, reason) && exchange)
+      error.unfinished = this.#givenUp.add(id, this.owner ? undefined : exchange)
+    reject(error)
+  }
+
+  /** Whether the server may have heard of the request. */
+  #cancelUpstream(id: number, reason: string): boolean {
+    if (this.transport.abandon(id)) return false
+    // On modern HTTP the closed stream is the cancellation; everywhere else it is a notification.
+    if (this.#peer?.era !== 'modern' || this.transport.kind === 'stdio')
+      this.notify('notifications/cancelled', JSON.stringify({ requestId: id, reason }))
+    return true
+  }
+
+  #take(id: number): Pending | undefined {
+    const pending = this.#pending.take(id)
+    if (!pending) return undefined
+    this.#underWay.changed()
+    this.#deadlines.remove(pending)
+    this.#lastUsed = monotonicNow()
+    if (pending.exchange) this.#questions.ended(pending.exchange)
+    return pending
+  }
+
+  #failAll(error: GatewayError): void {
+    this.#questions.close()
+    this.#givenUp.close()
+    for (const { id } of this.#pending.values()) this.#take(id)?.reject(error)
+  }
+
+  #lose(error: GatewayError): void {
+    if (this.#state === 'lost' || this.#state === 'closed') return
+    const established = this.#state === 'open'
+    this.#state = 'lost'
+    this.#lost = true
+    if (established) this.#listener.onLost(this, error)
+  }
+
+  /** Asks the server whether it still knows this conversation. */
+  #stillKnown(): Promise<boolean> {
+    this.#checkId = this.#nextId
+    return answersCheck(this.peer.era, this.#ask(this.server.listTimeoutMs))
+  }
+
+  #ask(timeoutMs: number): Promise<Outcome> {
+    const envelope = this.#envelope
+    const params = envelope && outgoingParams({ text: '{}', value: {} }, { envelope })
+    return this.#send(this.#nextId++, CHECK[this.peer.era], params, timeoutMs, undefined, undefined)
+  }
+
+  #closeWhenDone(): void {
+    if (this.#state === 'lost' && this.#pending.size === 0) void this.close()
+  }
+}

@@ -1,0 +1,86 @@
+import { GatewayError } from '../../core/errors.ts'
+import type { JsonObject, Outcome } from '../../core/exchange.ts'
+import { isJsonObject } from '../../core/json-object.ts'
+import { MODERN, type Era } from '../../protocol/revisions.ts'
+import { HttpStatusError } from '../transport/http-error.ts'
+
+const METHOD_NOT_FOUND = -32601
+const UNSUPPORTED_VERSION = -32022
+
+/** Methods a server may lack although it has the capability they belong to. */
+const OPTIONAL = new Set(['resources/templates/list', 'completion/complete', 'ping'])
+
+/** What a link asks to learn whether its server is still the one it shook hands with: something that era always answers, and that changes nothing. */
+export const CHECK: Readonly<Record<Era, string>> = { legacy: 'ping', modern: 'server/discover' }
+
+/**
+ * Whether a server that refuses a request like this may have forgotten the session or be another one now. HTTP 404 in answer to a session id says so by
+ * itself; but published servers answer 400 as well, and one of the other era knows neither the session nor the path of this request.
+ */
+export function refusalRaisesDoubt(error: GatewayError): boolean {
+  const status = error.cause instanceof HttpStatusError ? error.cause.status : undefined
+  if (error.code !== 'upstream_unreachable' || error.delivery !== 'not_sent') return false
+  return status === 400 || status === 404 || status === 405
+}
+
+/** Whether an error that a server answers with may come from one of another era: neither is what it should say after the handshake. */
+export function errorRaisesDoubt(method: string, code: unknown): boolean {
+  return code === UNSUPPORTED_VERSION || (code === METHOD_NOT_FOUND && !OPTIONAL.has(method))
+}
+
+/** Whether a result lacks what every result of its era has. */
+export function resultRaisesDoubt(era: Era, value: unknown): boolean {
+  return era === 'modern' && !(isJsonObject(value) && typeof value.resultType === 'string')
+}
+
+/** Whether what `CHECK` is answered with comes from the same server. One that cannot be reached, or is slow, says nothing about that. */
+export async function answersCheck(era: Era, answer: Promise<Outcome>): Promise<boolean> {
+  let outcome: Outcome
+  try {
+    outcome = await answer
+  } catch (error) {
+    return !(error instanceof GatewayError && refusalRaisesDoubt(error))
+  }
+  if (era === 'modern') {
+    const versions =
+      outcome.kind === 'result' && isJsonObject(outcome.value) ? outcome.value.supportedVersions : undefined
+    return Array.isArray(versions) && versions.includes(MODERN)
+  }
+  return outcome.kind !== 'error' || (outcome.value as JsonObject).code !== UNSUPPORTED_VERSION
+}
+
+export function unknownNow(server: string, cause: GatewayError | undefined): GatewayError {
+  const message = `Server "${server}" does not know this conversation any more; it may have been restarted or replaced.`
+  return new GatewayError('session_lost', message, { server, cause })
+}
+
+/** The doubts of one link. However many requests raise them at once, the server is asked once. */
+export class Doubts {
+  readonly #check: (cause: GatewayError | undefined) => Promise<GatewayError | undefined>
+  #checking: Promise<GatewayError | undefined> | undefined
+  readonly #dispelled = new Set<string>()
+
+  /** `check` resolves with the reason when the link is lost. */
+  constructor(check: (cause: GatewayError | undefined) => Promise<GatewayError | undefined>) {
+    this.#check = check
+  }
+
+  /** Resolves with the reason when the link is lost: what raised the doubt was not run, and may be sent over another link. */
+  settle(cause?: GatewayError): Promise<GatewayError | undefined> {
+    // A check that cannot be made says nothing.
+    this.#checking ??= this.#check(cause)
+      .catch(() => undefined)
+      .finally(() => {
+        this.#checking = undefined
+      })
+    return this.#checking
+  }
+
+  /** As `settle`, but what has turned out to mean nothing does not raise the same doubt again. */
+  async settleOnce(what: string): Promise<GatewayError | undefined> {
+    if (this.#dispelled.has(what)) return undefined
+    const lost = await this.settle()
+    if (!lost) this.#dispelled.add(what)
+    return lost
+  }
+}

@@ -1,0 +1,36 @@
+import { describeError } from '../../core/errors.ts'
+import { LOG_LEVELS, type McpLogLevel } from '../../core/exchange.ts'
+import type { Logger } from '../../core/logger.ts'
+
+/** The link. */
+interface Asks {
+  readonly server: { readonly listTimeoutMs: number }
+  readonly logger: Logger
+  readonly usable: boolean
+  request(method: string, params: string, timeoutMs: number): Promise<unknown>
+}
+
+/** How verbosely a legacy server logs on one link: as the most curious of those who hear it wish. */
+export class LogLevel {
+  readonly #link: Asks
+  #level: McpLogLevel | undefined
+
+  constructor(link: Asks) {
+    this.#link = link
+  }
+
+  /** Makes the server log at least as verbosely as `level`. */
+  want(level: McpLogLevel): void {
+    if (this.#level !== undefined && LOG_LEVELS.indexOf(this.#level) <= LOG_LEVELS.indexOf(level)) return
+    this.#level = level
+    const { server, logger } = this.#link
+    this.#link
+      .request('logging/setLevel', `{"level":"${level}"}`, server.listTimeoutMs)
+      .catch((error: unknown) => {
+        // The next who wants it asks again; a new link is told by whoever opens it.
+        if (this.#level === level) this.#level = undefined
+        if (this.#link.usable)
+          logger.warn('The server did not take the log level.', { level, cause: describeError(error) })
+      })
+  }
+}

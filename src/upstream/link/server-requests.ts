@@ -1,0 +1,175 @@
+import { ClientError } from '../../core/client-error.ts'
+import { Cancellation } from '../../core/cancellation.ts'
+import { GatewayError } from '../../core/errors.ts'
+import { detached } from '../../core/detached.ts'
+import type { Exchange, HeldParams, Json } from '../../core/exchange.ts'
+import { HeldBy } from '../../core/held-by.ts'
+import { NO_QUESTION_ROOM, processQuestions, type QuestionRoom } from '../../core/question-room.ts'
+import { errorText, resultText } from '../../protocol/message.ts'
+
+/** Questions open at once over one link, whatever calls they are for. */
+const MAX_OPEN = 1024
+
+/** What a server asks. It holds a copy of its text and nothing else of the message. */
+export class Asked implements HeldParams {
+  readonly id: string
+  #text: string | undefined
+  #value: unknown
+  #giveBack: (() => void) | undefined
+
+  constructor(id: string, params: Json | undefined) {
+    this.id = detached(id)
+    this.#text = params && detached(params.text)
+    this.#value = params?.value
+  }
+
+  get params(): HeldParams | undefined {
+    return this.#text === undefined ? undefined : this
+  }
+
+  get text(): string {
+    return this.#text ?? ''
+  }
+
+  get value(): unknown {
+    if (this.#value === undefined && this.#text !== undefined) this.#value = JSON.parse(this.#text)
+    return this.#value
+  }
+
+  get gone(): boolean {
+    return this.#text === undefined
+  }
+
+  /** @returns whether there is room for it */
+  takeRoom(room: QuestionRoom, holder: string): boolean {
+    this.#giveBack = room.take(holder, this.id.length + this.text.length)
+    return this.#giveBack !== undefined
+  }
+
+  keepText(): void {
+    this.#value = undefined
+  }
+
+  letGo(): void {
+    this.#text = undefined
+    this.#value = undefined
+    this.#giveBack?.()
+  }
+}
+
+interface Question {
+  readonly cancellation: Cancellation
+  /** The calls under way that it may be about. */
+  readonly about: Set<Exchange>
+  /** The call it counts for. */
+  readonly latest: Exchange | undefined
+  /** Whether the server still waits for an answer. */
+  awaited: boolean
+}
+
+/**
+ * What a server has asked over one link and not been told yet. Ids are the server's own, as raw text. A question ends with the call it is about:
+ * nobody is kept busy with it any longer, and it does not count.
+ */
+export class Questions {
+  readonly #maxPerCall: number
+  readonly #most: number
+  /** Holds what is about no call. */
+  readonly #holder: string
+  readonly #room: QuestionRoom
+  readonly #open = new Map<string, Question>()
+  /** How many are open, by the call they count for. */
+  readonly #byCall = new HeldBy<Exchange | undefined>()
+
+  /** What is about no call counts for `holder`. */
+  constructor(maxPerCall: number, holder: string, room = processQuestions()) {
+    this.#maxPerCall = maxPerCall
+    this.#holder = holder
+    this.#room = room
+    this.#most = Math.max(MAX_OPEN, maxPerCall)
+  }
+
+  /**
+   * Has a question answered with the raw JSON that `find` resolves with. `about` names the calls it may be about, oldest first.
+   * @returns the response as a whole message; `undefined` when the server no longer waits for one. Never rejects
+   */
+  async answer(
+    asked: Asked,
+    about: readonly Exchange[],
+    find: (cancellation: Cancellation) => Promise<string>,
+    refused: (error: GatewayError) => void,
+  ): Promise<string | undefined> {
+    const { id } = asked
+    const latest = about.at(-1)
+    const problem = this.#problem(id, latest) ?? this.#noRoom(asked, latest)
+    if (problem !== undefined) {
+      const error = new GatewayError('cannot_ask', problem)
+      asked.letGo()
+      refused(error)
+      return refusal(id, error)
+    }
+    const question = { cancellation: new Cancellation(), about: new Set(about), latest, awaited: true }
+    this.#open.set(id, question)
+    this.#byCall.add(latest, 1)
+    try {
+      const result = await find(question.cancellation)
+      return question.awaited ? resultText(id, result) : undefined
+    } catch (caught) {
+      if (!question.awaited) return undefined
+      const error = GatewayError.from(caught)
+      refused(error)
+      return refusal(id, error)
+    } finally {
+      asked.letGo()
+      this.#open.delete(id)
+      this.#byCall.add(latest, -1)
+    }
+  }
+
+  #problem(id: string, call: Exchange | undefined): string | undefined {
+    if (this.#open.has(id)) return 'A question of this id is still open.'
+    if (this.#byCall.of(call) >= this.#maxPerCall)
+      return `Too many questions are open for one call; "maxQuestions" of the server allows ${this.#maxPerCall}.`
+    if (this.#open.size >= this.#most)
+      return `Too many questions of the server are open; ${this.#most} may be at once over one connection.`
+    return undefined
+  }
+
+  #noRoom(asked: Asked, call: Exchange | undefined): string | undefined {
+    return asked.takeRoom(this.#room, call?.principal.id ?? this.#holder) ? undefined : NO_QUESTION_ROOM
+  }
+
+  /** Whether an answer is awaited that the call may depend on. */
+  concern(exchange: Exchange): boolean {
+    for (const { about } of this.#open.values()) if (about.has(exchange)) return true
+    return false
+  }
+
+  /** The call is over, and with it what was asked only for it. The server is told, for it may not know. */
+  ended(exchange: Exchange): void {
+    for (const { about, cancellation } of this.#open.values())
+      if (about.delete(exchange) && about.size === 0)
+        cancellation.cancel('the call it was asked for has ended')
+  }
+
+  /** The server no longer wants to know. */
+  withdraw(id: string): void {
+    this.#drop(id, 'the server withdrew the question')
+  }
+
+  close(): void {
+    for (const id of this.#open.keys()) this.#drop(id, 'the link was lost')
+  }
+
+  #drop(id: string, reason: string): void {
+    const question = this.#open.get(id)
+    if (!question) return
+    question.awaited = false
+    question.cancellation.cancel(reason)
+  }
+}
+
+function refusal(id: string, error: GatewayError): string {
+  if (error instanceof ClientError) return errorText(id, error.text)
+  return errorText(id, JSON.stringify({ code: error.kind.rpc, message: error.message }))
+}

@@ -1,0 +1,44 @@
+import type { Exchange } from '../../core/exchange.ts'
+import type { IdTable } from '../../core/id-table.ts'
+import type { GivenUp } from './cancelled-calls.ts'
+import type { Pending } from './pending.ts'
+
+/**
+ * The calls that a server may be working on, oldest first. The lists are made when they are asked for and stay the same as long
+ * as no call begins or ends: a server may say much meanwhile.
+ */
+export class UnderWay {
+  readonly #requests: IdTable<number, Pending>
+  readonly #givenUp: GivenUp
+  #pending: Exchange[] | undefined
+  #all: { readonly givenUp: readonly Exchange[]; readonly list: readonly Exchange[] } | undefined
+
+  constructor(requests: IdTable<number, Pending>, givenUp: GivenUp) {
+    this.#requests = requests
+    this.#givenUp = givenUp
+  }
+
+  /** A call has begun or ended. */
+  changed(): void {
+    this.#pending = undefined
+    this.#all = undefined
+  }
+
+  /** Those that wait for an answer. */
+  get pending(): readonly Exchange[] {
+    let list = this.#pending
+    if (list) return list
+    list = []
+    for (const { exchange } of this.#requests.values()) if (exchange) list.push(exchange)
+    this.#pending = list
+    return list
+  }
+
+  /** Those after the ones that were given up. */
+  get all(): readonly Exchange[] {
+    const givenUp = this.#givenUp.exchanges()
+    if (givenUp.length === 0) return this.pending
+    if (this.#all?.givenUp !== givenUp) this.#all = { givenUp, list: [...givenUp, ...this.pending] }
+    return this.#all.list
+  }
+}

@@ -1,0 +1,82 @@
+import { monotonicNow } from '../../core/clock.ts'
+import type { Deadline, Deadlines } from '../../core/deadlines.ts'
+import type { Replica } from '../replica/replica.ts'
+import type { Slot } from './slot.ts'
+
+export interface DrainsOptions {
+  /** Of a replica. */
+  readonly slots: (replica: Replica) => readonly Slot[]
+  /** Whether nothing is lost when it is closed. */
+  readonly isSpare: (slot: Slot) => boolean
+  /** Ends the link of a slot, and the slot as well where its replica is gone for good. */
+  readonly end: (slot: Slot, gone: boolean) => void
+  readonly deadlines: Deadlines
+  /** After which links end whatever is in flight. */
+  readonly timeoutMs: number
+}
+
+const LOOK_MS = 100
+
+/** Replicas that take no new calls: each of their links ends when the last call on it is answered. */
+export class Drains {
+  readonly #options: DrainsOptions
+  readonly #drains = new Map<Replica, Drain>()
+
+  constructor(options: DrainsOptions) {
+    this.#options = options
+  }
+
+  /** Those that are no longer in the configuration and have something in flight. */
+  get leaving(): readonly Replica[] {
+    return [...this.#drains.values()].filter(({ gone }) => gone).map(({ replica }) => replica)
+  }
+
+  /** The replica is marked as drained; whatever stood on it has been told. */
+  begin(replica: Replica, gone: boolean): void {
+    this.stop(replica)
+    const drain = new Drain(replica, gone, this.#options, () => this.#drains.delete(replica))
+    this.#drains.set(replica, drain)
+    drain.expire()
+  }
+
+  /** It takes calls again. */
+  stop(replica: Replica): void {
+    const drain = this.#drains.get(replica)
+    if (!drain) return
+    this.#options.deadlines.remove(drain)
+    this.#drains.delete(replica)
+  }
+
+  close(): void {
+    for (const replica of this.#drains.keys()) this.stop(replica)
+  }
+}
+
+class Drain implements Deadline {
+  place: number | undefined
+  due: number | undefined
+  readonly replica: Replica
+  readonly gone: boolean
+  readonly #options: DrainsOptions
+  readonly #done: () => void
+  readonly #until: number
+
+  constructor(replica: Replica, gone: boolean, options: DrainsOptions, done: () => void) {
+    this.replica = replica
+    this.gone = gone
+    this.#options = options
+    this.#done = done
+    this.#until = monotonicNow() + options.timeoutMs
+  }
+
+  expire(): void {
+    const { slots, isSpare, end, deadlines } = this.#options
+    const overdue = monotonicNow() >= this.#until
+    let busy = false
+    for (const slot of slots(this.replica))
+      if (overdue || isSpare(slot)) end(slot, this.gone)
+      else busy = true
+    if (busy) deadlines.set(this, LOOK_MS)
+    else this.#done()
+  }
+}

@@ -1,0 +1,73 @@
+import type { ServerConfig } from '../../config/types.ts'
+import { monotonicNow } from '../../core/clock.ts'
+import type { Deadlines } from '../../core/deadlines.ts'
+import { GatewayError } from '../../core/errors.ts'
+import type { Exchange } from '../../core/exchange.ts'
+import type { Slot } from './slot.ts'
+
+/** Slots that serve one call at a time: which are taken, and who waits for one, oldest first. */
+export class ExclusiveSlots {
+  readonly #server: ServerConfig
+  readonly #deadlines: Deadlines
+  readonly #waiting: (() => void)[] = []
+  #closed = false
+
+  constructor(server: ServerConfig, deadlines: Deadlines) {
+    this.#server = server
+    this.#deadlines = deadlines
+  }
+
+  /** A slot for the call alone; `at` gives the slot of a number from 1 on. @throws GatewayError `overloaded`, `cancelled`, `shutting_down` */
+  async lease(exchange: Exchange, at: (number: number) => Slot): Promise<Slot> {
+    const { name, maxExclusiveLinks, linkWaitMs } = this.#server
+    const until = monotonicNow() + linkWaitMs
+    for (let waited = false; ; waited = true) {
+      if (this.#closed)
+        throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: name })
+      if (exchange.cancellation.reason !== undefined) {
+        // It may have been its turn, which is then another's.
+        this.#waiting.shift()?.()
+        throw new GatewayError('cancelled', 'The request was cancelled.', { server: name })
+      }
+      for (let number = 1; number <= maxExclusiveLinks; number++) {
+        const slot = at(number)
+        if (slot.leased) continue
+        slot.leased = true
+        return slot
+      }
+      if (monotonicNow() >= until)
+        throw new GatewayError(
+          'overloaded',
+          `Server "${name}" is busy with ${maxExclusiveLinks} calls, each of which has a conversation to itself ("isolation": "call"). Try again when one of them has ended, or raise "maxExclusiveLinks" of this server.`,
+          { server: name, retryAfterMs: linkWaitMs },
+        )
+      await this.#turn(exchange, until, waited)
+    }
+  }
+
+  /** The call has ended. */
+  release(slot: Slot): void {
+    slot.leased = false
+    this.#waiting.shift()?.()
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const wake of this.#waiting.splice(0)) wake()
+  }
+
+  #turn(exchange: Exchange, until: number, waited: boolean): Promise<void> {
+    return new Promise<void>(resolve => {
+      // Whoever was woken in vain keeps the place in the queue.
+      if (waited) this.#waiting.unshift(resolve)
+      else this.#waiting.push(resolve)
+      const leave = (): void => {
+        const at = this.#waiting.indexOf(resolve)
+        if (at >= 0) this.#waiting.splice(at, 1)
+        resolve()
+      }
+      this.#deadlines.set({ expire: leave }, until - monotonicNow())
+      exchange.cancellation.onCancel(leave)
+    })
+  }
+}

@@ -1,0 +1,50 @@
+import { toGiveUp, type Giving } from '../transport/no-room.ts'
+
+/** A link that counts for a client. */
+export interface CountedLink extends Giving {
+  /** Closes it; it is then removed from the count. */
+  close(): void
+}
+
+/**
+ * How many links, which on stdio are processes, each client holds over all servers. Clients are told apart by their principal's id; whoever cannot be
+ * told apart, because nobody asked for credentials, is not counted here: the limit of each server is for them.
+ */
+export class ClientLinks {
+  readonly max: number
+  readonly #links = new Map<string, Set<CountedLink>>()
+
+  constructor(max: number) {
+    this.max = max
+  }
+
+  /** Makes room for one more, by closing one (`toGiveUp`) where there is none; `false` when all are in use. */
+  admit(client: string, force = false): boolean {
+    const links = this.#links.get(client)
+    if (!links || links.size < this.max) return true
+    const link = toGiveUp(links, force)
+    link?.close()
+    return link !== undefined
+  }
+
+  /** The links of a client. */
+  of(client: string): Iterable<CountedLink> {
+    return this.#links.get(client) ?? []
+  }
+
+  add(client: string, link: CountedLink): void {
+    const links = this.#links.get(client)
+    if (links) links.add(link)
+    else this.#links.set(client, new Set([link]))
+  }
+
+  remove(client: string, link: CountedLink): void {
+    const links = this.#links.get(client)
+    if (links?.delete(link) && links.size === 0) this.#links.delete(client)
+  }
+
+  /** Links of a client at this moment. */
+  count(client: string): number {
+    return this.#links.get(client)?.size ?? 0
+  }
+}

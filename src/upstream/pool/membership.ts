@@ -1,0 +1,116 @@
+import type { DnsConfig, ReplicaConfig } from '../../config/replica-types.ts'
+import type { Deadlines } from '../../core/deadlines.ts'
+import type { Logger } from '../../core/logger.ts'
+import { Addresses } from '../discovery/dns-discovery.ts'
+import { Drains } from './drains.ts'
+import type { Link } from '../link/link.ts'
+import type { Replica } from '../replica/replica.ts'
+import type { Replicas } from '../replica/replica-set.ts'
+import type { Slot } from './slot.ts'
+
+export interface RosterOptions {
+  readonly replicas: Replicas
+  readonly dns: DnsConfig
+  /** How long calls of a replica that is taken away may go on. */
+  readonly drainTimeoutMs: number
+  readonly deadlines: Deadlines
+  readonly logger: Logger
+  /** All that there are, at whatever replica. */
+  readonly slots: () => Iterable<Slot>
+  /** Whether nothing is lost when it is closed. */
+  readonly isSpare: (slot: Slot) => boolean
+  /** Closes a slot for good. */
+  readonly remove: (slot: Slot) => void
+  /** The link has been ended from this side, whatever was in flight. */
+  readonly onEnded: (link: Link) => void
+  /** What stands on a replica may have to stand on another. */
+  readonly onChanged: () => void
+}
+
+/** Which replicas a server has while the gateway runs: they come and go with the configuration and with DNS, and are drained before they go, or because somebody said so. */
+export class Roster {
+  readonly #options: RosterOptions
+  readonly #addresses: Addresses
+  readonly #drains: Drains
+  #closed = false
+
+  constructor(options: RosterOptions) {
+    this.#options = options
+    const { replicas, dns, drainTimeoutMs, deadlines, logger, slots, isSpare } = options
+    this.#addresses = new Addresses(replicas.server.replicas, {
+      dns,
+      logger,
+      inUse: () => [...slots()].some(({ state }) => state.kind !== 'idle' && state.kind !== 'closed'),
+      onChange: configs => this.#rearrange(configs),
+    })
+    this.#drains = new Drains({
+      slots: replica => [...slots()].filter(slot => slot.replica === replica),
+      isSpare,
+      end: (slot, gone) => this.#end(slot, gone),
+      deadlines,
+      timeoutMs: drainTimeoutMs,
+    })
+  }
+
+  /** What to wait for before the server is used: it is being found out where the replicas are. `undefined` when that is known. Never rejects. */
+  get pending(): Promise<void> | undefined {
+    return this.#addresses.pending
+  }
+
+  /** Every replica that has something in flight or may have; those that are on their way out come last. */
+  get all(): readonly Replica[] {
+    return [...this.#options.replicas.list, ...this.#drains.leaving]
+  }
+
+  /** Those of the configuration have changed: their weights count at once, new ones are added, those that are gone are drained. */
+  update(configs: readonly ReplicaConfig[]): void {
+    this.#addresses.update(configs)
+  }
+
+  /** Which of them are drained, by name; `''` stands for all of them. All others are not. */
+  drain(names: ReadonlySet<string>): void {
+    const { replicas, slots, logger, onChanged } = this.#options
+    const changed = replicas.drain(names)
+    if (changed.length === 0) return
+    onChanged()
+    for (const replica of changed) {
+      const { name, drained } = replica
+      logger.info(drained ? 'The replica is drained.' : 'The replica takes calls again.', { replica: name })
+      if (drained) this.#drains.begin(replica, false)
+      else this.#drains.stop(replica)
+    }
+    for (const slot of slots()) if (!slot.replica.drained) slot.resume()
+  }
+
+  /** A replica could not be connected to: it may be elsewhere by now. */
+  unreachable(): void {
+    this.#addresses.again()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#addresses.close()
+    this.#drains.close()
+  }
+
+  #rearrange(configs: readonly ReplicaConfig[]): void {
+    if (this.#closed) return
+    const { replicas, logger, onChanged } = this.#options
+    const before = replicas.list
+    const gone = replicas.update(configs)
+    const added = replicas.list.filter(replica => !before.includes(replica))
+    if (added.length === 0 && gone.length === 0) return
+    const names = (list: readonly Replica[]): string => list.map(({ name }) => name).join(', ')
+    logger.info('The replicas have changed.', { added: names(added), gone: names(gone) })
+    onChanged()
+    for (const replica of gone) this.#drains.begin(replica, true)
+  }
+
+  #end(slot: Slot, gone: boolean): void {
+    const link = slot.state.kind === 'ready' ? slot.state.link : undefined
+    if (gone) this.#options.remove(slot)
+    else slot.stop()
+    // A link that is closed tells nobody by itself.
+    if (link) this.#options.onEnded(link)
+  }
+}

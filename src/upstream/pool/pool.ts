@@ -1,0 +1,438 @@
+import type { ServerConfig } from '../../config/types.ts'
+import { monotonicNow } from '../../core/clock.ts'
+import { GatewayError } from '../../core/errors.ts'
+import type { Conversation, Exchange } from '../../core/exchange.ts'
+import type { Principal } from '../../core/principal.ts'
+import { askable } from '../../protocol/features.ts'
+import type { Era } from '../../protocol/revisions.ts'
+import { isUnknown, UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
+import { Checks } from './health-checks.ts'
+import type { ClientLinks } from './links-per-client.ts'
+import { CountedSlots } from './slot-limits.ts'
+import type { Link } from '../link/link.ts'
+import { closed } from '../link/link-errors.ts'
+import { ExclusiveSlots } from './exclusive-links.ts'
+import { keyFor, type Caller } from '../replica/isolation.ts'
+import type { Replica } from '../replica/replica.ts'
+import { NoRoom, toGiveUp } from '../transport/no-room.ts'
+import { Replicas, type Aim } from '../replica/replica-set.ts'
+import { Roster, type RosterOptions } from './membership.ts'
+import type { SlotKey } from '../replica/slot-key.ts'
+import { Slot, type SlotListener } from './slot.ts'
+import type { SlotState } from './slot-state.ts'
+import { Spares } from './warm-spares.ts'
+import { StartBeside } from '../replica/start-beside.ts'
+
+export interface PoolOptions extends Pick<RosterOptions, 'dns' | 'drainTimeoutMs' | 'deadlines' | 'logger'> {
+  readonly server: ServerConfig
+  readonly listener: SlotListener
+  readonly clientInfo: string
+  /** Of all pools together. */
+  readonly clientLinks: ClientLinks
+  /** Where the gateway is; replicas there are preferred. */
+  readonly zone?: string | undefined
+  /** A replica can be used no longer, or again: what stands on one may have to stand on another. */
+  readonly onReplicasChanged?: () => void
+}
+
+/** How often a call is sent to another link because the server speaks another era than a moment ago. */
+const MAX_MISFITS = 3
+
+/** The links of one server, at whichever of its replicas: whose each one is (`isolation.ts`), how many there may be, and which call uses which. */
+export class Pool {
+  readonly server: ServerConfig
+  readonly #options: PoolOptions
+  readonly #slots = new Map<string, Slot>()
+  readonly #starting: StartBeside
+  readonly #spares: Spares | undefined
+  readonly #exclusive: ExclusiveSlots
+  readonly #counted: CountedSlots
+  readonly #closing = new Set<Promise<void>>()
+  readonly replicas: Replicas
+  readonly #checks: Checks
+  /** Which replicas there are at this moment. */
+  readonly roster: Roster
+  #closed = false
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+    this.server = options.server
+    this.replicas = new Replicas(options.server, options.zone)
+    this.#starting = new StartBeside({
+      replicas: this.replicas,
+      runs: ({ common, modern }) => [common, modern].some(({ id }) => this.#slots.get(id)?.current),
+      start: replica => this.#at(replica.own, replica, undefined).pick(),
+    })
+    if (options.server.spares > 0)
+      this.#spares = new Spares({
+        ...options,
+        hasRoom: () => this.#processes < this.server.maxLinks,
+        lastUse: () => this.#lastUse(),
+      })
+    this.#counted = new CountedSlots({
+      clientLinks: options.clientLinks,
+      remove: slot => this.#remove(slot),
+    })
+    this.#exclusive = new ExclusiveSlots(options.server, options.deadlines)
+    this.#checks = new Checks({
+      replicas: this.replicas,
+      link: replica => this.#linkTo(replica),
+      inUse: () => this.#slots.size > 0,
+      onChanged: () => this.#options.onReplicasChanged?.(),
+      logger: options.logger,
+    })
+    this.roster = new Roster({
+      ...options,
+      replicas: this.replicas,
+      slots: () => this.#slots.values(),
+      isSpare: slot => slot.spare,
+      remove: slot => this.#remove(slot),
+      onEnded: link => options.listener.onLost(link, closed(this.server.name, 'unknown')),
+      onChanged: () => {
+        this.#spares?.tidy()
+        options.onReplicasChanged?.()
+      },
+    })
+  }
+
+  /** Places for links, open or not, at whatever replica. */
+  get slots(): Iterable<Slot> {
+    return this.#slots.values()
+  }
+
+  /** Where handshakes begin; what is wrong is corrected by them. */
+  set spoken(spoken: Spoken) {
+    for (const replica of this.replicas.list) this.#know(replica, spoken)
+  }
+
+  /** State for people: ready when any link is, else that of the common one, else of any. */
+  get state(): SlotState {
+    let state: SlotState | undefined
+    for (const slot of this.#slots.values()) {
+      if (slot.current) return slot.state
+      if (!state || slot.key === slot.replica.own || state.kind === 'idle') state = slot.state
+    }
+    return state ?? { kind: this.#closed ? 'closed' : 'idle' }
+  }
+
+  /** An open link, without starting one; best at a replica that offers what the others do. */
+  get current(): Link | undefined {
+    let other: Link | undefined
+    for (const { current, replica } of this.#slots.values()) {
+      if (!current || replica.drained) continue
+      if (!replica.lacks) return current
+      other ??= current
+    }
+    return other
+  }
+
+  /** Every open link. */
+  get links(): Link[] {
+    return [...this.#slots.values()].flatMap(slot => slot.current ?? [])
+  }
+
+  /** Number of links that are open or being opened. */
+  get size(): number {
+    return this.#slots.size
+  }
+
+  /** A link for the gateway's own requests: the one that `exchange` will use, else any that is open, else a shared one. */
+  any(exchange?: Exchange): Link | Promise<Link> {
+    const { pending } = this.roster
+    if (exchange) return pending ? pending.then(() => this.#fitting(exchange)) : this.#fitting(exchange)
+    const { current } = this
+    if (current) return current
+    if (pending) return pending.then(() => this.any())
+    const replica = this.#starting.choose(undefined, undefined)
+    try {
+      return this.#at(replica.own, replica, undefined).pick('list')
+    } catch (error) {
+      // What is listed over a link that a call waits for needs no other one.
+      for (const slot of this.#slots.values()) if (slot.state.kind === 'starting') return slot.pick('list')
+      throw error
+    }
+  }
+
+  async #fitting(exchange: Exchange): Promise<Link> {
+    for (let misfits = 0; ; misfits++) {
+      const slot = this.slot(exchange)
+      const link = await slot.pick('list')
+      // What is known now may make it another one.
+      if (misfits === MAX_MISFITS || this.slot(exchange) === slot) return link
+      this.#dismiss(slot)
+    }
+  }
+
+  /**
+   * Runs `use` with a link for the call. A call that must not meet others has the link to itself until `use` settles.
+   * @throws GatewayError `upstream_*`, `overloaded`
+   */
+  run<T>(exchange: Exchange, use: (link: Link) => Promise<T>, aim?: Aim): Promise<T> {
+    return this.#run(exchange, use, aim, 0)
+  }
+
+  #run<T>(
+    exchange: Exchange,
+    use: (link: Link) => Promise<T>,
+    aim: Aim | undefined,
+    misfits: number,
+    force = false,
+  ): Promise<T> {
+    const { pending } = this.roster
+    if (pending) return pending.then(() => this.#run(exchange, use, aim, misfits, force))
+    let replica: Replica
+    let key: SlotKey
+    let picked: Link | Promise<Link>
+    try {
+      replica = this.#starting.choose(exchange, aim?.leftOut)
+      if (aim) aim.replica = replica
+      key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
+      if (key.exclusive) return this.#runAlone(exchange, key, replica, use)
+      picked = this.#at(key, replica, exchange.principal, force).pick()
+    } catch (error) {
+      if (!force && error instanceof NoRoom && error.passes)
+        return error.passed(exchange).then(() => this.#run(exchange, use, aim, misfits, true))
+      return Promise.reject(error as GatewayError)
+    }
+    return picked instanceof Promise
+      ? picked.then(opened => this.#runFit(exchange, opened, use, aim, misfits))
+      : use(picked)
+  }
+
+  /** Now that the server has been greeted, the call may have to use another link: the server is of another era than was believed, or keeps sessions. */
+  #runFit<T>(
+    exchange: Exchange,
+    link: Link,
+    use: (link: Link) => Promise<T>,
+    aim: Aim | undefined,
+    misfits: number,
+  ): Promise<T> {
+    const { replica } = link
+    const slot = this.slotOf(link)
+    const fit = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
+    if (!slot || slot.key.id === fit.id) return use(link)
+    this.#dismiss(slot)
+    if (misfits === MAX_MISFITS)
+      return Promise.reject(
+        new GatewayError(
+          'upstream_protocol',
+          `Server "${this.server.name}" speaks another era with each handshake. Look into its log, or put one version of it behind its address.`,
+          { server: this.server.name, delivery: 'not_sent' },
+        ),
+      )
+    this.replicas.remember(exchange, replica)
+    return this.#run(exchange, use, aim, misfits + 1)
+  }
+
+  /** Ends a link that has turned out to be another one than was needed, unless it is of use to somebody. */
+  #dismiss(slot: Slot): void {
+    const { common, modern } = slot.replica
+    if (slot.key === common || slot.key === modern || slot.replica.endpoint.kind !== 'stdio') return
+    setImmediate(() => {
+      if (this.#slots.get(slot.key.id) === slot && slot.spare) this.#remove(slot)
+    })
+  }
+
+  /** The slot for the gateway's own requests on behalf of a call. */
+  slot(exchange: Exchange): Slot {
+    return this.#several(exchange, this.#starting.choose(exchange, undefined))
+  }
+
+  /** The slot for what a client wants to hear beyond one call. Another one when more is known of the server. */
+  standing(caller: Caller): Slot {
+    return this.#several(caller, this.replicas.standingFor(caller), true)
+  }
+
+  /** The slot that serves several requests of a caller at once, also where its calls have one each. */
+  #several(caller: Caller, replica: Replica, lasting = false): Slot {
+    const { roots, isolation } = this.server
+    const key =
+      isolation === 'call'
+        ? keyFor({ roots, isolation: 'client' }, caller, '', replica, lasting)
+        : keyFor(this.server, caller, askable(caller.features, roots), replica, lasting)
+    return this.#at(key, replica, caller.principal, lasting)
+  }
+
+  /** The slot that holds a link, as long as the link takes new calls. */
+  slotOf(link: Link): Slot | undefined {
+    for (const slot of this.#slots.values()) if (slot.holds(link)) return slot
+    return undefined
+  }
+
+  /** A link takes no new calls; called by whoever listens to links. */
+  lost(link: Link, error: GatewayError): void {
+    if (error.code === 'session_lost') {
+      // Whoever answers now may be of the other era; until that is known, nobody shares who might not.
+      const { replica } = link
+      replica.shape = undefined
+      this.#know(replica, UNKNOWN)
+    } else if (!link.replica.drained) this.#failedAt(link.replica, error)
+    this.slotOf(link)?.lost(link, error)
+  }
+
+  opened(slot: Slot, link: Link): void {
+    const { replica } = slot
+    const { era } = link.peer
+    if (replica.health.reachable(monotonicNow())) this.#options.onReplicasChanged?.()
+    if (era === 'legacy') replica.shape = { kind: link.transport.kind, sessionful: link.transport.sessionful }
+    this.#know(replica, slot.spoken)
+    this.#fit(slot, era)
+    this.#checks.start()
+    // What was opened only to list the server is not needed beside a link that somebody uses.
+    const common = this.#slots.get(replica.common.id)
+    if (era === 'legacy' && common && common !== slot && common.spare) this.#remove(common)
+    this.#spares?.fill(replica, era)
+  }
+
+  /** A server of another era than was wished for: the link is the one that is shared in that era, unless there is one. */
+  #fit(slot: Slot, era: Era): void {
+    const { common, modern } = slot.replica
+    const key = era === 'modern' ? modern : slot.key === modern ? common : slot.key
+    if (key === slot.key) return
+    const there = this.#slots.get(key.id)
+    if (there && (there.current || !there.spare)) return
+    if (there) this.#remove(there)
+    this.#slots.delete(slot.key.id)
+    this.#counted.delete(slot)
+    slot.key = key
+    slot.current?.share(key.capabilities)
+    this.#slots.set(key.id, slot)
+  }
+
+  /** For a check: a link that is open; one that is ejected is not left out for want of one. */
+  #linkTo(replica: Replica): Link | Promise<Link> | undefined {
+    for (const slot of this.#slots.values()) if (slot.replica === replica && slot.current) return slot.current
+    return replica.health.state === 'ejected' ? this.#at(replica.own, replica, undefined).pick() : undefined
+  }
+
+  #failedAt(replica: Replica, { code, message, kind }: GatewayError): void {
+    const { countsAgainstHealth } = kind
+    if (replica.health.failed({ code, message, countsAgainstHealth }, monotonicNow()))
+      this.#options.onReplicasChanged?.()
+  }
+
+  /** A link to a replica could not be opened, or does not last; called by whoever listens to slots. */
+  unreachable(slot: Slot, error: GatewayError): void {
+    const { replica, nextTry } = slot
+    if (error.code === 'shutting_down') return
+    // Where another process of the same command is well, this one's trouble is its own.
+    if (replica.endpoint.kind === 'stdio' && this.#hasLink(replica)) return
+    if (error.code === 'upstream_unauthorized') this.#failedAt(replica, error)
+    else if (replica.health.unreachable(error.message, monotonicNow(), nextTry))
+      this.#options.onReplicasChanged?.()
+    this.roster.unreachable()
+  }
+
+  #hasLink(replica: Replica): boolean {
+    for (const slot of this.#slots.values()) if (slot.replica === replica && slot.current) return true
+    return false
+  }
+
+  #know(replica: Replica, spoken: Spoken): void {
+    replica.spoken = spoken
+    for (const slot of this.#slots.values()) if (slot.replica === replica) slot.spoken = spoken
+  }
+
+  /** A session has ended, and with it the links that served only it. */
+  leave(conversation: Conversation): void {
+    this.replicas.forget(conversation.id)
+    for (const slot of this.#slots.values()) if (slot.key.owner === conversation) this.#remove(slot)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#checks.close()
+    this.roster.close()
+    for (const slot of this.#slots.values()) this.#remove(slot)
+    this.#exclusive.close()
+    await Promise.all([...this.#closing, this.#spares?.close()])
+  }
+
+  async #runAlone<T>(
+    exchange: Exchange,
+    group: SlotKey,
+    replica: Replica,
+    use: (link: Link) => Promise<T>,
+  ): Promise<T> {
+    const lease = (force: boolean): Promise<Slot> =>
+      this.#exclusive.lease(exchange, number =>
+        this.#at({ ...group, id: `${group.id} ${number}` }, replica, exchange.principal, force),
+      )
+    const slot = await lease(false).catch(async (error: unknown) => {
+      if (!(error instanceof NoRoom) || !error.passes) throw error
+      await error.passed(exchange)
+      return await lease(true)
+    })
+    try {
+      return await use(await slot.pick())
+    } finally {
+      // What the server still says of a call that was given up must not meet the next one.
+      if (slot.current?.haunted || slot.worn) this.#remove(slot)
+      this.#exclusive.release(slot)
+    }
+  }
+
+  /** @param force whether a link makes room over which the gateway fetches lists */
+  #at(key: SlotKey, replica: Replica, principal: Principal | undefined, force = false): Slot {
+    const known = this.#slots.get(key.id) ?? this.#greeting(key, replica)
+    if (known) return known
+    const { server, listener, deadlines, logger, clientInfo } = this.#options
+    if (this.#closed)
+      throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: server.name })
+    const isShared = key === replica.common || key === replica.modern
+    const counts = principal !== undefined && !isShared
+    if (counts && !this.#counted.admits(principal, force))
+      throw new NoRoom(
+        `Client "${principal.name}" has ${this.#options.clientLinks.max} links to servers in use, which is the most it may have. Try again later, or raise "gateway.maxLinksPerClient".`,
+        server.name,
+        this.#counted.of(principal),
+      )
+    const full = this.#processes >= server.maxLinks && !this.#spares?.fits(replica, key)
+    if (full && !this.#spares?.discard() && !this.#evict(force))
+      throw new NoRoom(
+        `Server "${server.name}" has ${server.maxLinks} links in use, which is the most there may be. Try again later, or raise "maxLinks" of this server.`,
+        server.name,
+        this.#slots.values(),
+      )
+    const spares = this.#spares
+    const slot = new Slot({ server, replica, key, listener, deadlines, logger, clientInfo, spares })
+    slot.spoken = replica.spoken
+    this.#slots.set(key.id, slot)
+    if (counts) this.#counted.add(slot, principal)
+    return slot
+  }
+
+  /** Until a server has been greeted nobody knows which of its shared links it has, and it is greeted once. */
+  #greeting(key: SlotKey, { common, modern, spoken }: Replica): Slot | undefined {
+    if ((key !== common && key !== modern) || !isUnknown(spoken)) return undefined
+    return this.#slots.get(key === common ? modern.id : common.id)
+  }
+
+  /** Links that are open, may be opened or wait to be used. */
+  get #processes(): number {
+    return this.#slots.size + (this.#spares?.size ?? 0)
+  }
+
+  #lastUse(): number {
+    let last = 0
+    for (const slot of this.#slots.values())
+      last = Math.max(last, slot.spare ? slot.lastUsed : monotonicNow())
+    return last
+  }
+
+  /** Makes room by closing a link (`toGiveUp`). */
+  #evict(force: boolean): boolean {
+    const slot = toGiveUp(this.#slots.values(), force)
+    if (slot) this.#remove(slot)
+    return slot !== undefined
+  }
+
+  #remove(slot: Slot): void {
+    this.#slots.delete(slot.key.id)
+    this.#counted.delete(slot)
+    const closing = slot.close().then(() => {
+      this.#closing.delete(closing)
+    })
+    this.#closing.add(closing)
+  }
+}

@@ -1,0 +1,68 @@
+import type { ServerConfig } from '../../config/types.ts'
+import { describeError, GatewayError } from '../../core/errors.ts'
+import type { Logger } from '../../core/logger.ts'
+import type { Connected } from '../link/connect.ts'
+import { CrashLoop } from '../replica/restart-backoff.ts'
+import type { Link } from '../link/link.ts'
+import { readableBytes } from '../transport/stdio/memory-watch.ts'
+
+export interface SuccessionOptions {
+  readonly server: ServerConfig
+  readonly logger: Logger
+  readonly open: () => Promise<Connected>
+  /** Puts a link in the place of `before`; `false` when there is no place for it any more. */
+  readonly take: (opened: Connected, before: Link) => boolean
+}
+
+/** One process takes over from another that uses too much memory, without a pause. */
+export class Succession {
+  readonly #options: SuccessionOptions
+  /** One that is above its ceiling as soon as it runs is not helped by being replaced again and again. */
+  readonly #loop: CrashLoop
+  #running: Promise<void> | undefined
+  #notBefore = 0
+  /** The last one that was above, and how long it had been running when that was first seen. */
+  #above: { readonly link: Link; readonly openMs: number } | undefined
+
+  constructor(options: SuccessionOptions) {
+    this.#options = options
+    this.#loop = new CrashLoop(options.server.crashes)
+  }
+
+  /** Whether a process that uses so much should be replaced now; says so in the log. `openMs` is how long it has been running. */
+  due(link: Link, bytes: number, openMs: number, now: number): boolean {
+    if (this.#above?.link !== link) this.#above = { link, openMs }
+    if (this.#running || now < this.#notBefore) return false
+    const { logger, server } = this.#options
+    logger.warn('The server uses more memory than it may; another process takes its place.', {
+      used: readableBytes(bytes),
+      allowed: readableBytes(server.memoryBytes),
+    })
+    this.#notBefore = now + this.#loop.ended(this.#above.openMs)
+    return true
+  }
+
+  begin(before: Link, now: () => number): void {
+    this.#running = this.#replace(before, now).finally(() => (this.#running = undefined))
+  }
+
+  /** Resolves when nothing is being opened. */
+  async settled(): Promise<void> {
+    await this.#running
+  }
+
+  async #replace(before: Link, now: () => number): Promise<void> {
+    let opened: Connected
+    try {
+      opened = await this.#options.open()
+    } catch (error) {
+      this.#notBefore = now() + this.#loop.startFailed()
+      if (!(error instanceof GatewayError && error.code === 'shutting_down'))
+        this.#options.logger.warn('There is no other process yet; the old one goes on.', {
+          cause: describeError(error),
+        })
+      return
+    }
+    if (!this.#options.take(opened, before)) await opened.link.close()
+  }
+}

@@ -1,0 +1,91 @@
+import { monotonicNow } from '../../core/clock.ts'
+import type { Deadline, Deadlines } from '../../core/deadlines.ts'
+import { describeError, GatewayError } from '../../core/errors.ts'
+import type { Logger } from '../../core/logger.ts'
+import type { Link } from '../link/link.ts'
+
+/** What is under way on a link that was replaced may go on for so long. */
+const LONGEST_MS = 60_000
+const LOOK_MS = 500
+
+/** Links of one slot that get no new calls: some have calls in flight, some are being closed. */
+export class Departing {
+  readonly #deadlines: Deadlines
+  readonly #logger: Logger
+  readonly #links = new Set<Link>()
+
+  constructor(deadlines: Deadlines, logger: Logger) {
+    this.#deadlines = deadlines
+    this.#logger = logger
+  }
+
+  /** Closes a link; one that was lost ends once what is in flight has been answered. */
+  leave(link: Link): void {
+    this.#links.add(link)
+    if (link.usable || link.inFlight === 0) void this.#close(link)
+    else this.#watch(link, Infinity, () => void this.#close(link))
+  }
+
+  /** A link in whose place there is another one finishes with what it is at, and has a minute for that. `ended` hears when it has been closed. */
+  retire(link: Link, ended: (reason: GatewayError) => void): void {
+    this.#links.add(link)
+    this.#watch(link, monotonicNow() + LONGEST_MS, () => {
+      // One that was lost meanwhile has told so itself.
+      const { usable, server } = link
+      const reason = replaced(server.name)
+      void this.#close(link, reason)
+      if (usable) ended(reason)
+    })
+  }
+
+  /** Resolves when every link is closed. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#links].map(link => this.#close(link)))
+  }
+
+  #watch(link: Link, until: number, end: () => void): void {
+    this.#deadlines.set(new Departure(link, this.#deadlines, until, end), LOOK_MS)
+  }
+
+  async #close(link: Link, reason?: GatewayError): Promise<void> {
+    try {
+      await link.close(reason)
+    } catch (error) {
+      this.#logger.warn('The link did not close cleanly.', { cause: describeError(error) })
+    }
+    this.#links.delete(link)
+  }
+}
+
+/** Looks again and again whether something is still under way on a link. */
+class Departure implements Deadline {
+  place: number | undefined
+  due: number | undefined
+  readonly #link: Link
+  readonly #deadlines: Deadlines
+  readonly #until: number
+  readonly #end: () => void
+
+  constructor(link: Link, deadlines: Deadlines, until: number, end: () => void) {
+    this.#link = link
+    this.#deadlines = deadlines
+    this.#until = until
+    this.#end = end
+  }
+
+  expire(): void {
+    const { inFlight, tasks, usable } = this.#link
+    // A task is nothing that a link which was lost could still bring.
+    const busy = inFlight > 0 || (usable && tasks.size > 0)
+    if (busy && monotonicNow() < this.#until) this.#deadlines.set(this, LOOK_MS)
+    else this.#end()
+  }
+}
+
+function replaced(server: string): GatewayError {
+  return new GatewayError(
+    'upstream_closed',
+    `Server "${server}" used more memory than it may, and its process was replaced; it was ended ${LONGEST_MS / 1000} s later, with this call. Try again, or raise "memory" of this server.`,
+    { server, delivery: 'unknown' },
+  )
+}

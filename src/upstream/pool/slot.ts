@@ -1,0 +1,367 @@
+import type { ServerConfig } from '../../config/types.ts'
+import { monotonicNow } from '../../core/clock.ts'
+import type { Deadline, Deadlines } from '../../core/deadlines.ts'
+import { describeError, GatewayError } from '../../core/errors.ts'
+import type { Logger } from '../../core/logger.ts'
+import { afterLoss, UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
+import { connect, type Connected } from '../link/connect.ts'
+import { backingOff, backoffMs, CrashLoop, inCrashLoop, LASTED_MS } from '../replica/restart-backoff.ts'
+import { Departing } from './retiring-links.ts'
+import type { Link, LinkListener } from '../link/link.ts'
+import { closed } from '../link/link-errors.ts'
+import type { Replica } from '../replica/replica.ts'
+import type { SlotKey } from '../replica/slot-key.ts'
+import { failureOf, type SlotState } from './slot-state.ts'
+import type { Spares } from './warm-spares.ts'
+import { Succession } from './replacement.ts'
+
+/** What a slot tells the rest of the gateway. */
+export interface SlotListener extends LinkListener {
+  /**
+   * A link has been opened; `slot.spoken` is what is known of the server now. `before` is the link whose place it takes, where that is still there: it gets no
+   * new calls, and is reported as lost once it has finished with the others.
+   */
+  onOpen(slot: Slot, link: Link, before?: Link): void
+  /** A link could not be opened, or does not last, so that the next one will not be opened at once. */
+  onUnreachable(slot: Slot, error: GatewayError): void
+}
+
+export interface SlotOptions {
+  readonly server: ServerConfig
+  readonly replica: Replica
+  readonly key: SlotKey
+  readonly listener: SlotListener
+  readonly deadlines: Deadlines
+  readonly logger: Logger
+  readonly clientInfo: string
+  /** Processes that wait to be used. */
+  readonly spares?: Spares | undefined
+  readonly now?: () => number
+}
+
+/**
+ * A place for one link to a server: opened when first needed, closed when idle, re-opened with back-off. While a start is being backed off,
+ * calls fail at once with the cause of the last failure instead of waiting for the next one. A link whose process uses too much memory is replaced.
+ */
+export class Slot implements Deadline {
+  place: number | undefined
+  due: number | undefined
+  readonly server: ServerConfig
+  readonly replica: Replica
+  /** Changes once its link turns out to be shared. */
+  key: SlotKey
+  readonly #options: SlotOptions
+  readonly #now: () => number
+  readonly #departing: Departing
+  #state: SlotState = { kind: 'idle' }
+  #openedAt = 0
+  readonly #starts: CrashLoop
+  readonly #succession: Succession
+  #pins = 0
+  /** Whether what waits for the link that is being opened is the gateway itself. */
+  #onlyToList = false
+  /** While it is, the slot is one call's alone. */
+  leased = false
+  /** It is to be given up as soon as it is not leased any more. */
+  worn = false
+  /** Sessions lost in a row, each soon after it was opened. */
+  #losses = 0
+  #openings = 0
+  #lastLoss = ''
+  #restart: NodeJS.Timeout | undefined
+  /** When that is over, by `monotonicNow`. */
+  #restartAt = -Infinity
+  readonly #closing = new AbortController()
+  /** Where the handshake begins; what is wrong is corrected by it. */
+  spoken: Spoken = UNKNOWN
+
+  constructor(options: SlotOptions) {
+    this.#options = options
+    this.server = options.server
+    this.replica = options.replica
+    this.key = options.key
+    this.#now = options.now ?? monotonicNow
+    this.#departing = new Departing(options.deadlines, options.logger)
+    // An address is tried again every minute at least: that costs nobody a process.
+    const crashes = options.replica.endpoint.kind === 'stdio' ? options.server.crashes : Infinity
+    this.#starts = new CrashLoop(crashes)
+    this.#succession = new Succession({
+      ...options,
+      open: () => this.#open(),
+      take: (opened, before) => this.#succeed(opened, before),
+    })
+  }
+
+  get state(): SlotState {
+    return this.#state
+  }
+
+  /** The open link, without starting one. */
+  get current(): Link | undefined {
+    return this.#state.kind === 'ready' && this.#state.link.usable ? this.#state.link : undefined
+  }
+
+  /** A usable link: at once when one is open, else after starting one; `list`: for the gateway's own lists. @throws GatewayError `upstream_*` */
+  pick(purpose: 'use' | 'list' = 'use'): Link | Promise<Link> {
+    const state = this.#state
+    if (state.kind === 'ready' && state.link.usable) return state.link
+    if (state.kind === 'starting') {
+      if (purpose === 'use') this.#onlyToList = false
+      return state.opening
+    }
+    if (state.kind === 'closed')
+      return Promise.reject(
+        new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name }),
+      )
+    if (state.kind === 'failed' || state.kind === 'stopped') {
+      const wait = state.nextTry - this.#now()
+      if (wait > 0) return Promise.reject(backingOff(state.error, wait))
+    }
+    return this.#start(purpose)
+  }
+
+  /** Whether the open link has taken the place of an earlier one, so that things may have been missed in between. */
+  get reopened(): boolean {
+    return this.#openings > 1
+  }
+
+  holds(link: Link): boolean {
+    return this.#state.kind === 'ready' && this.#state.link === link
+  }
+
+  /** Whether nothing is lost when it is closed. */
+  get spare(): boolean {
+    const { kind } = this.#state
+    return (
+      this.#pins === 0 &&
+      !this.leased &&
+      (kind === 'idle' ||
+        kind === 'failed' ||
+        kind === 'stopped' ||
+        (this.#state.kind === 'ready' && this.#state.link.inFlight === 0))
+    )
+  }
+
+  /** Whether only the gateway's own lists are fetched over its link, or it is opened for these alone: another link can bring them. */
+  get yields(): boolean {
+    if (this.#pins > 0 || this.leased) return false
+    if (this.#state.kind === 'starting') return this.#onlyToList
+    return this.#state.kind === 'ready' && this.#state.link.onlyLists
+  }
+
+  /** When its link was last used, in Unix milliseconds; 0 without one. */
+  get lastUsed(): number {
+    return this.#state.kind === 'ready' ? this.#state.link.lastUsed : 0
+  }
+
+  /** From when on a call tries it again, by `monotonicNow`; `undefined`: the next one does. */
+  get nextTry(): number | undefined {
+    return this.#state.kind === 'failed' || this.#state.kind === 'stopped' ? this.#state.nextTry : undefined
+  }
+
+  /** When it starts without a call, by `monotonicNow`; `undefined` where nothing but a call starts it. */
+  get startsAt(): number | undefined {
+    return this.nextTry !== undefined && this.#pins > 0 && this.#restartAt > this.#now()
+      ? this.#restartAt
+      : undefined
+  }
+
+  /** While pinned (subscriptions), the link is neither stopped when idle nor left closed after a failure. */
+  pin(): void {
+    this.#pins++
+  }
+
+  unpin(): void {
+    this.#pins--
+    this.#watchIdle()
+  }
+
+  /** Forgets a failure, so that the next call tries at once. */
+  forgive(): void {
+    if (this.nextTry === undefined) return
+    this.#starts.forget()
+    this.#set({ kind: 'idle' })
+  }
+
+  /** The link was lost; called by whoever listens to links. */
+  lost(link: Link, error: GatewayError): void {
+    if (!this.holds(link)) return
+    const openMs = this.#now() - this.#openedAt
+    // What answers next may be of the other era.
+    this.spoken = afterLoss(this.spoken)
+    this.#departing.leave(link)
+    if (error.code === 'session_lost') {
+      // Nothing is wrong with the server, it only wants to be greeted again.
+      this.#set({ kind: 'idle' })
+      this.#losses = openMs >= LASTED_MS ? 0 : this.#losses + 1
+      if (this.#pins > 0) this.#restartIn(this.#losses < 2 ? 0 : backoffMs(this.#losses - 2))
+      return
+    }
+    const cause = describeError(error)
+    // One that ends after each start says why once.
+    const again = openMs < LASTED_MS && cause === this.#lastLoss
+    this.#options.logger[again ? 'debug' : 'warn']('The server is gone.', { cause })
+    this.#lastLoss = cause
+    const backoff = this.#starts.ended(openMs, link.answered)
+    // The start of one that waits is over, so there is none to be put off; a crash loop is one nevertheless.
+    const ready = !this.#starts.looping && this.#options.spares?.fits(this.replica, this.key)
+    const delay = ready ? 0 : backoff
+    const told = this.#fail(error, delay)
+    if (delay > 0) this.#options.listener.onUnreachable(this, told)
+  }
+
+  /** Called by the idle deadline. */
+  expire(): void {
+    if (this.#state.kind !== 'ready') return
+    const { link } = this.#state
+    const quiet = this.#now() - link.lastUsed
+    if (this.#pins > 0 || link.inFlight > 0 || quiet < this.server.idleMs) {
+      this.#options.deadlines.set(this, Math.max(1000, this.server.idleMs - quiet))
+      return
+    }
+    this.#starts.stopped(this.#now() - this.#openedAt)
+    this.#options.logger.info('Stopped after being idle; the next call starts it again.', { idleMs: quiet })
+    this.#set({ kind: 'idle' })
+    this.#departing.leave(link)
+  }
+
+  /** Ends the link, whatever is in flight on it; the next call opens another one. Returns the link that was open. */
+  stop(): Link | undefined {
+    if (this.#state.kind !== 'ready') return undefined
+    const { link } = this.#state
+    this.#starts.stopped(this.#now() - this.#openedAt)
+    this.#set({ kind: 'idle' })
+    this.#departing.leave(link)
+    return link
+  }
+
+  /** Opens a link where what is pinned waits for one. */
+  resume(): void {
+    if (this.#pins > 0 && this.#state.kind === 'idle') void this.#start()
+  }
+
+  async close(): Promise<void> {
+    const state = this.#state
+    if (state.kind !== 'closed') {
+      this.#set({ kind: 'closed' })
+      this.#closing.abort()
+      clearTimeout(this.#restart)
+      this.#options.deadlines.remove(this)
+      if (state.kind === 'ready') this.#departing.leave(state.link)
+      if (state.kind === 'starting') await state.opening.catch(() => undefined)
+    }
+    await this.#succession.settled()
+    await this.#departing.close()
+  }
+
+  #start(purpose: 'use' | 'list' = 'use'): Promise<Link> {
+    this.#onlyToList = purpose === 'list'
+    const opening = this.#connect()
+    this.#set({ kind: 'starting', opening, failed: failureOf(this.#state) })
+    // Callers hear of the failure through `opening`; a start nobody waits for must not end the process.
+    opening.catch(() => undefined)
+    return opening
+  }
+
+  async #connect(): Promise<Link> {
+    let opened
+    try {
+      opened = await this.#open()
+    } catch (caught) {
+      const error = GatewayError.from(caught, this.server.name)
+      // A server that was there and could not be greeted may be of the other era by now. One that is away says nothing about it.
+      if (error.code === 'upstream_protocol' || error.code === 'upstream_closed') this.spoken = UNKNOWN
+      if (this.#state.kind === 'closed') throw this.#onlyToList ? closed(this.server.name, 'not_sent') : error
+      const told = this.#fail(error, this.#starts.startFailed())
+      this.#options.listener.onUnreachable(this, told)
+      throw told
+    }
+    if (this.#state.kind === 'closed') {
+      await opened.link.close()
+      throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name })
+    }
+    return this.#use(opened, undefined)
+  }
+
+  /** One that waits, or else a new one. */
+  #open(): Promise<Connected> {
+    const { server, replica, listener, deadlines, logger, clientInfo, spares } = this.#options
+    const spare = spares?.take(replica, this.key, listener)
+    if (spare) return Promise.resolve(spare)
+    const { capabilities, owner, era } = this.key
+    const { signal } = this.#closing
+    const options = { server, replica, listener, deadlines, logger, clientInfo, capabilities, owner, signal }
+    return connect(options, era, this.spoken)
+  }
+
+  #use({ link, shown }: Connected, before: Link | undefined): Link {
+    const { listener, logger } = this.#options
+    this.#openedAt = this.#now()
+    this.#openings++
+    this.spoken = { ...this.spoken, ...shown }
+    link.onOutgrown = bytes => this.#outgrown(link, bytes)
+    this.#set({ kind: 'ready', link })
+    logger.info('Connected.', {
+      transport: link.transport.kind,
+      era: link.peer.era,
+      version: link.peer.protocolVersion,
+    })
+    this.#watchIdle()
+    listener.onOpen(this, link, before)
+    return link
+  }
+
+  /** @returns what callers hear of it */
+  #fail(error: GatewayError, delayMs: number): GatewayError {
+    const { looping, inARow } = this.#starts
+    const told = looping ? inCrashLoop(this.server.name, inARow, error) : error
+    const nextTry = this.#now() + delayMs
+    this.#set({ kind: looping ? 'stopped' : 'failed', error: told, attempts: inARow, nextTry })
+    if (this.#starts.loopBegins)
+      this.#options.logger.error('The server is in a crash loop.', { cause: describeError(told), delayMs })
+    if (this.#pins > 0) this.#restartIn(delayMs)
+    return told
+  }
+
+  #outgrown(link: Link, bytes: number): void {
+    if (!this.holds(link) || this.worn) return
+    if (!this.#succession.due(link, bytes, this.#now() - this.#openedAt, this.#now())) return
+    if (!this.key.exclusive) this.#succession.begin(link, this.#now)
+    // Whoever has it has it alone, so nothing is gained by a second one beside.
+    else if (this.leased) this.worn = true
+    else {
+      this.#set({ kind: 'idle' })
+      this.#departing.leave(link)
+    }
+  }
+
+  #succeed(opened: Connected, before: Link): boolean {
+    const { kind } = this.#state
+    if (kind === 'closed' || kind === 'starting' || (kind === 'ready' && !this.holds(before))) return false
+    if (kind !== 'ready') this.#use(opened, undefined)
+    else {
+      this.#departing.retire(before, reason => this.#options.listener.onLost(before, reason))
+      this.#use(opened, before)
+    }
+    return true
+  }
+
+  #restartIn(ms: number): void {
+    clearTimeout(this.#restart)
+    this.#restartAt = this.#now() + ms
+    this.#restart = setTimeout(() => {
+      const { kind } = this.#state
+      if (this.#pins > 0 && kind !== 'starting' && kind !== 'ready' && kind !== 'closed') void this.#start()
+    }, ms)
+    this.#restart.unref()
+  }
+
+  #watchIdle(): void {
+    if (this.server.idleMs > 0 && this.#state.kind === 'ready')
+      this.#options.deadlines.set(this, this.server.idleMs)
+  }
+
+  #set(state: SlotState): void {
+    this.#state = state
+  }
+}

@@ -1,0 +1,256 @@
+import type { ServerConfig } from '../../config/types.ts'
+import { monotonicNow } from '../../core/clock.ts'
+import type { Deadline, Deadlines } from '../../core/deadlines.ts'
+import { describeError, GatewayError } from '../../core/errors.ts'
+import type { Logger } from '../../core/logger.ts'
+import { connect, type Connected } from '../link/connect.ts'
+import { CrashLoop } from '../replica/restart-backoff.ts'
+import type { Link, LinkListener } from '../link/link.ts'
+import type { Era } from '../../protocol/revisions.ts'
+import { readableBytes } from '../transport/stdio/memory-watch.ts'
+import type { Replica } from '../replica/replica.ts'
+import type { SlotKey } from '../replica/slot-key.ts'
+
+export interface SparesOptions {
+  readonly server: ServerConfig
+  readonly deadlines: Deadlines
+  readonly logger: Logger
+  readonly clientInfo: string
+  /** Whether the server may have one process more. */
+  readonly hasRoom: () => boolean
+  /** When the server was last used, in Unix milliseconds: now, while it is. */
+  readonly lastUse: () => number
+}
+
+/**
+ * Processes that wait, started and greeted, so that whoever needs a link has it at once: after a crash, or for a new session. They declare what the common link
+ * declares, are of the era of the link that was opened last, and belong to nobody. A replica gets them when the first link to it is opened, and loses them when the server is idle.
+ */
+export class Spares {
+  readonly #options: SparesOptions
+  readonly #reserves = new Map<Replica, Reserve>()
+  readonly #ending = new Set<Promise<void> | undefined>()
+
+  constructor(options: SparesOptions) {
+    this.#options = options
+  }
+
+  /** Processes that wait or are being started. */
+  get size(): number {
+    let size = 0
+    for (const reserve of this.#reserves.values()) size += reserve.size
+    return size
+  }
+
+  /** Whether one waits that can serve a slot. */
+  fits(replica: Replica, key: SlotKey): boolean {
+    return this.#reserves.get(replica)?.fits(key) ?? false
+  }
+
+  /** One that waits, for a slot; from now on its link reports to `listener`. */
+  take(replica: Replica, key: SlotKey, listener: LinkListener): Connected | undefined {
+    return this.#reserves.get(replica)?.take(key, listener)
+  }
+
+  /** A link to the replica has been opened, so that another one may be needed. */
+  fill(replica: Replica, era: Era): void {
+    if (replica.endpoint.kind !== 'stdio') return
+    let reserve = this.#reserves.get(replica)
+    if (!reserve) {
+      reserve = new Reserve(replica, this.#options)
+      this.#reserves.set(replica, reserve)
+    }
+    reserve.fill(era)
+  }
+
+  /** Ends one, to make room. */
+  discard(): boolean {
+    for (const reserve of this.#reserves.values()) if (reserve.discard()) return true
+    return false
+  }
+
+  /** Replicas that are drained need none. */
+  tidy(): void {
+    for (const replica of this.#reserves.keys()) if (replica.drained) this.#end(replica)
+  }
+
+  async close(): Promise<void> {
+    for (const replica of this.#reserves.keys()) this.#end(replica)
+    await Promise.all(this.#ending)
+  }
+
+  #end(replica: Replica): void {
+    const ending = this.#reserves
+      .get(replica)
+      ?.close()
+      .finally(() => this.#ending.delete(ending))
+    this.#reserves.delete(replica)
+    this.#ending.add(ending)
+  }
+}
+
+interface Spare extends Connected {
+  readonly since: number
+}
+
+/** The spares of one replica. Its deadline is when it has to be seen to: an idle server, or a start that was put off. */
+class Reserve implements Deadline {
+  place: number | undefined
+  due: number | undefined
+  readonly #replica: Replica
+  readonly #options: SparesOptions
+  readonly #loop: CrashLoop
+  /** Oldest first. */
+  readonly #waiting: Spare[] = []
+  readonly #ending = new Set<Promise<void>>()
+  readonly #closing = new AbortController()
+  readonly #listener: LinkListener
+  #starting: Promise<void> | undefined
+  #notBefore = 0
+  #filledAt = 0
+  #wanted = false
+  #era: Era = 'modern'
+
+  constructor(replica: Replica, options: SparesOptions) {
+    this.#replica = replica
+    this.#options = options
+    this.#loop = new CrashLoop(options.server.crashes)
+    const { name } = options.server
+    this.#listener = {
+      // Said to nobody: whoever gets the link asks for what it wants to know.
+      onNotification: () => {},
+      onRequest: () =>
+        Promise.reject(new GatewayError('cannot_ask', 'There is nobody yet to be asked.', { server: name })),
+      onLost: (link, error) => this.#lost(link, error),
+      onGap: () => {},
+    }
+  }
+
+  get size(): number {
+    return this.#waiting.length + (this.#starting ? 1 : 0)
+  }
+
+  fits(key: SlotKey): boolean {
+    return this.#fitting(key) >= 0
+  }
+
+  /** The one that came last is least likely to have been forgotten by something it depends on. */
+  #fitting({ capabilities, era }: SlotKey): number {
+    const { common, spoken } = this.#replica
+    if (capabilities !== common.capabilities) return -1
+    return this.#waiting.findLastIndex(({ link }) => link.peer.era === era || spoken[era] === false)
+  }
+
+  take(key: SlotKey, listener: LinkListener): Connected | undefined {
+    const at = this.#fitting(key)
+    const [spare] = at < 0 ? [] : this.#waiting.splice(at, 1)
+    if (!spare) return undefined
+    spare.link.adopt(listener, key.owner)
+    this.#loop.stopped(monotonicNow() - spare.since)
+    return spare
+  }
+
+  fill(era: Era): void {
+    this.#era = era
+    this.#wanted = true
+    this.#filledAt = monotonicNow()
+    this.#seeTo()
+  }
+
+  discard(): boolean {
+    const spare = this.#waiting.shift()
+    if (spare) this.#end(spare.link)
+    return spare !== undefined
+  }
+
+  expire(): void {
+    this.#seeTo()
+  }
+
+  async close(): Promise<void> {
+    this.#wanted = false
+    this.#closing.abort()
+    this.#options.deadlines.remove(this)
+    await this.#starting
+    while (this.discard());
+    await Promise.all(this.#ending)
+  }
+
+  #seeTo(): void {
+    const { deadlines, server, logger, hasRoom, lastUse } = this.#options
+    const now = monotonicNow()
+    const idleMs =
+      server.idleMs === 0 ? Infinity : server.idleMs - (now - Math.max(lastUse(), this.#filledAt))
+    if (this.#wanted && (idleMs <= 0 || this.#replica.drained)) {
+      this.#wanted = false
+      logger.debug('Processes that waited are ended.', { processes: this.#waiting.length })
+      while (this.discard());
+    }
+    if (!this.#wanted || this.#closing.signal.aborted) return
+    const missing = this.size < server.spares && !this.#starting && hasRoom()
+    const waitMs = this.#notBefore - now
+    if (missing && waitMs <= 0)
+      this.#starting = this.#start().finally(() => {
+        this.#starting = undefined
+        this.#seeTo()
+      })
+    const next = Math.min(idleMs, missing && waitMs > 0 ? waitMs : Infinity)
+    if (next < Infinity) deadlines.set(this, next)
+  }
+
+  async #start(): Promise<void> {
+    const { server, deadlines, logger, clientInfo } = this.#options
+    const { capabilities, owner } = this.#replica.common
+    const { signal } = this.#closing
+    const [replica, listener] = [this.#replica, this.#listener]
+    let opened: Connected
+    try {
+      opened = await connect(
+        { server, replica, listener, deadlines, logger, clientInfo, capabilities, owner, signal },
+        this.#era,
+        replica.spoken,
+      )
+    } catch (error) {
+      if (signal.aborted) return
+      this.#putOff(this.#loop.startFailed(), 'A process that was to wait could not be started.', error)
+      return
+    }
+    const { link } = opened
+    // Otherwise the server has gone idle, or been closed, while this one started.
+    if (!this.#wanted) return this.#end(link)
+    this.#waiting.push({ ...opened, since: monotonicNow() })
+    link.onOutgrown = bytes => this.#outgrown(link, bytes)
+    logger.debug('A process waits to be used.', { waiting: this.#waiting.length })
+  }
+
+  #lost(link: Link, error: GatewayError): void {
+    const spare = this.#leave(link)
+    if (!spare) return
+    const delay = this.#loop.ended(monotonicNow() - spare.since)
+    this.#end(link)
+    this.#putOff(delay, 'A process that waited has ended.', error)
+    this.#seeTo()
+  }
+
+  #outgrown(link: Link, bytes: number): void {
+    const used = new GatewayError('upstream_closed', `It used ${readableBytes(bytes)} of memory.`)
+    this.#lost(link, used)
+  }
+
+  #putOff(delayMs: number, what: string, error: unknown): void {
+    this.#notBefore = monotonicNow() + delayMs
+    const { inARow, looping } = this.#loop
+    const loop = looping ? { inARow, crashLoop: true } : {}
+    this.#options.logger.warn(what, { cause: describeError(error), delayMs: Math.ceil(delayMs), ...loop })
+  }
+
+  #leave(link: Link): Spare | undefined {
+    const at = this.#waiting.findIndex(spare => spare.link === link)
+    return at < 0 ? undefined : this.#waiting.splice(at, 1)[0]
+  }
+
+  #end(link: Link): void {
+    const ending = link.close().finally(() => this.#ending.delete(ending))
+    this.#ending.add(ending)
+  }
+}

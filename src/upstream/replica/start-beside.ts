@@ -1,0 +1,69 @@
+import { monotonicNow } from '../../core/clock.ts'
+import type { Caller } from './isolation.ts'
+import type { Replica } from './replica.ts'
+import type { LeftOut, Replicas } from './replica-set.ts'
+
+export interface StartBesideOptions {
+  readonly replicas: Replicas
+  /** Whether a link to it that is shared is open. */
+  readonly runs: (replica: Replica) => boolean
+  /** Opens such a link; may throw or reject. */
+  readonly start: (replica: Replica) => unknown
+}
+
+/** A replica that was chosen but has to be started first is started beside, while one that runs takes the call. */
+export class StartBeside {
+  readonly #options: StartBesideOptions
+
+  constructor(options: StartBesideOptions) {
+    this.#options = options
+  }
+
+  /** @throws GatewayError when no replica can be used */
+  choose(caller: Caller | undefined, leftOut: LeftOut | undefined): Replica {
+    const { replicas } = this.#options
+    const chosen = replicas.choose(caller, leftOut)
+    if (!replicas.several) return chosen
+    if (chosen.endpoint.kind === 'stdio' && chosen.health.away)
+      return this.#otherThan(chosen, caller, leftOut)
+    return chosen.keepsSessionsFor(caller) ? chosen : this.#runningOr(chosen, leftOut)
+  }
+
+  #runningOr(chosen: Replica, leftOut: LeftOut | undefined): Replica {
+    const { replicas, runs } = this.#options
+    if (runs(chosen)) return chosen
+    const now = monotonicNow()
+    for (const replica of replicas.list) {
+      if (!runs(replica) || replica.tier > chosen.tier) continue
+      if (!replica.isUsable(now) || leftOut?.(replica)) continue
+      void this.#start(chosen)
+      return replica
+    }
+    return chosen
+  }
+
+  /** A process that could not be started the last time, or did not last, is nothing that a call should wait for. */
+  #otherThan(away: Replica, caller: Caller | undefined, leftOut: LeftOut | undefined): Replica {
+    let other: Replica
+    try {
+      other = this.#options.replicas.choose(
+        caller,
+        replica => replica === away || (leftOut?.(replica) ?? false),
+      )
+    } catch {
+      return away
+    }
+    // Two that are away wait for each other otherwise.
+    if (other.health.away) return away
+    void this.#start(away)
+    return other
+  }
+
+  async #start(replica: Replica): Promise<void> {
+    try {
+      await this.#options.start(replica)
+    } catch {
+      // Its health has been told.
+    }
+  }
+}

@@ -1,0 +1,348 @@
+import type { ChildProcess } from 'node:child_process'
+import type { StdioEndpoint } from '../../../config/replica-types.ts'
+import { receptionFrom } from '../../../core/buffer-limit.ts'
+import { GatewayError, type Delivery } from '../../../core/errors.ts'
+import type { Logger } from '../../../core/logger.ts'
+import type { Reception } from '../../../core/reception.ts'
+import { within } from '../../../core/within.ts'
+import { childEnv } from './child-env.ts'
+import { Junk, TOO_MUCH_JUNK } from '../junk.ts'
+import { LastWords, SaidBeforeEnd } from './stderr-tail.ts'
+import { LineSplitter } from './line-splitter.ts'
+import { beginsMessage, isSpace } from './message-line.ts'
+import { processMemory, readableBytes, type MemoryWatch } from './memory-watch.ts'
+import { groupGone, groupRuns, HAS_GROUPS, signalTree } from './process-group.ts'
+import { NotTaken } from '../not-taken.ts'
+import { Printed, type PrintedByOne } from '../../replica/printed.ts'
+import { processReaper, type Reaper } from './orphan-reaper.ts'
+import { startError } from './start-error.ts'
+import type { Outgoing, Receiver, Transport } from '../transport.ts'
+import { WriteQueue } from './write-queue.ts'
+
+/** Time a server gets after each step of its end: its stdin closed, SIGTERM, SIGKILL. */
+export const DEFAULT_EXIT_GRACE_MS = 2000
+
+/** A server that reads nothing while so much waits for it is stuck; more would only fill the memory. */
+const MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
+/** Answers written just before an exit are still read; descendants that keep the pipes open are not waited for. */
+const DRAIN_MS = 500
+const MAX_STDERR_LINE_BYTES = 4096
+const NOISE_CHARS = 200
+/** So many times its ceiling, a process does not get the time to be replaced. */
+const FAR_ABOVE = 1.5
+
+export interface StdioTransportOptions {
+  /** Configured name, for messages. */
+  readonly server: string
+  readonly endpoint: StdioEndpoint
+  /**
+   * Largest message of the server. A longer line is skipped without being held; when it is the response to a request, which its two ends tell,
+   * that request fails with `too_large`, else it is left to its deadline.
+   */
+  readonly maxMessageBytes: number
+  readonly logger: Logger
+  /** Leads to the log what the program prints; default: as that of a first process. */
+  readonly printed?: PrintedByOne
+  /** What the program and its children may use; half as much again ends them. `undefined`: as much as there is. */
+  readonly memoryBytes?: number | undefined
+  /** Default: the one of this process. */
+  readonly memory?: MemoryWatch
+  /** Ends the server's processes should this one be killed; default: the one of this process. */
+  readonly reaper?: Reaper
+  /** Default 2000. */
+  readonly exitGraceMs?: number
+}
+
+/**
+ * Talks to a program that this process starts: JSON-RPC messages as lines on its stdin and stdout. Whatever it prints to stderr goes to the
+ * log, once where each start prints the same and fails. The program leads a process group of its own, and all of the group is gone when `close()` resolves.
+ */
+export function createStdioTransport(options: StdioTransportOptions): Transport {
+  return new StdioTransport(options)
+}
+
+class StdioTransport implements Transport {
+  readonly kind = 'stdio'
+  readonly sessionful = true
+  readonly #options: StdioTransportOptions
+  readonly #logger: Logger
+  readonly #reaper: Reaper
+  readonly #memory: MemoryWatch
+  readonly #graceMs: number
+  readonly #lastWords = new LastWords()
+  readonly #junk = new Junk()
+  readonly #printed: PrintedByOne
+  #receiver: Receiver | undefined
+  #running: Running | undefined
+  #closed = false
+  /** Why it had to go, where that was decided here. */
+  #verdict: string | undefined
+  /** Its group is gone, and its number may be another's by now. */
+  #ended = false
+  #lost: Promise<void> | undefined
+  #stopped: Promise<void> | undefined
+
+  constructor(options: StdioTransportOptions) {
+    this.#options = options
+    this.#logger = options.logger.child({ server: options.server })
+    this.#printed = options.printed ?? new Printed().begin(this.#logger)
+    this.#reaper = options.reaper ?? processReaper()
+    this.#memory = options.memory ?? processMemory()
+    this.#graceMs = options.exitGraceMs ?? DEFAULT_EXIT_GRACE_MS
+  }
+
+  async open(receiver: Receiver): Promise<void> {
+    const { server, endpoint } = this.#options
+    this.#receiver = receiver
+    const { default: spawn } = await import('cross-spawn')
+    if (this.#closed) throw this.#closedError('it was closed while it started', 'not_sent')
+    this.#reaper.prepare()
+    try {
+      const child = spawn(endpoint.command, [...endpoint.args], {
+        cwd: endpoint.cwd,
+        env: childEnv(endpoint.env),
+        stdio: ['pipe', 'pipe', 'pipe'],
+        detached: HAS_GROUPS,
+        windowsHide: true,
+      })
+      if (child.pid !== undefined) this.#attach(child, child.pid)
+      await new Promise<void>((resolve, reject) => {
+        child.once('spawn', resolve)
+        child.once('error', reject)
+      })
+    } catch (error) {
+      this.#reaper.relax()
+      throw startError(server, endpoint, error)
+    }
+    if (this.#closed) {
+      await this.#stop()
+      throw this.#closedError('it was closed while it started', 'not_sent')
+    }
+    this.#logger.debug('Server started.', { pid: this.#running?.pid })
+  }
+
+  send(message: Outgoing): void {
+    const outcome = this.#running?.queue.push(message) ?? 'closed'
+    if (outcome === 'taken') return
+    const { server } = this.#options
+    const error =
+      outcome === 'closed'
+        ? this.#closedError('it is not running', 'not_sent')
+        : new GatewayError(
+            'overloaded',
+            `Server "${server}" does not read what it is sent; try again later.`,
+            { server },
+          )
+    // Later, so that a caller has noted its request before it hears of its end.
+    queueMicrotask(() => this.#fail(message, error))
+  }
+
+  use(): void {}
+  listen(): void {}
+
+  /** Requests have no stream of their own here. One that still waits for the pipe leaves it. */
+  abandon(id: number): boolean {
+    return this.#running?.queue.drop(id) ?? false
+  }
+
+  unreadMs(_id: number, moment: number): number {
+    return this.#running?.reception.pausedMs(moment) ?? 0
+  }
+
+  async close(force = false): Promise<void> {
+    this.#closed = true
+    if (force) this.#kill()
+    await this.#stop()
+    this.#printed.stopped()
+  }
+
+  #attach(child: ChildProcess, pid: number): void {
+    this.#reaper.register(pid)
+    const { stdin, stdout, stderr } = child
+    if (!stdin || !stdout || !stderr) {
+      signalTree(pid, 'SIGKILL')
+      this.#reaper.release(pid)
+      throw new Error('A child has no pipes.')
+    }
+    const { memoryBytes } = this.#options
+    if (memoryBytes !== undefined)
+      this.#memory.watch(pid, memoryBytes, this.#logger, used => this.#onOutgrown(used, memoryBytes))
+    const queue = new WriteQueue(stdin, MAX_OUTSTANDING_BYTES, (message, delivery) =>
+      this.#fail(message, this.#closedError('it stopped reading', delivery)),
+    )
+    const notTaken = new NotTaken({ ...this.#options, logger: this.#logger }, (id, error) => {
+      if (!this.#closed) this.#receiver?.onFailure(id, error)
+    })
+    const messages = new LineSplitter(this.#options.maxMessageBytes, {
+      onLine: (bytes, start, end) => this.#onLine(bytes, start, end),
+      onLongLine: (head, tail, size) => notTaken.ended(head.toString(), tail.toString(), size),
+    })
+    const log = new LineSplitter(MAX_STDERR_LINE_BYTES, {
+      onLine: (bytes, start, end) => this.#onStderr(bytes.toString('utf8', start, end)),
+      onLongLine: (head, _tail, size) => this.#onStderr(`${head.toString()}… (${size} bytes)`),
+    })
+    const exited = new Promise<void>(resolve => {
+      child.once('exit', () => resolve())
+      // On Windows a command that does not exist shows as an error instead of an exit.
+      child.on('error', () => resolve())
+    })
+    const drained = new Promise<void>(resolve => child.once('close', () => resolve()))
+    const owner = (): string | undefined => this.#receiver?.ownerOf(undefined)
+    const reception = receptionFrom(this.#options.server, owner, stdout, why =>
+      notTaken.stopped(messages.skip().toString(), why),
+    )
+    this.#running = { child, pid, queue, messages, reception, log, exited, drained }
+    for (const pipe of [stdin, stdout, stderr]) pipe.on('error', () => {})
+    stdin.once('close', () => void this.#lose())
+    stdout.on('data', (chunk: Buffer) => {
+      messages.push(chunk)
+      reception.at(messages.held)
+    })
+    stdout.once('close', () => reception.end())
+    stderr.on('data', (chunk: Buffer) => log.push(chunk))
+    // A server without stdout can answer nothing any more, even if it goes on running.
+    stdout.once('end', () => void this.#lose())
+    void exited.then(() => this.#lose())
+  }
+
+  #onLine(bytes: Buffer, from: number, end: number): void {
+    if (this.#closed) return
+    let start = from
+    // A byte order mark, as some Windows programs print it.
+    if (bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf) start += 3
+    while (start < end && isSpace(bytes[start])) start++
+    while (end > start && isSpace(bytes[end - 1])) end--
+    if (start === end) return
+    if (beginsMessage(bytes, start, end)) {
+      this.#receiver?.onMessage(bytes.toString('utf8', start, end), undefined)
+      return
+    }
+    const { log, held, tooMuch } = this.#junk.note(end - start)
+    if (tooMuch) {
+      this.#verdict ??= TOO_MUCH_JUNK
+      this.#kill()
+    }
+    if (!log) return
+    const sample = bytes.toString('utf8', start, Math.min(end, start + 4 * NOISE_CHARS)).slice(0, NOISE_CHARS)
+    if (!this.#printed.strayed(sample)) return
+    this.#logger.warn(
+      `Server "${this.#options.server}" printed something that is no message to its standard output; it was ignored. Fix: let it log to standard error.`,
+      { line: sample, ...(held > 0 && { ignoredBefore: held }) },
+    )
+  }
+
+  #onOutgrown(bytes: number, ceiling: number): void {
+    if (bytes <= ceiling * FAR_ABOVE) {
+      if (!this.#closed) this.#receiver?.onOutgrown(bytes)
+      return
+    }
+    this.#verdict = `it used ${readableBytes(bytes)} of memory, far more than the ${readableBytes(ceiling)} that "memory" allows, and was ended`
+    this.#logger.warn(`Server "${this.#options.server}" used so much memory that it was ended at once.`, {
+      used: readableBytes(bytes),
+      allowed: readableBytes(ceiling),
+      pid: this.#running?.pid,
+    })
+    this.#kill()
+  }
+
+  #kill(): void {
+    if (this.#running && !this.#ended) signalTree(this.#running.pid, 'SIGKILL')
+  }
+
+  #onStderr(line: string): void {
+    const text = line.trimEnd()
+    if (text === '') return
+    this.#lastWords.add(text)
+    this.#printed.line(text)
+  }
+
+  /** The server has gone, or is of no use any more: ends what is left of it and reports that once. */
+  #lose(): Promise<void> {
+    this.#lost ??= this.#loseOnce()
+    return this.#lost
+  }
+
+  async #loseOnce(): Promise<void> {
+    const running = this.#running
+    if (!running) return
+    void this.#stop()
+    await within(running.drained, DRAIN_MS)
+    running.messages.end()
+    running.log.end()
+    running.queue.fail()
+    if (this.#closed) return
+    this.#printed.failed()
+    this.#receiver?.onClose(
+      this.#closedError(this.#verdict ?? describeExit(running.child), 'unknown', this.#lastWords.telling),
+    )
+  }
+
+  #stop(): Promise<void> {
+    this.#stopped ??= this.#stopOnce()
+    return this.#stopped
+  }
+
+  async #stopOnce(): Promise<void> {
+    const running = this.#running
+    if (!running) return
+    const { child, pid, queue, exited, drained } = running
+    queue.end()
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      if (await within(exited, this.#graceMs)) break
+      this.#logger.debug(`Server does not exit; it gets ${signal}.`, { pid })
+      signalTree(pid, signal)
+    }
+    await within(exited, this.#graceMs)
+    // The leader has gone, its descendants perhaps not: `npx` starts a shell that starts the server.
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      if (!groupRuns(pid)) break
+      signalTree(pid, signal)
+      await groupGone(pid, this.#graceMs)
+    }
+    this.#ended = true
+    this.#reaper.release(pid)
+    this.#memory.release(pid)
+    await within(drained, DRAIN_MS)
+    queue.fail()
+    child.stdout?.destroy()
+    child.stderr?.destroy()
+    this.#logger.debug(`Server ended: ${describeExit(child)}.`, { pid })
+  }
+
+  #fail(message: Outgoing, error: GatewayError): void {
+    if (message.id !== undefined) this.#receiver?.onFailure(message.id, error)
+    else this.#logger.debug('A message could not be sent.', { method: message.method, reason: error.code })
+  }
+
+  #closedError(what: string, delivery: Delivery, lastWords?: string): GatewayError {
+    const { server } = this.#options
+    return new GatewayError(
+      'upstream_closed',
+      `Server "${server}" is gone: ${what}. Fix: try again; if it goes on, run its command in a terminal to see why.`,
+      {
+        server,
+        delivery,
+        ...(lastWords !== undefined && { cause: new SaidBeforeEnd(lastWords) }),
+      },
+    )
+  }
+}
+
+/** What belongs to one child. */
+interface Running {
+  readonly child: ChildProcess
+  readonly pid: number
+  readonly queue: WriteQueue
+  readonly messages: LineSplitter
+  readonly reception: Reception
+  readonly log: LineSplitter
+  readonly exited: Promise<void>
+  /** It has exited and its pipes are read to the end. */
+  readonly drained: Promise<void>
+}
+
+function describeExit(child: ChildProcess): string {
+  if (child.signalCode !== null) return `it was ended by ${child.signalCode}`
+  if (child.exitCode !== null) return `it exited with code ${child.exitCode}`
+  return 'it closed its standard input or output'
+}
