@@ -10,11 +10,15 @@ const FIRST_RETRY_MS = 500
 const LAST_RETRY_MS = 30_000
 /** A server that has not acknowledged a stream by then is believed to serve it. */
 const ACKNOWLEDGE_MS = 5000
+/** A stream that another one has replaced is read for so long: over HTTP, what the server said on it before may arrive after the acknowledgement of the new one. */
+const REPLACED_MS = 500
+/** Streams of a link that are read like that; beyond, the oldest is closed. */
+const MAX_REPLACED = 4
 
 /**
  * The standing `subscriptions/listen` of one modern link (specification 2026-07-28): changed lists always, resources and tasks as long as somebody wants them.
- * A changed wish is a new stream, and the old one goes when the server has acknowledged the new one: nothing is missed in between, though it may be
- * heard twice. Opened anew when the server ends it; what may have been missed meanwhile is taken for changed.
+ * A changed wish is a new stream, and the old one goes some time after the server has acknowledged the new one: nothing is missed in between, though it
+ * may be heard more than once. Opened anew when the server ends it; what may have been missed meanwhile is taken for changed.
  */
 export class UpstreamListen {
   readonly #link: Link
@@ -27,6 +31,8 @@ export class UpstreamListen {
   #honoured: ReadonlySet<unknown> | undefined
   /** Ends the acknowledged stream. */
   #stop: (() => void) | undefined
+  /** Streams that have been replaced and may still carry something, oldest first, each by what ends it. */
+  readonly #replaced = new Map<() => void, NodeJS.Timeout>()
   /** Gives up the one that is not acknowledged yet. */
   #abandon: (() => void) | undefined
   /** Settles when no stream waits for its acknowledgement. */
@@ -80,6 +86,7 @@ export class UpstreamListen {
     this.#closed = true
     clearTimeout(this.#timer)
     this.#abandon?.()
+    for (const stop of this.#replaced.keys()) this.#endReplaced(stop)
     this.#stop?.()
     this.#stop = undefined
   }
@@ -106,7 +113,7 @@ export class UpstreamListen {
       }
       const serve = (acknowledgement?: Json): void => {
         if (this.#abandon === undefined) return
-        this.#stop?.()
+        if (this.#stop) this.#replace(this.#stop)
         this.#stop = stop
         this.#honoured = acknowledgement && tasksIn(acknowledgement)
         if (this.#gap) this.#missed()
@@ -118,6 +125,7 @@ export class UpstreamListen {
       const listener = {
         acknowledged: serve,
         ended: (error: GatewayError | undefined): void => {
+          if (this.#replaced.has(stop)) return this.#endReplaced(stop)
           if (this.#stop === stop) {
             this.#stop = undefined
             this.#gap = true
@@ -137,6 +145,22 @@ export class UpstreamListen {
         settle()
       }
     })
+  }
+
+  #replace(stop: () => void): void {
+    // One channel for everything keeps the order.
+    if (this.#link.transport.kind === 'stdio') return stop()
+    const timer = setTimeout(() => this.#endReplaced(stop), REPLACED_MS)
+    timer.unref()
+    this.#replaced.set(stop, timer)
+    const [oldest] = this.#replaced.keys()
+    if (oldest && this.#replaced.size > MAX_REPLACED) this.#endReplaced(oldest)
+  }
+
+  #endReplaced(stop: () => void): void {
+    clearTimeout(this.#replaced.get(stop))
+    this.#replaced.delete(stop)
+    stop()
   }
 
   #reopen(error: GatewayError | undefined): void {
