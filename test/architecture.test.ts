@@ -103,7 +103,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'core',
     'policy/pattern',
     'protocol',
-    'type:quota/gate',
+    'type:quota/admission-gate',
     'type:quota/quotas',
     'type:upstream/link/link',
     'type:upstream/replica/replica',
@@ -130,7 +130,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'upstream/link/rpc-error',
     'type:upstream/link/link',
     'type:upstream/link/link-contract',
-    'type:upstream/pool/slot',
+    'type:upstream/pool/link-slot',
   ],
   'middleware/dispatch': [
     'type:catalog/resource-owners',
@@ -138,8 +138,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'middleware/attempt',
     'middleware/charge',
     'protocol',
-    'type:quota/gate',
-    'tasks/follow-legacy',
+    'type:quota/admission-gate',
+    'tasks/await-legacy-task',
     'type:tasks/legacy-tasks',
     'type:upstream/balance/retry-budget',
     'type:upstream/link/link',
@@ -159,7 +159,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'upstream/link/rpc-error',
     'type:upstream/link/link',
     'type:upstream/pool/pool',
-    'type:upstream/pool/slot',
+    'type:upstream/pool/link-slot',
     'type:upstream/replica/isolation',
   ],
   gateway: [
@@ -184,7 +184,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'protocol',
     'quota/quotas',
     'quota/usage',
-    'type:quota/gate',
+    'type:quota/admission-gate',
     'relay',
     'state/drain-watch',
     'state/seal',
@@ -290,7 +290,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason:
       'one look at an endpoint: what is seen by listing, by name, by URI and by capability is one decision',
   },
-  'upstream/pool/slot': {
+  'upstream/pool/link-slot': {
     lines: 370,
     reason: 'one place for a link: its states, and what leads from one to the next',
   },

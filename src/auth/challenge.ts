@@ -1,4 +1,4 @@
-import { HttpRefusal } from '../core/http-refusal.ts'
+import { HttpError } from '../core/http-error.ts'
 
 /** What a refused caller is told: RFC 6750 section 3, RFC 9728 section 5.1. */
 export interface Challenge {
@@ -9,28 +9,28 @@ export interface Challenge {
 }
 
 /** No credentials: 401 without an error code, which is what starts a login. */
-export function missing(message: string, challenge: Challenge): HttpRefusal {
+export function missing(message: string, challenge: Challenge): HttpError {
   return refusal(401, message, challenge, undefined)
 }
 
 /** Credentials that are wrong, whatever is wrong with them. */
-export function invalid(message: string, challenge: Challenge): HttpRefusal {
+export function invalid(message: string, challenge: Challenge): HttpError {
   return refusal(401, message, challenge, 'invalid_token')
 }
 
 /** Credentials that are right and not enough. */
-export function insufficient(message: string, challenge: Challenge): HttpRefusal {
+export function insufficient(message: string, challenge: Challenge): HttpError {
   return refusal(403, message, challenge, 'insufficient_scope')
 }
 
 /** Right credentials that no scope would make enough. */
-export function forbidden(message: string): HttpRefusal {
-  return new HttpRefusal(403, message, {}, 'forbidden')
+export function forbidden(message: string): HttpError {
+  return new HttpError(403, message, {}, 'forbidden')
 }
 
 /** More than one credential, or one in a place where it is written down. */
-export function malformed(message: string): HttpRefusal {
-  return new HttpRefusal(
+export function malformed(message: string): HttpError {
+  return new HttpError(
     400,
     message,
     { 'www-authenticate': 'Bearer error="invalid_request"' },
@@ -39,8 +39,8 @@ export function malformed(message: string): HttpRefusal {
 }
 
 /** Nothing can be said about the credentials at the moment. */
-export function unavailable(message: string, retryAfterS: number): HttpRefusal {
-  return new HttpRefusal(503, message, { 'retry-after': String(retryAfterS) }, 'unauthenticated')
+export function unavailable(message: string, retryAfterS: number): HttpError {
+  return new HttpError(503, message, { 'retry-after': String(retryAfterS) }, 'unauthenticated')
 }
 
 function refusal(
@@ -48,13 +48,13 @@ function refusal(
   message: string,
   { metadata, scopes }: Challenge,
   error: 'invalid_token' | 'insufficient_scope' | undefined,
-): HttpRefusal {
+): HttpError {
   const parameters: string[] = []
   if (error !== undefined) parameters.push(`error="${error}"`, `error_description="${quotable(message)}"`)
   if (scopes.length > 0) parameters.push(`scope="${scopes.map(quotable).join(' ')}"`)
   if (metadata !== undefined) parameters.push(`resource_metadata="${metadata}"`)
   const header = parameters.length === 0 ? 'Bearer' : `Bearer ${parameters.join(', ')}`
-  return new HttpRefusal(
+  return new HttpError(
     status,
     message,
     { 'www-authenticate': header },

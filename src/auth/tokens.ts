@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { JWTPayload, ProtectedHeaderParameters } from 'jose'
 import type { ClientConfig, JwtConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
-import { HttpRefusal } from '../core/http-refusal.ts'
+import { HttpError } from '../core/http-error.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Credential } from '../front/authenticator.ts'
@@ -132,7 +132,7 @@ export class Tokens {
       })
       payload = verified.payload
     } catch (error) {
-      if (error instanceof HttpRefusal) throw error
+      if (error instanceof HttpError) throw error
       throw invalid(reasonOf(error), challenge)
     }
     const audiences = (Array.isArray(payload.aud) ? payload.aud : [payload.aud]).filter(

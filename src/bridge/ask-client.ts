@@ -11,7 +11,7 @@ import {
 import { isJsonObject } from '../core/json-object.ts'
 import { NO_QUESTION_ROOM, processQuestions } from '../core/question-room.ts'
 import { rawAt } from '../protocol/json-text.ts'
-import { presented } from './client-request.ts'
+import { toClientRequest } from './client-request.ts'
 import { checkCount, inputRequestsOf, type Asker } from './input-requests.ts'
 
 /** A server that asks. */
@@ -95,5 +95,5 @@ function requestOf(
     )
   const text = rawAt(question.text, 'params')
   const request = { method, params: text, server: server.name, cancellation }
-  return presented(request, text === undefined ? undefined : { text, value: params }, exchange)
+  return toClientRequest(request, text === undefined ? undefined : { text, value: params }, exchange)
 }

@@ -4,7 +4,7 @@ import { seenText } from '../core/seen-text.ts'
 import type { Exchange, InputRequest, Json, JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
-import { elicitationAt, levelOf, samplingAt } from '../protocol/levels.ts'
+import { elicitationAt, revisionProfile, samplingAt } from '../protocol/revision-profile.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
 import { inputRequestsOf, type Asker } from './input-requests.ts'
 
@@ -13,7 +13,7 @@ import { inputRequestsOf, type Asker } from './input-requests.ts'
  * gateway.
  * @throws GatewayError `missing_capability` when the client has not declared what is asked for
  */
-export function presented(
+export function toClientRequest(
   request: InputRequest,
   params: Json | undefined,
   client: Pick<Exchange, 'features' | 'modern'> & { readonly protocolVersion: string | undefined },
@@ -24,7 +24,7 @@ export function presented(
   >
   const value = (params?.value ?? {}) as JsonObject
   const missing = missingFeature(request.method, value, features)
-  const level = levelOf(client.protocolVersion ?? LATEST_LEGACY)
+  const level = revisionProfile(client.protocolVersion ?? LATEST_LEGACY)
   if (missing !== undefined)
     throw new GatewayError(
       'missing_capability',

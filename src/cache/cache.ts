@@ -5,20 +5,20 @@ import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Route } from '../core/route.ts'
-import { TASKS } from '../protocol/features.ts'
-import type { Outdated } from './invalidation.ts'
-import { Kept, type From } from './entry.ts'
+import { TASKS } from '../protocol/capabilities.ts'
+import type { Invalidation } from './invalidation.ts'
+import { CacheEntry, type From } from './entry.ts'
 import { paramsKey, sha256 } from './key.ts'
-import { Memory, type MemoryOptions } from './memory.ts'
-import { Plans, type Plan } from './plans.ts'
+import { MemoryCache, type MemoryCacheOptions } from './memory.ts'
+import { CachePolicies, type CachePolicy } from './policies.ts'
 import { CacheStats } from './stats.ts'
 import { toolTag, uriTag } from './tags.ts'
-import type { Entry, Tier } from './tier.ts'
+import type { TierEntry, Tier } from './tier.ts'
 import { Wait } from './wait.ts'
 
 export interface CacheOptions {
   readonly servers: readonly ServerConfig[]
-  readonly bounds: MemoryOptions
+  readonly bounds: MemoryCacheOptions
   /** What a server offers at the moment. */
   readonly snapshot: (server: string) => ServerSnapshot | undefined
   /** Says how URIs in a server's results are renamed for a view, `''` where they are not. Equal texts rename equally. */
@@ -30,14 +30,14 @@ export interface CacheOptions {
   /** Asked where the memory does not know; default: nothing is behind it. */
   readonly tier?: Tier | undefined
   /** Hears of everything that has become outdated through this process; without tags, all a server said. */
-  readonly onOutdated?: ((server: string, tags: readonly string[] | undefined) => void) | undefined
+  readonly onInvalidated?: ((server: string, tags: readonly string[] | undefined) => void) | undefined
   /** Unix milliseconds; default: those of the system. */
   readonly now?: (() => number) | undefined
 }
 
 /** What a request asks for. */
-export interface Wanted {
-  readonly plan: Plan
+export interface CacheLookup {
+  readonly plan: CachePolicy
   /** By which the answer is forgotten, as far as that is known before it is there. */
   readonly tags: readonly string[]
   /** Equal for whatever may be given the same answer. */
@@ -49,7 +49,7 @@ export interface Wanted {
 }
 
 /** Whose results a call changes. */
-type Changed = Pick<Plan, 'server' | 'changes'>
+type Changed = Pick<CachePolicy, 'server' | 'changes'>
 
 /** How long a call waits for what is behind the memory: less than most servers take, enough for a database, a network, and decompressing. */
 const TIER_WAIT_MS = 20
@@ -67,21 +67,21 @@ export type Freshness = 'fresh' | 'late' | 'last'
 /** Results that may be served again: what they are kept under, for whom, how long, and when they are forgotten. */
 export class Cache {
   readonly stats = new CacheStats()
-  readonly plans: Plans
+  readonly plans: CachePolicies
   readonly now: () => number
   readonly #options: CacheOptions
-  readonly #memory: Memory
+  readonly #memory: MemoryCache
   readonly #tier: Tier | undefined
   readonly #wait = new Wait(TIER_WAIT_MS, TIER_WAIT_STEP_MS)
   /** Look-ups behind the memory under way, by key. */
-  readonly #looking = new Map<string, Promise<Kept | undefined>>()
+  readonly #looking = new Map<string, Promise<CacheEntry | undefined>>()
 
   constructor(options: CacheOptions) {
     this.#options = options
-    this.#memory = new Memory(options.bounds)
+    this.#memory = new MemoryCache(options.bounds)
     this.#tier = options.tier
     this.now = options.now ?? monotonicNow
-    this.plans = new Plans(options.servers, options.snapshot, this.stats)
+    this.plans = new CachePolicies(options.servers, options.snapshot, this.stats)
   }
 
   /** Bytes that are kept in memory, and how many results. */
@@ -103,7 +103,7 @@ export class Cache {
   }
 
   /** `undefined` for a request that says more than what is called with which arguments. */
-  wanted(plan: Plan, exchange: Exchange, { server, own, exposed }: Route): Wanted | undefined {
+  wanted(plan: CachePolicy, exchange: Exchange, { server, own, exposed }: Route): CacheLookup | undefined {
     const { params } = exchange.request
     if (!params || !plan.rule) return undefined
     const isRead = plan.tool === undefined
@@ -126,18 +126,18 @@ export class Cache {
   }
 
   /** What is kept and still holds, however old it is. */
-  find({ plan, key, publicKey }: Wanted): Kept | undefined {
+  find({ plan, key, publicKey }: CacheLookup): CacheEntry | undefined {
     return this.#find(plan, key) ?? (publicKey === undefined ? undefined : this.#find(plan, publicKey))
   }
 
   /** As `find`, behind the memory. Resolves soon, whatever happens there; what comes too late is there the next time. */
-  async findBehind({ plan, tags, key, publicKey, scope }: Wanted): Promise<Kept | undefined> {
+  async findBehind({ plan, tags, key, publicKey, scope }: CacheLookup): Promise<CacheEntry | undefined> {
     const own = await this.#findBehind(plan, tags, key, scope)
     return own ?? (publicKey === undefined ? undefined : await this.#findBehind(plan, tags, publicKey, ''))
   }
 
   /** `undefined` when it is too old for anything. */
-  freshness({ rule }: Plan, { ttlMs, storedAt }: Kept, now: number): Freshness | undefined {
+  freshness({ rule }: CachePolicy, { ttlMs, storedAt }: CacheEntry, now: number): Freshness | undefined {
     if (!rule) return undefined
     const late = now - storedAt - (ttlMs ?? rule.ttlMs)
     if (storedAt - now > MAX_AHEAD_MS) return undefined
@@ -146,12 +146,18 @@ export class Cache {
     return late < rule.staleIfErrorMs ? 'last' : undefined
   }
 
-  drop(kept: Kept): void {
+  drop(kept: CacheEntry): void {
     this.#memory.delete(kept.key)
   }
 
   /** The result for a client. */
-  hit({ server, counters }: Plan, kept: Kept, exchange: Exchange, from: From, stale: boolean): Outcome {
+  hit(
+    { server, counters }: CachePolicy,
+    kept: CacheEntry,
+    exchange: Exchange,
+    from: From,
+    stale: boolean,
+  ): Outcome {
     if (stale) counters.staleHits++
     else counters.hits++
     counters.bytesSaved += kept.size
@@ -170,7 +176,7 @@ export class Cache {
    * been overtaken by a change since then is not kept.
    */
   store(
-    { plan, tags: known, key: own, publicKey }: Wanted,
+    { plan, tags: known, key: own, publicKey }: CacheLookup,
     owner: Principal,
     outcome: Outcome,
     epoch: number,
@@ -186,48 +192,50 @@ export class Cache {
     const tags = plan.tool === undefined ? readTags(known, value) : known
     if (!changes.isCurrent(epoch, tags) || !changes.isQuiet(tags, since)) return
     if (Buffer.byteLength(text) > rule.maxBytes) return
-    const entry: Entry = { text, modern, storedAt: this.now(), upstreamMs, tags }
+    const entry: TierEntry = { text, modern, storedAt: this.now(), upstreamMs, tags }
     const key = publicKey !== undefined && value.cacheScope === 'public' ? publicKey : own
-    this.#memory.set(new Kept({ key, server: plan.server, owner: owner.id, entry, value, epoch, ttlMs }))
+    this.#memory.set(
+      new CacheEntry({ key, server: plan.server, owner: owner.id, entry, value, epoch, ttlMs }),
+    )
     counters.stores++
     this.#tier?.set(plan.server, key, entry, usableMs)
   }
 
   /** A call begins that changes something. */
-  begin({ server, changes }: Changed, what: Outdated): void {
+  begin({ server, changes }: Changed, what: Invalidation): void {
     changes.begin(what, this.now())
     this.#tell(server, what)
   }
 
   /** It has ended. `lingers`: for the gateway, but perhaps not at the server. */
-  end({ server, changes }: Changed, what: Outdated, lingers: boolean): void {
+  end({ server, changes }: Changed, what: Invalidation, lingers: boolean): void {
     changes.end(what, this.now(), lingers)
     this.#tell(server, what)
   }
 
   /** What a server said has become outdated. `here`: others have heard of it already. */
-  outdate(server: string, what: Outdated, here = false): void {
+  invalidate(server: string, what: Invalidation, here = false): void {
     this.plans.changes(server)?.outdate(what, this.now())
     if (!here) this.#tell(server, what)
   }
 
   /** What a resource holds has changed. */
   resourceChanged(server: string, uri: string): void {
-    if (this.plans.reads(server)) this.outdate(server, [uriTag(uri)])
+    if (this.plans.reads(server)) this.invalidate(server, [uriTag(uri)])
   }
 
   /** Forgets everything, or that of one server, or of one tool. Nothing that is being fetched at the moment is kept either. */
   clear(server?: string, tool?: string): void {
-    const what: Outdated = tool === undefined ? 'server' : [toolTag(tool)]
+    const what: Invalidation = tool === undefined ? 'server' : [toolTag(tool)]
     for (const name of server === undefined ? this.plans.names : [server]) {
-      this.outdate(name, what)
+      this.invalidate(name, what)
       const plan = this.plans.changes(name)
       for (const kept of plan ? this.#memory.values() : [])
         if (kept.server === name && !plan?.isCurrent(kept.epoch, kept.tags)) this.#memory.delete(kept.key)
     }
   }
 
-  #find({ changes }: Plan, key: string): Kept | undefined {
+  #find({ changes }: CachePolicy, key: string): CacheEntry | undefined {
     const kept = this.#memory.get(key)
     if (!kept || changes.isCurrent(kept.epoch, kept.tags)) return kept
     this.#memory.delete(key)
@@ -235,11 +243,11 @@ export class Cache {
   }
 
   async #findBehind(
-    plan: Plan,
+    plan: CachePolicy,
     tags: readonly string[],
     key: string,
     owner: string,
-  ): Promise<Kept | undefined> {
+  ): Promise<CacheEntry | undefined> {
     const tier = this.#tier
     if (!tier || !plan.changes.isQuiet(tags, this.now())) return undefined
     let looking = this.#looking.get(key)
@@ -251,7 +259,7 @@ export class Cache {
     return await Promise.race([looking, this.#wait.end()])
   }
 
-  async #fetch(tier: Tier, plan: Plan, key: string, owner: string): Promise<Kept | undefined> {
+  async #fetch(tier: Tier, plan: CachePolicy, key: string, owner: string): Promise<CacheEntry | undefined> {
     const epoch = plan.changes.now
     const entry = await tier.get(plan.server, key)
     if (!entry) return undefined
@@ -262,14 +270,14 @@ export class Cache {
     const { tags } = entry
     if (!plan.changes.isCurrent(epoch, tags) || entry.storedAt <= plan.changes.outdatedAt(tags))
       return undefined
-    const kept = new Kept({ key, server: plan.server, owner, entry, value, epoch, ttlMs })
+    const kept = new CacheEntry({ key, server: plan.server, owner, entry, value, epoch, ttlMs })
     if (!this.freshness(plan, kept, this.now())) return undefined
     this.#memory.set(kept)
     return kept
   }
 
-  #tell(server: string, what: Outdated): void {
-    this.#options.onOutdated?.(server, what === 'server' ? undefined : what)
+  #tell(server: string, what: Invalidation): void {
+    this.#options.onInvalidated?.(server, what === 'server' ? undefined : what)
   }
 }
 

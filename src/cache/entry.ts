@@ -1,10 +1,10 @@
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
-import { InLine } from '../core/line.ts'
+import { LinkedNode } from '../core/linked-list.ts'
 import { find, members, skipSpace, withMembers } from '../protocol/json-text.ts'
 import { resultFor } from '../protocol/results.ts'
 import { OWN_META_PREFIX } from '../protocol/revisions.ts'
-import type { Entry } from './tier.ts'
+import type { TierEntry } from './tier.ts'
 
 const MARK = `"${OWN_META_PREFIX}cache":`
 /** Longer bodies are kept as bytes, so that they are encoded once. Shorter ones are faster as text, together with what goes before them. */
@@ -29,12 +29,12 @@ interface Frame {
 /** Where a hit came from. */
 export type From = 'memory' | 'store'
 
-export interface KeptOptions {
+export interface CacheEntryOptions {
   readonly key: string
   readonly server: string
   /** Whose entry it is, for the bounds: who had it fetched. */
   readonly owner: string
-  readonly entry: Entry
+  readonly entry: TierEntry
   /** The entry's text, parsed. */
   readonly value: JsonObject
   /** Number of the moment at which it began to be read. */
@@ -47,7 +47,7 @@ export interface KeptOptions {
  * A result in memory, ready to be sent. `_meta` comes first in it, so that the mark of a hit is put in without a look at the rest, and what clients of
  * different eras get shares one body wherever the difference lies before it.
  */
-export class Kept extends InLine {
+export class CacheEntry extends LinkedNode {
   readonly key: string
   readonly server: string
   readonly owner: string
@@ -74,7 +74,7 @@ export class Kept extends InLine {
   /** Most are never asked for. */
   #frames: Map<string, Frame> | undefined
 
-  constructor({ key, server, owner, entry, value, epoch, ttlMs }: KeptOptions) {
+  constructor({ key, server, owner, entry, value, epoch, ttlMs }: CacheEntryOptions) {
     super()
     this.key = key
     this.server = server

@@ -1,5 +1,5 @@
 /** What has become outdated: all a server said, or what has one of these tags. */
-export type Outdated = 'server' | readonly string[]
+export type Invalidation = 'server' | readonly string[]
 
 /** How long a server may still be changing something after the gateway has stopped waiting for it. */
 export const LINGER_MS = 60_000
@@ -22,7 +22,7 @@ class Mark {
  * When what one server says became outdated. Whoever reads takes a number first; what was read is as good as long as nothing it depends on has changed
  * since then. A change that is under way has no one moment, so nothing that is read meanwhile is kept.
  */
-export class Changes {
+export class Invalidations {
   #count = 0
   readonly #server = new Mark()
   readonly #tags = new Map<string, Mark>()
@@ -56,7 +56,7 @@ export class Changes {
     return tags.reduce((last, tag) => Math.max(last, this.#tags.get(tag)?.time ?? -1), this.#server.time)
   }
 
-  outdate(what: Outdated, time: number): void {
+  outdate(what: Invalidation, time: number): void {
     this.#count++
     for (const mark of this.#marks(what)) {
       mark.at = this.#count
@@ -65,13 +65,13 @@ export class Changes {
   }
 
   /** A call begins that changes something. */
-  begin(what: Outdated, time: number): void {
+  begin(what: Invalidation, time: number): void {
     this.outdate(what, time)
     for (const mark of this.#marks(what)) mark.writes++
   }
 
   /** It has ended. `lingers`: for the gateway, but perhaps not at the server. */
-  end(what: Outdated, time: number, lingers: boolean): void {
+  end(what: Invalidation, time: number, lingers: boolean): void {
     this.outdate(what, time)
     for (const mark of this.#marks(what)) {
       mark.writes--
@@ -79,7 +79,7 @@ export class Changes {
     }
   }
 
-  #marks(what: Outdated): readonly Mark[] {
+  #marks(what: Invalidation): readonly Mark[] {
     if (what === 'server') return [this.#server]
     if (this.#tags.size + what.length > MAX_TAGS && what.some(tag => !this.#tags.has(tag))) this.#collapse()
     return what.map(tag => {

@@ -1,14 +1,14 @@
-import { Line } from '../core/line.ts'
-import type { Kept } from './entry.ts'
+import { LinkedList } from '../core/linked-list.ts'
+import type { CacheEntry } from './entry.ts'
 
-export interface MemoryOptions {
+export interface MemoryCacheOptions {
   readonly maxBytes: number
   readonly maxBytesPerClient: number
 }
 
 /** Results of one owner, the longest unused first. */
 interface Own {
-  readonly line: Line<Kept>
+  readonly line: LinkedList<CacheEntry>
   bytes: number
 }
 
@@ -17,14 +17,14 @@ interface Own {
  * first. When all of it is full, one goes of whoever has most. An LRU for each owner beside a map of all costs twice as much with every result that is kept
  * and never asked for again, so that the order is a line through the results themselves.
  */
-export class Memory {
+export class MemoryCache {
   readonly #maxBytes: number
   readonly #maxBytesPerClient: number
-  readonly #all = new Map<string, Kept>()
+  readonly #all = new Map<string, CacheEntry>()
   readonly #owners = new Map<string, Own>()
   #bytes = 0
 
-  constructor({ maxBytes, maxBytesPerClient }: MemoryOptions) {
+  constructor({ maxBytes, maxBytesPerClient }: MemoryCacheOptions) {
     this.#maxBytes = maxBytes
     this.#maxBytesPerClient = Math.min(maxBytes, maxBytesPerClient)
   }
@@ -42,7 +42,7 @@ export class Memory {
   }
 
   /** Counts as a use. */
-  get(key: string): Kept | undefined {
+  get(key: string): CacheEntry | undefined {
     const kept = this.#all.get(key)
     const line = kept?.line
     if (line && line.last !== kept) {
@@ -53,11 +53,11 @@ export class Memory {
   }
 
   /** Takes the place of what has the same key. What is larger than one client may have is not kept. */
-  set(kept: Kept): void {
+  set(kept: CacheEntry): void {
     this.delete(kept.key)
     if (kept.bytes > this.#maxBytesPerClient) return
     let own = this.#owners.get(kept.owner)
-    if (!own) this.#owners.set(kept.owner, (own = { line: new Line(), bytes: 0 }))
+    if (!own) this.#owners.set(kept.owner, (own = { line: new LinkedList(), bytes: 0 }))
     this.#all.set(kept.key, kept)
     own.line.push(kept)
     this.#count(own, kept, kept.bytes)
@@ -65,7 +65,7 @@ export class Memory {
   }
 
   /** To be called when a result has come to take more bytes. */
-  grown(kept: Kept): void {
+  grown(kept: CacheEntry): void {
     if (this.#all.get(kept.key) === kept) this.set(kept)
   }
 
@@ -79,22 +79,22 @@ export class Memory {
     if (own.line.size === 0) this.#owners.delete(kept.owner)
   }
 
-  values(): IterableIterator<Kept> {
+  values(): IterableIterator<CacheEntry> {
     return this.#all.values()
   }
 
-  #count(own: Own, kept: Kept, bytes: number): void {
+  #count(own: Own, kept: CacheEntry, bytes: number): void {
     own.bytes += bytes - kept.counted
     this.#bytes += bytes - kept.counted
     kept.counted = bytes
   }
 
   #makeRoom(own: Own): void {
-    while (own.bytes > this.#maxBytesPerClient) this.delete((own.line.first as Kept).key)
+    while (own.bytes > this.#maxBytesPerClient) this.delete((own.line.first as CacheEntry).key)
     while (this.#bytes > this.#maxBytes) {
       let largest = own
       for (const other of this.#owners.values()) if (other.bytes > largest.bytes) largest = other
-      this.delete((largest.line.first as Kept).key)
+      this.delete((largest.line.first as CacheEntry).key)
     }
   }
 }

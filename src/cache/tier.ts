@@ -1,5 +1,5 @@
 /** A result that is kept. */
-export interface Entry {
+export interface TierEntry {
   /** Raw JSON of the result. */
   readonly text: string
   /** Whether it is in the words of the modern era. */
@@ -13,7 +13,7 @@ export interface Entry {
 
 /** A place behind the memory. Neither method ever throws or rejects; what cannot be read or written is not there. */
 export interface Tier {
-  get(server: string, key: string): Promise<Entry | undefined>
+  get(server: string, key: string): Promise<TierEntry | undefined>
   /** Returns at once; the entry is written later, if there is room. */
-  set(server: string, key: string, entry: Entry, ttlMs: number): void
+  set(server: string, key: string, entry: TierEntry, ttlMs: number): void
 }

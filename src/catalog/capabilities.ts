@@ -1,8 +1,8 @@
 import type { JsonObject } from '../core/exchange.ts'
 import type { ItemKind } from '../core/route.ts'
-import { allowedExtensions, runsTasks } from '../protocol/features.ts'
+import { allowedExtensions, runsTasks } from '../protocol/capabilities.ts'
 import { isModernVersion, LATEST_LEGACY, type Era } from '../protocol/revisions.ts'
-import type { Member } from './merge.ts'
+import type { Member } from './endpoint-catalog.ts'
 
 /** Servers of which something is seen. */
 export interface Seen {

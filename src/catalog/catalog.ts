@@ -1,5 +1,5 @@
 import type { Config, ServerConfig } from '../config/types.ts'
-import { onAnotherLink } from '../core/another-link.ts'
+import { retryOnNewLink } from '../core/retry-on-new-link.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
@@ -7,7 +7,7 @@ import { levelAfter } from '../core/already-said.ts'
 import type { Logger } from '../core/logger.ts'
 import { onceLogger } from '../core/once-logger.ts'
 import { within } from '../core/within.ts'
-import { runsTasks } from '../protocol/features.ts'
+import { runsTasks } from '../protocol/capabilities.ts'
 import type { Store } from '../state/store.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
 import { AfterCalls } from './after-calls.ts'
@@ -18,7 +18,7 @@ import { Failures } from './failures.ts'
 import { FirstLists, firstOf, type Try } from './first-lists.ts'
 import { freshUntil } from './freshness.ts'
 import { introduced } from './introduced.ts'
-import { KeptSnapshots } from './kept.ts'
+import { StoredSnapshots } from './stored-snapshots.ts'
 import {
   listOthers,
   listServer,
@@ -27,7 +27,7 @@ import {
   type ListableLink,
   type ShownTo,
 } from './list-server.ts'
-import { recall } from './recall.ts'
+import { recall } from './restore.ts'
 import { Retries } from './retries.ts'
 import { sameLists, type ServerSnapshot } from './snapshot.ts'
 import { ListBudget } from './list-budget.ts'
@@ -77,7 +77,7 @@ export class Catalog {
   readonly #renewed = new Map<string, number>()
   /** Servers that fail again and again are not tried with each list that is asked for. */
   readonly #pauses = new FailurePauses()
-  readonly #kept: KeptSnapshots
+  readonly #kept: StoredSnapshots
   readonly #firstLists: FirstLists
   readonly #changes = new Changes()
   /** Hears of calls; what they may have changed is listed for their clients. */
@@ -96,7 +96,7 @@ export class Catalog {
       if (server.problem !== undefined)
         this.#failures.set(server.name, new GatewayError('config', server.problem, { server: server.name }))
     }
-    this.#kept = new KeptSnapshots(options.store)
+    this.#kept = new StoredSnapshots(options.store)
     this.#firstLists = new FirstLists({
       timeoutMs: options.config.gateway.catalog.firstListTimeoutMs,
       isListed: server => this.#variants.get(server)?.base !== undefined,
@@ -329,7 +329,7 @@ export class Catalog {
     variants: Variants,
   ): Promise<ShownTo & { readonly link: ListableLink }> {
     const logger = this.#logger.child({ server: server.name })
-    return await onAnotherLink(async () => {
+    return await retryOnNewLink(async () => {
       const link = over?.usable ? over : await this.#options.link(server.name, exchange)
       const { variant, told } = variantOver(server, link, exchange)
       const snapshot = await listServer(server, link, told, variants.seenBy(variant), logger)

@@ -14,7 +14,7 @@ export interface Offering {
   /** Digests of its tools' definitions by name; `undefined` while they are not known. */
   tools: ReadonlyMap<string, string> | undefined
   /** Names of tools that it must not be asked for; `undefined`: it is like the others. */
-  lacks: ReadonlySet<string> | undefined
+  missingTools: ReadonlySet<string> | undefined
   readonly health: { differs(cause: string): void; agrees(): void }
 }
 
@@ -79,19 +79,19 @@ export class Equivalence {
     link.replica.tools = await digestsOf(await fetchTools(link, server.listTimeoutMs, SILENT))
     let changed = false
     for (const [replica, found] of compare(list)) {
-      const before = replica.lacks
-      replica.lacks = found && new Set([...found.missing, ...found.changed])
+      const before = replica.missingTools
+      replica.missingTools = found && new Set([...found.missing, ...found.changed])
       if (!found) replica.health.agrees()
       else {
         const difference = describeDifference(found)
         replica.health.differs(`It ${difference}.`)
-        if (!before || before.size !== replica.lacks?.size)
+        if (!before || before.size !== replica.missingTools?.size)
           logger.warn('A replica differs from the others and is used only for what they share.', {
             replica: replica.name,
             difference: `it ${difference}`,
           })
       }
-      changed ||= (before === undefined) !== (replica.lacks === undefined)
+      changed ||= (before === undefined) !== (replica.missingTools === undefined)
     }
     if (changed) this.#onReference(server.name)
   }

@@ -2,7 +2,7 @@ import type { ServerConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
-import type { KeptSnapshots } from './kept.ts'
+import type { StoredSnapshots } from './stored-snapshots.ts'
 
 /** What fails sooner holds up no list, so that the next start tries it as if it were new. */
 const PROMPT_MS = 1000
@@ -14,7 +14,7 @@ export interface FirstListsOptions {
   /** How long lists wait for a server that has never been listed, from the begin of the try. */
   readonly timeoutMs: number
   readonly isListed: (server: string) => boolean
-  readonly kept: Pick<KeptSnapshots, 'silent' | 'setSilent'>
+  readonly kept: Pick<StoredSnapshots, 'silent' | 'setSilent'>
   readonly logger: Logger
 }
 

@@ -1,7 +1,7 @@
 import { LIST_KINDS, type ListKind } from '../core/route.ts'
 import type { Caching } from '../protocol/caching.ts'
 import { LIST_METHODS } from './ingest.ts'
-import type { Member } from './merge.ts'
+import type { Member } from './endpoint-catalog.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 
 /**

@@ -1,4 +1,4 @@
-import { worthAnotherLink } from '../core/another-link.ts'
+import { mayRetryOnNewLink } from '../core/retry-on-new-link.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { detached } from '../core/detached.ts'
 import { describeError } from '../core/errors.ts'
@@ -96,7 +96,7 @@ export async function fetchLists(
         // Templates are optional even where resources are not; many servers answer "method not found".
         if ((error as { rpcCode?: number }).rpcCode === -32601) return NONE
         // Over a new link all of them can be had.
-        if (worthAnotherLink(error)) throw error
+        if (mayRetryOnNewLink(error)) throw error
         failures.push({ kind, error })
         return keptOf(kind, previous)
       }

@@ -4,8 +4,8 @@ import { readingsOf, textsOf } from '../core/uri-readings.ts'
 import type { Item } from '../policy/decide.ts'
 import type { Policy } from '../policy/policy.ts'
 import { UriTemplate, type StepsLeft } from '../protocol/uri-template.ts'
-import { listed } from './listed.ts'
-import type { Member, Merged } from './merge.ts'
+import { catalogEntry } from './catalog-entry.ts'
+import type { Member, EndpointCatalog } from './endpoint-catalog.ts'
 import type { Entry, ServerSnapshot } from './snapshot.ts'
 
 /**
@@ -86,7 +86,11 @@ function* indexOf(kind: ListKind, list: readonly Entry[]): Steps<Index> {
 }
 
 /** A resource for the rules of a policy, and what else it may be where they may ask for definitions; all has to be allowed. `indexing` has to be done. */
-export function resourceItems(merged: Merged, { asksTool }: Policy, { server, own }: Route): readonly Item[] {
+export function resourceItems(
+  merged: EndpointCatalog,
+  { asksTool }: Policy,
+  { server, own }: Route,
+): readonly Item[] {
   const item: Item = { kind: 'resource', server, name: own, title: '', annotations: {} }
   const member = asksTool ? merged.member(server) : undefined
   return member ? defined(item, member) : [item]
@@ -101,7 +105,7 @@ function defined(item: Item, member: Member): readonly Item[] {
     .get(snapshot.lists.resources)
     ?.entries.get(own)
     ?.find(({ key }) => key === own)
-  if (exact) return [listed('resources', server, exact, own, false)]
+  if (exact) return [catalogEntry('resources', server, exact, own, false)]
   const found = new Map<string, Item>()
   const add = (one: Item): void => {
     found.set(`${one.name}\n${one.title}\n${JSON.stringify(one.annotations)}`, one)
@@ -114,14 +118,14 @@ function defined(item: Item, member: Member): readonly Item[] {
       if (!index || index.isCut || incomplete.includes(kind)) return unknown
       for (const text of texts)
         for (const entry of index.entries.get(text) ?? []) {
-          add(listed(kind, server, entry, entry.key, false))
+          add(catalogEntry(kind, server, entry, entry.key, false))
           if (found.size > MAX_ALIKE) return unknown
         }
       for (const { entry, template } of index.templates) {
         const stands = standsFor(template, texts, steps)
         if (stands === undefined) return unknown
         if (!stands) continue
-        const { title, annotations } = listed(kind, server, entry, entry.key, false)
+        const { title, annotations } = catalogEntry(kind, server, entry, entry.key, false)
         add({ ...item, title, annotations })
         if (found.size > MAX_ALIKE) return unknown
       }

@@ -5,8 +5,8 @@ import { Stride, type Steps } from '../core/slices.ts'
 import type { Pattern } from '../policy/pattern.ts'
 import { UriTemplate } from '../protocol/uri-template.ts'
 import { hiddenBy } from './hidden.ts'
-import { listed, type Listed } from './listed.ts'
-import { isReserved, Merged, type Content, type Member } from './merge.ts'
+import { catalogEntry, type CatalogEntry } from './catalog-entry.ts'
+import { isReserved, EndpointCatalog, type Content, type Member } from './endpoint-catalog.ts'
 import { exposedName, Namespaces, ownAlias } from './names.ts'
 import { Selection } from './selection.ts'
 import type { Entry } from './snapshot.ts'
@@ -21,15 +21,15 @@ export interface MergeOptions {
 }
 
 /** Merges the lists of servers, with pauses. */
-export function* merging(options: MergeOptions): Steps<Merged> {
+export function* merging(options: MergeOptions): Steps<EndpointCatalog> {
   const merge = new Merge(options)
   yield* merge.take()
-  return new Merged(options.members, merge.selection, merge, options.logger)
+  return new EndpointCatalog(options.members, merge.selection, merge, options.logger)
 }
 
 /** A merge that is being made. */
 class Merge implements Content {
-  readonly lists: Record<ListKind, Listed[]> = {
+  readonly lists: Record<ListKind, CatalogEntry[]> = {
     tools: [],
     prompts: [],
     resources: [],
@@ -93,7 +93,7 @@ class Merge implements Content {
 
   #add(kind: ListKind, { server, snapshot }: Member, entry: Entry, exposed: string): void {
     const at = this.lists[kind].length
-    const item = listed(kind, server.name, entry, exposed, snapshot?.era === 'modern')
+    const item = catalogEntry(kind, server.name, entry, exposed, snapshot?.era === 'modern')
     this.lists[kind].push(item)
     this.places[kind].set(exposed, at)
     // A name that belongs to one server never leads to another.

@@ -10,7 +10,7 @@ const MAX_LEARNED_CHARS = 8 * 1024 * 1024
  * Who owns a resource that nobody lists: the server in whose result the client saw it. Kept per principal, so that one cannot steer
  * another's reads.
  */
-export class LearnedOwners {
+export class ResourceOwners {
   readonly #owners = new LRUCache<string, string>({
     max: MAX_LEARNED,
     maxSize: MAX_LEARNED_CHARS,

@@ -1,22 +1,22 @@
 import type { Decision, Route } from '../core/route.ts'
 import type { Steps } from '../core/slices.ts'
 import type { Policy } from '../policy/policy.ts'
-import type { Merged } from './merge.ts'
+import type { EndpointCatalog } from './endpoint-catalog.ts'
 import { indexing, resourceItems } from './meanings.ts'
 import { needsCheck } from './visibility.ts'
 
 /** What rules say of resources that clients name: by their URI, and by the definition where their server lists them. */
 export class ResourceRules {
   readonly #policy: Policy
-  readonly #merged: Merged
+  readonly #merged: EndpointCatalog
 
-  private constructor(merged: Merged, policy: Policy) {
+  private constructor(merged: EndpointCatalog, policy: Policy) {
     this.#merged = merged
     this.#policy = policy
   }
 
   /** Makes them, with pauses. */
-  static *making(merged: Merged, policy: Policy): Steps<ResourceRules> {
+  static *making(merged: EndpointCatalog, policy: Policy): Steps<ResourceRules> {
     if (policy.asksTool) yield* indexing(merged.members)
     return new ResourceRules(merged, policy)
   }

@@ -1,5 +1,5 @@
 import { editCells, editDistance } from '../core/edit-distance.ts'
-import type { Listed } from './listed.ts'
+import type { CatalogEntry } from './catalog-entry.ts'
 
 /** More names than these are of no help. */
 const MOST = 3
@@ -28,19 +28,19 @@ const plain = (text: string): string => text.toLowerCase().replace(/[-_.]/g, '')
  * Exposed names of entries that a name was most likely meant for, nearest first: misspelt, with another prefix, or without one. The search
  * is bounded; pairs with the most characters in common are compared first.
  */
-export function similarNames(name: string, entries: readonly Listed[]): string[] {
+export function similarNames(name: string, entries: readonly CatalogEntry[]): string[] {
   if (name.length > MAX_LENGTH) return []
   const separator = name.indexOf('__')
   const whole = new Sought(name)
   const bare = separator < 0 ? whole : new Sought(name.slice(separator + 2))
   const pairs: Pair[] = []
   for (let at = 0; at < Math.min(entries.length, MAX_COMPARED); at++) {
-    const { route } = entries[at] as Listed
+    const { route } = entries[at] as CatalogEntry
     whole.compare(route.exposed, at, pairs)
     bare.compare(route.own, at, pairs)
   }
   pairs.sort((a, b) => a.least - b.least)
-  return nearest(pairs).map(at => (entries[at] as Listed).route.exposed)
+  return nearest(pairs).map(at => (entries[at] as CatalogEntry).route.exposed)
 }
 
 /** Places of the entries that are nearest. */

@@ -11,14 +11,14 @@ import {
 import { atOnce, STRIDE, type Steps } from '../core/slices.ts'
 import { MAX_URI_CHARS } from '../core/uri-readings.ts'
 import { cachingMembers, type Caching } from '../protocol/caching.ts'
-import { definitionAt, levelOf, type Level } from '../protocol/levels.ts'
+import { definitionAt, revisionProfile, type RevisionProfile } from '../protocol/revision-profile.ts'
 import { isModernVersion, LATEST_LEGACY, META } from '../protocol/revisions.ts'
 import type { Policy } from '../policy/policy.ts'
 import { mergedCapabilities } from './capabilities.ts'
 import { mergedCaching } from './freshness.ts'
 import { mergedInstructions } from './instructions.ts'
-import type { Listed } from './listed.ts'
-import { isReserved, type Member, type Merged } from './merge.ts'
+import type { CatalogEntry } from './catalog-entry.ts'
+import { isReserved, type Member, type EndpointCatalog } from './endpoint-catalog.ts'
 import { cursorAt, Definitions, offsetOf } from './page.ts'
 import { similarNames } from './similar.ts'
 import { ResourceRules } from './resource-rules.ts'
@@ -27,7 +27,7 @@ import { HIDDEN, judged, SEEN, type States } from './visibility.ts'
 export interface ViewOptions {
   /** Says what the view is of: an endpoint, and the rules of who sees it. */
   readonly name: string
-  readonly merged: Merged
+  readonly merged: EndpointCatalog
   /** `undefined`: everything is seen. */
   readonly policy: Policy | undefined
   readonly pageSize: number
@@ -61,7 +61,7 @@ let views = 0
 export class View {
   readonly name: string
   /** Everything that the endpoint has. */
-  readonly merged: Merged
+  readonly merged: EndpointCatalog
   /** Servers of which something is seen, or may be once they are listed. */
   readonly servers: ReadonlySet<string>
   /** Servers that have never been listed and may have something to see. */
@@ -79,7 +79,7 @@ export class View {
   readonly #signatures = new Map<ListKind, string>()
   readonly #rules = new Map<string, string>()
   /** Routes of what is decided with each call: the same object each time, so that others can remember something of it. */
-  readonly #checked = new Map<Listed, Route>()
+  readonly #checked = new Map<CatalogEntry, Route>()
 
   /** Makes a view, with pauses. */
   static *making(options: ViewOptions): Steps<View> {
@@ -126,7 +126,7 @@ export class View {
   }
 
   /** Entries of a list that are seen. */
-  entries(kind: ListKind): readonly Listed[] {
+  entries(kind: ListKind): readonly CatalogEntry[] {
     const states = this.#states?.[kind]
     const list = this.merged.lists[kind]
     return states ? list.filter((_, at) => states[at] !== HIDDEN) : list
@@ -303,14 +303,14 @@ export class View {
 
   #pageKey(kind: ListKind, revision: string, offset: number): string {
     const era = isModernVersion(revision) ? 'm' : 'l'
-    return `${this.#id}:${kind}:${era}${levelOf(revision)?.revision ?? ''}:${offset}`
+    return `${this.#id}:${kind}:${era}${revisionProfile(revision)?.revision ?? ''}:${offset}`
   }
 
   *#paging(kind: ListKind, revision: string, offset: number): Steps<Buffer> {
     const key = this.#pageKey(kind, revision, offset)
     const known = this.#pages.get(key)
     if (known) return known
-    const level = levelOf(revision)
+    const level = revisionProfile(revision)
     const made = yield* this.#page(kind, isModernVersion(revision), level, offset)
     // Most lists read the same in all legacy revisions.
     const newest = level && (yield* this.#paging(kind, LATEST_LEGACY, offset))
@@ -366,7 +366,7 @@ export class View {
     return this.merged.selectsSome(kind, server) && (this.#policy?.maySee(server, kind) ?? true)
   }
 
-  *#page(kind: ListKind, modern: boolean, level: Level | undefined, offset: number): Steps<Buffer> {
+  *#page(kind: ListKind, modern: boolean, level: RevisionProfile | undefined, offset: number): Steps<Buffer> {
     const { pageSize, serverInfo } = this.#options
     const states = this.#states?.[kind]
     const definitions = new Definitions()

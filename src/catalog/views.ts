@@ -9,7 +9,7 @@ import { compilePatterns } from '../policy/pattern.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
 import { sameCaching } from './freshness.ts'
-import type { Member, Merged } from './merge.ts'
+import type { Member, EndpointCatalog } from './endpoint-catalog.ts'
 import { merging } from './merging.ts'
 import { sameLists, haveSameResources, type ServerSnapshot } from './snapshot.ts'
 import { changedKinds, View, type Pages } from './view.ts'
@@ -298,7 +298,7 @@ export class Views {
     )
   }
 
-  *#merging(name: string, members: readonly Member[]): Steps<Merged> {
+  *#merging(name: string, members: readonly Member[]): Steps<EndpointCatalog> {
     const { config } = this.#options
     const selection = this.#profiles.get(name)?.match ?? []
     return yield* merging({
@@ -309,12 +309,12 @@ export class Views {
     })
   }
 
-  *#restricted(merged: Merged, name: string): Steps<View> {
+  *#restricted(merged: EndpointCatalog, name: string): Steps<View> {
     const policy = this.#options.policy(policyIn(name))
     return yield* this.#over(merged, name, this.#pages, policy)
   }
 
-  *#over(merged: Merged, name: string, pages?: Pages, policy?: Policy): Steps<View> {
+  *#over(merged: EndpointCatalog, name: string, pages?: Pages, policy?: Policy): Steps<View> {
     const { config, serverInfo } = this.#options
     const { pageSize, ttlMs } = config.gateway.catalog
     const personal = this.#personal
@@ -325,7 +325,7 @@ export class Views {
 /** What clients knew of a view that has been replaced: the view, or, where it had been dropped, what it was made of. */
 interface Former {
   readonly view: View | undefined
-  readonly merged: Merged
+  readonly merged: EndpointCatalog
 }
 
 /** Whether a view of the same endpoint shows its servers as these members do. */

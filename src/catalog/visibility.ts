@@ -1,7 +1,7 @@
 import { LIST_KINDS, type Decision, type ListKind } from '../core/route.ts'
 import { Stride, type Steps } from '../core/slices.ts'
 import type { Policy } from '../policy/policy.ts'
-import type { Merged } from './merge.ts'
+import type { EndpointCatalog } from './endpoint-catalog.ts'
 
 /** What becomes of an entry: not there, there, or there and decided with each call. */
 export const HIDDEN = 0
@@ -12,7 +12,7 @@ export const CHECKED = 2
 export type States = Readonly<Record<ListKind, Uint8Array>>
 
 /** What a policy lets be seen of the lists of an endpoint, with pauses. */
-export function* judged({ lists }: Merged, policy: Policy): Steps<States> {
+export function* judged({ lists }: EndpointCatalog, policy: Policy): Steps<States> {
   const stride = new Stride()
   const states: Partial<Record<ListKind, Uint8Array>> = {}
   for (const kind of LIST_KINDS) {

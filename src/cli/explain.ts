@@ -1,6 +1,6 @@
 import { Catalog } from '../catalog/catalog.ts'
 import { hiddenBy } from '../catalog/hidden.ts'
-import type { Listed } from '../catalog/listed.ts'
+import type { CatalogEntry } from '../catalog/catalog-entry.ts'
 import type { View } from '../catalog/view.ts'
 import { WHOLE } from '../catalog/view-names.ts'
 import { loadWithSource, type Loaded } from '../config/load/load.ts'
@@ -12,7 +12,7 @@ import { SILENT, type LogLevel } from '../core/logger.ts'
 import { ANONYMOUS, clientPrincipal, LOCAL, type Principal } from '../core/principal.ts'
 import type { Decision, ItemKind, ListKind } from '../core/route.ts'
 import type { Item } from '../policy/decide.ts'
-import { explain, type Step } from '../policy/explain.ts'
+import { explain, type ExplainStep } from '../policy/explain.ts'
 import { compilePolicies } from '../policy/policies.ts'
 import { openStore } from '../state/open.ts'
 import { alignColumns } from './columns.ts'
@@ -45,7 +45,7 @@ interface Explanation {
   readonly exposed: string | undefined
   /** What the catalogue knows, in a sentence. */
   readonly catalogue: string
-  readonly rules: readonly Step[]
+  readonly rules: readonly ExplainStep[]
 }
 
 /**
@@ -183,9 +183,9 @@ async function locate(
   if (profile !== undefined && !profiles.includes(profile)) throw unknown('profile', profile, profiles)
   const whole = catalog.view(WHOLE) as View
   const shown = catalog.view(profile ?? WHOLE) as View
-  const entries = (view: View): Listed[] => LISTS[kind].flatMap(list => view.entries(list))
+  const entries = (view: View): CatalogEntry[] => LISTS[kind].flatMap(list => view.entries(list))
   const server = config.servers.find(({ name: prefix }) => name.startsWith(`${prefix}/`))
-  const is = (entry: Listed): boolean =>
+  const is = (entry: CatalogEntry): boolean =>
     entry.route.exposed === name ||
     (server !== undefined &&
       entry.server === server.name &&
@@ -234,7 +234,7 @@ function render(client: string, explanation: Explanation): string[] {
   const shadow = shadowed === undefined ? [] : [`In shadow mode; would be denied by ${shadowed}.`]
   const rows = rules.map(step => [
     step.decides ? '>' : '',
-    step.place,
+    step.location,
     step.shadow ? `${step.effect} (shadow)` : step.effect,
     step.matched === undefined
       ? `no match: ${step.patterns.join(', ')}`
@@ -252,7 +252,7 @@ function render(client: string, explanation: Explanation): string[] {
   ]
 }
 
-function valueOf({ value, failure, matched }: Step): string {
+function valueOf({ value, failure, matched }: ExplainStep): string {
   if (matched === undefined) return 'not evaluated'
   return value === 'failed' ? `failed, ${failure}` : String(value)
 }

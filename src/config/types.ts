@@ -153,7 +153,7 @@ export interface RoleConfig {
 /** One rule of a policy. An `allow` or `deny` list is one rule without a condition. */
 export interface RuleConfig {
   /** Where it stands in the file: `clients.ci.deny`, `roles.reader.rules[2]`. */
-  readonly place: string
+  readonly location: string
   readonly effect: 'allow' | 'deny'
   /** `server/name` with wildcards, `tool:`, `prompt:` or `resource:` before it; an empty list means everything. */
   readonly match: readonly string[]

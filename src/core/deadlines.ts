@@ -9,7 +9,7 @@ export interface Deadline {
   /** Called once when the time has come; not after `remove`. */
   expire(): void
   /** Owned by `Deadlines`: where it is kept, and when it is due, on the clock of `monotonicNow`. */
-  place?: number | undefined
+  heapIndex?: number | undefined
   due?: number | undefined
 }
 
@@ -33,9 +33,9 @@ export class Deadlines {
       return
     }
     entry.due = now + delayMs
-    if (entry.place !== undefined) return
-    entry.place = this.#next++
-    this.#entries.set(entry.place, entry)
+    if (entry.heapIndex !== undefined) return
+    entry.heapIndex = this.#next++
+    this.#entries.set(entry.heapIndex, entry)
     if (!this.#timer) {
       this.#timer = setInterval(() => this.#tick(), RESOLUTION_MS)
       this.#timer.unref()
@@ -43,22 +43,22 @@ export class Deadlines {
   }
 
   remove(entry: Deadline): void {
-    if (entry.place === undefined) return
-    this.#entries.take(entry.place)
-    entry.place = undefined
+    if (entry.heapIndex === undefined) return
+    this.#entries.take(entry.heapIndex)
+    entry.heapIndex = undefined
   }
 
   close(): void {
     clearInterval(this.#timer)
     this.#timer = undefined
-    for (const entry of this.#entries.values()) entry.place = undefined
+    for (const entry of this.#entries.values()) entry.heapIndex = undefined
     this.#entries.clear()
   }
 
   #tick(): void {
     const now = monotonicNow()
     for (const entry of this.#entries.values()) {
-      if ((entry.due as number) > now || entry.place === undefined) continue
+      if ((entry.due as number) > now || entry.heapIndex === undefined) continue
       this.remove(entry)
       entry.expire()
     }

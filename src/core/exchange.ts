@@ -101,7 +101,7 @@ export class CallRecord {
   /** Place of the rule that would have denied it, if it were not in shadow mode. */
   shadowed: string | undefined = undefined
   /** Name of the replica that it went to, or has to go to because that one began what it is about: a question, a task. */
-  home: string | undefined = undefined
+  stickyReplica: string | undefined = undefined
   /** Server that could not take it, and whose fallback did. */
   fallbackFrom: string | undefined = undefined
   /** What served it. */

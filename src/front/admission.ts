@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { GatewayError } from '../core/errors.ts'
 import { CallRecord } from '../core/exchange.ts'
-import { HttpRefusal } from '../core/http-refusal.ts'
+import { HttpError } from '../core/http-error.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Incoming } from '../protocol/message.ts'
 import { refuseStream } from './responses.ts'
@@ -66,7 +66,7 @@ export function turnDown(
 export async function turnDownPost(service: Service, place: Place, caught: unknown): Promise<never> {
   if (caught instanceof GatewayError && caught.code === 'cancelled') throw caught
   const error =
-    caught instanceof HttpRefusal
+    caught instanceof HttpError
       ? new GatewayError(caught.status === 413 ? 'too_large' : 'invalid_request', caught.message)
       : GatewayError.from(caught)
   const asked = { principal: place.credential.principal, view: place.view }
@@ -79,8 +79,8 @@ export async function turnDownPost(service: Service, place: Place, caught: unkno
   throw caught
 }
 
-function tooMany({ message, retryAfterMs = 1000 }: GatewayError): HttpRefusal {
-  return new HttpRefusal(429, message, { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) })
+function tooMany({ message, retryAfterMs = 1000 }: GatewayError): HttpError {
+  return new HttpError(429, message, { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) })
 }
 
 function opening(principal: Principal, view: string, request: Opening['request']): Opening {

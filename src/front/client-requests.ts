@@ -16,7 +16,7 @@ interface OpenAsk {
 }
 
 /** What a legacy client has been asked and has not answered: the ids are the gateway's own, so that two servers' never meet. */
-export class Asks {
+export class ClientRequests {
   readonly #limits: AsksConfig
   readonly #open = new Map<number, OpenAsk>()
   /** Rounds of which the first question was asked. */

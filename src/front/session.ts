@@ -15,11 +15,11 @@ import { isJsonObject } from '../core/json-object.ts'
 import type { Principal } from '../core/principal.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { notificationText, resultText, type Incoming, type Message } from '../protocol/message.ts'
-import { levelOf } from '../protocol/levels.ts'
+import { revisionProfile } from '../protocol/revision-profile.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS } from '../protocol/revisions.ts'
 import { kindOf } from '../protocol/client-kind.ts'
-import { featuresOf } from '../protocol/features.ts'
-import { Asks } from './client-requests.ts'
+import { forwardableCapabilities } from '../protocol/capabilities.ts'
+import { ClientRequests } from './client-requests.ts'
 import { Call, refuse, type Reply } from './call.ts'
 import { Early } from './early.ts'
 import { turnDown } from './admission.ts'
@@ -42,7 +42,7 @@ export class Session implements Conversation {
   readonly #service: Service
   readonly #send: (text: string) => void
   readonly #open = new IdTable<string, Call>()
-  readonly #asks: Asks
+  readonly #asks: ClientRequests
   #protocolVersion: string | undefined
   #features = ''
   #logLevel: McpLogLevel | undefined
@@ -63,7 +63,7 @@ export class Session implements Conversation {
   ) {
     this.front = front
     this.#service = service
-    this.#asks = new Asks(service.asks)
+    this.#asks = new ClientRequests(service.asks)
     this.#principal = principal
     this.#everyones = this.#view = view
     this.#send = send
@@ -255,7 +255,9 @@ export class Session implements Conversation {
     if (typeof asked !== 'string')
       throw new GatewayError('invalid_params', '"protocolVersion" must be a string.')
     const revision = LEGACY_VERSIONS.includes(asked) ? asked : LATEST_LEGACY
-    this.#features = isJsonObject(params.capabilities) ? featuresOf(params.capabilities, revision) : ''
+    this.#features = isJsonObject(params.capabilities)
+      ? forwardableCapabilities(params.capabilities, revision)
+      : ''
     this.#protocolVersion = revision
     this.#view = this.#ownView()
     this.#client = clientName(params.clientInfo)
@@ -277,7 +279,7 @@ export class Session implements Conversation {
 
 /** @throws GatewayError `invalid_request` for a session whose revision has no batches any more (2025-06-18, changelog) */
 export function refuseBatches({ protocolVersion }: Session): void {
-  if (protocolVersion === undefined || levelOf(protocolVersion)?.batches) return
+  if (protocolVersion === undefined || revisionProfile(protocolVersion)?.batches) return
   throw new GatewayError(
     'invalid_request',
     `Revision ${protocolVersion} has no batches; send one message at a time.`,

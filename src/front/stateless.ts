@@ -3,7 +3,7 @@ import { LOG_LEVELS, type JsonObject, type McpLogLevel } from '../core/exchange.
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
 import { kindOf } from '../protocol/client-kind.ts'
-import { featuresOf, knowsTasks, TASKS } from '../protocol/features.ts'
+import { forwardableCapabilities, knowsTasks, TASKS } from '../protocol/capabilities.ts'
 import { decodeHeaderValue, NAMED_METHODS, paramHeaderMismatch } from '../protocol/headers.ts'
 import { isObjectAt, rawAt, withMembers } from '../protocol/json-text.ts'
 import { listChangedMethod } from '../protocol/list-changed.ts'
@@ -103,7 +103,7 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
       `The method ${incoming.method.slice(0, 100)} does not exist in revision ${envelope.protocolVersion}.`,
     )
   if (incoming.method === 'subscriptions/listen') service.listens.checkRoom(request.principal.id)
-  const features = featuresOf(envelope.clientCapabilities, envelope.protocolVersion)
+  const features = forwardableCapabilities(envelope.clientCapabilities, envelope.protocolVersion)
   const view = service.viewFor(request.view, kindOf(true, features))
   if (request.headers) checkHeaders(incoming, request.headers, service, view)
   if (

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
-import { Assembly } from './generation.ts'
+import { Generation } from './generation.ts'
 import { checkExposure } from '../auth/exposure.ts'
 import type { CountersOf } from '../cache/stats.ts'
 import { spokenSince } from '../catalog/snapshot.ts'
@@ -53,7 +53,7 @@ export class Gateway implements Service {
   readonly #config: Config
   readonly #logger: Logger
   readonly #store: Store
-  readonly #parts: Assembly
+  readonly #parts: Generation
   readonly #drains: DrainWatch | undefined
   readonly #fronts: Fronts
   #http: HttpFront | undefined
@@ -70,7 +70,7 @@ export class Gateway implements Service {
     this.listens = new ListenStreams(config.gateway.listen, options.logger)
     const { calls, serverInfo } = this
     this.#fronts = new Fronts(calls, serverInfo, options.logger)
-    this.#parts = new Assembly({ config, policies, ...options, serverInfo, calls })
+    this.#parts = new Generation({ config, policies, ...options, serverInfo, calls })
     if (options.store.name !== 'memory')
       this.#drains = new DrainWatch({
         ...options,
@@ -165,7 +165,7 @@ export class Gateway implements Service {
   apply({ servers }: { readonly servers: readonly LiveServer[] }): void {
     for (const { name, replicas, problem } of servers) {
       const pool = this.#parts.pools.get(name)
-      if (pool?.server.problem === undefined && problem === undefined) pool?.roster.update(replicas)
+      if (pool?.server.problem === undefined && problem === undefined) pool?.membership.update(replicas)
     }
   }
 
@@ -288,21 +288,21 @@ export class Gateway implements Service {
   }
 
   handle(exchange: Exchange): Promise<Outcome> {
-    const { account, catalog } = this.#parts
+    const { requestChain, catalog } = this.#parts
     const made = catalog.views.ready(exchange.view)
-    return made ? made.then(() => account.handle(exchange)) : account.handle(exchange)
+    return made ? made.then(() => requestChain.handle(exchange)) : requestChain.handle(exchange)
   }
 
   refused(opening: Opening, error: GatewayError): Promise<GatewayError> | undefined {
-    return this.#parts.account.refused(opening, error)
+    return this.#parts.requestChain.refused(opening, error)
   }
 
   admit(opening: Opening): Promise<void> | undefined {
-    return this.#parts.account.admit(opening)
+    return this.#parts.requestChain.admit(opening)
   }
 
   listening(exchange: Exchange, since: number): void {
-    this.#parts.account.listening(exchange, since)
+    this.#parts.requestChain.listening(exchange, since)
   }
 
   #noEndpoint(name: string, principal: Principal): string {
@@ -325,8 +325,8 @@ export class Gateway implements Service {
     this.#fronts.drain()
     await this.#drains?.close()
     // First, and with time for the answers to leave: those who wait hear why they do not get their turn.
-    const { waiting } = this.#parts.places
-    this.#parts.places.close()
+    const { waiting } = this.#parts.limiter
+    this.#parts.limiter.close()
     if (waiting > 0) await new Promise(resolve => setImmediate(resolve))
     await this.#fronts.cutOff()
     await this.#fronts.close()

@@ -1,4 +1,4 @@
-import { Account } from './request-chain.ts'
+import { RequestChain } from './request-chain.ts'
 import { Cache } from '../cache/cache.ts'
 import { SharedCache } from '../cache/shared/shared.ts'
 import { Catalog } from '../catalog/catalog.ts'
@@ -9,39 +9,39 @@ import { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { Audit } from '../observe/audit.ts'
-import { Trace } from '../observe/trace.ts'
+import { DebugTrace } from '../observe/debug-trace.ts'
 import { authorize, checkCall, recordDecision } from '../middleware/authorize.ts'
-import { keep, recall } from '../middleware/cache.ts'
+import { cacheStore, cacheLookup } from '../middleware/cache.ts'
 import { coalesce } from '../middleware/coalesce/coalesce.ts'
 import { dispatch } from '../middleware/dispatch/dispatch.ts'
 import { fallback, fallbacksOf } from '../middleware/fallback.ts'
-import { meter } from '../middleware/limit.ts'
+import { rateLimit } from '../middleware/rate-limit.ts'
 import { observe } from '../middleware/observe.ts'
-import { park } from '../bridge/park.ts'
-import { Places, queue } from '../middleware/queue/queue.ts'
-import { rounds } from '../bridge/input-rounds.ts'
+import { suspend } from '../bridge/suspend.ts'
+import { ConcurrencyLimiter, queue } from '../middleware/queue/queue.ts'
+import { inputRequiredLoop } from '../bridge/input-required-loop.ts'
 import { tasks } from '../tasks/tasks-middleware.ts'
 import type { Policies } from '../policy/policies.ts'
 import { Quotas } from '../quota/quotas.ts'
 import { UsageResource } from '../quota/usage.ts'
-import { LearnedOwners } from '../catalog/resource-owners.ts'
+import { ResourceOwners } from '../catalog/resource-owners.ts'
 import { LegacyTasks } from '../tasks/legacy-tasks.ts'
 import { ListChanges } from '../relay/list-changes.ts'
-import { Parking, type Awaited } from '../bridge/parked-calls.ts'
-import { Relay } from '../relay/notifications.ts'
+import { SuspendedCalls, type Awaited } from '../bridge/suspended-calls.ts'
+import { NotificationRelay } from '../relay/notification-relay.ts'
 import { TaskIds } from '../tasks/task-ids.ts'
 import { TaskListeners } from '../relay/task-listeners.ts'
 import { Subscriptions } from '../relay/subscriptions.ts'
 import { Seal } from '../state/seal.ts'
 import { Router } from './router.ts'
 import type { Store } from '../state/store.ts'
-import { ClientLinks } from '../upstream/pool/links-per-client.ts'
+import { LinksPerClient } from '../upstream/pool/links-per-client.ts'
 import type { Link } from '../upstream/link/link.ts'
 import { notBefore } from '../upstream/pool/next-start.ts'
 import { Pool } from '../upstream/pool/pool.ts'
-import type { Slot } from '../upstream/pool/slot.ts'
+import type { LinkSlot } from '../upstream/pool/link-slot.ts'
 
-export interface AssemblyOptions {
+export interface GenerationOptions {
   readonly config: Config
   /** The rules of the configuration, compiled. */
   readonly policies: Policies
@@ -57,38 +57,38 @@ export interface AssemblyOptions {
 const RECENT_MS = 60_000
 
 /** The parts of a gateway between its fronts and its servers, wired to each other; in the order in which a call meets them. */
-export class Assembly {
+export class Generation {
   readonly policies: Policies
   readonly quotas: Quotas | undefined
   readonly audit: Audit | undefined
   /** `undefined` where the log does not show what clients do. */
-  readonly trace: Trace | undefined
+  readonly trace: DebugTrace | undefined
   readonly router: Router
-  readonly account: Account
+  readonly requestChain: RequestChain
   readonly catalog: Catalog
   readonly cache: Cache
   /** `undefined` where nothing may be kept, or nobody else could know of it. */
   readonly sharedCache: SharedCache | undefined
-  readonly places: Places
+  readonly limiter: ConcurrencyLimiter
   readonly equivalence: Equivalence
   readonly pools: ReadonlyMap<string, Pool>
-  readonly relay: Relay
+  readonly relay: NotificationRelay
   readonly subscriptions: Subscriptions
   readonly listChanges: ListChanges
   readonly taskListeners: TaskListeners
   readonly legacyTasks: LegacyTasks
   readonly deadlines = new Deadlines()
 
-  constructor(options: AssemblyOptions) {
+  constructor(options: GenerationOptions) {
     const { config, policies, store, logger, serverInfo, calls } = options
     const { asks, audit, maxLinksPerClient } = config.gateway
     this.policies = policies
     this.quotas = Quotas.of({ config, store, logger })
     this.audit = audit && new Audit({ ...audit, logger, ruleOn: exchange => this.router.ruleOn(exchange) })
 
-    this.trace = logger.debugs ? new Trace(logger, exchange => this.router.ruleOn(exchange)) : undefined
+    this.trace = logger.debugs ? new DebugTrace(logger, exchange => this.router.ruleOn(exchange)) : undefined
 
-    const clientLinks = new ClientLinks(maxLinksPerClient)
+    const clientLinks = new LinksPerClient(maxLinksPerClient)
     this.pools = new Map(
       config.servers.map(server => [server.name, this.#pool(server, clientLinks, options)]),
     )
@@ -105,7 +105,7 @@ export class Assembly {
       onChange: (name, kinds) => this.listChanges.tell(name, kinds),
     })
     this.equivalence = new Equivalence(logger, server => this.catalog.refreshSoon(server))
-    const learned = new LearnedOwners()
+    const learned = new ResourceOwners()
     const kept = config.servers.filter(({ cache, tools: list }) => cache ?? list.some(tool => tool.cache))
     this.sharedCache =
       kept.length > 0 && store.name !== 'memory'
@@ -121,13 +121,13 @@ export class Assembly {
       servers: config.servers,
       bounds: config.gateway.cache,
       tier: this.sharedCache?.tier,
-      onOutdated: (server, tags) => this.sharedCache?.outdated(server, tags),
+      onInvalidated: (server, tags) => this.sharedCache?.outdated(server, tags),
       snapshot: server => this.catalog.snapshot(server),
       urisKey: (view, server) => this.catalog.view(view)?.merged.urisKey(server) ?? '',
       onLinks: (principal, server, result) => learned.learn(principal, server, result),
       serverInfo,
     })
-    this.places = new Places({
+    this.limiter = new ConcurrencyLimiter({
       servers: config.servers,
       gateway: config.gateway,
       weights: new Map(config.clients.map(({ name, weight }) => [name, weight])),
@@ -147,14 +147,14 @@ export class Assembly {
       listenOf: link => this.subscriptions.listenOf(link),
       logger,
     })
-    this.relay = new Relay({
+    this.relay = new NotificationRelay({
       logger,
       subscriptions: this.subscriptions,
       taskListeners: this.taskListeners,
       // Listed over the link that said so: of a server's processes, only one may have changed.
       onListChanged: link => {
         const { replicas } = this.poolOf(link.server.name)
-        this.cache.outdate(link.server.name, 'server')
+        this.cache.invalidate(link.server.name, 'server')
         // A server may say so while it is still being greeted: nothing can be listed over that link yet.
         if (!link.usable) return this.catalog.refreshSoon(link.server.name)
         if (replicas.several) void this.equivalence.look(replicas, link)
@@ -166,7 +166,7 @@ export class Assembly {
     this.listChanges = new ListChanges(() => this.relay.conversations)
 
     const seal = new Seal(store)
-    const parking = new Parking(seal, this.deadlines, asks, calls, logger)
+    const parking = new SuspendedCalls(seal, this.deadlines, asks, calls, logger)
     const taskIds = new TaskIds(seal)
     this.legacyTasks = new LegacyTasks(taskIds, this.deadlines)
     const serverOf = (server: string): ServerConfig => this.poolOf(server).server
@@ -183,19 +183,19 @@ export class Assembly {
         logger,
       }),
       authorize(onDecision),
-      ...(quotas ? [meter(quotas)] : []),
-      recall(this.cache, logger),
+      ...(quotas ? [rateLimit(quotas)] : []),
+      cacheLookup(this.cache, logger),
       coalesce({ deadlines: this.deadlines, timeoutMs: server => this.poolOf(server).server.timeoutMs }),
-      keep(this.cache),
-      park(parking, seal),
-      rounds({ seal, ...asks, serverOf }),
+      cacheStore(this.cache),
+      suspend(parking, seal),
+      inputRequiredLoop({ seal, ...asks, serverOf }),
       tasks({
         ids: taskIds,
         legacyTasks: this.legacyTasks,
         runsTasks: server => this.catalog.runsTasks(server),
         serverOf,
       }),
-      queue(this.places),
+      queue(this.limiter),
     ]
     const call: Handler = compose(
       pipeline,
@@ -223,7 +223,7 @@ export class Assembly {
       serverInfo,
       logger,
     })
-    this.account = new Account(this.router, quotas, this.audit, this.trace)
+    this.requestChain = new RequestChain(this.router, quotas, this.audit, this.trace)
   }
 
   /** @throws GatewayError `internal` for a name that is not in the configuration */
@@ -235,13 +235,13 @@ export class Assembly {
 
   /** Server → names of its drained replicas, `''` for all of them; every other one is in use. */
   drain(drained: ReadonlyMap<string, ReadonlySet<string>>): void {
-    for (const [name, { roster }] of this.pools) roster.drain(drained.get(name) ?? new Set())
+    for (const [name, { membership }] of this.pools) membership.drain(drained.get(name) ?? new Set())
   }
 
   #pool(
     server: ServerConfig,
-    clientLinks: ClientLinks,
-    { config, logger, serverInfo }: AssemblyOptions,
+    clientLinks: LinksPerClient,
+    { config, logger, serverInfo }: GenerationOptions,
   ): Pool {
     const pool: Pool = new Pool({
       server,
@@ -280,7 +280,7 @@ export class Assembly {
   }
 
   /** A server that has just been started may offer something else than last time, and knows nothing of what clients wanted to hear. */
-  #opened(slot: Slot, link: Link): void {
+  #opened(slot: LinkSlot, link: Link): void {
     const fetchedAt = this.catalog.listedAt(link)
     if (!slot.key.owner || slot.reopened || Math.abs(Date.now() - fetchedAt) > RECENT_MS)
       this.catalog.refreshSoon(link.server.name, link)

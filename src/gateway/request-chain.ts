@@ -2,8 +2,8 @@ import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
 import type { Opening } from '../front/service.ts'
 import type { Audit } from '../observe/audit.ts'
-import type { Trace } from '../observe/trace.ts'
-import type { Gate } from '../quota/gate.ts'
+import type { DebugTrace } from '../observe/debug-trace.ts'
+import type { AdmissionGate } from '../quota/admission-gate.ts'
 import type { Quotas } from '../quota/quotas.ts'
 import type { Router } from './router.ts'
 
@@ -11,17 +11,17 @@ import type { Router } from './router.ts'
 const NOTHING: Outcome = { kind: 'ready', text: '' }
 
 /** What every request has to pass, whatever it is about, and its line in the audit log. */
-export class Account {
+export class RequestChain {
   readonly #router: Router
   readonly #quotas: Quotas | undefined
   readonly #audit: Audit | undefined
-  readonly #trace: Trace | undefined
+  readonly #trace: DebugTrace | undefined
 
   constructor(
     router: Router,
     quotas: Quotas | undefined,
     audit: Audit | undefined,
-    trace: Trace | undefined,
+    trace: DebugTrace | undefined,
   ) {
     this.#router = router
     this.#quotas = quotas
@@ -57,7 +57,7 @@ export class Account {
     return undefined
   }
 
-  async #refused(gate: Gate, opening: Opening, error: GatewayError): Promise<GatewayError> {
+  async #refused(gate: AdmissionGate, opening: Opening, error: GatewayError): Promise<GatewayError> {
     const since = performance.now()
     let answer = error
     try {
@@ -75,7 +75,7 @@ export class Account {
     this.#audit?.note(exchange, since, NOTHING, undefined)
   }
 
-  async #passThrough(gate: Gate, opening: Opening): Promise<void> {
+  async #passThrough(gate: AdmissionGate, opening: Opening): Promise<void> {
     const since = performance.now()
     try {
       await gate.enter(since)
@@ -87,7 +87,7 @@ export class Account {
   }
 
   /** One frame for both, since they are on the way of every call. */
-  async #accountFor(exchange: Exchange, gate: Gate | undefined): Promise<Outcome> {
+  async #accountFor(exchange: Exchange, gate: AdmissionGate | undefined): Promise<Outcome> {
     const since = performance.now()
     let inside = false
     try {

@@ -9,10 +9,10 @@ import { inTurns } from '../core/slices.ts'
 import { MAX_URI_CHARS, uriProblem } from '../core/uri-readings.ts'
 import type { ListKind, Route } from '../core/route.ts'
 import { cachingMembers } from '../protocol/caching.ts'
-import { knowsTasks, TASKS } from '../protocol/features.ts'
+import { knowsTasks, TASKS } from '../protocol/capabilities.ts'
 import { LATEST_LEGACY, META, MODERN_VERSIONS } from '../protocol/revisions.ts'
 import { USAGE_URI, type UsageResource } from '../quota/usage.ts'
-import type { LearnedOwners } from '../catalog/resource-owners.ts'
+import type { ResourceOwners } from '../catalog/resource-owners.ts'
 import type { LegacyTasks } from '../tasks/legacy-tasks.ts'
 import type { TaskIds } from '../tasks/task-ids.ts'
 import type { ListenedTask, TaskListeners } from '../relay/task-listeners.ts'
@@ -22,7 +22,7 @@ import { unknownName } from './unknown-name.ts'
 
 export interface RouterOptions {
   readonly catalog: Catalog
-  readonly learned: LearnedOwners
+  readonly learned: ResourceOwners
   readonly subscriptions: Subscriptions
   /** Ids of tasks of the modern extension. */
   readonly taskIds: TaskIds
@@ -260,7 +260,7 @@ export class Router {
     const task = await this.#options.taskIds.open(exchange, taskId)
     if (!task || !this.#view(exchange).servers.has(task.server))
       throw new GatewayError('invalid_params', `Unknown task: ${taskId.slice(0, 100)}`)
-    exchange.record.home = task.replica
+    exchange.record.stickyReplica = task.replica
     return { server: task.server, own: task.id, exposed: taskId }
   }
 

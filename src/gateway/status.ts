@@ -79,13 +79,13 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
     prompts: snapshot?.lists.prompts.length ?? 0,
     error: failing,
     errorInFull: failing && withSaid(failing, error ? saidOf(error) : stray),
-    replicas: pool.roster.all.map(replica => replicaStatusOf(replica, pool)),
+    replicas: pool.membership.all.map(replica => replicaStatusOf(replica, pool)),
   }
 }
 
-function shownState({ problem }: ServerConfig, { state, roster }: Pool): ServerStatus['state'] {
+function shownState({ problem }: ServerConfig, { state, membership }: Pool): ServerStatus['state'] {
   if (problem !== undefined) return 'failed'
-  if (state.kind !== 'closed' && roster.all.length > 0 && roster.all.every(({ drained }) => drained))
+  if (state.kind !== 'closed' && membership.all.length > 0 && membership.all.every(({ drained }) => drained))
     return 'drained'
   return state.kind === 'starting' && state.failed ? 'failed' : state.kind
 }
@@ -100,8 +100,8 @@ function nextTryOf(state: SlotState, starts = Infinity, planned = Infinity): Ser
 const STRAY = 'It has printed plain text in place of JSON-RPC messages.'
 
 /** Of a program that is starting: what shows that it may be no server. */
-function strayOf({ roster }: Pool): string | undefined {
-  for (const { printed } of roster.all) if (printed.stray !== undefined) return quoted(printed.stray)
+function strayOf({ membership }: Pool): string | undefined {
+  for (const { printed } of membership.all) if (printed.stray !== undefined) return quoted(printed.stray)
   return undefined
 }
 

@@ -28,7 +28,7 @@ const BUSY_MS = 1000
 /** One attempt to have a call answered by one replica. Tells the replica's load and health what became of it. */
 export class Attempt {
   /** Replicas that are no choice. */
-  readonly leftOut: ((replica: Replica) => boolean) | undefined
+  readonly excluded: ((replica: Replica) => boolean) | undefined
   /** What is left of the call's time in milliseconds; `undefined`: all of it. */
   readonly timeoutMs: number | undefined
   /** Where it went, as soon as that is decided. */
@@ -37,7 +37,7 @@ export class Attempt {
   sentAt = 0
 
   constructor(leftOut?: (replica: Replica) => boolean, timeoutMs?: number) {
-    this.leftOut = leftOut
+    this.excluded = leftOut
     this.timeoutMs = timeoutMs
   }
 
@@ -45,7 +45,7 @@ export class Attempt {
     this.sentAt = performance.now()
     record.sentAt ||= this.sentAt
     record.replica = link.label
-    record.home = link.replica.name
+    record.stickyReplica = link.replica.name
     link.replica.load.began()
   }
 

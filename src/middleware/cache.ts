@@ -1,23 +1,23 @@
-import type { Cache, Wanted } from '../cache/cache.ts'
-import type { Outdated } from '../cache/invalidation.ts'
-import type { Kept } from '../cache/entry.ts'
-import type { Plan } from '../cache/plans.ts'
+import type { Cache, CacheLookup } from '../cache/cache.ts'
+import type { Invalidation } from '../cache/invalidation.ts'
+import type { CacheEntry } from '../cache/entry.ts'
+import type { CachePolicy } from '../cache/policies.ts'
 import type { Handler, Middleware } from '../core/compose.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Route } from '../core/route.ts'
 import { isFinal } from '../protocol/related-task.ts'
-import { Renewal, Sought } from './cacheable-exchange.ts'
+import { Revalidation, CacheableExchange } from './cacheable-exchange.ts'
 
 /** After a renewal that failed, the next is not tried before. */
 const RENEW_PAUSE_MS = 1000
 
 /**
  * Answers what is already known, and forgets what a call may change. Calls of tools that nothing is said of pass untouched. What may be kept goes on as
- * `Sought`, for `coalesce` and `keep`.
+ * `CacheableExchange`, for `coalesce` and `cacheStore`.
  */
-export function recall(cache: Cache, logger: Logger): Middleware {
+export function cacheLookup(cache: Cache, logger: Logger): Middleware {
   return next => {
     const ask = asking(cache, logger, next)
     return (exchange, route) => {
@@ -43,9 +43,9 @@ export function recall(cache: Cache, logger: Logger): Middleware {
 }
 
 /** Keeps the answers to what is sought. Inside of `coalesce`, so that each is kept once. */
-export function keep(cache: Cache): Middleware {
+export function cacheStore(cache: Cache): Middleware {
   return next => {
-    const kept = async (exchange: Sought, route: Route): Promise<Outcome> => {
+    const kept = async (exchange: CacheableExchange, route: Route): Promise<Outcome> => {
       const { wanted, principal } = exchange
       const epoch = wanted.plan.changes.now
       const since = cache.now()
@@ -55,7 +55,8 @@ export function keep(cache: Cache): Middleware {
       if (!asked) cache.store(wanted, principal, outcome, epoch, since, upstreamMs)
       return outcome
     }
-    return (exchange, route) => (exchange instanceof Sought ? kept(exchange, route) : next(exchange, route))
+    return (exchange, route) =>
+      exchange instanceof CacheableExchange ? kept(exchange, route) : next(exchange, route)
   }
 }
 
@@ -63,12 +64,12 @@ function asking(
   cache: Cache,
   logger: Logger,
   next: Handler,
-): (plan: Plan, exchange: Exchange, route: Route) => Promise<Outcome> {
+): (plan: CachePolicy, exchange: Exchange, route: Route) => Promise<Outcome> {
   /** What is kept, served if it may be. */
   const served = (
-    kept: Kept,
+    kept: CacheEntry,
     from: 'memory' | 'store',
-    wanted: Wanted,
+    wanted: CacheLookup,
     exchange: Exchange,
     route: Route,
   ): Promise<Outcome> | undefined => {
@@ -87,10 +88,16 @@ function asking(
     }
   }
 
-  const renew = (kept: Kept, wanted: Wanted, now: number, exchange: Exchange, route: Route): void => {
+  const renew = (
+    kept: CacheEntry,
+    wanted: CacheLookup,
+    now: number,
+    exchange: Exchange,
+    route: Route,
+  ): void => {
     if (kept.renewing || kept.renewAt > now) return
     kept.renewing = true
-    next(new Renewal(exchange, wanted), route)
+    next(new Revalidation(exchange, wanted), route)
       .catch((error: unknown) =>
         logger.debug('A result that is kept could not be renewed.', {
           server: route.server,
@@ -104,14 +111,19 @@ function asking(
       })
   }
 
-  const fetched = (wanted: Wanted, exchange: Exchange, route: Route, orStale: boolean): Promise<Outcome> => {
+  const fetched = (
+    wanted: CacheLookup,
+    exchange: Exchange,
+    route: Route,
+    orStale: boolean,
+  ): Promise<Outcome> => {
     wanted.plan.counters.misses++
-    const answer = next(new Sought(exchange, wanted), route)
+    const answer = next(new CacheableExchange(exchange, wanted), route)
     return orStale ? answer.catch((error: unknown) => lastResort(error, wanted, exchange)) : answer
   }
 
   /** What is kept, when the server has failed: its own errors are answers. */
-  const lastResort = (caught: unknown, wanted: Wanted, exchange: Exchange): Outcome => {
+  const lastResort = (caught: unknown, wanted: CacheLookup, exchange: Exchange): Outcome => {
     const error = GatewayError.from(caught)
     if (!error.kind.countsAgainstHealth || exchange.cancellation.reason !== undefined) throw error
     // It may have been forgotten meanwhile, or have become too old.
@@ -120,7 +132,7 @@ function asking(
     return cache.hit(wanted.plan, kept, exchange, 'memory', true)
   }
 
-  const behind = async (wanted: Wanted, exchange: Exchange, route: Route): Promise<Outcome> => {
+  const behind = async (wanted: CacheLookup, exchange: Exchange, route: Route): Promise<Outcome> => {
     const kept = await cache.findBehind(wanted)
     const answer = kept && served(kept, 'store', wanted, exchange, route)
     return await (answer ?? fetched(wanted, exchange, route, false))
@@ -139,8 +151,8 @@ function asking(
 /** A call that changes something: what was said before it, or while it runs, is not what is said after it. */
 async function changing(
   cache: Cache,
-  plan: Pick<Plan, 'server' | 'changes'>,
-  what: Outdated,
+  plan: Pick<CachePolicy, 'server' | 'changes'>,
+  what: Invalidation,
   next: Handler,
   exchange: Exchange,
   route: Route,

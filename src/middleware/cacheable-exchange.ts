@@ -1,14 +1,14 @@
-import type { Wanted } from '../cache/cache.ts'
+import type { CacheLookup } from '../cache/cache.ts'
 import { GatewayError } from '../core/errors.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { CallRecord, type CallRequest, type Exchange, type InputRequest } from '../core/exchange.ts'
 import { Delegate } from '../core/derived-exchange.ts'
 
 /** A call whose answer may be kept, and given to others who ask the same. */
-export class Sought extends Delegate {
-  readonly wanted: Wanted
+export class CacheableExchange extends Delegate {
+  readonly wanted: CacheLookup
 
-  constructor(inner: Exchange, wanted: Wanted) {
+  constructor(inner: Exchange, wanted: CacheLookup) {
     super(inner)
     this.wanted = wanted
   }
@@ -24,7 +24,7 @@ export class Sought extends Delegate {
  * Fetches anew what a client has been given already: nobody waits for it, hears of its progress, or can be asked. It is made in the name of that client, which pays
  * for it. Never a modern client's, whose questions would wait for it to come back.
  */
-export class Renewal extends Sought {
+export class Revalidation extends CacheableExchange {
   override readonly modern = false
   readonly #cancellation = new Cancellation()
   readonly #record = new CallRecord()

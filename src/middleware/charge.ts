@@ -1,6 +1,6 @@
 import { GatewayError } from '../core/errors.ts'
 import { sizeOf, type Exchange, type Outcome } from '../core/exchange.ts'
-import type { Charge } from '../quota/gate.ts'
+import type { Charge } from '../quota/admission-gate.ts'
 
 /**
  * Budgets are charged for what a server worked on, and for what it may have worked on; what certainly never reached it is free. `dispatch` calls `settle` or

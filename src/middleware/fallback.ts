@@ -82,7 +82,7 @@ async function withFallback(
       cause: error.message,
     })
     exchange.record.fallbackFrom = route.server
-    exchange.record.home = undefined
+    exchange.record.stickyReplica = undefined
     return await call()(renamed(exchange, args), other)
   }
 }

@@ -22,7 +22,7 @@ export interface Item {
 
 export interface Rule {
   /** Where it stands in the configuration. */
-  readonly place: string
+  readonly location: string
   readonly effect: 'allow' | 'deny'
   /** Empty: it is about everything. */
   readonly patterns: readonly Pattern[]
@@ -154,8 +154,8 @@ function decideOne(rules: RuleSet, subject: Subject, onFailure?: OnFailure): Dec
     const applied = applies(rule, subject, onFailure)
     if (applied === 'no') continue
     if (applied === 'unknown') mayDeny = true
-    else if (rule.shadow) shadowed = rule.place
-    else return denied(rules, rule.place, shadowed)
+    else if (rule.shadow) shadowed = rule.location
+    else return denied(rules, rule.location, shadowed)
   }
   let allowed = rules.default === 'allow' ? 'default' : undefined
   let mayAllow = false
@@ -163,7 +163,7 @@ function decideOne(rules: RuleSet, subject: Subject, onFailure?: OnFailure): Dec
     const applied = applies(rule, subject, onFailure)
     if (applied === 'unknown') mayAllow = true
     if (applied !== 'yes') continue
-    allowed = rule.place
+    allowed = rule.location
     break
   }
   if (allowed === undefined && !mayAllow) return denied(rules, 'default', shadowed)

@@ -3,8 +3,8 @@ import { textsOf } from '../core/uri-readings.ts'
 import { applies, decide, isAbout, readAs, type Rule, type RuleSet, type Subject } from './decide.ts'
 
 /** What one rule had to say. */
-export interface Step {
-  readonly place: string
+export interface ExplainStep {
+  readonly location: string
   readonly effect: 'allow' | 'deny'
   readonly shadow: boolean
   /** The pattern that matched, `undefined` for none; `*` for a rule about everything. */
@@ -23,16 +23,16 @@ export function explain(
   rules: readonly Rule[],
   set: RuleSet,
   subject: Subject,
-): { readonly decision: Decision; readonly steps: readonly Step[] } {
+): { readonly decision: Decision; readonly steps: readonly ExplainStep[] } {
   const decision = decide(set, subject)
   const decider = decision.verdict === 'depends' ? undefined : (decision.shadowed ?? decision.rule)
   const steps = rules.map(rule => stepOf(rule, subject, decider))
   return { decision, steps }
 }
 
-function stepOf(rule: Rule, subject: Subject, decider: string | undefined): Step {
+function stepOf(rule: Rule, subject: Subject, decider: string | undefined): ExplainStep {
   const { item } = subject
-  const { place, effect, shadow, patterns, condition } = rule
+  const { location, effect, shadow, patterns, condition } = rule
   const texts = item.kind === 'resource' ? textsOf(item.name) : [item.name]
   const read = texts.map(name => readAs(item, name)).find(one => isAbout(rule, one))
   const matched =
@@ -40,7 +40,7 @@ function stepOf(rule: Rule, subject: Subject, decider: string | undefined): Step
     (patterns.length === 0
       ? '*'
       : patterns.find(pattern => isAbout({ ...rule, patterns: [pattern] }, read))?.text)
-  let value: Step['value']
+  let value: ExplainStep['value']
   let failure: string | undefined
   if (read && condition) {
     if (condition.perCall && !subject.call) value = 'unknown'
@@ -50,7 +50,7 @@ function stepOf(rule: Rule, subject: Subject, decider: string | undefined): Step
     }
   }
   return {
-    place,
+    location,
     effect,
     shadow,
     matched,
@@ -58,6 +58,6 @@ function stepOf(rule: Rule, subject: Subject, decider: string | undefined): Step
     condition: condition?.text,
     value,
     failure,
-    decides: place === decider,
+    decides: location === decider,
   }
 }

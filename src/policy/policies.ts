@@ -124,14 +124,14 @@ export class Policies {
   }
 
   readonly #onFailure: OnFailure = (rule, reason) => {
-    this.failures.set(rule.place, (this.failures.get(rule.place) ?? 0) + 1)
+    this.failures.set(rule.location, (this.failures.get(rule.location) ?? 0) + 1)
     const now = monotonicNow()
-    if (now - (this.#logged.get(rule.place) ?? 0) < LOG_EVERY_MS) return
-    this.#logged.set(rule.place, now)
+    if (now - (this.#logged.get(rule.location) ?? 0) < LOG_EVERY_MS) return
+    this.#logged.set(rule.location, now)
     const effect = rule.effect === 'deny' ? 'the rule denies' : 'the rule does not allow'
-    this.#logger.warn(`The condition of ${rule.place} could not be evaluated; ${effect}.`, {
+    this.#logger.warn(`The condition of ${rule.location} could not be evaluated; ${effect}.`, {
       reason,
-      failures: this.failures.get(rule.place),
+      failures: this.failures.get(rule.location),
     })
   }
 }
@@ -167,11 +167,11 @@ export async function compilePolicies(config: Config, logger: Logger): Promise<P
     return compiled.condition
   }
   const toRules = (rules: readonly RuleConfig[]): Rule[] =>
-    rules.map(({ place, effect, match, when, shadow }) => ({
-      place,
+    rules.map(({ location, effect, match, when, shadow }) => ({
+      location,
       effect,
-      patterns: match.flatMap(text => patternsOf(text, place)),
-      condition: when === undefined ? undefined : conditionOf(when, place),
+      patterns: match.flatMap(text => patternsOf(text, location)),
+      condition: when === undefined ? undefined : conditionOf(when, location),
       shadow,
     }))
   return new Policies(config, toRules, logger)

@@ -15,7 +15,7 @@ const known = new Map<string, string>()
 /** Clients may declare details without end; of so many texts the letters are remembered. */
 const MAX_KNOWN = 1000
 
-/** `capabilities` is raw JSON as `featuresOf` and `declaredTo` give it. */
+/** `capabilities` is raw JSON as `forwardableCapabilities` and `declaredTo` give it. */
 export function kindOf(modern: boolean, capabilities: string): ClientKind {
   if (capabilities === '' || capabilities === '{}') return modern ? 'm' : 'l'
   let letters = known.get(capabilities)

@@ -1,7 +1,7 @@
 import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { elements, find, members, skipSpace, splice, withMembers } from './json-text.ts'
-import { levelOf, resultAt } from './levels.ts'
+import { revisionProfile, resultAt } from './revision-profile.ts'
 import { LATEST_LEGACY, META, OWN_META_PREFIX } from './revisions.ts'
 
 /** Framing of results for the era and the revision of the client. Source: specification 2026-07-28, changelog; both directions of a dual-era gateway. */
@@ -59,7 +59,7 @@ function legacyText(
 ): string {
   const text = outcome.modern ? toLegacy(outcome) : outcome.text
   if (protocolVersion === LATEST_LEGACY) return text
-  const level = levelOf(protocolVersion)
+  const level = revisionProfile(protocolVersion)
   return level ? resultAt(level, method, { text, value: outcome.value }) : text
 }
 

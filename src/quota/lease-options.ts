@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts'
 import type { Store } from '../state/store.ts'
 import type { EndOf } from './period.ts'
-import type { Reach } from './reach.ts'
+import type { StoreAvailability } from './store-availability.ts'
 
 export type Window =
   { readonly kind: 'calendar'; readonly endOf: EndOf } | { readonly kind: 'sliding'; readonly ms: number }
@@ -18,7 +18,7 @@ export interface LeaseOptions {
   readonly limit: number
   readonly window: Window
   readonly store: Store
-  readonly reach: Reach
+  readonly reach: StoreAvailability
   readonly clock: Clock
   /** Called when the lease has something to give back or to book, and wants `sweep` to be called from time to time. */
   readonly wake: (lease: Active) => void

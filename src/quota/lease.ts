@@ -1,7 +1,7 @@
 import { lifeOf, type Taken } from '../state/store.ts'
 import type { LeaseOptions, Refusal } from './lease-options.ts'
 import { uncounted } from './lost.ts'
-import { unheard, Unreachable, type Uncounted } from './reach.ts'
+import { unheard, StoreUnavailableError, type Uncounted } from './store-availability.ts'
 
 /** For how long a lease should last at the rate at which it is used, at least. */
 const HORIZON_MS = 250
@@ -214,10 +214,10 @@ export class Lease {
       this.#wanted += amount
       try {
         // A store whose answers are too late to be used is none.
-        if (round > MAX_ROUNDS) throw new Unreachable(RECHECK_MS)
+        if (round > MAX_ROUNDS) throw new StoreUnavailableError(RECHECK_MS)
         await (this.#asking ?? this.#refill(amount))
       } catch (error) {
-        if (!(error instanceof Unreachable)) throw error
+        if (!(error instanceof StoreUnavailableError)) throw error
         reach.concern()
         if (reach.fail === 'closed') throw error
         // Booked when the store is back.
@@ -326,7 +326,7 @@ export class Lease {
   }
 
   #arrived(
-    { granted, left, againAt, at }: Taken,
+    { granted, left, retryAt, at }: Taken,
     asked: { want: number; atLeast: number; owed: number; until: number; sentAt: number },
   ): void {
     const { window, clock } = this.#options
@@ -361,7 +361,7 @@ export class Lease {
     this.#lowBelow(left > 0 ? granted / 2 : 0)
     if (granted > 0 || asked.want === 0) this.#shortOf = Infinity
     else {
-      const again = againAt === 0 ? Infinity : Math.max(1, againAt - at)
+      const again = retryAt === 0 ? Infinity : Math.max(1, retryAt - at)
       this.#shortOf = asked.atLeast + Math.max(0, this.#credit)
       this.#recheckAt = clock.steady() + Math.min(RECHECK_MS, again)
       this.#againAt =

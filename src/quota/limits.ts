@@ -25,7 +25,7 @@ export interface RateLimit extends Common {
   readonly kind: 'rate'
   readonly periodMs: number
 }
-export interface PlacesLimit extends Common {
+export interface ConcurrencyLimit extends Common {
   readonly kind: 'concurrency'
 }
 export interface BudgetLimit extends Common {
@@ -33,7 +33,7 @@ export interface BudgetLimit extends Common {
   readonly measure: Measure
   readonly period: Period
 }
-export type Limit = RateLimit | PlacesLimit | BudgetLimit
+export type Limit = RateLimit | ConcurrencyLimit | BudgetLimit
 
 export const KEY_PREFIX = 'quota/'
 /** Longer ids, such as subjects of strange issuers, become digests: keys have a bound. */

@@ -1,11 +1,11 @@
 import type { Clock } from '../core/clock.ts'
 import { lifeOf } from '../state/store.ts'
 import type { Window } from './lease-options.ts'
-import { Uncounted, type Reach } from './reach.ts'
+import { Uncounted, type StoreAvailability } from './store-availability.ts'
 
 /** Why nothing may be taken of an amount whose count the store has lost; `undefined` where all that still counts is known. `until`: end of the window. */
 export function uncounted(
-  { lost }: Reach,
+  { lost }: StoreAvailability,
   window: Window,
   until: number,
   clock: Clock,
@@ -19,7 +19,7 @@ export function uncounted(
 }
 
 /** The same of places, of which every claim is renewed or has lapsed after `claimMs`. */
-export function unclaimed({ lost }: Reach, claimMs: number, clock: Clock): Uncounted | undefined {
+export function unclaimed({ lost }: StoreAvailability, claimMs: number, clock: Clock): Uncounted | undefined {
   return lost && refusal(lost.steady + claimMs - clock.steady())
 }
 

@@ -8,14 +8,14 @@ import { textsOf } from '../core/uri-readings.ts'
 import { compilePatterns, matches, wildcard, type Pattern } from '../policy/pattern.ts'
 import type { Store } from '../state/store.ts'
 import { CLOCK, type Clock } from '../core/clock.ts'
-import { Charge, Gate, type Budgeted, type Placed, type Rated } from './gate.ts'
+import { Charge, AdmissionGate, type Budgeted, type Placed, type Rated } from './admission-gate.ts'
 import { Lease } from './lease.ts'
 import type { Active, Window } from './lease-options.ts'
-import { Left } from './left.ts'
+import { RemainingQuota } from './remaining-quota.ts'
 import { limitsOf, type Limit, type Owner } from './limits.ts'
 import { calendar, type EndOf } from './period.ts'
-import { Places } from './places.ts'
-import { Reach } from './reach.ts'
+import { ConcurrencyLeases } from './concurrency-leases.ts'
+import { StoreAvailability } from './store-availability.ts'
 
 export interface QuotasOptions {
   readonly config: Config
@@ -36,10 +36,10 @@ export type Live = Rated | Placed | Budgeted
 
 /** What applies to calls of one thing. */
 export interface RouteLimits {
-  readonly gate: Gate | undefined
+  readonly gate: AdmissionGate | undefined
   readonly charge: Charge | undefined
   /** What the caller has left of rates and budgets; `undefined` when there are none. */
-  readonly left: Left | undefined
+  readonly left: RemainingQuota | undefined
 }
 
 interface Part {
@@ -50,7 +50,7 @@ interface Part {
 /** The limits of one identity. */
 interface Account {
   /** For every request. */
-  readonly gate: Gate | undefined
+  readonly gate: AdmissionGate | undefined
   /** The identity's own, apart from those of parts. */
   readonly own: readonly Live[]
   readonly parts: readonly Part[]
@@ -75,7 +75,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
 export class Quotas {
   readonly #store: Store
   readonly clock: Clock
-  readonly #reach: Reach
+  readonly #reach: StoreAvailability
   readonly #servers: ReadonlyMap<string, ServerConfig>
   readonly #clients: ReadonlyMap<string, ClientConfig>
   readonly #accounts = new LRUCache<string, Account>({ max: MAX_PRINCIPALS })
@@ -105,7 +105,7 @@ export class Quotas {
   constructor({ config, store, logger, clock = CLOCK }: QuotasOptions) {
     this.#store = store
     this.clock = clock
-    this.#reach = new Reach(config.gateway.fail, logger, clock, store)
+    this.#reach = new StoreAvailability(config.gateway.fail, logger, clock, store)
     this.#timeZone = config.gateway.timeZone
     this.#servers = new Map(config.servers.map(server => [server.name, server]))
     this.#clients = new Map(
@@ -122,7 +122,7 @@ export class Quotas {
   }
 
   /** What every request of this principal has to pass, `undefined` when it has no such limits. */
-  gate(principal: Principal): Gate | undefined {
+  gate(principal: Principal): AdmissionGate | undefined {
     return this.#account(principal)?.gate
   }
 
@@ -229,7 +229,7 @@ export class Quotas {
       budgets.length === 0 ? undefined : new Charge(budgets, calls, calls === 0 ? 0 : cost, this.clock)
     const visible = [...account.own, ...parts].filter(live => isBudgeted(live) || isRated(live))
     if (!gate && !charge && visible.length === 0) return undefined
-    return { gate, charge, left: visible.length === 0 ? undefined : new Left(visible, this.clock) }
+    return { gate, charge, left: visible.length === 0 ? undefined : new RemainingQuota(visible, this.clock) }
   }
 
   #sharedOf(owner: Owner, quota: QuotaConfig): Live[] {
@@ -240,10 +240,10 @@ export class Quotas {
     })
   }
 
-  #gateOf(limits: readonly Live[]): Gate | undefined {
+  #gateOf(limits: readonly Live[]): AdmissionGate | undefined {
     const places = limits.filter(isPlaced)
     const rates = limits.filter(isRated)
-    return places.length + rates.length === 0 ? undefined : new Gate(places, rates, this.clock)
+    return places.length + rates.length === 0 ? undefined : new AdmissionGate(places, rates, this.clock)
   }
 
   #live(limit: Limit): Live {
@@ -257,7 +257,10 @@ export class Quotas {
     }
     if (limit.kind === 'concurrency')
       // Not the process: an identity that was forgotten meanwhile may still have calls under way.
-      return { limit, places: new Places({ ...common, holder: `${this.#holder}/${++this.#holders}` }) }
+      return {
+        limit,
+        places: new ConcurrencyLeases({ ...common, holder: `${this.#holder}/${++this.#holders}` }),
+      }
     if (limit.kind === 'rate') {
       const window: Window = { kind: 'sliding', ms: limit.periodMs }
       return { limit, lease: new Lease({ ...common, window }) }

@@ -1,7 +1,7 @@
 import { GatewayError, type ErrorCode } from '../core/errors.ts'
 import type { Refusal } from './lease-options.ts'
 import type { Limit } from './limits.ts'
-import { Uncounted, type Unreachable } from './reach.ts'
+import { Uncounted, type StoreUnavailableError } from './store-availability.ts'
 
 /** What someone is told whom a limit refuses: which one, what to do, and when it is possible again. */
 export function refused(limit: Limit, refusal: Refusal, now: number): GatewayError {
@@ -23,7 +23,7 @@ export function refused(limit: Limit, refusal: Refusal, now: number): GatewayErr
 }
 
 /** The store cannot say what is left, and the operator prefers a refusal. */
-export function unavailable(limit: Limit, error: Unreachable): GatewayError {
+export function unavailable(limit: Limit, error: StoreUnavailableError): GatewayError {
   const lost = error instanceof Uncounted
   const why = lost
     ? 'is not known, because the gateway has lost its state'

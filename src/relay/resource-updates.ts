@@ -7,13 +7,13 @@ import { MAX_URI_CHARS } from '../core/uri-readings.ts'
 import { find, isObjectAt, members, rawAt, withMembers } from '../protocol/json-text.ts'
 import { META } from '../protocol/revisions.ts'
 import type { Caller } from '../upstream/replica/isolation.ts'
-import type { Slot } from '../upstream/pool/slot.ts'
+import type { LinkSlot } from '../upstream/pool/link-slot.ts'
 import { isPartOf } from './path-index.ts'
 import { Updates, type Subscriber } from './updates.ts'
-import { keyOf, type Wanted, type WantedTable } from './wanted.ts'
+import { keyOf, type Topic, type TopicTable } from './topics.ts'
 
 /** What a subscriber asked for. */
-export interface Wish {
+export interface Subscription {
   /** The URI it used. */
   readonly exposed: string
   /** In which it is allowed to ask. */
@@ -32,15 +32,15 @@ const MAX_WAITING = 1000
  * later ones that say the same.
  */
 export class ResourceUpdates {
-  readonly #subscriptions: WantedTable<Wish>
+  readonly #subscriptions: TopicTable<Subscription>
   readonly #hears: (view: string, server: string, own: string) => boolean
   readonly #telling: Deferrable
   /** By server: subscriptions whose subscribers, or these of them, are about to be told that the whole may have changed. */
-  readonly #changed = new Map<string, Map<Wanted<Wish>, Set<Subscriber> | 'all'>>()
+  readonly #changed = new Map<string, Map<Topic<Subscription>, Set<Subscriber> | 'all'>>()
 
   /** `hears`: whether subscribers of a view may know of a resource of a server. */
   constructor(
-    subscriptions: WantedTable<Wish>,
+    subscriptions: TopicTable<Subscription>,
     hears: (view: string, server: string, own: string) => boolean,
     logger: Logger,
   ) {
@@ -52,7 +52,7 @@ export class ResourceUpdates {
   }
 
   /** A server tells of an update. The URI may be that of a part of what is subscribed to. */
-  updated(slot: Slot, params: Json): void {
+  updated(slot: LinkSlot, params: Json): void {
     const uri = (params.value as JsonObject | null)?.uri
     if (typeof uri !== 'string' || uri.length > MAX_URI_CHARS) return
     const near = this.#subscriptions.near(slot, uri)
@@ -77,18 +77,18 @@ export class ResourceUpdates {
   }
 
   /** Says that a resource may have changed. "Updated" says no more than that: the client reads what it wants to know (specification, server/resources). */
-  tellAll(slot: Slot, own: string): void {
+  tellAll(slot: LinkSlot, own: string): void {
     const subscription = this.#subscriptions.get(slot, own)
     if (subscription) this.#tellWhole(slot.server.name, [subscription], 'all')
   }
 
   /** The same, to a subscriber that has come from another slot: what waits to be told there does not reach it any more. */
-  tellMoved(slot: Slot, own: string, subscriber: Subscriber): void {
+  tellMoved(slot: LinkSlot, own: string, subscriber: Subscriber): void {
     const subscription = this.#subscriptions.get(slot, own)
     if (subscription) this.#tellWhole(slot.server.name, [subscription], subscriber)
   }
 
-  #tellWhole(server: string, subscriptions: readonly Wanted<Wish>[], whom: Subscriber | 'all'): void {
+  #tellWhole(server: string, subscriptions: readonly Topic<Subscription>[], whom: Subscriber | 'all'): void {
     let changed = this.#changed.get(server)
     if (!changed) this.#changed.set(server, (changed = new Map()))
     for (const subscription of subscriptions) {
@@ -102,7 +102,7 @@ export class ResourceUpdates {
 
   *#tellChanged(server: string): Steps<void> {
     // A map goes on to what is added meanwhile.
-    const changed = this.#changed.get(server) ?? new Map<Wanted<Wish>, Set<Subscriber> | 'all'>()
+    const changed = this.#changed.get(server) ?? new Map<Topic<Subscription>, Set<Subscriber> | 'all'>()
     for (const [subscription, whom] of changed) {
       changed.delete(subscription)
       const updates = new Updates(text => `{"uri":${text}}`)
@@ -117,9 +117,9 @@ export class ResourceUpdates {
   }
 
   *#tell(
-    { server: { name } }: Slot,
+    { server: { name } }: LinkSlot,
     uri: string,
-    near: readonly Wanted<Wish>[],
+    near: readonly Topic<Subscription>[],
     updates: Updates,
   ): Steps<void> {
     // Of one view all may hear of it, or none.

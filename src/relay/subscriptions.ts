@@ -1,4 +1,4 @@
-import { onAnotherLink } from '../core/another-link.ts'
+import { retryOnNewLink } from '../core/retry-on-new-link.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange, Json, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
@@ -7,11 +7,11 @@ import type { Route } from '../core/route.ts'
 import type { Link } from '../upstream/link/link.ts'
 import type { Pool } from '../upstream/pool/pool.ts'
 import { UpstreamRpcError } from '../upstream/link/rpc-error.ts'
-import type { Slot } from '../upstream/pool/slot.ts'
-import { ResourceUpdates, type Wish } from './resource-updates.ts'
+import type { LinkSlot } from '../upstream/pool/link-slot.ts'
+import { ResourceUpdates, type Subscription } from './resource-updates.ts'
 import type { Subscriber } from './updates.ts'
 import { UpstreamListen } from '../upstream/link/listen-stream.ts'
-import { keyOf, WantedTable, type Wanted } from './wanted.ts'
+import { keyOf, TopicTable, type Topic } from './topics.ts'
 
 const EMPTY: Outcome = { kind: 'ready', text: '{}' }
 
@@ -33,9 +33,9 @@ export interface SubscriptionsOptions {
  */
 export class Subscriptions {
   readonly #options: SubscriptionsOptions
-  readonly #subscriptions = new WantedTable<Wish>()
+  readonly #subscriptions = new TopicTable<Subscription>()
   /** Where a link was opened. */
-  readonly #slots = new WeakMap<Link, Slot>()
+  readonly #slots = new WeakMap<Link, LinkSlot>()
   readonly #updates: ResourceUpdates
   readonly #listens = new Map<Link, UpstreamListen>()
   /** What the server is being told and has not answered yet, by the same key: requests over HTTP may overtake each other. */
@@ -64,16 +64,21 @@ export class Subscriptions {
         `This client is subscribed to ${maxPerSubscriber} resources already; "gateway.listen.maxResources" allows no more. Unsubscribe from some.`,
       )
     try {
-      return await onAnotherLink(() => this.#subscribe(exchange, route, subscriber, wish))
+      return await retryOnNewLink(() => this.#subscribe(exchange, route, subscriber, wish))
     } finally {
       this.#subscriptions.release(subscriber, route.server, route.own)
     }
   }
 
-  async #subscribe(exchange: Exchange, route: Route, subscriber: Subscriber, wish: Wish): Promise<Outcome> {
+  async #subscribe(
+    exchange: Exchange,
+    route: Route,
+    subscriber: Subscriber,
+    wish: Subscription,
+  ): Promise<Outcome> {
     const { server, own } = route
     const pool = this.#options.pool(server)
-    await pool.roster.pending
+    await pool.membership.pending
     // The server has been greeted before it is decided with whom the subscription is shared.
     await pool.standing(wish.caller).pick()
     const key = keyOf(pool.standing(wish.caller), own)
@@ -124,7 +129,7 @@ export class Subscriptions {
   }
 
   /** A link has been opened: what it takes the place of had subscriptions. */
-  opened(slot: Slot, link: Link): void {
+  opened(slot: LinkSlot, link: Link): void {
     this.#slots.set(link, slot)
     this.regroup(link.server.name, link)
     if (link.peer.era === 'legacy') {
@@ -169,7 +174,7 @@ export class Subscriptions {
   }
 
   /** Subscribes a legacy server to everything that is wanted of it, and takes for changed what may have changed before. */
-  async #tellServer(slot: Slot, link: Link): Promise<void> {
+  async #tellServer(slot: LinkSlot, link: Link): Promise<void> {
     await inTurns(this.#subscriptions.namesOf(slot), uri => {
       if (!link.usable || !this.#subscriptions.get(slot, uri)) return
       link.request('resources/subscribe', JSON.stringify({ uri }), link.server.listTimeoutMs).then(
@@ -189,11 +194,11 @@ export class Subscriptions {
    */
   regroup(server: string, opened?: Link): void {
     const pool = this.#options.pool(server)
-    const entered = new Set<Slot>()
-    const moved = new Map<Slot, { readonly own: string; readonly subscriber: Subscriber }[]>()
+    const entered = new Set<LinkSlot>()
+    const moved = new Map<LinkSlot, { readonly own: string; readonly subscriber: Subscriber }[]>()
     for (const subscription of this.#subscriptions.of(server))
       for (const [subscriber, wish] of subscription.subscribers) {
-        let slot: Slot
+        let slot: LinkSlot
         try {
           slot = pool.standing(wish.caller)
         } catch (error) {
@@ -226,7 +231,7 @@ export class Subscriptions {
     }
   }
 
-  async #open(slot: Slot, own: string, subscriber: Subscriber, wish: Wish): Promise<Outcome> {
+  async #open(slot: LinkSlot, own: string, subscriber: Subscriber, wish: Subscription): Promise<Outcome> {
     // Held until it is known whether there is something to hear.
     slot.pin()
     try {
@@ -246,7 +251,7 @@ export class Subscriptions {
   }
 
   /** A link of `fresh` has not been told of the subscription yet. */
-  #remove(subscription: Wanted<Wish>, subscriber: Subscriber, fresh?: Link): void {
+  #remove(subscription: Topic<Subscription>, subscriber: Subscriber, fresh?: Link): void {
     if (!this.#subscriptions.remove(subscription, subscriber)) return
     const { slot, own } = subscription
     const link = slot.current

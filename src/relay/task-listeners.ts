@@ -5,10 +5,10 @@ import { withMembers } from '../protocol/json-text.ts'
 import { isFinal } from '../protocol/related-task.ts'
 import type { Link } from '../upstream/link/link.ts'
 import type { Pool } from '../upstream/pool/pool.ts'
-import type { Slot } from '../upstream/pool/slot.ts'
+import type { LinkSlot } from '../upstream/pool/link-slot.ts'
 import { labelledRequests } from '../bridge/client-request.ts'
 import { withoutSubscriptionId } from './resource-updates.ts'
-import { WantedTable } from './wanted.ts'
+import { TopicTable } from './topics.ts'
 import type { Subscriber } from './updates.ts'
 import type { UpstreamListen } from '../upstream/link/listen-stream.ts'
 
@@ -34,9 +34,9 @@ export interface TaskListenersOptions {
 export class TaskListeners {
   readonly #options: TaskListenersOptions
   /** With the id that each subscriber knows. */
-  readonly #listened = new WantedTable<string>()
+  readonly #listened = new TopicTable<string>()
   /** Where a link was opened. */
-  readonly #slots = new WeakMap<Link, Slot>()
+  readonly #slots = new WeakMap<Link, LinkSlot>()
 
   constructor(options: TaskListenersOptions) {
     this.#options = options
@@ -83,7 +83,7 @@ export class TaskListeners {
   }
 
   /** A link has been opened in place of one that had listeners. */
-  opened(slot: Slot, link: Link): void {
+  opened(slot: LinkSlot, link: Link): void {
     this.#slots.set(link, slot)
     const ids = (): string[] => this.#listened.namesOf(slot)
     if (ids().length > 0) void this.#options.listenOf(link)?.listenToTasks(ids)

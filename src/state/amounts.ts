@@ -48,7 +48,7 @@ function takeFixed(
   return {
     text: JSON.stringify([until, taken]),
     expiresAt: Math.max(until, now) + GRACE_MS,
-    answer: { granted, left, againAt: left > 0 ? 0 : until, at: now },
+    answer: { granted, left, retryAt: left > 0 ? 0 : until, at: now },
   }
 }
 
@@ -96,7 +96,7 @@ function takeSliding(
   return {
     text: `{${text}}`,
     expiresAt,
-    answer: { granted, left, againAt: left > 0 ? 0 : first, at: now },
+    answer: { granted, left, retryAt: left > 0 ? 0 : first, at: now },
   }
 }
 

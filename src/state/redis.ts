@@ -180,7 +180,7 @@ class RedisStore implements Store {
       GRACE_MS,
       fixed ? 0 : lifeOf(window.slidingMs),
     ])
-    return { granted: Number(granted), left: Number(left), againAt: Number(againAt), at: Number(at) }
+    return { granted: Number(granted), left: Number(left), retryAt: Number(againAt), at: Number(at) }
   }
 
   async hold({ key, holder, want, limit, ttlMs }: HoldRequest): Promise<Held> {

@@ -84,8 +84,8 @@ export interface Taken {
   /** What is left in the window for anyone, never negative. */
   readonly left: number
   /** When something may be left again, `0` when something is. */
-  readonly againAt: number
-  /** The store's clock: how far off `againAt` is does not depend on that of the process. */
+  readonly retryAt: number
+  /** The store's clock: how far off `retryAt` is does not depend on that of the process. */
   readonly at: number
 }
 

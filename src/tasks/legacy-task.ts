@@ -18,7 +18,7 @@ import { withMembers } from '../protocol/json-text.ts'
 import { isFinal, renameTask, renameTaskIn, TASK_STATUS } from '../protocol/related-task.ts'
 import type { Link } from '../upstream/link/link.ts'
 import { UpstreamRpcError } from '../upstream/link/rpc-error.ts'
-import type { Slot } from '../upstream/pool/slot.ts'
+import type { LinkSlot } from '../upstream/pool/link-slot.ts'
 import { Delegate } from '../core/derived-exchange.ts'
 import { stillWorking } from './task-alive.ts'
 
@@ -35,7 +35,7 @@ export interface LegacyTaskOptions {
   readonly owner: string
   readonly link: Link
   /** The slot of the link; it is kept from being stopped until the result has been fetched. */
-  readonly slot: Slot | undefined
+  readonly slot: LinkSlot | undefined
   /** The call that made the task, and the session it came from. */
   readonly exchange: Exchange
   readonly conversation: Conversation
@@ -53,7 +53,7 @@ export interface LegacyTaskOptions {
  * there is one, under the id that the client knows.
  */
 export class LegacyTask implements Exchange, Deadline {
-  place: number | undefined
+  heapIndex: number | undefined
   due: number | undefined
   readonly number: number
   readonly owner: string
@@ -71,7 +71,7 @@ export class LegacyTask implements Exchange, Deadline {
   readonly record = new CallRecord()
   /** The id as its client knows it; empty until it has been handed out. */
   exposed = ''
-  readonly #slot: Slot | undefined
+  readonly #slot: LinkSlot | undefined
   readonly #deadlines: Deadlines
   readonly #onForget: (task: LegacyTask) => void
   readonly #release: () => void

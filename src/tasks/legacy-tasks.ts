@@ -8,7 +8,7 @@ import { rawAt } from '../protocol/json-text.ts'
 import { renameTask } from '../protocol/related-task.ts'
 import type { Link } from '../upstream/link/link.ts'
 import type { LinkCall } from '../upstream/link/link-contract.ts'
-import type { Slot } from '../upstream/pool/slot.ts'
+import type { LinkSlot } from '../upstream/pool/link-slot.ts'
 import { LegacyTask } from './legacy-task.ts'
 import type { TaskIds } from './task-ids.ts'
 
@@ -44,7 +44,7 @@ export class LegacyTasks {
    * Makes a call that asks for a task. Resolves with the task under an id for its client, or with what else the server answers.
    * @throws GatewayError `overloaded` when too many tasks are running
    */
-  async create(link: Link, slot: Slot | undefined, exchange: Exchange, call: LinkCall): Promise<Outcome> {
+  async create(link: Link, slot: LinkSlot | undefined, exchange: Exchange, call: LinkCall): Promise<Outcome> {
     const owner = ownerOf(exchange)
     this.#makeRoom(owner, link)
     this.#making.set(owner, (this.#making.get(owner) ?? 0) + 1)
@@ -59,7 +59,7 @@ export class LegacyTasks {
 
   async #create(
     link: Link,
-    slot: Slot | undefined,
+    slot: LinkSlot | undefined,
     exchange: Exchange,
     call: LinkCall,
     owner: string,

@@ -25,7 +25,10 @@ export class TaskIds {
   }
 
   wrap(exchange: Exchange, server: string, id: string): Promise<string> {
-    return this.#seal.seal(PURPOSE, { ...handleOf(exchange, server, id), replica: exchange.record.home })
+    return this.#seal.seal(PURPOSE, {
+      ...handleOf(exchange, server, id),
+      replica: exchange.record.stickyReplica,
+    })
   }
 
   /** Where a task is, `undefined` for an id that was not given to this principal. */

@@ -2,7 +2,7 @@ import type { Handler, Middleware } from '../core/compose.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Route } from '../core/route.ts'
-import { TASKS } from '../protocol/features.ts'
+import { TASKS } from '../protocol/capabilities.ts'
 import { withMembers } from '../protocol/json-text.ts'
 import { relatedTaskOf, renameTask } from '../protocol/related-task.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
@@ -11,8 +11,8 @@ import { WithParams } from '../core/derived-exchange.ts'
 import type { LegacyTasks } from './legacy-tasks.ts'
 import type { TaskIds } from './task-ids.ts'
 import type { AskingServer } from '../bridge/ask-client.ts'
-import { drive, KnowingTasks } from './drive-modern.ts'
-import { withChanges } from '../bridge/park.ts'
+import { pollModernTask, WithTasksExtension } from './poll-modern-task.ts'
+import { withChanges } from '../bridge/suspend.ts'
 
 /** Revision 2026-07-28: the client lacks a capability the call needs. */
 const MISSING_CAPABILITY = -32021
@@ -45,7 +45,7 @@ export function tasks({ ids, legacyTasks, runsTasks, serverOf }: TasksOptions): 
       if (isTask(outcome))
         return exchange.modern
           ? await wrapped(ids, exchange, route, outcome)
-          : await drive(next, new KnowingTasks(call), route, outcome, serverOf(route.server))
+          : await pollModernTask(next, new WithTasksExtension(call), route, outcome, serverOf(route.server))
       return !exchange.modern && needsTasks(outcome)
         ? await asTask(next, call, route, serverOf(route.server))
         : outcome
@@ -76,9 +76,9 @@ async function asTask(
   route: Route,
   server: AskingServer,
 ): Promise<Outcome> {
-  const knowing = new KnowingTasks(exchange)
+  const knowing = new WithTasksExtension(exchange)
   const outcome = await next(knowing, route)
-  return isTask(outcome) ? await drive(next, knowing, route, outcome, server) : outcome
+  return isTask(outcome) ? await pollModernTask(next, knowing, route, outcome, server) : outcome
 }
 
 /** In every other revision `task` means nothing. */

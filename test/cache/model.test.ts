@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from 'vitest'
 import { LINGER_MS } from '../../src/cache/invalidation.ts'
 import type { ServerSnapshot } from '../../src/catalog/snapshot.ts'
-import type { Entry } from '../../src/cache/tier.ts'
+import type { TierEntry } from '../../src/cache/tier.ts'
 import { Cancellation } from '../../src/core/cancellation.ts'
 import { GatewayError } from '../../src/core/errors.ts'
 import { clientPrincipal } from '../../src/core/principal.ts'
@@ -101,7 +101,7 @@ class Model {
   readonly open = new Set<{ cancellation: Cancellation; cancelled: boolean; changes?: boolean }>()
   readonly tally: Record<string, number> = {}
   readonly byCall = new Map<Reached, { answer?: Answer; change?: Change }>()
-  readonly stored = new Map<string, { entry: Entry; server: string; until: number }>()
+  readonly stored = new Map<string, { entry: TierEntry; server: string; until: number }>()
   readonly #random: () => number
   step = 0
   seen = 0
@@ -141,7 +141,7 @@ class Model {
         set: (server, key, entry, ttlMs) =>
           void this.stored.set(key, { entry, server, until: this.world.now + ttlMs }),
       },
-      onOutdated: (server, tags) => {
+      onInvalidated: (server, tags) => {
         for (const [key, found] of this.stored)
           if (found.server === server && (!tags || tags.some(tag => found.entry.tags.includes(tag))))
             this.stored.delete(key)
@@ -387,7 +387,7 @@ class Model {
     } else if (kind < 26) {
       this.over('list_changed')
       // Here, or at another gateway.
-      cache.outdate('s', 'server', this.below(2) === 0)
+      cache.invalidate('s', 'server', this.below(2) === 0)
     } else if (kind < 28) {
       this.over('redefined')
       snapshots.set('s', this.offer(this.step))

@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished } from 'vitest'
 import { LINGER_MS } from '../../src/cache/invalidation.ts'
-import type { Entry } from '../../src/cache/tier.ts'
+import type { TierEntry } from '../../src/cache/tier.ts'
 import { GatewayError } from '../../src/core/errors.ts'
 import type { JsonObject, Outcome } from '../../src/core/exchange.ts'
 import { clientPrincipal } from '../../src/core/principal.ts'
@@ -150,7 +150,7 @@ it('has no last resort that was forgotten while the server failed', async () => 
   const exchange = exchangeOf('tools/call', { name: 'get', arguments: {} }, { principal: ANN })
   const answer = made.call(exchange, { server: 's', own: 'get', exposed: 'get' })
   await made.settle()
-  made.cache.outdate('s', 'server')
+  made.cache.invalidate('s', 'server')
   made.reached.at(-1)?.reject(LATE)
   await expect(answer).rejects.toThrow('late')
 })
@@ -334,15 +334,15 @@ it('forgets a resource that has changed, and those a call may have changed', asy
 
 // What is behind the memory
 
-function tiered(get: (key: string) => Promise<Entry | undefined>): { made: World; written: Entry[] } {
-  const written: Entry[] = []
+function tiered(get: (key: string) => Promise<TierEntry | undefined>): { made: World; written: TierEntry[] } {
+  const written: TierEntry[] = []
   const made = start([S([tool('get', { cache: rule() })])], undefined, {
     tier: { get: (_, key) => get(key), set: (_, __, entry) => void written.push(entry) },
   })
   return { made, written }
 }
 
-const entry = (changes: Partial<Entry> = {}): Entry => ({
+const entry = (changes: Partial<TierEntry> = {}): TierEntry => ({
   text: '{"content":[],"n":"behind"}',
   modern: false,
   storedAt: 1_000_000,
@@ -355,7 +355,7 @@ it.each<[string, Parameters<typeof rule>[0], Parameters<typeof rule>[0]]>([
   ['what is ignored of the arguments', { ignoreArgs: ['x'] }, {}],
   ['the tags', {}, { tags: ['t'] }],
 ])('does not take from behind the memory what was kept when %s were others', async (_, before, after) => {
-  const kept = new Map<string, Entry>()
+  const kept = new Map<string, TierEntry>()
   const of = (changes: Parameters<typeof rule>[0]): World =>
     start([S([tool('get', { cache: rule(changes) }), tool('set', { invalidates: ['t'] })])], undefined, {
       tier: {
@@ -380,7 +380,7 @@ it('asks behind the memory once for all, and then knows', async () => {
   expect([asked, made.reached.length, written.length]).toEqual([1, 0, 0])
 })
 
-it.each<[string, () => Promise<Entry | undefined>]>([
+it.each<[string, () => Promise<TierEntry | undefined>]>([
   ['knows nothing', async () => undefined],
   ['fails', () => Promise.reject(new Error('away'))],
   ['has something else', async () => entry({ text: '[]' })],
@@ -394,7 +394,7 @@ it.each<[string, () => Promise<Entry | undefined>]>([
 })
 
 it('does not wait long for what is behind the memory, and takes it when it comes', async () => {
-  let answer: (entry: Entry) => void = () => undefined
+  let answer: (entry: TierEntry) => void = () => undefined
   const { made } = tiered(() => new Promise(resolve => (answer = resolve)))
   const exchange = exchangeOf('tools/call', { name: 'get', arguments: {} }, { principal: ANN })
   const answering = made.call(exchange, { server: 's', own: 'get', exposed: 'get' })
@@ -408,6 +408,6 @@ it('does not wait long for what is behind the memory, and takes it when it comes
 
 it('takes nothing from behind the memory that was forgotten here', async () => {
   const { made } = tiered(async () => entry())
-  made.cache.outdate('s', 'server')
+  made.cache.invalidate('s', 'server')
   expect(isHit(await call(made))).toBe(false)
 })

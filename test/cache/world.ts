@@ -7,7 +7,7 @@ import { GatewayError } from '../../src/core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../../src/core/exchange.ts'
 import { SILENT } from '../../src/core/logger.ts'
 import type { Route } from '../../src/core/route.ts'
-import { keep, recall } from '../../src/middleware/cache.ts'
+import { cacheStore, cacheLookup } from '../../src/middleware/cache.ts'
 import { coalesce } from '../../src/middleware/coalesce/coalesce.ts'
 import { deferred, type Deferred } from '../helpers/deferred.ts'
 import { serverConfig } from '../helpers/fake-transport.ts'
@@ -120,7 +120,7 @@ export function world(
     snapshots: known,
     now: 1_000_000,
     call: compose(
-      [recall(cache, SILENT), coalesce({ deadlines, timeoutMs: () => timeoutMs }), keep(cache)],
+      [cacheLookup(cache, SILENT), coalesce({ deadlines, timeoutMs: () => timeoutMs }), cacheStore(cache)],
       server,
     ),
     settle: () => new Promise(resolve => setImmediate(resolve)),

@@ -123,13 +123,13 @@ export function describeAmounts(name: string, open: (now: () => number) => Promi
     it('says when something is left again, by its own clock', async () => {
       const [a] = await start()
       await a.take(sliding({ want: 10 }))
-      const { againAt, at } = await a.take(sliding({}))
+      const { retryAt, at } = await a.take(sliding({}))
       expect(at).toBe(time)
-      expect(againAt - at).toBeGreaterThan(60_000)
-      expect(againAt - at).toBeLessThanOrEqual(61_000)
-      time = againAt - 1
+      expect(retryAt - at).toBeGreaterThan(60_000)
+      expect(retryAt - at).toBeLessThanOrEqual(61_000)
+      time = retryAt - 1
       expect((await a.take(sliding({}))).granted).toBe(0)
-      time = againAt
+      time = retryAt
       expect((await a.take(sliding({}))).granted).toBe(1)
     })
 

@@ -6,13 +6,13 @@ import { SharedEpochs } from '../../src/cache/shared/epochs.ts'
 import { StoredTier } from '../../src/cache/shared/store-tier.ts'
 import { nameOf } from '../../src/cache/shared/codec.ts'
 import { SILENT } from '../../src/core/logger.ts'
-import type { Entry } from '../../src/cache/tier.ts'
+import type { TierEntry } from '../../src/cache/tier.ts'
 import type { Store } from '../../src/state/store.ts'
 
 const HOUR = 3_600_000
 
 /** An answer to a question asked now. */
-export function entryOf(text: string, tags: readonly string[] = [], upstreamMs = 0): Entry {
+export function entryOf(text: string, tags: readonly string[] = [], upstreamMs = 0): TierEntry {
   return { text, modern: false, storedAt: Date.now() + upstreamMs, upstreamMs, tags }
 }
 

@@ -55,7 +55,7 @@ export class Recorder implements Receiver {
   onGap(): void {
     this.#add({ gap: true })
   }
-  onOutgrown(): void {}
+  onMemoryLimitExceeded(): void {}
   onClose(error: GatewayError): void {
     this.waiting.clear()
     this.#add({ closed: true, error })

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { SILENT } from '../../src/core/logger.ts'
 import { Lease } from '../../src/quota/lease.ts'
 import type { Window } from '../../src/quota/lease-options.ts'
-import { Reach, Uncounted, Unreachable } from '../../src/quota/reach.ts'
+import { StoreAvailability, Uncounted, StoreUnavailableError } from '../../src/quota/store-availability.ts'
 import { createMemoryStore } from '../../src/state/memory.ts'
 import type { Store, TakeRequest } from '../../src/state/store.ts'
 import { rng } from '../helpers/rng.ts'
@@ -42,7 +42,7 @@ function setUp(): Setup {
       },
     }),
     lease(limit, window = { kind: 'calendar', endOf: minutes }, fail = 'closed') {
-      const reach = new Reach(fail, SILENT, clock, setup.store)
+      const reach = new StoreAvailability(fail, SILENT, clock, setup.store)
       const lease = new Lease({
         key: 'k',
         limit,
@@ -211,7 +211,7 @@ it('refuses while the store is away, without asking it for each call, and is bac
   const setup = setUp()
   const one = setup.lease(100)
   setup.fails = true
-  for (let i = 0; i < 20; i++) await expect(one.take(1)).rejects.toThrow(Unreachable)
+  for (let i = 0; i < 20; i++) await expect(one.take(1)).rejects.toThrow(StoreUnavailableError)
   expect(setup.asked.length).toBe(1)
   setup.fails = false
   setup.clock.at += 300

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { SILENT } from '../../src/core/logger.ts'
 import { CLOCK } from '../../src/core/clock.ts'
-import { CLAIM_MS, Places } from '../../src/quota/places.ts'
-import { Reach, Uncounted, Unreachable } from '../../src/quota/reach.ts'
+import { CLAIM_MS, ConcurrencyLeases } from '../../src/quota/concurrency-leases.ts'
+import { StoreAvailability, Uncounted, StoreUnavailableError } from '../../src/quota/store-availability.ts'
 import { createMemoryStore } from '../../src/state/memory.ts'
 import type { HoldRequest, Store } from '../../src/state/store.ts'
 import { TestClock } from './clocks.ts'
@@ -14,7 +14,7 @@ function setUp(clock = new TestClock()): {
   state: { fails: boolean }
   /** The content of the store is gone. */
   lose(): void
-  places(holder: string, limit: number, fail?: 'open' | 'closed'): Places
+  places(holder: string, limit: number, fail?: 'open' | 'closed'): ConcurrencyLeases
 } {
   let memory = createMemoryStore({ now: () => clock.wall() })
   const asked: HoldRequest[] = []
@@ -35,12 +35,12 @@ function setUp(clock = new TestClock()): {
       Object.assign(store, { lostAt: clock.wall() })
     },
     places: (holder, limit, fail = 'closed') =>
-      new Places({
+      new ConcurrencyLeases({
         key: 'k',
         limit,
         holder,
         store,
-        reach: new Reach(fail, SILENT, clock, store),
+        reach: new StoreAvailability(fail, SILENT, clock, store),
         clock,
         wake: () => undefined,
       }),
@@ -126,7 +126,7 @@ it('refuses or lets pass while the store is away', async () => {
   const closed = setUp()
   closed.state.fails = true
   const strict = closed.places('p', 2)
-  for (let i = 0; i < 10; i++) await expect(strict.enter()).rejects.toThrow(Unreachable)
+  for (let i = 0; i < 10; i++) await expect(strict.enter()).rejects.toThrow(StoreUnavailableError)
   expect(closed.asked.length).toBe(1)
   const open = setUp()
   open.state.fails = true

@@ -1,7 +1,13 @@
 import { expect, test } from 'vitest'
 import type { Json, JsonObject } from '../../src/core/exchange.ts'
 import { prefixWarnings } from '../../src/config/validate/self-reference.ts'
-import { elicitationAt, levelOf, resultAt, samplingAt, type Level } from '../../src/protocol/levels.ts'
+import {
+  elicitationAt,
+  revisionProfile,
+  resultAt,
+  samplingAt,
+  type RevisionProfile,
+} from '../../src/protocol/revision-profile.ts'
 import { labelled, labelledRequests } from '../../src/bridge/client-request.ts'
 
 /**
@@ -19,7 +25,7 @@ function row<T>(name: string, run: (input: T) => unknown, make: (size: number) =
   return [name, run, make, size]
 }
 
-const OLDEST = levelOf('2024-11-05') as Level
+const OLDEST = revisionProfile('2024-11-05') as RevisionProfile
 const SERVER = { name: 'a', maxQuestions: Infinity }
 
 const json = (value: unknown): { text: string; value: JsonObject } => ({

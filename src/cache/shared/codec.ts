@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { brotliCompress, brotliDecompress, constants } from 'node:zlib'
 import { isJsonObject } from '../../core/json-object.ts'
-import type { Entry } from '../tier.ts'
+import type { TierEntry } from '../tier.ts'
 
 /**
  * How an entry looks in the store: one line of JSON that describes it, then the result, compressed where that pays. Before it a version and a checksum, so that
@@ -45,7 +45,7 @@ export function nameOf(server: string, key: string): string {
 /** `stamp`: what has to be unchanged for it to be good. */
 export async function encode(
   name: string,
-  { text, modern, storedAt, upstreamMs, tags }: Entry,
+  { text, modern, storedAt, upstreamMs, tags }: TierEntry,
   stamp: string,
   compressOverBytes: number,
 ): Promise<string> {
@@ -107,7 +107,7 @@ function isDescription(value: unknown): value is Description {
 export async function decode(
   name: string,
   value: string,
-): Promise<{ readonly entry: Entry; readonly stamp: string } | undefined> {
+): Promise<{ readonly entry: TierEntry; readonly stamp: string } | undefined> {
   try {
     const found = describe(name, value)
     if (!found) return undefined

@@ -26,7 +26,7 @@ const EVERY_MS = 5000
 const TTL_MS = 3 * EVERY_MS
 
 /** Writes the counts of this process to the store every few seconds, where `cache stats` finds those of all processes. */
-export class CountsReport {
+export class StatsReport {
   readonly #store: Store
   readonly #counts: () => CacheReport
   readonly #logger: Logger

@@ -1,7 +1,7 @@
 import type { Logger } from '../../core/logger.ts'
 import type { Store } from '../../state/store.ts'
 import type { Cache } from '../cache.ts'
-import { CountsReport } from './reports.ts'
+import { StatsReport } from './reports.ts'
 import { SharedEpochs } from './epochs.ts'
 import { NO_COUNTS, StoredTier } from './store-tier.ts'
 import type { Tier } from '../tier.ts'
@@ -26,7 +26,7 @@ export class SharedCache {
   readonly tier: Tier | undefined
   readonly #stored: StoredTier | undefined
   readonly #epochs: SharedEpochs
-  readonly #report: CountsReport
+  readonly #report: StatsReport
 
   constructor(options: SharedCacheOptions) {
     const { store, servers, persist, maxStoredBytes: maxBytes, compressOverBytes, cache, logger } = options
@@ -34,14 +34,14 @@ export class SharedCache {
       store,
       servers,
       cached: () => (cache().size > 0 ? servers : []),
-      onForeignChange: (server, tags) => cache().outdate(server, tags ?? 'server', true),
+      onForeignChange: (server, tags) => cache().invalidate(server, tags ?? 'server', true),
       logger,
     })
     this.#stored = persist
       ? new StoredTier({ store, epochs: this.#epochs, maxBytes, compressOverBytes })
       : undefined
     this.tier = this.#stored
-    this.#report = new CountsReport(
+    this.#report = new StatsReport(
       store,
       () => {
         const { stats, size: entries, bytes } = cache()

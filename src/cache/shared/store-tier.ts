@@ -4,7 +4,7 @@ import type { Store } from '../../state/store.ts'
 import { epochKey, stampOf } from './epoch.ts'
 import type { SharedEpochs } from './epochs.ts'
 import { decode, encode, nameOf } from './codec.ts'
-import type { Entry, Tier } from '../tier.ts'
+import type { TierEntry, Tier } from '../tier.ts'
 import { Wait } from '../wait.ts'
 
 export interface StoredTierOptions {
@@ -81,7 +81,7 @@ export const NO_COUNTS: TierCounts = {
 }
 
 interface Job {
-  readonly entry: Entry
+  readonly entry: TierEntry
   readonly stamp: string
   readonly expiresAt: number
 }
@@ -109,7 +109,7 @@ export class StoredTier implements Tier {
     return { ...this.#counts }
   }
 
-  async get(server: string, key: string): Promise<Entry | undefined> {
+  async get(server: string, key: string): Promise<TierEntry | undefined> {
     const { epochs } = this.#options
     const begunAt = monotonicNow()
     if (this.#closed || begunAt < this.#awayUntil) return this.#miss('unanswered')
@@ -140,7 +140,7 @@ export class StoredTier implements Tier {
     return { ...found.entry, storedAt: found.entry.storedAt - aheadMs() }
   }
 
-  set(server: string, key: string, entry: Entry, ttlMs: number): void {
+  set(server: string, key: string, entry: TierEntry, ttlMs: number): void {
     if (this.#closed || !(ttlMs > 0)) return
     const { maxQueued = MAX_QUEUED, maxQueuedBytes = MAX_QUEUED_BYTES } = this.#options
     const { tags, storedAt, upstreamMs, text } = entry

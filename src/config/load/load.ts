@@ -210,7 +210,7 @@ interface Renderer {
 }
 
 async function renderer(raw: unknown, { origin }: Adopted, { file, text }: Source): Promise<Renderer> {
-  const places = text === undefined ? undefined : new (await import('./source-text.ts')).Places(text)
+  const places = text === undefined ? undefined : new (await import('./source-text.ts')).SourceLocations(text)
   const where: Where = (path, ofKey) => places?.find(path, ofKey)
   const asWritten = (problem: Problem): Problem => ({ ...problem, path: origin(problem.path) })
   return {

@@ -14,7 +14,7 @@ export function parseJsonc(text: string): { value: unknown; problem: Problem | u
 }
 
 /** Finds values and keys of a parsed text again. */
-export class Places {
+export class SourceLocations {
   readonly #positions: Positions
   readonly #root: Node | undefined
   /** The members of objects that were looked into. */

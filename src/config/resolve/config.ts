@@ -38,12 +38,12 @@ import {
 } from '../validate/self-reference.ts'
 import { toBytes, toMs } from '../units.ts'
 import type { ReplicaEntry, ServerEntry, ServersFile } from '../schema/file.ts'
-import type { Surroundings } from './environment.ts'
+import type { Environment } from './environment.ts'
 import type { Config, Root, ServerConfig, ToolConfig } from '../types.ts'
 import type { Endpoint, ReplicaConfig } from '../replica-types.ts'
 
 /** Fills in defaults and converts units. Total for input that has passed the schema and the rules; never throws for it. */
-export function resolveConfig(file: ServersFile, surroundings: Surroundings): Config {
+export function resolveConfig(file: ServersFile, surroundings: Environment): Config {
   const warnings: string[] = []
   const servers: ServerConfig[] = []
   const gateway = resolveGateway(file, surroundings)
@@ -80,7 +80,7 @@ export function resolveConfig(file: ServersFile, surroundings: Surroundings): Co
 function resolveServer(
   name: string,
   entry: ServerEntry,
-  surroundings: Surroundings,
+  surroundings: Environment,
   /** Where the gateway itself listens, if it does. */
   own: Listening | undefined,
   warnings: string[],
@@ -146,7 +146,7 @@ function resolveServer(
   }
 }
 
-function resolveRoots(roots: NonNullable<ServerEntry['roots']>, { folder, home }: Surroundings): Root[] {
+function resolveRoots(roots: NonNullable<ServerEntry['roots']>, { folder, home }: Environment): Root[] {
   return roots.map(root => {
     const { uri, name } = typeof root === 'string' ? { uri: root, name: undefined } : root
     const resolved = fileUri(uri, folder, home)
@@ -154,7 +154,7 @@ function resolveRoots(roots: NonNullable<ServerEntry['roots']>, { folder, home }
   })
 }
 
-function resolveEndpoint(source: ReplicaEntry, { folder, cwd, home, envFiles }: Surroundings): Endpoint {
+function resolveEndpoint(source: ReplicaEntry, { folder, cwd, home, envFiles }: Environment): Endpoint {
   if (source.command === undefined) {
     const transport =
       source.type === 'sse' ? 'sse' : source.type?.startsWith('streamable') ? 'streamable' : 'auto'

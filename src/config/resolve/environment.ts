@@ -1,7 +1,7 @@
 import type { LogLevel } from '../../core/logger.ts'
 
 /** What a configuration depends on besides its text. All paths absolute. */
-export interface Surroundings {
+export interface Environment {
   readonly file: string | undefined
   /** Relative paths start here: the folder of the file. */
   readonly folder: string

@@ -39,14 +39,14 @@ import { absolutePath } from '../paths.ts'
 import { resolveRules } from './policies.ts'
 import { toBytes, toMs } from '../units.ts'
 import type { ServersFile } from '../schema/file.ts'
-import type { Overrides, Surroundings } from './environment.ts'
+import type { Overrides, Environment } from './environment.ts'
 import type { AuditConfig, AuthConfig, GatewayConfig, HttpFrontConfig } from '../types.ts'
 import { withoutEnd } from '../../core/without-end.ts'
 
 type GatewayEntry = NonNullable<ServersFile['gateway']>
 
 /** The part of a configuration that is about the gateway itself. */
-export function resolveGateway(file: ServersFile, surroundings: Surroundings): GatewayConfig {
+export function resolveGateway(file: ServersFile, surroundings: Environment): GatewayConfig {
   const { folder, home, stateFolder, overrides } = surroundings
   const { gateway = {} } = file
   const { catalog = {}, asks = {}, listen = {}, cache = {} } = gateway
@@ -99,7 +99,7 @@ export function resolveGateway(file: ServersFile, surroundings: Surroundings): G
 
 function resolveHttp(
   http: NonNullable<GatewayEntry['http']>,
-  { folder, home, overrides }: Surroundings,
+  { folder, home, overrides }: Environment,
 ): HttpFrontConfig {
   const { tls } = http
   return {
@@ -150,7 +150,7 @@ function resolveAuth(
 
 function resolveAudit(
   file: ServersFile,
-  { folder, home, stateFolder }: Surroundings,
+  { folder, home, stateFolder }: Environment,
 ): AuditConfig | undefined {
   const audit = file.gateway?.audit ?? {}
   const asked = audit.file ?? (file.clients && Object.keys(file.clients).length > 0 ? undefined : 'off')

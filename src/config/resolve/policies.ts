@@ -31,12 +31,18 @@ export function resolveRules({ allow, deny, rules = [] }: RoleEntry, path: Path)
   const resolved: RuleConfig[] = []
   const plain = (effect: 'allow' | 'deny', match: readonly string[] | undefined): void => {
     if (match && match.length > 0)
-      resolved.push({ place: formatPath([...path, effect]), effect, match, when: undefined, shadow: false })
+      resolved.push({
+        location: formatPath([...path, effect]),
+        effect,
+        match,
+        when: undefined,
+        shadow: false,
+      })
   }
   plain('deny', deny)
   plain('allow', allow)
   rules.forEach(({ effect = 'deny', match = [], when, shadow = false }, at) =>
-    resolved.push({ place: formatPath([...path, 'rules', at]), effect, match, when, shadow }),
+    resolved.push({ location: formatPath([...path, 'rules', at]), effect, match, when, shadow }),
   )
   return resolved
 }

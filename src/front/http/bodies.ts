@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
-import { HttpRefusal } from '../../core/http-refusal.ts'
+import { HttpError } from '../../core/http-error.ts'
 import { MessageBody } from '../../core/message-body.ts'
 import { letGo } from '../../core/reclaim.ts'
 import { SharedRoom } from '../../core/shared-room.ts'
@@ -45,7 +45,7 @@ interface Place {
   readonly bytes: number
   since: number
   readonly begin: () => void
-  readonly refuse: (error: HttpRefusal) => void
+  readonly refuse: (error: HttpError) => void
 }
 
 /**
@@ -76,7 +76,7 @@ export class Bodies {
   read(request: IncomingMessage, principal: string): Promise<Body> {
     const type = request.headers['content-type']
     if (type === undefined || !/^application\/json\b/i.test(type))
-      return Promise.reject(new HttpRefusal(415, 'The body must be of type application/json.'))
+      return Promise.reject(new HttpError(415, 'The body must be of type application/json.'))
     const length = request.headers['content-length']
     const bytes = length === undefined ? this.#maxBytes : Number(length)
     if (bytes > this.#maxBytes) return Promise.reject(tooLarge(this.#maxBytes))
@@ -270,24 +270,24 @@ function forget(request: IncomingMessage): void {
   request.resume()
 }
 
-function noRoom(): HttpRefusal {
-  return new HttpRefusal(
+function noRoom(): HttpError {
+  return new HttpError(
     503,
     'Too many large requests are in progress; this one found no room in time. Try again later.',
     { 'retry-after': '5', connection: 'close' },
   )
 }
 
-function tooSlow(): HttpRefusal {
-  return new HttpRefusal(
+function tooSlow(): HttpError {
+  return new HttpError(
     408,
     `The body took longer than ${SLOW_MS / 1000} seconds while others were waiting for its room. Send it faster, or less at once.`,
     { connection: 'close' },
   )
 }
 
-function tooLarge(maxBytes: number): HttpRefusal {
-  return new HttpRefusal(
+function tooLarge(maxBytes: number): HttpError {
+  return new HttpError(
     413,
     `The body is larger than ${maxBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`,
     { connection: 'close' },

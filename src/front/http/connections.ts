@@ -2,7 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { monotonicNow } from '../../core/clock.ts'
 import { describeError } from '../../core/errors.ts'
-import { HttpRefusal } from '../../core/http-refusal.ts'
+import { HttpError } from '../../core/http-error.ts'
 import type { Logger } from '../../core/logger.ts'
 import { ANONYMOUS } from '../../core/principal.ts'
 
@@ -254,8 +254,8 @@ function addressOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`
 }
 
-function tooMany(): HttpRefusal {
-  return new HttpRefusal(
+function tooMany(): HttpError {
+  return new HttpError(
     503,
     'The gateway has no connection left for another request of this client, which has more than its share. Try again later, or raise the limit of open files (ulimit -n).',
     { 'retry-after': '5', connection: 'close' },

@@ -4,7 +4,7 @@ import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { JsonObject } from '../../core/exchange.ts'
 import { IdTable } from '../../core/id-table.ts'
-import { HttpRefusal } from '../../core/http-refusal.ts'
+import { HttpError } from '../../core/http-error.ts'
 import type { Logger } from '../../core/logger.ts'
 import { elements } from '../../protocol/json-text.ts'
 import { kindOf, parseJson, takeApart, type Incoming } from '../../protocol/message.ts'
@@ -59,7 +59,7 @@ const MAX_BATCH = 100
 const RESOURCE_METADATA = '/.well-known/oauth-protected-resource'
 
 /** An endpoint as one caller reaches it. */
-interface Place {
+interface EndpointAccess {
   /** `''`: everything. */
   readonly endpoint: string
   /** What of it the caller sees. */
@@ -173,7 +173,7 @@ export class HttpFront implements Front {
         return await this.#post(request, response, place).catch(this.#turnDown(place))
       if (request.method === 'GET') return await this.#get(request, response, place)
       if (request.method === 'DELETE') return this.#delete(request, response, place)
-      throw new HttpRefusal(405, 'Use POST, GET or DELETE here.', { allow: 'GET, POST, DELETE' })
+      throw new HttpError(405, 'Use POST, GET or DELETE here.', { allow: 'GET, POST, DELETE' })
     }
     if (path === '/sse' || path.startsWith('/sse/') || path === '/messages')
       return await this.#deprecated(request, response, path)
@@ -182,7 +182,7 @@ export class HttpFront implements Front {
   }
 
   /** @throws HttpRefusal 404 for an endpoint that does not exist for the caller, after 401 and 403 for one that may not know */
-  async #place(request: IncomingMessage, endpoint: string): Promise<Place> {
+  async #place(request: IncomingMessage, endpoint: string): Promise<EndpointAccess> {
     const shown = this.#options.authenticator.authenticate(request, endpoint)
     const credential = shown instanceof Promise ? await shown : shown
     this.#connections?.admit(request, credential.principal.id)
@@ -191,7 +191,7 @@ export class HttpFront implements Front {
     if (known) await known
     const view = service.viewOf(endpoint, credential.principal)
     if (view === undefined)
-      throw new HttpRefusal(
+      throw new HttpError(
         404,
         endpoint === ''
           ? 'There is nothing here that you may use.'
@@ -225,7 +225,7 @@ export class HttpFront implements Front {
     }
   }
 
-  async #post(request: IncomingMessage, response: ServerResponse, place: Place): Promise<void> {
+  async #post(request: IncomingMessage, response: ServerResponse, place: EndpointAccess): Promise<void> {
     checkAccept(request, 'application/json')
     const { text, letGo } = await this.#bodies.read(request, place.credential.principal.id)
     if (letGo) response.once('close', letGo)
@@ -270,17 +270,18 @@ export class HttpFront implements Front {
     )
   }
 
-  #turnDown = (place: Place) => (caught: unknown) => turnDownPost(this.#options.service, place, caught)
+  #turnDown = (place: EndpointAccess) => (caught: unknown) =>
+    turnDownPost(this.#options.service, place, caught)
 
   /** Answers a request that has an id and is refused before it is a call. */
-  #refuse(response: ServerResponse, at: Place, id: string, read: Unread, error: GatewayError): void {
+  #refuse(response: ServerResponse, at: EndpointAccess, id: string, read: Unread, error: GatewayError): void {
     const asked = { principal: at.credential.principal, view: at.view }
     turnDown(this.#options.service, asked, read, error, answer =>
       refuse(this.#oneOff(response, answer.kind.http), id, answer),
     )
   }
 
-  #modern(request: IncomingMessage, response: ServerResponse, at: Place, incoming: Incoming): void {
+  #modern(request: IncomingMessage, response: ServerResponse, at: EndpointAccess, incoming: Incoming): void {
     const { service } = this.#options
     const { view, credential } = at
     const id = incoming.id as string
@@ -320,7 +321,7 @@ export class HttpFront implements Front {
   async #initialize(
     request: IncomingMessage,
     response: ServerResponse,
-    place: Place,
+    place: EndpointAccess,
     incoming: Incoming,
   ): Promise<void> {
     const { service, config } = this.#options
@@ -341,7 +342,7 @@ export class HttpFront implements Front {
   #batch(
     request: IncomingMessage,
     response: ServerResponse,
-    place: Place,
+    place: EndpointAccess,
     { text, letGo }: Body,
     values: unknown[],
   ): void {
@@ -383,7 +384,7 @@ export class HttpFront implements Front {
       if (incoming) session.session.request(incoming.id as string, incoming, reply)
   }
 
-  async #get(request: IncomingMessage, response: ServerResponse, place: Place): Promise<void> {
+  async #get(request: IncomingMessage, response: ServerResponse, place: EndpointAccess): Promise<void> {
     checkAccept(request, 'text/event-stream')
     if (!(await admitStream(this.#options.service, place, response))) return
     const session = this.#sessionOf(request, place)
@@ -393,13 +394,10 @@ export class HttpFront implements Front {
       return refuseUnavailable(response, 'null')
     if (last === undefined) session.listen(response)
     else if (typeof last !== 'string' || !session.resume(last, response))
-      throw new HttpRefusal(
-        400,
-        'There is no such event in this session; open a stream without Last-Event-ID.',
-      )
+      throw new HttpError(400, 'There is no such event in this session; open a stream without Last-Event-ID.')
   }
 
-  #delete(request: IncomingMessage, response: ServerResponse, place: Place): void {
+  #delete(request: IncomingMessage, response: ServerResponse, place: EndpointAccess): void {
     const session = this.#sessionOf(request, place)
     this.#sessions.remove(session)
     session.close()
@@ -425,25 +423,25 @@ export class HttpFront implements Front {
       this.#sse.open(response, place)
     }
     // The first thing a client of both transports does is to POST; this status sends it to the older one.
-    else throw new HttpRefusal(405, 'This is the deprecated event stream; use GET.', { allow: 'GET' })
+    else throw new HttpError(405, 'This is the deprecated event stream; use GET.', { allow: 'GET' })
   }
 
   /** @throws HttpRefusal 400 without a session, 404 for one that is not or no longer known, or is somebody else's */
-  #sessionOf(request: IncomingMessage, { endpoint, view, credential }: Place): HttpSession {
+  #sessionOf(request: IncomingMessage, { endpoint, view, credential }: EndpointAccess): HttpSession {
     const id = request.headers['mcp-session-id']
     if (typeof id !== 'string' && request.headers.accept?.includes('text/html') === true)
-      throw new HttpRefusal(
+      throw new HttpError(
         400,
         'This is an MCP endpoint and no page for a browser: add its address to an MCP client, as a server of type "http".',
       )
     if (typeof id !== 'string')
-      throw new HttpRefusal(400, 'The header Mcp-Session-Id is missing; send "initialize" first.')
+      throw new HttpError(400, 'The header Mcp-Session-Id is missing; send "initialize" first.')
     const session = this.#sessions.get(id)
     if (!session || session.endpoint !== endpoint || !session.belongsTo(credential))
-      throw new HttpRefusal(404, 'Session not found; send "initialize" again.')
+      throw new HttpError(404, 'Session not found; send "initialize" again.')
     const version = request.headers['mcp-protocol-version'] ?? DEFAULT_LEGACY
     if (!LEGACY_VERSIONS.includes(version as string))
-      throw new HttpRefusal(
+      throw new HttpError(
         400,
         `Protocol version ${JSON.stringify(version)} is not supported; supported are ${LEGACY_VERSIONS.join(', ')}.`,
       )

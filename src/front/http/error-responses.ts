@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describeError, GatewayError } from '../../core/errors.ts'
-import { HttpRefusal } from '../../core/http-refusal.ts'
+import { HttpError } from '../../core/http-error.ts'
 import type { Logger } from '../../core/logger.ts'
 import { failureObject } from '../../protocol/failures.ts'
 import { errorText } from '../../protocol/message.ts'
@@ -22,7 +22,7 @@ export class Refusals {
   }
 
   /** Whoever shows something wrong is worth a line; whoever shows nothing is a client that begins. */
-  #log(request: IncomingMessage, { status, message, code }: HttpRefusal): void {
+  #log(request: IncomingMessage, { status, message, code }: HttpError): void {
     const { authorization } = request.headers
     const wrong = code === 'forbidden' || (code !== undefined && authorization !== undefined)
     const fields = { status, reason: message, from: request.socket.remoteAddress }
@@ -35,7 +35,7 @@ export class Refusals {
       response.destroy()
       return
     }
-    if (caught instanceof HttpRefusal) {
+    if (caught instanceof HttpError) {
       this.#log(request, caught)
       const { code: kind } = caught
       if (kind !== undefined) {

@@ -1,6 +1,6 @@
 import { isLoopback } from '../../core/loopback.ts'
 import type { IncomingMessage } from 'node:http'
-import { HttpRefusal } from '../../core/http-refusal.ts'
+import { HttpError } from '../../core/http-error.ts'
 
 /** What is refused before a request is looked at: foreign hosts, foreign origins, bodies that are too large or not JSON. */
 
@@ -39,12 +39,12 @@ export class HostGuard {
   check(request: IncomingMessage): void {
     const { host, origin } = request.headers
     if (this.#hosts && !this.#isHere(hostname((host ?? '').toLowerCase())))
-      throw new HttpRefusal(
+      throw new HttpError(
         403,
         `The host ${JSON.stringify(host ?? '')} is not allowed here. Add it to "gateway.http.allowedHosts".`,
       )
     if (origin !== undefined && !this.#allows(origin.toLowerCase()))
-      throw new HttpRefusal(
+      throw new HttpError(
         403,
         `The origin ${JSON.stringify(origin)} is not allowed here. Add it to "gateway.http.allowedOrigins".`,
       )
@@ -89,7 +89,7 @@ const CREDENTIALS = /[?&](?:access_token|api[-_]?key|key|token|authorization|aut
 /** @throws HttpRefusal 400 for an address that holds credentials: addresses are written into logs wherever they pass */
 export function checkQuery(url: string): void {
   if (CREDENTIALS.test(url))
-    throw new HttpRefusal(
+    throw new HttpError(
       400,
       'Credentials in the address are not accepted, because addresses are logged. Send "Authorization: Bearer …" instead, and replace the key.',
       {},
@@ -98,8 +98,8 @@ export function checkQuery(url: string): void {
 }
 
 /** One session too many. */
-export function tooManySessions(): HttpRefusal {
-  return new HttpRefusal(
+export function tooManySessions(): HttpError {
+  return new HttpError(
     503,
     'Too many sessions are open. Raise "gateway.http.maxSessions", or try again later.',
     { 'retry-after': '10' },
@@ -108,7 +108,7 @@ export function tooManySessions(): HttpRefusal {
 
 /** @throws HttpRefusal 406 */
 export function checkAccept(request: IncomingMessage, type: 'application/json' | 'text/event-stream'): void {
-  if (!accepts(request, type)) throw new HttpRefusal(406, `The client must accept ${type}.`)
+  if (!accepts(request, type)) throw new HttpError(406, `The client must accept ${type}.`)
 }
 
 export function accepts(request: IncomingMessage, type: 'application/json' | 'text/event-stream'): boolean {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { HttpRefusal } from '../../core/http-refusal.ts'
+import { HttpError } from '../../core/http-error.ts'
 import { anyOrigin, jsonText } from '../responses.ts'
 
 /** Where clients look for a login that no metadata names: the addresses of MCP 2025-03-26, RFC 8414, OpenID Connect Discovery and RFC 9728. */
@@ -18,7 +18,7 @@ export function nothing(
   help: string | undefined,
 ): void {
   if (help === undefined || !ADDRESS.test(path))
-    throw new HttpRefusal(404, 'There is nothing here; the MCP endpoint is /mcp.')
+    throw new HttpError(404, 'There is nothing here; the MCP endpoint is /mcp.')
   noLogin(request, response, path, help)
 }
 

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { HttpFrontConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import type { JsonObject } from '../../core/exchange.ts'
-import { HttpRefusal } from '../../core/http-refusal.ts'
+import { HttpError } from '../../core/http-error.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Holding } from '../../core/shares.ts'
 import { onOneLine } from '../../protocol/json-text.ts'
@@ -135,16 +135,16 @@ export class SseFront {
   }
 
   async post(request: IncomingMessage, response: ServerResponse, credential: Credential): Promise<void> {
-    if (request.method !== 'POST') throw new HttpRefusal(405, 'Use POST here.', { allow: 'POST' })
+    if (request.method !== 'POST') throw new HttpError(405, 'Use POST here.', { allow: 'POST' })
     const entry = this.#entryOf(request)
     if (entry?.session.principal.id !== credential.principal.id)
-      throw new HttpRefusal(404, 'Session not found; open the event stream again.')
+      throw new HttpError(404, 'Session not found; open the event stream again.')
     entry.lastSeen = monotonicNow()
     if (entry.credential !== credential) this.#continue(entry, credential)
     const { text, letGo } = await this.#bounds.bodies.read(request, credential.principal.id)
     if (this.#entryOf(request) !== entry) {
       letGo?.()
-      throw new HttpRefusal(404, 'The session has ended; open the event stream again.')
+      throw new HttpError(404, 'The session has ended; open the event stream again.')
     }
     if (letGo) response.once('close', letGo)
     const value = parseJson(text)
@@ -210,7 +210,7 @@ export class SseFront {
   /** The client has shown something newer. */
   #continue(entry: SseSession, credential: Credential): void {
     const view = this.#service.viewOf(entry.endpoint, credential.principal)
-    if (view === undefined) throw new HttpRefusal(404, 'Session not found; open the event stream again.')
+    if (view === undefined) throw new HttpError(404, 'Session not found; open the event stream again.')
     entry.credential = credential
     entry.session.become(credential.principal, view)
   }

@@ -5,8 +5,8 @@ import { GatewayError, type ErrorCode } from '../../core/errors.ts'
 import type { Exchange, InputRequest, JsonObject, Outcome } from '../../core/exchange.ts'
 import type { Route } from '../../core/route.ts'
 import { find, members } from '../../protocol/json-text.ts'
-import { Caller, type CoalesceOptions } from './waiter.ts'
-import { Sought } from '../cacheable-exchange.ts'
+import { Waiter, type CoalesceOptions } from './waiter.ts'
+import { CacheableExchange } from '../cacheable-exchange.ts'
 
 /** Failures that are those of one caller: others may fare better. */
 const OF_ONE_CALL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -31,9 +31,9 @@ const OF_ONE_PRINCIPAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
  */
 export function coalesce(options: CoalesceOptions): Middleware {
   return next => {
-    const flights = new Flights(options, next)
+    const flights = new SharedRequests(options, next)
     return (exchange, route) =>
-      exchange instanceof Sought ? flights.join(exchange, route) : next(exchange, route)
+      exchange instanceof CacheableExchange ? flights.join(exchange, route) : next(exchange, route)
   }
 }
 
@@ -50,27 +50,27 @@ function placeOf(key: string): number {
 }
 
 /** Calls under way, by what they seek. */
-class Flights {
+class SharedRequests {
   readonly #options: CoalesceOptions
   readonly next: Handler
   /** By place, each the first of a chain. Not a `Map`: for the reason that `IdTable` gives, it would keep alive what has passed through it. */
-  readonly #places: (Flight | undefined)[] = Array.from({ length: PLACES }, () => undefined)
+  readonly #places: (SharedRequest | undefined)[] = Array.from({ length: PLACES }, () => undefined)
 
   constructor(options: CoalesceOptions, next: Handler) {
     this.#options = options
     this.next = next
   }
 
-  join(call: Sought, route: Route): Promise<Outcome> {
+  join(call: CacheableExchange, route: Route): Promise<Outcome> {
     return new Promise((resolve, reject) => {
-      const caller = new Caller(this.#options, call, route, resolve, reject)
+      const caller = new Waiter(this.#options, call, route, resolve, reject)
       call.cancellation.onCancel(reason => caller.cancel(reason))
       if (call.cancellation.reason === undefined) this.board(caller)
     })
   }
 
   /** Puts a caller on a call under way, else makes one for it. */
-  board(caller: Caller): void {
+  board(caller: Waiter): void {
     const { call } = caller
     const { key, plan, tags } = call.wanted
     const wantsProgress = call.request.progressToken !== undefined
@@ -84,16 +84,16 @@ class Flights {
         flight.add(caller)
         return
       }
-    const flight = new Flight(this, caller, place)
+    const flight = new SharedRequest(this, caller, place)
     flight.following = this.#places[place]
     this.#places[place] = flight
     flight.start()
   }
 
   /** Nobody else gets on it. Idempotent. */
-  leave(flight: Flight): void {
+  leave(flight: SharedRequest): void {
     const { place } = flight
-    let before: Flight | undefined
+    let before: SharedRequest | undefined
     for (let at = this.#places[place]; at; before = at, at = at.following) {
       if (at !== flight) continue
       if (before) before.following = flight.following
@@ -105,23 +105,23 @@ class Flights {
 }
 
 /** The one call of many. It is that of the caller who came first, in all but its end. */
-class Flight extends Sought {
+class SharedRequest extends CacheableExchange {
   readonly epoch: number
   /** Where it is found, and the next one there. */
   readonly place: number
-  following: Flight | undefined
+  following: SharedRequest | undefined
   /** Whether the server tells of its progress: only who does not want to hear of that can join any other. */
   readonly tellsProgress: boolean
-  readonly #flights: Flights
+  readonly #flights: SharedRequests
   readonly #route: Route
   readonly #cancellation = new Cancellation()
   /** Whose call it is; `undefined` when that one has left. */
-  #leader: Caller | undefined
-  #others: Set<Caller> | undefined
+  #leader: Waiter | undefined
+  #others: Set<Waiter> | undefined
   #ended = false
   #heardAt = 0
 
-  constructor(flights: Flights, leader: Caller, place: number) {
+  constructor(flights: SharedRequests, leader: Waiter, place: number) {
     super(leader.call, leader.call.wanted)
     this.place = place
     this.tellsProgress = leader.call.request.progressToken !== undefined
@@ -153,13 +153,13 @@ class Flight extends Sought {
     )
   }
 
-  add(caller: Caller): void {
+  add(caller: Waiter): void {
     ;(this.#others ??= new Set()).add(caller)
     caller.flight = this
     caller.watch()
   }
 
-  remove(caller: Caller, reason: string): void {
+  remove(caller: Waiter, reason: string): void {
     if (caller === this.#leader) this.#leader = undefined
     else this.#others?.delete(caller)
     if (!this.#leader && !this.#others?.size) this.#abandon(reason)
@@ -243,7 +243,7 @@ class Flight extends Sought {
   }
 
   /** Whether the failure of the leader is that of another caller as well. */
-  #concerns({ code }: GatewayError, { call }: Caller, leftMs: number): boolean {
+  #concerns({ code }: GatewayError, { call }: Waiter, leftMs: number): boolean {
     if (OF_ONE_CALL.has(code)) return false
     if (OF_ONE_PRINCIPAL.has(code)) return call.principal.id === this.principal.id
     return code !== 'upstream_timeout' || leftMs <= 0
@@ -254,7 +254,7 @@ class Flight extends Sought {
     this.#flights.leave(this)
   }
 
-  #takeOthers(): Caller[] {
+  #takeOthers(): Waiter[] {
     const others = [...(this.#others ?? [])]
     this.#others = undefined
     return others

@@ -4,7 +4,7 @@ import type { Deadline, Deadlines } from '../../core/deadlines.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Outcome } from '../../core/exchange.ts'
 import type { Route } from '../../core/route.ts'
-import type { Sought } from '../cacheable-exchange.ts'
+import type { CacheableExchange } from '../cacheable-exchange.ts'
 
 export interface CoalesceOptions {
   readonly deadlines: Deadlines
@@ -18,14 +18,14 @@ interface Shared {
   readonly sent: boolean
   /** When the server was last given the time to answer anew, in Unix milliseconds; 0 before. */
   readonly movedAt: number
-  remove(caller: Caller, reason: string): void
+  remove(caller: Waiter, reason: string): void
 }
 
 /** One client's call, waiting. */
-export class Caller implements Deadline {
-  place: number | undefined
+export class Waiter implements Deadline {
+  heapIndex: number | undefined
   due: number | undefined
-  readonly call: Sought
+  readonly call: CacheableExchange
   readonly route: Route
   readonly since = monotonicNow()
   /** What it waits for; `undefined` when it goes alone. */
@@ -37,7 +37,7 @@ export class Caller implements Deadline {
 
   constructor(
     options: CoalesceOptions,
-    call: Sought,
+    call: CacheableExchange,
     route: Route,
     resolve: (outcome: Outcome | Promise<Outcome>) => void,
     reject: (error: unknown) => void,

@@ -6,17 +6,17 @@ import type { Route } from '../../core/route.ts'
 import { NAMED_METHODS, paramHeaders } from '../../protocol/headers.ts'
 import { rawAt, withMembers } from '../../protocol/json-text.ts'
 import { mapUris } from '../../protocol/results.ts'
-import type { Charge } from '../../quota/gate.ts'
-import type { LearnedOwners } from '../../catalog/resource-owners.ts'
+import type { Charge } from '../../quota/admission-gate.ts'
+import type { ResourceOwners } from '../../catalog/resource-owners.ts'
 import type { LegacyTasks } from '../../tasks/legacy-tasks.ts'
 import type { Link } from '../../upstream/link/link.ts'
 import type { LinkCall } from '../../upstream/link/link-contract.ts'
 import type { Pool } from '../../upstream/pool/pool.ts'
-import type { LeftOut } from '../../upstream/replica/replica-set.ts'
+import type { Excluded } from '../../upstream/replica/replica-set.ts'
 import { Attempt } from '../attempt.ts'
 import { giveUp, settle } from '../charge.ts'
 import { failover } from './failover.ts'
-import { follow } from '../../tasks/follow-legacy.ts'
+import { awaitLegacyTask } from '../../tasks/await-legacy-task.ts'
 import { hedged } from './hedge.ts'
 
 type Result = Extract<Outcome, { kind: 'result' }>
@@ -25,7 +25,7 @@ export interface DispatchOptions {
   /** The budgets that a call uses up; absent where there are none. */
   readonly chargeOf?: ((exchange: Exchange, route: Route) => Charge | undefined) | undefined
   readonly pools: ReadonlyMap<string, Pool>
-  readonly learned: LearnedOwners
+  readonly learned: ResourceOwners
   readonly tasks: LegacyTasks
   /** A server has answered a call, or failed to. */
   readonly called: (exchange: Exchange, server: string) => void
@@ -73,7 +73,7 @@ function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Pro
   replicas.retryBudget.called()
   const repeatable = isRepeatable(pool, exchange, route)
   if (!replicas.several) return persist(options, pool, exchange, route, new Attempt(), repeatable, undefined)
-  const lacking = replicas.lacking(route.own, record.home)
+  const lacking = replicas.excludedFor(route.own, record.stickyReplica)
   if (!repeatable) return persist(options, pool, exchange, route, new Attempt(lacking), repeatable, lacking)
   return hedged({
     pool,
@@ -125,7 +125,7 @@ async function persist(
   route: Route,
   attempt: Attempt,
   repeatable: boolean,
-  lacking: LeftOut | undefined,
+  lacking: Excluded | undefined,
 ): Promise<Outcome> {
   const since = performance.now()
   try {
@@ -160,7 +160,7 @@ function send(
       const call = callFor(link, exchange, route, attempt.timeoutMs)
       if (method === 'tools/call' && link.peer.era === 'legacy') {
         if (params?.value.task !== undefined) return tasks.create(link, pool.slotOf(link), exchange, call)
-        if (route.needsTask) return follow(link, exchange, call)
+        if (route.needsTask) return awaitLegacyTask(link, exchange, call)
       }
       return link.call(exchange, call)
     },

@@ -2,7 +2,7 @@ import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Exchange, Outcome } from '../../core/exchange.ts'
 import type { Pool } from '../../upstream/pool/pool.ts'
-import type { LeftOut } from '../../upstream/replica/replica-set.ts'
+import type { Excluded } from '../../upstream/replica/replica-set.ts'
 import type { Replica } from '../../upstream/replica/replica.ts'
 import { Attempt, isOfReplica } from '../attempt.ts'
 
@@ -19,7 +19,7 @@ export interface Failover {
   /** When the time of the call began, by `performance.now()`. */
   readonly since: number
   /** Replicas that are no choice for it in any case. */
-  readonly lacking: LeftOut | undefined
+  readonly lacking: Excluded | undefined
   readonly run: (attempt: Attempt) => Promise<Outcome>
 }
 
@@ -33,7 +33,7 @@ export async function failover(call: Failover, first: Attempt, error: GatewayErr
   const { pool, exchange, run, lacking } = call
   const { server } = pool
   const tried = new Set<Replica>()
-  const leftOut: LeftOut = replica => tried.has(replica) || (lacking?.(replica) ?? false)
+  const leftOut: Excluded = replica => tried.has(replica) || (lacking?.(replica) ?? false)
   let attempt = first
   let failure = error
   let greetedAnew = false

@@ -5,7 +5,7 @@ import { GatewayError } from '../../core/errors.ts'
 import { CallRecord, type Exchange, type Outcome } from '../../core/exchange.ts'
 import { Delegate } from '../../core/derived-exchange.ts'
 import type { Pool } from '../../upstream/pool/pool.ts'
-import type { LeftOut } from '../../upstream/replica/replica-set.ts'
+import type { Excluded } from '../../upstream/replica/replica-set.ts'
 import type { Replica } from '../../upstream/replica/replica.ts'
 import { Attempt } from '../attempt.ts'
 
@@ -57,7 +57,7 @@ export interface Hedge {
   readonly pool: Pool
   readonly exchange: Exchange
   /** Replicas that are no choice for it in any case. */
-  readonly lacking: LeftOut | undefined
+  readonly lacking: Excluded | undefined
   /** Runs the call to its end, moving on where it fails. */
   readonly first: (exchange: Exchange, attempt: Attempt) => Promise<Outcome>
   /** Makes one attempt. */
@@ -107,7 +107,7 @@ export function hedged({ pool, exchange, lacking, first, second }: Hedge): Promi
     }
     const tryBeside = (budget: RetryBudget): void => {
       const { replica } = attempt
-      const leftOut: LeftOut = other => other === replica || (lacking?.(other) ?? false)
+      const leftOut: Excluded = other => other === replica || (lacking?.(other) ?? false)
       if (settled || beside || !replica || main.record.asked || !pool.replicas.hasOther(leftOut)) return
       if (!budget.tryRepeat(monotonicNow())) return
       beside = new Branch(exchange, false)

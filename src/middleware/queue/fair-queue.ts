@@ -1,15 +1,15 @@
 import {
   hasTurn,
-  Level,
-  Lane,
+  PrioritySemaphore,
+  ServerQueue,
   longestOf,
   type Client,
-  type Flow,
-  type LevelOptions,
+  type ClientFlow,
+  type PrioritySemaphoreOptions,
   type Refusal,
   type Waiting,
 } from './flow.ts'
-import { Line } from '../../core/line.ts'
+import { LinkedList } from '../../core/linked-list.ts'
 
 /**
  * Places at servers, and in the gateway over all of them. A place is taken at both or at neither, so that nobody holds one while waiting for the
@@ -21,8 +21,8 @@ import { Line } from '../../core/line.ts'
  * Whenever a call returns, nobody waits who could have a place.
  */
 export class FairQueue {
-  readonly #all: Level
-  readonly #lanes: Lane[] = []
+  readonly #all: PrioritySemaphore
+  readonly #lanes: ServerQueue[] = []
   readonly #clients = new Map<string, Client>()
   /** Over all lanes. */
   #returning = 0
@@ -30,8 +30,8 @@ export class FairQueue {
   #order = 0
   #closed = false
 
-  constructor(options: LevelOptions) {
-    this.#all = new Level(options)
+  constructor(options: PrioritySemaphoreOptions) {
+    this.#all = new PrioritySemaphore(options)
   }
 
   get taken(): number {
@@ -42,14 +42,14 @@ export class FairQueue {
     return this.#all.waiting
   }
 
-  lane(name: string, options: LevelOptions): Lane {
-    const lane = new Lane(name, options)
+  lane(name: string, options: PrioritySemaphoreOptions): ServerQueue {
+    const lane = new ServerQueue(name, options)
     this.#lanes.push(lane)
     return lane
   }
 
   /** Takes a place if there is one. */
-  enter(lane: Lane): boolean {
+  enter(lane: ServerQueue): boolean {
     // Where there is room nobody waits for it.
     if (lane.taken >= lane.places || this.#all.taken >= this.#all.places) return false
     lane.taken++
@@ -58,7 +58,7 @@ export class FairQueue {
   }
 
   /** Gives a place back, with the time it was held. */
-  leave(lane: Lane, heldMs: number): void {
+  leave(lane: ServerQueue, heldMs: number): void {
     lane.sample(heldMs)
     this.#all.sample(heldMs)
     const full = this.#all.taken >= this.#all.places
@@ -68,7 +68,7 @@ export class FairQueue {
   }
 
   /** Gives back the place of the gateway alone, which was held for `heldMs`: that of the server is held for a client's call until `release`. */
-  hold(lane: Lane, clientId: string, heldMs: number): void {
+  hold(lane: ServerQueue, clientId: string, heldMs: number): void {
     this.#all.sample(heldMs)
     const full = this.#all.taken >= this.#all.places
     this.#all.taken--
@@ -77,13 +77,13 @@ export class FairQueue {
   }
 
   /** As `hold`, for a call that has no place at the moment: one more than there are may be taken. */
-  holdAnother(lane: Lane, clientId: string): void {
+  holdAnother(lane: ServerQueue, clientId: string): void {
     lane.taken++
     lane.hold(clientId)
   }
 
   /** Gives back a place that was held, with the time since its call got it. */
-  release(lane: Lane, clientId: string, heldMs: number): void {
+  release(lane: ServerQueue, clientId: string, heldMs: number): void {
     lane.sample(heldMs)
     lane.taken--
     lane.release(clientId)
@@ -91,7 +91,7 @@ export class FairQueue {
   }
 
   /** `full`: whether the gateway was, so that there can be a turn at another server. */
-  #freed(lane: Lane, full: boolean): void {
+  #freed(lane: ServerQueue, full: boolean): void {
     if (this.#all.waiting === 0 && this.#returning === 0) return
     const winner = full ? this.#nextLane() : hasTurn(lane) ? lane : undefined
     if (winner) this.#grant(winner)
@@ -103,7 +103,7 @@ export class FairQueue {
    * @returns why it may not wait
    */
   wait(
-    lane: Lane,
+    lane: ServerQueue,
     clientId: string,
     weight: number,
     waiting: Waiting,
@@ -130,7 +130,7 @@ export class FairQueue {
    * Takes a place again that was given up for a while, or waits for it ahead of everyone who has not had one.
    * @returns whether it has the place already
    */
-  enterAgain(lane: Lane, waiting: Waiting): boolean {
+  enterAgain(lane: ServerQueue, waiting: Waiting): boolean {
     if (this.#closed) {
       lane.taken++
       this.#all.taken++
@@ -163,7 +163,7 @@ export class FairQueue {
   }
 
   /** When someone refused now may try again with some hope, in milliseconds; `undefined` when nothing is known yet. */
-  retryAfterMs(lane: Lane): number | undefined {
+  retryAfterMs(lane: ServerQueue): number | undefined {
     const here = lane.taken >= lane.places ? lane.drainMs : undefined
     const overall = this.#all.taken >= this.#all.places ? this.#all.drainMs : undefined
     return here === undefined ? overall : Math.max(here, overall ?? 0)
@@ -182,7 +182,7 @@ export class FairQueue {
     }
   }
 
-  #add(lane: Lane, clientId: string, weight: number, waiting: Waiting): void {
+  #add(lane: ServerQueue, clientId: string, weight: number, waiting: Waiting): void {
     let client = this.#clients.get(clientId)
     if (!client) {
       client = { id: clientId, weight, waiting: 0, pass: this.#virtual }
@@ -193,7 +193,7 @@ export class FairQueue {
     if (!flow) {
       flow = {
         client,
-        line: new Line(),
+        line: new LinkedList(),
         pass: lane.virtual + lane.costOf(client) - 1 / weight,
         order: ++this.#order,
       }
@@ -210,7 +210,7 @@ export class FairQueue {
     this.#all.waiting++
   }
 
-  #unlink(lane: Lane, flow: Flow, waiting: Waiting): void {
+  #unlink(lane: ServerQueue, flow: ClientFlow, waiting: Waiting): void {
     const { client, line } = flow
     line.remove(waiting)
     waiting.lane = waiting.flow = undefined
@@ -223,13 +223,13 @@ export class FairQueue {
     this.#all.waiting--
   }
 
-  #grant(lane: Lane): void {
+  #grant(lane: ServerQueue): void {
     const back = lane.returning.first
     if (back) {
       this.#grantBack(lane, back)
       return
     }
-    const flow = lane.next as Flow
+    const flow = lane.next as ClientFlow
     const { client } = flow
     const waiting = flow.line.first as Waiting
     this.#virtual = Math.max(this.#virtual, client.pass)
@@ -249,7 +249,7 @@ export class FairQueue {
     waiting.granted()
   }
 
-  #grantBack(lane: Lane, back: Waiting): void {
+  #grantBack(lane: ServerQueue, back: Waiting): void {
     this.remove(back)
     lane.taken++
     this.#all.taken++
@@ -257,8 +257,8 @@ export class FairQueue {
   }
 
   /** Where the next place of the gateway goes. Waiting for a server that has no room earns no turns. */
-  #nextLane(): Lane | undefined {
-    let best: Lane | undefined
+  #nextLane(): ServerQueue | undefined {
+    let best: ServerQueue | undefined
     let bestPass = Infinity
     let bestOrder = Infinity
     for (const lane of this.#lanes) {
@@ -275,7 +275,7 @@ export class FairQueue {
     return best
   }
 
-  #giveWay(longest: Flow | undefined, reason: Refusal): boolean {
+  #giveWay(longest: ClientFlow | undefined, reason: Refusal): boolean {
     const waiting = longest?.line.last
     if (!waiting) return false
     this.remove(waiting)
@@ -284,12 +284,12 @@ export class FairQueue {
   }
 
   /** The longest flow of the client that has most waiting for its weight, if that is more than `share`. */
-  #longest(share: number): Flow | undefined {
+  #longest(share: number): ClientFlow | undefined {
     let most: Client | undefined
     for (const client of this.#clients.values())
       if (client.waiting / client.weight > (most ? most.waiting / most.weight : share)) most = client
     if (!most) return undefined
-    let longest: Flow | undefined
+    let longest: ClientFlow | undefined
     for (const lane of this.#lanes) {
       const flow = lane.flows.get(most.id)
       if (flow && flow.line.size > (longest?.line.size ?? 0)) longest = flow

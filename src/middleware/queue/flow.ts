@@ -1,6 +1,6 @@
 import { HeldBy } from '../../core/held-by.ts'
 import { Heap, type Ranked } from './heap.ts'
-import { InLine, Line } from '../../core/line.ts'
+import { LinkedNode, LinkedList } from '../../core/linked-list.ts'
 
 /** Why someone does not get a place. */
 export type Refusal =
@@ -12,7 +12,7 @@ export type Refusal =
   | 'too_late'
   | 'closed'
 
-export interface LevelOptions {
+export interface PrioritySemaphoreOptions {
   /** Places. */
   readonly places: number
   /** Most that may wait. */
@@ -20,10 +20,10 @@ export interface LevelOptions {
 }
 
 /** Who waits for a place. Hears of its turn, or of its refusal, once; never after it was removed. */
-export abstract class Waiting extends InLine {
+export abstract class Waiting extends LinkedNode {
   /** All three are the queue's own. */
-  lane: Lane | undefined
-  flow: Flow | undefined
+  lane: ServerQueue | undefined
+  flow: ClientFlow | undefined
   order = 0
 
   /** It has a place from now on. */
@@ -37,7 +37,7 @@ const MIN_SAMPLES = 16
 const LATEST = 1 / 8
 
 /** A number of places, and how long they are held. */
-export class Level {
+export class PrioritySemaphore {
   readonly places: number
   readonly bound: number
   /** Places taken. */
@@ -49,7 +49,7 @@ export class Level {
   #heldMs = 0
   #samples = 0
 
-  constructor({ places, bound }: LevelOptions) {
+  constructor({ places, bound }: PrioritySemaphoreOptions) {
     this.places = places
     this.bound = bound
   }
@@ -83,28 +83,28 @@ export interface Client {
 }
 
 /** What one client has waiting for one server. */
-export interface Flow extends Ranked {
+export interface ClientFlow extends Ranked {
   client: Client
-  readonly line: Line<Waiting>
+  readonly line: LinkedList<Waiting>
   /** Virtual time of its next turn at this server. */
   pass: number
   order: number
 }
 
 /** The places at one server, and who waits for them. */
-export class Lane extends Level {
+export class ServerQueue extends PrioritySemaphore {
   readonly name: string
   /** Those who gave up their place for a while and want it back; they go first and are not counted as waiting. */
-  readonly returning = new Line<Waiting>()
-  readonly flows = new Map<string, Flow>()
+  readonly returning = new LinkedList<Waiting>()
+  readonly flows = new Map<string, ClientFlow>()
   /** All flows. One whose line is empty stays until its turn comes, so that leaving and coming back earns no turn. */
-  readonly turns = new Heap<Flow>()
+  readonly turns = new Heap<ClientFlow>()
   /** Virtual time: the pass of the latest turn. */
   virtual = 0
   /** By client, the places that are held for calls it gave up and that the server may go on with. */
   readonly #held = new HeldBy()
 
-  constructor(name: string, options: LevelOptions) {
+  constructor(name: string, options: PrioritySemaphoreOptions) {
     super(options)
     this.name = name
   }
@@ -123,7 +123,7 @@ export class Lane extends Level {
   }
 
   /** The flow whose turn is next. */
-  get next(): Flow | undefined {
+  get next(): ClientFlow | undefined {
     for (;;) {
       const flow = this.turns.first
       if (!flow || flow.line.size > 0) return flow
@@ -134,13 +134,13 @@ export class Lane extends Level {
 }
 
 /** Whether a place at the server is free for someone who waits. */
-export function hasTurn(lane: Lane): boolean {
+export function hasTurn(lane: ServerQueue): boolean {
   return lane.taken < lane.places && (lane.waiting > 0 || lane.returning.size > 0)
 }
 
 /** The longest flow for its weight, if that is more than `share`. */
-export function longestOf(lane: Lane, share: number): Flow | undefined {
-  let longest: Flow | undefined
+export function longestOf(lane: ServerQueue, share: number): ClientFlow | undefined {
+  let longest: ClientFlow | undefined
   for (const flow of lane.flows.values())
     if (flow.line.size / flow.client.weight > (longest ? longest.line.size / longest.client.weight : share))
       longest = flow

@@ -4,7 +4,7 @@ import type { Deadline, Deadlines } from '../../core/deadlines.ts'
 import { GatewayError, unfinishedOf } from '../../core/errors.ts'
 import type { Exchange, InputRequest } from '../../core/exchange.ts'
 import { FairQueue } from './fair-queue.ts'
-import { type Lane, type Refusal, Waiting } from './flow.ts'
+import { type ServerQueue, type Refusal, Waiting } from './flow.ts'
 import type { Unfinished } from '../../core/unfinished.ts'
 import { Delegate } from '../../core/derived-exchange.ts'
 
@@ -27,7 +27,7 @@ const RETRY_AFTER_MS = { min: 100, max: 60_000, unknown: 1000 }
  * waited for. A call gives its place up while its client is being asked something. The place of a call that was given up is held until its server is done
  * with it; its client does not wait for that.
  */
-export function queue(places: Places): Middleware {
+export function queue(places: ConcurrencyLimiter): Middleware {
   return next => async (exchange, route) => {
     const lane = places.lane(route.server)
     if (!lane || WITHOUT_PLACE.has(exchange.request.method)) return await next(exchange, route)
@@ -59,11 +59,11 @@ export function queue(places: Places): Middleware {
 }
 
 /** The places of this process: at each server, and in all. */
-export class Places {
+export class ConcurrencyLimiter {
   readonly #options: QueueOptions
   readonly #queue: FairQueue
-  readonly #lanes = new Map<string, Lane>()
-  readonly #timeouts = new Map<Lane, number>()
+  readonly #lanes = new Map<string, ServerQueue>()
+  readonly #timeouts = new Map<ServerQueue, number>()
 
   constructor(options: QueueOptions) {
     this.#options = options
@@ -85,20 +85,20 @@ export class Places {
     return this.#queue.waiting
   }
 
-  lane(server: string): Lane | undefined {
+  lane(server: string): ServerQueue | undefined {
     return this.#lanes.get(server)
   }
 
-  enter(lane: Lane): boolean {
+  enter(lane: ServerQueue): boolean {
     return this.#queue.enter(lane)
   }
 
-  leave(lane: Lane, heldMs: number): void {
+  leave(lane: ServerQueue, heldMs: number): void {
     this.#queue.leave(lane, heldMs)
   }
 
   /** The server's place is held until it is done with a call that was given up. `since`: when the call got it; `undefined`: it has none at the moment. */
-  hold(lane: Lane, clientId: string, unfinished: Unfinished, since: number | undefined): void {
+  hold(lane: ServerQueue, clientId: string, unfinished: Unfinished, since: number | undefined): void {
     const now = performance.now()
     if (since === undefined) this.#queue.holdAnother(lane, clientId)
     else this.#queue.hold(lane, clientId, now - since)
@@ -107,7 +107,7 @@ export class Places {
   }
 
   /** Resolves when the call has a place. @throws GatewayError `overloaded`, `shutting_down`, `cancelled` */
-  async wait(lane: Lane, exchange: Exchange): Promise<void> {
+  async wait(lane: ServerQueue, exchange: Exchange): Promise<void> {
     const since = performance.now()
     const timeoutMs = this.#timeouts.get(lane) ?? 0
     const { id, client } = exchange.principal
@@ -129,7 +129,7 @@ export class Places {
   }
 
   /** A place for a call that gave its own up. `undefined`: it has it; else it will be told. */
-  enterAgain(lane: Lane): Turn | undefined {
+  enterAgain(lane: ServerQueue): Turn | undefined {
     const turn = new Turn(this.#queue, refusal => this.#refused(lane, refusal))
     return this.#queue.enterAgain(lane, turn) ? undefined : turn
   }
@@ -139,7 +139,7 @@ export class Places {
     this.#queue.close()
   }
 
-  #refused(lane: Lane, refusal: Refusal | 'timeout'): GatewayError {
+  #refused(lane: ServerQueue, refusal: Refusal | 'timeout'): GatewayError {
     const server = lane.name
     if (refusal === 'closed')
       return new GatewayError('shutting_down', 'The gateway is shutting down.', { server })
@@ -152,9 +152,9 @@ export class Places {
     })
   }
 
-  #reason({ name, places, bound }: Lane, refusal: Exclude<Refusal, 'closed'> | 'timeout'): string {
+  #reason({ name, places, bound }: ServerQueue, refusal: Exclude<Refusal, 'closed'> | 'timeout'): string {
     const { concurrency, queue } = this.#options.gateway
-    const seconds = (this.#timeouts.get(this.#lanes.get(name) as Lane) ?? 0) / 1000
+    const seconds = (this.#timeouts.get(this.#lanes.get(name) as ServerQueue) ?? 0) / 1000
     const limit = `which is as long as one may ("queueTimeout" of this server; "concurrency" is ${places})`
     switch (refusal) {
       case 'server_full':
@@ -171,7 +171,7 @@ export class Places {
 
 /** A call that waits for its turn. */
 class Turn extends Waiting implements Deadline {
-  place: number | undefined
+  heapIndex: number | undefined
   due: number | undefined
   /** Resolves when it has a place. */
   readonly came: Promise<void>
@@ -220,15 +220,15 @@ class Turn extends Waiting implements Deadline {
 
 /** A call that can be asked about. Its place is free for others while its client thinks, and it is first in line when the answer is there. */
 class Interruptible extends Delegate {
-  readonly #lane: Lane
-  readonly #places: Places
+  readonly #lane: ServerQueue
+  readonly #places: ConcurrencyLimiter
   #state: 'working' | 'asking' | 'returning' | 'ended' = 'working'
   #since = performance.now()
   #askedAt = 0
   #questions = 0
   #turn: Turn | undefined
 
-  constructor(inner: Exchange, lane: Lane, places: Places) {
+  constructor(inner: Exchange, lane: ServerQueue, places: ConcurrencyLimiter) {
     super(inner)
     this.#lane = lane
     this.#places = places

@@ -7,7 +7,7 @@ import type { DnsConfig, HttpEndpoint, ReplicaConfig } from '../../config/replic
 import { mainOf, replicasOf, type Location } from './dns-records.ts'
 import { NameResolver } from './dns-resolver.ts'
 
-export interface AddressesOptions {
+export interface DnsDiscoveryOptions {
   readonly dns: DnsConfig
   /** Whether anybody uses the server: names of others are not looked up. */
   readonly inUse: () => boolean
@@ -25,9 +25,9 @@ const SOONEST_MS = 1000
  * Makes replicas of the names in the URLs of configured ones: of a name with several addresses one for each, of a service (`SRV`) one for each target. Looked up before
  * the first use of a server, and then every `refreshMs` for as long as it is in use. A look-up that fails changes nothing.
  */
-export class Addresses {
-  readonly #options: AddressesOptions
-  #made: AddressesOptions['resolver']
+export class DnsDiscovery {
+  readonly #options: DnsDiscoveryOptions
+  #made: DnsDiscoveryOptions['resolver']
   #entries: readonly ReplicaConfig[]
   /** By what was looked up, and for what. */
   readonly #found = new Map<string, Location>()
@@ -39,7 +39,7 @@ export class Addresses {
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
-  constructor(entries: readonly ReplicaConfig[], options: AddressesOptions) {
+  constructor(entries: readonly ReplicaConfig[], options: DnsDiscoveryOptions) {
     this.#options = options
     this.#entries = entries
     this.#made = options.resolver
@@ -76,7 +76,7 @@ export class Addresses {
   }
 
   /** Most servers need none. */
-  get #resolver(): NonNullable<AddressesOptions['resolver']> {
+  get #resolver(): NonNullable<DnsDiscoveryOptions['resolver']> {
     return (this.#made ??= new NameResolver(this.#options.dns))
   }
 

@@ -22,7 +22,7 @@ interface Kept {
  * Calls the gateway no longer waits for, but on which the server may still be working: nothing confirms a cancellation. What the server says meanwhile
  * without saying which call it means may be about them, so it must not be taken for that of another client's call. Of each call only its owner is kept.
  */
-export class GivenUp {
+export class CancelledCalls {
   readonly #kept = new Map<number, Kept>()
   /** Of all that are kept; made when it is asked for. */
   #exchanges: readonly Exchange[] | undefined
@@ -40,7 +40,7 @@ export class GivenUp {
   add(id: number, exchange: Exchange | undefined): Unfinished | undefined {
     this.#purge()
     if (exchange) {
-      this.#kept.set(id, { exchange: new Remnant(exchange), until: monotonicNow() + TALK_MS })
+      this.#kept.set(id, { exchange: new CancelledCall(exchange), until: monotonicNow() + TALK_MS })
       this.#exchanges = undefined
     }
     return this.#unfinished.add(id)
@@ -81,7 +81,7 @@ export class GivenUp {
 }
 
 /** Whose a call was. Its request, its client's connection and its answer are let go: arguments are often megabytes, and a minute is long. */
-class Remnant implements Exchange {
+class CancelledCall implements Exchange {
   readonly request: Exchange['request']
   readonly principal: Exchange['principal']
   readonly modern: boolean

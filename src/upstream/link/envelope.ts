@@ -1,5 +1,5 @@
 import type { Exchange } from '../../core/exchange.ts'
-import { declaredTo } from '../../protocol/features.ts'
+import { declaredTo } from '../../protocol/capabilities.ts'
 import { META, MODERN } from '../../protocol/revisions.ts'
 
 /** Members of `_meta` that every request to a modern server carries, as raw JSON. */

@@ -56,8 +56,8 @@ export class Guarded implements Receiver {
     this.#guard(() => this.#link.onSessionLost())
   }
 
-  onOutgrown(bytes: number): void {
-    this.#guard(() => this.#link.onOutgrown(bytes))
+  onMemoryLimitExceeded(bytes: number): void {
+    this.#guard(() => this.#link.onMemoryLimitExceeded(bytes))
   }
 
   onClose(error: GatewayError): void {

@@ -15,14 +15,14 @@ import { META } from '../../protocol/revisions.ts'
 import {
   answersCheck,
   CHECK,
-  Doubts,
+  SessionProbe,
   errorRaisesDoubt,
   refusalRaisesDoubt,
   resultRaisesDoubt,
   unknownNow,
-} from './liveness.ts'
+} from './session-probe.ts'
 import { envelopeFor, modernEnvelope } from './envelope.ts'
-import { GivenUp } from './cancelled-calls.ts'
+import { CancelledCalls } from './cancelled-calls.ts'
 import { unfailing } from './guarded.ts'
 import { HangCheck, hung } from './hang.ts'
 import { Junk, tooMuchJunk } from '../transport/junk.ts'
@@ -31,12 +31,12 @@ import { cancelled, closed, MAX_BATCH, protocolError, timedOut, vastBatch } from
 import { LogLevel } from './log-level.ts'
 import { LinkTasks } from './link-tasks.ts'
 import { Pending } from './pending.ts'
-import { Asked, Questions } from './server-requests.ts'
+import { ServerRequest, ServerRequests } from './server-requests.ts'
 import type { Replica } from '../replica/replica.ts'
 import { unreadAnswer } from '../transport/response-id.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import { soleOwner } from './sole-owner.ts'
-import { Throttle } from '../transport/log-sampler.ts'
+import { LogSampler } from '../transport/log-sampler.ts'
 import { hasTooManyValues, TOO_MANY_VALUES } from '../transport/too-many-values.ts'
 import type { Receiver, Transport } from '../transport/transport.ts'
 import { Unasked } from './unasked.ts'
@@ -53,7 +53,7 @@ export interface LinkListener {
   onRequest(
     link: Link,
     method: string,
-    params: Asked['params'],
+    params: ServerRequest['params'],
     among: readonly Exchange[],
     cancellation: Cancellation,
   ): Promise<string>
@@ -94,14 +94,14 @@ export class Link implements Receiver {
   readonly #deadlines: Deadlines
   readonly #clientInfo: string
   readonly #pending = new IdTable<number, Pending>()
-  readonly #questions: Questions
-  readonly #givenUp: GivenUp
+  readonly #questions: ServerRequests
+  readonly #givenUp: CancelledCalls
   readonly #underWay: UnderWay
   readonly #junk = new Junk()
-  readonly #refusals = new Throttle(LOGGED_REFUSALS, 60_000)
+  readonly #refusals = new LogSampler(LOGGED_REFUSALS, 60_000)
   readonly unasked = new Unasked()
   /** Told of the memory its processes use while that is more than they may. Set by whoever holds the link. */
-  onOutgrown: (bytes: number) => void = () => {}
+  onMemoryLimitExceeded: (bytes: number) => void = () => {}
   /** Tasks that run at the server (legacy). */
   readonly tasks = new LinkTasks()
   /** Standing requests by id, with what to do when the server acknowledges them. */
@@ -116,7 +116,7 @@ export class Link implements Receiver {
   #checkId: number | undefined
   /** Whether the link was lost, whatever has become of it since. */
   #lost = false
-  readonly #doubts = new Doubts(async cause => {
+  readonly #doubts = new SessionProbe(async cause => {
     if (this.usable && (await this.#stillKnown()) && this.usable) return undefined
     const lost = unknownNow(this.server.name, cause)
     this.#lose(lost)
@@ -139,10 +139,10 @@ export class Link implements Receiver {
     this.logger = options.logger
     this.#listener = options.listener
     this.#deadlines = options.deadlines
-    this.#givenUp = new GivenUp(options.deadlines, options.server.timeoutMs)
+    this.#givenUp = new CancelledCalls(options.deadlines, options.server.timeoutMs)
     this.#underWay = new UnderWay(this.#pending, this.#givenUp)
     this.#clientInfo = options.clientInfo
-    this.#questions = new Questions(options.server.maxQuestions, `server ${options.server.name}`)
+    this.#questions = new ServerRequests(options.server.maxQuestions, `server ${options.server.name}`)
     this.capabilities = options.capabilities
     this.#owner = options.owner
   }
@@ -558,7 +558,7 @@ export class Link implements Receiver {
     if (method === 'ping') return this.#respond(resultText(id, '{}'))
     const task = this.#taskOf(method, params)
     const among = this.#among(stream, task)
-    const asked = new Asked(id, params)
+    const asked = new ServerRequest(id, params)
     const answering = this.#questions.answer(
       asked,
       among === this.#underWay.all ? this.exchanges() : among,

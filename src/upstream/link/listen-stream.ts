@@ -3,7 +3,7 @@ import { describeError, type GatewayError } from '../../core/errors.ts'
 import type { Json, JsonObject } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import type { Logger } from '../../core/logger.ts'
-import { withTasks } from '../../protocol/features.ts'
+import { withTasks } from '../../protocol/capabilities.ts'
 import type { Link } from './link.ts'
 
 const FIRST_RETRY_MS = 500

@@ -18,7 +18,7 @@ const OWN_LISTS: ReadonlySet<string> = new Set([
 
 /** A request that waits for its answer on a link. */
 export class Pending implements Deadline {
-  place: number | undefined
+  heapIndex: number | undefined
   due: number | undefined
   readonly link: Expiring
   /** When nothing extends it any longer; known once it is extended. */

@@ -11,7 +11,7 @@ import { errorText, resultText } from '../../protocol/message.ts'
 const MAX_OPEN = 1024
 
 /** What a server asks. It holds a copy of its text and nothing else of the message. */
-export class Asked implements HeldParams {
+export class ServerRequest implements HeldParams {
   readonly id: string
   #text: string | undefined
   #value: unknown
@@ -71,7 +71,7 @@ interface Question {
  * What a server has asked over one link and not been told yet. Ids are the server's own, as raw text. A question ends with the call it is about:
  * nobody is kept busy with it any longer, and it does not count.
  */
-export class Questions {
+export class ServerRequests {
   readonly #maxPerCall: number
   readonly #most: number
   /** Holds what is about no call. */
@@ -94,7 +94,7 @@ export class Questions {
    * @returns the response as a whole message; `undefined` when the server no longer waits for one. Never rejects
    */
   async answer(
-    asked: Asked,
+    asked: ServerRequest,
     about: readonly Exchange[],
     find: (cancellation: Cancellation) => Promise<string>,
     refused: (error: GatewayError) => void,
@@ -135,7 +135,7 @@ export class Questions {
     return undefined
   }
 
-  #noRoom(asked: Asked, call: Exchange | undefined): string | undefined {
+  #noRoom(asked: ServerRequest, call: Exchange | undefined): string | undefined {
     return asked.takeRoom(this.#room, call?.principal.id ?? this.#holder) ? undefined : NO_QUESTION_ROOM
   }
 

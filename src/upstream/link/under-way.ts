@@ -1,6 +1,6 @@
 import type { Exchange } from '../../core/exchange.ts'
 import type { IdTable } from '../../core/id-table.ts'
-import type { GivenUp } from './cancelled-calls.ts'
+import type { CancelledCalls } from './cancelled-calls.ts'
 import type { Pending } from './pending.ts'
 
 /**
@@ -9,11 +9,11 @@ import type { Pending } from './pending.ts'
  */
 export class UnderWay {
   readonly #requests: IdTable<number, Pending>
-  readonly #givenUp: GivenUp
+  readonly #givenUp: CancelledCalls
   #pending: Exchange[] | undefined
   #all: { readonly givenUp: readonly Exchange[]; readonly list: readonly Exchange[] } | undefined
 
-  constructor(requests: IdTable<number, Pending>, givenUp: GivenUp) {
+  constructor(requests: IdTable<number, Pending>, givenUp: CancelledCalls) {
     this.#requests = requests
     this.#givenUp = givenUp
   }

@@ -51,7 +51,7 @@ export class UnfinishedRequests {
 }
 
 class UnfinishedRequest extends Unfinished implements Deadline {
-  place: number | undefined
+  heapIndex: number | undefined
   due: number | undefined
   readonly id: number
   readonly #kept: UnfinishedRequests

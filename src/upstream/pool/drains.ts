@@ -1,15 +1,15 @@
 import { monotonicNow } from '../../core/clock.ts'
 import type { Deadline, Deadlines } from '../../core/deadlines.ts'
 import type { Replica } from '../replica/replica.ts'
-import type { Slot } from './slot.ts'
+import type { LinkSlot } from './link-slot.ts'
 
 export interface DrainsOptions {
   /** Of a replica. */
-  readonly slots: (replica: Replica) => readonly Slot[]
+  readonly slots: (replica: Replica) => readonly LinkSlot[]
   /** Whether nothing is lost when it is closed. */
-  readonly isSpare: (slot: Slot) => boolean
+  readonly isSpare: (slot: LinkSlot) => boolean
   /** Ends the link of a slot, and the slot as well where its replica is gone for good. */
-  readonly end: (slot: Slot, gone: boolean) => void
+  readonly end: (slot: LinkSlot, gone: boolean) => void
   readonly deadlines: Deadlines
   /** After which links end whatever is in flight. */
   readonly timeoutMs: number
@@ -53,7 +53,7 @@ export class Drains {
 }
 
 class Drain implements Deadline {
-  place: number | undefined
+  heapIndex: number | undefined
   due: number | undefined
   readonly replica: Replica
   readonly gone: boolean

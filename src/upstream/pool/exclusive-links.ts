@@ -3,10 +3,10 @@ import { monotonicNow } from '../../core/clock.ts'
 import type { Deadlines } from '../../core/deadlines.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Exchange } from '../../core/exchange.ts'
-import type { Slot } from './slot.ts'
+import type { LinkSlot } from './link-slot.ts'
 
 /** Slots that serve one call at a time: which are taken, and who waits for one, oldest first. */
-export class ExclusiveSlots {
+export class ExclusiveLinks {
   readonly #server: ServerConfig
   readonly #deadlines: Deadlines
   readonly #waiting: (() => void)[] = []
@@ -18,7 +18,7 @@ export class ExclusiveSlots {
   }
 
   /** A slot for the call alone; `at` gives the slot of a number from 1 on. @throws GatewayError `overloaded`, `cancelled`, `shutting_down` */
-  async lease(exchange: Exchange, at: (number: number) => Slot): Promise<Slot> {
+  async lease(exchange: Exchange, at: (number: number) => LinkSlot): Promise<LinkSlot> {
     const { name, maxExclusiveLinks, linkWaitMs } = this.#server
     const until = monotonicNow() + linkWaitMs
     for (let waited = false; ; waited = true) {
@@ -31,8 +31,8 @@ export class ExclusiveSlots {
       }
       for (let number = 1; number <= maxExclusiveLinks; number++) {
         const slot = at(number)
-        if (slot.leased) continue
-        slot.leased = true
+        if (slot.checkedOut) continue
+        slot.checkedOut = true
         return slot
       }
       if (monotonicNow() >= until)
@@ -46,8 +46,8 @@ export class ExclusiveSlots {
   }
 
   /** The call has ended. */
-  release(slot: Slot): void {
-    slot.leased = false
+  release(slot: LinkSlot): void {
+    slot.checkedOut = false
     this.#waiting.shift()?.()
   }
 

@@ -2,17 +2,17 @@ import { outliers } from '../balance/outliers.ts'
 import { monotonicNow, wallOf } from '../../core/clock.ts'
 import { describeError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
-import { CHECK } from '../link/liveness.ts'
+import { CHECK } from '../link/session-probe.ts'
 import type { Link } from '../link/link.ts'
 import type { Replica } from '../replica/replica.ts'
-import type { Replicas } from '../replica/replica-set.ts'
+import type { ReplicaSet } from '../replica/replica-set.ts'
 import { UpstreamRpcError } from '../link/rpc-error.ts'
 
 /** How often it is looked whether a check is due, at most. */
 const LOOK_MS = 1000
 
-export interface ChecksOptions {
-  readonly replicas: Replicas
+export interface HealthChecksOptions {
+  readonly replicas: ReplicaSet
   /** An open link to a replica, or one that is being opened for the check. */
   readonly link: (replica: Replica) => Link | Promise<Link> | undefined
   /** Whether anybody uses the server. */
@@ -26,12 +26,12 @@ export interface ChecksOptions {
  * Active checks of the replicas of one server, while it is in use and has several: what the protocol answers without doing anything, or a tool that the operator
  * named. Calls that wait at a replica that turns out to be ill hear of it.
  */
-export class Checks {
-  readonly #options: ChecksOptions
+export class HealthChecks {
+  readonly #options: HealthChecksOptions
   readonly #checking = new Set<Replica>()
   #timer: NodeJS.Timeout | undefined
 
-  constructor(options: ChecksOptions) {
+  constructor(options: HealthChecksOptions) {
     this.#options = options
   }
 
@@ -84,7 +84,7 @@ export class Checks {
   }
 
   /** Why the check failed; `undefined` when it passed, or there was nothing to check. */
-  async #ask(replica: Replica, linkTo: ChecksOptions['link']): Promise<string | undefined> {
+  async #ask(replica: Replica, linkTo: HealthChecksOptions['link']): Promise<string | undefined> {
     const { check, timeoutMs } = this.#options.replicas.server.health
     try {
       const link = await linkTo(replica)

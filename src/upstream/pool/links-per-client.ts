@@ -10,7 +10,7 @@ export interface CountedLink extends Giving {
  * How many links, which on stdio are processes, each client holds over all servers. Clients are told apart by their principal's id; whoever cannot be
  * told apart, because nobody asked for credentials, is not counted here: the limit of each server is for them.
  */
-export class ClientLinks {
+export class LinksPerClient {
   readonly max: number
   readonly #links = new Map<string, Set<CountedLink>>()
 

@@ -1,26 +1,26 @@
 import type { DnsConfig, ReplicaConfig } from '../../config/replica-types.ts'
 import type { Deadlines } from '../../core/deadlines.ts'
 import type { Logger } from '../../core/logger.ts'
-import { Addresses } from '../discovery/dns-discovery.ts'
+import { DnsDiscovery } from '../discovery/dns-discovery.ts'
 import { Drains } from './drains.ts'
 import type { Link } from '../link/link.ts'
 import type { Replica } from '../replica/replica.ts'
-import type { Replicas } from '../replica/replica-set.ts'
-import type { Slot } from './slot.ts'
+import type { ReplicaSet } from '../replica/replica-set.ts'
+import type { LinkSlot } from './link-slot.ts'
 
-export interface RosterOptions {
-  readonly replicas: Replicas
+export interface ReplicaMembershipOptions {
+  readonly replicas: ReplicaSet
   readonly dns: DnsConfig
   /** How long calls of a replica that is taken away may go on. */
   readonly drainTimeoutMs: number
   readonly deadlines: Deadlines
   readonly logger: Logger
   /** All that there are, at whatever replica. */
-  readonly slots: () => Iterable<Slot>
+  readonly slots: () => Iterable<LinkSlot>
   /** Whether nothing is lost when it is closed. */
-  readonly isSpare: (slot: Slot) => boolean
+  readonly isSpare: (slot: LinkSlot) => boolean
   /** Closes a slot for good. */
-  readonly remove: (slot: Slot) => void
+  readonly remove: (slot: LinkSlot) => void
   /** The link has been ended from this side, whatever was in flight. */
   readonly onEnded: (link: Link) => void
   /** What stands on a replica may have to stand on another. */
@@ -28,16 +28,16 @@ export interface RosterOptions {
 }
 
 /** Which replicas a server has while the gateway runs: they come and go with the configuration and with DNS, and are drained before they go, or because somebody said so. */
-export class Roster {
-  readonly #options: RosterOptions
-  readonly #addresses: Addresses
+export class ReplicaMembership {
+  readonly #options: ReplicaMembershipOptions
+  readonly #addresses: DnsDiscovery
   readonly #drains: Drains
   #closed = false
 
-  constructor(options: RosterOptions) {
+  constructor(options: ReplicaMembershipOptions) {
     this.#options = options
     const { replicas, dns, drainTimeoutMs, deadlines, logger, slots, isSpare } = options
-    this.#addresses = new Addresses(replicas.server.replicas, {
+    this.#addresses = new DnsDiscovery(replicas.server.replicas, {
       dns,
       logger,
       inUse: () => [...slots()].some(({ state }) => state.kind !== 'idle' && state.kind !== 'closed'),
@@ -106,7 +106,7 @@ export class Roster {
     for (const replica of gone) this.#drains.begin(replica, true)
   }
 
-  #end(slot: Slot, gone: boolean): void {
+  #end(slot: LinkSlot, gone: boolean): void {
     const link = slot.state.kind === 'ready' ? slot.state.link : undefined
     if (gone) this.#options.remove(slot)
     else slot.stop()

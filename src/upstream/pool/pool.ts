@@ -3,32 +3,35 @@ import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Conversation, Exchange } from '../../core/exchange.ts'
 import type { Principal } from '../../core/principal.ts'
-import { askable } from '../../protocol/features.ts'
+import { askable } from '../../protocol/capabilities.ts'
 import type { Era } from '../../protocol/revisions.ts'
 import { isUnknown, UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
-import { Checks } from './health-checks.ts'
-import type { ClientLinks } from './links-per-client.ts'
-import { CountedSlots } from './slot-limits.ts'
+import { HealthChecks } from './health-checks.ts'
+import type { LinksPerClient } from './links-per-client.ts'
+import { SlotLimits } from './slot-limits.ts'
 import type { Link } from '../link/link.ts'
 import { closed } from '../link/link-errors.ts'
-import { ExclusiveSlots } from './exclusive-links.ts'
+import { ExclusiveLinks } from './exclusive-links.ts'
 import { keyFor, type Caller } from '../replica/isolation.ts'
 import type { Replica } from '../replica/replica.ts'
 import { NoRoom, toGiveUp } from '../transport/no-room.ts'
-import { Replicas, type Aim } from '../replica/replica-set.ts'
-import { Roster, type RosterOptions } from './membership.ts'
+import { ReplicaSet, type ReplicaChoice } from '../replica/replica-set.ts'
+import { ReplicaMembership, type ReplicaMembershipOptions } from './membership.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
-import { Slot, type SlotListener } from './slot.ts'
+import { LinkSlot, type SlotListener } from './link-slot.ts'
 import type { SlotState } from './slot-state.ts'
-import { Spares } from './warm-spares.ts'
-import { StartBeside } from '../replica/start-beside.ts'
+import { WarmPool } from './warm-spares.ts'
+import { BackgroundStart } from '../replica/start-beside.ts'
 
-export interface PoolOptions extends Pick<RosterOptions, 'dns' | 'drainTimeoutMs' | 'deadlines' | 'logger'> {
+export interface PoolOptions extends Pick<
+  ReplicaMembershipOptions,
+  'dns' | 'drainTimeoutMs' | 'deadlines' | 'logger'
+> {
   readonly server: ServerConfig
   readonly listener: SlotListener
   readonly clientInfo: string
   /** Of all pools together. */
-  readonly clientLinks: ClientLinks
+  readonly clientLinks: LinksPerClient
   /** Where the gateway is; replicas there are preferred. */
   readonly zone?: string | undefined
   /** A replica can be used no longer, or again: what stands on one may have to stand on another. */
@@ -42,50 +45,50 @@ const MAX_MISFITS = 3
 export class Pool {
   readonly server: ServerConfig
   readonly #options: PoolOptions
-  readonly #slots = new Map<string, Slot>()
-  readonly #starting: StartBeside
-  readonly #spares: Spares | undefined
-  readonly #exclusive: ExclusiveSlots
-  readonly #counted: CountedSlots
+  readonly #slots = new Map<string, LinkSlot>()
+  readonly #starting: BackgroundStart
+  readonly #spares: WarmPool | undefined
+  readonly #exclusive: ExclusiveLinks
+  readonly #counted: SlotLimits
   readonly #closing = new Set<Promise<void>>()
-  readonly replicas: Replicas
-  readonly #checks: Checks
+  readonly replicas: ReplicaSet
+  readonly #checks: HealthChecks
   /** Which replicas there are at this moment. */
-  readonly roster: Roster
+  readonly membership: ReplicaMembership
   #closed = false
 
   constructor(options: PoolOptions) {
     this.#options = options
     this.server = options.server
-    this.replicas = new Replicas(options.server, options.zone)
-    this.#starting = new StartBeside({
+    this.replicas = new ReplicaSet(options.server, options.zone)
+    this.#starting = new BackgroundStart({
       replicas: this.replicas,
       runs: ({ common, modern }) => [common, modern].some(({ id }) => this.#slots.get(id)?.current),
       start: replica => this.#at(replica.own, replica, undefined).pick(),
     })
     if (options.server.spares > 0)
-      this.#spares = new Spares({
+      this.#spares = new WarmPool({
         ...options,
         hasRoom: () => this.#processes < this.server.maxLinks,
         lastUse: () => this.#lastUse(),
       })
-    this.#counted = new CountedSlots({
+    this.#counted = new SlotLimits({
       clientLinks: options.clientLinks,
       remove: slot => this.#remove(slot),
     })
-    this.#exclusive = new ExclusiveSlots(options.server, options.deadlines)
-    this.#checks = new Checks({
+    this.#exclusive = new ExclusiveLinks(options.server, options.deadlines)
+    this.#checks = new HealthChecks({
       replicas: this.replicas,
       link: replica => this.#linkTo(replica),
       inUse: () => this.#slots.size > 0,
       onChanged: () => this.#options.onReplicasChanged?.(),
       logger: options.logger,
     })
-    this.roster = new Roster({
+    this.membership = new ReplicaMembership({
       ...options,
       replicas: this.replicas,
       slots: () => this.#slots.values(),
-      isSpare: slot => slot.spare,
+      isSpare: slot => slot.evictable,
       remove: slot => this.#remove(slot),
       onEnded: link => options.listener.onLost(link, closed(this.server.name, 'unknown')),
       onChanged: () => {
@@ -96,7 +99,7 @@ export class Pool {
   }
 
   /** Places for links, open or not, at whatever replica. */
-  get slots(): Iterable<Slot> {
+  get slots(): Iterable<LinkSlot> {
     return this.#slots.values()
   }
 
@@ -120,7 +123,7 @@ export class Pool {
     let other: Link | undefined
     for (const { current, replica } of this.#slots.values()) {
       if (!current || replica.drained) continue
-      if (!replica.lacks) return current
+      if (!replica.missingTools) return current
       other ??= current
     }
     return other
@@ -138,7 +141,7 @@ export class Pool {
 
   /** A link for the gateway's own requests: the one that `exchange` will use, else any that is open, else a shared one. */
   any(exchange?: Exchange): Link | Promise<Link> {
-    const { pending } = this.roster
+    const { pending } = this.membership
     if (exchange) return pending ? pending.then(() => this.#fitting(exchange)) : this.#fitting(exchange)
     const { current } = this
     if (current) return current
@@ -167,24 +170,24 @@ export class Pool {
    * Runs `use` with a link for the call. A call that must not meet others has the link to itself until `use` settles.
    * @throws GatewayError `upstream_*`, `overloaded`
    */
-  run<T>(exchange: Exchange, use: (link: Link) => Promise<T>, aim?: Aim): Promise<T> {
+  run<T>(exchange: Exchange, use: (link: Link) => Promise<T>, aim?: ReplicaChoice): Promise<T> {
     return this.#run(exchange, use, aim, 0)
   }
 
   #run<T>(
     exchange: Exchange,
     use: (link: Link) => Promise<T>,
-    aim: Aim | undefined,
+    aim: ReplicaChoice | undefined,
     misfits: number,
     force = false,
   ): Promise<T> {
-    const { pending } = this.roster
+    const { pending } = this.membership
     if (pending) return pending.then(() => this.#run(exchange, use, aim, misfits, force))
     let replica: Replica
     let key: SlotKey
     let picked: Link | Promise<Link>
     try {
-      replica = this.#starting.choose(exchange, aim?.leftOut)
+      replica = this.#starting.choose(exchange, aim?.excluded)
       if (aim) aim.replica = replica
       key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
       if (key.exclusive) return this.#runAlone(exchange, key, replica, use)
@@ -204,7 +207,7 @@ export class Pool {
     exchange: Exchange,
     link: Link,
     use: (link: Link) => Promise<T>,
-    aim: Aim | undefined,
+    aim: ReplicaChoice | undefined,
     misfits: number,
   ): Promise<T> {
     const { replica } = link
@@ -225,26 +228,26 @@ export class Pool {
   }
 
   /** Ends a link that has turned out to be another one than was needed, unless it is of use to somebody. */
-  #dismiss(slot: Slot): void {
+  #dismiss(slot: LinkSlot): void {
     const { common, modern } = slot.replica
     if (slot.key === common || slot.key === modern || slot.replica.endpoint.kind !== 'stdio') return
     setImmediate(() => {
-      if (this.#slots.get(slot.key.id) === slot && slot.spare) this.#remove(slot)
+      if (this.#slots.get(slot.key.id) === slot && slot.evictable) this.#remove(slot)
     })
   }
 
   /** The slot for the gateway's own requests on behalf of a call. */
-  slot(exchange: Exchange): Slot {
+  slot(exchange: Exchange): LinkSlot {
     return this.#several(exchange, this.#starting.choose(exchange, undefined))
   }
 
   /** The slot for what a client wants to hear beyond one call. Another one when more is known of the server. */
-  standing(caller: Caller): Slot {
+  standing(caller: Caller): LinkSlot {
     return this.#several(caller, this.replicas.standingFor(caller), true)
   }
 
   /** The slot that serves several requests of a caller at once, also where its calls have one each. */
-  #several(caller: Caller, replica: Replica, lasting = false): Slot {
+  #several(caller: Caller, replica: Replica, lasting = false): LinkSlot {
     const { roots, isolation } = this.server
     const key =
       isolation === 'call'
@@ -254,7 +257,7 @@ export class Pool {
   }
 
   /** The slot that holds a link, as long as the link takes new calls. */
-  slotOf(link: Link): Slot | undefined {
+  slotOf(link: Link): LinkSlot | undefined {
     for (const slot of this.#slots.values()) if (slot.holds(link)) return slot
     return undefined
   }
@@ -264,33 +267,34 @@ export class Pool {
     if (error.code === 'session_lost') {
       // Whoever answers now may be of the other era; until that is known, nobody shares who might not.
       const { replica } = link
-      replica.shape = undefined
+      replica.traits = undefined
       this.#know(replica, UNKNOWN)
     } else if (!link.replica.drained) this.#failedAt(link.replica, error)
     this.slotOf(link)?.lost(link, error)
   }
 
-  opened(slot: Slot, link: Link): void {
+  opened(slot: LinkSlot, link: Link): void {
     const { replica } = slot
     const { era } = link.peer
     if (replica.health.reachable(monotonicNow())) this.#options.onReplicasChanged?.()
-    if (era === 'legacy') replica.shape = { kind: link.transport.kind, sessionful: link.transport.sessionful }
+    if (era === 'legacy')
+      replica.traits = { kind: link.transport.kind, sessionful: link.transport.sessionful }
     this.#know(replica, slot.spoken)
     this.#fit(slot, era)
     this.#checks.start()
     // What was opened only to list the server is not needed beside a link that somebody uses.
     const common = this.#slots.get(replica.common.id)
-    if (era === 'legacy' && common && common !== slot && common.spare) this.#remove(common)
+    if (era === 'legacy' && common && common !== slot && common.evictable) this.#remove(common)
     this.#spares?.fill(replica, era)
   }
 
   /** A server of another era than was wished for: the link is the one that is shared in that era, unless there is one. */
-  #fit(slot: Slot, era: Era): void {
+  #fit(slot: LinkSlot, era: Era): void {
     const { common, modern } = slot.replica
     const key = era === 'modern' ? modern : slot.key === modern ? common : slot.key
     if (key === slot.key) return
     const there = this.#slots.get(key.id)
-    if (there && (there.current || !there.spare)) return
+    if (there && (there.current || !there.evictable)) return
     if (there) this.#remove(there)
     this.#slots.delete(slot.key.id)
     this.#counted.delete(slot)
@@ -312,7 +316,7 @@ export class Pool {
   }
 
   /** A link to a replica could not be opened, or does not last; called by whoever listens to slots. */
-  unreachable(slot: Slot, error: GatewayError): void {
+  unreachable(slot: LinkSlot, error: GatewayError): void {
     const { replica, nextTry } = slot
     if (error.code === 'shutting_down') return
     // Where another process of the same command is well, this one's trouble is its own.
@@ -320,7 +324,7 @@ export class Pool {
     if (error.code === 'upstream_unauthorized') this.#failedAt(replica, error)
     else if (replica.health.unreachable(error.message, monotonicNow(), nextTry))
       this.#options.onReplicasChanged?.()
-    this.roster.unreachable()
+    this.membership.unreachable()
   }
 
   #hasLink(replica: Replica): boolean {
@@ -342,7 +346,7 @@ export class Pool {
   async close(): Promise<void> {
     this.#closed = true
     this.#checks.close()
-    this.roster.close()
+    this.membership.close()
     for (const slot of this.#slots.values()) this.#remove(slot)
     this.#exclusive.close()
     await Promise.all([...this.#closing, this.#spares?.close()])
@@ -354,7 +358,7 @@ export class Pool {
     replica: Replica,
     use: (link: Link) => Promise<T>,
   ): Promise<T> {
-    const lease = (force: boolean): Promise<Slot> =>
+    const lease = (force: boolean): Promise<LinkSlot> =>
       this.#exclusive.lease(exchange, number =>
         this.#at({ ...group, id: `${group.id} ${number}` }, replica, exchange.principal, force),
       )
@@ -367,13 +371,13 @@ export class Pool {
       return await use(await slot.pick())
     } finally {
       // What the server still says of a call that was given up must not meet the next one.
-      if (slot.current?.haunted || slot.worn) this.#remove(slot)
+      if (slot.current?.haunted || slot.retireAfterUse) this.#remove(slot)
       this.#exclusive.release(slot)
     }
   }
 
   /** @param force whether a link makes room over which the gateway fetches lists */
-  #at(key: SlotKey, replica: Replica, principal: Principal | undefined, force = false): Slot {
+  #at(key: SlotKey, replica: Replica, principal: Principal | undefined, force = false): LinkSlot {
     const known = this.#slots.get(key.id) ?? this.#greeting(key, replica)
     if (known) return known
     const { server, listener, deadlines, logger, clientInfo } = this.#options
@@ -395,7 +399,7 @@ export class Pool {
         this.#slots.values(),
       )
     const spares = this.#spares
-    const slot = new Slot({ server, replica, key, listener, deadlines, logger, clientInfo, spares })
+    const slot = new LinkSlot({ server, replica, key, listener, deadlines, logger, clientInfo, spares })
     slot.spoken = replica.spoken
     this.#slots.set(key.id, slot)
     if (counts) this.#counted.add(slot, principal)
@@ -403,7 +407,7 @@ export class Pool {
   }
 
   /** Until a server has been greeted nobody knows which of its shared links it has, and it is greeted once. */
-  #greeting(key: SlotKey, { common, modern, spoken }: Replica): Slot | undefined {
+  #greeting(key: SlotKey, { common, modern, spoken }: Replica): LinkSlot | undefined {
     if ((key !== common && key !== modern) || !isUnknown(spoken)) return undefined
     return this.#slots.get(key === common ? modern.id : common.id)
   }
@@ -416,7 +420,7 @@ export class Pool {
   #lastUse(): number {
     let last = 0
     for (const slot of this.#slots.values())
-      last = Math.max(last, slot.spare ? slot.lastUsed : monotonicNow())
+      last = Math.max(last, slot.evictable ? slot.lastUsed : monotonicNow())
     return last
   }
 
@@ -427,7 +431,7 @@ export class Pool {
     return slot !== undefined
   }
 
-  #remove(slot: Slot): void {
+  #remove(slot: LinkSlot): void {
     this.#slots.delete(slot.key.id)
     this.#counted.delete(slot)
     const closing = slot.close().then(() => {

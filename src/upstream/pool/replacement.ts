@@ -2,11 +2,11 @@ import type { ServerConfig } from '../../config/types.ts'
 import { describeError, GatewayError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Connected } from '../link/connect.ts'
-import { CrashLoop } from '../replica/restart-backoff.ts'
+import { RestartBackoff } from '../replica/restart-backoff.ts'
 import type { Link } from '../link/link.ts'
 import { readableBytes } from '../transport/stdio/memory-watch.ts'
 
-export interface SuccessionOptions {
+export interface ProcessReplacementOptions {
   readonly server: ServerConfig
   readonly logger: Logger
   readonly open: () => Promise<Connected>
@@ -15,18 +15,18 @@ export interface SuccessionOptions {
 }
 
 /** One process takes over from another that uses too much memory, without a pause. */
-export class Succession {
-  readonly #options: SuccessionOptions
+export class ProcessReplacement {
+  readonly #options: ProcessReplacementOptions
   /** One that is above its ceiling as soon as it runs is not helped by being replaced again and again. */
-  readonly #loop: CrashLoop
+  readonly #loop: RestartBackoff
   #running: Promise<void> | undefined
   #notBefore = 0
   /** The last one that was above, and how long it had been running when that was first seen. */
   #above: { readonly link: Link; readonly openMs: number } | undefined
 
-  constructor(options: SuccessionOptions) {
+  constructor(options: ProcessReplacementOptions) {
     this.#options = options
-    this.#loop = new CrashLoop(options.server.crashes)
+    this.#loop = new RestartBackoff(options.server.crashes)
   }
 
   /** Whether a process that uses so much should be replaced now; says so in the log. `openMs` is how long it has been running. */

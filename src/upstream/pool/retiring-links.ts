@@ -9,7 +9,7 @@ const LONGEST_MS = 60_000
 const LOOK_MS = 500
 
 /** Links of one slot that get no new calls: some have calls in flight, some are being closed. */
-export class Departing {
+export class RetiringLinks {
   readonly #deadlines: Deadlines
   readonly #logger: Logger
   readonly #links = new Set<Link>()
@@ -44,7 +44,7 @@ export class Departing {
   }
 
   #watch(link: Link, until: number, end: () => void): void {
-    this.#deadlines.set(new Departure(link, this.#deadlines, until, end), LOOK_MS)
+    this.#deadlines.set(new RetiringLink(link, this.#deadlines, until, end), LOOK_MS)
   }
 
   async #close(link: Link, reason?: GatewayError): Promise<void> {
@@ -58,8 +58,8 @@ export class Departing {
 }
 
 /** Looks again and again whether something is still under way on a link. */
-class Departure implements Deadline {
-  place: number | undefined
+class RetiringLink implements Deadline {
+  heapIndex: number | undefined
   due: number | undefined
   readonly #link: Link
   readonly #deadlines: Deadlines

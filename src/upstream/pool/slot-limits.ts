@@ -1,20 +1,20 @@
 import type { Principal } from '../../core/principal.ts'
-import type { ClientLinks, CountedLink } from './links-per-client.ts'
+import type { LinksPerClient, CountedLink } from './links-per-client.ts'
 import { clientOf } from '../replica/isolation.ts'
-import type { Slot } from './slot.ts'
+import type { LinkSlot } from './link-slot.ts'
 
-export interface CountedSlotsOptions {
+export interface SlotLimitsOptions {
   /** Of all pools together. */
-  readonly clientLinks: ClientLinks
-  readonly remove: (slot: Slot) => void
+  readonly clientLinks: LinksPerClient
+  readonly remove: (slot: LinkSlot) => void
 }
 
 /** For which client each slot of a pool counts, where it counts for one. */
-export class CountedSlots {
-  readonly #options: CountedSlotsOptions
-  readonly #counted = new Map<Slot, { readonly client: string; readonly link: CountedLink }>()
+export class SlotLimits {
+  readonly #options: SlotLimitsOptions
+  readonly #counted = new Map<LinkSlot, { readonly client: string; readonly link: CountedLink }>()
 
-  constructor(options: CountedSlotsOptions) {
+  constructor(options: SlotLimitsOptions) {
     this.#options = options
   }
 
@@ -29,13 +29,13 @@ export class CountedSlots {
     return this.#options.clientLinks.of(clientOf(principal))
   }
 
-  add(slot: Slot, principal: Principal): void {
+  add(slot: LinkSlot, principal: Principal): void {
     const client = clientOf(principal)
     if (client === '') return
     const { clientLinks, remove } = this.#options
     const link: CountedLink = {
-      get spare() {
-        return slot.spare
+      get evictable() {
+        return slot.evictable
       },
       get yields() {
         return slot.yields
@@ -49,7 +49,7 @@ export class CountedSlots {
     clientLinks.add(client, link)
   }
 
-  delete(slot: Slot): void {
+  delete(slot: LinkSlot): void {
     const counted = this.#counted.get(slot)
     if (counted) this.#options.clientLinks.remove(counted.client, counted.link)
     this.#counted.delete(slot)

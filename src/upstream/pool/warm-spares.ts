@@ -4,14 +4,14 @@ import type { Deadline, Deadlines } from '../../core/deadlines.ts'
 import { describeError, GatewayError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
 import { connect, type Connected } from '../link/connect.ts'
-import { CrashLoop } from '../replica/restart-backoff.ts'
+import { RestartBackoff } from '../replica/restart-backoff.ts'
 import type { Link, LinkListener } from '../link/link.ts'
 import type { Era } from '../../protocol/revisions.ts'
 import { readableBytes } from '../transport/stdio/memory-watch.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
 
-export interface SparesOptions {
+export interface WarmPoolOptions {
   readonly server: ServerConfig
   readonly deadlines: Deadlines
   readonly logger: Logger
@@ -26,12 +26,12 @@ export interface SparesOptions {
  * Processes that wait, started and greeted, so that whoever needs a link has it at once: after a crash, or for a new session. They declare what the common link
  * declares, are of the era of the link that was opened last, and belong to nobody. A replica gets them when the first link to it is opened, and loses them when the server is idle.
  */
-export class Spares {
-  readonly #options: SparesOptions
+export class WarmPool {
+  readonly #options: WarmPoolOptions
   readonly #reserves = new Map<Replica, Reserve>()
   readonly #ending = new Set<Promise<void> | undefined>()
 
-  constructor(options: SparesOptions) {
+  constructor(options: WarmPoolOptions) {
     this.#options = options
   }
 
@@ -95,11 +95,11 @@ interface Spare extends Connected {
 
 /** The spares of one replica. Its deadline is when it has to be seen to: an idle server, or a start that was put off. */
 class Reserve implements Deadline {
-  place: number | undefined
+  heapIndex: number | undefined
   due: number | undefined
   readonly #replica: Replica
-  readonly #options: SparesOptions
-  readonly #loop: CrashLoop
+  readonly #options: WarmPoolOptions
+  readonly #loop: RestartBackoff
   /** Oldest first. */
   readonly #waiting: Spare[] = []
   readonly #ending = new Set<Promise<void>>()
@@ -111,10 +111,10 @@ class Reserve implements Deadline {
   #wanted = false
   #era: Era = 'modern'
 
-  constructor(replica: Replica, options: SparesOptions) {
+  constructor(replica: Replica, options: WarmPoolOptions) {
     this.#replica = replica
     this.#options = options
-    this.#loop = new CrashLoop(options.server.crashes)
+    this.#loop = new RestartBackoff(options.server.crashes)
     const { name } = options.server
     this.#listener = {
       // Said to nobody: whoever gets the link asks for what it wants to know.
@@ -219,7 +219,7 @@ class Reserve implements Deadline {
     // Otherwise the server has gone idle, or been closed, while this one started.
     if (!this.#wanted) return this.#end(link)
     this.#waiting.push({ ...opened, since: monotonicNow() })
-    link.onOutgrown = bytes => this.#outgrown(link, bytes)
+    link.onMemoryLimitExceeded = bytes => this.#outgrown(link, bytes)
     logger.debug('A process waits to be used.', { waiting: this.#waiting.length })
   }
 

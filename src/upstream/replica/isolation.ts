@@ -1,7 +1,7 @@
 import type { ServerConfig } from '../../config/types.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import { ANONYMOUS, LOCAL, type Principal } from '../../core/principal.ts'
-import { canBeAsked, declaredTo } from '../../protocol/features.ts'
+import { canBeAsked, declaredTo } from '../../protocol/capabilities.ts'
 import { isModernVersion, type Era } from '../../protocol/revisions.ts'
 import { otherEra } from '../../protocol/spoken.ts'
 import type { Replica } from './replica.ts'

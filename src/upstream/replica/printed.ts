@@ -2,7 +2,7 @@ import { monotonicNow } from '../../core/clock.ts'
 import type { Logger } from '../../core/logger.ts'
 import { sameness } from '../../core/sameness.ts'
 import { LASTED_MS } from './restart-backoff.ts'
-import { Throttle } from '../transport/log-sampler.ts'
+import { LogSampler } from '../transport/log-sampler.ts'
 
 /** Of one process; further lines are not compared. Twice as many are known of those before. */
 const KEPT_LINES = 500
@@ -54,7 +54,7 @@ export class PrintedByOne {
   readonly #now = new Set<string>()
   /** The first line that was no message, while it had not been greeted. */
   stray: string | undefined
-  readonly #chatter = new Throttle(200, 10_000)
+  readonly #chatter = new LogSampler(200, 10_000)
   #greetedAt = Infinity
   #repeated = 0
   #news = false

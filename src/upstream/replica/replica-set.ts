@@ -11,11 +11,11 @@ import type { Caller } from './isolation.ts'
 import { Replica } from './replica.ts'
 
 /** Whether a replica is no choice for a call: it was tried already, or does not offer what is called. */
-export type LeftOut = (replica: Replica) => boolean
+export type Excluded = (replica: Replica) => boolean
 
 /** Where a call may go, and where it went. */
-export interface Aim {
-  readonly leftOut: LeftOut | undefined
+export interface ReplicaChoice {
+  readonly excluded: Excluded | undefined
   /** Set as soon as it is decided. */
   replica: Replica | undefined
 }
@@ -30,7 +30,7 @@ const DRAINED_MS = 60_000
  * The replicas of a server, and which of them takes a call: `upstream/balance/choose.ts` decides, but a client of a server that keeps sessions stays with its replica for as
  * long as that can be used.
  */
-export class Replicas {
+export class ReplicaSet {
   readonly server: ServerConfig
   readonly #zone: string | undefined
   #list: readonly Replica[]
@@ -133,16 +133,16 @@ export class Replicas {
    * Which replicas are no choice for a call of a tool: they do not offer what the others do, or another one, named `home`, has begun what it is about and can be
    * used. `undefined`: all are a choice.
    */
-  lacking(tool: string, home: string | undefined): LeftOut | undefined {
+  excludedFor(tool: string, home: string | undefined): Excluded | undefined {
     const held = home === undefined ? undefined : this.#list.find(({ name }) => name === home)
-    if (!held && !this.#list.some(({ lacks }) => lacks?.has(tool))) return undefined
+    if (!held && !this.#list.some(({ missingTools }) => missingTools?.has(tool))) return undefined
     return replica =>
-      (replica.lacks?.has(tool) ?? false) ||
+      (replica.missingTools?.has(tool) ?? false) ||
       (held !== undefined && replica !== held && held.isUsable(monotonicNow()))
   }
 
   /** Whether there is one that can be used, or may be, besides those that are no choice. */
-  hasOther(leftOut: LeftOut): boolean {
+  hasOther(leftOut: Excluded): boolean {
     const now = monotonicNow()
     return this.#list.some(replica => !leftOut(replica) && replica.mayBeTried(now))
   }
@@ -151,7 +151,7 @@ export class Replicas {
    * The replica for a call, or for what is about nobody's.
    * @throws GatewayError `upstream_unreachable`, not sent, when none can be used
    */
-  choose(caller: Caller | undefined, leftOut: LeftOut | undefined): Replica {
+  choose(caller: Caller | undefined, leftOut: Excluded | undefined): Replica {
     const only = this.several ? undefined : this.#list[0]
     if (only && !only.drained && !leftOut?.(only)) return only
     const now = monotonicNow()
@@ -170,7 +170,7 @@ export class Replicas {
   }
 
   /** None can be reached, as far as is known: the one that would be tried next is tried now, since a call that is not sent costs nothing. */
-  #lastResort(leftOut: LeftOut | undefined, now: number): Replica {
+  #lastResort(leftOut: Excluded | undefined, now: number): Replica {
     let soonest: Replica | undefined
     for (const replica of this.#list) {
       if (leftOut?.(replica) || !replica.mayBeTried(now)) continue
@@ -199,7 +199,7 @@ export class Replicas {
     this.#remembered.delete(id)
   }
 
-  #noneFor(leftOut: LeftOut | undefined, now: number): GatewayError {
+  #noneFor(leftOut: Excluded | undefined, now: number): GatewayError {
     const { name, problem } = this.server
     if (problem !== undefined) return new GatewayError('config', problem, { server: name })
     if (this.#list.length > 0 && this.#list.every(({ drained }) => drained))

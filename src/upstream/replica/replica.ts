@@ -4,7 +4,7 @@ import type { Candidate } from '../balance/choose.ts'
 import type { ServerConfig } from '../../config/types.ts'
 import type { Endpoint, ReplicaConfig } from '../../config/replica-types.ts'
 import { monotonicNow } from '../../core/clock.ts'
-import { declaredTo } from '../../protocol/features.ts'
+import { declaredTo } from '../../protocol/capabilities.ts'
 import { isModernVersion } from '../../protocol/revisions.ts'
 import { UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
 import { Printed } from './printed.ts'
@@ -12,7 +12,7 @@ import type { SlotKey } from './slot-key.ts'
 import type { Transport } from '../transport/transport.ts'
 
 /** How a replica keeps legacy conversations; it decides who may share one. */
-export interface Shape {
+export interface ReplicaTraits {
   readonly kind: Transport['kind']
   readonly sessionful: boolean
 }
@@ -38,7 +38,7 @@ export class Replica implements Candidate {
   /** It takes no new calls. */
   drained = false
   /** Of its last legacy link. */
-  shape: Shape | undefined
+  traits: ReplicaTraits | undefined
   /** What its processes print. */
   readonly printed = new Printed()
   /** Called when its checks say that it is ill, for calls that wait for it. */
@@ -48,7 +48,7 @@ export class Replica implements Candidate {
   /** Digests of its tools' definitions by name; `undefined` while they are not known. */
   tools: ReadonlyMap<string, string> | undefined
   /** Names of tools that it must not be asked for, since most replicas know others by them; `undefined`: it is like the others. */
-  lacks: ReadonlySet<string> | undefined
+  missingTools: ReadonlySet<string> | undefined
 
   /** `number` is unique among all replicas that its server has ever had. */
   constructor(server: ServerConfig, config: ReplicaConfig, number: number) {
@@ -69,7 +69,7 @@ export class Replica implements Candidate {
 
   /** Whether its legacy conversations are none: each request stands for itself, and nobody can be asked or told anything between requests. */
   get stateless(): boolean {
-    return this.shape !== undefined && this.shape.kind === 'http' && !this.shape.sessionful
+    return this.traits !== undefined && this.traits.kind === 'http' && !this.traits.sessionful
   }
 
   /** The link for what no client asks for. */

@@ -10,7 +10,7 @@ const FIRST_BACKOFF_MS = 500
 const LAST_BACKOFF_MS = 60_000
 
 /** Starts in a row that failed or did not last, and how long to wait before the next one: longer each time, and minutes once it is a crash loop. */
-export class CrashLoop {
+export class RestartBackoff {
   readonly #crashes: number
   #inARow = 0
 

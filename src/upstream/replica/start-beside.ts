@@ -1,10 +1,10 @@
 import { monotonicNow } from '../../core/clock.ts'
 import type { Caller } from './isolation.ts'
 import type { Replica } from './replica.ts'
-import type { LeftOut, Replicas } from './replica-set.ts'
+import type { Excluded, ReplicaSet } from './replica-set.ts'
 
-export interface StartBesideOptions {
-  readonly replicas: Replicas
+export interface BackgroundStartOptions {
+  readonly replicas: ReplicaSet
   /** Whether a link to it that is shared is open. */
   readonly runs: (replica: Replica) => boolean
   /** Opens such a link; may throw or reject. */
@@ -12,15 +12,15 @@ export interface StartBesideOptions {
 }
 
 /** A replica that was chosen but has to be started first is started beside, while one that runs takes the call. */
-export class StartBeside {
-  readonly #options: StartBesideOptions
+export class BackgroundStart {
+  readonly #options: BackgroundStartOptions
 
-  constructor(options: StartBesideOptions) {
+  constructor(options: BackgroundStartOptions) {
     this.#options = options
   }
 
   /** @throws GatewayError when no replica can be used */
-  choose(caller: Caller | undefined, leftOut: LeftOut | undefined): Replica {
+  choose(caller: Caller | undefined, leftOut: Excluded | undefined): Replica {
     const { replicas } = this.#options
     const chosen = replicas.choose(caller, leftOut)
     if (!replicas.several) return chosen
@@ -29,7 +29,7 @@ export class StartBeside {
     return chosen.keepsSessionsFor(caller) ? chosen : this.#runningOr(chosen, leftOut)
   }
 
-  #runningOr(chosen: Replica, leftOut: LeftOut | undefined): Replica {
+  #runningOr(chosen: Replica, leftOut: Excluded | undefined): Replica {
     const { replicas, runs } = this.#options
     if (runs(chosen)) return chosen
     const now = monotonicNow()
@@ -43,7 +43,7 @@ export class StartBeside {
   }
 
   /** A process that could not be started the last time, or did not last, is nothing that a call should wait for. */
-  #otherThan(away: Replica, caller: Caller | undefined, leftOut: LeftOut | undefined): Replica {
+  #otherThan(away: Replica, caller: Caller | undefined, leftOut: Excluded | undefined): Replica {
     let other: Replica
     try {
       other = this.#options.replicas.choose(

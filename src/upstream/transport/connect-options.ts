@@ -4,7 +4,7 @@ import type { HttpEndpoint } from '../../config/replica-types.ts'
 const CONNECT_TIMEOUT_MS = 10_000
 
 /** What undici's connectors take. */
-export interface Dial {
+export interface HttpConnectOptions {
   readonly timeout: number
   readonly lookup?: LookupFunction
 }
@@ -13,7 +13,7 @@ export interface Dial {
  * How an endpoint is connected to: at its own addresses where it has some, in place of what the host of its URL resolves to. TLS and the Host header are those of
  * the URL in any case.
  */
-export function dial({ addresses = [] }: HttpEndpoint): Dial {
+export function httpConnectOptions({ addresses = [] }: HttpEndpoint): HttpConnectOptions {
   const found = addresses.map(address => ({ address, family: isIP(address) }))
   const [first] = found
   if (!first) return { timeout: CONNECT_TIMEOUT_MS }

@@ -1,7 +1,7 @@
 import type { buildConnector, Dispatcher } from 'undici'
 import type { HttpEndpoint } from '../../config/replica-types.ts'
 import { Congestion } from './congestion.ts'
-import { dial } from './connect-options.ts'
+import { httpConnectOptions } from './connect-options.ts'
 import { processSockets, type Sockets } from './sockets.ts'
 
 /** Connections of one link for messages that ask for nothing: answers to questions, notifications. */
@@ -42,7 +42,7 @@ export class Connections<D extends Dispatcher> {
     { server, endpoint, sockets = processSockets() }: ConnectionsOptions,
   ) {
     this.#sockets = sockets
-    const connect = connector(dial(endpoint))
+    const connect = connector(httpConnectOptions(endpoint))
     this.calls = create({
       headersTimeout: 0,
       bodyTimeout: 0,

@@ -1,6 +1,6 @@
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
-import { Throttle } from './log-sampler.ts'
+import { LogSampler } from './log-sampler.ts'
 
 const WINDOW_MS = 60_000
 /** What is logged of it in a window. */
@@ -10,7 +10,7 @@ const MOST_BYTES = 16 * 1024 * 1024
 
 /** What a server sends that is no message: logged in part, and the end of the server when it goes on. */
 export class Junk {
-  readonly #log = new Throttle(LOGGED, WINDOW_MS)
+  readonly #log = new LogSampler(LOGGED, WINDOW_MS)
   #since = -Infinity
   #bytes = 0
 

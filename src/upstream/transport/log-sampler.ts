@@ -1,7 +1,7 @@
 import { monotonicNow } from '../../core/clock.ts'
 
 /** Lets `limit` events through in each window of `windowMs`, and counts the rest. */
-export class Throttle {
+export class LogSampler {
   readonly #limit: number
   readonly #windowMs: number
   #windowStart = -Infinity

@@ -9,7 +9,7 @@ const LOOK_MS = 10
 /** A place for a link, as far as another link may take it. */
 export interface Giving {
   /** Whether nothing is lost when it is closed. */
-  readonly spare: boolean
+  readonly evictable: boolean
   /** Whether only the gateway's own lists are in the way, which it can fetch over another link. */
   readonly yields: boolean
   /** In Unix milliseconds; 0 for one that is not open. */
@@ -21,7 +21,7 @@ export function toGiveUp<T extends Giving>(places: Iterable<T>, force: boolean):
   let spare: T | undefined
   let yielding: T | undefined
   for (const place of places)
-    if (place.spare) {
+    if (place.evictable) {
       if (!spare || place.lastUsed < spare.lastUsed) spare = place
     } else if (force && place.yields) yielding ??= place
   return spare ?? yielding

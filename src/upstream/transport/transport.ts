@@ -66,7 +66,7 @@ export interface Receiver {
   /** Messages that belong to no request may have been missed: their stream broke and begins anew. */
   onGap(): void
   /** The processes behind it use more memory than they may, in bytes; said again as long as that is so. */
-  onOutgrown(bytes: number): void
+  onMemoryLimitExceeded(bytes: number): void
   /** The transport is gone and cannot be used again; pending requests have not been reported one by one. Called at most once, not after `close()`. */
   onClose(error: GatewayError): void
 }

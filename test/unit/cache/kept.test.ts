@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Kept } from '../../../src/cache/entry.ts'
+import { CacheEntry } from '../../../src/cache/entry.ts'
 import type { JsonObject } from '../../../src/core/exchange.ts'
 import { resultFor } from '../../../src/protocol/results.ts'
 
@@ -14,16 +14,16 @@ function uncached(text: string, modern: boolean, client: Client): JsonObject {
   return JSON.parse(resultFor(client, client.request.method, outcome, INFO)) as JsonObject
 }
 
-type Client = Parameters<Kept['outcome']>[0]
+type Client = Parameters<CacheEntry['outcome']>[0]
 const client = (modern: boolean, protocolVersion = '2025-11-25', method = 'tools/call'): Client => ({
   modern,
   protocolVersion: modern ? '2026-07-28' : protocolVersion,
   request: { method, params: undefined, progressToken: undefined },
 })
 
-function keptOf(text: string, modern: boolean, ttlMs?: number): Kept {
+function keptOf(text: string, modern: boolean, ttlMs?: number): CacheEntry {
   const entry = { text, modern, storedAt: 0, upstreamMs: 1, tags: [] }
-  return new Kept({
+  return new CacheEntry({
     key: 'k',
     server: 's',
     owner: 'o',
@@ -34,7 +34,7 @@ function keptOf(text: string, modern: boolean, ttlMs?: number): Kept {
   })
 }
 
-function hit(kept: Kept, to: Client, ageMs = 5): { text: string; body: string | Buffer } {
+function hit(kept: CacheEntry, to: Client, ageMs = 5): { text: string; body: string | Buffer } {
   const outcome = kept.outcome(to, INFO, ageMs, 'memory', false)
   if (outcome.kind !== 'ready') throw new Error(outcome.kind)
   return { text: (outcome.head ?? '') + outcome.text.toString(), body: outcome.text }

@@ -1,18 +1,18 @@
 import { expect, it } from 'vitest'
-import { Kept } from '../../../src/cache/entry.ts'
-import { Memory } from '../../../src/cache/memory.ts'
+import { CacheEntry } from '../../../src/cache/entry.ts'
+import { MemoryCache } from '../../../src/cache/memory.ts'
 import { rng } from '../../helpers/rng.ts'
 
-function kept(key: string, owner: string, chars = 100): Kept {
+function kept(key: string, owner: string, chars = 100): CacheEntry {
   const value = { content: [], pad: 'x'.repeat(chars) }
   const entry = { text: JSON.stringify(value), modern: false, storedAt: 0, upstreamMs: 1, tags: [] }
-  return new Kept({ key, server: 's', owner, entry, value, epoch: 0 })
+  return new CacheEntry({ key, server: 's', owner, entry, value, epoch: 0 })
 }
 
 const ONE = kept('k', 'a').bytes
 
 it('loses the longest unused of whoever fills it, and nothing of others', () => {
-  const memory = new Memory({ maxBytes: ONE * 100, maxBytesPerClient: ONE * 3 })
+  const memory = new MemoryCache({ maxBytes: ONE * 100, maxBytesPerClient: ONE * 3 })
   memory.set(kept('q', 'quiet'))
   for (const key of ['1', '2', '3']) memory.set(kept(key, 'loud'))
   expect(memory.get('1')).toBeDefined()
@@ -22,7 +22,7 @@ it('loses the longest unused of whoever fills it, and nothing of others', () => 
 })
 
 it('takes from whoever has most when all of it is full', () => {
-  const memory = new Memory({ maxBytes: ONE * 6, maxBytesPerClient: ONE * 5 })
+  const memory = new MemoryCache({ maxBytes: ONE * 6, maxBytesPerClient: ONE * 5 })
   memory.set(kept('q', 'quiet'))
   for (const key of 'abcdefghijklmnop') memory.set(kept(key, 'loud'))
   for (const key of ['1', '2']) memory.set(kept(key, 'new'))
@@ -32,7 +32,7 @@ it('takes from whoever has most when all of it is full', () => {
 })
 
 it('does not keep what is larger than one client may have, nor what it was to replace', () => {
-  const memory = new Memory({ maxBytes: ONE * 100, maxBytesPerClient: ONE * 2 })
+  const memory = new MemoryCache({ maxBytes: ONE * 100, maxBytesPerClient: ONE * 2 })
   memory.set(kept('k', 'a'))
   memory.set(kept('k', 'a', 5000))
   expect(memory.get('k')).toBeUndefined()
@@ -40,13 +40,13 @@ it('does not keep what is larger than one client may have, nor what it was to re
 })
 
 it('counts a result for whoever had it fetched last, and what it comes to take more', () => {
-  const memory = new Memory({ maxBytes: ONE * 1000, maxBytesPerClient: ONE * 500 })
+  const memory = new MemoryCache({ maxBytes: ONE * 1000, maxBytesPerClient: ONE * 500 })
   memory.set(kept('k', 'a'))
   memory.set(kept('k', 'b'))
   expect([memory.bytesOf('a'), memory.bytesOf('b'), memory.size]).toEqual([0, ONE, 1])
   const value = { resultType: 'complete', content: [], pad: 'x'.repeat(20_000), cacheScope: 'public' }
   const entry = { text: JSON.stringify(value), modern: true, storedAt: 0, upstreamMs: 1, tags: [] }
-  const modern = new Kept({ key: 'm', server: 's', owner: 'b', entry, value, epoch: 0 })
+  const modern = new CacheEntry({ key: 'm', server: 's', owner: 'b', entry, value, epoch: 0 })
   memory.set(modern)
   const before = memory.bytes
   const request = { method: 'tools/call', params: undefined, progressToken: undefined }
@@ -60,7 +60,7 @@ it('counts a result for whoever had it fetched last, and what it comes to take m
 it('keeps its bounds and its count whatever happens', () => {
   const random = rng(7)
   const below = (count: number): number => Math.floor(random() * count)
-  const memory = new Memory({ maxBytes: 30_000, maxBytesPerClient: 9000 })
+  const memory = new MemoryCache({ maxBytes: 30_000, maxBytesPerClient: 9000 })
   for (let round = 0; round < 20_000; round++) {
     const key = `k${below(60)}`
     if (below(5) === 0) memory.delete(key)

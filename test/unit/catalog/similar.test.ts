@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { listed as entryOf, type Listed } from '../../../src/catalog/listed.ts'
+import { catalogEntry as entryOf, type CatalogEntry } from '../../../src/catalog/catalog-entry.ts'
 import { similarNames } from '../../../src/catalog/similar.ts'
 
-const listed = (...names: string[]): Listed[] =>
+const listed = (...names: string[]): CatalogEntry[] =>
   names.map(exposed => {
     const [server = '', own = ''] = exposed.split('__')
     return entryOf('tools', server, { key: own, text: '{}' }, exposed, false)

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { Member } from '../../../src/catalog/merge.ts'
+import type { Member } from '../../../src/catalog/endpoint-catalog.ts'
 import { merging } from '../../../src/catalog/merging.ts'
 import {
   MAX_MATCH_STEPS,

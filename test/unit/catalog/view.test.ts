@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { MAX_INSTRUCTIONS_CHARS } from '../../../src/catalog/instructions.ts'
 import { fromStored, storing, type Entry, type ServerSnapshot } from '../../../src/catalog/snapshot.ts'
-import type { Member } from '../../../src/catalog/merge.ts'
+import type { Member } from '../../../src/catalog/endpoint-catalog.ts'
 import { merging } from '../../../src/catalog/merging.ts'
 import { changedKinds, View, type ViewOptions } from '../../../src/catalog/view.ts'
 import { SILENT } from '../../../src/core/logger.ts'

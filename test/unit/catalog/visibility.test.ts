@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { judged } from '../../../src/catalog/visibility.ts'
-import type { Merged } from '../../../src/catalog/merge.ts'
+import type { EndpointCatalog } from '../../../src/catalog/endpoint-catalog.ts'
 import { MAX_URI_CHARS } from '../../../src/core/uri-readings.ts'
 import type { Policy } from '../../../src/policy/policy.ts'
 
@@ -16,7 +16,7 @@ function mostBetweenPauses(chars: number): number {
   const resources = Array.from({ length: 200 }, () => ({ name: 'x'.repeat(chars) }))
   const merged = {
     lists: { tools: [], prompts: [], resources, resourceTemplates: [] },
-  } as unknown as Merged
+  } as unknown as EndpointCatalog
   const steps = judged(merged, policy)
   let most = 0
   for (let before = 0, done = false; !done; before = decisions) {

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { toolTag } from '../../../src/cache/tags.ts'
-import { CountsReport, type CacheReport, type CacheReports } from '../../../src/cache/shared/reports.ts'
+import { StatsReport, type CacheReport, type CacheReports } from '../../../src/cache/shared/reports.ts'
 import type { CountersOf } from '../../../src/cache/stats.ts'
 import { NO_COUNTS } from '../../../src/cache/shared/store-tier.ts'
 import { SILENT } from '../../../src/core/logger.ts'
@@ -101,10 +101,10 @@ describe('cache stats', () => {
     const { gateway, cwd } = await running()
     const none = await runProgram(['cache', 'stats'], { cwd })
     expect(none.stdout).toContain('No running gateway')
-    const report = (tools: CountersOf[]): CountsReport => {
+    const report = (tools: CountersOf[]): StatsReport => {
       const memory = { entries: 2, bytes: 300 }
       const counts: CacheReport = { tools, memory, stored: { ...NO_COUNTS, hits: 5, damaged: 1, dropped: 2 } }
-      return new CountsReport(gateway.store, () => counts, SILENT)
+      return new StatsReport(gateway.store, () => counts, SILENT)
     }
     const reports = [report([counts('one', 6), counts('two', 1)]), report([counts('one', 4)]), report([])]
     await Promise.all(reports.map(one => one.write()))

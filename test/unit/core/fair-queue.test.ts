@@ -1,14 +1,14 @@
 import { describe, expect, it, test } from 'vitest'
 import { FairQueue } from '../../../src/middleware/queue/fair-queue.ts'
-import { type Lane, type Refusal, Waiting } from '../../../src/middleware/queue/flow.ts'
+import { type ServerQueue, type Refusal, Waiting } from '../../../src/middleware/queue/flow.ts'
 
 class Entry extends Waiting {
   readonly client: string
-  readonly at: Lane
+  readonly at: ServerQueue
   outcome: 'granted' | Refusal | undefined
   onGranted: () => void = () => undefined
 
-  constructor(client: string, at: Lane) {
+  constructor(client: string, at: ServerQueue) {
     super()
     this.client = client
     this.at = at
@@ -29,20 +29,20 @@ class Entry extends Waiting {
 const FOREVER = Number.MAX_SAFE_INTEGER
 
 /** Lets a client wait; returns its entry, with a refusal noted. */
-function wait(queue: FairQueue, lane: Lane, client: string, weight = 1, withinMs = FOREVER): Entry {
+function wait(queue: FairQueue, lane: ServerQueue, client: string, weight = 1, withinMs = FOREVER): Entry {
   const entry = new Entry(client, lane)
   const refusal = queue.wait(lane, client, weight, entry, withinMs)
   if (refusal !== undefined) entry.outcome = refusal
   return entry
 }
 
-function single(places: number, bound = 1000): { queue: FairQueue; lane: Lane } {
+function single(places: number, bound = 1000): { queue: FairQueue; lane: ServerQueue } {
   const queue = new FairQueue({ places: 1000, bound: 10_000 })
   return { queue, lane: queue.lane('s', { places, bound }) }
 }
 
 /** Gives `turns` places back, one after the other, and names the clients that got them. */
-function turns(queue: FairQueue, lane: Lane, entries: readonly Entry[], count: number): string {
+function turns(queue: FairQueue, lane: ServerQueue, entries: readonly Entry[], count: number): string {
   let order = ''
   for (const entry of entries) entry.onGranted = () => (order += entry.client)
   for (let turn = 0; turn < count; turn++) queue.leave(lane, 10)
@@ -186,8 +186,8 @@ describe('a place that is held', () => {
   it('is free again when it is given back, and the one of the gateway at once', () => {
     const queue = new FairQueue({ places: 1, bound: 100 })
     const [one, other] = ['one', 'other'].map(name => queue.lane(name, { places: 1, bound: 10 })) as [
-      Lane,
-      Lane,
+      ServerQueue,
+      ServerQueue,
     ]
     queue.enter(one)
     const same = wait(queue, one, 'a')
@@ -256,7 +256,7 @@ describe('a line that is full', () => {
   it('over all servers is that of the gateway', () => {
     const queue = new FairQueue({ places: 100, bound: 5 })
     const lanes = ['a', 'b'].map(name => queue.lane(name, { places: 1, bound: 100 }))
-    const [one, other] = lanes as [Lane, Lane]
+    const [one, other] = lanes as [ServerQueue, ServerQueue]
     queue.enter(one)
     queue.enter(other)
     const flood = [one, one, one, other, other].map(lane => wait(queue, lane, 'f'))
@@ -280,7 +280,7 @@ describe('a line that is full', () => {
 })
 
 describe('who cannot be served in time', () => {
-  const observed = (): { queue: FairQueue; lane: Lane } => {
+  const observed = (): { queue: FairQueue; lane: ServerQueue } => {
     const made = single(2)
     for (let call = 0; call < 20; call++) {
       made.queue.enter(made.lane)
@@ -363,7 +363,7 @@ test.each(Array.from({ length: 40 }, (_, seed) => seed))('whatever happens, seed
     queue.lane(`s${at}`, { places: 1 + pick(4), bound: pick(8) }),
   )
   const waiting = new Set<Entry>()
-  const holding: Lane[] = []
+  const holding: ServerQueue[] = []
   let [acquired, returned, granted] = [0, 0, 0]
   const settle = (): void => {
     for (const entry of waiting) {
@@ -375,7 +375,7 @@ test.each(Array.from({ length: 40 }, (_, seed) => seed))('whatever happens, seed
     }
   }
   for (let step = 0; step < 3000; step++) {
-    const lane = lanes[pick(lanes.length)] as Lane
+    const lane = lanes[pick(lanes.length)] as ServerQueue
     const action = pick(10)
     if (action < 5) {
       if (queue.enter(lane)) {
@@ -438,7 +438,7 @@ test.each(Array.from({ length: 40 }, (_, seed) => seed))('whatever happens, seed
   }
   // Everyone who still waits gets a turn.
   while (holding.length > 0) {
-    queue.leave(holding.pop() as Lane, 1)
+    queue.leave(holding.pop() as ServerQueue, 1)
     settle()
   }
   expect([waiting.size, queue.taken, queue.waiting]).toEqual([0, 0, 0])

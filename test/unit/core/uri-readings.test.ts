@@ -13,7 +13,7 @@ import { decide, type Rule, type RuleSet } from '../../../src/policy/decide.ts'
 import { compilePattern } from '../../../src/policy/pattern.ts'
 
 const rule = (effect: 'allow' | 'deny', pattern: string): Rule => ({
-  place: `${effect} ${pattern}`,
+  location: `${effect} ${pattern}`,
   effect,
   patterns: [compilePattern(pattern)],
   condition: undefined,

@@ -5,7 +5,7 @@ import { connect, type AddressInfo, type Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { expect, onTestFinished, test } from 'vitest'
 import { SILENT } from '../../../src/core/logger.ts'
-import type { HttpRefusal } from '../../../src/core/http-refusal.ts'
+import type { HttpError } from '../../../src/core/http-error.ts'
 import { Connections } from '../../../src/front/http/connections.ts'
 import { openServer } from '../../../src/front/http/listener.ts'
 import { makeAuthority } from '../../helpers/certificates.ts'
@@ -19,7 +19,7 @@ async function front(most = MOST): Promise<number> {
     try {
       connections.admit(asked, asked.headers['user-agent'] ?? 'anonymous')
     } catch (error) {
-      const { status, headers } = error as HttpRefusal
+      const { status, headers } = error as HttpError
       return void response.writeHead(status, headers).end('refused')
     }
     if (asked.url === '/') response.end('answer')

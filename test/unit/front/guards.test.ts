@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import { HttpRefusal } from '../../../src/core/http-refusal.ts'
+import { HttpError } from '../../../src/core/http-error.ts'
 import { accepts, checkAccept, HostGuard, type HostRules } from '../../../src/front/http/guards.ts'
 
 const request = (headers: Record<string, string>): IncomingMessage =>
@@ -13,7 +13,7 @@ function refusal(run: () => void): string | undefined {
     run()
     return undefined
   } catch (error) {
-    if (error instanceof HttpRefusal && error.status === 403) return error.message
+    if (error instanceof HttpError && error.status === 403) return error.message
     throw error
   }
 }
@@ -88,5 +88,5 @@ it('accepts what the client accepts', () => {
   expect(accepts(request({ accept: '*/*' }), 'text/event-stream')).toBe(true)
   expect(accepts(request({ accept: 'application/json, text/event-stream' }), 'text/event-stream')).toBe(true)
   expect(accepts(request({ accept: 'application/json' }), 'text/event-stream')).toBe(false)
-  expect(() => checkAccept(request({ accept: 'image/png' }), 'application/json')).toThrow(HttpRefusal)
+  expect(() => checkAccept(request({ accept: 'image/png' }), 'application/json')).toThrow(HttpError)
 })

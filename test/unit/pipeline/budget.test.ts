@@ -9,7 +9,7 @@ import { dispatch } from '../../../src/middleware/dispatch/dispatch.ts'
 import { Quotas } from '../../../src/quota/quotas.ts'
 import { createMemoryStore } from '../../../src/state/memory.ts'
 import type { LegacyTasks } from '../../../src/tasks/legacy-tasks.ts'
-import { LearnedOwners } from '../../../src/catalog/resource-owners.ts'
+import { ResourceOwners } from '../../../src/catalog/resource-owners.ts'
 import type { Pool } from '../../../src/upstream/pool/pool.ts'
 import { exchangeOf } from '../../helpers/fake-transport.ts'
 
@@ -40,7 +40,7 @@ function charging(quotas: Quotas, answer: () => Promise<Outcome>): Handler {
   const pool = { server: { name: 's', retries: 0 }, replicas, run: answer } as unknown as Pool
   return dispatch({
     pools: new Map([['s', pool]]),
-    learned: new LearnedOwners(),
+    learned: new ResourceOwners(),
     tasks: { at: () => undefined } as unknown as LegacyTasks,
     called: () => undefined,
     uriMap: () => undefined,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Exchange, JsonObject, Outcome } from '../../../src/core/exchange.ts'
-import { drive } from '../../../src/tasks/drive-modern.ts'
+import { pollModernTask } from '../../../src/tasks/poll-modern-task.ts'
 import { exchangeOf } from '../../helpers/fake-transport.ts'
 
 const ROUTE = { server: 's', own: 'tool', exposed: 's__tool' }
@@ -38,7 +38,7 @@ async function driven(
     return Promise.resolve(call.request.method === 'tasks/get' ? task() : { kind: 'ready', text: '{}' })
   }
   const server = { name: 's', maxQuestions, roots: undefined }
-  const error = await drive(next, exchange, ROUTE, task(), server).then(
+  const error = await pollModernTask(next, exchange, ROUTE, task(), server).then(
     () => 'none',
     (caught: Error) => caught.message,
   )

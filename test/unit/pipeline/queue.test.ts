@@ -4,7 +4,7 @@ import type { Exchange, InputRequest, Outcome } from '../../../src/core/exchange
 import { Cancellation } from '../../../src/core/cancellation.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import { Unfinished } from '../../../src/core/unfinished.ts'
-import { Places, queue } from '../../../src/middleware/queue/queue.ts'
+import { ConcurrencyLimiter, queue } from '../../../src/middleware/queue/queue.ts'
 import { deferred, type Deferred } from '../../helpers/deferred.ts'
 import { exchangeOf } from '../../helpers/fake-transport.ts'
 
@@ -18,11 +18,11 @@ const QUESTION: InputRequest = {
 const ROUTE = { server: 's', own: 't', exposed: 's__t' }
 
 let deadlines: Deadlines
-let places: Places
+let places: ConcurrencyLimiter
 
 beforeEach(() => {
   deadlines = new Deadlines()
-  places = new Places({
+  places = new ConcurrencyLimiter({
     servers: [{ name: 's', concurrency: 1, queue: 10, queueTimeoutMs: 60_000 }],
     gateway: { concurrency: 10, queue: 10 },
     weights: new Map(),

@@ -37,7 +37,7 @@ interface Drafts {
 
 function ruleSet({ rules, default: otherwise, shadow }: Drafts): RuleSet {
   const made = rules.map((draft, at): Rule => ({
-    place: `rules[${at}]`,
+    location: `rules[${at}]`,
     effect: draft.effect,
     patterns: draft.patterns.map(compilePattern),
     condition: draft.when && condition(draft.when.outcome, draft.when.perCall),
@@ -160,7 +160,7 @@ describe('decide', () => {
     })
     const item: Item = { kind: 'tool', server: 'a', name: 'x', title: '', annotations: {} }
     const decision = decide(rules, { item, principal: ANONYMOUS, call }, (rule, reason) =>
-      failed.push(`${rule.place}: ${reason}`),
+      failed.push(`${rule.location}: ${reason}`),
     )
     expect(decision).toEqual({ verdict: 'deny', rule: 'default', shadowed: undefined })
     expect(failed).toEqual(['rules[0]: cannot be evaluated'])

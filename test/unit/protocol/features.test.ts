@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { GatewayError } from '../../../src/core/errors.ts'
-import { featuresOf } from '../../../src/protocol/features.ts'
+import { forwardableCapabilities } from '../../../src/protocol/capabilities.ts'
 
 function codeOf(run: () => unknown): string {
   try {
@@ -18,15 +18,15 @@ test.each(['2025-11-25', '2026-07-28'])(
   'capabilities of a client of %s are bounded in characters',
   revision => {
     const sampling = (length: number): object => ({ sampling: { x: 'x'.repeat(length) } })
-    expect(featuresOf({ ...sampling(15_000) }, revision)).toHaveLength(
+    expect(forwardableCapabilities({ ...sampling(15_000) }, revision)).toHaveLength(
       15_000 + '{"sampling":{"x":""}}'.length,
     )
-    expect(codeOf(() => featuresOf({ ...sampling(17_000) }, revision))).toBe('too_large')
+    expect(codeOf(() => forwardableCapabilities({ ...sampling(17_000) }, revision))).toBe('too_large')
   },
 )
 
 test.each(['2025-11-25', '2026-07-28'])('capabilities of a client of %s are bounded in depth', revision => {
-  expect(featuresOf({ elicitation: nested(32) }, revision)).toContain('"elicitation"')
-  expect(codeOf(() => featuresOf({ elicitation: nested(33) }, revision))).toBe('too_large')
-  expect(codeOf(() => featuresOf({ elicitation: nested(900) }, revision))).toBe('too_large')
+  expect(forwardableCapabilities({ elicitation: nested(32) }, revision)).toContain('"elicitation"')
+  expect(codeOf(() => forwardableCapabilities({ elicitation: nested(33) }, revision))).toBe('too_large')
+  expect(codeOf(() => forwardableCapabilities({ elicitation: nested(900) }, revision))).toBe('too_large')
 })

@@ -1,10 +1,16 @@
 import { expect, test } from 'vitest'
 import type { Json } from '../../../src/core/exchange.ts'
-import { elicitationAt, levelOf, resultAt, samplingAt, type Level } from '../../../src/protocol/levels.ts'
+import {
+  elicitationAt,
+  revisionProfile,
+  resultAt,
+  samplingAt,
+  type RevisionProfile,
+} from '../../../src/protocol/revision-profile.ts'
 
 /** What is written anew for an older client is bounded, whatever a server says. */
 
-const level = (revision: string): Level => levelOf(revision) as Level
+const level = (revision: string): RevisionProfile => revisionProfile(revision) as RevisionProfile
 const jsonOf = (text: string): Json => ({ text, value: JSON.parse(text) as unknown })
 const list = (count: number, item: string): string => `[${Array<string>(count).fill(item).join(',')}]`
 const TEXT = '{"type":"text","text":"a"}'

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { featuresOf } from '../../../src/protocol/features.ts'
+import { forwardableCapabilities } from '../../../src/protocol/capabilities.ts'
 import {
   definitionAt,
   elicitationAt,
-  levelOf,
+  revisionProfile,
   resultAt,
   samplingAt,
-  type Level,
-} from '../../../src/protocol/levels.ts'
+  type RevisionProfile,
+} from '../../../src/protocol/revision-profile.ts'
 import { resultFor } from '../../../src/protocol/results.ts'
 
 const REVISIONS = ['2024-10-07', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'] as const
@@ -92,8 +92,8 @@ const BLOCKS: readonly [
   ],
 ]
 
-const level = (revision: string): Level => {
-  const found = levelOf(revision)
+const level = (revision: string): RevisionProfile => {
+  const found = revisionProfile(revision)
   if (!found) throw new Error(`${revision} lacks nothing`)
   return found
 }
@@ -147,7 +147,7 @@ describe.each(REVISIONS)('to a client of %s', revision => {
 
   test('it can be asked what it declares', () => {
     const declared = { elicitation: { form: {}, url: {} }, roots: {}, sampling: { tools: {}, context: {} } }
-    expect(JSON.parse(featuresOf(declared, revision))).toEqual(declared)
+    expect(JSON.parse(forwardableCapabilities(declared, revision))).toEqual(declared)
   })
 
   test('broken results and results of other methods stay', () => {
@@ -255,7 +255,8 @@ describe('icons', () => {
 })
 
 test('the newest legacy revision and modern ones lack nothing', () => {
-  for (const revision of ['2025-11-25', '2026-07-28', '2027-01-01']) expect(levelOf(revision)).toBeUndefined()
+  for (const revision of ['2025-11-25', '2026-07-28', '2027-01-01'])
+    expect(revisionProfile(revision)).toBeUndefined()
   expect(level('2024-10-07')).toBe(level('2024-11-05'))
   expect(level('2025-05-01')).toBe(level('2025-03-26'))
 })

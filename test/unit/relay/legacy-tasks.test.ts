@@ -9,7 +9,7 @@ import { Seal } from '../../../src/state/seal.ts'
 import { TaskIds } from '../../../src/tasks/task-ids.ts'
 import { createMemoryStore } from '../../../src/state/memory.ts'
 import { Link } from '../../../src/upstream/link/link.ts'
-import type { Slot } from '../../../src/upstream/pool/slot.ts'
+import type { LinkSlot } from '../../../src/upstream/pool/link-slot.ts'
 import { exchangeOf, FakeTransport, replicaOf, serverConfig } from '../../helpers/fake-transport.ts'
 
 let deadlines: Deadlines
@@ -43,7 +43,7 @@ function conversationOf(id: string, principal: Principal = ANONYMOUS): Conversat
 async function linkOf(owner?: Conversation): Promise<{
   link: Link
   transport: FakeTransport
-  slot: Slot
+  slot: LinkSlot
   pins: () => number
   task: Record<string, unknown>
 }> {
@@ -80,7 +80,7 @@ async function linkOf(owner?: Conversation): Promise<{
     instructions: undefined,
     serverInfo: '{}',
   })
-  const slot = { pin: () => pins++, unpin: () => pins-- } as unknown as Slot
+  const slot = { pin: () => pins++, unpin: () => pins-- } as unknown as LinkSlot
   return { link, transport, slot, pins: () => pins, task }
 }
 

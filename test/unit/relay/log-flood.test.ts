@@ -1,12 +1,15 @@
 import { expect, test } from 'vitest'
 import type { Conversation } from '../../../src/core/exchange.ts'
 import { SILENT } from '../../../src/core/logger.ts'
-import { Relay, type RelayOptions } from '../../../src/relay/notifications.ts'
+import { NotificationRelay, type NotificationRelayOptions } from '../../../src/relay/notification-relay.ts'
 import type { Link } from '../../../src/upstream/link/link.ts'
-import { declaredTo } from '../../../src/protocol/features.ts'
+import { declaredTo } from '../../../src/protocol/capabilities.ts'
 
 test('a server that floods log records is heard by many sessions with pauses, in order, and not in full', async () => {
-  const relay = new Relay({ logger: SILENT, sees: () => true } as unknown as RelayOptions)
+  const relay = new NotificationRelay({
+    logger: SILENT,
+    sees: () => true,
+  } as unknown as NotificationRelayOptions)
   let told = 0
   const heard: string[][] = []
   for (let count = 0; count < 100; count++) {
@@ -46,7 +49,7 @@ test('a server that floods log records is heard by many sessions with pauses, in
 test('a server that floods log records takes none of those of other servers, and its own that are dropped are reported in few lines', async () => {
   const lines: unknown[] = []
   const logger = { ...SILENT, debug: (...line: unknown[]) => void lines.push(line) }
-  const relay = new Relay({ logger, sees: () => true } as unknown as RelayOptions)
+  const relay = new NotificationRelay({ logger, sees: () => true } as unknown as NotificationRelayOptions)
   const heard = new Map<unknown, number>()
   for (let count = 0; count < 20; count++)
     relay.join({

@@ -2,12 +2,12 @@ import { expect, test, vi } from 'vitest'
 import { SILENT } from '../../../src/core/logger.ts'
 import { ANONYMOUS } from '../../../src/core/principal.ts'
 import { Subscriptions } from '../../../src/relay/subscriptions.ts'
-import { WantedTable } from '../../../src/relay/wanted.ts'
+import { TopicTable } from '../../../src/relay/topics.ts'
 import { isPartOf } from '../../../src/relay/path-index.ts'
 import type { Subscriber } from '../../../src/relay/updates.ts'
 import type { Link } from '../../../src/upstream/link/link.ts'
 import type { Pool } from '../../../src/upstream/pool/pool.ts'
-import type { Slot } from '../../../src/upstream/pool/slot.ts'
+import type { LinkSlot } from '../../../src/upstream/pool/link-slot.ts'
 import { exchangeOf } from '../../helpers/fake-transport.ts'
 
 const SERVER = { name: 's', listTimeoutMs: 1000 }
@@ -41,7 +41,7 @@ function sceneOf(
     unpin: () => undefined,
     holds: (other: Link) => other === link,
     pick: () => link,
-  } as unknown as Slot
+  } as unknown as LinkSlot
   const pool = { roster: { pending: undefined }, standing: () => slot } as unknown as Pool
   const subscriptions = new Subscriptions({
     pool: () => pool,
@@ -199,7 +199,7 @@ test('a session before a server that acknowledges late is subscribed to as many 
 
 test('a subscriber that moves to another slot while an update waits for it is told', async () => {
   const heard = { one: [] as string[], two: [] as string[] }
-  const slotOf = (): Slot => {
+  const slotOf = (): LinkSlot => {
     const link = {
       server: SERVER,
       peer: { era: 'legacy', capabilities: {} },
@@ -208,11 +208,11 @@ test('a subscriber that moves to another slot while an update waits for it is to
       request: () => Promise.resolve({ text: '{}', value: {} }),
     }
     const slot = { server: SERVER, current: link, pin: () => undefined, unpin: () => undefined }
-    return { ...slot, holds: (other: unknown) => other === link, pick: () => link } as unknown as Slot
+    return { ...slot, holds: (other: unknown) => other === link, pick: () => link } as unknown as LinkSlot
   }
   const [left, right] = [slotOf(), slotOf()]
   let moved = false
-  const standing = ({ principal }: { principal: { id: string } }): Slot =>
+  const standing = ({ principal }: { principal: { id: string } }): LinkSlot =>
     principal.id === 'one' && !moved ? left : right
   const subscriptions = new Subscriptions({
     pool: () => ({ roster: { pending: undefined }, standing }) as unknown as Pool,
@@ -239,7 +239,7 @@ test('a subscriber that moves to another slot while an update waits for it is to
   await subscribe('one', 'u://x', one)
   await subscribe('two', 'u://x', two)
   await subscribe('two', 'u://busy', two)
-  const update = (slot: Slot, uri: string): void =>
+  const update = (slot: LinkSlot, uri: string): void =>
     subscriptions.updated(slot.current as Link, { text: JSON.stringify({ uri }), value: { uri } })
   for (let at = 0; at < 30; at++) update(right, `u://busy/${at}`)
   update(left, 'u://x')
@@ -252,8 +252,8 @@ test('a subscriber that moves to another slot while an update waits for it is to
 })
 
 test('what is wanted of a slot is found in one pass over the URI, however many are wanted and however their lengths differ', () => {
-  const slot = { server: SERVER, pin: () => undefined, unpin: () => undefined } as unknown as Slot
-  const table = new WantedTable<number>()
+  const slot = { server: SERVER, pin: () => undefined, unpin: () => undefined } as unknown as LinkSlot
+  const table = new TopicTable<number>()
   const subscriber: Subscriber = { notify: () => undefined }
   const covering = (uri: string): string[] => {
     const found: string[] = []

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { HttpEndpoint, ReplicaConfig } from '../../../src/config/replica-types.ts'
-import { Addresses, type AddressesOptions } from '../../../src/upstream/discovery/dns-discovery.ts'
+import { DnsDiscovery, type DnsDiscoveryOptions } from '../../../src/upstream/discovery/dns-discovery.ts'
 import type { Service } from '../../../src/upstream/discovery/dns-resolver.ts'
 
 function entry(changes: Partial<ReplicaConfig> & { url?: string } = {}): ReplicaConfig {
@@ -17,7 +17,7 @@ function entry(changes: Partial<ReplicaConfig> & { url?: string } = {}): Replica
 }
 
 interface World {
-  readonly addresses: Addresses
+  readonly addresses: DnsDiscovery
   readonly known: Map<string, readonly string[]>
   readonly services: Map<string, readonly Service[]>
   readonly asked: string[]
@@ -27,7 +27,7 @@ interface World {
   readonly told: (readonly ReplicaConfig[])[]
 }
 
-let open: Addresses[] = []
+let open: DnsDiscovery[] = []
 
 function world(entries: readonly ReplicaConfig[], { own = false, refreshMs = 30_000 } = {}): World {
   const known = new Map<string, readonly string[]>()
@@ -44,7 +44,7 @@ function world(entries: readonly ReplicaConfig[], { own = false, refreshMs = 30_
   const logger = {
     warn: (...args: unknown[]) => warnings.push(args),
     debug: () => {},
-  } as unknown as AddressesOptions['logger']
+  } as unknown as DnsDiscoveryOptions['logger']
   const made: World = {
     known,
     services,
@@ -52,7 +52,7 @@ function world(entries: readonly ReplicaConfig[], { own = false, refreshMs = 30_
     warnings,
     told,
     inUse: true,
-    addresses: new Addresses(entries, {
+    addresses: new DnsDiscovery(entries, {
       dns: { refreshMs, servers: [] },
       inUse: () => made.inUse,
       onChange: replicas => told.push(replicas),

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { LastWords } from '../../../src/upstream/transport/stdio/stderr-tail.ts'
+import { StderrTail } from '../../../src/upstream/transport/stdio/stderr-tail.ts'
 
 const telling = (text: string): string | undefined => {
-  const words = new LastWords()
+  const words = new StderrTail()
   for (const line of text.trim().split('\n')) words.add(line)
   return words.telling
 }

@@ -4,7 +4,7 @@ import { GatewayError } from '../../../src/core/errors.ts'
 import type { Exchange } from '../../../src/core/exchange.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import type { ServerConfig } from '../../../src/config/types.ts'
-import { ClientLinks } from '../../../src/upstream/pool/links-per-client.ts'
+import { LinksPerClient } from '../../../src/upstream/pool/links-per-client.ts'
 import { clientPrincipal } from '../../../src/core/principal.ts'
 import { Pool } from '../../../src/upstream/pool/pool.ts'
 import { deferred } from '../../helpers/deferred.ts'
@@ -15,7 +15,7 @@ vi.mock('../../../src/upstream/transport/stdio/stdio.ts', () => ({
 }))
 
 let deadlines: Deadlines
-let clientLinks: ClientLinks
+let clientLinks: LinksPerClient
 let pools: Pool[]
 
 function poolOf(changes: Partial<ServerConfig> = {}): Pool {
@@ -43,7 +43,7 @@ function poolOf(changes: Partial<ServerConfig> = {}): Pool {
 beforeEach(() => {
   vi.useFakeTimers()
   deadlines = new Deadlines()
-  clientLinks = new ClientLinks(3)
+  clientLinks = new LinksPerClient(3)
   pools = []
 })
 afterEach(async () => {
@@ -199,7 +199,7 @@ it('lets a call wait for a list that the gateway fetches over the only link', as
 it.each(['maxLinks', 'maxLinksPerClient'])(
   'ends a list that takes longer, and it can be fetched over the link of the call (%s)',
   async limit => {
-    clientLinks = new ClientLinks(limit === 'maxLinks' ? 3 : 1)
+    clientLinks = new LinksPerClient(limit === 'maxLinks' ? 3 : 1)
     const { pool, link, ended } = await listingPool({ maxLinks: limit === 'maxLinks' ? 1 : 2 })
     const other = limit === 'maxLinks' ? pool : poolOf()
     const calling = holding(other, callOf(limit === 'maxLinks' ? 'b' : 'a'))
@@ -263,8 +263,8 @@ it('lets a replica that is gone finish what it has, but not for ever', async () 
   })
   await vi.advanceTimersByTimeAsync(100)
   expect(pool.links.map(link => link.replica.name)).toEqual(['a'])
-  pool.roster.update([b])
-  expect(pool.roster.all.map(({ name, drained }) => [name, drained])).toEqual([
+  pool.membership.update([b])
+  expect(pool.membership.all.map(({ name, drained }) => [name, drained])).toEqual([
     ['b', false],
     ['a', true],
   ])
@@ -274,7 +274,7 @@ it('lets a replica that is gone finish what it has, but not for ever', async () 
   await vi.advanceTimersByTimeAsync(2000)
   expect(await failure.promise).toMatchObject({ code: 'upstream_closed', delivery: 'unknown' })
   expect(await running).toBe('a')
-  expect(pool.roster.all.map(({ name }) => name)).toEqual(['b'])
+  expect(pool.membership.all.map(({ name }) => name)).toEqual(['b'])
   expect(pool.links.map(link => link.replica.name)).not.toContain('a')
 })
 
@@ -282,7 +282,7 @@ it('keeps a replica whose weight has changed, and takes one at another address f
   const [a, b] = twoReplicas() as [ReturnType<typeof twoReplicas>[0], ReturnType<typeof twoReplicas>[0]]
   const pool = poolOf({ replicas: [a, b] })
   const [first] = pool.replicas.list
-  pool.roster.update([
+  pool.membership.update([
     { ...a, weight: 5, tier: 2, zone: 'z' },
     { ...b, endpoint: { ...b.endpoint, command: 'c' } },
   ])
@@ -295,9 +295,9 @@ it('uses what is drained by name no more until that is over, and says so', async
   const pool = poolOf({ replicas: twoReplicas(), isolation: 'shared' })
   const at = (): Promise<string> =>
     pool.run(exchangeOf('tools/call'), link => Promise.resolve(link.replica.name))
-  pool.roster.drain(new Set(['a']))
+  pool.membership.drain(new Set(['a']))
   for (let call = 0; call < 10; call++) expect(await at()).toBe('b')
-  pool.roster.drain(new Set(['']))
+  pool.membership.drain(new Set(['']))
   await expect(at()).rejects.toMatchObject({
     code: 'upstream_unreachable',
     delivery: 'not_sent',
@@ -305,6 +305,6 @@ it('uses what is drained by name no more until that is over, and says so', async
   })
   await vi.advanceTimersByTimeAsync(1000)
   expect(pool.links).toEqual([])
-  pool.roster.drain(new Set())
+  pool.membership.drain(new Set())
   expect(['a', 'b']).toContain(await at())
 })

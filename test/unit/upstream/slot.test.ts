@@ -4,7 +4,7 @@ import { GatewayError } from '../../../src/core/errors.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import type { Link } from '../../../src/upstream/link/link.ts'
 import type { SlotKey } from '../../../src/upstream/replica/slot-key.ts'
-import { Slot } from '../../../src/upstream/pool/slot.ts'
+import { LinkSlot } from '../../../src/upstream/pool/link-slot.ts'
 import type { ReplicaConfig } from '../../../src/config/replica-types.ts'
 import type { ServerConfig } from '../../../src/config/types.ts'
 import { deferred } from '../../helpers/deferred.ts'
@@ -27,7 +27,7 @@ vi.mock('../../../src/upstream/transport/stdio/stdio.ts', () => ({
   },
 }))
 
-const slots: Slot[] = []
+const slots: LinkSlot[] = []
 let deadlines: Deadlines
 
 beforeEach(() => {
@@ -52,11 +52,11 @@ interface Told {
   readonly retired: Link[]
 }
 
-function slotOf(changes: Partial<ServerConfig> = {}, key: Partial<SlotKey> = {}): Slot & Told {
+function slotOf(changes: Partial<ServerConfig> = {}, key: Partial<SlotKey> = {}): LinkSlot & Told {
   let opened = 0
   const unreachable: GatewayError[] = []
   const retired: Link[] = []
-  const slot: Slot = new Slot({
+  const slot: LinkSlot = new LinkSlot({
     server: serverConfig(changes),
     replica: replicaOf(serverConfig(changes)),
     key: { id: 'common', era: 'legacy', capabilities: '{}', owner: undefined, exclusive: false, ...key },
@@ -342,8 +342,8 @@ describe('a link whose process uses too much memory', () => {
     const slow = new FakeTransport()
     slow.opening = opening.promise
     next.push(slow)
-    used[0]?.receiver.onOutgrown(5e9)
-    used[0]?.receiver.onOutgrown(5e9)
+    used[0]?.receiver.onMemoryLimitExceeded(5e9)
+    used[0]?.receiver.onMemoryLimitExceeded(5e9)
     await vi.advanceTimersByTimeAsync(0)
     // Nothing changes for anybody until the other one has been greeted.
     expect(slot.pick()).toBe(first)
@@ -367,7 +367,7 @@ describe('a link whose process uses too much memory', () => {
   it('ends after a minute in any case; what is left fails as unknown', async () => {
     const slot = slotOf({ timeoutMs: 0 })
     const call = failureOf(callOn(await slot.pick()))
-    used[0]?.receiver.onOutgrown(5e9)
+    used[0]?.receiver.onMemoryLimitExceeded(5e9)
     await vi.advanceTimersByTimeAsync(59_000)
     expect(used[0]?.closed).toBe(0)
     await vi.advanceTimersByTimeAsync(2000)
@@ -382,7 +382,7 @@ describe('a link whose process uses too much memory', () => {
     vi.setSystemTime(Date.now() + 30_000)
     next.push(broken(), broken())
     for (let second = 0; second < 3; second++) {
-      used[0]?.receiver.onOutgrown(5e9)
+      used[0]?.receiver.onMemoryLimitExceeded(5e9)
       await vi.advanceTimersByTimeAsync(100)
     }
     expect(used).toHaveLength(2)
@@ -390,11 +390,11 @@ describe('a link whose process uses too much memory', () => {
     expect(slot.state.kind).toBe('ready')
     expect(slot.unreachable).toEqual([])
     vi.setSystemTime(Date.now() + 500)
-    used[0]?.receiver.onOutgrown(5e9)
+    used[0]?.receiver.onMemoryLimitExceeded(5e9)
     await vi.advanceTimersByTimeAsync(0)
     expect(used).toHaveLength(3)
     vi.setSystemTime(Date.now() + 1000)
-    used[0]?.receiver.onOutgrown(5e9)
+    used[0]?.receiver.onMemoryLimitExceeded(5e9)
     await vi.advanceTimersByTimeAsync(0)
     expect(slot.current).not.toBe(first)
   })
@@ -403,7 +403,7 @@ describe('a link whose process uses too much memory', () => {
     const slot = slotOf()
     await slot.pick()
     for (let looks = 0; looks < 60; looks++) {
-      used.at(-1)?.receiver.onOutgrown(5e9)
+      used.at(-1)?.receiver.onMemoryLimitExceeded(5e9)
       await vi.advanceTimersByTimeAsync(5000)
     }
     // Five minutes of it: at once, then after 1, 2, 4, 8, 16, 32 s, and then not for five minutes.
@@ -418,7 +418,7 @@ describe('a link whose process uses too much memory', () => {
     const slow = new FakeTransport()
     slow.opening = opening.promise
     next.push(slow)
-    used[0]?.receiver.onOutgrown(5e9)
+    used[0]?.receiver.onMemoryLimitExceeded(5e9)
     await vi.advanceTimersByTimeAsync(0)
     used[0]?.receiver.onClose(gone())
     opening.resolve()
@@ -431,18 +431,18 @@ describe('a link whose process uses too much memory', () => {
   it("and is one call's alone serves that call to its end", async () => {
     const slot = slotOf({}, { exclusive: true })
     const link = await slot.pick()
-    slot.leased = true
+    slot.checkedOut = true
     const call = callOn(link)
-    used[0]?.receiver.onOutgrown(5e9)
+    used[0]?.receiver.onMemoryLimitExceeded(5e9)
     await vi.advanceTimersByTimeAsync(5000)
-    expect(slot.worn).toBe(true)
+    expect(slot.retireAfterUse).toBe(true)
     expect(used).toHaveLength(1)
     expect(used[0]?.closed).toBe(0)
     used[0]?.answer(used[0].idOf('tools/call'), { result: {} })
     await call
     const idle = slotOf({}, { exclusive: true })
     await idle.pick()
-    used[1]?.receiver.onOutgrown(5e9)
+    used[1]?.receiver.onMemoryLimitExceeded(5e9)
     expect(idle.state.kind).toBe('idle')
     expect(used[1]?.closed).toBe(1)
   })
@@ -451,7 +451,7 @@ describe('a link whose process uses too much memory', () => {
     const slot = slotOf()
     await slot.pick()
     next.push(new FakeTransport({}))
-    used[0]?.receiver.onOutgrown(5e9)
+    used[0]?.receiver.onMemoryLimitExceeded(5e9)
     await vi.advanceTimersByTimeAsync(10)
     await slot.close()
     expect(used.map(({ closed }) => closed > 0)).toEqual([true, true])

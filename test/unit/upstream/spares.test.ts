@@ -4,7 +4,7 @@ import { Deadlines } from '../../../src/core/deadlines.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import { clientPrincipal } from '../../../src/core/principal.ts'
 import { SILENT } from '../../../src/core/logger.ts'
-import { ClientLinks } from '../../../src/upstream/pool/links-per-client.ts'
+import { LinksPerClient } from '../../../src/upstream/pool/links-per-client.ts'
 import type { Link } from '../../../src/upstream/link/link.ts'
 import { Pool } from '../../../src/upstream/pool/pool.ts'
 import { exchangeOf, FakeTransport, serverConfig } from '../../helpers/fake-transport.ts'
@@ -44,7 +44,7 @@ function poolOf(changes: Partial<ServerConfig> = {}): Pool & { heard: string[] }
     deadlines,
     logger: SILENT,
     clientInfo: '{"name":"gateway","version":"1"}',
-    clientLinks: new ClientLinks(100),
+    clientLinks: new LinksPerClient(100),
     dns: { refreshMs: 0, servers: [] },
     drainTimeoutMs: 30_000,
     listener: {
@@ -226,7 +226,7 @@ it('that grows too large is ended, and another one waits in its place', async ()
   const pool = poolOf()
   await linkFor(pool, 'ann')
   await settle()
-  used[1]?.receiver.onOutgrown(5e9)
+  used[1]?.receiver.onMemoryLimitExceeded(5e9)
   await vi.advanceTimersByTimeAsync(600)
   expect(used[1]?.closed).toBe(1)
   expect(used).toHaveLength(3)
@@ -261,10 +261,10 @@ it('is ended with its replica, when that is drained', async () => {
   await linkFor(pool, 'ann')
   await settle()
   expect(alive()).toHaveLength(2)
-  pool.roster.drain(new Set(['']))
+  pool.membership.drain(new Set(['']))
   await vi.advanceTimersByTimeAsync(200)
   expect(alive()).toHaveLength(0)
-  pool.roster.drain(new Set())
+  pool.membership.drain(new Set())
   await linkFor(pool, 'ann')
   await settle()
   expect(alive()).toHaveLength(2)

@@ -36,7 +36,7 @@ class Events implements Receiver {
   }
   onSessionLost(): void {}
   onGap(): void {}
-  onOutgrown(): void {}
+  onMemoryLimitExceeded(): void {}
   get left(): readonly Event[] {
     return this.#seen
   }

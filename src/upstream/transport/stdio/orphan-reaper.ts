@@ -7,7 +7,7 @@ import { HAS_GROUPS } from './process-group.ts'
  * Ends process groups that outlive this process, however it ends, `kill -9` included: a tiny shell holds the other end of a
  * pipe, and when the pipe breaks it signals the groups that are still registered. Does nothing on Windows.
  */
-export interface Reaper {
+export interface OrphanReaper {
   /** Starts the shell when it does not run yet. Called before a child is started, so that there is no gap afterwards. */
   prepare(): void
   /** From now on the group of `pid` does not outlive this process. */
@@ -50,19 +50,19 @@ const RETRY_MS = 2000
 const EXHAUSTED: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM'])
 
 /** Creates a reaper; its shell starts with `prepare` or the first `register`. */
-export function createReaper(): Reaper {
+export function createReaper(): OrphanReaper {
   return new ShellReaper()
 }
 
-let shared: Reaper | undefined
+let shared: OrphanReaper | undefined
 
 /** The reaper of this process: one shell is enough, however many gateways run in it. */
-export function processReaper(): Reaper {
+export function processReaper(): OrphanReaper {
   shared ??= createReaper()
   return shared
 }
 
-class ShellReaper implements Reaper {
+class ShellReaper implements OrphanReaper {
   readonly #groups = new Set<number>()
   #shell: ChildProcess | undefined
   /** Set when there is no usable shell: the gateway works without, except that it cannot clean up after its own violent end. */

@@ -23,7 +23,7 @@ export class SaidBeforeEnd extends Error {
 }
 
 /** Remembers what a program printed last, to tell why it died. */
-export class LastWords {
+export class StderrTail {
   readonly #lines: string[] = []
 
   add(line: string): void {

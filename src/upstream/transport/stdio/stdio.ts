@@ -7,14 +7,14 @@ import type { Reception } from '../../../core/reception.ts'
 import { within } from '../../../core/within.ts'
 import { childEnv } from './child-env.ts'
 import { Junk, TOO_MUCH_JUNK } from '../junk.ts'
-import { LastWords, SaidBeforeEnd } from './stderr-tail.ts'
+import { StderrTail, SaidBeforeEnd } from './stderr-tail.ts'
 import { LineSplitter } from './line-splitter.ts'
 import { beginsMessage, isSpace } from './message-line.ts'
 import { processMemory, readableBytes, type MemoryWatch } from './memory-watch.ts'
 import { groupGone, groupRuns, HAS_GROUPS, signalTree } from './process-group.ts'
 import { NotTaken } from '../not-taken.ts'
 import { Printed, type PrintedByOne } from '../../replica/printed.ts'
-import { processReaper, type Reaper } from './orphan-reaper.ts'
+import { processReaper, type OrphanReaper } from './orphan-reaper.ts'
 import { startError } from './start-error.ts'
 import type { Outgoing, Receiver, Transport } from '../transport.ts'
 import { WriteQueue } from './write-queue.ts'
@@ -48,7 +48,7 @@ export interface StdioTransportOptions {
   /** Default: the one of this process. */
   readonly memory?: MemoryWatch
   /** Ends the server's processes should this one be killed; default: the one of this process. */
-  readonly reaper?: Reaper
+  readonly reaper?: OrphanReaper
   /** Default 2000. */
   readonly exitGraceMs?: number
 }
@@ -66,10 +66,10 @@ class StdioTransport implements Transport {
   readonly sessionful = true
   readonly #options: StdioTransportOptions
   readonly #logger: Logger
-  readonly #reaper: Reaper
+  readonly #reaper: OrphanReaper
   readonly #memory: MemoryWatch
   readonly #graceMs: number
-  readonly #lastWords = new LastWords()
+  readonly #lastWords = new StderrTail()
   readonly #junk = new Junk()
   readonly #printed: PrintedByOne
   #receiver: Receiver | undefined
@@ -166,7 +166,9 @@ class StdioTransport implements Transport {
     }
     const { memoryBytes } = this.#options
     if (memoryBytes !== undefined)
-      this.#memory.watch(pid, memoryBytes, this.#logger, used => this.#onOutgrown(used, memoryBytes))
+      this.#memory.watch(pid, memoryBytes, this.#logger, used =>
+        this.#onMemoryLimitExceeded(used, memoryBytes),
+      )
     const queue = new WriteQueue(stdin, MAX_OUTSTANDING_BYTES, (message, delivery) =>
       this.#fail(message, this.#closedError('it stopped reading', delivery)),
     )
@@ -231,9 +233,9 @@ class StdioTransport implements Transport {
     )
   }
 
-  #onOutgrown(bytes: number, ceiling: number): void {
+  #onMemoryLimitExceeded(bytes: number, ceiling: number): void {
     if (bytes <= ceiling * FAR_ABOVE) {
-      if (!this.#closed) this.#receiver?.onOutgrown(bytes)
+      if (!this.#closed) this.#receiver?.onMemoryLimitExceeded(bytes)
       return
     }
     this.#verdict = `it used ${readableBytes(bytes)} of memory, far more than the ${readableBytes(ceiling)} that "memory" allows, and was ended`

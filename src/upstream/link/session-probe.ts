@@ -55,7 +55,7 @@ export function unknownNow(server: string, cause: GatewayError | undefined): Gat
 }
 
 /** The doubts of one link. However many requests raise them at once, the server is asked once. */
-export class Doubts {
+export class SessionProbe {
   readonly #check: (cause: GatewayError | undefined) => Promise<GatewayError | undefined>
   #checking: Promise<GatewayError | undefined> | undefined
   readonly #dispelled = new Set<string>()

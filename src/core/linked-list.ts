@@ -1,15 +1,15 @@
 /** Who stands in a line. The links are the line's own. */
-export abstract class InLine {
+export abstract class LinkedNode {
   /** Line it stands in. */
-  line: Line<InLine> | undefined
-  ahead: InLine | undefined
-  behind: InLine | undefined
+  line: LinkedList<LinkedNode> | undefined
+  ahead: LinkedNode | undefined
+  behind: LinkedNode | undefined
 }
 
 /** First come, first served; whoever stands anywhere in it can leave at once. */
-export class Line<T extends InLine> {
-  #first: InLine | undefined
-  #last: InLine | undefined
+export class LinkedList<T extends LinkedNode> {
+  #first: LinkedNode | undefined
+  #last: LinkedNode | undefined
   #size = 0
 
   get size(): number {
@@ -25,7 +25,7 @@ export class Line<T extends InLine> {
   }
 
   push(item: T): void {
-    item.line = this as unknown as Line<InLine>
+    item.line = this as unknown as LinkedList<LinkedNode>
     item.ahead = this.#last
     if (this.#last) this.#last.behind = item
     else this.#first = item

@@ -10,7 +10,7 @@ import { LATEST_LEGACY } from './revisions.ts'
  * member to it (titles, annotations, icons, output schemas, structured content beside content, `execution`) stays: every released version of the official
  * SDK, and so most clients, passes it over. docs/architecture.md says how that was found out.
  */
-export interface Level {
+export interface RevisionProfile {
   readonly revision: string
   /** Types of content in results of tools and in messages of prompts; strict clients reject a whole result for another one. */
   readonly content: readonly string[]
@@ -27,7 +27,7 @@ export interface Level {
 }
 
 /** Revisions older than the newest one. Source: the changelogs of the specification, read backwards. */
-const LEVELS: readonly Level[] = [
+const LEVELS: readonly RevisionProfile[] = [
   {
     revision: '2025-06-18',
     content: ['text', 'image', 'audio', 'resource', 'resource_link'],
@@ -58,14 +58,14 @@ const LEVELS: readonly Level[] = [
 ]
 
 /** What a client of this revision lacks; `undefined` for the newest legacy one and for modern ones, which lack nothing. */
-export function levelOf(revision: string): Level | undefined {
+export function revisionProfile(revision: string): RevisionProfile | undefined {
   if (revision >= LATEST_LEGACY) return undefined
   // Older than all of them is the unreleased 2024-10-07, which has what its successor has.
   return LEVELS.find(level => level.revision <= revision) ?? LEVELS.at(-1)
 }
 
 /** The text of a result (of `tools/call` or `prompts/get`) as the level has it; the same text when it has all of it. */
-export function resultAt(level: Level, method: string, { text, value }: Json): string {
+export function resultAt(level: RevisionProfile, method: string, { text, value }: Json): string {
   if (!isJsonObject(value)) return text
   if (method === 'prompts/get') return messagesAt(level, text, value.messages)
   if (method !== 'tools/call') return text
@@ -92,7 +92,7 @@ const MAX_REPEATED_CHARS = 1024 * 1024
  * Raw `params` of `sampling/createMessage` as the level has them.
  * @throws GatewayError `cannot_ask` for more than `MAX_PARTS`, and where more than `MAX_REPEATED_CHARS` would be repeated
  */
-export function samplingAt(level: Level, { text, value }: Json, server: string): string {
+export function samplingAt(level: RevisionProfile, { text, value }: Json, server: string): string {
   const { messages } = value as JsonObject
   const member = Array.isArray(messages) ? find(members(text), 'messages') : undefined
   if (!member || !Array.isArray(messages)) return text
@@ -182,7 +182,7 @@ export function elicitationAt({ text, value }: Json, server: string): string {
 }
 
 /** The definition of a tool, prompt, resource or template as the level has it. */
-export function definitionAt(level: Level, text: string): string {
+export function definitionAt(level: RevisionProfile, text: string): string {
   if (level.iconSizes || !text.includes('"icons"')) return text
   return withoutIconSizes(text, (JSON.parse(text) as JsonObject).icons)
 }
@@ -228,7 +228,7 @@ function rewritten(text: string, key: string, values: unknown, rewriting: Rewrit
   return out + text.slice(from)
 }
 
-function messagesAt(level: Level, text: string, messages: unknown): string {
+function messagesAt(level: RevisionProfile, text: string, messages: unknown): string {
   return rewritten(text, 'messages', messages, {
     differs: message => isJsonObject(message) && differs(level, level.content, message.content),
     change: (message, messageText) => contentAt(level, level.content, message as JsonObject, messageText),
@@ -237,25 +237,30 @@ function messagesAt(level: Level, text: string, messages: unknown): string {
 }
 
 /** A message with its one block as the level has it. */
-function contentAt(level: Level, types: readonly string[], message: JsonObject, text: string): string {
+function contentAt(
+  level: RevisionProfile,
+  types: readonly string[],
+  message: JsonObject,
+  text: string,
+): string {
   const raw = rawAt(text, 'content')
   if (raw === undefined) return text
   return withMembers(text, { content: blockAt(level, types, message.content, raw) })
 }
 
-function leftOut(level: Level, count: number): string {
+function leftOut(level: RevisionProfile, count: number): string {
   const text = `[${count} more parts were left out: revision ${level.revision} of MCP does not have them here.]`
   return textBlock(text, '{}')
 }
 
 /** Whether a level does not have such a block as it is. */
-function differs(level: Level, types: readonly string[], block: unknown): boolean {
+function differs(level: RevisionProfile, types: readonly string[], block: unknown): boolean {
   if (!isJsonObject(block) || typeof block.type !== 'string') return false
   if (!types.includes(block.type)) return true
   return block.type === 'resource_link' && !level.iconSizes && listsIconSizes(block.icons)
 }
 
-function blockAt(level: Level, types: readonly string[], block: unknown, text: string): string {
+function blockAt(level: RevisionProfile, types: readonly string[], block: unknown, text: string): string {
   if (!isJsonObject(block) || !differs(level, types, block)) return text
   if (!types.includes(block.type as string)) return textBlock(described(level, block, text), text)
   return withoutIconSizes(text, block.icons)
@@ -270,7 +275,7 @@ function textBlock(content: string, original: string): string {
 }
 
 /** What a block that the client's revision does not have says, or what was left out of it, for a person or a model to read. */
-function described(level: Level, block: JsonObject, text: string): string {
+function described(level: RevisionProfile, block: JsonObject, text: string): string {
   const { type, name, title, uri, mimeType, size, description, data } = block
   if (type === 'resource_link' && typeof uri === 'string') {
     const names =

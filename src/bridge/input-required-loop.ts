@@ -8,7 +8,7 @@ import { checkCount } from './input-requests.ts'
 import { sealState } from './request-state.ts'
 import type { Seal } from '../state/seal.ts'
 import { answeredHere, askAll, type AskingServer } from './ask-client.ts'
-import { withChanges } from './park.ts'
+import { withChanges } from './suspend.ts'
 
 /** Between rounds in which nothing is asked: the server only wants to be called again. */
 const PACE_MS = 250
@@ -17,7 +17,7 @@ const URL_ELICITATION_REQUIRED = -32042
 /** Revision 2026-07-28: the client lacks a capability the call needs. */
 const MISSING_CAPABILITY = -32021
 
-export interface RoundsOptions {
+export interface InputRequiredLoopOptions {
   readonly seal: Seal
   /** What is configured of a server. */
   readonly serverOf: (server: string) => AskingServer
@@ -31,7 +31,7 @@ export interface RoundsOptions {
  * A modern server that needs input answers `input_required`. For a legacy client the gateway asks, and calls again with the answers; a modern
  * client gets the questions itself, with the server's state sealed. What the configuration answers is asked of nobody.
  */
-export function rounds(options: RoundsOptions): Middleware {
+export function inputRequiredLoop(options: InputRequiredLoopOptions): Middleware {
   const { serverOf, maxRounds } = options
   return next => async (exchange, route) => {
     let outcome = await next(exchange, route)
@@ -84,7 +84,7 @@ function asking({ text, value }: Result): Json<JsonObject> {
 
 /** What the client is asked: the server's questions but for those that are answered, which its retry will carry. */
 async function sealedFor(
-  { seal, answerTimeoutMs }: RoundsOptions,
+  { seal, answerTimeoutMs }: InputRequiredLoopOptions,
   exchange: Exchange,
   server: AskingServer,
   outcome: Result,
@@ -93,7 +93,7 @@ async function sealedFor(
   const held = {
     kind: 'server',
     server: server.name,
-    replica: exchange.record.home,
+    replica: exchange.record.stickyReplica,
     state: rawAt(outcome.text, 'requestState'),
     answered,
   } as const
@@ -105,7 +105,7 @@ async function sealedFor(
 }
 
 async function afterError(
-  { seal, answerTimeoutMs, serverOf }: RoundsOptions,
+  { seal, answerTimeoutMs, serverOf }: InputRequiredLoopOptions,
   exchange: Exchange,
   server: string,
   outcome: Extract<Outcome, { kind: 'error' }>,

@@ -25,7 +25,7 @@ const MAX_DEPTH = 32
  * speak an older one over an older transport. In a fixed order, so that clients that declare the same have the same text.
  * @throws GatewayError `too_large` for more than 16 KiB, or deeper than 32
  */
-export function featuresOf(capabilities: JsonObject, revision: string): string {
+export function forwardableCapabilities(capabilities: JsonObject, revision: string): string {
   const parts: string[] = []
   for (const key of FEATURES) {
     const value = capabilities[key]

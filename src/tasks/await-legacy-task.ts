@@ -5,13 +5,13 @@ import { WithRequest } from '../core/derived-exchange.ts'
 import { stillWorking } from './task-alive.ts'
 import type { Link } from '../upstream/link/link.ts'
 import type { LinkCall } from '../upstream/link/link-contract.ts'
-import { withChanges } from '../bridge/park.ts'
+import { withChanges } from '../bridge/suspend.ts'
 
 /**
  * Calls a tool of a legacy server as a task and waits for its result, which the server gives when there is one (revision 2025-11-25, tasks). To the client
  * it is a call like any other: progress, questions and cancellation are those of its own request, and nothing says that there is a task.
  */
-export async function follow(link: Link, exchange: Exchange, call: LinkCall): Promise<Outcome> {
+export async function awaitLegacyTask(link: Link, exchange: Exchange, call: LinkCall): Promise<Outcome> {
   let followed: Followed | undefined
   let release = (): void => undefined
   const created = await link.call(withChanges(exchange, { task: '{}' }), {

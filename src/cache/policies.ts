@@ -3,7 +3,7 @@ import type { CacheRule, ServerConfig, ToolConfig } from '../config/types.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { wildcard } from '../policy/pattern.ts'
-import { Changes, type Outdated } from './invalidation.ts'
+import { Invalidations, type Invalidation } from './invalidation.ts'
 import { argPaths, sha256, type ArgPath } from './key.ts'
 import type { CacheStats, Counters } from './stats.ts'
 import { toolTag } from './tags.ts'
@@ -12,15 +12,15 @@ import { toolTag } from './tags.ts'
 const LAYOUT = 1
 
 /** What is to be done with the calls of one tool, or with the reads of one server. Made once for each definition. */
-export interface Plan {
+export interface CachePolicy {
   readonly server: string
   /** `undefined`: resources. */
   readonly tool: string | undefined
-  readonly changes: Changes
+  readonly changes: Invalidations
   /** How results are kept; `undefined`: they are not. */
   readonly rule: CacheRule | undefined
   /** What calls make outdated; `undefined`: nothing. */
-  readonly outdates: Outdated | undefined
+  readonly outdates: Invalidation | undefined
   /** Begins every key: says which server, which definition, and what of the rule is in an entry for good. 43 characters. */
   readonly prefix: string
   /** By which results are forgotten. */
@@ -33,15 +33,15 @@ export interface Plan {
 const RESOURCE_MAX_BYTES = 1024 * 1024
 
 /** One server, and what follows from what it offers at the moment. */
-class ServerPlans {
+class ServerCachePolicies {
   readonly config: ServerConfig
-  readonly changes = new Changes()
+  readonly changes = new Invalidations()
   readonly matchers: readonly { readonly matches: (tool: string) => boolean; readonly tool: ToolConfig }[]
   /** Whether results of any tool may be kept. */
   readonly keeps: boolean
   snapshot: ServerSnapshot | undefined
-  tools = new Map<string, Plan>()
-  reads: Plan | undefined
+  tools = new Map<string, CachePolicy>()
+  reads: CachePolicy | undefined
 
   constructor(config: ServerConfig) {
     this.config = config
@@ -55,8 +55,8 @@ class ServerPlans {
   }
 }
 
-export class Plans {
-  readonly #servers = new Map<string, ServerPlans>()
+export class CachePolicies {
+  readonly #servers = new Map<string, ServerCachePolicies>()
   readonly #snapshot: (server: string) => ServerSnapshot | undefined
   readonly #stats: CacheStats
 
@@ -65,12 +65,12 @@ export class Plans {
     snapshot: (server: string) => ServerSnapshot | undefined,
     stats: CacheStats,
   ) {
-    for (const server of servers) this.#servers.set(server.name, new ServerPlans(server))
+    for (const server of servers) this.#servers.set(server.name, new ServerCachePolicies(server))
     this.#snapshot = snapshot
     this.#stats = stats
   }
 
-  changes(server: string): Changes | undefined {
+  changes(server: string): Invalidations | undefined {
     return this.#servers.get(server)?.changes
   }
 
@@ -79,7 +79,7 @@ export class Plans {
   }
 
   /** `undefined` where calls neither are kept nor make anything outdated. */
-  tool(server: string, own: string): Plan | undefined {
+  tool(server: string, own: string): CachePolicy | undefined {
     const plans = this.#current(server)
     if (!plans || plans.idle) return undefined
     let plan = plans.tools.get(own)
@@ -91,17 +91,17 @@ export class Plans {
   }
 
   /** `undefined` where no result of a read says how long it holds. */
-  reads(server: string): Plan | undefined {
+  reads(server: string): CachePolicy | undefined {
     return this.#current(server)?.reads
   }
 
   /** What tasks of a server may change; `undefined` where nothing of it is kept. */
-  tasks(server: string): Pick<Plan, 'server' | 'changes'> | undefined {
+  tasks(server: string): Pick<CachePolicy, 'server' | 'changes'> | undefined {
     const plans = this.#current(server)
     return plans && !plans.idle ? { server, changes: plans.changes } : undefined
   }
 
-  #current(server: string): ServerPlans | undefined {
+  #current(server: string): ServerCachePolicies | undefined {
     const plans = this.#servers.get(server)
     if (!plans) return undefined
     const snapshot = this.#snapshot(server)
@@ -115,7 +115,7 @@ export class Plans {
     return plans
   }
 
-  #toolPlan({ config, changes, matchers, snapshot }: ServerPlans, own: string): Plan {
+  #toolPlan({ config, changes, matchers, snapshot }: ServerCachePolicies, own: string): CachePolicy {
     const tool = matchers.find(({ matches }) => matches(own))?.tool
     const text = snapshot?.lists.tools.find(({ key }) => key === own)?.text
     const { rule, writes } = decided(config, tool, () => hintsOf(text))
@@ -138,7 +138,7 @@ export class Plans {
     }
   }
 
-  #readsPlan({ config, changes }: ServerPlans): Plan {
+  #readsPlan({ config, changes }: ServerCachePolicies): CachePolicy {
     const given = config.cache === 'hints' ? config.hintsRule : config.cache
     const tags = given?.tags ?? []
     return {

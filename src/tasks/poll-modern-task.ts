@@ -5,7 +5,7 @@ import { GatewayError, type ErrorCode } from '../core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Route } from '../core/route.ts'
-import { withTasks } from '../protocol/features.ts'
+import { withTasks } from '../protocol/capabilities.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { isFinal } from '../protocol/related-task.ts'
 import { Delegate, WithRequest } from '../core/derived-exchange.ts'
@@ -28,7 +28,7 @@ const MAX_KEY_CHARS = 256 * 1024
 type Result = Extract<Outcome, { kind: 'result' }>
 
 /** A call of a client that knows nothing of tasks, as one of a client that does: the gateway follows them for it. */
-export class KnowingTasks extends Delegate {
+export class WithTasksExtension extends Delegate {
   override readonly features: string
 
   constructor(inner: Exchange) {
@@ -42,7 +42,7 @@ export class KnowingTasks extends Delegate {
  * client what the task needs to know, and resolves with what the call would have been answered with. However else it ends, the task is cancelled.
  * @throws GatewayError `upstream_protocol`, `upstream_timeout`, `cancelled`, or what asking the client throws
  */
-export function drive(
+export function pollModernTask(
   next: Handler,
   exchange: Exchange,
   route: Route,

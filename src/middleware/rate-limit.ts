@@ -3,14 +3,14 @@ import { unfinishedOf } from '../core/errors.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
 import type { Unfinished } from '../core/unfinished.ts'
-import type { Gate } from '../quota/gate.ts'
+import type { AdmissionGate } from '../quota/admission-gate.ts'
 import type { Quotas } from '../quota/quotas.ts'
 
 /**
  * Rates and places of what is called: of the part of what the client may use, of the server, of the tool. What the caller has left goes into the record, for whoever
  * frames the result. The places of a call that was given up are held until its server is done with it.
  */
-export function meter(quotas: Quotas): Middleware {
+export function rateLimit(quotas: Quotas): Middleware {
   return next => (exchange, route) => {
     const limits = quotas.route(exchange.principal, exchange.request.method, route)
     if (!limits) return next(exchange, route)
@@ -23,7 +23,7 @@ export function meter(quotas: Quotas): Middleware {
 }
 
 async function inside(
-  gate: Gate,
+  gate: AdmissionGate,
   entering: Promise<void> | undefined,
   next: Handler,
   exchange: Exchange,

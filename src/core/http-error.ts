@@ -1,7 +1,7 @@
 import type { ErrorCode } from './errors.ts'
 
 /** A refusal with an HTTP status of its own, before a request is looked at. `message` is safe to show. */
-export class HttpRefusal extends Error {
+export class HttpError extends Error {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   /** What the JSON-RPC error in the body is made of; without it, a plain one. */

@@ -5,7 +5,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import type { Route } from '../core/route.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
 import { WithParams } from '../core/derived-exchange.ts'
-import type { Parking } from './parked-calls.ts'
+import type { SuspendedCalls } from './suspended-calls.ts'
 import { INPUT_CALLS, openState } from './request-state.ts'
 import type { Seal } from '../state/seal.ts'
 
@@ -13,7 +13,7 @@ import type { Seal } from '../state/seal.ts'
  * Calls of modern clients that can be asked: lets a legacy server's questions interrupt them, and takes the retries that bring answers. State of a
  * modern server goes back to it as it gave it.
  */
-export function park(parking: Parking, seal: Seal): Middleware {
+export function suspend(parking: SuspendedCalls, seal: Seal): Middleware {
   return next => (exchange, route) => {
     const { method, params } = exchange.request
     if (!exchange.modern || !INPUT_CALLS.has(method)) return next(exchange, route)
@@ -27,7 +27,7 @@ export function park(parking: Parking, seal: Seal): Middleware {
 
 /** A retry, with the state that the client was given. */
 async function resumed(
-  parking: Parking,
+  parking: SuspendedCalls,
   seal: Seal,
   next: Handler,
   exchange: Exchange,
@@ -40,7 +40,7 @@ async function resumed(
   if (state.kind === 'parked') return await parking.resume(state.call, state.round, exchange)
   if (state.kind === 'server' && state.server !== route.server)
     throw new GatewayError('invalid_params', '"requestState" belongs to another server.')
-  if (state.kind === 'server') exchange.record.home = state.replica
+  if (state.kind === 'server') exchange.record.stickyReplica = state.replica
   const changes =
     state.kind === 'server'
       ? { requestState: state.state, ...responses(params, state.answered) }

@@ -3,13 +3,13 @@ import { levelAfter } from '../core/already-said.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { FirstLists } from './first-lists.ts'
-import type { KeptOf, KeptSnapshots } from './kept.ts'
+import type { KeptOf, StoredSnapshots } from './stored-snapshots.ts'
 import type { ShownTo } from './list-server.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 import type { Variants } from './variants.ts'
 
 export interface RecallOptions {
-  readonly kept: KeptSnapshots
+  readonly kept: StoredSnapshots
   /** By server, of every server. */
   readonly variants: ReadonlyMap<string, Variants>
   readonly firstLists: FirstLists

@@ -9,7 +9,7 @@ const MAX_BACKOFF_MS = 5000
 const REMIND_MS = 60_000
 
 /** The store was not asked, or did not answer. */
-export class Unreachable extends Error {
+export class StoreUnavailableError extends Error {
   /** When it is tried again. */
   readonly retryAfterMs: number
 
@@ -21,7 +21,7 @@ export class Unreachable extends Error {
 }
 
 /** The store answers, and does not know what was used before it lost its content. */
-export class Uncounted extends Unreachable {
+export class Uncounted extends StoreUnavailableError {
   constructor(retryAfterMs: number) {
     super(Math.max(1, Math.ceil(retryAfterMs)))
     this.name = 'Uncounted'
@@ -38,7 +38,7 @@ interface Moment {
  * Whether the store can be reached. After a failure it is left alone for a while, so that calls do not wait for it one after the other; then one call
  * tries again.
  */
-export class Reach {
+export class StoreAvailability {
   readonly fail: 'open' | 'closed'
   readonly #clock: Clock
   readonly #logger: Logger
@@ -102,7 +102,7 @@ export class Reach {
     }
     const now = this.#clock.steady()
     if (this.#trying || now < this.#retryAt)
-      throw new Unreachable(Math.max(100, Math.ceil(this.#retryAt - now)))
+      throw new StoreUnavailableError(Math.max(100, Math.ceil(this.#retryAt - now)))
     this.#trying = true
     try {
       const result = await work()
@@ -115,7 +115,7 @@ export class Reach {
     }
   }
 
-  #failed(error: unknown): Unreachable {
+  #failed(error: unknown): StoreUnavailableError {
     const now = this.#clock.steady()
     // Several that were under way fail for the same reason.
     if (now >= this.#retryAt) {
@@ -130,7 +130,7 @@ export class Reach {
         concerned: this.#concerned,
       })
     }
-    return new Unreachable(this.#backoffMs, error)
+    return new StoreUnavailableError(this.#backoffMs, error)
   }
 
   #back(): void {

@@ -7,7 +7,7 @@ import { LIST_METHODS } from './ingest.ts'
 import type { Entry } from './snapshot.ts'
 
 /** One entry of a list. What clients get of it is put together when it is first asked for: lists may be long, and rebuilt often. */
-export class Listed {
+export class CatalogEntry {
   readonly kind: ItemKind
   readonly route: Route
   readonly #list: ListKind
@@ -83,13 +83,13 @@ interface Texts {
 }
 
 /** An entry of a server under its exposed name. `fromModern`: the era of the server. */
-export function listed(
+export function catalogEntry(
   kind: ListKind,
   server: string,
   entry: Entry,
   exposed: string,
   fromModern: boolean,
-): Listed {
+): CatalogEntry {
   const route: Route =
     entry.headerParams || entry.needsTask
       ? {
@@ -100,7 +100,7 @@ export function listed(
           needsTask: entry.needsTask ?? false,
         }
       : { server, own: entry.key, exposed }
-  return new Listed(kind, route, entry, fromModern)
+  return new CatalogEntry(kind, route, entry, fromModern)
 }
 
 function textsOf(kind: ListKind, entry: Entry, exposed: string, fromModern: boolean): Texts {

@@ -5,15 +5,15 @@ import { describeError, GatewayError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
 import { afterLoss, UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
 import { connect, type Connected } from '../link/connect.ts'
-import { backingOff, backoffMs, CrashLoop, inCrashLoop, LASTED_MS } from '../replica/restart-backoff.ts'
-import { Departing } from './retiring-links.ts'
+import { backingOff, backoffMs, RestartBackoff, inCrashLoop, LASTED_MS } from '../replica/restart-backoff.ts'
+import { RetiringLinks } from './retiring-links.ts'
 import type { Link, LinkListener } from '../link/link.ts'
 import { closed } from '../link/link-errors.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
 import { failureOf, type SlotState } from './slot-state.ts'
-import type { Spares } from './warm-spares.ts'
-import { Succession } from './replacement.ts'
+import type { WarmPool } from './warm-spares.ts'
+import { ProcessReplacement } from './replacement.ts'
 
 /** What a slot tells the rest of the gateway. */
 export interface SlotListener extends LinkListener {
@@ -21,9 +21,9 @@ export interface SlotListener extends LinkListener {
    * A link has been opened; `slot.spoken` is what is known of the server now. `before` is the link whose place it takes, where that is still there: it gets no
    * new calls, and is reported as lost once it has finished with the others.
    */
-  onOpen(slot: Slot, link: Link, before?: Link): void
+  onOpen(slot: LinkSlot, link: Link, before?: Link): void
   /** A link could not be opened, or does not last, so that the next one will not be opened at once. */
-  onUnreachable(slot: Slot, error: GatewayError): void
+  onUnreachable(slot: LinkSlot, error: GatewayError): void
 }
 
 export interface SlotOptions {
@@ -35,7 +35,7 @@ export interface SlotOptions {
   readonly logger: Logger
   readonly clientInfo: string
   /** Processes that wait to be used. */
-  readonly spares?: Spares | undefined
+  readonly spares?: WarmPool | undefined
   readonly now?: () => number
 }
 
@@ -43,8 +43,8 @@ export interface SlotOptions {
  * A place for one link to a server: opened when first needed, closed when idle, re-opened with back-off. While a start is being backed off,
  * calls fail at once with the cause of the last failure instead of waiting for the next one. A link whose process uses too much memory is replaced.
  */
-export class Slot implements Deadline {
-  place: number | undefined
+export class LinkSlot implements Deadline {
+  heapIndex: number | undefined
   due: number | undefined
   readonly server: ServerConfig
   readonly replica: Replica
@@ -52,18 +52,18 @@ export class Slot implements Deadline {
   key: SlotKey
   readonly #options: SlotOptions
   readonly #now: () => number
-  readonly #departing: Departing
+  readonly #departing: RetiringLinks
   #state: SlotState = { kind: 'idle' }
   #openedAt = 0
-  readonly #starts: CrashLoop
-  readonly #succession: Succession
+  readonly #starts: RestartBackoff
+  readonly #succession: ProcessReplacement
   #pins = 0
   /** Whether what waits for the link that is being opened is the gateway itself. */
   #onlyToList = false
   /** While it is, the slot is one call's alone. */
-  leased = false
+  checkedOut = false
   /** It is to be given up as soon as it is not leased any more. */
-  worn = false
+  retireAfterUse = false
   /** Sessions lost in a row, each soon after it was opened. */
   #losses = 0
   #openings = 0
@@ -81,11 +81,11 @@ export class Slot implements Deadline {
     this.replica = options.replica
     this.key = options.key
     this.#now = options.now ?? monotonicNow
-    this.#departing = new Departing(options.deadlines, options.logger)
+    this.#departing = new RetiringLinks(options.deadlines, options.logger)
     // An address is tried again every minute at least: that costs nobody a process.
     const crashes = options.replica.endpoint.kind === 'stdio' ? options.server.crashes : Infinity
-    this.#starts = new CrashLoop(crashes)
-    this.#succession = new Succession({
+    this.#starts = new RestartBackoff(crashes)
+    this.#succession = new ProcessReplacement({
       ...options,
       open: () => this.#open(),
       take: (opened, before) => this.#succeed(opened, before),
@@ -130,11 +130,11 @@ export class Slot implements Deadline {
   }
 
   /** Whether nothing is lost when it is closed. */
-  get spare(): boolean {
+  get evictable(): boolean {
     const { kind } = this.#state
     return (
       this.#pins === 0 &&
-      !this.leased &&
+      !this.checkedOut &&
       (kind === 'idle' ||
         kind === 'failed' ||
         kind === 'stopped' ||
@@ -144,7 +144,7 @@ export class Slot implements Deadline {
 
   /** Whether only the gateway's own lists are fetched over its link, or it is opened for these alone: another link can bring them. */
   get yields(): boolean {
-    if (this.#pins > 0 || this.leased) return false
+    if (this.#pins > 0 || this.checkedOut) return false
     if (this.#state.kind === 'starting') return this.#onlyToList
     return this.#state.kind === 'ready' && this.#state.link.onlyLists
   }
@@ -299,7 +299,7 @@ export class Slot implements Deadline {
     this.#openedAt = this.#now()
     this.#openings++
     this.spoken = { ...this.spoken, ...shown }
-    link.onOutgrown = bytes => this.#outgrown(link, bytes)
+    link.onMemoryLimitExceeded = bytes => this.#outgrown(link, bytes)
     this.#set({ kind: 'ready', link })
     logger.info('Connected.', {
       transport: link.transport.kind,
@@ -324,11 +324,11 @@ export class Slot implements Deadline {
   }
 
   #outgrown(link: Link, bytes: number): void {
-    if (!this.holds(link) || this.worn) return
+    if (!this.holds(link) || this.retireAfterUse) return
     if (!this.#succession.due(link, bytes, this.#now() - this.#openedAt, this.#now())) return
     if (!this.key.exclusive) this.#succession.begin(link, this.#now)
     // Whoever has it has it alone, so nothing is gained by a second one beside.
-    else if (this.leased) this.worn = true
+    else if (this.checkedOut) this.retireAfterUse = true
     else {
       this.#set({ kind: 'idle' })
       this.#departing.leave(link)

@@ -18,7 +18,7 @@ const MAX_CLIENTS = 1000
 const MAX_NAME = 300
 
 /** What clients do, at the log level `debug`: a line for each session, each list and each call. Made only where that level is written. */
-export class Trace {
+export class DebugTrace {
   readonly #logger: Logger
   readonly #ruleOn: (exchange: Exchange) => string | undefined
   readonly #clients = new Set<string>()

@@ -2,7 +2,12 @@ import type { Store } from '../state/store.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Refusal } from './lease-options.ts'
 import { unclaimed } from './lost.ts'
-import { unheard, Unreachable, type Reach, type Uncounted } from './reach.ts'
+import {
+  unheard,
+  StoreUnavailableError,
+  type StoreAvailability,
+  type Uncounted,
+} from './store-availability.ts'
 
 /** A claim that is not renewed lapses, so that the places of a process that died are free again. */
 export const CLAIM_MS = 10_000
@@ -16,23 +21,23 @@ const ASK_AGAIN_MS = [50, 150, 300, 500]
 /** Beyond what is needed, so that the next call finds a place at hand. */
 const SPARE = 1 / 16
 
-export interface PlacesOptions {
+export interface ConcurrencyLeasesOptions {
   readonly key: string
   readonly limit: number
   /** Unique to this object. */
   readonly holder: string
   readonly store: Store
-  readonly reach: Reach
+  readonly reach: StoreAvailability
   readonly clock: Clock
   /** Called when there is something to renew or to give back, and `sweep` is to be called from time to time. */
-  readonly wake: (places: Places) => void
+  readonly wake: (places: ConcurrencyLeases) => void
 }
 
 /**
  * This process's part of a limited number of places: held in the store for as long as they are needed, handed out from memory. One timer renews
  * the claims of all; a call that finds no place waits a moment for one.
  */
-export class Places {
+export class ConcurrencyLeases {
   // What every call reads and writes stands first and together, as in `Lease`.
   #inUse = 0
   #held = 0
@@ -45,7 +50,7 @@ export class Places {
   #waits = false
   readonly key: string
   readonly limit: number
-  readonly #options: PlacesOptions
+  readonly #options: ConcurrencyLeasesOptions
   /** Have no place yet. */
   #entering = 0
   /** In the store, when it was last asked. */
@@ -57,7 +62,7 @@ export class Places {
   readonly #waiting: (() => void)[] = []
   #closed = false
 
-  constructor(options: PlacesOptions) {
+  constructor(options: ConcurrencyLeasesOptions) {
     this.key = options.key
     this.limit = options.limit
     this.#options = options
@@ -104,7 +109,7 @@ export class Places {
         }
         await this.#ask(this.#wanted())
       } catch (error) {
-        if (!(error instanceof Unreachable)) throw error
+        if (!(error instanceof StoreUnavailableError)) throw error
         reach.concern()
         if (reach.fail === 'closed') throw error
         this.#inUse++

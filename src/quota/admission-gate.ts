@@ -1,9 +1,9 @@
 import type { Measure } from '../config/types.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Lease } from './lease.ts'
-import type { BudgetLimit, PlacesLimit, RateLimit } from './limits.ts'
-import type { Places } from './places.ts'
-import { Unreachable } from './reach.ts'
+import type { BudgetLimit, ConcurrencyLimit, RateLimit } from './limits.ts'
+import type { ConcurrencyLeases } from './concurrency-leases.ts'
+import { StoreUnavailableError } from './store-availability.ts'
 import { refused, unavailable } from './refusals.ts'
 
 export interface Rated {
@@ -11,8 +11,8 @@ export interface Rated {
   readonly lease: Lease
 }
 export interface Placed {
-  readonly limit: PlacesLimit
-  readonly places: Places
+  readonly limit: ConcurrencyLimit
+  readonly places: ConcurrencyLeases
 }
 export interface Budgeted {
   readonly limit: BudgetLimit
@@ -20,11 +20,11 @@ export interface Budgeted {
 }
 
 /** Rates and places that a request needs all together: one that is refused by one of them takes from none. */
-export class Gate {
-  readonly #places: readonly Places[]
+export class AdmissionGate {
+  readonly #places: readonly ConcurrencyLeases[]
   readonly #rates: readonly Lease[]
   /** Whose they are, for refusals. */
-  readonly #limitsOfPlaces: readonly PlacesLimit[]
+  readonly #limitsOfPlaces: readonly ConcurrencyLimit[]
   readonly #limitsOfRates: readonly RateLimit[]
   readonly #clock: Clock
 
@@ -49,7 +49,7 @@ export class Gate {
     const places = this.#places
     const rates = this.#rates
     let at = 0
-    for (; at < places.length; at++) if (!(places[at] as Places).tryEnter(now)) break
+    for (; at < places.length; at++) if (!(places[at] as ConcurrencyLeases).tryEnter(now)) break
     if (at < places.length) return this.#wait(at, 0)
     let rate = 0
     for (; rate < rates.length; rate++) if (!(rates[rate] as Lease).tryTake(1, now)) break
@@ -67,8 +67,8 @@ export class Gate {
     for (const lease of this.#rates.slice(rate)) lease.prepare(1)
     try {
       for (; at < this.#places.length; at++) {
-        const limit = this.#limitsOfPlaces[at] as PlacesLimit
-        const refusal = await reachable(limit, (this.#places[at] as Places).enter())
+        const limit = this.#limitsOfPlaces[at] as ConcurrencyLimit
+        const refusal = await reachable(limit, (this.#places[at] as ConcurrencyLeases).enter())
         if (refusal) throw refused(limit, refusal, this.#clock.wall())
       }
       for (; rate < this.#rates.length; rate++) {
@@ -117,7 +117,7 @@ export class Charge {
     this.countsBytes = this.#bytes.length > 0
   }
 
-  /** As `Gate.enter`; whoever gets in calls `settle` or `giveBack`. */
+  /** As `AdmissionGate.enter`; whoever gets in calls `settle` or `giveBack`. */
   enter(now = this.#clock.steady()): Promise<void> | undefined {
     for (let at = 0; at < this.#leases.length; at++) {
       const lease = this.#leases[at] as Lease
@@ -166,10 +166,13 @@ export class Charge {
   }
 }
 
-async function reachable<T>(limit: RateLimit | PlacesLimit | BudgetLimit, asked: Promise<T>): Promise<T> {
+async function reachable<T>(
+  limit: RateLimit | ConcurrencyLimit | BudgetLimit,
+  asked: Promise<T>,
+): Promise<T> {
   try {
     return await asked
   } catch (error) {
-    throw error instanceof Unreachable ? unavailable(limit, error) : error
+    throw error instanceof StoreUnavailableError ? unavailable(limit, error) : error
   }
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts'
-import type { Budgeted, Rated } from './gate.ts'
+import type { Budgeted, Rated } from './admission-gate.ts'
 import { rounded, type Lease } from './lease.ts'
 
 /** What is left of so much or more needs no mention. */
@@ -8,7 +8,7 @@ const PLENTY = 1 / 2
 const EXACT_BELOW = 1000
 
 /** What a caller has left of its limits, for the results of its calls. */
-export class Left {
+export class RemainingQuota {
   // Side by side, not as objects: each call reads all of them.
   readonly #leases: readonly Lease[]
   readonly #limits: readonly number[]

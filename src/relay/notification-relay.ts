@@ -15,18 +15,18 @@ import {
 } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Steps } from '../core/slices.ts'
-import { declaredTo } from '../protocol/features.ts'
+import { declaredTo } from '../protocol/capabilities.ts'
 import { sharedNotification } from '../protocol/message.ts'
 import type { Link } from '../upstream/link/link.ts'
 import { TASK_STATUS } from '../protocol/related-task.ts'
-import { presented } from '../bridge/client-request.ts'
+import { toClientRequest } from '../bridge/client-request.ts'
 import { LegacyTask } from '../tasks/legacy-task.ts'
 import { boundedRecord } from './log-record.ts'
 import { WaitingRecords } from './waiting-records.ts'
 import type { TaskListeners } from './task-listeners.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
-export interface RelayOptions {
+export interface NotificationRelayOptions {
   readonly logger: Logger
   readonly subscriptions: Subscriptions
   readonly taskListeners: TaskListeners
@@ -39,12 +39,12 @@ export interface RelayOptions {
 }
 
 /** What servers say unasked, to exactly the clients it concerns. */
-export class Relay {
-  readonly #options: RelayOptions
+export class NotificationRelay {
+  readonly #options: NotificationRelayOptions
   readonly #conversations = new Set<Conversation>()
   readonly #logs: WaitingRecords
 
-  constructor(options: RelayOptions) {
+  constructor(options: NotificationRelayOptions) {
     this.#options = options
     this.#logs = new WaitingRecords(options.logger)
   }
@@ -120,10 +120,10 @@ export class Relay {
       throw new GatewayError('unknown_method', `The gateway does not answer ${method.slice(0, 100)}.`)
     if (method === 'roots/list' && link.server.roots) return JSON.stringify({ roots: link.server.roots })
     for (const { record } of among) record.asked = true
-    const shown = (client: Parameters<typeof presented>[2]): InputRequest => {
+    const shown = (client: Parameters<typeof toClientRequest>[2]): InputRequest => {
       const { name } = link.server
       const request = { method: method as InputMethod, params: params?.text, server: name, cancellation }
-      return letGoOnceSent(presented(request, params, client), params)
+      return letGoOnceSent(toClientRequest(request, params, client), params)
     }
     const calls = link.owner || areOneClients(among) ? among : []
     for (let call = likeliest(calls); call; call = likeliest(calls)) {

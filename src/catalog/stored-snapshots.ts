@@ -28,18 +28,18 @@ const UNCHANGED_EVERY_MS = 10 * 60_000
  * Key of a kept snapshot: one for each configured identity of a server, so that gateways with different configurations share a store without sharing lists.
  * The digest is keyed, because the identity holds secrets (variables, headers) that must not be found by trying.
  */
-export function keptKey(secret: string, { server, variant }: KeptOf): string {
+export function storedKey(secret: string, { server, variant }: KeptOf): string {
   const identity = JSON.stringify([server.fingerprint, server.roots ?? null, variant])
   return `catalog/${server.name}/${createHmac('sha256', secret).update(identity).digest('base64url')}`
 }
 
 /** Key of the mark that a server did not answer. */
 function silentKey(secret: string, server: KeptOf['server']): string {
-  return keptKey(secret, { server, variant: 'silent' }).replace('catalog/', 'catalog-silent/')
+  return storedKey(secret, { server, variant: 'silent' }).replace('catalog/', 'catalog-silent/')
 }
 
 /** Snapshots that outlive the process, in the state store. */
-export class KeptSnapshots {
+export class StoredSnapshots {
   readonly #store: Store
   /** Snapshots are stored in the order in which they came. */
   readonly #work = new SlicedWork()
@@ -55,7 +55,7 @@ export class KeptSnapshots {
   async load(of: readonly KeptOf[]): Promise<readonly (ServerSnapshot | undefined)[]> {
     const secret = (this.#secret ??= await this.#store.get(SECRET_KEY))
     if (secret === undefined) return of.map(() => undefined)
-    const texts = await this.#store.getMany(of.map(kept => keptKey(secret, kept)))
+    const texts = await this.#store.getMany(of.map(kept => storedKey(secret, kept)))
     return texts.map(text => (text === undefined ? undefined : fromStored(text)))
   }
 
@@ -63,7 +63,7 @@ export class KeptSnapshots {
   async save(of: KeptOf, snapshot: ServerSnapshot): Promise<void> {
     const secret = (this.#secret ??= await this.#createSecret())
     const text = await this.#work.do(() => storing(snapshot))
-    await this.#store.set(keptKey(secret, of), text, { ttlMs: KEPT_MS })
+    await this.#store.set(storedKey(secret, of), text, { ttlMs: KEPT_MS })
   }
 
   /**

@@ -2,7 +2,7 @@ import type { ServerConfig } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ItemKind, ListKind, Route } from '../core/route.ts'
 import { MAX_URI_CHARS } from '../core/uri-readings.ts'
-import type { Listed } from './listed.ts'
+import type { CatalogEntry } from './catalog-entry.ts'
 import type { Namespaces } from './names.ts'
 import type { Selection } from './selection.ts'
 import type { ServerSnapshot } from './snapshot.ts'
@@ -26,7 +26,7 @@ export function isReserved(uri: string): boolean {
 /** What the lists of servers are together. */
 export interface Content {
   readonly spaces: Namespaces
-  readonly lists: Readonly<Record<ListKind, readonly Listed[]>>
+  readonly lists: Readonly<Record<ListKind, readonly CatalogEntry[]>>
   /** Places in a list by what clients know. */
   readonly places: Readonly<Record<ListKind, ReadonlyMap<string, number>>>
   /** Places of tools by the name their server uses. */
@@ -49,9 +49,9 @@ const NO_CLAIMS: Claims = { known: [], open: [] }
  * Everything that an endpoint has: the snapshots of its servers in one, with the routes back to them. Deterministic: servers in the order of the configuration,
  * entries in the order of their server. Made once for all who come to the endpoint; names are the same for everyone.
  */
-export class Merged {
+export class EndpointCatalog {
   readonly members: readonly Member[]
-  readonly lists: Readonly<Record<ListKind, readonly Listed[]>>
+  readonly lists: Readonly<Record<ListKind, readonly CatalogEntry[]>>
   readonly #content: Content
   readonly #selection: Selection
   readonly #schemes = new Map<string, string[]>()

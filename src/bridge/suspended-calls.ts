@@ -22,7 +22,7 @@ import { sealState } from './request-state.ts'
 /** Questions asked together are put into one answer; this is how long the first waits for others. */
 const GATHER_MS = 5
 
-export interface ParkingLimits {
+export interface SuspensionLimits {
   /** How long a client may take to come back with an answer. */
   readonly answerTimeoutMs: number
   /** Calls that may be under way or wait for their clients at once. */
@@ -40,18 +40,18 @@ export interface Awaited {
  * Calls of modern clients at legacy servers. When the server asks something in the middle of a call, the call stays open here and the client gets
  * `input_required`; its retry brings the answers and waits for what comes next.
  */
-export class Parking {
+export class SuspendedCalls {
   readonly #seal: Seal
   readonly #deadlines: Deadlines
   readonly #logger: Logger
   /** Calls that have asked their clients something, by id. Most never do. */
-  readonly #asked = new Map<string, ParkedCall>()
+  readonly #asked = new Map<string, SuspendedCall>()
   #size = 0
   readonly #shares = new Shares()
-  readonly #limits: ParkingLimits
+  readonly #limits: SuspensionLimits
   readonly #awaited: Awaited
 
-  constructor(seal: Seal, deadlines: Deadlines, limits: ParkingLimits, awaited: Awaited, logger: Logger) {
+  constructor(seal: Seal, deadlines: Deadlines, limits: SuspensionLimits, awaited: Awaited, logger: Logger) {
     this.#seal = seal
     this.#awaited = awaited
     this.#deadlines = deadlines
@@ -66,7 +66,7 @@ export class Parking {
 
   /** Makes a call that may be interrupted. Resolves with its end, or with the first questions. */
   start(exchange: Exchange, run: (exchange: Exchange) => Promise<Outcome>): Promise<Outcome> {
-    const call = new ParkedCall(exchange, this)
+    const call = new SuspendedCall(exchange, this)
     this.#size++
     this.#shares.opened(call.holder)
     const round = call.attach(exchange)
@@ -99,36 +99,36 @@ export class Parking {
    * Whether a call, which is counted already, may ask its client. Where there are too many, not those of the principal that has most; of that one, the
    * call that has waited longest for its client is given up for each question of others.
    */
-  mayAsk({ holder }: ParkedCall): boolean {
+  mayAsk({ holder }: SuspendedCall): boolean {
     if (this.#size <= this.#limits.maxParked) return true
     if (this.#shares.heldBy(holder) >= this.#shares.mostHeld()) return false
     this.#shares.toGiveWay(holder, this.#waiting())?.giveUp('other clients needed its place')
     return true
   }
 
-  *#waiting(): Generator<ParkedCall> {
+  *#waiting(): Generator<SuspendedCall> {
     for (const call of this.#asked.values()) if (!call.attached) yield call
   }
 
-  sealed(call: ParkedCall, exchange: Exchange): Promise<string> {
+  sealed(call: SuspendedCall, exchange: Exchange): Promise<string> {
     const state = { kind: 'parked', call: call.id, round: call.round } as const
     return sealState(this.#seal, exchange, state, this.#limits.answerTimeoutMs)
   }
 
-  wait(call: ParkedCall): void {
+  wait(call: SuspendedCall): void {
     this.#asked.set(call.id, call)
     this.#deadlines.set(call, this.#limits.answerTimeoutMs)
     call.awaited = this.#awaited.add(call)
   }
 
-  noLongerWaits(call: ParkedCall): void {
+  noLongerWaits(call: SuspendedCall): void {
     this.#deadlines.remove(call)
     if (call.awaited !== undefined) this.#awaited.remove(call.awaited)
     call.awaited = undefined
   }
 
   /** The call is over; called once. */
-  forget(call: ParkedCall, reason?: string): void {
+  forget(call: SuspendedCall, reason?: string): void {
     this.#size--
     this.#shares.closed(call.holder)
     this.noLongerWaits(call)
@@ -143,9 +143,9 @@ interface Question {
   readonly reject: (error: GatewayError) => void
 }
 
-class ParkedCall extends Delegate implements Deadline, Holding {
+class SuspendedCall extends Delegate implements Deadline, Holding {
   #id: string | undefined
-  place: number | undefined
+  heapIndex: number | undefined
   due: number | undefined
   /** Its place among the calls that the end of the gateway waits for, while its client is thinking. */
   awaited: number | undefined
@@ -153,7 +153,7 @@ class ParkedCall extends Delegate implements Deadline, Holding {
   round = 0
   /** The client's request that waits at the moment; none while the client is thinking. */
   attached: Exchange | undefined
-  readonly #parking: Parking
+  readonly #parking: SuspendedCalls
   readonly #cancellation = new Cancellation()
   readonly #questions = new Map<string, Question>()
   #asked = 0
@@ -164,7 +164,7 @@ class ParkedCall extends Delegate implements Deadline, Holding {
   /** Its client has been told how it ended, or will not come back for it. */
   #over = false
 
-  constructor(exchange: Exchange, parking: Parking) {
+  constructor(exchange: Exchange, parking: SuspendedCalls) {
     super(exchange)
     this.#parking = parking
   }
