@@ -120,7 +120,7 @@ export class ConcurrencyLeases {
       const waitMs = Math.min(ASK_AGAIN_MS[round++] ?? WAIT_MS, until - clock.steady())
       // All of them are in use here: nobody else can free one. So many wait already that this one would wait in vain.
       const hopeless = this.#inUse >= this.limit || this.#waiting.length >= this.limit
-      if (this.#closed || hopeless || waitMs <= 0) return { againAt: clock.wall() + WAIT_MS }
+      if (this.#closed || hopeless || waitMs <= 0) return { retryAt: clock.wall() + WAIT_MS }
       await this.#freed(waitMs)
     }
   }

@@ -27,5 +27,5 @@ export interface LeaseOptions {
 /** Why something was not granted. */
 export interface Refusal {
   /** Unix milliseconds at which something may be left again. */
-  readonly againAt: number
+  readonly retryAt: number
 }

@@ -70,7 +70,7 @@ export class Lease {
   #wanted = 0
   #shortOf = Infinity
   #recheckAt = 0
-  #againAt = 0
+  #retryAt = 0
 
   constructor(options: LeaseOptions) {
     this.key = options.key
@@ -210,7 +210,7 @@ export class Lease {
     const { reach, clock } = this.#options
     for (let round = 1; ; round++) {
       if (attempt()) return undefined
-      if (amount >= this.#shortOf && clock.steady() < this.#recheckAt) return { againAt: this.#againAt }
+      if (amount >= this.#shortOf && clock.steady() < this.#recheckAt) return { retryAt: this.#retryAt }
       this.#wanted += amount
       try {
         // A store whose answers are too late to be used is none.
@@ -364,7 +364,7 @@ export class Lease {
       const again = retryAt === 0 ? Infinity : Math.max(1, retryAt - at)
       this.#shortOf = asked.atLeast + Math.max(0, this.#credit)
       this.#recheckAt = clock.steady() + Math.min(RECHECK_MS, again)
-      this.#againAt =
+      this.#retryAt =
         window.kind === 'calendar' ? this.#until : clock.wall() + (again === Infinity ? 0 : again)
     }
     this.#wake()

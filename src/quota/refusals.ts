@@ -5,7 +5,7 @@ import { Uncounted, type StoreUnavailableError } from './store-availability.ts'
 
 /** What someone is told whom a limit refuses: which one, what to do, and when it is possible again. */
 export function refused(limit: Limit, refusal: Refusal, now: number): GatewayError {
-  const retryAfterMs = Math.max(1, Math.ceil(refusal.againAt - now))
+  const retryAfterMs = Math.max(1, Math.ceil(refusal.retryAt - now))
   const { name, text, owner } = limit
   const of = `${owner.label}${owner.part === undefined ? '' : ` for ${owner.part}`}`
   const data: Record<string, unknown> = { limit: name, of: owner.id, amount: limit.limit }
@@ -13,7 +13,7 @@ export function refused(limit: Limit, refusal: Refusal, now: number): GatewayErr
   let message: string
   if (limit.kind === 'budget') {
     code = 'quota_exhausted'
-    const resetsAt = new Date(refusal.againAt).toISOString()
+    const resetsAt = new Date(refusal.retryAt).toISOString()
     data.resetsAt = resetsAt
     message = `The budget of ${text} of ${of} is used up. It begins anew at ${resetsAt}, in ${duration(retryAfterMs)}; do not repeat the call before, or ask the operator for more.`
   } else if (limit.kind === 'rate')

@@ -36,7 +36,7 @@ end
 
 /**
  * KEYS: key, epoch. ARGV: now, limit, until or '', slidingMs or '', slots, want, atLeast, spend, takenAt or '', graceMs, lifeMs, new epoch. Answers granted,
- * left, againAt, at, epoch.
+ * left, retryAt, at, epoch.
  */
 export const TAKE = `${COMMON}
 local limit, until_, slidingMs, parts = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -63,9 +63,9 @@ if until_ then
   local taken = round(used + granted)
   local left = math.max(0, round(limit - taken))
   keep('[' .. text(ends) .. ',' .. text(taken) .. ']', math.max(ends, now) + graceMs)
-  local againAt = 0
-  if left <= 0 then againAt = ends end
-  return { text(granted), text(left), text(againAt), text(now), epoch }
+  local retryAt = 0
+  if left <= 0 then retryAt = ends end
+  return { text(granted), text(left), text(retryAt), text(now), epoch }
 end
 local width = math.max(1, math.ceil(slidingMs / parts))
 local function endOf(slot) return (slot + 1) * width + lifeMs + slidingMs end
@@ -100,9 +100,9 @@ for slot, amount in pairs(slots) do
   end
 end
 keep('{' .. table.concat(list, ',') .. '}', last)
-local againAt = 0
-if left <= 0 then againAt = first end
-return { text(granted), text(left), text(againAt), text(now), epoch }
+local retryAt = 0
+if left <= 0 then retryAt = first end
+return { text(granted), text(left), text(retryAt), text(now), epoch }
 `
 
 /** KEYS: key, epoch. ARGV: now, holder, want, limit, ttlMs, new epoch. Answers places, left, epoch. */

@@ -168,7 +168,7 @@ class RedisStore implements Store {
   async take(request: TakeRequest): Promise<Taken> {
     const { limit, window, want, atLeast, spend, takenAt = '' } = request
     const fixed = 'until' in window
-    const [granted, left, againAt, at] = await this.#count(SCRIPTS.take, request.key, [
+    const [granted, left, retryAt, at] = await this.#count(SCRIPTS.take, request.key, [
       limit,
       fixed ? window.until : '',
       fixed ? '' : window.slidingMs,
@@ -180,7 +180,7 @@ class RedisStore implements Store {
       GRACE_MS,
       fixed ? 0 : lifeOf(window.slidingMs),
     ])
-    return { granted: Number(granted), left: Number(left), retryAt: Number(againAt), at: Number(at) }
+    return { granted: Number(granted), left: Number(left), retryAt: Number(retryAt), at: Number(at) }
   }
 
   async hold({ key, holder, want, limit, ttlMs }: HoldRequest): Promise<Held> {

@@ -30,12 +30,12 @@ export function describeAmounts(name: string, open: (now: () => number) => Promi
 
     it('grants up to the limit and no more', async () => {
       const [a, b] = await start()
-      expect(await a.take(of({ want: 4 }))).toMatchObject({ granted: 4, left: 6, againAt: 0 })
-      expect(await b.take(of({ want: 4 }))).toMatchObject({ granted: 4, left: 2, againAt: 0 })
+      expect(await a.take(of({ want: 4 }))).toMatchObject({ granted: 4, left: 6, retryAt: 0 })
+      expect(await b.take(of({ want: 4 }))).toMatchObject({ granted: 4, left: 2, retryAt: 0 })
       expect(await a.take(of({ want: 4 }))).toMatchObject({
         granted: 2,
         left: 0,
-        againAt: 1_700_000_060_000,
+        retryAt: 1_700_000_060_000,
       })
       expect(await b.take(of({}))).toMatchObject({ granted: 0, left: 0, at: time })
     })
@@ -49,7 +49,7 @@ export function describeAmounts(name: string, open: (now: () => number) => Promi
     it('grants nothing when less than the least is left', async () => {
       const [a] = await start()
       await a.take(of({ want: 7 }))
-      expect(await a.take(of({ want: 5, atLeast: 4 }))).toMatchObject({ granted: 0, left: 3, againAt: 0 })
+      expect(await a.take(of({ want: 5, atLeast: 4 }))).toMatchObject({ granted: 0, left: 3, retryAt: 0 })
       expect(await a.take(of({ want: 5, atLeast: 3 }))).toMatchObject({ granted: 3, left: 0 })
     })
 
@@ -59,7 +59,7 @@ export function describeAmounts(name: string, open: (now: () => number) => Promi
       // A process whose clock went backwards.
       expect(await b.take(of({ window: { until: 1_700_000_000_000 } }))).toMatchObject({
         granted: 0,
-        againAt: 1_700_000_060_000,
+        retryAt: 1_700_000_060_000,
       })
       time -= 3_600_000
       expect(await a.take(of({}))).toMatchObject({ granted: 0 })

@@ -81,7 +81,7 @@ it('hands out all of a window and no more, and all of the next', async () => {
   const one = lease(10)
   expect(await use(one, 15)).toBe(10)
   const refusal = await one.take(1)
-  expect(refusal).toEqual({ againAt: minutes(clock.wall()) })
+  expect(refusal).toEqual({ retryAt: minutes(clock.wall()) })
   expect(one.left).toBe(0)
   clock.at = minutes(clock.wall())
   expect(one.left).toBe(10)

@@ -128,9 +128,9 @@ test('explain --json prints all there is', async () => {
     name: 'write',
     exposed: 'files__write',
     rules: [
-      { place: 'clients.ci.allow', matched: 'files/write', decides: false },
-      { place: 'clients.ci.rules[0]', value: true, decides: true },
-      { place: 'clients.ci.rules[1]', decides: false },
+      { location: 'clients.ci.allow', matched: 'files/write', decides: false },
+      { location: 'clients.ci.rules[0]', value: true, decides: true },
+      { location: 'clients.ci.rules[1]', decides: false },
     ],
   })
 })

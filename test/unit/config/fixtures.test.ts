@@ -226,7 +226,7 @@ test('every option of the format, also those of later versions', async () => {
     timeZone: 'Europe/Berlin',
     rules: [
       {
-        place: 'gateway.policy.deny',
+        location: 'gateway.policy.deny',
         effect: 'deny',
         match: ['tool:*/drop_*'],
         when: undefined,

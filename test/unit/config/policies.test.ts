@@ -60,10 +60,10 @@ test('lists are rules without a condition, and each rule knows its place', async
     ],
   }
   const rules = (path: string): object[] => [
-    { place: `${path}.deny`, effect: 'deny', match: ['*/drop_*'], when: undefined, shadow: false },
-    { place: `${path}.allow`, effect: 'allow', match: ['a/*'], when: undefined, shadow: false },
-    { place: `${path}.rules[0]`, effect: 'allow', match: [], when: 'args.dry', shadow: false },
-    { place: `${path}.rules[1]`, effect: 'deny', match: ['b/x'], when: undefined, shadow: true },
+    { location: `${path}.deny`, effect: 'deny', match: ['*/drop_*'], when: undefined, shadow: false },
+    { location: `${path}.allow`, effect: 'allow', match: ['a/*'], when: undefined, shadow: false },
+    { location: `${path}.rules[0]`, effect: 'allow', match: [], when: 'args.dry', shadow: false },
+    { location: `${path}.rules[1]`, effect: 'deny', match: ['b/x'], when: undefined, shadow: true },
   ]
   const config = await load({
     clients: { ci: entry },

@@ -42,7 +42,7 @@ function sceneOf(
     holds: (other: Link) => other === link,
     pick: () => link,
   } as unknown as LinkSlot
-  const pool = { roster: { pending: undefined }, standing: () => slot } as unknown as Pool
+  const pool = { membership: { pending: undefined }, standing: () => slot } as unknown as Pool
   const subscriptions = new Subscriptions({
     pool: () => pool,
     logger: SILENT,
@@ -215,7 +215,7 @@ test('a subscriber that moves to another slot while an update waits for it is to
   const standing = ({ principal }: { principal: { id: string } }): LinkSlot =>
     principal.id === 'one' && !moved ? left : right
   const subscriptions = new Subscriptions({
-    pool: () => ({ roster: { pending: undefined }, standing }) as unknown as Pool,
+    pool: () => ({ membership: { pending: undefined }, standing }) as unknown as Pool,
     logger: SILENT,
     maxPerSubscriber: 1000,
     hears: () => true,
