@@ -1,0 +1,152 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, it } from 'vitest'
+import { SILENT } from '../../../src/core/logger.ts'
+import { CLOCK } from '../../../src/core/clock.ts'
+import { CLAIM_MS, ConcurrencyLeases } from '../../../src/quota/concurrency-leases.ts'
+import { StoreAvailability, Uncounted, StoreUnavailableError } from '../../../src/quota/store-availability.ts'
+import { createMemoryStore } from '../../../src/state/memory.ts'
+import type { HoldRequest, Store } from '../../../src/state/store.ts'
+import { TestClock } from './clocks.ts'
+
+function setUp(clock = new TestClock()): {
+  clock: TestClock
+  asked: HoldRequest[]
+  state: { fails: boolean }
+  /** The content of the store is gone. */
+  lose(): void
+  places(holder: string, limit: number, fail?: 'open' | 'closed'): ConcurrencyLeases
+} {
+  let memory = createMemoryStore({ now: () => clock.wall() })
+  const asked: HoldRequest[] = []
+  const state = { fails: false }
+  const store = Object.assign(Object.create(memory) as Store, {
+    async hold(request: HoldRequest) {
+      asked.push(request)
+      if (state.fails) throw new Error('gone')
+      return await memory.hold(request)
+    },
+  })
+  return {
+    clock,
+    asked,
+    state,
+    lose() {
+      memory = createMemoryStore({ now: () => clock.wall() })
+      Object.assign(store, { lostAt: clock.wall() })
+    },
+    places: (holder, limit, fail = 'closed') =>
+      new ConcurrencyLeases({
+        key: 'k',
+        limit,
+        holder,
+        store,
+        reach: new StoreAvailability(fail, SILENT, clock, store),
+        clock,
+        wake: () => undefined,
+      }),
+  }
+}
+
+it('lets so many in and refuses the next at once, when all are here', async () => {
+  const { places, asked } = setUp()
+  const one = places('p', 2)
+  expect(await one.enter()).toBeUndefined()
+  expect(await one.enter()).toBeUndefined()
+  const began = performance.now()
+  expect(await one.enter()).toBeDefined()
+  expect(performance.now() - began).toBeLessThan(200)
+  one.leave()
+  // What was left is at hand.
+  const before = asked.length
+  expect(one.tryEnter()).toBe(true)
+  expect(asked.length).toBe(before)
+})
+
+it('lets many who come at once share few questions', async () => {
+  const { places, asked } = setUp()
+  const one = places('p', 100)
+  const refusals = await Promise.all(Array.from({ length: 80 }, () => one.enter()))
+  expect(refusals.filter(refusal => refusal !== undefined)).toEqual([])
+  expect(asked.length).toBeLessThanOrEqual(3)
+})
+
+it('waits a moment for a place that another process frees', async () => {
+  const real = Object.assign(new TestClock(), { wall: () => Date.now(), steady: () => CLOCK.steady() })
+  const { places } = setUp(real)
+  const a = places('p', 1)
+  const b = places('q', 1)
+  expect(await a.enter()).toBeUndefined()
+  expect(await b.enter()).toBeDefined()
+  a.leave()
+  const entering = b.enter()
+  // Unused places go back after a moment.
+  for (let i = 0; i < 6; i++) {
+    await sleep(100)
+    a.sweep()
+  }
+  expect(await entering).toBeUndefined()
+  b.leave()
+})
+
+it('renews its claim while calls are under way, gives back what is idle, and frees what a dead process held', async () => {
+  const { places, clock, asked } = setUp()
+  const a = places('p', 4)
+  const b = places('q', 4)
+  for (let i = 0; i < 3; i++) expect(await a.enter()).toBeUndefined()
+  a.leave()
+  for (let passed = 0; passed < 3 * CLAIM_MS; passed += 1000) {
+    clock.at += 1000
+    a.sweep()
+    await Promise.resolve()
+  }
+  // Two are in use, the third went back.
+  expect(asked.at(-1)).toMatchObject({ holder: 'p', want: 2 })
+  expect(asked.length).toBeLessThan(15)
+  expect(await b.enter()).toBeUndefined()
+  expect(await b.enter()).toBeUndefined()
+  await b.refresh()
+  expect(b.left).toBe(0)
+  // Nobody renews for a process that is gone.
+  clock.at += CLAIM_MS
+  await b.refresh()
+  expect(b.left).toBe(2)
+})
+
+it('does not use places whose claim may have lapsed', async () => {
+  const { places, clock } = setUp()
+  const a = places('p', 2)
+  await a.enter()
+  a.leave()
+  clock.at += CLAIM_MS
+  expect(a.tryEnter()).toBe(false)
+  expect(await a.enter()).toBeUndefined()
+})
+
+it('refuses or lets pass while the store is away', async () => {
+  const closed = setUp()
+  closed.state.fails = true
+  const strict = closed.places('p', 2)
+  for (let i = 0; i < 10; i++) await expect(strict.enter()).rejects.toThrow(StoreUnavailableError)
+  expect(closed.asked.length).toBe(1)
+  const open = setUp()
+  open.state.fails = true
+  const lenient = open.places('p', 2, 'open')
+  for (let i = 0; i < 10; i++) expect(await lenient.enter()).toBeUndefined()
+  for (let i = 0; i < 10; i++) lenient.leave()
+  open.state.fails = false
+  open.clock.at += 300
+  expect(await lenient.enter()).toBeUndefined()
+  expect(lenient.left).toBe(1)
+})
+
+it('gives no new place until every claim is there again that the store has lost', async () => {
+  const { clock, places, lose } = setUp()
+  const [one, other] = [places('one', 2), places('other', 2)]
+  expect(await one.enter()).toBeUndefined()
+  expect(await other.enter()).toBeUndefined()
+  lose()
+  other.leave()
+  await expect(one.enter()).rejects.toThrow(Uncounted)
+  clock.at += CLAIM_MS
+  expect(await one.enter()).toBeUndefined()
+})
