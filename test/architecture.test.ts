@@ -219,11 +219,25 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'state/open',
     'type:state/store',
   ],
-  index: [
-    'type:config/types',
+  embedding: [
     'config/load/load',
+    'type:config/types',
     'core',
+    'type:front/http/mount',
     'gateway/gateway',
+    'type:gateway/http-fronts',
+    'gateway/status',
+    'observe/record',
+    'state/open',
+    'type:state/store',
+  ],
+  index: [
+    'type:config/schema/file',
+    'type:config/types',
+    'core',
+    'embedding',
+    'type:front/http/mount',
+    'type:gateway/http-fronts',
     'type:gateway/status',
     'type:state/store',
   ],
@@ -268,10 +282,6 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
   'upstream/link/link': {
     lines: 700,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
-  },
-  'gateway/gateway': {
-    lines: 360,
-    reason: 'one service: everything that fronts ask of a gateway, each in a few lines',
   },
   'upstream/balance/health': {
     lines: 360,

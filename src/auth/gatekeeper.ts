@@ -103,8 +103,8 @@ export class Gatekeeper implements Authenticator {
   }
 
   /** Known keys are read at once, so that nobody has to look for them. */
-  listensAt(origin: string): void {
-    this.#resources.listensAt(origin)
+  listensAt(origin: string | undefined): void {
+    if (origin !== undefined) this.#resources.listensAt(origin)
     if (!this.#open) void this.#keys.reread()
   }
 
