@@ -219,7 +219,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'core',
     'gateway/gateway',
     'type:gateway/status',
-    'type:gateway/reload-report',
     'make-folder',
     'observe/console-records',
     'observe/logger',
