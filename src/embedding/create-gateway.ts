@@ -28,33 +28,39 @@ export interface GatewayOptions extends LoadOptions {
  * @throws GatewayError `config` with a line for each problem of the configuration
  */
 export async function createGateway(source: ConfigSource, options: GatewayOptions = {}): Promise<Gateway> {
-  const config = withAnonymous(await configOf(source, options), options.allowAnonymous)
+  const load = async (from: ConfigSource): Promise<Config> =>
+    withAnonymous(await configOf(from, options), options.allowAnonymous)
+  const config = await load(source)
   const logger = options.logger ? toLogger(options.logger, config.gateway.log) : SILENT
-  for (const warning of config.warnings) logger.warn(warning)
-  for (const { problem } of config.servers) if (problem !== undefined) logger.error(problem)
+  tellProblems(config, logger)
   const { store = config.gateway.state } = options
   const own = typeof store === 'string' ? await openStore(absolute(store), logger) : undefined
   try {
     const running = await build(config, { logger, store: own ?? (store as Store) })
-    return new EmbeddedGateway(running, own, logger)
+    return new EmbeddedGateway({ running, load, store: own, logger })
   } catch (error) {
     await own?.close()
     throw error
   }
 }
 
+interface Parts {
+  readonly running: Running
+  readonly load: (source: ConfigSource) => Promise<Config>
+  /** Closed with the gateway: it was opened for it. */
+  readonly store: Store | undefined
+  readonly logger: Logger
+}
+
 /** What of a gateway another program may use; the rest is for fronts. */
 class EmbeddedGateway implements Gateway {
+  readonly #parts: Parts
   readonly #running: Running
-  /** Closed with the gateway: it was opened for it. */
-  readonly #store: Store | undefined
-  readonly #logger: Logger
   #closed: Promise<void> | undefined
 
-  constructor(running: Running, store: Store | undefined, logger: Logger) {
-    this.#running = running
-    this.#store = store
-    this.#logger = logger
+  constructor(parts: Parts) {
+    this.#parts = parts
+    this.#running = parts.running
   }
 
   handler: Gateway['handler'] = options => {
@@ -76,6 +82,15 @@ class EmbeddedGateway implements Gateway {
     await this.#running.serveStdio(input, output, options)
   }
 
+  reload: Gateway['reload'] = async source => {
+    this.#refuseClosed()
+    const config = await this.#parts.load(source)
+    this.#refuseClosed()
+    const report = await this.#running.reload(config)
+    if (report.applied) tellProblems(config, this.#parts.logger)
+    return report
+  }
+
   status: Gateway['status'] = () => {
     const servers = this.#running.status()
     const { sessions, calls } = this.#running
@@ -90,15 +105,20 @@ class EmbeddedGateway implements Gateway {
 
   async #closeStore(): Promise<void> {
     try {
-      await this.#store?.close()
+      await this.#parts.store?.close()
     } catch (error) {
-      this.#logger.warn('The state store did not close cleanly.', { cause: describeError(error) })
+      this.#parts.logger.warn('The state store did not close cleanly.', { cause: describeError(error) })
     }
   }
 
   #refuseClosed(): void {
     if (this.#closed) throw new GatewayError('shutting_down', 'The gateway is closed. Create another one.')
   }
+}
+
+function tellProblems({ warnings, servers }: Config, logger: Logger): void {
+  for (const warning of warnings) logger.warn(warning)
+  for (const { problem } of servers) if (problem !== undefined) logger.error(problem)
 }
 
 function withAnonymous(config: Config, allowAnonymous: boolean | undefined): Config {

@@ -1,7 +1,9 @@
 import type { Readable, Writable } from 'node:stream'
 import type { RequestHandler } from '../front/http/mount.ts'
 import type { HandlerOptions } from '../gateway/http-fronts.ts'
+import type { ReloadReport } from '../gateway/reload-report.ts'
 import type { ServerStatus } from '../gateway/status.ts'
+import type { ConfigSource } from './load-config.ts'
 
 /** For whom a conversation over a pair of streams is. */
 export interface StdioOptions {
@@ -54,6 +56,12 @@ export interface Gateway {
    * @throws GatewayError `config` when there is no such client or endpoint, or the client may use nothing of it; `shutting_down` after `close`
    */
   connectStdio(input?: Readable, output?: Writable, options?: StdioOptions): Promise<void>
+  /**
+   * Takes over another configuration, read as `createGateway` reads it. What does not change runs on. Of reloads that overlap, the last one wins.
+   * @returns what differs, and what of it takes effect only in a new gateway
+   * @throws GatewayError `config` with a line for each problem: the gateway runs on as it was; `shutting_down` after `close`
+   */
+  reload(source: ConfigSource): Promise<ReloadReport>
   status(): GatewayStatus
   /**
    * Takes no new requests, answers those in flight, ends every conversation, then every server it started, and then the store, if the gateway opened it.
