@@ -1,4 +1,5 @@
 import type { Cancellation } from './cancellation.ts'
+import type { Pass } from './pass.ts'
 import type { Principal } from './principal.ts'
 import type { Route } from './route.ts'
 
@@ -125,7 +126,7 @@ export class CallRecord {
 }
 
 /** One client request in flight, with everything that relaying back needs. Era-neutral. */
-export interface Exchange {
+export interface Exchange extends Pass {
   readonly request: CallRequest
   readonly principal: Principal
   /** Whether the client speaks the modern era; only results' framing depends on it. */

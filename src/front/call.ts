@@ -55,6 +55,7 @@ export class Call implements Exchange {
   readonly logLevel: McpLogLevel | undefined
   readonly cancellation = new Cancellation()
   readonly record = new CallRecord()
+  passed = 0
   readonly #id: string
   readonly #reply: Reply
   readonly #ask: CallContext['ask']

@@ -1,6 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts'
 import type { View } from '../catalog/view.ts'
-import type { Handler } from '../core/compose.ts'
+import type { CallHandler } from '../core/compose.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
@@ -31,7 +31,7 @@ export interface RouterOptions {
   /** What limited clients read of their quotas; `undefined` when nothing is limited. */
   readonly usage: UsageResource | undefined
   /** The composed pipeline. */
-  readonly call: Handler
+  readonly call: CallHandler
   /** Decides what depends on a call where there is no pipeline. @throws GatewayError `denied` */
   readonly authorized: (exchange: Exchange, route: Route) => void
   /** Raw JSON of the gateway's own `serverInfo`. */

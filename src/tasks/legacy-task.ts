@@ -69,6 +69,7 @@ export class LegacyTask implements Exchange, Deadline {
   readonly cancellation = new Cancellation()
   /** Of no request of the client any more. */
   readonly record = new CallRecord()
+  passed = 0
   /** The id as its client knows it; empty until it has been handed out. */
   exposed = ''
   readonly #slot: LinkSlot | undefined

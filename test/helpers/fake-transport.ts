@@ -216,6 +216,7 @@ export function exchangeOf(
     logLevel: undefined,
     cancellation: new Cancellation(),
     record: new CallRecord(),
+    passed: 0,
     canBeAsked: 'never',
     notify: (name, text) => void heard.push({ method: name, params: text }),
     ask: () => Promise.reject(new Error('nobody to ask')),

@@ -93,6 +93,7 @@ class CancelledCall implements Exchange {
   readonly logLevel: Exchange['logLevel']
   readonly cancellation = OVER
   readonly record = new CallRecord()
+  passed = 0
 
   constructor({ request, principal, modern, protocolVersion, view, conversation, logLevel }: Exchange) {
     this.request = { method: request.method, params: undefined, progressToken: undefined }
