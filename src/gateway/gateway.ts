@@ -20,6 +20,7 @@ import { StdioFront } from '../front/stdio.ts'
 import { compilePolicies, type Policies } from '../policy/policies.ts'
 import { listChangedMethod } from '../protocol/list-changed.ts'
 import { DrainWatch } from '../state/drain-watch.ts'
+import { readDrained } from '../state/drained.ts'
 import type { Store } from '../state/store.ts'
 import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
 import { VERSION } from '../version.ts'
@@ -167,6 +168,19 @@ export class Gateway implements Service {
       const pool = this.#parts.pools.get(name)
       if (pool?.server.problem === undefined && problem === undefined) pool?.membership.update(replicas)
     }
+  }
+
+  /** Puts in effect at once what is drained in the store; it otherwise hears of it within a second. */
+  async readDrained(): Promise<void> {
+    this.#parts.drain(await readDrained(this.#store))
+  }
+
+  /** Gives a server new links for new calls; calls in flight end on the old ones. Returns how many of those there are. */
+  restart(server: string): number {
+    const pool = this.#parts.poolOf(server)
+    const { length } = pool.links
+    pool.membership.renew()
+    return length
   }
 
   status(): ServerStatus[] {
