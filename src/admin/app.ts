@@ -115,7 +115,12 @@ function readable(error: unknown): unknown {
   if (type === 'entity.parse.failed') return new AdminProblem(400, 'The body is not valid JSON.')
   if (type === 'encoding.unsupported' || type === 'charset.unsupported')
     return new AdminProblem(415, 'The body is JSON in UTF-8, compressed or not.')
-  if (error instanceof Error && !(error instanceof AdminProblem) && typeof status === 'number' && status < 500)
+  if (
+    error instanceof Error &&
+    !(error instanceof AdminProblem) &&
+    typeof status === 'number' &&
+    status < 500
+  )
     return new AdminProblem(400, 'The request cannot be read.')
   return error
 }

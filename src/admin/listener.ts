@@ -1,5 +1,11 @@
 import { chmodSync, renameSync } from 'node:fs'
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { AdminGuard, type GuardOptions } from './guard.ts'

@@ -22,8 +22,7 @@ const PROBLEM: Schema = {
 /** The description of the API, from the table of its routes. */
 export function openapiOf(routes: readonly AdminRoute[]): JsonObject {
   const paths: Record<string, JsonObject> = {}
-  for (const route of routes)
-    paths[route.path] = { ...paths[route.path], [route.method]: operationOf(route) }
+  for (const route of routes) paths[route.path] = { ...paths[route.path], [route.method]: operationOf(route) }
   paths[OPENAPI_PATH] = {
     get: {
       operationId: 'getOpenapi',

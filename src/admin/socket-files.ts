@@ -91,7 +91,10 @@ function digestOf(file: string): string {
   } catch {
     // A folder that is not there has no running gateway either.
   }
-  return createHash('sha256').update(join(folder, basename(file))).digest('hex').slice(0, 16)
+  return createHash('sha256')
+    .update(join(folder, basename(file)))
+    .digest('hex')
+    .slice(0, 16)
 }
 
 function namesIn(folder: string): string[] {

@@ -22,6 +22,19 @@ export interface AuditOptions {
   readonly ruleOn: (exchange: Noted) => string | undefined
 }
 
+/** What a line says of a write over the admin API. */
+export interface AdminNote {
+  /** Which credential it was made with. */
+  readonly by: string
+  /** Address of the network. */
+  readonly from: string | undefined
+  /** As `POST /admin/reload`. */
+  readonly action: string
+  readonly status: number
+  /** What was changed, or why it was refused. */
+  readonly detail: string | undefined
+}
+
 /** What a line says of a request. */
 export type Noted = Pick<Exchange, 'principal' | 'modern' | 'view' | 'request' | 'record'>
 
@@ -82,6 +95,15 @@ export class Audit {
     const from = address === undefined ? '' : `,"from":${quoted(address)}`
     this.#file.write(
       `{"time":"${timeText(Date.now())}","event":"deny","code":"${code}","status":${status}${from},"reason":${JSON.stringify(redact(cut(reason)))}}`,
+    )
+  }
+
+  /** Notes a write over the admin API, whatever came of it. */
+  noteAdmin({ by, from, action, status, detail }: AdminNote): void {
+    const address = from === undefined ? '' : `,"from":${quoted(from)}`
+    const about = detail === undefined ? '' : `,"detail":${JSON.stringify(redact(cut(detail)))}`
+    this.#file.write(
+      `{"time":"${timeText(Date.now())}","event":"admin","by":${quoted(by)}${address},"action":${quoted(cut(action))},"status":${status}${about}}`,
     )
   }
 
