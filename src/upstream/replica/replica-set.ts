@@ -101,7 +101,11 @@ export class ReplicaSet {
     const gone = this.#list
     this.#list = gone.map(old => {
       const { name, endpoint, weight, tier, zone, spoken } = old
-      const fresh = new Replica(this.server, { name, endpoint, weight, tier, zone, service: undefined }, this.#next++)
+      const fresh = new Replica(
+        this.server,
+        { name, endpoint, weight, tier, zone, service: undefined },
+        this.#next++,
+      )
       fresh.spoken = spoken
       fresh.drained = old.drained
       return fresh
