@@ -8,12 +8,7 @@ import { callAs, keyOf, withKeys, type Caller } from '../helpers/callers.ts'
 import { startGateway, type TestGateway } from '../helpers/gateway.ts'
 import { form } from '../helpers/rounds.ts'
 import { makeScratch } from '../helpers/scratch.ts'
-import {
-  scriptedStdio,
-  toolText,
-  type ScriptedProcesses,
-  type ScriptedRequest,
-} from '../helpers/scripted-servers.ts'
+import { scriptedStdio, type ScriptedProcesses, type ScriptedRequest } from '../helpers/scripted-servers.ts'
 
 /** A call of a modern client that waits here for the answer to a question of a legacy server, and who comes back for it. */
 
