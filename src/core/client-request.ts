@@ -4,7 +4,7 @@ import type { Pass } from './pass.ts'
 
 /** What every request of a client is, also one that opens a session or a stream, or that is refused before it could be routed. */
 export interface ClientRequest
-  extends Pass, Pick<Exchange, 'principal' | 'modern' | 'view' | 'request' | 'record'> {
+  extends Pass, Pick<Exchange, 'principal' | 'modern' | 'view' | 'request' | 'trace'> {
   /** Absent where nothing can be cancelled. */
   readonly cancellation?: Exchange['cancellation']
 }

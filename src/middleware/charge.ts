@@ -1,6 +1,6 @@
 import type { CallHandler, CallMiddleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
-import { sizeOf, type Exchange, type Outcome } from '../core/exchange.ts'
+import type { Exchange, Outcome } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
 import type { Charge } from '../quota/admission-gate.ts'
 import type { QuotaOptions } from './rate-limit.ts'
@@ -31,8 +31,9 @@ async function charged(
   }
   try {
     const outcome = await next(exchange, route)
-    const until = exchange.record.endedAt || performance.now()
-    budgets.settle(until - since, budgets.countsBytes ? sizeOf(outcome, exchange.record) : 0, until)
+    const { trace } = exchange
+    const until = trace.endedAt > since ? trace.endedAt : performance.now()
+    budgets.settle(until - since, budgets.countsBytes ? trace.sizeOf(outcome) : 0, until)
     return outcome
   } catch (error) {
     giveUp(budgets, error, since)

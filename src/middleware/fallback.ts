@@ -67,10 +67,10 @@ async function withFallback(
       const error = GatewayError.from(caught, to.server)
       const other = fallbackAfter(options, error, call, to)
       if (!other) throw error
-      const { record } = exchange
-      record.fallbackFrom = to.server
-      record.stickyReplica = undefined
-      record.route = to = other.route
+      exchange.trace.fellBack(to.server)
+      exchange.trace.found(other.route)
+      exchange.state.stick(undefined)
+      to = other.route
       call = renamed(call, other.args)
     }
   }

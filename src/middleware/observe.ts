@@ -6,7 +6,7 @@ import type { Logger } from '../core/logger.ts'
 /** Outermost: whatever fails inside is one kind of error from here on, has an id, and is logged once with its cause. */
 export function observe({ logger }: { readonly logger: Logger }): CallMiddleware {
   return next => async (exchange, route) => {
-    exchange.record.route = route
+    exchange.trace.found(route)
     try {
       return await next(exchange, route)
     } catch (caught) {
@@ -16,7 +16,7 @@ export function observe({ logger }: { readonly logger: Logger }): CallMiddleware
       // The end of the gateway has answered it, and says so once for all of them.
       const level = exchange.cancellation.error ? 'debug' : error.kind.log
       // That of the fallback, where one has taken the call.
-      const { server, own: name } = exchange.record.route ?? route
+      const { server, own: name } = exchange.trace.route ?? route
       logger[level](`${method} failed: ${error.message}`, {
         server,
         name,

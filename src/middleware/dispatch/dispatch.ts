@@ -1,6 +1,6 @@
 import type { CallHandler } from '../../core/compose.ts'
 import { GatewayError } from '../../core/errors.ts'
-import type { CallRecord, Exchange, JsonObject, Outcome } from '../../core/exchange.ts'
+import type { Exchange, JsonObject, Outcome } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import type { Route } from '../../core/route.ts'
 import { NAMED_METHODS, paramHeaders } from '../../protocol/headers.ts'
@@ -37,11 +37,11 @@ export function dispatch(options: DispatchOptions): CallHandler {
   return async (exchange, route) => {
     try {
       const outcome = await sendOn(options, exchange, route)
-      ended(exchange.record)
+      exchange.trace.ended(performance.now())
       options.called(exchange, route.server)
       return outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
     } catch (error) {
-      ended(exchange.record)
+      exchange.trace.ended(performance.now())
       options.called(exchange, route.server)
       throw error
     }
@@ -50,8 +50,6 @@ export function dispatch(options: DispatchOptions): CallHandler {
 
 /** To one replica, and to others where that fails, or takes long. @throws GatewayError at once, or rejects with one */
 function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Promise<Outcome> {
-  const { record } = exchange
-  record.sentAt = record.endedAt = 0
   const pool = options.pools.get(route.server)
   if (!pool)
     throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
@@ -59,7 +57,7 @@ function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Pro
   replicas.retryBudget.called()
   const repeatable = isRepeatable(pool, exchange, route)
   if (!replicas.several) return persist(options, pool, exchange, route, new Attempt(), repeatable, undefined)
-  const lacking = replicas.excludedFor(route.own, record.stickyReplica)
+  const lacking = replicas.excludedFor(route.own, exchange.state.replica)
   if (!repeatable) return persist(options, pool, exchange, route, new Attempt(lacking), repeatable, lacking)
   return hedged({
     pool,
@@ -70,17 +68,10 @@ function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Pro
   })
 }
 
-/** Whether or not it was answered: the time it took the server, once for each way down. */
-function ended(record: CallRecord): void {
-  if (record.sentAt === 0 || record.endedAt > 0) return
-  record.endedAt = performance.now()
-  record.upstreamMs += record.endedAt - record.sentAt
-}
-
 /** Whether a call that may have been run may be run again. */
-function isRepeatable(pool: Pool, { request, record }: Exchange, route: Route): boolean {
+function isRepeatable(pool: Pool, { request, state }: Exchange, route: Route): boolean {
   const { method, params } = request
-  if (record.asked || params?.value.task !== undefined) return false
+  if (state.asked || params?.value.task !== undefined) return false
   return READS.has(method) || (method === 'tools/call' && pool.replicas.repeats(route.own))
 }
 
@@ -142,7 +133,7 @@ function send(
   return pool.run(
     exchange,
     link => {
-      attempt.began(link, exchange.record)
+      attempt.began(link, exchange)
       const call = callFor(link, exchange, route, attempt.timeoutMs)
       if (method === 'tools/call' && link.peer.era === 'legacy') {
         if (params?.value.task !== undefined) return tasks.create(link, pool.slotOf(link), exchange, call)
