@@ -1,0 +1,36 @@
+import { monotonicNow } from '../../../core/clock.ts'
+import { GatewayError } from '../../../core/errors.ts'
+import { LogSampler } from './log-sampler.ts'
+
+const WINDOW_MS = 60_000
+/** What is logged of it in a window. */
+const LOGGED = 10
+/** More in a window is no slip of the server: it only costs time. */
+const MOST_BYTES = 16 * 1024 * 1024
+
+/** What a server sends that is no message: logged in part, and the end of the server when it goes on. */
+export class Junk {
+  readonly #log = new LogSampler(LOGGED, WINDOW_MS)
+  #since = -Infinity
+  #bytes = 0
+
+  /** @returns what to do about it; `held`: how many were not logged since the last one that was */
+  note(bytes: number): { readonly log: boolean; readonly held: number; readonly tooMuch: boolean } {
+    const now = monotonicNow()
+    if (now - this.#since >= WINDOW_MS) {
+      this.#since = now
+      this.#bytes = 0
+    }
+    this.#bytes += bytes
+    const { passes, held } = this.#log.next()
+    return { log: passes, held, tooMuch: this.#bytes > MOST_BYTES }
+  }
+}
+
+/** What becomes of it, said after the name of the server. */
+export const TOO_MUCH_JUNK = 'it sent more than 16 MiB that is no message within a minute, and was ended'
+
+export function tooMuchJunk(server: string): GatewayError {
+  const message = `Server "${server}" is gone: ${TOO_MUCH_JUNK}. Fix: let it log to standard error, or report this to its author.`
+  return new GatewayError('upstream_closed', message, { server, delivery: 'unknown' })
+}

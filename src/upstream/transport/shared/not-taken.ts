@@ -1,0 +1,44 @@
+import type { GatewayError } from '../../../core/errors.ts'
+import type { GivenUp } from '../../../core/given-up.ts'
+import type { Logger } from '../../../core/logger.ts'
+import { responseId } from './response-id.ts'
+import { stopped } from './stopped.ts'
+import { tooLarge } from './too-large.ts'
+
+/** Messages that are not taken, on the one stream of a server: the call that such a message answers fails, as far as the ends of the message tell it. */
+export class NotTaken {
+  readonly #server: string
+  readonly #maxBytes: number
+  readonly #logger: Logger
+  readonly #fail: (id: number, error: GatewayError) => void
+  #stopped: GivenUp | undefined
+
+  constructor(
+    { server, maxMessageBytes, logger }: { server: string; maxMessageBytes: number; logger: Logger },
+    fail: (id: number, error: GatewayError) => void,
+  ) {
+    this.#server = server
+    this.#maxBytes = maxMessageBytes
+    this.#logger = logger
+    this.#fail = fail
+  }
+
+  /** A message that begins with `head` was given up, and the rest of it is not taken. */
+  stopped(head: string, why: GivenUp): void {
+    this.#stopped = why
+    this.#refuse(stopped(this.#server, why), responseId(head, ''))
+  }
+
+  /** A message that is not taken has ended; `size` in bytes where it is known. */
+  ended(head: string, tail: string, size?: number): void {
+    const why = this.#stopped
+    const error = why ? stopped(this.#server, why) : tooLarge(this.#server, this.#maxBytes, size)
+    this.#stopped = undefined
+    this.#refuse(error, responseId(head, tail))
+  }
+
+  #refuse(error: GatewayError, id: number | undefined): void {
+    this.#logger.warn(error.message, { request: id })
+    if (id !== undefined) this.#fail(id, error)
+  }
+}

@@ -1,0 +1,280 @@
+import type { Agent } from 'undici'
+import type { HttpEndpoint } from '../../../config/replica-types.ts'
+import { receptionFrom } from '../../../core/buffer-limit.ts'
+import { describeError, GatewayError } from '../../../core/errors.ts'
+import type { Logger } from '../../../core/logger.ts'
+import type { Reception } from '../../../core/reception.ts'
+import { EventParser, type ServerSentEvent } from '../../../protocol/sse.ts'
+import { configuredHeaders } from '../http/configured-headers.ts'
+import { Connections } from '../http/connections.ts'
+import { flowOf } from '../http/flow-control.ts'
+import { httpRefusal, HttpStatusError } from '../http/http-error.ts'
+import { NotTaken } from '../shared/not-taken.ts'
+import { reachHint } from '../http/out-of-reach.ts'
+import { retryAfterMs } from '../http/retry-after.ts'
+import type { Sockets } from '../http/sockets.ts'
+import { sendSseRequest, type Headers } from '../http/sse-requests.ts'
+import type { Outgoing, Receiver, Transport } from '../shared/transport.ts'
+import { isWebPage, NO_ENDPOINT } from '../http/web-page.ts'
+
+export interface SseOptions {
+  readonly server: string
+  readonly endpoint: HttpEndpoint
+  readonly maxMessageBytes: number
+  readonly logger: Logger
+  /** Default: those of this process. */
+  readonly sockets?: Sockets | undefined
+}
+
+/**
+ * The deprecated HTTP+SSE transport (revision 2024-11-05) towards a server: one stream brings everything, messages go to the address that its first event
+ * names, which has to be of the same origin. A stream that ends is the end of its session.
+ */
+export class SseTransport implements Transport {
+  readonly kind = 'sse'
+  readonly sessionful = true
+  readonly #options: SseOptions
+  readonly #url: URL
+  readonly #configured: readonly string[]
+  #connections: Connections<Agent> | undefined
+  #receiver!: Receiver
+  #reception: Reception | undefined
+  #version: string | undefined
+  /** Where messages go; `undefined` until the server has said so. */
+  #address: URL | undefined
+  #closed = false
+  #stopped: Promise<void> | undefined
+  /** How `open` ends. */
+  #opening: { resolve(): void; reject(error: GatewayError): void } | undefined
+
+  constructor(options: SseOptions) {
+    this.#options = options
+    this.#url = new URL(options.endpoint.url)
+    this.#configured = configuredHeaders(options.endpoint, options.logger)
+  }
+
+  async open(receiver: Receiver): Promise<void> {
+    this.#receiver = receiver
+    const { Agent, buildConnector } = await import('undici')
+    if (this.#closed) throw this.#closedError()
+    const connections = new Connections(buildConnector, options => new Agent(options), this.#options)
+    this.#connections = connections
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#opening = { resolve, reject }
+        this.#listen(connections)
+      })
+    } catch (error) {
+      this.#opening = undefined
+      await this.#stop()
+      throw error
+    }
+  }
+
+  send(message: Outgoing): void {
+    const { id } = message
+    const connections = this.#connections
+    const address = this.#address
+    if (!connections || !address || this.#closed) {
+      if (id !== undefined) this.#receiver.onFailure(id, this.#closedError())
+      return
+    }
+    const { server } = this.#options
+    const headers = ['content-type', 'application/json', ...this.#headers()]
+    const { calls, messages, congestion } = connections
+    const over = (): void => {
+      if (id === undefined) congestion.done()
+    }
+    if (id === undefined) congestion.sending()
+    let sent = false
+    sendSseRequest(
+      id === undefined ? messages : calls,
+      { url: address, method: 'POST', headers, body: message.text },
+      {
+        onSent: () => (sent = true),
+        // Whatever it says: answers come on the stream.
+        onHead: () => undefined,
+        onRefused: (status, { 'retry-after': retryAfter }, body) => {
+          over()
+          if (status < 200 || status >= 300)
+            this.#fail(id, httpRefusal(server, status, body, retryAfterMs(retryAfter, Date.now())))
+        },
+        onBroken: error => {
+          over()
+          this.#fail(id, error instanceof GatewayError ? error : this.#notPosted(error, sent))
+        },
+        onEnd: over,
+      },
+    )
+  }
+
+  /** Answers come on the one stream of the session. */
+  abandon(): boolean {
+    return false
+  }
+
+  unreadMs(_id: number, moment: number): number {
+    return this.#reception?.pausedMs(moment) ?? 0
+  }
+
+  use(version: string | undefined): void {
+    this.#version = version
+  }
+
+  listen(): void {}
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#opening?.reject(this.#closedError())
+    await this.#stop()
+  }
+
+  #stop(): Promise<void> {
+    this.#closed = true
+    this.#stopped ??= this.#connections?.destroy() ?? Promise.resolve()
+    return this.#stopped
+  }
+
+  #headers(): readonly string[] {
+    const version = this.#version === undefined ? [] : ['mcp-protocol-version', this.#version]
+    return [...version, ...this.#configured]
+  }
+
+  #listen({ calls, congestion }: Connections<Agent>): void {
+    const notTaken = new NotTaken(this.#options, (id, error) => {
+      if (!this.#closed) this.#receiver.onFailure(id, error)
+    })
+    const parser = new EventParser(
+      {
+        onEvent: event => this.#onEvent(event),
+        // The server takes a new stream for a new session, so there is nothing to retry.
+        onRetry: () => undefined,
+        onOverflow: () => undefined,
+        onSkipped: (head, tail) => notTaken.ended(head, tail),
+      },
+      this.#options.maxMessageBytes,
+    )
+    sendSseRequest(
+      calls,
+      { url: this.#url, method: 'GET', headers: ['accept', EVENT_STREAM, ...this.#headers()], body: null },
+      {
+        onSent: () => undefined,
+        onHead: (status, headers) =>
+          status === 200 && isEventStream(headers)
+            ? (chunk, controller) => {
+                parser.push(chunk)
+                this.#reception ??= receptionFrom(
+                  this.#options.server,
+                  () => this.#receiver.ownerOf(undefined),
+                  flowOf(controller),
+                  why => notTaken.stopped(parser.skip(), why),
+                )
+                this.#reception.at(parser.held)
+                congestion.heard(controller)
+              }
+            : undefined,
+        onRefused: (status, _headers, body) =>
+          this.#notOpened(status, new HttpStatusError(status, body), body),
+        onBroken: error => {
+          this.#reception?.end()
+          this.#broke(error)
+        },
+        onEnd: () => {
+          this.#reception?.end()
+          this.#broke(new Error('the server ended it'))
+        },
+      },
+    )
+  }
+
+  #onEvent({ event, data }: ServerSentEvent): void {
+    if (this.#closed) return
+    if (event === 'endpoint') this.#onAddress(data)
+    else if (event === 'message' && data !== '') this.#receiver.onMessage(data, undefined)
+  }
+
+  #onAddress(data: string): void {
+    const isAddress = data.length <= MAX_ADDRESS_CHARS && URL.canParse(data, this.#url.href)
+    const address = isAddress ? new URL(data, this.#url) : undefined
+    if (address?.origin === this.#url.origin) {
+      this.#address = address
+      this.#opening?.resolve()
+      this.#opening = undefined
+      return
+    }
+    const { server } = this.#options
+    const where = address ? `the origin ${address.origin}` : 'no address'
+    this.#end(
+      new GatewayError(
+        'upstream_protocol',
+        `Server "${server}" wants its messages at ${where}; only ${this.#url.origin}, which its "url" names, is accepted. Fix: correct "url", or the server's own public address.`,
+        { server, delivery: 'unknown' },
+      ),
+    )
+  }
+
+  #broke(cause: Error): void {
+    const { server } = this.#options
+    if (this.#address === undefined) this.#notOpened(undefined, cause)
+    else
+      this.#end(
+        new GatewayError('upstream_closed', `The event stream of server "${server}" broke.`, {
+          server,
+          cause,
+          delivery: 'unknown',
+        }),
+      )
+  }
+
+  #notOpened(status: number | undefined, cause: Error, body = ''): void {
+    const { server } = this.#options
+    if (status === 401 || status === 403) return this.#end(httpRefusal(server, status, '', undefined))
+    if (cause instanceof GatewayError) return this.#end(cause)
+    const code = (cause as { code?: unknown }).code
+    const hint = reachHint(typeof code === 'string' ? code : undefined)
+    const message =
+      status !== undefined && isWebPage(body)
+        ? `Server "${server}" answered with a web page (HTTP ${status}). ${NO_ENDPOINT}`
+        : `Server "${server}" offers no event stream${status === undefined ? '' : ` (HTTP ${status})`}. ${hint}`
+    this.#end(new GatewayError('upstream_unreachable', message, { server, cause }))
+  }
+
+  /** The session is over, or never began. */
+  #end(error: GatewayError): void {
+    if (this.#closed) return
+    this.#closed = true
+    void this.#stop()
+    if (this.#opening) this.#opening.reject(error)
+    else this.#receiver.onClose(error)
+  }
+
+  #fail(id: number | undefined, error: GatewayError): void {
+    if (this.#closed) return
+    if (id !== undefined) this.#receiver.onFailure(id, error)
+    else
+      this.#options.logger.warn('A message to the server could not be delivered.', {
+        cause: describeError(error),
+      })
+  }
+
+  #notPosted(cause: Error, sent: boolean): GatewayError {
+    const { server } = this.#options
+    const text = `A request could not be posted to server "${server}".`
+    const delivery = sent ? 'unknown' : 'not_sent'
+    return new GatewayError('upstream_unreachable', text, { server, cause, delivery })
+  }
+
+  #closedError(): GatewayError {
+    const { server } = this.#options
+    return new GatewayError('upstream_closed', `The link to "${server}" is closed.`, { server })
+  }
+}
+
+const EVENT_STREAM = 'text/event-stream'
+/** Longest address for messages that a server may name. */
+const MAX_ADDRESS_CHARS = 2048
+
+function isEventStream(headers: Headers): boolean {
+  const type = headers['content-type']
+  return typeof type === 'string' && type.startsWith(EVENT_STREAM)
+}
