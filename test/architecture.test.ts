@@ -43,12 +43,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'policy/condition',
     'policy/pattern',
   ],
-  'config/resolve': [
-    'config',
-    'config/validate/pattern-warnings',
-    'config/validate/self-reference',
-    'core',
-  ],
+  'config/resolve': ['config', 'config/validate/pattern-warnings', 'config/validate/self-reference', 'core'],
   'config/load': [
     'config/options',
     'config/paths',

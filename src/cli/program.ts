@@ -38,9 +38,10 @@ export async function runProgram(args: readonly string[]): Promise<void> {
       'configuration file (default: servers.json, .mcp.json or mcp.json here, then the one of the user)',
     )
     .addOption(
-      new Option('--log <level>', `what is logged to stderr (default: ${GATEWAY.options.log.default})`).choices(
-        LOG_LEVELS,
-      ),
+      new Option(
+        '--log <level>',
+        `what is logged to stderr (default: ${GATEWAY.options.log.default})`,
+      ).choices(LOG_LEVELS),
     )
     .option(
       '--profile <name>',
@@ -61,7 +62,11 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     .command('serve')
     .description('offer the servers over HTTP')
     .option('--host <address>', `address to listen on (default: ${HTTP.options.host.default})`)
-    .option('--port <number>', `port to listen on, 0 for a free one (default: ${HTTP.options.port.default})`, toPort)
+    .option(
+      '--port <number>',
+      `port to listen on, 0 for a free one (default: ${HTTP.options.port.default})`,
+      toPort,
+    )
     .option('--allow-anonymous', 'let everyone in who reaches the address, without any clients configured')
     .action(async (_options: unknown, command: Command) => {
       const { runServe } = await import('./serve.ts')

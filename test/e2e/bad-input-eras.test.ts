@@ -523,7 +523,10 @@ describe('a client', () => {
       const answer = call(client)
       running.push({ answer, request: await server.called('t') })
     }
-    const [first, second] = clients.slice(Number(SERVER.options.maxExclusiveLinks.default)) as [ModernHttp, ModernHttp]
+    const [first, second] = clients.slice(Number(SERVER.options.maxExclusiveLinks.default)) as [
+      ModernHttp,
+      ModernHttp,
+    ]
     // Both wait; an answer from the catalogue comes after that.
     const leaving = leavable(first, 'a__u')
     await first.request('2', 'tools/list')

@@ -51,7 +51,8 @@ const healthCheck: Check<'protocol' | CheckedTool> = {
 }
 
 /** What is asked: the protocol's own request, or a tool. */
-export type HealthCheck = 'protocol' | { readonly tool: string; readonly args: Readonly<Record<string, unknown>> }
+export type HealthCheck =
+  'protocol' | { readonly tool: string; readonly args: Readonly<Record<string, unknown>> }
 
 export const HEALTH = section('mcpServers.*.health', {
   check: option(
