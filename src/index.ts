@@ -9,7 +9,7 @@ export {
   type LoadOptions,
 } from './embedding/load-config.ts'
 export type { Config } from './config/types.ts'
-export type { ServersFile } from './config/schema/file.ts'
+export type { ServersFile } from './config/options/file.ts'
 export { GatewayError, type ErrorCode } from './core/errors.ts'
 export type { RequestHandler } from './front/http/mount.ts'
 export type { HandlerOptions } from './gateway/http-fronts.ts'

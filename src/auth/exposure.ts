@@ -25,7 +25,7 @@ export function checkMount({ gateway }: Config): void {
 }
 
 /**
- * Whether the configured address may be listened on: a gateway that asks nobody who they are is for this machine alone, unless the operator has said
+ * Whether the configured address may be listened on: a gateway without credentials serves this machine alone, unless the operator has said
  * otherwise.
  * @throws GatewayError `config`
  */

@@ -4,6 +4,7 @@ import type { CountersOf } from '../cache/stats.ts'
 import { spokenSince } from '../catalog/snapshot.ts'
 import { WHOLE } from '../catalog/view-names.ts'
 import type { AsksConfig, Config, LiveServer } from '../config/types.ts'
+import type { Opening } from '../core/client-request.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
@@ -13,13 +14,16 @@ import { CallsInFlight } from '../front/calls-in-flight.ts'
 import { Fronts } from '../front/fronts.ts'
 import type { RequestHandler } from '../front/http/mount.ts'
 import { ListenStreams } from '../front/listen-streams.ts'
-import type { Opening, Service, Subscriber } from '../front/service.ts'
+import type { Service, Subscriber } from '../front/service.ts'
 import { StdioFront } from '../front/stdio.ts'
+import { auditOpened } from '../middleware/request/audit.ts'
 import { compilePolicies, type Policies } from '../policy/policies.ts'
 import { listChangedMethod } from '../protocol/list-changed.ts'
 import { DrainWatch } from '../state/drain-watch.ts'
+import type { Store } from '../state/store.ts'
 import { HttpFronts, type HandlerOptions } from './http-fronts.ts'
 import type { GatewayOptions, StdioOptions } from './options.ts'
+import { Operations } from './operations.ts'
 import type { ReloadReport } from './reload-report.ts'
 import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
 import { VERSION } from '../version.ts'
@@ -28,7 +32,7 @@ import { VERSION } from '../version.ts'
 const REFRESH_DELAY_MS = 2000
 
 /**
- * A running gateway: what its fronts ask of it, its start and its end. How its parts are wired is in `assembly.ts`. Servers are started when they
+ * A running gateway: what its fronts ask of it, its start and its end. How its parts are wired is in `generation.ts`. Servers are started when they
  * are first needed.
  */
 export class Gateway implements Service {
@@ -38,6 +42,7 @@ export class Gateway implements Service {
   readonly calls = new CallsInFlight()
   readonly #config: Config
   readonly #logger: Logger
+  readonly #store: Store
   readonly #parts: Generation
   readonly #drains: DrainWatch | undefined
   readonly #fronts: Fronts
@@ -49,6 +54,7 @@ export class Gateway implements Service {
   constructor(config: Config, policies: Policies, options: GatewayOptions) {
     this.#config = config
     this.#logger = options.logger
+    this.#store = options.store
     this.serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
     this.asks = config.gateway.asks
     this.listens = new ListenStreams(config.gateway.listen, options.logger)
@@ -158,6 +164,11 @@ export class Gateway implements Service {
     this.apply(config)
     const servers = { added: [], removed: [], changed: [] }
     return Promise.resolve({ applied: true, superseded: false, notReloadable: [], servers })
+  }
+
+  /** What operators do to it while it runs. */
+  get operations(): Operations {
+    return new Operations(this.#parts, this.#store)
   }
 
   status(): ServerStatus[] {
@@ -279,21 +290,17 @@ export class Gateway implements Service {
   }
 
   handle(exchange: Exchange): Promise<Outcome> {
-    const { requestChain, catalog } = this.#parts
+    const { chains, catalog } = this.#parts
     const made = catalog.views.ready(exchange.view)
-    return made ? made.then(() => requestChain.handle(exchange)) : requestChain.handle(exchange)
+    return made ? made.then(() => chains.request(exchange)) : chains.request(exchange)
   }
 
-  refused(opening: Opening, error: GatewayError): Promise<GatewayError> | undefined {
-    return this.#parts.requestChain.refused(opening, error)
-  }
-
-  admit(opening: Opening): Promise<void> | undefined {
-    return this.#parts.requestChain.admit(opening)
+  admit(opening: Opening): Promise<unknown> {
+    return this.#parts.chains.opening(opening)
   }
 
   listening(exchange: Exchange, since: number): void {
-    this.#parts.requestChain.listening(exchange, since)
+    auditOpened({ auditLog: this.#parts.audit }, exchange, since)
   }
 
   #noEndpoint(name: string, principal: Principal): string {
