@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { Agent, createServer, request as httpRequest, type RequestListener } from 'node:http'
+import { Agent, createServer, request as httpRequest } from 'node:http'
+import type { IncomingMessage, RequestListener } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
@@ -268,7 +269,7 @@ async function ask(agent: Agent, port: number, path: string, body?: string): Pro
     headers: body === undefined ? {} : headers,
   })
   outgoing.end(body)
-  const [response] = (await once(outgoing, 'response')) as [import('node:http').IncomingMessage]
+  const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
   let text = ''
   for await (const chunk of response.setEncoding('utf8')) text += chunk
   return { status: response.statusCode, body: text }
