@@ -66,12 +66,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'protocol',
     'upstream/transport/shared',
   ],
-  'upstream/transport/sse': [
-    'core',
-    'protocol',
-    'upstream/transport/http',
-    'upstream/transport/shared',
-  ],
+  'upstream/transport/sse': ['core', 'protocol', 'upstream/transport/http', 'upstream/transport/shared'],
   'upstream/transport/stdio': [
     'type:config/replica-types',
     'core',
