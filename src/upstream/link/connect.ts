@@ -169,7 +169,7 @@ function stdio({ server, replica, logger }: ConnectOptions, printed: PrintedByOn
     server: server.name,
     endpoint,
     maxMessageBytes: server.maxMessageBytes,
-    memoryBytes: server.memoryBytes,
+    memoryBytes: server.memoryLimitBytes,
     logger,
     printed,
   })
