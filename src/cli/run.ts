@@ -92,7 +92,11 @@ export async function runGateway(
     }, withinMs)
     await (await admin)?.close()
     await (graceful ? gateway?.stop() : gateway?.close())
-    await store.close()
+    try {
+      await store.close()
+    } catch (error) {
+      logger.warn('The state store did not close cleanly.', { cause: describeError(error) })
+    }
     await logger.flush()
     clearTimeout(overdue)
   }
