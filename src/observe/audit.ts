@@ -8,7 +8,7 @@ import type { Route } from '../core/route.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { AppendFile } from './append-file.ts'
 import { isSecretName, redact } from './redact.ts'
-import { endpointOf } from './endpoint.ts'
+import { endpointOf } from '../core/endpoint.ts'
 
 export interface AuditOptions {
   /** Absolute. */

@@ -10,7 +10,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
 import { UNSEEN } from '../core/seen-text.ts'
 import { META } from '../protocol/revisions.ts'
-import { endpointOf } from './endpoint.ts'
+import { endpointOf } from '../core/endpoint.ts'
 
 /** Clients of the modern era that have been named; when there are more, they are named anew. */
 const MAX_CLIENTS = 1000
