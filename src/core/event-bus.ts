@@ -32,6 +32,7 @@ const NONE_HEARD = {
   'cache.invalidated': false,
   'reload.applied': false,
   'reload.refused': false,
+  'admin.acted': false,
   'shutdown.began': false,
   'events.lost': false,
 } satisfies Record<EventType, boolean>

@@ -18,9 +18,12 @@ interface Happened<T extends string> {
 /** A request of a client, as far as it is known. What is not a field is computed when it is read. */
 export interface RequestFacts {
   readonly principal: Principal
+  readonly modern: boolean
   readonly era: 'legacy' | 'modern'
   /** Revision that the client speaks; `undefined` where the request only opens a session. */
   readonly protocolVersion: string | undefined
+  /** Name of what it may see. Opaque: the same where the same may be seen. */
+  readonly view: string
   /** Name of the endpoint: `''` for everything, else a server or a profile. */
   readonly endpoint: string
   /** What the client calls itself, with its version; `''` where it does not say. */
@@ -30,6 +33,10 @@ export interface RequestFacts {
   /** The first characters of the id of its session. The whole id is a secret. */
   readonly session: string | undefined
   readonly request: CallRequest
+  /** Place of the rule that decided, or of the one about what the request names. */
+  readonly rule: string | undefined
+  /** Whether it is a request for the router: not where it only opens a session or a stream, or was refused before. */
+  readonly routed: boolean
   /** Where it went, by which rule and replica, out of which cache, and how long each stage took. Complete once the request has ended. */
   readonly trace: CallTrace
   /** When it came, as `performance.now()` says it. */
@@ -97,10 +104,13 @@ export interface AttemptEnded extends Happened<'attempt.ended'> {
   readonly trace: CallTrace
 }
 
-/** A legacy session. The same object stands for the same session in both events. */
+/** A legacy session was agreed on. */
 export interface SessionOpened extends Happened<'session.opened'> {
+  /** The same object stands for the same session in both events. */
   readonly conversation: Conversation
 }
+
+/** A legacy session has ended. */
 export interface SessionClosed extends Happened<'session.closed'> {
   readonly conversation: Conversation
 }
@@ -111,7 +121,11 @@ interface StreamFacts {
   /** `listen`: of a modern client; `standalone`: the GET stream of a legacy session; `sse`: the stream of the deprecated transport. */
   readonly kind: 'listen' | 'standalone' | 'sse'
 }
+
+/** A stream that carries no answer is open. */
 export interface StreamOpened extends Happened<'stream.opened'>, StreamFacts {}
+
+/** A stream that carries no answer has ended. */
 export interface StreamClosed extends Happened<'stream.closed'>, StreamFacts {
   readonly durationMs: number
 }
@@ -143,10 +157,13 @@ export interface LinkFailed extends Happened<'link.failed'>, LinkFacts {
 export interface ReplicaEjected extends Happened<'replica.ejected'>, LinkFacts {
   readonly cause: string
 }
+
+/** An ejected replica was seen to be well. */
 export interface ReplicaReturned extends Happened<'replica.returned'>, LinkFacts {}
 
 /** A replica takes no new calls because it was told so, or is gone from the configuration. */
 export interface ReplicaDrained extends Happened<'replica.drained'>, LinkFacts {}
+
 /** A drained replica takes calls again. */
 export interface ReplicaResumed extends Happened<'replica.resumed'>, LinkFacts {}
 
@@ -172,6 +189,8 @@ export interface CacheHit extends Happened<'cache.hit'>, CacheFacts {
   /** What the server would have taken, by the first time. */
   readonly savedMs: number
 }
+
+/** A result of a server is kept from now on. */
 export interface CacheStored extends Happened<'cache.stored'>, CacheFacts {
   readonly bytes: number
 }
@@ -195,6 +214,20 @@ export interface ReloadApplied extends Happened<'reload.applied'> {
 /** A configuration was not taken. The running one stays. */
 export interface ReloadRefused extends Happened<'reload.refused'> {
   readonly error: GatewayError
+}
+
+/** An operator has changed something over the admin API, or was refused. */
+export interface AdminActed extends Happened<'admin.acted'> {
+  /** What stands for the operator. */
+  readonly by: string
+  /** Address on the network. */
+  readonly from: string | undefined
+  /** As `POST /admin/reload`. */
+  readonly action: string
+  /** HTTP status of the answer. */
+  readonly status: number
+  /** What was changed, or why it was refused. */
+  readonly detail: string | undefined
 }
 
 /** The gateway takes no new requests. */
@@ -228,6 +261,7 @@ export type GatewayEvent =
   | CacheInvalidated
   | ReloadApplied
   | ReloadRefused
+  | AdminActed
   | ShutdownBegan
   | EventsLost
 

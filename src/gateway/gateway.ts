@@ -7,6 +7,7 @@ import { WHOLE } from '../catalog/view-names.ts'
 import type { AsksConfig, Config, LiveServer } from '../config/types.ts'
 import type { Opening } from '../core/client-request.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
+import type { EventBus } from '../core/event-bus.ts'
 import type { Conversation, Exchange, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { clientPrincipal, LOCAL, type Principal } from '../core/principal.ts'
@@ -18,12 +19,13 @@ import type { HttpFront } from '../front/http/endpoint.ts'
 import { ListenStreams } from '../front/listen-streams.ts'
 import type { Service, Subscriber } from '../front/service.ts'
 import { StdioFront } from '../front/stdio.ts'
-import { auditOpened } from '../middleware/request/audit.ts'
+import { reportOpened } from '../middleware/request/report.ts'
 import { compilePolicies, type Policies } from '../policy/policies.ts'
 import { listChangedMethod } from '../protocol/list-changed.ts'
 import { DrainWatch } from '../state/drain-watch.ts'
 import type { Store } from '../state/store.ts'
 import type { GatewayOptions, StdioOptions } from './options.ts'
+import { GatewayEvents } from './gateway-events.ts'
 import { Operations } from './operations.ts'
 import type { ReloadReport } from './reload-report.ts'
 import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
@@ -41,12 +43,18 @@ export class Gateway implements Service {
   readonly asks: AsksConfig
   readonly listens: ListenStreams
   readonly calls = new CallsInFlight()
+  /**
+   * Hears of what happens (docs/events.md), of one type or with `*` of everything, until the returned function is called. A listener is called in the turn
+   * of the event and returns soon; its failures are logged and change nothing.
+   */
+  readonly on: EventBus['on']
   readonly #config: Config
   readonly #logger: Logger
   readonly #store: Store
   readonly #parts: Generation
   readonly #drains: DrainWatch | undefined
   readonly #fronts: Fronts
+  readonly #events: GatewayEvents
   #http: HttpFront | undefined
   #refreshTimer: NodeJS.Timeout | undefined
   #stopping: Promise<void> | undefined
@@ -56,12 +64,15 @@ export class Gateway implements Service {
     this.#config = config
     this.#logger = options.logger
     this.#store = options.store
+    this.#events = new GatewayEvents(options.logger)
+    this.on = this.#events.on.bind(this.#events) as EventBus['on']
     this.serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
     this.asks = config.gateway.asks
     this.listens = new ListenStreams(config.gateway.listen, options.logger)
     const { calls, serverInfo } = this
     this.#fronts = new Fronts(calls, serverInfo, options.logger)
-    this.#parts = new Generation({ config, policies, ...options, serverInfo, calls })
+    this.#parts = new Generation({ config, policies, ...options, serverInfo, calls, events: this.#events })
+    this.#events.listen([this.#parts.audit, this.#parts.trace])
     if (options.store.name !== 'memory')
       this.#drains = new DrainWatch({
         ...options,
@@ -131,7 +142,7 @@ export class Gateway implements Service {
       logger: this.#logger,
       maxConnections: descriptorShares().clients,
       readiness: () => readinessOf(this.status()),
-      onRefused: (status, reason, address) => this.#parts.audit?.noteRefused(status, reason, address),
+      onRefused: (status, reason, address) => this.#events.accessRefused(status, reason, address),
     })
     this.#fronts.add(this.#http)
     return await this.#http.listen()
@@ -173,7 +184,7 @@ export class Gateway implements Service {
 
   /** What operators do to it while it runs. */
   get operations(): Operations {
-    return new Operations(this.#parts, this.#store)
+    return new Operations(this.#parts, this.#store, this.#events)
   }
 
   status(): ServerStatus[] {
@@ -197,6 +208,7 @@ export class Gateway implements Service {
    * then, and tells everyone who still comes to go elsewhere. Idempotent.
    */
   stop(): Promise<void> {
+    if (!this.#stopping) this.#events.tell({ type: 'shutdown.began' })
     this.#stopping ??= this.#fronts.finish(this.#config.gateway.shutdownTimeoutMs).then(() => this.close())
     return this.#stopping
   }
@@ -243,12 +255,12 @@ export class Gateway implements Service {
 
   join(conversation: Conversation): void {
     this.#parts.relay.join(conversation)
-    this.#parts.trace?.opened(conversation)
+    this.#events.sessionOpened(conversation)
   }
 
   leave(conversation: Conversation): void {
     this.#parts.relay.leave(conversation)
-    this.#parts.trace?.closed(conversation)
+    this.#events.sessionClosed(conversation)
     for (const pool of this.#parts.pools.values()) pool.leave(conversation)
     this.#parts.legacyTasks.leave(conversation)
   }
@@ -305,7 +317,7 @@ export class Gateway implements Service {
   }
 
   listening(exchange: Exchange, since: number): void {
-    auditOpened({ auditLog: this.#parts.audit }, exchange, since)
+    reportOpened(this.#parts.reporting, exchange, since)
   }
 
   #noEndpoint(name: string, principal: Principal): string {
@@ -338,6 +350,7 @@ export class Gateway implements Service {
     await catalog
     // Each call has its line before the audit log ends.
     await this.#fronts.settled()
+    this.#events.unlisten()
     await this.#parts.audit?.close()
     this.#parts.deadlines.close()
     await this.#parts.quotas?.close()
