@@ -98,7 +98,7 @@ async function makeParts(): Promise<CallParts & { readonly close: () => Promise<
     suspendedCalls: new SuspendedCalls(
       seal,
       deadlines,
-      { answerTimeoutMs: 60_000, maxParked: 100 },
+      { answerTimeoutMs: 60_000, maxSuspendedCalls: 100 },
       { add: () => 0, remove: () => undefined },
       SILENT,
     ),
