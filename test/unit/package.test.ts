@@ -169,6 +169,10 @@ const { url, port }: { url: string; port: number } = await gateway.listen()
 await gateway.connectStdio(new PassThrough(), new PassThrough(), { client: 'ada' })
 const status: GatewayStatus = gateway.status()
 const names: readonly string[] = status.servers.map(({ name }) => name)
+const off: () => void = gateway.on('request.ended', ({ durationMs }) => durationMs.toFixed())
+// @ts-expect-error there is no such event
+gateway.on('nothing', () => {})
+off()
 const report: ReloadReport = await gateway.reload(file)
 const applied: boolean = report.applied
 await gateway.close({ timeoutMs: 0 })

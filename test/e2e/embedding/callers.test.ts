@@ -81,7 +81,10 @@ test('of two Authorization headers, none counts, also where the server of the pr
     host: '127.0.0.1',
     path: '/mcp',
     method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: [`Bearer ${keyOf('ci')}`, 'Bearer other'] },
+    headers: [
+      ...['host', '127.0.0.1', 'content-type', 'application/json'],
+      ...['authorization', `Bearer ${keyOf('ci')}`, 'authorization', 'Bearer other'],
+    ],
   })
   outgoing.end(INITIALIZE)
   const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
