@@ -16,7 +16,7 @@ export function audit<R extends ClientRequest>({ auditLog }: AuditOptions): Midd
     const since = performance.now()
     try {
       const outcome = await next(request)
-      if (outcome !== OPENED) auditLog.note(request, since, outcome, undefined)
+      if (outcome.kind !== 'opened') auditLog.note(request, since, outcome, undefined)
       return outcome
     } catch (caught) {
       const error = request.cancellation?.error ?? GatewayError.from(caught)
