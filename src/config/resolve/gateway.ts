@@ -111,6 +111,7 @@ function resolveHttp(
       key: absolutePath(tls.key ?? '', folder, home),
       ca: tls.ca === undefined ? undefined : absolutePath(tls.ca, folder, home),
       clientCertificates: tls.clientCertificates ?? (tls.ca === undefined ? 'none' : 'request'),
+      contentDigest: '',
     },
     maxBodyBytes: toBytes(http.maxBody ?? MAX_BODY.default),
     allowedHosts: http.allowedHosts ?? [],

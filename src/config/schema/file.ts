@@ -212,9 +212,17 @@ const servers = table('object', 'Servers by name, as in the files of MCP clients
   expected: `expected a name of 1 to ${MAX_SERVER_NAME} characters`,
 })
 
+const includePath = z.string().min(1, { error: 'expected a path that is not empty' })
+
 /** Checks a file whose variables are expanded. Valid input comes back as it was. */
 export const serversFile = section('', {
   $schema: text('Address of the JSON Schema, for editors.'),
+  include: option(
+    'string \\| list of strings',
+    'Files whose servers, clients, roles and profiles are added: a file, a folder of `*.json` and `*.jsonc`, or a pattern such as `conf.d/team-*.json`, relative to this file.',
+    z.union([includePath, z.array(includePath)], { error: 'expected a path or a list of paths' }),
+    { bounds: 'up to 256 files, 16 MiB in all' },
+  ),
   mcpServers: servers,
   servers: {
     ...servers,
