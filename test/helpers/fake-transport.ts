@@ -5,7 +5,7 @@ import { CallRecord, type Exchange, type JsonObject } from '../../src/core/excha
 import { ANONYMOUS } from '../../src/core/principal.ts'
 import type { ServerConfig } from '../../src/config/types.ts'
 import type { ReplicaConfig } from '../../src/config/replica-types.ts'
-import type { Outgoing, Receiver, Transport } from '../../src/upstream/transport/transport.ts'
+import type { Outgoing, Receiver, Transport } from '../../src/upstream/transport/shared/transport.ts'
 
 /** What a fake server does with a request: gives a result, an error, or says nothing. */
 export type Reaction = { readonly result: unknown } | { readonly error: unknown } | undefined

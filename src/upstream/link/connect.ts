@@ -4,13 +4,13 @@ import { UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
 import { Guarded } from './guarded.ts'
 import { shakeHands, TooLate, type Heard } from './handshake.ts'
 import { Link, type LinkOptions } from './link.ts'
-import type { PrintedByOne } from '../replica/printed.ts'
-import { SseTransport } from '../transport/sse.ts'
+import type { PrintedByOne } from '../transport/stdio/printed.ts'
+import { SseTransport } from '../transport/sse/sse.ts'
 import { createStdioTransport } from '../transport/stdio/stdio.ts'
-import { HttpStatusError } from '../transport/http-error.ts'
+import { HttpStatusError } from '../transport/http/http-error.ts'
 import { withStray } from './stray.ts'
-import { StreamableHttpTransport } from '../transport/streamable-http.ts'
-import type { Transport } from '../transport/transport.ts'
+import { StreamableHttpTransport } from '../transport/http/streamable-http.ts'
+import type { Transport } from '../transport/shared/transport.ts'
 
 export interface Connected {
   readonly link: Link

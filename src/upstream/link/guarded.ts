@@ -2,8 +2,8 @@ import { describeError, type GatewayError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
 import { MAX_OWN_ANSWER_CHARS } from './introduction.ts'
 import { oversized, protocolError } from './link-errors.ts'
-import { endsId } from '../transport/response-id.ts'
-import type { Receiver } from '../transport/transport.ts'
+import { endsId } from '../transport/shared/response-id.ts'
+import type { Receiver } from '../transport/shared/transport.ts'
 
 /** A link, as far as it is guarded. */
 export interface Guardable extends Receiver {

@@ -8,7 +8,7 @@ import { refusalRaisesDoubt } from './session-probe.ts'
 import { introduced } from './introduction.ts'
 import type { Link } from './link.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
-import { HttpStatusError } from '../transport/http-error.ts'
+import { HttpStatusError } from '../transport/http/http-error.ts'
 
 /** A stdio server that has said nothing for so long is offered `initialize` as well. */
 const QUIET_MS = 1500

@@ -2,7 +2,7 @@ import { monotonicNow } from '../../core/clock.ts'
 import type { Deadline } from '../../core/deadlines.ts'
 import type { GatewayError } from '../../core/errors.ts'
 import type { Exchange, Outcome } from '../../core/exchange.ts'
-import type { Transport } from '../transport/transport.ts'
+import type { Transport } from '../transport/shared/transport.ts'
 
 /** By progress, and while its stream is not read, a call goes on for so many times its time limit: nothing keeps it open for ever. */
 export const MOST_EXTENSION = 12

@@ -2,7 +2,7 @@ import { GatewayError } from '../../core/errors.ts'
 import type { JsonObject, Outcome } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import { MODERN, type Era } from '../../protocol/revisions.ts'
-import { HttpStatusError } from '../transport/http-error.ts'
+import { HttpStatusError } from '../transport/http/http-error.ts'
 
 const METHOD_NOT_FOUND = -32601
 const UNSUPPORTED_VERSION = -32022

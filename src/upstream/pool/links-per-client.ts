@@ -1,4 +1,4 @@
-import { toGiveUp, type Giving } from '../transport/no-room.ts'
+import { toGiveUp, type Giving } from './no-room.ts'
 
 /** A link that counts for a client. */
 export interface CountedLink extends Giving {

@@ -2,7 +2,7 @@ import type { ServerConfig } from '../../config/types.ts'
 import { describeError, GatewayError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Connected } from '../link/connect.ts'
-import { RestartBackoff } from '../replica/restart-backoff.ts'
+import { RestartBackoff } from '../balance/restart-backoff.ts'
 import type { Link } from '../link/link.ts'
 import { readableBytes } from '../transport/stdio/memory-watch.ts'
 

@@ -7,9 +7,9 @@ import { monotonicNow } from '../../core/clock.ts'
 import { declaredTo } from '../../protocol/capabilities.ts'
 import { isModernVersion } from '../../protocol/revisions.ts'
 import { UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
-import { Printed } from './printed.ts'
+import { Printed } from '../transport/stdio/printed.ts'
 import type { SlotKey } from './slot-key.ts'
-import type { Transport } from '../transport/transport.ts'
+import type { Transport } from '../transport/shared/transport.ts'
 
 /** How a replica keeps legacy conversations; it decides who may share one. */
 export interface ReplicaTraits {

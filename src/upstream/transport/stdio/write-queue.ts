@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream'
 import type { Delivery } from '../../../core/errors.ts'
 import { onOneLine } from '../../../protocol/json-text.ts'
-import type { Outgoing } from '../transport.ts'
+import type { Outgoing } from '../shared/transport.ts'
 
 /** Messages are joined up to this size, so that a burst costs one system call and a large one does not wait to be copied. */
 const BATCH_BYTES = 256 * 1024

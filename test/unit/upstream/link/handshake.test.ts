@@ -6,7 +6,7 @@ import type { Era } from '../../../../src/protocol/revisions.ts'
 import type { Spoken } from '../../../../src/protocol/spoken.ts'
 import { shakeHands, TooLate } from '../../../../src/upstream/link/handshake.ts'
 import { Link } from '../../../../src/upstream/link/link.ts'
-import { HttpStatusError } from '../../../../src/upstream/transport/http-error.ts'
+import { HttpStatusError } from '../../../../src/upstream/transport/http/http-error.ts'
 import {
   FakeTransport,
   LEGACY,

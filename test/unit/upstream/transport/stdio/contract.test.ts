@@ -3,7 +3,7 @@ import { afterAll } from 'vitest'
 import { SILENT } from '../../../../../src/core/logger.ts'
 import { createReaper } from '../../../../../src/upstream/transport/stdio/orphan-reaper.ts'
 import { createStdioTransport } from '../../../../../src/upstream/transport/stdio/stdio.ts'
-import type { Transport } from '../../../../../src/upstream/transport/transport.ts'
+import type { Transport } from '../../../../../src/upstream/transport/shared/transport.ts'
 import { describeTransport } from '../../../../contract/transport.ts'
 
 const RAW = fileURLToPath(new URL('../../../../fixtures/servers/raw.js', import.meta.url))

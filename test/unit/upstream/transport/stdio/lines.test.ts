@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LineSplitter } from '../../../../../src/upstream/transport/stdio/line-splitter.ts'
-import { responseId } from '../../../../../src/upstream/transport/response-id.ts'
+import { responseId } from '../../../../../src/upstream/transport/shared/response-id.ts'
 
 type Seen = string | { head: string; tail: string; size: number }
 

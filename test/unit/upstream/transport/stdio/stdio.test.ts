@@ -10,7 +10,7 @@ import {
   createStdioTransport,
   type StdioTransportOptions,
 } from '../../../../../src/upstream/transport/stdio/stdio.ts'
-import type { Receiver, Transport } from '../../../../../src/upstream/transport/transport.ts'
+import type { Receiver, Transport } from '../../../../../src/upstream/transport/shared/transport.ts'
 
 const FIXTURES = new URL('../../../../fixtures/servers/', import.meta.url).pathname
 const reaper = createReaper()

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { buildConnector } from 'undici'
-import { GatewayError } from '../../core/errors.ts'
-import { descriptorShares } from '../../descriptors.ts'
+import { GatewayError } from '../../../core/errors.ts'
+import { descriptorShares } from '../../../descriptors.ts'
 
 /** How long something waits for a socket before it fails. */
 const WAIT_MS = 30_000

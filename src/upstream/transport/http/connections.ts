@@ -1,5 +1,5 @@
 import type { buildConnector, Dispatcher } from 'undici'
-import type { HttpEndpoint } from '../../config/replica-types.ts'
+import type { HttpEndpoint } from '../../../config/replica-types.ts'
 import { Congestion } from './congestion.ts'
 import { httpConnectOptions } from './connect-options.ts'
 import { processSockets, type Sockets } from './sockets.ts'

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import type { Flow } from '../../core/reception.ts'
+import type { Flow } from '../../../core/reception.ts'
 
 const flows = new WeakMap<Dispatcher.DispatchController, Flow>()
 

@@ -2,11 +2,11 @@ import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { SILENT } from '../../../../src/core/logger.ts'
-import { StreamableHttpTransport } from '../../../../src/upstream/transport/streamable-http.ts'
-import { Conversation, describeTransport } from '../../../contract/transport.ts'
-import { startRawServer, type RawServer, type RawServerOptions } from '../../../fixtures/servers/raw.js'
-import { freePort } from '../../../helpers/served.ts'
+import { SILENT } from '../../../../../src/core/logger.ts'
+import { StreamableHttpTransport } from '../../../../../src/upstream/transport/http/streamable-http.ts'
+import { Conversation, describeTransport } from '../../../../contract/transport.ts'
+import { startRawServer, type RawServer, type RawServerOptions } from '../../../../fixtures/servers/raw.js'
+import { freePort } from '../../../../helpers/served.ts'
 
 const transportTo = (
   url: string,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { Pieces } from '../../../../src/upstream/transport/pieces.ts'
+import { Pieces } from '../../../../../src/upstream/transport/http/pieces.ts'
 
 it('a large text arrives as it was, in pieces that end between characters', async () => {
   const text = `x${'🙂'.repeat(100_000)}é`

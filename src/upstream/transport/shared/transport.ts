@@ -1,4 +1,4 @@
-import type { GatewayError } from '../../core/errors.ts'
+import type { GatewayError } from '../../../core/errors.ts'
 
 /**
  * Carries JSON-RPC messages to one replica and back, as text. Knows framing and connections, nothing of MCP's methods.

@@ -1,4 +1,4 @@
-import { GatewayError } from '../../core/errors.ts'
+import { GatewayError } from '../../../core/errors.ts'
 
 /** A message of a server that is longer than `maxBytes`; `size` in bytes where it is known. */
 export function tooLarge(server: string, maxBytes: number, size?: number): GatewayError {

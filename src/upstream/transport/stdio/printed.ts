@@ -1,8 +1,8 @@
-import { monotonicNow } from '../../core/clock.ts'
-import type { Logger } from '../../core/logger.ts'
-import { sameness } from '../../core/sameness.ts'
-import { LASTED_MS } from './restart-backoff.ts'
-import { LogSampler } from '../transport/log-sampler.ts'
+import { monotonicNow } from '../../../core/clock.ts'
+import type { Logger } from '../../../core/logger.ts'
+import { sameness } from '../../../core/sameness.ts'
+import { LASTED_MS } from '../../balance/restart-backoff.ts'
+import { LogSampler } from '../shared/log-sampler.ts'
 
 /** Of one process; further lines are not compared. Twice as many are known of those before. */
 const KEPT_LINES = 500

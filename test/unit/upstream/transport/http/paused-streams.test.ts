@@ -3,11 +3,11 @@ import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { processBuffers } from '../../../../src/core/buffer-limit.ts'
-import { SILENT } from '../../../../src/core/logger.ts'
-import { SseTransport } from '../../../../src/upstream/transport/sse.ts'
-import { StreamableHttpTransport } from '../../../../src/upstream/transport/streamable-http.ts'
-import type { Receiver, Transport } from '../../../../src/upstream/transport/transport.ts'
+import { processBuffers } from '../../../../../src/core/buffer-limit.ts'
+import { SILENT } from '../../../../../src/core/logger.ts'
+import { SseTransport } from '../../../../../src/upstream/transport/sse/sse.ts'
+import { StreamableHttpTransport } from '../../../../../src/upstream/transport/http/streamable-http.ts'
+import type { Receiver, Transport } from '../../../../../src/upstream/transport/shared/transport.ts'
 
 /** Streams that are paused for two reasons: no room for what they bring, and a server that does not take what it is sent. */
 

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import type { Flow } from '../../core/reception.ts'
+import type { Flow } from '../../../core/reception.ts'
 import { flowOf } from './flow-control.ts'
 
 /** So many messages to a server under way are enough reason to hear nothing more of it. */

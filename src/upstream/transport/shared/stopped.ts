@@ -1,5 +1,5 @@
-import { GatewayError } from '../../core/errors.ts'
-import type { GivenUp } from '../../core/given-up.ts'
+import { GatewayError } from '../../../core/errors.ts'
+import type { GivenUp } from '../../../core/given-up.ts'
 
 /** A server began a large message that had to give up its room. */
 export function stopped(server: string, { code, what, fix }: GivenUp): GatewayError {

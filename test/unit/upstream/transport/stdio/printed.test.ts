@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { SILENT, type Logger } from '../../../../src/core/logger.ts'
-import { Printed, type PrintedByOne } from '../../../../src/upstream/replica/printed.ts'
+import { SILENT, type Logger } from '../../../../../src/core/logger.ts'
+import { Printed, type PrintedByOne } from '../../../../../src/upstream/transport/stdio/printed.ts'
 
 /** Processes of one endpoint, and at which level their lines are logged. */
 function processes(): { readonly log: string[]; readonly start: (name: string) => PrintedByOne } {

@@ -1,4 +1,4 @@
-import { GatewayError, type Delivery } from '../../core/errors.ts'
+import { GatewayError, type Delivery } from '../../../core/errors.ts'
 import { statusHint } from './web-page.ts'
 
 /** How much of the body of a refusal is kept: it is quoted, and nothing else is done with it. */

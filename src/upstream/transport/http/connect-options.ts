@@ -1,5 +1,5 @@
 import { isIP, type LookupFunction } from 'node:net'
-import type { HttpEndpoint } from '../../config/replica-types.ts'
+import type { HttpEndpoint } from '../../../config/replica-types.ts'
 
 const CONNECT_TIMEOUT_MS = 10_000
 

@@ -1,5 +1,5 @@
-import type { HttpEndpoint } from '../../config/replica-types.ts'
-import type { Logger } from '../../core/logger.ts'
+import type { HttpEndpoint } from '../../../config/replica-types.ts'
+import type { Logger } from '../../../core/logger.ts'
 
 /** Headers that say how the message is to be read; a second value would make it unreadable. */
 const RESERVED = /^(?:accept|content-type|content-length|transfer-encoding|connection|mcp-.*|last-event-id)$/i

@@ -1,5 +1,5 @@
-import { monotonicNow } from '../../core/clock.ts'
-import { GatewayError } from '../../core/errors.ts'
+import { monotonicNow } from '../../../core/clock.ts'
+import { GatewayError } from '../../../core/errors.ts'
 import { LogSampler } from './log-sampler.ts'
 
 const WINDOW_MS = 60_000

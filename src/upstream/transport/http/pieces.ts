@@ -1,4 +1,4 @@
-import { pieceEnd } from '../../core/text-pieces.ts'
+import { pieceEnd } from '../../../core/text-pieces.ts'
 
 /**
  * A large text as bytes, piece by piece as it is written: as one buffer it would lie beside the text until all of it is sent, and the allocator keeps

@@ -1,4 +1,4 @@
-import { hasMoreValues, MAX_SERVER_VALUES } from '../../protocol/values.ts'
+import { hasMoreValues, MAX_SERVER_VALUES } from '../../../protocol/values.ts'
 
 /** Completes "sent". */
 export const TOO_MANY_VALUES = `a message of more than ${MAX_SERVER_VALUES} values; no more are taken in one`

@@ -3,11 +3,11 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { SILENT } from '../../../../src/core/logger.ts'
-import { SseTransport } from '../../../../src/upstream/transport/sse.ts'
-import { Conversation, describeTransport } from '../../../contract/transport.ts'
-import { startRawServer } from '../../../fixtures/servers/raw.js'
-import { freePort } from '../../../helpers/served.ts'
+import { SILENT } from '../../../../../src/core/logger.ts'
+import { SseTransport } from '../../../../../src/upstream/transport/sse/sse.ts'
+import { Conversation, describeTransport } from '../../../../contract/transport.ts'
+import { startRawServer } from '../../../../fixtures/servers/raw.js'
+import { freePort } from '../../../../helpers/served.ts'
 
 const transportTo = (url: string, maxMessageBytes = 1_000_000): SseTransport =>
   new SseTransport({

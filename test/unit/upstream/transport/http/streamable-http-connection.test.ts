@@ -3,10 +3,10 @@ import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { SILENT } from '../../../../src/core/logger.ts'
-import { StreamableHttpTransport } from '../../../../src/upstream/transport/streamable-http.ts'
-import { Conversation } from '../../../contract/transport.ts'
-import { freePort } from '../../../helpers/served.ts'
+import { SILENT } from '../../../../../src/core/logger.ts'
+import { StreamableHttpTransport } from '../../../../../src/upstream/transport/http/streamable-http.ts'
+import { Conversation } from '../../../../contract/transport.ts'
+import { freePort } from '../../../../helpers/served.ts'
 
 /** How far a request got is told by what happened to its connection: real sockets, one way to break for each test. */
 

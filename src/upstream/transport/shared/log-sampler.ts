@@ -1,4 +1,4 @@
-import { monotonicNow } from '../../core/clock.ts'
+import { monotonicNow } from '../../../core/clock.ts'
 
 /** Lets `limit` events through in each window of `windowMs`, and counts the rest. */
 export class LogSampler {

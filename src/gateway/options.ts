@@ -1,0 +1,16 @@
+import type { Logger } from '../core/logger.ts'
+import type { Store } from '../state/store.ts'
+
+export interface GatewayOptions {
+  readonly logger: Logger
+  /** Closed with the gateway. */
+  readonly store: Store
+}
+
+/** For whom stdio is served. */
+export interface StdioOptions {
+  /** Name of a profile or a server; everything when left out. */
+  readonly endpoint?: string | undefined
+  /** Name of the configured client that is served; the local user when left out. */
+  readonly client?: string | undefined
+}
