@@ -10,7 +10,9 @@ export function withAbsolutePaths(value: unknown, folder: string, home: string):
     typeof path === 'string' && path !== '' ? absolutePath(path, folder, home) : path
   const root = (place: unknown): unknown => {
     if (isJsonObject(place)) return { ...place, uri: root(place['uri']) }
-    return typeof place === 'string' && isFilePlace(place) && !/^file:\/\//i.test(place) ? absolute(place) : place
+    return typeof place === 'string' && isFilePlace(place) && !/^file:\/\//i.test(place)
+      ? absolute(place)
+      : place
   }
   const endpoint = (entry: unknown): unknown => {
     if (!isJsonObject(entry)) return entry
@@ -24,7 +26,9 @@ export function withAbsolutePaths(value: unknown, folder: string, home: string):
   for (const section of SERVER_SECTIONS) {
     const entries = copy[section]
     if (isJsonObject(entries))
-      copy[section] = Object.fromEntries(Object.entries(entries).map(([name, entry]) => [name, endpoint(entry)]))
+      copy[section] = Object.fromEntries(
+        Object.entries(entries).map(([name, entry]) => [name, endpoint(entry)]),
+      )
   }
   return copy
 }

@@ -17,7 +17,17 @@ export interface Adopted {
   readonly owner: (origin: Path) => Path | undefined
 }
 
-const OWN_KEYS = ['$schema', 'include', 'mcpServers', 'servers', 'inputs', 'clients', 'roles', 'profiles', 'gateway']
+const OWN_KEYS = [
+  '$schema',
+  'include',
+  'mcpServers',
+  'servers',
+  'inputs',
+  'clients',
+  'roles',
+  'profiles',
+  'gateway',
+]
 /** A file that has one of these was written for the gateway: what is not known in it is a mistake. */
 const OURS = ['gateway', 'clients', 'roles', 'include']
 /** Keys of `gateway`; at the top of a file they are misplaced, and leaving them out could leave a door open. */

@@ -12,7 +12,12 @@ import type { Path, Problem } from '../problem.ts'
 /** Files that one configuration includes at most. */
 const MAX_INCLUDED = 256
 
-const ALLOWED: readonly string[] = ['$schema', 'inputs', ...INCLUDED_SECTIONS, ...Object.keys(IGNORED_ROOT_KEYS)]
+const ALLOWED: readonly string[] = [
+  '$schema',
+  'inputs',
+  ...INCLUDED_SECTIONS,
+  ...Object.keys(IGNORED_ROOT_KEYS),
+]
 
 export interface IncludeContext {
   readonly cwd: string
@@ -67,7 +72,9 @@ async function filesAt(path: string, main: Part, files: FilesRead): Promise<stri
   } catch (cause) {
     const code = (cause as { code?: unknown }).code
     const why =
-      code === 'ENOENT' ? `there is no folder ${folder}` : `the folder ${folder} cannot be read (${String(code)})`
+      code === 'ENOENT'
+        ? `there is no folder ${folder}`
+        : `the folder ${folder} cannot be read (${String(code)})`
     throw new GatewayError('config', `${titleOf(main)} was not loaded: ${why}. Correct "include".`, { cause })
   }
 }
@@ -92,7 +99,8 @@ function titleOf({ file }: Part): string {
 /** What an included file must not have: keys of the main file, and entries that another file has as well. */
 export function includeProblems(parts: Parts): Problem[] {
   const owners = new Map<string, { readonly part: Part; readonly path: Path }>()
-  const keyOf = ([section, name]: Path): string => `${section === 'servers' ? 'mcpServers' : section}\0${name}`
+  const keyOf = ([section, name]: Path): string =>
+    `${section === 'servers' ? 'mcpServers' : section}\0${name}`
   for (const path of entriesOf(parts.main.adopted.value)) owners.set(keyOf(path), { part: parts.main, path })
   return parts.included.flatMap(part => {
     const problems: Problem[] = wrongKeys(part.adopted.value)
@@ -118,7 +126,14 @@ function wrongKeys(value: unknown): Problem[] {
   return Object.entries(value).flatMap(([key, child]): Problem[] => {
     const path = [key]
     if (key === 'include')
-      return [{ path, about: 'key', cause: 'is in a file that is included itself', fix: 'Name the files in the main one.' }]
+      return [
+        {
+          path,
+          about: 'key',
+          cause: 'is in a file that is included itself',
+          fix: 'Name the files in the main one.',
+        },
+      ]
     if (!ALLOWED.includes(key))
       return [{ path, about: 'key', cause: 'cannot be included', fix: `An included file may have ${list}.` }]
     const isSection = (INCLUDED_SECTIONS as readonly string[]).includes(key)

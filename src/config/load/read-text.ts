@@ -12,7 +12,11 @@ export const MAX_FILE_BYTES = 16 * 1024 * 1024
  * @param named where the name of the file stands, for the error when there is no such file
  * @throws GatewayError `config`
  */
-export async function readText(file: string, files: FilesRead, named = 'the path after --config'): Promise<string> {
+export async function readText(
+  file: string,
+  files: FilesRead,
+  named = 'the path after --config',
+): Promise<string> {
   try {
     const { size } = await stat(file)
     if (size > MAX_FILE_BYTES)
@@ -57,9 +61,6 @@ export async function parse(text: string, file: string): Promise<unknown> {
     const { parseJsonc } = await import('./source-text.ts')
     const { value, problem } = parseJsonc(text)
     if (problem === undefined) return value
-    throw new GatewayError(
-      'config',
-      renderProblems(title, [{ problem, raw: undefined }]),
-    )
+    throw new GatewayError('config', renderProblems(title, [{ problem, raw: undefined }]))
   }
 }

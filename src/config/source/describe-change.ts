@@ -52,7 +52,12 @@ export function describeChange(before: Config, after: Config): ChangeDescription
   ]
   const sentences = changes.map(sentenceOf)
   const order = namesOf(before.servers).filter(name => namesOf(after.servers).includes(name))
-  if (!isSame(order, namesOf(after.servers).filter(name => order.includes(name))))
+  if (
+    !isSame(
+      order,
+      namesOf(after.servers).filter(name => order.includes(name)),
+    )
+  )
     sentences.push('The servers are in another order.')
   const lines = sentences.length > MAX_LINES + 1 ? sentences.slice(0, MAX_LINES) : sentences
   const more = sentences.length - lines.length
@@ -141,7 +146,17 @@ function detailOf({ path, before, after }: Difference): string {
 }
 
 /** Keys whose values are words of a closed list, or names that are shown everywhere. */
-const SHOWN = new Set(['log', 'isolation', 'transport', 'scope', 'default', 'prefix', 'host', 'timeZone', 'zone'])
+const SHOWN = new Set([
+  'log',
+  'isolation',
+  'transport',
+  'scope',
+  'default',
+  'prefix',
+  'host',
+  'timeZone',
+  'zone',
+])
 const DURATIONS = [
   ['d', 86_400e3],
   ['h', 3_600e3],

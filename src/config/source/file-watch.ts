@@ -201,7 +201,13 @@ async function namesOnPath(
 /** The root of a path, and the names below it. */
 function split(path: string): [string, string[]] {
   const { root } = parse(path)
-  return [root, path.slice(root.length).split(sep).filter(name => name !== '')]
+  return [
+    root,
+    path
+      .slice(root.length)
+      .split(sep)
+      .filter(name => name !== ''),
+  ]
 }
 
 async function identityOf(directory: string): Promise<string> {

@@ -51,7 +51,9 @@ async function received(worker: Worker, port: MessagePort, ready: Promise<void>)
 
 /** Takes one part in each turn of the event loop. */
 async function joined(port: MessagePort): Promise<FileReading> {
-  const { reading, marks } = receiveMessageOnPort(port)?.message as FileReading
+  const first = receiveMessageOnPort(port)?.message as FileReading | undefined
+  if (first === undefined) throw new Error('The thread that loaded it answered nothing.')
+  const { reading, marks } = first
   if (reading.config === undefined) return { reading, marks }
   const servers: ServerConfig[] = []
   const clients: ClientConfig[] = []

@@ -1,7 +1,7 @@
 import { describeError } from '../../core/errors.ts'
 import { FilesRead, type FileMark } from '../load/files-read.ts'
 import { loadWithSource } from '../load/load.ts'
-import { knownValid } from '../config/source/known-valid.ts'
+import { knownValid } from './known-valid.ts'
 import type { Overrides } from '../resolve/environment.ts'
 import type { ConfigReading } from './config-source.ts'
 

@@ -152,11 +152,14 @@ export class Reloader {
     }
     if (outcome === 'superseded') return
     for (const warning of warnings) this.#logger.warn(warning)
-    if (outcome === 'unchanged') this.#logger.info(`${this.#source.name} was read again: nothing has changed.`)
+    if (outcome === 'unchanged')
+      this.#logger.info(`${this.#source.name} was read again: nothing has changed.`)
     else this.#logger.info(`The configuration has changed and is in effect. ${change?.lines.join(' ')}`)
     if (notReloadable.length > 0) {
       const rest = notReloadable.map(({ key, reason }) => `${key}, because ${reason}`)
-      this.#logger.warn(`Of the changed configuration this takes effect at the next start: ${rest.join('; ')}.`)
+      this.#logger.warn(
+        `Of the changed configuration this takes effect at the next start: ${rest.join('; ')}.`,
+      )
     }
   }
 }

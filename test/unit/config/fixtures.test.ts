@@ -201,6 +201,7 @@ test('every option of the format, also those of later versions', async () => {
         key: join(VALID, 'tls/key.pem'),
         ca: join(VALID, 'tls/ca.pem'),
         clientCertificates: 'request',
+        contentDigest: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
       },
       maxBodyBytes: 1_000_000,
       allowedHosts: ['gateway.example'],
