@@ -13,7 +13,7 @@ import type { Principals } from './principals.ts'
 export const REREAD_MS = 5000
 /** Every so many re-reads, all keys are read and not only those in use. */
 const ALL_EVERY = 12
-/** Look-ups of keys nobody has seen yet: a burst, and so many a second. Guessing must not become a load on the store. */
+/** Look-ups of unknown keys: a burst, and so many a second. Guessing must not become a load on the store. */
 const LOOK_UPS = { burst: 50, perSecond: 20 }
 /** A key that was looked up in vain is not looked up again for so long. */
 const UNKNOWN_MS = 2000

@@ -44,8 +44,8 @@ interface Shown extends Verdict {
 }
 
 /**
- * Who is calling over HTTP. Each way to show it is a file beside this one; here is their order, and what is remembered. A wrong credential is never taken for
- * none, and of two different ones neither counts.
+ * Identifies the caller of an HTTP request. Each kind of credential is a file beside this one; this one holds their order and what is remembered. A wrong credential is never taken for
+ * no credential, and two that differ are refused.
  */
 export class Gatekeeper implements Authenticator {
   readonly #certificates: Certificates
@@ -54,7 +54,7 @@ export class Gatekeeper implements Authenticator {
   readonly #tokens: Tokens
   readonly #resources: Resources
   /** For callers that show nothing; `undefined`: they are refused. */
-  readonly #nobody: Credential | undefined
+  readonly #anonymous: Credential | undefined
   /** Nothing that could be shown means anything. */
   readonly #open: boolean
   readonly #shown = new WeakMap<Socket, Shown>()
@@ -73,9 +73,9 @@ export class Gatekeeper implements Authenticator {
     this.#keys = new ApiKeys({ clients, principals, store, logger })
     this.#resources = new Resources(http, auth.jwt)
     this.#tokens = new Tokens({ jwt: auth.jwt, clients, principals, resources: this.#resources, logger })
-    const nobody =
+    const anonymous =
       auth.anonymous !== undefined ? principals.client(auth.anonymous) : this.#open ? ANONYMOUS : undefined
-    this.#nobody = nobody && { principal: nobody, expiresAt: Infinity, renewable: false }
+    this.#anonymous = anonymous && { principal: anonymous, expiresAt: Infinity, renewable: false }
   }
 
   authenticate(request: IncomingMessage, endpoint: string): Credential | Promise<Credential> {
@@ -102,7 +102,7 @@ export class Gatekeeper implements Authenticator {
     return this.#resources.metadata(request, path)
   }
 
-  /** Known keys are read at once, so that nobody has to look for them. */
+  /** Reads known keys at once, so that the first request need not look for them. */
   listensAt(origin: string): void {
     this.#resources.listensAt(origin)
     if (!this.#open) void this.#keys.reread()
@@ -123,7 +123,7 @@ export class Gatekeeper implements Authenticator {
   #one(request: IncomingMessage, verdicts: readonly Verdict[]): Verdict {
     const [first] = verdicts
     if (first === undefined) {
-      if (this.#nobody) return lasting(this.#nobody)
+      if (this.#anonymous) return lasting(this.#anonymous)
       throw missing(this.#needed, this.#tokens.challenge(request))
     }
     if (verdicts.some(({ credential }) => credential.principal.id !== first.credential.principal.id))

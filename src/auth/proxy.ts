@@ -7,7 +7,7 @@ import type { Principals } from './principals.ts'
 
 const MAX_USER_CHARS = 256
 
-/** Users that a proxy in front has identified. Whoever can reach the gateway can send a header, so it counts only from the proxy's own address. */
+/** Users that a proxy in front has identified. Any sender can set a header, so it counts only from the proxy's own address. */
 export class TrustedProxy {
   /** Lower case. */
   readonly header: string
@@ -30,7 +30,7 @@ export class TrustedProxy {
   }
 
   /**
-   * Who the proxy says it is; `undefined` when the header is not there.
+   * The user that the proxy names; `undefined` when the header is not there.
    * @throws HttpRefusal 400 for several values, 403 from elsewhere and for users that are not known
    */
   principal(request: IncomingMessage): Principal | undefined {

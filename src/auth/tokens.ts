@@ -138,7 +138,7 @@ export class Tokens {
     const audiences = (Array.isArray(payload.aud) ? payload.aud : [payload.aud]).filter(
       audience => typeof audience === 'string',
     )
-    // Bound to a key that nobody has shown here: used like this, it may be stolen (RFC 8705, RFC 9449).
+    // Bound to a key that the request does not prove: used like this, it may be stolen (RFC 8705, RFC 9449).
     if (payload.cnf !== undefined)
       throw invalid('The token is bound to a key, which cannot be checked here.', challenge)
     const expiresAt = (payload.exp as number) * 1000 + config.clockToleranceMs
@@ -214,7 +214,7 @@ function ownValue<T>(table: Readonly<Record<string, T>>, key: string): T | undef
   return Object.hasOwn(table, key) ? table[key] : undefined
 }
 
-/** What is wrong with a token, from the errors of `jose`; safe to show to whoever sent it. */
+/** What is wrong with a token, from the errors of `jose`; safe to show to its sender. */
 function reasonOf(error: unknown): string {
   const { code, claim } = error as { code?: unknown; claim?: unknown }
   switch (code) {

@@ -9,6 +9,7 @@ import { createGateway } from '../gateway/gateway.ts'
 import { logConsole } from '../observe/console-records.ts'
 import { createLogger } from '../observe/logger.ts'
 import { openStore } from '../state/open.ts'
+import { startAdmin, type OpenAdmin } from './admin.ts'
 import type { Overrides } from '../config/resolve/environment.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Gateway } from '../gateway/gateway.ts'
@@ -25,7 +26,7 @@ const CLOSE_TIMEOUT_MS = 15_000
 
 /**
  * Starts a gateway that follows its configuration file, hands it to `use`, and stops it when `use` is done or the process is told to stop; then ends the process:
- * with 0, or with 1 after an exception that nobody caught. A signal lets calls in flight be answered first, a second one ends the process at once,
+ * with 0, or with 1 after an uncaught exception. A signal lets calls in flight be answered first, a second one ends the process at once,
  * with 130 (SIGINT) or 143 (SIGTERM).
  * @throws what starting and `use` throw, after everything is closed.
  */
@@ -60,7 +61,10 @@ export async function runGateway(
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
     process.on('SIGHUP', signal => {
       if (options.endsOnHangup ?? true) onSignal(signal)
-      else reloader?.reload().catch((error: unknown) => logger.debug('Not reloaded', { cause: describeError(error) }))
+      else
+        reloader
+          ?.reload()
+          .catch((error: unknown) => logger.debug('Not reloaded', { cause: describeError(error) }))
     })
     const onCrash = (error: unknown): void => {
       logger.error(`The gateway failed and stops: ${describeError(error)}`, {
@@ -76,15 +80,15 @@ export async function runGateway(
 
   const store = await openStore(config.gateway.state, logger)
   let gateway: Gateway | undefined
+  let admin: Promise<OpenAdmin> | undefined
   let code: number
   try {
     gateway = await createGateway(config, { logger, store })
-    if (config.file !== undefined) {
-      const source = new FileSource({ ...options, file: config.file, marks: files.marks, logger })
-      reloader = new Reloader({ source, target: gateway, config, logger })
-      void reloader.start()
-    }
-    code = await Promise.race([use(gateway, loaded, logger).then(() => 0), stopping])
+    const used = use(gateway, loaded, logger)
+    // Beside what the client waits for.
+    reloader = startReloader(gateway, loaded, files, options, logger)
+    admin = startAdmin({ gateway, config, reloader, logger })
+    code = await Promise.race([used.then(() => 0), stopping])
   } finally {
     stopped = true
     const withinMs = (graceful ? config.gateway.shutdownTimeoutMs : 0) + CLOSE_TIMEOUT_MS
@@ -92,11 +96,27 @@ export async function runGateway(
       logger.error(`Closing took longer than ${withinMs / 1000} s; the process ends without waiting.`)
       process.exit(1)
     }, withinMs)
-    await reloader?.close()
+    await Promise.all([admin?.then(open => open.close()), reloader?.close()])
     await (graceful ? gateway?.stop() : gateway?.close())
     await store.close()
     await logger.flush()
     clearTimeout(overdue)
   }
   process.exit(code)
+}
+
+/** Follows the file of a running gateway. */
+function startReloader(
+  gateway: Gateway,
+  { config }: Loaded,
+  files: FilesRead,
+  { overrides = {} }: RunOptions,
+  logger: Logger,
+): Reloader | undefined {
+  const { file } = config
+  if (file === undefined) return undefined
+  const source = new FileSource({ file, overrides, marks: files.marks, logger })
+  const reloader = new Reloader({ source, target: gateway, config, logger })
+  void reloader.start()
+  return reloader
 }

@@ -1,6 +1,7 @@
+import type { CallState } from './call-state.ts'
+import type { CallTrace } from './call-trace.ts'
 import type { Cancellation } from './cancellation.ts'
 import type {
-  CallRecord,
   CallRequest,
   Conversation,
   Exchange,
@@ -41,12 +42,24 @@ export class Delegate implements Exchange {
     return this.inner.cancellation
   }
 
-  get record(): CallRecord {
-    return this.inner.record
+  get trace(): CallTrace {
+    return this.inner.trace
+  }
+
+  get state(): CallState {
+    return this.inner.state
   }
 
   get canBeAsked(): Exchange['canBeAsked'] {
     return this.inner.canBeAsked
+  }
+
+  get passed(): number {
+    return this.inner.passed
+  }
+
+  set passed(count: number) {
+    this.inner.passed = count
   }
 
   notify(method: string, params: string | undefined): void {
@@ -61,6 +74,7 @@ export class Delegate implements Exchange {
 /** The same exchange with another request, which is the gateway's own: it has no progress and cannot be asked about. */
 export class WithRequest extends Delegate {
   readonly #request: CallRequest
+  #passed = 0
 
   /** `params` is raw JSON of an object. */
   constructor(inner: Exchange, method: string, params: string) {
@@ -74,6 +88,15 @@ export class WithRequest extends Delegate {
 
   override get request(): CallRequest {
     return this.#request
+  }
+
+  /** Such requests run beside each other. */
+  override get passed(): number {
+    return this.#passed
+  }
+
+  override set passed(count: number) {
+    this.#passed = count
   }
 }
 

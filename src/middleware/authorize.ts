@@ -1,4 +1,4 @@
-import type { Middleware } from '../core/compose.ts'
+import type { CallMiddleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
@@ -8,11 +8,15 @@ import { argumentsOf } from './arguments.ts'
 /** Hears of every decision that was made with a call. */
 export type OnDecision = (exchange: Exchange, route: Route, decision: Decision) => void
 
+export interface AuthorizeOptions {
+  readonly onDecision: OnDecision
+}
+
 /**
  * Decides what depends on the arguments of a call or on the time, with every round of it. What is denied whatever the arguments never comes here: it has no
  * route. Calls of everything else pass untouched.
  */
-export function authorize(onDecision: OnDecision): Middleware {
+export function authorize({ onDecision }: AuthorizeOptions): CallMiddleware {
   return next => (exchange, route) => {
     if (!route.check) return next(exchange, route)
     try {
@@ -39,12 +43,11 @@ export function checkCall(exchange: Exchange, route: Route, onDecision: OnDecisi
   )
 }
 
-/** Puts what was decided into the record of the call, and says in the log what rules in shadow mode would have denied. */
+/** Puts what was decided into the trace of the call, and says in the log what rules in shadow mode would have denied. */
 export function recordDecision(logger: Logger): OnDecision {
   return (exchange, route, { rule, shadowed }) => {
-    exchange.record.rule = rule
+    exchange.trace.decided(rule, shadowed)
     if (shadowed === undefined) return
-    exchange.record.shadowed = shadowed
     logger.info('Would be denied.', {
       rule: shadowed,
       client: exchange.principal.name,

@@ -46,12 +46,12 @@ export class DebugTrace {
     this.#logger.debug('A session was closed.', { session: id.slice(0, 8), client })
   }
 
-  /** `since` as `performance.now()` says it. */
-  async request(exchange: Exchange, answering: Promise<Outcome>): Promise<Outcome> {
+  /** A line for a request, once it is answered by `next`. */
+  async request(exchange: Exchange, next: (exchange: Exchange) => Promise<Outcome>): Promise<Outcome> {
     const since = performance.now()
     if (exchange.modern) this.#named(exchange)
     try {
-      const outcome = await answering
+      const outcome = await next(exchange)
       this.#line(exchange, since, outcomeOf(outcome))
       return outcome
     } catch (caught) {
@@ -78,14 +78,14 @@ export class DebugTrace {
   }
 
   #line(exchange: Exchange, since: number, outcome: string): void {
-    const { request, record, conversation, principal } = exchange
-    const { route } = record
+    const { request, trace, conversation, principal } = exchange
+    const { route } = trace
     this.#logger.debug(request.method.slice(0, 100), {
       server: route?.server,
       name: shown(route ? route.own : asked(request.params?.value)),
-      rule: record.rule ?? (route ? undefined : this.#ruleOn(exchange)),
-      replica: record.replica,
-      cache: record.cache,
+      rule: trace.rule ?? (route ? undefined : this.#ruleOn(exchange)),
+      replica: trace.replica,
+      cache: trace.cache,
       client: clientOf(exchange),
       principal: principal.name,
       session: conversation?.id.slice(0, 8),

@@ -1,5 +1,6 @@
 import { isJsonObject } from '../../core/json-object.ts'
-import { absolutePath, isFilePlace } from '../paths.ts'
+import { absolutePath } from '../paths.ts'
+import { isFilePlace } from '../options/server.ts'
 import { SERVER_SECTIONS } from '../validate/scope.ts'
 import type { JsonObject } from '../../core/exchange.ts'
 

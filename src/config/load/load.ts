@@ -21,7 +21,7 @@ import { VERSION } from '../../version.ts'
 import { serverNames, serverOf, withoutEntries } from '../validate/scope.ts'
 import type { Problem } from '../problem.ts'
 import type { Overrides } from '../resolve/environment.ts'
-import type { ServersFile } from '../schema/file.ts'
+import type { ServersFile } from '../options/file.ts'
 import type { Config, GatewayConfig } from '../types.ts'
 
 export interface LoadOptions {

@@ -28,6 +28,8 @@ interface Contents {
 
 export interface SoundReading extends Contents {
   readonly config: Config
+  /** The problems of single servers, which are left out, a line each; `undefined` when there are none. */
+  readonly problems: string | undefined
   readonly problem?: undefined
 }
 

@@ -65,7 +65,7 @@ async function joined(port: MessagePort): Promise<FileReading> {
     clients.push(...(part.clients ?? []))
   }
   const config: Config = { ...reading.config, servers, clients }
-  return { reading: { digest: reading.digest, config }, marks }
+  return { reading: { ...reading, config }, marks }
 }
 
 function withStop(): { promise: Promise<never>; reject: () => void } {

@@ -21,8 +21,8 @@ export interface FileReading {
 export async function readConfig({ file, overrides }: ReadRequest): Promise<FileReading> {
   const files = new FilesRead()
   try {
-    const { config } = await loadWithSource({ file, overrides, files, ...knownValid() })
-    return { reading: { digest: files.digest, config }, marks: files.marks }
+    const { config, problems } = await loadWithSource({ file, overrides, files, ...knownValid() })
+    return { reading: { digest: files.digest, config, problems }, marks: files.marks }
   } catch (error) {
     return { reading: { digest: files.digest, problem: describeError(error) }, marks: files.marks }
   }

@@ -37,12 +37,15 @@ export interface ReloadResult {
   readonly notReloadable: readonly { readonly key: string; readonly reason: string }[]
   /** What is wrong, with its places and fixes; `undefined` unless `invalid`. */
   readonly problem: string | undefined
-  /** Of the new configuration: servers that are left out, and what should be looked at. */
+  /** Problems of single servers in the new configuration, which are left out, a line each; `undefined` when there are none. */
+  readonly problems: string | undefined
+  /** Sentences about what is accepted in the new configuration but should be looked at. */
   readonly warnings: readonly string[]
 }
 
 /**
- * Brings a configuration from its source to what runs with it: when the source says that it has changed, and when it is asked to. One reload runs at a time; those that
+ * Brings a configuration from its source to what runs with it: when the source says that it has changed, unless
+ * `gateway.watch` is off, and when it is asked to. One reload runs at a time; those that
  * are asked for meanwhile are one, with what the source says then. Each is logged with what has changed.
  */
 export class Reloader {
@@ -74,6 +77,7 @@ export class Reloader {
   /** Follows the source. Resolves when its changes are noticed. */
   async start(): Promise<void> {
     await this.#source.watch(() => {
+      if (!this.#config.gateway.watch) return
       this.#reload(true).catch((error: unknown) => {
         if (!this.#closed) this.#logger.error(`The configuration could not be read. ${describeError(error)}`)
       })
@@ -87,12 +91,8 @@ export class Reloader {
 
   /** As `reload`, but only says what it would change. */
   async check(): Promise<ReloadResult> {
-    const reading = await this.#source.read()
-    if (reading.config === undefined) return invalid(reading.problem)
-    const change = describeChange(this.#config, reading.config)
-    const { notReloadable } = change
-    const outcome = change.isEmpty ? 'unchanged' : 'checked'
-    return { outcome, change, notReloadable, problem: undefined, warnings: warningsOf(reading.config) }
+    const result = this.#compare(await this.#source.read())
+    return 'config' in result ? { ...result.result, outcome: 'checked' } : result
   }
 
   /** Resolves when no reload goes on. Idempotent. */
@@ -118,40 +118,47 @@ export class Reloader {
   }
 
   async #run(isNoticed: boolean): Promise<ReloadResult> {
+    const before = this.#config
     const reading = await this.#source.read()
     const isKnown = reading.digest !== '' && reading.digest === this.#digest
     this.#digest = reading.digest
-    const result = await this.#take(reading, isNoticed && isKnown)
+    const compared = this.#compare(reading)
+    const isTried = isNoticed && isKnown
+    const result = 'config' in compared && !isTried ? await this.#take(compared) : resultOf(compared)
     // A client that keeps its own things in the file writes it often.
-    if (!(isNoticed && (isKnown || result.outcome === 'unchanged'))) this.#log(result)
+    if (!isTried && !(isNoticed && result.outcome === 'unchanged')) this.#log(result, before)
     return result
   }
 
-  async #take(reading: ConfigReading, isTried: boolean): Promise<ReloadResult> {
-    const { config } = reading
-    if (config === undefined) return invalid(reading.problem)
+  #compare(reading: ConfigReading): ReloadResult | Comparison {
+    if (reading.config === undefined) return invalid(reading.problem)
+    const { config, problems } = reading
     const change = describeChange(this.#config, config)
-    const warnings = newOnes(warningsOf(this.#config), warningsOf(config))
-    const nothing = { change, notReloadable: change.notReloadable, problem: undefined, warnings }
-    if (change.isEmpty || isTried) return { ...nothing, outcome: 'unchanged' }
+    const { notReloadable } = change
+    const result = { change, notReloadable, problem: undefined, problems, warnings: config.warnings }
+    return change.isEmpty ? { ...result, outcome: 'unchanged' } : { config, result }
+  }
+
+  async #take({ config, result }: Comparison): Promise<ReloadResult> {
     try {
       const report = await this.#target.reload(config)
-      if (report.superseded) return { ...nothing, outcome: 'superseded' }
+      if (report.superseded) return { ...result, outcome: 'superseded' }
       this.#config = config
       const notReloadable = report.notReloadable.map(key => ({ key, reason: reasonFor(key) }))
-      return { ...nothing, outcome: 'applied', notReloadable }
+      return { ...result, outcome: 'applied', notReloadable }
     } catch (error) {
       return invalid(describeError(error))
     }
   }
 
-  #log({ outcome, change, notReloadable, problem, warnings }: ReloadResult): void {
+  #log({ outcome, change, notReloadable, problem, warnings }: ReloadResult, before: Config): void {
     if (outcome === 'invalid') {
       this.#logger.error(`The changed configuration is not used, the one before stays in effect. ${problem}`)
       return
     }
     if (outcome === 'superseded') return
-    for (const warning of warnings) this.#logger.warn(warning)
+    for (const text of newOnes(problemsOf(before), problemsOf(this.#config))) this.#logger.error(text)
+    for (const text of newOnes(before.warnings, warnings)) this.#logger.warn(text)
     if (outcome === 'unchanged')
       this.#logger.info(`${this.#source.name} was read again: nothing has changed.`)
     else this.#logger.info(`The configuration has changed and is in effect. ${change?.lines.join(' ')}`)
@@ -164,13 +171,30 @@ export class Reloader {
   }
 }
 
-function invalid(problem: string): ReloadResult {
-  return { outcome: 'invalid', change: undefined, notReloadable: [], problem, warnings: [] }
+/** A sound configuration that differs from the one in effect. */
+interface Comparison {
+  readonly config: Config
+  readonly result: Omit<ReloadResult, 'outcome'>
 }
 
-/** The problems of single servers, and what should be looked at. */
-function warningsOf({ servers, warnings }: Config): string[] {
-  return [...servers.flatMap(({ problem }) => (problem === undefined ? [] : [problem])), ...warnings]
+/** Of contents that have been tried: what is in effect stays. */
+function resultOf(compared: ReloadResult | Comparison): ReloadResult {
+  return 'config' in compared ? { ...compared.result, outcome: 'unchanged' } : compared
+}
+
+function invalid(problem: string): ReloadResult {
+  return {
+    outcome: 'invalid',
+    change: undefined,
+    notReloadable: [],
+    problem,
+    problems: undefined,
+    warnings: [],
+  }
+}
+
+function problemsOf({ servers }: Config): string[] {
+  return servers.flatMap(({ problem }) => (problem === undefined ? [] : [problem]))
 }
 
 function newOnes(before: readonly string[], after: readonly string[]): string[] {

@@ -1,6 +1,6 @@
 import { Cancellation } from '../../core/cancellation.ts'
 import { monotonicNow } from '../../core/clock.ts'
-import type { Handler, Middleware } from '../../core/compose.ts'
+import type { CallHandler, CallMiddleware } from '../../core/compose.ts'
 import { GatewayError, type ErrorCode } from '../../core/errors.ts'
 import type { Exchange, InputRequest, JsonObject, Outcome } from '../../core/exchange.ts'
 import type { Route } from '../../core/route.ts'
@@ -29,7 +29,7 @@ const OF_ONE_PRINCIPAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
  * Makes one call of those that seek the same at the same time. Each caller waits for as long as it would have waited alone, and leaves alone; the last one out
  * cancels the call. A question to the client who leads the call ends the sharing. What has been read before a change is not given to those who came after it.
  */
-export function coalesce(options: CoalesceOptions): Middleware {
+export function coalesce(options: CoalesceOptions): CallMiddleware {
   return next => {
     const flights = new SharedRequests(options, next)
     return (exchange, route) =>
@@ -52,11 +52,11 @@ function placeOf(key: string): number {
 /** Calls under way, by what they seek. */
 class SharedRequests {
   readonly #options: CoalesceOptions
-  readonly next: Handler
+  readonly next: CallHandler
   /** By place, each the first of a chain. Not a `Map`: for the reason that `IdTable` gives, it would keep alive what has passed through it. */
   readonly #places: (SharedRequest | undefined)[] = Array.from({ length: PLACES }, () => undefined)
 
-  constructor(options: CoalesceOptions, next: Handler) {
+  constructor(options: CoalesceOptions, next: CallHandler) {
     this.#options = options
     this.next = next
   }
@@ -137,12 +137,12 @@ class SharedRequest extends CacheableExchange {
   }
 
   get sent(): boolean {
-    return this.record.sentAt > 0
+    return this.trace.sentAt > 0
   }
 
   /** When the server was last given the time to answer anew, in Unix milliseconds. */
   get movedAt(): number {
-    const { sentAt } = this.record
+    const { sentAt } = this.trace
     return Math.max(this.#heardAt, sentAt > 0 ? performance.timeOrigin + sentAt : 0)
   }
 
@@ -186,7 +186,6 @@ class SharedRequest extends CacheableExchange {
   }
 
   override ask(request: InputRequest): Promise<string> {
-    this.record.asked = true
     this.#part()
     const leader = this.#leader
     if (leader) return leader.call.ask(request)
@@ -213,15 +212,15 @@ class SharedRequest extends CacheableExchange {
     const others = this.#takeOthers()
     leader?.resolve(outcome)
     // What only the leader can go on with; and what somebody was asked for is no answer to the others.
-    const ownOnly = this.record.asked || !isForAll(outcome)
+    const ownOnly = this.state.asked || !isForAll(outcome)
     const { counters } = this.wanted.plan
     for (const other of others) {
       if (ownOnly) other.goAlone(this.#flights.next)
       else {
-        other.call.record.cache = 'coalesced'
+        other.call.trace.servedFrom('coalesced')
         counters.coalesced++
         counters.bytesSaved += outcome.text.length
-        counters.upstreamMsSaved += this.record.upstreamMs
+        counters.upstreamMsSaved += this.trace.upstreamMs
         other.resolve(outcome)
       }
     }

@@ -1,12 +1,11 @@
-import type { Handler } from '../../core/compose.ts'
+import type { CallHandler } from '../../core/compose.ts'
 import { GatewayError } from '../../core/errors.ts'
-import type { CallRecord, Exchange, JsonObject, Outcome } from '../../core/exchange.ts'
+import type { Exchange, JsonObject, Outcome } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import type { Route } from '../../core/route.ts'
 import { NAMED_METHODS, paramHeaders } from '../../protocol/headers.ts'
 import { rawAt, withMembers } from '../../protocol/json-text.ts'
 import { mapUris } from '../../protocol/results.ts'
-import type { Charge } from '../../quota/admission-gate.ts'
 import type { ResourceOwners } from '../../catalog/resource-owners.ts'
 import type { LegacyTasks } from '../../tasks/legacy-tasks.ts'
 import type { Link } from '../../upstream/link/link.ts'
@@ -14,7 +13,6 @@ import type { LinkCall } from '../../upstream/link/link-contract.ts'
 import type { Pool } from '../../upstream/pool/pool.ts'
 import type { Excluded } from '../../upstream/replica/replica-set.ts'
 import { Attempt } from '../attempt.ts'
-import { giveUp, settle } from '../charge.ts'
 import { failover } from './failover.ts'
 import { awaitLegacyTask } from '../../tasks/await-legacy-task.ts'
 import { hedged } from './hedge.ts'
@@ -22,11 +20,9 @@ import { hedged } from './hedge.ts'
 type Result = Extract<Outcome, { kind: 'result' }>
 
 export interface DispatchOptions {
-  /** The budgets that a call uses up; absent where there are none. */
-  readonly chargeOf?: ((exchange: Exchange, route: Route) => Charge | undefined) | undefined
   readonly pools: ReadonlyMap<string, Pool>
   readonly learned: ResourceOwners
-  readonly tasks: LegacyTasks
+  readonly legacyTasks: LegacyTasks
   /** A server has answered a call, or failed to. */
   readonly called: (exchange: Exchange, server: string) => void
   /** Maps URIs in a server's results to those a view shows; `undefined` when none differs. */
@@ -37,26 +33,16 @@ export interface DispatchOptions {
 const READS: ReadonlySet<string> = new Set(['resources/read', 'prompts/get', 'completion/complete'])
 
 /** Innermost: sends the call to a link of its server, at a replica that can take it, and to another one where that fails (docs/resilience.md). */
-export function dispatch(options: DispatchOptions): Handler {
+export function dispatch(options: DispatchOptions): CallHandler {
   return async (exchange, route) => {
-    const charge = options.chargeOf?.(exchange, route)
-    let since = charge ? performance.now() : 0
-    const entering = charge?.enter(since)
-    if (entering) {
-      await entering
-      since = performance.now()
-    }
     try {
       const outcome = await sendOn(options, exchange, route)
-      ended(exchange.record)
+      exchange.trace.ended(performance.now())
       options.called(exchange, route.server)
-      const shown = outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
-      if (charge) settle(charge, exchange, shown, since)
-      return shown
+      return outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
     } catch (error) {
-      ended(exchange.record)
+      exchange.trace.ended(performance.now())
       options.called(exchange, route.server)
-      if (charge) giveUp(charge, error, since)
       throw error
     }
   }
@@ -64,8 +50,6 @@ export function dispatch(options: DispatchOptions): Handler {
 
 /** To one replica, and to others where that fails, or takes long. @throws GatewayError at once, or rejects with one */
 function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Promise<Outcome> {
-  const { record } = exchange
-  record.sentAt = record.endedAt = 0
   const pool = options.pools.get(route.server)
   if (!pool)
     throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
@@ -73,7 +57,7 @@ function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Pro
   replicas.retryBudget.called()
   const repeatable = isRepeatable(pool, exchange, route)
   if (!replicas.several) return persist(options, pool, exchange, route, new Attempt(), repeatable, undefined)
-  const lacking = replicas.excludedFor(route.own, record.stickyReplica)
+  const lacking = replicas.excludedFor(route.own, exchange.state.replica)
   if (!repeatable) return persist(options, pool, exchange, route, new Attempt(lacking), repeatable, lacking)
   return hedged({
     pool,
@@ -84,17 +68,10 @@ function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Pro
   })
 }
 
-/** Whether or not it was answered: the time it took the server, once for each way down. */
-function ended(record: CallRecord): void {
-  if (record.sentAt === 0 || record.endedAt > 0) return
-  record.endedAt = performance.now()
-  record.upstreamMs += record.endedAt - record.sentAt
-}
-
 /** Whether a call that may have been run may be run again. */
-function isRepeatable(pool: Pool, { request, record }: Exchange, route: Route): boolean {
+function isRepeatable(pool: Pool, { request, state }: Exchange, route: Route): boolean {
   const { method, params } = request
-  if (record.asked || params?.value.task !== undefined) return false
+  if (state.asked || params?.value.task !== undefined) return false
   return READS.has(method) || (method === 'tools/call' && pool.replicas.repeats(route.own))
 }
 
@@ -141,7 +118,7 @@ async function persist(
 }
 
 function send(
-  { tasks }: DispatchOptions,
+  { legacyTasks: tasks }: DispatchOptions,
   pool: Pool,
   exchange: Exchange,
   route: Route,
@@ -156,7 +133,7 @@ function send(
   return pool.run(
     exchange,
     link => {
-      attempt.began(link, exchange.record)
+      attempt.began(link, exchange)
       const call = callFor(link, exchange, route, attempt.timeoutMs)
       if (method === 'tools/call' && link.peer.era === 'legacy') {
         if (params?.value.task !== undefined) return tasks.create(link, pool.slotOf(link), exchange, call)

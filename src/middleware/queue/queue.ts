@@ -1,5 +1,5 @@
 import type { GatewayConfig, ServerConfig } from '../../config/types.ts'
-import type { Middleware } from '../../core/compose.ts'
+import type { CallMiddleware } from '../../core/compose.ts'
 import type { Deadline, Deadlines } from '../../core/deadlines.ts'
 import { GatewayError, unfinishedOf } from '../../core/errors.ts'
 import type { Exchange, InputRequest } from '../../core/exchange.ts'
@@ -22,12 +22,16 @@ const WITHOUT_PLACE: ReadonlySet<string> = new Set(['tasks/result', 'tasks/cance
 /** What someone refused is told to wait: at least and at most, and while nothing is known of how long calls take. */
 const RETRY_AFTER_MS = { min: 100, max: 60_000, unknown: 1000 }
 
+export interface QueueMiddlewareOptions {
+  readonly limiter: ConcurrencyLimiter
+}
+
 /**
  * Lets a server work on so many calls at once, and all of them together on so many; further calls wait for their turn. Where there is room, nothing is
  * waited for. A call gives its place up while its client is being asked something. The place of a call that was given up is held until its server is done
  * with it; its client does not wait for that.
  */
-export function queue(places: ConcurrencyLimiter): Middleware {
+export function queue({ limiter: places }: QueueMiddlewareOptions): CallMiddleware {
   return next => async (exchange, route) => {
     const lane = places.lane(route.server)
     if (!lane || WITHOUT_PLACE.has(exchange.request.method)) return await next(exchange, route)
@@ -124,7 +128,7 @@ export class ConcurrencyLimiter {
       await turn.came
     } finally {
       deadlines.remove(turn)
-      exchange.record.waitedMs += performance.now() - since
+      exchange.trace.waited(performance.now() - since)
     }
   }
 
@@ -224,7 +228,6 @@ class Interruptible extends Delegate {
   readonly #places: ConcurrencyLimiter
   #state: 'working' | 'asking' | 'returning' | 'ended' = 'working'
   #since = performance.now()
-  #askedAt = 0
   #questions = 0
   #turn: Turn | undefined
 
@@ -251,14 +254,14 @@ class Interruptible extends Delegate {
     if (unfinished)
       this.#places.hold(this.#lane, this.principal.id, unfinished, working ? this.#since : undefined)
     else if (working) this.#places.leave(this.#lane, performance.now() - this.#since)
-    if (!working) this.record.upstreamMs -= performance.now() - this.#askedAt
     this.#turn?.leave()
   }
 
   #giveBack(): void {
     this.#state = 'asking'
-    this.#askedAt = performance.now()
-    this.#places.leave(this.#lane, this.#askedAt - this.#since)
+    const now = performance.now()
+    this.trace.paused(now)
+    this.#places.leave(this.#lane, now - this.#since)
   }
 
   /** The server goes on when it has the answer, so the answer waits for the place. */
@@ -278,7 +281,7 @@ class Interruptible extends Delegate {
     }
     this.#state = 'working'
     this.#since = performance.now()
-    this.record.upstreamMs -= this.#since - this.#askedAt
+    this.trace.resumed(this.#since)
     // Something else has been asked meanwhile.
     if (this.#questions > 0) this.#giveBack()
   }

@@ -81,9 +81,9 @@ test.each<[string, object, string[]]>([
       },
     },
     [
+      'gateway.log: "info" → "debug".',
       'gateway.http.port: 1 → 2.',
       'gateway.state is changed.',
-      'gateway.log: "info" → "debug".',
       'gateway.policy is changed.',
     ],
   ],

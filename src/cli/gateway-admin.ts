@@ -1,0 +1,105 @@
+import { GatewayError } from '../core/errors.ts'
+import { VERSION } from '../version.ts'
+import { notThere } from './not-there.ts'
+import type {
+  AdminService,
+  AdminStatus,
+  AdminWrite,
+  DrainAnswer,
+  DrainTarget,
+  ReloadAnswer,
+  RestartAnswer,
+} from '../admin/service.ts'
+import type { Reloader } from '../config/source/reloader.ts'
+import type { Config } from '../config/types.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Gateway } from '../gateway/gateway.ts'
+import { readinessOf } from '../gateway/status.ts'
+
+export interface GatewayAdminOptions {
+  readonly gateway: Gateway
+  readonly config: Config
+  readonly reloader: Reloader | undefined
+  readonly logger: Logger
+}
+
+/** What the admin API may ask of a gateway that a command runs. */
+export class GatewayAdmin implements AdminService {
+  readonly file: string | undefined
+  readonly #options: GatewayAdminOptions
+  readonly #startedAt = Math.floor(performance.timeOrigin)
+
+  constructor(options: GatewayAdminOptions) {
+    this.#options = options
+    this.file = options.config.file
+  }
+
+  status(): AdminStatus {
+    const { ready, inFull } = readinessOf(this.#options.gateway.status())
+    return {
+      version: VERSION,
+      pid: process.pid,
+      config: this.file,
+      startedAt: this.#startedAt,
+      ready,
+      servers: inFull,
+    }
+  }
+
+  async reload({ dryRun }: { readonly dryRun: boolean }): Promise<ReloadAnswer> {
+    const { reloader } = this.#options
+    if (!reloader) throw new GatewayError('config', 'The configuration is no file, and cannot be read again.')
+    const result = await (dryRun ? reloader.check() : reloader.reload())
+    const { outcome, change, problem, problems } = result
+    if (outcome === 'invalid') throw new GatewayError('config', problem ?? '')
+    return {
+      dryRun,
+      applied: outcome === 'applied' || (outcome === 'unchanged' && !dryRun),
+      superseded: outcome === 'superseded',
+      changes: change?.lines ?? [],
+      notReloadable: result.notReloadable.map(({ key }) => key),
+      problems,
+    }
+  }
+
+  drain(target: DrainTarget): Promise<DrainAnswer> {
+    return this.#drain(target, true)
+  }
+
+  undrain(target: DrainTarget): Promise<DrainAnswer> {
+    return this.#drain(target, false)
+  }
+
+  restart(server: string): Promise<RestartAnswer> {
+    this.#check(server, undefined)
+    return Promise.resolve({ server, drainedLinks: this.#options.gateway.operations.restart(server) })
+  }
+
+  noteWrite(write: AdminWrite): void {
+    const { gateway, logger } = this.#options
+    gateway.operations.noteAdmin(write)
+    logger.info('The admin API was written to.', { ...write })
+  }
+
+  async #drain({ server, replica }: DrainTarget, drained: boolean): Promise<DrainAnswer> {
+    this.#check(server, replica)
+    const { operations } = this.#options.gateway
+    await operations.drain(server, replica, drained)
+    return { server, replica, drained, inFlight: operations.inFlight(server, replica) }
+  }
+
+  #check(server: string, replica: string | undefined): void {
+    const servers = this.#options.gateway.status()
+    const found = servers.find(({ name }) => name === server)
+    if (!found)
+      throw notThere(
+        quoted => `There is no server ${quoted} in the running configuration`,
+        server,
+        servers.map(({ name }) => name),
+      )
+    const names = found.replicas.map(({ name }) => name)
+    if (replica === undefined || names.some(name => name === replica || name.startsWith(`${replica}/`)))
+      return
+    throw notThere(quoted => `Server "${server}" has no replica ${quoted}`, replica, names)
+  }
+}
