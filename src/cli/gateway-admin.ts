@@ -1,15 +1,19 @@
-import { GatewayError } from '../core/errors.ts'
+import { loadText } from '../config/load/load.ts'
+import { knownValid } from '../config/source/known-valid.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
 import { VERSION } from '../version.ts'
 import { notThere } from './not-there.ts'
 import type {
   AdminService,
   AdminStatus,
   AdminWrite,
+  CheckAnswer,
   DrainAnswer,
   DrainTarget,
   ReloadAnswer,
   RestartAnswer,
 } from '../admin/service.ts'
+import type { Overrides } from '../config/resolve/environment.ts'
 import type { Reloader } from '../config/source/reloader.ts'
 import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
@@ -19,19 +23,25 @@ import { readinessOf } from '../gateway/status.ts'
 export interface GatewayAdminOptions {
   readonly gateway: Gateway
   readonly config: Config
+  readonly overrides: Overrides | undefined
+  /** Reads the file again; `undefined` where there is none. */
   readonly reloader: Reloader | undefined
+  /** Whether a configuration that comes over the API may say what is run. */
+  readonly allowsCommands: boolean
   readonly logger: Logger
 }
 
 /** What the admin API may ask of a gateway that a command runs. */
 export class GatewayAdmin implements AdminService {
   readonly file: string | undefined
+  readonly allowsCommands: boolean
   readonly #options: GatewayAdminOptions
   readonly #startedAt = Math.floor(performance.timeOrigin)
 
   constructor(options: GatewayAdminOptions) {
     this.#options = options
     this.file = options.config.file
+    this.allowsCommands = options.allowsCommands
   }
 
   status(): AdminStatus {
@@ -43,6 +53,28 @@ export class GatewayAdmin implements AdminService {
       startedAt: this.#startedAt,
       ready,
       servers: inFull,
+    }
+  }
+
+  isServer(name: string): boolean {
+    return this.#options.gateway.status().some(server => server.name === name)
+  }
+
+  async check(text: string): Promise<CheckAnswer> {
+    const { overrides } = this.#options
+    try {
+      const content = text.replace(/^\uFEFF/, '')
+      const { config } = await loadText(content, {
+        file: this.file ?? '',
+        ...(overrides && { overrides }),
+        ...knownValid(),
+      })
+      const broken = config.servers.flatMap(({ name, problem }) =>
+        problem === undefined ? [] : [{ name, problem }],
+      )
+      return { problem: undefined, broken }
+    } catch (error) {
+      return { problem: describeError(error), broken: [] }
     }
   }
 

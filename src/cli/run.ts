@@ -19,6 +19,8 @@ export interface RunOptions {
   readonly overrides?: Overrides
   /** Whether SIGHUP means the end of the terminal and ends the gateway; else it reloads the configuration. Default: true. */
   readonly endsOnHangup?: boolean
+  /** Whether the admin API may define and change what is run; default false. */
+  readonly allowsCommandAdmin?: boolean
 }
 
 /** Longer than upstreams are given for their own end. */
@@ -87,7 +89,8 @@ export async function runGateway(
     const used = use(gateway, loaded, logger)
     // Beside what the client waits for.
     reloader = startReloader(gateway, loaded, files, options, logger)
-    admin = startAdmin({ gateway, config, reloader, logger })
+    const { overrides, allowsCommandAdmin: allowsCommands = false } = options
+    admin = startAdmin({ gateway, config, overrides, reloader, allowsCommands, logger })
     code = await Promise.race([used.then(() => 0), stopping])
   } finally {
     stopped = true
@@ -98,7 +101,11 @@ export async function runGateway(
     }, withinMs)
     await Promise.all([admin?.then(open => open.close()), reloader?.close()])
     await (graceful ? gateway?.stop() : gateway?.close())
-    await store.close()
+    try {
+      await store.close()
+    } catch (error) {
+      logger.warn('The state store did not close cleanly.', { cause: describeError(error) })
+    }
     await logger.flush()
     clearTimeout(overdue)
   }

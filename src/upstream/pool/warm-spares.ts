@@ -54,7 +54,7 @@ export class WarmPool {
 
   /** A link to the replica has been opened, so that another one may be needed. */
   fill(replica: Replica, era: Era): void {
-    if (replica.endpoint.kind !== 'stdio') return
+    if (!replica.traits.process) return
     let reserve = this.#reserves.get(replica)
     if (!reserve) {
       reserve = new Reserve(replica, this.#options)
