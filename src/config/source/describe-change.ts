@@ -111,11 +111,10 @@ function replicaDetails(before: readonly ReplicaConfig[], after: readonly Replic
   if (before.length === 1 && after.length === 1 && one && other) {
     const { endpoint: was, name: _was, ...rest } = one
     const { endpoint: is, name: _is, ...now } = other
-    const moved =
-      was.kind === is.kind
-        ? words(different(was, is))
-        : [was.kind === 'http' ? 'url → command' : 'command → url']
-    return [...moved, ...words(different(rest, now))]
+    const moved = different(was, is)
+    // Another transport has other keys.
+    const isOther = moved.some(({ path }) => path[0] === 'kind')
+    return [...(isOther ? ['type'] : words(moved)), ...words(different(rest, now))]
   }
   return named('server', before, after, (was, is) => words(different(was, is))).map(({ name, change }) =>
     change === 'changed' ? `replica ${quoted(name)}` : `replica ${quoted(name)} ${change}`,
