@@ -152,7 +152,7 @@ async function build(written: unknown, { file, text, options }: Source): Promise
   const found = [...checked, ...lines]
   const hints = (isUsed: (server: string) => boolean): string[] => [
     ...main.adopted.hints,
-    ...included.flatMap(part => part.adopted.hints.map(hint => `${part.file}: ${hint}`)),
+    ...included.flatMap(hintsOf),
     ...(options.looksForCommands ? commandWarnings(raw, value, commandPlaces, isUsed) : []),
   ]
   if (found.some(problem => serverOf(problem) === undefined)) {
@@ -196,6 +196,11 @@ async function withContents(gateway: GatewayConfig, files: FilesRead): Promise<G
   return { ...gateway, http: { ...gateway.http, tls: { ...tls, contentDigest: hash.digest('hex') } } }
 }
 
+/** Hints of an included file, each with its name. */
+function hintsOf({ file = '', adopted }: Part): string[] {
+  return adopted.hints.map(hint => (hint.startsWith(file) ? hint : `${file}: ${hint}`))
+}
+
 function ownersOf(problems: readonly Problem[]): Set<string> {
   return new Set(problems.map(serverOf).filter(name => name !== undefined))
 }
@@ -220,7 +225,10 @@ async function check(
       }),
     ),
   )
-  const written = [...includeProblems(parts), ...duplicates]
+  const twiceNamed = [parts.main, ...parts.included]
+    .flatMap(part => parts.own(part, part.adopted.problems))
+    .filter(problem => known.has(serverOf(problem) ?? '') || serverOf(problem) === undefined)
+  const written = [...twiceNamed, ...includeProblems(parts), ...duplicates]
   const hash = createHash('sha256')
     .update(`${VERSION}\n${JSON.stringify(value)}`)
     .digest('hex')

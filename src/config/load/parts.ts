@@ -1,5 +1,6 @@
 import { isJsonObject } from '../../core/json-object.ts'
-import { adopt, type Adopted } from './adopt.ts'
+import { adopt } from './adopt.ts'
+import { withPresentNames, type PresentNames } from './old-names.ts'
 import type { JsonObject } from '../../core/exchange.ts'
 import type { Path, Problem } from '../problem.ts'
 
@@ -9,7 +10,7 @@ export interface Part {
   readonly file: string | undefined
   readonly text: string | undefined
   readonly written: unknown
-  readonly adopted: Adopted
+  readonly adopted: PresentNames
   /** Relative paths in it start here. */
   readonly folder: string
 }
@@ -85,7 +86,7 @@ export function partOf(
   place: { file: string | undefined; text: string | undefined; folder: string; cwd: string },
 ): Part {
   const { file, text, folder, cwd } = place
-  return { file, text, folder, written, adopted: adopt(written, cwd) }
+  return { file, text, folder, written, adopted: withPresentNames(adopt(written, cwd), file) }
 }
 
 /** Places of all entries that a file has in sections that may be included. */
