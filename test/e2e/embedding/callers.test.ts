@@ -82,8 +82,14 @@ test('of two Authorization headers, none counts, also where the server of the pr
     path: '/mcp',
     method: 'POST',
     headers: [
-      ...['host', '127.0.0.1', 'content-type', 'application/json'],
-      ...['authorization', `Bearer ${keyOf('ci')}`, 'authorization', 'Bearer other'],
+      'host',
+      '127.0.0.1',
+      'content-type',
+      'application/json',
+      'authorization',
+      `Bearer ${keyOf('ci')}`,
+      'authorization',
+      'Bearer other',
     ],
   })
   outgoing.end(INITIALIZE)
