@@ -1,20 +1,18 @@
 import type { Readable, Writable } from 'node:stream'
 import { Generation } from './generation.ts'
-import { checkExposure } from '../auth/exposure.ts'
 import type { CountersOf } from '../cache/stats.ts'
 import { spokenSince } from '../catalog/snapshot.ts'
 import { WHOLE } from '../catalog/view-names.ts'
 import type { AsksConfig, Config, LiveServer } from '../config/types.ts'
 import type { Opening } from '../core/client-request.ts'
-import { describeError, GatewayError } from '../core/errors.ts'
+import { GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { clientPrincipal, LOCAL, type Principal } from '../core/principal.ts'
 import type { ListKind, Route } from '../core/route.ts'
 import { CallsInFlight } from '../front/calls-in-flight.ts'
 import { Fronts } from '../front/fronts.ts'
-import { descriptorShares } from '../descriptors.ts'
-import type { HttpFront } from '../front/http/endpoint.ts'
+import type { RequestHandler } from '../front/http/mount.ts'
 import { ListenStreams } from '../front/listen-streams.ts'
 import type { Service, Subscriber } from '../front/service.ts'
 import { StdioFront } from '../front/stdio.ts'
@@ -23,6 +21,7 @@ import { compilePolicies, type Policies } from '../policy/policies.ts'
 import { listChangedMethod } from '../protocol/list-changed.ts'
 import { DrainWatch } from '../state/drain-watch.ts'
 import type { Store } from '../state/store.ts'
+import { HttpFronts, type HandlerOptions } from './http-fronts.ts'
 import type { GatewayOptions, StdioOptions } from './options.ts'
 import { Operations } from './operations.ts'
 import type { ReloadReport } from './reload-report.ts'
@@ -47,7 +46,7 @@ export class Gateway implements Service {
   readonly #parts: Generation
   readonly #drains: DrainWatch | undefined
   readonly #fronts: Fronts
-  #http: HttpFront | undefined
+  readonly #http: HttpFronts
   #refreshTimer: NodeJS.Timeout | undefined
   #stopping: Promise<void> | undefined
   #closing: Promise<void> | undefined
@@ -62,6 +61,14 @@ export class Gateway implements Service {
     const { calls, serverInfo } = this
     this.#fronts = new Fronts(calls, serverInfo, options.logger)
     this.#parts = new Generation({ config, policies, ...options, serverInfo, calls })
+    this.#http = new HttpFronts({
+      service: this,
+      config,
+      ...options,
+      fronts: this.#fronts,
+      readiness: () => readinessOf(this.status()),
+      onRefused: (status, reason, address) => this.#parts.audit?.noteRefused(status, reason, address),
+    })
     if (options.store.name !== 'memory')
       this.#drains = new DrainWatch({
         ...options,
@@ -116,25 +123,13 @@ export class Gateway implements Service {
   }
 
   /** Serves HTTP on the configured address. @throws GatewayError `config` when the address cannot be used, or must not be */
-  async listen(): Promise<{ url: string; port: number }> {
-    const { clients, gateway } = this.#config
-    const { auth, http } = gateway
-    checkExposure(this.#config, this.#logger)
-    const [{ HttpFront }, { Gatekeeper }] = await Promise.all([
-      import('../front/http/endpoint.ts'),
-      import('../auth/gatekeeper.ts'),
-    ])
-    this.#http = new HttpFront({
-      service: this,
-      config: http,
-      authenticator: new Gatekeeper({ auth, http, clients, store: this.#store, logger: this.#logger }),
-      logger: this.#logger,
-      maxConnections: descriptorShares().clients,
-      readiness: () => readinessOf(this.status()),
-      onRefused: (status, reason, address) => this.#parts.audit?.noteRefused(status, reason, address),
-    })
-    this.#fronts.add(this.#http)
-    return await this.#http.listen()
+  listen(): Promise<{ url: string; port: number }> {
+    return this.#http.listen()
+  }
+
+  /** A handler of HTTP requests for a server of another program. @throws GatewayError `config` */
+  handler(options?: HandlerOptions): RequestHandler {
+    return this.#http.handler(options)
   }
 
   /** Lists every server that has never been listed, and starts those that are required. Resolves when each has succeeded or failed; `onSettled` hears of each. */
@@ -189,15 +184,15 @@ export class Gateway implements Service {
 
   /** Legacy sessions open over HTTP. */
   get sessions(): number {
-    return this.#http?.sessions ?? 0
+    return this.#http.sessions
   }
 
   /**
-   * Takes no new requests, answers those that are in flight for as long as `gateway.shutdownTimeout` allows, then closes. The HTTP front listens until
+   * Takes no new requests, answers those that are in flight for `timeoutMs` at most (`gateway.shutdownTimeout`), then closes. The HTTP front listens until
    * then, and tells everyone who still comes to go elsewhere. Idempotent.
    */
-  stop(): Promise<void> {
-    this.#stopping ??= this.#fronts.finish(this.#config.gateway.shutdownTimeoutMs).then(() => this.close())
+  stop(timeoutMs = this.#config.gateway.shutdownTimeoutMs): Promise<void> {
+    this.#stopping ??= this.#fronts.finish(timeoutMs).then(() => this.close())
     return this.#stopping
   }
 
@@ -342,11 +337,6 @@ export class Gateway implements Service {
     this.#parts.deadlines.close()
     await this.#parts.quotas?.close()
     await this.#parts.sharedCache?.close()
-    try {
-      await this.#store.close()
-    } catch (error) {
-      this.#logger.warn('The state store did not close cleanly.', { cause: describeError(error) })
-    }
   }
 }
 
