@@ -5,6 +5,7 @@ import { spokenSince } from '../catalog/snapshot.ts'
 import { WHOLE } from '../catalog/view-names.ts'
 import type { AsksConfig, Config, LiveServer } from '../config/types.ts'
 import type { Opening } from '../core/client-request.ts'
+import type { EventBus } from '../core/event-bus.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
@@ -16,13 +17,14 @@ import type { RequestHandler } from '../front/http/mount.ts'
 import { ListenStreams } from '../front/listen-streams.ts'
 import type { Service, Subscriber } from '../front/service.ts'
 import { StdioFront } from '../front/stdio.ts'
-import { auditOpened } from '../middleware/request/audit.ts'
+import { reportOpened } from '../middleware/request/report.ts'
 import { compilePolicies, type Policies } from '../policy/policies.ts'
 import { listChangedMethod } from '../protocol/list-changed.ts'
 import { DrainWatch } from '../state/drain-watch.ts'
 import type { Store } from '../state/store.ts'
 import { HttpFronts, type HandlerOptions } from './http-fronts.ts'
 import type { GatewayOptions, StdioOptions } from './options.ts'
+import { GatewayEvents } from './gateway-events.ts'
 import { Operations } from './operations.ts'
 import type { ReloadReport } from './reload-report.ts'
 import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
@@ -40,12 +42,18 @@ export class Gateway implements Service {
   readonly asks: AsksConfig
   readonly listens: ListenStreams
   readonly calls = new CallsInFlight()
+  /**
+   * Hears of what happens (docs/events.md), of one type or with `*` of everything, until the returned function is called. A listener is called in the turn
+   * of the event and returns soon; its failures are logged and change nothing.
+   */
+  readonly on: EventBus['on']
   readonly #config: Config
   readonly #logger: Logger
   readonly #store: Store
   readonly #parts: Generation
   readonly #drains: DrainWatch | undefined
   readonly #fronts: Fronts
+  readonly #events: GatewayEvents
   readonly #http: HttpFronts
   #refreshTimer: NodeJS.Timeout | undefined
   #stopping: Promise<void> | undefined
@@ -55,19 +63,22 @@ export class Gateway implements Service {
     this.#config = config
     this.#logger = options.logger
     this.#store = options.store
+    this.#events = new GatewayEvents(options.logger)
+    this.on = this.#events.on.bind(this.#events) as EventBus['on']
     this.serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
     this.asks = config.gateway.asks
     this.listens = new ListenStreams(config.gateway.listen, options.logger)
     const { calls, serverInfo } = this
     this.#fronts = new Fronts(calls, serverInfo, options.logger)
-    this.#parts = new Generation({ config, policies, ...options, serverInfo, calls })
+    this.#parts = new Generation({ config, policies, ...options, serverInfo, calls, events: this.#events })
+    this.#events.listen([this.#parts.audit, this.#parts.trace])
     this.#http = new HttpFronts({
       service: this,
       config,
       ...options,
       fronts: this.#fronts,
       readiness: () => readinessOf(this.status()),
-      onRefused: (status, reason, address) => this.#parts.audit?.noteRefused(status, reason, address),
+      onRefused: (status, reason, address) => this.#events.accessRefused(status, reason, address),
     })
     if (options.store.name !== 'memory')
       this.#drains = new DrainWatch({
@@ -145,7 +156,7 @@ export class Gateway implements Service {
   }
 
   /**
-   * Takes over what a changed configuration says of replicas: endpoint, weight, tier, zone. Calls in flight are answered where they are. A server with a
+   * Takes over what a changed configuration says of replicas: endpoint, weight, priority, zone. Calls in flight are answered where they are. A server with a
    * problem, then or now, stays as it is.
    */
   apply({ servers }: { readonly servers: readonly LiveServer[] }): void {
@@ -168,7 +179,7 @@ export class Gateway implements Service {
 
   /** What operators do to it while it runs. */
   get operations(): Operations {
-    return new Operations(this.#parts, this.#store)
+    return new Operations(this.#parts, this.#store, this.#events)
   }
 
   status(): ServerStatus[] {
@@ -192,6 +203,7 @@ export class Gateway implements Service {
    * then, and tells everyone who still comes to go elsewhere. Idempotent.
    */
   stop(timeoutMs = this.#config.gateway.shutdownTimeoutMs): Promise<void> {
+    if (!this.#stopping) this.#events.tell({ type: 'shutdown.began' })
     this.#stopping ??= this.#fronts.finish(timeoutMs).then(() => this.close())
     return this.#stopping
   }
@@ -238,12 +250,12 @@ export class Gateway implements Service {
 
   join(conversation: Conversation): void {
     this.#parts.relay.join(conversation)
-    this.#parts.trace?.opened(conversation)
+    this.#events.sessionOpened(conversation)
   }
 
   leave(conversation: Conversation): void {
     this.#parts.relay.leave(conversation)
-    this.#parts.trace?.closed(conversation)
+    this.#events.sessionClosed(conversation)
     for (const pool of this.#parts.pools.values()) pool.leave(conversation)
     this.#parts.legacyTasks.leave(conversation)
   }
@@ -300,7 +312,7 @@ export class Gateway implements Service {
   }
 
   listening(exchange: Exchange, since: number): void {
-    auditOpened({ auditLog: this.#parts.audit }, exchange, since)
+    reportOpened(this.#parts.reporting, exchange, since)
   }
 
   #noEndpoint(name: string, principal: Principal): string {
@@ -333,6 +345,7 @@ export class Gateway implements Service {
     await catalog
     // Each call has its line before the audit log ends.
     await this.#fronts.settled()
+    this.#events.unlisten()
     await this.#parts.audit?.close()
     this.#parts.deadlines.close()
     await this.#parts.quotas?.close()

@@ -67,7 +67,7 @@ async function run<T>(pool: Pool, exchange: Exchange, use: (link: Link) => Promi
 }
 
 it('gives each call a link of its own where that is configured, lets others wait, and not for ever', async () => {
-  const pool = poolOf({ isolation: 'call', maxExclusiveLinks: 2, linkWaitMs: 5000 })
+  const pool = poolOf({ isolation: 'call', maxExclusiveLinks: 2, linkTimeoutMs: 5000 })
   const held = deferred<void>()
   const links = new Set<unknown>()
   const running = Array.from({ length: 2 }, () =>
@@ -96,7 +96,7 @@ it('gives each call a link of its own where that is configured, lets others wait
 })
 
 it('lends a link that is given back twice to one call at a time', async () => {
-  const pool = poolOf({ isolation: 'call', maxExclusiveLinks: 1, linkWaitMs: 5000 })
+  const pool = poolOf({ isolation: 'call', maxExclusiveLinks: 1, linkTimeoutMs: 5000 })
   const first = await pool.acquire(asking())
   first.release()
   first.release()
@@ -110,7 +110,7 @@ it('lends a link that is given back twice to one call at a time', async () => {
 })
 
 it('lends the link of a call that was cancelled while it waited to the next one', async () => {
-  const pool = poolOf({ isolation: 'call', maxExclusiveLinks: 1, linkWaitMs: 5000 })
+  const pool = poolOf({ isolation: 'call', maxExclusiveLinks: 1, linkTimeoutMs: 5000 })
   const first = await pool.acquire(asking())
   const cancelled = asking()
   const waiting = Promise.resolve(pool.acquire(cancelled)).catch((error: unknown) => error)
@@ -300,7 +300,7 @@ const twoReplicas = () =>
     name,
     endpoint: { kind: 'stdio' as const, command: name, args: [], env: {}, cwd: '/' },
     weight: 1,
-    tier: 0,
+    priority: 0,
     zone: undefined,
     service: undefined,
   }))
@@ -337,11 +337,11 @@ it('keeps a replica whose weight has changed, and takes one at another address f
   const pool = poolOf({ replicas: [a, b] })
   const [first] = pool.replicas.list
   pool.membership.update([
-    { ...a, weight: 5, tier: 2, zone: 'z' },
+    { ...a, weight: 5, priority: 2, zone: 'z' },
     { ...b, endpoint: { ...b.endpoint, command: 'c' } },
   ])
   expect(pool.replicas.list[0]).toBe(first)
-  expect(first).toMatchObject({ weight: 5, tier: 2, zone: 'z', drained: false })
+  expect(first).toMatchObject({ weight: 5, priority: 2, zone: 'z', drained: false })
   expect(pool.replicas.list.map(({ common }) => common.id)).toEqual(['common', 'common @2'])
 })
 
