@@ -1,6 +1,6 @@
 import type { CallHandler } from '../../core/compose.ts'
 import { GatewayError } from '../../core/errors.ts'
-import type { Exchange, JsonObject, Outcome } from '../../core/exchange.ts'
+import type { Exchange, JsonObject, Outcome, ServerResult } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import type { Route } from '../../core/route.ts'
 import { rawAt, withMembers } from '../../protocol/json-text.ts'
@@ -10,8 +10,6 @@ import type { LegacyTasks } from '../../tasks/legacy-tasks.ts'
 import type { Pool } from '../../upstream/pool/pool.ts'
 import { hedged } from './hedge.ts'
 import { ServerCall } from './server-call.ts'
-
-type Result = Extract<Outcome, { kind: 'result' }>
 
 export interface DispatchOptions {
   readonly pools: ReadonlyMap<string, Pool>
@@ -63,7 +61,12 @@ function isRepeatable(pool: Pool, { request, state }: Exchange, route: Route): b
   return READS.has(method) || (method === 'tools/call' && pool.replicas.repeats(route.own))
 }
 
-function withUris(options: DispatchOptions, exchange: Exchange, route: Route, outcome: Result): Outcome {
+function withUris(
+  options: DispatchOptions,
+  exchange: Exchange,
+  route: Route,
+  outcome: ServerResult,
+): Outcome {
   // A task of the modern extension brings its result with it.
   const inner = exchange.request.method === 'tasks/get' && (outcome.value as JsonObject | null)?.result
   if (!isJsonObject(inner)) return shownUris(options, exchange, route, outcome)
@@ -84,7 +87,12 @@ function namesUris(result: unknown): boolean {
   )
 }
 
-function shownUris(options: DispatchOptions, exchange: Exchange, route: Route, outcome: Result): Result {
+function shownUris(
+  options: DispatchOptions,
+  exchange: Exchange,
+  route: Route,
+  outcome: ServerResult,
+): ServerResult {
   if (!namesUris(outcome.value)) return outcome
   options.learned.learn(exchange.principal.id, route.server, outcome.value)
   const map = options.uriMap(exchange.view, route.server)
