@@ -309,7 +309,6 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   jose: ['auth'],
   commander: ['cli'],
   express: ['admin/app'],
-  cockatiel: ['upstream/balance'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RedisClientType } from '@redis/client'
+import { backoffMs, jittered } from '../core/backoff.ts'
 import { describeError } from '../core/errors.ts'
 import { AlreadySaid } from '../core/already-said.ts'
 import type { Logger } from '../core/logger.ts'
@@ -32,8 +33,7 @@ const QUICK_MS = 2000
 /** A value, besides the time its bytes need on a slow line. */
 const SLOW_MS = 5000
 const BYTES_PER_MS = 5000
-const MIN_BACKOFF_MS = 100
-const MAX_BACKOFF_MS = 5000
+const RECONNECT = { firstMs: 100, mostMs: 5000 }
 const SCAN_COUNT = 1000
 
 type Client = RedisClientType
@@ -288,7 +288,7 @@ class RedisStore implements Store {
 
   /** Tries until it succeeds or the store is closed. `tried` is called after the first attempt. */
   async #connect(tried: () => void): Promise<void> {
-    for (let backoffMs = MIN_BACKOFF_MS; !this.#closed.signal.aborted; backoffMs *= 2) {
+    for (let failures = 0; !this.#closed.signal.aborted; failures++) {
       const client = this.#create()
       try {
         client.on('error', (error: Error) => this.#drop(client, error))
@@ -309,7 +309,7 @@ class RedisStore implements Store {
         tried()
       }
       const signal = this.#closed.signal
-      await sleep(Math.min(backoffMs, MAX_BACKOFF_MS) * (0.75 + Math.random() / 2), undefined, {
+      await sleep(jittered(backoffMs(failures, RECONNECT), Math.random()), undefined, {
         signal,
         ref: false,
       }).catch(() => undefined)

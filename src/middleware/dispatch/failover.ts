@@ -1,3 +1,4 @@
+import { backoffMs, jittered } from '../../core/backoff.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Exchange, Outcome } from '../../core/exchange.ts'
@@ -6,10 +7,10 @@ import type { Excluded } from '../../upstream/replica/replica-set.ts'
 import type { Replica } from '../../upstream/replica/replica.ts'
 import { Attempt, isOfReplica } from '../attempt.ts'
 
-/** Before the same replica is asked once more; doubled each time, half of it random. */
-const FIRST_PAUSE_MS = 100
-/** Whoever says "later" means later than this call can wait for. */
+/** A `Retry-After` beyond this is later than a call can wait for. */
 const MAX_PAUSE_MS = 10_000
+/** Before the same replica is asked once more. */
+const PAUSE = { firstMs: 100, mostMs: MAX_PAUSE_MS }
 
 export interface Failover {
   readonly pool: Pool
@@ -85,10 +86,9 @@ function leftMs({ pool, since }: Failover): number {
 }
 
 function pauseBefore(repeat: number, { retryAfterMs }: GatewayError): number {
-  const pauseMs = FIRST_PAUSE_MS * 2 ** (repeat - 1)
-  const random = pauseMs / 2 + Math.random() * (pauseMs / 2)
-  if (retryAfterMs === undefined) return random
-  return retryAfterMs > MAX_PAUSE_MS ? Infinity : Math.max(random, retryAfterMs)
+  const pauseMs = jittered(backoffMs(repeat - 1, PAUSE), Math.random())
+  if (retryAfterMs === undefined) return pauseMs
+  return retryAfterMs > MAX_PAUSE_MS ? Infinity : Math.max(pauseMs, retryAfterMs)
 }
 
 /** Ends early when the call is cancelled. */
