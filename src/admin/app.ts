@@ -67,8 +67,13 @@ export function createApp({ service, config, guard, logger }: AppOptions): Expre
     const caller = callers.get(request)
     if (route?.writes && caller) note(service, caller, request, problem.status, problem.message)
     if (response.headersSent) return next(error)
-    response.status(problem.status).set(problem.headers).type('application/problem+json')
-    response.send(JSON.stringify(problem.body))
+    const send = (): void => {
+      response.status(problem.status).set(problem.headers).type('application/problem+json')
+      response.send(JSON.stringify(problem.body))
+    }
+    // A caller that is still sending would not read the answer.
+    if (problem.status === 413 && !request.complete) request.resume().once('end', send)
+    else send()
   }
   app.use(onError)
   return app

@@ -82,7 +82,9 @@ export async function runGateway(
     // Beside what the client waits for.
     const { overrides, allowsCommandAdmin: allowsCommands = false } = options
     admin = startAdmin({ gateway, config, overrides, allowsCommands, logger })
-    code = await Promise.race([used.then(() => 0), stopping])
+    // An admin API that cannot listen where it should ends the start.
+    const failed = admin.then(() => new Promise<never>(() => {}))
+    code = await Promise.race([used.then(() => 0), stopping, failed])
   } finally {
     stopped = true
     const withinMs = (graceful ? config.gateway.shutdownTimeoutMs : 0) + CLOSE_TIMEOUT_MS
@@ -90,7 +92,7 @@ export async function runGateway(
       logger.error(`Closing took longer than ${withinMs / 1000} s; the process ends without waiting.`)
       process.exit(1)
     }, withinMs)
-    await (await admin)?.close()
+    await (await admin?.catch(() => undefined))?.close()
     await (graceful ? gateway?.stop() : gateway?.close())
     await store.close()
     await logger.flush()
