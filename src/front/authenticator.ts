@@ -25,8 +25,8 @@ export interface Authenticator {
   resourceMetadata(request: IncomingMessage, path: string): string | undefined
   /** A sentence for clients that look for a login where there is none; `undefined` where there is one, or nothing is asked for. */
   readonly noLogin: string | undefined
-  /** The front listens: `origin` is the address it is reached at, unless configured otherwise. */
-  listensAt(origin: string): void
+  /** Requests come from now on. `origin` is the address they are sent to, unless configured otherwise; `undefined`: only another program knows it. */
+  listensAt(origin: string | undefined): void
   close(): void
 }
 

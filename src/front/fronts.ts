@@ -26,6 +26,8 @@ export class Fronts {
   readonly #logger: Logger
   #flushMs = FLUSH_MS.min
   #onNone: (() => void) | undefined
+  #ending = false
+  #closed = false
 
   constructor(calls: CallsInFlight, serverInfo: string, logger: Logger) {
     this.#calls = calls
@@ -33,8 +35,11 @@ export class Fronts {
     this.#logger = logger
   }
 
+  /** One that comes after the end has begun ends as well. */
   add(front: Front): void {
     this.#all.add(front)
+    if (this.#ending) front.drain()
+    if (this.#closed) void front.close(0)
   }
 
   delete(front: Front): void {
@@ -43,6 +48,7 @@ export class Fronts {
   }
 
   drain(): void {
+    this.#ending = true
     for (const front of this.#all) front.drain()
   }
 
@@ -78,6 +84,7 @@ export class Fronts {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     await Promise.all([...this.#all].map(front => front.close(this.#flushMs)))
   }
 }

@@ -1,29 +1,30 @@
 import type { Readable, Writable } from 'node:stream'
 import { Generation } from './generation.ts'
-import { checkExposure } from '../auth/exposure.ts'
 import type { CountersOf } from '../cache/stats.ts'
 import { spokenSince } from '../catalog/snapshot.ts'
 import { WHOLE } from '../catalog/view-names.ts'
 import type { AsksConfig, Config, LiveServer } from '../config/types.ts'
 import type { Opening } from '../core/client-request.ts'
-import { describeError, GatewayError } from '../core/errors.ts'
+import type { EventBus } from '../core/event-bus.ts'
+import { GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { clientPrincipal, LOCAL, type Principal } from '../core/principal.ts'
 import type { ListKind, Route } from '../core/route.ts'
 import { CallsInFlight } from '../front/calls-in-flight.ts'
 import { Fronts } from '../front/fronts.ts'
-import { descriptorShares } from '../descriptors.ts'
-import type { HttpFront } from '../front/http/endpoint.ts'
+import type { RequestHandler } from '../front/http/mount.ts'
 import { ListenStreams } from '../front/listen-streams.ts'
 import type { Service, Subscriber } from '../front/service.ts'
 import { StdioFront } from '../front/stdio.ts'
-import { auditOpened } from '../middleware/request/audit.ts'
+import { reportOpened } from '../middleware/request/report.ts'
 import { compilePolicies, type Policies } from '../policy/policies.ts'
 import { listChangedMethod } from '../protocol/list-changed.ts'
 import { DrainWatch } from '../state/drain-watch.ts'
 import type { Store } from '../state/store.ts'
+import { HttpFronts, type HandlerOptions } from './http-fronts.ts'
 import type { GatewayOptions, StdioOptions } from './options.ts'
+import { GatewayEvents } from './gateway-events.ts'
 import { Operations } from './operations.ts'
 import type { ReloadReport } from './reload-report.ts'
 import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
@@ -41,13 +42,19 @@ export class Gateway implements Service {
   readonly asks: AsksConfig
   readonly listens: ListenStreams
   readonly calls = new CallsInFlight()
+  /**
+   * Hears of what happens (docs/events.md), of one type or with `*` of everything, until the returned function is called. A listener is called in the turn
+   * of the event and returns soon; its failures are logged and change nothing.
+   */
+  readonly on: EventBus['on']
   readonly #config: Config
   readonly #logger: Logger
   readonly #store: Store
   readonly #parts: Generation
   readonly #drains: DrainWatch | undefined
   readonly #fronts: Fronts
-  #http: HttpFront | undefined
+  readonly #events: GatewayEvents
+  readonly #http: HttpFronts
   #refreshTimer: NodeJS.Timeout | undefined
   #stopping: Promise<void> | undefined
   #closing: Promise<void> | undefined
@@ -56,12 +63,23 @@ export class Gateway implements Service {
     this.#config = config
     this.#logger = options.logger
     this.#store = options.store
+    this.#events = new GatewayEvents(options.logger)
+    this.on = this.#events.on.bind(this.#events) as EventBus['on']
     this.serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
     this.asks = config.gateway.asks
     this.listens = new ListenStreams(config.gateway.listen, options.logger)
     const { calls, serverInfo } = this
     this.#fronts = new Fronts(calls, serverInfo, options.logger)
-    this.#parts = new Generation({ config, policies, ...options, serverInfo, calls })
+    this.#parts = new Generation({ config, policies, ...options, serverInfo, calls, events: this.#events })
+    this.#events.listen([this.#parts.audit, this.#parts.trace])
+    this.#http = new HttpFronts({
+      service: this,
+      config,
+      ...options,
+      fronts: this.#fronts,
+      readiness: () => readinessOf(this.status()),
+      onRefused: (status, reason, address) => this.#events.accessRefused(status, reason, address),
+    })
     if (options.store.name !== 'memory')
       this.#drains = new DrainWatch({
         ...options,
@@ -116,25 +134,13 @@ export class Gateway implements Service {
   }
 
   /** Serves HTTP on the configured address. @throws GatewayError `config` when the address cannot be used, or must not be */
-  async listen(): Promise<{ url: string; port: number }> {
-    const { clients, gateway } = this.#config
-    const { auth, http } = gateway
-    checkExposure(this.#config, this.#logger)
-    const [{ HttpFront }, { Gatekeeper }] = await Promise.all([
-      import('../front/http/endpoint.ts'),
-      import('../auth/gatekeeper.ts'),
-    ])
-    this.#http = new HttpFront({
-      service: this,
-      config: http,
-      authenticator: new Gatekeeper({ auth, http, clients, store: this.#store, logger: this.#logger }),
-      logger: this.#logger,
-      maxConnections: descriptorShares().clients,
-      readiness: () => readinessOf(this.status()),
-      onRefused: (status, reason, address) => this.#parts.audit?.noteRefused(status, reason, address),
-    })
-    this.#fronts.add(this.#http)
-    return await this.#http.listen()
+  listen(): Promise<{ url: string; port: number }> {
+    return this.#http.listen()
+  }
+
+  /** A handler of HTTP requests for a server of another program. @throws GatewayError `config` */
+  handler(options?: HandlerOptions): RequestHandler {
+    return this.#http.handler(options)
   }
 
   /** Lists every server that has never been listed, and starts those that are required. Resolves when each has succeeded or failed; `onSettled` hears of each. */
@@ -150,7 +156,7 @@ export class Gateway implements Service {
   }
 
   /**
-   * Takes over what a changed configuration says of replicas: endpoint, weight, tier, zone. Calls in flight are answered where they are. A server with a
+   * Takes over what a changed configuration says of replicas: endpoint, weight, priority, zone. Calls in flight are answered where they are. A server with a
    * problem, then or now, stays as it is.
    */
   apply({ servers }: { readonly servers: readonly LiveServer[] }): void {
@@ -173,7 +179,7 @@ export class Gateway implements Service {
 
   /** What operators do to it while it runs. */
   get operations(): Operations {
-    return new Operations(this.#parts, this.#store)
+    return new Operations(this.#parts, this.#store, this.#events)
   }
 
   status(): ServerStatus[] {
@@ -189,15 +195,16 @@ export class Gateway implements Service {
 
   /** Legacy sessions open over HTTP. */
   get sessions(): number {
-    return this.#http?.sessions ?? 0
+    return this.#http.sessions
   }
 
   /**
-   * Takes no new requests, answers those that are in flight for as long as `gateway.shutdownTimeout` allows, then closes. The HTTP front listens until
+   * Takes no new requests, answers those that are in flight for `timeoutMs` at most (`gateway.shutdownTimeout`), then closes. The HTTP front listens until
    * then, and tells everyone who still comes to go elsewhere. Idempotent.
    */
-  stop(): Promise<void> {
-    this.#stopping ??= this.#fronts.finish(this.#config.gateway.shutdownTimeoutMs).then(() => this.close())
+  stop(timeoutMs = this.#config.gateway.shutdownTimeoutMs): Promise<void> {
+    if (!this.#stopping) this.#events.tell({ type: 'shutdown.began' })
+    this.#stopping ??= this.#fronts.finish(timeoutMs).then(() => this.close())
     return this.#stopping
   }
 
@@ -243,12 +250,12 @@ export class Gateway implements Service {
 
   join(conversation: Conversation): void {
     this.#parts.relay.join(conversation)
-    this.#parts.trace?.opened(conversation)
+    this.#events.sessionOpened(conversation)
   }
 
   leave(conversation: Conversation): void {
     this.#parts.relay.leave(conversation)
-    this.#parts.trace?.closed(conversation)
+    this.#events.sessionClosed(conversation)
     for (const pool of this.#parts.pools.values()) pool.leave(conversation)
     this.#parts.legacyTasks.leave(conversation)
   }
@@ -305,7 +312,7 @@ export class Gateway implements Service {
   }
 
   listening(exchange: Exchange, since: number): void {
-    auditOpened({ auditLog: this.#parts.audit }, exchange, since)
+    reportOpened(this.#parts.reporting, exchange, since)
   }
 
   #noEndpoint(name: string, principal: Principal): string {
@@ -338,15 +345,11 @@ export class Gateway implements Service {
     await catalog
     // Each call has its line before the audit log ends.
     await this.#fronts.settled()
+    this.#events.unlisten()
     await this.#parts.audit?.close()
     this.#parts.deadlines.close()
     await this.#parts.quotas?.close()
     await this.#parts.sharedCache?.close()
-    try {
-      await this.#store.close()
-    } catch (error) {
-      this.#logger.warn('The state store did not close cleanly.', { cause: describeError(error) })
-    }
   }
 }
 

@@ -6,10 +6,12 @@ import { Equivalence } from '../catalog/equivalence.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
 import { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
+import type { EventSink } from '../core/event-bus.ts'
 import type { Logger } from '../core/logger.ts'
 import { Audit } from '../observe/audit.ts'
 import { DebugTrace } from '../observe/debug-trace.ts'
 import { checkCall, recordDecision } from '../middleware/authorize.ts'
+import type { ReportOptions } from '../middleware/request/report.ts'
 import { fallbacksOf } from '../middleware/fallback.ts'
 import { ConcurrencyLimiter } from '../middleware/queue/queue.ts'
 import type { Policies } from '../policy/policies.ts'
@@ -42,6 +44,7 @@ export interface GenerationOptions {
   readonly serverInfo: string
   /** The calls that the end of the gateway waits for. */
   readonly calls: Awaited
+  readonly events: EventSink
 }
 
 /** The links of single sessions do not each list their server anew. */
@@ -54,6 +57,7 @@ export class Generation {
   readonly audit: Audit | undefined
   /** `undefined` where the log does not show what clients do. */
   readonly trace: DebugTrace | undefined
+  readonly reporting: ReportOptions
   readonly router: Router
   readonly chains: RequestChains
   readonly catalog: Catalog
@@ -71,13 +75,13 @@ export class Generation {
   readonly deadlines = new Deadlines()
 
   constructor(options: GenerationOptions) {
-    const { config, policies, store, logger, serverInfo, calls } = options
+    const { config, policies, store, logger, serverInfo, calls, events } = options
     const { asks, audit, maxLinksPerClient } = config.gateway
     this.policies = policies
     this.quotas = Quotas.of({ config, store, logger })
-    this.audit = audit && new Audit({ ...audit, logger, ruleOn: exchange => this.router.ruleOn(exchange) })
-
-    this.trace = logger.debugs ? new DebugTrace(logger, exchange => this.router.ruleOn(exchange)) : undefined
+    this.audit = audit && new Audit({ ...audit, logger })
+    this.trace = logger.debugs ? new DebugTrace(logger) : undefined
+    this.reporting = { events, ruleOn: request => this.router.ruleOn(request) }
 
     const clientLinks = new LinksPerClient(maxLinksPerClient)
     this.pools = new Map(
@@ -200,9 +204,8 @@ export class Generation {
       serverInfo,
       logger,
     })
-    this.chains = composeRequests(
-      { quotas: this.quotas, auditLog: this.audit, debugTrace: this.trace },
-      exchange => this.router.handle(exchange),
+    this.chains = composeRequests({ quotas: this.quotas, ...this.reporting }, exchange =>
+      this.router.handle(exchange),
     )
   }
 

@@ -1,6 +1,6 @@
 import type { CallHandler } from '../../core/compose.ts'
 import { GatewayError } from '../../core/errors.ts'
-import type { Exchange, JsonObject, Outcome } from '../../core/exchange.ts'
+import type { Exchange, JsonObject, Outcome, ServerResult } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import type { Route } from '../../core/route.ts'
 import { NAMED_METHODS, paramHeaders } from '../../protocol/headers.ts'
@@ -16,8 +16,6 @@ import { Attempt } from '../attempt.ts'
 import { failover } from './failover.ts'
 import { awaitLegacyTask } from '../../tasks/await-legacy-task.ts'
 import { hedged } from './hedge.ts'
-
-type Result = Extract<Outcome, { kind: 'result' }>
 
 export interface DispatchOptions {
   readonly pools: ReadonlyMap<string, Pool>
@@ -160,7 +158,12 @@ function callFor(link: Link, exchange: Exchange, route: Route, timeoutMs: number
   return { method, timeoutMs, change, headers: paramHeaders(route.headerParams, params?.value.arguments) }
 }
 
-function withUris(options: DispatchOptions, exchange: Exchange, route: Route, outcome: Result): Outcome {
+function withUris(
+  options: DispatchOptions,
+  exchange: Exchange,
+  route: Route,
+  outcome: ServerResult,
+): Outcome {
   // A task of the modern extension brings its result with it.
   const inner = exchange.request.method === 'tasks/get' && (outcome.value as JsonObject | null)?.result
   if (!isJsonObject(inner)) return shownUris(options, exchange, route, outcome)
@@ -181,7 +184,12 @@ function namesUris(result: unknown): boolean {
   )
 }
 
-function shownUris(options: DispatchOptions, exchange: Exchange, route: Route, outcome: Result): Result {
+function shownUris(
+  options: DispatchOptions,
+  exchange: Exchange,
+  route: Route,
+  outcome: ServerResult,
+): ServerResult {
   if (!namesUris(outcome.value)) return outcome
   options.learned.learn(exchange.principal.id, route.server, outcome.value)
   const map = options.uriMap(exchange.view, route.server)

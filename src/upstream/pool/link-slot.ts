@@ -83,7 +83,7 @@ export class LinkSlot implements Deadline {
     this.#now = options.now ?? monotonicNow
     this.#departing = new RetiringLinks(options.deadlines, options.logger)
     // An address is tried again every minute at least: that costs nobody a process.
-    const crashes = options.replica.traits.process ? options.server.crashes : Infinity
+    const crashes = options.replica.traits.process ? options.server.restartLimit : Infinity
     this.#starts = new RestartBackoff(crashes)
     this.#succession = new ProcessReplacement({
       ...options,

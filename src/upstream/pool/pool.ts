@@ -66,7 +66,7 @@ export class Pool {
       runs: ({ common, modern }) => [common, modern].some(({ id }) => this.#slots.get(id)?.current),
       start: replica => this.#at(replica.own, replica, undefined).pick(),
     })
-    if (options.server.spares > 0)
+    if (options.server.warmInstances > 0)
       this.#spares = new WarmPool({
         ...options,
         hasRoom: () => this.#processes < this.server.maxLinks,
