@@ -80,7 +80,7 @@ export class Gateway implements Service {
       readiness: () => readinessOf(this.status()),
       onRefused: (status, reason, address) => this.#events.accessRefused(status, reason, address),
     })
-    if (options.store.name !== 'memory')
+    if (options.store.shared)
       this.#drains = new DrainWatch({
         ...options,
         onChange: drained => this.#parts.drain(drained),

@@ -103,7 +103,7 @@ export class Generation {
     const learned = new ResourceOwners()
     const kept = config.servers.filter(({ cache, tools: list }) => cache ?? list.some(tool => tool.cache))
     this.sharedCache =
-      kept.length > 0 && store.name !== 'memory'
+      kept.length > 0 && store.shared
         ? new SharedCache({
             ...config.gateway.cache,
             store,
