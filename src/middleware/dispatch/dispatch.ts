@@ -1,5 +1,6 @@
 import type { CallHandler } from '../../core/compose.ts'
 import { GatewayError } from '../../core/errors.ts'
+import { UNHEARD, type EventSink } from '../../core/event-bus.ts'
 import type { Exchange, JsonObject, Outcome } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import type { Route } from '../../core/route.ts'
@@ -20,6 +21,8 @@ import { hedged } from './hedge.ts'
 type Result = Extract<Outcome, { kind: 'result' }>
 
 export interface DispatchOptions {
+  /** Absent: nothing listens. */
+  readonly events?: EventSink | undefined
   readonly pools: ReadonlyMap<string, Pool>
   readonly learned: ResourceOwners
   readonly legacyTasks: LegacyTasks
@@ -118,7 +121,7 @@ async function persist(
 }
 
 function send(
-  { legacyTasks: tasks }: DispatchOptions,
+  { legacyTasks: tasks, events = UNHEARD }: DispatchOptions,
   pool: Pool,
   exchange: Exchange,
   route: Route,
@@ -133,7 +136,7 @@ function send(
   return pool.run(
     exchange,
     link => {
-      attempt.began(link, exchange)
+      attempt.began(link, exchange, route, events)
       const call = callFor(link, exchange, route, attempt.timeoutMs)
       if (method === 'tools/call' && link.peer.era === 'legacy') {
         if (params?.value.task !== undefined) return tasks.create(link, pool.slotOf(link), exchange, call)
