@@ -72,7 +72,7 @@ export interface RequestEnded extends Happened<'request.ended'>, RequestFacts {
 
 /** A limit has refused a request. `request.ended` of that request follows. */
 export interface QuotaRefused extends Happened<'quota.refused'>, RequestFacts {
-  /** Place of the limit in the configuration. */
+  /** Which limit, as the client is told: `calls/day`. */
   readonly limit: string
   readonly error: GatewayError
 }

@@ -156,7 +156,7 @@ export class Gateway implements Service {
   }
 
   /**
-   * Takes over what a changed configuration says of replicas: endpoint, weight, tier, zone. Calls in flight are answered where they are. A server with a
+   * Takes over what a changed configuration says of replicas: endpoint, weight, priority, zone. Calls in flight are answered where they are. A server with a
    * problem, then or now, stays as it is.
    */
   apply({ servers }: { readonly servers: readonly LiveServer[] }): void {

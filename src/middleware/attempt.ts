@@ -3,7 +3,7 @@ import type { ErrorCode, GatewayError } from '../core/errors.ts'
 import type { EventSink } from '../core/event-bus.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
-import type { Link } from '../upstream/link/link.ts'
+import type { Lease } from '../upstream/pool/lease.ts'
 import type { Replica } from '../upstream/replica/replica.ts'
 
 /** Failures of getting a call to a replica, or an answer from it; all others are not the replica's. */
@@ -29,12 +29,12 @@ const BUSY_MS = 1000
 
 interface Told {
   readonly events: EventSink
-  readonly link: Link
+  readonly link: Lease['link']
   readonly exchange: Exchange
   readonly route: Route
 }
 
-/** One attempt to have a call answered by one replica. Tells the replica's load and health what became of it. */
+/** One attempt to have a call answered by one replica. Tells the replica's load and health what became of it, and gives its link back. */
 export class Attempt {
   /** Replicas that are no choice. */
   readonly excluded: ((replica: Replica) => boolean) | undefined
@@ -46,15 +46,18 @@ export class Attempt {
   sentAt = 0
   /** What is told of it, where something listens. */
   #told: Told | undefined = undefined
+  #lease: Lease | undefined
 
   constructor(leftOut?: (replica: Replica) => boolean, timeoutMs?: number) {
     this.excluded = leftOut
     this.timeoutMs = timeoutMs
   }
 
-  /** It is sent over this link. `events` hear of its end. */
-  began(link: Link, exchange: Exchange, route: Route, events: EventSink): void {
+  /** The call is sent over a link, which is given back by `answered` or `failed`. `events` hear of its end. */
+  began(lease: Lease, exchange: Exchange, route: Route, events: EventSink): void {
+    const { link } = lease
     const { trace, state } = exchange
+    this.#lease = lease
     this.sentAt = performance.now()
     if (events.heard['attempt.ended']) this.#told = { events, link, exchange, route }
     trace.sent(link.label, this.sentAt)
@@ -63,6 +66,7 @@ export class Attempt {
   }
 
   answered(): void {
+    this.#lease?.release()
     const { replica } = this
     if (!replica || this.sentAt === 0) return
     const endedAt = performance.now()
@@ -84,6 +88,7 @@ export class Attempt {
   }
 
   failed(error: GatewayError): void {
+    this.#lease?.release()
     const { replica } = this
     if (!replica) return
     const now = monotonicNow()

@@ -105,7 +105,7 @@ export class Quotas {
   constructor({ config, store, logger, clock = CLOCK }: QuotasOptions) {
     this.#store = store
     this.clock = clock
-    this.#reach = new StoreAvailability(config.gateway.fail, logger, clock, store)
+    this.#reach = new StoreAvailability(config.gateway.quotaFailureMode, logger, clock, store)
     this.#timeZone = config.gateway.timeZone
     this.#servers = new Map(config.servers.map(server => [server.name, server]))
     this.#clients = new Map(

@@ -59,7 +59,7 @@ export function samples(): readonly GatewayEvent[] {
   })
   const principal = callOf(true).principal
   const conversation: Conversation = {
-    id: `${SECRET}-0123456789`.split('').reverse().join(''),
+    id: `abcdefgh-${SECRET}`,
     principal,
     view: '',
     protocolVersion: '2025-11-25',

@@ -114,7 +114,7 @@ class Reserve implements Deadline {
   constructor(replica: Replica, options: WarmPoolOptions) {
     this.#replica = replica
     this.#options = options
-    this.#loop = new RestartBackoff(options.server.crashes)
+    this.#loop = new RestartBackoff(options.server.restartLimit)
     const { name } = options.server
     this.#listener = {
       // Said to nobody: whoever gets the link asks for what it wants to know.
@@ -187,7 +187,7 @@ class Reserve implements Deadline {
       while (this.discard());
     }
     if (!this.#wanted || this.#closing.signal.aborted) return
-    const missing = this.size < server.spares && !this.#starting && hasRoom()
+    const missing = this.size < server.warmInstances && !this.#starting && hasRoom()
     const waitMs = this.#notBefore - now
     if (missing && waitMs <= 0)
       this.#starting = this.#start().finally(() => {
