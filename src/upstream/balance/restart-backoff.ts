@@ -35,7 +35,7 @@ export class RestartBackoff {
   /** @returns milliseconds until the next start */
   startFailed(): number {
     this.#inARow++
-    return this.looping ? LOOP_MS : restartPauseMs(this.#inARow - 1)
+    return this.looping ? LOOP_MS : restartMs(this.#inARow - 1)
   }
 
   /**
@@ -62,7 +62,7 @@ export class RestartBackoff {
 }
 
 /** After so many failures, not counting this one, there is a pause of half of these milliseconds up to all of them. */
-export function restartPauseMs(failures: number): number {
+export function restartMs(failures: number): number {
   return jittered(backoffMs(failures, RESTART), Math.random())
 }
 

@@ -5,13 +5,7 @@ import { describeError, GatewayError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
 import { afterLoss, UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
 import { connect, type Connected } from '../link/connect.ts'
-import {
-  backingOff,
-  RestartBackoff,
-  restartPauseMs,
-  inCrashLoop,
-  LASTED_MS,
-} from '../balance/restart-backoff.ts'
+import { backingOff, RestartBackoff, restartMs, inCrashLoop, LASTED_MS } from '../balance/restart-backoff.ts'
 import { RestartTimer } from './restart-timer.ts'
 import { RetiringLinks } from './retiring-links.ts'
 import type { Link, LinkListener } from '../link/link.ts'
@@ -216,7 +210,7 @@ export class LinkSlot implements Deadline {
       // Nothing is wrong with the server, it only wants to be greeted again.
       this.#set({ kind: 'idle' })
       this.#losses = openMs >= LASTED_MS ? 0 : this.#losses + 1
-      if (this.#pins > 0) this.#restart.in(this.#losses < 2 ? 0 : restartPauseMs(this.#losses - 2))
+      if (this.#pins > 0) this.#restart.in(this.#losses < 2 ? 0 : restartMs(this.#losses - 2))
       return
     }
     const cause = describeError(error)
