@@ -74,11 +74,12 @@ const FIRST_SHARE = 0.1
  * a pause, so the share of failures is counted here (`outcomes.ts`).
  */
 export class Health {
-  readonly #options: HealthOptions
+  #options: HealthOptions
   readonly #clock: () => number
-  readonly #inARow: ConsecutiveBreaker
+  readonly #random: () => number
+  #inARow: ConsecutiveBreaker
   readonly #recent = new Outcomes()
-  readonly #ejections: BackOff
+  #ejections: BackOff
   readonly #tries: BackOff
   readonly #began: number
   #outage: Outage | undefined
@@ -95,17 +96,22 @@ export class Health {
   constructor(options: HealthOptions, clock: () => number, random: () => number) {
     this.#options = options
     this.#clock = clock
+    this.#random = random
     this.#inARow = new ConsecutiveBreaker(options.failures)
-    const { ejectMs } = options
-    this.#ejections = new BackOff({
-      firstMs: ejectMs,
-      mostMs: Math.max(ejectMs, LONGEST_EJECTION_MS),
-      random,
-    })
+    this.#ejections = ejections(options.ejectMs, random)
     this.#tries = new BackOff({ firstMs: FIRST_TRY_MS, mostMs: LAST_TRY_MS, random })
     this.#began = clock()
     // Replicas that start together are not checked together for ever.
     this.#nextCheck = this.#began + options.everyMs * (0.5 + random() / 2)
+  }
+
+  /** Judges by other options from now on. What was seen stays; what is counted by an option that differs begins anew. */
+  configure(options: HealthOptions): void {
+    const { failures, ejectMs, everyMs } = this.#options
+    this.#options = options
+    if (options.failures !== failures) this.#inARow = new ConsecutiveBreaker(options.failures)
+    if (options.ejectMs !== ejectMs) this.#ejections = ejections(options.ejectMs, this.#random)
+    if (options.everyMs !== everyMs) this.#nextCheck = this.#clock() + options.everyMs / 2
   }
 
   get state(): HealthState {
@@ -349,4 +355,8 @@ export class Health {
     const since = Math.max(this.#began, this.#fullShareAt, this.#failure?.at ?? 0)
     return { state: 'ready', cause: undefined, since, nextTry: undefined }
   }
+}
+
+function ejections(firstMs: number, random: () => number): BackOff {
+  return new BackOff({ firstMs, mostMs: Math.max(firstMs, LONGEST_EJECTION_MS), random })
 }

@@ -12,7 +12,7 @@ export interface DrainsOptions {
   readonly end: (slot: LinkSlot, gone: boolean) => void
   readonly deadlines: Deadlines
   /** After which links end whatever is in flight. */
-  readonly timeoutMs: number
+  readonly timeoutMs: () => number
 }
 
 const LOOK_MS = 100
@@ -66,7 +66,7 @@ class Drain implements Deadline {
     this.gone = gone
     this.#options = options
     this.#done = done
-    this.#until = monotonicNow() + options.timeoutMs
+    this.#until = monotonicNow() + options.timeoutMs()
   }
 
   expire(): void {

@@ -83,8 +83,8 @@ export class LinkSlot implements Deadline {
     this.#now = options.now ?? monotonicNow
     this.#departing = new RetiringLinks(options.deadlines, options.logger)
     // An address is tried again every minute at least: that costs nobody a process.
-    const crashes = options.replica.endpoint.kind === 'stdio' ? options.server.crashes : Infinity
-    this.#starts = new RestartBackoff(crashes)
+    const isProcess = options.replica.endpoint.kind === 'stdio'
+    this.#starts = new RestartBackoff(() => (isProcess ? options.server.crashes : Infinity))
     this.#succession = new ProcessReplacement({
       ...options,
       open: () => this.#open(),
@@ -233,6 +233,12 @@ export class LinkSlot implements Deadline {
     this.#set({ kind: 'idle' })
     this.#departing.leave(link)
     return link
+  }
+
+  /** The settings of its server have changed. */
+  reconfigured(): void {
+    if (this.server.idleMs === 0) this.#options.deadlines.remove(this)
+    else this.#watchIdle()
   }
 
   /** Opens a link where what is pinned waits for one. */

@@ -32,11 +32,13 @@ export class ReplicaMembership {
   readonly #options: ReplicaMembershipOptions
   readonly #addresses: DnsDiscovery
   readonly #drains: Drains
+  #drainTimeoutMs: number
   #closed = false
 
   constructor(options: ReplicaMembershipOptions) {
     this.#options = options
-    const { replicas, dns, drainTimeoutMs, deadlines, logger, slots, isSpare } = options
+    this.#drainTimeoutMs = options.drainTimeoutMs
+    const { replicas, dns, deadlines, logger, slots, isSpare } = options
     this.#addresses = new DnsDiscovery(replicas.server.replicas, {
       dns,
       logger,
@@ -48,7 +50,7 @@ export class ReplicaMembership {
       isSpare,
       end: (slot, gone) => this.#end(slot, gone),
       deadlines,
-      timeoutMs: drainTimeoutMs,
+      timeoutMs: () => this.#drainTimeoutMs,
     })
   }
 
@@ -60,6 +62,18 @@ export class ReplicaMembership {
   /** Every replica that has something in flight or may have; those that are on their way out come last. */
   get all(): readonly Replica[] {
     return [...this.#options.replicas.list, ...this.#drains.leaving]
+  }
+
+  /** Other settings of the gateway: for names that are looked up, and for drains that begin from now on. */
+  configure({ dns, drainTimeoutMs }: Pick<ReplicaMembershipOptions, 'dns' | 'drainTimeoutMs'>): void {
+    this.#drainTimeoutMs = drainTimeoutMs
+    this.#addresses.configure(dns)
+  }
+
+  /** Each replica is replaced by a new one at the same endpoint, because its links are made differently now. */
+  renew(configs: readonly ReplicaConfig[]): void {
+    this.#options.replicas.outdate()
+    this.#addresses.update(configs)
   }
 
   /** Those of the configuration have changed: their weights count at once, new ones are added, those that are gone are drained. */

@@ -32,7 +32,7 @@ const DRAINED_MS = 60_000
  */
 export class ReplicaSet {
   readonly server: ServerConfig
-  readonly #zone: string | undefined
+  #zone: string | undefined
   #list: readonly Replica[]
   /** Of the next one that is new. */
   #next: number
@@ -43,21 +43,25 @@ export class ReplicaSet {
   /** Where what lasts beyond a call stands, for servers that keep no sessions. */
   #standing: Replica | undefined
   /** Calls that may have been run, and are made once more. */
-  readonly retryBudget: RetryBudget
+  retryBudget: RetryBudget
   /** Calls that are tried at a second replica while the first is at it. */
   readonly hedgeBudget = new RetryBudget(HEDGES, 1)
   /** Of calls that may run twice. */
   readonly latencies = new Latencies()
   /** Whether calls of tools may run twice, where that is asked for at all. */
   readonly #repeats = new LRUCache<string, boolean>({ max: MAX_REMEMBERED })
-  readonly #someRepeat: boolean
+  #someRepeat = false
+  #retryShare: number
+  /** None that there is now stays with the next update. */
+  #outdated = false
 
   /** `zone` is the gateway's own. */
   constructor(server: ServerConfig, zone: string | undefined) {
     this.server = server
     this.#zone = zone
-    this.#someRepeat = server.retry || server.tools.some(({ retry }) => retry === true)
+    this.#retryShare = server.retryBudget
     this.retryBudget = new RetryBudget(server.retryBudget)
+    this.#lookAtRepeats()
     this.#list = server.replicas.map((config, number) => new Replica(server, config, number))
     this.#next = server.replicas.length
   }
@@ -71,6 +75,28 @@ export class ReplicaSet {
     return this.#list.length > 1
   }
 
+  /** The settings of the server have changed; `zone` is the gateway's own. */
+  reconfigured(zone: string | undefined): void {
+    this.#zone = zone
+    this.#lookAtRepeats()
+    if (this.server.retryBudget !== this.#retryShare) {
+      this.#retryShare = this.server.retryBudget
+      this.retryBudget = new RetryBudget(this.#retryShare)
+    }
+    for (const { health } of this.#list) health.configure(this.server.health)
+  }
+
+  #lookAtRepeats(): void {
+    const { retry, tools } = this.server
+    this.#someRepeat = retry || tools.some(tool => tool.retry === true)
+    this.#repeats.clear()
+  }
+
+  /** The next update replaces every replica. */
+  outdate(): void {
+    this.#outdated = true
+  }
+
   /**
    * Takes others for the replicas there are. Those of the same name and endpoint stay, with what is known of them, and have their new weight, tier and zone from the next
    * call on. Returns those that are gone, which take no new calls.
@@ -80,7 +106,7 @@ export class ReplicaSet {
     const spoken = this.#list[0]?.spoken
     this.#list = configs.map(config => {
       for (const known of gone) {
-        if (known.name !== config.name || !sameEndpoint(known.endpoint, config.endpoint)) continue
+        if (this.#outdated || known.name !== config.name || !sameEndpoint(known.endpoint, config.endpoint)) continue
         gone.delete(known)
         known.weight = config.weight
         known.tier = config.tier
@@ -92,6 +118,7 @@ export class ReplicaSet {
       added.drained = this.#isDrained(added)
       return added
     })
+    this.#outdated = false
     for (const replica of gone) replica.drained = true
     return [...gone]
   }
