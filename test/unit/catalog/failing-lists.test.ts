@@ -1,5 +1,5 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
-import { Catalog } from '../../../src/catalog/catalog.ts'
+import { catalogOf } from '../../helpers/catalog.ts'
 import type { ListableLink } from '../../../src/catalog/list-server.ts'
 import { WHOLE } from '../../../src/catalog/view-names.ts'
 import { configFrom } from '../../../src/config/load/load.ts'
@@ -38,18 +38,9 @@ async function failing(): Promise<{
       return Promise.resolve({ text: JSON.stringify({ tools }), value: { tools } })
     },
   }
-  const catalog = new Catalog({
-    config,
-    store: createMemoryStore(),
-    logger: SILENT,
-    serverInfo: '{}',
-    link: () => link,
-    policy: key => policies.byKey(key),
-    watched: () => [],
-    onChange: () => {},
-  })
-  onTestFinished(() => catalog.close())
-  await catalog.load()
+  const { catalog, lists, close } = catalogOf(config, policies, () => link)
+  onTestFinished(() => close())
+  await lists.load()
   return { catalog, name: WHOLE, heal: () => (fails = false), requests: () => requests }
 }
 
