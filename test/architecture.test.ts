@@ -198,6 +198,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:quota/admission-gate',
     'relay',
     'state/drain-watch',
+    'state/drained',
     'state/seal',
     'type:state/store',
     'tasks',
@@ -206,7 +207,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:upstream/replica/replica',
     'upstream/transport/stdio/stderr-tail',
   ],
+  admin: ['config/load/nesting', 'core', 'make-folder'],
   cli: [
+    'admin',
     'auth/key-records',
     'cache/shared/clear',
     'cache/shared/reports',
@@ -218,7 +221,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config/validate/scope',
     'core',
     'gateway/gateway',
-    'type:gateway/status',
+    'gateway/status',
     'make-folder',
     'observe/console-records',
     'observe/logger',
@@ -268,6 +271,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@marcbachmann/cel-js': ['policy/condition'],
   jose: ['auth'],
   commander: ['cli'],
+  express: ['admin/app'],
   cockatiel: ['upstream/balance'],
 }
 
@@ -283,7 +287,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
   },
   'gateway/gateway': {
-    lines: 360,
+    lines: 370,
     reason: 'one service: everything that fronts ask of a gateway, each in a few lines',
   },
   'upstream/balance/health': {

@@ -1,3 +1,4 @@
+import { askClient } from '../core/ask-client.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { GatewayError } from '../core/errors.ts'
 import {
@@ -68,7 +69,7 @@ export async function askAll(
   if (!giveBack) throw new GatewayError('cannot_ask', NO_QUESTION_ROOM, { server: server.name })
   exchange.cancellation.onCancel(reason => cancellation.cancel(reason))
   try {
-    const results = await Promise.all(requests.map(request => exchange.ask(request)))
+    const results = await Promise.all(requests.map(request => askClient(exchange, request)))
     const given = new Map(open.map(([key], at) => [key, results[at]]))
     const answers = entries.map(([key]) => `${JSON.stringify(key)}:${given.get(key) ?? answered[key]}`)
     return `{${answers.join(',')}}`

@@ -93,7 +93,7 @@ async function sealedFor(
   const held = {
     kind: 'server',
     server: server.name,
-    replica: exchange.record.stickyReplica,
+    replica: exchange.state.replica,
     state: rawAt(outcome.text, 'requestState'),
     answered,
   } as const

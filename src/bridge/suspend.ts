@@ -40,7 +40,7 @@ async function resumed(
   if (state.kind === 'parked') return await parking.resume(state.call, state.round, exchange)
   if (state.kind === 'server' && state.server !== route.server)
     throw new GatewayError('invalid_params', '"requestState" belongs to another server.')
-  if (state.kind === 'server') exchange.record.stickyReplica = state.replica
+  if (state.kind === 'server') exchange.state.stick(state.replica)
   const changes =
     state.kind === 'server'
       ? { requestState: state.state, ...responses(params, state.answered) }

@@ -1,16 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { ClientError, isRpcError } from '../core/client-error.ts'
+import type { CallTrace } from '../core/call-trace.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
-import type {
-  CallRecord,
-  CallRequest,
-  Exchange,
-  InputRequest,
-  JsonObject,
-  Outcome,
-} from '../core/exchange.ts'
+import type { CallRequest, Exchange, InputRequest, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { Shares, type Holding } from '../core/shares.ts'
 import { lastMembers, rawAt, type Member } from '../protocol/json-text.ts'
@@ -196,8 +190,8 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
   }
 
   /** That of the request that will hear how it ends. */
-  override get record(): CallRecord {
-    return (this.attached ?? this.inner).record
+  override get trace(): CallTrace {
+    return (this.attached ?? this.inner).trace
   }
 
   override get canBeAsked(): Exchange['canBeAsked'] {
@@ -271,6 +265,7 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
         question.reject(new ClientError(said, error, question.request.server))
       } else question.resolve(given)
     }
+    exchange.trace.continues(this.inner.trace)
     const round = this.attach(exchange)
     if (this.#questions.size > 0) this.#gathering ??= setTimeout(() => this.#put(), GATHER_MS)
     return round

@@ -162,7 +162,7 @@ export class Cache {
     else counters.hits++
     counters.bytesSaved += kept.size
     counters.upstreamMsSaved += kept.upstreamMs
-    exchange.record.cache = stale ? 'stale' : 'hit'
+    exchange.trace.servedFrom(stale ? 'stale' : 'hit')
     if (kept.links) this.#options.onLinks(exchange.principal.id, server, kept.links)
     const { bytes } = kept
     const ageMs = Math.max(0, this.now() - kept.storedAt)

@@ -6,6 +6,7 @@ import type { JsonObject } from '../core/exchange.ts'
 import type { LogLevel } from '../core/logger.ts'
 import type { DrainOptions } from './drain.ts'
 import type { ExplainOptions } from './explain.ts'
+import type { ReloadOptions } from './reload.ts'
 
 interface CommonOptions {
   readonly config?: string
@@ -74,6 +75,18 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     .action(async (file: string | undefined, _options: unknown, command: Command) => {
       const { runCheck } = await import('./check.ts')
       await runCheck(file ?? command.optsWithGlobals<CommonOptions>().config)
+    })
+
+  program
+    .command('reload')
+    .description(
+      'have every running gateway of this configuration read it again, and wait until it is in effect; prints what is different',
+    )
+    .option('--dry-run', 'only print what would be different')
+    .option('--json', 'print JSON')
+    .action(async (_options: unknown, command: Command) => {
+      const { runReload } = await import('./reload.ts')
+      await runReload(command.optsWithGlobals<ReloadOptions>())
     })
 
   program

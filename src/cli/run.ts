@@ -5,6 +5,7 @@ import { createGateway } from '../gateway/gateway.ts'
 import { logConsole } from '../observe/console-records.ts'
 import { createLogger } from '../observe/logger.ts'
 import { openStore } from '../state/open.ts'
+import { startAdmin, type OpenAdmin } from './admin.ts'
 import { knownValid } from './known-valid.ts'
 import type { Overrides } from '../config/resolve/environment.ts'
 import type { Logger } from '../core/logger.ts'
@@ -71,10 +72,14 @@ export async function runGateway(
 
   const store = await openStore(config.gateway.state, logger)
   let gateway: Gateway | undefined
+  let admin: Promise<OpenAdmin> | undefined
   let code: number
   try {
     gateway = await createGateway(config, { logger, store })
-    code = await Promise.race([use(gateway, loaded, logger).then(() => 0), stopping])
+    const used = use(gateway, loaded, logger)
+    // Beside what the client waits for.
+    admin = startAdmin({ gateway, config, overrides: options.overrides, logger })
+    code = await Promise.race([used.then(() => 0), stopping])
   } finally {
     stopped = true
     const withinMs = (graceful ? config.gateway.shutdownTimeoutMs : 0) + CLOSE_TIMEOUT_MS
@@ -82,6 +87,7 @@ export async function runGateway(
       logger.error(`Closing took longer than ${withinMs / 1000} s; the process ends without waiting.`)
       process.exit(1)
     }, withinMs)
+    await (await admin)?.close()
     await (graceful ? gateway?.stop() : gateway?.close())
     await store.close()
     await logger.flush()

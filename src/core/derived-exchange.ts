@@ -1,6 +1,7 @@
+import type { CallState } from './call-state.ts'
+import type { CallTrace } from './call-trace.ts'
 import type { Cancellation } from './cancellation.ts'
 import type {
-  CallRecord,
   CallRequest,
   Conversation,
   Exchange,
@@ -41,8 +42,12 @@ export class Delegate implements Exchange {
     return this.inner.cancellation
   }
 
-  get record(): CallRecord {
-    return this.inner.record
+  get trace(): CallTrace {
+    return this.inner.trace
+  }
+
+  get state(): CallState {
+    return this.inner.state
   }
 
   get canBeAsked(): Exchange['canBeAsked'] {

@@ -1,6 +1,7 @@
+import type { CallState } from './call-state.ts'
+import type { CallTrace } from './call-trace.ts'
 import type { Cancellation } from './cancellation.ts'
 import type { Principal } from './principal.ts'
-import type { Route } from './route.ts'
 
 /** A JSON text with its parsed value: the value decides, the text is what travels. */
 export interface Json<T = unknown> {
@@ -92,38 +93,6 @@ export interface HeldParams extends Json {
   letGo(): void
 }
 
-/** What the parts of the gateway come to know of one request, for the audit log. Each fills in its own on the way. */
-export class CallRecord {
-  /** Where it went; `undefined` while nothing is found. */
-  route: Route | undefined = undefined
-  /** Place of the rule that decided, as `RuleConfig.place`. */
-  rule: string | undefined = undefined
-  /** Place of the rule that would have denied it, if it were not in shadow mode. */
-  shadowed: string | undefined = undefined
-  /** Name of the replica that it went to, or has to go to because that one began what it is about: a question, a task. */
-  stickyReplica: string | undefined = undefined
-  /** Server that could not take it, and whose fallback did. */
-  fallbackFrom: string | undefined = undefined
-  /** What served it. */
-  replica: string | undefined = undefined
-  /** Time in the queue, in milliseconds. */
-  waitedMs = 0
-  /** When it was last handed to a link, and when that was over, by `performance.now()`; 0 before. */
-  sentAt = 0
-  endedAt = 0
-  /** Time a server worked on it, in milliseconds; the time in which the client was being asked is not part of it. */
-  upstreamMs = 0
-  /** The server has asked something, or may have, on its behalf. */
-  asked = false
-  /** How it was answered without a call of its own. */
-  cache: 'hit' | 'stale' | 'coalesced' | undefined = undefined
-  /** What its caller has left of its limits, to be told with the result. `now` as `performance.now()` says it, or has said lately. */
-  left: { text(now?: number): string } | undefined = undefined
-  /** The outcome whose size is known, and its size. */
-  sized: Outcome | undefined = undefined
-  size = 0
-}
-
 /** One client request in flight, with everything that relaying back needs. Era-neutral. */
 export interface Exchange {
   readonly request: CallRequest
@@ -141,8 +110,10 @@ export interface Exchange {
   /** Log level the client asked for, by session or with this request. */
   readonly logLevel: McpLogLevel | undefined
   readonly cancellation: Cancellation
-  /** One for each request of a client. */
-  readonly record: CallRecord
+  /** What observers read; one for each request of a client. */
+  readonly trace: CallTrace
+  /** What decides about the rest of it; one for each call, which may take several requests. */
+  readonly state: CallState
   /** Whether its client can be asked on its behalf: at once, when it comes back with the answers to what it was asked before, or not, as once the call is over. */
   readonly canBeAsked: 'now' | 'later' | 'never'
   /** Sends a notification of this very request (progress, log) on its own stream. `params` is raw JSON. */
@@ -161,14 +132,3 @@ export type Outcome =
   | { readonly kind: 'ready'; readonly text: string | Buffer; readonly head?: string }
   /** A JSON-RPC error object that an upstream sent. */
   | { readonly kind: 'error'; readonly text: string; readonly value: unknown }
-
-/** Bytes of an outcome before it is framed for the client. They are counted once, by whoever asks first. */
-export function sizeOf(outcome: Outcome, record: CallRecord): number {
-  if (record.sized !== outcome) {
-    const { text } = outcome
-    const head = outcome.kind === 'ready' && outcome.head !== undefined ? Buffer.byteLength(outcome.head) : 0
-    record.size = head + (typeof text === 'string' ? Buffer.byteLength(text) : text.length)
-    record.sized = outcome
-  }
-  return record.size
-}

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { GatewayError } from '../core/errors.ts'
-import { CallRecord } from '../core/exchange.ts'
+import { CallTrace } from '../core/call-trace.ts'
 import { HttpError } from '../core/http-error.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Incoming } from '../protocol/message.ts'
@@ -84,5 +84,5 @@ function tooMany({ message, retryAfterMs = 1000 }: GatewayError): HttpError {
 }
 
 function opening(principal: Principal, view: string, request: Opening['request']): Opening {
-  return { principal, view, modern: false, request, record: new CallRecord() }
+  return { principal, view, modern: false, request, trace: new CallTrace() }
 }

@@ -1,14 +1,15 @@
 import { ClientError } from '../core/client-error.ts'
+import { CallState } from '../core/call-state.ts'
+import { CallTrace } from '../core/call-trace.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { GatewayError } from '../core/errors.ts'
-import {
-  CallRecord,
-  type CallRequest,
-  type Conversation,
-  type Exchange,
-  type InputRequest,
-  type JsonObject,
-  type McpLogLevel,
+import type {
+  CallRequest,
+  Conversation,
+  Exchange,
+  InputRequest,
+  JsonObject,
+  McpLogLevel,
 } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import { failureObject, failureResult } from '../protocol/failures.ts'
@@ -54,7 +55,8 @@ export class Call implements Exchange {
   readonly conversation: Conversation | undefined
   readonly logLevel: McpLogLevel | undefined
   readonly cancellation = new Cancellation()
-  readonly record = new CallRecord()
+  readonly trace = new CallTrace()
+  readonly state = new CallState()
   readonly #id: string
   readonly #reply: Reply
   readonly #ask: CallContext['ask']
@@ -115,7 +117,7 @@ export class Call implements Exchange {
         this.#answer('"error":', errorFor(this.modern, outcome))
         return
       }
-      const left = this.record.left?.text(this.record.endedAt || undefined)
+      const left = this.state.remaining?.text(this.trace.endedAt || undefined)
       if (outcome.kind === 'ready') this.#answer(`"result":${headFor(outcome, left)}`, outcome.text)
       else this.#answer('"result":', resultFor(this, this.request.method, outcome, service.serverInfo, left))
     } catch (caught) {
@@ -156,7 +158,7 @@ export class Call implements Exchange {
     this.#done = true
     // The call may live on with a connection whose client does not read.
     if (!this.#stopped) this.cancellation.end()
-    this.record.sized = undefined
+    this.trace.letGo()
     if (this.cancellation.reason !== undefined) this.#reply.drop()
     else this.#reply.answer(`{"jsonrpc":"2.0","id":${this.#id},${member}`, body, '}')
   }

@@ -14,7 +14,7 @@ export interface Subscriber {
 }
 
 /** A request that opens a session or a stream: what its limits and the audit log have to know of it. */
-export type Opening = Pick<Exchange, 'principal' | 'modern' | 'view' | 'request' | 'record'>
+export type Opening = Pick<Exchange, 'principal' | 'modern' | 'view' | 'request' | 'trace'>
 
 /** What a front needs of the gateway behind it. Implemented by `gateway.ts`. */
 export interface Service {

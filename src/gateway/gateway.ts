@@ -22,6 +22,7 @@ import { listChangedMethod } from '../protocol/list-changed.ts'
 import { DrainWatch } from '../state/drain-watch.ts'
 import type { Store } from '../state/store.ts'
 import type { GatewayOptions, StdioOptions } from './options.ts'
+import { Operations } from './operations.ts'
 import type { ReloadReport } from './reload-report.ts'
 import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
 import { VERSION } from '../version.ts'
@@ -166,6 +167,11 @@ export class Gateway implements Service {
     this.apply(config)
     const servers = { added: [], removed: [], changed: [] }
     return Promise.resolve({ applied: true, superseded: false, notReloadable: [], servers })
+  }
+
+  /** What operators do to it while it runs. */
+  get operations(): Operations {
+    return new Operations(this.#parts, this.#store)
   }
 
   status(): ServerStatus[] {

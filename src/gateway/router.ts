@@ -260,7 +260,7 @@ export class Router {
     const task = await this.#options.taskIds.open(exchange, taskId)
     if (!task || !this.#view(exchange).servers.has(task.server))
       throw new GatewayError('invalid_params', `Unknown task: ${taskId.slice(0, 100)}`)
-    exchange.record.stickyReplica = task.replica
+    exchange.state.stick(task.replica)
     return { server: task.server, own: task.id, exposed: taskId }
   }
 

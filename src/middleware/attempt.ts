@@ -1,6 +1,6 @@
 import { monotonicAt, monotonicNow } from '../core/clock.ts'
 import type { ErrorCode, GatewayError } from '../core/errors.ts'
-import type { CallRecord } from '../core/exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
 import type { Link } from '../upstream/link/link.ts'
 import type { Replica } from '../upstream/replica/replica.ts'
 
@@ -41,11 +41,10 @@ export class Attempt {
     this.timeoutMs = timeoutMs
   }
 
-  began(link: Link, record: CallRecord): void {
+  began(link: Link, { trace, state }: Pick<Exchange, 'trace' | 'state'>): void {
     this.sentAt = performance.now()
-    record.sentAt ||= this.sentAt
-    record.replica = link.label
-    record.stickyReplica = link.replica.name
+    trace.sent(link.label, this.sentAt)
+    state.stick(link.replica.name)
     link.replica.load.began()
   }
 

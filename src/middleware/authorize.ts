@@ -39,12 +39,11 @@ export function checkCall(exchange: Exchange, route: Route, onDecision: OnDecisi
   )
 }
 
-/** Puts what was decided into the record of the call, and says in the log what rules in shadow mode would have denied. */
+/** Puts what was decided into the trace of the call, and says in the log what rules in shadow mode would have denied. */
 export function recordDecision(logger: Logger): OnDecision {
   return (exchange, route, { rule, shadowed }) => {
-    exchange.record.rule = rule
+    exchange.trace.decided(rule, shadowed)
     if (shadowed === undefined) return
-    exchange.record.shadowed = shadowed
     logger.info('Would be denied.', {
       rule: shadowed,
       client: exchange.principal.name,

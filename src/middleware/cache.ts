@@ -50,9 +50,9 @@ export function cacheStore(cache: Cache): Middleware {
       const epoch = wanted.plan.changes.now
       const since = cache.now()
       const outcome = await next(exchange, route)
-      const { asked, upstreamMs } = exchange.record
-      // An answer that somebody was asked for is not an answer to the same question of another.
-      if (!asked) cache.store(wanted, principal, outcome, epoch, since, upstreamMs)
+      const { state, trace } = exchange
+      // An answer that a client was asked for is not an answer to the same question of another.
+      if (!state.asked) cache.store(wanted, principal, outcome, epoch, since, trace.upstreamMs)
       return outcome
     }
     return (exchange, route) =>

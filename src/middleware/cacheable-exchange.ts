@@ -1,7 +1,9 @@
 import type { CacheLookup } from '../cache/cache.ts'
 import { GatewayError } from '../core/errors.ts'
+import { CallState } from '../core/call-state.ts'
+import { CallTrace } from '../core/call-trace.ts'
 import { Cancellation } from '../core/cancellation.ts'
-import { CallRecord, type CallRequest, type Exchange, type InputRequest } from '../core/exchange.ts'
+import type { CallRequest, Exchange } from '../core/exchange.ts'
 import { Delegate } from '../core/derived-exchange.ts'
 
 /** A call whose answer may be kept, and given to others who ask the same. */
@@ -12,12 +14,6 @@ export class CacheableExchange extends Delegate {
     super(inner)
     this.wanted = wanted
   }
-
-  /** Whatever comes of it is no answer to the same question of another. */
-  override ask(request: InputRequest): Promise<string> {
-    this.record.asked = true
-    return super.ask(request)
-  }
 }
 
 /**
@@ -27,7 +23,8 @@ export class CacheableExchange extends Delegate {
 export class Revalidation extends CacheableExchange {
   override readonly modern = false
   readonly #cancellation = new Cancellation()
-  readonly #record = new CallRecord()
+  readonly #trace = new CallTrace()
+  readonly #state = new CallState()
 
   override get request(): CallRequest {
     return { ...this.inner.request, progressToken: undefined }
@@ -37,8 +34,12 @@ export class Revalidation extends CacheableExchange {
     return this.#cancellation
   }
 
-  override get record(): CallRecord {
-    return this.#record
+  override get trace(): CallTrace {
+    return this.#trace
+  }
+
+  override get state(): CallState {
+    return this.#state
   }
 
   override get canBeAsked(): Exchange['canBeAsked'] {
@@ -50,7 +51,6 @@ export class Revalidation extends CacheableExchange {
   }
 
   override ask(): Promise<string> {
-    this.#record.asked = true
     return Promise.reject(
       new GatewayError('cannot_ask', 'The call renews what is kept; there is nobody to ask.'),
     )

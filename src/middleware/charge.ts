@@ -1,5 +1,5 @@
 import { GatewayError } from '../core/errors.ts'
-import { sizeOf, type Exchange, type Outcome } from '../core/exchange.ts'
+import type { Exchange, Outcome } from '../core/exchange.ts'
 import type { Charge } from '../quota/admission-gate.ts'
 
 /**
@@ -7,9 +7,9 @@ import type { Charge } from '../quota/admission-gate.ts'
  * `giveUp`, once, for every call whose charge it has entered at `since` (`performance.now()`).
  */
 
-export function settle(charge: Charge, { record }: Exchange, outcome: Outcome, since: number): void {
-  const until = record.endedAt || performance.now()
-  charge.settle(until - since, charge.countsBytes ? sizeOf(outcome, record) : 0, until)
+export function settle(charge: Charge, { trace }: Exchange, outcome: Outcome, since: number): void {
+  const until = trace.endedAt > since ? trace.endedAt : performance.now()
+  charge.settle(until - since, charge.countsBytes ? trace.sizeOf(outcome) : 0, until)
 }
 
 export function giveUp(charge: Charge, error: unknown, since: number): void {

@@ -81,8 +81,8 @@ async function withFallback(
       tool,
       cause: error.message,
     })
-    exchange.record.fallbackFrom = route.server
-    exchange.record.stickyReplica = undefined
+    exchange.trace.fellBack(route.server)
+    exchange.state.stick(undefined)
     return await call()(renamed(exchange, args), other)
   }
 }

@@ -6,7 +6,7 @@ import type { Logger } from '../core/logger.ts'
 /** Outermost: whatever fails inside is one kind of error from here on, has an id, and is logged once with its cause. */
 export function observe(logger: Logger): Middleware {
   return next => async (exchange, route) => {
-    exchange.record.route = route
+    exchange.trace.found(route)
     try {
       return await next(exchange, route)
     } catch (caught) {

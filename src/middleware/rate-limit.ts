@@ -7,15 +7,15 @@ import type { AdmissionGate } from '../quota/admission-gate.ts'
 import type { Quotas } from '../quota/quotas.ts'
 
 /**
- * Rates and places of what is called: of the part of what the client may use, of the server, of the tool. What the caller has left goes into the record, for whoever
- * frames the result. The places of a call that was given up are held until its server is done with it.
+ * Rates and places of what is called: of the part of what the client may use, of the server, of the tool. What the caller has left goes into the state of the call, for the front
+ * that frames the result. The places of a call that was given up are held until its server is done with it.
  */
 export function rateLimit(quotas: Quotas): Middleware {
   return next => (exchange, route) => {
     const limits = quotas.route(exchange.principal, exchange.request.method, route)
     if (!limits) return next(exchange, route)
     const { gate, left } = limits
-    exchange.record.left = left
+    exchange.state.limitedBy(left)
     if (!gate) return next(exchange, route)
     const entering = gate.enter(quotas.clock.steady())
     return entering || gate.hasPlaces ? inside(gate, entering, next, exchange, route) : next(exchange, route)

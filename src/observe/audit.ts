@@ -1,7 +1,7 @@
 import { createHash, hash, randomFillSync } from 'node:crypto'
 import { CLOCK } from '../core/clock.ts'
 import type { ErrorCode, GatewayError } from '../core/errors.ts'
-import { sizeOf, type Exchange, type JsonObject, type Outcome } from '../core/exchange.ts'
+import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Route } from '../core/route.ts'
@@ -22,8 +22,21 @@ export interface AuditOptions {
   readonly ruleOn: (exchange: Noted) => string | undefined
 }
 
+/** What a line says of a write over the admin API. */
+export interface AdminNote {
+  /** Which credential it was made with. */
+  readonly by: string
+  /** Address of the network. */
+  readonly from: string | undefined
+  /** As `POST /admin/reload`. */
+  readonly action: string
+  readonly status: number
+  /** What was changed, or why it was refused. */
+  readonly detail: string | undefined
+}
+
 /** What a line says of a request. */
-export type Noted = Pick<Exchange, 'principal' | 'modern' | 'view' | 'request' | 'record'>
+export type Noted = Pick<Exchange, 'principal' | 'modern' | 'view' | 'request' | 'trace'>
 
 /** The gateway's own decision not to do what was asked; every other failure is one of doing it. */
 const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -67,7 +80,7 @@ export class Audit {
   note(exchange: Noted, since: number, outcome: Outcome | undefined, error: GatewayError | undefined): void {
     let line: string
     try {
-      exchange.record.rule ??= this.#ruleOn(exchange)
+      if (exchange.trace.rule === undefined) exchange.trace.decided(this.#ruleOn(exchange))
       line = auditLine(exchange, since, outcome, error, this.#full)
     } catch {
       // Less is better than nothing: no request is without its line.
@@ -82,6 +95,15 @@ export class Audit {
     const from = address === undefined ? '' : `,"from":${quoted(address)}`
     this.#file.write(
       `{"time":"${timeText(Date.now())}","event":"deny","code":"${code}","status":${status}${from},"reason":${JSON.stringify(redact(cut(reason)))}}`,
+    )
+  }
+
+  /** Notes a write over the admin API, whatever came of it. */
+  noteAdmin({ by, from, action, status, detail }: AdminNote): void {
+    const address = from === undefined ? '' : `,"from":${quoted(from)}`
+    const about = detail === undefined ? '' : `,"detail":${JSON.stringify(redact(cut(detail)))}`
+    this.#file.write(
+      `{"time":"${timeText(Date.now())}","event":"admin","by":${quoted(by)}${address},"action":${quoted(cut(action))},"status":${status}${about}}`,
     )
   }
 
@@ -108,23 +130,23 @@ export function auditLine(
   full: boolean,
 ): string {
   const { params } = exchange.request
-  const { record } = exchange
+  const { trace } = exchange
   const now = CLOCK.steady()
   const event = !error ? 'allow' : DENIALS.has(error.code) ? 'deny' : 'error'
   const withArguments = WITH_ARGUMENTS.has(exchange.request.method)
-  const common = withArguments && record.route ? commonOf(exchange, record.route) : whatOf(exchange)
+  const common = withArguments && trace.route ? commonOf(exchange, trace.route) : whatOf(exchange)
   let line = `{"time":"${timeText(Math.floor(CLOCK.wallAt(now)))}","event":"${event}",${common}`
-  if (record.shadowed !== undefined) line += `,"shadowed":${quoted(record.shadowed)}`
+  if (trace.shadowed !== undefined) line += `,"shadowed":${quoted(trace.shadowed)}`
   if (error && typeof error.data?.limit === 'string') line += `,"quota":${quoted(error.data.limit)}`
   if (error) line += `,"code":"${error.code}"`
   else if (outcome?.kind === 'error') line += `,"code":${codeOf(outcome.value)}`
   else if (outcome?.kind === 'result' && (outcome.value as JsonObject | null)?.isError === true)
     line += ',"isError":true'
-  if (record.cache !== undefined) line += `,"cache":"${record.cache}"`
-  if (record.fallbackFrom !== undefined) line += `,"fallbackFrom":${quoted(record.fallbackFrom)}`
-  line += `,"waitedMs":${tenths(record.waitedMs)},"upstreamMs":${tenths(record.upstreamMs)}`
+  if (trace.cache !== undefined) line += `,"cache":"${trace.cache}"`
+  if (trace.fallbackFrom !== undefined) line += `,"fallbackFrom":${quoted(trace.fallbackFrom)}`
+  line += `,"waitedMs":${tenths(trace.waitedMs)},"upstreamMs":${tenths(trace.upstreamMs)}`
   line += `,"durationMs":${tenths(now - since)}`
-  line += `,"bytesIn":${params ? Buffer.byteLength(params.text) : 0},"bytesOut":${outcome ? sizeOf(outcome, record) : 0}`
+  line += `,"bytesIn":${params ? Buffer.byteLength(params.text) : 0},"bytesOut":${outcome ? trace.sizeOf(outcome) : 0}`
   line += `,"trace":"${traceOf(params?.value._meta)}"`
   if (params && withArguments) {
     const text = rawAt(params.text, 'arguments')
@@ -182,7 +204,7 @@ interface Common {
 const commons = new WeakMap<Principal, WeakMap<Route, Common>>()
 
 function commonOf(exchange: Noted, route: Route): string {
-  const { principal, view, modern, request, record } = exchange
+  const { principal, view, modern, request, trace } = exchange
   let ofPrincipal = commons.get(principal)
   if (!ofPrincipal) commons.set(principal, (ofPrincipal = new WeakMap()))
   const known = ofPrincipal.get(route)
@@ -190,21 +212,21 @@ function commonOf(exchange: Noted, route: Route): string {
     known?.view === view &&
     known.modern === modern &&
     known.method === request.method &&
-    known.rule === record.rule &&
-    known.replica === record.replica
+    known.rule === trace.rule &&
+    known.replica === trace.replica
   )
     return known.text
   const text = flat(whatOf(exchange))
-  const { rule, replica } = record
+  const { rule, replica } = trace
   ofPrincipal.set(route, { view, modern, method: request.method, rule, replica, text })
   return text
 }
 
 /** Who asked for what, where it went, and by which rule. */
-function whatOf({ principal, view, modern, request, record }: Noted): string {
+function whatOf({ principal, view, modern, request, trace }: Noted): string {
   const { id, client, roles } = principal
   const { method, params } = request
-  const { route, rule, replica } = record
+  const { route, rule, replica } = trace
   let text = `"principal":${quoted(id)}`
   if (client !== undefined) text += `,"client":${quoted(client)}`
   if (roles.length > 0) text += `,"roles":${JSON.stringify(roles)}`

@@ -78,14 +78,14 @@ export class DebugTrace {
   }
 
   #line(exchange: Exchange, since: number, outcome: string): void {
-    const { request, record, conversation, principal } = exchange
-    const { route } = record
+    const { request, trace, conversation, principal } = exchange
+    const { route } = trace
     this.#logger.debug(request.method.slice(0, 100), {
       server: route?.server,
       name: shown(route ? route.own : asked(request.params?.value)),
-      rule: record.rule ?? (route ? undefined : this.#ruleOn(exchange)),
-      replica: record.replica,
-      cache: record.cache,
+      rule: trace.rule ?? (route ? undefined : this.#ruleOn(exchange)),
+      replica: trace.replica,
+      cache: trace.cache,
       client: clientOf(exchange),
       principal: principal.name,
       session: conversation?.id.slice(0, 8),

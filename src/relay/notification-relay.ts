@@ -1,3 +1,4 @@
+import { askClient } from '../core/ask-client.ts'
 import { ClientError } from '../core/client-error.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Cancellation } from '../core/cancellation.ts'
@@ -119,7 +120,7 @@ export class NotificationRelay {
     if (!INPUT_METHODS.includes(method as InputMethod))
       throw new GatewayError('unknown_method', `The gateway does not answer ${method.slice(0, 100)}.`)
     if (method === 'roots/list' && link.server.roots) return JSON.stringify({ roots: link.server.roots })
-    for (const { record } of among) record.asked = true
+    for (const { state } of among) state.markAsked()
     const shown = (client: Parameters<typeof toClientRequest>[2]): InputRequest => {
       const { name } = link.server
       const request = { method: method as InputMethod, params: params?.text, server: name, cancellation }
@@ -128,7 +129,7 @@ export class NotificationRelay {
     const calls = link.owner || areOneClients(among) ? among : []
     for (let call = likeliest(calls); call; call = likeliest(calls)) {
       try {
-        return await call.ask(shown(call))
+        return await askClient(call, shown(call))
       } catch (error) {
         // The call is over, and the server still waits: it asked for the sake of another one.
         const answered = error instanceof ClientError
@@ -149,7 +150,7 @@ export class NotificationRelay {
       )
     // Roots are the client's, whatever it calls.
     if (method === 'roots/list' && link.capabilities.includes('"roots"'))
-      return await link.unasked.wait(async call => await call.ask(shown(call)), cancellation)
+      return await link.unasked.wait(async call => await askClient(call, shown(call)), cancellation)
     throw new GatewayError('cannot_ask', `${method} cannot be attributed to one request of one client.`)
   }
 

@@ -48,7 +48,7 @@ export class Subscriptions {
 
   /** @throws GatewayError `overloaded` beyond the limit, `upstream_*` when the server cannot be reached. @returns `{}`, or the server's own error */
   async subscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Promise<Outcome> {
-    exchange.record.route = route
+    exchange.trace.found(route)
     const { conversation, principal, features, protocolVersion, view } = exchange
     // Not the exchange: what it holds would be held as long as the subscription.
     const wish = {
@@ -105,7 +105,7 @@ export class Subscriptions {
   }
 
   unsubscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Outcome {
-    exchange.record.route = route
+    exchange.trace.found(route)
     const slot = this.#options.pool(route.server).standing(exchange)
     const subscription = this.#subscriptions.get(slot, route.own)
     if (subscription) this.#remove(subscription, subscriber)

@@ -1,8 +1,9 @@
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
+import { CallState } from '../core/call-state.ts'
+import { CallTrace } from '../core/call-trace.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { GatewayError } from '../core/errors.ts'
 import {
-  CallRecord,
   type CallRequest,
   type Conversation,
   type Exchange,
@@ -68,7 +69,8 @@ export class LegacyTask implements Exchange, Deadline {
   readonly conversation: Conversation
   readonly cancellation = new Cancellation()
   /** Of no request of the client any more. */
-  readonly record = new CallRecord()
+  readonly trace = new CallTrace()
+  readonly state = new CallState()
   /** The id as its client knows it; empty until it has been handed out. */
   exposed = ''
   readonly #slot: LinkSlot | undefined

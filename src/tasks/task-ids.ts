@@ -27,7 +27,7 @@ export class TaskIds {
   wrap(exchange: Exchange, server: string, id: string): Promise<string> {
     return this.#seal.seal(PURPOSE, {
       ...handleOf(exchange, server, id),
-      replica: exchange.record.stickyReplica,
+      replica: exchange.state.replica,
     })
   }
 

@@ -1,8 +1,13 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import type { JsonObject } from '../../src/core/exchange.ts'
 import { rawAt } from '../../src/protocol/json-text.ts'
 import { callAs, keyOf, withKeys, type Caller } from '../helpers/callers.ts'
 import { startGateway, type TestGateway } from '../helpers/gateway.ts'
 import { form } from '../helpers/rounds.ts'
+import { makeScratch } from '../helpers/scratch.ts'
 import { scriptedStdio, type ScriptedProcesses, type ScriptedRequest } from '../helpers/scripted-servers.ts'
 
 /** A call of a modern client that waits here for the answer to a question of a legacy server, and who comes back for it. */
@@ -33,12 +38,16 @@ const answered = (server: ScriptedProcesses): Promise<string> =>
   )
 
 /** One call may wait at a time: what remains of an earlier one would keep the question from being asked. */
-async function scene(run: (scene: Scene) => Promise<void>, answerTimeout = '1m'): Promise<void> {
+async function scene(
+  run: (scene: Scene) => Promise<void>,
+  answerTimeout = '1m',
+  more: JsonObject = {},
+): Promise<void> {
   await using server = await scriptedStdio()
   await using gateway = await startGateway({
-    mcpServers: { a: server.entry },
+    mcpServers: { a: { ...server.entry, retry: true } },
     clients: withKeys({ one: {}, two: {} }),
-    gateway: { asks: { maxParked: 1, answerTimeout } },
+    gateway: { asks: { maxParked: 1, answerTimeout }, ...more },
   })
   await gateway.gateway.warmUp()
   await using one = await callerOf(gateway, 'one')
@@ -133,4 +142,43 @@ describe('a call that waits for its client', () => {
       expect(ended).toContain('Server \\"a\\"')
       expect(refusalOf(await one.request('tools/call', retry))).toContain('no longer waiting')
     }))
+
+  test('is not run again after its client has answered, though it may run twice and the server is gone', () =>
+    scene(async ({ server, one, park }) => {
+      const { retry } = await park()
+      const retrying = one.request('tools/call', retry)
+      await answered(server)
+      server.hangUp()
+      expect(await retrying).toContain('"isError":true')
+      expect(server.requests.left).toEqual([])
+    }))
+
+  test('has a line for each of its requests, with the time of the server but not that of the client', async () => {
+    await using scratch = makeScratch()
+    const file = join(scratch.path, 'audit.jsonl')
+    await scene(
+      async ({ server, one, park }) => {
+        const { call, retry } = await park()
+        await setTimeout(300)
+        const retrying = one.request('tools/call', retry)
+        await answered(server)
+        await setTimeout(50)
+        call.answer(EMPTY)
+        await retrying
+      },
+      '1m',
+      { audit: { file } },
+    )
+    const lines = readFileSync(file, 'utf8').trim().split('\n')
+    const calls = lines
+      .map(line => JSON.parse(line) as JsonObject)
+      .filter(line => line.method === 'tools/call')
+    expect(calls).toHaveLength(4)
+    for (const { replica, upstreamMs, durationMs } of calls) {
+      expect(replica).toBe('a stdio')
+      expect(upstreamMs).toBeGreaterThan(0)
+      expect(upstreamMs).toBeLessThanOrEqual(durationMs as number)
+    }
+    expect(calls[1]?.upstreamMs).toBeGreaterThan(40)
+  })
 })

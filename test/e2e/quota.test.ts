@@ -59,7 +59,7 @@ async function start(
     const exchange = exchangeOf(method, params, { principal })
     const outcome = await gateway.handle(exchange)
     if (outcome.kind !== 'result') return outcome.text.toString()
-    return resultFor(exchange, method, outcome, gateway.serverInfo, exchange.record.left?.text())
+    return resultFor(exchange, method, outcome, gateway.serverInfo, exchange.state.remaining?.text())
   }
   return {
     gateway,

@@ -1,7 +1,9 @@
 import { Pauses } from '../../src/core/pauses.ts'
 import { Replica } from '../../src/upstream/replica/replica.ts'
+import { CallState } from '../../src/core/call-state.ts'
+import { CallTrace } from '../../src/core/call-trace.ts'
 import { Cancellation } from '../../src/core/cancellation.ts'
-import { CallRecord, type Exchange, type JsonObject } from '../../src/core/exchange.ts'
+import type { Exchange, JsonObject } from '../../src/core/exchange.ts'
 import { ANONYMOUS } from '../../src/core/principal.ts'
 import type { ServerConfig } from '../../src/config/types.ts'
 import type { ReplicaConfig } from '../../src/config/replica-types.ts'
@@ -215,7 +217,8 @@ export function exchangeOf(
     conversation: undefined,
     logLevel: undefined,
     cancellation: new Cancellation(),
-    record: new CallRecord(),
+    trace: new CallTrace(),
+    state: new CallState(),
     canBeAsked: 'never',
     notify: (name, text) => void heard.push({ method: name, params: text }),
     ask: () => Promise.reject(new Error('nobody to ask')),

@@ -137,12 +137,12 @@ class SharedRequest extends CacheableExchange {
   }
 
   get sent(): boolean {
-    return this.record.sentAt > 0
+    return this.trace.sentAt > 0
   }
 
   /** When the server was last given the time to answer anew, in Unix milliseconds. */
   get movedAt(): number {
-    const { sentAt } = this.record
+    const { sentAt } = this.trace
     return Math.max(this.#heardAt, sentAt > 0 ? performance.timeOrigin + sentAt : 0)
   }
 
@@ -186,7 +186,6 @@ class SharedRequest extends CacheableExchange {
   }
 
   override ask(request: InputRequest): Promise<string> {
-    this.record.asked = true
     this.#part()
     const leader = this.#leader
     if (leader) return leader.call.ask(request)
@@ -213,15 +212,15 @@ class SharedRequest extends CacheableExchange {
     const others = this.#takeOthers()
     leader?.resolve(outcome)
     // What only the leader can go on with; and what somebody was asked for is no answer to the others.
-    const ownOnly = this.record.asked || !isForAll(outcome)
+    const ownOnly = this.state.asked || !isForAll(outcome)
     const { counters } = this.wanted.plan
     for (const other of others) {
       if (ownOnly) other.goAlone(this.#flights.next)
       else {
-        other.call.record.cache = 'coalesced'
+        other.call.trace.servedFrom('coalesced')
         counters.coalesced++
         counters.bytesSaved += outcome.text.length
-        counters.upstreamMsSaved += this.record.upstreamMs
+        counters.upstreamMsSaved += this.trace.upstreamMs
         other.resolve(outcome)
       }
     }

@@ -1,6 +1,6 @@
 import type { Handler } from '../../core/compose.ts'
 import { GatewayError } from '../../core/errors.ts'
-import type { CallRecord, Exchange, JsonObject, Outcome } from '../../core/exchange.ts'
+import type { Exchange, JsonObject, Outcome } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import type { Route } from '../../core/route.ts'
 import { NAMED_METHODS, paramHeaders } from '../../protocol/headers.ts'
@@ -48,13 +48,13 @@ export function dispatch(options: DispatchOptions): Handler {
     }
     try {
       const outcome = await sendOn(options, exchange, route)
-      ended(exchange.record)
+      exchange.trace.ended(performance.now())
       options.called(exchange, route.server)
       const shown = outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
       if (charge) settle(charge, exchange, shown, since)
       return shown
     } catch (error) {
-      ended(exchange.record)
+      exchange.trace.ended(performance.now())
       options.called(exchange, route.server)
       if (charge) giveUp(charge, error, since)
       throw error
@@ -64,8 +64,6 @@ export function dispatch(options: DispatchOptions): Handler {
 
 /** To one replica, and to others where that fails, or takes long. @throws GatewayError at once, or rejects with one */
 function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Promise<Outcome> {
-  const { record } = exchange
-  record.sentAt = record.endedAt = 0
   const pool = options.pools.get(route.server)
   if (!pool)
     throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
@@ -73,7 +71,7 @@ function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Pro
   replicas.retryBudget.called()
   const repeatable = isRepeatable(pool, exchange, route)
   if (!replicas.several) return persist(options, pool, exchange, route, new Attempt(), repeatable, undefined)
-  const lacking = replicas.excludedFor(route.own, record.stickyReplica)
+  const lacking = replicas.excludedFor(route.own, exchange.state.replica)
   if (!repeatable) return persist(options, pool, exchange, route, new Attempt(lacking), repeatable, lacking)
   return hedged({
     pool,
@@ -84,17 +82,10 @@ function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Pro
   })
 }
 
-/** Whether or not it was answered: the time it took the server, once for each way down. */
-function ended(record: CallRecord): void {
-  if (record.sentAt === 0 || record.endedAt > 0) return
-  record.endedAt = performance.now()
-  record.upstreamMs += record.endedAt - record.sentAt
-}
-
 /** Whether a call that may have been run may be run again. */
-function isRepeatable(pool: Pool, { request, record }: Exchange, route: Route): boolean {
+function isRepeatable(pool: Pool, { request, state }: Exchange, route: Route): boolean {
   const { method, params } = request
-  if (record.asked || params?.value.task !== undefined) return false
+  if (state.asked || params?.value.task !== undefined) return false
   return READS.has(method) || (method === 'tools/call' && pool.replicas.repeats(route.own))
 }
 
@@ -156,7 +147,7 @@ function send(
   return pool.run(
     exchange,
     link => {
-      attempt.began(link, exchange.record)
+      attempt.began(link, exchange)
       const call = callFor(link, exchange, route, attempt.timeoutMs)
       if (method === 'tools/call' && link.peer.era === 'legacy') {
         if (params?.value.task !== undefined) return tasks.create(link, pool.slotOf(link), exchange, call)

@@ -73,8 +73,8 @@ export async function failover(call: Failover, first: Attempt, error: GatewayErr
 
 function mayGoOn({ exchange, repeatable }: Failover, failure: GatewayError): boolean {
   if (exchange.cancellation.reason !== undefined || !isOfReplica(failure)) return false
-  // Whoever was asked something would be asked again.
-  if (exchange.record.asked) return false
+  // The client would be asked again.
+  if (exchange.state.asked) return false
   return failure.delivery === 'not_sent' || (failure.delivery === 'unknown' && repeatable)
 }
 

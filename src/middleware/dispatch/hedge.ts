@@ -1,8 +1,10 @@
 import type { RetryBudget } from '../../upstream/balance/retry-budget.ts'
+import { CallState } from '../../core/call-state.ts'
+import { CallTrace } from '../../core/call-trace.ts'
 import { Cancellation } from '../../core/cancellation.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
-import { CallRecord, type Exchange, type Outcome } from '../../core/exchange.ts'
+import type { Exchange, Outcome } from '../../core/exchange.ts'
 import { Delegate } from '../../core/derived-exchange.ts'
 import type { Pool } from '../../upstream/pool/pool.ts'
 import type { Excluded } from '../../upstream/replica/replica-set.ts'
@@ -17,14 +19,16 @@ const MAX_UNKNOWN_MS = 30_000
 /** One of two attempts that run beside each other: it can be cancelled by itself. */
 class Branch extends Delegate {
   readonly #cancellation = new Cancellation()
-  readonly #record: CallRecord
+  readonly #trace: CallTrace
+  readonly #state: CallState
   /** Whether its client hears of it; of two that do the same, it would hear everything twice. */
   readonly #heard: boolean
 
   constructor(inner: Exchange, heard: boolean) {
     super(inner)
     this.#heard = heard
-    this.#record = heard ? inner.record : new CallRecord()
+    this.#trace = heard ? inner.trace : new CallTrace()
+    this.#state = heard ? inner.state : new CallState()
     inner.cancellation.onCancel(reason => this.#cancellation.cancel(reason))
   }
 
@@ -32,8 +36,12 @@ class Branch extends Delegate {
     return this.#cancellation
   }
 
-  override get record(): CallRecord {
-    return this.#record
+  override get trace(): CallTrace {
+    return this.#trace
+  }
+
+  override get state(): CallState {
+    return this.#state
   }
 
   override get canBeAsked(): Exchange['canBeAsked'] {
@@ -45,7 +53,6 @@ class Branch extends Delegate {
   }
 
   override ask(...args: Parameters<Exchange['ask']>): Promise<string> {
-    this.#record.asked = true
     if (this.#heard) return super.ask(...args)
     return Promise.reject(
       new GatewayError('cannot_ask', 'A second attempt at the same call asks nobody anything.'),
@@ -88,7 +95,10 @@ export function hedged({ pool, exchange, lacking, first, second }: Hedge): Promi
       settled = true
       clearTimeout(timer)
       watched?.onIll.delete(ill)
-      exchange.record.replica = winner.record.replica
+      if (winner !== main) {
+        exchange.trace.answeredBy(winner.trace)
+        exchange.state.stick(winner.state.replica)
+      }
       for (const branch of [main, beside])
         if (branch && branch !== winner) branch.cancellation.cancel('answered by another replica')
     }
@@ -108,7 +118,7 @@ export function hedged({ pool, exchange, lacking, first, second }: Hedge): Promi
     const tryBeside = (budget: RetryBudget): void => {
       const { replica } = attempt
       const leftOut: Excluded = other => other === replica || (lacking?.(other) ?? false)
-      if (settled || beside || !replica || main.record.asked || !pool.replicas.hasOther(leftOut)) return
+      if (settled || beside || !replica || main.state.asked || !pool.replicas.hasOther(leftOut)) return
       if (!budget.tryRepeat(monotonicNow())) return
       beside = new Branch(exchange, false)
       running++

@@ -124,7 +124,7 @@ export class ConcurrencyLimiter {
       await turn.came
     } finally {
       deadlines.remove(turn)
-      exchange.record.waitedMs += performance.now() - since
+      exchange.trace.waited(performance.now() - since)
     }
   }
 
@@ -224,7 +224,6 @@ class Interruptible extends Delegate {
   readonly #places: ConcurrencyLimiter
   #state: 'working' | 'asking' | 'returning' | 'ended' = 'working'
   #since = performance.now()
-  #askedAt = 0
   #questions = 0
   #turn: Turn | undefined
 
@@ -251,14 +250,14 @@ class Interruptible extends Delegate {
     if (unfinished)
       this.#places.hold(this.#lane, this.principal.id, unfinished, working ? this.#since : undefined)
     else if (working) this.#places.leave(this.#lane, performance.now() - this.#since)
-    if (!working) this.record.upstreamMs -= performance.now() - this.#askedAt
     this.#turn?.leave()
   }
 
   #giveBack(): void {
     this.#state = 'asking'
-    this.#askedAt = performance.now()
-    this.#places.leave(this.#lane, this.#askedAt - this.#since)
+    const now = performance.now()
+    this.trace.paused(now)
+    this.#places.leave(this.#lane, now - this.#since)
   }
 
   /** The server goes on when it has the answer, so the answer waits for the place. */
@@ -278,7 +277,7 @@ class Interruptible extends Delegate {
     }
     this.#state = 'working'
     this.#since = performance.now()
-    this.record.upstreamMs -= this.#since - this.#askedAt
+    this.trace.resumed(this.#since)
     // Something else has been asked meanwhile.
     if (this.#questions > 0) this.#giveBack()
   }

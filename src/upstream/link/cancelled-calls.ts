@@ -1,8 +1,10 @@
+import { CallState } from '../../core/call-state.ts'
+import { CallTrace } from '../../core/call-trace.ts'
 import { Cancellation } from '../../core/cancellation.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import type { Deadlines } from '../../core/deadlines.ts'
 import { GatewayError } from '../../core/errors.ts'
-import { CallRecord, type Exchange, type InputRequest } from '../../core/exchange.ts'
+import type { Exchange, InputRequest } from '../../core/exchange.ts'
 import type { Unfinished } from '../../core/unfinished.ts'
 import { UnfinishedRequests } from './unfinished-requests.ts'
 
@@ -92,7 +94,8 @@ class CancelledCall implements Exchange {
   readonly conversation: Exchange['conversation']
   readonly logLevel: Exchange['logLevel']
   readonly cancellation = OVER
-  readonly record = new CallRecord()
+  readonly trace = new CallTrace()
+  readonly state = new CallState()
 
   constructor({ request, principal, modern, protocolVersion, view, conversation, logLevel }: Exchange) {
     this.request = { method: request.method, params: undefined, progressToken: undefined }

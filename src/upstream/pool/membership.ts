@@ -81,6 +81,16 @@ export class ReplicaMembership {
     this.#addresses.update(configs)
   }
 
+  /** Every replica begins anew, with new links: calls in flight end on the old ones. */
+  renew(): void {
+    const { replicas, logger, onChanged } = this.#options
+    if (this.#closed) return
+    logger.info('The server gets new links; the old ones are drained.')
+    const gone = replicas.renew()
+    onChanged()
+    for (const replica of gone) this.#drains.begin(replica, true)
+  }
+
   /** Which of them are drained, by name; `''` stands for all of them. All others are not. */
   drain(names: ReadonlySet<string>): void {
     const { replicas, slots, logger, onChanged } = this.#options

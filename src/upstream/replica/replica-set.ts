@@ -123,6 +123,24 @@ export class ReplicaSet {
     return [...gone]
   }
 
+  /** Puts a fresh replica in the place of each one, with its endpoint and its share. Returns the old ones, which take no new calls. */
+  renew(): readonly Replica[] {
+    const gone = this.#list
+    this.#list = gone.map(old => {
+      const { name, endpoint, weight, tier, zone, spoken } = old
+      const fresh = new Replica(
+        this.server,
+        { name, endpoint, weight, tier, zone, service: undefined },
+        this.#next++,
+      )
+      fresh.spoken = spoken
+      fresh.drained = old.drained
+      return fresh
+    })
+    for (const replica of gone) replica.drained = true
+    return gone
+  }
+
   /**
    * From now on the replicas of these names take no calls, and all others do; `''` is the name of all. A name that stands for several addresses is that of each.
    * Returns those for which that is new.

@@ -2,6 +2,7 @@ import { afterEach, expect, it } from 'vitest'
 import { LINGER_MS } from '../../../src/cache/invalidation.ts'
 import type { ServerSnapshot } from '../../../src/catalog/snapshot.ts'
 import type { TierEntry } from '../../../src/cache/tier.ts'
+import { askClient } from '../../../src/core/ask-client.ts'
 import { Cancellation } from '../../../src/core/cancellation.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import { clientPrincipal } from '../../../src/core/principal.ts'
@@ -327,7 +328,7 @@ class Model {
       const answer = known.answer as Answer
       answer.own = kind === 4 || kind === 5
       // It asks, and what it then says is no answer to anybody else.
-      if (kind === 4) call.exchange.ask(QUESTION).catch(() => undefined)
+      if (kind === 4) askClient(call.exchange, QUESTION).catch(() => undefined)
       this.answer(call, answer, kind === 3 || answer.own, kind === 5)
     }
   }

@@ -104,7 +104,7 @@ export function world(
     ...rest,
   })
   const server: Handler = (exchange, route) => {
-    exchange.record.sentAt = performance.now()
+    exchange.trace.sent('a', performance.now())
     const call = { ...deferred<Outcome>(), exchange, route }
     reached.push(call)
     // As a link does; the server may go on all the same.

@@ -1,11 +1,23 @@
 import { expect, it, onTestFinished } from 'vitest'
 import { LINGER_MS } from '../../../src/cache/invalidation.ts'
 import type { TierEntry } from '../../../src/cache/tier.ts'
+import { askClient } from '../../../src/core/ask-client.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import type { JsonObject, Outcome } from '../../../src/core/exchange.ts'
 import { clientPrincipal } from '../../../src/core/principal.ts'
 import { exchangeOf, serverConfig } from '../../helpers/fake-transport.ts'
-import { markOf, result, rule, S, snapshotOf, tool, valueOf, world, type World } from '../cache/world.ts'
+import {
+  markOf,
+  result,
+  rule,
+  S,
+  snapshotOf,
+  tool,
+  valueOf,
+  world,
+  type Reached,
+  type World,
+} from '../cache/world.ts'
 
 const ANN = clientPrincipal('ann')
 const BOB = clientPrincipal('bob')
@@ -94,7 +106,7 @@ it('renews a result once while it is still given out', async () => {
   renewal?.exchange.notify('notifications/message', '{}')
   expect(exchange.heard).toEqual([])
   await expect(
-    renewal?.exchange.ask({
+    askClient((renewal as Reached).exchange, {
       method: 'roots/list',
       params: undefined,
       server: 's',

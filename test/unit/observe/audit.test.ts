@@ -42,7 +42,7 @@ describe('a line', () => {
   it('says who did what, what it cost, and how it ended', () => {
     const args = '{"n": 12345678901234567890}'
     const exchange = callOf(args)
-    Object.assign(exchange.record, {
+    Object.assign(exchange.trace, {
       route: { server: 'a', own: 't', exposed: 'a__t' },
       rule: 'roles.reader.rules[2]',
       replica: 'a http',
@@ -151,7 +151,7 @@ describe('arguments', () => {
     const denied = JSON.stringify(lineOf(exchange, { error }))
     expect(denied).not.toContain('s3cr3t')
     const uri = 'db://user:s3cr3t@host/x'
-    exchange.record.route = { server: 'a', own: uri, exposed: uri }
+    exchange.trace.found({ server: 'a', own: uri, exposed: uri })
     expect(JSON.stringify(lineOf(exchange))).not.toContain('s3cr3t')
   })
 })

@@ -1,4 +1,5 @@
 import { expect, it, onTestFinished } from 'vitest'
+import { askClient } from '../../../../src/core/ask-client.ts'
 import { Cancellation } from '../../../../src/core/cancellation.ts'
 import { GatewayError } from '../../../../src/core/errors.ts'
 import type { Exchange, InputRequest, Outcome } from '../../../../src/core/exchange.ts'
@@ -57,7 +58,7 @@ it('makes one call of a thousand that are alike, and keeps its answer', async ()
   await made.settle()
   only(made).resolve(DONE)
   for (const answer of await Promise.all(answers)) expect(answer).toBe(DONE)
-  expect(calls.filter(({ record }) => record.cache === 'coalesced')).toHaveLength(999)
+  expect(calls.filter(({ trace }) => trace.cache === 'coalesced')).toHaveLength(999)
   expect(made.cache.stats.list()).toMatchObject([{ misses: 1000, coalesced: 999, stores: 1, hits: 0 }])
   await made.call(get(), ROUTE)
   expect(made.reached).toHaveLength(1)
@@ -158,7 +159,7 @@ it('ends the sharing with a question: the others make their own calls, and nothi
   const others = [get(), get(), get()]
   const led = made.call(leader, ROUTE)
   const alone = others.map(call => made.call(call, ROUTE))
-  expect(await only(made).exchange.ask(REQUEST)).toBe('"yes"')
+  expect(await askClient(only(made).exchange, REQUEST)).toBe('"yes"')
   expect(made.reached).toHaveLength(4)
   made.reached[0]?.resolve(result({ content: [], asked: true }))
   expect(valueOf(await led)).toMatchObject({ asked: true })
@@ -173,7 +174,8 @@ it('keeps nothing of what one was asked for who then made a call of their own', 
   const asked = (): Call => get({ a: 1 }, { ask: () => Promise.resolve('"mine"') })
   const answers = [asked(), asked()].map(call => made.call(call, ROUTE))
   // As a server does that always asks.
-  for (const at of [0, 1]) expect(await made.reached[at]?.exchange.ask(REQUEST)).toBe('"mine"')
+  for (const at of [0, 1])
+    expect(await askClient((made.reached[at] as Reached).exchange, REQUEST)).toBe('"mine"')
   made.reached.forEach((call, at) => call.resolve(result({ content: [], at })))
   expect((await Promise.all(answers)).map(valueOf)).toMatchObject([{ at: 0 }, { at: 1 }])
   void made.call(get(), ROUTE)
@@ -188,7 +190,7 @@ it('asks nobody when the one who could be asked has left', async () => {
   const other = made.call(get(), ROUTE)
   leader.cancellation.cancel('gone')
   await expect(led).rejects.toMatchObject({ code: 'cancelled' })
-  await expect(only(made).exchange.ask(REQUEST)).rejects.toMatchObject({ code: 'cannot_ask' })
+  await expect(askClient(only(made).exchange, REQUEST)).rejects.toMatchObject({ code: 'cannot_ask' })
   expect(made.reached[0]?.exchange.cancellation.reason).toBeDefined()
   made.reached[1]?.resolve(DONE)
   expect(await other).toBe(DONE)

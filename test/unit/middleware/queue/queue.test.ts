@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { Deadlines } from '../../../../src/core/deadlines.ts'
 import type { Exchange, InputRequest, Outcome } from '../../../../src/core/exchange.ts'
@@ -68,7 +69,8 @@ function run(features = ''): Run {
   )
   const handler = queue(places)(seen => {
     inside = seen
-    return done.promise
+    seen.trace.sent('a', performance.now())
+    return done.promise.finally(() => seen.trace.ended(performance.now()))
   })
   const outcome = handler(exchange, ROUTE)
   outcome.catch(() => undefined)
@@ -96,8 +98,10 @@ it('waits for an answer without a place, and comes back to it when the last ques
   const asked = run(FEATURES)
   const questions = [asked.inside?.ask(QUESTION), asked.inside?.ask(QUESTION)]
   expect(places.taken).toBe(0)
+  const before = asked.exchange.trace.upstreamMs
   const other = run()
   expect(places.taken).toBe(1)
+  await setTimeout(30)
   asked.answers[0]?.resolve('one')
   // The server still waits for the other answer, so it needs no place for this one.
   expect(await questions[0]).toBe('one')
@@ -111,7 +115,10 @@ it('waits for an answer without a place, and comes back to it when the last ques
   expect(places.taken).toBe(1)
   asked.end()
   await asked.outcome
-  expect(asked.exchange.record.upstreamMs).toBeLessThanOrEqual(0)
+  // The time in which its client was asked is not the server's.
+  const { upstreamMs, sentAt, endedAt } = asked.exchange.trace
+  expect(upstreamMs).toBeGreaterThan(before)
+  expect(upstreamMs).toBeLessThan(endedAt - sentAt - 25)
 })
 
 it('that ends while it is asking has no place to give back', async () => {
@@ -191,7 +198,7 @@ it('lets nobody wait for a place that a cancelled call was about to get', async 
   await settle()
   expect(cancelled.inside).toBeUndefined()
   expect(next.inside).toBeDefined()
-  expect(next.exchange.record.waitedMs).toBeGreaterThan(0)
+  expect(next.exchange.trace.waitedMs).toBeGreaterThan(0)
   next.end()
   await next.outcome
 })

@@ -1,0 +1,113 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { monotonicNow } from '../core/clock.ts'
+import { isLoopback } from '../core/loopback.ts'
+import { AdminProblem } from './problem-details.ts'
+
+/** Requests of callers that are let in. */
+const RATE = { perSecond: 20, burst: 100 }
+/** Requests with a wrong credential. They do not use up what the right one may do. */
+const GUESSES = { perSecond: 0.5, burst: 10 }
+
+export interface GuardOptions {
+  /** Names under which the API is reached, besides loopback ones; `undefined`: any. */
+  readonly hosts: ReadonlySet<string> | undefined
+  /** `undefined`: the socket, which its mode protects. */
+  readonly token: string | undefined
+}
+
+/** Who calls, as the audit log names it. */
+export interface AdminCaller {
+  readonly by: string
+  readonly from: string | undefined
+}
+
+/** What every request passes before its path is looked at. */
+export class AdminGuard {
+  readonly #hosts: ReadonlySet<string> | undefined
+  readonly #digest: Buffer | undefined
+  readonly #requests = new Allowance(RATE)
+  readonly #guesses = new Allowance(GUESSES)
+
+  constructor({ hosts, token }: GuardOptions) {
+    this.#hosts = hosts
+    this.#digest = token === undefined ? undefined : digestOf(token)
+  }
+
+  /** @throws AdminProblem 401, 403 or 429 */
+  check(request: IncomingMessage): AdminCaller {
+    this.#checkPage(request)
+    const caller = this.#callerOf(request)
+    const waitSeconds = this.#requests.take()
+    if (waitSeconds > 0) throw tooMany('The admin API takes 20 requests a second.', waitSeconds)
+    return caller
+  }
+
+  /** A page of a web site must not reach the API, also where a name of its own leads to this machine (DNS rebinding). */
+  #checkPage({ headers }: IncomingMessage): void {
+    const site = headers['sec-fetch-site']
+    if (headers.origin !== undefined || (site !== undefined && site !== 'none'))
+      throw new AdminProblem(403, 'The admin API is not for web pages: send no Origin.')
+    const host = hostname(headers.host ?? '')
+    if (this.#hosts && !isLoopback(host) && !this.#hosts.has(host))
+      throw new AdminProblem(
+        403,
+        `The host ${JSON.stringify(headers.host?.slice(0, 255) ?? '')} is not allowed here. Use the address of "gateway.admin.listen".`,
+      )
+  }
+
+  #callerOf({ headers, socket }: IncomingMessage): AdminCaller {
+    if (this.#digest === undefined) return { by: `socket uid=${process.getuid?.() ?? '?'}`, from: undefined }
+    const given = /^bearer +([\x21-\x7e]{1,512})$/i.exec(headers.authorization ?? '')?.[1]
+    if (given !== undefined && timingSafeEqual(digestOf(given), this.#digest))
+      return { by: 'token', from: socket.remoteAddress }
+    const waitSeconds = this.#guesses.take()
+    if (waitSeconds > 0) throw tooMany('There were too many requests with a wrong credential.', waitSeconds)
+    throw new AdminProblem(
+      401,
+      `${given === undefined ? 'A credential is missing' : 'The credential is wrong'}. Send "Authorization: Bearer " and the value of "gateway.admin.token".`,
+      { 'www-authenticate': 'Bearer realm="admin"' },
+    )
+  }
+}
+
+function tooMany(why: string, waitSeconds: number): AdminProblem {
+  const seconds = Math.ceil(waitSeconds)
+  return new AdminProblem(429, `${why} Try again in ${seconds} s.`, { 'retry-after': String(seconds) })
+}
+
+/** So much a second, and so much at once. */
+class Allowance {
+  readonly #perSecond: number
+  readonly #burst: number
+  #left: number
+  #at = monotonicNow()
+
+  constructor({ perSecond, burst }: { readonly perSecond: number; readonly burst: number }) {
+    this.#perSecond = perSecond
+    this.#burst = burst
+    this.#left = burst
+  }
+
+  /** Takes one; else the seconds until there is one. */
+  take(): number {
+    const now = monotonicNow()
+    this.#left = Math.min(this.#burst, this.#left + ((now - this.#at) / 1000) * this.#perSecond)
+    this.#at = now
+    if (this.#left < 1) return (1 - this.#left) / this.#perSecond
+    this.#left--
+    return 0
+  }
+}
+
+/** Of one length, whatever the length of the text: comparing says nothing of it. */
+function digestOf(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+function hostname(host: string): string {
+  const name = host.toLowerCase()
+  if (name.startsWith('[')) return name.slice(0, name.indexOf(']') + 1)
+  const colon = name.indexOf(':')
+  return colon < 0 ? name : name.slice(0, colon)
+}

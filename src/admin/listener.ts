@@ -1,0 +1,100 @@
+import { chmodSync, renameSync } from 'node:fs'
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
+import { describeError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import { AdminGuard, type GuardOptions } from './guard.ts'
+import type { AdminService } from './service.ts'
+import { makeSocketFolder, removeSocket, removeStale, socketPath } from './socket-files.ts'
+
+export interface AdminListenerOptions {
+  readonly service: AdminService
+  readonly logger: Logger
+}
+
+/** Callers are few. */
+const MAX_CONNECTIONS = 32
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 30_000
+
+/** Somewhere that the admin API is listened for. */
+export interface AdminListener {
+  /** Path of the socket, or the address. */
+  readonly at: string
+  /** Ends every connection. Idempotent. */
+  close(): Promise<void>
+}
+
+/**
+ * Listens on the socket of this process in the folder, which only its owner can reach.
+ * @throws Error where that cannot be
+ */
+export async function listenOnSocket(
+  { folder, file }: { readonly folder: string; readonly file: string },
+  options: AdminListenerOptions,
+): Promise<AdminListener> {
+  makeSocketFolder(folder)
+  await removeStale(folder)
+  const path = socketPath(folder, file, process.pid)
+  // It gets its name when it is complete: a command that finds one which does not answer removes it.
+  const fresh = path.slice(0, -'.sock'.length)
+  removeSocket(fresh)
+  const server = serverFor({ hosts: undefined, token: undefined }, options)
+  await listening(server, () => server.listen(fresh))
+  chmodSync(fresh, 0o600)
+  renameSync(fresh, path)
+  return {
+    at: path,
+    async close() {
+      removeSocket(path)
+      await closed(server)
+    },
+  }
+}
+
+/** A server that loads the application when it is first asked for something. It does not keep the process alive. */
+function serverFor(rules: GuardOptions, { service, logger }: AdminListenerOptions): Server {
+  const guard = new AdminGuard(rules)
+  let app: Promise<RequestListener> | undefined
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    app ??= import('./app.ts').then(({ createApp }) => createApp({ service, guard, logger }))
+    app.then(
+      handle => handle(request, response),
+      (error: unknown) => {
+        app = undefined
+        logger.error('The admin API cannot be loaded.', { cause: describeError(error) })
+        response.writeHead(500).end()
+      },
+    )
+  }
+  const server = createServer(
+    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, insecureHTTPParser: false },
+    onRequest,
+  )
+  server.maxConnections = MAX_CONNECTIONS
+  server.unref()
+  return server
+}
+
+async function listening(server: Server, listen: () => void): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.once('listening', () => {
+      server.off('error', reject)
+      resolve()
+    })
+    listen()
+  })
+}
+
+async function closed(server: Server): Promise<void> {
+  await new Promise<void>(resolve => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+}

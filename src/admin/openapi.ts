@@ -1,0 +1,99 @@
+import { VERSION } from '../version.ts'
+import type { JsonObject } from '../core/exchange.ts'
+import type { AdminRoute, Schema } from './routes.ts'
+
+/** Refusals that every route has. */
+const COMMON = [400, 401, 403, 413, 415, 429, 500, 503] as const
+
+export const OPENAPI_PATH = '/admin/openapi.json'
+
+const PROBLEM: Schema = {
+  type: 'object',
+  description: 'RFC 9457.',
+  properties: {
+    type: { type: 'string' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    detail: { type: 'string', description: 'The cause and the fix.' },
+  },
+  required: ['type', 'title', 'status', 'detail'],
+}
+
+/** The description of the API, from the table of its routes. */
+export function openapiOf(routes: readonly AdminRoute[]): JsonObject {
+  const paths: Record<string, JsonObject> = {}
+  for (const route of routes) paths[route.path] = { ...paths[route.path], [route.method]: operationOf(route) }
+  paths[OPENAPI_PATH] = {
+    get: {
+      operationId: 'getOpenapi',
+      summary: 'This document.',
+      responses: { 200: answer({ type: 'object' }), ...refusals(COMMON) },
+    },
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'mcp-manifold admin API',
+      version: VERSION,
+      description: 'Reads and changes a running gateway.',
+    },
+    security: [{ token: [] }, {}],
+    paths,
+    components: {
+      securitySchemes: {
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'The token of `gateway.admin.token`; the socket needs none.',
+        },
+      },
+      schemas: { Problem: PROBLEM },
+      responses: {
+        Problem: {
+          description: 'What is wrong, and how to mend it.',
+          content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+        },
+      },
+    },
+  }
+}
+
+function operationOf(route: AdminRoute): JsonObject {
+  const { operationId, summary, requestBody, etag } = route
+  const names = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)
+  const parameters = [
+    ...names.map(name => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
+    ...(etag === 'required'
+      ? [
+          {
+            name: 'If-Match',
+            in: 'header',
+            required: true,
+            schema: { type: 'string' },
+            description: 'The `ETag` of the configuration that the change is made to.',
+          },
+        ]
+      : []),
+  ]
+  const headers = etag === undefined ? undefined : { ETag: { required: true, schema: { type: 'string' } } }
+  return {
+    operationId,
+    summary,
+    ...(parameters.length > 0 && { parameters }),
+    ...(requestBody && {
+      requestBody: {
+        required: requestBody.required,
+        content: { [requestBody.type ?? 'application/json']: { schema: requestBody.schema } },
+      },
+    }),
+    responses: { 200: answer(route.answer, headers), ...refusals([...COMMON, ...route.refusals]) },
+  }
+}
+
+function answer(schema: Schema, headers?: JsonObject): JsonObject {
+  return { description: 'Done.', ...(headers && { headers }), content: { 'application/json': { schema } } }
+}
+
+function refusals(statuses: readonly number[]): JsonObject {
+  return Object.fromEntries(statuses.map(status => [status, { $ref: '#/components/responses/Problem' }]))
+}

@@ -1,0 +1,209 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { isJsonObject } from '../core/json-object.ts'
+import type { JsonObject } from '../core/exchange.ts'
+import { AdminProblem } from './problem-details.ts'
+import type { AdminService, DrainTarget } from './service.ts'
+
+/** A request that has passed every check. */
+export interface AdminRequest {
+  readonly service: AdminService
+  /** Parameters of the path, decoded. */
+  readonly params: Readonly<Record<string, string>>
+  /** The parsed body; `undefined` without one. */
+  readonly body: unknown
+  readonly headers: IncomingHttpHeaders
+}
+
+export interface AdminAnswer {
+  readonly body: object
+  readonly headers?: Readonly<Record<string, string>>
+  /** What was changed, for the audit line of a write. */
+  readonly detail?: string
+}
+
+/** JSON Schema of a body, as OpenAPI 3.1 has it. */
+export type Schema = JsonObject
+
+export interface AdminRoute {
+  readonly method: 'get' | 'post' | 'put' | 'patch'
+  /** As OpenAPI writes it: `/admin/config/servers/{name}`. */
+  readonly path: string
+  readonly operationId: string
+  /** One sentence. */
+  readonly summary: string
+  /** Has a line in the audit log. */
+  readonly writes: boolean
+  readonly requestBody?: { readonly schema: Schema; readonly required: boolean; readonly type?: string }
+  /** Whether the answer has an `ETag`, or the request needs `If-Match`. */
+  readonly etag?: 'answer' | 'required'
+  readonly answer: Schema
+  /** Statuses of refusals, besides those that every route has. */
+  readonly refusals: readonly number[]
+  handle(request: AdminRequest): Promise<AdminAnswer> | AdminAnswer
+}
+
+const TEXT: Schema = { type: 'string' }
+const OBJECT: Schema = { type: 'object' }
+const TEXTS: Schema = { type: 'array', items: TEXT }
+
+const TARGET: Schema = {
+  type: 'object',
+  properties: { server: TEXT, replica: { ...TEXT, description: 'All replicas when left out.' } },
+  required: ['server'],
+  additionalProperties: false,
+}
+
+const DRAINED: Schema = {
+  type: 'object',
+  properties: {
+    server: TEXT,
+    replica: TEXT,
+    drained: { type: 'boolean' },
+    inFlight: { type: 'integer', description: 'Calls in flight there, at this gateway.' },
+  },
+  required: ['server', 'drained', 'inFlight'],
+}
+
+export const RELOADED: Schema = {
+  type: 'object',
+  properties: {
+    dryRun: { type: 'boolean' },
+    applied: { type: 'boolean' },
+    superseded: { type: 'boolean', description: 'A later reload took the place of this one.' },
+    changes: { ...TEXTS, description: 'What is different, in words.' },
+    notReloadable: { ...TEXTS, description: 'Keys that take effect at the next start.' },
+    problems: { ...TEXT, description: 'Problems of single servers, which are left out.' },
+  },
+  required: ['dryRun', 'applied', 'superseded', 'changes', 'notReloadable'],
+}
+
+/** Every route of the admin API but that of its description. The application and the description are made from it. */
+export const ROUTES: readonly AdminRoute[] = [
+  {
+    method: 'get',
+    path: '/admin/status',
+    operationId: 'getStatus',
+    summary: 'The state of the gateway and of each server.',
+    writes: false,
+    answer: {
+      type: 'object',
+      properties: {
+        version: TEXT,
+        pid: { type: 'integer' },
+        config: { ...TEXT, description: 'Path of the configuration file.' },
+        startedAt: { type: 'integer', description: 'Unix milliseconds.' },
+        ready: { type: 'boolean' },
+        servers: { type: 'array', items: OBJECT },
+      },
+      required: ['version', 'pid', 'startedAt', 'ready', 'servers'],
+    },
+    refusals: [],
+    handle: ({ service }) => ({ body: service.status() }),
+  },
+  {
+    method: 'post',
+    path: '/admin/reload',
+    operationId: 'reload',
+    summary: 'Reads the configuration again and takes it over; answers when it is in effect.',
+    writes: true,
+    requestBody: {
+      schema: {
+        type: 'object',
+        properties: { dryRun: { type: 'boolean', description: 'Only says what would change.' } },
+        additionalProperties: false,
+      },
+      required: false,
+    },
+    answer: RELOADED,
+    refusals: [422],
+    handle: async ({ service, body }) => {
+      const { dryRun = false } = fields(body, ['dryRun'])
+      if (typeof dryRun !== 'boolean') throw new AdminProblem(422, '"dryRun" is true or false.')
+      const answer = await service.reload({ dryRun })
+      return { body: answer, detail: answer.changes.join(' ') }
+    },
+  },
+  {
+    method: 'post',
+    path: '/admin/drain',
+    operationId: 'drain',
+    summary:
+      'Takes a server, or one of its replicas, out of use in all gateways that share the state store; calls in flight are answered.',
+    writes: true,
+    requestBody: { schema: TARGET, required: true },
+    answer: DRAINED,
+    refusals: [422],
+    handle: async ({ service, body }) => {
+      const target = targetOf(body)
+      return { body: await service.drain(target), detail: nameOf(target) }
+    },
+  },
+  {
+    method: 'post',
+    path: '/admin/undrain',
+    operationId: 'undrain',
+    summary: 'Uses a drained server or replica again.',
+    writes: true,
+    requestBody: { schema: TARGET, required: true },
+    answer: DRAINED,
+    refusals: [422],
+    handle: async ({ service, body }) => {
+      const target = targetOf(body)
+      return { body: await service.undrain(target), detail: nameOf(target) }
+    },
+  },
+  {
+    method: 'post',
+    path: '/admin/restart',
+    operationId: 'restart',
+    summary: 'Opens new links to a server for new calls; calls in flight end on the old ones.',
+    writes: true,
+    requestBody: {
+      schema: {
+        type: 'object',
+        properties: { server: TEXT },
+        required: ['server'],
+        additionalProperties: false,
+      },
+      required: true,
+    },
+    answer: {
+      type: 'object',
+      properties: { server: TEXT, drainedLinks: { type: 'integer' } },
+      required: ['server', 'drainedLinks'],
+    },
+    refusals: [422],
+    handle: async ({ service, body }) => {
+      const server = textOf(fields(body, ['server']), 'server')
+      return { body: await service.restart(server), detail: server }
+    },
+  },
+]
+
+function targetOf(body: unknown): DrainTarget {
+  const given = fields(body, ['server', 'replica'])
+  return {
+    server: textOf(given, 'server'),
+    replica: given['replica'] === undefined ? undefined : textOf(given, 'replica'),
+  }
+}
+
+function nameOf({ server, replica }: DrainTarget): string {
+  return replica === undefined ? server : `${server}/${replica}`
+}
+
+/** The members of a body. @throws AdminProblem 422 for one that is not known */
+function fields(body: unknown, known: readonly string[]): JsonObject {
+  const given = body ?? {}
+  if (!isJsonObject(given)) throw new AdminProblem(422, 'The body is a JSON object.')
+  const unknown = Object.keys(given).find(key => !known.includes(key))
+  if (unknown === undefined) return given
+  const shown = JSON.stringify(unknown.slice(0, 60))
+  throw new AdminProblem(422, `The body has ${shown}, which is not known. It may have: ${known.join(', ')}.`)
+}
+
+function textOf(given: JsonObject, name: string): string {
+  const value = given[name]
+  if (typeof value === 'string' && value !== '' && value.length <= 512) return value
+  throw new AdminProblem(422, `The body needs "${name}", a text of 1 to 512 characters.`)
+}

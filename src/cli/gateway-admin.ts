@@ -1,0 +1,121 @@
+import { loadWithSource } from '../config/load/load.ts'
+import { VERSION } from '../version.ts'
+import { knownValid } from './known-valid.ts'
+import { notThere } from './not-there.ts'
+import type {
+  AdminService,
+  AdminStatus,
+  AdminWrite,
+  DrainAnswer,
+  DrainTarget,
+  ReloadAnswer,
+  RestartAnswer,
+} from '../admin/service.ts'
+import type { Overrides } from '../config/resolve/environment.ts'
+import type { Config } from '../config/types.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Gateway } from '../gateway/gateway.ts'
+import { readinessOf } from '../gateway/status.ts'
+
+export interface GatewayAdminOptions {
+  readonly gateway: Gateway
+  readonly config: Config
+  readonly overrides: Overrides | undefined
+  readonly logger: Logger
+}
+
+/** What the admin API may ask of a gateway that a command runs. */
+export class GatewayAdmin implements AdminService {
+  readonly file: string | undefined
+  readonly #options: GatewayAdminOptions
+  readonly #startedAt = Math.floor(performance.timeOrigin)
+  #config: Config
+
+  constructor(options: GatewayAdminOptions) {
+    this.#options = options
+    this.#config = options.config
+    this.file = options.config.file
+  }
+
+  status(): AdminStatus {
+    const { ready, inFull } = readinessOf(this.#options.gateway.status())
+    return {
+      version: VERSION,
+      pid: process.pid,
+      config: this.file,
+      startedAt: this.#startedAt,
+      ready,
+      servers: inFull,
+    }
+  }
+
+  async reload({ dryRun }: { readonly dryRun: boolean }): Promise<ReloadAnswer> {
+    const { gateway, overrides } = this.#options
+    const { config, problems } = await loadWithSource({
+      file: this.file,
+      ...(overrides && { overrides }),
+      ...knownValid(),
+    })
+    const changes = changesOf(this.#config, config)
+    if (dryRun) return { dryRun, applied: false, superseded: false, changes, notReloadable: [], problems }
+    const { applied, superseded, notReloadable } = await gateway.reload(config)
+    if (applied) this.#config = config
+    return { dryRun, applied, superseded, changes, notReloadable, problems }
+  }
+
+  drain(target: DrainTarget): Promise<DrainAnswer> {
+    return this.#drain(target, true)
+  }
+
+  undrain(target: DrainTarget): Promise<DrainAnswer> {
+    return this.#drain(target, false)
+  }
+
+  restart(server: string): Promise<RestartAnswer> {
+    this.#check(server, undefined)
+    return Promise.resolve({ server, drainedLinks: this.#options.gateway.operations.restart(server) })
+  }
+
+  noteWrite(write: AdminWrite): void {
+    const { gateway, logger } = this.#options
+    gateway.operations.noteAdmin(write)
+    logger.info('The admin API was written to.', { ...write })
+  }
+
+  async #drain({ server, replica }: DrainTarget, drained: boolean): Promise<DrainAnswer> {
+    this.#check(server, replica)
+    const { operations } = this.#options.gateway
+    await operations.drain(server, replica, drained)
+    return { server, replica, drained, inFlight: operations.inFlight(server, replica) }
+  }
+
+  #check(server: string, replica: string | undefined): void {
+    const servers = this.#options.gateway.status()
+    const found = servers.find(({ name }) => name === server)
+    if (!found)
+      throw notThere(
+        quoted => `There is no server ${quoted} in the running configuration`,
+        server,
+        servers.map(({ name }) => name),
+      )
+    const names = found.replicas.map(({ name }) => name)
+    if (replica === undefined || names.some(name => name === replica || name.startsWith(`${replica}/`)))
+      return
+    throw notThere(quoted => `Server "${server}" has no replica ${quoted}`, replica, names)
+  }
+}
+
+/** Which servers differ, in words. */
+function changesOf(before: Config, after: Config): string[] {
+  const old = new Map(before.servers.map(server => [server.name, server]))
+  const lines: string[] = []
+  for (const server of after.servers) {
+    const known = old.get(server.name)
+    old.delete(server.name)
+    if (!known) lines.push(`Server "${server.name}" is added.`)
+    else if (JSON.stringify(known) !== JSON.stringify(server))
+      lines.push(`Server "${server.name}" is changed.`)
+  }
+  for (const name of old.keys()) lines.push(`Server "${name}" is removed.`)
+  return lines
+}

@@ -1,0 +1,53 @@
+import type { AdminNote, Audit } from '../observe/audit.ts'
+import { deleteDrained, readDrained, writeDrained, type Drained } from '../state/drained.ts'
+import type { Store } from '../state/store.ts'
+import type { Pool } from '../upstream/pool/pool.ts'
+
+/** Of a running gateway: the parts that operators act on. */
+export interface Operated {
+  readonly audit: Audit | undefined
+  poolOf(server: string): Pool
+  drain(drained: Drained): void
+}
+
+/** What operators do to a running gateway, besides giving it another configuration. */
+export class Operations {
+  readonly #parts: Operated
+  readonly #store: Store
+
+  constructor(parts: Operated, store: Store) {
+    this.#parts = parts
+    this.#store = store
+  }
+
+  /**
+   * Takes a server, or one replica, out of use in all gateways that share the store, or uses it again. In effect here when it resolves, elsewhere
+   * within a second.
+   */
+  async drain(server: string, replica: string | undefined, drained: boolean): Promise<void> {
+    if (drained) await writeDrained(this.#store, server, replica ?? '')
+    else await deleteDrained(this.#store, server, replica)
+    this.#parts.drain(await readDrained(this.#store))
+  }
+
+  /** Calls in flight at a server, or at one replica, of those that are drained or on their way out as well. */
+  inFlight(server: string, replica: string | undefined): number {
+    let calls = 0
+    for (const { name, load } of this.#parts.poolOf(server).membership.all)
+      if (replica === undefined || name === replica || name.startsWith(`${replica}/`)) calls += load.inFlight
+    return calls
+  }
+
+  /** Gives a server new links for new calls; calls in flight end on the old ones. Returns how many of those there are. */
+  restart(server: string): number {
+    const pool = this.#parts.poolOf(server)
+    const { length } = pool.links
+    pool.membership.renew()
+    return length
+  }
+
+  /** A line in the audit log, where there is one. */
+  noteAdmin(write: AdminNote): void {
+    this.#parts.audit?.noteAdmin(write)
+  }
+}

@@ -1,0 +1,178 @@
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { startRawServer } from '../../fixtures/servers/raw.js'
+import { askAdmin, runCommand, socketsIn } from '../../helpers/admin-client.ts'
+import { makeScratch, type Scratch } from '../../helpers/scratch.ts'
+import { BIN, serve, type Served } from '../../helpers/served.ts'
+
+/** The admin API on the socket of a running gateway, and the command that reaches it there. */
+
+function scratch(): Scratch {
+  const made = makeScratch()
+  onTestFinished(() => made[Symbol.asyncDispose]())
+  return made
+}
+
+const envOf = ({ path }: Scratch): Record<string, string> => ({ HOME: path, XDG_STATE_HOME: path })
+
+async function raw(): Promise<Awaited<ReturnType<typeof startRawServer>>> {
+  const server = await startRawServer({ era: 'modern' })
+  onTestFinished(() => server.close())
+  return server
+}
+
+async function serving(folder: Scratch, file: string): Promise<Served> {
+  const served = await serve([BIN, 'serve', '--config', file], { env: envOf(folder) })
+  onTestFinished(async () => void (await served.stop()))
+  return served
+}
+
+async function socketOf({ path }: Scratch, count = 1): Promise<string[]> {
+  await expect.poll(() => socketsIn(path).length, { timeout: 20_000 }).toBe(count)
+  return socketsIn(path)
+}
+
+const configOf = (url: string, more: object = {}): object => ({
+  mcpServers: { up: { url, ...more } },
+  gateway: { http: { port: 0 }, state: 'memory' },
+})
+
+describe('a gateway that serves', () => {
+  test('has a socket that only its user can open, tells its status there, and removes the socket at its end', async () => {
+    const folder = scratch()
+    const { url } = await raw()
+    const file = folder.write('servers.json', configOf(url))
+    const served = await serving(folder, file)
+    const [socket = ''] = await socketOf(folder)
+    expect(statSync(socket).mode & 0o777).toBe(0o600)
+    expect(statSync(join(socket, '..')).mode & 0o777).toBe(0o700)
+
+    const { status, headers, body } = await askAdmin(socket, { path: '/admin/status' })
+    expect(status).toBe(200)
+    expect(headers['cache-control']).toBe('no-store')
+    expect(headers['x-powered-by']).toBeUndefined()
+    expect(body).toMatchObject({ pid: served.pid, config: file, servers: [{ name: 'up' }] })
+
+    expect(await served.stop()).toBe(0)
+    expect(existsSync(socket)).toBe(false)
+  })
+
+  test('takes over a changed file when it is told to reload, says what has changed, and a dry run changes nothing', async () => {
+    const folder = scratch()
+    const { url } = await raw()
+    const file = folder.write('servers.json', configOf(url))
+    await serving(folder, file)
+    await socketOf(folder)
+    const command = (...args: string[]): ReturnType<typeof runCommand> =>
+      runCommand(['reload', '--config', file, ...args], envOf(folder))
+
+    expect(await command()).toMatchObject({ code: 0, stdout: expect.stringContaining('already') as string })
+    writeFileSync(file, JSON.stringify(configOf(url, { timeout: '7s' })))
+    const dry = await command('--dry-run')
+    expect(dry).toMatchObject({ code: 0, stdout: expect.stringContaining('would take over') as string })
+    expect(dry.stdout).toContain('"up"')
+    const done = await command('--json')
+    expect(done.code).toBe(0)
+    expect(JSON.parse(done.stdout)).toMatchObject([{ report: { dryRun: false, applied: true } }])
+  })
+
+  test('runs on as it was with a file that is wrong, and the command says place, value and fix, and ends with 1', async () => {
+    const folder = scratch()
+    const { url } = await raw()
+    const file = folder.write('servers.json', configOf(url))
+    await serving(folder, file)
+    await socketOf(folder)
+    writeFileSync(file, JSON.stringify({ ...configOf(url), gateway: { http: { port: -1 } } }))
+    const { code, stdout } = await runCommand(['reload', '--config', file], envOf(folder))
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/runs on as it was: .*gateway\.http\.port.* is -1/s)
+  })
+
+  test('drains a server, uses it again, and gives it new links', async () => {
+    const folder = scratch()
+    const { url } = await raw()
+    await serving(folder, folder.write('servers.json', configOf(url)))
+    const [socket = ''] = await socketOf(folder)
+    const post = (path: string, body: object): ReturnType<typeof askAdmin> =>
+      askAdmin(socket, { method: 'POST', path, body })
+    const stateOf = async (): Promise<string> =>
+      ((await askAdmin(socket, { path: '/admin/status' })).body as { servers: { state: string }[] })
+        .servers[0]?.state ?? ''
+
+    expect(await post('/admin/drain', { server: 'up' })).toMatchObject({
+      status: 200,
+      body: { server: 'up', drained: true, inFlight: 0 },
+    })
+    expect(await stateOf()).toBe('drained')
+    expect(await post('/admin/undrain', { server: 'up' })).toMatchObject({ status: 200 })
+    expect(await stateOf()).not.toBe('drained')
+    expect(await post('/admin/restart', { server: 'up' })).toMatchObject({ status: 200 })
+    expect(await post('/admin/restart', { server: 'uq' })).toMatchObject({
+      status: 422,
+      body: { detail: 'There is no server "uq" in the running configuration. Did you mean "up"?' },
+    })
+  })
+})
+
+test('a gateway on stdio has a socket as well, and the command reaches each gateway of the file', async () => {
+  const folder = scratch()
+  const { url } = await raw()
+  const file = folder.write('servers.json', configOf(url))
+  const children = [1, 2].map(() =>
+    spawn(process.execPath, [BIN, '--config', file], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      env: { ...process.env, ...envOf(folder) },
+    }),
+  )
+  await socketOf(folder, 2)
+  const { code, stdout } = await runCommand(['reload', '--config', file], envOf(folder))
+  expect(code).toBe(0)
+  for (const { pid } of children) expect(stdout).toContain(`Gateway ${pid}`)
+  for (const child of children) child.stdin?.end()
+  await Promise.all(children.map(child => once(child, 'exit')))
+  expect(socketsIn(folder.path)).toEqual([])
+})
+
+test('without a running gateway the command says so, names what to type, and ends with 1; sockets of dead processes are removed', async () => {
+  const folder = scratch()
+  const file = folder.write('servers.json', configOf('http://127.0.0.1:9/mcp'))
+  const first = await serving(folder, file)
+  const [socket = ''] = await socketOf(folder)
+  process.kill(first.pid, 'SIGKILL')
+  await first.exited
+  expect(existsSync(socket)).toBe(true)
+
+  const { code, stderr } = await runCommand(['reload', '--config', file], envOf(folder))
+  expect(code).toBe(1)
+  expect(stderr).toContain(`No gateway of this user runs with ${file}. Start one with:`)
+  expect(existsSync(socket)).toBe(false)
+})
+
+test('a folder of sockets that others may write to is not used, and the gateway runs without a socket', async () => {
+  const folder = scratch()
+  mkdirSync(join(folder.path, 'mcp-manifold', 'admin'), { recursive: true, mode: 0o777 })
+  const served = await serving(folder, folder.write('servers.json', configOf('http://127.0.0.1:9/mcp')))
+  await expect
+    .poll(() => served.said, { timeout: 20_000 })
+    .toContain('socket of the admin API cannot be opened')
+  expect(socketsIn(folder.path)).toEqual([])
+})
+
+test('a socket that another program has put there does not keep the command from its work', async () => {
+  const folder = scratch()
+  const file = folder.write('servers.json', configOf('http://127.0.0.1:9/mcp'))
+  await serving(folder, file)
+  const [socket = ''] = await socketOf(folder)
+  const foreign = createServer(connection => connection.destroy())
+  foreign.listen(socket.replace(/-\d+\.sock$/, '-1.sock'))
+  await once(foreign, 'listening')
+  onTestFinished(() => void foreign.close())
+  const { code, stdout } = await runCommand(['reload', '--config', file], envOf(folder))
+  expect(code).toBe(1)
+  expect(stdout).toContain('Gateway 1 runs on as it was: It ended before it answered')
+  expect(stdout).toContain('runs with this configuration already')
+})

@@ -1,0 +1,98 @@
+import { spawn } from 'node:child_process'
+import { request } from 'node:http'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { BIN } from './served.ts'
+
+export interface AdminAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly text: string
+  // eslint-disable-next-line
+  readonly body: any
+}
+
+export interface AdminRequest {
+  readonly method?: string
+  readonly path: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** An object is sent as JSON, a text as it is. */
+  readonly body?: object | string
+}
+
+/** One request to the admin API, at a socket or at `http://host:port`. */
+export async function askAdmin(at: string, asked: AdminRequest): Promise<AdminAnswer> {
+  const { method = 'GET', path, headers = {}, body } = asked
+  const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
+  const where = at.startsWith('http:')
+    ? { host: new URL(at).hostname, port: new URL(at).port }
+    : { socketPath: at }
+  return await new Promise((resolve, reject) => {
+    const sent = request({
+      ...where,
+      method,
+      path,
+      agent: false,
+      headers: {
+        host: 'localhost',
+        ...(text !== undefined && {
+          'content-type': 'application/json',
+          'content-length': String(Buffer.byteLength(text)),
+        }),
+        ...headers,
+      },
+    })
+    sent.on('error', reject)
+    sent.on('response', response => {
+      let said = ''
+      response.setEncoding('utf8')
+      response.on('data', (chunk: string) => (said += chunk))
+      response.on('error', reject)
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          text: said,
+          body: parsed(said),
+        }),
+      )
+    })
+    sent.end(text)
+  })
+}
+
+/** Paths of the sockets below the state folder that is given to a gateway as `XDG_STATE_HOME`. */
+export function socketsIn(stateHome: string): string[] {
+  const folder = join(stateHome, 'mcp-manifold', 'admin')
+  try {
+    return readdirSync(folder)
+      .filter(name => name.endsWith('.sock'))
+      .map(name => join(folder, name))
+  } catch {
+    return []
+  }
+}
+
+/** Runs a command of the built program to its end. */
+export async function runCommand(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+  const child = spawn(process.execPath, [BIN, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+  return await new Promise(resolve => child.once('close', code => resolve({ code, stdout, stderr })))
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
