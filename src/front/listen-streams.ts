@@ -15,7 +15,7 @@ interface ListenStream extends Holding {
  * stream of the principal that has most of them ends for a principal that has fewer.
  */
 export class ListenStreams {
-  readonly limits: ListenConfig
+  limits: ListenConfig
   readonly #logger: Logger
   readonly #open = new Set<ListenStream>()
   readonly #shares = new Shares()

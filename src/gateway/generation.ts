@@ -184,7 +184,7 @@ export class Generation {
       }),
       authorize(onDecision),
       ...(quotas ? [rateLimit(quotas)] : []),
-      cacheLookup(this.cache, logger),
+      cacheLookup(this.cache, logger, (view, server) => this.catalog.view(view)?.merged.urisKey(server) ?? ''),
       coalesce({ deadlines: this.deadlines, timeoutMs: server => this.poolOf(server).server.timeoutMs }),
       cacheStore(this.cache),
       suspend(parking, seal),

@@ -10,6 +10,9 @@ import type { Route } from '../core/route.ts'
 import { isFinal } from '../protocol/related-task.ts'
 import { Revalidation, CacheableExchange } from './cacheable-exchange.ts'
 
+/** Says how URIs in a server's results are renamed for a view, `''` where they are not. */
+export type UrisKey = (view: string, server: string) => string
+
 /** After a renewal that failed, the next is not tried before. */
 const RENEW_PAUSE_MS = 1000
 
@@ -17,9 +20,9 @@ const RENEW_PAUSE_MS = 1000
  * Answers what is already known, and forgets what a call may change. Calls of tools that nothing is said of pass untouched. What may be kept goes on as
  * `CacheableExchange`, for `coalesce` and `cacheStore`.
  */
-export function cacheLookup(cache: Cache, logger: Logger): Middleware {
+export function cacheLookup(cache: Cache, logger: Logger, urisKey: UrisKey): Middleware {
   return next => {
-    const ask = asking(cache, logger, next)
+    const ask = asking(cache, logger, urisKey, next)
     return (exchange, route) => {
       const { method } = exchange.request
       if (method === 'tools/call') {
@@ -63,6 +66,7 @@ export function cacheStore(cache: Cache): Middleware {
 function asking(
   cache: Cache,
   logger: Logger,
+  urisKey: UrisKey,
   next: Handler,
 ): (plan: CachePolicy, exchange: Exchange, route: Route) => Promise<Outcome> {
   /** What is kept, served if it may be. */
@@ -139,7 +143,7 @@ function asking(
   }
 
   return (plan, exchange, route) => {
-    const wanted = cache.wanted(plan, exchange, route)
+    const wanted = cache.wanted(plan, exchange, route, urisKey(exchange.view, route.server))
     if (!wanted) return next(exchange, route)
     const kept = cache.find(wanted)
     const answer = kept && served(kept, 'memory', wanted, exchange, route)

@@ -70,12 +70,6 @@ export class ReplicaMembership {
     this.#addresses.configure(dns)
   }
 
-  /** Each replica is replaced by a new one at the same endpoint, because its links are made differently now. */
-  renew(configs: readonly ReplicaConfig[]): void {
-    this.#options.replicas.outdate()
-    this.#addresses.update(configs)
-  }
-
   /** Those of the configuration have changed: their weights count at once, new ones are added, those that are gone are drained. */
   update(configs: readonly ReplicaConfig[]): void {
     this.#addresses.update(configs)

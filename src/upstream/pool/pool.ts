@@ -351,8 +351,8 @@ export class Pool {
     this.membership.configure(gateway)
     this.replicas.reconfigured(gateway.zone)
     this.#checks.reconfigured()
-    if (differsForLinks(before, server)) this.membership.renew(server.replicas)
-    else this.membership.update(server.replicas)
+    this.membership.update(server.replicas)
+    if (differsForLinks(before, server)) this.membership.renew()
     this.#spares.resize()
     for (const slot of this.#slots.values()) {
       slot.reconfigured()

@@ -52,8 +52,6 @@ export class ReplicaSet {
   readonly #repeats = new LRUCache<string, boolean>({ max: MAX_REMEMBERED })
   #someRepeat = false
   #retryShare: number
-  /** None that there is now stays with the next update. */
-  #outdated = false
 
   /** `zone` is the gateway's own. */
   constructor(server: ServerConfig, zone: string | undefined) {
@@ -92,11 +90,6 @@ export class ReplicaSet {
     this.#repeats.clear()
   }
 
-  /** The next update replaces every replica. */
-  outdate(): void {
-    this.#outdated = true
-  }
-
   /**
    * Takes others for the replicas there are. Those of the same name and endpoint stay, with what is known of them, and have their new weight, tier and zone from the next
    * call on. Returns those that are gone, which take no new calls.
@@ -106,7 +99,7 @@ export class ReplicaSet {
     const spoken = this.#list[0]?.spoken
     this.#list = configs.map(config => {
       for (const known of gone) {
-        if (this.#outdated || known.name !== config.name || !sameEndpoint(known.endpoint, config.endpoint)) continue
+        if (known.name !== config.name || !sameEndpoint(known.endpoint, config.endpoint)) continue
         gone.delete(known)
         known.weight = config.weight
         known.tier = config.tier
@@ -118,7 +111,6 @@ export class ReplicaSet {
       added.drained = this.#isDrained(added)
       return added
     })
-    this.#outdated = false
     for (const replica of gone) replica.drained = true
     return [...gone]
   }

@@ -97,7 +97,6 @@ export function world(
     servers,
     bounds: { maxBytes: 1_000_000, maxBytesPerClient: 1_000_000 },
     snapshot: name => known.get(name),
-    urisKey: () => '',
     onLinks: () => undefined,
     serverInfo: '{"name":"gateway"}',
     now: () => made.now,
@@ -120,7 +119,7 @@ export function world(
     snapshots: known,
     now: 1_000_000,
     call: compose(
-      [cacheLookup(cache, SILENT), coalesce({ deadlines, timeoutMs: () => timeoutMs }), cacheStore(cache)],
+      [cacheLookup(cache, SILENT, () => ''), coalesce({ deadlines, timeoutMs: () => timeoutMs }), cacheStore(cache)],
       server,
     ),
     settle: () => new Promise(resolve => setImmediate(resolve)),

@@ -6,7 +6,6 @@ import { configFrom } from '../../../src/config/load/load.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { clientPrincipal } from '../../../src/core/principal.ts'
 import { compilePolicies } from '../../../src/policy/policies.ts'
-import { createMemoryStore } from '../../../src/state/memory.ts'
 
 const MANY = 10_000
 

@@ -6,7 +6,6 @@ import { configFrom } from '../../../src/config/load/load.ts'
 import * as clock from '../../../src/core/clock.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { compilePolicies } from '../../../src/policy/policies.ts'
-import { createMemoryStore } from '../../../src/state/memory.ts'
 
 /** A running server that fails each list until it is told not to. */
 async function failing(): Promise<{

@@ -7,7 +7,6 @@ import { Variants } from '../../../src/catalog/variants.ts'
 import { configFrom } from '../../../src/config/load/load.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { compilePolicies } from '../../../src/policy/policies.ts'
-import { createMemoryStore } from '../../../src/state/memory.ts'
 import { snapshotOf } from '../../helpers/snapshot.ts'
 
 const tool = (key: string, description = ''): string =>
