@@ -6,7 +6,7 @@ import { isLoopback } from '../core/loopback.ts'
 const ANY = /^(?:0\.0\.0\.0|::|\[::\])$/
 
 /**
- * Whether the configured address may be listened on: a gateway that asks nobody who they are is for this machine alone, unless the operator has said
+ * Whether the configured address may be listened on: a gateway without credentials serves this machine alone, unless the operator has said
  * otherwise.
  * @throws GatewayError `config`
  */

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { AuthConfig, ClientConfig, HttpFrontConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
-import { ANONYMOUS } from '../core/principal.ts'
+import { ANONYMOUS, type Principal } from '../core/principal.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Authenticator, Credential } from '../front/authenticator.ts'
 import type { Store } from '../state/store.ts'
@@ -44,8 +44,8 @@ interface Shown extends Verdict {
 }
 
 /**
- * Who is calling over HTTP. Each way to show it is a file beside this one; here is their order, and what is remembered. A wrong credential is never taken for
- * none, and of two different ones neither counts.
+ * Identifies the caller of an HTTP request. Each kind of credential is a file beside this one; this one holds their order and what is remembered. A wrong credential is never taken for
+ * no credential, and two that differ are refused.
  */
 export class Gatekeeper implements Authenticator {
   readonly #certificates: Certificates
@@ -54,7 +54,7 @@ export class Gatekeeper implements Authenticator {
   readonly #tokens: Tokens
   readonly #resources: Resources
   /** For callers that show nothing; `undefined`: they are refused. */
-  readonly #nobody: Credential | undefined
+  readonly #anonymous: Credential | undefined
   /** Nothing that could be shown means anything. */
   readonly #open: boolean
   readonly #shown = new WeakMap<Socket, Shown>()
@@ -73,9 +73,14 @@ export class Gatekeeper implements Authenticator {
     this.#keys = new ApiKeys({ clients, principals, store, logger })
     this.#resources = new Resources(http, auth.jwt)
     this.#tokens = new Tokens({ jwt: auth.jwt, clients, principals, resources: this.#resources, logger })
-    const nobody =
+    const anonymous =
       auth.anonymous !== undefined ? principals.client(auth.anonymous) : this.#open ? ANONYMOUS : undefined
-    this.#nobody = nobody && { principal: nobody, expiresAt: Infinity, renewable: false }
+    this.#anonymous = anonymous && {
+      principal: anonymous,
+      expiresAt: Infinity,
+      renewable: false,
+      evidence: { by: 'nothing' },
+    }
   }
 
   authenticate(request: IncomingMessage, endpoint: string): Credential | Promise<Credential> {
@@ -102,10 +107,35 @@ export class Gatekeeper implements Authenticator {
     return this.#resources.metadata(request, path)
   }
 
-  /** Known keys are read at once, so that nobody has to look for them. */
+  /** Reads known keys at once, so that the first request need not look for them. */
   listensAt(origin: string): void {
     this.#resources.listensAt(origin)
     if (!this.#open) void this.#keys.reread()
+  }
+
+  renewed(credential: Credential): Credential | undefined {
+    const renewed = this.#renewed(credential)
+    return renewed?.principal.id === credential.principal.id ? renewed : undefined
+  }
+
+  #renewed(credential: Credential): Credential | undefined {
+    const { evidence } = credential
+    const as = (principal: Principal | undefined): Credential | undefined =>
+      principal && { ...credential, principal }
+    switch (evidence.by) {
+      case 'key': {
+        const { digest, isStored } = evidence
+        return this.#keys.known(digest) ?? (isStored ? this.#keys.adopt(digest, credential) : undefined)
+      }
+      case 'certificate':
+        return as(this.#certificates.principalOf(evidence.name))
+      case 'user':
+        return as(this.#proxy?.principalOf(evidence.name))
+      case 'token':
+        return as(this.#tokens.principal(evidence))
+      case 'nothing':
+        return this.#anonymous
+    }
   }
 
   close(): void {
@@ -123,7 +153,7 @@ export class Gatekeeper implements Authenticator {
   #one(request: IncomingMessage, verdicts: readonly Verdict[]): Verdict {
     const [first] = verdicts
     if (first === undefined) {
-      if (this.#nobody) return lasting(this.#nobody)
+      if (this.#anonymous) return lasting(this.#anonymous)
       throw missing(this.#needed, this.#tokens.challenge(request))
     }
     if (verdicts.some(({ credential }) => credential.principal.id !== first.credential.principal.id))
@@ -140,8 +170,8 @@ export class Gatekeeper implements Authenticator {
     const verdicts: Verdict[] = []
     const certificate = this.#certificates.credential(request.socket)
     if (certificate) verdicts.push(lasting(certificate))
-    const principal = this.#proxy?.principal(request)
-    if (principal) verdicts.push(lasting({ principal, expiresAt: Infinity, renewable: false }))
+    const user = this.#proxy?.credential(request)
+    if (user) verdicts.push(lasting(user))
     return verdicts
   }
 

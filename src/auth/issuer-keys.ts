@@ -67,7 +67,7 @@ export class IssuerKeys {
     return this.#fetching !== undefined || this.#now() - this.#triedAt >= COOLDOWN_MS
   }
 
-  /** Fetches the keys; those who ask meanwhile wait for the same answer. */
+  /** Fetches the keys; requests that ask meanwhile wait for the same answer. */
   #renew(): Promise<void> {
     if (!this.#mayFetch()) return Promise.reject(this.#unavailable())
     this.#fetching ??= this.#load().finally(() => {

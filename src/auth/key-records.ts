@@ -8,7 +8,7 @@ export const KEY_PREFIX = 'mfd_'
 const KEY_BYTES = 32
 /** A key in the state store is kept under this and its digest. */
 const PLACE = 'keys/'
-/** Digits of the digest by which people name a key: enough to tell millions apart, useless to whoever wants the key. */
+/** Digits of the digest by which people name a key: enough to tell millions apart, useless for finding the key. */
 const ID_DIGITS = 12
 
 /** A key that `keys create` has made. */
@@ -64,7 +64,7 @@ export async function removeKey(store: Store, digest: string): Promise<void> {
   await store.delete(PLACE + digest)
 }
 
-/** What cannot be read identifies nobody. */
+/** A record that cannot be read identifies no client. */
 function parse(digest: string, text: string): StoredKey | undefined {
   try {
     const record = JSON.parse(text) as Partial<Record<keyof KeyRecord, unknown>>

@@ -5,8 +5,8 @@ import { clientPrincipal, type Principal } from '../core/principal.ts'
 const MAX_REMEMBERED = 10_000
 
 /**
- * The identities of callers. The same identity with the same rights is the same object, so that whoever asks whether anything has changed compares
- * references.
+ * The identities of callers. The same identity with the same rights is the same object, so that a comparison of
+ * references tells whether anything has changed.
  */
 export class Principals {
   readonly #clients: ReadonlyMap<string, Principal>

@@ -35,7 +35,7 @@ export class Resources {
   }
 
   /**
-   * Whether one of the audiences is the endpoint. A token for everything also counts for each part of it, since whoever asked for it could reach the part
+   * Whether one of the audiences is the endpoint. A token for everything also counts for each part of it, since its holder can reach the part
    * through the whole; a token for a part counts nowhere else.
    */
   accepts(audiences: readonly string[], endpoint: string): boolean {

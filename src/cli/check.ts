@@ -54,7 +54,7 @@ export async function runCheck(file: string | undefined): Promise<void> {
   process.stdout.write(`${lines.join('\n')}\n`)
 }
 
-/** The entry as it was written: what variables stand for is nobody's business. */
+/** The entry as it was written: values of variables are not shown. */
 function describe(entry: RawEntry): string {
   const { command, args = [], url = entry.serverUrl, replicas } = entry
   if (replicas) return replicas.map(describe).join(', ')

@@ -82,7 +82,7 @@ async function inFlight(
   let gateways = 0
   for (const report of await readReports(store)) {
     gateways++
-    // Another drain may have been begun meanwhile, and whoever knows of that knows of this one.
+    // Another drain may have begun meanwhile; a gateway that has seen it has seen this one.
     if (report.version < version) calls++
     for (const [name, count] of Object.entries(report.inFlight[server] ?? {}))
       if (replica === undefined || name === replica || name.startsWith(`${replica}/`)) calls += count

@@ -1,6 +1,6 @@
 import { createKey, digestOf, idOf, readAllKeys, removeKey, storeKey } from '../auth/key-records.ts'
 import { loadConfig } from '../config/load/load.ts'
-import { parseDuration } from '../config/units.ts'
+import { parseDuration } from '../config/options/units.ts'
 import { GatewayError } from '../core/errors.ts'
 import { createLogger } from '../observe/logger.ts'
 import { openStore } from '../state/open.ts'

@@ -15,7 +15,7 @@ export async function main(args: readonly string[]): Promise<void> {
     process.stderr.write(
       `${error instanceof GatewayError ? error.message : String((error as Error)?.stack ?? error)}\n`,
     )
-    // Not exit(): what was written has to get out first. Whoever opened something has closed it by now.
+    // Not exit(): what was written has to get out first. Everything that was opened is closed by now.
     process.exitCode = 1
   }
 }

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { HTTP_HOST, HTTP_PORT, LOG_DEFAULT, LOG_LEVEL_NAMES } from '../config/defaults.ts'
+import { GATEWAY, HTTP, LOG_LEVELS } from '../config/options/gateway.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { VERSION } from '../version.ts'
 import type { JsonObject } from '../core/exchange.ts'
@@ -38,9 +38,10 @@ export async function runProgram(args: readonly string[]): Promise<void> {
       'configuration file (default: servers.json, .mcp.json or mcp.json here, then the one of the user)',
     )
     .addOption(
-      new Option('--log <level>', `what is logged to stderr (default: ${LOG_DEFAULT})`).choices(
-        LOG_LEVEL_NAMES,
-      ),
+      new Option(
+        '--log <level>',
+        `what is logged to stderr (default: ${GATEWAY.options.log.default})`,
+      ).choices(LOG_LEVELS),
     )
     .option(
       '--profile <name>',
@@ -60,8 +61,12 @@ export async function runProgram(args: readonly string[]): Promise<void> {
   program
     .command('serve')
     .description('offer the servers over HTTP')
-    .option('--host <address>', `address to listen on (default: ${HTTP_HOST})`)
-    .option('--port <number>', `port to listen on, 0 for a free one (default: ${HTTP_PORT.default})`, toPort)
+    .option('--host <address>', `address to listen on (default: ${HTTP.options.host.default})`)
+    .option(
+      '--port <number>',
+      `port to listen on, 0 for a free one (default: ${HTTP.options.port.default})`,
+      toPort,
+    )
     .option('--allow-anonymous', 'let everyone in who reaches the address, without any clients configured')
     .action(async (_options: unknown, command: Command) => {
       const { runServe } = await import('./serve.ts')
@@ -198,8 +203,8 @@ function toObject(text: string): JsonObject {
 
 function toPort(text: string): number {
   const port = Number(text)
-  if (!/^\d+$/.test(text) || port > HTTP_PORT.max) {
-    throw new InvalidArgumentError(`Expected a number from ${HTTP_PORT.min} to ${HTTP_PORT.max}.`)
+  if (!/^\d+$/.test(text) || port > 65_535) {
+    throw new InvalidArgumentError(`Expected a number from ${HTTP.options.port.bounds}.`)
   }
   return port
 }

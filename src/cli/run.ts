@@ -23,7 +23,7 @@ const CLOSE_TIMEOUT_MS = 15_000
 
 /**
  * Starts a gateway, hands it to `use`, and stops it when `use` is done or the process is told to stop; then ends the process:
- * with 0, or with 1 after an exception that nobody caught. A signal lets calls in flight be answered first, a second one ends the process at once,
+ * with 0, or with 1 after an uncaught exception. A signal lets calls in flight be answered first, a second one ends the process at once,
  * with 130 (SIGINT) or 143 (SIGTERM).
  * @throws what starting and `use` throw, after everything is closed.
  */

@@ -7,7 +7,7 @@ import type { Store } from '../state/store.ts'
 
 /**
  * Opens the state store for a command, and closes it again. `memory`: what is said where the state is in a gateway's own memory.
- * @throws GatewayError `config` where the command could reach nobody
+ * @throws GatewayError `config` where the command could reach no gateway
  */
 export async function withStore<T>(
   { gateway }: Config,

@@ -36,12 +36,6 @@ export function absolutePath(path: string, folder: string, home: string): string
   return isAbsolute(path) ? path : resolve(folder, path)
 }
 
-/** Whether a text is a path or a `file://` URI: nothing else can be a root. A drive such as `C:` is no scheme. */
-export function isFilePlace(text: string): boolean {
-  if (/^file:\/\//i.test(text)) return URL.canParse(text)
-  return text !== '' && !/^[a-z][a-z0-9+.-]+:/i.test(text)
-}
-
 /** The `file://` URI of a path or of such a URI. */
 export function fileUri(place: string, folder: string, home: string): string {
   return /^file:\/\//i.test(place)

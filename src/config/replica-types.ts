@@ -1,3 +1,7 @@
+import type { DNS } from './options/gateway.ts'
+import type { Resolved } from './options/option.ts'
+import type { HEALTH, REPLICA, RESILIENCE } from './options/resilience.ts'
+
 /** Endpoints of servers, and what is done when they fail; resolved, as everything in `types.ts`. */
 
 export type Endpoint = StdioEndpoint | HttpEndpoint
@@ -24,56 +28,16 @@ export interface HttpEndpoint {
 }
 
 /** One endpoint of a server. */
-export interface ReplicaConfig {
+export interface ReplicaConfig extends Resolved<typeof REPLICA> {
   /** Unique within its server. */
   readonly name: string
   readonly endpoint: Endpoint
-  /** Share of the calls; 0: none. */
-  readonly weight: number
-  readonly tier: number
-  readonly zone: string | undefined
-  /** SRV service of the host of its URL, such as `_mcp._tcp`. */
-  readonly service: string | undefined
 }
 
 /** What is done about replicas that fail. */
-export interface ResilienceConfig {
-  /** Whether calls of tools may run twice; a tool may say otherwise. */
-  readonly retry: boolean
-  /** Repeats of one call. */
-  readonly retries: number
-  /** Repeats of calls that may have been run, as a fraction of calls. */
-  readonly retryBudget: number
-  /** Whether what may run twice is tried at a second replica when the first is slow. */
-  readonly hedge: boolean
-  readonly health: HealthConfig
-  readonly fallback: FallbackConfig | undefined
-  /** Starts in a row that may fail, or not last. */
-  readonly crashes: number
-  /** What a command and its children may use. */
-  readonly memoryBytes: number
-  /** Processes that wait to be needed. */
-  readonly spares: number
-}
+export interface ResilienceConfig extends Resolved<typeof RESILIENCE> {}
 
-export interface HealthConfig {
-  /** What is asked: the protocol's own request, or a tool. */
-  readonly check: 'protocol' | { readonly tool: string; readonly args: Readonly<Record<string, unknown>> }
-  /** 0: never. */
-  readonly everyMs: number
-  readonly timeoutMs: number
-  /** In a row. */
-  readonly failures: number
-  /** A fraction. */
-  readonly errorRate: number
-  /** Times slower than the others. */
-  readonly slowBy: number
-  /** A fraction. */
-  readonly panic: number
-  readonly ejectMs: number
-  /** 0: at once. */
-  readonly slowStartMs: number
-}
+export interface HealthConfig extends Resolved<(typeof HEALTH)['options']> {}
 
 /** Where a call goes that no replica can take. */
 export interface FallbackConfig {
@@ -85,9 +49,4 @@ export interface FallbackConfig {
 }
 
 /** How names of replicas are resolved. */
-export interface DnsConfig {
-  /** 0: never again. */
-  readonly refreshMs: number
-  /** `address` or `address:port`; empty: the system's resolver. */
-  readonly servers: readonly string[]
-}
+export interface DnsConfig extends Resolved<(typeof DNS)['options']> {}

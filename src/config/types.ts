@@ -1,7 +1,16 @@
 import type { LogLevel } from '../core/logger.ts'
-import type { DnsConfig, FallbackConfig, ReplicaConfig, ResilienceConfig } from './replica-types.ts'
+import type { AUTH, JWT, PROXY } from './options/auth.ts'
+import type { CACHE_RULE } from './options/cache.ts'
+import type { CLIENT } from './options/client.ts'
+import type { ASKS, AUDIT, CACHE, CATALOG, GATEWAY, HTTP, LISTEN } from './options/gateway.ts'
+import type { Resolved } from './options/option.ts'
+import type { SERVER, TOOL } from './options/server.ts'
+import type { ReplicaConfig } from './replica-types.ts'
 
-/** A whole configuration, resolved: variables expanded, defaults filled in, units converted. Nothing later says `??`. */
+/**
+ * A whole configuration, resolved: variables expanded, defaults filled in, units converted. Nothing later says `??`. What an option is about, its default and
+ * its bounds are said by its descriptor in `options/`.
+ */
 export interface Config {
   /** File it came from, for messages; `undefined` when given as an object. */
   readonly file: string | undefined
@@ -16,7 +25,7 @@ export interface Config {
   readonly warnings: readonly string[]
 }
 
-export interface ServerConfig extends ResilienceConfig {
+export interface ServerConfig extends Resolved<(typeof SERVER)['options']> {
   /** Key in `mcpServers`. */
   readonly name: string
   /** Prefix of exposed names; `false` exposes bare names. */
@@ -28,42 +37,12 @@ export interface ServerConfig extends ResilienceConfig {
   readonly problem: string | undefined
   /** At least one, unless there is a `problem`. */
   readonly replicas: readonly ReplicaConfig[]
-  /** The gateway is not ready without it. */
-  readonly required: boolean
-  /** Starting and handshake. */
-  readonly startTimeoutMs: number
-  /** A call, counted anew from each progress notification; 0 means none. */
-  readonly timeoutMs: number
-  /** A page of a list. */
-  readonly listTimeoutMs: number
-  /** A link that served nothing for so long is closed; 0 means never. */
-  readonly idleMs: number
-  /** Largest single message of the server. */
-  readonly maxMessageBytes: number
-  /** Whose calls share a link, and with it whatever the server keeps for a conversation. `auto`: see `upstream/pool/pool.ts`. */
-  readonly isolation: 'auto' | 'shared' | 'client' | 'session' | 'call'
-  /** Links at once; on stdio each is a process. */
-  readonly maxLinks: number
-  /** Links for the calls of one client with `isolation: "call"`. */
-  readonly maxExclusiveLinks: number
-  /** How long a call waits for one of these. */
-  readonly linkWaitMs: number
-  /** Questions open at once for one call. */
-  readonly maxQuestions: number
   /** What the server is told when it asks for roots; `undefined`: each client's own, as far as it can be asked. */
   readonly roots: readonly Root[] | undefined
   /** URI schemes of resources that the server owns without listing them. */
   readonly uriSchemes: readonly string[]
   /** Per-tool settings, first match wins; keys are globs over the server's own tool names. */
   readonly tools: readonly ToolConfig[]
-  /** Calls that this process lets the server work on at once. */
-  readonly concurrency: number
-  /** Calls that may wait for their turn; 0 means none. */
-  readonly queue: number
-  /** How long one may wait. */
-  readonly queueTimeoutMs: number
-  /** Units that a call costs, unless its tool says otherwise. */
-  readonly cost: number
   /** For all clients together. */
   readonly quota: QuotaConfig
   /** Which results may be kept: of all tools, of those that the server marks as read-only and idempotent, or of those alone that say so. */
@@ -81,22 +60,10 @@ export interface Root {
   readonly name?: string
 }
 
-export interface ToolConfig {
+export interface ToolConfig extends Resolved<(typeof TOOL)['options']> {
   readonly glob: string
-  /** Neither listed nor callable. */
-  readonly hidden: boolean
-  /** Units that a call costs; `undefined`: as the server says. */
-  readonly cost: number | undefined
   /** `undefined`: as the server says; `false`: never. */
   readonly cache: CacheRule | false | undefined
-  /** What a call that changes something makes out of date: all the server said, nothing, or what has one of these tags. */
-  readonly invalidates: 'server' | 'none' | readonly string[]
-  /** Whether calls change nothing; `undefined`: not known. */
-  readonly readOnly: boolean | undefined
-  /** Whether a call may run twice; `undefined`: as the server says. */
-  readonly retry: boolean | undefined
-  /** `undefined`: as the server says. */
-  readonly fallback: FallbackConfig | undefined
   /** For all clients together. */
   readonly quota: QuotaConfig
 }
@@ -124,25 +91,15 @@ export interface BudgetConfig {
 }
 
 /** A named caller. */
-export interface ClientConfig {
+export interface ClientConfig extends Resolved<(typeof CLIENT)['options']> {
   readonly name: string
   /** SHA-256 of API keys, 64 lower-case hexadecimal digits. */
   readonly keys: readonly string[]
-  /** `sub` of tokens, or `iss`, a space and `sub`. */
-  readonly subjects: readonly string[]
-  /** Common names of TLS client certificates. */
-  readonly certificates: readonly string[]
-  /** Names in the header of a trusted proxy. */
-  readonly users: readonly string[]
-  readonly roles: readonly string[]
   readonly rules: readonly RuleConfig[]
   /** What becomes of things that no rule is about. */
   readonly default: 'allow' | 'deny'
-  /** Nothing is denied by policy, only logged. */
-  readonly shadow: boolean
   readonly quota: QuotaConfig
   readonly limits: readonly LimitConfig[]
-  readonly weight: number
 }
 
 export interface RoleConfig {
@@ -178,73 +135,40 @@ export interface ProfileConfig {
   readonly match: readonly string[]
 }
 
-export interface GatewayConfig {
+export interface GatewayConfig extends Resolved<(typeof GATEWAY)['options']> {
   readonly http: HttpFrontConfig
   /** `memory`, `lmdb:<absolute path>` or `redis://…`; the last may hold a password. */
   readonly state: string
   readonly log: LogLevel
-  readonly catalog: CatalogConfig
-  /** Calls under way at once in this process. */
-  readonly concurrency: number
-  readonly queue: number
-  /** Whether calls pass while the state of quotas cannot be reached. */
-  readonly fail: 'open' | 'closed'
   /** IANA name. */
   readonly timeZone: string
   readonly auth: AuthConfig
   /** Rules for every client, before its own. */
   readonly rules: readonly RuleConfig[]
   readonly audit: AuditConfig | undefined
-  readonly asks: AsksConfig
-  readonly listen: ListenConfig
-  /** Where this gateway is. */
-  readonly zone: string | undefined
-  readonly dns: DnsConfig
-  /** How long calls of a replica that is taken away may go on. */
-  readonly drainTimeoutMs: number
-  readonly shutdownTimeoutMs: number
-  /** Links of one identified client, over all servers. */
-  readonly maxLinksPerClient: number
-  readonly cache: CacheConfig
 }
 
-export interface AuthConfig {
+export interface AuthConfig extends Resolved<(typeof AUTH)['options']> {
   readonly jwt: readonly JwtConfig[]
   readonly proxy: ProxyAuthConfig | undefined
-  /** Name of the client that callers without credentials are; `undefined`: they are refused as soon as there are clients. */
-  readonly anonymous: string | undefined
   /** The operator has said that everyone may come, with every address. */
   readonly allowAnonymous: boolean
 }
 
-export interface JwtConfig {
+export interface JwtConfig extends Resolved<(typeof JWT)['options']> {
   readonly issuer: string
-  /** `undefined`: found through the issuer's metadata. */
-  readonly jwks: string | undefined
-  /** Empty: the addresses of this gateway's own endpoints. */
-  readonly audience: readonly string[]
-  readonly algorithms: readonly string[]
   /** Roles by scope. */
   readonly scopes: Readonly<Record<string, readonly string[]>>
-  readonly requiredScopes: readonly string[]
-  readonly client: string | undefined
-  readonly clockToleranceMs: number
 }
 
-export interface ProxyAuthConfig {
+export interface ProxyAuthConfig extends Resolved<(typeof PROXY)['options']> {
   /** Lower case. */
   readonly header: string
-  /** Addresses or CIDR networks. */
-  readonly from: readonly string[]
-  readonly client: string | undefined
 }
 
-export interface AuditConfig {
+export interface AuditConfig extends Resolved<(typeof AUDIT)['options']> {
   /** Absolute. */
   readonly file: string
-  readonly args: 'digest' | 'full'
-  readonly maxBytes: number
-  readonly maxFiles: number
 }
 
 /** Paths are absolute. */
@@ -255,93 +179,25 @@ export interface TlsConfig {
   readonly clientCertificates: 'none' | 'request' | 'require'
 }
 
-export interface HttpFrontConfig {
-  readonly host: string
-  readonly port: number
+export interface HttpFrontConfig extends Resolved<(typeof HTTP)['options']> {
   /** Origin under which clients reach the gateway, without a slash at its end; `undefined`: the address it listens on. */
   readonly publicUrl: string | undefined
   readonly tls: TlsConfig | undefined
-  /** Largest request body. */
-  readonly maxBodyBytes: number
-  /** Host names accepted in `Host`, besides loopback names and `host` itself. */
-  readonly allowedHosts: readonly string[]
-  /** Origins accepted in `Origin`, besides loopback ones. */
-  readonly allowedOrigins: readonly string[]
-  /** Legacy sessions kept at once. */
-  readonly maxSessions: number
-  /** A legacy session without a request or an open stream for so long is closed. */
-  readonly sessionIdleMs: number
-  /** Comment lines on silent streams. */
-  readonly keepAliveMs: number
-  /** Events kept for each session whose stream may break, by number and size. */
-  readonly maxEvents: number
-  readonly maxEventBytes: number
 }
 
 /** What servers may ask of clients. */
-export interface AsksConfig {
-  /** How long a client may take to answer; also how long a `requestState` is good for. */
-  readonly answerTimeoutMs: number
-  /** Calls of modern clients that are under way or wait for them, at servers that can ask in the middle. */
-  readonly maxParked: number
-  /** Questions open at once at one session. */
-  readonly maxPerSession: number
-  /** Times a modern server may ask in one call. */
-  readonly maxRounds: number
-}
+export interface AsksConfig extends Resolved<(typeof ASKS)['options']> {}
 
 /** What of a server a running gateway takes over. */
 export type LiveServer = Pick<ServerConfig, 'name' | 'replicas' | 'problem'>
 
 /** Listen streams of modern clients. */
-export interface ListenConfig {
-  readonly maxStreams: number
-  /** Resources one stream may name. */
-  readonly maxResources: number
-  /** How long the acknowledgement waits for servers to take the subscriptions. */
-  readonly acknowledgeTimeoutMs: number
-}
+export interface ListenConfig extends Resolved<(typeof LISTEN)['options']> {}
 
-export interface CatalogConfig {
-  /** Longest exposed name of a tool or prompt, in characters. */
-  readonly maxNameLength: number
-  /** Entries in one page of a list. */
-  readonly pageSize: number
-  /** A remembered list older than this is fetched again in the background. */
-  readonly refreshAfterMs: number
-  /** How long the first list waits for servers that have never been listed. */
-  readonly firstListTimeoutMs: number
-  /** How long modern clients may keep lists of servers that do not say it themselves; 0: not known. */
-  readonly ttlMs: number
-}
+export interface CatalogConfig extends Resolved<(typeof CATALOG)['options']> {}
 
 /** How results of a tool are kept. */
-export interface CacheRule {
-  readonly ttlMs: number
-  /** Whom a result may be given to: the client that asked, or everyone. */
-  readonly scope: 'client' | 'shared'
-  /** Beyond `ttlMs`: served while it is renewed. */
-  readonly staleWhileRevalidateMs: number
-  /** Beyond `ttlMs`: served when the server fails. */
-  readonly staleIfErrorMs: number
-  /** Members of the arguments that make no difference. */
-  readonly ignoreArgs: readonly string[]
-  /** Largest result that is kept. */
-  readonly maxBytes: number
-  /** Names by which `invalidates` refers to results. */
-  readonly tags: readonly string[]
-}
+export interface CacheRule extends Resolved<(typeof CACHE_RULE)['options']> {}
 
 /** What is kept altogether. */
-export interface CacheConfig {
-  /** In memory. */
-  readonly maxBytes: number
-  /** Of these, for one client. */
-  readonly maxBytesPerClient: number
-  /** Whether results are also kept in the state store. */
-  readonly persist: boolean
-  /** There, of all processes that share it. */
-  readonly maxStoredBytes: number
-  /** Larger ones are compressed there. */
-  readonly compressOverBytes: number
-}
+export interface CacheConfig extends Resolved<(typeof CACHE)['options']> {}

@@ -29,7 +29,7 @@ export class Cancellation {
     if (listeners) for (const listener of listeners) listener(reason)
   }
 
-  /** What could be cancelled is over: nobody is told any more, and what the listeners hold on to is let go. */
+  /** What could be cancelled is over: no listener is told any more, and what the listeners hold is let go. */
   end(): void {
     this.#listeners = undefined
   }

@@ -4,7 +4,7 @@ export interface Clock {
   wall(): number
   /** Since some moment; never goes backwards. How long something may still be used is measured by it. */
   steady(): number
-  /** What the wall shows at a moment that the steady clock has just shown, for whoever knows one of the two. */
+  /** What the wall shows at a moment that the steady clock has just shown, for a caller that knows one of the two. */
   wallAt(steady: number): number
 }
 

@@ -1,4 +1,4 @@
-/** Who stands in a line. The links are the line's own. */
+/** A node of a list. Its links belong to the list. */
 export abstract class LinkedNode {
   /** Line it stands in. */
   line: LinkedList<LinkedNode> | undefined
@@ -6,7 +6,7 @@ export abstract class LinkedNode {
   behind: LinkedNode | undefined
 }
 
-/** First come, first served; whoever stands anywhere in it can leave at once. */
+/** A doubly linked list: a node leaves from any position at once. */
 export class LinkedList<T extends LinkedNode> {
   #first: LinkedNode | undefined
   #last: LinkedNode | undefined

@@ -17,7 +17,7 @@ export const ITEM_KIND_OF: Readonly<Record<ListKind, ItemKind>> = {
 
 /** What rules say of one thing, or of one call of it. */
 export interface Decision {
-  /** `depends`: nobody can say before the arguments and the time of a call are known. */
+  /** `depends`: it is decided with the arguments and the time of a call. */
   readonly verdict: 'allow' | 'deny' | 'depends'
   /** Place in the configuration of the rule that decided, `default` when none did. */
   readonly rule: string

@@ -32,7 +32,7 @@ const MAX_CHAR_BYTES = 3
 const RETRY_MS = 1000
 /** A failure that lasts is logged so often. */
 const COMPLAIN_MS = 60_000
-/** Whoever has held the lock for so long died with it. */
+/** A process that has held the lock for so long died with it. */
 const STALE_LOCK_MS = 10_000
 
 const NEWLINE = 10
@@ -44,7 +44,7 @@ interface Part {
 
 /**
  * A file of lines that several processes may append to. Lines are gathered and appended whole, with one write at a time, to whatever file has the name at that
- * moment; a large one is renamed, and the oldest of those are removed. Nothing that goes wrong with the file reaches whoever writes a line.
+ * moment; a large one is renamed, and the oldest of those are removed. Nothing that goes wrong with the file reaches the writer of a line.
  */
 export class AppendFile {
   readonly #options: AppendFileOptions

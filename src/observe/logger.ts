@@ -14,7 +14,7 @@ export interface LoggerOptions {
 
 /** A logger that owns its way out. */
 export interface RootLogger extends Logger {
-  /** Resolves when every record so far has been handed to the stream's destination, or after a second when nobody takes it. */
+  /** Resolves when every record so far has been handed to the stream's destination, or after a second when the destination takes nothing. */
   flush(): Promise<void>
 }
 

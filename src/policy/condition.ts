@@ -18,7 +18,7 @@ export interface Condition {
   readonly perCall: boolean
   /** Whether it asks for the time. */
   readonly asksTime: boolean
-  /** Whether it asks who is calling. */
+  /** Whether it reads the principal. */
   readonly asksPrincipal: boolean
   /** Whether it asks about the thing itself: what its definition says, or its name. */
   readonly asksTool: boolean
@@ -68,7 +68,7 @@ export async function conditionCompiler(): Promise<
   const all = environment(['args', 'tool', 'principal', 'now'])
   const lasting = environment(['tool', 'principal'])
   const timeless = environment(['args', 'tool', 'principal'])
-  const nobody = environment(['args', 'tool', 'now'])
+  const withoutPrincipal = environment(['args', 'tool', 'now'])
   const toolless = environment(['args', 'principal', 'now'])
   return text => {
     if (text.length > MAX_CONDITION_CHARS)
@@ -92,7 +92,7 @@ export async function conditionCompiler(): Promise<
           text,
           perCall,
           asksTime: !timeless.check(text).valid,
-          asksPrincipal: !nobody.check(text).valid,
+          asksPrincipal: !withoutPrincipal.check(text).valid,
           asksTool: !toolless.check(text).valid,
           reads: perCall ? readsOf(evaluate.ast) : undefined,
           holds: facts => {

@@ -197,10 +197,10 @@ function factsOf({ item, principal, call }: Subject): Facts {
     if (item.isUnknown === true) Object.defineProperties(tool, { title: UNKNOWN, annotations: UNKNOWN })
     toolFacts.set(item, tool)
   }
-  let who = principalFacts.get(principal)
-  if (!who) {
+  let facts = principalFacts.get(principal)
+  if (!facts) {
     const { id, name, client, roles } = principal
-    principalFacts.set(principal, (who = { id, name, client: client ?? '', roles: [...roles] }))
+    principalFacts.set(principal, (facts = { id, name, client: client ?? '', roles: [...roles] }))
   }
-  return { args: call?.args ?? {}, tool, principal: who, now: call?.now ?? SOME_TIME }
+  return { args: call?.args ?? {}, tool, principal: facts, now: call?.now ?? SOME_TIME }
 }

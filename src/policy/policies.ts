@@ -21,7 +21,7 @@ interface Parts {
   readonly roles: readonly string[]
   readonly default: 'allow' | 'deny'
   readonly shadow: boolean
-  /** Only where a condition asks who is calling. */
+  /** Only where a condition reads the principal. */
   readonly principal: Principal | null
 }
 
@@ -94,7 +94,7 @@ export class Policies {
   #partsOf(principal: Principal): Parts {
     const { client, roles } = principal
     if (client === undefined) {
-      // Where nobody is asked who he is, only the rules for everyone apply; who is known but no client has what his roles allow.
+      // Without identities, only the rules for everyone apply. An identity that is no configured client has what its roles allow.
       const open = principal.id === LOCAL.id || principal.id === ANONYMOUS.id
       return {
         own: null,
@@ -138,7 +138,7 @@ export class Policies {
 
 /**
  * Compiles the rules of a configuration.
- * @throws GatewayError `config` for a pattern or a condition that is none; validation finds these first
+ * @throws GatewayError `config` for a pattern or a condition that does not compile; validation finds these first
  */
 export async function compilePolicies(config: Config, logger: Logger): Promise<Policies> {
   const all = [

@@ -14,7 +14,7 @@ import {
 } from './decide.ts'
 import { joined } from './reads.ts'
 
-/** The rules of everyone to whom the same ones apply. */
+/** The rules of all principals to which the same ones apply. */
 export class Policy {
   /** Says which rules these are: equal for equal policies, and enough to find them again. */
   readonly key: string
@@ -26,7 +26,7 @@ export class Policy {
   readonly #principal: Principal
   readonly #onFailure: OnFailure
 
-  /** `principal` is one of those the policy is for; conditions that ask who is calling have policies of single principals. */
+  /** `principal` is one of those the policy is for; where a condition reads the principal, each principal has a policy of its own. */
   constructor(key: string, rules: RuleSet, principal: Principal, onFailure: OnFailure) {
     this.key = key
     this.rules = rules
@@ -83,7 +83,7 @@ export class Policy {
     }
   }
 
-  /** Whether there can be anything of a kind at a server that is not denied, whatever conditions say: for servers that nobody has listed yet. */
+  /** Whether there can be anything of a kind at a server that is not denied, whatever conditions say: for servers that have not been listed yet. */
   maySee(server: string, kind: ItemKind): boolean {
     const { denies, allows, default: otherwise, shadow } = this.#of(server)
     const ofKind = (rule: Rule): boolean =>

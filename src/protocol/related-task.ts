@@ -17,7 +17,7 @@ export function isFinal(status: unknown): boolean {
   return FINAL.has(status)
 }
 
-/** The task that params or a result say they are about, in the words of who sent them. */
+/** The task that params or a result say they are about, in the sender's words. */
 export function relatedTaskOf(value: unknown): string | undefined {
   const meta = isJsonObject(value) ? value._meta : undefined
   const related = isJsonObject(meta) ? meta[RELATED_TASK] : undefined
@@ -27,7 +27,7 @@ export function relatedTaskOf(value: unknown): string | undefined {
 
 /**
  * Params or a result with the task `from` called `to`, wherever a message names its task: `taskId`, `task.taskId` and the mark in `_meta`. Without `to` the
- * mark is removed: who reads it knows of no task.
+ * mark is removed: its reader knows of no task.
  */
 export function renameTask({ text, value }: Json, from: string, to: string | undefined): string {
   if (!isJsonObject(value)) return text

@@ -42,7 +42,7 @@ export class AdmissionGate {
   }
 
   /**
-   * `undefined` when the request may go on at once, as it mostly may. Whoever gets in calls `leave`. Rejects with a `GatewayError`. `now` is what the steady clock
+   * `undefined` when the request may go on at once, as it mostly may. A request that gets in calls `leave`. Rejects with a `GatewayError`. `now` is what the steady clock
    * shows.
    */
   enter(now = this.#clock.steady()): Promise<void> | undefined {
@@ -117,7 +117,7 @@ export class Charge {
     this.countsBytes = this.#bytes.length > 0
   }
 
-  /** As `AdmissionGate.enter`; whoever gets in calls `settle` or `giveBack`. */
+  /** As `AdmissionGate.enter`; a call that gets in calls `settle` or `giveBack`. */
   enter(now = this.#clock.steady()): Promise<void> | undefined {
     for (let at = 0; at < this.#leases.length; at++) {
       const lease = this.#leases[at] as Lease

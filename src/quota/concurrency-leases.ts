@@ -12,11 +12,11 @@ import {
 /** A claim that is not renewed lapses, so that the places of a process that died are free again. */
 export const CLAIM_MS = 10_000
 const RENEW_MS = CLAIM_MS / 3
-/** Places that nobody has needed for so long go back to the others. */
+/** Places that have not been needed for so long go back to the other processes. */
 const IDLE_MS = 300
 /** How long a call waits for a place that another process may be about to free: longer than unused ones are kept. */
 const WAIT_MS = 1000
-/** Between questions to the store on behalf of those who wait. */
+/** Between questions to the store on behalf of waiting requests. */
 const ASK_AGAIN_MS = [50, 150, 300, 500]
 /** Beyond what is needed, so that the next call finds a place at hand. */
 const SPARE = 1 / 16
@@ -46,7 +46,7 @@ export class ConcurrencyLeases {
   /** Since the last `sweep`. */
   #wasNeeded = false
   #awake = false
-  /** Whether somebody is in `#waiting`. */
+  /** Whether a request is in `#waiting`. */
   #waits = false
   readonly key: string
   #limit: number
@@ -117,7 +117,7 @@ export class ConcurrencyLeases {
       if (this.tryEnter()) return undefined
       try {
         if (this.#asking) {
-          // Somebody else's question: it may have been about fewer places.
+          // The question of another request: it may have been about fewer places.
           await this.#asking
           continue
         }
@@ -132,7 +132,7 @@ export class ConcurrencyLeases {
       }
       if (this.tryEnter()) return undefined
       const waitMs = Math.min(ASK_AGAIN_MS[round++] ?? WAIT_MS, until - clock.steady())
-      // All of them are in use here: nobody else can free one. So many wait already that this one would wait in vain.
+      // All of them are in use here: no other process can free one. So many wait already that this one would wait in vain.
       const hopeless = this.#inUse >= this.limit || this.#waiting.length >= this.limit
       if (this.#closed || hopeless || waitMs <= 0) return { retryAt: clock.wall() + WAIT_MS }
       await this.#freed(waitMs)

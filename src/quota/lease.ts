@@ -7,7 +7,7 @@ import { unheard, StoreUnavailableError, type Uncounted } from './store-availabi
 const HORIZON_MS = 250
 /** Most of what is left that one process takes at once, so that smaller and smaller parts go round when the end comes near. */
 const SHARE = 1 / 12
-/** While so little of what is left lasts longer, that much longer: nobody misses it, and the store is asked less often. */
+/** A share of the rest lasts so much longer when it is small: no other process misses it, and the store is asked less often. */
 const PLENTY = 1 / 1000
 const LONG_HORIZON_MS = 5000
 /** Of what is left, as long as nothing is known of how much will be used. */
@@ -16,7 +16,7 @@ const FIRST_SHARE = PLENTY / 4
 const SOON_MS = 150
 /** How long it may take until a wall clock that was set is noticed. */
 const LOOK_MS = 100
-/** Credit that nobody has used for so long goes back to the others. */
+/** Credit that has not been used for so long goes back to the other processes. */
 const IDLE_MS = 1000
 /** Once nothing was left: others may give something back, so it is asked again, but not for each call. */
 const RECHECK_MS = 250
@@ -32,7 +32,7 @@ export class Lease {
   /** What may be handed out. Negative: what has been used beyond, and is not booked yet. */
   #credit = 0
   /**
-   * By the steady clock. Sliding windows: when `#credit` lapses. Fixed windows: until when nobody needs to look at the wall, which may have been set, to know that the
+   * By the steady clock. Sliding windows: when `#credit` lapses. Fixed windows: until when the wall clock, which may have been set, need not be read, to know that the
    * window goes on.
    */
   #goodUntil = Infinity
@@ -66,7 +66,7 @@ export class Lease {
   #usedAt = 0
   /** The next part is fetched below, with the next sweep. */
   #low = 0
-  /** Wanted by those who wait. */
+  /** Wanted by waiting requests. */
   #wanted = 0
   #shortOf = Infinity
   #recheckAt = 0
@@ -101,7 +101,7 @@ export class Lease {
     return Math.max(0, rounded(this.leftAt(this.#options.clock.steady())))
   }
 
-  /** As `left`, for whoever knows the time already: not rounded, and negative where more has been used than there was. */
+  /** As `left`, for a caller that knows the time already: not rounded, and negative where more has been used than there was. */
   leftAt(steady: number): number {
     this.#rollAt(steady)
     return this.#left + this.#credit
@@ -114,7 +114,7 @@ export class Lease {
     return (this.#resetsAt ??= new Date(this.#until).toISOString())
   }
 
-  /** Takes from what is at hand. Whoever asks several leases reads the steady clock once for all of them. */
+  /** Takes from what is at hand. A caller with several leases reads the steady clock once for all of them. */
   tryTake(amount: number, steady = this.#options.clock.steady()): boolean {
     this.#rollAt(steady)
     if (this.#credit < amount) return false
@@ -130,7 +130,7 @@ export class Lease {
     return true
   }
 
-  /** Asks the store for what will be taken, when it is not at hand: those who need several leases need not wait for one after the other. */
+  /** Asks the store for what will be taken, when it is not at hand: a caller with several leases need not wait for one after the other. */
   prepare(amount: number): void {
     this.#roll()
     if (this.#credit >= amount || this.#asking || this.#options.reach.away || amount >= this.#shortOf) return
@@ -215,7 +215,7 @@ export class Lease {
       if (this.#credit > 0) await this.#return()
       while (this.#returns.length > 0 || this.#credit < 0) await this.#ask(0, 0)
     } catch {
-      // Said by whoever noticed first; what was taken stays taken.
+      // Reported by the first that noticed; what was taken stays taken.
     }
   }
 

@@ -69,7 +69,7 @@ export class Quotas {
   readonly #servers: ReadonlyMap<string, ServerConfig>
   readonly #clients: ReadonlyMap<string, ClientConfig>
   readonly #accounts = new LRUCache<string, Account>({ max: MAX_PRINCIPALS })
-  /** The same by whom it is that asks, since the same identity with the same rights is the same object. */
+  /** The same by principal, since the same identity with the same rights is the same object. */
   readonly #byPrincipal = new WeakMap<Principal, Account>()
   /** Of servers and tools, for all clients together. */
   readonly #shared = new Map<string, Live>()

@@ -3,7 +3,7 @@ import type { Refusal } from './lease-options.ts'
 import type { Limit } from './limits.ts'
 import { Uncounted, type StoreUnavailableError } from './store-availability.ts'
 
-/** What someone is told whom a limit refuses: which one, what to do, and when it is possible again. */
+/** The error of a refused request: which limit refuses it, what to do, and when it is possible again. */
 export function refused(limit: Limit, refusal: Refusal, now: number): GatewayError {
   const retryAfterMs = Math.max(1, Math.ceil(refusal.retryAt - now))
   const { name, text, owner } = limit

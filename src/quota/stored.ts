@@ -22,8 +22,8 @@ export interface StoredUsage {
 }
 
 /**
- * What is used of every limit: those of configured clients, servers and tools, and of everyone else who has used something. `client`: only of that client
- * and of those who are counted by its limits as far as that can be told.
+ * What is used of every limit: those of configured clients, servers and tools, and of every other identity that has used something. `client`: only of that client
+ * and of the identities that are counted by its limits, as far as that can be told.
  */
 export async function storedUsage(config: Config, store: Store, client?: string): Promise<StoredUsage[]> {
   const limits = new Map(configured(config).map(limit => [limit.key, limit]))

@@ -72,7 +72,7 @@ function takeSliding(
   })
   const { spend } = request
   if (spend < 0) {
-    // Only where it was taken: anything else would be somebody else's, and would stop counting too early.
+    // Only where it was taken: anything else belongs to another holder and would stop counting too early.
     const slot = Math.min(Math.floor((request.takenAt ?? now) / width), current)
     const back = Math.min(slots.get(slot) ?? 0, -spend)
     slots.set(slot, round((slots.get(slot) ?? 0) - back))
@@ -150,7 +150,7 @@ function round(amount: number): number {
   return Math.round(amount * 1000) / 1000
 }
 
-/** A step of somebody who waits for its answer. */
+/** A step whose caller waits for its answer. */
 export interface WaitingStep {
   /** Inside a transaction; what it returns is called when that is committed. */
   readonly run: (now: number) => () => void

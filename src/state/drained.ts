@@ -6,7 +6,7 @@ import type { Store } from './store.ts'
 export const DRAIN_POLL_MS = 1000
 
 const PREFIX = 'drain/'
-/** Changes with every change of the rest, so that who asks once a second reads one value. */
+/** Changes with every change of the rest, so that a poll once a second reads one value. */
 const VERSION = 'drain-version'
 const REPORTS = 'drain-report/'
 /** One that is not renewed is of a gateway that is gone. */

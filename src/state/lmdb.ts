@@ -61,7 +61,7 @@ function openDatabase(path: string, onRepaired: (what: string) => void): Databas
     maxDbs: 1,
     // A commit is flushed before its promise resolves, and nothing is left to do at exit.
     overlappingSync: false,
-    // With it, a commit that fails (disk full) rejects an inner promise that nobody can catch.
+    // With it, a commit that fails (disk full) rejects an inner promise that no code can catch.
     eventTurnBatching: false,
   })
   protectFiles(path)

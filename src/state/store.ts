@@ -26,12 +26,12 @@ export interface Store {
   /** How full a zone is. What has expired counts until its room is taken. */
   zone(name: string): Promise<ZoneSize>
   /**
-   * Takes some of a limited amount, atomically over everyone who shares the store: what all have taken in the window never exceeds the limit,
+   * Takes some of a limited amount, atomically over all processes that share the store: what all have taken in the window never exceeds the limit,
    * but for what `spend` books. Expired windows cost nothing. The amounts are no values: neither `get` nor `set` is meant for their keys.
    */
   take(request: TakeRequest): Promise<Taken>
   /**
-   * Claims places of a limited number, atomically over everyone who shares the store. A claim replaces the holder's earlier one and lapses after `ttlMs`
+   * Claims places of a limited number, atomically over all processes that share the store. A claim replaces the holder's earlier one and lapses after `ttlMs`
    * unless it is renewed, so that a crashed holder frees its places.
    */
   hold(request: HoldRequest): Promise<Held>
@@ -46,7 +46,7 @@ export interface SetOptions {
   readonly zone?: Zone
 }
 
-/** Values that make room for each other: when those of a zone have more than `maxBytes`, the ones that were set first go, whoever set them. */
+/** Values that make room for each other: when those of a zone have more than `maxBytes`, the ones that were set first go, whichever process set them. */
 export interface Zone {
   /** At most 64 ASCII letters. */
   readonly name: string
@@ -101,7 +101,7 @@ export interface HoldRequest {
 export interface Held {
   /** What the holder has now: at most `want`, and never so many that all live claims exceed the limit. */
   readonly places: number
-  /** What nobody has. */
+  /** What is left over. */
   readonly left: number
 }
 

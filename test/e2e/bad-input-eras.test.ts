@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { MAX_EXCLUSIVE_LINKS } from '../../src/config/defaults.ts'
+import { SERVER } from '../../src/config/options/server.ts'
 import { rawAt } from '../../src/protocol/json-text.ts'
 import { startGateway } from '../helpers/gateway.ts'
 import type { TestGateway } from '../helpers/gateway.ts'
@@ -515,15 +515,18 @@ describe('a client', () => {
     await using server = await scriptedStdio()
     await using gateway = await gatewayFor(withProcessPerCall(server))
     const clients = Array.from(
-      { length: MAX_EXCLUSIVE_LINKS.default + 2 },
+      { length: Number(SERVER.options.maxExclusiveLinks.default) + 2 },
       () => new ModernHttp(gateway.origin),
     )
     const running: { answer: Promise<WireResponse>; request: ScriptedRequest }[] = []
-    for (const client of clients.slice(0, MAX_EXCLUSIVE_LINKS.default)) {
+    for (const client of clients.slice(0, Number(SERVER.options.maxExclusiveLinks.default))) {
       const answer = call(client)
       running.push({ answer, request: await server.called('t') })
     }
-    const [first, second] = clients.slice(MAX_EXCLUSIVE_LINKS.default) as [ModernHttp, ModernHttp]
+    const [first, second] = clients.slice(Number(SERVER.options.maxExclusiveLinks.default)) as [
+      ModernHttp,
+      ModernHttp,
+    ]
     // Both wait; an answer from the catalogue comes after that.
     const leaving = leavable(first, 'a__u')
     await first.request('2', 'tools/list')

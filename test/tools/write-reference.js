@@ -7,7 +7,9 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { format, resolveConfig } from 'prettier'
 // @ts-ignore: built by `npm run build`
-import { SECTIONS, describeOption } from '../../dist/config/schema/options.js'
+import { SECTIONS } from '../../dist/config/options/file.js'
+// @ts-ignore: built by `npm run build`
+import { describeOption } from '../../dist/config/schema/describe.js'
 // @ts-ignore: built by `npm run build`
 import { serversJsonSchema } from '../../dist/config/schema/file.js'
 
@@ -58,7 +60,7 @@ function reference() {
       '| name | type | default | bounds | meaning |\n| --- | --- | --- | --- | --- |\n' +
         own
           .filter(([, option]) => !option.ignored)
-          .map(([key, option]) => row(place, key, option))
+          .map(([key, option]) => row(key, option))
           .join('\n'),
       ...(shared.length > 0 ? [`As in the server itself: ${shared.join(', ')}.`] : []),
       ...(ignored.length > 0 ? [`Known to clients, accepted and ignored: ${ignored.join(', ')}.`] : []),
@@ -66,9 +68,9 @@ function reference() {
   }).join('\n\n')
 }
 
-function row(place, key, option) {
+function row(key, option) {
   const { default: fallback = '', bounds = '' } = option
-  const meaning = describeOption(place, key, { ...option, default: undefined, bounds: undefined })
+  const meaning = describeOption({ ...option, default: undefined, bounds: undefined })
   return `| ${[`\`${key}\``, option.type, fallback, bounds, meaning].join(' | ')} |`
 }
 

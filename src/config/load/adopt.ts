@@ -1,6 +1,6 @@
 import { isJsonObject } from '../../core/json-object.ts'
 import { convertOpenCode, convertZed, type Converted } from './client-entries.ts'
-import { IGNORED_ROOT_KEYS } from '../schema/foreign-keys.ts'
+import { IGNORED_ROOT_KEYS } from '../options/foreign-keys.ts'
 import { nearest } from '../validate/nearest.ts'
 import { looksLikeServer } from '../validate/scope.ts'
 import type { JsonObject } from '../../core/exchange.ts'

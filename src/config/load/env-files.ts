@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { absolutePath } from '../paths.ts'
 import type { Path, Problem } from '../problem.ts'
-import type { ServersFile } from '../schema/file.ts'
+import type { ServersFile } from '../options/file.ts'
 
 export interface EnvFiles {
   /** Variables by absolute path of the file. */

@@ -18,7 +18,7 @@ import { VERSION } from '../../version.ts'
 import { serverNames, serverOf, withoutEntries } from '../validate/scope.ts'
 import type { Problem, Where } from '../problem.ts'
 import type { Overrides } from '../resolve/environment.ts'
-import type { ServersFile } from '../schema/file.ts'
+import type { ServersFile } from '../options/file.ts'
 import type { Config } from '../types.ts'
 
 /** Largest file that is read: thousands of servers fit in. */

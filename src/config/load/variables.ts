@@ -1,5 +1,5 @@
 import { basename, sep } from 'node:path'
-import { IGNORED_ROOT_KEYS, IGNORED_SERVER_KEYS } from '../schema/foreign-keys.ts'
+import { IGNORED_ROOT_KEYS, IGNORED_SERVER_KEYS } from '../options/foreign-keys.ts'
 import type { Path, Problem } from '../problem.ts'
 
 /** Where the values of variables come from. */

@@ -1,32 +1,14 @@
 import { createHash } from 'node:crypto'
-import {
-  CALL_TIMEOUT,
-  COST,
-  IDLE,
-  LINK_WAIT,
-  LIST_TIMEOUT,
-  MAX_EXCLUSIVE_LINKS,
-  MAX_LINKS,
-  MAX_MESSAGE,
-  MAX_QUESTIONS,
-  QUEUE_TIMEOUT,
-  SERVER_CONCURRENCY,
-  SERVER_QUEUE,
-  START_TIMEOUT,
-} from '../defaults.ts'
-import { cacheWarnings, resolveCacheRule, resolveToolCache } from './caches.ts'
-import { findNotInEffect } from '../schema/not-in-effect.ts'
+import { CACHE_RULE } from '../options/cache.ts'
+import { resolveSection } from '../options/option.ts'
+import { SERVER, TOOL } from '../options/server.ts'
+import { cacheWarnings } from './caches.ts'
+import { findPending } from './pending.ts'
 import { absolutePath, fileUri } from '../paths.ts'
 import { resolveClients, resolveProfiles, resolveRoles } from './policies.ts'
 import { formatPath } from '../problem.ts'
 import { resolveQuota } from './quotas.ts'
-import {
-  lowerCaseKeys,
-  resolveFallback,
-  resolveReplicas,
-  resolveResilience,
-  withReplica,
-} from './replicas.ts'
+import { lowerCaseKeys, resolveReplicas, withReplica } from './replicas.ts'
 import { resolveGateway } from './gateway.ts'
 import { patternWarnings } from '../validate/pattern-warnings.ts'
 import {
@@ -36,8 +18,7 @@ import {
   startsThisGateway,
   type Listening,
 } from '../validate/self-reference.ts'
-import { toBytes, toMs } from '../units.ts'
-import type { ReplicaEntry, ServerEntry, ServersFile } from '../schema/file.ts'
+import type { ReplicaEntry, ServerEntry, ServersFile } from '../options/file.ts'
 import type { Environment } from './environment.ts'
 import type { Config, Root, ServerConfig, ToolConfig } from '../types.ts'
 import type { Endpoint, ReplicaConfig } from '../replica-types.ts'
@@ -60,7 +41,7 @@ export function resolveConfig(file: ServersFile, surroundings: Environment): Con
     )
   }
   warnings.push(...patternWarnings(file))
-  for (const path of findNotInEffect(file)) {
+  for (const path of findPending(file)) {
     warnings.push(`${formatPath(path)} is accepted, but not in effect in this version yet.`)
   }
   return {
@@ -114,34 +95,18 @@ function resolveServer(
   const replicas =
     problem === undefined ? resolveReplicas(entry, source => resolveEndpoint(source, surroundings)) : []
   return {
+    ...resolveSection(SERVER, entry),
     name,
     prefix: prefixOf(name, entry),
     problem,
     replicas,
-    required: entry.required ?? false,
-    startTimeoutMs: toMs(entry.startTimeout ?? START_TIMEOUT.default),
-    timeoutMs:
-      typeof entry.timeout === 'number' ? entry.timeout : toMs(entry.timeout ?? CALL_TIMEOUT.default),
-    listTimeoutMs: toMs(entry.listTimeout ?? LIST_TIMEOUT.default),
-    idleMs: toMs(entry.idle ?? IDLE.default),
-    maxMessageBytes: toBytes(entry.maxMessage ?? MAX_MESSAGE.default),
-    isolation: entry.isolation ?? 'auto',
-    maxLinks: entry.maxLinks ?? MAX_LINKS.default,
-    maxExclusiveLinks: entry.maxExclusiveLinks ?? MAX_EXCLUSIVE_LINKS.default,
-    linkWaitMs: toMs(entry.linkWait ?? LINK_WAIT.default),
-    maxQuestions: entry.maxQuestions ?? MAX_QUESTIONS.default,
     roots: entry.roots && resolveRoots(entry.roots, surroundings),
     uriSchemes: (entry.uriSchemes ?? []).map(scheme => scheme.toLowerCase()),
     tools: resolveTools(entry),
-    concurrency: entry.concurrency ?? SERVER_CONCURRENCY.default,
-    queue: entry.queue ?? SERVER_QUEUE.default,
-    queueTimeoutMs: toMs(entry.queueTimeout ?? QUEUE_TIMEOUT.default),
-    cost: entry.cost ?? COST.default,
-    cache: entry.cache === 'hints' ? 'hints' : entry.cache && resolveCacheRule(entry.cache),
-    hintsRule: resolveCacheRule({}),
+    cache: entry.cache === 'hints' ? 'hints' : entry.cache && resolveSection(CACHE_RULE, entry.cache),
+    hintsRule: resolveSection(CACHE_RULE, {}),
     // The server's own concurrency is that of its queue, not a quota.
     quota: resolveQuota({ rate: entry.rate, budget: entry.budget }),
-    ...resolveResilience(entry),
     fingerprint: fingerprint(replicas),
   }
 }
@@ -183,25 +148,19 @@ function resolveEndpoint(source: ReplicaEntry, { folder, cwd, home, envFiles }: 
 
 /** Tools that a client's file switches off come first: nothing that follows may bring them back. */
 function resolveTools(entry: ServerEntry): ToolConfig[] {
-  const off = [...(entry.disabledTools ?? []), ...(entry.excludeTools ?? [])].map(glob => ({
+  const off = [...(entry.disabledTools ?? []), ...(entry.excludeTools ?? [])].map(glob =>
+    resolveTool(glob, { hidden: true }),
+  )
+  return [...off, ...Object.entries(entry.tools ?? {}).map(([glob, tool]) => resolveTool(glob, tool))]
+}
+
+function resolveTool(glob: string, tool: NonNullable<ServerEntry['tools']>[string]): ToolConfig {
+  return {
+    ...resolveSection(TOOL, tool),
     glob,
-    hidden: true,
-    cost: undefined,
-    retry: undefined,
-    fallback: undefined,
-    ...resolveToolCache({}),
-    quota: resolveQuota({}),
-  }))
-  const settings = Object.entries(entry.tools ?? {}).map(([glob, tool]) => ({
-    glob,
-    hidden: tool.hidden ?? false,
-    cost: tool.cost,
-    retry: tool.retry,
-    fallback: resolveFallback(tool.fallback),
-    ...resolveToolCache(tool),
+    cache: tool.cache && resolveSection(CACHE_RULE, tool.cache),
     quota: resolveQuota(tool),
-  }))
-  return [...off, ...settings]
+  }
 }
 
 /**

@@ -1,7 +1,8 @@
 import { resolveQuota } from './quotas.ts'
-import { WEIGHT } from '../defaults.ts'
+import { CLIENT, PROFILE } from '../options/client.ts'
+import { resolveSection } from '../options/option.ts'
 import { formatPath, type Path } from '../problem.ts'
-import type { ClientEntry, RoleEntry, ServersFile } from '../schema/file.ts'
+import type { ClientEntry, RoleEntry, ServersFile } from '../options/file.ts'
 import type { ClientConfig, ProfileConfig, RoleConfig, RuleConfig } from '../types.ts'
 
 /** Clients, roles and profiles of a file, resolved: who may use what, and how much. */
@@ -22,7 +23,7 @@ export function resolveProfiles(file: ServersFile, servers: readonly string[]): 
   return Object.entries(file.profiles ?? {}).map(([name, entry]) => ({
     name,
     servers: entry.servers ? servers.filter(server => entry.servers?.includes(server)) : servers,
-    match: entry.tools ?? [],
+    ...resolveSection(PROFILE, entry),
   }))
 }
 
@@ -52,22 +53,17 @@ function resolveClient(name: string, entry: ClientEntry): ClientConfig {
   const rules = resolveRules(entry, path)
   return {
     name,
+    ...resolveSection(CLIENT, entry),
     keys: (entry.keys ?? []).map(key => key.slice('sha256:'.length).toLowerCase()),
-    subjects: entry.subjects ?? [],
-    certificates: entry.certificates ?? [],
-    users: entry.users ?? [],
-    roles: entry.roles ?? [],
     rules,
     // An empty list of what is allowed allows nothing.
     default:
       entry.default ??
       (entry.allow !== undefined || rules.some(({ effect }) => effect === 'allow') ? 'deny' : 'allow'),
-    shadow: entry.shadow ?? false,
     quota: resolveQuota(entry),
     limits: Object.entries(entry.limits ?? {}).map(([match, quota]) => ({
       match,
       quota: resolveQuota(quota),
     })),
-    weight: entry.weight ?? WEIGHT.default,
   }
 }

@@ -1,4 +1,4 @@
-import { parseDuration, parseSize } from '../units.ts'
+import { parseDuration, parseSize } from '../options/units.ts'
 import { MEASURES } from '../types.ts'
 import type { BudgetConfig, Measure, Period, QuotaConfig } from '../types.ts'
 

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import type { Path, Problem } from '../problem.ts'
-import type { ServersFile } from '../schema/file.ts'
+import type { ServersFile } from '../options/file.ts'
 
 /** What has to be unambiguous about how callers are identified. `file` and `unsound` as in `rules.ts`. */
 export function checkIdentities(file: ServersFile, unsound: ReadonlySet<string>): Problem[] {

@@ -1,5 +1,5 @@
 import type { Path, Problem } from '../problem.ts'
-import type { ServerEntry } from '../schema/file.ts'
+import type { ServerEntry } from '../options/file.ts'
 
 /** What the schema cannot say of kept results: a tag that nothing has would leave old answers in place, and a tool cannot both change something and be answered from memory. */
 export function checkCaches({ cache, tools = {} }: ServerEntry, path: Path): Problem[] {

@@ -4,7 +4,7 @@ import { checkIdentities } from './auth.ts'
 import { checkPolicies } from './policy.ts'
 import type { Path, Problem } from '../problem.ts'
 import type { RulesContext } from './scope.ts'
-import type { ClientEntry, ServersFile } from '../schema/file.ts'
+import type { ClientEntry, ServersFile } from '../options/file.ts'
 import { withoutEnd } from '../../core/without-end.ts'
 
 /** Conditions over several values of clients, roles, profiles and of how callers are identified. `file` as in `rules.ts`. */

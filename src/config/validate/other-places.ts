@@ -1,5 +1,5 @@
 import { nearest, plain } from './nearest.ts'
-import { SECTIONS } from '../schema/options.ts'
+import { SECTIONS } from '../options/file.ts'
 import { formatPath, type Path } from '../problem.ts'
 
 /** What is read of a file besides the servers and the clients. */

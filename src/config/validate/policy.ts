@@ -1,7 +1,7 @@
 import { conditionCompiler } from '../../policy/condition.ts'
 import { confusedWith, patternProblem } from '../../policy/pattern.ts'
 import type { Path, Problem } from '../problem.ts'
-import type { RoleEntry, ServersFile } from '../schema/file.ts'
+import type { RoleEntry, ServersFile } from '../options/file.ts'
 import { prefixesOf } from './scope.ts'
 
 /** Every place of a file that holds rules. */

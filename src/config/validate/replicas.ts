@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { nearest } from './nearest.ts'
 import type { Path, Problem } from '../problem.ts'
 import type { RulesContext } from './scope.ts'
-import type { ServerEntry, ServersFile } from '../schema/file.ts'
+import type { ServerEntry, ServersFile } from '../options/file.ts'
 
 /** Conditions over several values of replicas, health checks and fallbacks (docs/resilience.md). `file` as in `rules.ts`. */
 export function checkResilience(file: ServersFile, { unsound, serverNames }: RulesContext): Problem[] {

@@ -1,6 +1,6 @@
 import { basename, resolve } from 'node:path'
 import { isLoopback } from '../../core/loopback.ts'
-import type { ReplicaEntry, ServerEntry } from '../schema/file.ts'
+import type { ReplicaEntry, ServerEntry } from '../options/file.ts'
 import type { ServerConfig } from '../types.ts'
 
 /** What goes before the names of a server's tools: the configured prefix, else its name with everything unusual replaced. */

@@ -1,6 +1,6 @@
 import { isLoopback } from '../../core/loopback.ts'
 import { isIP } from 'node:net'
-import { MAX_PREFIX } from '../defaults.ts'
+import { MAX_PREFIX } from '../options/server.ts'
 import { formatPath } from '../problem.ts'
 import { checkCaches } from './cache.ts'
 import { checkClients } from './clients.ts'
@@ -9,7 +9,7 @@ import { checkNames } from './policy.ts'
 import { prefixOf } from './self-reference.ts'
 import type { Path, Problem } from '../problem.ts'
 import type { RulesContext } from './scope.ts'
-import type { ReplicaEntry, ServersFile, ServerEntry } from '../schema/file.ts'
+import type { ReplicaEntry, ServersFile, ServerEntry } from '../options/file.ts'
 
 /** What the schema cannot say: conditions over several values. `file` has passed the schema. */
 export function checkRules(file: ServersFile, context: RulesContext): Problem[] {

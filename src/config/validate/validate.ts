@@ -6,7 +6,7 @@ import { checkConditions } from './policy.ts'
 import { serversFile } from '../schema/file.ts'
 import { looksLikeServer, serverNames, serverOf } from './scope.ts'
 import type { Path, Problem } from '../problem.ts'
-import type { ServersFile } from '../schema/file.ts'
+import type { ServersFile } from '../options/file.ts'
 
 interface Issue {
   readonly code?: string | undefined

@@ -75,6 +75,12 @@ export class ReplicaMembership {
     this.#addresses.update(configs)
   }
 
+  /** The server is gone: every replica is drained. Resolves when the last link has ended. */
+  async retire(): Promise<void> {
+    this.#rearrange([])
+    await this.#drains.none()
+  }
+
   /** Every replica begins anew, with new links: calls in flight end on the old ones. */
   renew(): void {
     const { replicas, logger, onChanged } = this.#options

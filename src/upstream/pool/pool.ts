@@ -369,6 +369,12 @@ export class Pool {
     for (const slot of this.#slots.values()) if (slot.key.owner === conversation) this.#remove(slot)
   }
 
+  /** The server is gone. Its links end when their last calls have, within the gateway's `drainTimeout`; resolves then. */
+  async retire(): Promise<void> {
+    await this.membership.retire()
+    await this.close()
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     this.#checks.close()

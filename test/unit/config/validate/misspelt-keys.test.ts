@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { SECTIONS } from '../../../../src/config/schema/options.ts'
+import { SECTIONS } from '../../../../src/config/options/file.ts'
 import { formatPath, type Path } from '../../../../src/config/problem.ts'
 import { validate } from '../../../../src/config/validate/validate.ts'
 

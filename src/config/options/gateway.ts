@@ -1,0 +1,253 @@
+import { AUTH, TLS } from './auth.ts'
+import { ROLE } from './client.ts'
+import { choice, duration, flag, group, integer, listOf, size, text, texts } from './kinds.ts'
+import { section, type Check } from './option.ts'
+
+/** The gateway itself. */
+
+export const HTTP = section('gateway.http', {
+  // Only this machine, until the file says otherwise.
+  host: text('Address to listen on; anything but a loopback address opens the gateway to the network.', {
+    default: '127.0.0.1',
+  }),
+  port: integer('Port to listen on; 0 asks the system for a free one.', {
+    default: 3333,
+    min: 0,
+    max: 65_535,
+  }),
+  publicUrl: text(
+    'Address under which clients reach the gateway, without a path; tokens are issued for it.',
+    { as: false, shown: 'the address it listens on' },
+  ),
+  tls: group('Serves https itself.', TLS, { as: false }),
+  // Arguments of a call are text that a model wrote.
+  maxBody: size('Largest body of a request.', { default: '4MiB', min: '1KiB', max: '512MiB' }),
+  allowedHosts: texts('Host names accepted in `Host`, besides loopback names and `host` itself.'),
+  allowedOrigins: texts(
+    'Origins accepted in `Origin`, such as "https://app.example", besides loopback ones.',
+  ),
+  // A silent session with an open stream takes about 30 KiB.
+  maxSessions: integer('Sessions kept at once.', { default: 1000, min: 1, max: 1_000_000 }),
+  sessionIdle: duration('A session without a request or an open stream for so long is closed.', {
+    default: '30m',
+    min: '1s',
+    max: '30d',
+    off: true,
+  }),
+  // Shorter than the 30 to 60 seconds after which proxies drop a silent connection.
+  keepAlive: duration('Time between comment lines on silent streams.', {
+    default: '15s',
+    min: '1s',
+    max: '10m',
+    off: true,
+  }),
+  // A stream that breaks loses seconds, not hours. Bounded by size as well, for events that are large.
+  maxEvents: integer('Most events kept for a session, so that it can resume a broken stream; 0 keeps none.', {
+    default: 1000,
+    min: 0,
+    max: 1_000_000,
+  }),
+  maxEventBytes: size('Largest size of these together.', {
+    as: '*',
+    default: '1MiB',
+    min: '1KiB',
+    max: '512MiB',
+  }),
+})
+
+export const ASKS = section('gateway.asks', {
+  // A person has to read, think, and maybe come back from lunch.
+  answerTimeout: duration('How long a client may take to answer a question.', {
+    default: '10m',
+    min: '1s',
+    max: '24h',
+  }),
+  // Each holds a call open at a server, and is one of a client that was asked and may never come back.
+  maxParked: integer(
+    'Most calls of clients without a session that are under way, or wait for their client, at servers that can ask in the middle of a call.',
+    { default: 2000, min: 1, max: 1_000_000 },
+  ),
+  // A client that is asked more than this at once is not asked by people.
+  maxPerSession: integer('Most questions open at once at one session.', {
+    default: 32,
+    min: 1,
+    max: 10_000,
+  }),
+  // A server that is not satisfied after so many rounds will not be.
+  maxRounds: integer('Most times a server may ask in one call by having it made again.', {
+    default: 8,
+    min: 1,
+    max: 100,
+  }),
+})
+
+export const LISTEN = section('gateway.listen', {
+  // As many as sessions: each is a client with an open connection.
+  maxStreams: integer('Most listen streams open at once.', { default: 1000, min: 1, max: 1_000_000 }),
+  // Each is subscribed to at its server.
+  maxResources: integer(
+    'Most resources that one stream may name (further ones are not heard of) or one session may be subscribed to.',
+    { default: 1000, min: 1, max: 100_000 },
+  ),
+  // A server that does not answer must not keep a client from hearing of everything else.
+  acknowledgeTimeout: duration(
+    'How long the acknowledgement of a stream waits for servers to take its subscriptions.',
+    { default: '10s', min: '100ms', max: '10m' },
+  ),
+})
+
+export const CATALOG = section('gateway.catalog', {
+  // Leaves room for a client's own prefix below the 60 to 64 characters that models accept.
+  maxNameLength: integer('Longest name of a tool or prompt, in characters; longer ones are shortened.', {
+    default: 48,
+    min: 16,
+    max: 128,
+  }),
+  // One page in practice: some clients never ask for the second.
+  pageSize: integer('Entries on one page of a list.', { default: 10_000, min: 1, max: 100_000 }),
+  // Servers that change more often send `list_changed`.
+  refreshAfter: duration('A remembered list that is older is fetched again in the background.', {
+    default: '24h',
+    min: '1s',
+    max: '30d',
+    off: true,
+  }),
+  // Below the 10 seconds after which the most impatient client gives up on the whole gateway.
+  firstListTimeout: duration('How long the first list waits for servers that have never been listed.', {
+    default: '8s',
+    min: '100ms',
+    max: '10m',
+  }),
+  // Not known: a client that wants to keep a list hears of changes.
+  ttl: duration(
+    'How long clients of revision 2026-07-28 may keep a list without hearing of changes, as far as its servers do not say it themselves.',
+    { default: '0s', min: '0s', max: '1d' },
+  ),
+})
+
+export const CACHE = section('gateway.cache', {
+  // As much as the rest of a busy gateway takes.
+  maxSize: size('What is kept in memory at most.', {
+    as: 'maxBytes',
+    default: '64MiB',
+    min: '1MiB',
+    max: '64GiB',
+  }),
+  // A quarter: one client that asks for everything leaves room for others.
+  maxSizePerClient: size('Of this, for one client at most.', {
+    as: 'maxBytesPerClient',
+    default: '16MiB',
+    min: '64KiB',
+    max: '64GiB',
+  }),
+  persist: flag(
+    'Results are kept in the state store as well, unencrypted: they survive a restart and are shared with other processes.',
+    { default: true },
+  ),
+  // Four times what is in memory, for what one process has lost and another may still want. Little for the disk of a laptop, and for
+  // a Redis that others use as well.
+  maxStored: size(
+    'What is kept in the state store at most, of all processes that share it; what was stored first goes first.',
+    { default: '256MiB', min: '1MiB', max: '1024GiB' },
+  ),
+  // Below a page of the database or a packet of the network, compressing saves nothing.
+  compressOver: size('Larger results are compressed in the state store.', {
+    default: '4KiB',
+    min: '256B',
+    max: '1GiB',
+  }),
+})
+
+export const AUDIT = section('gateway.audit', {
+  file: text(
+    'File that gets a line of JSON for every allowed and denied request, relative to the configuration file; "off" for none.',
+    { as: false, shown: 'audit.jsonl in the state directory, as soon as there are clients' },
+  ),
+  args: choice('How arguments of calls appear.', ['digest', 'full'], { default: 'digest' }),
+  // A day of a busy team in one file, and a month of them.
+  maxSize: size('A file that is larger is put aside.', {
+    as: 'maxBytes',
+    default: '64MiB',
+    min: '64KiB',
+    max: '4GB',
+  }),
+  maxFiles: integer('Files that are kept.', { default: 30, min: 1, max: 10_000 }),
+})
+
+const ADDRESS: Check<string> = { kind: 'text', expected: 'expected an address' }
+
+export const DNS = section('gateway.dns', {
+  // Names change when something is replaced; half a minute is what resolvers and balancers elsewhere take.
+  refresh: duration(
+    'How often names of replicas are looked up again; a name with several addresses is several replicas.',
+    { default: '30s', min: '1s', max: '1d', off: true },
+  ),
+  servers: listOf(ADDRESS, 'Name servers to ask, as `address` or `address:port`.', {
+    expected: 'expected a list of addresses',
+    empty: 'expected a list with at least one address',
+    shown: "the system's resolver",
+  }),
+})
+
+/** Names of log levels, quietest first. */
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const
+
+export const GATEWAY = section('gateway', {
+  http: group('The HTTP endpoint of `mcp-manifold serve`.', HTTP, { as: false }),
+  state: text(
+    'Where the gateway remembers lists, keys and quotas: `memory`; `lmdb:` and a directory, relative to the configuration file, shared by all processes of a machine; or the address of a Redis or Valkey, shared by many machines.',
+    {
+      as: false,
+      pattern: /^(memory|lmdb:.*|rediss?:\/\/.+)$/s,
+      expected:
+        'expected "memory", "lmdb:" and a directory, such as "lmdb:./.manifold", or "redis://host:6379"',
+      shown: '`lmdb:` and mcp-manifold in the state directory of the user',
+    },
+  ),
+  log: choice('How much is logged, to stderr.', LOG_LEVELS, { default: 'info' }),
+  catalog: group('The merged lists.', CATALOG),
+  asks: group('What servers may ask of clients.', ASKS),
+  listen: group('Streams on which clients without a session hear of changes.', LISTEN),
+  // Half of what one server may have: no single client takes all of it.
+  maxLinksPerClient: integer(
+    'Most conversations that one client has with all servers together, as far as clients are told apart.',
+    { default: 32, min: 1, max: 10_000 },
+  ),
+  zone: text('Where this gateway is; replicas of the same `zone` are preferred.'),
+  dns: group('How names of replicas are resolved.', DNS),
+  // As long as a call may take by default.
+  drainTimeout: duration('How long calls of a replica that is taken away may go on.', {
+    default: '5m',
+    min: '1s',
+    max: '24h',
+  }),
+  // Within the 30 seconds that Kubernetes allows for the end, with some left for the servers to end.
+  shutdownTimeout: duration(
+    'How long calls in flight may go on when the gateway is told to stop; those that are left then get an error.',
+    { default: '25s', min: '100ms', max: '1h' },
+  ),
+  // All servers together: what one process can usefully have under way.
+  concurrency: integer('Calls under way at once in this process, over all servers.', {
+    default: 1024,
+    min: 1,
+    max: 100_000,
+  }),
+  queue: integer('Most calls that wait for their turn, over all servers.', {
+    default: 4000,
+    min: 0,
+    max: 1_000_000,
+  }),
+  fail: choice(
+    'Whether calls pass while the state of quotas cannot be reached, and after it was lost.',
+    ['open', 'closed'],
+    { default: 'closed' },
+  ),
+  timeZone: text('Time zone (IANA) in which days and months of budgets begin.', {
+    as: false,
+    shown: "the machine's",
+  }),
+  auth: group('How callers over HTTP are identified.', AUTH, { as: false }),
+  policy: group('Rules for every client, before its own.', ROLE, { as: false }),
+  audit: group('The record of who did what.', AUDIT, { as: false }),
+  cache: group('Room for the results that servers and tools allow to keep.', CACHE),
+})

@@ -1,0 +1,48 @@
+import { FILE } from './file.ts'
+import type { Check, Option, Section } from './option.ts'
+
+/** A key of the format at one place of a file. */
+export interface Key {
+  /** Steps to it; `*` stands for one name or index. */
+  readonly path: readonly string[]
+  readonly option: Option
+}
+
+/** Every key at every place that can have it, in the order of the format. Keys that are ignored are left out. */
+export function everyKey(): Key[] {
+  const found: Key[] = []
+  const visitSection = (section: Section, path: readonly string[]): void => {
+    for (const [key, option] of Object.entries(section.options)) {
+      if (option.ignored) continue
+      const at = [...path, key]
+      found.push({ path: at, option })
+      visitCheck(option.check, at)
+    }
+  }
+  const visitCheck = (check: Check, path: readonly string[]): void => {
+    if (check.kind === 'section') visitSection(check.section, path)
+    else if (check.kind === 'list' || check.kind === 'table') visitCheck(check.of, [...path, '*'])
+    else if (check.kind === 'either') for (const one of check.of) visitCheck(one, path)
+  }
+  visitSection(FILE, [])
+  return found
+}
+
+/** The places of a value, valid or not, that the steps lead to. */
+export function placesOf(root: unknown, steps: readonly string[]): (string | number)[][] {
+  const found: (string | number)[][] = []
+  const visit = (at: unknown, depth: number, path: (string | number)[]): void => {
+    const step = steps[depth]
+    if (step === undefined) {
+      found.push(path)
+      return
+    }
+    if (typeof at !== 'object' || at === null) return
+    if (step !== '*') {
+      if (Object.hasOwn(at, step)) visit((at as Record<string, unknown>)[step], depth + 1, [...path, step])
+    } else if (Array.isArray(at)) at.forEach((child, index) => visit(child, depth + 1, [...path, index]))
+    else for (const [name, child] of Object.entries(at)) visit(child, depth + 1, [...path, name])
+  }
+  visit(root, 0, [])
+  return found
+}

@@ -1,0 +1,196 @@
+import { duration, flag, group, integer, option, percentage, size, text } from './kinds.ts'
+import { section, type Check } from './option.ts'
+
+/** Replicas, and what happens when one of them fails (docs/resilience.md). */
+
+/** Besides its endpoint, of one replica. */
+export const REPLICA = {
+  name: text('What it is called in logs and by `mcp-manifold drain`.', {
+    as: false,
+    pattern: /^[A-Za-z0-9._:[\]-]{1,64}$/,
+    expected: 'expected a name of 1 to 64 letters, digits, ".", "_", ":", "[", "]" or "-"',
+    shown: 'host and port of `url`, else its number',
+  }),
+  weight: integer('Share of the calls, compared with the others of its tier; 0 gets none.', {
+    default: 1,
+    min: 0,
+    max: 1000,
+  }),
+  tier: integer('Used only while no replica of a lower tier can be.', { default: 0, min: 0, max: 9 }),
+  zone: text('Where it is; replicas of `gateway.zone` are preferred within a tier.'),
+  service: text(
+    'Service and protocol, such as "_mcp._tcp": the SRV records of that name at the host of `url` say which replicas there are.',
+    { pattern: /^_[A-Za-z0-9-]+\._(?:tcp|udp)$/, expected: 'expected a service such as "_mcp._tcp"' },
+  ),
+}
+
+const named = (what: string): Check<string> => ({
+  kind: 'text',
+  expected: `expected the name of ${what}`,
+  empty: `expected the name of ${what}`,
+})
+
+export interface CheckedTool {
+  readonly tool: string
+  readonly args?: Readonly<Record<string, unknown>> | undefined
+}
+
+const checkExpected = 'expected "protocol", or an object with tool and args'
+const healthCheck: Check<'protocol' | CheckedTool> = {
+  kind: 'either',
+  of: [
+    { kind: 'literal', value: 'protocol' },
+    {
+      kind: 'object',
+      required: { tool: named('a tool') },
+      optional: { args: { kind: 'table', of: { kind: 'any' } } },
+      expected: checkExpected,
+    },
+  ],
+  expected: checkExpected,
+}
+
+/** What is asked: the protocol's own request, or a tool. */
+export type HealthCheck =
+  'protocol' | { readonly tool: string; readonly args: Readonly<Record<string, unknown>> }
+
+export const HEALTH = section('mcpServers.*.health', {
+  check: option(
+    '"protocol" \\| `{tool, args}`',
+    'What a replica is asked: `server/discover` or `ping`, or a tool of its own, whose result must not be an error.',
+    healthCheck,
+    { shown: '"protocol"' },
+    (written): HealthCheck =>
+      written === undefined || written === 'protocol'
+        ? 'protocol'
+        : { tool: written.tool, args: written.args ?? {} },
+  ),
+  // Often enough that a call with a minute to go can still be saved.
+  every: duration('How often, where a server has several replicas.', {
+    default: '10s',
+    min: '100ms',
+    max: '1h',
+    off: true,
+  }),
+  timeout: duration('Longest time for an answer to that.', { default: '5s', min: '100ms', max: '5m' }),
+  // One may be chance, and two may be the same one.
+  failures: integer('Failures in a row after which a replica is ejected.', {
+    default: 3,
+    min: 1,
+    max: 1000,
+  }),
+  errorRate: percentage('Percentage of failed calls within ten seconds above which it is ejected.', {
+    default: 50,
+    min: 1,
+    max: 100,
+  }),
+  slowBy: integer('A replica so many times slower than the others is ejected.', {
+    default: 10,
+    min: 2,
+    max: 1000,
+  }),
+  // When most seem to be ill, the judgement is rather what is wrong.
+  panic: percentage('When more than this percentage of a tier is ejected, all of it is used.', {
+    default: 50,
+    min: 0,
+    max: 100,
+  }),
+  eject: duration('How long an ejection lasts at first; each further one takes twice as long.', {
+    default: '5s',
+    min: '100ms',
+    max: '5m',
+  }),
+  // Caches, pools and compilers of a server need so long to be warm.
+  slowStart: duration('Time in which the share of a replica that returns grows.', {
+    default: '30s',
+    min: '100ms',
+    max: '1h',
+    off: true,
+  }),
+})
+
+/** Where a call goes that no replica can take, as a file has it. */
+export type FallbackEntry =
+  | string
+  | {
+      readonly server: string
+      readonly tool?: string | undefined
+      readonly args?: Readonly<Record<string, string>> | undefined
+    }
+
+const fallbackCheck: Check<FallbackEntry> = {
+  kind: 'either',
+  of: [
+    { kind: 'text', empty: 'expected the name of a server' },
+    {
+      kind: 'object',
+      required: { server: named('a server') },
+      optional: {
+        tool: named('a tool'),
+        args: {
+          kind: 'table',
+          of: { kind: 'text', expected: 'expected the name of an argument' },
+          expected: 'expected an object',
+        },
+      },
+    },
+  ],
+  expected: 'expected the name of a server, or an object with server, tool and args',
+}
+
+const FALLBACK = option(
+  'string \\| `{server, tool, args}`',
+  'Server that gets a call when no replica can take it; `tool` is the name there, unless it is the same, and `args` says which of its arguments is which of ours.',
+  fallbackCheck,
+  {},
+  written => {
+    if (written === undefined) return undefined
+    const { server, tool, args = {} } = typeof written === 'string' ? { server: written } : written
+    return { server, tool, args }
+  },
+)
+
+/** For a server as a whole. */
+export const RESILIENCE = {
+  retry: flag('Calls of its tools may be repeated although the first attempt may have had an effect.', {
+    default: false,
+  }),
+  // The one after the first finds a replica that works; the one after that is for bad luck.
+  retries: integer('Most repeats of one call.', { default: 2, min: 0, max: 10 }),
+  // A fifth more load is what a server can take that already has trouble.
+  retryBudget: percentage('Most repeats of calls that may have been run, as a percentage of calls.', {
+    default: 20,
+    min: 0,
+    max: 100,
+  }),
+  hedge: flag(
+    'What may be repeated is tried at a second replica as well when it takes longer than 95 % of the calls before.',
+    { default: true },
+  ),
+  health: group('How it is judged whether a replica is well.', HEALTH),
+  fallback: FALLBACK,
+  // With the back-off between them, some minutes.
+  crashes: integer(
+    'Starts of `command` in a row that fail or do not last, after which it is started only every five minutes.',
+    { default: 8, min: 1, max: 1000 },
+  ),
+  // A browser with many pages fits; a leak does not take the machine with it.
+  memory: size('Most memory that `command` and its children may use; above it, it is replaced.', {
+    default: '4GiB',
+    min: '16MiB',
+    max: '1024GiB',
+  }),
+  spares: integer('Processes of `command` that wait, started, to be needed.', {
+    default: 0,
+    min: 0,
+    max: 16,
+  }),
+}
+
+/** For single tools, which without it are as their server says. */
+export const TOOL_RESILIENCE = {
+  retry: flag('A call may be repeated although the first attempt may have had an effect.', {
+    shown: 'false',
+  }),
+  fallback: FALLBACK,
+}

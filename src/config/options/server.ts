@@ -1,0 +1,215 @@
+import { SERVER_CACHE, TOOL_CACHE } from './cache.ts'
+import { ENDPOINT } from './endpoint.ts'
+import { IGNORED_SERVER_KEYS } from './foreign-keys.ts'
+import {
+  choice,
+  duration,
+  flag,
+  ignoredKeys,
+  integer,
+  list,
+  listOf,
+  number,
+  option,
+  size,
+  table,
+  text,
+  texts,
+} from './kinds.ts'
+import { section, type Check } from './option.ts'
+import { COST, QUOTA, QUOTA_OF_ALL_CLIENTS } from './quota.ts'
+import { REPLICA, RESILIENCE, TOOL_RESILIENCE } from './resilience.ts'
+
+/** A server and its tools. */
+
+/** A prefix is what reaches models, so it is shorter than the name of a server. */
+export const MAX_PREFIX = 32
+const prefixExpected = `expected 1 to ${MAX_PREFIX} letters, digits, "-" or "_", or false`
+const prefixCheck: Check<string | false> = {
+  kind: 'either',
+  of: [
+    {
+      kind: 'text',
+      pattern: new RegExp(`^[A-Za-z0-9_-]{1,${MAX_PREFIX}}$`),
+      expected: prefixExpected,
+    },
+    { kind: 'literal', value: false },
+  ],
+  expected: prefixExpected,
+}
+
+export const TOOL = section('mcpServers.*.tools.*', {
+  hidden: flag('Neither listed nor callable.', { default: false }),
+  ...TOOL_CACHE,
+  ...TOOL_RESILIENCE,
+  cost: number('Cost units that one call takes from a budget.', COST),
+  ...QUOTA_OF_ALL_CLIENTS,
+  concurrency: { ...QUOTA.concurrency, meaning: 'Most calls of all clients together at once.' },
+})
+
+const REPLICA_ENTRY = section('mcpServers.*.replicas.*', { ...ENDPOINT, ...REPLICA })
+
+const rootExpected = 'expected a path or a file:// URI, or an object with uri and name'
+const rootPath: Check<string> = { kind: 'text', expected: rootExpected, passes: isFilePlace }
+const root: Check<string | { readonly uri: string; readonly name?: string | undefined }> = {
+  kind: 'either',
+  of: [
+    rootPath,
+    {
+      kind: 'object',
+      required: { uri: rootPath },
+      optional: { name: { kind: 'text', expected: 'expected a text' } },
+    },
+  ],
+  expected: rootExpected,
+}
+
+/** Whether a text is a path or a `file://` URI: nothing else can be a root. A drive such as `C:` is no scheme. */
+function isFilePlace(text: string): boolean {
+  if (/^file:\/\//i.test(text)) return URL.canParse(text)
+  return text !== '' && !/^[a-z][a-z0-9+.-]+:/i.test(text)
+}
+
+const oauth: Check<Readonly<Record<string, unknown>>> = {
+  kind: 'table',
+  of: { kind: 'any' },
+  expected: 'expected an object',
+}
+
+export const SERVER = section('mcpServers.*', {
+  ...ENDPOINT,
+  replicas: list(
+    'list of endpoints',
+    'Several endpoints of the same server, in place of `command` or `url`; `headers`, `env` and `args` of the server apply to each.',
+    REPLICA_ENTRY,
+  ),
+  disabled: flag('Leaves the server out as if it were not in the file.', { as: false, default: false }),
+  required: flag('The gateway does not report itself ready without this server.', { default: false }),
+  prefix: option(
+    'string \\| false',
+    'Goes before the names of tools and prompts, with two underscores; false exposes bare names.',
+    prefixCheck,
+    {
+      as: false,
+      shown: "the server's name, other characters as `_`",
+      bounds: `1 to ${MAX_PREFIX} of A–Z a–z 0–9 - _`,
+    },
+  ),
+  // `npx` may have to download a package before the server can say a word.
+  startTimeout: duration('Longest time for starting and the handshake.', {
+    default: '60s',
+    min: '100ms',
+    max: '1h',
+  }),
+  // Longer than any client waits by default; a call that reports progress may go on beyond it.
+  timeout: duration(
+    'Longest time for a call. Each progress notification begins it anew, up to 12 times this time in all; a bare number means milliseconds.',
+    { default: '5m', min: '1s', max: '24h', off: true, bareMs: true },
+  ),
+  // Half of what the most impatient clients allow for their own start.
+  listTimeout: duration('Longest time for one page of a list.', {
+    default: '20s',
+    min: '100ms',
+    max: '10m',
+  }),
+  // A pause of a person, not the end of their work; restarting a server may lose its state.
+  idle: duration('A server that was not used for so long is stopped; it starts again when it is needed.', {
+    default: '30m',
+    min: '1s',
+    max: '30d',
+    off: true,
+  }),
+  // Room for a screenshot or a PDF in base64.
+  maxMessage: size('Largest single message that is accepted from the server.', {
+    default: '32MiB',
+    min: '64KiB',
+    max: '512MiB',
+  }),
+  // On stdio each is a process. Idle ones make room, so this is the number that work at once.
+  maxLinks: integer('Most conversations with the server at once; a program is started for each.', {
+    default: 64,
+    min: 1,
+    max: 10_000,
+  }),
+  // An eighth, so that seven other clients may do the same.
+  maxExclusiveLinks: integer(
+    'Of these, most for the calls of one client where `isolation` is "call"; more wait.',
+    { default: 8, min: 1, max: 1000 },
+  ),
+  // Half of the 60 seconds that the official SDKs allow for a call: early enough to say why.
+  linkWait: duration('How long a call waits for one of these.', {
+    default: '30s',
+    min: '100ms',
+    max: '10m',
+  }),
+  // More is a server in a loop, not one that has to know something.
+  maxQuestions: integer('Most questions of the server open at once for one call.', {
+    default: 64,
+    min: 1,
+    max: 10_000,
+  }),
+  roots: {
+    ...listOf(
+      root,
+      "Folders and files the server is told of when it asks for roots: paths relative to the configuration file, or file:// URIs. The clients' own roots do not reach it then; an empty list means none at all.",
+      { as: false, expected: 'expected a list of paths', shown: "each client's own" },
+    ),
+    type: 'list of strings or `{uri, name}`',
+  },
+  uriSchemes: listOf(
+    {
+      kind: 'text',
+      pattern: /^[A-Za-z][A-Za-z0-9+.-]*$/,
+      expected: 'expected a URI scheme such as "file", without a colon',
+    } as Check<string>,
+    'URI schemes of resources that belong to this server without being listed.',
+    { as: false, expected: 'expected a list of URI schemes such as ["file"]' },
+  ),
+  tools: table(
+    'Settings of single tools by their own names; `*` and `?` are wildcards and the first match counts.',
+    TOOL,
+  ),
+  disabledTools: texts('Names of tools that are neither listed nor callable, as some clients write it.', {
+    as: false,
+  }),
+  excludeTools: texts('Another name for `disabledTools`.', { as: false }),
+  isolation: choice(
+    'Who shares a conversation, and with it the state that the server keeps: "auto": as its era and its clients need it; "shared": all clients; "client": all sessions and calls of a client, but sessions that the server may ask have their own; "session": each session; "call": no two calls at the same time.',
+    ['auto', 'shared', 'client', 'session', 'call'],
+    { default: 'auto' },
+  ),
+  // More than a healthy server is ever given, few enough that a hanging one fills no memory.
+  concurrency: integer('Calls that this process lets the server work on at once; more wait for their turn.', {
+    default: 256,
+    min: 1,
+    max: 10_000,
+  }),
+  // A few bursts of a busy team.
+  queue: integer('Most calls that wait for their turn.', { default: 1000, min: 0, max: 100_000 }),
+  // Half of what the most impatient clients wait for an answer.
+  queueTimeout: duration('Longest time a call waits for its turn.', {
+    default: '30s',
+    min: '100ms',
+    max: '1h',
+  }),
+  cache: SERVER_CACHE,
+  ...RESILIENCE,
+  cost: number('Cost units that one call takes from a budget, unless its tool says otherwise.', {
+    default: 1,
+    min: 0,
+    max: 1_000_000,
+  }),
+  ...QUOTA_OF_ALL_CLIENTS,
+  // What is relied on for safety is not accepted before it works; without these everything works, only less conveniently.
+  oauth: option('object', 'Settings of a login at the server.', oauth, { as: false, pending: {} }),
+  headersHelper: text('Program that prints headers as JSON, as Claude Code has it.', {
+    as: false,
+    pending: {},
+  }),
+  sandboxEnabled: flag('Runs `command` in a sandbox, as VS Code has it.', {
+    as: false,
+    default: false,
+    pending: { harmless: value => value === false },
+  }),
+  ...ignoredKeys(IGNORED_SERVER_KEYS),
+})

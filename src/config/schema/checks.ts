@@ -1,0 +1,111 @@
+import { z } from 'zod'
+import { DURATION_PATTERN, NEVER, parseDuration, parseSize, SIZE_PATTERN } from '../options/units.ts'
+import type { Check, DurationLimits, Section, SizeLimits, TableKeys } from '../options/option.ts'
+import { describeOption } from './describe.ts'
+
+/**
+ * The checks of descriptors as zod schemas. Nothing transforms or fills in: a value that passes is the value that was written.
+ */
+
+/** An object that knows all its keys; others are errors. */
+export function sectionSchema({ options }: Section): z.ZodObject {
+  const shape: Record<string, z.ZodType> = {}
+  for (const [key, option] of Object.entries(options))
+    shape[key] = schemaOf(option.check).optional().describe(describeOption(option))
+  // The message of an unknown key is the list of the known ones, among which the reader of the issue looks for the nearest.
+  const error = (issue: { code?: string }): string =>
+    issue.code === 'unrecognized_keys' ? Object.keys(options).join(' ') : 'expected an object'
+  return z.strictObject(shape, { error })
+}
+
+function schemaOf(check: Check): z.ZodType {
+  switch (check.kind) {
+    case 'text': {
+      const error = check.expected
+      let schema = z.string(error === undefined ? {} : { error })
+      if (check.empty !== undefined) schema = schema.min(1, { error: check.empty })
+      if (check.pattern) schema = schema.regex(check.pattern, error === undefined ? {} : { error })
+      return check.passes ? schema.refine(check.passes, { error }) : schema
+    }
+    case 'flag':
+      return z.boolean({ error: 'expected true or false' })
+    case 'choice':
+      return z.enum(check.values, { error: check.expected })
+    case 'number': {
+      const { whole, min, max } = check
+      const error = `expected a ${whole ? 'whole ' : ''}number from ${min} to ${max}`
+      return (whole ? z.int({ error }) : z.number({ error })).min(min, { error }).max(max, { error })
+    }
+    case 'duration':
+      return durationSchema(check.limits, check.example)
+    case 'size':
+      return sizeSchema(check.limits, check.example)
+    case 'literal':
+      return z.literal(check.value)
+    case 'null':
+      return z.null()
+    case 'any number':
+      return z.number()
+    case 'any':
+      return z.unknown()
+    case 'list': {
+      const schema = z.array(schemaOf(check.of), { error: check.expected })
+      return check.empty === undefined ? schema : schema.min(1, { error: check.empty })
+    }
+    case 'table': {
+      const error = check.expected
+      return z.record(keySchema(check.keys), schemaOf(check.of), error === undefined ? {} : { error })
+    }
+    case 'section':
+      return sectionSchema(check.section)
+    case 'object': {
+      const shape = {
+        ...mapped(check.required, schemaOf),
+        ...mapped(check.optional, member => schemaOf(member).optional()),
+      }
+      const notes = check.expected === undefined ? {} : { error: check.expected }
+      return check.open ? z.looseObject(shape, notes) : z.strictObject(shape, notes)
+    }
+    case 'either':
+      return z.union(check.of.map(schemaOf), { error: check.expected })
+  }
+}
+
+function keySchema(keys: TableKeys | undefined): z.ZodString {
+  if (keys === undefined) return z.string()
+  const { pattern, max = 256, expected = `expected a name of 1 to ${max} characters` } = keys
+  const plain = z.string().min(1, { error: expected }).max(max, { error: expected })
+  return pattern ? plain.regex(pattern, { error: expected }) : plain
+}
+
+function durationSchema(
+  { min, max, off = false, bareMs = false }: DurationLimits,
+  example: string,
+): z.ZodType {
+  const bounds = `${min} to ${max}${off ? ', or 0 or "never"' : ''}`
+  const bare = bareMs ? '; a bare number means milliseconds' : ''
+  const error = `expected a duration from ${bounds}, such as "${example}"${bare}`
+  const low = parseDuration(min) ?? 0
+  const high = parseDuration(max) ?? Infinity
+  const within = (value: string | number): boolean => {
+    const ms = bareMs && typeof value === 'number' ? value : parseDuration(value)
+    return ms !== undefined && ((off && ms === 0) || (ms >= low && ms <= high))
+  }
+  const pattern = off ? `^(${NEVER}|0)$|${DURATION_PATTERN}` : DURATION_PATTERN
+  return z.union([z.string(), z.number()], { error }).refine(within, { error }).meta({ pattern })
+}
+
+function sizeSchema({ min, max }: SizeLimits, example: string): z.ZodType {
+  const error = `expected a size from ${min} to ${max}, such as "${example}"`
+  const low = parseSize(min) ?? 0
+  const high = parseSize(max) ?? Infinity
+  const within = (value: string): boolean => {
+    const bytes = parseSize(value)
+    return bytes !== undefined && bytes >= low && bytes <= high
+  }
+  return z.string({ error }).refine(within, { error }).meta({ pattern: SIZE_PATTERN })
+}
+
+function mapped<A, B>(record: Readonly<Record<string, A>>, to: (value: A) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, to(value)]))
+}
