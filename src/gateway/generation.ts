@@ -95,9 +95,8 @@ export class Generation {
       serverInfo,
       logger,
     })
-    this.chains = composeRequests(
-      { quotas: this.quotas, auditLog: audit, debugTrace: trace },
-      exchange => this.router.handle(exchange),
+    this.chains = composeRequests({ quotas: this.quotas, auditLog: audit, debugTrace: trace }, exchange =>
+      this.router.handle(exchange),
     )
   }
 }

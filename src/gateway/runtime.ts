@@ -311,10 +311,11 @@ export class Runtime {
   }
 }
 
-function poolSettings({ zone, dns, drainTimeoutMs }: Config['gateway']): Pick<
-  Config['gateway'],
-  'zone' | 'dns' | 'drainTimeoutMs'
-> {
+function poolSettings({
+  zone,
+  dns,
+  drainTimeoutMs,
+}: Config['gateway']): Pick<Config['gateway'], 'zone' | 'dns' | 'drainTimeoutMs'> {
   return { zone, dns, drainTimeoutMs }
 }
 
