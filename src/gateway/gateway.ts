@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import { Audience } from './audience.ts'
-import { buildGeneration } from './build-generation.ts'
+import { buildGeneration, certificatesOf, sameCallers } from './build-generation.ts'
 import { carriedOver } from './carried-over.ts'
 import { ClientService } from './client-service.ts'
 import { Generation } from './generation.ts'
@@ -13,7 +13,7 @@ import { checkExposure } from '../auth/exposure.ts'
 import type { CountersOf } from '../cache/stats.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { WHOLE } from '../catalog/view-names.ts'
-import type { AuditConfig, Config, LiveServer, TlsConfig } from '../config/types.ts'
+import type { AuditConfig, Config, LiveServer } from '../config/types.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import { SILENT, type Logger } from '../core/logger.ts'
 import { clientPrincipal, LOCAL, type Principal } from '../core/principal.ts'
@@ -205,22 +205,21 @@ export class Gateway extends ClientService {
 
   /** Everything that another configuration needs, checked, beside what is in effect. @throws GatewayError `config` */
   async #build(config: Config): Promise<Built> {
-    const { gateway } = config
-    if (this.#http) checkExposure(config, SILENT)
-    const certificates = this.#http && gateway.http.tls ? await readCertificates(gateway.http.tls) : undefined
     const former = this.current
-    const sameAudit = JSON.stringify(gateway.audit) === JSON.stringify(former.config.gateway.audit)
+    const { audit } = config.gateway
+    const sameAudit = JSON.stringify(audit) === JSON.stringify(former.config.gateway.audit)
+    if (this.#http) checkExposure(config, SILENT)
+    const certificates = this.#http && (await certificatesOf(config))
     const generation = await buildGeneration({
       config,
       runtime: this.runtime,
       former,
       clients: this.#fronts.clients(),
-      audit: sameAudit ? former.audit : gateway.audit && this.#auditTo(gateway.audit),
+      audit: sameAudit ? former.audit : audit && this.#auditTo(audit),
       trace: this.#trace(),
     })
-    const sameCallers = callersOf(config) === callersOf(former.config)
-    const authenticator =
-      !this.#http || sameCallers ? this.#authenticator : await this.#authenticatorOf(config)
+    const isSame = !this.#http || sameCallers(config, former.config)
+    const authenticator = isSame ? this.#authenticator : await this.#authenticatorOf(config)
     return { generation, certificates, authenticator }
   }
 
@@ -351,22 +350,4 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const gateway = new Gateway(config, await compilePolicies(config, options.logger), options)
   await gateway.load()
   return gateway
-}
-
-/** Loaded with the HTTP front, and not before. */
-async function certificatesOf(tls: TlsConfig): Promise<Certificates> {
-  const { readCertificates } = await import('../front/http/listener.ts')
-  return await readCertificates(tls)
-}
-
-/** All of a configuration by which callers over HTTP are recognised. */
-function callersOf({ clients, gateway: { auth, http } }: Config): string {
-  const own = clients.map(({ name, keys, subjects, certificates, users }) => [
-    name,
-    keys,
-    subjects,
-    certificates,
-    users,
-  ])
-  return JSON.stringify([auth, http.publicUrl, own])
 }

@@ -1,4 +1,5 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
+import type { Catalog } from '../../../src/catalog/catalog.ts'
 import { catalogOf } from '../../helpers/catalog.ts'
 import type { ListableLink } from '../../../src/catalog/list-server.ts'
 import { WHOLE } from '../../../src/catalog/view-names.ts'
