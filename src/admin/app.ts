@@ -3,6 +3,7 @@ import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } 
 import { isNestedTooDeep, MAX_DEPTH } from '../config/load/nesting.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
+import type { ConfigFile } from './config-file.ts'
 import type { AdminCaller, AdminGuard } from './guard.ts'
 import { OPENAPI_PATH, openapiOf } from './openapi.ts'
 import { AdminProblem, problemOf } from './problem-details.ts'
@@ -11,6 +12,7 @@ import type { AdminService } from './service.ts'
 
 export interface AppOptions {
   readonly service: AdminService
+  readonly config: ConfigFile
   readonly guard: AdminGuard
   readonly logger: Logger
 }
@@ -20,7 +22,7 @@ export const MAX_BODY_BYTES = 4 * 1024 * 1024
 const JSON_TYPES = ['application/json', 'application/merge-patch+json']
 
 /** The application of the admin API, made from the table of its routes. Loaded with the first request. */
-export function createApp({ service, guard, logger }: AppOptions): Express {
+export function createApp({ service, config, guard, logger }: AppOptions): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -75,7 +77,13 @@ export function createApp({ service, guard, logger }: AppOptions): Express {
     return async (request: Request, response: Response) => {
       const params = request.params as Record<string, string>
       const { headers } = request
-      const answer = await route.handle({ service: to, params, body: request.body as unknown, headers })
+      const answer = await route.handle({
+        service: to,
+        config,
+        params,
+        body: request.body as unknown,
+        headers,
+      })
       const caller = callers.get(request)
       if (route.writes && caller) note(to, caller, request, 200, answer.detail)
       response.set(answer.headers ?? {}).json(answer.body)

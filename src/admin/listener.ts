@@ -8,12 +8,15 @@ import {
 } from 'node:http'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
+import type { ConfigFile } from './config-file.ts'
 import { AdminGuard, type GuardOptions } from './guard.ts'
 import type { AdminService } from './service.ts'
 import { makeSocketFolder, removeSocket, removeStale, socketPath } from './socket-files.ts'
 
 export interface AdminListenerOptions {
   readonly service: AdminService
+  /** The one of the gateway, whose writes do not overlap. Loaded with the first request. */
+  readonly config: () => Promise<ConfigFile>
   readonly logger: Logger
 }
 
@@ -58,11 +61,13 @@ export async function listenOnSocket(
 }
 
 /** A server that loads the application when it is first asked for something. It does not keep the process alive. */
-function serverFor(rules: GuardOptions, { service, logger }: AdminListenerOptions): Server {
+function serverFor(rules: GuardOptions, { service, config, logger }: AdminListenerOptions): Server {
   const guard = new AdminGuard(rules)
   let app: Promise<RequestListener> | undefined
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    app ??= import('./app.ts').then(({ createApp }) => createApp({ service, guard, logger }))
+    app ??= Promise.all([import('./app.ts'), config()]).then(([{ createApp }, file]) =>
+      createApp({ service, config: file, guard, logger }),
+    )
     app.then(
       handle => handle(request, response),
       (error: unknown) => {

@@ -108,8 +108,8 @@ export class Gatekeeper implements Authenticator {
   }
 
   /** Reads known keys at once, so that the first request need not look for them. */
-  listensAt(origin: string): void {
-    this.#resources.listensAt(origin)
+  listensAt(origin: string | undefined): void {
+    if (origin !== undefined) this.#resources.listensAt(origin)
     if (!this.#open) void this.#keys.reread()
   }
 

@@ -1,6 +1,7 @@
 import { homedir } from 'node:os'
 import { stateFolder } from '../config/paths.ts'
 import { describeError } from '../core/errors.ts'
+import type { ConfigFile } from '../admin/config-file.ts'
 import type { AdminListener } from '../admin/listener.ts'
 import type { GatewayAdminOptions } from './gateway-admin.ts'
 
@@ -28,8 +29,13 @@ export async function startAdmin(options: GatewayAdminOptions): Promise<OpenAdmi
         import('./gateway-admin.ts'),
       ])
       const service = new GatewayAdmin(options)
+      let file: Promise<ConfigFile> | undefined
+      const configFile = (): Promise<ConfigFile> =>
+        (file ??= import('../admin/config-file.ts').then(({ ConfigFile: Made }) => new Made(service)))
       const folder = await adminSocketFolder()
-      listeners.push(await listenOnSocket({ folder, file: config.file }, { service, logger }))
+      listeners.push(
+        await listenOnSocket({ folder, file: config.file }, { service, config: configFile, logger }),
+      )
     }
   } catch (error) {
     logger.warn(

@@ -1,4 +1,5 @@
-import { loadWithSource } from '../config/load/load.ts'
+import { loadText, loadWithSource } from '../config/load/load.ts'
+import { describeError } from '../core/errors.ts'
 import { VERSION } from '../version.ts'
 import { knownValid } from './known-valid.ts'
 import { notThere } from './not-there.ts'
@@ -6,6 +7,7 @@ import type {
   AdminService,
   AdminStatus,
   AdminWrite,
+  CheckAnswer,
   DrainAnswer,
   DrainTarget,
   ReloadAnswer,
@@ -21,12 +23,15 @@ export interface GatewayAdminOptions {
   readonly gateway: Gateway
   readonly config: Config
   readonly overrides: Overrides | undefined
+  /** Whether a configuration that comes over the API may say what is run. */
+  readonly allowsCommands: boolean
   readonly logger: Logger
 }
 
 /** What the admin API may ask of a gateway that a command runs. */
 export class GatewayAdmin implements AdminService {
   readonly file: string | undefined
+  readonly allowsCommands: boolean
   readonly #options: GatewayAdminOptions
   readonly #startedAt = Math.floor(performance.timeOrigin)
   #config: Config
@@ -35,6 +40,7 @@ export class GatewayAdmin implements AdminService {
     this.#options = options
     this.#config = options.config
     this.file = options.config.file
+    this.allowsCommands = options.allowsCommands
   }
 
   status(): AdminStatus {
@@ -46,6 +52,28 @@ export class GatewayAdmin implements AdminService {
       startedAt: this.#startedAt,
       ready,
       servers: inFull,
+    }
+  }
+
+  isServer(name: string): boolean {
+    return this.#options.gateway.status().some(server => server.name === name)
+  }
+
+  async check(text: string): Promise<CheckAnswer> {
+    const { overrides } = this.#options
+    try {
+      const content = text.replace(/^\uFEFF/, '')
+      const { config } = await loadText(content, {
+        file: this.file ?? '',
+        ...(overrides && { overrides }),
+        ...knownValid(),
+      })
+      const broken = config.servers.flatMap(({ name, problem }) =>
+        problem === undefined ? [] : [{ name, problem }],
+      )
+      return { problem: undefined, broken }
+    } catch (error) {
+      return { problem: describeError(error), broken: [] }
     }
   }
 

@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly overrides?: Overrides
   /** Whether the end of the terminal (SIGHUP) ends the gateway; default true. */
   readonly endsOnHangup?: boolean
+  /** Whether the admin API may define and change what is run; default false. */
+  readonly allowsCommandAdmin?: boolean
 }
 
 /** Longer than upstreams are given for their own end. */
@@ -78,7 +80,8 @@ export async function runGateway(
     gateway = await createGateway(config, { logger, store })
     const used = use(gateway, loaded, logger)
     // Beside what the client waits for.
-    admin = startAdmin({ gateway, config, overrides: options.overrides, logger })
+    const { overrides, allowsCommandAdmin: allowsCommands = false } = options
+    admin = startAdmin({ gateway, config, overrides, allowsCommands, logger })
     code = await Promise.race([used.then(() => 0), stopping])
   } finally {
     stopped = true
@@ -89,7 +92,11 @@ export async function runGateway(
     }, withinMs)
     await (await admin)?.close()
     await (graceful ? gateway?.stop() : gateway?.close())
-    await store.close()
+    try {
+      await store.close()
+    } catch (error) {
+      logger.warn('The state store did not close cleanly.', { cause: describeError(error) })
+    }
     await logger.flush()
     clearTimeout(overdue)
   }

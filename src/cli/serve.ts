@@ -15,6 +15,7 @@ export interface ServeOptions {
   readonly host?: string
   readonly port?: number
   readonly allowAnonymous?: boolean
+  readonly allowCommandAdmin?: boolean
 }
 
 /** Places that a record of the log names. */
@@ -22,13 +23,20 @@ const MAX_PLACES = 50
 
 /** `serve`: the HTTP endpoint, until the process is told to stop: by SIGINT or SIGTERM, and by SIGHUP when it was started in a terminal. */
 export async function runServe(options: ServeOptions): Promise<void> {
-  const { config: file, log, host, port, allowAnonymous } = options
+  const {
+    config: file,
+    log,
+    host,
+    port,
+    allowAnonymous,
+    allowCommandAdmin: allowsCommandAdmin = false,
+  } = options
   // Whoever reads the report may leave, as in `serve | head`.
   process.stdout.on('error', () => {})
   // A daemon gets it when its starter's terminal closes, or from the kernel when a stopped group is orphaned. Only in a terminal it is meant.
   const endsOnHangup = Boolean(process.stdin.isTTY)
   const overrides = { log, host, port, allowAnonymous, serves: true }
-  await runGateway({ file, overrides, endsOnHangup }, async (gateway, loaded, logger) => {
+  await runGateway({ file, overrides, endsOnHangup, allowsCommandAdmin }, async (gateway, loaded, logger) => {
     const { config } = loaded
     const { url } = await listen(gateway, config)
     print([`mcp-manifold ${VERSION} listens on ${url}`])

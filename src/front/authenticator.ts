@@ -39,8 +39,8 @@ export interface Authenticator {
   resourceMetadata(request: IncomingMessage, path: string): string | undefined
   /** A sentence for clients that look for a login where there is none; `undefined` where there is one, or nothing is asked for. */
   readonly noLogin: string | undefined
-  /** The front listens: `origin` is the address it is reached at, unless configured otherwise. */
-  listensAt(origin: string): void
+  /** Requests come from now on. `origin` is the address they are sent to, unless configured otherwise; `undefined`: only another program knows it. */
+  listensAt(origin: string | undefined): void
   /** The same credential of a caller under this configuration; `undefined`: it is none any more, or that of another identity. */
   renewed(credential: Credential): Credential | undefined
   close(): void

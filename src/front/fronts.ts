@@ -42,6 +42,8 @@ export class Fronts {
   readonly #logger: Logger
   #flushMs = FLUSH_MS.min
   #onNone: (() => void) | undefined
+  #ending = false
+  #closed = false
 
   constructor(calls: CallsInFlight, serverInfo: string, logger: Logger) {
     this.#calls = calls
@@ -49,8 +51,11 @@ export class Fronts {
     this.#logger = logger
   }
 
+  /** One that comes after the end has begun ends as well. */
   add(front: Front): void {
     this.#all.add(front)
+    if (this.#ending) front.drain()
+    if (this.#closed) void front.close(0)
   }
 
   delete(front: Front): void {
@@ -68,6 +73,7 @@ export class Fronts {
   }
 
   drain(): void {
+    this.#ending = true
     for (const front of this.#all) front.drain()
   }
 
@@ -103,6 +109,7 @@ export class Fronts {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     await Promise.all([...this.#all].map(front => front.close(this.#flushMs)))
   }
 }

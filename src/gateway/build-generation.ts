@@ -2,7 +2,6 @@ import { Generation } from './generation.ts'
 import type { Runtime } from './runtime.ts'
 import type { Config } from '../config/types.ts'
 import type { ServedClient } from '../front/fronts.ts'
-import type { Certificates } from '../front/http/listener.ts'
 import type { Audit } from '../observe/audit.ts'
 import type { DebugTrace } from '../observe/debug-trace.ts'
 import { compilePolicies, type Policies } from '../policy/policies.ts'
@@ -37,29 +36,4 @@ export async function buildGeneration(options: BuildOptions): Promise<Generation
 function rulesOf({ clients, roles, servers, gateway }: Config): string {
   const own = clients.map(client => [client.name, client.roles, client.rules, client.default, client.shadow])
   return JSON.stringify([gateway.rules, roles, own, servers.map(({ name }) => name)])
-}
-
-/** The certificates of the HTTP front, read and checked; `undefined` without TLS. @throws GatewayError `config` */
-export async function certificatesOf({ gateway }: Config): Promise<Certificates | undefined> {
-  const { tls } = gateway.http
-  if (!tls) return undefined
-  // Loaded with the front, and not before.
-  const { readCertificates } = await import('../front/http/listener.ts')
-  return await readCertificates(tls)
-}
-
-/** Whether two configurations recognise the same callers over HTTP. */
-export function sameCallers(a: Config, b: Config): boolean {
-  return callersOf(a) === callersOf(b)
-}
-
-function callersOf({ clients, gateway: { auth, http } }: Config): string {
-  const own = clients.map(({ name, keys, subjects, certificates, users }) => [
-    name,
-    keys,
-    subjects,
-    certificates,
-    users,
-  ])
-  return JSON.stringify([auth, http.publicUrl, own])
 }

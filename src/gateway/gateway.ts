@@ -1,27 +1,24 @@
 import type { Readable, Writable } from 'node:stream'
 import { Audience } from './audience.ts'
-import { buildGeneration, certificatesOf, sameCallers } from './build-generation.ts'
+import { buildGeneration } from './build-generation.ts'
 import { carriedOver } from './carried-over.ts'
 import { ClientService } from './client-service.ts'
 import { Generation } from './generation.ts'
+import { HttpFronts, type HandlerOptions, type PreparedFronts } from './http-fronts.ts'
 import { Operations } from './operations.ts'
 import type { GatewayOptions, StdioOptions } from './options.ts'
 import type { ReloadReport } from './reload-report.ts'
 import { Runtime } from './runtime.ts'
 import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
-import { checkExposure } from '../auth/exposure.ts'
 import type { CountersOf } from '../cache/stats.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { WHOLE } from '../catalog/view-names.ts'
 import type { AuditConfig, Config, LiveServer } from '../config/types.ts'
-import { describeError, GatewayError } from '../core/errors.ts'
-import { SILENT, type Logger } from '../core/logger.ts'
+import { GatewayError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
 import { clientPrincipal, LOCAL, type Principal } from '../core/principal.ts'
-import { descriptorShares } from '../descriptors.ts'
-import type { Authenticator } from '../front/authenticator.ts'
 import { Fronts } from '../front/fronts.ts'
-import type { HttpFront } from '../front/http/endpoint.ts'
-import type { Certificates } from '../front/http/listener.ts'
+import type { RequestHandler } from '../front/http/mount.ts'
 import { StdioFront } from '../front/stdio.ts'
 import { Audit } from '../observe/audit.ts'
 import { DebugTrace } from '../observe/debug-trace.ts'
@@ -32,8 +29,7 @@ import type { Store } from '../state/store.ts'
 /** Everything that another configuration needs, before it takes effect. */
 interface Built {
   readonly generation: Generation
-  readonly certificates: Certificates | undefined
-  readonly authenticator: Authenticator | undefined
+  readonly fronts: PreparedFronts
 }
 
 /** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
@@ -53,8 +49,7 @@ export class Gateway extends ClientService {
   #reloads = 0
   readonly #drains: DrainWatch | undefined
   readonly #fronts: Fronts
-  #http: HttpFront | undefined
-  #authenticator: Authenticator | undefined
+  readonly #http: HttpFronts
   #refreshTimer: NodeJS.Timeout | undefined
   #stopping: Promise<void> | undefined
   #closing: Promise<void> | undefined
@@ -76,6 +71,15 @@ export class Gateway extends ClientService {
       runtime,
       audit: audit && this.#auditTo(audit),
       trace: this.#trace(),
+    })
+    this.#http = new HttpFronts({
+      service: this,
+      config,
+      store,
+      logger,
+      fronts: this.#fronts,
+      readiness: () => readinessOf(this.status()),
+      onRefused: (status, reason, address) => this.current.audit?.noteRefused(status, reason, address),
     })
     if (store.name !== 'memory')
       this.#drains = new DrainWatch({
@@ -146,29 +150,13 @@ export class Gateway extends ClientService {
   }
 
   /** Serves HTTP on the configured address. @throws GatewayError `config` when the address cannot be used, or must not be */
-  async listen(): Promise<{ url: string; port: number }> {
-    checkExposure(this.#config, this.#logger)
-    const [{ HttpFront }, authenticator] = await Promise.all([
-      import('../front/http/endpoint.ts'),
-      this.#authenticatorOf(this.#config),
-    ])
-    this.#http = new HttpFront({
-      service: this,
-      config: this.#config.gateway.http,
-      authenticator,
-      logger: this.#logger,
-      maxConnections: descriptorShares().clients,
-      readiness: () => readinessOf(this.status()),
-      onRefused: (status, reason, address) => this.current.audit?.noteRefused(status, reason, address),
-    })
-    this.#authenticator = authenticator
-    this.#fronts.add(this.#http)
-    return await this.#http.listen()
+  listen(): Promise<{ url: string; port: number }> {
+    return this.#http.listen()
   }
 
-  async #authenticatorOf({ clients, gateway: { auth, http } }: Config): Promise<Authenticator> {
-    const { Gatekeeper } = await import('../auth/gatekeeper.ts')
-    return new Gatekeeper({ auth, http, clients, store: this.#store, logger: this.#logger })
+  /** A handler of HTTP requests for a server of another program. @throws GatewayError `config` */
+  handler(options?: HandlerOptions): RequestHandler {
+    return this.#http.handler(options)
   }
 
   /** Lists every server that has never been listed, and starts those that are required. Resolves when each has succeeded or failed; `onSettled` hears of each. */
@@ -196,7 +184,7 @@ export class Gateway extends ClientService {
     const built = await this.#build(next.config)
     // Closing takes everything away that a configuration could be about.
     if (turn !== this.#reloads || this.#closing) {
-      if (built.authenticator !== this.#authenticator) built.authenticator?.close()
+      built.fronts.discard()
       return { applied: false, superseded: turn !== this.#reloads, notReloadable, servers }
     }
     await this.#swap(built)
@@ -208,8 +196,7 @@ export class Gateway extends ClientService {
     const former = this.current
     const { audit } = config.gateway
     const sameAudit = JSON.stringify(audit) === JSON.stringify(former.config.gateway.audit)
-    if (this.#http) checkExposure(config, SILENT)
-    const certificates = this.#http && (await certificatesOf(config))
+    const fronts = await this.#http.prepare(config)
     const generation = await buildGeneration({
       config,
       runtime: this.runtime,
@@ -218,12 +205,10 @@ export class Gateway extends ClientService {
       audit: sameAudit ? former.audit : audit && this.#auditTo(audit),
       trace: this.#trace(),
     })
-    const isSame = !this.#http || sameCallers(config, former.config)
-    const authenticator = isSame ? this.#authenticator : await this.#authenticatorOf(config)
-    return { generation, certificates, authenticator }
+    return { generation, fronts }
   }
 
-  async #swap({ generation, certificates, authenticator }: Built): Promise<void> {
+  async #swap({ generation, fronts }: Built): Promise<void> {
     const former = this.current
     const { config } = generation
     const seen = this.audience.seenIn(former)
@@ -234,8 +219,7 @@ export class Gateway extends ClientService {
     this.#logger.setLevel?.(config.gateway.log)
     this.listens.limits = config.gateway.listen
     this.runtime.reconfigure(config)
-    this.#authenticator = authenticator
-    if (authenticator) this.#http?.use(authenticator, certificates)
+    fronts.use()
     this.#fronts.reconfigured(config)
     this.swapping = false
     // What is under way still has its lines there.
@@ -282,15 +266,15 @@ export class Gateway extends ClientService {
 
   /** Legacy sessions open over HTTP. */
   get sessions(): number {
-    return this.#http?.sessions ?? 0
+    return this.#http.sessions
   }
 
   /**
-   * Takes no new requests, answers those that are in flight for as long as `gateway.shutdownTimeout` allows, then closes. The HTTP front listens until
+   * Takes no new requests, answers those that are in flight for `timeoutMs` at most (`gateway.shutdownTimeout`), then closes. The HTTP front listens until
    * then, and tells everyone who still comes to go elsewhere. Idempotent.
    */
-  stop(): Promise<void> {
-    this.#stopping ??= this.#fronts.finish(this.#config.gateway.shutdownTimeoutMs).then(() => this.close())
+  stop(timeoutMs = this.#config.gateway.shutdownTimeoutMs): Promise<void> {
+    this.#stopping ??= this.#fronts.finish(timeoutMs).then(() => this.close())
     return this.#stopping
   }
 
@@ -334,11 +318,6 @@ export class Gateway extends ClientService {
     await this.#fronts.settled()
     await this.current.audit?.close()
     await this.runtime.finish()
-    try {
-      await this.#store.close()
-    } catch (error) {
-      this.#logger.warn('The state store did not close cleanly.', { cause: describeError(error) })
-    }
   }
 }
 

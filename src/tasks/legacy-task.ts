@@ -133,7 +133,7 @@ export class LegacyTask implements Exchange, Deadline {
   /** Whether the server can still know the task: its end of a session is where the task lives. */
   get alive(): boolean {
     const { transport } = this.link
-    return !this.#forgotten && (this.link.usable || (transport.kind === 'http' && !transport.sessionful))
+    return !this.#forgotten && (this.link.usable || !transport.sessionful)
   }
 
   /** From now on its client knows it by this id, and hears what has been said of it meanwhile. */

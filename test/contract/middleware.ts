@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Middleware } from '../../src/core/compose.ts'
 import { GatewayError } from '../../src/core/errors.ts'
@@ -161,6 +163,28 @@ export function describeMiddleware<T>(name: string, { create, repeats, framed }:
         if (!framed) expect(answered).toBe(call.promise)
         call.resolve(ANSWER)
         expect(await answered).toBe(ANSWER)
+      }))
+
+    it('holds nothing of calls that are over, answered or failed', () =>
+      within(async setup => {
+        const answers = [ANSWER, new GatewayError('invalid_params', 'x')]
+        const seen: WeakRef<Exchange>[] = []
+        const handler = setup.middleware(() => {
+          const answer = answers[seen.length % 2] as (typeof answers)[number]
+          return answer instanceof GatewayError ? Promise.reject(answer) : Promise.resolve(answer)
+        })
+        const pass = async (number: number): Promise<void> => {
+          const { exchange, about } = setup.pass(number)
+          seen.push(new WeakRef(exchange))
+          await handler(exchange, about).catch(() => undefined)
+        }
+        for (let number = 0; number < 10; number++) await pass(number)
+        setFlagsFromString('--expose-gc')
+        const gc = runInNewContext('gc') as () => void
+        await settle()
+        gc()
+        // The engine may still hold the last one.
+        expect(seen.filter(ref => ref.deref()).length).toBeLessThan(2)
       }))
 
     it('answers calls beside each other independently, whatever becomes of the others', () =>

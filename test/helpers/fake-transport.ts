@@ -7,6 +7,10 @@ import type { Exchange, JsonObject } from '../../src/core/exchange.ts'
 import { ANONYMOUS } from '../../src/core/principal.ts'
 import type { ServerConfig } from '../../src/config/types.ts'
 import type { ReplicaConfig } from '../../src/config/replica-types.ts'
+import { HTTP_TRAITS } from '../../src/upstream/transport/http/traits.ts'
+import type { TransportTraits } from '../../src/upstream/transport/shared/traits.ts'
+import { SSE_TRAITS } from '../../src/upstream/transport/sse/traits.ts'
+import { STDIO_TRAITS } from '../../src/upstream/transport/stdio/traits.ts'
 import type { Outgoing, Receiver, Transport } from '../../src/upstream/transport/shared/transport.ts'
 
 /** What a fake server does with a request: gives a result, an error, or says nothing. */
@@ -33,6 +37,7 @@ export const MODERN: Readonly<Record<string, (params: JsonObject) => Reaction>> 
 /** A transport without a server: the test is the server. */
 export class FakeTransport implements Transport {
   readonly kind: Transport['kind']
+  readonly traits: TransportTraits
   readonly sessionful = true
   readonly sent: Outgoing[] = []
   readonly abandoned: number[] = []
@@ -56,6 +61,7 @@ export class FakeTransport implements Transport {
   ) {
     this.reactions = new Map(Object.entries(reactions))
     this.kind = kind
+    this.traits = { stdio: STDIO_TRAITS, http: HTTP_TRAITS, sse: SSE_TRAITS }[kind]
   }
 
   async open(receiver: Receiver): Promise<void> {

@@ -94,7 +94,12 @@ export async function rawOf(text: string, file: string, cwd: string = process.cw
  * @throws GatewayError `config`
  */
 export async function configFrom(value: unknown, options: Omit<LoadOptions, 'file'> = {}): Promise<Config> {
-  return (await build(value, { file: undefined, text: undefined, options })).config
+  return (await loadValue(value, options)).config
+}
+
+/** As `configFrom`, with the value in the gateway's own form. */
+export async function loadValue(value: unknown, options: Omit<LoadOptions, 'file'> = {}): Promise<Loaded> {
+  return await build(value, { file: undefined, text: undefined, options })
 }
 
 /**

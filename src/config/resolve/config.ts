@@ -1,3 +1,4 @@
+import { canonical } from '../../core/canonical.ts'
 import { createHash } from 'node:crypto'
 import { CACHE_RULE } from '../options/cache.ts'
 import { resolveSection } from '../options/option.ts'
@@ -121,14 +122,10 @@ function resolveRoots(roots: NonNullable<ServerEntry['roots']>, { folder, home }
 
 function resolveEndpoint(source: ReplicaEntry, { folder, cwd, home, envFiles }: Environment): Endpoint {
   if (source.command === undefined) {
-    const transport =
-      source.type === 'sse' ? 'sse' : source.type?.startsWith('streamable') ? 'streamable' : 'auto'
-    return {
-      kind: 'http',
-      url: source.url ?? source.serverUrl ?? '',
-      headers: lowerCaseKeys(source.headers),
-      transport,
-    }
+    const { type } = source
+    const address = { url: source.url ?? source.serverUrl ?? '', headers: lowerCaseKeys(source.headers) }
+    if (type === 'sse') return { kind: 'sse', ...address }
+    return { kind: 'http', ...address, sseFallback: !type?.startsWith('streamable') }
   }
   const env: Record<string, string> = {}
   if (source.envFile !== undefined)
@@ -168,16 +165,9 @@ function resolveTool(glob: string, tool: NonNullable<ServerEntry['tools']>[strin
  * and go.
  */
 function fingerprint([first]: readonly ReplicaConfig[]): string {
-  const endpoint = first?.endpoint
-  const parts =
-    endpoint?.kind === 'stdio'
-      ? [endpoint.kind, endpoint.command, endpoint.args, sorted(endpoint.env), endpoint.cwd]
-      : [endpoint?.kind, endpoint?.url, sorted(endpoint?.headers ?? {}), endpoint?.transport]
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
-}
-
-function sorted(record: Readonly<Record<string, string>>): [string, string][] {
-  return Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1))
+  return createHash('sha256')
+    .update(canonical(first?.endpoint ?? null))
+    .digest('hex')
 }
 
 function isEmpty(value: string | readonly unknown[] | object | undefined): boolean {

@@ -19,13 +19,15 @@ import { Connections } from './connections.ts'
 import { EventBudget } from './event-budget.ts'
 import type { Front, ServedClient } from '../fronts.ts'
 import { noLongerServed } from '../no-longer-served.ts'
-import { accepts, checkAccept, checkQuery, HostGuard, isDirect } from './guards.ts'
+import { accepts, checkAccept, checkQuery, HostGuard } from './guards.ts'
+import { MountGuard, RESOURCE_METADATA, type MountPlace } from './mount.ts'
 import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
 import { acceptModern, claimsModern, listen, type Listening } from '../stateless.ts'
 import { pipelined } from './pipelined.ts'
 import { admitSession, admitStream, turnDown, turnDownPost, type Unread } from '../admission.ts'
 import { nothing } from './no-login.ts'
+import { answerReady, type ReadinessAnswer } from './readiness.ts'
 import { Refusals } from './error-responses.ts'
 import type { Service } from '../service.ts'
 import { closeServer, deserted, openServer, type Certificates } from './listener.ts'
@@ -41,24 +43,26 @@ export interface HttpFrontOptions {
   /** Hears of callers who were not let in: with wrong credentials or without (401), or with ones that allow nothing (403). */
   readonly onRefused?: (status: number, reason: string, address: string | undefined) => void
   readonly logger: Logger
-  /** Connections of clients at once. */
+  /** Connections of clients at once, where the front listens itself. */
   readonly maxConnections: number
-  /** Whether every required server is there, and what to say of it. */
-  readonly readiness: () => {
-    readonly ready: boolean
-    /** For this machine. */
-    readonly inFull: readonly object[]
-    /** For callers elsewhere who may use them. */
-    readonly servers: readonly { readonly name: string }[]
-  }
+  /** Where the front is a part of another program's server. */
+  readonly mount?: MountPlace
+  readonly readiness: () => ReadinessAnswer
+}
+
+/** What decides who may come to a front. */
+export interface Entrance {
+  readonly authenticator: Authenticator
+  /** `undefined` without TLS. */
+  readonly certificates: Certificates | undefined
+  /** As `MountPlace.thisMachineOnly`. */
+  readonly thisMachineOnly: boolean
 }
 
 /** A reply without a sign of life for so long becomes an event stream, which can carry one. */
 const STREAM_AFTER_MS = 5000
 const SWEEP_MS = 1000
 const MAX_BATCH = 100
-/** RFC 9728 section 3.1: followed by the path of the endpoint. */
-const RESOURCE_METADATA = '/.well-known/oauth-protected-resource'
 
 /** An endpoint as one caller reaches it. */
 interface EndpointAccess {
@@ -79,6 +83,8 @@ export class HttpFront implements Front {
   readonly #options: HttpFrontOptions
   #config: HttpFrontConfig
   #authenticator: Authenticator
+  /** Of a front in a server of another program. */
+  #thisMachineOnly: boolean
   #guard: HostGuard
   /** Where it is reached, once it listens. */
   #origin: string | undefined
@@ -95,46 +101,58 @@ export class HttpFront implements Front {
   readonly #backlogs: Backlogs
   readonly #events = new EventBudget()
   #sse: SseFront | undefined
-  #sweeper: NodeJS.Timeout | undefined
+  readonly #sweeper: NodeJS.Timeout
   /** Headers of every answer to a message. */
   readonly #headers: Record<string, string> = {}
   #draining = false
   #closing = false
 
   constructor(options: HttpFrontOptions) {
+    const { config, mount } = options
     this.#options = options
-    this.#config = options.config
+    this.#config = config
     this.#authenticator = options.authenticator
-    this.#guard = new HostGuard(options.config)
+    this.#thisMachineOnly = mount?.thisMachineOnly ?? false
+    this.#guard = mount ? new MountGuard(config, this.#thisMachineOnly) : new HostGuard(config)
     this.#refusals = new Refusals(options)
-    this.#bodies = new Bodies(options.config.maxBodyBytes)
+    this.#bodies = new Bodies(config.maxBodyBytes)
     this.#backlogs = new Backlogs(options.logger)
-    this.#sessions = new SessionPool(options.config.maxSessions, options.logger)
+    this.#sessions = new SessionPool(config.maxSessions, options.logger)
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
+    this.#sweeper.unref()
+    if (mount) options.authenticator.listensAt(undefined)
   }
+
+  /** Answers a request, whatever it is. */
+  readonly handle = pipelined((request, response) => {
+    // Also on a connection that is kept: the next request goes elsewhere.
+    if (this.#draining && this.#server) response.shouldKeepAlive = false
+    this.#route(request, response).catch((error: unknown) => this.#refusals.answer(request, response, error))
+  })
 
   /** @throws GatewayError `config` when the address cannot be used */
   async listen(): Promise<{ url: string; port: number }> {
     const { logger } = this.#options
-    const handle = pipelined((request, response) => {
-      // Also on a connection that is kept: the next request goes elsewhere.
-      if (this.#draining) response.shouldKeepAlive = false
-      this.#route(request, response).catch((error: unknown) =>
-        this.#refusals.answer(request, response, error),
-      )
-    })
-    const { server, origin, port } = await openServer(this.#config, handle)
+    const { server, origin, port } = await openServer(this.#config, this.handle)
     this.#server = server
     this.#connections = new Connections(server, this.#options.maxConnections, logger)
     this.#origin = origin
     this.#authenticator.listensAt(origin)
-    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
-    this.#sweeper.unref()
     return { url: `${origin}/mcp`, port }
   }
 
   /** Open sessions of every kind. */
   get sessions(): number {
     return this.#sessions.size + (this.#sse?.sessions ?? 0)
+  }
+
+  get authenticator(): Authenticator {
+    return this.#authenticator
+  }
+
+  /** Where in another program's server it is; `undefined`: it listens itself. */
+  get mount(): MountPlace | undefined {
+    return this.#options.mount
   }
 
   get clients(): Iterable<ServedClient> {
@@ -149,20 +167,21 @@ export class HttpFront implements Front {
     if (this.#sse) yield* this.#sse.clients
   }
 
-  /** What lets callers in from now on; connections are opened with these certificates. Comes before `reconfigured`. */
-  use(authenticator: Authenticator, certificates: Certificates | undefined): void {
+  /** Whom it lets in from now on, and what connections are opened with. Comes before `reconfigured`. */
+  use({ authenticator, certificates, thisMachineOnly }: Entrance): void {
     if (certificates && this.#server && 'setSecureContext' in this.#server)
       (this.#server as HttpsServer).setSecureContext(certificates)
+    this.#thisMachineOnly = thisMachineOnly
     if (authenticator === this.#authenticator) return
     const before = this.#authenticator
     this.#authenticator = authenticator
-    if (this.#origin !== undefined) authenticator.listensAt(this.#origin)
+    if (this.#origin !== undefined || this.#options.mount) authenticator.listensAt(this.#origin)
     before.close()
   }
 
   reconfigured({ gateway: { http } }: Config): void {
     this.#config = http
-    this.#guard = new HostGuard(http)
+    this.#guard = this.#options.mount ? new MountGuard(http, this.#thisMachineOnly) : new HostGuard(http)
     this.#bodies.resize(http.maxBodyBytes)
     this.#sessions.max = http.maxSessions
     for (const session of this.#sessions.values()) {
@@ -204,7 +223,8 @@ export class HttpFront implements Front {
   drain(): void {
     if (this.#draining) return
     this.#draining = true
-    this.#headers.connection = 'close'
+    // The connections of another program's server are not ended.
+    if (this.#server) this.#headers.connection = 'close'
     for (const stream of this.#streams.keys()) stream.end()
     for (const session of this.#sessions.values()) session.endStream()
     this.#sse?.drain()
@@ -227,6 +247,7 @@ export class HttpFront implements Front {
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.#closing && !this.#server) return refuseUnavailable(response, 'null', this.#headers)
     const url = request.url as string
     const query = url.indexOf('?')
     const path = query < 0 ? url : url.slice(0, query)
@@ -281,23 +302,12 @@ export class HttpFront implements Front {
     publicDocument(request, response, text)
   }
 
-  /** The names of servers are for this machine, and for callers who may use them. */
-  async #ready(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { readiness, service } = this.#options
+  #ready(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const readiness = this.#options.readiness()
+    const ready = readiness.ready && !this.#draining
+    const { service } = this.#options
     const authenticator = this.#authenticator
-    const { ready: able, inFull, servers } = readiness()
-    const ready = able && !this.#draining
-    const status = ready ? 200 : 503
-    if (isDirect(request)) return json(response, status, { ready, servers: inFull })
-    try {
-      const { principal } = await authenticator.authenticate(request, '')
-      for (const { name } of servers) await service.known(name, principal)
-      const visible = servers.filter(({ name }) => service.viewOf(name, principal) !== undefined)
-      json(response, status, { ready, servers: visible })
-    } catch {
-      // Whoever balances load shows no credentials, and needs no names.
-      json(response, status, { ready })
-    }
+    return answerReady(request, response, { ...readiness, ready }, { service, authenticator })
   }
 
   async #post(request: IncomingMessage, response: ServerResponse, access: EndpointAccess): Promise<void> {
@@ -314,7 +324,7 @@ export class HttpFront implements Front {
     const modern = claimsModern(message.value.params)
     const sent = typeof version === 'string' && isModernVersion(version)
     if (this.#draining && kind === 'request' && !goesOn(message.value.params))
-      return refuseUnavailable(response, takeApart(message).id as string)
+      return refuseUnavailable(response, takeApart(message).id as string, this.#headers)
     if (kind === 'request' && modern && (sent || message.value.method !== 'initialize'))
       return this.#modern(request, response, place, takeApart(message))
     if (sent) {
@@ -405,7 +415,7 @@ export class HttpFront implements Front {
     const config = this.#config
     const refusal = await admitSession(service, place, incoming)
     if (refusal) return void refuse(this.#oneOff(response, 200), incoming.id as string, refusal)
-    if (this.#draining) return refuseUnavailable(response, incoming.id as string)
+    if (this.#draining) return refuseUnavailable(response, incoming.id as string, this.#headers)
     this.#sessions.makeRoom(place.credential.principal.id)
     const session = new HttpSession(service, place.endpoint, place.view, place.credential, config, {
       backlogs: this.#backlogs,
@@ -445,7 +455,7 @@ export class HttpFront implements Front {
       }
     })
     const requests = messages.filter(message => message.kind === 'request')
-    if (this.#draining && requests.length > 0) return refuseUnavailable(response, 'null')
+    if (this.#draining && requests.length > 0) return refuseUnavailable(response, 'null', this.#headers)
     for (const { kind, incoming } of messages)
       if (kind === 'notification' && incoming) session.session.notification(incoming)
     if (requests.length === 0) return accepted(response)
@@ -469,7 +479,7 @@ export class HttpFront implements Front {
     const last = request.headers['last-event-id']
     // A stream on which an answer is to come may be taken up again.
     if (this.#draining && (typeof last !== 'string' || !session.awaits(last)))
-      return refuseUnavailable(response, 'null')
+      return refuseUnavailable(response, 'null', this.#headers)
     if (last === undefined) session.listen(response)
     else if (typeof last !== 'string' || !session.resume(last, response))
       throw new HttpError(400, 'There is no such event in this session; open a stream without Last-Event-ID.')
@@ -489,16 +499,18 @@ export class HttpFront implements Front {
     const place = await this.#place(request, endpoint ?? '')
     if (!this.#sse) {
       const { SseFront } = await import('./sse.ts')
-      const bounds = { bodies: this.#bodies, backlogs: this.#backlogs }
+      const messagesPath = `${this.#options.mount?.prefix ?? ''}/messages`
+      const bounds = { messagesPath, headers: this.#headers, bodies: this.#bodies, backlogs: this.#backlogs }
       this.#sse ??= new SseFront(service, config, bounds, logger)
     }
     const post = path === '/messages'
     // A session whose stream has ended is not known any more.
-    if (this.#draining && (!post || endpoint === undefined)) return refuseUnavailable(response, 'null')
+    if (this.#draining && (!post || endpoint === undefined))
+      return refuseUnavailable(response, 'null', this.#headers)
     if (post) await this.#sse.post(request, response, place.credential).catch(this.#turnDown(place))
     else if (request.method === 'GET') {
       if (!(await admitStream(service, place, response))) return
-      if (this.#draining) return refuseUnavailable(response, 'null')
+      if (this.#draining) return refuseUnavailable(response, 'null', this.#headers)
       this.#sse.open(response, place)
     }
     // The first thing a client of both transports does is to POST; this status sends it to the older one.

@@ -22,6 +22,10 @@ import { refuseUnavailable, RETRY_EVENT } from '../shutting-down.ts'
 
 /** What the streams of a front have in common. */
 export interface SseBounds {
+  /** Path that requests are sent to. */
+  readonly messagesPath: string
+  /** Of answers that refuse a request. */
+  readonly headers: Readonly<Record<string, string>>
   readonly bodies: Bodies
   readonly backlogs: Backlogs
 }
@@ -129,7 +133,7 @@ export class SseFront {
   ): void {
     const holder = credential.principal.id
     this.#sessions.makeRoom(holder)
-    const { backlogs } = this.#bounds
+    const { backlogs, messagesPath } = this.#bounds
     const stream = new SseStream(new Outlet(response, holder, backlogs), backlogs)
     const session = new Session(this.#service, credential.principal, view, text => stream.notify(text), 'sse')
     const entry: SseSession = {
@@ -158,7 +162,7 @@ export class SseFront {
       session.close()
     })
     openEventStream(response, {})
-    response.write(`event: endpoint\ndata: /messages?sessionId=${session.id}\n\n`)
+    response.write(`event: endpoint\ndata: ${messagesPath}?sessionId=${session.id}\n\n`)
   }
 
   /** Of the session that a request names; `undefined` when there is none. */
@@ -182,7 +186,8 @@ export class SseFront {
     const value = parseJson(text)
     const kind = kindOf(value)
     const incoming = kind === 'response' ? undefined : takeApart({ text, value: value as JsonObject })
-    if (this.#draining && kind === 'request') return refuseUnavailable(response, incoming?.id ?? 'null')
+    if (this.#draining && kind === 'request')
+      return refuseUnavailable(response, incoming?.id ?? 'null', this.#bounds.headers)
     // The call is answered elsewhere, and later.
     if (letGo && kind === 'request') response.off('close', letGo)
     response.writeHead(202, { 'content-type': 'text/plain' }).end('Accepted')

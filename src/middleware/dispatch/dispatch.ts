@@ -155,7 +155,7 @@ function callFor(link: Link, exchange: Exchange, route: Route, timeoutMs: number
     }
   }
   const change = { target: { key: NAMED_METHODS[method] ?? 'name', value: route.own } }
-  if (!route.headerParams?.length || link.transport.kind !== 'http') return { method, timeoutMs, change }
+  if (!route.headerParams?.length || !link.transport.traits.headers) return { method, timeoutMs, change }
   return { method, timeoutMs, change, headers: paramHeaders(route.headerParams, params?.value.arguments) }
 }
 

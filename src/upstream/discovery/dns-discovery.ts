@@ -3,7 +3,7 @@ import { isLoopback } from '../../core/loopback.ts'
 import { isIP } from 'node:net'
 import { describeError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
-import type { DnsConfig, HttpEndpoint, ReplicaConfig } from '../../config/replica-types.ts'
+import type { DnsConfig, ReplicaConfig, UrlEndpoint } from '../../config/replica-types.ts'
 import { mainOf, replicasOf, type Location } from './dns-records.ts'
 import { NameResolver } from './dns-resolver.ts'
 
@@ -116,7 +116,7 @@ export class DnsDiscovery {
   }
 
   async #locate(entry: ReplicaConfig): Promise<Location | undefined> {
-    const { hostname } = new URL((entry.endpoint as HttpEndpoint).url)
+    const { hostname } = new URL((entry.endpoint as UrlEndpoint).url)
     const name = entry.service === undefined ? hostname : `${entry.service}.${hostname}`
     try {
       const location =
@@ -187,12 +187,12 @@ export class DnsDiscovery {
 
 /** Whether its URL says where it is by a name that can be looked up. */
 function hasName({ endpoint }: ReplicaConfig): boolean {
-  if (endpoint.kind !== 'http') return false
+  if (endpoint.url === undefined) return false
   const { hostname } = new URL(endpoint.url)
   return !isLoopback(hostname) && isIP(hostname.replace(/^\[|\]$/g, '')) === 0
 }
 
 /** Of two entries for the same name, each is looked up by itself. */
 function keyOf({ name, endpoint, service }: ReplicaConfig): string {
-  return endpoint.kind === 'http' ? JSON.stringify([name, endpoint.url, service]) : ''
+  return endpoint.url === undefined ? '' : JSON.stringify([name, endpoint.url, service])
 }

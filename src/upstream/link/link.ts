@@ -350,7 +350,7 @@ export class Link implements Receiver {
     if (!pending) return
     this.#giveUp(pending, 'timeout', timedOut(this.server.name, pending))
     // Not for what the gateway asks itself: a server that computes for a while answers no ping, and may still answer the call.
-    if (pending.exchange && this.transport.kind === 'stdio' && this.usable) this.#hangs.timedOut()
+    if (pending.exchange && this.transport.traits.process && this.usable) this.#hangs.timedOut()
   }
 
   #onHung(): void {
@@ -644,8 +644,8 @@ export class Link implements Receiver {
   /** Whether the server may have heard of the request. */
   #cancelUpstream(id: number, reason: string): boolean {
     if (this.transport.abandon(id)) return false
-    // On modern HTTP the closed stream is the cancellation; everywhere else it is a notification.
-    if (this.#peer?.era !== 'modern' || this.transport.kind === 'stdio')
+    // In the modern era a request's own stream is closed to cancel it; everywhere else there is a notification.
+    if (this.#peer?.era !== 'modern' || this.transport.traits.attribution === 'none')
       this.notify('notifications/cancelled', JSON.stringify({ requestId: id, reason }))
     return true
   }

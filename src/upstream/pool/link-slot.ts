@@ -83,7 +83,7 @@ export class LinkSlot implements Deadline {
     this.#now = options.now ?? monotonicNow
     this.#departing = new RetiringLinks(options.deadlines, options.logger)
     // An address is tried again every minute at least: that costs nobody a process.
-    const isProcess = options.replica.endpoint.kind === 'stdio'
+    const isProcess = options.replica.traits.process
     this.#starts = new RestartBackoff(() => (isProcess ? options.server.crashes : Infinity))
     this.#succession = new ProcessReplacement({
       ...options,

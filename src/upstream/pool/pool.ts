@@ -235,7 +235,7 @@ export class Pool {
   /** Ends a link that has turned out to be another one than was needed, unless it is of use to somebody. */
   #dismiss(slot: LinkSlot): void {
     const { common, modern } = slot.replica
-    if (slot.key === common || slot.key === modern || slot.replica.endpoint.kind !== 'stdio') return
+    if (slot.key === common || slot.key === modern || !slot.replica.traits.process) return
     setImmediate(() => {
       if (this.#slots.get(slot.key.id) === slot && slot.evictable) this.#remove(slot)
     })
@@ -272,7 +272,7 @@ export class Pool {
     if (error.code === 'session_lost') {
       // Whoever answers now may be of the other era; until that is known, nobody shares who might not.
       const { replica } = link
-      replica.traits = undefined
+      replica.forgot()
       this.#know(replica, UNKNOWN)
     } else if (!link.replica.drained) this.#failedAt(link.replica, error)
     this.slotOf(link)?.lost(link, error)
@@ -282,8 +282,7 @@ export class Pool {
     const { replica } = slot
     const { era } = link.peer
     if (replica.health.reachable(monotonicNow())) this.#options.onReplicasChanged?.()
-    if (era === 'legacy')
-      replica.traits = { kind: link.transport.kind, sessionful: link.transport.sessionful }
+    replica.greeted(link.peer, link.transport.sessionful)
     this.#know(replica, slot.spoken)
     this.#fit(slot, era)
     this.#checks.start()
@@ -325,7 +324,7 @@ export class Pool {
     const { replica, nextTry } = slot
     if (error.code === 'shutting_down') return
     // Where another process of the same command is well, this one's trouble is its own.
-    if (replica.endpoint.kind === 'stdio' && this.#hasLink(replica)) return
+    if (replica.traits.process && this.#hasLink(replica)) return
     if (error.code === 'upstream_unauthorized') this.#failedAt(replica, error)
     else if (replica.health.unreachable(error.message, monotonicNow(), nextTry))
       this.#options.onReplicasChanged?.()

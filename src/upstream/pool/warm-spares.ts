@@ -54,7 +54,7 @@ export class WarmPool {
 
   /** A link to the replica has been opened, so that another one may be needed. */
   fill(replica: Replica, era: Era): void {
-    if (replica.endpoint.kind !== 'stdio' || this.#options.server.spares === 0) return
+    if (!replica.traits.process || this.#options.server.spares === 0) return
     let reserve = this.#reserves.get(replica)
     if (!reserve) {
       reserve = new Reserve(replica, this.#options)

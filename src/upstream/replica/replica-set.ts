@@ -265,9 +265,7 @@ export class ReplicaSet {
 /** Whether a link to one is a link to the other. Of its addresses the first says which one it is. */
 function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
   const key = (endpoint: Endpoint): string =>
-    JSON.stringify(
-      endpoint.kind === 'http' ? { ...endpoint, addresses: endpoint.addresses?.slice(0, 1) } : endpoint,
-    )
+    JSON.stringify({ ...endpoint, addresses: endpoint.addresses?.slice(0, 1) })
   return key(a) === key(b)
 }
 

@@ -24,8 +24,7 @@ export class BackgroundStart {
     const { replicas } = this.#options
     const chosen = replicas.choose(caller, leftOut)
     if (!replicas.several) return chosen
-    if (chosen.endpoint.kind === 'stdio' && chosen.health.away)
-      return this.#otherThan(chosen, caller, leftOut)
+    if (chosen.traits.process && chosen.health.away) return this.#otherThan(chosen, caller, leftOut)
     return chosen.keepsSessionsFor(caller) ? chosen : this.#runningOr(chosen, leftOut)
   }
 

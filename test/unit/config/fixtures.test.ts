@@ -56,10 +56,10 @@ describe('a file that a client uses works as it is', () => {
       kind: 'http',
       url: 'https://api.githubcopilot.example/mcp/',
       headers: { authorization: 'Bearer pat' },
-      transport: 'auto',
+      sseFallback: true,
     })
     expect(server(config, 'events')).toMatchObject({
-      replicas: [{ endpoint: { url: 'https://events.example/sse', transport: 'sse' } }],
+      replicas: [{ endpoint: { kind: 'sse', url: 'https://events.example/sse' } }],
       timeoutMs: 600_000,
     })
     expect(server(config, 'db')?.replicas[0]?.endpoint).toMatchObject({
@@ -75,7 +75,7 @@ describe('a file that a client uses works as it is', () => {
       env: { API_KEY: 'wins', REGION: 'eu west' },
     })
     expect(server(config, 'remote')?.replicas[0]?.endpoint).toMatchObject({
-      transport: 'auto',
+      sseFallback: true,
       headers: { 'x-service': 'service' },
     })
   })

@@ -211,14 +211,14 @@ describe('the fingerprint', () => {
 
 describe('transports', () => {
   test.each([
-    [undefined, 'auto'],
-    ['http', 'auto'],
-    ['streamable-http', 'streamable'],
-    ['streamableHttp', 'streamable'],
-    ['sse', 'sse'],
-  ])('type %s is %s', async (type, transport) => {
+    [undefined, { kind: 'http', sseFallback: true }],
+    ['http', { kind: 'http', sseFallback: true }],
+    ['streamable-http', { kind: 'http', sseFallback: false }],
+    ['streamableHttp', { kind: 'http', sseFallback: false }],
+    ['sse', { kind: 'sse' }],
+  ])('type %s is %j', async (type, endpoint) => {
     const entry = { url: 'https://x.example', ...(type && { type }) }
-    expect((await resolveServer(entry)).replicas[0]?.endpoint).toMatchObject({ transport })
+    expect((await resolveServer(entry)).replicas[0]?.endpoint).toMatchObject(endpoint)
   })
 
   test('options of a program beside a url have no effect, and that is said', async () => {

@@ -7,7 +7,7 @@ function entry(changes: Partial<ReplicaConfig> & { url?: string } = {}): Replica
   const { url = 'https://up.example/mcp', ...rest } = changes
   return {
     name: 'up',
-    endpoint: { kind: 'http', url, headers: {}, transport: 'auto' },
+    endpoint: { kind: 'http', url, headers: {}, sseFallback: true },
     weight: 3,
     tier: 1,
     zone: 'z',

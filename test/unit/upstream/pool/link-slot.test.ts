@@ -157,7 +157,7 @@ describe('a start', () => {
       kind: 'http',
       url: 'http://127.0.0.1:1/',
       headers: {},
-      transport: 'streamable',
+      sseFallback: false,
     }
     const slot = slotOf({ crashes: 1, replicas: [replicaConfig({ endpoint })] })
     // An address that nobody listens at refuses at once, whatever the clock of the test says.
