@@ -11,6 +11,8 @@ export {
 export type { Config } from './config/types.ts'
 export type { ServersFile } from './config/options/file.ts'
 export { GatewayError, type ErrorCode } from './core/errors.ts'
+export type { EventListener } from './core/event-bus.ts'
+export type { EventOf, EventType, GatewayEvent } from './core/events.ts'
 export type { RequestHandler } from './front/http/mount.ts'
 export type { HandlerOptions } from './gateway/http-fronts.ts'
 export type { ReloadReport } from './gateway/reload-report.ts'

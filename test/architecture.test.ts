@@ -119,8 +119,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'middleware/request': [
     'core',
     'type:middleware/rate-limit',
-    'type:observe/audit',
-    'type:observe/debug-trace',
+    'protocol/revisions',
     'type:quota/admission-gate',
   ],
   'middleware/coalesce': ['core', 'middleware/cacheable-exchange', 'protocol'],

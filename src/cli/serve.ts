@@ -65,7 +65,7 @@ function apply(gateway: Gateway, broken: readonly string[], change: Change, logg
   for (const { problem } of servers)
     if (problem !== undefined) logger.error(`${problem} What runs stays as it is.`)
   gateway.apply(change)
-  logger.info('The configuration has changed: replicas, weights, tiers and zones are in effect.')
+  logger.info('The configuration has changed: replicas, weights, priorities and zones are in effect.')
   const mended = servers.filter(({ name, problem }) => problem === undefined && broken.includes(name))
   const rest = [...new Set([...mended.map(({ name }) => `"${name}"`), ...needsRestart])]
   if (rest.length > 0)

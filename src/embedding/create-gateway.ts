@@ -56,11 +56,13 @@ interface Parts {
 class EmbeddedGateway implements Gateway {
   readonly #parts: Parts
   readonly #running: Running
+  readonly on: Gateway['on']
   #closed: Promise<void> | undefined
 
   constructor(parts: Parts) {
     this.#parts = parts
     this.#running = parts.running
+    this.on = parts.running.on
   }
 
   handler: Gateway['handler'] = options => {

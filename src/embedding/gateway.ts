@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import type { EventBus } from '../core/event-bus.ts'
 import type { RequestHandler } from '../front/http/mount.ts'
 import type { HandlerOptions } from '../gateway/http-fronts.ts'
 import type { ReloadReport } from '../gateway/reload-report.ts'
@@ -62,6 +63,11 @@ export interface Gateway {
    * @throws GatewayError `config` with a line for each problem: the gateway runs on as it was; `shutting_down` after `close`
    */
   reload(source: ConfigSource): Promise<ReloadReport>
+  /**
+   * Hears of what happens (docs/events.md), of one type of event or with `*` of all, until the returned function is called. A listener is called in the
+   * turn of the event and returns soon. What it throws is logged and changes nothing.
+   */
+  readonly on: EventBus['on']
   status(): GatewayStatus
   /**
    * Takes no new requests, answers those in flight, ends every conversation, then every server it started, and then the store, if the gateway opened it.

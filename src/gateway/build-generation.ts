@@ -1,19 +1,17 @@
 import { Generation } from './generation.ts'
 import type { Runtime } from './runtime.ts'
 import type { Config } from '../config/types.ts'
+import type { EventSink } from '../core/event-bus.ts'
 import type { ServedClient } from '../front/fronts.ts'
-import type { Audit } from '../observe/audit.ts'
-import type { DebugTrace } from '../observe/debug-trace.ts'
 import { compilePolicies, type Policies } from '../policy/policies.ts'
 
 export interface BuildOptions {
   readonly config: Config
   readonly runtime: Runtime
+  readonly events: EventSink
   readonly former: Generation
   /** Who is served at the moment: what they see is ready when the generation takes effect. */
   readonly clients: Iterable<ServedClient>
-  readonly audit: Audit | undefined
-  readonly trace: DebugTrace | undefined
 }
 
 /**
@@ -22,10 +20,10 @@ export interface BuildOptions {
  * @throws GatewayError `config` for rules that do not compile
  */
 export async function buildGeneration(options: BuildOptions): Promise<Generation> {
-  const { config, runtime, former, clients, audit, trace } = options
+  const { config, runtime, events, former, clients } = options
   const same = rulesOf(config) === rulesOf(former.config)
   const policies: Policies = same ? former.policies : await compilePolicies(config, runtime.logger)
-  const generation = new Generation({ config, policies, runtime, audit, trace })
+  const generation = new Generation({ config, policies, runtime, events })
   const { views } = generation.catalog
   await views.adopt(former.catalog.views, same)
   for (const { endpoint, principal } of clients) await views.known(endpoint, policies.of(principal))

@@ -1,8 +1,10 @@
 import { Audience } from './audience.ts'
+import { GatewayEvents } from './gateway-events.ts'
 import type { Generation } from './generation.ts'
 import type { Runtime } from './runtime.ts'
 import type { AsksConfig, ListenConfig } from '../config/types.ts'
 import type { Opening } from '../core/client-request.ts'
+import type { EventBus } from '../core/event-bus.ts'
 import type { Conversation, Exchange, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
@@ -10,7 +12,7 @@ import type { ListKind, Route } from '../core/route.ts'
 import { CallsInFlight } from '../front/calls-in-flight.ts'
 import { ListenStreams, type Subscriber } from '../front/listen-streams.ts'
 import type { Service } from '../front/service.ts'
-import { auditOpened } from '../middleware/request/audit.ts'
+import { reportOpened } from '../middleware/request/report.ts'
 import { VERSION } from '../version.ts'
 
 /** What fronts ask of a gateway: each request goes its way by the generation that is in effect when it comes. */
@@ -18,6 +20,12 @@ export abstract class ClientService implements Service {
   readonly serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
   readonly calls = new CallsInFlight()
   readonly listens: ListenStreams
+  /**
+   * Hears of what happens (docs/events.md), of one type or with `*` of everything, until the returned function is called. A listener is called in the turn
+   * of the event and returns soon; its failures are logged and change nothing.
+   */
+  readonly on: EventBus['on']
+  protected readonly events: GatewayEvents
   epoch = 0
   protected abstract readonly runtime: Runtime
   protected abstract readonly audience: Audience
@@ -28,6 +36,8 @@ export abstract class ClientService implements Service {
 
   constructor(listen: ListenConfig, logger: Logger) {
     this.listens = new ListenStreams(listen, logger)
+    this.events = new GatewayEvents(logger)
+    this.on = this.events.on.bind(this.events) as EventBus['on']
   }
 
   get asks(): AsksConfig {
@@ -65,12 +75,12 @@ export abstract class ClientService implements Service {
 
   join(conversation: Conversation): void {
     this.runtime.relay.join(conversation)
-    this.current.trace?.opened(conversation)
+    this.events.sessionOpened(conversation)
   }
 
   leave(conversation: Conversation): void {
     this.runtime.relay.leave(conversation)
-    this.current.trace?.closed(conversation)
+    this.events.sessionClosed(conversation)
     this.runtime.leave(conversation)
   }
 
@@ -120,6 +130,6 @@ export abstract class ClientService implements Service {
   }
 
   listening(exchange: Exchange, since: number): void {
-    auditOpened({ auditLog: this.current.audit }, exchange, since)
+    reportOpened(this.current.reporting, exchange, since)
   }
 }

@@ -13,15 +13,13 @@ import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './s
 import type { CountersOf } from '../cache/stats.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { WHOLE } from '../catalog/view-names.ts'
-import type { AuditConfig, Config, LiveServer } from '../config/types.ts'
+import type { Config, LiveServer } from '../config/types.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { clientPrincipal, LOCAL, type Principal } from '../core/principal.ts'
 import { Fronts } from '../front/fronts.ts'
 import type { RequestHandler } from '../front/http/mount.ts'
 import { StdioFront } from '../front/stdio.ts'
-import { Audit } from '../observe/audit.ts'
-import { DebugTrace } from '../observe/debug-trace.ts'
 import { compilePolicies, type Policies } from '../policy/policies.ts'
 import { DrainWatch } from '../state/drain-watch.ts'
 import type { Store } from '../state/store.ts'
@@ -64,14 +62,8 @@ export class Gateway extends ClientService {
     const catalog = (): Catalog => this.current.catalog
     const runtime = (this.runtime = new Runtime({ config, store, logger, serverInfo, calls, catalog }))
     this.audience = new Audience(runtime, this.listens)
-    const { audit } = config.gateway
-    this.current = new Generation({
-      config,
-      policies,
-      runtime,
-      audit: audit && this.#auditTo(audit),
-      trace: this.#trace(),
-    })
+    this.current = new Generation({ config, policies, runtime, events: this.events })
+    this.events.follow(config.gateway.audit, logger)
     this.#http = new HttpFronts({
       service: this,
       config,
@@ -79,7 +71,7 @@ export class Gateway extends ClientService {
       logger,
       fronts: this.#fronts,
       readiness: () => readinessOf(this.status()),
-      onRefused: (status, reason, address) => this.current.audit?.noteRefused(status, reason, address),
+      onRefused: (status, reason, address) => this.events.accessRefused(status, reason, address),
     })
     if (store.name !== 'memory')
       this.#drains = new DrainWatch({
@@ -87,19 +79,6 @@ export class Gateway extends ClientService {
         onChange: drained => runtime.drain(drained),
         inFlight: () => inFlightAtDrained(this.status()),
       })
-  }
-
-  #auditTo(audit: AuditConfig): Audit {
-    return new Audit({
-      ...audit,
-      logger: this.#logger,
-      ruleOn: exchange => this.current.router.ruleOn(exchange),
-    })
-  }
-
-  #trace(): DebugTrace | undefined {
-    if (!this.#logger.debugs) return undefined
-    return new DebugTrace(this.#logger, exchange => this.current.router.ruleOn(exchange))
   }
 
   get #config(): Config {
@@ -193,17 +172,13 @@ export class Gateway extends ClientService {
 
   /** Everything that another configuration needs, checked, beside what is in effect. @throws GatewayError `config` */
   async #build(config: Config): Promise<Built> {
-    const former = this.current
-    const { audit } = config.gateway
-    const sameAudit = JSON.stringify(audit) === JSON.stringify(former.config.gateway.audit)
     const fronts = await this.#http.prepare(config)
     const generation = await buildGeneration({
       config,
       runtime: this.runtime,
-      former,
+      events: this.events,
+      former: this.current,
       clients: this.#fronts.clients(),
-      audit: sameAudit ? former.audit : audit && this.#auditTo(audit),
-      trace: this.#trace(),
     })
     return { generation, fronts }
   }
@@ -217,14 +192,12 @@ export class Gateway extends ClientService {
     this.epoch++
     former.catalog.views.supersede()
     this.#logger.setLevel?.(config.gateway.log)
+    this.events.follow(config.gateway.audit, this.#logger)
     this.listens.limits = config.gateway.listen
     this.runtime.reconfigure(config)
     fronts.use()
     this.#fronts.reconfigured(config)
     this.swapping = false
-    // What is under way still has its lines there.
-    if (former.audit !== generation.audit)
-      void this.calls.none(config.gateway.drainTimeoutMs).then(() => former.audit?.close())
     await this.audience.moved(seen, generation)
     await generation.catalog.views.rebuild()
   }
@@ -239,18 +212,7 @@ export class Gateway extends ClientService {
 
   /** What operators do to it while it runs. */
   get operations(): Operations {
-    const audit = (): Audit | undefined => this.current.audit
-    const { runtime } = this
-    return new Operations(
-      {
-        get audit() {
-          return audit()
-        },
-        poolOf: server => runtime.poolOf(server),
-        drain: drained => runtime.drain(drained),
-      },
-      this.#store,
-    )
+    return new Operations(this.runtime, this.#store, this.events)
   }
 
   status(): ServerStatus[] {
@@ -274,6 +236,7 @@ export class Gateway extends ClientService {
    * then, and tells everyone who still comes to go elsewhere. Idempotent.
    */
   stop(timeoutMs = this.#config.gateway.shutdownTimeoutMs): Promise<void> {
+    if (!this.#stopping) this.events.tell({ type: 'shutdown.began' })
     this.#stopping ??= this.#fronts.finish(timeoutMs).then(() => this.close())
     return this.#stopping
   }
@@ -316,7 +279,7 @@ export class Gateway extends ClientService {
     await this.runtime.close()
     // Each call has its line before the audit log ends.
     await this.#fronts.settled()
-    await this.current.audit?.close()
+    await this.events.unfollow()
     await this.runtime.finish()
   }
 }

@@ -3,9 +3,9 @@ import { Router } from './router.ts'
 import type { Runtime } from './runtime.ts'
 import { Catalog } from '../catalog/catalog.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
-import type { Audit } from '../observe/audit.ts'
-import type { DebugTrace } from '../observe/debug-trace.ts'
+import type { EventSink } from '../core/event-bus.ts'
 import { checkCall, recordDecision } from '../middleware/authorize.ts'
+import type { ReportOptions } from '../middleware/request/report.ts'
 import { fallbacksOf } from '../middleware/fallback.ts'
 import type { Policies } from '../policy/policies.ts'
 import { Quotas } from '../quota/quotas.ts'
@@ -16,9 +16,7 @@ export interface GenerationOptions {
   /** The rules of the configuration, compiled. */
   readonly policies: Policies
   readonly runtime: Runtime
-  readonly audit: Audit | undefined
-  /** `undefined` where the log does not show what clients do. */
-  readonly trace: DebugTrace | undefined
+  readonly events: EventSink
 }
 
 /**
@@ -29,20 +27,18 @@ export class Generation {
   readonly config: Config
   readonly policies: Policies
   readonly quotas: Quotas | undefined
-  readonly audit: Audit | undefined
-  readonly trace: DebugTrace | undefined
+  readonly reporting: ReportOptions
   readonly catalog: Catalog
   readonly router: Router
   readonly chains: RequestChains
 
-  constructor({ config, policies, runtime, audit, trace }: GenerationOptions) {
+  constructor({ config, policies, runtime, events }: GenerationOptions) {
     const { store, logger, serverInfo, deadlines, lists, learned, seal, taskIds, legacyTasks } = runtime
     const { subscriptions, taskListeners, listChanges } = runtime
     const { asks } = config.gateway
     this.config = config
     this.policies = policies
-    this.audit = audit
-    this.trace = trace
+    this.reporting = { events, ruleOn: request => this.router.ruleOn(request) }
     this.quotas = Quotas.of({ config, store, logger, leases: runtime.leases })
     const catalog = (this.catalog = new Catalog({
       config,
@@ -95,7 +91,7 @@ export class Generation {
       serverInfo,
       logger,
     })
-    this.chains = composeRequests({ quotas: this.quotas, auditLog: audit, debugTrace: trace }, exchange =>
+    this.chains = composeRequests({ quotas: this.quotas, ...this.reporting }, exchange =>
       this.router.handle(exchange),
     )
   }

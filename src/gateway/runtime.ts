@@ -85,7 +85,7 @@ export class Runtime {
     this.serverInfo = serverInfo
 
     this.#clientLinks = new LinksPerClient(gateway.maxLinksPerClient)
-    this.leases = new LimitLeases({ store, logger, clock: CLOCK, failureMode: gateway.fail })
+    this.leases = new LimitLeases({ store, logger, clock: CLOCK, failureMode: gateway.quotaFailureMode })
     this.limiter = new ConcurrencyLimiter({ ...queueOptions(config), deadlines: this.deadlines })
     for (const server of servers) this.#addPool(server)
     this.lists = new ServerLists({
@@ -175,7 +175,7 @@ export class Runtime {
     const { gateway, servers } = config
     this.#gateway = gateway
     this.#clientLinks.max = gateway.maxLinksPerClient
-    this.leases.reach.fail = gateway.fail
+    this.leases.reach.fail = gateway.quotaFailureMode
     this.limiter.reconfigure(queueOptions(config))
     this.subscriptions.maxPerSubscriber = gateway.listen.maxResources
     this.suspendedCalls.reconfigure(gateway.asks)

@@ -51,7 +51,7 @@ export interface ReplicaStatus {
   /** Calls at this moment. */
   readonly inFlight: number
   readonly weight: number
-  readonly tier: number
+  readonly priority: number
   /** It takes no new calls. */
   readonly drained: boolean
 }
@@ -106,7 +106,7 @@ function strayOf({ membership }: Pool): string | undefined {
 }
 
 function replicaStatusOf(replica: Replica, { slots }: Pool): ReplicaStatus {
-  const { name, health, load, weight, tier, drained } = replica
+  const { name, health, load, weight, priority, drained } = replica
   let inFlight = 0
   let state: ReplicaStatus['state'] = 'stopped'
   let looping = false
@@ -130,7 +130,7 @@ function replicaStatusOf(replica: Replica, { slots }: Pool): ReplicaStatus {
     nextTry: nextTry === undefined ? undefined : wallOf(nextTry),
     inFlight: Math.max(inFlight, load.inFlight),
     weight,
-    tier,
+    priority,
     drained,
   }
 }

@@ -88,7 +88,8 @@ export class Quotas {
 
   constructor({ config, store, logger, clock = CLOCK, leases }: QuotasOptions) {
     this.clock = clock
-    this.#leases = leases ?? new LimitLeases({ store, logger, clock, failureMode: config.gateway.fail })
+    const failureMode = config.gateway.quotaFailureMode
+    this.#leases = leases ?? new LimitLeases({ store, logger, clock, failureMode })
     this.#timeZone = config.gateway.timeZone
     this.#servers = new Map(config.servers.map(server => [server.name, server]))
     this.#clients = new Map(

@@ -4,11 +4,12 @@ import { access, readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { GatewayError } from '../../core/errors.ts'
-import { adopt, type Adopted } from './adopt.ts'
+import { adopt } from './adopt.ts'
 import { commandProblems, commandWarnings } from './command-hints.ts'
 import { duplicateKeys } from './duplicates.ts'
 import { readEnvFiles } from './env-files.ts'
 import { expand } from './variables.ts'
+import { withPresentNames, type PresentNames } from './old-names.ts'
 import { isNestedTooDeep, MAX_DEPTH } from './nesting.ts'
 import { patternWarnings } from '../validate/pattern-warnings.ts'
 import { absolutePath, candidateFiles, projectFolder, stateFolder } from '../paths.ts'
@@ -86,7 +87,7 @@ export async function loadText(
  * @throws GatewayError `config` when it is not JSON
  */
 export async function rawOf(text: string, file: string, cwd: string = process.cwd()): Promise<unknown> {
-  return adopt(await parse(text, file), cwd).value
+  return withPresentNames(adopt(await parse(text, file), cwd), file).value
 }
 
 /**
@@ -131,7 +132,7 @@ async function build(written: unknown, source: Source): Promise<Loaded> {
   const { cwd = process.cwd(), env = process.env, home = homedir() } = options
   const folder = file === undefined ? cwd : dirname(file)
   const isUserWide = file !== undefined && file === candidateFiles(cwd, home, env).at(-1)
-  const adopted = adopt(written, cwd)
+  const adopted = withPresentNames(adopt(written, cwd), file)
   const raw = adopted.value
   const { value, problems } = expand(raw, {
     env,
@@ -180,7 +181,7 @@ function ownersOf(problems: readonly Problem[]): Set<string> {
 async function check(
   value: unknown,
   unexpanded: readonly Problem[],
-  { owner }: Adopted,
+  { owner, problems: twiceNamed }: PresentNames,
   source: Source,
 ): Promise<Problem[]> {
   const { isKnownValid, rememberValid } = source.options
@@ -195,13 +196,17 @@ async function check(
   const hash = createHash('sha256')
     .update(`${VERSION}\n${JSON.stringify(value)}`)
     .digest('hex')
-  if (unexpanded.length === 0 && duplicates.length === 0 && (await isKnownValid?.(hash))) return []
+  const conflicts = twiceNamed.filter(
+    problem => known.has(serverOf(problem) ?? '') || serverOf(problem) === undefined,
+  )
+  const unchecked = [...unexpanded, ...conflicts, ...duplicates]
+  if (unchecked.length === 0 && (await isKnownValid?.(hash))) return []
 
   const { validate } = await import('../validate/validate.ts')
   const places = new Set(unexpanded.map(({ path }) => path.join('\0')))
   // A text with a variable that has no value is wrong for that reason alone.
   const invalid = (await validate(value)).filter(({ path }) => !places.has(path.join('\0')))
-  const problems = [...unexpanded, ...invalid, ...duplicates]
+  const problems = [...unexpanded, ...conflicts, ...invalid, ...duplicates]
   if (problems.length === 0) await rememberValid?.(hash)
   return problems
 }
@@ -214,7 +219,7 @@ interface Renderer {
   byServer(problems: readonly Problem[]): Map<string, string>
 }
 
-async function renderer(raw: unknown, { origin }: Adopted, { file, text }: Source): Promise<Renderer> {
+async function renderer(raw: unknown, { origin }: PresentNames, { file, text }: Source): Promise<Renderer> {
   const places = text === undefined ? undefined : new (await import('./source-text.ts')).SourceLocations(text)
   const where: Where = (path, ofKey) => places?.find(path, ofKey)
   const asWritten = (problem: Problem): Problem => ({ ...problem, path: origin(problem.path) })

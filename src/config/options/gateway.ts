@@ -63,9 +63,9 @@ export const ASKS = section('gateway.asks', {
     max: '24h',
   }),
   // Each holds a call open at a server, and is one of a client that was asked and may never come back.
-  maxParked: integer(
+  maxSuspendedCalls: integer(
     'Most calls of clients without a session that are under way, or wait for their client, at servers that can ask in the middle of a call.',
-    { default: 2000, min: 1, max: 1_000_000 },
+    { aliases: ['maxParked'], default: 2000, min: 1, max: 1_000_000 },
   ),
   // A client that is asked more than this at once is not asked by people.
   maxPerSession: integer('Most questions open at once at one session.', {
@@ -227,7 +227,8 @@ export const GATEWAY = section('gateway', {
     { default: '25s', min: '100ms', max: '1h' },
   ),
   // All servers together: what one process can usefully have under way.
-  concurrency: integer('Calls under way at once in this process, over all servers.', {
+  maxConcurrentCalls: integer('Calls under way at once in this process, over all servers.', {
+    aliases: ['concurrency'],
     default: 1024,
     min: 1,
     max: 100_000,
@@ -237,10 +238,10 @@ export const GATEWAY = section('gateway', {
     min: 0,
     max: 1_000_000,
   }),
-  fail: choice(
+  quotaFailureMode: choice(
     'Whether calls pass while the state of quotas cannot be reached, and after it was lost.',
     ['open', 'closed'],
-    { default: 'closed' },
+    { aliases: ['fail'], default: 'closed' },
   ),
   timeZone: text('Time zone (IANA) in which days and months of budgets begin.', {
     as: false,

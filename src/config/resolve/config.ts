@@ -83,12 +83,14 @@ function resolveServer(
   if (useless.length > 0) {
     warnings.push(`The server "${name}" is remote: ${useless.join(', ')} of it has no effect.`)
   }
-  const ofPrograms = (['crashes', 'memory', 'spares'] as const).filter(key => entry[key] !== undefined)
+  const ofPrograms = (['restartLimit', 'memoryLimit', 'warmInstances'] as const).filter(
+    key => entry[key] !== undefined,
+  )
   if (ofPrograms.length > 0 && sources.every(source => source.command === undefined)) {
     warnings.push(`The server "${name}" is remote: ${ofPrograms.join(', ')} of it has no effect.`)
   }
   warnings.push(...cacheWarnings(name, entry))
-  const ofCalls = (['maxExclusiveLinks', 'linkWait'] as const).filter(key => entry[key] !== undefined)
+  const ofCalls = (['maxExclusiveLinks', 'linkTimeout'] as const).filter(key => entry[key] !== undefined)
   if (ofCalls.length > 0 && entry.isolation !== 'call')
     warnings.push(
       `The server "${name}": ${ofCalls.join(', ')} of it has no effect, since only "isolation": "call" gives calls conversations of their own.`,
@@ -106,7 +108,7 @@ function resolveServer(
     tools: resolveTools(entry),
     cache: entry.cache === 'hints' ? 'hints' : entry.cache && resolveSection(CACHE_RULE, entry.cache),
     hintsRule: resolveSection(CACHE_RULE, {}),
-    // The server's own concurrency is that of its queue, not a quota.
+    // A server has no `concurrency` of its own: `maxConcurrentCalls` is the width of its queue.
     quota: resolveQuota({ rate: entry.rate, budget: entry.budget }),
     fingerprint: fingerprint(replicas),
   }

@@ -9,8 +9,8 @@ import type { Unfinished } from '../../core/unfinished.ts'
 import { Delegate } from '../../core/derived-exchange.ts'
 
 export interface QueueOptions {
-  readonly servers: readonly Pick<ServerConfig, 'name' | 'concurrency' | 'queue' | 'queueTimeoutMs'>[]
-  readonly gateway: Pick<GatewayConfig, 'concurrency' | 'queue'>
+  readonly servers: readonly Pick<ServerConfig, 'name' | 'maxConcurrentCalls' | 'queue' | 'queueTimeoutMs'>[]
+  readonly gateway: Pick<GatewayConfig, 'maxConcurrentCalls' | 'queue'>
   /** Weights of configured clients by name; everyone else has 1. */
   readonly weights: ReadonlyMap<string, number>
   readonly deadlines: Deadlines
@@ -72,7 +72,7 @@ export class ConcurrencyLimiter {
   constructor(options: QueueOptions) {
     this.#options = options
     const { gateway } = options
-    this.#queue = new FairQueue({ places: gateway.concurrency, bound: gateway.queue })
+    this.#queue = new FairQueue({ places: gateway.maxConcurrentCalls, bound: gateway.queue })
     this.#arrange(options)
   }
 
@@ -83,12 +83,12 @@ export class ConcurrencyLimiter {
     for (const name of this.#lanes.keys()) if (!names.has(name)) this.#lanes.delete(name)
     this.#arrange(this.#options)
     const { gateway } = options
-    this.#queue.resize({ places: gateway.concurrency, bound: gateway.queue }, names)
+    this.#queue.resize({ places: gateway.maxConcurrentCalls, bound: gateway.queue }, names)
   }
 
   #arrange({ servers }: QueueOptions): void {
     for (const server of servers) {
-      const lane = this.#queue.lane(server.name, { places: server.concurrency, bound: server.queue })
+      const lane = this.#queue.lane(server.name, { places: server.maxConcurrentCalls, bound: server.queue })
       this.#lanes.set(server.name, lane)
       this.#timeouts.set(lane, server.queueTimeoutMs)
     }
@@ -172,14 +172,14 @@ export class ConcurrencyLimiter {
 
   #reason(lane: ServerQueue, refusal: Exclude<Refusal, 'closed'> | 'timeout'): string {
     const { name, places, bound } = lane
-    const { concurrency, queue } = this.#options.gateway
+    const { maxConcurrentCalls, queue } = this.#options.gateway
     const seconds = (this.#timeouts.get(lane) ?? 0) / 1000
-    const limit = `which is as long as one may ("queueTimeout" of this server; "concurrency" is ${places})`
+    const limit = `which is as long as one may ("queueTimeout" of this server; "maxConcurrentCalls" is ${places})`
     switch (refusal) {
       case 'server_full':
-        return `Server "${name}" is busy: ${places} calls are under way ("concurrency" of this server), and ${bound} may wait ("queue").`
+        return `Server "${name}" is busy: ${places} calls are under way ("maxConcurrentCalls" of this server), and ${bound} may wait ("queue").`
       case 'gateway_full':
-        return `The gateway is busy: ${concurrency} calls are under way ("gateway.concurrency"), and ${queue} may wait ("gateway.queue").`
+        return `The gateway is busy: ${maxConcurrentCalls} calls are under way ("gateway.maxConcurrentCalls"), and ${queue} may wait ("gateway.queue").`
       case 'too_late':
         return `Server "${name}" is busy: this call would wait longer than ${seconds} s, ${limit}.`
       case 'timeout':

@@ -14,11 +14,11 @@ export interface HealthOptions {
   /** Fraction of the replicas above which ejections are not believed. */
   readonly panic: number
   /** How long the first ejection lasts. */
-  readonly ejectMs: number
+  readonly baseEjectionTimeMs: number
   /** How long the share of a replica that returned grows; 0: it has all of it at once. */
   readonly slowStartMs: number
   /** Time between checks; 0: there are none, and calls decide instead. */
-  readonly everyMs: number
+  readonly intervalMs: number
   /** A check. */
   readonly timeoutMs: number
 }
@@ -98,20 +98,21 @@ export class Health {
     this.#clock = clock
     this.#random = random
     this.#inARow = new ConsecutiveBreaker(options.failures)
-    this.#ejections = ejections(options.ejectMs, random)
+    this.#ejections = ejections(options.baseEjectionTimeMs, random)
     this.#tries = new BackOff({ firstMs: FIRST_TRY_MS, mostMs: LAST_TRY_MS, random })
     this.#began = clock()
     // Replicas that start together are not checked together for ever.
-    this.#nextCheck = this.#began + options.everyMs * (0.5 + random() / 2)
+    this.#nextCheck = this.#began + options.intervalMs * (0.5 + random() / 2)
   }
 
   /** Judges by other options from now on. What was seen stays; what is counted by an option that differs begins anew. */
   configure(options: HealthOptions): void {
-    const { failures, ejectMs, everyMs } = this.#options
+    const { failures, baseEjectionTimeMs, intervalMs } = this.#options
     this.#options = options
     if (options.failures !== failures) this.#inARow = new ConsecutiveBreaker(options.failures)
-    if (options.ejectMs !== ejectMs) this.#ejections = ejections(options.ejectMs, this.#random)
-    if (options.everyMs !== everyMs) this.#nextCheck = this.#clock() + options.everyMs / 2
+    if (options.baseEjectionTimeMs !== baseEjectionTimeMs)
+      this.#ejections = ejections(options.baseEjectionTimeMs, this.#random)
+    if (options.intervalMs !== intervalMs) this.#nextCheck = this.#clock() + options.intervalMs / 2
   }
 
   get state(): HealthState {
@@ -161,9 +162,9 @@ export class Health {
     return FIRST_SHARE + (1 - FIRST_SHARE) * Math.max(0, grown)
   }
 
-  /** Whether it is time to check it: at the end of an ejection or of a back-off, else every `everyMs`. */
+  /** Whether it is time to check it: at the end of an ejection or of a back-off, else every `intervalMs`. */
   dueForCheck(now: number): boolean {
-    if (now < this.#nextCheck || this.#options.everyMs === 0) return false
+    if (now < this.#nextCheck || this.#options.intervalMs === 0) return false
     return now >= (this.#ejection?.until ?? now) && !this.out(now)
   }
 
@@ -246,12 +247,12 @@ export class Health {
 
   checkPassed(now: number): boolean {
     this.#checksFailed = 0
-    this.#nextCheck = now + this.#options.everyMs
+    this.#nextCheck = now + this.#options.intervalMs
     return this.#passed(now)
   }
 
   checkFailed(cause: string, now: number): boolean {
-    this.#nextCheck = now + this.#options.everyMs
+    this.#nextCheck = now + this.#options.intervalMs
     if (this.#ejection !== undefined) return now >= this.#ejection.until && this.#eject(cause, now)
     this.#failure = { cause, at: now }
     return ++this.#checksFailed >= CHECKS_IN_A_ROW && this.#eject(cause, now)
@@ -321,8 +322,8 @@ export class Health {
   }
 
   #callsDecideAt({ until }: Ejection): number {
-    const { everyMs, timeoutMs } = this.#options
-    return everyMs === 0 ? until : until + everyMs + timeoutMs
+    const { intervalMs, timeoutMs } = this.#options
+    return intervalMs === 0 ? until : until + intervalMs + timeoutMs
   }
 
   #finding(): Finding {

@@ -67,7 +67,7 @@ function ofServices(entry: ReplicaConfig, targets: readonly Target[]): readonly 
       name: `${entry.name}/${host}:${port}`,
       endpoint: { ...endpoint, url: url.href, ...(addresses.length > 0 && { addresses }) },
       weight: entry.weight * Math.max(1, weight),
-      tier: entry.tier + priorities.indexOf(priority),
+      priority: entry.priority + priorities.indexOf(priority),
     }
   })
   const named = new Map(replicas.map(replica => [replica.name, replica]))

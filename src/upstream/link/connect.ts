@@ -164,6 +164,6 @@ function transportTo(
   { server, logger }: ConnectOptions,
   printed?: PrintedByOne,
 ): Transport {
-  const { name, maxMessageBytes, memoryBytes } = server
+  const { name, maxMessageBytes, memoryLimitBytes: memoryBytes } = server
   return createTransport(endpoint, { server: name, maxMessageBytes, memoryBytes, logger, printed })
 }

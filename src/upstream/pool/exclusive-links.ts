@@ -19,8 +19,8 @@ export class ExclusiveLinks {
 
   /** A slot for the call alone; `at` gives the slot of a number from 1 on. @throws GatewayError `overloaded`, `cancelled`, `shutting_down` */
   async lease(exchange: Exchange, at: (number: number) => LinkSlot): Promise<LinkSlot> {
-    const { name, maxExclusiveLinks, linkWaitMs } = this.#server
-    const until = monotonicNow() + linkWaitMs
+    const { name, maxExclusiveLinks, linkTimeoutMs } = this.#server
+    const until = monotonicNow() + linkTimeoutMs
     for (let waited = false; ; waited = true) {
       if (this.#closed)
         throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: name })
@@ -39,7 +39,7 @@ export class ExclusiveLinks {
         throw new GatewayError(
           'overloaded',
           `Server "${name}" is busy with ${maxExclusiveLinks} calls, each of which has a conversation to itself ("isolation": "call"). Try again when one of them has ended, or raise "maxExclusiveLinks" of this server.`,
-          { server: name, retryAfterMs: linkWaitMs },
+          { server: name, retryAfterMs: linkTimeoutMs },
         )
       await this.#turn(exchange, until, waited)
     }

@@ -84,7 +84,7 @@ export class LinkSlot implements Deadline {
     this.#departing = new RetiringLinks(options.deadlines, options.logger)
     // An address is tried again every minute at least: that costs nobody a process.
     const isProcess = options.replica.traits.process
-    this.#starts = new RestartBackoff(() => (isProcess ? options.server.crashes : Infinity))
+    this.#starts = new RestartBackoff(() => (isProcess ? options.server.restartLimit : Infinity))
     this.#succession = new ProcessReplacement({
       ...options,
       open: () => this.#open(),

@@ -23,7 +23,7 @@ export class LiveSettings {
 export function differsForLinks(a: ServerConfig, b: ServerConfig): boolean {
   return (
     a.maxMessageBytes !== b.maxMessageBytes ||
-    a.memoryBytes !== b.memoryBytes ||
+    a.memoryLimitBytes !== b.memoryLimitBytes ||
     JSON.stringify(a.roots) !== JSON.stringify(b.roots)
   )
 }

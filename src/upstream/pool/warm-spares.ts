@@ -54,7 +54,7 @@ export class WarmPool {
 
   /** A link to the replica has been opened, so that another one may be needed. */
   fill(replica: Replica, era: Era): void {
-    if (!replica.traits.process || this.#options.server.spares === 0) return
+    if (!replica.traits.process || this.#options.server.warmInstances === 0) return
     let reserve = this.#reserves.get(replica)
     if (!reserve) {
       reserve = new Reserve(replica, this.#options)
@@ -119,7 +119,7 @@ class Reserve implements Deadline {
   constructor(replica: Replica, options: WarmPoolOptions) {
     this.#replica = replica
     this.#options = options
-    this.#loop = new RestartBackoff(() => options.server.crashes)
+    this.#loop = new RestartBackoff(() => options.server.restartLimit)
     const { name } = options.server
     this.#listener = {
       // Said to nobody: whoever gets the link asks for what it wants to know.
@@ -169,7 +169,7 @@ class Reserve implements Deadline {
   }
 
   resize(): void {
-    while (this.#waiting.length > this.#options.server.spares) this.discard()
+    while (this.#waiting.length > this.#options.server.warmInstances) this.discard()
     this.#seeTo()
   }
 
@@ -197,7 +197,7 @@ class Reserve implements Deadline {
       while (this.discard());
     }
     if (!this.#wanted || this.#closing.signal.aborted) return
-    const missing = this.size < server.spares && !this.#starting && hasRoom()
+    const missing = this.size < server.warmInstances && !this.#starting && hasRoom()
     const waitMs = this.#notBefore - now
     if (missing && waitMs <= 0)
       this.#starting = this.#start().finally(() => {

@@ -91,7 +91,7 @@ export class ReplicaSet {
   }
 
   /**
-   * Takes others for the replicas there are. Those of the same name and endpoint stay, with what is known of them, and have their new weight, tier and zone from the next
+   * Takes others for the replicas there are. Those of the same name and endpoint stay, with what is known of them, and have their new weight, priority and zone from the next
    * call on. Returns those that are gone, which take no new calls.
    */
   update(configs: readonly ReplicaConfig[]): readonly Replica[] {
@@ -102,7 +102,7 @@ export class ReplicaSet {
         if (known.name !== config.name || !sameEndpoint(known.endpoint, config.endpoint)) continue
         gone.delete(known)
         known.weight = config.weight
-        known.tier = config.tier
+        known.priority = config.priority
         known.zone = config.zone
         return known
       }
@@ -119,10 +119,10 @@ export class ReplicaSet {
   renew(): readonly Replica[] {
     const gone = this.#list
     this.#list = gone.map(old => {
-      const { name, endpoint, weight, tier, zone, spoken } = old
+      const { name, endpoint, weight, priority, zone, spoken } = old
       const fresh = new Replica(
         this.server,
-        { name, endpoint, weight, tier, zone, service: undefined },
+        { name, endpoint, weight, priority, zone, service: undefined },
         this.#next++,
       )
       fresh.spoken = spoken

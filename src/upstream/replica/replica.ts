@@ -30,7 +30,7 @@ export class Replica implements Candidate {
   /** Distinguishes the keys of its slots from those of other replicas. */
   readonly suffix: string
   weight: number
-  tier: number
+  priority: number
   zone: string | undefined
   /** It takes no new calls. */
   drained = false
@@ -55,7 +55,7 @@ export class Replica implements Candidate {
     this.endpoint = config.endpoint
     this.traits = traitsOf(config.endpoint)
     this.weight = config.weight
-    this.tier = config.tier
+    this.priority = config.priority
     this.zone = config.zone
     this.health = new Health(server.health, monotonicNow, Math.random)
     this.suffix = number === 0 ? '' : ` @${number}`

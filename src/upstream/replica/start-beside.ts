@@ -33,7 +33,7 @@ export class BackgroundStart {
     if (runs(chosen)) return chosen
     const now = monotonicNow()
     for (const replica of replicas.list) {
-      if (!runs(replica) || replica.tier > chosen.tier) continue
+      if (!runs(replica) || replica.priority > chosen.priority) continue
       if (!replica.isUsable(now) || leftOut?.(replica)) continue
       void this.#start(chosen)
       return replica

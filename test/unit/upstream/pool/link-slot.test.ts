@@ -159,7 +159,7 @@ describe('a start', () => {
       headers: {},
       sseFallback: false,
     }
-    const slot = slotOf({ crashes: 1, replicas: [replicaConfig({ endpoint })] })
+    const slot = slotOf({ restartLimit: 1, replicas: [replicaConfig({ endpoint })] })
     // An address that nobody listens at refuses at once, whatever the clock of the test says.
     vi.useRealTimers()
     await failureOf(slot.pick())
@@ -249,7 +249,7 @@ describe('a link that is lost', () => {
   })
 
   it('so often that it is a crash loop fails calls at once, with how often, why and until when', async () => {
-    const slot = slotOf({ crashes: 3 })
+    const slot = slotOf({ restartLimit: 3 })
     for (let n = 0; n < 3; n++) {
       await slot.pick()
       used.at(-1)?.receiver.onClose(gone())
@@ -284,7 +284,7 @@ describe('a link that is lost', () => {
   })
 
   it('after it was idle for long is not held to the crashes before', async () => {
-    const slot = slotOf({ crashes: 2, idleMs: 60_000 })
+    const slot = slotOf({ restartLimit: 2, idleMs: 60_000 })
     await slot.pick()
     used.at(-1)?.receiver.onClose(gone())
     await slot.pick()

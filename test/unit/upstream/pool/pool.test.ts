@@ -56,7 +56,7 @@ afterEach(async () => {
 const asking = () => exchangeOf('tools/call', {}, { modern: true, features: '{"elicitation":{}}' })
 
 it('gives each call a link of its own where that is configured, lets others wait, and not for ever', async () => {
-  const pool = poolOf({ isolation: 'call', maxExclusiveLinks: 2, linkWaitMs: 5000 })
+  const pool = poolOf({ isolation: 'call', maxExclusiveLinks: 2, linkTimeoutMs: 5000 })
   const held = deferred<void>()
   const links = new Set<unknown>()
   const running = Array.from({ length: 2 }, () =>
@@ -246,7 +246,7 @@ const twoReplicas = () =>
     name,
     endpoint: { kind: 'stdio' as const, command: name, args: [], env: {}, cwd: '/' },
     weight: 1,
-    tier: 0,
+    priority: 0,
     zone: undefined,
     service: undefined,
   }))
@@ -283,11 +283,11 @@ it('keeps a replica whose weight has changed, and takes one at another address f
   const pool = poolOf({ replicas: [a, b] })
   const [first] = pool.replicas.list
   pool.membership.update([
-    { ...a, weight: 5, tier: 2, zone: 'z' },
+    { ...a, weight: 5, priority: 2, zone: 'z' },
     { ...b, endpoint: { ...b.endpoint, command: 'c' } },
   ])
   expect(pool.replicas.list[0]).toBe(first)
-  expect(first).toMatchObject({ weight: 5, tier: 2, zone: 'z', drained: false })
+  expect(first).toMatchObject({ weight: 5, priority: 2, zone: 'z', drained: false })
   expect(pool.replicas.list.map(({ common }) => common.id)).toEqual(['common', 'common @2'])
 })
 

@@ -40,7 +40,7 @@ afterEach(async () => {
 function poolOf(changes: Partial<ServerConfig> = {}): Pool & { heard: string[] } {
   const heard: string[] = []
   const pool: Pool = new Pool({
-    server: serverConfig({ spares: 1, ...changes }),
+    server: serverConfig({ warmInstances: 1, ...changes }),
     deadlines,
     logger: SILENT,
     clientInfo: '{"name":"gateway","version":"1"}',
@@ -78,7 +78,7 @@ const broken = (): FakeTransport => {
 const alive = (): FakeTransport[] => used.filter(({ closed }) => closed === 0)
 
 it('waits from the first link on, serves the next one, and is replaced', async () => {
-  const pool = poolOf({ spares: 2 })
+  const pool = poolOf({ warmInstances: 2 })
   await settle()
   expect(used).toHaveLength(0)
   await linkFor(pool, 'ann')
@@ -94,7 +94,7 @@ it('waits from the first link on, serves the next one, and is replaced', async (
 })
 
 it('is not started where there is to be none', async () => {
-  const pool = poolOf({ spares: 0 })
+  const pool = poolOf({ warmInstances: 0 })
   await linkFor(pool, 'ann')
   await settle()
   expect(used).toHaveLength(1)
@@ -113,7 +113,7 @@ it('takes over from one that is gone, at once', async () => {
 })
 
 it('takes over again and again, until that is a crash loop', async () => {
-  const pool = poolOf({ crashes: 3 })
+  const pool = poolOf({ restartLimit: 3 })
   let link = await linkFor(pool, 'ann')
   for (let crash = 1; crash < 3; crash++) {
     await settle()
@@ -158,7 +158,7 @@ it('serves nobody whose client can be asked: that was not declared when it was g
 })
 
 it('counts towards "maxLinks", and makes room', async () => {
-  const pool = poolOf({ spares: 4, maxLinks: 3 })
+  const pool = poolOf({ warmInstances: 4, maxLinks: 3 })
   await linkFor(pool, 'ann')
   await settle()
   expect(used).toHaveLength(3)
@@ -174,7 +174,7 @@ it('counts towards "maxLinks", and makes room', async () => {
 })
 
 it('gives its place to a link that it cannot serve', async () => {
-  const pool = poolOf({ spares: 1, maxLinks: 2 })
+  const pool = poolOf({ warmInstances: 1, maxLinks: 2 })
   await linkFor(pool, 'ann')
   await settle()
   const conversation = { id: 'session 1', view: '', notify: () => {} } as never
@@ -187,7 +187,7 @@ it('gives its place to a link that it cannot serve', async () => {
 })
 
 it('that dies is replaced, less and less often when that goes on', async () => {
-  const pool = poolOf({ crashes: 4, idleMs: 0 })
+  const pool = poolOf({ restartLimit: 4, idleMs: 0 })
   await linkFor(pool, 'ann')
   await settle()
   const times: number[] = []
