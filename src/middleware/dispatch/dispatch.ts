@@ -1,5 +1,4 @@
 import type { CallHandler } from '../../core/compose.ts'
-import { GatewayError } from '../../core/errors.ts'
 import type { Exchange, JsonObject, Outcome, ServerResult } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import type { Route } from '../../core/route.ts'
