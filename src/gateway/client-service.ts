@@ -1,4 +1,4 @@
-import { Audience } from './audience.ts'
+import type { Audience } from './audience.ts'
 import { GatewayEvents } from './gateway-events.ts'
 import type { Generation } from './generation.ts'
 import type { Runtime } from './runtime.ts'
