@@ -125,7 +125,10 @@ export class StdioFront implements Front {
     for (const stream of this.#streams) stream.fail(error)
     this.#session.stop(error)
     for (const call of this.#calls.values()) call.stop(error, this.#options.service.serverInfo)
-    this.#options.logger.warn('A client was disconnected.', { client: this.#options.principal.name, cause: error.message })
+    this.#options.logger.warn('A client was disconnected.', {
+      client: this.#options.principal.name,
+      cause: error.message,
+    })
     void this.close()
   }
 
@@ -261,10 +264,16 @@ export class StdioFront implements Front {
   }
 
   #refuse(id: string | undefined, read: Unread, error: unknown): void {
-    turnDown(this.#options.service, { principal: this.#options.principal, view: this.#view }, read, GatewayError.from(error), answer => {
-      this.#write(errorText(id ?? 'null', failureObject(answer)))
-      if (id !== undefined) this.#answered()
-    })
+    turnDown(
+      this.#options.service,
+      { principal: this.#options.principal, view: this.#view },
+      read,
+      GatewayError.from(error),
+      answer => {
+        this.#write(errorText(id ?? 'null', failureObject(answer)))
+        if (id !== undefined) this.#answered()
+      },
+    )
   }
 
   #modern(id: string, incoming: ReturnType<typeof takeApart>, reply: Reply): void {
