@@ -125,10 +125,7 @@ export class StdioFront implements Front {
     for (const stream of this.#streams) stream.fail(error)
     this.#session.stop(error)
     for (const call of this.#calls.values()) call.stop(error, this.#options.service.serverInfo)
-    this.#options.logger.warn('A client was disconnected.', {
-      client: this.#options.principal.name,
-      cause: error.message,
-    })
+    this.#options.logger.warn(`A client was disconnected. ${error.message}`)
     void this.close()
   }
 

@@ -13,7 +13,7 @@ import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './s
 import type { CountersOf } from '../cache/stats.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { WHOLE } from '../catalog/view-names.ts'
-import type { Config, LiveServer } from '../config/types.ts'
+import type { Config } from '../config/types.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { clientPrincipal, LOCAL, type Principal } from '../core/principal.ts'
@@ -200,14 +200,6 @@ export class Gateway extends ClientService {
     this.swapping = false
     await this.audience.moved(seen, generation)
     await generation.catalog.views.rebuild()
-  }
-
-  /** Takes over what a changed configuration says of replicas, and nothing else. */
-  apply({ servers }: { readonly servers: readonly LiveServer[] }): void {
-    for (const { name, replicas, problem } of servers) {
-      const pool = this.runtime.pools.get(name)
-      if (pool?.server.problem === undefined && problem === undefined) pool?.membership.update(replicas)
-    }
   }
 
   /** What operators do to it while it runs. */
