@@ -104,8 +104,7 @@ export class StdioFront implements Front {
   }
 
   get clients(): readonly ServedClient[] {
-    const { endpoint, principal } = this.#options
-    return [{ endpoint, principal }]
+    return [this.#options]
   }
 
   reconfigured({ clients, gateway }: Config): void {
@@ -275,8 +274,7 @@ export class StdioFront implements Front {
 
   #modern(id: string, incoming: ReturnType<typeof takeApart>, reply: Reply): void {
     const { service, principal } = this.#options
-    const view = this.#view
-    const request = { id, incoming, principal, view, headers: undefined }
+    const request = { id, incoming, principal, view: this.#view, headers: undefined }
     if (this.#calls.has(id))
       throw new GatewayError('invalid_request', `A request with id ${id} is still in flight.`)
     const call = acceptModern(service, request, reply)
