@@ -328,7 +328,7 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
     this.#resolve = this.#reject = () => undefined
     resolve(
       this.#parking.sealed(this, exchange).then(state => ({
-        kind: 'ready',
+        kind: 'question',
         text: `{"resultType":"input_required","inputRequests":{${requests.join(',')}},"requestState":"${state}"}`,
       })),
     )

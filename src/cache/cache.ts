@@ -1,7 +1,7 @@
 import type { ServerSnapshot } from '../catalog/snapshot.ts'
 import type { ServerConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
-import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import type { Exchange, JsonObject, Outcome, ServerResult } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Route } from '../core/route.ts'
@@ -281,7 +281,7 @@ export class Cache {
   }
 }
 
-type Complete = Extract<Outcome, { kind: 'result' }> & { readonly value: JsonObject }
+type Complete = ServerResult & { readonly value: JsonObject }
 
 /** Whether it is the whole answer to a call, and no failure. */
 function isComplete(outcome: Outcome): outcome is Complete {

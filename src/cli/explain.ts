@@ -16,7 +16,7 @@ import { explain, type ExplainStep } from '../policy/explain.ts'
 import { compilePolicies } from '../policy/policies.ts'
 import { openStore } from '../state/open.ts'
 import { alignColumns } from './columns.ts'
-import { knownValid } from './known-valid.ts'
+import { knownValid } from '../config/source/known-valid.ts'
 import { notThere } from './not-there.ts'
 import type { Config } from '../config/types.ts'
 

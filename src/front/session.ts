@@ -215,7 +215,7 @@ export class Session implements Conversation {
     const handle = async (): Promise<Outcome> => {
       await soon
       this.#ungreeted = false
-      return { kind: 'ready', text: this.#introduction() }
+      return { kind: 'own', text: this.#introduction() }
     }
     void this.#run(id, call, { handle }).then(() => {
       this.#early = undefined

@@ -1,7 +1,7 @@
 import { monotonicAt, monotonicNow } from '../core/clock.ts'
 import type { ErrorCode, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
-import type { Link } from '../upstream/link/link.ts'
+import type { Lease } from '../upstream/pool/lease.ts'
 import type { Replica } from '../upstream/replica/replica.ts'
 
 /** Failures of getting a call to a replica, or an answer from it; all others are not the replica's. */
@@ -25,7 +25,7 @@ const OF_LINK: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['session_lost', 'ups
 const BUSY: ReadonlySet<number> = new Set([429, 503])
 const BUSY_MS = 1000
 
-/** One attempt to have a call answered by one replica. Tells the replica's load and health what became of it. */
+/** One attempt to have a call answered by one replica. Tells the replica's load and health what became of it, and gives its link back. */
 export class Attempt {
   /** Replicas that are no choice. */
   readonly excluded: ((replica: Replica) => boolean) | undefined
@@ -35,13 +35,17 @@ export class Attempt {
   replica: Replica | undefined = undefined
   /** When it was sent, by `performance.now()`; 0 before. */
   sentAt = 0
+  #lease: Lease | undefined
 
   constructor(leftOut?: (replica: Replica) => boolean, timeoutMs?: number) {
     this.excluded = leftOut
     this.timeoutMs = timeoutMs
   }
 
-  began(link: Link, { trace, state }: Pick<Exchange, 'trace' | 'state'>): void {
+  /** The call is sent over a link, which is given back by `answered` or `failed`. */
+  began(lease: Lease, { trace, state }: Pick<Exchange, 'trace' | 'state'>): void {
+    const { link } = lease
+    this.#lease = lease
     this.sentAt = performance.now()
     trace.sent(link.label, this.sentAt)
     state.stick(link.replica.name)
@@ -49,6 +53,7 @@ export class Attempt {
   }
 
   answered(): void {
+    this.#lease?.release()
     const { replica } = this
     if (!replica || this.sentAt === 0) return
     const endedAt = performance.now()
@@ -69,6 +74,7 @@ export class Attempt {
   }
 
   failed(error: GatewayError): void {
+    this.#lease?.release()
     const { replica } = this
     if (!replica) return
     const now = monotonicNow()

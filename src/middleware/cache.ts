@@ -178,8 +178,7 @@ async function changing(
 
 /** Whether the server may still be at it: it waits for input, or has made a task. */
 function goesOn(outcome: Outcome): boolean {
-  if (outcome.kind === 'error') return false
-  if (outcome.kind === 'ready') return true
+  if (outcome.kind !== 'result') return outcome.kind === 'question'
   const { resultType, task, status } = (outcome.value ?? {}) as JsonObject
   if (status !== undefined && !isFinal(status)) return true
   return task !== undefined || (resultType !== undefined && resultType !== 'complete')

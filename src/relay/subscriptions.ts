@@ -13,7 +13,7 @@ import type { Subscriber } from './updates.ts'
 import { UpstreamListen } from '../upstream/link/listen-stream.ts'
 import { keyOf, TopicTable, type Topic } from './topics.ts'
 
-const EMPTY: Outcome = { kind: 'ready', text: '{}' }
+const EMPTY: Outcome = { kind: 'own', text: '{}' }
 
 export interface SubscriptionsOptions {
   readonly pool: (server: string) => Pool

@@ -131,7 +131,7 @@ export class LegacyTasks {
     const texts = (await Promise.all(page.map(task => task.current()))).filter(text => text !== undefined)
     const last = page.at(-1)
     const next = own.length > PAGE && last ? `,"nextCursor":${JSON.stringify(cursorOf(last.number))}` : ''
-    return { kind: 'ready', text: `{"tasks":[${texts.join(',')}]${next}}` }
+    return { kind: 'own', text: `{"tasks":[${texts.join(',')}]${next}}` }
   }
 
   /** A link is gone, and with it the tasks in its session. */

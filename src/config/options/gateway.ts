@@ -219,6 +219,10 @@ export const GATEWAY = section('gateway', {
     'Most conversations that one client has with all servers together, as far as clients are told apart.',
     { default: 32, min: 1, max: 10_000 },
   ),
+  watch: flag(
+    'Takes a changed configuration over at once; else `mcp-manifold reload`, the admin API and SIGHUP do.',
+    { default: true },
+  ),
   zone: text('Where this gateway is; replicas of the same `zone` are preferred.'),
   dns: group('How names of replicas are resolved.', DNS),
   // As long as a call may take by default.

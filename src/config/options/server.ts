@@ -65,7 +65,7 @@ const root: Check<string | { readonly uri: string; readonly name?: string | unde
 }
 
 /** Whether a text is a path or a `file://` URI: nothing else can be a root. A drive such as `C:` is no scheme. */
-function isFilePlace(text: string): boolean {
+export function isFilePlace(text: string): boolean {
   if (/^file:\/\//i.test(text)) return URL.canParse(text)
   return text !== '' && !/^[a-z][a-z0-9+.-]+:/i.test(text)
 }

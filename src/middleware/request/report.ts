@@ -45,7 +45,7 @@ async function reported<R extends ClientRequest>(
   if (to.events.heard['request.began']) to.events.emit(new Began(request, since, to))
   try {
     const outcome = await next(request)
-    if (outcome !== OPENED) ended(to, request, since, outcome, undefined)
+    if (outcome.kind !== 'opened') ended(to, request, since, outcome, undefined)
     return outcome
   } catch (caught) {
     const error = request.cancellation?.error ?? GatewayError.from(caught)

@@ -18,7 +18,7 @@ export class ExclusiveLinks {
   }
 
   /** A slot for the call alone; `at` gives the slot of a number from 1 on. @throws GatewayError `overloaded`, `cancelled`, `shutting_down` */
-  async lease(exchange: Exchange, at: (number: number) => LinkSlot): Promise<LinkSlot> {
+  async checkOut(exchange: Exchange, at: (number: number) => LinkSlot): Promise<LinkSlot> {
     const { name, maxExclusiveLinks, linkTimeoutMs } = this.#server
     const until = monotonicNow() + linkTimeoutMs
     for (let waited = false; ; waited = true) {
@@ -31,8 +31,8 @@ export class ExclusiveLinks {
       }
       for (let number = 1; number <= maxExclusiveLinks; number++) {
         const slot = at(number)
-        if (slot.checkedOut) continue
-        slot.checkedOut = true
+        if (slot.leased) continue
+        slot.lease()
         return slot
       }
       if (monotonicNow() >= until)
@@ -45,9 +45,8 @@ export class ExclusiveLinks {
     }
   }
 
-  /** The call has ended. */
-  release(slot: LinkSlot): void {
-    slot.checkedOut = false
+  /** A slot has been given back: the call that has waited longest looks again. */
+  wake(): void {
     this.#waiting.shift()?.()
   }
 

@@ -18,6 +18,7 @@ import { NoRoom, toGiveUp } from './no-room.ts'
 import { ReplicaSet, type ReplicaChoice } from '../replica/replica-set.ts'
 import { ReplicaMembership, type ReplicaMembershipOptions } from './membership.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
+import { Lease } from './lease.ts'
 import { LinkSlot, type SlotListener } from './link-slot.ts'
 import type { SlotState } from './slot-state.ts'
 import { WarmPool } from './warm-spares.ts'
@@ -167,64 +168,57 @@ export class Pool {
   }
 
   /**
-   * Runs `use` with a link for the call. A call that must not meet others has the link to itself until `use` settles.
-   * @throws GatewayError `upstream_*`, `overloaded`
+   * A link for the call, at once where one is open. A call that must not meet others has it to itself until it gives it back.
+   * @throws GatewayError `upstream_*`, `overloaded`, at once or as a rejection
    */
-  run<T>(exchange: Exchange, use: (link: Link) => Promise<T>, aim?: ReplicaChoice): Promise<T> {
-    return this.#run(exchange, use, aim, 0)
+  acquire(exchange: Exchange, choice?: ReplicaChoice): Lease | Promise<Lease> {
+    return this.#acquire(exchange, choice, 0)
   }
 
-  #run<T>(
+  #acquire(
     exchange: Exchange,
-    use: (link: Link) => Promise<T>,
-    aim: ReplicaChoice | undefined,
+    choice: ReplicaChoice | undefined,
     misfits: number,
     force = false,
-  ): Promise<T> {
+  ): Lease | Promise<Lease> {
     const { pending } = this.membership
-    if (pending) return pending.then(() => this.#run(exchange, use, aim, misfits, force))
-    let replica: Replica
-    let key: SlotKey
-    let picked: Link | Promise<Link>
+    if (pending) return pending.then(() => this.#acquire(exchange, choice, misfits, force))
     try {
-      replica = this.#starting.choose(exchange, aim?.excluded)
-      if (aim) aim.replica = replica
-      key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
-      if (key.exclusive) return this.#runAlone(exchange, key, replica, use)
-      picked = this.#at(key, replica, exchange.principal, force).pick()
+      const replica = this.#starting.choose(exchange, choice?.excluded)
+      if (choice) choice.replica = replica
+      const key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
+      if (key.exclusive) return this.#acquireAlone(exchange, key, replica)
+      const slot = this.#at(key, replica, exchange.principal, force)
+      const picked = slot.pick()
+      return picked instanceof Promise
+        ? picked.then(link => this.#fitted(exchange, choice, misfits, slot, link))
+        : this.#lease(picked, slot)
     } catch (error) {
-      if (!force && error instanceof NoRoom && error.passes)
-        return error.passed(exchange).then(() => this.#run(exchange, use, aim, misfits, true))
-      return Promise.reject(error as GatewayError)
+      if (force || !(error instanceof NoRoom) || !error.passes) throw error
+      return error.passed(exchange).then(() => this.#acquire(exchange, choice, misfits, true))
     }
-    return picked instanceof Promise
-      ? picked.then(opened => this.#runFit(exchange, opened, use, aim, misfits))
-      : use(picked)
   }
 
   /** Now that the server has been greeted, the call may have to use another link: the server is of another era than was believed, or keeps sessions. */
-  #runFit<T>(
+  #fitted(
     exchange: Exchange,
-    link: Link,
-    use: (link: Link) => Promise<T>,
-    aim: ReplicaChoice | undefined,
+    choice: ReplicaChoice | undefined,
     misfits: number,
-  ): Promise<T> {
-    const { replica } = link
-    const slot = this.slotOf(link)
+    slot: LinkSlot,
+    link: Link,
+  ): Lease | Promise<Lease> {
+    const { replica } = slot
     const fit = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
-    if (!slot || slot.key.id === fit.id) return use(link)
+    if (!slot.holds(link) || slot.key.id === fit.id) return this.#lease(link, slot)
     this.#dismiss(slot)
     if (misfits === MAX_MISFITS)
-      return Promise.reject(
-        new GatewayError(
-          'upstream_protocol',
-          `Server "${this.server.name}" speaks another era with each handshake. Look into its log, or put one version of it behind its address.`,
-          { server: this.server.name, delivery: 'not_sent' },
-        ),
+      throw new GatewayError(
+        'upstream_protocol',
+        `Server "${this.server.name}" speaks another era with each handshake. Look into its log, or put one version of it behind its address.`,
+        { server: this.server.name, delivery: 'not_sent' },
       )
     this.replicas.remember(exchange, replica)
-    return this.#run(exchange, use, aim, misfits + 1)
+    return this.#acquire(exchange, choice, misfits + 1)
   }
 
   /** Ends a link that has turned out to be another one than was needed, unless it is of use to somebody. */
@@ -351,28 +345,34 @@ export class Pool {
     await Promise.all([...this.#closing, this.#spares?.close()])
   }
 
-  async #runAlone<T>(
-    exchange: Exchange,
-    group: SlotKey,
-    replica: Replica,
-    use: (link: Link) => Promise<T>,
-  ): Promise<T> {
-    const lease = (force: boolean): Promise<LinkSlot> =>
-      this.#exclusive.lease(exchange, number =>
+  async #acquireAlone(exchange: Exchange, group: SlotKey, replica: Replica): Promise<Lease> {
+    const checkOut = (force: boolean): Promise<LinkSlot> =>
+      this.#exclusive.checkOut(exchange, number =>
         this.#at({ ...group, id: `${group.id} ${number}` }, replica, exchange.principal, force),
       )
-    const slot = await lease(false).catch(async (error: unknown) => {
+    const slot = await checkOut(false).catch(async (error: unknown) => {
       if (!(error instanceof NoRoom) || !error.passes) throw error
       await error.passed(exchange)
-      return await lease(true)
+      return await checkOut(true)
     })
     try {
-      return await use(await slot.pick())
-    } finally {
-      // What the server still says of a call that was given up must not meet the next one.
-      if (slot.current?.haunted || slot.retireAfterUse) this.#remove(slot)
-      this.#exclusive.release(slot)
+      return new Lease(await slot.pick(), slot, this.#returned)
+    } catch (error) {
+      slot.giveBack()
+      this.#returned(slot)
+      throw error
     }
+  }
+
+  #lease(link: Link, slot: LinkSlot): Lease {
+    slot.lease()
+    return new Lease(link, slot)
+  }
+
+  /** What the server still says of a call that was given up must not meet the next one. */
+  readonly #returned = (slot: LinkSlot): void => {
+    if (slot.current?.haunted || slot.retireAfterUse) this.#remove(slot)
+    this.#exclusive.wake()
   }
 
   /** @param force whether a link makes room over which the gateway fetches lists */

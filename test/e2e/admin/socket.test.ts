@@ -28,9 +28,10 @@ async function socketOf({ path }: Scratch, count = 1): Promise<string[]> {
   return socketsIn(path)
 }
 
+/** Nothing but the command takes it over. */
 const configOf = (url: string, more: object = {}): object => ({
   mcpServers: { up: { url, ...more } },
-  gateway: { http: { port: 0 }, state: 'memory' },
+  gateway: { http: { port: 0 }, state: 'memory', watch: false },
 })
 
 describe('a gateway that serves', () => {

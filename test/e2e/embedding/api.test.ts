@@ -88,7 +88,7 @@ describe('a gateway', () => {
   test('has the documented members and no others', async () => {
     const gateway = await createGateway({ mcpServers: {} })
     expect(Object.keys(gateway).sort()).toEqual(
-      ['close', 'connectStdio', 'handler', 'listen', 'reload', 'status'].sort(),
+      ['close', 'connectStdio', 'handler', 'listen', 'on', 'reload', 'status'].sort(),
     )
     await gateway.close()
   })
@@ -109,6 +109,28 @@ describe('a gateway', () => {
     await served
     await upstream[Symbol.asyncDispose]()
     await assertNothingLeft(before)
+  })
+
+  test('tells what happens, until the program has heard enough, and whatever its listener does', async () => {
+    await using upstream = await scriptedHttp()
+    upstream.results.set('tools/call', '{"content":[{"type":"text","text":"done"}]}')
+    const gateway = await createGateway({ mcpServers: { s: upstream.entry } })
+    const heard: string[] = []
+    const off = gateway.on('request.ended', ({ request, trace, result }) => {
+      heard.push(`${request.method} ${trace.route?.server} ${result}`)
+      throw new Error('the listener is broken')
+    })
+    const types = new Set<string>()
+    gateway.on('*', ({ type }) => void types.add(type))
+    const stdio = new Lines()
+    const served = gateway.connectStdio(stdio.input, stdio.output)
+    expect(await stdio.call('s__t')).toContain('done')
+    off()
+    expect(await stdio.call('s__t')).toContain('done')
+    await gateway.close()
+    await served
+    expect(heard.filter(line => line.startsWith('tools/call'))).toEqual(['tools/call s ok'])
+    expect([...types]).toEqual(expect.arrayContaining(['session.opened', 'session.closed', 'shutdown.began']))
   })
 
   test('refuses everything but its status once it is closed', async () => {

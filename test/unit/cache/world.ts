@@ -141,8 +141,8 @@ export function result(value: JsonObject, modern = false): Outcome {
 
 /** The result that a client gets, where it needs no more framing. */
 export function valueOf(outcome: Outcome): JsonObject {
-  if (outcome.kind === 'ready')
-    return JSON.parse((outcome.head ?? '') + outcome.text.toString()) as JsonObject
+  if (outcome.kind === 'cached') return JSON.parse(outcome.head + outcome.text.toString()) as JsonObject
+  if (outcome.kind !== 'result' && outcome.kind !== 'error') throw new Error(outcome.kind)
   return outcome.value as JsonObject
 }
 

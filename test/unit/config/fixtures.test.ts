@@ -201,6 +201,7 @@ test('every option of the format, also those of later versions', async () => {
         key: join(VALID, 'tls/key.pem'),
         ca: join(VALID, 'tls/ca.pem'),
         clientCertificates: 'request',
+        contentDigest: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
       },
       maxBodyBytes: 1_000_000,
       allowedHosts: ['gateway.example'],
@@ -258,6 +259,7 @@ test('every option of the format, also those of later versions', async () => {
     dns: { refreshMs: 5000, servers: ['10.0.0.53', '10.0.0.54:5353', '[fd00::53]:5353', 'fd00::54'] },
     drainTimeoutMs: 60_000,
     shutdownTimeoutMs: 20_000,
+    watch: false,
     cache: {
       maxBytes: 1024 ** 3,
       maxBytesPerClient: 10_000_000,

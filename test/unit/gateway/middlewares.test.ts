@@ -2,6 +2,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { SuspendedCalls } from '../../../src/bridge/suspended-calls.ts'
 import { Cache } from '../../../src/cache/cache.ts'
 import { configFrom } from '../../../src/config/load/load.ts'
+import { compose, repeating } from '../../../src/core/compose.ts'
 import { Deadlines } from '../../../src/core/deadlines.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../../../src/core/exchange.ts'
@@ -260,6 +261,26 @@ for (const part of REQUEST_CHAIN) {
     },
   })
 }
+
+/** All of them together, for a call that each has something to do for. */
+describeMiddleware<Route>('the whole call chain', {
+  repeats: [NOT_SENT, ANSWER],
+  framed: true,
+  create: async () => {
+    const parts = await makeParts()
+    onTestFinished(parts.close)
+    return {
+      middleware: repeating(next =>
+        compose(
+          CALL_CHAIN.map(part => part(parts)),
+          next,
+        ),
+      ),
+      ...calls({ modern: true, features: '{"elicitation":{"form":{}}}' }),
+      held: () => placesTaken(parts) + parts.limiter.taken + parts.suspendedCalls.size + parts.deadlines.size,
+    }
+  },
+})
 
 it('every middleware of the chains is held to the contract', () => {
   expect(Object.keys(CALL_SUBJECTS)).toEqual(CALL_CHAIN.map(({ name }) => name))

@@ -38,7 +38,10 @@ function charging(quotas: Quotas, answer: () => Promise<Outcome>): CallHandler {
     hasOther: () => false,
     retryBudget: { called: () => undefined },
   }
-  const pool = { server: { name: 's', retries: 0 }, replicas, run: answer } as unknown as Pool
+  const replica = { name: '1', load: { began: () => undefined } }
+  const link = { label: 's', replica, peer: { era: 'modern' }, call: answer }
+  const lease = { link, release: () => undefined }
+  const pool = { server: { name: 's', retries: 0 }, replicas, acquire: () => lease } as unknown as Pool
   const send = dispatch({
     pools: new Map([['s', pool]]),
     learned: new ResourceOwners(),

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   configFrom,
   loadConfig,
+  loadText,
   loadWithSource,
-  rawOf,
   type LoadOptions,
 } from '../../../../src/config/load/load.ts'
 import { everyKey } from '../../../../src/config/options/keys.ts'
@@ -103,7 +103,10 @@ describe('a file with an old name', () => {
 
   test('differs in nothing from one with the present name', async () => {
     const [before, after] = await Promise.all(
-      [OLD, PRESENT].map(value => rawOf(JSON.stringify(value), file, folder)),
+      [OLD, PRESENT].map(async value => {
+        const text = JSON.stringify(value)
+        return (await loadText(text, { file, env: {}, home: folder })).raw
+      }),
     )
     expect(before).toEqual(after)
   })

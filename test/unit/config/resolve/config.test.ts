@@ -121,6 +121,7 @@ test('what is left out has its default', async () => {
       dns: { refreshMs: 30_000, servers: [] },
       drainTimeoutMs: 300_000,
       shutdownTimeoutMs: 25_000,
+      watch: true,
       cache: {
         maxBytes: 64 * 1024 * 1024,
         maxBytesPerClient: 16 * 1024 * 1024,

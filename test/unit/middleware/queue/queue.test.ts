@@ -9,7 +9,7 @@ import { ConcurrencyLimiter, queue } from '../../../../src/middleware/queue/queu
 import { deferred, type Deferred } from '../../../helpers/deferred.ts'
 import { exchangeOf } from '../../../helpers/fake-transport.ts'
 
-const OK: Outcome = { kind: 'ready', text: '{}' }
+const OK: Outcome = { kind: 'own', text: '{}' }
 const QUESTION: InputRequest = {
   method: 'elicitation/create',
   params: undefined,

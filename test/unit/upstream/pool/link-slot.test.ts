@@ -431,7 +431,7 @@ describe('a link whose process uses too much memory', () => {
   it("and is one call's alone serves that call to its end", async () => {
     const slot = slotOf({}, { exclusive: true })
     const link = await slot.pick()
-    slot.checkedOut = true
+    slot.lease()
     const call = callOn(link)
     used[0]?.receiver.onMemoryLimitExceeded(5e9)
     await vi.advanceTimersByTimeAsync(5000)

@@ -1,8 +1,8 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { knownValid } from '../../../src/cli/known-valid.ts'
-import { makeScratch } from '../../helpers/scratch.ts'
+import { knownValid } from '../../../../src/config/source/known-valid.ts'
+import { makeScratch } from '../../../helpers/scratch.ts'
 
 const hash = (at: number): string => at.toString(16).padStart(64, '0')
 

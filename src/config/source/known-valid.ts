@@ -1,9 +1,9 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { stateFolder } from '../config/paths.ts'
-import type { LoadOptions } from '../config/load/load.ts'
-import { makeFolder } from '../make-folder.ts'
+import { stateFolder } from '../paths.ts'
+import type { LoadOptions } from '../load/load.ts'
+import { makeFolder } from '../../make-folder.ts'
 
 /** Enough for every project of a person; a line is 65 bytes. */
 const REMEMBERED = 64

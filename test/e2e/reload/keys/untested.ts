@@ -1,0 +1,2 @@
+/** Keys whose change in a running gateway no test sees yet. The list only gets shorter. */
+export const UNTESTED: Readonly<Record<string, string>> = {}
