@@ -219,7 +219,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:upstream/replica/replica',
     'upstream/transport/stdio/stderr-tail',
   ],
-  'config/edit': ['core'],
+  'config/edit': ['config/source/differences', 'core'],
   admin: [
     'config/edit',
     'config/load/adopt',
@@ -227,6 +227,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config/load/other-formats',
     'config/load/source-text',
     'config/problem',
+    'config/source/differences',
     'core',
     'make-folder',
     'observe/redact',

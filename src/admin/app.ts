@@ -67,8 +67,13 @@ export function createApp({ service, config, guard, logger }: AppOptions): Expre
     const caller = callers.get(request)
     if (route?.writes && caller) note(service, caller, request, problem.status, problem.message)
     if (response.headersSent) return next(error)
-    response.status(problem.status).set(problem.headers).type('application/problem+json')
-    response.send(JSON.stringify(problem.body))
+    const send = (): void => {
+      response.status(problem.status).set(problem.headers).type('application/problem+json')
+      response.send(JSON.stringify(problem.document))
+    }
+    // A caller that is still sending would not read the answer.
+    if (problem.status === 413 && !request.complete) request.resume().once('end', send)
+    else send()
   }
   app.use(onError)
   return app
@@ -110,9 +115,9 @@ const checkType: RequestHandler = (request, _response, next) => {
   next()
 }
 
+/** A plain error, since the library that reads bodies writes its own members into it. */
 function checkDepth(text: string): void {
-  if (isNestedTooDeep(text))
-    throw new AdminProblem(400, `Objects and lists in the body are nested more than ${MAX_DEPTH} deep.`)
+  if (isNestedTooDeep(text)) throw new Error('nested too deep')
 }
 
 /** Errors of the library that reads bodies. */
@@ -120,6 +125,8 @@ function readable(error: unknown): unknown {
   const { type, status } = (error ?? {}) as { type?: unknown; status?: unknown }
   if (type === 'entity.too.large')
     return new AdminProblem(413, `The body has more than ${MAX_BODY_BYTES} bytes, which is the most.`)
+  if (type === 'entity.verify.failed')
+    return new AdminProblem(400, `Objects and lists in the body are nested more than ${MAX_DEPTH} deep.`)
   if (type === 'entity.parse.failed') return new AdminProblem(400, 'The body is not valid JSON.')
   if (type === 'encoding.unsupported' || type === 'charset.unsupported')
     return new AdminProblem(415, 'The body is JSON in UTF-8, compressed or not.')

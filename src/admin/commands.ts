@@ -1,4 +1,4 @@
-import { isSame } from '../config/edit/is-same.ts'
+import { isSame } from '../config/source/differences.ts'
 import { isJsonObject } from '../core/json-object.ts'
 
 /** What decides which program is started, and how. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { editText } from '../config/edit/edit-text.ts'
-import { isSame } from '../config/edit/is-same.ts'
+import { isSame } from '../config/source/differences.ts'
 import { mergePatch } from '../config/edit/merge-patch.ts'
 import { NotWritten, replaceFile } from '../config/edit/replace-file.ts'
 import { adopt } from '../config/load/adopt.ts'

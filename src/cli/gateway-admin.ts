@@ -1,6 +1,5 @@
-import { loadText } from '../config/load/load.ts'
-import { knownValid } from '../config/source/known-valid.ts'
-import { describeError, GatewayError } from '../core/errors.ts'
+import { readInThread } from '../config/source/read-in-thread.ts'
+import { GatewayError } from '../core/errors.ts'
 import { VERSION } from '../version.ts'
 import { notThere } from './not-there.ts'
 import type {
@@ -61,21 +60,14 @@ export class GatewayAdmin implements AdminService {
   }
 
   async check(text: string): Promise<CheckAnswer> {
-    const { overrides } = this.#options
-    try {
-      const content = text.replace(/^\uFEFF/, '')
-      const { config } = await loadText(content, {
-        file: this.file ?? '',
-        ...(overrides && { overrides }),
-        ...knownValid(),
-      })
-      const broken = config.servers.flatMap(({ name, problem }) =>
-        problem === undefined ? [] : [{ name, problem }],
-      )
-      return { problem: undefined, broken }
-    } catch (error) {
-      return { problem: describeError(error), broken: [] }
-    }
+    const { overrides = {} } = this.#options
+    const content = text.replace(/^\uFEFF/, '')
+    const { reading } = await readInThread({ file: this.file ?? '', overrides, text: content }).reading
+    if (reading.config === undefined) return { problem: reading.problem, broken: [] }
+    const broken = reading.config.servers.flatMap(({ name, problem }) =>
+      problem === undefined ? [] : [{ name, problem }],
+    )
+    return { problem: undefined, broken }
   }
 
   async reload({ dryRun }: { readonly dryRun: boolean }): Promise<ReloadAnswer> {

@@ -91,7 +91,9 @@ export async function runGateway(
     reloader = startReloader(gateway, loaded, files, options, logger)
     const { overrides, allowsCommandAdmin: allowsCommands = false } = options
     admin = startAdmin({ gateway, config, overrides, reloader, allowsCommands, logger })
-    code = await Promise.race([used.then(() => 0), stopping])
+    // An admin API that cannot listen where it should ends the start.
+    const failed = admin.then(() => new Promise<never>(() => {}))
+    code = await Promise.race([used.then(() => 0), stopping, failed])
   } finally {
     stopped = true
     const withinMs = (graceful ? config.gateway.shutdownTimeoutMs : 0) + CLOSE_TIMEOUT_MS
@@ -99,7 +101,13 @@ export async function runGateway(
       logger.error(`Closing took longer than ${withinMs / 1000} s; the process ends without waiting.`)
       process.exit(1)
     }, withinMs)
-    await Promise.all([admin?.then(open => open.close()), reloader?.close()])
+    await Promise.all([
+      admin?.then(
+        open => open.close(),
+        () => {},
+      ),
+      reloader?.close(),
+    ])
     await (graceful ? gateway?.stop() : gateway?.close())
     try {
       await store.close()

@@ -1,7 +1,7 @@
 import { parse, parseTree, type Node, type ParseError } from 'jsonc-parser'
 import { GatewayError } from '../../core/errors.ts'
 import { isJsonObject } from '../../core/json-object.ts'
-import { isSame } from './is-same.ts'
+import { isSame } from '../source/differences.ts'
 import { Layout } from './layout.ts'
 
 /** A piece of a text, and what takes its place. */

@@ -194,6 +194,35 @@ export const DNS = section('gateway.dns', {
   }),
 })
 
+const AT_START = 'the admin API listens from the start to the end'
+
+export const ADMIN = section('gateway.admin', {
+  socket: flag(
+    'The admin API is offered on a socket in the state directory that only this user can open, for `mcp-manifold reload`.',
+    { default: true, restart: AT_START },
+  ),
+  listen: text('Address and port on which `serve` offers the admin API as well, such as "127.0.0.1:7333".', {
+    pattern: /^(?:\[[\da-fA-F:.]+\]|[^\s:/@[\]]+):\d{1,5}$/,
+    expected: 'expected an address and a port, such as "127.0.0.1:7333"',
+    shown: 'the socket alone',
+    restart: AT_START,
+  }),
+  // A random one of 128 bits has 22 characters.
+  token: text(
+    'What callers at `listen` have to send as `Authorization: Bearer …`; a variable such as "${ADMIN_TOKEN}" keeps it out of the file.',
+    {
+      pattern: /^[\x21-\x7e]{16,512}$/,
+      expected: 'expected 16 to 512 visible characters without a space',
+      bounds: '16 to 512 characters',
+      restart: AT_START,
+    },
+  ),
+  allowPlaintext: flag(
+    'The admin API may be offered without TLS on an address that is not a loopback one; otherwise it uses `gateway.http.tls` there.',
+    { default: false, restart: AT_START },
+  ),
+})
+
 /** Names of log levels, quietest first. */
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const
 
@@ -260,5 +289,6 @@ export const GATEWAY = section('gateway', {
   auth: group('How callers over HTTP are identified.', AUTH, { as: false }),
   policy: group('Rules for every client, before its own.', ROLE, { as: false }),
   audit: group('The record of who did what.', AUDIT, { as: false }),
+  admin: group('The API that changes a running gateway.', ADMIN),
   cache: group('Room for the results that servers and tools allow to keep.', CACHE),
 })

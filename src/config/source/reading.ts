@@ -1,6 +1,6 @@
 import { describeError } from '../../core/errors.ts'
 import { FilesRead, type FileMark } from '../load/files-read.ts'
-import { loadWithSource } from '../load/load.ts'
+import { loadText, loadWithSource } from '../load/load.ts'
 import { knownValid } from './known-valid.ts'
 import type { Overrides } from '../resolve/environment.ts'
 import type { ConfigReading } from './config-source.ts'
@@ -9,6 +9,8 @@ export interface ReadRequest {
   /** Absolute. */
   readonly file: string
   readonly overrides: Overrides
+  /** Read in place of the content of the file, without a byte order mark. */
+  readonly text?: string
 }
 
 /** A reading, and the files that it was made from. */
@@ -18,10 +20,13 @@ export interface FileReading {
 }
 
 /** Loads a configuration in this thread. Never rejects. */
-export async function readConfig({ file, overrides }: ReadRequest): Promise<FileReading> {
+export async function readConfig({ file, overrides, text }: ReadRequest): Promise<FileReading> {
   const files = new FilesRead()
   try {
-    const { config, problems } = await loadWithSource({ file, overrides, files, ...knownValid() })
+    const options = { file, overrides, files, ...knownValid() }
+    const { config, problems } = await (text === undefined
+      ? loadWithSource(options)
+      : loadText(text, options))
     return { reading: { digest: files.digest, config, problems }, marks: files.marks }
   } catch (error) {
     return { reading: { digest: files.digest, problem: describeError(error) }, marks: files.marks }
