@@ -535,6 +535,14 @@ function cyclesIn(next: ReadonlyMap<string, readonly string[]>): string[] {
   return cycles
 }
 
+test('only commands handle signals, end the process, or write to its streams', () => {
+  const own = /\bprocess\.(?:on|once|exit|exitCode|abort|chdir|umask|std(?:out|err)\.write)\b|\bconsole\./
+  const wrong = [...sources].filter(
+    ([file, source]) => !within(file, 'cli') && own.test(source.replace(/\/\*[^]*?\*\/|\/\/.*/g, '')),
+  )
+  expect(wrong.map(([file]) => file)).toEqual([])
+})
+
 describe('files', () => {
   const lengths = new Map([...sources].map(([file, source]) => [file, source.split('\n').length - 1]))
 

@@ -228,6 +228,26 @@ describe('a gateway', () => {
     await Promise.all(served)
     await assertNothingLeft(before)
   })
+
+  test('shares a state folder with another one in the same process, which goes on when the first closes', async () => {
+    await using scratch = makeScratch()
+    const source = {
+      mcpServers: { clock: { command: process.execPath, args: [CLOCK] } },
+      gateway: { state: `lmdb:${scratch.path}/state` },
+    }
+    const [first, second] = await Promise.all([createGateway(source), createGateway(source)])
+    const [one, other] = [new Lines(), new Lines()]
+    const served = [first.connectStdio(one.input, one.output), second.connectStdio(other.input, other.output)]
+    expect(await one.call('clock__zone')).toContain('"result"')
+    await first.close()
+    expect(await other.call('clock__zone')).toContain('"result"')
+    await second.close()
+    await Promise.all(served)
+    // The lists that the first two have kept.
+    const third = await createGateway(source)
+    expect(third.status().servers).toMatchObject([{ name: 'clock', listed: true, state: 'idle' }])
+    await third.close()
+  })
 })
 
 /** A client over a pair of streams that asks one thing after the other. */
