@@ -1,13 +1,18 @@
 import type { ListenConfig } from '../config/types.ts'
-import { monotonicNow } from '../core/clock.ts'
+import { CLOCK, monotonicNow } from '../core/clock.ts'
+import { endpointOf } from '../core/endpoint.ts'
 import { GatewayError } from '../core/errors.ts'
+import { UNHEARD, type EventSink } from '../core/event-bus.ts'
 import type { Logger } from '../core/logger.ts'
+import type { Principal } from '../core/principal.ts'
 import { Shares, type Holding } from '../core/shares.ts'
 
 /** A listen stream that is open, or is about to be. */
 interface ListenStream extends Holding {
   /** Ends it with a result. */
   readonly end: () => void
+  /** What is told of it once its client has been told that it is open. */
+  open?: { readonly principal: Principal; readonly endpoint: string; readonly since: number }
 }
 
 /**
@@ -17,10 +22,12 @@ interface ListenStream extends Holding {
 export class ListenStreams {
   readonly limits: ListenConfig
   readonly #logger: Logger
+  readonly #events: EventSink
   readonly #open = new Set<ListenStream>()
   readonly #shares = new Shares()
 
-  constructor(limits: ListenConfig, logger: Logger) {
+  constructor(limits: ListenConfig, logger: Logger, events: EventSink = UNHEARD) {
+    this.#events = events
     this.limits = limits
     this.#logger = logger
   }
@@ -36,7 +43,7 @@ export class ListenStreams {
 
   /** Counts a stream that is about to be admitted. */
   opened(principal: string, end: () => void): ListenStream {
-    const stream = { holder: principal, busy: true, lastSeen: monotonicNow(), end }
+    const stream: ListenStream = { holder: principal, busy: true, lastSeen: monotonicNow(), end }
     this.#open.add(stream)
     this.#shares.opened(principal)
     return stream
@@ -54,8 +61,21 @@ export class ListenStreams {
     leaving.end()
   }
 
+  /** Its client has been told that it is open. */
+  acknowledged(stream: ListenStream, principal: Principal, view: string): void {
+    const endpoint = endpointOf(view)
+    stream.open = { principal, endpoint, since: performance.now() }
+    if (this.#events.heard['stream.opened'])
+      this.#events.emit({ type: 'stream.opened', time: CLOCK.wall(), principal, endpoint })
+  }
+
   closed(stream: ListenStream): void {
-    if (this.#open.delete(stream)) this.#shares.closed(stream.holder)
+    if (!this.#open.delete(stream)) return
+    this.#shares.closed(stream.holder)
+    if (!stream.open || !this.#events.heard['stream.closed']) return
+    const { principal, endpoint, since } = stream.open
+    const durationMs = performance.now() - since
+    this.#events.emit({ type: 'stream.closed', time: CLOCK.wall(), principal, endpoint, durationMs })
   }
 
   #leaving(principal: string): ListenStream | undefined {

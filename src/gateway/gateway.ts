@@ -67,7 +67,7 @@ export class Gateway implements Service {
     this.on = this.#events.on.bind(this.#events) as EventBus['on']
     this.serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
     this.asks = config.gateway.asks
-    this.listens = new ListenStreams(config.gateway.listen, options.logger)
+    this.listens = new ListenStreams(config.gateway.listen, options.logger, this.#events)
     const { calls, serverInfo } = this
     this.#fronts = new Fronts(calls, serverInfo, options.logger)
     this.#parts = new Generation({ config, policies, ...options, serverInfo, calls, events: this.#events })
@@ -80,7 +80,7 @@ export class Gateway implements Service {
       readiness: () => readinessOf(this.status()),
       onRefused: (status, reason, address) => this.#events.accessRefused(status, reason, address),
     })
-    if (options.store.name !== 'memory')
+    if (options.store.shared)
       this.#drains = new DrainWatch({
         ...options,
         onChange: drained => this.#parts.drain(drained),

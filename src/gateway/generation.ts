@@ -4,6 +4,8 @@ import { SharedCache } from '../cache/shared/shared.ts'
 import { Catalog } from '../catalog/catalog.ts'
 import { Equivalence } from '../catalog/equivalence.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
+import { CLOCK } from '../core/clock.ts'
+import { endpointOf } from '../core/endpoint.ts'
 import { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { EventSink } from '../core/event-bus.ts'
@@ -97,13 +99,17 @@ export class Generation {
       notBefore: server => notBefore(this.poolOf(server).slots),
       policy: key => policies.byKey(key),
       watched: () => this.listChanges.watched(),
-      onChange: (name, kinds) => this.listChanges.tell(name, kinds),
+      onChange: (name, kinds) => {
+        if (events.heard['list.changed'])
+          events.emit({ type: 'list.changed', time: CLOCK.wall(), endpoint: endpointOf(name), kinds })
+        this.listChanges.tell(name, kinds)
+      },
     })
     this.equivalence = new Equivalence(logger, server => this.catalog.refreshSoon(server))
     const learned = new ResourceOwners()
     const kept = config.servers.filter(({ cache, tools: list }) => cache ?? list.some(tool => tool.cache))
     this.sharedCache =
-      kept.length > 0 && store.name !== 'memory'
+      kept.length > 0 && store.shared
         ? new SharedCache({
             ...config.gateway.cache,
             store,
@@ -113,6 +119,7 @@ export class Generation {
           })
         : undefined
     this.cache = new Cache({
+      events,
       servers: config.servers,
       bounds: config.gateway.cache,
       tier: this.sharedCache?.tier,
@@ -167,6 +174,7 @@ export class Generation {
     const onDecision = recordDecision(logger)
     const call = composeCalls({
       logger,
+      events,
       // Which way.
       fallbackOf: fallbacksOf(config.servers),
       routeTo: ({ view }, server, tool) => this.catalog.view(view)?.toolOf(server, tool),
@@ -224,10 +232,11 @@ export class Generation {
   #pool(
     server: ServerConfig,
     clientLinks: LinksPerClient,
-    { config, logger, serverInfo }: GenerationOptions,
+    { config, logger, serverInfo, events }: GenerationOptions,
   ): Pool {
     const pool: Pool = new Pool({
       server,
+      events,
       deadlines: this.deadlines,
       logger: logger.child({ server: server.name }),
       clientInfo: serverInfo,

@@ -184,7 +184,7 @@ export class HttpFront implements Front {
   async #place(request: IncomingMessage, endpoint: string): Promise<EndpointAccess> {
     const shown = this.#options.authenticator.authenticate(request, endpoint)
     const credential = shown instanceof Promise ? await shown : shown
-    this.#connections?.admit(request, credential.principal.id)
+    this.#connections?.admit(request, credential.principal)
     const { service } = this.#options
     const known = service.known(endpoint, credential.principal)
     if (known) await known

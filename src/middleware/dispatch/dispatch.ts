@@ -1,5 +1,6 @@
 import type { CallHandler } from '../../core/compose.ts'
 import { GatewayError } from '../../core/errors.ts'
+import type { EventSink } from '../../core/event-bus.ts'
 import type { Exchange, JsonObject, Outcome, ServerResult } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import type { Route } from '../../core/route.ts'
@@ -12,6 +13,8 @@ import { hedged } from './hedge.ts'
 import { ServerCall } from './server-call.ts'
 
 export interface DispatchOptions {
+  /** Absent: nothing listens. */
+  readonly events?: EventSink | undefined
   readonly pools: ReadonlyMap<string, Pool>
   readonly learned: ResourceOwners
   readonly legacyTasks: LegacyTasks
@@ -47,10 +50,10 @@ function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Pro
     throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
   const { replicas } = pool
   replicas.retryBudget.called()
-  const { legacyTasks } = options
+  const { events, legacyTasks } = options
   const repeatable = isRepeatable(pool, exchange, route)
   const lacking = replicas.several ? replicas.excludedFor(route.own, exchange.state.replica) : undefined
-  const call = new ServerCall({ pool, legacyTasks, exchange, route, repeatable, lacking })
+  const call = new ServerCall({ events, pool, legacyTasks, exchange, route, repeatable, lacking })
   return replicas.several && repeatable ? hedged(call) : call.persist()
 }
 

@@ -1,6 +1,7 @@
 import type { ServerConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
+import { UNHEARD, type EventSink } from '../../core/event-bus.ts'
 import type { Conversation, Exchange } from '../../core/exchange.ts'
 import type { Principal } from '../../core/principal.ts'
 import { askable } from '../../protocol/capabilities.ts'
@@ -16,6 +17,7 @@ import { keyFor, type Caller } from '../replica/isolation.ts'
 import type { Replica } from '../replica/replica.ts'
 import { NoRoom, toGiveUp } from './no-room.ts'
 import { ReplicaSet, type ReplicaChoice } from '../replica/replica-set.ts'
+import { PoolEvents } from './pool-events.ts'
 import { ReplicaMembership, type ReplicaMembershipOptions } from './membership.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
 import { Lease } from './lease.ts'
@@ -37,6 +39,8 @@ export interface PoolOptions extends Pick<
   readonly zone?: string | undefined
   /** A replica can be used no longer, or again: what stands on one may have to stand on another. */
   readonly onReplicasChanged?: () => void
+  /** Absent: nothing listens. */
+  readonly events?: EventSink | undefined
 }
 
 /** How often a call is sent to another link because the server speaks another era than a moment ago. */
@@ -59,9 +63,12 @@ export class Pool {
   #closed = false
 
   constructor(options: PoolOptions) {
-    this.#options = options
+    const told = new PoolEvents(options.events ?? UNHEARD, options.server.name)
+    this.#options = { ...options, listener: told.links(options.listener) }
     this.server = options.server
-    this.replicas = new ReplicaSet(options.server, options.zone)
+    this.replicas = new ReplicaSet(options.server, options.zone, (replica, cause) =>
+      told.turned(replica, cause),
+    )
     this.#starting = new BackgroundStart({
       replicas: this.replicas,
       runs: ({ common, modern }) => [common, modern].some(({ id }) => this.#slots.get(id)?.current),
@@ -90,6 +97,7 @@ export class Pool {
       replicas: this.replicas,
       slots: () => this.#slots.values(),
       isSpare: slot => slot.evictable,
+      events: told,
       remove: slot => this.#remove(slot),
       onEnded: link => options.listener.onLost(link, closed(this.server.name, 'unknown')),
       onChanged: () => {

@@ -51,15 +51,27 @@ export class ReplicaSet {
   /** Whether calls of tools may run twice, where that is asked for at all. */
   readonly #repeats = new LRUCache<string, boolean>({ max: MAX_REMEMBERED })
   readonly #someRepeat: boolean
+  readonly #onTurn: ((replica: Replica, cause: string | undefined) => void) | undefined
 
-  /** `zone` is the gateway's own. */
-  constructor(server: ServerConfig, zone: string | undefined) {
+  /** `zone` is the gateway's own. `onTurn` hears when a replica goes out or is ejected, with the cause, and when it is back, without one. */
+  constructor(
+    server: ServerConfig,
+    zone: string | undefined,
+    onTurn?: (replica: Replica, cause: string | undefined) => void,
+  ) {
+    this.#onTurn = onTurn
     this.server = server
     this.#zone = zone
     this.#someRepeat = server.retry || server.tools.some(({ retry }) => retry === true)
     this.retryBudget = new RetryBudget(server.retryBudget)
-    this.#list = server.replicas.map((config, number) => new Replica(server, config, number))
+    this.#list = server.replicas.map((config, number) => this.#made(config, number))
     this.#next = server.replicas.length
+  }
+
+  #made(config: ReplicaConfig, number: number): Replica {
+    const replica = new Replica(this.server, config, number)
+    replica.onTurn = cause => this.#onTurn?.(replica, cause)
+    return replica
   }
 
   get list(): readonly Replica[] {
@@ -87,7 +99,7 @@ export class ReplicaSet {
         known.zone = config.zone
         return known
       }
-      const added = new Replica(this.server, config, this.#next++)
+      const added = this.#made(config, this.#next++)
       if (spoken) added.spoken = spoken
       added.drained = this.#isDrained(added)
       return added
@@ -101,11 +113,7 @@ export class ReplicaSet {
     const gone = this.#list
     this.#list = gone.map(old => {
       const { name, endpoint, weight, priority, zone, spoken } = old
-      const fresh = new Replica(
-        this.server,
-        { name, endpoint, weight, priority, zone, service: undefined },
-        this.#next++,
-      )
+      const fresh = this.#made({ name, endpoint, weight, priority, zone, service: undefined }, this.#next++)
       fresh.spoken = spoken
       fresh.drained = old.drained
       return fresh
