@@ -1,12 +1,14 @@
 import type { ServerSnapshot } from '../catalog/snapshot.ts'
 import type { ServerConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
+import { UNHEARD, type EventSink } from '../core/event-bus.ts'
 import type { Exchange, JsonObject, Outcome, ServerResult } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Route } from '../core/route.ts'
 import { TASKS } from '../protocol/capabilities.ts'
 import type { Invalidation } from './invalidation.ts'
+import { tellHit, tellInvalidated, tellStored } from './cache-events.ts'
 import { CacheEntry, type From } from './entry.ts'
 import { paramsKey, sha256 } from './key.ts'
 import { MemoryCache, type MemoryCacheOptions } from './memory.ts'
@@ -29,6 +31,8 @@ export interface CacheOptions {
   readonly tier?: Tier | undefined
   /** Hears of everything that has become outdated through this process; without tags, all a server said. */
   readonly onInvalidated?: ((server: string, tags: readonly string[] | undefined) => void) | undefined
+  /** Absent: nothing listens. */
+  readonly events?: EventSink | undefined
   /** Unix milliseconds; default: those of the system. */
   readonly now?: (() => number) | undefined
 }
@@ -68,6 +72,7 @@ export class Cache {
   plans: CachePolicies
   readonly now: () => number
   readonly #options: CacheOptions
+  readonly #events: EventSink
   readonly #memory: MemoryCache
   #tier: Tier | undefined
   readonly #wait = new Wait(TIER_WAIT_MS, TIER_WAIT_STEP_MS)
@@ -76,6 +81,7 @@ export class Cache {
 
   constructor(options: CacheOptions) {
     this.#options = options
+    this.#events = options.events ?? UNHEARD
     this.#memory = new MemoryCache(options.bounds)
     this.#tier = options.tier
     this.now = options.now ?? monotonicNow
@@ -168,13 +174,8 @@ export class Cache {
   }
 
   /** The result for a client. */
-  hit(
-    { server, counters }: CachePolicy,
-    kept: CacheEntry,
-    exchange: Exchange,
-    from: From,
-    stale: boolean,
-  ): Outcome {
+  hit(plan: CachePolicy, kept: CacheEntry, exchange: Exchange, from: From, stale: boolean): Outcome {
+    const { server, counters } = plan
     if (stale) counters.staleHits++
     else counters.hits++
     counters.bytesSaved += kept.size
@@ -185,6 +186,7 @@ export class Cache {
     const ageMs = Math.max(0, this.now() - kept.storedAt)
     const outcome = kept.outcome(exchange, this.#options.serverInfo, ageMs, from, stale)
     if (kept.bytes !== bytes) this.#memory.grown(kept)
+    tellHit(this.#events, plan, kept, exchange.principal, from, stale)
     return outcome
   }
 
@@ -215,6 +217,7 @@ export class Cache {
       new CacheEntry({ key, server: plan.server, owner: owner.id, entry, value, epoch, ttlMs }),
     )
     counters.stores++
+    tellStored(this.#events, plan, text)
     this.#tier?.set(plan.server, key, entry, usableMs)
   }
 
@@ -294,6 +297,7 @@ export class Cache {
   }
 
   #tell(server: string, what: Invalidation): void {
+    tellInvalidated(this.#events, server, what)
     this.#options.onInvalidated?.(server, what === 'server' ? undefined : what)
   }
 }

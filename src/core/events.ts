@@ -72,7 +72,7 @@ export interface RequestEnded extends Happened<'request.ended'>, RequestFacts {
 
 /** A limit has refused a request. `request.ended` of that request follows. */
 export interface QuotaRefused extends Happened<'quota.refused'>, RequestFacts {
-  /** Place of the limit in the configuration. */
+  /** Which limit, as the client is told: `calls/day`. */
   readonly limit: string
   readonly error: GatewayError
 }
@@ -118,14 +118,12 @@ export interface SessionClosed extends Happened<'session.closed'> {
 interface StreamFacts {
   readonly principal: Principal
   readonly endpoint: string
-  /** `listen`: of a modern client; `standalone`: the GET stream of a legacy session; `sse`: the stream of the deprecated transport. */
-  readonly kind: 'listen' | 'standalone' | 'sse'
 }
 
-/** A stream that carries no answer is open. */
+/** A listen stream of a modern client is open. */
 export interface StreamOpened extends Happened<'stream.opened'>, StreamFacts {}
 
-/** A stream that carries no answer has ended. */
+/** A listen stream of a modern client has ended. */
 export interface StreamClosed extends Happened<'stream.closed'>, StreamFacts {
   readonly durationMs: number
 }

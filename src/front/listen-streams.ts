@@ -1,5 +1,8 @@
 import type { ListenConfig } from '../config/types.ts'
+import { CLOCK } from '../core/clock.ts'
+import { endpointOf } from '../core/endpoint.ts'
 import { GatewayError } from '../core/errors.ts'
+import { UNHEARD, type EventSink } from '../core/event-bus.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
@@ -19,6 +22,8 @@ export interface ListenStream extends Holding, Subscriber {
   listsChanged(kinds: readonly ListKind[]): void
   /** Ends it with a result. */
   end(): void
+  /** What is told of it once its client has been told that it is open. */
+  open?: { readonly principal: Principal; readonly endpoint: string; readonly since: number }
 }
 
 /**
@@ -28,10 +33,12 @@ export interface ListenStream extends Holding, Subscriber {
 export class ListenStreams {
   limits: ListenConfig
   readonly #logger: Logger
+  readonly #events: EventSink
   readonly #open = new Set<ListenStream>()
   readonly #shares = new Shares()
 
-  constructor(limits: ListenConfig, logger: Logger) {
+  constructor(limits: ListenConfig, logger: Logger, events: EventSink = UNHEARD) {
+    this.#events = events
     this.limits = limits
     this.#logger = logger
   }
@@ -72,8 +79,21 @@ export class ListenStreams {
     leaving.end()
   }
 
+  /** Its client has been told that it is open. */
+  acknowledged(stream: ListenStream, principal: Principal, view: string): void {
+    const endpoint = endpointOf(view)
+    stream.open = { principal, endpoint, since: performance.now() }
+    if (this.#events.heard['stream.opened'])
+      this.#events.emit({ type: 'stream.opened', time: CLOCK.wall(), principal, endpoint })
+  }
+
   closed(stream: ListenStream): void {
-    if (this.#open.delete(stream)) this.#shares.closed(stream.holder)
+    if (!this.#open.delete(stream)) return
+    this.#shares.closed(stream.holder)
+    if (!stream.open || !this.#events.heard['stream.closed']) return
+    const { principal, endpoint, since } = stream.open
+    const durationMs = performance.now() - since
+    this.#events.emit({ type: 'stream.closed', time: CLOCK.wall(), principal, endpoint, durationMs })
   }
 
   #leaving(principal: string): ListenStream | undefined {

@@ -230,6 +230,7 @@ export function listen(
         `{"notifications":${JSON.stringify(honoured)},"_meta":{"${META.subscriptionId}":${request.id}}}`,
       ),
     )
+    service.listens.acknowledged(stream, call.principal, call.view)
     service.listening(call, since)
     const waiting = early ?? []
     early = undefined

@@ -38,7 +38,7 @@ export class CacheSharing {
     this.#settings = settings
     const before = this.#shared
     if (before) this.#ending = this.#ending.then(() => before.close())
-    const isShared = names.length > 0 && store.name !== 'memory'
+    const isShared = names.length > 0 && store.shared
     this.#shared = isShared
       ? new SharedCache({ ...gateway.cache, store, servers: names, cache, logger })
       : undefined

@@ -35,8 +35,8 @@ export abstract class ClientService implements Service {
   protected swapping = false
 
   constructor(listen: ListenConfig, logger: Logger) {
-    this.listens = new ListenStreams(listen, logger)
     this.events = new GatewayEvents(logger)
+    this.listens = new ListenStreams(listen, logger, this.events)
     this.on = this.events.on.bind(this.events) as EventBus['on']
   }
 

@@ -60,7 +60,15 @@ export class Gateway extends ClientService {
     const { calls, serverInfo } = this
     this.#fronts = new Fronts(calls, serverInfo, logger)
     const catalog = (): Catalog => this.current.catalog
-    const runtime = (this.runtime = new Runtime({ config, store, logger, serverInfo, calls, catalog }))
+    const runtime = (this.runtime = new Runtime({
+      config,
+      store,
+      logger,
+      serverInfo,
+      calls,
+      events: this.events,
+      catalog,
+    }))
     this.audience = new Audience(runtime, this.listens)
     this.current = new Generation({ config, policies, runtime, events: this.events })
     this.events.follow(config.gateway.audit, logger)
@@ -73,7 +81,7 @@ export class Gateway extends ClientService {
       readiness: () => readinessOf(this.status()),
       onRefused: (status, reason, address) => this.events.accessRefused(status, reason, address),
     })
-    if (store.name !== 'memory')
+    if (store.shared)
       this.#drains = new DrainWatch({
         ...options,
         onChange: drained => runtime.drain(drained),

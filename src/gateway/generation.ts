@@ -3,6 +3,8 @@ import { Router } from './router.ts'
 import type { Runtime } from './runtime.ts'
 import { Catalog } from '../catalog/catalog.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
+import { CLOCK } from '../core/clock.ts'
+import { endpointOf } from '../core/endpoint.ts'
 import type { EventSink } from '../core/event-bus.ts'
 import { checkCall, recordDecision } from '../middleware/authorize.ts'
 import type { ReportOptions } from '../middleware/request/report.ts'
@@ -47,12 +49,17 @@ export class Generation {
       serverInfo,
       policy: key => policies.byKey(key),
       watched: () => listChanges.watched(),
-      onChange: (name, kinds) => listChanges.tell(name, kinds),
+      onChange: (name, kinds) => {
+        if (events.heard['list.changed'])
+          events.emit({ type: 'list.changed', time: CLOCK.wall(), endpoint: endpointOf(name), kinds })
+        listChanges.tell(name, kinds)
+      },
     }))
     const serverOf = (server: string): ServerConfig => runtime.poolOf(server).server
     const onDecision = recordDecision(logger)
     const call = composeCalls({
       logger,
+      events,
       // Which way.
       fallbackOf: fallbacksOf(config.servers),
       routeTo: ({ view }, server, tool) => catalog.view(view)?.toolOf(server, tool),

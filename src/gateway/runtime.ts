@@ -9,6 +9,7 @@ import type { Config, ServerConfig } from '../config/types.ts'
 import { CLOCK } from '../core/clock.ts'
 import { Deadlines } from '../core/deadlines.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
+import type { EventSink } from '../core/event-bus.ts'
 import type { Conversation } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { ConcurrencyLimiter, type QueueOptions } from '../middleware/queue/queue.ts'
@@ -36,6 +37,7 @@ export interface RuntimeOptions {
   readonly serverInfo: string
   /** The calls that the end of the gateway waits for. */
   readonly calls: Awaited
+  readonly events: EventSink
   /** The catalogue of the configuration that is in effect. What runs asks for it each time, and keeps none. */
   readonly catalog: () => Catalog
 }
@@ -76,7 +78,7 @@ export class Runtime {
   #drained: ReadonlyMap<string, ReadonlySet<string>> = new Map()
 
   constructor(options: RuntimeOptions) {
-    const { config, store, logger, serverInfo, calls, catalog } = options
+    const { config, store, logger, serverInfo, calls, events, catalog } = options
     const { gateway, servers } = config
     this.#options = options
     this.#gateway = gateway
@@ -102,6 +104,7 @@ export class Runtime {
     this.#sharing = new CacheSharing({ store, logger, cache: () => this.cache })
     this.#sharing.reconfigure(config)
     this.cache = new Cache({
+      events,
       servers,
       bounds: gateway.cache,
       tier: this.#sharing.tier,
@@ -249,6 +252,7 @@ export class Runtime {
     const { logger, serverInfo } = this.#options
     const pool: Pool = new Pool({
       server,
+      events: this.#options.events,
       deadlines: this.deadlines,
       logger: logger.child({ server: server.name }),
       clientInfo: serverInfo,

@@ -278,7 +278,7 @@ export class HttpFront implements Front {
     const { epoch } = this.#options.service
     const shown = this.#authenticator.authenticate(request, endpoint)
     const credential = shown instanceof Promise ? await shown : shown
-    this.#connections?.admit(request, credential.principal.id)
+    this.#connections?.admit(request, credential.principal)
     const { service } = this.#options
     const known = service.known(endpoint, credential.principal)
     if (known) await known

@@ -1,4 +1,5 @@
 import type { CallHandler } from '../../core/compose.ts'
+import type { EventSink } from '../../core/event-bus.ts'
 import type { Exchange, JsonObject, Outcome, ServerResult } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import type { Route } from '../../core/route.ts'
@@ -11,6 +12,8 @@ import { hedged } from './hedge.ts'
 import { ServerCall } from './server-call.ts'
 
 export interface DispatchOptions {
+  /** Absent: nothing listens. */
+  readonly events?: EventSink | undefined
   /** @throws GatewayError for a server that is not there, or no longer */
   readonly poolOf: (server: string) => Pool
   readonly learned: ResourceOwners
@@ -45,10 +48,10 @@ function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Pro
   const pool = options.poolOf(route.server)
   const { replicas } = pool
   replicas.retryBudget.called()
-  const { legacyTasks } = options
+  const { events, legacyTasks } = options
   const repeatable = isRepeatable(pool, exchange, route)
   const lacking = replicas.several ? replicas.excludedFor(route.own, exchange.state.replica) : undefined
-  const call = new ServerCall({ pool, legacyTasks, exchange, route, repeatable, lacking })
+  const call = new ServerCall({ events, pool, legacyTasks, exchange, route, repeatable, lacking })
   return replicas.several && repeatable ? hedged(call) : call.persist()
 }
 

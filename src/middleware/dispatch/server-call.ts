@@ -1,4 +1,5 @@
 import { GatewayError } from '../../core/errors.ts'
+import { UNHEARD, type EventSink } from '../../core/event-bus.ts'
 import type { Exchange, Outcome } from '../../core/exchange.ts'
 import type { Route } from '../../core/route.ts'
 import { NAMED_METHODS, paramHeaders } from '../../protocol/headers.ts'
@@ -13,6 +14,8 @@ import { Attempt } from '../attempt.ts'
 import { failover, type Failover } from './failover.ts'
 
 export interface ServerCallOptions {
+  /** Absent: nothing listens. */
+  readonly events?: EventSink | undefined
   readonly pool: Pool
   readonly legacyTasks: LegacyTasks
   readonly exchange: Exchange
@@ -92,9 +95,9 @@ export class ServerCall implements Failover {
   }
 
   #send(lease: Lease, attempt: Attempt): Promise<Outcome> {
-    const { pool, legacyTasks, exchange, route } = this.#options
+    const { events = UNHEARD, pool, legacyTasks, exchange, route } = this.#options
     const { link } = lease
-    attempt.began(lease, exchange)
+    attempt.began(lease, exchange, route, events)
     const call = callFor(link, exchange, route, attempt.timeoutMs)
     const { method, params } = exchange.request
     if (method === 'tools/call' && link.peer.era === 'legacy') {

@@ -92,9 +92,19 @@ export class Health {
   #fullShareAt = -Infinity
   /** `succeeded` has something to do from then on: always while something is wrong, else once a second. */
   #looksAt = -Infinity
+  readonly #onTurn: ((cause: string | undefined) => void) | undefined
+  /** Whether it was said to be out or ejected. */
+  #saidAway = false
 
-  constructor(options: HealthOptions, clock: () => number, random: () => number) {
+  /** `onTurn` hears when it goes out or is ejected, with the cause, and when it is back, without one. */
+  constructor(
+    options: HealthOptions,
+    clock: () => number,
+    random: () => number,
+    onTurn?: (cause: string | undefined) => void,
+  ) {
     this.#options = options
+    this.#onTurn = onTurn
     this.#clock = clock
     this.#random = random
     this.#inARow = new ConsecutiveBreaker(options.failures)
@@ -223,6 +233,7 @@ export class Health {
     this.#tries.back(now)
     this.#inARow.success()
     if (this.#ejection === undefined) this.#startSlowly(now)
+    this.#turned(undefined)
     return true
   }
 
@@ -242,6 +253,7 @@ export class Health {
       until: already ? Math.max((this.#outage as Outage).until, bounded) : bounded,
     }
     this.#looksAt = -Infinity
+    this.#turned(cause)
     return !already
   }
 
@@ -285,11 +297,23 @@ export class Health {
   #passed(now: number): boolean {
     if (this.#outage?.kind === 'busy' && now >= this.#outage.until) this.#outage = undefined
     const reached = this.#outage !== undefined && !this.out(now) && this.reachable(now)
-    if (this.#ejection === undefined || now < this.#ejection.until) return reached
+    if (this.#ejection === undefined || now < this.#ejection.until) {
+      this.#turned(undefined)
+      return reached
+    }
     this.#ejection = undefined
     this.#ejections.back(now)
     this.#startSlowly(now)
+    this.#turned(undefined)
     return true
+  }
+
+  /** Says once that it is out or ejected, and once that it is neither. */
+  #turned(cause: string | undefined): void {
+    const away = this.#outage !== undefined || this.#ejection !== undefined
+    if (away === this.#saidAway) return
+    this.#saidAway = away
+    this.#onTurn?.(away ? cause : undefined)
   }
 
   #startSlowly(now: number): void {
@@ -307,6 +331,7 @@ export class Health {
     this.#checksFailed = 0
     this.#nextCheck = this.#ejection.until
     this.#looksAt = -Infinity
+    this.#turned(cause)
     return true
   }
 
@@ -318,6 +343,7 @@ export class Health {
     this.#outage = { kind, cause, since: known?.kind === kind ? known.since : now, until }
     this.#nextCheck = until
     this.#looksAt = -Infinity
+    this.#turned(cause)
     return known === undefined
   }
 

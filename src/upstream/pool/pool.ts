@@ -1,6 +1,7 @@
 import type { GatewayConfig, ServerConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
+import { UNHEARD, type EventSink } from '../../core/event-bus.ts'
 import type { Conversation, Exchange } from '../../core/exchange.ts'
 import type { Principal } from '../../core/principal.ts'
 import { askable } from '../../protocol/capabilities.ts'
@@ -16,6 +17,7 @@ import { keyFor, type Caller } from '../replica/isolation.ts'
 import type { Replica } from '../replica/replica.ts'
 import { NoRoom, toGiveUp } from './no-room.ts'
 import { ReplicaSet, type ReplicaChoice } from '../replica/replica-set.ts'
+import { PoolEvents } from './pool-events.ts'
 import { ReplicaMembership, type ReplicaMembershipOptions } from './membership.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
 import { Lease } from './lease.ts'
@@ -38,6 +40,8 @@ export interface PoolOptions extends Pick<
   readonly zone?: string | undefined
   /** A replica can be used no longer, or again: what stands on one may have to stand on another. */
   readonly onReplicasChanged?: () => void
+  /** Absent: nothing listens. */
+  readonly events?: EventSink | undefined
 }
 
 /** Of the gateway, what its pools go by. */
@@ -64,10 +68,14 @@ export class Pool {
   #closed = false
 
   constructor(given: PoolOptions) {
+    const told = new PoolEvents(given.events ?? UNHEARD, given.server.name)
     this.#live = new LiveSettings(given.server)
     this.server = this.#live.settings
-    const options = (this.#options = { ...given, server: this.server })
-    this.replicas = new ReplicaSet(options.server, options.zone)
+    const options = { ...given, server: this.server }
+    this.#options = { ...options, listener: told.links(options.listener) }
+    this.replicas = new ReplicaSet(options.server, options.zone, (replica, cause) =>
+      told.turned(replica, cause),
+    )
     this.#starting = new BackgroundStart({
       replicas: this.replicas,
       runs: ({ common, modern }) => [common, modern].some(({ id }) => this.#slots.get(id)?.current),
@@ -95,6 +103,7 @@ export class Pool {
       replicas: this.replicas,
       slots: () => this.#slots.values(),
       isSpare: slot => slot.evictable,
+      events: told,
       remove: slot => this.#remove(slot),
       onEnded: link => options.listener.onLost(link, closed(this.server.name, 'unknown')),
       onChanged: () => {

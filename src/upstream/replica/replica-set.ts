@@ -52,16 +52,28 @@ export class ReplicaSet {
   readonly #repeats = new LRUCache<string, boolean>({ max: MAX_REMEMBERED })
   #someRepeat = false
   #retryShare: number
+  readonly #onTurn: ((replica: Replica, cause: string | undefined) => void) | undefined
 
-  /** `zone` is the gateway's own. */
-  constructor(server: ServerConfig, zone: string | undefined) {
+  /** `zone` is the gateway's own. `onTurn` hears when a replica goes out or is ejected, with the cause, and when it is back, without one. */
+  constructor(
+    server: ServerConfig,
+    zone: string | undefined,
+    onTurn?: (replica: Replica, cause: string | undefined) => void,
+  ) {
+    this.#onTurn = onTurn
     this.server = server
     this.#zone = zone
     this.#retryShare = server.retryBudget
     this.retryBudget = new RetryBudget(server.retryBudget)
     this.#lookAtRepeats()
-    this.#list = server.replicas.map((config, number) => new Replica(server, config, number))
+    this.#list = server.replicas.map((config, number) => this.#made(config, number))
     this.#next = server.replicas.length
+  }
+
+  #made(config: ReplicaConfig, number: number): Replica {
+    const replica = new Replica(this.server, config, number)
+    replica.onTurn = cause => this.#onTurn?.(replica, cause)
+    return replica
   }
 
   get list(): readonly Replica[] {
@@ -106,7 +118,7 @@ export class ReplicaSet {
         known.zone = config.zone
         return known
       }
-      const added = new Replica(this.server, config, this.#next++)
+      const added = this.#made(config, this.#next++)
       if (spoken) added.spoken = spoken
       added.drained = this.#isDrained(added)
       return added
@@ -120,11 +132,7 @@ export class ReplicaSet {
     const gone = this.#list
     this.#list = gone.map(old => {
       const { name, endpoint, weight, priority, zone, spoken } = old
-      const fresh = new Replica(
-        this.server,
-        { name, endpoint, weight, priority, zone, service: undefined },
-        this.#next++,
-      )
+      const fresh = this.#made({ name, endpoint, weight, priority, zone, service: undefined }, this.#next++)
       fresh.spoken = spoken
       fresh.drained = old.drained
       return fresh

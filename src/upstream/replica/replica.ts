@@ -40,6 +40,8 @@ export class Replica implements Candidate {
   readonly printed = new Printed()
   /** Called when its checks say that it is ill, for calls that wait for it. */
   readonly onIll = new Set<() => void>()
+  /** Called when it goes out or is ejected, with the cause, and when it is back, without one. */
+  onTurn: ((cause: string | undefined) => void) | undefined
   /** Where handshakes begin; what is wrong is corrected by them. */
   spoken: Spoken = UNKNOWN
   /** Digests of its tools' definitions by name; `undefined` while they are not known. */
@@ -57,7 +59,7 @@ export class Replica implements Candidate {
     this.weight = config.weight
     this.priority = config.priority
     this.zone = config.zone
-    this.health = new Health(server.health, monotonicNow, Math.random)
+    this.health = new Health(server.health, monotonicNow, Math.random, cause => this.onTurn?.(cause))
     this.suffix = number === 0 ? '' : ` @${number}`
     const capabilities = declaredTo('', server.roots)
     const shared = { capabilities, owner: undefined, exclusive: false }

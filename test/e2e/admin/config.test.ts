@@ -275,6 +275,31 @@ test('a file that cannot be written is refused with the reason, and nothing chan
   })
 })
 
+test('a server of an included file is not changed over the API, and the main file around it is', async () => {
+  const folder = folderForTest()
+  folder.write('more.json', { mcpServers: { other: { url: 'http://127.0.0.1:13/mcp' } } })
+  const file = folder.write(
+    'servers.json',
+    FILE.replace('"mcpServers"', '"include": "more.json",\n  "mcpServers"'),
+  )
+  const { socket } = await servingWithSocket(folder, file, { env })
+  const patch = async (name: string, body: object): Promise<AdminAnswer> => {
+    const { headers } = await askAdmin(socket, { path: '/admin/config' })
+    return askAdmin(socket, {
+      method: 'PATCH',
+      path: `/admin/config/servers/${name}`,
+      body,
+      headers: { 'if-match': String(headers['etag']) },
+    })
+  }
+  expect(await patch('other', { timeout: '5s' })).toMatchObject({
+    status: 409,
+    body: { detail: expect.stringContaining('comes from an included file') as string },
+  })
+  expect(await patch('search', { timeout: '5s' })).toMatchObject({ status: 200 })
+  expect(readFileSync(file, 'utf8')).toContain('"include": "more.json"')
+})
+
 test('a link is followed, and stays a link', async () => {
   const folder = folderForTest()
   const real = folder.write('real.json', FILE)

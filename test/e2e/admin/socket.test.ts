@@ -5,7 +5,15 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { startRawServer } from '../../fixtures/servers/raw.js'
-import { askAdmin, envOf, folderForTest, runCommand, socketsIn } from '../../helpers/admin-client.ts'
+import {
+  askAdmin,
+  envOf,
+  folderForTest,
+  runCommand,
+  servingWithSocket,
+  socketsIn,
+} from '../../helpers/admin-client.ts'
+import { ModernHttp } from '../../helpers/wire-clients.ts'
 import type { Scratch } from '../../helpers/scratch.ts'
 import { BIN, serve, type Served } from '../../helpers/served.ts'
 
@@ -109,6 +117,31 @@ describe('a gateway that serves', () => {
       body: { detail: 'There is no server "uq" in the running configuration. Did you mean "up"?' },
     })
   })
+})
+
+test('a server is restarted: the call in flight ends on its old link, and the next one is on a new link', async () => {
+  const folder = folderForTest()
+  const server = await startRawServer({ era: 'legacy' })
+  onTestFinished(() => server.close())
+  const file = folder.write('servers.json', configOf(server.url, { prefix: false, isolation: 'shared' }))
+  const { served, socket } = await servingWithSocket(folder, file)
+  await using client = new ModernHttp(served.origin)
+  const call = (id: string, name: string): Promise<string> =>
+    client.request(id, 'tools/call', JSON.stringify({ name, arguments: { a: 1 } }))
+  const greetings = (): number => server.received.filter(text => text.includes('"initialize"')).length
+  expect(await call('1', 'echo_raw')).toContain('"result"')
+  const before = greetings()
+  const slow = call('2', 'slow')
+  await expect
+    .poll(() => server.received.some(text => text.includes('"name":"slow"')), { timeout: 10_000 })
+    .toBe(true)
+
+  const restarted = await askAdmin(socket, { method: 'POST', path: '/admin/restart', body: { server: 'up' } })
+  expect(restarted).toMatchObject({ status: 200, body: { server: 'up', drainedLinks: 1 } })
+  expect(await call('3', 'echo_raw')).toContain('"result"')
+  expect(greetings()).toBe(before + 1)
+  server.release()
+  expect(await slow).toContain('"result"')
 })
 
 test('a gateway on stdio has a socket as well, and the command reaches each gateway of the file', async () => {

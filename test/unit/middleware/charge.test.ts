@@ -93,7 +93,7 @@ it('keeps few counters at hand however many identities come', async () => {
   const quotas = await quotasOf({ ci: { budget: { calls: '2/month' } } })
   const run = charging(quotas, async () => DONE)
   const call = async (subject: number): Promise<void> => {
-    const principal = { id: `user:iss ${subject}`, name: 'x', client: 'ci', roles: [] }
+    const principal = { kind: 'user' as const, id: `user:iss ${subject}`, name: 'x', client: 'ci', roles: [] }
     await run(exchangeOf('tools/call', { name: 's__t' }, { principal }), ROUTE)
   }
   for (let subject = 0; subject < 12_000; subject++) await call(subject)
