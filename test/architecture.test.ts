@@ -191,6 +191,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'bridge',
     'cache/cache',
     'type:cache/stats',
+    'type:cache/tier',
     'cache/shared/shared',
     'catalog',
     'type:config/types',
@@ -206,6 +207,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'observe',
     'policy/policies',
     'protocol',
+    'quota/limit-leases',
     'quota/quotas',
     'quota/usage',
     'relay',
@@ -305,6 +307,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
     'quota/quotas',
     'cache/memory',
     'upstream/replica/replica-set',
+    'quota/limit-leases',
   ],
   '@marcbachmann/cel-js': ['policy/condition'],
   jose: ['auth'],
@@ -323,21 +326,21 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     lines: 700,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
   },
-  'gateway/gateway': {
-    lines: 375,
-    reason: 'one service: everything that fronts ask of a gateway, each in a few lines',
-  },
   'upstream/balance/health': {
-    lines: 385,
+    lines: 395,
     reason: 'one state machine: what was seen of a replica, and what follows from it',
   },
   'front/http/endpoint': {
-    lines: 495,
+    lines: 585,
     reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
   },
   'quota/lease': {
-    lines: 415,
+    lines: 430,
     reason: 'one lease: what is taken, handed out, charged and given back is one sum',
+  },
+  'catalog/views': {
+    lines: 400,
+    reason: 'one table of views: made, found by name, replaced, and taken over from another configuration',
   },
   'catalog/view': {
     lines: 400,
@@ -345,11 +348,11 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
       'one look at an endpoint: what is seen by listing, by name, by URI and by capability is one decision',
   },
   'upstream/pool/link-slot': {
-    lines: 380,
+    lines: 390,
     reason: 'one place for a link: its states, and what leads from one to the next',
   },
   'upstream/pool/pool': {
-    lines: 450,
+    lines: 490,
     reason: 'one table of slots: who may use which, how many there are, and what becomes of them',
   },
   'upstream/transport/http/streamable-http': {
@@ -365,8 +368,9 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
 const WALL: Readonly<Record<string, string>> = {
   'core/clock': 'the one place that knows both clocks',
   'cli/start-report': 'when a server is tried again, which is told by the wall',
-  'gateway/generation': 'when lists were fetched, which other processes read too',
+  'gateway/runtime': 'when lists were fetched, which other processes read too',
   'catalog/catalog': 'when lists were fetched, which other processes read too',
+  'catalog/server-lists': 'when lists were fetched, which other processes read too',
   'catalog/list-server': 'when lists were fetched, which other processes read too',
   'catalog/snapshot': 'when an era was seen, which other processes read too',
   'upstream/transport/sse/sse': 'a Retry-After that names a date',

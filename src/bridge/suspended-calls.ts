@@ -42,7 +42,7 @@ export class SuspendedCalls {
   readonly #asked = new Map<string, SuspendedCall>()
   #size = 0
   readonly #shares = new Shares()
-  readonly #limits: SuspensionLimits
+  #limits: SuspensionLimits
   readonly #awaited: Awaited
 
   constructor(seal: Seal, deadlines: Deadlines, limits: SuspensionLimits, awaited: Awaited, logger: Logger) {
@@ -51,6 +51,11 @@ export class SuspendedCalls {
     this.#deadlines = deadlines
     this.#limits = limits
     this.#logger = logger
+  }
+
+  /** Other limits. A call that waits keeps its time. */
+  reconfigure(limits: SuspensionLimits): void {
+    this.#limits = limits
   }
 
   /** Calls that are under way or wait for their client. */

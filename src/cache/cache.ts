@@ -23,8 +23,6 @@ export interface CacheOptions {
   readonly bounds: MemoryCacheOptions
   /** What a server offers at the moment. */
   readonly snapshot: (server: string) => ServerSnapshot | undefined
-  /** Says how URIs in a server's results are renamed for a view, `''` where they are not. Equal texts rename equally. */
-  readonly urisKey: (view: string, server: string) => string
   /** A client sees a result that names resources. */
   readonly onLinks: (principal: string, server: string, result: JsonObject) => void
   /** Raw JSON of the gateway's own `serverInfo`. */
@@ -71,12 +69,12 @@ export type Freshness = 'fresh' | 'late' | 'last'
 /** Results that may be served again: what they are kept under, for whom, how long, and when they are forgotten. */
 export class Cache {
   readonly stats = new CacheStats()
-  readonly plans: CachePolicies
+  plans: CachePolicies
   readonly now: () => number
   readonly #options: CacheOptions
   readonly #events: EventSink
   readonly #memory: MemoryCache
-  readonly #tier: Tier | undefined
+  #tier: Tier | undefined
   readonly #wait = new Wait(TIER_WAIT_MS, TIER_WAIT_STEP_MS)
   /** Look-ups behind the memory under way, by key. */
   readonly #looking = new Map<string, Promise<CacheEntry | undefined>>()
@@ -88,6 +86,18 @@ export class Cache {
     this.#tier = options.tier
     this.now = options.now ?? monotonicNow
     this.plans = new CachePolicies(options.servers, options.snapshot, this.stats)
+  }
+
+  /**
+   * Goes by other rules. What is kept stays, apart from what servers said that are gone; a rule that is stricter now decides with the next look-up. `tier`: what is behind
+   * the memory from now on.
+   */
+  reconfigure(servers: readonly ServerConfig[], bounds: MemoryCacheOptions, tier: Tier | undefined): void {
+    const names = new Set(servers.map(({ name }) => name))
+    for (const name of this.plans.names) if (!names.has(name)) this.clear(name)
+    this.#tier = tier
+    this.#memory.resize(bounds)
+    this.plans = new CachePolicies(servers, this.#options.snapshot, this.stats, this.plans)
   }
 
   /** Bytes that are kept in memory, and how many results. */
@@ -108,8 +118,16 @@ export class Cache {
     return this.#tier !== undefined
   }
 
-  /** `undefined` for a request that says more than what is called with which arguments. */
-  wanted(plan: CachePolicy, exchange: Exchange, { server, own, exposed }: Route): CacheLookup | undefined {
+  /**
+   * `undefined` for a request that says more than what is called with which arguments. `uris` says how URIs in the server's results are renamed for the client, `''` where
+   * they are not; equal texts rename equally.
+   */
+  wanted(
+    plan: CachePolicy,
+    exchange: Exchange,
+    { own, exposed }: Pick<Route, 'own' | 'exposed'>,
+    uris: string,
+  ): CacheLookup | undefined {
     const { params } = exchange.request
     if (!params || !plan.rule) return undefined
     const isRead = plan.tool === undefined
@@ -117,7 +135,6 @@ export class Cache {
     if (part === undefined) return undefined
     // The result names the resource as the client did.
     if (isRead) part = shortened(exposed === own ? own : JSON.stringify([own, exposed]))
-    const uris = this.#options.urisKey(exchange.view, server)
     const extensions = exchange.features === '' ? '' : extensionsOf(exchange.features)
     const more = uris === '' && extensions === '' ? '' : `\t${sha256(JSON.stringify([uris, extensions]))}`
     const base = `${plan.prefix}${part}${more}\n`

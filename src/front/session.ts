@@ -63,7 +63,7 @@ export class Session implements Conversation {
   ) {
     this.front = front
     this.#service = service
-    this.#asks = new ClientRequests(service.asks)
+    this.#asks = new ClientRequests(() => service.asks)
     this.#principal = principal
     this.#everyones = this.#view = view
     this.#send = send

@@ -69,7 +69,7 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
     transport: current?.transport.kind ?? snapshot?.transport ?? server.replicas[0]?.endpoint.kind ?? '',
     era: current?.peer.era ?? snapshot?.era,
     state: shownState(server, pool),
-    nextTry: failed && nextTryOf(state, startsAt(pool.slots), catalog.retries.next(server.name)),
+    nextTry: failed && nextTryOf(state, startsAt(pool.slots), catalog.lists.retries.next(server.name)),
     startTimeoutMs: server.startTimeoutMs,
     required: server.required,
     listed: snapshot !== undefined,

@@ -39,7 +39,7 @@ interface Moment {
  * tries again.
  */
 export class StoreAvailability {
-  readonly fail: 'open' | 'closed'
+  fail: 'open' | 'closed'
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #store: Pick<Store, 'lostAt'>

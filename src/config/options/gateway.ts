@@ -9,9 +9,11 @@ export const HTTP = section('gateway.http', {
   // Only this machine, until the file says otherwise.
   host: text('Address to listen on; anything but a loopback address opens the gateway to the network.', {
     default: '127.0.0.1',
+    restart: 'the address to listen on is bound at the start',
   }),
   port: integer('Port to listen on; 0 asks the system for a free one.', {
     default: 3333,
+    restart: 'the port to listen on is bound at the start',
     min: 0,
     max: 65_535,
   }),
@@ -19,7 +21,10 @@ export const HTTP = section('gateway.http', {
     'Address under which clients reach the gateway, without a path; tokens are issued for it.',
     { as: false, shown: 'the address it listens on' },
   ),
-  tls: group('Serves https itself.', TLS, { as: false }),
+  tls: group('Serves https itself. Certificates are read again by a reload.', TLS, {
+    as: false,
+    restart: 'a listener speaks either http or https from its start to its end',
+  }),
   // Arguments of a call are text that a model wrote.
   maxBody: size('Largest body of a request.', { default: '4MiB', min: '1KiB', max: '512MiB' }),
   allowedHosts: texts('Host names accepted in `Host`, besides loopback names and `host` itself.'),
@@ -231,6 +236,7 @@ export const GATEWAY = section('gateway', {
       expected:
         'expected "memory", "lmdb:" and a directory, such as "lmdb:./.manifold", or "redis://host:6379"',
       shown: '`lmdb:` and mcp-manifold in the state directory of the user',
+      restart: 'what is counted and remembered would be lost',
     },
   ),
   log: choice('How much is logged, to stderr.', LOG_LEVELS, { default: 'info' }),

@@ -25,6 +25,11 @@ const REASONS: readonly (NotReloadable & { readonly of: (config: Config) => unkn
     of: ({ gateway }) => gateway.http.tls !== undefined,
   },
   {
+    key: 'gateway.http.tls.clientCertificates',
+    reason: 'a listener asks for certificates, or does not, from its start to its end',
+    of: ({ gateway }) => gateway.http.tls?.clientCertificates,
+  },
+  {
     key: 'gateway.state',
     reason: 'what is counted and remembered would be lost',
     of: ({ gateway }) => gateway.state,

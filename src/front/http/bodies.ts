@@ -55,7 +55,7 @@ interface Place {
  * room for all of it (`SharedRoom`), and until then its connection is not read. Of those that wait, the client that holds least is next.
  */
 export class Bodies {
-  readonly #maxBytes: number
+  #maxBytes: number
   /** By principal. */
   readonly #room: SharedRoom
   /** Small bodies that have not come in full. Those above a client's share are read as large ones are. */
@@ -67,6 +67,14 @@ export class Bodies {
     this.#maxBytes = maxBytes
     const bytes = Math.max(ROOM_BYTES, 2 * maxBytes)
     this.#room = new SharedRoom(bytes, RESERVE_SHARE * bytes)
+  }
+
+  /** Another largest body. What is being read goes by the one of before. */
+  resize(maxBytes: number): void {
+    if (maxBytes === this.#maxBytes) return
+    this.#maxBytes = maxBytes
+    const bytes = Math.max(ROOM_BYTES, 2 * maxBytes)
+    this.#room.resize(bytes, RESERVE_SHARE * bytes)
   }
 
   /**

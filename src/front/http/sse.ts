@@ -2,12 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { HttpFrontConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import type { JsonObject } from '../../core/exchange.ts'
+import { GatewayError } from '../../core/errors.ts'
 import { HttpError } from '../../core/http-error.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Holding } from '../../core/shares.ts'
 import { onOneLine } from '../../protocol/json-text.ts'
 import { kindOf, parseJson, takeApart } from '../../protocol/message.ts'
 import { isOver, type Credential } from '../authenticator.ts'
+import type { ServedClient } from '../fronts.ts'
 import { MAX_STREAM_BYTES, type Backlogs } from '../backlogs.ts'
 import type { Bodies } from './bodies.ts'
 import { isDue, openEventStream } from './http-reply.ts'
@@ -79,7 +81,7 @@ class SseStream {
  */
 export class SseFront {
   readonly #service: Service
-  readonly #config: HttpFrontConfig
+  #config: HttpFrontConfig
   readonly #bounds: SseBounds
   readonly #sessions: SessionPool<SseSession>
   #draining = false
@@ -89,6 +91,36 @@ export class SseFront {
     this.#config = config
     this.#bounds = bounds
     this.#sessions = new SessionPool(config.maxSessions, logger)
+  }
+
+  get clients(): readonly ServedClient[] {
+    return Array.from(this.#sessions.values(), ({ endpoint, session: { principal } }) => ({
+      endpoint,
+      principal,
+    }))
+  }
+
+  /** `renewed` says what a caller may use now, or why it may use nothing any more. */
+  reconfigured(
+    config: HttpFrontConfig,
+    renewed: (
+      endpoint: string,
+      credential: Credential,
+    ) => { readonly credential: Credential; readonly view: string } | GatewayError,
+  ): void {
+    this.#config = config
+    this.#sessions.max = config.maxSessions
+    for (const entry of this.#sessions.values()) {
+      const access = renewed(entry.endpoint, entry.credential)
+      if (access instanceof GatewayError) {
+        entry.session.stop(access)
+        this.#sessions.remove(entry)
+        entry.close()
+      } else {
+        entry.credential = access.credential
+        entry.session.become(access.credential.principal, access.view)
+      }
+    }
   }
 
   get sessions(): number {

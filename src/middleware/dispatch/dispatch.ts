@@ -1,5 +1,4 @@
 import type { CallHandler } from '../../core/compose.ts'
-import { GatewayError } from '../../core/errors.ts'
 import type { EventSink } from '../../core/event-bus.ts'
 import type { Exchange, JsonObject, Outcome, ServerResult } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
@@ -15,7 +14,8 @@ import { ServerCall } from './server-call.ts'
 export interface DispatchOptions {
   /** Absent: nothing listens. */
   readonly events?: EventSink | undefined
-  readonly pools: ReadonlyMap<string, Pool>
+  /** @throws GatewayError for a server that is not there, or no longer */
+  readonly poolOf: (server: string) => Pool
   readonly learned: ResourceOwners
   readonly legacyTasks: LegacyTasks
   /** A server has answered a call, or failed to. */
@@ -45,9 +45,7 @@ export function dispatch(options: DispatchOptions): CallHandler {
 
 /** To one replica, and to others where that fails, or takes long. @throws GatewayError at once, or rejects with one */
 function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Promise<Outcome> {
-  const pool = options.pools.get(route.server)
-  if (!pool)
-    throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
+  const pool = options.poolOf(route.server)
   const { replicas } = pool
   replicas.retryBudget.called()
   const { events, legacyTasks } = options

@@ -64,15 +64,29 @@ export function queue({ limiter: places }: QueueMiddlewareOptions): CallMiddlewa
 
 /** The places of this process: at each server, and in all. */
 export class ConcurrencyLimiter {
-  readonly #options: QueueOptions
+  #options: QueueOptions
   readonly #queue: FairQueue
   readonly #lanes = new Map<string, ServerQueue>()
-  readonly #timeouts = new Map<ServerQueue, number>()
+  readonly #timeouts = new WeakMap<ServerQueue, number>()
 
   constructor(options: QueueOptions) {
     this.#options = options
-    const { gateway, servers } = options
+    const { gateway } = options
     this.#queue = new FairQueue({ places: gateway.maxConcurrentCalls, bound: gateway.queue })
+    this.#arrange(options)
+  }
+
+  /** Other limits. Calls keep the places they have. */
+  reconfigure(options: Omit<QueueOptions, 'deadlines'>): void {
+    this.#options = { ...this.#options, ...options }
+    const names = new Set(options.servers.map(({ name }) => name))
+    for (const name of this.#lanes.keys()) if (!names.has(name)) this.#lanes.delete(name)
+    this.#arrange(this.#options)
+    const { gateway } = options
+    this.#queue.resize({ places: gateway.maxConcurrentCalls, bound: gateway.queue }, names)
+  }
+
+  #arrange({ servers }: QueueOptions): void {
     for (const server of servers) {
       const lane = this.#queue.lane(server.name, { places: server.maxConcurrentCalls, bound: server.queue })
       this.#lanes.set(server.name, lane)
@@ -156,9 +170,10 @@ export class ConcurrencyLimiter {
     })
   }
 
-  #reason({ name, places, bound }: ServerQueue, refusal: Exclude<Refusal, 'closed'> | 'timeout'): string {
+  #reason(lane: ServerQueue, refusal: Exclude<Refusal, 'closed'> | 'timeout'): string {
+    const { name, places, bound } = lane
     const { maxConcurrentCalls, queue } = this.#options.gateway
-    const seconds = (this.#timeouts.get(this.#lanes.get(name) as ServerQueue) ?? 0) / 1000
+    const seconds = (this.#timeouts.get(lane) ?? 0) / 1000
     const limit = `which is as long as one may ("queueTimeout" of this server; "maxConcurrentCalls" is ${places})`
     switch (refusal) {
       case 'server_full':

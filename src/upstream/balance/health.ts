@@ -70,10 +70,11 @@ const FIRST_SHARE = 0.1
  * Methods that tell it something return whether that took the replica out or brought it back.
  */
 export class Health {
-  readonly #options: HealthOptions
+  #options: HealthOptions
   readonly #clock: () => number
+  readonly #random: () => number
   readonly #recent = new Outcomes()
-  readonly #ejections: BackOff
+  #ejections: BackOff
   readonly #tries: BackOff
   readonly #began: number
   #outage: Outage | undefined
@@ -102,16 +103,22 @@ export class Health {
     this.#options = options
     this.#onTurn = onTurn
     this.#clock = clock
-    const { baseEjectionTimeMs } = options
-    this.#ejections = new BackOff({
-      firstMs: baseEjectionTimeMs,
-      mostMs: Math.max(baseEjectionTimeMs, LONGEST_EJECTION_MS),
-      random,
-    })
+    this.#random = random
+    this.#ejections = ejections(options.baseEjectionTimeMs, random)
     this.#tries = new BackOff({ firstMs: FIRST_TRY_MS, mostMs: LAST_TRY_MS, random })
     this.#began = clock()
     // Replicas that start together are not checked together for ever.
     this.#nextCheck = this.#began + options.intervalMs * (0.5 + random() / 2)
+  }
+
+  /** Judges by other options from now on. What was seen stays; what is counted by an option that differs begins anew. */
+  configure(options: HealthOptions): void {
+    const { failures, baseEjectionTimeMs, intervalMs } = this.#options
+    this.#options = options
+    if (options.failures !== failures) this.#inARow = 0
+    if (options.baseEjectionTimeMs !== baseEjectionTimeMs)
+      this.#ejections = ejections(options.baseEjectionTimeMs, this.#random)
+    if (options.intervalMs !== intervalMs) this.#nextCheck = this.#clock() + options.intervalMs / 2
   }
 
   get state(): HealthState {
@@ -371,4 +378,8 @@ export class Health {
     const since = Math.max(this.#began, this.#fullShareAt, this.#failure?.at ?? 0)
     return { state: 'ready', cause: undefined, since, nextTry: undefined }
   }
+}
+
+function ejections(firstMs: number, random: () => number): BackOff {
+  return new BackOff({ firstMs, mostMs: Math.max(firstMs, LONGEST_EJECTION_MS), random })
 }

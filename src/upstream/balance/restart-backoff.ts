@@ -11,11 +11,11 @@ const RESTART = { firstMs: 500, mostMs: 60_000 }
 
 /** Starts in a row that failed or did not last, and how long to wait before the next one: longer each time, and minutes once it is a crash loop. */
 export class RestartBackoff {
-  readonly #restartLimit: number
+  readonly #restartLimit: () => number
   #inARow = 0
 
   /** `restartLimit` crashes in a row are a loop; `Infinity`: nothing ever is. */
-  constructor(restartLimit: number) {
+  constructor(restartLimit: () => number) {
     this.#restartLimit = restartLimit
   }
 
@@ -24,12 +24,12 @@ export class RestartBackoff {
   }
 
   get looping(): boolean {
-    return this.#inARow >= this.#restartLimit
+    return this.#inARow >= this.#restartLimit()
   }
 
   /** Whether the last failure has made it one. */
   get loopBegins(): boolean {
-    return this.#inARow === this.#restartLimit
+    return this.#inARow === this.#restartLimit()
   }
 
   /** @returns milliseconds until the next start */

@@ -27,6 +27,7 @@ const SOONEST_MS = 1000
  */
 export class DnsDiscovery {
   readonly #options: DnsDiscoveryOptions
+  #dns: DnsConfig
   #made: DnsDiscoveryOptions['resolver']
   #entries: readonly ReplicaConfig[]
   /** By what was looked up, and for what. */
@@ -41,6 +42,7 @@ export class DnsDiscovery {
 
   constructor(entries: readonly ReplicaConfig[], options: DnsDiscoveryOptions) {
     this.#options = options
+    this.#dns = options.dns
     this.#entries = entries
     this.#made = options.resolver
     this.#fresh = !entries.some(hasName)
@@ -49,6 +51,16 @@ export class DnsDiscovery {
   /** For whoever is about to use the server: what to wait for, `undefined` when there is nothing. Never rejects. */
   get pending(): Promise<void> | undefined {
     return this.#fresh || this.#closed ? undefined : this.#look()
+  }
+
+  /** Looks up by other settings from now on. */
+  configure(dns: DnsConfig): void {
+    if (JSON.stringify(dns) === JSON.stringify(this.#dns)) return
+    this.#dns = dns
+    if (this.#options.resolver) return
+    this.#made?.close()
+    this.#made = undefined
+    if (!this.#closed && this.#entries.some(hasName) && this.#options.inUse()) void this.#look()
   }
 
   /** The configuration has changed. */
@@ -77,7 +89,7 @@ export class DnsDiscovery {
 
   /** Most servers need none. */
   get #resolver(): NonNullable<DnsDiscoveryOptions['resolver']> {
-    return (this.#made ??= new NameResolver(this.#options.dns))
+    return (this.#made ??= new NameResolver(this.#dns))
   }
 
   #look(): Promise<void> {
@@ -162,7 +174,7 @@ export class DnsDiscovery {
 
   /** Until the next look-up. */
   #wait(): void {
-    const { refreshMs } = this.#options.dns
+    const { refreshMs } = this.#dns
     clearTimeout(this.#timer)
     if (refreshMs === 0 || this.#closed) return
     this.#timer = setTimeout(() => {

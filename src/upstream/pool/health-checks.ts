@@ -44,6 +44,13 @@ export class HealthChecks {
     this.#timer.unref()
   }
 
+  /** Other checks from now on. */
+  reconfigured(): void {
+    if (!this.#timer) return
+    this.close()
+    this.start()
+  }
+
   close(): void {
     clearInterval(this.#timer)
     this.#timer = undefined

@@ -82,8 +82,8 @@ export class LinkSlot implements Deadline {
     this.#restart = new RestartTimer(this.#now, () => this.#startAgain())
     this.#departing = new RetiringLinks(options.deadlines, options.logger)
     // An address is tried again every minute at least: that costs nobody a process.
-    const crashes = options.replica.traits.process ? options.server.restartLimit : Infinity
-    this.#starts = new RestartBackoff(crashes)
+    const isProcess = options.replica.traits.process
+    this.#starts = new RestartBackoff(() => (isProcess ? options.server.restartLimit : Infinity))
     this.#succession = new ProcessReplacement({
       ...options,
       open: () => this.#open(),
@@ -249,6 +249,12 @@ export class LinkSlot implements Deadline {
     this.#set({ kind: 'idle' })
     this.#departing.leave(link)
     return link
+  }
+
+  /** The settings of its server have changed. */
+  reconfigured(): void {
+    if (this.server.idleMs === 0) this.#options.deadlines.remove(this)
+    else this.#watchIdle()
   }
 
   /** Opens a link where what is pinned waits for one. */

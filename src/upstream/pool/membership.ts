@@ -34,11 +34,13 @@ export class ReplicaMembership {
   readonly #options: ReplicaMembershipOptions
   readonly #addresses: DnsDiscovery
   readonly #drains: Drains
+  #drainTimeoutMs: number
   #closed = false
 
   constructor(options: ReplicaMembershipOptions) {
     this.#options = options
-    const { replicas, dns, drainTimeoutMs, deadlines, logger, slots, isSpare } = options
+    this.#drainTimeoutMs = options.drainTimeoutMs
+    const { replicas, dns, deadlines, logger, slots, isSpare } = options
     this.#addresses = new DnsDiscovery(replicas.server.replicas, {
       dns,
       logger,
@@ -50,7 +52,7 @@ export class ReplicaMembership {
       isSpare,
       end: (slot, gone) => this.#end(slot, gone),
       deadlines,
-      timeoutMs: drainTimeoutMs,
+      timeoutMs: () => this.#drainTimeoutMs,
     })
   }
 
@@ -64,9 +66,21 @@ export class ReplicaMembership {
     return [...this.#options.replicas.list, ...this.#drains.leaving]
   }
 
+  /** Other settings of the gateway: for names that are looked up, and for drains that begin from now on. */
+  configure({ dns, drainTimeoutMs }: Pick<ReplicaMembershipOptions, 'dns' | 'drainTimeoutMs'>): void {
+    this.#drainTimeoutMs = drainTimeoutMs
+    this.#addresses.configure(dns)
+  }
+
   /** Those of the configuration have changed: their weights count at once, new ones are added, those that are gone are drained. */
   update(configs: readonly ReplicaConfig[]): void {
     this.#addresses.update(configs)
+  }
+
+  /** The server is gone: every replica is drained. Resolves when the last link has ended. */
+  async retire(): Promise<void> {
+    this.#rearrange([])
+    await this.#drains.none()
   }
 
   /** Every replica begins anew, with new links: calls in flight end on the old ones. */

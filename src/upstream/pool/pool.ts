@@ -1,4 +1,4 @@
-import type { ServerConfig } from '../../config/types.ts'
+import type { GatewayConfig, ServerConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
 import { UNHEARD, type EventSink } from '../../core/event-bus.ts'
@@ -21,6 +21,7 @@ import { PoolEvents } from './pool-events.ts'
 import { ReplicaMembership, type ReplicaMembershipOptions } from './membership.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
 import { Lease } from './lease.ts'
+import { differsForLinks, LiveSettings } from './live-settings.ts'
 import { LinkSlot, type SlotListener } from './link-slot.ts'
 import type { SlotState } from './slot-state.ts'
 import { WarmPool } from './warm-spares.ts'
@@ -43,16 +44,20 @@ export interface PoolOptions extends Pick<
   readonly events?: EventSink | undefined
 }
 
+/** Of the gateway, what its pools go by. */
+export type PoolGatewaySettings = Pick<GatewayConfig, 'dns' | 'drainTimeoutMs' | 'zone'>
+
 /** How often a call is sent to another link because the server speaks another era than a moment ago. */
 const MAX_MISFITS = 3
 
 /** The links of one server, at whichever of its replicas: whose each one is (`isolation.ts`), how many there may be, and which call uses which. */
 export class Pool {
   readonly server: ServerConfig
+  readonly #live: LiveSettings
   readonly #options: PoolOptions
   readonly #slots = new Map<string, LinkSlot>()
   readonly #starting: BackgroundStart
-  readonly #spares: WarmPool | undefined
+  readonly #spares: WarmPool
   readonly #exclusive: ExclusiveLinks
   readonly #counted: SlotLimits
   readonly #closing = new Set<Promise<void>>()
@@ -62,10 +67,12 @@ export class Pool {
   readonly membership: ReplicaMembership
   #closed = false
 
-  constructor(options: PoolOptions) {
-    const told = new PoolEvents(options.events ?? UNHEARD, options.server.name)
+  constructor(given: PoolOptions) {
+    const told = new PoolEvents(given.events ?? UNHEARD, given.server.name)
+    this.#live = new LiveSettings(given.server)
+    this.server = this.#live.settings
+    const options = { ...given, server: this.server }
     this.#options = { ...options, listener: told.links(options.listener) }
-    this.server = options.server
     this.replicas = new ReplicaSet(options.server, options.zone, (replica, cause) =>
       told.turned(replica, cause),
     )
@@ -74,12 +81,11 @@ export class Pool {
       runs: ({ common, modern }) => [common, modern].some(({ id }) => this.#slots.get(id)?.current),
       start: replica => this.#at(replica.own, replica, undefined).pick(),
     })
-    if (options.server.warmInstances > 0)
-      this.#spares = new WarmPool({
-        ...options,
-        hasRoom: () => this.#processes < this.server.maxLinks,
-        lastUse: () => this.#lastUse(),
-      })
+    this.#spares = new WarmPool({
+      ...options,
+      hasRoom: () => this.#processes < this.server.maxLinks,
+      lastUse: () => this.#lastUse(),
+    })
     this.#counted = new SlotLimits({
       clientLinks: options.clientLinks,
       remove: slot => this.#remove(slot),
@@ -101,7 +107,7 @@ export class Pool {
       remove: slot => this.#remove(slot),
       onEnded: link => options.listener.onLost(link, closed(this.server.name, 'unknown')),
       onChanged: () => {
-        this.#spares?.tidy()
+        this.#spares.tidy()
         options.onReplicasChanged?.()
       },
     })
@@ -286,7 +292,7 @@ export class Pool {
     // What was opened only to list the server is not needed beside a link that somebody uses.
     const common = this.#slots.get(replica.common.id)
     if (era === 'legacy' && common && common !== slot && common.evictable) this.#remove(common)
-    this.#spares?.fill(replica, era)
+    this.#spares.fill(replica, era)
   }
 
   /** A server of another era than was wished for: the link is the one that is shared in that era, unless there is one. */
@@ -338,10 +344,37 @@ export class Pool {
     for (const slot of this.#slots.values()) if (slot.replica === replica) slot.spoken = spoken
   }
 
+  /**
+   * Takes other settings. Timeouts and limits count from the next use on. A replica whose links would be made differently gives way to a new one: what is in flight on its
+   * links ends there, for as long as the gateway's `drainTimeout` allows.
+   */
+  reconfigure(server: ServerConfig, gateway: PoolGatewaySettings): void {
+    const before = this.#live.update(server)
+    this.membership.configure(gateway)
+    this.replicas.reconfigured(gateway.zone)
+    this.#checks.reconfigured()
+    this.membership.update(server.replicas)
+    if (differsForLinks(before, server)) this.membership.renew()
+    this.#spares.resize()
+    for (const slot of this.#slots.values()) {
+      slot.reconfigured()
+      if (!this.replicas.list.includes(slot.replica)) this.#counted.delete(slot)
+      else if (slot.current) this.#spares.fill(slot.replica, slot.current.peer.era)
+    }
+    // Who shares a link with whom may be another question now.
+    if (before.isolation !== server.isolation) this.#options.onReplicasChanged?.()
+  }
+
   /** A session has ended, and with it the links that served only it. */
   leave(conversation: Conversation): void {
     this.replicas.forget(conversation.id)
     for (const slot of this.#slots.values()) if (slot.key.owner === conversation) this.#remove(slot)
+  }
+
+  /** The server is gone. Its links end when their last calls have, within the gateway's `drainTimeout`; resolves then. */
+  async retire(): Promise<void> {
+    await this.membership.retire()
+    await this.close()
   }
 
   async close(): Promise<void> {
@@ -350,7 +383,7 @@ export class Pool {
     this.membership.close()
     for (const slot of this.#slots.values()) this.#remove(slot)
     this.#exclusive.close()
-    await Promise.all([...this.#closing, this.#spares?.close()])
+    await Promise.all([...this.#closing, this.#spares.close()])
   }
 
   async #acquireAlone(exchange: Exchange, group: SlotKey, replica: Replica): Promise<Lease> {
@@ -398,8 +431,8 @@ export class Pool {
         server.name,
         this.#counted.of(principal),
       )
-    const full = this.#processes >= server.maxLinks && !this.#spares?.fits(replica, key)
-    if (full && !this.#spares?.discard() && !this.#evict(force))
+    const full = this.#processes >= server.maxLinks && !this.#spares.fits(replica, key)
+    if (full && !this.#spares.discard() && !this.#evict(force))
       throw new NoRoom(
         `Server "${server.name}" has ${server.maxLinks} links in use, which is the most there may be. Try again later, or raise "maxLinks" of this server.`,
         server.name,
@@ -419,9 +452,11 @@ export class Pool {
     return this.#slots.get(key === common ? modern.id : common.id)
   }
 
-  /** Links that are open, may be opened or wait to be used. */
+  /** Links that are open, may be opened or wait to be used. Those of replicas that are gone end soon, and keep no place from the others. */
   get #processes(): number {
-    return this.#slots.size + (this.#spares?.size ?? 0)
+    let size = this.#spares.size
+    for (const { replica } of this.#slots.values()) if (this.replicas.list.includes(replica)) size++
+    return size
   }
 
   #lastUse(): number {

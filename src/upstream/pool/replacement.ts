@@ -26,7 +26,7 @@ export class ProcessReplacement {
 
   constructor(options: ProcessReplacementOptions) {
     this.#options = options
-    this.#loop = new RestartBackoff(options.server.restartLimit)
+    this.#loop = new RestartBackoff(() => options.server.restartLimit)
   }
 
   /** Whether a process that uses so much should be replaced now; says so in the log. `openMs` is how long it has been running. */

@@ -54,13 +54,18 @@ export class WarmPool {
 
   /** A link to the replica has been opened, so that another one may be needed. */
   fill(replica: Replica, era: Era): void {
-    if (!replica.traits.process) return
+    if (!replica.traits.process || this.#options.server.warmInstances === 0) return
     let reserve = this.#reserves.get(replica)
     if (!reserve) {
       reserve = new Reserve(replica, this.#options)
       this.#reserves.set(replica, reserve)
     }
     reserve.fill(era)
+  }
+
+  /** The server may have more or fewer of them now. */
+  resize(): void {
+    for (const reserve of this.#reserves.values()) reserve.resize()
   }
 
   /** Ends one, to make room. */
@@ -114,7 +119,7 @@ class Reserve implements Deadline {
   constructor(replica: Replica, options: WarmPoolOptions) {
     this.#replica = replica
     this.#options = options
-    this.#loop = new RestartBackoff(options.server.restartLimit)
+    this.#loop = new RestartBackoff(() => options.server.restartLimit)
     const { name } = options.server
     this.#listener = {
       // Said to nobody: whoever gets the link asks for what it wants to know.
@@ -161,6 +166,11 @@ class Reserve implements Deadline {
     const spare = this.#waiting.shift()
     if (spare) this.#end(spare.link)
     return spare !== undefined
+  }
+
+  resize(): void {
+    while (this.#waiting.length > this.#options.server.warmInstances) this.discard()
+    this.#seeTo()
   }
 
   expire(): void {

@@ -32,7 +32,7 @@ const DRAINED_MS = 60_000
  */
 export class ReplicaSet {
   readonly server: ServerConfig
-  readonly #zone: string | undefined
+  #zone: string | undefined
   #list: readonly Replica[]
   /** Of the next one that is new. */
   #next: number
@@ -43,14 +43,15 @@ export class ReplicaSet {
   /** Where what lasts beyond a call stands, for servers that keep no sessions. */
   #standing: Replica | undefined
   /** Calls that may have been run, and are made once more. */
-  readonly retryBudget: RetryBudget
+  retryBudget: RetryBudget
   /** Calls that are tried at a second replica while the first is at it. */
   readonly hedgeBudget = new RetryBudget(HEDGES, 1)
   /** Of calls that may run twice. */
   readonly latencies = new Latencies()
   /** Whether calls of tools may run twice, where that is asked for at all. */
   readonly #repeats = new LRUCache<string, boolean>({ max: MAX_REMEMBERED })
-  readonly #someRepeat: boolean
+  #someRepeat = false
+  #retryShare: number
   readonly #onTurn: ((replica: Replica, cause: string | undefined) => void) | undefined
 
   /** `zone` is the gateway's own. `onTurn` hears when a replica goes out or is ejected, with the cause, and when it is back, without one. */
@@ -62,8 +63,9 @@ export class ReplicaSet {
     this.#onTurn = onTurn
     this.server = server
     this.#zone = zone
-    this.#someRepeat = server.retry || server.tools.some(({ retry }) => retry === true)
+    this.#retryShare = server.retryBudget
     this.retryBudget = new RetryBudget(server.retryBudget)
+    this.#lookAtRepeats()
     this.#list = server.replicas.map((config, number) => this.#made(config, number))
     this.#next = server.replicas.length
   }
@@ -81,6 +83,23 @@ export class ReplicaSet {
   /** Whether there are several. */
   get several(): boolean {
     return this.#list.length > 1
+  }
+
+  /** The settings of the server have changed; `zone` is the gateway's own. */
+  reconfigured(zone: string | undefined): void {
+    this.#zone = zone
+    this.#lookAtRepeats()
+    if (this.server.retryBudget !== this.#retryShare) {
+      this.#retryShare = this.server.retryBudget
+      this.retryBudget = new RetryBudget(this.#retryShare)
+    }
+    for (const { health } of this.#list) health.configure(this.server.health)
+  }
+
+  #lookAtRepeats(): void {
+    const { retry, tools } = this.server
+    this.#someRepeat = retry || tools.some(tool => tool.retry === true)
+    this.#repeats.clear()
   }
 
   /**

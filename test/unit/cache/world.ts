@@ -97,7 +97,6 @@ export function world(
     servers,
     bounds: { maxBytes: 1_000_000, maxBytesPerClient: 1_000_000 },
     snapshot: name => known.get(name),
-    urisKey: () => '',
     onLinks: () => undefined,
     serverInfo: '{"name":"gateway"}',
     now: () => made.now,
@@ -121,7 +120,7 @@ export function world(
     now: 1_000_000,
     call: compose(
       [
-        cacheLookup({ cache, logger: SILENT }),
+        cacheLookup({ cache, logger: SILENT, urisKey: () => '' }),
         coalesce({ deadlines, timeoutMs: () => timeoutMs }),
         cacheStore({ cache }),
       ],

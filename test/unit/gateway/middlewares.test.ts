@@ -89,10 +89,10 @@ async function makeParts(): Promise<CallParts & { readonly close: () => Promise<
       servers: config.servers,
       bounds: { maxBytes: 1_000_000, maxBytesPerClient: 1_000_000 },
       snapshot: server => snapshots.get(server),
-      urisKey: () => '',
       onLinks: () => undefined,
       serverInfo: '{"name":"gateway"}',
     }),
+    urisKey: () => '',
     deadlines,
     timeoutMs: () => 60_000,
     seal,
@@ -116,7 +116,7 @@ async function makeParts(): Promise<CallParts & { readonly close: () => Promise<
       deadlines,
     }),
     // `dispatch` is no middleware.
-    pools: new Map(),
+    poolOf: () => undefined as never,
     learned: undefined as never,
     called: () => undefined,
     uriMap: () => undefined,
@@ -143,7 +143,7 @@ function placesTaken({ quotas }: Parts): number {
 function cacheable({ cache }: Parts, number: number): Exchange {
   const exchange = callOf(number)
   const plan = cache.plans.tool(ROUTE.server, ROUTE.own)
-  const wanted = plan && cache.wanted(plan, exchange, ROUTE)
+  const wanted = plan && cache.wanted(plan, exchange, ROUTE, '')
   if (!wanted) throw new Error('nothing is kept of it')
   return new CacheableExchange(exchange, wanted)
 }

@@ -43,7 +43,7 @@ function charging(quotas: Quotas, answer: () => Promise<Outcome>): CallHandler {
   const lease = { link, release: () => undefined }
   const pool = { server: { name: 's', retries: 0 }, replicas, acquire: () => lease } as unknown as Pool
   const send = dispatch({
-    pools: new Map([['s', pool]]),
+    poolOf: () => pool,
     learned: new ResourceOwners(),
     legacyTasks: { at: () => undefined } as unknown as LegacyTasks,
     called: () => undefined,
