@@ -2,6 +2,7 @@ import { repeating, type CallMiddleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Json, JsonObject, Outcome, ServerResult, ServerError } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
+import { pause } from '../core/timeout.ts'
 import { elements, rawAt, withMembers } from '../protocol/json-text.ts'
 import { labelled, labelledRequests } from './client-request.ts'
 import { checkCount } from './input-requests.ts'
@@ -49,7 +50,7 @@ export function inputRequiredLoop(options: InputRequiredLoopOptions): CallMiddle
           { server: route.server, delivery: 'answered' },
         )
       const answers = await askAll(exchange, server, asking(outcome), { answered })
-      if (answers === undefined) await new Promise(resolve => setTimeout(resolve, PACE_MS))
+      if (answers === undefined) await pause(PACE_MS, exchange.cancellation)
       if (exchange.cancellation.reason !== undefined)
         throw new GatewayError('cancelled', 'The request was cancelled.', { server: route.server })
       const retry = withChanges(exchange, {

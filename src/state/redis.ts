@@ -4,6 +4,7 @@ import { backoffMs, jittered } from '../core/backoff.ts'
 import { describeError } from '../core/errors.ts'
 import { AlreadySaid } from '../core/already-said.ts'
 import type { Logger } from '../core/logger.ts'
+import { withTimeout } from '../core/timeout.ts'
 import { GRACE_MS } from './amounts.ts'
 import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
 import { toAddress, type Address } from './redis-address.ts'
@@ -252,15 +253,11 @@ class RedisStore implements Store {
   async #run<T>(timeoutMs: number, command: (client: Client) => Promise<T>): Promise<T> {
     const client = this.#client
     if (!client) throw this.#unreachable()
-    let timer: NodeJS.Timeout | undefined
-    const overdue = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        const error = new Error(`no answer in ${Math.round(timeoutMs)} ms`)
-        this.#drop(client, error)
-        reject(error)
-      }, timeoutMs)
+    const running = withTimeout(command(client), timeoutMs, () => {
+      const error = new Error(`no answer in ${Math.round(timeoutMs)} ms`)
+      this.#drop(client, error)
+      throw error
     })
-    const running = Promise.race([command(client), overdue])
     this.#running.add(running)
     try {
       return await running
@@ -268,7 +265,6 @@ class RedisStore implements Store {
       if (this.#client === client) throw error
       throw this.#unreachable(error)
     } finally {
-      clearTimeout(timer)
       this.#running.delete(running)
     }
   }

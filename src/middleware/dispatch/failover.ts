@@ -2,6 +2,7 @@ import { backoffMs, jittered } from '../../core/backoff.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Exchange, Outcome } from '../../core/exchange.ts'
+import { pause } from '../../core/timeout.ts'
 import type { Pool } from '../../upstream/pool/pool.ts'
 import type { Excluded } from '../../upstream/replica/replica-set.ts'
 import type { Replica } from '../../upstream/replica/replica.ts'
@@ -55,7 +56,7 @@ export async function failover(call: Failover, first: Attempt, error: GatewayErr
     if (!moves) {
       const pauseMs = pauseBefore(repeats, failure)
       if (pauseMs >= leftMs(call)) throw failure
-      await pause(exchange, pauseMs)
+      await pause(pauseMs, exchange.cancellation)
       tried.clear()
     }
     const left = leftMs(call)
@@ -89,15 +90,4 @@ function pauseBefore(repeat: number, { retryAfterMs }: GatewayError): number {
   const pauseMs = jittered(backoffMs(repeat - 1, PAUSE), Math.random())
   if (retryAfterMs === undefined) return pauseMs
   return retryAfterMs > MAX_PAUSE_MS ? Infinity : Math.max(pauseMs, retryAfterMs)
-}
-
-/** Ends early when the call is cancelled. */
-function pause(exchange: Exchange, ms: number): Promise<void> {
-  return new Promise(resolve => {
-    const timer = setTimeout(resolve, ms)
-    exchange.cancellation.onCancel(() => {
-      clearTimeout(timer)
-      resolve()
-    })
-  })
 }

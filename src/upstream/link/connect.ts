@@ -1,5 +1,6 @@
 import type { Endpoint } from '../../config/replica-types.ts'
 import { describeError, GatewayError } from '../../core/errors.ts'
+import { withTimeout } from '../../core/timeout.ts'
 import type { Era } from '../../protocol/revisions.ts'
 import { UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
 import { Guarded } from './guarded.ts'
@@ -146,17 +147,10 @@ function shuttingDown({ server }: Link): GatewayError {
 /** A server that accepts a connection and then says nothing must not keep those waiting who wait for the link. */
 async function openInTime(transport: Transport, link: Link): Promise<void> {
   const { name, startTimeoutMs } = link.server
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const message = `Server "${name}" did not open a connection within ${startTimeoutMs / 1000} s. Try again, or raise "startTimeout" of this server.`
-      reject(new GatewayError('upstream_timeout', message, { server: name }))
-    }, startTimeoutMs)
+  await withTimeout(transport.open(new Guarded(link)), startTimeoutMs, () => {
+    const message = `Server "${name}" did not open a connection within ${startTimeoutMs / 1000} s. Try again, or raise "startTimeout" of this server.`
+    throw new GatewayError('upstream_timeout', message, { server: name })
   })
-  const opening = transport.open(new Guarded(link))
-  // Closing the transport ends it; by then nobody listens any more.
-  opening.catch(() => undefined)
-  await Promise.race([opening, late]).finally(() => clearTimeout(timer))
 }
 
 function transportTo(
