@@ -1,4 +1,5 @@
 import { repeating, type CallMiddleware } from '../core/compose.ts'
+import { MISSING_CAPABILITY, URL_ELICITATION_REQUIRED } from '../core/rpc-codes.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Json, JsonObject, Outcome, ServerResult, ServerError } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
@@ -13,10 +14,6 @@ import { withChanges } from './suspend.ts'
 
 /** Between rounds in which nothing is asked: the server only wants to be called again. */
 const PACE_MS = 250
-/** Revision 2025-11-25: the client has to visit a URL first. */
-const URL_ELICITATION_REQUIRED = -32042
-/** Revision 2026-07-28: the client lacks a capability the call needs. */
-const MISSING_CAPABILITY = -32021
 
 export interface InputRequiredLoopOptions {
   readonly seal: Seal

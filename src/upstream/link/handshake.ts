@@ -1,3 +1,4 @@
+import { UNSUPPORTED_VERSION } from '../../core/rpc-codes.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Json, JsonObject } from '../../core/exchange.ts'
 import { withTimeout } from '../../core/timeout.ts'
@@ -17,7 +18,6 @@ const QUIET_MS = 1500
 const CROSSING_MS = 2000
 /** How long a server may take to answer a probe before it is taken for one of the other era that swallows what it does not know. */
 const PROBE_TIMEOUT_MS = 10_000
-const UNSUPPORTED_VERSION = -32022
 
 /** What an attempt has found out so far, for the case that it fails. */
 export interface Heard {
