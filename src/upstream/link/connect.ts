@@ -1,6 +1,7 @@
 import type { Endpoint } from '../../config/replica-types.ts'
 import { describeError, GatewayError } from '../../core/errors.ts'
 import { withTimeout } from '../../core/timeout.ts'
+import { shuttingDown } from '../../core/shutting-down.ts'
 import type { Era } from '../../protocol/revisions.ts'
 import { UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
 import { Guarded } from './guarded.ts'
@@ -96,10 +97,10 @@ async function attempt(
 ): Promise<Connected> {
   const { signal, ...rest } = options
   const link = new Link({ ...rest, transport })
-  const breakOff = (): void => void link.close(shuttingDown(link))
+  const breakOff = (): void => void link.close(shuttingDown(link.server.name))
   signal.addEventListener('abort', breakOff)
   try {
-    if (signal.aborted) throw shuttingDown(link)
+    if (signal.aborted) throw shuttingDown(link.server.name)
     await openInTime(transport, link)
     const shown = await shakeHands(link, wish, known, heard)
     if (!link.usable)
@@ -112,7 +113,9 @@ async function attempt(
   } catch (error) {
     await link.close()
     if (error instanceof TooLate && !signal.aborted) throw error
-    throw signal.aborted ? shuttingDown(link) : notSent(GatewayError.from(error, options.server.name))
+    throw signal.aborted
+      ? shuttingDown(link.server.name)
+      : notSent(GatewayError.from(error, options.server.name))
   } finally {
     signal.removeEventListener('abort', breakOff)
   }
@@ -138,10 +141,6 @@ function notSent(error: GatewayError): GatewayError {
     ...(retryAfterMs !== undefined && { retryAfterMs }),
     ...(data !== undefined && { data }),
   })
-}
-
-function shuttingDown({ server }: Link): GatewayError {
-  return new GatewayError('shutting_down', 'The gateway is shutting down.', { server: server.name })
 }
 
 /** A server that accepts a connection and then says nothing must not keep those waiting who wait for the link. */
