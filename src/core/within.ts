@@ -1,4 +1,6 @@
-/** Resolves once `wait` has ended, whatever has come of it, or `ms` have passed; to whether it was in time. What waits for it elsewhere goes on. */
+/**
+ * Resolves when `wait` has settled or `ms` have passed, to whether it settled in time. `wait` itself is not cancelled.
+ */
 export function within(wait: Promise<unknown>, ms: number): Promise<boolean> {
   return new Promise(resolve => {
     const timer = setTimeout(resolve, ms, false)
