@@ -19,7 +19,7 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] }
 export class CallTrace {
   /** The route of the request; `undefined` until it is resolved. */
   readonly route: Route | undefined = undefined
-  /** Location of the rule that decided, as `RuleConfig.place`. */
+  /** Location of the rule that decided, as `RuleConfig.location`. */
   readonly rule: string | undefined = undefined
   /** Location of the rule in shadow mode that would have denied the request. */
   readonly shadowed: string | undefined = undefined

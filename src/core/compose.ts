@@ -7,7 +7,7 @@ import type { Route } from './route.ts'
 export type Handler<R, T = void> = (request: R, about: T) => Promise<Outcome>
 
 /**
- * Wraps a handler. A middleware that has handled a request returns the result of `next`. A middleware that declares
+ * Wraps a handler. A middleware with nothing left to do returns the promise of `next`. A middleware that declares
  * `repeats` may call `next` several times per pass, and creates a separate request for each parallel pass. Any other
  * middleware calls it at most once.
  */

@@ -68,7 +68,10 @@ export interface Conversation {
    * clients and is held in memory once.
    */
   notify(method: string, params: string | undefined, message?: string): void
-  /** Asks the client on behalf of one of its calls, when it is unknown which one. @throws GatewayError `cannot_ask` */
+  /**
+   * Asks the client on behalf of one of its calls, when it is unknown which one.
+   * @throws GatewayError `cannot_ask`
+   */
   ask(request: InputRequest): Promise<string>
 }
 
