@@ -20,7 +20,7 @@ export class QuestionRoom {
 
   /**
    * Reserves room for a text of `chars` characters.
-   * @returns an idempotent function that releases it; `undefined` when there is no room /
+   * @returns an idempotent function that releases it; `undefined` when there is no room
    */
   take(holder: string, chars: number): (() => void) | undefined {
     const bytes = COPIES * chars + OWN_BYTES

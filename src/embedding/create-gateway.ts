@@ -28,7 +28,7 @@ export interface GatewayOptions extends LoadOptions {
  * Creates a gateway in this process. It starts no server and opens no port yet: clients connect through `handler`,
  * `listen` and `connectStdio`, and a server is started on first use. A process may contain several gateways. A gateway
  * does not handle signals, exit the process or write to its standard streams.
- * @throws GatewayError `config` with a line for each problem of the configuration /
+ * @throws GatewayError `config` with a line for each problem of the configuration
  */
 export async function createGateway(source: ConfigSource, options: GatewayOptions = {}): Promise<Gateway> {
   const load = async (from: ConfigSource): Promise<Config> =>

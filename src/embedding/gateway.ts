@@ -45,13 +45,13 @@ export interface Gateway {
    * the metadata of RFC 9728, each behind `prefix`. Other paths go to `next`. It never closes the server or its
    * connections. Each call creates a handler with its own sessions; one is enough.
    * @throws GatewayError `config` when the prefix is not a path, or tokens are accepted and no `gateway.http.publicUrl`
-   * is configured; `shutting_down` after `close` /
+   * is configured; `shutting_down` after `close`
    */
   handler(options?: HandlerOptions): RequestHandler
   /**
    * Opens a listener at `gateway.http.host` and `port`; port 0 selects a free port.
    * @throws GatewayError `config` when the address cannot be used, or requires configured clients; `shutting_down`
-   * after `close` /
+   * after `close`
    */
   listen(): Promise<Listening>
   /**
@@ -66,7 +66,7 @@ export interface Gateway {
    * the last one wins.
    * @returns the changes, and which of them require a new gateway
    * @throws GatewayError `config` with a line for each problem, after which the gateway continues unchanged;
-   * `shutting_down` after `close` /
+   * `shutting_down` after `close`
    */
   reload(source: ConfigSource): Promise<ReloadReport>
   /**

@@ -12,7 +12,7 @@ const METHODS = ['error', 'warn', 'log', 'info', 'debug', 'trace'] as const
 /**
  * Redirects console output of libraries to the log: the first line of a text, immediately when it is new, then once a
  * minute with a count. A native store writes a raw line for each failed commit.
- * @returns a function that ends the redirection /
+ * @returns a function that ends the redirection
  */
 export function logConsole(logger: Logger): () => void {
   const repeats = new Map<string, { count: number; timer: NodeJS.Timeout }>()

@@ -3,7 +3,7 @@ import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs
 /**
  * Removes `torn`, a partially written line, from the end of a file. It runs synchronously and checks the end of the
  * file first, because another process may append at any moment, and its lines must stay.
- * @returns whether the file now ends with a whole line /
+ * @returns whether the file now ends with a whole line
  */
 export function cutOff(file: string, torn: Buffer): boolean {
   let fd: number | undefined

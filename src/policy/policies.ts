@@ -141,7 +141,7 @@ export class Policies {
 
 /**
  * Compiles the rules of a configuration.
- * @throws GatewayError `config` for a pattern or a condition that does not compile; validation reports these earlier /
+ * @throws GatewayError `config` for a pattern or a condition that does not compile; validation reports these earlier
  */
 export async function compilePolicies(config: Config, logger: Logger): Promise<Policies> {
   const all = [

@@ -26,7 +26,7 @@ export function assertKey(key: string): void {
 
 /**
  * Checks the bounds of a value; returns its size in bytes of UTF-8.
- * @throws RangeError naming the key, the size and the bound. /
+ * @throws RangeError naming the key, the size and the bound.
  */
 export function assertValue(key: string, value: string): number {
   const bytes = Buffer.byteLength(value)
@@ -54,7 +54,7 @@ export function assertRoom(key: string, bytes: number, { maxBytes }: Zone): numb
 
 /**
  * Expiry of a value set at `now` with `ttlMs`; `Infinity` without a time to live.
- * @throws RangeError for a `ttlMs` that is not a number. /
+ * @throws RangeError for a `ttlMs` that is not a number.
  */
 export function expiryOf(ttlMs: number | undefined, now: number): number {
   if (ttlMs === undefined) return Infinity

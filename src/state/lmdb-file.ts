@@ -36,7 +36,7 @@ interface Meta {
  * Describes the damage of an LMDB data file; `undefined` when it is intact, absent or empty, in which case it becomes a
  * new database. LMDB trusts its file: a file that is no database, or is truncated, kills the process instead of failing
  * `open`.
- * @throws Error of the system when the file cannot be read /
+ * @throws Error of the system when the file cannot be read
  */
 export function damageOf(file: string): string | undefined {
   let descriptor: number

@@ -17,7 +17,7 @@ export interface SetAside {
 
 /**
  * Creates the folder, and moves a damaged data file in it aside, so that opening creates a new one.
- * @throws Error of the system when that fails /
+ * @throws Error of the system when that fails
  */
 export function prepareFolder(path: string): SetAside | undefined {
   makeFolder(path)

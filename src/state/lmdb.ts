@@ -37,7 +37,7 @@ export interface LmdbStoreOptions extends StoreOptions {
  * Opens a store in the folder `path` (absolute), created with mode 0700. It survives a crash at any point; several
  * processes may share a folder. The folder must be on a local disk, because LMDB maps its file into memory. A damaged
  * file is moved aside, and a deleted or replaced file is opened anew.
- * @throws Error when the folder or its file cannot be used, or the native part of `lmdb` is not installed. /
+ * @throws Error when the folder or its file cannot be used, or the native part of `lmdb` is not installed.
  */
 export function openLmdbStore(path: string, options: LmdbStoreOptions = {}): Store {
   return new LmdbStore(path, options)

@@ -8,7 +8,7 @@ const LMDB = 'lmdb:'
  * Opens the configured store: `memory`, `lmdb:<absolute path>`, or `redis://…`. An unusable folder does not prevent the
  * start: the gateway then keeps its state in memory, and logs the reason and the fix. An unreachable Redis does not
  * prevent the start either; it is used as soon as it is reachable.
- * @throws Error for any other name. /
+ * @throws Error for any other name.
  */
 export async function openStore(state: string, logger: Logger): Promise<Store> {
   if (state === 'memory') return openMemory()

@@ -43,7 +43,7 @@ type Client = RedisClientType
  * Opens a store in Redis or Valkey: `redis://` or `rediss://` with user, password, port and database as usual, and
  * `?prefix=` for its keys. Resolves when the first connection attempt has succeeded or failed. While there is no
  * connection, calls reject immediately and the store keeps reconnecting.
- * @throws Error for an invalid address /
+ * @throws Error for an invalid address
  */
 export async function openRedisStore(url: string, options: RedisStoreOptions): Promise<Store> {
   const address = toAddress(url)

@@ -20,7 +20,7 @@ export interface Store {
   /**
    * Durable when the promise resolves, unless the value belongs to a zone. A key that was set in a zone must always be
    * set in the same zone.
-   * @throws RangeError (as a rejection) for a value that is too large for a store, or for the zone /
+   * @throws RangeError (as a rejection) for a value that is too large for a store, or for the zone
    */
   set(key: string, value: string, options?: SetOptions): Promise<void>
   /** Resolves also when the key does not exist. */

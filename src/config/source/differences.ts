@@ -25,7 +25,7 @@ export function isSame(a: unknown, b: unknown): boolean {
 /**
  * The innermost members that differ. A list is one value, unless its items have names (`glob`, `match`), which then act
  * as keys.
- * @param skip members of `before` and `after` themselves that are left out /
+ * @param skip members of `before` and `after` themselves that are left out
  */
 export function different(before: unknown, after: unknown, skip?: ReadonlySet<string>): Difference[] {
   const found: Difference[] = []

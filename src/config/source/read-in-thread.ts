@@ -14,7 +14,7 @@ interface Part {
 /**
  * Loads a configuration in a separate thread, because a large one takes seconds, during which requests must be served.
  * A failure of the thread becomes a problem of the reading.
- * @throws GatewayError `cancelled` after `stop` /
+ * @throws GatewayError `cancelled` after `stop`
  */
 export function readInThread(request: ReadRequest): { reading: Promise<FileReading>; stop: () => void } {
   const { port1, port2 } = new MessageChannel()
