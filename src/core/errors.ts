@@ -1,3 +1,13 @@
+import {
+  HEADER_MISMATCH,
+  INTERNAL_ERROR,
+  INVALID_PARAMS,
+  INVALID_REQUEST,
+  METHOD_NOT_FOUND,
+  MISSING_CAPABILITY,
+  PARSE_ERROR,
+  UNSUPPORTED_VERSION,
+} from './rpc-codes.ts'
 import type { Unfinished } from './unfinished.ts'
 
 /**
@@ -11,7 +21,7 @@ import type { Unfinished } from './unfinished.ts'
 export type Delivery = 'not_sent' | 'unknown' | 'answered'
 
 interface ErrorKind {
-  /** JSON-RPC error code (protocol revision 2025-11-25 and 2026-07-28; never one of -32099…-32000). */
+  /** JSON-RPC error code. Of the range that servers may use (-32000 to -32099), only those that the specification gives a meaning. */
   readonly rpc: number
   /** HTTP status for failures before a request is accepted; afterwards always 200. */
   readonly http: number
@@ -31,35 +41,35 @@ const kind = (
 ): ErrorKind => ({ rpc, http, log, countsAgainstHealth, actionable })
 
 export const ERROR_KINDS = {
-  parse_error: kind(-32700, 400, 'info', false, false),
-  invalid_request: kind(-32600, 400, 'info', false, false),
-  invalid_params: kind(-32602, 400, 'info', false, false),
-  unknown_method: kind(-32601, 404, 'debug', false, false),
-  unknown_name: kind(-32602, 200, 'info', false, false),
-  resource_not_found: kind(-32602, 200, 'info', false, false),
-  header_mismatch: kind(-32020, 400, 'info', false, false),
-  unsupported_version: kind(-32022, 400, 'info', false, false),
-  too_large: kind(-32600, 413, 'warn', false, true),
-  upstream_start_failed: kind(-32603, 200, 'error', true, true),
-  upstream_unreachable: kind(-32603, 200, 'warn', true, true),
-  upstream_unauthorized: kind(-32603, 200, 'warn', false, true),
-  upstream_closed: kind(-32603, 200, 'warn', true, true),
-  upstream_protocol: kind(-32603, 200, 'warn', true, true),
-  upstream_timeout: kind(-32603, 200, 'warn', true, true),
-  session_lost: kind(-32603, 200, 'info', false, true),
-  missing_capability: kind(-32021, 400, 'info', false, false),
-  cannot_ask: kind(-32603, 200, 'info', false, true),
-  overloaded: kind(-32603, 200, 'warn', false, true),
-  denied: kind(-32602, 200, 'info', false, true),
-  rate_limited: kind(-32603, 200, 'info', false, true),
-  quota_exhausted: kind(-32603, 200, 'info', false, true),
-  quota_unavailable: kind(-32603, 200, 'error', false, true),
-  unauthenticated: kind(-32603, 401, 'info', false, false),
-  forbidden: kind(-32603, 403, 'info', false, false),
-  cancelled: kind(-32603, 200, 'debug', false, false),
-  shutting_down: kind(-32603, 200, 'info', false, true),
-  config: kind(-32603, 500, 'error', false, false),
-  internal: kind(-32603, 500, 'error', false, false),
+  parse_error: kind(PARSE_ERROR, 400, 'info', false, false),
+  invalid_request: kind(INVALID_REQUEST, 400, 'info', false, false),
+  invalid_params: kind(INVALID_PARAMS, 400, 'info', false, false),
+  unknown_method: kind(METHOD_NOT_FOUND, 404, 'debug', false, false),
+  unknown_name: kind(INVALID_PARAMS, 200, 'info', false, false),
+  resource_not_found: kind(INVALID_PARAMS, 200, 'info', false, false),
+  header_mismatch: kind(HEADER_MISMATCH, 400, 'info', false, false),
+  unsupported_version: kind(UNSUPPORTED_VERSION, 400, 'info', false, false),
+  too_large: kind(INVALID_REQUEST, 413, 'warn', false, true),
+  upstream_start_failed: kind(INTERNAL_ERROR, 200, 'error', true, true),
+  upstream_unreachable: kind(INTERNAL_ERROR, 200, 'warn', true, true),
+  upstream_unauthorized: kind(INTERNAL_ERROR, 200, 'warn', false, true),
+  upstream_closed: kind(INTERNAL_ERROR, 200, 'warn', true, true),
+  upstream_protocol: kind(INTERNAL_ERROR, 200, 'warn', true, true),
+  upstream_timeout: kind(INTERNAL_ERROR, 200, 'warn', true, true),
+  session_lost: kind(INTERNAL_ERROR, 200, 'info', false, true),
+  missing_capability: kind(MISSING_CAPABILITY, 400, 'info', false, false),
+  cannot_ask: kind(INTERNAL_ERROR, 200, 'info', false, true),
+  overloaded: kind(INTERNAL_ERROR, 200, 'warn', false, true),
+  denied: kind(INVALID_PARAMS, 200, 'info', false, true),
+  rate_limited: kind(INTERNAL_ERROR, 200, 'info', false, true),
+  quota_exhausted: kind(INTERNAL_ERROR, 200, 'info', false, true),
+  quota_unavailable: kind(INTERNAL_ERROR, 200, 'error', false, true),
+  unauthenticated: kind(INTERNAL_ERROR, 401, 'info', false, false),
+  forbidden: kind(INTERNAL_ERROR, 403, 'info', false, false),
+  cancelled: kind(INTERNAL_ERROR, 200, 'debug', false, false),
+  shutting_down: kind(INTERNAL_ERROR, 200, 'info', false, true),
+  config: kind(INTERNAL_ERROR, 500, 'error', false, false),
+  internal: kind(INTERNAL_ERROR, 500, 'error', false, false),
 } as const satisfies Record<string, ErrorKind>
 
 export type ErrorCode = keyof typeof ERROR_KINDS

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream'
 import type { LogFields, Logger, LogLevel } from '../core/logger.ts'
+import { within } from '../core/timeout.ts'
 import { appendToFd, LogFile } from './log-file.ts'
 import { renderRecord, type LogFormat, type LogRecord } from './record.ts'
 
@@ -100,12 +101,8 @@ class Sink {
     await this.#loading
     const stream = this.#stream
     if (!stream.writable) return
-    let timer: NodeJS.Timeout | undefined
-    await Promise.race([
-      new Promise<void>(resolve => stream.write('', () => resolve())),
-      new Promise<void>(resolve => (timer = setTimeout(resolve, FLUSH_TIMEOUT_MS))),
-    ])
-    clearTimeout(timer)
+    const written = new Promise<void>(resolve => stream.write('', () => resolve()))
+    await within(written, FLUSH_TIMEOUT_MS)
   }
 
   async #load(): Promise<void> {

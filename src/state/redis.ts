@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RedisClientType } from '@redis/client'
+import { backoffMs, jittered } from '../core/backoff.ts'
 import { describeError } from '../core/errors.ts'
 import { AlreadySaid } from '../core/already-said.ts'
 import type { Logger } from '../core/logger.ts'
+import { withTimeout } from '../core/timeout.ts'
 import { GRACE_MS } from './amounts.ts'
 import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
 import { toAddress, type Address } from './redis-address.ts'
@@ -32,8 +34,7 @@ const QUICK_MS = 2000
 /** A value, besides the time its bytes need on a slow line. */
 const SLOW_MS = 5000
 const BYTES_PER_MS = 5000
-const MIN_BACKOFF_MS = 100
-const MAX_BACKOFF_MS = 5000
+const RECONNECT = { firstMs: 100, mostMs: 5000 }
 const SCAN_COUNT = 1000
 
 type Client = RedisClientType
@@ -252,15 +253,11 @@ class RedisStore implements Store {
   async #run<T>(timeoutMs: number, command: (client: Client) => Promise<T>): Promise<T> {
     const client = this.#client
     if (!client) throw this.#unreachable()
-    let timer: NodeJS.Timeout | undefined
-    const overdue = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        const error = new Error(`no answer in ${Math.round(timeoutMs)} ms`)
-        this.#drop(client, error)
-        reject(error)
-      }, timeoutMs)
+    const running = withTimeout(command(client), timeoutMs, () => {
+      const error = new Error(`no answer in ${Math.round(timeoutMs)} ms`)
+      this.#drop(client, error)
+      throw error
     })
-    const running = Promise.race([command(client), overdue])
     this.#running.add(running)
     try {
       return await running
@@ -268,7 +265,6 @@ class RedisStore implements Store {
       if (this.#client === client) throw error
       throw this.#unreachable(error)
     } finally {
-      clearTimeout(timer)
       this.#running.delete(running)
     }
   }
@@ -289,7 +285,7 @@ class RedisStore implements Store {
 
   /** Tries until it succeeds or the store is closed. `tried` is called after the first attempt. */
   async #connect(tried: () => void): Promise<void> {
-    for (let backoffMs = MIN_BACKOFF_MS; !this.#closed.signal.aborted; backoffMs *= 2) {
+    for (let failures = 0; !this.#closed.signal.aborted; failures++) {
       const client = this.#create()
       try {
         client.on('error', (error: Error) => this.#drop(client, error))
@@ -310,7 +306,7 @@ class RedisStore implements Store {
         tried()
       }
       const signal = this.#closed.signal
-      await sleep(Math.min(backoffMs, MAX_BACKOFF_MS) * (0.75 + Math.random() / 2), undefined, {
+      await sleep(jittered(backoffMs(failures, RECONNECT), Math.random()), undefined, {
         signal,
         ref: false,
       }).catch(() => undefined)
