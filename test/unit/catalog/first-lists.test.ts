@@ -24,10 +24,10 @@ async function waitedMs(first: FirstLists, of: Try): Promise<number | undefined>
 
 async function lasts(wait: Promise<void> | undefined): Promise<number | undefined> {
   if (!wait) return undefined
-  let over = false
-  void wait.then(() => (over = true))
+  const lasting = { over: false }
+  void wait.then(() => (lasting.over = true))
   let ms = 0
-  for (; !over; ms += 10) await sleep(10)
+  for (; !lasting.over; ms += 10) await sleep(10)
   return ms
 }
 
