@@ -18,7 +18,8 @@ export function isSame(a: unknown, b: unknown): boolean {
   }
   const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>]
   for (const key of Object.keys(left)) if (!isSame(left[key], own(right, key))) return false
-  for (const key of Object.keys(right)) if (!Object.hasOwn(left, key) && right[key] !== undefined) return false
+  for (const key of Object.keys(right))
+    if (!Object.hasOwn(left, key) && right[key] !== undefined) return false
   return true
 }
 

@@ -76,7 +76,11 @@ test('a program behind a name of every object, a key that is there twice, an esc
   const bodies: readonly [string, number, string][] = [
     ['a prototype of an entry', 422, withText('"evil": { "__proto__": { "command": "sh" } }')],
     ['a prototype of the section', 422, withText('"__proto__": { "command": "sh" }')],
-    ['a prototype of a replica', 422, withText('"evil": { "replicas": [{ "__proto__": { "command": "sh" } }] }')],
+    [
+      'a prototype of a replica',
+      422,
+      withText('"evil": { "replicas": [{ "__proto__": { "command": "sh" } }] }'),
+    ],
     ['a prototype of all', 422, FILE.replace('{', '{ "__proto__": { "mcpServers": {} },')],
     ['a key twice', 403, withText('"evil": { "url": "http://127.0.0.1:9/" }, "evil": { "command": "sh" }')],
     ['an escape', 403, withText('"evil": { "\\u0063ommand": "sh" }')],
