@@ -5,8 +5,8 @@ import { GatewayError } from '../../core/errors.ts'
 import { absolutePath } from '../paths.ts'
 import { IGNORED_ROOT_KEYS } from '../options/foreign-keys.ts'
 import { entriesOf, INCLUDED_SECTIONS, partOf, type Part, type Parts } from './parts.ts'
-import { MAX_FILE_BYTES, parse, readText } from './read-text.ts'
-import type { FilesRead } from './files-read.ts'
+import { MAX_FILE_BYTES, type FilesRead } from './files-read.ts'
+import { parse, readText } from './read-text.ts'
 import type { Path, Problem } from '../problem.ts'
 
 /** Maximum number of files that one configuration includes. */
