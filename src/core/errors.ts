@@ -11,24 +11,24 @@ import {
 import type { Unfinished } from './unfinished.ts'
 
 /**
- * The one error class of the gateway and the closed table of what can go wrong.
+ * The one error class of the gateway and the closed table of its error codes.
  *
- * A `GatewayError` is raised by the gateway itself. What an upstream answers, an error or an `isError` result, is not one:
- * it is relayed as it is.
+ * A `GatewayError` is raised by the gateway itself. An error or an `isError` result of an upstream is no
+ * `GatewayError`: it is relayed unchanged.
  */
 
-/** How far a request got before it failed; decides whether it may be repeated elsewhere. */
+/** How far a request got before it failed. Decides whether it may be repeated on another replica. */
 export type Delivery = 'not_sent' | 'unknown' | 'answered'
 
 interface ErrorKind {
   /** JSON-RPC error code. Of the range that servers may use (-32000 to -32099), only those that the specification gives a meaning. */
   readonly rpc: number
-  /** HTTP status for failures before a request is accepted; afterwards always 200. */
+  /** HTTP status for failures before a request is accepted; after that it is always 200. */
   readonly http: number
   readonly log: 'error' | 'warn' | 'info' | 'debug'
-  /** Whether it says something about the health of the upstream. */
+  /** Whether the error counts against the health of the upstream. */
   readonly countsAgainstHealth: boolean
-  /** Whether a model can act on it: such refusals of `tools/call` are results with `isError: true`. */
+  /** Whether a model can act on it: such refusals of `tools/call` are sent as results with `isError: true`. */
   readonly actionable: boolean
 }
 
@@ -75,33 +75,33 @@ export const ERROR_KINDS = {
 export type ErrorCode = keyof typeof ERROR_KINDS
 
 export interface GatewayErrorOptions {
-  /** What the log may know and a client may not. */
+  /** Details for the log that must not reach a client. */
   cause?: unknown
   delivery?: Delivery
   /** Configured name of the upstream server concerned. */
   server?: string
   retryAfterMs?: number
-  /** The failure that this one only tells again, because nothing was tried since. */
+  /** The earlier failure that this one reports again, because no new attempt was made. */
   repeats?: GatewayError
   /** Extra members of the JSON-RPC error's `data`; safe to show. */
   data?: Record<string, unknown>
 }
 
 /**
- * A failure the gateway itself reports. `message` is safe to show to a client: it names the server, the cause and the fix, and
- * never holds a URL with credentials, a header or a token. `cause` is for the log only.
+ * A failure that the gateway itself reports. `message` is safe to show to a client: it names the server, the cause and
+ * the fix, and never contains a URL with credentials, a header or a token. `cause` is for the log only.
  */
 export class GatewayError extends Error {
   readonly code: ErrorCode
   readonly delivery: Delivery
   readonly server: string | undefined
   readonly retryAfterMs: number | undefined
-  /** The failure that this one only tells again. */
+  /** The earlier failure that this one reports again. */
   readonly repeats: GatewayError | undefined
   readonly data: Record<string, unknown> | undefined
-  /** Set when the error first reaches a client, so that a person can find it in the log. */
+  /** Set when the error first reaches a client, so that an operator can find it in the log. */
   errorId: string | undefined
-  /** Set when the request was given up and its server may go on with it. */
+  /** Set when the request was given up while its server may still work on it. */
   unfinished: Unfinished | undefined
 
   constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
@@ -119,7 +119,7 @@ export class GatewayError extends Error {
     return ERROR_KINDS[this.code]
   }
 
-  /** Idempotent: a `GatewayError` comes back as it is, anything else becomes `internal` with the original as cause. */
+  /** Idempotent: returns a `GatewayError` unchanged; any other value becomes `internal` with the original as cause. */
   static from(error: unknown, server?: string): GatewayError {
     if (error instanceof GatewayError) return error
     const options: GatewayErrorOptions = { cause: error, delivery: 'unknown' }
@@ -132,12 +132,12 @@ export class GatewayError extends Error {
   }
 }
 
-/** What may go on at a server although its call has failed with `error`. */
+/** The upstream work that may continue although its call has failed with `error`. */
 export function unfinishedOf(error: unknown): Unfinished | undefined {
   return error instanceof GatewayError ? error.unfinished : undefined
 }
 
-/** What was thrown, its cause, the cause of that, and so on: five at most. */
+/** The thrown value, its cause, the cause of that, and so on; at most five. */
 export function* causesOf(error: unknown): Generator<unknown, void, undefined> {
   for (let at = error, depth = 0; at !== undefined && depth < 5; depth++) {
     yield at
@@ -155,7 +155,7 @@ export function describeError(error: unknown): string {
       : at.message
   })
   const told = parts.filter((part, index) => part !== '' && part !== parts[index - 1])
-  // A sentence is over before its cause begins.
+  // Ends the sentence before its cause is appended.
   return told
     .map((part, at) => (at === 0 ? part : `${told[at - 1]?.endsWith('.') ? ' Cause' : ''}: ${part}`))
     .join('')

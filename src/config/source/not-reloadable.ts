@@ -4,11 +4,11 @@ import type { Section } from '../options/option.ts'
 import { isSame } from './differences.ts'
 import type { Config } from '../types.ts'
 
-/** A key that a running gateway does not take over. */
+/** A key that requires a restart. */
 export interface NotReloadable {
   /** As in the file: `gateway.http.port`. */
   readonly key: string
-  /** A part of a sentence that follows "because". */
+  /** A clause that follows "because". */
   readonly reason: string
 }
 
@@ -48,7 +48,7 @@ export function keepNotReloadable(running: Config, next: Config): Kept {
   return { config: { ...next, gateway }, notReloadable }
 }
 
-/** Why a key takes effect at the next start only. */
+/** Why a change of a key requires a restart. */
 export function reasonFor(key: string): string {
   return configKeys().find(({ path }) => path === key)?.restart ?? 'it is read at the start only'
 }
