@@ -8,6 +8,7 @@ import { adopt } from '../config/load/adopt.ts'
 import { isNestedTooDeep, MAX_DEPTH } from '../config/load/nesting.ts'
 import { otherFormat } from '../config/load/other-formats.ts'
 import { parseJsonc } from '../config/load/source-text.ts'
+import { formatPath, type Path } from '../config/problem.ts'
 import { GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { JsonObject } from '../core/exchange.ts'
@@ -16,13 +17,13 @@ import { masked, movedSecrets, unmasked } from './masks.ts'
 import { AdminProblem, problemOf } from './problem-details.ts'
 import type { AdminService, ReloadAnswer } from './service.ts'
 
-/** The configuration file as it may be shown. */
+/** The configuration file in displayable form. */
 export interface ShownConfig {
   readonly etag: string
   readonly value: JsonObject
 }
 
-/** What a write has done. */
+/** The result of a write. */
 export interface Written {
   readonly etag: string
   readonly reload: ReloadAnswer
@@ -32,11 +33,11 @@ interface Content {
   readonly text: string
   readonly value: JsonObject
   readonly etag: string
-  /** Why the file is not written over the API; `undefined` where it is. */
+  /** Why the file cannot be written over the API; `undefined` when it can. */
   readonly foreign: string | undefined
 }
 
-/** The configuration file of a running gateway, read and written over the admin API. One write at a time. */
+/** The configuration file of a running gateway, read and written over the admin API. Writes do not overlap. */
 export class ConfigFile {
   readonly #service: AdminService
   #writing: Promise<unknown> = Promise.resolve()
@@ -45,14 +46,14 @@ export class ConfigFile {
     this.#service = service
   }
 
-  /** @throws AdminProblem 404 or 409 where there is no file that can be read */
+  /** @throws AdminProblem 404 or 409 when there is no readable file */
   async show(): Promise<ShownConfig> {
     const { value, etag } = await this.#read()
     return { etag, value: masked(value) as JsonObject }
   }
 
   /**
-   * Puts a whole configuration in the place of the one in the file.
+   * Replaces the whole configuration in the file.
    * @throws AdminProblem 403, 409, 412, 422 or 428; nothing has changed then
    */
   replace(sent: unknown, ifMatch: string | undefined): Promise<Written> {
@@ -60,7 +61,7 @@ export class ConfigFile {
   }
 
   /**
-   * Changes one server by a JSON merge patch; `null` removes it.
+   * Changes one server with a JSON merge patch; `null` removes it.
    * @throws AdminProblem as `replace`
    */
   patchServer(name: string, patch: unknown, ifMatch: string | undefined): Promise<Written> {
@@ -103,16 +104,17 @@ export class ConfigFile {
       const reload = await this.#service.reload({ dryRun: false })
       return { etag: etagOf(text), reload }
     } catch (error) {
-      // What cannot be taken over does not stay in the file.
+      // A configuration that cannot be applied is removed from the file again.
       await this.#replace(etagOf(text), content.text).catch(() => {})
       throw error
     }
   }
 
-  /** The value that the file is to have. */
+  /** The new value of the file. */
   #afterOf({ value: before }: Content, sent: unknown): JsonObject {
     const { value: after, unknown } = unmasked(sent, before)
     if (!isJsonObject(after)) throw new AdminProblem(422, 'The configuration is a JSON object.')
+    checkForm(after)
     if (unknown.length > 0)
       throw new AdminProblem(
         422,
@@ -133,7 +135,7 @@ export class ConfigFile {
     return after
   }
 
-  /** @throws AdminProblem 422 for a configuration that cannot be used, also where that is one server's alone */
+  /** @throws AdminProblem 422 for an invalid configuration, including one with an invalid server */
   async #check(before: JsonObject, after: JsonObject, text: string): Promise<void> {
     const { problem, broken } = await this.#service.check(text)
     if (problem !== undefined) throw new AdminProblem(422, problem)
@@ -184,12 +186,41 @@ function changedMeanwhile(): AdminProblem {
   )
 }
 
-/** What a file says, without what belongs to another program. */
+/** The part of a file that does not belong to another program. */
 function ownOf(value: JsonObject, file: string): Pick<Content, 'value' | 'foreign'> {
   const { value: adopted } = adopt(value, process.cwd())
   if (isSame(adopted, value) || !isJsonObject(adopted)) return { value, foreign: undefined }
   const foreign = `The file ${file} is that of another program. Change it there, or put the servers into a file of the gateway.`
   return { value: adopted, foreign }
+}
+
+/**
+ * The checks below read the gateway's own form. Loading also takes servers from the forms of other programs, so these are not written.
+ * @throws AdminProblem 422
+ */
+function checkForm(after: JsonObject): void {
+  const unusable = placeOf('__proto__', after, [])
+  if (unusable)
+    throw new AdminProblem(422, `${formatPath(unusable)} has a name that cannot be used. Take another one.`)
+  const { value: adopted } = adopt(after, process.cwd())
+  if (isSame(adopted, after)) return
+  const foreign = Object.keys(after).filter(key => !isJsonObject(adopted) || !Object.hasOwn(adopted, key))
+  const shown = (foreign.length > 0 ? foreign : ['mcpServers']).slice(0, 5).map(key => JSON.stringify(key))
+  throw new AdminProblem(
+    422,
+    `${shown.join(', ').slice(0, 300)}: the form of other programs is not written over the admin API. Put servers under "mcpServers".`,
+  )
+}
+
+/** Where a key is, at any depth. */
+function placeOf(key: string, value: unknown, path: Path): Path | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  for (const [name, child] of Object.entries(value)) {
+    if (name === key) return [...path, name]
+    const found = placeOf(key, child, [...path, name])
+    if (found) return found
+  }
+  return undefined
 }
 
 function parsed(text: string, file: string): JsonObject {
@@ -211,7 +242,7 @@ function edited(text: string, after: JsonObject): string {
   }
 }
 
-/** Where a server is, or is to be. */
+/** The section that contains a server, or will contain it. */
 function sectionOf(value: JsonObject, name: string): 'mcpServers' | 'servers' {
   const { mcpServers, servers } = value
   if (isJsonObject(servers) && Object.hasOwn(servers, name)) return 'servers'
