@@ -1,4 +1,4 @@
-import type { Middleware } from '../core/compose.ts'
+import { repeating, type CallMiddleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
@@ -31,9 +31,9 @@ export interface InputRequiredLoopOptions {
  * A modern server that needs input answers `input_required`. For a legacy client the gateway asks, and calls again with the answers; a modern
  * client gets the questions itself, with the server's state sealed. What the configuration answers is asked of nobody.
  */
-export function inputRequiredLoop(options: InputRequiredLoopOptions): Middleware {
+export function inputRequiredLoop(options: InputRequiredLoopOptions): CallMiddleware {
   const { serverOf, maxRounds } = options
-  return next => async (exchange, route) => {
+  return repeating(next => async (exchange, route) => {
     let outcome = await next(exchange, route)
     if (outcome.kind === 'error') return await afterError(options, exchange, route.server, outcome)
     if (!needsInput(outcome)) return outcome
@@ -59,7 +59,7 @@ export function inputRequiredLoop(options: InputRequiredLoopOptions): Middleware
       outcome = await next(retry, route)
     }
     return outcome
-  }
+  })
 }
 
 type Result = Extract<Outcome, { kind: 'result' }>

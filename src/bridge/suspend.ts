@@ -1,4 +1,4 @@
-import type { Handler, Middleware } from '../core/compose.ts'
+import type { CallHandler, CallMiddleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
@@ -9,11 +9,16 @@ import type { SuspendedCalls } from './suspended-calls.ts'
 import { INPUT_CALLS, openState } from './request-state.ts'
 import type { Seal } from '../state/seal.ts'
 
+export interface SuspendOptions {
+  readonly suspendedCalls: SuspendedCalls
+  readonly seal: Seal
+}
+
 /**
  * Calls of modern clients that can be asked: lets a legacy server's questions interrupt them, and takes the retries that bring answers. State of a
  * modern server goes back to it as it gave it.
  */
-export function suspend(parking: SuspendedCalls, seal: Seal): Middleware {
+export function suspend({ suspendedCalls: parking, seal }: SuspendOptions): CallMiddleware {
   return next => (exchange, route) => {
     const { method, params } = exchange.request
     if (!exchange.modern || !INPUT_CALLS.has(method)) return next(exchange, route)
@@ -29,7 +34,7 @@ export function suspend(parking: SuspendedCalls, seal: Seal): Middleware {
 async function resumed(
   parking: SuspendedCalls,
   seal: Seal,
-  next: Handler,
+  next: CallHandler,
   exchange: Exchange,
   route: Route,
   given: unknown,

@@ -54,6 +54,14 @@ export class Delegate implements Exchange {
     return this.inner.canBeAsked
   }
 
+  get passed(): number {
+    return this.inner.passed
+  }
+
+  set passed(count: number) {
+    this.inner.passed = count
+  }
+
   notify(method: string, params: string | undefined): void {
     this.inner.notify(method, params)
   }
@@ -66,6 +74,7 @@ export class Delegate implements Exchange {
 /** The same exchange with another request, which is the gateway's own: it has no progress and cannot be asked about. */
 export class WithRequest extends Delegate {
   readonly #request: CallRequest
+  #passed = 0
 
   /** `params` is raw JSON of an object. */
   constructor(inner: Exchange, method: string, params: string) {
@@ -79,6 +88,15 @@ export class WithRequest extends Delegate {
 
   override get request(): CallRequest {
     return this.#request
+  }
+
+  /** Such requests run beside each other. */
+  override get passed(): number {
+    return this.#passed
+  }
+
+  override set passed(count: number) {
+    this.#passed = count
   }
 }
 

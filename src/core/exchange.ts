@@ -1,6 +1,7 @@
 import type { CallState } from './call-state.ts'
 import type { CallTrace } from './call-trace.ts'
 import type { Cancellation } from './cancellation.ts'
+import type { Pass } from './pass.ts'
 import type { Principal } from './principal.ts'
 
 /** A JSON text with its parsed value: the value decides, the text is what travels. */
@@ -94,7 +95,7 @@ export interface HeldParams extends Json {
 }
 
 /** One client request in flight, with everything that relaying back needs. Era-neutral. */
-export interface Exchange {
+export interface Exchange extends Pass {
   readonly request: CallRequest
   readonly principal: Principal
   /** Whether the client speaks the modern era; only results' framing depends on it. */

@@ -1,12 +1,13 @@
 import type { ServerResponse } from 'node:http'
 import { GatewayError } from '../core/errors.ts'
 import { CallTrace } from '../core/call-trace.ts'
+import type { Opening } from '../core/client-request.ts'
 import { HttpError } from '../core/http-error.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Incoming } from '../protocol/message.ts'
 import { refuseStream } from './responses.ts'
 import type { Credential } from './authenticator.ts'
-import type { Opening, Service } from './service.ts'
+import type { Service } from './service.ts'
 
 /** What opens a session or a stream of the legacy era is a request like others: it counts for the limits of whoever sends it. */
 
@@ -57,9 +58,8 @@ export function turnDown(
   answer: (error: GatewayError) => void,
 ): void {
   const request = { method, params, progressToken: undefined }
-  const refused = service.refused({ ...opening(principal, view, request), modern }, error)
-  if (refused) void refused.then(answer)
-  else answer(error)
+  const refused = { ...opening(principal, view, request), modern, refusal: error }
+  void service.admit(refused).catch((caught: unknown) => answer(GatewayError.from(caught)))
 }
 
 /** The same over HTTP for what was no message, or no session's. Rejects with what answers it. */
@@ -84,5 +84,5 @@ function tooMany({ message, retryAfterMs = 1000 }: GatewayError): HttpError {
 }
 
 function opening(principal: Principal, view: string, request: Opening['request']): Opening {
-  return { principal, view, modern: false, request, trace: new CallTrace() }
+  return { principal, view, modern: false, request, trace: new CallTrace(), passed: 0 }
 }

@@ -57,6 +57,7 @@ export class Call implements Exchange {
   readonly cancellation = new Cancellation()
   readonly trace = new CallTrace()
   readonly state = new CallState()
+  passed = 0
   readonly #id: string
   readonly #reply: Reply
   readonly #ask: CallContext['ask']

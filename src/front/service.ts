@@ -1,5 +1,5 @@
 import type { AsksConfig } from '../config/types.ts'
-import type { GatewayError } from '../core/errors.ts'
+import type { Opening } from '../core/client-request.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
@@ -12,9 +12,6 @@ import type { ListenStreams } from './listen-streams.ts'
 export interface Subscriber {
   notify(method: string, params: string | undefined): void
 }
-
-/** A request that opens a session or a stream: what its limits and the audit log have to know of it. */
-export type Opening = Pick<Exchange, 'principal' | 'modern' | 'view' | 'request' | 'trace'>
 
 /** What a front needs of the gateway behind it. Implemented by `gateway.ts`. */
 export interface Service {
@@ -43,15 +40,10 @@ export interface Service {
   /** Handles a request that is neither about the conversation itself nor unknown. Rejects with a `GatewayError` only. */
   handle(exchange: Exchange): Promise<Outcome>
   /**
-   * Counts a request that `handle` does not get: one that opens a session or a stream. `undefined`: it may go on at once. Rejects with a `GatewayError` when a limit
-   * of its caller refuses it.
+   * Counts a request that `handle` does not get: one that opens a session or a stream, or that has been refused. Rejects with a `GatewayError` when a limit of its
+   * caller refuses it, else with its own refusal, where it has one.
    */
-  admit(opening: Opening): Promise<void> | undefined
-  /**
-   * Counts and notes a request that is refused before `handle` could get it. Resolves with the error that answers it: its own, or that of a limit. `undefined`: its
-   * own, and nothing is waited for.
-   */
-  refused(opening: Opening, error: GatewayError): Promise<GatewayError> | undefined
+  admit(opening: Opening): Promise<unknown>
   /** A listen stream that was asked for at `since` (`performance.now()`) has been acknowledged. */
   listening(exchange: Exchange, since: number): void
   /** The `Mcp-Param-*` headers a call of this tool must have. */

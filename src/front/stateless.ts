@@ -248,9 +248,7 @@ export function listen(
     call.fail(GatewayError.from(caught), service.serverInfo)
     onOver?.()
   }
-  const entering = service.admit(call)
-  if (entering) entering.then(begin).catch(refused)
-  else begin()
+  service.admit(call).then(begin).catch(refused)
   call.cancellation.onCancel(end)
   return end
 }

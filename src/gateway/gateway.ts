@@ -5,6 +5,7 @@ import type { CountersOf } from '../cache/stats.ts'
 import { spokenSince } from '../catalog/snapshot.ts'
 import { WHOLE } from '../catalog/view-names.ts'
 import type { AsksConfig, Config, LiveServer } from '../config/types.ts'
+import type { Opening } from '../core/client-request.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
@@ -15,8 +16,9 @@ import { Fronts } from '../front/fronts.ts'
 import { descriptorShares } from '../descriptors.ts'
 import type { HttpFront } from '../front/http/endpoint.ts'
 import { ListenStreams } from '../front/listen-streams.ts'
-import type { Opening, Service, Subscriber } from '../front/service.ts'
+import type { Service, Subscriber } from '../front/service.ts'
 import { StdioFront } from '../front/stdio.ts'
+import { auditOpened } from '../middleware/request/audit.ts'
 import { compilePolicies, type Policies } from '../policy/policies.ts'
 import { listChangedMethod } from '../protocol/list-changed.ts'
 import { DrainWatch } from '../state/drain-watch.ts'
@@ -31,7 +33,7 @@ import { VERSION } from '../version.ts'
 const REFRESH_DELAY_MS = 2000
 
 /**
- * A running gateway: what its fronts ask of it, its start and its end. How its parts are wired is in `assembly.ts`. Servers are started when they
+ * A running gateway: what its fronts ask of it, its start and its end. How its parts are wired is in `generation.ts`. Servers are started when they
  * are first needed.
  */
 export class Gateway implements Service {
@@ -293,21 +295,17 @@ export class Gateway implements Service {
   }
 
   handle(exchange: Exchange): Promise<Outcome> {
-    const { requestChain, catalog } = this.#parts
+    const { chains, catalog } = this.#parts
     const made = catalog.views.ready(exchange.view)
-    return made ? made.then(() => requestChain.handle(exchange)) : requestChain.handle(exchange)
+    return made ? made.then(() => chains.request(exchange)) : chains.request(exchange)
   }
 
-  refused(opening: Opening, error: GatewayError): Promise<GatewayError> | undefined {
-    return this.#parts.requestChain.refused(opening, error)
-  }
-
-  admit(opening: Opening): Promise<void> | undefined {
-    return this.#parts.requestChain.admit(opening)
+  admit(opening: Opening): Promise<unknown> {
+    return this.#parts.chains.opening(opening)
   }
 
   listening(exchange: Exchange, since: number): void {
-    this.#parts.requestChain.listening(exchange, since)
+    auditOpened({ auditLog: this.#parts.audit }, exchange, since)
   }
 
   #noEndpoint(name: string, principal: Principal): string {

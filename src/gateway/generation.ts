@@ -1,26 +1,17 @@
-import { RequestChain } from './request-chain.ts'
+import { composeCalls, composeRequests, type RequestChains } from './chains.ts'
 import { Cache } from '../cache/cache.ts'
 import { SharedCache } from '../cache/shared/shared.ts'
 import { Catalog } from '../catalog/catalog.ts'
 import { Equivalence } from '../catalog/equivalence.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
-import { compose, type Handler, type Middleware } from '../core/compose.ts'
 import { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { Audit } from '../observe/audit.ts'
 import { DebugTrace } from '../observe/debug-trace.ts'
-import { authorize, checkCall, recordDecision } from '../middleware/authorize.ts'
-import { cacheStore, cacheLookup } from '../middleware/cache.ts'
-import { coalesce } from '../middleware/coalesce/coalesce.ts'
-import { dispatch } from '../middleware/dispatch/dispatch.ts'
-import { fallback, fallbacksOf } from '../middleware/fallback.ts'
-import { rateLimit } from '../middleware/rate-limit.ts'
-import { observe } from '../middleware/observe.ts'
-import { suspend } from '../bridge/suspend.ts'
-import { ConcurrencyLimiter, queue } from '../middleware/queue/queue.ts'
-import { inputRequiredLoop } from '../bridge/input-required-loop.ts'
-import { tasks } from '../tasks/tasks-middleware.ts'
+import { checkCall, recordDecision } from '../middleware/authorize.ts'
+import { fallbacksOf } from '../middleware/fallback.ts'
+import { ConcurrencyLimiter } from '../middleware/queue/queue.ts'
 import type { Policies } from '../policy/policies.ts'
 import { Quotas } from '../quota/quotas.ts'
 import { UsageResource } from '../quota/usage.ts'
@@ -64,7 +55,7 @@ export class Generation {
   /** `undefined` where the log does not show what clients do. */
   readonly trace: DebugTrace | undefined
   readonly router: Router
-  readonly requestChain: RequestChain
+  readonly chains: RequestChains
   readonly catalog: Catalog
   readonly cache: Cache
   /** `undefined` where nothing may be kept, or nobody else could know of it. */
@@ -166,50 +157,36 @@ export class Generation {
     this.listChanges = new ListChanges(() => this.relay.conversations)
 
     const seal = new Seal(store)
-    const parking = new SuspendedCalls(seal, this.deadlines, asks, calls, logger)
     const taskIds = new TaskIds(seal)
     this.legacyTasks = new LegacyTasks(taskIds, this.deadlines)
     const serverOf = (server: string): ServerConfig => this.poolOf(server).server
     const onDecision = recordDecision(logger)
-    const { quotas } = this
-
-    // The way of a call, outermost first.
-    const pipeline: Middleware[] = [
-      observe(logger),
-      fallback({
-        fallbackOf: fallbacksOf(config.servers),
-        routeTo: ({ view }, server, tool) => this.catalog.view(view)?.toolOf(server, tool),
-        call: () => call,
-        logger,
-      }),
-      authorize(onDecision),
-      ...(quotas ? [rateLimit(quotas)] : []),
-      cacheLookup(this.cache, logger),
-      coalesce({ deadlines: this.deadlines, timeoutMs: server => this.poolOf(server).server.timeoutMs }),
-      cacheStore(this.cache),
-      suspend(parking, seal),
-      inputRequiredLoop({ seal, ...asks, serverOf }),
-      tasks({
-        ids: taskIds,
-        legacyTasks: this.legacyTasks,
-        runsTasks: server => this.catalog.runsTasks(server),
-        serverOf,
-      }),
-      queue(this.limiter),
-    ]
-    const call: Handler = compose(
-      pipeline,
-      dispatch({
-        pools: this.pools,
-        learned,
-        tasks: this.legacyTasks,
-        called: (exchange, server) => this.catalog.afterCalls.called(exchange, server),
-        chargeOf:
-          quotas &&
-          ((exchange, route) => quotas.route(exchange.principal, exchange.request.method, route)?.charge),
-        uriMap: (view, server) => this.catalog.view(view)?.uriMap(server),
-      }),
-    )
+    const call = composeCalls({
+      logger,
+      // Which way.
+      fallbackOf: fallbacksOf(config.servers),
+      routeTo: ({ view }, server, tool) => this.catalog.view(view)?.toolOf(server, tool),
+      onDecision,
+      quotas: this.quotas,
+      // What is known.
+      cache: this.cache,
+      deadlines: this.deadlines,
+      timeoutMs: server => serverOf(server).timeoutMs,
+      // Between the eras.
+      seal,
+      suspendedCalls: new SuspendedCalls(seal, this.deadlines, asks, calls, logger),
+      ...asks,
+      serverOf,
+      taskIds,
+      legacyTasks: this.legacyTasks,
+      runsTasks: server => this.catalog.runsTasks(server),
+      // To the server.
+      limiter: this.limiter,
+      pools: this.pools,
+      learned,
+      called: (exchange, server) => this.catalog.afterCalls.called(exchange, server),
+      uriMap: (view, server) => this.catalog.view(view)?.uriMap(server),
+    })
     this.router = new Router({
       catalog: this.catalog,
       learned,
@@ -217,13 +194,16 @@ export class Generation {
       taskListeners: this.taskListeners,
       legacyTasks: this.legacyTasks,
       subscriptions: this.subscriptions,
-      usage: quotas && new UsageResource(quotas),
+      usage: this.quotas && new UsageResource(this.quotas),
       call,
       authorized: (exchange, route) => checkCall(exchange, route, onDecision),
       serverInfo,
       logger,
     })
-    this.requestChain = new RequestChain(this.router, quotas, this.audit, this.trace)
+    this.chains = composeRequests(
+      { quotas: this.quotas, auditLog: this.audit, debugTrace: this.trace },
+      exchange => this.router.handle(exchange),
+    )
   }
 
   /** @throws GatewayError `internal` for a name that is not in the configuration */

@@ -1,6 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts'
 import type { View } from '../catalog/view.ts'
-import type { Handler } from '../core/compose.ts'
+import type { CallHandler } from '../core/compose.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
@@ -30,9 +30,9 @@ export interface RouterOptions {
   readonly legacyTasks: LegacyTasks
   /** What limited clients read of their quotas; `undefined` when nothing is limited. */
   readonly usage: UsageResource | undefined
-  /** The composed pipeline. */
-  readonly call: Handler
-  /** Decides what depends on a call where there is no pipeline. @throws GatewayError `denied` */
+  /** The chain of calls. */
+  readonly call: CallHandler
+  /** Decides what depends on a call where there is no call chain. @throws GatewayError `denied` */
   readonly authorized: (exchange: Exchange, route: Route) => void
   /** Raw JSON of the gateway's own `serverInfo`. */
   readonly serverInfo: string
@@ -47,7 +47,7 @@ const PAGED: ReadonlyMap<string, ListKind> = new Map([
 ])
 
 /**
- * What becomes of a request, by its method: answered from the catalogue, or resolved to a route and sent down the pipeline. Names are looked up, never
+ * What becomes of a request, by its method: answered from the catalogue, or resolved to a route and sent down the call chain. Names are looked up, never
  * taken apart.
  */
 export class Router {
@@ -57,7 +57,7 @@ export class Router {
     this.#options = options
   }
 
-  /** Most requests are calls of tools that are known: nothing is waited for on their way to the pipeline. @throws GatewayError at once, or rejects with one */
+  /** Most requests are calls of tools that are known: nothing is waited for on their way to the call chain. @throws GatewayError at once, or rejects with one */
   handle(exchange: Exchange): Promise<Outcome> {
     const { method, params } = exchange.request
     const name = params?.value.name

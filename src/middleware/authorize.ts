@@ -1,4 +1,4 @@
-import type { Middleware } from '../core/compose.ts'
+import type { CallMiddleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
@@ -8,11 +8,15 @@ import { argumentsOf } from './arguments.ts'
 /** Hears of every decision that was made with a call. */
 export type OnDecision = (exchange: Exchange, route: Route, decision: Decision) => void
 
+export interface AuthorizeOptions {
+  readonly onDecision: OnDecision
+}
+
 /**
  * Decides what depends on the arguments of a call or on the time, with every round of it. What is denied whatever the arguments never comes here: it has no
  * route. Calls of everything else pass untouched.
  */
-export function authorize(onDecision: OnDecision): Middleware {
+export function authorize({ onDecision }: AuthorizeOptions): CallMiddleware {
   return next => (exchange, route) => {
     if (!route.check) return next(exchange, route)
     try {

@@ -2,7 +2,7 @@ import type { Cache, CacheLookup } from '../cache/cache.ts'
 import type { Invalidation } from '../cache/invalidation.ts'
 import type { CacheEntry } from '../cache/entry.ts'
 import type { CachePolicy } from '../cache/policies.ts'
-import type { Handler, Middleware } from '../core/compose.ts'
+import type { CallHandler, CallMiddleware } from '../core/compose.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
@@ -13,11 +13,16 @@ import { Revalidation, CacheableExchange } from './cacheable-exchange.ts'
 /** After a renewal that failed, the next is not tried before. */
 const RENEW_PAUSE_MS = 1000
 
+export interface CacheLookupOptions {
+  readonly cache: Cache
+  readonly logger: Logger
+}
+
 /**
  * Answers what is already known, and forgets what a call may change. Calls of tools that nothing is said of pass untouched. What may be kept goes on as
  * `CacheableExchange`, for `coalesce` and `cacheStore`.
  */
-export function cacheLookup(cache: Cache, logger: Logger): Middleware {
+export function cacheLookup({ cache, logger }: CacheLookupOptions): CallMiddleware {
   return next => {
     const ask = asking(cache, logger, next)
     return (exchange, route) => {
@@ -43,7 +48,7 @@ export function cacheLookup(cache: Cache, logger: Logger): Middleware {
 }
 
 /** Keeps the answers to what is sought. Inside of `coalesce`, so that each is kept once. */
-export function cacheStore(cache: Cache): Middleware {
+export function cacheStore({ cache }: Pick<CacheLookupOptions, 'cache'>): CallMiddleware {
   return next => {
     const kept = async (exchange: CacheableExchange, route: Route): Promise<Outcome> => {
       const { wanted, principal } = exchange
@@ -63,7 +68,7 @@ export function cacheStore(cache: Cache): Middleware {
 function asking(
   cache: Cache,
   logger: Logger,
-  next: Handler,
+  next: CallHandler,
 ): (plan: CachePolicy, exchange: Exchange, route: Route) => Promise<Outcome> {
   /** What is kept, served if it may be. */
   const served = (
@@ -153,7 +158,7 @@ async function changing(
   cache: Cache,
   plan: Pick<CachePolicy, 'server' | 'changes'>,
   what: Invalidation,
-  next: Handler,
+  next: CallHandler,
   exchange: Exchange,
   route: Route,
 ): Promise<Outcome> {

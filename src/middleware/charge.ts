@@ -1,19 +1,48 @@
+import type { CallHandler, CallMiddleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
+import type { Route } from '../core/route.ts'
 import type { Charge } from '../quota/admission-gate.ts'
+import type { QuotaOptions } from './rate-limit.ts'
 
 /**
- * Budgets are charged for what a server worked on, and for what it may have worked on; what certainly never reached it is free. `dispatch` calls `settle` or
- * `giveUp`, once, for every call whose charge it has entered at `since` (`performance.now()`).
+ * Innermost: charges the budgets for what a server works on, and for what it may have worked on; what certainly never reached it is free. Each request
+ * to a server is charged by itself. Calls that no budget is about pass untouched.
  */
-
-export function settle(charge: Charge, { trace }: Exchange, outcome: Outcome, since: number): void {
-  const until = trace.endedAt > since ? trace.endedAt : performance.now()
-  charge.settle(until - since, charge.countsBytes ? trace.sizeOf(outcome) : 0, until)
+export function charge({ quotas }: QuotaOptions): CallMiddleware | undefined {
+  if (!quotas) return undefined
+  return next => (exchange, route) => {
+    const budgets = quotas.route(exchange.principal, exchange.request.method, route)?.charge
+    return budgets ? charged(budgets, next, exchange, route) : next(exchange, route)
+  }
 }
 
-export function giveUp(charge: Charge, error: unknown, since: number): void {
-  if (error instanceof GatewayError && error.delivery === 'not_sent') return charge.giveBack(since)
+async function charged(
+  budgets: Charge,
+  next: CallHandler,
+  exchange: Exchange,
+  route: Route,
+): Promise<Outcome> {
+  let since = performance.now()
+  const entering = budgets.enter(since)
+  if (entering) {
+    await entering
+    since = performance.now()
+  }
+  try {
+    const outcome = await next(exchange, route)
+    const { trace } = exchange
+    const until = trace.endedAt > since ? trace.endedAt : performance.now()
+    budgets.settle(until - since, budgets.countsBytes ? trace.sizeOf(outcome) : 0, until)
+    return outcome
+  } catch (error) {
+    giveUp(budgets, error, since)
+    throw error
+  }
+}
+
+function giveUp(budgets: Charge, error: unknown, since: number): void {
+  if (error instanceof GatewayError && error.delivery === 'not_sent') return budgets.giveBack(since)
   const until = performance.now()
-  charge.settle(until - since, 0, until)
+  budgets.settle(until - since, 0, until)
 }

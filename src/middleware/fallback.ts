@@ -1,6 +1,6 @@
 import type { FallbackConfig } from '../config/replica-types.ts'
 import type { ServerConfig } from '../config/types.ts'
-import type { Handler, Middleware } from '../core/compose.ts'
+import { repeating, type CallHandler, type CallMiddleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
@@ -12,16 +12,14 @@ import { WithParams } from '../core/derived-exchange.ts'
 import { isOfReplica } from './attempt.ts'
 
 export interface FallbackOptions {
-  /** What is configured for a tool of a server. */
-  readonly fallbackOf: (server: string, tool: string) => FallbackConfig | undefined
+  /** What is configured for a tool of a server. Leads in no circles. `undefined` where no tool has a fallback. */
+  readonly fallbackOf: ((server: string, tool: string) => FallbackConfig | undefined) | undefined
   /** The route by which the client may call a tool of a server; `undefined` where it may not. */
   readonly routeTo: (exchange: Exchange, server: string, tool: string) => Route | undefined
-  /** The whole way of a call. */
-  readonly call: () => Handler
   readonly logger: Logger
 }
 
-/** What the configuration says of a tool; the first setting that is about it decides, else that of its server. */
+/** What the configuration says of a tool; the first setting that is about it decides, else that of its server. `undefined` where nothing is said. */
 export function fallbacksOf(servers: readonly ServerConfig[]): FallbackOptions['fallbackOf'] {
   const some = new Map(
     servers
@@ -34,7 +32,7 @@ export function fallbacksOf(servers: readonly ServerConfig[]): FallbackOptions['
         },
       ]),
   )
-  if (some.size === 0) return () => undefined
+  if (some.size === 0) return undefined
   return (server, tool) => {
     const configured = some.get(server)
     return configured && (configured.tools.find(({ matches }) => matches(tool))?.of ?? configured.own)
@@ -42,49 +40,61 @@ export function fallbacksOf(servers: readonly ServerConfig[]): FallbackOptions['
 }
 
 /**
- * Outermost: a call that no replica of its server could take, and that was certainly not run, becomes a call of another server, where one is configured. It is such a
- * call in every respect: that server's rules, quotas, queue and cache apply.
+ * A call that no replica of its server could take, and that was certainly not run, becomes a call of another server, where one is configured. It is such a
+ * call in every respect: that server's rules, quotas, queue, cache and fallback apply.
  */
-export function fallback(options: FallbackOptions): Middleware {
-  return next => (exchange, route) => {
-    const other =
-      exchange.request.method === 'tools/call' ? options.fallbackOf(route.server, route.own) : undefined
-    return other ? withFallback(options, next, exchange, route, other) : next(exchange, route)
-  }
+export function fallback(options: FallbackOptions): CallMiddleware | undefined {
+  const { fallbackOf } = options
+  if (!fallbackOf) return undefined
+  return repeating(next => (exchange, route) => {
+    if (exchange.request.method !== 'tools/call' || !fallbackOf(route.server, route.own))
+      return next(exchange, route)
+    return withFallback(options, next, exchange, route)
+  })
 }
 
 async function withFallback(
-  { routeTo, call, logger }: FallbackOptions,
-  next: Handler,
+  options: FallbackOptions,
+  next: CallHandler,
   exchange: Exchange,
   route: Route,
-  { server, tool = route.own, args }: FallbackConfig,
 ): Promise<Outcome> {
-  try {
-    return await next(exchange, route)
-  } catch (caught) {
-    const error = GatewayError.from(caught, route.server)
-    if (error.delivery !== 'not_sent' || !isOfReplica(error) || exchange.cancellation.reason !== undefined)
-      throw error
-    const other = routeTo(exchange, server, tool)
-    if (!other) {
-      logger.warn('The fallback has no such tool, or the client may not use it.', {
-        server: route.server,
-        fallback: server,
-        tool,
-      })
-      throw error
+  let call = exchange
+  for (let to = route; ;) {
+    try {
+      return await next(call, to)
+    } catch (caught) {
+      const error = GatewayError.from(caught, to.server)
+      const other = fallbackAfter(options, error, call, to)
+      if (!other) throw error
+      exchange.trace.fellBack(to.server)
+      exchange.trace.found(other.route)
+      exchange.state.stick(undefined)
+      to = other.route
+      call = renamed(call, other.args)
     }
-    logger.info('No replica could take the call; it goes to the fallback.', {
-      server: route.server,
-      fallback: server,
-      tool,
-      cause: error.message,
-    })
-    exchange.trace.fellBack(route.server)
-    exchange.state.stick(undefined)
-    return await call()(renamed(exchange, args), other)
   }
+}
+
+/** Where a call goes that has failed; `undefined` when it goes nowhere else. */
+function fallbackAfter(
+  { fallbackOf, routeTo, logger }: FallbackOptions,
+  error: GatewayError,
+  exchange: Exchange,
+  { server, own }: Route,
+): { readonly route: Route; readonly args: FallbackConfig['args'] } | undefined {
+  const configured = fallbackOf?.(server, own)
+  if (!configured || error.delivery !== 'not_sent' || !isOfReplica(error)) return undefined
+  if (exchange.cancellation.reason !== undefined) return undefined
+  const { tool = own, args } = configured
+  const about = { server, fallback: configured.server, tool }
+  const route = routeTo(exchange, configured.server, tool)
+  if (!route) {
+    logger.warn('The fallback has no such tool, or the client may not use it.', about)
+    return undefined
+  }
+  logger.info('No replica could take the call; it goes to the fallback.', { ...about, cause: error.message })
+  return { route, args }
 }
 
 /** The same call with the other server's names of its arguments. */

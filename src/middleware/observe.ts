@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import type { Middleware } from '../core/compose.ts'
+import type { CallMiddleware } from '../core/compose.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 
 /** Outermost: whatever fails inside is one kind of error from here on, has an id, and is logged once with its cause. */
-export function observe(logger: Logger): Middleware {
+export function observe({ logger }: { readonly logger: Logger }): CallMiddleware {
   return next => async (exchange, route) => {
     exchange.trace.found(route)
     try {
@@ -15,9 +15,11 @@ export function observe(logger: Logger): Middleware {
       const { method } = exchange.request
       // The end of the gateway has answered it, and says so once for all of them.
       const level = exchange.cancellation.error ? 'debug' : error.kind.log
+      // That of the fallback, where one has taken the call.
+      const { server, own: name } = exchange.trace.route ?? route
       logger[level](`${method} failed: ${error.message}`, {
-        server: route.server,
-        name: route.own,
+        server,
+        name,
         code: error.code,
         errorId: error.errorId,
         cause: error.cause === undefined ? undefined : describeError(error.cause),

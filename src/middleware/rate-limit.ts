@@ -1,4 +1,4 @@
-import type { Handler, Middleware } from '../core/compose.ts'
+import type { CallHandler, CallMiddleware } from '../core/compose.ts'
 import { unfinishedOf } from '../core/errors.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
@@ -6,11 +6,17 @@ import type { Unfinished } from '../core/unfinished.ts'
 import type { AdmissionGate } from '../quota/admission-gate.ts'
 import type { Quotas } from '../quota/quotas.ts'
 
+export interface QuotaOptions {
+  /** `undefined` where nothing is limited. */
+  readonly quotas: Quotas | undefined
+}
+
 /**
  * Rates and places of what is called: of the part of what the client may use, of the server, of the tool. What the caller has left goes into the state of the call, for the front
  * that frames the result. The places of a call that was given up are held until its server is done with it.
  */
-export function rateLimit(quotas: Quotas): Middleware {
+export function rateLimit({ quotas }: QuotaOptions): CallMiddleware | undefined {
+  if (!quotas) return undefined
   return next => (exchange, route) => {
     const limits = quotas.route(exchange.principal, exchange.request.method, route)
     if (!limits) return next(exchange, route)
@@ -25,7 +31,7 @@ export function rateLimit(quotas: Quotas): Middleware {
 async function inside(
   gate: AdmissionGate,
   entering: Promise<void> | undefined,
-  next: Handler,
+  next: CallHandler,
   exchange: Exchange,
   route: Route,
 ): Promise<Outcome> {

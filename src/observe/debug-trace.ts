@@ -46,12 +46,12 @@ export class DebugTrace {
     this.#logger.debug('A session was closed.', { session: id.slice(0, 8), client })
   }
 
-  /** `since` as `performance.now()` says it. */
-  async request(exchange: Exchange, answering: Promise<Outcome>): Promise<Outcome> {
+  /** A line for a request, once it is answered by `next`. */
+  async request(exchange: Exchange, next: (exchange: Exchange) => Promise<Outcome>): Promise<Outcome> {
     const since = performance.now()
     if (exchange.modern) this.#named(exchange)
     try {
-      const outcome = await answering
+      const outcome = await next(exchange)
       this.#line(exchange, since, outcomeOf(outcome))
       return outcome
     } catch (caught) {

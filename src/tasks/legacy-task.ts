@@ -71,6 +71,7 @@ export class LegacyTask implements Exchange, Deadline {
   /** Of no request of the client any more. */
   readonly trace = new CallTrace()
   readonly state = new CallState()
+  passed = 0
   /** The id as its client knows it; empty until it has been handed out. */
   exposed = ''
   readonly #slot: LinkSlot | undefined

@@ -1,6 +1,6 @@
 import { Cancellation } from '../core/cancellation.ts'
 import { monotonicNow } from '../core/clock.ts'
-import type { Handler } from '../core/compose.ts'
+import type { CallHandler } from '../core/compose.ts'
 import { GatewayError, type ErrorCode } from '../core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
@@ -43,7 +43,7 @@ export class WithTasksExtension extends Delegate {
  * @throws GatewayError `upstream_protocol`, `upstream_timeout`, `cancelled`, or what asking the client throws
  */
 export function pollModernTask(
-  next: Handler,
+  next: CallHandler,
   exchange: Exchange,
   route: Route,
   created: Result,
@@ -55,7 +55,7 @@ export function pollModernTask(
 }
 
 class DrivenTask {
-  readonly #next: Handler
+  readonly #next: CallHandler
   readonly #exchange: Exchange
   /** Leads to the task. */
   readonly #route: Route
@@ -66,7 +66,7 @@ class DrivenTask {
   /** Stops what is being waited for at the moment; a listener per step on the call itself would add up. */
   #step = new Cancellation()
 
-  constructor(next: Handler, exchange: Exchange, route: Route, server: AskingServer) {
+  constructor(next: CallHandler, exchange: Exchange, route: Route, server: AskingServer) {
     this.#server = server
     this.#next = next
     this.#exchange = exchange

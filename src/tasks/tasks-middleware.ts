@@ -1,4 +1,4 @@
-import type { Handler, Middleware } from '../core/compose.ts'
+import { repeating, type CallHandler, type CallMiddleware } from '../core/compose.ts'
 import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Route } from '../core/route.ts'
@@ -21,7 +21,7 @@ type Result = Extract<Outcome, { kind: 'result' }>
 
 export interface TasksOptions {
   /** Ids of tasks of the modern extension. */
-  readonly ids: TaskIds
+  readonly taskIds: TaskIds
   readonly legacyTasks: LegacyTasks
   /** Whether a server runs tools as tasks of revision 2025-11-25. */
   readonly runsTasks: (server: string) => boolean
@@ -34,8 +34,8 @@ export interface TasksOptions {
  * the gateway follows them itself. The wish for a task of revision 2025-11-25 reaches only servers of that revision that take it; `dispatch` does the rest, on
  * the link that the task is bound to.
  */
-export function tasks({ ids, legacyTasks, runsTasks, serverOf }: TasksOptions): Middleware {
-  return next => async (asked, route) => {
+export function tasks({ taskIds, legacyTasks, runsTasks, serverOf }: TasksOptions): CallMiddleware {
+  return repeating(next => async (asked, route) => {
     const exchange = withOwnTask(legacyTasks, asked, route)
     const { method, params } = exchange.request
     if (method === 'tools/call') {
@@ -44,7 +44,7 @@ export function tasks({ ids, legacyTasks, runsTasks, serverOf }: TasksOptions): 
       const outcome = await next(call, route)
       if (isTask(outcome))
         return exchange.modern
-          ? await wrapped(ids, exchange, route, outcome)
+          ? await wrapped(taskIds, exchange, route, outcome)
           : await pollModernTask(next, new WithTasksExtension(call), route, outcome, serverOf(route.server))
       return !exchange.modern && needsTasks(outcome)
         ? await asTask(next, call, route, serverOf(route.server))
@@ -55,7 +55,7 @@ export function tasks({ ids, legacyTasks, runsTasks, serverOf }: TasksOptions): 
     return method.startsWith('tasks/') && outcome.kind === 'result' && outcome.modern
       ? withLabels(withTaskId(outcome, route.exposed), serverOf(route.server))
       : outcome
-  }
+  })
 }
 
 /** A request that says which task it is about names it as its server does; a mark that means nothing to the server goes no further. */
@@ -71,7 +71,7 @@ function withOwnTask(legacyTasks: LegacyTasks, exchange: Exchange, route: Route)
 
 /** The call once more, as one of a client that knows tasks: the server has refused it unread. */
 async function asTask(
-  next: Handler,
+  next: CallHandler,
   exchange: Exchange,
   route: Route,
   server: AskingServer,

@@ -219,6 +219,7 @@ export function exchangeOf(
     cancellation: new Cancellation(),
     trace: new CallTrace(),
     state: new CallState(),
+    passed: 0,
     canBeAsked: 'never',
     notify: (name, text) => void heard.push({ method: name, params: text }),
     ask: () => Promise.reject(new Error('nobody to ask')),

@@ -1,6 +1,6 @@
 import { Cancellation } from '../../core/cancellation.ts'
 import { monotonicNow } from '../../core/clock.ts'
-import type { Handler, Middleware } from '../../core/compose.ts'
+import type { CallHandler, CallMiddleware } from '../../core/compose.ts'
 import { GatewayError, type ErrorCode } from '../../core/errors.ts'
 import type { Exchange, InputRequest, JsonObject, Outcome } from '../../core/exchange.ts'
 import type { Route } from '../../core/route.ts'
@@ -29,7 +29,7 @@ const OF_ONE_PRINCIPAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
  * Makes one call of those that seek the same at the same time. Each caller waits for as long as it would have waited alone, and leaves alone; the last one out
  * cancels the call. A question to the client who leads the call ends the sharing. What has been read before a change is not given to those who came after it.
  */
-export function coalesce(options: CoalesceOptions): Middleware {
+export function coalesce(options: CoalesceOptions): CallMiddleware {
   return next => {
     const flights = new SharedRequests(options, next)
     return (exchange, route) =>
@@ -52,11 +52,11 @@ function placeOf(key: string): number {
 /** Calls under way, by what they seek. */
 class SharedRequests {
   readonly #options: CoalesceOptions
-  readonly next: Handler
+  readonly next: CallHandler
   /** By place, each the first of a chain. Not a `Map`: for the reason that `IdTable` gives, it would keep alive what has passed through it. */
   readonly #places: (SharedRequest | undefined)[] = Array.from({ length: PLACES }, () => undefined)
 
-  constructor(options: CoalesceOptions, next: Handler) {
+  constructor(options: CoalesceOptions, next: CallHandler) {
     this.#options = options
     this.next = next
   }

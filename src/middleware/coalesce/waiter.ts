@@ -1,5 +1,5 @@
 import { monotonicNow } from '../../core/clock.ts'
-import type { Handler } from '../../core/compose.ts'
+import type { CallHandler } from '../../core/compose.ts'
 import type { Deadline, Deadlines } from '../../core/deadlines.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Outcome } from '../../core/exchange.ts'
@@ -93,7 +93,7 @@ export class Waiter implements Deadline {
   }
 
   /** Makes its own call, which nobody shares. */
-  goAlone(next: Handler): void {
+  goAlone(next: CallHandler): void {
     this.flight = undefined
     this.#settle()
     this.#resolve(next(this.call, this.route))

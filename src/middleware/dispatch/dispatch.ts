@@ -1,4 +1,4 @@
-import type { Handler } from '../../core/compose.ts'
+import type { CallHandler } from '../../core/compose.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
@@ -6,7 +6,6 @@ import type { Route } from '../../core/route.ts'
 import { NAMED_METHODS, paramHeaders } from '../../protocol/headers.ts'
 import { rawAt, withMembers } from '../../protocol/json-text.ts'
 import { mapUris } from '../../protocol/results.ts'
-import type { Charge } from '../../quota/admission-gate.ts'
 import type { ResourceOwners } from '../../catalog/resource-owners.ts'
 import type { LegacyTasks } from '../../tasks/legacy-tasks.ts'
 import type { Link } from '../../upstream/link/link.ts'
@@ -14,7 +13,6 @@ import type { LinkCall } from '../../upstream/link/link-contract.ts'
 import type { Pool } from '../../upstream/pool/pool.ts'
 import type { Excluded } from '../../upstream/replica/replica-set.ts'
 import { Attempt } from '../attempt.ts'
-import { giveUp, settle } from '../charge.ts'
 import { failover } from './failover.ts'
 import { awaitLegacyTask } from '../../tasks/await-legacy-task.ts'
 import { hedged } from './hedge.ts'
@@ -22,11 +20,9 @@ import { hedged } from './hedge.ts'
 type Result = Extract<Outcome, { kind: 'result' }>
 
 export interface DispatchOptions {
-  /** The budgets that a call uses up; absent where there are none. */
-  readonly chargeOf?: ((exchange: Exchange, route: Route) => Charge | undefined) | undefined
   readonly pools: ReadonlyMap<string, Pool>
   readonly learned: ResourceOwners
-  readonly tasks: LegacyTasks
+  readonly legacyTasks: LegacyTasks
   /** A server has answered a call, or failed to. */
   readonly called: (exchange: Exchange, server: string) => void
   /** Maps URIs in a server's results to those a view shows; `undefined` when none differs. */
@@ -37,26 +33,16 @@ export interface DispatchOptions {
 const READS: ReadonlySet<string> = new Set(['resources/read', 'prompts/get', 'completion/complete'])
 
 /** Innermost: sends the call to a link of its server, at a replica that can take it, and to another one where that fails (docs/resilience.md). */
-export function dispatch(options: DispatchOptions): Handler {
+export function dispatch(options: DispatchOptions): CallHandler {
   return async (exchange, route) => {
-    const charge = options.chargeOf?.(exchange, route)
-    let since = charge ? performance.now() : 0
-    const entering = charge?.enter(since)
-    if (entering) {
-      await entering
-      since = performance.now()
-    }
     try {
       const outcome = await sendOn(options, exchange, route)
       exchange.trace.ended(performance.now())
       options.called(exchange, route.server)
-      const shown = outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
-      if (charge) settle(charge, exchange, shown, since)
-      return shown
+      return outcome.kind === 'result' ? withUris(options, exchange, route, outcome) : outcome
     } catch (error) {
       exchange.trace.ended(performance.now())
       options.called(exchange, route.server)
-      if (charge) giveUp(charge, error, since)
       throw error
     }
   }
@@ -132,7 +118,7 @@ async function persist(
 }
 
 function send(
-  { tasks }: DispatchOptions,
+  { legacyTasks: tasks }: DispatchOptions,
   pool: Pool,
   exchange: Exchange,
   route: Route,

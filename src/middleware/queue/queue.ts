@@ -1,5 +1,5 @@
 import type { GatewayConfig, ServerConfig } from '../../config/types.ts'
-import type { Middleware } from '../../core/compose.ts'
+import type { CallMiddleware } from '../../core/compose.ts'
 import type { Deadline, Deadlines } from '../../core/deadlines.ts'
 import { GatewayError, unfinishedOf } from '../../core/errors.ts'
 import type { Exchange, InputRequest } from '../../core/exchange.ts'
@@ -22,12 +22,16 @@ const WITHOUT_PLACE: ReadonlySet<string> = new Set(['tasks/result', 'tasks/cance
 /** What someone refused is told to wait: at least and at most, and while nothing is known of how long calls take. */
 const RETRY_AFTER_MS = { min: 100, max: 60_000, unknown: 1000 }
 
+export interface QueueMiddlewareOptions {
+  readonly limiter: ConcurrencyLimiter
+}
+
 /**
  * Lets a server work on so many calls at once, and all of them together on so many; further calls wait for their turn. Where there is room, nothing is
  * waited for. A call gives its place up while its client is being asked something. The place of a call that was given up is held until its server is done
  * with it; its client does not wait for that.
  */
-export function queue(places: ConcurrencyLimiter): Middleware {
+export function queue({ limiter: places }: QueueMiddlewareOptions): CallMiddleware {
   return next => async (exchange, route) => {
     const lane = places.lane(route.server)
     if (!lane || WITHOUT_PLACE.has(exchange.request.method)) return await next(exchange, route)

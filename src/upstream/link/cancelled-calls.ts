@@ -96,6 +96,7 @@ class CancelledCall implements Exchange {
   readonly cancellation = OVER
   readonly trace = new CallTrace()
   readonly state = new CallState()
+  passed = 0
 
   constructor({ request, principal, modern, protocolVersion, view, conversation, logLevel }: Exchange) {
     this.request = { method: request.method, params: undefined, progressToken: undefined }

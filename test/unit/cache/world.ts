@@ -1,7 +1,7 @@
 import { Cache, type CacheOptions } from '../../../src/cache/cache.ts'
 import type { ServerSnapshot } from '../../../src/catalog/snapshot.ts'
 import type { CacheRule, ServerConfig, ToolConfig } from '../../../src/config/types.ts'
-import { compose, type Handler } from '../../../src/core/compose.ts'
+import { compose, type CallHandler } from '../../../src/core/compose.ts'
 import { Deadlines } from '../../../src/core/deadlines.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../../../src/core/exchange.ts'
@@ -79,7 +79,7 @@ export interface World {
   readonly reached: Reached[]
   readonly snapshots: Map<string, ServerSnapshot>
   now: number
-  readonly call: Handler
+  readonly call: CallHandler
   /** Lets everything go on that can. */
   settle(): Promise<void>
 }
@@ -103,7 +103,7 @@ export function world(
     now: () => made.now,
     ...rest,
   })
-  const server: Handler = (exchange, route) => {
+  const server: CallHandler = (exchange, route) => {
     exchange.trace.sent('a', performance.now())
     const call = { ...deferred<Outcome>(), exchange, route }
     reached.push(call)
@@ -120,7 +120,11 @@ export function world(
     snapshots: known,
     now: 1_000_000,
     call: compose(
-      [cacheLookup(cache, SILENT), coalesce({ deadlines, timeoutMs: () => timeoutMs }), cacheStore(cache)],
+      [
+        cacheLookup({ cache, logger: SILENT }),
+        coalesce({ deadlines, timeoutMs: () => timeoutMs }),
+        cacheStore({ cache }),
+      ],
       server,
     ),
     settle: () => new Promise(resolve => setImmediate(resolve)),

@@ -1,8 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Cancellation } from '../../../src/core/cancellation.ts'
-import { compose, type Middleware } from '../../../src/core/compose.ts'
+import { compose, repeating, type CallHandler, type CallMiddleware } from '../../../src/core/compose.ts'
 import { Deadlines, RESOLUTION_MS } from '../../../src/core/deadlines.ts'
+import { Delegate, WithRequest } from '../../../src/core/derived-exchange.ts'
 import { describeError, ERROR_KINDS, GatewayError } from '../../../src/core/errors.ts'
+import type { Exchange, Outcome } from '../../../src/core/exchange.ts'
+import type { Route } from '../../../src/core/route.ts'
 import { exchangeOf } from '../../helpers/fake-transport.ts'
 
 describe('Cancellation', () => {
@@ -23,7 +26,7 @@ describe('Cancellation', () => {
 it('compose runs the first of the list outermost', async () => {
   const order: string[] = []
   const named =
-    (name: string): Middleware =>
+    (name: string): CallMiddleware =>
     next =>
     async (exchange, route) => {
       order.push(`${name} in`)
@@ -34,6 +37,87 @@ it('compose runs the first of the list outermost', async () => {
   const call = compose([named('a'), named('b')], async () => ({ kind: 'ready', text: '{}' }))
   await call(exchangeOf('tools/call'), { server: 's', own: 'x', exposed: 's__x' })
   expect(order).toEqual(['a in', 'b in', 'b out', 'a out'])
+})
+
+describe('compose', () => {
+  const ROUTE = { server: 's', own: 'x', exposed: 's__x' }
+  const twice: CallMiddleware = next => async (exchange, route) => {
+    await next(exchange, route)
+    return await next(exchange, route)
+  }
+  const passing: CallMiddleware = next => next
+
+  /** A chain around this middleware, and the calls that reached its end. */
+  function chain(middleware: CallMiddleware | undefined): { call: CallHandler; reached: Exchange[] } {
+    const reached: Exchange[] = []
+    const call = compose([passing, middleware, passing], async exchange => {
+      reached.push(exchange)
+      return { kind: 'ready', text: '{}' }
+    })
+    return { call, reached }
+  }
+
+  it('refuses a second next in one pass, and the call runs once', async () => {
+    const { call, reached } = chain(twice)
+    await expect(call(exchangeOf('tools/call'), ROUTE)).rejects.toMatchObject({ code: 'internal' })
+    expect(reached).toHaveLength(1)
+  })
+
+  it('refuses a second next with another exchange that stands for the same call', async () => {
+    const { call, reached } = chain(next => async (exchange, route) => {
+      await next(new Delegate(exchange), route)
+      return await next(new Delegate(exchange), route)
+    })
+    await expect(call(exchangeOf('tools/call'), ROUTE)).rejects.toMatchObject({ code: 'internal' })
+    expect(reached).toHaveLength(1)
+  })
+
+  it('lets a middleware call next again that declares it, and what is inside of it runs once for each time', async () => {
+    const { call, reached } = chain(repeating(twice))
+    await call(exchangeOf('tools/call'), ROUTE)
+    expect(reached).toHaveLength(2)
+  })
+
+  it('refuses a second next inside of a middleware that repeats', async () => {
+    const reached: Exchange[] = []
+    const call = compose<Exchange, Route>([repeating(twice), twice], async exchange => {
+      reached.push(exchange)
+      return { kind: 'ready', text: '{}' }
+    })
+    await expect(call(exchangeOf('tools/call'), ROUTE)).rejects.toMatchObject({ code: 'internal' })
+    expect(reached).toHaveLength(1)
+  })
+
+  it('keeps repetitions apart that run beside each other with requests of their own', async () => {
+    const reached: Exchange[] = []
+    const call = compose<Exchange, Route>(
+      [
+        repeating(
+          next => (exchange, route) =>
+            Promise.all(['a', 'b'].map(it => next(new WithRequest(exchange, it, '{}'), route))).then(
+              ([first]) => first as Outcome,
+            ),
+        ),
+        next => async (exchange, route) => {
+          await Promise.resolve()
+          return await next(exchange, route)
+        },
+        passing,
+      ],
+      async exchange => {
+        reached.push(exchange)
+        return { kind: 'ready', text: '{}' }
+      },
+    )
+    await call(exchangeOf('tools/call'), ROUTE)
+    expect(reached.map(({ request }) => request.method)).toEqual(['a', 'b'])
+  })
+
+  it('leaves out what has nothing to do', async () => {
+    const { call, reached } = chain(undefined)
+    await call(exchangeOf('tools/call'), ROUTE)
+    expect(reached).toHaveLength(1)
+  })
 })
 
 describe('Deadlines', () => {

@@ -1,10 +1,11 @@
 import { expect, it, onTestFinished } from 'vitest'
 import { configFrom } from '../../../src/config/load/load.ts'
-import type { Handler } from '../../../src/core/compose.ts'
+import { compose, type CallHandler } from '../../../src/core/compose.ts'
 import { GatewayError, type Delivery } from '../../../src/core/errors.ts'
-import type { Outcome } from '../../../src/core/exchange.ts'
+import type { Exchange, Outcome } from '../../../src/core/exchange.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { clientPrincipal } from '../../../src/core/principal.ts'
+import { charge } from '../../../src/middleware/charge.ts'
 import { dispatch } from '../../../src/middleware/dispatch/dispatch.ts'
 import { Quotas } from '../../../src/quota/quotas.ts'
 import { createMemoryStore } from '../../../src/state/memory.ts'
@@ -30,7 +31,7 @@ async function quotasOf(clients: object): Promise<Quotas> {
 }
 
 /** Calls with these budgets of a server that answers as `answer` does. */
-function charging(quotas: Quotas, answer: () => Promise<Outcome>): Handler {
+function charging(quotas: Quotas, answer: () => Promise<Outcome>): CallHandler {
   const replicas = {
     several: false,
     repeats: () => false,
@@ -38,14 +39,14 @@ function charging(quotas: Quotas, answer: () => Promise<Outcome>): Handler {
     retryBudget: { called: () => undefined },
   }
   const pool = { server: { name: 's', retries: 0 }, replicas, run: answer } as unknown as Pool
-  return dispatch({
+  const send = dispatch({
     pools: new Map([['s', pool]]),
     learned: new ResourceOwners(),
-    tasks: { at: () => undefined } as unknown as LegacyTasks,
+    legacyTasks: { at: () => undefined } as unknown as LegacyTasks,
     called: () => undefined,
     uriMap: () => undefined,
-    chargeOf: (exchange, route) => quotas.route(exchange.principal, exchange.request.method, route)?.charge,
   })
+  return compose([charge({ quotas })], send)
 }
 
 function leftOf(quotas: Quotas, at = 0): number | undefined {
@@ -71,10 +72,10 @@ it('takes from none of several budgets when one refuses', async () => {
     ci: { budget: { calls: ['9/month', '9/day'] }, limits: { 's/t': { budget: { cost: '1/month' } } } },
   })
   const run = charging(quotas, async () => DONE)
-  const call = exchangeOf('tools/call', { name: 's__t' }, { principal: CI })
-  await run(call, ROUTE)
+  const call = (): Exchange => exchangeOf('tools/call', { name: 's__t' }, { principal: CI })
+  await run(call(), ROUTE)
   for (let i = 0; i < 20; i++)
-    await expect(run(call, ROUTE)).rejects.toMatchObject({ code: 'quota_exhausted' })
+    await expect(run(call(), ROUTE)).rejects.toMatchObject({ code: 'quota_exhausted' })
   expect([leftOf(quotas, 0), leftOf(quotas, 1)]).toEqual([8, 8])
 })
 

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { compose } from '../../../src/core/compose.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import type { Outcome } from '../../../src/core/exchange.ts'
 import { Unfinished } from '../../../src/core/unfinished.ts'
@@ -28,9 +29,9 @@ function limited(): { quotas: Quotas; readonly taken: number } {
 
 it('gives the places of limits back with the answer, and with a failure', async () => {
   const limits = limited()
-  await rateLimit(limits.quotas)(async () => OK)(exchangeOf('tools/call'), ROUTE)
+  await compose([rateLimit(limits)], async () => OK)(exchangeOf('tools/call'), ROUTE)
   const error = new GatewayError('upstream_closed', 'Gone.')
-  const call = rateLimit(limits.quotas)(() => Promise.reject(error))(exchangeOf('tools/call'), ROUTE)
+  const call = compose([rateLimit(limits)], () => Promise.reject(error))(exchangeOf('tools/call'), ROUTE)
   expect(limits.taken).toBe(1)
   await expect(call).rejects.toBe(error)
   expect(limits.taken).toBe(0)
@@ -40,7 +41,7 @@ it('holds the places of limits for a call that was given up until its server is 
   const limits = limited()
   const error = new GatewayError('cancelled', 'The request was cancelled.')
   const unfinished = (error.unfinished = new Unfinished())
-  const call = rateLimit(limits.quotas)(() => Promise.reject(error))(exchangeOf('tools/call'), ROUTE)
+  const call = compose([rateLimit(limits)], () => Promise.reject(error))(exchangeOf('tools/call'), ROUTE)
   await expect(call).rejects.toBe(error)
   expect(limits.taken).toBe(1)
   unfinished.end()

@@ -67,7 +67,7 @@ function run(features = ''): Run {
       },
     },
   )
-  const handler = queue(places)(seen => {
+  const handler = queue({ limiter: places })(seen => {
     inside = seen
     seen.trace.sent('a', performance.now())
     return done.promise.finally(() => seen.trace.ended(performance.now()))
@@ -220,7 +220,7 @@ it('gives the place of a call that was granted and cancelled at once to the next
 it('lets what stays open for long, and what ends things, pass without a place', async () => {
   const holds = run()
   for (const method of ['tasks/result', 'tasks/cancel'])
-    expect(await queue(places)(async () => OK)(exchangeOf(method), ROUTE)).toBe(OK)
+    expect(await queue({ limiter: places })(async () => OK)(exchangeOf(method), ROUTE)).toBe(OK)
   expect(places.taken).toBe(1)
   holds.end()
   await holds.outcome
