@@ -59,9 +59,9 @@ export async function callers({ origin, file, bin }) {
   const failures = []
   let calls = 0
   let failed = 0
-  let stopped = false
+  const state = { stopped: false }
   const run = async (/** @type {(typeof clients)[number]} */ client) => {
-    for (let at = 0; !stopped; at++) {
+    for (let at = 0; !state.stopped; at++) {
       const tool = TOOLS[at % TOOLS.length] ?? ''
       const text = `${client.name} ${at}`
       calls++
@@ -88,7 +88,7 @@ export async function callers({ origin, file, bin }) {
     },
     /** Ends the load. @returns {Promise<string[]>} what failed */
     async stop() {
-      stopped = true
+      state.stopped = true
       await Promise.all(running)
       for (const { name, call } of clients) {
         const received = JSON.stringify(await call('pipe__received', { last: 1_000_000 }))

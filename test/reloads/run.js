@@ -42,7 +42,7 @@ const PROBE = new URL('heap-probe.mjs', import.meta.url).href
 const directory = mkdtempSync(join(tmpdir(), 'reloads-'))
 const file = join(directory, 'servers.json')
 const heapFile = join(directory, 'heap')
-const legacy = await startRawServer({ name: 'legacy' })
+const legacy = await startRawServer({ name: 'legacy', answers: 'sse' })
 const modern = await startRawServer({ name: 'modern', era: 'modern' })
 
 /** @param {number} number of the reload; 0 is the start */
