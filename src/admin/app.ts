@@ -3,6 +3,7 @@ import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } 
 import { isNestedTooDeep, MAX_DEPTH } from '../config/load/nesting.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
+import type { ConfigFile } from './config-file.ts'
 import type { AdminCaller, AdminGuard } from './guard.ts'
 import { OPENAPI_PATH, openapiOf } from './openapi.ts'
 import { AdminProblem, problemOf } from './problem-details.ts'
@@ -11,6 +12,7 @@ import type { AdminService } from './service.ts'
 
 export interface AppOptions {
   readonly service: AdminService
+  readonly config: ConfigFile
   readonly guard: AdminGuard
   readonly logger: Logger
 }
@@ -20,7 +22,7 @@ export const MAX_BODY_BYTES = 4 * 1024 * 1024
 const JSON_TYPES = ['application/json', 'application/merge-patch+json']
 
 /** The application of the admin API, made from the table of its routes. Loaded with the first request. */
-export function createApp({ service, guard, logger }: AppOptions): Express {
+export function createApp({ service, config, guard, logger }: AppOptions): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -65,8 +67,13 @@ export function createApp({ service, guard, logger }: AppOptions): Express {
     const caller = callers.get(request)
     if (route?.writes && caller) note(service, caller, request, problem.status, problem.message)
     if (response.headersSent) return next(error)
-    response.status(problem.status).set(problem.headers).type('application/problem+json')
-    response.send(JSON.stringify(problem.body))
+    const send = (): void => {
+      response.status(problem.status).set(problem.headers).type('application/problem+json')
+      response.send(JSON.stringify(problem.document))
+    }
+    // A caller that is still sending would not read the answer.
+    if (problem.status === 413 && !request.complete) request.resume().once('end', send)
+    else send()
   }
   app.use(onError)
   return app
@@ -75,7 +82,13 @@ export function createApp({ service, guard, logger }: AppOptions): Express {
     return async (request: Request, response: Response) => {
       const params = request.params as Record<string, string>
       const { headers } = request
-      const answer = await route.handle({ service: to, params, body: request.body as unknown, headers })
+      const answer = await route.handle({
+        service: to,
+        config,
+        params,
+        body: request.body as unknown,
+        headers,
+      })
       const caller = callers.get(request)
       if (route.writes && caller) note(to, caller, request, 200, answer.detail)
       response.set(answer.headers ?? {}).json(answer.body)
@@ -102,9 +115,9 @@ const checkType: RequestHandler = (request, _response, next) => {
   next()
 }
 
+/** A plain error, since the library that reads bodies writes its own members into it. */
 function checkDepth(text: string): void {
-  if (isNestedTooDeep(text))
-    throw new AdminProblem(400, `Objects and lists in the body are nested more than ${MAX_DEPTH} deep.`)
+  if (isNestedTooDeep(text)) throw new Error('nested too deep')
 }
 
 /** Errors of the library that reads bodies. */
@@ -112,6 +125,8 @@ function readable(error: unknown): unknown {
   const { type, status } = (error ?? {}) as { type?: unknown; status?: unknown }
   if (type === 'entity.too.large')
     return new AdminProblem(413, `The body has more than ${MAX_BODY_BYTES} bytes, which is the most.`)
+  if (type === 'entity.verify.failed')
+    return new AdminProblem(400, `Objects and lists in the body are nested more than ${MAX_DEPTH} deep.`)
   if (type === 'entity.parse.failed') return new AdminProblem(400, 'The body is not valid JSON.')
   if (type === 'encoding.unsupported' || type === 'charset.unsupported')
     return new AdminProblem(415, 'The body is JSON in UTF-8, compressed or not.')

@@ -1,4 +1,4 @@
-import { chmodSync, renameSync } from 'node:fs'
+import { chmodSync, readFileSync, renameSync } from 'node:fs'
 import {
   createServer,
   type IncomingMessage,
@@ -6,21 +6,25 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { TlsOptions } from 'node:tls'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
+import type { ConfigFile } from './config-file.ts'
 import { AdminGuard, type GuardOptions } from './guard.ts'
 import type { AdminService } from './service.ts'
 import { makeSocketFolder, removeSocket, removeStale, socketPath } from './socket-files.ts'
 
 export interface AdminListenerOptions {
   readonly service: AdminService
+  /** The one of the gateway, whose writes do not overlap. Loaded with the first request. */
+  readonly config: () => Promise<ConfigFile>
   readonly logger: Logger
 }
 
 /** Callers are few. */
 const MAX_CONNECTIONS = 32
-const HEADERS_TIMEOUT_MS = 10_000
-const REQUEST_TIMEOUT_MS = 30_000
+const TIMEOUTS = { headersTimeout: 10_000, requestTimeout: 30_000 }
 
 /** Somewhere that the admin API is listened for. */
 export interface AdminListener {
@@ -44,7 +48,7 @@ export async function listenOnSocket(
   // It gets its name when it is complete: a command that finds one which does not answer removes it.
   const fresh = path.slice(0, -'.sock'.length)
   removeSocket(fresh)
-  const server = serverFor({ hosts: undefined, token: undefined }, options)
+  const server = await serverFor({ hosts: undefined, token: undefined }, options)
   await listening(server, () => server.listen(fresh))
   chmodSync(fresh, 0o600)
   renameSync(fresh, path)
@@ -57,12 +61,52 @@ export async function listenOnSocket(
   }
 }
 
+/** An address of the network, with its credential. */
+export interface AdminAddress {
+  /** `host:port`, an IPv6 address in brackets. */
+  readonly listen: string
+  readonly token: string
+  /** Paths of PEM files; `undefined`: without TLS. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined
+}
+
+/**
+ * Listens on an address of the network.
+ * @throws Error where that cannot be
+ */
+export async function listenOnAddress(
+  { listen, token, tls }: AdminAddress,
+  options: AdminListenerOptions,
+): Promise<AdminListener> {
+  const colon = listen.lastIndexOf(':')
+  const host = listen.slice(0, colon).toLowerCase()
+  const isAny = /^(?:0\.0\.0\.0|\[::\])$/.test(host)
+  const server = await serverFor(
+    { hosts: isAny ? undefined : new Set([host]), token },
+    options,
+    tls && { cert: readFileSync(tls.cert), key: readFileSync(tls.key), minVersion: 'TLSv1.2' },
+  )
+  const bare = host.replace(/^\[|\]$/g, '')
+  await listening(server, () => server.listen(Number(listen.slice(colon + 1)), bare))
+  const { port } = server.address() as AddressInfo
+  return {
+    at: `${tls ? 'https' : 'http'}://${host}:${port}`,
+    close: () => closed(server),
+  }
+}
+
 /** A server that loads the application when it is first asked for something. It does not keep the process alive. */
-function serverFor(rules: GuardOptions, { service, logger }: AdminListenerOptions): Server {
+async function serverFor(
+  rules: GuardOptions,
+  { service, config, logger }: AdminListenerOptions,
+  tls?: TlsOptions,
+): Promise<Server> {
   const guard = new AdminGuard(rules)
   let app: Promise<RequestListener> | undefined
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    app ??= import('./app.ts').then(({ createApp }) => createApp({ service, guard, logger }))
+    app ??= Promise.all([import('./app.ts'), config()]).then(([{ createApp }, file]) =>
+      createApp({ service, config: file, guard, logger }),
+    )
     app.then(
       handle => handle(request, response),
       (error: unknown) => {
@@ -72,10 +116,9 @@ function serverFor(rules: GuardOptions, { service, logger }: AdminListenerOption
       },
     )
   }
-  const server = createServer(
-    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, insecureHTTPParser: false },
-    onRequest,
-  )
+  const server = tls
+    ? (await import('node:https')).createServer({ ...TIMEOUTS, ...tls }, onRequest)
+    : createServer(TIMEOUTS, onRequest)
   server.maxConnections = MAX_CONNECTIONS
   server.unref()
   return server

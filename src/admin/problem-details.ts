@@ -32,7 +32,7 @@ export class AdminProblem extends Error {
   }
 
   /** The body, as `application/problem+json`. */
-  get body(): { type: string; title: string; status: number; detail: string } {
+  get document(): { type: string; title: string; status: number; detail: string } {
     const { status, message } = this
     return { type: 'about:blank', title: TITLES[status] ?? 'Error', status, detail: message }
   }

@@ -1,12 +1,14 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { isJsonObject } from '../core/json-object.ts'
 import type { JsonObject } from '../core/exchange.ts'
+import type { ConfigFile, Written } from './config-file.ts'
 import { AdminProblem } from './problem-details.ts'
 import type { AdminService, DrainTarget } from './service.ts'
 
 /** A request that has passed every check. */
 export interface AdminRequest {
   readonly service: AdminService
+  readonly config: ConfigFile
   /** Parameters of the path, decoded. */
   readonly params: Readonly<Record<string, string>>
   /** The parsed body; `undefined` without one. */
@@ -77,6 +79,8 @@ export const RELOADED: Schema = {
   required: ['dryRun', 'applied', 'superseded', 'changes', 'notReloadable'],
 }
 
+const CONFIG_REFUSALS = [404, 409, 412, 422, 428] as const
+
 /** Every route of the admin API but that of its description. The application and the description are made from it. */
 export const ROUTES: readonly AdminRoute[] = [
   {
@@ -99,6 +103,50 @@ export const ROUTES: readonly AdminRoute[] = [
     },
     refusals: [],
     handle: ({ service }) => ({ body: service.status() }),
+  },
+  {
+    method: 'get',
+    path: '/admin/config',
+    operationId: 'getConfig',
+    summary: 'The configuration file as it is written, with "***" in place of secrets.',
+    writes: false,
+    etag: 'answer',
+    answer: OBJECT,
+    refusals: [404, 409],
+    handle: async ({ config }) => {
+      const { value, etag } = await config.show()
+      return { body: value, headers: { etag } }
+    },
+  },
+  {
+    method: 'put',
+    path: '/admin/config',
+    operationId: 'putConfig',
+    summary: 'Changes the configuration file to say this, with its comments kept, and takes it over.',
+    writes: true,
+    requestBody: { schema: OBJECT, required: true },
+    etag: 'required',
+    answer: RELOADED,
+    refusals: CONFIG_REFUSALS,
+    handle: async ({ config, body, headers }) =>
+      answerOf(await config.replace(given(body), headers['if-match'])),
+  },
+  {
+    method: 'patch',
+    path: '/admin/config/servers/{name}',
+    operationId: 'patchServer',
+    summary: 'Changes one server by a JSON merge patch (RFC 7396), and takes it over; `null` removes it.',
+    writes: true,
+    requestBody: {
+      schema: { type: ['object', 'null'] },
+      required: true,
+      type: 'application/merge-patch+json',
+    },
+    etag: 'required',
+    answer: RELOADED,
+    refusals: CONFIG_REFUSALS,
+    handle: async ({ config, params, body, headers }) =>
+      answerOf(await config.patchServer(params['name'] ?? '', given(body), headers['if-match'])),
   },
   {
     method: 'post',
@@ -179,6 +227,15 @@ export const ROUTES: readonly AdminRoute[] = [
     },
   },
 ]
+
+function answerOf({ etag, reload }: Written): AdminAnswer {
+  return { body: reload, headers: { etag }, detail: reload.changes.join(' ') }
+}
+
+function given(body: unknown): unknown {
+  if (body === undefined) throw new AdminProblem(422, 'The body is missing.')
+  return body
+}
 
 function targetOf(body: unknown): DrainTarget {
   const given = fields(body, ['server', 'replica'])

@@ -1,10 +1,14 @@
-import type { JsonObject } from '../core/exchange.ts'
-
 /** What the admin API asks of the gateway that it is for. It knows nothing else of it. */
 export interface AdminService {
   /** Absolute path of the configuration file; `undefined` where the configuration is no file. */
   readonly file: string | undefined
+  /** Whether a configuration that comes over the API may say what is run. */
+  readonly allowsCommands: boolean
   status(): AdminStatus
+  /** Whether a server of this name runs, wherever it is configured. */
+  isServer(name: string): boolean
+  /** Loads a text in place of the content of the file, and takes nothing over. */
+  check(text: string): Promise<CheckAnswer>
   /**
    * Reads the configuration again and takes it over; with `dryRun` only says what would change. Resolves when it is in effect.
    * @throws GatewayError `config` with every problem; nothing has changed then
@@ -31,6 +35,14 @@ export interface AdminStatus {
   readonly startedAt: number
   readonly ready: boolean
   readonly servers: readonly object[]
+}
+
+/** What is wrong with a configuration. Holds no secret. */
+export interface CheckAnswer {
+  /** Every problem, with place, value and fix; `undefined` where it can be used. */
+  readonly problem: string | undefined
+  /** Servers whose entries have a problem, which are left out. */
+  readonly broken: readonly { readonly name: string; readonly problem: string }[]
 }
 
 export interface ReloadAnswer {
@@ -77,6 +89,3 @@ export interface AdminWrite {
   /** What was changed, or why it was refused. */
   readonly detail: string | undefined
 }
-
-/** A body of an answer. */
-export type AnswerBody = JsonObject | object

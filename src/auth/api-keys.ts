@@ -7,6 +7,7 @@ import type { Credential } from '../front/authenticator.ts'
 import type { Store } from '../state/store.ts'
 import { unavailable } from './challenge.ts'
 import { readAllKeys, readKeys, type StoredKey } from './key-records.ts'
+import type { Principal } from '../core/principal.ts'
 import type { Principals } from './principals.ts'
 
 /** How long a revoked key may go on. */
@@ -56,7 +57,12 @@ export class ApiKeys {
       const principal = options.principals.client(name)
       if (!principal) continue
       for (const digest of keys)
-        this.#configured.set(digest, { principal, expiresAt: Infinity, renewable: false })
+        this.#configured.set(digest, {
+          principal,
+          expiresAt: Infinity,
+          renewable: false,
+          evidence: { by: 'key', digest, isStored: false },
+        })
     }
     if (options.clients.length === 0) return
     this.#timer = setInterval(() => void this.reread(), REREAD_MS)
@@ -70,6 +76,12 @@ export class ApiKeys {
   known(digest: string): Credential | undefined {
     const credential = this.#configured.get(digest) ?? this.#stored.get(digest)
     return credential !== undefined && credential.expiresAt > Date.now() ? credential : undefined
+  }
+
+  /** A key that was found in the store under another configuration: it counts until the keys in use are read again. */
+  adopt(digest: string, { principal: { client }, expiresAt }: Credential): Credential | undefined {
+    const principal = client === undefined ? undefined : this.#options.principals.client(client)
+    return principal && expiresAt > Date.now() ? this.#keep(digest, principal, expiresAt) : undefined
   }
 
   /**
@@ -143,7 +155,12 @@ export class ApiKeys {
     const known = this.#stored.get(digest)
     if (known?.principal === principal && known.expiresAt === expiresAt) return known
     this.#withdraw(digest)
-    const credential = { principal, expiresAt, renewable: false }
+    return this.#keep(digest, principal, expiresAt)
+  }
+
+  #keep(digest: string, principal: Principal, expiresAt: number): Credential {
+    const evidence = { by: 'key', digest, isStored: true } as const
+    const credential = { principal, expiresAt, renewable: false, evidence }
     this.#stored.set(digest, credential)
     return credential
   }

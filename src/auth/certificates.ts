@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import type { ClientConfig } from '../config/types.ts'
 import type { Credential } from '../front/authenticator.ts'
 import { forbidden } from './challenge.ts'
+import type { Principal } from '../core/principal.ts'
 import type { Principals } from './principals.ts'
 
 /** Clients that show a TLS certificate. The authority is `gateway.http.tls.ca`; the common name says which client it is. */
@@ -32,13 +33,18 @@ export class Certificates {
       )
     // Several common names come as a list, whatever the type says.
     const name: unknown = certificate.subject?.CN
-    const client = typeof name === 'string' ? this.#clients.get(name) : undefined
-    const principal = client === undefined ? undefined : this.#principals.client(client)
+    const principal = typeof name === 'string' ? this.principalOf(name) : undefined
     if (!principal)
       throw forbidden('The client certificate is valid, but no client here has its common name.')
     const expiresAt = Date.parse(certificate.valid_to)
     // A connection may outlive the certificate that it was opened with.
     if (expiresAt <= Date.now()) throw forbidden('The client certificate has expired.')
-    return { principal, expiresAt, renewable: true }
+    return { principal, expiresAt, renewable: true, evidence: { by: 'certificate', name: name as string } }
+  }
+
+  /** The client of a common name. */
+  principalOf(name: string): Principal | undefined {
+    const client = this.#clients.get(name)
+    return client === undefined ? undefined : this.#principals.client(client)
   }
 }

@@ -5,6 +5,25 @@ import { isLoopback } from '../core/loopback.ts'
 
 const ANY = /^(?:0\.0\.0\.0|::|\[::\])$/
 
+/** Whether only callers on this machine may come where another program listens: nothing tells callers apart, and the operator has not opened the gateway to all. */
+export function servesThisMachineOnly({ clients, gateway }: Config): boolean {
+  const { jwt, allowAnonymous } = gateway.auth
+  return clients.length === 0 && jwt.length === 0 && !allowAnonymous
+}
+
+/**
+ * Whether the endpoints may be mounted in another program's server, whose address is not known.
+ * @throws GatewayError `config`
+ */
+export function checkMount({ gateway }: Config): void {
+  const { auth, http } = gateway
+  if (http.publicUrl === undefined && auth.jwt.some(({ audience }) => audience.length === 0))
+    throw new GatewayError(
+      'config',
+      'Tokens are issued for an address, and the gateway does not know that of the server it is mounted in. Set "gateway.http.publicUrl", as in "https://mcp.example".',
+    )
+}
+
 /**
  * Whether the configured address may be listened on: a gateway without credentials serves this machine alone, unless the operator has said
  * otherwise.

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { AuthConfig, ClientConfig, HttpFrontConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
-import { ANONYMOUS } from '../core/principal.ts'
+import { ANONYMOUS, type Principal } from '../core/principal.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Authenticator, Credential } from '../front/authenticator.ts'
 import type { Store } from '../state/store.ts'
@@ -75,7 +75,12 @@ export class Gatekeeper implements Authenticator {
     this.#tokens = new Tokens({ jwt: auth.jwt, clients, principals, resources: this.#resources, logger })
     const anonymous =
       auth.anonymous !== undefined ? principals.client(auth.anonymous) : this.#open ? ANONYMOUS : undefined
-    this.#anonymous = anonymous && { principal: anonymous, expiresAt: Infinity, renewable: false }
+    this.#anonymous = anonymous && {
+      principal: anonymous,
+      expiresAt: Infinity,
+      renewable: false,
+      evidence: { by: 'nothing' },
+    }
   }
 
   authenticate(request: IncomingMessage, endpoint: string): Credential | Promise<Credential> {
@@ -103,9 +108,34 @@ export class Gatekeeper implements Authenticator {
   }
 
   /** Reads known keys at once, so that the first request need not look for them. */
-  listensAt(origin: string): void {
-    this.#resources.listensAt(origin)
+  listensAt(origin: string | undefined): void {
+    if (origin !== undefined) this.#resources.listensAt(origin)
     if (!this.#open) void this.#keys.reread()
+  }
+
+  renewed(credential: Credential): Credential | undefined {
+    const renewed = this.#renewed(credential)
+    return renewed?.principal.id === credential.principal.id ? renewed : undefined
+  }
+
+  #renewed(credential: Credential): Credential | undefined {
+    const { evidence } = credential
+    const as = (principal: Principal | undefined): Credential | undefined =>
+      principal && { ...credential, principal }
+    switch (evidence.by) {
+      case 'key': {
+        const { digest, isStored } = evidence
+        return this.#keys.known(digest) ?? (isStored ? this.#keys.adopt(digest, credential) : undefined)
+      }
+      case 'certificate':
+        return as(this.#certificates.principalOf(evidence.name))
+      case 'user':
+        return as(this.#proxy?.principalOf(evidence.name))
+      case 'token':
+        return as(this.#tokens.principal(evidence))
+      case 'nothing':
+        return this.#anonymous
+    }
   }
 
   close(): void {
@@ -140,8 +170,8 @@ export class Gatekeeper implements Authenticator {
     const verdicts: Verdict[] = []
     const certificate = this.#certificates.credential(request.socket)
     if (certificate) verdicts.push(lasting(certificate))
-    const principal = this.#proxy?.principal(request)
-    if (principal) verdicts.push(lasting({ principal, expiresAt: Infinity, renewable: false }))
+    const user = this.#proxy?.credential(request)
+    if (user) verdicts.push(lasting(user))
     return verdicts
   }
 

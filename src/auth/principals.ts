@@ -29,7 +29,7 @@ export class Principals {
     client: string | undefined,
     roles: readonly string[] = [],
   ): Principal {
-    return this.#same({ id: `user:${issuer} ${subject}`, name: subject, client, roles })
+    return this.#same({ kind: 'user', id: `user:${issuer} ${subject}`, name: subject, client, roles })
   }
 
   #same(principal: Principal): Principal {

@@ -3,6 +3,7 @@ import { BlockList, isIPv6 } from 'node:net'
 import type { ClientConfig, ProxyAuthConfig } from '../config/types.ts'
 import type { Principal } from '../core/principal.ts'
 import { forbidden, malformed } from './challenge.ts'
+import type { Credential } from '../front/authenticator.ts'
 import type { Principals } from './principals.ts'
 
 const MAX_USER_CHARS = 256
@@ -33,7 +34,7 @@ export class TrustedProxy {
    * The user that the proxy names; `undefined` when the header is not there.
    * @throws HttpRefusal 400 for several values, 403 from elsewhere and for users that are not known
    */
-  principal(request: IncomingMessage): Principal | undefined {
+  credential(request: IncomingMessage): Credential | undefined {
     const user = request.headers[this.header]
     if (user === undefined) return undefined
     // Not ignored: it is an attempt, or a proxy whose address is missing in the configuration.
@@ -43,10 +44,16 @@ export class TrustedProxy {
       throw malformed(`The header ${this.header} is there more than once.`)
     if (user === '' || user.length > MAX_USER_CHARS)
       throw malformed(`The header ${this.header} must hold a name of 1 to ${MAX_USER_CHARS} characters.`)
+    const principal = this.principalOf(user)
+    if (!principal) throw forbidden('This user is not known here.')
+    return { principal, expiresAt: Infinity, renewable: false, evidence: { by: 'user', name: user } }
+  }
+
+  /** Whom a name stands for. */
+  principalOf(user: string): Principal | undefined {
     const client = this.#users.get(user)
     if (client !== undefined) return this.#principals.client(client)
-    if (this.#client === undefined) throw forbidden('This user is not known here.')
-    return this.#principals.user('proxy', user, this.#client)
+    return this.#client === undefined ? undefined : this.#principals.user('proxy', user, this.#client)
   }
 
   #trusts(address: string | undefined): boolean {

@@ -6,7 +6,7 @@ import { monotonicNow } from '../core/clock.ts'
 import { HttpError } from '../core/http-error.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
-import type { Credential } from '../front/authenticator.ts'
+import type { Credential, Evidence } from '../front/authenticator.ts'
 import { forbidden, insufficient, invalid, type Challenge } from './challenge.ts'
 import { IssuerKeys } from './issuer-keys.ts'
 import type { Principals } from './principals.ts'
@@ -20,6 +20,8 @@ const BELIEVED_MS = 5 * 60_000
 const MAX_REMEMBERED = 2000
 /** RFC 9068 has `at+jwt`; many issuers say only that it is a JWT, or nothing. Any other is a token for something else. */
 const TYPES: ReadonlySet<string> = new Set(['jwt', 'at+jwt'])
+
+type TokenEvidence = Extract<Evidence, { by: 'token' }>
 
 /** What is known of a token for as long as it is believed. */
 export interface TokenVerdict {
@@ -143,7 +145,17 @@ export class Tokens {
       throw invalid('The token is bound to a key, which cannot be checked here.', challenge)
     const expiresAt = (payload.exp as number) * 1000 + config.clockToleranceMs
     const verdict: TokenVerdict = {
-      credential: { principal: this.#principalOf(payload, config, challenge), expiresAt, renewable: true },
+      credential: {
+        principal: this.#principalOf(payload, config, challenge),
+        expiresAt,
+        renewable: true,
+        evidence: {
+          by: 'token',
+          issuer: config.issuer,
+          subject: payload.sub as string,
+          scopes: scopesOf(payload),
+        },
+      },
       until: monotonicNow() + BELIEVED_MS,
       issuer: config,
       audiences,
@@ -167,6 +179,22 @@ export class Tokens {
     return issuer.audience.length > 0
       ? audiences.some(audience => issuer.audience.includes(audience))
       : this.#options.resources.accepts(audiences, endpoint)
+  }
+
+  /** Whom a token that was verified under another configuration stands for in this one. */
+  principal({ issuer, subject, scopes }: TokenEvidence): Principal | undefined {
+    const config = this.#issuers.get(issuer)?.config
+    try {
+      return (
+        config &&
+        this.#principalOf({ sub: subject, scope: scopes.join(' ') }, config, {
+          metadata: undefined,
+          scopes: [],
+        })
+      )
+    } catch {
+      return undefined
+    }
   }
 
   #principalOf(payload: JWTPayload, config: JwtConfig, challenge: Challenge): Principal {

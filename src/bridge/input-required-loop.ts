@@ -1,6 +1,6 @@
 import { repeating, type CallMiddleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
+import type { Exchange, Json, JsonObject, Outcome, ServerResult, ServerError } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { elements, rawAt, withMembers } from '../protocol/json-text.ts'
 import { labelled, labelledRequests } from './client-request.ts'
@@ -62,9 +62,7 @@ export function inputRequiredLoop(options: InputRequiredLoopOptions): CallMiddle
   })
 }
 
-type Result = Extract<Outcome, { kind: 'result' }>
-
-function needsInput(outcome: Outcome): outcome is Result {
+function needsInput(outcome: Outcome): outcome is ServerResult {
   return (
     outcome.kind === 'result' &&
     outcome.modern &&
@@ -73,12 +71,12 @@ function needsInput(outcome: Outcome): outcome is Result {
 }
 
 /** Whether something was asked, and all of it is answered. */
-function satisfied(outcome: Result, answered: Readonly<Record<string, string>>): boolean {
+function satisfied(outcome: ServerResult, answered: Readonly<Record<string, string>>): boolean {
   const count = Object.keys(answered).length
   return count > 0 && count === Object.keys((outcome.value as JsonObject).inputRequests as JsonObject).length
 }
 
-function asking({ text, value }: Result): Json<JsonObject> {
+function asking({ text, value }: ServerResult): Json<JsonObject> {
   return { text, value: value as JsonObject }
 }
 
@@ -87,7 +85,7 @@ async function sealedFor(
   { seal, answerTimeoutMs }: InputRequiredLoopOptions,
   exchange: Exchange,
   server: AskingServer,
-  outcome: Result,
+  outcome: ServerResult,
   answered: Readonly<Record<string, string>>,
 ): Promise<Outcome> {
   const held = {
@@ -108,7 +106,7 @@ async function afterError(
   { seal, answerTimeoutMs, serverOf }: InputRequiredLoopOptions,
   exchange: Exchange,
   server: string,
-  outcome: Extract<Outcome, { kind: 'error' }>,
+  outcome: ServerError,
 ): Promise<Outcome> {
   const { code, data } = outcome.value as { code?: unknown; data?: JsonObject }
   const listed: readonly unknown[] = Array.isArray(data?.elicitations) ? data.elicitations : []
@@ -131,7 +129,7 @@ async function afterError(
     })
     const state = await sealState(seal, exchange, { kind: 'again' }, answerTimeoutMs)
     return {
-      kind: 'ready',
+      kind: 'question',
       text: `{"resultType":"input_required","inputRequests":{${requests.join(',')}},"requestState":"${state}"}`,
     }
   }

@@ -20,7 +20,7 @@ export interface SuspensionLimits {
   /** How long a client may take to come back with an answer. */
   readonly answerTimeoutMs: number
   /** Calls that may be under way or wait for their clients at once. */
-  readonly maxParked: number
+  readonly maxSuspendedCalls: number
 }
 
 /** The calls that the end of the gateway waits for. */
@@ -42,7 +42,7 @@ export class SuspendedCalls {
   readonly #asked = new Map<string, SuspendedCall>()
   #size = 0
   readonly #shares = new Shares()
-  readonly #limits: SuspensionLimits
+  #limits: SuspensionLimits
   readonly #awaited: Awaited
 
   constructor(seal: Seal, deadlines: Deadlines, limits: SuspensionLimits, awaited: Awaited, logger: Logger) {
@@ -51,6 +51,11 @@ export class SuspendedCalls {
     this.#deadlines = deadlines
     this.#limits = limits
     this.#logger = logger
+  }
+
+  /** Other limits. A call that waits keeps its time. */
+  reconfigure(limits: SuspensionLimits): void {
+    this.#limits = limits
   }
 
   /** Calls that are under way or wait for their client. */
@@ -94,7 +99,7 @@ export class SuspendedCalls {
    * call that has waited longest for its client is given up for each question of others.
    */
   mayAsk({ holder }: SuspendedCall): boolean {
-    if (this.#size <= this.#limits.maxParked) return true
+    if (this.#size <= this.#limits.maxSuspendedCalls) return true
     if (this.#shares.heldBy(holder) >= this.#shares.mostHeld()) return false
     this.#shares.toGiveWay(holder, this.#waiting())?.giveUp('other clients needed its place')
     return true
@@ -212,7 +217,7 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
       return Promise.reject(
         new GatewayError(
           'overloaded',
-          'Too many calls are waiting for their clients. Try again later, or raise "gateway.asks.maxParked".',
+          'Too many calls are waiting for their clients. Try again later, or raise "gateway.asks.maxSuspendedCalls".',
           { server: request.server },
         ),
       )
@@ -328,7 +333,7 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
     this.#resolve = this.#reject = () => undefined
     resolve(
       this.#parking.sealed(this, exchange).then(state => ({
-        kind: 'ready',
+        kind: 'question',
         text: `{"resultType":"input_required","inputRequests":{${requests.join(',')}},"requestState":"${state}"}`,
       })),
     )

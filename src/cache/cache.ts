@@ -1,12 +1,14 @@
 import type { ServerSnapshot } from '../catalog/snapshot.ts'
 import type { ServerConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
-import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import { UNHEARD, type EventSink } from '../core/event-bus.ts'
+import type { Exchange, JsonObject, Outcome, ServerResult } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Route } from '../core/route.ts'
 import { TASKS } from '../protocol/capabilities.ts'
 import type { Invalidation } from './invalidation.ts'
+import { tellHit, tellInvalidated, tellStored } from './cache-events.ts'
 import { CacheEntry, type From } from './entry.ts'
 import { paramsKey, sha256 } from './key.ts'
 import { MemoryCache, type MemoryCacheOptions } from './memory.ts'
@@ -21,8 +23,6 @@ export interface CacheOptions {
   readonly bounds: MemoryCacheOptions
   /** What a server offers at the moment. */
   readonly snapshot: (server: string) => ServerSnapshot | undefined
-  /** Says how URIs in a server's results are renamed for a view, `''` where they are not. Equal texts rename equally. */
-  readonly urisKey: (view: string, server: string) => string
   /** A client sees a result that names resources. */
   readonly onLinks: (principal: string, server: string, result: JsonObject) => void
   /** Raw JSON of the gateway's own `serverInfo`. */
@@ -31,6 +31,8 @@ export interface CacheOptions {
   readonly tier?: Tier | undefined
   /** Hears of everything that has become outdated through this process; without tags, all a server said. */
   readonly onInvalidated?: ((server: string, tags: readonly string[] | undefined) => void) | undefined
+  /** Absent: nothing listens. */
+  readonly events?: EventSink | undefined
   /** Unix milliseconds; default: those of the system. */
   readonly now?: (() => number) | undefined
 }
@@ -67,21 +69,35 @@ export type Freshness = 'fresh' | 'late' | 'last'
 /** Results that may be served again: what they are kept under, for whom, how long, and when they are forgotten. */
 export class Cache {
   readonly stats = new CacheStats()
-  readonly plans: CachePolicies
+  plans: CachePolicies
   readonly now: () => number
   readonly #options: CacheOptions
+  readonly #events: EventSink
   readonly #memory: MemoryCache
-  readonly #tier: Tier | undefined
+  #tier: Tier | undefined
   readonly #wait = new Wait(TIER_WAIT_MS, TIER_WAIT_STEP_MS)
   /** Look-ups behind the memory under way, by key. */
   readonly #looking = new Map<string, Promise<CacheEntry | undefined>>()
 
   constructor(options: CacheOptions) {
     this.#options = options
+    this.#events = options.events ?? UNHEARD
     this.#memory = new MemoryCache(options.bounds)
     this.#tier = options.tier
     this.now = options.now ?? monotonicNow
     this.plans = new CachePolicies(options.servers, options.snapshot, this.stats)
+  }
+
+  /**
+   * Goes by other rules. What is kept stays, apart from what servers said that are gone; a rule that is stricter now decides with the next look-up. `tier`: what is behind
+   * the memory from now on.
+   */
+  reconfigure(servers: readonly ServerConfig[], bounds: MemoryCacheOptions, tier: Tier | undefined): void {
+    const names = new Set(servers.map(({ name }) => name))
+    for (const name of this.plans.names) if (!names.has(name)) this.clear(name)
+    this.#tier = tier
+    this.#memory.resize(bounds)
+    this.plans = new CachePolicies(servers, this.#options.snapshot, this.stats, this.plans)
   }
 
   /** Bytes that are kept in memory, and how many results. */
@@ -102,8 +118,16 @@ export class Cache {
     return this.#tier !== undefined
   }
 
-  /** `undefined` for a request that says more than what is called with which arguments. */
-  wanted(plan: CachePolicy, exchange: Exchange, { server, own, exposed }: Route): CacheLookup | undefined {
+  /**
+   * `undefined` for a request that says more than what is called with which arguments. `uris` says how URIs in the server's results are renamed for the client, `''` where
+   * they are not; equal texts rename equally.
+   */
+  wanted(
+    plan: CachePolicy,
+    exchange: Exchange,
+    { own, exposed }: Pick<Route, 'own' | 'exposed'>,
+    uris: string,
+  ): CacheLookup | undefined {
     const { params } = exchange.request
     if (!params || !plan.rule) return undefined
     const isRead = plan.tool === undefined
@@ -111,7 +135,6 @@ export class Cache {
     if (part === undefined) return undefined
     // The result names the resource as the client did.
     if (isRead) part = shortened(exposed === own ? own : JSON.stringify([own, exposed]))
-    const uris = this.#options.urisKey(exchange.view, server)
     const extensions = exchange.features === '' ? '' : extensionsOf(exchange.features)
     const more = uris === '' && extensions === '' ? '' : `\t${sha256(JSON.stringify([uris, extensions]))}`
     const base = `${plan.prefix}${part}${more}\n`
@@ -151,13 +174,8 @@ export class Cache {
   }
 
   /** The result for a client. */
-  hit(
-    { server, counters }: CachePolicy,
-    kept: CacheEntry,
-    exchange: Exchange,
-    from: From,
-    stale: boolean,
-  ): Outcome {
+  hit(plan: CachePolicy, kept: CacheEntry, exchange: Exchange, from: From, stale: boolean): Outcome {
+    const { server, counters } = plan
     if (stale) counters.staleHits++
     else counters.hits++
     counters.bytesSaved += kept.size
@@ -168,6 +186,7 @@ export class Cache {
     const ageMs = Math.max(0, this.now() - kept.storedAt)
     const outcome = kept.outcome(exchange, this.#options.serverInfo, ageMs, from, stale)
     if (kept.bytes !== bytes) this.#memory.grown(kept)
+    tellHit(this.#events, plan, kept, exchange.principal, from, stale)
     return outcome
   }
 
@@ -198,6 +217,7 @@ export class Cache {
       new CacheEntry({ key, server: plan.server, owner: owner.id, entry, value, epoch, ttlMs }),
     )
     counters.stores++
+    tellStored(this.#events, plan, text)
     this.#tier?.set(plan.server, key, entry, usableMs)
   }
 
@@ -277,11 +297,12 @@ export class Cache {
   }
 
   #tell(server: string, what: Invalidation): void {
+    tellInvalidated(this.#events, server, what)
     this.#options.onInvalidated?.(server, what === 'server' ? undefined : what)
   }
 }
 
-type Complete = Extract<Outcome, { kind: 'result' }> & { readonly value: JsonObject }
+type Complete = ServerResult & { readonly value: JsonObject }
 
 /** Whether it is the whole answer to a call, and no failure. */
 function isComplete(outcome: Outcome): outcome is Complete {

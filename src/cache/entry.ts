@@ -119,7 +119,7 @@ export class CacheEntry extends LinkedNode {
     if (this.ttlMs !== undefined && client.modern)
       head = `{"ttlMs":${Math.max(0, this.ttlMs - ageMs)},${head.slice(1)}`
     return {
-      kind: 'ready',
+      kind: 'cached',
       head: `${head}${MARK}{"hit":true,"ageMs":${ageMs},"tier":"${from}","stale":${stale}}`,
       text: frame.body,
     }

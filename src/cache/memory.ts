@@ -18,8 +18,8 @@ interface Own {
  * and never asked for again, so that the order is a line through the results themselves.
  */
 export class MemoryCache {
-  readonly #maxBytes: number
-  readonly #maxBytesPerClient: number
+  #maxBytes: number
+  #maxBytesPerClient: number
   readonly #all = new Map<string, CacheEntry>()
   readonly #owners = new Map<string, Own>()
   #bytes = 0
@@ -27,6 +27,13 @@ export class MemoryCache {
   constructor({ maxBytes, maxBytesPerClient }: MemoryCacheOptions) {
     this.#maxBytes = maxBytes
     this.#maxBytesPerClient = Math.min(maxBytes, maxBytesPerClient)
+  }
+
+  /** Other bounds; what is beyond them goes. */
+  resize({ maxBytes, maxBytesPerClient }: MemoryCacheOptions): void {
+    this.#maxBytes = maxBytes
+    this.#maxBytesPerClient = Math.min(maxBytes, maxBytesPerClient)
+    for (const own of this.#owners.values()) this.#makeRoom(own)
   }
 
   get size(): number {

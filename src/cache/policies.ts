@@ -35,7 +35,7 @@ const RESOURCE_MAX_BYTES = 1024 * 1024
 /** One server, and what follows from what it offers at the moment. */
 class ServerCachePolicies {
   readonly config: ServerConfig
-  readonly changes = new Invalidations()
+  readonly changes: Invalidations
   readonly matchers: readonly { readonly matches: (tool: string) => boolean; readonly tool: ToolConfig }[]
   /** Whether results of any tool may be kept. */
   readonly keeps: boolean
@@ -43,8 +43,9 @@ class ServerCachePolicies {
   tools = new Map<string, CachePolicy>()
   reads: CachePolicy | undefined
 
-  constructor(config: ServerConfig) {
+  constructor(config: ServerConfig, changes: Invalidations) {
     this.config = config
+    this.changes = changes
     this.matchers = config.tools.map(tool => ({ matches: wildcard(tool.glob), tool }))
     this.keeps = config.cache !== undefined || config.tools.some(({ cache }) => cache)
   }
@@ -64,8 +65,13 @@ export class CachePolicies {
     servers: readonly ServerConfig[],
     snapshot: (server: string) => ServerSnapshot | undefined,
     stats: CacheStats,
+    former?: CachePolicies,
   ) {
-    for (const server of servers) this.#servers.set(server.name, new ServerCachePolicies(server))
+    for (const server of servers) {
+      // What is outdated does not depend on how results are kept.
+      const changes = former?.changes(server.name) ?? new Invalidations()
+      this.#servers.set(server.name, new ServerCachePolicies(server, changes))
+    }
     this.#snapshot = snapshot
     this.#stats = stats
   }

@@ -18,6 +18,12 @@ export function keyOf(
   return link ? `${server}\nover ${kindOf(link.peer.era === 'modern', link.capabilities ?? '')}` : server
 }
 
+/** The server of such a key. */
+export function serverOf(key: string): string {
+  const end = key.indexOf('\n')
+  return end < 0 ? key : key.slice(0, end)
+}
+
 /** Why a server could not be listed, for people. */
 export function failureOf(server: string, error: unknown): GatewayError {
   if (error instanceof GatewayError) return error

@@ -43,6 +43,12 @@ export class Failures {
     this.#failing.set(server, { error, cause: error.message, written: false })
   }
 
+  /** For what is no failure of the server any more. */
+  delete(server: string): void {
+    this.#failing.delete(server)
+    this.#written.delete(server)
+  }
+
   /** `known` says what clients see of it. */
   failed(server: string, error: GatewayError, known: string): void {
     const text = describeError(error.repeats ?? error)

@@ -51,7 +51,11 @@ export class FirstLists {
   readonly #remembered = new Set<string>()
   readonly #waits = new Map<string, { readonly over: Promise<void>; readonly end: () => void }>()
 
+  /** As `FirstListsOptions.timeoutMs`, for tries from now on. */
+  timeoutMs: number
+
   constructor(options: FirstListsOptions) {
+    this.timeoutMs = options.timeoutMs
     this.#options = options
   }
 
@@ -133,7 +137,7 @@ export class FirstLists {
   }
 
   #waitMs({ key, shown }: Try): number {
-    const { timeoutMs } = this.#options
+    const { timeoutMs } = this
     return shown || this.#late.has(key) ? Math.min(AGAIN_MS, timeoutMs) : timeoutMs
   }
 

@@ -37,6 +37,14 @@ export class ListBudget {
     this.#take(server, size, 1)
   }
 
+  /** The server is gone, and what its lists took is free. */
+  free(server: string): void {
+    const { entries, chars } = this.#held.get(server) ?? NOTHING
+    this.#entries -= entries
+    this.#chars -= chars
+    this.#held.delete(server)
+  }
+
   #take(server: string, size: Size, parts: number): void {
     const held = this.#held.get(server) ?? NOTHING
     const entries = this.#entries - held.entries

@@ -78,6 +78,7 @@ export class Views {
   /** Until the last one that was asked for is done. */
   #latest: Promise<void> | undefined
   #comparing = false
+  #superseded = false
   #closed = false
 
   constructor(options: ViewsOptions) {
@@ -124,8 +125,55 @@ export class Views {
 
   /** A view by its name, once what is known now is shown. */
   async made(name: string): Promise<View | undefined> {
+    if (this.#superseded && !this.#isCurrent(name)) await this.rebuild()
     if (this.#latest && !this.#isCurrent(name)) await this.#latest
     return this.#known(name) ?? (await this.#asked.do(() => this.#making(name)))
+  }
+
+  /**
+   * Takes from the views of another configuration what is the same here, and merges the other endpoints that were in use there. Nothing changes for the former.
+   * `samePolicies`: both have the same rules.
+   */
+  adopt(former: Views, samePolicies: boolean): Promise<void> {
+    return this.#renewal.do(() => this.#adopting(former, samePolicies))
+  }
+
+  *#adopting(former: Views, samePolicies: boolean): Steps<void> {
+    for (const kind of former.#kinds) this.#kinds.add(kind)
+    const isKept = new Map<string, boolean>()
+    for (const [name, view] of former.#endpoints) {
+      const endpoint = endpointOf(name)
+      if (!this.#isEndpoint(endpoint)) continue
+      if (!isKept.has(endpoint)) isKept.set(endpoint, this.#shape(endpoint) === former.#shape(endpoint))
+      this.#endpoints.set(
+        name,
+        yield* this.#shown(name, this.#endpoints, isKept.get(endpoint) ? view : undefined),
+      )
+      yield
+    }
+    if (!samePolicies) return
+    for (const [name, view] of former.#restrictedViews)
+      if (this.#endpoints.get(unrestricted(name)) === former.#endpoints.get(unrestricted(name)))
+        this.#restrictedViews.set(name, view)
+  }
+
+  /** All of the configuration that shows in the views of an endpoint, apart from rules. */
+  #shape(endpoint: string): string {
+    const { maxNameLength, pageSize, ttlMs } = this.#options.config.gateway.catalog
+    const servers = this.#membersOf(endpoint, undefined).map(({ server, prefix }) => {
+      const hidden = server.tools.some(tool => tool.hidden) ? server.tools.map(t => [t.glob, t.hidden]) : []
+      return [server.name, prefix, hidden, server.uriSchemes]
+    })
+    const match = this.#profiles.get(endpoint)?.match ?? []
+    // A pattern may mean a server that is not in the profile.
+    const all = match.length > 0 ? [...this.#servers.keys()] : []
+    return JSON.stringify([maxNameLength, pageSize, ttlMs, this.#personal, servers, match, all])
+  }
+
+  /** Nobody is told of changes any more. A view is still made anew where a request asks for what has changed since. */
+  supersede(): void {
+    this.#superseded = true
+    this.#outdated.clear()
   }
 
   /** Whether a replacement leaves the endpoint of a view as it is. */
@@ -211,7 +259,7 @@ export class Views {
   #replace(views: Map<string, View>): void {
     const before = this.#endpoints
     const isKept = (name: string): boolean => views.get(unrestricted(name)) === before.get(unrestricted(name))
-    for (const name of new Set(this.#options.watched())) {
+    for (const name of this.#superseded ? [] : new Set(this.#options.watched())) {
       const endpoint = before.get(unrestricted(name))
       if (endpoint && !isKept(name) && !this.#outdated.has(name))
         this.#outdated.set(name, { view: this.#known(name), merged: endpoint.merged })

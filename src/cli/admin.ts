@@ -1,7 +1,8 @@
 import { homedir } from 'node:os'
 import { stateFolder } from '../config/paths.ts'
-import { describeError } from '../core/errors.ts'
-import type { AdminListener } from '../admin/listener.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
+import type { ConfigFile } from '../admin/config-file.ts'
+import type { AdminListener, AdminListenerOptions } from '../admin/listener.ts'
 import type { GatewayAdminOptions } from './gateway-admin.ts'
 
 /** The admin API of a gateway, on each of its listeners. */
@@ -16,29 +17,83 @@ export async function adminSocketFolder(): Promise<string> {
   return socketFolder(stateFolder(homedir(), process.env, process.platform))
 }
 
-/** Opens the admin API of a gateway. A socket that cannot be opened is no reason not to run: the log says what does not work then. Never rejects. */
+/**
+ * Opens the admin API of a gateway. A socket that cannot be opened is no reason not to run: the log says what does not work then.
+ * @throws GatewayError `config` when the configured address cannot be used
+ */
 export async function startAdmin(options: GatewayAdminOptions): Promise<OpenAdmin> {
-  const { logger, config } = options
+  const { gateway, file } = options.config
+  const { socket } = gateway.admin
+  // Of the gateways that clients start there may be many at once, and one address is for one of them.
+  const listen = options.overrides?.serves ? gateway.admin.listen : undefined
+  // A named pipe of Windows is open to every user, so there is none.
+  const hasSocket = socket && file !== undefined && process.platform !== 'win32'
+  if (!hasSocket && listen === undefined) return { close: () => Promise.resolve() }
   const listeners: AdminListener[] = []
+  const how = await listenerOptions(options)
+  if (hasSocket) listeners.push(...(await onSocket(file, how)))
   try {
-    // A named pipe of Windows is open to every user, so there is none.
-    if (config.file !== undefined && process.platform !== 'win32') {
-      const [{ listenOnSocket }, { GatewayAdmin }] = await Promise.all([
-        import('../admin/listener.ts'),
-        import('./gateway-admin.ts'),
-      ])
-      const service = new GatewayAdmin(options)
-      const folder = await adminSocketFolder()
-      listeners.push(await listenOnSocket({ folder, file: config.file }, { service, logger }))
-    }
+    if (listen !== undefined) listeners.push(...(await onAddress(listen, options, how)))
   } catch (error) {
-    logger.warn(
+    await closeAll(listeners)
+    throw error
+  }
+  return { close: () => closeAll(listeners) }
+}
+
+async function listenerOptions(options: GatewayAdminOptions): Promise<AdminListenerOptions> {
+  const { GatewayAdmin } = await import('./gateway-admin.ts')
+  const service = new GatewayAdmin(options)
+  let config: Promise<ConfigFile> | undefined
+  return {
+    service,
+    config: () =>
+      (config ??= import('../admin/config-file.ts').then(({ ConfigFile: Loaded }) => new Loaded(service))),
+    logger: options.logger,
+  }
+}
+
+async function onSocket(file: string, how: AdminListenerOptions): Promise<AdminListener[]> {
+  try {
+    const { listenOnSocket } = await import('../admin/listener.ts')
+    return [await listenOnSocket({ folder: await adminSocketFolder(), file }, how)]
+  } catch (error) {
+    how.logger.warn(
       `The socket of the admin API cannot be opened: ${describeError(error)}. "mcp-manifold reload" does not reach this gateway.`,
     )
+    return []
   }
-  return {
-    async close() {
-      await Promise.all(listeners.map(listener => listener.close()))
-    },
+}
+
+async function onAddress(
+  listen: string,
+  { config }: GatewayAdminOptions,
+  how: AdminListenerOptions,
+): Promise<AdminListener[]> {
+  const { admin, http } = config.gateway
+  const { token, allowPlaintext } = admin
+  if (token === undefined) return []
+  const { isLoopback } = await import('../core/loopback.ts')
+  const isLocal = isLoopback(listen.slice(0, listen.lastIndexOf(':')))
+  const tls = isLocal ? undefined : http.tls
+  try {
+    const { listenOnAddress } = await import('../admin/listener.ts')
+    const listener = await listenOnAddress({ listen, token, tls }, how)
+    how.logger.info(`The admin API listens on ${listener.at}.`)
+    if (!isLocal && !tls && allowPlaintext)
+      how.logger.warn(
+        `The admin API is open to the network without TLS, as "gateway.admin.allowPlaintext" says.`,
+      )
+    return [listener]
+  } catch (cause) {
+    throw new GatewayError(
+      'config',
+      `The admin API cannot listen on ${listen}: ${describeError(cause)}. Choose another "gateway.admin.listen".`,
+      { cause },
+    )
   }
+}
+
+async function closeAll(listeners: readonly AdminListener[]): Promise<void> {
+  await Promise.all(listeners.map(listener => listener.close()))
 }

@@ -31,8 +31,7 @@ export async function runCheck(file: string | undefined): Promise<void> {
   const rows = Object.entries({ ...mcpServers, ...servers }).map(([name, entry]) => {
     const endpoint = resolved.get(name)
     if (!endpoint) return [name, entry.disabled ? 'disabled' : 'left out', '']
-    const transport = endpoint.kind === 'http' && endpoint.transport === 'sse' ? 'sse' : endpoint.kind
-    return [name, transport, describe(entry)]
+    return [name, endpoint.kind, describe(entry)]
   })
   const { gateway } = config
   const lines = [

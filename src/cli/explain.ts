@@ -1,4 +1,5 @@
 import { Catalog } from '../catalog/catalog.ts'
+import { ServerLists } from '../catalog/server-lists.ts'
 import { hiddenBy } from '../catalog/hidden.ts'
 import type { CatalogEntry } from '../catalog/catalog-entry.ts'
 import type { View } from '../catalog/view.ts'
@@ -16,7 +17,7 @@ import { explain, type ExplainStep } from '../policy/explain.ts'
 import { compilePolicies } from '../policy/policies.ts'
 import { openStore } from '../state/open.ts'
 import { alignColumns } from './columns.ts'
-import { knownValid } from './known-valid.ts'
+import { knownValid } from '../config/source/known-valid.ts'
 import { notThere } from './not-there.ts'
 import type { Config } from '../config/types.ts'
 
@@ -62,17 +63,24 @@ export async function runExplain(
   const store = await openStore(config.gateway.state, SILENT)
   try {
     const policies = await compilePolicies(config, SILENT)
-    const catalog = new Catalog({
-      config,
+    const lists = new ServerLists({
+      servers: config.servers,
+      firstListTimeoutMs: config.gateway.catalog.firstListTimeoutMs,
       store,
       logger: SILENT,
-      serverInfo: '{}',
+      views: () => catalog.views,
       link: () => Promise.reject(new GatewayError('internal', 'Nothing is started here.')),
+    })
+    const catalog: Catalog = new Catalog({
+      config,
+      lists,
+      logger: SILENT,
+      serverInfo: '{}',
       policy: key => policies.byKey(key),
       watched: () => [],
       onChange: () => undefined,
     })
-    await catalog.load()
+    await lists.load()
     const principal = principalOf(config, client, options.role ?? [])
     const kind = options.prompt ? 'prompt' : options.resource ? 'resource' : 'tool'
     const found = await locate({ config, raw }, catalog, kind, name, options.profile)
@@ -97,7 +105,7 @@ export async function runExplain(
     const text = options.json ? JSON.stringify(explanation, null, 2) : render(client, explanation).join('\n')
     process.stdout.write(`${text}\n`)
     process.exitCode = EXIT[explanation.verdict]
-    await catalog.close()
+    await lists.close()
   } finally {
     await store.close()
   }

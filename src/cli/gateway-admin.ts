@@ -1,17 +1,19 @@
-import { loadWithSource } from '../config/load/load.ts'
+import { readInThread } from '../config/source/read-in-thread.ts'
+import { GatewayError } from '../core/errors.ts'
 import { VERSION } from '../version.ts'
-import { knownValid } from './known-valid.ts'
 import { notThere } from './not-there.ts'
 import type {
   AdminService,
   AdminStatus,
   AdminWrite,
+  CheckAnswer,
   DrainAnswer,
   DrainTarget,
   ReloadAnswer,
   RestartAnswer,
 } from '../admin/service.ts'
 import type { Overrides } from '../config/resolve/environment.ts'
+import type { Reloader } from '../config/source/reloader.ts'
 import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Gateway } from '../gateway/gateway.ts'
@@ -21,20 +23,24 @@ export interface GatewayAdminOptions {
   readonly gateway: Gateway
   readonly config: Config
   readonly overrides: Overrides | undefined
+  /** Reads the file again; `undefined` where there is none. */
+  readonly reloader: Reloader | undefined
+  /** Whether a configuration that comes over the API may say what is run. */
+  readonly allowsCommands: boolean
   readonly logger: Logger
 }
 
 /** What the admin API may ask of a gateway that a command runs. */
 export class GatewayAdmin implements AdminService {
   readonly file: string | undefined
+  readonly allowsCommands: boolean
   readonly #options: GatewayAdminOptions
   readonly #startedAt = Math.floor(performance.timeOrigin)
-  #config: Config
 
   constructor(options: GatewayAdminOptions) {
     this.#options = options
-    this.#config = options.config
     this.file = options.config.file
+    this.allowsCommands = options.allowsCommands
   }
 
   status(): AdminStatus {
@@ -49,18 +55,35 @@ export class GatewayAdmin implements AdminService {
     }
   }
 
+  isServer(name: string): boolean {
+    return this.#options.gateway.status().some(server => server.name === name)
+  }
+
+  async check(text: string): Promise<CheckAnswer> {
+    const { overrides = {} } = this.#options
+    const content = text.replace(/^\uFEFF/, '')
+    const { reading } = await readInThread({ file: this.file ?? '', overrides, text: content }).reading
+    if (reading.config === undefined) return { problem: reading.problem, broken: [] }
+    const broken = reading.config.servers.flatMap(({ name, problem }) =>
+      problem === undefined ? [] : [{ name, problem }],
+    )
+    return { problem: undefined, broken }
+  }
+
   async reload({ dryRun }: { readonly dryRun: boolean }): Promise<ReloadAnswer> {
-    const { gateway, overrides } = this.#options
-    const { config, problems } = await loadWithSource({
-      file: this.file,
-      ...(overrides && { overrides }),
-      ...knownValid(),
-    })
-    const changes = changesOf(this.#config, config)
-    if (dryRun) return { dryRun, applied: false, superseded: false, changes, notReloadable: [], problems }
-    const { applied, superseded, notReloadable } = await gateway.reload(config)
-    if (applied) this.#config = config
-    return { dryRun, applied, superseded, changes, notReloadable, problems }
+    const { reloader } = this.#options
+    if (!reloader) throw new GatewayError('config', 'The configuration is no file, and cannot be read again.')
+    const result = await (dryRun ? reloader.check() : reloader.reload())
+    const { outcome, change, problem, problems } = result
+    if (outcome === 'invalid') throw new GatewayError('config', problem ?? '')
+    return {
+      dryRun,
+      applied: outcome === 'applied' || (outcome === 'unchanged' && !dryRun),
+      superseded: outcome === 'superseded',
+      changes: change?.lines ?? [],
+      notReloadable: result.notReloadable.map(({ key }) => key),
+      problems,
+    }
   }
 
   drain(target: DrainTarget): Promise<DrainAnswer> {
@@ -103,19 +126,4 @@ export class GatewayAdmin implements AdminService {
       return
     throw notThere(quoted => `Server "${server}" has no replica ${quoted}`, replica, names)
   }
-}
-
-/** Which servers differ, in words. */
-function changesOf(before: Config, after: Config): string[] {
-  const old = new Map(before.servers.map(server => [server.name, server]))
-  const lines: string[] = []
-  for (const server of after.servers) {
-    const known = old.get(server.name)
-    old.delete(server.name)
-    if (!known) lines.push(`Server "${server.name}" is added.`)
-    else if (JSON.stringify(known) !== JSON.stringify(server))
-      lines.push(`Server "${server.name}" is changed.`)
-  }
-  for (const name of old.keys()) lines.push(`Server "${name}" is removed.`)
-  return lines
 }

@@ -122,7 +122,7 @@ async function withStore<T>(config: Config, use: (store: Store) => Promise<T>): 
   const logger = createLogger({ level: 'warn', stream: process.stderr })
   const store = await openStore(config.gateway.state, logger)
   try {
-    if (store.name === 'memory')
+    if (!store.shared)
       throw new GatewayError(
         'config',
         'The keys are in the state store, which cannot be opened; nothing was done.',

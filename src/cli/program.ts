@@ -18,6 +18,7 @@ interface ServeOptions extends CommonOptions {
   readonly host?: string
   readonly port?: number
   readonly allowAnonymous?: boolean
+  readonly allowCommandAdmin?: boolean
 }
 
 interface KeyOptions {
@@ -68,6 +69,7 @@ export async function runProgram(args: readonly string[]): Promise<void> {
       toPort,
     )
     .option('--allow-anonymous', 'let everyone in who reaches the address, without any clients configured')
+    .option('--allow-command-admin', 'let the admin API define and change what programs the gateway starts')
     .action(async (_options: unknown, command: Command) => {
       const { runServe } = await import('./serve.ts')
       await runServe(command.optsWithGlobals<ServeOptions>())

@@ -1,12 +1,15 @@
 import { constants } from 'node:os'
+import { FilesRead } from '../config/load/files-read.ts'
 import { loadWithSource, type Loaded } from '../config/load/load.ts'
+import { FileSource } from '../config/source/file-source.ts'
+import { knownValid } from '../config/source/known-valid.ts'
+import { Reloader } from '../config/source/reloader.ts'
 import { describeError } from '../core/errors.ts'
 import { createGateway } from '../gateway/gateway.ts'
 import { logConsole } from '../observe/console-records.ts'
 import { createLogger } from '../observe/logger.ts'
 import { openStore } from '../state/open.ts'
 import { startAdmin, type OpenAdmin } from './admin.ts'
-import { knownValid } from './known-valid.ts'
 import type { Overrides } from '../config/resolve/environment.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Gateway } from '../gateway/gateway.ts'
@@ -14,15 +17,17 @@ import type { Gateway } from '../gateway/gateway.ts'
 export interface RunOptions {
   readonly file?: string | undefined
   readonly overrides?: Overrides
-  /** Whether the end of the terminal (SIGHUP) ends the gateway; default true. */
+  /** Whether SIGHUP means the end of the terminal and ends the gateway; else it reloads the configuration. Default: true. */
   readonly endsOnHangup?: boolean
+  /** Whether the admin API may define and change what is run; default false. */
+  readonly allowsCommandAdmin?: boolean
 }
 
 /** Longer than upstreams are given for their own end. */
 const CLOSE_TIMEOUT_MS = 15_000
 
 /**
- * Starts a gateway, hands it to `use`, and stops it when `use` is done or the process is told to stop; then ends the process:
+ * Starts a gateway that follows its configuration file, hands it to `use`, and stops it when `use` is done or the process is told to stop; then ends the process:
  * with 0, or with 1 after an uncaught exception. A signal lets calls in flight be answered first, a second one ends the process at once,
  * with 130 (SIGINT) or 143 (SIGTERM).
  * @throws what starting and `use` throw, after everything is closed.
@@ -31,13 +36,15 @@ export async function runGateway(
   options: RunOptions,
   use: (gateway: Gateway, loaded: Loaded, logger: Logger) => Promise<void>,
 ): Promise<never> {
-  const loaded = await loadWithSource({ ...options, ...knownValid() })
+  const files = new FilesRead()
+  const loaded = await loadWithSource({ ...options, files, ...knownValid() })
   const { config } = loaded
   const logger = createLogger({ level: config.gateway.log, stream: process.stderr })
   logConsole(logger)
   for (const warning of config.warnings) logger.warn(warning)
   for (const { problem } of config.servers) if (problem !== undefined) logger.error(problem)
 
+  let reloader: Reloader | undefined
   let stopped = false
   let graceful = false
   let asked = false
@@ -56,7 +63,10 @@ export async function runGateway(
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
     process.on('SIGHUP', signal => {
       if (options.endsOnHangup ?? true) onSignal(signal)
-      else logger.info('There is no terminal whose end could mean anything; SIGHUP is ignored.')
+      else
+        reloader
+          ?.reload()
+          .catch((error: unknown) => logger.debug('Not reloaded', { cause: describeError(error) }))
     })
     const onCrash = (error: unknown): void => {
       logger.error(`The gateway failed and stops: ${describeError(error)}`, {
@@ -78,8 +88,12 @@ export async function runGateway(
     gateway = await createGateway(config, { logger, store })
     const used = use(gateway, loaded, logger)
     // Beside what the client waits for.
-    admin = startAdmin({ gateway, config, overrides: options.overrides, logger })
-    code = await Promise.race([used.then(() => 0), stopping])
+    reloader = startReloader(gateway, loaded, files, options, logger)
+    const { overrides, allowsCommandAdmin: allowsCommands = false } = options
+    admin = startAdmin({ gateway, config, overrides, reloader, allowsCommands, logger })
+    // An admin API that cannot listen where it should ends the start.
+    const failed = admin.then(() => new Promise<never>(() => {}))
+    code = await Promise.race([used.then(() => 0), stopping, failed])
   } finally {
     stopped = true
     const withinMs = (graceful ? config.gateway.shutdownTimeoutMs : 0) + CLOSE_TIMEOUT_MS
@@ -87,11 +101,37 @@ export async function runGateway(
       logger.error(`Closing took longer than ${withinMs / 1000} s; the process ends without waiting.`)
       process.exit(1)
     }, withinMs)
-    await (await admin)?.close()
+    await Promise.all([
+      admin?.then(
+        open => open.close(),
+        () => {},
+      ),
+      reloader?.close(),
+    ])
     await (graceful ? gateway?.stop() : gateway?.close())
-    await store.close()
+    try {
+      await store.close()
+    } catch (error) {
+      logger.warn('The state store did not close cleanly.', { cause: describeError(error) })
+    }
     await logger.flush()
     clearTimeout(overdue)
   }
   process.exit(code)
+}
+
+/** Follows the file of a running gateway. */
+function startReloader(
+  gateway: Gateway,
+  { config }: Loaded,
+  files: FilesRead,
+  { overrides = {} }: RunOptions,
+  logger: Logger,
+): Reloader | undefined {
+  const { file } = config
+  if (file === undefined) return undefined
+  const source = new FileSource({ file, overrides, marks: files.marks, logger })
+  const reloader = new Reloader({ source, target: gateway, config, logger })
+  void reloader.start()
+  return reloader
 }

@@ -1,12 +1,10 @@
 import { VERSION } from '../version.ts'
 import { causesOf, GatewayError } from '../core/errors.ts'
-import { ConfigWatch } from '../config/load/watch.ts'
-import { brokenOf, loadChange, type Change } from './change.ts'
 import { runGateway } from './run.ts'
 import { reportStart } from './start-report.ts'
 import { thisProgram, typed } from './this-program.ts'
 import type { Config } from '../config/types.ts'
-import type { Logger, LogLevel } from '../core/logger.ts'
+import type { LogLevel } from '../core/logger.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 
 export interface ServeOptions {
@@ -15,58 +13,31 @@ export interface ServeOptions {
   readonly host?: string
   readonly port?: number
   readonly allowAnonymous?: boolean
+  readonly allowCommandAdmin?: boolean
 }
-
-/** Places that a record of the log names. */
-const MAX_PLACES = 50
 
 /** `serve`: the HTTP endpoint, until the process is told to stop: by SIGINT or SIGTERM, and by SIGHUP when it was started in a terminal. */
 export async function runServe(options: ServeOptions): Promise<void> {
-  const { config: file, log, host, port, allowAnonymous } = options
+  const {
+    config: file,
+    log,
+    host,
+    port,
+    allowAnonymous,
+    allowCommandAdmin: allowsCommandAdmin = false,
+  } = options
   // Whoever reads the report may leave, as in `serve | head`.
   process.stdout.on('error', () => {})
   // A daemon gets it when its starter's terminal closes, or from the kernel when a stopped group is orphaned. Only in a terminal it is meant.
   const endsOnHangup = Boolean(process.stdin.isTTY)
   const overrides = { log, host, port, allowAnonymous, serves: true }
-  await runGateway({ file, overrides, endsOnHangup }, async (gateway, loaded, logger) => {
+  await runGateway({ file, overrides, endsOnHangup, allowsCommandAdmin }, async (gateway, loaded) => {
     const { config } = loaded
     const { url } = await listen(gateway, config)
     print([`mcp-manifold ${VERSION} listens on ${url}`])
-    const { file: path } = config
-    if (path !== undefined) {
-      const started = Buffer.from(loaded.text ?? '')
-      const broken = brokenOf(config.servers)
-      let digest: string | undefined
-      const load = (bytes: Buffer): Promise<Change> =>
-        loadChange({ file: path, overrides, started, changed: bytes, broken, digest })
-      const onChange = (change: Change): void => {
-        digest = change.digest
-        // A client that keeps its own things in the file writes it often.
-        if (!change.same) apply(gateway, broken, change, logger)
-      }
-      await new ConfigWatch(path, { bytes: started, load, onChange, logger }).start()
-    }
     await reportStart(gateway, rows => report(rows, url, config), print)
     await new Promise(() => {})
   })
-}
-
-/** The file has changed: what a running gateway can take over it does, and the rest is named. `broken` had a problem at the start. */
-function apply(gateway: Gateway, broken: readonly string[], change: Change, logger: Logger): void {
-  const { servers, needsRestart } = change
-  for (const { problem } of servers)
-    if (problem !== undefined) logger.error(`${problem} What runs stays as it is.`)
-  gateway.apply(change)
-  logger.info('The configuration has changed: replicas, weights, tiers and zones are in effect.')
-  const mended = servers.filter(({ name, problem }) => problem === undefined && broken.includes(name))
-  const rest = [...new Set([...mended.map(({ name }) => `"${name}"`), ...needsRestart])]
-  if (rest.length > 0)
-    logger.warn(`Of the changed configuration this takes effect at the next start: ${listed(rest)}.`)
-}
-
-function listed(places: readonly string[]): string {
-  const more = places.length - MAX_PLACES
-  return more > 0 ? `${places.slice(0, MAX_PLACES).join(', ')} and ${more} more places` : places.join(', ')
 }
 
 /** What to know after the start: the state of each server and what to paste into a client. */

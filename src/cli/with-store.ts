@@ -19,8 +19,7 @@ export async function withStore<T>(
   const logger = createLogger({ level: gateway.log, stream: process.stderr })
   const store = await openStore(gateway.state, logger)
   try {
-    if (store.name === 'memory')
-      throw new GatewayError('config', 'The state store cannot be opened; nothing was done.')
+    if (!store.shared) throw new GatewayError('config', 'The state store cannot be opened; nothing was done.')
     return await use(store, logger)
   } finally {
     await store.close()

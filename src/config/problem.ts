@@ -15,8 +15,15 @@ export interface Problem {
   readonly ofFile?: true
 }
 
-/** Line and column of a path, or of its key; `undefined` where unknown. */
-export type Where = (path: Path, ofKey: boolean) => { line: number; column: number } | undefined
+/** A problem with what is known of where it stands. */
+export interface Located {
+  readonly problem: Problem
+  /** The whole value as written, before variables were expanded, so that nothing that came from the environment is ever shown. */
+  readonly raw: unknown
+  readonly position?: { readonly line: number; readonly column: number } | undefined
+  /** The file that is included and holds it; `undefined` in the one that the title names. */
+  readonly file?: string | undefined
+}
 
 const SECRET = /token|secret|key|password|passwd|authorization|credential|cookie/i
 const LONGEST_SHOWN = 80
@@ -79,27 +86,15 @@ export function valueAt(root: unknown, path: Path): unknown {
   return at
 }
 
-/**
- * The problems as one text, a line each, in the order of the file: the first twenty, and how many more there are. `raw` is the value as written, before variables were expanded, so that nothing that
- * came from the environment is ever shown.
- */
-export function renderProblems(
-  title: string,
-  problems: readonly Problem[],
-  raw: unknown,
-  where: Where,
-): string {
-  const positions = new Map(problems.map(problem => [problem, where(problem.path, problem.about === 'key')]))
-  const rank = (problem: Problem): number => {
-    const position = positions.get(problem)
-    return position ? position.line * 1e6 + position.column : 0
-  }
+/** The problems as one text, a line each, in the order of the files: the first twenty, and how many more there are. */
+export function renderProblems(title: string, problems: readonly Located[]): string {
+  const files = [...new Set([undefined, ...problems.map(({ file }) => file)])]
+  const rank = ({ file, position }: Located): number =>
+    files.indexOf(file) * 1e13 + (position ? position.line * 1e6 + position.column : 0)
   const inOrder = [...problems].sort((a, b) => rank(a) - rank(b))
   // One more takes no more room than to say so.
   const shownCount = inOrder.length > MOST_SHOWN + 1 ? MOST_SHOWN : inOrder.length
-  const lines = inOrder
-    .slice(0, shownCount)
-    .map(problem => `- ${renderProblem(problem, raw, () => positions.get(problem))}`)
+  const lines = inOrder.slice(0, shownCount).map(problem => `- ${renderProblem(problem)}`)
   if (inOrder.length > shownCount) lines.push(`- and ${inOrder.length - shownCount} more.`)
   return `${title} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${lines.join('\n')}`
 }
@@ -109,11 +104,14 @@ export function renderWarnings(warnings: readonly string[]): string[] {
   return warnings.length > 0 ? ['', 'Warnings', ...warnings.map(warning => `  ${warning}`)] : []
 }
 
-/** One problem as one line; `raw` as in `renderProblems`. */
-export function renderProblem(problem: Problem, raw: unknown, where: Where): string {
+/** One problem as one line. */
+export function renderProblem({ problem, raw, position, file }: Located): string {
   const { path, cause, fix, about = 'value' } = problem
-  const position = where(path, about === 'key')
-  const place = formatPath(path) + (position ? ` (line ${position.line}, column ${position.column})` : '')
+  const at = [
+    ...(file === undefined ? [] : [file]),
+    ...(position ? [`line ${position.line}, column ${position.column}`] : []),
+  ]
+  const place = formatPath(path) + (at.length > 0 ? ` (${at.join(', ')})` : '')
   const value = valueAt(raw, path)
   const shown =
     about === 'value' && value !== undefined

@@ -4,7 +4,8 @@ import type { HEALTH, REPLICA, RESILIENCE } from './options/resilience.ts'
 
 /** Endpoints of servers, and what is done when they fail; resolved, as everything in `types.ts`. */
 
-export type Endpoint = StdioEndpoint | HttpEndpoint
+/** One kind for each transport (`upstream/transport/transports.ts`). */
+export type Endpoint = StdioEndpoint | HttpEndpoint | SseEndpoint
 
 export interface StdioEndpoint {
   readonly kind: 'stdio'
@@ -14,17 +15,30 @@ export interface StdioEndpoint {
   readonly env: Readonly<Record<string, string>>
   /** Absolute. */
   readonly cwd: string
+  /** It has none. */
+  readonly url?: undefined
+  readonly addresses?: undefined
 }
 
-export interface HttpEndpoint {
-  readonly kind: 'http'
+/** An endpoint that a URL names. */
+export interface UrlEndpoint {
   readonly url: string
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
-  /** `auto`: Streamable HTTP, and deprecated HTTP+SSE where the server knows nothing else. */
-  readonly transport: 'auto' | 'streamable' | 'sse'
   /** Where to connect to, in this order, in place of what the host of `url` resolves to. */
   readonly addresses?: readonly string[]
+}
+
+/** Streamable HTTP. */
+export interface HttpEndpoint extends UrlEndpoint {
+  readonly kind: 'http'
+  /** Whether a server that knows only HTTP+SSE is connected to over that. */
+  readonly sseFallback: boolean
+}
+
+/** Deprecated HTTP+SSE. */
+export interface SseEndpoint extends UrlEndpoint {
+  readonly kind: 'sse'
 }
 
 /** One endpoint of a server. */

@@ -177,6 +177,8 @@ export interface TlsConfig {
   readonly key: string
   readonly ca: string | undefined
   readonly clientCertificates: 'none' | 'request' | 'require'
+  /** SHA-256 of the content of these files: another one means that they have been renewed. */
+  readonly contentDigest: string
 }
 
 export interface HttpFrontConfig extends Resolved<(typeof HTTP)['options']> {

@@ -126,10 +126,48 @@ export interface Exchange extends Pass {
   ask(request: InputRequest): Promise<string>
 }
 
-/** How a call ended. Raw JSON throughout; `value` is its parsed form, read-only, there when the text had to be parsed anyway. */
-export type Outcome =
-  | { readonly kind: 'result'; readonly text: string; readonly value: unknown; readonly modern: boolean }
-  /** A result already framed for the client's era. `head` goes before `text` and ends in `_meta`, behind a member. */
-  | { readonly kind: 'ready'; readonly text: string | Buffer; readonly head?: string }
-  /** A JSON-RPC error object that an upstream sent. */
-  | { readonly kind: 'error'; readonly text: string; readonly value: unknown }
+/** A result of a server, in its words. `value` is the parsed form of `text`, read-only. */
+export interface ServerResult {
+  readonly kind: 'result'
+  readonly text: string
+  readonly value: unknown
+  /** The era in whose words it is. */
+  readonly modern: boolean
+}
+
+/** A JSON-RPC error object of a server. */
+export interface ServerError {
+  readonly kind: 'error'
+  readonly text: string
+  readonly value: unknown
+}
+
+/** A result of the gateway itself, in the words of the client's era: a list, what is left of quotas, a failure that a model reads. */
+export interface OwnResult {
+  readonly kind: 'own'
+  readonly text: string | Buffer
+}
+
+/** A result that was kept, in the words of the client's era. `head` goes before `text`, and ends in `_meta`, behind a member. */
+export interface CachedResult {
+  readonly kind: 'cached'
+  readonly head: string
+  readonly text: string | Buffer
+}
+
+/** The call goes on when the client has answered this round of questions, which is a result of the modern era. */
+export interface Question {
+  readonly kind: 'question'
+  readonly text: string
+}
+
+/** A session or a stream is open; its client is told otherwise. */
+export interface Opened {
+  readonly kind: 'opened'
+  readonly text: ''
+}
+
+export type ServerOutcome = ServerResult | ServerError
+
+/** How a request ended. Raw JSON throughout. */
+export type Outcome = ServerOutcome | OwnResult | CachedResult | Question | Opened

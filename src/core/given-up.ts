@@ -41,6 +41,6 @@ export function tooMany(maxBytes: number): GivenUp {
     what:
       `sends more large messages at once than have room: unfinished ones of all servers held more than ` +
       `${maxBytes / MIB} MiB, and no server has more of that than this one`,
-    fix: 'try again later, or set "concurrency" for this server',
+    fix: 'try again later, or set "maxConcurrentCalls" for this server',
   }
 }

@@ -6,6 +6,8 @@ export interface Logger {
   debug(message: string, fields?: LogFields): void
   /** Whether `debug` is written, for what is worth its cost only then; absent: it is not. */
   readonly debugs?: boolean
+  /** Writes what is at least as severe as this from now on, here and in all loggers made by `child`; absent: its owner decides. */
+  setLevel?(level: LogLevel): void
   /** A logger that adds `fields` to every record. */
   child(fields: LogFields): Logger
 }

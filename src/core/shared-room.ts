@@ -6,12 +6,21 @@ import { HeldBy } from './held-by.ts'
  */
 export class SharedRoom {
   readonly #held = new HeldBy()
-  readonly #reserve: number
+  #reserve: number
+  #total: number
   #free: number
 
   /** @param reserve bytes beside `free` for holders that have little */
   constructor(free: number, reserve = 0) {
+    this.#total = free
     this.#free = free
+    this.#reserve = reserve
+  }
+
+  /** So many bytes from now on, what is held included. */
+  resize(total: number, reserve = 0): void {
+    this.#free += total - this.#total
+    this.#total = total
     this.#reserve = reserve
   }
 

@@ -119,8 +119,10 @@ export class Call implements Exchange {
         return
       }
       const left = this.state.remaining?.text(this.trace.endedAt || undefined)
-      if (outcome.kind === 'ready') this.#answer(`"result":${headFor(outcome, left)}`, outcome.text)
-      else this.#answer('"result":', resultFor(this, this.request.method, outcome, service.serverInfo, left))
+      if (outcome.kind === 'result')
+        this.#answer('"result":', resultFor(this, this.request.method, outcome, service.serverInfo, left))
+      else if (outcome.kind === 'cached') this.#answer(`"result":${headFor(outcome, left)}`, outcome.text)
+      else this.#answer('"result":', outcome.text)
     } catch (caught) {
       this.fail(GatewayError.from(caught), service.serverInfo)
     } finally {
@@ -146,8 +148,7 @@ export class Call implements Exchange {
     // A modern server's round cannot carry an error, so the call ends with what its client said.
     if (error instanceof ClientError) this.#answer('"error":', error.text)
     else if (this.request.method === 'tools/call' && error.kind.actionable) {
-      const outcome = failureResult(error, this.modern, serverInfo)
-      this.#answer('"result":', outcome.kind === 'ready' ? outcome.text : '{}')
+      this.#answer('"result":', failureResult(error, this.modern, serverInfo).text)
     } else {
       if (error.kind.rpc === MISSING_CAPABILITY) this.#reply.status(400)
       this.#answer('"error":', failureObject(error))

@@ -17,14 +17,15 @@ interface OpenAsk {
 
 /** What a legacy client has been asked and has not answered: the ids are the gateway's own, so that two servers' never meet. */
 export class ClientRequests {
-  readonly #limits: AsksConfig
+  readonly #limits: () => Pick<AsksConfig, 'answerTimeoutMs' | 'maxPerSession'>
   readonly #open = new Map<number, OpenAsk>()
   /** Rounds of which the first question was asked. */
   readonly #admitted = new WeakSet<object>()
   #next = 1
   #closed = false
 
-  constructor(limits: AsksConfig) {
+  /** `limits` are asked for with each question. */
+  constructor(limits: () => Pick<AsksConfig, 'answerTimeoutMs' | 'maxPerSession'>) {
     this.#limits = limits
   }
 
@@ -35,7 +36,7 @@ export class ClientRequests {
    */
   ask(request: InputRequest, send: (text: string) => boolean): Promise<string> {
     if (this.#closed) return Promise.reject(refusal(request, 'asks, but the client left'))
-    if (!this.#hasRoom(request)) return Promise.reject(tooMany(request, this.#limits.maxPerSession))
+    if (!this.#hasRoom(request)) return Promise.reject(tooMany(request, this.#limits().maxPerSession))
     const id = this.#next++
     const sent = { method: request.method, server: request.server }
     const answer = this.#wait(id, sent, send)
@@ -54,7 +55,7 @@ export class ClientRequests {
       const timer = setTimeout(() => {
         const error = refusal(sent, 'asked, but the client did not answer in time')
         this.#withdraw(id, 'no answer in time', error, send)
-      }, this.#limits.answerTimeoutMs)
+      }, this.#limits().answerTimeoutMs)
       timer.unref()
       this.#open.set(id, { sent, resolve, reject, timer })
     })
@@ -96,7 +97,7 @@ export class ClientRequests {
   #hasRoom({ round }: InputRequest): boolean {
     const admitted = round !== undefined && this.#admitted.has(round)
     const wanted = admitted ? 1 : (round?.size ?? 1)
-    if (this.#open.size + wanted > this.#limits.maxPerSession) return false
+    if (this.#open.size + wanted > this.#limits().maxPerSession) return false
     if (round) this.#admitted.add(round)
     return true
   }

@@ -1,8 +1,24 @@
+import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
+import type { Principal } from '../core/principal.ts'
 import type { CallsInFlight } from './calls-in-flight.ts'
 import { cutOff } from './shutting-down.ts'
 
+/** A client that is served, and where. */
+export interface ServedClient {
+  /** `''`: everything. */
+  readonly endpoint: string
+  readonly principal: Principal
+}
+
 export interface Front {
+  /** Clients whose conversations and streams are open. */
+  readonly clients: Iterable<ServedClient>
+  /**
+   * The gateway has another configuration: conversations and streams go on with what their clients may use now. That of a client that may use nothing any more ends, with an
+   * error.
+   */
+  reconfigured(config: Config): void
   /** Takes no new requests; what was taken is still answered. Idempotent. */
   drain(): void
   /** Resolves when no client is connected that could still send something, after `ms` in any case; absent where nothing is to be waited for. */
@@ -26,6 +42,8 @@ export class Fronts {
   readonly #logger: Logger
   #flushMs = FLUSH_MS.min
   #onNone: (() => void) | undefined
+  #ending = false
+  #closed = false
 
   constructor(calls: CallsInFlight, serverInfo: string, logger: Logger) {
     this.#calls = calls
@@ -33,8 +51,11 @@ export class Fronts {
     this.#logger = logger
   }
 
+  /** One that comes after the end has begun ends as well. */
   add(front: Front): void {
     this.#all.add(front)
+    if (this.#ending) front.drain()
+    if (this.#closed) void front.close(0)
   }
 
   delete(front: Front): void {
@@ -42,7 +63,17 @@ export class Fronts {
     if (this.#all.size === 0) this.#onNone?.()
   }
 
+  /** Of every front. */
+  *clients(): Generator<ServedClient> {
+    for (const front of this.#all) yield* front.clients
+  }
+
+  reconfigured(config: Config): void {
+    for (const front of this.#all) front.reconfigured(config)
+  }
+
   drain(): void {
+    this.#ending = true
     for (const front of this.#all) front.drain()
   }
 
@@ -78,6 +109,7 @@ export class Fronts {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     await Promise.all([...this.#all].map(front => front.close(this.#flushMs)))
   }
 }

@@ -1,13 +1,29 @@
 import type { ListenConfig } from '../config/types.ts'
-import { monotonicNow } from '../core/clock.ts'
+import { CLOCK } from '../core/clock.ts'
+import { endpointOf } from '../core/endpoint.ts'
 import { GatewayError } from '../core/errors.ts'
+import { UNHEARD, type EventSink } from '../core/event-bus.ts'
 import type { Logger } from '../core/logger.ts'
+import type { Principal } from '../core/principal.ts'
+import type { ListKind } from '../core/route.ts'
 import { Shares, type Holding } from '../core/shares.ts'
 
-/** A listen stream that is open, or is about to be. */
-interface ListenStream extends Holding {
+/** Who hears of updated resources and tasks. `params` is raw JSON. */
+export interface Subscriber {
+  notify(method: string, params: string | undefined): void
+}
+
+/** A listen stream that is open, or is about to be. It is the subscriber of what its client wants to hear. */
+export interface ListenStream extends Holding, Subscriber {
+  readonly principal: Principal
+  /** What its client sees. */
+  readonly view: string
+  /** Lists of its view look different now. */
+  listsChanged(kinds: readonly ListKind[]): void
   /** Ends it with a result. */
-  readonly end: () => void
+  end(): void
+  /** What is told of it once its client has been told that it is open. */
+  open?: { readonly principal: Principal; readonly endpoint: string; readonly since: number }
 }
 
 /**
@@ -15,12 +31,14 @@ interface ListenStream extends Holding {
  * stream of the principal that has most of them ends for a principal that has fewer.
  */
 export class ListenStreams {
-  readonly limits: ListenConfig
+  limits: ListenConfig
   readonly #logger: Logger
+  readonly #events: EventSink
   readonly #open = new Set<ListenStream>()
   readonly #shares = new Shares()
 
-  constructor(limits: ListenConfig, logger: Logger) {
+  constructor(limits: ListenConfig, logger: Logger, events: EventSink = UNHEARD) {
+    this.#events = events
     this.limits = limits
     this.#logger = logger
   }
@@ -34,12 +52,19 @@ export class ListenStreams {
     if (!leaving) throw this.#full()
   }
 
+  /** Those that are open. */
+  get all(): Iterable<ListenStream> {
+    return this.#open
+  }
+
+  has(stream: ListenStream): boolean {
+    return this.#open.has(stream)
+  }
+
   /** Counts a stream that is about to be admitted. */
-  opened(principal: string, end: () => void): ListenStream {
-    const stream = { holder: principal, busy: true, lastSeen: monotonicNow(), end }
+  opened(stream: ListenStream): void {
     this.#open.add(stream)
-    this.#shares.opened(principal)
-    return stream
+    this.#shares.opened(stream.holder)
   }
 
   /** Makes the room that an admitted stream needs. @throws GatewayError `overloaded` */
@@ -54,8 +79,21 @@ export class ListenStreams {
     leaving.end()
   }
 
+  /** Its client has been told that it is open. */
+  acknowledged(stream: ListenStream, principal: Principal, view: string): void {
+    const endpoint = endpointOf(view)
+    stream.open = { principal, endpoint, since: performance.now() }
+    if (this.#events.heard['stream.opened'])
+      this.#events.emit({ type: 'stream.opened', time: CLOCK.wall(), principal, endpoint })
+  }
+
   closed(stream: ListenStream): void {
-    if (this.#open.delete(stream)) this.#shares.closed(stream.holder)
+    if (!this.#open.delete(stream)) return
+    this.#shares.closed(stream.holder)
+    if (!stream.open || !this.#events.heard['stream.closed']) return
+    const { principal, endpoint, since } = stream.open
+    const durationMs = performance.now() - since
+    this.#events.emit({ type: 'stream.closed', time: CLOCK.wall(), principal, endpoint, durationMs })
   }
 
   #leaving(principal: string): ListenStream | undefined {

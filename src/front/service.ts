@@ -6,12 +6,7 @@ import type { ListKind } from '../core/route.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
 import type { HeaderParam } from '../core/route.ts'
 import type { CallsInFlight } from './calls-in-flight.ts'
-import type { ListenStreams } from './listen-streams.ts'
-
-/** Who hears of updated resources and tasks. `params` is raw JSON. */
-export interface Subscriber {
-  notify(method: string, params: string | undefined): void
-}
+import type { ListenStreams, Subscriber } from './listen-streams.ts'
 
 /** What a front needs of the gateway behind it. Implemented by `gateway.ts`. */
 export interface Service {
@@ -20,6 +15,8 @@ export interface Service {
   readonly asks: AsksConfig
   readonly listens: ListenStreams
   readonly calls: CallsInFlight
+  /** Another number with each configuration: who was let in, and what is seen, is to be looked up again where it has changed meanwhile. */
+  readonly epoch: number
   /**
    * Name of the view that a principal has of an endpoint: `''` for everything, else a server or a profile. Opaque: the same for all principals that may
    * see the same. `undefined`: there is no such endpoint, or nothing at it that the principal may see.

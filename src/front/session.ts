@@ -63,7 +63,7 @@ export class Session implements Conversation {
   ) {
     this.front = front
     this.#service = service
-    this.#asks = new ClientRequests(service.asks)
+    this.#asks = new ClientRequests(() => service.asks)
     this.#principal = principal
     this.#everyones = this.#view = view
     this.#send = send
@@ -215,7 +215,7 @@ export class Session implements Conversation {
     const handle = async (): Promise<Outcome> => {
       await soon
       this.#ungreeted = false
-      return { kind: 'ready', text: this.#introduction() }
+      return { kind: 'own', text: this.#introduction() }
     }
     void this.#run(id, call, { handle }).then(() => {
       this.#early = undefined

@@ -28,12 +28,16 @@ export function cutOff(): GatewayError {
   )
 }
 
-/** Answers 503. `id` is the raw text of the request's id. */
-export function refuseUnavailable(response: ServerResponse, id: string): void {
+/** Answers 503. `id` is the raw text of the request's id. `headers` end the connection where it is the gateway's. */
+export function refuseUnavailable(
+  response: ServerResponse,
+  id: string,
+  headers: Readonly<Record<string, string>>,
+): void {
   if (response.headersSent || response.destroyed) return
   jsonText(response, 503, errorText(id, failureObject(notTaken())), {
+    ...headers,
     'retry-after': String(RETRY_AFTER_MS / 1000),
-    connection: 'close',
   })
 }
 

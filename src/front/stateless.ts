@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { LOG_LEVELS, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
@@ -10,6 +11,7 @@ import { listChangedMethod } from '../protocol/list-changed.ts'
 import { notificationText, type Incoming } from '../protocol/message.ts'
 import { META, MODERN_METHODS, MODERN_VERSIONS } from '../protocol/revisions.ts'
 import { Call, type Reply } from './call.ts'
+import type { ListenStream } from './listen-streams.ts'
 import type { Service } from './service.ts'
 
 /** The stateless era: every request says everything. Source: specification 2026-07-28, basic/versioning and basic/transports. */
@@ -145,10 +147,19 @@ interface Heard {
 }
 const NOTHING: Heard = { resourceSubscriptions: [], taskIds: [] }
 
+/** A listen stream, as its front holds it. */
+export interface Listening {
+  /** Ends it with a result. Idempotent. */
+  end(): void
+  /** Its client has other rights, or sees something else: what it hears of goes by the view of its endpoint from now on. */
+  become(principal: Principal, view: string): void
+  /** Ends it with an error. Idempotent. */
+  fail(error: GatewayError): void
+}
+
 /**
  * Serves `subscriptions/listen` until it is cancelled: acknowledges the part of the filter that is honoured, then sends what it asks for, tagged with
  * the request's id. One that a limit refuses is answered with that. `onOver` is called once it is over, unless it was cancelled.
- * @returns ends the stream with a result; idempotent
  */
 export function listen(
   service: Service,
@@ -156,7 +167,7 @@ export function listen(
   call: Call,
   reply: Reply,
   onOver?: () => void,
-): () => void {
+): Listening {
   const wanted = (request.incoming.params?.value.notifications ?? {}) as JsonObject
   const honoured: JsonObject = {}
   const kinds = new Set<ListKind>()
@@ -174,15 +185,40 @@ export function listen(
     return withMembers(params, { _meta: withMembers(isObjectAt(given) ? given : '{}', meta) })
   }
   let open = true
-  let stop = (): void => undefined
   // Whatever comes before the acknowledgement waits for it.
   let early: string[] | undefined = []
   const send = (text: string): void => {
     if (early) early.push(text)
     else if (open) void reply.notify(text)
   }
-  const subscriber = {
-    notify: (method: string, params: string | undefined) => send(notificationText(method, tagged(params))),
+  let { principal, view } = call
+  let stopHearing = (): void => undefined
+  const stream: ListenStream & Listening = {
+    holder: principal.id,
+    busy: true,
+    lastSeen: monotonicNow(),
+    get principal() {
+      return principal
+    },
+    get view() {
+      return view
+    },
+    notify: (method, params) => send(notificationText(method, tagged(params))),
+    listsChanged: changed => {
+      // Resources and templates share one notification.
+      const methods = new Set(changed.filter(kind => kinds.has(kind)).map(listChangedMethod))
+      for (const method of methods) stream.notify(method, undefined)
+    },
+    become: (other, everyones) => {
+      principal = other
+      const seen = service.viewFor(everyones, kindOf(true, call.features))
+      if (seen === view) return
+      view = seen
+      stopHearing()
+      stopHearing = service.onListChanged(view, stream.listsChanged)
+    },
+    end: () => end(),
+    fail: error => refused(error),
   }
   const acknowledge = (heard: Heard): void => {
     if (!open) return
@@ -194,6 +230,7 @@ export function listen(
         `{"notifications":${JSON.stringify(honoured)},"_meta":{"${META.subscriptionId}":${request.id}}}`,
       ),
     )
+    service.listens.acknowledged(stream, call.principal, call.view)
     service.listening(call, since)
     const waiting = early ?? []
     early = undefined
@@ -201,8 +238,8 @@ export function listen(
   }
   const leave = (): void => {
     service.listens.closed(stream)
-    stop()
-    service.unsubscribe(subscriber)
+    stopHearing()
+    service.unsubscribe(stream)
   }
   const end = (): void => {
     if (!open) return
@@ -216,12 +253,8 @@ export function listen(
     )
     onOver?.()
   }
-  const stream = service.listens.opened(request.principal.id, end)
-  stop = service.onListChanged(call.view, changed => {
-    // Resources and templates share one notification.
-    const methods = new Set(changed.filter(kind => kinds.has(kind)).map(listChangedMethod))
-    for (const method of methods) subscriber.notify(method, undefined)
-  })
+  service.listens.opened(stream)
+  stopHearing = service.onListChanged(view, stream.listsChanged)
   const uris = listOf(request.incoming, 'resourceSubscriptions').slice(0, maxResources)
   const taskIds = listOf(request.incoming, 'taskIds').slice(0, maxResources)
   const begin = (): void => {
@@ -232,13 +265,13 @@ export function listen(
     const patience = setTimeout(() => acknowledge(NOTHING), acknowledgeTimeoutMs)
     const none = (): string[] => []
     void Promise.all([
-      uris.length > 0 ? service.subscribe(call, uris, subscriber).catch(none) : [],
-      taskIds.length > 0 ? service.listenToTasks(call, taskIds, subscriber).catch(none) : [],
+      uris.length > 0 ? service.subscribe(call, uris, stream).catch(none) : [],
+      taskIds.length > 0 ? service.listenToTasks(call, taskIds, stream).catch(none) : [],
     ]).then(([resourceSubscriptions, tasks]) => {
       clearTimeout(patience)
       // A stream that has ended meanwhile has left already, and nothing may stay of it.
       if (open && early) acknowledge({ resourceSubscriptions, taskIds: tasks })
-      else service.unsubscribe(subscriber)
+      else service.unsubscribe(stream)
     })
   }
   const refused = (caught: unknown): void => {
@@ -250,5 +283,5 @@ export function listen(
   }
   service.admit(call).then(begin).catch(refused)
   call.cancellation.onCancel(end)
-  return end
+  return stream
 }

@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import { processBuffers } from '../core/buffer-limit.ts'
+import type { Config } from '../config/types.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
@@ -12,8 +13,9 @@ import { rawAt } from '../protocol/json-text.ts'
 import { hasMoreValues, MAX_CLIENT_VALUES, TooManyValues } from '../protocol/values.ts'
 import { MAX_BYTES } from './backlogs.ts'
 import type { Call, Reply } from './call.ts'
-import { acceptModern, claimsModern, listen } from './stateless.ts'
-import type { Front } from './fronts.ts'
+import { acceptModern, claimsModern, listen, type Listening } from './stateless.ts'
+import type { Front, ServedClient } from './fronts.ts'
+import { noLongerServed } from './no-longer-served.ts'
 import { Latest } from './latest.ts'
 import { turnDown, type Unread } from './admission.ts'
 import type { Service } from './service.ts'
@@ -25,6 +27,8 @@ export interface StdioFrontOptions {
   readonly input: Readable
   readonly output: Writable
   readonly principal: Principal
+  /** Of the gateway: everything, a profile or a server. */
+  readonly endpoint: string
   readonly view: string
   readonly maxMessageBytes: number
   /** How long answers may take once the client has closed its input. */
@@ -41,10 +45,12 @@ const FLUSH_MS = 1000
  */
 export class StdioFront implements Front {
   readonly #options: StdioFrontOptions
+  #view: string
+  #maxMessageBytes: number
   readonly #session: Session
   /** Modern requests in flight, by raw id. */
   readonly #calls = new Map<string, Call>()
-  readonly #ends = new Set<() => void>()
+  readonly #streams = new Set<Listening>()
   readonly #finished: Promise<void>
   #finish!: () => void
   #parts: Buffer[] = []
@@ -60,6 +66,8 @@ export class StdioFront implements Front {
 
   constructor(options: StdioFrontOptions) {
     this.#options = options
+    this.#view = options.view
+    this.#maxMessageBytes = options.maxMessageBytes
     this.#session = new Session(
       options.service,
       options.principal,
@@ -91,8 +99,33 @@ export class StdioFront implements Front {
   drain(): void {
     if (this.#draining) return
     this.#draining = true
-    for (const end of this.#ends) end()
+    for (const stream of this.#streams) stream.end()
     if (this.#inputEnded) this.#cutOff()
+  }
+
+  get clients(): readonly ServedClient[] {
+    return [this.#options]
+  }
+
+  reconfigured({ clients, gateway }: Config): void {
+    const { service, endpoint, principal } = this.#options
+    this.#maxMessageBytes = gateway.http.maxBodyBytes
+    const { client } = principal
+    const isKnown = client === undefined || clients.some(({ name }) => name === client)
+    const view = isKnown ? service.viewOf(endpoint, principal) : undefined
+    if (view === undefined) return this.#dismiss(noLongerServed(principal, isKnown, endpoint))
+    this.#view = view
+    this.#session.become(principal, view)
+    for (const stream of this.#streams) stream.become(principal, view)
+  }
+
+  /** Ends everything with an error. */
+  #dismiss(error: GatewayError): void {
+    for (const stream of this.#streams) stream.fail(error)
+    this.#session.stop(error)
+    for (const call of this.#calls.values()) call.stop(error, this.#options.service.serverInfo)
+    this.#options.logger.warn(`A client was disconnected. ${error.message}`)
+    void this.close()
   }
 
   /** Cancels what is in flight, and resolves when what was written has left, or is not read. Idempotent. */
@@ -119,7 +152,7 @@ export class StdioFront implements Front {
   /** The client sends no more. What it has asked for is still answered: it may have closed only its side of the pipe. */
   #ended(): void {
     this.#inputEnded = true
-    for (const end of this.#ends) end()
+    for (const stream of this.#streams) stream.end()
     this.#session.deafen()
     if (this.#waiting === 0) void this.close()
     // While it drains, the gateway has set the end of the time.
@@ -148,12 +181,12 @@ export class StdioFront implements Front {
     if (from === chunk.length) return
     this.#bytes += chunk.length - from
     if (this.#skipping) return
-    if (this.#bytes > this.#options.maxMessageBytes) {
+    if (this.#bytes > this.#maxMessageBytes) {
       this.#skipping = true
       this.#parts = []
       const error = new GatewayError(
         'too_large',
-        `A message is larger than ${this.#options.maxMessageBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`,
+        `A message is larger than ${this.#maxMessageBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`,
       )
       this.#write(errorText('null', failureObject(error)))
     } else this.#parts.push(chunk.subarray(from))
@@ -227,15 +260,21 @@ export class StdioFront implements Front {
   }
 
   #refuse(id: string | undefined, read: Unread, error: unknown): void {
-    turnDown(this.#options.service, this.#options, read, GatewayError.from(error), answer => {
-      this.#write(errorText(id ?? 'null', failureObject(answer)))
-      if (id !== undefined) this.#answered()
-    })
+    turnDown(
+      this.#options.service,
+      { principal: this.#options.principal, view: this.#view },
+      read,
+      GatewayError.from(error),
+      answer => {
+        this.#write(errorText(id ?? 'null', failureObject(answer)))
+        if (id !== undefined) this.#answered()
+      },
+    )
   }
 
   #modern(id: string, incoming: ReturnType<typeof takeApart>, reply: Reply): void {
-    const { service, principal, view } = this.#options
-    const request = { id, incoming, principal, view, headers: undefined }
+    const { service, principal } = this.#options
+    const request = { id, incoming, principal, view: this.#view, headers: undefined }
     if (this.#calls.has(id))
       throw new GatewayError('invalid_request', `A request with id ${id} is still in flight.`)
     const call = acceptModern(service, request, reply)
@@ -243,10 +282,10 @@ export class StdioFront implements Front {
     if (incoming.method === 'subscriptions/listen') {
       const forget = (): void => {
         this.#calls.delete(id)
-        this.#ends.delete(end)
+        this.#streams.delete(stream)
       }
-      const end = listen(service, request, call, reply, forget)
-      this.#ends.add(end)
+      const stream = listen(service, request, call, reply, forget)
+      this.#streams.add(stream)
       call.cancellation.onCancel(forget)
     } else void call.run(service).then(() => this.#calls.delete(id))
   }

@@ -21,9 +21,8 @@ import { observe } from '../middleware/observe.ts'
 import { queue, type QueueMiddlewareOptions } from '../middleware/queue/queue.ts'
 import { rateLimit, type QuotaOptions } from '../middleware/rate-limit.ts'
 import { admit } from '../middleware/request/admit.ts'
-import { audit, type AuditOptions } from '../middleware/request/audit.ts'
 import { opened } from '../middleware/request/opened.ts'
-import { trace, type TraceOptions } from '../middleware/request/trace.ts'
+import { report, reportOpening, type ReportOptions } from '../middleware/request/report.ts'
 import { tasks, type TasksOptions } from '../tasks/tasks-middleware.ts'
 
 /**
@@ -32,18 +31,17 @@ import { tasks, type TasksOptions } from '../tasks/tasks-middleware.ts'
  */
 
 /** What the middlewares of requests are made of. */
-export interface RequestParts extends QuotaOptions, AuditOptions, TraceOptions {}
+export interface RequestParts extends QuotaOptions, ReportOptions {}
 
 /** Every request, before the router. */
 export const REQUEST_CHAIN: readonly ((parts: RequestParts) => RequestMiddleware | undefined)[] = [
-  trace,
-  audit,
+  report,
   admit,
 ]
 
 /** Every request that only opens a session or a stream, or that was refused before it could be routed. */
 export const OPENING_CHAIN: readonly ((parts: RequestParts) => Middleware<Opening> | undefined)[] = [
-  audit,
+  reportOpening,
   admit,
 ]
 

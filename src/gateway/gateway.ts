@@ -1,33 +1,34 @@
 import type { Readable, Writable } from 'node:stream'
+import { Audience } from './audience.ts'
+import { buildGeneration } from './build-generation.ts'
+import { carriedOver } from './carried-over.ts'
+import { ClientService } from './client-service.ts'
 import { Generation } from './generation.ts'
-import { checkExposure } from '../auth/exposure.ts'
+import { HttpFronts, type HandlerOptions, type PreparedFronts } from './http-fronts.ts'
+import { Operations } from './operations.ts'
+import type { GatewayOptions, StdioOptions } from './options.ts'
+import type { ReloadReport } from './reload-report.ts'
+import { Runtime } from './runtime.ts'
+import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
 import type { CountersOf } from '../cache/stats.ts'
-import { spokenSince } from '../catalog/snapshot.ts'
+import type { Catalog } from '../catalog/catalog.ts'
 import { WHOLE } from '../catalog/view-names.ts'
-import type { AsksConfig, Config, LiveServer } from '../config/types.ts'
-import type { Opening } from '../core/client-request.ts'
-import { describeError, GatewayError } from '../core/errors.ts'
-import type { Conversation, Exchange, Outcome } from '../core/exchange.ts'
+import type { Config } from '../config/types.ts'
+import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { clientPrincipal, LOCAL, type Principal } from '../core/principal.ts'
-import type { ListKind, Route } from '../core/route.ts'
-import { CallsInFlight } from '../front/calls-in-flight.ts'
 import { Fronts } from '../front/fronts.ts'
-import { descriptorShares } from '../descriptors.ts'
-import type { HttpFront } from '../front/http/endpoint.ts'
-import { ListenStreams } from '../front/listen-streams.ts'
-import type { Service, Subscriber } from '../front/service.ts'
+import type { RequestHandler } from '../front/http/mount.ts'
 import { StdioFront } from '../front/stdio.ts'
-import { auditOpened } from '../middleware/request/audit.ts'
 import { compilePolicies, type Policies } from '../policy/policies.ts'
-import { listChangedMethod } from '../protocol/list-changed.ts'
 import { DrainWatch } from '../state/drain-watch.ts'
 import type { Store } from '../state/store.ts'
-import type { GatewayOptions, StdioOptions } from './options.ts'
-import { Operations } from './operations.ts'
-import type { ReloadReport } from './reload-report.ts'
-import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
-import { VERSION } from '../version.ts'
+
+/** Everything that another configuration needs, before it takes effect. */
+interface Built {
+  readonly generation: Generation
+  readonly fronts: PreparedFronts
+}
 
 /** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
 const REFRESH_DELAY_MS = 2000
@@ -36,50 +37,69 @@ const REFRESH_DELAY_MS = 2000
  * A running gateway: what its fronts ask of it, its start and its end. How its parts are wired is in `generation.ts`. Servers are started when they
  * are first needed.
  */
-export class Gateway implements Service {
-  readonly serverInfo: string
-  readonly asks: AsksConfig
-  readonly listens: ListenStreams
-  readonly calls = new CallsInFlight()
-  readonly #config: Config
+export class Gateway extends ClientService {
   readonly #logger: Logger
   readonly #store: Store
-  readonly #parts: Generation
+  protected readonly runtime: Runtime
+  protected readonly audience: Audience
+  protected current: Generation
+  /** Reloads that were asked for. */
+  #reloads = 0
   readonly #drains: DrainWatch | undefined
   readonly #fronts: Fronts
-  #http: HttpFront | undefined
+  readonly #http: HttpFronts
   #refreshTimer: NodeJS.Timeout | undefined
   #stopping: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
   constructor(config: Config, policies: Policies, options: GatewayOptions) {
-    this.#config = config
-    this.#logger = options.logger
-    this.#store = options.store
-    this.serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
-    this.asks = config.gateway.asks
-    this.listens = new ListenStreams(config.gateway.listen, options.logger)
+    const { logger, store } = options
+    super(config.gateway.listen, logger)
+    this.#logger = logger
+    this.#store = store
     const { calls, serverInfo } = this
-    this.#fronts = new Fronts(calls, serverInfo, options.logger)
-    this.#parts = new Generation({ config, policies, ...options, serverInfo, calls })
-    if (options.store.name !== 'memory')
+    this.#fronts = new Fronts(calls, serverInfo, logger)
+    const catalog = (): Catalog => this.current.catalog
+    const runtime = (this.runtime = new Runtime({
+      config,
+      store,
+      logger,
+      serverInfo,
+      calls,
+      events: this.events,
+      catalog,
+    }))
+    this.audience = new Audience(runtime, this.listens)
+    this.current = new Generation({ config, policies, runtime, events: this.events })
+    this.events.follow(config.gateway.audit, logger)
+    this.#http = new HttpFronts({
+      service: this,
+      config,
+      store,
+      logger,
+      fronts: this.#fronts,
+      readiness: () => readinessOf(this.status()),
+      onRefused: (status, reason, address) => this.events.accessRefused(status, reason, address),
+    })
+    if (store.shared)
       this.#drains = new DrainWatch({
         ...options,
-        onChange: drained => this.#parts.drain(drained),
+        onChange: drained => runtime.drain(drained),
         inFlight: () => inFlightAtDrained(this.status()),
       })
   }
 
+  get #config(): Config {
+    return this.current.config
+  }
+
   /** Reads what earlier runs left: lists and eras. Starts no server. */
   async load(): Promise<void> {
-    await Promise.all([this.#parts.catalog.load(), this.#drains?.start()])
-    void this.#parts.sharedCache?.start()
-    for (const [name, pool] of this.#parts.pools) {
-      const snapshot = this.#parts.catalog.snapshot(name)
-      if (snapshot) pool.spoken = spokenSince(snapshot)
-    }
+    await Promise.all([this.runtime.load(), this.#drains?.start()])
     this.#refreshTimer = setTimeout(() => {
-      for (const server of this.#parts.catalog.stale()) void this.#parts.catalog.refresh(server)
+      const { lists } = this.runtime
+      for (const server of lists.stale(this.#config.gateway.catalog.refreshAfterMs))
+        void lists.refresh(server)
     }, REFRESH_DELAY_MS)
     this.#refreshTimer.unref()
   }
@@ -105,6 +125,7 @@ export class Gateway implements Service {
       input,
       output,
       principal,
+      endpoint,
       view,
       maxMessageBytes: this.#config.gateway.http.maxBodyBytes,
       lastAnswersMs: this.#config.gateway.shutdownTimeoutMs,
@@ -116,32 +137,20 @@ export class Gateway implements Service {
   }
 
   /** Serves HTTP on the configured address. @throws GatewayError `config` when the address cannot be used, or must not be */
-  async listen(): Promise<{ url: string; port: number }> {
-    const { clients, gateway } = this.#config
-    const { auth, http } = gateway
-    checkExposure(this.#config, this.#logger)
-    const [{ HttpFront }, { Gatekeeper }] = await Promise.all([
-      import('../front/http/endpoint.ts'),
-      import('../auth/gatekeeper.ts'),
-    ])
-    this.#http = new HttpFront({
-      service: this,
-      config: http,
-      authenticator: new Gatekeeper({ auth, http, clients, store: this.#store, logger: this.#logger }),
-      logger: this.#logger,
-      maxConnections: descriptorShares().clients,
-      readiness: () => readinessOf(this.status()),
-      onRefused: (status, reason, address) => this.#parts.audit?.noteRefused(status, reason, address),
-    })
-    this.#fronts.add(this.#http)
-    return await this.#http.listen()
+  listen(): Promise<{ url: string; port: number }> {
+    return this.#http.listen()
+  }
+
+  /** A handler of HTTP requests for a server of another program. @throws GatewayError `config` */
+  handler(options?: HandlerOptions): RequestHandler {
+    return this.#http.handler(options)
   }
 
   /** Lists every server that has never been listed, and starts those that are required. Resolves when each has succeeded or failed; `onSettled` hears of each. */
   async warmUp(onSettled?: (server: string) => void): Promise<ServerStatus[]> {
     await Promise.all(
       this.#config.servers.map(async server => {
-        if (!this.#parts.catalog.snapshot(server.name)) await this.#parts.catalog.refresh(server.name)
+        if (!this.runtime.lists.snapshot(server.name)) await this.runtime.lists.refresh(server.name)
         if (server.required) await this.#start(server.name)
         onSettled?.(server.name)
       }),
@@ -150,54 +159,85 @@ export class Gateway implements Service {
   }
 
   /**
-   * Takes over what a changed configuration says of replicas: endpoint, weight, tier, zone. Calls in flight are answered where they are. A server with a
-   * problem, then or now, stays as it is.
-   */
-  apply({ servers }: { readonly servers: readonly LiveServer[] }): void {
-    for (const { name, replicas, problem } of servers) {
-      const pool = this.#parts.pools.get(name)
-      if (pool?.server.problem === undefined && problem === undefined) pool?.membership.update(replicas)
-    }
-  }
-
-  /**
    * Takes over another configuration. What does not change runs on: links, sessions, subscriptions, what is used up. Calls in flight end under the
    * configuration they began with. Of reloads that overlap, the last one wins.
    * @throws GatewayError `config` that names every problem; the gateway runs on as it was
    */
-  reload(config: Config): Promise<ReloadReport> {
-    this.apply(config)
-    const servers = { added: [], removed: [], changed: [] }
-    return Promise.resolve({ applied: true, superseded: false, notReloadable: [], servers })
+  async reload(config: Config): Promise<ReloadReport> {
+    const turn = ++this.#reloads
+    const next = carriedOver(this.#config, config)
+    const { notReloadable, servers } = next
+    for (const problem of next.problems) this.#logger.error(`${problem} What runs stays as it is.`)
+    const built = await this.#build(next.config)
+    // Closing takes everything away that a configuration could be about.
+    if (turn !== this.#reloads || this.#closing) {
+      built.fronts.discard()
+      return { applied: false, superseded: turn !== this.#reloads, notReloadable, servers }
+    }
+    await this.#swap(built)
+    return { applied: true, superseded: false, notReloadable, servers }
+  }
+
+  /** Everything that another configuration needs, checked, beside what is in effect. @throws GatewayError `config` */
+  async #build(config: Config): Promise<Built> {
+    const fronts = await this.#http.prepare(config)
+    const generation = await buildGeneration({
+      config,
+      runtime: this.runtime,
+      events: this.events,
+      former: this.current,
+      clients: this.#fronts.clients(),
+    })
+    return { generation, fronts }
+  }
+
+  async #swap({ generation, fronts }: Built): Promise<void> {
+    const former = this.current
+    const { config } = generation
+    const seen = this.audience.seenIn(former)
+    this.swapping = true
+    this.current = generation
+    this.epoch++
+    former.catalog.views.supersede()
+    this.#logger.setLevel?.(config.gateway.log)
+    this.events.follow(config.gateway.audit, this.#logger)
+    this.listens.limits = config.gateway.listen
+    this.runtime.reconfigure(config)
+    fronts.use()
+    this.#fronts.reconfigured(config)
+    this.swapping = false
+    await this.audience.moved(seen, generation)
+    await generation.catalog.views.rebuild()
   }
 
   /** What operators do to it while it runs. */
   get operations(): Operations {
-    return new Operations(this.#parts, this.#store)
+    return new Operations(this.runtime, this.#store, this.events)
   }
 
   status(): ServerStatus[] {
     return this.#config.servers.map(server =>
-      statusOf(server, this.#parts.poolOf(server.name), this.#parts.catalog),
+      statusOf(server, this.runtime.poolOf(server.name), this.current.catalog),
     )
   }
 
   /** What kept results have saved since the start, by server and tool. */
   cacheCounts(): readonly CountersOf[] {
-    return this.#parts.cache.stats.list()
+    return this.runtime.cache.stats.list()
   }
 
   /** Legacy sessions open over HTTP. */
   get sessions(): number {
-    return this.#http?.sessions ?? 0
+    return this.#http.sessions
   }
 
   /**
-   * Takes no new requests, answers those that are in flight for as long as `gateway.shutdownTimeout` allows, then closes. The HTTP front listens until
+   * Takes no new requests, answers those that are in flight for `timeoutMs` at most (`gateway.shutdownTimeout`), then closes. The HTTP front listens until
    * then, and tells everyone who still comes to go elsewhere. Idempotent.
    */
-  stop(): Promise<void> {
-    this.#stopping ??= this.#fronts.finish(this.#config.gateway.shutdownTimeoutMs).then(() => this.close())
+  stop(timeoutMs = this.#config.gateway.shutdownTimeoutMs): Promise<void> {
+    if (!this.#stopping) this.events.tell({ type: 'shutdown.began' })
+    this.#stopping ??= this.#fronts.finish(timeoutMs).then(() => this.close())
     return this.#stopping
   }
 
@@ -210,104 +250,6 @@ export class Gateway implements Service {
     return this.#closing
   }
 
-  // Service
-
-  viewOf(endpoint: string, principal: Principal): string | undefined {
-    return this.#parts.catalog.views.of(endpoint, this.#parts.policies.of(principal))
-  }
-
-  known(endpoint: string, principal: Principal): Promise<unknown> | undefined {
-    return this.#parts.catalog.views.known(endpoint, this.#parts.policies.of(principal))
-  }
-
-  viewFor(view: string, kind: string): string {
-    return this.#parts.catalog.views.named(view, kind)
-  }
-
-  capabilities(view: string, protocolVersion: string): Record<string, unknown> {
-    const found = this.#parts.catalog.view(view)
-    return found ? this.#parts.router.capabilities(found, protocolVersion) : {}
-  }
-
-  instructions(view: string): string | undefined {
-    return this.#parts.catalog.view(view)?.instructions
-  }
-
-  introduced(exchange: Exchange): Promise<unknown> | undefined {
-    return this.#parts.catalog.introduced(exchange)
-  }
-
-  headerParams(view: string, tool: string): Route['headerParams'] {
-    return this.#parts.catalog.view(view)?.tool(tool)?.headerParams
-  }
-
-  join(conversation: Conversation): void {
-    this.#parts.relay.join(conversation)
-    this.#parts.trace?.opened(conversation)
-  }
-
-  leave(conversation: Conversation): void {
-    this.#parts.relay.leave(conversation)
-    this.#parts.trace?.closed(conversation)
-    for (const pool of this.#parts.pools.values()) pool.leave(conversation)
-    this.#parts.legacyTasks.leave(conversation)
-  }
-
-  worksFor(conversation: Conversation): boolean {
-    return this.#parts.legacyTasks.worksFor(conversation)
-  }
-
-  moved(conversation: Conversation, before: string): void {
-    const { catalog, subscriptions, router } = this.#parts
-    const made = [before, conversation.view].map(name => catalog.views.made(name))
-    void Promise.all(made).then(async ([old, view]) => {
-      if (!old || !view) return
-      const isOwner = (server: string, uri: string): boolean => router.ownerOf(conversation, uri) === server
-      subscriptions.retain(conversation, conversation.view, isOwner)
-      for (const method of new Set((await catalog.views.changed(old, view)).map(listChangedMethod)))
-        conversation.notify(method, undefined)
-    })
-  }
-
-  rootsChanged(conversation: Conversation): void {
-    for (const pool of this.#parts.pools.values())
-      for (const link of pool.server.roots ? [] : pool.links)
-        if (link.owner === conversation) link.notify('notifications/roots/list_changed', undefined)
-  }
-
-  async subscribe(exchange: Exchange, uris: readonly string[], subscriber: Subscriber): Promise<string[]> {
-    return await this.#parts.router.subscribe(exchange, uris, subscriber)
-  }
-
-  listenToTasks(exchange: Exchange, ids: readonly string[], subscriber: Subscriber): Promise<string[]> {
-    return this.#parts.router.listenToTasks(exchange, ids, subscriber)
-  }
-
-  unsubscribe(subscriber: Subscriber): void {
-    this.#parts.subscriptions.leave(subscriber)
-    this.#parts.taskListeners.leave(subscriber)
-  }
-
-  onListChanged(view: string, listener: (kinds: readonly ListKind[]) => void): () => void {
-    // Only a view that has been made can be seen to change.
-    void this.#parts.catalog.views.ready(view)
-    return this.#parts.listChanges.on(view, listener)
-  }
-
-  handle(exchange: Exchange): Promise<Outcome> {
-    const { chains, catalog } = this.#parts
-    const made = catalog.views.ready(exchange.view)
-    return made ? made.then(() => chains.request(exchange)) : chains.request(exchange)
-  }
-
-  admit(opening: Opening): Promise<unknown> {
-    return this.#parts.chains.opening(opening)
-  }
-
-  listening(exchange: Exchange, since: number): void {
-    auditOpened({ auditLog: this.#parts.audit }, exchange, since)
-  }
-
   #noEndpoint(name: string, principal: Principal): string {
     if (name === WHOLE) return `The client "${principal.name}" may use nothing. Allow it something.`
     const names = this.#config.profiles.map(profile => profile.name)
@@ -317,7 +259,7 @@ export class Gateway implements Service {
 
   async #start(server: string): Promise<void> {
     try {
-      await this.#parts.poolOf(server).any()
+      await this.runtime.poolOf(server).any()
     } catch {
       // The status says why.
     }
@@ -328,25 +270,17 @@ export class Gateway implements Service {
     this.#fronts.drain()
     await this.#drains?.close()
     // First, and with time for the answers to leave: those who wait hear why they do not get their turn.
-    const { waiting } = this.#parts.limiter
-    this.#parts.limiter.close()
+    const { waiting } = this.runtime.limiter
+    this.runtime.limiter.close()
     if (waiting > 0) await new Promise(resolve => setImmediate(resolve))
     await this.#fronts.cutOff()
     await this.#fronts.close()
-    const catalog = this.#parts.catalog.close()
-    await Promise.all([...this.#parts.pools.values()].map(pool => pool.close()))
-    await catalog
+    this.current.catalog.close()
+    await this.runtime.close()
     // Each call has its line before the audit log ends.
     await this.#fronts.settled()
-    await this.#parts.audit?.close()
-    this.#parts.deadlines.close()
-    await this.#parts.quotas?.close()
-    await this.#parts.sharedCache?.close()
-    try {
-      await this.#store.close()
-    } catch (error) {
-      this.#logger.warn('The state store did not close cleanly.', { cause: describeError(error) })
-    }
+    await this.events.unfollow()
+    await this.runtime.finish()
   }
 }
 

@@ -1,11 +1,10 @@
-import type { AdminNote, Audit } from '../observe/audit.ts'
 import { deleteDrained, readDrained, writeDrained, type Drained } from '../state/drained.ts'
 import type { Store } from '../state/store.ts'
+import type { AdminNote, GatewayEvents } from './gateway-events.ts'
 import type { Pool } from '../upstream/pool/pool.ts'
 
 /** Of a running gateway: the parts that operators act on. */
 export interface Operated {
-  readonly audit: Audit | undefined
   poolOf(server: string): Pool
   drain(drained: Drained): void
 }
@@ -14,10 +13,12 @@ export interface Operated {
 export class Operations {
   readonly #parts: Operated
   readonly #store: Store
+  readonly #events: GatewayEvents
 
-  constructor(parts: Operated, store: Store) {
+  constructor(parts: Operated, store: Store, events: GatewayEvents) {
     this.#parts = parts
     this.#store = store
+    this.#events = events
   }
 
   /**
@@ -46,8 +47,8 @@ export class Operations {
     return length
   }
 
-  /** A line in the audit log, where there is one. */
+  /** Tells the listeners of events, as the audit log, of a write over the admin API. */
   noteAdmin(write: AdminNote): void {
-    this.#parts.audit?.noteAdmin(write)
+    this.#events.adminActed(write)
   }
 }

@@ -3,7 +3,7 @@ import type { Store } from '../state/store.ts'
 
 export interface GatewayOptions {
   readonly logger: Logger
-  /** Closed with the gateway. */
+  /** Not closed with the gateway. */
   readonly store: Store
 }
 

@@ -115,8 +115,8 @@ export class Router {
         if (cursor === undefined) catalog.renew(view, exchange.view, exchange)
         const page = await catalog.views.list(view, kind, exchange.protocolVersion, cursor)
         if (kind === 'resources' && cursor === undefined && usage?.isFor(exchange.principal))
-          return { kind: 'ready', text: usage.listed(page) }
-        return { kind: 'ready', text: page }
+          return { kind: 'own', text: usage.listed(page) }
+        return { kind: 'own', text: page }
       }
     }
   }
@@ -293,7 +293,7 @@ export class Router {
     const snapshot = this.#options.catalog.snapshot(route.server)
     if (snapshot && !('completions' in snapshot.capabilities)) {
       const type = exchange.modern ? '"resultType":"complete",' : ''
-      return { kind: 'ready', text: `{${type}"completion":{"values":[],"hasMore":false}}` }
+      return { kind: 'own', text: `{${type}"completion":{"values":[],"hasMore":false}}` }
     }
     return await this.#options.call(exchange, route)
   }
@@ -310,7 +310,7 @@ export class Router {
     if (view.instructions !== undefined) parts.push(`"instructions":${JSON.stringify(view.instructions)}`)
     const meta = `"_meta":{"${META.serverInfo}":${this.#options.serverInfo}}`
     parts.push(cachingMembers(view.caching('discover')), meta)
-    return { kind: 'ready', text: `{${parts.join(',')}}` }
+    return { kind: 'own', text: `{${parts.join(',')}}` }
   }
 
   #view(exchange: Pick<Exchange, 'view'>): View {

@@ -51,7 +51,7 @@ export interface ReplicaStatus {
   /** Calls at this moment. */
   readonly inFlight: number
   readonly weight: number
-  readonly tier: number
+  readonly priority: number
   /** It takes no new calls. */
   readonly drained: boolean
 }
@@ -69,7 +69,7 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
     transport: current?.transport.kind ?? snapshot?.transport ?? server.replicas[0]?.endpoint.kind ?? '',
     era: current?.peer.era ?? snapshot?.era,
     state: shownState(server, pool),
-    nextTry: failed && nextTryOf(state, startsAt(pool.slots), catalog.retries.next(server.name)),
+    nextTry: failed && nextTryOf(state, startsAt(pool.slots), catalog.lists.retries.next(server.name)),
     startTimeoutMs: server.startTimeoutMs,
     required: server.required,
     listed: snapshot !== undefined,
@@ -106,7 +106,7 @@ function strayOf({ membership }: Pool): string | undefined {
 }
 
 function replicaStatusOf(replica: Replica, { slots }: Pool): ReplicaStatus {
-  const { name, health, load, weight, tier, drained } = replica
+  const { name, health, load, weight, priority, drained } = replica
   let inFlight = 0
   let state: ReplicaStatus['state'] = 'stopped'
   let looping = false
@@ -130,7 +130,7 @@ function replicaStatusOf(replica: Replica, { slots }: Pool): ReplicaStatus {
     nextTry: nextTry === undefined ? undefined : wallOf(nextTry),
     inFlight: Math.max(inFlight, load.inFlight),
     weight,
-    tier,
+    priority,
     drained,
   }
 }

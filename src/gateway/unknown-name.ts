@@ -1,7 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts'
 import type { View } from '../catalog/view.ts'
 import { GatewayError } from '../core/errors.ts'
-import { LOCAL, type Principal } from '../core/principal.ts'
+import type { Principal } from '../core/principal.ts'
 import { explained } from './explained.ts'
 
 /** Servers that are named. */
@@ -46,7 +46,7 @@ function unlisted(
         `Server "${only}" has not been listed yet; it may still be starting. Fix: try again in a moment.`,
       ]
     // What a program prints may hold anything. Only the user who runs it reads that, and no client over HTTP is certain to be that user.
-    return [principal === LOCAL ? explained(failure) : failure.message]
+    return [principal.kind === 'local' ? explained(failure) : failure.message]
   }
   const named = missing.slice(0, MOST).map(server => JSON.stringify(server))
   const rest = missing.length > MOST ? ` and ${missing.length - MOST} more` : ''

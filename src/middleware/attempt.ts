@@ -1,7 +1,9 @@
-import { monotonicAt, monotonicNow } from '../core/clock.ts'
+import { CLOCK, monotonicAt, monotonicNow } from '../core/clock.ts'
 import type { ErrorCode, GatewayError } from '../core/errors.ts'
+import type { EventSink } from '../core/event-bus.ts'
 import type { Exchange } from '../core/exchange.ts'
-import type { Link } from '../upstream/link/link.ts'
+import type { Route } from '../core/route.ts'
+import type { Lease } from '../upstream/pool/lease.ts'
 import type { Replica } from '../upstream/replica/replica.ts'
 
 /** Failures of getting a call to a replica, or an answer from it; all others are not the replica's. */
@@ -25,7 +27,14 @@ const OF_LINK: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['session_lost', 'ups
 const BUSY: ReadonlySet<number> = new Set([429, 503])
 const BUSY_MS = 1000
 
-/** One attempt to have a call answered by one replica. Tells the replica's load and health what became of it. */
+interface Told {
+  readonly events: EventSink
+  readonly link: Lease['link']
+  readonly exchange: Exchange
+  readonly route: Route
+}
+
+/** One attempt to have a call answered by one replica. Tells the replica's load and health what became of it, and gives its link back. */
 export class Attempt {
   /** Replicas that are no choice. */
   readonly excluded: ((replica: Replica) => boolean) | undefined
@@ -35,26 +44,36 @@ export class Attempt {
   replica: Replica | undefined = undefined
   /** When it was sent, by `performance.now()`; 0 before. */
   sentAt = 0
+  /** What is told of it, where something listens. */
+  #told: Told | undefined = undefined
+  #lease: Lease | undefined
 
   constructor(leftOut?: (replica: Replica) => boolean, timeoutMs?: number) {
     this.excluded = leftOut
     this.timeoutMs = timeoutMs
   }
 
-  began(link: Link, { trace, state }: Pick<Exchange, 'trace' | 'state'>): void {
+  /** The call is sent over a link, which is given back by `answered` or `failed`. `events` hear of its end. */
+  began(lease: Lease, exchange: Exchange, route: Route, events: EventSink): void {
+    const { link } = lease
+    const { trace, state } = exchange
+    this.#lease = lease
     this.sentAt = performance.now()
+    if (events.heard['attempt.ended']) this.#told = { events, link, exchange, route }
     trace.sent(link.label, this.sentAt)
     state.stick(link.replica.name)
     link.replica.load.began()
   }
 
   answered(): void {
+    this.#lease?.release()
     const { replica } = this
     if (!replica || this.sentAt === 0) return
     const endedAt = performance.now()
     const now = monotonicAt(endedAt)
     replica.load.ended(endedAt - this.sentAt, now)
     replica.health.succeeded(now)
+    if (this.#told) tell(this.#told, this.sentAt, endedAt, undefined)
   }
 
   /** A call that was given up has taken at least so long: else nothing would show how slow a replica is that is always given up. */
@@ -69,10 +88,12 @@ export class Attempt {
   }
 
   failed(error: GatewayError): void {
+    this.#lease?.release()
     const { replica } = this
     if (!replica) return
     const now = monotonicNow()
     if (this.sentAt > 0) replica.load.ended(this.#sample(error), now)
+    if (this.#told) tell(this.#told, this.sentAt, performance.now(), error)
     const status = statusOf(error)
     if (status !== undefined && BUSY.has(status))
       replica.health.busyUntil(now + (error.retryAfterMs ?? BUSY_MS))
@@ -85,6 +106,27 @@ export class Attempt {
       else replica.health.failed({ code, message, countsAgainstHealth }, now, this.#began(now))
     }
   }
+}
+
+function tell(
+  { events, link, exchange, route }: Told,
+  startedAt: number,
+  now: number,
+  error: GatewayError | undefined,
+): void {
+  events.emit({
+    type: 'attempt.ended',
+    time: Math.floor(CLOCK.wallAt(now)),
+    server: route.server,
+    replica: link.label,
+    method: exchange.request.method,
+    name: route.own,
+    era: link.peer.era,
+    startedAt,
+    durationMs: now - startedAt,
+    error,
+    trace: exchange.trace,
+  })
 }
 
 /** Whether another replica may do what this one could not. */

@@ -10,21 +10,25 @@ import type { Route } from '../core/route.ts'
 import { isFinal } from '../protocol/related-task.ts'
 import { Revalidation, CacheableExchange } from './cacheable-exchange.ts'
 
+type UrisKey = (view: string, server: string) => string
+
 /** After a renewal that failed, the next is not tried before. */
 const RENEW_PAUSE_MS = 1000
 
 export interface CacheLookupOptions {
   readonly cache: Cache
   readonly logger: Logger
+  /** Says how URIs in a server's results are renamed for a view, `''` where they are not. */
+  readonly urisKey: UrisKey
 }
 
 /**
  * Answers what is already known, and forgets what a call may change. Calls of tools that nothing is said of pass untouched. What may be kept goes on as
  * `CacheableExchange`, for `coalesce` and `cacheStore`.
  */
-export function cacheLookup({ cache, logger }: CacheLookupOptions): CallMiddleware {
+export function cacheLookup({ cache, logger, urisKey }: CacheLookupOptions): CallMiddleware {
   return next => {
-    const ask = asking(cache, logger, next)
+    const ask = asking(cache, logger, urisKey, next)
     return (exchange, route) => {
       const { method } = exchange.request
       if (method === 'tools/call') {
@@ -68,6 +72,7 @@ export function cacheStore({ cache }: Pick<CacheLookupOptions, 'cache'>): CallMi
 function asking(
   cache: Cache,
   logger: Logger,
+  urisKey: UrisKey,
   next: CallHandler,
 ): (plan: CachePolicy, exchange: Exchange, route: Route) => Promise<Outcome> {
   /** What is kept, served if it may be. */
@@ -144,7 +149,7 @@ function asking(
   }
 
   return (plan, exchange, route) => {
-    const wanted = cache.wanted(plan, exchange, route)
+    const wanted = cache.wanted(plan, exchange, route, urisKey(exchange.view, route.server))
     if (!wanted) return next(exchange, route)
     const kept = cache.find(wanted)
     const answer = kept && served(kept, 'memory', wanted, exchange, route)
@@ -178,8 +183,7 @@ async function changing(
 
 /** Whether the server may still be at it: it waits for input, or has made a task. */
 function goesOn(outcome: Outcome): boolean {
-  if (outcome.kind === 'error') return false
-  if (outcome.kind === 'ready') return true
+  if (outcome.kind !== 'result') return outcome.kind === 'question'
   const { resultType, task, status } = (outcome.value ?? {}) as JsonObject
   if (status !== undefined && !isFinal(status)) return true
   return task !== undefined || (resultType !== undefined && resultType !== 'complete')

@@ -1,14 +1,15 @@
 import { createHash, hash, randomFillSync } from 'node:crypto'
 import { CLOCK } from '../core/clock.ts'
-import type { ErrorCode, GatewayError } from '../core/errors.ts'
-import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import type { ErrorCode } from '../core/errors.ts'
+import type { EventBus } from '../core/event-bus.ts'
+import type { AccessRefused, AdminActed, RequestEnded } from '../core/events.ts'
+import type { JsonObject } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Route } from '../core/route.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { AppendFile } from './append-file.ts'
 import { isSecretName, redact } from './redact.ts'
-import { endpointOf } from './endpoint.ts'
 
 export interface AuditOptions {
   /** Absolute. */
@@ -18,25 +19,7 @@ export interface AuditOptions {
   readonly maxBytes: number
   readonly maxFiles: number
   readonly logger: Logger
-  /** Place of the rule about what a request names; asked where nothing was decided with the call itself. */
-  readonly ruleOn: (exchange: Noted) => string | undefined
 }
-
-/** What a line says of a write over the admin API. */
-export interface AdminNote {
-  /** Which credential it was made with. */
-  readonly by: string
-  /** Address of the network. */
-  readonly from: string | undefined
-  /** As `POST /admin/reload`. */
-  readonly action: string
-  readonly status: number
-  /** What was changed, or why it was refused. */
-  readonly detail: string | undefined
-}
-
-/** What a line says of a request. */
-export type Noted = Pick<Exchange, 'principal' | 'modern' | 'view' | 'request' | 'trace'>
 
 /** The gateway's own decision not to do what was asked; every other failure is one of doing it. */
 const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -65,32 +48,38 @@ const MAX_NAME_CHARS = 500
 export class Audit {
   readonly #file: AppendFile
   readonly #full: boolean
-  readonly #ruleOn: AuditOptions['ruleOn']
 
-  constructor({ args, ruleOn, ...options }: AuditOptions) {
+  constructor({ args, ...options }: AuditOptions) {
     this.#full = args === 'full'
-    this.#ruleOn = ruleOn
     this.#file = new AppendFile({
       ...options,
       lost: count => `{"time":"${timeText(Date.now())}","event":"lost","dropped":${count}}`,
     })
   }
 
-  /** Notes what became of a request that began at `since` (`performance.now()`). Exactly one of `outcome` and `error` is given. */
-  note(exchange: Noted, since: number, outcome: Outcome | undefined, error: GatewayError | undefined): void {
+  /** Writes a line for each request and each refusal that `events` tells of, until the returned function is called. */
+  listen(events: Pick<EventBus, 'on'>): () => void {
+    const ends = [
+      events.on('request.ended', event => this.#ended(event)),
+      events.on('access.refused', event => this.#refused(event)),
+      events.on('admin.acted', event => this.#acted(event)),
+    ]
+    return () => ends.forEach(end => end())
+  }
+
+  #ended(event: RequestEnded): void {
     let line: string
     try {
-      if (exchange.trace.rule === undefined) exchange.trace.decided(this.#ruleOn(exchange))
-      line = auditLine(exchange, since, outcome, error, this.#full)
+      line = auditLine(event, this.#full)
     } catch {
       // Less is better than nothing: no request is without its line.
-      line = shortLine(exchange, error)
+      line = shortLine(event)
     }
     this.#file.write(line)
   }
 
-  /** Notes that somebody was not let in at all: with wrong credentials, or without. `address` is the network's. */
-  noteRefused(status: number, reason: string, address: string | undefined): void {
+  /** A client was not let in at all. */
+  #refused({ status, reason, address }: AccessRefused): void {
     const code = status === 401 ? 'unauthenticated' : 'forbidden'
     const from = address === undefined ? '' : `,"from":${quoted(address)}`
     this.#file.write(
@@ -98,8 +87,7 @@ export class Audit {
     )
   }
 
-  /** Notes a write over the admin API, whatever came of it. */
-  noteAdmin({ by, from, action, status, detail }: AdminNote): void {
+  #acted({ by, from, action, status, detail }: AdminActed): void {
     const address = from === undefined ? '' : `,"from":${quoted(from)}`
     const about = detail === undefined ? '' : `,"detail":${JSON.stringify(redact(cut(detail)))}`
     this.#file.write(
@@ -114,7 +102,7 @@ export class Audit {
 }
 
 /** What is left to say of a request where its line could not be made. */
-function shortLine({ principal, request }: Noted, error: GatewayError | undefined): string {
+function shortLine({ principal, request, error }: RequestEnded): string {
   const event = !error ? 'allow' : DENIALS.has(error.code) ? 'deny' : 'error'
   const code = error ? `,"code":"${error.code}"` : ''
   const method = JSON.stringify(cut(request.method))
@@ -122,31 +110,24 @@ function shortLine({ principal, request }: Noted, error: GatewayError | undefine
 }
 
 /** The line, without its end. */
-export function auditLine(
-  exchange: Noted,
-  since: number,
-  outcome: Outcome | undefined,
-  error: GatewayError | undefined,
-  full: boolean,
-): string {
-  const { params } = exchange.request
-  const { trace } = exchange
-  const now = CLOCK.steady()
+export function auditLine(ended: RequestEnded, full: boolean): string {
+  const { error, request, trace } = ended
+  const { params } = request
   const event = !error ? 'allow' : DENIALS.has(error.code) ? 'deny' : 'error'
-  const withArguments = WITH_ARGUMENTS.has(exchange.request.method)
-  const common = withArguments && trace.route ? commonOf(exchange, trace.route) : whatOf(exchange)
-  let line = `{"time":"${timeText(Math.floor(CLOCK.wallAt(now)))}","event":"${event}",${common}`
+  const withArguments = WITH_ARGUMENTS.has(request.method)
+  const rule = ended.rule
+  const common = withArguments && trace.route ? commonOf(ended, rule, trace.route) : whatOf(ended, rule)
+  let line = `{"time":"${timeText(ended.time)}","event":"${event}",${common}`
   if (trace.shadowed !== undefined) line += `,"shadowed":${quoted(trace.shadowed)}`
   if (error && typeof error.data?.limit === 'string') line += `,"quota":${quoted(error.data.limit)}`
   if (error) line += `,"code":"${error.code}"`
-  else if (outcome?.kind === 'error') line += `,"code":${codeOf(outcome.value)}`
-  else if (outcome?.kind === 'result' && (outcome.value as JsonObject | null)?.isError === true)
-    line += ',"isError":true'
+  else if (ended.result === 'server_error') line += `,"code":${ended.serverCode ?? null}`
+  else if (ended.result === 'tool_error') line += ',"isError":true'
   if (trace.cache !== undefined) line += `,"cache":"${trace.cache}"`
   if (trace.fallbackFrom !== undefined) line += `,"fallbackFrom":${quoted(trace.fallbackFrom)}`
   line += `,"waitedMs":${tenths(trace.waitedMs)},"upstreamMs":${tenths(trace.upstreamMs)}`
-  line += `,"durationMs":${tenths(now - since)}`
-  line += `,"bytesIn":${params ? Buffer.byteLength(params.text) : 0},"bytesOut":${outcome ? trace.sizeOf(outcome) : 0}`
+  line += `,"durationMs":${tenths(ended.durationMs)}`
+  line += `,"bytesIn":${ended.bytesIn},"bytesOut":${ended.bytesOut}`
   line += `,"trace":"${traceOf(params?.value._meta)}"`
   if (params && withArguments) {
     const text = rawAt(params.text, 'arguments')
@@ -203,8 +184,8 @@ interface Common {
 /** As one string each, they are put together once. Tools and prompts are in lists, so their routes are the same objects from call to call. */
 const commons = new WeakMap<Principal, WeakMap<Route, Common>>()
 
-function commonOf(exchange: Noted, route: Route): string {
-  const { principal, view, modern, request, trace } = exchange
+function commonOf(ended: RequestEnded, rule: string | undefined, route: Route): string {
+  const { principal, view, modern, request, trace } = ended
   let ofPrincipal = commons.get(principal)
   if (!ofPrincipal) commons.set(principal, (ofPrincipal = new WeakMap()))
   const known = ofPrincipal.get(route)
@@ -212,25 +193,26 @@ function commonOf(exchange: Noted, route: Route): string {
     known?.view === view &&
     known.modern === modern &&
     known.method === request.method &&
-    known.rule === trace.rule &&
+    known.rule === rule &&
     known.replica === trace.replica
   )
     return known.text
-  const text = flat(whatOf(exchange))
-  const { rule, replica } = trace
+  const text = flat(whatOf(ended, rule))
+  const { replica } = trace
   ofPrincipal.set(route, { view, modern, method: request.method, rule, replica, text })
   return text
 }
 
 /** Who asked for what, where it went, and by which rule. */
-function whatOf({ principal, view, modern, request, trace }: Noted): string {
+function whatOf(ended: RequestEnded, rule: string | undefined): string {
+  const { principal, era, endpoint, request, trace } = ended
   const { id, client, roles } = principal
   const { method, params } = request
-  const { route, rule, replica } = trace
+  const { route, replica } = trace
   let text = `"principal":${quoted(id)}`
   if (client !== undefined) text += `,"client":${quoted(client)}`
   if (roles.length > 0) text += `,"roles":${JSON.stringify(roles)}`
-  text += `,"era":"${modern ? 'modern' : 'legacy'}","endpoint":${quoted(endpointOf(view))},"method":${quoted(cut(method))}`
+  text += `,"era":"${era}","endpoint":${quoted(endpoint)},"method":${quoted(cut(method))}`
   if (route) text += WITH_ARGUMENTS.has(method) ? listedPart(route) : locatedPart(route)
   else {
     const asked = params?.value.name ?? params?.value.uri
@@ -261,11 +243,6 @@ function tenths(value: number): string {
   const rest = rounded % 10
   const whole = (rounded - rest) / 10
   return rest === 0 ? `${whole}` : `${whole}.${rest}`
-}
-
-function codeOf(value: unknown): string {
-  const code = (value as JsonObject | null)?.code
-  return Number.isInteger(code) ? String(code) : 'null'
 }
 
 const TRACEPARENT = /^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}/

@@ -1,16 +1,10 @@
-import { GatewayError } from '../core/errors.ts'
-import {
-  clientName,
-  type Conversation,
-  type Exchange,
-  type JsonObject,
-  type Outcome,
-} from '../core/exchange.ts'
+import { endpointOf } from '../core/endpoint.ts'
+import type { EventBus } from '../core/event-bus.ts'
+import type { RequestBegan, RequestEnded } from '../core/events.ts'
+import type { Conversation, JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
 import { UNSEEN } from '../core/seen-text.ts'
-import { META } from '../protocol/revisions.ts'
-import { endpointOf } from './endpoint.ts'
 
 /** Clients of the modern era that have been named; when there are more, they are named anew. */
 const MAX_CLIENTS = 1000
@@ -20,17 +14,25 @@ const MAX_NAME = 300
 /** What clients do, at the log level `debug`: a line for each session, each list and each call. Made only where that level is written. */
 export class DebugTrace {
   readonly #logger: Logger
-  readonly #ruleOn: (exchange: Exchange) => string | undefined
   readonly #clients = new Set<string>()
 
-  /** `ruleOn`: place of the rule about what a request names; asked where no route was found. */
-  constructor(logger: Logger, ruleOn: (exchange: Exchange) => string | undefined) {
+  constructor(logger: Logger) {
     this.#logger = logger
-    this.#ruleOn = ruleOn
+  }
+
+  /** Writes what `events` tells of, until the returned function is called. */
+  listen(events: Pick<EventBus, 'on'>): () => void {
+    const ends = [
+      events.on('session.opened', ({ conversation }) => this.#opened(conversation)),
+      events.on('session.closed', ({ conversation }) => this.#closed(conversation)),
+      events.on('request.began', event => this.#began(event)),
+      events.on('request.ended', event => this.#ended(event)),
+    ]
+    return () => ends.forEach(end => end())
   }
 
   /** A legacy session has been agreed on. */
-  opened({ id, client, front, principal, protocolVersion: revision, view }: Conversation): void {
+  #opened({ id, client, front, principal, protocolVersion: revision, view }: Conversation): void {
     this.#logger.debug('A session was opened.', {
       session: id.slice(0, 8),
       client,
@@ -42,28 +44,21 @@ export class DebugTrace {
     })
   }
 
-  closed({ id, client }: Conversation): void {
+  #closed({ id, client }: Conversation): void {
     this.#logger.debug('A session was closed.', { session: id.slice(0, 8), client })
   }
 
-  /** A line for a request, once it is answered by `next`. */
-  async request(exchange: Exchange, next: (exchange: Exchange) => Promise<Outcome>): Promise<Outcome> {
-    const since = performance.now()
-    if (exchange.modern) this.#named(exchange)
-    try {
-      const outcome = await next(exchange)
-      this.#line(exchange, since, outcomeOf(outcome))
-      return outcome
-    } catch (caught) {
-      this.#line(exchange, since, GatewayError.from(caught).code)
-      throw caught
-    }
-  }
-
   /** Clients of the modern era have no session: each is named once. */
-  #named(exchange: Exchange): void {
-    const { principal, protocolVersion: revision, view } = exchange
-    const client = clientOf(exchange)
+  #began({
+    routed,
+    modern,
+    principal,
+    protocolVersion: revision,
+    view,
+    client,
+    endpoint,
+  }: RequestBegan): void {
+    if (!routed || !modern) return
     const key = `${principal.id}\n${view}\n${client}\n${revision}`
     if (this.#clients.has(key)) return
     if (this.#clients.size >= MAX_CLIENTS) this.#clients.clear()
@@ -73,24 +68,25 @@ export class DebugTrace {
       principal: principal.name,
       era: 'modern',
       revision,
-      endpoint: endpointOf(view),
+      endpoint,
     })
   }
 
-  #line(exchange: Exchange, since: number, outcome: string): void {
-    const { request, trace, conversation, principal } = exchange
+  #ended(event: RequestEnded): void {
+    if (!event.routed) return
+    const { request, trace, principal } = event
     const { route } = trace
     this.#logger.debug(request.method.slice(0, 100), {
       server: route?.server,
       name: shown(route ? route.own : asked(request.params?.value)),
-      rule: trace.rule ?? (route ? undefined : this.#ruleOn(exchange)),
+      rule: trace.rule ?? (route ? undefined : event.rule),
       replica: trace.replica,
       cache: trace.cache,
-      client: clientOf(exchange),
+      client: event.client,
       principal: principal.name,
-      session: conversation?.id.slice(0, 8),
-      ms: Math.round((performance.now() - since) * 10) / 10,
-      outcome,
+      session: event.session,
+      ms: Math.round(event.durationMs * 10) / 10,
+      outcome: outcomeOf(event),
     })
   }
 }
@@ -106,16 +102,8 @@ function shown(name: unknown): string | undefined {
   return typeof name === 'string' ? name.slice(0, MAX_NAME).replace(UNSEEN, '') : undefined
 }
 
-function clientOf({ conversation, request }: Exchange): string {
-  if (conversation) return conversation.client ?? ''
-  const meta = request.params?.value._meta
-  return clientName(isJsonObject(meta) ? meta[META.clientInfo] : undefined)
-}
-
-function outcomeOf(outcome: Outcome): string {
-  if (outcome.kind === 'error')
-    return `error ${isJsonObject(outcome.value) ? String(outcome.value.code) : ''}`.trim()
-  return outcome.kind === 'result' && isJsonObject(outcome.value) && outcome.value.isError === true
-    ? 'isError'
-    : 'ok'
+function outcomeOf({ result, error, serverCode }: RequestEnded): string {
+  if (error) return error.code
+  if (result === 'server_error') return `error ${serverCode ?? ''}`.trim()
+  return result === 'tool_error' ? 'isError' : 'ok'
 }

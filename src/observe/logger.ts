@@ -41,7 +41,7 @@ export function createLogger(options: LoggerOptions): RootLogger {
     stream.on('error', () => {})
   }
   const sink = new Sink(stream, format)
-  const max = SEVERITY[options.level]
+  let max = SEVERITY[options.level]
 
   const at = (fields: LogFields): Logger => {
     const write = (level: LogLevel, message: string, more: LogFields | undefined): void => {
@@ -58,11 +58,16 @@ export function createLogger(options: LoggerOptions): RootLogger {
       warn: (message, more) => write('warn', message, more),
       info: (message, more) => write('info', message, more),
       debug: (message, more) => write('debug', message, more),
-      debugs: max >= SEVERITY.debug,
+      get debugs() {
+        return max >= SEVERITY.debug
+      },
+      setLevel: level => {
+        max = SEVERITY[level]
+      },
       child: more => at({ ...fields, ...more }),
     }
   }
-  return { ...at({}), flush: () => sink.flush() }
+  return Object.assign(at({}), { flush: () => sink.flush() })
 }
 
 function lostRecord(count: number, format: LogFormat): string {

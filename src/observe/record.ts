@@ -21,6 +21,14 @@ export function renderRecord(record: LogRecord, format: LogFormat): string {
   return format === 'json' ? renderJson(record) : renderText(record)
 }
 
+/** A record as it may be handed to another program: cut and redacted. */
+export function cleanRecord(message: string, fields: LogFields): { message: string; fields: LogFields } {
+  const cleaned: Record<string, string | number | boolean> = {}
+  for (const [name, value] of Object.entries(fields))
+    if (value !== undefined) cleaned[name] = cleanField(name, value)
+  return { message: clean(message), fields: cleaned }
+}
+
 function renderJson({ time, level, message, fields }: LogRecord): string {
   const line: Record<string, unknown> = { time: time.toISOString(), level, message: clean(message) }
   for (const [name, value] of Object.entries(fields)) {

@@ -3,7 +3,7 @@ import type { Config, RuleConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
-import { ANONYMOUS, LOCAL, type Principal } from '../core/principal.ts'
+import { ANONYMOUS, isUnidentified, type Principal } from '../core/principal.ts'
 import { conditionCompiler, type Condition } from './condition.ts'
 import type { OnFailure, Rule } from './decide.ts'
 import { compilePatterns, patternProblem, type Pattern } from './pattern.ts'
@@ -95,7 +95,7 @@ export class Policies {
     const { client, roles } = principal
     if (client === undefined) {
       // Without identities, only the rules for everyone apply. An identity that is no configured client has what its roles allow.
-      const open = principal.id === LOCAL.id || principal.id === ANONYMOUS.id
+      const open = isUnidentified(principal)
       return {
         own: null,
         roles: [...new Set(roles)].sort(),
@@ -177,6 +177,6 @@ export async function compilePolicies(config: Config, logger: Logger): Promise<P
   return new Policies(config, toRules, logger)
 }
 
-function plain({ id, name, client, roles }: Principal): Principal {
-  return { id, name, client, roles }
+function plain({ kind, id, name, client, roles }: Principal): Principal {
+  return { kind, id, name, client, roles }
 }

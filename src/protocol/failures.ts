@@ -1,5 +1,5 @@
 import type { GatewayError } from '../core/errors.ts'
-import type { Outcome } from '../core/exchange.ts'
+import type { OwnResult } from '../core/exchange.ts'
 import { META, OWN_META_PREFIX } from './revisions.ts'
 
 /** How a client hears of a failure of the gateway itself: code, safe text and an id to find it in the log. */
@@ -17,12 +17,12 @@ export function failureObject(error: GatewayError): string {
  * A failed `tools/call` that a model can act on, as a result with `isError`: legacy HTTP clients take error statuses, and some take protocol
  * errors, for a dead connection.
  */
-export function failureResult(error: GatewayError, modern: boolean, serverInfo: string): Outcome {
+export function failureResult(error: GatewayError, modern: boolean, serverInfo: string): OwnResult {
   const meta: string[] = [`"${OWN_META_PREFIX}error":${JSON.stringify({ ...error.data, ...details(error) })}`]
   if (modern) meta.push(`"${META.serverInfo}":${serverInfo}`)
   const content = `[{"type":"text","text":${JSON.stringify(error.message)}}]`
   const type = modern ? '"resultType":"complete",' : ''
-  return { kind: 'ready', text: `{${type}"content":${content},"isError":true,"_meta":{${meta.join(',')}}}` }
+  return { kind: 'own', text: `{${type}"content":${content},"isError":true,"_meta":{${meta.join(',')}}}` }
 }
 
 function details(error: GatewayError): Record<string, unknown> {

@@ -1,4 +1,4 @@
-import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
+import type { Exchange, Json, JsonObject, ServerResult, CachedResult } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { elements, find, members, skipSpace, splice, withMembers } from './json-text.ts'
 import { revisionProfile, resultAt } from './revision-profile.ts'
@@ -23,7 +23,7 @@ const CACHEABLE: ReadonlySet<string> = new Set(['resources/read'])
 export function resultFor(
   { modern, protocolVersion }: Pick<Exchange, 'modern' | 'protocolVersion'>,
   method: string,
-  outcome: Extract<Outcome, { kind: 'result' }>,
+  outcome: ServerResult,
   serverInfo: ServerInfoText,
   left?: string,
 ): string {
@@ -33,9 +33,8 @@ export function resultFor(
   return left === undefined ? text : withLeft(text, outcome.value, left)
 }
 
-/** What goes before the text of a result that is framed already, `left` included. */
-export function headFor({ head }: Extract<Outcome, { kind: 'ready' }>, left: string | undefined): string {
-  if (head === undefined) return ''
+/** What goes before the text of a result that was kept, `left` included. */
+export function headFor({ head }: CachedResult, left: string | undefined): string {
   return left === undefined ? head : `${head},"${QUOTA}":${left}`
 }
 
@@ -52,11 +51,7 @@ function withLeft(text: string, value: JsonObject, left: string): string {
   return text.slice(0, member.start) + meta + text.slice(member.end)
 }
 
-function legacyText(
-  protocolVersion: string,
-  method: string,
-  outcome: Extract<Outcome, { kind: 'result' }>,
-): string {
+function legacyText(protocolVersion: string, method: string, outcome: ServerResult): string {
   const text = outcome.modern ? toLegacy(outcome) : outcome.text
   if (protocolVersion === LATEST_LEGACY) return text
   const level = revisionProfile(protocolVersion)

@@ -49,7 +49,7 @@ export class ConcurrencyLeases {
   /** Whether a request is in `#waiting`. */
   #waits = false
   readonly key: string
-  readonly limit: number
+  #limit: number
   readonly #options: ConcurrencyLeasesOptions
   /** Have no place yet. */
   #entering = 0
@@ -64,9 +64,23 @@ export class ConcurrencyLeases {
 
   constructor(options: ConcurrencyLeasesOptions) {
     this.key = options.key
-    this.limit = options.limit
+    this.#limit = options.limit
     this.#options = options
     this.#left = options.limit
+  }
+
+  get limit(): number {
+    return this.#limit
+  }
+
+  /** Places in use stay in use; where they are more than the limit, no other one is given until they are fewer. */
+  changeLimit(limit: number): void {
+    if (limit === this.#limit) return
+    this.#left += limit - this.#limit
+    this.#limit = limit
+    this.#held = Math.min(this.#held, Math.max(limit, this.#inUse))
+    this.#renewAt = -Infinity
+    this.#wake()
   }
 
   /** As of the last question to the store. */
@@ -80,7 +94,7 @@ export class ConcurrencyLeases {
 
   /** Takes a place that is at hand. */
   tryEnter(steady = this.#options.clock.steady()): boolean {
-    if (this.#inUse >= this.#held || steady >= this.#validUntil) return false
+    if (this.#inUse >= this.#held || this.#inUse >= this.#limit || steady >= this.#validUntil) return false
     this.#inUse++
     this.#wasNeeded = true
     return true

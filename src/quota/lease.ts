@@ -46,7 +46,7 @@ export class Lease {
   #awake = false
   #asking: Promise<void> | undefined
   readonly key: string
-  readonly limit: number
+  #limit: number
   readonly #options: LeaseOptions
   readonly #lifeMs: number
   /** Fixed windows: end of the window that `#credit` belongs to, by the wall. */
@@ -74,12 +74,26 @@ export class Lease {
 
   constructor(options: LeaseOptions) {
     this.key = options.key
-    this.limit = options.limit
+    this.#limit = options.limit
     this.#options = options
     this.#left = options.limit
     const { window } = options
     this.#lifeMs = window.kind === 'sliding' ? lifeOf(window.ms) : Infinity
     if (window.kind === 'calendar') this.#goodUntil = -Infinity
+  }
+
+  get limit(): number {
+    return this.#limit
+  }
+
+  /** What has been used stays used. Credit that was granted by a larger limit goes back. */
+  changeLimit(limit: number): void {
+    if (limit === this.#limit) return
+    const isLower = limit < this.#limit
+    this.#left = rounded(this.#left + limit - this.#limit)
+    this.#limit = limit
+    this.#shortOf = Infinity
+    if (isLower && this.#credit > 0 && !this.#asking) unheard(this.#return())
   }
 
   /** What this process knows to be left: exact when it is alone, else as of its last question. */

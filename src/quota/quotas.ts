@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { ClientConfig, Config, QuotaConfig, ServerConfig } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
@@ -9,31 +8,23 @@ import { compilePatterns, matches, wildcard, type Pattern } from '../policy/patt
 import type { Store } from '../state/store.ts'
 import { CLOCK, type Clock } from '../core/clock.ts'
 import { Charge, AdmissionGate, type Budgeted, type Placed, type Rated } from './admission-gate.ts'
-import { Lease } from './lease.ts'
-import type { Active, Window } from './lease-options.ts'
+import { LimitLeases, type Live } from './limit-leases.ts'
 import { RemainingQuota } from './remaining-quota.ts'
 import { limitsOf, type Limit, type Owner } from './limits.ts'
-import { calendar, type EndOf } from './period.ts'
-import { ConcurrencyLeases } from './concurrency-leases.ts'
-import { StoreAvailability } from './store-availability.ts'
 
 export interface QuotasOptions {
   readonly config: Config
   readonly store: Store
   readonly logger: Logger
   readonly clock?: Clock
+  /** What this process has of limits; default: parts of its own. */
+  readonly leases?: LimitLeases
 }
 
 /** Identities whose counters are at hand; those of others are in the store alone. */
 const MAX_PRINCIPALS = 10_000
 /** Names whose limits are remembered, for each identity. */
 const MAX_ROUTES = 256
-/** Giving back, booking, renewing. */
-const SWEEP_MS = 100
-
-/** A limit with this process's part of it. */
-export type Live = Rated | Placed | Budgeted
-
 /** What applies to calls of one thing. */
 export interface RouteLimits {
   readonly gate: AdmissionGate | undefined
@@ -73,9 +64,8 @@ const KINDS: Readonly<Record<string, Kind>> = {
 
 /** From the configuration to the limits that a request meets. Resolved once for each identity and name. */
 export class Quotas {
-  readonly #store: Store
   readonly clock: Clock
-  readonly #reach: StoreAvailability
+  readonly #leases: LimitLeases
   readonly #servers: ReadonlyMap<string, ServerConfig>
   readonly #clients: ReadonlyMap<string, ClientConfig>
   readonly #accounts = new LRUCache<string, Account>({ max: MAX_PRINCIPALS })
@@ -84,13 +74,7 @@ export class Quotas {
   /** Of servers and tools, for all clients together. */
   readonly #shared = new Map<string, Live>()
   readonly #everyone: Account | undefined
-  readonly #holder = randomUUID()
-  readonly #ends = new Map<string, EndOf>()
   readonly #timeZone: string
-  readonly #active = new Set<Active>()
-  #holders = 0
-  #timer: NodeJS.Timeout | undefined
-  #closed = false
 
   /** `undefined` when nothing is limited. */
   static of(options: QuotasOptions): Quotas | undefined {
@@ -102,10 +86,10 @@ export class Quotas {
     return quotas.some(isLimit) ? new Quotas(options) : undefined
   }
 
-  constructor({ config, store, logger, clock = CLOCK }: QuotasOptions) {
-    this.#store = store
+  constructor({ config, store, logger, clock = CLOCK, leases }: QuotasOptions) {
     this.clock = clock
-    this.#reach = new StoreAvailability(config.gateway.fail, logger, clock, store)
+    const failureMode = config.gateway.quotaFailureMode
+    this.#leases = leases ?? new LimitLeases({ store, logger, clock, failureMode })
     this.#timeZone = config.gateway.timeZone
     this.#servers = new Map(config.servers.map(server => [server.name, server]))
     this.#clients = new Map(
@@ -164,11 +148,7 @@ export class Quotas {
 
   /** Gives everything back. Idempotent; a store that cannot be reached is not waited for. */
   async close(): Promise<void> {
-    this.#closed = true
-    clearTimeout(this.#timer)
-    const active = [...this.#active]
-    this.#active.clear()
-    await Promise.all(active.map(limit => limit.close()))
+    await this.#leases.close()
   }
 
   #account(principal: Principal): Account | undefined {
@@ -247,42 +227,7 @@ export class Quotas {
   }
 
   #live(limit: Limit): Live {
-    const common = {
-      key: limit.key,
-      limit: limit.limit,
-      store: this.#store,
-      reach: this.#reach,
-      clock: this.clock,
-      wake: (active: Active) => this.#wake(active),
-    }
-    if (limit.kind === 'concurrency')
-      // Not the process: an identity that was forgotten meanwhile may still have calls under way.
-      return {
-        limit,
-        places: new ConcurrencyLeases({ ...common, holder: `${this.#holder}/${++this.#holders}` }),
-      }
-    if (limit.kind === 'rate') {
-      const window: Window = { kind: 'sliding', ms: limit.periodMs }
-      return { limit, lease: new Lease({ ...common, window }) }
-    }
-    let endOf = this.#ends.get(limit.period)
-    if (!endOf) this.#ends.set(limit.period, (endOf = calendar(limit.period, this.#timeZone)))
-    return { limit, lease: new Lease({ ...common, window: { kind: 'calendar', endOf } }) }
-  }
-
-  #wake(active: Active): void {
-    this.#active.add(active)
-    if (this.#timer || this.#closed) return
-    this.#timer = setTimeout(() => this.#sweep(), SWEEP_MS)
-    this.#timer.unref()
-  }
-
-  #sweep(): void {
-    this.#timer = undefined
-    for (const active of this.#active) if (!active.sweep()) this.#active.delete(active)
-    if (this.#timer || this.#active.size === 0 || this.#closed) return
-    this.#timer = setTimeout(() => this.#sweep(), SWEEP_MS)
-    this.#timer.unref()
+    return this.#leases.of(limit, this.#timeZone)
   }
 }
 

@@ -39,7 +39,7 @@ interface Moment {
  * tries again.
  */
 export class StoreAvailability {
-  readonly fail: 'open' | 'closed'
+  fail: 'open' | 'closed'
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #store: Pick<Store, 'lostAt'>
@@ -82,7 +82,7 @@ export class StoreAvailability {
         ? 'Counting begins anew'
         : 'Limited calls are refused until the period of their limit ends; a restart of the gateway begins all periods anew'
     this.#logger.error(
-      `The state of quotas was lost: what had been used is not known. ${what} ("gateway.fail": "${this.fail}").`,
+      `The state of quotas was lost: what had been used is not known. ${what} ("gateway.quotaFailureMode": "${this.fail}").`,
     )
   }
 
@@ -125,10 +125,13 @@ export class StoreAvailability {
     if (now >= this.#remindAt) {
       this.#remindAt = now + REMIND_MS
       const what = this.fail === 'open' ? 'Calls pass without being counted' : 'Limited calls are refused'
-      this.#logger.error(`The state of quotas cannot be reached. ${what} ("gateway.fail": "${this.fail}").`, {
-        cause: describeError(error),
-        concerned: this.#concerned,
-      })
+      this.#logger.error(
+        `The state of quotas cannot be reached. ${what} ("gateway.quotaFailureMode": "${this.fail}").`,
+        {
+          cause: describeError(error),
+          concerned: this.#concerned,
+        },
+      )
     }
     return new StoreUnavailableError(this.#backoffMs, error)
   }

@@ -1,6 +1,7 @@
 import type { Exchange, Outcome } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
-import type { Live, Quotas } from './quotas.ts'
+import type { Live } from './limit-leases.ts'
+import type { Quotas } from './quotas.ts'
 
 export const USAGE_URI = 'manifold://usage'
 

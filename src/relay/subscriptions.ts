@@ -13,7 +13,7 @@ import type { Subscriber } from './updates.ts'
 import { UpstreamListen } from '../upstream/link/listen-stream.ts'
 import { keyOf, TopicTable, type Topic } from './topics.ts'
 
-const EMPTY: Outcome = { kind: 'ready', text: '{}' }
+const EMPTY: Outcome = { kind: 'own', text: '{}' }
 
 export interface SubscriptionsOptions {
   readonly pool: (server: string) => Pool
@@ -33,6 +33,8 @@ export interface SubscriptionsOptions {
  */
 export class Subscriptions {
   readonly #options: SubscriptionsOptions
+  /** As `SubscriptionsOptions.maxPerSubscriber`, for what is subscribed from now on. */
+  maxPerSubscriber: number
   readonly #subscriptions = new TopicTable<Subscription>()
   /** Where a link was opened. */
   readonly #slots = new WeakMap<Link, LinkSlot>()
@@ -43,6 +45,7 @@ export class Subscriptions {
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options
+    this.maxPerSubscriber = options.maxPerSubscriber
     this.#updates = new ResourceUpdates(this.#subscriptions, options.hears, options.logger)
   }
 
@@ -56,7 +59,7 @@ export class Subscriptions {
       view,
       caller: { conversation, principal, features, protocolVersion },
     }
-    const { maxPerSubscriber } = this.#options
+    const { maxPerSubscriber } = this
     // Held until it is known whether it is subscribed: what is asked for at the same time counts, and counts once.
     if (!this.#subscriptions.reserve(subscriber, route.server, route.own, maxPerSubscriber))
       throw new GatewayError(

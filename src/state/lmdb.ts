@@ -70,6 +70,7 @@ function openDatabase(path: string, onRepaired: (what: string) => void): Databas
 
 class LmdbStore implements Store {
   readonly name: string
+  readonly shared = true
   lostAt: number | undefined
   readonly #path: string
   readonly #onRepaired: (what: string) => void

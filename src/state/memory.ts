@@ -46,6 +46,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
 
 class MemoryStore implements Store {
   readonly name = 'memory'
+  readonly shared = false
   readonly #entries: LRUCache<string, Entry>
   readonly #now: () => number
   readonly #steady: () => number

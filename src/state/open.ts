@@ -34,7 +34,7 @@ export async function openStore(state: string, logger: Logger): Promise<Store> {
 
 /**
  * A store in place of one that cannot be opened. It counts nothing that is limited: it would begin from zero, and for this process alone. So limited calls
- * are refused or pass uncounted, as `gateway.fail` says.
+ * are refused or pass uncounted, as `gateway.quotaFailureMode` says.
  */
 function withoutAmounts(store: Store): Store {
   const refuse = (): Promise<never> =>

@@ -63,6 +63,7 @@ export async function openRedisStore(url: string, options: RedisStoreOptions): P
 
 class RedisStore implements Store {
   readonly name: string
+  readonly shared = true
   /** The first attempt to connect has ended. */
   readonly opened: Promise<void>
   readonly #prefix: string

@@ -5,6 +5,8 @@
 export interface Store {
   /** For logs: `memory`, `lmdb:<path>`, `redis:<host>:<port>`. */
   readonly name: string
+  /** Other processes see what is stored, and it outlives this one. */
+  readonly shared: boolean
   /**
    * When this process last found that what had been stored is gone (Unix milliseconds): amounts that were taken before are not known. `undefined`, or
    * absent: never.

@@ -1,5 +1,5 @@
 import { GatewayError } from '../core/errors.ts'
-import type { CallRequest, Exchange, InputRequest, Outcome } from '../core/exchange.ts'
+import type { CallRequest, Exchange, InputRequest, Outcome, ServerResult } from '../core/exchange.ts'
 import { renameTask, renameTaskIn } from '../protocol/related-task.ts'
 import { WithRequest } from '../core/derived-exchange.ts'
 import { stillWorking } from './task-alive.ts'
@@ -67,7 +67,7 @@ export function createdTaskOf(outcome: Outcome): string | undefined {
   return typeof taskId === 'string' ? taskId : undefined
 }
 
-function isTaskWithoutId({ value }: Extract<Outcome, { kind: 'result' }>): boolean {
+function isTaskWithoutId({ value }: ServerResult): boolean {
   return (value as { task?: unknown } | null)?.task !== undefined
 }
 

@@ -12,6 +12,7 @@ import {
   type JsonObject,
   type McpLogLevel,
   type Outcome,
+  type ServerOutcome,
 } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Principal } from '../core/principal.ts'
@@ -133,7 +134,7 @@ export class LegacyTask implements Exchange, Deadline {
   /** Whether the server can still know the task: its end of a session is where the task lives. */
   get alive(): boolean {
     const { transport } = this.link
-    return !this.#forgotten && (this.link.usable || (transport.kind === 'http' && !transport.sessionful))
+    return !this.#forgotten && (this.link.usable || !transport.sessionful)
   }
 
   /** From now on its client knows it by this id, and hears what has been said of it meanwhile. */
@@ -179,7 +180,7 @@ export class LegacyTask implements Exchange, Deadline {
     const call = new AboutTask(exchange, this)
     const isResult = method === 'tasks/result'
     if (isResult) this.#waiting.add(call)
-    let outcome: Outcome
+    let outcome: ServerOutcome
     try {
       outcome = await link.call(call, {
         method,
@@ -189,7 +190,6 @@ export class LegacyTask implements Exchange, Deadline {
     } finally {
       this.#waiting.delete(call)
     }
-    if (outcome.kind === 'ready') return outcome
     if (outcome.kind === 'error') {
       if (method === 'tasks/get' && (outcome.value as JsonObject).code === INVALID_PARAMS) this.forget()
       return outcome

@@ -2,7 +2,6 @@ import type { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Conversation, Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
-import { ANONYMOUS } from '../core/principal.ts'
 import type { Route } from '../core/route.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { renameTask } from '../protocol/related-task.ts'
@@ -131,7 +130,7 @@ export class LegacyTasks {
     const texts = (await Promise.all(page.map(task => task.current()))).filter(text => text !== undefined)
     const last = page.at(-1)
     const next = own.length > PAGE && last ? `,"nextCursor":${JSON.stringify(cursorOf(last.number))}` : ''
-    return { kind: 'ready', text: `{"tasks":[${texts.join(',')}]${next}}` }
+    return { kind: 'own', text: `{"tasks":[${texts.join(',')}]${next}}` }
   }
 
   /** A link is gone, and with it the tasks in its session. */
@@ -178,7 +177,7 @@ export class LegacyTasks {
 
 /** Whose a task is: the principal's; without one, the session's, since everybody is nobody. */
 function ownerOf({ principal, conversation }: Exchange): string {
-  return principal === ANONYMOUS ? `session ${conversation?.id ?? ''}` : principal.id
+  return principal.kind === 'anonymous' ? `session ${conversation?.id ?? ''}` : principal.id
 }
 
 function taskIn(outcome: Outcome): Json<JsonObject> | undefined {

@@ -2,7 +2,7 @@ import { Cancellation } from '../core/cancellation.ts'
 import { monotonicNow } from '../core/clock.ts'
 import type { CallHandler } from '../core/compose.ts'
 import { GatewayError, type ErrorCode } from '../core/errors.ts'
-import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import type { Exchange, JsonObject, Outcome, ServerResult, ServerOutcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Route } from '../core/route.ts'
 import { withTasks } from '../protocol/capabilities.ts'
@@ -25,8 +25,6 @@ const MOST_ROUNDS = 8
 /** What the keys of all questions of a task may have together. */
 const MAX_KEY_CHARS = 256 * 1024
 
-type Result = Extract<Outcome, { kind: 'result' }>
-
 /** A call of a client that knows nothing of tasks, as one of a client that does: the gateway follows them for it. */
 export class WithTasksExtension extends Delegate {
   override readonly features: string
@@ -46,7 +44,7 @@ export function pollModernTask(
   next: CallHandler,
   exchange: Exchange,
   route: Route,
-  created: Result,
+  created: ServerResult,
   server: AskingServer,
 ): Promise<Outcome> {
   const { taskId } = created.value as { taskId?: unknown }
@@ -74,7 +72,7 @@ class DrivenTask {
     exchange.cancellation.onCancel(reason => this.#step.cancel(reason))
   }
 
-  async run(created: Result): Promise<Outcome> {
+  async run(created: ServerResult): Promise<Outcome> {
     let ended = false
     try {
       let task = created
@@ -100,7 +98,7 @@ class DrivenTask {
   }
 
   /** Asks the client what the task has not asked before. */
-  async #answer({ text, value }: Result): Promise<void> {
+  async #answer({ text, value }: ServerResult): Promise<void> {
     const task = value as JsonObject
     if (task.status !== 'input_required') return
     const known = { answered: answeredHere(this.#server, task), skip: this.#asked }
@@ -130,7 +128,7 @@ class DrivenTask {
       )
   }
 
-  async #pause({ value }: Result): Promise<void> {
+  async #pause({ value }: ServerResult): Promise<void> {
     const { pollIntervalMs, status, ttlMs } = value as JsonObject
     const limitMs = typeof ttlMs === 'number' ? Math.min(ttlMs, MAX_TASK_MS) : MAX_TASK_MS
     const left = this.#startedAt + limitMs - monotonicNow()
@@ -153,7 +151,7 @@ class DrivenTask {
   }
 
   /** The task as it is now, or the error of a server that no longer knows it. */
-  async #look(): Promise<Exclude<Outcome, { kind: 'ready' }>> {
+  async #look(): Promise<ServerOutcome> {
     for (let failures = 1; ; failures++) {
       try {
         const outcome = await this.#send('tasks/get')
@@ -195,7 +193,7 @@ class Step extends WithRequest {
 }
 
 /** What the call is answered with. */
-function answerOf(task: Result, route: Route): Outcome {
+function answerOf(task: ServerResult, route: Route): Outcome {
   const { status, statusMessage, result, error } = task.value as JsonObject
   if (status === 'completed' && isJsonObject(result))
     return { kind: 'result', text: rawAt(task.text, 'result') ?? '{}', value: result, modern: true }

@@ -1,5 +1,5 @@
 import { repeating, type CallHandler, type CallMiddleware } from '../core/compose.ts'
-import type { Exchange, JsonObject, Outcome } from '../core/exchange.ts'
+import type { Exchange, JsonObject, Outcome, ServerResult } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Route } from '../core/route.ts'
 import { TASKS } from '../protocol/capabilities.ts'
@@ -16,8 +16,6 @@ import { withChanges } from '../bridge/suspend.ts'
 
 /** Revision 2026-07-28: the client lacks a capability the call needs. */
 const MISSING_CAPABILITY = -32021
-
-type Result = Extract<Outcome, { kind: 'result' }>
 
 export interface TasksOptions {
   /** Ids of tasks of the modern extension. */
@@ -86,14 +84,19 @@ function mayWish({ modern, protocolVersion }: Exchange): boolean {
   return !modern && protocolVersion === LATEST_LEGACY
 }
 
-async function wrapped(ids: TaskIds, exchange: Exchange, route: Route, outcome: Result): Promise<Outcome> {
+async function wrapped(
+  ids: TaskIds,
+  exchange: Exchange,
+  route: Route,
+  outcome: ServerResult,
+): Promise<Outcome> {
   const { taskId } = outcome.value as JsonObject
   return typeof taskId === 'string'
     ? withTaskId(outcome, await ids.wrap(exchange, route.server, taskId))
     : outcome
 }
 
-function isTask(outcome: Outcome): outcome is Result {
+function isTask(outcome: Outcome): outcome is ServerResult {
   return (
     outcome.kind === 'result' && outcome.modern && (outcome.value as JsonObject | null)?.resultType === 'task'
   )
@@ -109,7 +112,7 @@ function needsTasks(outcome: Outcome): boolean {
 }
 
 /** What a task asks, with the name of its server. */
-function withLabels(outcome: Result, server: AskingServer): Outcome {
+function withLabels(outcome: ServerResult, server: AskingServer): Outcome {
   if (!isJsonObject(outcome.value)) return outcome
   const inputRequests = labelledRequests(server, { text: outcome.text, value: outcome.value })
   return inputRequests === undefined
@@ -117,7 +120,7 @@ function withLabels(outcome: Result, server: AskingServer): Outcome {
     : { ...outcome, text: withMembers(outcome.text, { inputRequests }) }
 }
 
-function withTaskId(outcome: Result, taskId: string): Result {
+function withTaskId(outcome: ServerResult, taskId: string): ServerResult {
   if (typeof (outcome.value as JsonObject | null)?.taskId !== 'string') return outcome
   return { ...outcome, text: withMembers(outcome.text, { taskId: JSON.stringify(taskId) }) }
 }

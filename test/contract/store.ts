@@ -2,8 +2,15 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { rng } from '../helpers/rng.ts'
 import { MAX_KEY_BYTES, MAX_VALUE_BYTES, type Store } from '../../src/state/store.ts'
 
-/** What a store must do, whatever keeps the values. `open` gives an empty store that runs on the given clock. */
-export function describeStore(name: string, open: (now: () => number) => Promise<Store>): void {
+/**
+ * What a store must do, whatever keeps the values. `open` gives an empty store that runs on the given clock; `reopen` opens the one
+ * that was opened last once more, for a store that others can share.
+ */
+export function describeStore(
+  name: string,
+  open: (now: () => number) => Promise<Store>,
+  reopen?: (now: () => number) => Promise<Store>,
+): void {
   describe(`store contract: ${name}`, () => {
     let time = 1_000_000
 
@@ -12,6 +19,16 @@ export function describeStore(name: string, open: (now: () => number) => Promise
       onTestFinished(() => store.close())
       return store
     }
+
+    it('is shared with whatever else opens it, where it says so', async () => {
+      const store = await start()
+      expect(store.shared).toBe(reopen !== undefined)
+      await store.set('a', '1')
+      const other = await reopen?.(() => time)
+      if (!other) return
+      onTestFinished(() => other.close())
+      expect(await other.get('a')).toBe('1')
+    })
 
     it('gives back what was set, and undefined for the rest', async () => {
       const store = await start()

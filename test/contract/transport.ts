@@ -1,11 +1,15 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { GatewayError } from '../../src/core/errors.ts'
 import type { Receiver, Transport } from '../../src/upstream/transport/shared/transport.ts'
+import type { TransportTraits } from '../../src/upstream/transport/shared/traits.ts'
+import type { ReceivedRequest } from '../fixtures/servers/raw.js'
 import { assertNothingLeft, takeStock } from '../helpers/leftovers.ts'
 
 /** A transport to a fresh raw server, not opened yet. */
 export interface Setup {
   readonly transport: Transport
+  /** The HTTP requests that the server has had; absent where there are none. */
+  readonly requests?: readonly ReceivedRequest[]
   /** Ends the server. */
   stop(): Promise<void>
 }
@@ -15,8 +19,10 @@ export interface TransportSubject {
   create(options: { readonly maxMessageBytes: number }): Promise<Setup>
   /** A transport whose server does not exist. */
   unreachable(): Promise<Transport>
-  /** Whether what a server sends during a request arrives, and whether it is known which request it belongs to. */
-  readonly during: 'dropped' | 'attributed' | 'unattributed'
+  /** What the transport claims to do. */
+  readonly traits: TransportTraits
+  /** What this server sends during a request does not arrive, for want of a stream. */
+  readonly drops?: boolean
 }
 
 export interface Event {
@@ -126,6 +132,11 @@ export class Conversation {
   /** Opens it and greets the server. */
   async begin(): Promise<void> {
     await this.transport.open(this.heard)
+    await this.greet()
+  }
+
+  /** Greets the server as one of the legacy era. */
+  async greet(): Promise<void> {
     const clientInfo = { name: 'test', version: '1' }
     const id = this.send('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo })
     await this.answer(id)
@@ -136,15 +147,19 @@ export class Conversation {
 
 /** What a transport must do, whatever carries the messages. The server behind it is `raw.js` of the legacy era. */
 export function describeTransport(name: string, subject: TransportSubject): void {
-  const start = async (maxMessageBytes = 1_000_000): Promise<Conversation & { stop(): Promise<void> }> => {
-    const { transport, stop } = await subject.create({ maxMessageBytes })
+  const { traits } = subject
+  const create = async (maxMessageBytes = 1_000_000): Promise<Conversation & Omit<Setup, 'transport'>> => {
+    const { transport, ...setup } = await subject.create({ maxMessageBytes })
     onTestFinished(async () => {
       await transport.close()
-      await stop()
+      await setup.stop()
     })
-    const conversation = new Conversation(transport)
+    return Object.assign(new Conversation(transport), setup)
+  }
+  const start = async (maxMessageBytes?: number): Promise<Conversation & Omit<Setup, 'transport'>> => {
+    const conversation = await create(maxMessageBytes)
     await conversation.begin()
-    return Object.assign(conversation, { stop })
+    return conversation
   }
 
   describe(`transport contract: ${name}`, () => {
@@ -200,16 +215,66 @@ export function describeTransport(name: string, subject: TransportSubject): void
     it('brings what the server sends during a request, before its answer', async () => {
       const peer = await start()
       const id = peer.call('log', { level: 'warning', data: 'now' })
-      if (subject.during !== 'dropped') {
+      if (!subject.drops) {
         const { text, stream } = await peer.heard.next()
         expect(JSON.parse(text ?? '{}')).toMatchObject({
           method: 'notifications/message',
           params: { data: 'now' },
         })
-        expect(stream).toBe(subject.during === 'attributed' ? id : undefined)
+        expect(stream).toBe(traits.attribution === 'stream' ? id : undefined)
       }
       await peer.answer(id)
     })
+
+    it('claims what its kind claims', async () => {
+      expect((await create()).transport.traits).toBe(traits)
+    })
+
+    it.runIf(traits.ordered)('keeps the order of what it sends', async () => {
+      const peer = await start()
+      const marks = Array.from({ length: 15 }, (_, mark) => mark)
+      for (const mark of marks)
+        peer.notify('notifications/example', { mark, text: 'x'.repeat((15 - mark) * 1000) })
+      const { result } = await peer.answer(peer.call('received'))
+      const messages = JSON.parse(result.content[0]?.text ?? '[]') as string[]
+      const seen = messages.map(text => JSON.parse(text) as { method?: string; params: { mark: number } })
+      expect(
+        seen.filter(({ method }) => method === 'notifications/example').map(({ params }) => params.mark),
+      ).toEqual(marks)
+    })
+
+    it.runIf(process.platform === 'linux')('starts a process only where it claims to', async () => {
+      const before = takeStock()
+      await start()
+      const started = [...takeStock().children].filter(pid => !before.children.has(pid))
+      expect(started.length > 0).toBe(traits.process)
+    })
+
+    it('sends headers with a request only where it claims to', async () => {
+      const peer = await start()
+      const id = ++idOfExact
+      peer.heard.waiting.add(id)
+      const text = `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"echo_raw","arguments":{}}}`
+      peer.transport.send({ id, method: 'tools/call', text, headers: { 'mcp-param-region': 'eu' } })
+      await peer.answer(id)
+      const carried = peer.requests?.some(({ headers }) => headers['mcp-param-region'] === 'eu') ?? false
+      expect(carried).toBe(traits.headers)
+    })
+
+    it.runIf(traits.eras.includes('modern'))(
+      'can still be greeted after a probe that was refused',
+      async () => {
+        const peer = await create()
+        await peer.transport.open(peer.heard)
+        peer.transport.use('2026-07-28')
+        const id = peer.send('server/discover', { _meta: {} })
+        const event = await peer.heard.next()
+        expect(event.id ?? (JSON.parse(event.text ?? '{}') as { id?: number }).id).toBe(id)
+        peer.transport.use(undefined)
+        await peer.greet()
+        await peer.answer(peer.call('echo_raw'))
+      },
+    )
 
     it('says that nothing was sent when the server cannot be reached, and why', async () => {
       const before = takeStock()

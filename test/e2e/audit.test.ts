@@ -33,7 +33,12 @@ test.each(['digest', 'full'])('every request has its line, and no secret is in a
   {
     await using gateway = await startGateway({
       mcpServers: {
-        a: { ...server.entry, headers: { authorization: `Bearer ${SECRET}` }, concurrency: 1, queue: 1 },
+        a: {
+          ...server.entry,
+          headers: { authorization: `Bearer ${SECRET}` },
+          maxConcurrentCalls: 1,
+          queue: 1,
+        },
       },
       gateway: { audit: { file, args } },
     })

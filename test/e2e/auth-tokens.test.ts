@@ -267,9 +267,21 @@ describe('what a token allows', () => {
       ).body
       return seen.at(-1)
     }
-    expect(await show({})).toEqual({ id: 'client:ada', name: 'ada', client: 'ada', roles: [] })
+    expect(await show({})).toEqual({
+      kind: 'client',
+      id: 'client:ada',
+      name: 'ada',
+      client: 'ada',
+      roles: [],
+    })
     expect(await show({ scope: 'write' })).toMatchObject({ id: 'client:ada', roles: ['reader', 'writer'] })
-    const eve = { id: `user:${issuer.url} eve`, name: 'eve', client: 'people', roles: ['reader'] }
+    const eve = {
+      kind: 'user',
+      id: `user:${issuer.url} eve`,
+      name: 'eve',
+      client: 'people',
+      roles: ['reader'],
+    }
     expect(await show({ sub: 'eve', scope: 'read' })).toEqual(eve)
     // The same rights are the same object, so that nothing has to be compared.
     const first = seen.at(-1)

@@ -25,7 +25,7 @@ async function heedless(names: readonly string[], options: Readonly<Record<strin
     const served = mode === 'stdio' ? undefined : await serve([HEEDLESS, mode], { ready: /listening (\S+)/ })
     if (served) processes.set(name, served)
     const entry = served ? { url: served.origin } : { command: process.execPath, args: [HEEDLESS, 'stdio'] }
-    mcpServers[name] = { ...entry, concurrency: CONCURRENCY, ...options }
+    mcpServers[name] = { ...entry, maxConcurrentCalls: CONCURRENCY, ...options }
   }
   return {
     mcpServers,

@@ -131,7 +131,7 @@ describe.each([
     await using one = await scriptedHttp()
     await using two = await scriptedHttp()
     await using scratch = makeScratch()
-    const a = { replicas: [one.entry, two.entry], health: { every: '300ms' } }
+    const a = { replicas: [one.entry, two.entry], health: { interval: '300ms' } }
     await using gateway = await start(scratch, ms, { mcpServers: { a } })
     await using client = new ModernHttp(gateway.origin)
     for (const server of [one, two]) counting(server)
@@ -164,7 +164,7 @@ describe.each([
   test.concurrent('a call in the queue keeps its turn, and leaves it when it is time', async () => {
     await using server = await scriptedHttp()
     await using scratch = makeScratch()
-    const a = { ...server.entry, concurrency: 1, queueTimeout: '3s' }
+    const a = { ...server.entry, maxConcurrentCalls: 1, queueTimeout: '3s' }
     await using gateway = await start(scratch, ms, { mcpServers: { a } })
     await using client = new ModernHttp(gateway.origin)
     const first = client.request('1', 'tools/call', CALL)

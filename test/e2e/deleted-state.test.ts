@@ -61,7 +61,7 @@ async function run(fail: 'open' | 'closed', check: (after: After) => Promise<voi
   await check({ callOf, ran, said: () => served.said })
 }
 
-test('with "fail": "closed" no quota begins anew, and a key made afterwards works', async () => {
+test('with "quotaFailureMode": "closed" no quota begins anew, and a key made afterwards works', async () => {
   await run('closed', async ({ callOf, ran, said }) => {
     const before = ran()
     for (const client of LIMITED) {
@@ -76,7 +76,7 @@ test('with "fail": "closed" no quota begins anew, and a key made afterwards work
   })
 })
 
-test('with "fail": "open" quotas count anew, and calls go on', async () => {
+test('with "quotaFailureMode": "open" quotas count anew, and calls go on', async () => {
   await run('open', async ({ callOf, said }) => {
     for (const client of LIMITED)
       expect([client, await callOf(client)]).toEqual([client, expect.stringContaining(RAN)])

@@ -115,16 +115,16 @@ describe.each(['legacy', 'modern'] as const)('servers of the %s era', era => {
       record('c.test', c, 20, 5),
     ])
     const { origin, replicas } = await fronted(dns.address, {
-      replicas: [{ url: 'http://up.test/mcp', service: '_mcp._tcp', name: 'up', tier: 1 }],
+      replicas: [{ url: 'http://up.test/mcp', service: '_mcp._tcp', name: 'up', priority: 1 }],
       isolation: 'shared',
     })
     await using client = new ModernHttp(origin)
     for (let at = 0; at < 30; at++)
       expect(await client.request(String(at), 'tools/call', CALL)).toContain('"a":1')
-    expect(replicas().map(({ name, weight, tier }) => ({ name, weight, tier }))).toEqual([
-      { name: `up/a.test:${portOf(a)}`, weight: 30, tier: 1 },
-      { name: `up/b.test:${portOf(b)}`, weight: 1, tier: 1 },
-      { name: `up/c.test:${portOf(c)}`, weight: 5, tier: 2 },
+    expect(replicas().map(({ name, weight, priority }) => ({ name, weight, priority }))).toEqual([
+      { name: `up/a.test:${portOf(a)}`, weight: 30, priority: 1 },
+      { name: `up/b.test:${portOf(b)}`, weight: 1, priority: 1 },
+      { name: `up/c.test:${portOf(c)}`, weight: 5, priority: 2 },
     ])
     expect(callsAt(a)).toBeGreaterThan(15)
     expect(callsAt(c)).toBe(0)

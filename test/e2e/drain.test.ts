@@ -89,7 +89,7 @@ describe.each(['legacy', 'modern'] as const)('replicas of the %s era', era => {
     // As editors do it: written beside, and put in its place.
     writeFileSync(`${configFile}.new`, JSON.stringify(configOf([a, b], [0, 1], { timeout: '1m' })))
     renameSync(`${configFile}.new`, configFile)
-    await expect.poll(() => served.said, { timeout: 10_000 }).toContain('mcpServers.up.timeout')
+    await expect.poll(() => served.said, { timeout: 10_000 }).toContain('timeout: 5m → 1m')
     const before = callsAt(a)
     for (let at = 0; at < 5; at++) await callAll()
     expect(callsAt(a)).toBe(before)

@@ -86,7 +86,7 @@ describe.runIf(hasRedis()).each(Object.entries(LOSSES))(
       expect(await callOf('used')).toContain('is used up')
     }
 
-    test('begins no quota anew with "fail": "closed", also in a gateway that had counted nothing before', async () => {
+    test('begins no quota anew with "quotaFailureMode": "closed", also in a gateway that had counted nothing before', async () => {
       const { redis, server } = await setUp()
       await using counting = await gatewayOn(redis, server, 'closed')
       await using idle = await gatewayOn(redis, server, 'closed')
@@ -117,7 +117,7 @@ describe.runIf(hasRedis()).each(Object.entries(LOSSES))(
         expect([client, await restarted.callOf(client)]).toEqual([client, expect.stringContaining(RAN)])
     })
 
-    test('counts anew with "fail": "open", and calls go on', async () => {
+    test('counts anew with "quotaFailureMode": "open", and calls go on', async () => {
       const { redis, server } = await setUp()
       await using gateway = await gatewayOn(redis, server, 'open')
       await useUp(gateway)

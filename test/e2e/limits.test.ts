@@ -98,9 +98,9 @@ test('gateway.asks.answerTimeout: of a session and of a client without one', asy
   expect(late).toMatch(/has expired|no longer waiting/)
 })
 
-test('gateway.asks.maxParked: calls of clients without a session', async () => {
+test('gateway.asks.maxSuspendedCalls: calls of clients without a session', async () => {
   await using server = await scriptedHttp()
-  await using gateway = await gatewayFor(server, {}, { asks: { maxParked: 1 } })
+  await using gateway = await gatewayFor(server, {}, { asks: { maxSuspendedCalls: 1 } })
   await using client = new ModernHttp(gateway.origin)
   const calls = [modernCall(client), modernCall(client)]
   const requests = [await server.called('t'), await server.called('t')] as const
@@ -193,12 +193,12 @@ test('gateway.maxLinksPerClient: conversations of one client with all servers, s
   expect(await callOf(again, 'b')).toContain('"content":[]')
 })
 
-test('maxExclusiveLinks and linkWait: calls that have a conversation each', async () => {
+test('maxExclusiveLinks and linkTimeout: calls that have a conversation each', async () => {
   await using server = await scriptedStdio()
   await using gateway = await gatewayFor(server, {
     isolation: 'call',
     maxExclusiveLinks: 1,
-    linkWait: '100ms',
+    linkTimeout: '100ms',
   })
   await using client = new ModernHttp(gateway.origin)
   const calling = modernCall(client)

@@ -62,7 +62,7 @@ describe.each([
       const s = upstream ? { url: upstream.origin } : { command: process.execPath, args: [HEEDLESS, 'stdio'] }
       const config = scratch.write('servers.json', {
         mcpServers: { s },
-        gateway: { http: { port: 0 }, state: 'memory', concurrency: 10_000 },
+        gateway: { http: { port: 0 }, state: 'memory', maxConcurrentCalls: 10_000 },
       })
       try {
         await using gateway = await serveWeighed(config)

@@ -47,7 +47,7 @@ async function scene(
   await using gateway = await startGateway({
     mcpServers: { a: { ...server.entry, retry: true } },
     clients: withKeys({ one: {}, two: {} }),
-    gateway: { asks: { maxParked: 1, answerTimeout }, ...more },
+    gateway: { asks: { maxSuspendedCalls: 1, answerTimeout }, ...more },
   })
   await gateway.gateway.warmUp()
   await using one = await callerOf(gateway, 'one')

@@ -133,7 +133,7 @@ describe('a server that comes and goes', () => {
 
   test('that crashes again and again is not started for every call', async () => {
     await using served = await startGateway({
-      mcpServers: { one: { ...marked('exit-at-call', 'x'), crashes: 2 } },
+      mcpServers: { one: { ...marked('exit-at-call', 'x'), restartLimit: 2 } },
     })
     const client = await openSession(served.origin)
     await client.call('one__pid')

@@ -46,7 +46,7 @@ const settled = (client: StdioClient): Promise<string> => client.request('"settl
 describe('a server that is given one call at a time', () => {
   test('gets the next when it has answered, in the order they came', async () => {
     await using server = await scriptedHttp()
-    await using gateway = await gatewayFor({ a: [server, { concurrency: 1 }] })
+    await using gateway = await gatewayFor({ a: [server, { maxConcurrentCalls: 1 }] })
     await using client = await StdioClient.legacy(gateway.gateway)
     for (const [id, name] of ['t', 'u', 'v'].entries())
       client.send(requestText(`${id}`, 'tools/call', named(name)))
@@ -61,7 +61,7 @@ describe('a server that is given one call at a time', () => {
 
   test('refuses whom there is no room for, and says which limit it was', async () => {
     await using server = await scriptedHttp()
-    await using gateway = await gatewayFor({ a: [server, { concurrency: 1, queue: 1 }] })
+    await using gateway = await gatewayFor({ a: [server, { maxConcurrentCalls: 1, queue: 1 }] })
     await using client = await StdioClient.legacy(gateway.gateway)
     client.send(requestText('1', 'tools/call', named('t')))
     const call = await server.called('t')
@@ -71,7 +71,7 @@ describe('a server that is given one call at a time', () => {
     }
     expect(refused.result.isError).toBe(true)
     expect(refused.result.content[0]?.text).toBe(
-      'Server "a" is busy: 1 calls are under way ("concurrency" of this server), and 1 may wait ("queue"). Try again in 1 s.',
+      'Server "a" is busy: 1 calls are under way ("maxConcurrentCalls" of this server), and 1 may wait ("queue"). Try again in 1 s.',
     )
     expect(refused.result._meta['io.github.mcp-manifold/error']).toMatchObject({
       code: 'overloaded',
@@ -86,7 +86,7 @@ describe('a server that is given one call at a time', () => {
 
   test('never hears of a call that was cancelled while it waited', async () => {
     await using server = await scriptedHttp()
-    await using gateway = await gatewayFor({ a: [server, { concurrency: 1, queue: 1 }] })
+    await using gateway = await gatewayFor({ a: [server, { maxConcurrentCalls: 1, queue: 1 }] })
     await using client = await StdioClient.legacy(gateway.gateway)
     client.send(requestText('1', 'tools/call', named('t')))
     const call = await server.called('t')
@@ -104,7 +104,7 @@ describe('a server that is given one call at a time', () => {
 
   test('does not keep anyone waiting longer than "queueTimeout"', async () => {
     await using server = await scriptedHttp()
-    await using gateway = await gatewayFor({ a: [server, { concurrency: 1, queueTimeout: '100ms' }] })
+    await using gateway = await gatewayFor({ a: [server, { maxConcurrentCalls: 1, queueTimeout: '100ms' }] })
     await using client = await StdioClient.legacy(gateway.gateway)
     client.send(requestText('1', 'tools/call', named('t')))
     const call = await server.called('t')
@@ -117,7 +117,7 @@ describe('a server that is given one call at a time', () => {
 
   test('has its whole "timeout" for a call that has waited', async () => {
     await using server = await scriptedHttp()
-    await using gateway = await gatewayFor({ a: [server, { concurrency: 1, timeout: '1s' }] })
+    await using gateway = await gatewayFor({ a: [server, { maxConcurrentCalls: 1, timeout: '1s' }] })
     await using client = await StdioClient.legacy(gateway.gateway)
     client.send(requestText('1', 'tools/call', named('t')))
     client.send(requestText('2', 'tools/call', named('u')))
@@ -133,7 +133,7 @@ describe('a server that is given one call at a time', () => {
 
   test('is not waited for when the gateway stops', async () => {
     await using server = await scriptedHttp()
-    await using gateway = await gatewayFor({ a: [server, { concurrency: 1 }] })
+    await using gateway = await gatewayFor({ a: [server, { maxConcurrentCalls: 1 }] })
     await using client = await StdioClient.legacy(gateway.gateway)
     client.send(requestText('1', 'tools/call', named('t')))
     await server.called('t')
@@ -147,7 +147,7 @@ describe('a server that is given one call at a time', () => {
 
   test('works on others while a session is asked something, and goes on with it first', async () => {
     await using server = await scriptedHttp()
-    await using gateway = await gatewayFor({ a: [server, { concurrency: 1 }] })
+    await using gateway = await gatewayFor({ a: [server, { maxConcurrentCalls: 1 }] })
     await using asked = await LegacySession.open(gateway.origin, { capabilities: FEATURES })
     await using other = await StdioClient.legacy(gateway.gateway)
     const sent = asked.post(requestText('1', 'tools/call', named('t')))
@@ -179,7 +179,7 @@ describe('a server that is given one call at a time', () => {
 
   test('works on others while a modern client thinks, even if it never comes back', async () => {
     await using server = await scriptedHttp()
-    await using gateway = await gatewayFor({ a: [server, { concurrency: 1 }] })
+    await using gateway = await gatewayFor({ a: [server, { maxConcurrentCalls: 1 }] })
     await using client = new ModernHttp(gateway.origin)
     await using other = await StdioClient.legacy(gateway.gateway)
     const key = 'io.modelcontextprotocol/clientCapabilities'
@@ -208,8 +208,8 @@ test('a free server is reached past those who wait for a full one', async () => 
   await using full = await scriptedHttp()
   await using free = await scriptedHttp()
   await using gateway = await gatewayFor(
-    { a: [full, { concurrency: 1 }], b: [free, {}] },
-    { concurrency: 2, queue: 100 },
+    { a: [full, { maxConcurrentCalls: 1 }], b: [free, {}] },
+    { maxConcurrentCalls: 2, queue: 100 },
   )
   await using client = await StdioClient.legacy(gateway.gateway)
   for (let id = 1; id <= 10; id++) client.send(requestText(`${id}`, 'tools/call', named('t')))
@@ -290,7 +290,7 @@ test('a client with a hundred times the demand costs a quiet one at most two cal
   // The same machine under the same load, without the crowd: what is left of the difference is the queue.
   await using empty = await timedServer(20)
   await using gateway = await startGateway({
-    mcpServers: { a: { ...crowded.entry, concurrency: CONCURRENCY }, b: empty.entry },
+    mcpServers: { a: { ...crowded.entry, maxConcurrentCalls: CONCURRENCY }, b: empty.entry },
   })
   await gateway.gateway.warmUp()
   await using quiet = await StdioClient.legacy(gateway.gateway)

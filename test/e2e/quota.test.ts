@@ -101,7 +101,7 @@ describe('a rate', () => {
 
   it('is counted for each identity by itself', async () => {
     const { refusal } = await start({ clients: { ci: { rate: '1/min' } } })
-    const of = (id: string): Principal => ({ id, name: id, client: 'ci', roles: [] })
+    const of = (id: string): Principal => ({ kind: 'user', id, name: id, client: 'ci', roles: [] })
     for (const id of ['user:a 1', 'user:a 2', 'client:ci']) {
       expect(await refusal('tools/list', {}, of(id))).toBeUndefined()
       expect((await refusal('tools/list', {}, of(id)))?.code).toBe('rate_limited')

@@ -49,9 +49,9 @@ test('requests are answered while a large changed file is loaded, whether it is 
   while (!gateway.said.includes('Ctrl+C')) await new Promise(resolve => setTimeout(resolve, 20))
 
   writeFileSync(file, fileOf('http://127.0.0.1:10/mcp', 'deny'))
-  expect(await slowestUntil(gateway, 'takes effect at the next start')).toBeLessThan(MAX_WAIT_MS)
+  expect(await slowestUntil(gateway, 'has changed and is in effect')).toBeLessThan(MAX_WAIT_MS)
   expect(gateway.said).toContain('"added":"127.0.0.1:10"')
-  expect(gateway.said).toContain('takes effect at the next start: clients.client-8.')
+  expect(gateway.said).toContain('Server \\"up\\" is changed: url. Client \\"client-8\\" is changed: rules.')
 
   writeFileSync(file, fileOf('http://127.0.0.1:11/mcp', 'maybe'))
   expect(await slowestUntil(gateway, 'is not used')).toBeLessThan(MAX_WAIT_MS)

@@ -122,9 +122,9 @@ test('gateway.listen.maxStreams: one client holds all, and another one still get
   await expect.poll(typeOfNext, { timeout: 10_000 }).toContain('text/event-stream')
 })
 
-test('gateway.asks.maxParked: calls of one client wait in all places, and those of another are asked', async () => {
+test('gateway.asks.maxSuspendedCalls: calls of one client wait in all places, and those of another are asked', async () => {
   await using server = await scriptedHttp()
-  await using gateway = await gatewayFor(server, { asks: { maxParked: 3 } })
+  await using gateway = await gatewayFor(server, { asks: { maxSuspendedCalls: 3 } })
   await using flood = new ModernHttp(gateway.origin, '/mcp', headersOf('flood'))
   await using calm = new ModernHttp(gateway.origin, '/mcp', headersOf('calm'))
   const post = (client: ModernHttp, more = ''): Promise<WireResponse> => {
@@ -147,7 +147,7 @@ test('gateway.asks.maxParked: calls of one client wait in all places, and those 
   const fourth = await server.called('t')
   fourth.say(`{"jsonrpc":"2.0","id":"f4",${ASK}}`)
   const refused = await server.messages.take(text => rawAt(text, 'id') === '"f4"', 'the refusal')
-  expect(rawAt(refused, 'error', 'message')).toContain('gateway.asks.maxParked')
+  expect(rawAt(refused, 'error', 'message')).toContain('gateway.asks.maxSuspendedCalls')
   fourth.answer('"result":{"content":[]}')
   expect(await answerOf(await tooMany)).toContain('"content":[]')
   // Another one is asked in place of the call of the first that waits longest.

@@ -15,7 +15,7 @@ const numbers = Array.from({ length: CALLS }, (_, n) => n)
 
 function serve(scratch: Scratch, more: object = {}): Promise<Served> {
   const config = scratch.write('servers.json', {
-    mcpServers: { slow: { command: process.execPath, args: [SLOW], concurrency: 1000 } },
+    mcpServers: { slow: { command: process.execPath, args: [SLOW], maxConcurrentCalls: 1000 } },
     gateway: { http: { port: 0 }, state: 'memory', audit: { file: 'audit.jsonl' }, ...more },
   })
   return serveGateway(config, { env: { HOME: scratch.path, XDG_STATE_HOME: scratch.path } })

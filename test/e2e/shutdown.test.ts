@@ -30,11 +30,11 @@ const SLOW = fileURLToPath(new URL('../fixtures/servers/slow.js', import.meta.ur
 
 function configure(scratch: Scratch, more: object = {}): [string, { env: Record<string, string> }] {
   const config = scratch.write('servers.json', {
-    mcpServers: { slow: { command: process.execPath, args: [SLOW], concurrency: 1000 } },
+    mcpServers: { slow: { command: process.execPath, args: [SLOW], maxConcurrentCalls: 1000 } },
     gateway: {
       http: { port: 0 },
       state: 'memory',
-      concurrency: 1000,
+      maxConcurrentCalls: 1000,
       audit: { file: 'audit.jsonl' },
       ...more,
     },

@@ -34,7 +34,7 @@ describe.runIf(process.platform === 'linux')('a command', () => {
   test('that crashes at each call is a crash loop: calls fail at once, and nothing is left', async () => {
     const mark = randomUUID()
     await using served = await startGateway({
-      mcpServers: { one: { ...failing(mark, 'fork=1'), crashes: 3 } },
+      mcpServers: { one: { ...failing(mark, 'fork=1'), restartLimit: 3 } },
     })
     const client = await openSession(served.origin)
     let crashes = 0
@@ -60,7 +60,7 @@ describe.runIf(process.platform === 'linux')('a command', () => {
     await using served = await startGateway({
       mcpServers: {
         one: {
-          crashes: 2,
+          restartLimit: 2,
           isolation: 'shared',
           replicas: [
             { ...failing(mark), name: 'good' },
@@ -124,7 +124,7 @@ describe.runIf(process.platform === 'linux')('a command', () => {
   test('that uses too much memory is replaced without a pause, and finishes what it is at', async () => {
     const mark = randomUUID()
     await using served = await startGateway({
-      mcpServers: { one: { ...failing(mark, 'fork=1', 'start=1000'), memory: '300MiB' } },
+      mcpServers: { one: { ...failing(mark, 'fork=1', 'start=1000'), memoryLimit: '300MiB' } },
     })
     const client = await openSession(served.origin)
     const first = await client.call('one__pid')
@@ -151,7 +151,7 @@ describe.runIf(process.platform === 'linux')('a command', () => {
   test('that uses far too much memory is ended at once', async () => {
     const mark = randomUUID()
     await using served = await startGateway({
-      mcpServers: { one: { ...failing(mark, 'fork=1'), memory: '160MiB' } },
+      mcpServers: { one: { ...failing(mark, 'fork=1'), memoryLimit: '160MiB' } },
     })
     const client = await openSession(served.origin)
     const first = await client.call('one__grow', { mib: 300 })
@@ -166,7 +166,7 @@ describe.runIf(process.platform === 'linux')('a command', () => {
   test('with a spare is there at once after kill -9, although it takes two seconds to start', async () => {
     const mark = randomUUID()
     await using served = await startGateway({
-      mcpServers: { one: { ...failing(mark, 'fork=1', 'start=2000'), spares: 1 } },
+      mcpServers: { one: { ...failing(mark, 'fork=1', 'start=2000'), warmInstances: 1 } },
     })
     const client = await openSession(served.origin)
     let pid = await client.call('one__pid')
@@ -195,7 +195,7 @@ describe.runIf(process.platform === 'linux')('a command', () => {
   test('with a spare serves a new session at once; one that dies while it waits is replaced', async () => {
     const mark = randomUUID()
     await using served = await startGateway({
-      mcpServers: { one: { ...failing(mark, 'start=2000'), spares: 1, isolation: 'session' } },
+      mcpServers: { one: { ...failing(mark, 'start=2000'), warmInstances: 1, isolation: 'session' } },
     })
     const first = await openSession(served.origin)
     const pid = await first.call('one__pid')

@@ -14,7 +14,7 @@ export const REFRESH_MS = 1000
  * @property {boolean} [hedge] default false
  * @property {boolean} [checks] whether replicas are checked several times within a deadline; default: as it is
  * @property {number} [deadlineMs]
- * @property {number} [crashes]
+ * @property {number} [restartLimit]
  * @property {number} [retries] default 2
  */
 
@@ -26,7 +26,7 @@ export function serverEntry(settings) {
     hedge = false,
     checks = false,
     deadlineMs = DEADLINE_MS,
-    crashes,
+    restartLimit,
     retries = 2,
   } = settings
   const entry = {
@@ -38,8 +38,8 @@ export function serverEntry(settings) {
     retries,
     retryBudget: 20,
     hedge,
-    ...(checks && { health: { every: '200ms', timeout: '400ms' } }),
-    ...(crashes !== undefined && { crashes }),
+    ...(checks && { health: { interval: '200ms', timeout: '400ms' } }),
+    ...(restartLimit !== undefined && { restartLimit }),
   }
   return [id, entry]
 }

@@ -6,7 +6,7 @@ import { HttpReplica } from './replica-http.js'
 /**
  * One cell with the server it needs: a call of one kind that is hit by one fault, at a server with one replica or two.
  *
- * Where a fault cannot wait for a certain call, it strikes the first of two replicas, and the second is of a higher tier, so that the first gets the call.
+ * Where a fault cannot wait for a certain call, it strikes the first of two replicas, and the second is of a higher priority, so that the first gets the call.
  */
 
 /** How long a replica is away where there is no other. */
@@ -58,9 +58,16 @@ export class Scene {
   get settings() {
     const { id, replicas, fault } = this
     const silent = fault.delivery === 'silent'
-    const crashes = fault.at === 'start' ? { crashes: CRASHES } : {}
+    const restartLimit = fault.at === 'start' ? { restartLimit: CRASHES } : {}
     const checks = silent && fault.name !== 'slow-headers'
-    return { id, replicas, hedge: silent, checks, retries: this.#waits ? PATIENT_RETRIES : 2, ...crashes }
+    return {
+      id,
+      replicas,
+      hedge: silent,
+      checks,
+      retries: this.#waits ? PATIENT_RETRIES : 2,
+      ...restartLimit,
+    }
   }
 
   /** Whether a call has to wait until this runner has opened a port again. */
@@ -85,10 +92,15 @@ export class Scene {
     const { fault, count, world, id } = this
     if (fault.at === 'addresses' || fault.at === 'services') return await this.#openNamed(fault.at)
     for (const [index, name] of [`${id}a`, `${id}b`].slice(0, count).entries()) {
-      const tier = fault.at === 'call' ? 0 : index
+      const priority = fault.at === 'call' ? 0 : index
       const settings = { era: world.era, name, ledger: world.ledger }
       if (world.transport === 'stdio') {
-        this.replicas.push({ name, tier, command: process.execPath, args: replicaArgs(settings, 'stdio') })
+        this.replicas.push({
+          name,
+          priority,
+          command: process.execPath,
+          args: replicaArgs(settings, 'stdio'),
+        })
         continue
       }
       const certificates =
@@ -99,7 +111,7 @@ export class Scene {
       if (replica instanceof HttpReplica) this.#servers.push(replica)
       else this.#processes.push(replica)
       await (replica instanceof HttpReplica ? replica.listen() : replica.start())
-      this.replicas.push({ name, tier, url: replica.url })
+      this.replicas.push({ name, priority, url: replica.url })
     }
   }
 
@@ -253,13 +265,13 @@ export class Scene {
     this.#servers.push(first, moved)
     world.names.setAddresses(this.#name, [first.host])
     if (by === 'services') world.names.setServices(this.#service, [{ port: first.port, target: this.#name }])
-    const named = { name: `${id}a`, tier: 0, url: `http://${this.#name}:${first.port}/mcp` }
+    const named = { name: `${id}a`, priority: 0, url: `http://${this.#name}:${first.port}/mcp` }
     this.replicas.push(by === 'services' ? { ...named, service: '_mcp._tcp' } : named)
     if (count === 1) return
     const other = new HttpReplica({ ...settings, name: `${id}b` })
     await other.listen()
     this.#servers.push(other)
-    this.replicas.push({ name: `${id}b`, tier: 1, url: other.url })
+    this.replicas.push({ name: `${id}b`, priority: 1, url: other.url })
   }
 }
 

@@ -2,7 +2,9 @@ import { spawn } from 'node:child_process'
 import { request } from 'node:http'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { BIN } from './served.ts'
+import { expect, onTestFinished } from 'vitest'
+import { makeScratch, type Scratch } from './scratch.ts'
+import { BIN, serve, type Served } from './served.ts'
 
 export interface AdminAnswer {
   readonly status: number
@@ -87,6 +89,28 @@ export async function runCommand(
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
   return await new Promise(resolve => child.once('close', code => resolve({ code, stdout, stderr })))
+}
+
+/** A folder that is removed at the end of the test. */
+export function folderForTest(): Scratch {
+  const made = makeScratch()
+  onTestFinished(() => made[Symbol.asyncDispose]())
+  return made
+}
+
+/** What gives a gateway, or a command, its state below the folder. */
+export const envOf = ({ path }: Scratch): Record<string, string> => ({ HOME: path, XDG_STATE_HOME: path })
+
+/** A gateway with this file until the end of the test, and its admin socket. */
+export async function servingWithSocket(
+  folder: Scratch,
+  file: string,
+  { args = [], env = {} }: { readonly args?: readonly string[]; readonly env?: Record<string, string> } = {},
+): Promise<{ served: Served; socket: string }> {
+  const served = await serve([BIN, 'serve', '--config', file, ...args], { env: { ...envOf(folder), ...env } })
+  onTestFinished(async () => void (await served.stop()))
+  await expect.poll(() => socketsIn(folder.path).length, { timeout: 20_000 }).toBe(1)
+  return { served, socket: socketsIn(folder.path)[0] ?? '' }
 }
 
 function parsed(text: string): unknown {

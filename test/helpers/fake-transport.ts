@@ -7,6 +7,10 @@ import type { Exchange, JsonObject } from '../../src/core/exchange.ts'
 import { ANONYMOUS } from '../../src/core/principal.ts'
 import type { ServerConfig } from '../../src/config/types.ts'
 import type { ReplicaConfig } from '../../src/config/replica-types.ts'
+import { HTTP_TRAITS } from '../../src/upstream/transport/http/traits.ts'
+import type { TransportTraits } from '../../src/upstream/transport/shared/traits.ts'
+import { SSE_TRAITS } from '../../src/upstream/transport/sse/traits.ts'
+import { STDIO_TRAITS } from '../../src/upstream/transport/stdio/traits.ts'
 import type { Outgoing, Receiver, Transport } from '../../src/upstream/transport/shared/transport.ts'
 
 /** What a fake server does with a request: gives a result, an error, or says nothing. */
@@ -33,6 +37,7 @@ export const MODERN: Readonly<Record<string, (params: JsonObject) => Reaction>> 
 /** A transport without a server: the test is the server. */
 export class FakeTransport implements Transport {
   readonly kind: Transport['kind']
+  readonly traits: TransportTraits
   readonly sessionful = true
   readonly sent: Outgoing[] = []
   readonly abandoned: number[] = []
@@ -56,6 +61,7 @@ export class FakeTransport implements Transport {
   ) {
     this.reactions = new Map(Object.entries(reactions))
     this.kind = kind
+    this.traits = { stdio: STDIO_TRAITS, http: HTTP_TRAITS, sse: SSE_TRAITS }[kind]
   }
 
   async open(receiver: Receiver): Promise<void> {
@@ -134,7 +140,7 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     isolation: 'auto',
     maxLinks: 64,
     maxExclusiveLinks: 8,
-    linkWaitMs: 30_000,
+    linkTimeoutMs: 30_000,
     maxQuestions: 64,
     roots: undefined,
     uriSchemes: [],
@@ -149,7 +155,7 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
       maxBytes: 1024 * 1024,
       tags: [],
     },
-    concurrency: 256,
+    maxConcurrentCalls: 256,
     queue: 1000,
     queueTimeoutMs: 30_000,
     cost: 1,
@@ -159,19 +165,19 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     hedge: true,
     health: {
       check: 'protocol',
-      everyMs: 10_000,
+      intervalMs: 10_000,
       timeoutMs: 5000,
       failures: 3,
       errorRate: 0.5,
       slowBy: 10,
       panic: 0.5,
-      ejectMs: 5000,
+      baseEjectionTimeMs: 5000,
       slowStartMs: 30_000,
     },
     fallback: undefined,
-    crashes: 8,
-    memoryBytes: 4 * 1024 ** 3,
-    spares: 0,
+    restartLimit: 8,
+    memoryLimitBytes: 4 * 1024 ** 3,
+    warmInstances: 0,
     quota: { rate: undefined, concurrency: undefined, budgets: [] },
     fingerprint: 'f',
     ...changes,
@@ -184,7 +190,7 @@ export function replicaConfig(changes: Partial<ReplicaConfig> = {}): ReplicaConf
     name: '1',
     endpoint: { kind: 'stdio', command: 'fake', args: [], env: {}, cwd: '/' },
     weight: 1,
-    tier: 0,
+    priority: 0,
     zone: undefined,
     service: undefined,
     ...changes,

@@ -53,6 +53,7 @@ export async function startGateway(
   const gateway = await createGateway(config, { logger: options.logger ?? SILENT, store })
   const close = async (): Promise<void> => {
     await gateway.close()
+    await store.close()
     await assertNothingLeft(before)
   }
   try {

@@ -32,6 +32,7 @@ const HEADINGS = [
   ['gateway.auth.jwt.*', 'An issuer of tokens: an entry of `gateway.auth.jwt`'],
   ['gateway.auth.proxy', 'A trusted proxy: `gateway.auth.proxy`'],
   ['gateway.audit', 'The audit log: `gateway.audit`'],
+  ['gateway.admin', 'The admin API: `gateway.admin`'],
   ['gateway.cache', 'Results that are kept: `gateway.cache`'],
   ['gateway.asks', 'Questions to clients: `gateway.asks`'],
   ['gateway.listen', 'Listen streams: `gateway.listen`'],
@@ -49,23 +50,35 @@ function reference() {
   if (forgotten.length > 0)
     throw new Error(`No heading for ${forgotten.map(({ place }) => place).join(', ')}`)
   const server = SECTIONS.find(({ place }) => place === 'mcpServers.*')
-  return HEADINGS.map(([place, heading]) => {
-    const section = SECTIONS.find(candidate => candidate.place === place)
-    const entries = Object.entries(section.options)
-    const own = entries.filter(([key, option]) => section === server || server.options[key] !== option)
-    const shared = entries.filter(entry => !own.includes(entry)).map(([key]) => `\`${key}\``)
-    const ignored = own.filter(([, option]) => option.ignored).map(([key]) => `\`${key}\``)
-    return [
-      `### ${heading}`,
-      '| name | type | default | bounds | meaning |\n| --- | --- | --- | --- | --- |\n' +
-        own
-          .filter(([, option]) => !option.ignored)
-          .map(([key, option]) => row(key, option))
-          .join('\n'),
-      ...(shared.length > 0 ? [`As in the server itself: ${shared.join(', ')}.`] : []),
-      ...(ignored.length > 0 ? [`Known to clients, accepted and ignored: ${ignored.join(', ')}.`] : []),
-    ].join('\n\n')
-  }).join('\n\n')
+  return [
+    ...HEADINGS.map(([place, heading]) => {
+      const section = SECTIONS.find(candidate => candidate.place === place)
+      const entries = Object.entries(section.options)
+      const own = entries.filter(([key, option]) => section === server || server.options[key] !== option)
+      const shared = entries.filter(entry => !own.includes(entry)).map(([key]) => `\`${key}\``)
+      const ignored = own.filter(([, option]) => option.ignored).map(([key]) => `\`${key}\``)
+      return [
+        `### ${heading}`,
+        '| name | type | default | bounds | meaning |\n| --- | --- | --- | --- | --- |\n' +
+          own
+            .filter(([, option]) => !option.ignored)
+            .map(([key, option]) => row(key, option))
+            .join('\n'),
+        ...(shared.length > 0 ? [`As in the server itself: ${shared.join(', ')}.`] : []),
+        ...(ignored.length > 0 ? [`Known to clients, accepted and ignored: ${ignored.join(', ')}.`] : []),
+      ].join('\n\n')
+    }),
+    oldNames(),
+  ].join('\n\n')
+}
+
+function oldNames() {
+  const rows = SECTIONS.flatMap(({ place, options }) =>
+    Object.entries(options).flatMap(([key, { aliases }]) =>
+      aliases.map(alias => `| \`${place}.${alias}\` | \`${key}\` |`),
+    ),
+  )
+  return ['### Old names', '| old name | name |\n| --- | --- |\n' + rows.join('\n')].join('\n\n')
 }
 
 function row(key, option) {

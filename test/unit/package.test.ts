@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process'
-import { cpSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { makeScratch } from '../helpers/scratch.ts'
 
 /** What an installation brings, besides the code. */
@@ -64,3 +64,128 @@ it('has the licences of what is in the build', () => {
   for (const name of ['lmdb', 'msgpackr', 'ordered-binary', 'weak-lru-cache', 'detect-libc'])
     expect(licences).toMatch(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+ \\((?:MIT|Apache-2\\.0)\\)$`, 'm'))
 })
+
+describe('the packed package, with the packages that it declares beside it', () => {
+  const scratch = makeScratch()
+  const modules = join(scratch.path, 'node_modules')
+  const installed = join(modules, 'mcp-manifold')
+
+  beforeAll(async () => {
+    const pack = ['pack', '--ignore-scripts', '--json', '--pack-destination', scratch.path]
+    const { stdout } = await run('npm', pack, { cwd: ROOT, shell: process.platform === 'win32' })
+    const [{ filename }] = JSON.parse(stdout) as [{ filename: string }]
+    writeFileSync(join(scratch.path, 'package.json'), '{"type":"module"}')
+    mkdirSync(installed, { recursive: true })
+    await run('tar', ['-xzf', join(scratch.path, filename), '-C', installed, '--strip-components=1'])
+    const { dependencies } = read<{ dependencies: object }>('package.json')
+    // TypeScript programs bring the types of Node.js themselves.
+    for (const name of [...Object.keys(dependencies), '@types/node', 'undici-types']) {
+      mkdirSync(dirname(join(modules, name)), { recursive: true })
+      symlinkSync(join(ROOT, 'node_modules', name), join(modules, name), 'junction')
+    }
+  })
+
+  afterAll(() => scratch[Symbol.asyncDispose]())
+
+  it('runs a gateway in a program of plain JavaScript', async () => {
+    // It imports the package by its name.
+    cpSync(join(installed, 'examples'), join(scratch.path, 'examples'), { recursive: true })
+    const { stdout } = await run(process.execPath, ['examples/embed-stdio/client.js'], { cwd: scratch.path })
+    expect(stdout).toMatch(/^home__time, home__zone, office__zone\n\d{4}-/)
+  })
+
+  it('gives a program of TypeScript every type of the API', async () => {
+    writeFileSync(join(scratch.path, 'program.ts'), PROGRAM)
+    const options = {
+      compilerOptions: {
+        module: 'NodeNext',
+        target: 'ES2022',
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        noEmit: true,
+        types: ['node'],
+        skipLibCheck: true,
+      },
+      files: ['program.ts'],
+    }
+    writeFileSync(join(scratch.path, 'tsconfig.json'), JSON.stringify(options))
+    const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
+    const checked = run(process.execPath, [tsc, '-p', scratch.path])
+    await expect(checked.catch((error: { stdout: string }) => error.stdout)).resolves.toMatchObject({
+      stdout: '',
+    })
+  })
+
+  it('keeps everything else to itself', async () => {
+    const program = "import('mcp-manifold/dist/gateway/gateway.js').catch(({ code }) => console.log(code))"
+    const { stdout } = await run(process.execPath, ['-e', program], { cwd: scratch.path })
+    expect(stdout).toBe('ERR_PACKAGE_PATH_NOT_EXPORTED\n')
+  })
+
+  it('has every file that its README refers to', () => {
+    const links = [
+      ...readFileSync(join(installed, 'README.md'), 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g),
+    ].map(([, link]) => link as string)
+    expect(links.length).toBeGreaterThan(8)
+    expect(links.filter(link => !existsSync(join(installed, link)))).toEqual([])
+  })
+
+  it('names no address of a project that is not published', () => {
+    const { homepage, bugs, repository } = read<Record<string, unknown>>('package.json')
+    expect([homepage, bugs, repository]).toEqual([undefined, undefined, undefined])
+  })
+})
+
+const PROGRAM = `
+import { createServer } from 'node:http'
+import { PassThrough } from 'node:stream'
+import {
+  createGateway,
+  GatewayError,
+  loadConfig,
+  type Config,
+  type Gateway,
+  type GatewayStatus,
+  type ReloadReport,
+  type ServersFile,
+  type Store,
+} from 'mcp-manifold'
+
+const file = {
+  mcpServers: { files: { command: 'files-server', timeout: '1m' }, search: { url: 'https://search.example/mcp' } },
+  clients: { ada: { deny: ['files/delete_*'] } },
+  gateway: { log: 'warn' },
+} satisfies ServersFile
+
+// @ts-expect-error a command is a text
+const wrong = { mcpServers: { files: { command: 1000 } } } satisfies ServersFile
+
+const config: Config = await loadConfig(file)
+declare const store: Store
+const gateway: Gateway = await createGateway(config, { logger: console, store, env: { A: 'b' } })
+await createGateway('servers.json', { store: 'memory' })
+createServer(gateway.handler({ prefix: '/gateway' }))
+const { url, port }: { url: string; port: number } = await gateway.listen()
+await gateway.connectStdio(new PassThrough(), new PassThrough(), { client: 'ada' })
+const status: GatewayStatus = gateway.status()
+const names: readonly string[] = status.servers.map(({ name }) => name)
+const off: () => void = gateway.on('request.ended', ({ durationMs }) => durationMs.toFixed())
+// @ts-expect-error there is no such event
+gateway.on('nothing', () => {})
+off()
+const report: ReloadReport = await gateway.reload(file)
+const applied: boolean = report.applied
+await gateway.close({ timeoutMs: 0 })
+try {
+  await createGateway({})
+} catch (error) {
+  if (error instanceof GatewayError && error.code === 'config') throw error
+  // @ts-expect-error there is no such code
+  if (error instanceof GatewayError && error.code === 'nothing') throw error
+}
+// @ts-expect-error what fronts need is not on it
+gateway.viewOf('', undefined)
+// @ts-expect-error a logger has four methods
+await createGateway({}, { logger: { info: () => {} } })
+export { wrong, url, port, names, applied }
+`

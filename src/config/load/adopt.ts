@@ -17,12 +17,22 @@ export interface Adopted {
   readonly owner: (origin: Path) => Path | undefined
 }
 
-const OWN_KEYS = ['$schema', 'mcpServers', 'servers', 'inputs', 'clients', 'roles', 'profiles', 'gateway']
+const OWN_KEYS = [
+  '$schema',
+  'include',
+  'mcpServers',
+  'servers',
+  'inputs',
+  'clients',
+  'roles',
+  'profiles',
+  'gateway',
+]
 /** A file that has one of these was written for the gateway: what is not known in it is a mistake. */
-const OURS = ['gateway', 'clients', 'roles']
+const OURS = ['gateway', 'clients', 'roles', 'include']
 /** Keys of `gateway`; at the top of a file they are misplaced, and leaving them out could leave a door open. */
 const MISPLACED =
-  /^(?:http|host|port|tls|state|log|catalog|auth|jwt|policy|rules|allow|deny|audit|cache|asks|listen|dns|queue|concurrency|rate|budget|fail|timeZone)$/
+  /^(?:http|host|port|tls|state|log|catalog|auth|jwt|policy|rules|allow|deny|audit|cache|asks|listen|dns|queue|maxConcurrentCalls|concurrency|rate|budget|quotaFailureMode|fail|timeZone)$/
 
 /**
  * Takes the servers out of the file of a client: `mcp` of OpenCode and of VS Code's settings, `context_servers` of Zed, `projects` of Claude Code. What else such a

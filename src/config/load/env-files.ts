@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises'
 import { absolutePath } from '../paths.ts'
+import type { FilesRead } from './files-read.ts'
 import type { Path, Problem } from '../problem.ts'
 import type { ServersFile } from '../options/file.ts'
 
@@ -9,15 +9,26 @@ export interface EnvFiles {
   readonly problems: readonly Problem[]
 }
 
+interface EnvFilesContext {
+  readonly files: FilesRead
+  readonly home: string
+  /** Where the relative paths of an entry start. */
+  readonly folderOf: (path: Path) => string
+}
+
 /** Reads every `envFile` of a valid configuration. Lines are `NAME=value`; comments, quotes and `export` are understood. */
-export async function readEnvFiles(file: ServersFile, folder: string, home: string): Promise<EnvFiles> {
+export async function readEnvFiles(
+  file: ServersFile,
+  { files, home, folderOf }: EnvFilesContext,
+): Promise<EnvFiles> {
   const values = new Map<string, Record<string, string>>()
   const problems: Problem[] = []
   for (const [name, path] of mentioned(file)) {
+    const folder = folderOf(path)
     const absolute = absolutePath(name, folder, home)
     if (values.has(absolute)) continue
     try {
-      const text = await readFile(absolute, 'utf8')
+      const text = (await files.read(absolute)).toString('utf8')
       const { parseEnv } = await import('node:util')
       values.set(absolute, parseEnv(text) as Record<string, string>)
     } catch (error) {

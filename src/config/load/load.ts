@@ -1,31 +1,28 @@
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { access, readFile, stat } from 'node:fs/promises'
+import { access } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { GatewayError } from '../../core/errors.ts'
-import { adopt, type Adopted } from './adopt.ts'
+import { withAbsolutePaths } from './absolute-paths.ts'
 import { commandProblems, commandWarnings } from './command-hints.ts'
 import { duplicateKeys } from './duplicates.ts'
 import { readEnvFiles } from './env-files.ts'
-import { expand } from './variables.ts'
-import { isNestedTooDeep, MAX_DEPTH } from './nesting.ts'
+import { FilesRead } from './files-read.ts'
+import { includedParts, includeProblems } from './include.ts'
+import { partOf, Parts, type Part } from './parts.ts'
+import { parse, readText } from './read-text.ts'
+import { renderer } from './render.ts'
+import { expand, type Expanded } from './variables.ts'
 import { patternWarnings } from '../validate/pattern-warnings.ts'
 import { absolutePath, candidateFiles, projectFolder, stateFolder } from '../paths.ts'
-import { renderProblem, renderProblems, renderWarnings } from '../problem.ts'
+import { renderWarnings, valueAt } from '../problem.ts'
 import { resolveConfig } from '../resolve/config.ts'
 import { VERSION } from '../../version.ts'
 import { serverNames, serverOf, withoutEntries } from '../validate/scope.ts'
-import type { Problem, Where } from '../problem.ts'
+import type { Problem } from '../problem.ts'
 import type { Overrides } from '../resolve/environment.ts'
 import type { ServersFile } from '../options/file.ts'
-import type { Config } from '../types.ts'
-
-/** Largest file that is read: thousands of servers fit in. */
-const MAX_FILE_BYTES = 16 * 1024 * 1024
-
-/** The rest is shown by `check`. */
-const MOST_SHOWN_OF_SERVER = 3
+import type { Config, GatewayConfig } from '../types.ts'
 
 export interface LoadOptions {
   /** Path of the file; without it the usual places are searched. */
@@ -46,14 +43,24 @@ export interface LoadOptions {
   readonly rememberValid?: (hash: string) => Promise<void>
   /** Whether the warnings name commands that are not found. A start finds out by itself. Default: false. */
   readonly looksForCommands?: boolean
+  /** Notes every file that is read or looked for, also when loading fails. */
+  readonly files?: FilesRead
+}
+
+interface Source {
+  readonly file: string | undefined
+  readonly text: string | undefined
+  readonly options: LoadOptions
 }
 
 export interface Loaded {
   readonly config: Config
-  /** The file as written, in the gateway's own form and with variables not expanded: what may be shown of it. */
+  /** The file as written with what it includes, in the gateway's own form and with variables not expanded: what may be shown of it. */
   readonly raw: unknown
   /** The text of the file; `undefined` when the configuration was given as an object. */
   readonly text: string | undefined
+  /** Entries of files that are included, as `mcpServers.search`, each with the absolute path of its file. */
+  readonly includedFrom: ReadonlyMap<string, string>
   /** The problems of single servers, which are left out, as a text with a line for each; `undefined` when there are none. */
   readonly problems: string | undefined
 }
@@ -69,7 +76,8 @@ export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
 /** As `loadConfig`, with the file as it was written. */
 export async function loadWithSource(options: LoadOptions = {}): Promise<Loaded> {
   const file = await findConfigFile(options)
-  return await loadText(await readText(file), { ...options, file })
+  const files = options.files ?? new FilesRead()
+  return await loadText(await readText(file, files), { ...options, files, file })
 }
 
 /** As `loadWithSource`, for the text of the file, without a byte order mark. `options.file` is absolute. */
@@ -82,19 +90,16 @@ export async function loadText(
 }
 
 /**
- * A text as `Loaded.raw` has it, not checked.
- * @throws GatewayError `config` when it is not JSON
- */
-export async function rawOf(text: string, file: string, cwd: string = process.cwd()): Promise<unknown> {
-  return adopt(await parse(text, file), cwd).value
-}
-
-/**
  * As `loadConfig`, for a value in the form of a file. Relative paths start at the working directory.
  * @throws GatewayError `config`
  */
 export async function configFrom(value: unknown, options: Omit<LoadOptions, 'file'> = {}): Promise<Config> {
-  return (await build(value, { file: undefined, text: undefined, options })).config
+  return (await loadValue(value, options)).config
+}
+
+/** As `configFrom`, with the value in the gateway's own form. */
+export async function loadValue(value: unknown, options: Omit<LoadOptions, 'file'> = {}): Promise<Loaded> {
+  return await build(value, { file: undefined, text: undefined, options })
 }
 
 /**
@@ -115,46 +120,54 @@ export async function findConfigFile(options: LoadOptions = {}): Promise<string>
   throw new GatewayError('config', await noFileMessage(candidates))
 }
 
-interface Source {
-  readonly file: string | undefined
-  readonly text: string | undefined
-  readonly options: LoadOptions
-}
-
-async function build(written: unknown, source: Source): Promise<Loaded> {
-  const { file, options } = source
-  const { cwd = process.cwd(), env = process.env, home = homedir() } = options
-  const folder = file === undefined ? cwd : dirname(file)
+async function build(written: unknown, { file, text, options }: Source): Promise<Loaded> {
+  const { cwd = process.cwd(), env = process.env, home = homedir(), files = new FilesRead() } = options
+  const main = partOf(written, { file, text, folder: file === undefined ? cwd : dirname(file), cwd })
   const isUserWide = file !== undefined && file === candidateFiles(cwd, home, env).at(-1)
-  const adopted = adopt(written, cwd)
-  const raw = adopted.value
-  const { value, problems } = expand(raw, {
-    env,
-    userHome: home,
-    workspaceFolder: file === undefined || isUserWide ? cwd : projectFolder(file),
-    readFile: path => readFileSync(absolutePath(path, folder, home), 'utf8'),
+  const expandPart = (part: Part): Expanded =>
+    expand(part.adopted.value, {
+      env,
+      userHome: home,
+      workspaceFolder: part.file === undefined || isUserWide ? cwd : projectFolder(part.file),
+      readFile: path => files.readNow(absolutePath(path, part.folder, home)).toString('utf8'),
+    })
+  const expanded = new Map([[main, expandPart(main)]])
+  const included = await includedParts(main, valueAt(expanded.get(main)?.value, ['include']), {
+    cwd,
+    home,
+    files,
   })
-  const commandPlaces = { cwd: resolve(cwd), env, folder, home }
-  const checked = await check(value, problems, adopted, source)
+  for (const part of included) {
+    const { value, problems } = expandPart(part)
+    expanded.set(part, { value: withAbsolutePaths(value, part.folder, home), problems })
+  }
+  const parts = new Parts(main, included)
+  const { raw } = parts
+  const value = parts.merge(part => expanded.get(part)?.value)
+  const commandPlaces = { cwd: resolve(cwd), env, folder: main.folder, home }
+  const unexpanded = [...expanded].flatMap(([part, { problems }]) => parts.own(part, problems))
+  const checked = await check(value, unexpanded, parts, options)
   const named = new Set(checked.map(({ path }) => path.join('\0')))
   const lines = commandProblems(raw, value, commandPlaces).filter(({ path }) => !named.has(path.join('\0')))
   const found = [...checked, ...lines]
   const hints = (isUsed: (server: string) => boolean): string[] => [
-    ...adopted.hints,
+    ...main.adopted.hints,
+    ...included.flatMap(hintsOf),
     ...(options.looksForCommands ? commandWarnings(raw, value, commandPlaces, isUsed) : []),
   ]
   if (found.some(problem => serverOf(problem) === undefined)) {
-    const all = (await renderer(written, adopted, source)).all(found)
+    const all = (await renderer(parts)).all(found)
     const warnings = [...patternWarnings(value), ...hints(() => true)]
     throw new GatewayError('config', [all, ...renderWarnings(warnings)].join('\n'))
   }
 
-  const envFiles = await readEnvFiles(withoutEntries(value, ownersOf(found)) as ServersFile, folder, home)
+  const sound = withoutEntries(value, ownersOf(found)) as ServersFile
+  const envFiles = await readEnvFiles(sound, { files, home, folderOf: path => parts.partAt(path).folder })
   found.push(...envFiles.problems)
-  const render = found.length === 0 ? undefined : await renderer(written, adopted, source)
+  const render = found.length === 0 ? undefined : await renderer(parts)
   const config = resolveConfig(withoutEntries(value, ownersOf(found)) as ServersFile, {
     file,
-    folder,
+    folder: main.folder,
     cwd: resolve(cwd),
     home,
     stateFolder: stateFolder(home, env, process.platform),
@@ -164,130 +177,70 @@ async function build(written: unknown, source: Source): Promise<Loaded> {
   })
   const used = new Set(config.servers.map(({ name }) => name))
   const warnings = [...config.warnings, ...hints(name => used.has(name))]
-  return { raw, text: source.text, config: { ...config, warnings }, problems: render?.all(found) }
+  return {
+    raw,
+    text,
+    includedFrom: parts.includedFrom,
+    config: { ...config, gateway: await withContents(config.gateway, files), warnings },
+    problems: render?.all(found),
+  }
+}
+
+/** Certificates are read where they are used; here it is only noted which they are. */
+async function withContents(gateway: GatewayConfig, files: FilesRead): Promise<GatewayConfig> {
+  const { tls } = gateway.http
+  if (!tls) return gateway
+  const hash = createHash('sha256')
+  for (const file of [tls.cert, tls.key, tls.ca])
+    if (file !== undefined) hash.update(`${await files.digestOf(file)}\n`)
+  return { ...gateway, http: { ...gateway.http, tls: { ...tls, contentDigest: hash.digest('hex') } } }
+}
+
+/** Hints of an included file, each with its name. */
+function hintsOf({ file = '', adopted }: Part): string[] {
+  return adopted.hints.map(hint => (hint.startsWith(file) ? hint : `${file}: ${hint}`))
 }
 
 function ownersOf(problems: readonly Problem[]): Set<string> {
   return new Set(problems.map(serverOf).filter(name => name !== undefined))
 }
 
-/** Everything that is wrong in a file, whosever it is. */
+/** Everything that is wrong in a configuration, whosever it is. */
 async function check(
   value: unknown,
   unexpanded: readonly Problem[],
-  { owner }: Adopted,
-  source: Source,
+  parts: Parts,
+  { isKnownValid, rememberValid }: LoadOptions,
 ): Promise<Problem[]> {
-  const { isKnownValid, rememberValid } = source.options
   const known = new Set(serverNames(value))
-  const duplicates = (source.text === undefined ? [] : duplicateKeys(source.text)).flatMap(problem => {
-    const path = owner(problem.path)
-    if (!path) return []
-    // What stands inside an entry that is disabled does not matter; which of two entries was meant does.
-    const name = serverOf({ ...problem, path })
-    return name !== undefined && path.length > 2 && !known.has(name) ? [] : { ...problem, path }
-  })
+  const duplicates = [parts.main, ...parts.included].flatMap(part =>
+    parts.own(
+      part,
+      (part.text === undefined ? [] : duplicateKeys(part.text)).flatMap(problem => {
+        const path = part.adopted.owner(problem.path)
+        if (!path) return []
+        // What stands inside an entry that is disabled does not matter; which of two entries was meant does.
+        const name = serverOf({ ...problem, path })
+        return name !== undefined && path.length > 2 && !known.has(name) ? [] : { ...problem, path }
+      }),
+    ),
+  )
+  const twiceNamed = [parts.main, ...parts.included]
+    .flatMap(part => parts.own(part, part.adopted.problems))
+    .filter(problem => known.has(serverOf(problem) ?? '') || serverOf(problem) === undefined)
+  const written = [...twiceNamed, ...includeProblems(parts), ...duplicates]
   const hash = createHash('sha256')
     .update(`${VERSION}\n${JSON.stringify(value)}`)
     .digest('hex')
-  if (unexpanded.length === 0 && duplicates.length === 0 && (await isKnownValid?.(hash))) return []
+  if (unexpanded.length === 0 && written.length === 0 && (await isKnownValid?.(hash))) return []
 
   const { validate } = await import('../validate/validate.ts')
   const places = new Set(unexpanded.map(({ path }) => path.join('\0')))
   // A text with a variable that has no value is wrong for that reason alone.
   const invalid = (await validate(value)).filter(({ path }) => !places.has(path.join('\0')))
-  const problems = [...unexpanded, ...invalid, ...duplicates]
+  const problems = [...unexpanded, ...invalid, ...written]
   if (problems.length === 0) await rememberValid?.(hash)
   return problems
-}
-
-/** Shows the problems of a file. */
-interface Renderer {
-  /** A title, and a line for each. */
-  all(problems: readonly Problem[]): string
-  /** For each server that has some, a sentence with the first of them. */
-  byServer(problems: readonly Problem[]): Map<string, string>
-}
-
-async function renderer(raw: unknown, { origin }: Adopted, { file, text }: Source): Promise<Renderer> {
-  const places = text === undefined ? undefined : new (await import('./source-text.ts')).SourceLocations(text)
-  const where: Where = (path, ofKey) => places?.find(path, ofKey)
-  const asWritten = (problem: Problem): Problem => ({ ...problem, path: origin(problem.path) })
-  return {
-    all: problems =>
-      renderProblems(
-        file === undefined ? 'The configuration' : `The configuration ${file}`,
-        problems.map(asWritten),
-        raw,
-        where,
-      ),
-    byServer: problems => {
-      const texts = new Map<string, string>()
-      const byName = new Map<string, Problem[]>()
-      for (const problem of problems) {
-        const name = serverOf(problem)
-        if (name === undefined) continue
-        const own = byName.get(name)
-        if (own) own.push(problem)
-        else byName.set(name, [problem])
-      }
-      for (const [name, own] of byName) {
-        const shown = own
-          .slice(0, MOST_SHOWN_OF_SERVER)
-          .map(problem => renderProblem(asWritten(problem), raw, where))
-        if (own.length > shown.length) shown.push(`And ${own.length - shown.length} more.`)
-        texts.set(name, `Server "${name}" is left out until its configuration is mended: ${shown.join(' ')}`)
-      }
-      return texts
-    },
-  }
-}
-
-async function readText(file: string): Promise<string> {
-  try {
-    const { size } = await stat(file)
-    if (size > MAX_FILE_BYTES)
-      throw new GatewayError(
-        'config',
-        `The configuration ${file} was not loaded: it has ${size} bytes, and ${MAX_FILE_BYTES} is the most. Name a file of servers after --config.`,
-      )
-    const text = await readFile(file, 'utf8')
-    // Editors on Windows put a byte order mark in front.
-    return text.startsWith('\uFEFF') ? text.slice(1) : text
-  } catch (cause) {
-    if (cause instanceof GatewayError) throw cause
-    const code = (cause as { code?: unknown }).code
-    const why =
-      code === 'ENOENT'
-        ? 'there is no such file. Check the path after --config.'
-        : code === 'EISDIR'
-          ? 'it is a directory. Name the file in it.'
-          : `it cannot be read (${String(code)}). Check its permissions.`
-    throw new GatewayError('config', `The configuration ${file} was not loaded: ${why}`, { cause })
-  }
-}
-
-async function parse(text: string, file: string): Promise<unknown> {
-  if (isNestedTooDeep(text))
-    throw new GatewayError(
-      'config',
-      `The configuration ${file} was not loaded: objects and lists in it are nested more than ${MAX_DEPTH} deep. Remove what is nested so deep.`,
-    )
-  try {
-    return JSON.parse(text)
-  } catch {
-    const title = `The configuration ${file}`
-    const { otherFormat } = await import('./other-formats.ts')
-    const other = otherFormat(text, file)
-    if (other !== undefined) throw new GatewayError('config', `${title} ${other}`)
-    const { parseJsonc } = await import('./source-text.ts')
-    const { value, problem } = parseJsonc(text)
-    if (problem === undefined) return value
-    throw new GatewayError(
-      'config',
-      renderProblems(title, [problem], undefined, () => undefined),
-    )
-  }
 }
 
 async function noFileMessage(candidates: readonly string[]): Promise<string> {

@@ -25,8 +25,25 @@ const inputs: Check<readonly unknown[]> = {
   expected: 'expected a list',
 }
 
+const includePath: Check<string> = {
+  kind: 'text',
+  expected: 'expected a path',
+  empty: 'expected a path that is not empty',
+}
+const included: Check<string | readonly string[]> = {
+  kind: 'either',
+  of: [includePath, { kind: 'list', of: includePath, expected: 'expected a list of paths' }],
+  expected: 'expected a path or a list of paths',
+}
+
 export const FILE = section('', {
   $schema: text('Address of the JSON Schema, for editors.', { as: false }),
+  include: option(
+    'string \\| list of strings',
+    'Files whose servers, clients, roles and profiles are added: a file, a folder of `*.json` and `*.jsonc`, or a pattern such as `conf.d/team-*.json`, relative to this file.',
+    included,
+    { as: false, bounds: 'up to 256 files, 16 MiB in all' },
+  ),
   mcpServers: SERVERS,
   servers: {
     ...SERVERS,

@@ -9,9 +9,11 @@ export const HTTP = section('gateway.http', {
   // Only this machine, until the file says otherwise.
   host: text('Address to listen on; anything but a loopback address opens the gateway to the network.', {
     default: '127.0.0.1',
+    restart: 'the address to listen on is bound at the start',
   }),
   port: integer('Port to listen on; 0 asks the system for a free one.', {
     default: 3333,
+    restart: 'the port to listen on is bound at the start',
     min: 0,
     max: 65_535,
   }),
@@ -19,7 +21,10 @@ export const HTTP = section('gateway.http', {
     'Address under which clients reach the gateway, without a path; tokens are issued for it.',
     { as: false, shown: 'the address it listens on' },
   ),
-  tls: group('Serves https itself.', TLS, { as: false }),
+  tls: group('Serves https itself. Certificates are read again by a reload.', TLS, {
+    as: false,
+    restart: 'a listener speaks either http or https from its start to its end',
+  }),
   // Arguments of a call are text that a model wrote.
   maxBody: size('Largest body of a request.', { default: '4MiB', min: '1KiB', max: '512MiB' }),
   allowedHosts: texts('Host names accepted in `Host`, besides loopback names and `host` itself.'),
@@ -63,9 +68,9 @@ export const ASKS = section('gateway.asks', {
     max: '24h',
   }),
   // Each holds a call open at a server, and is one of a client that was asked and may never come back.
-  maxParked: integer(
+  maxSuspendedCalls: integer(
     'Most calls of clients without a session that are under way, or wait for their client, at servers that can ask in the middle of a call.',
-    { default: 2000, min: 1, max: 1_000_000 },
+    { aliases: ['maxParked'], default: 2000, min: 1, max: 1_000_000 },
   ),
   // A client that is asked more than this at once is not asked by people.
   maxPerSession: integer('Most questions open at once at one session.', {
@@ -189,6 +194,35 @@ export const DNS = section('gateway.dns', {
   }),
 })
 
+const AT_START = 'the admin API listens from the start to the end'
+
+export const ADMIN = section('gateway.admin', {
+  socket: flag(
+    'The admin API is offered on a socket in the state directory that only this user can open, for `mcp-manifold reload`.',
+    { default: true, restart: AT_START },
+  ),
+  listen: text('Address and port on which `serve` offers the admin API as well, such as "127.0.0.1:7333".', {
+    pattern: /^(?:\[[\da-fA-F:.]+\]|[^\s:/@[\]]+):\d{1,5}$/,
+    expected: 'expected an address and a port, such as "127.0.0.1:7333"',
+    shown: 'the socket alone',
+    restart: AT_START,
+  }),
+  // A random one of 128 bits has 22 characters.
+  token: text(
+    'What callers at `listen` have to send as `Authorization: Bearer …`; a variable such as "${ADMIN_TOKEN}" keeps it out of the file.',
+    {
+      pattern: /^[\x21-\x7e]{16,512}$/,
+      expected: 'expected 16 to 512 visible characters without a space',
+      bounds: '16 to 512 characters',
+      restart: AT_START,
+    },
+  ),
+  allowPlaintext: flag(
+    'The admin API may be offered without TLS on an address that is not a loopback one; otherwise it uses `gateway.http.tls` there.',
+    { default: false, restart: AT_START },
+  ),
+})
+
 /** Names of log levels, quietest first. */
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const
 
@@ -202,6 +236,7 @@ export const GATEWAY = section('gateway', {
       expected:
         'expected "memory", "lmdb:" and a directory, such as "lmdb:./.manifold", or "redis://host:6379"',
       shown: '`lmdb:` and mcp-manifold in the state directory of the user',
+      restart: 'what is counted and remembered would be lost',
     },
   ),
   log: choice('How much is logged, to stderr.', LOG_LEVELS, { default: 'info' }),
@@ -212,6 +247,10 @@ export const GATEWAY = section('gateway', {
   maxLinksPerClient: integer(
     'Most conversations that one client has with all servers together, as far as clients are told apart.',
     { default: 32, min: 1, max: 10_000 },
+  ),
+  watch: flag(
+    'Takes a changed configuration over at once; else `mcp-manifold reload`, the admin API and SIGHUP do.',
+    { default: true },
   ),
   zone: text('Where this gateway is; replicas of the same `zone` are preferred.'),
   dns: group('How names of replicas are resolved.', DNS),
@@ -227,7 +266,8 @@ export const GATEWAY = section('gateway', {
     { default: '25s', min: '100ms', max: '1h' },
   ),
   // All servers together: what one process can usefully have under way.
-  concurrency: integer('Calls under way at once in this process, over all servers.', {
+  maxConcurrentCalls: integer('Calls under way at once in this process, over all servers.', {
+    aliases: ['concurrency'],
     default: 1024,
     min: 1,
     max: 100_000,
@@ -237,10 +277,10 @@ export const GATEWAY = section('gateway', {
     min: 0,
     max: 1_000_000,
   }),
-  fail: choice(
+  quotaFailureMode: choice(
     'Whether calls pass while the state of quotas cannot be reached, and after it was lost.',
     ['open', 'closed'],
-    { default: 'closed' },
+    { aliases: ['fail'], default: 'closed' },
   ),
   timeZone: text('Time zone (IANA) in which days and months of budgets begin.', {
     as: false,
@@ -249,5 +289,6 @@ export const GATEWAY = section('gateway', {
   auth: group('How callers over HTTP are identified.', AUTH, { as: false }),
   policy: group('Rules for every client, before its own.', ROLE, { as: false }),
   audit: group('The record of who did what.', AUDIT, { as: false }),
+  admin: group('The API that changes a running gateway.', ADMIN),
   cache: group('Room for the results that servers and tools allow to keep.', CACHE),
 })

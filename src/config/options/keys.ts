@@ -1,4 +1,4 @@
-import { FILE } from './file.ts'
+import { FILE, SECTIONS } from './file.ts'
 import type { Check, Option, Section } from './option.ts'
 
 /** A key of the format at one place of a file. */
@@ -26,6 +26,31 @@ export function everyKey(): Key[] {
   }
   visitSection(FILE, [])
   return found
+}
+
+/** A key as the reference has it: once, however many places of a file can have it. */
+export interface ConfigKey {
+  /** `mcpServers.*.idle`; `*` stands for a name or an index. */
+  readonly path: string
+  readonly default: string | undefined
+  /** Why a change takes effect at the next start only; `undefined`: a reload takes it over. */
+  readonly restart: string | undefined
+  /** It does nothing in this version. */
+  readonly pending: boolean
+}
+
+/** Every key of the reference, section by section. */
+export function configKeys(): ConfigKey[] {
+  return SECTIONS.flatMap(({ place, options }) =>
+    Object.entries(options)
+      .filter(([, { ignored }]) => ignored !== true)
+      .map(([key, option]) => ({
+        path: place === '' ? key : `${place}.${key}`,
+        default: option.default,
+        restart: option.restart,
+        pending: option.pending !== undefined,
+      })),
+  )
 }
 
 /** The places of a value, valid or not, that the steps lead to. */

@@ -11,13 +11,18 @@ export const REPLICA = {
     expected: 'expected a name of 1 to 64 letters, digits, ".", "_", ":", "[", "]" or "-"',
     shown: 'host and port of `url`, else its number',
   }),
-  weight: integer('Share of the calls, compared with the others of its tier; 0 gets none.', {
+  weight: integer('Share of the calls, compared with the others of its priority; 0 gets none.', {
     default: 1,
     min: 0,
     max: 1000,
   }),
-  tier: integer('Used only while no replica of a lower tier can be.', { default: 0, min: 0, max: 9 }),
-  zone: text('Where it is; replicas of `gateway.zone` are preferred within a tier.'),
+  priority: integer('Used only while no replica of a lower number can be.', {
+    aliases: ['tier'],
+    default: 0,
+    min: 0,
+    max: 9,
+  }),
+  zone: text('Where it is; replicas of `gateway.zone` are preferred within a priority.'),
   service: text(
     'Service and protocol, such as "_mcp._tcp": the SRV records of that name at the host of `url` say which replicas there are.',
     { pattern: /^_[A-Za-z0-9-]+\._(?:tcp|udp)$/, expected: 'expected a service such as "_mcp._tcp"' },
@@ -66,7 +71,8 @@ export const HEALTH = section('mcpServers.*.health', {
         : { tool: written.tool, args: written.args ?? {} },
   ),
   // Often enough that a call with a minute to go can still be saved.
-  every: duration('How often, where a server has several replicas.', {
+  interval: duration('How often, where a server has several replicas.', {
+    aliases: ['every'],
     default: '10s',
     min: '100ms',
     max: '1h',
@@ -90,12 +96,13 @@ export const HEALTH = section('mcpServers.*.health', {
     max: 1000,
   }),
   // When most seem to be ill, the judgement is rather what is wrong.
-  panic: percentage('When more than this percentage of a tier is ejected, all of it is used.', {
+  panic: percentage('When more than this percentage of a priority is ejected, all of it is used.', {
     default: 50,
     min: 0,
     max: 100,
   }),
-  eject: duration('How long an ejection lasts at first; each further one takes twice as long.', {
+  baseEjectionTime: duration('How long an ejection lasts at first; each further one takes twice as long.', {
+    aliases: ['eject'],
     default: '5s',
     min: '100ms',
     max: '5m',
@@ -170,17 +177,19 @@ export const RESILIENCE = {
   health: group('How it is judged whether a replica is well.', HEALTH),
   fallback: FALLBACK,
   // With the back-off between them, some minutes.
-  crashes: integer(
+  restartLimit: integer(
     'Starts of `command` in a row that fail or do not last, after which it is started only every five minutes.',
-    { default: 8, min: 1, max: 1000 },
+    { aliases: ['crashes'], default: 8, min: 1, max: 1000 },
   ),
   // A browser with many pages fits; a leak does not take the machine with it.
-  memory: size('Most memory that `command` and its children may use; above it, it is replaced.', {
+  memoryLimit: size('Most memory that `command` and its children may use; above it, it is replaced.', {
+    aliases: ['memory'],
     default: '4GiB',
     min: '16MiB',
     max: '1024GiB',
   }),
-  spares: integer('Processes of `command` that wait, started, to be needed.', {
+  warmInstances: integer('Processes of `command` that wait, started, to be needed.', {
+    aliases: ['spares'],
     default: 0,
     min: 0,
     max: 16,

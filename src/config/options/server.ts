@@ -65,7 +65,7 @@ const root: Check<string | { readonly uri: string; readonly name?: string | unde
 }
 
 /** Whether a text is a path or a `file://` URI: nothing else can be a root. A drive such as `C:` is no scheme. */
-function isFilePlace(text: string): boolean {
+export function isFilePlace(text: string): boolean {
   if (/^file:\/\//i.test(text)) return URL.canParse(text)
   return text !== '' && !/^[a-z][a-z0-9+.-]+:/i.test(text)
 }
@@ -137,7 +137,8 @@ export const SERVER = section('mcpServers.*', {
     { default: 8, min: 1, max: 1000 },
   ),
   // Half of the 60 seconds that the official SDKs allow for a call: early enough to say why.
-  linkWait: duration('How long a call waits for one of these.', {
+  linkTimeout: duration('How long a call waits for one of these.', {
+    aliases: ['linkWait'],
     default: '30s',
     min: '100ms',
     max: '10m',
@@ -179,11 +180,15 @@ export const SERVER = section('mcpServers.*', {
     { default: 'auto' },
   ),
   // More than a healthy server is ever given, few enough that a hanging one fills no memory.
-  concurrency: integer('Calls that this process lets the server work on at once; more wait for their turn.', {
-    default: 256,
-    min: 1,
-    max: 10_000,
-  }),
+  maxConcurrentCalls: integer(
+    'Calls that this process lets the server work on at once; more wait for their turn.',
+    {
+      aliases: ['concurrency'],
+      default: 256,
+      min: 1,
+      max: 10_000,
+    },
+  ),
   // A few bursts of a busy team.
   queue: integer('Most calls that wait for their turn.', { default: 1000, min: 0, max: 100_000 }),
   // Half of what the most impatient clients wait for an answer.

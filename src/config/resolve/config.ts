@@ -1,3 +1,4 @@
+import { canonical } from '../../core/canonical.ts'
 import { createHash } from 'node:crypto'
 import { CACHE_RULE } from '../options/cache.ts'
 import { resolveSection } from '../options/option.ts'
@@ -82,12 +83,14 @@ function resolveServer(
   if (useless.length > 0) {
     warnings.push(`The server "${name}" is remote: ${useless.join(', ')} of it has no effect.`)
   }
-  const ofPrograms = (['crashes', 'memory', 'spares'] as const).filter(key => entry[key] !== undefined)
+  const ofPrograms = (['restartLimit', 'memoryLimit', 'warmInstances'] as const).filter(
+    key => entry[key] !== undefined,
+  )
   if (ofPrograms.length > 0 && sources.every(source => source.command === undefined)) {
     warnings.push(`The server "${name}" is remote: ${ofPrograms.join(', ')} of it has no effect.`)
   }
   warnings.push(...cacheWarnings(name, entry))
-  const ofCalls = (['maxExclusiveLinks', 'linkWait'] as const).filter(key => entry[key] !== undefined)
+  const ofCalls = (['maxExclusiveLinks', 'linkTimeout'] as const).filter(key => entry[key] !== undefined)
   if (ofCalls.length > 0 && entry.isolation !== 'call')
     warnings.push(
       `The server "${name}": ${ofCalls.join(', ')} of it has no effect, since only "isolation": "call" gives calls conversations of their own.`,
@@ -105,7 +108,7 @@ function resolveServer(
     tools: resolveTools(entry),
     cache: entry.cache === 'hints' ? 'hints' : entry.cache && resolveSection(CACHE_RULE, entry.cache),
     hintsRule: resolveSection(CACHE_RULE, {}),
-    // The server's own concurrency is that of its queue, not a quota.
+    // A server has no `concurrency` of its own: `maxConcurrentCalls` is the width of its queue.
     quota: resolveQuota({ rate: entry.rate, budget: entry.budget }),
     fingerprint: fingerprint(replicas),
   }
@@ -121,14 +124,10 @@ function resolveRoots(roots: NonNullable<ServerEntry['roots']>, { folder, home }
 
 function resolveEndpoint(source: ReplicaEntry, { folder, cwd, home, envFiles }: Environment): Endpoint {
   if (source.command === undefined) {
-    const transport =
-      source.type === 'sse' ? 'sse' : source.type?.startsWith('streamable') ? 'streamable' : 'auto'
-    return {
-      kind: 'http',
-      url: source.url ?? source.serverUrl ?? '',
-      headers: lowerCaseKeys(source.headers),
-      transport,
-    }
+    const { type } = source
+    const address = { url: source.url ?? source.serverUrl ?? '', headers: lowerCaseKeys(source.headers) }
+    if (type === 'sse') return { kind: 'sse', ...address }
+    return { kind: 'http', ...address, sseFallback: !type?.startsWith('streamable') }
   }
   const env: Record<string, string> = {}
   if (source.envFile !== undefined)
@@ -168,16 +167,9 @@ function resolveTool(glob: string, tool: NonNullable<ServerEntry['tools']>[strin
  * and go.
  */
 function fingerprint([first]: readonly ReplicaConfig[]): string {
-  const endpoint = first?.endpoint
-  const parts =
-    endpoint?.kind === 'stdio'
-      ? [endpoint.kind, endpoint.command, endpoint.args, sorted(endpoint.env), endpoint.cwd]
-      : [endpoint?.kind, endpoint?.url, sorted(endpoint?.headers ?? {}), endpoint?.transport]
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
-}
-
-function sorted(record: Readonly<Record<string, string>>): [string, string][] {
-  return Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1))
+  return createHash('sha256')
+    .update(canonical(first?.endpoint ?? null))
+    .digest('hex')
 }
 
 function isEmpty(value: string | readonly unknown[] | object | undefined): boolean {

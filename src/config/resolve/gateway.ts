@@ -41,6 +41,7 @@ function resolveHttp(
       key: absolutePath(tls.key ?? '', folder, home),
       ca: tls.ca === undefined ? undefined : absolutePath(tls.ca, folder, home),
       clientCertificates: tls.clientCertificates ?? (tls.ca === undefined ? 'none' : 'request'),
+      contentDigest: '',
     },
   }
 }

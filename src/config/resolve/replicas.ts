@@ -25,7 +25,7 @@ export function resolveReplicas(
 }
 
 function nameOf(endpoint: Endpoint, index: number): string {
-  return endpoint.kind === 'http' ? new URL(endpoint.url).host : String(index + 1)
+  return endpoint.url === undefined ? String(index + 1) : new URL(endpoint.url).host
 }
 
 /** What a server says for all its replicas, and what one of them says itself. */

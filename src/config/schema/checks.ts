@@ -7,18 +7,26 @@ import { describeOption } from './describe.ts'
  * The checks of descriptors as zod schemas. Nothing transforms or fills in: a value that passes is the value that was written.
  */
 
-/** An object that knows all its keys; others are errors. */
-export function sectionSchema({ options }: Section): z.ZodObject {
+/**
+ * An object that knows all its keys; others are errors.
+ * @param withOldNames old names are keys as well, for editors; a file that is checked has none any more
+ */
+export function sectionSchema({ options }: Section, withOldNames = false): z.ZodObject {
   const shape: Record<string, z.ZodType> = {}
-  for (const [key, option] of Object.entries(options))
-    shape[key] = schemaOf(option.check).optional().describe(describeOption(option))
+  for (const [key, option] of Object.entries(options)) {
+    const schema = schemaOf(option.check, withOldNames).optional()
+    shape[key] = schema.describe(describeOption(option))
+    for (const alias of withOldNames ? option.aliases : [])
+      shape[alias] = schema.meta({ description: `Old name of \`${key}\`.`, deprecated: true })
+  }
   // The message of an unknown key is the list of the known ones, among which the reader of the issue looks for the nearest.
   const error = (issue: { code?: string }): string =>
     issue.code === 'unrecognized_keys' ? Object.keys(options).join(' ') : 'expected an object'
   return z.strictObject(shape, { error })
 }
 
-function schemaOf(check: Check): z.ZodType {
+function schemaOf(check: Check, withOldNames: boolean): z.ZodType {
+  const inner = (part: Check): z.ZodType => schemaOf(part, withOldNames)
   switch (check.kind) {
     case 'text': {
       const error = check.expected
@@ -49,25 +57,25 @@ function schemaOf(check: Check): z.ZodType {
     case 'any':
       return z.unknown()
     case 'list': {
-      const schema = z.array(schemaOf(check.of), { error: check.expected })
+      const schema = z.array(inner(check.of), { error: check.expected })
       return check.empty === undefined ? schema : schema.min(1, { error: check.empty })
     }
     case 'table': {
       const error = check.expected
-      return z.record(keySchema(check.keys), schemaOf(check.of), error === undefined ? {} : { error })
+      return z.record(keySchema(check.keys), inner(check.of), error === undefined ? {} : { error })
     }
     case 'section':
-      return sectionSchema(check.section)
+      return sectionSchema(check.section, withOldNames)
     case 'object': {
       const shape = {
-        ...mapped(check.required, schemaOf),
-        ...mapped(check.optional, member => schemaOf(member).optional()),
+        ...mapped(check.required, inner),
+        ...mapped(check.optional, member => inner(member).optional()),
       }
       const notes = check.expected === undefined ? {} : { error: check.expected }
       return check.open ? z.looseObject(shape, notes) : z.strictObject(shape, notes)
     }
     case 'either':
-      return z.union(check.of.map(schemaOf), { error: check.expected })
+      return z.union(check.of.map(inner), { error: check.expected })
   }
 }
 

@@ -10,7 +10,7 @@ export const serversFile = sectionSchema(FILE)
 
 /** JSON Schema (draft 7, which editors know best) of the file. */
 export function serversJsonSchema(): object {
-  const schema = z.toJSONSchema(serversFile, { target: 'draft-7' })
+  const schema = z.toJSONSchema(sectionSchema(FILE, true), { target: 'draft-7' })
   const { servers: alias, ...properties } = schema.properties ?? {}
   const description = typeof alias === 'object' ? (alias.description ?? '') : ''
   return {

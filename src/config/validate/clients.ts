@@ -1,5 +1,6 @@
 import { isLoopback } from '../../core/loopback.ts'
 import { nearest } from './nearest.ts'
+import { checkAdmin } from './admin.ts'
 import { checkIdentities } from './auth.ts'
 import { checkPolicies } from './policy.ts'
 import type { Path, Problem } from '../problem.ts'
@@ -29,6 +30,7 @@ export function checkClients(file: ServersFile, { unsound, serverNames }: RulesC
     ...checkAuth(file, known('clients'), known('roles')),
     ...checkIdentities(file, unsound),
     ...checkTls(file),
+    ...checkAdmin(file),
     ...checkTimeZone(file),
   ]
 }

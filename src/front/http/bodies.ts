@@ -7,6 +7,7 @@ import { letGo } from '../../core/reclaim.ts'
 import { SharedRoom } from '../../core/shared-room.ts'
 import { countValues, MAX_CLIENT_VALUES, TooManyValues, VALUE_BYTES } from '../../protocol/values.ts'
 import { FairQueue } from './fair-queue.ts'
+import { takenBody } from './taken-body.ts'
 
 /** Bodies up to this size are read as they come: their number is that of connections. */
 const TINY_BYTES = 4 * 1024
@@ -54,7 +55,7 @@ interface Place {
  * room for all of it (`SharedRoom`), and until then its connection is not read. Of those that wait, the client that holds least is next.
  */
 export class Bodies {
-  readonly #maxBytes: number
+  #maxBytes: number
   /** By principal. */
   readonly #room: SharedRoom
   /** Small bodies that have not come in full. Those above a client's share are read as large ones are. */
@@ -68,15 +69,24 @@ export class Bodies {
     this.#room = new SharedRoom(bytes, RESERVE_SHARE * bytes)
   }
 
+  /** Another largest body. What is being read goes by the one of before. */
+  resize(maxBytes: number): void {
+    if (maxBytes === this.#maxBytes) return
+    this.#maxBytes = maxBytes
+    const bytes = Math.max(ROOM_BYTES, 2 * maxBytes)
+    this.#room.resize(bytes, RESERVE_SHARE * bytes)
+  }
+
   /**
    * The body. It takes its room until it is let go.
-   * @throws HttpRefusal 408, 413, 415, 503; TooManyValues; GatewayError `cancelled` when the client leaves before it has
+   * @throws HttpError 408, 413, 415, 500, 503; TooManyValues; GatewayError `cancelled` when the client leaves before it has
    * sent all
    */
   read(request: IncomingMessage, principal: string): Promise<Body> {
     const type = request.headers['content-type']
     if (type === undefined || !/^application\/json\b/i.test(type))
       return Promise.reject(new HttpError(415, 'The body must be of type application/json.'))
+    if (request.readableDidRead) return this.#readTaken(request, principal)
     const length = request.headers['content-length']
     const bytes = length === undefined ? this.#maxBytes : Number(length)
     if (bytes > this.#maxBytes) return Promise.reject(tooLarge(this.#maxBytes))
@@ -86,6 +96,15 @@ export class Bodies {
       if (bytes > TINY_BYTES) this.#readsSmall(principal, bytes, request)
       receive(request, bytes, text => this.#deliver(text, principal, { held: 0 }, resolve, reject), reject)
     })
+  }
+
+  /** Something has read the body before. Its bytes are in memory already, so it waits for no room. */
+  async #readTaken(request: IncomingMessage, principal: string): Promise<Body> {
+    const bytes = takenBody(request)
+    if (bytes.length > this.#maxBytes) throw tooLarge(this.#maxBytes)
+    return new Promise((resolve, reject) =>
+      this.#deliver(bytes.toString(), principal, { held: 0 }, resolve, reject),
+    )
   }
 
   /**

@@ -4,7 +4,7 @@ import { monotonicNow } from '../../core/clock.ts'
 import { describeError } from '../../core/errors.ts'
 import { HttpError } from '../../core/http-error.ts'
 import type { Logger } from '../../core/logger.ts'
-import { ANONYMOUS } from '../../core/principal.ts'
+import type { Principal } from '../../core/principal.ts'
 
 /** How often it is said that connections are turned away. */
 const SAID_EVERY_MS = 60_000
@@ -86,12 +86,12 @@ export class Connections {
    * `principal` has shown that the request is its own.
    * @throws HttpRefusal 503 where the connections are taken, and this client has more of them than its share
    */
-  admit(request: IncomingMessage, principal: string): void {
+  admit(request: IncomingMessage, { id, kind }: Principal): void {
     const socket: AskingSocket = request.socket
     const place = socket[PLACE]
     // Addresses tell apart what has no other name.
-    if (!place || (place.isAdmitted && (place.holder === principal || principal === ANONYMOUS.id))) return
-    if (principal !== ANONYMOUS.id) this.#move(place, principal)
+    if (!place || (place.isAdmitted && (place.holder === id || kind === 'anonymous'))) return
+    if (kind !== 'anonymous') this.#move(place, id)
     if (place.isAdmitted) return
     if (this.#open > this.#most - this.#spare && !this.#makeRoomFor(place)) throw tooMany()
     place.isAdmitted = true

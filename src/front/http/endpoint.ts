@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { HttpFrontConfig } from '../../config/types.ts'
+import type { Server as HttpsServer } from 'node:https'
+import type { Config, HttpFrontConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { JsonObject } from '../../core/exchange.ts'
@@ -16,17 +17,20 @@ import { Bodies, type Body } from './bodies.ts'
 import { refuse } from '../call.ts'
 import { Connections } from './connections.ts'
 import { EventBudget } from './event-budget.ts'
-import type { Front } from '../fronts.ts'
-import { accepts, checkAccept, checkQuery, HostGuard, isDirect } from './guards.ts'
+import type { Front, ServedClient } from '../fronts.ts'
+import { noLongerServed } from '../no-longer-served.ts'
+import { accepts, checkAccept, checkQuery, HostGuard } from './guards.ts'
+import { MountGuard, RESOURCE_METADATA, type MountPlace } from './mount.ts'
 import { HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
-import { acceptModern, claimsModern, listen } from '../stateless.ts'
+import { acceptModern, claimsModern, listen, type Listening } from '../stateless.ts'
 import { pipelined } from './pipelined.ts'
 import { admitSession, admitStream, turnDown, turnDownPost, type Unread } from '../admission.ts'
 import { nothing } from './no-login.ts'
+import { answerReady, type ReadinessAnswer } from './readiness.ts'
 import { Refusals } from './error-responses.ts'
 import type { Service } from '../service.ts'
-import { closeServer, deserted, openServer } from './listener.ts'
+import { closeServer, deserted, openServer, type Certificates } from './listener.ts'
 import { refuseBatches } from '../session.ts'
 import { goesOn, refuseUnavailable } from '../shutting-down.ts'
 import { SessionPool } from './session-pool.ts'
@@ -39,24 +43,26 @@ export interface HttpFrontOptions {
   /** Hears of callers who were not let in: with wrong credentials or without (401), or with ones that allow nothing (403). */
   readonly onRefused?: (status: number, reason: string, address: string | undefined) => void
   readonly logger: Logger
-  /** Connections of clients at once. */
+  /** Connections of clients at once, where the front listens itself. */
   readonly maxConnections: number
-  /** Whether every required server is there, and what to say of it. */
-  readonly readiness: () => {
-    readonly ready: boolean
-    /** For this machine. */
-    readonly inFull: readonly object[]
-    /** For callers elsewhere who may use them. */
-    readonly servers: readonly { readonly name: string }[]
-  }
+  /** Where the front is a part of another program's server. */
+  readonly mount?: MountPlace
+  readonly readiness: () => ReadinessAnswer
+}
+
+/** What decides who may come to a front. */
+export interface Entrance {
+  readonly authenticator: Authenticator
+  /** `undefined` without TLS. */
+  readonly certificates: Certificates | undefined
+  /** As `MountPlace.thisMachineOnly`. */
+  readonly thisMachineOnly: boolean
 }
 
 /** A reply without a sign of life for so long becomes an event stream, which can carry one. */
 const STREAM_AFTER_MS = 5000
 const SWEEP_MS = 1000
 const MAX_BATCH = 100
-/** RFC 9728 section 3.1: followed by the path of the endpoint. */
-const RESOURCE_METADATA = '/.well-known/oauth-protected-resource'
 
 /** An endpoint as one caller reaches it. */
 interface EndpointAccess {
@@ -65,6 +71,8 @@ interface EndpointAccess {
   /** What of it the caller sees. */
   readonly view: string
   readonly credential: Credential
+  /** Of the configuration by which this was decided. */
+  readonly epoch: number
 }
 
 /**
@@ -73,7 +81,13 @@ interface EndpointAccess {
  */
 export class HttpFront implements Front {
   readonly #options: HttpFrontOptions
-  readonly #guard: HostGuard
+  #config: HttpFrontConfig
+  #authenticator: Authenticator
+  /** Of a front in a server of another program. */
+  #thisMachineOnly: boolean
+  #guard: HostGuard
+  /** Where it is reached, once it listens. */
+  #origin: string | undefined
   readonly #refusals: Refusals
   #server: Server | undefined
   #connections: Connections | undefined
@@ -81,49 +95,125 @@ export class HttpFront implements Front {
   /** Replies of modern requests, for their signs of life. */
   readonly #replies = new IdTable<number, HttpReply>()
   #nextReply = 1
-  /** What ends each listen stream, and what it was opened with. */
-  readonly #listeners = new Map<() => void, Credential>()
+  /** Each listen stream, and as whom and where it was opened. */
+  readonly #streams = new Map<Listening, EndpointAccess>()
   readonly #bodies: Bodies
   readonly #backlogs: Backlogs
   readonly #events = new EventBudget()
   #sse: SseFront | undefined
-  #sweeper: NodeJS.Timeout | undefined
+  readonly #sweeper: NodeJS.Timeout
   /** Headers of every answer to a message. */
   readonly #headers: Record<string, string> = {}
   #draining = false
   #closing = false
 
   constructor(options: HttpFrontOptions) {
+    const { config, mount } = options
     this.#options = options
-    this.#guard = new HostGuard(options.config)
+    this.#config = config
+    this.#authenticator = options.authenticator
+    this.#thisMachineOnly = mount?.thisMachineOnly ?? false
+    this.#guard = mount ? new MountGuard(config, this.#thisMachineOnly) : new HostGuard(config)
     this.#refusals = new Refusals(options)
-    this.#bodies = new Bodies(options.config.maxBodyBytes)
+    this.#bodies = new Bodies(config.maxBodyBytes)
     this.#backlogs = new Backlogs(options.logger)
-    this.#sessions = new SessionPool(options.config.maxSessions, options.logger)
+    this.#sessions = new SessionPool(config.maxSessions, options.logger)
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
+    this.#sweeper.unref()
+    if (mount) options.authenticator.listensAt(undefined)
   }
+
+  /** Answers a request, whatever it is. */
+  readonly handle = pipelined((request, response) => {
+    // Also on a connection that is kept: the next request goes elsewhere.
+    if (this.#draining && this.#server) response.shouldKeepAlive = false
+    this.#route(request, response).catch((error: unknown) => this.#refusals.answer(request, response, error))
+  })
 
   /** @throws GatewayError `config` when the address cannot be used */
   async listen(): Promise<{ url: string; port: number }> {
-    const { config, authenticator, logger } = this.#options
-    const handle = pipelined((request, response) => {
-      // Also on a connection that is kept: the next request goes elsewhere.
-      if (this.#draining) response.shouldKeepAlive = false
-      this.#route(request, response).catch((error: unknown) =>
-        this.#refusals.answer(request, response, error),
-      )
-    })
-    const { server, origin, port } = await openServer(config, handle)
+    const { logger } = this.#options
+    const { server, origin, port } = await openServer(this.#config, this.handle)
     this.#server = server
     this.#connections = new Connections(server, this.#options.maxConnections, logger)
-    authenticator.listensAt(origin)
-    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
-    this.#sweeper.unref()
+    this.#origin = origin
+    this.#authenticator.listensAt(origin)
     return { url: `${origin}/mcp`, port }
   }
 
   /** Open sessions of every kind. */
   get sessions(): number {
     return this.#sessions.size + (this.#sse?.sessions ?? 0)
+  }
+
+  get authenticator(): Authenticator {
+    return this.#authenticator
+  }
+
+  /** Where in another program's server it is; `undefined`: it listens itself. */
+  get mount(): MountPlace | undefined {
+    return this.#options.mount
+  }
+
+  get clients(): Iterable<ServedClient> {
+    return this.#clients()
+  }
+
+  *#clients(): Generator<ServedClient> {
+    for (const { endpoint, session } of this.#sessions.values())
+      yield { endpoint, principal: session.principal }
+    for (const { endpoint, credential } of this.#streams.values())
+      yield { endpoint, principal: credential.principal }
+    if (this.#sse) yield* this.#sse.clients
+  }
+
+  /** Whom it lets in from now on, and what connections are opened with. Comes before `reconfigured`. */
+  use({ authenticator, certificates, thisMachineOnly }: Entrance): void {
+    if (certificates && this.#server && 'setSecureContext' in this.#server)
+      (this.#server as HttpsServer).setSecureContext(certificates)
+    this.#thisMachineOnly = thisMachineOnly
+    if (authenticator === this.#authenticator) return
+    const before = this.#authenticator
+    this.#authenticator = authenticator
+    if (this.#origin !== undefined || this.#options.mount) authenticator.listensAt(this.#origin)
+    before.close()
+  }
+
+  reconfigured({ gateway: { http } }: Config): void {
+    this.#config = http
+    this.#guard = this.#options.mount ? new MountGuard(http, this.#thisMachineOnly) : new HostGuard(http)
+    this.#bodies.resize(http.maxBodyBytes)
+    this.#sessions.max = http.maxSessions
+    for (const session of this.#sessions.values()) {
+      const access = this.#renewed(session.endpoint, session.credential)
+      if (!(access instanceof GatewayError)) {
+        session.continueWith(access.credential, access.view)
+        continue
+      }
+      this.#sessions.remove(session)
+      session.session.stop(access)
+      session.close()
+    }
+    for (const [stream, { endpoint, credential }] of this.#streams) {
+      const access = this.#renewed(endpoint, credential)
+      if (access instanceof GatewayError) {
+        stream.fail(access)
+        this.#streams.delete(stream)
+      } else {
+        stream.become(access.credential.principal, access.view)
+        this.#streams.set(stream, access)
+      }
+    }
+    this.#sse?.reconfigured(http, (endpoint, credential) => this.#renewed(endpoint, credential))
+  }
+
+  /** What a caller may use now that the configuration is another one, or why it may not use anything. */
+  #renewed(endpoint: string, credential: Credential): EndpointAccess | GatewayError {
+    const { service } = this.#options
+    const renewed = this.#authenticator.renewed(credential)
+    const view = renewed && service.viewOf(endpoint, renewed.principal)
+    if (renewed && view !== undefined) return { endpoint, view, credential: renewed, epoch: service.epoch }
+    return noLongerServed(credential.principal, renewed !== undefined, endpoint)
   }
 
   /**
@@ -133,8 +223,9 @@ export class HttpFront implements Front {
   drain(): void {
     if (this.#draining) return
     this.#draining = true
-    this.#headers.connection = 'close'
-    for (const end of this.#listeners.keys()) end()
+    // The connections of another program's server are not ended.
+    if (this.#server) this.#headers.connection = 'close'
+    for (const stream of this.#streams.keys()) stream.end()
     for (const session of this.#sessions.values()) session.endStream()
     this.#sse?.drain()
   }
@@ -149,13 +240,14 @@ export class HttpFront implements Front {
     this.drain()
     this.#closing = true
     clearInterval(this.#sweeper)
-    this.#options.authenticator.close()
+    this.#authenticator.close()
     this.#sessions.close()
     this.#sse?.close()
     if (this.#server) await closeServer(this.#server, flushMs)
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.#closing && !this.#server) return refuseUnavailable(response, 'null', this.#headers)
     const url = request.url as string
     const query = url.indexOf('?')
     const path = query < 0 ? url : url.slice(0, query)
@@ -178,17 +270,20 @@ export class HttpFront implements Front {
     if (path === '/sse' || path.startsWith('/sse/') || path === '/messages')
       return await this.#deprecated(request, response, path)
     if (path === '/readyz') return await this.#ready(request, response)
-    nothing(request, response, path, this.#options.authenticator.noLogin)
+    nothing(request, response, path, this.#authenticator.noLogin)
   }
 
   /** @throws HttpRefusal 404 for an endpoint that does not exist for the caller, after 401 and 403 for one that may not know */
   async #place(request: IncomingMessage, endpoint: string): Promise<EndpointAccess> {
-    const shown = this.#options.authenticator.authenticate(request, endpoint)
+    const { epoch } = this.#options.service
+    const shown = this.#authenticator.authenticate(request, endpoint)
     const credential = shown instanceof Promise ? await shown : shown
-    this.#connections?.admit(request, credential.principal.id)
+    this.#connections?.admit(request, credential.principal)
     const { service } = this.#options
     const known = service.known(endpoint, credential.principal)
     if (known) await known
+    // Who it is, and what it may use, is a question to the configuration that is in effect now.
+    if (epoch !== service.epoch) return await this.#place(request, endpoint)
     const view = service.viewOf(endpoint, credential.principal)
     if (view === undefined)
       throw new HttpError(
@@ -197,38 +292,30 @@ export class HttpFront implements Front {
           ? 'There is nothing here that you may use.'
           : `There is no server ${JSON.stringify(endpoint)} here; the endpoint for all is /mcp.`,
       )
-    return { endpoint, view, credential }
+    return { endpoint, view, credential, epoch }
   }
 
   /** Not behind the guard: a client asks for it before anything else, also from a page. */
   #metadata(request: IncomingMessage, response: ServerResponse, path: string): void {
-    const text = this.#options.authenticator.resourceMetadata(request, path.slice(RESOURCE_METADATA.length))
-    if (text === undefined) return nothing(request, response, path, this.#options.authenticator.noLogin)
+    const text = this.#authenticator.resourceMetadata(request, path.slice(RESOURCE_METADATA.length))
+    if (text === undefined) return nothing(request, response, path, this.#authenticator.noLogin)
     publicDocument(request, response, text)
   }
 
-  /** The names of servers are for this machine, and for callers who may use them. */
-  async #ready(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { authenticator, readiness, service } = this.#options
-    const { ready: able, inFull, servers } = readiness()
-    const ready = able && !this.#draining
-    const status = ready ? 200 : 503
-    if (isDirect(request)) return json(response, status, { ready, servers: inFull })
-    try {
-      const { principal } = await authenticator.authenticate(request, '')
-      for (const { name } of servers) await service.known(name, principal)
-      const visible = servers.filter(({ name }) => service.viewOf(name, principal) !== undefined)
-      json(response, status, { ready, servers: visible })
-    } catch {
-      // Whoever balances load shows no credentials, and needs no names.
-      json(response, status, { ready })
-    }
+  #ready(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const readiness = this.#options.readiness()
+    const ready = readiness.ready && !this.#draining
+    const { service } = this.#options
+    const authenticator = this.#authenticator
+    return answerReady(request, response, { ...readiness, ready }, { service, authenticator })
   }
 
-  async #post(request: IncomingMessage, response: ServerResponse, place: EndpointAccess): Promise<void> {
+  async #post(request: IncomingMessage, response: ServerResponse, access: EndpointAccess): Promise<void> {
     checkAccept(request, 'application/json')
-    const { text, letGo } = await this.#bodies.read(request, place.credential.principal.id)
+    const { text, letGo } = await this.#bodies.read(request, access.credential.principal.id)
     if (letGo) response.once('close', letGo)
+    const isCurrent = access.epoch === this.#options.service.epoch
+    const place = isCurrent ? access : await this.#place(request, access.endpoint)
     const value = parseJson(text)
     if (Array.isArray(value)) return this.#batch(request, response, place, { text, letGo }, value)
     const kind = kindOf(value)
@@ -237,7 +324,7 @@ export class HttpFront implements Front {
     const modern = claimsModern(message.value.params)
     const sent = typeof version === 'string' && isModernVersion(version)
     if (this.#draining && kind === 'request' && !goesOn(message.value.params))
-      return refuseUnavailable(response, takeApart(message).id as string)
+      return refuseUnavailable(response, takeApart(message).id as string, this.#headers)
     if (kind === 'request' && modern && (sent || message.value.method !== 'initialize'))
       return this.#modern(request, response, place, takeApart(message))
     if (sent) {
@@ -312,9 +399,9 @@ export class HttpFront implements Front {
     })
     if (incoming.method === 'subscriptions/listen') {
       checkAccept(request, 'text/event-stream')
-      const end = listen(service, modern, call, reply, () => this.#listeners.delete(end))
-      this.#listeners.set(end, credential)
-      call.cancellation.onCancel(() => this.#listeners.delete(end))
+      const stream = listen(service, modern, call, reply, () => this.#streams.delete(stream))
+      this.#streams.set(stream, at)
+      call.cancellation.onCancel(() => this.#streams.delete(stream))
     } else void call.run(service)
   }
 
@@ -324,10 +411,11 @@ export class HttpFront implements Front {
     place: EndpointAccess,
     incoming: Incoming,
   ): Promise<void> {
-    const { service, config } = this.#options
+    const { service } = this.#options
+    const config = this.#config
     const refusal = await admitSession(service, place, incoming)
     if (refusal) return void refuse(this.#oneOff(response, 200), incoming.id as string, refusal)
-    if (this.#draining) return refuseUnavailable(response, incoming.id as string)
+    if (this.#draining) return refuseUnavailable(response, incoming.id as string, this.#headers)
     this.#sessions.makeRoom(place.credential.principal.id)
     const session = new HttpSession(service, place.endpoint, place.view, place.credential, config, {
       backlogs: this.#backlogs,
@@ -367,7 +455,7 @@ export class HttpFront implements Front {
       }
     })
     const requests = messages.filter(message => message.kind === 'request')
-    if (this.#draining && requests.length > 0) return refuseUnavailable(response, 'null')
+    if (this.#draining && requests.length > 0) return refuseUnavailable(response, 'null', this.#headers)
     for (const { kind, incoming } of messages)
       if (kind === 'notification' && incoming) session.session.notification(incoming)
     if (requests.length === 0) return accepted(response)
@@ -391,7 +479,7 @@ export class HttpFront implements Front {
     const last = request.headers['last-event-id']
     // A stream on which an answer is to come may be taken up again.
     if (this.#draining && (typeof last !== 'string' || !session.awaits(last)))
-      return refuseUnavailable(response, 'null')
+      return refuseUnavailable(response, 'null', this.#headers)
     if (last === undefined) session.listen(response)
     else if (typeof last !== 'string' || !session.resume(last, response))
       throw new HttpError(400, 'There is no such event in this session; open a stream without Last-Event-ID.')
@@ -405,21 +493,24 @@ export class HttpFront implements Front {
   }
 
   async #deprecated(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
-    const { service, config, logger } = this.#options
+    const { service, logger } = this.#options
+    const config = this.#config
     const endpoint = path === '/messages' ? this.#sse?.endpointOf(request) : decodeURIComponent(path.slice(5))
     const place = await this.#place(request, endpoint ?? '')
     if (!this.#sse) {
       const { SseFront } = await import('./sse.ts')
-      const bounds = { bodies: this.#bodies, backlogs: this.#backlogs }
+      const messagesPath = `${this.#options.mount?.prefix ?? ''}/messages`
+      const bounds = { messagesPath, headers: this.#headers, bodies: this.#bodies, backlogs: this.#backlogs }
       this.#sse ??= new SseFront(service, config, bounds, logger)
     }
     const post = path === '/messages'
     // A session whose stream has ended is not known any more.
-    if (this.#draining && (!post || endpoint === undefined)) return refuseUnavailable(response, 'null')
+    if (this.#draining && (!post || endpoint === undefined))
+      return refuseUnavailable(response, 'null', this.#headers)
     if (post) await this.#sse.post(request, response, place.credential).catch(this.#turnDown(place))
     else if (request.method === 'GET') {
       if (!(await admitStream(service, place, response))) return
-      if (this.#draining) return refuseUnavailable(response, 'null')
+      if (this.#draining) return refuseUnavailable(response, 'null', this.#headers)
       this.#sse.open(response, place)
     }
     // The first thing a client of both transports does is to POST; this status sends it to the older one.
@@ -469,7 +560,7 @@ export class HttpFront implements Front {
     const now = monotonicNow()
     // Credentials end by the calendar.
     const wall = Date.now()
-    const { keepAliveMs, sessionIdleMs } = this.#options.config
+    const { keepAliveMs, sessionIdleMs } = this.#config
     for (const session of this.#sessions.values()) {
       session.keepAlive(now, STREAM_AFTER_MS, keepAliveMs)
       const over = isOver(session.credential, wall)
@@ -484,7 +575,7 @@ export class HttpFront implements Front {
       }
     }
     for (const reply of this.#replies.values()) keepReplyAlive(reply, now, STREAM_AFTER_MS, keepAliveMs)
-    for (const [end, credential] of this.#listeners) if (isOver(credential, wall)) end()
+    for (const [stream, { credential }] of this.#streams) if (isOver(credential, wall)) stream.end()
     this.#sse?.sweep(now, wall)
     this.#bodies.sweep()
     this.#backlogs.sweep()

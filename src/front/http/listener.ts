@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { SecureContextOptions } from 'node:tls'
 import type { HttpFrontConfig, TlsConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
@@ -64,26 +65,34 @@ export async function openServer(config: HttpFrontConfig, listener: RequestListe
 
 async function createTlsServer(tls: TlsConfig, listener: RequestListener): Promise<Server> {
   const { createServer: createHttpsServer } = await import('node:https')
+  return createHttpsServer(
+    {
+      ...OPTIONS,
+      ...(await readCertificates(tls)),
+      handshakeTimeout: OPTIONS.headersTimeout,
+      requestCert: tls.clientCertificates !== 'none',
+      // Without this, a certificate that is not valid is refused by a sentence instead of a broken connection.
+      rejectUnauthorized: tls.clientCertificates === 'require',
+    },
+    listener,
+  )
+}
+
+/** What connections are opened with. */
+export type Certificates = Pick<SecureContextOptions, 'cert' | 'key' | 'ca' | 'minVersion'>
+
+/** Reads the files of TLS, and sees whether they can be used. @throws GatewayError `config` */
+export async function readCertificates(tls: TlsConfig): Promise<Certificates> {
   const [cert, key, ca] = await Promise.all([
     readPem('cert', tls.cert),
     readPem('key', tls.key),
     tls.ca === undefined ? undefined : readPem('ca', tls.ca),
   ])
+  const certificates: Certificates = { cert, key, ...(ca && { ca }), minVersion: 'TLSv1.2' }
+  const { createSecureContext } = await import('node:tls')
   try {
-    return createHttpsServer(
-      {
-        ...OPTIONS,
-        cert,
-        key,
-        ...(ca === undefined ? {} : { ca }),
-        minVersion: 'TLSv1.2',
-        handshakeTimeout: OPTIONS.headersTimeout,
-        requestCert: tls.clientCertificates !== 'none',
-        // Without this, a certificate that is not valid is refused by a sentence instead of a broken connection.
-        rejectUnauthorized: tls.clientCertificates === 'require',
-      },
-      listener,
-    )
+    createSecureContext(certificates)
+    return certificates
   } catch (cause) {
     throw new GatewayError(
       'config',

@@ -19,17 +19,19 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void
 /** What came on one connection before its client had taken the answers to what came earlier. */
 class Queue {
   readonly #socket: Socket
-  readonly #handle: Handler
   /** Responses that wait for earlier ones. */
   readonly #behind = new Set<ServerResponse>()
-  readonly #waiting: { readonly request: IncomingMessage; readonly response: ServerResponse }[] = []
+  readonly #waiting: {
+    readonly request: IncomingMessage
+    readonly response: ServerResponse
+    readonly handle: Handler
+  }[] = []
   #atWork = 0
   #dropped = 0
   #refuses = false
 
-  constructor(socket: Socket, handle: Handler) {
+  constructor(socket: Socket) {
     this.#socket = socket
-    this.#handle = handle
     socket.once('close', () => {
       this.#waiting.length = 0
       for (const response of this.#behind) {
@@ -39,26 +41,26 @@ class Queue {
     })
   }
 
-  add(request: IncomingMessage, response: ServerResponse): void {
+  add(request: IncomingMessage, response: ServerResponse, handle: Handler): void {
     // One that does not wait has its connection already.
     if (!response.socket) this.#waitsBehind(response)
     if (this.#refuses) this.#drop()
-    else if (this.#atWork < MAX_AT_WORK) this.#begin(request, response)
-    else if (this.#waiting.length < MAX_WAITING) this.#waiting.push({ request, response })
+    else if (this.#atWork < MAX_AT_WORK) this.#begin(request, response, handle)
+    else if (this.#waiting.length < MAX_WAITING) this.#waiting.push({ request, response, handle })
     else this.#refuse(response)
   }
 
-  #begin(request: IncomingMessage, response: ServerResponse): void {
+  #begin(request: IncomingMessage, response: ServerResponse, handle: Handler): void {
     this.#atWork++
     response.on('close', this.#over)
-    this.#handle(request, response)
+    handle(request, response)
   }
 
   readonly #over = (): void => {
     this.#atWork--
     if (this.#socket.destroyed) return
     const next = this.#waiting.shift()
-    if (next) this.#begin(next.request, next.response)
+    if (next) this.#begin(next.request, next.response, next.handle)
   }
 
   /** Node.js tells only the response that is being sent that the connection is gone. */
@@ -96,7 +98,8 @@ interface QueuedSocket extends Socket {
 export function pipelined(handle: Handler): Handler {
   return (request, response) => {
     const socket: QueuedSocket = request.socket
-    socket[QUEUE] ??= new Queue(socket, handle)
-    socket[QUEUE].add(request, response)
+    socket[QUEUE] ??= new Queue(socket)
+    // Several gateways may answer on one connection.
+    socket[QUEUE].add(request, response, handle)
   }
 }

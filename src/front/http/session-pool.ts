@@ -9,13 +9,14 @@ interface PooledSession extends Holding {
 
 /** The open sessions of one transport, by id. Their number is bounded, and every principal has a share of it. */
 export class SessionPool<T extends PooledSession> {
-  readonly #max: number
+  /** Most that may be open. Where fewer may be now, none is closed until another one is opened. */
+  max: number
   readonly #logger: Logger
   readonly #sessions = new Map<string, T>()
   readonly #shares = new Shares()
 
   constructor(max: number, logger: Logger) {
-    this.#max = max
+    this.max = max
     this.#logger = logger
   }
 
@@ -33,7 +34,7 @@ export class SessionPool<T extends PooledSession> {
 
   /** Where the pool is full, closes a session so that `principal` may open one. @throws HttpRefusal 503 when none may be closed for it */
   makeRoom(principal: string): void {
-    if (this.#sessions.size < this.#max) return
+    if (this.#sessions.size < this.max) return
     this.#shares.opened(principal)
     const closed = this.#shares.toGiveWay(principal, this.values())
     this.#shares.closed(principal)

@@ -2,12 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { HttpFrontConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import type { JsonObject } from '../../core/exchange.ts'
+import { GatewayError } from '../../core/errors.ts'
 import { HttpError } from '../../core/http-error.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Holding } from '../../core/shares.ts'
 import { onOneLine } from '../../protocol/json-text.ts'
 import { kindOf, parseJson, takeApart } from '../../protocol/message.ts'
 import { isOver, type Credential } from '../authenticator.ts'
+import type { ServedClient } from '../fronts.ts'
 import { MAX_STREAM_BYTES, type Backlogs } from '../backlogs.ts'
 import type { Bodies } from './bodies.ts'
 import { isDue, openEventStream } from './http-reply.ts'
@@ -20,6 +22,10 @@ import { refuseUnavailable, RETRY_EVENT } from '../shutting-down.ts'
 
 /** What the streams of a front have in common. */
 export interface SseBounds {
+  /** Path that requests are sent to. */
+  readonly messagesPath: string
+  /** Of answers that refuse a request. */
+  readonly headers: Readonly<Record<string, string>>
   readonly bodies: Bodies
   readonly backlogs: Backlogs
 }
@@ -75,7 +81,7 @@ class SseStream {
  */
 export class SseFront {
   readonly #service: Service
-  readonly #config: HttpFrontConfig
+  #config: HttpFrontConfig
   readonly #bounds: SseBounds
   readonly #sessions: SessionPool<SseSession>
   #draining = false
@@ -85,6 +91,36 @@ export class SseFront {
     this.#config = config
     this.#bounds = bounds
     this.#sessions = new SessionPool(config.maxSessions, logger)
+  }
+
+  get clients(): readonly ServedClient[] {
+    return Array.from(this.#sessions.values(), ({ endpoint, session: { principal } }) => ({
+      endpoint,
+      principal,
+    }))
+  }
+
+  /** `renewed` says what a caller may use now, or why it may use nothing any more. */
+  reconfigured(
+    config: HttpFrontConfig,
+    renewed: (
+      endpoint: string,
+      credential: Credential,
+    ) => { readonly credential: Credential; readonly view: string } | GatewayError,
+  ): void {
+    this.#config = config
+    this.#sessions.max = config.maxSessions
+    for (const entry of this.#sessions.values()) {
+      const access = renewed(entry.endpoint, entry.credential)
+      if (access instanceof GatewayError) {
+        entry.session.stop(access)
+        this.#sessions.remove(entry)
+        entry.close()
+      } else {
+        entry.credential = access.credential
+        entry.session.become(access.credential.principal, access.view)
+      }
+    }
   }
 
   get sessions(): number {
@@ -97,7 +133,7 @@ export class SseFront {
   ): void {
     const holder = credential.principal.id
     this.#sessions.makeRoom(holder)
-    const { backlogs } = this.#bounds
+    const { backlogs, messagesPath } = this.#bounds
     const stream = new SseStream(new Outlet(response, holder, backlogs), backlogs)
     const session = new Session(this.#service, credential.principal, view, text => stream.notify(text), 'sse')
     const entry: SseSession = {
@@ -126,7 +162,7 @@ export class SseFront {
       session.close()
     })
     openEventStream(response, {})
-    response.write(`event: endpoint\ndata: /messages?sessionId=${session.id}\n\n`)
+    response.write(`event: endpoint\ndata: ${messagesPath}?sessionId=${session.id}\n\n`)
   }
 
   /** Of the session that a request names; `undefined` when there is none. */
@@ -150,7 +186,8 @@ export class SseFront {
     const value = parseJson(text)
     const kind = kindOf(value)
     const incoming = kind === 'response' ? undefined : takeApart({ text, value: value as JsonObject })
-    if (this.#draining && kind === 'request') return refuseUnavailable(response, incoming?.id ?? 'null')
+    if (this.#draining && kind === 'request')
+      return refuseUnavailable(response, incoming?.id ?? 'null', this.#bounds.headers)
     // The call is answered elsewhere, and later.
     if (letGo && kind === 'request') response.off('close', letGo)
     response.writeHead(202, { 'content-type': 'text/plain' }).end('Accepted')

@@ -1,26 +1,21 @@
 import type { CallHandler } from '../../core/compose.ts'
-import { GatewayError } from '../../core/errors.ts'
-import type { Exchange, JsonObject, Outcome } from '../../core/exchange.ts'
+import type { EventSink } from '../../core/event-bus.ts'
+import type { Exchange, JsonObject, Outcome, ServerResult } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import type { Route } from '../../core/route.ts'
-import { NAMED_METHODS, paramHeaders } from '../../protocol/headers.ts'
 import { rawAt, withMembers } from '../../protocol/json-text.ts'
 import { mapUris } from '../../protocol/results.ts'
 import type { ResourceOwners } from '../../catalog/resource-owners.ts'
 import type { LegacyTasks } from '../../tasks/legacy-tasks.ts'
-import type { Link } from '../../upstream/link/link.ts'
-import type { LinkCall } from '../../upstream/link/link-contract.ts'
 import type { Pool } from '../../upstream/pool/pool.ts'
-import type { Excluded } from '../../upstream/replica/replica-set.ts'
-import { Attempt } from '../attempt.ts'
-import { failover } from './failover.ts'
-import { awaitLegacyTask } from '../../tasks/await-legacy-task.ts'
 import { hedged } from './hedge.ts'
-
-type Result = Extract<Outcome, { kind: 'result' }>
+import { ServerCall } from './server-call.ts'
 
 export interface DispatchOptions {
-  readonly pools: ReadonlyMap<string, Pool>
+  /** Absent: nothing listens. */
+  readonly events?: EventSink | undefined
+  /** @throws GatewayError for a server that is not there, or no longer */
+  readonly poolOf: (server: string) => Pool
   readonly learned: ResourceOwners
   readonly legacyTasks: LegacyTasks
   /** A server has answered a call, or failed to. */
@@ -50,22 +45,14 @@ export function dispatch(options: DispatchOptions): CallHandler {
 
 /** To one replica, and to others where that fails, or takes long. @throws GatewayError at once, or rejects with one */
 function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Promise<Outcome> {
-  const pool = options.pools.get(route.server)
-  if (!pool)
-    throw new GatewayError('internal', `There is no server "${route.server}".`, { server: route.server })
+  const pool = options.poolOf(route.server)
   const { replicas } = pool
   replicas.retryBudget.called()
+  const { events, legacyTasks } = options
   const repeatable = isRepeatable(pool, exchange, route)
-  if (!replicas.several) return persist(options, pool, exchange, route, new Attempt(), repeatable, undefined)
-  const lacking = replicas.excludedFor(route.own, exchange.state.replica)
-  if (!repeatable) return persist(options, pool, exchange, route, new Attempt(lacking), repeatable, lacking)
-  return hedged({
-    pool,
-    exchange,
-    lacking,
-    first: (branch, attempt) => persist(options, pool, branch, route, attempt, repeatable, lacking),
-    second: (branch, attempt) => once(options, pool, branch, route, attempt),
-  })
+  const lacking = replicas.several ? replicas.excludedFor(route.own, exchange.state.replica) : undefined
+  const call = new ServerCall({ events, pool, legacyTasks, exchange, route, repeatable, lacking })
+  return replicas.several && repeatable ? hedged(call) : call.persist()
 }
 
 /** Whether a call that may have been run may be run again. */
@@ -75,92 +62,12 @@ function isRepeatable(pool: Pool, { request, state }: Exchange, route: Route): b
   return READS.has(method) || (method === 'tools/call' && pool.replicas.repeats(route.own))
 }
 
-/** One attempt, and no other. */
-async function once(
+function withUris(
   options: DispatchOptions,
-  pool: Pool,
   exchange: Exchange,
   route: Route,
-  attempt: Attempt,
-): Promise<Outcome> {
-  try {
-    const outcome = await send(options, pool, exchange, route, attempt)
-    attempt.answered()
-    return outcome
-  } catch (caught) {
-    const error = GatewayError.from(caught, route.server)
-    attempt.failed(error)
-    throw error
-  }
-}
-
-/** One attempt, and those that follow where it fails. */
-async function persist(
-  options: DispatchOptions,
-  pool: Pool,
-  exchange: Exchange,
-  route: Route,
-  attempt: Attempt,
-  repeatable: boolean,
-  lacking: Excluded | undefined,
-): Promise<Outcome> {
-  const since = performance.now()
-  try {
-    const outcome = await send(options, pool, exchange, route, attempt)
-    attempt.answered()
-    return outcome
-  } catch (caught) {
-    const error = GatewayError.from(caught, route.server)
-    attempt.failed(error)
-    const run = (another: Attempt): Promise<Outcome> => send(options, pool, exchange, route, another)
-    return await failover({ pool, exchange, repeatable, since, lacking, run }, attempt, error)
-  }
-}
-
-function send(
-  { legacyTasks: tasks }: DispatchOptions,
-  pool: Pool,
-  exchange: Exchange,
-  route: Route,
-  attempt: Attempt,
-): Promise<Outcome> {
-  const { method, params } = exchange.request
-  if (method.startsWith('tasks/')) {
-    // A task of a legacy server is bound to the link it was made on.
-    const task = tasks.at(route)
-    if (task) return task.call(exchange)
-  }
-  return pool.run(
-    exchange,
-    link => {
-      attempt.began(link, exchange)
-      const call = callFor(link, exchange, route, attempt.timeoutMs)
-      if (method === 'tools/call' && link.peer.era === 'legacy') {
-        if (params?.value.task !== undefined) return tasks.create(link, pool.slotOf(link), exchange, call)
-        if (route.needsTask) return awaitLegacyTask(link, exchange, call)
-      }
-      return link.call(exchange, call)
-    },
-    attempt,
-  )
-}
-
-function callFor(link: Link, exchange: Exchange, route: Route, timeoutMs: number | undefined): LinkCall {
-  const { method, params } = exchange.request
-  if (method === 'completion/complete') {
-    const ref = params?.value.ref as { type?: unknown } | undefined
-    return {
-      method,
-      timeoutMs,
-      change: { ref: { key: ref?.type === 'ref/resource' ? 'uri' : 'name', value: route.own } },
-    }
-  }
-  const change = { target: { key: NAMED_METHODS[method] ?? 'name', value: route.own } }
-  if (!route.headerParams?.length || link.transport.kind !== 'http') return { method, timeoutMs, change }
-  return { method, timeoutMs, change, headers: paramHeaders(route.headerParams, params?.value.arguments) }
-}
-
-function withUris(options: DispatchOptions, exchange: Exchange, route: Route, outcome: Result): Outcome {
+  outcome: ServerResult,
+): Outcome {
   // A task of the modern extension brings its result with it.
   const inner = exchange.request.method === 'tasks/get' && (outcome.value as JsonObject | null)?.result
   if (!isJsonObject(inner)) return shownUris(options, exchange, route, outcome)
@@ -181,7 +88,12 @@ function namesUris(result: unknown): boolean {
   )
 }
 
-function shownUris(options: DispatchOptions, exchange: Exchange, route: Route, outcome: Result): Result {
+function shownUris(
+  options: DispatchOptions,
+  exchange: Exchange,
+  route: Route,
+  outcome: ServerResult,
+): ServerResult {
   if (!namesUris(outcome.value)) return outcome
   options.learned.learn(exchange.principal.id, route.server, outcome.value)
   const map = options.uriMap(exchange.view, route.server)

@@ -20,7 +20,7 @@ export interface Failover {
   readonly since: number
   /** Replicas that are no choice for it in any case. */
   readonly lacking: Excluded | undefined
-  readonly run: (attempt: Attempt) => Promise<Outcome>
+  run(attempt: Attempt): Promise<Outcome>
 }
 
 /**
@@ -30,7 +30,7 @@ export interface Failover {
  * @throws the failure of the last attempt
  */
 export async function failover(call: Failover, first: Attempt, error: GatewayError): Promise<Outcome> {
-  const { pool, exchange, run, lacking } = call
+  const { pool, exchange, lacking } = call
   const { server } = pool
   const tried = new Set<Replica>()
   const leftOut: Excluded = replica => tried.has(replica) || (lacking?.(replica) ?? false)
@@ -61,7 +61,7 @@ export async function failover(call: Failover, first: Attempt, error: GatewayErr
     if (left <= 0 || exchange.cancellation.reason !== undefined) throw failure
     attempt = new Attempt(tried.size === 0 ? lacking : leftOut, left === Infinity ? undefined : left)
     try {
-      const outcome = await run(attempt)
+      const outcome = await call.run(attempt)
       attempt.answered()
       return outcome
     } catch (caught) {

@@ -6,10 +6,10 @@ import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Exchange, Outcome } from '../../core/exchange.ts'
 import { Delegate } from '../../core/derived-exchange.ts'
-import type { Pool } from '../../upstream/pool/pool.ts'
 import type { Excluded } from '../../upstream/replica/replica-set.ts'
 import type { Replica } from '../../upstream/replica/replica.ts'
 import { Attempt } from '../attempt.ts'
+import type { ServerCall } from './server-call.ts'
 
 /** How long a call waits that was refused its second attempt because others had theirs. */
 const MIN_AGAIN_MS = 100
@@ -60,17 +60,6 @@ class Branch extends Delegate {
   }
 }
 
-export interface Hedge {
-  readonly pool: Pool
-  readonly exchange: Exchange
-  /** Replicas that are no choice for it in any case. */
-  readonly lacking: Excluded | undefined
-  /** Runs the call to its end, moving on where it fails. */
-  readonly first: (exchange: Exchange, attempt: Attempt) => Promise<Outcome>
-  /** Makes one attempt. */
-  readonly second: (exchange: Exchange, attempt: Attempt) => Promise<Outcome>
-}
-
 /** While nobody knows how long calls take: late enough to be rare, early enough for the second attempt to have its time. */
 function unknownMs(timeoutMs: number): number {
   return timeoutMs === 0 ? MAX_UNKNOWN_MS : Math.min(MAX_UNKNOWN_MS, timeoutMs / 4)
@@ -80,7 +69,8 @@ function unknownMs(timeoutMs: number): number {
  * A call that may run twice: when it takes longer than 95 % of those before, or its replica turns out to be ill, it is tried at another replica as well. The
  * first answer wins and the other attempt is cancelled; a failure waits for the other one.
  */
-export function hedged({ pool, exchange, lacking, first, second }: Hedge): Promise<Outcome> {
+export function hedged(call: ServerCall): Promise<Outcome> {
+  const { pool, exchange, lacking } = call
   return new Promise((resolve, reject) => {
     const main = new Branch(exchange, true)
     const attempt = new Attempt(lacking)
@@ -122,7 +112,7 @@ export function hedged({ pool, exchange, lacking, first, second }: Hedge): Promi
       if (!budget.tryRepeat(monotonicNow())) return
       beside = new Branch(exchange, false)
       running++
-      second(beside, new Attempt(leftOut)).then(won(beside), lost(beside))
+      call.as(beside).once(new Attempt(leftOut)).then(won(beside), lost(beside))
     }
     const ill = (): void => tryBeside(pool.replicas.retryBudget)
     const delayMs = Math.max(1, Math.ceil(pool.replicas.latencies.p95 ?? unknownMs(pool.server.timeoutMs)))
@@ -133,7 +123,7 @@ export function hedged({ pool, exchange, lacking, first, second }: Hedge): Promi
     }
     let timer = pool.server.hedge ? setTimeout(slow, delayMs) : undefined
     pool.replicas.hedgeBudget.called()
-    first(main, attempt).then(won(main), lost(main))
+    call.as(main).persist(attempt).then(won(main), lost(main))
     watched = attempt.replica
     watched?.onIll.add(ill)
   })

@@ -22,7 +22,7 @@ import { LinkedList } from '../../core/linked-list.ts'
  */
 export class FairQueue {
   readonly #all: PrioritySemaphore
-  readonly #lanes: ServerQueue[] = []
+  #lanes: ServerQueue[] = []
   readonly #clients = new Map<string, Client>()
   /** Over all lanes. */
   #returning = 0
@@ -42,10 +42,32 @@ export class FairQueue {
     return this.#all.waiting
   }
 
+  /** The lane of a server; the one that there is takes the new size. */
   lane(name: string, options: PrioritySemaphoreOptions): ServerQueue {
+    const known = this.#lanes.find(other => other.name === name)
+    if (known) {
+      known.resize(options)
+      return known
+    }
     const lane = new ServerQueue(name, options)
     this.#lanes.push(lane)
     return lane
+  }
+
+  /**
+   * The gateway has so many places now, and its servers are these. What has a place keeps it. Who waits gets the places that are new; of those who are too many now, all keep
+   * waiting. A lane of another server stays until it is empty.
+   */
+  resize(options: PrioritySemaphoreOptions, servers: { has(name: string): boolean }): void {
+    this.#all.resize(options)
+    this.#lanes = this.#lanes.filter(
+      lane => servers.has(lane.name) || lane.taken + lane.waiting + lane.returning.size > 0,
+    )
+    while (!this.#closed && this.#all.taken < this.#all.places) {
+      const winner = this.#nextLane()
+      if (!winner) break
+      this.#grant(winner)
+    }
   }
 
   /** Takes a place if there is one. */

@@ -38,8 +38,8 @@ const LATEST = 1 / 8
 
 /** A number of places, and how long they are held. */
 export class PrioritySemaphore {
-  readonly places: number
-  readonly bound: number
+  places: number
+  bound: number
   /** Places taken. */
   taken = 0
   /** Entries that wait; those that come back to a place they gave up are not among them. */
@@ -50,6 +50,11 @@ export class PrioritySemaphore {
   #samples = 0
 
   constructor({ places, bound }: PrioritySemaphoreOptions) {
+    this.places = places
+    this.bound = bound
+  }
+
+  resize({ places, bound }: PrioritySemaphoreOptions): void {
     this.places = places
     this.bound = bound
   }

@@ -9,8 +9,8 @@ import type { Unfinished } from '../../core/unfinished.ts'
 import { Delegate } from '../../core/derived-exchange.ts'
 
 export interface QueueOptions {
-  readonly servers: readonly Pick<ServerConfig, 'name' | 'concurrency' | 'queue' | 'queueTimeoutMs'>[]
-  readonly gateway: Pick<GatewayConfig, 'concurrency' | 'queue'>
+  readonly servers: readonly Pick<ServerConfig, 'name' | 'maxConcurrentCalls' | 'queue' | 'queueTimeoutMs'>[]
+  readonly gateway: Pick<GatewayConfig, 'maxConcurrentCalls' | 'queue'>
   /** Weights of configured clients by name; everyone else has 1. */
   readonly weights: ReadonlyMap<string, number>
   readonly deadlines: Deadlines
@@ -64,17 +64,31 @@ export function queue({ limiter: places }: QueueMiddlewareOptions): CallMiddlewa
 
 /** The places of this process: at each server, and in all. */
 export class ConcurrencyLimiter {
-  readonly #options: QueueOptions
+  #options: QueueOptions
   readonly #queue: FairQueue
   readonly #lanes = new Map<string, ServerQueue>()
-  readonly #timeouts = new Map<ServerQueue, number>()
+  readonly #timeouts = new WeakMap<ServerQueue, number>()
 
   constructor(options: QueueOptions) {
     this.#options = options
-    const { gateway, servers } = options
-    this.#queue = new FairQueue({ places: gateway.concurrency, bound: gateway.queue })
+    const { gateway } = options
+    this.#queue = new FairQueue({ places: gateway.maxConcurrentCalls, bound: gateway.queue })
+    this.#arrange(options)
+  }
+
+  /** Other limits. Calls keep the places they have. */
+  reconfigure(options: Omit<QueueOptions, 'deadlines'>): void {
+    this.#options = { ...this.#options, ...options }
+    const names = new Set(options.servers.map(({ name }) => name))
+    for (const name of this.#lanes.keys()) if (!names.has(name)) this.#lanes.delete(name)
+    this.#arrange(this.#options)
+    const { gateway } = options
+    this.#queue.resize({ places: gateway.maxConcurrentCalls, bound: gateway.queue }, names)
+  }
+
+  #arrange({ servers }: QueueOptions): void {
     for (const server of servers) {
-      const lane = this.#queue.lane(server.name, { places: server.concurrency, bound: server.queue })
+      const lane = this.#queue.lane(server.name, { places: server.maxConcurrentCalls, bound: server.queue })
       this.#lanes.set(server.name, lane)
       this.#timeouts.set(lane, server.queueTimeoutMs)
     }
@@ -156,15 +170,16 @@ export class ConcurrencyLimiter {
     })
   }
 
-  #reason({ name, places, bound }: ServerQueue, refusal: Exclude<Refusal, 'closed'> | 'timeout'): string {
-    const { concurrency, queue } = this.#options.gateway
-    const seconds = (this.#timeouts.get(this.#lanes.get(name) as ServerQueue) ?? 0) / 1000
-    const limit = `which is as long as one may ("queueTimeout" of this server; "concurrency" is ${places})`
+  #reason(lane: ServerQueue, refusal: Exclude<Refusal, 'closed'> | 'timeout'): string {
+    const { name, places, bound } = lane
+    const { maxConcurrentCalls, queue } = this.#options.gateway
+    const seconds = (this.#timeouts.get(lane) ?? 0) / 1000
+    const limit = `which is as long as one may ("queueTimeout" of this server; "maxConcurrentCalls" is ${places})`
     switch (refusal) {
       case 'server_full':
-        return `Server "${name}" is busy: ${places} calls are under way ("concurrency" of this server), and ${bound} may wait ("queue").`
+        return `Server "${name}" is busy: ${places} calls are under way ("maxConcurrentCalls" of this server), and ${bound} may wait ("queue").`
       case 'gateway_full':
-        return `The gateway is busy: ${concurrency} calls are under way ("gateway.concurrency"), and ${queue} may wait ("gateway.queue").`
+        return `The gateway is busy: ${maxConcurrentCalls} calls are under way ("gateway.maxConcurrentCalls"), and ${queue} may wait ("gateway.queue").`
       case 'too_late':
         return `Server "${name}" is busy: this call would wait longer than ${seconds} s, ${limit}.`
       case 'timeout':

@@ -3,10 +3,10 @@ import type { Load } from './load.ts'
 
 /** A replica, as far as choosing is concerned. */
 export interface Candidate {
-  /** Share of the calls within its tier; one of weight 0 is never chosen. */
+  /** Share of the calls within its priority; one of weight 0 is never chosen. */
   readonly weight: number
   /** The lowest one that can take calls gets them all. */
-  readonly tier: number
+  readonly priority: number
   readonly zone: string | undefined
   readonly load: Load
   readonly health: Health
@@ -19,7 +19,7 @@ export interface ChooseOptions<T> {
   readonly random: () => number
   /** The gateway's own. */
   readonly zone: string | undefined
-  /** Fraction of a tier's reachable candidates above which ejections are not believed. */
+  /** Fraction of a priority's reachable candidates above which ejections are not believed. */
   readonly panic: number
   /** Those that this call cannot or must not go to. */
   readonly leftOut?: ((candidate: T) => boolean) | undefined
@@ -36,7 +36,7 @@ const CLEARLY = 2
 let parts = new Float64Array(16)
 
 /**
- * The candidate for one call, or `undefined` where none can be reached: the lowest tier that can take calls, the own zone in it, and of two
+ * The candidate for one call, or `undefined` where none can be reached: the lowest priority that can take calls, the own zone in it, and of two
  * drawn by weight the less loaded one. `docs/resilience.md` has the rules. Allocates nothing.
  */
 export function choose<T extends Candidate>(
@@ -46,10 +46,14 @@ export function choose<T extends Candidate>(
   if (candidates.length === 1) return single(candidates[0] as T, options)
   if (parts.length < candidates.length) parts = new Float64Array(candidates.length * 2)
   let inDoubt: number | undefined
-  for (let tier = lowestTier(candidates, -Infinity); tier !== Infinity; tier = lowestTier(candidates, tier)) {
-    const found = weigh(candidates, tier, options, false)
+  for (
+    let priority = lowestPriority(candidates, -Infinity);
+    priority !== Infinity;
+    priority = lowestPriority(candidates, priority)
+  ) {
+    const found = weigh(candidates, priority, options, false)
     if (found === 'usable') return draw(candidates, options)
-    if (found === 'ejected') inDoubt ??= tier
+    if (found === 'ejected') inDoubt ??= priority
   }
   if (inDoubt === undefined) return undefined
   weigh(candidates, inDoubt, options, true)
@@ -62,22 +66,22 @@ function single<T extends Candidate>(candidate: T, options: ChooseOptions<T>): T
   return options.leftOut?.(candidate) === true ? undefined : candidate
 }
 
-function lowestTier(candidates: readonly Candidate[], above: number): number {
+function lowestPriority(candidates: readonly Candidate[], above: number): number {
   let lowest = Infinity
   for (let index = 0; index < candidates.length; index++) {
-    const { tier } = candidates[index] as Candidate
-    if (tier > above && tier < lowest) lowest = tier
+    const { priority } = candidates[index] as Candidate
+    if (priority > above && priority < lowest) lowest = priority
   }
   return lowest
 }
 
 /**
- * Fills `parts` for one tier. Ejections are believed in as long as they are few. A tier in which everything is ejected is `ejected`, since
+ * Fills `parts` for one priority. Ejections are believed in as long as they are few. A priority in which everything is ejected is `ejected`, since
  * a later one may be better off; `believeNone` takes it nevertheless.
  */
 function weigh<T extends Candidate>(
   candidates: readonly T[],
-  tier: number,
+  priority: number,
   { now, zone, panic, leftOut }: ChooseOptions<T>,
   believeNone: boolean,
 ): 'usable' | 'ejected' | 'none' {
@@ -89,7 +93,7 @@ function weigh<T extends Candidate>(
     const candidate = candidates[index] as T
     const { health, weight } = candidate
     parts[index] = 0
-    if (candidate.tier !== tier || weight <= 0 || health.out(now)) continue
+    if (candidate.priority !== priority || weight <= 0 || health.out(now)) continue
     reachable++
     const judged = health.ejected(now)
     if (judged) ejected++

@@ -14,11 +14,11 @@ export interface HealthOptions {
   /** Fraction of the replicas above which ejections are not believed. */
   readonly panic: number
   /** How long the first ejection lasts. */
-  readonly ejectMs: number
+  readonly baseEjectionTimeMs: number
   /** How long the share of a replica that returned grows; 0: it has all of it at once. */
   readonly slowStartMs: number
   /** Time between checks; 0: there are none, and calls decide instead. */
-  readonly everyMs: number
+  readonly intervalMs: number
   /** A check. */
   readonly timeoutMs: number
 }
@@ -74,11 +74,12 @@ const FIRST_SHARE = 0.1
  * a pause, so the share of failures is counted here (`outcomes.ts`).
  */
 export class Health {
-  readonly #options: HealthOptions
+  #options: HealthOptions
   readonly #clock: () => number
-  readonly #inARow: ConsecutiveBreaker
+  readonly #random: () => number
+  #inARow: ConsecutiveBreaker
   readonly #recent = new Outcomes()
-  readonly #ejections: BackOff
+  #ejections: BackOff
   readonly #tries: BackOff
   readonly #began: number
   #outage: Outage | undefined
@@ -91,21 +92,37 @@ export class Health {
   #fullShareAt = -Infinity
   /** `succeeded` has something to do from then on: always while something is wrong, else once a second. */
   #looksAt = -Infinity
+  readonly #onTurn: ((cause: string | undefined) => void) | undefined
+  /** Whether it was said to be out or ejected. */
+  #saidAway = false
 
-  constructor(options: HealthOptions, clock: () => number, random: () => number) {
+  /** `onTurn` hears when it goes out or is ejected, with the cause, and when it is back, without one. */
+  constructor(
+    options: HealthOptions,
+    clock: () => number,
+    random: () => number,
+    onTurn?: (cause: string | undefined) => void,
+  ) {
     this.#options = options
+    this.#onTurn = onTurn
     this.#clock = clock
+    this.#random = random
     this.#inARow = new ConsecutiveBreaker(options.failures)
-    const { ejectMs } = options
-    this.#ejections = new BackOff({
-      firstMs: ejectMs,
-      mostMs: Math.max(ejectMs, LONGEST_EJECTION_MS),
-      random,
-    })
+    this.#ejections = ejections(options.baseEjectionTimeMs, random)
     this.#tries = new BackOff({ firstMs: FIRST_TRY_MS, mostMs: LAST_TRY_MS, random })
     this.#began = clock()
     // Replicas that start together are not checked together for ever.
-    this.#nextCheck = this.#began + options.everyMs * (0.5 + random() / 2)
+    this.#nextCheck = this.#began + options.intervalMs * (0.5 + random() / 2)
+  }
+
+  /** Judges by other options from now on. What was seen stays; what is counted by an option that differs begins anew. */
+  configure(options: HealthOptions): void {
+    const { failures, baseEjectionTimeMs, intervalMs } = this.#options
+    this.#options = options
+    if (options.failures !== failures) this.#inARow = new ConsecutiveBreaker(options.failures)
+    if (options.baseEjectionTimeMs !== baseEjectionTimeMs)
+      this.#ejections = ejections(options.baseEjectionTimeMs, this.#random)
+    if (options.intervalMs !== intervalMs) this.#nextCheck = this.#clock() + options.intervalMs / 2
   }
 
   get state(): HealthState {
@@ -155,9 +172,9 @@ export class Health {
     return FIRST_SHARE + (1 - FIRST_SHARE) * Math.max(0, grown)
   }
 
-  /** Whether it is time to check it: at the end of an ejection or of a back-off, else every `everyMs`. */
+  /** Whether it is time to check it: at the end of an ejection or of a back-off, else every `intervalMs`. */
   dueForCheck(now: number): boolean {
-    if (now < this.#nextCheck || this.#options.everyMs === 0) return false
+    if (now < this.#nextCheck || this.#options.intervalMs === 0) return false
     return now >= (this.#ejection?.until ?? now) && !this.out(now)
   }
 
@@ -216,6 +233,7 @@ export class Health {
     this.#tries.back(now)
     this.#inARow.success()
     if (this.#ejection === undefined) this.#startSlowly(now)
+    this.#turned(undefined)
     return true
   }
 
@@ -235,17 +253,18 @@ export class Health {
       until: already ? Math.max((this.#outage as Outage).until, bounded) : bounded,
     }
     this.#looksAt = -Infinity
+    this.#turned(cause)
     return !already
   }
 
   checkPassed(now: number): boolean {
     this.#checksFailed = 0
-    this.#nextCheck = now + this.#options.everyMs
+    this.#nextCheck = now + this.#options.intervalMs
     return this.#passed(now)
   }
 
   checkFailed(cause: string, now: number): boolean {
-    this.#nextCheck = now + this.#options.everyMs
+    this.#nextCheck = now + this.#options.intervalMs
     if (this.#ejection !== undefined) return now >= this.#ejection.until && this.#eject(cause, now)
     this.#failure = { cause, at: now }
     return ++this.#checksFailed >= CHECKS_IN_A_ROW && this.#eject(cause, now)
@@ -278,11 +297,23 @@ export class Health {
   #passed(now: number): boolean {
     if (this.#outage?.kind === 'busy' && now >= this.#outage.until) this.#outage = undefined
     const reached = this.#outage !== undefined && !this.out(now) && this.reachable(now)
-    if (this.#ejection === undefined || now < this.#ejection.until) return reached
+    if (this.#ejection === undefined || now < this.#ejection.until) {
+      this.#turned(undefined)
+      return reached
+    }
     this.#ejection = undefined
     this.#ejections.back(now)
     this.#startSlowly(now)
+    this.#turned(undefined)
     return true
+  }
+
+  /** Says once that it is out or ejected, and once that it is neither. */
+  #turned(cause: string | undefined): void {
+    const away = this.#outage !== undefined || this.#ejection !== undefined
+    if (away === this.#saidAway) return
+    this.#saidAway = away
+    this.#onTurn?.(away ? cause : undefined)
   }
 
   #startSlowly(now: number): void {
@@ -300,6 +331,7 @@ export class Health {
     this.#checksFailed = 0
     this.#nextCheck = this.#ejection.until
     this.#looksAt = -Infinity
+    this.#turned(cause)
     return true
   }
 
@@ -311,12 +343,13 @@ export class Health {
     this.#outage = { kind, cause, since: known?.kind === kind ? known.since : now, until }
     this.#nextCheck = until
     this.#looksAt = -Infinity
+    this.#turned(cause)
     return known === undefined
   }
 
   #callsDecideAt({ until }: Ejection): number {
-    const { everyMs, timeoutMs } = this.#options
-    return everyMs === 0 ? until : until + everyMs + timeoutMs
+    const { intervalMs, timeoutMs } = this.#options
+    return intervalMs === 0 ? until : until + intervalMs + timeoutMs
   }
 
   #finding(): Finding {
@@ -349,4 +382,8 @@ export class Health {
     const since = Math.max(this.#began, this.#fullShareAt, this.#failure?.at ?? 0)
     return { state: 'ready', cause: undefined, since, nextTry: undefined }
   }
+}
+
+function ejections(firstMs: number, random: () => number): BackOff {
+  return new BackOff({ firstMs, mostMs: Math.max(firstMs, LONGEST_EJECTION_MS), random })
 }

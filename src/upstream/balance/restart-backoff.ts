@@ -11,12 +11,12 @@ const LAST_BACKOFF_MS = 60_000
 
 /** Starts in a row that failed or did not last, and how long to wait before the next one: longer each time, and minutes once it is a crash loop. */
 export class RestartBackoff {
-  readonly #crashes: number
+  readonly #restartLimit: () => number
   #inARow = 0
 
-  /** `crashes` in a row are a loop; `Infinity`: nothing ever is. */
-  constructor(crashes: number) {
-    this.#crashes = crashes
+  /** `restartLimit` crashes in a row are a loop; `Infinity`: nothing ever is. */
+  constructor(restartLimit: () => number) {
+    this.#restartLimit = restartLimit
   }
 
   get inARow(): number {
@@ -24,12 +24,12 @@ export class RestartBackoff {
   }
 
   get looping(): boolean {
-    return this.#inARow >= this.#crashes
+    return this.#inARow >= this.#restartLimit()
   }
 
   /** Whether the last failure has made it one. */
   get loopBegins(): boolean {
-    return this.#inARow === this.#crashes
+    return this.#inARow === this.#restartLimit()
   }
 
   /** @returns milliseconds until the next start */

@@ -3,7 +3,7 @@ import { isLoopback } from '../../core/loopback.ts'
 import { isIP } from 'node:net'
 import { describeError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
-import type { DnsConfig, HttpEndpoint, ReplicaConfig } from '../../config/replica-types.ts'
+import type { DnsConfig, ReplicaConfig, UrlEndpoint } from '../../config/replica-types.ts'
 import { mainOf, replicasOf, type Location } from './dns-records.ts'
 import { NameResolver } from './dns-resolver.ts'
 
@@ -27,6 +27,7 @@ const SOONEST_MS = 1000
  */
 export class DnsDiscovery {
   readonly #options: DnsDiscoveryOptions
+  #dns: DnsConfig
   #made: DnsDiscoveryOptions['resolver']
   #entries: readonly ReplicaConfig[]
   /** By what was looked up, and for what. */
@@ -41,6 +42,7 @@ export class DnsDiscovery {
 
   constructor(entries: readonly ReplicaConfig[], options: DnsDiscoveryOptions) {
     this.#options = options
+    this.#dns = options.dns
     this.#entries = entries
     this.#made = options.resolver
     this.#fresh = !entries.some(hasName)
@@ -49,6 +51,16 @@ export class DnsDiscovery {
   /** For whoever is about to use the server: what to wait for, `undefined` when there is nothing. Never rejects. */
   get pending(): Promise<void> | undefined {
     return this.#fresh || this.#closed ? undefined : this.#look()
+  }
+
+  /** Looks up by other settings from now on. */
+  configure(dns: DnsConfig): void {
+    if (JSON.stringify(dns) === JSON.stringify(this.#dns)) return
+    this.#dns = dns
+    if (this.#options.resolver) return
+    this.#made?.close()
+    this.#made = undefined
+    if (!this.#closed && this.#entries.some(hasName) && this.#options.inUse()) void this.#look()
   }
 
   /** The configuration has changed. */
@@ -77,7 +89,7 @@ export class DnsDiscovery {
 
   /** Most servers need none. */
   get #resolver(): NonNullable<DnsDiscoveryOptions['resolver']> {
-    return (this.#made ??= new NameResolver(this.#options.dns))
+    return (this.#made ??= new NameResolver(this.#dns))
   }
 
   #look(): Promise<void> {
@@ -104,7 +116,7 @@ export class DnsDiscovery {
   }
 
   async #locate(entry: ReplicaConfig): Promise<Location | undefined> {
-    const { hostname } = new URL((entry.endpoint as HttpEndpoint).url)
+    const { hostname } = new URL((entry.endpoint as UrlEndpoint).url)
     const name = entry.service === undefined ? hostname : `${entry.service}.${hostname}`
     try {
       const location =
@@ -162,7 +174,7 @@ export class DnsDiscovery {
 
   /** Until the next look-up. */
   #wait(): void {
-    const { refreshMs } = this.#options.dns
+    const { refreshMs } = this.#dns
     clearTimeout(this.#timer)
     if (refreshMs === 0 || this.#closed) return
     this.#timer = setTimeout(() => {
@@ -175,12 +187,12 @@ export class DnsDiscovery {
 
 /** Whether its URL says where it is by a name that can be looked up. */
 function hasName({ endpoint }: ReplicaConfig): boolean {
-  if (endpoint.kind !== 'http') return false
+  if (endpoint.url === undefined) return false
   const { hostname } = new URL(endpoint.url)
   return !isLoopback(hostname) && isIP(hostname.replace(/^\[|\]$/g, '')) === 0
 }
 
 /** Of two entries for the same name, each is looked up by itself. */
 function keyOf({ name, endpoint, service }: ReplicaConfig): string {
-  return endpoint.kind === 'http' ? JSON.stringify([name, endpoint.url, service]) : ''
+  return endpoint.url === undefined ? '' : JSON.stringify([name, endpoint.url, service])
 }

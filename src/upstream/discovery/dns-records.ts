@@ -1,6 +1,9 @@
 import { isIP } from 'node:net'
-import type { HttpEndpoint, ReplicaConfig } from '../../config/replica-types.ts'
+import type { Endpoint, ReplicaConfig, UrlEndpoint } from '../../config/replica-types.ts'
 import type { Service } from './dns-resolver.ts'
+
+/** An endpoint of any kind that a URL names. */
+type NamedEndpoint = Extract<Endpoint, UrlEndpoint>
 
 /** What DNS says of a configured replica. */
 export type Location =
@@ -40,7 +43,7 @@ function ofAddresses(
     return {
       ...entry,
       name: several ? `${entry.name}/${address}` : entry.name,
-      endpoint: { ...(entry.endpoint as HttpEndpoint), addresses: [address, ...second] },
+      endpoint: { ...(entry.endpoint as NamedEndpoint), addresses: [address, ...second] },
       weight: entry.weight / main.length,
     }
   })
@@ -54,7 +57,7 @@ export function mainOf(addresses: readonly string[]): readonly string[] {
 
 function ofServices(entry: ReplicaConfig, targets: readonly Target[]): readonly ReplicaConfig[] {
   const priorities = [...new Set(targets.map(({ priority }) => priority))].sort((a, b) => a - b)
-  const endpoint = entry.endpoint as HttpEndpoint
+  const endpoint = entry.endpoint as NamedEndpoint
   const replicas = targets.map(({ host, port, priority, weight, addresses }): ReplicaConfig => {
     const url = new URL(endpoint.url)
     url.hostname = host
@@ -64,7 +67,7 @@ function ofServices(entry: ReplicaConfig, targets: readonly Target[]): readonly 
       name: `${entry.name}/${host}:${port}`,
       endpoint: { ...endpoint, url: url.href, ...(addresses.length > 0 && { addresses }) },
       weight: entry.weight * Math.max(1, weight),
-      tier: entry.tier + priorities.indexOf(priority),
+      priority: entry.priority + priorities.indexOf(priority),
     }
   })
   const named = new Map(replicas.map(replica => [replica.name, replica]))

@@ -1,3 +1,4 @@
+import type { Endpoint } from '../../config/replica-types.ts'
 import { describeError, GatewayError } from '../../core/errors.ts'
 import type { Era } from '../../protocol/revisions.ts'
 import { UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
@@ -5,12 +6,9 @@ import { Guarded } from './guarded.ts'
 import { shakeHands, TooLate, type Heard } from './handshake.ts'
 import { Link, type LinkOptions } from './link.ts'
 import type { PrintedByOne } from '../transport/stdio/printed.ts'
-import { SseTransport } from '../transport/sse/sse.ts'
-import { createStdioTransport } from '../transport/stdio/stdio.ts'
-import { HttpStatusError } from '../transport/http/http-error.ts'
 import { withStray } from './stray.ts'
-import { StreamableHttpTransport } from '../transport/http/streamable-http.ts'
 import type { Transport } from '../transport/shared/transport.ts'
+import { createTransport, fallbackOf, traitsOf } from '../transport/transports.ts'
 
 export interface Connected {
   readonly link: Link
@@ -25,45 +23,21 @@ export interface ConnectOptions extends Omit<LinkOptions, 'transport'> {
 
 /**
  * Opens a link to a server: transport, era, handshake. The era is the one that is wished for where the server speaks it; `known` is where the handshake begins.
- * Falls back to deprecated HTTP+SSE where the configuration leaves the transport open. A failed attempt leaves nothing behind.
+ * Goes on with another transport where the table of transports names one for the failure. A failed attempt leaves nothing behind.
  * @throws GatewayError naming the server, the cause and the fix
  */
 export async function connect(options: ConnectOptions, wish: Era, known: Spoken): Promise<Connected> {
-  const { server } = options
   const { endpoint } = options.replica
-  if (endpoint.kind === 'stdio') {
-    const heard: Heard = { discovered: known.modern === true }
-    try {
-      return await attemptProcess(options, wish, known, heard)
-    } catch (error) {
-      const better = betterStart(error, wish, known, heard)
-      if (!better) throw error
-      const level = options.replica.printed.failsAgain ? 'debug' : 'info'
-      options.logger[level]('The server did not survive the handshake and is started once more.', {
-        ...better,
-      })
-      const { link, shown } = await attemptProcess(options, wish, better)
-      return { link, shown: { ...better, ...shown } }
-    }
-  }
-  const { maxMessageBytes } = server
-  const sse = (): Transport =>
-    new SseTransport({ server: server.name, endpoint, maxMessageBytes, logger: options.logger })
-  if (endpoint.transport === 'sse') return await attempt(options, sse(), 'legacy', UNKNOWN)
-  const streamable = new StreamableHttpTransport({
-    server: server.name,
-    endpoint,
-    maxMessageBytes,
-    logger: options.logger,
-  })
   try {
-    return await attempt(options, streamable, wish, known)
+    return await connectAt(endpoint, options, wish, known)
   } catch (error) {
-    if (endpoint.transport !== 'auto' || !mayBeSse(error)) throw error
+    const other = fallbackOf(endpoint, error)
+    if (!other) throw error
     try {
-      return await attempt(options, sse(), 'legacy', UNKNOWN)
+      return await connectAt(other, options, wish, UNKNOWN)
     } catch (second) {
-      options.logger.debug('The server offers no deprecated event stream either.', {
+      options.logger.debug('The server cannot be reached in the other way either.', {
+        transport: other.kind,
         cause: describeError(second),
       })
       throw error
@@ -71,7 +45,30 @@ export async function connect(options: ConnectOptions, wish: Era, known: Spoken)
   }
 }
 
+async function connectAt(
+  endpoint: Endpoint,
+  options: ConnectOptions,
+  wish: Era,
+  known: Spoken,
+): Promise<Connected> {
+  if (!traitsOf(endpoint).process) return await attempt(options, transportTo(endpoint, options), wish, known)
+  const heard: Heard = { discovered: known.modern === true }
+  try {
+    return await attemptProcess(endpoint, options, wish, known, heard)
+  } catch (error) {
+    const better = betterStart(error, wish, known, heard)
+    if (!better) throw error
+    const level = options.replica.printed.failsAgain ? 'debug' : 'info'
+    options.logger[level]('The server did not survive the handshake and is started once more.', {
+      ...better,
+    })
+    const { link, shown } = await attemptProcess(endpoint, options, wish, better)
+    return { link, shown: { ...better, ...shown } }
+  }
+}
+
 async function attemptProcess(
+  endpoint: Endpoint,
   options: ConnectOptions,
   wish: Era,
   known: Spoken,
@@ -80,7 +77,7 @@ async function attemptProcess(
   const { server, replica, logger } = options
   const printed = replica.printed.begin(logger.child({ server: server.name }))
   try {
-    const connected = await attempt(options, stdio(options, printed), wish, known, heard)
+    const connected = await attempt(options, transportTo(endpoint, options, printed), wish, known, heard)
     printed.greeted()
     return connected
   } catch (error) {
@@ -162,22 +159,11 @@ async function openInTime(transport: Transport, link: Link): Promise<void> {
   await Promise.race([opening, late]).finally(() => clearTimeout(timer))
 }
 
-function stdio({ server, replica, logger }: ConnectOptions, printed: PrintedByOne): Transport {
-  const { endpoint } = replica
-  if (endpoint.kind !== 'stdio') throw new GatewayError('internal', 'Not a stdio server.')
-  return createStdioTransport({
-    server: server.name,
-    endpoint,
-    maxMessageBytes: server.maxMessageBytes,
-    memoryBytes: server.memoryBytes,
-    logger,
-    printed,
-  })
-}
-
-/** Specification 2025-11-25, transports, backwards compatibility: these statuses to a POST may mean the older transport. */
-function mayBeSse(error: unknown): boolean {
-  const status =
-    error instanceof GatewayError && error.cause instanceof HttpStatusError ? error.cause.status : undefined
-  return status === 400 || status === 404 || status === 405
+function transportTo(
+  endpoint: Endpoint,
+  { server, logger }: ConnectOptions,
+  printed?: PrintedByOne,
+): Transport {
+  const { name, maxMessageBytes, memoryLimitBytes: memoryBytes } = server
+  return createTransport(endpoint, { server: name, maxMessageBytes, memoryBytes, logger, printed })
 }

@@ -10,7 +10,7 @@ import type { Link } from './link.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import { HttpStatusError } from '../transport/http/http-error.ts'
 
-/** A stdio server that has said nothing for so long is offered `initialize` as well. */
+/** A process that has said nothing for so long is offered `initialize` as well. */
 const QUIET_MS = 1500
 /** How long a server that answered `server/discover` may take to refuse the `initialize` that crossed it. */
 const CROSSING_MS = 2000
@@ -40,7 +40,8 @@ export class TooLate extends Error {}
  */
 export async function shakeHands(link: Link, wish: Era, spoken: Spoken, heard: Heard): Promise<Spoken> {
   const { transport } = link
-  if (transport.kind === 'sse') {
+  const { process, eras } = transport.traits
+  if (!eras.includes('modern')) {
     establishLegacy(link, await initialize(link))
     return LEGACY_ONLY
   }
@@ -61,7 +62,7 @@ export async function shakeHands(link: Link, wish: Era, spoken: Spoken, heard: H
   }
   transport.use(MODERN)
   const discovery = discover(link, probeTimeoutMs(link))
-  if (transport.kind === 'stdio' && spoken.modern !== true) {
+  if (process && spoken.modern !== true) {
     const first = await inTime(discovery, QUIET_MS)
     if (first === undefined) return await raceWithInitialize(link, discovery, wish)
   }
@@ -82,7 +83,7 @@ export async function shakeHands(link: Link, wish: Era, spoken: Spoken, heard: H
     return { legacy: true, modern: true }
   } catch (error) {
     if (!mayBeModern(error, { modern: true })) throw error
-    if (transport.kind === 'stdio') throw new TooLate()
+    if (process) throw new TooLate()
     transport.use(MODERN)
     establishModern(link, found)
     return MODERN_ONLY
@@ -98,11 +99,9 @@ function greetsFirst(wish: Era, { legacy, modern }: Spoken): boolean {
   return legacy !== false && (legacy === true || modern !== undefined)
 }
 
-/** On stdio the answer has as long as the start may take, because the server may be starting. */
+/** A process's answer has as long as the start may take, because the server may be starting. */
 function probeTimeoutMs({ server, transport }: Link): number {
-  return transport.kind === 'stdio'
-    ? server.startTimeoutMs
-    : Math.min(PROBE_TIMEOUT_MS, server.startTimeoutMs)
+  return transport.traits.process ? server.startTimeoutMs : Math.min(PROBE_TIMEOUT_MS, server.startTimeoutMs)
 }
 
 /** Whether a server that does not take `initialize` may be one that has no such method. One that is known to be modern may also swallow it. */

@@ -1,5 +1,5 @@
 import type { GatewayError } from '../../core/errors.ts'
-import type { Json, JsonObject, Outcome } from '../../core/exchange.ts'
+import type { Json, JsonObject, ServerOutcome } from '../../core/exchange.ts'
 import type { Caching } from '../../protocol/caching.ts'
 import type { ParamsChange } from '../../protocol/params.ts'
 
@@ -23,7 +23,7 @@ export interface LinkCall {
   /** What is left of the time of a call that is being made once more; `undefined`: all of it. */
   readonly timeoutMs?: number | undefined
   /** Hears the answer at once, before anything that the server says after it. `id` is that of the request. */
-  readonly onAnswer?: (outcome: Outcome, id: number) => void
+  readonly onAnswer?: (outcome: ServerOutcome, id: number) => void
   /** Asked when the time has passed: whether the server is still at it, so that the call gets the same time once more. Never rejects. */
   readonly worthWaiting?: () => Promise<boolean>
 }

@@ -2,7 +2,14 @@ import { monotonicNow } from '../../core/clock.ts'
 import type { Deadlines } from '../../core/deadlines.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Cancellation } from '../../core/cancellation.ts'
-import type { Conversation, Exchange, Json, JsonObject, McpLogLevel, Outcome } from '../../core/exchange.ts'
+import type {
+  Conversation,
+  Exchange,
+  Json,
+  JsonObject,
+  McpLogLevel,
+  ServerOutcome,
+} from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import { IdTable } from '../../core/id-table.ts'
 import type { Logger } from '../../core/logger.ts'
@@ -213,7 +220,7 @@ export class Link implements Receiver {
   }
 
   /** Relays a client's call. Resolves with what the server answers; rejects with a `GatewayError`, also when the call is cancelled. */
-  call(exchange: Exchange, call: LinkCall): Promise<Outcome> {
+  call(exchange: Exchange, call: LinkCall): Promise<ServerOutcome> {
     if (this.unasked.any && exchange.canBeAsked === 'now')
       return this.unasked.put(exchange).then(() => this.call(exchange, call))
     const id = this.#nextId++
@@ -350,7 +357,7 @@ export class Link implements Receiver {
     if (!pending) return
     this.#giveUp(pending, 'timeout', timedOut(this.server.name, pending))
     // Not for what the gateway asks itself: a server that computes for a while answers no ping, and may still answer the call.
-    if (pending.exchange && this.transport.kind === 'stdio' && this.usable) this.#hangs.timedOut()
+    if (pending.exchange && this.transport.traits.process && this.usable) this.#hangs.timedOut()
   }
 
   #onHung(): void {
@@ -494,7 +501,7 @@ export class Link implements Receiver {
     const result = find(list, 'result')
     const era = this.#peer?.era
     if (result && !error) {
-      const outcome: Outcome = {
+      const outcome: ServerOutcome = {
         kind: 'result',
         text: text.slice(result.start, result.end),
         value: value.result,
@@ -504,7 +511,7 @@ export class Link implements Receiver {
       pending.resolve(outcome)
       if (era === 'modern' && !outcome.modern) void this.#doubts.settleOnce('resultType')
     } else if (error && isJsonObject(value.error)) {
-      const outcome: Outcome = {
+      const outcome: ServerOutcome = {
         kind: 'error',
         text: text.slice(error.start, error.end),
         value: value.error,
@@ -612,7 +619,7 @@ export class Link implements Receiver {
     exchange: Exchange | undefined,
     headers: Readonly<Record<string, string>> | undefined,
     call?: LinkCall,
-  ): Promise<Outcome> {
+  ): Promise<ServerOutcome> {
     return new Promise((resolve, reject) => {
       if (this.#state === 'lost' || this.#state === 'closed') {
         reject(closed(this.server.name, 'not_sent'))
@@ -644,8 +651,8 @@ export class Link implements Receiver {
   /** Whether the server may have heard of the request. */
   #cancelUpstream(id: number, reason: string): boolean {
     if (this.transport.abandon(id)) return false
-    // On modern HTTP the closed stream is the cancellation; everywhere else it is a notification.
-    if (this.#peer?.era !== 'modern' || this.transport.kind === 'stdio')
+    // In the modern era a request's own stream is closed to cancel it; everywhere else there is a notification.
+    if (this.#peer?.era !== 'modern' || this.transport.traits.attribution === 'none')
       this.notify('notifications/cancelled', JSON.stringify({ requestId: id, reason }))
     return true
   }
@@ -680,7 +687,7 @@ export class Link implements Receiver {
     return answersCheck(this.peer.era, this.#ask(this.server.listTimeoutMs))
   }
 
-  #ask(timeoutMs: number): Promise<Outcome> {
+  #ask(timeoutMs: number): Promise<ServerOutcome> {
     const envelope = this.#envelope
     const params = envelope && outgoingParams({ text: '{}', value: {} }, { envelope })
     return this.#send(this.#nextId++, CHECK[this.peer.era], params, timeoutMs, undefined, undefined)

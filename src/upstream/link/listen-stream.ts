@@ -149,7 +149,7 @@ export class UpstreamListen {
 
   #replace(stop: () => void): void {
     // One channel for everything keeps the order.
-    if (this.#link.transport.kind === 'stdio') return stop()
+    if (this.#link.transport.traits.ordered) return stop()
     const timer = setTimeout(() => this.#endReplaced(stop), REPLACED_MS)
     timer.unref()
     this.#replaced.set(stop, timer)

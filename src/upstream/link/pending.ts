@@ -1,7 +1,7 @@
 import { monotonicNow } from '../../core/clock.ts'
 import type { Deadline } from '../../core/deadlines.ts'
 import type { GatewayError } from '../../core/errors.ts'
-import type { Exchange, Outcome } from '../../core/exchange.ts'
+import type { Exchange, ServerOutcome } from '../../core/exchange.ts'
 import type { Transport } from '../transport/shared/transport.ts'
 
 /** By progress, and while its stream is not read, a call goes on for so many times its time limit: nothing keeps it open for ever. */
@@ -29,7 +29,7 @@ export class Pending implements Deadline {
   readonly method: string
   readonly timeoutMs: number
   readonly exchange: Exchange | undefined
-  readonly resolve: (outcome: Outcome) => void
+  readonly resolve: (outcome: ServerOutcome) => void
   readonly reject: (error: GatewayError) => void
   /** What the caller wants to be told or asked on the way. */
   readonly call: PendingCall | undefined
@@ -40,7 +40,7 @@ export class Pending implements Deadline {
     method: string,
     timeoutMs: number,
     exchange: Exchange | undefined,
-    resolve: (outcome: Outcome) => void,
+    resolve: (outcome: ServerOutcome) => void,
     reject: (error: GatewayError) => void,
     call: PendingCall | undefined,
   ) {
@@ -91,7 +91,7 @@ export class Pending implements Deadline {
 
 /** The part of a call that is of use while it waits. */
 interface PendingCall {
-  readonly onAnswer?: (outcome: Outcome, id: number) => void
+  readonly onAnswer?: (outcome: ServerOutcome, id: number) => void
   readonly worthWaiting?: () => Promise<boolean>
 }
 

@@ -1,5 +1,5 @@
 import { GatewayError } from '../../core/errors.ts'
-import type { JsonObject, Outcome } from '../../core/exchange.ts'
+import type { JsonObject, ServerOutcome } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import { MODERN, type Era } from '../../protocol/revisions.ts'
 import { HttpStatusError } from '../transport/http/http-error.ts'
@@ -34,8 +34,8 @@ export function resultRaisesDoubt(era: Era, value: unknown): boolean {
 }
 
 /** Whether what `CHECK` is answered with comes from the same server. One that cannot be reached, or is slow, says nothing about that. */
-export async function answersCheck(era: Era, answer: Promise<Outcome>): Promise<boolean> {
-  let outcome: Outcome
+export async function answersCheck(era: Era, answer: Promise<ServerOutcome>): Promise<boolean> {
+  let outcome: ServerOutcome
   try {
     outcome = await answer
   } catch (error) {

@@ -8,7 +8,7 @@ import { Unfinished } from '../../core/unfinished.ts'
  * until that one answers.
  */
 const UNFINISHED_MS = { min: 3000, max: 10_000 }
-/** As many as the greatest `concurrency`; each is a few bytes. */
+/** As many as the greatest `maxConcurrentCalls`; each is a few bytes. */
 const MAX_KEPT = 10_000
 
 /**

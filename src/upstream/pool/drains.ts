@@ -12,7 +12,7 @@ export interface DrainsOptions {
   readonly end: (slot: LinkSlot, gone: boolean) => void
   readonly deadlines: Deadlines
   /** After which links end whatever is in flight. */
-  readonly timeoutMs: number
+  readonly timeoutMs: () => number
 }
 
 const LOOK_MS = 100
@@ -21,6 +21,7 @@ const LOOK_MS = 100
 export class Drains {
   readonly #options: DrainsOptions
   readonly #drains = new Map<Replica, Drain>()
+  #onNone: (() => void) | undefined
 
   constructor(options: DrainsOptions) {
     this.#options = options
@@ -34,7 +35,7 @@ export class Drains {
   /** The replica is marked as drained; whatever stood on it has been told. */
   begin(replica: Replica, gone: boolean): void {
     this.stop(replica)
-    const drain = new Drain(replica, gone, this.#options, () => this.#drains.delete(replica))
+    const drain = new Drain(replica, gone, this.#options, () => this.#delete(replica))
     this.#drains.set(replica, drain)
     drain.expire()
   }
@@ -44,7 +45,20 @@ export class Drains {
     const drain = this.#drains.get(replica)
     if (!drain) return
     this.#options.deadlines.remove(drain)
+    this.#delete(replica)
+  }
+
+  /** Resolves when nothing is drained any more. */
+  none(): Promise<void> {
+    return new Promise(resolve => {
+      if (this.#drains.size === 0) resolve()
+      else this.#onNone = resolve
+    })
+  }
+
+  #delete(replica: Replica): void {
     this.#drains.delete(replica)
+    if (this.#drains.size === 0) this.#onNone?.()
   }
 
   close(): void {
@@ -66,7 +80,7 @@ class Drain implements Deadline {
     this.gone = gone
     this.#options = options
     this.#done = done
-    this.#until = monotonicNow() + options.timeoutMs
+    this.#until = monotonicNow() + options.timeoutMs()
   }
 
   expire(): void {

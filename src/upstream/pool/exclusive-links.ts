@@ -18,9 +18,9 @@ export class ExclusiveLinks {
   }
 
   /** A slot for the call alone; `at` gives the slot of a number from 1 on. @throws GatewayError `overloaded`, `cancelled`, `shutting_down` */
-  async lease(exchange: Exchange, at: (number: number) => LinkSlot): Promise<LinkSlot> {
-    const { name, maxExclusiveLinks, linkWaitMs } = this.#server
-    const until = monotonicNow() + linkWaitMs
+  async checkOut(exchange: Exchange, at: (number: number) => LinkSlot): Promise<LinkSlot> {
+    const { name, maxExclusiveLinks, linkTimeoutMs } = this.#server
+    const until = monotonicNow() + linkTimeoutMs
     for (let waited = false; ; waited = true) {
       if (this.#closed)
         throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: name })
@@ -31,23 +31,22 @@ export class ExclusiveLinks {
       }
       for (let number = 1; number <= maxExclusiveLinks; number++) {
         const slot = at(number)
-        if (slot.checkedOut) continue
-        slot.checkedOut = true
+        if (slot.leased) continue
+        slot.lease()
         return slot
       }
       if (monotonicNow() >= until)
         throw new GatewayError(
           'overloaded',
           `Server "${name}" is busy with ${maxExclusiveLinks} calls, each of which has a conversation to itself ("isolation": "call"). Try again when one of them has ended, or raise "maxExclusiveLinks" of this server.`,
-          { server: name, retryAfterMs: linkWaitMs },
+          { server: name, retryAfterMs: linkTimeoutMs },
         )
       await this.#turn(exchange, until, waited)
     }
   }
 
-  /** The call has ended. */
-  release(slot: LinkSlot): void {
-    slot.checkedOut = false
+  /** A slot has been given back: the call that has waited longest looks again. */
+  wake(): void {
     this.#waiting.shift()?.()
   }
 

@@ -38,10 +38,17 @@ export class HealthChecks {
   /** To be called whenever a link has been opened. */
   start(): void {
     const { replicas } = this.#options
-    const { everyMs } = replicas.server.health
-    if (this.#timer || !replicas.several || everyMs === 0) return
-    this.#timer = setInterval(() => this.#look(), Math.min(LOOK_MS, everyMs))
+    const { intervalMs } = replicas.server.health
+    if (this.#timer || !replicas.several || intervalMs === 0) return
+    this.#timer = setInterval(() => this.#look(), Math.min(LOOK_MS, intervalMs))
     this.#timer.unref()
+  }
+
+  /** Other checks from now on. */
+  reconfigured(): void {
+    if (!this.#timer) return
+    this.close()
+    this.start()
   }
 
   close(): void {

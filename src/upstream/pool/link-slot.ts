@@ -6,6 +6,7 @@ import type { Logger } from '../../core/logger.ts'
 import { afterLoss, UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
 import { connect, type Connected } from '../link/connect.ts'
 import { backingOff, backoffMs, RestartBackoff, inCrashLoop, LASTED_MS } from '../balance/restart-backoff.ts'
+import { RestartTimer } from './restart-timer.ts'
 import { RetiringLinks } from './retiring-links.ts'
 import type { Link, LinkListener } from '../link/link.ts'
 import { closed } from '../link/link-errors.ts'
@@ -60,17 +61,14 @@ export class LinkSlot implements Deadline {
   #pins = 0
   /** Whether what waits for the link that is being opened is the gateway itself. */
   #onlyToList = false
-  /** While it is, the slot is one call's alone. */
-  checkedOut = false
-  /** It is to be given up as soon as it is not leased any more. */
-  retireAfterUse = false
+  /** Calls that have its link. */
+  #leases = 0
+  #retireAfterUse = false
   /** Sessions lost in a row, each soon after it was opened. */
   #losses = 0
   #openings = 0
   #lastLoss = ''
-  #restart: NodeJS.Timeout | undefined
-  /** When that is over, by `monotonicNow`. */
-  #restartAt = -Infinity
+  readonly #restart: RestartTimer
   readonly #closing = new AbortController()
   /** Where the handshake begins; what is wrong is corrected by it. */
   spoken: Spoken = UNKNOWN
@@ -81,10 +79,11 @@ export class LinkSlot implements Deadline {
     this.replica = options.replica
     this.key = options.key
     this.#now = options.now ?? monotonicNow
+    this.#restart = new RestartTimer(this.#now, () => this.#startAgain())
     this.#departing = new RetiringLinks(options.deadlines, options.logger)
     // An address is tried again every minute at least: that costs nobody a process.
-    const crashes = options.replica.endpoint.kind === 'stdio' ? options.server.crashes : Infinity
-    this.#starts = new RestartBackoff(crashes)
+    const isProcess = options.replica.traits.process
+    this.#starts = new RestartBackoff(() => (isProcess ? options.server.restartLimit : Infinity))
     this.#succession = new ProcessReplacement({
       ...options,
       open: () => this.#open(),
@@ -134,7 +133,7 @@ export class LinkSlot implements Deadline {
     const { kind } = this.#state
     return (
       this.#pins === 0 &&
-      !this.checkedOut &&
+      this.#leases === 0 &&
       (kind === 'idle' ||
         kind === 'failed' ||
         kind === 'stopped' ||
@@ -144,7 +143,7 @@ export class LinkSlot implements Deadline {
 
   /** Whether only the gateway's own lists are fetched over its link, or it is opened for these alone: another link can bring them. */
   get yields(): boolean {
-    if (this.#pins > 0 || this.checkedOut) return false
+    if (this.#pins > 0 || this.#leases > 0) return false
     if (this.#state.kind === 'starting') return this.#onlyToList
     return this.#state.kind === 'ready' && this.#state.link.onlyLists
   }
@@ -161,9 +160,26 @@ export class LinkSlot implements Deadline {
 
   /** When it starts without a call, by `monotonicNow`; `undefined` where nothing but a call starts it. */
   get startsAt(): number | undefined {
-    return this.nextTry !== undefined && this.#pins > 0 && this.#restartAt > this.#now()
-      ? this.#restartAt
-      : undefined
+    return this.nextTry !== undefined && this.#pins > 0 ? this.#restart.at : undefined
+  }
+
+  /** Whether a call has its link. */
+  get leased(): boolean {
+    return this.#leases > 0
+  }
+
+  /** Whether it is to be given up as soon as it is not leased any more. */
+  get retireAfterUse(): boolean {
+    return this.#retireAfterUse
+  }
+
+  /** A call has its link until `giveBack`. */
+  lease(): void {
+    this.#leases++
+  }
+
+  giveBack(): void {
+    this.#leases--
   }
 
   /** While pinned (subscriptions), the link is neither stopped when idle nor left closed after a failure. */
@@ -194,7 +210,7 @@ export class LinkSlot implements Deadline {
       // Nothing is wrong with the server, it only wants to be greeted again.
       this.#set({ kind: 'idle' })
       this.#losses = openMs >= LASTED_MS ? 0 : this.#losses + 1
-      if (this.#pins > 0) this.#restartIn(this.#losses < 2 ? 0 : backoffMs(this.#losses - 2))
+      if (this.#pins > 0) this.#restart.in(this.#losses < 2 ? 0 : backoffMs(this.#losses - 2))
       return
     }
     const cause = describeError(error)
@@ -235,6 +251,12 @@ export class LinkSlot implements Deadline {
     return link
   }
 
+  /** The settings of its server have changed. */
+  reconfigured(): void {
+    if (this.server.idleMs === 0) this.#options.deadlines.remove(this)
+    else this.#watchIdle()
+  }
+
   /** Opens a link where what is pinned waits for one. */
   resume(): void {
     if (this.#pins > 0 && this.#state.kind === 'idle') void this.#start()
@@ -245,7 +267,7 @@ export class LinkSlot implements Deadline {
     if (state.kind !== 'closed') {
       this.#set({ kind: 'closed' })
       this.#closing.abort()
-      clearTimeout(this.#restart)
+      this.#restart.stop()
       this.#options.deadlines.remove(this)
       if (state.kind === 'ready') this.#departing.leave(state.link)
       if (state.kind === 'starting') await state.opening.catch(() => undefined)
@@ -319,16 +341,16 @@ export class LinkSlot implements Deadline {
     this.#set({ kind: looping ? 'stopped' : 'failed', error: told, attempts: inARow, nextTry })
     if (this.#starts.loopBegins)
       this.#options.logger.error('The server is in a crash loop.', { cause: describeError(told), delayMs })
-    if (this.#pins > 0) this.#restartIn(delayMs)
+    if (this.#pins > 0) this.#restart.in(delayMs)
     return told
   }
 
   #outgrown(link: Link, bytes: number): void {
-    if (!this.holds(link) || this.retireAfterUse) return
+    if (!this.holds(link) || this.#retireAfterUse) return
     if (!this.#succession.due(link, bytes, this.#now() - this.#openedAt, this.#now())) return
     if (!this.key.exclusive) this.#succession.begin(link, this.#now)
     // Whoever has it has it alone, so nothing is gained by a second one beside.
-    else if (this.checkedOut) this.retireAfterUse = true
+    else if (this.#leases > 0) this.#retireAfterUse = true
     else {
       this.#set({ kind: 'idle' })
       this.#departing.leave(link)
@@ -346,14 +368,9 @@ export class LinkSlot implements Deadline {
     return true
   }
 
-  #restartIn(ms: number): void {
-    clearTimeout(this.#restart)
-    this.#restartAt = this.#now() + ms
-    this.#restart = setTimeout(() => {
-      const { kind } = this.#state
-      if (this.#pins > 0 && kind !== 'starting' && kind !== 'ready' && kind !== 'closed') void this.#start()
-    }, ms)
-    this.#restart.unref()
+  #startAgain(): void {
+    const { kind } = this.#state
+    if (this.#pins > 0 && kind !== 'starting' && kind !== 'ready' && kind !== 'closed') void this.#start()
   }
 
   #watchIdle(): void {

@@ -11,7 +11,7 @@ export interface CountedLink extends Giving {
  * told apart, because nobody asked for credentials, is not counted here: the limit of each server is for them.
  */
 export class LinksPerClient {
-  readonly max: number
+  max: number
   readonly #links = new Map<string, Set<CountedLink>>()
 
   constructor(max: number) {

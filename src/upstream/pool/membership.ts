@@ -6,6 +6,7 @@ import { Drains } from './drains.ts'
 import type { Link } from '../link/link.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { ReplicaSet } from '../replica/replica-set.ts'
+import type { PoolEvents } from './pool-events.ts'
 import type { LinkSlot } from './link-slot.ts'
 
 export interface ReplicaMembershipOptions {
@@ -25,6 +26,7 @@ export interface ReplicaMembershipOptions {
   readonly onEnded: (link: Link) => void
   /** What stands on a replica may have to stand on another. */
   readonly onChanged: () => void
+  readonly events: Pick<PoolEvents, 'drained' | 'resumed'>
 }
 
 /** Which replicas a server has while the gateway runs: they come and go with the configuration and with DNS, and are drained before they go, or because somebody said so. */
@@ -32,11 +34,13 @@ export class ReplicaMembership {
   readonly #options: ReplicaMembershipOptions
   readonly #addresses: DnsDiscovery
   readonly #drains: Drains
+  #drainTimeoutMs: number
   #closed = false
 
   constructor(options: ReplicaMembershipOptions) {
     this.#options = options
-    const { replicas, dns, drainTimeoutMs, deadlines, logger, slots, isSpare } = options
+    this.#drainTimeoutMs = options.drainTimeoutMs
+    const { replicas, dns, deadlines, logger, slots, isSpare } = options
     this.#addresses = new DnsDiscovery(replicas.server.replicas, {
       dns,
       logger,
@@ -48,7 +52,7 @@ export class ReplicaMembership {
       isSpare,
       end: (slot, gone) => this.#end(slot, gone),
       deadlines,
-      timeoutMs: drainTimeoutMs,
+      timeoutMs: () => this.#drainTimeoutMs,
     })
   }
 
@@ -62,9 +66,21 @@ export class ReplicaMembership {
     return [...this.#options.replicas.list, ...this.#drains.leaving]
   }
 
+  /** Other settings of the gateway: for names that are looked up, and for drains that begin from now on. */
+  configure({ dns, drainTimeoutMs }: Pick<ReplicaMembershipOptions, 'dns' | 'drainTimeoutMs'>): void {
+    this.#drainTimeoutMs = drainTimeoutMs
+    this.#addresses.configure(dns)
+  }
+
   /** Those of the configuration have changed: their weights count at once, new ones are added, those that are gone are drained. */
   update(configs: readonly ReplicaConfig[]): void {
     this.#addresses.update(configs)
+  }
+
+  /** The server is gone: every replica is drained. Resolves when the last link has ended. */
+  async retire(): Promise<void> {
+    this.#rearrange([])
+    await this.#drains.none()
   }
 
   /** Every replica begins anew, with new links: calls in flight end on the old ones. */
@@ -74,7 +90,7 @@ export class ReplicaMembership {
     logger.info('The server gets new links; the old ones are drained.')
     const gone = replicas.renew()
     onChanged()
-    for (const replica of gone) this.#drains.begin(replica, true)
+    for (const replica of gone) this.#drain(replica, true)
   }
 
   /** Which of them are drained, by name; `''` stands for all of them. All others are not. */
@@ -86,8 +102,8 @@ export class ReplicaMembership {
     for (const replica of changed) {
       const { name, drained } = replica
       logger.info(drained ? 'The replica is drained.' : 'The replica takes calls again.', { replica: name })
-      if (drained) this.#drains.begin(replica, false)
-      else this.#drains.stop(replica)
+      if (drained) this.#drain(replica, false)
+      else this.#resume(replica)
     }
     for (const slot of slots()) if (!slot.replica.drained) slot.resume()
   }
@@ -113,7 +129,17 @@ export class ReplicaMembership {
     const names = (list: readonly Replica[]): string => list.map(({ name }) => name).join(', ')
     logger.info('The replicas have changed.', { added: names(added), gone: names(gone) })
     onChanged()
-    for (const replica of gone) this.#drains.begin(replica, true)
+    for (const replica of gone) this.#drain(replica, true)
+  }
+
+  #drain(replica: Replica, gone: boolean): void {
+    this.#options.events.drained(replica)
+    this.#drains.begin(replica, gone)
+  }
+
+  #resume(replica: Replica): void {
+    this.#options.events.resumed(replica)
+    this.#drains.stop(replica)
   }
 
   #end(slot: LinkSlot, gone: boolean): void {

@@ -1,6 +1,7 @@
-import type { ServerConfig } from '../../config/types.ts'
+import type { GatewayConfig, ServerConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
+import { UNHEARD, type EventSink } from '../../core/event-bus.ts'
 import type { Conversation, Exchange } from '../../core/exchange.ts'
 import type { Principal } from '../../core/principal.ts'
 import { askable } from '../../protocol/capabilities.ts'
@@ -16,8 +17,11 @@ import { keyFor, type Caller } from '../replica/isolation.ts'
 import type { Replica } from '../replica/replica.ts'
 import { NoRoom, toGiveUp } from './no-room.ts'
 import { ReplicaSet, type ReplicaChoice } from '../replica/replica-set.ts'
+import { PoolEvents } from './pool-events.ts'
 import { ReplicaMembership, type ReplicaMembershipOptions } from './membership.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
+import { Lease } from './lease.ts'
+import { differsForLinks, LiveSettings } from './live-settings.ts'
 import { LinkSlot, type SlotListener } from './link-slot.ts'
 import type { SlotState } from './slot-state.ts'
 import { WarmPool } from './warm-spares.ts'
@@ -36,7 +40,12 @@ export interface PoolOptions extends Pick<
   readonly zone?: string | undefined
   /** A replica can be used no longer, or again: what stands on one may have to stand on another. */
   readonly onReplicasChanged?: () => void
+  /** Absent: nothing listens. */
+  readonly events?: EventSink | undefined
 }
+
+/** Of the gateway, what its pools go by. */
+export type PoolGatewaySettings = Pick<GatewayConfig, 'dns' | 'drainTimeoutMs' | 'zone'>
 
 /** How often a call is sent to another link because the server speaks another era than a moment ago. */
 const MAX_MISFITS = 3
@@ -44,10 +53,11 @@ const MAX_MISFITS = 3
 /** The links of one server, at whichever of its replicas: whose each one is (`isolation.ts`), how many there may be, and which call uses which. */
 export class Pool {
   readonly server: ServerConfig
+  readonly #live: LiveSettings
   readonly #options: PoolOptions
   readonly #slots = new Map<string, LinkSlot>()
   readonly #starting: BackgroundStart
-  readonly #spares: WarmPool | undefined
+  readonly #spares: WarmPool
   readonly #exclusive: ExclusiveLinks
   readonly #counted: SlotLimits
   readonly #closing = new Set<Promise<void>>()
@@ -57,21 +67,25 @@ export class Pool {
   readonly membership: ReplicaMembership
   #closed = false
 
-  constructor(options: PoolOptions) {
-    this.#options = options
-    this.server = options.server
-    this.replicas = new ReplicaSet(options.server, options.zone)
+  constructor(given: PoolOptions) {
+    const told = new PoolEvents(given.events ?? UNHEARD, given.server.name)
+    this.#live = new LiveSettings(given.server)
+    this.server = this.#live.settings
+    const options = { ...given, server: this.server }
+    this.#options = { ...options, listener: told.links(options.listener) }
+    this.replicas = new ReplicaSet(options.server, options.zone, (replica, cause) =>
+      told.turned(replica, cause),
+    )
     this.#starting = new BackgroundStart({
       replicas: this.replicas,
       runs: ({ common, modern }) => [common, modern].some(({ id }) => this.#slots.get(id)?.current),
       start: replica => this.#at(replica.own, replica, undefined).pick(),
     })
-    if (options.server.spares > 0)
-      this.#spares = new WarmPool({
-        ...options,
-        hasRoom: () => this.#processes < this.server.maxLinks,
-        lastUse: () => this.#lastUse(),
-      })
+    this.#spares = new WarmPool({
+      ...options,
+      hasRoom: () => this.#processes < this.server.maxLinks,
+      lastUse: () => this.#lastUse(),
+    })
     this.#counted = new SlotLimits({
       clientLinks: options.clientLinks,
       remove: slot => this.#remove(slot),
@@ -89,10 +103,11 @@ export class Pool {
       replicas: this.replicas,
       slots: () => this.#slots.values(),
       isSpare: slot => slot.evictable,
+      events: told,
       remove: slot => this.#remove(slot),
       onEnded: link => options.listener.onLost(link, closed(this.server.name, 'unknown')),
       onChanged: () => {
-        this.#spares?.tidy()
+        this.#spares.tidy()
         options.onReplicasChanged?.()
       },
     })
@@ -167,70 +182,63 @@ export class Pool {
   }
 
   /**
-   * Runs `use` with a link for the call. A call that must not meet others has the link to itself until `use` settles.
-   * @throws GatewayError `upstream_*`, `overloaded`
+   * A link for the call, at once where one is open. A call that must not meet others has it to itself until it gives it back.
+   * @throws GatewayError `upstream_*`, `overloaded`, at once or as a rejection
    */
-  run<T>(exchange: Exchange, use: (link: Link) => Promise<T>, aim?: ReplicaChoice): Promise<T> {
-    return this.#run(exchange, use, aim, 0)
+  acquire(exchange: Exchange, choice?: ReplicaChoice): Lease | Promise<Lease> {
+    return this.#acquire(exchange, choice, 0)
   }
 
-  #run<T>(
+  #acquire(
     exchange: Exchange,
-    use: (link: Link) => Promise<T>,
-    aim: ReplicaChoice | undefined,
+    choice: ReplicaChoice | undefined,
     misfits: number,
     force = false,
-  ): Promise<T> {
+  ): Lease | Promise<Lease> {
     const { pending } = this.membership
-    if (pending) return pending.then(() => this.#run(exchange, use, aim, misfits, force))
-    let replica: Replica
-    let key: SlotKey
-    let picked: Link | Promise<Link>
+    if (pending) return pending.then(() => this.#acquire(exchange, choice, misfits, force))
     try {
-      replica = this.#starting.choose(exchange, aim?.excluded)
-      if (aim) aim.replica = replica
-      key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
-      if (key.exclusive) return this.#runAlone(exchange, key, replica, use)
-      picked = this.#at(key, replica, exchange.principal, force).pick()
+      const replica = this.#starting.choose(exchange, choice?.excluded)
+      if (choice) choice.replica = replica
+      const key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
+      if (key.exclusive) return this.#acquireAlone(exchange, key, replica)
+      const slot = this.#at(key, replica, exchange.principal, force)
+      const picked = slot.pick()
+      return picked instanceof Promise
+        ? picked.then(link => this.#fitted(exchange, choice, misfits, slot, link))
+        : this.#lease(picked, slot)
     } catch (error) {
-      if (!force && error instanceof NoRoom && error.passes)
-        return error.passed(exchange).then(() => this.#run(exchange, use, aim, misfits, true))
-      return Promise.reject(error as GatewayError)
+      if (force || !(error instanceof NoRoom) || !error.passes) throw error
+      return error.passed(exchange).then(() => this.#acquire(exchange, choice, misfits, true))
     }
-    return picked instanceof Promise
-      ? picked.then(opened => this.#runFit(exchange, opened, use, aim, misfits))
-      : use(picked)
   }
 
   /** Now that the server has been greeted, the call may have to use another link: the server is of another era than was believed, or keeps sessions. */
-  #runFit<T>(
+  #fitted(
     exchange: Exchange,
-    link: Link,
-    use: (link: Link) => Promise<T>,
-    aim: ReplicaChoice | undefined,
+    choice: ReplicaChoice | undefined,
     misfits: number,
-  ): Promise<T> {
-    const { replica } = link
-    const slot = this.slotOf(link)
+    slot: LinkSlot,
+    link: Link,
+  ): Lease | Promise<Lease> {
+    const { replica } = slot
     const fit = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
-    if (!slot || slot.key.id === fit.id) return use(link)
+    if (!slot.holds(link) || slot.key.id === fit.id) return this.#lease(link, slot)
     this.#dismiss(slot)
     if (misfits === MAX_MISFITS)
-      return Promise.reject(
-        new GatewayError(
-          'upstream_protocol',
-          `Server "${this.server.name}" speaks another era with each handshake. Look into its log, or put one version of it behind its address.`,
-          { server: this.server.name, delivery: 'not_sent' },
-        ),
+      throw new GatewayError(
+        'upstream_protocol',
+        `Server "${this.server.name}" speaks another era with each handshake. Look into its log, or put one version of it behind its address.`,
+        { server: this.server.name, delivery: 'not_sent' },
       )
     this.replicas.remember(exchange, replica)
-    return this.#run(exchange, use, aim, misfits + 1)
+    return this.#acquire(exchange, choice, misfits + 1)
   }
 
   /** Ends a link that has turned out to be another one than was needed, unless it is of use to somebody. */
   #dismiss(slot: LinkSlot): void {
     const { common, modern } = slot.replica
-    if (slot.key === common || slot.key === modern || slot.replica.endpoint.kind !== 'stdio') return
+    if (slot.key === common || slot.key === modern || !slot.replica.traits.process) return
     setImmediate(() => {
       if (this.#slots.get(slot.key.id) === slot && slot.evictable) this.#remove(slot)
     })
@@ -267,7 +275,7 @@ export class Pool {
     if (error.code === 'session_lost') {
       // Whoever answers now may be of the other era; until that is known, nobody shares who might not.
       const { replica } = link
-      replica.traits = undefined
+      replica.forgot()
       this.#know(replica, UNKNOWN)
     } else if (!link.replica.drained) this.#failedAt(link.replica, error)
     this.slotOf(link)?.lost(link, error)
@@ -277,15 +285,14 @@ export class Pool {
     const { replica } = slot
     const { era } = link.peer
     if (replica.health.reachable(monotonicNow())) this.#options.onReplicasChanged?.()
-    if (era === 'legacy')
-      replica.traits = { kind: link.transport.kind, sessionful: link.transport.sessionful }
+    replica.greeted(link.peer, link.transport.sessionful)
     this.#know(replica, slot.spoken)
     this.#fit(slot, era)
     this.#checks.start()
     // What was opened only to list the server is not needed beside a link that somebody uses.
     const common = this.#slots.get(replica.common.id)
     if (era === 'legacy' && common && common !== slot && common.evictable) this.#remove(common)
-    this.#spares?.fill(replica, era)
+    this.#spares.fill(replica, era)
   }
 
   /** A server of another era than was wished for: the link is the one that is shared in that era, unless there is one. */
@@ -320,7 +327,7 @@ export class Pool {
     const { replica, nextTry } = slot
     if (error.code === 'shutting_down') return
     // Where another process of the same command is well, this one's trouble is its own.
-    if (replica.endpoint.kind === 'stdio' && this.#hasLink(replica)) return
+    if (replica.traits.process && this.#hasLink(replica)) return
     if (error.code === 'upstream_unauthorized') this.#failedAt(replica, error)
     else if (replica.health.unreachable(error.message, monotonicNow(), nextTry))
       this.#options.onReplicasChanged?.()
@@ -337,10 +344,37 @@ export class Pool {
     for (const slot of this.#slots.values()) if (slot.replica === replica) slot.spoken = spoken
   }
 
+  /**
+   * Takes other settings. Timeouts and limits count from the next use on. A replica whose links would be made differently gives way to a new one: what is in flight on its
+   * links ends there, for as long as the gateway's `drainTimeout` allows.
+   */
+  reconfigure(server: ServerConfig, gateway: PoolGatewaySettings): void {
+    const before = this.#live.update(server)
+    this.membership.configure(gateway)
+    this.replicas.reconfigured(gateway.zone)
+    this.#checks.reconfigured()
+    this.membership.update(server.replicas)
+    if (differsForLinks(before, server)) this.membership.renew()
+    this.#spares.resize()
+    for (const slot of this.#slots.values()) {
+      slot.reconfigured()
+      if (!this.replicas.list.includes(slot.replica)) this.#counted.delete(slot)
+      else if (slot.current) this.#spares.fill(slot.replica, slot.current.peer.era)
+    }
+    // Who shares a link with whom may be another question now.
+    if (before.isolation !== server.isolation) this.#options.onReplicasChanged?.()
+  }
+
   /** A session has ended, and with it the links that served only it. */
   leave(conversation: Conversation): void {
     this.replicas.forget(conversation.id)
     for (const slot of this.#slots.values()) if (slot.key.owner === conversation) this.#remove(slot)
+  }
+
+  /** The server is gone. Its links end when their last calls have, within the gateway's `drainTimeout`; resolves then. */
+  async retire(): Promise<void> {
+    await this.membership.retire()
+    await this.close()
   }
 
   async close(): Promise<void> {
@@ -349,31 +383,37 @@ export class Pool {
     this.membership.close()
     for (const slot of this.#slots.values()) this.#remove(slot)
     this.#exclusive.close()
-    await Promise.all([...this.#closing, this.#spares?.close()])
+    await Promise.all([...this.#closing, this.#spares.close()])
   }
 
-  async #runAlone<T>(
-    exchange: Exchange,
-    group: SlotKey,
-    replica: Replica,
-    use: (link: Link) => Promise<T>,
-  ): Promise<T> {
-    const lease = (force: boolean): Promise<LinkSlot> =>
-      this.#exclusive.lease(exchange, number =>
+  async #acquireAlone(exchange: Exchange, group: SlotKey, replica: Replica): Promise<Lease> {
+    const checkOut = (force: boolean): Promise<LinkSlot> =>
+      this.#exclusive.checkOut(exchange, number =>
         this.#at({ ...group, id: `${group.id} ${number}` }, replica, exchange.principal, force),
       )
-    const slot = await lease(false).catch(async (error: unknown) => {
+    const slot = await checkOut(false).catch(async (error: unknown) => {
       if (!(error instanceof NoRoom) || !error.passes) throw error
       await error.passed(exchange)
-      return await lease(true)
+      return await checkOut(true)
     })
     try {
-      return await use(await slot.pick())
-    } finally {
-      // What the server still says of a call that was given up must not meet the next one.
-      if (slot.current?.haunted || slot.retireAfterUse) this.#remove(slot)
-      this.#exclusive.release(slot)
+      return new Lease(await slot.pick(), slot, this.#returned)
+    } catch (error) {
+      slot.giveBack()
+      this.#returned(slot)
+      throw error
     }
+  }
+
+  #lease(link: Link, slot: LinkSlot): Lease {
+    slot.lease()
+    return new Lease(link, slot)
+  }
+
+  /** What the server still says of a call that was given up must not meet the next one. */
+  readonly #returned = (slot: LinkSlot): void => {
+    if (slot.current?.haunted || slot.retireAfterUse) this.#remove(slot)
+    this.#exclusive.wake()
   }
 
   /** @param force whether a link makes room over which the gateway fetches lists */
@@ -391,8 +431,8 @@ export class Pool {
         server.name,
         this.#counted.of(principal),
       )
-    const full = this.#processes >= server.maxLinks && !this.#spares?.fits(replica, key)
-    if (full && !this.#spares?.discard() && !this.#evict(force))
+    const full = this.#processes >= server.maxLinks && !this.#spares.fits(replica, key)
+    if (full && !this.#spares.discard() && !this.#evict(force))
       throw new NoRoom(
         `Server "${server.name}" has ${server.maxLinks} links in use, which is the most there may be. Try again later, or raise "maxLinks" of this server.`,
         server.name,
@@ -412,9 +452,11 @@ export class Pool {
     return this.#slots.get(key === common ? modern.id : common.id)
   }
 
-  /** Links that are open, may be opened or wait to be used. */
+  /** Links that are open, may be opened or wait to be used. Those of replicas that are gone end soon, and keep no place from the others. */
   get #processes(): number {
-    return this.#slots.size + (this.#spares?.size ?? 0)
+    let size = this.#spares.size
+    for (const { replica } of this.#slots.values()) if (this.replicas.list.includes(replica)) size++
+    return size
   }
 
   #lastUse(): number {

@@ -26,7 +26,7 @@ export class ProcessReplacement {
 
   constructor(options: ProcessReplacementOptions) {
     this.#options = options
-    this.#loop = new RestartBackoff(options.server.crashes)
+    this.#loop = new RestartBackoff(() => options.server.restartLimit)
   }
 
   /** Whether a process that uses so much should be replaced now; says so in the log. `openMs` is how long it has been running. */
@@ -36,7 +36,7 @@ export class ProcessReplacement {
     const { logger, server } = this.#options
     logger.warn('The server uses more memory than it may; another process takes its place.', {
       used: readableBytes(bytes),
-      allowed: readableBytes(server.memoryBytes),
+      allowed: readableBytes(server.memoryLimitBytes),
     })
     this.#notBefore = now + this.#loop.ended(this.#above.openMs)
     return true

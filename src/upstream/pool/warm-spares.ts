@@ -54,13 +54,18 @@ export class WarmPool {
 
   /** A link to the replica has been opened, so that another one may be needed. */
   fill(replica: Replica, era: Era): void {
-    if (replica.endpoint.kind !== 'stdio') return
+    if (!replica.traits.process || this.#options.server.warmInstances === 0) return
     let reserve = this.#reserves.get(replica)
     if (!reserve) {
       reserve = new Reserve(replica, this.#options)
       this.#reserves.set(replica, reserve)
     }
     reserve.fill(era)
+  }
+
+  /** The server may have more or fewer of them now. */
+  resize(): void {
+    for (const reserve of this.#reserves.values()) reserve.resize()
   }
 
   /** Ends one, to make room. */
@@ -114,7 +119,7 @@ class Reserve implements Deadline {
   constructor(replica: Replica, options: WarmPoolOptions) {
     this.#replica = replica
     this.#options = options
-    this.#loop = new RestartBackoff(options.server.crashes)
+    this.#loop = new RestartBackoff(() => options.server.restartLimit)
     const { name } = options.server
     this.#listener = {
       // Said to nobody: whoever gets the link asks for what it wants to know.
@@ -163,6 +168,11 @@ class Reserve implements Deadline {
     return spare !== undefined
   }
 
+  resize(): void {
+    while (this.#waiting.length > this.#options.server.warmInstances) this.discard()
+    this.#seeTo()
+  }
+
   expire(): void {
     this.#seeTo()
   }
@@ -187,7 +197,7 @@ class Reserve implements Deadline {
       while (this.discard());
     }
     if (!this.#wanted || this.#closing.signal.aborted) return
-    const missing = this.size < server.spares && !this.#starting && hasRoom()
+    const missing = this.size < server.warmInstances && !this.#starting && hasRoom()
     const waitMs = this.#notBefore - now
     if (missing && waitMs <= 0)
       this.#starting = this.#start().finally(() => {

@@ -1,6 +1,6 @@
 import type { ServerConfig } from '../../config/types.ts'
 import type { Exchange } from '../../core/exchange.ts'
-import { ANONYMOUS, LOCAL, type Principal } from '../../core/principal.ts'
+import { isUnidentified, type Principal } from '../../core/principal.ts'
 import { canBeAsked, declaredTo } from '../../protocol/capabilities.ts'
 import { isModernVersion, type Era } from '../../protocol/revisions.ts'
 import { otherEra } from '../../protocol/spoken.ts'
@@ -67,5 +67,5 @@ function eraFor({ protocolVersion }: Caller, features: string, replica: Replica,
 
 /** Whose link it is; `''` for everyone without credentials, who are one principal and cannot be told apart. */
 export function clientOf(principal: Principal): string {
-  return principal === ANONYMOUS || principal === LOCAL ? '' : principal.id
+  return isUnidentified(principal) ? '' : principal.id
 }

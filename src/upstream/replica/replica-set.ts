@@ -32,7 +32,7 @@ const DRAINED_MS = 60_000
  */
 export class ReplicaSet {
   readonly server: ServerConfig
-  readonly #zone: string | undefined
+  #zone: string | undefined
   #list: readonly Replica[]
   /** Of the next one that is new. */
   #next: number
@@ -43,23 +43,37 @@ export class ReplicaSet {
   /** Where what lasts beyond a call stands, for servers that keep no sessions. */
   #standing: Replica | undefined
   /** Calls that may have been run, and are made once more. */
-  readonly retryBudget: RetryBudget
+  retryBudget: RetryBudget
   /** Calls that are tried at a second replica while the first is at it. */
   readonly hedgeBudget = new RetryBudget(HEDGES, 1)
   /** Of calls that may run twice. */
   readonly latencies = new Latencies()
   /** Whether calls of tools may run twice, where that is asked for at all. */
   readonly #repeats = new LRUCache<string, boolean>({ max: MAX_REMEMBERED })
-  readonly #someRepeat: boolean
+  #someRepeat = false
+  #retryShare: number
+  readonly #onTurn: ((replica: Replica, cause: string | undefined) => void) | undefined
 
-  /** `zone` is the gateway's own. */
-  constructor(server: ServerConfig, zone: string | undefined) {
+  /** `zone` is the gateway's own. `onTurn` hears when a replica goes out or is ejected, with the cause, and when it is back, without one. */
+  constructor(
+    server: ServerConfig,
+    zone: string | undefined,
+    onTurn?: (replica: Replica, cause: string | undefined) => void,
+  ) {
+    this.#onTurn = onTurn
     this.server = server
     this.#zone = zone
-    this.#someRepeat = server.retry || server.tools.some(({ retry }) => retry === true)
+    this.#retryShare = server.retryBudget
     this.retryBudget = new RetryBudget(server.retryBudget)
-    this.#list = server.replicas.map((config, number) => new Replica(server, config, number))
+    this.#lookAtRepeats()
+    this.#list = server.replicas.map((config, number) => this.#made(config, number))
     this.#next = server.replicas.length
+  }
+
+  #made(config: ReplicaConfig, number: number): Replica {
+    const replica = new Replica(this.server, config, number)
+    replica.onTurn = cause => this.#onTurn?.(replica, cause)
+    return replica
   }
 
   get list(): readonly Replica[] {
@@ -71,8 +85,25 @@ export class ReplicaSet {
     return this.#list.length > 1
   }
 
+  /** The settings of the server have changed; `zone` is the gateway's own. */
+  reconfigured(zone: string | undefined): void {
+    this.#zone = zone
+    this.#lookAtRepeats()
+    if (this.server.retryBudget !== this.#retryShare) {
+      this.#retryShare = this.server.retryBudget
+      this.retryBudget = new RetryBudget(this.#retryShare)
+    }
+    for (const { health } of this.#list) health.configure(this.server.health)
+  }
+
+  #lookAtRepeats(): void {
+    const { retry, tools } = this.server
+    this.#someRepeat = retry || tools.some(tool => tool.retry === true)
+    this.#repeats.clear()
+  }
+
   /**
-   * Takes others for the replicas there are. Those of the same name and endpoint stay, with what is known of them, and have their new weight, tier and zone from the next
+   * Takes others for the replicas there are. Those of the same name and endpoint stay, with what is known of them, and have their new weight, priority and zone from the next
    * call on. Returns those that are gone, which take no new calls.
    */
   update(configs: readonly ReplicaConfig[]): readonly Replica[] {
@@ -83,11 +114,11 @@ export class ReplicaSet {
         if (known.name !== config.name || !sameEndpoint(known.endpoint, config.endpoint)) continue
         gone.delete(known)
         known.weight = config.weight
-        known.tier = config.tier
+        known.priority = config.priority
         known.zone = config.zone
         return known
       }
-      const added = new Replica(this.server, config, this.#next++)
+      const added = this.#made(config, this.#next++)
       if (spoken) added.spoken = spoken
       added.drained = this.#isDrained(added)
       return added
@@ -100,12 +131,8 @@ export class ReplicaSet {
   renew(): readonly Replica[] {
     const gone = this.#list
     this.#list = gone.map(old => {
-      const { name, endpoint, weight, tier, zone, spoken } = old
-      const fresh = new Replica(
-        this.server,
-        { name, endpoint, weight, tier, zone, service: undefined },
-        this.#next++,
-      )
+      const { name, endpoint, weight, priority, zone, spoken } = old
+      const fresh = this.#made({ name, endpoint, weight, priority, zone, service: undefined }, this.#next++)
       fresh.spoken = spoken
       fresh.drained = old.drained
       return fresh
@@ -246,9 +273,7 @@ export class ReplicaSet {
 /** Whether a link to one is a link to the other. Of its addresses the first says which one it is. */
 function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
   const key = (endpoint: Endpoint): string =>
-    JSON.stringify(
-      endpoint.kind === 'http' ? { ...endpoint, addresses: endpoint.addresses?.slice(0, 1) } : endpoint,
-    )
+    JSON.stringify({ ...endpoint, addresses: endpoint.addresses?.slice(0, 1) })
   return key(a) === key(b)
 }
 

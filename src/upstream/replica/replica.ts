@@ -5,17 +5,12 @@ import type { ServerConfig } from '../../config/types.ts'
 import type { Endpoint, ReplicaConfig } from '../../config/replica-types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { declaredTo } from '../../protocol/capabilities.ts'
-import { isModernVersion } from '../../protocol/revisions.ts'
+import { isModernVersion, type Era } from '../../protocol/revisions.ts'
 import { UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
 import { Printed } from '../transport/stdio/printed.ts'
 import type { SlotKey } from './slot-key.ts'
-import type { Transport } from '../transport/shared/transport.ts'
-
-/** How a replica keeps legacy conversations; it decides who may share one. */
-export interface ReplicaTraits {
-  readonly kind: Transport['kind']
-  readonly sessionful: boolean
-}
+import type { TransportTraits } from '../transport/shared/traits.ts'
+import { traitsOf } from '../transport/transports.ts'
 
 /** One endpoint of a server: where it is, how it is doing, and what is known of it. */
 export class Replica implements Candidate {
@@ -24,6 +19,8 @@ export class Replica implements Candidate {
   /** What is added to the name of the server in records; empty where there is only one. */
   readonly label: string
   readonly endpoint: Endpoint
+  /** What transports to it can do. */
+  readonly traits: TransportTraits
   readonly load = new Load()
   readonly health: Health
   /** The legacy link everyone may share: it declares nothing of a client's, so the server asks nobody anything. */
@@ -33,16 +30,18 @@ export class Replica implements Candidate {
   /** Distinguishes the keys of its slots from those of other replicas. */
   readonly suffix: string
   weight: number
-  tier: number
+  priority: number
   zone: string | undefined
   /** It takes no new calls. */
   drained = false
-  /** Of its last legacy link. */
-  traits: ReplicaTraits | undefined
+  /** Whether it kept a session for its last legacy link, which decides who may share one; `undefined`: not known. */
+  #sessionful: boolean | undefined
   /** What its processes print. */
   readonly printed = new Printed()
   /** Called when its checks say that it is ill, for calls that wait for it. */
   readonly onIll = new Set<() => void>()
+  /** Called when it goes out or is ejected, with the cause, and when it is back, without one. */
+  onTurn: ((cause: string | undefined) => void) | undefined
   /** Where handshakes begin; what is wrong is corrected by them. */
   spoken: Spoken = UNKNOWN
   /** Digests of its tools' definitions by name; `undefined` while they are not known. */
@@ -56,10 +55,11 @@ export class Replica implements Candidate {
     this.name = config.name
     this.label = number === 0 && server.replicas.length === 1 ? '' : config.name
     this.endpoint = config.endpoint
+    this.traits = traitsOf(config.endpoint)
     this.weight = config.weight
-    this.tier = config.tier
+    this.priority = config.priority
     this.zone = config.zone
-    this.health = new Health(server.health, monotonicNow, Math.random)
+    this.health = new Health(server.health, monotonicNow, Math.random, cause => this.onTurn?.(cause))
     this.suffix = number === 0 ? '' : ` @${number}`
     const capabilities = declaredTo('', server.roots)
     const shared = { capabilities, owner: undefined, exclusive: false }
@@ -69,7 +69,17 @@ export class Replica implements Candidate {
 
   /** Whether its legacy conversations are none: each request stands for itself, and nobody can be asked or told anything between requests. */
   get stateless(): boolean {
-    return this.traits !== undefined && this.traits.kind === 'http' && !this.traits.sessionful
+    return this.#sessionful === false
+  }
+
+  /** A link has been opened; `sessionful` is what its transport tells. */
+  greeted({ era }: { readonly era: Era }, sessionful: boolean): void {
+    if (era === 'legacy') this.#sessionful = sessionful
+  }
+
+  /** It has forgotten a session. What answers from now on may be of the other era, and may keep sessions or not. */
+  forgot(): void {
+    this.#sessionful = undefined
   }
 
   /** The link for what no client asks for. */

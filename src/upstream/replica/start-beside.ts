@@ -24,8 +24,7 @@ export class BackgroundStart {
     const { replicas } = this.#options
     const chosen = replicas.choose(caller, leftOut)
     if (!replicas.several) return chosen
-    if (chosen.endpoint.kind === 'stdio' && chosen.health.away)
-      return this.#otherThan(chosen, caller, leftOut)
+    if (chosen.traits.process && chosen.health.away) return this.#otherThan(chosen, caller, leftOut)
     return chosen.keepsSessionsFor(caller) ? chosen : this.#runningOr(chosen, leftOut)
   }
 
@@ -34,7 +33,7 @@ export class BackgroundStart {
     if (runs(chosen)) return chosen
     const now = monotonicNow()
     for (const replica of replicas.list) {
-      if (!runs(replica) || replica.tier > chosen.tier) continue
+      if (!runs(replica) || replica.priority > chosen.priority) continue
       if (!replica.isUsable(now) || leftOut?.(replica)) continue
       void this.#start(chosen)
       return replica

@@ -5,19 +5,19 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { startRawServer } from '../../fixtures/servers/raw.js'
-import { askAdmin, runCommand, socketsIn } from '../../helpers/admin-client.ts'
-import { makeScratch, type Scratch } from '../../helpers/scratch.ts'
+import {
+  askAdmin,
+  envOf,
+  folderForTest,
+  runCommand,
+  servingWithSocket,
+  socketsIn,
+} from '../../helpers/admin-client.ts'
+import { ModernHttp } from '../../helpers/wire-clients.ts'
+import type { Scratch } from '../../helpers/scratch.ts'
 import { BIN, serve, type Served } from '../../helpers/served.ts'
 
 /** The admin API on the socket of a running gateway, and the command that reaches it there. */
-
-function scratch(): Scratch {
-  const made = makeScratch()
-  onTestFinished(() => made[Symbol.asyncDispose]())
-  return made
-}
-
-const envOf = ({ path }: Scratch): Record<string, string> => ({ HOME: path, XDG_STATE_HOME: path })
 
 async function raw(): Promise<Awaited<ReturnType<typeof startRawServer>>> {
   const server = await startRawServer({ era: 'modern' })
@@ -36,14 +36,15 @@ async function socketOf({ path }: Scratch, count = 1): Promise<string[]> {
   return socketsIn(path)
 }
 
+/** Nothing but the command takes it over. */
 const configOf = (url: string, more: object = {}): object => ({
   mcpServers: { up: { url, ...more } },
-  gateway: { http: { port: 0 }, state: 'memory' },
+  gateway: { http: { port: 0 }, state: 'memory', watch: false },
 })
 
 describe('a gateway that serves', () => {
   test('has a socket that only its user can open, tells its status there, and removes the socket at its end', async () => {
-    const folder = scratch()
+    const folder = folderForTest()
     const { url } = await raw()
     const file = folder.write('servers.json', configOf(url))
     const served = await serving(folder, file)
@@ -62,7 +63,7 @@ describe('a gateway that serves', () => {
   })
 
   test('takes over a changed file when it is told to reload, says what has changed, and a dry run changes nothing', async () => {
-    const folder = scratch()
+    const folder = folderForTest()
     const { url } = await raw()
     const file = folder.write('servers.json', configOf(url))
     await serving(folder, file)
@@ -81,7 +82,7 @@ describe('a gateway that serves', () => {
   })
 
   test('runs on as it was with a file that is wrong, and the command says place, value and fix, and ends with 1', async () => {
-    const folder = scratch()
+    const folder = folderForTest()
     const { url } = await raw()
     const file = folder.write('servers.json', configOf(url))
     await serving(folder, file)
@@ -93,7 +94,7 @@ describe('a gateway that serves', () => {
   })
 
   test('drains a server, uses it again, and gives it new links', async () => {
-    const folder = scratch()
+    const folder = folderForTest()
     const { url } = await raw()
     await serving(folder, folder.write('servers.json', configOf(url)))
     const [socket = ''] = await socketOf(folder)
@@ -118,8 +119,33 @@ describe('a gateway that serves', () => {
   })
 })
 
+test('a server is restarted: the call in flight ends on its old link, and the next one is on a new link', async () => {
+  const folder = folderForTest()
+  const server = await startRawServer({ era: 'legacy' })
+  onTestFinished(() => server.close())
+  const file = folder.write('servers.json', configOf(server.url, { prefix: false, isolation: 'shared' }))
+  const { served, socket } = await servingWithSocket(folder, file)
+  await using client = new ModernHttp(served.origin)
+  const call = (id: string, name: string): Promise<string> =>
+    client.request(id, 'tools/call', JSON.stringify({ name, arguments: { a: 1 } }))
+  const greetings = (): number => server.received.filter(text => text.includes('"initialize"')).length
+  expect(await call('1', 'echo_raw')).toContain('"result"')
+  const before = greetings()
+  const slow = call('2', 'slow')
+  await expect
+    .poll(() => server.received.some(text => text.includes('"name":"slow"')), { timeout: 10_000 })
+    .toBe(true)
+
+  const restarted = await askAdmin(socket, { method: 'POST', path: '/admin/restart', body: { server: 'up' } })
+  expect(restarted).toMatchObject({ status: 200, body: { server: 'up', drainedLinks: 1 } })
+  expect(await call('3', 'echo_raw')).toContain('"result"')
+  expect(greetings()).toBe(before + 1)
+  server.release()
+  expect(await slow).toContain('"result"')
+})
+
 test('a gateway on stdio has a socket as well, and the command reaches each gateway of the file', async () => {
-  const folder = scratch()
+  const folder = folderForTest()
   const { url } = await raw()
   const file = folder.write('servers.json', configOf(url))
   const children = [1, 2].map(() =>
@@ -138,7 +164,7 @@ test('a gateway on stdio has a socket as well, and the command reaches each gate
 })
 
 test('without a running gateway the command says so, names what to type, and ends with 1; sockets of dead processes are removed', async () => {
-  const folder = scratch()
+  const folder = folderForTest()
   const file = folder.write('servers.json', configOf('http://127.0.0.1:9/mcp'))
   const first = await serving(folder, file)
   const [socket = ''] = await socketOf(folder)
@@ -153,7 +179,7 @@ test('without a running gateway the command says so, names what to type, and end
 })
 
 test('a folder of sockets that others may write to is not used, and the gateway runs without a socket', async () => {
-  const folder = scratch()
+  const folder = folderForTest()
   mkdirSync(join(folder.path, 'mcp-manifold', 'admin'), { recursive: true, mode: 0o777 })
   const served = await serving(folder, folder.write('servers.json', configOf('http://127.0.0.1:9/mcp')))
   await expect
@@ -163,7 +189,7 @@ test('a folder of sockets that others may write to is not used, and the gateway 
 })
 
 test('a socket that another program has put there does not keep the command from its work', async () => {
-  const folder = scratch()
+  const folder = folderForTest()
   const file = folder.write('servers.json', configOf('http://127.0.0.1:9/mcp'))
   await serving(folder, file)
   const [socket = ''] = await socketOf(folder)

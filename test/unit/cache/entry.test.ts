@@ -36,7 +36,7 @@ function keptOf(text: string, modern: boolean, ttlMs?: number): CacheEntry {
 
 function hit(kept: CacheEntry, to: Client, ageMs = 5): { text: string; body: string | Buffer } {
   const outcome = kept.outcome(to, INFO, ageMs, 'memory', false)
-  if (outcome.kind !== 'ready') throw new Error(outcome.kind)
+  if (outcome.kind !== 'cached') throw new Error(outcome.kind)
   return { text: (outcome.head ?? '') + outcome.text.toString(), body: outcome.text }
 }
 

@@ -97,7 +97,6 @@ export function world(
     servers,
     bounds: { maxBytes: 1_000_000, maxBytesPerClient: 1_000_000 },
     snapshot: name => known.get(name),
-    urisKey: () => '',
     onLinks: () => undefined,
     serverInfo: '{"name":"gateway"}',
     now: () => made.now,
@@ -121,7 +120,7 @@ export function world(
     now: 1_000_000,
     call: compose(
       [
-        cacheLookup({ cache, logger: SILENT }),
+        cacheLookup({ cache, logger: SILENT, urisKey: () => '' }),
         coalesce({ deadlines, timeoutMs: () => timeoutMs }),
         cacheStore({ cache }),
       ],
@@ -141,8 +140,8 @@ export function result(value: JsonObject, modern = false): Outcome {
 
 /** The result that a client gets, where it needs no more framing. */
 export function valueOf(outcome: Outcome): JsonObject {
-  if (outcome.kind === 'ready')
-    return JSON.parse((outcome.head ?? '') + outcome.text.toString()) as JsonObject
+  if (outcome.kind === 'cached') return JSON.parse(outcome.head + outcome.text.toString()) as JsonObject
+  if (outcome.kind !== 'result' && outcome.kind !== 'error') throw new Error(outcome.kind)
   return outcome.value as JsonObject
 }
 

@@ -1,12 +1,11 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
-import { Catalog } from '../../../src/catalog/catalog.ts'
+import { catalogOf } from '../../helpers/catalog.ts'
 import type { ListableLink } from '../../../src/catalog/list-server.ts'
 import { WHOLE } from '../../../src/catalog/view-names.ts'
 import { configFrom } from '../../../src/config/load/load.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { clientPrincipal } from '../../../src/core/principal.ts'
 import { compilePolicies } from '../../../src/policy/policies.ts'
-import { createMemoryStore } from '../../../src/state/memory.ts'
 
 const MANY = 10_000
 
@@ -38,19 +37,10 @@ it('a list that is asked for while 10,000 tools are replaced is decided about in
       return Promise.resolve({ text: JSON.stringify({ tools }), value: { tools } })
     },
   }
-  const catalog = new Catalog({
-    config,
-    store: createMemoryStore(),
-    logger: SILENT,
-    serverInfo: '{}',
-    link: () => link,
-    policy: key => policies.byKey(key),
-    watched: () => [],
-    onChange: () => {},
-  })
-  onTestFinished(() => catalog.close())
+  const { catalog, lists, close } = catalogOf(config, policies, () => link)
+  onTestFinished(() => close())
   const policy = policies.of(clientPrincipal('c'))
-  await catalog.refresh('a')
+  await lists.refresh('a')
   const name = catalog.views.of(WHOLE, policy) as string
   await catalog.complete(name)
 
@@ -74,7 +64,7 @@ it('a list that is asked for while 10,000 tools are replaced is decided about in
     turn = setImmediate(next)
   })
   onTestFinished(() => clearImmediate(turn))
-  const refreshed = catalog.refresh('a')
+  const refreshed = lists.refresh('a')
   while (!catalog.views.upToDate) await new Promise(resolve => setImmediate(resolve))
   const view = await catalog.complete(name)
   expect(view?.toolOf('a', 't20000')).toBeDefined()

@@ -1,12 +1,12 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
-import { Catalog } from '../../../src/catalog/catalog.ts'
+import type { Catalog } from '../../../src/catalog/catalog.ts'
+import { catalogOf } from '../../helpers/catalog.ts'
 import type { ListableLink } from '../../../src/catalog/list-server.ts'
 import { WHOLE } from '../../../src/catalog/view-names.ts'
 import { configFrom } from '../../../src/config/load/load.ts'
 import * as clock from '../../../src/core/clock.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { compilePolicies } from '../../../src/policy/policies.ts'
-import { createMemoryStore } from '../../../src/state/memory.ts'
 
 /** A running server that fails each list until it is told not to. */
 async function failing(): Promise<{
@@ -38,18 +38,9 @@ async function failing(): Promise<{
       return Promise.resolve({ text: JSON.stringify({ tools }), value: { tools } })
     },
   }
-  const catalog = new Catalog({
-    config,
-    store: createMemoryStore(),
-    logger: SILENT,
-    serverInfo: '{}',
-    link: () => link,
-    policy: key => policies.byKey(key),
-    watched: () => [],
-    onChange: () => {},
-  })
-  onTestFinished(() => catalog.close())
-  await catalog.load()
+  const { catalog, lists, close } = catalogOf(config, policies, () => link)
+  onTestFinished(() => close())
+  await lists.load()
   return { catalog, name: WHOLE, heal: () => (fails = false), requests: () => requests }
 }
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { Catalog } from '../../../src/catalog/catalog.ts'
+import { catalogOf } from '../../helpers/catalog.ts'
 import { ListBudget } from '../../../src/catalog/list-budget.ts'
 import type { ListableLink } from '../../../src/catalog/list-server.ts'
 import type { ServerSnapshot } from '../../../src/catalog/snapshot.ts'
@@ -7,7 +7,6 @@ import { Variants } from '../../../src/catalog/variants.ts'
 import { configFrom } from '../../../src/config/load/load.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { compilePolicies } from '../../../src/policy/policies.ts'
-import { createMemoryStore } from '../../../src/state/memory.ts'
 import { snapshotOf } from '../../helpers/snapshot.ts'
 
 const tool = (key: string, description = ''): string =>
@@ -98,30 +97,21 @@ it('a server whose lists outgrow their room keeps those it had, and the error na
       return Promise.resolve({ text, value: JSON.parse(text) as Record<string, unknown> })
     },
   })
-  const catalog = new Catalog({
-    config,
-    store: createMemoryStore(),
-    logger: SILENT,
-    serverInfo: '{}',
-    link,
-    policy: key => policies.byKey(key),
-    watched: () => [],
-    onChange: () => {},
-  })
-  await catalog.load()
-  await catalog.refresh('huge')
+  const { catalog, lists, close } = catalogOf(config, policies, link)
+  await lists.load()
+  await lists.refresh('huge')
   counts.set('huge', 15_000)
-  await catalog.refresh('huge')
+  await lists.refresh('huge')
   expect(catalog.failure('huge')?.message).toBe(
     'The lists of server "huge" have 60000 definitions, all that it shows to other kinds of clients included; at most 50000 are kept of it now, and ' +
       '100000 of all servers. Fix: let the server list less, or give it a gateway of its own.',
   )
   expect(catalog.snapshot('huge')?.lists.tools).toHaveLength(3)
-  await catalog.refresh('small')
+  await lists.refresh('small')
   expect(catalog.view('')?.count('tools')).toBe(5)
   counts.set('huge', 4)
-  await catalog.refresh('huge')
+  await lists.refresh('huge')
   expect(catalog.failure('huge')).toBeUndefined()
   expect(catalog.view('')?.count('tools')).toBe(6)
-  await catalog.close()
+  await close()
 })

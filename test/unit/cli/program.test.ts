@@ -278,7 +278,7 @@ describe('serve', () => {
         JSON.stringify({ command: process.execPath, args: [BIN, '--config', file] }),
       )
       process.kill(served.pid, signal)
-      // Without a terminal SIGHUP means nothing, and something else has to end it.
+      // Without a terminal SIGHUP reloads, and something else has to end it.
       expect(await (signal === 'SIGHUP' ? served.stop() : served.exited)).toBe(0)
     },
   )

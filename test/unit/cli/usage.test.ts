@@ -33,7 +33,7 @@ async function useSome(state: string): Promise<void> {
   const quotas = Quotas.of({ config, store, logger: SILENT })
   const route = { server: 's', own: 't', exposed: 's__t' }
   const use = async (id: string): Promise<void> => {
-    const principal = { id, name: 'x', client: 'ci', roles: [] }
+    const principal = { kind: 'user' as const, id, name: 'x', client: 'ci', roles: [] }
     await quotas?.gate(principal)?.enter()
     await quotas?.route(principal, 'tools/call', route)?.charge?.enter()
     quotas?.gate(principal)?.leave()

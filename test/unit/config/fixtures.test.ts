@@ -56,10 +56,10 @@ describe('a file that a client uses works as it is', () => {
       kind: 'http',
       url: 'https://api.githubcopilot.example/mcp/',
       headers: { authorization: 'Bearer pat' },
-      transport: 'auto',
+      sseFallback: true,
     })
     expect(server(config, 'events')).toMatchObject({
-      replicas: [{ endpoint: { url: 'https://events.example/sse', transport: 'sse' } }],
+      replicas: [{ endpoint: { kind: 'sse', url: 'https://events.example/sse' } }],
       timeoutMs: 600_000,
     })
     expect(server(config, 'db')?.replicas[0]?.endpoint).toMatchObject({
@@ -75,7 +75,7 @@ describe('a file that a client uses works as it is', () => {
       env: { API_KEY: 'wins', REGION: 'eu west' },
     })
     expect(server(config, 'remote')?.replicas[0]?.endpoint).toMatchObject({
-      transport: 'auto',
+      sseFallback: true,
       headers: { 'x-service': 'service' },
     })
   })
@@ -108,7 +108,7 @@ describe('a file that a client uses works as it is', () => {
 test('every option of the format, also those of later versions', async () => {
   const config = await load('full.json', { SEARCH_TOKEN: 'token' })
   expect(config.servers).toMatchObject([
-    { name: 'files', idleMs: 0, crashes: 3, memoryBytes: 1024 ** 3, spares: 2 },
+    { name: 'files', idleMs: 0, restartLimit: 3, memoryLimitBytes: 1024 ** 3, warmInstances: 2 },
     {
       name: 'search',
       prefix: 's',
@@ -121,7 +121,7 @@ test('every option of the format, also those of later versions', async () => {
             headers: { authorization: 'Bearer token' },
           },
           weight: 1,
-          tier: 0,
+          priority: 0,
           zone: undefined,
           service: undefined,
         },
@@ -129,7 +129,7 @@ test('every option of the format, also those of later versions', async () => {
           name: 'b',
           endpoint: { url: 'https://b.example/mcp', headers: { authorization: 'Bearer b' } },
           weight: 2,
-          tier: 1,
+          priority: 1,
           zone: 'eu',
           service: '_mcp._tcp',
         },
@@ -140,13 +140,13 @@ test('every option of the format, also those of later versions', async () => {
       hedge: false,
       health: {
         check: { tool: 'status', args: { quick: true } },
-        everyMs: 0,
+        intervalMs: 0,
         timeoutMs: 1000,
         failures: 5,
         errorRate: 0.3,
         slowBy: 5,
         panic: 0.7,
-        ejectMs: 10_000,
+        baseEjectionTimeMs: 10_000,
         slowStartMs: 0,
       },
       fallback: { server: 'files', tool: 'search', args: { pattern: 'q' } },
@@ -157,7 +157,7 @@ test('every option of the format, also those of later versions', async () => {
       required: true,
       maxLinks: 3,
       maxExclusiveLinks: 2,
-      linkWaitMs: 500,
+      linkTimeoutMs: 500,
       maxQuestions: 5,
       roots: [
         { uri: pathToFileURL(join(VALID, 'data')).href },
@@ -201,6 +201,7 @@ test('every option of the format, also those of later versions', async () => {
         key: join(VALID, 'tls/key.pem'),
         ca: join(VALID, 'tls/ca.pem'),
         clientCertificates: 'request',
+        contentDigest: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
       },
       maxBodyBytes: 1_000_000,
       allowedHosts: ['gateway.example'],
@@ -220,9 +221,9 @@ test('every option of the format, also those of later versions', async () => {
       firstListTimeoutMs: 2000,
       ttlMs: 10_000,
     },
-    concurrency: 100,
+    maxConcurrentCalls: 100,
     queue: 1000,
-    fail: 'open',
+    quotaFailureMode: 'open',
     timeZone: 'Europe/Berlin',
     rules: [
       {
@@ -251,13 +252,14 @@ test('every option of the format, also those of later versions', async () => {
       allowAnonymous: false,
     },
     audit: { file: join(VALID, 'audit.jsonl'), args: 'full', maxBytes: 1024 * 1024, maxFiles: 3 },
-    asks: { answerTimeoutMs: 3_600_000, maxParked: 20, maxPerSession: 4, maxRounds: 3 },
+    asks: { answerTimeoutMs: 3_600_000, maxSuspendedCalls: 20, maxPerSession: 4, maxRounds: 3 },
     listen: { maxStreams: 6, maxResources: 7, acknowledgeTimeoutMs: 1000 },
     maxLinksPerClient: 9,
     zone: 'eu',
     dns: { refreshMs: 5000, servers: ['10.0.0.53', '10.0.0.54:5353', '[fd00::53]:5353', 'fd00::54'] },
     drainTimeoutMs: 60_000,
     shutdownTimeoutMs: 20_000,
+    watch: false,
     cache: {
       maxBytes: 1024 ** 3,
       maxBytesPerClient: 10_000_000,

@@ -34,7 +34,7 @@ it('compose runs the first of the list outermost', async () => {
       order.push(`${name} out`)
       return outcome
     }
-  const call = compose([named('a'), named('b')], async () => ({ kind: 'ready', text: '{}' }))
+  const call = compose([named('a'), named('b')], async () => ({ kind: 'own', text: '{}' }))
   await call(exchangeOf('tools/call'), { server: 's', own: 'x', exposed: 's__x' })
   expect(order).toEqual(['a in', 'b in', 'b out', 'a out'])
 })
@@ -52,7 +52,7 @@ describe('compose', () => {
     const reached: Exchange[] = []
     const call = compose([passing, middleware, passing], async exchange => {
       reached.push(exchange)
-      return { kind: 'ready', text: '{}' }
+      return { kind: 'own', text: '{}' }
     })
     return { call, reached }
   }
@@ -82,7 +82,7 @@ describe('compose', () => {
     const reached: Exchange[] = []
     const call = compose<Exchange, Route>([repeating(twice), twice], async exchange => {
       reached.push(exchange)
-      return { kind: 'ready', text: '{}' }
+      return { kind: 'own', text: '{}' }
     })
     await expect(call(exchangeOf('tools/call'), ROUTE)).rejects.toMatchObject({ code: 'internal' })
     expect(reached).toHaveLength(1)
@@ -106,7 +106,7 @@ describe('compose', () => {
       ],
       async exchange => {
         reached.push(exchange)
-        return { kind: 'ready', text: '{}' }
+        return { kind: 'own', text: '{}' }
       },
     )
     await call(exchangeOf('tools/call'), ROUTE)

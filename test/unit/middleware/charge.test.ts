@@ -38,9 +38,12 @@ function charging(quotas: Quotas, answer: () => Promise<Outcome>): CallHandler {
     hasOther: () => false,
     retryBudget: { called: () => undefined },
   }
-  const pool = { server: { name: 's', retries: 0 }, replicas, run: answer } as unknown as Pool
+  const replica = { name: '1', load: { began: () => undefined } }
+  const link = { label: 's', replica, peer: { era: 'modern' }, call: answer }
+  const lease = { link, release: () => undefined }
+  const pool = { server: { name: 's', retries: 0 }, replicas, acquire: () => lease } as unknown as Pool
   const send = dispatch({
-    pools: new Map([['s', pool]]),
+    poolOf: () => pool,
     learned: new ResourceOwners(),
     legacyTasks: { at: () => undefined } as unknown as LegacyTasks,
     called: () => undefined,
@@ -90,7 +93,7 @@ it('keeps few counters at hand however many identities come', async () => {
   const quotas = await quotasOf({ ci: { budget: { calls: '2/month' } } })
   const run = charging(quotas, async () => DONE)
   const call = async (subject: number): Promise<void> => {
-    const principal = { id: `user:iss ${subject}`, name: 'x', client: 'ci', roles: [] }
+    const principal = { kind: 'user' as const, id: `user:iss ${subject}`, name: 'x', client: 'ci', roles: [] }
     await run(exchangeOf('tools/call', { name: 's__t' }, { principal }), ROUTE)
   }
   for (let subject = 0; subject < 12_000; subject++) await call(subject)

@@ -7,7 +7,7 @@ import { rateLimit } from '../../../src/middleware/rate-limit.ts'
 import type { Quotas } from '../../../src/quota/quotas.ts'
 import { exchangeOf } from '../../helpers/fake-transport.ts'
 
-const OK: Outcome = { kind: 'ready', text: '{}' }
+const OK: Outcome = { kind: 'own', text: '{}' }
 const ROUTE = { server: 's', own: 't', exposed: 's__t' }
 
 /** Limits of which one is a number of places, and how many of these are taken. */

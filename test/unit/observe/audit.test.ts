@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { GatewayError } from '../../../src/core/errors.ts'
 import type { Exchange, JsonObject, Outcome } from '../../../src/core/exchange.ts'
 import { clientPrincipal } from '../../../src/core/principal.ts'
+import { Ended } from '../../../src/middleware/request/request-events.ts'
 import { auditLine } from '../../../src/observe/audit.ts'
 import { exchangeOf } from '../../helpers/fake-transport.ts'
 
@@ -16,7 +17,10 @@ function lineOf(
     full = false,
   }: { outcome?: Outcome; error?: GatewayError; full?: boolean } = {},
 ): JsonObject {
-  const text = auditLine(exchange, performance.now() - 12.34, error ? undefined : outcome, error, full)
+  const now = performance.now()
+  const context = { ruleOn: () => undefined, routed: true }
+  const ended = new Ended(exchange, now - 12.34, now, context, error ? undefined : outcome, error)
+  const text = auditLine(ended, full)
   expect(text).not.toContain('\n')
   return JSON.parse(text) as JsonObject
 }

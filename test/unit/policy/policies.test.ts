@@ -11,6 +11,7 @@ const policiesOf = async (file: object): Promise<Policies> =>
   )
 
 const user = (name: string, roles: readonly string[] = []): Principal => ({
+  kind: 'user',
   id: `user:https://issuer.example ${name}`,
   name,
   client: undefined,

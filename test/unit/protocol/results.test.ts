@@ -222,9 +222,8 @@ describe('what is left of limits', () => {
   })
 
   test('goes into the head of what is framed already', () => {
-    const outcome = { kind: 'ready', text: '}}', head: '{"_meta":{"a":1.0' } as const
+    const outcome = { kind: 'cached', text: '}}', head: '{"_meta":{"a":1.0' } as const
     expect(headFor(outcome, LEFT)).toBe(`{"_meta":{"a":1.0,${QUOTA}`)
     expect(headFor(outcome, undefined)).toBe(outcome.head)
-    expect(headFor({ kind: 'ready', text: '{}' }, LEFT)).toBe('')
   })
 })

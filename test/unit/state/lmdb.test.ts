@@ -19,7 +19,12 @@ afterAll(() => rm(root, { recursive: true, force: true }))
 
 const folder = (): string => join(root, `state.${next++}`, 'inner')
 
-describeStore('lmdb', async now => openLmdbStore(folder(), { now }))
+let opened = ''
+describeStore(
+  'lmdb',
+  async now => openLmdbStore((opened = folder()), { now }),
+  async now => openLmdbStore(opened, { now }),
+)
 describeAmounts('lmdb', async now => {
   const path = folder()
   return [openLmdbStore(path, { now }), openLmdbStore(path, { now })]

@@ -38,7 +38,12 @@ describe.runIf(hasRedis())('redis', () => {
   afterAll(() => server.stop())
   const address = (prefix: string): string => `${server.url}/0?prefix=${encodeURIComponent(prefix)}`
 
-  describeStore('redis', now => openRedisStore(address(`s${next++}[*]:`), { now, logger: SILENT }))
+  let opened = ''
+  describeStore(
+    'redis',
+    now => openRedisStore((opened = address(`s${next++}[*]:`)), { now, logger: SILENT }),
+    now => openRedisStore(opened, { now, logger: SILENT }),
+  )
   describeAmounts('redis', async now => {
     const url = address(`a${next++}:`)
     return [

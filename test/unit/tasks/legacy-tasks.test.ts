@@ -171,8 +171,8 @@ describe('the link of a task', () => {
 describe('whose a task is', () => {
   it('is the session without a principal, and the principal with one', async () => {
     const linked = await linkOf()
-    const ada: Principal = { id: 'client:ada', name: 'ada', client: undefined, roles: [] }
-    const bob: Principal = { id: 'client:bob', name: 'bob', client: undefined, roles: [] }
+    const ada: Principal = { kind: 'client', id: 'client:ada', name: 'ada', client: undefined, roles: [] }
+    const bob: Principal = { kind: 'client', id: 'client:bob', name: 'bob', client: undefined, roles: [] }
     const anonymous = await made(linked, conversationOf('1'))
     const named = await made(linked, conversationOf('1', ada))
     const finds = (id: string, who: string, principal?: Principal): boolean =>

@@ -35,7 +35,7 @@ async function driven(
   )
   const next = (call: Exchange): Promise<Outcome> => {
     methods.push(call.request.method)
-    return Promise.resolve(call.request.method === 'tasks/get' ? task() : { kind: 'ready', text: '{}' })
+    return Promise.resolve(call.request.method === 'tasks/get' ? task() : { kind: 'own', text: '{}' })
   }
   const server = { name: 's', maxQuestions, roots: undefined }
   const error = await pollModernTask(next, exchange, ROUTE, task(), server).then(

@@ -1,11 +1,11 @@
-import type { HttpEndpoint } from '../../../config/replica-types.ts'
+import type { UrlEndpoint } from '../../../config/replica-types.ts'
 import type { Logger } from '../../../core/logger.ts'
 
 /** Headers that say how the message is to be read; a second value would make it unreadable. */
 const RESERVED = /^(?:accept|content-type|content-length|transfer-encoding|connection|mcp-.*|last-event-id)$/i
 
 /** The headers that every request to an endpoint carries, as a flat list: its credentials and what is configured. Names in lower case. */
-export function configuredHeaders({ url, headers }: HttpEndpoint, logger: Logger): readonly string[] {
+export function configuredHeaders({ url, headers }: UrlEndpoint, logger: Logger): readonly string[] {
   const { username, password } = new URL(url)
   const list: string[] = []
   if (username !== '') {

@@ -1,5 +1,5 @@
 import { isIP, type LookupFunction } from 'node:net'
-import type { HttpEndpoint } from '../../../config/replica-types.ts'
+import type { UrlEndpoint } from '../../../config/replica-types.ts'
 
 const CONNECT_TIMEOUT_MS = 10_000
 
@@ -13,7 +13,7 @@ export interface HttpConnectOptions {
  * How an endpoint is connected to: at its own addresses where it has some, in place of what the host of its URL resolves to. TLS and the Host header are those of
  * the URL in any case.
  */
-export function httpConnectOptions({ addresses = [] }: HttpEndpoint): HttpConnectOptions {
+export function httpConnectOptions({ addresses = [] }: UrlEndpoint): HttpConnectOptions {
   const found = addresses.map(address => ({ address, family: isIP(address) }))
   const [first] = found
   if (!first) return { timeout: CONNECT_TIMEOUT_MS }

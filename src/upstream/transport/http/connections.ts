@@ -1,5 +1,5 @@
 import type { buildConnector, Dispatcher } from 'undici'
-import type { HttpEndpoint } from '../../../config/replica-types.ts'
+import type { UrlEndpoint } from '../../../config/replica-types.ts'
 import { Congestion } from './congestion.ts'
 import { httpConnectOptions } from './connect-options.ts'
 import { processSockets, type Sockets } from './sockets.ts'
@@ -13,7 +13,7 @@ const IDLE_MS = 20_000
 
 export interface ConnectionsOptions {
   readonly server: string
-  readonly endpoint: HttpEndpoint
+  readonly endpoint: UrlEndpoint
   /** Default: those of this process. */
   readonly sockets?: Sockets | undefined
 }

@@ -184,7 +184,7 @@ export class SocketShare {
   #exhausted({ name, open }: Server): GatewayError {
     return new GatewayError(
       'overloaded',
-      `Server "${name}" has ${open} connections in use, and all servers together ${this.#open} of ${this.total}; no server may have more than are free. Fix: try again later, lower "concurrency" of the servers with most calls, or raise the limit of open files (ulimit -n).`,
+      `Server "${name}" has ${open} connections in use, and all servers together ${this.#open} of ${this.total}; no server may have more than are free. Fix: try again later, lower "maxConcurrentCalls" of the servers with most calls, or raise the limit of open files (ulimit -n).`,
       { server: name },
     )
   }

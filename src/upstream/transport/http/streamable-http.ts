@@ -3,9 +3,7 @@ import type { Dispatcher, Pool } from 'undici'
 import { describeError, GatewayError } from '../../../core/errors.ts'
 import { IdTable } from '../../../core/id-table.ts'
 import { MessageBody } from '../../../core/message-body.ts'
-import type { Logger } from '../../../core/logger.ts'
 import type { GivenUp } from '../../../core/given-up.ts'
-import type { HttpEndpoint } from '../../../config/replica-types.ts'
 import { receptionFrom } from '../../../core/buffer-limit.ts'
 import { UNCOUNTED_BYTES, type Flow, type Reception } from '../../../core/reception.ts'
 import { isModernVersion } from '../../../protocol/revisions.ts'
@@ -18,24 +16,17 @@ import { httpRefusal, HttpStatusError } from './http-error.ts'
 import { Pieces } from './pieces.ts'
 import { retryAfterMs } from './retry-after.ts'
 import { carriesAnswer } from '../shared/response-id.ts'
-import type { Sockets } from './sockets.ts'
 import type { Headers } from './sse-requests.ts'
 import { stopped } from '../shared/stopped.ts'
 import { tooLarge } from '../shared/too-large.ts'
 import { reachHint } from './out-of-reach.ts'
 import { isWebPage, NO_ENDPOINT } from './web-page.ts'
 import type { Outgoing, Receiver, Transport } from '../shared/transport.ts'
-
-export interface StreamableHttpOptions {
-  readonly server: string
-  readonly endpoint: HttpEndpoint
-  readonly maxMessageBytes: number
-  readonly logger: Logger
-  /** Default: those of this process. */
-  readonly sockets?: Sockets | undefined
-}
+import { HTTP_TRAITS } from './traits.ts'
+import type { UrlTransportOptions } from './url-transport-options.ts'
 
 const ACCEPT = 'application/json, text/event-stream'
+
 interface OpenRequest {
   readonly id: number
   readonly controller: Dispatcher.DispatchController
@@ -57,7 +48,8 @@ const MAX_RESUMES = 5
  */
 export class StreamableHttpTransport implements Transport {
   readonly kind = 'http'
-  readonly #options: StreamableHttpOptions
+  readonly traits = HTTP_TRAITS
+  readonly #options: UrlTransportOptions
   readonly #origin: string
   readonly #path: string
   readonly #fixedHeaders: readonly string[]
@@ -76,7 +68,7 @@ export class StreamableHttpTransport implements Transport {
   #closed = false
   #stopped: Promise<void> | undefined
 
-  constructor(options: StreamableHttpOptions) {
+  constructor(options: UrlTransportOptions) {
     this.#options = options
     const url = new URL(options.endpoint.url)
     this.#origin = url.origin

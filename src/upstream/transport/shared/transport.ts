@@ -1,12 +1,16 @@
+import type { Endpoint } from '../../../config/replica-types.ts'
 import type { GatewayError } from '../../../core/errors.ts'
+import type { TransportTraits } from './traits.ts'
 
 /**
  * Carries JSON-RPC messages to one replica and back, as text. Knows framing and connections, nothing of MCP's methods.
- * Implementations: stdio, Streamable HTTP, deprecated HTTP+SSE; one contract suite runs over all.
+ * `upstream/transport/transports.ts` names the implementations; one contract suite runs over all.
  */
 export interface Transport {
-  /** For logs and errors: `stdio`, `http` or `sse`. */
-  readonly kind: 'stdio' | 'http' | 'sse'
+  /** Names it in logs and in the status; nothing is decided by it. */
+  readonly kind: Endpoint['kind']
+  /** What it can do: the same for every transport of its kind. */
+  readonly traits: TransportTraits
   /** Whether the server keeps state for this conversation, as far as the transport tells. */
   readonly sessionful: boolean
   /**

@@ -1,8 +1,6 @@
 import type { Agent } from 'undici'
-import type { HttpEndpoint } from '../../../config/replica-types.ts'
 import { receptionFrom } from '../../../core/buffer-limit.ts'
 import { describeError, GatewayError } from '../../../core/errors.ts'
-import type { Logger } from '../../../core/logger.ts'
 import type { Reception } from '../../../core/reception.ts'
 import { EventParser, type ServerSentEvent } from '../../../protocol/sse.ts'
 import { configuredHeaders } from '../http/configured-headers.ts'
@@ -12,19 +10,11 @@ import { httpRefusal, HttpStatusError } from '../http/http-error.ts'
 import { NotTaken } from '../shared/not-taken.ts'
 import { reachHint } from '../http/out-of-reach.ts'
 import { retryAfterMs } from '../http/retry-after.ts'
-import type { Sockets } from '../http/sockets.ts'
 import { sendSseRequest, type Headers } from '../http/sse-requests.ts'
 import type { Outgoing, Receiver, Transport } from '../shared/transport.ts'
 import { isWebPage, NO_ENDPOINT } from '../http/web-page.ts'
-
-export interface SseOptions {
-  readonly server: string
-  readonly endpoint: HttpEndpoint
-  readonly maxMessageBytes: number
-  readonly logger: Logger
-  /** Default: those of this process. */
-  readonly sockets?: Sockets | undefined
-}
+import { SSE_TRAITS } from './traits.ts'
+import type { UrlTransportOptions } from '../http/url-transport-options.ts'
 
 /**
  * The deprecated HTTP+SSE transport (revision 2024-11-05) towards a server: one stream brings everything, messages go to the address that its first event
@@ -32,8 +22,9 @@ export interface SseOptions {
  */
 export class SseTransport implements Transport {
   readonly kind = 'sse'
+  readonly traits = SSE_TRAITS
   readonly sessionful = true
-  readonly #options: SseOptions
+  readonly #options: UrlTransportOptions
   readonly #url: URL
   readonly #configured: readonly string[]
   #connections: Connections<Agent> | undefined
@@ -47,7 +38,7 @@ export class SseTransport implements Transport {
   /** How `open` ends. */
   #opening: { resolve(): void; reject(error: GatewayError): void } | undefined
 
-  constructor(options: SseOptions) {
+  constructor(options: UrlTransportOptions) {
     this.#options = options
     this.#url = new URL(options.endpoint.url)
     this.#configured = configuredHeaders(options.endpoint, options.logger)

@@ -1,5 +1,4 @@
 import type { ChildProcess } from 'node:child_process'
-import type { StdioEndpoint } from '../../../config/replica-types.ts'
 import { receptionFrom } from '../../../core/buffer-limit.ts'
 import { GatewayError, type Delivery } from '../../../core/errors.ts'
 import type { Logger } from '../../../core/logger.ts'
@@ -18,6 +17,8 @@ import { processReaper, type OrphanReaper } from './orphan-reaper.ts'
 import { startError } from './start-error.ts'
 import type { Outgoing, Receiver, Transport } from '../shared/transport.ts'
 import { WriteQueue } from './write-queue.ts'
+import type { StdioTransportOptions } from './stdio-transport-options.ts'
+import { STDIO_TRAITS } from './traits.ts'
 
 /** Time a server gets after each step of its end: its stdin closed, SIGTERM, SIGKILL. */
 export const DEFAULT_EXIT_GRACE_MS = 2000
@@ -31,28 +32,6 @@ const NOISE_CHARS = 200
 /** So many times its ceiling, a process does not get the time to be replaced. */
 const FAR_ABOVE = 1.5
 
-export interface StdioTransportOptions {
-  /** Configured name, for messages. */
-  readonly server: string
-  readonly endpoint: StdioEndpoint
-  /**
-   * Largest message of the server. A longer line is skipped without being held; when it is the response to a request, which its two ends tell,
-   * that request fails with `too_large`, else it is left to its deadline.
-   */
-  readonly maxMessageBytes: number
-  readonly logger: Logger
-  /** Leads to the log what the program prints; default: as that of a first process. */
-  readonly printed?: PrintedByOne
-  /** What the program and its children may use; half as much again ends them. `undefined`: as much as there is. */
-  readonly memoryBytes?: number | undefined
-  /** Default: the one of this process. */
-  readonly memory?: MemoryWatch
-  /** Ends the server's processes should this one be killed; default: the one of this process. */
-  readonly reaper?: OrphanReaper
-  /** Default 2000. */
-  readonly exitGraceMs?: number
-}
-
 /**
  * Talks to a program that this process starts: JSON-RPC messages as lines on its stdin and stdout. Whatever it prints to stderr goes to the
  * log, once where each start prints the same and fails. The program leads a process group of its own, and all of the group is gone when `close()` resolves.
@@ -63,6 +42,7 @@ export function createStdioTransport(options: StdioTransportOptions): Transport 
 
 class StdioTransport implements Transport {
   readonly kind = 'stdio'
+  readonly traits = STDIO_TRAITS
   readonly sessionful = true
   readonly #options: StdioTransportOptions
   readonly #logger: Logger

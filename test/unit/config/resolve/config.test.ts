@@ -31,7 +31,7 @@ test('what is left out has its default', async () => {
             name: '1',
             endpoint: { kind: 'stdio', command: 'x', args: [], env: {}, cwd: '/somewhere' },
             weight: 1,
-            tier: 0,
+            priority: 0,
             zone: undefined,
             service: undefined,
           },
@@ -45,7 +45,7 @@ test('what is left out has its default', async () => {
         isolation: 'auto',
         maxLinks: 64,
         maxExclusiveLinks: 8,
-        linkWaitMs: 30_000,
+        linkTimeoutMs: 30_000,
         maxQuestions: 64,
         roots: undefined,
         uriSchemes: [],
@@ -60,7 +60,7 @@ test('what is left out has its default', async () => {
           maxBytes: 1024 * 1024,
           tags: [],
         },
-        concurrency: 256,
+        maxConcurrentCalls: 256,
         queue: 1000,
         queueTimeoutMs: 30_000,
         cost: 1,
@@ -71,19 +71,19 @@ test('what is left out has its default', async () => {
         hedge: true,
         health: {
           check: 'protocol',
-          everyMs: 10_000,
+          intervalMs: 10_000,
           timeoutMs: 5000,
           failures: 3,
           errorRate: 0.5,
           slowBy: 10,
           panic: 0.5,
-          ejectMs: 5000,
+          baseEjectionTimeMs: 5000,
           slowStartMs: 30_000,
         },
         fallback: undefined,
-        crashes: 8,
-        memoryBytes: 4 * 1024 ** 3,
-        spares: 0,
+        restartLimit: 8,
+        memoryLimitBytes: 4 * 1024 ** 3,
+        warmInstances: 0,
         fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
       },
     ],
@@ -114,13 +114,14 @@ test('what is left out has its default', async () => {
         firstListTimeoutMs: 8000,
         ttlMs: 0,
       },
-      asks: { answerTimeoutMs: 600_000, maxParked: 2000, maxPerSession: 32, maxRounds: 8 },
+      asks: { answerTimeoutMs: 600_000, maxSuspendedCalls: 2000, maxPerSession: 32, maxRounds: 8 },
       listen: { maxStreams: 1000, maxResources: 1000, acknowledgeTimeoutMs: 10_000 },
       maxLinksPerClient: 32,
       zone: undefined,
       dns: { refreshMs: 30_000, servers: [] },
       drainTimeoutMs: 300_000,
       shutdownTimeoutMs: 25_000,
+      watch: true,
       cache: {
         maxBytes: 64 * 1024 * 1024,
         maxBytesPerClient: 16 * 1024 * 1024,
@@ -128,9 +129,9 @@ test('what is left out has its default', async () => {
         maxStoredBytes: 256 * 1024 * 1024,
         compressOverBytes: 4096,
       },
-      concurrency: 1024,
+      maxConcurrentCalls: 1024,
       queue: 4000,
-      fail: 'closed',
+      quotaFailureMode: 'closed',
       timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
       auth: { jwt: [], proxy: undefined, anonymous: undefined, allowAnonymous: false },
       rules: [],
@@ -211,14 +212,14 @@ describe('the fingerprint', () => {
 
 describe('transports', () => {
   test.each([
-    [undefined, 'auto'],
-    ['http', 'auto'],
-    ['streamable-http', 'streamable'],
-    ['streamableHttp', 'streamable'],
-    ['sse', 'sse'],
-  ])('type %s is %s', async (type, transport) => {
+    [undefined, { kind: 'http', sseFallback: true }],
+    ['http', { kind: 'http', sseFallback: true }],
+    ['streamable-http', { kind: 'http', sseFallback: false }],
+    ['streamableHttp', { kind: 'http', sseFallback: false }],
+    ['sse', { kind: 'sse' }],
+  ])('type %s is %j', async (type, endpoint) => {
     const entry = { url: 'https://x.example', ...(type && { type }) }
-    expect((await resolveServer(entry)).replicas[0]?.endpoint).toMatchObject({ transport })
+    expect((await resolveServer(entry)).replicas[0]?.endpoint).toMatchObject(endpoint)
   })
 
   test('options of a program beside a url have no effect, and that is said', async () => {
@@ -236,7 +237,7 @@ describe('replicas', () => {
       headers: { X: '1', y: '1' },
       replicas: [
         { command: 'one', env: { B: '2' } },
-        { url: 'https://one.example:8443/mcp', headers: { x: '2' }, weight: 0, tier: 2, zone: 'eu' },
+        { url: 'https://one.example:8443/mcp', headers: { x: '2' }, weight: 0, priority: 2, zone: 'eu' },
         { command: 'three', name: 'spare' },
       ],
     })
@@ -245,14 +246,14 @@ describe('replicas', () => {
         name: '1',
         endpoint: { command: 'one', env: { A: '1', B: '2' } },
         weight: 1,
-        tier: 0,
+        priority: 0,
         zone: undefined,
       },
       {
         name: 'one.example:8443',
         endpoint: { url: 'https://one.example:8443/mcp', headers: { x: '2', y: '1' } },
         weight: 0,
-        tier: 2,
+        priority: 2,
         zone: 'eu',
       },
       { name: 'spare', endpoint: { command: 'three', env: { A: '1', B: '1' } } },
@@ -271,9 +272,11 @@ describe('replicas', () => {
   })
 
   test('that are remote have no use for what is about programs, and that is said', async () => {
-    const file = { mcpServers: { a: { url: 'https://x.example', spares: 1, memory: '1GiB', crashes: 3 } } }
+    const file = {
+      mcpServers: { a: { url: 'https://x.example', warmInstances: 1, memoryLimit: '1GiB', restartLimit: 3 } },
+    }
     expect((await configFrom(file, OPTIONS)).warnings).toEqual([
-      'The server "a" is remote: crashes, memory, spares of it has no effect.',
+      'The server "a" is remote: restartLimit, memoryLimit, warmInstances of it has no effect.',
     ])
   })
 })

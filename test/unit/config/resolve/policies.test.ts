@@ -124,7 +124,9 @@ describe('a quota', () => {
 
   test('limits by pattern, and those of servers and tools', async () => {
     const config = await load({
-      mcpServers: { a: { command: 'a', rate: '1/s', concurrency: 2, tools: { x: { concurrency: 1 } } } },
+      mcpServers: {
+        a: { command: 'a', rate: '1/s', maxConcurrentCalls: 2, tools: { x: { concurrency: 1 } } },
+      },
       clients: { ci: { limits: { 'a/*': { rate: '2/h' } } } },
     })
     expect(config.clients[0]?.limits).toMatchObject([
@@ -132,7 +134,7 @@ describe('a quota', () => {
     ])
     // What a server works on at once is a matter of its queue.
     expect(config.servers[0]).toMatchObject({
-      concurrency: 2,
+      maxConcurrentCalls: 2,
       quota: { rate: { count: 1, periodMs: 1000 }, concurrency: undefined },
       tools: [{ glob: 'x', quota: { concurrency: 1 } }],
     })

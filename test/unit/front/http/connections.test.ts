@@ -7,17 +7,21 @@ import { expect, onTestFinished, test } from 'vitest'
 import { SILENT } from '../../../../src/core/logger.ts'
 import type { HttpError } from '../../../../src/core/http-error.ts'
 import { Connections } from '../../../../src/front/http/connections.ts'
+import { ANONYMOUS, clientPrincipal, type Principal } from '../../../../src/core/principal.ts'
 import { openServer } from '../../../../src/front/http/listener.ts'
 import { makeAuthority } from '../../../helpers/certificates.ts'
 import { makeScratch } from '../../../helpers/scratch.ts'
 
 const MOST = 5
 
+const principalOf = (name: string | undefined): Principal =>
+  name === undefined ? ANONYMOUS : clientPrincipal(name)
+
 /** A server that takes the user agent for the principal. */
 async function front(most = MOST): Promise<number> {
   const server = createServer((asked, response) => {
     try {
-      connections.admit(asked, asked.headers['user-agent'] ?? 'anonymous')
+      connections.admit(asked, principalOf(asked.headers['user-agent']))
     } catch (error) {
       const { status, headers } = error as HttpError
       return void response.writeHead(status, headers).end('refused')
@@ -148,7 +152,7 @@ test('the same over TLS: unfinished requests of one client give way to calls of 
   await using folder = makeScratch()
   const { key, cert } = makeAuthority(folder, 'authority').sign('front')
   const server = createTlsServer({ key, cert }, (asked, response) => {
-    connections.admit(asked, asked.headers['user-agent'] ?? 'anonymous')
+    connections.admit(asked, principalOf(asked.headers['user-agent']))
     if (asked.url === '/') response.end('answer')
   })
   const connections = new Connections(server, 16, SILENT)

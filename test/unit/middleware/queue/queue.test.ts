@@ -9,7 +9,7 @@ import { ConcurrencyLimiter, queue } from '../../../../src/middleware/queue/queu
 import { deferred, type Deferred } from '../../../helpers/deferred.ts'
 import { exchangeOf } from '../../../helpers/fake-transport.ts'
 
-const OK: Outcome = { kind: 'ready', text: '{}' }
+const OK: Outcome = { kind: 'own', text: '{}' }
 const QUESTION: InputRequest = {
   method: 'elicitation/create',
   params: undefined,
@@ -24,8 +24,8 @@ let places: ConcurrencyLimiter
 beforeEach(() => {
   deadlines = new Deadlines()
   places = new ConcurrencyLimiter({
-    servers: [{ name: 's', concurrency: 1, queue: 10, queueTimeoutMs: 60_000 }],
-    gateway: { concurrency: 10, queue: 10 },
+    servers: [{ name: 's', maxConcurrentCalls: 1, queue: 10, queueTimeoutMs: 60_000 }],
+    gateway: { maxConcurrentCalls: 10, queue: 10 },
     weights: new Map(),
     deadlines,
   })

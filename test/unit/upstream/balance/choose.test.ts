@@ -117,9 +117,9 @@ describe('load', () => {
   })
 })
 
-describe('tiers', () => {
+describe('priorities', () => {
   it('come one after the other', () => {
-    const all = [of('c', { tier: 2 }), of('a'), of('b', { tier: 1 })]
+    const all = [of('c', { priority: 2 }), of('a'), of('b', { priority: 1 })]
     const [c, a, b] = all as [Named, Named, Named]
     expect(names(all)).toEqual(['a'])
     a.health.unreachable('refused', clock.now)
@@ -131,7 +131,7 @@ describe('tiers', () => {
   })
 
   it('with nothing but ejected ones give way to one that is better off', () => {
-    const all = [of('a'), of('b', { tier: 1 })]
+    const all = [of('a'), of('b', { priority: 1 })]
     const [a, b] = all as [Named, Named]
     eject(a, clock)
     expect(names(all)).toEqual(['b'])
@@ -141,7 +141,7 @@ describe('tiers', () => {
   })
 
   it('without weight are none', () => {
-    expect(names([of('a', { weight: 0 }), of('b', { tier: 1 })])).toEqual(['b'])
+    expect(names([of('a', { weight: 0 }), of('b', { priority: 1 })])).toEqual(['b'])
   })
 })
 
@@ -178,7 +178,7 @@ describe('the own zone', () => {
       of('a', { zone: 'here' }),
       of('b', { zone: 'there' }),
       of('c'),
-      of('d', { zone: 'here', tier: 1 }),
+      of('d', { zone: 'here', priority: 1 }),
     ]
     expect(names(all)).toEqual(['a', 'b', 'c'])
     expect(names(all, { zone: 'here' })).toEqual(['a'])

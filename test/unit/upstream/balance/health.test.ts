@@ -195,7 +195,7 @@ describe('an ejection', () => {
   })
 
   it('is left to calls at once where checks are switched off', () => {
-    health = healthOf({ everyMs: 0 })
+    health = healthOf({ intervalMs: 0 })
     fail(3)
     clock.now += 5000
     expect(health.dueForCheck(clock.now)).toBe(false)

@@ -300,11 +300,11 @@ describe('two of three that cannot be reached', () => {
   })
 })
 
-describe('tier 1', () => {
-  it('gets calls only while tier 0 is out', () => {
+describe('priority 1', () => {
+  it('gets calls only while priority 0 is out', () => {
     const simulation = new Simulation()
     const [a, b] = [simulation.add('a', around(10)), simulation.add('b', around(10))]
-    simulation.add('spare', around(10), { tier: 1 })
+    simulation.add('spare', around(10), { priority: 1 })
     simulation.run(30, 50)
     expect(simulation.shares()['spare']).toBe(0)
     a.does.down = true
@@ -321,10 +321,10 @@ describe('tier 1', () => {
     expect(simulation.nobody).toBe(0)
   })
 
-  it('takes over where the only one of tier 0 fails every call', () => {
+  it('takes over where the only one of priority 0 fails every call', () => {
     const simulation = new Simulation()
     const a = simulation.add('a', failing)
-    simulation.add('spare', around(10), { tier: 1 })
+    simulation.add('spare', around(10), { priority: 1 })
     simulation.run(120, 50)
     expect(a.ejections.length).toBeGreaterThan(2)
     expect(simulation.shares()['spare']).toBeGreaterThan(0.9)

@@ -8,9 +8,9 @@ export const OPTIONS: HealthOptions = {
   errorRate: 0.5,
   slowBy: 10,
   panic: 0.5,
-  ejectMs: 5000,
+  baseEjectionTimeMs: 5000,
   slowStartMs: 30_000,
-  everyMs: 10_000,
+  intervalMs: 10_000,
   timeoutMs: 5000,
 }
 
@@ -35,11 +35,11 @@ export interface Named extends Candidate {
 export const candidate = (
   name: string,
   clock: Clock,
-  given: { weight?: number; tier?: number; zone?: string; random?: () => number } = {},
+  given: { weight?: number; priority?: number; zone?: string; random?: () => number } = {},
 ): Named => ({
   name,
   weight: given.weight ?? 1,
-  tier: given.tier ?? 0,
+  priority: given.priority ?? 0,
   zone: given.zone,
   load: new Load(),
   health: new Health(OPTIONS, clock.read, given.random ?? (() => 1)),

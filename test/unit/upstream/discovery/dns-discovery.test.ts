@@ -7,9 +7,9 @@ function entry(changes: Partial<ReplicaConfig> & { url?: string } = {}): Replica
   const { url = 'https://up.example/mcp', ...rest } = changes
   return {
     name: 'up',
-    endpoint: { kind: 'http', url, headers: {}, transport: 'auto' },
+    endpoint: { kind: 'http', url, headers: {}, sseFallback: true },
     weight: 3,
-    tier: 1,
+    priority: 1,
     zone: 'z',
     service: undefined,
     ...rest,
@@ -105,7 +105,11 @@ test('a single address stays a name, and several are several from then on', asyn
     ['up/10.0.0.1', 1.5, ['10.0.0.1', 'fd00::1']],
     ['up/10.0.0.2', 1.5, ['10.0.0.2', 'fd00::1']],
   ])
-  expect(told.at(-1)?.[0]).toMatchObject({ tier: 1, zone: 'z', endpoint: { url: 'https://up.example/mcp' } })
+  expect(told.at(-1)?.[0]).toMatchObject({
+    priority: 1,
+    zone: 'z',
+    endpoint: { url: 'https://up.example/mcp' },
+  })
 
   known.set('up.example', ['10.0.0.2'])
   await vi.advanceTimersByTimeAsync(30_000)
@@ -129,7 +133,7 @@ test('what only name servers of its own know is connected to by address', async 
     ['srv/one.example:8443', 15, ['10.0.0.7', '10.0.0.8']],
     ['srv/two.example:443', 3, undefined],
   ])
-  expect(told.at(-1)?.map(({ tier, endpoint }) => [tier, (endpoint as HttpEndpoint).url])).toEqual([
+  expect(told.at(-1)?.map(({ priority, endpoint }) => [priority, (endpoint as HttpEndpoint).url])).toEqual([
     [1, 'https://up.example/mcp'],
     [1, 'https://one.example:8443/mcp?a=1'],
     [2, 'https://two.example/mcp?a=1'],

@@ -157,9 +157,9 @@ describe('a start', () => {
       kind: 'http',
       url: 'http://127.0.0.1:1/',
       headers: {},
-      transport: 'streamable',
+      sseFallback: false,
     }
-    const slot = slotOf({ crashes: 1, replicas: [replicaConfig({ endpoint })] })
+    const slot = slotOf({ restartLimit: 1, replicas: [replicaConfig({ endpoint })] })
     // An address that nobody listens at refuses at once, whatever the clock of the test says.
     vi.useRealTimers()
     await failureOf(slot.pick())
@@ -249,7 +249,7 @@ describe('a link that is lost', () => {
   })
 
   it('so often that it is a crash loop fails calls at once, with how often, why and until when', async () => {
-    const slot = slotOf({ crashes: 3 })
+    const slot = slotOf({ restartLimit: 3 })
     for (let n = 0; n < 3; n++) {
       await slot.pick()
       used.at(-1)?.receiver.onClose(gone())
@@ -284,7 +284,7 @@ describe('a link that is lost', () => {
   })
 
   it('after it was idle for long is not held to the crashes before', async () => {
-    const slot = slotOf({ crashes: 2, idleMs: 60_000 })
+    const slot = slotOf({ restartLimit: 2, idleMs: 60_000 })
     await slot.pick()
     used.at(-1)?.receiver.onClose(gone())
     await slot.pick()
@@ -431,7 +431,7 @@ describe('a link whose process uses too much memory', () => {
   it("and is one call's alone serves that call to its end", async () => {
     const slot = slotOf({}, { exclusive: true })
     const link = await slot.pick()
-    slot.checkedOut = true
+    slot.lease()
     const call = callOn(link)
     used[0]?.receiver.onMemoryLimitExceeded(5e9)
     await vi.advanceTimersByTimeAsync(5000)

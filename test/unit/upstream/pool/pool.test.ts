@@ -4,6 +4,7 @@ import { GatewayError } from '../../../../src/core/errors.ts'
 import type { Exchange } from '../../../../src/core/exchange.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
 import type { ServerConfig } from '../../../../src/config/types.ts'
+import type { Link } from '../../../../src/upstream/link/link.ts'
 import { LinksPerClient } from '../../../../src/upstream/pool/links-per-client.ts'
 import { clientPrincipal } from '../../../../src/core/principal.ts'
 import { Pool } from '../../../../src/upstream/pool/pool.ts'
@@ -55,12 +56,22 @@ afterEach(async () => {
 /** A call of a client without a session that can be asked. */
 const asking = () => exchangeOf('tools/call', {}, { modern: true, features: '{"elicitation":{}}' })
 
+/** Uses a link for a call, and gives it back. */
+async function run<T>(pool: Pool, exchange: Exchange, use: (link: Link) => Promise<T>): Promise<T> {
+  const lease = await pool.acquire(exchange)
+  try {
+    return await use(lease.link)
+  } finally {
+    lease.release()
+  }
+}
+
 it('gives each call a link of its own where that is configured, lets others wait, and not for ever', async () => {
-  const pool = poolOf({ isolation: 'call', maxExclusiveLinks: 2, linkWaitMs: 5000 })
+  const pool = poolOf({ isolation: 'call', maxExclusiveLinks: 2, linkTimeoutMs: 5000 })
   const held = deferred<void>()
   const links = new Set<unknown>()
   const running = Array.from({ length: 2 }, () =>
-    pool.run(asking(), async link => {
+    run(pool, asking(), async link => {
       links.add(link)
       await held.promise
     }),
@@ -68,7 +79,7 @@ it('gives each call a link of its own where that is configured, lets others wait
   await vi.advanceTimersByTimeAsync(100)
   expect(links.size).toBe(2)
 
-  const late = pool.run(asking(), () => Promise.resolve('too late')).catch((error: unknown) => error)
+  const late = run(pool, asking(), () => Promise.resolve('too late')).catch((error: unknown) => error)
   await vi.advanceTimersByTimeAsync(6000)
   expect(await late).toMatchObject({
     code: 'overloaded',
@@ -77,17 +88,60 @@ it('gives each call a link of its own where that is configured, lets others wait
     retryAfterMs: 5000,
   })
 
-  const patient = pool.run(asking(), () => Promise.resolve('its turn'))
+  const patient = run(pool, asking(), () => Promise.resolve('its turn'))
   await vi.advanceTimersByTimeAsync(100)
   held.resolve()
   await Promise.all(running)
   expect(await patient).toBe('its turn')
 })
 
+it('lends a link that is given back twice to one call at a time', async () => {
+  const pool = poolOf({ isolation: 'call', maxExclusiveLinks: 1, linkTimeoutMs: 5000 })
+  const first = await pool.acquire(asking())
+  first.release()
+  first.release()
+  const second = await pool.acquire(asking())
+  expect(second.link).toBe(first.link)
+  first.release()
+  const third = Promise.resolve(pool.acquire(asking()))
+  await vi.advanceTimersByTimeAsync(1000)
+  second.release()
+  expect((await third).link).toBe(first.link)
+})
+
+it('lends the link of a call that was cancelled while it waited to the next one', async () => {
+  const pool = poolOf({ isolation: 'call', maxExclusiveLinks: 1, linkTimeoutMs: 5000 })
+  const first = await pool.acquire(asking())
+  const cancelled = asking()
+  const waiting = Promise.resolve(pool.acquire(cancelled)).catch((error: unknown) => error)
+  const next = Promise.resolve(pool.acquire(asking()))
+  await vi.advanceTimersByTimeAsync(1000)
+  cancelled.cancellation.cancel('enough')
+  expect(await waiting).toMatchObject({ code: 'cancelled' })
+  first.release()
+  expect((await next).link).toBe(first.link)
+})
+
+it('keeps a link that is leased when there is no room for another one', async () => {
+  const pool = poolOf({ maxLinks: 1 })
+  const lease = await pool.acquire(callOf('a'))
+  await expect(run(pool, callOf('b'), () => Promise.resolve())).rejects.toMatchObject({ code: 'overloaded' })
+  lease.release()
+  expect(await run(pool, callOf('b'), link => Promise.resolve(link))).not.toBe(lease.link)
+})
+
+it('hands out an open link at once', async () => {
+  const pool = poolOf()
+  const first = await pool.acquire(callOf('a'))
+  first.release()
+  const second = pool.acquire(callOf('a'))
+  expect(second).toMatchObject({ link: first.link })
+})
+
 it('shares one link among the calls of a client that can be asked', async () => {
   const pool = poolOf()
   const links = new Set<unknown>()
-  const running = Array.from({ length: 4 }, () => pool.run(asking(), async link => void links.add(link)))
+  const running = Array.from({ length: 4 }, () => run(pool, asking(), async link => void links.add(link)))
   await vi.advanceTimersByTimeAsync(100)
   await Promise.all(running)
   expect([links.size, pool.size]).toEqual([1, 1])
@@ -101,8 +155,8 @@ it('shares one link among calls that nobody can be asked about', async () => {
     return Promise.resolve()
   }
   await Promise.all([
-    pool.run(exchangeOf('tools/call'), note),
-    pool.run(exchangeOf('tools/call', {}, { modern: true }), note),
+    run(pool, exchangeOf('tools/call'), note),
+    run(pool, exchangeOf('tools/call', {}, { modern: true }), note),
   ])
   expect(links.size).toBe(1)
 })
@@ -115,7 +169,7 @@ const callOf = (name: string, changes: Partial<Exchange> = {}) =>
 async function holding(pool: Pool, exchange: Exchange): Promise<() => Promise<void>> {
   const held = deferred<void>()
   const begun = deferred<void>()
-  const running = pool.run(exchange, async link => {
+  const running = run(pool, exchange, async link => {
     const calling = link.call(exchange, { method: 'tools/call', change: {} }).catch(() => undefined)
     begun.resolve()
     await held.promise
@@ -246,7 +300,7 @@ const twoReplicas = () =>
     name,
     endpoint: { kind: 'stdio' as const, command: name, args: [], env: {}, cwd: '/' },
     weight: 1,
-    tier: 0,
+    priority: 0,
     zone: undefined,
     service: undefined,
   }))
@@ -256,7 +310,7 @@ it('lets a replica that is gone finish what it has, but not for ever', async () 
   const pool = poolOf({ replicas: [a, { ...b, weight: 0 }], isolation: 'shared', timeoutMs: 0 })
   const failure = deferred<unknown>()
   const exchange = exchangeOf('tools/call')
-  const running = pool.run(exchange, async link => {
+  const running = run(pool, exchange, async link => {
     link.call(exchange, { method: 'tools/call', change: {} }).catch(failure.resolve)
     await failure.promise
     return link.replica.name
@@ -268,7 +322,7 @@ it('lets a replica that is gone finish what it has, but not for ever', async () 
     ['b', false],
     ['a', true],
   ])
-  expect(await pool.run(exchangeOf('tools/call'), link => Promise.resolve(link.replica.name))).toBe('b')
+  expect(await run(pool, exchangeOf('tools/call'), link => Promise.resolve(link.replica.name))).toBe('b')
   await vi.advanceTimersByTimeAsync(59_000)
   expect(pool.links.map(link => link.replica.name).sort()).toEqual(['a', 'b'])
   await vi.advanceTimersByTimeAsync(2000)
@@ -283,18 +337,18 @@ it('keeps a replica whose weight has changed, and takes one at another address f
   const pool = poolOf({ replicas: [a, b] })
   const [first] = pool.replicas.list
   pool.membership.update([
-    { ...a, weight: 5, tier: 2, zone: 'z' },
+    { ...a, weight: 5, priority: 2, zone: 'z' },
     { ...b, endpoint: { ...b.endpoint, command: 'c' } },
   ])
   expect(pool.replicas.list[0]).toBe(first)
-  expect(first).toMatchObject({ weight: 5, tier: 2, zone: 'z', drained: false })
+  expect(first).toMatchObject({ weight: 5, priority: 2, zone: 'z', drained: false })
   expect(pool.replicas.list.map(({ common }) => common.id)).toEqual(['common', 'common @2'])
 })
 
 it('uses what is drained by name no more until that is over, and says so', async () => {
   const pool = poolOf({ replicas: twoReplicas(), isolation: 'shared' })
   const at = (): Promise<string> =>
-    pool.run(exchangeOf('tools/call'), link => Promise.resolve(link.replica.name))
+    run(pool, exchangeOf('tools/call'), link => Promise.resolve(link.replica.name))
   pool.membership.drain(new Set(['a']))
   for (let call = 0; call < 10; call++) expect(await at()).toBe('b')
   pool.membership.drain(new Set(['']))

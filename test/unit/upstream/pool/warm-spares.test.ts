@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import type { ServerConfig } from '../../../../src/config/types.ts'
 import { Deadlines } from '../../../../src/core/deadlines.ts'
 import { GatewayError } from '../../../../src/core/errors.ts'
+import type { Exchange } from '../../../../src/core/exchange.ts'
 import { clientPrincipal } from '../../../../src/core/principal.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
 import { LinksPerClient } from '../../../../src/upstream/pool/links-per-client.ts'
@@ -40,7 +41,7 @@ afterEach(async () => {
 function poolOf(changes: Partial<ServerConfig> = {}): Pool & { heard: string[] } {
   const heard: string[] = []
   const pool: Pool = new Pool({
-    server: serverConfig({ spares: 1, ...changes }),
+    server: serverConfig({ warmInstances: 1, ...changes }),
     deadlines,
     logger: SILENT,
     clientInfo: '{"name":"gateway","version":"1"}',
@@ -61,8 +62,13 @@ function poolOf(changes: Partial<ServerConfig> = {}): Pool & { heard: string[] }
 }
 
 const exchangeFor = (name: string) => exchangeOf('tools/call', {}, { principal: clientPrincipal(name) })
-const linkFor = (pool: Pool, name: string): Promise<Link> =>
-  pool.run(exchangeFor(name), link => Promise.resolve(link))
+/** A link that is at once given back. */
+async function linkOf(pool: Pool, exchange: Exchange): Promise<Link> {
+  const lease = await pool.acquire(exchange)
+  lease.release()
+  return lease.link
+}
+const linkFor = (pool: Pool, name: string): Promise<Link> => linkOf(pool, exchangeFor(name))
 /** Lets what is ready happen. */
 const settle = (): Promise<unknown> => vi.advanceTimersByTimeAsync(1)
 const gone = (): GatewayError =>
@@ -78,7 +84,7 @@ const broken = (): FakeTransport => {
 const alive = (): FakeTransport[] => used.filter(({ closed }) => closed === 0)
 
 it('waits from the first link on, serves the next one, and is replaced', async () => {
-  const pool = poolOf({ spares: 2 })
+  const pool = poolOf({ warmInstances: 2 })
   await settle()
   expect(used).toHaveLength(0)
   await linkFor(pool, 'ann')
@@ -94,7 +100,7 @@ it('waits from the first link on, serves the next one, and is replaced', async (
 })
 
 it('is not started where there is to be none', async () => {
-  const pool = poolOf({ spares: 0 })
+  const pool = poolOf({ warmInstances: 0 })
   await linkFor(pool, 'ann')
   await settle()
   expect(used).toHaveLength(1)
@@ -113,7 +119,7 @@ it('takes over from one that is gone, at once', async () => {
 })
 
 it('takes over again and again, until that is a crash loop', async () => {
-  const pool = poolOf({ crashes: 3 })
+  const pool = poolOf({ restartLimit: 3 })
   let link = await linkFor(pool, 'ann')
   for (let crash = 1; crash < 3; crash++) {
     await settle()
@@ -136,7 +142,7 @@ it('belongs to a session as soon as that has it, and says nothing before', async
   expect(used[1]?.sent.map(({ text }) => text).find(text => text.includes('"q"'))).toContain('"error"')
   const conversation = { id: 'session 1', view: '', notify: () => {} } as never
   const exchange = exchangeOf('tools/call', {}, { principal: clientPrincipal('bob'), conversation })
-  const link = await pool.run(exchange, found => Promise.resolve(found))
+  const link = await linkOf(pool, exchange)
   expect(link.transport).toBe(used[1])
   expect(link.owner).toBe(conversation)
   used[1]?.say({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: 'x' } })
@@ -152,13 +158,13 @@ it('serves nobody whose client can be asked: that was not declared when it was g
   await settle()
   const conversation = { id: 'session 1', view: '', notify: () => {} } as never
   const asked = exchangeOf('tools/call', {}, { conversation, features: '{"elicitation":{}}' })
-  const link = await pool.run(asked, found => Promise.resolve(found))
+  const link = await linkOf(pool, asked)
   expect(link.transport).not.toBe(used[1])
   expect(used[1]?.closed).toBe(0)
 })
 
 it('counts towards "maxLinks", and makes room', async () => {
-  const pool = poolOf({ spares: 4, maxLinks: 3 })
+  const pool = poolOf({ warmInstances: 4, maxLinks: 3 })
   await linkFor(pool, 'ann')
   await settle()
   expect(used).toHaveLength(3)
@@ -174,12 +180,12 @@ it('counts towards "maxLinks", and makes room', async () => {
 })
 
 it('gives its place to a link that it cannot serve', async () => {
-  const pool = poolOf({ spares: 1, maxLinks: 2 })
+  const pool = poolOf({ warmInstances: 1, maxLinks: 2 })
   await linkFor(pool, 'ann')
   await settle()
   const conversation = { id: 'session 1', view: '', notify: () => {} } as never
   const asked = exchangeOf('tools/call', {}, { conversation, features: '{"elicitation":{}}' })
-  await pool.run(asked, () => Promise.resolve())
+  await linkOf(pool, asked)
   await settle()
   expect(used[1]?.closed).toBe(1)
   expect(used[0]?.closed).toBe(0)
@@ -187,7 +193,7 @@ it('gives its place to a link that it cannot serve', async () => {
 })
 
 it('that dies is replaced, less and less often when that goes on', async () => {
-  const pool = poolOf({ crashes: 4, idleMs: 0 })
+  const pool = poolOf({ restartLimit: 4, idleMs: 0 })
   await linkFor(pool, 'ann')
   await settle()
   const times: number[] = []
@@ -238,13 +244,13 @@ it('is ended when nobody uses the server any more, and waits again with the next
   await settle()
   await vi.advanceTimersByTimeAsync(8000)
   const call = exchangeFor('ann')
-  await pool.run(call, async link => {
-    const calling = link.call(call, { method: 'tools/call', change: {} }).catch(() => undefined)
-    // Nobody is idle while somebody waits for an answer.
-    await vi.advanceTimersByTimeAsync(9000)
-    call.cancellation.cancel('enough')
-    await calling
-  })
+  const lease = await pool.acquire(call)
+  const calling = lease.link.call(call, { method: 'tools/call', change: {} }).catch(() => undefined)
+  // Nobody is idle while somebody waits for an answer.
+  await vi.advanceTimersByTimeAsync(9000)
+  call.cancellation.cancel('enough')
+  await calling
+  lease.release()
   await vi.advanceTimersByTimeAsync(9000)
   expect(alive()).toHaveLength(2)
   await vi.advanceTimersByTimeAsync(3000)

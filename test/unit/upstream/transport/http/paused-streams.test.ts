@@ -54,16 +54,16 @@ class Server {
   }
 }
 
-const options = (url: string, transport: 'streamable' | 'sse') => ({
+const options = (url: string) => ({
   server: 'peer',
-  endpoint: { kind: 'http' as const, url, headers: {}, transport },
+  endpoint: { url, headers: {} },
   maxMessageBytes: 32 * MIB,
   logger: SILENT,
 })
 
 const TRANSPORTS: Readonly<Record<string, (url: string) => Transport>> = {
-  'Streamable HTTP': url => new StreamableHttpTransport(options(url, 'streamable')),
-  'HTTP+SSE': url => new SseTransport(options(url, 'sse')),
+  'Streamable HTTP': url => new StreamableHttpTransport(options(url)),
+  'HTTP+SSE': url => new SseTransport(options(url)),
 }
 
 async function until(condition: () => boolean): Promise<void> {

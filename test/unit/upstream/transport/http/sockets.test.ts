@@ -49,9 +49,9 @@ async function bodyOf(request: AsyncIterable<Buffer>): Promise<string> {
   return Buffer.concat(chunks).toString()
 }
 
-const options = (server: string, url: string, transport: 'streamable' | 'sse', sockets?: Sockets) => ({
+const options = (server: string, url: string, sockets?: Sockets) => ({
   server,
-  endpoint: { kind: 'http' as const, url, headers: {}, transport },
+  endpoint: { url, headers: {} },
   maxMessageBytes: 1_000_000,
   logger: SILENT,
   sockets,
@@ -106,8 +106,8 @@ describe('a call with 5000 questions', () => {
       })
       const transport =
         kind === 'sse'
-          ? new SseTransport(options('s', `${server.origin}/sse`, kind))
-          : new StreamableHttpTransport(options('s', `${server.origin}/mcp`, kind))
+          ? new SseTransport(options('s', `${server.origin}/sse`))
+          : new StreamableHttpTransport(options('s', `${server.origin}/mcp`))
       onTestFinished(() => transport.close())
       const peer = new Conversation(transport)
       answerAll(peer)
@@ -132,12 +132,8 @@ describe('sockets', () => {
         response.end(`{"jsonrpc":"2.0","id":${id},"result":{}}`)
       })
     })
-    const busy = await begin(
-      new StreamableHttpTransport(options('busy', `${silent.origin}/mcp`, 'streamable', sockets)),
-    )
-    const other = await begin(
-      new StreamableHttpTransport(options('other', `${well.origin}/mcp`, 'streamable', sockets)),
-    )
+    const busy = await begin(new StreamableHttpTransport(options('busy', `${silent.origin}/mcp`, sockets)))
+    const other = await begin(new StreamableHttpTransport(options('other', `${well.origin}/mcp`, sockets)))
     for (let n = 0; n < 50; n++) busy.call('hang')
     await expect.poll(() => silent.open).toBe(sockets.calls.most)
     expect(sockets.calls.waiting).toBe(50 - sockets.calls.most)
@@ -159,7 +155,7 @@ describe('sockets', () => {
       })
     })
     const linkTo = (server: string, { origin }: Counted): Promise<Conversation> =>
-      begin(new StreamableHttpTransport(options(server, `${origin}/mcp`, 'streamable', sockets)))
+      begin(new StreamableHttpTransport(options(server, `${origin}/mcp`, sockets)))
     let before = 0
     const taken: number[] = []
     for (let n = 0; n < 10; n++) {
@@ -243,9 +239,7 @@ describe('sockets', () => {
         response.end(`{"jsonrpc":"2.0","id":${id},"result":{}}`)
       })
     })
-    const peer = await begin(
-      new StreamableHttpTransport(options('s', `${server.origin}/mcp`, 'streamable', sockets)),
-    )
+    const peer = await begin(new StreamableHttpTransport(options('s', `${server.origin}/mcp`, sockets)))
     const ids = Array.from({ length: 30 }, () => peer.call('t'))
     const got: number[] = []
     for (const _ of ids) got.push((JSON.parse((await peer.heard.next()).text ?? '{}') as { id: number }).id)

@@ -17,7 +17,7 @@ async function listening(server: Server): Promise<number> {
 }
 
 async function conversation(url: string): Promise<Conversation> {
-  const endpoint = { kind: 'http', url, headers: {}, transport: 'streamable' } as const
+  const endpoint = { url, headers: {} }
   const peer = new Conversation(
     new StreamableHttpTransport({ server: 'peer', endpoint, maxMessageBytes: 1_000_000, logger: SILENT }),
   )

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { SILENT } from '../../../../../src/core/logger.ts'
 import { StreamableHttpTransport } from '../../../../../src/upstream/transport/http/streamable-http.ts'
+import { HTTP_TRAITS } from '../../../../../src/upstream/transport/http/traits.ts'
 import { Conversation, describeTransport } from '../../../../contract/transport.ts'
 import { startRawServer, type RawServer, type RawServerOptions } from '../../../../fixtures/servers/raw.js'
 import { freePort } from '../../../../helpers/served.ts'
@@ -15,7 +16,7 @@ const transportTo = (
 ): StreamableHttpTransport =>
   new StreamableHttpTransport({
     server: 'peer',
-    endpoint: { kind: 'http', url, headers, transport: 'streamable' },
+    endpoint: { url, headers },
     maxMessageBytes,
     logger: SILENT,
   })
@@ -24,10 +25,12 @@ for (const answers of ['json', 'sse'] as const)
   describeTransport(`Streamable HTTP that answers with ${answers}`, {
     create: async ({ maxMessageBytes }) => {
       const server = await startRawServer({ answers })
-      return { transport: transportTo(server.url, maxMessageBytes), stop: () => server.close() }
+      const { url, requests } = server
+      return { transport: transportTo(url, maxMessageBytes), requests, stop: () => server.close() }
     },
     unreachable: async () => transportTo(`http://127.0.0.1:${await freePort()}/mcp`),
-    during: answers === 'sse' ? 'attributed' : 'dropped',
+    traits: HTTP_TRAITS,
+    drops: answers === 'json',
   })
 
 describe('Streamable HTTP', () => {

@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { SILENT } from '../../../../../src/core/logger.ts'
 import { SseTransport } from '../../../../../src/upstream/transport/sse/sse.ts'
+import { SSE_TRAITS } from '../../../../../src/upstream/transport/sse/traits.ts'
 import { Conversation, describeTransport } from '../../../../contract/transport.ts'
 import { startRawServer } from '../../../../fixtures/servers/raw.js'
 import { freePort } from '../../../../helpers/served.ts'
@@ -12,7 +13,7 @@ import { freePort } from '../../../../helpers/served.ts'
 const transportTo = (url: string, maxMessageBytes = 1_000_000): SseTransport =>
   new SseTransport({
     server: 'peer',
-    endpoint: { kind: 'http', url, headers: { 'x-key': 'secret' }, transport: 'sse' },
+    endpoint: { url, headers: { 'x-key': 'secret' } },
     maxMessageBytes,
     logger: SILENT,
   })
@@ -20,10 +21,11 @@ const transportTo = (url: string, maxMessageBytes = 1_000_000): SseTransport =>
 describeTransport('deprecated HTTP+SSE', {
   create: async ({ maxMessageBytes }) => {
     const server = await startRawServer({ transport: 'sse' })
-    return { transport: transportTo(server.url, maxMessageBytes), stop: () => server.close() }
+    const { url, requests } = server
+    return { transport: transportTo(url, maxMessageBytes), requests, stop: () => server.close() }
   },
   unreachable: async () => transportTo(`http://127.0.0.1:${await freePort()}/sse`),
-  during: 'unattributed',
+  traits: SSE_TRAITS,
 })
 
 /** A server of the test's own; resolves with its origin. */

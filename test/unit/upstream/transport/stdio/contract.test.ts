@@ -3,6 +3,7 @@ import { afterAll } from 'vitest'
 import { SILENT } from '../../../../../src/core/logger.ts'
 import { createReaper } from '../../../../../src/upstream/transport/stdio/orphan-reaper.ts'
 import { createStdioTransport } from '../../../../../src/upstream/transport/stdio/stdio.ts'
+import { STDIO_TRAITS } from '../../../../../src/upstream/transport/stdio/traits.ts'
 import type { Transport } from '../../../../../src/upstream/transport/shared/transport.ts'
 import { describeTransport } from '../../../../contract/transport.ts'
 
@@ -26,5 +27,5 @@ describeTransport('stdio', {
     stop: async () => {},
   }),
   unreachable: async () => transportTo('no-such-command-anywhere', [], 1000),
-  during: 'unattributed',
+  traits: STDIO_TRAITS,
 })

@@ -6,10 +6,8 @@ import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { GatewayError } from '../../../../../src/core/errors.ts'
 import type { LogFields, Logger } from '../../../../../src/core/logger.ts'
 import { createReaper } from '../../../../../src/upstream/transport/stdio/orphan-reaper.ts'
-import {
-  createStdioTransport,
-  type StdioTransportOptions,
-} from '../../../../../src/upstream/transport/stdio/stdio.ts'
+import { createStdioTransport } from '../../../../../src/upstream/transport/stdio/stdio.ts'
+import type { StdioTransportOptions } from '../../../../../src/upstream/transport/stdio/stdio-transport-options.ts'
 import type { Receiver, Transport } from '../../../../../src/upstream/transport/shared/transport.ts'
 
 const FIXTURES = new URL('../../../../fixtures/servers/', import.meta.url).pathname

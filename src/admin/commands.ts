@@ -1,0 +1,71 @@
+import { isSame } from '../config/source/differences.ts'
+import { isJsonObject } from '../core/json-object.ts'
+
+/** What decides which program is started, and how. */
+const PROGRAM_KEYS = ['command', 'args', 'env', 'envFile', 'cwd', 'headersHelper', 'sandboxEnabled']
+const SECTIONS = ['mcpServers', 'servers']
+
+/**
+ * Places of a changed configuration that define or change a program that the gateway starts, or let another file or the content of another file
+ * decide. Taking a program away, or switching it off or on, defines none.
+ */
+export function definedCommands(before: unknown, after: unknown): string[] {
+  const [old, fresh] = [asObject(before), asObject(after)]
+  const places = SECTIONS.flatMap(section =>
+    changedIn(section, asObject(old[section]), asObject(fresh[section])),
+  )
+  // Values of inputs stand in commands; included files define servers.
+  for (const key of ['inputs', 'include']) if (!isSame(old[key], fresh[key])) places.push(key)
+  // A line of the audit log or a state folder could be put where a shell reads it.
+  const [gateway, changed] = [asObject(old['gateway']), asObject(fresh['gateway'])]
+  if (!isSame(asObject(gateway['audit'])['file'], asObject(changed['audit'])['file']))
+    places.push('gateway.audit.file')
+  if (!isSame(gateway['state'], changed['state'])) places.push('gateway.state')
+  const known = new Set(filesIn(before))
+  if (filesIn(after).some(file => !known.has(file))) places.push('a variable ${file:…}')
+  return places
+}
+
+function changedIn(
+  section: string,
+  before: Readonly<Record<string, unknown>>,
+  after: Readonly<Record<string, unknown>>,
+): string[] {
+  return Object.entries(after).flatMap(([name, entry]) => {
+    const known = Object.hasOwn(before, name) ? before[name] : undefined
+    return startsOther(known, entry) ? [`${section}.${name}`] : []
+  })
+}
+
+/** Replicas inherit from the entry, so the entry has to stay as it is for any of them. */
+function startsOther(before: unknown, after: unknown): boolean {
+  const replicas = replicasOf(after)
+  if (![after, ...replicas].some(startsProgram)) return false
+  if (!isSame(programOf(before), programOf(after))) return true
+  const known = replicasOf(before).map(programOf)
+  if (known.length > 0 !== replicas.length > 0) return true
+  return replicas.some(replica => !known.some(program => isSame(program, programOf(replica))))
+}
+
+function startsProgram(entry: unknown): boolean {
+  const object = asObject(entry)
+  return PROGRAM_KEYS.some(key => object[key] !== undefined)
+}
+
+function programOf(entry: unknown): object {
+  const object = asObject(entry)
+  return Object.fromEntries(['type', ...PROGRAM_KEYS].map(key => [key, object[key]]))
+}
+
+function replicasOf(entry: unknown): readonly unknown[] {
+  const { replicas } = asObject(entry)
+  return Array.isArray(replicas) ? replicas : []
+}
+
+function filesIn(value: unknown): string[] {
+  return JSON.stringify(value ?? null).match(/\$\{file:[^}]*\}/g) ?? []
+}
+
+function asObject(value: unknown): Readonly<Record<string, unknown>> {
+  return isJsonObject(value) ? value : {}
+}

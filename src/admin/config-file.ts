@@ -1,0 +1,228 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { editText } from '../config/edit/edit-text.ts'
+import { isSame } from '../config/source/differences.ts'
+import { mergePatch } from '../config/edit/merge-patch.ts'
+import { NotWritten, replaceFile } from '../config/edit/replace-file.ts'
+import { adopt } from '../config/load/adopt.ts'
+import { isNestedTooDeep, MAX_DEPTH } from '../config/load/nesting.ts'
+import { otherFormat } from '../config/load/other-formats.ts'
+import { parseJsonc } from '../config/load/source-text.ts'
+import { GatewayError } from '../core/errors.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import type { JsonObject } from '../core/exchange.ts'
+import { definedCommands } from './commands.ts'
+import { masked, movedSecrets, unmasked } from './masks.ts'
+import { AdminProblem, problemOf } from './problem-details.ts'
+import type { AdminService, ReloadAnswer } from './service.ts'
+
+/** The configuration file as it may be shown. */
+export interface ShownConfig {
+  readonly etag: string
+  readonly value: JsonObject
+}
+
+/** What a write has done. */
+export interface Written {
+  readonly etag: string
+  readonly reload: ReloadAnswer
+}
+
+interface Content {
+  readonly text: string
+  readonly value: JsonObject
+  readonly etag: string
+  /** Why the file is not written over the API; `undefined` where it is. */
+  readonly foreign: string | undefined
+}
+
+/** The configuration file of a running gateway, read and written over the admin API. One write at a time. */
+export class ConfigFile {
+  readonly #service: AdminService
+  #writing: Promise<unknown> = Promise.resolve()
+
+  constructor(service: AdminService) {
+    this.#service = service
+  }
+
+  /** @throws AdminProblem 404 or 409 where there is no file that can be read */
+  async show(): Promise<ShownConfig> {
+    const { value, etag } = await this.#read()
+    return { etag, value: masked(value) as JsonObject }
+  }
+
+  /**
+   * Puts a whole configuration in the place of the one in the file.
+   * @throws AdminProblem 403, 409, 412, 422 or 428; nothing has changed then
+   */
+  replace(sent: unknown, ifMatch: string | undefined): Promise<Written> {
+    return this.#write(ifMatch, () => sent)
+  }
+
+  /**
+   * Changes one server by a JSON merge patch; `null` removes it.
+   * @throws AdminProblem as `replace`
+   */
+  patchServer(name: string, patch: unknown, ifMatch: string | undefined): Promise<Written> {
+    return this.#write(ifMatch, value => {
+      const section = sectionOf(value, name)
+      const servers = isJsonObject(value[section]) ? value[section] : {}
+      if (!Object.hasOwn(servers, name) && this.#service.isServer(name))
+        throw new AdminProblem(
+          409,
+          `Server ${JSON.stringify(name)} is not in ${this.#service.file}: it comes from an included file. Change it there.`,
+        )
+      if (!Object.hasOwn(servers, name) && patch === null)
+        throw new AdminProblem(404, `There is no server ${JSON.stringify(name)}.`)
+      return mergePatch(value, { [section]: { [name]: patch } })
+    })
+  }
+
+  #write(ifMatch: string | undefined, change: (masked: JsonObject) => unknown): Promise<Written> {
+    const written = this.#writing.then(() => this.#change(ifMatch, change))
+    this.#writing = written.catch(() => {})
+    return written
+  }
+
+  async #change(ifMatch: string | undefined, change: (shown: JsonObject) => unknown): Promise<Written> {
+    if (ifMatch === undefined)
+      throw new AdminProblem(
+        428,
+        'Send If-Match with the ETag of GET /admin/config, so that no other change is lost.',
+      )
+    const content = await this.#read()
+    if (content.foreign !== undefined) throw new AdminProblem(409, content.foreign)
+    if (ifMatch !== content.etag) throw changedMeanwhile()
+    const after = this.#afterOf(content, change(masked(content.value) as JsonObject))
+    if (isSame(content.value, after))
+      return { etag: content.etag, reload: await this.#service.reload({ dryRun: false }) }
+    const text = edited(content.text, after)
+    await this.#check(content.value, after, text)
+    await this.#replace(content.etag, text)
+    try {
+      const reload = await this.#service.reload({ dryRun: false })
+      return { etag: etagOf(text), reload }
+    } catch (error) {
+      // What cannot be taken over does not stay in the file.
+      await this.#replace(etagOf(text), content.text).catch(() => {})
+      throw error
+    }
+  }
+
+  /** The value that the file is to have. */
+  #afterOf({ value: before }: Content, sent: unknown): JsonObject {
+    const { value: after, unknown } = unmasked(sent, before)
+    if (!isJsonObject(after)) throw new AdminProblem(422, 'The configuration is a JSON object.')
+    if (unknown.length > 0)
+      throw new AdminProblem(
+        422,
+        `${unknown.slice(0, 5).join(', ')} ${unknown.length === 1 ? 'holds' : 'hold'} "***" where nothing is hidden that it could stand for. Write the value in full, or \${NAME} for a variable.`,
+      )
+    const commands = this.#service.allowsCommands ? [] : definedCommands(before, after)
+    if (commands.length > 0)
+      throw new AdminProblem(
+        403,
+        `${commands.slice(0, 5).join(', ')}: what the gateway runs cannot be defined or changed over the admin API. Change the file itself, or start the gateway with --allow-command-admin.`,
+      )
+    const moved = movedSecrets(before, after)
+    if (moved.length > 0)
+      throw new AdminProblem(
+        403,
+        `The address of server ${JSON.stringify(moved[0])} changes, and secrets that are not shown would be sent there. Send its headers and other secrets with it.`,
+      )
+    return after
+  }
+
+  /** @throws AdminProblem 422 for a configuration that cannot be used, also where that is one server's alone */
+  async #check(before: JsonObject, after: JsonObject, text: string): Promise<void> {
+    const { problem, broken } = await this.#service.check(text)
+    if (problem !== undefined) throw new AdminProblem(422, problem)
+    const wrong = broken.find(({ name }) => !isSame(entryOf(before, name), entryOf(after, name)))
+    if (wrong) throw new AdminProblem(422, wrong.problem)
+  }
+
+  async #replace(etag: string, text: string): Promise<void> {
+    const { file } = this.#service
+    try {
+      const isWritten = await replaceFile(file ?? '', text, async () => (await this.#read()).etag === etag)
+      if (!isWritten) throw changedMeanwhile()
+    } catch (error) {
+      if (error instanceof NotWritten)
+        throw new AdminProblem(409, `The file ${file} ${error.message}. Nothing has changed.`)
+      throw error
+    }
+  }
+
+  async #read(): Promise<Content> {
+    const { file } = this.#service
+    if (file === undefined) throw new AdminProblem(404, 'The configuration of this gateway is no file.')
+    const text = await textOf(file)
+    const value = parsed(text.replace(/^\uFEFF/, ''), file)
+    return { text, etag: etagOf(text), ...ownOf(value, file) }
+  }
+}
+
+async function textOf(file: string): Promise<string> {
+  let bytes: Buffer
+  try {
+    bytes = await readFile(file)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new AdminProblem(409, `The file ${file} cannot be read (${code}).`)
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw new AdminProblem(409, `The file ${file} is not UTF-8. Save it as UTF-8.`)
+  }
+}
+
+function changedMeanwhile(): AdminProblem {
+  return new AdminProblem(
+    412,
+    'The configuration has changed meanwhile. Get it again, and make the change to that.',
+  )
+}
+
+/** What a file says, without what belongs to another program. */
+function ownOf(value: JsonObject, file: string): Pick<Content, 'value' | 'foreign'> {
+  const { value: adopted } = adopt(value, process.cwd())
+  if (isSame(adopted, value) || !isJsonObject(adopted)) return { value, foreign: undefined }
+  const foreign = `The file ${file} is that of another program. Change it there, or put the servers into a file of the gateway.`
+  return { value: adopted, foreign }
+}
+
+function parsed(text: string, file: string): JsonObject {
+  if (isNestedTooDeep(text))
+    throw new AdminProblem(409, `The file ${file} is nested more than ${MAX_DEPTH} deep.`)
+  const { value, problem } = parseJsonc(text)
+  if (problem === undefined && isJsonObject(value)) return value
+  const why = otherFormat(text, file) ?? 'holds no valid JSON object at this moment. Mend it by hand.'
+  throw new AdminProblem(409, `The file ${file} ${why}`)
+}
+
+function edited(text: string, after: JsonObject): string {
+  const mark = text.startsWith('\uFEFF') ? '\uFEFF' : ''
+  try {
+    return mark + editText(text.slice(mark.length), after)
+  } catch (error) {
+    if (error instanceof GatewayError) throw new AdminProblem(409, error.message)
+    throw problemOf(error)
+  }
+}
+
+/** Where a server is, or is to be. */
+function sectionOf(value: JsonObject, name: string): 'mcpServers' | 'servers' {
+  const { mcpServers, servers } = value
+  if (isJsonObject(servers) && Object.hasOwn(servers, name)) return 'servers'
+  return mcpServers === undefined && isJsonObject(servers) ? 'servers' : 'mcpServers'
+}
+
+function entryOf(value: JsonObject, name: string): unknown {
+  const section = value[sectionOf(value, name)]
+  return isJsonObject(section) ? section[name] : undefined
+}
+
+function etagOf(text: string): string {
+  return `"${createHash('sha256').update(text).digest('hex').slice(0, 32)}"`
+}

@@ -1,0 +1,145 @@
+import { formatPath, maskArgs, maskText, type Path } from '../config/problem.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import { isSecretName, redact } from '../observe/redact.ts'
+
+/** What of a configuration file is shown over the admin API, and how what is hidden comes back. */
+
+/** Stands for what is not shown. */
+export const MASK = '***'
+/** A variable without a default, alone or after the scheme of a credential: it names a secret and holds none. */
+const REFERENCE = /^(?:(?:bearer|basic|token) +)?\$\{(?:[A-Za-z_]\w*|(?:env|input|file):[^{}]+)\}$/i
+
+/** A value of a configuration file without the secrets that are written in it. */
+export function masked(value: unknown, path: Path = []): unknown {
+  if (Array.isArray(value)) {
+    const texts = path.at(-1) === 'args' ? maskArgs(value.map(String)) : undefined
+    return value.map((item: unknown, at) =>
+      texts && typeof item === 'string' && !REFERENCE.test(item)
+        ? redact(texts[at] ?? MASK)
+        : masked(item, [...path, at]),
+    )
+  }
+  if (isJsonObject(value))
+    return Object.fromEntries(
+      Object.entries(value).map(([key, child]) => [key, masked(child, [...path, key])]),
+    )
+  if (typeof value === 'number') return isHidden(path) ? MASK : value
+  if (typeof value !== 'string' || REFERENCE.test(value)) return value
+  return isHidden(path) ? MASK : redact(maskText(value))
+}
+
+/** Whether a place holds a secret whatever is written there. */
+function isHidden(path: Path): boolean {
+  if (path.includes('env') || path.includes('headers')) return true
+  if (path[0] === 'inputs' && path.at(-1) === 'default') return true
+  // A file that holds a key is no secret.
+  if (path[0] === 'gateway' && path.at(-2) === 'tls') return false
+  const name = path.findLast(part => typeof part === 'string')
+  return typeof name === 'string' && isSecretName(name)
+}
+
+export interface Unmasked {
+  readonly value: unknown
+  /** Places that hold a mask for which nothing stands. */
+  readonly unknown: readonly string[]
+}
+
+/** Puts the secrets of `current` in the place of their masks in `sent`. */
+export function unmasked(sent: unknown, current: unknown): Unmasked {
+  const unknown: string[] = []
+  const visit = (value: unknown, known: unknown, shown: unknown, path: Path): unknown => {
+    if (typeof value === 'string') {
+      if (value === shown && (typeof known === 'string' || typeof known === 'number')) return known
+      if (value.includes(MASK) && value !== known) unknown.push(formatPath(path))
+      return value
+    }
+    if (Array.isArray(value)) {
+      const [list, shownList] = [asList(known), asList(shown)]
+      return value.map((item: unknown, at) => {
+        const partner = partnerOf(value, at, shownList)
+        return visit(item, list[partner], shownList[partner], [...path, at])
+      })
+    }
+    if (!isJsonObject(value)) return value
+    const [object, shownObject] = [asObject(known), asObject(shown)]
+    return Object.fromEntries(
+      Object.entries(value).map(([key, child]) => [
+        key,
+        visit(child, own(object, key), own(shownObject, key), [...path, key]),
+      ]),
+    )
+  }
+  return { value: visit(sent, current, masked(current), []), unknown }
+}
+
+/** Keys that tell the items of a list apart. */
+const IDENTITY = ['name', 'id', 'url', 'serverUrl', 'command', 'issuer']
+
+/** The index of the item that stands for `list[at]` in what was given out; -1 where that is not certain. */
+function partnerOf(list: readonly unknown[], at: number, shown: readonly unknown[]): number {
+  const item = list[at]
+  if (!isJsonObject(item)) {
+    // What a text means depends on those before it.
+    const isPrefix = list.slice(0, at).every((other, index) => other === shown[index])
+    return isPrefix ? at : -1
+  }
+  const identity = identityOf(item)
+  const same = shown.flatMap((other, index) => (identityOf(other) === identity ? [index] : []))
+  const single = same.length === 1 ? same[0] : undefined
+  if (single !== undefined) return single
+  return same.includes(at) && list.length === shown.length ? at : -1
+}
+
+function identityOf(item: unknown): string {
+  const object = asObject(item)
+  return JSON.stringify(IDENTITY.map(key => own(object, key) ?? null))
+}
+
+function own(object: Readonly<Record<string, unknown>>, key: string): unknown {
+  return Object.hasOwn(object, key) ? object[key] : undefined
+}
+
+function asList(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
+
+function asObject(value: unknown): Readonly<Record<string, unknown>> {
+  return isJsonObject(value) ? value : {}
+}
+
+/**
+ * Servers whose secrets would be sent to another address than before: the new entry has an address of its own and a secret that is written in the
+ * old one.
+ */
+export function movedSecrets(before: unknown, after: unknown): string[] {
+  const moved: string[] = []
+  for (const section of ['mcpServers', 'servers']) {
+    const old = asObject(asObject(before)[section])
+    for (const [name, entry] of Object.entries(asObject(asObject(after)[section]))) {
+      const known = own(old, name)
+      if (known === undefined) continue
+      const origins = new Set(originsOf(known))
+      if (originsOf(entry).every(origin => origins.has(origin))) continue
+      const secrets = new Set(secretsOf(known, [section, name]))
+      if (secretsOf(entry, [section, name]).some(secret => secrets.has(secret))) moved.push(name)
+    }
+  }
+  return moved
+}
+
+function originsOf(entry: unknown): string[] {
+  const { url, serverUrl, replicas } = asObject(entry)
+  const own = [url, serverUrl].flatMap(text => {
+    const origin = typeof text === 'string' ? /^[a-z]+:\/\/[^/?#]*/i.exec(text)?.[0] : undefined
+    return origin === undefined ? [] : [origin.toLowerCase()]
+  })
+  return [...own, ...asList(replicas).flatMap(originsOf)]
+}
+
+/** Values that are not shown in full. */
+function secretsOf(value: unknown, path: Path): string[] {
+  if (Array.isArray(value)) return value.flatMap((item, at) => secretsOf(item, [...path, at]))
+  if (isJsonObject(value))
+    return Object.entries(value).flatMap(([key, child]) => secretsOf(child, [...path, key]))
+  return masked(value, path) === value ? [] : [String(value)]
+}

@@ -1,0 +1,308 @@
+import type { ServerConfig } from '../config/types.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { levelAfter } from '../core/already-said.ts'
+import type { Logger } from '../core/logger.ts'
+import { onceLogger } from '../core/once-logger.ts'
+import { retryOnNewLink } from '../core/retry-on-new-link.ts'
+import { runsTasks } from '../protocol/capabilities.ts'
+import type { ClientKind } from '../protocol/client-kind.ts'
+import type { Store } from '../state/store.ts'
+import { AfterCalls } from './after-calls.ts'
+import { failureOf, keyOf, kindOfClient, serverOf } from './attempt.ts'
+import { Changes } from './changes.ts'
+import { FailurePauses } from './failure-pauses.ts'
+import { Failures } from './failures.ts'
+import { FirstLists, type Try } from './first-lists.ts'
+import { ListBudget } from './list-budget.ts'
+import {
+  listOthers,
+  listServer,
+  variantOver,
+  withoutRoots,
+  type ListableLink,
+  type ShownTo,
+} from './list-server.ts'
+import { recall } from './restore.ts'
+import { Retries } from './retries.ts'
+import { sameLists, type ServerSnapshot } from './snapshot.ts'
+import { StoredSnapshots } from './stored-snapshots.ts'
+import { Variants } from './variants.ts'
+import type { Views } from './views.ts'
+
+export interface ServerListsOptions {
+  readonly servers: readonly ServerConfig[]
+  /** How long lists wait for a server that has never been listed. */
+  readonly firstListTimeoutMs: number
+  readonly store: Store
+  readonly logger: Logger
+  /** What clients see of the lists at the moment. */
+  readonly views: () => Pick<Views, 'rebuild' | 'upToDate'>
+  /** A link to the server, started when there is none: the one that `exchange` will use, else any. */
+  readonly link: (server: string, exchange: Exchange | undefined) => ListableLink | Promise<ListableLink>
+  /** Until when links to the server cannot be started, by `monotonicNow`. */
+  readonly notBefore?: (server: string) => number | undefined
+  /** Every open link to the server. */
+  readonly links?: (server: string) => readonly ListableLink[]
+}
+
+/** Several `list_changed` in a row are one change. */
+const DEBOUNCE_MS = 100
+
+/**
+ * The last known lists of every server, and their renewal. They live as long as the gateway, whatever its configuration. A server that fails keeps what was last known
+ * of it.
+ */
+export class ServerLists {
+  readonly #options: ServerListsOptions
+  /** For what every listing finds again. */
+  readonly #logger: Logger
+  readonly #servers = new Map<string, ServerConfig>()
+  /** Of every server of the configuration. */
+  readonly #variants = new Map<string, Variants>()
+  readonly #budget = new ListBudget()
+  readonly #failures: Failures
+  readonly #refreshing = new Map<string, Promise<void>>()
+  readonly #timers = new Map<string, NodeJS.Timeout>()
+  /** When servers that have never been listed are tried again. */
+  readonly retries = new Retries(server => void this.refresh(server))
+  /** Servers that fail again and again are not tried with each list that is asked for. */
+  readonly pauses = new FailurePauses()
+  readonly #kept: StoredSnapshots
+  readonly firstLists: FirstLists
+  readonly changes = new Changes()
+  /** Hears of calls; what they may have changed is listed for their clients. */
+  readonly afterCalls: AfterCalls
+  #closed = false
+
+  constructor(options: ServerListsOptions) {
+    this.#options = options
+    this.#failures = new Failures(options.logger)
+    this.#logger = onceLogger(options.logger)
+    this.#kept = new StoredSnapshots(options.store)
+    this.firstLists = new FirstLists({
+      timeoutMs: options.firstListTimeoutMs,
+      isListed: server => this.#variants.get(server)?.base !== undefined,
+      kept: this.#kept,
+      logger: options.logger,
+    })
+    this.afterCalls = new AfterCalls({
+      snapshot: server => this.snapshot(server),
+      list: (server, exchange) => this.#refreshAgain(server, exchange),
+    })
+    for (const server of options.servers) this.#add(server)
+  }
+
+  #add(server: ServerConfig): void {
+    this.#servers.set(server.name, server)
+    if (!this.#variants.has(server.name))
+      this.#variants.set(server.name, new Variants(server.name, this.#budget))
+    if (server.problem !== undefined)
+      this.#failures.set(server.name, new GatewayError('config', server.problem, { server: server.name }))
+  }
+
+  /**
+   * Goes on with the servers of another configuration. One that differs keeps its lists until it has been listed anew; the lists of one that is gone are dropped.
+   * @returns the servers that are new
+   */
+  reconfigure(servers: readonly ServerConfig[], firstListTimeoutMs: number): readonly ServerConfig[] {
+    this.firstLists.timeoutMs = firstListTimeoutMs
+    const added = servers.filter(({ name }) => !this.#servers.has(name))
+    const names = new Set(servers.map(({ name }) => name))
+    for (const name of this.#servers.keys()) if (!names.has(name)) this.#drop(name)
+    for (const server of servers) {
+      const before = this.#servers.get(server.name)
+      if (before?.problem !== undefined && server.problem === undefined) this.#failures.delete(server.name)
+      this.#add(server)
+    }
+    return added
+  }
+
+  #drop(name: string): void {
+    this.#servers.delete(name)
+    this.#variants.delete(name)
+    this.#budget.free(name)
+    this.#failures.delete(name)
+    this.retries.cancel(name)
+    // What is still being listed is not that of a server that takes the name later.
+    for (const key of this.#refreshing.keys()) if (serverOf(key) === name) this.#refreshing.delete(key)
+  }
+
+  /** Reads what earlier runs have stored of servers. */
+  async load(servers: readonly ServerConfig[] = [...this.#servers.values()]): Promise<void> {
+    await recall(servers, {
+      kept: this.#kept,
+      variants: this.#variants,
+      firstLists: this.firstLists,
+      logger: this.#options.logger,
+    })
+  }
+
+  /** What is known of a server: as it shows itself to clients of a kind, else as it does to the least capable. */
+  snapshot(server: string, kind?: ClientKind): ServerSnapshot | undefined {
+    return this.#variants.get(server)?.seenBy(kind === undefined ? undefined : this.#kindAt(server, kind))
+  }
+
+  /** All that is known of it. */
+  shown(server: string): readonly ServerSnapshot[] {
+    return this.#variants.get(server)?.shown ?? []
+  }
+
+  /** When a server was last listed as it shows itself over a link, in Unix milliseconds; 0: never. */
+  listedAt(link: ListableLink & { readonly server: ServerConfig }): number {
+    const { variant } = variantOver(link.server, link, undefined)
+    const variants = this.#variants.get(link.server.name)
+    return (variants?.isKnown(variant) && variants.seenBy(variant)?.fetchedAt) || 0
+  }
+
+  /** Whether it is known what a server shows to clients of a kind. */
+  isKnown(server: string, kind: ClientKind): boolean {
+    return this.#variants.get(server)?.isKnown(this.#kindAt(server, kind)) !== false
+  }
+
+  #kindAt(server: string, kind: ClientKind): ClientKind {
+    return withoutRoots(kind, this.#servers.get(server)?.roots)
+  }
+
+  /** Whether a server runs tools as tasks of revision 2025-11-25. */
+  runsTasks(server: string): boolean {
+    return [...(this.#variants.get(server)?.all ?? [])].some(
+      ([, { era, capabilities }]) => era === 'legacy' && runsTasks(capabilities),
+    )
+  }
+
+  /** Why the last attempt to list a server failed. */
+  failure(server: string): GatewayError | undefined {
+    return this.#failures.get(server)
+  }
+
+  /** Whether a server is being listed, by the key of the try. */
+  isRefreshing(key: string): boolean {
+    return this.#refreshing.has(key)
+  }
+
+  /** Lists a server anew: for a client, else as it shows itself over this link, or over any. Never rejects; a failure is kept and logged. Equal calls share it. */
+  refresh(server: string, exchange?: Exchange, link?: ListableLink): Promise<void> {
+    const key = keyOf(server, exchange, link)
+    const running = this.#refreshing.get(key)
+    if (running) return running
+    const refresh = this.#refresh(server, exchange, link).finally(() => {
+      if (this.#refreshing.get(key) === refresh) this.#refreshing.delete(key)
+    })
+    this.#refreshing.set(key, refresh)
+    return refresh
+  }
+
+  /** The same, and never by a listing that is running already, which may have missed what has changed. */
+  #refreshAgain(server: string, exchange?: Exchange, link?: ListableLink): Promise<void> {
+    const running = this.#refreshing.get(keyOf(server, exchange, link)) ?? Promise.resolve()
+    return running.then(() => this.refresh(server, exchange, link))
+  }
+
+  /** What listing a server would be; `undefined` where it cannot be listed. */
+  tryOf(name: string, key: string, exchange: Exchange | undefined): Try | undefined {
+    const server = this.#servers.get(name)
+    if (!server || server.problem !== undefined || this.#closed) return undefined
+    const variants = this.#variants.get(name)
+    const shown = exchange && variants?.hasShown(this.#kindAt(name, kindOfClient(exchange)))
+    return { server, key, first: !variants?.base, shown: shown === true }
+  }
+
+  /** Lists a server anew soon; for notifications, which come in bursts. */
+  refreshSoon(server: string, link?: ListableLink): void {
+    const key = keyOf(server, undefined, link)
+    if (this.#closed || this.#timers.has(key)) return
+    const isShown = this.changes.begin(server)
+    const timer = setTimeout(() => {
+      this.#timers.delete(key)
+      void this.#refreshAgain(server, undefined, link).then(isShown)
+    }, DEBOUNCE_MS)
+    timer.unref()
+    this.#timers.set(key, timer)
+  }
+
+  /** Servers whose lists are older than `maxAgeMs`. */
+  stale(maxAgeMs: number): string[] {
+    const now = Date.now()
+    const oldest = now - maxAgeMs
+    return [...this.#variants].flatMap(([server, { base }]) =>
+      base && (base.fetchedAt < oldest || base.fetchedAt > now) ? server : [],
+    )
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.changes.close()
+    this.afterCalls.close()
+    this.firstLists.close()
+    for (const timer of this.#timers.values()) clearTimeout(timer)
+    this.#timers.clear()
+    this.retries.close()
+    await Promise.all(this.#refreshing.values())
+  }
+
+  /** Whatever fails in here is that server's failure. */
+  async #refresh(
+    name: string,
+    exchange: Exchange | undefined,
+    over: ListableLink | undefined,
+  ): Promise<void> {
+    const attempt = this.tryOf(name, keyOf(name, exchange, over), exchange)
+    if (!attempt) return
+    const { server } = attempt
+    this.firstLists.begin(attempt)
+    const variants = this.#variants.get(name) as Variants
+    const previous = variants.base
+    try {
+      const { link, ...shown } = await this.#fetch(server, exchange, over, variants)
+      if (this.#closed || this.#variants.get(name) !== variants) return
+      const kind = exchange && this.#kindAt(name, kindOfClient(exchange))
+      const before = variants.listed(shown.variant)
+      const changed = variants.set(shown.variant, shown.told, shown.snapshot, kind)
+      if (exchange ? before && !sameLists(before, shown.snapshot) : changed) {
+        const links = [link, ...(this.#options.links?.(name) ?? [])]
+        await listOthers(server, variants, links, shown.variant, this.#logger.child({ server: name }))
+      }
+      const views = this.#options.views()
+      await (changed ? views.rebuild() : views.upToDate)
+      this.firstLists.end(attempt, true)
+      this.pauses.listed(attempt.key)
+      this.#failures.listed(name)
+      this.retries.cancel(name)
+      await this.#keep(server, variants, changed)
+    } catch (error) {
+      if (this.#closed || this.#variants.get(name) !== variants) return
+      const known = previous ? 'its last known lists stay' : 'it has no lists yet'
+      this.#failures.failed(name, failureOf(name, error), known)
+      if (!previous) this.retries.later(name, this.#options.notBefore?.(name))
+      this.firstLists.end(attempt, false)
+      this.pauses.failed(attempt.key)
+    }
+  }
+
+  async #fetch(
+    server: ServerConfig,
+    exchange: Exchange | undefined,
+    over: ListableLink | undefined,
+    variants: Variants,
+  ): Promise<ShownTo & { readonly link: ListableLink }> {
+    const logger = this.#logger.child({ server: server.name })
+    return await retryOnNewLink(async () => {
+      const link = over?.usable ? over : await this.#options.link(server.name, exchange)
+      const { variant, told } = variantOver(server, link, exchange)
+      const snapshot = await listServer(server, link, told, variants.seenBy(variant), logger)
+      return { link, variant, told, snapshot }
+    })
+  }
+
+  async #keep(server: ServerConfig, variants: Variants, changed: boolean): Promise<void> {
+    try {
+      await this.#kept.saveAll(server, variants, changed)
+    } catch (error) {
+      this.#options.logger[levelAfter(error)](
+        'The lists could not be stored; the next start has to fetch them again.',
+        { server: server.name, cause: describeError(error) },
+      )
+    }
+  }
+}

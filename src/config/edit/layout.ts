@@ -1,0 +1,98 @@
+import { createScanner } from 'jsonc-parser'
+
+/** `SyntaxKind` of the scanner, which is a constant enumeration. */
+const COMMA = 5
+const LINE_COMMENT = 12
+const BLOCK_COMMENT = 13
+const LINE_BREAK = 14
+const BLANK = 15
+
+/** How a text of JSON with comments is laid out: its indents, its line ends, and what stands between its values. */
+export class Layout {
+  readonly eol: string
+  readonly #text: string
+  readonly #unit: string
+
+  constructor(text: string) {
+    this.#text = text
+    this.eol = /\r\n|\n/.exec(text)?.[0] ?? '\n'
+    this.#unit = /\n([ \t]+)\S/.exec(text)?.[1] ?? '  '
+  }
+
+  /** The text of a value whose first line begins at this indent. */
+  json(value: unknown, indent: string): string {
+    const text = JSON.stringify(value, undefined, this.#unit) ?? 'null'
+    return text.replaceAll('\n', this.eol + indent)
+  }
+
+  /** The indent of the line of an offset. */
+  indentAt(offset: number): string {
+    const start = this.#text.lastIndexOf('\n', offset - 1) + 1
+    return /^[ \t]*/.exec(this.#text.slice(start, offset))?.[0] ?? ''
+  }
+
+  /** The indent that items of an object or a list at `open` have, or get. `first`: where its first item is. */
+  indentOfItems(open: number, first: number | undefined): string {
+    if (first !== undefined && this.isBroken(open, first)) return this.indentAt(first)
+    return this.indentAt(open) + this.#unit
+  }
+
+  /** Whether there is a line break between two offsets. */
+  isBroken(from: number, to: number): boolean {
+    const at = this.#text.indexOf('\n', from)
+    return at >= 0 && at < to
+  }
+
+  /** Where the comma after a value is, if there is one before `end`. */
+  commaAfter(offset: number, end: number): number | undefined {
+    for (const { kind, from } of this.#tokens(offset, end)) {
+      if (kind === COMMA) return from
+      if (!isTrivia(kind)) return undefined
+    }
+    return undefined
+  }
+
+  /** The end of what stands in the same line after an offset and is nothing but comments. */
+  lineEnd(offset: number): number {
+    let end = offset
+    for (const { kind, to } of this.#tokens(offset, this.#text.length)) {
+      if (kind === LINE_COMMENT) return to
+      if (kind === BLOCK_COMMENT && !this.isBroken(offset, to)) end = to
+      else if (kind === LINE_BREAK) return end
+      else if (kind !== BLANK) break
+    }
+    // What follows in the line belongs to the next value.
+    return end > offset && this.#isNext(end) ? offset : end
+  }
+
+  /** The end of the last thing between two offsets, comments included; `from` where there is nothing. */
+  lastOf(from: number, to: number): number {
+    let end = from
+    for (const token of this.#tokens(from, to))
+      if (token.kind !== LINE_BREAK && token.kind !== BLANK) end = Math.min(token.to, to)
+    return end
+  }
+
+  #isNext(offset: number): boolean {
+    return /^[ \t]*[^\s\]}]/.test(this.#text.slice(offset, offset + 200))
+  }
+
+  *#tokens(
+    offset: number,
+    end: number,
+  ): Generator<{ readonly kind: number; readonly from: number; readonly to: number }> {
+    const scanner = createScanner(this.#text, false)
+    scanner.setPosition(offset)
+    for (;;) {
+      const kind: number = scanner.scan()
+      const from = scanner.getTokenOffset()
+      const to = from + scanner.getTokenLength()
+      if (from >= end || to === from) return
+      yield { kind, from, to }
+    }
+  }
+}
+
+function isTrivia(kind: number): boolean {
+  return kind === LINE_COMMENT || kind === BLOCK_COMMENT || kind === LINE_BREAK || kind === BLANK
+}

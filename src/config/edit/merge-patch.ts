@@ -1,0 +1,14 @@
+import { isJsonObject } from '../../core/json-object.ts'
+
+/** A value with a JSON merge patch applied (RFC 7396); `undefined` where the patch removes it. */
+export function mergePatch(target: unknown, patch: unknown): unknown {
+  if (patch === null) return undefined
+  if (!isJsonObject(patch)) return patch
+  const merged: Map<string, unknown> = new Map(isJsonObject(target) ? Object.entries(target) : [])
+  for (const [key, value] of Object.entries(patch)) {
+    const child = mergePatch(merged.get(key), value)
+    if (child === undefined) merged.delete(key)
+    else merged.set(key, child)
+  }
+  return Object.fromEntries(merged)
+}

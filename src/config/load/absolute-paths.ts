@@ -1,0 +1,35 @@
+import { isJsonObject } from '../../core/json-object.ts'
+import { absolutePath } from '../paths.ts'
+import { isFilePlace } from '../options/server.ts'
+import { SERVER_SECTIONS } from '../validate/scope.ts'
+import type { JsonObject } from '../../core/exchange.ts'
+
+/** The value of an included file with the paths of its servers made absolute: `cwd`, `envFile` and `roots` start at its own folder. */
+export function withAbsolutePaths(value: unknown, folder: string, home: string): unknown {
+  if (!isJsonObject(value)) return value
+  const absolute = (path: unknown): unknown =>
+    typeof path === 'string' && path !== '' ? absolutePath(path, folder, home) : path
+  const root = (place: unknown): unknown => {
+    if (isJsonObject(place)) return { ...place, uri: root(place['uri']) }
+    return typeof place === 'string' && isFilePlace(place) && !/^file:\/\//i.test(place)
+      ? absolute(place)
+      : place
+  }
+  const endpoint = (entry: unknown): unknown => {
+    if (!isJsonObject(entry)) return entry
+    const copy: JsonObject = { ...entry }
+    for (const key of ['cwd', 'envFile']) if (key in copy) copy[key] = absolute(copy[key])
+    if (Array.isArray(copy['roots'])) copy['roots'] = (copy['roots'] as unknown[]).map(root)
+    if (Array.isArray(copy['replicas'])) copy['replicas'] = (copy['replicas'] as unknown[]).map(endpoint)
+    return copy
+  }
+  const copy: JsonObject = { ...value }
+  for (const section of SERVER_SECTIONS) {
+    const entries = copy[section]
+    if (isJsonObject(entries))
+      copy[section] = Object.fromEntries(
+        Object.entries(entries).map(([name, entry]) => [name, endpoint(entry)]),
+      )
+  }
+  return copy
+}

@@ -1,0 +1,63 @@
+import { renderProblem, renderProblems, type Located, type Problem } from '../problem.ts'
+import { serverOf } from '../validate/scope.ts'
+import type { Parts } from './parts.ts'
+import type { SourceLocations } from './source-text.ts'
+
+/** The rest is shown by `check`. */
+const MOST_SHOWN_OF_SERVER = 3
+
+/** Shows the problems of a configuration. */
+export interface Renderer {
+  /** A title, and a line for each. */
+  all(problems: readonly Problem[]): string
+  /** For each server that has some, a sentence with the first of them. */
+  byServer(problems: readonly Problem[]): Map<string, string>
+}
+
+export async function renderer(parts: Parts): Promise<Renderer> {
+  const { SourceLocations: Locations } = await import('./source-text.ts')
+  const texts = new Map<string, SourceLocations>()
+  const locationsIn = (text: string): SourceLocations => {
+    const known = texts.get(text) ?? new Locations(text)
+    texts.set(text, known)
+    return known
+  }
+  const locate = (problem: Problem): Located => {
+    const part = parts.partOf(problem)
+    const asWritten = { ...problem, path: part.adopted.origin(problem.path) }
+    return {
+      problem: asWritten,
+      raw: part.written,
+      position:
+        part.text === undefined
+          ? undefined
+          : locationsIn(part.text).find(asWritten.path, problem.about === 'key'),
+      file: part === parts.main ? undefined : part.file,
+    }
+  }
+  const { file } = parts.main
+  return {
+    all: problems =>
+      renderProblems(
+        file === undefined ? 'The configuration' : `The configuration ${file}`,
+        problems.map(locate),
+      ),
+    byServer: problems => {
+      const texts = new Map<string, string>()
+      const byName = new Map<string, Problem[]>()
+      for (const problem of problems) {
+        const name = serverOf(problem)
+        if (name === undefined) continue
+        const own = byName.get(name)
+        if (own) own.push(problem)
+        else byName.set(name, [problem])
+      }
+      for (const [name, own] of byName) {
+        const shown = own.slice(0, MOST_SHOWN_OF_SERVER).map(problem => renderProblem(locate(problem)))
+        if (own.length > shown.length) shown.push(`And ${own.length - shown.length} more.`)
+        texts.set(name, `Server "${name}" is left out until its configuration is mended: ${shown.join(' ')}`)
+      }
+      return texts
+    },
+  }
+}

@@ -1,0 +1,198 @@
+import { formatPath } from '../problem.ts'
+import { different, isSame, type Difference } from './differences.ts'
+import { notReloadable, type NotReloadable } from './not-reloadable.ts'
+import type { Config, ServerConfig } from '../types.ts'
+import type { ReplicaConfig } from '../replica-types.ts'
+
+/** What differs between two configurations, in words that hold no secret. */
+export interface ChangeDescription {
+  /** Nothing differs that a running gateway could notice. */
+  readonly isEmpty: boolean
+  /** A sentence for each entry of `changes`: the first 20, and how many more there are. */
+  readonly lines: readonly string[]
+  /** Servers, clients, roles and profiles in this order, then the sections of `gateway`. */
+  readonly changes: readonly EntryChange[]
+  /** What takes effect at the next start, each with the reason. */
+  readonly notReloadable: readonly NotReloadable[]
+}
+
+/** One entry that differs. */
+export interface EntryChange {
+  readonly kind: 'server' | 'client' | 'role' | 'profile' | 'gateway'
+  /** `undefined` for the gateway itself. */
+  readonly name: string | undefined
+  readonly change: 'added' | 'removed' | 'changed'
+  /** Of a changed one: its keys, some of them with their values, as `timeout: 1m → 2m`. */
+  readonly details: readonly string[]
+}
+
+/** Sentences of a change that are shown. */
+const MAX_LINES = 20
+/** Keys of one entry that are shown. */
+const MAX_DETAILS = 8
+const MAX_NAME = 60
+
+/** Members of a resolved server that follow from others. */
+const DERIVED = new Set(['name', 'fingerprint', 'replicas', 'problem', 'hintsRule'])
+
+/** Names of resolved members that stand for another key of the file. */
+const KEYS: Readonly<Record<string, string>> = { 'gateway.rules': 'gateway.policy' }
+
+/**
+ * Says what a running gateway would notice of a change. Values are shown where they are numbers, flags or words of a closed list; all others may come from variables
+ * and are left out.
+ */
+export function describeChange(before: Config, after: Config): ChangeDescription {
+  const changes = [
+    ...named('server', before.servers, after.servers, serverDetails),
+    ...named('client', before.clients, after.clients, plainDetails),
+    ...named('role', before.roles, after.roles, plainDetails),
+    ...named('profile', before.profiles, after.profiles, plainDetails),
+    ...gatewayChanges(before, after),
+  ]
+  const sentences = changes.map(sentenceOf)
+  const order = namesOf(before.servers).filter(name => namesOf(after.servers).includes(name))
+  if (
+    !isSame(
+      order,
+      namesOf(after.servers).filter(name => order.includes(name)),
+    )
+  )
+    sentences.push('The servers are in another order.')
+  const lines = sentences.length > MAX_LINES + 1 ? sentences.slice(0, MAX_LINES) : sentences
+  const more = sentences.length - lines.length
+  return {
+    isEmpty: sentences.length === 0,
+    lines: more > 0 ? [...lines, `And ${more} more changes.`] : lines,
+    changes,
+    notReloadable: notReloadable(before, after),
+  }
+}
+
+interface Named {
+  readonly name: string
+}
+
+function named<T extends Named>(
+  kind: EntryChange['kind'],
+  before: readonly T[],
+  after: readonly T[],
+  detailsOf: (before: T, after: T) => string[],
+): EntryChange[] {
+  const old = new Map(before.map(entry => [entry.name, entry]))
+  const left = new Set(old.keys())
+  const changes: EntryChange[] = []
+  for (const entry of after) {
+    const { name } = entry
+    left.delete(name)
+    const was = old.get(name)
+    if (!was) changes.push({ kind, name, change: 'added', details: [] })
+    else if (!isSame(was, entry))
+      changes.push({ kind, name, change: 'changed', details: detailsOf(was, entry) })
+  }
+  for (const name of left) changes.push({ kind, name, change: 'removed', details: [] })
+  return changes
+}
+
+function namesOf(entries: readonly Named[]): string[] {
+  return entries.map(({ name }) => name)
+}
+
+function serverDetails(before: ServerConfig, after: ServerConfig): string[] {
+  if (before.problem !== undefined || after.problem !== undefined) {
+    if (before.problem === undefined) return ['its entry has a problem now']
+    return [after.problem === undefined ? 'its entry is mended' : 'its entry has another problem']
+  }
+  return [...replicaDetails(before.replicas, after.replicas), ...words(different(before, after, DERIVED))]
+}
+
+function replicaDetails(before: readonly ReplicaConfig[], after: readonly ReplicaConfig[]): string[] {
+  const [one, other] = [before[0], after[0]]
+  if (before.length === 1 && after.length === 1 && one && other) {
+    const { endpoint: was, name: _was, ...rest } = one
+    const { endpoint: is, name: _is, ...now } = other
+    const moved = different(was, is)
+    // Another transport has other keys.
+    const isOther = moved.some(({ path }) => path[0] === 'kind')
+    return [...(isOther ? ['type'] : words(moved)), ...words(different(rest, now))]
+  }
+  return named('server', before, after, (was, is) => words(different(was, is))).map(({ name, change }) =>
+    change === 'changed' ? `replica ${quoted(name)}` : `replica ${quoted(name)} ${change}`,
+  )
+}
+
+function plainDetails(before: object, after: object): string[] {
+  return words(different(before, after))
+}
+
+function gatewayChanges(before: Config, after: Config): EntryChange[] {
+  const details = words(different({ gateway: before.gateway }, { gateway: after.gateway }))
+  return details.map(detail => ({ kind: 'gateway', name: undefined, change: 'changed', details: [detail] }))
+}
+
+/** Differences as details, one for each key of the file. */
+function words(differences: readonly Difference[]): string[] {
+  return [...new Set(differences.map(detailOf))]
+}
+
+function detailOf({ path, before, after }: Difference): string {
+  const last = String(path.at(-1) ?? '')
+  const shown = formatPath([...path.slice(0, -1), last.replace(/(?<=[a-z])(?:Ms|Bytes)$/, '')])
+  const key = KEYS[shown] ?? shown
+  if (last === 'contentDigest') return `${formatPath(path.slice(0, -1))}: the content of its files`
+  const [from, to] = [valueOf(last, before), valueOf(last, after)]
+  return from === undefined || to === undefined ? key : `${key}: ${from} → ${to}`
+}
+
+/** Keys whose values are words of a closed list, or names that are shown everywhere. */
+const SHOWN = new Set([
+  'log',
+  'isolation',
+  'transport',
+  'scope',
+  'default',
+  'prefix',
+  'host',
+  'timeZone',
+  'zone',
+])
+const DURATIONS = [
+  ['d', 86_400e3],
+  ['h', 3_600e3],
+  ['m', 60e3],
+  ['s', 1e3],
+] as const
+const SIZES = [
+  ['GiB', 1024 ** 3],
+  ['MiB', 1024 ** 2],
+  ['KiB', 1024],
+] as const
+
+/** A value that is fit to be shown, with its unit; else `undefined`. */
+function valueOf(key: string, value: unknown): string | undefined {
+  if (value === undefined) return 'not set'
+  if (typeof value === 'boolean') return String(value)
+  if (typeof value === 'string') return SHOWN.has(key) ? JSON.stringify(value.slice(0, MAX_NAME)) : undefined
+  if (typeof value !== 'number') return undefined
+  const units = key.endsWith('Ms') ? DURATIONS : key.endsWith('Bytes') ? SIZES : []
+  const unit = units.find(([, size]) => value !== 0 && value % size === 0)
+  if (unit) return `${value / unit[1]}${unit[0]}`
+  return `${value}${value === 0 ? '' : key.endsWith('Ms') ? 'ms' : key.endsWith('Bytes') ? 'B' : ''}`
+}
+
+function sentenceOf({ kind, name, change, details }: EntryChange): string {
+  if (kind === 'gateway') {
+    const [detail = 'gateway'] = details
+    return detail.includes(': ') ? `${detail}.` : `${detail} is changed.`
+  }
+  const subject = `${kind.charAt(0).toUpperCase()}${kind.slice(1)} ${quoted(name)}`
+  if (change !== 'changed') return `${subject} is ${change}.`
+  const shown = details.length > MAX_DETAILS + 1 ? details.slice(0, MAX_DETAILS) : details
+  const more = details.length - shown.length
+  const list = [...shown, ...(more > 0 ? [`and ${more} more keys`] : [])].join(', ')
+  return list === '' ? `${subject} is changed.` : `${subject} is changed: ${list}.`
+}
+
+function quoted(name = ''): string {
+  return JSON.stringify(name.length > MAX_NAME ? `${name.slice(0, MAX_NAME)}…` : name)
+}

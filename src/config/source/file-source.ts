@@ -1,0 +1,73 @@
+import { FileWatch } from './file-watch.ts'
+import { readInThread } from './read-in-thread.ts'
+import type { Logger } from '../../core/logger.ts'
+import type { FileMark } from '../load/files-read.ts'
+import type { Overrides } from '../resolve/environment.ts'
+import type { ConfigReading, ConfigSource } from './config-source.ts'
+import type { FileReading, ReadRequest } from './reading.ts'
+
+export interface FileSourceOptions {
+  /** Absolute. */
+  readonly file: string
+  /** What the command line says; wins over the file at each reading. */
+  readonly overrides?: Overrides
+  readonly logger: Logger
+  /** The files that have been read already, so that only what changed since counts as a change. */
+  readonly marks?: readonly FileMark[]
+  /** Default: in a thread of its own. */
+  readonly load?: (request: ReadRequest) => { reading: Promise<FileReading>; stop: () => void }
+}
+
+/**
+ * A configuration file with what it includes and refers to: included files, `envFile`, `${file:…}`, certificates. All of them are watched, also those that were not found.
+ */
+export class FileSource implements ConfigSource {
+  readonly name: string
+  readonly #options: FileSourceOptions
+  readonly #reads = new Set<{ reading: Promise<FileReading>; stop: () => void }>()
+  #marks: readonly FileMark[]
+  #watch: FileWatch | undefined
+  #closing: Promise<void> | undefined
+
+  constructor(options: FileSourceOptions) {
+    this.name = options.file
+    this.#options = options
+    // A mark that fits nothing: what has never been read may be read.
+    this.#marks = options.marks ?? [{ path: options.file, kind: 'file', mark: '', isEmpty: false }]
+  }
+
+  async read(): Promise<ConfigReading> {
+    const { file, overrides = {}, load = readInThread } = this.#options
+    const started = load({ file, overrides })
+    this.#reads.add(started)
+    if (this.#closing) started.stop()
+    try {
+      const { reading, marks } = await started.reading
+      // A thread that failed has seen nothing.
+      if (marks.length > 0) {
+        this.#marks = marks
+        await this.#watch?.follow(marks)
+      }
+      return reading
+    } finally {
+      this.#reads.delete(started)
+    }
+  }
+
+  async watch(onChange: () => void): Promise<void> {
+    if (this.#closing) return
+    this.#watch = new FileWatch(onChange, this.#options.logger)
+    await this.#watch.follow(this.#marks)
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const reads = [...this.#reads]
+    for (const { stop } of reads) stop()
+    await Promise.allSettled([this.#watch?.close(), ...reads.map(({ reading }) => reading)])
+  }
+}

@@ -1,0 +1,218 @@
+import { watch, type FSWatcher } from 'node:fs'
+import { lstat, readlink, stat } from 'node:fs/promises'
+import { basename, parse, resolve, sep } from 'node:path'
+import { describeError } from '../../core/errors.ts'
+import { markOf, type FileMark } from '../load/files-read.ts'
+import type { Logger } from '../../core/logger.ts'
+
+/** Editors and deployments write in several steps. */
+const SETTLE_MS = 200
+/** A stream of events puts a look off no longer than this. */
+const MAX_SETTLE_MS = 1000
+/** A file that is being written is empty for a moment, and one that is being replaced is absent. */
+const EMPTY_MS = 1000
+/** Some file systems tell of nothing. */
+const LOOK_MS = 30_000
+/** How often files are looked at where the system says that it cannot tell of changes. */
+const FALLBACK_LOOK_MS = 5000
+/** Links of one path, as in Linux. */
+const MAX_LINKS = 40
+/** The system gives a process a limited number. */
+const MAX_WATCHERS = 64
+
+/** A directory that is watched, and what in it matters; `undefined`: everything. */
+interface Watched {
+  readonly watcher: FSWatcher
+  /** Of this very directory: one that is made anew under its name is another. */
+  readonly identity: string
+  names: ReadonlySet<string> | undefined
+}
+
+/**
+ * Tells when files may have changed: written, replaced by another one, linked elsewhere at any part of their paths, removed or made. Watches the directories that hold them
+ * or a link to them, since a file itself would be lost with its first replacement; other files there are not noticed. A change is told once it has settled.
+ */
+export class FileWatch {
+  readonly #onChange: () => void
+  readonly #logger: Logger
+  readonly #watched = new Map<string, Watched>()
+  #marks: readonly FileMark[] = []
+  #timer: NodeJS.Timeout | undefined
+  /** Since when a look is put off. */
+  #since: number | undefined
+  #looking: NodeJS.Timeout | undefined
+  #isFallback = false
+  #busy: Promise<void> = Promise.resolve()
+  #closed = false
+
+  constructor(onChange: () => void, logger: Logger) {
+    this.#onChange = onChange
+    this.#logger = logger
+  }
+
+  /** Follows these files from now on, in place of those before. What changed since the marks were made is told as well. */
+  follow(marks: readonly FileMark[]): Promise<void> {
+    return this.#next(async () => {
+      this.#marks = marks
+      await this.#aim()
+      if (!this.#closed && (await this.#changed())) this.#soon()
+    })
+  }
+
+  /** Resolves when nothing of it goes on. */
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    clearInterval(this.#looking)
+    for (const { watcher } of this.#watched.values()) watcher.close()
+    this.#watched.clear()
+    await this.#busy
+  }
+
+  #next(work: () => Promise<void>): Promise<void> {
+    this.#busy = this.#busy.then(() => (this.#closed ? undefined : work()))
+    return this.#busy
+  }
+
+  /** Watches what the files lead through now. */
+  async #aim(): Promise<void> {
+    const wanted = new Map<string, Set<string> | undefined>()
+    for (const { path, kind } of this.#marks) await namesOnPath(path, kind, wanted)
+    const identities = await Promise.all([...wanted.keys()].map(identityOf))
+    if (this.#closed) return
+    const found = new Map([...wanted.keys()].map((directory, at) => [directory, identities[at] ?? '']))
+    for (const [directory, { watcher, identity }] of this.#watched) {
+      if (found.get(directory) === identity) continue
+      watcher.close()
+      this.#watched.delete(directory)
+    }
+    for (const [directory, identity] of found) {
+      const names = wanted.get(directory)
+      const known = this.#watched.get(directory)
+      if (known) known.names = names
+      else if (this.#watched.size >= MAX_WATCHERS) this.#lookInstead('too many directories')
+      else this.#watch(directory, identity, names)
+    }
+    this.#look(this.#isFallback ? FALLBACK_LOOK_MS : LOOK_MS)
+  }
+
+  #watch(directory: string, identity: string, names: ReadonlySet<string> | undefined): void {
+    try {
+      const watcher = watch(directory, { persistent: false }, (_, name) => {
+        const relevant = this.#watched.get(directory)?.names
+        // The directory itself goes by its own name, as something in it would.
+        if (name === null || !relevant || relevant.has(name) || name === basename(directory)) this.#soon()
+      })
+      watcher.on('error', error => {
+        watcher.close()
+        this.#watched.delete(directory)
+        this.#lookInstead(describeError(error))
+        this.#soon()
+      })
+      this.#watched.set(directory, { watcher, identity, names })
+    } catch (error) {
+      this.#lookInstead(describeError(error))
+    }
+  }
+
+  /** Directories vanish, and the number of watchers is limited. */
+  #lookInstead(cause: string): void {
+    if (this.#closed || this.#isFallback) return
+    this.#isFallback = true
+    this.#logger.info(
+      `The files of the configuration cannot all be watched; they are looked at every ${FALLBACK_LOOK_MS / 1000} s.`,
+      { cause },
+    )
+    this.#look(FALLBACK_LOOK_MS)
+  }
+
+  #look(everyMs: number): void {
+    clearInterval(this.#looking)
+    this.#looking = setInterval(() => this.#soon(), everyMs)
+    this.#looking.unref()
+  }
+
+  #soon(afterMs = SETTLE_MS): void {
+    if (this.#closed) return
+    const now = performance.now()
+    this.#since ??= now
+    clearTimeout(this.#timer)
+    const waitMs = Math.max(0, Math.min(afterMs, this.#since + Math.max(MAX_SETTLE_MS, afterMs) - now))
+    this.#timer = setTimeout(() => void this.#next(() => this.#compare()), waitMs)
+    this.#timer.unref()
+  }
+
+  async #compare(): Promise<void> {
+    const since = this.#since ?? 0
+    this.#since = undefined
+    await this.#aim()
+    const changed = await this.#changed()
+    if (this.#closed || !changed) return
+    if (changed === 'emptied' && performance.now() - since < EMPTY_MS) {
+      this.#since = since
+      this.#soon(EMPTY_MS)
+    } else this.#onChange()
+  }
+
+  /** Whether a file differs from its mark; `emptied` when all that differ have no content now. */
+  async #changed(): Promise<'changed' | 'emptied' | undefined> {
+    let result: 'emptied' | undefined
+    for (const before of this.#marks) {
+      const now = await markOf(before.path, before.kind)
+      if (now.mark === before.mark) continue
+      if (!now.isEmpty) return 'changed'
+      result = 'emptied'
+    }
+    return result
+  }
+}
+
+/** Adds the directories that a path leads through at its end and at each link in it, with the names that matter there. */
+async function namesOnPath(
+  path: string,
+  kind: FileMark['kind'],
+  wanted: Map<string, Set<string> | undefined>,
+): Promise<void> {
+  const add = (directory: string, name: string): void => {
+    if (!wanted.has(directory)) wanted.set(directory, new Set())
+    wanted.get(directory)?.add(name)
+  }
+  let links = 0
+  let [at, rest] = split(path)
+  while (rest.length > 0 && links <= MAX_LINKS) {
+    const [name = '', ...more] = rest
+    const here = resolve(at, name)
+    const found = await lstat(here).catch(() => undefined)
+    if (found === undefined || more.length === 0 || found.isSymbolicLink()) add(at, name)
+    if (found === undefined) return
+    if (found.isSymbolicLink()) {
+      links++
+      const [root, parts] = split(resolve(at, await readlink(here).catch(() => name)))
+      at = root
+      rest = [...parts, ...more]
+    } else {
+      at = here
+      rest = more
+    }
+  }
+  if (kind === 'folder') wanted.set(at, undefined)
+}
+
+/** The root of a path, and the names below it. */
+function split(path: string): [string, string[]] {
+  const { root } = parse(path)
+  return [
+    root,
+    path
+      .slice(root.length)
+      .split(sep)
+      .filter(name => name !== ''),
+  ]
+}
+
+async function identityOf(directory: string): Promise<string> {
+  return await stat(directory).then(
+    ({ dev, ino }) => `${dev}:${ino}`,
+    () => '',
+  )
+}

@@ -1,0 +1,40 @@
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { stateFolder } from '../paths.ts'
+import type { LoadOptions } from '../load/load.ts'
+import { makeFolder } from '../../make-folder.ts'
+
+/** Enough for every project of a person; a line is 65 bytes. */
+const REMEMBERED = 64
+
+/**
+ * Remembers which configurations have been found valid, in a small file of the user. Not in the state store: which store that
+ * is stands in the very configuration. What cannot be read or written is checked again at the next start, and nothing else.
+ */
+export function knownValid(
+  file: string = join(stateFolder(homedir(), process.env, process.platform), 'valid-configurations'),
+): Required<Pick<LoadOptions, 'isKnownValid' | 'rememberValid'>> {
+  const read = async (): Promise<string[]> => {
+    try {
+      return (await readFile(file, 'utf8')).split('\n').filter(line => line !== '')
+    } catch {
+      return []
+    }
+  }
+  return {
+    isKnownValid: async hash => (await read()).includes(hash),
+    rememberValid: async hash => {
+      try {
+        const hashes = [hash, ...(await read()).filter(other => other !== hash)].slice(0, REMEMBERED)
+        makeFolder(dirname(file))
+        // Several gateways start at once; a rename never leaves half a file.
+        const draft = `${file}.${process.pid}`
+        await writeFile(draft, `${hashes.join('\n')}\n`, { mode: 0o600 })
+        await rename(draft, file)
+      } catch {
+        // A read-only home only costs time.
+      }
+    },
+  }
+}

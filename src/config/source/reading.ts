@@ -1,0 +1,34 @@
+import { describeError } from '../../core/errors.ts'
+import { FilesRead, type FileMark } from '../load/files-read.ts'
+import { loadText, loadWithSource } from '../load/load.ts'
+import { knownValid } from './known-valid.ts'
+import type { Overrides } from '../resolve/environment.ts'
+import type { ConfigReading } from './config-source.ts'
+
+export interface ReadRequest {
+  /** Absolute. */
+  readonly file: string
+  readonly overrides: Overrides
+  /** Read in place of the content of the file, without a byte order mark. */
+  readonly text?: string
+}
+
+/** A reading, and the files that it was made from. */
+export interface FileReading {
+  readonly reading: ConfigReading
+  readonly marks: readonly FileMark[]
+}
+
+/** Loads a configuration in this thread. Never rejects. */
+export async function readConfig({ file, overrides, text }: ReadRequest): Promise<FileReading> {
+  const files = new FilesRead()
+  try {
+    const options = { file, overrides, files, ...knownValid() }
+    const { config, problems } = await (text === undefined
+      ? loadWithSource(options)
+      : loadText(text, options))
+    return { reading: { digest: files.digest, config, problems }, marks: files.marks }
+  } catch (error) {
+    return { reading: { digest: files.digest, problem: describeError(error) }, marks: files.marks }
+  }
+}

@@ -1,0 +1,134 @@
+import { resolve } from 'node:path'
+import type { Config } from '../config/types.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
+import { SILENT, type Logger } from '../core/logger.ts'
+import { createGateway as build, type Gateway as Running } from '../gateway/gateway.ts'
+import { readinessOf } from '../gateway/status.ts'
+import { openStore } from '../state/open.ts'
+import type { Store } from '../state/store.ts'
+import type { CloseOptions, Gateway } from './gateway.ts'
+import { toLogger, type HostLogger } from './host-logger.ts'
+import { configOf, type ConfigSource, type LoadOptions } from './load-config.ts'
+
+export interface GatewayOptions extends LoadOptions {
+  /** Hears what the gateway says of itself, from `gateway.log` on; default: nothing is said. `console` is one. */
+  readonly logger?: HostLogger
+  /**
+   * Where the gateway keeps what outlives it: a store, which stays open when the gateway closes, or `memory`, `lmdb:<folder>`, `redis://<host>:<port>`. Default: what the
+   * configuration says, else memory.
+   */
+  readonly store?: Store | string
+  /** Whether a gateway without clients may be used from other machines. Default: `false`. */
+  readonly allowAnonymous?: boolean
+}
+
+/**
+ * Makes a gateway that runs in this process. No server is started yet, and nothing listens: `handler`, `listen` and `connectStdio` let clients in, and a server is
+ * started when it is first needed. Several gateways may run in one process. None handles signals, ends the process or writes to its streams.
+ * @throws GatewayError `config` with a line for each problem of the configuration
+ */
+export async function createGateway(source: ConfigSource, options: GatewayOptions = {}): Promise<Gateway> {
+  const load = async (from: ConfigSource): Promise<Config> =>
+    withAnonymous(await configOf(from, options), options.allowAnonymous)
+  const config = await load(source)
+  const logger = options.logger ? toLogger(options.logger, config.gateway.log) : SILENT
+  tellProblems(config, logger)
+  const { store = config.gateway.state } = options
+  const own = typeof store === 'string' ? await openStore(absolute(store), logger) : undefined
+  try {
+    const running = await build(config, { logger, store: own ?? (store as Store) })
+    return new EmbeddedGateway({ running, load, store: own, logger })
+  } catch (error) {
+    await own?.close()
+    throw error
+  }
+}
+
+interface Parts {
+  readonly running: Running
+  readonly load: (source: ConfigSource) => Promise<Config>
+  /** Closed with the gateway: it was opened for it. */
+  readonly store: Store | undefined
+  readonly logger: Logger
+}
+
+/** What of a gateway another program may use; the rest is for fronts. */
+class EmbeddedGateway implements Gateway {
+  readonly #parts: Parts
+  readonly #running: Running
+  readonly on: Gateway['on']
+  #closed: Promise<void> | undefined
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+    this.#running = parts.running
+    this.on = parts.running.on
+  }
+
+  handler: Gateway['handler'] = options => {
+    this.#refuseClosed()
+    return this.#running.handler(options)
+  }
+
+  listen: Gateway['listen'] = async () => {
+    this.#refuseClosed()
+    return await this.#running.listen()
+  }
+
+  connectStdio: Gateway['connectStdio'] = async (
+    input = process.stdin,
+    output = process.stdout,
+    options = {},
+  ) => {
+    this.#refuseClosed()
+    await this.#running.serveStdio(input, output, options)
+  }
+
+  reload: Gateway['reload'] = async source => {
+    this.#refuseClosed()
+    const config = await this.#parts.load(source)
+    this.#refuseClosed()
+    const report = await this.#running.reload(config)
+    if (report.applied) tellProblems(config, this.#parts.logger)
+    return report
+  }
+
+  status: Gateway['status'] = () => {
+    const servers = this.#running.status()
+    const { sessions, calls } = this.#running
+    return { ready: readinessOf(servers).ready, sessions, calls: calls.size, servers }
+  }
+
+  close: Gateway['close'] = ({ timeoutMs }: CloseOptions = {}) => {
+    const ended = timeoutMs === 0 ? this.#running.close() : this.#running.stop(timeoutMs)
+    this.#closed ??= ended.then(() => this.#closeStore())
+    return this.#closed
+  }
+
+  async #closeStore(): Promise<void> {
+    try {
+      await this.#parts.store?.close()
+    } catch (error) {
+      this.#parts.logger.warn('The state store did not close cleanly.', { cause: describeError(error) })
+    }
+  }
+
+  #refuseClosed(): void {
+    if (this.#closed) throw new GatewayError('shutting_down', 'The gateway is closed. Create another one.')
+  }
+}
+
+function tellProblems({ warnings, servers }: Config, logger: Logger): void {
+  for (const warning of warnings) logger.warn(warning)
+  for (const { problem } of servers) if (problem !== undefined) logger.error(problem)
+}
+
+function withAnonymous(config: Config, allowAnonymous: boolean | undefined): Config {
+  if (allowAnonymous === undefined) return config
+  const { gateway } = config
+  return { ...config, gateway: { ...gateway, auth: { ...gateway.auth, allowAnonymous } } }
+}
+
+function absolute(store: string): string {
+  return store.startsWith('lmdb:') ? `lmdb:${resolve(store.slice('lmdb:'.length))}` : store
+}

@@ -1,0 +1,118 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { GatewayError } from '../../core/errors.ts'
+import { HttpError } from '../../core/http-error.ts'
+import { isLoopback } from '../../core/loopback.ts'
+import { HostGuard, type HostRules } from './guards.ts'
+
+/** The endpoints as a part of an HTTP server that belongs to another program. */
+
+/** RFC 9728 section 3.1: followed by the path of the endpoint. */
+export const RESOURCE_METADATA = '/.well-known/oauth-protected-resource'
+
+const MAX_PREFIX_LENGTH = 200
+const PREFIX = /^(?:\/[\w.~!$&'()*+,;=:@%-]+)+$/
+
+/** Where in another program's server a front is. */
+export interface MountPlace {
+  /** Path in front of the gateway's own; empty: none. */
+  readonly prefix: string
+  /** Whether nothing tells callers apart, and the operator has not opened the gateway to all. */
+  readonly thisMachineOnly: boolean
+}
+
+/** What frameworks add to a request. */
+export interface MountedRequest extends IncomingMessage {
+  /** The address as it came, where a framework has taken the path of the mount off `url`. */
+  originalUrl?: string
+}
+
+/** A request listener of `node:http` that connect and express take as a middleware, too. */
+export type RequestHandler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  /** Called for a request whose path is none of the gateway's. Without it, such a request is answered with 404. */
+  next?: (error?: unknown) => void,
+) => void
+
+/** @throws GatewayError `config` when it is no path */
+export function checkPrefix(prefix: string): void {
+  if (prefix === '' || (prefix.length <= MAX_PREFIX_LENGTH && PREFIX.test(prefix))) return
+  throw new GatewayError(
+    'config',
+    `The prefix ${JSON.stringify(prefix)} of the handler is no path. Write it as in "/gateway": with "/" in front, none at the end, at most ${MAX_PREFIX_LENGTH} characters.`,
+  )
+}
+
+/**
+ * Takes requests whose path is one of the gateway's behind `prefix`, and hands the others to `next`. A request that is taken has the address without the prefix
+ * as its `url`.
+ */
+export function mounted(prefix: string, handle: RequestHandler): RequestHandler {
+  const metadata = RESOURCE_METADATA + prefix
+  return (request: MountedRequest, response, next) => {
+    const whole = request.originalUrl ?? request.url ?? ''
+    // The metadata of an endpoint is also at the root of its server.
+    const own = startsWithPath(whole, metadata)
+      ? RESOURCE_METADATA + whole.slice(metadata.length)
+      : startsWithPath(whole, prefix)
+        ? whole.slice(prefix.length)
+        : ''
+    if (next !== undefined && !isEndpoint(own)) return next()
+    request.originalUrl ??= whole
+    request.url = own.startsWith('/') ? own : `/${own}`
+    handle(request, response)
+  }
+}
+
+function startsWithPath(url: string, path: string): boolean {
+  return url.startsWith(path) && (url.length === path.length || /[/?]/.test(url.charAt(path.length)))
+}
+
+/** Whether an address is one that the gateway answers. */
+function isEndpoint(url: string): boolean {
+  const query = url.indexOf('?')
+  const path = query < 0 ? url : url.slice(0, query)
+  return (
+    /^\/(?:mcp|sse)(?:\/|$)|^\/(?:messages|healthz|readyz)$/.test(path) || path.startsWith(RESOURCE_METADATA)
+  )
+}
+
+/** What is checked of every request where another program listens. */
+export class MountGuard extends HostGuard {
+  readonly #thisMachineOnly: boolean
+
+  constructor(rules: HostRules, thisMachineOnly: boolean) {
+    super(rules)
+    this.#thisMachineOnly = thisMachineOnly
+  }
+
+  override check(request: IncomingMessage): void {
+    super.check(request)
+    const { remoteAddress } = request.socket
+    // A unix socket has no address.
+    if (this.#thisMachineOnly && remoteAddress !== undefined && !isLoopback(remoteAddress))
+      throw new HttpError(
+        403,
+        'Without clients, the gateway serves only the machine it runs on. Add "clients" to its configuration, or create it with allowAnonymous.',
+        {},
+        'forbidden',
+      )
+    if (countAuthorizations(request.rawHeaders) > 1)
+      throw new HttpError(
+        400,
+        'There is more than one Authorization header; send one.',
+        {},
+        'unauthenticated',
+      )
+  }
+}
+
+/** Node drops all but the first, unless its server joins them. */
+function countAuthorizations(rawHeaders: readonly string[]): number {
+  let count = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] as string
+    if (name.length === 13 && name.toLowerCase() === 'authorization') count++
+  }
+  return count
+}

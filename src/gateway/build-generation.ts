@@ -1,0 +1,37 @@
+import { Generation } from './generation.ts'
+import type { Runtime } from './runtime.ts'
+import type { Config } from '../config/types.ts'
+import type { EventSink } from '../core/event-bus.ts'
+import type { ServedClient } from '../front/fronts.ts'
+import { compilePolicies, type Policies } from '../policy/policies.ts'
+
+export interface BuildOptions {
+  readonly config: Config
+  readonly runtime: Runtime
+  readonly events: EventSink
+  readonly former: Generation
+  /** Who is served at the moment: what they see is ready when the generation takes effect. */
+  readonly clients: Iterable<ServedClient>
+}
+
+/**
+ * Makes the generation of another configuration, whole and checked, beside the one that is in effect. What is the same in both is taken from the former: the rules, and what
+ * endpoints show. Nothing that runs is changed.
+ * @throws GatewayError `config` for rules that do not compile
+ */
+export async function buildGeneration(options: BuildOptions): Promise<Generation> {
+  const { config, runtime, events, former, clients } = options
+  const same = rulesOf(config) === rulesOf(former.config)
+  const policies: Policies = same ? former.policies : await compilePolicies(config, runtime.logger)
+  const generation = new Generation({ config, policies, runtime, events })
+  const { views } = generation.catalog
+  await views.adopt(former.catalog.views, same)
+  for (const { endpoint, principal } of clients) await views.known(endpoint, policies.of(principal))
+  return generation
+}
+
+/** All of a configuration that rules are compiled from. */
+function rulesOf({ clients, roles, servers, gateway }: Config): string {
+  const own = clients.map(client => [client.name, client.roles, client.rules, client.default, client.shadow])
+  return JSON.stringify([gateway.rules, roles, own, servers.map(({ name }) => name)])
+}

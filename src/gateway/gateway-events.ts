@@ -1,0 +1,79 @@
+import type { AuditConfig } from '../config/types.ts'
+import { CLOCK } from '../core/clock.ts'
+import { EventBus } from '../core/event-bus.ts'
+import type { AdminActed, GatewayEvent } from '../core/events.ts'
+import type { Conversation } from '../core/exchange.ts'
+import type { Logger } from '../core/logger.ts'
+import { Audit } from '../observe/audit.ts'
+import { DebugTrace } from '../observe/debug-trace.ts'
+
+/** A write over the admin API. */
+export type AdminNote = Omit<AdminActed, 'type' | 'time'>
+
+/** Of an event: everything but its time. */
+type Untimed<E> = E extends GatewayEvent ? Omit<E, 'time'> : never
+
+/** What a gateway tells of itself, apart from what its parts tell of theirs. */
+export class GatewayEvents extends EventBus {
+  #audit: { readonly log: Audit; readonly end: () => void } | undefined
+  #auditSettings: string | undefined
+  #endTrace: (() => void) | undefined
+  readonly #closing = new Set<Promise<void>>()
+
+  /** Lets what a configuration asks for listen: the audit log, and the log where it shows what clients do. What was asked for before and is not now ends. */
+  follow(audit: AuditConfig | undefined, logger: Logger): void {
+    const settings = JSON.stringify(audit)
+    if (settings !== this.#auditSettings) {
+      this.#auditSettings = settings
+      this.#endAudit()
+      if (audit) {
+        const log = new Audit({ ...audit, logger })
+        this.#audit = { log, end: log.listen(this) }
+      }
+    }
+    if (logger.debugs === true) this.#endTrace ??= new DebugTrace(logger).listen(this)
+    else this.#unfollowTrace()
+  }
+
+  /** Nothing listens any more. Resolves when everything is written. */
+  async unfollow(): Promise<void> {
+    this.#unfollowTrace()
+    this.#endAudit()
+    await Promise.all(this.#closing)
+  }
+
+  #unfollowTrace(): void {
+    this.#endTrace?.()
+    this.#endTrace = undefined
+  }
+
+  #endAudit(): void {
+    if (!this.#audit) return
+    const { log, end } = this.#audit
+    this.#audit = undefined
+    end()
+    const closing = log.close().finally(() => this.#closing.delete(closing))
+    this.#closing.add(closing)
+  }
+
+  sessionOpened(conversation: Conversation): void {
+    this.tell({ type: 'session.opened', conversation })
+  }
+
+  sessionClosed(conversation: Conversation): void {
+    this.tell({ type: 'session.closed', conversation })
+  }
+
+  accessRefused(status: number, reason: string, address: string | undefined): void {
+    this.tell({ type: 'access.refused', status, reason, address })
+  }
+
+  adminActed(write: AdminNote): void {
+    this.tell({ ...write, type: 'admin.acted' })
+  }
+
+  /** Emits what happens now, if anything listens. Not for the way of a call, where the event would be built in vain. */
+  tell(event: Untimed<GatewayEvent>): void {
+    if (this.heard[event.type]) this.emit({ ...event, time: CLOCK.wall() } as GatewayEvent)
+  }
+}

@@ -1,0 +1,178 @@
+import { checkExposure, checkMount, servesThisMachineOnly } from '../auth/exposure.ts'
+import type { Config } from '../config/types.ts'
+import type { Gatekeeper } from '../auth/gatekeeper.ts'
+import { describeError } from '../core/errors.ts'
+import { SILENT, type Logger } from '../core/logger.ts'
+import { descriptorShares } from '../descriptors.ts'
+import type { Authenticator } from '../front/authenticator.ts'
+import type { Fronts } from '../front/fronts.ts'
+import type { Certificates } from '../front/http/listener.ts'
+import type { HttpFront, HttpFrontOptions } from '../front/http/endpoint.ts'
+import { checkPrefix, mounted, type RequestHandler } from '../front/http/mount.ts'
+import type { Store } from '../state/store.ts'
+
+export interface HttpFrontsOptions extends Pick<HttpFrontOptions, 'service' | 'readiness' | 'onRefused'> {
+  readonly config: Config
+  readonly store: Store
+  readonly logger: Logger
+  /** Where fronts are added, which end together. */
+  readonly fronts: Fronts
+}
+
+/** What another configuration needs of the fronts, ready to be used. */
+export interface PreparedFronts {
+  use(): void
+  /** It is not used. */
+  discard(): void
+}
+
+/** Where in another program's server the endpoints are. */
+export interface HandlerOptions {
+  /** Path in front of the gateway's own, as in `/gateway`; default: none. */
+  readonly prefix?: string
+}
+
+/** What a gateway serves over HTTP: an address of its own, and handlers in servers of other programs. Each has sessions of its own. */
+export class HttpFronts {
+  readonly #options: HttpFrontsOptions
+  #config: Config
+  readonly #open: HttpFront[] = []
+  /** Known once the first front has been made. */
+  #Gatekeeper: typeof Gatekeeper | undefined
+
+  constructor(options: HttpFrontsOptions) {
+    this.#options = options
+    this.#config = options.config
+  }
+
+  /**
+   * Checks what another configuration says of callers and certificates, and has it ready. Nothing changes before `use`.
+   * @throws GatewayError `config`
+   */
+  async prepare(config: Config): Promise<PreparedFronts> {
+    const first = this.#open[0]
+    const isSame = sameCallers(config, this.#config)
+    if (this.#open.some(({ mount }) => !mount)) checkExposure(config, SILENT)
+    if (this.#open.some(({ mount }) => mount)) checkMount(config)
+    const certificates = first && (await certificatesOf(config))
+    const made = new Map<HttpFront, Authenticator>()
+    if (!isSame) for (const front of this.#open) made.set(front, this.#authenticator(config, front.mount))
+    return {
+      use: () => {
+        this.#config = config
+        const thisMachineOnly = servesThisMachineOnly(config)
+        for (const front of this.#open) {
+          const authenticator = isSame
+            ? front.authenticator
+            : (made.get(front) ?? this.#authenticator(config, front.mount))
+          front.use({ authenticator, certificates, thisMachineOnly })
+        }
+      },
+      discard: () => {
+        for (const authenticator of made.values()) authenticator.close()
+      },
+    }
+  }
+
+  #authenticator(
+    { clients, gateway: { auth, http } }: Config,
+    mount: HttpFrontOptions['mount'],
+  ): Authenticator {
+    const { store, logger } = this.#options
+    // Tokens are issued for the address of an endpoint, with what is in front of its path.
+    const publicUrl = http.publicUrl && http.publicUrl + (mount?.prefix ?? '')
+    const Made = this.#Gatekeeper as typeof Gatekeeper
+    return new Made({ auth, http: { publicUrl }, clients, store, logger })
+  }
+
+  /** Legacy sessions that are open. */
+  get sessions(): number {
+    return this.#open.reduce((sum, { sessions }) => sum + sessions, 0)
+  }
+
+  /** @throws GatewayError `config` when the configured address cannot be used, or must not be */
+  async listen(): Promise<{ url: string; port: number }> {
+    const { logger } = this.#options
+    const config = this.#config
+    checkExposure(config, logger)
+    const front = await this.#make(undefined)
+    try {
+      return await front.listen()
+    } catch (error) {
+      this.#open.splice(this.#open.indexOf(front), 1)
+      this.#options.fronts.delete(front)
+      await front.close(0)
+      throw error
+    }
+  }
+
+  /** @throws GatewayError `config` when the prefix is no path, or tokens are accepted and no `publicUrl` is configured */
+  handler({ prefix = '' }: HandlerOptions = {}): RequestHandler {
+    const { logger } = this.#options
+    const config = this.#config
+    checkPrefix(prefix)
+    checkMount(config)
+    let front: HttpFront | undefined
+    const made = this.#make({ prefix, thisMachineOnly: servesThisMachineOnly(config) })
+    made.then(
+      ready => (front = ready),
+      (error: unknown) => logger.error('The HTTP handler cannot be loaded.', { cause: describeError(error) }),
+    )
+    return mounted(prefix, (request, response) => {
+      if (front) front.handle(request, response)
+      else
+        made.then(
+          ready => ready.handle(request, response),
+          () => response.writeHead(500).end(),
+        )
+    })
+  }
+
+  /** Loaded when first needed: a gateway on stdio starts without it. */
+  async #make(mount: HttpFrontOptions['mount']): Promise<HttpFront> {
+    const { service, readiness, onRefused, logger, fronts } = this.#options
+    const [{ HttpFront }, gatekeeper] = await Promise.all([
+      import('../front/http/endpoint.ts'),
+      import('../auth/gatekeeper.ts'),
+    ])
+    this.#Gatekeeper = gatekeeper.Gatekeeper
+    const front = new HttpFront({
+      service,
+      config: this.#config.gateway.http,
+      authenticator: this.#authenticator(this.#config, mount),
+      logger,
+      maxConnections: descriptorShares().clients,
+      readiness,
+      ...(onRefused && { onRefused }),
+      ...(mount && { mount }),
+    })
+    this.#open.push(front)
+    fronts.add(front)
+    return front
+  }
+}
+
+/** The certificates of the HTTP front, read and checked; `undefined` without TLS. @throws GatewayError `config` */
+async function certificatesOf({ gateway }: Config): Promise<Certificates | undefined> {
+  const { tls } = gateway.http
+  if (!tls) return undefined
+  // Loaded with the front, and not before.
+  const { readCertificates } = await import('../front/http/listener.ts')
+  return await readCertificates(tls)
+}
+
+/** Whether two configurations recognise the same callers over HTTP. */
+function sameCallers(a: Config, b: Config): boolean {
+  return callersOf(a) === callersOf(b)
+}
+
+function callersOf({ clients, gateway: { auth, http } }: Config): string {
+  const own = clients.map(({ name, keys, subjects, certificates, users }) => [
+    name,
+    keys,
+    subjects,
+    certificates,
+    users,
+  ])
+  return JSON.stringify([auth, http.publicUrl, own])
+}

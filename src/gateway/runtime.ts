@@ -1,0 +1,341 @@
+import { SuspendedCalls, type Awaited } from '../bridge/suspended-calls.ts'
+import { Cache } from '../cache/cache.ts'
+import type { Catalog } from '../catalog/catalog.ts'
+import { Equivalence } from '../catalog/equivalence.ts'
+import { ResourceOwners } from '../catalog/resource-owners.ts'
+import { ServerLists } from '../catalog/server-lists.ts'
+import { spokenSince } from '../catalog/snapshot.ts'
+import type { Config, ServerConfig } from '../config/types.ts'
+import { CLOCK } from '../core/clock.ts'
+import { Deadlines } from '../core/deadlines.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
+import type { EventSink } from '../core/event-bus.ts'
+import type { Conversation } from '../core/exchange.ts'
+import type { Logger } from '../core/logger.ts'
+import { ConcurrencyLimiter, type QueueOptions } from '../middleware/queue/queue.ts'
+import { LimitLeases } from '../quota/limit-leases.ts'
+import { ListChanges } from '../relay/list-changes.ts'
+import { NotificationRelay } from '../relay/notification-relay.ts'
+import { Subscriptions } from '../relay/subscriptions.ts'
+import { TaskListeners } from '../relay/task-listeners.ts'
+import { Seal } from '../state/seal.ts'
+import type { Store } from '../state/store.ts'
+import { LegacyTasks } from '../tasks/legacy-tasks.ts'
+import { TaskIds } from '../tasks/task-ids.ts'
+import type { Link } from '../upstream/link/link.ts'
+import type { LinkSlot } from '../upstream/pool/link-slot.ts'
+import { LinksPerClient } from '../upstream/pool/links-per-client.ts'
+import { notBefore } from '../upstream/pool/next-start.ts'
+import { Pool } from '../upstream/pool/pool.ts'
+import { CacheSharing } from './cache-sharing.ts'
+
+export interface RuntimeOptions {
+  readonly config: Config
+  readonly store: Store
+  readonly logger: Logger
+  /** Raw JSON of the gateway's own `serverInfo`. */
+  readonly serverInfo: string
+  /** The calls that the end of the gateway waits for. */
+  readonly calls: Awaited
+  readonly events: EventSink
+  /** The catalogue of the configuration that is in effect. What runs asks for it each time, and keeps none. */
+  readonly catalog: () => Catalog
+}
+
+/** The links of single sessions do not each list their server anew. */
+const RECENT_MS = 60_000
+
+/**
+ * What runs, whatever the configuration: servers with their links and lists, what clients wait for and are subscribed to, what is cached and used up. It lives as long as
+ * the gateway, and a reload gives it other settings. `generation.ts` is what one configuration says about it.
+ */
+export class Runtime {
+  readonly store: Store
+  readonly logger: Logger
+  readonly serverInfo: string
+  readonly deadlines = new Deadlines()
+  readonly pools = new Map<string, Pool>()
+  readonly lists: ServerLists
+  readonly learned = new ResourceOwners()
+  readonly cache: Cache
+  readonly limiter: ConcurrencyLimiter
+  readonly leases: LimitLeases
+  readonly relay: NotificationRelay
+  readonly subscriptions: Subscriptions
+  readonly listChanges: ListChanges
+  readonly taskListeners: TaskListeners
+  readonly seal: Seal
+  readonly taskIds: TaskIds
+  readonly legacyTasks: LegacyTasks
+  readonly suspendedCalls: SuspendedCalls
+  readonly #sharing: CacheSharing
+  readonly #equivalence: Equivalence
+  readonly #clientLinks: LinksPerClient
+  readonly #options: RuntimeOptions
+  /** Pools of servers that are gone, while their calls end. */
+  readonly #leaving = new Map<Pool, Promise<void>>()
+  #gateway: Config['gateway']
+  #drained: ReadonlyMap<string, ReadonlySet<string>> = new Map()
+
+  constructor(options: RuntimeOptions) {
+    const { config, store, logger, serverInfo, calls, events, catalog } = options
+    const { gateway, servers } = config
+    this.#options = options
+    this.#gateway = gateway
+    this.store = store
+    this.logger = logger
+    this.serverInfo = serverInfo
+
+    this.#clientLinks = new LinksPerClient(gateway.maxLinksPerClient)
+    this.leases = new LimitLeases({ store, logger, clock: CLOCK, failureMode: gateway.quotaFailureMode })
+    this.limiter = new ConcurrencyLimiter({ ...queueOptions(config), deadlines: this.deadlines })
+    for (const server of servers) this.#addPool(server)
+    this.lists = new ServerLists({
+      servers,
+      firstListTimeoutMs: gateway.catalog.firstListTimeoutMs,
+      store,
+      logger,
+      views: () => catalog().views,
+      link: (server, exchange) => this.poolOf(server).any(exchange),
+      links: server => this.pools.get(server)?.links ?? [],
+      notBefore: server => notBefore(this.pools.get(server)?.slots ?? []),
+    })
+    this.#equivalence = new Equivalence(logger, server => this.lists.refreshSoon(server))
+    this.#sharing = new CacheSharing({ store, logger, cache: () => this.cache })
+    this.#sharing.reconfigure(config)
+    this.cache = new Cache({
+      events,
+      servers,
+      bounds: gateway.cache,
+      tier: this.#sharing.tier,
+      onInvalidated: (server, tags) => this.#sharing.outdated(server, tags),
+      snapshot: server => this.lists.snapshot(server),
+      onLinks: (principal, server, result) => this.learned.learn(principal, server, result),
+      serverInfo,
+    })
+
+    // The way back.
+    this.subscriptions = new Subscriptions({
+      pool: server => this.poolOf(server),
+      logger,
+      maxPerSubscriber: gateway.listen.maxResources,
+      hears: (view, server, own) => catalog().view(view)?.hears(server, own) ?? false,
+      onMissed: server => this.lists.refreshSoon(server),
+    })
+    this.taskListeners = new TaskListeners({
+      pool: server => this.poolOf(server),
+      listenOf: link => this.subscriptions.listenOf(link),
+      logger,
+    })
+    this.relay = new NotificationRelay({
+      logger,
+      subscriptions: this.subscriptions,
+      taskListeners: this.taskListeners,
+      onListChanged: link => this.#listChanged(link),
+      onResourceChanged: (server, uri) => this.cache.resourceChanged(server, uri),
+      sees: (view, server) => catalog().view(view)?.servers.has(server) ?? false,
+    })
+    this.listChanges = new ListChanges(() => this.relay.conversations)
+
+    this.seal = new Seal(store)
+    this.taskIds = new TaskIds(this.seal)
+    this.legacyTasks = new LegacyTasks(this.taskIds, this.deadlines)
+    this.suspendedCalls = new SuspendedCalls(this.seal, this.deadlines, gateway.asks, calls, logger)
+  }
+
+  /** Reads what earlier runs left: lists and eras. Starts no server. */
+  async load(): Promise<void> {
+    await this.lists.load()
+    this.#sharing.start()
+    for (const name of this.pools.keys()) this.#recallEra(name)
+  }
+
+  /** @throws GatewayError `upstream_unreachable`, not sent, for a name that is not in the configuration */
+  poolOf(server: string): Pool {
+    const pool = this.pools.get(server)
+    if (!pool) throw gone(server)
+    return pool
+  }
+
+  /** Server → names of its drained replicas, `''` for all of them; every other one is in use. */
+  drain(drained: ReadonlyMap<string, ReadonlySet<string>>): void {
+    this.#drained = drained
+    for (const [name, { membership }] of this.pools) membership.drain(drained.get(name) ?? new Set())
+  }
+
+  /** A conversation has ended. */
+  leave(conversation: Conversation): void {
+    for (const pool of [...this.pools.values(), ...this.#leaving.keys()]) pool.leave(conversation)
+    this.legacyTasks.leave(conversation)
+  }
+
+  /**
+   * Goes on by another configuration. A server that does not differ keeps everything. One that differs keeps its pool; one that is gone ends once its calls have. What is
+   * used up, cached and subscribed to stays.
+   */
+  reconfigure(config: Config): void {
+    const before = this.#gateway
+    const { gateway, servers } = config
+    this.#gateway = gateway
+    this.#clientLinks.max = gateway.maxLinksPerClient
+    this.leases.reach.fail = gateway.quotaFailureMode
+    this.limiter.reconfigure(queueOptions(config))
+    this.subscriptions.maxPerSubscriber = gateway.listen.maxResources
+    this.suspendedCalls.reconfigure(gateway.asks)
+
+    const added = this.lists.reconfigure(servers, gateway.catalog.firstListTimeoutMs)
+    const names = new Set(servers.map(({ name }) => name))
+    for (const [name, pool] of this.pools) if (!names.has(name)) this.#retire(name, pool)
+    const samePools = JSON.stringify(poolSettings(before)) === JSON.stringify(poolSettings(gateway))
+    for (const server of servers) {
+      const pool = this.pools.get(server.name)
+      if (!pool) this.#addPool(server)
+      else if (!samePools || !sameSettings(pool.server, server)) this.#reconfigurePool(pool, server)
+    }
+    this.#sharing.reconfigure(config)
+    this.cache.reconfigure(servers, gateway.cache, this.#sharing.tier)
+    if (added.length > 0) void this.#introduce(added)
+  }
+
+  async close(): Promise<void> {
+    const lists = this.lists.close()
+    await Promise.all([...this.pools.values(), ...this.#leaving.keys()].map(pool => pool.close()))
+    await Promise.all([lists, ...this.#leaving.values()])
+  }
+
+  /** What is written at last, once no call goes on. */
+  async finish(): Promise<void> {
+    this.deadlines.close()
+    await this.leases.close()
+    await this.#sharing.close()
+  }
+
+  #reconfigurePool(pool: Pool, server: ServerConfig): void {
+    const { fingerprint, problem, name } = pool.server
+    pool.reconfigure(server, this.#gateway)
+    // It may be another server by now, or one that can be used at last.
+    if (server.problem === undefined && (server.fingerprint !== fingerprint || problem !== undefined))
+      void this.lists.refresh(name)
+  }
+
+  /** Servers that are new are listed in the background, so that nothing waits for one that does not start. */
+  async #introduce(servers: readonly ServerConfig[]): Promise<void> {
+    try {
+      await this.lists.load(servers)
+      await this.#options.catalog().views.rebuild()
+    } catch (error) {
+      this.logger.warn('What was known of new servers is not used.', { cause: describeError(error) })
+    }
+    for (const { name } of servers) {
+      if (!this.pools.has(name)) continue
+      this.#recallEra(name)
+      void this.lists.refresh(name)
+    }
+  }
+
+  #recallEra(name: string): void {
+    const snapshot = this.lists.snapshot(name)
+    const pool = this.pools.get(name)
+    if (snapshot && pool) pool.spoken = spokenSince(snapshot)
+  }
+
+  /** No new call goes to the server; its pool closes when the last one has ended. */
+  #retire(name: string, pool: Pool): void {
+    this.pools.delete(name)
+    const end = pool.retire().then(() => {
+      this.#leaving.delete(pool)
+    })
+    this.#leaving.set(pool, end)
+  }
+
+  #addPool(server: ServerConfig): void {
+    const { logger, serverInfo } = this.#options
+    const pool: Pool = new Pool({
+      server,
+      events: this.#options.events,
+      deadlines: this.deadlines,
+      logger: logger.child({ server: server.name }),
+      clientInfo: serverInfo,
+      clientLinks: this.#clientLinks,
+      ...poolSettings(this.#gateway),
+      onReplicasChanged: () => {
+        if (this.pools.get(server.name) === pool) this.subscriptions.regroup(server.name)
+      },
+      listener: {
+        onNotification: (link, method, params, among) =>
+          this.relay.onNotification(link, method, params, among),
+        onRequest: (link, method, params, among, cancellation) =>
+          this.relay.onRequest(link, method, params, among, cancellation),
+        onLost: (link, error) => {
+          this.subscriptions.lost(link)
+          this.legacyTasks.lost(link)
+          pool.lost(link, error)
+        },
+        onGap: link => {
+          this.lists.refreshSoon(link.server.name, link)
+          this.subscriptions.missed(link)
+        },
+        onUnreachable: (slot, error) => pool.unreachable(slot, error),
+        onOpen: (slot, link, before) => {
+          // What it would still say unasked is heard from the new one.
+          if (before) this.subscriptions.lost(before)
+          pool.opened(slot, link)
+          this.#opened(slot, link)
+        },
+      },
+    })
+    this.pools.set(server.name, pool)
+    const drained = this.#drained.get(server.name)
+    if (drained) pool.membership.drain(drained)
+  }
+
+  /** Listed over the link that said so: of a server's processes, only one may have changed. */
+  #listChanged(link: Link): void {
+    const { name } = link.server
+    const replicas = this.pools.get(name)?.replicas
+    this.cache.invalidate(name, 'server')
+    // A server may say so while it is still being greeted: nothing can be listed over that link yet.
+    if (!link.usable) return this.lists.refreshSoon(name)
+    if (replicas?.several) void this.#equivalence.look(replicas, link)
+    this.lists.refreshSoon(name, link)
+  }
+
+  /** A server that has just been started may offer something else than last time, and knows nothing of what clients wanted to hear. */
+  #opened(slot: LinkSlot, link: Link): void {
+    const { name } = link.server
+    const fetchedAt = this.lists.listedAt(link)
+    if (!slot.key.owner || slot.reopened || Math.abs(Date.now() - fetchedAt) > RECENT_MS)
+      this.lists.refreshSoon(name, link)
+    const replicas = this.pools.get(name)?.replicas
+    if (replicas?.several && !link.replica.tools) void this.#equivalence.look(replicas, link)
+    this.subscriptions.opened(slot, link)
+    this.taskListeners.opened(slot, link)
+    for (const { logLevel } of link.owner ? [link.owner] : this.relay.conversations)
+      if (logLevel !== undefined) link.wantLogLevel(logLevel)
+  }
+}
+
+function poolSettings({
+  zone,
+  dns,
+  drainTimeoutMs,
+}: Config['gateway']): Pick<Config['gateway'], 'zone' | 'dns' | 'drainTimeoutMs'> {
+  return { zone, dns, drainTimeoutMs }
+}
+
+function queueOptions({ servers, gateway, clients }: Config): Omit<QueueOptions, 'deadlines'> {
+  return { servers, gateway, weights: new Map(clients.map(({ name, weight }) => [name, weight])) }
+}
+
+/** Whether a server is configured in the same way, in every setting. */
+function sameSettings(a: ServerConfig, b: ServerConfig): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
+}
+
+function gone(server: string): GatewayError {
+  return new GatewayError(
+    'upstream_unreachable',
+    `There is no server "${server}" in the configuration any more. List again what there is.`,
+    { server, delivery: 'not_sent' },
+  )
+}

@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import type { Clock } from '../core/clock.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Store } from '../state/store.ts'
+import type { Budgeted, Placed, Rated } from './admission-gate.ts'
+import { ConcurrencyLeases } from './concurrency-leases.ts'
+import type { Active, LeaseOptions, Window } from './lease-options.ts'
+import { Lease } from './lease.ts'
+import type { Limit } from './limits.ts'
+import { calendar, type EndOf } from './period.ts'
+import { StoreAvailability } from './store-availability.ts'
+
+/** A limit with this process's part of it. */
+export type Live = Rated | Placed | Budgeted
+
+export interface LimitLeasesOptions {
+  readonly store: Store
+  readonly logger: Logger
+  readonly clock: Clock
+  readonly failureMode: 'open' | 'closed'
+}
+
+/** Limits whose leases are at hand; the counters of others are in the store alone. */
+const MAX_LEASES = 50_000
+/** Giving back, booking, renewing. */
+const SWEEP_MS = 100
+
+/**
+ * This process's parts of limits, by the key of the limit. They live as long as the gateway: another configuration finds what is used up as it was, whatever the limit
+ * is then.
+ */
+export class LimitLeases {
+  readonly #options: LimitLeasesOptions
+  readonly reach: StoreAvailability
+  readonly #leases = new LRUCache<string, Lease | ConcurrencyLeases>({ max: MAX_LEASES })
+  readonly #holder = randomUUID()
+  readonly #ends = new Map<string, EndOf>()
+  readonly #active = new Set<Active>()
+  #holders = 0
+  #timer: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(options: LimitLeasesOptions) {
+    const { store, logger, clock, failureMode } = options
+    this.#options = options
+    this.reach = new StoreAvailability(failureMode, logger, clock, store)
+  }
+
+  /** The lease of a limit, which is the same for equal keys and windows. From now on it grants by this limit. */
+  of(limit: Limit, timeZone: string): Live {
+    if (limit.kind === 'concurrency') return { limit, places: this.#placesOf(limit.key, limit.limit) }
+    const window: Window =
+      limit.kind === 'rate'
+        ? { kind: 'sliding', ms: limit.periodMs }
+        : { kind: 'calendar', endOf: this.#endOf(limit.period, timeZone) }
+    const name = limit.kind === 'rate' ? limit.key : `${limit.key}\n${timeZone}`
+    const lease = this.#leaseOf(name, { ...this.#common(limit.key, limit.limit), window })
+    return limit.kind === 'rate' ? { limit, lease } : { limit, lease }
+  }
+
+  /** Gives everything back. Idempotent; a store that cannot be reached is not waited for. */
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    const active = [...this.#active]
+    this.#active.clear()
+    await Promise.all(active.map(limit => limit.close()))
+  }
+
+  #leaseOf(name: string, options: LeaseOptions): Lease {
+    const known = this.#leases.get(name)
+    if (known instanceof Lease) {
+      known.changeLimit(options.limit)
+      return known
+    }
+    const lease = new Lease(options)
+    this.#leases.set(name, lease)
+    return lease
+  }
+
+  #placesOf(key: string, limit: number): ConcurrencyLeases {
+    const known = this.#leases.get(key)
+    if (known instanceof ConcurrencyLeases) {
+      known.changeLimit(limit)
+      return known
+    }
+    // Not the process: an identity that was forgotten meanwhile may still have calls under way.
+    const holder = `${this.#holder}/${++this.#holders}`
+    const places = new ConcurrencyLeases({ ...this.#common(key, limit), holder })
+    this.#leases.set(key, places)
+    return places
+  }
+
+  #common(key: string, limit: number): Omit<LeaseOptions, 'window'> {
+    const { store, clock } = this.#options
+    return { key, limit, store, reach: this.reach, clock, wake: active => this.#wake(active) }
+  }
+
+  #endOf(period: 'minute' | 'hour' | 'day' | 'month', timeZone: string): EndOf {
+    const key = `${period} ${timeZone}`
+    let endOf = this.#ends.get(key)
+    if (!endOf) this.#ends.set(key, (endOf = calendar(period, timeZone)))
+    return endOf
+  }
+
+  #wake(active: Active): void {
+    this.#active.add(active)
+    if (this.#timer || this.#closed) return
+    this.#timer = setTimeout(() => this.#sweep(), SWEEP_MS)
+    this.#timer.unref()
+  }
+
+  #sweep(): void {
+    this.#timer = undefined
+    for (const active of this.#active) if (!active.sweep()) this.#active.delete(active)
+    if (this.#timer || this.#active.size === 0 || this.#closed) return
+    this.#timer = setTimeout(() => this.#sweep(), SWEEP_MS)
+    this.#timer.unref()
+  }
+}

@@ -1,0 +1,76 @@
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { ConfigSource } from '../../src/config/source/config-source.ts'
+
+/** A source under test, and the hand that writes what it reads. */
+export interface SourceUnderTest {
+  readonly source: ConfigSource
+  /** Makes the source say `content`, a value in the form of a file, or something that is no configuration. */
+  write(content: object | 'nonsense'): void | Promise<void>
+}
+
+/** What holds for every `ConfigSource`. `open` makes one that says a file with the server `one`. */
+export function configSourceContract(name: string, open: () => Promise<SourceUnderTest>): void {
+  const opened = async (): Promise<SourceUnderTest> => {
+    const made = await open()
+    onTestFinished(() => made.source.close())
+    return made
+  }
+  const fileWith = (...names: string[]): object => ({
+    mcpServers: Object.fromEntries(names.map(server => [server, { command: 'x' }])),
+  })
+  const serversOf = async (source: ConfigSource): Promise<string[] | undefined> =>
+    (await source.read()).config?.servers.map(server => server.name)
+
+  describe(`${name} is a source that`, () => {
+    test('says what is there now, with one digest for one content', async () => {
+      const { source, write } = await opened()
+      const before = await source.read()
+      expect(before.config?.servers.map(server => server.name)).toEqual(['one'])
+      expect((await source.read()).digest).toBe(before.digest)
+      await write(fileWith('one', 'two'))
+      expect(await serversOf(source)).toEqual(['one', 'two'])
+      expect((await source.read()).digest).not.toBe(before.digest)
+      await write(fileWith('one'))
+      expect((await source.read()).digest).toBe(before.digest)
+    })
+
+    test('says what is wrong, in words and without rejecting, and is sound again afterwards', async () => {
+      const { source, write } = await opened()
+      await write('nonsense')
+      const reading = await source.read()
+      expect(reading.config).toBeUndefined()
+      expect(reading.problem).toContain(source.name)
+      await write(fileWith('one'))
+      expect(await serversOf(source)).toEqual(['one'])
+    })
+
+    test('tells of a change, also of one before it was watched, and once of several', async () => {
+      const { source, write } = await opened()
+      await source.read()
+      await write(fileWith('two'))
+      let told = 0
+      await source.watch(() => void told++)
+      await expect.poll(() => told, { timeout: 10_000 }).toBe(1)
+      expect(await serversOf(source)).toEqual(['two'])
+      for (const server of ['a', 'b', 'c']) await write(fileWith(server))
+      await expect.poll(() => told, { timeout: 10_000 }).toBe(2)
+      expect(await serversOf(source)).toEqual(['c'])
+      await new Promise(resolve => setTimeout(resolve, 500))
+      expect(told).toBe(2)
+    })
+
+    test('tells nothing after its end, which ends what is being read', async () => {
+      const { source, write } = await opened()
+      let told = 0
+      await source.watch(() => void told++)
+      const reading = source.read().catch((error: unknown) => error)
+      await Promise.all([source.close(), source.close()])
+      await reading
+      const before = told
+      await write(fileWith('two'))
+      await new Promise(resolve => setTimeout(resolve, 500))
+      expect(told).toBe(before)
+      await expect(source.read()).rejects.toThrow()
+    })
+  })
+}

@@ -1,0 +1,186 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { SECTIONS } from '../src/config/options/file.ts'
+import { CALL_CHAIN, OPENING_CHAIN, REQUEST_CHAIN } from '../src/gateway/chains.ts'
+
+/** The pages name what there is, and there is what they name. */
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8')
+const filesIn = (folder: string): string[] =>
+  readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map(file =>
+    file.replaceAll('\\', '/'),
+  )
+
+const PAGES = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  ...filesIn('docs')
+    .filter(file => file.endsWith('.md'))
+    .map(file => `docs/${file}`),
+]
+
+/** Files that a page links to, from the root. */
+function linked(page: string): string[] {
+  return [...read(page).matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)].map(([, link]) =>
+    relative(ROOT, resolve(ROOT, dirname(page), link as string)).replaceAll('\\', '/'),
+  )
+}
+
+describe('pages', () => {
+  test.each(PAGES)('%s links to files that exist', page => {
+    expect(linked(page).filter(file => !existsSync(join(ROOT, file)))).toEqual([])
+  })
+
+  test('docs/README.md lists every page', () => {
+    const listed = linked('docs/README.md')
+    const missing = PAGES.filter(
+      page => page !== 'README.md' && page !== 'docs/README.md' && !page.startsWith('docs/decisions/'),
+    ).filter(page => !listed.includes(page))
+    expect(missing).toEqual([])
+    expect(listed).toContain('docs/decisions')
+  })
+
+  test('the README refers to the index, and names every page for those who run a gateway', () => {
+    expect(linked('README.md')).toEqual(
+      expect.arrayContaining(['docs/README.md', 'CONTRIBUTING.md', 'SECURITY.md']),
+    )
+  })
+
+  test('decisions are numbered without a gap, and each says what was rejected', () => {
+    const decisions = readdirSync(join(ROOT, 'docs/decisions')).sort()
+    expect(decisions.length).toBeGreaterThanOrEqual(10)
+    decisions.forEach((file, at) => {
+      expect(file).toMatch(new RegExp(`^${String(at + 1).padStart(4, '0')}-[a-z0-9-]+\\.md$`))
+      const text = read(`docs/decisions/${file}`)
+      for (const heading of ['Why a decision was needed', 'Decision', 'Rejected', 'What follows'])
+        expect(text).toContain(`\n## ${heading}\n`)
+      expect(text.match(/^- /gm)?.length ?? 0, `${file} rejects something`).toBeGreaterThan(1)
+    })
+  })
+
+  test.each(
+    PAGES.filter(page =>
+      /^(?:CONTRIBUTING|SECURITY|docs\/README|docs\/embedding|docs\/decisions\/.*)\.md$/.test(page),
+    ),
+  )('%s has short lines', page => {
+    expect(
+      read(page)
+        .split('\n')
+        .filter(line => line.length > 120),
+    ).toEqual([])
+  })
+
+  test.each(['CONTRIBUTING.md', 'SECURITY.md'])('every path of the source that %s names exists', page => {
+    const named = [...read(page).matchAll(/`((?:src|test|docs|bin)\/[^`\s]*)`/g)].map(
+      ([, path]) => path as string,
+    )
+    expect(named.length).toBeGreaterThan(10)
+    expect(named.filter(path => !path.includes('<') && !existsSync(join(ROOT, path)))).toEqual([])
+  })
+})
+
+describe('the lists of CONTRIBUTING.md', () => {
+  /** The numbered files below a heading. */
+  const filesOf = (heading: string): string[] => {
+    const text =
+      new RegExp(`\n## How to add ${heading}\n([^]*?)(?=\n## |$)`).exec(read('CONTRIBUTING.md'))?.[1] ?? ''
+    const named = [...text.matchAll(/^\d+\. `([^`]+)`/gm)].map(([, file]) => file as string)
+    expect(named.length, heading).toBeGreaterThan(2)
+    return named
+  }
+  const ends = (file: string, part: string): boolean => read(file).includes(part)
+
+  test('a middleware: each of the chains is where the list says, and is held to the contract', () => {
+    expect(filesOf('a middleware')).toEqual(
+      expect.arrayContaining([
+        'src/middleware/<name>.ts',
+        'src/gateway/chains.ts',
+        'src/gateway/generation.ts',
+        'test/unit/gateway/middlewares.test.ts',
+      ]),
+    )
+    const inChains = [...CALL_CHAIN, ...REQUEST_CHAIN, ...OPENING_CHAIN].map(({ name }) => name)
+    const chains = read('src/gateway/chains.ts')
+    const from = new Map(
+      [...chains.matchAll(/^import \{([^}]+)\} from '([^']+)'/gm)].flatMap(([, names, file]) =>
+        (names as string).split(',').map(name => [name.trim(), file as string] as const),
+      ),
+    )
+    const elsewhere = inChains.filter(
+      name => !/^\.\.\/(?:middleware\/(?:request\/)?|bridge\/|tasks\/)/.test(from.get(name) ?? ''),
+    )
+    expect(inChains.length).toBeGreaterThan(10)
+    expect(elsewhere).toEqual([])
+    const subjects = read('test/unit/gateway/middlewares.test.ts')
+    expect(inChains.filter(name => !subjects.includes(name))).toEqual([])
+  })
+
+  test('a transport: each has a kind, traits, a row, and a test of the contract', () => {
+    const list = filesOf('a transport')
+    expect(list).toEqual(
+      expect.arrayContaining(['src/config/replica-types.ts', 'src/upstream/transport/transports.ts']),
+    )
+    const folders = readdirSync(join(ROOT, 'src/upstream/transport'), { withFileTypes: true })
+      .filter(entry => entry.isDirectory() && entry.name !== 'shared')
+      .map(({ name }) => name)
+    expect(folders.length).toBeGreaterThan(2)
+    for (const name of folders) {
+      expect(ends('src/config/replica-types.ts', `kind: '${name}'`), name).toBe(true)
+      expect(existsSync(join(ROOT, `src/upstream/transport/${name}/traits.ts`)), name).toBe(true)
+      expect(ends('src/upstream/transport/transports.ts', `  ${name}: {`), name).toBe(true)
+      const tests = filesIn(`test/unit/upstream/transport/${name}`).filter(file => file.endsWith('.test.ts'))
+      expect(
+        tests.some(file => ends(`test/unit/upstream/transport/${name}/${file}`, 'describeTransport(')),
+        name,
+      ).toBe(true)
+    }
+  })
+
+  test('a state store: each is opened by its form, and held to every contract', () => {
+    const list = filesOf('a state store')
+    const opened = [...read('src/state/open.ts').matchAll(/import\('\.\/([a-z-]+)\.ts'\)/g)].map(
+      ([, name]) => name as string,
+    )
+    expect(opened.length).toBeGreaterThan(2)
+    for (const name of opened) {
+      for (const file of list.filter(path => path.includes('<name>')))
+        expect(existsSync(join(ROOT, file.replace('<name>', name))), `${file} for ${name}`).toBe(true)
+      for (const contract of ['describeStore(', 'describeAmounts('])
+        expect(ends(`test/unit/state/${name}.test.ts`, contract), name).toBe(true)
+      expect(ends('test/unit/cache/tier.test.ts', `describeTier('${name}'`), name).toBe(true)
+    }
+  })
+
+  test('a command: each has a file, is loaded by its name alone, and is told on a page', () => {
+    expect(filesOf('a command')).toEqual(
+      expect.arrayContaining(['src/cli/<name>.ts', 'src/cli/program.ts', 'test/unit/cli/program.test.ts']),
+    )
+    const program = read('src/cli/program.ts')
+    const commands = [...program.matchAll(/program\s*\.command\('([a-z-]+)'\)/g)].map(
+      ([, name]) => name as string,
+    )
+    expect(commands.length).toBeGreaterThan(5)
+    const pages = PAGES.map(read).join('\n')
+    for (const name of commands) {
+      expect(existsSync(join(ROOT, `src/cli/${name}.ts`)), name).toBe(true)
+      expect(program, name).toContain(`import('./${name}.ts')`)
+      expect(pages, name).toContain(`mcp-manifold ${name}`)
+    }
+  })
+
+  test('a configuration key: every section is among the descriptors', () => {
+    expect(filesOf('a configuration key')).toEqual(
+      expect.arrayContaining(['src/config/options/<section>.ts', 'test/fixtures/config/valid/full.json']),
+    )
+    const declared = filesIn('src/config/options').flatMap(file =>
+      [...read(`src/config/options/${file}`).matchAll(/\bsection\('([^']*)'/g)].map(
+        ([, place]) => place as string,
+      ),
+    )
+    expect(SECTIONS.map(({ place }) => place).filter(place => !declared.includes(place))).toEqual([])
+  })
+})

@@ -1,0 +1,118 @@
+import { expect } from 'vitest'
+import type { Gateway } from '../../../../src/gateway/gateway.ts'
+import type { ReloadReport } from '../../../../src/gateway/reload-report.ts'
+import { configFrom } from '../../../../src/config/load/load.ts'
+import { startGateway } from '../../../helpers/gateway.ts'
+import { openSession } from '../../../helpers/http-client.ts'
+import { scriptedHttp, type ScriptedServer } from '../../../helpers/scripted-servers.ts'
+
+/** A test of one key: it changes the key in a running gateway and sees the effect. */
+export type KeyTest = () => Promise<void>
+export type KeyTests = Readonly<Record<string, KeyTest>>
+
+export interface Scene {
+  readonly server: ScriptedServer
+  readonly gateway: Gateway
+  readonly origin: string
+}
+
+/** What a test sees of a gateway. It may look several times. */
+export type Look = (scene: Scene) => Promise<unknown>
+
+export type File = Readonly<Record<string, unknown>>
+
+/** A file before and after the change, and what is seen with each. */
+export function change(
+  [before, after]: readonly [(server: ScriptedServer) => File, (server: ScriptedServer) => File],
+  look: Look,
+  [old, changed]: readonly [unknown, unknown],
+): KeyTest {
+  return async () => {
+    await using server = await scriptedHttp()
+    server.results.set('tools/call', WELL)
+    await using running = await startGateway(before(server), { problems: true })
+    const { gateway, origin } = running
+    const scene = { server, gateway, origin }
+    await expect.poll(() => look(scene), POLL).toEqual(old)
+    const file = after(server)
+    expect(await reload(gateway, file)).toMatchObject({ applied: true, notReloadable: [] })
+    await expect.poll(() => look(scene), POLL).toEqual(changed)
+  }
+}
+
+const POLL = { timeout: 6_000, interval: 100 }
+const WELL = '{"content":[{"type":"text","text":"well"}]}'
+
+/** Has the gateway take over a file; its port and its state stay what they are. */
+export async function reload(gateway: Gateway, file: File): Promise<ReloadReport> {
+  const own = { http: { port: 0 }, state: 'memory', ...(file['gateway'] as object | undefined) }
+  return await gateway.reload(await configFrom({ ...file, gateway: own }, { env: {} }))
+}
+
+/** A change in the entry of the server `a`. */
+export function ofServer(
+  before: object,
+  after: object,
+  look: Look,
+  seen: readonly [unknown, unknown],
+  more: File = {},
+): KeyTest {
+  const file = (entry: object) => (server: ScriptedServer) => ({
+    mcpServers: { a: { ...server.entry, ...entry } },
+    ...more,
+  })
+  return change([file(before), file(after)], look, seen)
+}
+
+/** A change in `gateway`. */
+export function ofGateway(
+  before: object,
+  after: object,
+  look: Look,
+  seen: readonly [unknown, unknown],
+  entry: object = {},
+): KeyTest {
+  const file = (gateway: object) => (server: ScriptedServer) => ({
+    mcpServers: { a: { ...server.entry, ...entry } },
+    gateway,
+  })
+  return change([file(before), file(after)], look, seen)
+}
+
+/** A change beside the server `a`. */
+export function ofFile(
+  before: File,
+  after: File,
+  look: Look,
+  seen: readonly [unknown, unknown],
+  entry: object = {},
+): KeyTest {
+  const file = (more: File) => (server: ScriptedServer) => ({
+    mcpServers: { a: { ...server.entry, ...entry } },
+    ...more,
+  })
+  return change([file(before), file(after)], look, seen)
+}
+
+export const tools: Look = async ({ origin }) => await (await openSession(origin)).names('tools')
+
+export const call =
+  (name = 'a__t', args: object = {}): Look =>
+  async ({ origin }) =>
+    await (await openSession(origin)).call(name, args)
+
+/** How many calls with these arguments reach the server, of so many. */
+export const reaching =
+  (argsOf: readonly object[], name = 'a__t'): Look =>
+  async ({ origin, server }) => {
+    const client = await openSession(origin)
+    const before = server.messages.all.filter(text => text.includes('"tools/call"')).length
+    for (const args of argsOf) await client.call(name, args)
+    return server.messages.all.filter(text => text.includes('"tools/call"')).length - before
+  }
+
+/** Whether what a look gives contains a text. */
+export const says =
+  (look: Look, text: string): Look =>
+  async scene =>
+    String(await look(scene)).includes(text)

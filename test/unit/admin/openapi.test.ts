@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest'
+import { openapiOf, OPENAPI_PATH } from '../../../src/admin/openapi.ts'
+import { ROUTES } from '../../../src/admin/routes.ts'
+
+/** The description of the admin API says what the table of routes says, and is one that tools can read. */
+
+const document = openapiOf(ROUTES)
+
+// eslint-disable-next-line
+type Any = any
+
+test('each route is described, and nothing else', () => {
+  const described = Object.entries(document['paths'] as Any).flatMap(([path, methods]) =>
+    Object.keys(methods as object).map(method => `${method} ${path}`),
+  )
+  expect(described.sort()).toEqual(
+    [...ROUTES.map(({ method, path }) => `${method} ${path}`), `get ${OPENAPI_PATH}`].sort(),
+  )
+})
+
+test('the document has the form of OpenAPI 3.1', () => {
+  expect(document).toMatchObject({
+    openapi: '3.1.0',
+    info: { title: expect.any(String) as string, version: expect.any(String) as string },
+  })
+  const ids = new Set<string>()
+  for (const [path, methods] of Object.entries(document['paths'] as Any)) {
+    expect(path).toMatch(/^\/admin\//)
+    for (const [method, operation] of Object.entries<Any>(methods as Any)) {
+      expect(ids).not.toContain(operation.operationId)
+      ids.add(operation.operationId)
+      expect(operation.summary).toMatch(/\.$/)
+      const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)
+      const inPath = (operation.parameters ?? []).filter((one: Any) => one.in === 'path')
+      expect(inPath.map((one: Any) => one.name)).toEqual(names)
+      for (const one of operation.parameters ?? [])
+        expect(one).toMatchObject({ required: true, schema: { type: 'string' } })
+      if (method === 'get') expect(operation.requestBody).toBeUndefined()
+      for (const { schema } of Object.values<Any>(operation.requestBody?.content ?? {}))
+        expect(isSchema(schema)).toBe(true)
+      expect(operation.responses[200].description).toBeTypeOf('string')
+      expect(isSchema(operation.responses[200].content['application/json'].schema)).toBe(true)
+      for (const [status, answer] of Object.entries<Any>(operation.responses as Any)) {
+        expect(status).toMatch(/^[2-5]\d\d$/)
+        if (status !== '200') expect(resolve(answer.$ref)).toHaveProperty('content')
+      }
+    }
+  }
+})
+
+test('a write of the configuration needs If-Match, and says which statuses it has', () => {
+  for (const route of ROUTES.filter(({ etag }) => etag === 'required')) {
+    const operation = (document['paths'] as Any)[route.path][route.method]
+    expect(operation.parameters).toContainEqual(expect.objectContaining({ name: 'If-Match', in: 'header' }))
+    for (const status of [403, 409, 412, 422, 428]) expect(operation.responses).toHaveProperty(String(status))
+  }
+})
+
+/** What a reference within the document stands for. */
+function resolve(reference: string): unknown {
+  expect(reference).toMatch(/^#\//)
+  return reference
+    .slice(2)
+    .split('/')
+    .reduce((at: Any, step) => at?.[step], document)
+}
+
+/** Types and members that JSON Schema knows, all the way down. */
+function isSchema(schema: Any): boolean {
+  const types = ['object', 'array', 'string', 'integer', 'boolean', 'null']
+  const known = ['type', 'properties', 'required', 'items', 'description', 'additionalProperties']
+  return (
+    [schema.type].flat().every((type: string) => types.includes(type)) &&
+    Object.keys(schema).every(key => known.includes(key)) &&
+    (schema.required ?? []).every((name: string) => Object.hasOwn(schema.properties, name)) &&
+    Object.values(schema.properties ?? {}).every(isSchema) &&
+    (schema.items === undefined || isSchema(schema.items))
+  )
+}
