@@ -1,10 +1,10 @@
+import { backoffMs } from '../core/backoff.ts'
 import { monotonicNow } from '../core/clock.ts'
 
 /** Failures in a row that are no reason to wait: one may be chance, and a client that asks again at once means it. */
 const FREE = 3
-const FIRST_MS = 250
-/** However many clients ask, a server that fails is listed for them no more often than this. */
-const LAST_MS = 5000
+/** However many clients ask, a server that fails is listed for them no more often than `mostMs`. */
+const PAUSE = { firstMs: 250, mostMs: 5000 }
 /** What is remembered of failures; the oldest is forgotten. */
 const MAX_KEYS = 10_000
 
@@ -28,7 +28,7 @@ export class FailurePauses {
 
   failed(key: string): void {
     const times = (this.#failed.get(key)?.times ?? 0) + 1
-    const pauseMs = times < FREE ? 0 : Math.min(LAST_MS, FIRST_MS * 2 ** (times - FREE))
+    const pauseMs = times < FREE ? 0 : backoffMs(times - FREE, PAUSE)
     this.#failed.delete(key)
     this.#failed.set(key, { times, until: monotonicNow() + pauseMs })
     for (const oldest of this.#failed.keys()) {

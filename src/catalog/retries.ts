@@ -1,8 +1,8 @@
+import { backoffMs } from '../core/backoff.ts'
 import { monotonicNow } from '../core/clock.ts'
 
-/** When a server that has never been listed is tried again, at first and at last. */
-const FIRST_MS = 1000
-const LAST_MS = 5 * 60_000
+/** When a server that has never been listed is tried again. */
+const PAUSE = { firstMs: 1000, mostMs: 5 * 60_000 }
 
 /** Clients list once and wait to hear of changes: what was down then would stay unknown to them when it is up again. */
 export class Retries {
@@ -21,7 +21,7 @@ export class Retries {
     const previous = this.#planned.get(server)
     clearTimeout(previous?.timer)
     const attempts = (previous?.attempts ?? 0) + 1
-    const pause = Math.min(LAST_MS, FIRST_MS * 2 ** (attempts - 1))
+    const pause = backoffMs(attempts - 1, PAUSE)
     // Timers may be a millisecond early.
     const delay = Math.max(pause, notBefore - monotonicNow() + 2)
     const timer = setTimeout(() => this.#retry(server), delay)

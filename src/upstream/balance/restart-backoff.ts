@@ -1,3 +1,4 @@
+import { backoffMs, jittered } from '../../core/backoff.ts'
 import { GatewayError } from '../../core/errors.ts'
 
 /** What lasted so long was no part of a crash loop. */
@@ -6,8 +7,7 @@ export const LASTED_MS = 30_000
 const USEFUL_CALLS = 10
 /** Between the starts of what is in one. */
 const LOOP_MS = 5 * 60_000
-const FIRST_BACKOFF_MS = 500
-const LAST_BACKOFF_MS = 60_000
+const RESTART = { firstMs: 500, mostMs: 60_000 }
 
 /** Starts in a row that failed or did not last, and how long to wait before the next one: longer each time, and minutes once it is a crash loop. */
 export class RestartBackoff {
@@ -35,7 +35,7 @@ export class RestartBackoff {
   /** @returns milliseconds until the next start */
   startFailed(): number {
     this.#inARow++
-    return this.looping ? LOOP_MS : backoffMs(this.#inARow - 1)
+    return this.looping ? LOOP_MS : restartMs(this.#inARow - 1)
   }
 
   /**
@@ -62,10 +62,8 @@ export class RestartBackoff {
 }
 
 /** After so many failures, not counting this one, there is a pause of half of these milliseconds up to all of them. */
-export function backoffMs(failures: number): number {
-  const backoff = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures)
-  // Half of it random, so that many gateways do not return in step.
-  return backoff / 2 + Math.random() * (backoff / 2)
+export function restartMs(failures: number): number {
+  return jittered(backoffMs(failures, RESTART), Math.random())
 }
 
 /** What callers hear meanwhile. `last` is why the last start failed, or what it came to. */

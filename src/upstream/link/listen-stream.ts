@@ -1,3 +1,4 @@
+import { backoffMs } from '../../core/backoff.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { describeError, type GatewayError } from '../../core/errors.ts'
 import type { Json, JsonObject } from '../../core/exchange.ts'
@@ -6,8 +7,7 @@ import type { Logger } from '../../core/logger.ts'
 import { withTasks } from '../../protocol/capabilities.ts'
 import type { Link } from './link.ts'
 
-const FIRST_RETRY_MS = 500
-const LAST_RETRY_MS = 30_000
+const RETRY = { firstMs: 500, mostMs: 30_000 }
 /** A server that has not acknowledged a stream by then is believed to serve it. */
 const ACKNOWLEDGE_MS = 5000
 /** A stream that another one has replaced is read for so long: over HTTP, what the server said on it before may arrive after the acknowledgement of the new one. */
@@ -167,8 +167,7 @@ export class UpstreamListen {
     if (this.#closed || !this.#link.usable || this.#abandon !== undefined) return
     // A new wish is tried at once; that it failed, too, is no reason to wait longer with the next attempt that was due anyway.
     const now = monotonicNow()
-    if (this.#retryAt <= now)
-      this.#retryAt = now + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++)
+    if (this.#retryAt <= now) this.#retryAt = now + backoffMs(this.#failures++, RETRY)
     const delayMs = this.#retryAt - now
     this.#logger.debug('The listen stream ended; it is opened again.', {
       delayMs,

@@ -3,6 +3,7 @@ import { monotonicNow } from '../../core/clock.ts'
 import type { Deadlines } from '../../core/deadlines.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Exchange } from '../../core/exchange.ts'
+import { shuttingDown } from '../../core/shutting-down.ts'
 import type { LinkSlot } from './link-slot.ts'
 
 /** Slots that serve one call at a time: which are taken, and who waits for one, oldest first. */
@@ -22,8 +23,7 @@ export class ExclusiveLinks {
     const { name, maxExclusiveLinks, linkTimeoutMs } = this.#server
     const until = monotonicNow() + linkTimeoutMs
     for (let waited = false; ; waited = true) {
-      if (this.#closed)
-        throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: name })
+      if (this.#closed) throw shuttingDown(name)
       if (exchange.cancellation.reason !== undefined) {
         // It may have been its turn, which is then another's.
         this.#waiting.shift()?.()
