@@ -99,10 +99,7 @@ if (!(await until(() => origin() !== undefined, 20_000)))
   throw new Error(`The gateway does not listen: ${said}${logged}`)
 
 /** How often the gateway has taken over a changed configuration. */
-const applied = () =>
-  logged.split('"event":"reload"').length -
-  1 +
-  (logged.match(/configuration has been reloaded/g)?.length ?? 0)
+const applied = () => logged.split('The configuration has changed and is in effect').length - 1
 
 /** Bytes of the gateway's heap after a collection. */
 async function heap() {
