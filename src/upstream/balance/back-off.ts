@@ -1,4 +1,4 @@
-// Not the package's index: what that loads besides takes several times as long.
+// Not the package's index, because the rest of it takes several times as long to load.
 import type { IBackoff } from 'cockatiel/dist/backoff/Backoff.js'
 import {
   ExponentialBackoff,
@@ -6,10 +6,13 @@ import {
 } from 'cockatiel/dist/backoff/ExponentialBackoff.js'
 import { noJitterGenerator } from 'cockatiel/dist/backoff/ExponentialBackoffGenerators.js'
 
-/** Who stayed well for so long after a return is not held to what was before. */
+/** A replica that stays healthy this long after its return starts again with the shortest back-off. */
 const FORGOTTEN_AFTER_MS = 5 * 60_000
 
-/** How long to stay away: doubled each time it happens again soon, and up to half of it less, so that not everybody comes back at once. */
+/**
+ * Back-off of a replica: doubled each time it fails again soon, and reduced by up to half at random, so that not all
+ * gateways return at once.
+ */
 export class BackOff {
   readonly #steps: ExponentialBackoff<number>
   #step: IBackoff<unknown> | undefined
@@ -17,7 +20,7 @@ export class BackOff {
 
   constructor(options: { firstMs: number; mostMs: number; random: () => number }) {
     const { firstMs, mostMs, random } = options
-    // The package's own jitter calls Math.random.
+    // The package's own jitter calls `Math.random`.
     const generator = (
       step: number | undefined,
       of: IExponentialBackoffOptions<number>,
@@ -36,7 +39,7 @@ export class BackOff {
     return this.#step.duration
   }
 
-  /** It came back. */
+  /** Records that the replica has returned. */
   back(now: number): void {
     this.#backSince ??= now
   }
