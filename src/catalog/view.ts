@@ -138,10 +138,7 @@ export class View {
     return similarNames(name, this.entries(kind))
   }
 
-  /**
-   * A tool by its exposed name, or else by its own name where only one server has it: apps of a server call its tools
-   * by their own names.
-   */
+  /** A tool by its exposed name, or by its own name where only one server has it, as apps of a server use it. */
   tool(name: string): Route | undefined {
     const exposed = this.#at('tools', this.merged.placeOf('tools', name))
     if (exposed) return exposed
@@ -182,10 +179,7 @@ export class View {
     return this.#at('resources', this.merged.placeOf('resources', uri))
   }
 
-  /**
-   * The owner of a resource that no server lists: by template, by configured scheme, or because there is only one
-   * server.
-   */
+  /** The owner of a resource that no server lists: by template, by configured scheme, or as the only server. */
   unlisted(uri: string): Route | undefined {
     for (const route of this.merged.owners(uri)) {
       const seen = this.ownedBy(route)
@@ -233,8 +227,7 @@ export class View {
   }
 
   /**
-   * The rule that shows or hides an item, by its position. `undefined`: no rules apply, or there is no such item. For
-   * the audit log only.
+   * Position of the rule that shows or hides an item. `undefined`: no rules or no such item. For the audit log only.
    */
   ruleOn(kind: 'tools' | 'prompts' | 'resources', name: string): string | undefined {
     if (!this.#policy) return undefined

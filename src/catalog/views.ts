@@ -41,10 +41,7 @@ export interface ViewsOptions {
   readonly onChange: (name: string, kinds: readonly ListKind[]) => void
 }
 
-/**
- * Maximum number of cached views of clients with rules, and of bytes of cached lists. What is dropped is built again
- * when it is needed.
- */
+/** Maximum number of cached restricted views, and bytes of cached lists. Dropped ones are built again on demand. */
 const MAX_VIEWS = 4000
 const MAX_PAGE_BYTES = 64 * 1024 * 1024
 
@@ -62,8 +59,7 @@ export class Views {
   readonly #profiles: ReadonlyMap<string, ProfileConfig>
   readonly #personal: boolean
   /**
-   * Everything of an endpoint, for all clients and for kinds of clients. Kinds with the same lists share a view, named
-   * after the first of them.
+   * Everything of an endpoint, for each kind of client. Kinds with the same lists share a view, named after the first.
    */
   #endpoints = new Map<string, View>()
   /** Views by name, in order of creation. Looked up with every call, so the cache does not track the last use. */
@@ -230,9 +226,8 @@ export class Views {
   }
 
   /**
-   * Replaces the views of servers whose lists have changed, then notifies the clients whose lists differ. The former
-   * views serve until all new ones are built. Resolves when they are replaced. @throws the error of the building;
-   * nothing is replaced then
+   * Replaces the views of servers whose lists have changed, then notifies the clients whose lists differ. Until then
+   * the former views serve. @throws the error of the building; nothing is replaced then
    */
   rebuild(): Promise<void> {
     if (!this.#replacement) {

@@ -128,10 +128,7 @@ export class StdioFront implements Front {
     void this.close()
   }
 
-  /**
-   * Cancels everything in flight. Resolves when the output is written, or when the client does not read it in time.
-   * Idempotent.
-   */
+  /** Cancels everything in flight. Resolves when the output is written, or is not read in time. Idempotent. */
   async close(): Promise<void> {
     const { input, output } = this.#options
     if (!this.#closed) {

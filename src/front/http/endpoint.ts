@@ -40,9 +40,7 @@ export interface HttpFrontOptions {
   readonly service: Service
   readonly config: HttpFrontConfig
   readonly authenticator: Authenticator
-  /**
-   * Called for refused callers: with wrong or missing credentials (401), or with credentials that allow nothing (403).
-   */
+  /** Called for refused callers: with wrong or missing credentials (401), or credentials without rights (403). */
   readonly onRefused?: (status: number, reason: string, address: string | undefined) => void
   readonly logger: Logger
   /** Maximum number of client connections, where the front itself listens. */
@@ -277,10 +275,7 @@ export class HttpFront implements Front {
     nothing(request, response, path, this.#authenticator.noLogin)
   }
 
-  /**
-   * @throws HttpRefusal 404 for an endpoint that does not exist for the caller, after 401 and 403 for callers that must
-   * not learn this
-   */
+  /** @throws HttpRefusal 404 for an endpoint that the caller does not have, after 401 and 403 for other callers */
   async #place(request: IncomingMessage, endpoint: string): Promise<EndpointAccess> {
     const { epoch } = this.#options.service
     const shown = this.#authenticator.authenticate(request, endpoint)

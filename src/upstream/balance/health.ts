@@ -15,10 +15,7 @@ export interface HealthOptions {
   readonly panic: number
   /** Duration of the first ejection. */
   readonly baseEjectionTimeMs: number
-  /**
-   * Slow start: time in which the share of a returned replica grows to its full weight. 0: it has its full weight at
-   * once.
-   */
+  /** Slow start: time in which the share of a returned replica grows to its full weight. 0: none. */
   readonly slowStartMs: number
   /** Interval of the health checks. 0: no checks; calls decide instead. */
   readonly intervalMs: number
@@ -147,10 +144,7 @@ export class Health {
     return this.#finding().nextTry
   }
 
-  /**
-   * Whether it cannot take calls: it is unreachable, has no valid login or has requested a delay, and the time of the
-   * next try has not come.
-   */
+  /** Whether it cannot take calls: unreachable, without a valid login or delayed, before the time of the next try. */
   out(now: number): boolean {
     return this.#outage !== undefined && now < this.#outage.until
   }

@@ -6,8 +6,8 @@ const LEAST_MORE_MS = 100
 const FEWEST_SAMPLES = 10
 
 /**
- * Replicas whose average latency is over `slowBy` times the median of the others, and at least 100 ms above it. Only
- * samples since they were last returned count, so that a replica is evaluated afresh after its return.
+ * Replicas whose average latency is over `slowBy` times the median of the others, and at least 100 ms above it. Their
+ * averages start again, so that a returned replica is evaluated by its later calls alone.
  */
 export function outliers<T extends Candidate>(
   candidates: readonly T[],

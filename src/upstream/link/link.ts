@@ -54,10 +54,7 @@ const LOGGED_REFUSALS = 20
 
 /** Receives the messages of a link's server that are no answers. Implemented by the relay. */
 export interface LinkListener {
-  /**
-   * A notification, with the exchanges it may belong to, oldest first: the one on whose stream it came, or all that the
-   * server may be working on.
-   */
+  /** A notification, with the exchanges it may belong to, oldest first: that of its stream, or all in progress. */
   onNotification(link: Link, method: string, params: Json | undefined, among: readonly Exchange[]): void
   /** A request of the server. Resolves with the raw JSON of the result. @throws GatewayError */
   onRequest(
@@ -82,10 +79,7 @@ export interface LinkOptions {
   readonly logger: Logger
   /** Raw JSON of the gateway's `clientInfo`. */
   readonly clientInfo: string
-  /**
-   * Raw JSON of the client capabilities that a legacy server receives at `initialize`. Modern servers receive them with
-   * every request.
-   */
+  /** Raw JSON of the client capabilities that a legacy server receives. Modern servers receive them per request. */
   readonly capabilities: string
   /** The session that the link is dedicated to, if it is dedicated to one. */
   readonly owner: Conversation | undefined
@@ -225,10 +219,7 @@ export class Link implements Receiver {
     return this.#clientInfo
   }
 
-  /**
-   * Relays a client's call. Resolves with the answer of the server. Rejects with a `GatewayError`, also when the call
-   * is cancelled.
-   */
+  /** Relays a client's call. Resolves with the server's answer. Rejects with a `GatewayError`, also on cancellation. */
   call(exchange: Exchange, call: LinkCall): Promise<ServerOutcome> {
     if (this.unasked.any && exchange.canBeAsked === 'now')
       return this.unasked.put(exchange).then(() => this.call(exchange, call))
@@ -254,10 +245,7 @@ export class Link implements Receiver {
     return this.#send(id, call.method, params, timeoutMs, exchange, headers, call)
   }
 
-  /**
-   * Sends a request of the gateway itself. `params` is raw JSON, to which a modern server's envelope is added, with
-   * `capabilities` where they are given.
-   */
+  /** A request of the gateway itself. `params` is raw JSON; a modern server's envelope and `capabilities` are added. */
   async request(
     method: string,
     params: string | undefined,
@@ -368,8 +356,7 @@ export class Link implements Receiver {
     const pending = this.#take(id)
     if (!pending) return
     this.#giveUp(pending, 'timeout', timedOut(this.server.name, pending))
-    // Not for the gateway's own requests: a server that is busy computing answers no ping, and may still answer the
-    // call.
+    // Not for the gateway's own requests: a busy server may answer no ping, and may still answer the call.
     if (pending.exchange && this.transport.traits.process && this.usable) this.#hangs.timedOut()
   }
 
@@ -594,10 +581,7 @@ export class Link implements Receiver {
       this.transport.send({ text, id: undefined, method: undefined })
   }
 
-  /**
-   * A modern client is informed which capability its call needs (specification 2026-07-28). For a legacy client the
-   * server's reaction to the refusal decides.
-   */
+  /** A modern client is informed which capability its call needs (2026-07-28). A legacy client is not. */
   #onRefused(method: string, among: readonly Exchange[], error: GatewayError): void {
     const { passes, held } = this.#refusals.next()
     if (passes)

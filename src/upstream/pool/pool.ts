@@ -50,10 +50,7 @@ export type PoolGatewaySettings = Pick<GatewayConfig, 'dns' | 'drainTimeoutMs' |
 /** How often a call moves to another link because the server turns out to be of another era. */
 const MAX_MISFITS = 3
 
-/**
- * The links of one server, over all of its replicas: the owner of each (`isolation.ts`), the maximum number, and the
- * link for each call.
- */
+/** The links of one server, over all of its replicas: their owners (`isolation.ts`), their number, and their choice. */
 export class Pool {
   readonly server: ServerConfig
   readonly #live: LiveSettings
@@ -216,9 +213,7 @@ export class Pool {
     }
   }
 
-  /**
-   * After the greeting, the call may need another link: the server is of another era than assumed, or keeps sessions.
-   */
+  /** After the greeting, the call may need another link: the era is another than assumed, or there are sessions. */
   #fitted(
     exchange: Exchange,
     choice: ReplicaChoice | undefined,

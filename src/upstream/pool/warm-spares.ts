@@ -142,7 +142,7 @@ class Reserve implements Deadline {
     return this.#fitting(key) >= 0
   }
 
-  /** The newest spare is preferred, because a dependency is least likely to have timed out its connection. */
+  /** The newest spare is preferred, because its connections are least likely to have timed out. */
   #fitting({ capabilities, era }: SlotKey): number {
     const { common, spoken } = this.#replica
     if (capabilities !== common.capabilities) return -1

@@ -43,9 +43,8 @@ const LARGE_CHARS = 256 * 1024
 const MAX_RESUMES = 5
 
 /**
- * Streamable HTTP towards a server, both eras (specification 2025-11-25 and 2026-07-28, basic/transports). Each request
- * has a stream of its own, so every message on it is attributed to the request. Built on undici's dispatch handlers: no
- * body streams, no web objects.
+ * Streamable HTTP towards a server, both eras (specification 2025-11-25 and 2026-07-28, basic/transports). Each
+ * request has a stream of its own, which attributes its messages. Built on undici's dispatch handlers, without streams.
  */
 export class StreamableHttpTransport implements Transport {
   readonly kind = 'http'
@@ -97,9 +96,7 @@ export class StreamableHttpTransport implements Transport {
     this.#headers = this.#baseHeaders()
   }
 
-  /**
-   * Opens the stream on which a legacy server sends messages that belong to no request. Servers without one answer 405.
-   */
+  /** Opens the stream for messages of a legacy server that belong to no request. Servers without one answer 405. */
   listen(): void {
     if (this.#version !== undefined && !isModernVersion(this.#version)) this.#get(undefined, undefined, 0)
   }
@@ -581,9 +578,7 @@ class GetHandler extends StreamHandler {
   }
 }
 
-/**
- * Converts a header for event ids as the HTML standard requires: each character stands for a byte of the UTF-8 text.
- */
+/** Converts a header for event ids as the HTML standard requires: each character is a byte of the UTF-8 text. */
 function utf8(text: string): string {
   return Buffer.from(text).toString('latin1')
 }
