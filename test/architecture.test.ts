@@ -19,7 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   front: ['type:config/types', 'core', 'protocol'],
   'make-folder': [],
   state: ['core', 'make-folder'],
-  auth: ['type:config/types', 'core', 'type:front/authenticator', 'type:state/store'],
+  auth: ['type:config/types', 'core', 'type:front/authenticator', 'protocol/well-known', 'type:state/store'],
   bridge: ['core', 'protocol', 'type:state/seal'],
   policy: ['type:config/types', 'core'],
   catalog: [
@@ -313,7 +313,6 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   jose: ['auth'],
   commander: ['cli'],
   express: ['admin/app'],
-  cockatiel: ['upstream/balance'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */

@@ -8,6 +8,7 @@ import type { Store } from '../state/store.ts'
 import { unavailable } from './challenge.ts'
 import { readAllKeys, readKeys, type StoredKey } from './key-records.ts'
 import type { Principal } from '../core/principal.ts'
+import { TokenBucket } from '../core/token-bucket.ts'
 import type { Principals } from './principals.ts'
 
 /** How long a revoked key may go on. */
@@ -48,8 +49,7 @@ export class ApiKeys {
   #rereads = 0
   #failed = false
   #closed = false
-  #tokens = LOOK_UPS.burst
-  #refilledAt = monotonicNow()
+  readonly #lookUps = new TokenBucket(LOOK_UPS)
 
   constructor(options: ApiKeysOptions) {
     this.#options = options
@@ -92,7 +92,7 @@ export class ApiKeys {
     const looking = this.#looking.get(digest)
     if (looking) return looking
     if ((this.#unknown.get(digest) ?? 0) > monotonicNow()) return Promise.resolve(undefined)
-    if (!this.#mayLookUp())
+    if (!this.#lookUps.tryTake(monotonicNow()))
       return Promise.reject(unavailable('Too many unknown keys are being tried; try again in a moment.', 1))
     const search = this.#lookUp(digest).finally(() => this.#looking.delete(digest))
     this.#looking.set(digest, search)
@@ -169,15 +169,5 @@ export class ApiKeys {
     const credential = this.#stored.get(digest)
     if (credential) credential.expiresAt = 0
     this.#stored.delete(digest)
-  }
-
-  #mayLookUp(): boolean {
-    const now = monotonicNow()
-    const { burst, perSecond } = LOOK_UPS
-    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#refilledAt) / 1000) * perSecond)
-    this.#refilledAt = now
-    if (this.#tokens < 1) return false
-    this.#tokens--
-    return true
   }
 }

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { HttpFrontConfig, JwtConfig } from '../config/types.ts'
 import { isLoopback, LOOPBACK_NAMES } from '../core/loopback.ts'
+import { RESOURCE_METADATA } from '../protocol/well-known.ts'
 
 /** Where the metadata of a protected resource is, followed by the path of the resource (RFC 9728 section 3.1). */
-const WELL_KNOWN = '/.well-known/oauth-protected-resource'
 /** The two transports an endpoint is reached by. */
 const ROOTS = ['/mcp', '/sse']
 
@@ -53,7 +53,7 @@ export class Resources {
   metadataUrl(request: IncomingMessage): string | undefined {
     if (this.#issuers.length === 0) return undefined
     const path = pathOf(request.url ?? '')
-    return this.#originOf(request) + WELL_KNOWN + (isEndpoint(path) ? path : ROOTS[0])
+    return this.#originOf(request) + RESOURCE_METADATA + (isEndpoint(path) ? path : ROOTS[0])
   }
 
   /** The document of the endpoint at `path`; the same for all, so that it does not tell which of them exist. */

@@ -1,7 +1,9 @@
 import { repeating, type CallMiddleware } from '../core/compose.ts'
+import { MISSING_CAPABILITY, URL_ELICITATION_REQUIRED } from '../core/rpc-codes.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Json, JsonObject, Outcome, ServerResult, ServerError } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
+import { pause } from '../core/timeout.ts'
 import { elements, rawAt, withMembers } from '../protocol/json-text.ts'
 import { labelled, labelledRequests } from './client-request.ts'
 import { checkCount } from './input-requests.ts'
@@ -12,10 +14,6 @@ import { withChanges } from './suspend.ts'
 
 /** Pause between rounds without a question, in which the server only requires another call. */
 const PACE_MS = 250
-/** Revision 2025-11-25: the client has to visit a URL first. */
-const URL_ELICITATION_REQUIRED = -32042
-/** Revision 2026-07-28: the client lacks a capability that the call needs. */
-const MISSING_CAPABILITY = -32021
 
 export interface InputRequiredLoopOptions {
   readonly seal: Seal
@@ -50,7 +48,7 @@ export function inputRequiredLoop(options: InputRequiredLoopOptions): CallMiddle
           { server: route.server, delivery: 'answered' },
         )
       const answers = await askAll(exchange, server, asking(outcome), { answered })
-      if (answers === undefined) await new Promise(resolve => setTimeout(resolve, PACE_MS))
+      if (answers === undefined) await pause(PACE_MS, exchange.cancellation)
       if (exchange.cancellation.reason !== undefined)
         throw new GatewayError('cancelled', 'The request was cancelled.', { server: route.server })
       const retry = withChanges(exchange, {

@@ -1,7 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { Exchange, JsonObject } from '../core/exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { canonical } from '../core/canonical.ts'
 import type { Seal } from '../state/seal.ts'
 
 /** Methods whose calls may require input of the client (specification 2026-07-28, "input required"). */
@@ -87,14 +88,4 @@ function digestOf(exchange: Exchange): string {
   return createHash('sha256')
     .update(`${method}\n${exchange.view}\n${canonical(rest)}`)
     .digest('base64url')
-}
-
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
-  const object = value as JsonObject
-  return `{${Object.keys(object)
-    .sort()
-    .map(key => `${JSON.stringify(key)}:${canonical(object[key])}`)
-    .join(',')}}`
 }

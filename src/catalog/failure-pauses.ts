@@ -1,3 +1,4 @@
+import { backoffMs } from '../core/backoff.ts'
 import { monotonicNow } from '../core/clock.ts'
 
 /**
@@ -5,10 +6,9 @@ import { monotonicNow } from '../core/clock.ts'
  * deliberate.
  */
 const FREE = 3
-const FIRST_MS = 250
-/** Longest pause between two listings of a failing server that clients ask for. */
-const LAST_MS = 5000
-/** Maximum number of recorded failures. The oldest is dropped. */
+/** However many clients ask, a server that fails is listed for them no more often than `mostMs`. */
+const PAUSE = { firstMs: 250, mostMs: 5000 }
+/** What is remembered of failures; the oldest is forgotten. */
 const MAX_KEYS = 10_000
 
 interface Failed {
@@ -31,7 +31,7 @@ export class FailurePauses {
 
   failed(key: string): void {
     const times = (this.#failed.get(key)?.times ?? 0) + 1
-    const pauseMs = times < FREE ? 0 : Math.min(LAST_MS, FIRST_MS * 2 ** (times - FREE))
+    const pauseMs = times < FREE ? 0 : backoffMs(times - FREE, PAUSE)
     this.#failed.delete(key)
     this.#failed.set(key, { times, until: monotonicNow() + pauseMs })
     for (const oldest of this.#failed.keys()) {

@@ -1,6 +1,7 @@
 import { mayRetryOnNewLink } from '../core/retry-on-new-link.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { detached } from '../core/detached.ts'
+import { METHOD_NOT_FOUND } from '../core/rpc-codes.ts'
 import { describeError } from '../core/errors.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
@@ -96,8 +97,8 @@ export async function fetchLists(
         return await fetchList(lister, kind, timeoutMs, logger)
       } catch (error) {
         // Templates are optional even where resources are not; many servers answer "method not found".
-        if ((error as { rpcCode?: number }).rpcCode === -32601) return NONE
-        // A new link may deliver all lists.
+        if ((error as { rpcCode?: number }).rpcCode === METHOD_NOT_FOUND) return NONE
+        // Over a new link all of them can be had.
         if (mayRetryOnNewLink(error)) throw error
         failures.push({ kind, error })
         return keptOf(kind, previous)

@@ -1,5 +1,5 @@
 import type { Exchange } from '../core/exchange.ts'
-import { within } from '../core/within.ts'
+import { within } from '../core/timeout.ts'
 import type { View } from './view.ts'
 import type { Views } from './views.ts'
 

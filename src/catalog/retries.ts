@@ -1,8 +1,8 @@
+import { backoffMs } from '../core/backoff.ts'
 import { monotonicNow } from '../core/clock.ts'
 
-/** Delay of the first retry for a server that has never been listed, and the longest delay. */
-const FIRST_MS = 1000
-const LAST_MS = 5 * 60_000
+/** When a server that has never been listed is tried again. */
+const PAUSE = { firstMs: 1000, mostMs: 5 * 60_000 }
 
 /**
  * Retries servers that have never been listed. Clients list once and then wait for notifications, so they would
@@ -24,8 +24,8 @@ export class Retries {
     const previous = this.#planned.get(server)
     clearTimeout(previous?.timer)
     const attempts = (previous?.attempts ?? 0) + 1
-    const pause = Math.min(LAST_MS, FIRST_MS * 2 ** (attempts - 1))
-    // Timers may fire a millisecond early.
+    const pause = backoffMs(attempts - 1, PAUSE)
+    // Timers may be a millisecond early.
     const delay = Math.max(pause, notBefore - monotonicNow() + 2)
     const timer = setTimeout(() => this.#retry(server), delay)
     timer.unref()

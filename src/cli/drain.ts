@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadConfig } from '../config/load/load.ts'
 import { monotonicNow } from '../core/clock.ts'
-import { DRAIN_POLL_MS, deleteDrained, readReports, writeDrained } from '../state/drained.ts'
+import { DRAIN_POLL_MS, deleteDrained, includes, readReports, writeDrained } from '../state/drained.ts'
 import { notThere } from './not-there.ts'
 import { withStore } from './with-store.ts'
 import type { Config } from '../config/types.ts'
@@ -83,7 +83,7 @@ async function inFlight(
   for (const report of await readReports(store)) {
     gateways++
     // Another drain may have begun meanwhile; a gateway that has seen it has seen this one.
-    if (report.version < version) calls++
+    if (!includes(report.version, version)) calls++
     for (const [name, count] of Object.entries(report.inFlight[server] ?? {}))
       if (replica === undefined || name === replica || name.startsWith(`${replica}/`)) calls += count
   }

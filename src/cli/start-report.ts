@@ -1,4 +1,4 @@
-import { within } from '../core/within.ts'
+import { within } from '../core/timeout.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { ServerStatus } from '../gateway/status.ts'
 import { alignColumns } from './columns.ts'

@@ -8,20 +8,20 @@ import type { SERVER, TOOL } from './options/server.ts'
 import type { ReplicaConfig } from './replica-types.ts'
 
 /**
- * A whole configuration, resolved: variables expanded, defaults filled in, units converted. Nothing later says `??`. What an option is about, its default and
- * its bounds are said by its descriptor in `options/`.
+ * A complete resolved configuration: variables expanded, defaults filled in, units converted. Later code needs no `??`.
+ * The meaning, default and bounds of an option are in its descriptor in `options/`.
  */
 export interface Config {
-  /** File it came from, for messages; `undefined` when given as an object. */
+  /** Path of its file, for messages; `undefined` when given as an object. */
   readonly file: string | undefined
   /** In the order of the file. */
   readonly servers: readonly ServerConfig[]
-  /** In the order of the file. Without any, HTTP serves whoever reaches it. */
+  /** In the order of the file. Without clients, HTTP serves every caller. */
   readonly clients: readonly ClientConfig[]
   readonly roles: readonly RoleConfig[]
   readonly profiles: readonly ProfileConfig[]
   readonly gateway: GatewayConfig
-  /** Sentences about what is accepted but should be looked at. */
+  /** Sentences about accepted but questionable settings. */
   readonly warnings: readonly string[]
 }
 
@@ -31,29 +31,35 @@ export interface ServerConfig extends Resolved<(typeof SERVER)['options']> {
   /** Prefix of exposed names; `false` exposes bare names. */
   readonly prefix: string | false
   /**
-   * What is wrong with its entry in the file and how to mend it, safe to show. Such a server has no replicas and the defaults of everything; whatever is
-   * asked of it fails with this.
+   * The error in its entry and the fix, safe to show. Such a server has no replicas and default values; every request
+   * to it fails with this error.
    */
   readonly problem: string | undefined
   /** At least one, unless there is a `problem`. */
   readonly replicas: readonly ReplicaConfig[]
-  /** What the server is told when it asks for roots; `undefined`: each client's own, as far as it can be asked. */
+  /** Answer to the server's request for roots; `undefined`: the roots of each client, when the client supports them. */
   readonly roots: readonly Root[] | undefined
-  /** URI schemes of resources that the server owns without listing them. */
+  /** URI schemes of resources that the server serves without listing them. */
   readonly uriSchemes: readonly string[]
   /** Per-tool settings, first match wins; keys are globs over the server's own tool names. */
   readonly tools: readonly ToolConfig[]
-  /** For all clients together. */
+  /** Shared by all clients. */
   readonly quota: QuotaConfig
-  /** Which results may be kept: of all tools, of those that the server marks as read-only and idempotent, or of those alone that say so. */
+  /**
+   * Which results may be cached: of all tools (a rule), or (`hints`) of tools that the server marks as read-only and
+   * idempotent; `undefined`: only of tools with a rule of their own.
+   */
   readonly cache: CacheRule | 'hints' | undefined
-  /** How, for tools that only their hints speak for. */
+  /** The rule for tools that are cached because of their hints. */
   readonly hintsRule: CacheRule
-  /** SHA-256 of what makes the server what it is (endpoint, arguments, environment, headers): a changed one invalidates what is remembered. */
+  /**
+   * SHA-256 of the identity of the server (endpoint, arguments, environment, headers): a change invalidates stored
+   * data.
+   */
   readonly fingerprint: string
 }
 
-/** A folder or file that a server may work on, as MCP has it. */
+/** A folder or file that a server may work on (MCP roots). */
 export interface Root {
   /** `file://…` */
   readonly uri: string
@@ -62,13 +68,13 @@ export interface Root {
 
 export interface ToolConfig extends Resolved<(typeof TOOL)['options']> {
   readonly glob: string
-  /** `undefined`: as the server says; `false`: never. */
+  /** `undefined`: as configured for the server; `false`: never. */
   readonly cache: CacheRule | false | undefined
-  /** For all clients together. */
+  /** Shared by all clients. */
   readonly quota: QuotaConfig
 }
 
-/** What may be used up. Empty when nothing is limited. */
+/** Quotas. Empty when nothing is limited. */
 export interface QuotaConfig {
   /** At most `count` in any span of `periodMs`. */
   readonly rate: { readonly count: number; readonly periodMs: number } | undefined
@@ -76,7 +82,7 @@ export interface QuotaConfig {
   readonly budgets: readonly BudgetConfig[]
 }
 
-/** `calls`: number; `compute`: milliseconds that servers worked; `cost`: units; `bytes`: size of results. */
+/** `calls`: number; `compute`: milliseconds of server work; `cost`: units; `bytes`: size of results. */
 export const MEASURES = ['calls', 'compute', 'cost', 'bytes'] as const
 export type Measure = (typeof MEASURES)[number]
 
@@ -96,7 +102,7 @@ export interface ClientConfig extends Resolved<(typeof CLIENT)['options']> {
   /** SHA-256 of API keys, 64 lower-case hexadecimal digits. */
   readonly keys: readonly string[]
   readonly rules: readonly RuleConfig[]
-  /** What becomes of things that no rule is about. */
+  /** The decision for things that no rule matches. */
   readonly default: 'allow' | 'deny'
   readonly quota: QuotaConfig
   readonly limits: readonly LimitConfig[]
@@ -109,38 +115,41 @@ export interface RoleConfig {
 
 /** One rule of a policy. An `allow` or `deny` list is one rule without a condition. */
 export interface RuleConfig {
-  /** Where it stands in the file: `clients.ci.deny`, `roles.reader.rules[2]`. */
+  /** Location in the file: `clients.ci.deny`, `roles.reader.rules[2]`. */
   readonly location: string
   readonly effect: 'allow' | 'deny'
-  /** `server/name` with wildcards, `tool:`, `prompt:` or `resource:` before it; an empty list means everything. */
+  /**
+   * `server/name` with wildcards, prefixed with `tool:`, `prompt:` or `resource:` for one kind; an empty list matches
+   * everything.
+   */
   readonly match: readonly string[]
-  /** CEL, known to compile. */
+  /** A valid CEL expression. */
   readonly when: string | undefined
-  /** Only logged when it would deny. */
+  /** Whether a denial is only logged. */
   readonly shadow: boolean
 }
 
-/** A quota for a part of what a client may use. */
+/** A quota for a part of the things a client may use. */
 export interface LimitConfig {
   readonly match: string
   readonly quota: QuotaConfig
 }
 
-/** A named selection of servers and tools with an endpoint of its own. */
+/** A named selection of servers and tools with its own endpoint. */
 export interface ProfileConfig {
   readonly name: string
   /** Names of servers, in the order of the file's servers. */
   readonly servers: readonly string[]
-  /** As `RuleConfig.match`; empty means everything of these servers. */
+  /** As `RuleConfig.match`; empty matches everything of these servers. */
   readonly match: readonly string[]
 }
 
 export interface GatewayConfig extends Resolved<(typeof GATEWAY)['options']> {
   readonly http: HttpFrontConfig
-  /** `memory`, `lmdb:<absolute path>` or `redis://…`; the last may hold a password. */
+  /** `memory`, `lmdb:<absolute path>` or `redis://…`; the last may contain a password. */
   readonly state: string
   readonly log: LogLevel
-  /** IANA name. */
+  /** IANA time zone. */
   readonly timeZone: string
   readonly auth: AuthConfig
   /** Rules for every client, before its own. */
@@ -151,23 +160,23 @@ export interface GatewayConfig extends Resolved<(typeof GATEWAY)['options']> {
 export interface AuthConfig extends Resolved<(typeof AUTH)['options']> {
   readonly jwt: readonly JwtConfig[]
   readonly proxy: ProxyAuthConfig | undefined
-  /** The operator has said that everyone may come, with every address. */
+  /** Whether the operator has allowed anonymous access on every address. */
   readonly allowAnonymous: boolean
 }
 
 export interface JwtConfig extends Resolved<(typeof JWT)['options']> {
   readonly issuer: string
-  /** Roles by scope. */
+  /** Roles by OAuth scope. */
   readonly scopes: Readonly<Record<string, readonly string[]>>
 }
 
 export interface ProxyAuthConfig extends Resolved<(typeof PROXY)['options']> {
-  /** Lower case. */
+  /** In lower case. */
   readonly header: string
 }
 
 export interface AuditConfig extends Resolved<(typeof AUDIT)['options']> {
-  /** Absolute. */
+  /** Absolute path. */
   readonly file: string
 }
 
@@ -177,20 +186,20 @@ export interface TlsConfig {
   readonly key: string
   readonly ca: string | undefined
   readonly clientCertificates: 'none' | 'request' | 'require'
-  /** SHA-256 of the content of these files: another one means that they have been renewed. */
+  /** SHA-256 of the content of these files; a new value means that they were renewed. */
   readonly contentDigest: string
 }
 
 export interface HttpFrontConfig extends Resolved<(typeof HTTP)['options']> {
-  /** Origin under which clients reach the gateway, without a slash at its end; `undefined`: the address it listens on. */
+  /** Origin under which clients reach the gateway, without a trailing slash; `undefined`: the listen address. */
   readonly publicUrl: string | undefined
   readonly tls: TlsConfig | undefined
 }
 
-/** What servers may ask of clients. */
+/** Limits on requests of servers to clients. */
 export interface AsksConfig extends Resolved<(typeof ASKS)['options']> {}
 
-/** What of a server a running gateway takes over. */
+/** The part of a server that a running gateway applies on reload. */
 export type LiveServer = Pick<ServerConfig, 'name' | 'replicas' | 'problem'>
 
 /** Listen streams of modern clients. */
@@ -198,8 +207,8 @@ export interface ListenConfig extends Resolved<(typeof LISTEN)['options']> {}
 
 export interface CatalogConfig extends Resolved<(typeof CATALOG)['options']> {}
 
-/** How results of a tool are kept. */
+/** How results of a tool are cached. */
 export interface CacheRule extends Resolved<(typeof CACHE_RULE)['options']> {}
 
-/** What is kept altogether. */
+/** Bounds of the whole cache. */
 export interface CacheConfig extends Resolved<(typeof CACHE)['options']> {}

@@ -1,4 +1,7 @@
-/** An error for which the log has a line already, such as that of a store which is away: what follows from it is no news. */
+/**
+ * An error that has already been logged, such as an unavailable store. Errors that follow from it are logged at
+ * `debug`.
+ */
 export class AlreadySaid extends Error {}
 
 /** The level of a record about what follows from an error. */

@@ -4,37 +4,52 @@ import { LEAST_BYTES_PER_S, STOPPED, tooMany, tooSlow, type GivenUp } from './gi
 import { letGo } from './reclaim.ts'
 import { Reception, SMALL_BYTES, type Flow } from './reception.ts'
 
-/** What servers are sending and what clients have not read, over the whole process, before servers have to wait. */
+/** Bytes in the whole process, received from servers or not yet read by clients, above which servers have to wait. */
 const MAX_BYTES = 48 * 1024 * 1024
-/** So many times that is the most that unfinished messages hold, those included that wait; one message may be larger. */
+/**
+ * Unfinished messages, waiting ones included, hold at most this many times `MAX_BYTES`. A single message may be larger.
+ */
 const MOST = 4
-/** For a message that has waited for so long, others have to earn their room, and it does not wait for clients to read. */
+/**
+ * After this wait, a message no longer waits for clients to read, and the messages in its way must keep a minimum rate.
+ */
 const MAX_WAIT_MS = 10_000
-/** After so long, a message for a client that has read everything has others' unread messages ended. */
+/**
+ * After this wait, a message for a client that has read everything causes unread messages of other clients to be
+ * dropped.
+ */
 const MAX_HELD_UP_MS = 750
-/** How often it is looked at what waits. */
+/** Interval at which waiting messages are examined. */
 const LOOK_MS = 500
-/** Messages above this size are large, where small ones hold as much as the room, or as many wait as would fill it with small ones. */
+/**
+ * Above this size a message counts as large when small messages fill the room, or when enough messages wait to fill it.
+ */
 const CROWDED_SMALL_BYTES = 32 * 1024
 
 const NONE: ReadonlySet<Reception> = new Set()
 
-/** Connections to clients, on which messages wait to be read. */
+/** Connections to clients on which messages wait to be read. */
 export interface Unread {
-  /** Ends the connection that takes room for longest, of the client that has most, where there is one that reads too slowly. */
+  /**
+   * Ends the connection that has held room for longest, of the client that holds most. Returns whether a connection
+   * that reads too slowly was found.
+   */
   endLongest(): boolean
 }
 
 /**
- * Bounds what large messages from servers hold on their way to clients. It counts the bytes of messages that are not yet complete, and those that wait
- * for clients to read them. Each client and each server has a share (`FairRoom`); what does not fit is not read from its server until something leaves.
+ * Bounds the memory of large messages from servers on their way to clients. It counts the bytes of unfinished messages
+ * and of messages that clients have not read yet. Each client and each server has a share (`FairRoom`). A message that
+ * does not fit is not read from its server until room becomes free.
  *
- * One message of each server, or one in all where the room is full, goes on although it does not fit (`Exceeding`), so that messages never all wait for
- * each other. In its first ten seconds a message leaves that to others that come, and waits for what its client has not read; where the others make the
- * room full, it waits for what any client has not read. After that messages take turns, and what stands in their way has to come at a least rate.
+ * To prevent deadlock, one message of each server, or a single one when the room is full, proceeds although it does not
+ * fit (`Exceeding`). In its first ten seconds a message leaves that turn to others and waits for the unread messages of
+ * its client; when the room is full because of other clients, it waits for the unread messages of any client. After
+ * that, messages take turns, and a message in the way of others must keep a minimum rate.
  *
- * A message that has stopped gives up its room where others wait for it. Where the room is full, so does a connection that reads too slowly, for a client
- * that has read everything. Whatever else happens, unfinished messages hold no more than `MOST` times the room, and one message.
+ * A stalled message gives up its room when others wait for it. When the room is full, a connection that reads too
+ * slowly is ended in favour of a client that has read everything. In every case, unfinished messages hold at most
+ * `MOST` times the room plus one message.
  */
 export class BufferLimit {
   readonly #room: FairRoom
@@ -44,7 +59,7 @@ export class BufferLimit {
   readonly #unreadBy = new Set<Unread>()
   #smallBytes = 0
   #waiting = 0
-  /** A message has waited for so long that it may have a turn. */
+  /** Whether a message has waited long enough to get a turn. */
   #isDue = false
   #timer: NodeJS.Timeout | undefined
 
@@ -52,55 +67,55 @@ export class BufferLimit {
     this.#room = new FairRoom(maxBytes)
   }
 
-  /** Bytes that are held, of all. */
+  /** Bytes held in total. */
   get bytes(): number {
     return this.#room.bytes
   }
 
-  /** So many more bytes wait for `client` than before; less when negative. */
+  /** Adds `bytes` to the unread bytes of `client`; a negative amount removes them. */
   waits(client: string, bytes: number): void {
     this.#room.unread(client, bytes)
     if (bytes < 0) this.#resume()
   }
 
-  /** On `connections` messages wait that count. */
+  /** Registers connections on which counted messages wait. */
   unreadBy(connections: Unread): void {
     this.#unreadBy.add(connections)
   }
 
-  /** Nothing waits on `connections` any more. */
+  /** Unregisters connections on which no message waits. */
   allReadBy(connections: Unread): void {
     this.#unreadBy.delete(connections)
   }
 
-  /** Called by a reception: so many bytes more are held of small messages; less when negative. */
+  /** Called by a reception: adds to the bytes held by small messages; a negative amount removes them. */
   small(bytes: number): void {
     this.#smallBytes += bytes
     if (bytes < 0) letGo(-bytes)
   }
 
-  /** Messages above this size are large now. */
+  /** Size above which messages currently count as large. */
   get largeFrom(): number {
     const { maxBytes } = this.#room
     const isCrowded = this.#smallBytes > maxBytes || this.#waiting * SMALL_BYTES > maxBytes
     return isCrowded ? CROWDED_SMALL_BYTES : SMALL_BYTES
   }
 
-  /** Called by a reception: it holds so many bytes more. */
+  /** Called by a reception: adds to the bytes that it holds. */
   received(reception: Reception, bytes: number): void {
     this.#receptions.add(reception)
     this.#hold(reception, bytes)
     this.#bound()
-    // It may be what had to go.
+    // `#bound` may have given up this very reception.
     if (reception.bytes === 0 || this.#goesOn(reception) || reception.isWaiting) return
-    // A turn ends where its message has to wait: nothing else waits for one that does.
+    // A message that waits loses its turn, because no other message waits for a waiting one.
     this.#exceeding.over(reception)
     this.#waiting++
     reception.wait()
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref()
   }
 
-  /** Called by a reception: it is over, and held so many bytes. */
+  /** Called by a reception that is over: releases the bytes that it held. */
   over(reception: Reception, bytes: number): void {
     if (!this.#receptions.delete(reception)) return
     this.#exceeding.over(reception)
@@ -113,7 +128,10 @@ export class BufferLimit {
     this.#room.coming(client, server, bytes)
   }
 
-  /** Where unfinished messages hold too much, the newest goes of the server that sends most, of the client for which it sends most. */
+  /**
+   * While unfinished messages hold too much, gives up the newest message of the server that sends most, of the client
+   * for which it sends most.
+   */
   #bound(): void {
     const room = this.#room
     const most = MOST * room.maxBytes
@@ -130,7 +148,7 @@ export class BufferLimit {
     }
   }
 
-  /** Equal ones are worse when they are newer. */
+  /** Of two equal receptions, the newer one is worse. */
   #isWorse(one: Reception, other: Reception): boolean {
     const more = this.#room.comingFrom(one.server) - this.#room.comingFrom(other.server)
     if (more !== 0) return more > 0
@@ -154,7 +172,7 @@ export class BufferLimit {
     const first = this.#exceeding.of(room.isFull ? undefined : server, without)
     if (first) return first === reception
     if (reception.waitedMs > MAX_WAIT_MS) return !this.#letsPass(reception, without)
-    // A turn that is due goes to the next in line, not to the one that has waited for longest.
+    // A turn that is due goes to the next in line rather than to the message with the longest wait.
     if (this.#isDue && reception.isWaiting && room.unreadOf(client) === 0)
       return !this.#letsPass(reception, without)
     const isFull = room.isFullFor(client)
@@ -170,7 +188,7 @@ export class BufferLimit {
     return true
   }
 
-  /** Whether something comes whose server had less of the turns: it may be about to wait for one. */
+  /** Whether a message of a server with less turn time is arriving, which may soon have to wait for a turn. */
   #letsPass(reception: Reception, without: ReadonlySet<Reception>): boolean {
     for (const other of this.#receptions)
       if (!other.isWaiting && !other.isQuiet && !without.has(other))
@@ -201,13 +219,13 @@ export class BufferLimit {
     this.#resume()
   }
 
-  /** Others that do not read do not hold up a client that does. */
+  /** Clients that do not read must not delay a client that does. */
   #endUnreadFor({ client }: Reception): void {
     if (this.#room.unreadOf(client) > 0) return
     while (this.#room.isFullFor(client)) if (![...this.#unreadBy].some(unread => unread.endLongest())) return
   }
 
-  /** Of `candidates`, those in the way of one that has waited for so long are given up, the first ones rather than the last. */
+  /** Gives up those of `candidates` that are in the way of a message that has waited too long, in order. */
   #makeRoom(
     waitedMs: number,
     candidates: readonly Reception[],
@@ -217,7 +235,7 @@ export class BufferLimit {
     const seen = new Set<string>()
     for (const waiting of this.#inTurn()) {
       const { client, server } = waiting
-      // What holds for one of them holds for the others of the same client and server.
+      // The result is the same for all receptions of this client and server.
       const pair = `${server}\n${client}`
       if (seen.has(pair) || !waiting.isWaiting || waiting.waitedMs <= waitedMs) continue
       seen.add(pair)
@@ -272,8 +290,8 @@ export class BufferLimit {
 }
 
 /**
- * Counts in this process what comes on a stream of a server: as that of the client that `owner` names, else as the server's own. `giveUp` lets go of the
- * unfinished message and fails the call that it answers.
+ * Counts the bytes that arrive on a stream of a server: for the client that `owner` names, or else for the server
+ * itself. `giveUp` drops the unfinished message and fails the call that it answers.
  */
 export function receptionFrom(
   server: string,
@@ -285,7 +303,7 @@ export function receptionFrom(
   return new Reception(processBuffers(), { server, client }, flow, giveUp)
 }
 
-/** The one of this process. */
+/** The instance of this process. */
 let ofProcess: BufferLimit | undefined
 
 export function processBuffers(): BufferLimit {

@@ -1,20 +1,23 @@
-/** What a caller has left of its limits, to be told with the result. `now` is what `performance.now()` says, or has said lately. */
+/** The remaining quota of a caller, reported with the result. `now` is a current or recent `performance.now()`. */
 export interface Remaining {
   text(now?: number): string
 }
 
-/** What decides about the rest of one call of a client. It outlives the request: a call whose client comes back with answers keeps it. */
+/** State of one client call. It outlives a single request: a call that continues with the client's answers keeps it. */
 export class CallState {
   #replica: string | undefined = undefined
   #asked = false
   #remaining: Remaining | undefined = undefined
 
-  /** Name of the replica that it went to, or has to go to because that one began what it is about: a question, a task. */
+  /**
+   * Name of the replica that received the call, or that has to receive it because it started the question or task that
+   * the call is about.
+   */
   get replica(): string | undefined {
     return this.#replica
   }
 
-  /** Whether a server has asked something on its behalf, or may have. */
+  /** Whether a server has sent a question on behalf of this call, or may have. */
   get asked(): boolean {
     return this.#asked
   }
@@ -23,12 +26,12 @@ export class CallState {
     return this.#remaining
   }
 
-  /** It belongs to this replica from here on; `undefined`: to none. */
+  /** Binds the call to this replica from now on; `undefined` unbinds it. */
   stick(replica: string | undefined): void {
     this.#replica = replica
   }
 
-  /** A server asks something that may be about it. */
+  /** Records that a server sends a question that may belong to this call. */
   markAsked(): void {
     this.#asked = true
   }

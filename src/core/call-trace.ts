@@ -1,9 +1,9 @@
 import type { Route } from './route.ts'
 
-/** How a call was answered without a request of its own. */
+/** How a call was answered without an upstream request of its own. */
 export type CacheUse = 'hit' | 'stale' | 'coalesced'
 
-/** What has a size: the text of an outcome, before it is framed for the client. */
+/** An outcome whose size is the length of its text, before it is framed for the client. */
 interface Sized {
   readonly text: string | Buffer
   readonly head?: string | undefined
@@ -12,35 +12,38 @@ interface Sized {
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 /**
- * What observers read of one request of a client: where it went, what was decided, how long each stage took. Nothing is decided by it. Each fact has
- * one method that writes it, and one part of the gateway that calls the method. Moments are those of `performance.now()`, 0 before they are known.
+ * The record of one client request for observers: its route, the decisions about it and the duration of each stage. It
+ * has no influence on the request. Each fact has one method that writes it, and one caller of that method. Moments are
+ * values of `performance.now()`, 0 while unset.
  */
 export class CallTrace {
-  /** Where it went; `undefined` while nothing is found. */
+  /** The route of the request; `undefined` until it is resolved. */
   readonly route: Route | undefined = undefined
-  /** Place of the rule that decided, as `RuleConfig.place`. */
+  /** Location of the rule that decided, as `RuleConfig.location`. */
   readonly rule: string | undefined = undefined
-  /** Place of the rule that would have denied it, if it were not in shadow mode. */
+  /** Location of the rule in shadow mode that would have denied the request. */
   readonly shadowed: string | undefined = undefined
-  /** Server that could not take it, and whose fallback did. */
+  /** The unavailable server whose fallback served the request. */
   readonly fallbackFrom: string | undefined = undefined
   /** Label of the link that served it. */
   readonly replica: string | undefined = undefined
   readonly cache: CacheUse | undefined = undefined
   /** Time in the queue, in milliseconds. */
   readonly waitedMs: number = 0
-  /** Time a server worked on it, in milliseconds. The time in which the client is asked something is not part of it. */
+  /**
+   * Time in which a server worked on the request, in milliseconds. Time spent waiting for client input is not included.
+   */
   readonly upstreamMs: number = 0
-  /** When it was handed to a link: of several ways to a server, the last one; of several attempts on that way, the first one. */
+  /** When the request was handed to a link: the first attempt on the last route that was tried. */
   readonly sentAt: number = 0
-  /** When that was over. */
+  /** When the last attempt ended. */
   readonly endedAt: number = 0
-  /** Since when a server works on it; 0 while none does. */
+  /** When the current work of a server began; 0 while no server works on it. */
   #workingSince = 0
   #sized: Sized | undefined = undefined
   #size = 0
 
-  /** The router, or what stands for it, has found where it goes. */
+  /** The router, or its substitute, has resolved the route. */
   found(route: Route): void {
     ;(this as Writable<CallTrace>).route = route
   }
@@ -57,17 +60,17 @@ export class CallTrace {
     ;(this as Writable<CallTrace>).fallbackFrom = server
   }
 
-  /** It is answered without a request of its own. */
+  /** The request was answered without an upstream request of its own. */
   servedFrom(cache: CacheUse): void {
     ;(this as Writable<CallTrace>).cache = cache
   }
 
-  /** It has been in the queue for so long. */
+  /** The request waited in the queue for `ms`. */
   waited(ms: number): void {
     ;(this as Writable<CallTrace>).waitedMs += ms
   }
 
-  /** It is handed to the link of this label. Further attempts on the same way go on with its time. */
+  /** The request is handed to the link of this label. Further attempts on the same route continue its time. */
   sent(replica: string, now: number): void {
     const own = this as Writable<CallTrace>
     own.replica = replica
@@ -75,25 +78,25 @@ export class CallTrace {
     own.sentAt = this.#workingSince = now
   }
 
-  /** Its client is being asked something. */
+  /** The client is asked for input. */
   paused(now: number): void {
     if (this.#workingSince === 0) return
     ;(this as Writable<CallTrace>).upstreamMs += now - this.#workingSince
     this.#workingSince = 0
   }
 
-  /** Its client has answered, and the server goes on. */
+  /** The client has answered, and the server continues. */
   resumed(now: number): void {
     this.#workingSince = now
   }
 
-  /** The server has answered, or no attempt at it is left. */
+  /** The server has answered, or all attempts have failed. */
   ended(now: number): void {
     this.paused(now)
     if (this.sentAt > this.endedAt) (this as Writable<CallTrace>).endedAt = now
   }
 
-  /** Of two attempts beside each other, the one of `other` is the answer. */
+  /** Of two parallel attempts, the one of `other` provided the answer. */
   answeredBy(other: CallTrace): void {
     const own = this as Writable<CallTrace>
     own.replica = other.replica
@@ -102,12 +105,12 @@ export class CallTrace {
     this.#workingSince = other.#workingSince
   }
 
-  /** It goes on with what the request of `earlier` began: its client comes back with answers. */
+  /** The client continues, with its answers, what the request of `earlier` began. */
   continues(earlier: CallTrace): void {
     ;(this as Writable<CallTrace>).replica = earlier.replica
   }
 
-  /** Bytes of an outcome before it is framed for the client. They are counted once for each outcome. */
+  /** Bytes of an outcome before it is framed for the client. They are counted once per outcome. */
   sizeOf(outcome: Sized): number {
     if (this.#sized !== outcome) {
       const { text, head } = outcome
@@ -118,7 +121,7 @@ export class CallTrace {
     return this.#size
   }
 
-  /** Lets go of the outcome, which a connection whose client does not read would hold. */
+  /** Releases the outcome. Otherwise a connection whose client does not read would keep it in memory. */
   letGo(): void {
     this.#sized = undefined
   }

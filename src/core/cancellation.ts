@@ -1,25 +1,25 @@
 import type { GatewayError } from './errors.ts'
 
 /**
- * The wish that a call stops. An `AbortSignal` per call would cost more than the call's own bookkeeping, so this is a
- * plain object with one listener list that stays empty until someone listens.
+ * Cancellation of a call. An `AbortSignal` per call would cost more than the rest of a call's bookkeeping. This plain
+ * object allocates its listener list only when a listener is added.
  */
 export class Cancellation {
   #reason: string | undefined
   #error: GatewayError | undefined
   #listeners: ((reason: string) => void)[] | undefined
 
-  /** Why the call was cancelled, `undefined` while it was not. */
+  /** Why the call was cancelled; `undefined` while it is not. */
   get reason(): string | undefined {
     return this.#reason
   }
 
-  /** What the client was told, where it was not the client that cancelled. */
+  /** The error that was sent to the client when the gateway, rather than the client, cancelled. */
   get error(): GatewayError | undefined {
     return this.#error
   }
 
-  /** Idempotent; listeners run once, in the order they came. */
+  /** Idempotent; listeners run once, in the order in which they were added. */
   cancel(reason: string, error?: GatewayError): void {
     if (this.#reason !== undefined) return
     this.#reason = reason
@@ -29,12 +29,12 @@ export class Cancellation {
     if (listeners) for (const listener of listeners) listener(reason)
   }
 
-  /** What could be cancelled is over: no listener is told any more, and what the listeners hold is let go. */
+  /** The call is over: listeners are dropped, with everything they reference, and no longer called. */
   end(): void {
     this.#listeners = undefined
   }
 
-  /** Calls `listener` at once when already cancelled. */
+  /** Calls `listener` immediately when already cancelled. */
   onCancel(listener: (reason: string) => void): void {
     if (this.#reason !== undefined) listener(this.#reason)
     else (this.#listeners ??= []).push(listener)

@@ -2,7 +2,10 @@ import { GatewayError } from './errors.ts'
 import type { JsonObject } from './exchange.ts'
 import { isJsonObject } from './json-object.ts'
 
-/** A client answered what it was asked with a JSON-RPC error. `text` is that error as the client wrote it: it is delivered as it is. */
+/**
+ * A client answered a question of a server with a JSON-RPC error. `text` is that error as the client wrote it; it is
+ * relayed unchanged.
+ */
 export class ClientError extends GatewayError {
   readonly text: string
 
@@ -15,7 +18,7 @@ export class ClientError extends GatewayError {
   }
 }
 
-/** Whether a value is an error as JSON-RPC has it. */
+/** Whether a value is a JSON-RPC error object. */
 export function isRpcError(value: unknown): value is JsonObject {
   return isJsonObject(value) && Number.isInteger(value.code) && typeof value.message === 'string'
 }

@@ -1,17 +1,17 @@
 /** Two clocks, in milliseconds. */
 export interface Clock {
-  /** Since the epoch; what calendar periods begin and end by. May be set. */
+  /** Milliseconds since the epoch; the clock of calendar periods. The system may set it. */
   wall(): number
-  /** Since some moment; never goes backwards. How long something may still be used is measured by it. */
+  /** Milliseconds since an arbitrary moment; never goes backwards. The clock of lifetimes. */
   steady(): number
-  /** What the wall shows at a moment that the steady clock has just shown, for a caller that knows one of the two. */
+  /** The wall-clock time at a moment just read from the steady clock, for callers that have only one of the two. */
   wallAt(steady: number): number
 }
 
-/** How long it may take until a wall clock that was set is noticed by `wallAt`. */
+/** Maximum delay after which `wallAt` reflects a change of the system clock. */
 const SYNC_MS = 100
 
-/** Reading a clock costs more than most of what a call needs it for, so each is read as seldom as that is possible. */
+/** Reading a clock costs more than most of its uses in a call, so each clock is read as seldom as possible. */
 class SystemClock implements Clock {
   #ahead = 0
   #syncedAt = -Infinity
@@ -35,23 +35,24 @@ class SystemClock implements Clock {
 
 export const CLOCK: Clock = new SystemClock()
 
-/** What the wall showed when the process began, to which the steady clock is added. */
+/** Wall-clock time at the start of the process, to which the steady clock is added. */
 const ORIGIN = performance.timeOrigin
 
 /**
- * Unix milliseconds by a clock that cannot be set: the wall's at the start of the process, moved on by the steady clock. Ages, pauses and deadlines inside
- * this process are measured by it. What is shown to people, kept for another process or agreed with one is told by the wall.
+ * Unix milliseconds of a clock that cannot be set: the wall clock at the start of the process, advanced by the steady
+ * clock. It measures ages, pauses and deadlines within this process. Times that are displayed, stored for another
+ * process or shared with one use the wall clock.
  */
 export function monotonicNow(): number {
   return monotonicAt(performance.now())
 }
 
-/** What the wall shows at a moment of `monotonicNow`, if it is not set meanwhile. For what is shown. */
+/** The wall-clock time at a moment of `monotonicNow`, for display. Assumes that the clock is not set in between. */
 export function wallOf(monotonic: number): number {
   return Math.round(Date.now() + monotonic - monotonicNow())
 }
 
-/** What `monotonicNow` gives at a moment of `performance.now()`: where both are needed, the clock is read once. */
+/** The value of `monotonicNow` at a moment of `performance.now()`: where both are needed, the clock is read once. */
 export function monotonicAt(moment: number): number {
   return Math.floor(ORIGIN + moment)
 }

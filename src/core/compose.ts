@@ -3,12 +3,13 @@ import type { Exchange, Outcome } from './exchange.ts'
 import type { Pass } from './pass.ts'
 import type { Route } from './route.ts'
 
-/** Handles a request. Rejects with a `GatewayError` only. */
+/** Handles a request. Rejects only with a `GatewayError`. */
 export type Handler<R, T = void> = (request: R, about: T) => Promise<Outcome>
 
 /**
- * Wraps a handler. One that is done with a request returns what `next` returns. One that declares `repeats` may call `next` several times in a pass, and gives
- * passes that run beside each other requests of their own; every other one calls it at most once.
+ * Wraps a handler. A middleware with nothing left to do returns the promise of `next`. A middleware that declares
+ * `repeats` may call `next` several times per pass, and creates a separate request for each parallel pass. Any other
+ * middleware calls it at most once.
  */
 export interface Middleware<R, T = void> {
   (next: Handler<R, T>): Handler<R, T>
@@ -19,19 +20,20 @@ export interface Middleware<R, T = void> {
 export type CallHandler = Handler<Exchange, Route>
 export type CallMiddleware = Middleware<Exchange, Route>
 
-/** Handles one request of a client, whatever it is about. */
+/** Handles one client request of any method. */
 export type RequestHandler = Handler<Exchange>
 export type RequestMiddleware = Middleware<Exchange>
 
-/** Declares that a middleware may call `next` several times in one pass. */
+/** Declares that a middleware may call `next` several times per pass. */
 export function repeating<R, T>(middleware: (next: Handler<R, T>) => Handler<R, T>): Middleware<R, T> {
   return Object.assign((next: Handler<R, T>) => middleware(next), { repeats: true as const })
 }
 
 /**
- * Composes once per generation: `compose([a, b], c)` runs a, then b, then c; the first is the outermost. `undefined` stands for a middleware that has
- * nothing to do. A second `next` in one pass is refused with a `GatewayError`, because a call would run twice. `from`: how many middlewares of an outer
- * chain a request has passed before.
+ * Composes once per generation: `compose([a, b], c)` runs a, then b, then c; the first is the outermost. `undefined`
+ * stands for a middleware that has nothing to do. A second call of `next` in one pass is refused with a `GatewayError`,
+ * because a call would run twice. `from` is the number of middlewares of an outer chain that a request has passed
+ * before.
  */
 export function compose<R extends Pass, T = void>(
   list: readonly (Middleware<R, T> | undefined)[],
@@ -44,7 +46,7 @@ export function compose<R extends Pass, T = void>(
   )
 }
 
-/** `next` of the middleware at this place. The request itself carries how far it has come, so that nothing is made for a pass. */
+/** `next` of the middleware at this index. The request carries its own position, so that a pass allocates nothing. */
 function guarded<R extends Pass, T>(
   next: Handler<R, T>,
   { repeats }: Middleware<R, T>,

@@ -2,13 +2,14 @@ import { monotonicNow } from './clock.ts'
 import { IdTable } from './id-table.ts'
 
 /**
- * Deadlines of many calls on one timer. A call's deadline is minutes away and almost never reached, so setting and removing one must cost
- * nothing; all that wait are looked through four times a second instead. The timer runs only while something waits.
+ * Deadlines of many calls on one timer. The deadline of a call is minutes away and almost never reached, so setting and
+ * removing it must cost nothing. A timer checks the waiting deadlines four times a second. It runs only while a
+ * deadline waits.
  */
 export interface Deadline {
-  /** Called once when the time has come; not after `remove`. */
+  /** Called once when the deadline has passed; never after `remove`. */
   expire(): void
-  /** Owned by `Deadlines`: where it is kept, and when it is due, on the clock of `monotonicNow`. */
+  /** Owned by `Deadlines`: the index in its heap, and the due time on the clock of `monotonicNow`. */
   heapIndex?: number | undefined
   due?: number | undefined
 }
@@ -26,7 +27,10 @@ export class Deadlines {
     return this.#entries.size
   }
 
-  /** Adds `entry`, or moves it when it is already waiting. `delayMs` of 0 or less means no deadline; `now` is that of `monotonicNow`. */
+  /**
+   * Adds `entry`, or moves it when it already waits. A `delayMs` of 0 or less means no deadline; `now` is a value of
+   * `monotonicNow`.
+   */
   set(entry: Deadline, delayMs: number, now = monotonicNow()): void {
     if (delayMs <= 0) {
       this.remove(entry)

@@ -1,28 +1,28 @@
 import { SLICE_MS, Slices, type Steps } from './slices.ts'
 
 /**
- * Work that is done at once as long as a turn of the event loop has not been busy with it for too long, and else in parts.
- * Pieces of one party are done in the order in which they came; parties take turns. Each piece has a key; a piece that still
- * waits is replaced by a later one of the same party and key.
+ * Work that runs immediately while the current turn of the event loop has time left, and in parts otherwise. Pieces of
+ * one party run in order of arrival; parties take turns. Each piece has a key: a later piece replaces a waiting one of
+ * the same party and key.
  */
 export class Deferrable {
   readonly #onError: (error: unknown) => void
-  /** By party; none of them is empty. */
+  /** Waiting pieces by party; no inner map is empty. */
   readonly #waiting = new Map<string, Map<string, () => Steps<void>>>()
   #until: number | undefined
   #running = false
 
-  /** `onError` is told of what a piece throws that was put off; one that is done at once throws to its caller. */
+  /** `onError` receives the errors of deferred pieces. A piece that runs immediately throws to its caller. */
   constructor(onError: (error: unknown) => void) {
     this.#onError = onError
   }
 
-  /** Pieces of a party that wait. */
+  /** Number of waiting pieces of a party. */
   waitingOf(party: string): number {
     return this.#waiting.get(party)?.size ?? 0
   }
 
-  /** The share of a party in `most`, which is split equally among all parties that have pieces waiting, and this one. */
+  /** The share of a party in `most`, split equally among this party and all parties with waiting pieces. */
   shareOf(party: string, most: number): number {
     return most / (this.#waiting.size + (this.#waiting.has(party) ? 0 : 1))
   }
@@ -64,7 +64,8 @@ export class Deferrable {
     }
     await slices.next()
     if (begun) await finish(begun)
-    // A map goes on to what is set meanwhile: a party that has more is set again, after all others.
+    // The iteration of a map includes entries added during it: a party with more pieces is added again, after all
+    // others.
     for (const [party, own] of this.#waiting) {
       this.#waiting.delete(party)
       const work = takeFirst(own)

@@ -12,7 +12,7 @@ import type {
 } from './exchange.ts'
 import type { Principal } from './principal.ts'
 
-/** An exchange that is another one in everything a subclass does not change. */
+/** An exchange that forwards everything that a subclass does not override. */
 export class Delegate implements Exchange {
   protected readonly inner: Exchange
   readonly principal: Principal
@@ -71,7 +71,7 @@ export class Delegate implements Exchange {
   }
 }
 
-/** The same exchange with another request, which is the gateway's own: it has no progress and cannot be asked about. */
+/** The same exchange with a request of the gateway itself: it has no progress and cannot ask the client. */
 export class WithRequest extends Delegate {
   readonly #request: CallRequest
   #passed = 0
@@ -90,7 +90,7 @@ export class WithRequest extends Delegate {
     return this.#request
   }
 
-  /** Such requests run beside each other. */
+  /** These requests run in parallel, so each has its own counter. */
   override get passed(): number {
     return this.#passed
   }

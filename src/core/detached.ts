@@ -1,4 +1,7 @@
-/** An equal text of its own. A slice of a long text keeps all of that text in memory. No lone surrogates: texts that came as UTF-8 have none. */
+/**
+ * An equal text with its own memory. A slice of a long text keeps all of that text in memory. The text must hold no
+ * lone surrogates; text decoded from UTF-8 has none.
+ */
 export function detached(slice: string): string {
   return Buffer.from(slice).toString()
 }

@@ -1,6 +1,6 @@
 /**
- * Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`; `Infinity` where there are more than `limit`.
- * Costs `editCells` steps at most: what lies further than `limit` from the diagonal is not looked at.
+ * Number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`; `Infinity` when it
+ * exceeds `limit`. Takes at most `editCells` steps: cells further than `limit` from the diagonal are skipped.
  */
 export function editDistance(a: string, b: string, limit = Infinity): number {
   if (Math.abs(a.length - b.length) > limit) return Infinity
@@ -11,7 +11,7 @@ export function editDistance(a: string, b: string, limit = Infinity): number {
   for (let i = 1; i <= a.length; i++) {
     const from = Math.max(1, i - limit)
     const to = Math.min(b.length, i + limit)
-    // The cells at both sides of the band are left from earlier rows.
+    // The cells at both sides of the band hold values of earlier rows.
     next[from - 1] = from === 1 && i <= limit ? i : Infinity
     let least = next[from - 1] as number
     const char = a.charCodeAt(i - 1)
@@ -25,7 +25,7 @@ export function editDistance(a: string, b: string, limit = Infinity): number {
       least = Math.min(least, cost)
     }
     if (to < b.length) next[to + 1] = Infinity
-    // A swap reaches back one row further, and costs one more than what stands there.
+    // A swap refers to the row before the previous one and costs one more than the value there.
     if (least > limit + 1) return Infinity
     ;[before, row, next] = [row, next, before]
   }
@@ -33,7 +33,7 @@ export function editDistance(a: string, b: string, limit = Infinity): number {
   return distance > limit ? Infinity : distance
 }
 
-/** Steps that `editDistance` takes at most. */
+/** Maximum number of steps of `editDistance`. */
 export function editCells(a: string, b: string, limit: number): number {
   return a.length * Math.min(b.length, 2 * limit + 1)
 }

@@ -1,4 +1,4 @@
-/** What of a view's name is the endpoint; the rest says which rules and which kind of client it is for. */
+/** The endpoint in the name of a view. The rest of the name stands for the rules and the kind of client. */
 export function endpointOf(view: string): string {
   const end = view.search(/[\n\f]/)
   return end < 0 ? view : view.slice(0, end)

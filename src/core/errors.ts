@@ -1,24 +1,34 @@
+import {
+  HEADER_MISMATCH,
+  INTERNAL_ERROR,
+  INVALID_PARAMS,
+  INVALID_REQUEST,
+  METHOD_NOT_FOUND,
+  MISSING_CAPABILITY,
+  PARSE_ERROR,
+  UNSUPPORTED_VERSION,
+} from './rpc-codes.ts'
 import type { Unfinished } from './unfinished.ts'
 
 /**
- * The one error class of the gateway and the closed table of what can go wrong.
+ * The one error class of the gateway and the closed table of its error codes.
  *
- * A `GatewayError` is raised by the gateway itself. What an upstream answers, an error or an `isError` result, is not one:
- * it is relayed as it is.
+ * A `GatewayError` is raised by the gateway itself. An error or an `isError` result of an upstream is no
+ * `GatewayError`: it is relayed unchanged.
  */
 
-/** How far a request got before it failed; decides whether it may be repeated elsewhere. */
+/** How far a request got before it failed. Decides whether it may be repeated on another replica. */
 export type Delivery = 'not_sent' | 'unknown' | 'answered'
 
 interface ErrorKind {
-  /** JSON-RPC error code (protocol revision 2025-11-25 and 2026-07-28; never one of -32099…-32000). */
+  /** JSON-RPC error code. Of the range that servers may use (-32000 to -32099), only those that the specification gives a meaning. */
   readonly rpc: number
-  /** HTTP status for failures before a request is accepted; afterwards always 200. */
+  /** HTTP status for failures before a request is accepted; after that it is always 200. */
   readonly http: number
   readonly log: 'error' | 'warn' | 'info' | 'debug'
-  /** Whether it says something about the health of the upstream. */
+  /** Whether the error counts against the health of the upstream. */
   readonly countsAgainstHealth: boolean
-  /** Whether a model can act on it: such refusals of `tools/call` are results with `isError: true`. */
+  /** Whether a model can act on it: such refusals of `tools/call` are sent as results with `isError: true`. */
   readonly actionable: boolean
 }
 
@@ -31,67 +41,67 @@ const kind = (
 ): ErrorKind => ({ rpc, http, log, countsAgainstHealth, actionable })
 
 export const ERROR_KINDS = {
-  parse_error: kind(-32700, 400, 'info', false, false),
-  invalid_request: kind(-32600, 400, 'info', false, false),
-  invalid_params: kind(-32602, 400, 'info', false, false),
-  unknown_method: kind(-32601, 404, 'debug', false, false),
-  unknown_name: kind(-32602, 200, 'info', false, false),
-  resource_not_found: kind(-32602, 200, 'info', false, false),
-  header_mismatch: kind(-32020, 400, 'info', false, false),
-  unsupported_version: kind(-32022, 400, 'info', false, false),
-  too_large: kind(-32600, 413, 'warn', false, true),
-  upstream_start_failed: kind(-32603, 200, 'error', true, true),
-  upstream_unreachable: kind(-32603, 200, 'warn', true, true),
-  upstream_unauthorized: kind(-32603, 200, 'warn', false, true),
-  upstream_closed: kind(-32603, 200, 'warn', true, true),
-  upstream_protocol: kind(-32603, 200, 'warn', true, true),
-  upstream_timeout: kind(-32603, 200, 'warn', true, true),
-  session_lost: kind(-32603, 200, 'info', false, true),
-  missing_capability: kind(-32021, 400, 'info', false, false),
-  cannot_ask: kind(-32603, 200, 'info', false, true),
-  overloaded: kind(-32603, 200, 'warn', false, true),
-  denied: kind(-32602, 200, 'info', false, true),
-  rate_limited: kind(-32603, 200, 'info', false, true),
-  quota_exhausted: kind(-32603, 200, 'info', false, true),
-  quota_unavailable: kind(-32603, 200, 'error', false, true),
-  unauthenticated: kind(-32603, 401, 'info', false, false),
-  forbidden: kind(-32603, 403, 'info', false, false),
-  cancelled: kind(-32603, 200, 'debug', false, false),
-  shutting_down: kind(-32603, 200, 'info', false, true),
-  config: kind(-32603, 500, 'error', false, false),
-  internal: kind(-32603, 500, 'error', false, false),
+  parse_error: kind(PARSE_ERROR, 400, 'info', false, false),
+  invalid_request: kind(INVALID_REQUEST, 400, 'info', false, false),
+  invalid_params: kind(INVALID_PARAMS, 400, 'info', false, false),
+  unknown_method: kind(METHOD_NOT_FOUND, 404, 'debug', false, false),
+  unknown_name: kind(INVALID_PARAMS, 200, 'info', false, false),
+  resource_not_found: kind(INVALID_PARAMS, 200, 'info', false, false),
+  header_mismatch: kind(HEADER_MISMATCH, 400, 'info', false, false),
+  unsupported_version: kind(UNSUPPORTED_VERSION, 400, 'info', false, false),
+  too_large: kind(INVALID_REQUEST, 413, 'warn', false, true),
+  upstream_start_failed: kind(INTERNAL_ERROR, 200, 'error', true, true),
+  upstream_unreachable: kind(INTERNAL_ERROR, 200, 'warn', true, true),
+  upstream_unauthorized: kind(INTERNAL_ERROR, 200, 'warn', false, true),
+  upstream_closed: kind(INTERNAL_ERROR, 200, 'warn', true, true),
+  upstream_protocol: kind(INTERNAL_ERROR, 200, 'warn', true, true),
+  upstream_timeout: kind(INTERNAL_ERROR, 200, 'warn', true, true),
+  session_lost: kind(INTERNAL_ERROR, 200, 'info', false, true),
+  missing_capability: kind(MISSING_CAPABILITY, 400, 'info', false, false),
+  cannot_ask: kind(INTERNAL_ERROR, 200, 'info', false, true),
+  overloaded: kind(INTERNAL_ERROR, 200, 'warn', false, true),
+  denied: kind(INVALID_PARAMS, 200, 'info', false, true),
+  rate_limited: kind(INTERNAL_ERROR, 200, 'info', false, true),
+  quota_exhausted: kind(INTERNAL_ERROR, 200, 'info', false, true),
+  quota_unavailable: kind(INTERNAL_ERROR, 200, 'error', false, true),
+  unauthenticated: kind(INTERNAL_ERROR, 401, 'info', false, false),
+  forbidden: kind(INTERNAL_ERROR, 403, 'info', false, false),
+  cancelled: kind(INTERNAL_ERROR, 200, 'debug', false, false),
+  shutting_down: kind(INTERNAL_ERROR, 200, 'info', false, true),
+  config: kind(INTERNAL_ERROR, 500, 'error', false, false),
+  internal: kind(INTERNAL_ERROR, 500, 'error', false, false),
 } as const satisfies Record<string, ErrorKind>
 
 export type ErrorCode = keyof typeof ERROR_KINDS
 
 export interface GatewayErrorOptions {
-  /** What the log may know and a client may not. */
+  /** Details for the log that must not reach a client. */
   cause?: unknown
   delivery?: Delivery
   /** Configured name of the upstream server concerned. */
   server?: string
   retryAfterMs?: number
-  /** The failure that this one only tells again, because nothing was tried since. */
+  /** The earlier failure that this one reports again, because no new attempt was made. */
   repeats?: GatewayError
   /** Extra members of the JSON-RPC error's `data`; safe to show. */
   data?: Record<string, unknown>
 }
 
 /**
- * A failure the gateway itself reports. `message` is safe to show to a client: it names the server, the cause and the fix, and
- * never holds a URL with credentials, a header or a token. `cause` is for the log only.
+ * A failure that the gateway itself reports. `message` is safe to show to a client: it names the server, the cause and
+ * the fix, and never contains a URL with credentials, a header or a token. `cause` is for the log only.
  */
 export class GatewayError extends Error {
   readonly code: ErrorCode
   readonly delivery: Delivery
   readonly server: string | undefined
   readonly retryAfterMs: number | undefined
-  /** The failure that this one only tells again. */
+  /** The earlier failure that this one reports again. */
   readonly repeats: GatewayError | undefined
   readonly data: Record<string, unknown> | undefined
-  /** Set when the error first reaches a client, so that a person can find it in the log. */
+  /** Set when the error first reaches a client, so that an operator can find it in the log. */
   errorId: string | undefined
-  /** Set when the request was given up and its server may go on with it. */
+  /** Set when the request was given up while its server may still work on it. */
   unfinished: Unfinished | undefined
 
   constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
@@ -109,7 +119,7 @@ export class GatewayError extends Error {
     return ERROR_KINDS[this.code]
   }
 
-  /** Idempotent: a `GatewayError` comes back as it is, anything else becomes `internal` with the original as cause. */
+  /** Idempotent: returns a `GatewayError` unchanged; any other value becomes `internal` with the original as cause. */
   static from(error: unknown, server?: string): GatewayError {
     if (error instanceof GatewayError) return error
     const options: GatewayErrorOptions = { cause: error, delivery: 'unknown' }
@@ -122,12 +132,12 @@ export class GatewayError extends Error {
   }
 }
 
-/** What may go on at a server although its call has failed with `error`. */
+/** The upstream work that may continue although its call has failed with `error`. */
 export function unfinishedOf(error: unknown): Unfinished | undefined {
   return error instanceof GatewayError ? error.unfinished : undefined
 }
 
-/** What was thrown, its cause, the cause of that, and so on: five at most. */
+/** The thrown value, its cause, the cause of that, and so on; at most five. */
 export function* causesOf(error: unknown): Generator<unknown, void, undefined> {
   for (let at = error, depth = 0; at !== undefined && depth < 5; depth++) {
     yield at
@@ -145,7 +155,7 @@ export function describeError(error: unknown): string {
       : at.message
   })
   const told = parts.filter((part, index) => part !== '' && part !== parts[index - 1])
-  // A sentence is over before its cause begins.
+  // Ends the sentence before its cause is appended.
   return told
     .map((part, at) => (at === 0 ? part : `${told[at - 1]?.endsWith('.') ? ' Cause' : ''}: ${part}`))
     .join('')

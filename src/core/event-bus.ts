@@ -3,12 +3,12 @@ import type { EventOf, EventType, GatewayEvent } from './events.ts'
 import type { Logger } from './logger.ts'
 
 /**
- * Hears of events, in the turn in which they happen: it returns soon. What takes time is for a queue (`observe/event-queue.ts`). A failure of it, also of a
- * promise that it returns, stays its own.
+ * Receives events synchronously, so it must return quickly; slow work belongs in a queue (`observe/event-queue.ts`). An
+ * exception, or a rejection of a returned promise, does not affect the gateway.
  */
 export type EventListener<E extends GatewayEvent = GatewayEvent> = (event: E) => void
 
-/** All there are; `satisfies` holds that none is missing. */
+/** All event types; `satisfies` checks that none is missing. */
 const NONE_HEARD = {
   'request.began': false,
   'request.ended': false,
@@ -39,13 +39,13 @@ const NONE_HEARD = {
 
 export const EVENT_TYPES = Object.keys(NONE_HEARD) as readonly EventType[]
 
-/** What a part of the gateway needs in order to tell what happens in it. */
+/** The interface through which a part of the gateway emits events. */
 export interface EventSink {
-  /** Event → whether anything listens. Read before an event is built. */
+  /** Event type → whether it has a listener. Checked before an event is built. */
   readonly heard: Readonly<Record<EventType, boolean>>
-  /** Whether anything listens to requests: one look for the way of every call. */
+  /** Whether request events have a listener: a single check on the path of every call. */
   readonly hearsRequests: boolean
-  /** Tells all listeners, in the order in which they came. Never throws. */
+  /** Calls all listeners in the order in which they were added. Never throws. */
   emit(event: GatewayEvent): void
 }
 
@@ -54,12 +54,15 @@ interface Registered {
   failures: number
 }
 
-/** Hands events to listeners. It lives as long as a gateway; what one listener does is unknown to the others, and to what it hears of. */
+/**
+ * Delivers events to listeners. It lives as long as the gateway. A listener affects neither other listeners nor the
+ * emitter.
+ */
 export class EventBus implements EventSink {
   readonly heard: Record<EventType, boolean> = { ...NONE_HEARD }
   hearsRequests = false
   readonly #logger: Logger
-  /** Replaced, never changed, so that a listener may come or leave while events are handed out. */
+  /** Replaced, never mutated, so that listeners may be added or removed during delivery. */
   readonly #listeners = new Map<EventType, readonly Registered[]>()
   #failures = 0
 
@@ -67,12 +70,12 @@ export class EventBus implements EventSink {
     this.#logger = logger
   }
 
-  /** Times that a listener has failed. */
+  /** Number of listener failures. */
   get failures(): number {
     return this.#failures
   }
 
-  /** Hears of one type of event, or with `*` of all, until the returned function is called. Idempotent. */
+  /** Adds a listener for one event type, or for all with `*`. Returns an idempotent function that removes it. */
   on(type: '*', listener: EventListener): () => void
   on<T extends EventType>(type: T, listener: EventListener<EventOf<T>>): () => void
   on(type: EventType | '*', listener: EventListener<never>): () => void {
@@ -111,7 +114,7 @@ export class EventBus implements EventSink {
     this.hearsRequests = heard['request.began'] || heard['request.ended'] || heard['quota.refused']
   }
 
-  /** Once for each listener: one that fails at every call would fill the log. */
+  /** Logged once per listener: a listener that fails on every event would flood the log. */
   #failed(registered: Registered, { type }: GatewayEvent, error: unknown): void {
     this.#failures++
     if (registered.failures++ === 0)
@@ -122,5 +125,5 @@ export class EventBus implements EventSink {
   }
 }
 
-/** Tells nothing; where there is no gateway around. */
+/** A sink without listeners, for use outside a gateway. */
 export const UNHEARD: EventSink = { heard: NONE_HEARD, hearsRequests: false, emit: () => undefined }

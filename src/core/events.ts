@@ -5,63 +5,66 @@ import type { Principal } from './principal.ts'
 import type { ListKind } from './route.ts'
 
 /**
- * What happens in a gateway, for listeners (docs/events.md). Events are facts: nothing that a listener does changes what becomes of a call. Texts that
- * clients and servers sent are in them as they came, so a listener that writes them down redacts them.
+ * Events of a gateway, for listeners (docs/events.md). Events are facts: a listener cannot change the result of a call.
+ * Texts from clients and servers are included verbatim, so a listener that stores them must redact them.
  */
 
 interface Happened<T extends string> {
   readonly type: T
-  /** When it happened, in Unix milliseconds by the wall clock. */
+  /** Time of the event, in Unix milliseconds of the wall clock. */
   readonly time: number
 }
 
-/** A request of a client, as far as it is known. What is not a field is computed when it is read. */
+/** The available facts about a client request. Getters compute their value when read. */
 export interface RequestFacts {
   readonly principal: Principal
   readonly modern: boolean
   readonly era: 'legacy' | 'modern'
-  /** Revision that the client speaks; `undefined` where the request only opens a session. */
+  /** Protocol revision of the client; `undefined` when the request only opens a session. */
   readonly protocolVersion: string | undefined
-  /** Name of what it may see. Opaque: the same where the same may be seen. */
+  /** Opaque name of the caller's view: equal names have equal contents. */
   readonly view: string
-  /** Name of the endpoint: `''` for everything, else a server or a profile. */
+  /** Name of the endpoint: `''` for the aggregate, else a server or a profile. */
   readonly endpoint: string
-  /** What the client calls itself, with its version; `''` where it does not say. */
+  /** Self-reported name and version of the client; `''` when absent. */
   readonly client: string
-  /** How the client reaches the gateway, where a session tells. */
+  /** Transport of the client, known only within a session. */
   readonly front: Front | undefined
-  /** The first characters of the id of its session. The whole id is a secret. */
+  /** The first characters of the session id. The whole id is a secret. */
   readonly session: string | undefined
   readonly request: CallRequest
-  /** Place of the rule that decided, or of the one about what the request names. */
+  /** Location of the rule that decided the request, or the thing that it names. */
   readonly rule: string | undefined
-  /** Whether it is a request for the router: not where it only opens a session or a stream, or was refused before. */
+  /** Whether the request reaches the router: false when it only opens a session or a stream, or was refused earlier. */
   readonly routed: boolean
-  /** Where it went, by which rule and replica, out of which cache, and how long each stage took. Complete once the request has ended. */
+  /** Route, rule, replica, cache use and the duration of each stage. Complete once the request has ended. */
   readonly trace: CallTrace
-  /** When it came, as `performance.now()` says it. */
+  /** When the request arrived, as `performance.now()`. */
   readonly startedAt: number
 }
 
-/** A client's request has come, and its limits have not been asked yet. */
+/** A client request has arrived. Its quotas are not checked yet. */
 export interface RequestBegan extends Happened<'request.began'>, RequestFacts {}
 
-/** How a request ended that was not refused by the gateway. */
+/** How a request ended. */
 export type RequestResult =
   | 'ok'
   /** A result with `isError`. */
   | 'tool_error'
   /** A JSON-RPC error of the server. */
   | 'server_error'
-  /** The gateway refused it, or could not do it: `error` says why. */
+  /** The gateway refused the request or failed; see `error`. */
   | 'failed'
 
-/** A request has its answer. Each request has exactly one; a listen stream when it is open, the request that opens a session only when it is refused. */
+/**
+ * A request has been answered. It is emitted exactly once per request: for a listen stream when it opens, for a request
+ * that opens a session only when it is refused.
+ */
 export interface RequestEnded extends Happened<'request.ended'>, RequestFacts {
   readonly result: RequestResult
-  /** The failure, with `failed` only. */
+  /** The failure; only with `failed`. */
   readonly error: GatewayError | undefined
-  /** JSON-RPC code, with `server_error` only, where it is an integer. */
+  /** JSON-RPC code; only with `server_error`, and only when it is an integer. */
   readonly serverCode: number | undefined
   readonly durationMs: number
   /** UTF-8 bytes of `params`. */
@@ -70,43 +73,46 @@ export interface RequestEnded extends Happened<'request.ended'>, RequestFacts {
   readonly bytesOut: number
 }
 
-/** A limit has refused a request. `request.ended` of that request follows. */
+/** A quota has refused a request. `request.ended` of the same request follows. */
 export interface QuotaRefused extends Happened<'quota.refused'>, RequestFacts {
-  /** Which limit, as the client is told: `calls/day`. */
+  /** The limit, as the client sees it: `calls/day`. */
   readonly limit: string
   readonly error: GatewayError
 }
 
-/** An HTTP request was not let in: with wrong credentials, or without. */
+/** An HTTP request was rejected because of wrong or missing credentials. */
 export interface AccessRefused extends Happened<'access.refused'> {
   /** HTTP status, 401 or 403. */
   readonly status: number
   readonly reason: string
-  /** Address on the network. */
+  /** Network address of the peer. */
   readonly address: string | undefined
 }
 
-/** A request to one replica is over. A call has several where one fails or is slow, and none where the answer is known. */
+/**
+ * A request to one replica has ended. A call has several attempts when one fails or is slow, and none when it is
+ * answered from a cache.
+ */
 export interface AttemptEnded extends Happened<'attempt.ended'> {
   readonly server: string
   /** Label of the link. */
   readonly replica: string
   readonly method: string
-  /** The server's own name of what is called. */
+  /** The name that the server itself uses. */
   readonly name: string
   readonly era: 'legacy' | 'modern'
-  /** When it was sent, as `performance.now()` says it. */
+  /** When it was sent, as `performance.now()`. */
   readonly startedAt: number
   readonly durationMs: number
-  /** `undefined` where the server has answered. */
+  /** `undefined` when the server has answered. */
   readonly error: GatewayError | undefined
-  /** That of the client's request, which other attempts may share. */
+  /** The trace of the client's request, which other attempts may share. */
   readonly trace: CallTrace
 }
 
-/** A legacy session was agreed on. */
+/** A legacy session was opened. */
 export interface SessionOpened extends Happened<'session.opened'> {
-  /** The same object stands for the same session in both events. */
+  /** Both events of a session carry the same object. */
   readonly conversation: Conversation
 }
 
@@ -134,38 +140,38 @@ interface LinkFacts {
   readonly replica: string
 }
 
-/** A conversation with a server is ready. */
+/** A link to a server is ready. */
 export interface LinkOpened extends Happened<'link.opened'>, LinkFacts {
   readonly era: 'legacy' | 'modern'
-  /** It takes the place of one that was lost. */
+  /** Whether it replaces a lost link. */
   readonly reopened: boolean
 }
 
-/** A conversation with a server broke off. */
+/** A link to a server was lost. */
 export interface LinkLost extends Happened<'link.lost'>, LinkFacts {
   readonly error: GatewayError
 }
 
-/** A server could not be reached, or did not start. */
+/** A server could not be reached or did not start. */
 export interface LinkFailed extends Happened<'link.failed'>, LinkFacts {
   readonly error: GatewayError
 }
 
-/** A replica takes no calls, or fewer, until it is seen to be well. */
+/** An unhealthy replica receives no calls, or fewer, until a check succeeds. */
 export interface ReplicaEjected extends Happened<'replica.ejected'>, LinkFacts {
   readonly cause: string
 }
 
-/** An ejected replica was seen to be well. */
+/** An ejected replica is healthy again. */
 export interface ReplicaReturned extends Happened<'replica.returned'>, LinkFacts {}
 
-/** A replica takes no new calls because it was told so, or is gone from the configuration. */
+/** A replica receives no new calls because it was drained or removed from the configuration. */
 export interface ReplicaDrained extends Happened<'replica.drained'>, LinkFacts {}
 
-/** A drained replica takes calls again. */
+/** A drained replica receives calls again. */
 export interface ReplicaResumed extends Happened<'replica.resumed'>, LinkFacts {}
 
-/** Lists that clients of an endpoint see have changed. */
+/** Lists of an endpoint have changed. */
 export interface ListChanged extends Happened<'list.changed'> {
   readonly endpoint: string
   readonly kinds: readonly ListKind[]
@@ -173,65 +179,65 @@ export interface ListChanged extends Happened<'list.changed'> {
 
 interface CacheFacts {
   readonly server: string
-  /** `undefined` for reads of resources. */
+  /** `undefined` for resource reads. */
   readonly tool: string | undefined
 }
 
-/** A result that is kept was given out. */
+/** A cached result was returned. */
 export interface CacheHit extends Happened<'cache.hit'>, CacheFacts {
   readonly principal: Principal
   readonly stale: boolean
-  /** Whether it came from this process or from the state store. */
+  /** Whether it came from the memory of this process or from the state store. */
   readonly from: 'memory' | 'store'
   readonly bytes: number
-  /** What the server would have taken, by the first time. */
+  /** Time saved, in milliseconds: the duration of the original request. */
   readonly savedMs: number
 }
 
-/** A result of a server is kept from now on. */
+/** A result of a server was stored. */
 export interface CacheStored extends Happened<'cache.stored'>, CacheFacts {
   readonly bytes: number
 }
-/** What a server said is outdated: all of it, or what these tags stand for. */
+/** Cached results of a server were invalidated: all of them, or those with these tags. */
 export interface CacheInvalidated extends Happened<'cache.invalidated'> {
   readonly server: string
   readonly tags: readonly string[] | undefined
 }
 
-/** The gateway runs with another configuration. */
+/** A new configuration is in use. */
 export interface ReloadApplied extends Happened<'reload.applied'> {
   readonly servers: {
     readonly added: readonly string[]
     readonly removed: readonly string[]
     readonly changed: readonly string[]
   }
-  /** Keys that differ and take effect at the next start. */
+  /** Changed keys that take effect only after a restart. */
   readonly notReloadable: readonly string[]
   readonly durationMs: number
 }
-/** A configuration was not taken. The running one stays. */
+/** A new configuration was rejected. The running one stays in use. */
 export interface ReloadRefused extends Happened<'reload.refused'> {
   readonly error: GatewayError
 }
 
-/** An operator has changed something over the admin API, or was refused. */
+/** An operator used the admin API to change something, or was refused. */
 export interface AdminActed extends Happened<'admin.acted'> {
-  /** What stands for the operator. */
+  /** Identity of the operator. */
   readonly by: string
-  /** Address on the network. */
+  /** Network address of the peer. */
   readonly from: string | undefined
-  /** As `POST /admin/reload`. */
+  /** Method and path, such as `POST /admin/reload`. */
   readonly action: string
-  /** HTTP status of the answer. */
+  /** HTTP status of the response. */
   readonly status: number
   /** What was changed, or why it was refused. */
   readonly detail: string | undefined
 }
 
-/** The gateway takes no new requests. */
+/** The gateway accepts no new requests. */
 export interface ShutdownBegan extends Happened<'shutdown.began'> {}
 
-/** Events that a listener with a queue did not get, because it was too slow. It comes in their place. */
+/** Number of events that a queued listener missed because it was too slow. Delivered in place of those events. */
 export interface EventsLost extends Happened<'events.lost'> {
   readonly count: number
 }

@@ -2,32 +2,33 @@ import { LEAST_BYTES_PER_S } from './given-up.ts'
 import { HeldBy } from './held-by.ts'
 import type { Reception } from './reception.ts'
 
-/** A turn in which less than half of the least rate came for so long goes to the next in line. */
+/** A turn passes to the next in line when its message stays below half of the minimum rate for this long. */
 const SLOW_TURN_MS = 2000
 
-/** A message that goes on although it does not fit. */
+/** A message that proceeds although it does not fit. */
 interface Turn {
   readonly reception: Reception
-  /** Whose it was when it began. */
+  /** The client of the message when the turn began. */
   readonly client: string
-  /** By `performance.now()`. */
+  /** Start of the turn, by `performance.now()`. */
   readonly beganAt: number
-  /** What there was of it when it began. */
+  /** Bytes of the message at the start of the turn. */
   readonly bytes: number
 }
 
 /**
- * Messages that go on although they do not fit: one of each server, or one in all where the room is full. They are what keeps everything from waiting for
- * everything. The server whose turns took least time is next, and for one server the client whose turns did: slow messages do not hold up quick ones of others.
+ * Messages that proceed although they do not fit: one per server, or a single one when the room is full. They prevent
+ * deadlock. The next turn goes to the server with the least turn time so far, and within a server to the client with
+ * the least, so that slow messages do not delay fast ones of others.
  */
 export class Exceeding {
   /** By server, in the order in which they began. */
   readonly #byServer = new Map<string, Turn>()
-  /** Milliseconds that turns took, by server, and by server and client. */
+  /** Turn time in milliseconds, by server, and by server and client. */
   #byServerMs = new HeldBy()
   #byClientMs = new HeldBy()
 
-  /** The message that no other one may exceed beside: that of `server`, or without one the first of all. */
+  /** The message that holds the only turn of `server`, or, without a server, the first of all turns. */
   of(server: string | undefined, without: ReadonlySet<Reception>): Reception | undefined {
     if (server === undefined) {
       for (const { reception } of this.#byServer.values()) if (!without.has(reception)) return reception
@@ -52,7 +53,7 @@ export class Exceeding {
     this.#took(turn)
   }
 
-  /** Ends turns in which too little came: their messages wait for another one. */
+  /** Ends turns whose messages are too slow. These messages wait for another turn. */
   endSlow(): void {
     const now = performance.now()
     for (const [server, turn] of this.#byServer) {
@@ -63,18 +64,18 @@ export class Exceeding {
     }
   }
 
-  /** Whether the turns of `one` took less time than those of `other`. */
+  /** Whether `one` has used less turn time than `other`. */
   hadLess(one: string, other: string): boolean {
     return this.#byServerMs.of(one) < this.#byServerMs.of(other)
   }
 
-  /** Nothing waits any more. */
+  /** Resets turn times when no message waits. */
   forgetTurns(): void {
     this.#byServerMs = new HeldBy()
     this.#byClientMs = new HeldBy()
   }
 
-  /** Sorts by what turns took; of those with the same time, the order stays. */
+  /** Sorts by turn time; the sort is stable. */
   sort(waiting: Reception[]): Reception[] {
     return waiting.sort(
       (one, other) =>
@@ -85,7 +86,7 @@ export class Exceeding {
   }
 
   #took({ reception: { server }, client, beganAt }: Turn): void {
-    // A turn within one moment counts, too.
+    // A turn shorter than a millisecond counts as one.
     const ms = Math.max(1, performance.now() - beganAt)
     this.#byServerMs.add(server, ms)
     this.#byClientMs.add(pairOf(server, client), ms)

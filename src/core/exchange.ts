@@ -4,7 +4,7 @@ import type { Cancellation } from './cancellation.ts'
 import type { Pass } from './pass.ts'
 import type { Principal } from './principal.ts'
 
-/** A JSON text with its parsed value: the value decides, the text is what travels. */
+/** A JSON text with its parsed value. The value is used for decisions; the text is relayed. */
 export interface Json<T = unknown> {
   readonly text: string
   readonly value: T
@@ -25,7 +25,7 @@ export const LOG_LEVELS = [
 ] as const
 export type McpLogLevel = (typeof LOG_LEVELS)[number]
 
-/** What one request of a client is, apart from who sent it. */
+/** Method and parameters of a client request, without its sender. */
 export interface CallRequest {
   readonly method: string
   /** `params` as the client wrote them; `undefined` when it sent none. */
@@ -34,90 +34,106 @@ export interface CallRequest {
   readonly progressToken: string | undefined
 }
 
-/** How a client reaches the gateway. */
+/** Transport of a client. */
 export type Front = 'stdio' | 'http' | 'sse'
 
-/** Name and version of an `Implementation` that a client sent, cut to what a log needs. */
+/** Name and version of a client's `Implementation`, shortened for logs. */
 export function clientName(info: unknown): string {
   const { name, version } = (info ?? {}) as JsonObject
   return [name, version].flatMap(part => (typeof part === 'string' ? part.slice(0, 60) : [])).join(' ')
 }
 
 /**
- * The client's side of a conversation that outlives one request: a legacy session, or the listen stream of a modern client.
- * The relay sends through it what belongs to no request.
+ * The client side of a connection that outlives one request: a legacy session, or the listen stream of a modern client.
+ * The relay uses it for messages that belong to no request.
  */
 export interface Conversation {
   readonly id: string
   readonly principal: Principal
-  /** What this client may see. */
+  /** Name of the view of this client. */
   readonly view: string
-  /** Negotiated revision; `undefined` until there is one. */
+  /** Negotiated revision; `undefined` until it is negotiated. */
   readonly protocolVersion: string | undefined
-  /** Level asked for by `logging/setLevel`; `undefined` until the client asks. */
+  /** Level set with `logging/setLevel`; `undefined` until it is set. */
   readonly logLevel: McpLogLevel | undefined
-  /** What the client calls itself, and how it reached the gateway; for the log alone. */
+  /** Self-reported name and transport of the client; for the log only. */
   readonly client?: string
   readonly front?: Front
-  /** Whether `initialize` has no answer yet and nothing else was asked: the client has no list that could be out of date. */
+  /**
+   * Whether `initialize` is unanswered and no other request was made: the client has no list that could be outdated.
+   */
   readonly ungreeted?: boolean
-  /** Sends a notification that belongs to no open request. `message` is the whole of it, where the same goes to several clients: it is held once. */
+  /**
+   * Sends a notification that belongs to no open request. `message` is the complete message, when it goes to several
+   * clients and is held in memory once.
+   */
   notify(method: string, params: string | undefined, message?: string): void
-  /** Asks the client, on behalf of one of its calls that cannot be told from another. @throws GatewayError `cannot_ask` */
+  /**
+   * Asks the client on behalf of one of its calls, when it is unknown which one.
+   * @throws GatewayError `cannot_ask`
+   */
   ask(request: InputRequest): Promise<string>
 }
 
-/** What a server may ask of a client in the middle of a call. */
+/** Requests that a server may send to a client during a call. */
 export const INPUT_METHODS = ['elicitation/create', 'sampling/createMessage', 'roots/list'] as const
 export type InputMethod = (typeof INPUT_METHODS)[number]
 
-/** An input a server asks for in the middle of a call. */
+/** A request of a server for input during a call. */
 export interface InputRequest {
   readonly method: InputMethod
-  /** Raw JSON of `params`; `undefined` after `sent`, too. */
+  /** Raw JSON of `params`; `undefined` also after `sent`. */
   readonly params: string | undefined
   readonly server: string
-  /** Cancelled when the server no longer wants to know. */
+  /** Cancelled when the server no longer needs the answer. */
   readonly cancellation: Cancellation
-  /** The questions it is asked with: one object for all of them. They are asked together or not at all. */
+  /** Shared by all questions of one round. They are sent together or not at all. */
   readonly round?: { readonly size: number }
-  /** To be called when the client has been sent the question and it is not put again: its text is let go. Idempotent. */
+  /** Called when the question has been sent to the client and is not repeated: its text is released. Idempotent. */
   readonly sent?: (() => void) | undefined
 }
 
-/** `params` of a question, which take room until they are let go. */
+/** `params` of a question. They use room until they are released. */
 export interface HeldParams extends Json {
-  /** Whether they have been let go: they are empty then. */
+  /** Whether the params have been released; they are then empty. */
   readonly gone: boolean
-  /** Lets go of the parsed form, which is made anew when it is asked for. */
+  /** Releases the parsed form, which is parsed again on demand. */
   keepText(): void
   letGo(): void
 }
 
-/** One client request in flight, with everything that relaying back needs. Era-neutral. */
+/**
+ * One client request in flight, with everything needed to relay back to the client. Independent of the protocol era.
+ */
 export interface Exchange extends Pass {
   readonly request: CallRequest
   readonly principal: Principal
-  /** Whether the client speaks the modern era; only results' framing depends on it. */
+  /** Whether the client uses the modern era. Only the framing of results depends on it. */
   readonly modern: boolean
   /** Negotiated revision of the client. */
   readonly protocolVersion: string
-  /** Raw JSON of the client's capabilities that a server may make use of, `''` when there are none. Equal ones are equal texts. */
+  /**
+   * Raw JSON of the client capabilities that a server may use, `''` when there are none. Equal capabilities are equal
+   * texts.
+   */
   readonly features: string
-  /** Name of the view the client reached: `''` for all, else a server. */
+  /** Name of the view that the client uses: `''` for all servers, else a server. */
   readonly view: string
-  /** The legacy session the request came from; modern requests have none. */
+  /** The legacy session of the request; modern requests have none. */
   readonly conversation: Conversation | undefined
-  /** Log level the client asked for, by session or with this request. */
+  /** Log level requested by the session or by this request. */
   readonly logLevel: McpLogLevel | undefined
   readonly cancellation: Cancellation
-  /** What observers read; one for each request of a client. */
+  /** The record for observers; one per client request. */
   readonly trace: CallTrace
-  /** What decides about the rest of it; one for each call, which may take several requests. */
+  /** State of the call; one per call, which may span several requests. */
   readonly state: CallState
-  /** Whether its client can be asked on its behalf: at once, when it comes back with the answers to what it was asked before, or not, as once the call is over. */
+  /**
+   * Whether the client can be asked for input on behalf of this request: immediately, when it returns with earlier
+   * answers, or not at all, for example after the call has ended.
+   */
   readonly canBeAsked: 'now' | 'later' | 'never'
-  /** Sends a notification of this very request (progress, log) on its own stream. `params` is raw JSON. */
+  /** Sends a notification of this request (progress, log) on its own stream. `params` is raw JSON. */
   notify(method: string, params: string | undefined): void
   /**
    * Asks the client for input and resolves with the raw JSON of its result.
@@ -126,12 +142,12 @@ export interface Exchange extends Pass {
   ask(request: InputRequest): Promise<string>
 }
 
-/** A result of a server, in its words. `value` is the parsed form of `text`, read-only. */
+/** A result of a server, as the server wrote it. `value` is the parsed form of `text`, read-only. */
 export interface ServerResult {
   readonly kind: 'result'
   readonly text: string
   readonly value: unknown
-  /** The era in whose words it is. */
+  /** Whether the result has the format of the modern era. */
   readonly modern: boolean
 }
 
@@ -142,26 +158,31 @@ export interface ServerError {
   readonly value: unknown
 }
 
-/** A result of the gateway itself, in the words of the client's era: a list, what is left of quotas, a failure that a model reads. */
+/**
+ * A result of the gateway itself, in the format of the client's era: a list, the remaining quotas, a failure for the
+ * model.
+ */
 export interface OwnResult {
   readonly kind: 'own'
   readonly text: string | Buffer
 }
 
-/** A result that was kept, in the words of the client's era. `head` goes before `text`, and ends in `_meta`, behind a member. */
+/**
+ * A cached result, in the format of the client's era. `head` precedes `text` and ends inside `_meta`, after a member.
+ */
 export interface CachedResult {
   readonly kind: 'cached'
   readonly head: string
   readonly text: string | Buffer
 }
 
-/** The call goes on when the client has answered this round of questions, which is a result of the modern era. */
+/** The call continues when the client has answered this round of questions, which is a result of the modern era. */
 export interface Question {
   readonly kind: 'question'
   readonly text: string
 }
 
-/** A session or a stream is open; its client is told otherwise. */
+/** A session or a stream was opened; the response to its client is sent separately. */
 export interface Opened {
   readonly kind: 'opened'
   readonly text: ''

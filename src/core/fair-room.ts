@@ -1,10 +1,10 @@
 import { HeldBy } from './held-by.ts'
 
-/** What one client holds. */
+/** The bytes held by one client. */
 class Holding {
-  /** Bytes that wait for the client. */
+  /** Bytes that wait to be read by the client. */
   unread = 0
-  /** Bytes that come for it, in all and by server. */
+  /** Bytes of incoming messages for the client, in total and by server. */
   coming = 0
   readonly byServer = new HeldBy()
 
@@ -14,67 +14,71 @@ class Holding {
 }
 
 /**
- * How much of a bounded room each client and each server holds, and whether one of them may hold more. A holder may hold more while everything fits with
- * as much again left free for the next one, where others count with no more than this one holds. So a holder that has more than its share costs only itself
- * room. The shares of several holders that all take what they may are a half, a third, a quarter and so on of the room; together they may exceed the room,
- * until it is full. Where it is full, a reserve of a quarter of the room is shared by the same rule: it is a floor for holders that have little.
+ * Divides a bounded room fairly between clients and servers. A holder may hold more while everything fits and as much
+ * again stays free for the next holder; other holders count with at most the amount of this one. So a holder above its
+ * share limits only itself. When several holders take all they may, their shares are a half, a third, a quarter and so
+ * on of the room. Together they may exceed the room until it is full. When it is full, a reserve of a quarter of the
+ * room is shared by the same rule: it is a minimum for small holders.
  */
 export class FairRoom {
   readonly maxBytes: number
   readonly #clients = new Map<string, Holding>()
-  /** Bytes that come, by server, for all clients. */
+  /** Bytes of incoming messages by server, for all clients. */
   readonly #servers = new HeldBy()
   #bytes = 0
   #unread = 0
-  /** The sum over all clients, each counted with a quarter of the room at most. */
+  /** The sum over all clients, each counted with at most a quarter of the room. */
   #counted = 0
 
   constructor(maxBytes: number) {
     this.maxBytes = maxBytes
   }
 
-  /** Bytes that are held, of all. */
+  /** Bytes held in total. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** So much is held that few may hold more than their share. */
+  /** Whether so much is held that few holders may exceed their share. */
   get isFull(): boolean {
     return this.#bytes > 2 * this.maxBytes
   }
 
-  /** Bytes that come from `server`. */
+  /** Bytes of incoming messages from `server`. */
   comingFrom(server: string): number {
     return this.#servers.of(server)
   }
 
-  /** Bytes that come from `server` for `client`. */
+  /** Bytes of incoming messages from `server` for `client`. */
   comingFor(client: string, server: string): number {
     return this.#clients.get(client)?.byServer.of(server) ?? 0
   }
 
-  /** The others hold so much that `client` has to wait, each counted with a quarter of the room at most. More than eight of them make it full. */
+  /**
+   * Whether the other clients, each counted with at most a quarter of the room, hold so much that `client` has to wait.
+   * More than eight such clients fill the room.
+   */
   isFullFor(client: string): boolean {
     const own = this.#clients.get(client)?.bytes ?? 0
     return this.#counted - this.#countOf(own) > 2 * this.maxBytes
   }
 
-  /** Bytes that come. */
+  /** Bytes of all incoming messages. */
   get allComing(): number {
     return this.#bytes - this.#unread
   }
 
-  /** Bytes that wait for clients. */
+  /** Bytes that wait to be read by clients. */
   get allUnread(): number {
     return this.#unread
   }
 
-  /** Bytes that wait for `client`. */
+  /** Bytes that wait to be read by `client`. */
   unreadOf(client: string): number {
     return this.#clients.get(client)?.unread ?? 0
   }
 
-  /** So many more bytes wait for `client`; less when negative. */
+  /** Adds to the unread bytes of `client`; a negative amount removes them. */
   unread(client: string, bytes: number): void {
     const holding = this.#of(client)
     const before = holding.bytes
@@ -83,7 +87,7 @@ export class FairRoom {
     this.#changed(client, holding, before)
   }
 
-  /** So many more bytes come from `server` for `client`; less when negative. */
+  /** Adds to the incoming bytes from `server` for `client`; a negative amount removes them. */
   coming(client: string, server: string, bytes: number): void {
     const holding = this.#of(client)
     const before = holding.bytes
@@ -103,7 +107,7 @@ export class FairRoom {
     return this.#servers.upTo(ofServer) + ofServer <= room && this.#clientFits(holding, server, room)
   }
 
-  /** A server that sends much for a client leaves the client's other servers as much room. */
+  /** A server that sends much for a client leaves as much room to the client's other servers. */
   #clientFits(holding: Holding, server: string, room: number): boolean {
     const level = holding.unread + holding.byServer.upTo(holding.byServer.of(server))
     let bytes = 2 * level

@@ -1,11 +1,12 @@
 /**
- * A text as readers see it that ignore case: equal for two texts that differ in nothing else. The classes are at least those of Unicode simple case folding,
- * which `encoding/json` of Go uses (U+017F is `s`, U+212A is `k`). Upper and lower case add the dotted and the dotless `i` of Java and .NET. A lone
- * surrogate counts as U+FFFD, which it becomes in UTF-8.
+ * The case-insensitive form of a text: equal for texts that differ only in case. The classes include those of Unicode
+ * simple case folding, which `encoding/json` of Go uses (U+017F is `s`, U+212A is `k`), and the dotted and dotless `i`
+ * that Java and .NET fold. A lone surrogate counts as U+FFFD, as in UTF-8.
  */
 export function foldCase(text: string): string {
   if (isAscii(text)) return text.toLowerCase()
-  // Some letters meet in lower case alone (U+212A), others in upper case alone (U+03C2), so that one of the two is not enough.
+  // Both conversions are needed: some letters are equal only in lower case (U+212A), others only in upper case
+  // (U+03C2).
   return wellFormed(text).replaceAll('\u0130', 'i').toLowerCase().toUpperCase().toLowerCase()
 }
 
@@ -20,7 +21,7 @@ function wellFormed(text: string): string {
   return text.replace(LONE_SURROGATE, '\ufffd')
 }
 
-/** Names that some readers take for others of the same object. */
+/** A set of names that case-insensitive parsers may confuse with other names of the same object. */
 export class KnownNames {
   readonly #exact: ReadonlySet<string>
   readonly #folded: ReadonlyMap<string, string>
@@ -34,18 +35,18 @@ export class KnownNames {
     return this.#exact.has(name)
   }
 
-  /** The known name that `name` is a variant of; `undefined` for a known one and for one that is like none of them. */
+  /** The known name that `name` is a variant of; `undefined` when `name` itself is known or resembles none. */
   variantOf(name: string): string | undefined {
     return this.#exact.has(name) ? undefined : this.#folded.get(foldCase(name))
   }
 
-  /** Whether it is known, or a variant of what is. */
+  /** Whether the name is known, or a variant of a known name. */
   resembles(name: string): boolean {
     return this.#exact.has(name) || this.#folded.has(foldCase(name))
   }
 }
 
-/** Two of the keys that differ in case only; `undefined` when there are none. */
+/** Two keys that differ only in case; `undefined` when there are none. */
 export function likePair(keys: readonly string[]): readonly [string, string] | undefined {
   if (keys.length < 2) return undefined
   const seen = new Map<string, string>()

@@ -1,19 +1,19 @@
 /** Why an unfinished message of a server is given up. */
 export interface GivenUp {
   readonly code: 'upstream_timeout' | 'overloaded'
-  /** What the server did, after its name. */
+  /** What the server did; follows its name in a message. */
   readonly what: string
   readonly fix: string
 }
 
-/** A message of which less than so many bytes come within so many milliseconds has stopped. */
+/** A message that receives fewer than `bytes` within `ms` has stalled. */
 export const STALLED = { bytes: 16 * 1024, ms: 2000 }
-/** A message that comes more slowly has not earned its room, where another one waits for long. */
+/** A message below this rate may be dropped when another one has waited long. */
 export const LEAST_BYTES_PER_S = 256 * 1024
 
 const MIB = 1024 * 1024
 
-/** So little of a message came that it gives up its room. */
+/** Too few bytes of a message arrived, so it gives up its room. */
 export const STOPPED: GivenUp = {
   code: 'upstream_timeout',
   what:
@@ -22,7 +22,7 @@ export const STOPPED: GivenUp = {
   fix: 'try again, or ask it for less at once',
 }
 
-/** A message came so slowly that it gives up its room. */
+/** A message arrived too slowly, so it gives up its room. */
 export function tooSlow(bytesPerSecond: number, roomBytes: number): GivenUp {
   const rate = `${Math.round(bytesPerSecond / 1024)} KiB/s`
   return {
@@ -34,7 +34,7 @@ export function tooSlow(bytesPerSecond: number, roomBytes: number): GivenUp {
   }
 }
 
-/** Unfinished messages hold more than `maxBytes`, and no server holds more than this one. */
+/** Unfinished messages hold more than `maxBytes`, and this server holds the most. */
 export function tooMany(maxBytes: number): GivenUp {
   return {
     code: 'overloaded',

@@ -1,12 +1,13 @@
-/** Up to this size, bytes lie in ordinary memory, which is cheaper to get. */
+/** Up to this size, bytes are kept in ordinary memory, which is cheaper to allocate. */
 const ORDINARY_BYTES = 256 * 1024
 const FIRST_BYTES = 64 * 1024
-/** Pages are added in steps of at least this. */
+/** Minimum step by which pages are added. */
 const STEP_BYTES = 1024 * 1024
 
 /**
- * Collects the bytes of one message as they come. A large message lies in pages of its own: they are added without a copy, and go back to the system at
- * once when the message is done. Buffers of the allocator would stay until the next collection, and leave its heap in pieces.
+ * Collects the bytes of one message as they arrive. A large message has its own pages: growth needs no copy, and the
+ * pages return to the system as soon as the message is done. Ordinary buffers would stay until the next collection and
+ * fragment the heap of the allocator.
  */
 export class GrowingBuffer {
   readonly #maxBytes: number
@@ -14,7 +15,7 @@ export class GrowingBuffer {
   #view: Buffer = Buffer.alloc(0)
   #pages: ResizableArrayBuffer | undefined
 
-  /** `maxBytes`: the most that will be appended. */
+  /** `maxBytes`: the maximum number of bytes that will be appended. */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
   }
@@ -23,7 +24,7 @@ export class GrowingBuffer {
     return this.#size
   }
 
-  /** Holds the bytes from 0 to `size`; valid until the next call of `append` or `clear`. */
+  /** The bytes from 0 to `size`; valid until the next call of `append` or `clear`. */
   get view(): Buffer {
     return this.#view
   }
@@ -70,7 +71,7 @@ export class GrowingBuffer {
   }
 }
 
-/** ES2024; TypeScript's library for ES2022 has no type for it. */
+/** ES2024; TypeScript's library for ES2022 lacks this type. */
 interface ResizableArrayBuffer extends ArrayBuffer {
   readonly maxByteLength: number
   resize(bytes: number): void

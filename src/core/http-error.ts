@@ -1,10 +1,10 @@
 import type { ErrorCode } from './errors.ts'
 
-/** A refusal with an HTTP status of its own, before a request is looked at. `message` is safe to show. */
+/** A refusal with its own HTTP status, before a request is examined. `message` is safe to show. */
 export class HttpError extends Error {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
-  /** What the JSON-RPC error in the body is made of; without it, a plain one. */
+  /** The code of the JSON-RPC error in the body; without it, the body is a plain error. */
   readonly code: ErrorCode | undefined
 
   constructor(

@@ -1,7 +1,7 @@
 /** A power of two; small, because every session has a table. */
 const PLACES = 64
 
-/** Ids that follow one another get different places. */
+/** Consecutive ids get different slots. */
 function placeOf(id: number | string): number {
   if (typeof id === 'number') return id & (PLACES - 1)
   const { length } = id
@@ -9,15 +9,15 @@ function placeOf(id: number | string): number {
 }
 
 /**
- * Values by id, for what comes and goes with every call; ids are strings or natural numbers. A `Map` does the same, but V8 chains its outgrown tables:
- * once one of them has become old, everything that passed through later is kept alive until the next full collection, which cost a fifth of the
- * gateway's time. A plain object has no such chain.
+ * Values by id, for entries that are added and removed with every call; ids are strings or natural numbers. A `Map`
+ * would keep memory alive: V8 chains its outgrown tables, and once one of them is old, everything added later survives
+ * until the next full collection. That cost a fifth of the gateway's time. A plain object has no such chain.
  *
- * Objects are slow with numbers that grow and grow, in text, too. Since ids mostly follow one another, each has a place by its end; only one whose place
- * is still taken, by a call that lasts, goes to the object.
+ * Objects are slow with ever-growing numbers, also as text. Since ids are mostly consecutive, each has a slot by its
+ * last bits. An id whose slot is still taken by a long call goes to the object.
  */
 export class IdTable<K extends number | string, T> {
-  /** By place. A free one may still have the id of its last value. */
+  /** Ids by slot. A free slot may still contain the id of its last value. */
   readonly #ids: K[] = []
   readonly #recent: (T | undefined)[] = []
   #recentSize = 0
@@ -68,7 +68,7 @@ export class IdTable<K extends number | string, T> {
     return value
   }
 
-  /** Values; those with numbers come in their order. */
+  /** All values; those with numeric ids come in order. */
   values(): T[] {
     if (this.size === 0) return []
     const all = Object.assign(Object.create(null), this.#others) as Record<number | string, T>

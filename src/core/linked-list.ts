@@ -1,12 +1,12 @@
-/** A node of a list. Its links belong to the list. */
+/** A node of a list. Its links are managed by the list. */
 export abstract class LinkedNode {
-  /** Line it stands in. */
+  /** The list that contains the node. */
   line: LinkedList<LinkedNode> | undefined
   ahead: LinkedNode | undefined
   behind: LinkedNode | undefined
 }
 
-/** A doubly linked list: a node leaves from any position at once. */
+/** A doubly linked list: a node can be removed from any position in constant time. */
 export class LinkedList<T extends LinkedNode> {
   #first: LinkedNode | undefined
   #last: LinkedNode | undefined

@@ -1,12 +1,15 @@
-/** What the gateway says about itself. Implemented in `observe/`; everything else only knows this. */
+/** The log interface of the gateway. Implemented in `observe/`; all other code depends only on this interface. */
 export interface Logger {
   error(message: string, fields?: LogFields): void
   warn(message: string, fields?: LogFields): void
   info(message: string, fields?: LogFields): void
   debug(message: string, fields?: LogFields): void
-  /** Whether `debug` is written, for what is worth its cost only then; absent: it is not. */
+  /** Whether `debug` records are written, for records that are expensive to build; absent: they are not. */
   readonly debugs?: boolean
-  /** Writes what is at least as severe as this from now on, here and in all loggers made by `child`; absent: its owner decides. */
+  /**
+   * Sets the minimum severity of this logger and of all loggers made by `child`; absent: the owner of the logger
+   * decides.
+   */
   setLevel?(level: LogLevel): void
   /** A logger that adds `fields` to every record. */
   child(fields: LogFields): Logger
@@ -17,7 +20,7 @@ export type LogFields = Readonly<Record<string, string | number | boolean | unde
 
 const nothing = (): void => {}
 
-/** Says nothing; for tests and embedding. */
+/** Discards all records; for tests and embedding. */
 export const SILENT: Logger = {
   error: nothing,
   warn: nothing,

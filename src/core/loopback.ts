@@ -1,6 +1,6 @@
-/** What means this machine to itself: the one definition, for addresses that are listened on, hosts, origins, issuers and peers. */
+/** The one definition of loopback, for listen addresses, hosts, origins, issuers and peers. */
 
-/** By which clients on this machine reach it, in the form they have in URLs. */
+/** Names under which local clients reach the gateway, as written in URLs. */
 export const LOOPBACK_NAMES: readonly string[] = ['127.0.0.1', 'localhost', '[::1]']
 
 const IPV4 = /^127(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}$/
@@ -8,8 +8,8 @@ const IPV4 = /^127(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}$/
 const MAPPED = /^\[::ffff:7f[\da-f]{2}:[\da-f]{1,4}\]$/
 
 /**
- * Whether a host is a loopback one: `127.0.0.0/8`, `::1`, IPv4 addresses of that kind mapped to IPv6, `localhost` and names below it (RFC 6761). With or without
- * brackets, without a port.
+ * Whether a host is a loopback host: `127.0.0.0/8`, `::1`, IPv4-mapped IPv6 addresses of that range, `localhost` and
+ * names below it (RFC 6761). With or without brackets, without a port.
  */
 export function isLoopback(host: string): boolean {
   if (host === '127.0.0.1' || host === 'localhost' || host === '::1' || host === '[::1]') return true

@@ -1,6 +1,6 @@
 import { GrowingBuffer } from './growing-buffer.ts'
 
-/** The body of one request or response, as far as it has come. Most come in one chunk. */
+/** The received part of the body of one request or response. Most bodies arrive in one chunk. */
 export class MessageBody {
   readonly #maxBytes: number
   #first: Buffer | undefined
@@ -14,7 +14,7 @@ export class MessageBody {
     return this.#rest?.size ?? this.#first?.length ?? 0
   }
 
-  /** @returns `false`, and takes nothing, when it would become larger than it may be */
+  /** @returns `false`, without appending, when the body would exceed its maximum size */
   append(chunk: Buffer): boolean {
     if (this.size + chunk.length > this.#maxBytes) return false
     if (this.#first === undefined && this.#rest === undefined) {
@@ -30,7 +30,7 @@ export class MessageBody {
     return true
   }
 
-  /** The text of all that came; nothing is held any more. */
+  /** Returns the text of the body and releases its memory. */
   take(): string {
     const text = (this.#rest ?? this.#first ?? '').toString()
     this.clear()

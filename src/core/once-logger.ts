@@ -2,27 +2,28 @@ import { createHash } from 'node:crypto'
 import type { LogFields, Logger } from './logger.ts'
 import { sameness } from './sameness.ts'
 
-/** Different records of one message about one server that are written. Further ones are counted. */
+/** Different records of one message about one server that are written. Further ones are only counted. */
 const MOST_ALIKE = 20
-/** Records that are remembered, of one message about one server and of all. Those that are written are remembered in any case. */
+/** Records that are remembered, of one message about one server and in total. Written records are always remembered. */
 const MAX_KNOWN = 1000
 const MAX_KNOWN_IN_ALL = 20_000
-/** Messages about a server that are remembered; those that were not found for the longest time are dropped. */
+/** Messages about a server that are remembered; the least recently seen ones are dropped first. */
 const MAX_GROUPS = 10_000
 const COMPARED_CHARS = 1000
 
 interface Alike {
   readonly known: Set<string>
   omitted: number
-  /** There are more than are remembered, which are not counted. */
+  /** Whether there were more records than are remembered; the excess is not counted. */
   isCut: boolean
-  /** The number is written when it exceeds this. */
+  /** The count is written when it exceeds this number. */
   next: number
 }
 
 /**
- * A logger for what is found again each time the same work is done: a record is written once. Of one message about one server 20
- * different records are written; the number of the others is written when it has doubled. Records at `debug` pass.
+ * A logger for findings that repeat each time the same work is done: each record is written once. Of one message about
+ * one server 20 different records are written; the number of the others is written each time it doubles. Records at
+ * `debug` pass unchanged.
  */
 export function onceLogger(logger: Logger): Logger {
   return at(logger, new Written(), {})
@@ -63,7 +64,7 @@ class Written {
     group.known.add(key)
     this.#known++
     if (group.known.size <= MOST_ALIKE) return logger[level](message, fields)
-    // What is found together is counted before its number is written.
+    // Findings of the same turn are counted before their number is written.
     if (group.omitted++ === group.next) queueMicrotask(() => tell(logger, level, message, group, server))
   }
 

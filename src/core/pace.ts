@@ -1,13 +1,13 @@
-/** A pace is known after so long, and covers two such windows; each may be one look longer. */
+/** A pace is known after one window and covers two; each may be longer by one sampling interval. */
 const WINDOW_MS = 10_000
 
-/** How fast something came lately, counted over the time in which it was read. */
+/** The recent rate of a stream, measured over the time in which it was read. */
 export class Pace {
   #ms = 0
   #bytes = 0
   #before: { readonly ms: number; readonly bytes: number } | undefined
 
-  /** So many bytes came in so many milliseconds. */
+  /** Adds bytes received within `ms` milliseconds. */
   add(ms: number, bytes: number): void {
     this.#ms += ms
     this.#bytes += bytes
@@ -16,13 +16,13 @@ export class Pace {
     this.#ms = this.#bytes = 0
   }
 
-  /** Forgets what came. */
+  /** Discards all samples. */
   restart(): void {
     this.#before = undefined
     this.#ms = this.#bytes = 0
   }
 
-  /** `undefined` while too little time was counted. */
+  /** `undefined` until enough time was measured. */
   get bytesPerSecond(): number | undefined {
     const before = this.#before
     return before && ((before.bytes + this.#bytes) * 1000) / (before.ms + this.#ms)

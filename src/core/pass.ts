@@ -1,5 +1,5 @@
-/** How far a request has come in the chains. `compose` alone reads and writes it. */
+/** The position of a request in the chains. Only `compose` reads and writes it. */
 export interface Pass {
-  /** Middlewares that have handed it on. */
+  /** Number of middlewares that have called `next`. */
   passed: number
 }

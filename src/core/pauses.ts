@@ -1,9 +1,9 @@
 import { monotonicNow } from './clock.ts'
 
-/** So many pauses are remembered; of more, the oldest are forgotten. */
+/** Maximum number of remembered pauses; the oldest are dropped first. */
 const MAX_PAUSES = 64
 
-/** When a stream was not read. */
+/** The periods in which a stream was not read. */
 export class Pauses {
   readonly #past: { readonly from: number; readonly to: number }[] = []
   #since: number | undefined
@@ -20,7 +20,7 @@ export class Pauses {
     this.#since = undefined
   }
 
-  /** How long the stream was not read since `moment`, which is by the same clock as `monotonicNow`. */
+  /** How long the stream was paused since `moment`, a value of `monotonicNow`. */
   after(moment: number): number {
     let ms = this.#since === undefined ? 0 : Math.max(0, monotonicNow() - Math.max(moment, this.#since))
     for (const { from, to } of this.#past) ms += Math.max(0, to - Math.max(moment, from))

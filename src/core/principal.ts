@@ -1,18 +1,24 @@
-/** Who is calling: a verified identity, never `clientInfo` and never a session id, which are self-reported. */
+/** The verified identity of a caller. `clientInfo` and session ids are self-reported and never used for it. */
 export interface Principal {
-  /** How it is known: `local` and `anonymous` are one identity each, a `client` has shown its own credentials, a `user` a token. */
+  /**
+   * How the identity was established: `local` and `anonymous` are one identity each; a `client` has presented its own
+   * credentials, a `user` a token.
+   */
   readonly kind: 'local' | 'anonymous' | 'client' | 'user'
-  /** Stable key of the identity: `anonymous`, `client:<name>`, `user:<issuer> <subject>`. Caches, links, quotas and sealed state are keyed by it. */
+  /**
+   * Stable key of the identity: `anonymous`, `client:<name>`, `user:<issuer> <subject>`. Caches, links, quotas and
+   * sealed state are keyed by it.
+   */
   readonly id: string
-  /** Name for people: logs and audit. Never a secret. */
+  /** Display name for logs and audit. Never a secret. */
   readonly name: string
-  /** Configured client whose rules, limits and weight apply; `undefined`: none does. */
+  /** Configured client whose rules, quotas and weight apply; `undefined` when none does. */
   readonly client: string | undefined
-  /** Names of roles that the credentials brought, sorted; those of the client are not among them. */
+  /** Sorted names of roles from the credentials. Roles of the configured client are not included. */
   readonly roles: readonly string[]
 }
 
-/** Everyone who reaches an endpoint that asks for no credentials. */
+/** Every caller of an endpoint that requires no credentials. */
 export const ANONYMOUS: Principal = {
   kind: 'anonymous',
   id: 'anonymous',
@@ -30,12 +36,12 @@ export const LOCAL: Principal = {
   roles: [],
 }
 
-/** Whether nothing tells one who calls so from another. */
+/** Whether callers of this kind cannot be distinguished. */
 export function isUnidentified({ kind }: Principal): boolean {
   return kind === 'local' || kind === 'anonymous'
 }
 
-/** A configured client that has shown what identifies it. */
+/** A configured client that has presented its credentials. */
 export function clientPrincipal(name: string): Principal {
   return { kind: 'client', id: `client:${name}`, name, client: name, roles: [] }
 }

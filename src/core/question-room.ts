@@ -1,17 +1,15 @@
 import { SharedRoom } from './shared-room.ts'
 
-/** What questions of servers may hold until they are answered, over the whole process. */
+/** Memory in MiB for questions of servers until they are answered, in the whole process. */
 export const QUESTION_MIB = 64
-/** This part of it is for clients that hold little. */
+/** The part reserved for clients that hold little. */
 const RESERVE_SHARE = 1 / 4
-/** A question holds its text, and the text that its client is shown. */
+/** A question holds its own text and the text shown to its client. */
 const COPIES = 2
-/** What a question holds beside its text. */
+/** Overhead of a question beside its text. */
 const OWN_BYTES = 1024
 
-/**
- * The room for questions whose text has to be kept, shared by clients (`SharedRoom`).
- */
+/** The room for questions whose text must be kept, shared by clients (`SharedRoom`). */
 export class QuestionRoom {
   readonly #room: SharedRoom
 
@@ -21,8 +19,8 @@ export class QuestionRoom {
   }
 
   /**
-   * Takes room for a text of so many characters.
-   * @returns what gives it back, which may be called more than once; `undefined` where there is no room
+   * Reserves room for a text of `chars` characters.
+   * @returns an idempotent function that releases it; `undefined` when there is no room
    */
   take(holder: string, chars: number): (() => void) | undefined {
     const bytes = COPIES * chars + OWN_BYTES
@@ -38,7 +36,7 @@ export class QuestionRoom {
 
 export const NO_QUESTION_ROOM = `The questions that wait for answers hold too much; ${QUESTION_MIB} MiB are held for all clients together, and no client has more of that than is free.`
 
-/** The one of this process. */
+/** The instance of this process. */
 let ofProcess: QuestionRoom | undefined
 
 export function processQuestions(): QuestionRoom {

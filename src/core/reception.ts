@@ -4,16 +4,16 @@ import { Pauses } from './pauses.ts'
 
 /** Messages up to this size are small. */
 export const SMALL_BYTES = 256 * 1024
-/** What has come of a message up to this size is not counted: its connection holds as much. */
+/** Messages up to this size are not counted: the connection itself buffers as much. */
 export const UNCOUNTED_BYTES = 16 * 1024
-/** After a longer time between two looks it is not known what came in it, since the process was busy or did not look. */
+/** A longer gap between two samples is discarded, because the process was busy or did not sample. */
 const LONGEST_LOOK_MS = 2000
 
 export function isSmall(bytes: number): boolean {
   return bytes <= SMALL_BYTES
 }
 
-/** After so long without bytes that count, a message is not about to go on. */
+/** After this long without counted bytes, a message is considered idle. */
 const QUIET_MS = 500
 
 /** A stream from a server. */
@@ -22,27 +22,27 @@ export interface Flow {
   resume(): void
 }
 
-/** Where a message comes from, and whose it is. */
+/** The source of a message, and its owner. */
 export interface Origin {
   readonly server: string
-  /** Names the client whose call it answers now; where that may be any, what stands for the server. */
+  /** Names the client whose call the message answers; when that is unknown, a key that stands for the server. */
   readonly client: () => string
 }
 
 /** What bounds receptions. */
 export interface Bounding {
-  /** Messages above this size are large: less where the small ones hold much. */
+  /** Messages above this size are large; the limit is lower while small messages hold much. */
   readonly largeFrom: number
-  /** So many bytes more are held of small messages; less when negative. */
+  /** Adds to the bytes held by small messages; a negative amount removes them. */
   small(bytes: number): void
   received(reception: Reception, bytes: number): void
   over(reception: Reception, bytes: number): void
 }
 
-/** One stream on which messages come, one after another; it is not read while what it brings has no room. */
+/** One stream of successive messages. It is not read while there is no room for its message. */
 export class Reception {
   readonly server: string
-  /** Whose its message is. */
+  /** The owner of the current message. */
   client: string
   readonly #clientNow: () => string
   readonly #limit: Bounding
@@ -53,16 +53,16 @@ export class Reception {
   #bytes = 0
   #smallBytes = 0
   #waitsSince: number | undefined
-  /** How long its message waited before. */
+  /** How long the message waited before the current wait. */
   #waitedMs = 0
-  /** When its message last came to `#movedBytes`, by `performance.now()`. */
+  /** When the message last reached `#movedBytes`, by `performance.now()`. */
   #movedAt = 0
   #movedBytes = 0
   #suspected = false
-  /** When it was last looked at its pace, and what had come by then; `undefined` when it has waited since. */
+  /** Time and bytes of the last sample; `undefined` when the message has waited since. */
   #looked: { readonly at: number; readonly bytes: number } | undefined
 
-  /** `giveUp` lets go of the unfinished message and fails the call that it answers. */
+  /** `giveUp` drops the unfinished message and fails the call that it answers. */
   constructor(limit: Bounding, origin: Origin, flow: Flow, giveUp: (why: GivenUp) => void) {
     this.#limit = limit
     this.server = origin.server
@@ -72,19 +72,19 @@ export class Reception {
     this.#giveUp = giveUp
   }
 
-  /** Asks again whose its message is: others may have calls on the same stream by now. */
+  /** Determines the owner of the message again, because other clients may now have calls on the stream. */
   attribute(): void {
     this.client = this.#clientNow()
   }
 
-  /** Bytes of the unfinished message, where it is large. */
+  /** Bytes of the unfinished message, when it is large. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** So many bytes of an unfinished message are held now. */
+  /** Reports the number of bytes held of the unfinished message. */
   at(bytes: number): void {
-    // Another message has begun.
+    // Fewer bytes than before mean that another message has begun.
     if (bytes < this.#bytes + this.#smallBytes) this.end()
     if (this.#bytes === 0 && bytes <= this.#limit.largeFrom) {
       if (bytes > 0) this.#smallTo(bytes)
@@ -98,7 +98,7 @@ export class Reception {
     this.#limit.received(this, more)
   }
 
-  /** Nothing is held any more. */
+  /** Reports that nothing is held any more. */
   end(): void {
     this.#smallTo(0)
     const bytes = this.#bytes
@@ -112,14 +112,15 @@ export class Reception {
     this.#limit.over(this, bytes)
   }
 
-  /** Its message takes room that others wait for. */
+  /** Drops the message because others wait for its room. */
   giveUp(why: GivenUp): void {
     this.#giveUp(why)
     this.end()
   }
 
   /**
-   * Whether its message has stopped. Only the second look in a row says so: what came while the process was busy is read between the two.
+   * Whether the message has stalled. Two samples in a row are required: bytes that arrived while the process was busy
+   * are read between them.
    */
   hasStopped(): boolean {
     const stalled = this.#bytes > 0 && this.#waitsSince === undefined && this.#isStalled
@@ -128,7 +129,7 @@ export class Reception {
     return stalled && suspected
   }
 
-  /** Called at intervals: counts what came since the last time. The time in which it waited is not counted. */
+  /** Called at intervals: counts the bytes received since the last call. Time spent waiting is not counted. */
   look(): void {
     const at = performance.now()
     const last = this.#looked
@@ -137,12 +138,12 @@ export class Reception {
       this.#pace.add(at - last.at, this.#bytes - last.bytes)
   }
 
-  /** Whether nothing of its message came for a moment. */
+  /** Whether no bytes of the message arrived recently. */
   get isQuiet(): boolean {
     return performance.now() - this.#movedAt >= QUIET_MS
   }
 
-  /** How fast its message came lately while it was read; `undefined` while it waits, or that is not known. */
+  /** Recent rate of the message while it was read; `undefined` while it waits or when unknown. */
   get bytesPerSecond(): number | undefined {
     return this.#waitsSince === undefined ? this.#pace.bytesPerSecond : undefined
   }
@@ -151,12 +152,12 @@ export class Reception {
     return this.#waitsSince !== undefined
   }
 
-  /** How long its message has waited by now, in all; 0 while it does not wait. */
+  /** Total wait of the message so far; 0 while it does not wait. */
   get waitedMs(): number {
     return this.#waitsSince === undefined ? 0 : this.#waitedMs + performance.now() - this.#waitsSince
   }
 
-  /** How long the stream was not read for want of room, since `moment` of `monotonicNow()`. */
+  /** How long the stream was paused for lack of room since `moment`, a value of `monotonicNow()`. */
   pausedMs(moment: number): number {
     return this.#pauses.after(moment)
   }

@@ -2,33 +2,39 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 /**
- * Gives memory back that large messages leave behind. V8 collects when it allocates, so what the last of them leave, hundreds of megabytes, stays until
- * enough others come. A collection runs once they have stopped coming. While they keep coming, it runs after each `MUCH_BYTES` that left more than
- * `GROWN_BYTES` behind.
+ * Frees the memory of large messages. V8 collects when it allocates, so the hundreds of megabytes left by the last
+ * large messages stay until further ones arrive. A collection runs once large messages have stopped. While they
+ * continue, it runs after each `MUCH_BYTES` that left more than `GROWN_BYTES` behind.
  */
 
-/** Messages below this are part of what is collected anyway: V8 keeps larger strings apart, where only a full collection finds them. */
+/**
+ * Smaller messages are freed by ordinary collections. V8 keeps larger strings in a separate space that only a full
+ * collection frees.
+ */
 const LARGE_BYTES = 64 * 1024
-/** So much has to have passed; each byte leaves about five behind. */
+/** Bytes of messages that justify a collection; each byte leaves about five behind. */
 const WORTH_BYTES = 16 * 1024 * 1024
-/** Without a large message for so long, they are over. */
+/** Large messages have stopped when none passes for this long. */
 const QUIET_MS = 250
-/** While large messages keep coming, it is looked each time so much has passed. */
+/** While large messages continue, the heap is checked each time this many bytes have passed. */
 const MUCH_BYTES = 16 * 1024 * 1024
-/** What is held has grown by so much since the last collection: one is worth its time. */
+/** Heap growth since the last collection that justifies another one. */
 const GROWN_BYTES = 16 * 1024 * 1024
-/** A collection stops everything for 10 to 30 ms, with a large heap for longer. At most a fifth of the time goes to collections. */
+/**
+ * A collection blocks the process for 10 to 30 ms, longer with a large heap. At most a fifth of the time is spent on
+ * collections.
+ */
 const SHARE = 4
 
 let passed = 0
-/** What was held after the last collection. */
+/** Heap size after the last collection. */
 let heldBefore = 0
-/** When the next collection may run, by `performance.now()`. */
+/** Earliest time of the next collection, by `performance.now()`. */
 let notBefore = 0
 let timer: NodeJS.Timeout | undefined
 let collect: (() => void) | undefined
 
-/** A message of this size has passed, or is no longer held. */
+/** Reports that a message of this size has passed or is no longer held. */
 export function letGo(bytes: number): void {
   if (bytes < LARGE_BYTES) return
   passed += bytes
@@ -39,7 +45,7 @@ export function letGo(bytes: number): void {
 
 function look(): void {
   if (held() - heldBefore > GROWN_BYTES) return reclaim()
-  // The next ones are waited for; where none come, the timer collects.
+  // Waits for further messages; the timer collects when none arrives.
   passed = 0
   timer ??= setTimeout(reclaim, QUIET_MS).unref()
   timer.refresh()
@@ -63,14 +69,14 @@ function reclaim(): void {
   notBefore = ended + SHARE * (ended - began)
 }
 
-/** The one way to V8's collector that needs no flag at the start of the process. */
+/** The only access to V8's collector that needs no flag at the start of the process. */
 function collector(): () => void {
   try {
     setFlagsFromString('--expose-gc')
     const gc: unknown = runInNewContext('globalThis.gc')
     if (typeof gc === 'function') return gc as () => void
   } catch {
-    // A runtime without it collects when it allocates.
+    // Without this access, the runtime collects only when it allocates.
   }
   return () => undefined
 }

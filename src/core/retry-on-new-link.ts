@@ -1,8 +1,8 @@
 import { GatewayError } from './errors.ts'
 
 /**
- * Runs something that uses a link, and once more where it failed only because that link was of no use any more and nothing of it had been sent: the
- * server forgot the session, is another one now, or was gone already.
+ * Runs an operation on a link, and once more when it failed only because the link was unusable and nothing had been
+ * sent: the server has forgotten the session, was replaced, or was already gone.
  */
 export async function retryOnNewLink<T>(run: () => Promise<T>): Promise<T> {
   try {

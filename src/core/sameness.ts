@@ -1,4 +1,7 @@
-/** Dates, times, durations, ids, folders for a while, addresses and numbers of processes differ each time and tell nothing. */
+/**
+ * Dates, times, durations, ids, temporary folders, addresses and process numbers vary between occurrences and carry no
+ * information.
+ */
 const VARYING = new RegExp(
   [
     String.raw`[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`,
@@ -13,7 +16,7 @@ const VARYING = new RegExp(
   'gi',
 )
 
-/** A text without what differs each time it is said. Two texts that say the same are equal. */
+/** A text without its varying parts, for comparison: two occurrences of the same message are equal. */
 export function sameness(text: string, maxChars: number): string {
   return text.slice(0, maxChars).replace(VARYING, '#')
 }

@@ -1,8 +1,8 @@
 import { HeldBy } from './held-by.ts'
 
 /**
- * Bytes that holders share. No holder may have more than is free. Where that leaves nothing, a reserve beside it is shared
- * in equal parts: holders count there with no more than the one that asks would have.
+ * A bounded number of bytes shared by holders. A holder may hold at most as much as is free. When nothing is left, a
+ * separate reserve is shared equally: other holders count with at most the amount that the requester would have.
  */
 export class SharedRoom {
   readonly #held = new HeldBy()
@@ -17,28 +17,28 @@ export class SharedRoom {
     this.#reserve = reserve
   }
 
-  /** So many bytes from now on, what is held included. */
+  /** Changes the total, held bytes included. */
   resize(total: number, reserve = 0): void {
     this.#free += total - this.#total
     this.#total = total
     this.#reserve = reserve
   }
 
-  /** What a holder has. */
+  /** Bytes held by a holder. */
   of(holder: string): number {
     return this.#held.of(holder)
   }
 
-  /** Whether a holder may have so many bytes more. */
+  /** Whether a holder may add `bytes`. */
   fits(holder: string, bytes: number): boolean {
     const held = this.#held.of(holder)
     const level = held + bytes
     if (level <= this.#free) return true
-    // One more holder of as much has to fit.
+    // One more holder of the same amount must fit.
     return this.#held.upTo(level) - held + 2 * level <= this.#reserve
   }
 
-  /** A holder has so many bytes more; less when negative. */
+  /** Adds to the bytes of a holder; a negative amount removes them. */
   add(holder: string, bytes: number): void {
     this.#held.add(holder, bytes)
     this.#free -= bytes

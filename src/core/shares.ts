@@ -1,18 +1,18 @@
 import { HeldBy } from './held-by.ts'
 
-/** One place of a pool that is taken. */
+/** A slot of a pool in use. */
 export interface Holding {
-  /** Id of the principal that has the place. */
+  /** Id of the principal that holds the slot. */
   readonly holder: string
-  /** Whether something is lost when the place is taken away. */
+  /** Whether work is lost when the slot is revoked. */
   readonly busy: boolean
-  /** When it was last used, on any clock that all places of the pool share. */
+  /** When it was last used, on any clock that all slots of the pool share. */
   readonly lastSeen: number
 }
 
 /**
- * How many places of one pool each principal has, and which place is taken away when the pool is full. Opening and closing cost one look-up; the
- * principals and the places are looked through only where the pool is full.
+ * Counts the slots of a pool by principal, and selects the slot to revoke when the pool is full. Opening and closing
+ * cost one look-up; principals and slots are searched only when the pool is full.
  */
 export class Shares {
   readonly #held = new HeldBy()
@@ -29,15 +29,16 @@ export class Shares {
     return this.#held.of(holder)
   }
 
-  /** The most places that one principal has. */
+  /** The largest number of slots of one principal. */
   mostHeld(): number {
     return this.#held.most
   }
 
   /**
-   * The place that makes room for one more of `newcomer`, which is counted already: the least recently used one of the principal that holds most. A
-   * busy place is taken only from a principal that still holds at least as much afterwards, so that two principals never take the same place from each
-   * other in turn. A principal that holds most itself gives up an idle place of its own.
+   * Selects the slot that makes room for `newcomer`, which is already counted: the least recently used slot of the
+   * principal that holds most. A busy slot is revoked only when its principal still holds at least as many slots
+   * afterwards; otherwise two principals would revoke each other's slots in turn. A principal that holds most itself
+   * gives up an idle slot of its own.
    */
   toGiveWay<T extends Holding>(newcomer: string, holdings: Iterable<T>): T | undefined {
     const own = this.heldBy(newcomer)
@@ -54,7 +55,7 @@ export class Shares {
     return found
   }
 
-  /** What is taken first has the lowest rank. */
+  /** The slot with the lowest rank is revoked first. */
   #rank({ holder, busy }: Holding, newcomer: string, own: number, most: number): number {
     if (holder === newcomer) return busy ? NEVER : 2
     if (this.heldBy(holder) < most) return NEVER

@@ -1,23 +1,26 @@
-/** How long work may hold up everything else at a time. */
+/** Maximum time in milliseconds for which work may block the event loop. */
 export const SLICE_MS = 5
 
-/** Work in parts: between them everything else gets its turn. */
+/** Work in parts, between which the event loop runs. */
 export class Slices {
   #until = performance.now() + SLICE_MS
 
-  /** Whether the work has gone on for long enough. */
+  /** Whether the current part has used its time. */
   get over(): boolean {
     return performance.now() > this.#until
   }
 
-  /** Resolves when everything else had its turn. */
+  /** Resolves after the event loop has run. */
   async next(): Promise<void> {
     await new Promise(resolve => setImmediate(resolve))
     this.#until = performance.now() + SLICE_MS
   }
 }
 
-/** Does something with each of a list, one after the other; everything else gets its turn in between. Rejects with what it throws. */
+/**
+ * Applies `work` to each entry of a list in order, yielding to the event loop in between. Rejects with the error of
+ * `work`.
+ */
 export async function inTurns<T, R>(list: readonly T[], work: (item: T) => R): Promise<R[]> {
   const slices = new Slices()
   const results: R[] = []
@@ -31,17 +34,20 @@ export async function inTurns<T, R>(list: readonly T[], work: (item: T) => R): P
 /** Work that pauses at each `yield`. */
 export type Steps<T> = Generator<undefined, T, undefined>
 
-/** Entries of a list that are gone through between two pauses. */
+/** List entries that are processed between two pauses. */
 export const STRIDE = 32
 
 /** Characters of an entry that count as one more entry. */
 const STRIDE_CHARS = 256
 
-/** Counts the entries of a list between two pauses. A long entry counts for several, since what is done with it may take as long as it is. */
+/**
+ * Counts the entries of a list between two pauses. A long entry counts for several, because its processing time may
+ * grow with its length.
+ */
 export class Stride {
   #left = STRIDE
 
-  /** Whether a pause is due before an entry of so many characters. */
+  /** Whether a pause is due before an entry of `chars` characters. */
   isOver(chars: number): boolean {
     const isOver = this.#left <= 0
     if (isOver) this.#left = STRIDE
@@ -50,7 +56,7 @@ export class Stride {
   }
 }
 
-/** Does all of the work without a pause. */
+/** Runs all of the work without a pause. */
 export function atOnce<T>(steps: Steps<T>): T {
   for (;;) {
     const step = steps.next()
@@ -58,12 +64,14 @@ export function atOnce<T>(steps: Steps<T>): T {
   }
 }
 
-/** Work in parts, one after the other: however much there is of it, everything else gets its turn in between. */
+/**
+ * A queue of work that runs in parts, one piece after another, so that any amount of it leaves time for the event loop.
+ */
 export class SlicedWork {
   readonly #slices = new Slices()
   #last: Promise<unknown> = Promise.resolve()
 
-  /** Does the work once all that was asked for before is done. Rejects with what the work throws. */
+  /** Runs the work after all work requested before. Rejects with the error of the work. */
   do<T>(work: () => Steps<T>): Promise<T> {
     const done = this.#last.then(() => this.#run(work()))
     this.#last = done.catch(() => {})

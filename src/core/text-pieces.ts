@@ -1,7 +1,7 @@
-/** Characters of a piece. */
+/** Characters per piece. */
 const PIECE = 64 * 1024
 
-/** Where the piece of `text` that begins at `start` ends; never between the halves of one character. */
+/** End of the piece of `text` that begins at `start`; never within a surrogate pair. */
 export function pieceEnd(text: string, start: number): number {
   const end = start + PIECE
   if (end >= text.length) return text.length

@@ -1,9 +1,12 @@
-/** The work on a request that was given up. Its server may go on with it: nothing confirms a cancellation. */
+/** The upstream work on an abandoned request. The server may continue it, because a cancellation is never confirmed. */
 export class Unfinished {
   #ended = false
   #listeners: (() => void)[] | undefined
 
-  /** The server is done with it, or counts as done. Idempotent; listeners run once, in the order they came. */
+  /**
+   * The server has finished, or is presumed to have. Idempotent; listeners run once, in the order in which they were
+   * added.
+   */
   end(): void {
     if (this.#ended) return
     this.#ended = true
@@ -12,7 +15,7 @@ export class Unfinished {
     if (listeners) for (const listener of listeners) listener()
   }
 
-  /** Calls `listener` at once when the work has ended. */
+  /** Calls `listener` immediately when the work has ended. */
   onEnd(listener: () => void): void {
     if (this.#ended) listener()
     else (this.#listeners ??= []).push(listener)

@@ -1,12 +1,12 @@
 import { domainToUnicode } from 'node:url'
 import { withoutEnd } from './without-end.ts'
 
-/** The forms of one URI, or of a pattern for URIs: decoded, resolved, without one of its parts, in other words. */
+/** Forms of a URI, or of a URI pattern: decoded, resolved, shortened by a part, or reworded. */
 
-/** Longest user, host and port that are read as the URL standard does, whose time grows with the square of a host. */
+/** Maximum length of an authority that is parsed by the URL standard, whose time grows with the square of the host. */
 const MAX_AUTHORITY_CHARS = 500
 
-/** The port that goes without saying, by scheme; WHATWG calls these schemes special. */
+/** Default ports of the schemes that WHATWG calls special. */
 const DEFAULT_PORTS: ReadonlyMap<string, string> = new Map([
   ['http:', ':80'],
   ['https:', ':443'],
@@ -15,11 +15,14 @@ const DEFAULT_PORTS: ReadonlyMap<string, string> = new Map([
   ['ftp:', ':21'],
 ])
 
-/** A byte, or the bytes of one character in UTF-8. */
+/** A percent-encoded byte, or the bytes of one UTF-8 character. */
 const ENCODED =
   /%(?:[0-7][\da-f]|c[2-9a-f]%[89ab][\da-f]|d[\da-f]%[89ab][\da-f]|(?:e0%[ab]|e[1-9a-cef]%[89ab]|ed%[89])[\da-f]%[89ab][\da-f]|(?:f0%[9ab]|f[1-3]%[89ab]|f4%8)[\da-f](?:%[89ab][\da-f]){2}|[\da-f]{2})/gi
 
-/** One level of percent-encoding less. Bytes that are no UTF-8 stay, with digits in upper case; in a pattern (`glob`) what would be a wildcard too. */
+/**
+ * Removes one level of percent-encoding. Bytes that are not UTF-8 stay encoded, with upper-case digits; in a pattern
+ * (`glob`), encoded wildcards stay as well.
+ */
 export function decoded(text: string, glob = false): string {
   if (!text.includes('%')) return text
   return text.replace(ENCODED, bytes => {
@@ -28,15 +31,15 @@ export function decoded(text: string, glob = false): string {
   })
 }
 
-/** A text as a pattern has it that means its wildcards as characters. */
+/** Escapes the wildcards of a text, so that a pattern matches them as characters. */
 function withoutWildcards(text: string): string {
   return text.replaceAll('*', '%2A').replaceAll('?', '%3F')
 }
 
 interface Parts {
-  /** In lower case, with its colon; `''` for a text without one. */
+  /** In lower case, with its colon; `''` when absent. */
   readonly scheme: string
-  /** `undefined` where there is none; `''` may be one. */
+  /** `undefined` when absent; it may be `''`. */
   readonly authority: string | undefined
   readonly path: string
   /** Query and fragment. */
@@ -44,8 +47,8 @@ interface Parts {
 }
 
 /**
- * `whole`: what looks like a query or a fragment is part of the path, as to servers that do no more than cut off the scheme. `asWritten`: a backslash is no slash,
- * so that a user or a port may hold one, as to Python.
+ * `whole`: query and fragment are parts of the path, as in servers that only remove the scheme. `asWritten`: a
+ * backslash is no slash, so that a user or a port may contain one, as in Python.
  */
 function partsOf(text: string, whole: boolean, asWritten = false): Parts {
   const scheme = /^[a-z][a-z\d+.-]*:/i.exec(text)?.[0].toLowerCase() ?? ''
@@ -66,7 +69,7 @@ function partsOf(text: string, whole: boolean, asWritten = false): Parts {
   const slash = rest.indexOf('/')
   const authority = slash < 0 ? rest : rest.slice(0, slash)
   const path = slash < 0 ? '' : rest.slice(slash)
-  // The drive of a Windows path.
+  // The drive letter of a Windows path.
   if (scheme === 'file:' && /^[a-z][:|]$/i.test(authority))
     return { scheme, authority: '', path: `/${authority}${path}`, tail }
   return { scheme, authority, path, tail }
@@ -88,7 +91,7 @@ export function resolved(text: string, whole: boolean, glob = false): string {
   })
 }
 
-/** Schemes whose hosts and paths the URL standard knows. */
+/** Schemes whose hosts and paths the URL standard defines. */
 function isStandard(scheme: string): boolean {
   return scheme === 'file:' || isSpecial(scheme)
 }
@@ -104,8 +107,8 @@ export function hasVastHost(text: string): boolean {
 }
 
 /**
- * An authority as the URL standard has it: lower case, names and numbers of hosts in one form, no port that is empty or goes without saying. `glob`: wildcards
- * stay, and what would decode to one.
+ * An authority in the form of the URL standard: lower case, one form of host names and numbers, no empty or default
+ * port. `glob`: wildcards and encoded wildcards stay.
  */
 function hostOf(scheme: string, authority: string, glob: boolean): string {
   if (glob && /[*?%]/.test(authority)) return genericHost(authority, scheme)
@@ -115,14 +118,14 @@ function hostOf(scheme: string, authority: string, glob: boolean): string {
       const user = username === '' && password === '' ? '' : `${username}:${password}@`
       return user + withoutEnd(hostname, '.') + (port === '' ? '' : `:${port}`)
     } catch {
-      // No host that any server could reach.
+      // A host that no server could reach.
     }
   return genericHost(authority)
 }
 
 /**
- * An authority in the normal form of RFC 3986. `special`: a scheme whose port goes without saying and whose labels of hosts are written in ASCII, for what the
- * URL standard does not parse as a whole.
+ * An authority in the normal form of RFC 3986. `special`: a scheme with a default port and ASCII labels, for
+ * authorities that the URL standard cannot parse as a whole.
  */
 function genericHost(authority: string, special = ''): string {
   const lower = authority.toLowerCase()
@@ -135,22 +138,22 @@ function genericHost(authority: string, special = ''): string {
   return lower.slice(0, start) + name + (port === ':' || port === DEFAULT_PORTS.get(special) ? '' : port)
 }
 
-/** What the URL standard takes for the dot between labels. */
+/** Characters that the URL standard treats as the dot between labels. */
 const DOTS_OF_NAMES = /[.\u3002\uff0e\uff61]/
 
-/** A label of a host in ASCII, unless it holds wildcards. */
+/** A host label in ASCII, unless it contains wildcards. */
 function asciiOf(label: string): string {
   // eslint-disable-next-line no-control-regex -- ASCII is what is meant
   if (/^[\u0000-\u007f]*$|[*?%]/.test(label) || label.length > MAX_AUTHORITY_CHARS) return label
   try {
-    // A number at the end of a host would be an address.
+    // A host that ends in a number would be parsed as an address, hence the suffix.
     return new URL(`http://${label}.x/`).hostname.slice(0, -2)
   } catch {
     return label
   }
 }
 
-/** An address of IPv6 in its shortest form. */
+/** An IPv6 address in its shortest form. */
 function addressOf(address: string): string {
   try {
     return new URL(`http://${address}/`).hostname
@@ -159,7 +162,7 @@ function addressOf(address: string): string {
   }
 }
 
-/** Where the port of an authority begins, with its colon; its end where there is none. */
+/** Index of the port of an authority, with its colon; the length when there is none. */
 function portAt(authority: string): number {
   let at = authority.length
   while (at > 0 && isDigit(authority.charCodeAt(at - 1))) at--
@@ -173,7 +176,7 @@ function isDigit(code: number): boolean {
 const DOT = /^(?:\.|%2e)$/i
 const DOTS = /^(?:\.|%2e){2}$/i
 
-/** Without empty segments and segments of dots. */
+/** Removes empty and dot segments. */
 function pathOf(path: string): string {
   const kept: string[] = []
   let directory = false
@@ -189,17 +192,17 @@ function pathOf(path: string): string {
   return kept.length === 0 ? lead : `${lead}${kept.join('/')}${directory ? '/' : ''}`
 }
 
-/** Not every server takes a backslash for a slash, so that it may end up in the host. */
+/** Not every server treats a backslash as a slash, so that it may end up in the host. */
 const FILE_HOST = /^file:\/\/[^/?#]+(?=\/)/i
 
-/** Dots and spaces at the end of a name, which Windows passes over. */
+/** Trailing dots and spaces of a name, which Windows ignores. */
 const ENDS = /(?<=[^/. ])[. ]+(?=\/|$)/
 const ENDS_ALL = new RegExp(ENDS, 'g')
 
-/** Around a URI in prose (appendix C of RFC 3986), and passed over by `urlopen` of Python. */
+/** Delimiters of a URI in prose (RFC 3986, appendix C), which Python's `urlopen` ignores. */
 const WRAPPED = /^(?:<(.*)>|url:(.*))$/is
 
-/** The text without one of its parts, for each that servers pass over. */
+/** The text without each of the parts that some servers ignore. */
 export function shortened(text: string): string[] {
   const list = withoutParts(partsOf(text, false))
   if (text.includes('\\')) list.push(...withoutParts(partsOf(text, false, true)))
@@ -223,7 +226,7 @@ function withoutParts(parts: Parts): string[] {
     if (user + name.length < authority.length) change({ authority: authority.slice(0, user) + name })
   }
   if (path.includes(';')) {
-    // Python cuts the last segment, Java each of them.
+    // Python removes the parameters of the last segment, Java those of each.
     const last = path.indexOf(';', path.lastIndexOf('/') + 1)
     if (last >= 0) change({ path: path.slice(0, last) })
     change({ path: path.replaceAll(/;[^/]*/g, '') })
@@ -233,7 +236,7 @@ function withoutParts(parts: Parts): string[] {
   return list
 }
 
-/** A host without its port and without brackets that it does not need, as Python and Go find it: the port begins at the first colon. */
+/** A host without its port and without unneeded brackets, as in Python and Go: the port begins at the first colon. */
 function hostnameOf(host: string): string {
   const open = host.indexOf('[')
   if (open < 0) return host.split(':', 1)[0] as string
@@ -241,7 +244,7 @@ function hostnameOf(host: string): string {
   return inside.includes(':') ? `[${inside}]` : inside
 }
 
-/** The text in other words, none of which says more or less: what patterns and conditions may have instead of the form of `resolved`. */
+/** Equivalent spellings of the text, which patterns and conditions may use instead of the form of `resolved`. */
 export function reworded(text: string): string[] {
   const parts = partsOf(text, false)
   const { scheme, authority, path } = parts

@@ -1,34 +1,38 @@
 import { decoded, hasVastHost, resolved, reworded, shortened } from './uri-forms.ts'
 
 /**
- * What servers make of a URI. Rules compare texts; servers parse: `FILE:/a/./b`, `file://localhost/a/%62` and `file:///a/b` are one file to most. Where rules
- * decide, they decide on each text that a server may arrive at by decoding and resolving, in any order and more than once (WHATWG URL, RFC 3986).
+ * The interpretations of a URI by servers. Rules compare texts, but servers parse: for most of them `FILE:/a/./b`,
+ * `file://localhost/a/%62` and `file:///a/b` are the same file. So rules are applied to each text that a server may
+ * derive by decoding and resolving, in any order and repeatedly (WHATWG URL, RFC 3986).
  */
 export interface Readings {
-  /** Texts that mean the same resource, the URI itself first. All of them have to be allowed, and none denied. */
+  /** Texts that mean the same resource, the URI itself first. All must be allowed, and none denied. */
   readonly same: readonly string[]
-  /** What is left where a server passes over a part: fragment, query, parameters, user, port, host of a file, dots at ends. None of them may be denied. */
+  /**
+   * Texts that remain when a server ignores a part: fragment, query, parameters, user, port, host of a file, trailing
+   * dots. None may be denied.
+   */
   readonly less: readonly string[]
-  /** It has more readings than are followed. */
+  /** Whether there are more readings than are followed. */
   readonly endless: boolean
 }
 
-/** Longest URI that is read. Clients' and servers' are bounded by it before anything looks at them. */
+/** Maximum length of a URI. It applies to clients and servers before a URI is examined. */
 export const MAX_URI_CHARS = 8192
 
-/** Decoded so often; more is no honest URI. */
+/** Maximum levels of decoding; no legitimate URI has more. */
 const MAX_DECODINGS = 3
-/** What has more readings, or more characters in all of them, is not followed further. */
+/** Maximum number of readings, and factor of their total length, that are followed. */
 const MAX_READINGS = 300
 const MAX_READING_CHARS = 32 * MAX_URI_CHARS
-/** One reading only: nothing to decode, nothing to resolve, nothing that is passed over. Most URIs are like that. */
+/** A URI with one reading: nothing to decode, resolve or ignore. Most URIs match. */
 const PLAIN =
   /^(?:file:\/\/(?=\/)|(?!(?:file|https?|wss?|ftp):)[a-z][a-z0-9+.-]*:\/\/[a-z0-9_{}-]+(?:\.[a-z0-9_{}-]+)*)(?:\/[^/\\%*?#;|\s]*[^/\\%*?#;|\s.])*$/
 
-/** The last one is asked for again and again while one request is decided. */
+/** The last result is cached, because one request is decided in several steps. */
 let last: { readonly uri: string; readonly readings: Readings | undefined } = { uri: '', readings: undefined }
 
-/** `undefined`: nothing but the URI itself. */
+/** `undefined` when the URI has no reading but itself. */
 export function readingsOf(uri: string): Readings | undefined {
   if (uri.length > MAX_URI_CHARS) return { same: [uri], less: [], endless: true }
   if (PLAIN.test(uri)) return undefined
@@ -41,7 +45,7 @@ function read(uri: string): Readings | undefined {
   found.follow([uri], text => [resolved(text, false), resolved(text, true)])
   const same = new Set([uri])
   for (const text of found.texts) for (const whole of [false, true]) same.add(resolved(text, whole))
-  // What is decoded and not resolved counts for rules that deny: one may be about dots.
+  // Decoded but unresolved texts count for deny rules, which may match dots.
   found.follow([], text => [resolved(text, false), ...shortened(text)])
   const less = new Set(found.texts)
   for (const text of [...same, ...less]) for (const other of reworded(text)) less.add(other)
@@ -50,7 +54,7 @@ function read(uri: string): Readings | undefined {
   return { same: [...same], less: [...less], endless: found.endless }
 }
 
-/** Texts that come of others. */
+/** The texts derived from others. */
 class Found {
   readonly #decodings = new Map<string, number>()
   #charsLeft = MAX_READING_CHARS
@@ -60,12 +64,12 @@ class Found {
     return [...this.#decodings.keys()]
   }
 
-  /** Adds what comes of texts by `steps` and by decoding, and what comes of that. */
+  /** Adds the texts derived by `steps` and by decoding, recursively. */
   follow(texts: readonly string[], steps: (text: string) => readonly string[]): void {
     for (const text of texts) this.#add(text, 0)
-    // A map goes on to what is added meanwhile.
+    // The iteration of a map includes entries added during it.
     for (const [text, before] of this.#decodings) {
-      // What has too many is refused, whatever the others are.
+      // A URI with too many readings is refused, so the rest need not be computed.
       if (this.endless) return
       for (const next of steps(text)) this.#add(next, before)
       this.#add(decoded(text), before + 1)
@@ -82,13 +86,13 @@ class Found {
   }
 }
 
-/** Every text by which a resource may be meant. */
+/** Every text that may denote the same resource. */
 export function textsOf(uri: string): readonly string[] {
   const readings = readingsOf(uri)
   return readings ? [...readings.same, ...readings.less] : [uri]
 }
 
-/** Why nothing is asked of servers by this URI; `undefined` for one that is fine. */
+/** Why requests with this URI are refused; `undefined` when it is acceptable. */
 export function uriProblem(uri: string): string | undefined {
   if (uri.length > MAX_URI_CHARS) return `has ${uri.length} characters; at most ${MAX_URI_CHARS} are accepted`
   if (CONTROL.test(uri)) return 'holds a control character'
@@ -102,8 +106,8 @@ export function uriProblem(uri: string): string | undefined {
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 
 /**
- * A pattern for URIs as URIs look that are decoded and resolved. Its wildcards stay what they are, and what would decode to one stays encoded. A `?` may be the
- * one before a query.
+ * URI patterns in the decoded and resolved form of URIs. Wildcards stay, and encoded wildcards stay encoded. A `?` may
+ * also be the delimiter of a query.
  */
 export function resolvedPatterns(glob: string): string[] {
   let text = glob

@@ -11,20 +11,23 @@ import { toLogger, type HostLogger } from './host-logger.ts'
 import { configOf, type ConfigSource, type LoadOptions } from './load-config.ts'
 
 export interface GatewayOptions extends LoadOptions {
-  /** Hears what the gateway says of itself, from `gateway.log` on; default: nothing is said. `console` is one. */
+  /**
+   * Receives the log records of the gateway that pass `gateway.log`; default: no logging. `console` is a valid logger.
+   */
   readonly logger?: HostLogger
   /**
-   * Where the gateway keeps what outlives it: a store, which stays open when the gateway closes, or `memory`, `lmdb:<folder>`, `redis://<host>:<port>`. Default: what the
-   * configuration says, else memory.
+   * Durable state: a store, which stays open when the gateway closes, or `memory`, `lmdb:<folder>`,
+   * `redis://<host>:<port>`. Default: the store of the configuration, else memory.
    */
   readonly store?: Store | string
-  /** Whether a gateway without clients may be used from other machines. Default: `false`. */
+  /** Whether a gateway without configured clients accepts requests from other machines. Default: `false`. */
   readonly allowAnonymous?: boolean
 }
 
 /**
- * Makes a gateway that runs in this process. No server is started yet, and nothing listens: `handler`, `listen` and `connectStdio` let clients in, and a server is
- * started when it is first needed. Several gateways may run in one process. None handles signals, ends the process or writes to its streams.
+ * Creates a gateway in this process. It starts no server and opens no port yet: clients connect through `handler`,
+ * `listen` and `connectStdio`, and a server is started on first use. A process may contain several gateways. A gateway
+ * does not handle signals, exit the process or write to its standard streams.
  * @throws GatewayError `config` with a line for each problem of the configuration
  */
 export async function createGateway(source: ConfigSource, options: GatewayOptions = {}): Promise<Gateway> {
@@ -47,12 +50,12 @@ export async function createGateway(source: ConfigSource, options: GatewayOption
 interface Parts {
   readonly running: Running
   readonly load: (source: ConfigSource) => Promise<Config>
-  /** Closed with the gateway: it was opened for it. */
+  /** A store that was opened by the gateway, and is closed with it. */
   readonly store: Store | undefined
   readonly logger: Logger
 }
 
-/** What of a gateway another program may use; the rest is for fronts. */
+/** The public part of a gateway; the rest is for transports. */
 class EmbeddedGateway implements Gateway {
   readonly #parts: Parts
   readonly #running: Running

@@ -1,7 +1,7 @@
 import type { LogFields, Logger, LogLevel } from '../core/logger.ts'
 import { cleanRecord } from '../observe/record.ts'
 
-/** What of a program's own logger the gateway needs. `console` is one. */
+/** The logger interface required of the host program. `console` satisfies it. */
 export interface HostLogger {
   error(message: string, fields?: LogFields): void
   warn(message: string, fields?: LogFields): void
@@ -11,7 +11,10 @@ export interface HostLogger {
 
 const SEVERITY: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 }
 
-/** Hands what passes `level` to the program's logger, without secrets. What the program's logger throws is dropped: no call fails because of it. */
+/**
+ * Forwards records that pass `level` to the host's logger, without secrets. Exceptions of that logger are dropped, so
+ * that no call fails because of it.
+ */
 export function toLogger(host: HostLogger, level: LogLevel): Logger {
   const max = SEVERITY[level]
   const withFields = (fields: LogFields): Logger => {
@@ -21,7 +24,7 @@ export function toLogger(host: HostLogger, level: LogLevel): Logger {
       try {
         host[at](record.message, record.fields)
       } catch {
-        // There is no other place to tell it.
+        // There is nowhere else to report the exception.
       }
     }
     return {

@@ -6,20 +6,22 @@ import { isJsonObject } from '../core/json-object.ts'
 /** A configuration in the form of `servers.json`. */
 export type ConfigObject = Readonly<Record<string, unknown>>
 
-/** Where a configuration comes from: an object in the form of the file, the path of a file, or what `loadConfig` has made of one. */
+/**
+ * The source of a configuration: an object in the form of the file, the path of a file, or a result of `loadConfig`.
+ */
 export type ConfigSource = ConfigObject | Config | string
 
 export interface LoadOptions {
-  /** For `${VAR}` in the configuration; default: the environment of the process. */
+  /** Values of `${VAR}` in the configuration; default: the environment of the process. */
   readonly env?: Readonly<Record<string, string | undefined>>
 }
 
 /**
- * Reads, checks and completes a configuration. The state is kept in memory unless the configuration says otherwise.
+ * Loads, validates and resolves a configuration. State is kept in memory unless the configuration says otherwise.
  *
- * A mistake in an object is the program's own: each is refused. In a file, a mistake in the entry of one server leaves out that server, as the commands do;
- * `Gateway.status()` and the log say why.
- * @throws GatewayError `config` with a line for each problem: its place and its fix, without secrets
+ * In an object, every error is refused, because it is an error of the host program. In a file, an error in the entry of
+ * a server disables that server only, as in the commands; `Gateway.status()` and the log report why. @throws
+ * GatewayError `config` with a line for each problem: its location and its fix, without secrets
  */
 export async function loadConfig(source: ConfigObject | string, options: LoadOptions = {}): Promise<Config> {
   const { env } = options
@@ -31,12 +33,12 @@ export async function loadConfig(source: ConfigObject | string, options: LoadOpt
   return namesState(raw) ? config : { ...config, gateway: { ...config.gateway, state: 'memory' } }
 }
 
-/** A configuration that can be used, whatever it was given as. */
+/** A resolved configuration from any kind of source. */
 export async function configOf(source: ConfigSource, options: LoadOptions): Promise<Config> {
   return isConfig(source) ? source : await loadConfig(source, options)
 }
 
-/** In a file, both would be something else. */
+/** In a file, both members would have another type. */
 function isConfig(source: ConfigSource): source is Config {
   return typeof source !== 'string' && Array.isArray(source['servers']) && Array.isArray(source['warnings'])
 }

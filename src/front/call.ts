@@ -2,6 +2,7 @@ import { ClientError } from '../core/client-error.ts'
 import { CallState } from '../core/call-state.ts'
 import { CallTrace } from '../core/call-trace.ts'
 import { Cancellation } from '../core/cancellation.ts'
+import { MISSING_CAPABILITY } from '../core/rpc-codes.ts'
 import { GatewayError } from '../core/errors.ts'
 import type {
   CallRequest,
@@ -18,9 +19,7 @@ import { errorText, notificationText, type Incoming } from '../protocol/message.
 import { errorFor, headFor, resultFor } from '../protocol/results.ts'
 import type { Service } from './service.ts'
 
-const MISSING_CAPABILITY = -32021
-
-/** Destination of the notifications and the answer of one request. */
+/** Where notifications and the answer of one request go. */
 export interface Reply {
   /**
    * Sends a message ahead of the answer. `false`: the client cannot take one, or can no longer. `text` is a whole

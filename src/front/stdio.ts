@@ -9,6 +9,7 @@ import { failureObject } from '../protocol/failures.ts'
 import { elements, onOneLine } from '../protocol/json-text.ts'
 import { errorText, kindOf, parseJson, takeApart } from '../protocol/message.ts'
 import type { JsonObject } from '../core/exchange.ts'
+import { within } from '../core/timeout.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { hasMoreValues, MAX_CLIENT_VALUES, TooManyValues } from '../protocol/values.ts'
 import { MAX_BYTES } from './backlogs.ts'
@@ -140,13 +141,8 @@ export class StdioFront implements Front {
       this.#finish()
     }
     if (output.writableLength === 0 || output.destroyed) return
-    await new Promise<void>(resolve => {
-      const timer = setTimeout(resolve, FLUSH_MS)
-      output.write('', () => {
-        clearTimeout(timer)
-        resolve()
-      })
-    })
+    const written = new Promise<void>(resolve => output.write('', () => resolve()))
+    await within(written, FLUSH_MS)
   }
 
   /** The client has closed its input. Its requests are still answered: it may have closed only its side of the pipe. */

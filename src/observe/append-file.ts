@@ -7,32 +7,32 @@ import { makeFolder } from '../make-folder.ts'
 import { cutOff, endsTorn } from './torn-line.ts'
 
 export interface AppendFileOptions {
-  /** Absolute. */
+  /** Absolute path. */
   readonly file: string
-  /** A file that would grow beyond is put aside. */
+  /** A file that would grow beyond this size is rotated. */
   readonly maxBytes: number
-  /** Files that are kept, the current one included. */
+  /** Files to keep, the current one included. */
   readonly maxFiles: number
   readonly logger: Logger
-  /** The line that stands for `count` lines that were lost. */
+  /** The line that replaces `count` lost lines. */
   readonly lost: (count: number) => string
-  /** Writes bytes at the end of an open file and says how many; for tests. */
+  /** Appends bytes to an open file and returns how many were written; for tests. */
   readonly append?: (handle: FileHandle, bytes: Buffer) => Promise<number>
 }
 
-/** How long a line waits for others to be written with it. */
+/** How long a line waits to be written together with others. */
 const GATHER_MS = 100
-/** Lines are written in parts of at most this size, each with one write; a longer line is a part by itself. */
+/** Lines are written in parts of at most this size, one write each; a longer line is a part of its own. */
 const PART_BYTES = 256 * 1024
-/** What may wait while the disk is slow or full; further lines are lost. */
+/** Maximum of waiting bytes while the disk is slow or full; further lines are lost. */
 export const MAX_WAITING_BYTES = 8 * 1024 * 1024
-/** Bytes that a character may need in UTF-8. */
+/** Maximum bytes of a UTF-16 unit in UTF-8. */
 const MAX_CHAR_BYTES = 3
-/** How long after a failure the next attempt comes. */
+/** Delay between a failure and the next attempt. */
 const RETRY_MS = 1000
-/** A failure that lasts is logged so often. */
+/** Interval at which a lasting failure is logged. */
 const COMPLAIN_MS = 60_000
-/** A process that has held the lock for so long died with it. */
+/** A lock of this age belongs to a process that has died. */
 const STALE_LOCK_MS = 10_000
 
 const NEWLINE = 10
@@ -43,12 +43,16 @@ interface Part {
 }
 
 /**
- * A file of lines that several processes may append to. Lines are gathered and appended whole, with one write at a time, to whatever file has the name at that
- * moment; a large one is renamed, and the oldest of those are removed. Nothing that goes wrong with the file reaches the writer of a line.
+ * A file of lines to which several processes may append. Lines are collected and appended whole, one write at a time,
+ * to the file that currently has the name. A large file is renamed, and the oldest renamed files are removed. Failures
+ * of the file never reach the caller of `write`.
  */
 export class AppendFile {
   readonly #options: AppendFileOptions
-  /** Lines that are no part yet. As bytes: strings that live until they are written cost the garbage collector more than they are worth. */
+  /**
+   * Lines that are not in a part yet. As bytes, because strings that live until they are written burden the garbage
+   * collector.
+   */
   readonly #gathered = Buffer.allocUnsafeSlow(PART_BYTES)
   #used = 0
   #lines = 0
@@ -59,7 +63,7 @@ export class AppendFile {
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<void> | undefined
   #complainedAt = -Infinity
-  /** Half a line is at the end of the file and could not be cut off; `undefined` before the first write. */
+  /** Whether the file ends with a partial line that could not be cut off; `undefined` before the first write. */
   #torn: boolean | undefined
   #failed = false
   #closed = false
@@ -68,12 +72,12 @@ export class AppendFile {
     this.#options = options
   }
 
-  /** Lines that could not be written and are not yet accounted for in the file. */
+  /** Lines that could not be written and are not yet reported in the file. */
   get lost(): number {
     return this.#lost
   }
 
-  /** Takes a line without its end. Returns at once and never throws. */
+  /** Queues a line, without its line break. Returns immediately and never throws. */
   write(line: string): void {
     if (this.#closed || this.#waitingBytes + this.#used + line.length >= MAX_WAITING_BYTES) {
       this.#lost++
@@ -93,14 +97,14 @@ export class AppendFile {
     if (!this.#timer && !this.#writing) this.#in(GATHER_MS)
   }
 
-  /** Resolves when everything so far is written, or cannot be. */
+  /** Resolves when everything queued so far is written or has failed. */
   async flush(): Promise<void> {
     await this.#writing
     this.#start()
     await this.#writing
   }
 
-  /** Writes what is left, in one last attempt. Idempotent. */
+  /** Writes the rest in one last attempt. Idempotent. */
   async close(): Promise<void> {
     if (!this.#closed) {
       this.#closed = true
@@ -152,7 +156,7 @@ export class AppendFile {
     })
   }
 
-  /** Writes the parts there are. Never rejects. */
+  /** Writes the queued parts. Never rejects. */
   async #drain(): Promise<void> {
     try {
       if (this.#lost > 0 && !this.#failed) this.#account()
@@ -168,7 +172,7 @@ export class AppendFile {
     }
   }
 
-  /** Puts a line for those that were lost in their place, which is after what was kept. */
+  /** Inserts a line about lost lines at their position, after the lines that were kept. */
   #account(): void {
     this.#add({ bytes: Buffer.from(`${this.#options.lost(this.#lost)}\n`), lines: 1 })
     this.#lost = 0
@@ -178,10 +182,10 @@ export class AppendFile {
     let handle = await this.#open()
     if (this.#torn === undefined) {
       this.#torn = endsTorn(this.#options.file)
-      // What a process that is gone could not write to its end.
+      // A partial line left by a process that has exited.
       if (this.#torn) this.#lost++
     }
-    // The next line must not become the rest of it.
+    // Terminates the partial line, so that the next line does not continue it.
     let bytes = this.#torn ? Buffer.concat([Buffer.of(NEWLINE), part.bytes]) : part.bytes
     try {
       const { size } = await handle.stat()
@@ -203,7 +207,7 @@ export class AppendFile {
     }
   }
 
-  /** Of the first part, what has not been written as whole lines. The start of one is taken back. */
+  /** Keeps the part of the first part that was not written as whole lines. A partially written line is cut off. */
   #keepFrom(part: Part, bytes: Buffer, written: number): void {
     const end = bytes.subarray(0, written).lastIndexOf(NEWLINE) + 1
     if (end < written) this.#torn = !cutOff(this.#options.file, bytes.subarray(end, written))
@@ -225,7 +229,7 @@ export class AppendFile {
     }
   }
 
-  /** Gives the file another name, unless another process is doing so or has just done it. */
+  /** Rotates the file, unless another process is doing so or has just done it. */
   async #putAside(more: number): Promise<void> {
     const { file, maxBytes } = this.#options
     const lock = `${file}.lock`
@@ -265,7 +269,7 @@ export class AppendFile {
   }
 }
 
-/** Time and process at the end of a name. */
+/** Time and process id at the end of a name. */
 const ASIDE = /\.\d{8}T\d{9}Z-\d+$/
 
 async function appendTo(handle: FileHandle, bytes: Buffer): Promise<number> {
@@ -279,8 +283,8 @@ async function takeLock(lock: string): Promise<boolean> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     const { mtimeMs } = await stat(lock).catch(() => ({ mtimeMs: Date.now() }))
-    // Gone with the next attempt, not with this one: two may find it stale at once.
-    // One from the future is of a clock that was set back since, and just as old.
+    // The stale lock is removed now and taken by the next attempt, because two processes may find it stale at once. A
+    // lock from the future dates from before the clock was set back, and is stale as well.
     if (Math.abs(Date.now() - mtimeMs) > STALE_LOCK_MS) await rm(lock, { force: true })
     return false
   }

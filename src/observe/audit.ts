@@ -12,16 +12,16 @@ import { AppendFile } from './append-file.ts'
 import { isSecretName, redact } from './redact.ts'
 
 export interface AuditOptions {
-  /** Absolute. */
+  /** Absolute path. */
   readonly file: string
-  /** `digest`: the first 16 hex digits of the SHA-256 of the arguments as they were written. `full`: the arguments, redacted. */
+  /** `digest`: the first 16 hex digits of the SHA-256 of the arguments as written. `full`: the redacted arguments. */
   readonly args: 'digest' | 'full'
   readonly maxBytes: number
   readonly maxFiles: number
   readonly logger: Logger
 }
 
-/** The gateway's own decision not to do what was asked; every other failure is one of doing it. */
+/** Errors that are a decision of the gateway to refuse; every other error is a failure. */
 const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'unknown_method',
   'unknown_name',
@@ -35,16 +35,19 @@ const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'forbidden',
 ])
 
-/** Methods whose `arguments` are the client's. */
+/** Methods whose `arguments` come from the client. */
 const WITH_ARGUMENTS: ReadonlySet<string> = new Set(['tools/call', 'prompts/get'])
-/** Longer ones stand in the log as their digest: it is no place for payloads. */
+/** Longer arguments are logged as their digest, because a log must not hold payloads. */
 const MAX_ARGS_CHARS = 16 * 1024
-/** What is deeper is left out. */
+/** Deeper values are left out. */
 const MAX_ARGS_DEPTH = 64
-/** What a client calls something may be anything. */
+/** Names from clients have no bound of their own. */
 const MAX_NAME_CHARS = 500
 
-/** A line of JSON for every request of a client, with what became of it. Never holds a secret that its form or its name gives away. */
+/**
+ * Writes a line of JSON for every client request, with its result. It never contains a secret that is recognizable by
+ * its form or its name.
+ */
 export class Audit {
   readonly #file: AppendFile
   readonly #full: boolean
@@ -57,7 +60,7 @@ export class Audit {
     })
   }
 
-  /** Writes a line for each request and each refusal that `events` tells of, until the returned function is called. */
+  /** Writes a line for each request and each refusal from `events`, until the returned function is called. */
   listen(events: Pick<EventBus, 'on'>): () => void {
     const ends = [
       events.on('request.ended', event => this.#ended(event)),
@@ -72,13 +75,13 @@ export class Audit {
     try {
       line = auditLine(event, this.#full)
     } catch {
-      // Less is better than nothing: no request is without its line.
+      // A short line is the fallback, so that every request has one.
       line = shortLine(event)
     }
     this.#file.write(line)
   }
 
-  /** A client was not let in at all. */
+  /** A request was rejected before it was authenticated. */
   #refused({ status, reason, address }: AccessRefused): void {
     const code = status === 401 ? 'unauthenticated' : 'forbidden'
     const from = address === undefined ? '' : `,"from":${quoted(address)}`
@@ -95,13 +98,13 @@ export class Audit {
     )
   }
 
-  /** Writes what is left. */
+  /** Writes the remaining lines. */
   async close(): Promise<void> {
     await this.#file.close()
   }
 }
 
-/** What is left to say of a request where its line could not be made. */
+/** The line of a request whose full line could not be built. */
 function shortLine({ principal, request, error }: RequestEnded): string {
   const event = !error ? 'allow' : DENIALS.has(error.code) ? 'deny' : 'error'
   const code = error ? `,"code":"${error.code}"` : ''
@@ -109,7 +112,7 @@ function shortLine({ principal, request, error }: RequestEnded): string {
   return `{"time":"${timeText(Math.floor(CLOCK.wall()))}","event":"${event}","principal":${quoted(principal.id)},"method":${method}${code},"cut":true}`
 }
 
-/** The line, without its end. */
+/** The line, without its line break. */
 export function auditLine(ended: RequestEnded, full: boolean): string {
   const { error, request, trace } = ended
   const { params } = request
@@ -151,10 +154,10 @@ function timeText(now: number): string {
   return `${prefix}${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}Z`
 }
 
-/** Needs nothing but its quotes. */
+/** Texts that need no escapes in JSON. */
 const PLAIN = /^[\w .:/@*-]*$/
 
-/** Places of rules, replicas and the like come again and again. */
+/** Quoted forms of frequent texts, such as rule locations and replica names. */
 const quotedTexts = new Map<string, string>()
 const MAX_QUOTED = 5000
 
@@ -171,7 +174,7 @@ function cut(text: string): string {
   return text.length > MAX_NAME_CHARS ? `${text.slice(0, MAX_NAME_CHARS)}…` : text
 }
 
-/** What the calls of one thing by one caller mostly have in common. */
+/** The fields that most calls of one thing by one caller share. */
 interface Common {
   readonly view: string
   readonly modern: boolean
@@ -181,7 +184,7 @@ interface Common {
   readonly text: string
 }
 
-/** As one string each, they are put together once. Tools and prompts are in lists, so their routes are the same objects from call to call. */
+/** Cached as one string each. The routes of listed tools and prompts are the same objects from call to call. */
 const commons = new WeakMap<Principal, WeakMap<Route, Common>>()
 
 function commonOf(ended: RequestEnded, rule: string | undefined, route: Route): string {
@@ -203,7 +206,7 @@ function commonOf(ended: RequestEnded, rule: string | undefined, route: Route): 
   return text
 }
 
-/** Who asked for what, where it went, and by which rule. */
+/** Caller, method, target and rule of a request. */
 function whatOf(ended: RequestEnded, rule: string | undefined): string {
   const { principal, era, endpoint, request, trace } = ended
   const { id, client, roles } = principal
@@ -226,18 +229,18 @@ function listedPart({ server, own, exposed }: Route): string {
   return `,"server":${quoted(server)},"name":${quoted(own)},"exposed":${quoted(exposed)}`
 }
 
-/** A URI may be a client's own, with anything in it, and a task's id says nothing. */
+/** URIs may come from clients with any content, and task ids carry no information, so neither is cached. */
 function locatedPart({ server, own, exposed }: Route): string {
   const uri = (text: string): string => JSON.stringify(redact(cut(text)))
   return `,"server":${quoted(server)},"name":${uri(own)},"exposed":${uri(exposed)}`
 }
 
-/** A string that was put together is a tree of its parts until somebody reads it. */
+/** V8 represents a concatenated string as a tree until it is read; this flattens it. */
 function flat(text: string): string {
   return Buffer.from(text).toString()
 }
 
-/** To a tenth, without the cost of printing a fraction exactly. */
+/** Rounded to a tenth, without the cost of printing a fraction exactly. */
 function tenths(value: number): string {
   const rounded = Math.max(0, Math.round(value * 10))
   const rest = rounded % 10
@@ -249,11 +252,11 @@ const TRACEPARENT = /^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}/
 const NO_TRACE = '0'.repeat(32)
 const TRACE_CHARS = 32
 const randomPool = Buffer.alloc(4096)
-/** Of random hex digits, what is left. */
+/** Unused random hex digits. */
 let traces = ''
 let tracesAt = 0
 
-/** The trace a request belongs to (W3C Trace Context), or a new one. */
+/** The trace id of a request (W3C Trace Context), or a new one. */
 function traceOf(meta: unknown): string {
   const parent = (meta as JsonObject | null | undefined)?.traceparent
   if (typeof parent === 'string') {
@@ -268,7 +271,7 @@ function traceOf(meta: unknown): string {
   return traces.slice(tracesAt - TRACE_CHARS, tracesAt)
 }
 
-/** Node 20.12 and later can do it in one call. */
+/** Node 20.12 and later provide it as one call. */
 const sha256: (text: string) => string =
   typeof hash === 'function'
     ? text => hash('sha256', text, 'hex')
@@ -278,7 +281,7 @@ function digest(text: string): string {
   return sha256(text).slice(0, 16)
 }
 
-/** Arguments without what their names or forms give away as secret, and a note where they are cut. Valid JSON. */
+/** Arguments without secrets recognizable by name or form, and with a note where they are cut. Valid JSON. */
 function redacted(value: unknown, text: string): string {
   if (text.length > MAX_ARGS_CHARS) return `"${digest(text)}","argsCut":"size"`
   let isCut = false

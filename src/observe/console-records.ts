@@ -2,17 +2,17 @@ import { format } from 'node:util'
 import type { Logger } from '../core/logger.ts'
 import { redact } from './redact.ts'
 
-/** The same text is logged so often, with how often it was written meanwhile. */
+/** Interval at which a repeated text is logged, with its count. */
 const EVERY_MS = 60_000
-/** Texts that are told apart; all further ones count as one. */
+/** Texts that are distinguished; all further ones count as one. */
 const MAX_TEXTS = 50
 const MAX_CHARS = 300
 const METHODS = ['error', 'warn', 'log', 'info', 'debug', 'trace'] as const
 
 /**
- * From now on, what a library writes to the console is a record of the log: its first line, at once for a new text,
- * then once a minute with a count. A native store writes a raw line for each failed commit.
- * @returns what ends it
+ * Redirects console output of libraries to the log: the first line of a text, immediately when it is new, then once a
+ * minute with a count. A native store writes a raw line for each failed commit.
+ * @returns a function that ends the redirection
  */
 export function logConsole(logger: Logger): () => void {
   const repeats = new Map<string, { count: number; timer: NodeJS.Timeout }>()

@@ -6,12 +6,15 @@ import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
 import { UNSEEN } from '../core/seen-text.ts'
 
-/** Clients of the modern era that have been named; when there are more, they are named anew. */
+/** Modern clients that have been logged; beyond this number, the set is cleared and clients are logged again. */
 const MAX_CLIENTS = 1000
-/** Characters of a name or URI. */
+/** Maximum characters of a name or URI. */
 const MAX_NAME = 300
 
-/** What clients do, at the log level `debug`: a line for each session, each list and each call. Made only where that level is written. */
+/**
+ * Logs client activity at level `debug`: a line for each session, list and call. Created only when that level is
+ * enabled.
+ */
 export class DebugTrace {
   readonly #logger: Logger
   readonly #clients = new Set<string>()
@@ -20,7 +23,7 @@ export class DebugTrace {
     this.#logger = logger
   }
 
-  /** Writes what `events` tells of, until the returned function is called. */
+  /** Logs the events of `events` until the returned function is called. */
   listen(events: Pick<EventBus, 'on'>): () => void {
     const ends = [
       events.on('session.opened', ({ conversation }) => this.#opened(conversation)),
@@ -31,7 +34,7 @@ export class DebugTrace {
     return () => ends.forEach(end => end())
   }
 
-  /** A legacy session has been agreed on. */
+  /** A legacy session was opened. */
   #opened({ id, client, front, principal, protocolVersion: revision, view }: Conversation): void {
     this.#logger.debug('A session was opened.', {
       session: id.slice(0, 8),
@@ -48,7 +51,7 @@ export class DebugTrace {
     this.#logger.debug('A session was closed.', { session: id.slice(0, 8), client })
   }
 
-  /** Clients of the modern era have no session: each is named once. */
+  /** Modern clients have no session: each client is logged once. */
   #began({
     routed,
     modern,
@@ -91,7 +94,7 @@ export class DebugTrace {
   }
 }
 
-/** What a request names, as the client says it. */
+/** The target of a request, as the client wrote it. */
 function asked(params: JsonObject | undefined): unknown {
   const { name, uri, ref, taskId } = params ?? {}
   const { name: prompt, uri: template } = isJsonObject(ref) ? ref : {}

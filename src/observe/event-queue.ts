@@ -5,26 +5,27 @@ import type { Logger } from '../core/logger.ts'
 
 export interface EventQueueOptions {
   readonly logger: Logger
-  /** Takes events, oldest first. The next ones come when it has resolved. */
+  /** Receives events, oldest first. The next batch is delivered when it has resolved. */
   readonly take: (events: readonly GatewayEvent[]) => void | Promise<void>
-  /** Events that may wait. */
+  /** Maximum number of waiting events. */
   readonly maxEvents?: number
-  /** What the waiting ones may hold, as estimated. */
+  /** Maximum estimated memory of waiting events, in bytes. */
   readonly maxBytes?: number
 }
 
 const MAX_EVENTS = 10_000
 const MAX_BYTES = 8 * 1024 * 1024
-/** Events that are handed over together. */
+/** Maximum number of events per delivery. */
 const MAX_BATCH = 500
-/** What an event holds without the parameters of its request. */
+/** Estimated memory of an event without the parameters of its request. */
 const EVENT_BYTES = 512
-/** A parsed text holds several times its length. */
+/** A parsed text takes several times its length. */
 const BYTES_PER_CHAR = 8
 
 /**
- * The queue of a listener that takes its time. What comes when it is full is lost and counted; `events.lost` says so in its place. A failure of the
- * listener costs the events that it was given, and is logged once.
+ * Decouples a slow listener from the gateway. Events that arrive while the queue is full are lost and counted;
+ * `events.lost` is delivered in their place. When the listener fails, the delivered events are lost, and the failure is
+ * logged once.
  */
 export class EventQueue {
   readonly #options: EventQueueOptions
@@ -32,13 +33,13 @@ export class EventQueue {
   readonly #maxBytes: number
   #waiting: GatewayEvent[] = []
   #bytes = 0
-  /** Lost since the listener was last told. */
+  /** Lost events that the listener has not been notified of. */
   #untold = 0
   #lost = 0
   #complained = false
   #closed = false
   #taking: Promise<void> | undefined
-  /** To be given to `EventBus.on`. */
+  /** To be passed to `EventBus.on`. */
   readonly listener: (event: GatewayEvent) => void
 
   constructor(options: EventQueueOptions) {
@@ -48,7 +49,7 @@ export class EventQueue {
     this.listener = event => this.#add(event)
   }
 
-  /** Events that the listener did not get, or failed on. */
+  /** Number of events that were not delivered, or that the listener failed on. */
   get lost(): number {
     return this.#lost
   }
@@ -57,7 +58,10 @@ export class EventQueue {
     return this.#waiting.length
   }
 
-  /** Takes nothing more. Resolves when the listener has what waits; a listener that hangs is the caller's to bound. Idempotent. */
+  /**
+   * Accepts no more events. Resolves when the waiting events are delivered; the caller must bound a listener that
+   * hangs. Idempotent.
+   */
   async close(): Promise<void> {
     this.#closed = true
     await this.#taking
@@ -71,7 +75,7 @@ export class EventQueue {
       this.#untold++
       return
     }
-    // After what was lost comes the word of it, so that it stands where the events would.
+    // `events.lost` is queued before the next event, in the position of the lost ones.
     if (this.#untold > 0) this.#tellLost()
     this.#waiting.push(event)
     this.#bytes += bytes
@@ -84,7 +88,7 @@ export class EventQueue {
   }
 
   async #takeAll(): Promise<void> {
-    // Not in the turn of the event.
+    // Delivery starts after the turn of the event.
     await new Promise(resolve => setImmediate(resolve))
     while (this.#waiting.length > 0 || this.#untold > 0) {
       if (this.#waiting.length === 0) this.#tellLost()

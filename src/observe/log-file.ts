@@ -2,22 +2,22 @@ import { fstatSync, writeSync } from 'node:fs'
 import { Writable } from 'node:stream'
 
 export interface LogFileOptions {
-  /** Writes at the end of the file and says how many bytes; throws when there is no room. */
+  /** Appends to the file and returns the number of bytes written; throws when the disk is full. */
   readonly append: (bytes: Buffer) => number
-  /** The line that stands for `count` records that were lost. */
+  /** The line that replaces `count` lost records. */
   readonly lost: (count: number) => string
 }
 
 const NEWLINE = 10
 
 /**
- * The way of records into a regular file. A stream of Node ends with its first error; here a full disk costs the records
- * that find no room, and those that come after are written again.
+ * Writes records to a regular file. A Node stream ends with its first error; here, a full disk loses only the records
+ * that do not fit, and writing continues afterwards.
  */
 export class LogFile extends Writable {
   readonly #options: LogFileOptions
   #lost = 0
-  /** The file ends in the middle of a line. */
+  /** Whether the file ends with a partial line. */
   #torn = false
 
   constructor(options: LogFileOptions) {
@@ -44,7 +44,7 @@ export class LogFile extends Writable {
   }
 }
 
-/** How to append to what is open as `fd`; `undefined` when that is no regular file. */
+/** Returns how to append to the file open as `fd`; `undefined` when it is not a regular file. */
 export function appendToFd(fd: number): LogFileOptions['append'] | undefined {
   try {
     return fstatSync(fd).isFile() ? bytes => writeSync(fd, bytes) : undefined

@@ -1,35 +1,42 @@
 import type { Writable } from 'node:stream'
 import type { LogFields, Logger, LogLevel } from '../core/logger.ts'
+import { within } from '../core/timeout.ts'
 import { appendToFd, LogFile } from './log-file.ts'
 import { renderRecord, type LogFormat, type LogRecord } from './record.ts'
 
 export interface LoggerOptions {
-  /** Least severe level that is written. */
+  /** Minimum severity that is written. */
   readonly level: LogLevel
-  /** Default `process.stderr`. Never ended here; an error on it ends the logging, not the process; a full disk behind `process.stderr` costs records. */
+  /**
+   * Default `process.stderr`. The logger never ends it. An error on it ends the logging, not the process; a full disk
+   * behind `process.stderr` loses records.
+   */
   readonly stream?: Writable
   /** Default: `text` when the stream is a terminal, else `json`. */
   readonly format?: LogFormat
 }
 
-/** A logger that owns its way out. */
+/** A logger that owns its output. */
 export interface RootLogger extends Logger {
-  /** Resolves when every record so far has been handed to the stream's destination, or after a second when the destination takes nothing. */
+  /**
+   * Resolves when every record so far has been passed to the stream's destination, or after a second when the
+   * destination accepts nothing.
+   */
   flush(): Promise<void>
 }
 
 const SEVERITY: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 }
 
-/** A reader that has stopped must not fill the memory with log lines. */
+/** Bounds the memory of log lines while the reader of the stream has stopped. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024
 const FLUSH_TIMEOUT_MS = 1000
 
-/** Streams that already survive their errors. */
+/** Streams that already have an error handler. */
 const guarded = new WeakSet<Writable>()
 
 /**
- * Creates the logger of a process. winston does the writing; it takes longer to load than a small gateway takes to start, so it is loaded
- * with the first record that passes the level, and records wait for it in their order.
+ * Creates the logger of a process. winston does the writing. It takes longer to load than a small gateway takes to
+ * start, so it is loaded with the first record that passes the level, and records wait for it in order.
  */
 export function createLogger(options: LoggerOptions): RootLogger {
   const given = options.stream ?? process.stderr
@@ -100,12 +107,8 @@ class Sink {
     await this.#loading
     const stream = this.#stream
     if (!stream.writable) return
-    let timer: NodeJS.Timeout | undefined
-    await Promise.race([
-      new Promise<void>(resolve => stream.write('', () => resolve())),
-      new Promise<void>(resolve => (timer = setTimeout(resolve, FLUSH_TIMEOUT_MS))),
-    ])
-    clearTimeout(timer)
+    const written = new Promise<void>(resolve => stream.write('', () => resolve()))
+    await within(written, FLUSH_TIMEOUT_MS)
   }
 
   async #load(): Promise<void> {
@@ -119,7 +122,7 @@ class Sink {
       })
       this.#out = record => void logger.log({ level: record.level, message: '', record })
     } catch {
-      // A broken installation is when a log is needed most.
+      // Falls back to plain writes: with a broken installation, the log is needed most.
       this.#out = record => void this.#stream.write(`${renderRecord(record, this.#format)}\n`)
     }
     const waiting = this.#waiting

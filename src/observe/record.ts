@@ -2,7 +2,7 @@ import type { LogFields, LogLevel } from '../core/logger.ts'
 import { UNSEEN } from '../core/seen-text.ts'
 import { isSecretName, redact } from './redact.ts'
 
-/** One thing that happened, not yet redacted. */
+/** A log record before redaction. */
 export interface LogRecord {
   readonly time: Date
   readonly level: LogLevel
@@ -10,18 +10,21 @@ export interface LogRecord {
   readonly fields: LogFields
 }
 
-/** `text`: for people. `json`: one object a line, with `time`, `level`, `message` and the fields. */
+/** `text`: for people. `json`: one object per line, with `time`, `level`, `message` and the fields. */
 export type LogFormat = 'text' | 'json'
 
-/** A message or a value longer than this is cut: a log is no place for payloads. */
+/** Longer messages and values are cut, because a log must not hold payloads. */
 const MAX_CHARS = 8192
 
-/** One line without its end, redacted; whatever the record holds, it has no line break and no control character. */
+/**
+ * Renders one redacted line without its line break. The line contains no line break and no control character, whatever
+ * the record holds.
+ */
 export function renderRecord(record: LogRecord, format: LogFormat): string {
   return format === 'json' ? renderJson(record) : renderText(record)
 }
 
-/** A record as it may be handed to another program: cut and redacted. */
+/** Prepares a record for another program: cut and redacted. */
 export function cleanRecord(message: string, fields: LogFields): { message: string; fields: LogFields } {
   const cleaned: Record<string, string | number | boolean> = {}
   for (const [name, value] of Object.entries(fields))
@@ -34,7 +37,7 @@ function renderJson({ time, level, message, fields }: LogRecord): string {
   for (const [name, value] of Object.entries(fields)) {
     if (value !== undefined && !(name in line)) line[name] = cleanField(name, value)
   }
-  // JSON escapes C0 only; the others can start terminal sequences or break lines as well.
+  // JSON escapes only C0 controls; other characters can start terminal sequences or break lines as well.
   return JSON.stringify(line).replace(UNSEEN, char => `\\u${hex(char, 4)}`)
 }
 

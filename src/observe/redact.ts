@@ -4,12 +4,12 @@ const SECRET_NAME =
 
 const MASK = '***'
 
-/** What texts that explain the header have in place of a key. */
+/** Placeholders for a key in texts that explain the header. */
 const PLACEHOLDER = String.raw`bearer (?:<[a-z][a-z ]{0,40}>|…)`
 const IS_PLACEHOLDER = new RegExp(`^${PLACEHOLDER}$`, 'i')
 /**
- * `authorization:`, then everything up to the end of the value. The blanks and quotes between are taken whole, by a reference to what
- * was looked ahead at: no shorter run of them is tried, so that none of them stands for the value.
+ * `authorization:` and everything up to the end of the value. The blanks and quotes in between are matched atomically,
+ * through a reference to a lookahead, so that no shorter run of them is tried and mistaken for the value.
  */
 const AUTHORIZATION = new RegExp(
   String.raw`\b(authorization\\*["']?\s*[:=](?=(["'\\\s]*))\2)(?!${PLACEHOLDER}(?:["'\x60\\]|$))[^"'\r\n,}]+`,
@@ -17,8 +17,9 @@ const AUTHORIZATION = new RegExp(
 )
 
 /**
- * Masks what must not stand in a log: `Bearer …` and other schemes after `Authorization`, user and password in URLs, values of
- * parameters and JSON members that are named like secrets, and tokens whose form gives them away. Linear in the length of `text`.
+ * Masks secrets in a text for the log: `Bearer …` and other schemes after `Authorization`, user and password in URLs,
+ * values of parameters and JSON members with secret names, and tokens with a recognizable form. Linear in the length of
+ * `text`.
  */
 export function redact(text: string): string {
   return (
@@ -29,7 +30,7 @@ export function redact(text: string): string {
       .replace(/(?<=["'])([\w.-]{1,80})(\\?["']\s*:\s*\\?["'])([^"'\\]+)/g, maskValue)
       .replace(/(?<![\w.-])([\w.-]{1,80})(=["']?)([^\s&"'#,;]+)/g, maskValue)
       .replace(/mfd_[\w-]{16,}/g, MASK)
-      // JWTs, and the prefixes that well-known services give to their tokens.
+      // JWTs, and the token prefixes of well-known services.
       .replace(/(?<![\w-])eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?/g, MASK)
       .replace(/(?<![\w-])(?:sk|gh[opsur]|github_pat|glpat|xox[abprs])[-_][\w-]{16,}/g, MASK)
   )
@@ -39,7 +40,7 @@ function maskValue(whole: string, name: string, separator: string, value: string
   return SECRET_NAME.test(name) && !IS_PLACEHOLDER.test(value) ? name + separator + MASK : whole
 }
 
-/** Whether a field of this name holds a secret whatever it looks like. */
+/** Whether a field of this name holds a secret, regardless of its value. */
 export function isSecretName(name: string): boolean {
   return SECRET_NAME.test(name)
 }

@@ -1,9 +1,9 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs'
 
 /**
- * Cuts `torn`, the start of a line that could not be written whole, off the end of a file. All in one turn: another process may append at any
- * moment, and what it has appended is not touched.
- * @returns whether the file ends with a whole line now
+ * Removes `torn`, a partially written line, from the end of a file. It runs synchronously and checks the end of the
+ * file first, because another process may append at any moment, and its lines must stay.
+ * @returns whether the file now ends with a whole line
  */
 export function cutOff(file: string, torn: Buffer): boolean {
   let fd: number | undefined
@@ -20,7 +20,7 @@ export function cutOff(file: string, torn: Buffer): boolean {
   }
 }
 
-/** Whether the last line of a file has no end: the process that wrote it, or the machine, stopped meanwhile. */
+/** Whether the last line of a file is incomplete, because the process or the machine stopped during the write. */
 export function endsTorn(file: string): boolean {
   let fd: number | undefined
   try {

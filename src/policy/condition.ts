@@ -3,7 +3,7 @@ import type { JsonObject } from '../core/exchange.ts'
 import { wildcard } from './pattern.ts'
 import { readsOf, type Reads } from './reads.ts'
 
-/** What a condition can ask about. */
+/** The values that a condition may read. */
 export interface Facts {
   readonly args: JsonObject
   readonly tool: JsonObject
@@ -14,30 +14,30 @@ export interface Facts {
 /** A compiled condition. */
 export interface Condition {
   readonly text: string
-  /** Whether it asks about arguments or the time, so that it is evaluated with each call. */
+  /** Whether it reads arguments or the time, so that it must be evaluated for each call. */
   readonly perCall: boolean
-  /** Whether it asks for the time. */
+  /** Whether it reads the time. */
   readonly asksTime: boolean
   /** Whether it reads the principal. */
   readonly asksPrincipal: boolean
-  /** Whether it asks about the thing itself: what its definition says, or its name. */
+  /** Whether it reads the tool itself: its name or its definition. */
   readonly asksTool: boolean
-  /** What it looks at in the arguments; `undefined`: nothing. */
+  /** The parts of the arguments that it reads; `undefined`: none. */
   readonly reads: Reads | undefined
-  /** @throws Error when it cannot be evaluated: a key that is not there, an operation that does not exist, arguments beyond the limits */
+  /** @throws Error when it cannot be evaluated: a missing key, an unknown operation, arguments beyond the limits */
   readonly holds: (facts: Facts) => boolean
 }
 
-/** What is wrong with the text of a condition. */
+/** An error in the text of a condition. */
 export interface ConditionProblem {
   readonly cause: string
-  /** From 1; in the expression. */
+  /** Line in the expression, from 1. */
   readonly line: number
   readonly column: number
 }
 
 export const MAX_CONDITION_CHARS = 4000
-/** Structural limits of the parser. */
+/** Limits on the structure of an expression. */
 const LIMITS = {
   maxAstNodes: 1000,
   maxDepth: 32,
@@ -45,16 +45,16 @@ const LIMITS = {
   maxMapEntries: 100,
   maxCallArguments: 8,
 }
-/** Macros that go through a list. */
+/** Macros that iterate over a list. */
 const LOOPS: ReadonlySet<string> = new Set(['all', 'exists', 'exists_one', 'map', 'filter'])
-/** Arguments that a condition with a loop takes: it may compare each with each. */
+/** Maximum number of argument values for a condition with a loop, which may compare every pair. */
 export const MAX_LOOP_VALUES = 1000
 export const MAX_LOOP_CHARS = 20_000
 
 const TYPES = { args: 'map', tool: 'map', principal: 'map', now: 'google.protobuf.Timestamp' } as const
 type Variable = keyof typeof TYPES
 
-/** Compiles conditions (CEL). The library is loaded with the first. */
+/** Returns a compiler of conditions (CEL). The library is loaded on first use. */
 export async function conditionCompiler(): Promise<
   (text: string) => { readonly condition: Condition } | { readonly problem: ConditionProblem }
 > {
@@ -85,7 +85,7 @@ export async function conditionCompiler(): Promise<
       const { valid, type, error } = evaluate.check()
       if (!valid) return problem(sentence(error), error?.range?.start ?? 0)
       if (type !== 'bool' && type !== 'dyn') return problem(`it gives ${type}, not true or false`, 0)
-      // What passes without a variable does not ask about it.
+      // An expression that compiles without a variable does not read it.
       const perCall = !lasting.check(text).valid
       return {
         condition: {
@@ -109,7 +109,7 @@ export async function conditionCompiler(): Promise<
   }
 }
 
-/** Why a condition could not be evaluated, in a few words and without its text. */
+/** Short reason why a condition could not be evaluated, without its text. */
 export function failureOf(error: unknown): string {
   return sentence(error)
 }
@@ -124,7 +124,10 @@ interface Bad {
   readonly at: number
 }
 
-/** Finds what could take more time than its length tells: regular expressions that backtrack, and loops within loops. */
+/**
+ * Finds expressions that may take much more time than their length suggests: regular expressions with backtracking, and
+ * nested loops.
+ */
 function visit(node: unknown, loop: number, loops: { deepest: number }): Bad | undefined {
   if (Array.isArray(node)) {
     for (const child of node as unknown[]) {
@@ -147,7 +150,7 @@ function visit(node: unknown, loop: number, loops: { deepest: number }): Bad | u
       const inside = loop + 1
       if (inside > 1) return { cause: 'it has a loop within a loop', at: start }
       loops.deepest = 1
-      // What it goes through is read once.
+      // The list of a loop is evaluated once.
       return visit(args[1], loop, loops) ?? visit(args[2], inside, loops)
     }
   }

@@ -5,50 +5,50 @@ import { readingsOf, textsOf } from '../core/uri-readings.ts'
 import { failureOf, type Condition } from './condition.ts'
 import { matches, type Pattern } from './pattern.ts'
 
-/** A thing of a server that rules are about. */
+/** A tool, prompt or resource of a server, to which rules apply. */
 export interface Item {
   readonly kind: ItemKind
   readonly server: string
-  /** As the server knows it; of a resource the URI, of a template its text. */
+  /** The server's own name; the URI of a resource, the text of a template. */
   readonly name: string
-  /** What its definition says; `''` and empty for what is not listed. */
+  /** From the definition; empty for things that are not listed. */
   readonly title: string
   readonly annotations: JsonObject
-  /** `name` is what a server may make of a URI. */
+  /** Whether `name` is one of the readings of a URI. */
   readonly isReading?: boolean
-  /** The definition is not known: a condition that needs it fails. */
+  /** Whether the definition is unknown: conditions that read it fail. */
   readonly isUnknown?: boolean | undefined
 }
 
 export interface Rule {
-  /** Where it stands in the configuration. */
+  /** Location in the configuration. */
   readonly location: string
   readonly effect: 'allow' | 'deny'
-  /** Empty: it is about everything. */
+  /** Empty: the rule applies to everything. */
   readonly patterns: readonly Pattern[]
   readonly condition: Condition | undefined
-  /** It is only said what it would deny. */
+  /** Whether a denial is only logged. */
   readonly shadow: boolean
 }
 
-/** Everything that decides for one caller. */
+/** All rules that apply to one caller. */
 export interface RuleSet {
   /** In the order of the configuration. */
   readonly denies: readonly Rule[]
   readonly allows: readonly Rule[]
   readonly default: 'allow' | 'deny'
-  /** Nothing is denied, it is only said what would be. */
+  /** Whether denials are only logged. */
   readonly shadow: boolean
 }
 
-/** What a decision is about: a call, or, without `call`, a thing whatever is done with it. */
+/** The subject of a decision: a call, or, without `call`, a thing regardless of its use. */
 export interface Subject {
   readonly item: Item
   readonly principal: Principal
   readonly call?: Asked | undefined
 }
 
-/** A call. `now` means nothing to rules that do not ask for the time. */
+/** A call. `now` is unused by rules that do not read the time. */
 export interface Asked {
   readonly args: JsonObject
   readonly now: Date
@@ -56,7 +56,7 @@ export interface Asked {
 
 const SOME_TIME = new Date(0)
 
-/** A call at this moment; `timed`: whether a rule `asksTime`. */
+/** A call at this moment; `timed`: whether any rule `asksTime`. */
 export function asked(args: JsonObject, timed: boolean): Asked {
   return { args, now: timed ? new Date() : SOME_TIME }
 }
@@ -66,40 +66,40 @@ export function asksTime({ denies, allows }: RuleSet): boolean {
   return denies.some(asks) || allows.some(asks)
 }
 
-/** Hears of conditions that could not be evaluated. */
+/** Called for conditions that could not be evaluated. */
 export type OnFailure = (rule: Rule, reason: string) => void
 
-/** `unknown`: its condition asks about a call, and there is none. `failed`: it could not be evaluated. */
+/** `unknown`: the condition reads a call, and there is none. `failed`: it could not be evaluated. */
 export type Applies = 'yes' | 'no' | 'unknown' | 'failed'
 
-/** What allows has to be written as the URI is; what denies is about everything that it may mean. */
+/** An allow rule must match the URI as written; a deny rule applies to every reading of it. */
 export function isAbout({ effect, patterns }: Rule, { kind, server, name, isReading }: Item): boolean {
   const loosely = isReading === true || effect === 'deny'
   return patterns.length === 0 || patterns.some(pattern => matches(pattern, kind, server, name, loosely))
 }
 
-/** A resource, as a server may read its URI. */
+/** A resource under one reading of its URI. */
 export function readAs(item: Item, name: string): Item {
   if (name === item.name) return item
-  // Members of an item may be getters, which a spread would leave out.
+  // Properties of an item may be getters, which a spread would omit.
   const { kind, server, isUnknown } = item
   const reading = { kind, server, name, title: '', annotations: {}, isUnknown, isReading: true }
   return isUnknown === true ? reading : { ...reading, title: item.title, annotations: item.annotations }
 }
 
-/** Those of the rules that are about a thing; they decide about it as all of them do. */
+/** The subset of the rules that apply to a thing; their decision about it equals that of all rules. */
 export function about(rules: RuleSet, item: Item): RuleSet {
   const texts = item.kind === 'resource' ? textsOf(item.name) : [item.name]
   const [, another] = texts
   const those = (list: readonly Rule[]): Rule[] =>
     list
       .filter(rule => texts.some(name => isAbout(rule, readAs(item, name))))
-      // A rule about one reading of a URI need not be about another.
+      // A rule about one reading of a URI may not apply to another, so its patterns stay.
       .map(rule => (another === undefined ? { ...rule, patterns: [] } : rule))
   return { ...rules, denies: those(rules.denies), allows: those(rules.allows) }
 }
 
-/** Whether a rule is about a thing, and its condition holds. */
+/** Whether a rule applies to a thing and its condition holds. */
 export function applies(rule: Rule, subject: Subject, onFailure?: OnFailure): Applies {
   const { item, call } = subject
   const { condition } = rule
@@ -115,22 +115,23 @@ export function applies(rule: Rule, subject: Subject, onFailure?: OnFailure): Ap
 }
 
 /**
- * The one decision, for lists and calls alike: a rule that denies wins, then one that allows, then the default. A condition that fails denies: a rule that denies
- * then does, one that allows does not. A resource is denied where any reading of its URI is, and allowed where all of them are.
+ * The only decision function, for lists and calls alike: a deny rule wins, then an allow rule, then the default. A
+ * condition that fails denies: its deny rule applies, its allow rule does not. A resource is denied when any reading of
+ * its URI is denied, and allowed when all readings are allowed.
  */
 export function decide(rules: RuleSet, subject: Subject, onFailure?: OnFailure): Decision {
   const { item } = subject
   const readings = item.kind === 'resource' ? readingsOf(item.name) : undefined
   let decision = decideOne(rules, subject, onFailure)
   if (!readings) return decision
-  // What it may mean is not known in full.
+  // Not all readings are known.
   if (readings.endless) return denied(rules, 'default', undefined)
   const read = (set: RuleSet, name: string): void => {
     if (decision.verdict === 'deny') return
     decision = stricter(decision, decideOne(set, { ...subject, item: readAs(item, name) }, onFailure))
   }
   for (const name of readings.same) if (name !== item.name) read(rules, name)
-  // Less than the URI says is nothing that has to be allowed.
+  // A shortened reading only has to be free of denials.
   const denying: RuleSet = { ...rules, allows: [], default: 'allow' }
   for (const name of readings.less) read(denying, name)
   return decision
@@ -138,7 +139,7 @@ export function decide(rules: RuleSet, subject: Subject, onFailure?: OnFailure):
 
 const STRICTNESS: Readonly<Record<Decision['verdict'], number>> = { allow: 0, depends: 1, deny: 2 }
 
-/** That of two decisions which lets less be done. */
+/** The more restrictive of two decisions. */
 export function stricter(one: Decision, other: Decision): Decision {
   const { verdict, rule } = STRICTNESS[other.verdict] > STRICTNESS[one.verdict] ? other : one
   const shadowed = one.shadowed ?? other.shadowed
@@ -149,7 +150,7 @@ function decideOne(rules: RuleSet, subject: Subject, onFailure?: OnFailure): Dec
   let shadowed: string | undefined
   let mayDeny = false
   for (const rule of rules.denies) {
-    // The first one in shadow mode is enough to know.
+    // Only the first rule in shadow mode is reported.
     if (rule.shadow && shadowed !== undefined) continue
     const applied = applies(rule, subject, onFailure)
     if (applied === 'no') continue
@@ -175,13 +176,13 @@ function denied({ shadow }: RuleSet, rule: string, shadowed: string | undefined)
   return shadow ? { verdict: 'allow', rule: 'shadow', shadowed: rule } : { verdict: 'deny', rule, shadowed }
 }
 
-/** The same for every call of a thing. */
+/** These facts are equal for all calls of a thing. */
 const toolFacts = new WeakMap<Item, Facts['tool']>()
 const principalFacts = new WeakMap<Principal, Facts['principal']>()
 
 type Facts = Parameters<Condition['holds']>[0]
 
-/** Of a fact that only a definition could tell. */
+/** A property that only the definition could provide; reading it throws. */
 const UNKNOWN: PropertyDescriptor = {
   enumerable: true,
   get() {

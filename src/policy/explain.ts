@@ -2,7 +2,7 @@ import type { Decision } from '../core/route.ts'
 import { textsOf } from '../core/uri-readings.ts'
 import { applies, decide, isAbout, readAs, type Rule, type RuleSet, type Subject } from './decide.ts'
 
-/** What one rule had to say. */
+/** The contribution of one rule. */
 export interface ExplainStep {
   readonly location: string
   readonly effect: 'allow' | 'deny'
@@ -11,14 +11,14 @@ export interface ExplainStep {
   readonly matched: string | undefined
   readonly patterns: readonly string[]
   readonly condition: string | undefined
-  /** What the condition came to: `unknown` without arguments, `failed` with the reason. */
+  /** Result of the condition: `unknown` without arguments, `failed` with the reason. */
   readonly value: boolean | 'unknown' | 'failed' | undefined
   readonly failure: string | undefined
   /** Whether this rule decided. */
   readonly decides: boolean
 }
 
-/** The decision about a subject, and what each rule contributed, in the order of the configuration. */
+/** The decision about a subject and the contribution of each rule, in the order of the configuration. */
 export function explain(
   rules: readonly Rule[],
   set: RuleSet,

@@ -2,31 +2,32 @@ import { ITEM_KINDS, type ItemKind } from '../core/route.ts'
 import { resolvedPatterns } from '../core/uri-readings.ts'
 
 /**
- * Patterns of rules, profiles and limits: `server/name`, with `tool:`, `prompt:` or `resource:` before it for one kind only. `*` stands for any
- * characters, `/` among them, and `?` for one (a UTF-16 unit); nothing else is special. The server part ends at the first `/`; names are those the server itself
- * uses, of resources the URI. Upper and lower case differ.
+ * Patterns of rules, profiles and limits: `server/name`, prefixed with `tool:`, `prompt:` or `resource:` for one kind
+ * only. `*` matches any characters, including `/`, and `?` matches one (a UTF-16 unit); no other character is special.
+ * The server part ends at the first `/`. Names are the server's own, and URIs for resources. Matching is
+ * case-sensitive.
  */
 export interface Pattern {
   readonly text: string
-  /** `undefined`: all of them. */
+  /** `undefined`: every kind. */
   readonly kind: ItemKind | undefined
   readonly server: (server: string) => boolean
   readonly name: (name: string) => boolean
-  /** The same for a URI, which may also be like the pattern after both are decoded and resolved. */
+  /** The same for a URI, which may also match once both are decoded and resolved. */
   readonly uri: (uri: string) => boolean
-  /** The part for names is `*`. */
+  /** Whether the name part is `*`. */
   readonly anyName: boolean
 }
 
-/** How clients see the names of a server: after its prefix and two underscores. */
+/** Form of the names that clients see: the server's prefix, two underscores and the name. */
 export interface Prefixed {
   readonly name: string
   readonly prefix: string | false
 }
 
 /**
- * What a text that is written like a name as clients see it means of a server itself, `undefined` for any other text. A name belongs
- * to the longest prefix.
+ * Translates a name as clients see it to the server's own name; `undefined` for any other text. The longest matching
+ * prefix wins.
  */
 export function ownForm(text: string, servers: readonly Prefixed[]): Own | undefined {
   let own: Own | undefined
@@ -50,8 +51,8 @@ interface Own {
 }
 
 /**
- * What is wrong with the text of a pattern, `undefined` when it is one. `servers`: names of those there are, since a colon may belong to one of them.
- * `prefixed`: the same servers, to know the names that clients see.
+ * The error in the text of a pattern, `undefined` when it is valid. `servers`: names of the configured servers, since a
+ * colon may be part of a name. `prefixed`: the same servers, to recognize names as clients see them.
  */
 export function patternProblem(
   text: string,
@@ -80,7 +81,9 @@ export function patternProblem(
   return undefined
 }
 
-/** Compiles a pattern that has no `patternProblem`, for servers whose names hold no `/` and begin with no kind. */
+/**
+ * Compiles a pattern without a `patternProblem`, for servers whose names contain no `/` and do not begin with a kind.
+ */
 export function compilePattern(text: string): Pattern {
   const kind = kindOf(text)
   const rest = kind === undefined ? text : text.slice(kind.length + 1)
@@ -88,8 +91,8 @@ export function compilePattern(text: string): Pattern {
 }
 
 /**
- * Compiles a pattern for these servers: one for each way to take it apart that leads to one of them. There is one way, unless a name holds a `/`
- * (`io.github.owner/server`) or begins with a kind (`tool:x`).
+ * Compiles a pattern for these servers: one result for each way to split the text that leads to a server. There is one
+ * way, unless a name contains a `/` (`io.github.owner/server`) or begins with a kind (`tool:x`).
  */
 export function compilePatterns(text: string, servers: readonly string[]): Pattern[] {
   const patterns = [compilePattern(text)]
@@ -112,7 +115,8 @@ function isOdd(server: string): boolean {
 }
 
 /**
- * A server whose names patterns could not tell from those of `server`: what begins with the name and a slash, or with a kind and the name. `undefined`: none.
+ * Another server that patterns could not distinguish from `server`: its name begins with the name and a slash, or with
+ * a kind and the name. `undefined`: none.
  */
 export function confusedWith(server: string, servers: readonly string[]): string | undefined {
   const kind = kindOf(server)
@@ -137,8 +141,8 @@ function compiled(text: string, kind: ItemKind | undefined, rest: string, slash:
 }
 
 /**
- * Whether a pattern is about a thing of a server. `loosely`: also where a URI is like the pattern only once the pattern is decoded and resolved, as
- * `readingsOf` a URI are.
+ * Whether a pattern matches a thing of a server. `loosely`: also when a URI matches only once the pattern is decoded
+ * and resolved, as `readingsOf` does with URIs.
  */
 export function matches(
   pattern: Pattern,
@@ -160,8 +164,8 @@ function uriTest(glob: string): (uri: string) => boolean {
 }
 
 /**
- * A test for whole texts. The parts between the stars are looked for one after the other, each at its first place after the one before: nothing is ever tried
- * again, unlike with a regular expression.
+ * A matcher for whole texts. Each part between the stars is searched from the end of the previous match, so that,
+ * unlike a regular expression, it never backtracks.
  */
 export function wildcard(glob: string): (text: string) => boolean {
   if (/^\*+$/.test(glob)) return () => true
@@ -186,7 +190,7 @@ export function wildcard(glob: string): (text: string) => boolean {
   }
 }
 
-/** First place from `from` where `part` fits and ends by `end`; -1 for none. */
+/** First index from `from` at which `part` matches and ends by `end`; -1 for none. */
 function firstFit(text: string, part: string, from: number, end: number): number {
   if (!part.includes('?')) {
     const found = text.indexOf(part, from)

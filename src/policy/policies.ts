@@ -9,19 +9,19 @@ import type { OnFailure, Rule } from './decide.ts'
 import { compilePatterns, patternProblem, type Pattern } from './pattern.ts'
 import { Policy } from './policy.ts'
 
-/** Policies kept; one that is dropped is put together again from its key. */
+/** Cached policies; a dropped policy is rebuilt from its key. */
 const MAX_KEPT = 2000
-/** A condition that fails may fail with every call; the log hears of it this often. */
+/** A failing condition may fail with every call; it is logged at this interval. */
 const LOG_EVERY_MS = 60_000
 
-/** What a key says: everything that tells one policy from another. */
+/** The content of a key: everything that distinguishes one policy from another. */
 interface Parts {
-  /** The client that has rules of its own. */
+  /** The client whose own rules apply. */
   readonly own: string | null
   readonly roles: readonly string[]
   readonly default: 'allow' | 'deny'
   readonly shadow: boolean
-  /** Only where a condition reads the principal. */
+  /** Set only when a condition reads the principal. */
   readonly principal: Principal | null
 }
 
@@ -32,7 +32,7 @@ interface Own {
   readonly shadow: boolean
 }
 
-/** Finds the rules that apply to a caller: those of the gateway, of its roles, and its own, in this order. */
+/** Finds the rules for a caller: those of the gateway, then of its roles, then its own. */
 export class Policies {
   readonly #everyone: readonly Rule[]
   readonly #roles: ReadonlyMap<string, readonly Rule[]>
@@ -41,7 +41,7 @@ export class Policies {
   readonly #byPrincipal = new WeakMap<Principal, Policy>()
   readonly #byKey = new LRUCache<string, Policy>({ max: MAX_KEPT })
   readonly #logged = new Map<string, number>()
-  /** Conditions that could not be evaluated, by the place of their rule. */
+  /** Number of failed evaluations by location of the rule. */
   readonly failures = new Map<string, number>()
 
   constructor(config: Config, toRules: (rules: readonly RuleConfig[]) => Rule[], logger: Logger) {
@@ -56,7 +56,9 @@ export class Policies {
     )
   }
 
-  /** The same object for the same principal, and for all principals with the same rules as long as it is kept. */
+  /**
+   * Returns the same object for the same principal, and, while it is cached, for all principals with the same rules.
+   */
   of(principal: Principal): Policy {
     let policy = this.#byPrincipal.get(principal)
     if (!policy) {
@@ -68,7 +70,7 @@ export class Policies {
     return policy
   }
 
-  /** A policy by its `key`. */
+  /** The policy with this `key`. */
   byKey(key: string): Policy {
     let policy = this.#byKey.get(key)
     if (!policy) {
@@ -86,7 +88,7 @@ export class Policies {
     return policy
   }
 
-  /** All rules of a caller, in the order in which they stand; for people. */
+  /** All rules of a caller, in the order of the configuration; for display. */
   rulesOf(principal: Principal): readonly Rule[] {
     return this.#rulesOf(this.#partsOf(principal))
   }
@@ -94,7 +96,8 @@ export class Policies {
   #partsOf(principal: Principal): Parts {
     const { client, roles } = principal
     if (client === undefined) {
-      // Without identities, only the rules for everyone apply. An identity that is no configured client has what its roles allow.
+      // Without identities, only the rules for all clients apply. An identity without a configured client has the
+      // permissions of its roles.
       const open = isUnidentified(principal)
       return {
         own: null,
@@ -138,7 +141,7 @@ export class Policies {
 
 /**
  * Compiles the rules of a configuration.
- * @throws GatewayError `config` for a pattern or a condition that does not compile; validation finds these first
+ * @throws GatewayError `config` for a pattern or a condition that does not compile; validation reports these earlier
  */
 export async function compilePolicies(config: Config, logger: Logger): Promise<Policies> {
   const all = [

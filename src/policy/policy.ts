@@ -14,19 +14,22 @@ import {
 } from './decide.ts'
 import { joined } from './reads.ts'
 
-/** The rules of all principals to which the same ones apply. */
+/** The rules shared by all principals to which the same rules apply. */
 export class Policy {
-  /** Says which rules these are: equal for equal policies, and enough to find them again. */
+  /** Identifies the rules: equal for equal policies, and sufficient to rebuild them. */
   readonly key: string
   readonly rules: RuleSet
-  /** Nothing is ever denied, nor would be. */
+  /** Whether nothing is ever denied, not even in shadow mode. */
   readonly unrestricted: boolean
-  /** A condition asks what the definitions of things say. */
+  /** Whether a condition reads definitions. */
   readonly asksTool: boolean
   readonly #principal: Principal
   readonly #onFailure: OnFailure
 
-  /** `principal` is one of those the policy is for; where a condition reads the principal, each principal has a policy of its own. */
+  /**
+   * `principal` is one of the principals of the policy. When a condition reads the principal, each principal has its
+   * own policy.
+   */
   constructor(key: string, rules: RuleSet, principal: Principal, onFailure: OnFailure) {
     this.key = key
     this.rules = rules
@@ -36,13 +39,13 @@ export class Policy {
     this.#onFailure = onFailure
   }
 
-  /** What becomes of a thing, or of a call of it where `args` are given. */
+  /** Decides about a thing, or about a call of it when `args` are given. */
   decide(item: Item, args?: JsonObject): Decision {
     const call = args && asked(args, asksTime(this.rules))
     return decide(this.rules, { item, principal: this.#principal, call }, this.#onFailure)
   }
 
-  /** Decides calls of one thing, again and again: rules that are not about it are left aside once. */
+  /** Prepares decisions about calls of one thing: rules that do not apply to it are filtered out once. */
   about(item: Item): CallCheck {
     const rules = about(this.rules, item)
     const timed = asksTime(rules)
@@ -53,12 +56,12 @@ export class Policy {
     }
   }
 
-  /** What becomes of a thing that is one of these: what all of them are allowed. */
+  /** Decides about a thing that may be any of these: the strictest decision. */
   decideAny(items: readonly Item[]): Decision {
     return items.map(item => this.decide(item)).reduce(stricter)
   }
 
-  /** As `about`, of a thing that is one of these. */
+  /** As `about`, for a thing that may be any of these. */
   aboutAny(items: readonly Item[]): CallCheck {
     const checks = items.map(item => this.about(item))
     const [only, ...others] = checks
@@ -70,7 +73,7 @@ export class Policy {
     }
   }
 
-  /** Decides about many things, best in the order of their servers: rules that are about other servers are left aside. */
+  /** Decides about many things, preferably ordered by server: rules about other servers are filtered out. */
   decideMany(): (item: Item) => Decision {
     let server: string | undefined
     let rules = this.rules
@@ -83,7 +86,10 @@ export class Policy {
     }
   }
 
-  /** Whether there can be anything of a kind at a server that is not denied, whatever conditions say: for servers that have not been listed yet. */
+  /**
+   * Whether a server may have a thing of this kind that is not denied, whatever conditions return: for servers that are
+   * not listed yet.
+   */
   maySee(server: string, kind: ItemKind): boolean {
     const { denies, allows, default: otherwise, shadow } = this.#of(server)
     const ofKind = (rule: Rule): boolean =>
@@ -98,8 +104,8 @@ export class Policy {
   }
 
   /**
-   * Whether a server may have resources to see that it does not list. Rules about all its names are asked with a name that no resource has; others allow some
-   * name or other.
+   * Whether a server may have visible resources that it does not list. Rules about all of its names are tested with a
+   * name that no resource has; other rules allow at least some name.
    */
   maySeeUnlisted(server: string): boolean {
     if (!this.maySee(server, 'resource')) return false
@@ -112,7 +118,7 @@ export class Policy {
     )
   }
 
-  /** Those that can be about a server. Not kept: all policies together would hold more than all rules. */
+  /** The rules that may apply to a server. Not cached: together, all policies would hold more than all rules. */
   #of(server: string): RuleSet {
     const ofServer = (list: readonly Rule[]): Rule[] =>
       list.flatMap(rule => {

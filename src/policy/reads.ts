@@ -1,18 +1,18 @@
 import { KnownNames } from '../core/fold-case.ts'
 import type { ArgumentReads } from '../core/route.ts'
 
-/** What one condition looks at in the arguments of a call. */
+/** The parts of a call's arguments that one condition reads. */
 export interface Reads {
-  /** Names it may look for, at any depth: those after a dot, and every text in it. */
+  /** Names it may look up, at any depth: those after a dot, and every string in it. */
   readonly names: ReadonlySet<string>
-  /** Arguments it names; `undefined` where it may look at any of them. */
+  /** Arguments it names; `undefined` when it may read any of them. */
   readonly members: ReadonlySet<string> | undefined
 }
 
 /** Operators whose second operand names a member of the first. */
 const SELECTIONS: ReadonlySet<string> = new Set(['.', '.?', '[]', '[?]'])
 
-/** What a parsed condition looks at in `args`; `undefined` where it does not name it. */
+/** The parts of `args` that a parsed condition reads; `undefined` when it does not mention `args`. */
 export function readsOf(ast: unknown): Reads | undefined {
   const names = new Set<string>()
   const members = new Set<string>()
@@ -54,7 +54,7 @@ export function readsOf(ast: unknown): Reads | undefined {
   return asks ? { names, members: all ? undefined : members } : undefined
 }
 
-/** What several conditions look at together; `undefined` where none of them looks at anything. */
+/** The union of several conditions; `undefined` when none of them reads anything. */
 export function joined(all: readonly (Reads | undefined)[]): ArgumentReads | undefined {
   const reads = all.filter(one => one !== undefined)
   if (reads.length === 0) return undefined

@@ -1,3 +1,4 @@
+import { INVALID_PARAMS, LEGACY_RESOURCE_NOT_FOUND } from '../core/rpc-codes.ts'
 import type { Exchange, Json, JsonObject, ServerResult, CachedResult } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { elements, find, members, skipSpace, splice, withMembers } from './json-text.ts'
@@ -161,8 +162,9 @@ export function mapUris(result: Json, map: (uri: string) => string): string {
   return splice(text, edits)
 }
 
-/** The JSON-RPC error object for a client of the given era: `-32002` (resource not found) is `-32602` since 2026-07-28. */
+/** The JSON-RPC error object for a client of the given era: a resource that is not found has another code since 2026-07-28. */
 export function errorFor(modern: boolean, error: Json): string {
-  if (!modern || !isJsonObject(error.value) || error.value.code !== -32002) return error.text
-  return withMembers(error.text, { code: '-32602' })
+  if (!modern || !isJsonObject(error.value) || error.value.code !== LEGACY_RESOURCE_NOT_FOUND)
+    return error.text
+  return withMembers(error.text, { code: String(INVALID_PARAMS) })
 }

@@ -1,11 +1,11 @@
+import { backoffMs } from '../core/backoff.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Store } from '../state/store.ts'
 
-const MIN_BACKOFF_MS = 250
-const MAX_BACKOFF_MS = 5000
-/** Interval of the log line while the store is unreachable. */
+const RETRY = { firstMs: 250, mostMs: 5000 }
+/** How often the log says that the store is still away. */
 const REMIND_MS = 60_000
 
 /** The store was not asked, or did not answer. */
@@ -45,6 +45,8 @@ export class StoreAvailability {
   readonly #store: Pick<Store, 'lostAt'>
   #lostAt: number | undefined
   #lost: Moment | undefined
+  /** Attempts that failed since the last one that did not. */
+  #failures = 0
   #backoffMs = 0
   #retryAt = -Infinity
   #trying = false
@@ -61,7 +63,7 @@ export class StoreAvailability {
 
   /** Whether the last attempt failed. */
   get away(): boolean {
-    return this.#backoffMs > 0
+    return this.#failures > 0
   }
 
   /** The moment before which the use is unknown. `undefined`: all of it is known, or calls may pass uncounted. */
@@ -119,7 +121,7 @@ export class StoreAvailability {
     const now = this.#clock.steady()
     // Several concurrent attempts fail for the same reason.
     if (now >= this.#retryAt) {
-      this.#backoffMs = Math.min(MAX_BACKOFF_MS, Math.max(MIN_BACKOFF_MS, this.#backoffMs * 2))
+      this.#backoffMs = backoffMs(this.#failures++, RETRY)
       this.#retryAt = now + this.#backoffMs
     }
     if (now >= this.#remindAt) {
@@ -137,7 +139,7 @@ export class StoreAvailability {
   }
 
   #back(): void {
-    this.#backoffMs = 0
+    this.#failures = 0
     this.#retryAt = this.#remindAt = -Infinity
     const what = this.fail === 'open' ? 'passed uncounted' : 'were refused'
     this.#logger.info(

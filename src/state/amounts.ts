@@ -2,11 +2,11 @@ import { lifeOf, SLOTS } from './store.ts'
 import type { Held, HoldRequest, Taken, TakeRequest } from './store.ts'
 
 /**
- * The arithmetic of limited amounts, as functions from a stored text to the next one, so that every store that can replace a value atomically counts
- * alike. `redis-scripts.ts` says the same in Lua; a test holds the two together.
+ * The arithmetic of quotas, as functions from a stored text to the next one, so that every store with an atomic replace
+ * counts alike. `redis-scripts.ts` implements the same in Lua; a test compares the two.
  */
 
-/** What is stored next, until when it means anything, and the answer. */
+/** The next stored text, its expiry and the answer. */
 export interface Step<T> {
   readonly text: string
   readonly expiresAt: number
@@ -14,17 +14,20 @@ export interface Step<T> {
 }
 
 /**
- * How long a window is kept beyond its end. Which window counts is decided by its end alone, never by the store's clock: one that is ahead of a process
- * would else forget the window in which that process still counts.
+ * How long a window is kept beyond its end. Only the end of a window decides whether it counts, never the store's
+ * clock: with a clock that is ahead, the store would drop a window in which another process still counts.
  */
 export const GRACE_MS = 60 * 60 * 1000
 
 /** `until`, then the amount taken. */
 type Fixed = readonly [until: number, taken: number]
-/** Amounts by the index of their slot. */
+/** Amounts by slot index. */
 type Sliding = Map<number, number>
 
-/** One `take`. An earlier `until` than the stored one counts into the stored window, so that a clock that goes backwards opens nothing. */
+/**
+ * Executes one `take`. An `until` before the stored one counts into the stored window, so that a clock that goes
+ * backwards grants nothing extra.
+ */
 export function take(stored: string | undefined, request: TakeRequest, now: number): Step<Taken> {
   return 'until' in request.window
     ? takeFixed(stored, request, request.window.until, now)
@@ -39,7 +42,7 @@ function takeFixed(
 ): Step<Taken> {
   const [since, before] = stored === undefined ? [asked, 0] : (JSON.parse(stored) as Fixed)
   const until = Math.max(since, asked)
-  // What is given back to a window that is over is no credit for the next one.
+  // An amount returned to an expired window is no credit for the next one.
   const spend = asked < since ? Math.max(0, request.spend) : request.spend
   const used = Math.max(0, round((until > since ? 0 : before) + spend))
   const granted = grant(request, used)
@@ -63,7 +66,8 @@ function takeSliding(
   const slots: Sliding = new Map()
   let sum = 0
   eachSlot(stored, (key, amount) => {
-    // A slot ahead is there when the clock went backwards: as if taken now, so that it counts no longer than the window is.
+    // A later slot exists when the clock went backwards. It counts as taken now, so that it counts no longer than the
+    // window lasts.
     const slot = Math.min(key, current)
     if (endOf(slot, width, slidingMs) <= now) return
     const before = slots.get(slot)
@@ -72,7 +76,7 @@ function takeSliding(
   })
   const { spend } = request
   if (spend < 0) {
-    // Only where it was taken: anything else belongs to another holder and would stop counting too early.
+    // Only in the slot where it was taken: other amounts belong to other holders and would stop counting too early.
     const slot = Math.min(Math.floor((request.takenAt ?? now) / width), current)
     const back = Math.min(slots.get(slot) ?? 0, -spend)
     slots.set(slot, round((slots.get(slot) ?? 0) - back))
@@ -100,7 +104,10 @@ function takeSliding(
   }
 }
 
-/** Reads `{"<slot>":<amount>,…}`. As JSON it would become an object with sparse indices, which takes twenty times as long. */
+/**
+ * Reads `{"<slot>":<amount>,…}`. `JSON.parse` would create an object with sparse indices, which takes twenty times as
+ * long.
+ */
 function eachSlot(stored: string | undefined, take: (slot: number, amount: number) => void): void {
   if (stored === undefined) return
   for (let at = 1; at < stored.length - 1;) {
@@ -112,7 +119,7 @@ function eachSlot(stored: string | undefined, take: (slot: number, amount: numbe
   }
 }
 
-/** When what was taken in a slot stops counting: as if all of it had been taken at its end and used as late as it may be. */
+/** When the amounts of a slot stop counting: as if all were taken at its end and used as late as allowed. */
 function endOf(slot: number, width: number, slidingMs: number): number {
   return (slot + 1) * width + lifeOf(slidingMs) + slidingMs
 }
@@ -127,13 +134,14 @@ interface Claim {
   readonly until: number
 }
 
-/** One `hold`. */
+/** Executes one `hold`. */
 export function hold(stored: string | undefined, request: HoldRequest, now: number): Step<Held> {
   const claims = (stored === undefined ? {} : JSON.parse(stored)) as Readonly<Record<string, Claim>>
   const latest = now + request.ttlMs
   const others = Object.entries(claims)
     .filter(([holder, { until }]) => holder !== request.holder && until > now)
-    // A claim that ends later than one of now was made by another clock, such as that of before the machine was started: it lapses as one of now does.
+    // A claim that ends later than a new one comes from another clock, for example before a reboot: it lapses as a new
+    // one does.
     .map(([holder, { places, until }]) => [holder, { places, until: Math.min(until, latest) }] as const)
   const theirs = others.reduce((sum, [, { places }]) => sum + places, 0)
   const places = Math.max(0, Math.min(request.want, request.limit - theirs))
@@ -145,19 +153,19 @@ export function hold(stored: string | undefined, request: HoldRequest, now: numb
   }
 }
 
-/** Sums of decimals must not drift. */
+/** Prevents drift in sums of decimals. */
 function round(amount: number): number {
   return Math.round(amount * 1000) / 1000
 }
 
 /** A step whose caller waits for its answer. */
 export interface WaitingStep {
-  /** Inside a transaction; what it returns is called when that is committed. */
+  /** Runs inside a transaction. The returned function is called after the commit. */
   readonly run: (now: number) => () => void
   readonly reject: (error: unknown) => void
 }
 
-/** Runs a step; one that cannot read what is stored fails alone. */
+/** Runs a step. A step that cannot parse the stored text fails alone. */
 export function attempt({ run, reject }: WaitingStep, now: number): () => void {
   try {
     return run(now)

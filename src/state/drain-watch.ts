@@ -13,16 +13,16 @@ import type { Store } from './store.ts'
 
 export interface DrainWatchOptions {
   readonly store: Store
-  /** What is drained from now on. */
+  /** Called with the drained servers after each change. */
   readonly onChange: (drained: Drained) => void
-  /** Calls in flight at what is drained. */
+  /** Calls in flight at drained servers and replicas. */
   readonly inFlight: () => DrainReport['inFlight']
   readonly logger: Logger
 }
 
 /**
- * Hears within a second of what operators drain, from any process that shares the store, and says there what is still in flight. Costs a read a second, and writes only while
- * a drain is under way.
+ * Detects within a second what operators drain, from any process that shares the store, and reports there the calls
+ * still in flight. Costs one read per second; it writes only during a drain.
  */
 export class DrainWatch {
   readonly #node = randomUUID()
@@ -30,7 +30,7 @@ export class DrainWatch {
   #version: string | undefined
   #timer: NodeJS.Timeout | undefined
   #polling: Promise<void> | undefined
-  /** Whether the last report said that something is in flight, or there was none since the last change. */
+  /** Whether the last report contained calls in flight, or none was written since the last change. */
   #busy = false
   #failed = false
 
@@ -38,7 +38,7 @@ export class DrainWatch {
     this.#options = options
   }
 
-  /** Resolves when what is drained is known, or cannot be. Never rejects. */
+  /** Resolves when the drained servers are known, or cannot be read. Never rejects. */
   async start(): Promise<void> {
     this.#timer ??= setInterval(() => void this.poll(), DRAIN_POLL_MS)
     this.#timer.unref()
@@ -53,7 +53,7 @@ export class DrainWatch {
           this.#failed = false
         },
         (error: unknown) => {
-          // Once, not every second: the store says itself that it is away.
+          // Logged once rather than every second: the store itself reports that it is unavailable.
           if (!this.#failed)
             this.#options.logger.debug('What is drained could not be read.', { cause: describeError(error) })
           this.#failed = true

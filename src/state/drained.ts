@@ -1,29 +1,33 @@
+import { isJsonObject } from '../core/json-object.ts'
 import type { Store } from './store.ts'
 
-/** What operators have taken out of use, for all gateways that share a store. */
+/** Servers and replicas that operators have drained, for all gateways that share a store. */
 
-/** Running gateways hear of it within so long. */
+/** Maximum delay until running gateways notice a change. */
 export const DRAIN_POLL_MS = 1000
 
 const PREFIX = 'drain/'
-/** Changes with every change of the rest, so that a poll once a second reads one value. */
+/** Changes with every change of the rest, so that a poll reads a single value. */
 const VERSION = 'drain-version'
+/** The store counts the changes: clocks of different machines do not agree on an order. */
+const CHANGES = 'drain-changes'
+const COUNT = { limit: 2 ** 42, window: { until: 2 ** 42 }, spend: 0 }
 const REPORTS = 'drain-report/'
-/** One that is not renewed is of a gateway that is gone. */
+/** A report that is not renewed belongs to a gateway that has exited. */
 const REPORT_TTL_MS = 10_000
 
 /** Server → names of its drained replicas; `''` stands for all of them. */
 export type Drained = ReadonlyMap<string, ReadonlySet<string>>
 
-/** What one gateway has in flight at drained replicas. */
+/** The calls in flight at drained replicas of one gateway. */
 export interface DrainReport {
-  /** Of what it knows. */
+  /** Version of the drained set that the report refers to. */
   readonly version: string
   /** Server → replica → calls. */
   readonly inFlight: Readonly<Record<string, Readonly<Record<string, number>>>>
 }
 
-/** `undefined` where nothing was ever drained. */
+/** `undefined` when nothing was ever drained. */
 export async function drainVersion(store: Store): Promise<string | undefined> {
   return await store.get(VERSION)
 }
@@ -38,13 +42,13 @@ export async function readDrained(store: Store): Promise<Drained> {
   return drained
 }
 
-/** Until it is undone. `replica` is `''` for all of them. Returns the version that says so. */
+/** Drains until it is undone. `replica` is `''` for all replicas. Returns the new version. */
 export async function writeDrained(store: Store, server: string, replica: string): Promise<string> {
   await store.set(keyOf(server, replica), JSON.stringify({ at: Date.now() }))
   return await newVersion(store)
 }
 
-/** Of one replica, or of everything of a server. Returns the names of what was drained. */
+/** Resumes one replica, or everything of a server. Returns the names that were drained. */
 export async function deleteDrained(
   store: Store,
   server: string,
@@ -61,18 +65,59 @@ export async function writeReport(store: Store, node: string, report: DrainRepor
   await store.set(REPORTS + node, JSON.stringify(report), { ttlMs: REPORT_TTL_MS })
 }
 
-/** Of all gateways that have something to say, or had a moment ago. */
+/** Reports of all gateways that are alive, or were a moment ago. Texts that are not a report are left out. */
 export async function readReports(store: Store): Promise<readonly DrainReport[]> {
   const texts = await store.getMany(await store.keys(REPORTS))
-  return texts.flatMap(text => (text === undefined ? [] : [JSON.parse(text) as DrainReport]))
+  return texts.map(toReport).filter(report => report !== undefined)
+}
+
+/** Whether what a gateway knew at `version` includes the change that made `change`. */
+export function includes(version: string, change: string): boolean {
+  return numberOf(version) >= numberOf(change)
 }
 
 function keyOf(server: string, replica: string): string {
   return `${PREFIX}${encodeURIComponent(server)}/${encodeURIComponent(replica)}`
 }
 
+/**
+ * The number of a change and a random part: a store that was emptied counts from the start, and its versions still
+ * differ from the earlier ones.
+ */
 async function newVersion(store: Store): Promise<string> {
-  const version = `${Date.now()}-${Math.random().toString(36).slice(2, 10)}`
-  await store.set(VERSION, version)
-  return version
+  const count = await changes(store, 1)
+  const version = versionOf(count)
+  // A slower writer does not put an earlier number in place of a later one.
+  let last = count
+  for (let text = version; ; text = versionOf(last)) {
+    await store.set(VERSION, text)
+    const now = await changes(store, 0)
+    if (now <= last) return version
+    last = now
+  }
+}
+
+/** How many changes there were, with `more` of them now. */
+async function changes(store: Store, more: 0 | 1): Promise<number> {
+  const { left } = await store.take({ ...COUNT, key: CHANGES, want: more, atLeast: more })
+  return COUNT.limit - left
+}
+
+function versionOf(count: number): string {
+  return `${count}-${Math.random().toString(36).slice(2, 10)}`
+}
+
+function numberOf(version: string): number {
+  return Number.parseInt(version, 10)
+}
+
+function toReport(text: string | undefined): DrainReport | undefined {
+  if (text === undefined) return undefined
+  try {
+    const report = JSON.parse(text) as Partial<DrainReport> | null
+    const known = typeof report?.version === 'string' && isJsonObject(report.inFlight)
+    return known && Object.values(report.inFlight).every(isJsonObject) ? (report as DrainReport) : undefined
+  } catch {
+    return undefined
+  }
 }

@@ -1,15 +1,18 @@
 import { MAX_KEY_BYTES, MAX_VALUE_BYTES, type Zone } from './store.ts'
 
-/** What every implementation of `Store` takes besides its own options. */
+/** Options common to all implementations of `Store`. */
 export interface StoreOptions {
-  /** Clock in milliseconds since the epoch; default `Date.now`. Expiry is measured against it. */
+  /** Clock in milliseconds since the epoch, used for expiry; default `Date.now`. */
   readonly now?: () => number
-  /** Clock that cannot be set, for claims and sliding windows; default `now` where that is given, else one that all processes of the machine share. */
+  /**
+   * Clock that cannot be set, for claims and sliding windows. Default: `now` when given, else a clock shared by all
+   * processes of the machine.
+   */
   readonly steady?: () => number
 }
 
 /**
- * Refuses a key that no store accepts.
+ * Checks the bounds of a key.
  * @throws RangeError naming the size and the bound.
  */
 export function assertKey(key: string): void {
@@ -22,7 +25,7 @@ export function assertKey(key: string): void {
 }
 
 /**
- * Refuses a value that no store accepts; returns its size in bytes of UTF-8.
+ * Checks the bounds of a value; returns its size in bytes of UTF-8.
  * @throws RangeError naming the key, the size and the bound.
  */
 export function assertValue(key: string, value: string): number {
@@ -36,8 +39,8 @@ export function assertValue(key: string, value: string): number {
 }
 
 /**
- * Refuses a value for which a zone has no room even when it is empty. `bytes`: of the value. Returns what it takes with its key.
- * @throws RangeError naming the key, the size and the bound.
+ * Checks that a zone can hold a value at all. `bytes`: size of the value. Returns the size including the key. @throws
+ * RangeError naming the key, the size and the bound.
  */
 export function assertRoom(key: string, bytes: number, { maxBytes }: Zone): number {
   const all = Buffer.byteLength(key) + bytes
@@ -50,7 +53,7 @@ export function assertRoom(key: string, bytes: number, { maxBytes }: Zone): numb
 }
 
 /**
- * Moment at which a value set `ttlMs` from `now` expires; `Infinity` without a time to live.
+ * Expiry of a value set at `now` with `ttlMs`; `Infinity` without a time to live.
  * @throws RangeError for a `ttlMs` that is not a number.
  */
 export function expiryOf(ttlMs: number | undefined, now: number): number {
@@ -60,12 +63,12 @@ export function expiryOf(ttlMs: number | undefined, now: number): number {
   return now + ttlMs
 }
 
-/** What calls after `close()` reject with. */
+/** Rejection of calls after `close()`. */
 export function closedError(name: string): Error {
   return new Error(`The state store ${name} is closed.`)
 }
 
-/** Milliseconds since the machine was started: the same for all its processes, whatever its wall clock is set to. */
+/** Milliseconds since boot: equal for all processes of the machine, and independent of the wall clock. */
 export function machineNow(): number {
   const [seconds, nanoseconds] = process.hrtime()
   return seconds * 1000 + nanoseconds / 1e6

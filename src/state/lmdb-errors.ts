@@ -1,4 +1,4 @@
-/** A failed commit has its reason in a promise of its own, rejected a moment later. */
+/** The reason of a failed commit is in a promise of its own, rejected a moment later. */
 export async function writeError(name: string, error: unknown): Promise<Error> {
   let cause = error
   const reason = (error as { commitError?: unknown }).commitError

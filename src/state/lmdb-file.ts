@@ -1,26 +1,28 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { endianness } from 'node:os'
 
-/** First bytes of a meta page, behind the page header. */
+/** Magic number of a meta page, after the page header. */
 const MAGIC = 0xbeefc0de
-/** Layout that the `lmdb` package writes; a file of another one is not opened. */
+/** Layout written by the `lmdb` package; files with another layout are not opened. */
 const VERSION = 2
-/** Bytes of a page header, and with it the offset of a meta, on 64-bit machines; elsewhere only the magic number is looked for. */
+/**
+ * Size of a page header, hence the offset of a meta, on 64-bit machines; on others only the magic number is checked.
+ */
 const HEADER = 24
-/** Offsets inside a meta: page size, the root pages of the two trees, the last page, the transaction. */
+/** Offsets inside a meta: page size, root pages of the two trees, last page, transaction. */
 const META = { pageSize: 24, roots: [64, 112], lastPage: 120, transaction: 128 }
 const META_BYTES = 144
 /** Offsets inside a page header. */
 const PAGE = { flags: 18, lower: 20, pages: 20 }
 const BRANCH = 1
 const LEAF = 2
-/** Flags of a node: its value is on pages of its own, or is another tree. */
+/** Flags of a node: its value is on overflow pages, or is another tree. */
 const BIG = 1
 const TREE = 2
-/** Offset of the root page in the description of a tree. */
+/** Offset of the root page in a tree record. */
 const TREE_ROOT = 40
 const NO_PAGE = 2 ** 64
-/** No tree is so deep. */
+/** Upper bound of the depth of a valid tree. */
 const MAX_DEPTH = 32
 
 interface Meta {
@@ -31,8 +33,9 @@ interface Meta {
 }
 
 /**
- * What is wrong with an LMDB data file; `undefined` when nothing is, or when it is absent or empty and becomes a new database. LMDB trusts its file: one
- * that is not a database, or that was cut, does not make `open` fail but kills the process.
+ * Describes the damage of an LMDB data file; `undefined` when it is intact, absent or empty, in which case it becomes a
+ * new database. LMDB trusts its file: a file that is no database, or is truncated, kills the process instead of failing
+ * `open`.
  * @throws Error of the system when the file cannot be read
  */
 export function damageOf(file: string): string | undefined {
@@ -70,9 +73,9 @@ class DataFile {
     const second = this.#meta(first.pageSize)
     if (!second) return 'its end is missing'
     const end = (Math.max(first.lastPage, second.lastPage) + 1) * first.pageSize
-    // Later than the metas: other processes may be writing, and the file grows before its head says so.
+    // Read after the metas: other processes may be writing, and the file grows before its metas change.
     if (this.#size() >= end) return undefined
-    // The last pages may be free ones that were never written. So what is in use decides.
+    // The last pages may be free and never written, so the pages in use decide.
     const newest = first.transaction > second.transaction ? first : second
     if (newest.roots.every(root => this.#isWhole(root, first.pageSize, 0))) return undefined
     const [one, other] = [this.#meta(0), this.#meta(first.pageSize)]
@@ -91,7 +94,7 @@ class DataFile {
     }
   }
 
-  /** Whether every page of a tree is in the file. */
+  /** Whether the file contains every page of a tree. */
   #isWhole(root: number, pageSize: number, depth: number): boolean {
     if (root === NO_PAGE) return true
     if (depth > MAX_DEPTH || !this.#holds(root, 1, pageSize)) return false
@@ -129,7 +132,7 @@ class DataFile {
     return fstatSync(this.#descriptor).size
   }
 
-  /** What the file does not have reads as zeros. */
+  /** Reads beyond the end of the file return zeros. */
   #read(offset: number, bytes: number): Buffer {
     const buffer = Buffer.alloc(bytes)
     readSync(this.#descriptor, buffer, 0, bytes, offset)

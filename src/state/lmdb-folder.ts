@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { makeFolder } from '../make-folder.ts'
 import { damageOf } from './lmdb-file.ts'
 
-/** The folder of an LMDB store: its files, whether they can be opened, and whether they are still the same. */
+/** The folder of an LMDB store: creates it, detects damaged files and detects replaced files. */
 
 const DATA = 'data.mdb'
 const LOCK = 'lock.mdb'
@@ -11,13 +11,13 @@ const LOCK = 'lock.mdb'
 /** A data file that was set aside. */
 export interface SetAside {
   readonly damage: string
-  /** Where it is now. */
+  /** New path of the file. */
   readonly file: string
 }
 
 /**
- * Makes the folder, and sets a damaged data file in it aside, so that opening it makes a new one.
- * @throws Error of the system when that is not possible
+ * Creates the folder, and moves a damaged data file in it aside, so that opening creates a new one.
+ * @throws Error of the system when that fails
  */
 export function prepareFolder(path: string): SetAside | undefined {
   makeFolder(path)
@@ -26,23 +26,23 @@ export function prepareFolder(path: string): SetAside | undefined {
   const mark = `damaged-${new Date().toISOString().replaceAll(/[-:.]/g, '')}-${process.pid}`
   const file = join(path, `${DATA}.${mark}`)
   moved(join(path, DATA), file)
-  // It speaks of transactions that the new file does not have.
+  // The lock file refers to transactions that the new file lacks.
   moved(join(path, LOCK), join(path, `${LOCK}.${mark}`))
   return { damage, file }
 }
 
-/** Keeps the files to their user, as far as they are ours. */
+/** Restricts the files to their owner, as far as this user owns them. */
 export function protectFiles(path: string): void {
   for (const name of [DATA, LOCK]) {
     try {
       chmodSync(join(path, name), 0o600)
     } catch {
-      // Another user's file that we may use but not own: the folder's mode decides.
+      // A file of another user that is accessible but not owned: the mode of the folder decides.
     }
   }
 }
 
-/** Tells the data file from another one of its name; `undefined` when there is none. */
+/** Identity of the data file, to detect that it was replaced; `undefined` when there is none. */
 export function identityOf(path: string): string | undefined {
   try {
     const { dev, ino } = statSync(join(path, DATA))
@@ -56,7 +56,7 @@ function moved(from: string, to: string): void {
   try {
     renameSync(from, to)
   } catch (error) {
-    // Another process may have been first.
+    // Another process may have moved it first.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
 }

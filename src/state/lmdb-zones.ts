@@ -16,14 +16,17 @@ const ORDER = 'o1/'
 const SIZES = 'z1/'
 const NUMBER = 8
 
-/** One write holds the lock that all processes share; what is left to make room for waits for the next one. */
+/**
+ * Maximum number of evictions per write, because a write holds the lock that all processes share. Later writes evict
+ * the rest.
+ */
 const MAX_EVICTED = 500
 
 interface Size extends ZoneSize {
   readonly next: number
 }
 
-/** Counts a value that is set. Returns the keys whose values are to go for it. */
+/** Counts a value that is set. Returns the keys whose values have to be evicted for it. */
 export function enter(database: Database, { name, maxBytes }: Zone, key: string, bytes: number): string[] {
   leave(database, key)
   const { bytes: before, entries, next } = read(database, name)
@@ -33,7 +36,7 @@ export function enter(database: Database, { name, maxBytes }: Zone, key: string,
   const evicted: string[] = []
   let over = before + bytes - maxBytes
   if (over <= 0) return evicted
-  // Read to their end before the first removal. Not the new one, which has room by itself.
+  // Collected before the first removal. The new entry is excluded; it fits by itself.
   const oldest = database.getRange({
     start: orderKey(name, 0),
     end: orderKey(name, next),
@@ -49,12 +52,12 @@ export function enter(database: Database, { name, maxBytes }: Zone, key: string,
   return evicted
 }
 
-/** Whether a key has been set in a zone; may be called outside of a transaction. */
+/** Whether a key belongs to a zone; may be called outside of a transaction. */
 export function isZoned(database: Database, key: string): boolean {
   return database.getBinaryFast(placeKey(key)) !== undefined
 }
 
-/** No longer counts a value that goes; does nothing for one of no zone. */
+/** Stops counting a value that is removed; does nothing for a value without a zone. */
 export function leave(database: Database, key: string): void {
   const found = database.getBinary(placeKey(key))
   if (found === undefined) return
@@ -66,7 +69,7 @@ export function leave(database: Database, key: string): void {
   void database.put(sizeKey(name), numbers(bytes - place.readDoubleBE(NUMBER), entries - 1, next))
 }
 
-/** How full a zone is. */
+/** Current size of a zone. */
 export function sizeOf(database: Database, name: string): ZoneSize {
   const { bytes, entries } = read(database, name)
   return { bytes, entries }
@@ -101,7 +104,7 @@ function numbers(...list: readonly number[]): Buffer {
   return buffer
 }
 
-/** What comes back is a plain Uint8Array for small values. */
+/** For small values, `lmdb` returns a plain Uint8Array. */
 function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

@@ -16,34 +16,35 @@ import { enter, isZoned, leave, sizeOf } from './lmdb-zones.ts'
 import { attempt, hold, take, type Step, type WaitingStep } from './amounts.ts'
 import type { Held, HoldRequest, SetOptions, Store, Taken, TakeRequest, ZoneSize } from './store.ts'
 
-/** Expired values are removed at most this often, along with a write. */
+/** Minimum interval between removals of expired values, which run along with a write. */
 const SWEEP_EVERY_MS = 60_000
-/** How far the wall clock may be set ahead before claims and sliding windows are forgotten. */
+/** How far the wall clock may be set ahead before claims and sliding windows are lost. */
 const STEADY_KEPT_MS = 24 * 60 * 60 * 1000
-/** A sweep holds the write lock that all processes share; what is left waits for the next one. */
+/** Maximum number of removals per sweep, because a sweep holds the write lock that all processes share. */
 const SWEEP_ENTRIES = 1000
 
 type Database = Lmdb.RootDatabase<Buffer, Buffer>
 
-/** How often a store looks whether its file is still the one in the folder. */
+/** Interval at which a store checks that its file is still the one in the folder. */
 const LOOK_EVERY_MS = 1000
 
 export interface LmdbStoreOptions extends StoreOptions {
-  /** Hears what was done to the folder besides opening it: a sentence for the log. */
+  /** Called with a sentence for the log after each repair of the folder. */
   readonly onRepaired?: (what: string) => void
 }
 
 /**
- * A store in the folder `path` (absolute), created with mode 0700. Survives a crash at any point; several processes share one folder. The
- * folder must be on a local disk: LMDB maps its file into memory. A damaged file is set aside, and one that is deleted or replaced is opened anew.
- * @throws Error when the folder or the file in it cannot be used, or the native part of `lmdb` is not installed.
+ * Opens a store in the folder `path` (absolute), created with mode 0700. It survives a crash at any point; several
+ * processes may share a folder. The folder must be on a local disk, because LMDB maps its file into memory. A damaged
+ * file is moved aside, and a deleted or replaced file is opened anew.
+ * @throws Error when the folder or its file cannot be used, or the native part of `lmdb` is not installed.
  */
 export function openLmdbStore(path: string, options: LmdbStoreOptions = {}): Store {
   return new LmdbStore(path, options)
 }
 
 function openDatabase(path: string, onRepaired: (what: string) => void): Database {
-  // `lmdb` and what it needs in one file, made by the build; see `bin/bundle-lmdb.js`.
+  // `lmdb` and its dependencies in one file, made by the build; see `bin/bundle-lmdb.js`.
   const { open } = createRequire(import.meta.url)('#lmdb') as typeof Lmdb
   const aside = prepareFolder(path)
   if (aside)
@@ -52,16 +53,16 @@ function openDatabase(path: string, onRepaired: (what: string) => void): Databas
     )
   const database = open<Buffer, Buffer>({
     path,
-    // Without it, a path with a dot would be taken for a file.
+    // Without this option, a path with a dot is treated as a file.
     noSubdir: false,
     encoding: 'binary',
     keyEncoding: 'binary',
     compression: false,
     cache: false,
     maxDbs: 1,
-    // A commit is flushed before its promise resolves, and nothing is left to do at exit.
+    // A commit is flushed before its promise resolves, so that nothing is pending at exit.
     overlappingSync: false,
-    // With it, a commit that fails (disk full) rejects an inner promise that no code can catch.
+    // With batching, a failed commit (disk full) rejects an inner promise that no code can catch.
     eventTurnBatching: false,
   })
   protectFiles(path)
@@ -75,16 +76,16 @@ class LmdbStore implements Store {
   readonly #path: string
   readonly #onRepaired: (what: string) => void
   #database: Database
-  /** Of the file that is open. */
+  /** Identity of the open file. */
   #identity: string | undefined
   #lookedAt = performance.now()
-  /** Databases whose file was deleted or replaced, on their way out. */
+  /** Resolves when the databases of deleted or replaced files are closed. */
   #retired: Promise<void> = Promise.resolve()
   readonly #now: () => number
   readonly #steady: () => number
   readonly #writes = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
-  /** Keys in zones that are being written, and how often. */
+  /** Keys in zones that are being written, with the number of writes. */
   readonly #entering = new Map<string, number>()
   #sweptAt = -Infinity
   readonly #steps: WaitingStep[] = []
@@ -94,7 +95,7 @@ class LmdbStore implements Store {
     this.name = `lmdb:${path}`
     this.#path = path
     this.#now = now
-    // Whatever is repaired has lost its content.
+    // A repaired folder has lost its content.
     this.#onRepaired = what => {
       this.lostAt = this.#now()
       onRepaired(what)
@@ -125,7 +126,8 @@ class LmdbStore implements Store {
     const expiresAt = expiryOf(ttlMs, now)
     const record = recordOf(value, expiresAt)
     const database = this.#database
-    // The index first: an entry without a value is harmless, a value without an entry would stay for ever.
+    // The index is written first: an entry without a value is harmless, but a value without an entry would never
+    // expire.
     const put = (): Promise<unknown>[] => [
       ...(expiresAt === Infinity ? [] : [database.put(expiryKey(expiresAt, key), Buffer.alloc(0))]),
       database.put(valueKey(key), record),
@@ -150,7 +152,7 @@ class LmdbStore implements Store {
     this.#assertOpen()
     assertKey(key)
     const database = this.#database
-    // Plain writes of one turn may overtake a transaction; transactions do not overtake each other.
+    // Plain writes of one turn may overtake a transaction; transactions run in order.
     const zoned = this.#entering.has(key) || isZoned(database, key)
     await this.#written(
       zoned
@@ -201,7 +203,10 @@ class LmdbStore implements Store {
     await this.#database.close()
   }
 
-  /** A step on the clock of the machine. Its text outlives what it says by so much that a wall clock which is set ahead does not lose it. */
+  /**
+   * A step on the machine clock. Its text is kept longer than it is valid, so that a wall clock that is set ahead does
+   * not drop it.
+   */
   #steadyStep<T>(key: string, decide: (stored: string | undefined, steady: number) => Step<T>): Promise<T> {
     return this.#step(key, (stored, now) => {
       const steady = this.#steady()
@@ -211,8 +216,8 @@ class LmdbStore implements Store {
   }
 
   /**
-   * Reads, decides and writes in a write transaction, of which there is one at a time over all processes. Those that come while one is being committed share the next:
-   * a commit costs much more than what is written.
+   * Reads, decides and writes in a write transaction, of which only one runs at a time across all processes. Steps that
+   * arrive during a commit share the next one, because a commit costs much more than the writes in it.
    */
   #step<T>(key: string, decide: (stored: string | undefined, now: number) => Step<T>): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -233,7 +238,7 @@ class LmdbStore implements Store {
   }
 
   async #takeSteps(): Promise<void> {
-    // Others may have a step in this turn.
+    // Collects further steps of the same turn.
     await undefined
     while (this.#steps.length > 0) {
       const steps = this.#steps.splice(0)
@@ -242,9 +247,9 @@ class LmdbStore implements Store {
         await this.#written(
           this.#database.transaction(() => {
             const now = this.#now()
-            // One that cannot read what is stored is no reason to refuse the others.
+            // A step that cannot parse the stored text must not fail the others.
             settle = steps.map(step => attempt(step, now))
-            // Windows come and go without a `set`.
+            // Windows expire without any `set`.
             if (Math.abs(now - this.#sweptAt) >= SWEEP_EVERY_MS) {
               this.#sweptAt = now
               this.#sweep(now)
@@ -259,7 +264,10 @@ class LmdbStore implements Store {
     this.#stepping = undefined
   }
 
-  /** Inside a transaction. What is there already has an entry in the index, and `#sweep` writes the next one: most writes are renewals. */
+  /**
+   * Runs inside a transaction. An existing key already has an index entry, and `#sweep` writes the next one, because
+   * most writes are renewals.
+   */
   #put(key: string, { text, expiresAt }: Step<unknown>, isThere: boolean, now: number): void {
     const database = this.#database
     if (expiresAt <= now) return void database.remove(valueKey(key))
@@ -278,17 +286,17 @@ class LmdbStore implements Store {
     else this.#entering.delete(key)
   }
 
-  /** Expiry of the value at the raw key; `-Infinity` when there is none that can be read. */
+  /** Expiry of the value at the raw key; `-Infinity` when there is no readable value. */
   #expiryAt(rawKey: Buffer): number {
     const record = this.#database.getBinaryFast(rawKey)
     if (record === undefined || record.length < HEADER_BYTES) return -Infinity
     return new DataView(record.buffer, record.byteOffset, HEADER_BYTES).getFloat64(0)
   }
 
-  /** Runs inside a write transaction: a value that another process has renewed is seen renewed. */
+  /** Runs inside a write transaction, so that a value renewed by another process is kept. */
   #sweep(now: number): void {
     const end = expiryKey(now, '')
-    // Read to its end before the first removal.
+    // Collected before the first removal.
     const due = Array.from(this.#database.getKeys({ start: EXPIRIES, end, limit: SWEEP_ENTRIES }))
     for (const entry of due) {
       const key = entry.toString('utf8', EXPIRIES.length + HEADER_BYTES)
@@ -301,7 +309,7 @@ class LmdbStore implements Store {
     }
   }
 
-  /** The next read sees what any process has committed by now. */
+  /** The next read includes the commits of all processes up to now. */
   #startReading(): void {
     this.#assertOpen()
     this.#database.resetReadTxn()
@@ -318,10 +326,10 @@ class LmdbStore implements Store {
     }
   }
 
-  /** Opens the folder anew when its file was deleted or replaced: what others write is in the new one. */
+  /** Reopens the folder when its file was deleted or replaced, because other processes write to the new file. */
   #look(): void {
     const now = performance.now()
-    // What is being written belongs to the file that is open.
+    // Pending writes belong to the open file.
     if (now - this.#lookedAt < LOOK_EVERY_MS || this.#writes.size > 0) return
     if (identityOf(this.#path) !== this.#identity) {
       const old = this.#database

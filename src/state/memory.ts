@@ -11,13 +11,16 @@ import {
 import { hold, take, type Step } from './amounts.ts'
 import type { Held, HoldRequest, SetOptions, Store, Taken, TakeRequest, Zone, ZoneSize } from './store.ts'
 
-/** Enough for a catalogue of thousands of tools, little enough for a laptop. */
+/** Enough for a catalogue of thousands of tools, yet small for a laptop. */
 export const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024
 
 const SWEEP_EVERY_MS = 60_000
 
 export interface MemoryStoreOptions extends StoreOptions {
-  /** Keys and values together, in bytes of UTF-8; default 256 MiB. The least recently used go first; a value larger than all of it is not kept. */
+  /**
+   * Maximum size of keys and values together, in bytes of UTF-8; default 256 MiB. The least recently used are evicted
+   * first; a value above the maximum is not stored.
+   */
   readonly maxBytes?: number
 }
 
@@ -29,13 +32,13 @@ interface Entry {
   readonly zone: string | undefined
 }
 
-/** What is in a zone, the first that was set before the others. */
+/** The entries of a zone, oldest first. */
 interface Zoned {
   readonly bytesOf: Map<string, number>
   bytes: number
 }
 
-/** A store that forgets at exit: for tests, for embedding, and for machines without a writable disk. */
+/** A store whose content is lost at exit: for tests, for embedding, and for machines without a writable disk. */
 export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
   return new MemoryStore(
     options.maxBytes ?? DEFAULT_MEMORY_BYTES,
@@ -51,7 +54,7 @@ class MemoryStore implements Store {
   readonly #now: () => number
   readonly #steady: () => number
   readonly #zones = new Map<string, Zoned>()
-  /** Apart from the values: what has been used up must not be forgotten to make room. */
+  /** Kept apart from the values: used quotas must not be evicted to make room. */
   readonly #amounts = new Map<string, { readonly text: string; readonly expiresAt: number }>()
   #sweptAt = 0
   #closed = false
@@ -104,7 +107,7 @@ class MemoryStore implements Store {
     for (const [key, entry] of this.#entries.entries()) {
       if (key.startsWith(prefix) && entry.expiresAt > now) found.push(Buffer.from(key))
     }
-    // Strings compare by UTF-16 units, which is another order than that of the bytes.
+    // Strings compare by UTF-16 units, which differs from byte order.
     return found.sort(Buffer.compare).map(key => key.toString())
   }
 
@@ -148,7 +151,7 @@ class MemoryStore implements Store {
     zone.bytes -= bytes
   }
 
-  /** `at`: what the step's own clock shows. How long its text is kept is measured by the steady one. */
+  /** `at`: the time on the step's own clock. The lifetime of its text is measured by the steady clock. */
   #step<T>(key: string, at: number, step: (stored: string | undefined, now: number) => Step<T>): T {
     this.#assertOpen()
     assertKey(key)

@@ -5,8 +5,9 @@ import type { Store } from './store.ts'
 const LMDB = 'lmdb:'
 
 /**
- * Opens the store that a configuration names: `memory`, `lmdb:<absolute path>`, or `redis://…`. A folder that cannot be used is no reason not to start:
- * the gateway then remembers in memory, and the log says why and what to do. Nor is a Redis that cannot be reached, which is used as soon as it can.
+ * Opens the configured store: `memory`, `lmdb:<absolute path>`, or `redis://…`. An unusable folder does not prevent the
+ * start: the gateway then keeps its state in memory, and logs the reason and the fix. An unreachable Redis does not
+ * prevent the start either; it is used as soon as it is reachable.
  * @throws Error for any other name.
  */
 export async function openStore(state: string, logger: Logger): Promise<Store> {
@@ -33,8 +34,8 @@ export async function openStore(state: string, logger: Logger): Promise<Store> {
 }
 
 /**
- * A store in place of one that cannot be opened. It counts nothing that is limited: it would begin from zero, and for this process alone. So limited calls
- * are refused or pass uncounted, as `gateway.quotaFailureMode` says.
+ * The replacement of a store that cannot be opened. It does not count quotas, because it would start from zero and
+ * count for this process only. Limited calls are refused or pass uncounted, as `gateway.quotaFailureMode` says.
  */
 function withoutAmounts(store: Store): Store {
   const refuse = (): Promise<never> =>

@@ -1,15 +1,15 @@
 const DEFAULT_PREFIX = 'mcp-manifold:'
 
-/** Where a Redis is. */
+/** The address of a Redis server. */
 export interface Address {
-  /** As the client library takes it; may hold a password. */
+  /** In the form that the client library takes; may contain a password. */
   readonly url: string
-  /** Without anything secret. */
+  /** Without secrets. */
   readonly name: string
   readonly prefix: string
 }
 
-/** @throws Error for an address that is none, without repeating it: it may hold a password */
+/** @throws Error for an invalid address, without quoting it: it may contain a password */
 export function toAddress(text: string): Address {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (!url || !/^rediss?:$/.test(url.protocol) || url.hostname === '')

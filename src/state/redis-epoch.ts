@@ -4,9 +4,12 @@ import type { Logger } from '../core/logger.ts'
 /** Key of the epoch, after the prefix of the store. */
 export const EPOCH = 'epoch'
 
-/** Tells one content of Redis from the next. Scripts that count answer the epoch that they found, or the one that they began because there was none. */
+/**
+ * Detects that Redis has lost its content. Counting scripts return the epoch that they found, or the one that they
+ * created because it was missing.
+ */
 export class Epoch {
-  /** When `look` last found that the content is gone (Unix milliseconds). */
+  /** When `look` last detected a loss (Unix milliseconds). */
   lostAt: number | undefined
   readonly #store: string
   readonly #logger: Logger
@@ -19,12 +22,12 @@ export class Epoch {
     this.#now = now
   }
 
-  /** What a script begins where it finds none. */
+  /** The epoch that a script creates when none exists. */
   next(): string {
     return randomUUID()
   }
 
-  /** Takes what a script has answered. Another epoch than before is a loss: `lostAt` and the log say so. */
+  /** Processes the epoch returned by a script. A changed epoch is a loss, which is logged and stored in `lostAt`. */
   look(found: string | undefined): void {
     if (this.#known !== undefined && found !== this.#known) {
       this.lostAt = this.#now()

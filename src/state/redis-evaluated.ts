@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { BEGIN, HOLD, TAKE } from './redis-scripts.ts'
 import { DELETE, ENTER, SIZE } from './redis-zones.ts'
 
-/** A script and the name under which Redis knows it once it was evaluated. */
+/** A script and the name under which Redis caches it once evaluated. */
 export interface Script {
   readonly text: string
   readonly sha: string

@@ -1,9 +1,12 @@
 /**
- * `take` and `hold` of `amounts.ts` in Lua, so that Redis decides and writes in one step. Stored texts are the same. Numbers travel as text of 17 digits:
- * Redis cuts those of Lua to integers.
+ * `take` and `hold` of `amounts.ts` in Lua, so that Redis decides and writes in one step. The stored texts are equal.
+ * Numbers are passed as text of 17 digits, because Redis truncates Lua numbers to integers.
  */
 
-/** KEYS[2] has the epoch, which tells one content of Redis from the next; the last of ARGV begins one where there is none. */
+/**
+ * KEYS[2] holds the epoch, which identifies the content of Redis; the last ARGV is the epoch to create when there is
+ * none.
+ */
 const FIND_EPOCH = `
 local epoch = redis.call('GET', KEYS[2])
 if not epoch then
@@ -12,12 +15,12 @@ if not epoch then
 end
 `
 
-/** KEYS: any, epoch. ARGV: now, new epoch. Answers epoch. */
+/** KEYS: any, epoch. ARGV: now, new epoch. Returns epoch. */
 export const BEGIN = `${FIND_EPOCH}
 return { epoch }
 `
 
-/** ARGV[1] is the time in a test, empty otherwise: then the clock of Redis decides, the same for everyone. */
+/** ARGV[1] is the time in a test, else empty: then the clock of Redis decides, which is the same for all clients. */
 const COMMON = `${FIND_EPOCH}
 local now = tonumber(ARGV[1])
 if not now then
@@ -35,8 +38,8 @@ end
 `
 
 /**
- * KEYS: key, epoch. ARGV: now, limit, until or '', slidingMs or '', slots, want, atLeast, spend, takenAt or '', graceMs, lifeMs, new epoch. Answers granted,
- * left, retryAt, at, epoch.
+ * KEYS: key, epoch. ARGV: now, limit, until or '', slidingMs or '', slots, want, atLeast, spend, takenAt or '',
+ * graceMs, lifeMs, new epoch. Returns granted, left, retryAt, at, epoch.
  */
 export const TAKE = `${COMMON}
 local limit, until_, slidingMs, parts = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -105,7 +108,7 @@ if left <= 0 then retryAt = first end
 return { text(granted), text(left), text(retryAt), text(now), epoch }
 `
 
-/** KEYS: key, epoch. ARGV: now, holder, want, limit, ttlMs, new epoch. Answers places, left, epoch. */
+/** KEYS: key, epoch. ARGV: now, holder, want, limit, ttlMs, new epoch. Returns places, left, epoch. */
 export const HOLD = `${COMMON}
 local holder, want, limit, ttlMs = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local claims, theirs, last = {}, 0, now

@@ -1,10 +1,10 @@
 /**
- * Zones of values in Lua, so that Redis counts and makes room in one step. Beside the values, each after the prefix of the store: `zones` (hash: key to what it
- * takes and its zone), `zones:sizes` (hash: zone to bytes), `zones:ends` (sorted: keys by expiry) and `zones:order:<zone>` (sorted: keys by turn). Whatever of
- * these gets lost is counted again as values are set.
+ * Zones of values in Lua, so that Redis counts and evicts in one step. Beside the values, each after the prefix of the
+ * store: `zones` (hash: key to its size and zone), `zones:sizes` (hash: zone to bytes), `zones:ends` (sorted set: keys
+ * by expiry) and `zones:order:<zone>` (sorted set: keys by turn). Lost entries are counted again as values are set.
  */
 
-/** ARGV[1] is the time in a test, empty otherwise; ARGV[2] the prefix. */
+/** ARGV[1] is the time in a test, else empty; ARGV[2] is the prefix. */
 const COMMON = `
 local now = tonumber(ARGV[1])
 if not now then
@@ -27,7 +27,10 @@ local function expire(count)
 end
 `
 
-/** KEYS: key. ARGV: now, prefix, zone, maxBytes, bytes, value, ttlMs or ''. A write makes room for at most so many others, then it is the next one's turn. */
+/**
+ * KEYS: key. ARGV: now, prefix, zone, maxBytes, bytes, value, ttlMs or ''. One write evicts a bounded number of values;
+ * later writes evict the rest.
+ */
 export const ENTER = `${COMMON}
 local key, zone, maxBytes, ttlMs = KEYS[1], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[7])
 leave(key)
@@ -56,14 +59,14 @@ end
 return {}
 `
 
-/** KEYS: key. ARGV: now, prefix. Of a zone or not. */
+/** KEYS: key. ARGV: now, prefix. For values with or without a zone. */
 export const DELETE = `${COMMON}
 redis.call('DEL', KEYS[1])
 leave(KEYS[1])
 return {}
 `
 
-/** KEYS: the zone, after the prefix. ARGV: now, prefix. Answers entries, bytes. */
+/** KEYS: the zone, after the prefix. ARGV: now, prefix. Returns entries, bytes. */
 export const SIZE = `${COMMON}
 expire(1000)
 local zone = string.sub(KEYS[1], #ARGV[2] + 1)

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RedisClientType } from '@redis/client'
+import { backoffMs, jittered } from '../core/backoff.ts'
 import { describeError } from '../core/errors.ts'
 import { AlreadySaid } from '../core/already-said.ts'
 import type { Logger } from '../core/logger.ts'
+import { withTimeout } from '../core/timeout.ts'
 import { GRACE_MS } from './amounts.ts'
 import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
 import { toAddress, type Address } from './redis-address.ts'
@@ -22,26 +24,26 @@ import {
 
 export interface RedisStoreOptions extends StoreOptions {
   readonly logger: Logger
-  /** For tests. Without it the clock of Redis counts, and Redis lets values expire. */
+  /** For tests. Without it, the clock of Redis counts, and Redis expires values. */
   readonly now?: () => number
 }
 
 const CONNECT_TIMEOUT_MS = 2000
-/** An amount or a place: a call may be waiting for it. */
+/** Timeout for quota commands, on which a call may be waiting. */
 const QUICK_MS = 2000
-/** A value, besides the time its bytes need on a slow line. */
+/** Timeout for values, in addition to the transfer time on a slow connection. */
 const SLOW_MS = 5000
 const BYTES_PER_MS = 5000
-const MIN_BACKOFF_MS = 100
-const MAX_BACKOFF_MS = 5000
+const RECONNECT = { firstMs: 100, mostMs: 5000 }
 const SCAN_COUNT = 1000
 
 type Client = RedisClientType
 
 /**
- * A store in Redis or Valkey: `redis://` or `rediss://` with user, password, port and database as usual, and `?prefix=` for its keys. Resolves when
- * the first attempt to connect has ended, however it ended: while there is no connection calls reject at once, and it is tried again and again.
- * @throws Error for an address that is none
+ * Opens a store in Redis or Valkey: `redis://` or `rediss://` with user, password, port and database as usual, and
+ * `?prefix=` for its keys. Resolves when the first connection attempt has succeeded or failed. While there is no
+ * connection, calls reject immediately and the store keeps reconnecting.
+ * @throws Error for an invalid address
  */
 export async function openRedisStore(url: string, options: RedisStoreOptions): Promise<Store> {
   const address = toAddress(url)
@@ -53,7 +55,7 @@ export async function openRedisStore(url: string, options: RedisStoreOptions): P
       disableOfflineQueue: true,
       disableClientInfo: true,
       maintNotifications: 'disabled',
-      // The connection is made anew below: with time-outs of its own, and without a timer that outlives closing.
+      // The store reconnects itself, with its own timeouts and without a timer that outlives `close`.
       socket: { connectTimeout: CONNECT_TIMEOUT_MS, reconnectStrategy: false },
     }) as unknown as Client
   const store = new RedisStore(address, create, options)
@@ -64,7 +66,7 @@ export async function openRedisStore(url: string, options: RedisStoreOptions): P
 class RedisStore implements Store {
   readonly name: string
   readonly shared = true
-  /** The first attempt to connect has ended. */
+  /** Resolves when the first connection attempt has ended. */
   readonly opened: Promise<void>
   readonly #prefix: string
   readonly #create: () => Client
@@ -74,7 +76,7 @@ class RedisStore implements Store {
   readonly #closed = new AbortController()
   #client: Client | undefined
   #lost: Error | undefined
-  /** Why the store was said to be away; `undefined` while it is there. */
+  /** Why the store was reported as unavailable; `undefined` while it is available. */
   #away: string | undefined
   #closing: Promise<void> | undefined
   readonly #epoch: Epoch
@@ -147,14 +149,14 @@ class RedisStore implements Store {
       for (const key of page.keys) found.add(key.slice(this.#prefix.length))
       cursor = String(page.cursor)
     } while (cursor !== '0')
-    // It is no value.
+    // The epoch is not a value.
     found.delete(EPOCH)
     let keys = [...found]
     if (this.#clock) {
       const values = await this.getMany(keys)
       keys = keys.filter((_, at) => values[at] !== undefined)
     }
-    // Strings compare by UTF-16 units, which is another order than that of the bytes.
+    // Strings compare by UTF-16 units, which differs from byte order.
     return keys
       .map(key => Buffer.from(key))
       .sort(Buffer.compare)
@@ -201,19 +203,19 @@ class RedisStore implements Store {
     this.#client = undefined
   }
 
-  /** Answers of a script that counts, without the epoch. */
+  /** Results of a counting script, without the epoch. */
   async #count(counting: Script, key: string, rest: readonly (string | number)[]): Promise<string[]> {
     const answers = await this.#evaluate(counting, key, [...rest, this.#epoch.next()])
     this.#epoch.look(answers.pop())
     return answers
   }
 
-  /** Has the epoch known from the connection on, so that a loss shows before anything was counted. */
+  /** Reads the epoch right after connecting, so that a loss is detected before anything is counted. */
   async #begin(): Promise<void> {
     try {
       await this.#count(SCRIPTS.begin, EPOCH, [])
     } catch (error) {
-      // The next script that counts finds out.
+      // The next counting script detects it.
       this.#logger.debug(`The state store ${this.name} does not say which content it has.`, {
         cause: describeError(error),
       })
@@ -235,32 +237,31 @@ class RedisStore implements Store {
     try {
       return (await this.#run(timeoutMs, client => client.evalSha(sha, request))) as string[]
     } catch (error) {
-      // Redis forgets scripts when it restarts.
+      // Redis drops its scripts when it restarts.
       if (!describeError(error).includes('NOSCRIPT')) throw error
       return (await this.#run(timeoutMs, client => client.eval(text, request))) as string[]
     }
   }
 
-  /** Of a value that was set with a test's clock, which Redis does not know. */
+  /** Applies the test clock, which Redis does not have, to the expiry of a value. */
   #read(text: string | undefined): string | undefined {
     if (text === undefined || !this.#clock) return text
     const space = text.indexOf(' ')
     return Number(text.slice(0, space)) > this.#clock() ? text.slice(space + 1) : undefined
   }
 
-  /** One command. Never waits longer than `timeoutMs`; a connection on which an answer is overdue is given up, since answers come in order. */
+  /**
+   * Runs one command for at most `timeoutMs`. A connection with an overdue answer is closed, because answers arrive in
+   * order.
+   */
   async #run<T>(timeoutMs: number, command: (client: Client) => Promise<T>): Promise<T> {
     const client = this.#client
     if (!client) throw this.#unreachable()
-    let timer: NodeJS.Timeout | undefined
-    const overdue = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        const error = new Error(`no answer in ${Math.round(timeoutMs)} ms`)
-        this.#drop(client, error)
-        reject(error)
-      }, timeoutMs)
+    const running = withTimeout(command(client), timeoutMs, () => {
+      const error = new Error(`no answer in ${Math.round(timeoutMs)} ms`)
+      this.#drop(client, error)
+      throw error
     })
-    const running = Promise.race([command(client), overdue])
     this.#running.add(running)
     try {
       return await running
@@ -268,7 +269,6 @@ class RedisStore implements Store {
       if (this.#client === client) throw error
       throw this.#unreachable(error)
     } finally {
-      clearTimeout(timer)
       this.#running.delete(running)
     }
   }
@@ -287,9 +287,9 @@ class RedisStore implements Store {
     void this.#connect(() => undefined)
   }
 
-  /** Tries until it succeeds or the store is closed. `tried` is called after the first attempt. */
+  /** Retries until it succeeds or the store is closed. `tried` is called after the first attempt. */
   async #connect(tried: () => void): Promise<void> {
-    for (let backoffMs = MIN_BACKOFF_MS; !this.#closed.signal.aborted; backoffMs *= 2) {
+    for (let failures = 0; !this.#closed.signal.aborted; failures++) {
       const client = this.#create()
       try {
         client.on('error', (error: Error) => this.#drop(client, error))
@@ -310,21 +310,21 @@ class RedisStore implements Store {
         tried()
       }
       const signal = this.#closed.signal
-      await sleep(Math.min(backoffMs, MAX_BACKOFF_MS) * (0.75 + Math.random() / 2), undefined, {
+      await sleep(jittered(backoffMs(failures, RECONNECT), Math.random()), undefined, {
         signal,
         ref: false,
       }).catch(() => undefined)
     }
   }
 
-  /** Also a server that accepts the connection and then says nothing. */
+  /** Also fails when a server accepts the connection and then sends nothing. */
   async #within(connecting: Promise<unknown>): Promise<void> {
     const stop = new AbortController()
     const signal = AbortSignal.any([stop.signal, this.#closed.signal])
     const overdue = sleep(CONNECT_TIMEOUT_MS, undefined, { signal }).then(() => {
       throw new Error(`no answer in ${CONNECT_TIMEOUT_MS} ms`)
     })
-    // The loser of the race.
+    // Avoids an unhandled rejection of the slower promise.
     connecting.catch(() => undefined)
     overdue.catch(() => undefined)
     try {
@@ -334,7 +334,7 @@ class RedisStore implements Store {
     }
   }
 
-  /** One line when the store goes, not one for each attempt. */
+  /** Logs once when the store becomes unavailable, not for each attempt. */
   #say(error: unknown): void {
     const cause = describeError(error)
     if (this.#away !== undefined) return

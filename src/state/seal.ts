@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import type { Store } from './store.ts'
 
-/** Where the key ring is kept: Base64 keys, the first of them in use, the others only to open what they sealed. */
+/** Key of the key ring: Base64 keys, of which the first seals and all open. */
 export const KEY_RING = 'seal/keys'
 
 const KEY_BYTES = 32
@@ -15,8 +15,8 @@ interface Key {
 }
 
 /**
- * Hands state to clients that they can neither read nor change: AES-256-GCM under a key of the gateway's store, so that another process, or
- * the next run, can open it. The key itself is random; nothing is derived from a password.
+ * Seals state for clients, which can neither read nor change it: AES-256-GCM under a key in the gateway's store, so
+ * that another process, or the next run, can open it. The key is random, not derived from a password.
  */
 export class Seal {
   readonly #store: Store
@@ -26,7 +26,7 @@ export class Seal {
     this.#store = store
   }
 
-  /** `purpose` separates uses: what was sealed for one is not opened for another. */
+  /** `purpose` separates uses: a text sealed for one purpose cannot be opened for another. */
   async seal(purpose: string, value: unknown): Promise<string> {
     const [current] = await this.#keys()
     const { id, key } = current as Key
@@ -36,7 +36,7 @@ export class Seal {
     return Buffer.concat([id, iv, cipher.getAuthTag(), sealed]).toString('base64url')
   }
 
-  /** What was sealed, `undefined` for anything that was not sealed here for this purpose. */
+  /** The sealed value; `undefined` for a text that was not sealed here for this purpose. */
   async open(purpose: string, text: string): Promise<unknown> {
     const bytes = Buffer.from(text, 'base64url')
     if (bytes.length < ID_BYTES + IV_BYTES + TAG_BYTES) return undefined
@@ -62,7 +62,7 @@ export class Seal {
 
   #keys(): Promise<readonly Key[]> {
     const ring = (this.#ring ??= this.#load())
-    // A store that was away for a moment is asked again the next time.
+    // After a failure, the store is read again the next time.
     ring.catch(() => {
       if (this.#ring === ring) this.#ring = undefined
     })
@@ -73,7 +73,7 @@ export class Seal {
     const stored = await this.#store.get(KEY_RING)
     if (stored === undefined)
       await this.#store.set(KEY_RING, JSON.stringify([randomBytes(KEY_BYTES).toString('base64')]))
-    // Read back: of several processes that start at once, all take what was written last.
+    // Read back: when several processes start at once, all use the ring that was written last.
     const text = stored ?? (await this.#store.get(KEY_RING)) ?? '[]'
     return (JSON.parse(text) as string[]).map(encoded => {
       const key = Buffer.from(encoded, 'base64')
@@ -83,7 +83,7 @@ export class Seal {
 }
 
 function createIdOf(key: Buffer): Buffer {
-  // The tag of an empty message names the key without telling anything about it.
+  // The tag of an empty message identifies the key without revealing it.
   const cipher = createCipheriv('aes-256-gcm', key, Buffer.alloc(IV_BYTES)).setAAD(Buffer.from('id'))
   cipher.final()
   return cipher.getAuthTag().subarray(0, ID_BYTES)

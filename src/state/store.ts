@@ -1,15 +1,16 @@
 /**
- * Durable state of the gateway: the catalogue, eras of upstreams, API keys, quotas. Off the hot path.
- * Implementations: memory, LMDB (all processes of a machine), Redis (many machines); one contract suite runs over all.
+ * Durable state of the gateway: the catalogue, eras of upstreams, API keys, quotas. Not on the hot path.
+ * Implementations: memory, LMDB (all processes of a machine), Redis (many machines); one contract suite runs against
+ * all.
  */
 export interface Store {
   /** For logs: `memory`, `lmdb:<path>`, `redis:<host>:<port>`. */
   readonly name: string
-  /** Other processes see what is stored, and it outlives this one. */
+  /** Whether other processes see the stored values and they outlive this process. */
   readonly shared: boolean
   /**
-   * When this process last found that what had been stored is gone (Unix milliseconds): amounts that were taken before are not known. `undefined`, or
-   * absent: never.
+   * When this process last detected that the stored content was lost (Unix milliseconds), and with it the amounts taken
+   * before. `undefined` or absent: never.
    */
   readonly lostAt?: number | undefined
   /** `undefined` when there is no value or it has expired. */
@@ -17,24 +18,26 @@ export interface Store {
   /** Values of several keys in the order of the keys, from one consistent snapshot. */
   getMany(keys: readonly string[]): Promise<(string | undefined)[]>
   /**
-   * Durable when the promise resolves, unless the value is of a zone. A key that was set in a zone is always set in this one.
-   * @throws RangeError (as a rejection) for what is too large for a store, or for the zone
+   * Durable when the promise resolves, unless the value belongs to a zone. A key that was set in a zone must always be
+   * set in the same zone.
+   * @throws RangeError (as a rejection) for a value that is too large for a store, or for the zone
    */
   set(key: string, value: string, options?: SetOptions): Promise<void>
-  /** Resolves also when there was no such key. */
+  /** Resolves also when the key does not exist. */
   delete(key: string): Promise<void>
   /** Keys that start with `prefix`, in byte order; expired ones are left out. */
   keys(prefix: string): Promise<string[]>
-  /** How full a zone is. What has expired counts until its room is taken. */
+  /** Current size of a zone. Expired values count until their room is reused. */
   zone(name: string): Promise<ZoneSize>
   /**
-   * Takes some of a limited amount, atomically over all processes that share the store: what all have taken in the window never exceeds the limit,
-   * but for what `spend` books. Expired windows cost nothing. The amounts are no values: neither `get` nor `set` is meant for their keys.
+   * Takes part of a limited amount, atomically over all processes that share the store: the amounts taken in a window
+   * never exceed the limit, except for those booked by `spend`. Expired windows cost nothing. Amounts are not values:
+   * do not call `get` or `set` with their keys.
    */
   take(request: TakeRequest): Promise<Taken>
   /**
-   * Claims places of a limited number, atomically over all processes that share the store. A claim replaces the holder's earlier one and lapses after `ttlMs`
-   * unless it is renewed, so that a crashed holder frees its places.
+   * Claims some of a limited number of places, atomically over all processes that share the store. A claim replaces the
+   * holder's earlier one and lapses after `ttlMs` unless it is renewed, so that a crashed holder frees its places.
    */
   hold(request: HoldRequest): Promise<Held>
   /** Idempotent. Later calls reject. */
@@ -42,17 +45,17 @@ export interface Store {
 }
 
 export interface SetOptions {
-  /** How long the value lives; without it, for ever. */
+  /** Lifetime of the value; without it, the value never expires. */
   readonly ttlMs?: number
-  /** Without one, the value stays until it is deleted or its time is over. */
+  /** Without a zone, the value stays until it is deleted or expires. */
   readonly zone?: Zone
 }
 
-/** Values that make room for each other: when those of a zone have more than `maxBytes`, the ones that were set first go, whichever process set them. */
+/** A bounded set of values: when it exceeds `maxBytes`, the oldest are evicted, whichever process set them. */
 export interface Zone {
   /** At most 64 ASCII letters. */
   readonly name: string
-  /** Of keys and values, in UTF-8; what a store needs besides them is not counted. */
+  /** Size of keys and values in UTF-8; the overhead of the store is not counted. */
   readonly maxBytes: number
 }
 
@@ -61,33 +64,43 @@ export interface ZoneSize {
   readonly bytes: number
 }
 
-/** Amounts are numbers from 0 to 2^53 with at most three decimals. Times are Unix milliseconds by the store's clock where `now` is left out. */
+/**
+ * Amounts are numbers from 0 to 2^53 with at most three decimals. Without `now`, times are Unix milliseconds of the
+ * store's clock.
+ */
 export interface TakeRequest {
   readonly key: string
   readonly limit: number
   /**
-   * When an amount taken at time t stops counting. `until`: all at once, at this time; a later value than the stored one begins a new window.
-   * `slidingMs`: each at t + slidingMs, or up to a sixtieth later, if it is used within `lifeOf(slidingMs)` after it was asked for.
+   * When an amount taken at time t stops counting. `until`: all at once, at this time; a value after the stored one
+   * begins a new window. `slidingMs`: each at t + slidingMs, or up to a sixtieth later, if it is used within
+   * `lifeOf(slidingMs)` after the request.
    */
   readonly window: { readonly until: number } | { readonly slidingMs: number }
-  /** Most that is wanted. */
+  /** The maximum to take. */
   readonly want: number
-  /** Fewer than this are not worth taking: the answer is then 0. At most `want`. */
+  /** The minimum to take: when less is available, the answer is 0. At most `want`. */
   readonly atLeast: number
-  /** Already used up beyond what was taken before: booked whatever the limit says. Negative: given back, never below 0. */
+  /**
+   * An amount already used beyond those taken before; it is booked regardless of the limit. Negative: returned, never
+   * below 0.
+   */
   readonly spend: number
-  /** `at` of the answer that granted what is now given back to a sliding window. A fixed one is named by its `until`. */
+  /**
+   * For a return to a sliding window: `at` of the answer that granted the amount. A fixed window is identified by its
+   * `until`.
+   */
   readonly takenAt?: number
 }
 
 export interface Taken {
-  /** What was granted of `want`. */
+  /** The part of `want` that was granted. */
   readonly granted: number
-  /** What is left in the window for anyone, never negative. */
+  /** The remaining amount of the window, never negative. */
   readonly left: number
-  /** When something may be left again, `0` when something is. */
+  /** When an amount may be available again; `0` when some is available now. */
   readonly retryAt: number
-  /** The store's clock: how far off `retryAt` is does not depend on that of the process. */
+  /** Time on the store's clock. `retryAt - at` does not depend on the clock of the process. */
   readonly at: number
 }
 
@@ -101,22 +114,22 @@ export interface HoldRequest {
 }
 
 export interface Held {
-  /** What the holder has now: at most `want`, and never so many that all live claims exceed the limit. */
+  /** The places of the holder: at most `want`, and never so many that all live claims exceed the limit. */
   readonly places: number
-  /** What is left over. */
+  /** The places that are still free. */
   readonly left: number
 }
 
-/** Parts of a sliding window that are counted together. */
+/** Number of slots of a sliding window; the amounts of a slot are counted together. */
 export const SLOTS = 120
-/** Time for an answer to arrive and be used, where a part of the window would be too short for that. */
+/** Minimum time for an answer to arrive and be used, for short windows. */
 const MIN_LIFE_MS = 100
 
-/** How long after it was asked for an amount of a sliding window may be used; after that it has to be given back. */
+/** How long after the request an amount of a sliding window may be used; later it has to be returned. */
 export function lifeOf(slidingMs: number): number {
   return Math.max(Math.ceil(slidingMs / SLOTS), MIN_LIFE_MS)
 }
 
-/** Bounds of keys and values, the same for every implementation: longer ones are refused with a `RangeError`. */
+/** Bounds of keys and values, equal for all implementations: longer ones are refused with a `RangeError`. */
 export const MAX_KEY_BYTES = 1024
 export const MAX_VALUE_BYTES = 64 * 1024 * 1024

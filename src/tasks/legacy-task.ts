@@ -2,6 +2,7 @@ import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { CallState } from '../core/call-state.ts'
 import { CallTrace } from '../core/call-trace.ts'
 import { Cancellation } from '../core/cancellation.ts'
+import { INVALID_PARAMS } from '../core/rpc-codes.ts'
 import { GatewayError } from '../core/errors.ts'
 import {
   type CallRequest,
@@ -28,8 +29,6 @@ import { stillWorking } from './task-alive.ts'
 export const MAX_KEEP_MS = 24 * 60 * 60 * 1000
 /** Maximum number of messages about a task before its client has its id. */
 const MAX_EARLY = 200
-/** Revision 2025-11-25, tasks: there is no such task. */
-const INVALID_PARAMS = -32602
 
 export interface LegacyTaskOptions {
   /** Its position in the order of creation. */

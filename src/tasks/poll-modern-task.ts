@@ -4,6 +4,7 @@ import type { CallHandler } from '../core/compose.ts'
 import { GatewayError, type ErrorCode } from '../core/errors.ts'
 import type { Exchange, JsonObject, Outcome, ServerResult, ServerOutcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
+import { pause } from '../core/timeout.ts'
 import type { Route } from '../core/route.ts'
 import { withTasks } from '../protocol/capabilities.ts'
 import { rawAt } from '../protocol/json-text.ts'
@@ -147,13 +148,7 @@ class DrivenTask {
     if (isFinal(status)) return
     const wished = typeof pollIntervalMs === 'number' ? pollIntervalMs : POLL_MS
     const ms = Math.max(MIN_POLL_MS, Math.min(wished, MAX_POLL_MS, left))
-    await new Promise<void>(resolve => {
-      const timer = setTimeout(resolve, ms)
-      this.#step.onCancel(() => {
-        clearTimeout(timer)
-        resolve()
-      })
-    })
+    await pause(ms, this.#step)
   }
 
   /** The current task, or the error of a server that no longer has it. */

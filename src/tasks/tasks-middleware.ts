@@ -1,3 +1,4 @@
+import { MISSING_CAPABILITY } from '../core/rpc-codes.ts'
 import { repeating, type CallHandler, type CallMiddleware } from '../core/compose.ts'
 import type { Exchange, JsonObject, Outcome, ServerResult } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
@@ -13,9 +14,6 @@ import type { TaskIds } from './task-ids.ts'
 import type { AskingServer } from '../bridge/ask-client.ts'
 import { pollModernTask, WithTasksExtension } from './poll-modern-task.ts'
 import { withChanges } from '../bridge/suspend.ts'
-
-/** Revision 2026-07-28: the client lacks a capability that the call needs. */
-const MISSING_CAPABILITY = -32021
 
 export interface TasksOptions {
   /** Ids of tasks of the modern extension. */

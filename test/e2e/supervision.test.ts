@@ -47,7 +47,7 @@ describe.runIf(process.platform === 'linux')('a command', () => {
     expect(crashes).toBe(3)
     const since = performance.now()
     const said = await client.call('one__pid')
-    expect(performance.now() - since).toBeLessThan(500)
+    expect(performance.now() - since).toBeLessThan(5000)
     expect(said).toMatch(/crash loop: 3 starts in a row.*exited with code 9.*Next attempt in (?:300|29\d) s/)
     expect(served.gateway.status()).toMatchObject([
       { state: 'stopped', error: expect.stringContaining('crash loop') },
@@ -80,7 +80,7 @@ describe.runIf(process.platform === 'linux')('a command', () => {
     }
     expect([...pids]).toEqual([expect.stringMatching(/^\d+$/)])
     // Whatever was tried beside, no call but the first waited for a start.
-    expect(Math.max(...times.slice(1))).toBeLessThan(500)
+    expect(Math.max(...times.slice(1))).toBeLessThan(5000)
   })
 
   test('that hangs is ended with its children, and the next call gets a fresh one', async () => {
@@ -124,7 +124,7 @@ describe.runIf(process.platform === 'linux')('a command', () => {
   test('that uses too much memory is replaced without a pause, and finishes what it is at', async () => {
     const mark = randomUUID()
     await using served = await startGateway({
-      mcpServers: { one: { ...failing(mark, 'fork=1', 'start=1000'), memoryLimit: '300MiB' } },
+      mcpServers: { one: { ...failing(mark, 'fork=1', 'start=3000'), memoryLimit: '300MiB' } },
     })
     const client = await openSession(served.origin)
     const first = await client.call('one__pid')
@@ -140,7 +140,8 @@ describe.runIf(process.platform === 'linux')('a command', () => {
       await later(20)
     }
     expect(pid).toMatch(/^\d+$/)
-    expect(Math.max(...times)).toBeLessThan(500)
+    // Less than a start.
+    expect(Math.max(...times)).toBeLessThan(2500)
     expect(await late).toBe(first)
     await settled()
     expect(count(mark)).toBe(2)
@@ -163,10 +164,10 @@ describe.runIf(process.platform === 'linux')('a command', () => {
     expect(second).not.toBe(first)
   })
 
-  test('with a spare is there at once after kill -9, although it takes two seconds to start', async () => {
+  test('with a spare is there at once after kill -9, although it takes three seconds to start', async () => {
     const mark = randomUUID()
     await using served = await startGateway({
-      mcpServers: { one: { ...failing(mark, 'fork=1', 'start=2000'), warmInstances: 1 } },
+      mcpServers: { one: { ...failing(mark, 'fork=1', 'start=3000'), warmInstances: 1 } },
     })
     const client = await openSession(served.origin)
     let pid = await client.call('one__pid')
@@ -183,7 +184,7 @@ describe.runIf(process.platform === 'linux')('a command', () => {
       const ms = performance.now() - since
       expect(next).toMatch(/^\d+$/)
       expect(next).not.toBe(pid)
-      expect(ms).toBeLessThan(250)
+      expect(ms).toBeLessThan(2500)
       pid = next
     }
     await settled()
@@ -195,7 +196,7 @@ describe.runIf(process.platform === 'linux')('a command', () => {
   test('with a spare serves a new session at once; one that dies while it waits is replaced', async () => {
     const mark = randomUUID()
     await using served = await startGateway({
-      mcpServers: { one: { ...failing(mark, 'start=2000'), warmInstances: 1, isolation: 'session' } },
+      mcpServers: { one: { ...failing(mark, 'start=3000'), warmInstances: 1, isolation: 'session' } },
     })
     const first = await openSession(served.origin)
     const pid = await first.call('one__pid')
@@ -207,7 +208,7 @@ describe.runIf(process.platform === 'linux')('a command', () => {
     const second = await openSession(served.origin)
     const since = performance.now()
     const own = await second.call('one__pid')
-    expect(performance.now() - since).toBeLessThan(250)
+    expect(performance.now() - since).toBeLessThan(2500)
     expect(own).toMatch(/^\d+$/)
     expect([pid, String(waiting)]).not.toContain(own)
     expect(await first.call('one__pid')).toBe(pid)

@@ -1,40 +1,45 @@
 import type { Config } from '../types.ts'
 
 /**
- * Where a configuration comes from: a file with what it includes, or anything else that can be read and watched. The contract suite is
- * `test/contract/config-source.ts`.
+ * The source of a configuration: a file with its includes, or anything else that can be read and watched. The contract
+ * suite is `test/contract/config-source.ts`.
  */
 export interface ConfigSource {
-  /** Names it in messages: `/etc/mcp/servers.json`. */
+  /** Name in messages: `/etc/mcp/servers.json`. */
   readonly name: string
-  /** Reads the whole configuration as it is now. Does not hold up the event loop. Rejects only when it is closed. */
+  /**
+   * Reads the complete current configuration without blocking the event loop. Rejects only when the source is closed.
+   */
   read(): Promise<ConfigReading>
   /**
-   * Calls `onChange` when a later `read` may give something else, also what changed since the last one. Several changes within a short time are one call.
-   * Resolves when changes from now on are noticed. Called once.
+   * Calls `onChange` when a later `read` may return something else, including changes since the last read. Several
+   * changes within a short time cause one call. Resolves when changes are detected from now on. Called once.
    */
   watch(onChange: () => void): Promise<void>
-  /** Ends the watching and what is being read. Idempotent; resolves when nothing goes on and `onChange` is called no more. */
+  /**
+   * Ends the watching and the current read. Idempotent; resolves when nothing is running and `onChange` is no longer
+   * called.
+   */
   close(): Promise<void>
 }
 
-/** What a source says at one moment: a configuration, or why there is none. */
+/** The result of reading a source: a configuration, or why there is none. */
 export type ConfigReading = SoundReading | UnsoundReading
 
 interface Contents {
-  /** Equal for equal contents of everything that was read. */
+  /** Equal for equal contents of all files that were read. */
   readonly digest: string
 }
 
 export interface SoundReading extends Contents {
   readonly config: Config
-  /** The problems of single servers, which are left out, a line each; `undefined` when there are none. */
+  /** Problems of single servers, which are left out; one per line. `undefined` when there are none. */
   readonly problems: string | undefined
   readonly problem?: undefined
 }
 
 export interface UnsoundReading extends Contents {
   readonly config?: undefined
-  /** Every problem with its place and its fix, fit to be shown. */
+  /** All problems with their locations and fixes, safe to show. */
   readonly problem: string
 }

@@ -4,15 +4,15 @@ import { notReloadable, type NotReloadable } from './not-reloadable.ts'
 import type { Config, ServerConfig } from '../types.ts'
 import type { ReplicaConfig } from '../replica-types.ts'
 
-/** What differs between two configurations, in words that hold no secret. */
+/** The differences between two configurations, described without secrets. */
 export interface ChangeDescription {
-  /** Nothing differs that a running gateway could notice. */
+  /** Whether a running gateway is unaffected. */
   readonly isEmpty: boolean
-  /** A sentence for each entry of `changes`: the first 20, and how many more there are. */
+  /** A sentence for each entry of `changes`: the first 20, and the number of the others. */
   readonly lines: readonly string[]
   /** Servers, clients, roles and profiles in this order, then the sections of `gateway`. */
   readonly changes: readonly EntryChange[]
-  /** What takes effect at the next start, each with the reason. */
+  /** Changes that require a restart, each with the reason. */
   readonly notReloadable: readonly NotReloadable[]
 }
 
@@ -22,25 +22,25 @@ export interface EntryChange {
   /** `undefined` for the gateway itself. */
   readonly name: string | undefined
   readonly change: 'added' | 'removed' | 'changed'
-  /** Of a changed one: its keys, some of them with their values, as `timeout: 1m → 2m`. */
+  /** The keys of a changed entry, some with their values, as `timeout: 1m → 2m`. */
   readonly details: readonly string[]
 }
 
-/** Sentences of a change that are shown. */
+/** Maximum number of sentences. */
 const MAX_LINES = 20
-/** Keys of one entry that are shown. */
+/** Maximum number of keys per entry. */
 const MAX_DETAILS = 8
 const MAX_NAME = 60
 
-/** Members of a resolved server that follow from others. */
+/** Members of a resolved server that are derived from others. */
 const DERIVED = new Set(['name', 'fingerprint', 'replicas', 'problem', 'hintsRule'])
 
-/** Names of resolved members that stand for another key of the file. */
+/** Resolved members whose key in the file has another name. */
 const KEYS: Readonly<Record<string, string>> = { 'gateway.rules': 'gateway.policy' }
 
 /**
- * Says what a running gateway would notice of a change. Values are shown where they are numbers, flags or words of a closed list; all others may come from variables
- * and are left out.
+ * Describes the effect of a change on a running gateway. Values are shown when they are numbers, flags or words of a
+ * closed list; others may come from variables and are left out.
  */
 export function describeChange(before: Config, after: Config): ChangeDescription {
   const changes = [
@@ -144,7 +144,7 @@ function detailOf({ path, before, after }: Difference): string {
   return from === undefined || to === undefined ? key : `${key}: ${from} → ${to}`
 }
 
-/** Keys whose values are words of a closed list, or names that are shown everywhere. */
+/** Keys whose values are words of a closed list, or names that are public. */
 const SHOWN = new Set([
   'log',
   'isolation',
@@ -168,7 +168,7 @@ const SIZES = [
   ['KiB', 1024],
 ] as const
 
-/** A value that is fit to be shown, with its unit; else `undefined`. */
+/** A value that is safe to show, with its unit; else `undefined`. */
 function valueOf(key: string, value: unknown): string | undefined {
   if (value === undefined) return 'not set'
   if (typeof value === 'boolean') return String(value)

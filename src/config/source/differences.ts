@@ -1,14 +1,14 @@
 import { isJsonObject } from '../../core/json-object.ts'
 import type { Path } from '../problem.ts'
 
-/** A value that is not the same in two configurations; `undefined` where there is none. */
+/** A value that differs between two configurations; `undefined` when absent. */
 export interface Difference {
   readonly path: Path
   readonly before: unknown
   readonly after: unknown
 }
 
-/** Whether two plain values say the same. The order of keys says nothing, and neither does a key without a value. */
+/** Whether two plain values are equal. The order of keys and keys with the value `undefined` are ignored. */
 export function isSame(a: unknown, b: unknown): boolean {
   if (a === b) return true
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
@@ -23,7 +23,8 @@ export function isSame(a: unknown, b: unknown): boolean {
 }
 
 /**
- * The innermost members that differ. A list is one value, unless its items have names of their own (`glob`, `match`): these are its keys then.
+ * The innermost members that differ. A list is one value, unless its items have names (`glob`, `match`), which then act
+ * as keys.
  * @param skip members of `before` and `after` themselves that are left out
  */
 export function different(before: unknown, after: unknown, skip?: ReadonlySet<string>): Difference[] {

@@ -7,19 +7,20 @@ import type { ConfigReading, ConfigSource } from './config-source.ts'
 import type { FileReading, ReadRequest } from './reading.ts'
 
 export interface FileSourceOptions {
-  /** Absolute. */
+  /** Absolute path. */
   readonly file: string
-  /** What the command line says; wins over the file at each reading. */
+  /** Values of the command line; they override the file at each reading. */
   readonly overrides?: Overrides
   readonly logger: Logger
-  /** The files that have been read already, so that only what changed since counts as a change. */
+  /** Files that have already been read, so that only later changes count. */
   readonly marks?: readonly FileMark[]
-  /** Default: in a thread of its own. */
+  /** Default: in a separate thread. */
   readonly load?: (request: ReadRequest) => { reading: Promise<FileReading>; stop: () => void }
 }
 
 /**
- * A configuration file with what it includes and refers to: included files, `envFile`, `${file:…}`, certificates. All of them are watched, also those that were not found.
+ * A configuration file with the files it refers to: includes, `envFile`, `${file:…}`, certificates. All are watched,
+ * including those that were not found.
  */
 export class FileSource implements ConfigSource {
   readonly name: string
@@ -32,7 +33,7 @@ export class FileSource implements ConfigSource {
   constructor(options: FileSourceOptions) {
     this.name = options.file
     this.#options = options
-    // A mark that fits nothing: what has never been read may be read.
+    // Without marks, a mark that never matches: the file has not been read yet.
     this.#marks = options.marks ?? [{ path: options.file, kind: 'file', mark: '', isEmpty: false }]
   }
 
@@ -43,7 +44,7 @@ export class FileSource implements ConfigSource {
     if (this.#closing) started.stop()
     try {
       const { reading, marks } = await started.reading
-      // A thread that failed has seen nothing.
+      // A reading that failed in its thread has no marks.
       if (marks.length > 0) {
         this.#marks = marks
         await this.#watch?.follow(marks)

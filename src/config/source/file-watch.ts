@@ -7,30 +7,31 @@ import type { Logger } from '../../core/logger.ts'
 
 /** Editors and deployments write in several steps. */
 const SETTLE_MS = 200
-/** A stream of events puts a look off no longer than this. */
+/** Maximum delay of a check during a continuous stream of events. */
 const MAX_SETTLE_MS = 1000
-/** A file that is being written is empty for a moment, and one that is being replaced is absent. */
+/** A file that is being written is briefly empty, and a file that is being replaced is briefly absent. */
 const EMPTY_MS = 1000
-/** Some file systems tell of nothing. */
+/** Polling interval, because some file systems report no changes. */
 const LOOK_MS = 30_000
-/** How often files are looked at where the system says that it cannot tell of changes. */
+/** Polling interval when the system cannot watch directories. */
 const FALLBACK_LOOK_MS = 5000
-/** Links of one path, as in Linux. */
+/** Maximum number of links in a path, as in Linux. */
 const MAX_LINKS = 40
-/** The system gives a process a limited number. */
+/** The system limits the watchers of a process. */
 const MAX_WATCHERS = 64
 
-/** A directory that is watched, and what in it matters; `undefined`: everything. */
+/** A watched directory and the relevant names in it; `undefined`: all names. */
 interface Watched {
   readonly watcher: FSWatcher
-  /** Of this very directory: one that is made anew under its name is another. */
+  /** Identity of this directory: a new directory of the same name has another one. */
   readonly identity: string
   names: ReadonlySet<string> | undefined
 }
 
 /**
- * Tells when files may have changed: written, replaced by another one, linked elsewhere at any part of their paths, removed or made. Watches the directories that hold them
- * or a link to them, since a file itself would be lost with its first replacement; other files there are not noticed. A change is told once it has settled.
+ * Reports when files may have changed: written, replaced, linked elsewhere at any part of their paths, removed or
+ * created. It watches the directories that contain them or a link to them, because a watched file would be lost with
+ * its first replacement; other files there are ignored. A change is reported once it has settled.
  */
 export class FileWatch {
   readonly #onChange: () => void
@@ -38,7 +39,7 @@ export class FileWatch {
   readonly #watched = new Map<string, Watched>()
   #marks: readonly FileMark[] = []
   #timer: NodeJS.Timeout | undefined
-  /** Since when a look is put off. */
+  /** Since when a check is delayed. */
   #since: number | undefined
   #looking: NodeJS.Timeout | undefined
   #isFallback = false
@@ -50,7 +51,9 @@ export class FileWatch {
     this.#logger = logger
   }
 
-  /** Follows these files from now on, in place of those before. What changed since the marks were made is told as well. */
+  /**
+   * Watches these files from now on, instead of those before. Changes since the marks were made are reported as well.
+   */
   follow(marks: readonly FileMark[]): Promise<void> {
     return this.#next(async () => {
       this.#marks = marks
@@ -59,7 +62,7 @@ export class FileWatch {
     })
   }
 
-  /** Resolves when nothing of it goes on. */
+  /** Resolves when nothing is running. */
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#timer)
@@ -74,7 +77,7 @@ export class FileWatch {
     return this.#busy
   }
 
-  /** Watches what the files lead through now. */
+  /** Watches the directories that the files currently lead through. */
   async #aim(): Promise<void> {
     const wanted = new Map<string, Set<string> | undefined>()
     for (const { path, kind } of this.#marks) await namesOnPath(path, kind, wanted)
@@ -100,7 +103,7 @@ export class FileWatch {
     try {
       const watcher = watch(directory, { persistent: false }, (_, name) => {
         const relevant = this.#watched.get(directory)?.names
-        // The directory itself goes by its own name, as something in it would.
+        // Events about the directory itself carry its own name, like events about an entry in it.
         if (name === null || !relevant || relevant.has(name) || name === basename(directory)) this.#soon()
       })
       watcher.on('error', error => {
@@ -115,7 +118,7 @@ export class FileWatch {
     }
   }
 
-  /** Directories vanish, and the number of watchers is limited. */
+  /** Falls back to polling: directories vanish, and the number of watchers is limited. */
   #lookInstead(cause: string): void {
     if (this.#closed || this.#isFallback) return
     this.#isFallback = true
@@ -154,7 +157,7 @@ export class FileWatch {
     } else this.#onChange()
   }
 
-  /** Whether a file differs from its mark; `emptied` when all that differ have no content now. */
+  /** Whether a file differs from its mark; `emptied` when all differing files are now empty. */
   async #changed(): Promise<'changed' | 'emptied' | undefined> {
     let result: 'emptied' | undefined
     for (const before of this.#marks) {
@@ -167,7 +170,7 @@ export class FileWatch {
   }
 }
 
-/** Adds the directories that a path leads through at its end and at each link in it, with the names that matter there. */
+/** Adds the directories that a path leads through at its end and at each link, with the relevant names in them. */
 async function namesOnPath(
   path: string,
   kind: FileMark['kind'],

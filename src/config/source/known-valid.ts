@@ -5,12 +5,13 @@ import { stateFolder } from '../paths.ts'
 import type { LoadOptions } from '../load/load.ts'
 import { makeFolder } from '../../make-folder.ts'
 
-/** Enough for every project of a person; a line is 65 bytes. */
+/** Enough for all projects of a user; a line is 65 bytes. */
 const REMEMBERED = 64
 
 /**
- * Remembers which configurations have been found valid, in a small file of the user. Not in the state store: which store that
- * is stands in the very configuration. What cannot be read or written is checked again at the next start, and nothing else.
+ * Remembers valid configurations in a small file of the user. It cannot be the state store, which is named in the
+ * configuration itself. When the file cannot be read or written, the configuration is only validated again at the next
+ * start.
  */
 export function knownValid(
   file: string = join(stateFolder(homedir(), process.env, process.platform), 'valid-configurations'),
@@ -28,12 +29,12 @@ export function knownValid(
       try {
         const hashes = [hash, ...(await read()).filter(other => other !== hash)].slice(0, REMEMBERED)
         makeFolder(dirname(file))
-        // Several gateways start at once; a rename never leaves half a file.
+        // Several gateways may start at once; a rename never exposes a partial file.
         const draft = `${file}.${process.pid}`
         await writeFile(draft, `${hashes.join('\n')}\n`, { mode: 0o600 })
         await rename(draft, file)
       } catch {
-        // A read-only home only costs time.
+        // A read-only home directory only costs time.
       }
     },
   }

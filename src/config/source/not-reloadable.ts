@@ -1,10 +1,10 @@
 import type { Config } from '../types.ts'
 
-/** A key that a running gateway does not take over. */
+/** A key that requires a restart. */
 export interface NotReloadable {
   /** As in the file: `gateway.http.port`. */
   readonly key: string
-  /** A part of a sentence that follows "because". */
+  /** A clause that follows "because". */
   readonly reason: string
 }
 
@@ -36,12 +36,12 @@ const REASONS: readonly (NotReloadable & { readonly of: (config: Config) => unkn
   },
 ]
 
-/** What differs between two configurations and takes effect at the next start only, in the order of the reference. */
+/** The differences between two configurations that require a restart, in the order of the reference. */
 export function notReloadable(before: Config, after: Config): NotReloadable[] {
   return REASONS.filter(({ of }) => of(before) !== of(after)).map(({ key, reason }) => ({ key, reason }))
 }
 
-/** Why a key takes effect at the next start only. */
+/** Why a change of a key requires a restart. */
 export function reasonFor(key: string): string {
   return REASONS.find(known => known.key === key)?.reason ?? 'it is read at the start only'
 }

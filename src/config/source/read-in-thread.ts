@@ -12,7 +12,8 @@ interface Part {
 }
 
 /**
- * Loads a configuration in a thread of its own: a large one takes seconds, and requests do not wait for it. What the thread fails with is a problem of the reading.
+ * Loads a configuration in a separate thread, because a large one takes seconds, during which requests must be served.
+ * A failure of the thread becomes a problem of the reading.
  * @throws GatewayError `cancelled` after `stop`
  */
 export function readInThread(request: ReadRequest): { reading: Promise<FileReading>; stop: () => void } {
@@ -49,7 +50,7 @@ async function received(worker: Worker, port: MessagePort, ready: Promise<void>)
   }
 }
 
-/** Takes one part in each turn of the event loop. */
+/** Receives one part per turn of the event loop. */
 async function joined(port: MessagePort): Promise<FileReading> {
   const first = receiveMessageOnPort(port)?.message as FileReading | undefined
   if (first === undefined) throw new Error('The thread that loaded it answered nothing.')

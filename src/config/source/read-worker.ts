@@ -2,11 +2,11 @@ import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { readConfig, type FileReading, type ReadRequest } from './reading.ts'
 
 /**
- * The thread of `read-in-thread.ts`: loads a configuration and puts it into the port in parts, the first one without the entries that follow. Lives until it is
- * terminated, so that the port stays open.
+ * The thread of `read-in-thread.ts`: loads a configuration and sends it through the port in parts, the first one
+ * without the entries that follow. It runs until it is terminated, so that the port stays open.
  */
 
-/** Entries of a part: a thousand rules of policy are received within a millisecond. */
+/** Entries per part: a thousand policy rules are received within a millisecond. */
 const PART = 8
 
 export interface WorkerRequest extends ReadRequest {

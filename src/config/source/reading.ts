@@ -6,14 +6,14 @@ import type { Overrides } from '../resolve/environment.ts'
 import type { ConfigReading } from './config-source.ts'
 
 export interface ReadRequest {
-  /** Absolute. */
+  /** Absolute path. */
   readonly file: string
   readonly overrides: Overrides
-  /** Read in place of the content of the file, without a byte order mark. */
+  /** Replaces the content of the file; without a byte order mark. */
   readonly text?: string
 }
 
-/** A reading, and the files that it was made from. */
+/** A reading, and the files it was made from. */
 export interface FileReading {
   readonly reading: ConfigReading
   readonly marks: readonly FileMark[]

@@ -5,9 +5,9 @@ import type { Logger } from '../../core/logger.ts'
 import type { Config } from '../types.ts'
 import type { ConfigReading, ConfigSource } from './config-source.ts'
 
-/** What takes a changed configuration over: a gateway. */
+/** The component that applies a changed configuration: a gateway. */
 export interface Reloadable {
-  /** @throws GatewayError `config` with what cannot be used; everything runs on as it was then */
+  /** @throws GatewayError `config` with the reason; everything continues unchanged */
   reload(config: Config): Promise<{
     readonly applied: boolean
     readonly superseded: boolean
@@ -17,48 +17,52 @@ export interface Reloadable {
 
 export interface ReloaderOptions {
   readonly source: ConfigSource
-  /** What runs with the configuration. */
+  /** The component that runs with the configuration. */
   readonly target: Reloadable
-  /** With which it was started. */
+  /** The configuration at its start. */
   readonly config: Config
   readonly logger: Logger
 }
 
-/** What came of one request to reload. */
+/** The result of one reload request. */
 export interface ReloadResult {
   /**
-   * `applied`: the configuration is in effect; `unchanged`: it says what is in effect already; `checked`: it could be taken over; `invalid`: it cannot be used, the one
-   * before stays in effect; `superseded`: a later one took its place.
+   * `applied`: the configuration is in effect. `unchanged`: it equals the one in effect. `checked`: it could be
+   * applied. `invalid`: it cannot be used, and the previous one stays in effect. `superseded`: a later one was applied
+   * instead.
    */
   readonly outcome: 'applied' | 'unchanged' | 'checked' | 'invalid' | 'superseded'
-  /** What is different from before; `undefined` with `invalid`. */
+  /** The differences from the previous configuration; `undefined` with `invalid`. */
   readonly change: ChangeDescription | undefined
-  /** Keys that take effect at the next start, each with the reason. */
+  /** Keys that require a restart, each with the reason. */
   readonly notReloadable: readonly { readonly key: string; readonly reason: string }[]
-  /** What is wrong, with its places and fixes; `undefined` unless `invalid`. */
+  /** The problems with their locations and fixes; `undefined` unless `invalid`. */
   readonly problem: string | undefined
-  /** Problems of single servers in the new configuration, which are left out, a line each; `undefined` when there are none. */
+  /**
+   * Problems of single servers in the new configuration, which are left out; one per line. `undefined` when there are
+   * none.
+   */
   readonly problems: string | undefined
-  /** Sentences about what is accepted in the new configuration but should be looked at. */
+  /** Warnings about the new configuration. */
   readonly warnings: readonly string[]
 }
 
 /**
- * Brings a configuration from its source to what runs with it: when the source says that it has changed, unless
- * `gateway.watch` is off, and when it is asked to. One reload runs at a time; those that
- * are asked for meanwhile are one, with what the source says then. Each is logged with what has changed.
+ * Applies configurations from a source: when the source reports a change, unless `gateway.watch` is off, and on
+ * request. One reload runs at a time; requests in the meantime are merged into one, which reads the source again. Each
+ * reload is logged with its changes.
  */
 export class Reloader {
   readonly #source: ConfigSource
   readonly #target: Reloadable
   readonly #logger: Logger
   #config: Config
-  /** Of the contents that were tried last. */
+  /** Digest of the last contents that were tried. */
   #digest: string | undefined
   #running: Promise<unknown> = Promise.resolve()
-  /** Waits for the one that runs. */
+  /** The reload that waits for the running one. */
   #waiting: Promise<ReloadResult> | undefined
-  /** Whether it was asked for, and does not only follow the source. */
+  /** Whether the waiting reload was requested, rather than caused by the source. */
   #isAsked = false
   #closed = false
 
@@ -69,12 +73,12 @@ export class Reloader {
     this.#logger = logger
   }
 
-  /** The configuration that is in effect. */
+  /** The configuration in effect. */
   get config(): Config {
     return this.#config
   }
 
-  /** Follows the source. Resolves when its changes are noticed. */
+  /** Follows the source. Resolves when its changes are detected. */
   async start(): Promise<void> {
     await this.#source.watch(() => {
       if (!this.#config.gateway.watch) return
@@ -84,25 +88,25 @@ export class Reloader {
     })
   }
 
-  /** Reads the source and takes over what it says; resolves when it is in effect. Rejects only when it is closed. */
+  /** Reads the source and applies the configuration; resolves when it is in effect. Rejects only when closed. */
   reload(): Promise<ReloadResult> {
     return this.#reload(false)
   }
 
-  /** As `reload`, but only says what it would change. */
+  /** As `reload`, but only reports the changes. */
   async check(): Promise<ReloadResult> {
     const result = this.#compare(await this.#source.read())
     return 'config' in result ? { ...result.result, outcome: 'checked' } : result
   }
 
-  /** Resolves when no reload goes on. Idempotent. */
+  /** Resolves when no reload is running. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true
     await this.#source.close()
     await this.#running.catch(() => {})
   }
 
-  /** @param isNoticed the source says so, and nothing is done about contents that have been tried */
+  /** @param isNoticed caused by the source: contents that were already tried are skipped */
   #reload(isNoticed: boolean): Promise<ReloadResult> {
     this.#isAsked ||= !isNoticed
     if (this.#waiting) return this.#waiting
@@ -125,7 +129,7 @@ export class Reloader {
     const compared = this.#compare(reading)
     const isTried = isNoticed && isKnown
     const result = 'config' in compared && !isTried ? await this.#take(compared) : resultOf(compared)
-    // A client that keeps its own things in the file writes it often.
+    // A client that stores its own data in the file writes it often, so unchanged results are not logged.
     if (!isTried && !(isNoticed && result.outcome === 'unchanged')) this.#log(result, before)
     return result
   }
@@ -171,13 +175,13 @@ export class Reloader {
   }
 }
 
-/** A sound configuration that differs from the one in effect. */
+/** A valid configuration that differs from the one in effect. */
 interface Comparison {
   readonly config: Config
   readonly result: Omit<ReloadResult, 'outcome'>
 }
 
-/** Of contents that have been tried: what is in effect stays. */
+/** The result for contents that were already tried: the configuration in effect stays. */
 function resultOf(compared: ReloadResult | Comparison): ReloadResult {
   return 'config' in compared ? { ...compared.result, outcome: 'unchanged' } : compared
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { SERVER_ERROR, SESSION_NOT_FOUND } from '../../core/rpc-codes.ts'
 import { describeError, GatewayError } from '../../core/errors.ts'
 import { HttpError } from '../../core/http-error.ts'
 import type { Logger } from '../../core/logger.ts'
@@ -44,7 +45,8 @@ export class Refusals {
         const body = errorText('null', failureObject(new GatewayError(kind, caught.message)))
         return jsonText(response, caught.status, body, caught.headers)
       }
-      const code = caught.status === 404 && request.headers['mcp-session-id'] !== undefined ? -32001 : -32000
+      const ofSession = caught.status === 404 && request.headers['mcp-session-id'] !== undefined
+      const code = ofSession ? SESSION_NOT_FOUND : SERVER_ERROR
       json(
         response,
         caught.status,

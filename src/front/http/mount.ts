@@ -2,12 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GatewayError } from '../../core/errors.ts'
 import { HttpError } from '../../core/http-error.ts'
 import { isLoopback } from '../../core/loopback.ts'
+import { RESOURCE_METADATA } from '../../protocol/well-known.ts'
 import { HostGuard, type HostRules } from './guards.ts'
 
 /** The endpoints as a part of an HTTP server of another program. */
-
-/** RFC 9728, section 3.1: the path of the endpoint follows. */
-export const RESOURCE_METADATA = '/.well-known/oauth-protected-resource'
 
 const MAX_PREFIX_LENGTH = 200
 const PREFIX = /^(?:\/[\w.~!$&'()*+,;=:@%-]+)+$/

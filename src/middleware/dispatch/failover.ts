@@ -1,15 +1,17 @@
+import { backoffMs, jittered } from '../../core/backoff.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Exchange, Outcome } from '../../core/exchange.ts'
+import { pause } from '../../core/timeout.ts'
 import type { Pool } from '../../upstream/pool/pool.ts'
 import type { Excluded } from '../../upstream/replica/replica-set.ts'
 import type { Replica } from '../../upstream/replica/replica.ts'
 import { Attempt, isOfReplica } from '../attempt.ts'
 
-/** First pause before a retry at the same replica. Doubled each time, and half of it is random. */
-const FIRST_PAUSE_MS = 100
-/** Longer requested delays are more than this call can wait for. */
+/** A `Retry-After` beyond this is later than a call can wait for. */
 const MAX_PAUSE_MS = 10_000
+/** Before the same replica is asked once more. */
+const PAUSE = { firstMs: 100, mostMs: MAX_PAUSE_MS }
 
 export interface Failover {
   readonly pool: Pool
@@ -55,7 +57,7 @@ export async function failover(call: Failover, first: Attempt, error: GatewayErr
     if (!moves) {
       const pauseMs = pauseBefore(repeats, failure)
       if (pauseMs >= leftMs(call)) throw failure
-      await pause(exchange, pauseMs)
+      await pause(pauseMs, exchange.cancellation)
       tried.clear()
     }
     const left = leftMs(call)
@@ -86,19 +88,7 @@ function leftMs({ pool, since }: Failover): number {
 }
 
 function pauseBefore(repeat: number, { retryAfterMs }: GatewayError): number {
-  const pauseMs = FIRST_PAUSE_MS * 2 ** (repeat - 1)
-  const random = pauseMs / 2 + Math.random() * (pauseMs / 2)
-  if (retryAfterMs === undefined) return random
-  return retryAfterMs > MAX_PAUSE_MS ? Infinity : Math.max(random, retryAfterMs)
-}
-
-/** Resolves after `ms`, or earlier when the call is cancelled. */
-function pause(exchange: Exchange, ms: number): Promise<void> {
-  return new Promise(resolve => {
-    const timer = setTimeout(resolve, ms)
-    exchange.cancellation.onCancel(() => {
-      clearTimeout(timer)
-      resolve()
-    })
-  })
+  const pauseMs = jittered(backoffMs(repeat - 1, PAUSE), Math.random())
+  if (retryAfterMs === undefined) return pauseMs
+  return retryAfterMs > MAX_PAUSE_MS ? Infinity : Math.max(pauseMs, retryAfterMs)
 }

@@ -7,6 +7,7 @@ import { FairQueue } from './fair-queue.ts'
 import { type ServerQueue, type Refusal, Waiting } from './flow.ts'
 import type { Unfinished } from '../../core/unfinished.ts'
 import { Delegate } from '../../core/derived-exchange.ts'
+import { shuttingDown } from '../../core/shutting-down.ts'
 
 export interface QueueOptions {
   readonly servers: readonly Pick<ServerConfig, 'name' | 'maxConcurrentCalls' | 'queue' | 'queueTimeoutMs'>[]
@@ -164,8 +165,7 @@ export class ConcurrencyLimiter {
 
   #refused(lane: ServerQueue, refusal: Refusal | 'timeout'): GatewayError {
     const server = lane.name
-    if (refusal === 'closed')
-      return new GatewayError('shutting_down', 'The gateway is shutting down.', { server })
+    if (refusal === 'closed') return shuttingDown(server)
     const { min, max, unknown } = RETRY_AFTER_MS
     const retryAfterMs = Math.ceil(Math.min(max, Math.max(min, this.#queue.retryAfterMs(lane) ?? unknown)))
     const again = `Try again in ${Math.ceil(retryAfterMs / 1000)} s`

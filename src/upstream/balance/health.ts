@@ -1,4 +1,3 @@
-import { ConsecutiveBreaker } from 'cockatiel/dist/breaker/ConsecutiveBreaker.js'
 import type { ErrorCode } from '../../core/errors.ts'
 import { BackOff } from './back-off.ts'
 import { Outcomes } from './outcomes.ts'
@@ -67,17 +66,13 @@ const LONGEST_BUSY_MS = 60_000
 const FIRST_SHARE = 0.1
 
 /**
- * Health of one replica, from the outcomes of calls, checks and connection attempts. Times are milliseconds of the
- * clock of the caller. The methods that record an outcome return whether it took the replica out or brought it back.
- *
- * cockatiel's `ConsecutiveBreaker` counts failures in a row. Its `SamplingBreaker` reads `Date.now` and counts calls
- * from before a pause, so the share of failures is counted here (`outcomes.ts`).
+ * What outcomes of calls, checks and attempts to reach it say about one replica. Times are milliseconds of the clock that is handed in.
+ * Methods that tell it something return whether that took the replica out or brought it back.
  */
 export class Health {
   #options: HealthOptions
   readonly #clock: () => number
   readonly #random: () => number
-  #inARow: ConsecutiveBreaker
   readonly #recent = new Outcomes()
   #ejections: BackOff
   readonly #tries: BackOff
@@ -86,6 +81,8 @@ export class Health {
   #ejection: Ejection | undefined
   #differs: { readonly cause: string; readonly since: number } | undefined
   #failure: { readonly cause: string; readonly at: number } | undefined
+  /** Calls that failed, since the last one that did not. */
+  #inARow = 0
   #checksFailed = 0
   #nextCheck: number
   #returnedAt = -Infinity
@@ -107,7 +104,6 @@ export class Health {
     this.#onTurn = onTurn
     this.#clock = clock
     this.#random = random
-    this.#inARow = new ConsecutiveBreaker(options.failures)
     this.#ejections = ejections(options.baseEjectionTimeMs, random)
     this.#tries = new BackOff({ firstMs: FIRST_TRY_MS, mostMs: LAST_TRY_MS, random })
     this.#began = clock()
@@ -119,7 +115,7 @@ export class Health {
   configure(options: HealthOptions): void {
     const { failures, baseEjectionTimeMs, intervalMs } = this.#options
     this.#options = options
-    if (options.failures !== failures) this.#inARow = new ConsecutiveBreaker(options.failures)
+    if (options.failures !== failures) this.#inARow = 0
     if (options.baseEjectionTimeMs !== baseEjectionTimeMs)
       this.#ejections = ejections(options.baseEjectionTimeMs, this.#random)
     if (options.intervalMs !== intervalMs) this.#nextCheck = this.#clock() + options.intervalMs / 2
@@ -206,8 +202,8 @@ export class Health {
     this.#failure = { cause: failure.message, at: now }
     this.#recent.failed(now)
     this.#looksAt = -Infinity
-    if (this.#inARow.failure()) {
-      return this.#eject(`${this.#inARow.state} failures in a row, the last one: ${failure.message}`, now)
+    if (++this.#inARow >= this.#options.failures) {
+      return this.#eject(`${this.#inARow} failures in a row, the last one: ${failure.message}`, now)
     }
     const failures = this.#recent.failures(now)
     const calls = this.#recent.calls(now)
@@ -235,7 +231,7 @@ export class Health {
     if (kind === 'busy') return false
     this.#outage = undefined
     this.#tries.back(now)
-    this.#inARow.success()
+    this.#inARow = 0
     if (this.#ejection === undefined) this.#startSlowly(now)
     this.#turned(undefined)
     return true
@@ -291,7 +287,7 @@ export class Health {
   /** Handles a success while something is wrong, or the first one in another second. */
   #look(now: number): boolean {
     const returned = this.#passed(now)
-    this.#inARow.success()
+    this.#inARow = 0
     this.#recent.turn(now)
     if (this.#outage === undefined && this.#ejection === undefined) this.#looksAt = this.#recent.turnsAt
     return returned
@@ -328,8 +324,8 @@ export class Health {
   #eject(cause: string, now: number): boolean {
     const since = this.#ejection?.since ?? now
     this.#ejection = { cause, since, until: now + this.#ejections.next(now) }
-    // The failures that led to the ejection must not count again after the return.
-    this.#inARow.success()
+    // What led to it has been judged, and does not count a second time after the return.
+    this.#inARow = 0
     this.#recent.clear()
     this.#failure = undefined
     this.#checksFailed = 0

@@ -1,3 +1,4 @@
+import { backoffMs, jittered } from '../../core/backoff.ts'
 import { GatewayError } from '../../core/errors.ts'
 
 /** A process that ran this long was no part of a crash loop. */
@@ -6,8 +7,7 @@ export const LASTED_MS = 30_000
 const USEFUL_CALLS = 10
 /** Interval of starts in a crash loop. */
 const LOOP_MS = 5 * 60_000
-const FIRST_BACKOFF_MS = 500
-const LAST_BACKOFF_MS = 60_000
+const RESTART = { firstMs: 500, mostMs: 60_000 }
 
 /**
  * Back-off of restarts: counts starts in a row that failed or did not last. The delay grows with each one, and is
@@ -38,7 +38,7 @@ export class RestartBackoff {
   /** @returns milliseconds until the next start */
   startFailed(): number {
     this.#inARow++
-    return this.looping ? LOOP_MS : backoffMs(this.#inARow - 1)
+    return this.looping ? LOOP_MS : restartMs(this.#inARow - 1)
   }
 
   /**
@@ -64,11 +64,9 @@ export class RestartBackoff {
   }
 }
 
-/** Back-off after this many failures, not counting the current one: half of the returned time is random. */
-export function backoffMs(failures: number): number {
-  const backoff = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures)
-  // Half of it is random, so that many gateways do not return in step.
-  return backoff / 2 + Math.random() * (backoff / 2)
+/** After so many failures, not counting this one, there is a pause of half of these milliseconds up to all of them. */
+export function restartMs(failures: number): number {
+  return jittered(backoffMs(failures, RESTART), Math.random())
 }
 
 /** Error of calls during a crash loop. `last` is the failure of the last start. */

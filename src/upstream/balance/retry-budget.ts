@@ -1,4 +1,6 @@
-/** Maximum number of unused retries that are saved up. */
+import { TokenBucket } from '../../core/token-bucket.ts'
+
+/** Repeats that calls have earned and nobody took: no more than so many are kept. */
 const MOST_EARNED = 100
 /** Tolerance, in calls: three times 1 / 0.3 is slightly above ten. */
 const ROUNDING = 1e-6
@@ -10,10 +12,9 @@ const ROUNDING = 1e-6
 export class RetryBudget {
   readonly #callsForOne: number
   readonly #mostCalls: number
-  readonly #perSecond: number
+  /** Repeats in any case. */
+  readonly #free: TokenBucket
   #calls = 0
-  #free: number
-  #freeAt: number | undefined
 
   /**
    * @param share retries for each call, 0 to 1
@@ -22,8 +23,7 @@ export class RetryBudget {
   constructor(share: number, perSecond = 10) {
     this.#callsForOne = share > 0 ? 1 / share : Infinity
     this.#mostCalls = share > 0 ? MOST_EARNED / share : 0
-    this.#perSecond = perSecond
-    this.#free = perSecond
+    this.#free = new TokenBucket({ burst: perSecond, perSecond })
   }
 
   /** Counts a call. Retries are not counted. */
@@ -33,15 +33,10 @@ export class RetryBudget {
 
   /** Takes one retry from the budget, if one is left. */
   tryRepeat(now: number): boolean {
-    const sinceMs = Math.max(0, now - (this.#freeAt ?? now))
-    this.#freeAt = Math.max(now, this.#freeAt ?? now)
-    this.#free = Math.min(this.#perSecond, this.#free + (sinceMs * this.#perSecond) / 1000)
     if (this.#calls + ROUNDING >= this.#callsForOne) {
       this.#calls -= this.#callsForOne
       return true
     }
-    if (this.#free < 1) return false
-    this.#free--
-    return true
+    return this.#free.tryTake(now)
   }
 }

@@ -1,5 +1,7 @@
 import type { Endpoint } from '../../config/replica-types.ts'
 import { describeError, GatewayError } from '../../core/errors.ts'
+import { withTimeout } from '../../core/timeout.ts'
+import { shuttingDown } from '../../core/shutting-down.ts'
 import type { Era } from '../../protocol/revisions.ts'
 import { UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
 import { Guarded } from './guarded.ts'
@@ -96,10 +98,10 @@ async function attempt(
 ): Promise<Connected> {
   const { signal, ...rest } = options
   const link = new Link({ ...rest, transport })
-  const breakOff = (): void => void link.close(shuttingDown(link))
+  const breakOff = (): void => void link.close(shuttingDown(link.server.name))
   signal.addEventListener('abort', breakOff)
   try {
-    if (signal.aborted) throw shuttingDown(link)
+    if (signal.aborted) throw shuttingDown(link.server.name)
     await openInTime(transport, link)
     const shown = await shakeHands(link, wish, known, heard)
     if (!link.usable)
@@ -112,7 +114,9 @@ async function attempt(
   } catch (error) {
     await link.close()
     if (error instanceof TooLate && !signal.aborted) throw error
-    throw signal.aborted ? shuttingDown(link) : notSent(GatewayError.from(error, options.server.name))
+    throw signal.aborted
+      ? shuttingDown(link.server.name)
+      : notSent(GatewayError.from(error, options.server.name))
   } finally {
     signal.removeEventListener('abort', breakOff)
   }
@@ -142,27 +146,13 @@ function notSent(error: GatewayError): GatewayError {
   })
 }
 
-function shuttingDown({ server }: Link): GatewayError {
-  return new GatewayError('shutting_down', 'The gateway is shutting down.', { server: server.name })
-}
-
-/**
- * Bounds the time of the opening: a server that accepts a connection and then stays silent must not block the calls
- * that wait for the link.
- */
+/** A server that accepts a connection and then says nothing must not keep those waiting who wait for the link. */
 async function openInTime(transport: Transport, link: Link): Promise<void> {
   const { name, startTimeoutMs } = link.server
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const message = `Server "${name}" did not open a connection within ${startTimeoutMs / 1000} s. Try again, or raise "startTimeout" of this server.`
-      reject(new GatewayError('upstream_timeout', message, { server: name }))
-    }, startTimeoutMs)
+  await withTimeout(transport.open(new Guarded(link)), startTimeoutMs, () => {
+    const message = `Server "${name}" did not open a connection within ${startTimeoutMs / 1000} s. Try again, or raise "startTimeout" of this server.`
+    throw new GatewayError('upstream_timeout', message, { server: name })
   })
-  const opening = transport.open(new Guarded(link))
-  // Closing the transport ends it. Its rejection then has no handler.
-  opening.catch(() => undefined)
-  await Promise.race([opening, late]).finally(() => clearTimeout(timer))
 }
 
 function transportTo(

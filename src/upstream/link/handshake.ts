@@ -1,5 +1,7 @@
+import { UNSUPPORTED_VERSION } from '../../core/rpc-codes.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Json, JsonObject } from '../../core/exchange.ts'
+import { withTimeout } from '../../core/timeout.ts'
 import { cachingOf } from '../../protocol/caching.ts'
 import { rawAt } from '../../protocol/json-text.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS, META, MODERN, type Era } from '../../protocol/revisions.ts'
@@ -19,7 +21,6 @@ const CROSSING_MS = 2000
  * messages.
  */
 const PROBE_TIMEOUT_MS = 10_000
-const UNSUPPORTED_VERSION = -32022
 
 /** What an attempt has detected so far, used if it fails. */
 export interface Heard {
@@ -68,7 +69,7 @@ export async function shakeHands(link: Link, wish: Era, spoken: Spoken, heard: H
   transport.use(MODERN)
   const discovery = discover(link, probeTimeoutMs(link))
   if (process && spoken.modern !== true) {
-    const first = await inTime(discovery, QUIET_MS)
+    const first = await withTimeout(discovery, QUIET_MS, () => undefined)
     if (first === undefined) return await raceWithInitialize(link, discovery, wish)
   }
   const found = await discovery
@@ -134,7 +135,10 @@ async function raceWithInitialize(
   )
   const discovered = discovery.catch(() => undefined)
   const first = await Promise.race([discovered.then(found => found && 'modern'), initialization])
-  const settled = first === 'modern' ? await inTime(initialization, CROSSING_MS) : await initialization
+  const settled =
+    first === 'modern'
+      ? await withTimeout(initialization, CROSSING_MS, () => undefined)
+      : await initialization
   if (settled && 'result' in settled) {
     establishLegacy(link, settled.result)
     return first === 'modern' ? { legacy: true, modern: true } : LEGACY_ONLY
@@ -265,17 +269,4 @@ function establishModern(link: Link, result: Json<JsonObject>): void {
     ...introduced(link.server.name, result, rawAt(result.text, '_meta', META.serverInfo)),
     caching: cachingOf(result.value),
   })
-}
-
-/** Resolves with the result of `promise`, or with `undefined` after `ms`. */
-async function inTime<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>(resolve => {
-    timer = setTimeout(resolve, ms, undefined)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }

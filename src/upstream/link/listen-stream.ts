@@ -1,3 +1,4 @@
+import { backoffMs } from '../../core/backoff.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { describeError, type GatewayError } from '../../core/errors.ts'
 import type { Json, JsonObject } from '../../core/exchange.ts'
@@ -6,9 +7,8 @@ import type { Logger } from '../../core/logger.ts'
 import { withTasks } from '../../protocol/capabilities.ts'
 import type { Link } from './link.ts'
 
-const FIRST_RETRY_MS = 500
-const LAST_RETRY_MS = 30_000
-/** A server that has not acknowledged a stream by then is assumed to serve it. */
+const RETRY = { firstMs: 500, mostMs: 30_000 }
+/** A server that has not acknowledged a stream by then is believed to serve it. */
 const ACKNOWLEDGE_MS = 5000
 /**
  * How long a replaced stream is still read: over HTTP, earlier messages on it may arrive after the acknowledgement of
@@ -177,8 +177,7 @@ export class UpstreamListen {
     if (this.#closed || !this.#link.usable || this.#abandon !== undefined) return
     // A changed subscription is tried at once. Its failure is no reason to delay the retry that was due anyway.
     const now = monotonicNow()
-    if (this.#retryAt <= now)
-      this.#retryAt = now + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++)
+    if (this.#retryAt <= now) this.#retryAt = now + backoffMs(this.#failures++, RETRY)
     const delayMs = this.#retryAt - now
     this.#logger.debug('The listen stream ended; it is opened again.', {
       delayMs,

@@ -1,13 +1,11 @@
+import { METHOD_NOT_FOUND, UNSUPPORTED_VERSION } from '../../core/rpc-codes.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { JsonObject, ServerOutcome } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import { MODERN, type Era } from '../../protocol/revisions.ts'
 import { HttpStatusError } from '../transport/http/http-error.ts'
 
-const METHOD_NOT_FOUND = -32601
-const UNSUPPORTED_VERSION = -32022
-
-/** Methods that a server may lack although it has the capability they belong to. */
+/** Methods a server may lack although it has the capability they belong to. */
 const OPTIONAL = new Set(['resources/templates/list', 'completion/complete', 'ping'])
 
 /**

@@ -3,6 +3,7 @@ import { monotonicNow } from '../../core/clock.ts'
 import type { Deadlines } from '../../core/deadlines.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Exchange } from '../../core/exchange.ts'
+import { shuttingDown } from '../../core/shutting-down.ts'
 import type { LinkSlot } from './link-slot.ts'
 
 /** Slots that serve one call at a time: which of them are taken, and which calls wait for one, oldest first. */
@@ -25,8 +26,7 @@ export class ExclusiveLinks {
     const { name, maxExclusiveLinks, linkTimeoutMs } = this.#server
     const until = monotonicNow() + linkTimeoutMs
     for (let waited = false; ; waited = true) {
-      if (this.#closed)
-        throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: name })
+      if (this.#closed) throw shuttingDown(name)
       if (exchange.cancellation.reason !== undefined) {
         // The cancelled call may have been woken already, so the next one is woken.
         this.#waiting.shift()?.()

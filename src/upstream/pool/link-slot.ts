@@ -3,9 +3,10 @@ import { monotonicNow } from '../../core/clock.ts'
 import type { Deadline, Deadlines } from '../../core/deadlines.ts'
 import { describeError, GatewayError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
+import { shuttingDown } from '../../core/shutting-down.ts'
 import { afterLoss, UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
 import { connect, type Connected } from '../link/connect.ts'
-import { backingOff, backoffMs, RestartBackoff, inCrashLoop, LASTED_MS } from '../balance/restart-backoff.ts'
+import { backingOff, RestartBackoff, restartMs, inCrashLoop, LASTED_MS } from '../balance/restart-backoff.ts'
 import { RestartTimer } from './restart-timer.ts'
 import { RetiringLinks } from './retiring-links.ts'
 import type { Link, LinkListener } from '../link/link.ts'
@@ -111,10 +112,7 @@ export class LinkSlot implements Deadline {
       if (purpose === 'use') this.#onlyToList = false
       return state.opening
     }
-    if (state.kind === 'closed')
-      return Promise.reject(
-        new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name }),
-      )
+    if (state.kind === 'closed') return Promise.reject(shuttingDown(this.server.name))
     if (state.kind === 'failed' || state.kind === 'stopped') {
       const wait = state.nextTry - this.#now()
       if (wait > 0) return Promise.reject(backingOff(state.error, wait))
@@ -213,7 +211,7 @@ export class LinkSlot implements Deadline {
       // The server itself has no problem. It only has to be greeted again.
       this.#set({ kind: 'idle' })
       this.#losses = openMs >= LASTED_MS ? 0 : this.#losses + 1
-      if (this.#pins > 0) this.#restart.in(this.#losses < 2 ? 0 : backoffMs(this.#losses - 2))
+      if (this.#pins > 0) this.#restart.in(this.#losses < 2 ? 0 : restartMs(this.#losses - 2))
       return
     }
     const cause = describeError(error)
@@ -304,7 +302,7 @@ export class LinkSlot implements Deadline {
     }
     if (this.#state.kind === 'closed') {
       await opened.link.close()
-      throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: this.server.name })
+      throw shuttingDown(this.server.name)
     }
     return this.#use(opened, undefined)
   }

@@ -4,6 +4,7 @@ import { GatewayError } from '../../core/errors.ts'
 import { UNHEARD, type EventSink } from '../../core/event-bus.ts'
 import type { Conversation, Exchange } from '../../core/exchange.ts'
 import type { Principal } from '../../core/principal.ts'
+import { shuttingDown } from '../../core/shutting-down.ts'
 import { askable } from '../../protocol/capabilities.ts'
 import type { Era } from '../../protocol/revisions.ts'
 import { isUnknown, UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
@@ -425,8 +426,7 @@ export class Pool {
     const known = this.#slots.get(key.id) ?? this.#greeting(key, replica)
     if (known) return known
     const { server, listener, deadlines, logger, clientInfo } = this.#options
-    if (this.#closed)
-      throw new GatewayError('shutting_down', 'The gateway is shutting down.', { server: server.name })
+    if (this.#closed) throw shuttingDown(server.name)
     const isShared = key === replica.common || key === replica.modern
     const counts = principal !== undefined && !isShared
     if (counts && !this.#counted.admits(principal, force))

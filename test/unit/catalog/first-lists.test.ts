@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { FirstLists, type Try } from '../../../src/catalog/first-lists.ts'
 import type { ServerConfig } from '../../../src/config/types.ts'
 import { SILENT } from '../../../src/core/logger.ts'
@@ -12,35 +11,45 @@ function lists(timeoutMs: number): FirstLists {
   return new FirstLists({ timeoutMs, isListed: () => true, kept, logger: SILENT })
 }
 
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+const sleep = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
+
 /** How long lists wait for a try that never ends. */
 async function waitedMs(first: FirstLists, of: Try): Promise<number | undefined> {
   first.begin(of)
-  const begun = performance.now()
-  const wait = first.wait(of)
+  return await lasts(first.wait(of))
+}
+
+async function lasts(wait: Promise<void> | undefined): Promise<number | undefined> {
   if (!wait) return undefined
-  await wait
-  return performance.now() - begun
+  const lasting = { over: false }
+  void wait.then(() => (lasting.over = true))
+  let ms = 0
+  for (; !lasting.over; ms += 10) await sleep(10)
+  return ms
 }
 
 test('a server that has been late once is waited for a second from then on, and not at all before it is listed', async () => {
   const first = lists(1600)
-  expect(await waitedMs(first, attempt())).toBeGreaterThan(1500)
+  expect(await waitedMs(first, attempt())).toBeGreaterThan(1550)
   expect(await waitedMs(first, attempt())).toBeUndefined()
   first.end(attempt(), false)
   // Its own retry has listed it, for no kind of client in particular.
   first.begin(attempt({ key: 's' }))
   first.end(attempt({ key: 's', first: true }), true)
   const again = await waitedMs(first, attempt())
-  expect(again).toBeGreaterThan(900)
-  expect(again).toBeLessThan(1500)
+  expect(again).toBeGreaterThan(950)
+  expect(again).toBeLessThan(1050)
   first.close()
 })
 
 test('a server whose last known lists are there to be shown is waited for a second', async () => {
   const first = lists(1600)
   const waited = await waitedMs(first, attempt({ shown: true }))
-  expect(waited).toBeGreaterThan(900)
-  expect(waited).toBeLessThan(1500)
+  expect(waited).toBeGreaterThan(950)
+  expect(waited).toBeLessThan(1050)
   first.close()
 })
 
@@ -50,11 +59,14 @@ test('a server that is tried for a second kind of client is waited for its full 
   const modern = attempt({ key: 's\nm' })
   first.begin(legacy)
   await sleep(800)
-  const waited = waitedMs(first, modern)
+  first.begin(modern)
+  const wait = first.wait(modern)
   await sleep(100)
   // That the first try ends is nothing to the second.
   first.end(legacy, false)
-  expect(await waited).toBeGreaterThan(1100)
+  const rest = await lasts(wait)
+  expect(rest).toBeGreaterThan(1050)
+  expect(rest).toBeLessThan(1150)
   first.close()
 })
 
@@ -66,9 +78,9 @@ test('the wait of a kind of client whose try ends counts from its own begin afte
   first.begin(modern)
   first.end(legacy, true)
   await sleep(800)
-  const begun = performance.now()
-  await first.wait(modern)
-  expect(performance.now() - begun).toBeLessThan(1000)
+  const rest = await lasts(first.wait(modern))
+  expect(rest).toBeGreaterThan(350)
+  expect(rest).toBeLessThan(450)
   first.close()
 })
 

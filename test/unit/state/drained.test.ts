@@ -3,6 +3,8 @@ import { SILENT } from '../../../src/core/logger.ts'
 import { DrainWatch } from '../../../src/state/drain-watch.ts'
 import {
   deleteDrained,
+  drainVersion,
+  includes,
   readDrained,
   readReports,
   writeDrained,
@@ -88,4 +90,55 @@ test('a store that is away for a while keeps nothing from being heard', async ()
   away.mockRestore()
   await vi.advanceTimersByTimeAsync(1000)
   expect(heard).toEqual([{ a: ['r'] }])
+})
+
+test('a later drain has a later version although the clock of its machine is behind', async () => {
+  vi.useFakeTimers({ now: Date.UTC(2030, 0, 1) })
+  onTestFinished(() => void vi.useRealTimers())
+  const store = storeOf()
+  const versions = [await writeDrained(store, 'a', 'r')]
+  vi.setSystemTime(Date.UTC(2029, 0, 1))
+  // Their numbers grow by a digit meanwhile.
+  for (let times = 0; times < 10; times++) versions.push(await writeDrained(store, 'a', 'r'))
+  for (const [index, version] of versions.entries())
+    expect(versions.map(other => includes(other, version))).toEqual(versions.map((_, at) => at >= index))
+})
+
+test('of drains at the same time, the last version is the one that stays', async () => {
+  const store = storeOf()
+  const set = store.set.bind(store)
+  // The first writer is slow: its version is written after that of the second one.
+  let slow: (() => void) | undefined
+  vi.spyOn(store, 'set').mockImplementation(async (key, value, options) => {
+    if (key === 'drain-version' && slow === undefined) await new Promise<void>(resolve => (slow = resolve))
+    await set(key, value, options)
+  })
+  const first = writeDrained(store, 'a', 'r')
+  await vi.waitFor(() => expect(slow).toBeDefined())
+  const second = await writeDrained(store, 'a', 's')
+  slow?.()
+  const kept = [await first, second].map(async version =>
+    includes((await drainVersion(store)) as string, version),
+  )
+  expect(await Promise.all(kept)).toEqual([true, true])
+})
+
+test('a change after the store was emptied is heard although its number was there before', async () => {
+  const stores = [storeOf(), storeOf()]
+  const [before, after] = await Promise.all(stores.map(store => writeDrained(store, 'a', 'r')))
+  expect(before).not.toBe(after)
+})
+
+test('what is no report is left out', async () => {
+  const store = storeOf()
+  for (const [at, text] of [
+    '{',
+    'null',
+    '[]',
+    '{"version":1,"inFlight":{}}',
+    '{"version":"1","inFlight":{"a":1}}',
+  ].entries())
+    await store.set(`drain-report/${at}`, text)
+  await store.set('drain-report/good', '{"version":"1-x","inFlight":{"a":{"r":2}}}')
+  expect(await readReports(store)).toEqual([{ version: '1-x', inFlight: { a: { r: 2 } } }])
 })

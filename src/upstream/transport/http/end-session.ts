@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import { within } from '../../../core/within.ts'
+import { within } from '../../../core/timeout.ts'
 
 /** How long a graceful close waits for the server to accept the end of its session. */
 const DELETE_TIMEOUT_MS = 1000

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { Dispatcher, Pool } from 'undici'
+import { backoffMs } from '../../../core/backoff.ts'
 import { describeError, GatewayError } from '../../../core/errors.ts'
 import { IdTable } from '../../../core/id-table.ts'
 import { MessageBody } from '../../../core/message-body.ts'
@@ -298,9 +299,8 @@ export class StreamableHttpTransport implements Transport {
     }
     // 405: the server has no such stream. A retry does not change other refusals either.
     if (refused || status === 401 || status === 403) return
-    const least =
-      (retryMs === undefined ? FIRST_RECONNECT_MS : LEAST_RECONNECT_MS) * 2 ** this.#listenAttempts
-    this.#listenAttempts = Math.min(10, this.#listenAttempts + 1)
+    const firstMs = retryMs === undefined ? FIRST_RECONNECT_MS : LEAST_RECONNECT_MS
+    const least = backoffMs(this.#listenAttempts++, { firstMs, mostMs: LAST_RECONNECT_MS })
     this.#later(Math.min(LAST_RECONNECT_MS, Math.max(retryMs ?? 0, least)), () =>
       this.#get(undefined, lastEventId, 0),
     )
