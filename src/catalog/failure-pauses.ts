@@ -6,9 +6,9 @@ import { monotonicNow } from '../core/clock.ts'
  * deliberate.
  */
 const FREE = 3
-/** However many clients ask, a server that fails is listed for them no more often than `mostMs`. */
+/** First and longest pause between two listings of a failing server that clients ask for. */
 const PAUSE = { firstMs: 250, mostMs: 5000 }
-/** What is remembered of failures; the oldest is forgotten. */
+/** Maximum number of recorded failures. The oldest is dropped. */
 const MAX_KEYS = 10_000
 
 interface Failed {

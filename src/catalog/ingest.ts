@@ -98,7 +98,7 @@ export async function fetchLists(
       } catch (error) {
         // Templates are optional even where resources are not; many servers answer "method not found".
         if ((error as { rpcCode?: number }).rpcCode === METHOD_NOT_FOUND) return NONE
-        // Over a new link all of them can be had.
+        // A new link may deliver all lists.
         if (mayRetryOnNewLink(error)) throw error
         failures.push({ kind, error })
         return keptOf(kind, previous)

@@ -1,7 +1,7 @@
 import { backoffMs } from '../core/backoff.ts'
 import { monotonicNow } from '../core/clock.ts'
 
-/** When a server that has never been listed is tried again. */
+/** First and longest pause before a server that has never been listed is tried again. */
 const PAUSE = { firstMs: 1000, mostMs: 5 * 60_000 }
 
 /**
@@ -25,7 +25,7 @@ export class Retries {
     clearTimeout(previous?.timer)
     const attempts = (previous?.attempts ?? 0) + 1
     const pause = backoffMs(attempts - 1, PAUSE)
-    // Timers may be a millisecond early.
+    // Timers may fire a millisecond early.
     const delay = Math.max(pause, notBefore - monotonicNow() + 2)
     const timer = setTimeout(() => this.#retry(server), delay)
     timer.unref()

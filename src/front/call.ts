@@ -19,7 +19,7 @@ import { errorText, notificationText, type Incoming } from '../protocol/message.
 import { errorFor, headFor, resultFor } from '../protocol/results.ts'
 import type { Service } from './service.ts'
 
-/** Where notifications and the answer of one request go. */
+/** Destination of the notifications and the answer of one request. */
 export interface Reply {
   /**
    * Sends a message ahead of the answer. `false`: the client cannot take one, or can no longer. `text` is a whole

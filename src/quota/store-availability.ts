@@ -5,7 +5,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Store } from '../state/store.ts'
 
 const RETRY = { firstMs: 250, mostMs: 5000 }
-/** How often the log says that the store is still away. */
+/** Interval of the log line while the store is unreachable. */
 const REMIND_MS = 60_000
 
 /** The store was not asked, or did not answer. */

@@ -8,9 +8,9 @@ import type { Excluded } from '../../upstream/replica/replica-set.ts'
 import type { Replica } from '../../upstream/replica/replica.ts'
 import { Attempt, isOfReplica } from '../attempt.ts'
 
-/** A `Retry-After` beyond this is later than a call can wait for. */
+/** A call does not wait for a longer `Retry-After`. */
 const MAX_PAUSE_MS = 10_000
-/** Before the same replica is asked once more. */
+/** Pause before a retry at the same replica. */
 const PAUSE = { firstMs: 100, mostMs: MAX_PAUSE_MS }
 
 export interface Failover {

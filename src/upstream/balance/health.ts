@@ -66,8 +66,8 @@ const LONGEST_BUSY_MS = 60_000
 const FIRST_SHARE = 0.1
 
 /**
- * What outcomes of calls, checks and attempts to reach it say about one replica. Times are milliseconds of the clock that is handed in.
- * Methods that tell it something return whether that took the replica out or brought it back.
+ * Health of one replica, from the outcomes of calls, checks and connection attempts. Times are milliseconds of the
+ * clock of the caller. The methods that record an outcome return whether it took the replica out or brought it back.
  */
 export class Health {
   #options: HealthOptions
@@ -324,7 +324,7 @@ export class Health {
   #eject(cause: string, now: number): boolean {
     const since = this.#ejection?.since ?? now
     this.#ejection = { cause, since, until: now + this.#ejections.next(now) }
-    // What led to it has been judged, and does not count a second time after the return.
+    // The failures that led to the ejection must not count again after the return.
     this.#inARow = 0
     this.#recent.clear()
     this.#failure = undefined
