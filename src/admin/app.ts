@@ -17,11 +17,11 @@ export interface AppOptions {
   readonly logger: Logger
 }
 
-/** Largest body: a configuration with thousands of servers. */
+/** Maximum body size: a configuration with thousands of servers. */
 export const MAX_BODY_BYTES = 4 * 1024 * 1024
 const JSON_TYPES = ['application/json', 'application/merge-patch+json']
 
-/** The application of the admin API, made from the table of its routes. Loaded with the first request. */
+/** The application of the admin API, made from the route table. Loaded with the first request. */
 export function createApp({ service, config, guard, logger }: AppOptions): Express {
   const app = express()
   app.disable('x-powered-by')
@@ -42,7 +42,7 @@ export function createApp({ service, config, guard, logger }: AppOptions): Expre
       limit: MAX_BODY_BYTES,
       type: JSON_TYPES,
       strict: false,
-      // Before the text is parsed: what walks through the value has a bound.
+      // Checked before parsing, to bound the recursion over the value.
       verify: (_request, _response, bytes) => checkDepth(bytes.toString('utf8')),
     }),
   )
@@ -71,7 +71,7 @@ export function createApp({ service, config, guard, logger }: AppOptions): Expre
       response.status(problem.status).set(problem.headers).type('application/problem+json')
       response.send(JSON.stringify(problem.document))
     }
-    // A caller that is still sending would not read the answer.
+    // A caller that is still sending would not read the response.
     if (problem.status === 413 && !request.complete) request.resume().once('end', send)
     else send()
   }
@@ -106,7 +106,7 @@ function note(
   service.noteWrite({ by, from, action: `${method} ${path}`, status, detail })
 }
 
-/** A page can send other types without asking, so a body of another type is refused and not passed over. */
+/** A web page can send some content types without a CORS preflight, so other types are refused rather than ignored. */
 const checkType: RequestHandler = (request, _response, next) => {
   const { 'content-length': length, 'transfer-encoding': encoding, 'content-type': type } = request.headers
   const hasBody = encoding !== undefined || (length !== undefined && length !== '0')
@@ -115,12 +115,12 @@ const checkType: RequestHandler = (request, _response, next) => {
   next()
 }
 
-/** A plain error, since the library that reads bodies writes its own members into it. */
+/** Throws a plain error, because the body parser adds its own members to it. */
 function checkDepth(text: string): void {
   if (isNestedTooDeep(text)) throw new Error('nested too deep')
 }
 
-/** Errors of the library that reads bodies. */
+/** Translates errors of the body parser. */
 function readable(error: unknown): unknown {
   const { type, status } = (error ?? {}) as { type?: unknown; status?: unknown }
   if (type === 'entity.too.large')

@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import { isJsonObject } from '../core/json-object.ts'
 
-/** What a running gateway answered. */
+/** The response of a running gateway. */
 export interface SocketAnswer {
   readonly status: number
   readonly body: unknown
@@ -10,7 +10,7 @@ export interface SocketAnswer {
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 /**
- * Sends a request over the socket of a running gateway. Waits as long as the gateway takes: a reload may start servers.
+ * Sends a request over the socket of a running gateway. No timeout: a reload may start servers.
  * @throws Error when the gateway ends before it answers
  */
 export async function askGateway(
@@ -44,7 +44,7 @@ export async function askGateway(
   })
 }
 
-/** The `detail` of a refusal. */
+/** The `detail` of an error response. */
 export function detailOf(body: unknown): string {
   const detail = isJsonObject(body) ? body['detail'] : undefined
   return typeof detail === 'string' ? detail : 'It gave no reason.'

@@ -1,22 +1,22 @@
 import { isSame } from '../config/source/differences.ts'
 import { isJsonObject } from '../core/json-object.ts'
 
-/** What decides which program is started, and how. */
+/** Keys that determine which program is started, and how. */
 const PROGRAM_KEYS = ['command', 'args', 'env', 'envFile', 'cwd', 'headersHelper', 'sandboxEnabled']
 const SECTIONS = ['mcpServers', 'servers']
 
 /**
- * Places of a changed configuration that define or change a program that the gateway starts, or let another file or the content of another file
- * decide. Taking a program away, or switching it off or on, defines none.
+ * Locations in a changed configuration that define or change a program that the gateway starts, or that refer to
+ * another file. Removing, disabling or enabling a program does not count.
  */
 export function definedCommands(before: unknown, after: unknown): string[] {
   const [old, fresh] = [asObject(before), asObject(after)]
   const places = SECTIONS.flatMap(section =>
     changedIn(section, asObject(old[section]), asObject(fresh[section])),
   )
-  // Values of inputs stand in commands; included files define servers.
+  // Input values are used in commands, and included files define servers.
   for (const key of ['inputs', 'include']) if (!isSame(old[key], fresh[key])) places.push(key)
-  // A line of the audit log or a state folder could be put where a shell reads it.
+  // An audit log or a state folder could be placed where a shell reads it.
   const [gateway, changed] = [asObject(old['gateway']), asObject(fresh['gateway'])]
   if (!isSame(asObject(gateway['audit'])['file'], asObject(changed['audit'])['file']))
     places.push('gateway.audit.file')
@@ -37,7 +37,7 @@ function changedIn(
   })
 }
 
-/** Replicas inherit from the entry, so the entry has to stay as it is for any of them. */
+/** Replicas inherit from the entry, so a change of the entry affects all of them. */
 function startsOther(before: unknown, after: unknown): boolean {
   const replicas = replicasOf(after)
   if (![after, ...replicas].some(startsProgram)) return false

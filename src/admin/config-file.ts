@@ -16,13 +16,13 @@ import { masked, movedSecrets, unmasked } from './masks.ts'
 import { AdminProblem, problemOf } from './problem-details.ts'
 import type { AdminService, ReloadAnswer } from './service.ts'
 
-/** The configuration file as it may be shown. */
+/** The configuration file in displayable form. */
 export interface ShownConfig {
   readonly etag: string
   readonly value: JsonObject
 }
 
-/** What a write has done. */
+/** The result of a write. */
 export interface Written {
   readonly etag: string
   readonly reload: ReloadAnswer
@@ -32,11 +32,11 @@ interface Content {
   readonly text: string
   readonly value: JsonObject
   readonly etag: string
-  /** Why the file is not written over the API; `undefined` where it is. */
+  /** Why the file cannot be written over the API; `undefined` when it can. */
   readonly foreign: string | undefined
 }
 
-/** The configuration file of a running gateway, read and written over the admin API. One write at a time. */
+/** The configuration file of a running gateway, read and written over the admin API. Writes do not overlap. */
 export class ConfigFile {
   readonly #service: AdminService
   #writing: Promise<unknown> = Promise.resolve()
@@ -45,14 +45,14 @@ export class ConfigFile {
     this.#service = service
   }
 
-  /** @throws AdminProblem 404 or 409 where there is no file that can be read */
+  /** @throws AdminProblem 404 or 409 when there is no readable file */
   async show(): Promise<ShownConfig> {
     const { value, etag } = await this.#read()
     return { etag, value: masked(value) as JsonObject }
   }
 
   /**
-   * Puts a whole configuration in the place of the one in the file.
+   * Replaces the whole configuration in the file.
    * @throws AdminProblem 403, 409, 412, 422 or 428; nothing has changed then
    */
   replace(sent: unknown, ifMatch: string | undefined): Promise<Written> {
@@ -60,7 +60,7 @@ export class ConfigFile {
   }
 
   /**
-   * Changes one server by a JSON merge patch; `null` removes it.
+   * Changes one server with a JSON merge patch; `null` removes it.
    * @throws AdminProblem as `replace`
    */
   patchServer(name: string, patch: unknown, ifMatch: string | undefined): Promise<Written> {
@@ -103,13 +103,13 @@ export class ConfigFile {
       const reload = await this.#service.reload({ dryRun: false })
       return { etag: etagOf(text), reload }
     } catch (error) {
-      // What cannot be taken over does not stay in the file.
+      // A configuration that cannot be applied is removed from the file again.
       await this.#replace(etagOf(text), content.text).catch(() => {})
       throw error
     }
   }
 
-  /** The value that the file is to have. */
+  /** The new value of the file. */
   #afterOf({ value: before }: Content, sent: unknown): JsonObject {
     const { value: after, unknown } = unmasked(sent, before)
     if (!isJsonObject(after)) throw new AdminProblem(422, 'The configuration is a JSON object.')
@@ -133,7 +133,7 @@ export class ConfigFile {
     return after
   }
 
-  /** @throws AdminProblem 422 for a configuration that cannot be used, also where that is one server's alone */
+  /** @throws AdminProblem 422 for an invalid configuration, including one with an invalid server */
   async #check(before: JsonObject, after: JsonObject, text: string): Promise<void> {
     const { problem, broken } = await this.#service.check(text)
     if (problem !== undefined) throw new AdminProblem(422, problem)
@@ -184,7 +184,7 @@ function changedMeanwhile(): AdminProblem {
   )
 }
 
-/** What a file says, without what belongs to another program. */
+/** The part of a file that does not belong to another program. */
 function ownOf(value: JsonObject, file: string): Pick<Content, 'value' | 'foreign'> {
   const { value: adopted } = adopt(value, process.cwd())
   if (isSame(adopted, value) || !isJsonObject(adopted)) return { value, foreign: undefined }
@@ -211,7 +211,7 @@ function edited(text: string, after: JsonObject): string {
   }
 }
 
-/** Where a server is, or is to be. */
+/** The section that contains a server, or will contain it. */
 function sectionOf(value: JsonObject, name: string): 'mcpServers' | 'servers' {
   const { mcpServers, servers } = value
   if (isJsonObject(servers) && Object.hasOwn(servers, name)) return 'servers'

@@ -4,25 +4,27 @@ import { monotonicNow } from '../core/clock.ts'
 import { isLoopback } from '../core/loopback.ts'
 import { AdminProblem } from './problem-details.ts'
 
-/** Requests of callers that are let in. */
+/** Rate limit of authenticated requests. */
 const RATE = { perSecond: 20, burst: 100 }
-/** Requests with a wrong credential. They do not use up what the right one may do. */
+/**
+ * Rate limit of requests with a wrong credential. It is separate, so that guessing does not block the right credential.
+ */
 const GUESSES = { perSecond: 0.5, burst: 10 }
 
 export interface GuardOptions {
-  /** Names under which the API is reached, besides loopback ones; `undefined`: any. */
+  /** Host names of the API besides loopback names; `undefined`: any. */
   readonly hosts: ReadonlySet<string> | undefined
-  /** `undefined`: the socket, which its mode protects. */
+  /** `undefined` for the socket, which is protected by its file mode. */
   readonly token: string | undefined
 }
 
-/** Who calls, as the audit log names it. */
+/** The caller, as named in the audit log. */
 export interface AdminCaller {
   readonly by: string
   readonly from: string | undefined
 }
 
-/** What every request passes before its path is looked at. */
+/** Checks every request before its path is examined. */
 export class AdminGuard {
   readonly #hosts: ReadonlySet<string> | undefined
   readonly #digest: Buffer | undefined
@@ -43,7 +45,7 @@ export class AdminGuard {
     return caller
   }
 
-  /** A page of a web site must not reach the API, also where a name of its own leads to this machine (DNS rebinding). */
+  /** Blocks requests from web pages, including those whose own host name resolves to this machine (DNS rebinding). */
   #checkPage({ headers }: IncomingMessage): void {
     const site = headers['sec-fetch-site']
     if (headers.origin !== undefined || (site !== undefined && site !== 'none'))
@@ -76,7 +78,7 @@ function tooMany(why: string, waitSeconds: number): AdminProblem {
   return new AdminProblem(429, `${why} Try again in ${seconds} s.`, { 'retry-after': String(seconds) })
 }
 
-/** So much a second, and so much at once. */
+/** A token bucket: a sustained rate and a burst. */
 class Allowance {
   readonly #perSecond: number
   readonly #burst: number
@@ -89,7 +91,7 @@ class Allowance {
     this.#left = burst
   }
 
-  /** Takes one; else the seconds until there is one. */
+  /** Takes one token; otherwise returns the seconds until the next one. */
   take(): number {
     const now = monotonicNow()
     this.#left = Math.min(this.#burst, this.#left + ((now - this.#at) / 1000) * this.#perSecond)
@@ -100,7 +102,7 @@ class Allowance {
   }
 }
 
-/** Of one length, whatever the length of the text: comparing says nothing of it. */
+/** Digests have equal lengths, so that a comparison reveals nothing about the text. */
 function digestOf(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }

@@ -17,26 +17,26 @@ import { makeSocketFolder, removeSocket, removeStale, socketPath } from './socke
 
 export interface AdminListenerOptions {
   readonly service: AdminService
-  /** The one of the gateway, whose writes do not overlap. Loaded with the first request. */
+  /** The instance of the gateway, shared so that writes do not overlap. Loaded with the first request. */
   readonly config: () => Promise<ConfigFile>
   readonly logger: Logger
 }
 
-/** Callers are few. */
+/** There are few callers. */
 const MAX_CONNECTIONS = 32
 const TIMEOUTS = { headersTimeout: 10_000, requestTimeout: 30_000 }
 
-/** Somewhere that the admin API is listened for. */
+/** A listener of the admin API. */
 export interface AdminListener {
   /** Path of the socket, or the address. */
   readonly at: string
-  /** Ends every connection. Idempotent. */
+  /** Closes every connection. Idempotent. */
   close(): Promise<void>
 }
 
 /**
- * Listens on the socket of this process in the folder, which only its owner can reach.
- * @throws Error where that cannot be
+ * Listens on this process's socket in the folder, which only its owner can access.
+ * @throws Error when that fails
  */
 export async function listenOnSocket(
   { folder, file }: { readonly folder: string; readonly file: string },
@@ -45,7 +45,7 @@ export async function listenOnSocket(
   makeSocketFolder(folder)
   await removeStale(folder)
   const path = socketPath(folder, file, process.pid)
-  // It gets its name when it is complete: a command that finds one which does not answer removes it.
+  // Renamed once it is complete, because a command that finds an unresponsive socket removes it.
   const fresh = path.slice(0, -'.sock'.length)
   removeSocket(fresh)
   const server = await serverFor({ hosts: undefined, token: undefined }, options)
@@ -61,7 +61,7 @@ export async function listenOnSocket(
   }
 }
 
-/** An address of the network, with its credential. */
+/** A network address with its credential. */
 export interface AdminAddress {
   /** `host:port`, an IPv6 address in brackets. */
   readonly listen: string
@@ -71,8 +71,8 @@ export interface AdminAddress {
 }
 
 /**
- * Listens on an address of the network.
- * @throws Error where that cannot be
+ * Listens on a network address.
+ * @throws Error when that fails
  */
 export async function listenOnAddress(
   { listen, token, tls }: AdminAddress,
@@ -95,7 +95,7 @@ export async function listenOnAddress(
   }
 }
 
-/** A server that loads the application when it is first asked for something. It does not keep the process alive. */
+/** An HTTP server that loads the application with the first request. It does not keep the process alive. */
 async function serverFor(
   rules: GuardOptions,
   { service, config, logger }: AdminListenerOptions,

@@ -2,14 +2,16 @@ import { formatPath, maskArgs, maskText, type Path } from '../config/problem.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { isSecretName, redact } from '../observe/redact.ts'
 
-/** What of a configuration file is shown over the admin API, and how what is hidden comes back. */
+/** Masks the secrets of a configuration file for the admin API, and restores them in a changed one. */
 
-/** Stands for what is not shown. */
+/** Replaces a secret. */
 export const MASK = '***'
-/** A variable without a default, alone or after the scheme of a credential: it names a secret and holds none. */
+/**
+ * A variable without a default, alone or after an authentication scheme: it refers to a secret but does not contain it.
+ */
 const REFERENCE = /^(?:(?:bearer|basic|token) +)?\$\{(?:[A-Za-z_]\w*|(?:env|input|file):[^{}]+)\}$/i
 
-/** A value of a configuration file without the secrets that are written in it. */
+/** A value of a configuration file without the secrets written in it. */
 export function masked(value: unknown, path: Path = []): unknown {
   if (Array.isArray(value)) {
     const texts = path.at(-1) === 'args' ? maskArgs(value.map(String)) : undefined
@@ -28,11 +30,11 @@ export function masked(value: unknown, path: Path = []): unknown {
   return isHidden(path) ? MASK : redact(maskText(value))
 }
 
-/** Whether a place holds a secret whatever is written there. */
+/** Whether the value at a location is secret, regardless of its content. */
 function isHidden(path: Path): boolean {
   if (path.includes('env') || path.includes('headers')) return true
   if (path[0] === 'inputs' && path.at(-1) === 'default') return true
-  // A file that holds a key is no secret.
+  // The path of a key file is not secret.
   if (path[0] === 'gateway' && path.at(-2) === 'tls') return false
   const name = path.findLast(part => typeof part === 'string')
   return typeof name === 'string' && isSecretName(name)
@@ -40,11 +42,11 @@ function isHidden(path: Path): boolean {
 
 export interface Unmasked {
   readonly value: unknown
-  /** Places that hold a mask for which nothing stands. */
+  /** Locations of masks that correspond to no secret. */
   readonly unknown: readonly string[]
 }
 
-/** Puts the secrets of `current` in the place of their masks in `sent`. */
+/** Replaces the masks in `sent` by the secrets of `current`. */
 export function unmasked(sent: unknown, current: unknown): Unmasked {
   const unknown: string[] = []
   const visit = (value: unknown, known: unknown, shown: unknown, path: Path): unknown => {
@@ -72,14 +74,14 @@ export function unmasked(sent: unknown, current: unknown): Unmasked {
   return { value: visit(sent, current, masked(current), []), unknown }
 }
 
-/** Keys that tell the items of a list apart. */
+/** Keys that identify the items of a list. */
 const IDENTITY = ['name', 'id', 'url', 'serverUrl', 'command', 'issuer']
 
-/** The index of the item that stands for `list[at]` in what was given out; -1 where that is not certain. */
+/** Index in the displayed list of the item that corresponds to `list[at]`; -1 when that is uncertain. */
 function partnerOf(list: readonly unknown[], at: number, shown: readonly unknown[]): number {
   const item = list[at]
   if (!isJsonObject(item)) {
-    // What a text means depends on those before it.
+    // The meaning of a text depends on the texts before it.
     const isPrefix = list.slice(0, at).every((other, index) => other === shown[index])
     return isPrefix ? at : -1
   }
@@ -108,8 +110,8 @@ function asObject(value: unknown): Readonly<Record<string, unknown>> {
 }
 
 /**
- * Servers whose secrets would be sent to another address than before: the new entry has an address of its own and a secret that is written in the
- * old one.
+ * Servers whose secrets would be sent to a new address: the new entry changes the address and keeps a secret of the old
+ * one.
  */
 export function movedSecrets(before: unknown, after: unknown): string[] {
   const moved: string[] = []
@@ -136,7 +138,7 @@ function originsOf(entry: unknown): string[] {
   return [...own, ...asList(replicas).flatMap(originsOf)]
 }
 
-/** Values that are not shown in full. */
+/** Values that are masked at least in part. */
 function secretsOf(value: unknown, path: Path): string[] {
   if (Array.isArray(value)) return value.flatMap((item, at) => secretsOf(item, [...path, at]))
   if (isJsonObject(value))

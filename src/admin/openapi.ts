@@ -2,7 +2,7 @@ import { VERSION } from '../version.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type { AdminRoute, Schema } from './routes.ts'
 
-/** Refusals that every route has. */
+/** Error statuses of every route. */
 const COMMON = [400, 401, 403, 413, 415, 429, 500, 503] as const
 
 export const OPENAPI_PATH = '/admin/openapi.json'
@@ -19,7 +19,7 @@ const PROBLEM: Schema = {
   required: ['type', 'title', 'status', 'detail'],
 }
 
-/** The description of the API, from the table of its routes. */
+/** The OpenAPI document, generated from the route table. */
 export function openapiOf(routes: readonly AdminRoute[]): JsonObject {
   const paths: Record<string, JsonObject> = {}
   for (const route of routes) paths[route.path] = { ...paths[route.path], [route.method]: operationOf(route) }

@@ -1,6 +1,6 @@
 import { GatewayError } from '../core/errors.ts'
 
-/** Titles of the statuses that the admin API answers with besides success. */
+/** Titles of the error statuses of the admin API. */
 const TITLES: Readonly<Record<number, string>> = {
   400: 'The request cannot be read',
   401: 'A credential is needed',
@@ -19,7 +19,7 @@ const TITLES: Readonly<Record<number, string>> = {
   503: 'The gateway is stopping',
 }
 
-/** An answer that says what is wrong (RFC 9457). `detail` names the cause and the fix and is safe to show. */
+/** An error response (RFC 9457). `detail` names the cause and the fix and is safe to show. */
 export class AdminProblem extends Error {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
@@ -38,7 +38,7 @@ export class AdminProblem extends Error {
   }
 }
 
-/** What of any error is said to the caller. The message of one that nobody foresaw is not. */
+/** The error response for any exception. The message of an unexpected exception is not included. */
 export function problemOf(error: unknown): AdminProblem {
   if (error instanceof AdminProblem) return error
   if (error instanceof GatewayError) {

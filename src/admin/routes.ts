@@ -5,11 +5,11 @@ import type { ConfigFile, Written } from './config-file.ts'
 import { AdminProblem } from './problem-details.ts'
 import type { AdminService, DrainTarget } from './service.ts'
 
-/** A request that has passed every check. */
+/** A request that has passed all checks. */
 export interface AdminRequest {
   readonly service: AdminService
   readonly config: ConfigFile
-  /** Parameters of the path, decoded. */
+  /** Decoded path parameters. */
   readonly params: Readonly<Record<string, string>>
   /** The parsed body; `undefined` without one. */
   readonly body: unknown
@@ -19,27 +19,27 @@ export interface AdminRequest {
 export interface AdminAnswer {
   readonly body: object
   readonly headers?: Readonly<Record<string, string>>
-  /** What was changed, for the audit line of a write. */
+  /** Description of the change, for the audit log. */
   readonly detail?: string
 }
 
-/** JSON Schema of a body, as OpenAPI 3.1 has it. */
+/** JSON Schema of a body, in the dialect of OpenAPI 3.1. */
 export type Schema = JsonObject
 
 export interface AdminRoute {
   readonly method: 'get' | 'post' | 'put' | 'patch'
-  /** As OpenAPI writes it: `/admin/config/servers/{name}`. */
+  /** In OpenAPI notation: `/admin/config/servers/{name}`. */
   readonly path: string
   readonly operationId: string
   /** One sentence. */
   readonly summary: string
-  /** Has a line in the audit log. */
+  /** Whether requests are recorded in the audit log. */
   readonly writes: boolean
   readonly requestBody?: { readonly schema: Schema; readonly required: boolean; readonly type?: string }
-  /** Whether the answer has an `ETag`, or the request needs `If-Match`. */
+  /** Whether the response has an `ETag`, or the request requires `If-Match`. */
   readonly etag?: 'answer' | 'required'
   readonly answer: Schema
-  /** Statuses of refusals, besides those that every route has. */
+  /** Error statuses besides those of every route. */
   readonly refusals: readonly number[]
   handle(request: AdminRequest): Promise<AdminAnswer> | AdminAnswer
 }
@@ -81,7 +81,10 @@ export const RELOADED: Schema = {
 
 const CONFIG_REFUSALS = [404, 409, 412, 422, 428] as const
 
-/** Every route of the admin API but that of its description. The application and the description are made from it. */
+/**
+ * Every route of the admin API except that of its description. The application and the description are generated from
+ * it.
+ */
 export const ROUTES: readonly AdminRoute[] = [
   {
     method: 'get',
@@ -249,7 +252,10 @@ function nameOf({ server, replica }: DrainTarget): string {
   return replica === undefined ? server : `${server}/${replica}`
 }
 
-/** The members of a body. @throws AdminProblem 422 for one that is not known */
+/**
+ * The members of a body.
+ * @throws AdminProblem 422 for an unknown member
+ */
 function fields(body: unknown, known: readonly string[]): JsonObject {
   const given = body ?? {}
   if (!isJsonObject(given)) throw new AdminProblem(422, 'The body is a JSON object.')

@@ -1,29 +1,30 @@
-/** What the admin API asks of the gateway that it is for. It knows nothing else of it. */
+/** The interface of the admin API to its gateway. */
 export interface AdminService {
-  /** Absolute path of the configuration file; `undefined` where the configuration is no file. */
+  /** Absolute path of the configuration file; `undefined` when the configuration is not a file. */
   readonly file: string | undefined
-  /** Whether a configuration that comes over the API may say what is run. */
+  /** Whether a configuration sent over the API may define programs to run. */
   readonly allowsCommands: boolean
   status(): AdminStatus
-  /** Whether a server of this name runs, wherever it is configured. */
+  /** Whether a server of this name is running, regardless of where it is configured. */
   isServer(name: string): boolean
-  /** Loads a text in place of the content of the file, and takes nothing over. */
+  /** Validates a text as the content of the file, without applying it. */
   check(text: string): Promise<CheckAnswer>
   /**
-   * Reads the configuration again and takes it over; with `dryRun` only says what would change. Resolves when it is in effect.
+   * Reads the configuration again and applies it; with `dryRun`, it only reports the changes. Resolves when it is in
+   * effect.
    * @throws GatewayError `config` with every problem; nothing has changed then
    */
   reload(options: { readonly dryRun: boolean }): Promise<ReloadAnswer>
-  /** @throws GatewayError `config` for a name that is not there */
+  /** @throws GatewayError `config` for an unknown name */
   drain(target: DrainTarget): Promise<DrainAnswer>
-  /** @throws GatewayError `config` for a name that is not there */
+  /** @throws GatewayError `config` for an unknown name */
   undrain(target: DrainTarget): Promise<DrainAnswer>
   /**
-   * New links for new calls; calls in flight end on the old ones.
-   * @throws GatewayError `config` for a name that is not there
+   * Opens new links for new calls; calls in flight finish on the old ones.
+   * @throws GatewayError `config` for an unknown name
    */
   restart(server: string): Promise<RestartAnswer>
-  /** Notes a write, whatever came of it. */
+  /** Records a write and its result. */
   noteWrite(write: AdminWrite): void
 }
 
@@ -37,53 +38,53 @@ export interface AdminStatus {
   readonly servers: readonly object[]
 }
 
-/** What is wrong with a configuration. Holds no secret. */
+/** The result of validating a configuration. Contains no secret. */
 export interface CheckAnswer {
-  /** Every problem, with place, value and fix; `undefined` where it can be used. */
+  /** All problems with location, value and fix; `undefined` when the configuration is usable. */
   readonly problem: string | undefined
-  /** Servers whose entries have a problem, which are left out. */
+  /** Servers with invalid entries, which are left out. */
   readonly broken: readonly { readonly name: string; readonly problem: string }[]
 }
 
 export interface ReloadAnswer {
   readonly dryRun: boolean
-  /** Whether the gateway runs with the configuration as it is in the file. */
+  /** Whether the running configuration equals the file. */
   readonly applied: boolean
-  /** A later reload took the place of this one. */
+  /** Whether a later reload replaced this one. */
   readonly superseded: boolean
-  /** What is different, in words, a sentence each; empty where nothing is. */
+  /** The changes, one sentence each; empty when there are none. */
   readonly changes: readonly string[]
-  /** Keys that differ and take effect at the next start. */
+  /** Changed keys that require a restart. */
   readonly notReloadable: readonly string[]
-  /** Entries of servers that have a problem, in words; `undefined` where none has. */
+  /** Descriptions of invalid server entries; `undefined` when there are none. */
   readonly problems: string | undefined
 }
 
 export interface DrainTarget {
   readonly server: string
-  /** All of them when left out. */
+  /** All replicas when left out. */
   readonly replica: string | undefined
 }
 
 export interface DrainAnswer extends DrainTarget {
   readonly drained: boolean
-  /** Calls in flight there, at this gateway. */
+  /** Calls in flight at this target, in this gateway. */
   readonly inFlight: number
 }
 
 export interface RestartAnswer {
   readonly server: string
-  /** Links that take no new calls from now on. */
+  /** Number of links that no longer receive new calls. */
   readonly drainedLinks: number
 }
 
-/** One write, for the audit log. Holds no secret. */
+/** One write, for the audit log. Contains no secret. */
 export interface AdminWrite {
-  /** As `socket uid=1000` or `token`. */
+  /** `socket uid=1000` or `token`. */
   readonly by: string
-  /** Address of the network; `undefined` on a socket. */
+  /** Network address of the peer; `undefined` on a socket. */
   readonly from: string | undefined
-  /** As `POST /admin/reload`. */
+  /** Method and path, such as `POST /admin/reload`. */
   readonly action: string
   readonly status: number
   /** What was changed, or why it was refused. */

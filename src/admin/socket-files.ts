@@ -5,11 +5,14 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { makeFolder } from '../make-folder.ts'
 
-/** Where the admin sockets of running gateways are. A command finds them by the configuration file that it reads itself. */
+/**
+ * Locations of the admin sockets of running gateways. A command finds them by the path of the configuration file that
+ * it reads itself.
+ */
 
-/** Longest path of a socket, in bytes, that every supported system takes. */
+/** Maximum path length of a socket, in bytes, on every supported system. */
 const MAX_PATH_BYTES = 103
-/** Of `<digest>-<pid>.sock`. */
+/** Length of `<digest>-<pid>.sock`. */
 const NAME_BYTES = 16 + 1 + 10 + '.sock'.length
 const CONNECT_TIMEOUT_MS = 2000
 
@@ -18,7 +21,10 @@ export interface RunningGateway {
   readonly pid: number
 }
 
-/** The folder of the sockets. Paths of sockets are short, so a long state folder is replaced by one in the system's folder for temporary files. */
+/**
+ * The folder of the sockets. Because socket paths are short, a long state folder is replaced by a folder in the
+ * system's temporary folder.
+ */
 export function socketFolder(stateFolder: string): string {
   const folder = join(stateFolder, 'admin')
   if (Buffer.byteLength(folder) + 1 + NAME_BYTES <= MAX_PATH_BYTES) return folder
@@ -26,8 +32,8 @@ export function socketFolder(stateFolder: string): string {
 }
 
 /**
- * Makes the folder for its owner alone.
- * @throws Error where another user owns it or may write to it
+ * Creates the folder for its owner only.
+ * @throws Error when another user owns it or may write to it
  */
 export function makeSocketFolder(folder: string): void {
   makeFolder(dirname(folder))
@@ -42,12 +48,12 @@ export function makeSocketFolder(folder: string): void {
     throw new Error(`the folder ${folder} is not one of this user alone; remove it, or set its mode to 0700`)
 }
 
-/** Absolute path of the socket of a process that runs with this configuration file. */
+/** Absolute path of the socket of a process that uses this configuration file. */
 export function socketPath(folder: string, file: string, pid: number): string {
   return join(folder, `${digestOf(file)}-${pid}.sock`)
 }
 
-/** Every gateway that runs with the configuration file. The socket of a process that is gone is removed. */
+/** Finds every running gateway that uses the configuration file. Sockets of processes that have exited are removed. */
 export async function findGateways(folder: string, file: string): Promise<RunningGateway[]> {
   const prefix = `${digestOf(file)}-`
   const found = namesIn(folder).flatMap(name => {
@@ -64,7 +70,7 @@ export async function findGateways(folder: string, file: string): Promise<Runnin
     .sort((a, b) => a.pid - b.pid)
 }
 
-/** Removes the sockets of processes that are gone, whatever their configuration. */
+/** Removes the sockets of processes that have exited, regardless of their configuration. */
 export async function removeStale(folder: string): Promise<void> {
   const sockets = namesIn(folder).filter(name => /^[\da-f]{16}-\d+\.sock$/.test(name))
   await Promise.all(
@@ -83,13 +89,16 @@ export function removeSocket(socket: string): void {
   }
 }
 
-/** A file keeps its name where its content is put in its place, so links of the file itself are not followed. */
+/**
+ * The digest of the file's path. Links of the file itself are not resolved, so that the digest stays the same when the
+ * file is replaced.
+ */
 function digestOf(file: string): string {
   let folder = dirname(file)
   try {
     folder = realpathSync(folder)
   } catch {
-    // A folder that is not there has no running gateway either.
+    // A missing folder means that no gateway is running.
   }
   return createHash('sha256')
     .update(join(folder, basename(file)))
@@ -105,7 +114,7 @@ function namesIn(folder: string): string[] {
   }
 }
 
-/** Whether a process listens. One that is too busy to accept within two seconds counts as alive. */
+/** Whether a process listens on the socket. A process that is too busy to accept within two seconds counts as alive. */
 function answers(socket: string): Promise<boolean> {
   return new Promise(resolve => {
     const connection = connect(socket)

@@ -11,17 +11,17 @@ import type { Principal } from '../core/principal.ts'
 import { TokenBucket } from '../core/token-bucket.ts'
 import type { Principals } from './principals.ts'
 
-/** How long a revoked key may go on. */
+/** Maximum time for which a revoked key is still accepted. */
 export const REREAD_MS = 5000
-/** Every so many re-reads, all keys are read and not only those in use. */
+/** Every twelfth time all keys are read, rather than only those in use. */
 const ALL_EVERY = 12
-/** Look-ups of unknown keys: a burst, and so many a second. Guessing must not become a load on the store. */
+/** Rate limit for look-ups of unknown keys, so that guessing does not burden the store. */
 const LOOK_UPS = { burst: 50, perSecond: 20 }
-/** A key that was looked up in vain is not looked up again for so long. */
+/** How long an unknown key is remembered as unknown. */
 const UNKNOWN_MS = 2000
 const MAX_UNKNOWN = 1000
 
-/** A credential that can be withdrawn. */
+/** A credential that can be revoked. */
 interface KeyCredential extends Credential {
   expiresAt: number
 }
@@ -34,14 +34,14 @@ export interface ApiKeysOptions {
 }
 
 /**
- * The API keys that count: those in the configuration, and those in the state store, where another process may add and revoke some at any time. Found by
- * digest, so that no secret is ever compared.
+ * The valid API keys: those of the configuration, and those in the state store, where other processes may add and
+ * revoke keys at any time. Keys are found by digest, so that secrets are never compared.
  */
 export class ApiKeys {
   readonly #options: ApiKeysOptions
   readonly #configured = new Map<string, Credential>()
   readonly #stored = new Map<string, KeyCredential>()
-  /** Digests that were looked up in vain, and until when that is believed. */
+  /** Digests of unknown keys, and until when they are remembered. */
   readonly #unknown = new LRUCache<string, number>({ max: MAX_UNKNOWN })
   readonly #looking = new Map<string, Promise<Credential | undefined>>()
   #timer: NodeJS.Timeout | undefined
@@ -70,7 +70,7 @@ export class ApiKeys {
   }
 
   /**
-   * The credential of a key that is known already, or of one in the configuration.
+   * The credential of a key that is already known, or part of the configuration.
    * @param digest SHA-256 of the key
    */
   known(digest: string): Credential | undefined {
@@ -78,15 +78,17 @@ export class ApiKeys {
     return credential !== undefined && credential.expiresAt > Date.now() ? credential : undefined
   }
 
-  /** A key that was found in the store under another configuration: it counts until the keys in use are read again. */
+  /**
+   * Accepts a key that was found in the store under the previous configuration, until the keys in use are read again.
+   */
   adopt(digest: string, { principal: { client }, expiresAt }: Credential): Credential | undefined {
     const principal = client === undefined ? undefined : this.#options.principals.client(client)
     return principal && expiresAt > Date.now() ? this.#keep(digest, principal, expiresAt) : undefined
   }
 
   /**
-   * Looks for a key that is not known yet in the state store.
-   * @throws HttpRefusal 503 when that is not possible now
+   * Looks up an unknown key in the state store.
+   * @throws HttpError 503 when that is not possible now
    */
   lookUp(digest: string): Promise<Credential | undefined> {
     const looking = this.#looking.get(digest)
@@ -99,7 +101,7 @@ export class ApiKeys {
     return search
   }
 
-  /** Reads the keys again that are in use, at first and from time to time all of them. Never rejects. */
+  /** Reads the keys in use again; the first time and periodically all keys. Never rejects. */
   reread(): Promise<void> {
     this.#reading ??= this.#reread().finally(() => {
       this.#reading = undefined
@@ -134,7 +136,7 @@ export class ApiKeys {
         ? await readAllKeys(this.#options.store)
         : (await readKeys(this.#options.store, known)).filter(key => key !== undefined)
     } catch (error) {
-      // Those that are known go on: a store that is away must not lock everybody out.
+      // Known keys stay valid, because an unavailable store must not lock out all clients.
       if (!this.#failed && !this.#closed)
         this.#options.logger.warn('API keys could not be read again; revoked ones may still be accepted.', {
           cause: describeError(error),
@@ -147,7 +149,7 @@ export class ApiKeys {
     for (const digest of known) if (!found.has(digest)) this.#withdraw(digest)
   }
 
-  /** The credential of a stored key, the same one each time; `undefined` when its client is not configured. */
+  /** The credential of a stored key, always the same object; `undefined` when its client is not configured. */
   #take({ digest, client, expires }: StoredKey): Credential | undefined {
     const principal = this.#options.principals.client(client)
     const expiresAt = expires ?? Infinity

@@ -1,34 +1,34 @@
 import { HttpError } from '../core/http-error.ts'
 
-/** What a refused caller is told: RFC 6750 section 3, RFC 9728 section 5.1. */
+/** Parameters of the `WWW-Authenticate` challenge: RFC 6750 section 3, RFC 9728 section 5.1. */
 export interface Challenge {
-  /** Address of the protected-resource metadata; `undefined` where tokens are not accepted. */
+  /** Address of the protected-resource metadata; `undefined` when tokens are not accepted. */
   readonly metadata: string | undefined
-  /** Scopes that are asked for. */
+  /** Required scopes. */
   readonly scopes: readonly string[]
 }
 
-/** No credentials: 401 without an error code, which is what starts a login. */
+/** No credentials: 401 without an error code, which starts a login in clients. */
 export function missing(message: string, challenge: Challenge): HttpError {
   return refusal(401, message, challenge, undefined)
 }
 
-/** Credentials that are wrong, whatever is wrong with them. */
+/** Invalid credentials, for any reason. */
 export function invalid(message: string, challenge: Challenge): HttpError {
   return refusal(401, message, challenge, 'invalid_token')
 }
 
-/** Credentials that are right and not enough. */
+/** Valid credentials with insufficient scopes. */
 export function insufficient(message: string, challenge: Challenge): HttpError {
   return refusal(403, message, challenge, 'insufficient_scope')
 }
 
-/** Right credentials that no scope would make enough. */
+/** Valid credentials that no scope would make sufficient. */
 export function forbidden(message: string): HttpError {
   return new HttpError(403, message, {}, 'forbidden')
 }
 
-/** More than one credential, or one in a place where it is written down. */
+/** More than one credential, or one in a part of the request that is logged, such as the URL. */
 export function malformed(message: string): HttpError {
   return new HttpError(
     400,
@@ -38,7 +38,7 @@ export function malformed(message: string): HttpError {
   )
 }
 
-/** Nothing can be said about the credentials at the moment. */
+/** The credentials cannot be verified at the moment. */
 export function unavailable(message: string, retryAfterS: number): HttpError {
   return new HttpError(503, message, { 'retry-after': String(retryAfterS) }, 'unauthenticated')
 }

@@ -5,14 +5,17 @@ import { isLoopback } from '../core/loopback.ts'
 
 const ANY = /^(?:0\.0\.0\.0|::|\[::\])$/
 
-/** Whether only callers on this machine may come where another program listens: nothing tells callers apart, and the operator has not opened the gateway to all. */
+/**
+ * Whether only local callers are accepted when the gateway is mounted in another program's server: callers cannot be
+ * distinguished, and the operator has not allowed anonymous access.
+ */
 export function servesThisMachineOnly({ clients, gateway }: Config): boolean {
   const { jwt, allowAnonymous } = gateway.auth
   return clients.length === 0 && jwt.length === 0 && !allowAnonymous
 }
 
 /**
- * Whether the endpoints may be mounted in another program's server, whose address is not known.
+ * Checks whether the endpoints may be mounted in another program's server, whose address is unknown.
  * @throws GatewayError `config`
  */
 export function checkMount({ gateway }: Config): void {
@@ -25,8 +28,8 @@ export function checkMount({ gateway }: Config): void {
 }
 
 /**
- * Whether the configured address may be listened on: a gateway without credentials serves this machine alone, unless the operator has said
- * otherwise.
+ * Checks whether the configured address may be used: a gateway without credentials serves only this machine, unless the
+ * operator allows otherwise.
  * @throws GatewayError `config`
  */
 export function checkExposure({ clients, gateway }: Config, logger: Logger): void {

@@ -2,12 +2,12 @@ import { get as getHttp } from 'node:http'
 import { get as getHttps } from 'node:https'
 
 const TIMEOUT_MS = 5000
-/** A key set of a large provider has some 10 KiB. */
+/** A key set of a large provider has about 10 KiB. */
 const MAX_BYTES = 256 * 1024
 
 /**
- * A small JSON document of an issuer. No redirects, no kept connections, five seconds, 256 KiB.
- * @throws Error that names the address and what was wrong
+ * Fetches a small JSON document of an issuer. No redirects, no connection reuse, five seconds, 256 KiB.
+ * @throws Error that names the address and the cause
  */
 export function fetchJson(address: string): Promise<unknown> {
   return new Promise((resolve, reject) => {

@@ -23,29 +23,29 @@ export interface GatekeeperOptions {
   readonly logger: Logger
 }
 
-/** Where files are is not for callers; the report at the start has the whole command. */
+/** Paths of files are not shown to callers; the report at the start contains the whole command. */
 const CREATE_KEY = 'made with: mcp-manifold keys create <client>'
 
-/** A credential, and where and how long it counts without being looked at again. */
+/** A verified credential, and where and how long it is valid without another check. */
 interface Verdict {
   readonly credential: Credential
-  /** By `monotonicNow`. */
+  /** On the clock of `monotonicNow`. */
   readonly until: number
-  /** When the first of the credentials shown expires, by the wall clock. */
+  /** Earliest expiry of the presented credentials, by the wall clock. */
   readonly endsAt: number
-  /** The endpoint it counts for; `undefined`: all of them. */
+  /** The endpoint for which it is valid; `undefined`: all endpoints. */
   readonly endpoint: string | undefined
 }
 
-/** The verdict on what was last shown on a connection. */
+/** The last verdict on a connection. */
 interface Shown extends Verdict {
   readonly authorization: string | undefined
   readonly user: string | string[] | undefined
 }
 
 /**
- * Identifies the caller of an HTTP request. Each kind of credential is a file beside this one; this one holds their order and what is remembered. A wrong credential is never taken for
- * no credential, and two that differ are refused.
+ * Identifies the caller of an HTTP request. Each kind of credential has its own file; this one contains their order and
+ * the cache. An invalid credential is never treated as a missing one, and two different identities are refused.
  */
 export class Gatekeeper implements Authenticator {
   readonly #certificates: Certificates
@@ -53,12 +53,12 @@ export class Gatekeeper implements Authenticator {
   readonly #keys: ApiKeys
   readonly #tokens: Tokens
   readonly #resources: Resources
-  /** For callers that show nothing; `undefined`: they are refused. */
+  /** For callers without credentials; `undefined`: they are refused. */
   readonly #anonymous: Credential | undefined
-  /** Nothing that could be shown means anything. */
+  /** Whether no kind of credential is configured. */
   readonly #open: boolean
   readonly #shown = new WeakMap<Socket, Shown>()
-  /** For callers that show nothing and have to. */
+  /** The error text for callers without the required credentials. */
   readonly #needed: string
   readonly noLogin: string | undefined
 
@@ -107,7 +107,7 @@ export class Gatekeeper implements Authenticator {
     return this.#resources.metadata(request, path)
   }
 
-  /** Reads known keys at once, so that the first request need not look for them. */
+  /** Reads known keys immediately, so that the first request does not wait for them. */
   listensAt(origin: string | undefined): void {
     if (origin !== undefined) this.#resources.listensAt(origin)
     if (!this.#open) void this.#keys.reread()
@@ -149,7 +149,7 @@ export class Gatekeeper implements Authenticator {
     return this.#one(request, bearer === undefined ? others : [bearer, ...others])
   }
 
-  /** The one identity that all of it shows. */
+  /** The single identity of all presented credentials. */
   #one(request: IncomingMessage, verdicts: readonly Verdict[]): Verdict {
     const [first] = verdicts
     if (first === undefined) {
@@ -165,7 +165,7 @@ export class Gatekeeper implements Authenticator {
     }
   }
 
-  /** What the connection and a proxy say. */
+  /** Credentials from the connection and from a proxy. */
   #besideBearer(request: IncomingMessage): Verdict[] {
     const verdicts: Verdict[] = []
     const certificate = this.#certificates.credential(request.socket)
@@ -179,7 +179,8 @@ export class Gatekeeper implements Authenticator {
     const { authorization } = request.headers
     if (authorization === undefined) return undefined
     const token = /^Bearer +([\w.~+/-]+=*) *$/i.exec(authorization)?.[1]
-    // What a gateway that asks for nothing is sent, it does not look at; but a key was made for another configuration than this one.
+    // A gateway without credentials ignores a bearer token. A key of the gateway is refused, because it belongs to
+    // another configuration.
     if (this.#open && !token?.startsWith(KEY_PREFIX)) return undefined
     if (token === undefined) {
       // Node joins repeated headers with commas.
@@ -227,13 +228,13 @@ export class Gatekeeper implements Authenticator {
   }
 }
 
-/** Most verdicts count without end, and need no clock. */
+/** Most verdicts never expire and need no clock. */
 function stillCounts({ credential, until, endsAt }: Verdict): boolean {
   const end = Math.min(endsAt, credential.expiresAt)
   return (until === Infinity || monotonicNow() < until) && (end === Infinity || Date.now() < end)
 }
 
-/** A credential that counts everywhere until it expires. */
+/** A credential that is valid everywhere until it expires. */
 function lasting(credential: Credential): Verdict {
   return { credential, until: Infinity, endsAt: credential.expiresAt, endpoint: undefined }
 }

@@ -7,16 +7,16 @@ import type { Logger } from '../core/logger.ts'
 import { unavailable } from './challenge.ts'
 import { fetchJson } from './fetch-json.ts'
 
-/** Keys are fetched anew after so long, while the old ones go on. */
+/** Keys are fetched again after this time, while the old ones stay in use. */
 const FRESH_MS = 10 * 60_000
-/** An issuer that cannot be reached for so long may have withdrawn its keys. */
+/** After this time without contact, an issuer may have revoked its keys. */
 const STALE_MS = 24 * 60 * 60_000
-/** A token can name any key: unknown ones lead to a new fetch no more often than this. */
+/** Minimum interval between fetches for unknown keys, because a token can name any key. */
 const COOLDOWN_MS = 10_000
 
 export interface IssuerKeysOptions {
   readonly issuer: string
-  /** Address of the key set; `undefined`: found through the issuer's metadata. */
+  /** Address of the key set; `undefined`: discovered through the issuer's metadata. */
   readonly jwks: string | undefined
   readonly logger: Logger
   /** Default: over the network. */
@@ -27,7 +27,7 @@ export interface IssuerKeysOptions {
 
 type FindKey = (header: JWSHeaderParameters, token: FlattenedJWSInput) => Promise<CryptoKey>
 
-/** The public keys of one issuer, as it publishes them now. What a token says about where its key is to be found is never looked at. */
+/** The current public keys of one issuer. Key locations in a token are ignored. */
 export class IssuerKeys {
   readonly #options: IssuerKeysOptions
   readonly #fetch: (address: string) => Promise<unknown>
@@ -44,8 +44,9 @@ export class IssuerKeys {
   }
 
   /**
-   * The key that a token names.
-   * @throws HttpRefusal 503 when the keys cannot be fetched and none are known; an error of `jose` when there is no such key
+   * The key named by a token.
+   * @throws HttpError 503 when the keys cannot be fetched and none are known; an error of `jose` when there is no such
+   * key
    */
   readonly key: FindKey = async (header, token) => {
     const age = this.#now() - this.#fetchedAt
@@ -56,7 +57,7 @@ export class IssuerKeys {
     try {
       return await find(header, token)
     } catch (error) {
-      // A new key, maybe: issuers change theirs whenever they like.
+      // It may be a new key, because issuers rotate keys at any time.
       if ((error as { code?: unknown }).code !== 'ERR_JWKS_NO_MATCHING_KEY' || !this.#mayFetch()) throw error
       await this.#renew()
       return await (this.#find ?? find)(header, token)
@@ -67,7 +68,7 @@ export class IssuerKeys {
     return this.#fetching !== undefined || this.#now() - this.#triedAt >= COOLDOWN_MS
   }
 
-  /** Fetches the keys; requests that ask meanwhile wait for the same answer. */
+  /** Fetches the keys; requests in the meantime share the fetch. */
   #renew(): Promise<void> {
     if (!this.#mayFetch()) return Promise.reject(this.#unavailable())
     this.#fetching ??= this.#load().finally(() => {
@@ -93,7 +94,7 @@ export class IssuerKeys {
     }
   }
 
-  /** Address of the key set, from RFC 8414 metadata or OpenID Connect discovery, whichever there is. */
+  /** Address of the key set from RFC 8414 metadata or OpenID Connect discovery. */
   async #discover(): Promise<string> {
     const { issuer } = this.#options
     const { origin, pathname } = new URL(issuer)

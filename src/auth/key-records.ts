@@ -1,17 +1,20 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Store } from '../state/store.ts'
 
-/** API keys as they are made, named and stored. Of a key itself nothing is kept but its digest. */
+/** Creation, naming and storage of API keys. Only the digest of a key is stored. */
 
-/** By it a key is recognised wherever it should not be: in logs, in files, in addresses. */
+/** Prefix by which leaked keys are recognized in logs, files and addresses. */
 export const KEY_PREFIX = 'mfd_'
 const KEY_BYTES = 32
-/** A key in the state store is kept under this and its digest. */
+/** Prefix of stored keys, followed by the digest. */
 const PLACE = 'keys/'
-/** Digits of the digest by which people name a key: enough to tell millions apart, useless for finding the key. */
+/**
+ * Digits of the digest that form the public id of a key: enough to distinguish millions, and useless for finding the
+ * key.
+ */
 const ID_DIGITS = 12
 
-/** A key that `keys create` has made. */
+/** A key created by `keys create`. */
 export interface KeyRecord {
   readonly client: string
   /** Unix milliseconds. */
@@ -30,7 +33,7 @@ export function createKey(): string {
   return KEY_PREFIX + randomBytes(KEY_BYTES).toString('base64url')
 }
 
-/** SHA-256 in lower-case hexadecimal. One round is enough for something that cannot be guessed. */
+/** SHA-256 in lower-case hexadecimal. One round suffices for a random secret. */
 export function digestOf(key: string): string {
   return createHash('sha256').update(key).digest('hex')
 }
@@ -64,7 +67,7 @@ export async function removeKey(store: Store, digest: string): Promise<void> {
   await store.delete(PLACE + digest)
 }
 
-/** A record that cannot be read identifies no client. */
+/** A record that cannot be parsed identifies no client. */
 function parse(digest: string, text: string): StoredKey | undefined {
   try {
     const record = JSON.parse(text) as Partial<Record<keyof KeyRecord, unknown>>

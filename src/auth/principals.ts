@@ -1,12 +1,12 @@
 import { LRUCache } from 'lru-cache'
 import { clientPrincipal, type Principal } from '../core/principal.ts'
 
-/** Subjects are many; one that has not been seen for long gets a new object, and nothing else happens. */
+/** Bounds the cache. An evicted subject only gets a new object. */
 const MAX_REMEMBERED = 10_000
 
 /**
- * The identities of callers. The same identity with the same rights is the same object, so that a comparison of
- * references tells whether anything has changed.
+ * The identities of callers. Equal identities with equal rights are the same object, so that changes are detected by
+ * comparing references.
  */
 export class Principals {
   readonly #clients: ReadonlyMap<string, Principal>
@@ -16,13 +16,13 @@ export class Principals {
     this.#clients = new Map(clients.map(({ name }) => [name, clientPrincipal(name)]))
   }
 
-  /** A configured client; `undefined` when there is none of this name. `roles`: those that the credentials brought. */
+  /** A configured client; `undefined` when there is none of this name. `roles`: roles from the credentials. */
   client(name: string, roles: readonly string[] = []): Principal | undefined {
     const plain = this.#clients.get(name)
     return plain === undefined || roles.length === 0 ? plain : this.#same({ ...plain, roles })
   }
 
-  /** A subject that is no configured client. `client`: whose rules and limits apply. */
+  /** A subject without a configured client. `client`: the client whose rules and limits apply. */
   user(
     issuer: string,
     subject: string,

@@ -8,9 +8,12 @@ import type { Principals } from './principals.ts'
 
 const MAX_USER_CHARS = 256
 
-/** Users that a proxy in front has identified. Any sender can set a header, so it counts only from the proxy's own address. */
+/**
+ * Users identified by a proxy in front of the gateway. Any sender can set a header, so it is accepted only from the
+ * proxy's own address.
+ */
 export class TrustedProxy {
-  /** Lower case. */
+  /** In lower case. */
   readonly header: string
   readonly #from = new BlockList()
   readonly #users = new Map<string, string>()
@@ -31,13 +34,13 @@ export class TrustedProxy {
   }
 
   /**
-   * The user that the proxy names; `undefined` when the header is not there.
-   * @throws HttpRefusal 400 for several values, 403 from elsewhere and for users that are not known
+   * The user named by the proxy; `undefined` without the header.
+   * @throws HttpError 400 for several values, 403 for other senders and unknown users
    */
   credential(request: IncomingMessage): Credential | undefined {
     const user = request.headers[this.header]
     if (user === undefined) return undefined
-    // Not ignored: it is an attempt, or a proxy whose address is missing in the configuration.
+    // Refused rather than ignored: it is an attack, or the proxy's address is missing in the configuration.
     if (!this.#trusts(request.socket.remoteAddress))
       throw forbidden(`The header ${this.header} is not accepted from this address.`)
     if (typeof user !== 'string' || (user.includes(',') && isRepeated(request, this.header)))
@@ -49,7 +52,7 @@ export class TrustedProxy {
     return { principal, expiresAt: Infinity, renewable: false, evidence: { by: 'user', name: user } }
   }
 
-  /** Whom a name stands for. */
+  /** The principal of a user name. */
   principalOf(user: string): Principal | undefined {
     const client = this.#users.get(user)
     if (client !== undefined) return this.#principals.client(client)
@@ -61,7 +64,7 @@ export class TrustedProxy {
   }
 }
 
-/** Node joins repeated headers with commas, which a name may hold as well. */
+/** Node joins repeated headers with commas, which a name may contain as well. */
 function isRepeated(request: IncomingMessage, header: string): boolean {
   let times = 0
   for (let at = 0; at < request.rawHeaders.length; at += 2)

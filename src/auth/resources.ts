@@ -3,13 +3,13 @@ import type { HttpFrontConfig, JwtConfig } from '../config/types.ts'
 import { isLoopback, LOOPBACK_NAMES } from '../core/loopback.ts'
 import { RESOURCE_METADATA } from '../protocol/well-known.ts'
 
-/** Where the metadata of a protected resource is, followed by the path of the resource (RFC 9728 section 3.1). */
-/** The two transports an endpoint is reached by. */
+/** Path of the metadata of a protected resource, followed by the path of the resource (RFC 9728 section 3.1). */
+/** Paths of the two transports. */
 const ROOTS = ['/mcp', '/sse']
 
 /**
- * The endpoints as OAuth knows them: protected resources, each with an address that tokens are issued for (RFC 8707) and a document that says who
- * issues them (RFC 9728).
+ * The endpoints as OAuth protected resources: each has an address for which tokens are issued (RFC 8707) and a document
+ * that names the issuers (RFC 9728).
  */
 export class Resources {
   readonly #publicUrl: string | undefined
@@ -26,7 +26,7 @@ export class Resources {
     ]
   }
 
-  /** On a loopback address, all names of this machine for itself mean it. */
+  /** All loopback names are equivalent on a loopback address. */
   listensAt(origin: string): void {
     if (this.#publicUrl !== undefined) return
     const { protocol, hostname, port } = new URL(origin)
@@ -35,8 +35,8 @@ export class Resources {
   }
 
   /**
-   * Whether one of the audiences is the endpoint. A token for everything also counts for each part of it, since its holder can reach the part
-   * through the whole; a token for a part counts nowhere else.
+   * Whether the audiences include the endpoint. A token for the aggregate is valid for each part, because its holder
+   * can reach the part through the aggregate. A token for a part is valid only there.
    */
   accepts(audiences: readonly string[], endpoint: string): boolean {
     const paths = ROOTS.flatMap(root =>
@@ -49,14 +49,16 @@ export class Resources {
     )
   }
 
-  /** Address of the metadata that belongs to a request; `undefined` where no tokens are accepted. */
+  /** Address of the metadata for a request; `undefined` when no tokens are accepted. */
   metadataUrl(request: IncomingMessage): string | undefined {
     if (this.#issuers.length === 0) return undefined
     const path = pathOf(request.url ?? '')
     return this.#originOf(request) + RESOURCE_METADATA + (isEndpoint(path) ? path : ROOTS[0])
   }
 
-  /** The document of the endpoint at `path`; the same for all, so that it does not tell which of them exist. */
+  /**
+   * The document of the endpoint at `path`. It exists for any path, so that it does not reveal which endpoints exist.
+   */
   metadata(request: IncomingMessage, path: string): string | undefined {
     if (this.#issuers.length === 0 || !(path === '' || isEndpoint(path))) return undefined
     return JSON.stringify({
@@ -68,7 +70,7 @@ export class Resources {
     })
   }
 
-  /** Of the addresses that mean this gateway the one that the client used, since it compares. */
+  /** The address under which the client reached the gateway, because the client compares it. */
   #originOf(request: IncomingMessage): string {
     const { host } = request.headers
     return (

@@ -12,18 +12,18 @@ import { IssuerKeys } from './issuer-keys.ts'
 import type { Principals } from './principals.ts'
 import type { Resources } from './resources.ts'
 
-/** All headers of a request together may have 16 KiB. */
+/** All headers of a request together are limited to 16 KiB. */
 const MAX_CHARS = 8192
 const MAX_SUBJECT_CHARS = 512
-/** A verdict is believed for so long, so that an issuer that withdraws a key is heard. */
+/** How long a verdict is cached, so that revoked issuer keys take effect. */
 const BELIEVED_MS = 5 * 60_000
 const MAX_REMEMBERED = 2000
-/** RFC 9068 has `at+jwt`; many issuers say only that it is a JWT, or nothing. Any other is a token for something else. */
+/** RFC 9068 uses `at+jwt`; many issuers use `JWT`, or nothing. Any other type is not an access token. */
 const TYPES: ReadonlySet<string> = new Set(['jwt', 'at+jwt'])
 
 type TokenEvidence = Extract<Evidence, { by: 'token' }>
 
-/** What is known of a token for as long as it is believed. */
+/** The cached result of verifying a token. */
 export interface TokenVerdict {
   readonly credential: Credential
   /** Unix milliseconds. */
@@ -46,8 +46,8 @@ interface Issuer {
 }
 
 /**
- * Bearer tokens: JWTs of configured issuers, checked as an OAuth 2.1 resource server does (RFC 6750, RFC 9068, RFC 8707). Everything that decides is in the
- * configuration or in the keys that the issuer publishes; a token only says which of them it is to be held against.
+ * Bearer tokens: JWTs of configured issuers, verified as by an OAuth 2.1 resource server (RFC 6750, RFC 9068, RFC
+ * 8707). Only the configuration and the published keys of the issuer decide; a token only selects among them.
  */
 export class Tokens {
   readonly #options: TokensOptions
@@ -69,7 +69,7 @@ export class Tokens {
       for (const subject of subjects) {
         const issuer = jwt.find(config => subject.startsWith(`${config.issuer} `))
         if (issuer) this.#subjects.set(subject, name)
-        // With several issuers, a bare subject could be anybody's.
+        // With several issuers, a subject without an issuer would be ambiguous.
         else if (jwt.length === 1) this.#subjects.set(`${jwt[0]?.issuer} ${subject}`, name)
       }
   }
@@ -80,26 +80,26 @@ export class Tokens {
   }
 
   /**
-   * What is remembered of a token, when it counts for the endpoint.
+   * The cached result of a token, when it is valid for the endpoint.
    * @param digest SHA-256 of the token
    */
   remembered(digest: string, endpoint: string): TokenVerdict | undefined {
     const verdict = this.#verdicts.get(digest)
     return verdict !== undefined &&
       verdict.until > monotonicNow() &&
-      // The wall clock may have been set since.
+      // The wall clock may have been set in the meantime.
       verdict.credential.expiresAt > Date.now() &&
       this.#isFor(verdict, endpoint)
       ? verdict
       : undefined
   }
 
-  /** Whether a token counts wherever the gateway is reached, and not only at the endpoints it was issued for. */
+  /** Whether a token is valid for every endpoint, not only for those it was issued for. */
   isForAll({ issuer }: TokenVerdict): boolean {
     return issuer.audience.length > 0
   }
 
-  /** @throws HttpRefusal 401, 403, 503 */
+  /** @throws HttpError 401, 403, 503 */
   async verify(
     token: string,
     digest: string,
@@ -140,7 +140,7 @@ export class Tokens {
     const audiences = (Array.isArray(payload.aud) ? payload.aud : [payload.aud]).filter(
       audience => typeof audience === 'string',
     )
-    // Bound to a key that the request does not prove: used like this, it may be stolen (RFC 8705, RFC 9449).
+    // The token is bound to a key that the request does not prove, so it may be stolen (RFC 8705, RFC 9449).
     if (payload.cnf !== undefined)
       throw invalid('The token is bound to a key, which cannot be checked here.', challenge)
     const expiresAt = (payload.exp as number) * 1000 + config.clockToleranceMs
@@ -166,7 +166,7 @@ export class Tokens {
     return verdict
   }
 
-  /** What a caller without credentials is told to come with. */
+  /** The challenge for a caller without credentials. */
   challenge(request: IncomingMessage): Challenge {
     const { jwt, resources } = this.#options
     return {
@@ -181,7 +181,7 @@ export class Tokens {
       : this.#options.resources.accepts(audiences, endpoint)
   }
 
-  /** Whom a token that was verified under another configuration stands for in this one. */
+  /** The principal, in this configuration, of a token that was verified under another one. */
   principal({ issuer, subject, scopes }: TokenEvidence): Principal | undefined {
     const config = this.#issuers.get(issuer)?.config
     try {
@@ -227,7 +227,7 @@ export class Tokens {
   }
 }
 
-/** `scope` of RFC 9068, and `scp` as some issuers have it. */
+/** `scope` of RFC 9068, and `scp` of some issuers. */
 function scopesOf({ scope, scp }: JWTPayload & { scope?: unknown; scp?: unknown }): string[] {
   return [scope, scp].flatMap((value: unknown) =>
     typeof value === 'string'
@@ -242,7 +242,7 @@ function ownValue<T>(table: Readonly<Record<string, T>>, key: string): T | undef
   return Object.hasOwn(table, key) ? table[key] : undefined
 }
 
-/** What is wrong with a token, from the errors of `jose`; safe to show to its sender. */
+/** Why a token is invalid, from the errors of `jose`; safe to show to its sender. */
 function reasonOf(error: unknown): string {
   const { code, claim } = error as { code?: unknown; claim?: unknown }
   switch (code) {

@@ -5,28 +5,29 @@ import type { ConfigFile } from '../admin/config-file.ts'
 import type { AdminListener, AdminListenerOptions } from '../admin/listener.ts'
 import type { GatewayAdminOptions } from './gateway-admin.ts'
 
-/** The admin API of a gateway, on each of its listeners. */
+/** The open admin API of a gateway, with all its listeners. */
 export interface OpenAdmin {
   /** Idempotent. */
   close(): Promise<void>
 }
 
-/** Where the sockets of running gateways of this user are. */
+/** The folder with the sockets of this user's running gateways. */
 export async function adminSocketFolder(): Promise<string> {
   const { socketFolder } = await import('../admin/socket-files.ts')
   return socketFolder(stateFolder(homedir(), process.env, process.platform))
 }
 
 /**
- * Opens the admin API of a gateway. A socket that cannot be opened is no reason not to run: the log says what does not work then.
+ * Opens the admin API of a gateway. A socket that cannot be opened does not prevent the start: the log lists what is
+ * unavailable.
  * @throws GatewayError `config` when the configured address cannot be used
  */
 export async function startAdmin(options: GatewayAdminOptions): Promise<OpenAdmin> {
   const { gateway, file } = options.config
   const { socket } = gateway.admin
-  // Of the gateways that clients start there may be many at once, and one address is for one of them.
+  // Clients may start many gateways on stdio at once, but only one can use the address.
   const listen = options.overrides?.serves ? gateway.admin.listen : undefined
-  // A named pipe of Windows is open to every user, so there is none.
+  // On Windows, a named pipe is open to every user, so there is no socket.
   const hasSocket = socket && file !== undefined && process.platform !== 'win32'
   if (!hasSocket && listen === undefined) return { close: () => Promise.resolve() }
   const listeners: AdminListener[] = []

@@ -15,7 +15,8 @@ export interface StatsOptions extends CommonOptions {
 }
 
 /**
- * `cache clear`: forgets what is kept of everything, of a server or of a tool (`server/tool`, as the server names it), also in gateways that run.
+ * `cache clear`: drops the cached results of everything, of a server or of a tool (`server/tool`, with the server's own
+ * name), also in running gateways.
  * @throws GatewayError `config` when there is no such server, or the state is only in the memory of a running gateway
  */
 export async function clearCache(of: string | undefined, { config: file }: CommonOptions): Promise<void> {
@@ -32,7 +33,10 @@ export async function clearCache(of: string | undefined, { config: file }: Commo
   )
 }
 
-/** `cache stats`: what kept results have saved, of all running gateways that share the state. Starts nothing. @throws GatewayError `config` */
+/**
+ * `cache stats`: shows the savings of the cache over all running gateways that share the state. Starts nothing.
+ * @throws GatewayError `config`
+ */
 export async function showCacheStats({ config: file, json }: StatsOptions): Promise<void> {
   const config = await loadConfig({ file })
   const found = await withStore(config, 'only the running gateway knows its counts.', readCounts)
@@ -43,7 +47,7 @@ export async function showCacheStats({ config: file, json }: StatsOptions): Prom
 
 function toCleared(of: string | undefined, { servers, file }: Config): Cleared[] {
   if (of === undefined) return servers.map(({ name }) => ({ server: name, tool: undefined }))
-  // Names of servers may have slashes.
+  // Names of servers may contain slashes.
   const [server] = servers
     .map(({ name }) => name)
     .filter(name => of === name || of.startsWith(`${name}/`))
@@ -90,7 +94,7 @@ function toolTable({ tools: rows }: CacheReports): string[] {
   ])
 }
 
-/** Where results are. */
+/** Where results are stored. */
 function placeTable({ memory, stored }: CacheReports, maxStoredBytes: number): string[] {
   const { dropped, unstamped, refused } = stored
   return alignColumns([

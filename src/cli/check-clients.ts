@@ -1,7 +1,7 @@
 import type { ClientConfig, Config } from '../config/types.ts'
 import { isLoopback } from '../core/loopback.ts'
 
-/** Rows of a table: each client, and what the callers that show no key may do. */
+/** Rows of a table: each client, and the permissions of callers without a key. */
 export function clientRows({ clients, gateway }: Pick<Config, 'clients' | 'gateway'>): string[][] {
   const within = gateway.rules.length > 0 ? 'what "gateway.policy" allows' : 'everything'
   return [

@@ -14,7 +14,7 @@ interface RawEntry {
 }
 
 /**
- * `check`: says what a configuration file means, or what is wrong with it. Starts nothing and writes nothing.
+ * `check`: shows the effect of a configuration file, or its errors. Starts nothing and writes nothing.
  * @throws GatewayError `config`
  */
 export async function runCheck(file: string | undefined): Promise<void> {
@@ -53,7 +53,7 @@ export async function runCheck(file: string | undefined): Promise<void> {
   process.stdout.write(`${lines.join('\n')}\n`)
 }
 
-/** The entry as it was written: values of variables are not shown. */
+/** The entry as written: values of variables are not shown. */
 function describe(entry: RawEntry): string {
   const { command, args = [], url = entry.serverUrl, replicas } = entry
   if (replicas) return replicas.map(describe).join(', ')

@@ -1,7 +1,7 @@
 import type { Config } from '../config/types.ts'
 import { notThere } from './not-there.ts'
 
-/** @throws GatewayError `config` for a name that no client has, with the nearest that one has */
+/** @throws GatewayError `config` for an unknown client name, suggesting the nearest one */
 export function assertClient(name: string, { clients, file }: Pick<Config, 'clients' | 'file'>): void {
   const names = clients.map(client => client.name)
   if (names.includes(name)) return

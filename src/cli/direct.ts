@@ -1,20 +1,21 @@
 import type { LogLevel } from '../core/logger.ts'
 
-/** What the gateway on stdio needs to know. */
+/** Options of the gateway on stdio. */
 export interface StdioOptions {
   readonly config?: string
   readonly log?: LogLevel
-  /** Name of the profile that is offered; everything without it. */
+  /** Name of the exposed profile; without it, everything is exposed. */
   readonly profile?: string
-  /** Name of the configured client that is served; without it, the local user is. */
+  /** Name of the configured client; without it, the local user. */
   readonly client?: string
 }
 
 const LEVELS: readonly string[] = ['error', 'warn', 'info', 'debug'] satisfies LogLevel[]
 
 /**
- * Reads the arguments of the most frequent start, the one a client waits for: none, or only `--config`, `--log`, `--profile` and `--client`.
- * `undefined` for anything else, also for mistakes, which the command line library explains better.
+ * Parses the arguments of the most frequent start, for which a client waits: none, or only `--config`, `--log`,
+ * `--profile` and `--client`. `undefined` for any other arguments, including errors, which the command line library
+ * reports better.
  */
 export function parseDirect(args: readonly string[]): StdioOptions | undefined {
   const options: { config?: string; log?: LogLevel; profile?: string; client?: string } = {}

@@ -14,14 +14,16 @@ export interface DrainOptions {
   readonly wait?: boolean
 }
 
-/** Time for a report to be written, besides that to hear of the drain. */
+/** Time for writing a report, in addition to the time for detecting the drain. */
 const SLACK_MS = 1000
 const LOOK_MS = 300
 
 /**
- * `drain`: takes a replica, or a whole server, out of use in all gateways that share the state, and waits until nothing is in flight there; with `undo` it is used again.
- * Exit code 1 when something is still in flight after `gateway.drainTimeout`.
- * @throws GatewayError `config` when there is no such server or replica, or the state is only in the memory of a running gateway
+ * `drain`: takes a replica, or a whole server, out of use in all gateways that share the state, and waits until nothing
+ * is in flight there; with `undo`, it is used again. Exit code 1 when calls are still in flight after
+ * `gateway.drainTimeout`.
+ * @throws GatewayError `config` when there is no such server or replica, or the state is only in the memory of a
+ * running gateway
  */
 export async function runDrain(
   server: string,
@@ -82,7 +84,7 @@ async function inFlight(
   let gateways = 0
   for (const report of await readReports(store)) {
     gateways++
-    // Another drain may have begun meanwhile; a gateway that has seen it has seen this one.
+    // Another drain may have begun in the meantime; a gateway that has seen it has also seen this one.
     if (!includes(report.version, version)) calls++
     for (const [name, count] of Object.entries(report.inFlight[server] ?? {}))
       if (replica === undefined || name === replica || name.startsWith(`${replica}/`)) calls += count
@@ -100,7 +102,7 @@ function check({ servers, file }: Config, server: string, replica: string | unde
       servers.map(({ name }) => name),
     )
   const names = found.replicas.map(({ name }) => name)
-  // One that a name in DNS stands for begins with that of its entry.
+  // The name of a replica from DNS begins with the name of its entry.
   if (replica === undefined || names.some(name => replica === name || replica.startsWith(`${name}/`))) return
   throw notThere(quoted => `Server "${server}" has no replica ${quoted} in ${where}`, replica, names)
 }

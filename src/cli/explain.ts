@@ -33,24 +33,25 @@ export interface ExplainOptions {
 
 const EXIT: Readonly<Record<Decision['verdict'], number>> = { allow: 0, deny: 2, depends: 3 }
 
-/** Everything there is to say; printed as it is with `--json`. */
+/** The complete explanation; `--json` prints it unchanged. */
 interface Explanation {
   readonly verdict: Decision['verdict']
-  /** Place of the rule that decided; `default`, or why there is nothing to decide. */
+  /** Location of the rule that decided; `default`, or why there is no decision. */
   readonly rule: string
   readonly shadowed: string | undefined
   readonly kind: ItemKind
   readonly server: string
   readonly name: string
-  /** What clients call it, `undefined` when it is not listed. */
+  /** The name that clients use, `undefined` when it is not listed. */
   readonly exposed: string | undefined
-  /** What the catalogue knows, in a sentence. */
+  /** A sentence about its state in the catalogue. */
   readonly catalogue: string
   readonly rules: readonly ExplainStep[]
 }
 
 /**
- * `explain`: says what a client may use and why, from the configuration and the lists of earlier runs. Starts nothing.
+ * `explain`: shows what a client may use and why, from the configuration and the stored lists of earlier runs. Starts
+ * nothing.
  * @throws GatewayError `config` when there is no such client, profile or server
  */
 export async function runExplain(
@@ -128,7 +129,7 @@ function unlocated(
   const left = serverNames(raw).find(server => beginnings.includes(server) && !names.includes(server))
   if (left !== undefined) return new GatewayError('config', `The server "${left}" is disabled or left out.`)
   if (!isUri) {
-    // A name of a server may hold slashes, so that the longest beginning says most.
+    // Server names may contain slashes, so the longest matching prefix is the most informative.
     const misspelt = beginnings.findLast(beginning => nearest(beginning, names) !== undefined)
     const [beginning = misspelt] = beginnings
     if (beginning !== undefined) return unknown('server', misspelt ?? beginning, names)
@@ -136,7 +137,7 @@ function unlocated(
     if (prefix !== undefined && !prefixes.has(prefix)) {
       const near = nearest(prefix, [...prefixes.keys()])
       if (near !== undefined) return unknown('server', prefix, [prefixes.get(near) ?? near])
-      // Names of a server without a prefix may have the two signs as well.
+      // Names of a server without a prefix may contain the separator as well.
       if (config.servers.every(server => server.prefix !== false)) return unknown('server', prefix, names)
     }
     const meant = names.includes(name) ? name : nearest(name, names)
@@ -168,7 +169,7 @@ interface Found {
   readonly item: Item
   readonly exposed: string | undefined
   readonly catalogue: string
-  /** Why it does not exist for anybody, in place of a rule. */
+  /** Why it does not exist for any client; replaces a rule. */
   readonly missing?: string
 }
 
@@ -178,7 +179,7 @@ const LISTS: Readonly<Record<ItemKind, readonly ListKind[]>> = {
   resource: ['resources', 'resourceTemplates'],
 }
 
-/** Finds a thing by `server/name` or by what clients call it. */
+/** Finds a thing by `server/name` or by the name that clients use. */
 async function locate(
   loaded: Pick<Loaded, 'config' | 'raw'>,
   catalog: Catalog,

@@ -23,14 +23,14 @@ export interface GatewayAdminOptions {
   readonly gateway: Gateway
   readonly config: Config
   readonly overrides: Overrides | undefined
-  /** Reads the file again; `undefined` where there is none. */
+  /** Reads the file again; `undefined` without a file. */
   readonly reloader: Reloader | undefined
-  /** Whether a configuration that comes over the API may say what is run. */
+  /** Whether a configuration sent over the API may define programs to run. */
   readonly allowsCommands: boolean
   readonly logger: Logger
 }
 
-/** What the admin API may ask of a gateway that a command runs. */
+/** The admin operations of a gateway that a command runs. */
 export class GatewayAdmin implements AdminService {
   readonly file: string | undefined
   readonly allowsCommands: boolean

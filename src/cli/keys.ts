@@ -23,7 +23,7 @@ const MIN_MS = 60_000
 const MAX_MS = 10 * 365 * 24 * 60 * 60_000
 const MAX_NOTE_CHARS = 200
 
-/** `keys create`: the key goes to stdout and nothing else does, so that it can be piped to where it belongs; it is shown this once. */
+/** `keys create`: writes only the key to stdout, so that it can be piped. It is shown only once. */
 export async function createClientKey(client: string, options: CreateOptions): Promise<void> {
   const { config: file, expires, note } = options
   const config = await loadConfig({ file })
@@ -65,7 +65,7 @@ export async function createClientKey(client: string, options: CreateOptions): P
   process.stdout.write(`${key}\n`)
 }
 
-/** `keys list`: what is known of each key, which does not include the key. */
+/** `keys list`: shows the metadata of each key, without the key. */
 export async function listKeys(client: string | undefined, { config: file }: CommonOptions): Promise<void> {
   const config = await loadConfig({ file })
   if (client !== undefined) assertClient(client, config)
@@ -117,7 +117,7 @@ function unknown(id: string): GatewayError {
   return new GatewayError('config', `There is no key ${id.slice(0, 40)}. See: mcp-manifold keys list`)
 }
 
-/** A store that forgets would lose a key, or not know it: then nothing is done. */
+/** Refuses a store that is not durable, because it would lose the key or not contain it. */
 async function withStore<T>(config: Config, use: (store: Store) => Promise<T>): Promise<T> {
   const logger = createLogger({ level: 'warn', stream: process.stderr })
   const store = await openStore(config.gateway.state, logger)

@@ -2,8 +2,7 @@ import { GatewayError } from '../core/errors.ts'
 import { parseDirect } from './direct.ts'
 
 /**
- * Runs the command line. Each command is loaded only when it is asked for; the gateway on stdio without even the library that
- * reads arguments.
+ * Runs the command line. Each command is loaded on demand; the gateway on stdio even without the argument parser.
  * @param args without the program and the script
  */
 export async function main(args: readonly string[]): Promise<void> {
@@ -15,7 +14,7 @@ export async function main(args: readonly string[]): Promise<void> {
     process.stderr.write(
       `${error instanceof GatewayError ? error.message : String((error as Error)?.stack ?? error)}\n`,
     )
-    // Not exit(): what was written has to get out first. Everything that was opened is closed by now.
+    // Not `process.exit()`, so that pending output is written. All resources are closed by now.
     process.exitCode = 1
   }
 }

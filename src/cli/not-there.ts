@@ -1,14 +1,14 @@
 import { nearest } from '../config/validate/nearest.ts'
 import { GatewayError } from '../core/errors.ts'
 
-/** Names that a message lists. */
+/** Maximum number of listed names. */
 const MOST_LISTED = 20
 const LONGEST_SHOWN = 100
 
 /**
- * The error for a name that nothing has: with the nearest name that there is, else with the names there are.
- * @param place what of it there is none, and where, as in `server "a" in servers.json`
- * @param none what to do where there are no names at all
+ * The error for an unknown name: with the nearest name, or else with the existing names.
+ * @param place kind and location of the name, as in `server "a" in servers.json`
+ * @param none what to do when there are no names at all
  */
 export function notThere(
   place: (quoted: string) => string,

@@ -26,7 +26,7 @@ interface KeyOptions {
   readonly note?: string
 }
 
-/** Everything that is not a plain start on stdio: commands, help, and mistakes. */
+/** Handles everything except a plain start on stdio: commands, help, and errors. */
 export async function runProgram(args: readonly string[]): Promise<void> {
   const program = new Command('mcp-manifold')
     .description(
@@ -198,7 +198,7 @@ function toObject(text: string): JsonObject {
     const value: unknown = JSON.parse(text)
     if (isJsonObject(value)) return value
   } catch {
-    // Said below.
+    // Reported below.
   }
   throw new InvalidArgumentError('Expected a JSON object such as {"path":"a.txt"}.')
 }

@@ -11,18 +11,18 @@ export interface ReloadOptions {
   readonly json?: boolean
 }
 
-/** What one gateway answered. */
+/** The response of one gateway. */
 interface Reloaded {
   readonly pid: number
-  /** One of the two. */
+  /** Exactly one of the two is set. */
   readonly report?: ReloadAnswer
   readonly problem?: string
 }
 
 /**
- * `reload`: every gateway that runs with this configuration reads it again; prints what has changed in each. Resolves when it is in effect in all
- * of them. Exit code 1 when one of them could not take it over; it then runs on as it was.
- * @throws GatewayError `config` when no gateway runs with this configuration
+ * `reload`: every gateway that uses this configuration reads it again; prints the changes in each. Resolves when it is
+ * in effect in all of them. Exit code 1 when a gateway could not apply it; that gateway continues unchanged.
+ * @throws GatewayError `config` when no gateway uses this configuration
  */
 export async function runReload({ config, dryRun = false, json = false }: ReloadOptions): Promise<void> {
   const file = await findConfigFile({ file: config })

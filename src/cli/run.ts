@@ -17,20 +17,23 @@ import type { Gateway } from '../gateway/gateway.ts'
 export interface RunOptions {
   readonly file?: string | undefined
   readonly overrides?: Overrides
-  /** Whether SIGHUP means the end of the terminal and ends the gateway; else it reloads the configuration. Default: true. */
+  /**
+   * Whether SIGHUP means that the terminal was closed, and ends the gateway; otherwise it reloads the configuration.
+   * Default: true.
+   */
   readonly endsOnHangup?: boolean
-  /** Whether the admin API may define and change what is run; default false. */
+  /** Whether the admin API may define and change programs to run; default false. */
   readonly allowsCommandAdmin?: boolean
 }
 
-/** Longer than upstreams are given for their own end. */
+/** Longer than the time that upstreams have to exit. */
 const CLOSE_TIMEOUT_MS = 15_000
 
 /**
- * Starts a gateway that follows its configuration file, hands it to `use`, and stops it when `use` is done or the process is told to stop; then ends the process:
- * with 0, or with 1 after an uncaught exception. A signal lets calls in flight be answered first, a second one ends the process at once,
- * with 130 (SIGINT) or 143 (SIGTERM).
- * @throws what starting and `use` throw, after everything is closed.
+ * Starts a gateway that follows its configuration file, passes it to `use`, and stops it when `use` has finished or the
+ * process receives a signal. Then it exits the process: with 0, or with 1 after an uncaught exception. After the first
+ * signal, calls in flight are completed; a second one exits immediately, with 130 (SIGINT) or 143 (SIGTERM).
+ * @throws errors of the start and of `use`, after everything is closed
  */
 export async function runGateway(
   options: RunOptions,
@@ -50,10 +53,10 @@ export async function runGateway(
   let asked = false
   const stopping = new Promise<number>(resolve => {
     const onSignal = (signal: NodeJS.Signals): void => {
-      // Asked twice, there is no time to wait; the exit code is that of a process which the signal has ended.
+      // A second signal exits immediately, with the exit code of a process killed by that signal.
       if (asked) process.exit(128 + constants.signals[signal])
       asked = true
-      // It is ending already, because its client has left.
+      // Already stopping, because the client has disconnected.
       if (stopped) return
       stopped = true
       graceful = true
@@ -87,11 +90,11 @@ export async function runGateway(
   try {
     gateway = await createGateway(config, { logger, store })
     const used = use(gateway, loaded, logger)
-    // Beside what the client waits for.
+    // Runs in parallel to the work that the client waits for.
     reloader = startReloader(gateway, loaded, files, options, logger)
     const { overrides, allowsCommandAdmin: allowsCommands = false } = options
     admin = startAdmin({ gateway, config, overrides, reloader, allowsCommands, logger })
-    // An admin API that cannot listen where it should ends the start.
+    // The start fails when the admin API cannot use its configured address.
     const failed = admin.then(() => new Promise<never>(() => {}))
     code = await Promise.race([used.then(() => 0), stopping, failed])
   } finally {
@@ -120,7 +123,7 @@ export async function runGateway(
   process.exit(code)
 }
 
-/** Follows the file of a running gateway. */
+/** Follows the configuration file of a running gateway. */
 function startReloader(
   gateway: Gateway,
   { config }: Loaded,

@@ -16,7 +16,7 @@ export interface ServeOptions {
   readonly allowCommandAdmin?: boolean
 }
 
-/** `serve`: the HTTP endpoint, until the process is told to stop: by SIGINT or SIGTERM, and by SIGHUP when it was started in a terminal. */
+/** `serve`: runs the HTTP endpoint until SIGINT or SIGTERM, or SIGHUP when it was started in a terminal. */
 export async function runServe(options: ServeOptions): Promise<void> {
   const {
     config: file,
@@ -26,9 +26,10 @@ export async function runServe(options: ServeOptions): Promise<void> {
     allowAnonymous,
     allowCommandAdmin: allowsCommandAdmin = false,
   } = options
-  // Whoever reads the report may leave, as in `serve | head`.
+  // The reader of the report may close its end, as in `serve | head`.
   process.stdout.on('error', () => {})
-  // A daemon gets it when its starter's terminal closes, or from the kernel when a stopped group is orphaned. Only in a terminal it is meant.
+  // A daemon receives SIGHUP when the terminal of its parent closes, or from the kernel when a stopped group is
+  // orphaned. It ends the gateway only in a terminal.
   const endsOnHangup = Boolean(process.stdin.isTTY)
   const overrides = { log, host, port, allowAnonymous, serves: true }
   await runGateway({ file, overrides, endsOnHangup, allowsCommandAdmin }, async (gateway, loaded) => {
@@ -40,7 +41,7 @@ export async function runServe(options: ServeOptions): Promise<void> {
   })
 }
 
-/** What to know after the start: the state of each server and what to paste into a client. */
+/** The report after the start: the state of each server and what to paste into a client. */
 function report(
   rows: readonly string[],
   url: string,
@@ -93,7 +94,7 @@ function fixFor(code: string | undefined, { file, gateway }: Config): string | u
   }
 }
 
-/** Code of a failed system call, wherever it is in the chain of causes. */
+/** Code of a failed system call, anywhere in the chain of causes. */
 function systemCode(error: unknown): string | undefined {
   for (const at of causesOf(error)) {
     const code = at instanceof Error ? (at as { code?: unknown }).code : undefined

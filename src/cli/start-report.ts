@@ -3,12 +3,13 @@ import type { Gateway } from '../gateway/gateway.ts'
 import type { ServerStatus } from '../gateway/status.ts'
 import { alignColumns } from './columns.ts'
 
-/** The report does not wait longer for servers; a line follows for each that takes longer. */
+/** Maximum wait of the report for servers; slower ones are reported on a line of their own. */
 const REPORT_AFTER_MS = 3000
 
 /**
- * Starts what the gateway has never listed and prints how each server stands: all of them in one report after three seconds at
- * most, then each that was still starting in a line of its own when it is up or has failed. `report` says what stands around the rows.
+ * Starts the servers that were never listed and prints the state of each: all in one report after at most three
+ * seconds, then each slower server on its own line when it is ready or has failed. `report` provides the text around
+ * the rows.
  */
 export async function reportStart(
   gateway: Pick<Gateway, 'warmUp' | 'status'>,
@@ -20,7 +21,7 @@ export async function reportStart(
   const warmUp = gateway.warmUp(server => {
     settled.add(server)
     const status = reported ? gateway.status().find(({ name }) => name === server) : undefined
-    // At the end of the gateway nothing is to be told.
+    // Nothing is reported while the gateway closes.
     if (status && status.state !== 'closed') print(alignColumns([row(status, true)]))
   })
   await within(warmUp, REPORT_AFTER_MS)
@@ -47,7 +48,7 @@ function row(status: ServerStatus, settled: boolean): string[] {
   return [name, transport, era ?? '-', settled ? state : 'starting', settled ? (failure ?? counts) : waiting]
 }
 
-/** When one that has failed is tried again. */
+/** When the next attempt to start a failed server takes place. */
 function next({ nextTry }: ServerStatus): string[] {
   if (nextTry === undefined) return []
   if (nextTry === 'now') return ['It is being tried again now.']

@@ -2,9 +2,9 @@ import { assertClient } from './clients.ts'
 import { runGateway } from './run.ts'
 import type { StdioOptions } from './direct.ts'
 
-/** The default command: MCP on stdin and stdout, until the client closes them. Everything else goes to stderr. */
+/** The default command: MCP on stdin and stdout, until the client closes them. All other output goes to stderr. */
 export async function runStdio({ config, log, profile, client }: StdioOptions): Promise<void> {
-  // A stray line of some library on stdout would end the conversation with the client.
+  // Any other line on stdout, such as one of a library, would break the protocol.
   console.log = console.info = console.debug = console.error
   if (process.stdin.isTTY) {
     console.error(

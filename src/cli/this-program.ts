@@ -2,11 +2,11 @@ import { delimiter, dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const NAME = 'mcp-manifold'
-/** What no shell reads as anything but itself. */
+/** Texts without characters that are special in a shell. */
 const PLAIN = /^[\w@%+=:,./-]+$/
 const PLAIN_ON_WINDOWS = /^[\w@+=:,./\\-]+$/
 
-/** How a client starts this very program: by its path, unless npx keeps it in a cache that it may clear. */
+/** How a client starts this program: by its path, unless it is in npx's cache, which may be cleared. */
 export function thisProgram(): { command: string; args: string[] } {
   const path = fileURLToPath(new URL('../../bin/mcp-manifold.js', import.meta.url))
   return /[\\/]_npx[\\/]/.test(path)
@@ -15,9 +15,9 @@ export function thisProgram(): { command: string; args: string[] } {
 }
 
 /**
- * A command of this very program as a person types it in a shell, in any folder.
+ * A command of this program as typed in a shell, in any folder.
  * @param rest the command and its options, as they are typed
- * @param file the configuration that it has to read; `undefined`: whichever it finds
+ * @param file the configuration that it has to read; `undefined`: the default one
  */
 export function typed(rest: string, file: string | undefined): string {
   const { command, args } = thisProgram()
@@ -29,7 +29,7 @@ export function typed(rest: string, file: string | undefined): string {
   return words.join(' ')
 }
 
-/** Whether the program was started by its name. npm puts folders on PATH that shells do not have. */
+/** Whether the program was started by its name. npm adds folders to PATH that shells do not have. */
 function isOnPath(script: string): boolean {
   return /[\\/]mcp-manifold$/.test(script) && !/[\\/]node_modules[\\/]/.test(script) && hasFolder(script)
 }

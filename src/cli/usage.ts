@@ -12,7 +12,8 @@ export interface UsageOptions {
 }
 
 /**
- * `usage`: what is used and left of every limit, or of those of one client, as the state store knows it. Starts nothing.
+ * `usage`: shows the used and remaining amounts of all limits, or of those of one client, from the state store. Starts
+ * nothing.
  * @throws GatewayError `config` when there is no such client, or the state is only in the memory of a running gateway
  */
 export async function runUsage(

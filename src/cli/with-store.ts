@@ -6,8 +6,9 @@ import type { Logger } from '../core/logger.ts'
 import type { Store } from '../state/store.ts'
 
 /**
- * Opens the state store for a command, and closes it again. `memory`: what is said where the state is in a gateway's own memory.
- * @throws GatewayError `config` where the command could reach no gateway
+ * Opens the state store for a command, and closes it afterwards. `memory`: the error text when the state is in the
+ * memory of a gateway.
+ * @throws GatewayError `config` when the command could reach no gateway
  */
 export async function withStore<T>(
   { gateway }: Config,

@@ -1,7 +1,7 @@
 import { dirname, basename, isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-/** Files looked for when none is named, in this order; relative ones in the working directory. */
+/** Default locations of the file, in search order; relative ones are in the working directory. */
 export function candidateFiles(
   cwd: string,
   home: string,
@@ -11,7 +11,7 @@ export function candidateFiles(
   return [...['servers.json', '.mcp.json', 'mcp.json'].map(name => join(cwd, name)), ours]
 }
 
-/** Where state is kept unless configured; absolute. */
+/** Default folder of the state; absolute. */
 export function stateFolder(
   home: string,
   env: Readonly<Record<string, string | undefined>>,
@@ -24,19 +24,21 @@ export function stateFolder(
   return join(base, 'mcp-manifold')
 }
 
-/** The project a configuration file belongs to: its folder, or the one above where a client keeps the file in a folder of its own. */
+/**
+ * The project of a configuration file: its folder, or the parent when a client keeps the file in a folder of its own.
+ */
 export function projectFolder(file: string): string {
   const folder = dirname(file)
   return ['.vscode', '.cursor', '.windsurf', '.roo'].includes(basename(folder)) ? dirname(folder) : folder
 }
 
-/** An absolute path; `~/` is the home directory and relative ones start at `folder`. */
+/** An absolute path; `~/` is the home directory, and other relative paths start at `folder`. */
 export function absolutePath(path: string, folder: string, home: string): string {
   if (path === '~' || /^~[\\/]/.test(path)) return join(home, path.slice(1))
   return isAbsolute(path) ? path : resolve(folder, path)
 }
 
-/** The `file://` URI of a path or of such a URI. */
+/** The `file://` URI of a path, or of a URI. */
 export function fileUri(place: string, folder: string, home: string): string {
   return /^file:\/\//i.test(place)
     ? new URL(place).href

@@ -1,33 +1,38 @@
-/** What is wrong in a configuration, how it is shown, and what of it may be shown. */
+/** Problems of a configuration: their form, their display and the masking of secrets. */
 
 export type Path = readonly (string | number)[]
 
-/** One thing to mend. The text never holds a value: `renderProblems` adds it, masked. */
+/** One problem of a configuration. The text never contains a value: `renderProblems` adds it, masked. */
 export interface Problem {
   readonly path: Path
-  /** Follows the place and the value, as in `mcpServers.search.timeout is "60x": expected a duration`. */
+  /** Follows the location and the value, as in `mcpServers.search.timeout is "60x": expected a duration`. */
   readonly cause: string
   /** A full sentence: what to write instead. */
   readonly fix?: string
-  /** What is wrong there: the value, which is shown, or the key, whose value would only distract. Default: value. */
+  /** The subject of the problem: the value, which is shown, or the key, whose value is irrelevant. Default: value. */
   readonly about?: 'value' | 'key' | 'hidden value'
-  /** Without this, a problem inside the entry of a server concerns that server alone (`scope.ts`). */
+  /**
+   * Set when a problem inside the entry of a server affects the whole file; otherwise it affects only that server
+   * (`scope.ts`).
+   */
   readonly ofFile?: true
 }
 
-/** A problem with what is known of where it stands. */
+/** A problem with its location, as far as known. */
 export interface Located {
   readonly problem: Problem
-  /** The whole value as written, before variables were expanded, so that nothing that came from the environment is ever shown. */
+  /**
+   * The whole value as written, before the expansion of variables, so that no value of the environment is ever shown.
+   */
   readonly raw: unknown
   readonly position?: { readonly line: number; readonly column: number } | undefined
-  /** The file that is included and holds it; `undefined` in the one that the title names. */
+  /** The included file that contains it; `undefined` for the file named in the title. */
   readonly file?: string | undefined
 }
 
 const SECRET = /token|secret|key|password|passwd|authorization|credential|cookie/i
 const LONGEST_SHOWN = 80
-/** Nobody mends more at once, and one mistake may be made in a thousand places. */
+/** More problems are rarely fixed at once, and one error may be repeated in a thousand locations. */
 const MOST_SHOWN = 20
 
 /** `mcpServers.search.args[2]`, `mcpServers["my files"].command`. */
@@ -41,7 +46,7 @@ export function formatPath(path: Path): string {
   return text === '' ? 'the file' : text
 }
 
-/** Hides credentials inside an otherwise harmless text: user and password of a URL, its query's values, `--token=…`, `Bearer …`. */
+/** Masks credentials in a text: user and password of a URL, its query values, `--token=…`, `Bearer …`. */
 export function maskText(text: string): string {
   return text
     .replace(/\/\/[^/@\s]+@/g, '//***@')
@@ -52,7 +57,7 @@ export function maskText(text: string): string {
     )
 }
 
-/** Arguments of a command, fit to be shown: what follows a flag such as `--api-key` is hidden too. */
+/** Arguments of a command for display: values after a flag such as `--api-key` are masked as well. */
 export function maskArgs(args: readonly string[]): string[] {
   return args.map((arg, at) => {
     const before = args[at - 1]
@@ -60,7 +65,7 @@ export function maskArgs(args: readonly string[]): string[] {
   })
 }
 
-/** A value as a message may show it. Values of headers and of the environment, and whatever is named like a secret, become `***`. */
+/** A value for display in a message. Header values, environment values and values with secret names become `***`. */
 export function formatValue(path: Path, value: unknown, siblings?: unknown): string {
   if (value === null) return 'null'
   if (value === undefined) return 'missing'
@@ -76,7 +81,7 @@ export function formatValue(path: Path, value: unknown, siblings?: unknown): str
   return JSON.stringify(shown.length > LONGEST_SHOWN ? `${shown.slice(0, LONGEST_SHOWN)}…` : shown)
 }
 
-/** The value at `path`, `undefined` where there is none. */
+/** The value at `path`, `undefined` when there is none. */
 export function valueAt(root: unknown, path: Path): unknown {
   let at = root
   for (const part of path) {
@@ -86,20 +91,20 @@ export function valueAt(root: unknown, path: Path): unknown {
   return at
 }
 
-/** The problems as one text, a line each, in the order of the files: the first twenty, and how many more there are. */
+/** The problems as one text, a line each, in the order of the files: the first twenty, and the number of the others. */
 export function renderProblems(title: string, problems: readonly Located[]): string {
   const files = [...new Set([undefined, ...problems.map(({ file }) => file)])]
   const rank = ({ file, position }: Located): number =>
     files.indexOf(file) * 1e13 + (position ? position.line * 1e6 + position.column : 0)
   const inOrder = [...problems].sort((a, b) => rank(a) - rank(b))
-  // One more takes no more room than to say so.
+  // A single further problem takes no more room than the line that would replace it.
   const shownCount = inOrder.length > MOST_SHOWN + 1 ? MOST_SHOWN : inOrder.length
   const lines = inOrder.slice(0, shownCount).map(problem => `- ${renderProblem(problem)}`)
   if (inOrder.length > shownCount) lines.push(`- and ${inOrder.length - shownCount} more.`)
   return `${title} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${lines.join('\n')}`
 }
 
-/** Warnings below what else is said of a file; no lines when there are none. */
+/** Warnings as lines below other output; empty when there are none. */
 export function renderWarnings(warnings: readonly string[]): string[] {
   return warnings.length > 0 ? ['', 'Warnings', ...warnings.map(warning => `  ${warning}`)] : []
 }

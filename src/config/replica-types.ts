@@ -2,41 +2,41 @@ import type { DNS } from './options/gateway.ts'
 import type { Resolved } from './options/option.ts'
 import type { HEALTH, REPLICA, RESILIENCE } from './options/resilience.ts'
 
-/** Endpoints of servers, and what is done when they fail; resolved, as everything in `types.ts`. */
+/** Endpoints of servers and their resilience settings; resolved, as everything in `types.ts`. */
 
-/** One kind for each transport (`upstream/transport/transports.ts`). */
+/** One type per transport (`upstream/transport/transports.ts`). */
 export type Endpoint = StdioEndpoint | HttpEndpoint | SseEndpoint
 
 export interface StdioEndpoint {
   readonly kind: 'stdio'
   readonly command: string
   readonly args: readonly string[]
-  /** On top of the few variables that every child inherits. */
+  /** Added to the few variables that every child inherits. */
   readonly env: Readonly<Record<string, string>>
-  /** Absolute. */
+  /** Absolute path. */
   readonly cwd: string
-  /** It has none. */
+  /** Absent on this transport. */
   readonly url?: undefined
   readonly addresses?: undefined
 }
 
-/** An endpoint that a URL names. */
+/** An endpoint with a URL. */
 export interface UrlEndpoint {
   readonly url: string
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
-  /** Where to connect to, in this order, in place of what the host of `url` resolves to. */
+  /** Addresses to connect to, in this order, instead of resolving the host of `url`. */
   readonly addresses?: readonly string[]
 }
 
 /** Streamable HTTP. */
 export interface HttpEndpoint extends UrlEndpoint {
   readonly kind: 'http'
-  /** Whether a server that knows only HTTP+SSE is connected to over that. */
+  /** Whether to fall back to HTTP+SSE for a server that supports nothing else. */
   readonly sseFallback: boolean
 }
 
-/** Deprecated HTTP+SSE. */
+/** HTTP+SSE (deprecated). */
 export interface SseEndpoint extends UrlEndpoint {
   readonly kind: 'sse'
 }
@@ -48,19 +48,19 @@ export interface ReplicaConfig extends Resolved<typeof REPLICA> {
   readonly endpoint: Endpoint
 }
 
-/** What is done about replicas that fail. */
+/** Settings for failing replicas. */
 export interface ResilienceConfig extends Resolved<typeof RESILIENCE> {}
 
 export interface HealthConfig extends Resolved<(typeof HEALTH)['options']> {}
 
-/** Where a call goes that no replica can take. */
+/** Target of a call when all replicas are unavailable. */
 export interface FallbackConfig {
   readonly server: string
-  /** The other server's name of the tool; `undefined`: the same. */
+  /** The tool's name at the other server; `undefined`: the same. */
   readonly tool: string | undefined
-  /** Their argument → ours; empty: the same. */
+  /** Argument of the other server → argument of this one; empty: the same. */
   readonly args: Readonly<Record<string, string>>
 }
 
-/** How names of replicas are resolved. */
+/** Settings for resolving the host names of replicas. */
 export interface DnsConfig extends Resolved<(typeof DNS)['options']> {}

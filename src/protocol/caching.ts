@@ -1,12 +1,15 @@
 import type { JsonObject } from '../core/exchange.ts'
 
-/** How long a result of revision 2026-07-28 may be kept, and for whom (specification, server/utilities/caching). */
+/**
+ * How long a result of revision 2026-07-28 may be cached, and for which clients (specification,
+ * server/utilities/caching).
+ */
 export interface Caching {
   readonly ttlMs: number
   readonly scope: 'public' | 'private'
 }
 
-/** What a result says of that; `undefined` when it says nothing. What makes no sense is no reason to keep or to share it. */
+/** The caching hints of a result; `undefined` when it has none. Invalid hints allow neither caching nor sharing. */
 export function cachingOf({ ttlMs, cacheScope }: JsonObject): Caching | undefined {
   if (ttlMs === undefined && cacheScope === undefined) return undefined
   return {
@@ -15,7 +18,7 @@ export function cachingOf({ ttlMs, cacheScope }: JsonObject): Caching | undefine
   }
 }
 
-/** Of a whole that has both as parts. */
+/** The stricter of two hints, for a result that combines both parts. */
 export function tighter(a: Caching | undefined, b: Caching | undefined): Caching | undefined {
   if (!a || !b) return a ?? b
   return {
@@ -24,7 +27,7 @@ export function tighter(a: Caching | undefined, b: Caching | undefined): Caching
   }
 }
 
-/** The members of a result that say it, as raw JSON. */
+/** The members of a result that carry the hints, as raw JSON. */
 export function cachingMembers({ ttlMs, scope }: Caching): string {
   return `"ttlMs":${ttlMs},"cacheScope":"${scope}"`
 }

@@ -4,26 +4,30 @@ import { isJsonObject } from '../core/json-object.ts'
 import { withMembers } from './json-text.ts'
 import { isModernVersion, type Era } from './revisions.ts'
 
-/** Capabilities of a client that servers may make use of through the gateway. */
+/** Capabilities of a client that servers may use through the gateway. */
 const FEATURES = ['elicitation', 'roots', 'sampling'] as const
 
 /** Extension of revision 2026-07-28 whose ids the gateway wraps. */
 export const TASKS = 'io.modelcontextprotocol/tasks'
 
-/** Extensions the gateway understands well enough to pass, by era of the client. */
+/** Extensions that the gateway can relay, by era of the client. */
 export const EXTENSIONS: Readonly<Record<Era, readonly string[]>> = {
   legacy: ['io.modelcontextprotocol/ui'],
   modern: ['io.modelcontextprotocol/ui', TASKS],
 }
 
-/** Of what a client declares, as raw JSON: far more than clients need. It is kept with sessions, links and lists, and sent with requests. */
+/**
+ * Maximum length of a client's capabilities as raw JSON, far above normal use. They are kept with sessions, links and
+ * lists, and sent with requests.
+ */
 const MAX_CHARS = 16 * 1024
 const MAX_DEPTH = 32
 
 /**
- * Raw JSON of what a client declares and the gateway can relay, `''` when there is nothing. What is declared is believed, whatever the client's revision has: some
- * speak an older one over an older transport. In a fixed order, so that clients that declare the same have the same text.
- * @throws GatewayError `too_large` for more than 16 KiB, or deeper than 32
+ * Raw JSON of the declared capabilities that the gateway can relay, `''` when there are none. Declared capabilities
+ * count even when the client's revision does not define them: some clients use an older revision over an older
+ * transport. In a fixed order, so that equal capabilities have equal texts.
+ * @throws GatewayError `too_large` for more than 16 KiB, or nesting deeper than 32
  */
 export function forwardableCapabilities(capabilities: JsonObject, revision: string): string {
   const parts: string[] = []
@@ -54,7 +58,7 @@ function tooLarge(how: string): GatewayError {
   return new GatewayError('too_large', `The capabilities of the client ${how}. Fix: declare less.`)
 }
 
-/** The part of an `extensions` capability that is on the list, `undefined` when nothing is. */
+/** The supported part of an `extensions` capability, `undefined` when it is empty. */
 export function allowedExtensions(extensions: unknown, era: Era): JsonObject | undefined {
   if (typeof extensions !== 'object' || extensions === null) return undefined
   const allowed: JsonObject = {}
@@ -62,17 +66,17 @@ export function allowedExtensions(extensions: unknown, era: Era): JsonObject | u
   return Object.keys(allowed).length === 0 ? undefined : allowed
 }
 
-/** Whether a server may ask such a client anything. */
+/** Whether a server may send requests to a client with these features. */
 export function canBeAsked(features: string): boolean {
   return features !== '' && FEATURES.some(feature => features.includes(`"${feature}":`))
 }
 
-/** Roots of the configuration are the same as long as the server runs. */
+/** Configured roots never change while the server runs. */
 const FIXED_ROOTS = '{"listChanged":false}'
 
 /**
- * What a server may ask this client. Where the server's roots are configured (`roots`), those of the client are none of its business, so that clients
- * that differ only in these are alike.
+ * The features of a client that a server may use. When the server's roots are configured (`roots`), the roots of the
+ * client are removed, so that clients that differ only in their roots are equal.
  */
 export function askable(features: string, roots: readonly unknown[] | undefined): string {
   if (!roots || !features.includes('"roots"')) return features
@@ -80,25 +84,28 @@ export function askable(features: string, roots: readonly unknown[] | undefined)
   return others === '{}' ? '' : others
 }
 
-/** Raw JSON of the client capabilities that a server is told of: what it may ask the client, and what the configuration answers. */
+/**
+ * Raw JSON of the client capabilities that are declared to a server: those of the client, and the roots when they are
+ * configured.
+ */
 export function declaredTo(features: string, roots: readonly unknown[] | undefined): string {
   const others = askable(features, roots) || '{}'
   return roots?.length ? withMembers(others, { roots: FIXED_ROOTS }) : others
 }
 
-/** Whether such features declare the tasks extension. */
+/** Whether these features include the tasks extension. */
 export function knowsTasks(features: string): boolean {
   return features.includes(`"${TASKS}"`)
 }
 
-/** The same features with the tasks extension declared. */
+/** The same features with the tasks extension. */
 export function withTasks(features: string): string {
   const value = (features === '' ? {} : JSON.parse(features)) as JsonObject
   const extensions = { ...(value.extensions as JsonObject | undefined), [TASKS]: {} }
   return JSON.stringify({ ...value, extensions })
 }
 
-/** Whether a server of these capabilities runs tools as tasks of revision 2025-11-25. */
+/** Whether a server with these capabilities runs tools as tasks of revision 2025-11-25. */
 export function runsTasks(capabilities: JsonObject | undefined): boolean {
   const tasks = capabilities?.tasks as
     { requests?: { tools?: { call?: unknown } | null } | null } | null | undefined

@@ -1,6 +1,6 @@
 /**
- * What of a client can make a server show it other lists: its era, and which of the capabilities that are passed on it has. Two clients of one kind are shown the
- * same. A letter for the era, then one for each capability: 32 kinds there are.
+ * The properties of a client on which a server's lists may depend: its era and its relayed capabilities. Clients of one
+ * kind see the same lists. One letter for the era, then one for each capability: 32 kinds in all.
  */
 export type ClientKind = string
 
@@ -12,10 +12,10 @@ const LETTERS = [
 ] as const
 
 const known = new Map<string, string>()
-/** Clients may declare details without end; of so many texts the letters are remembered. */
+/** Clients may declare unbounded details; the letters of this many texts are cached. */
 const MAX_KNOWN = 1000
 
-/** `capabilities` is raw JSON as `forwardableCapabilities` and `declaredTo` give it. */
+/** `capabilities` is raw JSON from `forwardableCapabilities` or `declaredTo`. */
 export function kindOf(modern: boolean, capabilities: string): ClientKind {
   if (capabilities === '' || capabilities === '{}') return modern ? 'm' : 'l'
   let letters = known.get(capabilities)

@@ -2,7 +2,7 @@ import type { GatewayError } from '../core/errors.ts'
 import type { OwnResult } from '../core/exchange.ts'
 import { META, OWN_META_PREFIX } from './revisions.ts'
 
-/** How a client hears of a failure of the gateway itself: code, safe text and an id to find it in the log. */
+/** How a failure of the gateway is reported to a client: code, safe text and an id to find it in the log. */
 
 /** Raw JSON of a JSON-RPC error object. */
 export function failureObject(error: GatewayError): string {
@@ -14,8 +14,8 @@ export function failureObject(error: GatewayError): string {
 }
 
 /**
- * A failed `tools/call` that a model can act on, as a result with `isError`: legacy HTTP clients take error statuses, and some take protocol
- * errors, for a dead connection.
+ * A failed `tools/call` that a model can act on, as a result with `isError`. Legacy HTTP clients treat error statuses,
+ * and some treat protocol errors, as a broken connection.
  */
 export function failureResult(error: GatewayError, modern: boolean, serverInfo: string): OwnResult {
   const meta: string[] = [`"${OWN_META_PREFIX}error":${JSON.stringify({ ...error.data, ...details(error) })}`]

@@ -3,7 +3,7 @@ import type { HeaderParam } from '../core/route.ts'
 
 /** The `Mcp-*` headers of the modern HTTP transport (specification 2026-07-28, basic/transports, "Request headers"). */
 
-/** Methods that carry `Mcp-Name`, with the member of `params` it repeats. */
+/** Methods with an `Mcp-Name` header, and the member of `params` that it repeats. */
 export const NAMED_METHODS: Readonly<Record<string, 'name' | 'uri' | 'taskId'>> = {
   'tools/call': 'name',
   'prompts/get': 'name',
@@ -15,30 +15,30 @@ export const NAMED_METHODS: Readonly<Record<string, 'name' | 'uri' | 'taskId'>> 
 }
 
 const SENTINEL = /^=\?base64\?(.*)\?=$/s
-/** Visible ASCII with inner spaces or tabs: what an HTTP field value carries unharmed. */
+/** Visible ASCII with inner spaces or tabs: the characters that are safe in an HTTP field value. */
 const PLAIN = /^[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?$/
 
-/** A number as JSON writes it; `Number` alone would take `0x2a` and white space, too. */
+/** A JSON number; `Number` alone would also accept `0x2a` and white space. */
 const DECIMAL = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/
 
-/** A value as a header: as it is when safe, else `=?base64?…?=` over its UTF-8. */
+/** Encodes a header value: unchanged when safe, else `=?base64?…?=` of its UTF-8 bytes. */
 export function encodeHeaderValue(value: string): string {
   if (PLAIN.test(value) && !SENTINEL.test(value)) return value
   return `=?base64?${Buffer.from(value, 'utf8').toString('base64')}?=`
 }
 
-/** The value of a header, `undefined` when it claims to be Base64 and is not. */
+/** Decodes a header value; `undefined` for invalid Base64. */
 export function decodeHeaderValue(header: string): string | undefined {
   const match = header.startsWith('=?') ? SENTINEL.exec(header) : null
   if (!match) return header
   const encoded = match[1] as string
   const bytes = Buffer.from(encoded, 'base64')
-  // Buffer skips what is not Base64; only an encoding that round-trips was one.
+  // `Buffer` ignores invalid characters, so only an encoding that round-trips is valid.
   if (bytes.toString('base64') !== encoded) return undefined
   return bytes.toString('utf8')
 }
 
-/** Text of an argument as a header value; `undefined` for values that have no header (absent, `null`, objects). */
+/** Header value of an argument; `undefined` for values without a header (absent, `null`, objects). */
 export function headerTextOf(value: unknown): string | undefined {
   if (typeof value === 'string') return value
   if (typeof value === 'boolean') return value ? 'true' : 'false'
@@ -55,7 +55,7 @@ function argumentAt(args: unknown, path: readonly string[]): unknown {
   return at
 }
 
-/** `Mcp-Param-*` headers for a call's arguments, keys in lower case. */
+/** `Mcp-Param-*` headers for the arguments of a call, keys in lower case. */
 export function paramHeaders(params: readonly HeaderParam[], args: unknown): Record<string, string> {
   const headers: Record<string, string> = {}
   for (const { header, path } of params) {
@@ -65,7 +65,10 @@ export function paramHeaders(params: readonly HeaderParam[], args: unknown): Rec
   return headers
 }
 
-/** What is wrong with the `Mcp-Param-*` headers of a call, or `undefined`. Integers compare as numbers. */
+/**
+ * Describes the first mismatch between the `Mcp-Param-*` headers and the arguments of a call; `undefined` when they
+ * match. Integers compare as numbers.
+ */
 export function paramHeaderMismatch(
   params: readonly HeaderParam[],
   args: unknown,
@@ -95,7 +98,7 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 /**
  * The `x-mcp-header` annotations of a tool's input schema.
- * @returns the parameters, or a sentence that says why the tool must not be listed.
+ * @returns the parameters, or a sentence that explains why the tool must not be listed
  */
 export function headerParamsOf(schema: unknown): readonly HeaderParam[] | string {
   const found: HeaderParam[] = []
@@ -110,7 +113,10 @@ export function headerParamsOf(schema: unknown): readonly HeaderParam[] | string
   return found
 }
 
-/** `reachable`: whether only `properties` lead here, so that the value's place in the arguments is certain. */
+/**
+ * `reachable`: whether the path consists of `properties` only, so that the position of the value in the arguments is
+ * known.
+ */
 function walk(
   schema: unknown,
   path: readonly string[],

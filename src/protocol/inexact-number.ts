@@ -5,12 +5,15 @@ const MINUS = 45
 const ZERO = 48
 const NINE = 57
 
-/** Up to so many digits a number is read as it is written. */
+/** Numbers with at most this many digits are parsed exactly. */
 const EXACT_DIGITS = 15
-/** Only such numbers may lose something when they are parsed. */
+/** Matches every number that may lose precision when parsed, and some others. */
 const LONG_NUMBER = /[\d.]{16}|\d[eE]/
 
-/** The first number in `[start, end)` of which parsing to a double loses something, as it is written; `undefined` when there is none. */
+/**
+ * The first number in `[start, end)` that loses precision when parsed to a double, as written; `undefined` when there
+ * is none.
+ */
 export function inexactNumber(text: string, start: number, end: number): string | undefined {
   if (!LONG_NUMBER.test(text.slice(start, end))) return undefined
   for (let at = start; at < end;) {
@@ -33,7 +36,7 @@ function isExact(number: string): boolean {
   return digits.length <= EXACT_DIGITS || digits === digitsOf(String(value))
 }
 
-/** The digits of a number without zeros at either end, sign, point and exponent. */
+/** The significant digits of a number, without sign, point, exponent, leading and trailing zeros. */
 function digitsOf(number: string): string {
   const mantissa = number.replace(/[eE].*$/, '').replace(/[-.]/g, '')
   let from = 0

@@ -1,12 +1,16 @@
 /**
- * Finding and replacing members in JSON *text*. What passes through the gateway is never re-stringified, because that would change numbers
- * (`12345678901234567890`, `1.0`), key order and escapes; instead, the few spans that must change are spliced.
+ * Finds and replaces members in JSON *text*. Relayed messages are never re-stringified, because that would change
+ * numbers (`12345678901234567890`, `1.0`), key order and escapes. Instead, only the spans that must change are
+ * replaced.
  *
- * No function here validates: the text has been accepted by `JSON.parse`. Each of them ends on any text all the same, after
- * one pass. One that meets what it does not take (no object, no array, a text that is cut) throws a `JsonTextError`.
+ * No function here validates: the text has already passed `JSON.parse`. Each function still terminates on any text,
+ * after one pass. A text that is not an object or array as required, or is truncated, throws a `JsonTextError`.
  */
 
-/** A member of an object: where its key (with quotes) and its value stand in the text. Offsets are UTF-16 code units, ends exclusive. */
+/**
+ * A member of an object: the spans of its key (with quotes) and its value. Offsets are UTF-16 code units, ends
+ * exclusive.
+ */
 export interface Member {
   readonly key: string
   readonly keyStart: number
@@ -21,7 +25,7 @@ export interface Edit {
   readonly text: string
 }
 
-/** A text is not what a function of this module takes. */
+/** The text does not have the form that a function of this module requires. */
 export class JsonTextError extends Error {
   constructor(wanted: string, text: string, at: number) {
     const found = at < text.length ? JSON.stringify(text.charAt(at)) : 'the end of the text'
@@ -39,7 +43,7 @@ const CLOSE_BRACKET = 93
 const OPEN_BRACE = 123
 const CLOSE_BRACE = 125
 
-/** First position at or after `at` that is not white space. */
+/** Index of the first character at or after `at` that is not white space. */
 export function skipSpace(text: string, at: number): number {
   for (;;) {
     const code = text.charCodeAt(at)
@@ -48,21 +52,24 @@ export function skipSpace(text: string, at: number): number {
   }
 }
 
-/** Position after the string that starts at `at`. Jumps from quote to quote, so long strings cost little. */
+/** Index after the string that starts at `at`. It searches from quote to quote, so long strings cost little. */
 function skipString(text: string, at: number): number {
   if (text.charCodeAt(at) !== QUOTE) throw new JsonTextError('a string', text, at)
   let end = text.indexOf('"', at + 1)
   while (end !== -1) {
     let before = end - 1
     while (text.charCodeAt(before) === BACKSLASH) before--
-    // An even number of backslashes escapes only itself.
+    // The quote is not escaped when an even number of backslashes precedes it.
     if ((end - before) & 1) return end + 1
     end = text.indexOf('"', end + 1)
   }
   throw new JsonTextError('the end of a string', text, text.length)
 }
 
-/** Position after the value that starts at `at`, which is always behind `at`. @throws JsonTextError where no value starts */
+/**
+ * Index after the value that starts at `at`, always greater than `at`.
+ * @throws JsonTextError when no value starts there
+ */
 export function skipValue(text: string, at: number): number {
   const first = text.charCodeAt(at)
   if (first === QUOTE) return skipString(text, at)
@@ -82,7 +89,7 @@ export function skipValue(text: string, at: number): number {
   }
   for (const start = at; ; at++) {
     const code = text.charCodeAt(at)
-    // Number or literal: ends at the next separator, space or at the end of the text (NaN).
+    // Number or literal: ends at the next separator, white space or the end of the text (NaN).
     if (code === COMMA || code === CLOSE_BRACE || code === CLOSE_BRACKET || code <= 32 || code !== code) {
       if (at === start) throw new JsonTextError('a value', text, at)
       return at
@@ -90,12 +97,12 @@ export function skipValue(text: string, at: number): number {
   }
 }
 
-/** Whether a value of a text is an object: after white space there is its `{`. */
+/** Whether the value at `at`, after white space, is an object. */
 export function isObjectAt(text: string, at = 0): boolean {
   return text.charCodeAt(skipSpace(text, at)) === OPEN_BRACE
 }
 
-/** Position after the bracket `open` that is the first at or after `at` but for white space. */
+/** Index after the bracket `open`, which must be the next character after white space. */
 function enter(text: string, at: number, open: number): number {
   const start = skipSpace(text, at)
   if (text.charCodeAt(start) === open) return start + 1
@@ -103,8 +110,8 @@ function enter(text: string, at: number, open: number): number {
 }
 
 /**
- * Members of the object whose `{` stands at `at` (white space before it is skipped), in the order of the text, duplicates included.
- * @throws JsonTextError where there is no object
+ * Members of the object whose `{` is at `at` (after white space), in the order of the text, duplicates included.
+ * @throws JsonTextError when there is no object
  */
 export function members(text: string, at = 0): Member[] {
   const list: Member[] = []
@@ -129,8 +136,8 @@ export function members(text: string, at = 0): Member[] {
 }
 
 /**
- * Calls `visit` with the span of each element of the array whose `[` stands at `at`, until one call returns `false`.
- * @throws JsonTextError where there is no array
+ * Calls `visit` with the span of each element of the array whose `[` is at `at`, until it returns `false`.
+ * @throws JsonTextError when there is no array
  */
 export function eachElement(
   text: string,
@@ -153,8 +160,8 @@ export function eachElement(
 }
 
 /**
- * Spans of the elements of the array whose `[` stands at `at`; of the first `max` where there are more.
- * @throws JsonTextError where there is no array
+ * Spans of at most `max` elements of the array whose `[` is at `at`.
+ * @throws JsonTextError when there is no array
  */
 export function elements(text: string, at = 0, max = Infinity): { start: number; end: number }[] {
   const list: { start: number; end: number }[] = []
@@ -162,7 +169,7 @@ export function elements(text: string, at = 0, max = Infinity): { start: number;
   return list
 }
 
-/** The last member called `key`, as `JSON.parse` would take it. */
+/** The last member with this key, which is the one that `JSON.parse` uses. */
 export function find(list: readonly Member[], key: string): Member | undefined {
   for (let i = list.length - 1; i >= 0; i--) {
     const member = list[i] as Member
@@ -172,8 +179,8 @@ export function find(list: readonly Member[], key: string): Member | undefined {
 }
 
 /**
- * The members of an object by key: of those with one key the last, as `JSON.parse` would take it. For many look-ups in one object.
- * @throws JsonTextError where there is no object
+ * The members of an object by key; of duplicates the last one, as in `JSON.parse`. For many look-ups in one object.
+ * @throws JsonTextError when there is no object
  */
 export function lastMembers(text: string, at = 0): Map<string, Member> {
   const byKey = new Map<string, Member>()
@@ -181,7 +188,7 @@ export function lastMembers(text: string, at = 0): Map<string, Member> {
   return byKey
 }
 
-/** Raw text of the value at a path of keys; `undefined` where a key is not there or what should have it is no object. */
+/** Raw text of the value at a path of keys; `undefined` when a key is missing or its parent is not an object. */
 export function rawAt(text: string, ...path: string[]): string | undefined {
   let start = 0
   let end = text.length
@@ -195,7 +202,7 @@ export function rawAt(text: string, ...path: string[]): string | undefined {
   return text.slice(start, end)
 }
 
-/** Whether objects and arrays are nested in each other more than `max` deep anywhere in the text. */
+/** Whether objects and arrays are nested deeper than `max` anywhere in the text. */
 export function isDeeperThan(text: string, max: number): boolean {
   let depth = 0
   for (let at = 0; at < text.length;) {
@@ -212,7 +219,10 @@ export function isDeeperThan(text: string, max: number): boolean {
   return false
 }
 
-/** A key that stands twice in one object anywhere in the text, `undefined` when there is none. One pass, whatever the depth. */
+/**
+ * A key that occurs twice in one object anywhere in the text, `undefined` when there is none. One pass, regardless of
+ * depth.
+ */
 export function repeatedKey(text: string): string | undefined {
   const open: (Keys | undefined)[] = []
   for (let at = 0; at < text.length;) {
@@ -235,7 +245,7 @@ export function repeatedKey(text: string): string | undefined {
   return undefined
 }
 
-/** What a key says whose quotes stand around `[start + 1, end - 1)`. */
+/** The decoded key whose quotes are at `start` and `end - 1`. */
 function keyOf(text: string, start: number, end: number): string {
   const raw = text.slice(start + 1, end - 1)
   if (!raw.includes('\\')) return raw
@@ -246,7 +256,7 @@ function keyOf(text: string, start: number, end: number): string {
   }
 }
 
-/** Up to so many are compared one by one, which is faster than a set for as long as they are few. */
+/** Up to this many keys are compared one by one, which is faster than a set. */
 const FEW_KEYS = 8
 
 /** The keys of one object. */
@@ -254,7 +264,7 @@ class Keys {
   readonly #few: string[] = []
   #many: Set<string> | undefined
 
-  /** `false` for one that is there already. */
+  /** Returns `false` for a duplicate. */
   add(key: string): boolean {
     if (this.#many) return this.#many.size < this.#many.add(key).size
     if (this.#few.includes(key)) return false
@@ -264,7 +274,7 @@ class Keys {
   }
 }
 
-/** Applies edits, given in any order; they must not overlap. */
+/** Applies edits in any order; they must not overlap. */
 export function splice(text: string, edits: readonly Edit[]): string {
   if (edits.length === 0) return text
   const sorted = inOrder(edits) ? edits : [...edits].sort((a, b) => a.start - b.start)
@@ -284,9 +294,9 @@ function inOrder(edits: readonly Edit[]): boolean {
 }
 
 /**
- * Replaces, adds and removes members of the object text `object`; all others keep their bytes and order. A value of `undefined` removes.
- * New members go to the front, so that nothing has to be looked for behind a long value.
- * @throws JsonTextError where there is no object
+ * Replaces, adds and removes members of the object text `object`; all other members keep their bytes and order. A value
+ * of `undefined` removes. New members are inserted at the front, so that long values need not be scanned.
+ * @throws JsonTextError when there is no object
  */
 export function withMembers(object: string, changes: Readonly<Record<string, string | undefined>>): string {
   const list = members(object)
@@ -311,7 +321,7 @@ export function withMembers(object: string, changes: Readonly<Record<string, str
     if (value !== undefined && !seen.has(key)) added.push(`${JSON.stringify(key)}:${value}`)
   }
   if (!changed) {
-    // Nothing to replace: one insertion, the rest untouched to the byte.
+    // Only additions: one insertion, all other bytes unchanged.
     if (added.length === 0) return object
     const comma = list.length > 0 ? ',' : ''
     return `${object.slice(0, open + 1)}${added.join(',')}${comma}${object.slice(open + 1)}`
@@ -319,7 +329,7 @@ export function withMembers(object: string, changes: Readonly<Record<string, str
   return `{${[...added, ...kept].join(',')}}`
 }
 
-/** Makes a JSON text fit on one line: raw line breaks can only be white space there. */
+/** Puts a JSON text on one line: raw line breaks can only be white space. */
 export function onOneLine(text: string): string {
   return text.includes('\n') || text.includes('\r') ? text.replace(/[\r\n]/g, ' ') : text
 }

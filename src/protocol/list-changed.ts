@@ -7,7 +7,7 @@ const NOTIFICATIONS: Readonly<Record<ListKind, string>> = {
   prompts: 'notifications/prompts/list_changed',
 }
 
-/** The notification that says that a list has changed; resources and templates share one. */
+/** The notification about a changed list; resources and templates share one. */
 export function listChangedMethod(kind: ListKind): string {
   return NOTIFICATIONS[kind]
 }

@@ -6,13 +6,14 @@ import { RELATED_TASK } from './related-task.ts'
 import { META } from './revisions.ts'
 
 /**
- * Members of requests that the gateway decides by. JSON readers of other languages match names without regard to case: what the gateway reads as `name`, a
- * server would read from `Name`. So a member that could be taken for another one is refused.
+ * Members of requests on which the gateway bases decisions. JSON parsers of some languages match names
+ * case-insensitively: where the gateway reads `name`, a server might read `Name`. So a member that could be confused
+ * with another one is refused.
  */
 
 /** Members of an object, and of the objects in them. */
 class Members {
-  /** `null` for one of which nothing inside is read. */
+  /** `null` for a member whose content is not inspected. */
   readonly #inner: ReadonlyMap<string, Members | null>
   readonly #known: KnownNames
 
@@ -21,7 +22,7 @@ class Members {
     this.#known = new KnownNames(this.#inner.keys())
   }
 
-  /** @throws GatewayError `invalid_request` for a member that a reader could take for another one */
+  /** @throws GatewayError `invalid_request` for a member that a parser could confuse with another one */
   check(object: JsonObject): void {
     let others: string[] | undefined
     for (const key in object) {
@@ -47,7 +48,7 @@ class Members {
   }
 }
 
-/** The refusal of a member `key` that some readers take for `other`. */
+/** The refusal of a member `key` that some parsers read as `other`. */
 export function ambiguous(other: string, key: string): GatewayError {
   const [is, like] = [key, other].map(name => JSON.stringify(name.slice(0, 100)))
   return new GatewayError(

@@ -3,9 +3,9 @@ import type { Json, JsonObject } from '../core/exchange.ts'
 import { find, members, onOneLine, type Member } from './json-text.ts'
 import { refuseVariants } from './member-names.ts'
 
-/** JSON-RPC 2.0 messages as text. Ids are handled as raw text, so that they come back exactly as they came. */
+/** JSON-RPC 2.0 messages as text. Ids are kept as raw text, so that they are returned exactly as received. */
 
-/** A message as received: its text and what `JSON.parse` made of it. */
+/** A received message: its text and its parsed value. */
 export interface Message {
   readonly text: string
   readonly value: JsonObject
@@ -13,7 +13,7 @@ export interface Message {
 
 export type MessageKind = 'request' | 'notification' | 'response'
 
-/** A request or notification taken apart. */
+/** A parsed request or notification. */
 export interface Incoming {
   /** Raw text of the id; `undefined` for a notification. */
   readonly id: string | undefined
@@ -30,7 +30,10 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** What a parsed value is as a message. @throws GatewayError `invalid_request` when it is none. */
+/**
+ * The kind of a parsed message.
+ * @throws GatewayError `invalid_request` when it is not a message
+ */
 export function kindOf(value: unknown): MessageKind {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new GatewayError('invalid_request', 'A JSON-RPC message must be a JSON object.')
@@ -53,8 +56,9 @@ export function isId(value: unknown): value is string | number {
 }
 
 /**
- * Takes a request or notification apart. A member that stands twice, or in two spellings that differ in case only, is refused: two readers could take different
- * ones, and a policy decided on one while the server acts on the other.
+ * Parses a request or notification. A member that occurs twice, or in two spellings that differ only in case, is
+ * refused: different parsers could use different ones, so that a policy would decide on one while the server acts on
+ * the other.
  * @throws GatewayError `invalid_request`, `invalid_params`
  */
 export function takeApart(message: Message): Incoming {
@@ -73,12 +77,12 @@ export function takeApart(message: Message): Incoming {
   }
 }
 
-/** @throws GatewayError `invalid_request` when the text has more members than its parsed value. */
+/** @throws GatewayError `invalid_request` when the text has more members than its parsed value */
 export function refuseDuplicates(list: readonly Member[], value: JsonObject): void {
   if (list.length === Object.keys(value).length) return
   const seen = new Set<string>()
   for (const { key } of list) {
-    // `__proto__` is an own member after JSON.parse, so the counts differ only by duplicates.
+    // `__proto__` is an own member after `JSON.parse`, so the counts differ only by duplicates.
     if (seen.has(key))
       throw new GatewayError('invalid_request', `Member ${JSON.stringify(key)} stands twice in one object.`)
     seen.add(key)
@@ -95,7 +99,9 @@ export function notificationText(method: string, params: string | undefined): st
   return params === undefined ? `${head}}` : `${head},"params":${params}}`
 }
 
-/** The same for several clients: on one line, as event streams need it, so that each of them can hold this very text. */
+/**
+ * A notification for several clients: on one line, as event streams require, so that all of them can share the text.
+ */
 export function sharedNotification(method: string, params: string | undefined): string {
   return onOneLine(notificationText(method, params))
 }

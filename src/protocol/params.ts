@@ -4,19 +4,19 @@ import { find, members, splice, withMembers, type Edit } from './json-text.ts'
 import { refuseDuplicates } from './message.ts'
 import { META } from './revisions.ts'
 
-/** What changes in the parameters of a request on their way from a client to an upstream. */
+/** Changes to the parameters of a request on its way from a client to an upstream. */
 export interface ParamsChange {
-  /** Member that says what is meant, with the value the upstream knows. */
+  /** Member that names the target, with the upstream's own value. */
   readonly target?: { readonly key: 'name' | 'uri' | 'taskId'; readonly value: string } | undefined
-  /** Reference of a completion, with the value the upstream knows. */
+  /** Reference of a completion, with the upstream's own value. */
   readonly ref?: { readonly key: 'name' | 'uri'; readonly value: string } | undefined
-  /** Token under which the gateway wants to hear of progress. The client's own never goes upstream. */
+  /** Progress token of the gateway. The client's own token is never sent upstream. */
   readonly progressToken?: number | undefined
-  /** Raw JSON of the envelope members that a modern upstream requires; `undefined` for a legacy one. */
+  /** Raw JSON of the envelope members required by a modern upstream; `undefined` for a legacy one. */
   readonly envelope?: Readonly<Record<string, string>> | undefined
 }
 
-/** Members of `_meta` that concern the client and the gateway alone. */
+/** Members of `_meta` that are only for the gateway. */
 const REMOVED_KEYS = [
   'progressToken',
   META.protocolVersion,
@@ -26,9 +26,9 @@ const REMOVED_KEYS = [
 ] as const
 
 /**
- * Raw text of the parameters to send, `undefined` when there are none. Everything not named in `change` keeps its bytes,
- * except inside `_meta`, where white space may go.
- * @throws GatewayError `invalid_request` for members that stand twice.
+ * Raw text of the parameters to send, `undefined` when there are none. Everything not named in `change` keeps its
+ * bytes, except white space inside `_meta`.
+ * @throws GatewayError `invalid_request` for duplicate members
  */
 export function outgoingParams(
   params: Json<JsonObject> | undefined,
@@ -76,7 +76,7 @@ function metaMembers(meta: Json | undefined, change: ParamsChange): string | und
   const removed = old ? REMOVED_KEYS.filter(key => key in old.value) : []
   if (change.progressToken === undefined && !change.envelope) {
     if (removed.length === 0) return meta?.text
-    // Most clients put only the envelope there, of which nothing is left.
+    // Most clients send only the envelope there, all of which is removed.
     if (old && removed.length === Object.keys(old.value).length) return '{}'
   }
   const changes: Record<string, string | undefined> = {}

@@ -4,20 +4,20 @@ import { rawAt, withMembers } from './json-text.ts'
 
 /** Tasks of revision 2025-11-25 in messages (specification 2025-11-25, basic/utilities/tasks). */
 
-/** `_meta` key by which a message says which task it is about. */
+/** `_meta` key that names the task of a message. */
 export const RELATED_TASK = 'io.modelcontextprotocol/related-task'
 
-/** Notification that a task has another status now; its params are the task. */
+/** Notification of a changed task status; its params are the task. */
 export const TASK_STATUS = 'notifications/tasks/status'
 
 const FINAL: ReadonlySet<unknown> = new Set(['completed', 'failed', 'cancelled'])
 
-/** Whether nothing more happens to a task of this status; the same in both eras. */
+/** Whether a status is final; equal in both eras. */
 export function isFinal(status: unknown): boolean {
   return FINAL.has(status)
 }
 
-/** The task that params or a result say they are about, in the sender's words. */
+/** The task id in params or a result, as the sender uses it. */
 export function relatedTaskOf(value: unknown): string | undefined {
   const meta = isJsonObject(value) ? value._meta : undefined
   const related = isJsonObject(meta) ? meta[RELATED_TASK] : undefined
@@ -26,8 +26,8 @@ export function relatedTaskOf(value: unknown): string | undefined {
 }
 
 /**
- * Params or a result with the task `from` called `to`, wherever a message names its task: `taskId`, `task.taskId` and the mark in `_meta`. Without `to` the
- * mark is removed: its reader knows of no task.
+ * Replaces the task id `from` by `to` in params or a result, wherever a message names its task: `taskId`, `task.taskId`
+ * and the related-task key of `_meta`. Without `to`, that key is removed, because the receiver does not have the task.
  */
 export function renameTask({ text, value }: Json, from: string, to: string | undefined): string {
   if (!isJsonObject(value)) return text
@@ -52,9 +52,9 @@ function renamedMeta(text: string, to: string | undefined): string | undefined {
   return rest === '{}' ? undefined : rest
 }
 
-/** The same for a text that has not been parsed yet. */
+/** The same for a text that is not parsed yet. */
 export function renameTaskIn(text: string, from: string, to: string | undefined): string {
-  // Most texts say nothing of tasks; an escaped id is still an id.
+  // Most texts contain no task; ids may contain escapes.
   if (!text.includes('task')) return text
   return renameTask({ text, value: JSON.parse(text) as JsonObject }, from, to)
 }

@@ -5,21 +5,24 @@ import { elements, find, members, skipSpace, splice, withMembers } from './json-
 import { revisionProfile, resultAt } from './revision-profile.ts'
 import { LATEST_LEGACY, META, OWN_META_PREFIX } from './revisions.ts'
 
-/** Framing of results for the era and the revision of the client. Source: specification 2026-07-28, changelog; both directions of a dual-era gateway. */
+/**
+ * Framing of results for the era and the revision of the client. Source: specification 2026-07-28, changelog; both
+ * directions of a dual-era gateway.
+ */
 
 /** Raw JSON of the gateway's own `serverInfo`, for `_meta` of modern results. */
 export type ServerInfoText = string
 
-/** In `_meta`: what a client has left of its limits. */
+/** `_meta` key of the remaining quotas of a client. */
 const QUOTA = `${OWN_META_PREFIX}quota`
 const CLOSE_BRACE = 125
 
-/** Methods whose complete results must carry `ttlMs` and `cacheScope` in the modern era, besides the lists. */
+/** Methods other than lists whose complete results must carry `ttlMs` and `cacheScope` in the modern era. */
 const CACHEABLE: ReadonlySet<string> = new Set(['resources/read'])
 
 /**
- * The result text for a client, from what an upstream answered, with `left` in its `_meta`: raw JSON of what the client has left of its limits. What is no object has
- * nothing to frame and stays as it is.
+ * The result text for a client, from the result of an upstream. `left`, raw JSON of the client's remaining quotas, is
+ * added to `_meta`. A result that is not an object stays unchanged.
  */
 export function resultFor(
   { modern, protocolVersion }: Pick<Exchange, 'modern' | 'protocolVersion'>,
@@ -34,12 +37,15 @@ export function resultFor(
   return left === undefined ? text : withLeft(text, outcome.value, left)
 }
 
-/** What goes before the text of a result that was kept, `left` included. */
+/** The text before a cached result, `left` included. */
 export function headFor({ head }: CachedResult, left: string | undefined): string {
   return left === undefined ? head : `${head},"${QUOTA}":${left}`
 }
 
-/** `value` is that of the text, or of what the text was made of: one that had no `_meta` has none now. */
+/**
+ * `value` is the parsed text, or the parsed text from which `text` was made: without `_meta` in the one there is none
+ * in the other.
+ */
 function withLeft(text: string, value: JsonObject, left: string): string {
   const member = value._meta === undefined ? undefined : find(members(text), '_meta')
   if (!member) {
@@ -87,7 +93,7 @@ function toModern(
   return withMembers(result.text, added)
 }
 
-/** Inserts members right after the `{`, without a look at the rest. The keys need no escapes. */
+/** Inserts members right after the `{` without scanning the rest. The keys need no escapes. */
 function prepend(text: string, added: Readonly<Record<string, string>>, value: JsonObject): string {
   const open = skipSpace(text, 0) + 1
   let inserted = ''
@@ -111,7 +117,7 @@ function toLegacy(result: Json): string {
       }
     }
   }
-  // Before 2026-07-28 structured content is an object; strict clients reject the whole result otherwise.
+  // Before 2026-07-28, structured content is an object; strict clients reject a result with any other value.
   if ('structuredContent' in value && !isJsonObject(value.structuredContent)) {
     changes.structuredContent = undefined
     if (!Array.isArray(value.content) || value.content.length === 0) {
@@ -124,8 +130,8 @@ function toLegacy(result: Json): string {
 }
 
 /**
- * Maps URIs that a result names: those of resource links and embedded resources in `content`, of prompt messages, and of `contents`.
- * URIs inside text are never touched. Returns the text itself when nothing changes.
+ * Maps the URIs in a result: those of resource links and embedded resources in `content`, of prompt messages, and of
+ * `contents`. URIs inside text are never changed. Returns the same text when nothing changes.
  */
 export function mapUris(result: Json, map: (uri: string) => string): string {
   if (!isJsonObject(result.value)) return result.text
@@ -162,7 +168,10 @@ export function mapUris(result: Json, map: (uri: string) => string): string {
   return splice(text, edits)
 }
 
-/** The JSON-RPC error object for a client of the given era: a resource that is not found has another code since 2026-07-28. */
+/**
+ * The JSON-RPC error object for a client of the given era: a resource that is not found has another code since
+ * 2026-07-28.
+ */
 export function errorFor(modern: boolean, error: Json): string {
   if (!modern || !isJsonObject(error.value) || error.value.code !== LEGACY_RESOURCE_NOT_FOUND)
     return error.text

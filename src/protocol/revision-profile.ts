@@ -6,27 +6,28 @@ import { eachElement, find, lastMembers, members, rawAt, withMembers, type Membe
 import { LATEST_LEGACY } from './revisions.ts'
 
 /**
- * Differences between the legacy revisions, as far as a client of one of them would reject or misread what a newer server sends. What is only an unknown
- * member to it (titles, annotations, icons, output schemas, structured content beside content, `execution`) stays: every released version of the official
- * SDK, and so most clients, passes it over. docs/architecture.md says how that was found out.
+ * Differences between legacy revisions where a client would reject or misread the messages of a newer server. Members
+ * that are merely unknown to a revision (titles, annotations, icons, output schemas, structured content beside content,
+ * `execution`) stay: every released version of the official SDK, and so most clients, ignores them.
+ * docs/architecture.md describes how this was verified.
  */
 export interface RevisionProfile {
   readonly revision: string
-  /** Types of content in results of tools and in messages of prompts; strict clients reject a whole result for another one. */
+  /** Content types in tool results and prompt messages; strict clients reject a result with any other type. */
   readonly content: readonly string[]
-  /** Types of content in what a client is asked to sample from. */
+  /** Content types in sampling requests. */
   readonly sampled: readonly string[]
-  /** Whether a message to sample from may hold a list of content. */
+  /** Whether a sampling message may contain a list of content. */
   readonly sampledLists: boolean
-  /** Whether `structuredContent` may say what `content` does not. */
+  /** Whether `structuredContent` may contain more than `content`. */
   readonly structured: boolean
-  /** Whether a body may hold several messages. */
+  /** Whether a body may contain several messages. */
   readonly batches: boolean
-  /** Whether `sizes` of icons is a list. It once was a text to clients that had icons before the specification did. */
+  /** Whether `sizes` of icons is a list. Clients that had icons before the specification expect a string. */
   readonly iconSizes: boolean
 }
 
-/** Revisions older than the newest one. Source: the changelogs of the specification, read backwards. */
+/** Revisions before the newest one. Source: the changelogs of the specification, read backwards. */
 const LEVELS: readonly RevisionProfile[] = [
   {
     revision: '2025-06-18',
@@ -57,14 +58,17 @@ const LEVELS: readonly RevisionProfile[] = [
   },
 ]
 
-/** What a client of this revision lacks; `undefined` for the newest legacy one and for modern ones, which lack nothing. */
+/**
+ * The limitations of clients of this revision; `undefined` for the newest legacy revision and for modern ones, which
+ * have none.
+ */
 export function revisionProfile(revision: string): RevisionProfile | undefined {
   if (revision >= LATEST_LEGACY) return undefined
-  // Older than all of them is the unreleased 2024-10-07, which has what its successor has.
+  // The unreleased 2024-10-07 is older than all of them and equals its successor.
   return LEVELS.find(level => level.revision <= revision) ?? LEVELS.at(-1)
 }
 
-/** The text of a result (of `tools/call` or `prompts/get`) as the level has it; the same text when it has all of it. */
+/** The text of a result (of `tools/call` or `prompts/get`) for this level; the same text when no change is needed. */
 export function resultAt(level: RevisionProfile, method: string, { text, value }: Json): string {
   if (!isJsonObject(value)) return text
   if (method === 'prompts/get') return messagesAt(level, text, value.messages)
@@ -83,14 +87,19 @@ export function resultAt(level: RevisionProfile, method: string, { text, value }
   })
 }
 
-/** Most messages and parts of them, or fields and choices of them, of a question that is written anew for a client. */
+/**
+ * Maximum number of messages and content blocks, or fields and choices, of a question that is rewritten for a client.
+ */
 const MAX_PARTS = 10_000
-/** What may be repeated in a question whose parts become messages of their own, in all its messages together. */
+/**
+ * Maximum characters that are repeated when the blocks of a question become messages of their own, over all its
+ * messages.
+ */
 const MAX_REPEATED_CHARS = 1024 * 1024
 
 /**
- * Raw `params` of `sampling/createMessage` as the level has them.
- * @throws GatewayError `cannot_ask` for more than `MAX_PARTS`, and where more than `MAX_REPEATED_CHARS` would be repeated
+ * Raw `params` of `sampling/createMessage` for this level.
+ * @throws GatewayError `cannot_ask` for more than `MAX_PARTS`, or when more than `MAX_REPEATED_CHARS` would be repeated
  */
 export function samplingAt(level: RevisionProfile, { text, value }: Json, server: string): string {
   const { messages } = value as JsonObject
@@ -116,7 +125,7 @@ export function samplingAt(level: RevisionProfile, { text, value }: Json, server
       from = end
       return
     }
-    // One message for each: nothing says that two in a row may not be of one role.
+    // One message per block; consecutive messages of one role are allowed.
     const shell = shellOf(text.slice(start, end))
     repeated += Math.max(1, content.length) * (shell.before.length + shell.after.length)
     if (repeated > MAX_REPEATED_CHARS)
@@ -144,7 +153,7 @@ function tooMuch(server: string, what: string): GatewayError {
 /** The text of a message around its content, and the content. */
 function shellOf(message: string): { before: string; content: string; after: string } {
   const { start, end } = find(members(message), 'content') as Member
-  // Of a content that stands twice one is left.
+  // Of duplicate content members, one remains.
   const shell = withMembers(message, { content: 'null' })
   const empty = find(members(shell), 'content') as Member
   return {
@@ -155,8 +164,8 @@ function shellOf(message: string): { before: string; content: string; after: str
 }
 
 /**
- * Raw `params` of `elicitation/create` as the levels that have forms have them: a choice with titles (`oneOf`) says the same in their way as well, or a
- * person would be shown a field for any text.
+ * Raw `params` of `elicitation/create` for the levels that support forms. A choice with titles (`oneOf`) is also
+ * written in their form, because the client would otherwise show a free text field.
  * @throws GatewayError `cannot_ask` for more than `MAX_PARTS` fields and choices
  */
 export function elicitationAt({ text, value }: Json, server: string): string {
@@ -181,27 +190,32 @@ export function elicitationAt({ text, value }: Json, server: string): string {
   return withMembers(text, { requestedSchema: replaced })
 }
 
-/** The definition of a tool, prompt, resource or template as the level has it. */
+/** The definition of a tool, prompt, resource or template for this level. */
 export function definitionAt(level: RevisionProfile, text: string): string {
   if (level.iconSizes || !text.includes('"icons"')) return text
   return withoutIconSizes(text, (JSON.parse(text) as JsonObject).icons)
 }
 
-/** Most parts of a result that are written anew for a client. More of them are left out, and a last part says so. */
+/**
+ * Maximum number of content blocks that are rewritten for a client. The rest is left out, and a last block reports it.
+ */
 const MAX_REWRITTEN = 10_000
-/** Most icons of a link that are written anew. A link with more of them has none. */
+/** Maximum number of rewritten icons of a link. A link with more icons loses all of them. */
 const MAX_ICONS = 16
 
 interface Rewriting {
-  /** Whether the level does not have a value as it is. */
+  /** Whether the level does not support a value as it is. */
   differs(value: unknown): boolean
-  /** The text of such a value as the level has it. */
+  /** The text of such a value for the level. */
   change(value: unknown, text: string): string
-  /** An element that says how many were left out. */
+  /** An element that reports how many were left out. */
   leftOut(count: number): string
 }
 
-/** The object `text` with the elements of the array `key` as a level has them; `values` is that array as parsed. One pass. */
+/**
+ * The object `text` with the elements of the array `key` rewritten for a level; `values` is that array as parsed. One
+ * pass.
+ */
 function rewritten(text: string, key: string, values: unknown, rewriting: Rewriting): string {
   if (!Array.isArray(values) || !values.some(value => rewriting.differs(value))) return text
   const member = find(members(text), key)
@@ -215,7 +229,7 @@ function rewritten(text: string, key: string, values: unknown, rewriting: Rewrit
       count++
       if (count <= MAX_REWRITTEN)
         out += text.slice(from, start) + rewriting.change(values[at], text.slice(start, end))
-      // With the comma before it: there are others before.
+      // Includes the comma before it, because other elements precede it.
       else if (from < last) out += text.slice(from, last)
       from = end
     }
@@ -236,7 +250,7 @@ function messagesAt(level: RevisionProfile, text: string, messages: unknown): st
   })
 }
 
-/** A message with its one block as the level has it. */
+/** A message with its single block rewritten for the level. */
 function contentAt(
   level: RevisionProfile,
   types: readonly string[],
@@ -253,7 +267,7 @@ function leftOut(level: RevisionProfile, count: number): string {
   return textBlock(text, '{}')
 }
 
-/** Whether a level does not have such a block as it is. */
+/** Whether a level does not support such a block as it is. */
 function differs(level: RevisionProfile, types: readonly string[], block: unknown): boolean {
   if (!isJsonObject(block) || typeof block.type !== 'string') return false
   if (!types.includes(block.type)) return true
@@ -266,7 +280,7 @@ function blockAt(level: RevisionProfile, types: readonly string[], block: unknow
   return withoutIconSizes(text, block.icons)
 }
 
-/** A block of text in place of another one, whose annotations and `_meta` it keeps. */
+/** A text block that replaces another block and keeps its annotations and `_meta`. */
 function textBlock(content: string, original: string): string {
   let kept = ''
   for (const { key, start, end } of members(original))
@@ -274,7 +288,7 @@ function textBlock(content: string, original: string): string {
   return `{"type":"text","text":${JSON.stringify(content)}${kept}}`
 }
 
-/** What a block that the client's revision does not have says, or what was left out of it, for a person or a model to read. */
+/** Readable description of a block that the client's revision does not support, or of its omitted parts. */
 function described(level: RevisionProfile, block: JsonObject, text: string): string {
   const { type, name, title, uri, mimeType, size, description, data } = block
   if (type === 'resource_link' && typeof uri === 'string') {
@@ -292,7 +306,9 @@ function described(level: RevisionProfile, block: JsonObject, text: string): str
   return `[Content of type "${String(type)}", which revision ${level.revision} of MCP does not have here: ${text}]`
 }
 
-/** Members that say what `oneOf` of a choice says; `undefined` for a property that is none, or says it already. */
+/**
+ * The members equivalent to the `oneOf` of a choice; `undefined` for a property without `oneOf`, or with these members.
+ */
 function titledChoices(property: unknown): { enum: string; enumNames: string } | undefined {
   if (!isJsonObject(property) || !Array.isArray(property.oneOf) || 'enum' in property) return undefined
   const choices = property.oneOf as (JsonObject | null)[]

@@ -1,4 +1,4 @@
-/** Revisions of MCP and what tells them apart. Source: specification 2026-07-28, basic/versioning. */
+/** Revisions of MCP and their differences. Source: specification 2026-07-28, basic/versioning. */
 
 /** Newest revision with `initialize` and sessions. */
 export const LATEST_LEGACY = '2025-11-25'
@@ -16,17 +16,17 @@ export const LEGACY_VERSIONS: readonly string[] = [
 /** Stateless revisions, newest first. */
 export const MODERN_VERSIONS: readonly string[] = [MODERN]
 
-/** Assumed when an HTTP request of a session has no `MCP-Protocol-Version` (2025-06-18, transports). */
+/** Assumed for an HTTP request of a session without `MCP-Protocol-Version` (2025-06-18, transports). */
 export const DEFAULT_LEGACY = '2025-03-26'
 
 export type Era = 'legacy' | 'modern'
 
-/** Revisions are dates, so their order is that of their text. */
+/** Revisions are dates, so they compare as text. */
 export function isModernVersion(version: string): boolean {
   return version >= MODERN
 }
 
-/** Keys of `_meta` that belong to one hop and are never passed on. */
+/** Keys of `_meta` that apply to one hop and are never relayed. */
 export const META = {
   protocolVersion: 'io.modelcontextprotocol/protocolVersion',
   clientInfo: 'io.modelcontextprotocol/clientInfo',
@@ -36,10 +36,10 @@ export const META = {
   subscriptionId: 'io.modelcontextprotocol/subscriptionId',
 } as const
 
-/** Own `_meta` keys of the gateway start with this. */
+/** Prefix of the gateway's own `_meta` keys. */
 export const OWN_META_PREFIX = 'io.github.mcp-manifold/'
 
-/** Methods that exist in the modern era; anything else is unknown there, `ping` and `logging/setLevel` included. */
+/** Methods of the modern era; any other method is unknown there, including `ping` and `logging/setLevel`. */
 export const MODERN_METHODS: ReadonlySet<string> = new Set([
   'server/discover',
   'tools/list',

@@ -1,6 +1,6 @@
 import type { Era } from './revisions.ts'
 
-/** Which eras one endpoint of a server speaks, as far as handshakes have shown. `undefined`: not known. Immutable. */
+/** Eras that an endpoint of a server supports, as far as handshakes have shown. `undefined`: unknown. Immutable. */
 export interface Spoken {
   readonly legacy?: boolean | undefined
   readonly modern?: boolean | undefined
@@ -16,12 +16,15 @@ export function otherEra(era: Era): Era {
   return era === 'modern' ? 'legacy' : 'modern'
 }
 
-/** What holds for good. What a server lacked when it was asked, a newer version of it may have. */
+/** The permanent part: a newer version of a server may support an era that it lacked. */
 export function withoutLacks({ legacy, modern }: Spoken): Spoken {
   return { legacy: legacy || undefined, modern: modern || undefined }
 }
 
-/** What is believed of a server whose link was lost: one of both eras is greeted as it is wished, of any other it is found out anew. */
+/**
+ * The eras to assume after a link was lost: a dual-era server is contacted in the preferred era; any other server is
+ * probed again.
+ */
 export function afterLoss(spoken: Spoken): Spoken {
   return spoken.legacy === true && spoken.modern === true ? spoken : UNKNOWN
 }

@@ -1,14 +1,14 @@
 import { StringDecoder } from 'node:string_decoder'
 import { detached } from '../core/detached.ts'
 
-/** Server-sent events (WHATWG HTML, 9.2), both directions, with the data kept as it stands. */
+/** Server-sent events (WHATWG HTML, 9.2), both directions, with unchanged data. */
 
-/** What comes before the data of an event. */
+/** The text before the data of an event. */
 export function eventStart(id?: string): string {
   return id === undefined ? 'event: message\ndata: ' : `event: message\nid: ${id}\ndata: `
 }
 
-/** What comes after it. */
+/** The text after the data of an event. */
 export const EVENT_END = '\n\n'
 
 /** One event as text. `data` must be on one line. */
@@ -26,59 +26,61 @@ export interface ServerSentEvent {
 export interface EventSink {
   onEvent(event: ServerSentEvent): void
   onRetry(ms: number): void
-  /** The stream sends an event longer than allowed, which is not held. The events after it are parsed as before. */
+  /** The stream sends an event above the maximum, which is discarded. Later events are parsed as before. */
   onOverflow(): void
-  /** An event has an id longer than `MAX_ID_CHARS`, which counts as none. */
+  /** An event has an id longer than `MAX_ID_CHARS`, which is ignored. */
   onLongId?(chars: number): void
   /**
-   * The event that was too long, or that `skip` has let go of, has ended. `head` and `tail` are the two ends of its data, at most 512 characters
-   * each.
+   * An event that was too long, or that `skip` discarded, has ended. `head` and `tail` are the two ends of its data, at
+   * most 512 characters each.
    */
   onSkipped?(head: string, tail: string): void
 }
 
-/** Longest id of an event, in UTF-16 code units. It is kept after its event, and is sent back as a header. */
+/** Maximum length of an event id, in UTF-16 code units. It is kept after its event, and is sent back as a header. */
 export const MAX_ID_CHARS = 4096
-/** What no header can hold. The standard ignores an id with NUL only; one with another control could not be sent back. */
+/**
+ * What no header can hold. The standard ignores an id with NUL only; one with another control could not be sent back.
+ */
 // eslint-disable-next-line no-control-regex -- they are what is meant
 const NOT_IN_HEADERS = /[\u0000-\u0008\u000a-\u001f\u007f]/
-/** Of a longer name of an event so much is kept, which names nothing known. */
+/** Longer event names are truncated to this length; they match no known name. */
 const MAX_EVENT_CHARS = 256
-/** Beyond so many lines, a line of data counts for what it costs beside its characters. */
+/** Above this number of lines, each line of data counts with its overhead. */
 const FREE_LINES = 1000
 const LINE_CHARS = 32
-/** A shorter line of data that outlives its chunk is copied: a slice keeps the whole chunk in memory. */
+/** Shorter lines that outlive their chunk are copied, because a slice keeps the whole chunk in memory. */
 const SLICE_CHARS = 32 * 1024
-/** What is kept of the two ends of an event that is too long. */
+/** Length of each of the two kept ends of an event that is too long. */
 const END_CHARS = 512
 
-/** Incremental parser. Long data lines that arrive in many chunks are collected, not re-scanned. */
+/** Incremental parser. Long data lines that arrive in many chunks are collected, not scanned again. */
 export class EventParser {
   readonly #decoder = new StringDecoder('utf8')
   readonly #sink: EventSink
   readonly #maxChars: number
-  /** The unfinished line, in the pieces it came in. */
+  /** The unfinished line, in the pieces as received. */
   #parts: string[] = []
   #partChars = 0
   #afterReturn = false
   #first = true
-  /** The two ends of an event that is too long and has not ended yet. */
+  /** The two ends of an unfinished event that is too long. */
   #skipped: { readonly head: string; tail: string } | undefined
   #event = ''
   /** Lines of the unfinished event. */
   #data: string[] = []
   #dataChars = 0
-  /** So many lines of it have outlived the chunk they came in. */
+  /** Number of its lines that have outlived their chunk. */
   #settled = 0
   #id: string | undefined
 
-  /** `maxChars`: longest event, the field names of an unfinished line included, in UTF-16 code units. */
+  /** `maxChars`: maximum length of an event in UTF-16 code units, including the field name of an unfinished line. */
   constructor(sink: EventSink, maxChars: number) {
     this.#sink = sink
     this.#maxChars = maxChars
   }
 
-  /** All that is held, in UTF-16 code units: the unfinished event, and the id of the last one. */
+  /** Memory held, in UTF-16 code units: the unfinished event, and the last id. */
   get held(): number {
     return this.#eventChars + (this.#id?.length ?? 0)
   }
@@ -139,7 +141,10 @@ export class EventParser {
     this.#sink.onOverflow()
   }
 
-  /** Lets go of the unfinished event; the rest of it is not held. @returns the beginning of its data */
+  /**
+   * Discards the unfinished event and its remaining data.
+   * @returns the beginning of its data
+   */
   skip(): string {
     if (this.#skipped) return this.#skipped.head
     const unfinished = this.#parts.join('')
@@ -152,7 +157,7 @@ export class EventParser {
     return this.#skipped.head
   }
 
-  /** A line of an event that is too long, or its last part; an empty one ends the event. */
+  /** Processes a line, or the last part of a line, of an event that is too long; an empty line ends the event. */
   #skipLine(skipped: { readonly head: string; tail: string }, last: string): void {
     const ends = this.#partChars === 0 && last === ''
     this.#partChars = 0

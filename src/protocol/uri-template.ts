@@ -1,11 +1,12 @@
 /**
- * Whether a URI is one that a template (RFC 6570) stands for, with the verdicts of the official SDK: a variable is one or more characters
- * without `/` and `,`, a reserved one (`{+a}`, `{#a}`) any characters of one line, one of a query any without `&`. A template is a sequence of parts; for
- * each part one pass over the URI finds where it may end, given where it may begin. Nothing is tried again, so the time is that of the parts times that
- * of the URI.
+ * Matches URIs against a template (RFC 6570), with the results of the official SDK: a variable matches one or more
+ * characters except `/` and `,`, a reserved one (`{+a}`, `{#a}`) any characters of one line, a query variable any
+ * characters except `&`. A template is a sequence of parts. For each part, one pass over the URI computes where it may
+ * end, given where it may begin. There is no backtracking, so the time is the number of parts times the length of the
+ * URI.
  */
 export class UriTemplate {
-  /** Those between the literal texts at the ends. */
+  /** The parts between the literal texts at both ends. */
   readonly #middle: readonly Part[]
   /** The literal text before the first expression. */
   readonly head: string
@@ -21,19 +22,19 @@ export class UriTemplate {
     this.#least = parts.reduce((sum, { literal }) => sum + (literal?.length ?? 1), 0)
   }
 
-  /** `undefined` for a text that is no template, or one that is longer or has more variables than is allowed. */
+  /** `undefined` for an invalid template, or one that exceeds the maximum length or number of variables. */
   static parse(text: string): UriTemplate | undefined {
     const template = UriTemplate.#parse(text)
     return typeof template === 'string' ? undefined : template
   }
 
-  /** The bound that a template exceeds, in a sentence; `undefined` where it exceeds none. */
+  /** The exceeded bound of a template, in a sentence; `undefined` when it exceeds none. */
   static excess(text: string): string | undefined {
     const template = UriTemplate.#parse(text)
     return typeof template === 'string' ? template : undefined
   }
 
-  /** A template, nothing for a text that is none, or the bound that it exceeds. */
+  /** A template, nothing for an invalid text, or the exceeded bound. */
   static #parse(text: string): UriTemplate | string | undefined {
     if (text.length > MAX_TEMPLATE_CHARS)
       return `it has ${text.length} characters; at most ${MAX_TEMPLATE_CHARS} are taken of a template`
@@ -53,24 +54,24 @@ export class UriTemplate {
       : new UriTemplate(parts)
   }
 
-  /** Whether a URI is one that the template stands for; `undefined` where the steps do not suffice to say. */
+  /** Whether the template matches a URI; `undefined` when the steps do not suffice. */
   matches(uri: string, steps: StepsLeft): boolean | undefined {
-    // The literal begin is compared in full at most.
+    // Cost of comparing the literal beginning in full.
     steps.left -= 1 + (this.head.length >> 4)
     if (steps.left < 0) return undefined
     return uri.startsWith(this.head) && this.matchesRest(uri, steps)
   }
 
   /**
-   * The same for a URI that begins as the template does. The look at its end takes steps by the length of that end. Each
-   * part takes as many as the URI has characters between the ends, and some for its beginning.
+   * The same for a URI that begins as the template does. Comparing the end takes steps by its length. Each part takes a
+   * step per character between the ends, and a fixed number.
    */
   matchesRest(uri: string, steps: StepsLeft): boolean | undefined {
     steps.left -= STEPS_OF_A_TEMPLATE + (this.#tail.length >> 2)
     if (steps.left < 0) return undefined
     if (uri.length < this.#least || !uri.endsWith(this.#tail)) return false
     const text = uri.slice(this.head.length, uri.length - this.#tail.length)
-    // Where the part at hand may begin; afterwards, where it may end.
+    // Where the current part may begin; afterwards, where it may end.
     let begins: Uint8Array | undefined
     let ends: Uint8Array | undefined
     for (const part of this.#middle) {
@@ -88,7 +89,7 @@ export class UriTemplate {
   }
 }
 
-/** A budget that matching uses up. */
+/** A budget of steps that matching consumes. */
 export interface StepsLeft {
   left: number
 }
@@ -96,7 +97,7 @@ export interface StepsLeft {
 const MAX_TEMPLATE_CHARS = 8192
 const MAX_VARIABLES = 32
 
-/** What it takes to begin, in steps: those are about ten nanoseconds each. */
+/** Fixed cost of a template in steps of about ten nanoseconds. */
 const STEPS_OF_A_TEMPLATE = 8
 const STEPS_OF_A_PART = 16
 
@@ -107,14 +108,17 @@ const AMPERSAND = 38
 
 interface Part {
   readonly literal?: string
-  /** Marks in `ends` where the part may end, by where it may begin. @returns whether it may anywhere */
+  /**
+   * Marks in `ends` where the part may end, given where it may begin.
+   * @returns whether it can end anywhere
+   */
   advance(uri: string, begins: Uint8Array, ends: Uint8Array): boolean
 }
 
-/** Characters as they are. Occurrences are found by Knuth, Morris and Pratt, whatever repeats in them. */
+/** Literal characters. Occurrences are found with the Knuth–Morris–Pratt algorithm, in linear time. */
 class Literal implements Part {
   readonly literal: string
-  /** For each length of a beginning, that of the longest shorter beginning with which it ends. */
+  /** For each length of a prefix, the length of its longest proper prefix that is also a suffix. */
   readonly #falls: Uint16Array
 
   constructor(literal: string) {
@@ -143,7 +147,7 @@ class Literal implements Part {
   }
 }
 
-/** One or more characters of a kind. */
+/** One or more characters of a class. */
 class Some implements Part {
   readonly #excludes: (code: number) => boolean
 
@@ -164,7 +168,7 @@ class Some implements Part {
   }
 }
 
-/** Values with commas between them. */
+/** Values separated by commas. */
 class Several implements Part {
   advance(uri: string, begins: Uint8Array, ends: Uint8Array): boolean {
     let any = false
@@ -196,7 +200,7 @@ const RESERVED = new Some(endsLine)
 const QUERY_VALUE = new Some(code => code === AMPERSAND)
 const VALUES = new Several()
 
-/** Literals that follow each other are one. */
+/** Merges adjacent literals. */
 function addLiteral(parts: Part[], text: string): void {
   if (text === '') return
   const before = parts.at(-1)?.literal

@@ -2,18 +2,19 @@ import { GatewayError } from '../core/errors.ts'
 import { skipSpace } from './json-text.ts'
 
 /**
- * The number of values in a JSON text, which its size does not bound: `JSON.parse` takes about 300 ns and 80 bytes for
- * each `{}`, and 1 µs for each member whose name is new. Texts from outside are counted before they are parsed.
+ * Counts the values in a JSON text, whose number the text size does not bound usefully: `JSON.parse` takes about 300 ns
+ * and 80 bytes for each `{}`, and 1 µs for each member with a new name. Texts from outside are counted before they are
+ * parsed.
  */
 
-/** In a message of a server: half a second of parsing where all names differ. */
+/** Maximum in a message of a server: half a second of parsing when all names differ. */
 export const MAX_SERVER_VALUES = 500_000
-/** In a message of a client: a tenth of a second. */
+/** Maximum in a message of a client: a tenth of a second. */
 export const MAX_CLIENT_VALUES = 100_000
-/** What a parsed value takes in memory, on average. */
+/** Average memory of a parsed value, in bytes. */
 export const VALUE_BYTES = 64
 
-/** No text of this length holds enough values to matter. */
+/** Shorter texts cannot contain enough values to matter. */
 const UNCOUNTED_CHARS = 64 * 1024
 
 const QUOTE = 34
@@ -25,8 +26,8 @@ const OPEN_BRACE = 123
 const CLOSE_BRACE = 125
 
 /**
- * How many values `JSON.parse` would make of a text, those inside of others included. It stops at `max + 1`. The text
- * need not be valid JSON. Costs one step for each character outside of strings.
+ * Number of values that `JSON.parse` would create, nested ones included. Counting stops at `max + 1`. The text need not
+ * be valid JSON. Costs one step for each character outside of strings.
  */
 export function countValues(text: string, max = Infinity): number {
   let count = 1
@@ -46,17 +47,17 @@ export function countValues(text: string, max = Infinity): number {
   return count
 }
 
-/** Whether a text holds more than `max` values. Short texts are not counted. */
+/** Whether a text contains more than `max` values. Short texts are not counted. */
 export function hasMoreValues(text: string, max: number): boolean {
   return text.length > UNCOUNTED_CHARS && countValues(text, max) > max
 }
 
-/** Position after the string that starts at `at`, or the end of the text. */
+/** Index after the string that starts at `at`, or the end of the text. */
 function afterString(text: string, at: number): number {
   const end = text.indexOf('"', at + 1)
   if (end < 0) return text.length
   if (text.charCodeAt(end - 1) !== BACKSLASH) return end + 1
-  // A search for each of many escaped quotes would cost more than one step for each character.
+  // A new search for each of many escaped quotes would cost more than one step per character.
   for (let next = at + 1; next < text.length; next++) {
     const code = text.charCodeAt(next)
     if (code === BACKSLASH) next++
@@ -65,9 +66,9 @@ function afterString(text: string, at: number): number {
   return text.length
 }
 
-/** A message of a client that holds more values than one may. */
+/** A client message that contains too many values. */
 export class TooManyValues extends GatewayError {
-  /** Raw text of the request's id, where one of the ends of the message shows it. */
+  /** Raw text of the request's id, when it is found at either end of the message. */
   readonly id: string | undefined
 
   constructor(text: string) {
@@ -79,12 +80,12 @@ export class TooManyValues extends GatewayError {
   }
 }
 
-/** Where the id is looked for at either end. */
+/** Length of the part at either end in which the id is searched. */
 const END_CHARS = 512
 const ID = String.raw`"id"\s*:\s*(-?\d{1,15}|"[^"\\]{0,200}")`
 const PLAIN = String.raw`"(?:jsonrpc|method)"\s*:\s*"[^"\\]*"`
 const REQUEST_HEAD = new RegExp(String.raw`^\s*\{\s*(?:${PLAIN}\s*,\s*)*${ID}\s*,`)
-/** A single closing brace makes it a member of the message itself, not of something inside. */
+/** A single closing brace shows that it is a member of the message itself. */
 const REQUEST_TAIL = new RegExp(String.raw`,\s*${ID}\s*(?:,\s*${PLAIN}\s*)*\}\s*$`)
 
 function endsRequestId(text: string): string | undefined {

@@ -4,7 +4,7 @@ import { isJsonObject } from '../../core/json-object.ts'
 import { isSame } from '../source/differences.ts'
 import { Layout } from './layout.ts'
 
-/** A piece of a text, and what takes its place. */
+/** A replacement of a piece of a text. */
 export interface TextEdit {
   readonly from: number
   readonly to: number
@@ -12,9 +12,10 @@ export interface TextEdit {
 }
 
 /**
- * Changes a text of JSON with comments so that it says `after`. What does not change stays as it is written, with its comments; a comment above a
- * member, or beside it in its line, goes with the member. One parse, whatever changes.
- * @throws GatewayError `config` for a text in which that cannot be done, as with a key that is there twice
+ * Edits a text of JSON with comments so that its value becomes `after`. Unchanged parts keep their formatting and
+ * comments; a comment above a member, or beside it on its line, moves with the member. Parses once, regardless of the
+ * number of changes.
+ * @throws GatewayError `config` for a text that cannot be edited, for example because of a duplicate key
  */
 export function editText(text: string, after: unknown): string {
   const root = parseTree(text, [], { allowTrailingComma: true })
@@ -35,17 +36,17 @@ function notEditable(): GatewayError {
 }
 
 function applied(text: string, edits: readonly TextEdit[]): string {
-  // From the end; at one place in the order in which they were made.
+  // From the end; edits at the same offset keep their order.
   const fromEnd = edits.toReversed().sort((a, b) => b.from - a.from || b.to - a.to)
   let edited = text
   for (const { from, to, text: by } of fromEnd) edited = edited.slice(0, from) + by + edited.slice(to)
   return edited
 }
 
-/** One item of an object or a list that stays, goes or comes. */
+/** One item of an object or a list that is kept, removed or added. */
 interface Item {
   readonly node: Node
-  /** The value; of a list, the node itself. */
+  /** The value; for a list, the node itself. */
   readonly value: Node | undefined
 }
 
@@ -109,7 +110,7 @@ class Edits {
     this.#rearrange(node, items, gone, texts, first + old.length)
   }
 
-  /** Takes items out, and puts new ones before the item `at`, or at the end. */
+  /** Removes items, and inserts new ones before the item `at`, or at the end. */
   #rearrange(
     node: Node,
     items: readonly Item[],
@@ -121,7 +122,7 @@ class Edits {
     const layout = this.#layout
     const open = node.offset + 1
     const close = node.offset + node.length - 1
-    // An item begins where the line of the one before it ends, and ends with its own line.
+    // An item begins where the line of the previous one ends, and ends with its own line.
     const spans = items.map(item => {
       const end = item.node.offset + item.node.length
       const comma = layout.commaAfter(end, close)

@@ -1,13 +1,13 @@
 import { createScanner } from 'jsonc-parser'
 
-/** `SyntaxKind` of the scanner, which is a constant enumeration. */
+/** `SyntaxKind` of the scanner, which is a constant enumeration and so not available at run time. */
 const COMMA = 5
 const LINE_COMMENT = 12
 const BLOCK_COMMENT = 13
 const LINE_BREAK = 14
 const BLANK = 15
 
-/** How a text of JSON with comments is laid out: its indents, its line ends, and what stands between its values. */
+/** The layout of a text of JSON with comments: indentation, line breaks, and the text between its values. */
 export class Layout {
   readonly eol: string
   readonly #text: string
@@ -19,19 +19,19 @@ export class Layout {
     this.#unit = /\n([ \t]+)\S/.exec(text)?.[1] ?? '  '
   }
 
-  /** The text of a value whose first line begins at this indent. */
+  /** The text of a value whose first line has this indentation. */
   json(value: unknown, indent: string): string {
     const text = JSON.stringify(value, undefined, this.#unit) ?? 'null'
     return text.replaceAll('\n', this.eol + indent)
   }
 
-  /** The indent of the line of an offset. */
+  /** The indentation of the line of an offset. */
   indentAt(offset: number): string {
     const start = this.#text.lastIndexOf('\n', offset - 1) + 1
     return /^[ \t]*/.exec(this.#text.slice(start, offset))?.[0] ?? ''
   }
 
-  /** The indent that items of an object or a list at `open` have, or get. `first`: where its first item is. */
+  /** The indentation of items in an object or a list at `open`. `first`: offset of its first item. */
   indentOfItems(open: number, first: number | undefined): string {
     if (first !== undefined && this.isBroken(open, first)) return this.indentAt(first)
     return this.indentAt(open) + this.#unit
@@ -43,7 +43,7 @@ export class Layout {
     return at >= 0 && at < to
   }
 
-  /** Where the comma after a value is, if there is one before `end`. */
+  /** Offset of the comma after a value, if there is one before `end`. */
   commaAfter(offset: number, end: number): number | undefined {
     for (const { kind, from } of this.#tokens(offset, end)) {
       if (kind === COMMA) return from
@@ -52,7 +52,7 @@ export class Layout {
     return undefined
   }
 
-  /** The end of what stands in the same line after an offset and is nothing but comments. */
+  /** End of the comments that follow an offset on its line. */
   lineEnd(offset: number): number {
     let end = offset
     for (const { kind, to } of this.#tokens(offset, this.#text.length)) {
@@ -61,11 +61,11 @@ export class Layout {
       else if (kind === LINE_BREAK) return end
       else if (kind !== BLANK) break
     }
-    // What follows in the line belongs to the next value.
+    // The comment belongs to the next value on the line.
     return end > offset && this.#isNext(end) ? offset : end
   }
 
-  /** The end of the last thing between two offsets, comments included; `from` where there is nothing. */
+  /** End of the last token between two offsets, comments included; `from` when there is none. */
   lastOf(from: number, to: number): number {
     let end = from
     for (const token of this.#tokens(from, to))

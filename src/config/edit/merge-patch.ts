@@ -1,6 +1,6 @@
 import { isJsonObject } from '../../core/json-object.ts'
 
-/** A value with a JSON merge patch applied (RFC 7396); `undefined` where the patch removes it. */
+/** Applies a JSON merge patch to a value (RFC 7396); `undefined` when the patch removes it. */
 export function mergePatch(target: unknown, patch: unknown): unknown {
   if (patch === null) return undefined
   if (!isJsonObject(patch)) return patch

@@ -1,18 +1,18 @@
 import { access, constants, open, realpath, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
-/** Why a file is not written. `message` is a part of a sentence that follows its name. */
+/** Why a file was not written. `message` is the part of a sentence that follows its name. */
 export class NotWritten extends Error {}
 
-/** A writer that died has left its file. */
+/** A lock file of this age belongs to a writer that has died. */
 const STALE_MS = 60_000
 
 /**
- * Puts a new content in the place of a file in one step, with the mode and the owner that it has. Of several writers one writes at a time, whatever
- * process it is in. A link is followed.
- * @param isCurrent asked when no other writer can come between; the file stays as it is where it says no
+ * Replaces the content of a file atomically, keeping its mode and owner. Writers of all processes take turns. A link is
+ * followed.
+ * @param isCurrent called while no other writer can interfere; when it returns false, the file is not written
  * @returns whether it was written
- * @throws NotWritten where the file, or its folder, cannot be written
+ * @throws NotWritten when the file, or its folder, cannot be written
  */
 export async function replaceFile(
   file: string,
@@ -21,7 +21,7 @@ export async function replaceFile(
 ): Promise<boolean> {
   const target = await realpath(file).catch(because)
   const { mode, uid, gid } = await stat(target).catch(because)
-  // A user who may do everything is told nothing by `access`.
+  // For a privileged user, `access` always succeeds.
   if ((mode & 0o222) === 0) throw new NotWritten('is read-only')
   await access(target, constants.W_OK).catch(because)
   const beside = join(dirname(target), `.${basename(target)}.mcp-manifold`)
@@ -52,7 +52,7 @@ async function openNew(path: string, mode: number): Promise<Awaited<ReturnType<t
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') because(error)
       const found = await stat(path).catch(() => undefined)
-      // By the clock of the file system, which both times are of.
+      // Both times come from the clock of the file system.
       const isStale = found !== undefined && Date.now() - found.mtimeMs > STALE_MS
       if (isSecond || (found && !isStale))
         throw new NotWritten(`is being written by another process; if none is, remove ${path}`)

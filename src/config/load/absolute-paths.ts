@@ -4,7 +4,10 @@ import { isFilePlace } from '../options/server.ts'
 import { SERVER_SECTIONS } from '../validate/scope.ts'
 import type { JsonObject } from '../../core/exchange.ts'
 
-/** The value of an included file with the paths of its servers made absolute: `cwd`, `envFile` and `roots` start at its own folder. */
+/**
+ * The value of an included file with the paths of its servers made absolute: `cwd`, `envFile` and `roots` are relative
+ * to its own folder.
+ */
 export function withAbsolutePaths(value: unknown, folder: string, home: string): unknown {
   if (!isJsonObject(value)) return value
   const absolute = (path: unknown): unknown =>

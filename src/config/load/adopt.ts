@@ -9,11 +9,14 @@ import type { Path } from '../problem.ts'
 /** A file in the gateway's own form. */
 export interface Adopted {
   readonly value: unknown
-  /** Sentences about what of the file is not used. */
+  /** Sentences about the parts of the file that are not used. */
   readonly hints: readonly string[]
-  /** Where a place of `value` stands in the file as it was written. */
+  /** Translates a path in `value` to the path in the original file. */
   readonly origin: (path: Path) => Path
-  /** Whose place it is in `value`, at least: the server's or its own. `undefined` for what is left out. */
+  /**
+   * Translates a path in the original file to the path in `value`, at least of its server. `undefined` for parts that
+   * are left out.
+   */
   readonly owner: (origin: Path) => Path | undefined
 }
 
@@ -28,16 +31,17 @@ const OWN_KEYS = [
   'profiles',
   'gateway',
 ]
-/** A file that has one of these was written for the gateway: what is not known in it is a mistake. */
+/** A file with one of these keys was written for the gateway, so unknown keys are errors. */
 const OURS = ['gateway', 'clients', 'roles', 'include']
-/** Keys of `gateway`; at the top of a file they are misplaced, and leaving them out could leave a door open. */
+/** Keys of `gateway`. At the top of a file they are misplaced; ignoring them could disable a protection. */
 const MISPLACED =
   /^(?:http|host|port|tls|state|log|catalog|auth|jwt|policy|rules|allow|deny|audit|cache|asks|listen|dns|queue|maxConcurrentCalls|concurrency|rate|budget|quotaFailureMode|fail|timeZone)$/
 
 /**
- * Takes the servers out of the file of a client: `mcp` of OpenCode and of VS Code's settings, `context_servers` of Zed, `projects` of Claude Code. What else such a
- * file holds is its client's, and is left out. A file that was written for the gateway stays as it is.
- * @param cwd the project whose servers count, of a file with several
+ * Extracts the servers from the file of a client: `mcp` of OpenCode and of VS Code's settings, `context_servers` of
+ * Zed, `projects` of Claude Code. The rest of such a file belongs to its client and is left out. A file written for the
+ * gateway stays unchanged.
+ * @param cwd the project whose servers are used, in a file with several projects
  */
 export function adopt(file: unknown, cwd: string): Adopted {
   if (!isJsonObject(file)) return { value: file, hints: [], origin: path => path, owner: path => path }
@@ -111,18 +115,18 @@ export function adopt(file: unknown, cwd: string): Adopted {
   }
 }
 
-/** Whether it holds servers by name, and is not itself one that is named so. */
+/** Whether a value contains servers by name, and is not itself a server with the name of a section. */
 function isSection(value: unknown): boolean {
   return isJsonObject(value) && Object.keys(value).length > 0 && Object.values(value).every(isJsonObject)
 }
 
-/** Whether a key that is not known was meant for the gateway. */
+/** Whether an unknown key was meant for the gateway. */
 function isMistake(key: string, adopts: boolean): boolean {
   if (adopts) return nearest(key, ['mcpServers', 'clients', 'gateway']) !== undefined
   return MISPLACED.test(key) || nearest(key, OWN_KEYS) !== undefined
 }
 
-/** A sentence about what of a client's file looks like servers at a wrong place. */
+/** A sentence about keys of a client's file that look like misplaced servers. */
 function misplaced(keys: readonly string[], file: JsonObject): string[] {
   return keys
     .filter(key => looksLikeServer(file[key]))

@@ -7,15 +7,18 @@ const CLOSING: Readonly<Record<string, string>> = { '{': '}', '[': ']' }
 interface Bracket {
   readonly text: string
   readonly at: Position
-  /** Of its line. */
+  /** Indentation of its line. */
   readonly indent: number
 }
 
-/** The first bracket that has no counterpart; where the text is indented, the one that was most likely forgotten. */
+/** The first unmatched bracket; in an indented text, the bracket that was most likely forgotten. */
 export function wrongBracket(text: string): Pick<Problem, 'cause' | 'fix'> | undefined {
   const scanner = createScanner(text, true)
   const open: Bracket[] = []
-  /** Closed by a bracket that stands further left than its own line: it was meant for another one. */
+  /**
+   * A bracket closed by one that is indented less than its own line, so that the closing one belongs to another
+   * bracket.
+   */
   let suspect: Bracket | undefined
   let lineStart = -1
   let indent = 0

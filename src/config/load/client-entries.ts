@@ -2,14 +2,17 @@ import { isJsonObject } from '../../core/json-object.ts'
 import type { JsonObject } from '../../core/exchange.ts'
 import type { Path } from '../problem.ts'
 
-/** Entries of servers as some clients write them, in the gateway's form. */
+/** A server entry of a client, converted to the gateway's form. */
 export interface Converted {
   readonly entry: JsonObject
-  /** Where a place of the entry stands in the client's one. */
+  /** Translates a path in the entry to the path in the client's entry. */
   readonly source: (rest: Path) => Path
 }
 
-/** OpenCode: `type` local or remote, the command and its arguments in one list, `environment`, `enabled`, `{env:NAME}`. */
+/**
+ * OpenCode: `type` is `local` or `remote`, the command and its arguments are one list, `environment`, `enabled`,
+ * `{env:NAME}`.
+ */
 export function convertOpenCode(client: JsonObject): Converted {
   const { type, command, environment, enabled, timeout: _, oauth, ...rest } = client
   const list = Array.isArray(command) ? (command as unknown[]) : undefined
@@ -33,7 +36,7 @@ export function convertOpenCode(client: JsonObject): Converted {
   }
 }
 
-/** Zed: `command` with its arguments as text or as an object, `enabled`; `undefined` for one that comes from an extension. */
+/** Zed: `command` with its arguments as text or as an object, `enabled`; `undefined` for an entry of an extension. */
 export function convertZed(client: JsonObject): Converted | undefined {
   const { source: _, enabled, timeout: _timeout, settings, remote: _remote, ...rest } = client
   const { command } = rest

@@ -5,14 +5,14 @@ import { isJsonObject } from '../../core/json-object.ts'
 import { SERVER_SECTIONS } from '../validate/scope.ts'
 import type { JsonObject } from '../../core/exchange.ts'
 
-/** Where relative paths and programs are looked for, unless an entry says otherwise. All paths absolute. */
+/** Base folders for relative paths and programs, unless an entry overrides them. All paths are absolute. */
 export interface CommandPlaces extends ProgramPlaces {
-  /** Of the configuration file. */
+  /** Folder of the configuration file. */
   readonly folder: string
   readonly home: string
 }
 
-/** Programs that come with another one. */
+/** Programs that are installed with another one. */
 const COMES_WITH: Readonly<Record<string, string>> = {
   npx: 'Node.js',
   npm: 'Node.js',
@@ -22,8 +22,9 @@ const COMES_WITH: Readonly<Record<string, string>> = {
 }
 
 /**
- * Commands that hold their own arguments, as a shell would take them. A program whose name or path has a space in it is none of these.
- * @param value the file with its variables expanded; `raw` as it was written, which is what may be shown
+ * Finds commands that contain their own arguments, as for a shell. A program whose name or path contains a space is not
+ * reported.
+ * @param value the file with its variables expanded; `raw` is the file as written, which may be shown
  */
 export function commandProblems(raw: unknown, value: unknown, places: CommandPlaces): Problem[] {
   return commandsOf(value, places).flatMap((command): Problem[] => {
@@ -45,7 +46,8 @@ export function commandProblems(raw: unknown, value: unknown, places: CommandPla
 }
 
 /**
- * A sentence for each command that is not found. These are no problems, since a client that starts the gateway may have another `PATH`.
+ * A warning for each command that is not found. These are not errors, because a client that starts the gateway may have
+ * another `PATH`.
  * @param isUsed whether a server is started at all
  */
 export function commandWarnings(
@@ -81,12 +83,12 @@ function reason(found: 'absent' | 'not executable', command: Command): string {
   return `is not on PATH here. Install ${brings}, or write its absolute path.`
 }
 
-/** One `command` of a file, and where its program is looked for. */
+/** One `command` of a file, and where its program is searched. */
 interface Command extends ProgramPlaces {
   readonly path: Path
-  /** Variables expanded. */
+  /** With variables expanded. */
   readonly text: string
-  /** The arguments beside it in a file, also those that it inherits. */
+  /** Its arguments in a file, including inherited ones. */
   argsIn(file: unknown): string[]
 }
 
@@ -102,7 +104,7 @@ function commandsOf(value: unknown, places: CommandPlaces): Command[] {
         path: [...path, 'command'],
         text,
         cwd: typeof cwd === 'string' ? absolutePath(cwd, places.folder, places.home) : places.cwd,
-        // Copying an environment takes longer than all else here, and few commands need it.
+        // A getter, because copying the environment takes longer than everything else here, and few commands need it.
         get env() {
           return { ...places.env, ...texts(server['env']), ...texts(endpoint['env']) }
         },
@@ -115,7 +117,7 @@ function commandsOf(value: unknown, places: CommandPlaces): Command[] {
   })
 }
 
-/** Places of everything that may have a command: servers, and their replicas. */
+/** Paths of all values that may have a command: servers, and their replicas. */
 function endpoints(value: unknown): Path[] {
   return SERVER_SECTIONS.flatMap(section =>
     Object.entries(objectAt(value, [section])).flatMap(([name, entry]): Path[] => {
@@ -138,14 +140,14 @@ function texts(value: unknown): Record<string, string> {
   )
 }
 
-/** Whether there is no program of this name, but its first word is one or can be no path. */
+/** Whether there is no program of this name, but its first word is a program or cannot be part of a path. */
 function isCommandLine(text: string, places: ProgramPlaces): boolean {
   const [program = '', ...args] = words(text)
   if (args.length === 0 || findProgram(text, places) !== 'absent') return false
   return !/[\\/]/.test(program) || /^\s*["']/.test(text) || findProgram(program, places) !== 'absent'
 }
 
-/** As a shell splits a line, as far as quotes go. */
+/** Splits a line as a shell does, including quotes. */
 function words(line: string): string[] {
   return [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
     ([, double, single, plain]) => double ?? single ?? plain ?? '',

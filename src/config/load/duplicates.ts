@@ -6,21 +6,21 @@ import { signsOf, type Sign } from './signs.ts'
 interface Open {
   /** The keys so far; `undefined` for a list. */
   readonly keys: Map<string, Duplicate | undefined> | undefined
-  /** Where in it the scan is. */
+  /** The current key or index of the scan. */
   at: string | number
 }
 
 interface Duplicate {
   readonly path: Path
   times: number
-  /** Offset of the last one. */
+  /** Offset of its last occurrence. */
   last: number
 }
 
 /**
- * Keys that stand more than once in one object: a parser silently keeps the last. It runs at each start, also for a file that is known to be
- * valid, since that is known of the values alone.
- * @param text JSON, with or without comments; it has been parsed
+ * Finds keys that occur more than once in one object, of which a parser silently keeps the last. It runs at each start,
+ * even for a file known to be valid, because that knowledge covers only the values.
+ * @param text parsable JSON, with or without comments
  */
 export function duplicateKeys(text: string): Problem[] {
   const found = scan(text)

@@ -12,11 +12,13 @@ export interface EnvFiles {
 interface EnvFilesContext {
   readonly files: FilesRead
   readonly home: string
-  /** Where the relative paths of an entry start. */
+  /** Base folder of the relative paths of an entry. */
   readonly folderOf: (path: Path) => string
 }
 
-/** Reads every `envFile` of a valid configuration. Lines are `NAME=value`; comments, quotes and `export` are understood. */
+/**
+ * Reads every `envFile` of a valid configuration. Lines are `NAME=value`; comments, quotes and `export` are supported.
+ */
 export async function readEnvFiles(
   file: ServersFile,
   { files, home, folderOf }: EnvFilesContext,

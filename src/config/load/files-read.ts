@@ -2,18 +2,18 @@ import { createHash } from 'node:crypto'
 import { readFileSync, statSync, type BigIntStats } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 
-/** What a file was like when it was read: another look tells whether it may have changed since. */
+/** The state of a file when it was read, to detect later changes. */
 export interface FileMark {
-  /** Absolute. */
+  /** Absolute path. */
   readonly path: string
   readonly kind: 'file' | 'folder'
-  /** Differs as soon as the content may differ. An error code where there is nothing to read. */
+  /** Differs whenever the content may differ. An error code when the file cannot be read. */
   readonly mark: string
-  /** Where a file is absent or has no content: a moment in which it is being written looks the same. */
+  /** Whether the file is absent or empty, which may be temporary while it is written. */
   readonly isEmpty: boolean
 }
 
-/** Looks at a file, or at a folder with the names of what could be included from it. */
+/** Determines the mark of a file, or of a folder with the names of its includable files. */
 export async function markOf(path: string, kind: FileMark['kind']): Promise<FileMark> {
   try {
     if (kind === 'file') return fileMark(path, await stat(path, { bigint: true }))
@@ -24,16 +24,16 @@ export async function markOf(path: string, kind: FileMark['kind']): Promise<File
   }
 }
 
-/** Whether a name in a folder is one of a configuration. Hidden files are those of editors and of Kubernetes. */
+/** Whether a file of a folder is included. Hidden files are those of editors and of Kubernetes. */
 export function isIncludable(name: string): boolean {
   return /^[^.].*\.jsonc?$/i.test(name)
 }
 
-/** The files that one configuration was made from, also those that were not found. A file is read once. */
+/** The files from which one configuration was made, including those that were not found. Each file is read once. */
 export class FilesRead {
   readonly #marks = new Map<string, FileMark>()
   readonly #contents = new Map<string, Buffer>()
-  /** Of the contents, and of what could not be read. */
+  /** Digests of the contents, and error codes of unreadable files. */
   readonly #digests = new Map<string, string>()
 
   /** In the order in which they were read. */
@@ -59,7 +59,7 @@ export class FilesRead {
     }
   }
 
-  /** As `read`, in this turn of the event loop. */
+  /** As `read`, but synchronous. */
   readNow(path: string): Buffer {
     const known = this.#contents.get(path)
     if (known) return known
@@ -72,7 +72,10 @@ export class FilesRead {
     }
   }
 
-  /** The names of what could be included from a folder, sorted. @throws the error of the file system */
+  /**
+   * The sorted names of the includable files of a folder.
+   * @throws the error of the file system
+   */
   async list(path: string): Promise<string[]> {
     this.#marks.set(path, await markOf(path, 'folder'))
     try {
@@ -82,7 +85,9 @@ export class FilesRead {
     }
   }
 
-  /** SHA-256 of a file's content, which nothing else here needs; its error code where it cannot be read. */
+  /**
+   * SHA-256 of the content of a file that is only needed for change detection; its error code when it cannot be read.
+   */
   async digestOf(path: string): Promise<string> {
     await this.read(path).catch(() => undefined)
     return this.#digests.get(path) ?? ''

@@ -9,7 +9,7 @@ import { MAX_FILE_BYTES, parse, readText } from './read-text.ts'
 import type { FilesRead } from './files-read.ts'
 import type { Path, Problem } from '../problem.ts'
 
-/** Files that one configuration includes at most. */
+/** Maximum number of files that one configuration includes. */
 const MAX_INCLUDED = 256
 
 const ALLOWED: readonly string[] = [
@@ -26,10 +26,10 @@ export interface IncludeContext {
 }
 
 /**
- * Reads the files that a configuration includes: each that is named, each `*.json` and `*.jsonc` of a folder, each of them that a pattern matches; by name within a
- * folder. A file that is named twice is read once.
- * @param include the value of the key, variables expanded; of another form it includes nothing
- * @throws GatewayError `config` for a file that cannot be read or is not JSON, and for more than there may be
+ * Reads the included files of a configuration: each named file, each `*.json` and `*.jsonc` of a folder, and each file
+ * that matches a pattern; by name within a folder. A file that is named twice is read once.
+ * @param include the value of the key, variables expanded; a value of an invalid form includes nothing
+ * @throws GatewayError `config` for a file that cannot be read or is not JSON, and for too many files
  */
 export async function includedParts(
   main: Part,
@@ -86,7 +86,7 @@ async function isFolder(path: string): Promise<boolean> {
   )
 }
 
-/** `*` and `?` within one name. */
+/** Supports `*` and `?` within one name. */
 function patternOf(glob: string): RegExp {
   const escaped = glob.replace(/\*+/g, '*').replace(/[.+^${}()|[\]\\]/g, String.raw`\$&`)
   return new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`, 's')
@@ -96,7 +96,7 @@ function titleOf({ file }: Part): string {
   return file === undefined ? 'The configuration' : `The configuration ${file}`
 }
 
-/** What an included file must not have: keys of the main file, and entries that another file has as well. */
+/** Problems of included files: keys that belong in the main file, and entries that another file has as well. */
 export function includeProblems(parts: Parts): Problem[] {
   const owners = new Map<string, { readonly part: Part; readonly path: Path }>()
   const keyOf = ([section, name]: Path): string =>

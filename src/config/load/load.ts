@@ -25,25 +25,26 @@ import type { ServersFile } from '../options/file.ts'
 import type { Config, GatewayConfig } from '../types.ts'
 
 export interface LoadOptions {
-  /** Path of the file; without it the usual places are searched. */
+  /** Path of the file; without it, the default locations are searched. */
   readonly file?: string | undefined
-  /** What the command line says; wins over the file. */
+  /** Values of the command line; they override the file. */
   readonly overrides?: Overrides
-  /** Default: of the process. */
+  /** Default: that of the process. */
   readonly cwd?: string
-  /** Default: of the process. */
+  /** Default: that of the process. */
   readonly env?: Readonly<Record<string, string | undefined>>
-  /** Default: of the user. */
+  /** Default: that of the user. */
   readonly home?: string
   /**
-   * Whether a configuration has been found valid before. Checking loads a library that takes longer than everything else
-   * here; with this pair a gateway pays for it once. `hash` covers this package's version and the whole expanded file.
+   * Whether a configuration has been found valid before. Validation loads a library that takes longer than everything
+   * else here; with this function a gateway pays for it only once. `hash` covers the version of this package and the
+   * whole expanded file.
    */
   readonly isKnownValid?: (hash: string) => Promise<boolean>
   readonly rememberValid?: (hash: string) => Promise<void>
-  /** Whether the warnings name commands that are not found. A start finds out by itself. Default: false. */
+  /** Whether the warnings include commands that are not found. A start detects these by itself. Default: false. */
   readonly looksForCommands?: boolean
-  /** Notes every file that is read or looked for, also when loading fails. */
+  /** Collects every file that is read or searched, even when loading fails. */
   readonly files?: FilesRead
 }
 
@@ -55,25 +56,30 @@ interface Source {
 
 export interface Loaded {
   readonly config: Config
-  /** The file as written with what it includes, in the gateway's own form and with variables not expanded: what may be shown of it. */
+  /**
+   * The file as written, with its includes, in the gateway's own form and with variables not expanded: the form that
+   * may be shown.
+   */
   readonly raw: unknown
   /** The text of the file; `undefined` when the configuration was given as an object. */
   readonly text: string | undefined
-  /** Entries of files that are included, as `mcpServers.search`, each with the absolute path of its file. */
+  /** Entries of included files, as `mcpServers.search`, each with the absolute path of its file. */
   readonly includedFrom: ReadonlyMap<string, string>
-  /** The problems of single servers, which are left out, as a text with a line for each; `undefined` when there are none. */
+  /** Problems of single servers, which are left out; one per line. `undefined` when there are none. */
   readonly problems: string | undefined
 }
 
 /**
- * Finds, reads, expands, checks and resolves a configuration file. A problem in the entry of a server is that server's alone (`ServerConfig.problem`).
- * @throws GatewayError `config` for any other problem, with a text that lists all of them, each with its place and its fix, no secret in it.
+ * Finds, reads, expands, validates and resolves a configuration file. A problem in the entry of a server affects only
+ * that server (`ServerConfig.problem`).
+ * @throws GatewayError `config` for any other problem; its text lists all problems, each with its location and fix,
+ * without secrets
  */
 export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
   return (await loadWithSource(options)).config
 }
 
-/** As `loadConfig`, with the file as it was written. */
+/** As `loadConfig`, including the file as written. */
 export async function loadWithSource(options: LoadOptions = {}): Promise<Loaded> {
   const file = await findConfigFile(options)
   const files = options.files ?? new FilesRead()
@@ -90,21 +96,21 @@ export async function loadText(
 }
 
 /**
- * As `loadConfig`, for a value in the form of a file. Relative paths start at the working directory.
+ * As `loadConfig`, for a value in the form of a file. Paths are relative to the working directory.
  * @throws GatewayError `config`
  */
 export async function configFrom(value: unknown, options: Omit<LoadOptions, 'file'> = {}): Promise<Config> {
   return (await loadValue(value, options)).config
 }
 
-/** As `configFrom`, with the value in the gateway's own form. */
+/** As `configFrom`, including the value in the gateway's own form. */
 export async function loadValue(value: unknown, options: Omit<LoadOptions, 'file'> = {}): Promise<Loaded> {
   return await build(value, { file: undefined, text: undefined, options })
 }
 
 /**
  * Absolute path of the file to load.
- * @throws GatewayError `config` when there is none, saying where it looked and what a file looks like.
+ * @throws GatewayError `config` when there is none, with the searched locations and an example
  */
 export async function findConfigFile(options: LoadOptions = {}): Promise<string> {
   const { cwd = process.cwd(), env = process.env, home = homedir() } = options
@@ -186,7 +192,7 @@ async function build(written: unknown, { file, text, options }: Source): Promise
   }
 }
 
-/** Certificates are read where they are used; here it is only noted which they are. */
+/** Certificates are read where they are used; here only their digest is computed, to detect changes. */
 async function withContents(gateway: GatewayConfig, files: FilesRead): Promise<GatewayConfig> {
   const { tls } = gateway.http
   if (!tls) return gateway
@@ -205,7 +211,7 @@ function ownersOf(problems: readonly Problem[]): Set<string> {
   return new Set(problems.map(serverOf).filter(name => name !== undefined))
 }
 
-/** Everything that is wrong in a configuration, whosever it is. */
+/** All problems of a configuration, in all of its files. */
 async function check(
   value: unknown,
   unexpanded: readonly Problem[],
@@ -219,7 +225,7 @@ async function check(
       (part.text === undefined ? [] : duplicateKeys(part.text)).flatMap(problem => {
         const path = part.adopted.owner(problem.path)
         if (!path) return []
-        // What stands inside an entry that is disabled does not matter; which of two entries was meant does.
+        // Problems inside a disabled entry are ignored, except when the entry exists twice.
         const name = serverOf({ ...problem, path })
         return name !== undefined && path.length > 2 && !known.has(name) ? [] : { ...problem, path }
       }),
@@ -236,7 +242,7 @@ async function check(
 
   const { validate } = await import('../validate/validate.ts')
   const places = new Set(unexpanded.map(({ path }) => path.join('\0')))
-  // A text with a variable that has no value is wrong for that reason alone.
+  // A text with an unset variable is invalid for that reason alone.
   const invalid = (await validate(value)).filter(({ path }) => !places.has(path.join('\0')))
   const problems = [...unexpanded, ...invalid, ...written]
   if (problems.length === 0) await rememberValid?.(hash)

@@ -1,9 +1,12 @@
 import { signsOf } from './signs.ts'
 
-/** Objects and lists in one another: far more than any option needs, and few enough for what walks through a file. */
+/** Maximum nesting of objects and lists: far more than any option needs, and few enough for recursive code. */
 export const MAX_DEPTH = 64
 
-/** Whether objects and lists are nested deeper than a file may have them. `text` is JSON, with or without comments, or anything else. */
+/**
+ * Whether objects and lists are nested deeper than `MAX_DEPTH`. `text` is JSON, with or without comments, or any other
+ * text.
+ */
 export function isNestedTooDeep(text: string): boolean {
   let depth = 0
   for (const { sign } of signsOf(text))

@@ -2,17 +2,17 @@ import { everyKey } from '../options/keys.ts'
 import { formatPath, type Path, type Problem } from '../problem.ts'
 import type { Adopted } from './adopt.ts'
 
-/** A file in which every key has its present name. The hints have a sentence for each old name. */
+/** A file in which every key has its current name. The hints contain a sentence for each old name. */
 export interface PresentNames extends Adopted {
-  /** Keys that are there with an old name and with the present one. */
+  /** Keys that are present under both their old and their current name. */
   readonly problems: readonly Problem[]
 }
 
-/** The old names below one place of the format. */
+/** The old names below one location of the format. */
 interface Names {
   /** By step; `*` stands for every name and index. */
   readonly below: Map<string, Names>
-  /** Old name → present name. */
+  /** Old name → current name. */
   readonly renamed: Map<string, string>
 }
 
@@ -20,12 +20,12 @@ const emptyNames = (): Names => ({ below: new Map(), renamed: new Map() })
 
 let known: Names | undefined
 
-/** Gives the keys of a file their present names. `file` is its path, for the hints. */
+/** Renames the keys of a file to their current names. `file` is its path, for the hints. */
 export function withPresentNames(adopted: Adopted, file: string | undefined): PresentNames {
   known ??= oldNames()
   const problems: Problem[] = []
   const used = new Map<string, { readonly present: string; readonly paths: Path[] }>()
-  /** Path with present names → old name of its last step. */
+  /** Path with current names → old name of its last step. */
   const origins = new Map<string, string>()
 
   const visit = (value: unknown, names: Names, path: Path, oldPath: Path): unknown => {

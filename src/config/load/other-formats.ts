@@ -1,6 +1,6 @@
-/** Text that is no JSON of any kind: what it is, and what to write. */
+/** Recognizes texts in formats other than JSON, for better error messages. */
 
-/** What a file looks like; for messages, which indent it by two. */
+/** An example file for messages, which indent it by two. */
 export const EXAMPLE = `  {
     "mcpServers": {
       "files": { "command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem", "."] }
@@ -9,14 +9,17 @@ export const EXAMPLE = `  {
 
 /** A key without quotes, or an item of a list. */
 const YAML = /^(?:[A-Za-z_][\w.-]*[ \t]*:(?:[ \t]|$)|- )/
-/** The head of a table. */
+/** The header of a table. */
 const TOML = /^\[\[?[\w."-]+\]\]?[ \t]*(?:#.*)?$/
-/** An indented key, in quotes or not. It begins and ends with no blank, so that blanks belong to one part only. */
+/**
+ * An indented key, in quotes or not. It neither begins nor ends with a blank, so that the expression is unambiguous and
+ * runs in linear time.
+ */
 const YAML_NAME = /^[ \t]+(?:- )?(["']?)([\w@./-](?:[\w@./ -]{0,62}[\w@./-])?)\1[ \t]*:/
 
 /**
- * What is wrong with a text that is empty or begins as another format; a sentence that follows the name of the file. `undefined` where it is
- * JSON or was meant to be.
+ * The problem of a text that is empty or begins as another format; a sentence that follows the name of the file.
+ * `undefined` for JSON, and for broken JSON.
  */
 export function otherFormat(text: string, file: string): string | undefined {
   const lines = text.split('\n').map(line => line.replace(/\r$/, ''))

@@ -4,28 +4,28 @@ import { withPresentNames, type PresentNames } from './old-names.ts'
 import type { JsonObject } from '../../core/exchange.ts'
 import type { Path, Problem } from '../problem.ts'
 
-/** One file of a configuration: the one that is named, or one that it includes. */
+/** One file of a configuration: the main file or an included one. */
 export interface Part {
-  /** Absolute; `undefined` when the configuration was given as an object. */
+  /** Absolute path; `undefined` when the configuration was given as an object. */
   readonly file: string | undefined
   readonly text: string | undefined
   readonly written: unknown
   readonly adopted: PresentNames
-  /** Relative paths in it start here. */
+  /** Base folder of its relative paths. */
   readonly folder: string
 }
 
 /** The sections that an included file may have. */
 export const INCLUDED_SECTIONS = ['mcpServers', 'servers', 'clients', 'roles', 'profiles'] as const
 
-/** The files of a configuration as one, and which of them holds what. */
+/** The merged files of a configuration, and which file contains which entry. */
 export class Parts {
   readonly main: Part
   readonly included: readonly Part[]
   /** In the gateway's own form, as written. */
   readonly raw: unknown
   readonly #owners = new Map<string, Part>()
-  /** Problems that are known to be of a file, whatever their paths. */
+  /** Problems whose file is known, regardless of their paths. */
   readonly #of = new WeakMap<Problem, Part>()
 
   constructor(main: Part, included: readonly Part[]) {
@@ -37,23 +37,23 @@ export class Parts {
         if (!this.#owners.has(path.join('\0'))) this.#owners.set(path.join('\0'), part)
   }
 
-  /** The file whose problem it is. */
+  /** The file of a problem. */
   partOf(problem: Problem): Part {
     return this.#of.get(problem) ?? this.partAt(problem.path)
   }
 
-  /** The file that holds the entry of a place. */
+  /** The file that contains the entry at a path. */
   partAt(path: Path): Part {
     return this.#owners.get(path.slice(0, 2).join('\0')) ?? this.main
   }
 
-  /** Says that problems are of a file. Returns them. */
+  /** Assigns problems to a file. Returns them. */
   own(part: Part, problems: readonly Problem[]): readonly Problem[] {
     for (const problem of problems) this.#of.set(problem, part)
     return problems
   }
 
-  /** One value of those of all files: the main one, with the entries of the others behind its own. */
+  /** Merges one value of each file: that of the main file, followed by the entries of the others. */
   merge(valueOf: (part: Part) => unknown): unknown {
     const main = valueOf(this.main)
     if (!isJsonObject(main) || this.included.length === 0) return main
@@ -70,7 +70,7 @@ export class Parts {
     return merged
   }
 
-  /** The entries of included files, each with its file; as `mcpServers.search`. */
+  /** The entries of included files, such as `mcpServers.search`, each with its file. */
   get includedFrom(): Map<string, string> {
     const from = new Map<string, string>()
     for (const part of this.included)
@@ -80,7 +80,7 @@ export class Parts {
   }
 }
 
-/** Makes a part of a text that has been parsed. */
+/** Creates a part from a parsed text. */
 export function partOf(
   written: unknown,
   place: { file: string | undefined; text: string | undefined; folder: string; cwd: string },
@@ -89,7 +89,7 @@ export function partOf(
   return { file, text, folder, written, adopted: withPresentNames(adopt(written, cwd), file) }
 }
 
-/** Places of all entries that a file has in sections that may be included. */
+/** Paths of all entries of a file in sections that may be included. */
 export function entriesOf(value: unknown): [string, string][] {
   if (!isJsonObject(value)) return []
   return INCLUDED_SECTIONS.flatMap(section => {

@@ -4,7 +4,7 @@ export interface Position {
   readonly column: number
 }
 
-/** Lines and columns of a text. It is read once, however many positions are asked for. */
+/** Lines and columns of a text. The text is scanned once, regardless of the number of look-ups. */
 export class Positions {
   /** Offsets at which lines begin. */
   readonly #starts = [0]

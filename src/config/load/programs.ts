@@ -1,9 +1,9 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, join, resolve } from 'node:path'
 
-/** Where a program is looked for. */
+/** Where a program is searched. */
 export interface ProgramPlaces {
-  /** Absolute; a command with a path in it starts here. */
+  /** Absolute path; base of a command that contains a path. */
   readonly cwd: string
   readonly env: Readonly<Record<string, string | undefined>>
 }
@@ -12,12 +12,12 @@ export type Lookup = 'found' | 'absent' | 'not executable'
 
 const IS_WINDOWS = process.platform === 'win32'
 
-/** Whether a command holds a path, so that `PATH` is not searched for it. */
+/** Whether a command contains a path, so that `PATH` is not searched. */
 export function isPath(command: string): boolean {
   return command.includes('/') || (IS_WINDOWS && command.includes('\\'))
 }
 
-/** Looks for a program as the system does when it starts one. */
+/** Searches a program as the system does when it starts one. */
 export function findProgram(command: string, { cwd, env }: ProgramPlaces): Lookup {
   const folders = isPath(command)
     ? [cwd]
@@ -33,7 +33,7 @@ export function findProgram(command: string, { cwd, env }: ProgramPlaces): Looku
   return result
 }
 
-/** Whether a command that holds a path leads to a folder. */
+/** Whether a command that contains a path is a folder. */
 export function isFolder(command: string, { cwd }: ProgramPlaces): boolean {
   try {
     return statSync(resolve(cwd, command)).isDirectory()
@@ -56,7 +56,7 @@ function look(file: string): Lookup {
   }
 }
 
-/** Names of variables have no case on Windows. */
+/** Names of environment variables are case-insensitive on Windows. */
 function valueOf(env: ProgramPlaces['env'], name: string): string {
   const key = IS_WINDOWS ? Object.keys(env).find(other => other.toUpperCase() === name) : name
   return (key === undefined ? undefined : env[key]) ?? ''

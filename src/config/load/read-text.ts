@@ -4,12 +4,12 @@ import { renderProblems } from '../problem.ts'
 import { isNestedTooDeep, MAX_DEPTH } from './nesting.ts'
 import type { FilesRead } from './files-read.ts'
 
-/** Largest file that is read, and the most of all files of a configuration: thousands of servers fit in. */
+/** Maximum size of a file, and of all files of a configuration together: enough for thousands of servers. */
 export const MAX_FILE_BYTES = 16 * 1024 * 1024
 
 /**
  * The text of a file, without a byte order mark.
- * @param named where the name of the file stands, for the error when there is no such file
+ * @param named the location of the file's name, for the error when there is no such file
  * @throws GatewayError `config`
  */
 export async function readText(
@@ -25,7 +25,7 @@ export async function readText(
         `The configuration ${file} was not loaded: it has ${size} bytes, and ${MAX_FILE_BYTES} is the most. Name a file of servers after --config.`,
       )
     const text = (await files.read(file)).toString('utf8')
-    // Editors on Windows put a byte order mark in front.
+    // Editors on Windows write a byte order mark.
     return text.startsWith('\uFEFF') ? text.slice(1) : text
   } catch (cause) {
     if (cause instanceof GatewayError) throw cause
@@ -42,8 +42,8 @@ export async function readText(
 }
 
 /**
- * A text as JSON, with or without comments.
- * @throws GatewayError `config` with the place of the first mistake
+ * Parses JSON, with or without comments.
+ * @throws GatewayError `config` with the location of the first error
  */
 export async function parse(text: string, file: string): Promise<unknown> {
   if (isNestedTooDeep(text))

@@ -3,14 +3,14 @@ import { serverOf } from '../validate/scope.ts'
 import type { Parts } from './parts.ts'
 import type { SourceLocations } from './source-text.ts'
 
-/** The rest is shown by `check`. */
+/** Maximum number of problems shown per server; `check` shows all. */
 const MOST_SHOWN_OF_SERVER = 3
 
-/** Shows the problems of a configuration. */
+/** Formats the problems of a configuration. */
 export interface Renderer {
-  /** A title, and a line for each. */
+  /** A title, followed by a line for each problem. */
   all(problems: readonly Problem[]): string
-  /** For each server that has some, a sentence with the first of them. */
+  /** For each server with problems, a sentence with the first of them. */
   byServer(problems: readonly Problem[]): Map<string, string>
 }
 

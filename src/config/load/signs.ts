@@ -1,13 +1,16 @@
-/** A sign that structures JSON, or a text with its quotes. */
+/** A structural character of JSON, or a string with its quotes. */
 export interface Sign {
-  /** The sign, or the quote that begins the text. */
+  /** The character, or the quote that begins the string. */
   readonly sign: string
   readonly begin: number
-  /** Behind its last character. */
+  /** Offset after its last character. */
   readonly end: number
 }
 
-/** The signs and texts of JSON, with or without comments, in their order; what is neither is passed over. `text` may be anything else. */
+/**
+ * The structural characters and strings of JSON, with or without comments, in order; everything else is skipped. `text`
+ * may be any text.
+ */
 export function* signsOf(text: string): Generator<Sign, void, undefined> {
   for (let at = 0; at < text.length; at++) {
     const sign = text.charAt(at)
@@ -22,7 +25,7 @@ export function* signsOf(text: string): Generator<Sign, void, undefined> {
   }
 }
 
-/** Offset of the quote that ends the text in quotes which begins at `begin`. */
+/** Offset of the quote that ends the string which begins at `begin`. */
 function endOfText(text: string, begin: number): number {
   for (let at = begin + 1; at < text.length; at++) {
     if (text[at] === '\\') at++
@@ -31,7 +34,7 @@ function endOfText(text: string, begin: number): number {
   return text.length
 }
 
-/** Offset of the last character of the comment which begins at `begin`; `begin` where none does. */
+/** Offset of the last character of the comment which begins at `begin`; `begin` when there is none. */
 function endOfComment(text: string, begin: number): number {
   const isLine = text[begin + 1] === '/'
   if (!isLine && text[begin + 1] !== '*') return begin

@@ -4,20 +4,20 @@ import { syntaxProblem } from './syntax.ts'
 import type { Node, ParseError } from 'jsonc-parser'
 import type { Path, Problem } from '../problem.ts'
 
-/** Reading JSON with comments, and finding places in it. Loaded only when plain `JSON.parse` is not enough. */
+/** Parses JSON with comments, and locates values in it. Loaded only when plain `JSON.parse` is not enough. */
 
-/** Parses JSON with comments and trailing commas. `problem` is the first mistake: what a parser makes of the rest says nothing. */
+/** Parses JSON with comments and trailing commas. `problem` is the first error; later ones are unreliable. */
 export function parseJsonc(text: string): { value: unknown; problem: Problem | undefined } {
   const errors: ParseError[] = []
   const value: unknown = parse(text, errors, { allowTrailingComma: true, allowEmptyContent: false })
   return { value, problem: syntaxProblem(text, errors) }
 }
 
-/** Finds values and keys of a parsed text again. */
+/** Locates values and keys in a parsed text. */
 export class SourceLocations {
   readonly #positions: Positions
   readonly #root: Node | undefined
-  /** The members of objects that were looked into. */
+  /** The members of objects that were already searched. */
   readonly #members = new Map<Node, Map<string, Node>>()
 
   constructor(text: string) {
@@ -25,7 +25,10 @@ export class SourceLocations {
     this.#root = parseTree(text, [], { allowTrailingComma: true })
   }
 
-  /** Where the value at `path` starts, or its key; `undefined` when there is no such path. Of a key that is there twice, the first. */
+  /**
+   * Position of the value at `path`, or of its key; `undefined` when there is no such path. Of a duplicate key, the
+   * first.
+   */
   find(path: Path, ofKey: boolean): Position | undefined {
     if (path.length === 0) return undefined
     let node = this.#root

@@ -4,14 +4,14 @@ import { wrongBracket } from './brackets.ts'
 import { Positions } from './positions.ts'
 import type { Problem } from '../problem.ts'
 
-/** What is wrong at a place of a text, and what to write instead. */
+/** An error at an offset of a text, and its fix. */
 interface Mistake {
   readonly offset: number
   readonly cause: string
   readonly fix: string
 }
 
-/** Values of other languages. */
+/** Literals of other languages. */
 const WORDS: Readonly<Record<string, string>> = {
   True: 'true',
   TRUE: 'true',
@@ -32,14 +32,14 @@ const SINGLE_QUOTE = "'"
 const TYPOGRAPHIC_QUOTES = '“”„‟‘’‚«»`´'
 
 /**
- * The first mistake of a text that is not JSON, `undefined` when there is none. It shows keys, but no values.
- * @param errors what the parser has found
+ * The first error of a text that is not JSON, `undefined` when there is none. It shows keys, but no values.
+ * @param errors the errors of the parser
  */
 export function syntaxProblem(text: string, errors: readonly ParseError[]): Problem | undefined {
   const [first] = [...errors].sort((a, b) => a.offset - b.offset)
   if (first === undefined) return undefined
   const about = 'hidden value'
-  // A text without its end holds brackets that are none.
+  // In a text with an unterminated string, brackets may be part of that string.
   const hasOpenText = errors.some(error => nameOf(error) === 'UnexpectedEndOfString')
   const bracket = hasOpenText || isWrongWord(first) ? undefined : wrongBracket(text)
   if (bracket !== undefined) return { path: [], about, ...bracket }
@@ -48,7 +48,7 @@ export function syntaxProblem(text: string, errors: readonly ParseError[]): Prob
   return { path: [], about, cause: `is not JSON at line ${line}, column ${column}: ${cause}`, fix }
 }
 
-/** Whether it is the mistake of a word, which no bracket can have caused. */
+/** Whether the error is a wrong word, which no bracket can have caused. */
 function isWrongWord(error: ParseError): boolean {
   return ['InvalidSymbol', 'InvalidEscapeCharacter'].includes(nameOf(error))
 }
@@ -135,7 +135,7 @@ function wrongSymbol(text: string, offset: number, token: string): Mistake {
   return { offset, cause: 'a text without quotes', fix: 'Put it in double quotes.' }
 }
 
-/** Where in a text with its quotes the first backslash is that begins no escape. */
+/** Offset of the first invalid backslash in a string with its quotes. */
 function wrongEscape(token: string): number {
   for (const { 0: escape, index } of token.matchAll(/\\(?:["\\/bfnrt]|u[\da-f]{4})?/gi))
     if (escape === '\\') return index

@@ -2,14 +2,14 @@ import { basename, sep } from 'node:path'
 import { IGNORED_ROOT_KEYS, IGNORED_SERVER_KEYS } from '../options/foreign-keys.ts'
 import type { Path, Problem } from '../problem.ts'
 
-/** Where the values of variables come from. */
+/** The sources of variables. */
 export interface Variables {
   readonly env: Readonly<Record<string, string | undefined>>
   /** `${workspaceFolder}`: the folder of the project that the file belongs to. */
   readonly workspaceFolder: string
   /** `${userHome}` */
   readonly userHome: string
-  /** `${file:path}`: text of a file, without the line break at its end. May throw. */
+  /** `${file:path}`: text of a file, without its final line break. May throw. */
   readFile(path: string): string
 }
 
@@ -20,8 +20,8 @@ export interface Expanded {
 
 /**
  * Expands the variables in all strings of a parsed file: `${VAR}`, `${VAR:-default}`, `${env:VAR}`, `${input:id}`,
- * `${file:path}`, `${workspaceFolder}`, `${workspaceFolderBasename}`, `${userHome}`, `${pathSeparator}`; `$${` stands for `${`.
- * Servers that are disabled are left out, so that what only they need does not have to be there.
+ * `${file:path}`, `${workspaceFolder}`, `${workspaceFolderBasename}`, `${userHome}`, `${pathSeparator}`; `$${` stands
+ * for `${`. Disabled servers are left out, so that their variables and files need not exist.
  */
 export function expand(file: unknown, variables: Variables): Expanded {
   const problems: Problem[] = []
@@ -63,7 +63,10 @@ export function expand(file: unknown, variables: Variables): Expanded {
     )
   }
 
-  /** Value of the variable, `undefined` when it is not one. A variable without a value is a problem and yields an empty text. */
+  /**
+   * Value of the variable, `undefined` when the text is not a variable. An unset variable is reported and yields an
+   * empty text.
+   */
   const lookUp = (body: string, path: Path): string | undefined => {
     if (body === 'workspaceFolder') return variables.workspaceFolder
     if (body === 'workspaceFolderBasename') return basename(variables.workspaceFolder)
@@ -77,7 +80,7 @@ export function expand(file: unknown, variables: Variables): Expanded {
     if (variable) {
       const [, name = '', fallback] = variable
       const value = variables.env[name]
-      // As in a shell: the default also stands in for an empty value.
+      // As in a shell, the default also replaces an empty value.
       if (fallback !== undefined) return value || fallback
       return (
         value ??
@@ -114,7 +117,7 @@ export function expand(file: unknown, variables: Variables): Expanded {
   return { value: visit(file, []), problems }
 }
 
-/** Environment variable that answers an input of VS Code: `api-key` → `MCP_INPUT_API_KEY`. */
+/** Environment variable for an input of VS Code: `api-key` → `MCP_INPUT_API_KEY`. */
 export function inputVariable(id: string): string {
   return `MCP_INPUT_${id.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`
 }
@@ -132,7 +135,7 @@ function isDisabledServer(path: Path, value: unknown): boolean {
   )
 }
 
-/** Texts that are not the gateway's own stay as they are, whatever they look like. */
+/** Texts that do not belong to the gateway are never expanded. */
 function isIgnored(path: Path): boolean {
   const key = String(path.at(-1))
   if (path.length === 1) return key === '$schema' || key === 'inputs' || Object.hasOwn(IGNORED_ROOT_KEYS, key)

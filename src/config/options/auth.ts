@@ -1,9 +1,9 @@
 import { choice, duration, group, list, listOf, tableOf, text, texts } from './kinds.ts'
 import { section, type Check } from './option.ts'
 
-/** How callers over HTTP are identified. */
+/** Options for the authentication of HTTP callers. */
 
-/** Asymmetric ones only: a shared secret would have to stand in the file, and `none` is no signature. */
+/** Asymmetric algorithms only: a shared secret would have to be in the file, and `none` is no signature. */
 const JWT_ALGORITHMS = [
   'RS256',
   'RS384',
@@ -48,7 +48,7 @@ export const JWT = section('gateway.auth.jwt.*', {
     'Client whose rules and limits apply to subjects that no client names; each subject has counters of its own.',
     { shown: 'none: they may do what the roles of their scopes allow' },
   ),
-  // What the clocks of an identity provider and of this machine may differ by.
+  // Maximum clock difference between an identity provider and this machine.
   clockTolerance: duration('What clocks may differ by.', {
     default: '30s',
     min: '1s',

@@ -1,18 +1,18 @@
 import { choice, duration, flag, listOf, option, size, texts } from './kinds.ts'
 import { section, type Check, type Written } from './option.ts'
 
-/** Results that are kept. */
+/** Options for cached results. */
 
 const tagExpected = 'expected a tag of 1 to 64 letters, digits, ".", "_" or "-"'
 const TAG: Check<string> = { kind: 'text', expected: tagExpected, pattern: /^[A-Za-z0-9_.-]{1,64}$/ }
 const tagsExpected = 'expected a list of tags such as ["issues"]'
 const TAGS: Check<readonly string[]> = { kind: 'list', of: TAG, expected: tagsExpected }
 
-/** An answer that is known to be old is given only where the file says so. */
+/** A stale result is served only when the file allows it. */
 const STALE = { default: 'never', min: '1s', max: '30d', off: true } as const
 
 export const CACHE_RULE = section('mcpServers.*.cache', {
-  // The repetitions of one conversation, and nothing that anyone remembers as older than it looks.
+  // Covers repetitions within one conversation, without serving noticeably outdated results.
   ttl: duration('How long a result may be served again.', { default: '5m', min: '1s', max: '30d' }),
   scope: choice(
     'Whether results are kept for each client or shared by all; the latter only where they depend on nothing but the arguments.',
@@ -28,7 +28,7 @@ export const CACHE_RULE = section('mcpServers.*.cache', {
     STALE,
   ),
   ignoreArgs: texts('Members of the arguments that make no difference, such as the id of a request.'),
-  // Larger results are rare, cost the room of many others, and are worth it only where the file says so.
+  // Larger results are rare and use the room of many others, so they require an explicit setting.
   maxResult: size('Largest result that is kept.', {
     as: 'maxBytes',
     default: '1MiB',
@@ -69,7 +69,7 @@ const invalidates: Check<'server' | 'none' | readonly string[]> = {
   expected: 'expected "server", "none" or a list of tags such as ["issues"]',
 }
 
-/** What a tool says. */
+/** The cache option of a tool. */
 export const TOOL_CACHE = {
   cache: option(
     'object \\| false',

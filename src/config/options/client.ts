@@ -2,7 +2,7 @@ import { choice, flag, integer, list, listOf, table, text, texts } from './kinds
 import { section, type Check } from './option.ts'
 import { QUOTA } from './quota.ts'
 
-/** Clients, roles and profiles: what each caller may use. `config/resolve/policies.ts` makes rules of them. */
+/** Clients, roles and profiles: the permissions of each caller. `config/resolve/policies.ts` turns them into rules. */
 
 const patterns = 'expected a list of patterns such as ["search/*", "tool:files/read_*"]'
 

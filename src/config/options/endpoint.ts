@@ -1,7 +1,7 @@
 import { choice, tableOf, text, texts } from './kinds.ts'
 import type { Check } from './option.ts'
 
-/** Where a server is: a program or an address. `config/resolve` makes an endpoint of it. */
+/** The endpoint of a server: a program or a URL. `config/resolve` resolves it. */
 
 const envValue: Check<string | number | null> = {
   kind: 'either',

@@ -5,7 +5,7 @@ import { group, ignoredKeys, option, table, text } from './kinds.ts'
 import { section, type Check, type Options, type Section, type Written } from './option.ts'
 import { SERVER } from './server.ts'
 
-/** The whole format of a configuration file, also what later versions put into effect. */
+/** The complete format of a configuration file, including options reserved for later versions. */
 
 const MAX_SERVER_NAME = 64
 const SERVERS = table('Servers by name, as in the files of MCP clients.', SERVER, {
@@ -65,7 +65,7 @@ export const FILE = section('', {
   ...ignoredKeys(IGNORED_ROOT_KEYS),
 })
 
-/** A valid file, variables expanded. */
+/** A valid file with its variables expanded. */
 export type ServersFile = Written<(typeof FILE)['options']>
 export type ServerEntry = NonNullable<ServersFile['mcpServers']>[string]
 export type ReplicaEntry = NonNullable<ServerEntry['replicas']>[number]

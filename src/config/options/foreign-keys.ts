@@ -1,6 +1,6 @@
 /**
- * Keys that clients keep in the same file for themselves. They are accepted so that a file can be used as it is, mean nothing
- * to the gateway, and variables in them are left alone.
+ * Keys that clients keep for themselves in the same file. They are accepted so that a file can be used unchanged. The
+ * gateway ignores them and does not expand variables in them.
  */
 export const IGNORED_SERVER_KEYS: Readonly<Record<string, string>> = {
   description: 'several clients',

@@ -3,10 +3,10 @@ import { ROLE } from './client.ts'
 import { choice, duration, flag, group, integer, listOf, size, text, texts } from './kinds.ts'
 import { section, type Check } from './option.ts'
 
-/** The gateway itself. */
+/** Options of the gateway itself. */
 
 export const HTTP = section('gateway.http', {
-  // Only this machine, until the file says otherwise.
+  // Only this machine by default.
   host: text('Address to listen on; anything but a loopback address opens the gateway to the network.', {
     default: '127.0.0.1',
     restart: 'the address to listen on is bound at the start',
@@ -25,13 +25,13 @@ export const HTTP = section('gateway.http', {
     as: false,
     restart: 'a listener speaks either http or https from its start to its end',
   }),
-  // Arguments of a call are text that a model wrote.
+  // Call arguments are text written by a model.
   maxBody: size('Largest body of a request.', { default: '4MiB', min: '1KiB', max: '512MiB' }),
   allowedHosts: texts('Host names accepted in `Host`, besides loopback names and `host` itself.'),
   allowedOrigins: texts(
     'Origins accepted in `Origin`, such as "https://app.example", besides loopback ones.',
   ),
-  // A silent session with an open stream takes about 30 KiB.
+  // An idle session with an open stream takes about 30 KiB.
   maxSessions: integer('Sessions kept at once.', { default: 1000, min: 1, max: 1_000_000 }),
   sessionIdle: duration('A session without a request or an open stream for so long is closed.', {
     default: '30m',
@@ -39,14 +39,14 @@ export const HTTP = section('gateway.http', {
     max: '30d',
     off: true,
   }),
-  // Shorter than the 30 to 60 seconds after which proxies drop a silent connection.
+  // Shorter than the 30 to 60 seconds after which proxies close an idle connection.
   keepAlive: duration('Time between comment lines on silent streams.', {
     default: '15s',
     min: '1s',
     max: '10m',
     off: true,
   }),
-  // A stream that breaks loses seconds, not hours. Bounded by size as well, for events that are large.
+  // Enough to resume a stream after an interruption of seconds, not hours. Also bounded by size, for large events.
   maxEvents: integer('Most events kept for a session, so that it can resume a broken stream; 0 keeps none.', {
     default: 1000,
     min: 0,
@@ -61,24 +61,24 @@ export const HTTP = section('gateway.http', {
 })
 
 export const ASKS = section('gateway.asks', {
-  // A person has to read, think, and maybe come back from lunch.
+  // Enough time for a person to read, think, and return from a break.
   answerTimeout: duration('How long a client may take to answer a question.', {
     default: '10m',
     min: '1s',
     max: '24h',
   }),
-  // Each holds a call open at a server, and is one of a client that was asked and may never come back.
+  // Each one holds a call open at a server, for a client that may never return.
   maxSuspendedCalls: integer(
     'Most calls of clients without a session that are under way, or wait for their client, at servers that can ask in the middle of a call.',
     { aliases: ['maxParked'], default: 2000, min: 1, max: 1_000_000 },
   ),
-  // A client that is asked more than this at once is not asked by people.
+  // More simultaneous questions cannot be answered by a person.
   maxPerSession: integer('Most questions open at once at one session.', {
     default: 32,
     min: 1,
     max: 10_000,
   }),
-  // A server that is not satisfied after so many rounds will not be.
+  // A server that still asks after this many rounds is unlikely to stop.
   maxRounds: integer('Most times a server may ask in one call by having it made again.', {
     default: 8,
     min: 1,
@@ -89,12 +89,12 @@ export const ASKS = section('gateway.asks', {
 export const LISTEN = section('gateway.listen', {
   // As many as sessions: each is a client with an open connection.
   maxStreams: integer('Most listen streams open at once.', { default: 1000, min: 1, max: 1_000_000 }),
-  // Each is subscribed to at its server.
+  // Each one requires a subscription at its server.
   maxResources: integer(
     'Most resources that one stream may name (further ones are not heard of) or one session may be subscribed to.',
     { default: 1000, min: 1, max: 100_000 },
   ),
-  // A server that does not answer must not keep a client from hearing of everything else.
+  // An unresponsive server must not block notifications of the others.
   acknowledgeTimeout: duration(
     'How long the acknowledgement of a stream waits for servers to take its subscriptions.',
     { default: '10s', min: '100ms', max: '10m' },
@@ -102,13 +102,13 @@ export const LISTEN = section('gateway.listen', {
 })
 
 export const CATALOG = section('gateway.catalog', {
-  // Leaves room for a client's own prefix below the 60 to 64 characters that models accept.
+  // Leaves room for a client's own prefix below the limit of 60 to 64 characters of common models.
   maxNameLength: integer('Longest name of a tool or prompt, in characters; longer ones are shortened.', {
     default: 48,
     min: 16,
     max: 128,
   }),
-  // One page in practice: some clients never ask for the second.
+  // One page in practice, because some clients never request the second.
   pageSize: integer('Entries on one page of a list.', { default: 10_000, min: 1, max: 100_000 }),
   // Servers that change more often send `list_changed`.
   refreshAfter: duration('A remembered list that is older is fetched again in the background.', {
@@ -117,13 +117,13 @@ export const CATALOG = section('gateway.catalog', {
     max: '30d',
     off: true,
   }),
-  // Below the 10 seconds after which the most impatient client gives up on the whole gateway.
+  // Below the shortest client timeout for the whole gateway, 10 seconds.
   firstListTimeout: duration('How long the first list waits for servers that have never been listed.', {
     default: '8s',
     min: '100ms',
     max: '10m',
   }),
-  // Not known: a client that wants to keep a list hears of changes.
+  // Unset: a client that caches a list is notified of changes.
   ttl: duration(
     'How long clients of revision 2026-07-28 may keep a list without hearing of changes, as far as its servers do not say it themselves.',
     { default: '0s', min: '0s', max: '1d' },
@@ -131,14 +131,14 @@ export const CATALOG = section('gateway.catalog', {
 })
 
 export const CACHE = section('gateway.cache', {
-  // As much as the rest of a busy gateway takes.
+  // About as much as the rest of a busy gateway.
   maxSize: size('What is kept in memory at most.', {
     as: 'maxBytes',
     default: '64MiB',
     min: '1MiB',
     max: '64GiB',
   }),
-  // A quarter: one client that asks for everything leaves room for others.
+  // A quarter, so that one busy client leaves room for others.
   maxSizePerClient: size('Of this, for one client at most.', {
     as: 'maxBytesPerClient',
     default: '16MiB',
@@ -149,13 +149,13 @@ export const CACHE = section('gateway.cache', {
     'Results are kept in the state store as well, unencrypted: they survive a restart and are shared with other processes.',
     { default: true },
   ),
-  // Four times what is in memory, for what one process has lost and another may still want. Little for the disk of a laptop, and for
-  // a Redis that others use as well.
+  // Four times the memory, for results that this process has evicted and another may still need. Small for the disk of
+  // a laptop, and for a shared Redis.
   maxStored: size(
     'What is kept in the state store at most, of all processes that share it; what was stored first goes first.',
     { default: '256MiB', min: '1MiB', max: '1024GiB' },
   ),
-  // Below a page of the database or a packet of the network, compressing saves nothing.
+  // Smaller results do not exceed a database page or a network packet, so compression saves nothing.
   compressOver: size('Larger results are compressed in the state store.', {
     default: '4KiB',
     min: '256B',
@@ -169,7 +169,7 @@ export const AUDIT = section('gateway.audit', {
     { as: false, shown: 'audit.jsonl in the state directory, as soon as there are clients' },
   ),
   args: choice('How arguments of calls appear.', ['digest', 'full'], { default: 'digest' }),
-  // A day of a busy team in one file, and a month of them.
+  // A day of a busy team in one file, and a month in total.
   maxSize: size('A file that is larger is put aside.', {
     as: 'maxBytes',
     default: '64MiB',
@@ -182,7 +182,7 @@ export const AUDIT = section('gateway.audit', {
 const ADDRESS: Check<string> = { kind: 'text', expected: 'expected an address' }
 
 export const DNS = section('gateway.dns', {
-  // Names change when something is replaced; half a minute is what resolvers and balancers elsewhere take.
+  // Addresses change when an instance is replaced; half a minute is common for resolvers and load balancers.
   refresh: duration(
     'How often names of replicas are looked up again; a name with several addresses is several replicas.',
     { default: '30s', min: '1s', max: '1d', off: true },
@@ -207,7 +207,7 @@ export const ADMIN = section('gateway.admin', {
     shown: 'the socket alone',
     restart: AT_START,
   }),
-  // A random one of 128 bits has 22 characters.
+  // A random token of 128 bits has 22 characters.
   token: text(
     'What callers at `listen` have to send as `Authorization: Bearer …`; a variable such as "${ADMIN_TOKEN}" keeps it out of the file.',
     {
@@ -223,7 +223,7 @@ export const ADMIN = section('gateway.admin', {
   ),
 })
 
-/** Names of log levels, quietest first. */
+/** Log levels, from least to most verbose. */
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const
 
 export const GATEWAY = section('gateway', {
@@ -243,7 +243,7 @@ export const GATEWAY = section('gateway', {
   catalog: group('The merged lists.', CATALOG),
   asks: group('What servers may ask of clients.', ASKS),
   listen: group('Streams on which clients without a session hear of changes.', LISTEN),
-  // Half of what one server may have: no single client takes all of it.
+  // Half of the links of one server, so that no single client takes all.
   maxLinksPerClient: integer(
     'Most conversations that one client has with all servers together, as far as clients are told apart.',
     { default: 32, min: 1, max: 10_000 },
@@ -254,18 +254,18 @@ export const GATEWAY = section('gateway', {
   ),
   zone: text('Where this gateway is; replicas of the same `zone` are preferred.'),
   dns: group('How names of replicas are resolved.', DNS),
-  // As long as a call may take by default.
+  // Equal to the default call timeout.
   drainTimeout: duration('How long calls of a replica that is taken away may go on.', {
     default: '5m',
     min: '1s',
     max: '24h',
   }),
-  // Within the 30 seconds that Kubernetes allows for the end, with some left for the servers to end.
+  // Within Kubernetes' 30 seconds for termination, with time left for the servers to exit.
   shutdownTimeout: duration(
     'How long calls in flight may go on when the gateway is told to stop; those that are left then get an error.',
     { default: '25s', min: '100ms', max: '1h' },
   ),
-  // All servers together: what one process can usefully have under way.
+  // Over all servers: a practical maximum for one process.
   maxConcurrentCalls: integer('Calls under way at once in this process, over all servers.', {
     aliases: ['concurrency'],
     default: 1024,

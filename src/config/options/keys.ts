@@ -1,14 +1,14 @@
 import { FILE, SECTIONS } from './file.ts'
 import type { Check, Option, Section } from './option.ts'
 
-/** A key of the format at one place of a file. */
+/** A key of the format at one location of a file. */
 export interface Key {
-  /** Steps to it; `*` stands for one name or index. */
+  /** Steps to the key; `*` stands for one name or index. */
   readonly path: readonly string[]
   readonly option: Option
 }
 
-/** Every key at every place that can have it, in the order of the format. Keys that are ignored are left out. */
+/** Every key at every possible location, in the order of the format. Ignored keys are left out. */
 export function everyKey(): Key[] {
   const found: Key[] = []
   const visitSection = (section: Section, path: readonly string[]): void => {
@@ -28,14 +28,14 @@ export function everyKey(): Key[] {
   return found
 }
 
-/** A key as the reference has it: once, however many places of a file can have it. */
+/** A key of the reference: listed once, regardless of its number of locations. */
 export interface ConfigKey {
   /** `mcpServers.*.idle`; `*` stands for a name or an index. */
   readonly path: string
   readonly default: string | undefined
-  /** Why a change takes effect at the next start only; `undefined`: a reload takes it over. */
+  /** Why a change requires a restart; `undefined` when a reload applies it. */
   readonly restart: string | undefined
-  /** It does nothing in this version. */
+  /** Whether it has no effect in this version. */
   readonly pending: boolean
 }
 
@@ -53,7 +53,7 @@ export function configKeys(): ConfigKey[] {
   )
 }
 
-/** The places of a value, valid or not, that the steps lead to. */
+/** The paths in a value, valid or not, that match the steps. */
 export function placesOf(root: unknown, steps: readonly string[]): (string | number)[][] {
   const found: (string | number)[][] = []
   const visit = (at: unknown, depth: number, path: (string | number)[]): void => {

@@ -14,11 +14,11 @@ import {
 
 /** The kinds of options, one function for each. */
 
-/** What every kind may say. */
+/** Notes common to every kind. */
 export interface Notes {
-  /** Name of the resolved value, where it is not that of the kind; `false`: resolved by hand. */
+  /** Name of the resolved value, when it differs from that of the kind; `false` when it is resolved by hand. */
   readonly as?: string | false
-  /** What the reference says of the default, where the default is no value. */
+  /** Description of the default in the reference, when the default is not a value. */
   readonly shown?: string
   readonly bounds?: string
   readonly aliases?: readonly string[]
@@ -28,10 +28,10 @@ export interface Notes {
 
 type Name<D, Usual extends string> = D extends { readonly as: infer N extends string | false } ? N : Usual
 type Value<D, T> = D extends { readonly default: unknown } ? T : T | undefined
-/** Members of `D` that `T` does not know are errors. */
+/** Rejects members of `D` that `T` does not have. */
 type Only<D, T> = D & { readonly [K in Exclude<keyof D, keyof T>]: never }
 
-/** An option of any form. Without `resolve` the value stays as it is written. */
+/** An option of any form. Without `resolve`, the value stays as written. */
 export function option<W, R = W | undefined, const D extends Notes = Notes>(
   type: string,
   meaning: string,
@@ -129,7 +129,7 @@ export function number<const D extends NumberNotes>(
   return bounded('number', meaning, notes, 1) as Option<number, Value<D, number>, Name<D, '*'>>
 }
 
-/** A whole number of hundredths; resolves to a fraction. */
+/** A whole percentage; resolves to a fraction. */
 export function percentage<const D extends NumberNotes>(
   meaning: string,
   notes: Only<D, NumberNotes>,
@@ -155,7 +155,7 @@ interface DurationNotes extends Omit<Notes, 'bounds'>, DurationLimits {
   readonly default?: string
 }
 
-/** Resolves to milliseconds; 0 stands for `"never"`. */
+/** Resolves to milliseconds; `"never"` resolves to 0. */
 export function duration<const D extends DurationNotes>(
   meaning: string,
   notes: Only<D, DurationNotes>,
@@ -195,7 +195,7 @@ interface TextsNotes extends Notes {
   readonly expected?: string
 }
 
-/** Without a value it resolves to an empty list. */
+/** Defaults to an empty list. */
 export function texts<const D extends TextsNotes>(
   meaning: string,
   notes: Only<D, TextsNotes> = {} as Only<D, TextsNotes>,
@@ -211,11 +211,11 @@ export function texts<const D extends TextsNotes>(
 
 interface ListNotes extends Notes {
   readonly expected: string
-  /** What an empty list is told; without it an empty list passes. */
+  /** Error message for an empty list; without it, an empty list is accepted. */
   readonly empty?: string
 }
 
-/** A list of texts of one form. Without a value it resolves to an empty list. */
+/** A list of texts of one form. Defaults to an empty list. */
 export function listOf<W, const D extends ListNotes>(
   item: Check<W>,
   meaning: string,
@@ -265,7 +265,7 @@ export function tableOf<W>(
   return { ...make(type, meaning, check, {}, '*', () => undefined), as: false }
 }
 
-/** A section in a section. Without a value all its options have their defaults. */
+/** A nested section. Without a value, all its options have their defaults. */
 export function group<O extends Options, const D extends Notes>(
   meaning: string,
   of: Section<O>,
@@ -278,7 +278,7 @@ export function group<O extends Options, const D extends Notes>(
   return made as Option<Written<O>, Resolved<O>, Name<D, '*'>>
 }
 
-/** A key that some client has in its file and that means nothing to the gateway. */
+/** A key of some client that the gateway ignores. */
 export function ignored(whose: string): Option<unknown, undefined, false> {
   const meaning = `Known to ${whose}; accepted and ignored.`
   return {
@@ -288,7 +288,7 @@ export function ignored(whose: string): Option<unknown, undefined, false> {
   }
 }
 
-/** Typed as nothing: no code of the gateway may read these. */
+/** Their type is empty, so that no code can read them. */
 export function ignoredKeys(keys: Readonly<Record<string, string>>): Record<never, Option> {
   return Object.fromEntries(Object.entries(keys).map(([key, whose]) => [key, ignored(whose)]))
 }

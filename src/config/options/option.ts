@@ -1,19 +1,19 @@
 /**
- * A configuration option is one descriptor. From it follow the check of a written value, the default, the conversion of units,
- * the type of the written and of the resolved value, the JSON Schema and the reference. Descriptors are plain data: a start reads
- * them, and only a new file loads the library that checks (`config/schema`).
+ * A configuration option is one descriptor. The validation of a value, the default, the unit conversion, the types of
+ * the written and of the resolved value, the JSON Schema and the reference are derived from it. Descriptors are plain
+ * data: a start reads them, and only a new file requires the validation library (`config/schema`).
  */
 
 declare const WRITTEN: unique symbol
 
-/** What a written value may be. `W` is its type. */
+/** The valid values of an option. `W` is their type. */
 export type Check<W = unknown> = CheckData & { readonly [WRITTEN]?: W }
 
 type CheckData =
   | {
       readonly kind: 'text'
       readonly expected?: string | undefined
-      /** What an empty text is told; without it an empty text passes. */
+      /** Error message for an empty text; without it, an empty text is accepted. */
       readonly empty?: string | undefined
       readonly pattern?: RegExp | undefined
       readonly passes?: ((text: string) => boolean) | undefined
@@ -39,11 +39,11 @@ type CheckData =
     }
   | { readonly kind: 'section'; readonly section: Section }
   | {
-      /** A small object that has no defaults of its own. */
+      /** A small object without defaults. */
       readonly kind: 'object'
       readonly required: Readonly<Record<string, Check>>
       readonly optional: Readonly<Record<string, Check>>
-      /** Other keys pass. */
+      /** Whether unknown keys are accepted. */
       readonly open?: boolean
       readonly expected?: string
     }
@@ -52,9 +52,9 @@ type CheckData =
 export interface DurationLimits {
   readonly min: string
   readonly max: string
-  /** May also be `0` or `"never"`. */
+  /** Whether `0` and `"never"` are accepted. */
   readonly off?: boolean
-  /** A bare number is accepted and means milliseconds, as in the clients whose files have this key. */
+  /** Whether a bare number is accepted as milliseconds, as in the clients whose files have this key. */
   readonly bareMs?: boolean
 }
 
@@ -70,45 +70,46 @@ export interface TableKeys {
 }
 
 /**
- * `W`: what is written. `R`: what it resolves to. `N`: the name of the resolved value, in which `*` stands for the key; `false`: code
- * in `config/resolve` resolves it, because it depends on other values or on the environment.
+ * `W`: type of the written value. `R`: type of the resolved value. `N`: name of the resolved value, in which `*` stands
+ * for the key; `false` when code in `config/resolve` resolves it, because it depends on other values or on the
+ * environment.
  */
 export interface Option<W = unknown, R = unknown, N extends string | false = string | false> {
   readonly check: Check<W>
   /** One sentence. */
   readonly meaning: string
   readonly type: string
-  /** As a file has it. */
+  /** As written in a file. */
   readonly default?: string | undefined
   readonly bounds?: string | undefined
   readonly as: N
-  /** Earlier names of the key. A file may use one, with a warning that gives the present name. */
+  /** Earlier names of the key. They are accepted with a warning that names the current one. */
   readonly aliases: readonly string[]
-  /** Why a change takes effect only at the next start; `undefined`: a reload takes it over. */
+  /** Why a change requires a restart; `undefined` when a reload applies it. */
   readonly restart?: string | undefined
-  /** Accepted only so that a client's own file can be used as it is. */
+  /** Accepted only so that a client's own file can be used unchanged. */
   readonly ignored?: true
-  /** Does nothing in this version, apart from values for which nothing has to be done. */
+  /** Has no effect in this version; `harmless` tests for values that need none. */
   readonly pending?: { readonly harmless?: (value: unknown) => boolean } | undefined
-  /** Fills in the default and converts the unit. Total for a value that has passed the check. */
+  /** Fills in the default and converts the unit. Total for validated values. */
   resolve(written: W | undefined): R
 }
 
 export type Options = Readonly<Record<string, Option>>
 
-/** An object that knows all its keys. Every key may be left out. */
+/** An object with a closed set of keys. Every key is optional. */
 export interface Section<O extends Options = Options> {
-  /** Place of its keys in the file; `*` stands for one key or index. */
+  /** Location of its keys in the file; `*` stands for one key or index. */
   readonly place: string
   readonly options: O
 }
 
-/** A section as a file has it. */
+/** A section as written in a file. */
 export type Written<O extends Options> = {
   readonly [K in keyof O]?: O[K] extends Option<infer W> ? W | undefined : never
 }
 
-/** What the options of a section resolve to, apart from those that `config/resolve` resolves by hand. */
+/** The resolved options of a section, except those that `config/resolve` resolves by hand. */
 export type Resolved<O extends Options> = {
   readonly [K in keyof O as NameOf<K, O[K]>]: O[K] extends Option<unknown, infer R> ? R : never
 }
@@ -126,7 +127,7 @@ export function section<const O extends Options>(place: string, options: O): Sec
   return { place, options }
 }
 
-/** The resolved values of a section. Total for a section that has passed its check. */
+/** The resolved values of a section. Total for validated sections. */
 export function resolveSection<O extends Options>({ options }: Section<O>, written: Written<O>): Resolved<O> {
   const resolved: Record<string, unknown> = {}
   for (const key of Object.keys(options)) {

@@ -1,9 +1,9 @@
 import { group, integer, option, text } from './kinds.ts'
 import { section, type Check, type Option } from './option.ts'
 
-/** How much may be used: rates, calls at once and budgets, wherever they stand. `config/resolve/quotas.ts` resolves them. */
+/** Options for quotas: rates, concurrency and budgets at every level. `config/resolve/quotas.ts` resolves them. */
 
-/** One amount in a period, or several. */
+/** One amount per period, or several. */
 function amount(
   meaning: string,
   unit: string,
@@ -34,11 +34,11 @@ export const QUOTA = {
   budget: group('Amounts that may be used up in a period.', BUDGET, { as: false }),
 }
 
-/** The parts of a quota that servers and tools have as well. */
+/** The parts of a quota that servers and tools support. */
 export const QUOTA_OF_ALL_CLIENTS = {
   rate: { ...QUOTA.rate, meaning: 'Most calls of all clients together in any such span of time.' },
   budget: { ...QUOTA.budget, meaning: 'Amounts that all clients together may use up in a period.' },
 }
 
-/** Units that a call costs. */
+/** Cost of a call in units. */
 export const COST = { min: 0, max: 1_000_000 } as const

@@ -1,9 +1,9 @@
 import { duration, flag, group, integer, option, percentage, size, text } from './kinds.ts'
 import { section, type Check } from './option.ts'
 
-/** Replicas, and what happens when one of them fails (docs/resilience.md). */
+/** Options for replicas and their failures (docs/resilience.md). */
 
-/** Besides its endpoint, of one replica. */
+/** Options of one replica besides its endpoint. */
 export const REPLICA = {
   name: text('What it is called in logs and by `mcp-manifold drain`.', {
     as: false,
@@ -55,7 +55,7 @@ const healthCheck: Check<'protocol' | CheckedTool> = {
   expected: checkExpected,
 }
 
-/** What is asked: the protocol's own request, or a tool. */
+/** The health check request: that of the protocol, or a tool call. */
 export type HealthCheck =
   'protocol' | { readonly tool: string; readonly args: Readonly<Record<string, unknown>> }
 
@@ -70,7 +70,7 @@ export const HEALTH = section('mcpServers.*.health', {
         ? 'protocol'
         : { tool: written.tool, args: written.args ?? {} },
   ),
-  // Often enough that a call with a minute to go can still be saved.
+  // Short enough to save a call that has a minute left.
   interval: duration('How often, where a server has several replicas.', {
     aliases: ['every'],
     default: '10s',
@@ -79,7 +79,7 @@ export const HEALTH = section('mcpServers.*.health', {
     off: true,
   }),
   timeout: duration('Longest time for an answer to that.', { default: '5s', min: '100ms', max: '5m' }),
-  // One may be chance, and two may be the same one.
+  // One failure may be chance, and two may have the same cause.
   failures: integer('Failures in a row after which a replica is ejected.', {
     default: 3,
     min: 1,
@@ -95,7 +95,7 @@ export const HEALTH = section('mcpServers.*.health', {
     min: 2,
     max: 1000,
   }),
-  // When most seem to be ill, the judgement is rather what is wrong.
+  // When most replicas appear unhealthy, the health checks are probably wrong.
   panic: percentage('When more than this percentage of a priority is ejected, all of it is used.', {
     default: 50,
     min: 0,
@@ -107,7 +107,7 @@ export const HEALTH = section('mcpServers.*.health', {
     min: '100ms',
     max: '5m',
   }),
-  // Caches, pools and compilers of a server need so long to be warm.
+  // The time that caches, pools and compilers of a server need to warm up.
   slowStart: duration('Time in which the share of a replica that returns grows.', {
     default: '30s',
     min: '100ms',
@@ -116,7 +116,7 @@ export const HEALTH = section('mcpServers.*.health', {
   }),
 })
 
-/** Where a call goes that no replica can take, as a file has it. */
+/** Target of a call when all replicas are unavailable, as written in a file. */
 export type FallbackEntry =
   | string
   | {
@@ -157,14 +157,14 @@ const FALLBACK = option(
   },
 )
 
-/** For a server as a whole. */
+/** Options of a whole server. */
 export const RESILIENCE = {
   retry: flag('Calls of its tools may be repeated although the first attempt may have had an effect.', {
     default: false,
   }),
-  // The one after the first finds a replica that works; the one after that is for bad luck.
+  // The first repeat finds a healthy replica; the second covers another failure.
   retries: integer('Most repeats of one call.', { default: 2, min: 0, max: 10 }),
-  // A fifth more load is what a server can take that already has trouble.
+  // A fifth of additional load is acceptable for a server in trouble.
   retryBudget: percentage('Most repeats of calls that may have been run, as a percentage of calls.', {
     default: 20,
     min: 0,
@@ -176,12 +176,12 @@ export const RESILIENCE = {
   ),
   health: group('How it is judged whether a replica is well.', HEALTH),
   fallback: FALLBACK,
-  // With the back-off between them, some minutes.
+  // Including the back-off, this takes some minutes.
   restartLimit: integer(
     'Starts of `command` in a row that fail or do not last, after which it is started only every five minutes.',
     { aliases: ['crashes'], default: 8, min: 1, max: 1000 },
   ),
-  // A browser with many pages fits; a leak does not take the machine with it.
+  // Enough for a browser with many pages, but a leak does not exhaust the machine.
   memoryLimit: size('Most memory that `command` and its children may use; above it, it is replaced.', {
     aliases: ['memory'],
     default: '4GiB',
@@ -196,7 +196,7 @@ export const RESILIENCE = {
   }),
 }
 
-/** For single tools, which without it are as their server says. */
+/** For single tools; without it, a tool has the settings of its server. */
 export const TOOL_RESILIENCE = {
   retry: flag('A call may be repeated although the first attempt may have had an effect.', {
     shown: 'false',

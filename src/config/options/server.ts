@@ -20,9 +20,9 @@ import { section, type Check } from './option.ts'
 import { COST, QUOTA, QUOTA_OF_ALL_CLIENTS } from './quota.ts'
 import { REPLICA, RESILIENCE, TOOL_RESILIENCE } from './resilience.ts'
 
-/** A server and its tools. */
+/** Options of a server and its tools. */
 
-/** A prefix is what reaches models, so it is shorter than the name of a server. */
+/** A prefix is part of the names sent to models, so its maximum is below that of a server name. */
 export const MAX_PREFIX = 32
 const prefixExpected = `expected 1 to ${MAX_PREFIX} letters, digits, "-" or "_", or false`
 const prefixCheck: Check<string | false> = {
@@ -64,7 +64,7 @@ const root: Check<string | { readonly uri: string; readonly name?: string | unde
   expected: rootExpected,
 }
 
-/** Whether a text is a path or a `file://` URI: nothing else can be a root. A drive such as `C:` is no scheme. */
+/** Whether a text is a path or a `file://` URI, the only valid roots. A drive such as `C:` is not a scheme. */
 export function isFilePlace(text: string): boolean {
   if (/^file:\/\//i.test(text)) return URL.canParse(text)
   return text !== '' && !/^[a-z][a-z0-9+.-]+:/i.test(text)
@@ -95,37 +95,37 @@ export const SERVER = section('mcpServers.*', {
       bounds: `1 to ${MAX_PREFIX} of A–Z a–z 0–9 - _`,
     },
   ),
-  // `npx` may have to download a package before the server can say a word.
+  // `npx` may have to download a package before the server starts.
   startTimeout: duration('Longest time for starting and the handshake.', {
     default: '60s',
     min: '100ms',
     max: '1h',
   }),
-  // Longer than any client waits by default; a call that reports progress may go on beyond it.
+  // Longer than the default timeout of any client; a call that reports progress may take longer.
   timeout: duration(
     'Longest time for a call. Each progress notification begins it anew, up to 12 times this time in all; a bare number means milliseconds.',
     { default: '5m', min: '1s', max: '24h', off: true, bareMs: true },
   ),
-  // Half of what the most impatient clients allow for their own start.
+  // Half of the shortest client timeout for their own start.
   listTimeout: duration('Longest time for one page of a list.', {
     default: '20s',
     min: '100ms',
     max: '10m',
   }),
-  // A pause of a person, not the end of their work; restarting a server may lose its state.
+  // Covers a pause within the work of a user; restarting a server may lose its state.
   idle: duration('A server that was not used for so long is stopped; it starts again when it is needed.', {
     default: '30m',
     min: '1s',
     max: '30d',
     off: true,
   }),
-  // Room for a screenshot or a PDF in base64.
+  // Enough for a screenshot or a PDF in base64.
   maxMessage: size('Largest single message that is accepted from the server.', {
     default: '32MiB',
     min: '64KiB',
     max: '512MiB',
   }),
-  // On stdio each is a process. Idle ones make room, so this is the number that work at once.
+  // On stdio each link is a process. Idle links are closed to make room, so this limits those in use.
   maxLinks: integer('Most conversations with the server at once; a program is started for each.', {
     default: 64,
     min: 1,
@@ -136,14 +136,14 @@ export const SERVER = section('mcpServers.*', {
     'Of these, most for the calls of one client where `isolation` is "call"; more wait.',
     { default: 8, min: 1, max: 1000 },
   ),
-  // Half of the 60 seconds that the official SDKs allow for a call: early enough to say why.
+  // Half of the 60-second call timeout of the official SDKs: early enough to report the cause.
   linkTimeout: duration('How long a call waits for one of these.', {
     aliases: ['linkWait'],
     default: '30s',
     min: '100ms',
     max: '10m',
   }),
-  // More is a server in a loop, not one that has to know something.
+  // More questions indicate a server in a loop.
   maxQuestions: integer('Most questions of the server open at once for one call.', {
     default: 64,
     min: 1,
@@ -179,7 +179,7 @@ export const SERVER = section('mcpServers.*', {
     ['auto', 'shared', 'client', 'session', 'call'],
     { default: 'auto' },
   ),
-  // More than a healthy server is ever given, few enough that a hanging one fills no memory.
+  // Above the load of a healthy server, yet few enough that an unresponsive server cannot exhaust memory.
   maxConcurrentCalls: integer(
     'Calls that this process lets the server work on at once; more wait for their turn.',
     {
@@ -191,7 +191,7 @@ export const SERVER = section('mcpServers.*', {
   ),
   // A few bursts of a busy team.
   queue: integer('Most calls that wait for their turn.', { default: 1000, min: 0, max: 100_000 }),
-  // Half of what the most impatient clients wait for an answer.
+  // Half of the shortest client timeout.
   queueTimeout: duration('Longest time a call waits for its turn.', {
     default: '30s',
     min: '100ms',
@@ -205,7 +205,7 @@ export const SERVER = section('mcpServers.*', {
     max: 1_000_000,
   }),
   ...QUOTA_OF_ALL_CLIENTS,
-  // What is relied on for safety is not accepted before it works; without these everything works, only less conveniently.
+  // An option that is required for security is rejected until it is implemented; the others only add convenience.
   oauth: option('object', 'Settings of a login at the server.', oauth, { as: false, pending: {} }),
   headersHelper: text('Program that prints headers as JSON, as Claude Code has it.', {
     as: false,

@@ -1,4 +1,4 @@
-/** Durations and sizes as people write them in a configuration: `"60s"`, `"4MiB"`. */
+/** Parsing of durations and sizes in a configuration: `"60s"`, `"4MiB"`. */
 
 const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1e3, m: 60e3, h: 3_600e3, d: 86_400e3 }
 const SIZE_UNITS: Readonly<Record<string, number>> = {
@@ -11,14 +11,16 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
   gib: 1024 ** 3,
 }
 
-/** Written in place of a duration that is switched off. */
+/** Disables a duration. */
 export const NEVER = 'never'
 
-/** Regular expressions for the JSON Schema; the functions below decide. */
+/** Regular expressions for the JSON Schema; the functions below are authoritative. */
 export const DURATION_PATTERN = '^\\d+(\\.\\d+)?(ms|s|m|h|d)$'
 export const SIZE_PATTERN = '^\\d+(\\.\\d+)?([kKmMgG][iI]?)?[bB]$'
 
-/** Milliseconds of `"500ms"`, `"60s"`, `"5m"`, `"24h"`, `"30d"`; 0 for `"never"` and 0; `undefined` for anything else. */
+/**
+ * Milliseconds of `"500ms"`, `"60s"`, `"5m"`, `"24h"`, `"30d"`; 0 for `"never"` and 0; `undefined` for anything else.
+ */
 export function parseDuration(value: unknown): number | undefined {
   if (value === 0 || value === NEVER || value === '0') return 0
   if (typeof value !== 'string') return undefined
@@ -35,12 +37,12 @@ export function parseSize(value: unknown): number | undefined {
     : Math.round(Number(amount) * (SIZE_UNITS[unit?.toLowerCase() ?? ''] ?? NaN))
 }
 
-/** Milliseconds of a text that the schema has accepted. */
+/** Milliseconds of a validated text. */
 export function toMs(text: string | number): number {
   return parseDuration(text) ?? 0
 }
 
-/** Bytes of a text that the schema has accepted. */
+/** Bytes of a validated text. */
 export function toBytes(text: string): number {
   return parseSize(text) ?? 0
 }

@@ -2,7 +2,7 @@ import type { ServerEntry } from '../options/file.ts'
 
 type ToolEntry = NonNullable<ServerEntry['tools']>[string]
 
-/** Sentences about sharing what the same server is said to keep apart. */
+/** Warnings about results that are shared although the server is isolated by client, session or call. */
 export function cacheWarnings(name: string, entry: ServerEntry): string[] {
   const { cache, isolation } = entry
   if (isolation !== 'client' && isolation !== 'session' && isolation !== 'call') return []

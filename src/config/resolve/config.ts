@@ -24,7 +24,7 @@ import type { Environment } from './environment.ts'
 import type { Config, Root, ServerConfig, ToolConfig } from '../types.ts'
 import type { Endpoint, ReplicaConfig } from '../replica-types.ts'
 
-/** Fills in defaults and converts units. Total for input that has passed the schema and the rules; never throws for it. */
+/** Fills in defaults and converts units. Total for validated files; never throws for them. */
 export function resolveConfig(file: ServersFile, surroundings: Environment): Config {
   const warnings: string[] = []
   const servers: ServerConfig[] = []
@@ -63,7 +63,7 @@ function resolveServer(
   name: string,
   entry: ServerEntry,
   surroundings: Environment,
-  /** Where the gateway itself listens, if it does. */
+  /** The address on which the gateway itself listens, if any. */
   own: Listening | undefined,
   warnings: string[],
 ): ServerConfig | undefined {
@@ -108,7 +108,7 @@ function resolveServer(
     tools: resolveTools(entry),
     cache: entry.cache === 'hints' ? 'hints' : entry.cache && resolveSection(CACHE_RULE, entry.cache),
     hintsRule: resolveSection(CACHE_RULE, {}),
-    // A server has no `concurrency` of its own: `maxConcurrentCalls` is the width of its queue.
+    // A server has no `concurrency` of its own: `maxConcurrentCalls` bounds the calls that leave its queue.
     quota: resolveQuota({ rate: entry.rate, budget: entry.budget }),
     fingerprint: fingerprint(replicas),
   }
@@ -145,7 +145,7 @@ function resolveEndpoint(source: ReplicaEntry, { folder, cwd, home, envFiles }: 
   }
 }
 
-/** Tools that a client's file switches off come first: nothing that follows may bring them back. */
+/** Tools disabled in a client's file come first, so that no later setting enables them. */
 function resolveTools(entry: ServerEntry): ToolConfig[] {
   const off = [...(entry.disabledTools ?? []), ...(entry.excludeTools ?? [])].map(glob =>
     resolveTool(glob, { hidden: true }),
@@ -163,8 +163,8 @@ function resolveTool(glob: string, tool: NonNullable<ServerEntry['tools']>[strin
 }
 
 /**
- * Independent of the order of keys, since neither variables nor headers have one. Of several replicas the first speaks for all: they offer the same, and come
- * and go.
+ * Independent of the order of keys, which is irrelevant for variables and headers. Only the first replica counts,
+ * because all replicas offer the same, and their number varies.
  */
 function fingerprint([first]: readonly ReplicaConfig[]): string {
   return createHash('sha256')

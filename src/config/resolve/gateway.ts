@@ -8,7 +8,7 @@ import type { Overrides, Environment } from './environment.ts'
 import type { AuditConfig, AuthConfig, GatewayConfig, HttpFrontConfig } from '../types.ts'
 import { withoutEnd } from '../../core/without-end.ts'
 
-/** The part of a configuration that is about the gateway itself. */
+/** Resolves the settings of the gateway itself. */
 export function resolveGateway(file: ServersFile, surroundings: Environment): GatewayConfig {
   const { folder, home, stateFolder, overrides } = surroundings
   const { gateway = {} } = file

@@ -3,7 +3,7 @@ import { valueAt, type Path } from '../problem.ts'
 
 let pending: Key[] | undefined
 
-/** Places in `value` (a whole file, valid or not) of options that do nothing in this version. */
+/** Paths in `value` (a whole file, valid or not) of options without effect in this version. */
 export function findPending(value: unknown): Path[] {
   pending ??= everyKey().filter(({ option }) => option.pending)
   return pending.flatMap(({ path, option }) =>

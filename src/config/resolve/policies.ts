@@ -5,7 +5,7 @@ import { formatPath, type Path } from '../problem.ts'
 import type { ClientEntry, RoleEntry, ServersFile } from '../options/file.ts'
 import type { ClientConfig, ProfileConfig, RoleConfig, RuleConfig } from '../types.ts'
 
-/** Clients, roles and profiles of a file, resolved: who may use what, and how much. */
+/** Resolves the clients, roles and profiles of a file: permissions and quotas. */
 
 export function resolveClients(file: ServersFile): ClientConfig[] {
   return Object.entries(file.clients ?? {}).map(([name, entry]) => resolveClient(name, entry))
@@ -56,7 +56,7 @@ function resolveClient(name: string, entry: ClientEntry): ClientConfig {
     ...resolveSection(CLIENT, entry),
     keys: (entry.keys ?? []).map(key => key.slice('sha256:'.length).toLowerCase()),
     rules,
-    // An empty list of what is allowed allows nothing.
+    // An empty `allow` list allows nothing.
     default:
       entry.default ??
       (entry.allow !== undefined || rules.some(({ effect }) => effect === 'allow') ? 'deny' : 'allow'),

@@ -10,7 +10,7 @@ interface QuotaEntry {
 
 const SPANS: Readonly<Record<string, number>> = { s: 1e3, m: 60e3, h: 3_600e3 }
 
-/** A quota as it stands in a file, converted. The schema has accepted every text in it. */
+/** Converts the quota of a validated file. */
 export function resolveQuota({ rate, concurrency, budget }: QuotaEntry): QuotaConfig {
   return {
     rate: toRate(rate),
@@ -19,7 +19,7 @@ export function resolveQuota({ rate, concurrency, budget }: QuotaEntry): QuotaCo
   }
 }
 
-/** `60/min`: s, sec, second, min, minute, h and hour differ by their first letter. */
+/** `60/min`: the units s, sec, second, min, minute, h and hour differ by their first letter. */
 function toRate(text: string | undefined): QuotaConfig['rate'] {
   if (text === undefined) return undefined
   const [count = '', span = ''] = text.split('/')

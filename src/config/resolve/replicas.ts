@@ -3,11 +3,14 @@ import { REPLICA } from '../options/resilience.ts'
 import type { ReplicaEntry, ServerEntry } from '../options/file.ts'
 import type { Endpoint, ReplicaConfig } from '../replica-types.ts'
 
-/** The replicas of a server (docs/resilience.md). */
+/** Resolves the replicas of a server (docs/resilience.md). */
 
 const SETTINGS = section('mcpServers.*.replicas.*', REPLICA)
 
-/** One replica for each entry, or the server itself. `resolve` makes the endpoint of an entry that has everything it inherits. */
+/**
+ * One replica for each entry, or the server itself. `resolve` makes the endpoint of an entry that includes all
+ * inherited values.
+ */
 export function resolveReplicas(
   entry: ServerEntry,
   resolve: (source: ReplicaEntry) => Endpoint,
@@ -28,7 +31,7 @@ function nameOf(endpoint: Endpoint, index: number): string {
   return endpoint.url === undefined ? String(index + 1) : new URL(endpoint.url).host
 }
 
-/** What a server says for all its replicas, and what one of them says itself. */
+/** Merges the settings of a server with those of one of its replicas. */
 export function withReplica(entry: ServerEntry, replica: ReplicaEntry): ReplicaEntry {
   const { type, cwd, envFile, args } = entry
   const inherited = Object.entries({ type, cwd, envFile, args }).filter(([, value]) => value !== undefined)

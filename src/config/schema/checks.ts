@@ -4,12 +4,13 @@ import type { Check, DurationLimits, Section, SizeLimits, TableKeys } from '../o
 import { describeOption } from './describe.ts'
 
 /**
- * The checks of descriptors as zod schemas. Nothing transforms or fills in: a value that passes is the value that was written.
+ * The checks of descriptors as zod schemas. They neither transform nor fill in values: a valid value is returned as
+ * written.
  */
 
 /**
- * An object that knows all its keys; others are errors.
- * @param withOldNames old names are keys as well, for editors; a file that is checked has none any more
+ * An object with a closed set of keys; unknown keys are errors.
+ * @param withOldNames whether old names are accepted, for editors; a file has none left when it is validated
  */
 export function sectionSchema({ options }: Section, withOldNames = false): z.ZodObject {
   const shape: Record<string, z.ZodType> = {}
@@ -19,7 +20,7 @@ export function sectionSchema({ options }: Section, withOldNames = false): z.Zod
     for (const alias of withOldNames ? option.aliases : [])
       shape[alias] = schema.meta({ description: `Old name of \`${key}\`.`, deprecated: true })
   }
-  // The message of an unknown key is the list of the known ones, among which the reader of the issue looks for the nearest.
+  // The error of an unknown key contains the list of valid keys, from which the nearest one is suggested.
   const error = (issue: { code?: string }): string =>
     issue.code === 'unrecognized_keys' ? Object.keys(options).join(' ') : 'expected an object'
   return z.strictObject(shape, { error })

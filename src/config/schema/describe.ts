@@ -1,6 +1,6 @@
 import type { Option } from '../options/option.ts'
 
-/** Meaning, default, bounds, and what an editor cannot know: sentences for editors. */
+/** Descriptions for editors: meaning, default, bounds, and rules that a schema cannot express. */
 export function describeOption(
   option: Pick<Option, 'meaning' | 'default' | 'bounds' | 'pending' | 'restart'>,
 ): string {

@@ -3,12 +3,12 @@ import { FILE } from '../options/file.ts'
 import { sectionSchema } from './checks.ts'
 
 /**
- * Checks a file whose variables are expanded, one value at a time; what concerns several values is in `config/validate`. Loaded only
- * when a file is new or has changed.
+ * Validates a file with expanded variables, one value at a time; conditions over several values are in
+ * `config/validate`. Loaded only when a file is new or has changed.
  */
 export const serversFile = sectionSchema(FILE)
 
-/** JSON Schema (draft 7, which editors know best) of the file. */
+/** JSON Schema of the file (draft 7, which editors support best). */
 export function serversJsonSchema(): object {
   const schema = z.toJSONSchema(sectionSchema(FILE, true), { target: 'draft-7' })
   const { servers: alias, ...properties } = schema.properties ?? {}
@@ -17,7 +17,7 @@ export function serversJsonSchema(): object {
     $schema: schema.$schema,
     title: 'servers.json of mcp-manifold',
     ...schema,
-    // Both hold the same, and once is enough to read.
+    // Both sections have the same properties, so one refers to the other.
     properties: { ...properties, servers: { description, allOf: [{ $ref: '#/properties/mcpServers' }] } },
   }
 }

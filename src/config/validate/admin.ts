@@ -5,7 +5,7 @@ import type { ServersFile } from '../options/file.ts'
 const LISTEN = ['gateway', 'admin', 'listen'] as const
 const MAX_PORT = 65_535
 
-/** Where the admin API may be offered: nowhere without a credential, and on no network without TLS that nothing has been said about. */
+/** Checks that the admin API has a credential, and on a network TLS or an explicit exception. */
 export function checkAdmin({ gateway }: ServersFile): Problem[] {
   const { listen, token, allowPlaintext = false } = gateway?.admin ?? {}
   if (typeof listen !== 'string') return []

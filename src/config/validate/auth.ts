@@ -2,9 +2,9 @@ import { isIP } from 'node:net'
 import type { Path, Problem } from '../problem.ts'
 import type { ServersFile } from '../options/file.ts'
 
-/** What has to be unambiguous about how callers are identified. `file` and `unsound` as in `rules.ts`. */
+/** Checks that the settings for authentication are unambiguous. `file` and `unsound` as in `checkRules`. */
 export function checkIdentities(file: ServersFile, unsound: ReadonlySet<string>): Problem[] {
-  // How callers are identified is known only when all of it is.
+  // Authentication can only be checked as a whole.
   if (unsound.has('gateway')) return []
   return [...checkIssuers(file), ...checkSubjects(file), ...checkProxy(file), ...checkWays(file)]
 }
@@ -28,7 +28,7 @@ function checkIssuers(file: ServersFile): Problem[] {
   )
 }
 
-/** Of two issuers, each can give out any subject it likes. */
+/** With several issuers, each can issue any subject. */
 function checkSubjects(file: ServersFile): Problem[] {
   const issuers = issuersOf(file)
   return Object.entries(file.clients ?? {}).flatMap(([name, { subjects = [] }]) =>
@@ -45,7 +45,7 @@ function checkSubjects(file: ServersFile): Problem[] {
   )
 }
 
-/** Headers that are something else. */
+/** Headers that cannot name a user. */
 const NOT_A_USER = new Set([
   'authorization',
   'cookie',
@@ -81,7 +81,7 @@ function isNetwork(text: string): boolean {
   return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128))
 }
 
-/** A way to show who one is that nothing listens to would only be noticed by those who are refused. */
+/** An authentication method that nothing supports would only be noticed by refused callers. */
 function checkWays(file: ServersFile): Problem[] {
   return Object.entries(file.clients ?? {}).flatMap(
     ([name, { certificates = [], users = [] }]): Problem[] => [

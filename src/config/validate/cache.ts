@@ -1,7 +1,10 @@
 import type { Path, Problem } from '../problem.ts'
 import type { ServerEntry } from '../options/file.ts'
 
-/** What the schema cannot say of kept results: a tag that nothing has would leave old answers in place, and a tool cannot both change something and be answered from memory. */
+/**
+ * Cache rules that the schema cannot express: a tag without members would leave outdated results in place, and a tool
+ * cannot both invalidate results and be cached.
+ */
 export function checkCaches({ cache, tools = {} }: ServerEntry, path: Path): Problem[] {
   const problems: Problem[] = []
   const tags = new Set<string>(typeof cache === 'object' ? cache.tags : [])

@@ -8,7 +8,7 @@ import type { RulesContext } from './scope.ts'
 import type { ClientEntry, ServersFile } from '../options/file.ts'
 import { withoutEnd } from '../../core/without-end.ts'
 
-/** Conditions over several values of clients, roles, profiles and of how callers are identified. `file` as in `rules.ts`. */
+/** Conditions over several values of clients, roles, profiles and authentication. `file` as in `checkRules`. */
 export function checkClients(file: ServersFile, { unsound, serverNames }: RulesContext): Problem[] {
   const clients = Object.entries(file.clients ?? {})
   const known = (section: 'roles' | 'clients'): Known | undefined =>
@@ -35,7 +35,7 @@ export function checkClients(file: ServersFile, { unsound, serverNames }: RulesC
   ]
 }
 
-/** What is defined, by name; `undefined` where that cannot be said. */
+/** The definitions by name; `undefined` when they are unknown. */
 type Known = Readonly<Record<string, unknown>>
 
 function checkReferences(
@@ -53,7 +53,7 @@ function checkReferences(
   })
 }
 
-/** What identifies a client identifies one. */
+/** A credential may identify only one client. */
 function checkUnique(
   clients: readonly (readonly [string, ClientEntry])[],
   key: 'keys' | 'subjects' | 'certificates' | 'users',
@@ -61,7 +61,7 @@ function checkUnique(
   const owners = new Map<string, string>()
   return clients.flatMap(([name, client]) =>
     (client[key] ?? []).flatMap((value, at): Problem[] => {
-      // Only digests are the same in either case.
+      // Only digests are case-insensitive.
       const same = key === 'keys' ? value.toLowerCase() : value
       const owner = owners.get(same)
       owners.set(same, name)
@@ -144,7 +144,7 @@ function checkAuth(file: ServersFile, clients: Known | undefined, roles: Known |
   return problems
 }
 
-/** Keys fetched over a connection anyone can change identify nobody. */
+/** Keys fetched over an insecure connection prove no identity. */
 function checkAddress(address: string, path: Path): Problem[] {
   const url = URL.canParse(address) ? new URL(address) : undefined
   if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname))) return []

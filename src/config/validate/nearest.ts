@@ -1,6 +1,6 @@
 import { editDistance } from '../../core/edit-distance.ts'
 
-/** Names that other programs give to the same thing; too far away for a comparison of letters. */
+/** Names in other programs for the same setting, which differ too much for a comparison of letters. */
 const ALIASES: Readonly<Record<string, string>> = {
   cmd: 'command',
   exec: 'command',
@@ -21,7 +21,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   enabled: 'disabled',
 }
 
-/** The candidate that `word` was most likely meant to be, `undefined` when none is near. Case, `-` and `_` do not count. */
+/** The candidate most likely meant by `word`, `undefined` when none is near. Case, `-` and `_` are ignored. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const alias = ALIASES[word]
   if (alias !== undefined && candidates.includes(alias)) return alias
@@ -35,5 +35,5 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return best
 }
 
-/** What a comparison looks at. */
+/** The form of a name that is compared. */
 export const plain = (text: string): string => text.toLowerCase().replace(/[-_]/g, '')

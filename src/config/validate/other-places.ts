@@ -2,12 +2,12 @@ import { nearest, plain } from './nearest.ts'
 import { SECTIONS } from '../options/file.ts'
 import { formatPath, type Path } from '../problem.ts'
 
-/** What is read of a file besides the servers and the clients. */
+/** The parts of a file that are searched, besides servers and clients. */
 const GATEWAY = 'gateway'
 
 /**
- * The place that has a key which is not known at `path`: of the same part of the file, or of `gateway` for a key at the top. A key of the
- * same name goes before one that is only near, and a place that is fewer steps away before another.
+ * The location where a key that is unknown at `path` would be valid: in the same part of the file, or in `gateway` for
+ * a top-level key. An equal name is preferred to a similar one, then a nearer location to a farther one.
  */
 export function otherPlaceOf(path: Path): string | undefined {
   const key = String(path.at(-1))
@@ -32,7 +32,7 @@ export function otherPlaceOf(path: Path): string | undefined {
   return best
 }
 
-/** How many parts two places have in common; `servers` is another name of `mcpServers`. */
+/** Number of steps that two locations have in common; `servers` is an alias of `mcpServers`. */
 function sharedParts(place: readonly string[], path: Path): number {
   let at = 0
   for (; at < Math.min(place.length, path.length); at++) {

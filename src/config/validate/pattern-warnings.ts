@@ -4,7 +4,7 @@ import { nearest } from './nearest.ts'
 import { formatPath, valueAt, type Path } from '../problem.ts'
 import { prefixesOf, serverNames } from './scope.ts'
 
-/** A file made by a program may have a hundred thousand of them. */
+/** A generated file may contain a hundred thousand patterns. */
 const MAX_SHOWN = 20
 
 interface PlacedPattern {
@@ -13,9 +13,9 @@ interface PlacedPattern {
 }
 
 /**
- * A sentence for each of the first patterns that do nothing, because they are about no server of the file or written as clients see
- * the name, and one for the number of the others.
- * @param file with its variables expanded, sound or not: what is no pattern is left to the rules
+ * A warning for each of the first patterns without effect, because they match no server of the file or use names as
+ * clients see them, and one with the number of the others.
+ * @param file with its variables expanded, valid or not; invalid patterns are reported by `checkPolicies`
  */
 export function patternWarnings(file: unknown): string[] {
   const servers = serverNames(file)
@@ -36,8 +36,8 @@ export function patternWarnings(file: unknown): string[] {
 }
 
 /**
- * The pattern that was meant by one about a server whose names begin with that server's prefix, as clients see them. A server
- * may have such names itself; then the pattern is right, and the warning says so.
+ * The likely meaning of a pattern whose names begin with its server's prefix, as clients see them. A server may have
+ * such names itself; then the pattern is correct, and the warning says so.
  */
 function meantBy(text: string, prefixed: readonly Prefixed[]): string | undefined {
   const [, kind = '', server = '', name = ''] = /^(tool:|prompt:|resource:)?([^/]*)\/(.*)$/s.exec(text) ?? []
@@ -58,7 +58,7 @@ function warningOf({ text, path }: PlacedPattern, servers: readonly string[]): s
   return `${formatPath(path)}: the pattern "${text}" is about no server, so it does nothing. ${fix}`
 }
 
-/** Every text of a file that stands where a pattern does. */
+/** Every text of a file at the location of a pattern. */
 function patternsOf(file: unknown): PlacedPattern[] {
   const listed = (path: Path): PlacedPattern[] =>
     itemsAt(file, path).flatMap((text, at) =>

@@ -4,7 +4,7 @@ import type { Path, Problem } from '../problem.ts'
 import type { RoleEntry, ServersFile } from '../options/file.ts'
 import { prefixesOf } from './scope.ts'
 
-/** Every place of a file that holds rules. */
+/** Every location of a file that contains rules. */
 function ruleSections(file: ServersFile): [Path, RoleEntry][] {
   return [
     [['gateway', 'policy'], file.gateway?.policy ?? {}],
@@ -16,7 +16,7 @@ function ruleSections(file: ServersFile): [Path, RoleEntry][] {
   ]
 }
 
-/** Servers that patterns could not tell from each other. */
+/** Finds servers that patterns cannot distinguish. */
 export function checkNames(servers: readonly string[], sectionOf: (name: string) => Path): Problem[] {
   return servers.flatMap(name => {
     const other = confusedWith(name, servers)
@@ -26,7 +26,7 @@ export function checkNames(servers: readonly string[], sectionOf: (name: string)
   })
 }
 
-/** Rules, profiles and limits whose patterns are none, and rules that make no sense. `file` has passed the schema. */
+/** Finds invalid patterns of rules, profiles and limits, and rules without effect. `file` has passed the schema. */
 export function checkPolicies(file: ServersFile, servers: readonly string[]): Problem[] {
   const problems: Problem[] = []
   const prefixed = prefixesOf(file)
@@ -66,7 +66,7 @@ export function checkPolicies(file: ServersFile, servers: readonly string[]): Pr
   return problems
 }
 
-/** Conditions that do not compile. Their library is loaded only when there are any. */
+/** Finds conditions that do not compile. Their library is loaded only when there are conditions. */
 export async function checkConditions(file: ServersFile): Promise<Problem[]> {
   const conditions = ruleSections(file).flatMap(([path, { rules = [] }]) =>
     rules.flatMap(({ when }, at) =>

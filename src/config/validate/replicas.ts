@@ -5,7 +5,10 @@ import type { Path, Problem } from '../problem.ts'
 import type { RulesContext } from './scope.ts'
 import type { ServerEntry, ServersFile } from '../options/file.ts'
 
-/** Conditions over several values of replicas, health checks and fallbacks (docs/resilience.md). `file` as in `rules.ts`. */
+/**
+ * Conditions over several values of replicas, health checks and fallbacks (docs/resilience.md). `file` as in
+ * `checkRules`.
+ */
 export function checkResilience(file: ServersFile, { unsound, serverNames }: RulesContext): Problem[] {
   const entries = (['mcpServers', 'servers'] as const).flatMap(root =>
     Object.entries(file[root] ?? {}).map(([name, server]) => ({ name, server, path: [root, name] as Path })),
@@ -54,7 +57,7 @@ function hasName(host: string): boolean {
   return !isLoopback(host) && isIP(host.replace(/^\[|\]$/g, '')) === 0
 }
 
-/** A check is made again and again, without anyone having asked for it. */
+/** A health check runs repeatedly and unattended, so it must have no side effects. */
 function checkHealth({ health, tools = {} }: ServerEntry, path: Path): Problem[] {
   const check = health?.check
   if (check === undefined || check === 'protocol' || tools[check.tool]?.readOnly !== false) return []
@@ -108,7 +111,7 @@ function fallbacksOf(server: ServerEntry, path: Path): Fallback[] {
   ]
 }
 
-/** A call that goes in circles ends nowhere. Each circle is named once, where it closes. */
+/** A call in a cycle of fallbacks would never end. Each cycle is reported once, where it closes. */
 function checkCycles(fallbacks: ReadonlyMap<string, readonly Fallback[]>): Problem[] {
   const problems: Problem[] = []
   const done = new Set<string>()
@@ -126,7 +129,7 @@ function checkCycles(fallbacks: ReadonlyMap<string, readonly Fallback[]>): Probl
   return problems
 }
 
-/** A name would have to be looked up by the very thing it configures. */
+/** The address of a name server must not require a name server. */
 function checkNameServers(servers: readonly string[]): Problem[] {
   return servers.flatMap((server, at) => {
     const [, v6, plain, port] = /^(?:\[([^\]]+)\]|([^:]+|[^:]*:[^:]*:.*))(?::(\d+))?$/.exec(server) ?? []

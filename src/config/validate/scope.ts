@@ -3,20 +3,20 @@ import type { Prefixed } from '../../policy/pattern.ts'
 import type { Problem } from '../problem.ts'
 import { prefixOf } from './self-reference.ts'
 
-/** The sections of a file that hold servers by name. */
+/** The sections of a file that contain servers by name. */
 export const SERVER_SECTIONS = ['mcpServers', 'servers'] as const
 
 const TRANSPORT = /^(?:stdio|sse|http|streamable-?http)$/i
 
-/** What is known of a file besides its sound parts. */
+/** Information about a file besides its valid parts. */
 export interface RulesContext {
-  /** Sections that have not passed the schema and are left out of the file: nothing is missing there. */
+  /** Sections that failed the schema and were left out of the file; they must not be reported as missing. */
   readonly unsound: ReadonlySet<string>
-  /** Of all servers, also of those that are left out because their entries have not passed the schema. */
+  /** Names of all servers, including those left out because their entries failed the schema. */
   readonly serverNames: readonly string[]
 }
 
-/** Whether something at another place has the form of a server's entry. */
+/** Whether a value elsewhere in the file has the form of a server entry. */
 export function looksLikeServer(value: unknown): boolean {
   if (!isJsonObject(value)) return false
   const { type, command, url, serverUrl } = value
@@ -24,13 +24,13 @@ export function looksLikeServer(value: unknown): boolean {
   return isTransport && [command, url, serverUrl].some(text => typeof text === 'string')
 }
 
-/** Names of all servers of a file, sound or not. */
+/** Names of all servers of a file, valid or not. */
 export function serverNames(file: unknown): string[] {
   if (!isJsonObject(file)) return []
   return SERVER_SECTIONS.flatMap(section => (isJsonObject(file[section]) ? Object.keys(file[section]) : []))
 }
 
-/** The names that clients see of all servers of a file, sound or not, by what begins them. */
+/** The prefixes of all servers of a file, valid or not. */
 export function prefixesOf(file: unknown): Prefixed[] {
   if (!isJsonObject(file)) return []
   return SERVER_SECTIONS.flatMap(section => {
@@ -47,15 +47,18 @@ export function prefixesOf(file: unknown): Prefixed[] {
 }
 
 /**
- * The server whose entry holds a problem, so that it concerns no other; `undefined` where it concerns the whole file. A name that stands in both sections is one
- * server: which of the two entries was meant cannot be known.
+ * The server whose entry contains a problem, when the problem affects no other; `undefined` when it affects the whole
+ * file. A name in both sections is one server, because the intended entry is unknown.
  */
 export function serverOf({ path: [section, name], ofFile }: Problem): string | undefined {
   if (ofFile || name === undefined) return undefined
   return section === 'mcpServers' || section === 'servers' ? String(name) : undefined
 }
 
-/** A file in which an entry that has a problem says nothing but whether it is required; also one that was left out because it is disabled. */
+/**
+ * A file in which an entry with a problem is reduced to whether it is required. This includes entries that were left
+ * out because they are disabled.
+ */
 export function withoutEntries(file: unknown, names: ReadonlySet<string>): unknown {
   if (names.size === 0 || !isJsonObject(file)) return file
   const copy = { ...file }

@@ -3,14 +3,16 @@ import { isLoopback } from '../../core/loopback.ts'
 import type { ReplicaEntry, ServerEntry } from '../options/file.ts'
 import type { ServerConfig } from '../types.ts'
 
-/** What goes before the names of a server's tools: the configured prefix, else its name with everything unusual replaced. */
+/**
+ * The prefix of the names of a server's tools: the configured prefix, else its name with unusual characters replaced.
+ */
 export function prefixOf(name: string, server: Pick<ServerEntry, 'prefix'>): string | false {
   return server.prefix ?? name.replace(/[^A-Za-z0-9_-]/g, '_')
 }
 
 /**
- * Whether an entry would start this very gateway with this very file, as happens when the gateway reads the file that its own
- * client uses. Such an entry would start gateways without end.
+ * Whether an entry would start this gateway with the same file, as happens when the gateway reads the file of its own
+ * client. Such an entry would start gateways endlessly.
  * @param file absolute path of the configuration
  */
 export function startsThisGateway(entry: ReplicaEntry, file: string | undefined, cwd: string): boolean {
@@ -31,13 +33,15 @@ export function startsThisGateway(entry: ReplicaEntry, file: string | undefined,
   return path === undefined || (file !== undefined && resolve(cwd, path) === file)
 }
 
-/** Where a gateway listens. */
+/** The listen address of a gateway. */
 export interface Listening {
   readonly host: string
   readonly port: number
 }
 
-/** Whether an entry is the address at which this gateway listens: its own tools would come back to it with one prefix more each time. */
+/**
+ * Whether an entry has the listen address of this gateway: its own tools would return with a further prefix each time.
+ */
 export function isAt({ url }: ReplicaEntry, { host, port }: Listening): boolean {
   if (url === undefined || !URL.canParse(url)) return false
   const { protocol, hostname, port: asked, pathname } = new URL(url)
@@ -45,12 +49,14 @@ export function isAt({ url }: ReplicaEntry, { host, port }: Listening): boolean 
   return isPort && (isLoopback(hostname) || hostname === host) && /^\/(mcp|sse)(\/|$)/.test(pathname)
 }
 
-/** The first argument of a package runner that is neither an option nor a sub-command. */
+/** Whether an argument of a package runner is a package, rather than an option or a sub-command. */
 function isPackage(arg: string): boolean {
   return !arg.startsWith('-') && !['exec', 'x', 'dlx', 'run'].includes(arg)
 }
 
-/** Sentences about prefixes of which one begins with another and the separator: some names then belong to the longer one. */
+/**
+ * Warnings about prefixes that begin with another prefix and the separator: some names then belong to the longer one.
+ */
 export function prefixWarnings(servers: readonly Pick<ServerConfig, 'name' | 'prefix'>[]): string[] {
   const places = new Map<string, number[]>()
   for (const [at, { prefix }] of servers.entries()) {
@@ -59,7 +65,7 @@ export function prefixWarnings(servers: readonly Pick<ServerConfig, 'name' | 'pr
     if (same) same.push(at)
     else places.set(prefix, [at])
   }
-  // By the server with the shorter prefix, as the servers stand in the file.
+  // Grouped by the server with the shorter prefix, in the order of the file.
   const warnings = servers.map((): string[] => [])
   for (const other of servers) {
     const { prefix } = other

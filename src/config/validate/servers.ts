@@ -11,7 +11,7 @@ import type { Path, Problem } from '../problem.ts'
 import type { RulesContext } from './scope.ts'
 import type { ReplicaEntry, ServersFile, ServerEntry } from '../options/file.ts'
 
-/** What the schema cannot say: conditions over several values. `file` has passed the schema. */
+/** Conditions over several values, which the schema cannot express. `file` has passed the schema. */
 export function checkRules(file: ServersFile, context: RulesContext): Problem[] {
   const problems: Problem[] = []
   const prefixes = new Map<string, Path>()
@@ -110,7 +110,7 @@ function checkUrl(address: string, path: Path): Problem[] {
   return []
 }
 
-/** The scheme that an address without one was most likely meant to have. `localhost:3000` alone looks like a scheme to a parser. */
+/** The scheme most likely meant by an address without one. A parser would read `localhost:` as a scheme. */
 function missingScheme(address: string): 'http:' | 'https:' | undefined {
   const full = `http://${address}`
   if (!/^(?:[a-z\d][\w.-]*(?::\d+)?|\[[\da-f:]+\](?::\d+)?)(?:[/?#]|$)/i.test(address) || !URL.canParse(full))

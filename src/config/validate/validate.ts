@@ -17,13 +17,13 @@ interface Issue {
   readonly issues?: readonly Issue[]
 }
 
-/** Keys that are compared with those there are; a message shows fewer. */
+/** Maximum number of unknown keys that are compared with the valid ones; a message shows fewer. */
 const MAX_SOUGHT = 1000
 
-/** The key that an unknown one was meant to be, of those at its place or at another one. */
+/** The valid key most likely meant by an unknown one, at its location or at another one. */
 type Near = (path: Path, known: readonly string[]) => string | undefined
 
-/** Everything that is wrong in a file whose variables are expanded; an empty list means it can be resolved. */
+/** All problems of a file with expanded variables; with an empty list it can be resolved. */
 export async function validate(file: unknown): Promise<Problem[]> {
   const result = serversFile.safeParse(file)
   const issues: readonly Issue[] = result.error?.issues ?? []
@@ -34,7 +34,7 @@ export async function validate(file: unknown): Promise<Problem[]> {
     file,
     issues.flatMap(issue => toProblems(issue, [], near)),
   )
-  // A server that is wrong is there nevertheless: what refers to it can be checked.
+  // An invalid server still exists, so that references to it can be checked.
   const unsound = new Set(
     problems.filter(problem => serverOf(problem) === undefined).map(({ path }) => String(path[0])),
   )
@@ -46,7 +46,7 @@ export async function validate(file: unknown): Promise<Problem[]> {
   ]
 }
 
-/** One problem in place of an unknown key for each server that does not stand where servers do. */
+/** For each misplaced server, one problem instead of an unknown key. */
 function withMisplaced(file: unknown, problems: readonly Problem[]): Problem[] {
   const isUnknown = ({ path, about }: Problem): boolean => path.length === 1 && about === 'key'
   if (looksLikeServer(file)) return [SERVER_WITHOUT_NAME, ...problems.filter(problem => !isUnknown(problem))]
@@ -79,7 +79,7 @@ function misplacedServers(names: readonly string[]): Problem {
   }
 }
 
-/** The servers that the schema has nothing to say against, so that their other mistakes are not left for the next attempt. */
+/** The servers that pass the schema, so that their other problems are reported in the same run. */
 function soundServers(file: unknown, problems: readonly Problem[]): ServersFile {
   const unsound = new Set(problems.map(({ path }) => `${path[0]}\0${path[1]}`))
   const of = (root: 'mcpServers' | 'servers'): NonNullable<ServersFile['mcpServers']> => {
@@ -90,7 +90,7 @@ function soundServers(file: unknown, problems: readonly Problem[]): ServersFile 
   return { ...sound(file, problems), mcpServers: of('mcpServers'), servers: of('servers') }
 }
 
-/** The sections beside the servers, as far as the schema has nothing to say against them. */
+/** The other sections, as far as they pass the schema. */
 function sound(file: unknown, problems: readonly Problem[]): ServersFile {
   const unsound = new Set(problems.map(({ path }) => path[0]))
   const sections = ['clients', 'roles', 'profiles', 'gateway'] as const
@@ -109,7 +109,7 @@ function toProblems(issue: Issue, parent: Path, near: Near): Problem[] {
       return [{ path, about: 'key', cause, ofFile: true }]
     }
     case 'invalid_union': {
-      // The alternative that is of the right kind, and only wrong inside, is the one that was meant.
+      // The alternative of the right kind with inner errors is the intended one.
       const meant = issue.errors?.find(errors =>
         errors.every(error => error.path.length > 0 || error.code === 'unrecognized_keys'),
       )
