@@ -220,8 +220,7 @@ export class HttpFront implements Front {
 
   /**
    * Takes no new requests: they are answered 503, and their connections are closed. Streams that carry no answer end.
-   * Accepted requests are still answered, and messages that belong to them, such as elicitation results, are still
-   * taken. Idempotent.
+   * Accepted requests, and messages that belong to them, are still handled. Idempotent.
    */
   drain(): void {
     if (this.#draining) return
