@@ -8,6 +8,7 @@ import { adopt } from '../config/load/adopt.ts'
 import { isNestedTooDeep, MAX_DEPTH } from '../config/load/nesting.ts'
 import { otherFormat } from '../config/load/other-formats.ts'
 import { parseJsonc } from '../config/load/source-text.ts'
+import { formatPath, type Path } from '../config/problem.ts'
 import { GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { JsonObject } from '../core/exchange.ts'
@@ -113,6 +114,7 @@ export class ConfigFile {
   #afterOf({ value: before }: Content, sent: unknown): JsonObject {
     const { value: after, unknown } = unmasked(sent, before)
     if (!isJsonObject(after)) throw new AdminProblem(422, 'The configuration is a JSON object.')
+    checkForm(after)
     if (unknown.length > 0)
       throw new AdminProblem(
         422,
@@ -190,6 +192,35 @@ function ownOf(value: JsonObject, file: string): Pick<Content, 'value' | 'foreig
   if (isSame(adopted, value) || !isJsonObject(adopted)) return { value, foreign: undefined }
   const foreign = `The file ${file} is that of another program. Change it there, or put the servers into a file of the gateway.`
   return { value: adopted, foreign }
+}
+
+/**
+ * The checks below read the gateway's own form. Loading also takes servers from the forms of other programs, so these are not written.
+ * @throws AdminProblem 422
+ */
+function checkForm(after: JsonObject): void {
+  const unusable = placeOf('__proto__', after, [])
+  if (unusable)
+    throw new AdminProblem(422, `${formatPath(unusable)} has a name that cannot be used. Take another one.`)
+  const { value: adopted } = adopt(after, process.cwd())
+  if (isSame(adopted, after)) return
+  const foreign = Object.keys(after).filter(key => !isJsonObject(adopted) || !Object.hasOwn(adopted, key))
+  const shown = (foreign.length > 0 ? foreign : ['mcpServers']).slice(0, 5).map(key => JSON.stringify(key))
+  throw new AdminProblem(
+    422,
+    `${shown.join(', ').slice(0, 300)}: the form of other programs is not written over the admin API. Put servers under "mcpServers".`,
+  )
+}
+
+/** Where a key is, at any depth. */
+function placeOf(key: string, value: unknown, path: Path): Path | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  for (const [name, child] of Object.entries(value)) {
+    if (name === key) return [...path, name]
+    const found = placeOf(key, child, [...path, name])
+    if (found) return found
+  }
+  return undefined
 }
 
 function parsed(text: string, file: string): JsonObject {

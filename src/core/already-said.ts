@@ -4,7 +4,7 @@
  */
 export class AlreadySaid extends Error {}
 
-/** The level of a record about what follows from an error. */
+/** Log level of a record about a consequence of `error`. */
 export function levelAfter(error: unknown): 'warn' | 'debug' {
   return error instanceof AlreadySaid ? 'debug' : 'warn'
 }

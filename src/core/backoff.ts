@@ -1,6 +1,6 @@
-/** Exponential back-off: one formula for each pause that doubles. */
+/** Exponential back-off: the one formula for all pauses that double. */
 
-/** A pause is never doubled more often: no power overflows, and each bound is reached long before. */
+/** Maximum number of doublings, so that the power cannot overflow. Every upper bound is reached long before. */
 const MOST_DOUBLINGS = 40
 
 export interface BackoffRange {
@@ -13,7 +13,10 @@ export function backoffMs(doublings: number, { firstMs, mostMs }: BackoffRange):
   return Math.min(mostMs, firstMs * 2 ** Math.min(doublings, MOST_DOUBLINGS))
 }
 
-/** Half of `ms` and a random part of the other half: what failed together does not return together. `random` is from 0 to 1. */
+/**
+ * Half of `ms` plus a random part of the other half, so that retries after a common failure are spread out. `random` is
+ * from 0 to 1.
+ */
 export function jittered(ms: number, random: number): number {
   return (ms / 2) * (1 + random)
 }

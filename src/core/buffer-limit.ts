@@ -225,7 +225,7 @@ export class BufferLimit {
     while (this.#room.isFullFor(client)) if (![...this.#unreadBy].some(unread => unread.endLongest())) return
   }
 
-  /** Gives up those of `candidates` that are in the way of a message that has waited too long, in order. */
+  /** Gives up those `candidates` that block a message which has waited too long, the first ones before the last. */
   #makeRoom(
     waitedMs: number,
     candidates: readonly Reception[],

@@ -1,6 +1,9 @@
 import type { JsonObject } from './exchange.ts'
 
-/** A parsed JSON value in the canonical form of RFC 8785: keys by UTF-16 code units, numbers and strings as ECMAScript writes them. */
+/**
+ * The canonical form (RFC 8785) of a parsed JSON value: keys sorted by UTF-16 code units, numbers and strings as in
+ * ECMAScript.
+ */
 export function canonical(value: unknown): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`

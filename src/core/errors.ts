@@ -21,7 +21,10 @@ import type { Unfinished } from './unfinished.ts'
 export type Delivery = 'not_sent' | 'unknown' | 'answered'
 
 interface ErrorKind {
-  /** JSON-RPC error code. Of the range that servers may use (-32000 to -32099), only those that the specification gives a meaning. */
+  /**
+   * JSON-RPC error code. Of the range reserved for servers (-32000 to -32099), only codes that the specification
+   * defines.
+   */
   readonly rpc: number
   /** HTTP status for failures before a request is accepted; after that it is always 200. */
   readonly http: number
@@ -78,7 +81,7 @@ export interface GatewayErrorOptions {
   /** Details for the log that must not reach a client. */
   cause?: unknown
   delivery?: Delivery
-  /** Configured name of the upstream server concerned. */
+  /** Configured name of the affected upstream server. */
   server?: string
   retryAfterMs?: number
   /** The earlier failure that this one reports again, because no new attempt was made. */

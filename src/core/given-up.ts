@@ -1,4 +1,4 @@
-/** Why an unfinished message of a server is given up. */
+/** Why an unfinished message of a server is dropped. */
 export interface GivenUp {
   readonly code: 'upstream_timeout' | 'overloaded'
   /** What the server did; follows its name in a message. */

@@ -1,4 +1,4 @@
-/** Codes of JSON-RPC errors, each with where it is defined. */
+/** JSON-RPC error codes, each with its source. */
 
 /** JSON-RPC 2.0, section 5.1. */
 export const PARSE_ERROR = -32700
@@ -7,17 +7,22 @@ export const METHOD_NOT_FOUND = -32601
 export const INVALID_PARAMS = -32602
 export const INTERNAL_ERROR = -32603
 
-/** MCP 2026-07-28, schema: `HeaderMismatchError`, `MissingRequiredClientCapabilityError`, `UnsupportedProtocolVersionError`. */
+/**
+ * MCP 2026-07-28, schema: `HeaderMismatchError`, `MissingRequiredClientCapabilityError`,
+ * `UnsupportedProtocolVersionError`.
+ */
 export const HEADER_MISMATCH = -32020
 export const MISSING_CAPABILITY = -32021
 export const UNSUPPORTED_VERSION = -32022
 
-/** MCP 2025-11-25, schema: `URLElicitationRequiredError`. The client has to visit a URL first. No longer there in 2026-07-28. */
+/**
+ * MCP 2025-11-25, schema: `URLElicitationRequiredError`. The client has to visit a URL first. Removed in 2026-07-28.
+ */
 export const URL_ELICITATION_REQUIRED = -32042
 
-/** MCP up to 2025-11-25, resources, "Error Handling". `INVALID_PARAMS` since 2026-07-28. */
+/** MCP up to 2025-11-25, resources, "Error Handling". Replaced by `INVALID_PARAMS` in 2026-07-28. */
 export const LEGACY_RESOURCE_NOT_FOUND = -32002
 
-/** Of no specification: the official SDKs answer HTTP requests that they refuse with these, the first one where the session is not known. */
+/** Not specified: the official SDKs use these codes for refused HTTP requests, the first one for an unknown session. */
 export const SESSION_NOT_FOUND = -32001
 export const SERVER_ERROR = -32000

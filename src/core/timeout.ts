@@ -1,8 +1,8 @@
 import type { Cancellation } from './cancellation.ts'
 
-/** Waiting that ends. What waits elsewhere for the same thing goes on, and no timer outlives the wait. */
+/** Waits with a time limit. The awaited work is not cancelled, and no timer outlives the wait. */
 
-/** What `work` comes to, or what `late` returns or throws once `ms` have passed before. */
+/** Settles as `work` does, or, when `ms` have passed before, with the result or exception of `late`. */
 export function withTimeout<T, L>(work: Promise<T>, ms: number, late: () => L): Promise<T | L> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
@@ -25,7 +25,7 @@ export function withTimeout<T, L>(work: Promise<T>, ms: number, late: () => L): 
   })
 }
 
-/** Resolves once `wait` has ended, whatever has come of it, or `ms` have passed; to whether it was in time. */
+/** Resolves when `wait` has settled or `ms` have passed, to whether it settled in time. */
 export function within(wait: Promise<unknown>, ms: number): Promise<boolean> {
   return withTimeout(
     wait.then(
@@ -37,7 +37,10 @@ export function within(wait: Promise<unknown>, ms: number): Promise<boolean> {
   )
 }
 
-/** Resolves after `ms`, or at once when the call is cancelled. Each pause adds a listener, so the pauses of one cancellation are few. */
+/**
+ * Resolves after `ms`, or immediately when the call is cancelled. Each pause adds a listener, so use few pauses per
+ * cancellation.
+ */
 export function pause(ms: number, cancellation: Cancellation): Promise<void> {
   return new Promise(resolve => {
     const timer = setTimeout(resolve, ms)

@@ -1,18 +1,18 @@
-/** So many things a second, and a burst of them after a while without any. The clock is the caller's, in milliseconds. */
+/** A token bucket: a sustained rate per second, and a burst. The caller supplies the clock, in milliseconds. */
 export class TokenBucket {
   readonly #burst: number
   readonly #perSecond: number
   #tokens: number
   #filledAt: number | undefined
 
-  /** Full at first. `perSecond` and `burst` 0: it gives nothing. */
+  /** Starts full. With `perSecond` and `burst` 0, it never grants a token. */
   constructor({ burst, perSecond }: { readonly burst: number; readonly perSecond: number }) {
     this.#burst = burst
     this.#perSecond = perSecond
     this.#tokens = burst
   }
 
-  /** Takes one, if there is one. A clock that goes backwards fills nothing twice. */
+  /** Takes a token, if there is one. A clock that goes backwards adds no tokens twice. */
   tryTake(now: number): boolean {
     const since = this.#filledAt ?? now
     const passedMs = Math.max(0, now - since)

@@ -22,7 +22,7 @@ export const MAX_URI_CHARS = 8192
 
 /** Maximum levels of decoding; no legitimate URI has more. */
 const MAX_DECODINGS = 3
-/** Maximum number of readings, and factor of their total length, that are followed. */
+/** Maximum number of readings that are followed; `MAX_READING_CHARS` bounds their total length. */
 const MAX_READINGS = 300
 const MAX_READING_CHARS = 32 * MAX_URI_CHARS
 /** A URI with one reading: nothing to decode, resolve or ignore. Most URIs match. */

@@ -1,14 +1,6 @@
+import { keepNotReloadable } from '../config/source/not-reloadable.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
 import type { ReloadReport } from './reload-report.ts'
-
-/** What of a gateway cannot be another one while it runs. */
-const FIXED: readonly (readonly [key: string, of: (config: Config) => unknown])[] = [
-  ['gateway.state', ({ gateway }) => gateway.state],
-  ['gateway.http.host', ({ gateway }) => gateway.http.host],
-  ['gateway.http.port', ({ gateway }) => gateway.http.port],
-  ['gateway.http.tls', ({ gateway }) => gateway.http.tls !== undefined],
-  ['gateway.http.tls.clientCertificates', ({ gateway }) => gateway.http.tls?.clientCertificates],
-]
 
 /** A changed configuration as a running gateway can take it over. */
 export interface CarriedOver {
@@ -21,7 +13,7 @@ export interface CarriedOver {
 
 /** `next`, with the values of `running` wherever a running gateway cannot change, or an entry cannot be used. */
 export function carriedOver(running: Config, next: Config): CarriedOver {
-  const notReloadable = FIXED.filter(([, of]) => of(running) !== of(next)).map(([key]) => key)
+  const { config, notReloadable } = keepNotReloadable(running, next)
   const before = new Map(running.servers.map(server => [server.name, server]))
   const problems: string[] = []
   const servers = next.servers.map(server => {
@@ -31,19 +23,11 @@ export function carriedOver(running: Config, next: Config): CarriedOver {
     return known
   })
   return {
-    config: { ...next, servers, gateway: fixed(running.gateway, next.gateway) },
-    notReloadable,
+    config: { ...config, servers },
+    notReloadable: notReloadable.map(({ key }) => key),
     servers: differences(before, servers),
     problems,
   }
-}
-
-function fixed(running: Config['gateway'], next: Config['gateway']): Config['gateway'] {
-  const { host, port, tls } = running.http
-  const sameKind = (tls === undefined) === (next.http.tls === undefined)
-  const certificates =
-    tls && sameKind && next.http.tls ? { ...next.http.tls, clientCertificates: tls.clientCertificates } : tls
-  return { ...next, state: running.state, http: { ...next.http, host, port, tls: certificates } }
 }
 
 function differences(

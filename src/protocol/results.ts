@@ -168,10 +168,7 @@ export function mapUris(result: Json, map: (uri: string) => string): string {
   return splice(text, edits)
 }
 
-/**
- * The JSON-RPC error object for a client of the given era: a resource that is not found has another code since
- * 2026-07-28.
- */
+/** The JSON-RPC error object for a client of the given era: the code for an unknown resource changed in 2026-07-28. */
 export function errorFor(modern: boolean, error: Json): string {
   if (!modern || !isJsonObject(error.value) || error.value.code !== LEGACY_RESOURCE_NOT_FOUND)
     return error.text

@@ -40,7 +40,8 @@ export interface EventSink {
 /** Maximum length of an event id, in UTF-16 code units. It is kept after its event, and is sent back as a header. */
 export const MAX_ID_CHARS = 4096
 /**
- * What no header can hold. The standard ignores an id with NUL only; one with another control could not be sent back.
+ * Characters that no header can contain. The standard ignores only ids with NUL; an id with another control character
+ * could not be sent back.
  */
 // eslint-disable-next-line no-control-regex -- they are what is meant
 const NOT_IN_HEADERS = /[\u0000-\u0008\u000a-\u001f\u007f]/

@@ -9,7 +9,7 @@ export const DRAIN_POLL_MS = 1000
 const PREFIX = 'drain/'
 /** Changes with every change of the rest, so that a poll reads a single value. */
 const VERSION = 'drain-version'
-/** The store counts the changes: clocks of different machines do not agree on an order. */
+/** Number of changes, counted in the store, because the clocks of different machines yield no order. */
 const CHANGES = 'drain-changes'
 const COUNT = { limit: 2 ** 42, window: { until: 2 ** 42 }, spend: 0 }
 const REPORTS = 'drain-report/'
@@ -71,7 +71,7 @@ export async function readReports(store: Store): Promise<readonly DrainReport[]>
   return texts.map(toReport).filter(report => report !== undefined)
 }
 
-/** Whether what a gateway knew at `version` includes the change that made `change`. */
+/** Whether `version` includes the change that produced `change`. */
 export function includes(version: string, change: string): boolean {
   return numberOf(version) >= numberOf(change)
 }
@@ -81,13 +81,13 @@ function keyOf(server: string, replica: string): string {
 }
 
 /**
- * The number of a change and a random part: a store that was emptied counts from the start, and its versions still
- * differ from the earlier ones.
+ * A version consists of the number of a change and a random part. A store that was emptied counts from the start, but
+ * its versions still differ from earlier ones.
  */
 async function newVersion(store: Store): Promise<string> {
   const count = await changes(store, 1)
   const version = versionOf(count)
-  // A slower writer does not put an earlier number in place of a later one.
+  // A slow writer must not replace a later number by an earlier one.
   let last = count
   for (let text = version; ; text = versionOf(last)) {
     await store.set(VERSION, text)
@@ -97,7 +97,7 @@ async function newVersion(store: Store): Promise<string> {
   }
 }
 
-/** How many changes there were, with `more` of them now. */
+/** The number of changes after adding `more`. */
 async function changes(store: Store, more: 0 | 1): Promise<number> {
   const { left } = await store.take({ ...COUNT, key: CHANGES, want: more, atLeast: more })
   return COUNT.limit - left

@@ -3,8 +3,8 @@ import type { Zone, ZoneSize } from './store.ts'
 
 /**
  * Zones of an LMDB database, beside the values:
- * - `p1/<key>` → 8 bytes: number of its turn; 8 bytes: what it takes; then the name of its zone.
- * - `o1/<zone>/<8 bytes turn>` → 8 bytes: what it takes; then the key. In the order in which they were set.
+ * - `p1/<key>` → 8 bytes: its turn; 8 bytes: its size; then the name of its zone.
+ * - `o1/<zone>/<8 bytes turn>` → 8 bytes: its size; then the key. Sorted in the order in which the values were set.
  * - `z1/<zone>` → 8 bytes each: bytes, entries, the next turn.
  *
  * Numbers are big-endian doubles, which sort as they count. All but `sizeOf` run inside a write transaction.

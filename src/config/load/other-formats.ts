@@ -7,7 +7,7 @@ export const EXAMPLE = `  {
     }
   }`
 
-/** A key without quotes, or an item of a list. */
+/** An unquoted key, or a list item. */
 const YAML = /^(?:[A-Za-z_][\w.-]*[ \t]*:(?:[ \t]|$)|- )/
 /** The header of a table. */
 const TOML = /^\[\[?[\w."-]+\]\]?[ \t]*(?:#.*)?$/

@@ -84,5 +84,6 @@ export const TLS = section('gateway.http.tls', {
   clientCertificates: choice('Whether clients have to show a certificate.', ['request', 'require'], {
     as: false,
     shown: '"request" with `ca`, else not asked for',
+    restart: 'a listener asks for certificates, or does not, from its start to its end',
   }),
 })

@@ -1,6 +1,6 @@
 import { formatPath } from '../problem.ts'
 import { different, isSame, type Difference } from './differences.ts'
-import { notReloadable, type NotReloadable } from './not-reloadable.ts'
+import { keepNotReloadable, type NotReloadable } from './not-reloadable.ts'
 import type { Config, ServerConfig } from '../types.ts'
 import type { ReplicaConfig } from '../replica-types.ts'
 
@@ -65,7 +65,7 @@ export function describeChange(before: Config, after: Config): ChangeDescription
     isEmpty: sentences.length === 0,
     lines: more > 0 ? [...lines, `And ${more} more changes.`] : lines,
     changes,
-    notReloadable: notReloadable(before, after),
+    notReloadable: keepNotReloadable(before, after).notReloadable,
   }
 }
 

@@ -17,9 +17,15 @@ export function isSame(a: unknown, b: unknown): boolean {
     return a.every((item, at) => isSame(item, b[at]))
   }
   const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>]
-  for (const key in left) if (!isSame(left[key], right[key])) return false
-  for (const key in right) if (!(key in left) && right[key] !== undefined) return false
+  for (const key of Object.keys(left)) if (!isSame(left[key], own(right, key))) return false
+  for (const key of Object.keys(right))
+    if (!Object.hasOwn(left, key) && right[key] !== undefined) return false
   return true
+}
+
+/** A member, and not what every object inherits: names of servers and tools may be `constructor`. */
+function own(object: Readonly<Record<string, unknown>>, key: string): unknown {
+  return Object.hasOwn(object, key) ? object[key] : undefined
 }
 
 /**
@@ -37,7 +43,7 @@ export function different(before: unknown, after: unknown, skip?: ReadonlySet<st
       return
     }
     for (const key of new Set([...Object.keys(left), ...Object.keys(right)]))
-      if (path.length > 0 || !skip?.has(key)) visit(left[key], right[key], [...path, key])
+      if (path.length > 0 || !skip?.has(key)) visit(own(left, key), own(right, key), [...path, key])
   }
   visit(before, after, [])
   return found

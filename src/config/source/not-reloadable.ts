@@ -1,3 +1,7 @@
+import { GATEWAY } from '../options/gateway.ts'
+import { configKeys } from '../options/keys.ts'
+import type { Section } from '../options/option.ts'
+import { isSame } from './differences.ts'
 import type { Config } from '../types.ts'
 
 /** A key that requires a restart. */
@@ -8,40 +12,43 @@ export interface NotReloadable {
   readonly reason: string
 }
 
-const REASONS: readonly (NotReloadable & { readonly of: (config: Config) => unknown })[] = [
-  {
-    key: 'gateway.http.host',
-    reason: 'the address to listen on is bound at the start',
-    of: ({ gateway }) => gateway.http.host,
-  },
-  {
-    key: 'gateway.http.port',
-    reason: 'the port to listen on is bound at the start',
-    of: ({ gateway }) => gateway.http.port,
-  },
-  {
-    key: 'gateway.http.tls',
-    reason: 'a listener speaks either http or https from its start to its end',
-    of: ({ gateway }) => gateway.http.tls !== undefined,
-  },
-  {
-    key: 'gateway.http.tls.clientCertificates',
-    reason: 'a listener asks for certificates, or does not, from its start to its end',
-    of: ({ gateway }) => gateway.http.tls?.clientCertificates,
-  },
-  {
-    key: 'gateway.state',
-    reason: 'what is counted and remembered would be lost',
-    of: ({ gateway }) => gateway.state,
-  },
-]
+/** What is kept of a configuration that another one replaces. */
+export interface Kept {
+  /** The other one, with the running values of the keys that are not reloadable. */
+  readonly config: Config
+  /** The keys that differ, in the order of the reference. */
+  readonly notReloadable: readonly NotReloadable[]
+}
 
-/** The differences between two configurations that require a restart, in the order of the reference. */
-export function notReloadable(before: Config, after: Config): NotReloadable[] {
-  return REASONS.filter(({ of }) => of(before) !== of(after)).map(({ key, reason }) => ({ key, reason }))
+type Values = Readonly<Record<string, unknown>>
+
+/**
+ * Keeps the values that take effect at the next start only: those whose descriptor has a `restart`. A section with a `restart` differs
+ * where one of the two configurations has it and the other has not; it is kept whole then.
+ */
+export function keepNotReloadable(running: Config, next: Config): Kept {
+  const notReloadable: NotReloadable[] = []
+  const keep = ({ place, options }: Section, before: Values, after: Values): Values => {
+    let kept = after
+    for (const [name, { check, restart }] of Object.entries(options)) {
+      const [old, value] = [before[name], after[name]]
+      const isSection = check.kind === 'section'
+      const isOther = isSection ? (old === undefined) !== (value === undefined) : !isSame(old, value)
+      if (restart !== undefined && isOther) {
+        notReloadable.push({ key: `${place}.${name}`, reason: restart })
+        kept = { ...kept, [name]: old }
+      } else if (isSection && old !== undefined && value !== undefined) {
+        const inside = keep(check.section, old as Values, value as Values)
+        if (inside !== value) kept = { ...kept, [name]: inside }
+      }
+    }
+    return kept
+  }
+  const gateway = keep(GATEWAY, { ...running.gateway }, { ...next.gateway }) as unknown as Config['gateway']
+  return { config: { ...next, gateway }, notReloadable }
 }
 
 /** Why a change of a key requires a restart. */
 export function reasonFor(key: string): string {
-  return REASONS.find(known => known.key === key)?.reason ?? 'it is read at the start only'
+  return configKeys().find(({ path }) => path === key)?.restart ?? 'it is read at the start only'
 }

@@ -1,7 +1,9 @@
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { configKeys } from '../../../src/config/options/keys.ts'
 import { scriptedHttp } from '../../helpers/scripted-servers.ts'
+import { makeAuthority } from '../../helpers/certificates.ts'
 import { startGateway } from '../../helpers/gateway.ts'
+import { makeScratch } from '../../helpers/scratch.ts'
 import { reload, type KeyTests } from './keys/change.ts'
 import { CLIENT_KEYS } from './keys/clients.ts'
 import { GATEWAY_KEYS } from './keys/gateway.ts'
@@ -21,36 +23,49 @@ const PATHS = KEYS.map(({ path }) => path)
 const isSection = (path: string): boolean =>
   PATHS.some(other => other.startsWith(`${path}.`)) && !(path in TESTS)
 
-/** Another value of each key that takes a start. */
-const OTHER: Readonly<Record<string, object>> = {
-  'gateway.http.host': { http: { host: '127.0.0.2', port: 0 } },
-  'gateway.http.port': { http: { port: 18_999 } },
-  'gateway.http.tls': { http: { port: 0, tls: { cert: 'cert.pem', key: 'key.pem' } } },
-  'gateway.state': { state: 'redis://127.0.0.1:9' },
+const SCRATCH = makeScratch()
+const AUTHORITY = makeAuthority(SCRATCH, 'authority')
+const PAIR = AUTHORITY.sign('gateway')
+const TLS = { cert: PAIR.certFile, key: PAIR.keyFile }
+const TOKEN = 'a-token-of-more-than-16'
+afterAll(async () => await SCRATCH[Symbol.asyncDispose]())
+
+/** `gateway` before and after a change of each key that takes a start. */
+const OTHER: Readonly<Record<string, readonly [Record<string, unknown>, Record<string, unknown>]>> = {
+  'gateway.http.host': [{}, { http: { host: '127.0.0.2', port: 0 } }],
+  'gateway.http.port': [{}, { http: { port: 18_999 } }],
+  'gateway.http.tls': [{}, { http: { port: 0, tls: TLS } }],
+  'gateway.http.tls.clientCertificates': [
+    { http: { port: 0, tls: { ...TLS, ca: AUTHORITY.certFile } } },
+    { http: { port: 0, tls: { ...TLS, ca: AUTHORITY.certFile, clientCertificates: 'require' } } },
+  ],
+  'gateway.state': [{}, { state: 'redis://127.0.0.1:9' }],
+  'gateway.admin.socket': [{}, { admin: { socket: false } }],
+  'gateway.admin.listen': [
+    { admin: { token: TOKEN } },
+    { admin: { token: TOKEN, listen: '127.0.0.1:7333' } },
+  ],
+  'gateway.admin.token': [{}, { admin: { token: TOKEN } }],
+  'gateway.admin.allowPlaintext': [{}, { admin: { allowPlaintext: true } }],
 }
 
-/** Whether a reload takes over more than replicas: without that, no test of a key means anything. */
-async function takesOverServers(): Promise<boolean> {
-  await using server = await scriptedHttp()
-  await using running = await startGateway({ mcpServers: {} }, { listen: false })
-  await reload(running.gateway, { mcpServers: { a: server.entry } })
-  return running.gateway.status().length === 1
-}
-const isWhole = await takesOverServers()
-
-describe.skipIf(!isWhole)('a change in a running gateway of', () => {
+describe('a change in a running gateway of', () => {
   test.each(Object.entries(TESTS))('%s', async (_, run) => await run(), 60_000)
 })
 
-describe.skipIf(!isWhole)('a change that takes a start is named, and changes nothing:', () => {
+describe('a change that takes a start is named, and changes nothing:', () => {
   test.each(KEYS.filter(({ restart }) => restart !== undefined).map(({ path }) => path))('%s', async path => {
     await using server = await scriptedHttp()
-    await using running = await startGateway({ mcpServers: { a: server.entry } })
-    const other = OTHER[path]
-    if (other === undefined) throw new Error(`OTHER has no value for ${path}`)
-    const report = await reload(running.gateway, { mcpServers: { a: server.entry }, gateway: other })
-    expect(report.notReloadable).toEqual([path])
-    expect((await fetch(`${running.origin}/healthz`)).status).toBe(200)
+    const [before, after] = OTHER[path] ?? []
+    if (!before || !after) throw new Error(`OTHER has no value for ${path}`)
+    const mcpServers = { a: server.entry }
+    await using running = await startGateway({ mcpServers, gateway: before })
+    const { notReloadable } = await reload(running.gateway, { mcpServers, gateway: after })
+    expect(notReloadable).toEqual([path])
+    // The running value is the one that the next file is compared with.
+    const again = await reload(running.gateway, { mcpServers: {}, gateway: after })
+    expect(again).toMatchObject({ applied: true, notReloadable: [path] })
+    expect((await reload(running.gateway, { mcpServers, gateway: before })).notReloadable).toEqual([])
   })
 })
 

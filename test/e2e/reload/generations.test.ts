@@ -30,7 +30,7 @@ test('what cannot be reloaded is named, and the rest takes effect', async () => 
     mcpServers: { a: a.entry, b: a.entry },
     gateway: { http: { port: 1 }, state: 'lmdb:/nowhere' },
   })
-  expect(report.notReloadable).toEqual(['gateway.state', 'gateway.http.port'])
+  expect(report.notReloadable).toEqual(['gateway.http.port', 'gateway.state'])
   expect(report.applied).toBe(true)
   const client = await openSession(origin)
   expect(await client.names('tools')).toEqual(['a__t', 'b__t'])

@@ -59,7 +59,6 @@ export const UNTESTED: readonly string[] = [
   'gateway.http.tls.cert',
   'gateway.http.tls.key',
   'gateway.http.tls.ca',
-  'gateway.http.tls.clientCertificates',
   'gateway.catalog.refreshAfter',
   'gateway.catalog.firstListTimeout',
   'gateway.asks.answerTimeout',
