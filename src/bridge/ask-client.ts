@@ -15,15 +15,15 @@ import { rawAt } from '../protocol/json-text.ts'
 import { toClientRequest } from './client-request.ts'
 import { checkCount, inputRequestsOf, type Asker } from './input-requests.ts'
 
-/** A server that asks. */
+/** A server that sends input requests. */
 export interface AskingServer extends Asker {
-  /** Its roots where they are configured. */
+  /** Its configured roots, if any. */
   readonly roots: readonly unknown[] | undefined
 }
 
 /**
- * Raw JSON of the answers, by key, that the configuration gives in the client's place.
- * @throws GatewayError `upstream_protocol` when more is asked than the server's `maxQuestions`
+ * Raw JSON of the answers, by key, that the configuration gives in place of the client.
+ * @throws GatewayError `upstream_protocol` when more is requested than the server's `maxQuestions`
  */
 export function answeredHere(server: AskingServer, asking: JsonObject): Record<string, string> {
   const { inputRequests } = asking
@@ -38,16 +38,17 @@ export function answeredHere(server: AskingServer, asking: JsonObject): Record<s
 }
 
 interface Known {
-  /** Raw JSON of answers by key; the client is not asked for these. */
+  /** Raw JSON of available answers by key. The client is not asked for these. */
   readonly answered: Readonly<Record<string, string>>
-  /** Keys that are left out. */
+  /** Keys to leave out. */
   readonly skip?: ReadonlySet<string>
 }
 
 /**
- * Asks the client everything a modern server lists in `inputRequests` of its answer, at once.
+ * Asks the client everything in the `inputRequests` of a modern server's answer, all at once.
  * @returns raw JSON of the answers by key, `undefined` when there is nothing to ask
- * @throws GatewayError `upstream_protocol`, `cannot_ask`, also where it finds no room, `missing_capability`; one refusal withdraws the other questions
+ * @throws GatewayError `upstream_protocol`, `cannot_ask`, also for lack of room, `missing_capability`; one refusal
+ * withdraws the other questions
  */
 export async function askAll(
   exchange: Exchange,
@@ -60,7 +61,7 @@ export async function askAll(
   const cancellation = new Cancellation()
   const open = entries.filter(([key]) => !Object.hasOwn(answered, key))
   const round = { size: open.length }
-  // All are looked at before one is asked: a client is not bothered with a part of a round that is refused.
+  // All are checked before the first is sent, so that the client does not get a part of a round that is refused.
   const requests = open.map(([, question]) => ({
     ...requestOf(exchange, server, question, cancellation),
     round,
@@ -75,12 +76,12 @@ export async function askAll(
     return `{${answers.join(',')}}`
   } finally {
     giveBack()
-    // One refusal ends the round; the other questions are then pointless.
+    // One refusal ends the round, and the other questions are then pointless.
     cancellation.cancel('no longer needed')
   }
 }
 
-/** What the client is asked. @throws GatewayError `cannot_ask`, `missing_capability` */
+/** Builds the request to the client. @throws GatewayError `cannot_ask`, `missing_capability` */
 function requestOf(
   exchange: Exchange,
   server: Asker,

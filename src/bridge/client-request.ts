@@ -9,9 +9,9 @@ import { LATEST_LEGACY } from '../protocol/revisions.ts'
 import { inputRequestsOf, type Asker } from './input-requests.ts'
 
 /**
- * What a client is really asked when a server asks something: only what the client has declared, with the server's name shown, because all the client sees is the
- * gateway.
- * @throws GatewayError `missing_capability` when the client has not declared what is asked for
+ * Builds the request to a client from a request of a server: only with capabilities that the client has declared, and
+ * with the server's name shown, because the client sees only the gateway.
+ * @throws GatewayError `missing_capability` when the client has not declared what is needed
  */
 export function toClientRequest(
   request: InputRequest,
@@ -42,21 +42,21 @@ export function toClientRequest(
       { server: request.server, delivery: 'answered' },
     )
   const changes: Record<string, string | undefined> = {}
-  // The gateway never declares that clients answer by a task (2025-11-25), so nobody would follow it.
+  // The gateway never declares that clients answer with a task (2025-11-25), so the task would not be followed.
   if (value.task !== undefined) changes.task = undefined
   if (request.method === 'elicitation/create') {
     if (typeof value.message === 'string')
       changes.message = JSON.stringify(labelled(request.server, value.message))
-    // Since 2026-07-28 there is no such id; older clients insist on one.
+    // Since 2026-07-28 there is no such id, but older clients require one.
     if (value.mode === 'url' && !client.modern && value.elicitationId === undefined)
       changes.elicitationId = JSON.stringify(randomUUID())
     if (client.modern && 'elicitationId' in value) changes.elicitationId = undefined
   } else if (value.includeContext === 'thisServer' || value.includeContext === 'allServers') {
-    // Behind a gateway "this server" would be all of them.
+    // Behind a gateway "this server" would mean all servers.
     changes.includeContext = '"none"'
   }
   let { text } = params
-  // Who declares tools in sampling knows their content as well.
+  // A client that declares tools in sampling supports their content as well.
   const newer = request.method === 'sampling/createMessage' && features.sampling?.tools !== undefined
   if (level && !newer)
     text =
@@ -67,14 +67,17 @@ export function toClientRequest(
   return text === params.text ? request : { ...request, params: text }
 }
 
-/** White space before what looks like the beginning of a label; where a line ends in it, the label would have a line of its own. */
+/**
+ * White space before the apparent beginning of a label. Where it contains a line break, the label would be on a line of
+ * its own.
+ */
 const BEFORE_A_LABEL = /(?<!\s)\s+(?=[[\uff3b\u3010])/g
-/** Longest text of a question. Each line of it may get a label. */
+/** Maximum length of a question's text. Each line of it may get a label. */
 const MAX_MESSAGE_CHARS = 100_000
 
 /**
- * The text of a question with the name of the server that asks. Its lines stay; one that begins like a label gets the true one as well, so that no server
- * speaks for another.
+ * The text of a question with the name of its server. Line breaks stay. A line that begins like a label gets the true
+ * label as well, so that no server can impersonate another.
  * @throws GatewayError `cannot_ask` for a text of more than `MAX_MESSAGE_CHARS`
  */
 export function labelled(server: string, message: string): string {
@@ -91,9 +94,10 @@ export function labelled(server: string, message: string): string {
 }
 
 /**
- * Raw `inputRequests` of a modern server as its modern client gets them: the questions named in `without` left out, the texts of the others labelled. `undefined`
- * where there are none.
- * @throws GatewayError `upstream_protocol` for more than the server's `maxQuestions`, `cannot_ask` for a text that is too long
+ * Raw `inputRequests` of a modern server for its modern client: without the questions named in `without`, and with
+ * labelled texts. `undefined`: there are none.
+ * @throws GatewayError `upstream_protocol` for more than the server's `maxQuestions`, `cannot_ask` for a text that is
+ * too long
  */
 export function labelledRequests(
   server: Asker,
@@ -115,7 +119,7 @@ export function labelledRequests(
   return withMembers(requests, changes)
 }
 
-/** `a.b` as `{a: {b: {}}}`. */
+/** Converts `a.b` to `{a: {b: {}}}`. */
 function nested(path: string): JsonObject {
   return path.split('.').reduceRight<JsonObject>((inner, key) => ({ [key]: inner }), {})
 }
@@ -133,7 +137,7 @@ function missingFeature(
       : undefined
   }
   if (!features.elicitation) return 'elicitation'
-  // An empty capability means forms, as before there were URLs.
+  // An empty capability means forms, as before URLs were introduced.
   const forms = features.elicitation.form !== undefined || features.elicitation.url === undefined
   if (params.mode === 'url') return features.elicitation.url ? undefined : 'elicitation.url'
   return forms ? undefined : 'elicitation.form'

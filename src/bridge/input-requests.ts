@@ -3,10 +3,10 @@ import type { Json, JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { lastMembers } from '../protocol/json-text.ts'
 
-/** A server that asks. */
+/** A server that sends input requests. */
 export interface Asker {
   readonly name: string
-  /** Most questions of it that are open at once for one call. */
+  /** Maximum number of its questions that are open at once for one call. */
   readonly maxQuestions: number
 }
 
@@ -21,7 +21,7 @@ export function checkCount({ name, maxQuestions }: Asker, count: number): void {
 }
 
 /**
- * The `inputRequests` of an answer of a modern server, by key, each parsed and as text. Empty where there are none.
+ * The `inputRequests` in an answer of a modern server, by key, each parsed and as text. Empty if there are none.
  * @throws GatewayError `upstream_protocol` when there are more than the server's `maxQuestions`
  */
 export function inputRequestsOf(server: Asker, { text, value }: Json<JsonObject>): Map<string, Json> {

@@ -12,22 +12,23 @@ import type { Seal } from '../state/seal.ts'
 import { answeredHere, askAll, type AskingServer } from './ask-client.ts'
 import { withChanges } from './suspend.ts'
 
-/** Between rounds in which nothing is asked: the server only wants to be called again. */
+/** Pause between rounds without a question, in which the server only requires another call. */
 const PACE_MS = 250
 
 export interface InputRequiredLoopOptions {
   readonly seal: Seal
-  /** What is configured of a server. */
+  /** The configuration of a server. */
   readonly serverOf: (server: string) => AskingServer
-  /** Times a server may ask in one call. */
+  /** Maximum number of rounds of questions in one call. */
   readonly maxRounds: number
-  /** How long a client may take to come back with an answer. */
+  /** How long a client may take to answer. */
   readonly answerTimeoutMs: number
 }
 
 /**
- * A modern server that needs input answers `input_required`. For a legacy client the gateway asks, and calls again with the answers; a modern
- * client gets the questions itself, with the server's state sealed. What the configuration answers is asked of nobody.
+ * Handles `input_required` answers of modern servers. For a legacy client the gateway asks, and repeats the call with
+ * the answers. A modern client gets the questions itself, with the server's state sealed. The client is not asked what
+ * the configuration answers.
  */
 export function inputRequiredLoop(options: InputRequiredLoopOptions): CallMiddleware {
   const { serverOf, maxRounds } = options
@@ -78,7 +79,10 @@ function asking({ text, value }: ServerResult): Json<JsonObject> {
   return { text, value: value as JsonObject }
 }
 
-/** What the client is asked: the server's questions but for those that are answered, which its retry will carry. */
+/**
+ * The answer for a modern client: the server's questions without the answered ones, whose answers are added to the
+ * retry.
+ */
 async function sealedFor(
   { seal, answerTimeoutMs }: InputRequiredLoopOptions,
   exchange: Exchange,
@@ -109,7 +113,7 @@ async function afterError(
   const { code, data } = outcome.value as { code?: unknown; data?: JsonObject }
   const listed: readonly unknown[] = Array.isArray(data?.elicitations) ? data.elicitations : []
   const asked = listed.flatMap((value, at) => (isJsonObject(value) ? { value, at } : []))
-  // An error that asks for nothing is one like others.
+  // An error without a question is handled like other errors.
   if (exchange.modern && code === URL_ELICITATION_REQUIRED && asked.length > 0) {
     checkCount(serverOf(server), asked.length)
     const text = rawAt(outcome.text, 'data', 'elicitations') ?? '[]'

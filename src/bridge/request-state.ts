@@ -5,14 +5,17 @@ import type { Exchange } from '../core/exchange.ts'
 import { canonical } from '../core/canonical.ts'
 import type { Seal } from '../state/seal.ts'
 
-/** Methods whose calls may need input of the client (specification 2026-07-28, "input required"). */
+/** Methods whose calls may require input of the client (specification 2026-07-28, "input required"). */
 export const INPUT_CALLS: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read'])
 
-/** What a `requestState` of the gateway stands for. */
+/** Content of a `requestState` of the gateway. */
 export type RequestState =
-  /** A call that waits here, at a legacy server. */
+  /** A suspended call of this process, at a legacy server. */
   | { readonly kind: 'parked'; readonly call: string; readonly round: number }
-  /** State of a modern server, as raw JSON; `undefined` when it gave none. `answered`: by key, what the client was not asked, as raw JSON. */
+  /**
+   * State of a modern server, as raw JSON; `undefined` if it sent none. `answered`: by key, answers that the client was
+   * not asked for, as raw JSON.
+   */
   | {
       readonly kind: 'server'
       readonly server: string
@@ -21,14 +24,14 @@ export type RequestState =
       readonly state: string | undefined
       readonly answered: Readonly<Record<string, string>>
     }
-  /** Nothing waits: the call is simply made again. */
+  /** Nothing is suspended: the call is simply repeated. */
   | { readonly kind: 'again' }
 
 interface Bound {
   readonly principal: string
-  /** By the wall, for the other processes that can read it. */
+  /** By the wall clock, for other processes that can read it. */
   readonly expires: number
-  /** The process that sealed it, and until when it counts there by a clock that cannot be set. */
+  /** The process that sealed it, and its expiry there by a clock that cannot be set. */
   readonly by: string
   readonly until: number
   readonly digest: string
@@ -38,7 +41,10 @@ interface Bound {
 const PURPOSE = 'requestState'
 const PROCESS = randomUUID()
 
-/** Seals state for the client of `exchange`: bound to its principal, to this very request, and to the time it may take to come back with an answer. */
+/**
+ * Seals state for the client of `exchange`: bound to its principal, to this very request, and to the time allowed for
+ * the answer.
+ */
 export function sealState(
   seal: Seal,
   exchange: Exchange,
@@ -56,10 +62,13 @@ export function sealState(
   return seal.seal(PURPOSE, bound)
 }
 
-/** @throws GatewayError `invalid_params` for state that was changed, has expired, or belongs to another client or request */
+/**
+ * @throws GatewayError `invalid_params` for state that was changed, has expired, or belongs to another client or
+ * request
+ */
 export async function openState(seal: Seal, exchange: Exchange, text: string): Promise<RequestState> {
   const bound = (await seal.open(PURPOSE, text)) as Bound | undefined
-  // The state of another client is answered like one that never was: its holder alone learns that it exists.
+  // The state of another client is answered like invalid state, so that only its owner can find out that it exists.
   if (bound?.principal !== exchange.principal.id)
     throw new GatewayError(
       'invalid_params',
@@ -72,7 +81,7 @@ export async function openState(seal: Seal, exchange: Exchange, text: string): P
   return bound.state
 }
 
-/** The same for a request and for its retries, whatever the order of members. */
+/** Digest of a request. Equal for its retries, independent of the order of members. */
 function digestOf(exchange: Exchange): string {
   const { method, params } = exchange.request
   const { inputResponses: _responses, requestState: _state, _meta, ...rest } = params?.value ?? {}

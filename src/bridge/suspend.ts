@@ -15,8 +15,8 @@ export interface SuspendOptions {
 }
 
 /**
- * Calls of modern clients that can be asked: lets a legacy server's questions interrupt them, and takes the retries that bring answers. State of a
- * modern server goes back to it as it gave it.
+ * Handles calls of modern clients that can be asked: requests of a legacy server suspend them, and retries with answers
+ * resume them. State of a modern server is returned to it unchanged.
  */
 export function suspend({ suspendedCalls: parking, seal }: SuspendOptions): CallMiddleware {
   return next => (exchange, route) => {
@@ -30,7 +30,7 @@ export function suspend({ suspendedCalls: parking, seal }: SuspendOptions): Call
   }
 }
 
-/** A retry, with the state that the client was given. */
+/** Continues with a retry that carries sealed state. */
 async function resumed(
   parking: SuspendedCalls,
   seal: Seal,
@@ -54,7 +54,7 @@ async function resumed(
   return await parking.start(restored, call => next(call, route))
 }
 
-/** What the client answers, with what it was not asked. */
+/** The answers of the client, together with those it was not asked for. */
 function responses(
   params: Json<JsonObject> | undefined,
   answered: Readonly<Record<string, string>>,

@@ -13,32 +13,32 @@ import { Delegate } from '../core/derived-exchange.ts'
 import { inputKeyFor } from './input-key.ts'
 import { sealState } from './request-state.ts'
 
-/** Questions asked together are put into one answer; this is how long the first waits for others. */
+/** How long the first question waits for others, which are then put into one answer. */
 const GATHER_MS = 5
 
 export interface SuspensionLimits {
-  /** How long a client may take to come back with an answer. */
+  /** How long a client may take to answer. */
   readonly answerTimeoutMs: number
-  /** Calls that may be under way or wait for their clients at once. */
+  /** Maximum number of calls that are running or suspended at once. */
   readonly maxSuspendedCalls: number
 }
 
-/** The calls that the end of the gateway waits for. */
+/** The calls that the shutdown of the gateway waits for. */
 export interface Awaited {
-  /** @returns the place to hand to `remove` */
+  /** @returns the index to pass to `remove` */
   add(call: { stop(): void }): number
   remove(place: number): void
 }
 
 /**
- * Calls of modern clients at legacy servers. When the server asks something in the middle of a call, the call stays open here and the client gets
- * `input_required`; its retry brings the answers and waits for what comes next.
+ * Calls of modern clients at legacy servers. When the server asks something during a call, the call stays open here and
+ * the client gets `input_required`. Its retry brings the answers and waits for the next result.
  */
 export class SuspendedCalls {
   readonly #seal: Seal
   readonly #deadlines: Deadlines
   readonly #logger: Logger
-  /** Calls that have asked their clients something, by id. Most never do. */
+  /** Calls that have asked their clients something, by id. Most calls never do. */
   readonly #asked = new Map<string, SuspendedCall>()
   #size = 0
   readonly #shares = new Shares()
@@ -53,17 +53,17 @@ export class SuspendedCalls {
     this.#logger = logger
   }
 
-  /** Other limits. A call that waits keeps its time. */
+  /** Applies other limits. A suspended call keeps its time. */
   reconfigure(limits: SuspensionLimits): void {
     this.#limits = limits
   }
 
-  /** Calls that are under way or wait for their client. */
+  /** Number of calls that are running or suspended. */
   get size(): number {
     return this.#size
   }
 
-  /** Makes a call that may be interrupted. Resolves with its end, or with the first questions. */
+  /** Makes a call that may be suspended. Resolves with its result, or with the first questions. */
   start(exchange: Exchange, run: (exchange: Exchange) => Promise<Outcome>): Promise<Outcome> {
     const call = new SuspendedCall(exchange, this)
     this.#size++
@@ -92,11 +92,11 @@ export class SuspendedCalls {
     return call.resume(exchange)
   }
 
-  // For parked calls.
+  // For suspended calls.
 
   /**
-   * Whether a call, which is counted already, may ask its client. Where there are too many, not those of the principal that has most; of that one, the
-   * call that has waited longest for its client is given up for each question of others.
+   * Whether a call, which is counted already, may ask its client. When there are too many, the principal with the most
+   * may not; for a question of another principal, the call of that one that has been suspended longest is given up.
    */
   mayAsk({ holder }: SuspendedCall): boolean {
     if (this.#size <= this.#limits.maxSuspendedCalls) return true
@@ -126,7 +126,7 @@ export class SuspendedCalls {
     call.awaited = undefined
   }
 
-  /** The call is over; called once. */
+  /** Removes a call that is over. Called once. */
   forget(call: SuspendedCall, reason?: string): void {
     this.#size--
     this.#shares.closed(call.holder)
@@ -146,11 +146,11 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
   #id: string | undefined
   heapIndex: number | undefined
   due: number | undefined
-  /** Its place among the calls that the end of the gateway waits for, while its client is thinking. */
+  /** Its index among the calls that the shutdown of the gateway waits for, while it is suspended. */
   awaited: number | undefined
-  /** Times the client has been asked. */
+  /** Number of rounds in which the client has been asked. */
   round = 0
-  /** The client's request that waits at the moment; none while the client is thinking. */
+  /** The client's request that waits at the moment. `undefined` while the call is suspended. */
   attached: Exchange | undefined
   readonly #parking: SuspendedCalls
   readonly #cancellation = new Cancellation()
@@ -160,7 +160,7 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
   #reject: (error: unknown) => void = () => undefined
   #gathering: NodeJS.Timeout | undefined
   #ended: (() => Outcome) | undefined
-  /** Its client has been told how it ended, or will not come back for it. */
+  /** Whether its client has received the result, or will not come back for it. */
   #over = false
 
   constructor(exchange: Exchange, parking: SuspendedCalls) {
@@ -168,7 +168,7 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
     this.#parking = parking
   }
 
-  /** Unguessable; made when it is first needed. */
+  /** Unguessable. Created on first use. */
   get id(): string {
     return (this.#id ??= randomUUID())
   }
@@ -194,7 +194,7 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
     return this.#cancellation
   }
 
-  /** That of the request that will hear how it ends. */
+  /** The trace of the request that will get the result. */
   override get trace(): CallTrace {
     return (this.attached ?? this.inner).trace
   }
@@ -232,7 +232,7 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
     })
   }
 
-  /** Lets a request of the client wait for the end of the call or the next questions. */
+  /** Makes a request of the client wait for the end of the call or the next questions. */
   attach(exchange: Exchange): Promise<Outcome> {
     this.attached = exchange
     this.#parking.noLongerWaits(this)
@@ -258,10 +258,11 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
     const answers = exchange.request.params?.value.inputResponses as JsonObject | undefined
     for (const [key, question] of this.#questions) {
       const answer = answers && Object.hasOwn(answers, key) ? answers[key] : undefined
-      // What is not answered, or not with an object, is asked again.
+      // A question without an answer, or with one that is no object, is asked again.
       if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) continue
       this.#questions.delete(key)
-      // A round has results only (specification 2026-07-28), none of which has such a member. A client that puts an error here means one.
+      // A round carries results only (specification 2026-07-28), none of which has such a member. A client that sends
+      // it means an error.
       const { error } = answer as JsonObject
       const member = texts.get(key)
       const given = member ? text.slice(member.start, member.end) : '{}'
@@ -277,8 +278,8 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
   }
 
   /**
-   * The server has answered, or failed to. A client that is thinking learns of it when it returns, and its answers still count: what it was asked may be
-   * about another of its calls.
+   * Ends the call, because the server has answered, or failed to. The client of a suspended call gets the result with
+   * its retry. Its answers still count, because the question may have been about another of its calls.
    */
   end(ended: () => Outcome): void {
     clearTimeout(this.#gathering)
@@ -295,7 +296,7 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
     }
   }
 
-  /** The client did not come back. */
+  /** The client did not come back in time. */
   expire(): void {
     this.giveUp('the client did not come back')
   }
@@ -305,7 +306,7 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
   }
 
   giveUp(reason: string): void {
-    // First, so that what is asked ends with the reason.
+    // First, so that open questions end with this reason.
     this.#finish(reason)
     this.#cancellation.cancel(reason)
   }
@@ -329,7 +330,7 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
       return `${JSON.stringify(key)}:{"method":"${request.method}"${params}}`
     })
     const resolve = this.#resolve
-    // A round that has been put is not held: with it goes what the client was sent.
+    // A round that has been sent is released, together with the text for the client.
     this.#resolve = this.#reject = () => undefined
     resolve(
       this.#parking.sealed(this, exchange).then(state => ({

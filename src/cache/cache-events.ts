@@ -7,7 +7,7 @@ import type { CachePolicy } from './policies.ts'
 
 type Of = Pick<CachePolicy, 'server' | 'tool'>
 
-/** A result that is kept is given out. */
+/** Reports that a cached result is served. */
 export function tellHit(
   events: EventSink,
   { server, tool }: Of,
@@ -31,7 +31,7 @@ export function tellHit(
   })
 }
 
-/** A result is kept from now on. */
+/** Reports that a result has been stored. */
 export function tellStored(events: EventSink, { server, tool }: Of, text: string): void {
   if (!events.heard['cache.stored']) return
   events.emit({ type: 'cache.stored', time: CLOCK.wall(), server, tool, bytes: Buffer.byteLength(text) })

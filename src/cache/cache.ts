@@ -21,52 +21,52 @@ import { Wait } from './wait.ts'
 export interface CacheOptions {
   readonly servers: readonly ServerConfig[]
   readonly bounds: MemoryCacheOptions
-  /** What a server offers at the moment. */
+  /** The current lists of a server. */
   readonly snapshot: (server: string) => ServerSnapshot | undefined
-  /** A client sees a result that names resources. */
+  /** Called when a client gets a result that names resources. */
   readonly onLinks: (principal: string, server: string, result: JsonObject) => void
   /** Raw JSON of the gateway's own `serverInfo`. */
   readonly serverInfo: string
-  /** Asked where the memory does not know; default: nothing is behind it. */
+  /** The tier behind the memory, asked after a miss. Default: none. */
   readonly tier?: Tier | undefined
-  /** Hears of everything that has become outdated through this process; without tags, all a server said. */
+  /** Called for everything that this process has invalidated. Without tags: everything of the server. */
   readonly onInvalidated?: ((server: string, tags: readonly string[] | undefined) => void) | undefined
-  /** Absent: nothing listens. */
+  /** Absent: no listener. */
   readonly events?: EventSink | undefined
-  /** Unix milliseconds; default: those of the system. */
+  /** Returns Unix milliseconds. Default: the system clock. */
   readonly now?: (() => number) | undefined
 }
 
-/** What a request asks for. */
+/** Identity of the answer to a request. */
 export interface CacheLookup {
   readonly plan: CachePolicy
-  /** By which the answer is forgotten, as far as that is known before it is there. */
+  /** Tags of the answer for invalidation, as far as known before it is there. */
   readonly tags: readonly string[]
-  /** Equal for whatever may be given the same answer. */
+  /** Equal for requests that may get the same answer. */
   readonly key: string
-  /** The key under which it is kept for everyone, where only the answer tells whether it may be. */
+  /** The key under which it is stored for all clients, if only the answer shows whether that is allowed. */
   readonly publicKey: string | undefined
-  /** A principal, or `''` for everyone. */
+  /** A principal, or `''` for all clients. */
   readonly scope: string
 }
 
-/** Whose results a call changes. */
+/** The server whose results a call invalidates. */
 type Changed = Pick<CachePolicy, 'server' | 'changes'>
 
-/** How long a call waits for what is behind the memory: less than most servers take, enough for a database, a network, and decompressing. */
+/** How long a call waits for the tier behind the memory: less than for most servers, enough for a database. */
 const TIER_WAIT_MS = 20
 const TIER_WAIT_STEP_MS = 4
-/** A result is not kept longer than that without its rule saying so. */
+/** Maximum time to live given by a server, unless a rule allows more. */
 const MAX_OWN_TTL_MS = 24 * 60 * 60 * 1000
-/** Clocks may differ by that much; what comes from later than that has no known age. */
+/** Tolerated difference between clocks. A result from later than that has an unknown age. */
 const MAX_AHEAD_MS = 1000
 /** Longer scopes and URIs are hashed, so that keys stay short. */
 const MAX_PLAIN_CHARS = 128
 
-/** `late`: may be served while it is renewed; `last`: only if nothing else is to be had. */
+/** `late`: may be served while it is renewed; `last`: only if the server fails. */
 export type Freshness = 'fresh' | 'late' | 'last'
 
-/** Results that may be served again: what they are kept under, for whom, how long, and when they are forgotten. */
+/** Cache of results: their keys, their clients, their time to live, and their invalidation. */
 export class Cache {
   readonly stats = new CacheStats()
   plans: CachePolicies
@@ -76,7 +76,7 @@ export class Cache {
   readonly #memory: MemoryCache
   #tier: Tier | undefined
   readonly #wait = new Wait(TIER_WAIT_MS, TIER_WAIT_STEP_MS)
-  /** Look-ups behind the memory under way, by key. */
+  /** Look-ups in progress in the tier behind the memory, by key. */
   readonly #looking = new Map<string, Promise<CacheEntry | undefined>>()
 
   constructor(options: CacheOptions) {
@@ -89,8 +89,8 @@ export class Cache {
   }
 
   /**
-   * Goes by other rules. What is kept stays, apart from what servers said that are gone; a rule that is stricter now decides with the next look-up. `tier`: what is behind
-   * the memory from now on.
+   * Applies other rules. Stored results stay, except those of removed servers; a stricter rule applies from the next
+   * look-up on. `tier`: the new tier behind the memory.
    */
   reconfigure(servers: readonly ServerConfig[], bounds: MemoryCacheOptions, tier: Tier | undefined): void {
     const names = new Set(servers.map(({ name }) => name))
@@ -100,7 +100,7 @@ export class Cache {
     this.plans = new CachePolicies(servers, this.#options.snapshot, this.stats, this.plans)
   }
 
-  /** Bytes that are kept in memory, and how many results. */
+  /** Bytes and number of the results in memory. */
   get bytes(): number {
     return this.#memory.bytes
   }
@@ -109,7 +109,7 @@ export class Cache {
     return this.#memory.size
   }
 
-  /** Servers of which something is kept in memory. */
+  /** Servers that have results in memory. */
   get servers(): Iterable<string> {
     return new Set(Array.from(this.#memory.values(), ({ server }) => server))
   }
@@ -119,8 +119,8 @@ export class Cache {
   }
 
   /**
-   * `undefined` for a request that says more than what is called with which arguments. `uris` says how URIs in the server's results are renamed for the client, `''` where
-   * they are not; equal texts rename equally.
+   * `undefined` for a request with more than a name and arguments. `uris` identifies the renaming of URIs in the
+   * server's results for the client, `''` without renaming; equal texts rename equally.
    */
   wanted(
     plan: CachePolicy,
@@ -133,7 +133,7 @@ export class Cache {
     const isRead = plan.tool === undefined
     let part = paramsKey(params, isRead ? 'uri' : 'name', plan.ignored)
     if (part === undefined) return undefined
-    // The result names the resource as the client did.
+    // The result contains the URI of the resource as the client sent it.
     if (isRead) part = shortened(exposed === own ? own : JSON.stringify([own, exposed]))
     const extensions = exchange.features === '' ? '' : extensionsOf(exchange.features)
     const more = uris === '' && extensions === '' ? '' : `\t${sha256(JSON.stringify([uris, extensions]))}`
@@ -148,18 +148,18 @@ export class Cache {
     }
   }
 
-  /** What is kept and still holds, however old it is. */
+  /** The stored result, whatever its age, unless it has been invalidated. */
   find({ plan, key, publicKey }: CacheLookup): CacheEntry | undefined {
     return this.#find(plan, key) ?? (publicKey === undefined ? undefined : this.#find(plan, publicKey))
   }
 
-  /** As `find`, behind the memory. Resolves soon, whatever happens there; what comes too late is there the next time. */
+  /** As `find`, in the tier behind the memory. Resolves soon in any case: a late result is available the next time. */
   async findBehind({ plan, tags, key, publicKey, scope }: CacheLookup): Promise<CacheEntry | undefined> {
     const own = await this.#findBehind(plan, tags, key, scope)
     return own ?? (publicKey === undefined ? undefined : await this.#findBehind(plan, tags, publicKey, ''))
   }
 
-  /** `undefined` when it is too old for anything. */
+  /** `undefined` when it is too old for any use. */
   freshness({ rule }: CachePolicy, { ttlMs, storedAt }: CacheEntry, now: number): Freshness | undefined {
     if (!rule) return undefined
     const late = now - storedAt - (ttlMs ?? rule.ttlMs)
@@ -173,7 +173,7 @@ export class Cache {
     this.#memory.delete(kept.key)
   }
 
-  /** The result for a client. */
+  /** Builds the outcome with a stored result for a client. */
   hit(plan: CachePolicy, kept: CacheEntry, exchange: Exchange, from: From, stale: boolean): Outcome {
     const { server, counters } = plan
     if (stale) counters.staleHits++
@@ -191,8 +191,8 @@ export class Cache {
   }
 
   /**
-   * Keeps what a server has answered, if it is of the kind that may be kept. `epoch` and `since` are the moment at which the call began; a result that may have
-   * been overtaken by a change since then is not kept.
+   * Stores an answer of a server, if its kind may be stored. `epoch` and `since` are the start of the call. A result
+   * that a later change may have invalidated is not stored.
    */
   store(
     { plan, tags: known, key: own, publicKey }: CacheLookup,
@@ -221,30 +221,30 @@ export class Cache {
     this.#tier?.set(plan.server, key, entry, usableMs)
   }
 
-  /** A call begins that changes something. */
+  /** Records the start of a call that changes something. */
   begin({ server, changes }: Changed, what: Invalidation): void {
     changes.begin(what, this.now())
     this.#tell(server, what)
   }
 
-  /** It has ended. `lingers`: for the gateway, but perhaps not at the server. */
+  /** Records its end. `lingers`: the server may still be working on it. */
   end({ server, changes }: Changed, what: Invalidation, lingers: boolean): void {
     changes.end(what, this.now(), lingers)
     this.#tell(server, what)
   }
 
-  /** What a server said has become outdated. `here`: others have heard of it already. */
+  /** Invalidates results of a server. `here`: other processes have been notified already. */
   invalidate(server: string, what: Invalidation, here = false): void {
     this.plans.changes(server)?.outdate(what, this.now())
     if (!here) this.#tell(server, what)
   }
 
-  /** What a resource holds has changed. */
+  /** Invalidates the content of a resource. */
   resourceChanged(server: string, uri: string): void {
     if (this.plans.reads(server)) this.invalidate(server, [uriTag(uri)])
   }
 
-  /** Forgets everything, or that of one server, or of one tool. Nothing that is being fetched at the moment is kept either. */
+  /** Drops everything, or the results of a server or of a tool. Results being fetched are not stored either. */
   clear(server?: string, tool?: string): void {
     const what: Invalidation = tool === undefined ? 'server' : [toolTag(tool)]
     for (const name of server === undefined ? this.plans.names : [server]) {
@@ -304,20 +304,20 @@ export class Cache {
 
 type Complete = ServerResult & { readonly value: JsonObject }
 
-/** Whether it is the whole answer to a call, and no failure. */
+/** Whether it is the complete, successful answer to a call. */
 function isComplete(outcome: Outcome): outcome is Complete {
   if (outcome.kind !== 'result' || !isJsonObject(outcome.value)) return false
   const { isError, resultType, task } = outcome.value
   return isError !== true && task === undefined && (resultType === undefined || resultType === 'complete')
 }
 
-/** How long a result of a modern server says that it holds; `undefined` when it does not, or not at all. */
+/** Time to live that a modern server gives a result. `undefined`: none, or zero. */
 function ownTtl({ modern, value }: Complete): number | undefined {
   const { ttlMs } = value
   return modern && typeof ttlMs === 'number' && ttlMs > 0 ? Math.min(ttlMs, MAX_OWN_TTL_MS) : undefined
 }
 
-/** A read depends on what it was asked for, and on every resource that its result holds. */
+/** The content of a resource depends on the requested URI, and on every URI in the result. */
 function readTags(tags: readonly string[], { contents }: JsonObject): readonly string[] {
   const held = (Array.isArray(contents) ? (contents as unknown[]) : []).flatMap(content =>
     isJsonObject(content) && typeof content.uri === 'string' ? [uriTag(content.uri)] : [],
@@ -334,7 +334,10 @@ function shortened(uri: string): string {
   return uri.length > MAX_PLAIN_CHARS || /[\0-\x1f]/.test(uri) ? `h${sha256(uri)}` : `c${uri}`
 }
 
-/** Raw JSON of the extensions a client declares, `''` for none: a server may answer otherwise to a client that can show more. Tasks are none of those. */
+/**
+ * Raw JSON of the extensions that a client declares, `''` for none: a server may answer differently to a client with
+ * extensions. The tasks extension is not included.
+ */
 function extensionsOf(features: string): string {
   if (!features.includes('"extensions"')) return ''
   const { extensions } = JSON.parse(features) as { extensions?: JsonObject }

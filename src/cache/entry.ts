@@ -7,45 +7,48 @@ import { OWN_META_PREFIX } from '../protocol/revisions.ts'
 import type { TierEntry } from './tier.ts'
 
 const MARK = `"${OWN_META_PREFIX}cache":`
-/** Longer bodies are kept as bytes, so that they are encoded once. Shorter ones are faster as text, together with what goes before them. */
+/**
+ * Longer bodies are stored as bytes, so that they are encoded once. Shorter ones are faster as text, joined with what
+ * precedes them.
+ */
 const MAX_TEXT_BODY = 8 * 1024
-/** What an entry takes besides its text and its key. */
+/** Memory of an entry besides its text and its key. */
 const OVERHEAD_BYTES = 400
 
-/** A result in two parts, between which members of its `_meta` can be put. */
+/** A result in two parts, between which members of its `_meta` can be inserted. */
 interface Halves {
   /** Ends inside `_meta`. */
   readonly open: string
   readonly rest: string
 }
 
-/** A result as one kind of client gets it. */
+/** The form of a result for one kind of client. */
 interface Frame {
   /** Ends inside `_meta`, where a member can follow. */
   readonly head: string
   readonly body: string | Buffer
 }
 
-/** Where a hit came from. */
+/** Source of a hit. */
 export type From = 'memory' | 'store'
 
 export interface CacheEntryOptions {
   readonly key: string
   readonly server: string
-  /** Whose entry it is, for the bounds: who had it fetched. */
+  /** The client that had it fetched. The bounds apply per owner. */
   readonly owner: string
   readonly entry: TierEntry
   /** The entry's text, parsed. */
   readonly value: JsonObject
-  /** Number of the moment at which it began to be read. */
+  /** Epoch in which its fetch began. */
   readonly epoch: number
-  /** How long it is fresh, where the result itself says so. */
+  /** Time to live given by the result itself. */
   readonly ttlMs?: number | undefined
 }
 
 /**
- * A result in memory, ready to be sent. `_meta` comes first in it, so that the mark of a hit is put in without a look at the rest, and what clients of
- * different eras get shares one body wherever the difference lies before it.
+ * A result in memory, ready to be sent. `_meta` comes first in it, so that the mark of a hit is inserted without a look
+ * at the rest. The forms for different clients share one body if they differ only before it.
  */
 export class CacheEntry extends LinkedNode {
   readonly key: string
@@ -57,21 +60,21 @@ export class CacheEntry extends LinkedNode {
   readonly tags: readonly string[]
   readonly epoch: number
   readonly ttlMs: number | undefined
-  /** Size of the result, in bytes. */
+  /** Size of the result in bytes. */
   readonly size: number
-  /** The content that names resources, as a result that has only this; `undefined` when none does. */
+  /** The content that names resources, as a result with nothing else. `undefined`: it names none. */
   readonly links: JsonObject | undefined
   /** Whether it is being renewed, and when that may be tried again. */
   renewing = false
   renewAt = 0
-  /** The memory's own: bytes that it counts for this. */
+  /** Used by the memory cache: bytes counted for this entry. */
   counted = 0
   #bytes: number
   /** The result up to its body. */
   readonly #open: string
   readonly #hasMeta: boolean
   readonly #body: string | Buffer
-  /** Most are never asked for. */
+  /** Created on first use, because most entries are never requested. */
   #frames: Map<string, Frame> | undefined
 
   constructor({ key, server, owner, entry, value, epoch, ttlMs }: CacheEntryOptions) {
@@ -87,7 +90,7 @@ export class CacheEntry extends LinkedNode {
     this.ttlMs = ttlMs
     this.links = linksOf(value)
     this.#hasMeta = isJsonObject(value._meta)
-    // How long it is fresh changes with every hit.
+    // Its time to live changes with every hit.
     const text = ttlMs === undefined ? entry.text : withMembers(entry.text, { ttlMs: undefined })
     const { open, rest } = halved(metaFirst(text, this.#hasMeta), this.#hasMeta)
     this.#body = bodyOf(rest)
@@ -96,12 +99,12 @@ export class CacheEntry extends LinkedNode {
     this.#bytes = this.size + key.length + OVERHEAD_BYTES
   }
 
-  /** Memory it takes; grows when other kinds of client get it. */
+  /** Memory in bytes. Grows when other kinds of client get it. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** The result for a client. `ageMs` since it came. */
+  /** The outcome for a client. `ageMs`: time since it was fetched. */
   outcome(
     client: Pick<Exchange, 'modern' | 'protocolVersion' | 'request'>,
     serverInfo: string,
@@ -128,9 +131,9 @@ export class CacheEntry extends LinkedNode {
   #frame(client: Pick<Exchange, 'modern' | 'protocolVersion' | 'request'>, serverInfo: string): Frame {
     const open = this.#open
     const rest = this.#body.toString()
-    // Without the comma behind the member that would be put before it.
+    // Without the comma that follows the inserted member.
     const bare = rest.startsWith(',') ? rest.slice(1) : rest
-    // As it came, but for what the constructor has changed.
+    // The received text, apart from the changes of the constructor.
     const text = this.#hasMeta ? open + bare : `{${rest.slice(rest.startsWith('},') ? 2 : 1)}`
     const value = JSON.parse(text) as JsonObject
     const outcome = { kind: 'result', text, value, modern: this.modern } as const
@@ -162,7 +165,7 @@ function linksOf({ content }: JsonObject): JsonObject | undefined {
   return links && { content: links }
 }
 
-/** The object with its `_meta` before everything else. */
+/** The object with its `_meta` before all other members. */
 function metaFirst(text: string, hasMeta: boolean): string {
   if (!hasMeta) return text
   const list = members(text)
@@ -184,12 +187,12 @@ function halved(text: string, hasMeta: boolean): Halves {
   return { open: text.slice(0, at), rest: isEnd(rest) ? rest : `,${rest}` }
 }
 
-/** Whether the object that the text goes on with has no more members. */
+/** Whether the object has no more members in the rest of the text. */
 function isEnd(rest: string): boolean {
   return rest[skipSpace(rest, 0)] === '}'
 }
 
-/** Whether a member between the two would be one of `_meta`. */
+/** Whether a member inserted between the two would be in `_meta`. */
 function isInsideMeta(head: string, rest: string): boolean {
   try {
     const { _meta } = JSON.parse(`${head}"":0${rest}`) as JsonObject
@@ -199,7 +202,7 @@ function isInsideMeta(head: string, rest: string): boolean {
   }
 }
 
-/** Ready for one more member. */
+/** Prepares the text for one more member. */
 function followed(open: string): string {
   return open.endsWith('{') ? open : `${open},`
 }
@@ -207,10 +210,10 @@ function followed(open: string): string {
 function bodyOf(rest: string): string | Buffer {
   if (rest.length * 3 > MAX_TEXT_BODY) {
     const bytes = Buffer.from(rest)
-    // Not the slice itself, which would hold all that it was cut from.
+    // Copied, because the slice would keep the whole text in memory.
     return bytes.length > MAX_TEXT_BODY ? bytes : bytes.toString()
   }
-  // It was put together: reading it makes one text of its parts, which lets go of the one that they were cut from.
+  // Flattens the joined text, which releases the text that its parts were cut from.
   rest.charCodeAt(0)
   return rest
 }

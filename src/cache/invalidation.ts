@@ -1,38 +1,39 @@
-/** What has become outdated: all a server said, or what has one of these tags. */
+/** What is invalidated: all results of a server, or those with one of these tags. */
 export type Invalidation = 'server' | readonly string[]
 
 /** How long a server may still be changing something after the gateway has stopped waiting for it. */
 export const LINGER_MS = 60_000
-/** Tags that are told apart; with more, all count as one. */
+/** Maximum number of separate tags. Beyond it, all tags are merged. */
 const MAX_TAGS = 10_000
 
-/** Of a server, or of one tag. */
+/** Mark of a server, or of one tag. */
 class Mark {
-  /** Number of the last moment at which it became outdated. */
+  /** Epoch of the last invalidation. */
   at = 0
-  /** When that was, in Unix milliseconds. */
+  /** Time of the last invalidation, in Unix milliseconds. */
   time = -1
-  /** Calls under way that change it. */
+  /** Number of running calls that change it. */
   writes = 0
-  /** Until when such a call may go on that nobody waits for any more. */
+  /** Time until which a cancelled call may still change it. */
   lingersUntil = 0
 }
 
 /**
- * When what one server says became outdated. Whoever reads takes a number first; what was read is as good as long as nothing it depends on has changed
- * since then. A change that is under way has no one moment, so nothing that is read meanwhile is kept.
+ * Invalidations of the results of one server. A reader first takes the current epoch. A result is valid if nothing it
+ * depends on has been invalidated since then. A running change has no single moment, so no result that is fetched
+ * during one is stored.
  */
 export class Invalidations {
   #count = 0
   readonly #server = new Mark()
   readonly #tags = new Map<string, Mark>()
 
-  /** The number of now. */
+  /** The current epoch. */
   get now(): number {
     return this.#count
   }
 
-  /** Whether what was read since `epoch` still holds. */
+  /** Whether a result that was requested in `epoch` is still valid. */
   isCurrent(epoch: number, tags: readonly string[]): boolean {
     if (epoch === this.#count) return true
     if (this.#server.at > epoch) return false
@@ -40,7 +41,7 @@ export class Invalidations {
     return true
   }
 
-  /** Whether nothing is changing what has these tags, nor may have been at the time `since`. */
+  /** Whether no call is changing anything with these tags, or could have been at the time `since`. */
   isQuiet(tags: readonly string[], since: number): boolean {
     if (!quiet(this.#server, since)) return false
     if (this.#tags.size > 0)
@@ -51,7 +52,7 @@ export class Invalidations {
     return true
   }
 
-  /** When something with these tags last became outdated, in Unix milliseconds; -1 for never. */
+  /** When something with these tags was last invalidated, in Unix milliseconds; -1: never. */
   outdatedAt(tags: readonly string[]): number {
     return tags.reduce((last, tag) => Math.max(last, this.#tags.get(tag)?.time ?? -1), this.#server.time)
   }
@@ -64,13 +65,13 @@ export class Invalidations {
     }
   }
 
-  /** A call begins that changes something. */
+  /** Records the start of a call that changes something. */
   begin(what: Invalidation, time: number): void {
     this.outdate(what, time)
     for (const mark of this.#marks(what)) mark.writes++
   }
 
-  /** It has ended. `lingers`: for the gateway, but perhaps not at the server. */
+  /** Records its end. `lingers`: the server may still be working on it. */
   end(what: Invalidation, time: number, lingers: boolean): void {
     this.outdate(what, time)
     for (const mark of this.#marks(what)) {
@@ -91,7 +92,10 @@ export class Invalidations {
     })
   }
 
-  /** Everything is taken for outdated as late as the latest; only what is changing at this moment is still told apart. */
+  /**
+   * Merges all tags: everything counts as invalidated at the time of the latest one. Only running changes stay
+   * separate.
+   */
   #collapse(): void {
     this.#server.at = this.#count
     for (const [tag, mark] of this.#tags) {

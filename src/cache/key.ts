@@ -7,22 +7,23 @@ import { find, members, repeatedKey, skipValue } from '../protocol/json-text.ts'
 import { META } from '../protocol/revisions.ts'
 
 /**
- * What makes two requests the same. Arguments count in the canonical form of RFC 8785 (JSON Canonicalization Scheme); a text that says more than its parsed
- * value (a number beyond a double, a key that stands twice) counts as it is, and so does one that is too deep or too long to be taken apart.
+ * Keys of requests. Arguments are compared in the canonical form of RFC 8785 (JSON Canonicalization Scheme). A text
+ * with more information than its parsed value (a number beyond a double, a duplicate key) is used as it is, and so is
+ * one that is too deep or too long to be parsed.
  */
 
-/** Deeper arguments count as they are. */
+/** Deeper arguments are used as they are. */
 const MAX_DEPTH = 100
-/** Longer ones count as they are. */
+/** Longer arguments are used as they are. */
 const MAX_CANONICAL_CHARS = 64 * 1024
-/** Requests with longer ones are not kept: to hash them would cost more than it saves. */
+/** Requests with longer arguments are not cached: hashing them would cost more than it saves. */
 const MAX_CHARS = 1024 * 1024
 /** Longer ones are hashed, so that keys stay short. */
 const MAX_PLAIN_CHARS = 128
 
 /**
- * Members of `_meta` that make no difference to an answer: those that end at the gateway, the trace (W3C Trace Context), and by which clients number their
- * calls. A request with any other is not kept.
+ * Members of `_meta` that do not affect an answer: those used by the gateway itself, the trace (W3C Trace Context), and
+ * numbers that clients give their calls. A request with any other member is not cached.
  */
 const IDLE_META: ReadonlySet<string> = new Set([
   'progressToken',
@@ -38,14 +39,14 @@ const IDLE_META: ReadonlySet<string> = new Set([
 /** A path into the arguments. */
 export type ArgPath = readonly string[]
 
-/** Paths as the configuration writes them: `a.b` is `b` in the object `a`, and a member of that name. */
+/** Parses paths of the configuration: `a.b` is `b` in the object `a`, and also a member of that name. */
 export function argPaths(ignored: readonly string[]): readonly ArgPath[] {
   return ignored.flatMap(path => (path.includes('.') ? [[path], path.split('.')] : [[path]]))
 }
 
 /**
- * The part of a key that stands for the parameters of a request: without a line break, and at most 130 characters. `target` names what is
- * called and is no part of it. `undefined` for a request that says more than what is called with which arguments.
+ * The part of a key for the parameters of a request: without a line break, and at most 130 characters. `target` names
+ * the called item and is not included. `undefined` for a request with more than a name and arguments.
  */
 export function paramsKey(
   params: Json<JsonObject>,
@@ -61,7 +62,7 @@ export function paramsKey(
     count++
   }
   const list = members(text)
-  // What stands twice is refused on the way to the server, not answered.
+  // A duplicate member is refused on the way to the server, not answered from the cache.
   if (list.length !== count) return undefined
   const given = target === 'name' ? find(list, 'arguments') : undefined
   return given ? argumentsKey(text.slice(given.start, given.end), value.arguments, ignored) : '-'
@@ -85,12 +86,12 @@ function isIdle(meta: unknown): boolean {
   return true
 }
 
-/** `undefined` where only the text itself will do. */
+/** `undefined` if only the text itself is exact. */
 function canonicalOf(raw: string, value: unknown, ignored: readonly ArgPath[]): string | undefined {
   if (raw.length > MAX_CANONICAL_CHARS) return undefined
   const shape = shapeOf(value, 0)
   if (shape === DEEP) return undefined
-  // Then it has no white space, every number and every string in its one form, and no key twice.
+  // The text then has no white space, one form for each number and string, and no duplicate key.
   const plain = JSON.stringify(value) === raw
   if (!plain && (!numbersSurvive(raw) || repeatedKey(raw) !== undefined)) return undefined
   const counted = ignored.reduce<unknown>((rest, path) => without(rest, path, 0), value)
@@ -122,14 +123,14 @@ function shapeOf(value: unknown, depth: number): number {
   return shape
 }
 
-/** The same without the member at a path; the value itself when there is none. */
+/** The value without the member at a path; the value itself if there is none. */
 function without(value: unknown, path: ArgPath, at: number): unknown {
   const key = path[at] as string
   if (!isJsonObject(value) || !Object.hasOwn(value, key)) return value
   const isLast = at === path.length - 1
   const inner = isLast ? undefined : without(value[key], path, at + 1)
   if (!isLast && inner === value[key]) return value
-  // Not by assignment: `__proto__` is a member like any other here.
+  // Not by assignment, because `__proto__` is an ordinary member here.
   const entries = Object.entries(value).flatMap(([name, member]) =>
     name !== key ? [[name, member] as const] : isLast ? [] : [[name, inner] as const],
   )
@@ -153,7 +154,7 @@ function numbersSurvive(raw: string): boolean {
   return true
 }
 
-/** Whether a double has all the digits of a number, and its sign. */
+/** Whether a double keeps all the digits of a number, and its sign. */
 function survives(token: string): boolean {
   const number = Number(token)
   if (!Number.isFinite(number)) return false
@@ -161,7 +162,7 @@ function survives(token: string): boolean {
   return text === token || decimal(text) === decimal(token)
 }
 
-/** Sign, digits without zeros at either end, and the power of ten of the last one. */
+/** Sign, digits without zeros at either end, and the power of ten of the last digit. */
 function decimal(token: string): string {
   const [, sign = '', whole = '', fraction = '', power = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(token) ?? []

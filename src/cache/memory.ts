@@ -6,16 +6,17 @@ export interface MemoryCacheOptions {
   readonly maxBytesPerClient: number
 }
 
-/** Results of one owner, the longest unused first. */
+/** Results of one owner, the least recently used first. */
 interface Own {
   readonly line: LinkedList<CacheEntry>
   bytes: number
 }
 
 /**
- * Results in memory, bounded by bytes. Each is somebody's, who had it fetched: whoever fills the memory loses results of their own, the longest unused
- * first. When all of it is full, one goes of whoever has most. An LRU for each owner beside a map of all costs twice as much with every result that is kept
- * and never asked for again, so that the order is a line through the results themselves.
+ * Results in memory, bounded by bytes. Each result has an owner, the client that had it fetched. An owner beyond its
+ * bound loses its own least recently used results. When the whole cache is full, the owner with the most bytes loses
+ * one. A separate LRU for each owner beside a map of all results would double the cost of every result that is stored
+ * and never requested again, so the results themselves are linked in order of use.
  */
 export class MemoryCache {
   #maxBytes: number
@@ -29,7 +30,7 @@ export class MemoryCache {
     this.#maxBytesPerClient = Math.min(maxBytes, maxBytesPerClient)
   }
 
-  /** Other bounds; what is beyond them goes. */
+  /** Applies other bounds, and drops what exceeds them. */
   resize({ maxBytes, maxBytesPerClient }: MemoryCacheOptions): void {
     this.#maxBytes = maxBytes
     this.#maxBytesPerClient = Math.min(maxBytes, maxBytesPerClient)
@@ -48,7 +49,7 @@ export class MemoryCache {
     return this.#owners.get(owner)?.bytes ?? 0
   }
 
-  /** Counts as a use. */
+  /** Returns a result and counts that as a use. */
   get(key: string): CacheEntry | undefined {
     const kept = this.#all.get(key)
     const line = kept?.line
@@ -59,7 +60,7 @@ export class MemoryCache {
     return kept
   }
 
-  /** Takes the place of what has the same key. What is larger than one client may have is not kept. */
+  /** Stores a result in place of one with the same key. A result larger than the bound of one client is not stored. */
   set(kept: CacheEntry): void {
     this.delete(kept.key)
     if (kept.bytes > this.#maxBytesPerClient) return
@@ -71,7 +72,7 @@ export class MemoryCache {
     this.#makeRoom(own)
   }
 
-  /** To be called when a result has come to take more bytes. */
+  /** To be called when a result has grown. */
   grown(kept: CacheEntry): void {
     if (this.#all.get(kept.key) === kept) this.set(kept)
   }

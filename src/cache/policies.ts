@@ -8,36 +8,39 @@ import { argPaths, sha256, type ArgPath } from './key.ts'
 import type { CacheStats, Counters } from './stats.ts'
 import { toolTag } from './tags.ts'
 
-/** Shape of what is kept in tiers; another number means that it is not found. */
+/** Version of the format in tiers. Results of another version are not found. */
 const LAYOUT = 1
 
-/** What is to be done with the calls of one tool, or with the reads of one server. Made once for each definition. */
+/** Caching of the calls of one tool, or of the reads of one server. Created once for each definition. */
 export interface CachePolicy {
   readonly server: string
   /** `undefined`: resources. */
   readonly tool: string | undefined
   readonly changes: Invalidations
-  /** How results are kept; `undefined`: they are not. */
+  /** How results are cached. `undefined`: not at all. */
   readonly rule: CacheRule | undefined
-  /** What calls make outdated; `undefined`: nothing. */
+  /** What calls invalidate. `undefined`: nothing. */
   readonly outdates: Invalidation | undefined
-  /** Begins every key: says which server, which definition, and what of the rule is in an entry for good. 43 characters. */
+  /**
+   * Beginning of every key: identifies the server, the definition, and the parts of the rule that an entry depends on.
+   * 43 characters.
+   */
   readonly prefix: string
-  /** By which results are forgotten. */
+  /** Tags of the results, for invalidation. */
   readonly tags: readonly string[]
   readonly ignored: readonly ArgPath[]
   readonly counters: Counters
 }
 
-/** What is done with resources of servers without a rule: their own word counts, but not without a bound. */
+/** Bound for resources of servers without a rule, whose own time to live applies. */
 const RESOURCE_MAX_BYTES = 1024 * 1024
 
-/** One server, and what follows from what it offers at the moment. */
+/** Policies of one server, from its current lists. */
 class ServerCachePolicies {
   readonly config: ServerConfig
   readonly changes: Invalidations
   readonly matchers: readonly { readonly matches: (tool: string) => boolean; readonly tool: ToolConfig }[]
-  /** Whether results of any tool may be kept. */
+  /** Whether results of any tool may be cached. */
   readonly keeps: boolean
   snapshot: ServerSnapshot | undefined
   tools = new Map<string, CachePolicy>()
@@ -50,7 +53,7 @@ class ServerCachePolicies {
     this.keeps = config.cache !== undefined || config.tools.some(({ cache }) => cache)
   }
 
-  /** The server keeps nothing and forgets nothing. */
+  /** Whether the server neither caches nor invalidates anything. */
   get idle(): boolean {
     return !this.keeps && !this.reads
   }
@@ -68,7 +71,7 @@ export class CachePolicies {
     former?: CachePolicies,
   ) {
     for (const server of servers) {
-      // What is outdated does not depend on how results are kept.
+      // Invalidations do not depend on how results are cached.
       const changes = former?.changes(server.name) ?? new Invalidations()
       this.#servers.set(server.name, new ServerCachePolicies(server, changes))
     }
@@ -84,7 +87,7 @@ export class CachePolicies {
     return [...this.#servers.keys()]
   }
 
-  /** `undefined` where calls neither are kept nor make anything outdated. */
+  /** `undefined`: calls are neither cached nor do they invalidate anything. */
   tool(server: string, own: string): CachePolicy | undefined {
     const plans = this.#current(server)
     if (!plans || plans.idle) return undefined
@@ -96,12 +99,12 @@ export class CachePolicies {
     return plan
   }
 
-  /** `undefined` where no result of a read says how long it holds. */
+  /** `undefined`: no result of a read has a time to live. */
   reads(server: string): CachePolicy | undefined {
     return this.#current(server)?.reads
   }
 
-  /** What tasks of a server may change; `undefined` where nothing of it is kept. */
+  /** What tasks of a server may change. `undefined`: nothing of the server is cached. */
   tasks(server: string): Pick<CachePolicy, 'server' | 'changes'> | undefined {
     const plans = this.#current(server)
     return plans && !plans.idle ? { server, changes: plans.changes } : undefined
@@ -114,7 +117,7 @@ export class CachePolicies {
     if (snapshot !== plans.snapshot) {
       plans.snapshot = snapshot
       plans.tools = new Map()
-      // Only the modern era has results that say how long they hold.
+      // Only results of the modern era have a time to live.
       const reads = snapshot?.era === 'modern' && 'resources' in snapshot.capabilities
       plans.reads = reads ? this.#readsPlan(plans) : undefined
     }
@@ -131,10 +134,10 @@ export class CachePolicies {
       server: config.name,
       tool: own,
       changes,
-      // Nothing is known of a tool that has no definition here.
+      // A tool without a definition is not cached.
       rule: text === undefined ? undefined : rule,
       outdates: !writes || invalidates === 'none' ? undefined : invalidates,
-      // An entry has the tags it was stored with, and stands for whatever was ignored then.
+      // An entry has the tags it was stored with, and depends on the arguments ignored then.
       prefix: sha256(
         JSON.stringify([LAYOUT, config.name, config.fingerprint, 'tool', own, text, tags, ignoreArgs]),
       ),
@@ -170,8 +173,9 @@ export class CachePolicies {
 }
 
 /**
- * Whether a tool changes something, and how its results are kept if it does not. The operator's word comes first; then what was said of this very tool;
- * then the server's hints, where they are trusted. Of what nobody has said anything, the worst is assumed.
+ * Whether a tool changes something, and how its results are cached if it does not. The setting of the tool comes first,
+ * then that of its server, then the server's annotations, if they are trusted. Without any of these, the tool counts as
+ * changing everything.
  */
 function decided(
   { cache, hintsRule }: ServerConfig,

@@ -1,29 +1,29 @@
-/** What became of the calls of one tool, or of the reads of one server. */
+/** Counts of the calls of one tool, or of the reads of one server. */
 export class Counters {
-  /** Answered from what is kept; stale ones are not among them. */
+  /** Answered from the cache, without stale results. */
   hits = 0
   staleHits = 0
   misses = 0
   stores = 0
-  /** Answered by the call of another. */
+  /** Answered by another client's call. */
   coalesced = 0
-  /** Of results that were not fetched. */
+  /** Size of the results that were not fetched. */
   bytesSaved = 0
-  /** That servers would have worked for them. */
+  /** Time that servers would have needed for them. */
   upstreamMsSaved = 0
 }
 
 export interface CountersOf extends Readonly<Counters> {
   readonly server: string
-  /** As the server names it; `resources/read` for what is read. */
+  /** The server's own name of the tool; `resources/read` for reads. */
   readonly tool: string
 }
 
-/** Counters of this process, since it began. */
+/** Counters of this process, since its start. */
 export class CacheStats {
   readonly #servers = new Map<string, Map<string, Counters>>()
 
-  /** The same for as long as the process runs. */
+  /** The same object as long as the process runs. */
   of(server: string, tool: string): Counters {
     let tools = this.#servers.get(server)
     if (!tools) this.#servers.set(server, (tools = new Map()))

@@ -1,4 +1,6 @@
-/** By which the results of one tool, and the content of one resource, are forgotten. Configured tags have no colon. */
+/**
+ * Tags of the results of one tool, and of the content of one resource, for invalidation. Configured tags have no colon.
+ */
 
 export function toolTag(tool: string): string {
   return `tool:${tool}`

@@ -1,13 +1,13 @@
 import { monotonicNow } from '../core/clock.ts'
 
-/** A time that many wait for, on few timers: those that begin within a step wait for the same one. */
+/** A timeout shared by many callers with few timers: callers within one step share a timer. */
 export class Wait {
   readonly #ms: number
   readonly #stepMs: number
   #end: Promise<undefined> | undefined
   #since = 0
 
-  /** `stepMs`: how much less than `ms` a wait may be. */
+  /** `stepMs`: by how much a wait may be shorter than `ms`. */
   constructor(ms: number, stepMs: number) {
     this.#ms = ms
     this.#stepMs = stepMs
@@ -19,7 +19,7 @@ export class Wait {
     if (this.#end && now - this.#since < this.#stepMs) return this.#end
     this.#since = now
     this.#end = new Promise(resolve => {
-      // One more turn: where the process was busy, what is waited for may have come meanwhile.
+      // One more turn of the event loop: after a busy phase, the awaited result may have arrived in the meantime.
       setTimeout(() => setImmediate(resolve, undefined), this.#ms).unref()
     })
     return this.#end

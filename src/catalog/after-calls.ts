@@ -4,34 +4,40 @@ import { keyOf } from './attempt.ts'
 import { Changes } from './changes.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 
-/** How long after a call its client's lists may have to show what it changed before the server has told of that. */
+/**
+ * A list request of a client waits only for servers that the client has called within this time. A server may report a
+ * changed list after the answer to the call that changed it.
+ */
 const WITHIN_MS = 2000
 
-/** Listings of one server for one kind of client: so many at once, and one more each second. */
+/**
+ * Token bucket of listings for one server and one kind of client: the size of the burst. One more listing is allowed
+ * each second.
+ */
 const BURST = 5
 const ONE_MORE_MS = 1000
 
-/** Capabilities that can say `listChanged`. */
+/** Capabilities that have a `listChanged` member. */
 const FEATURES = ['tools', 'resources', 'prompts'] as const
 
-/** Clients whose last calls are remembered; the one that has been here longest is forgotten for a new one. */
+/** Maximum number of clients whose last calls are recorded. The client recorded first is dropped for a new one. */
 const MAX_CLIENTS = 5000
 
 export interface AfterCallsOptions {
   readonly snapshot: (server: string) => ServerSnapshot | undefined
-  /** Lists a server anew for a client, after the listing of it that is running. Never rejects. */
+  /** Lists a server again for a client, after the listing of it that is running. Never rejects. */
   readonly list: (server: string, exchange: Exchange) => Promise<void>
 }
 
 /**
- * Servers that a client has just called. One of them that tells of changed lists may do so only after it has answered the call that changed them. A client
- * that lists within two seconds of the call gets what the server lists by then.
+ * Servers that a client has just called. A server may report changed lists only after it has answered the call that
+ * changed them. A client that lists within two seconds of the call therefore gets what the server lists by then.
  */
 export class AfterCalls {
   readonly #options: AfterCallsOptions
-  /** Client → server → when its last call was answered. */
+  /** Client → server → time at which its last call was answered. */
   readonly #calls = new Map<string, Map<string, number>>()
-  /** By what is listed: when it was listed for this, and from when on the listings of the burst are all there again. */
+  /** Listing key → time of the last such listing, and time from which the whole burst is available again. */
   readonly #listings = new Map<string, { at: number; fullAt: number }>()
   readonly #running = new Changes()
 
@@ -39,7 +45,7 @@ export class AfterCalls {
     this.#options = options
   }
 
-  /** A server has answered a call of this client, or failed to. */
+  /** Records that a server has answered a call of this client, or has failed to. */
   called(exchange: Exchange, server: string): void {
     if (exchange.request.method !== 'tools/call' || !tellsOfChanges(this.#options.snapshot(server))) return
     const client = clientOf(exchange)
@@ -55,7 +61,10 @@ export class AfterCalls {
     calls.set(server, monotonicNow())
   }
 
-  /** Until the servers that this client has just called are listed, for 1.5 s at most; `undefined` when nothing is to be waited for. */
+  /**
+   * Resolves when the servers that this client has just called are listed, after at most 1.5 s. `undefined`: there is
+   * nothing to wait for.
+   */
   listed(exchange: Exchange, servers: ReadonlySet<string>): Promise<unknown> | undefined {
     const client = clientOf(exchange)
     const calls = this.#calls.get(client)
@@ -80,7 +89,7 @@ export class AfterCalls {
     this.#calls.clear()
   }
 
-  /** Whether nothing has been listed since the call, and there is a listing left. */
+  /** Whether nothing has been listed since the call, and the bucket has a listing left. */
   #mayList(key: string, calledAt: number, now: number): boolean {
     const last = this.#listings.get(key)
     if (last && last.at > calledAt) return false
@@ -91,7 +100,7 @@ export class AfterCalls {
   }
 }
 
-/** A session, or all modern requests of one principal: what can be told apart. */
+/** Identity of a client: its session, or the principal for all modern requests. */
 function clientOf({ conversation, principal }: Exchange): string {
   return conversation?.id ?? principal.id
 }

@@ -8,7 +8,7 @@ export function kindOfClient({ protocolVersion, features }: Exchange): ClientKin
   return kindOf(isModernVersion(protocolVersion), features)
 }
 
-/** What one refresh is of: a server, for a kind of client, or over a link. */
+/** Key of one refresh: a server, listed for a kind of client or over a link. */
 export function keyOf(
   server: string,
   exchange: Exchange | undefined,
@@ -18,13 +18,13 @@ export function keyOf(
   return link ? `${server}\nover ${kindOf(link.peer.era === 'modern', link.capabilities ?? '')}` : server
 }
 
-/** The server of such a key. */
+/** Name of the server in such a key. */
 export function serverOf(key: string): string {
   const end = key.indexOf('\n')
   return end < 0 ? key : key.slice(0, end)
 }
 
-/** Why a server could not be listed, for people. */
+/** Converts the cause of a failed listing to an error with a readable message. */
 export function failureOf(server: string, error: unknown): GatewayError {
   if (error instanceof GatewayError) return error
   const cause = describeError(error).slice(0, 300)

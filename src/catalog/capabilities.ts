@@ -4,16 +4,19 @@ import { allowedExtensions, runsTasks } from '../protocol/capabilities.ts'
 import { isModernVersion, LATEST_LEGACY, type Era } from '../protocol/revisions.ts'
 import type { Member } from './endpoint-catalog.ts'
 
-/** Servers of which something is seen. */
+/** Servers of which a client may see something. */
 export interface Seen {
   readonly members: readonly Member[]
   /** Servers that have never been listed. */
   readonly missing: readonly string[]
-  /** Whether something of that kind may be seen of a server. */
+  /** Whether a client may see an item of that kind from a server. */
   readonly maySee: (server: string, kind: ItemKind) => boolean
 }
 
-/** Union of what the servers can do, for a client of this revision; everything while one has never been listed. */
+/**
+ * Union of the capabilities of the servers, for a client of this revision. All capabilities while any server has never
+ * been listed.
+ */
 export function mergedCapabilities({ members, missing, maySee }: Seen, protocolVersion: string): JsonObject {
   const era: Era = isModernVersion(protocolVersion) ? 'modern' : 'legacy'
   const unknown = (kind?: ItemKind): boolean =>
@@ -42,7 +45,7 @@ export function mergedCapabilities({ members, missing, maySee }: Seen, protocolV
     ...members.map(member => allowedExtensions(member.snapshot?.capabilities.extensions, era)),
   ) as JsonObject
   if (Object.keys(extensions).length > 0) capabilities.extensions = extensions
-  // Only one revision has tasks in its core. The list is the gateway's own.
+  // Only revision 2025-11-25 has tasks in its core. The gateway itself answers `tasks/list`.
   if (protocolVersion === LATEST_LEGACY && (unknown() || members.some(runsLegacyTasks)))
     capabilities.tasks = { list: {}, cancel: {}, requests: { tools: { call: {} } } }
   return capabilities

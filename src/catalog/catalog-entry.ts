@@ -6,13 +6,15 @@ import { find, members, rawAt, splice, withMembers } from '../protocol/json-text
 import { LIST_METHODS } from './ingest.ts'
 import type { Entry } from './snapshot.ts'
 
-/** One entry of a list. What clients get of it is put together when it is first asked for: lists may be long, and rebuilt often. */
+/**
+ * One entry of a list. Its texts for clients are built on first use, because lists may be long and are rebuilt often.
+ */
 export class CatalogEntry {
   readonly kind: ItemKind
   readonly route: Route
   readonly #list: ListKind
   readonly #entry: Entry
-  /** Of its server. */
+  /** Whether its server is of the modern era. */
   readonly #fromModern: boolean
   #texts: Texts | undefined
   #facts: { readonly title: string; readonly annotations: JsonObject } | undefined
@@ -33,12 +35,12 @@ export class CatalogEntry {
     return this.route.own
   }
 
-  /** Definition as legacy clients get it. */
+  /** Definition as sent to legacy clients. */
   get legacy(): string {
     return this.#shown().legacy
   }
 
-  /** Definition as modern clients get it. */
+  /** Definition as sent to modern clients. */
   get modern(): string {
     return this.#shown().modern
   }
@@ -51,10 +53,10 @@ export class CatalogEntry {
     return this.#read().annotations
   }
 
-  /** Adds to a hash all that its definition is made of for clients. */
+  /** Adds everything that determines its definition for clients to a hash. */
   describe(hash: Hash): void {
     const { text } = this.#entry
-    // The era of the server shows in nothing else that legacy clients get.
+    // The era of the server affects nothing else in the legacy definition.
     const cut = this.#fromModern && this.#list === 'tools' && text.includes('"outputSchema"')
     hash.update(`${this.route.exposed.length} ${text.length} ${cut} ${this.route.exposed}`).update(text)
   }
@@ -64,7 +66,7 @@ export class CatalogEntry {
     return this.#texts
   }
 
-  /** Only where a condition asks for it, and then once. */
+  /** Parsed only where a condition asks for it, and then once. */
   #read(): { readonly title: string; readonly annotations: JsonObject } {
     if (!this.#facts) {
       const { title, annotations } = JSON.parse(this.#entry.text) as JsonObject
@@ -76,13 +78,13 @@ export class CatalogEntry {
   }
 }
 
-/** One definition as clients of either era get it. */
+/** One definition as sent to clients of either era. */
 interface Texts {
   readonly legacy: string
   readonly modern: string
 }
 
-/** An entry of a server under its exposed name. `fromModern`: the era of the server. */
+/** Builds the entry of a server under its exposed name. `fromModern`: the server is of the modern era. */
 export function catalogEntry(
   kind: ListKind,
   server: string,
@@ -114,16 +116,16 @@ function textsOf(kind: ListKind, entry: Entry, exposed: string, fromModern: bool
   if (kind === 'tools') {
     // Tasks of 2025-11-25 do not exist in the modern era.
     if (!fromModern && text.includes('"execution"')) modern = withMembers(text, { execution: undefined })
-    // Who calls such a tool as any other gets its result as well, because the gateway follows the task.
+    // The gateway follows the task, so a client that calls such a tool without a task gets its result as well.
     if (entry.needsTask) legacy = withOptionalTask(text)
-    // Before 2026-07-28 an output schema describes an object; strict clients reject the whole list otherwise.
+    // Before 2026-07-28 an output schema describes an object. Strict clients reject the whole list otherwise.
     if (fromModern && text.includes('"outputSchema"') && outputType(text) !== 'object')
       legacy = withMembers(text, { outputSchema: undefined })
   }
   return { legacy, modern }
 }
 
-/** The definition of a tool that can only be called as a task, as one that can. */
+/** Rewrites the definition of a tool that requires a task so that the task is optional. */
 function withOptionalTask(text: string): string {
   const execution = rawAt(text, 'execution') ?? '{}'
   return withMembers(text, { execution: withMembers(execution, { taskSupport: '"optional"' }) })

@@ -23,15 +23,21 @@ export interface CatalogOptions extends Pick<ViewsOptions, 'policy' | 'watched' 
   readonly serverInfo: string
 }
 
-/** A list whose time to live is shorter is fetched no more often; one of a server that fails, even less. */
+/**
+ * Minimum interval between two renewals of a list, whatever its time to live. A failing server is listed even less
+ * often.
+ */
 const RENEW_EVERY_MS = 5000
 const RENEW_FAILED_EVERY_MS = 60_000
 
-/** The merged catalogue of one configuration: the views made of the lists of its servers, and the renewal of lists that a client's request needs. */
+/**
+ * The merged catalogue of one configuration: the views made of the lists of its servers, and the renewal of lists that
+ * a client's request needs.
+ */
 export class Catalog {
   readonly lists: ServerLists
   readonly views: Views
-  /** When lists were last renewed because their time to live was over. */
+  /** Server → time at which its lists were last renewed because their time to live had passed. */
   readonly #renewed = new Map<string, number>()
 
   constructor(options: CatalogOptions) {
@@ -48,7 +54,7 @@ export class Catalog {
     return this.views.view(name)
   }
 
-  /** What is known of a server. */
+  /** The last snapshot of a server. */
   snapshot(server: string): ServerSnapshot | undefined {
     return this.lists.snapshot(server)
   }
@@ -58,7 +64,7 @@ export class Catalog {
     return this.lists.failure(server)
   }
 
-  /** Servers of which it is not known what those who have this view would be shown. */
+  /** Servers of the view whose lists are not yet known for the clients of this view. */
   unlisted(view: View, name: string): readonly string[] {
     const kind = kindIn(name)
     if (kind === undefined) return view.missing
@@ -66,8 +72,10 @@ export class Catalog {
   }
 
   /**
-   * Waits until what servers of the view have told of is shown, until those that this client has just called are listed, and until those that have never been listed for a client of this kind have been or have failed to.
-   * All are bounded, and the last ends once the view is enough. Every try is waited for once, together with all others who wait; a server that was silent the last time is listed behind.
+   * Waits until three things are done: changes that servers of the view have reported are shown, servers that this
+   * client has just called are listed, and servers that have never been listed for a client of this kind have been
+   * listed or have failed. All waits are bounded, and the last one ends once the view is enough. All waiting requests
+   * share one wait for each try. A server that did not answer the last time is listed in the background.
    */
   async complete(
     name: string,
@@ -90,13 +98,16 @@ export class Catalog {
     })
     if (waits.length > 0 && !isEnough(view)) {
       const listed = firstOf(waits, async () => isEnough(await this.views.made(name)))
-      // A client that has waited for a change waits no longer than for that in all.
+      // A client that has waited for a change waits no longer in total than for that change.
       await (changed || called ? within(listed, Math.max(0, begun + WAIT_MS - monotonicNow())) : listed)
     }
     return await this.views.made(name)
   }
 
-  /** Until enough is known for a greeting, as far as it will be soon; `undefined`: nothing is to be waited for. */
+  /**
+   * Resolves when enough is known to answer a greeting, or when that takes too long. `undefined`: there is nothing to
+   * wait for.
+   */
   introduced(exchange: Exchange): Promise<unknown> | undefined {
     return introduced(this, exchange, server =>
       this.lists.firstLists.greetingMs(
@@ -105,12 +116,15 @@ export class Catalog {
     )
   }
 
-  /** Somebody asks for lists of a view: those that their servers take for old are fetched anew, in the background. */
+  /**
+   * Fetches stale lists again in the background when a client lists a view. Stale means that the time to live given by
+   * the server has passed.
+   */
   renew(view: View, name: string, exchange: Exchange): void {
     const now = Date.now()
     for (const server of view.servers) {
       const snapshot = this.lists.snapshot(server, kindIn(name))
-      // Lists from the future are of an unknown age: the clock was set back.
+      // A `fetchedAt` in the future means that the clock was set back, so the age of the list is unknown.
       if (!snapshot || (snapshot.fetchedAt <= now && freshUntil(snapshot) > now)) continue
       const pauseMs = this.lists.failure(server) ? RENEW_FAILED_EVERY_MS : RENEW_EVERY_MS
       const key = keyOf(server, exchange, undefined)
@@ -121,7 +135,7 @@ export class Catalog {
     }
   }
 
-  /** Its views are replaced no more. Those that serve requests of before do so to their end. */
+  /** Stops the replacement of its views. Requests that already use them are served until they end. */
   close(): void {
     this.views.close()
   }

@@ -1,21 +1,21 @@
-/** How long lists wait for a server that has said that its lists have changed, in milliseconds. */
+/** How long a list request waits for a server that has reported a changed list, in milliseconds. */
 export const WAIT_MS = 1500
 
 interface Change {
-  /** Until the server has been listed anew, or the time is over. */
+  /** Resolves when the server has been listed again, or the time is over. */
   readonly over: Promise<void>
   readonly end: () => void
 }
 
 /**
- * Changes of lists that servers have told of and that are not shown yet. A client that lists after a change waits for it. A server that does not list itself in time is
- * not waited for until it has.
+ * List changes that servers have reported and that views do not show yet. A client that lists after a change waits for
+ * it. A server whose listing takes too long is not waited for again until it has finished.
  */
 export class Changes {
   readonly #pending = new Map<string, Set<Change>>()
   readonly #late = new Set<string>()
 
-  /** A server has told of a change; the returned function says that it is shown. */
+  /** Records that a server has reported a change. The returned function records that the change is shown. */
   begin(server: string): () => void {
     let pending = this.#pending.get(server)
     if (!pending) this.#pending.set(server, (pending = new Set()))
@@ -41,7 +41,7 @@ export class Changes {
     }
   }
 
-  /** Until what is known now to have changed is shown; `undefined` when nothing is to be waited for. */
+  /** Resolves when the changes pending now are shown. `undefined`: there is nothing to wait for. */
   shown(servers: ReadonlySet<string>): Promise<unknown> | undefined {
     if (this.#pending.size === 0) return undefined
     const waits: Promise<void>[] = []

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
 
-/** A definition, as far as its text is concerned. */
+/** The part of a definition that its digest covers. */
 interface Defined {
   readonly key: string
   /** Raw JSON. */
@@ -12,10 +12,10 @@ interface Made {
   readonly chars: number
 }
 
-/** A list never changes, so its digest is made once. */
+/** A list never changes, so its digest is computed once. */
 const known = new WeakMap<readonly Defined[], Made>()
 
-/** Makes the digest of a list while the list grows. */
+/** Computes the digest of a list while the list grows. */
 export class ListDigest {
   readonly #hash: Hash = createHash('sha256')
   #chars = 0
@@ -25,18 +25,18 @@ export class ListDigest {
     this.#chars += key.length + text.length
   }
 
-  /** The list is complete. */
+  /** Completes the digest. */
   end(entries: readonly Defined[]): void {
     known.set(entries, { digest: this.#hash.digest('base64url'), chars: this.#chars })
   }
 }
 
-/** Equal for lists with the same definitions in the same order. */
+/** Digest of a list. Equal for lists with the same definitions in the same order. */
 export function digestOf(entries: readonly Defined[]): string {
   return madeOf(entries).digest
 }
 
-/** Characters of the definitions of a list and of their names. */
+/** Number of characters of the definitions of a list and of their names. */
 export function charsOf(entries: readonly Defined[]): number {
   return madeOf(entries).chars
 }

@@ -14,40 +14,41 @@ export interface Member {
   readonly prefix: string | false
   /** `undefined` while the server has never been listed. */
   readonly snapshot: ServerSnapshot | undefined
-  /** What the server is known to show to any kind of client. */
+  /** Snapshots of the server for every kind of client. */
   readonly variants?: readonly ServerSnapshot[]
 }
 
-/** Whether a URI is one of the gateway itself: no server has it, whatever it lists or links. */
+/** Whether a URI belongs to the gateway itself. No server owns such a URI, even if it lists or links it. */
 export function isReserved(uri: string): boolean {
   return /^\s*manifold:/i.test(uri)
 }
 
-/** What the lists of servers are together. */
+/** The merged lists of several servers. */
 export interface Content {
   readonly spaces: Namespaces
   readonly lists: Readonly<Record<ListKind, readonly CatalogEntry[]>>
-  /** Places in a list by what clients know. */
+  /** Index in its list of each entry, by the exposed name. */
   readonly places: Readonly<Record<ListKind, ReadonlyMap<string, number>>>
-  /** Places of tools by the name their server uses. */
+  /** Indexes of tools by the name that their server uses. */
   readonly bare: ReadonlyMap<string, readonly number[]>
   readonly templates: TemplateIndex
-  /** Own URI → exposed URI, by server, where they differ. */
+  /** Own URI → exposed URI, by server, where the two differ. */
   readonly renamed: ReadonlyMap<string, ReadonlyMap<string, string>>
 }
 
-/** Who may have a URI. */
+/** Servers that may own a URI. */
 interface Claims {
   readonly known: readonly Claim[]
-  /** Those about which the look-up gave up. */
+  /** Claims that the look-up did not decide within its bounds. */
   readonly open: readonly Claim[]
 }
 
 const NO_CLAIMS: Claims = { known: [], open: [] }
 
 /**
- * Everything that an endpoint has: the snapshots of its servers in one, with the routes back to them. Deterministic: servers in the order of the configuration,
- * entries in the order of their server. Made once for all who come to the endpoint; names are the same for everyone.
+ * Everything that an endpoint has: the snapshots of its servers in one catalogue, with the routes back to them.
+ * Deterministic: servers in the order of the configuration, entries in the order of their server. All clients of the
+ * endpoint share it, and names are the same for all of them.
  */
 export class EndpointCatalog {
   readonly members: readonly Member[]
@@ -57,7 +58,7 @@ export class EndpointCatalog {
   readonly #schemes = new Map<string, string[]>()
 
   readonly #logger: Logger
-  /** Servers whose templates were too much for a look-up. */
+  /** Servers whose templates exceeded the bounds of a look-up. */
   readonly #exceeding = new Set<string>()
   #last: { readonly uri: string; readonly claims: Claims } | undefined
 
@@ -72,25 +73,26 @@ export class EndpointCatalog {
         this.#schemes.set(scheme, [...(this.#schemes.get(scheme) ?? []), server.name])
   }
 
-  /** Place in its list of what clients know by this name, URI or template. */
+  /** Index of the entry with this exposed name, URI or template in its list. */
   placeOf(kind: ListKind, exposed: string): number | undefined {
     return this.#content.places[kind].get(exposed)
   }
 
-  /** Places of the tools whose servers know them by this name. */
+  /** Indexes of the tools that have this name at their server. */
   bareTools(own: string): readonly number[] {
     return this.#content.bare.get(own) ?? []
   }
 
   /**
-   * Who may have a resource that no server lists, likeliest first: by template, then by configured scheme. None for a URI of more than `MAX_URI_CHARS`.
+   * Possible owners of a resource that no server lists, the likeliest first: by template, then by configured scheme.
+   * Empty for a URI of more than `MAX_URI_CHARS`.
    */
   owners(uri: string): readonly Route[] {
     return this.#claimsOf(uri).known.map(({ route }) => route)
   }
 
   #claimsOf(uri: string): Claims {
-    // Of one request several parts ask.
+    // Several parts of the gateway ask for the same URI during one request.
     if (this.#last?.uri !== uri) this.#last = { uri, claims: this.#claims(uri) }
     return this.#last.claims
   }
@@ -117,8 +119,9 @@ export class EndpointCatalog {
   }
 
   /**
-   * Whether a server may have a resource that it links: nothing that another one lists, nor what a template or scheme of another one names more
-   * closely than its own do. Between equal ones the link decides. What could not be matched within the bounds counts for the others only.
+   * Whether a server may own a resource that it links. Not if another server lists the URI, nor if a template or scheme
+   * of another server matches it more closely than its own do. Between equal matches the link decides. Matches left
+   * undecided within the bounds count for the other servers only.
    */
   mayLink(server: string, uri: string): boolean {
     if (this.placeOf('resources', uri) !== undefined) return false
@@ -132,7 +135,7 @@ export class EndpointCatalog {
     return own >= others
   }
 
-  /** The server that a name belongs to by its prefix, whether it has such a thing or not. */
+  /** The server that a name belongs to by its prefix, whether or not the server has such an item. */
   ownerOf(name: string): string | undefined {
     return this.#content.spaces.ownerOf(name)
   }
@@ -147,28 +150,28 @@ export class EndpointCatalog {
     return this.members.find(member => member.server.name === server)
   }
 
-  /** Whether a thing of a server belongs to the endpoint. */
+  /** Whether the endpoint includes this item of a server. */
   selects(kind: ItemKind, server: string, name: string): boolean {
     return this.#selection.has(kind, server, name)
   }
 
-  /** Whether anything of that kind may. */
+  /** Whether the endpoint may include any item of that kind. */
   selectsSome(kind: ItemKind, server: string): boolean {
     return this.#selection.hasSome(kind, server)
   }
 
-  /** Only a part of its servers belongs to the endpoint. */
+  /** Whether the endpoint includes only a part of its servers. */
   get isSelection(): boolean {
     return this.#selection.isPart
   }
 
-  /** Maps the URIs of a server's results to those clients see; `undefined` when none of them differs. */
+  /** Maps the URIs in a server's results to exposed URIs. `undefined`: none of them differs. */
   uriMap(server: string): ((uri: string) => string) | undefined {
     const renamed = this.#content.renamed.get(server)
     return renamed && (uri => renamed.get(uri) ?? uri)
   }
 
-  /** Says how URIs of a server are renamed: equal texts rename equally. `''` where none is. */
+  /** Key of the renaming of a server's URIs: equal keys rename equally. `''`: no URI is renamed. */
   urisKey(server: string): string {
     const renamed = this.#content.renamed.get(server)
     return renamed ? JSON.stringify([...renamed]) : ''

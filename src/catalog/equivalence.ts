@@ -8,12 +8,12 @@ import type { ListableLink } from './list-server.ts'
 import { fetchTools } from './ingest.ts'
 import type { Entry } from './snapshot.ts'
 
-/** A replica, as far as what it offers is concerned. */
+/** The tools that a replica offers. */
 export interface Offering {
   readonly name: string
-  /** Digests of its tools' definitions by name; `undefined` while they are not known. */
+  /** Digests of its tools' definitions by name. `undefined`: not listed yet. */
   tools: ReadonlyMap<string, string> | undefined
-  /** Names of tools that it must not be asked for; `undefined`: it is like the others. */
+  /** Names of tools for which this replica must not be used. `undefined`: it is equal to the others. */
   missingTools: ReadonlySet<string> | undefined
   readonly health: { differs(cause: string): void; agrees(): void }
 }
@@ -26,27 +26,28 @@ export interface Offerings {
 
 type LinkToReplica = ListableLink & { readonly replica: Offering }
 
-/** Several changes in a row are one. */
+/** Delay before a changed replica is listed again, so that several changes in a row cause one listing. */
 const AGAIN_MS = 100
 
 /**
- * Whether the replicas of a server offer the same. One that differs is reported once, and used only for what it has in common with most of the others.
+ * Compares the tools of the replicas of a server. A replica that differs is reported once, and used only for the tools
+ * it has in common with most of the others.
  */
 export class Equivalence {
   readonly #logger: Logger
   readonly #onReference: (server: string) => void
-  /** Links that are being listed, and whether they are to be listed once more. */
+  /** Links that are being listed, and whether each has to be listed once more. */
   readonly #looking = new WeakMap<LinkToReplica, { again: boolean }>()
 
-  /** `onReference` hears when what a server offers is no longer what was taken for it. */
+  /** `onReference` is called when the reference, the tools that most replicas of a server offer, has changed. */
   constructor(logger: Logger, onReference: (server: string) => void) {
     this.#logger = logger
     this.#onReference = onReference
   }
 
   /**
-   * Lists the tools over a link that has been opened, or whose server says that they have changed. However often a server says so, it is listed once at a time.
-   * Never rejects.
+   * Lists the tools over a link that has been opened, or whose server has reported changed tools. Only one listing of a
+   * link runs at a time, however often its server reports a change. Never rejects.
    */
   async look(offerings: Offerings, link: LinkToReplica): Promise<void> {
     const running = this.#looking.get(link)
@@ -97,15 +98,15 @@ export class Equivalence {
   }
 }
 
-/** How one replica differs from the reference, by names of tools. */
+/** Difference between one replica and the reference, by names of tools. */
 export interface Difference {
   readonly missing: readonly string[]
   readonly changed: readonly string[]
-  /** Only this one has them. */
+  /** Tools that only this replica has. */
   readonly extra: readonly string[]
 }
 
-/** What the tools are, independent of the order of keys and of how numbers are written. */
+/** Digests of the tools, independent of the order of keys and of the notation of numbers. */
 async function digestsOf(tools: readonly Entry[]): Promise<ReadonlyMap<string, string>> {
   const digests = new Map<string, string>()
   const slices = new Slices()
@@ -118,7 +119,7 @@ async function digestsOf(tools: readonly Entry[]): Promise<ReadonlyMap<string, s
 
 const digestsOfAll = new WeakMap<ReadonlyMap<string, string>, string>()
 
-/** Equal for the same tools in whatever order. */
+/** Digest of a set of tools, independent of their order. */
 function digestOfAll(tools: ReadonlyMap<string, string>): string {
   let digest = digestsOfAll.get(tools)
   if (digest === undefined) {
@@ -133,7 +134,8 @@ function sha256(text: string): string {
 }
 
 /**
- * What a server offers is what most of its replicas do; where it is even, those that come first in the file. Replicas that are not known are left aside.
+ * Compares replicas with the reference: the tools that most of them offer. In a tie, the replicas that come first in
+ * the file are the reference. Replicas that have not been listed are ignored.
  * @returns the differences of those that differ; `undefined` stands for none
  */
 export function compare<T extends Offering>(replicas: readonly T[]): Map<T, Difference | undefined> {
@@ -167,7 +169,7 @@ function difference(expected: ReadonlyMap<string, string>, found: ReadonlyMap<st
 
 const MAX_NAMED = 5
 
-/** In words. */
+/** Describes a difference for the log. */
 export function describeDifference({ missing, changed, extra }: Difference): string {
   const part = (what: string, names: readonly string[]): string[] => {
     if (names.length === 0) return []

@@ -1,11 +1,14 @@
 import { backoffMs } from '../core/backoff.ts'
 import { monotonicNow } from '../core/clock.ts'
 
-/** Failures in a row that are no reason to wait: one may be chance, and a client that asks again at once means it. */
+/**
+ * Failures in a row that cause no pause: a single failure may be chance, and an immediate retry by a client is
+ * deliberate.
+ */
 const FREE = 3
-/** However many clients ask, a server that fails is listed for them no more often than `mostMs`. */
+/** First and longest pause between two listings of a failing server that clients ask for. */
 const PAUSE = { firstMs: 250, mostMs: 5000 }
-/** What is remembered of failures; the oldest is forgotten. */
+/** Maximum number of recorded failures. The oldest is dropped. */
 const MAX_KEYS = 10_000
 
 interface Failed {
@@ -14,11 +17,11 @@ interface Failed {
 }
 
 /**
- * When a server that could not be listed is tried again because a client asks. Each pause is twice as long as the one before, up to
- * five seconds. What the server itself says, a link that is opened anew, and the gateway's own retries do not wait for it.
+ * Decides when a failed server is listed again on request of a client. Each pause is twice as long as the one before,
+ * up to five seconds. A notification of the server, a new link and the gateway's own retries ignore the pauses.
  */
 export class FailurePauses {
-  /** By what was tried: a server, or a server for a kind of client. */
+  /** By key of the try: a server, or a server for a kind of client. */
   readonly #failed = new Map<string, Failed>()
 
   isPaused(key: string): boolean {

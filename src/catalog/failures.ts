@@ -3,27 +3,28 @@ import { describeError, type GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { sameness } from '../core/sameness.ts'
 
-/** A cause that comes again within this time, after another one or after a success, is no news. */
+/** A cause that recurs within this time is logged at `debug`, even after another cause or a success. */
 const RECENT_MS = 10 * 60_000
-/** Causes of one server that are remembered. */
+/** Maximum number of recorded causes for one server. */
 const MAX_CAUSES = 16
 const COMPARED_CHARS = 1000
 
 interface Failing {
   readonly error: GatewayError
   readonly cause: string
-  /** Whether the log says so at `warn`. */
+  /** Whether the failure was logged at `warn`. */
   readonly written: boolean
 }
 
 /**
- * Why servers could not be listed. A server is tried with each list that a client asks for, so the log has a line when a server
- * begins to fail, when the cause is another one, and when the server has been listed again. Repetitions are written at `debug`.
+ * Reasons why servers could not be listed. A server is tried with each list that a client requests, so the log has a
+ * line only when a server begins to fail, when the cause changes, and when the server has been listed again.
+ * Repetitions are logged at `debug`.
  */
 export class Failures {
   readonly #logger: Logger
   readonly #failing = new Map<string, Failing>()
-  /** When causes were last written, by server. */
+  /** Server → cause → time at which it was last logged at `warn`. */
   readonly #written = new Map<string, Map<string, number>>()
 
   constructor(logger: Logger) {
@@ -38,18 +39,18 @@ export class Failures {
     return this.#failing.has(server)
   }
 
-  /** For what the log has already. */
+  /** Records a failure that the log already has. */
   set(server: string, error: GatewayError): void {
     this.#failing.set(server, { error, cause: error.message, written: false })
   }
 
-  /** For what is no failure of the server any more. */
+  /** Drops a failure that is no longer one of the server. */
   delete(server: string): void {
     this.#failing.delete(server)
     this.#written.delete(server)
   }
 
-  /** `known` says what clients see of it. */
+  /** Records and logs a failure. `known` describes what clients see of the server meanwhile. */
   failed(server: string, error: GatewayError, known: string): void {
     const text = describeError(error.repeats ?? error)
     const cause = sameness(text, COMPARED_CHARS)

@@ -4,14 +4,14 @@ import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { StoredSnapshots } from './stored-snapshots.ts'
 
-/** What fails sooner holds up no list, so that the next start tries it as if it were new. */
+/** A try that fails sooner delays no list. The next start therefore treats the server like a new one. */
 const PROMPT_MS = 1000
 
-/** How long lists wait for a server that has been late before, or whose last known lists are there to be shown. */
+/** How long list requests wait for a server that has been late before, or whose last lists can be shown. */
 const AGAIN_MS = 1000
 
 export interface FirstListsOptions {
-  /** How long lists wait for a server that has never been listed, from the begin of the try. */
+  /** How long list requests wait for a server that has never been listed, from the start of the try. */
   readonly timeoutMs: number
   readonly isListed: (server: string) => boolean
   readonly kept: Pick<StoredSnapshots, 'silent' | 'setSilent'>
@@ -19,39 +19,40 @@ export interface FirstListsOptions {
 }
 
 /**
- * How long the answer to `initialize` or `server/discover` waits for a server, from the begin of the first try to list it. Clients wait for `initialize` 10 seconds or
- * longer, and some for `server/discover` 5 seconds, with the start of the gateway in it.
+ * How long the answer to `initialize` or `server/discover` waits for a server, from the start of the first try to list
+ * it. Clients wait for `initialize` 10 seconds or longer, and some wait for `server/discover` only 5 seconds, including
+ * the start of the gateway.
  */
 const GREETING_MS = 2000
 
 /** One try to list a server. */
 export interface Try {
   readonly server: ServerConfig
-  /** What the try is of: the server, or the server for one kind of client. */
+  /** Key of the try: the server, or the server for one kind of client. */
   readonly key: string
-  /** Whether nothing was known of the server before. */
+  /** Whether the server had never been listed before. */
   readonly first: boolean
-  /** Whether it is known what a client of this kind was shown, though that may have changed. */
+  /** Whether lists shown to a client of this kind are available, even if they may be outdated. */
   readonly shown: boolean
 }
 
 /**
- * Which servers lists wait for. A try is waited for once, by all clients together. A server that does not answer in that time, or fails, is not waited for again
- * until it has been listed, and from then on for a second only.
+ * Decides for which servers list requests wait. All clients together wait once for each try. A server that does not
+ * answer in time, or fails, is not waited for again until it has been listed, and afterwards for a second only.
  */
 export class FirstLists {
   readonly #options: FirstListsOptions
-  /** Tries that have not ended yet, by key. A server is tried for several kinds of clients at once, each in its own time. */
+  /** Running tries, by key. A server may be tried for several kinds of clients at once, each with its own time. */
   readonly #begun = new Map<string, { readonly server: string; readonly since: number }>()
   /** Servers, and keys of tries, that did not answer the last time. */
   readonly #silent = new Set<string>()
-  /** Keys of tries that have been silent at any time. */
+  /** Keys of tries that have ever failed to answer in time. */
   readonly #late = new Set<string>()
-  /** Servers that the next start is to know as silent. */
+  /** Servers that are stored as silent for the next start. */
   readonly #remembered = new Set<string>()
   readonly #waits = new Map<string, { readonly over: Promise<void>; readonly end: () => void }>()
 
-  /** As `FirstListsOptions.timeoutMs`, for tries from now on. */
+  /** As `FirstListsOptions.timeoutMs`. A change applies to later tries. */
   timeoutMs: number
 
   constructor(options: FirstListsOptions) {
@@ -67,16 +68,16 @@ export class FirstLists {
         this.#remembered.add(name)
       }
     } catch {
-      // The store is not readable, which is logged where lists are read.
+      // The store is not readable. The reading of the lists logs this.
     }
   }
 
-  /** A try begins. */
+  /** Records the start of a try. */
   begin({ server: { name }, key }: Try): void {
     if (!this.#begun.has(key)) this.#begun.set(key, { server: name, since: monotonicNow() })
   }
 
-  /** Until the try has ended or its time is over; `undefined` when it is not to be waited for. */
+  /** Resolves when the try has ended or its time is over. `undefined`: the try is not waited for. */
   wait(attempt: Try): Promise<void> | undefined {
     const { key } = attempt
     if (!this.#isExpected(attempt)) return undefined
@@ -101,7 +102,7 @@ export class FirstLists {
     return wait.over
   }
 
-  /** For how many milliseconds more the answer to a greeting waits for the server; 0: it does not. */
+  /** Remaining milliseconds for which the answer to a greeting waits for the server. 0: it does not wait. */
   greetingMs(attempt: Try | undefined): number {
     if (!attempt || !this.#isExpected(attempt)) return 0
     const now = monotonicNow()
@@ -111,7 +112,7 @@ export class FirstLists {
     return Math.max(0, first + GREETING_MS - now)
   }
 
-  /** A try has ended: the server was listed, or it was not. */
+  /** Records the end of a try. `listed`: it succeeded. */
   end(attempt: Try, listed: boolean): void {
     const { server, key, first } = attempt
     const since = this.#begun.get(key)?.since
@@ -151,7 +152,7 @@ export class FirstLists {
     void this.#remember(server, true)
   }
 
-  /** For the next start. */
+  /** Stores for the next start whether the server is silent. */
   async #remember(server: ServerConfig, silent: boolean): Promise<void> {
     try {
       await this.#options.kept.setSilent(server, silent)
@@ -169,7 +170,10 @@ export class FirstLists {
   }
 }
 
-/** Resolves when all have, or with the first one after which `isEnough`. Rejects with what that throws. */
+/**
+ * Resolves when all waits have ended, or with the first one after which `isEnough` is true. Rejects with the error of
+ * `isEnough`.
+ */
 export function firstOf(waits: readonly Promise<void>[], isEnough: () => Promise<boolean>): Promise<void> {
   return new Promise((resolve, reject) => {
     let left = waits.length

@@ -5,8 +5,9 @@ import type { Member } from './endpoint-catalog.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 
 /**
- * How long a list made of those of several servers may be kept, or what was discovered of them, and for whom: as all of them agree to. One that has never been
- * listed may be there any moment. `ttlMs`: of those that do not say it.
+ * Caching of a list merged from several servers, or of their discovery: as long, and as widely shared, as all of them
+ * allow. A server that has never been listed may appear at any moment. `ttlMs`: time to live for servers that do not
+ * give one.
  */
 export function mergedCaching(
   of: ListKind | 'discover',
@@ -25,7 +26,10 @@ export function mergedCaching(
   return { ttlMs: least === Infinity ? ttlMs : least, scope: shared ? 'public' : 'private' }
 }
 
-/** Unix milliseconds after which the server itself takes one of its lists for old. One that gives it no time tells of changes instead. */
+/**
+ * Unix milliseconds until which the server declares its lists fresh. A server that gives no time to live reports
+ * changes instead.
+ */
 export function freshUntil({ fetchedAt, caching }: ServerSnapshot): number {
   let least = Infinity
   for (const kind of LIST_KINDS) {
@@ -35,7 +39,7 @@ export function freshUntil({ fetchedAt, caching }: ServerSnapshot): number {
   return fetchedAt + least
 }
 
-/** Whether two snapshots may be kept for the same time and by the same. */
+/** Whether two snapshots have the same time to live and scope. */
 export function sameCaching(a: ServerSnapshot, b: ServerSnapshot): boolean {
   return (['discover', ...LIST_KINDS] as const).every(
     kind =>

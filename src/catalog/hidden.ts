@@ -1,7 +1,7 @@
 import type { ServerConfig } from '../config/types.ts'
 import { wildcard } from '../policy/pattern.ts'
 
-/** Whether a tool is hidden by the configuration; the first setting that matches it decides. */
+/** Tells whether the configuration hides a tool. The first setting that matches the tool decides. */
 export function hiddenBy(server: Pick<ServerConfig, 'tools'>): (tool: string) => boolean {
   if (!server.tools.some(({ hidden }) => hidden)) return () => false
   const rules = server.tools.map(({ glob, hidden }) => ({ matches: wildcard(glob), hidden }))

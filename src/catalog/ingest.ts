@@ -17,7 +17,7 @@ import { ListDigest } from './digest.ts'
 import { ReadingBudget } from './reading-budget.ts'
 import type { CachingBy, Entry, ServerSnapshot } from './snapshot.ts'
 
-/** What ingestion needs of a link. */
+/** The part of a link that ingestion needs. */
 export interface Lister {
   request(
     method: string,
@@ -30,9 +30,9 @@ export interface Lister {
 
 interface ListMethod {
   readonly method: string
-  /** Capability without which the list is not asked for. */
+  /** Capability that the server must have for the list to be requested. */
   readonly capability: string
-  /** Member of an entry that names it. */
+  /** Member that identifies an entry. */
   readonly key: string
 }
 
@@ -43,31 +43,31 @@ export const LIST_METHODS: Readonly<Record<ListKind, ListMethod>> = {
   prompts: { method: 'prompts/list', capability: 'prompts', key: 'name' },
 }
 
-/** Bounds of what is taken of one list of a server; what is beyond them is left out, with a warning that names the bound. */
+/** Bounds of one list of a server. The rest is left out, with a warning that names the bound. */
 export const MAX_PAGES = 200
 export const MAX_ENTRIES = 20_000
 export const MAX_LIST_CHARS = 8 * 1024 * 1024
-/** So many times the time of a page. */
+/** Bound of the time for a whole list, as a multiple of the time for a page. */
 export const MAX_LIST_TIMES = 10
 
-/** Bounds of one definition; one beyond them is left out. */
+/** Bounds of one definition. A definition beyond them is left out. */
 export const MAX_DEFINITION_CHARS = 1024 * 1024
 export const MAX_DEFINITION_DEPTH = 128
 
 const CURSOR_AGAIN = 'a cursor comes again'
 const FIX = 'have the server list less, or faster where a time is exceeded; or divide it into several servers'
 
-/** Definitions of one list that are left out and named in the log. */
+/** Maximum number of left-out definitions of one list that the log names. */
 const MAX_NAMED = 10
 
-/** What is known of a server's lists. */
+/** The lists of a server that are already available. */
 export type Known = Pick<ServerSnapshot, 'lists' | 'caching' | 'incomplete'>
 
 interface Fetched {
   readonly entries: readonly Entry[]
-  /** Of all pages. */
+  /** Caching merged over all pages. */
   readonly caching: Caching | undefined
-  /** Something is left out. */
+  /** Whether something was left out. */
   readonly isCut: boolean
 }
 
@@ -75,9 +75,11 @@ const NONE: Fetched = { entries: [], caching: undefined, isCut: false }
 const UNKNOWN: Fetched = { ...NONE, isCut: true }
 
 /**
- * Fetches every page of every list a server has. A list that fails keeps what `previous` had, so that one bad list never empties another.
- * Entries that would break strict clients are left out one by one, with a warning that says why.
- * @throws when every list that the server should have failed, or the link was of no use and another one may be (`worthAnotherLink`)
+ * Fetches every page of every list of a server. A list that fails keeps its content from `previous`, so that it never
+ * empties another list. Entries that would break strict clients are left out one by one, with a warning that gives the
+ * reason.
+ * @throws when every list that the server should have failed, or the link failed in a way that a new link may mend
+ * (`worthAnotherLink`)
  */
 export async function fetchLists(
   lister: Lister,
@@ -96,7 +98,7 @@ export async function fetchLists(
       } catch (error) {
         // Templates are optional even where resources are not; many servers answer "method not found".
         if ((error as { rpcCode?: number }).rpcCode === METHOD_NOT_FOUND) return NONE
-        // Over a new link all of them can be had.
+        // A new link may deliver all lists.
         if (mayRetryOnNewLink(error)) throw error
         failures.push({ kind, error })
         return keptOf(kind, previous)
@@ -119,14 +121,14 @@ export async function fetchLists(
   }
 }
 
-/** What is known of a list that could not be fetched. */
+/** The previous content of a list that could not be fetched. */
 function keptOf(kind: ListKind, previous: Known | undefined): Fetched {
   if (!previous) return UNKNOWN
   const { lists, caching, incomplete = [] } = previous
   return { entries: lists[kind], caching: caching[kind], isCut: incomplete.includes(kind) }
 }
 
-/** The tools that a link offers, whatever is known of its server. */
+/** Fetches the tools that a link offers, independently of the stored lists of its server. */
 export async function fetchTools(
   lister: Lister,
   timeoutMs: number,
@@ -180,7 +182,7 @@ async function fetchList(
   }
 }
 
-/** The entries of one list, page by page. */
+/** Collects the entries of one list, page by page. */
 class Collected {
   readonly entries: Entry[] = []
   readonly #kind: ListKind
@@ -198,7 +200,7 @@ class Collected {
     this.#logger = logger
   }
 
-  /** Takes the array whose `[` stands at `start` of a page. @returns the bound that is exceeded, if one is */
+  /** Takes the array whose `[` is at offset `start` of a page. @returns the bound that is exceeded, if any */
   async take(page: string, start: number, values: readonly unknown[]): Promise<string | undefined> {
     const left = MAX_ENTRIES - this.entries.length
     const slices = new Slices()
@@ -212,12 +214,12 @@ class Collected {
     return values.length > left ? `more than ${MAX_ENTRIES} entries` : undefined
   }
 
-  /** Whether a definition is left out. */
+  /** Whether a definition was left out. */
   get leavesOut(): boolean {
     return this.#leftOut > 0
   }
 
-  /** The list is complete. */
+  /** Completes the list. */
   end(): void {
     this.#digest.end(this.entries)
     if (this.#leftOut > MAX_NAMED)
@@ -248,7 +250,7 @@ class Collected {
   }
 }
 
-/** What is wrong with the size of a definition, in a sentence; `undefined` when nothing is. */
+/** Describes in a sentence why the size of a definition is out of bounds. `undefined`: it is within them. */
 function outOfBounds(text: string): string | undefined {
   if (text.length > MAX_DEFINITION_CHARS)
     return `it has ${text.length} characters; at most ${MAX_DEFINITION_CHARS} are taken`
@@ -257,7 +259,7 @@ function outOfBounds(text: string): string | undefined {
   return undefined
 }
 
-/** The entry, or a sentence that says what is wrong with it. */
+/** Returns the entry, or a sentence that describes what is wrong with it. */
 function checked(
   kind: ListKind,
   text: string,
@@ -309,7 +311,7 @@ function checked(
       : { key, text }
   if (!text.includes('"x-mcp-header"')) return entry
   const params = headerParamsOf(schema)
-  // Only since 2026-07-28 does the annotation mean something to a server, and is a wrong one a reason to leave the tool out.
+  // Servers use the annotation only since 2026-07-28. Only there is a wrong annotation a reason to leave the tool out.
   if (typeof params === 'string') return era === 'modern' ? `${key}: ${params}` : entry
   return params.length > 0 ? { ...entry, headerParams: params } : entry
 }

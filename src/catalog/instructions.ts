@@ -1,9 +1,12 @@
-/** Claude Code cuts server instructions at 2 KB; a digest that fits is worth more than a concatenation that does not. */
+/**
+ * Bound of the merged text. Claude Code cuts server instructions at 2 KB, so a digest that fits is better than a longer
+ * concatenation.
+ */
 export const MAX_INSTRUCTIONS_CHARS = 2000
-/** With less, nothing of use is said; the last ones are then left out. */
+/** Shortest useful share of one server. If shares were smaller, the last servers are left out. */
 const MIN_PER_SERVER_CHARS = 60
 
-/** What one server has to say. */
+/** The instructions of one server. */
 export interface Introduced {
   readonly name: string
   readonly prefix: string | false
@@ -12,7 +15,7 @@ export interface Introduced {
   readonly tools: number
 }
 
-/** One text for the model from what the servers say of themselves, `undefined` when there is nothing to say. */
+/** Merges the instructions of the servers into one text for the model. `undefined`: no server has any. */
 export function mergedInstructions(servers: readonly Introduced[]): string | undefined {
   if (servers.length === 1) return servers[0]?.instructions
   if (servers.length === 0) return undefined
@@ -35,7 +38,9 @@ export function mergedInstructions(servers: readonly Introduced[]): string | und
   return lines.join('\n')
 }
 
-/** The most that each may have so that all together have no more than `total`: what needs less leaves the rest to the others. */
+/**
+ * The largest share such that all together have at most `total`. Servers that need less leave the rest to the others.
+ */
 function fairShare(needs: readonly number[], total: number): number {
   let left = total
   let others = needs.length

@@ -15,8 +15,10 @@ interface Completed {
 }
 
 /**
- * Until what servers of a client's view say of themselves is known. A client is told that once, when it is greeted. Of servers that are listed for other kinds of
- * clients enough is known. `leftMs` says for how long a server that has never been listed is waited for. `undefined`: nothing is.
+ * Resolves when the instructions of the servers of a client's view are available, because a client receives them only
+ * in the answer to its greeting. A server that has been listed for another kind of client is not waited for. `leftMs`
+ * gives the time for which a server that has never been listed is waited for. `undefined`: there is nothing to wait
+ * for.
  */
 export function introduced(
   catalog: Completed,

@@ -1,21 +1,21 @@
 import { GatewayError } from '../core/errors.ts'
 
-/** Bounds of what is kept of the lists of all servers together, every variant included. */
+/** Bounds of the stored lists of all servers together, including every variant. */
 export const MAX_TOTAL_ENTRIES = 100_000
 export const MAX_TOTAL_CHARS = 128 * 1024 * 1024
 
-/** What lists take. */
+/** Size of lists. */
 export interface Size {
   readonly entries: number
-  /** Of the definitions. */
+  /** Characters of the definitions. */
   readonly chars: number
 }
 
 const NOTHING: Size = { entries: 0, chars: 0 }
 
 /**
- * What the lists of all servers may take together. A server takes at most as much as it leaves free, so that the lists of one never leave another without room.
- * Lists that do not grow always fit.
+ * Budget for the lists of all servers together. Each allocation leaves at least as much free as it takes, so that the
+ * lists of one server never leave another server without room. Lists that do not grow always fit.
  */
 export class ListBudget {
   readonly #limits: Size
@@ -27,17 +27,23 @@ export class ListBudget {
     this.#limits = limits
   }
 
-  /** The lists of a server take `size` from now on, in place of what they took. @throws GatewayError `too_large`, and nothing changes */
+  /**
+   * Sets the allocation of a server to `size`, in place of the former one. @throws GatewayError `too_large`, and
+   * nothing changes
+   */
   take(server: string, size: Size): void {
     this.#take(server, size, 2)
   }
 
-  /** As `take`, for lists of an earlier run. They fitted then, in whatever order they came, so all that is free is theirs. @throws as `take` */
+  /**
+   * As `take`, for lists stored by an earlier run. They were within the budget then, so each may use all that is free,
+   * in any order. @throws as `take`
+   */
   restore(server: string, size: Size): void {
     this.#take(server, size, 1)
   }
 
-  /** The server is gone, and what its lists took is free. */
+  /** Frees the allocation of a server that is removed. */
   free(server: string): void {
     const { entries, chars } = this.#held.get(server) ?? NOTHING
     this.#entries -= entries

@@ -10,31 +10,34 @@ import { fetchLists, type Lister } from './ingest.ts'
 import { spokenBy, type ServerSnapshot } from './snapshot.ts'
 import type { Variants } from './variants.ts'
 
-/** A link as far as the catalog needs it. */
+/** The part of a link that the catalogue needs. */
 export interface ListableLink extends Lister {
   readonly peer: Lister['peer'] & {
     readonly protocolVersion: string
     readonly instructions: string | undefined
-    /** Of what was discovered. */
+    /** Caching of the discovery. */
     readonly caching?: Caching | undefined
   }
   readonly transport: { readonly kind: string }
   readonly replica?: { readonly spoken: Spoken }
-  /** Raw JSON of the capabilities that a legacy server was told; a modern one is told with every request. */
+  /**
+   * Raw JSON of the capabilities that a legacy server received at `initialize`. A modern server receives them with
+   * every request.
+   */
   readonly capabilities?: string
   /** Whether requests can be sent. */
   readonly usable: boolean
 }
 
-/** What a server has shown, and to whom. */
+/** What a server has listed, and for which kind of client. */
 export interface ShownTo {
   readonly variant: ClientKind
-  /** Raw JSON of the capabilities that the server was told. */
+  /** Raw JSON of the client capabilities that the server received. */
   readonly told: string
   readonly snapshot: ServerSnapshot
 }
 
-/** The variant that is listed over a link, for a client or for no one in particular. */
+/** The variant that is listed over a link, for a client or for no particular client. */
 export function variantOver(
   { roots }: Pick<ServerConfig, 'roots'>,
   link: ListableLink,
@@ -45,12 +48,12 @@ export function variantOver(
   return { variant: withoutRoots(kindOf(modern, told), roots), told }
 }
 
-/** Roots that are configured are told in place of every client's own, so that kinds of clients do not differ in them. */
+/** Configured roots replace the roots of every client, so kinds of clients do not differ in them. */
 export function withoutRoots(kind: ClientKind, roots: readonly unknown[] | undefined): ClientKind {
   return roots ? kind.replace('r', '') : kind
 }
 
-/** Fetches the lists of a server as it shows them to whom `told` is said of. @throws as `fetchLists` */
+/** Fetches the lists of a server for clients with the capabilities in `told`. @throws as `fetchLists` */
 export async function listServer(
   server: ServerConfig,
   link: ListableLink,
@@ -82,8 +85,8 @@ export async function listServer(
 }
 
 /**
- * Lists a server anew as it shows itself to all but the `first` variant: what one kind of client is shown has changed, so what the others are shown may have. Where
- * no link is open for a variant, the next client of that kind will see.
+ * Lists a server again for all but the `first` variant: a change for one kind of client may be a change for the others.
+ * Where no link is open for a variant, its lists are fetched for the next client of that kind.
  */
 export async function listOthers(
   server: ServerConfig,

@@ -9,34 +9,36 @@ import type { Member, EndpointCatalog } from './endpoint-catalog.ts'
 import type { Entry, ServerSnapshot } from './snapshot.ts'
 
 /**
- * What a server lists that one of its URIs may mean. Rules that ask about definitions decide about a URI with each of them, whatever led to the server: a
- * resource, or a template, whose URI means the same, and a template that stands for the URI.
+ * Listed items that a URI may refer to. Rules with conditions on definitions are checked against each of them, however
+ * the server was found: a resource or a template with an equivalent URI, and a template that matches the URI.
  */
 
 const KINDS = ['resources', 'resourceTemplates'] as const satisfies readonly ListKind[]
 
-/** Texts of one list that are looked up beyond one for each entry, and their characters; what has more is not known in full. */
+/**
+ * Bounds of the equivalent texts of one list beyond one for each entry. A list that exceeds them is indexed in part.
+ */
 const MAX_MORE_TEXTS = 20_000
 const MAX_MORE_CHARS = 4 * 1024 * 1024
 
 /** Steps of the search through the templates for one URI: about a millisecond. */
 const MAX_STEPS = 100_000
-/** Listed things that one URI may be; of what may be more, the definition is not known. */
+/** Maximum number of listed items for one URI. Beyond it, the definition counts as unknown. */
 const MAX_ALIKE = 8
 
-/** One list by what its URIs mean. */
+/** Index of one list by equivalent URIs. */
 interface Index {
-  /** By each text that means the same. */
+  /** Entries by each text that is equivalent to their URI. */
   readonly entries: ReadonlyMap<string, readonly Entry[]>
   readonly templates: readonly { readonly entry: Entry; readonly template: UriTemplate }[]
-  /** Something is missing. */
+  /** Whether the index is incomplete. */
   readonly isCut: boolean
 }
 
-/** Lists are shared by endpoints and by kinds of clients, and so is what is known of them. */
+/** Endpoints and kinds of clients share lists, and therefore their indexes. */
 const indexes = new WeakMap<readonly Entry[], Index>()
 
-/** Makes what `resourceItems` needs, with pauses. */
+/** Builds the indexes that `resourceItems` needs, with pauses. */
 export function* indexing(members: readonly Member[]): Steps<void> {
   for (const member of members)
     for (const { lists } of shownBy(member))
@@ -44,7 +46,7 @@ export function* indexing(members: readonly Member[]): Steps<void> {
         if (!indexes.has(lists[kind])) indexes.set(lists[kind], yield* indexOf(kind, lists[kind]))
 }
 
-/** Everything that a server is known to show, first what it shows to clients of this kind. */
+/** Every snapshot of a server, starting with the one for clients of this kind. */
 function shownBy({ snapshot, variants = [] }: Member): readonly ServerSnapshot[] {
   return [...new Set(snapshot ? [snapshot, ...variants] : variants)]
 }
@@ -79,13 +81,16 @@ function* indexOf(kind: ListKind, list: readonly Entry[]): Steps<Index> {
     if (kind !== 'resourceTemplates') continue
     const template = UriTemplate.parse(key)
     if (template) templates.push({ entry, template })
-    // Nothing tells what it stands for.
+    // The resources that the template matches cannot be determined.
     else isCut = true
   }
   return { entries, templates, isCut }
 }
 
-/** A resource for the rules of a policy, and what else it may be where they may ask for definitions; all has to be allowed. `indexing` has to be done. */
+/**
+ * The items of a resource that a policy has to allow: all that the URI may refer to where rules have conditions on
+ * definitions. Requires `indexing` to be done.
+ */
 export function resourceItems(
   merged: EndpointCatalog,
   { asksTool }: Policy,
@@ -133,7 +138,7 @@ function defined(item: Item, member: Member): readonly Item[] {
   return [item, ...found.values()]
 }
 
-/** Whether a template stands for one of the texts; `undefined` where the steps do not suffice to find out. */
+/** Whether a template matches one of the texts. `undefined`: the steps do not suffice to decide. */
 function standsFor(template: UriTemplate, texts: readonly string[], steps: StepsLeft): boolean | undefined {
   for (const text of texts) {
     const matches = template.matches(text, steps)

@@ -15,7 +15,7 @@ import { TemplateIndex } from './template-claims.ts'
 export interface MergeOptions {
   readonly members: readonly Member[]
   readonly maxNameLength: number
-  /** What of the servers belongs to the endpoint; everything when there are no patterns. */
+  /** Patterns of the items that belong to the endpoint. Absent or empty: all items belong to it. */
   readonly selection?: readonly Pattern[]
   readonly logger: Logger
 }
@@ -27,7 +27,7 @@ export function* merging(options: MergeOptions): Steps<EndpointCatalog> {
   return new EndpointCatalog(options.members, merge.selection, merge, options.logger)
 }
 
-/** A merge that is being made. */
+/** A merge in progress. */
 class Merge implements Content {
   readonly lists: Record<ListKind, CatalogEntry[]> = {
     tools: [],
@@ -63,7 +63,7 @@ class Merge implements Content {
       for (const member of this.#options.members) {
         const isHidden = kind === 'tools' ? hiddenBy(member.server) : () => false
         for (const entry of member.snapshot?.lists[kind] ?? []) {
-          // What is done with a long URI or template takes as long as it is.
+          // The time to process a URI or template grows with its length.
           if (this.#stride.isOver(entry.key.length)) yield
           try {
             if (this.selection.has(ITEM_KIND_OF[kind], member.server.name, entry.key) && !isHidden(entry.key))
@@ -96,7 +96,7 @@ class Merge implements Content {
     const item = catalogEntry(kind, server.name, entry, exposed, snapshot?.era === 'modern')
     this.lists[kind].push(item)
     this.places[kind].set(exposed, at)
-    // A name that belongs to one server never leads to another.
+    // A name that belongs to one server never leads to another server.
     if (kind === 'tools' && !this.spaces.isForeign(server.name, entry.key)) {
       const same = this.bare.get(entry.key)
       if (same) same.push(at)
@@ -113,13 +113,13 @@ class Merge implements Content {
     }
   }
 
-  /** The server whose entry clients know by this name or URI. */
+  /** The server whose entry has this exposed name or URI. */
   #holder(kind: ListKind, exposed: string): string | undefined {
     const at = this.places[kind].get(exposed)
     return at === undefined ? undefined : this.lists[kind][at]?.server
   }
 
-  /** The name under which clients see a tool or prompt; `undefined`: there is none left for it. */
+  /** The exposed name of a tool or prompt. `undefined`: no name is left for it. */
   #nameOf(kind: ListKind, { server, prefix }: Member, own: string): string | undefined {
     const { maxNameLength } = this.#options
     const name = exposedName(server.name, prefix, own, maxNameLength)
@@ -139,7 +139,7 @@ class Merge implements Content {
     return isFree ? other : undefined
   }
 
-  /** The URI by which clients know a resource or template; `undefined`: it is left out. */
+  /** The exposed URI of a resource or template. `undefined`: it is left out. */
   #uriOf(kind: ListKind, { server }: Member, uri: string): string | undefined {
     if (isReserved(uri)) {
       this.#options.logger.warn('A URI is one of the gateway itself; the resource is left out.', {
@@ -161,7 +161,7 @@ class Merge implements Content {
     return exposed
   }
 
-  /** The other server that a URI is marked for, as the gateway marks those of two servers. */
+  /** The other server whose mark a URI carries. The gateway marks URIs that two servers have in common. */
   #markedFor(uri: string, server: string): string | undefined {
     const plus = uri.indexOf('+')
     const marked = plus < 0 ? undefined : uri.slice(0, plus)

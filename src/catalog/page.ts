@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
 
-/** Of the definitions on one page of a list, whatever their number. */
+/** Maximum characters of the definitions on one page of a list. */
 const MAX_PAGE_CHARS = 8 * 1024 * 1024
-/** Of what becomes bytes at a time. */
+/** Characters that are encoded at a time. */
 const PART_CHARS = 64 * 1024
 
-/** Where the page of a list begins at which a client continues. `signature`: of the list as it is now. */
+/** Cursor of the page that begins at `offset`. `signature`: signature of the current list. */
 export function cursorAt(offset: number, signature: string): string {
   const digest = createHash('sha256').update(`${offset} ${signature}`).digest('base64url').slice(0, 16)
   return Buffer.from(`${offset}.${digest}`).toString('base64url')
@@ -14,7 +14,7 @@ export function cursorAt(offset: number, signature: string): string {
 
 /**
  * The offset in a cursor.
- * @throws GatewayError `invalid_params` for a cursor that is not of this list as it is now
+ * @throws GatewayError `invalid_params` for a cursor that does not belong to the current list
  */
 export function offsetOf(cursor: unknown, count: number, signature: string): number {
   const offset =
@@ -34,14 +34,14 @@ export function offsetOf(cursor: unknown, count: number, signature: string): num
 
 /** The definitions on one page of a list, as JSON. */
 export class Definitions {
-  /** How many there are. */
+  /** Number of definitions. */
   count = 0
   #chars = 0
-  /** The end of them. */
+  /** The text that is not encoded yet. */
   #rest = ''
   readonly #parts: Buffer[] = []
 
-  /** Takes one more, unless the page has no room left for it. One entry fits on every page. */
+  /** Adds a definition. `false`: the page has no room left. The first definition always fits. */
   add(text: string): boolean {
     this.#chars += text.length
     if (this.#chars > MAX_PAGE_CHARS && this.count > 0) return false
@@ -53,7 +53,7 @@ export class Definitions {
     return true
   }
 
-  /** All of them between what stands before and after them. */
+  /** Encodes all definitions between the texts `before` and `after`. */
   between(before: string, after: string): Buffer {
     return Buffer.concat([Buffer.from(before), ...this.#parts, Buffer.from(this.#rest + after)])
   }

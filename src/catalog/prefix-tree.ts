@@ -1,11 +1,11 @@
 /**
- * Values by texts, to be found by what begins with these texts. A radix tree: a search compares each character of what it
- * looks for once at most, however many texts there are.
+ * Radix tree of values by text. Finds the values whose texts are prefixes of a given text. A search compares each
+ * character of that text at most once, however many texts the tree has.
  */
 export class PrefixTree<T> {
   readonly #root: Node<T> = { label: '', value: undefined, children: new Map() }
 
-  /** The value of a text; `make` makes the one of a text that has none. Takes time that is linear in the text. */
+  /** The value of a text. `make` creates it if the text has none. Linear in the length of the text. */
   at(text: string, make: () => T): T {
     let node = this.#root
     for (let from = 0; from < text.length;) {
@@ -23,7 +23,7 @@ export class PrefixTree<T> {
     return (node.value ??= make())
   }
 
-  /** Nodes on the way of a text, and the values of all texts that it begins with, the shortest first. */
+  /** The values of all texts that are prefixes of `text`, the shortest first, and the number of visited nodes. */
   along(text: string): { readonly values: readonly T[]; readonly nodes: number } {
     const values: T[] = []
     let nodes = 1
@@ -40,11 +40,11 @@ export class PrefixTree<T> {
 interface Node<T> {
   label: string
   value: T | undefined
-  /** By the first unit of their labels. */
+  /** By the first UTF-16 unit of their labels. */
   readonly children: Map<number, Node<T>>
 }
 
-/** Divides a child of a node in two. @returns the upper one */
+/** Splits a child of a node in two. @returns the upper one */
 function split<T>(parent: Node<T>, child: Node<T>, at: number): Node<T> {
   const upper: Node<T> = { label: child.label.slice(0, at), value: undefined, children: new Map() }
   parent.children.set(child.label.charCodeAt(0), upper)
@@ -53,7 +53,7 @@ function split<T>(parent: Node<T>, child: Node<T>, at: number): Node<T> {
   return upper
 }
 
-/** How many characters of a label stand in a text from a place on. */
+/** Number of characters of a label that match a text at offset `from`. */
 function commonLength(label: string, text: string, from: number): number {
   if (text.startsWith(label, from)) return label.length
   let length = 0

@@ -3,12 +3,12 @@ import type { JsonObject } from '../core/exchange.ts'
 import { MAX_URI_CHARS } from '../core/uri-readings.ts'
 
 const MAX_LEARNED = 10_000
-/** Of all that is remembered. */
+/** Maximum characters of all recorded URIs. */
 const MAX_LEARNED_CHARS = 8 * 1024 * 1024
 
 /**
- * Who owns a resource that nobody lists: the server in whose result the client saw it. Kept per principal, so that one cannot steer
- * another's reads.
+ * Owners of resources that no server lists: the server in whose result the client received the URI. Kept per principal,
+ * so that no principal can redirect the reads of another.
  */
 export class ResourceOwners {
   readonly #owners = new LRUCache<string, string>({
@@ -21,7 +21,7 @@ export class ResourceOwners {
     return this.#owners.get(`${principal}\n${uri}`)
   }
 
-  /** Remembers the resources that the content of a result links or embeds. */
+  /** Records the resources that the content of a result links or embeds. */
   learn(principal: string, server: string, result: unknown): void {
     const content = (result as JsonObject | null)?.content
     if (!Array.isArray(content)) return

@@ -5,7 +5,7 @@ import type { EndpointCatalog } from './endpoint-catalog.ts'
 import { indexing, resourceItems } from './meanings.ts'
 import { needsCheck } from './visibility.ts'
 
-/** What rules say of resources that clients name: by their URI, and by the definition where their server lists them. */
+/** Applies the rules to resources that clients name: by URI, and by definition where the server lists them. */
 export class ResourceRules {
   readonly #policy: Policy
   readonly #merged: EndpointCatalog
@@ -15,7 +15,7 @@ export class ResourceRules {
     this.#policy = policy
   }
 
-  /** Makes them, with pauses. */
+  /** Creates the rules, with pauses. */
   static *making(merged: EndpointCatalog, policy: Policy): Steps<ResourceRules> {
     if (policy.asksTool) yield* indexing(merged.members)
     return new ResourceRules(merged, policy)
@@ -25,7 +25,7 @@ export class ResourceRules {
     return this.#policy.decideAny(resourceItems(this.#merged, this.#policy, route))
   }
 
-  /** The route with what is decided at each call; `undefined` where the resource is denied. */
+  /** The route, marked if rules are checked at each call. `undefined`: the resource is denied. */
   seen(route: Route): Route | undefined {
     const items = resourceItems(this.#merged, this.#policy, route)
     const decision = this.#policy.decideAny(items)

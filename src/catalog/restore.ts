@@ -10,13 +10,13 @@ import type { Variants } from './variants.ts'
 
 export interface RecallOptions {
   readonly kept: StoredSnapshots
-  /** By server, of every server. */
+  /** Variants of every server, by name. */
   readonly variants: ReadonlyMap<string, Variants>
   readonly firstLists: FirstLists
   readonly logger: Logger
 }
 
-/** Takes the lists that earlier runs have stored. */
+/** Restores the lists that earlier runs have stored. */
 export async function recall(servers: readonly ServerConfig[], options: RecallOptions): Promise<void> {
   const bases = await load(
     servers.map(server => ({ server, variant: '' })),
@@ -34,7 +34,7 @@ export async function recall(servers: readonly ServerConfig[], options: RecallOp
   }
 }
 
-/** A store that cannot be reached is no reason not to start: everything is then listed anew. */
+/** Loads the stored lists. An unreachable store does not prevent the start: everything is then listed again. */
 async function load(
   of: readonly KeptOf[],
   { kept, logger }: RecallOptions,
@@ -49,7 +49,7 @@ async function load(
   }
 }
 
-/** Lists for which there is no room are left out; the server is listed anew. */
+/** Restores the lists of a server. Lists that exceed the budget are left out, and the server is listed again. */
 function restore(
   { server, variant, told, snapshot }: ShownTo & { readonly server: ServerConfig },
   { variants, logger }: RecallOptions,

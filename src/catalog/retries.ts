@@ -1,10 +1,13 @@
 import { backoffMs } from '../core/backoff.ts'
 import { monotonicNow } from '../core/clock.ts'
 
-/** When a server that has never been listed is tried again. */
+/** First and longest pause before a server that has never been listed is tried again. */
 const PAUSE = { firstMs: 1000, mostMs: 5 * 60_000 }
 
-/** Clients list once and wait to hear of changes: what was down then would stay unknown to them when it is up again. */
+/**
+ * Retries servers that have never been listed. Clients list once and then wait for notifications, so they would
+ * otherwise not see a server that starts later.
+ */
 export class Retries {
   readonly #retry: (server: string) => void
   readonly #planned = new Map<
@@ -16,20 +19,20 @@ export class Retries {
     this.#retry = retry
   }
 
-  /** Plans a try, which is after `notBefore` (by `monotonicNow`): one before that would fail at once. */
+  /** Schedules a retry, not before `notBefore` (by `monotonicNow`): an earlier try would fail at once. */
   later(server: string, notBefore = -Infinity): void {
     const previous = this.#planned.get(server)
     clearTimeout(previous?.timer)
     const attempts = (previous?.attempts ?? 0) + 1
     const pause = backoffMs(attempts - 1, PAUSE)
-    // Timers may be a millisecond early.
+    // Timers may fire a millisecond early.
     const delay = Math.max(pause, notBefore - monotonicNow() + 2)
     const timer = setTimeout(() => this.#retry(server), delay)
     timer.unref()
     this.#planned.set(server, { attempts, at: monotonicNow() + delay, timer })
   }
 
-  /** When it is tried again, by `monotonicNow`; `undefined` where that is not planned, or the try goes on. */
+  /** Time of the next retry, by `monotonicNow`. `undefined`: none is scheduled, or a try is running. */
   next(server: string): number | undefined {
     const at = this.#planned.get(server)?.at
     return at !== undefined && at > monotonicNow() ? at : undefined

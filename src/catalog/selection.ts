@@ -2,7 +2,7 @@ import type { ItemKind } from '../core/route.ts'
 import { readingsOf } from '../core/uri-readings.ts'
 import { matches, type Pattern } from '../policy/pattern.ts'
 
-/** What of the servers belongs to an endpoint; everything where there are no patterns. */
+/** The items of the servers that belong to an endpoint. Without patterns, all of them. */
 export class Selection {
   readonly #patterns: readonly Pattern[]
 
@@ -10,7 +10,7 @@ export class Selection {
     this.#patterns = patterns
   }
 
-  /** Only a part belongs to the endpoint. */
+  /** Whether only a part belongs to the endpoint. */
   get isPart(): boolean {
     return this.#patterns.length > 0
   }
@@ -24,7 +24,7 @@ export class Selection {
     )
   }
 
-  /** Whether anything of that kind may belong to the endpoint. */
+  /** Whether any item of that kind may belong to the endpoint. */
   hasSome(kind: ItemKind, server: string): boolean {
     return (
       !this.isPart ||

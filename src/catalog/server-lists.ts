@@ -32,46 +32,46 @@ import type { Views } from './views.ts'
 
 export interface ServerListsOptions {
   readonly servers: readonly ServerConfig[]
-  /** How long lists wait for a server that has never been listed. */
+  /** How long list requests wait for a server that has never been listed. */
   readonly firstListTimeoutMs: number
   readonly store: Store
   readonly logger: Logger
-  /** What clients see of the lists at the moment. */
+  /** The views that clients see at the moment. */
   readonly views: () => Pick<Views, 'rebuild' | 'upToDate'>
-  /** A link to the server, started when there is none: the one that `exchange` will use, else any. */
+  /** A link to the server, opened if there is none: the one that `exchange` will use, or any. */
   readonly link: (server: string, exchange: Exchange | undefined) => ListableLink | Promise<ListableLink>
-  /** Until when links to the server cannot be started, by `monotonicNow`. */
+  /** Time before which no link to the server can be opened, by `monotonicNow`. */
   readonly notBefore?: (server: string) => number | undefined
   /** Every open link to the server. */
   readonly links?: (server: string) => readonly ListableLink[]
 }
 
-/** Several `list_changed` in a row are one change. */
+/** Delay that combines several `list_changed` notifications in a row. */
 const DEBOUNCE_MS = 100
 
 /**
- * The last known lists of every server, and their renewal. They live as long as the gateway, whatever its configuration. A server that fails keeps what was last known
- * of it.
+ * The last lists of every server, and their renewal. They live as long as the gateway, across configurations. A server
+ * that fails keeps its last lists.
  */
 export class ServerLists {
   readonly #options: ServerListsOptions
-  /** For what every listing finds again. */
+  /** Logger for what every listing reports again. */
   readonly #logger: Logger
   readonly #servers = new Map<string, ServerConfig>()
-  /** Of every server of the configuration. */
+  /** By name, for every server of the configuration. */
   readonly #variants = new Map<string, Variants>()
   readonly #budget = new ListBudget()
   readonly #failures: Failures
   readonly #refreshing = new Map<string, Promise<void>>()
   readonly #timers = new Map<string, NodeJS.Timeout>()
-  /** When servers that have never been listed are tried again. */
+  /** Retries of servers that have never been listed. */
   readonly retries = new Retries(server => void this.refresh(server))
-  /** Servers that fail again and again are not tried with each list that is asked for. */
+  /** Pauses between the tries for servers that keep failing. */
   readonly pauses = new FailurePauses()
   readonly #kept: StoredSnapshots
   readonly firstLists: FirstLists
   readonly changes = new Changes()
-  /** Hears of calls; what they may have changed is listed for their clients. */
+  /** Records calls, and lists for their clients what the calls may have changed. */
   readonly afterCalls: AfterCalls
   #closed = false
 
@@ -102,7 +102,8 @@ export class ServerLists {
   }
 
   /**
-   * Goes on with the servers of another configuration. One that differs keeps its lists until it has been listed anew; the lists of one that is gone are dropped.
+   * Continues with the servers of another configuration. A changed server keeps its lists until it has been listed
+   * again. The lists of a removed server are dropped.
    * @returns the servers that are new
    */
   reconfigure(servers: readonly ServerConfig[], firstListTimeoutMs: number): readonly ServerConfig[] {
@@ -124,11 +125,11 @@ export class ServerLists {
     this.#budget.free(name)
     this.#failures.delete(name)
     this.retries.cancel(name)
-    // What is still being listed is not that of a server that takes the name later.
+    // A listing that is still running must not be taken for one of a later server with the same name.
     for (const key of this.#refreshing.keys()) if (serverOf(key) === name) this.#refreshing.delete(key)
   }
 
-  /** Reads what earlier runs have stored of servers. */
+  /** Restores the stored lists of servers. */
   async load(servers: readonly ServerConfig[] = [...this.#servers.values()]): Promise<void> {
     await recall(servers, {
       kept: this.#kept,
@@ -138,24 +139,24 @@ export class ServerLists {
     })
   }
 
-  /** What is known of a server: as it shows itself to clients of a kind, else as it does to the least capable. */
+  /** The snapshot of a server for clients of a kind, or else for the least capable clients. */
   snapshot(server: string, kind?: ClientKind): ServerSnapshot | undefined {
     return this.#variants.get(server)?.seenBy(kind === undefined ? undefined : this.#kindAt(server, kind))
   }
 
-  /** All that is known of it. */
+  /** All snapshots of a server. */
   shown(server: string): readonly ServerSnapshot[] {
     return this.#variants.get(server)?.shown ?? []
   }
 
-  /** When a server was last listed as it shows itself over a link, in Unix milliseconds; 0: never. */
+  /** When a server was last listed for the variant of a link, in Unix milliseconds. 0: never. */
   listedAt(link: ListableLink & { readonly server: ServerConfig }): number {
     const { variant } = variantOver(link.server, link, undefined)
     const variants = this.#variants.get(link.server.name)
     return (variants?.isKnown(variant) && variants.seenBy(variant)?.fetchedAt) || 0
   }
 
-  /** Whether it is known what a server shows to clients of a kind. */
+  /** Whether the lists of a server for clients of a kind are known. */
   isKnown(server: string, kind: ClientKind): boolean {
     return this.#variants.get(server)?.isKnown(this.#kindAt(server, kind)) !== false
   }
@@ -176,12 +177,15 @@ export class ServerLists {
     return this.#failures.get(server)
   }
 
-  /** Whether a server is being listed, by the key of the try. */
+  /** Whether a listing with this key of a try is running. */
   isRefreshing(key: string): boolean {
     return this.#refreshing.has(key)
   }
 
-  /** Lists a server anew: for a client, else as it shows itself over this link, or over any. Never rejects; a failure is kept and logged. Equal calls share it. */
+  /**
+   * Lists a server again: for a client, or else over this link, or over any link. Never rejects: a failure is recorded
+   * and logged. Equal calls share one listing.
+   */
   refresh(server: string, exchange?: Exchange, link?: ListableLink): Promise<void> {
     const key = keyOf(server, exchange, link)
     const running = this.#refreshing.get(key)
@@ -193,13 +197,13 @@ export class ServerLists {
     return refresh
   }
 
-  /** The same, and never by a listing that is running already, which may have missed what has changed. */
+  /** As `refresh`, but never shares a running listing, which may have missed the change. */
   #refreshAgain(server: string, exchange?: Exchange, link?: ListableLink): Promise<void> {
     const running = this.#refreshing.get(keyOf(server, exchange, link)) ?? Promise.resolve()
     return running.then(() => this.refresh(server, exchange, link))
   }
 
-  /** What listing a server would be; `undefined` where it cannot be listed. */
+  /** Describes the try that a listing of a server would be. `undefined`: the server cannot be listed. */
   tryOf(name: string, key: string, exchange: Exchange | undefined): Try | undefined {
     const server = this.#servers.get(name)
     if (!server || server.problem !== undefined || this.#closed) return undefined
@@ -208,7 +212,7 @@ export class ServerLists {
     return { server, key, first: !variants?.base, shown: shown === true }
   }
 
-  /** Lists a server anew soon; for notifications, which come in bursts. */
+  /** Lists a server again after a short delay. For notifications, which come in bursts. */
   refreshSoon(server: string, link?: ListableLink): void {
     const key = keyOf(server, undefined, link)
     if (this.#closed || this.#timers.has(key)) return
@@ -241,7 +245,7 @@ export class ServerLists {
     await Promise.all(this.#refreshing.values())
   }
 
-  /** Whatever fails in here is that server's failure. */
+  /** Every error in this method counts as a failure of that server. */
   async #refresh(
     name: string,
     exchange: Exchange | undefined,

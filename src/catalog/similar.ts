@@ -1,32 +1,32 @@
 import { editCells, editDistance } from '../core/edit-distance.ts'
 import type { CatalogEntry } from './catalog-entry.ts'
 
-/** More names than these are of no help. */
+/** Maximum number of suggested names. */
 const MOST = 3
-/** Entries that a name is compared with. */
+/** Maximum number of entries that a name is compared with. */
 const MAX_COMPARED = 2000
-/** Of a name that is sent in, and of those that it is compared with. */
+/** Maximum length of the given name, and of names that it is compared with. */
 const MAX_LENGTH = 128
-/** A quarter of a name may be misspelt, and this many characters at most. */
+/** A quarter of the name may differ, but at most this many characters. */
 const MAX_EDITS = 4
-/** Steps of one search, some milliseconds: any client may name what does not exist as often as it likes. */
+/** Steps of one search, some milliseconds. Clients may send unknown names as often as they like. */
 const MAX_CELLS = 200_000
 
-/** Two names that may be alike. */
+/** An entry whose name may be similar. */
 interface Pair {
   readonly at: number
   readonly sought: string
   readonly text: string
   readonly limit: number
-  /** What their characters alone say, in any order: the distance is not less. */
+  /** Lower bound of the edit distance, from the counts of characters alone. */
   readonly least: number
 }
 
 const plain = (text: string): string => text.toLowerCase().replace(/[-_.]/g, '')
 
 /**
- * Exposed names of entries that a name was most likely meant for, nearest first: misspelt, with another prefix, or without one. The search
- * is bounded; pairs with the most characters in common are compared first.
+ * Exposed names of the entries that are nearest to an unknown name, nearest first: misspelt, with another prefix, or
+ * without one. The search is bounded: pairs with the most characters in common are compared first.
  */
 export function similarNames(name: string, entries: readonly CatalogEntry[]): string[] {
   if (name.length > MAX_LENGTH) return []
@@ -43,7 +43,7 @@ export function similarNames(name: string, entries: readonly CatalogEntry[]): st
   return nearest(pairs).map(at => (entries[at] as CatalogEntry).route.exposed)
 }
 
-/** Places of the entries that are nearest. */
+/** Indexes of the nearest entries. */
 function nearest(pairs: readonly Pair[]): number[] {
   const found = new Map<number, number>()
   let nearest = Infinity
@@ -65,11 +65,11 @@ function nearest(pairs: readonly Pair[]): number[] {
     .map(([at]) => at)
 }
 
-/** A name that is looked for. */
+/** The unknown name. */
 class Sought {
   readonly #text: string
   readonly #limit: number
-  /** How often each character stands in it; 128 is any that is not ASCII. */
+  /** Count of each character in it. Index 128 stands for all that are not ASCII. */
   readonly #counts = new Int32Array(129)
 
   constructor(name: string) {
@@ -78,7 +78,7 @@ class Sought {
     for (let at = 0; at < this.#text.length; at++) (this.#counts[this.#class(this.#text, at)] as number)++
   }
 
-  /** Adds the pair with a name that may be alike. */
+  /** Adds the entry if its name may be similar. */
   compare(name: string, at: number, pairs: Pair[]): void {
     if (this.#text === '' || name.length > 2 * MAX_LENGTH) return
     const text = plain(name)
@@ -87,7 +87,7 @@ class Sought {
     if (least <= this.#limit) pairs.push({ at, sought: this.#text, text, limit: this.#limit, least })
   }
 
-  /** Characters of the longer one that the other does not have. */
+  /** Number of characters of the longer name that the other does not have. */
   #least(text: string): number {
     const counts = this.#counts
     let common = 0

@@ -7,56 +7,59 @@ import type { Size } from './list-budget.ts'
 import type { Era } from '../protocol/revisions.ts'
 import { withoutLacks, type Spoken } from '../protocol/spoken.ts'
 
-/** What one server offered when it was last asked, as it said it: what the configuration hides is in it, too. Immutable; kept in the store and served until a newer one is there. */
+/**
+ * The lists of one server as it last sent them, including what the configuration hides. Immutable. Kept in the store
+ * and served until a newer one is available.
+ */
 export interface ServerSnapshot {
   readonly server: string
   /** Unix milliseconds. */
   readonly fetchedAt: number
   readonly era: 'legacy' | 'modern'
-  /** Which eras the server speaks, as far as was known. */
+  /** The eras that the server supports, as far as detected. */
   readonly spoken: Spoken
-  /** Unix milliseconds at which that was known. */
+  /** Unix milliseconds at which the eras were detected. */
   readonly eraAt: number
   readonly transport: string
   readonly protocolVersion: string
   readonly capabilities: Readonly<Record<string, unknown>>
   readonly instructions: string | undefined
   readonly lists: Readonly<Record<ListKind, readonly Entry[]>>
-  /** Lists that are not known in full: an entry or a page was left out, or the list could not be fetched. */
+  /** Incomplete lists: an entry or a page was left out, or the list could not be fetched. */
   readonly incomplete?: readonly ListKind[]
-  /** Of what is kept as the base: the other variants. */
+  /** Only in the stored base: the other variants. */
   readonly variants?: readonly VariantOf[]
-  /** How long each of them may be kept, and for whom; absent where the server does not say. */
+  /** Time to live and scope of each list. Absent where the server gives none. */
   readonly caching: CachingBy
 }
 
-/** A variant as it is kept. */
+/** A variant as it is stored. */
 export interface VariantOf {
   readonly variant: ClientKind
-  /** Raw JSON of the capabilities that the server was told. */
+  /** Raw JSON of the client capabilities that the server received. */
   readonly told: string
-  /** Its lists are those of the base. */
+  /** Whether its lists are equal to those of the base. */
   readonly same: boolean
 }
 
 export type CachingBy = Readonly<Partial<Record<ListKind | 'discover', Caching>>>
 
-/** One definition, as the server wrote it. */
+/** One definition, as the server sent it. */
 export interface Entry {
   /** `name` of a tool or prompt, `uri` of a resource, `uriTemplate` of a template. */
   readonly key: string
   /** Raw JSON of the definition. */
   readonly text: string
-  /** Arguments that travel as headers as well; only tools have them. */
+  /** Arguments that are sent as headers, too. Only for tools. */
   readonly headerParams?: readonly HeaderParam[]
-  /** The tool can only be called as a task (revision 2025-11-25). */
+  /** Whether the tool requires a task (revision 2025-11-25). */
   readonly needsTask?: boolean
 }
 
-/** Shape of what is stored; another number means it is fetched anew. */
+/** Version of the stored format. Lists stored in another version are fetched again. */
 const LAYOUT = 2
 
-/** The snapshot as it is stored, made with pauses. */
+/** Serialises the snapshot for the store, with pauses. */
 export function* storing({ lists, ...more }: ServerSnapshot): Steps<string> {
   const stride = new Stride()
   const parts: string[] = []
@@ -72,7 +75,7 @@ export function* storing({ lists, ...more }: ServerSnapshot): Steps<string> {
   return `${JSON.stringify({ layout: LAYOUT, ...more }).slice(0, -1)},"lists":{${parts.join(',')}}}`
 }
 
-/** The stored snapshot, `undefined` when it is of another layout, or unreadable. */
+/** Parses a stored snapshot. `undefined`: it has another version, or is unreadable. */
 export function fromStored(text: string): ServerSnapshot | undefined {
   try {
     const { layout, ...snapshot } = JSON.parse(text) as ServerSnapshot & { layout: number }
@@ -89,20 +92,23 @@ export function fromStored(text: string): ServerSnapshot | undefined {
   }
 }
 
-/** What is known of a server by the era of one conversation with it. */
+/** The eras that a server supports, as shown by the era of one connection. */
 export function spokenBy(era: Era): Spoken {
   return era === 'modern' ? { modern: true } : { legacy: true, modern: false }
 }
 
-/** That a server lacks an era never fails by itself, so it is believed for a day. */
+/**
+ * How long a missing era is assumed. Assuming it wrongly never causes an error, so it is detected again only once a
+ * day.
+ */
 const LACKS_MS = 24 * 60 * 60 * 1000
 
-/** Which eras a server is taken to speak when nothing newer is known. */
+/** The eras that a server is assumed to support when nothing newer is available. */
 export function spokenSince({ spoken, eraAt }: ServerSnapshot): Spoken {
   return Math.abs(Date.now() - eraAt) < LACKS_MS ? spoken : withoutLacks(spoken)
 }
 
-/** Whether two snapshots offer the same, so that nothing has to be told to anyone. */
+/** Whether two snapshots offer the same, so that no client has to be notified. */
 export function sameLists(a: ServerSnapshot, b: ServerSnapshot): boolean {
   return (
     a.era === b.era &&
@@ -113,7 +119,7 @@ export function sameLists(a: ServerSnapshot, b: ServerSnapshot): boolean {
   )
 }
 
-/** Whether snapshots of a server have the same resources and templates together, as far as they are known. */
+/** Whether snapshots of a server have the same resources and templates in total, as far as they are known. */
 export function haveSameResources(
   some: readonly ServerSnapshot[] = [],
   others: readonly ServerSnapshot[] = [],
@@ -130,7 +136,7 @@ function sameResources(a: ServerSnapshot, b: ServerSnapshot): boolean {
   )
 }
 
-/** What the lists of snapshots take; one that several share counts once. */
+/** Size of the lists of snapshots. A list that several share counts once. */
 export function sizeOf(snapshots: Iterable<ServerSnapshot>): Size {
   const lists = new Set([...snapshots].flatMap(snapshot => LIST_KINDS.map(kind => snapshot.lists[kind])))
   let entries = 0
@@ -142,11 +148,11 @@ export function sizeOf(snapshots: Iterable<ServerSnapshot>): Size {
   return { entries, chars }
 }
 
-/** The snapshot, with the lists of others in place of its own where they are equal. */
+/** Returns the snapshot with lists of `others` in place of its own where they are equal. */
 export function sharingLists(snapshot: ServerSnapshot, others: Iterable<ServerSnapshot>): ServerSnapshot {
   const lists = { ...snapshot.lists }
   for (const other of others) {
-    // The era decides what is read out of a definition.
+    // The parsing of a definition depends on the era.
     if (other.era !== snapshot.era) continue
     for (const kind of LIST_KINDS)
       if (digestOf(other.lists[kind]) === digestOf(lists[kind])) lists[kind] = other.lists[kind]

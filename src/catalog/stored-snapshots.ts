@@ -6,44 +6,48 @@ import type { Store } from '../state/store.ts'
 import { fromStored, storing, type ServerSnapshot } from './snapshot.ts'
 import type { Variants } from './variants.ts'
 
-/** What makes one kept snapshot another than the next. */
+/** Identity of a stored snapshot. */
 export interface KeptOf {
-  /** Only what the server is and what it is told counts; names, visibility and limits of this gateway do not change raw lists. */
+  /**
+   * Only the identity of the server and the roots it receives count. Names, visibility and limits of this gateway do
+   * not change raw lists.
+   */
   readonly server: Pick<ServerConfig, 'name' | 'fingerprint' | 'roots'>
-  /** Whom the server showed these lists to, where it does not show everyone the same; `''` for the lists of everyone. */
+  /** The variant to which the server showed these lists. `''`: the lists are for all clients. */
   readonly variant: string
 }
 
-/** Under which the secret of the digests is kept. */
+/** Key of the secret for the digests. */
 const SECRET_KEY = 'catalog-secret'
 const SECRET_BYTES = 32
 
-/** A snapshot that no gateway has renewed for so long belongs to a configuration that is gone. */
+/** Time after which a snapshot that no gateway has renewed expires: its configuration is gone. */
 const KEPT_MS = 90 * 24 * 60 * 60 * 1000
 
-/** Unchanged lists are written to the store no more often. */
+/** Minimum interval between two writes of unchanged lists to the store. */
 const UNCHANGED_EVERY_MS = 10 * 60_000
 
 /**
- * Key of a kept snapshot: one for each configured identity of a server, so that gateways with different configurations share a store without sharing lists.
- * The digest is keyed, because the identity holds secrets (variables, headers) that must not be found by trying.
+ * Key of a stored snapshot: one for each configured identity of a server, so that gateways with different
+ * configurations share a store without sharing lists. The digest is keyed, because the identity contains secrets
+ * (variables, headers) that must not be found by guessing.
  */
 export function storedKey(secret: string, { server, variant }: KeptOf): string {
   const identity = JSON.stringify([server.fingerprint, server.roots ?? null, variant])
   return `catalog/${server.name}/${createHmac('sha256', secret).update(identity).digest('base64url')}`
 }
 
-/** Key of the mark that a server did not answer. */
+/** Key of the mark for a server that did not answer. */
 function silentKey(secret: string, server: KeptOf['server']): string {
   return storedKey(secret, { server, variant: 'silent' }).replace('catalog/', 'catalog-silent/')
 }
 
-/** Snapshots that outlive the process, in the state store. */
+/** Snapshots in the state store, which outlive the process. */
 export class StoredSnapshots {
   readonly #store: Store
-  /** Snapshots are stored in the order in which they came. */
+  /** Stores snapshots in the order of their arrival. */
   readonly #work = new SlicedWork()
-  /** Server → when all of it was last saved. */
+  /** Server → time at which all its snapshots were last saved. */
   readonly #savedAt = new Map<string, number>()
   #secret: string | undefined
 
@@ -51,7 +55,10 @@ export class StoredSnapshots {
     this.#store = store
   }
 
-  /** What is kept, in the order of `of`; `undefined` where nothing usable is. @throws when the store cannot be reached */
+  /**
+   * The stored snapshots, in the order of `of`. `undefined`: nothing usable is stored. @throws when the store cannot be
+   * reached
+   */
   async load(of: readonly KeptOf[]): Promise<readonly (ServerSnapshot | undefined)[]> {
     const secret = (this.#secret ??= await this.#store.get(SECRET_KEY))
     if (secret === undefined) return of.map(() => undefined)
@@ -67,13 +74,13 @@ export class StoredSnapshots {
   }
 
   /**
-   * Saves all that is known of a server: the base with a table of the variants, and those that differ from it. Lists that have not changed are not saved each time they
-   * are fetched. @throws as `save`
+   * Saves all snapshots of a server: the base with a table of the variants, and the variants that differ from it.
+   * Unchanged lists are not saved with every fetch. @throws as `save`
    */
   async saveAll(server: KeptOf['server'], { base, index, all }: Variants, changed: boolean): Promise<void> {
     const now = monotonicNow()
     if (!changed && now - (this.#savedAt.get(server.name) ?? 0) < UNCHANGED_EVERY_MS) return
-    // As it is now: the server may be listed again while this is stored.
+    // Copied now, because the server may be listed again while this is stored.
     const others = [...all].filter(([, snapshot]) => snapshot !== base)
     if (base) await this.save({ server, variant: '' }, { ...base, variants: index })
     for (const [variant, snapshot] of others) await this.save({ server, variant }, snapshot)
@@ -99,7 +106,7 @@ export class StoredSnapshots {
     const stored = await this.#store.get(SECRET_KEY)
     if (stored !== undefined) return stored
     await this.#store.set(SECRET_KEY, randomBytes(SECRET_BYTES).toString('base64url'))
-    // Read back: of several processes that start at once, all take what was written last.
+    // Read back, so that all of several processes that start at once use the secret that was written last.
     return (await this.#store.get(SECRET_KEY)) ?? ''
   }
 }

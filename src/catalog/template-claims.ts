@@ -7,48 +7,48 @@ export interface Template {
   readonly template: UriTemplate
 }
 
-/** Why a server may have a URI. */
+/** Reason why a server may own a URI. */
 export interface Claim {
   readonly route: Route
-  /** Characters at the begin of the URI that the template or the scheme says literally. */
+  /** Number of characters at the start of the URI that the template or the scheme contains literally. */
   readonly named: number
 }
 
-/** What the templates say of one URI. */
+/** Result of the search for one URI. */
 export interface TemplateClaims {
   /** The closest match of each server, in the order of the servers. */
   readonly claims: readonly Claim[]
-  /** Of templates that the budget did not suffice for, the closest of each server. */
+  /** For templates that the budget did not suffice for: the closest of each server. */
   readonly open: readonly Claim[]
   /** Steps that the search took. */
   readonly steps: number
 }
 
-/** Steps of the search for the owner of one URI, over the templates of all servers: about two milliseconds. */
+/** Budget of steps for the owner of one URI, over the templates of all servers: about two milliseconds. */
 export const MAX_MATCH_STEPS = 200_000
 
-/** Steps that a node of a tree takes. */
+/** Steps for visiting one node of a tree. */
 const STEPS_OF_A_NODE = 4
 
-/** Templates of one server by what they begin with. Those with its name before them are apart. */
+/** Templates of one server by their literal start. Those that begin with the name of the server are separate. */
 interface Heads {
   readonly server: string
   readonly plain: PrefixTree<Template[]>
   readonly marked: PrefixTree<Template[]>
 }
 
-/** Templates of a server that begin as a URI does. */
+/** Templates of a server whose literal start matches a URI. */
 interface Found {
   readonly marker: string
-  /** By what they begin with, the shortest first. */
+  /** By literal start, the shortest first. */
   readonly groups: readonly (readonly Template[])[]
 }
 
-/** The templates of an endpoint. Only those that begin as a URI does are looked at for it. */
+/** Index of the templates of an endpoint. A search examines only templates whose literal start matches the URI. */
 export class TemplateIndex {
   readonly #servers = new Map<string, Heads>()
 
-  /** Takes time that is linear in the text of the template. */
+  /** Adds a template. Linear in the length of its text. */
   add(template: Template): void {
     const { server, own, exposed } = template.route
     let heads = this.#servers.get(server)
@@ -59,9 +59,8 @@ export class TemplateIndex {
   }
 
   /**
-   * The servers whose templates stand for a URI. All that is done takes steps. Each server that has templates which may has
-   * an equal share of the steps that are left for it and those after it: the templates of one server never use up what
-   * another one needs.
+   * The servers whose templates match a URI. All work counts as steps. Each server with candidate templates gets
+   * an equal share of the remaining steps: the templates of one server never use up the share of another.
    */
   claims(uri: string): TemplateClaims {
     const claims: Claim[] = []
@@ -110,7 +109,7 @@ function beginningAs(
   return { found, nodes: plain.nodes + marked.nodes }
 }
 
-/** The template that says most of a URI literally, and the first of which it is not known whether it does. */
+/** The template with the longest literal match, and the first one that could not be decided. */
 function closestOf(
   groups: readonly (readonly Template[])[],
   own: string,
@@ -122,7 +121,7 @@ function closestOf(
       const matches = template.matchesRest(own, steps)
       if (matches === true) return { match: template, open }
       if (matches === undefined) open ??= template
-      // No further one can be looked at.
+      // The steps are used up.
       if (steps.left < 0) return { open }
     }
   return { open }

@@ -3,48 +3,54 @@ import { sameCaching } from './freshness.ts'
 import { ListBudget } from './list-budget.ts'
 import { sameLists, sharingLists, sizeOf, type ServerSnapshot, type VariantOf } from './snapshot.ts'
 
-/** Snapshots that are kept of one server. Most servers show every client the same, and then all of them are one. */
+/**
+ * Maximum number of snapshots of one server. Most servers list the same for every client, and all snapshots are then
+ * one.
+ */
 export const MAX_VARIANTS = 8
 
 /**
- * What one server shows to which kind of client. A variant is the kind whose capabilities the server was told, in the era of the link; a kind of client that is
- * served as another one shares the variant of that.
+ * The lists of one server for each kind of client. A variant is the kind whose capabilities the server received, in the
+ * era of the link. A kind of client that is served as another one shares the variant of that one.
  */
 export class Variants {
-  /** By variant, the one that was listed last at the end. */
+  /** Variant → snapshot, the last listed one at the end. */
   readonly #listed = new Map<ClientKind, ServerSnapshot>()
-  /** Variants of clients that were served as another kind. */
+  /** Kind of client → variant, for clients that were served as another kind. */
   readonly #servedAs = new Map<ClientKind, ClientKind>()
-  /** May have changed since they were listed. */
+  /** Variants that may have changed since they were listed. */
   readonly #outdated = new Set<ClientKind>()
-  /** Raw JSON of the capabilities that the server was told. */
+  /** Raw JSON of the client capabilities that the server received, by variant. */
   readonly #told = new Map<ClientKind, string>()
   readonly #server: string
   readonly #budget: ListBudget
   #base: ServerSnapshot | undefined
 
-  /** @param budget what the lists of all servers may take */
+  /** @param budget bounds of the lists of all servers */
   constructor(server: string, budget: ListBudget = new ListBudget()) {
     this.#server = server
     this.#budget = budget
   }
 
-  /** What stands for the server where no client is concerned, and for clients whose own lists are not known yet: the lists of the least capable. */
+  /**
+   * The snapshot of the least capable variant. Used where no client is concerned, and for clients whose own lists are
+   * not known yet.
+   */
   get base(): ServerSnapshot | undefined {
     return this.#base
   }
 
-  /** Each with its snapshot. */
+  /** Each variant with its snapshot. */
   get all(): Iterable<readonly [ClientKind, ServerSnapshot]> {
     return this.#listed
   }
 
-  /** Everything that is shown to any kind of client, each once. */
+  /** The distinct snapshots of all variants. */
   get shown(): readonly ServerSnapshot[] {
     return [...new Set(this.#listed.values())]
   }
 
-  /** What is known of exactly this variant. */
+  /** The snapshot of exactly this variant. */
   listed(variant: ClientKind): ServerSnapshot | undefined {
     return this.#listed.get(variant)
   }
@@ -53,7 +59,7 @@ export class Variants {
     return this.#told.get(variant) ?? '{}'
   }
 
-  /** What is kept beside the snapshot of the base: which variants there are, and which of them are the same. */
+  /** The table of variants that is stored with the base: which exist, and which of them are equal to the base. */
   get index(): readonly VariantOf[] {
     return [...this.#listed].map(([variant, snapshot]) => ({
       variant,
@@ -62,25 +68,26 @@ export class Variants {
     }))
   }
 
-  /** Lists of a client of this kind; those of the base where they are not known, or are the same. */
+  /** The lists for a client of this kind, or those of the base where they are not known or are the same. */
   seenBy(kind: ClientKind | undefined): ServerSnapshot | undefined {
     const variant = kind === undefined ? undefined : this.#variantOf(kind)
     return (variant !== undefined && this.#listed.get(variant)) || this.#base
   }
 
-  /** Whether it is known what a client of this kind was shown, though that may have changed. */
+  /** Whether lists shown to a client of this kind are available, even if they may be outdated. */
   hasShown(kind: ClientKind): boolean {
     return this.#variantOf(kind) !== undefined
   }
 
-  /** Whether it is known, as of now, what a client of this kind is shown. */
+  /** Whether the current lists for a client of this kind are available. */
   isKnown(kind: ClientKind): boolean {
     const variant = this.#variantOf(kind)
     return variant !== undefined && !this.#outdated.has(variant)
   }
 
   /**
-   * Takes what was listed; `kind` is that of the client for which it was. Returns whether some client may see something else now.
+   * Sets the lists of a variant. `kind` is that of the client for which they were fetched. Returns whether any client
+   * may see something else now.
    * @throws GatewayError `too_large` where the budget has no room for it, and nothing changes
    */
   set(variant: ClientKind, told: string, listed: ServerSnapshot, kind: ClientKind | undefined): boolean {
@@ -90,7 +97,7 @@ export class Variants {
     return this.#set(variant, told, shared, kind, dropped)
   }
 
-  /** Takes what an earlier run has listed. @throws as `set` */
+  /** Restores lists that an earlier run has fetched. @throws as `set` */
   restore(variant: ClientKind, told: string, listed: ServerSnapshot): void {
     const dropped = this.#droppedFor(variant)
     const others = this.#allBut(variant, dropped)
@@ -130,7 +137,7 @@ export class Variants {
     this.#share()
   }
 
-  /** The server may have changed, and nobody has looked what a client of this variant is shown now. */
+  /** Marks the lists of this variant as possibly outdated until they are fetched again. */
   outdate(variant: ClientKind): void {
     this.#outdated.add(variant)
   }
@@ -146,7 +153,7 @@ export class Variants {
     return (kind.startsWith('m') ? spoken?.modern : spoken?.legacy) === false
   }
 
-  /** Snapshots that are equal to that of the base become one object with it, so that they cost nothing, and views of them are one. */
+  /** Replaces snapshots that are equal to the base with that object, so that they use no memory and share its views. */
   #share(): void {
     const least = leastOf(this.#listed.keys())
     const base = least === undefined ? undefined : this.#listed.get(least)
@@ -157,11 +164,11 @@ export class Variants {
     for (const [, snapshot] of same) if (snapshot.fetchedAt > newest.fetchedAt) newest = snapshot
     for (const [variant] of same) this.#listed.set(variant, newest)
     this.#base = newest
-    // It is less now, never more.
+    // The size only decreases here.
     this.#budget.take(this.#server, sizeOf(this.#listed.values()))
   }
 
-  /** The variant that makes room for `added`: the one that was listed longest ago and is not the least capable. */
+  /** The variant that is dropped to make room for `added`: the one listed longest ago that is not the least capable. */
   #droppedFor(added: ClientKind): ClientKind | undefined {
     if (this.#listed.has(added) || this.#listed.size < MAX_VARIANTS) return undefined
     const least = leastOf([added, ...this.#listed.keys()])
@@ -182,7 +189,7 @@ function leastOf(variants: Iterable<ClientKind>): ClientKind | undefined {
   return least
 }
 
-/** Fewer capabilities come first, and of equally many the modern era. */
+/** Orders kinds: fewer capabilities first, and with equally many the modern era first. */
 function isLess(a: ClientKind, b: ClientKind): boolean {
   return a.length !== b.length ? a.length < b.length : a > b
 }

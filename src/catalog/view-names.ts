@@ -1,18 +1,18 @@
 import type { Policy } from '../policy/policy.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
 
-/** The name of the endpoint of everything. */
+/** The name of the endpoint that serves all servers. */
 export const WHOLE = ''
 
-/** Between the endpoint and the policy; keys of policies have none. */
+/** Separates the endpoint and the policy. Keys of policies do not contain it. */
 const SEPARATOR = '\n'
-/** Before the kind of client, at the end. */
+/** Precedes the kind of client at the end of a name. */
 const KIND = '\f'
 
-/** Names that are kept for one kind of client. */
+/** Maximum number of cached names for one kind of client. */
 const MAX_NAMES = 2000
 
-/** The kind of client in the name of a view; `undefined` in the name of a view for every kind. */
+/** The kind of client in the name of a view. `undefined`: the view is for every kind. */
 export function kindIn(name: string): ClientKind | undefined {
   const at = name.lastIndexOf(KIND)
   return at < 0 ? undefined : name.slice(at + 1)
@@ -24,7 +24,7 @@ export function everyonesOf(name: string): string {
   return at < 0 ? name : name.slice(0, at)
 }
 
-/** Of a view for every kind of client: the name of the same view for this kind. */
+/** From the name of a view for every kind of client: the name of the same view for this kind. */
 export function nameFor(name: string, kind: ClientKind | undefined): string {
   return kind === undefined ? name : `${name}${KIND}${kind}`
 }
@@ -46,7 +46,7 @@ export function endpointOf(name: string): string {
   return end < 0 ? name : name.slice(0, end)
 }
 
-/** Names of views. The same text each time, which is put together and hashed once and not with every request. */
+/** Names of views. Cached, so that a name is not built and hashed with every request. */
 export class ViewNames {
   readonly #restricted = new WeakMap<Policy, Map<string, string>>()
   readonly #ofKinds = new Map<ClientKind, Map<string, string>>()

@@ -25,23 +25,23 @@ import { ResourceRules } from './resource-rules.ts'
 import { HIDDEN, judged, SEEN, type States } from './visibility.ts'
 
 export interface ViewOptions {
-  /** Says what the view is of: an endpoint, and the rules of who sees it. */
+  /** Identifies the view: its endpoint and its policy. */
   readonly name: string
   readonly merged: EndpointCatalog
-  /** `undefined`: everything is seen. */
+  /** `undefined`: everything is visible. */
   readonly policy: Policy | undefined
   readonly pageSize: number
-  /** How long a list may be kept whose server does not say it; 0: not known. */
+  /** Time to live of a list whose server gives none. 0: not known. */
   readonly ttlMs: number
-  /** Callers may see something else at the same endpoint. */
+  /** Whether other callers may see something else at the same endpoint. */
   readonly personal: boolean
   /** Raw JSON of the gateway's `serverInfo`. */
   readonly serverInfo: string
-  /** Keeps serialized pages; default: for as long as the view. */
+  /** Cache of serialised pages. Default: one that lives as long as the view. */
   readonly pages?: Pages | undefined
 }
 
-/** Serialized pages of lists. May forget. */
+/** Cache of serialised pages of lists. May drop pages. */
 export interface Pages {
   get(key: string): Buffer | undefined
   set(key: string, page: Buffer): unknown
@@ -49,28 +49,29 @@ export interface Pages {
 
 const OPEN: Decision = { verdict: 'allow', rule: 'default', shadowed: undefined }
 
-/** Names of which the rule is remembered. */
+/** Maximum number of names whose rule is cached. */
 const MAX_RULES = 500
 
 let views = 0
 
 /**
- * What a client sees of an endpoint: what the endpoint has, without what the client's rules deny whatever is done with it. Such things are looked up like those
- * that do not exist, and with the same result. All it has of its own is one byte for each entry.
+ * The part of an endpoint that a client sees: all items except those that the client's rules deny in every call. Denied
+ * items are looked up like those that do not exist, with the same result. The view itself stores only one byte for each
+ * entry.
  */
 export class View {
   readonly name: string
   /** Everything that the endpoint has. */
   readonly merged: EndpointCatalog
-  /** Servers of which something is seen, or may be once they are listed. */
+  /** Servers with visible items, or with items that may be visible once they are listed. */
   readonly servers: ReadonlySet<string>
-  /** Servers that have never been listed and may have something to see. */
+  /** Servers that have never been listed and may have visible items. */
   readonly missing: readonly string[]
   readonly #options: ViewOptions
   readonly #policy: Policy | undefined
-  /** Absent when everything is seen. */
+  /** Absent when everything is visible. */
   readonly #states: States | undefined
-  /** Absent when everything is seen. */
+  /** Absent when everything is visible. */
   readonly #resources: ResourceRules | undefined
   readonly #counts: Readonly<Record<ListKind, number>>
   readonly #members: readonly Member[]
@@ -78,10 +79,10 @@ export class View {
   readonly #id = ++views
   readonly #signatures = new Map<ListKind, string>()
   readonly #rules = new Map<string, string>()
-  /** Routes of what is decided with each call: the same object each time, so that others can remember something of it. */
+  /** Routes whose rules are checked at each call. The same object each time, so that other parts can cache by it. */
   readonly #checked = new Map<CatalogEntry, Route>()
 
-  /** Makes a view, with pauses. */
+  /** Creates a view, with pauses. */
   static *making(options: ViewOptions): Steps<View> {
     const { merged, policy } = options
     if (!policy || policy.unrestricted) return new View(options)
@@ -125,19 +126,19 @@ export class View {
     )
   }
 
-  /** Entries of a list that are seen. */
+  /** Visible entries of a list. */
   entries(kind: ListKind): readonly CatalogEntry[] {
     const states = this.#states?.[kind]
     const list = this.merged.lists[kind]
     return states ? list.filter((_, at) => states[at] !== HIDDEN) : list
   }
 
-  /** Names of entries that are seen and that a name was most likely meant for. */
+  /** Names of visible entries that are nearest to an unknown name. */
   similar(kind: 'tools' | 'prompts', name: string): string[] {
     return similarNames(name, this.entries(kind))
   }
 
-  /** A tool by its exposed name; else by its own, where only one server has it: apps of a server call its tools by the names they know. */
+  /** A tool by its exposed name, or by its own name where only one server has it, as apps of a server use it. */
   tool(name: string): Route | undefined {
     const exposed = this.#at('tools', this.merged.placeOf('tools', name))
     if (exposed) return exposed
@@ -163,7 +164,7 @@ export class View {
     return this.#at('prompts', this.merged.placeOf('prompts', name))
   }
 
-  /** A template by its exposed text; completion refers to templates so. */
+  /** A template by its exposed text, which `completion/complete` refers to. */
   template(uriTemplate: string): Route | undefined {
     return this.#at('resourceTemplates', this.merged.placeOf('resourceTemplates', uriTemplate))
   }
@@ -178,7 +179,7 @@ export class View {
     return this.#at('resources', this.merged.placeOf('resources', uri))
   }
 
-  /** The owner of a resource that no server lists: by template, by configured scheme, or because there is only one server. */
+  /** The owner of a resource that no server lists: by template, by configured scheme, or as the only server. */
   unlisted(uri: string): Route | undefined {
     for (const route of this.merged.owners(uri)) {
       const seen = this.ownedBy(route)
@@ -190,14 +191,14 @@ export class View {
       : undefined
   }
 
-  /** A resource that a server has linked in a result; `undefined` where others own it. */
+  /** A resource that a server has linked in a result. `undefined`: another server owns it. */
   linked(server: string | undefined, uri: string): Route | undefined {
     return server !== undefined && this.merged.mayLink(server, uri)
       ? this.ownedBy({ server, own: uri, exposed: uri })
       : undefined
   }
 
-  /** A route to a resource, if it may be read: by its URI, and by its definition where the server lists it. */
+  /** The route to a resource if the client may read it: by its URI, and by its definition where the server lists it. */
   ownedBy(route: Route): Route | undefined {
     const { server, own } = route
     if (isReserved(own)) return undefined
@@ -205,14 +206,14 @@ export class View {
     return this.#resources ? this.#resources.seen(route) : route
   }
 
-  /** Whether the client may hear of a resource by the URI its server uses. */
+  /** Whether the client may receive notifications of a resource. `own` is the URI at its server. */
   hears(server: string, own: string): boolean {
     return this.ownedBy({ server, own, exposed: own }) !== undefined
   }
 
   /**
-   * What the rules say of something that a client has named, seen or not; `undefined` where there is nothing of that name. For the record only: what a client hears
-   * comes from the look-ups.
+   * The decision of the rules on an item that a client has named, visible or not. `undefined`: there is no item of that
+   * name. For the audit log only: answers to clients come from the look-ups.
    */
   decisionOn(kind: 'tools' | 'prompts' | 'resources', name: string): Decision | undefined {
     const places = [
@@ -225,7 +226,9 @@ export class View {
     return undefined
   }
 
-  /** Place of the rule that lets a thing be seen, or hides it; `undefined` where no rules apply, or there is no such thing. For the record only. */
+  /**
+   * Position of the rule that shows or hides an item. `undefined`: no rules or no such item. For the audit log only.
+   */
   ruleOn(kind: 'tools' | 'prompts' | 'resources', name: string): string | undefined {
     if (!this.#policy) return undefined
     const key = `${kind} ${name}`
@@ -238,17 +241,17 @@ export class View {
     return rule
   }
 
-  /** Maps the URIs of a server's results to those clients see; `undefined` when none of them differs. */
+  /** Maps the URIs in a server's results to exposed URIs. `undefined`: none of them differs. */
   uriMap(server: string): ((uri: string) => string) | undefined {
     return this.merged.uriMap(server)
   }
 
-  /** Changes exactly when the list changes for clients. */
+  /** Signature of a list. It changes exactly when the list changes for clients. */
   signature(kind: ListKind): string {
     return this.#signatures.get(kind) ?? atOnce(this.#signing(kind))
   }
 
-  /** Makes what `changedKinds` needs, with pauses. */
+  /** Computes the signatures that `changedKinds` needs, with pauses. */
   *signing(): Steps<void> {
     for (const kind of LIST_KINDS) yield* this.#signing(kind)
   }
@@ -267,30 +270,31 @@ export class View {
     return signature
   }
 
-  /** How long modern clients may keep a list, or what they have discovered, and for whom. */
+  /** Time to live and scope, for modern clients, of a list or of the discovery. */
   caching(of: ListKind | 'discover'): Caching {
     const { ttlMs, personal } = this.#options
     return mergedCaching(of, this.#members, ttlMs, personal || this.#policy !== undefined)
   }
 
   /**
-   * The result of a list method, made with pauses once per view, era and page; for an older revision once more where its text differs.
-   * @throws GatewayError `invalid_params` for a cursor that is not of this list as it is now
+   * The result of a list method. Built with pauses, once per view, era and page, and separately for an older revision
+   * where its text differs.
+   * @throws GatewayError `invalid_params` for a cursor that does not belong to the current list
    */
   *listing(kind: ListKind, revision: string, cursor: unknown): Steps<Buffer> {
     if (cursor !== undefined) yield* this.#signing(kind)
     return yield* this.#paging(kind, revision, this.#offsetOf(kind, cursor))
   }
 
-  /** The same where it is known; `undefined`: it is not. @throws as `listing` */
+  /** The same from the cache. `undefined`: not cached. @throws as `listing` */
   kept(kind: ListKind, revision: string, cursor: unknown): Buffer | undefined {
     if (cursor !== undefined && !this.#signatures.has(kind)) return undefined
     return this.#pages.get(this.#pageKey(kind, revision, this.#offsetOf(kind, cursor)))
   }
 
   /**
-   * Union of what the servers can do. While a server has never been listed everything is offered, because a legacy client hears of
-   * capabilities only once.
+   * Union of the capabilities of the servers. Everything is offered while any server has never been listed, because a
+   * legacy client receives capabilities only once.
    */
   capabilities(protocolVersion: string): JsonObject {
     const maySee = (server: string, kind: ItemKind): boolean => this.#maySee(server, kind)
@@ -312,7 +316,7 @@ export class View {
     if (known) return known
     const level = revisionProfile(revision)
     const made = yield* this.#page(kind, isModernVersion(revision), level, offset)
-    // Most lists read the same in all legacy revisions.
+    // Most lists have the same text in all legacy revisions.
     const newest = level && (yield* this.#paging(kind, LATEST_LEGACY, offset))
     const page = newest?.equals(made) ? newest : made
     this.#pages.set(key, page)
@@ -351,7 +355,7 @@ export class View {
     const visible = members.filter(({ server, snapshot }) => {
       if (seen.has(server.name)) return true
       if (!snapshot) return ITEM_KINDS.some(kind => this.#maySee(server.name, kind))
-      // It may have resources that it does not list.
+      // The server may have resources that it does not list.
       const unlisted = 'resources' in snapshot.capabilities || server.uriSchemes.length > 0
       return (
         unlisted &&

@@ -29,53 +29,56 @@ export interface ViewsOptions {
   /** Raw JSON of the gateway's `serverInfo`. */
   readonly serverInfo: string
   readonly logger: Logger
-  /** What is known of a server. */
+  /** The last snapshot of a server. */
   readonly snapshot: (server: string, kind?: ClientKind) => ServerSnapshot | undefined
-  /** All that is known of it. */
+  /** All snapshots of a server. */
   readonly variants: (server: string) => readonly ServerSnapshot[]
   /** A policy by its key. */
   readonly policy: (key: string) => Policy
-  /** Names of the views whose clients want to hear of changes. */
+  /** Names of the views whose clients have subscribed to changes. */
   readonly watched: () => Iterable<string>
-  /** The view of this name has been replaced, and these of its lists look different to clients. */
+  /** Called when the view of this name has been replaced and these of its lists have changed for clients. */
   readonly onChange: (name: string, kinds: readonly ListKind[]) => void
 }
 
-/** Names of views of clients with rules, and bytes of lists, that are kept; what is dropped is made again when it is needed. */
+/** Maximum number of cached restricted views, and bytes of cached lists. Dropped ones are built again on demand. */
 const MAX_VIEWS = 4000
 const MAX_PAGE_BYTES = 64 * 1024 * 1024
 
 /**
- * What callers see of the endpoints: everything of an endpoint, merged once, and over it a view for each policy. Where servers show some kinds of clients other
- * lists, there is one more of each for every lot of kinds that are shown the same. A view is found again by its name, so that one that was dropped is nothing
- * lost. Lists may be long: what can wait for a view waits until it is `ready`, so that making it holds up nothing else.
+ * The views of the endpoints: everything of an endpoint, merged once, and on top of it a view for each policy. Where
+ * servers list something else for some kinds of clients, each set of kinds with the same lists has its own views. A
+ * view is found by its name, so a dropped view can be built again. Lists may be long: code that can wait for a view
+ * awaits `ready`, so that the building delays nothing else.
  */
 export class Views {
   readonly #options: ViewsOptions
-  /** For what every merge finds again. */
+  /** Logger for what every merge reports again. */
   readonly #logger: Logger
   readonly #servers: ReadonlyMap<string, ServerConfig>
   readonly #profiles: ReadonlyMap<string, ProfileConfig>
   readonly #personal: boolean
-  /** Everything of an endpoint, for everyone and for kinds of clients. Kinds that are shown the same share a view; its name is that of the first of them. */
+  /**
+   * Everything of an endpoint, for each kind of client. Kinds with the same lists share a view, named after the first.
+   */
   #endpoints = new Map<string, View>()
-  /** By every name, in the order in which they came. Looked up with every call, hence no cache that notes what was used last. */
+  /** Views by name, in order of creation. Looked up with every call, so the cache does not track the last use. */
   readonly #restrictedViews = new Map<string, View>()
-  /** There are 32 at most. `undefined` stands for everyone. */
+  /** At most 32 kinds. `undefined` stands for all clients. */
   readonly #kinds = new Set<ClientKind | undefined>([undefined])
   readonly #names = new ViewNames()
   readonly #pages = new LRUCache<string, Buffer>({
     maxSize: MAX_PAGE_BYTES,
     sizeCalculation: page => Math.max(1, page.length),
   })
-  /** Views that may look different than their clients know, as they knew them. */
+  /** Views that may have changed since their clients last listed, in the former state. */
   readonly #outdated = new Map<string, Former>()
-  /** What requests wait for does not wait for what all clients are told of. */
+  /** Work that requests wait for. Separate, so that it is not delayed by work for notifications. */
   readonly #asked = new SlicedWork()
   readonly #renewal = new SlicedWork()
-  /** The next replacement of all views; it sees everything that is known when it begins. */
+  /** The next replacement of all views. It uses everything that is known when it begins. */
   #replacement: Promise<void> | undefined
-  /** Until the last one that was asked for is done. */
+  /** Resolves when the last requested replacement is done. */
   #latest: Promise<void> | undefined
   #comparing = false
   #superseded = false
@@ -85,15 +88,15 @@ export class Views {
     this.#options = options
     this.#logger = onceLogger(options.logger)
     const { clients, gateway } = options.config
-    // What anyone sees may then depend on who it is, so that nothing in between may give it to another.
+    // What a client sees may then depend on its identity, so shared caches must not pass it to another client.
     this.#personal = clients.length > 0 || gateway.auth.jwt.length > 0 || gateway.auth.proxy !== undefined
     this.#servers = new Map(options.config.servers.map(server => [server.name, server]))
     this.#profiles = new Map(options.config.profiles.map(profile => [profile.name, profile]))
   }
 
   /**
-   * Name of the view that callers with a policy have of an endpoint: `''` for everything, else a profile or a server. `undefined`: there is no such endpoint, or
-   * nothing at it that they may see.
+   * Name of the view that callers with a policy have of an endpoint: `''` for everything, or a profile or a server.
+   * `undefined`: there is no such endpoint, or the policy allows nothing at it.
    */
   of(endpoint: string, policy: Policy): string | undefined {
     if (!this.#isEndpoint(endpoint)) return undefined
@@ -101,7 +104,7 @@ export class Views {
     return endpoint === WHOLE || (this.view(name)?.servers.size ?? 0) > 0 ? name : undefined
   }
 
-  /** Until `of` can be answered at once; `undefined`: it can. Never rejects. */
+  /** Resolves when `of` can be called without delay. `undefined`: it can be now. Never rejects. */
   known(endpoint: string, policy: Policy): Promise<unknown> | undefined {
     if (!this.#isEndpoint(endpoint)) return undefined
     return this.ready(policy.unrestricted ? endpoint : this.#names.of(endpoint, policy))
@@ -112,18 +115,18 @@ export class Views {
     return this.#names.ofKind(name, kind)
   }
 
-  /** A view by its name. Made at once where it is not there yet. */
+  /** A view by its name. Built synchronously if it is missing. */
   view(name: string): View | undefined {
     return this.#known(name) ?? atOnce(this.#making(name))
   }
 
-  /** Until the view of this name is made; `undefined`: it is there. Never rejects. */
+  /** Resolves when the view of this name is built. `undefined`: it is available. Never rejects. */
   ready(name: string): Promise<unknown> | undefined {
-    // What asks for the view hears why it cannot be made.
+    // The code that then asks for the view receives the error.
     return this.#known(name) ? undefined : this.#asked.do(() => this.#making(name)).catch(() => undefined)
   }
 
-  /** A view by its name, once what is known now is shown. */
+  /** A view by its name, after everything known now is included. */
   async made(name: string): Promise<View | undefined> {
     if (this.#superseded && !this.#isCurrent(name)) await this.rebuild()
     if (this.#latest && !this.#isCurrent(name)) await this.#latest
@@ -131,8 +134,8 @@ export class Views {
   }
 
   /**
-   * Takes from the views of another configuration what is the same here, and merges the other endpoints that were in use there. Nothing changes for the former.
-   * `samePolicies`: both have the same rules.
+   * Takes over the views of a former configuration that stay the same, and merges the other endpoints that were in use
+   * there. The former views do not change. `samePolicies`: both configurations have the same rules.
    */
   adopt(former: Views, samePolicies: boolean): Promise<void> {
     return this.#renewal.do(() => this.#adopting(former, samePolicies))
@@ -157,7 +160,7 @@ export class Views {
         this.#restrictedViews.set(name, view)
   }
 
-  /** All of the configuration that shows in the views of an endpoint, apart from rules. */
+  /** Everything in the configuration that affects the views of an endpoint, apart from rules. */
   #shape(endpoint: string): string {
     const { maxNameLength, pageSize, ttlMs } = this.#options.config.gateway.catalog
     const servers = this.#membersOf(endpoint, undefined).map(({ server, prefix }) => {
@@ -165,18 +168,18 @@ export class Views {
       return [server.name, prefix, hidden, server.uriSchemes]
     })
     const match = this.#profiles.get(endpoint)?.match ?? []
-    // A pattern may mean a server that is not in the profile.
+    // A pattern may refer to a server that is not in the profile.
     const all = match.length > 0 ? [...this.#servers.keys()] : []
     return JSON.stringify([maxNameLength, pageSize, ttlMs, this.#personal, servers, match, all])
   }
 
-  /** Nobody is told of changes any more. A view is still made anew where a request asks for what has changed since. */
+  /** Stops notifications of changes. A request for an outdated view still builds it again. */
   supersede(): void {
     this.#superseded = true
     this.#outdated.clear()
   }
 
-  /** Whether a replacement leaves the endpoint of a view as it is. */
+  /** Whether a replacement leaves the endpoint of a view unchanged. */
   #isCurrent(name: string): boolean {
     const view = this.#endpoints.get(unrestricted(name))
     return !view || shows(view, this.#membersOf(endpointOf(name), kindIn(name)))
@@ -188,24 +191,24 @@ export class Views {
     return kept ?? (await this.#asked.do(() => view.listing(kind, revision, cursor)))
   }
 
-  /** Lists that look different to clients in two views. */
+  /** Lists that differ for clients between two views. */
   changed(before: View, after: View): Promise<ListKind[]> {
     return this.#asked.do(() => changes(before, after))
   }
 
-  /** Looked up with every call. */
+  /** The view if it is available. Called with every request. */
   #known(name: string): View | undefined {
     return this.#endpoints.get(name) ?? this.#restrictedViews.get(name)
   }
 
-  /** Begins anew where the endpoint is replaced meanwhile. */
+  /** Builds a view. Starts again if the endpoint is replaced in the meantime. */
   *#making(name: string): Steps<View | undefined> {
     for (;;) {
       const known = this.#known(name)
       if (known) return known
       const endpoint = yield* this.#endpoint(unrestricted(name))
       if (!endpoint || unrestricted(name) === name) return endpoint
-      // Kinds that share the view of the endpoint share this one as well.
+      // Kinds that share the view of the endpoint share this view, too.
       const shared = nameFor(everyonesOf(name), kindIn(endpoint.name))
       const view = yield* shared === name ? this.#restricted(endpoint.merged, name) : this.#making(shared)
       if (this.#endpoints.get(unrestricted(name)) !== endpoint || this.#restrictedViews.has(name)) continue
@@ -223,8 +226,8 @@ export class Views {
   }
 
   /**
-   * Replaces the views of servers that show something else now; clients to whom they look different are told then. Until all are made, those of before serve.
-   * Resolves when they are replaced. @throws what the making throws; nothing is replaced then
+   * Replaces the views of servers whose lists have changed, then notifies the clients whose lists differ. Until then
+   * the former views serve. @throws the error of the building; nothing is replaced then
    */
   rebuild(): Promise<void> {
     if (!this.#replacement) {
@@ -238,16 +241,16 @@ export class Views {
     return this.#replacement
   }
 
-  /** Until the views are those of what is known now; `undefined`: they are. Never rejects. */
+  /** Resolves when the views include everything known now. `undefined`: they do. Never rejects. */
   get upToDate(): Promise<void> | undefined {
     return this.#latest
   }
 
   *#replacing(): Steps<void> {
-    // What becomes known from now on needs another one.
+    // A change from now on needs another replacement.
     this.#replacement = undefined
     const views = new Map<string, View>()
-    // Views that are made meanwhile are among them.
+    // Views that are built in the meantime are included.
     for (const [name, old] of this.#endpoints) {
       if (this.#closed) return
       views.set(name, yield* this.#shown(name, views, old))
@@ -269,7 +272,7 @@ export class Views {
     if (!this.#comparing) void this.#compare()
   }
 
-  /** Finds out which clients see a change. */
+  /** Determines which clients see a change. */
   async #compare(): Promise<void> {
     this.#comparing = true
     for (const [name, before] of this.#outdated) {
@@ -300,7 +303,7 @@ export class Views {
     return name === WHOLE || this.#servers.has(name) || this.#profiles.has(name)
   }
 
-  /** Everything of an endpoint, as a kind of client is shown it. Begins anew where views are replaced meanwhile. */
+  /** Everything of an endpoint, as listed for a kind of client. Starts again if views are replaced in the meantime. */
   *#endpoint(name: string): Steps<View | undefined> {
     const kind = kindIn(name)
     for (;;) {
@@ -308,14 +311,14 @@ export class Views {
       const known = views.get(name)
       if (known || !this.#isEndpoint(endpointOf(name))) return known
       this.#kinds.add(kind)
-      // What everyone is shown comes first, and what is made anew below is what differs.
+      // The view for all clients comes first, so that only differing views are built below.
       if (kind !== undefined) yield* this.#endpoint(endpointOf(name))
       const view = yield* this.#shown(name, views)
       if (views === this.#endpoints && !views.has(name)) views.set(name, view)
     }
   }
 
-  /** One of these views, where a kind of client is shown the same; else the one of before, or a new one. */
+  /** One of these views if its lists are the same for the kind of client, or the former view, or a new one. */
   *#shown(name: string, views: ReadonlyMap<string, View>, old?: View): Steps<View> {
     const [endpoint, kind] = [endpointOf(name), kindIn(name)]
     const members = this.#membersOf(endpoint, kind)
@@ -328,7 +331,7 @@ export class Views {
     return yield* this.#over(merged, name, kind === undefined ? undefined : this.#pages)
   }
 
-  /** The servers of an endpoint, as they show themselves to a kind of client. */
+  /** The servers of an endpoint, with their lists for a kind of client. */
   #membersOf(name: string, kind: ClientKind | undefined): Member[] {
     const { config, snapshot, variants } = this.#options
     const alone = this.#servers.get(name)
@@ -336,7 +339,7 @@ export class Views {
     return (
       (alone ? [alone] : config.servers)
         .filter(server => !profile || profile.servers.includes(server.name))
-        // Alone at its endpoint, a server keeps the names it uses itself.
+        // A server that is alone at its endpoint keeps its own names.
         .map(server => ({
           server,
           prefix: alone ? (false as const) : server.prefix,
@@ -370,25 +373,25 @@ export class Views {
   }
 }
 
-/** What clients knew of a view that has been replaced: the view, or, where it had been dropped, what it was made of. */
+/** The former state of a replaced view: the view, or, if it was dropped, the members to build it from. */
 interface Former {
   readonly view: View | undefined
   readonly merged: EndpointCatalog
 }
 
-/** Whether a view of the same endpoint shows its servers as these members do. */
+/** Whether a view of the same endpoint has the same lists as these members. */
 function shows({ merged }: View, members: readonly Member[]): boolean {
   const isShown = ({ snapshot, variants }: Member, shown?: Member): boolean =>
     isAlike(snapshot, shown?.snapshot) && haveSameResources(variants, shown?.variants)
   return members.every((member, at) => isShown(member, merged.members[at]))
 }
 
-/** Whether clients see the same of a server. */
+/** Whether two snapshots are the same for clients. */
 function isAlike(a: ServerSnapshot | undefined, b: ServerSnapshot | undefined): boolean {
   return a === b || (a !== undefined && b !== undefined && sameLists(a, b) && sameCaching(a, b))
 }
 
-/** Lists that look different to clients in two views, found out with pauses. */
+/** Determines, with pauses, the lists that differ for clients between two views. */
 function* changes(before: View, after: View): Steps<ListKind[]> {
   if (before === after) return []
   yield* before.signing()

@@ -3,15 +3,15 @@ import { Stride, type Steps } from '../core/slices.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { EndpointCatalog } from './endpoint-catalog.ts'
 
-/** What becomes of an entry: not there, there, or there and decided with each call. */
+/** State of an entry: hidden, visible, or visible with a check at each call. */
 export const HIDDEN = 0
 export const SEEN = 1
 export const CHECKED = 2
 
-/** By list and the place in it. */
+/** States by list and index. */
 export type States = Readonly<Record<ListKind, Uint8Array>>
 
-/** What a policy lets be seen of the lists of an endpoint, with pauses. */
+/** Evaluates a policy for all entries of an endpoint, with pauses. */
 export function* judged({ lists }: EndpointCatalog, policy: Policy): Steps<States> {
   const stride = new Stride()
   const states: Partial<Record<ListKind, Uint8Array>> = {}
@@ -20,7 +20,7 @@ export function* judged({ lists }: EndpointCatalog, policy: Policy): Steps<State
     const decide = policy.decideMany()
     const those = new Uint8Array(list.length)
     for (const [at, entry] of list.entries()) {
-      // What servers may make of a long URI is long to find out.
+      // The time to evaluate a long URI grows with its length.
       if (stride.isOver(entry.name.length)) yield
       const decision = decide(entry)
       those[at] = decision.verdict === 'deny' ? HIDDEN : needsCheck(decision) ? CHECKED : SEEN
@@ -30,7 +30,10 @@ export function* judged({ lists }: EndpointCatalog, policy: Policy): Steps<State
   return states as States
 }
 
-/** What depends on a call, and what a rule in shadow mode wants to hear of. */
+/**
+ * Whether the rules have to be checked at each call: the decision depends on the call, or a rule in shadow mode reports
+ * calls.
+ */
 export function needsCheck({ verdict, shadowed }: Decision): boolean {
   return verdict === 'depends' || shadowed !== undefined
 }

@@ -9,14 +9,17 @@ import { refuseStream } from './responses.ts'
 import type { Credential } from './authenticator.ts'
 import type { Service } from './service.ts'
 
-/** What opens a session or a stream of the legacy era is a request like others: it counts for the limits of whoever sends it. */
+/**
+ * Admission of requests that open a legacy session or stream. They count for the limits of their sender like other
+ * requests.
+ */
 
 interface Place {
   readonly view: string
   readonly credential: Credential
 }
 
-/** Counts an `initialize`; resolves with the error that answers it when a limit refuses it. */
+/** Counts an `initialize`. Resolves with the error to answer when a limit refuses it. */
 export async function admitSession(
   service: Service,
   { view, credential }: Place,
@@ -30,7 +33,10 @@ export async function admitSession(
   }
 }
 
-/** Counts a stream that carries no answer. `false`: it was refused, with status 429, or its client has left meanwhile. */
+/**
+ * Counts a stream that carries no answer. `false`: it was refused with status 429, or the client has disconnected in
+ * the meantime.
+ */
 export async function admitStream(
   service: Service,
   { view, credential }: Place,
@@ -46,10 +52,10 @@ export async function admitStream(
   }
 }
 
-/** What came of a request, as far as it was read. */
+/** The members of a request that could be read. */
 export type Unread = Partial<Pick<Incoming, 'method' | 'params'>> & { readonly modern?: boolean }
 
-/** Counts and notes a request that was refused before it could become a call, then hands on the error that answers it. */
+/** Counts and records a request that was refused before it became a call, then hands on the error that answers it. */
 export function turnDown(
   service: Service,
   { principal, view }: Pick<Opening, 'principal' | 'view'>,
@@ -62,7 +68,9 @@ export function turnDown(
   void service.admit(refused).catch((caught: unknown) => answer(GatewayError.from(caught)))
 }
 
-/** The same over HTTP for what was no message, or no session's. Rejects with what answers it. */
+/**
+ * As `turnDown`, over HTTP, for a body that is no message or has no session. Rejects with the error that answers it.
+ */
 export async function turnDownPost(service: Service, place: Place, caught: unknown): Promise<never> {
   if (caught instanceof GatewayError && caught.code === 'cancelled') throw caught
   const error =

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Principal } from '../core/principal.ts'
 
-/** By what a caller was recognised, without the secret: what a reload looks up again. */
+/** How a caller was recognised, without the secret. A reload looks the caller up again by it. */
 export type Evidence =
   | { readonly by: 'key'; readonly digest: string; readonly isStored: boolean }
   | { readonly by: 'certificate'; readonly name: string }
@@ -14,39 +14,50 @@ export type Evidence =
     }
   | { readonly by: 'nothing' }
 
-/** What a caller has shown, and for how long it counts. One object for one key; sessions and streams remember it. */
+/** The credential of a caller, and its expiry. One object for each key. Sessions and streams keep a reference to it. */
 export interface Credential {
   readonly principal: Principal
-  /** Unix milliseconds; 0 from the moment it is withdrawn. */
+  /** Unix milliseconds. 0 from the moment of revocation. */
   readonly expiresAt: number
-  /** Whether the caller comes back with a newer one: then a session outlives this one, although its streams do not. */
+  /**
+   * Whether the caller can renew it, as with an access token. A session then outlives this credential, although its
+   * streams do not.
+   */
   readonly renewable: boolean
   readonly evidence: Evidence
 }
 
-/** Who is calling over HTTP. Implemented in `auth/`; the fronts know no more of it than this. */
+/** Identifies callers over HTTP. Implemented in `auth/`; the fronts depend on this interface only. */
 export interface Authenticator {
   /**
-   * What the request shows, for an endpoint (`''`: all). At once for credentials that were shown on the same connection before, a promise only when
-   * something has to be looked up.
+   * The credential of a request for an endpoint (`''`: all servers). Returned at once for credentials seen before on
+   * the same connection, as a promise only if a look-up is needed.
    * @throws HttpRefusal 400, 401, 403, 503; also as a rejection
    */
   authenticate(request: IncomingMessage, endpoint: string): Credential | Promise<Credential>
   /**
-   * Raw JSON of the protected-resource metadata (RFC 9728) for the path of an endpoint, such as `/mcp/search`; `''` is that of everything. `undefined` where
-   * there is none.
+   * Raw JSON of the protected-resource metadata (RFC 9728) for the path of an endpoint, such as `/mcp/search`; `''` is
+   * the path of all servers. `undefined`: there is none.
    */
   resourceMetadata(request: IncomingMessage, path: string): string | undefined
-  /** A sentence for clients that look for a login where there is none; `undefined` where there is one, or nothing is asked for. */
+  /**
+   * Explanation for clients that look for a login where there is none. `undefined` where there is a login, or no
+   * credential is required.
+   */
   readonly noLogin: string | undefined
-  /** Requests come from now on. `origin` is the address they are sent to, unless configured otherwise; `undefined`: only another program knows it. */
+  /**
+   * Called when the front listens. `origin` is its address, used unless another is configured. `undefined`: only the
+   * embedding program has the address.
+   */
   listensAt(origin: string | undefined): void
-  /** The same credential of a caller under this configuration; `undefined`: it is none any more, or that of another identity. */
+  /**
+   * The same credential under this configuration. `undefined`: it is no longer valid, or belongs to another identity.
+   */
   renewed(credential: Credential): Credential | undefined
   close(): void
 }
 
-/** What counts no more, by now. */
+/** Whether a credential has expired or been revoked. */
 export function isOver(credential: Credential, now: number): boolean {
   return credential.expiresAt <= now
 }

@@ -2,37 +2,41 @@ import { processBuffers } from '../core/buffer-limit.ts'
 import { HeldBy } from '../core/held-by.ts'
 import type { Logger } from '../core/logger.ts'
 
-/** What waits for all clients together that do not read what they are sent. One message on the only connection may be larger. */
+/** Bound of the bytes that wait for all clients together. A single message on the only connection may be larger. */
 export const MAX_BYTES = 128 * 1024 * 1024
-/** What may wait on one stream before it takes no more notifications. Answers, which were asked for, always wait. */
+/**
+ * Bound of the bytes on one stream. Beyond it, the stream takes no more notifications. Answers always wait, because the
+ * client requested them.
+ */
 export const MAX_STREAM_BYTES = 4 * 1024 * 1024
-/** A client that takes nothing for so long has gone, or never reads. */
+/** Time after which a client that reads nothing is disconnected. */
 export const STALLED_MS = 30_000
-/** Where others wait for the room that it takes, a client reads too slowly that takes nothing for so long, */
+/** Shorter times for the case that other clients wait for the room. A client that reads nothing for the first time, */
 export const SLOW = {
   stalledMs: 5000,
-  /** or is behind for so long. */
+  /** or is behind for the second, is disconnected. */
   behindMs: 10_000,
 }
 
-/** What waits for one client on one connection. */
+/** The bytes that wait for one client on one connection. */
 export interface Backlog {
   readonly principal: string
   readonly bytes: number
   readonly behind: boolean
   readonly movedAt: number
-  /** Since when it is behind, by `performance.now()`. */
+  /** Time at which it fell behind, by `performance.now()`. */
   readonly behindSince: number
   destroy(): void
 }
 
 /**
- * What waits for clients, over all connections of a front. A connection whose client reads nothing for half a minute ends; so does, when too much waits in
- * all, the one that has stood still longest of the client that has most waiting.
+ * Bytes that wait for clients, over all connections of a front. A connection whose client reads nothing for half a
+ * minute is closed. When too much waits in total, the connection that has stalled longest is closed, of the client with
+ * the most waiting bytes.
  */
 export class Backlogs {
   readonly #logger: Logger
-  /** Servers wait for what clients do not read. */
+  /** Pauses the reading of servers while too much waits for clients. */
   readonly #buffers = processBuffers()
   readonly #behind = new Set<Backlog>()
   /** Bytes by principal. */
@@ -58,7 +62,7 @@ export class Backlogs {
     if (this.#behind.size === 0) this.#buffers.allReadBy(this)
   }
 
-  /** More waits on an outlet than before, or less. What is added at once is one message. */
+  /** Records that the waiting bytes of an outlet have changed. The bytes added in one call are one message. */
   changed({ principal }: Backlog, bytes: number): void {
     if (bytes !== 0) this.#buffers.waits(principal, bytes)
     this.#bytes += bytes
@@ -92,7 +96,7 @@ export class Backlogs {
 
   #dropOne(added: number): boolean {
     const { worst, waiting } = this.#worst(() => true)
-    // A message that is alone may be as large as it is; others are not put behind it without end.
+    // A single message may have any size, but others must not queue up behind it without bound.
     if (!worst || (waiting < 2 && worst.bytes - added <= MAX_BYTES)) return false
     this.drop(worst, `more than ${MAX_BYTES / 1024 / 1024} MiB wait for clients that do not read`)
     return true

@@ -19,27 +19,27 @@ import { errorText, notificationText, type Incoming } from '../protocol/message.
 import { errorFor, headFor, resultFor } from '../protocol/results.ts'
 import type { Service } from './service.ts'
 
-/** Where notifications and the answer of one request go. */
+/** Destination of the notifications and the answer of one request. */
 export interface Reply {
   /**
-   * Sends a message ahead of the answer; `false` where the client cannot take one, or no longer. `text` is a whole message. Of those with the same
-   * `topic`, only the newest matters: while the client does not read, it takes the place of those before.
+   * Sends a message ahead of the answer. `false`: the client cannot take one, or can no longer. `text` is a whole
+   * message. While the client does not read, a message replaces an earlier one with the same `topic`.
    */
   notify(text: string, topic?: string): boolean
-  /** HTTP status of an answer that is not yet on its way; without meaning elsewhere. */
+  /** Sets the HTTP status of an answer that is not sent yet. Without effect on other transports. */
   status(code: number): void
   /** Sends the answer: a whole message in parts, so that a long body is not copied. Called once. */
   answer(head: string, body: string | Buffer, tail: string): void
-  /** Nothing will be answered: the client has cancelled. */
+  /** Ends without an answer, because the client has cancelled. */
   drop(): void
 }
 
-/** What a call knows of its client, besides the request itself. */
+/** What a call takes from its client's session or connection, apart from the request itself. */
 export interface CallContext extends Pick<
   Exchange,
   'principal' | 'modern' | 'protocolVersion' | 'features' | 'view' | 'conversation' | 'logLevel'
 > {
-  /** Asks the client over the stream of this call; absent where there is no way to. */
+  /** Sends a request to the client over the stream of this call. Absent where the transport has no way to. */
   readonly ask?: ((request: InputRequest, reply: Reply) => Promise<string>) | undefined
 }
 
@@ -61,10 +61,10 @@ export class Call implements Exchange {
   readonly #reply: Reply
   readonly #ask: CallContext['ask']
   #done = false
-  /** It is cancelled as soon as it is answered. */
+  /** Set by `stop`. The call is cancelled as soon as it is answered. */
   #stopped = false
 
-  /** `id` is the raw text of the request's id. */
+  /** `id` is the raw JSON of the request's id. */
   constructor(id: string, incoming: Incoming, context: CallContext, reply: Reply) {
     this.#id = id
     this.#reply = reply
@@ -106,13 +106,13 @@ export class Call implements Exchange {
     )
   }
 
-  /** Runs the request to its end. Never rejects. `handler` is what answers it, unless that is the service. */
+  /** Runs the request to its end. Never rejects. `handler` answers it; default: the service. */
   async run(service: Service, handler: Pick<Service, 'handle'> = service): Promise<void> {
     const place = service.calls.add(this)
     try {
       const outcome = await handler.handle(this)
       if (outcome.kind === 'error') {
-        // The one error of a server that modern HTTP answers with a status of its own.
+        // The only error of a server to which modern HTTP assigns a status of its own.
         if (this.modern && (outcome.value as JsonObject).code === MISSING_CAPABILITY) this.#reply.status(400)
         this.#answer('"error":', errorFor(this.modern, outcome))
         return
@@ -129,14 +129,14 @@ export class Call implements Exchange {
     }
   }
 
-  /** Answers with the failure, whatever goes on for the request, and cancels that. */
+  /** Answers with the failure at once, and cancels the work on the request. */
   stop(error: GatewayError, serverInfo: string): void {
     this.#stopped = true
     this.fail(error, serverInfo)
     this.cancellation.cancel('the gateway stops', error)
   }
 
-  /** Answers with a failure of the gateway. */
+  /** Answers with an error of the gateway. */
   fail(error: GatewayError, serverInfo: string): void {
     if (this.#done) return
     if (this.cancellation.reason !== undefined || error.code === 'cancelled') {
@@ -144,7 +144,7 @@ export class Call implements Exchange {
       this.#reply.drop()
       return
     }
-    // A modern server's round cannot carry an error, so the call ends with what its client said.
+    // A round of a modern server cannot carry an error, so the call ends with the error of its client.
     if (error instanceof ClientError) this.#answer('"error":', error.text)
     else if (this.request.method === 'tools/call' && error.kind.actionable) {
       this.#answer('"result":', failureResult(error, this.modern, serverInfo).text)
@@ -157,7 +157,7 @@ export class Call implements Exchange {
   #answer(member: string, body: string | Buffer): void {
     if (this.#done) return
     this.#done = true
-    // The call may live on with a connection whose client does not read.
+    // A connection whose client does not read may keep the call in memory.
     if (!this.#stopped) this.cancellation.end()
     this.trace.letGo()
     if (this.cancellation.reason !== undefined) this.#reply.drop()

@@ -3,11 +3,11 @@ import { IdTable } from '../core/id-table.ts'
 
 /** A request whose client waits for its answer. */
 interface Owed {
-  /** Answers with the failure and cancels what goes on for it. */
+  /** Answers with the failure and cancels the work on the request. */
   stop(error: GatewayError, serverInfo: string): void
 }
 
-/** The requests that are owed an answer, over all fronts. */
+/** Requests that have not been answered yet, over all fronts. */
 export class CallsInFlight {
   readonly #calls = new IdTable<number, Owed>()
   #next = 1
@@ -17,7 +17,7 @@ export class CallsInFlight {
     return this.#calls.size
   }
 
-  /** @returns the place to hand to `remove` */
+  /** @returns the index to pass to `remove` */
   add(call: Owed): number {
     const place = this.#next++
     this.#calls.set(place, call)
@@ -29,12 +29,12 @@ export class CallsInFlight {
     if (this.#onNone !== undefined && this.#calls.size === 0) this.#onNone()
   }
 
-  /** Answers every call that is left with `error`. A call stays in the table until what went on for it has ended. */
+  /** Answers every remaining call with `error`. A call stays in the table until the work on it has ended. */
   stop(error: GatewayError, serverInfo: string): void {
     for (const call of this.#calls.values()) call.stop(error, serverInfo)
   }
 
-  /** Resolves when no call is left, after `ms` in any case. */
+  /** Resolves when no call is left, or after `ms`. */
   async none(ms: number): Promise<void> {
     if (this.#calls.size === 0) return
     await new Promise<void>(resolve => {

@@ -5,7 +5,7 @@ import type { InputRequest } from '../core/exchange.ts'
 import { find, members } from '../protocol/json-text.ts'
 import { notificationText, requestText, type Message } from '../protocol/message.ts'
 
-/** Of a question that was sent, no more is kept than its answer needs. */
+/** The part of a sent request that its answer needs. */
 type Sent = Pick<InputRequest, 'method' | 'server'>
 
 interface OpenAsk {
@@ -15,16 +15,19 @@ interface OpenAsk {
   readonly timer: NodeJS.Timeout
 }
 
-/** What a legacy client has been asked and has not answered: the ids are the gateway's own, so that two servers' never meet. */
+/**
+ * Requests to a legacy client that it has not answered yet. The gateway assigns their ids, so ids of two servers never
+ * collide.
+ */
 export class ClientRequests {
   readonly #limits: () => Pick<AsksConfig, 'answerTimeoutMs' | 'maxPerSession'>
   readonly #open = new Map<number, OpenAsk>()
-  /** Rounds of which the first question was asked. */
+  /** Rounds whose first request has been sent. */
   readonly #admitted = new WeakSet<object>()
   #next = 1
   #closed = false
 
-  /** `limits` are asked for with each question. */
+  /** `limits` is called for each request. */
   constructor(limits: () => Pick<AsksConfig, 'answerTimeoutMs' | 'maxPerSession'>) {
     this.#limits = limits
   }
@@ -68,7 +71,7 @@ export class ClientRequests {
     ask.reject(error)
   }
 
-  /** Takes an answer of the client. Answers to questions nobody asked are ignored; `false` says so. */
+  /** Takes an answer of the client. `false`: it answers no open request, and is ignored. */
   answer(message: Message): boolean {
     const { id } = message.value
     const ask = typeof id === 'number' ? this.#take(id) : undefined
@@ -84,7 +87,7 @@ export class ClientRequests {
     return true
   }
 
-  /** No answer comes any more. */
+  /** Ends all open requests: no more answers will come. */
   close(): void {
     this.#closed = true
     for (const [id, { sent, reject }] of this.#open) {
@@ -93,7 +96,7 @@ export class ClientRequests {
     }
   }
 
-  /** A round has room for all of its questions or for none. */
+  /** A round fits with all of its requests or not at all. */
   #hasRoom({ round }: InputRequest): boolean {
     const admitted = round !== undefined && this.#admitted.has(round)
     const wanted = admitted ? 1 : (round?.size ?? 1)

@@ -4,37 +4,43 @@ import type { Principal } from '../core/principal.ts'
 import type { CallsInFlight } from './calls-in-flight.ts'
 import { cutOff } from './shutting-down.ts'
 
-/** A client that is served, and where. */
+/** A connected client and its endpoint. */
 export interface ServedClient {
-  /** `''`: everything. */
+  /** `''`: all servers. */
   readonly endpoint: string
   readonly principal: Principal
 }
 
 export interface Front {
-  /** Clients whose conversations and streams are open. */
+  /** Clients with an open session or stream. */
   readonly clients: Iterable<ServedClient>
   /**
-   * The gateway has another configuration: conversations and streams go on with what their clients may use now. That of a client that may use nothing any more ends, with an
-   * error.
+   * Applies another configuration. Sessions and streams continue with what their clients may use now. Those of a client
+   * that may use nothing any more end, with an error.
    */
   reconfigured(config: Config): void
-  /** Takes no new requests; what was taken is still answered. Idempotent. */
+  /** Takes no new requests. Accepted requests are still answered. Idempotent. */
   drain(): void
-  /** Resolves when no client is connected that could still send something, after `ms` in any case; absent where nothing is to be waited for. */
+  /**
+   * Resolves when no client that could still send something is connected, or after `ms`. Absent where there is nothing
+   * to wait for.
+   */
   deserted?(ms: number): Promise<void>
-  /** Ends every conversation. Answers may take `flushMs` to be read by their clients. Idempotent. */
+  /** Ends every session. Clients have `flushMs` to read their answers. Idempotent. */
   close(flushMs: number): void | Promise<void>
 }
 
-/** How long a client that is still connected may take to notice that nothing new is taken. */
+/** How long the connections of clients stay open so that they see the refusals of new requests. */
 const NOTICE_MS = 2000
-/** How long calls that were told the end may take to end. */
+/** How long cancelled calls may take to end. */
 const SETTLE_MS = 1000
-/** How long clients may take to read the last answers, at least and at most. */
+/** How long clients may take to read the last answers: lower and upper bound. */
 const FLUSH_MS = { min: 1000, max: 5000 }
 
-/** The fronts of one gateway, which end together: first what they take, then what they owe, then their connections. */
+/**
+ * The fronts of one gateway, which shut down together: first they stop taking requests, then they finish the accepted
+ * ones, then they close their connections.
+ */
 export class Fronts {
   readonly #all = new Set<Front>()
   readonly #calls: CallsInFlight
@@ -51,7 +57,7 @@ export class Fronts {
     this.#logger = logger
   }
 
-  /** One that comes after the end has begun ends as well. */
+  /** Adds a front. After the shutdown has begun, the front is shut down as well. */
   add(front: Front): void {
     this.#all.add(front)
     if (this.#ending) front.drain()
@@ -63,7 +69,7 @@ export class Fronts {
     if (this.#all.size === 0) this.#onNone?.()
   }
 
-  /** Of every front. */
+  /** Clients of every front. */
   *clients(): Generator<ServedClient> {
     for (const front of this.#all) yield* front.clients
   }
@@ -77,25 +83,27 @@ export class Fronts {
     for (const front of this.#all) front.drain()
   }
 
-  /** Resolves when everything that was taken is answered and clients had time to go elsewhere, after `timeoutMs` in any case. */
+  /**
+   * Resolves when every accepted request is answered and clients had time to reconnect elsewhere, or after `timeoutMs`.
+   */
   async finish(timeoutMs: number): Promise<void> {
     const since = performance.now()
     this.drain()
     const { size } = this.#calls
     if (size > 0)
       this.#logger.info(`Calls in flight may take ${timeoutMs / 1000} s until the end.`, { calls: size })
-    // Without a front no client can come back to a call that waits for it.
+    // Without a front, no client can come back for a call that waits for it.
     const none = new Promise<void>(resolve => (this.#onNone = resolve))
     await Promise.race([this.#calls.none(timeoutMs), none])
     const passedMs = performance.now() - since
     const leftMs = timeoutMs - passedMs
-    // On a connection that is kept, a refusal is an answer, and its end is not.
+    // On a kept connection a client sees a refusal, but may miss the end of the connection.
     const noticeMs = Math.min(NOTICE_MS - passedMs, leftMs)
     await Promise.all([...this.#all].map(front => front.deserted?.(noticeMs)))
     this.#flushMs = Math.min(FLUSH_MS.max, Math.max(FLUSH_MS.min, leftMs))
   }
 
-  /** Answers with an error what is still owed, and lets it come to its end. */
+  /** Answers the remaining requests with an error, and lets their work end. */
   async cutOff(): Promise<void> {
     if (this.#calls.size === 0) return
     this.#logger.warn('Calls that were still in flight were ended.', { calls: this.#calls.size })
@@ -103,7 +111,7 @@ export class Fronts {
     await this.settled()
   }
 
-  /** Resolves when nothing goes on for any call, after a moment in any case. */
+  /** Resolves when the work on all calls has ended, or after a moment. */
   settled(): Promise<void> {
     return this.#calls.none(SETTLE_MS)
   }

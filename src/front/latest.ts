@@ -1,4 +1,4 @@
-/** Messages for a client that does not read: of those with the same topic the newest, in the order in which the newest came. */
+/** Messages for a client that does not read: for each topic the newest, in order of arrival. */
 export class Latest {
   readonly #messages = new Map<string, string>()
   readonly #send: (text: string) => void
@@ -8,12 +8,12 @@ export class Latest {
   }
 
   put(topic: string, text: string): void {
-    // Where it stands now, not where it stood first.
+    // Deleted first, so that the topic moves to the end of the order.
     this.#messages.delete(topic)
     this.#messages.set(topic, text)
   }
 
-  /** Sends what is kept. */
+  /** Sends the kept messages. */
   flush(): void {
     if (this.#messages.size === 0) return
     const messages = [...this.#messages.values()]

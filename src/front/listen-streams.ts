@@ -8,27 +8,27 @@ import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
 import { Shares, type Holding } from '../core/shares.ts'
 
-/** Who hears of updated resources and tasks. `params` is raw JSON. */
+/** Receives updates of resources and tasks. `params` is raw JSON. */
 export interface Subscriber {
   notify(method: string, params: string | undefined): void
 }
 
-/** A listen stream that is open, or is about to be. It is the subscriber of what its client wants to hear. */
+/** A listen stream that is open, or is about to be. It is also the subscriber for what its client listens to. */
 export interface ListenStream extends Holding, Subscriber {
   readonly principal: Principal
-  /** What its client sees. */
+  /** The view of its client. */
   readonly view: string
-  /** Lists of its view look different now. */
+  /** Called when lists of its view have changed. */
   listsChanged(kinds: readonly ListKind[]): void
   /** Ends it with a result. */
   end(): void
-  /** What is told of it once its client has been told that it is open. */
+  /** Details for the status. Set once the client has received the acknowledgement. */
   open?: { readonly principal: Principal; readonly endpoint: string; readonly since: number }
 }
 
 /**
- * The listen streams of modern clients, over all fronts. Each holds a connection for as long as its client wants. Where there are too many, the oldest
- * stream of the principal that has most of them ends for a principal that has fewer.
+ * The listen streams of modern clients, over all fronts. Each holds a connection for as long as its client wants. When
+ * there are too many, the oldest stream of the principal with the most is ended for a principal that has fewer.
  */
 export class ListenStreams {
   limits: ListenConfig
@@ -43,7 +43,9 @@ export class ListenStreams {
     this.#logger = logger
   }
 
-  /** @throws GatewayError `overloaded` when there is no room for another one of the principal, and none can be made */
+  /**
+   * @throws GatewayError `overloaded` when there is no room for another stream of the principal, and none can be made
+   */
   checkRoom(principal: string): void {
     if (this.#open.size < this.limits.maxStreams) return
     this.#shares.opened(principal)
@@ -52,7 +54,7 @@ export class ListenStreams {
     if (!leaving) throw this.#full()
   }
 
-  /** Those that are open. */
+  /** The open streams. */
   get all(): Iterable<ListenStream> {
     return this.#open
   }
@@ -79,7 +81,7 @@ export class ListenStreams {
     leaving.end()
   }
 
-  /** Its client has been told that it is open. */
+  /** Records that the client has received the acknowledgement. */
   acknowledged(stream: ListenStream, principal: Principal, view: string): void {
     const endpoint = endpointOf(view)
     stream.open = { principal, endpoint, since: performance.now() }

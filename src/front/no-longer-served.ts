@@ -1,7 +1,10 @@
 import { GatewayError } from '../core/errors.ts'
 import type { Principal } from '../core/principal.ts'
 
-/** Why the conversations and streams of a client end with a reload: its credentials count no more, or there is nothing left for it. */
+/**
+ * Why a reload ends the sessions and streams of a client: its credential is no longer valid, or nothing is left that it
+ * may use.
+ */
 export function noLongerServed({ name }: Principal, isKnown: boolean, endpoint: string): GatewayError {
   if (!isKnown)
     return new GatewayError(

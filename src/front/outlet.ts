@@ -4,28 +4,34 @@ import { pieceEnd } from '../core/text-pieces.ts'
 import { EVENT_END, eventStart, eventText } from '../protocol/sse.ts'
 import type { Backlogs } from './backlogs.ts'
 
-/** Answers up to this size are not counted while they are on their way: their number is that of connections. */
+/** Answers up to this size are not counted while they are sent. Their number is bounded by that of connections. */
 export const SMALL_BYTES = 64 * 1024
-/** More than this is written piece by piece, as the client takes it: Node.js copies what it writes, and the copy cannot be taken back. */
+/**
+ * Longer output is written piece by piece, as the client reads: Node.js copies what it writes, and the copy cannot be
+ * released early.
+ */
 const PIECE_BYTES = 64 * 1024
 
-/** What waits, from `at` on. Text is held as it came: as bytes it would lie in memory twice. */
+/** Output that waits, from offset `at` on. Text is kept as text, because it would otherwise be in memory twice. */
 interface Waiting {
   readonly data: string | Buffer
   readonly size: number
   at: number
 }
 
-/** What goes to one client on one connection, as fast as that reads. What waits is counted by `Backlogs`, which ends it when it is too much. */
+/**
+ * Output to one client on one connection, written as fast as the client reads. `Backlogs` counts the waiting bytes, and
+ * closes the connection when they are too many.
+ */
 export class Outlet {
-  /** Whose it is. */
+  /** Principal of the client. */
   readonly principal: string
   readonly #response: ServerResponse
   readonly #backlogs: Backlogs
   #waiting: Waiting[] = []
-  /** Bytes of what waits. */
+  /** Bytes that wait. */
   #bytes = 0
-  /** Bytes that the socket has not taken, where nothing waits behind them. */
+  /** Bytes that the socket has not sent, where nothing waits behind them. */
   #unsent = 0
   #large = 0
   #listens = false
@@ -48,17 +54,20 @@ export class Outlet {
     return this.#bytes + this.#unsent
   }
 
-  /** The client has not yet taken what was written before, on this response or on earlier ones of its connection. */
+  /** Whether the client has not yet taken earlier output, on this response or on earlier ones of its connection. */
   get behind(): boolean {
     return this.#waiting.length > 0 || this.#mustWait
   }
 
-  /** When the client last took something, by `performance.now()`. It is not late while earlier responses are due. */
+  /**
+   * When the client last took something, by `performance.now()`. The client is not late while earlier responses are
+   * due.
+   */
   get movedAt(): number {
     return this.#isQueued ? performance.now() : this.#movedAt
   }
 
-  /** Earlier responses of its connection are not over. */
+  /** Whether earlier responses of its connection are not finished. */
   get #isQueued(): boolean {
     return this.#response.socket === null && !this.#response.destroyed
   }
@@ -71,7 +80,7 @@ export class Outlet {
     return this.#ending || this.#response.writableEnded || this.#response.destroyed
   }
 
-  /** Writes one message, which comes in parts so that a large one is not copied. */
+  /** Writes one message. It may come in parts so that a large one is not copied. */
   write(...parts: readonly (string | Buffer)[]): void {
     if (this.ended) return
     const wasBehind = this.behind
@@ -108,9 +117,9 @@ export class Outlet {
     else this.#finish()
   }
 
-  /** Ends the connection with what is left on it. */
+  /** Closes the connection and drops the waiting output. */
   destroy(): void {
-    // A response that waits for earlier ones has no connection of its own yet.
+    // A response that waits for earlier ones has no socket of its own yet.
     this.#response.req.socket.destroy()
     this.#response.destroy()
     this.#gone()
@@ -148,7 +157,7 @@ export class Outlet {
       first.at = typeof data === 'string' ? pieceEnd(data, at) : Math.min(data.length, at + PIECE_BYTES)
       const piece = typeof data === 'string' ? data.slice(at, first.at) : data.subarray(at, first.at)
       if (first.at === data.length) {
-        // Before its last piece is gone, all of it is held.
+        // A message is held in full until its last piece is sent.
         this.#waiting.shift()
         this.#bytes -= size
         this.#backlogs.changed(this, -size)
@@ -161,7 +170,10 @@ export class Outlet {
     else this.onCaughtUp?.()
   }
 
-  /** What waits is counted until its last piece is written; what the socket has not taken of that is counted from then on. */
+  /**
+   * A waiting message is counted until its last piece is written. The unsent bytes in the socket are counted from then
+   * on.
+   */
   #countUnsent(): void {
     const isUnsent = this.#waiting.length === 0 && this.#response.writableNeedDrain
     const before = this.#unsent

@@ -3,11 +3,11 @@ import type { GatewayError } from '../core/errors.ts'
 import { failureObject } from '../protocol/failures.ts'
 import { errorText } from '../protocol/message.ts'
 
-/** Whole answers that are no reply to a message. */
+/** Complete answers that are no reply to a message. */
 
 const NO_HEADERS: Readonly<Record<string, string>> = {}
 
-/** A notification, or an answer of the client, was taken. */
+/** Answers a notification or a response of the client. */
 export function accepted(response: ServerResponse): void {
   response.writeHead(202, { 'content-length': 0 }).end()
 }
@@ -36,7 +36,7 @@ export function jsonText(
     .end(text)
 }
 
-/** A stream is refused, of which no request's answer could say so. */
+/** Refuses a stream, whose error no response to a request could carry. */
 export function refuseStream(response: ServerResponse, error: GatewayError): void {
   const seconds = Math.ceil((error.retryAfterMs ?? 1000) / 1000)
   jsonText(response, 429, errorText('null', failureObject(error)), { 'retry-after': String(seconds) })
@@ -59,12 +59,12 @@ export function preflight(response: ServerResponse): void {
   response.end()
 }
 
-/** Every page may read the answer. Only for what is the same for everybody. */
+/** Lets every page read the answer. Only for content that is the same for all callers. */
 export function anyOrigin(response: ServerResponse): void {
   response.setHeader('access-control-allow-origin', '*')
 }
 
-/** A document that every page may read: it is the same for everybody. */
+/** Sends a document that every page may read, because it is the same for all callers. */
 export function publicDocument(request: IncomingMessage, response: ServerResponse, text: string): void {
   anyOrigin(response)
   if (request.method === 'OPTIONS') {

@@ -25,18 +25,18 @@ import { Early } from './early.ts'
 import { turnDown } from './admission.ts'
 import type { Service } from './service.ts'
 
-/** Characters of the reason for a cancellation that go on to the server. */
+/** Maximum characters of a cancellation reason that are passed on to the server. */
 const MAX_REASON = 1000
 
 /**
- * A legacy conversation with one client, whatever carries it: its revision, its log level, its requests in flight. Source: specification 2025-11-25,
- * basic/lifecycle.
+ * A legacy session with one client, over any transport: its revision, its log level, its requests in flight. Source:
+ * specification 2025-11-25, basic/lifecycle.
  */
 export class Session implements Conversation {
-  /** Unguessable; HTTP clients show it to continue. */
+  /** Unguessable. HTTP clients send it with each request. */
   readonly id = randomUUID()
   #principal: Principal
-  /** Of the endpoint, for whichever client. */
+  /** Name of the view of the endpoint for every kind of client. */
   #everyones: string
   #view: string
   readonly #service: Service
@@ -47,7 +47,7 @@ export class Session implements Conversation {
   #features = ''
   #logLevel: McpLogLevel | undefined
   #closed = false
-  /** While `initialize` is being answered. */
+  /** Set while `initialize` is being answered. */
   #early: Early | undefined
   #ungreeted = false
   readonly front: Front
@@ -81,7 +81,7 @@ export class Session implements Conversation {
     return this.#view
   }
 
-  /** The client has come with other rights of the same identity. */
+  /** Continues with other rights of the same identity. */
   become(principal: Principal, view: string): void {
     if (principal === this.#principal && view === this.#everyones) return
     const before = this.#view
@@ -101,12 +101,12 @@ export class Session implements Conversation {
     return this.#logLevel
   }
 
-  /** While `initialize` is being answered to a client that has asked for nothing else meanwhile. */
+  /** Whether `initialize` is being answered, and the client has sent no other request in the meantime. */
   get ungreeted(): boolean {
     return this.#ungreeted
   }
 
-  /** Requests that wait for their answer. */
+  /** Number of unanswered requests. */
   get inFlight(): number {
     return this.#open.size
   }
@@ -118,7 +118,7 @@ export class Session implements Conversation {
     else this.#send(text)
   }
 
-  /** Takes a request; the answer goes to `reply`. */
+  /** Takes a request. The answer goes to `reply`. */
   request(id: string, incoming: Incoming, reply: Reply): void {
     try {
       const answer = this.#answerHere(incoming)
@@ -163,7 +163,7 @@ export class Session implements Conversation {
     })
   }
 
-  /** Takes the client's answer to something it was asked. */
+  /** Takes the client's answer to a request of the gateway. */
   response(message: Message): void {
     this.#asks.answer(message)
   }
@@ -181,17 +181,17 @@ export class Session implements Conversation {
         )
   }
 
-  /** Answers everything that is in flight with `error`. */
+  /** Answers everything in flight with `error`. */
   stop(error: GatewayError): void {
     for (const call of this.#open.values()) call.stop(error, this.#service.serverInfo)
   }
 
-  /** The client will answer nothing of what it was asked, nor of what it still would be. */
+  /** Ends all requests to the client, and refuses further ones, because the client can answer none of them. */
   deafen(): void {
     this.#asks.close()
   }
 
-  /** Cancels what is in flight and leaves. Idempotent. */
+  /** Cancels everything in flight and unregisters the session. Idempotent. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
@@ -206,7 +206,7 @@ export class Session implements Conversation {
     this.#open.take(id)
   }
 
-  /** Answers `initialize`, once what servers say of themselves is known or is not waited for any more. */
+  /** Answers `initialize` once the instructions of servers are available or the wait for them is over. */
   #greet(id: string, call: Call, reply: Reply): void {
     const soon = this.#service.introduced(call)
     if (!soon) return reply.answer(resultText(id, this.#introduction()), '', '')
@@ -228,7 +228,7 @@ export class Session implements Conversation {
     return this.#service.viewFor(this.#everyones, kindOf(false, this.#features))
   }
 
-  /** Raw result of what concerns only the conversation, `undefined` for everything else. */
+  /** Raw result of a request that concerns only the session. `undefined` for every other request. */
   #answerHere({ method, params }: Incoming): string | undefined {
     if (method === 'ping') return '{}'
     if (method === 'initialize') {
@@ -247,7 +247,7 @@ export class Session implements Conversation {
     return undefined
   }
 
-  /** Agrees on all that later messages of the client rely on, however late the answer is. */
+  /** Negotiates at once everything that later messages of the client depend on, even if the answer is late. */
   #initialize(params: JsonObject): void {
     if (this.#protocolVersion !== undefined)
       throw new GatewayError('invalid_request', 'This session is initialized already.')
@@ -277,7 +277,7 @@ export class Session implements Conversation {
   }
 }
 
-/** @throws GatewayError `invalid_request` for a session whose revision has no batches any more (2025-06-18, changelog) */
+/** @throws GatewayError `invalid_request` for a session whose revision has no batches (since 2025-06-18, changelog) */
 export function refuseBatches({ protocolVersion }: Session): void {
   if (protocolVersion === undefined || revisionProfile(protocolVersion)?.batches) return
   throw new GatewayError(

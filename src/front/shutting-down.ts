@@ -5,12 +5,12 @@ import { failureObject } from '../protocol/failures.ts'
 import { errorText } from '../protocol/message.ts'
 import { jsonText } from './responses.ts'
 
-/** What clients hear while the gateway stops. */
+/** Errors for clients while the gateway stops. */
 
-/** Another gateway may serve at once; this address does after a restart. */
+/** Another gateway may be available at once, this one after a restart. */
 const RETRY_AFTER_MS = 1000
 
-/** For a request that has only come now. */
+/** Error for a request that arrives after the shutdown has begun. */
 export function notTaken(): GatewayError {
   return new GatewayError(
     'shutting_down',
@@ -19,7 +19,7 @@ export function notTaken(): GatewayError {
   )
 }
 
-/** For a request that was taken and is not answered in time. */
+/** Error for an accepted request that is not answered in time. */
 export function cutOff(): GatewayError {
   return new GatewayError(
     'shutting_down',
@@ -28,7 +28,7 @@ export function cutOff(): GatewayError {
   )
 }
 
-/** Answers 503. `id` is the raw text of the request's id. `headers` end the connection where it is the gateway's. */
+/** Answers 503. `id` is the raw JSON of the request's id. `headers` close the connection if it is the gateway's own. */
 export function refuseUnavailable(
   response: ServerResponse,
   id: string,
@@ -41,10 +41,10 @@ export function refuseUnavailable(
   })
 }
 
-/** Whether a request goes on with what was begun before: the answer of a client without a session to what it was asked. */
+/** Whether a request continues an earlier one: it carries the answer of a sessionless client to an input request. */
 export function goesOn(params: unknown): boolean {
   return typeof (params as JsonObject | null | undefined)?.requestState === 'string'
 }
 
-/** The last event of a stream: a client that reads it opens the stream anew after so many milliseconds. */
+/** The last event of a stream. A client that reads it reopens the stream after this many milliseconds. */
 export const RETRY_EVENT = `retry: ${RETRY_AFTER_MS}\n\n`

@@ -14,7 +14,10 @@ import { Call, type Reply } from './call.ts'
 import type { ListenStream } from './listen-streams.ts'
 import type { Service } from './service.ts'
 
-/** The stateless era: every request says everything. Source: specification 2026-07-28, basic/versioning and basic/transports. */
+/**
+ * The stateless era: every request is self-contained. Source: specification 2026-07-28, basic/versioning and
+ * basic/transports.
+ */
 
 export type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>
 
@@ -36,7 +39,7 @@ function envelopeOf(incoming: Incoming, headers: RequestHeaders | undefined): En
   const version = meta[META.protocolVersion]
   if (typeof version !== 'string')
     throw new GatewayError('invalid_params', `_meta["${META.protocolVersion}"] is missing.`)
-  // Which of two versions is meant comes before whether it is supported.
+  // A mismatch of the two versions is reported before an unsupported version.
   if (headers && headers['mcp-protocol-version'] !== version)
     throw new GatewayError(
       'header_mismatch',
@@ -88,12 +91,12 @@ export interface ModernRequest {
   readonly incoming: Incoming
   readonly principal: Principal
   readonly view: string
-  /** HTTP headers to hold against the body; `undefined` where there are none. */
+  /** HTTP headers to compare with the body. `undefined` on other transports. */
   readonly headers: RequestHeaders | undefined
 }
 
 /**
- * Accepts a modern request as a call. Run it, or, for `subscriptions/listen`, hand it to `listen`.
+ * Accepts a modern request as a call. The caller then runs it or, for `subscriptions/listen`, passes it to `listen`.
  * @throws GatewayError when the request is refused before it is accepted
  */
 export function acceptModern(service: Service, request: ModernRequest, reply: Reply): Call {
@@ -116,7 +119,7 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
     throw new GatewayError('missing_capability', 'The client has not declared the tasks extension.', {
       data: { requiredCapabilities: { extensions: { [TASKS]: {} } } },
     })
-  // Member by member: a spread with more after it costs more than all the rest of this function.
+  // Member by member, because a spread with further members costs more than the rest of this function.
   const context = {
     protocolVersion: envelope.protocolVersion,
     logLevel: envelope.logLevel,
@@ -134,32 +137,33 @@ const LISTENABLE: Readonly<Record<string, ListKind[]>> = {
   resourcesListChanged: ['resources', 'resourceTemplates'],
   promptsListChanged: ['prompts'],
 }
-/** Strings that the filter of `subscriptions/listen` lists. */
+/** Strings in a member of the filter of `subscriptions/listen`. */
 function listOf(incoming: Incoming, key: 'resourceSubscriptions' | 'taskIds'): string[] {
   const list = (incoming.params?.value.notifications as JsonObject | null | undefined)?.[key]
   return Array.isArray(list) ? list.filter(item => typeof item === 'string') : []
 }
 
-/** What servers have agreed to tell of. */
+/** What servers have agreed to report. */
 interface Heard {
   readonly resourceSubscriptions: readonly string[]
   readonly taskIds: readonly string[]
 }
 const NOTHING: Heard = { resourceSubscriptions: [], taskIds: [] }
 
-/** A listen stream, as its front holds it. */
+/** A listen stream as its front holds it. */
 export interface Listening {
   /** Ends it with a result. Idempotent. */
   end(): void
-  /** Its client has other rights, or sees something else: what it hears of goes by the view of its endpoint from now on. */
+  /** Sets other rights and another view. From now on its notifications follow the view of its endpoint. */
   become(principal: Principal, view: string): void
   /** Ends it with an error. Idempotent. */
   fail(error: GatewayError): void
 }
 
 /**
- * Serves `subscriptions/listen` until it is cancelled: acknowledges the part of the filter that is honoured, then sends what it asks for, tagged with
- * the request's id. One that a limit refuses is answered with that. `onOver` is called once it is over, unless it was cancelled.
+ * Serves `subscriptions/listen` until it is cancelled: acknowledges the supported part of the filter, then sends the
+ * requested notifications, tagged with the request's id. If a limit refuses it, the answer is that error. `onOver` is
+ * called once it is over, unless it was cancelled.
  */
 export function listen(
   service: Service,
@@ -181,11 +185,11 @@ export function listen(
   const meta = { [META.subscriptionId]: request.id }
   const tagged = (params = '{}'): string => {
     const given = rawAt(params, '_meta') ?? '{}'
-    // What a server puts there in place of an object says nothing to a client.
+    // A `_meta` of a server that is no object means nothing to a client, and is replaced.
     return withMembers(params, { _meta: withMembers(isObjectAt(given) ? given : '{}', meta) })
   }
   let open = true
-  // Whatever comes before the acknowledgement waits for it.
+  // Notifications wait for the acknowledgement.
   let early: string[] | undefined = []
   const send = (text: string): void => {
     if (early) early.push(text)
@@ -261,7 +265,7 @@ export function listen(
     if (!open) return
     service.listens.admitted(stream)
     if (uris.length === 0 && taskIds.length === 0) return acknowledge(NOTHING)
-    // A server that does not answer must not keep the client from hearing of everything else.
+    // A server that does not answer must not keep other notifications from the client.
     const patience = setTimeout(() => acknowledge(NOTHING), acknowledgeTimeoutMs)
     const none = (): string[] => []
     void Promise.all([
@@ -269,7 +273,7 @@ export function listen(
       taskIds.length > 0 ? service.listenToTasks(call, taskIds, stream).catch(none) : [],
     ]).then(([resourceSubscriptions, tasks]) => {
       clearTimeout(patience)
-      // A stream that has ended meanwhile has left already, and nothing may stay of it.
+      // A stream that has ended in the meantime is already unsubscribed and must stay so.
       if (open && early) acknowledge({ resourceSubscriptions, taskIds: tasks })
       else service.unsubscribe(stream)
     })

@@ -28,21 +28,21 @@ export interface StdioFrontOptions {
   readonly input: Readable
   readonly output: Writable
   readonly principal: Principal
-  /** Of the gateway: everything, a profile or a server. */
+  /** Endpoint of the gateway: all servers, a profile or a server. */
   readonly endpoint: string
   readonly view: string
   readonly maxMessageBytes: number
-  /** How long answers may take once the client has closed its input. */
+  /** How long answers may take after the client has closed its input. */
   readonly lastAnswersMs: number
   readonly logger: Logger
 }
 
-/** How long a client may take to read what was written last. */
+/** How long a client may take to read the last output. */
 const FLUSH_MS = 1000
 
 /**
- * Serves one client over newline-delimited JSON. Both eras may come: a message with a modern envelope is answered as such, `initialize` begins a
- * legacy session. Nothing but JSON-RPC goes out.
+ * Serves one client over newline-delimited JSON, in both eras: a message with a modern envelope is answered as such,
+ * `initialize` begins a legacy session. Only JSON-RPC is written to the output.
  */
 export class StdioFront implements Front {
   readonly #options: StdioFrontOptions
@@ -62,7 +62,7 @@ export class StdioFront implements Front {
   #overdue: NodeJS.Timeout | undefined
   #inputEnded = false
   readonly #late = new Latest(text => this.#write(text))
-  /** Requests without an answer. */
+  /** Number of unanswered requests. */
   #waiting = 0
 
   constructor(options: StdioFrontOptions) {
@@ -81,21 +81,21 @@ export class StdioFront implements Front {
     })
   }
 
-  /** Resolves when the client is gone. */
+  /** Resolves when the client has disconnected. */
   serve(): Promise<void> {
     const { input, output } = this.#options
     input.on('data', (chunk: Buffer) => this.#take(chunk))
     input.on('end', () => this.#ended())
     input.on('error', () => void this.close())
-    // A client that dies mid-answer must not take the gateway's clean-up with it.
+    // A client that dies mid-answer must not prevent the clean-up of the gateway.
     output.on('error', () => void this.close())
     output.on('drain', () => this.#late.flush())
     return this.#finished
   }
 
   /**
-   * Takes no new requests, and ends the streams that carry no answer. A client that has closed its input, and has the gateway told to stop as well, waits
-   * for nothing: what is owed is answered with an error. Idempotent.
+   * Takes no new requests, and ends the streams that carry no answer. If the client has closed its input before the
+   * gateway is stopped, nothing is waited for: unanswered requests get an error. Idempotent.
    */
   drain(): void {
     if (this.#draining) return
@@ -129,7 +129,7 @@ export class StdioFront implements Front {
     void this.close()
   }
 
-  /** Cancels what is in flight, and resolves when what was written has left, or is not read. Idempotent. */
+  /** Cancels everything in flight. Resolves when the output is written, or is not read in time. Idempotent. */
   async close(): Promise<void> {
     const { input, output } = this.#options
     if (!this.#closed) {
@@ -145,17 +145,17 @@ export class StdioFront implements Front {
     await within(written, FLUSH_MS)
   }
 
-  /** The client sends no more. What it has asked for is still answered: it may have closed only its side of the pipe. */
+  /** The client has closed its input. Its requests are still answered: it may have closed only its side of the pipe. */
   #ended(): void {
     this.#inputEnded = true
     for (const stream of this.#streams) stream.end()
     this.#session.deafen()
     if (this.#waiting === 0) void this.close()
-    // While it drains, the gateway has set the end of the time.
+    // While the gateway drains, it has set the deadline itself.
     else if (!this.#draining) this.#overdue = setTimeout(() => this.#cutOff(), this.#options.lastAnswersMs)
   }
 
-  /** Nothing is waited for any more. */
+  /** Ends the wait for answers. */
   #cutOff(): void {
     const error = cutOff()
     this.#session.stop(error)
@@ -248,7 +248,7 @@ export class StdioFront implements Front {
     }
   }
 
-  /** A request without an answer would be waited for. */
+  /** Counts a request that could not be read, so that its error is written before the end. */
   #refuseUnread(error: unknown): void {
     const id = error instanceof TooManyValues ? error.id : undefined
     if (id !== undefined) this.#waiting++
@@ -291,7 +291,7 @@ export class StdioFront implements Front {
     if (this.#inputEnded && this.#waiting === 0) void this.close()
   }
 
-  /** Of messages with the same `topic`, a client that does not read gets the newest. */
+  /** A client that does not read gets only the newest message of each `topic`. */
   #write(text: string, topic?: string): void {
     if (this.#closed) return
     const { output, principal, logger } = this.#options
@@ -301,16 +301,16 @@ export class StdioFront implements Front {
     }
     this.#late.flush()
     const unread = output.writableLength
-    // As bytes: a stream that takes text may count its characters.
+    // Written as bytes, because a stream that takes text may count characters.
     const line = Buffer.from(`${onOneLine(text)}\n`)
     if (isSmall(line.length)) output.write(line)
     else {
-      // Servers wait for what the client does not read.
+      // Pauses the reading of servers while too much waits for the client.
       const buffers = processBuffers()
       buffers.waits(principal.id, line.length)
       output.write(line, () => buffers.waits(principal.id, -line.length))
     }
-    // One large answer may be larger.
+    // A single large answer may exceed the bound.
     if (unread <= MAX_BYTES) return
     logger.warn('The client does not read its answers and was disconnected.', {
       reason: `more than ${MAX_BYTES / 1024 / 1024} MiB wait for it`,

@@ -8,8 +8,8 @@ import { find, members, repeatedKey } from '../protocol/json-text.ts'
 import { ambiguous } from '../protocol/member-names.ts'
 
 /**
- * What conditions see as `args`: the arguments of a tool or prompt; those known so far where one is being completed. The server gets the text, so what it could
- * read differently than a condition does is refused.
+ * The `args` of conditions: the arguments of a tool or prompt, or those known so far during a completion. The server
+ * gets the text, so arguments that it could read differently than a condition are refused.
  * @throws GatewayError `invalid_request`, `invalid_params`
  */
 export function argumentsOf(request: CallRequest, reads: ArgumentReads | undefined): JsonObject {
@@ -34,7 +34,7 @@ export function argumentsOf(request: CallRequest, reads: ArgumentReads | undefin
   return args
 }
 
-/** A member that is to be an object. `null` and none are the same to every reader. */
+/** A member that has to be an object. `null` and absence mean the same to every reader. */
 function objectIn(holder: JsonObject, key: string, reads: ArgumentReads | undefined): JsonObject {
   const value = holder[key]
   if (isJsonObject(value)) return value
@@ -46,7 +46,7 @@ function objectIn(holder: JsonObject, key: string, reads: ArgumentReads | undefi
   return {}
 }
 
-/** Whether an argument is looked at, under its name or one that a server could take for it. */
+/** Whether a condition reads an argument, under its name or a name that a server could take for it. */
 function isRead(key: string, { members: read }: ArgumentReads): boolean {
   return !read || read.resembles(key)
 }
@@ -65,7 +65,7 @@ function checkNames(args: JsonObject, reads: ArgumentReads): void {
     if (pair) throw ambiguous(...pair)
   }
   enter(args, keys)
-  // A list of its own in place of recursion: arguments are as deep as a client likes.
+  // An explicit stack in place of recursion, because arguments may have any depth.
   while (open.length > 0) {
     const value = open.pop()
     if (typeof value === 'number') checkNumber(value)
@@ -79,7 +79,7 @@ function checkNumber(value: number): void {
     throw inexact(String(value))
 }
 
-/** Long numbers of which a part is lost when they are parsed. */
+/** Refuses long numbers that parsing would change. */
 function checkNumbers(text: string, start: number, reads: ArgumentReads): void {
   for (const member of members(text, start)) {
     if (!isRead(member.key, reads)) continue

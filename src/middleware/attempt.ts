@@ -6,7 +6,7 @@ import type { Route } from '../core/route.ts'
 import type { Lease } from '../upstream/pool/lease.ts'
 import type { Replica } from '../upstream/replica/replica.ts'
 
-/** Failures of getting a call to a replica, or an answer from it; all others are not the replica's. */
+/** Failures of a replica: to take a call, or to answer it. All others are not the replica's fault. */
 const OF_REPLICA: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'upstream_start_failed',
   'upstream_unreachable',
@@ -17,13 +17,13 @@ const OF_REPLICA: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'session_lost',
 ])
 
-/** Statuses with which a server says something about the request itself: another replica would say the same. */
+/** Statuses about the request itself: another replica would answer the same. */
 const OF_REQUEST: ReadonlySet<number> = new Set([400, 406, 411, 413, 414, 415, 422, 431])
 
-/** These are about a link, whose end is one failure however many calls were on it; its pool tells. */
+/** Failures of a link. Its end is one failure, however many calls were on it, and is reported by its pool. */
 const OF_LINK: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['session_lost', 'upstream_closed'])
 
-/** Too much to do; it says nothing about how a replica is. */
+/** The server is overloaded, which is no evidence about the health of a replica. */
 const BUSY: ReadonlySet<number> = new Set([429, 503])
 const BUSY_MS = 1000
 
@@ -34,17 +34,20 @@ interface Told {
   readonly route: Route
 }
 
-/** One attempt to have a call answered by one replica. Tells the replica's load and health what became of it, and gives its link back. */
+/**
+ * One attempt to have a call answered by one replica. Reports the outcome to the replica's load and health, and returns
+ * its link.
+ */
 export class Attempt {
-  /** Replicas that are no choice. */
+  /** Excluded replicas. */
   readonly excluded: ((replica: Replica) => boolean) | undefined
-  /** What is left of the call's time in milliseconds; `undefined`: all of it. */
+  /** Remaining time of the call in milliseconds. `undefined`: the full time. */
   readonly timeoutMs: number | undefined
-  /** Where it went, as soon as that is decided. */
+  /** The chosen replica, as soon as it is decided. */
   replica: Replica | undefined = undefined
-  /** When it was sent, by `performance.now()`; 0 before. */
+  /** When it was sent, by `performance.now()`. 0 before. */
   sentAt = 0
-  /** What is told of it, where something listens. */
+  /** Reports the attempt to the listeners of events, if any. */
   #told: Told | undefined = undefined
   #lease: Lease | undefined
 
@@ -53,7 +56,7 @@ export class Attempt {
     this.timeoutMs = timeoutMs
   }
 
-  /** The call is sent over a link, which is given back by `answered` or `failed`. `events` hear of its end. */
+  /** Records that the call is sent over a link, which `answered` or `failed` returns. `events` receive its end. */
   began(lease: Lease, exchange: Exchange, route: Route, events: EventSink): void {
     const { link } = lease
     const { trace, state } = exchange
@@ -76,7 +79,10 @@ export class Attempt {
     if (this.#told) tell(this.#told, this.sentAt, endedAt, undefined)
   }
 
-  /** A call that was given up has taken at least so long: else nothing would show how slow a replica is that is always given up. */
+  /**
+   * A cancelled call has taken at least this long. Without this sample, a replica whose calls are always cancelled
+   * would never appear slow.
+   */
   #sample({ code }: GatewayError): number | undefined {
     if (code !== 'cancelled' && code !== 'upstream_timeout') return undefined
     const ms = performance.now() - this.sentAt
@@ -100,7 +106,7 @@ export class Attempt {
     else if (isOfReplica(error) && !OF_LINK.has(error.code)) {
       const { code, message, kind, delivery } = error
       const { countsAgainstHealth } = kind
-      // What was not even sent was refused by the network or by the start, unless a server said so.
+      // A call that was not sent failed in the network or at the start, unless a server refused it.
       if (delivery === 'not_sent' && status === undefined && code !== 'upstream_unauthorized')
         replica.health.unreachable(message, now)
       else replica.health.failed({ code, message, countsAgainstHealth }, now, this.#began(now))
@@ -129,13 +135,13 @@ function tell(
   })
 }
 
-/** Whether another replica may do what this one could not. */
+/** Whether another replica may succeed where this one failed. */
 export function isOfReplica(error: GatewayError): boolean {
   const status = statusOf(error)
   return OF_REPLICA.has(error.code) && !(status !== undefined && OF_REQUEST.has(status))
 }
 
-/** The HTTP status with which a server refused. */
+/** The HTTP status of a server's refusal. */
 function statusOf({ cause }: GatewayError): number | undefined {
   const status = cause instanceof Error ? (cause as { status?: unknown }).status : undefined
   return typeof status === 'number' ? status : undefined

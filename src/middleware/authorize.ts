@@ -5,7 +5,7 @@ import type { Logger } from '../core/logger.ts'
 import type { Decision, Route } from '../core/route.ts'
 import { argumentsOf } from './arguments.ts'
 
-/** Hears of every decision that was made with a call. */
+/** Called for every decision that was made at a call. */
 export type OnDecision = (exchange: Exchange, route: Route, decision: Decision) => void
 
 export interface AuthorizeOptions {
@@ -13,8 +13,8 @@ export interface AuthorizeOptions {
 }
 
 /**
- * Decides what depends on the arguments of a call or on the time, with every round of it. What is denied whatever the arguments never comes here: it has no
- * route. Calls of everything else pass untouched.
+ * Decides rules that depend on the arguments of a call or on the time, with every round of the call. An item that is
+ * always denied has no route and never gets here. Other calls pass unchanged.
  */
 export function authorize({ onDecision }: AuthorizeOptions): CallMiddleware {
   return next => (exchange, route) => {
@@ -28,13 +28,16 @@ export function authorize({ onDecision }: AuthorizeOptions): CallMiddleware {
   }
 }
 
-/** @throws GatewayError `denied`; `invalid_request` and `invalid_params` for arguments that a server could read differently than a condition */
+/**
+ * @throws GatewayError `denied`; `invalid_request` and `invalid_params` for arguments that a server could read
+ * differently than a condition
+ */
 export function checkCall(exchange: Exchange, route: Route, onDecision: OnDecision): void {
   if (!route.check) return
   const decision = route.check.decide(argumentsOf(exchange.request, route.check.reads))
   onDecision(exchange, route, decision)
   if (decision.verdict === 'allow') return
-  // Nothing of the condition itself: it may hold what is nobody's business. Its place is enough for whoever can change it.
+  // Without the condition itself, which may be confidential. The position of the rule is enough for the operator.
   const why = decision.rule === 'default' ? 'no rule allows it' : decision.rule
   throw new GatewayError(
     'denied',
@@ -43,7 +46,7 @@ export function checkCall(exchange: Exchange, route: Route, onDecision: OnDecisi
   )
 }
 
-/** Puts what was decided into the trace of the call, and says in the log what rules in shadow mode would have denied. */
+/** Puts the decision into the trace of the call, and logs what rules in shadow mode would have denied. */
 export function recordDecision(logger: Logger): OnDecision {
   return (exchange, route, { rule, shadowed }) => {
     exchange.trace.decided(rule, shadowed)

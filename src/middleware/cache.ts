@@ -12,19 +12,19 @@ import { Revalidation, CacheableExchange } from './cacheable-exchange.ts'
 
 type UrisKey = (view: string, server: string) => string
 
-/** After a renewal that failed, the next is not tried before. */
+/** Pause after a failed renewal. */
 const RENEW_PAUSE_MS = 1000
 
 export interface CacheLookupOptions {
   readonly cache: Cache
   readonly logger: Logger
-  /** Says how URIs in a server's results are renamed for a view, `''` where they are not. */
+  /** Identifies the renaming of URIs in a server's results for a view, `''` without renaming. */
   readonly urisKey: UrisKey
 }
 
 /**
- * Answers what is already known, and forgets what a call may change. Calls of tools that nothing is said of pass untouched. What may be kept goes on as
- * `CacheableExchange`, for `coalesce` and `cacheStore`.
+ * Answers calls from the cache, and invalidates what a call may change. Calls of tools without cache settings pass
+ * unchanged. A call whose answer may be cached continues as `CacheableExchange`, for `coalesce` and `cacheStore`.
  */
 export function cacheLookup({ cache, logger, urisKey }: CacheLookupOptions): CallMiddleware {
   return next => {
@@ -42,7 +42,7 @@ export function cacheLookup({ cache, logger, urisKey }: CacheLookupOptions): Cal
         return plan ? ask(plan, exchange, route) : next(exchange, route)
       }
       if (method.startsWith('tasks/')) {
-        // What a task does, it does while its client looks at it.
+        // A task may change something while its client polls it.
         const plan = cache.plans.tasks(route.server)
         if (plan) return changing(cache, plan, 'server', next, exchange, route)
       }
@@ -51,7 +51,7 @@ export function cacheLookup({ cache, logger, urisKey }: CacheLookupOptions): Cal
   }
 }
 
-/** Keeps the answers to what is sought. Inside of `coalesce`, so that each is kept once. */
+/** Stores the answers to cacheable calls. Inside of `coalesce`, so that each is stored once. */
 export function cacheStore({ cache }: Pick<CacheLookupOptions, 'cache'>): CallMiddleware {
   return next => {
     const kept = async (exchange: CacheableExchange, route: Route): Promise<Outcome> => {
@@ -60,7 +60,7 @@ export function cacheStore({ cache }: Pick<CacheLookupOptions, 'cache'>): CallMi
       const since = cache.now()
       const outcome = await next(exchange, route)
       const { state, trace } = exchange
-      // An answer that a client was asked for is not an answer to the same question of another.
+      // An answer that depends on a client's input is not valid for other clients.
       if (!state.asked) cache.store(wanted, principal, outcome, epoch, since, trace.upstreamMs)
       return outcome
     }
@@ -75,7 +75,7 @@ function asking(
   urisKey: UrisKey,
   next: CallHandler,
 ): (plan: CachePolicy, exchange: Exchange, route: Route) => Promise<Outcome> {
-  /** What is kept, served if it may be. */
+  /** Serves a stored result if it is fresh enough. */
   const served = (
     kept: CacheEntry,
     from: 'memory' | 'store',
@@ -132,11 +132,11 @@ function asking(
     return orStale ? answer.catch((error: unknown) => lastResort(error, wanted, exchange)) : answer
   }
 
-  /** What is kept, when the server has failed: its own errors are answers. */
+  /** A stored result after a failure of the server. Errors that the server returned are answers. */
   const lastResort = (caught: unknown, wanted: CacheLookup, exchange: Exchange): Outcome => {
     const error = GatewayError.from(caught)
     if (!error.kind.countsAgainstHealth || exchange.cancellation.reason !== undefined) throw error
-    // It may have been forgotten meanwhile, or have become too old.
+    // It may have been invalidated in the meantime, or have become too old.
     const kept = cache.find(wanted)
     if (!kept || !cache.freshness(wanted.plan, kept, cache.now())) throw error
     return cache.hit(wanted.plan, kept, exchange, 'memory', true)
@@ -158,7 +158,7 @@ function asking(
   }
 }
 
-/** A call that changes something: what was said before it, or while it runs, is not what is said after it. */
+/** Runs a call that changes something: results fetched before or during it are invalid after it. */
 async function changing(
   cache: Cache,
   plan: Pick<CachePolicy, 'server' | 'changes'>,
@@ -181,7 +181,7 @@ async function changing(
   }
 }
 
-/** Whether the server may still be at it: it waits for input, or has made a task. */
+/** Whether the server may still be working: it waits for input, or has created a task. */
 function goesOn(outcome: Outcome): boolean {
   if (outcome.kind !== 'result') return outcome.kind === 'question'
   const { resultType, task, status } = (outcome.value ?? {}) as JsonObject

@@ -6,7 +6,7 @@ import { Cancellation } from '../core/cancellation.ts'
 import type { CallRequest, Exchange } from '../core/exchange.ts'
 import { Delegate } from '../core/derived-exchange.ts'
 
-/** A call whose answer may be kept, and given to others who ask the same. */
+/** A call whose answer may be cached, and shared with clients that send the same call. */
 export class CacheableExchange extends Delegate {
   readonly wanted: CacheLookup
 
@@ -17,8 +17,9 @@ export class CacheableExchange extends Delegate {
 }
 
 /**
- * Fetches anew what a client has been given already: nobody waits for it, hears of its progress, or can be asked. It is made in the name of that client, which pays
- * for it. Never a modern client's, whose questions would wait for it to come back.
+ * Fetches a served result again in the background: no client waits for it, gets its progress, or can be asked. It is
+ * made in the name of the client that got the stale result, whose quotas it counts for. Never for a modern client,
+ * because questions would wait for its retry.
  */
 export class Revalidation extends CacheableExchange {
   override readonly modern = false
@@ -47,7 +48,7 @@ export class Revalidation extends CacheableExchange {
   }
 
   override notify(): void {
-    // Nobody has asked for it.
+    // No client has requested it.
   }
 
   override ask(): Promise<string> {

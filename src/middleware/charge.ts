@@ -6,8 +6,8 @@ import type { Charge } from '../quota/admission-gate.ts'
 import type { QuotaOptions } from './rate-limit.ts'
 
 /**
- * Innermost: charges the budgets for what a server works on, and for what it may have worked on; what certainly never reached it is free. Each request
- * to a server is charged by itself. Calls that no budget is about pass untouched.
+ * Innermost: charges the budgets for calls that a server has executed, or may have executed. A call that certainly
+ * never reached it is free. Each request to a server is charged separately. Calls without a budget pass unchanged.
  */
 export function charge({ quotas }: QuotaOptions): CallMiddleware | undefined {
   if (!quotas) return undefined

@@ -12,14 +12,17 @@ import { WithParams } from '../core/derived-exchange.ts'
 import { isOfReplica } from './attempt.ts'
 
 export interface FallbackOptions {
-  /** What is configured for a tool of a server. Leads in no circles. `undefined` where no tool has a fallback. */
+  /** The configured fallback for a tool of a server. Contains no cycles. `undefined`: no tool has a fallback. */
   readonly fallbackOf: ((server: string, tool: string) => FallbackConfig | undefined) | undefined
-  /** The route by which the client may call a tool of a server; `undefined` where it may not. */
+  /** The route by which the client may call a tool of a server. `undefined`: it may not. */
   readonly routeTo: (exchange: Exchange, server: string, tool: string) => Route | undefined
   readonly logger: Logger
 }
 
-/** What the configuration says of a tool; the first setting that is about it decides, else that of its server. `undefined` where nothing is said. */
+/**
+ * The fallback of a tool: the first matching setting decides, or else that of its server. `undefined`: none is
+ * configured.
+ */
 export function fallbacksOf(servers: readonly ServerConfig[]): FallbackOptions['fallbackOf'] {
   const some = new Map(
     servers
@@ -40,8 +43,8 @@ export function fallbacksOf(servers: readonly ServerConfig[]): FallbackOptions['
 }
 
 /**
- * A call that no replica of its server could take, and that was certainly not run, becomes a call of another server, where one is configured. It is such a
- * call in every respect: that server's rules, quotas, queue, cache and fallback apply.
+ * Redirects a call that no replica of its server could take, and that was certainly not executed, to another server, if
+ * one is configured. The rules, quotas, queue, cache and fallback of that server apply.
  */
 export function fallback(options: FallbackOptions): CallMiddleware | undefined {
   const { fallbackOf } = options
@@ -76,7 +79,7 @@ async function withFallback(
   }
 }
 
-/** Where a call goes that has failed; `undefined` when it goes nowhere else. */
+/** The fallback of a failed call. `undefined`: there is none. */
 function fallbackAfter(
   { fallbackOf, routeTo, logger }: FallbackOptions,
   error: GatewayError,
@@ -97,7 +100,7 @@ function fallbackAfter(
   return { route, args }
 }
 
-/** The same call with the other server's names of its arguments. */
+/** The same call with the argument names of the other server. */
 function renamed(exchange: Exchange, args: Readonly<Record<string, string>>): Exchange {
   const { params } = exchange.request
   if (!params || Object.keys(args).length === 0) return exchange

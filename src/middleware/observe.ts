@@ -3,7 +3,7 @@ import type { CallMiddleware } from '../core/compose.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 
-/** Outermost: whatever fails inside is one kind of error from here on, has an id, and is logged once with its cause. */
+/** Outermost: converts every failure to one kind of error, gives it an id, and logs it once with its cause. */
 export function observe({ logger }: { readonly logger: Logger }): CallMiddleware {
   return next => async (exchange, route) => {
     exchange.trace.found(route)
@@ -13,9 +13,9 @@ export function observe({ logger }: { readonly logger: Logger }): CallMiddleware
       const error = GatewayError.from(caught, route.server)
       error.errorId ??= randomBytes(6).toString('hex')
       const { method } = exchange.request
-      // The end of the gateway has answered it, and says so once for all of them.
+      // The shutdown of the gateway has answered it, and logs all such calls together.
       const level = exchange.cancellation.error ? 'debug' : error.kind.log
-      // That of the fallback, where one has taken the call.
+      // The route of the fallback, if one has taken the call.
       const { server, own: name } = exchange.trace.route ?? route
       logger[level](`${method} failed: ${error.message}`, {
         server,

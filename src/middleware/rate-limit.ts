@@ -7,13 +7,14 @@ import type { AdmissionGate } from '../quota/admission-gate.ts'
 import type { Quotas } from '../quota/quotas.ts'
 
 export interface QuotaOptions {
-  /** `undefined` where nothing is limited. */
+  /** `undefined`: nothing is limited. */
   readonly quotas: Quotas | undefined
 }
 
 /**
- * Rates and places of what is called: of the part of what the client may use, of the server, of the tool. What the caller has left goes into the state of the call, for the front
- * that frames the result. The places of a call that was given up are held until its server is done with it.
+ * Rates and concurrency limits of the called item: of the part of the client's quota, of the server, of the tool. The
+ * caller's remaining quota is put into the state of the call, for the front that writes the result. The slots of a
+ * cancelled call are held until its server has finished it.
  */
 export function rateLimit({ quotas }: QuotaOptions): CallMiddleware | undefined {
   if (!quotas) return undefined

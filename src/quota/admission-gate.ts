@@ -19,11 +19,11 @@ export interface Budgeted {
   readonly lease: Lease
 }
 
-/** Rates and places that a request needs all together: one that is refused by one of them takes from none. */
+/** Rates and concurrency limits that a request has to pass together. If one of them refuses it, it takes from none. */
 export class AdmissionGate {
   readonly #places: readonly ConcurrencyLeases[]
   readonly #rates: readonly Lease[]
-  /** Whose they are, for refusals. */
+  /** The limits of the places, for refusals. */
   readonly #limitsOfPlaces: readonly ConcurrencyLimit[]
   readonly #limitsOfRates: readonly RateLimit[]
   readonly #clock: Clock
@@ -36,14 +36,14 @@ export class AdmissionGate {
     this.#clock = clock
   }
 
-  /** Whether `leave` means anything. */
+  /** Whether `leave` has any effect. */
   get hasPlaces(): boolean {
     return this.#places.length > 0
   }
 
   /**
-   * `undefined` when the request may go on at once, as it mostly may. A request that gets in calls `leave`. Rejects with a `GatewayError`. `now` is what the steady clock
-   * shows.
+   * `undefined` when the request may continue at once, which is the usual case. An admitted request calls `leave`.
+   * Rejects with a `GatewayError`. `now` is the time of the steady clock.
    */
   enter(now = this.#clock.steady()): Promise<void> | undefined {
     const places = this.#places
@@ -60,7 +60,7 @@ export class AdmissionGate {
     for (const places of this.#places) places.leave()
   }
 
-  /** Goes on where it did not at once: `at` places and `rate` rates are taken. */
+  /** Continues asynchronously: `at` places and `rate` rates are taken already. */
   async #wait(at: number, rate: number): Promise<void> {
     const since = this.#clock.steady()
     const takenAt: number[] = this.#rates.slice(0, rate).map(() => since)
@@ -85,23 +85,23 @@ export class AdmissionGate {
   }
 }
 
-/** What is charged when the call has ended. */
+/** Marks an amount that is charged when the call has ended. */
 const LATER = -1
 
-/** Budgets that a call uses up all together. */
+/** Budgets that a call uses together. */
 export class Charge {
   readonly #leases: readonly Lease[]
-  /** What each is charged beforehand; `LATER` where it shows afterwards. */
+  /** Amount charged in advance to each budget; `LATER` if it is known only afterwards. */
   readonly #amounts: readonly number[]
-  /** Whose they are, for refusals. */
+  /** The limits of the budgets, for refusals. */
   readonly #limits: readonly BudgetLimit[]
   readonly #compute: readonly Lease[]
   readonly #bytes: readonly Lease[]
   readonly #clock: Clock
-  /** Whether the size of the result matters. */
+  /** Whether the size of the result is charged. */
   readonly countsBytes: boolean
 
-  /** `cost` is that of the call in units; `calls` is 0 for what belongs to a call that was counted. */
+  /** `cost` is that of the call in units. `calls` is 0 for a request that belongs to a counted call. */
   constructor(budgets: readonly Budgeted[], calls: number, cost: number, clock: Clock) {
     this.#clock = clock
     const amountOf = ({ limit }: Budgeted): number =>
@@ -117,7 +117,7 @@ export class Charge {
     this.countsBytes = this.#bytes.length > 0
   }
 
-  /** As `AdmissionGate.enter`; a call that gets in calls `settle` or `giveBack`. */
+  /** As `AdmissionGate.enter`. An admitted call calls `settle` or `giveBack`. */
   enter(now = this.#clock.steady()): Promise<void> | undefined {
     for (let at = 0; at < this.#leases.length; at++) {
       const lease = this.#leases[at] as Lease
@@ -128,19 +128,19 @@ export class Charge {
     return undefined
   }
 
-  /** The server has worked until `now` (steady clock): books what only then is known. */
+  /** Books the amounts known only now: the server has worked until `now` (steady clock). */
   settle(ms: number, bytes: number, now: number): void {
     for (const lease of this.#compute) lease.charge(ms, now)
     for (const lease of this.#bytes) lease.charge(bytes, now)
   }
 
-  /** The server has not worked: what was taken at `since` (steady clock) is free again. */
+  /** Returns what was taken at `since` (steady clock), because the server has not worked. */
   giveBack(since: number): void {
     this.#undo(this.#leases.length, since)
   }
 
   async #wait(at: number): Promise<void> {
-    // Earlier than what was taken meanwhile belongs to: so it is lost rather than used in another window.
+    // Read before anything is taken, so that a later return is lost rather than credited to another window.
     const since = this.#clock.steady()
     for (let next = at; next < this.#leases.length; next++)
       (this.#leases[next] as Lease).prepare(Math.max(1, this.#amounts[next] as number))

@@ -9,16 +9,16 @@ import {
   type Uncounted,
 } from './store-availability.ts'
 
-/** A claim that is not renewed lapses, so that the places of a process that died are free again. */
+/** A claim that is not renewed expires, so that the slots of a process that died are free again. */
 export const CLAIM_MS = 10_000
 const RENEW_MS = CLAIM_MS / 3
-/** Places that have not been needed for so long go back to the other processes. */
+/** Slots that have not been needed for this long are returned to the other processes. */
 const IDLE_MS = 300
-/** How long a call waits for a place that another process may be about to free: longer than unused ones are kept. */
+/** How long a call waits for a slot that another process may free: longer than unused ones are kept. */
 const WAIT_MS = 1000
-/** Between questions to the store on behalf of waiting requests. */
+/** Intervals of requests to the store for waiting calls. */
 const ASK_AGAIN_MS = [50, 150, 300, 500]
-/** Beyond what is needed, so that the next call finds a place at hand. */
+/** Additional share of claimed slots, so that the next call finds a slot in memory. */
 const SPARE = 1 / 16
 
 export interface ConcurrencyLeasesOptions {
@@ -29,19 +29,19 @@ export interface ConcurrencyLeasesOptions {
   readonly store: Store
   readonly reach: StoreAvailability
   readonly clock: Clock
-  /** Called when there is something to renew or to give back, and `sweep` is to be called from time to time. */
+  /** Called when there is something to renew or to return, and `sweep` has to be called periodically. */
   readonly wake: (places: ConcurrencyLeases) => void
 }
 
 /**
- * This process's part of a limited number of places: held in the store for as long as they are needed, handed out from memory. One timer renews
- * the claims of all; a call that finds no place waits a moment for one.
+ * This process's part of a limited number of slots: claimed in the store as long as they are needed, granted from
+ * memory. One timer renews all claims. A call that finds no slot waits a moment for one.
  */
 export class ConcurrencyLeases {
-  // What every call reads and writes stands first and together, as in `Lease`.
+  // The members that every call reads and writes come first and together, as in `Lease`.
   #inUse = 0
   #held = 0
-  /** Steady clock: the claim may have lapsed. */
+  /** Steady clock: the claim may have expired by then. */
   #validUntil = -Infinity
   /** Since the last `sweep`. */
   #wasNeeded = false
@@ -51,9 +51,9 @@ export class ConcurrencyLeases {
   readonly key: string
   #limit: number
   readonly #options: ConcurrencyLeasesOptions
-  /** Have no place yet. */
+  /** Calls that have no slot yet. */
   #entering = 0
-  /** In the store, when it was last asked. */
+  /** Free slots in the store, when it was last asked. */
   #left: number
   #renewAt = Infinity
   /** As of the last `sweep`. */
@@ -73,7 +73,7 @@ export class ConcurrencyLeases {
     return this.#limit
   }
 
-  /** Places in use stay in use; where they are more than the limit, no other one is given until they are fewer. */
+  /** Slots in use stay in use. If they exceed the limit, none is granted until they are fewer. */
   changeLimit(limit: number): void {
     if (limit === this.#limit) return
     this.#left += limit - this.#limit
@@ -83,7 +83,7 @@ export class ConcurrencyLeases {
     this.#wake()
   }
 
-  /** As of the last question to the store. */
+  /** As of the last request to the store. */
   get left(): number {
     return Math.max(0, this.#left + this.#held - this.#inUse)
   }
@@ -92,7 +92,7 @@ export class ConcurrencyLeases {
     return undefined
   }
 
-  /** Takes a place that is at hand. */
+  /** Takes a slot that is claimed already. */
   tryEnter(steady = this.#options.clock.steady()): boolean {
     if (this.#inUse >= this.#held || this.#inUse >= this.#limit || steady >= this.#validUntil) return false
     this.#inUse++
@@ -100,7 +100,7 @@ export class ConcurrencyLeases {
     return true
   }
 
-  /** Waits for a place for a moment. @throws Unreachable if `fail` is `closed` */
+  /** Waits a moment for a slot. @throws Unreachable if `fail` is `closed` */
   async enter(): Promise<Refusal | undefined> {
     this.#entering++
     try {
@@ -117,7 +117,7 @@ export class ConcurrencyLeases {
       if (this.tryEnter()) return undefined
       try {
         if (this.#asking) {
-          // The question of another request: it may have been about fewer places.
+          // The request of another call, which may have been for fewer slots.
           await this.#asking
           continue
         }
@@ -132,7 +132,8 @@ export class ConcurrencyLeases {
       }
       if (this.tryEnter()) return undefined
       const waitMs = Math.min(ASK_AGAIN_MS[round++] ?? WAIT_MS, until - clock.steady())
-      // All of them are in use here: no other process can free one. So many wait already that this one would wait in vain.
+      // If this process uses all slots, no other process can free one. Or so many calls wait already that this one
+      // would wait in vain.
       const hopeless = this.#inUse >= this.limit || this.#waiting.length >= this.limit
       if (this.#closed || hopeless || waitMs <= 0) return { retryAt: clock.wall() + WAIT_MS }
       await this.#freed(waitMs)
@@ -146,13 +147,13 @@ export class ConcurrencyLeases {
     if (this.#waits) this.#waiting.shift()?.()
   }
 
-  /** Learns what is left now. @throws Unreachable */
+  /** Reads what is left now. @throws Unreachable */
   async refresh(): Promise<void> {
     await this.#asking
     await this.#ask(Math.max(this.#held, this.#inUse))
   }
 
-  /** Renews the claim and gives back what is idle; to be called some times a second while it returns true. */
+  /** Renews the claim and returns idle slots. To be called several times a second while it returns true. */
   sweep(): boolean {
     const now = this.#options.clock.steady()
     if (this.#wasNeeded) this.#neededAt = now
@@ -166,7 +167,7 @@ export class ConcurrencyLeases {
     return this.#awake
   }
 
-  /** Gives all places back, those in use as well: their calls have ended or are about to. */
+  /** Returns all slots, even those in use: their calls have ended or are about to. */
   async close(): Promise<void> {
     this.#closed = true
     for (const wake of this.#waiting.splice(0)) wake()
@@ -178,11 +179,11 @@ export class ConcurrencyLeases {
     return Math.min(this.limit, this.#inUse + this.#entering + Math.floor(this.limit * SPARE))
   }
 
-  /** One question at a time: a later claim replaces an earlier one. */
+  /** Only one request at a time, because a later claim replaces an earlier one. */
   #ask(want: number): Promise<void> {
     const { store, reach, clock, holder } = this.#options
     const sentAt = clock.steady()
-    // What is given back cannot be used meanwhile.
+    // Returned slots must not be used in the meantime.
     const held = (this.#held = Math.min(this.#held, want))
     const unknown = (): Uncounted | undefined => unclaimed(reach, CLAIM_MS, clock)
     const refusal = want > held ? unknown() : undefined
@@ -205,7 +206,7 @@ export class ConcurrencyLeases {
     return asking
   }
 
-  /** Resolves when a place was left here, and after `ms` at the latest. */
+  /** Resolves when a slot was returned in this process, or after `ms`. */
   #freed(ms: number): Promise<void> {
     return new Promise(resolve => {
       const done = (): void => {

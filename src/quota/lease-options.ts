@@ -6,9 +6,9 @@ import type { StoreAvailability } from './store-availability.ts'
 export type Window =
   { readonly kind: 'calendar'; readonly endOf: EndOf } | { readonly kind: 'sliding'; readonly ms: number }
 
-/** What has something to give back, to book or to renew. */
+/** An object with something to return, to book or to renew. */
 export interface Active {
-  /** Housekeeping, some times a second while it returns true. */
+  /** Housekeeping, several times a second while it returns true. */
   sweep(): boolean
   close(): Promise<void>
 }
@@ -20,12 +20,12 @@ export interface LeaseOptions {
   readonly store: Store
   readonly reach: StoreAvailability
   readonly clock: Clock
-  /** Called when the lease has something to give back or to book, and wants `sweep` to be called from time to time. */
+  /** Called when the lease has something to return or to book, and `sweep` has to be called periodically. */
   readonly wake: (lease: Active) => void
 }
 
-/** Why something was not granted. */
+/** Why a request was not granted. */
 export interface Refusal {
-  /** Unix milliseconds at which something may be left again. */
+  /** Unix milliseconds at which something may be available again. */
   readonly retryAt: number
 }

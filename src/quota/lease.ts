@@ -3,43 +3,44 @@ import type { LeaseOptions, Refusal } from './lease-options.ts'
 import { uncounted } from './lost.ts'
 import { unheard, StoreUnavailableError, type Uncounted } from './store-availability.ts'
 
-/** For how long a lease should last at the rate at which it is used, at least. */
+/** Minimum time for which a lease should last at the current rate of use. */
 const HORIZON_MS = 250
-/** Most of what is left that one process takes at once, so that smaller and smaller parts go round when the end comes near. */
+/** Maximum share of the rest that one process takes at once, so that the parts become smaller towards the end. */
 const SHARE = 1 / 12
-/** A share of the rest lasts so much longer when it is small: no other process misses it, and the store is asked less often. */
+/** A part below this share of the rest lasts longer: other processes do not miss it, and the store is asked less. */
 const PLENTY = 1 / 1000
 const LONG_HORIZON_MS = 5000
-/** Of what is left, as long as nothing is known of how much will be used. */
+/** First share of the rest, while the rate of use is unknown. */
 const FIRST_SHARE = PLENTY / 4
-/** Parts of sliding windows that are about to lapse are replaced before: a sweep may be late. */
+/** Parts of sliding windows are replaced this long before they expire, because a sweep may be late. */
 const SOON_MS = 150
-/** How long it may take until a wall clock that was set is noticed. */
+/** How long it may take to notice that the wall clock was set. */
 const LOOK_MS = 100
-/** Credit that has not been used for so long goes back to the other processes. */
+/** Credit that has not been used for this long is returned to the other processes. */
 const IDLE_MS = 1000
-/** Once nothing was left: others may give something back, so it is asked again, but not for each call. */
+/** Interval of requests to the store after nothing was left: others may return something. */
 const RECHECK_MS = 250
-/** Questions on behalf of one call; others that wait may be served first. */
+/** Maximum requests for one call. Other waiting calls may be served first. */
 const MAX_ROUNDS = 50
 
 /**
- * This process's part of a limited amount. What it has taken from the store counts as used for everyone; it is handed out from memory, the next part is fetched before
- * the last is used up, and what is not needed goes back. Credit of a sliding window lapses soon after it was taken, because it counts from then.
+ * This process's part of a limited amount. What it has taken from the store counts as used for all processes. It is
+ * granted from memory, the next part is fetched before the last is used up, and unused credit is returned. Credit of a
+ * sliding window expires soon after it was taken, because it counts from then.
  */
 export class Lease {
-  // What every call reads and writes stands first and together: a call has many leases, and most of its time with them goes into fetching memory.
-  /** What may be handed out. Negative: what has been used beyond, and is not booked yet. */
+  // What every call uses comes first and together: calls have many leases, whose main cost is memory access.
+  /** Available credit. Negative: use beyond it that is not booked yet. */
   #credit = 0
   /**
-   * By the steady clock. Sliding windows: when `#credit` lapses. Fixed windows: until when the wall clock, which may have been set, need not be read, to know that the
-   * window goes on.
+   * By the steady clock. Sliding windows: when `#credit` expires. Fixed windows: until when the window certainly
+   * continues, without reading the wall clock, which may have been set.
    */
   #goodUntil = Infinity
-  /** The next part is fetched below at once. */
+  /** Below this credit, the next part is fetched at once. */
   #urgent = 0
   #usedSince = 0
-  /** In the store, when it was last asked, and what is on its way back to it. */
+  /** The rest in the store, when it was last asked, and what is being returned to it. */
   #left = 0
   /** Since the last sweep. */
   #wasUsed = false
@@ -49,24 +50,24 @@ export class Lease {
   #limit: number
   readonly #options: LeaseOptions
   readonly #lifeMs: number
-  /** Fixed windows: end of the window that `#credit` belongs to, by the wall. */
+  /** Fixed windows: end of the window of `#credit`, by the wall clock. */
   #until = 0
   #resetsAt: string | undefined
   /** Sliding windows: the store's time at which `#credit` was taken. */
   #takenAt = 0
-  /** When the credit at hand became that of this window or part. */
+  /** When the current window or part of the credit began. */
   #since = 0
-  /** Parts of sliding windows that lapsed unused. */
+  /** Parts of sliding windows that expired unused. */
   #returns: { amount: number; takenAt: number }[] = []
-  /** When it was asked for more, the last time and the time before, and what was used after each: the rate of use over both. */
+  /** Times of the last two requests for more, and the use after each: the rate of use over both. */
   #askedAt = -Infinity
   #askedBefore = -Infinity
   #usedBefore = 0
   /** As of the last sweep. */
   #usedAt = 0
-  /** The next part is fetched below, with the next sweep. */
+  /** Below this credit, the next part is fetched with the next sweep. */
   #low = 0
-  /** Wanted by waiting requests. */
+  /** Wanted by waiting calls. */
   #wanted = 0
   #shortOf = Infinity
   #recheckAt = 0
@@ -86,7 +87,7 @@ export class Lease {
     return this.#limit
   }
 
-  /** What has been used stays used. Credit that was granted by a larger limit goes back. */
+  /** Used amounts stay used. Credit granted under a larger limit is returned. */
   changeLimit(limit: number): void {
     if (limit === this.#limit) return
     const isLower = limit < this.#limit
@@ -96,25 +97,25 @@ export class Lease {
     if (isLower && this.#credit > 0 && !this.#asking) unheard(this.#return())
   }
 
-  /** What this process knows to be left: exact when it is alone, else as of its last question. */
+  /** The rest as known to this process: exact if it is alone, otherwise as of its last request. */
   get left(): number {
     return Math.max(0, rounded(this.leftAt(this.#options.clock.steady())))
   }
 
-  /** As `left`, for a caller that knows the time already: not rounded, and negative where more has been used than there was. */
+  /** As `left`, for a caller that already has the time: not rounded, and negative after overuse. */
   leftAt(steady: number): number {
     this.#rollAt(steady)
     return this.#left + this.#credit
   }
 
-  /** When all is there again, ISO 8601; `undefined` where there is no such moment. */
+  /** When the full amount is available again, ISO 8601. `undefined`: there is no such moment. */
   get resetsAt(): string | undefined {
     if (this.#options.window.kind === 'sliding') return undefined
     if (this.#until === 0) this.#roll()
     return (this.#resetsAt ??= new Date(this.#until).toISOString())
   }
 
-  /** Takes from what is at hand. A caller with several leases reads the steady clock once for all of them. */
+  /** Takes from the available credit. A caller with several leases reads the steady clock once for all of them. */
   tryTake(amount: number, steady = this.#options.clock.steady()): boolean {
     this.#rollAt(steady)
     if (this.#credit < amount) return false
@@ -122,7 +123,7 @@ export class Lease {
     return true
   }
 
-  /** Whether something is at hand, for what is charged when it has ended. */
+  /** Whether credit is available, for amounts that are charged afterwards. */
   tryAdmit(steady = this.#options.clock.steady()): boolean {
     this.#rollAt(steady)
     if (this.#credit <= 0) return false
@@ -130,14 +131,14 @@ export class Lease {
     return true
   }
 
-  /** Asks the store for what will be taken, when it is not at hand: a caller with several leases need not wait for one after the other. */
+  /** Requests missing credit in advance, so that a caller with several leases need not wait for one after the other. */
   prepare(amount: number): void {
     this.#roll()
     if (this.#credit >= amount || this.#asking || this.#options.reach.away || amount >= this.#shortOf) return
     unheard(this.#refill(amount))
   }
 
-  /** Asks the store as often as it grants something. @throws Unreachable if `fail` is `closed` */
+  /** Asks the store until the amount is taken or nothing is granted. @throws Unreachable if `fail` is `closed` */
   async take(amount: number): Promise<Refusal | undefined> {
     return await this.#wait(amount, amount, () => this.tryTake(amount))
   }
@@ -147,24 +148,24 @@ export class Lease {
     return await this.#wait(1, 0, () => this.tryAdmit())
   }
 
-  /** Books what was used without having been taken. */
+  /** Books an amount that was used without having been taken. */
   charge(amount: number, steady = this.#options.clock.steady()): void {
     this.#rollAt(steady)
     this.#use(amount)
-    // What is beyond the limit has to show to the others before they are granted more.
+    // Overuse has to be visible to other processes before they are granted more.
     if (this.#credit < 0 && !this.#asking) unheard(this.#ask(0, 0))
   }
 
-  /** Puts back what was taken at `since` (steady clock) and not used after all. */
+  /** Returns an amount that was taken at `since` (steady clock) and not used. */
   giveBack(amount: number, since: number): void {
     this.#roll()
-    // Of an earlier window or part it is lost: it must not be used in another one.
+    // Credit of an earlier window or part is lost, because it must not be used in another one.
     if (since >= this.#since) this.#credit += amount
     this.#usedSince -= amount
     this.#wake()
   }
 
-  /** Learns what is left now. @throws Unreachable */
+  /** Reads what is left now. @throws Unreachable */
   async refresh(): Promise<void> {
     this.#roll()
     await this.#asking
@@ -178,7 +179,7 @@ export class Lease {
     return uncounted(reach, window, this.#until, clock)
   }
 
-  /** Housekeeping, some times a second while it returns true. */
+  /** Housekeeping, several times a second while it returns true. */
   sweep(): boolean {
     this.#roll()
     const now = this.#options.clock.steady()
@@ -187,7 +188,7 @@ export class Lease {
     const idle = now - this.#usedAt >= Math.min(IDLE_MS, this.#lifeMs)
     const { away } = this.#options.reach
     if (!this.#asking) {
-      // Debts also try whether the store is back.
+      // Debts are also booked to detect whether the store is back.
       if (this.#credit < 0 || (!away && this.#returnsNow(idle))) unheard(this.#ask(0, 0))
       else if (this.#credit > 0 && idle && !away) unheard(this.#return())
       else if ((this.#credit < this.#low || this.#lapsesSoon(now)) && this.#left > 0 && !away)
@@ -197,7 +198,7 @@ export class Lease {
     return this.#awake
   }
 
-  /** What little lapsed of plenty goes back with the next question. */
+  /** A small expired amount of a large rest is returned with the next request. */
   #returnsNow(idle: boolean): boolean {
     const [first] = this.#returns
     return first !== undefined && (idle || this.#returns.length > 1 || first.amount > this.#left * PLENTY)
@@ -207,7 +208,7 @@ export class Lease {
     return this.#credit > 0 && this.#lifeMs > 2 * SOON_MS && now + SOON_MS >= this.#goodUntil
   }
 
-  /** Gives everything back and books everything. */
+  /** Returns and books everything. */
   async close(): Promise<void> {
     await this.#asking?.catch(() => undefined)
     this.#roll()
@@ -215,11 +216,11 @@ export class Lease {
       if (this.#credit > 0) await this.#return()
       while (this.#returns.length > 0 || this.#credit < 0) await this.#ask(0, 0)
     } catch {
-      // Reported by the first that noticed; what was taken stays taken.
+      // Reported by the first call that noticed. Taken amounts stay taken.
     }
   }
 
-  /** `booked`: what an attempt takes, for when it has to pass without the store. */
+  /** `booked`: the amount of an attempt, booked if it passes without the store. */
   async #wait(amount: number, booked: number, attempt: () => boolean): Promise<Refusal | undefined> {
     const { reach, clock } = this.#options
     for (let round = 1; ; round++) {
@@ -227,7 +228,7 @@ export class Lease {
       if (amount >= this.#shortOf && clock.steady() < this.#recheckAt) return { retryAt: this.#retryAt }
       this.#wanted += amount
       try {
-        // A store whose answers are too late to be used is none.
+        // A store whose answers come too late to be used counts as unreachable.
         if (round > MAX_ROUNDS) throw new StoreUnavailableError(RECHECK_MS)
         await (this.#asking ?? this.#refill(amount))
       } catch (error) {
@@ -248,7 +249,7 @@ export class Lease {
     this.#usedSince += amount
     this.#wasUsed = true
     this.#wake()
-    // As long as there is time, with the others that need more, so that the store has one write for all of them.
+    // While there is time, with the other leases that need more, so that the store needs one write for all of them.
     if (this.#credit < this.#urgent && !this.#asking && this.#left > 0) unheard(this.#refill(0))
   }
 
@@ -256,7 +257,7 @@ export class Lease {
     this.#rollAt(this.#options.clock.steady())
   }
 
-  /** Leaves behind what is over: a window that has ended, or a part that has lapsed. */
+  /** Drops the credit of a window that has ended, or of a part that has expired. */
   #rollAt(steady: number): void {
     if (steady >= this.#goodUntil) this.#look(steady)
   }
@@ -266,7 +267,7 @@ export class Lease {
     if (window.kind === 'calendar') {
       const wall = clock.wallAt(steady)
       this.#goodUntil = steady + Math.min(LOOK_MS, Math.max(0, this.#until - wall))
-      // A clock that goes backwards stays in its window.
+      // If the clock was set back, the window continues.
       if (wall < this.#until) return
       this.#until = window.endOf(wall)
       this.#resetsAt = undefined
@@ -297,9 +298,9 @@ export class Lease {
     this.#usedSince = 0
     const owed = Math.max(0, -this.#credit)
     const missing = Math.max(needed, this.#wanted) - Math.max(0, this.#credit)
-    // Never all that is left, unless it is asked for.
+    // Never all of the rest, unless it is requested.
     const share = Math.min(Math.ceil(expected), Math.floor((this.#left - owed) * SHARE))
-    // Half of what is enough for two lives is left when the first is over.
+    // Half of the credit for two lives is left when the first is over.
     const long = Math.ceil(perMs * Math.min(LONG_HORIZON_MS, 2 * this.#lifeMs))
     const plenty = Math.floor((this.#left - owed) * PLENTY)
     const first = unknown ? Math.floor((this.#left - owed) * FIRST_SHARE) : 0
@@ -310,7 +311,7 @@ export class Lease {
     return this.#ask(want, Math.min(want, atLeast))
   }
 
-  /** One question to the store, one at a time: books, gives back, and takes. */
+  /** One request to the store at a time: books, returns, and takes. */
   #ask(want: number, atLeast: number): Promise<void> {
     const { store, reach, window, clock } = this.#options
     const unknown = want > 0 ? this.#uncounted : undefined
@@ -346,12 +347,12 @@ export class Lease {
     const { window, clock } = this.#options
     this.#roll()
     if (window.kind === 'calendar') {
-      // It was for a window that is over.
+      // It was for a window that has ended.
       if (asked.until !== this.#until) return
     }
     const unknown = this.#uncounted
     if (unknown) {
-      // What was granted is left to lapse: it comes of a count that begins in the middle.
+      // The granted amount expires unused, because it belongs to a count that began in the middle.
       this.#credit = rounded(this.#credit + asked.owed)
       this.#left = 0
       this.#lowBelow(0)
@@ -363,7 +364,7 @@ export class Lease {
     } else {
       this.#credit = rounded(this.#credit + asked.owed)
       if (granted > 0) {
-        // One part at a time; the rest of the last one goes back where it came from.
+        // Only one part at a time. The rest of the last one is returned.
         if (this.#credit > 0) this.#returns.push({ amount: this.#credit, takenAt: this.#takenAt })
         this.#credit = granted + Math.min(0, this.#credit)
         this.#takenAt = at
@@ -384,7 +385,7 @@ export class Lease {
     this.#wake()
   }
 
-  /** Gives unused credit back, so that it cannot be used meanwhile. */
+  /** Returns unused credit, so that it cannot be used meanwhile. */
   #return(): Promise<void> {
     const amount = this.#credit
     const { window, store, reach } = this.#options
@@ -423,7 +424,7 @@ export class Lease {
   }
 }
 
-/** Sums of decimals must not drift. */
+/** Rounds, so that sums of decimals do not drift. */
 export function rounded(amount: number): number {
   return Math.round(amount * 1000) / 1000
 }

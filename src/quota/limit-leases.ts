@@ -21,14 +21,14 @@ export interface LimitLeasesOptions {
   readonly failureMode: 'open' | 'closed'
 }
 
-/** Limits whose leases are at hand; the counters of others are in the store alone. */
+/** Maximum number of leases in memory. The counters of other limits are in the store alone. */
 const MAX_LEASES = 50_000
-/** Giving back, booking, renewing. */
+/** Interval of returning, booking and renewing. */
 const SWEEP_MS = 100
 
 /**
- * This process's parts of limits, by the key of the limit. They live as long as the gateway: another configuration finds what is used up as it was, whatever the limit
- * is then.
+ * This process's parts of limits, by the key of the limit. They live as long as the gateway: used amounts stay used
+ * under another configuration, whatever the limit is then.
  */
 export class LimitLeases {
   readonly #options: LimitLeasesOptions
@@ -47,7 +47,7 @@ export class LimitLeases {
     this.reach = new StoreAvailability(failureMode, logger, clock, store)
   }
 
-  /** The lease of a limit, which is the same for equal keys and windows. From now on it grants by this limit. */
+  /** The lease of a limit, which is the same for equal keys and windows. From now on it uses this limit. */
   of(limit: Limit, timeZone: string): Live {
     if (limit.kind === 'concurrency') return { limit, places: this.#placesOf(limit.key, limit.limit) }
     const window: Window =
@@ -59,7 +59,7 @@ export class LimitLeases {
     return limit.kind === 'rate' ? { limit, lease } : { limit, lease }
   }
 
-  /** Gives everything back. Idempotent; a store that cannot be reached is not waited for. */
+  /** Returns everything. Idempotent. Does not wait for an unreachable store. */
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#timer)
@@ -85,7 +85,7 @@ export class LimitLeases {
       known.changeLimit(limit)
       return known
     }
-    // Not the process: an identity that was forgotten meanwhile may still have calls under way.
+    // Not the process, because an identity that was dropped may still have running calls.
     const holder = `${this.#holder}/${++this.#holders}`
     const places = new ConcurrencyLeases({ ...this.#common(key, limit), holder })
     this.#leases.set(key, places)

@@ -1,19 +1,19 @@
 import { createHash } from 'node:crypto'
 import type { BudgetConfig, Measure, Period, QuotaConfig } from '../config/types.ts'
 
-/** Whose limits: `id` is part of the key in the store, `label` stands in messages. */
+/** Owner of limits: `id` is part of the key in the store, `label` is used in messages. */
 export interface Owner {
-  /** That of a principal, or `server:<name>`, or `tool:<server>/<glob>`. */
+  /** Id of a principal, or `server:<name>`, or `tool:<server>/<glob>`. */
   readonly id: string
   readonly label: string
-  /** The part of it that is limited, as a pattern. */
+  /** The limited part, as a pattern. */
   readonly part?: string
 }
 
 interface Common {
-  /** In the store, and the same in every process: `quota/<owner>/<name>`, and `/<part>`. */
+  /** Key in the store, the same in every process: `quota/<owner>/<name>`, and `/<part>`. */
   readonly key: string
-  /** Short and unique to the owner, such as `rate/minute` or `calls/day`, with the part behind it. */
+  /** Short and unique to the owner, such as `rate/minute` or `calls/day`, followed by the part. */
   readonly name: string
   readonly limit: number
   readonly owner: Owner
@@ -36,12 +36,12 @@ export interface BudgetLimit extends Common {
 export type Limit = RateLimit | ConcurrencyLimit | BudgetLimit
 
 export const KEY_PREFIX = 'quota/'
-/** Longer ids, such as subjects of strange issuers, become digests: keys have a bound. */
+/** Longer ids, such as subjects of unusual issuers, become digests, because keys are bounded. */
 const LONGEST_ID = 300
 
 export const SPANS: Readonly<Record<string, number>> = { second: 1e3, minute: 60e3, hour: 3_600e3 }
 
-/** The limits that a quota of this owner means. Of two over the same period the smaller counts. */
+/** The limits of a quota of this owner. Of two over the same period the smaller applies. */
 export function limitsOf(owner: Owner, quota: QuotaConfig): Limit[] {
   const limits = new Map<string, Limit>()
   const add = (limit: Limit): void => {
@@ -82,18 +82,18 @@ function named(owner: Owner, what: string): Pick<Common, 'key' | 'name' | 'owner
     : { key: `${key}/${segment(part)}`, name: `${what} ${part}`, owner }
 }
 
-/** As it is, but for what would be taken for the end of the segment. */
+/** Escapes characters that would end the segment. */
 function segment(text: string): string {
   if (Buffer.byteLength(text) > LONGEST_ID) return `sha256:${createHash('sha256').update(text).digest('hex')}`
   return text.replace(/[%/]/g, char => (char === '/' ? '%2F' : '%25'))
 }
 
-/** What a key says, `undefined` for one that is no limit's. */
+/** Parses a key. `undefined`: it is not that of a limit. */
 export function parseKey(key: string): { id: string; name: string } | undefined {
   const [, id, first, second, part] =
     /^quota\/([^/]+)\/(concurrency|[a-z]+)(?:\/([a-z]+))?(?:\/([^/]+))?$/.exec(key) ?? []
   if (id === undefined || first === undefined) return undefined
-  // `concurrency` has no period, so that the part of one stands where a period would.
+  // `concurrency` has no period, so its part is at the position of a period.
   const what = first === 'concurrency' || second === undefined ? first : `${first}/${second}`
   const plain = (text: string): string => text.replaceAll('%2F', '/').replaceAll('%25', '%')
   const rest = first === 'concurrency' ? (second ?? part) : part

@@ -3,7 +3,10 @@ import { lifeOf } from '../state/store.ts'
 import type { Window } from './lease-options.ts'
 import { Uncounted, type StoreAvailability } from './store-availability.ts'
 
-/** Why nothing may be taken of an amount whose count the store has lost; `undefined` where all that still counts is known. `until`: end of the window. */
+/**
+ * Why nothing may be taken of an amount whose count the store has lost. `undefined`: everything that still counts is
+ * known. `until`: end of the window.
+ */
 export function uncounted(
   { lost }: StoreAvailability,
   window: Window,
@@ -12,13 +15,13 @@ export function uncounted(
 ): Uncounted | undefined {
   if (!lost) return undefined
   if (window.kind === 'sliding')
-    // What was taken just before may be used later, and counts from then.
+    // An amount taken just before may be used later, and counts from then.
     return refusal(lost.steady + window.ms + 2 * lifeOf(window.ms) - clock.steady())
   const end = window.endOf(lost.wall)
   return until > end ? undefined : refusal(end - clock.wall())
 }
 
-/** The same of places, of which every claim is renewed or has lapsed after `claimMs`. */
+/** The same for concurrency limits, where every claim is renewed or has expired after `claimMs`. */
 export function unclaimed({ lost }: StoreAvailability, claimMs: number, clock: Clock): Uncounted | undefined {
   return lost && refusal(lost.steady + claimMs - clock.steady())
 }

@@ -4,12 +4,14 @@ const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
 
-/** End of the calendar period that holds `now`, in Unix milliseconds: the first moment of the next one in the zone. */
+/**
+ * End of the calendar period that contains `now`, in Unix milliseconds: the first moment of the next one in the zone.
+ */
 export type EndOf = (now: number) => number
 
 /**
- * Calendar periods of a time zone (IANA name, known to be one). Daylight saving is heeded: a day has 23 or 25 hours where the zone says so, and an
- * hour that the clocks show twice is two.
+ * Calendar periods of a time zone (a valid IANA name). Daylight saving applies: a day has 23 or 25 hours at a change,
+ * and an hour that the clocks show twice counts as two.
  */
 export function calendar(period: Period, timeZone: string): EndOf {
   const format = new Intl.DateTimeFormat('en-US', {
@@ -24,7 +26,7 @@ export function calendar(period: Period, timeZone: string): EndOf {
     minute: 'numeric',
     second: 'numeric',
   })
-  /** What a clock of the zone shows, as if it were UTC. */
+  /** The local time in the zone, as if it were UTC. */
   const shown = (time: number): number => {
     const parts: Record<string, number> = {}
     for (const { type, value } of format.formatToParts(time)) parts[type] = Number(value)
@@ -34,7 +36,7 @@ export function calendar(period: Period, timeZone: string): EndOf {
   return now => {
     const local = shown(now)
     if (period === 'minute') return now + MINUTE_MS - modulo(local, MINUTE_MS)
-    // Zones with half hours have their full hours elsewhere than UTC.
+    // In zones with half hours, full hours differ from those of UTC.
     if (period === 'hour') return now + HOUR_MS - modulo(local, HOUR_MS)
     const date = new Date(local)
     const next =
@@ -45,7 +47,10 @@ export function calendar(period: Period, timeZone: string): EndOf {
   }
 }
 
-/** The first moment at which a clock of the zone shows `wanted` or more: midnight itself, or what follows where midnight is left out. */
+/**
+ * The first moment at which the local time is `wanted` or later: midnight itself, or the first moment after it where
+ * midnight is skipped.
+ */
 function firstAt(wanted: number, shown: (time: number) => number): number {
   // No zone is further than a day from UTC, and none changes twice in so short a time.
   let before = wanted - DAY_MS

@@ -17,19 +17,19 @@ export interface QuotasOptions {
   readonly store: Store
   readonly logger: Logger
   readonly clock?: Clock
-  /** What this process has of limits; default: parts of its own. */
+  /** Leases of this process. Default: leases of its own. */
   readonly leases?: LimitLeases
 }
 
-/** Identities whose counters are at hand; those of others are in the store alone. */
+/** Maximum number of identities with counters in memory. Those of others are in the store alone. */
 const MAX_PRINCIPALS = 10_000
-/** Names whose limits are remembered, for each identity. */
+/** Maximum number of names with cached limits, for each identity. */
 const MAX_ROUTES = 256
-/** What applies to calls of one thing. */
+/** The limits of calls of one item. */
 export interface RouteLimits {
   readonly gate: AdmissionGate | undefined
   readonly charge: Charge | undefined
-  /** What the caller has left of rates and budgets; `undefined` when there are none. */
+  /** The caller's remaining rates and budgets. `undefined`: there are none. */
   readonly left: RemainingQuota | undefined
 }
 
@@ -42,18 +42,18 @@ interface Part {
 interface Account {
   /** For every request. */
   readonly gate: AdmissionGate | undefined
-  /** The identity's own, apart from those of parts. */
+  /** The identity's own limits, without those of parts. */
   readonly own: readonly Live[]
   readonly parts: readonly Part[]
   readonly routes: Map<string, RouteLimits | undefined>
-  /** Of calls of tools, whose routes are the same objects from call to call. */
+  /** Limits of tool calls. Their routes are the same objects from call to call. */
   readonly calls: WeakMap<Route, RouteLimits | Nothing>
 }
 
 type Nothing = typeof NOTHING
 const NOTHING = Symbol('no limits')
 
-/** What a limit by pattern is about. `task`: the follow-up of a call, which only has a server. */
+/** What a pattern of a limit applies to. `task`: the follow-up of a call, which only has a server. */
 type Kind = ItemKind | 'task'
 
 const KINDS: Readonly<Record<string, Kind>> = {
@@ -62,16 +62,16 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'resources/read': 'resource',
 }
 
-/** From the configuration to the limits that a request meets. Resolved once for each identity and name. */
+/** The limits of requests, from the configuration. Resolved once for each identity and name. */
 export class Quotas {
   readonly clock: Clock
   readonly #leases: LimitLeases
   readonly #servers: ReadonlyMap<string, ServerConfig>
   readonly #clients: ReadonlyMap<string, ClientConfig>
   readonly #accounts = new LRUCache<string, Account>({ max: MAX_PRINCIPALS })
-  /** The same by principal, since the same identity with the same rights is the same object. */
+  /** Accounts by principal. The same identity with the same rights is the same object. */
   readonly #byPrincipal = new WeakMap<Principal, Account>()
-  /** Of servers and tools, for all clients together. */
+  /** Limits of servers and tools, for all clients together. */
   readonly #shared = new Map<string, Live>()
   readonly #everyone: Account | undefined
   readonly #timeZone: string
@@ -105,12 +105,12 @@ export class Quotas {
       : undefined
   }
 
-  /** What every request of this principal has to pass, `undefined` when it has no such limits. */
+  /** The gate for every request of this principal. `undefined`: it has no such limits. */
   gate(principal: Principal): AdmissionGate | undefined {
     return this.#account(principal)?.gate
   }
 
-  /** What applies to calls that go this way, `undefined` when nothing does. */
+  /** The limits of calls by this route. `undefined`: there are none. */
   route(principal: Principal, method: string, route: Route): RouteLimits | undefined {
     const account = this.#account(principal)
     if (!account) return undefined
@@ -125,7 +125,7 @@ export class Quotas {
 
   #limitsOf(account: Account, method: string, route: Route): RouteLimits | undefined {
     const kind = KINDS[method] ?? (method.startsWith('tasks/') ? 'task' : undefined)
-    // What is completed belongs to a prompt or a resource; neither is called.
+    // A completion belongs to a prompt or a resource, and calls neither.
     const own = kind === 'task' ? '' : route.own
     const key = `${kind ?? method}\n${route.server}\n${own}`
     const { routes } = account
@@ -136,7 +136,7 @@ export class Quotas {
     return limits
   }
 
-  /** All limits of a principal's own, with the part of this process. */
+  /** All limits of the principal itself, with the part of this process. */
   limits(principal: Principal): readonly Live[] {
     const account = this.#clients.has(principal.client ?? '') ? this.#account(principal) : undefined
     return account ? [...account.own, ...account.parts.flatMap(({ limits }) => limits)] : []
@@ -146,7 +146,7 @@ export class Quotas {
     return principal.client !== undefined && this.#clients.has(principal.client)
   }
 
-  /** Gives everything back. Idempotent; a store that cannot be reached is not waited for. */
+  /** Returns everything. Idempotent. Does not wait for an unreachable store. */
   async close(): Promise<void> {
     await this.#leases.close()
   }
@@ -201,7 +201,7 @@ export class Quotas {
         }
       }
     }
-    // Those of the identity's own that are not budgets have been passed by then.
+    // The identity's own limits, except budgets, have been passed by then.
     const gate = this.#gateOf([...parts, ...shared])
     const budgets = [...account.own, ...parts, ...shared].filter(isBudgeted)
     const calls = kind === 'task' ? 0 : 1

@@ -3,7 +3,7 @@ import type { Refusal } from './lease-options.ts'
 import type { Limit } from './limits.ts'
 import { Uncounted, type StoreUnavailableError } from './store-availability.ts'
 
-/** The error of a refused request: which limit refuses it, what to do, and when it is possible again. */
+/** The error of a refused request: the limit, the fix, and when a retry is possible. */
 export function refused(limit: Limit, refusal: Refusal, now: number): GatewayError {
   const retryAfterMs = Math.max(1, Math.ceil(refusal.retryAt - now))
   const { name, text, owner } = limit
@@ -22,7 +22,7 @@ export function refused(limit: Limit, refusal: Refusal, now: number): GatewayErr
   return new GatewayError(code, message, { retryAfterMs, data })
 }
 
-/** The store cannot say what is left, and the operator prefers a refusal. */
+/** The error when the store cannot report the rest, and the operator prefers a refusal. */
 export function unavailable(limit: Limit, error: StoreUnavailableError): GatewayError {
   const lost = error instanceof Uncounted
   const why = lost

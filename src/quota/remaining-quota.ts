@@ -2,21 +2,21 @@ import type { Clock } from '../core/clock.ts'
 import type { Budgeted, Rated } from './admission-gate.ts'
 import { rounded, type Lease } from './lease.ts'
 
-/** What is left of so much or more needs no mention. */
+/** A limit with at least this share left is not reported. */
 const PLENTY = 1 / 2
-/** Of more than this, parts of one mean nothing to anyone. */
+/** Larger numbers are reported without fractions. */
 const EXACT_BELOW = 1000
 
-/** What a caller has left of its limits, for the results of its calls. */
+/** A caller's remaining quota, for the results of its calls. */
 export class RemainingQuota {
-  // Side by side, not as objects: each call reads all of them.
+  // Parallel arrays, not objects, because each call reads all of them.
   readonly #leases: readonly Lease[]
   readonly #limits: readonly number[]
-  /** What does not change of their texts. */
+  /** The constant parts of their texts. */
   readonly #heads: readonly string[]
   readonly #clock: Clock
 
-  /** `limits`: one at least. */
+  /** `limits`: at least one. */
   constructor(limits: readonly (Rated | Budgeted)[], clock: Clock) {
     this.#leases = limits.map(({ lease }) => lease)
     this.#limits = limits.map(({ limit }) => limit.limit)
@@ -27,8 +27,9 @@ export class RemainingQuota {
   }
 
   /**
-   * Raw JSON, a list of `{name, limit, left, resetsAt}`: the limits of which less than half is left, and always the one of which least is left for its size. What
-   * other processes use shows a moment later. `now`: what the steady clock shows, or has shown lately.
+   * Raw JSON, a list of `{name, limit, left, resetsAt}`: the limits with less than half left, and always the one with
+   * the smallest share left. Use by other processes appears a moment later. `now`: current or recent time of the steady
+   * clock.
    */
   text(now = this.#clock.steady()): string {
     let text = ''

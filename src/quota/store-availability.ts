@@ -5,12 +5,12 @@ import type { Clock } from '../core/clock.ts'
 import type { Store } from '../state/store.ts'
 
 const RETRY = { firstMs: 250, mostMs: 5000 }
-/** How often the log says that the store is still away. */
+/** Interval of the log line while the store is unreachable. */
 const REMIND_MS = 60_000
 
 /** The store was not asked, or did not answer. */
 export class StoreUnavailableError extends Error {
-  /** When it is tried again. */
+  /** Time until the next try. */
   readonly retryAfterMs: number
 
   constructor(retryAfterMs: number, cause?: unknown) {
@@ -20,7 +20,7 @@ export class StoreUnavailableError extends Error {
   }
 }
 
-/** The store answers, and does not know what was used before it lost its content. */
+/** The store answers, but has lost the counts of earlier use. */
 export class Uncounted extends StoreUnavailableError {
   constructor(retryAfterMs: number) {
     super(Math.max(1, Math.ceil(retryAfterMs)))
@@ -35,8 +35,8 @@ interface Moment {
 }
 
 /**
- * Whether the store can be reached. After a failure it is left alone for a while, so that calls do not wait for it one after the other; then one call
- * tries again.
+ * Whether the store can be reached. After a failure it is not used for a while, so that calls do not wait for it one
+ * after the other. Then one call tries again.
  */
 export class StoreAvailability {
   fail: 'open' | 'closed'
@@ -51,7 +51,7 @@ export class StoreAvailability {
   #retryAt = -Infinity
   #trying = false
   #remindAt = -Infinity
-  /** Requests since the store went away, that passed uncounted or were refused. */
+  /** Requests that passed uncounted or were refused since the store became unreachable. */
   #concerned = 0
 
   constructor(fail: 'open' | 'closed', logger: Logger, clock: Clock, store: Pick<Store, 'lostAt'>) {
@@ -66,7 +66,7 @@ export class StoreAvailability {
     return this.#failures > 0
   }
 
-  /** The moment before which nothing is known of what was used; `undefined` where all is known, or calls may pass uncounted. */
+  /** The moment before which the use is unknown. `undefined`: all of it is known, or calls may pass uncounted. */
   get lost(): Moment | undefined {
     const { lostAt } = this.#store
     if (lostAt !== this.#lostAt && lostAt !== undefined) this.#lose(lostAt)
@@ -75,7 +75,7 @@ export class StoreAvailability {
 
   #lose(lostAt: number): void {
     this.#lostAt = lostAt
-    // A store that tells what it has lost has answered.
+    // A store that reports a loss has answered.
     if (this.away) this.#back()
     const ago = Math.max(0, this.#clock.wall() - lostAt)
     this.#lost = { wall: lostAt, steady: this.#clock.steady() - ago }
@@ -88,7 +88,7 @@ export class StoreAvailability {
     )
   }
 
-  /** A request had to be decided without the store. */
+  /** Records that a request was decided without the store. */
   concern(): void {
     if (this.away) this.#concerned++
   }
@@ -119,7 +119,7 @@ export class StoreAvailability {
 
   #failed(error: unknown): StoreUnavailableError {
     const now = this.#clock.steady()
-    // Several that were under way fail for the same reason.
+    // Several concurrent attempts fail for the same reason.
     if (now >= this.#retryAt) {
       this.#backoffMs = backoffMs(this.#failures++, RETRY)
       this.#retryAt = now + this.#backoffMs
@@ -149,7 +149,7 @@ export class StoreAvailability {
   }
 }
 
-/** For what is asked ahead of need: a failure of the store shows at the next call that needs it. */
+/** Ignores the failure of an advance request: it appears at the next call that needs the store. */
 export function unheard(asking: Promise<void>): void {
   asking.catch(() => undefined)
 }

@@ -3,18 +3,18 @@ import type { Store } from '../state/store.ts'
 import { KEY_PREFIX, limitsOf, parseKey, SPANS, type Limit } from './limits.ts'
 import { calendar } from './period.ts'
 
-/** More than anyone uses, and exact to three decimals: what is left of it says what is used. */
+/** More than any real use, and exact to three decimals: the use is this minus the rest. */
 const PLENTY = 2 ** 42
 
-/** One line of what all processes together have used, as the store knows it. */
+/** The use of one limit by all processes together, as stored. */
 export interface StoredUsage {
   /** `client:ci`, `server:github`, `user:<issuer> <subject>` … */
   readonly of: string
-  /** `calls/day`, with the pattern behind it where a part is limited. */
+  /** `calls/day`, followed by the pattern of a limited part. */
   readonly name: string
-  /** What running processes hold in advance counts as used. */
+  /** Includes what running processes hold in advance. */
   readonly used: number
-  /** `undefined` where the configuration has no such limit, or not for a name that is known. */
+  /** `undefined`: the configuration has no such limit, or none for a known name. */
   readonly limit: number | undefined
   readonly left: number | undefined
   /** ISO 8601. */
@@ -22,8 +22,8 @@ export interface StoredUsage {
 }
 
 /**
- * What is used of every limit: those of configured clients, servers and tools, and of every other identity that has used something. `client`: only of that client
- * and of the identities that are counted by its limits, as far as that can be told.
+ * The use of every limit: of configured clients, servers and tools, and of every other identity with some use.
+ * `client`: only that client and the identities counted by its limits, as far as can be determined.
  */
 export async function storedUsage(config: Config, store: Store, client?: string): Promise<StoredUsage[]> {
   const limits = new Map(configured(config).map(limit => [limit.key, limit]))

@@ -13,19 +13,19 @@ const RESOURCE = JSON.stringify({
   mimeType: 'application/json',
 })
 
-/** How one limit stands. */
+/** Use of one limit. */
 export interface LimitUsage {
   readonly name: string
-  /** `everything`, or the pattern that is limited. */
+  /** `everything`, or the limited pattern. */
   readonly of: string
   readonly limit: number
   readonly used: number
   readonly left: number
-  /** ISO 8601; absent where there is no such moment. */
+  /** ISO 8601. Absent if there is no such moment. */
   readonly resetsAt?: string
 }
 
-/** The resource in which a limited client, or its model, reads what it has left. */
+/** The resource with the remaining quota, for a limited client or its model. */
 export class UsageResource {
   readonly #quotas: Quotas
   /** Lists with the resource, by the list without it. */
@@ -39,7 +39,7 @@ export class UsageResource {
     return this.#quotas.has(principal)
   }
 
-  /** The first page of a list of resources with this one at its head. */
+  /** The first page of a list of resources, with this resource first. */
   listed(page: Buffer): Buffer {
     let list = this.#lists.get(page)
     if (!list) {
@@ -55,7 +55,7 @@ export class UsageResource {
   /** Answers a read. */
   async read({ principal }: Exchange): Promise<Outcome> {
     const limits = this.#quotas.limits(principal)
-    // One that cannot be asked shows what is known.
+    // If the store cannot be asked, the last known state is shown.
     const asked = await Promise.allSettled(
       limits.map(live => ('lease' in live ? live.lease.refresh() : live.places.refresh())),
     )

@@ -1,9 +1,9 @@
-/** Names of things of servers by holder. One that is held several times is one name. */
+/** Names of items of servers by holder. A name that is held several times counts once. */
 export class HeldNames<K> {
   readonly #held = new Map<K, Map<string, Map<string, number>>>()
   readonly #counts = new Map<K, number>()
 
-  /** Names that a holder has. */
+  /** Number of names of a holder. */
   countOf(holder: K): number {
     return this.#counts.get(holder) ?? 0
   }
@@ -22,7 +22,7 @@ export class HeldNames<K> {
     if (times === 0) this.#counts.set(holder, this.countOf(holder) + 1)
   }
 
-  /** Once less. */
+  /** Releases one hold of a name. */
   delete(holder: K, server: string, name: string): void {
     const servers = this.#held.get(holder)
     const names = servers?.get(server)

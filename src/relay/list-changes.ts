@@ -5,17 +5,17 @@ import { sharedNotification } from '../protocol/message.ts'
 
 type Listener = (kinds: readonly ListKind[]) => void
 
-/** Who hears of changed lists: conversations of their own view, and the listen streams of clients without one. */
+/** Receivers of changed lists: sessions, and listen streams of clients without one, by view. */
 export class ListChanges {
   readonly #conversations: () => Iterable<Conversation>
   readonly #listeners = new Map<Listener, string>()
 
-  /** `conversations` are those open at the moment of a change. */
+  /** `conversations` returns the open sessions at the moment of a change. */
   constructor(conversations: () => Iterable<Conversation>) {
     this.#conversations = conversations
   }
 
-  /** Views of which somebody wants to know when they change. */
+  /** Views with a receiver. */
   *watched(): Generator<string> {
     for (const { view, ungreeted } of this.#conversations()) if (ungreeted !== true) yield view
     yield* this.#listeners.values()

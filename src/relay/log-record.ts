@@ -1,12 +1,18 @@
 import type { Json, JsonObject } from '../core/exchange.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
 
-/** Longest log record that is relayed as it is, in UTF-16 units: people read it, and each of many sessions gets it. */
+/**
+ * Maximum length of a log record that is relayed unchanged, in UTF-16 units. People read it, and each of many sessions
+ * gets it.
+ */
 export const MAX_RECORD = 64 * 1024
-/** What is left of a longer one. */
+/** Length to which a longer one is cut. */
 const KEPT = 8 * 1024
 
-/** A log record of bounded size. Of a longer one, `data` becomes text that says how much was cut, and what else it has is left out. */
+/**
+ * A log record of bounded size. In a longer one, `data` becomes text that gives the cut length, and other members are
+ * left out.
+ */
 export function boundedRecord(params: Json): Json {
   if (params.text.length <= MAX_RECORD) return params
   const { level, data, logger } = params.value as JsonObject

@@ -31,15 +31,15 @@ export interface NotificationRelayOptions {
   readonly logger: Logger
   readonly subscriptions: Subscriptions
   readonly taskListeners: TaskListeners
-  /** The server's lists may have changed. */
+  /** Called when the server's lists may have changed. */
   readonly onListChanged: (link: Link) => void
-  /** What a resource of the server holds has changed; by the URI that the server uses. */
+  /** Called when the content of a resource has changed. `uri` is the server's own. */
   readonly onResourceChanged: (server: string, uri: string) => void
   /** Whether clients of a view see a server. */
   readonly sees: (view: string, server: string) => boolean
 }
 
-/** What servers say unasked, to exactly the clients it concerns. */
+/** Relays notifications and requests of servers to exactly the clients they concern. */
 export class NotificationRelay {
   readonly #options: NotificationRelayOptions
   readonly #conversations = new Set<Conversation>()
@@ -59,7 +59,7 @@ export class NotificationRelay {
     this.#options.subscriptions.leave(conversation)
   }
 
-  /** Conversations open at this moment. */
+  /** The open sessions. */
   get conversations(): ReadonlySet<Conversation> {
     return this.#conversations
   }
@@ -81,14 +81,14 @@ export class NotificationRelay {
         if (params) this.#options.taskListeners.updated(link, params)
         return
       case TASK_STATUS: {
-        // Whose task it is decides, never on which stream or beside which call the notification came.
+        // The owner of the task decides, not the stream of the notification or other calls in flight.
         const task = among.find(exchange => exchange instanceof LegacyTask)
         if (task) task.notify(method, params?.text)
         else this.#options.logger.debug('A task is not known here; dropped.', { server: link.server.name })
         return
       }
       default:
-        // A notification this gateway does not know still belongs to the call on whose stream it came.
+        // An unknown notification still belongs to the call on whose stream it came.
         if (among.length === 1) among[0]?.notify(method, params?.text)
         else if (link.owner) link.owner.notify(method, params?.text)
         else
@@ -101,14 +101,15 @@ export class NotificationRelay {
 
   #updated(link: Link, params: Json): void {
     const { uri } = (params.value ?? {}) as JsonObject
-    // First: who hears of it may read at once.
+    // First, because a client may read as soon as it gets the notification.
     if (typeof uri === 'string') this.#options.onResourceChanged(link.server.name, uri)
     this.#options.subscriptions.updated(link, params)
   }
 
   /**
-   * A question goes to the call it came with. Where that is unknown, it goes to one of those that can be asked, as long as all that it may be about are of one
-   * client; on a link of one session, to that session. What the configuration answers is asked of no client.
+   * A question goes to the call on whose stream it came. If that is unknown, it goes to one of the calls that can be
+   * asked, provided that all calls it may be about are of one client; on a link of one session, to that session. The
+   * client is not asked what the configuration answers.
    */
   async onRequest(
     link: Link,
@@ -131,13 +132,13 @@ export class NotificationRelay {
       try {
         return await askClient(call, shown(call))
       } catch (error) {
-        // The call is over, and the server still waits: it asked for the sake of another one.
+        // The call is over, but the server still waits: the question was for another call.
         const answered = error instanceof ClientError
         if (answered || params?.gone || call.canBeAsked !== 'never' || cancellation.reason !== undefined)
           throw error
       }
     }
-    // None of them can be asked; a client that lacks what that needs is told so.
+    // None of them can be asked. A client that lacks the needed capability gets an error.
     const latest = calls.at(-1)
     if (latest && !link.owner) shown(latest)
     if (link.owner)
@@ -148,16 +149,16 @@ export class NotificationRelay {
           protocolVersion: link.owner.protocolVersion,
         }),
       )
-    // Roots are the client's, whatever it calls.
+    // Roots belong to the client, whatever it calls.
     if (method === 'roots/list' && link.capabilities.includes('"roots"'))
       return await link.unasked.wait(async call => await askClient(call, shown(call)), cancellation)
     throw new GatewayError('cannot_ask', `${method} cannot be attributed to one request of one client.`)
   }
 
   /**
-   * A log record goes to the call it came with. Without one it goes to the sessions that see the server, as long as nothing is in flight from more
-   * than one of them: a record that may belong to another client's call is not guessed at. Calls of one client of which a single one can hear something now
-   * are told by that one.
+   * A log record goes to the call on whose stream it came. Without one it goes to the sessions that see the server,
+   * unless calls of several sessions are in flight: the owner of a record is never guessed. If calls of one client are
+   * in flight, and only one of them can carry a notification now, that one carries it.
    */
   #log(link: Link, params: Json, candidates: readonly Exchange[]): void {
     const server = link.server.name
@@ -183,7 +184,7 @@ export class NotificationRelay {
         owner.notify('notifications/message', text)
       return
     }
-    // A link that declares what some clients can do is theirs, and they have no session.
+    // A link that declares capabilities of clients belongs to these clients, and they have no session.
     if (link.capabilities !== declaredTo('', link.server.roots)) return
     this.#logs.tell(server, text, () => this.#logToAll(server, level, text))
   }
@@ -198,7 +199,7 @@ export class NotificationRelay {
   }
 }
 
-/** What a client is asked, as long as it has not been sent. */
+/** The request to a client, whose text is released once it is sent. */
 function letGoOnceSent(request: InputRequest, params: HeldParams | undefined): InputRequest {
   params?.keepText()
   const asked: { -readonly [K in keyof InputRequest]: InputRequest[K] } = { ...request }
@@ -209,7 +210,7 @@ function letGoOnceSent(request: InputRequest, params: HeldParams | undefined): I
   return asked
 }
 
-/** Whether a question about any of these calls reaches the same client, whichever of them it is asked through. */
+/** Whether a question about any of these calls reaches the same client, through whichever of them it is sent. */
 function areOneClients(calls: readonly Exchange[]): boolean {
   const [first] = calls
   return calls.every(
@@ -218,17 +219,15 @@ function areOneClients(calls: readonly Exchange[]): boolean {
   )
 }
 
-/**
- * Where all calls are of one client and all but one wait for that client to come back, or are over: that one. All of them otherwise.
- */
+/** If all calls are of one client, and all but one are suspended or over: that one. All of them otherwise. */
 function theOneOpen(calls: readonly Exchange[]): readonly Exchange[] {
   const open = calls.filter(({ canBeAsked }) => canBeAsked === 'now')
   return open.length === 1 && areOneClients(calls) ? open : calls
 }
 
 /**
- * Of calls of one client, the one that a question is put to: one that can be asked at once before one whose client is thinking, one of a tool before others, the
- * newest before older ones.
+ * The call of one client to which a question is put: one that can be asked at once before a suspended one, a tool call
+ * before others, the newest before older ones.
  */
 function likeliest(calls: readonly Exchange[]): Exchange | undefined {
   let best: Exchange | undefined
@@ -242,7 +241,7 @@ function likeliest(calls: readonly Exchange[]): Exchange | undefined {
   return best
 }
 
-/** Legacy clients that never set a level take what the server sends by default; modern ones must ask. */
+/** Without a level, a legacy client gets what the server sends by default. A modern client has to set one. */
 function wants(wanted: McpLogLevel | undefined, level: McpLogLevel, modern: boolean): boolean {
   if (wanted === undefined) return !modern
   return LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(wanted)

@@ -2,14 +2,14 @@ import { randomInt } from 'node:crypto'
 
 /** The largest prime below 2^26: products of two smaller numbers are exact. */
 const MODULUS = 67_108_859
-/** Not known to servers and clients, so that they cannot choose names of equal hashes. */
+/** Random, so that servers and clients cannot choose names with equal hashes. */
 const BASE = randomInt(65_537, MODULUS)
-/** Above each length that matters, so that names of different lengths have different keys. */
+/** Greater than each relevant length, so that names of different lengths have different keys. */
 const LENGTHS = 16_384
 
 /**
- * Finds what is a part of the path to a URI in one pass over its characters: the hash of a prefix comes from that of the prefix before it, and
- * only prefixes that end at a slash are looked up.
+ * Finds the items whose names are part of the path of a URI, in one pass over its characters: the hash of a prefix is
+ * computed from that of the prefix before it, and only prefixes that end at a slash are looked up.
  */
 export class PathIndex<T> {
   readonly #byKey = new Map<number, T[]>()
@@ -28,7 +28,9 @@ export class PathIndex<T> {
     else this.#byKey.delete(key)
   }
 
-  /** Items whose name `isPartOf` the URI. Another name of the same hash is possible, and is not looked at. */
+  /**
+   * Items whose name `isPartOf` the URI. They may include a name with the same hash, because names are not compared.
+   */
   near(uri: string): T[] {
     const found: T[] = []
     let hash = 0
@@ -41,7 +43,7 @@ export class PathIndex<T> {
   }
 }
 
-/** Whether a name is this URI, or a part of the path to it. */
+/** Whether a name is this URI, or a part of its path. */
 export function isPartOf(name: string, uri: string): boolean {
   return uri.startsWith(name) && endsPart(uri, name.length)
 }

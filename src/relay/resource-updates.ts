@@ -12,33 +12,36 @@ import { isPartOf } from './path-index.ts'
 import { Updates, type Subscriber } from './updates.ts'
 import { keyOf, type Topic, type TopicTable } from './topics.ts'
 
-/** What a subscriber asked for. */
+/** A subscription of a subscriber. */
 export interface Subscription {
-  /** The URI it used. */
+  /** The URI in the subscriber's request. */
   readonly exposed: string
-  /** In which it is allowed to ask. */
+  /** The view with whose rights it was made. */
   readonly view: string
   readonly caller: Caller
 }
 
 /**
- * Updates of ever other parts of what is subscribed to wait up to this number, which servers that have some waiting share;
- * then the whole is said to have changed.
+ * Maximum number of waiting updates about parts of subscribed resources, shared by the servers with waiting ones;
+ * beyond it, the whole resource is reported as changed.
  */
 const MAX_WAITING = 1000
 
 /**
- * Tells subscribers of updates: at once while there are few, and else with pauses. An update that still waits stands for
- * later ones that say the same.
+ * Sends updates to subscribers: at once while they are few, otherwise with pauses. A waiting update also stands for
+ * later equal ones.
  */
 export class ResourceUpdates {
   readonly #subscriptions: TopicTable<Subscription>
   readonly #hears: (view: string, server: string, own: string) => boolean
   readonly #telling: Deferrable
-  /** By server: subscriptions whose subscribers, or these of them, are about to be told that the whole may have changed. */
+  /**
+   * By server: subscriptions of which all, or these, subscribers are about to be notified that the whole resource may
+   * have changed.
+   */
   readonly #changed = new Map<string, Map<Topic<Subscription>, Set<Subscriber> | 'all'>>()
 
-  /** `hears`: whether subscribers of a view may know of a resource of a server. */
+  /** `hears`: whether subscribers of a view may receive updates of a resource of a server. */
   constructor(
     subscriptions: TopicTable<Subscription>,
     hears: (view: string, server: string, own: string) => boolean,
@@ -51,7 +54,7 @@ export class ResourceUpdates {
     )
   }
 
-  /** A server tells of an update. The URI may be that of a part of what is subscribed to. */
+  /** Handles an update from a server. The URI may be that of a part of a subscribed resource. */
   updated(slot: LinkSlot, params: Json): void {
     const uri = (params.value as JsonObject | null)?.uri
     if (typeof uri !== 'string' || uri.length > MAX_URI_CHARS) return
@@ -66,23 +69,26 @@ export class ResourceUpdates {
     const plain = withoutSubscriptionId(params)
     const member = find(members(plain), 'uri')
     if (!member) return
-    // What waits holds little.
+    // A waiting update must not hold much memory.
     const isBare = waiting > 0 && plain.length > 2 * MAX_URI_CHARS
     const before = isBare ? '{"uri":' : plain.slice(0, member.start)
     const after = isBare ? '}' : plain.slice(member.end)
     const updates = new Updates(text => before + text + after)
-    // Two that say different things are both told.
+    // Two updates with different content are both sent.
     const said = isBare ? '' : plain
     this.#telling.do(name, `part ${keyOf(slot, uri)}\n${said}`, () => this.#tell(slot, uri, near, updates))
   }
 
-  /** Says that a resource may have changed. "Updated" says no more than that: the client reads what it wants to know (specification, server/resources). */
+  /**
+   * Notifies subscribers that a resource may have changed. An update means no more than that: the client then reads the
+   * resource (specification, server/resources).
+   */
   tellAll(slot: LinkSlot, own: string): void {
     const subscription = this.#subscriptions.get(slot, own)
     if (subscription) this.#tellWhole(slot.server.name, [subscription], 'all')
   }
 
-  /** The same, to a subscriber that has come from another slot: what waits to be told there does not reach it any more. */
+  /** The same, to a subscriber that was moved from another slot, whose waiting updates do not reach it any more. */
   tellMoved(slot: LinkSlot, own: string, subscriber: Subscriber): void {
     const subscription = this.#subscriptions.get(slot, own)
     if (subscription) this.#tellWhole(slot.server.name, [subscription], subscriber)
@@ -101,7 +107,7 @@ export class ResourceUpdates {
   }
 
   *#tellChanged(server: string): Steps<void> {
-    // A map goes on to what is added meanwhile.
+    // The iteration of a map includes entries added in the meantime.
     const changed = this.#changed.get(server) ?? new Map<Topic<Subscription>, Set<Subscriber> | 'all'>()
     for (const [subscription, whom] of changed) {
       changed.delete(subscription)
@@ -122,15 +128,15 @@ export class ResourceUpdates {
     near: readonly Topic<Subscription>[],
     updates: Updates,
   ): Steps<void> {
-    // Of one view all may hear of it, or none.
+    // All subscribers of one view have the same rights.
     const hears = new Map<string, boolean>()
     for (const { own, subscribers } of near) {
-      // To compare long names takes its time, too.
+      // The comparison of long names takes time, too.
       yield
       if (!isPartOf(own, uri)) continue
       for (const [subscriber, { exposed, view }] of subscribers) {
         let mayHear = hears.get(view)
-        // A part of what is subscribed to need not be the subscriber's to know.
+        // A subscriber may lack the rights to a part of a subscribed resource.
         if (mayHear === undefined) hears.set(view, (mayHear = this.#hears(view, name, uri)))
         if (mayHear)
           updates.tell(subscriber, exposed === own ? uri : uri === own ? exposed : `${name}+${uri}`)
@@ -140,7 +146,7 @@ export class ResourceUpdates {
   }
 }
 
-/** The parameters of a notification without the id of the stream it came on. */
+/** The parameters of a notification without the id of its stream. */
 export function withoutSubscriptionId(params: Json): string {
   const meta = rawAt(params.text, '_meta')
   if (meta === undefined || !isObjectAt(meta) || !meta.includes(META.subscriptionId)) return params.text

@@ -18,29 +18,29 @@ const EMPTY: Outcome = { kind: 'own', text: '{}' }
 export interface SubscriptionsOptions {
   readonly pool: (server: string) => Pool
   readonly logger: Logger
-  /** Resources that one subscriber may be subscribed to. */
+  /** Maximum number of resources of one subscriber. */
   readonly maxPerSubscriber: number
-  /** Whether subscribers of a view may know of a resource of a server. */
+  /** Whether subscribers of a view may receive updates of a resource of a server. */
   readonly hears: (view: string, server: string, own: string) => boolean
-  /** The lists of a server may have changed without anyone having been told. */
+  /** Called when the lists of a server may have changed without a notification. */
   readonly onMissed: (server: string) => void
 }
 
 /**
- * Resource subscriptions over shared links: the first subscriber of a resource subscribes upstream, the last one unsubscribes, and an update goes to
- * those who subscribed and to nobody else. Legacy servers are told resource by resource, modern ones by a listen stream. Restored when a link is opened
- * anew.
+ * Resource subscriptions over shared links: the first subscriber of a resource subscribes upstream, the last one
+ * unsubscribes, and an update goes to the subscribers only. Legacy servers get one request for each resource, modern
+ * ones a listen stream. Subscriptions are restored when a link is re-opened.
  */
 export class Subscriptions {
   readonly #options: SubscriptionsOptions
-  /** As `SubscriptionsOptions.maxPerSubscriber`, for what is subscribed from now on. */
+  /** As `SubscriptionsOptions.maxPerSubscriber`, for later subscriptions. */
   maxPerSubscriber: number
   readonly #subscriptions = new TopicTable<Subscription>()
-  /** Where a link was opened. */
+  /** The slot of each link. */
   readonly #slots = new WeakMap<Link, LinkSlot>()
   readonly #updates: ResourceUpdates
   readonly #listens = new Map<Link, UpstreamListen>()
-  /** What the server is being told and has not answered yet, by the same key: requests over HTTP may overtake each other. */
+  /** Unanswered requests to servers, by the same key: requests over HTTP may overtake each other. */
   readonly #changing = new Map<string, Promise<unknown>>()
 
   constructor(options: SubscriptionsOptions) {
@@ -49,18 +49,21 @@ export class Subscriptions {
     this.#updates = new ResourceUpdates(this.#subscriptions, options.hears, options.logger)
   }
 
-  /** @throws GatewayError `overloaded` beyond the limit, `upstream_*` when the server cannot be reached. @returns `{}`, or the server's own error */
+  /**
+   * @throws GatewayError `overloaded` beyond the limit, `upstream_*` when the server cannot be reached. @returns `{}`,
+   * or the server's own error
+   */
   async subscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Promise<Outcome> {
     exchange.trace.found(route)
     const { conversation, principal, features, protocolVersion, view } = exchange
-    // Not the exchange: what it holds would be held as long as the subscription.
+    // Not the exchange, which would be kept in memory as long as the subscription.
     const wish = {
       exposed: route.exposed,
       view,
       caller: { conversation, principal, features, protocolVersion },
     }
     const { maxPerSubscriber } = this
-    // Held until it is known whether it is subscribed: what is asked for at the same time counts, and counts once.
+    // Reserved until the result is known, so that concurrent requests for the same resource count once.
     if (!this.#subscriptions.reserve(subscriber, route.server, route.own, maxPerSubscriber))
       throw new GatewayError(
         'overloaded',
@@ -82,16 +85,16 @@ export class Subscriptions {
     const { server, own } = route
     const pool = this.#options.pool(server)
     await pool.membership.pending
-    // The server has been greeted before it is decided with whom the subscription is shared.
+    // The server has to be greeted first, because its era decides which clients share the subscription.
     await pool.standing(wish.caller).pick()
     const key = keyOf(pool.standing(wish.caller), own)
     for (let changing = this.#changing.get(key); changing; changing = this.#changing.get(key)) {
-      // Another's failure is not ours.
+      // The failure of another request does not matter here.
       await changing.catch(() => undefined)
       if (exchange.cancellation.reason !== undefined)
         throw new GatewayError('cancelled', 'The request was cancelled.')
     }
-    // Not earlier: a slot that nobody uses may be replaced while others are waited for.
+    // Not earlier, because an unused slot may be replaced during the waits.
     const slot = pool.standing(wish.caller)
     if (this.#subscriptions.get(slot, own)) {
       if (exchange.cancellation.reason !== undefined)
@@ -100,7 +103,7 @@ export class Subscriptions {
       return EMPTY
     }
     const outcome = await this.#change(keyOf(slot, own), this.#open(slot, own, subscriber, wish))
-    // The client may have left in the meantime.
+    // The client may have disconnected in the meantime.
     const opened = this.#subscriptions.get(slot, own)
     if (exchange.cancellation.reason !== undefined && opened?.subscribers.get(subscriber) === wish)
       this.#remove(opened, subscriber)
@@ -115,12 +118,15 @@ export class Subscriptions {
     return EMPTY
   }
 
-  /** A subscriber is gone. */
+  /** Removes a subscriber. */
   leave(subscriber: Subscriber): void {
     for (const subscription of this.#subscriptions.by(subscriber)) this.#remove(subscription, subscriber)
   }
 
-  /** A subscriber has another view now: it goes on with those that `mayHear` says of, by server and the URI it used. */
+  /**
+   * Applies the new view of a subscriber: it keeps the subscriptions for which `mayHear` is true, by server and the URI
+   * in its request.
+   */
   retain(subscriber: Subscriber, view: string, mayHear: (server: string, uri: string) => boolean): void {
     for (const subscription of this.#subscriptions.by(subscriber)) {
       const wish = subscription.subscribers.get(subscriber)
@@ -131,7 +137,7 @@ export class Subscriptions {
     }
   }
 
-  /** A link has been opened: what it takes the place of had subscriptions. */
+  /** Restores the subscriptions of a replaced link, because a link has been opened. */
   opened(slot: LinkSlot, link: Link): void {
     this.#slots.set(link, slot)
     this.regroup(link.server.name, link)
@@ -148,7 +154,7 @@ export class Subscriptions {
     void listen.listen(uris)
   }
 
-  /** A legacy server may have said something that was not heard, or be another one now that was never told what to say. */
+  /** A legacy server may have sent missed notifications, or may have been replaced by one without the subscriptions. */
   missed(link: Link): void {
     const slot = this.#slots.get(link)
     if (slot?.holds(link)) void this.#tellServer(slot, link)
@@ -159,13 +165,13 @@ export class Subscriptions {
     return this.#listens.get(link)
   }
 
-  /** A link is gone. */
+  /** Handles the loss of a link. */
   lost(link: Link): void {
     this.#listens.get(link)?.close()
     this.#listens.delete(link)
   }
 
-  /** Tells subscribers of an update. The URI may be that of a part of what they subscribed to. */
+  /** Relays an update to subscribers. The URI may be that of a part of a subscribed resource. */
   updated(link: Link, params: Json): void {
     this.#listens.get(link)?.heard()
     const slot = this.#slots.get(link)
@@ -176,14 +182,16 @@ export class Subscriptions {
     return this.#subscriptions.size
   }
 
-  /** Subscribes a legacy server to everything that is wanted of it, and takes for changed what may have changed before. */
+  /**
+   * Subscribes to every wanted resource at a legacy server, and treats those that may have changed before as changed.
+   */
   async #tellServer(slot: LinkSlot, link: Link): Promise<void> {
     await inTurns(this.#subscriptions.namesOf(slot), uri => {
       if (!link.usable || !this.#subscriptions.get(slot, uri)) return
       link.request('resources/subscribe', JSON.stringify({ uri }), link.server.listTimeoutMs).then(
         () => this.#updates.tellAll(slot, uri),
         (error: unknown) => {
-          // What takes the place of a link that is lost restores it.
+          // If the link is lost, its replacement restores the subscription.
           if (link.usable)
             link.logger.warn('A subscription could not be restored.', { uri, cause: describeError(error) })
         },
@@ -192,8 +200,9 @@ export class Subscriptions {
   }
 
   /**
-   * Moves subscriptions to the links that their subscribers use, now that more is known of the server: which may be shared depends on its era, and a replica may
-   * have gone. A subscriber that moves is told once that the resource may have changed: between two links, or while it waited to be told, something may have gone unheard.
+   * Moves subscriptions to the links that their subscribers use, after more is known of the server: sharing depends on
+   * its era, and a replica may have been removed. A moved subscriber is notified once that the resource may have
+   * changed, because an update may have been missed during the move.
    */
   regroup(server: string, opened?: Link): void {
     const pool = this.#options.pool(server)
@@ -221,7 +230,7 @@ export class Subscriptions {
         for (const { own, subscriber } of those) this.#updates.tellMoved(slot, own, subscriber)
       }
       const link = slot.current
-      // What has been opened just now is told of all its subscriptions, and so are their subscribers.
+      // A link that was just opened gets all its subscriptions, and its subscribers are notified.
       if (link && link === opened) continue
       if (!entered.has(slot)) tell()
       else if (!link) void Promise.resolve(slot.pick()).catch(() => undefined)
@@ -235,7 +244,7 @@ export class Subscriptions {
   }
 
   async #open(slot: LinkSlot, own: string, subscriber: Subscriber, wish: Subscription): Promise<Outcome> {
-    // Held until it is known whether there is something to hear.
+    // Pinned until it is known whether there is something to listen to.
     slot.pin()
     try {
       const link = await slot.pick()
@@ -253,7 +262,7 @@ export class Subscriptions {
     }
   }
 
-  /** A link of `fresh` has not been told of the subscription yet. */
+  /** A link of `fresh` has not received the subscription yet. */
   #remove(subscription: Topic<Subscription>, subscriber: Subscriber, fresh?: Link): void {
     if (!this.#subscriptions.remove(subscription, subscriber)) return
     const { slot, own } = subscription
@@ -274,7 +283,7 @@ export class Subscriptions {
     }
   }
 
-  /** Lets others who want something of the same resource wait until the server has been told. */
+  /** Makes other requests for the same resource wait until the server has answered. */
   async #change<T>(key: string, change: Promise<T>): Promise<T> {
     this.#changing.set(key, change)
     try {

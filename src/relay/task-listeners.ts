@@ -12,12 +12,12 @@ import { TopicTable } from './topics.ts'
 import type { Subscriber } from './updates.ts'
 import type { UpstreamListen } from '../upstream/link/listen-stream.ts'
 
-/** A task of a modern server that a client wants to hear of. */
+/** A task of a modern server that a client subscribes to. */
 export interface ListenedTask {
   readonly server: string
   /** The server's own id. */
   readonly own: string
-  /** The id by which the client knows it. */
+  /** The id for the client. */
   readonly exposed: string
 }
 
@@ -28,14 +28,15 @@ export interface TaskListenersOptions {
 }
 
 /**
- * Who hears of which task of a modern server (extension `io.modelcontextprotocol/tasks`, `notifications/tasks`): the link's one listen stream names every task
- * that somebody listens to, and what comes goes to those who named it and to nobody else. A task that has ended is listened to no longer.
+ * Subscriptions to tasks of modern servers (extension `io.modelcontextprotocol/tasks`, `notifications/tasks`): the
+ * single listen stream of a link names every subscribed task, and a notification goes to the subscribers of its task
+ * only. A subscription ends with the task.
  */
 export class TaskListeners {
   readonly #options: TaskListenersOptions
-  /** With the id that each subscriber knows. */
+  /** With the id for each subscriber. */
   readonly #listened = new TopicTable<string>()
-  /** Where a link was opened. */
+  /** The slot of each link. */
   readonly #slots = new WeakMap<Link, LinkSlot>()
 
   constructor(options: TaskListenersOptions) {
@@ -46,7 +47,7 @@ export class TaskListeners {
     return this.#listened.size
   }
 
-  /** Resolves with the ids of those tasks that their servers tell of. Never rejects. */
+  /** Resolves with the ids of those tasks that their servers report. Never rejects. */
   async subscribe(
     exchange: Exchange,
     tasks: readonly ListenedTask[],
@@ -68,12 +69,12 @@ export class TaskListeners {
         }
       }),
     )
-    // The client may have left in the meantime.
+    // The client may have disconnected in the meantime.
     if (exchange.cancellation.reason !== undefined) this.leave(subscriber)
     return heard.flat()
   }
 
-  /** A subscriber is gone. */
+  /** Removes a subscriber. */
   leave(subscriber: Subscriber): void {
     for (const listened of this.#listened.by(subscriber)) {
       const { slot } = listened
@@ -82,14 +83,14 @@ export class TaskListeners {
     }
   }
 
-  /** A link has been opened in place of one that had listeners. */
+  /** Restores the subscriptions of a replaced link, because a link has been opened. */
   opened(slot: LinkSlot, link: Link): void {
     this.#slots.set(link, slot)
     const ids = (): string[] => this.#listened.namesOf(slot)
     if (ids().length > 0) void this.#options.listenOf(link)?.listenToTasks(ids)
   }
 
-  /** A server says how a task is now. */
+  /** Handles the state of a task from a server. */
   updated(link: Link, params: Json): void {
     const { taskId, status } = (params.value ?? {}) as { taskId?: unknown; status?: unknown }
     const slot = this.#slots.get(link)
@@ -100,7 +101,7 @@ export class TaskListeners {
     try {
       inputRequests = labelledRequests(link.server, { text, value: params.value as JsonObject })
     } catch (error) {
-      // The client hears of it when it looks at the task.
+      // The client gets the question when it polls the task.
       this.#options.logger.warn('What a task asks is not told.', {
         server: link.server.name,
         cause: describeError(error),
@@ -120,7 +121,7 @@ export class TaskListeners {
     subscriber: Subscriber,
   ): Promise<string[]> {
     const slot = pool.standing(exchange)
-    // Held until it is known whether there is something to listen to.
+    // Pinned until it is known whether there is something to listen to.
     slot.pin()
     try {
       const link = await slot.pick()
@@ -134,7 +135,7 @@ export class TaskListeners {
           heard.push(exposed)
           continue
         }
-        // Nothing changes for the server, which has not agreed to it in the first place.
+        // The server's subscriptions do not change, because it has not agreed to this one.
         const listened = this.#listened.get(slot, own)
         if (listened) this.#listened.remove(listened, subscriber)
       }

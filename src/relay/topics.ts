@@ -3,21 +3,21 @@ import { HeldNames } from './held-names.ts'
 import { PathIndex } from './path-index.ts'
 import type { Subscriber } from './updates.ts'
 
-/** Tells slots apart, whatever becomes of their keys. */
+/** Distinguishes slots, even if their keys change. */
 const numbers = new WeakMap<LinkSlot, number>()
 let last = 0
 
-/** A text for something of a slot. */
+/** Key of an item of a slot. */
 export function keyOf(slot: LinkSlot, own: string): string {
   let number = numbers.get(slot)
   if (number === undefined) numbers.set(slot, (number = ++last))
   return `${number}\n${own}`
 }
 
-/** Something of a server that clients want to hear of, over the link of one slot. */
+/** An item of a server that clients subscribe to, over the link of one slot. */
 export class Topic<W> {
   readonly slot: LinkSlot
-  /** The name that the server itself uses. */
+  /** The server's own name of it. */
   readonly own: string
   readonly subscribers = new Map<Subscriber, W>()
 
@@ -33,17 +33,17 @@ interface OfSlot<W> {
 }
 
 /**
- * What is wanted, found by slot, by name and by subscriber: a look-up takes no longer because others want more. A slot is
- * pinned once for each thing that is wanted of it.
+ * Topics by slot, by name and by subscriber. The time of a look-up does not depend on the number of other topics. A
+ * slot is pinned once for each of its topics.
  */
 export class TopicTable<W> {
   readonly #slots = new Map<LinkSlot, OfSlot<W>>()
   readonly #bySubscriber = new Map<Subscriber, Set<Topic<W>>>()
-  /** Of what subscribers want and of what they reserve. */
+  /** Names that subscribers have subscribed to or reserved. */
   readonly #names = new HeldNames<Subscriber>()
   #size = 0
 
-  /** Things that are wanted. */
+  /** Number of topics. */
   get size(): number {
     return this.#size
   }
@@ -52,12 +52,12 @@ export class TopicTable<W> {
     return this.#slots.get(slot)?.byOwn.get(own)
   }
 
-  /** Names of all that is wanted of a slot. */
+  /** Names of all topics of a slot. */
   namesOf(slot: LinkSlot): string[] {
     return [...(this.#slots.get(slot)?.byOwn.keys() ?? [])]
   }
 
-  /** All that is wanted of a server. */
+  /** All topics of a server. */
   of(server: string): Topic<W>[] {
     const list: Topic<W>[] = []
     for (const [slot, { byOwn }] of this.#slots)
@@ -65,14 +65,14 @@ export class TopicTable<W> {
     return list
   }
 
-  /** All that a subscriber wants. */
+  /** All topics of a subscriber. */
   by(subscriber: Subscriber): Topic<W>[] {
     return [...(this.#bySubscriber.get(subscriber) ?? [])]
   }
 
   /**
-   * Counts something as wanted while it is asked for; the caller releases it. `false`: the subscriber wants or reserves `most`
-   * things already, and this is none of them.
+   * Counts an item as subscribed during the request for it. The caller releases it. `false`: the subscriber has `most`
+   * items already, and this is none of them.
    */
   reserve(subscriber: Subscriber, server: string, own: string, most: number): boolean {
     if (this.#names.countOf(subscriber) >= most && !this.#names.has(subscriber, server, own)) return false
@@ -84,12 +84,12 @@ export class TopicTable<W> {
     this.#names.delete(subscriber, server, own)
   }
 
-  /** What is wanted of a slot whose name `isPartOf` this URI; another name of the same hash is possible. */
+  /** Topics of a slot whose name `isPartOf` this URI. They may include a name with the same hash. */
   near(slot: LinkSlot, uri: string): Topic<W>[] {
     return this.#slots.get(slot)?.byPath.near(uri) ?? []
   }
 
-  /** A subscriber wants something. @returns whether it is the first */
+  /** Adds a subscriber. @returns whether it is the first */
   add(slot: LinkSlot, own: string, subscriber: Subscriber, wish: W): boolean {
     let ofSlot = this.#slots.get(slot)
     if (!ofSlot) this.#slots.set(slot, (ofSlot = { byOwn: new Map(), byPath: new PathIndex() }))
@@ -109,7 +109,7 @@ export class TopicTable<W> {
     return isNew
   }
 
-  /** A subscriber wants it no longer. @returns whether it was the last one */
+  /** Removes a subscriber. @returns whether it was the last one */
   remove(wanted: Topic<W>, subscriber: Subscriber): boolean {
     if (!wanted.subscribers.delete(subscriber)) return false
     this.#forget(wanted, subscriber)
@@ -118,7 +118,7 @@ export class TopicTable<W> {
     return true
   }
 
-  /** It is wanted no longer by any subscriber. */
+  /** Removes a topic that has no subscribers. */
   drop(wanted: Topic<W>): void {
     for (const subscriber of wanted.subscribers.keys()) this.#forget(wanted, subscriber)
     wanted.subscribers.clear()

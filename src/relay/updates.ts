@@ -2,13 +2,13 @@ import { sharedNotification } from '../protocol/message.ts'
 
 const UPDATED = 'notifications/resources/updated'
 
-/** Who hears of updates: a legacy session, or the listen stream of a modern client. */
+/** Receiver of updates: a legacy session, or the listen stream of a modern client. */
 export interface Subscriber {
   /** As that of a `Conversation`. */
   notify(method: string, params: string | undefined, message?: string): void
 }
 
-/** One update of a resource on its way to its subscribers. Those that know the resource by the same URI hold the same text. */
+/** One update of a resource on its way to its subscribers. Subscribers with the same URI share one text. */
 export class Updates {
   readonly #paramsOf: (uri: string) => string
   readonly #made = new Map<string, { readonly params: string; readonly message: string }>()

@@ -4,12 +4,12 @@ import { HeldBy } from '../core/held-by.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Steps } from '../core/slices.ts'
 
-/** Log records that wait to be told to all sessions; servers that have some waiting share them. */
+/** Maximum number of log records that wait for all sessions, shared by the servers with waiting ones. */
 const MAX_RECORDS = 1000
-/** UTF-16 units of these, likewise. */
+/** Maximum UTF-16 units of these, likewise. */
 const MAX_CHARS = 8 * 1024 * 1024
 
-/** Log records for all sessions. A server that logs faster than sessions can be told is not heard in full. */
+/** Log records for all sessions. If a server logs faster than sessions can be served, records are dropped. */
 export class WaitingRecords {
   readonly #logger: Logger
   readonly #telling: Deferrable
@@ -24,7 +24,7 @@ export class WaitingRecords {
     )
   }
 
-  /** Does `work`, which tells a record of a server, at once or when it has its turn. Drops what exceeds the server's share. */
+  /** Runs `work`, which sends a record of a server, at once or in its turn. Drops what exceeds the server's share. */
   tell(server: string, { length }: string, work: () => Steps<void>): void {
     if (
       this.#telling.waitingOf(server) >= this.#telling.shareOf(server, MAX_RECORDS) ||
@@ -41,7 +41,7 @@ export class WaitingRecords {
     })
   }
 
-  /** One line for all that were dropped while others waited. */
+  /** Logs one line for all records that were dropped while others waited. */
   #reportDropped(server: string): void {
     const records = this.#dropped.of(server)
     if (records === 0 || this.#telling.waitingOf(server) > 0) return

@@ -8,8 +8,9 @@ import type { LinkCall } from '../upstream/link/link-contract.ts'
 import { withChanges } from '../bridge/suspend.ts'
 
 /**
- * Calls a tool of a legacy server as a task and waits for its result, which the server gives when there is one (revision 2025-11-25, tasks). To the client
- * it is a call like any other: progress, questions and cancellation are those of its own request, and nothing says that there is a task.
+ * Calls a tool of a legacy server as a task and waits for its result, which the server sends when the task has ended
+ * (revision 2025-11-25, tasks). For the client it is an ordinary call: progress, questions and cancellation are those
+ * of its own request, and the task is not visible.
  */
 export async function awaitLegacyTask(link: Link, exchange: Exchange, call: LinkCall): Promise<Outcome> {
   let followed: Followed | undefined
@@ -29,7 +30,7 @@ export async function awaitLegacyTask(link: Link, exchange: Exchange, call: Link
         server: link.server.name,
         delivery: 'answered',
       })
-    // A server that answers at once has done what was asked.
+    // A server that answers at once has executed the call.
     return created
   }
   return await resultOf(link, followed, exchange).finally(release)
@@ -50,7 +51,7 @@ async function resultOf(link: Link, followed: Followed, exchange: Exchange): Pro
   } catch (caught) {
     const error = GatewayError.from(caught, link.server.name)
     if (error.delivery !== 'not_sent') throw error
-    // The task has been made, so the call as a whole must not be taken for one that can be sent again.
+    // The task has been created, so the call as a whole must not be repeated.
     throw new GatewayError(error.code, error.message, {
       server: link.server.name,
       delivery: 'unknown',
@@ -60,7 +61,7 @@ async function resultOf(link: Link, followed: Followed, exchange: Exchange): Pro
   return outcome.kind === 'result' ? { ...outcome, text: renameTask(outcome, taskId, undefined) } : outcome
 }
 
-/** The id of the task that a `tools/call` was answered with, in the server's words. */
+/** The id of the task in the answer to a `tools/call`, as the server gives it. */
 export function createdTaskOf(outcome: Outcome): string | undefined {
   if (outcome.kind !== 'result') return undefined
   const taskId = (outcome.value as { task?: { taskId?: unknown } | null } | null)?.task?.taskId
@@ -71,7 +72,9 @@ function isTaskWithoutId({ value }: ServerResult): boolean {
   return (value as { task?: unknown } | null)?.task !== undefined
 }
 
-/** The client's call while its task runs: a request for the result, and the one whom everything about the task concerns. */
+/**
+ * The client's call while its task runs: the request for the result, and the exchange of every message about the task.
+ */
 class Followed extends WithRequest {
   readonly taskId: string
 

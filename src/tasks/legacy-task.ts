@@ -25,22 +25,22 @@ import type { LinkSlot } from '../upstream/pool/link-slot.ts'
 import { Delegate } from '../core/derived-exchange.ts'
 import { stillWorking } from './task-alive.ts'
 
-/** A task is known for its time to live after it was last heard of, but no longer than this; also when it has no such time. */
+/** A task is kept for its time to live after its last message, but no longer than this, even without a time to live. */
 export const MAX_KEEP_MS = 24 * 60 * 60 * 1000
-/** What a server may say of a task before its client knows the id. */
+/** Maximum number of messages about a task before its client has its id. */
 const MAX_EARLY = 200
 
 export interface LegacyTaskOptions {
-  /** Place in the order in which tasks were made. */
+  /** Its position in the order of creation. */
   readonly number: number
   readonly owner: string
   readonly link: Link
-  /** The slot of the link; it is kept from being stopped until the result has been fetched. */
+  /** The slot of the link. It is pinned until the result has been fetched. */
   readonly slot: LinkSlot | undefined
-  /** The call that made the task, and the session it came from. */
+  /** The call that created the task, with its session. */
   readonly exchange: Exchange
   readonly conversation: Conversation
-  /** Id of the request that made the task. */
+  /** Id of the request that created the task. */
   readonly request: number
   /** The task as the server described it. */
   readonly task: Json<JsonObject>
@@ -49,9 +49,9 @@ export interface LegacyTaskOptions {
 }
 
 /**
- * A task of a legacy server that a legacy client made (revision 2025-11-25). It outlives the call that made it, so to the link it is the exchange that
- * everything about the task concerns: progress, log records and questions reach the session of its client, on the stream of an open `tasks/result` where
- * there is one, under the id that the client knows.
+ * A task of a legacy server that a legacy client created (revision 2025-11-25). It outlives the call that created it,
+ * so for the link it is the exchange of every message about the task: progress, log records and questions reach the
+ * session of its client, on the stream of an open `tasks/result` if there is one, with the id for the client.
  */
 export class LegacyTask implements Exchange, Deadline {
   heapIndex: number | undefined
@@ -68,11 +68,11 @@ export class LegacyTask implements Exchange, Deadline {
   readonly view: string
   readonly conversation: Conversation
   readonly cancellation = new Cancellation()
-  /** Of no request of the client any more. */
+  /** Belongs to no request of the client any more. */
   readonly trace = new CallTrace()
   readonly state = new CallState()
   passed = 0
-  /** The id as its client knows it; empty until it has been handed out. */
+  /** The id for its client. Empty until the client has received it. */
   exposed = ''
   readonly #slot: LinkSlot | undefined
   readonly #deadlines: Deadlines
@@ -116,12 +116,12 @@ export class LegacyTask implements Exchange, Deadline {
     return this.conversation.logLevel
   }
 
-  /** Whether nothing more happens to it. */
+  /** Whether it has ended. */
   get ended(): boolean {
     return this.#fetched || isFinal(this.#status.value.status)
   }
 
-  /** Whether its result is still to be fetched, which keeps the link from being stopped. */
+  /** Whether its result is still to be fetched, which keeps the link open. */
   get awaited(): boolean {
     return this.#pinned
   }
@@ -130,13 +130,13 @@ export class LegacyTask implements Exchange, Deadline {
     return this.#forgotten
   }
 
-  /** Whether the server can still know the task: its end of a session is where the task lives. */
+  /** Whether the server can still have the task, which lives in its session. */
   get alive(): boolean {
     const { transport } = this.link
     return !this.#forgotten && (this.link.usable || !transport.sessionful)
   }
 
-  /** From now on its client knows it by this id, and hears what has been said of it meanwhile. */
+  /** Sets the id for its client, and sends the messages that have waited for it. */
   handOut(exposed: string): void {
     this.exposed = exposed
     this.#tellKnown()
@@ -145,7 +145,7 @@ export class LegacyTask implements Exchange, Deadline {
     for (const tell of early) tell()
   }
 
-  // Exchange: what the server says of the task.
+  // Exchange: messages of the server about the task.
 
   get canBeAsked(): Exchange['canBeAsked'] {
     return this.#forgotten ? 'never' : 'now'
@@ -154,7 +154,7 @@ export class LegacyTask implements Exchange, Deadline {
   notify(method: string, params: string | undefined): void {
     if (method === TASK_STATUS && params !== undefined) this.#heard(params)
     const tell = (): void => {
-      // A change of status is for the session; all else belongs to the work that somebody may be waiting for.
+      // A change of status is for the session. Everything else belongs to the work that a client may be waiting for.
       const receiver = method === TASK_STATUS ? this.conversation : (this.#latest ?? this.conversation)
       receiver.notify(method, params && renameTaskIn(params, this.own, this.exposed))
     }
@@ -170,9 +170,11 @@ export class LegacyTask implements Exchange, Deadline {
     return renameTaskIn(answer, this.exposed, this.own)
   }
 
-  // What the client wants of it.
+  // Requests of the client about it.
 
-  /** Relays `tasks/get`, `tasks/result` or `tasks/cancel`. @throws GatewayError `invalid_params` when the task is gone */
+  /**
+   * Relays `tasks/get`, `tasks/result` or `tasks/cancel`. @throws GatewayError `invalid_params` when the task is gone
+   */
   async call(exchange: Exchange): Promise<Outcome> {
     const { method } = exchange.request
     const link = await this.#reach()
@@ -193,18 +195,21 @@ export class LegacyTask implements Exchange, Deadline {
       if (method === 'tasks/get' && (outcome.value as JsonObject).code === INVALID_PARAMS) this.forget()
       return outcome
     }
-    // With its result a task has served its purpose.
+    // The task is no longer needed after its result.
     if (isResult) {
       this.#fetched = true
       this.#unpin()
     } else this.#heard(outcome.text)
     const text = renameTask(outcome, this.own, this.exposed)
-    // What a server calls the task that it was asked for is not the client's to know, whatever it is.
+    // The server's own id of a task is not for the client, even if it names another task.
     const named = !isResult && typeof (outcome.value as JsonObject | null)?.taskId === 'string'
     return { ...outcome, text: named ? withMembers(text, { taskId: JSON.stringify(this.exposed) }) : text }
   }
 
-  /** The task as of now, under the client's id; asks the server unless nothing more happens. `undefined` when the server no longer knows it. */
+  /**
+   * The current task, with the client's id. Asks the server unless the task has ended. `undefined`: the server no
+   * longer has it.
+   */
   async current(): Promise<string | undefined> {
     if (!this.alive) {
       this.forget()
@@ -226,7 +231,7 @@ export class LegacyTask implements Exchange, Deadline {
     return withMembers(this.#status.text, { taskId: JSON.stringify(this.exposed), _meta: undefined })
   }
 
-  /** Nobody can reach the task any more. Idempotent. */
+  /** Drops the task, because it cannot be reached any more. Idempotent. */
   forget(): void {
     if (this.#forgotten) return
     this.#forgotten = true
@@ -238,7 +243,7 @@ export class LegacyTask implements Exchange, Deadline {
     this.#onForget(this)
   }
 
-  /** Its time to live is over. */
+  /** Called at the end of its time to live. */
   expire(): void {
     this.forget()
   }
@@ -283,7 +288,7 @@ export class LegacyTask implements Exchange, Deadline {
   }
 }
 
-/** A client's request about its task: what the server says on the stream of it names the task as the client knows it. */
+/** A client's request about its task: messages on its stream name the task by the client's id. */
 class AboutTask extends Delegate {
   readonly #task: LegacyTask
 

@@ -11,22 +11,23 @@ import type { LinkSlot } from '../upstream/pool/link-slot.ts'
 import { LegacyTask } from './legacy-task.ts'
 import type { TaskIds } from './task-ids.ts'
 
-/** Tasks that are known at once, of all clients and of one. Those that have ended make room for new ones. */
+/** Maximum number of tasks, of all clients and of one. Ended tasks are dropped for new ones. */
 export const MAX_TASKS = 5000
 export const MAX_TASKS_OF_ONE = 500
-/** Tasks on one page of `tasks/list`; each that still runs is asked for. */
+/** Tasks on one page of `tasks/list`. Each running one is requested from its server. */
 const PAGE = 50
 
 /**
- * Tasks of legacy servers that legacy clients made (revision 2025-11-25). What a client may reach and list is what was handed out to it: on a shared link a
- * server's own list holds the tasks of others, so servers are never asked for it.
+ * Tasks of legacy servers that legacy clients created (revision 2025-11-25). A client can reach and list only the tasks
+ * it has received an id for: on a shared link the server's own list contains tasks of other clients, so it is never
+ * requested.
  */
 export class LegacyTasks {
   readonly #ids: TaskIds
   readonly #deadlines: Deadlines
-  /** By the id that clients know, in the order in which they were made. */
+  /** By the id for clients, in the order of creation. */
   readonly #tasks = new Map<string, LegacyTask>()
-  /** Tasks that are being made, or are not handed out yet, by owner. */
+  /** Tasks that are being created, or whose id has not been sent yet, by owner. */
   readonly #making = new Map<string, number>()
   #next = 1
 
@@ -40,7 +41,8 @@ export class LegacyTasks {
   }
 
   /**
-   * Makes a call that asks for a task. Resolves with the task under an id for its client, or with what else the server answers.
+   * Makes a call that requests a task. Resolves with the task under an id for its client, or with another answer of the
+   * server.
    * @throws GatewayError `overloaded` when too many tasks are running
    */
   async create(link: Link, slot: LinkSlot | undefined, exchange: Exchange, call: LinkCall): Promise<Outcome> {
@@ -67,7 +69,7 @@ export class LegacyTasks {
     let made: LegacyTask | undefined
     const outcome = await link.call(exchange, {
       ...call,
-      // At once, because what the server says next may already be about the task.
+      // Synchronously, because the next message of the server may already be about the task.
       onAnswer: (answer, request) => {
         const task = taskIn(answer)
         if (!task || !conversation) return
@@ -90,12 +92,12 @@ export class LegacyTasks {
     try {
       const exposed = await this.#ids.wrapLegacy(exchange, link.server.name, task.own)
       if (!task.forgotten) this.#tasks.set(exposed, task)
-      // The client has to learn the id before it hears of the task.
+      // The client has to receive the id before messages about the task.
       task.exposed = exposed
       setImmediate(() => task.handOut(exposed))
       return { ...outcome, text: renameTask(outcome, task.own, exposed) }
     } catch (error) {
-      // Nobody will ever know of it.
+      // No client can ever reach it.
       link
         .request('tasks/cancel', JSON.stringify({ taskId: task.own }), link.server.listTimeoutMs)
         .catch(() => undefined)
@@ -104,21 +106,24 @@ export class LegacyTasks {
     }
   }
 
-  /** The task of this id, `undefined` unless it was handed out to this client and is still known. */
+  /** The task with this id. `undefined`: it was not created for this client, or is gone. */
   find(exchange: Exchange, exposed: string): LegacyTask | undefined {
     const task = this.#tasks.get(exposed)
     return task && task.owner === ownerOf(exchange) ? task : undefined
   }
 
-  /** The task a routed request is about, whose client has been checked. Servers name tasks as they like, so theirs must be this very one. */
+  /**
+   * The task that a routed request is about, after the check of its client. Servers choose ids freely, so the server's
+   * id must match as well.
+   */
   at({ server, own, exposed }: Route): LegacyTask | undefined {
     const task = this.#tasks.get(exposed)
     return task && task.own === own && task.link.server.name === server ? task : undefined
   }
 
   /**
-   * Result of `tasks/list`: the client's own tasks at these servers, in the order in which they were made.
-   * @throws GatewayError `invalid_params` for a cursor that was not given out here
+   * Result of `tasks/list`: the client's own tasks at these servers, in the order of creation.
+   * @throws GatewayError `invalid_params` for an unknown cursor
    */
   async list(exchange: Exchange, servers: ReadonlySet<string>, cursor: unknown): Promise<Outcome> {
     const after = cursor === undefined ? 0 : numberOf(cursor)
@@ -133,12 +138,15 @@ export class LegacyTasks {
     return { kind: 'own', text: `{"tasks":[${texts.join(',')}]${next}}` }
   }
 
-  /** A link is gone, and with it the tasks in its session. */
+  /** Drops the tasks of a lost link, because they were in its session. */
   lost(link: Link): void {
     for (const task of this.#tasks.values()) if (task.link === link && !task.alive) task.forget()
   }
 
-  /** A session has ended, and with it the links that served only it. Tasks on other links go on until their time is over. */
+  /**
+   * Drops the tasks on links that served only this session, because it has ended. Tasks on other links stay until their
+   * time is over.
+   */
   leave(conversation: Conversation): void {
     for (const task of this.#tasks.values()) if (task.link.owner === conversation) task.forget()
   }
@@ -175,7 +183,7 @@ export class LegacyTasks {
   }
 }
 
-/** Whose a task is: the principal's; without one, the session's, since everybody is nobody. */
+/** Owner of a task: the principal; for callers without credentials, who share one principal, the session. */
 function ownerOf({ principal, conversation }: Exchange): string {
   return principal.kind === 'anonymous' ? `session ${conversation?.id ?? ''}` : principal.id
 }

@@ -12,21 +12,26 @@ import { isFinal } from '../protocol/related-task.ts'
 import { Delegate, WithRequest } from '../core/derived-exchange.ts'
 import { answeredHere, askAll, type AskingServer } from '../bridge/ask-client.ts'
 
-/** How often a task is looked at whose server does not say, and the bounds of what it may say. */
+/** Polling interval if the server gives none, and the bounds of the given one. */
 const POLL_MS = 1000
 const MIN_POLL_MS = 50
 const MAX_POLL_MS = 30_000
 /** A task without a time to live is given up after a day. */
 const MAX_TASK_MS = 24 * 60 * 60 * 1000
-/** Looks at a task that may fail in a row before the call does. */
+/** Failed polls in a row after which the call fails. */
 const MAX_FAILURES = 3
 
-/** A task may ask so many times what its server may ask at once. More is a server in a loop. */
+/**
+ * Maximum questions of a task, as a multiple of those its server may ask at once. More indicate a loop in the server.
+ */
 const MOST_ROUNDS = 8
-/** What the keys of all questions of a task may have together. */
+/** Maximum total length of the keys of all questions of a task. */
 const MAX_KEY_CHARS = 256 * 1024
 
-/** A call of a client that knows nothing of tasks, as one of a client that does: the gateway follows them for it. */
+/**
+ * Presents the call of a client without the tasks extension as one of a client with it: the gateway follows the tasks
+ * for it.
+ */
 export class WithTasksExtension extends Delegate {
   override readonly features: string
 
@@ -37,9 +42,10 @@ export class WithTasksExtension extends Delegate {
 }
 
 /**
- * Follows a task of a modern server (extension `io.modelcontextprotocol/tasks`) for a client that cannot: looks at it as often as the server likes, asks the
- * client what the task needs to know, and resolves with what the call would have been answered with. However else it ends, the task is cancelled.
- * @throws GatewayError `upstream_protocol`, `upstream_timeout`, `cancelled`, or what asking the client throws
+ * Follows a task of a modern server (extension `io.modelcontextprotocol/tasks`) for a client that cannot: polls it at
+ * the server's interval, asks the client the task's questions, and resolves with the result of the call. However else
+ * it ends, the task is cancelled.
+ * @throws GatewayError `upstream_protocol`, `upstream_timeout`, `cancelled`, or the error of asking the client
  */
 export function pollModernTask(
   next: CallHandler,
@@ -56,13 +62,13 @@ export function pollModernTask(
 class DrivenTask {
   readonly #next: CallHandler
   readonly #exchange: Exchange
-  /** Leads to the task. */
+  /** Route of the task. */
   readonly #route: Route
   readonly #server: AskingServer
   readonly #asked = new Set<string>()
   #keyChars = 0
   readonly #startedAt = monotonicNow()
-  /** Stops what is being waited for at the moment; a listener per step on the call itself would add up. */
+  /** Stops the current step. A listener per step on the call itself would accumulate. */
   #step = new Cancellation()
 
   constructor(next: CallHandler, exchange: Exchange, route: Route, server: AskingServer) {
@@ -77,7 +83,7 @@ class DrivenTask {
     let ended = false
     try {
       let task = created
-      // Only a look at the task has its result.
+      // Only a poll of the task contains its result.
       do {
         await this.#answer(task)
         await this.#pause(task)
@@ -98,7 +104,7 @@ class DrivenTask {
     }
   }
 
-  /** Asks the client what the task has not asked before. */
+  /** Asks the client the questions that the task has not asked before. */
   async #answer({ text, value }: ServerResult): Promise<void> {
     const task = value as JsonObject
     if (task.status !== 'input_required') return
@@ -113,7 +119,7 @@ class DrivenTask {
     if (outcome.kind === 'error') throw failure(this.#route, 'did not take the answers its task asked for')
   }
 
-  /** @throws GatewayError `upstream_protocol` when a task asks without an end */
+  /** @throws GatewayError `upstream_protocol` when a task asks endlessly */
   #check(keys: readonly string[]): void {
     const most = MOST_ROUNDS * this.#server.maxQuestions
     if (this.#asked.size + keys.length > most)
@@ -145,7 +151,7 @@ class DrivenTask {
     await pause(ms, this.#step)
   }
 
-  /** The task as it is now, or the error of a server that no longer knows it. */
+  /** The current task, or the error of a server that no longer has it. */
   async #look(): Promise<ServerOutcome> {
     for (let failures = 1; ; failures++) {
       try {
@@ -173,7 +179,7 @@ class DrivenTask {
   }
 }
 
-/** One request about a task, which can be stopped by itself. */
+/** One request about a task, which can be stopped separately. */
 class Step extends WithRequest {
   readonly #cancellation: Cancellation
 
@@ -187,7 +193,7 @@ class Step extends WithRequest {
   }
 }
 
-/** What the call is answered with. */
+/** The outcome of the call. */
 function answerOf(task: ServerResult, route: Route): Outcome {
   const { status, statusMessage, result, error } = task.value as JsonObject
   if (status === 'completed' && isJsonObject(result))

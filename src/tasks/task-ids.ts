@@ -1,7 +1,7 @@
 import type { Exchange } from '../core/exchange.ts'
 import type { Seal } from '../state/seal.ts'
 
-/** The two kinds of task know nothing of each other: an id of one is none of the other. */
+/** Separates the two kinds of task: an id of one kind is invalid for the other. */
 const PURPOSE = 'task'
 const LEGACY_PURPOSE = 'task 2025-11-25'
 
@@ -9,13 +9,13 @@ interface TaskHandle {
   readonly principal: string
   readonly server: string
   readonly id: string
-  /** The replica that runs it, where there are several. */
+  /** The replica that runs it, if there are several. */
   readonly replica?: string | undefined
 }
 
 /**
- * Ids of tasks as clients know them: sealed, so that they say nothing, lead back to their server and are bound to the principal the task was made for.
- * Those of the modern extension hold after a restart and in another process.
+ * Ids of tasks for clients: sealed, so that they are opaque, lead back to their server and are bound to the principal
+ * of the task. Those of the modern extension stay valid after a restart and in another process.
  */
 export class TaskIds {
   readonly #seal: Seal
@@ -31,7 +31,7 @@ export class TaskIds {
     })
   }
 
-  /** Where a task is, `undefined` for an id that was not given to this principal. */
+  /** The location of a task. `undefined`: the id was not issued to this principal. */
   async open(
     exchange: Exchange,
     text: string,
@@ -40,7 +40,7 @@ export class TaskIds {
     return handle && handle.principal === exchange.principal.id ? handle : undefined
   }
 
-  /** An id for a task of a legacy server. Its link is known to this process only, so this is where it is looked up. */
+  /** An id for a task of a legacy server. Its link exists in this process only, so the id is looked up here. */
   wrapLegacy(exchange: Exchange, server: string, id: string): Promise<string> {
     return this.#seal.seal(LEGACY_PURPOSE, handleOf(exchange, server, id))
   }

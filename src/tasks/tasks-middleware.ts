@@ -21,14 +21,15 @@ export interface TasksOptions {
   readonly legacyTasks: LegacyTasks
   /** Whether a server runs tools as tasks of revision 2025-11-25. */
   readonly runsTasks: (server: string) => boolean
-  /** What is configured of a server. */
+  /** The configuration of a server. */
   readonly serverOf: (server: string) => AskingServer
 }
 
 /**
- * Tasks, as far as they differ between eras. Those of the modern extension are the modern client's to follow, under ids of the gateway; for a legacy client
- * the gateway follows them itself. The wish for a task of revision 2025-11-25 reaches only servers of that revision that take it; `dispatch` does the rest, on
- * the link that the task is bound to.
+ * Handles the differences of tasks between eras. A modern client follows tasks of the modern extension itself, under
+ * ids of the gateway; for a legacy client the gateway follows them. The request for a task of revision 2025-11-25 is
+ * sent only to servers of that revision that support it; `dispatch` does the rest, on the link that the task is bound
+ * to.
  */
 export function tasks({ taskIds, legacyTasks, runsTasks, serverOf }: TasksOptions): CallMiddleware {
   return repeating(next => async (asked, route) => {
@@ -47,14 +48,14 @@ export function tasks({ taskIds, legacyTasks, runsTasks, serverOf }: TasksOption
         : outcome
     }
     const outcome = await next(exchange, route)
-    // A task keeps the id under which its client knows it.
+    // A task keeps its id for the client.
     return method.startsWith('tasks/') && outcome.kind === 'result' && outcome.modern
       ? withLabels(withTaskId(outcome, route.exposed), serverOf(route.server))
       : outcome
   })
 }
 
-/** A request that says which task it is about names it as its server does; a mark that means nothing to the server goes no further. */
+/** Replaces the id of the task in a request by the server's own. A mark without meaning to the server is removed. */
 function withOwnTask(legacyTasks: LegacyTasks, exchange: Exchange, route: Route): Exchange {
   const { params } = exchange.request
   const exposed = relatedTaskOf(params?.value)
@@ -65,7 +66,7 @@ function withOwnTask(legacyTasks: LegacyTasks, exchange: Exchange, route: Route)
   return withChanges(new WithParams(exchange, { text, value: params.value }), {})
 }
 
-/** The call once more, as one of a client that knows tasks: the server has refused it unread. */
+/** Repeats the call with the tasks extension declared: the server has refused it without executing it. */
 async function asTask(
   next: CallHandler,
   exchange: Exchange,
@@ -77,7 +78,7 @@ async function asTask(
   return isTask(outcome) ? await pollModernTask(next, knowing, route, outcome, server) : outcome
 }
 
-/** In every other revision `task` means nothing. */
+/** In every other revision `task` has no meaning. */
 function mayWish({ modern, protocolVersion }: Exchange): boolean {
   return !modern && protocolVersion === LATEST_LEGACY
 }
@@ -109,7 +110,7 @@ function needsTasks(outcome: Outcome): boolean {
   return code === MISSING_CAPABILITY && data?.requiredCapabilities?.extensions?.[TASKS] !== undefined
 }
 
-/** What a task asks, with the name of its server. */
+/** Adds the name of the server to the questions of a task. */
 function withLabels(outcome: ServerResult, server: AskingServer): Outcome {
   if (!isJsonObject(outcome.value)) return outcome
   const inputRequests = labelledRequests(server, { text: outcome.text, value: outcome.value })

@@ -5,19 +5,19 @@ import { SharedEpochs, POLL_MS } from './epochs.ts'
 import { toolTag } from '../tags.ts'
 import { describe, prefixOf } from './codec.ts'
 
-/** What is to be forgotten: everything of a server, or what one of its tools has said. */
+/** What to clear: everything of a server, or the results of one of its tools. */
 export interface Cleared {
   readonly server: string
-  /** As the server names it. */
+  /** The server's own name of it. */
   readonly tool: string | undefined
 }
 
-/** Values that are read at once. */
+/** Number of values that are read at once. */
 const BATCH = 64
 
 /**
- * Forgets what is kept, in the store and in every process that shares it; resolves when each of these has had the time to hear of it. Returns how many
- * entries of the store were deleted.
+ * Clears results in the store and in every process that shares it. Resolves when each of these has had time to notice.
+ * Returns the number of deleted entries of the store.
  * @throws Error when the store cannot be reached
  */
 export async function clear(store: Store, what: readonly Cleared[], logger: Logger): Promise<number> {
@@ -34,7 +34,8 @@ export async function clear(store: Store, what: readonly Cleared[], logger: Logg
   if (!(await epochs.flush())) throw new Error(`The state store ${store.name} cannot be reached.`)
   let deleted = await deleteStored(store, what)
   await sleep(POLL_MS + 200)
-  // A gateway that wrote at the same moment may have overwritten it, and one that had not heard of it may have kept something more.
+  // A gateway that wrote at the same moment may have overwritten the epoch, and one that had not noticed may have
+  // stored more.
   await epochs.poll()
   await epochs.close()
   deleted += await deleteStored(store, what)

@@ -5,26 +5,27 @@ import { isJsonObject } from '../../core/json-object.ts'
 import type { TierEntry } from '../tier.ts'
 
 /**
- * How an entry looks in the store: one line of JSON that describes it, then the result, compressed where that pays. Before it a version and a checksum, so that
- * what was damaged, written by another version or copied to another key is not taken for an answer.
+ * Format of an entry in the store: one line of JSON that describes it, then the result, compressed if that saves space.
+ * A version and a checksum precede it, so that an entry that is damaged, of another version or copied to another key is
+ * not used.
  */
 const VERSION = '1'
 const CHECKSUM_CHARS = 22
 
-/** Nothing larger is ever written. */
+/** No larger entry is ever written. */
 const MAX_BYTES = 64 * 1024 * 1024
 
 const compress = promisify(brotliCompress)
 const decompress = promisify(brotliDecompress)
-/** Nearly as small as the best, at a tenth of the time. */
+/** Nearly as small as with the best quality, in a tenth of the time. */
 const QUALITY = 4
 
 interface Description {
-  /** Name of the key it was written under. */
+  /** Name of the key under which it was written. */
   readonly key: string
   readonly stamp: string
   readonly encoding: 'plain' | 'br'
-  /** Of the result, in bytes of UTF-8. */
+  /** Size of the result, in bytes of UTF-8. */
   readonly bytes: number
   readonly modern: boolean
   readonly storedAt: number
@@ -32,17 +33,17 @@ interface Description {
   readonly tags: readonly string[]
 }
 
-/** Names of the keys of a server's entries begin with this. */
+/** Beginning of the names of a server's entries. */
 export function prefixOf(server: string): string {
   return `cache/${server.replaceAll('%', '%25').replaceAll('/', '%2F')}/`
 }
 
-/** Where an entry is kept. Nothing of its arguments can be read from it. */
+/** Name of an entry. It reveals nothing about the arguments. */
 export function nameOf(server: string, key: string): string {
   return prefixOf(server) + hash('sha256', key, 'base64url')
 }
 
-/** `stamp`: what has to be unchanged for it to be good. */
+/** `stamp`: the epochs that must be unchanged for the entry to be valid. */
 export async function encode(
   name: string,
   { text, modern, storedAt, upstreamMs, tags }: TierEntry,
@@ -58,7 +59,7 @@ export async function encode(
       [constants.BROTLI_PARAM_SIZE_HINT]: bytes,
     }
     const small = (await compress(text, { params })).toString('base64')
-    // What does not get smaller, such as an image, is not read any slower for it.
+    // A body that compression does not shrink, such as an image, stays uncompressed.
     if (small.length < bytes) [encoding, body] = ['br', small]
   }
   const description: Description = {
@@ -75,7 +76,7 @@ export async function encode(
   return VERSION + checksum(rest) + rest
 }
 
-/** What a value says of itself; `undefined` for one that is no entry of this version and key, or is damaged. */
+/** The description of an entry. `undefined`: it is no entry of this version and key, or is damaged. */
 export function describe(name: string, value: string): (Description & { readonly body: string }) | undefined {
   const at = VERSION.length + CHECKSUM_CHARS
   const rest = value.slice(at)
@@ -91,7 +92,7 @@ export function describe(name: string, value: string): (Description & { readonly
   }
 }
 
-/** The checksum says that nobody damaged it, not that it was written here. */
+/** The checksum shows that the value is not damaged, but not that a gateway wrote it. */
 function isDescription(value: unknown): value is Description {
   if (!isJsonObject(value)) return false
   const { stamp, bytes, storedAt, upstreamMs, tags } = value
@@ -103,7 +104,7 @@ function isDescription(value: unknown): value is Description {
   )
 }
 
-/** The entry in a value; `undefined` as for `describe`. */
+/** Decodes the entry in a value. `undefined` as for `describe`. */
 export async function decode(
   name: string,
   value: string,

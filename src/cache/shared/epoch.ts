@@ -1,21 +1,21 @@
 import { randomBytes } from 'node:crypto'
 
 /**
- * What has happened to a server, as the state store has it: ids of the latest changes, newest first, of all it says and of what has a tag. Ids are never used
- * twice, so that a change is told from another without counting, and nothing has to be added up atomically.
+ * Changes of a server in the state store: ids of the latest ones, newest first, for the whole server and for each tag.
+ * Ids are never reused, so changes are distinguished without counters, and no atomic increment is needed.
  */
 export interface Epoch {
   readonly all: readonly string[]
   readonly tags: Readonly<Record<string, readonly string[]>>
 }
 
-/** A change under way to the store. `tag`: `undefined` for everything. */
+/** A change to be written to the store. `tag`: `undefined` for everything. */
 export interface Change {
   readonly id: string
   readonly tag: string | undefined
 }
 
-/** Ids that are kept of each: more than processes write in the time one of them needs to look. */
+/** Number of ids that are kept: more than other processes write between two reads of one process. */
 const KEPT = 8
 
 export function epochKey(server: string): string {
@@ -26,7 +26,7 @@ export function newChange(tag: string | undefined): Change {
   return { id: randomBytes(9).toString('base64url'), tag }
 }
 
-/** `undefined` for what cannot be read; whoever needs it writes a new one. */
+/** `undefined` for unreadable text. A process that needs the epoch writes a new one. */
 export function parseEpoch(text: string | undefined): Epoch | undefined {
   if (text === undefined) return undefined
   try {
@@ -45,17 +45,17 @@ export function withChanges(epoch: Epoch | undefined, changes: readonly Change[]
     changes.filter(change => change.tag === tag).map(({ id }) => id)
   const tags = own(epoch?.tags ?? {})
   for (const { tag } of changes) if (tag !== undefined) tags[tag] = joined(of(tag), epoch?.tags[tag] ?? [])
-  // Never empty: an entry's stamp must name something that a lost epoch no longer has.
+  // Never empty: the stamp of an entry must contain an id that a lost epoch no longer has.
   const before = epoch?.all ?? [newChange(undefined).id]
   return { all: joined(of(undefined), before), tags }
 }
 
-/** Whether an epoch still knows of a change. */
+/** Whether an epoch contains a change. */
 export function knows(epoch: Epoch | undefined, { id, tag }: Change): boolean {
   return (tag === undefined ? epoch?.all : epoch?.tags[tag])?.includes(id) ?? false
 }
 
-/** Tags changed between two epochs by something that is not in `own`; `undefined` among them stands for everything. */
+/** Tags changed between two epochs by changes that are not in `own`; `undefined` among them stands for everything. */
 export function changedTags(
   before: Epoch,
   after: Epoch,
@@ -70,7 +70,7 @@ export function changedTags(
   return changed
 }
 
-/** What has to be unchanged for an entry with these tags to be good. */
+/** The ids that must be unchanged for an entry with these tags to be valid. */
 export function stampOf(epoch: Epoch, tags: readonly string[]): string {
   return [epoch.all[0], ...[...new Set(tags)].sort().map(tag => epoch.tags[tag]?.[0] ?? '-')].join(' ')
 }
@@ -79,7 +79,7 @@ function joined(ids: readonly string[], before: readonly string[]): string[] {
   return [...ids, ...before].slice(0, KEPT)
 }
 
-/** Without what every object inherits: `constructor` is a possible tag. */
+/** Without inherited members: `constructor` is a possible tag. */
 function own(tags: Epoch['tags']): Record<string, readonly string[]> {
   return Object.assign(Object.create(null) as Record<string, readonly string[]>, tags)
 }

@@ -16,41 +16,45 @@ import {
 
 export interface SharedEpochsOptions {
   readonly store: Store
-  /** Servers of which something may be kept. */
+  /** Servers whose results may be cached. */
   readonly servers: readonly string[]
-  /** Servers of which something is kept in memory now: nothing is read for the others. */
+  /** Servers with results in memory. Nothing is read for the others. */
   readonly cached: () => Iterable<string>
-  /** Another process has changed something, or an operator has cleared it. Without tags: everything of the server. */
+  /**
+   * Called when another process has invalidated something, or an operator has cleared it. Without tags: everything of
+   * the server.
+   */
   readonly onForeignChange: (server: string, tags: readonly string[] | undefined) => void
   readonly logger: Logger
 }
 
-/** How long the memory of a process may lag behind what others did. */
+/** How long the memory of a process may lag behind changes of others. */
 export const POLL_MS = 1000
-/** Changes in a row are one write. */
+/** Delay that combines several changes in one write. */
 const FLUSH_MS = 10
-/** How long it is looked whether a change was overwritten by another process that wrote at the same moment. */
+/** How long a change is checked for having been overwritten by another process that wrote at the same moment. */
 const WATCHED_MS = 10_000
-/** What the clock may lose by rounding. */
+/** Rounding error of the clock. */
 const SLACK_MS = 2
-/** Own ids that are recognised when they are read again. */
+/** Number of own ids that are recognised when they are read again. */
 const OWN_IDS = 256
 
 interface Known {
-  /** As last read or written, with what is still to be written; `undefined` before that. */
+  /** As last read or written, with the changes still to be written. `undefined` before that. */
   epoch: Epoch | undefined
   text: string | undefined
-  /** Unix milliseconds of the last change: what was asked for before it is of an unknown age. */
+  /** Unix milliseconds of the last change. An answer requested before it has an unknown age. */
   changedAt: number
-  /** Goes up with every change, so that a read which began before one is recognised. */
+  /** Incremented with every change, so that a read that began before one is recognised. */
   version: number
   pending: Change[]
   written: { readonly change: Change; readonly at: number }[]
 }
 
 /**
- * Tells other processes that share the store when a server's answers have changed, and hears of it from them. A change is known here at once, is written a moment
- * later, and is read by others within a second. While the store is away changes wait here; what others do meanwhile is heard afterwards.
+ * Shares invalidations between the processes that use the same store. A change applies here at once, is written a
+ * moment later, and is read by others within a second. While the store is unreachable, own changes wait here, and
+ * changes of others are read afterwards.
  */
 export class SharedEpochs {
   readonly #options: SharedEpochsOptions
@@ -69,7 +73,7 @@ export class SharedEpochs {
     for (const server of options.servers) this.#known(server)
   }
 
-  /** Reads where every server stands, and from then on once a second. Never rejects. */
+  /** Reads the epoch of every server, and again once a second. Never rejects. */
   async start(): Promise<void> {
     this.#poll ??= setInterval(() => void this.poll(), POLL_MS)
     this.#poll.unref()
@@ -77,20 +81,23 @@ export class SharedEpochs {
     await this.flush()
   }
 
-  /** A call that changes something has begun or ended here: everything of the server, or what has one of these tags, is out of date. */
+  /**
+   * Records that a call that changes something has begun or ended here: everything of the server, or what has one of
+   * these tags, is invalidated.
+   */
   changed(server: string, tags?: readonly string[]): void {
     if (!this.#servers.has(server)) return
     for (const tag of tags ?? [undefined]) this.#change(server, newChange(tag))
   }
 
-  /** For a read that is about to begin; `seen` wants it back. */
+  /** The mark of a read that is about to begin, to be passed to `seen`. */
   mark(server: string): number {
     return this.#known(server).version
   }
 
   /**
-   * Takes in an epoch that was read together with something else. Returns how the server stands, `undefined` when it is not known or has changed
-   * since the read began.
+   * Takes an epoch that was read together with something else. Returns the epoch of the server; `undefined` if it is
+   * unknown or has changed since the read began.
    */
   seen(server: string, text: string | undefined, mark: number, begunAt: number): Epoch | undefined {
     const known = this.#known(server)
@@ -100,13 +107,16 @@ export class SharedEpochs {
     return known.version === mark || known.pending.length === 0 ? known.epoch : undefined
   }
 
-  /** What an answer that was asked for at `begunAt` (Unix milliseconds) is to be marked with; `undefined` when it may be out of date already. */
+  /**
+   * The stamp for an answer that was requested at `begunAt` (Unix milliseconds). `undefined`: it may be outdated
+   * already.
+   */
   stamp(server: string, tags: readonly string[], begunAt: number): string | undefined {
     const { epoch, changedAt } = this.#known(server)
     return epoch && changedAt <= begunAt + SLACK_MS ? stampOf(epoch, tags) : undefined
   }
 
-  /** Reads what others did. Never rejects. */
+  /** Reads changes of other processes. Never rejects. */
   poll(): Promise<void> {
     const cached = [...new Set(this.#options.cached())]
     if (this.#hasPending()) void this.flush()
@@ -115,7 +125,7 @@ export class SharedEpochs {
     return this.#polling
   }
 
-  /** Writes what is to be written. Resolves with whether nothing is left. Never rejects. */
+  /** Writes the waiting changes. Resolves with whether none is left. Never rejects. */
   flush(): Promise<boolean> {
     clearTimeout(this.#flush)
     this.#flush = undefined
@@ -128,7 +138,7 @@ export class SharedEpochs {
     }).then(() => !this.#hasPending())
   }
 
-  /** Idempotent. What is still to be told is told, if the store can be reached. */
+  /** Writes the waiting changes if the store can be reached. Idempotent. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
@@ -138,7 +148,7 @@ export class SharedEpochs {
 
   #change(server: string, change: Change): void {
     const known = this.#known(server)
-    // Of what was not written yet, the later one says as much.
+    // A later change replaces an unwritten one of the same tag.
     known.pending = [...known.pending.filter(({ tag }) => tag !== change.tag), change]
     known.epoch &&= withChanges(known.epoch, [change])
     known.changedAt = monotonicNow()
@@ -170,21 +180,21 @@ export class SharedEpochs {
     known.written = [...known.written, ...pending.map(change => ({ change, at }))].filter(
       ({ at: since }) => at - since < WATCHED_MS,
     )
-    // There may be more by now.
+    // More changes may have been added in the meantime.
     known.pending = known.pending.filter(change => !pending.includes(change))
     known.epoch = withChanges(next, known.pending)
     known.text = value
     known.version++
   }
 
-  /** How the server stands by what was read of it; those who want to know hear of what others did. */
+  /** Takes a read epoch of a server, and reports changes of other processes. */
   #take(server: string, text: string | undefined, begunAt: number): void {
     const known = this.#known(server)
     if (text !== undefined && text === known.text) return
     const epoch = parseEpoch(text)
     const { epoch: before } = known
     if (!epoch) {
-      // Nothing was ever written, or it is lost: then nothing that was kept can be told from what is out of date.
+      // Nothing was ever written, or the epoch is lost: then no stored entry can be trusted.
       if (before && known.text !== undefined) this.#options.onForeignChange(server, undefined)
       known.epoch = known.text = undefined
       if (known.pending.length === 0) this.#change(server, newChange(undefined))
@@ -206,7 +216,7 @@ export class SharedEpochs {
     this.#options.onForeignChange(server, changed.has(undefined) ? undefined : tags)
   }
 
-  /** Two that write at the same moment do not see each other, and the first is lost: it says so once more. */
+  /** Two processes that write at the same moment overwrite each other: a lost change is written again. */
   #repeatLost(server: string, known: Known, epoch: Epoch): void {
     const now = monotonicNow()
     const lost = known.written.filter(({ change, at }) => now - at < WATCHED_MS && !knows(epoch, change))
@@ -239,7 +249,7 @@ export class SharedEpochs {
         this.#failed = false
       },
       (error: unknown) => {
-        // Once, not every second: the store says itself that it is away.
+        // Once, not every second: the store itself logs that it is unreachable.
         if (!this.#failed)
           this.#options.logger.debug('The state of kept results could not be read or written.', {
             cause: describeError(error),

@@ -6,26 +6,28 @@ import type { Store, ZoneSize } from '../../state/store.ts'
 import { Counters, type CountersOf } from '../stats.ts'
 import { NO_COUNTS, ZONE, type TierCounts } from './store-tier.ts'
 
-/** What one process, or all of them, have to say of what they keep. Counts are since the gateway was started. */
+/** Cache statistics of one process, or of all of them. Counts start with the gateway. */
 export interface CacheReport {
   readonly tools: readonly CountersOf[]
-  /** What is in memory now. */
+  /** Current content of the memory. */
   readonly memory: ZoneSize
-  /** What became of the results in the store; zeros when none are written there. */
+  /** Look-ups and writes of the store; zeros if results are not stored there. */
   readonly stored: TierCounts
 }
 
-/** That of all processes that run, and what is in the store now. */
+/** Statistics of all running processes, and the current content of the store. */
 export interface CacheReports extends CacheReport {
   readonly stored: TierCounts & ZoneSize
 }
 
 const PREFIX = 'cache-stats/'
 const EVERY_MS = 5000
-/** A process that does not report any more is left out soon. */
+/** The report of a process that has stopped expires soon. */
 const TTL_MS = 3 * EVERY_MS
 
-/** Writes the counts of this process to the store every few seconds, where `cache stats` finds those of all processes. */
+/**
+ * Writes the counts of this process to the store every few seconds, where `cache stats` reads those of all processes.
+ */
 export class StatsReport {
   readonly #store: Store
   readonly #counts: () => CacheReport
@@ -45,13 +47,13 @@ export class StatsReport {
     this.#timer.unref()
   }
 
-  /** Never rejects. Calls while one is under way share it. */
+  /** Never rejects. Calls during a write share it. */
   write(): Promise<void> {
     this.#writing ??= this.#write().finally(() => (this.#writing = undefined))
     return this.#writing
   }
 
-  /** Idempotent. Takes the counts back: they are of processes that run. */
+  /** Deletes the counts, because only running processes have some. Idempotent. */
   async close(): Promise<void> {
     clearInterval(this.#timer)
     await this.#writing
@@ -69,7 +71,10 @@ export class StatsReport {
   }
 }
 
-/** The counts of all processes that share the store, added up, in the order of servers and tools. @throws when the store cannot be read */
+/**
+ * The counts of all processes that share the store, added up, in the order of servers and tools. @throws when the store
+ * cannot be read
+ */
 export async function readCounts(store: Store): Promise<CacheReports> {
   const [texts, room] = await Promise.all([
     store.keys(PREFIX).then(keys => store.getMany(keys)),
@@ -93,7 +98,7 @@ export async function readCounts(store: Store): Promise<CacheReports> {
   return { tools: sorted, memory, stored: { ...room, ...stored } }
 }
 
-/** Both have the same members, all of them numbers; what the second lacks counts as 0. */
+/** Adds two objects with the same numeric members. A member that the second lacks counts as 0. */
 function added<T extends object>(a: T, b: { readonly [K in keyof T]?: T[K] }): T {
   const sums = Object.keys(a).map(key => {
     const [one, other] = [a, b].map(of => (of as Readonly<Record<string, unknown>>)[key])
@@ -102,7 +107,7 @@ function added<T extends object>(a: T, b: { readonly [K in keyof T]?: T[K] }): T
   return Object.fromEntries(sums) as T
 }
 
-/** `undefined` for what no gateway of this version has written. */
+/** `undefined` for text that no gateway of this version has written. */
 function parsed(text: string): CacheReport | undefined {
   try {
     const report = JSON.parse(text) as unknown

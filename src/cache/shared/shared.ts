@@ -8,11 +8,11 @@ import type { Tier } from '../tier.ts'
 
 export interface SharedCacheOptions {
   readonly store: Store
-  /** Servers of which something may be kept. */
+  /** Servers whose results may be cached. */
   readonly servers: readonly string[]
-  /** Whether results are kept in the store as well. */
+  /** Whether results are stored in the store as well. */
   readonly persist: boolean
-  /** There, of all processes that share it. */
+  /** Bound of the store, for all processes that share it. */
   readonly maxStoredBytes: number
   readonly compressOverBytes: number
   /** The cache of this process. */
@@ -20,9 +20,9 @@ export interface SharedCacheOptions {
   readonly logger: Logger
 }
 
-/** What the cache of this process has in common with those of others that use the same state store: results, what has become outdated, and counts. */
+/** The part of the cache that processes with the same state store share: results, invalidations, and counts. */
 export class SharedCache {
-  /** `undefined` when results are kept in memory only. */
+  /** `undefined`: results are kept in memory only. */
   readonly tier: Tier | undefined
   readonly #stored: StoredTier | undefined
   readonly #epochs: SharedEpochs
@@ -51,13 +51,13 @@ export class SharedCache {
     )
   }
 
-  /** Begins to hear of what others do. Never rejects. */
+  /** Starts to read changes of other processes. Never rejects. */
   async start(): Promise<void> {
     this.#report.start()
     await this.#epochs.start()
   }
 
-  /** Tells the others that something a server said has become outdated here: what has one of the tags, or all of it. */
+  /** Notifies other processes of an invalidation: results of a server with one of the tags, or all of them. */
   outdated(server: string, tags: readonly string[] | undefined): void {
     this.#epochs.changed(server, tags)
   }

@@ -9,61 +9,61 @@ import { Wait } from '../wait.ts'
 
 export interface StoredTierOptions {
   readonly store: Store
-  /** Of the same store. */
+  /** Epochs in the same store. */
   readonly epochs: SharedEpochs
   /** Larger results are compressed. */
   readonly compressOverBytes: number
-  /** Of all entries in the store, those of other processes included. */
+  /** Bound of all entries in the store, including those of other processes. */
   readonly maxBytes: number
-  /** Entries that may wait to be written, by number and size of results. */
+  /** Bounds of the entries that wait to be written: number, and size of results. */
   readonly maxQueued?: number
   readonly maxQueuedBytes?: number
 }
 
-/** After so many look-ups in vain, in a row, only every sixteenth is made: a look-up costs as much as half a call. */
+/** After this many misses in a row only every sixteenth look-up is made: a look-up costs half as much as a call. */
 const IN_VAIN = 256
 const SAMPLED = 16
 
-/** Name of the zone of the store that entries are in. */
+/** Name of the zone of the store that contains the entries. */
 export const ZONE = 'cache'
 
-/** A call waits for the answer: after this, asking the server is no worse. */
+/** Timeout of a look-up. Afterwards, a call to the server takes no longer. */
 const GET_MS = 200
 const GET_STEP_MS = 20
-/** A store that did not answer is left alone for so long. */
+/** Pause after the store did not answer. */
 const AWAY_MS = 1000
 const MAX_QUEUED = 1000
 const MAX_QUEUED_BYTES = 16 * 1024 * 1024
 /**
- * Results written at once, and each second from then on. A write costs as much as a call: who asks for something new all the time would pay twice for it, to keep what
- * nobody asks for again.
+ * Results that may be written at once, and per second afterwards. A write costs as much as a call, and a client that
+ * always requests something new would pay double for results that are never requested again.
  */
 const WRITES = 1000
 const WRITES_PER_SECOND = 200
-/** What comes within this time is written together: a commit of a database costs more than an entry. */
+/** Results within this time are written together: a commit of a database costs more than an entry. */
 const GATHER_MS = 10
-/** Written at once, by number and size of results. */
+/** Bounds of one write: number, and size of results. */
 const BATCH = 256
 const BATCH_BYTES = 2 * 1024 * 1024
 
-/** What became of what was asked and written, since the start. */
+/** Counts of look-ups and writes, since the start. */
 export interface TierCounts {
   readonly hits: number
   readonly misses: number
   /** Not answered in time, or not at all. */
   readonly unanswered: number
-  /** Not looked for, since nothing was found for long. */
+  /** Skipped, because of many misses before. */
   readonly spared: number
-  /** Found, but from before a change. */
+  /** Found, but invalidated by a change. */
   readonly outdated: number
-  /** Found, but damaged, of another version or under another's key. */
+  /** Found, but damaged, of another version or under another key. */
   readonly damaged: number
   readonly written: number
-  /** Not written: the queue was full, or too many were written lately. */
+  /** Not written: the queue was full, or too many were written recently. */
   readonly dropped: number
-  /** Not written: a change may have come in between. */
+  /** Not written: a change may have occurred in between. */
   readonly unstamped: number
-  /** Not written: too large for the store, or the store is away. */
+  /** Not written: too large for the store, or the store is unreachable. */
   readonly refused: number
 }
 
@@ -86,7 +86,10 @@ interface Job {
   readonly expiresAt: number
 }
 
-/** Entries in the state store, for the next start and for other processes. Written a moment later, never in the way of a call. */
+/**
+ * Entries in the state store, for the next start and for other processes. Written in the background, so that no call
+ * waits for it.
+ */
 export class StoredTier implements Tier {
   readonly #options: StoredTierOptions
   readonly #queue = new Map<string, Job>()
@@ -95,7 +98,7 @@ export class StoredTier implements Tier {
   #queuedBytes = 0
   #awayUntil = 0
   #closed = false
-  /** Look-ups since the last one that found something. */
+  /** Look-ups since the last hit. */
   #inVain = 0
   #writesLeft = WRITES
   #writesAt = monotonicNow()
@@ -116,7 +119,7 @@ export class StoredTier implements Tier {
     if (this.#inVain++ > IN_VAIN && this.#inVain % SAMPLED !== 0) return this.#miss('spared')
     const name = nameOf(server, key)
     const mark = epochs.mark(server)
-    // Both in one snapshot: an entry cannot be older than it looks.
+    // Both in one snapshot, so that an outdated entry is never taken for a current one.
     const values = await this.#ask([name, epochKey(server)])
     if (!values) {
       this.#awayUntil = monotonicNow() + AWAY_MS
@@ -136,7 +139,7 @@ export class StoredTier implements Tier {
       return this.#miss('outdated')
     }
     this.#counts.hits++
-    // The age that it has by the wall is what is left of the time in which other processes stored it.
+    // The entry's age by the wall clock counts, because other processes stored it by that clock.
     return { ...found.entry, storedAt: found.entry.storedAt - aheadMs() }
   }
 
@@ -169,12 +172,12 @@ export class StoredTier implements Tier {
     return true
   }
 
-  /** Resolves when nothing waits to be written any more. */
+  /** Resolves when no write is waiting. */
   async idle(): Promise<void> {
     while (this.#writing) await this.#writing
   }
 
-  /** Writes what waits, takes nothing more. Idempotent; the store stays open. */
+  /** Writes what waits, and takes nothing more. Idempotent; the store stays open. */
   async close(): Promise<void> {
     this.#closed = true
     await this.idle()
@@ -183,14 +186,14 @@ export class StoredTier implements Tier {
   #start(): void {
     this.#writing = this.#write().finally(() => {
       this.#writing = undefined
-      // What has come after the last look.
+      // Entries may have been added after the last check.
       if (this.#queue.size > 0) this.#start()
     })
   }
 
   async #write(): Promise<void> {
     while (this.#queue.size > 0) {
-      // Also lets the call be answered first. Keeps a process alive that has something to write.
+      // The pause also lets the call be answered first. It keeps a process alive that has something to write.
       if (!this.#closed) await sleep(GATHER_MS)
       const batch: Promise<void>[] = []
       let bytes = 0
@@ -246,7 +249,10 @@ export class StoredTier implements Tier {
   }
 }
 
-/** By how much the wall clock is ahead of the one that cannot be set, in whole seconds: the two are not read at the same moment. */
+/**
+ * Difference between the wall clock and the monotonic one, in whole seconds, because the two are not read at the same
+ * moment.
+ */
 function aheadMs(): number {
   return Math.round((Date.now() - monotonicNow()) / 1000) * 1000
 }

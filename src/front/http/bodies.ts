@@ -9,34 +9,34 @@ import { countValues, MAX_CLIENT_VALUES, TooManyValues, VALUE_BYTES } from '../.
 import { FairQueue } from './fair-queue.ts'
 import { takenBody } from './taken-body.ts'
 
-/** Bodies up to this size are read as they come: their number is that of connections. */
+/** Bodies up to this size are read at once. Their number is bounded by that of connections. */
 const TINY_BYTES = 4 * 1024
-/** So are bodies up to this size, as long as those that are unfinished are no more together than `SMALL_ROOM_BYTES`. */
+/** Bodies up to this size are read at once, too, while the unfinished ones take at most `SMALL_ROOM_BYTES` together. */
 const SMALL_BYTES = 64 * 1024
 const SMALL_ROOM_BYTES = 16 * 1024 * 1024
-/** A text of this length, in which every second character is a value, holds no more than that. */
+/** A text of this length takes at most `SMALL_BYTES`, even if every second character is a value. */
 const LIGHT_CHARS = Math.floor(SMALL_BYTES / (1 + VALUE_BYTES / 2))
-/** What all larger bodies may hold, unless one may be larger than half of it. */
+/** Room for all larger bodies together. At least twice the largest allowed body. */
 const ROOM_BYTES = 128 * 1024 * 1024
-/** Beside it, this part of the room is for clients that hold little. */
+/** Additional room, as a share, for clients that hold little. */
 const RESERVE_SHARE = 1 / 4
-/** While others wait, a body that takes longer than this ends. */
+/** While others wait, a body that takes longer than this is refused. */
 const SLOW_MS = 10_000
-/** How long a body waits for room, and how many may. What has come of one that is not read holds about 70 KiB. */
+/** How long a body waits for room, and how many may wait. An unread body already holds about 70 KiB. */
 const MAX_WAIT_MS = 30_000
 const MAX_WAITING = 1024
 
-/** A body that has come. */
+/** A received body. */
 export interface Body {
   readonly text: string
   /**
-   * To be called when nothing holds the text and its values any more: its call is over. Idempotent. Bodies that are small
-   * with all their values have none, since they take no room.
+   * To be called when nothing refers to the text and its values any more, because the call is over. Idempotent. Absent
+   * for bodies that are small with all their values, since they take no room.
    */
   readonly letGo: (() => void) | undefined
 }
 
-/** What one body takes of the room. */
+/** The room of one body. */
 interface Room {
   held: number
 }
@@ -50,15 +50,15 @@ interface Place {
 }
 
 /**
- * Reads the bodies of requests. What they hold until their calls are over is bounded: their bytes, and those of the values
- * in them, whose number is bounded for each body. A larger one begins when there is
- * room for all of it (`SharedRoom`), and until then its connection is not read. Of those that wait, the client that holds least is next.
+ * Reads the bodies of requests. Bounds the memory that they hold until their calls are over: their bytes, and the
+ * values in them, whose number is bounded for each body. The reading of a larger body begins when there is room for all
+ * of it (`SharedRoom`). Until then its connection is not read. The client that holds least is served first.
  */
 export class Bodies {
   #maxBytes: number
-  /** By principal. */
+  /** Room by principal. */
   readonly #room: SharedRoom
-  /** Small bodies that have not come in full. Those above a client's share are read as large ones are. */
+  /** Unfinished small bodies. Those above a client's share are read like large ones. */
   readonly #small = new SharedRoom(SMALL_ROOM_BYTES)
   readonly #reading = new Set<Place>()
   readonly #waiting = new FairQueue<Place>(MAX_WAITING)
@@ -69,7 +69,7 @@ export class Bodies {
     this.#room = new SharedRoom(bytes, RESERVE_SHARE * bytes)
   }
 
-  /** Another largest body. What is being read goes by the one of before. */
+  /** Sets another maximum body size. Bodies that are being read keep the former one. */
   resize(maxBytes: number): void {
     if (maxBytes === this.#maxBytes) return
     this.#maxBytes = maxBytes
@@ -78,9 +78,9 @@ export class Bodies {
   }
 
   /**
-   * The body. It takes its room until it is let go.
-   * @throws HttpError 408, 413, 415, 500, 503; TooManyValues; GatewayError `cancelled` when the client leaves before it has
-   * sent all
+   * Reads the body of a request. It takes its room until it is released.
+   * @throws HttpError 408, 413, 415, 500, 503; TooManyValues; GatewayError `cancelled` when the client disconnects
+   * before it has sent all
    */
   read(request: IncomingMessage, principal: string): Promise<Body> {
     const type = request.headers['content-type']
@@ -98,7 +98,7 @@ export class Bodies {
     })
   }
 
-  /** Something has read the body before. Its bytes are in memory already, so it waits for no room. */
+  /** Takes a body that a framework has already read. Its bytes are in memory, so it waits for no room. */
   async #readTaken(request: IncomingMessage, principal: string): Promise<Body> {
     const bytes = takenBody(request)
     if (bytes.length > this.#maxBytes) throw tooLarge(this.#maxBytes)
@@ -108,8 +108,8 @@ export class Bodies {
   }
 
   /**
-   * A body has come, and takes what it holds with its values. Where that is more than twice its size, there has to be room
-   * for it. It does not wait for that, because its bytes would hold room meanwhile.
+   * Delivers a complete body, which takes room for its text with its values. If that is more than twice its size, the
+   * additional room has to be free: the body does not wait for it, because its bytes would hold room in the meantime.
    */
   #deliver(
     text: string,
@@ -140,8 +140,8 @@ export class Bodies {
   }
 
   /**
-   * Ends what takes too long while clients wait that hold no more, as much as they need; those of the client that holds
-   * most first. `now` by `monotonicNow()`.
+   * Ends slow bodies while clients that hold no more are waiting, as many as needed. The client that holds
+   * most is first. `now` by `monotonicNow()`.
    */
   sweep(now = monotonicNow()): void {
     if (this.#waiting.size === 0) return
@@ -193,15 +193,15 @@ export class Bodies {
           reject(error)
         },
       }
-      // Also one that waits, and so has no other listener, may leave.
+      // A waiting request has no other listener for a disconnect.
       request.once('close', left)
-      // What fits never waits, however many do.
+      // A body that fits never waits, however many others do.
       if (this.#room.fits(principal, bytes)) this.#begin(place)
       else this.#waiting.add(place)?.refuse(noRoom())
     })
   }
 
-  /** Lets those begin for whom there is room. */
+  /** Starts the bodies for which there is room. */
   #next(): void {
     for (;;) {
       let next: Place | undefined
@@ -215,7 +215,7 @@ export class Bodies {
     }
   }
 
-  /** Of one client. Where one does not fit, larger ones need not be tried. */
+  /** The first body of one client that fits. If one does not fit, larger ones need not be tried. */
   #firstThatFits(places: Iterable<Place>): Place | undefined {
     let tooMuch = Infinity
     for (const place of places) {
@@ -233,7 +233,7 @@ export class Bodies {
     place.begin()
   }
 
-  /** What the client holds that waits and holds least. */
+  /** Bytes held by the waiting client that holds least. */
   #leastWaiting(): number {
     let least = Infinity
     for (const principal of this.#waiting.byPrincipal.keys())
@@ -258,8 +258,8 @@ export class Bodies {
 }
 
 /**
- * Takes what comes of a request until its end. Fails with HttpRefusal 413, or with GatewayError `cancelled`.
- * @returns what has come; a request that is refused in between leaves it to be cleared
+ * Receives the body of a request to its end. Fails with HttpRefusal 413, or with GatewayError `cancelled`.
+ * @returns the buffer, which has to be cleared if the request is refused in the meantime
  */
 function receive(
   request: IncomingMessage,
@@ -274,7 +274,7 @@ function receive(
     body.clear()
     reject(tooLarge(maxBytes))
   })
-  // Listeners live as long as the request, and that as long as its answer: what they refer to goes before.
+  // Listeners live as long as the request, and the request as long as its answer. So the references are dropped here.
   request.on('end', () => resolve(body.take()))
   request.on('error', error => {
     body.clear()
@@ -283,7 +283,7 @@ function receive(
   return body
 }
 
-/** What has come of a body is dropped, and so is the rest. */
+/** Drops the received part of a body and the rest. */
 function forget(request: IncomingMessage): void {
   for (const event of ['data', 'end', 'error']) request.removeAllListeners(event)
   request.resume()
@@ -313,7 +313,7 @@ function tooLarge(maxBytes: number): HttpError {
   )
 }
 
-/** What a text and its values hold; `0` where that is little, `undefined` for more values than one may have. */
+/** Memory of a text with its values: `0` for a small one, `undefined` for more values than are allowed. */
 function weightOf(text: string): number | undefined {
   if (text.length <= LIGHT_CHARS) return 0
   const values = countValues(text, MAX_CLIENT_VALUES)

@@ -6,14 +6,14 @@ import { HttpError } from '../../core/http-error.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Principal } from '../../core/principal.ts'
 
-/** How often it is said that connections are turned away. */
+/** Interval of the log line about refused connections. */
 const SAID_EVERY_MS = 60_000
-/** This part of the connections stays free for clients that have few. */
+/** Share of the connections that stays free for clients with few connections. */
 const SPARE_SHARE = 1 / 16
-/** A client that has no more connections than this has few: none of its requests is ended for others. */
+/** A client with at most this many connections has few: none of its requests is ended for others. */
 const FEW = 4
 
-/** What a connection is used for, in the order in which connections give way. */
+/** Use of a connection, in the order in which connections are closed for others. */
 const SILENT = 0
 const IDLE = 1
 const UNFINISHED = 2
@@ -22,13 +22,13 @@ const WORKING = 3
 /** One connection. */
 class Place {
   readonly socket: Socket
-  /** With its port. */
+  /** With the port. */
   readonly address: string
-  /** The principal of its last request, the remote address before. */
+  /** The principal of its last request. Before a request: the remote address. */
   holder: string
   hasAsked = false
   isAdmitted = false
-  /** What is not over of its requests. */
+  /** The response of its unfinished request. */
   response: ServerResponse | undefined
 
   constructor(socket: Socket) {
@@ -44,7 +44,10 @@ class Place {
   }
 }
 
-/** The place of a socket that has asked. It is looked up three times for each request, so it stands on the socket itself. */
+/**
+ * Property of a socket for its place. It is looked up three times for each request, so it is stored on the socket
+ * itself.
+ */
 const PLACE = Symbol('place')
 
 interface AskingSocket extends Socket {
@@ -52,17 +55,20 @@ interface AskingSocket extends Socket {
 }
 
 /**
- * Keeps the connections of clients to what the process can have open beside everything else. A part stays free for new
- * ones. Beyond it, the client that has most gives way: connections without a request first, then idle ones, then those
- * whose request has not come in full, the oldest first. A call that is being worked on gives way to clients that have at
- * most half as many connections. Where all places are taken, what comes is closed at once.
+ * Bounds the connections of clients by the file descriptors left for them. A share stays free for new ones. Beyond it,
+ * connections of the client with the most are closed: those without a request first, then idle ones, then those whose
+ * request is incomplete, the oldest first. A running call is ended only for clients with at most half as many
+ * connections. When all connections are taken, a new one is closed at once.
  */
 export class Connections {
   readonly #most: number
   readonly #spare: number
   readonly #logger: Logger
   readonly #byHolder = new Map<string, Set<Place>>()
-  /** Those that have not asked, by address, because a request over TLS has another socket than its connection. */
+  /**
+   * Connections without a request, by address. Separate, because a request over TLS has another socket than its
+   * connection.
+   */
   readonly #silent = new Map<string, Place>()
   #open = 0
   #closed = 0
@@ -76,20 +82,20 @@ export class Connections {
     server.on('error', error => logger.error('The HTTP server failed.', { cause: describeError(error) }))
     server.on('drop', () => this.#countClosed())
     server.on('connection', (socket: Socket) => this.#opened(socket))
-    // Before the request is looked at.
+    // Before any other listener sees the request.
     server.prependListener('request', (request: IncomingMessage, response: ServerResponse) =>
       this.#asked(request, response),
     )
   }
 
   /**
-   * `principal` has shown that the request is its own.
-   * @throws HttpRefusal 503 where the connections are taken, and this client has more of them than its share
+   * Records the authenticated principal of a request.
+   * @throws HttpRefusal 503 when the connections are taken, and this client has more of them than its share
    */
   admit(request: IncomingMessage, { id, kind }: Principal): void {
     const socket: AskingSocket = request.socket
     const place = socket[PLACE]
-    // Addresses tell apart what has no other name.
+    // Anonymous callers are distinguished by address.
     if (!place || (place.isAdmitted && (place.holder === id || kind === 'anonymous'))) return
     if (kind !== 'anonymous') this.#move(place, id)
     if (place.isAdmitted) return
@@ -124,7 +130,10 @@ export class Connections {
     response.on('close', over)
   }
 
-  /** All places are taken. The client that has most gives way; where it only has calls, what costs least does. */
+  /**
+   * All connections are taken: closes one of the client with the most. If that has only running calls, the cheapest one
+   * is closed.
+   */
   #giveWay(): void {
     this.#countClosed()
     const holders = this.#holders()
@@ -141,7 +150,7 @@ export class Connections {
     if (place) this.#close(place)
   }
 
-  /** Few places are left. @returns whether the place may keep its own */
+  /** Few connections are left: closes one for this. @returns whether the connection may stay */
   #makeRoomFor(place: Place): boolean {
     if (place.socket.destroyed) return true
     const held = this.#byHolder.get(place.holder)
@@ -151,7 +160,7 @@ export class Connections {
       (held && cheapest(held, SILENT, SILENT)) ??
       firstAtRest(holders, place) ??
       oldestOfMost(holders, own) ??
-      // Those of others may be about to ask.
+      // Other clients' new connections may be about to send a request.
       first(holders, SILENT)
     if (!other) return own <= FEW
     this.#countClosed()
@@ -159,13 +168,13 @@ export class Connections {
     return true
   }
 
-  /** Those that have most first. */
+  /** Connections by holder, the largest group first. */
   #holders(): Set<Place>[] {
     return [...this.#byHolder.values()].sort((one, other) => other.size - one.size)
   }
 
   #close(place: Place): void {
-    // It counts no more, although the socket takes a moment to close.
+    // It is no longer counted, although the socket takes a moment to close.
     this.#forget(place)
     this.#leave(place)
     place.socket.destroy()
@@ -204,7 +213,7 @@ export class Connections {
   }
 }
 
-/** Of one holder, the oldest of those that are used for least, between two uses. */
+/** The oldest connection with the least use, between two uses, of one holder. */
 function cheapest(held: Iterable<Place>, from: number, to: number, except?: Place): Place | undefined {
   let found: Place | undefined
   let least = to + 1
@@ -218,7 +227,7 @@ function cheapest(held: Iterable<Place>, from: number, to: number, except?: Plac
   return found
 }
 
-/** The oldest that is used so, of the first holder that has one. */
+/** The oldest connection with this use, of the first holder that has one. */
 function first(holders: readonly Set<Place>[], use: number): Place | undefined {
   for (const held of holders) {
     const place = cheapest(held, use, use)
@@ -227,7 +236,7 @@ function first(holders: readonly Set<Place>[], use: number): Place | undefined {
   return undefined
 }
 
-/** Idle or unfinished, of the first holder that has one. */
+/** The oldest idle or unfinished connection, of the first holder that has one. */
 function firstAtRest(holders: readonly Set<Place>[], except: Place): Place | undefined {
   for (const held of holders) {
     const place = cheapest(held, IDLE, held.size > FEW ? UNFINISHED : IDLE, except)
@@ -236,14 +245,14 @@ function firstAtRest(holders: readonly Set<Place>[], except: Place): Place | und
   return undefined
 }
 
-/** Of the holder that has most, if that is twice as much as `own`, and not few. */
+/** The oldest connection of the largest holder, if that has twice as many as `own`, and not few. */
 function oldestOfMost([most]: readonly Set<Place>[], own: number): Place | undefined {
   if (!most || most.size <= FEW || most.size < 2 * own) return undefined
   const [oldest] = most
   return oldest
 }
 
-/** One function for all requests. Responses end in the order of their requests: nothing is left after the last. */
+/** Shared by all requests. Responses end in the order of their requests, so the last one leaves none behind. */
 function over(this: ServerResponse): void {
   const socket: AskingSocket = this.req.socket
   const place = socket[PLACE]

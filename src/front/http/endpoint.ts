@@ -41,17 +41,17 @@ export interface HttpFrontOptions {
   readonly service: Service
   readonly config: HttpFrontConfig
   readonly authenticator: Authenticator
-  /** Hears of callers who were not let in: with wrong credentials or without (401), or with ones that allow nothing (403). */
+  /** Called for refused callers: with wrong or missing credentials (401), or credentials without rights (403). */
   readonly onRefused?: (status: number, reason: string, address: string | undefined) => void
   readonly logger: Logger
-  /** Connections of clients at once, where the front listens itself. */
+  /** Maximum number of client connections, where the front itself listens. */
   readonly maxConnections: number
-  /** Where the front is a part of another program's server. */
+  /** Set where the front is mounted in a server of another program. */
   readonly mount?: MountPlace
   readonly readiness: () => ReadinessAnswer
 }
 
-/** What decides who may come to a front. */
+/** The settings that decide which callers may use a front. */
 export interface Entrance {
   readonly authenticator: Authenticator
   /** `undefined` without TLS. */
@@ -60,43 +60,44 @@ export interface Entrance {
   readonly thisMachineOnly: boolean
 }
 
-/** A reply without a sign of life for so long becomes an event stream, which can carry one. */
+/** After this time without output a reply becomes an event stream, which can carry keep-alive comments. */
 const STREAM_AFTER_MS = 5000
 const SWEEP_MS = 1000
 const MAX_BATCH = 100
 
-/** An endpoint as one caller reaches it. */
+/** An endpoint as accessible to one caller. */
 interface EndpointAccess {
-  /** `''`: everything. */
+  /** `''`: all servers. */
   readonly endpoint: string
-  /** What of it the caller sees. */
+  /** The view that the caller has of it. */
   readonly view: string
   readonly credential: Credential
-  /** Of the configuration by which this was decided. */
+  /** Epoch of the configuration that decided this. */
   readonly epoch: number
 }
 
 /**
- * Streamable HTTP, both eras at one URL, deprecated HTTP+SSE beside it. Plain `node:http`: a request is matched here, before anything else.
- * Endpoints: `/mcp`, `/mcp/<server>`, `/sse`, `/messages`, `/healthz`, `/readyz`, and the metadata of RFC 9728.
+ * Streamable HTTP, both eras at one URL, and the deprecated HTTP+SSE. Plain `node:http`: the path of a request is
+ * matched here, before anything else. Endpoints: `/mcp`, `/mcp/<server>`, `/sse`, `/messages`, `/healthz`, `/readyz`,
+ * and the metadata of RFC 9728.
  */
 export class HttpFront implements Front {
   readonly #options: HttpFrontOptions
   #config: HttpFrontConfig
   #authenticator: Authenticator
-  /** Of a front in a server of another program. */
+  /** For a front in a server of another program. */
   #thisMachineOnly: boolean
   #guard: HostGuard
-  /** Where it is reached, once it listens. */
+  /** Its origin, once it listens. */
   #origin: string | undefined
   readonly #refusals: Refusals
   #server: Server | undefined
   #connections: Connections | undefined
   readonly #sessions: SessionPool<HttpSession>
-  /** Replies of modern requests, for their signs of life. */
+  /** Replies to modern requests, for their keep-alive comments. */
   readonly #replies = new IdTable<number, HttpReply>()
   #nextReply = 1
-  /** Each listen stream, and as whom and where it was opened. */
+  /** Each listen stream, with the access it was opened with. */
   readonly #streams = new Map<Listening, EndpointAccess>()
   readonly #bodies: Bodies
   readonly #backlogs: Backlogs
@@ -126,7 +127,7 @@ export class HttpFront implements Front {
 
   /** Answers a request, whatever it is. */
   readonly handle = pipelined((request, response) => {
-    // Also on a connection that is kept: the next request goes elsewhere.
+    // Closes a kept connection, too, so that the next request goes to another gateway.
     if (this.#draining && this.#server) response.shouldKeepAlive = false
     this.#route(request, response).catch((error: unknown) => this.#refusals.answer(request, response, error))
   })
@@ -151,7 +152,7 @@ export class HttpFront implements Front {
     return this.#authenticator
   }
 
-  /** Where in another program's server it is; `undefined`: it listens itself. */
+  /** Its mount in another program's server. `undefined`: it listens itself. */
   get mount(): MountPlace | undefined {
     return this.#options.mount
   }
@@ -168,7 +169,7 @@ export class HttpFront implements Front {
     if (this.#sse) yield* this.#sse.clients
   }
 
-  /** Whom it lets in from now on, and what connections are opened with. Comes before `reconfigured`. */
+  /** Sets the authenticator and the certificates for new requests and connections. Called before `reconfigured`. */
   use({ authenticator, certificates, thisMachineOnly }: Entrance): void {
     if (certificates && this.#server && 'setSecureContext' in this.#server)
       (this.#server as HttpsServer).setSecureContext(certificates)
@@ -208,7 +209,7 @@ export class HttpFront implements Front {
     this.#sse?.reconfigured(http, (endpoint, credential) => this.#renewed(endpoint, credential))
   }
 
-  /** What a caller may use now that the configuration is another one, or why it may not use anything. */
+  /** The access of a caller under the new configuration, or the reason why it may not use anything. */
   #renewed(endpoint: string, credential: Credential): EndpointAccess | GatewayError {
     const { service } = this.#options
     const renewed = this.#authenticator.renewed(credential)
@@ -218,13 +219,13 @@ export class HttpFront implements Front {
   }
 
   /**
-   * Takes no new requests: they are answered 503, and their connections end. Streams that carry no answer end. What was taken is still answered, and
-   * what belongs to it, such as answers to questions, is still heard. Idempotent.
+   * Takes no new requests: they are answered 503, and their connections are closed. Streams that carry no answer end.
+   * Accepted requests, and messages that belong to them, are still handled. Idempotent.
    */
   drain(): void {
     if (this.#draining) return
     this.#draining = true
-    // The connections of another program's server are not ended.
+    // The connections of another program's server stay open.
     if (this.#server) this.#headers.connection = 'close'
     for (const stream of this.#streams.keys()) stream.end()
     for (const session of this.#sessions.values()) session.endStream()
@@ -235,7 +236,7 @@ export class HttpFront implements Front {
     if (this.#server) await deserted(this.#server, ms)
   }
 
-  /** Ends every stream and session, then stops listening. Answers may take `flushMs` to be read by their clients. Idempotent. */
+  /** Ends every stream and session, then stops listening. Clients have `flushMs` to read their answers. Idempotent. */
   async close(flushMs: number): Promise<void> {
     if (this.#closing) return
     this.drain()
@@ -257,9 +258,9 @@ export class HttpFront implements Front {
     this.#guard.check(request)
     if (query >= 0) checkQuery(url)
     if (path === '/mcp' || path.startsWith('/mcp/')) {
-      // Also refusals can be read by the page they are for.
+      // Pages have to be able to read refusals, too.
       if (request.headers.origin !== undefined) allowOrigin(request, response)
-      // A preflight shows no credentials.
+      // A preflight carries no credentials.
       if (request.method === 'OPTIONS') return preflight(response)
       const place = await this.#place(request, path.length <= 5 ? '' : decodeURIComponent(path.slice(5)))
       if (request.method === 'POST')
@@ -274,7 +275,7 @@ export class HttpFront implements Front {
     nothing(request, response, path, this.#authenticator.noLogin)
   }
 
-  /** @throws HttpRefusal 404 for an endpoint that does not exist for the caller, after 401 and 403 for one that may not know */
+  /** @throws HttpRefusal 404 for an endpoint that the caller does not have, after 401 and 403 for other callers */
   async #place(request: IncomingMessage, endpoint: string): Promise<EndpointAccess> {
     const { epoch } = this.#options.service
     const shown = this.#authenticator.authenticate(request, endpoint)
@@ -283,7 +284,7 @@ export class HttpFront implements Front {
     const { service } = this.#options
     const known = service.known(endpoint, credential.principal)
     if (known) await known
-    // Who it is, and what it may use, is a question to the configuration that is in effect now.
+    // Identity and access have to be decided by the current configuration.
     if (epoch !== service.epoch) return await this.#place(request, endpoint)
     const view = service.viewOf(endpoint, credential.principal)
     if (view === undefined)
@@ -296,7 +297,7 @@ export class HttpFront implements Front {
     return { endpoint, view, credential, epoch }
   }
 
-  /** Not behind the guard: a client asks for it before anything else, also from a page. */
+  /** Not behind the guard, because clients, including web pages, request the metadata before anything else. */
   #metadata(request: IncomingMessage, response: ServerResponse, path: string): void {
     const text = this.#authenticator.resourceMetadata(request, path.slice(RESOURCE_METADATA.length))
     if (text === undefined) return nothing(request, response, path, this.#authenticator.noLogin)
@@ -361,7 +362,7 @@ export class HttpFront implements Front {
   #turnDown = (place: EndpointAccess) => (caught: unknown) =>
     turnDownPost(this.#options.service, place, caught)
 
-  /** Answers a request that has an id and is refused before it is a call. */
+  /** Answers a request with an id that is refused before it is a call. */
   #refuse(response: ServerResponse, at: EndpointAccess, id: string, read: Unread, error: GatewayError): void {
     const asked = { principal: at.credential.principal, view: at.view }
     turnDown(this.#options.service, asked, read, error, answer =>
@@ -478,7 +479,7 @@ export class HttpFront implements Front {
     if (!(await admitStream(this.#options.service, place, response))) return
     const session = this.#sessionOf(request, place)
     const last = request.headers['last-event-id']
-    // A stream on which an answer is to come may be taken up again.
+    // A stream that still has to carry an answer may be resumed.
     if (this.#draining && (typeof last !== 'string' || !session.awaits(last)))
       return refuseUnavailable(response, 'null', this.#headers)
     if (last === undefined) session.listen(response)
@@ -505,7 +506,7 @@ export class HttpFront implements Front {
       this.#sse ??= new SseFront(service, config, bounds, logger)
     }
     const post = path === '/messages'
-    // A session whose stream has ended is not known any more.
+    // A session whose stream has ended no longer exists.
     if (this.#draining && (!post || endpoint === undefined))
       return refuseUnavailable(response, 'null', this.#headers)
     if (post) await this.#sse.post(request, response, place.credential).catch(this.#turnDown(place))
@@ -514,11 +515,11 @@ export class HttpFront implements Front {
       if (this.#draining) return refuseUnavailable(response, 'null', this.#headers)
       this.#sse.open(response, place)
     }
-    // The first thing a client of both transports does is to POST; this status sends it to the older one.
+    // A client of both transports first sends a POST. This status makes it use the older transport.
     else throw new HttpError(405, 'This is the deprecated event stream; use GET.', { allow: 'GET' })
   }
 
-  /** @throws HttpRefusal 400 without a session, 404 for one that is not or no longer known, or is somebody else's */
+  /** @throws HttpRefusal 400 without a session id, 404 for an id that is unknown, expired, or of another principal */
   #sessionOf(request: IncomingMessage, { endpoint, view, credential }: EndpointAccess): HttpSession {
     const id = request.headers['mcp-session-id']
     if (typeof id !== 'string' && request.headers.accept?.includes('text/html') === true)
@@ -559,7 +560,7 @@ export class HttpFront implements Front {
 
   #sweep(): void {
     const now = monotonicNow()
-    // Credentials end by the calendar.
+    // Credentials expire by wall-clock time.
     const wall = Date.now()
     const { keepAliveMs, sessionIdleMs } = this.#config
     for (const session of this.#sessions.values()) {

@@ -9,12 +9,14 @@ import { TooManyValues } from '../../protocol/values.ts'
 import { json, jsonText } from '../responses.ts'
 
 export interface RefusalsOptions {
-  /** Hears of callers who were not let in: with wrong credentials or without (401), or with ones that allow nothing (403). */
+  /**
+   * Called for refused callers: with wrong or missing credentials (401), or with credentials that allow nothing (403).
+   */
   readonly onRefused?: (status: number, reason: string, address: string | undefined) => void
   readonly logger: Logger
 }
 
-/** What whoever sends an HTTP request hears when nothing comes of it. */
+/** Answers HTTP requests that fail. */
 export class Refusals {
   readonly #options: RefusalsOptions
 
@@ -22,7 +24,7 @@ export class Refusals {
     this.#options = options
   }
 
-  /** Whoever shows something wrong is worth a line; whoever shows nothing is a client that begins. */
+  /** Wrong credentials are logged. Missing credentials are not, because clients begin without them. */
   #log(request: IncomingMessage, { status, message, code }: HttpError): void {
     const { authorization } = request.headers
     const wrong = code === 'forbidden' || (code !== undefined && authorization !== undefined)
@@ -51,7 +53,7 @@ export class Refusals {
         { jsonrpc: '2.0', id: null, error: { code, message: caught.message } },
         caught.headers,
       )
-      // The rest of a body nobody wants is read and dropped, so that the client gets to see the answer.
+      // The rest of an unused body is read and dropped, so that the client gets the answer.
       if (caught.headers.connection === 'close') request.resume()
       return
     }

@@ -1,6 +1,6 @@
-/** What all sessions together keep for clients that resume, and for streams that are not open. */
+/** Bound of the events that all sessions together keep for clients that resume, and for streams that are not open. */
 const MAX_BYTES = 64 * 1024 * 1024
-/** Once over, it goes down so far, so that the next event does not have to make room again. */
+/** Once exceeded, the total is reduced to this, so that not every event has to make room. */
 const TARGET_BYTES = (MAX_BYTES / 8) * 7
 
 interface Log {
@@ -9,9 +9,12 @@ interface Log {
   shed(): void
 }
 
-/** Bounds what the event logs of all sessions hold. Where it is too much, the largest log of the client that has most loses its oldest events. */
+/**
+ * Bounds the memory of the event logs of all sessions. Beyond the bound, the largest log of the client with the most
+ * bytes drops its oldest events.
+ */
 export class EventBudget {
-  /** What each log that holds something was counted with. */
+  /** Counted bytes of each log that is not empty. */
   readonly #logs = new Map<Log, number>()
   #bytes = 0
 
@@ -19,7 +22,7 @@ export class EventBudget {
     return this.#bytes
   }
 
-  /** A log holds more or less than before. */
+  /** Records that the size of a log has changed. */
   changed(log: Log): void {
     this.#count(log)
     if (this.#bytes <= MAX_BYTES) return

@@ -3,7 +3,7 @@ import type { EventBudget } from './event-budget.ts'
 
 /** Events kept for clients that resume a broken stream (specification 2025-11-25, basic/transports, resumability). */
 
-/** Messages kept for a client whose standalone stream is not open at the moment. */
+/** Maximum number of messages for a client whose standalone stream is not open at the moment. */
 const MAX_WAITING = 200
 
 interface Kept {
@@ -14,16 +14,17 @@ interface Kept {
 }
 
 /**
- * The latest events of one session, bounded by count and size; the oldest go first. An id says which stream an event belongs to, so that a
- * resuming client gets that stream's events and no others. Beside them, what waits for the session's own stream, within the same bounds.
+ * The latest events of one session, bounded by count and size. The oldest are dropped first. An id names the stream of
+ * an event, so that a resuming client gets that stream's events only. Messages that wait for the standalone stream are
+ * kept within the same bounds.
  */
 export class SessionEvents {
-  /** Tells this session's ids from those of any other. */
+  /** Distinguishes the ids of this session from those of others. */
   readonly #tag = randomBytes(4).toString('hex')
   readonly #maxEvents: number
   readonly #maxBytes: number
   readonly #budget: EventBudget | undefined
-  /** Whose session it is. */
+  /** Principal of the session. */
   readonly principal: string
   readonly #kept: Kept[] = []
   #bytes = 0
@@ -43,7 +44,10 @@ export class SessionEvents {
     return this.#bytes + this.#waitingBytes
   }
 
-  /** Keeps an event and returns its id. One that is larger than the bound stays only while it is `undelivered` and the latest. */
+  /**
+   * Keeps an event and returns its id. An event larger than the bound is kept only while it is `undelivered` and the
+   * latest.
+   */
   add(stream: number, text: string, undelivered = false): string {
     const sequence = ++this.#sequence
     const bytes = Buffer.byteLength(text)
@@ -57,7 +61,7 @@ export class SessionEvents {
     return this.#id(stream, sequence)
   }
 
-  /** Keeps a message until there is a stream for it. */
+  /** Keeps a message until the standalone stream is open. */
   wait(text: string): void {
     const bytes = Buffer.byteLength(text)
     this.#waiting.push({ text, bytes })
@@ -66,7 +70,7 @@ export class SessionEvents {
     this.#budget?.changed(this)
   }
 
-  /** What waited, which is kept here no longer. */
+  /** Removes and returns the waiting messages. */
   takeWaiting(): string[] {
     const texts = this.#waiting.map(({ text }) => text)
     this.#waiting = []
@@ -75,13 +79,13 @@ export class SessionEvents {
     return texts
   }
 
-  /** Drops the oldest event, or what has waited longest where there is none. */
+  /** Drops the oldest event, or else the oldest waiting message. */
   shed(): void {
     if (this.#kept.length > 0) this.#dropEvent()
     else this.#dropWaiting()
   }
 
-  /** The session is over. */
+  /** Drops everything, because the session is over. */
   clear(): void {
     this.#kept.length = 0
     this.#waiting = []
@@ -89,14 +93,14 @@ export class SessionEvents {
     this.#budget?.changed(this)
   }
 
-  /** Events of the stream after the one with this id, with their ids; `undefined` for an id that was never given out. */
+  /** Events of the stream after the one with this id, with their ids. `undefined`: the id was never assigned. */
   after(id: string): { stream: number; events: { id: string; text: string }[] } | undefined {
     const match = /^([0-9a-f]+)-(\d{1,15})-(\d{1,15})$/.exec(id)
     if (match?.[1] !== this.#tag) return undefined
     const stream = Number(match[2])
     const sequence = Number(match[3])
     if (sequence > this.#sequence) return undefined
-    // What has been dropped cannot be checked any more; what is kept, without a gap, can.
+    // The stream of a dropped event cannot be checked any more. Kept events have consecutive numbers.
     const known = this.#kept[sequence - (this.#kept[0]?.sequence ?? 0)]
     if (known && known.stream !== stream) return undefined
     const events = this.#kept

@@ -1,9 +1,12 @@
-/** What waits in a queue. */
+/** An element of a queue. */
 export interface Waiting {
   readonly principal: string
 }
 
-/** A bounded queue with a share for each principal: where it is full, the latest of the principal that has most gives way. */
+/**
+ * A bounded queue with a share for each principal. When it is full, the latest element of the principal with the most
+ * is removed.
+ */
 export class FairQueue<T extends Waiting> {
   readonly #most: number
   readonly #byPrincipal = new Map<string, Set<T>>()
@@ -17,17 +20,17 @@ export class FairQueue<T extends Waiting> {
     return this.#size
   }
 
-  /** In the order in which they came, for each principal. */
+  /** Elements by principal, in order of arrival. */
   get byPrincipal(): ReadonlyMap<string, ReadonlySet<T>> {
     return this.#byPrincipal
   }
 
-  /** All at this moment. */
+  /** A copy of all elements. */
   all(): T[] {
     return [...this.#byPrincipal.values()].flatMap(waiting => [...waiting])
   }
 
-  /** Takes one in. @returns the one that has no place, maybe the same */
+  /** Adds an element. @returns the element that was removed for it, possibly the same one */
   add(item: T): T | undefined {
     const own = this.#byPrincipal.get(item.principal)
     let displaced: T | undefined

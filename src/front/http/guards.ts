@@ -2,27 +2,28 @@ import { isLoopback } from '../../core/loopback.ts'
 import type { IncomingMessage } from 'node:http'
 import { HttpError } from '../../core/http-error.ts'
 
-/** What is refused before a request is looked at: foreign hosts, foreign origins, bodies that are too large or not JSON. */
+/** Checks before a request is processed: foreign hosts, foreign origins, bodies that are too large or not JSON. */
 
 const ANY: ReadonlySet<string> = new Set(['0.0.0.0', '::', '[::]'])
 
 export interface HostRules {
-  /** Address the front listens on. */
+  /** Address on which the front listens. */
   readonly host: string
-  /** Origin under which clients reach the front, as far as it is known. */
+  /** Origin under which clients reach the front, if known. */
   readonly publicUrl?: string | undefined
   readonly allowedHosts: readonly string[]
   readonly allowedOrigins: readonly string[]
 }
 
-/** Checks made once for a front and then held against every request. */
+/** Host and origin checks, prepared once for a front and applied to every request. */
 export class HostGuard {
   readonly #hosts: ReadonlySet<string> | undefined
   readonly #origins: ReadonlySet<string>
 
   constructor(rules: HostRules) {
     const host = rules.host.toLowerCase()
-    // Bound to every interface and without a list there is nothing to compare with; the names it is reached by are not known.
+    // On all interfaces and without a list there is nothing to compare with, because the host names of the gateway are
+    // not known.
     const unknown = ANY.has(host) && rules.allowedHosts.length === 0
     const named = rules.publicUrl === undefined ? [] : [new URL(rules.publicUrl).hostname]
     this.#hosts = unknown
@@ -32,8 +33,8 @@ export class HostGuard {
   }
 
   /**
-   * Against DNS rebinding: a page of another site that reaches a loopback address still names its own host, and its own origin.
-   * Source: specification 2025-11-25, basic/transports, security warning.
+   * Protects against DNS rebinding: a page of another site that reaches a loopback address still sends its own host,
+   * and its own origin. Source: specification 2025-11-25, basic/transports, security warning.
    * @throws HttpRefusal 403
    */
   check(request: IncomingMessage): void {
@@ -71,7 +72,7 @@ function hostname(host: string): string {
   return colon < 0 ? host : host.slice(0, colon)
 }
 
-/** Whether the other end is on this machine, and speaks for itself and not for somebody else. */
+/** Whether the peer is on this machine and is no proxy for another client. */
 export function isDirect(request: IncomingMessage): boolean {
   const { forwarded, via } = request.headers
   const address = request.socket.remoteAddress ?? ''
@@ -83,10 +84,10 @@ export function isDirect(request: IncomingMessage): boolean {
   )
 }
 
-/** Parameters that hold credentials elsewhere, and keys of this gateway under any name. */
+/** Query parameters that commonly carry credentials, and keys of this gateway under any name. */
 const CREDENTIALS = /[?&](?:access_token|api[-_]?key|key|token|authorization|auth)=|mfd_/i
 
-/** @throws HttpRefusal 400 for an address that holds credentials: addresses are written into logs wherever they pass */
+/** @throws HttpRefusal 400 for a URL that contains credentials, because proxies and servers write URLs into logs */
 export function checkQuery(url: string): void {
   if (CREDENTIALS.test(url))
     throw new HttpError(
@@ -97,7 +98,7 @@ export function checkQuery(url: string): void {
     )
 }
 
-/** One session too many. */
+/** Error for a session beyond the maximum. */
 export function tooManySessions(): HttpError {
   return new HttpError(
     503,

@@ -9,45 +9,45 @@ import { Outlet, SMALL_BYTES } from '../outlet.ts'
 const EVENT_STREAM_HEADERS = {
   'content-type': 'text/event-stream',
   'cache-control': 'no-cache, no-transform',
-  // Proxies that buffer would hold notifications back.
+  // Tells proxies not to buffer, which would delay notifications.
   'x-accel-buffering': 'no',
 }
 
-/** Records an event so that it can be sent again, `undelivered` where there is no connection; returns its id. */
+/** Records an event so that it can be sent again, and returns its id. `undelivered`: there is no connection. */
 export type EventLog = (text: string, undelivered: boolean) => string
 
 export interface HttpReplyOptions {
   readonly response: ServerResponse
-  /** Whose request it is. */
+  /** Principal of the request. */
   readonly principal: string
-  /** What waits for clients that do not read. */
+  /** Counts the bytes that wait for clients. */
   readonly backlogs: Backlogs
   readonly headers: Readonly<Record<string, string>>
-  /** Whether the client takes an event stream as an answer. */
+  /** Whether the client accepts an event stream as an answer. */
   readonly streams: boolean
   /** Set for clients that can resume a broken stream. */
   readonly log: EventLog | undefined
-  /** Whether the stream opens with an empty event, so that it can be resumed from its very beginning (2025-11-25). */
+  /** Whether the stream opens with an empty event, so that it can be resumed from its start (2025-11-25). */
   readonly primes: boolean
-  /** Number of answers to wait for; more than one is a batch, answered as an array unless streamed. */
+  /** Number of answers to wait for. More than one is a batch, answered as an array unless streamed. */
   readonly answers: number
-  /** 200 unless given. */
+  /** Default: 200. */
   readonly status?: number
-  /** The reply is complete. */
+  /** Called when the reply is complete. */
   readonly onDone: (reply: HttpReply) => void
 }
 
 /**
- * The answer to one POST: plain JSON as long as nothing comes before it, an event stream from the first notification on. A stream can lose its
- * connection and get another one when the client resumes.
+ * The answer to one POST: plain JSON as long as nothing precedes it, an event stream from the first notification on. A
+ * stream can lose its connection and get another one when the client resumes.
  */
 export class HttpReply implements Reply {
   readonly startedAt = monotonicNow()
   readonly #options: HttpReplyOptions
   #response: ServerResponse | undefined
-  /** Made when something is written that the client may not take at once. */
+  /** Created for the first output that the client may not take at once. */
   #outlet: Outlet | undefined
-  /** Made when the client does not read. */
+  /** Created when the client does not read. */
   #late: Latest | undefined
   #streaming = false
   #left: number
@@ -55,9 +55,9 @@ export class HttpReply implements Reply {
   /** Answers of a batch, while they are small. */
   #held: string[] = []
   #heldChars = 0
-  /** The answers of a batch are written as an array, as they come. */
+  /** Whether the answers of a batch are written as an array, one by one. */
   #array = false
-  /** When something was last written, in Unix milliseconds. */
+  /** When something was last written, in milliseconds of `monotonicNow()`. */
   lastWrite = this.startedAt
 
   constructor(options: HttpReplyOptions) {
@@ -111,7 +111,7 @@ export class HttpReply implements Reply {
     }
     const response = this.#response
     if (response && !response.headersSent) {
-      // Without a socket, it waits for the answers to earlier requests.
+      // Without a socket, the response waits for the answers to earlier requests.
       if (body.length > SMALL_BYTES || response.socket === null)
         this.#answerAsRead(response, head, body, tail)
       else if (typeof body === 'string') {
@@ -137,7 +137,7 @@ export class HttpReply implements Reply {
     this.#options.onDone(this)
   }
 
-  /** As fast as the client reads. */
+  /** Sends the answer as fast as the client reads. */
   #answerAsRead(response: ServerResponse, head: string, body: string | Buffer, tail: string): void {
     response.writeHead(this.#status, {
       ...this.#options.headers,
@@ -149,9 +149,9 @@ export class HttpReply implements Reply {
     outlet?.end()
   }
 
-  /** One of several answers waits for the others, unless they are large together: then each goes out when it comes. */
+  /** Keeps one of several answers until the others are there. If they are large together, each is sent as it comes. */
   #hold(head: string, body: string | Buffer, tail: string): void {
-    // A client that has left before the stream was opened cannot come back for it.
+    // A client that disconnected before the stream was opened cannot resume it.
     if (!this.#response) return
     if (this.#array) {
       this.#out()?.write(`,${head}`, body, tail)
@@ -162,7 +162,7 @@ export class HttpReply implements Reply {
       this.#held.push(head + body.toString() + tail)
       return
     }
-    // The last answer, too, may be the large one.
+    // The last answer may be the large one.
     this.#stream()
     if (this.#streaming) this.#event(head + body.toString() + tail)
     else {
@@ -180,7 +180,7 @@ export class HttpReply implements Reply {
     if (this.done) this.#finish()
   }
 
-  /** Turns the reply into a stream, so that notifications and signs of life can be sent. */
+  /** Turns the reply into a stream, so that notifications and keep-alive comments can be sent. */
   openStream(): void {
     if (!this.done) this.#stream()
   }
@@ -195,14 +195,14 @@ export class HttpReply implements Reply {
     this.#held = []
   }
 
-  /** A comment, so that neither side takes silence for death. */
+  /** Sends a comment, so that neither side takes the silence for a broken connection. */
   keepAlive(): void {
     if (!this.#outlet?.behind) this.#write(': keepalive\n\n')
   }
 
-  /** A connection is gone; what is still to come is kept for a client that resumes. */
+  /** Handles the loss of a connection. Later events are kept for a client that resumes. */
   detach(response: ServerResponse): void {
-    // One that has been taken over may end long after.
+    // The end of a replaced connection may be reported long after.
     if (this.#response !== response) return
     this.#response = undefined
     this.#outlet = undefined
@@ -218,7 +218,7 @@ export class HttpReply implements Reply {
     if (this.done) this.#out()?.end()
   }
 
-  /** What the client may not take at once goes through it. */
+  /** The outlet for output that the client may not take at once. */
   #out(): Outlet | undefined {
     if (!this.#response) return undefined
     return (this.#outlet ??= new Outlet(this.#response, this.#options.principal, this.#options.backlogs))
@@ -258,7 +258,7 @@ export class HttpReply implements Reply {
         })
         response.end(text)
       } else {
-        // Everything was cancelled: there is nothing to say.
+        // Every request was cancelled, so there is no answer.
         response.writeHead(202, { ...this.#options.headers })
         response.end()
       }

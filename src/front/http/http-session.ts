@@ -14,18 +14,18 @@ import type { Service } from '../service.ts'
 import { Session } from '../session.ts'
 import { RETRY_EVENT } from '../shutting-down.ts'
 
-/** The stream of what belongs to no request. */
+/** Number of the stream for messages that belong to no request. */
 const STANDALONE = 0
-/** What the sessions of one front have in common. */
+/** Settings shared by the sessions of one front. */
 export interface SessionBounds {
   readonly backlogs: Backlogs
   readonly events: EventBudget
 }
 
-/** A legacy session over Streamable HTTP: its replies in progress, its standalone stream, and the events it can resume from. */
+/** A legacy session over Streamable HTTP: its running replies, its standalone stream, and the events for resuming. */
 export class HttpSession {
   readonly session: Session
-  /** The endpoint it was opened at; `''`: everything. */
+  /** Its endpoint; `''`: all servers. */
   readonly endpoint: string
   #credential: Credential
   readonly #events: SessionEvents
@@ -35,7 +35,7 @@ export class HttpSession {
   #outlet: Outlet | undefined
   #standaloneWrite = 0
   readonly #backlogs: Backlogs
-  /** When the client was last heard of, in Unix milliseconds. */
+  /** When the client last sent something, in milliseconds of `monotonicNow()`. */
   lastSeen = monotonicNow()
 
   constructor(
@@ -54,7 +54,7 @@ export class HttpSession {
     this.session = new Session(service, credential.principal, view, text => this.#toStandalone(text), 'http')
   }
 
-  /** What the client has shown last. */
+  /** The latest credential of the client. */
   get credential(): Credential {
     return this.#credential
   }
@@ -67,13 +67,13 @@ export class HttpSession {
     return this.session.principal.id === credential.principal.id
   }
 
-  /** The client has shown something newer: the session goes on with its rights. */
+  /** Continues with a newer credential of the client and its rights. */
   continueWith(credential: Credential, view: string): void {
     this.#credential = credential
     this.session.become(credential.principal, view)
   }
 
-  /** Ends what goes on without the client showing anything; what it has asked for is still answered. */
+  /** Ends the standalone stream. Running requests are still answered. */
   endStream(): void {
     this.#outlet?.write(RETRY_EVENT)
     this.#outlet?.end()
@@ -85,12 +85,12 @@ export class HttpSession {
     return { 'mcp-session-id': this.session.id }
   }
 
-  /** Whether anything keeps the session from being idle. */
+  /** Whether the session is in use, and so not idle. */
   get busy(): boolean {
     return this.#standalone !== undefined || this.#replies.size > 0
   }
 
-  /** A reply for `answers` requests that came in one POST. `onDone` is called when all are answered. */
+  /** Creates the reply for `answers` requests that came in one POST. `onDone` is called when all are answered. */
   reply(
     response: ServerResponse,
     answers: number,
@@ -122,20 +122,20 @@ export class HttpSession {
     return reply
   }
 
-  /** Opens the standalone stream, in place of an older one that may be dead without either side knowing. */
+  /** Opens the standalone stream. It replaces an older one, whose connection may be broken unnoticed. */
   listen(response: ServerResponse): void {
     this.#outlet?.end()
     this.#attachStandalone(response)
     for (const text of this.#events.takeWaiting()) this.#toStandalone(text)
   }
 
-  /** Whether the stream that event `id` belongs to still has to carry an answer. */
+  /** Whether the stream of event `id` still has to carry an answer. */
   awaits(id: string): boolean {
     const missed = this.#events.after(id)
     return missed !== undefined && missed.stream !== STANDALONE
   }
 
-  /** Continues the stream that event `id` belongs to; `false` when there is no such event. */
+  /** Continues the stream of event `id`. `false`: there is no such event. */
   resume(id: string, response: ServerResponse): boolean {
     const missed = this.#events.after(id)
     if (!missed) return false
@@ -159,7 +159,7 @@ export class HttpSession {
     return true
   }
 
-  /** Signs of life on silent streams; a reply that takes long becomes a stream to have one. */
+  /** Sends keep-alive comments on silent streams. A slow reply becomes a stream so that it can carry them. */
   keepAlive(now: number, streamAfterMs: number, keepAliveMs: number): void {
     for (const reply of this.#replies.values()) keepReplyAlive(reply, now, streamAfterMs, keepAliveMs)
     if (this.#standalone && isDue(this.#standaloneWrite, now, keepAliveMs)) {

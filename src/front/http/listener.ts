@@ -7,15 +7,15 @@ import type { HttpFrontConfig, TlsConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
 
-/** The listening socket: plain or with TLS, and what can be wrong with its address. */
+/** The listening socket: plain or with TLS, and the errors of its address. */
 
 const OPTIONS: ServerOptions = {
   keepAliveTimeout: 65_000,
   requestTimeout: 60_000,
-  // A connection that sends no request is closed: it takes a place from the others.
+  // A connection without a request is closed, because it occupies one of the available connections.
   headersTimeout: 10_000,
   connectionsCheckingInterval: 2_000,
-  // Of two Authorization headers, Node would drop one in silence.
+  // Node.js would silently drop the second of two Authorization headers.
   joinDuplicateHeaders: true,
 }
 
@@ -26,10 +26,10 @@ export interface Listening {
   readonly port: number
 }
 
-/** Between looks at whether connections have ended. */
+/** Interval for checking whether connections have ended. */
 const POLL_MS = 25
 
-/** Resolves when there is no connection, after `ms` in any case. */
+/** Resolves when no connection is left, or after `ms`. */
 export async function deserted(server: Server, ms: number): Promise<void> {
   const until = monotonicNow() + ms
   const count = (): Promise<number> =>
@@ -37,10 +37,11 @@ export async function deserted(server: Server, ms: number): Promise<void> {
   while (monotonicNow() < until && (await count()) > 0) await sleep(POLL_MS)
 }
 
-/** Stops listening; connections end when they are idle, after `ms` in any case. */
+/** Stops listening. Idle connections are closed, and the others when they become idle or after `ms`. */
 export async function closeServer(server: Server, ms: number): Promise<void> {
   if (!server.listening) return
-  // What has arrived already is answered: a socket that is closed with a request in it would be reset.
+  // Requests that have already arrived are answered: closing a socket with an unread request would reset the
+  // connection.
   for (let turn = 0; turn < 2; turn++) await new Promise(resolve => setImmediate(resolve))
   const idle = setInterval(() => server.closeIdleConnections(), POLL_MS)
   const overdue = setTimeout(() => server.closeAllConnections(), ms)
@@ -71,17 +72,17 @@ async function createTlsServer(tls: TlsConfig, listener: RequestListener): Promi
       ...(await readCertificates(tls)),
       handshakeTimeout: OPTIONS.headersTimeout,
       requestCert: tls.clientCertificates !== 'none',
-      // Without this, a certificate that is not valid is refused by a sentence instead of a broken connection.
+      // Otherwise an invalid certificate breaks the connection instead of being answered with an error message.
       rejectUnauthorized: tls.clientCertificates === 'require',
     },
     listener,
   )
 }
 
-/** What connections are opened with. */
+/** TLS options of new connections. */
 export type Certificates = Pick<SecureContextOptions, 'cert' | 'key' | 'ca' | 'minVersion'>
 
-/** Reads the files of TLS, and sees whether they can be used. @throws GatewayError `config` */
+/** Reads the TLS files and checks that they are usable. @throws GatewayError `config` */
 export async function readCertificates(tls: TlsConfig): Promise<Certificates> {
   const [cert, key, ca] = await Promise.all([
     readPem('cert', tls.cert),

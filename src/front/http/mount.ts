@@ -5,34 +5,37 @@ import { isLoopback } from '../../core/loopback.ts'
 import { RESOURCE_METADATA } from '../../protocol/well-known.ts'
 import { HostGuard, type HostRules } from './guards.ts'
 
-/** The endpoints as a part of an HTTP server that belongs to another program. */
+/** The endpoints as a part of an HTTP server of another program. */
 
 const MAX_PREFIX_LENGTH = 200
 const PREFIX = /^(?:\/[\w.~!$&'()*+,;=:@%-]+)+$/
 
-/** Where in another program's server a front is. */
+/** Position of a front in the server of another program. */
 export interface MountPlace {
-  /** Path in front of the gateway's own; empty: none. */
+  /** Path in front of the gateway's own paths; empty: none. */
   readonly prefix: string
-  /** Whether nothing tells callers apart, and the operator has not opened the gateway to all. */
+  /**
+   * Whether only this machine may connect: callers are not authenticated, and the operator has not opened the gateway
+   * to all.
+   */
   readonly thisMachineOnly: boolean
 }
 
-/** What frameworks add to a request. */
+/** Members that frameworks add to a request. */
 export interface MountedRequest extends IncomingMessage {
-  /** The address as it came, where a framework has taken the path of the mount off `url`. */
+  /** The original URL, where a framework has removed the mount path from `url`. */
   originalUrl?: string
 }
 
-/** A request listener of `node:http` that connect and express take as a middleware, too. */
+/** A request listener of `node:http` that connect and express accept as a middleware, too. */
 export type RequestHandler = (
   request: IncomingMessage,
   response: ServerResponse,
-  /** Called for a request whose path is none of the gateway's. Without it, such a request is answered with 404. */
+  /** Called for a request whose path is none of the gateway's. Without it, such a request is answered 404. */
   next?: (error?: unknown) => void,
 ) => void
 
-/** @throws GatewayError `config` when it is no path */
+/** @throws GatewayError `config` when the prefix is no valid path */
 export function checkPrefix(prefix: string): void {
   if (prefix === '' || (prefix.length <= MAX_PREFIX_LENGTH && PREFIX.test(prefix))) return
   throw new GatewayError(
@@ -42,8 +45,8 @@ export function checkPrefix(prefix: string): void {
 }
 
 /**
- * Takes requests whose path is one of the gateway's behind `prefix`, and hands the others to `next`. A request that is taken has the address without the prefix
- * as its `url`.
+ * Handles requests whose path is one of the gateway's behind `prefix`, and passes the others to `next`. The `url` of a
+ * handled request has no prefix.
  */
 export function mounted(prefix: string, handle: RequestHandler): RequestHandler {
   const metadata = RESOURCE_METADATA + prefix
@@ -66,7 +69,7 @@ function startsWithPath(url: string, path: string): boolean {
   return url.startsWith(path) && (url.length === path.length || /[/?]/.test(url.charAt(path.length)))
 }
 
-/** Whether an address is one that the gateway answers. */
+/** Whether a path is one of the gateway's. */
 function isEndpoint(url: string): boolean {
   const query = url.indexOf('?')
   const path = query < 0 ? url : url.slice(0, query)
@@ -75,7 +78,7 @@ function isEndpoint(url: string): boolean {
   )
 }
 
-/** What is checked of every request where another program listens. */
+/** Checks of every request where another program listens. */
 export class MountGuard extends HostGuard {
   readonly #thisMachineOnly: boolean
 
@@ -87,7 +90,7 @@ export class MountGuard extends HostGuard {
   override check(request: IncomingMessage): void {
     super.check(request)
     const { remoteAddress } = request.socket
-    // A unix socket has no address.
+    // A Unix socket has no address.
     if (this.#thisMachineOnly && remoteAddress !== undefined && !isLoopback(remoteAddress))
       throw new HttpError(
         403,
@@ -105,7 +108,7 @@ export class MountGuard extends HostGuard {
   }
 }
 
-/** Node drops all but the first, unless its server joins them. */
+/** Counts the Authorization headers. Node.js drops all but the first, unless the server joins them. */
 function countAuthorizations(rawHeaders: readonly string[]): number {
   let count = 0
   for (let at = 0; at < rawHeaders.length; at += 2) {

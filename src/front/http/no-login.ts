@@ -2,12 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { HttpError } from '../../core/http-error.ts'
 import { anyOrigin, jsonText } from '../responses.ts'
 
-/** Where clients look for a login that no metadata names: the addresses of MCP 2025-03-26, RFC 8414, OpenID Connect Discovery and RFC 9728. */
+/**
+ * URLs at which clients look for a login without metadata: those of MCP 2025-03-26, RFC 8414, OpenID Connect Discovery
+ * and RFC 9728.
+ */
 const ADDRESS =
   /^\/(?:register|authorize|token)$|\/\.well-known\/(?:oauth-[a-z-]+|openid-configuration)(?:\/|$)/
 
 /**
- * Answers where there is nothing.
+ * Answers requests for unknown paths.
  * @param help what to do instead of a login, where there is none
  * @throws HttpRefusal 404, unless a client looks for a login
  */
@@ -23,8 +26,8 @@ export function nothing(
 }
 
 /**
- * Says that there is no login, in the form of OAuth (RFC 6749 section 5.2, RFC 7591 section 3.2.2), because that is what clients show of it. Metadata stays 404:
- * any other status ends a client's search at once.
+ * Reports that there is no login, in the form of an OAuth error (RFC 6749 section 5.2, RFC 7591 section 3.2.2), because
+ * clients display that. Metadata stays 404: any other status ends a client's search at once.
  */
 function noLogin(request: IncomingMessage, response: ServerResponse, path: string, help: string): void {
   anyOrigin(response)

@@ -5,18 +5,18 @@ import { failureObject } from '../../protocol/failures.ts'
 import { errorText } from '../../protocol/message.ts'
 import { jsonText } from '../responses.ts'
 
-/** So many requests of one connection are worked on at once; further ones wait until the client has taken an answer. */
+/** Requests of one connection that are processed at once. Further ones wait until the client has taken an answer. */
 export const MAX_AT_WORK = 8
-/** So many more may wait on one connection. */
+/** Maximum number of waiting requests on one connection. */
 export const MAX_WAITING = 32
-/** So many are dropped after the one that is refused; the client has sent them before it could know. */
+/** Requests that are dropped after a refused one. The client has sent them before it could receive the refusal. */
 const MAX_DROPPED = 256
 
 const TOO_MANY = `More than ${MAX_AT_WORK + MAX_WAITING} requests wait on one connection. This one was not run; send it on another connection, or after an answer.`
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
-/** What came on one connection before its client had taken the answers to what came earlier. */
+/** Requests on one connection that arrived before its client had taken the earlier answers. */
 class Queue {
   readonly #socket: Socket
   /** Responses that wait for earlier ones. */
@@ -42,7 +42,7 @@ class Queue {
   }
 
   add(request: IncomingMessage, response: ServerResponse, handle: Handler): void {
-    // One that does not wait has its connection already.
+    // A response that does not wait has its connection already.
     if (!response.socket) this.#waitsBehind(response)
     if (this.#refuses) this.#drop()
     else if (this.#atWork < MAX_AT_WORK) this.#begin(request, response, handle)
@@ -63,11 +63,11 @@ class Queue {
     if (next) this.#begin(next.request, next.response, next.handle)
   }
 
-  /** Node.js tells only the response that is being sent that the connection is gone. */
+  /** Node.js reports a lost connection only to the response that is being sent. */
   #waitsBehind(response: ServerResponse): void {
     this.#behind.add(response)
     const leave = (): void => void this.#behind.delete(response)
-    // From then on, Node.js tells it.
+    // From then on, Node.js reports it.
     response.once('socket', leave)
     response.once('close', leave)
   }
@@ -84,7 +84,7 @@ class Queue {
   }
 }
 
-/** The queue of a socket. It is looked up for each request, so it stands on the socket itself. */
+/** Property of a socket for its queue. It is looked up for each request, so it is stored on the socket itself. */
 const QUEUE = Symbol('queue')
 
 interface QueuedSocket extends Socket {
@@ -92,8 +92,8 @@ interface QueuedSocket extends Socket {
 }
 
 /**
- * Bounds the requests that wait on one connection, and has a response that waits for earlier ones emit `close` when the connection is gone. What is
- * beyond the bound is answered 503 in its turn, and the connection ends.
+ * Bounds the requests that wait on one connection, and makes a response that waits for earlier ones emit `close` when
+ * the connection is lost. A request beyond the bound is answered 503 in its turn, and the connection is closed.
  */
 export function pipelined(handle: Handler): Handler {
   return (request, response) => {

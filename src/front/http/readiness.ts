@@ -4,16 +4,16 @@ import type { Authenticator } from '../authenticator.ts'
 import type { Service } from '../service.ts'
 import { isDirect } from './guards.ts'
 
-/** Whether every required server is there, and what to say of it. */
+/** Whether every required server is ready, with details. */
 export interface ReadinessAnswer {
   readonly ready: boolean
   /** For this machine. */
   readonly inFull: readonly object[]
-  /** For callers elsewhere who may use them. */
+  /** For other callers that may use them. */
   readonly servers: readonly { readonly name: string }[]
 }
 
-/** Answers `/readyz`. The names of servers are for this machine, and for callers who may use them. */
+/** Answers `/readyz`. The names of servers are sent only to this machine and to callers that may use them. */
 export async function answerReady(
   request: IncomingMessage,
   response: ServerResponse,
@@ -28,7 +28,7 @@ export async function answerReady(
     const visible = servers.filter(({ name }) => service.viewOf(name, principal) !== undefined)
     json(response, status, { ready, servers: visible })
   } catch {
-    // A load balancer shows no credentials, and needs no names.
+    // A load balancer sends no credentials, and needs no names.
     json(response, status, { ready })
   }
 }

@@ -9,7 +9,7 @@ interface PooledSession extends Holding {
 
 /** The open sessions of one transport, by id. Their number is bounded, and every principal has a share of it. */
 export class SessionPool<T extends PooledSession> {
-  /** Most that may be open. Where fewer may be now, none is closed until another one is opened. */
+  /** Maximum number of open sessions. A lower maximum closes none until another session is opened. */
   max: number
   readonly #logger: Logger
   readonly #sessions = new Map<string, T>()
@@ -32,7 +32,10 @@ export class SessionPool<T extends PooledSession> {
     return this.#sessions.values()
   }
 
-  /** Where the pool is full, closes a session so that `principal` may open one. @throws HttpRefusal 503 when none may be closed for it */
+  /**
+   * When the pool is full, closes a session so that `principal` may open one. @throws HttpRefusal 503 when none may be
+   * closed for it
+   */
   makeRoom(principal: string): void {
     if (this.#sessions.size < this.max) return
     this.#shares.opened(principal)
@@ -53,12 +56,12 @@ export class SessionPool<T extends PooledSession> {
     this.#shares.opened(session.holder)
   }
 
-  /** Idempotent. Does not close it. */
+  /** Removes a session without closing it. Idempotent. */
   remove(session: T): void {
     if (this.#sessions.delete(session.session.id)) this.#shares.closed(session.holder)
   }
 
-  /** Closes and removes all. */
+  /** Closes and removes all sessions. */
   close(): void {
     for (const session of this.#sessions.values()) {
       this.remove(session)

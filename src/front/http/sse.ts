@@ -20,11 +20,11 @@ import { SessionPool } from './session-pool.ts'
 import { Session } from '../session.ts'
 import { refuseUnavailable, RETRY_EVENT } from '../shutting-down.ts'
 
-/** What the streams of a front have in common. */
+/** Settings shared by the streams of a front. */
 export interface SseBounds {
-  /** Path that requests are sent to. */
+  /** Path to which clients send requests. */
   readonly messagesPath: string
-  /** Of answers that refuse a request. */
+  /** Headers of answers that refuse a request. */
   readonly headers: Readonly<Record<string, string>>
   readonly bodies: Bodies
   readonly backlogs: Backlogs
@@ -35,19 +35,19 @@ interface SseSession extends Holding {
   readonly response: ServerResponse
   readonly stream: SseStream
   readonly endpoint: string
-  /** What the client has shown last. */
+  /** The latest credential of the client. */
   credential: Credential
   lastSeen: number
-  /** Requests without an answer. */
+  /** Number of unanswered requests. */
   owed: number
-  /** Ends the stream once its client has taken what is on it. */
+  /** Ends the stream once its client has read what was written. */
   end(): void
   close(): void
 }
 
 const TOO_MUCH = `more than ${MAX_STREAM_BYTES / 1024 / 1024} MiB of notifications wait on one stream`
 
-/** The one stream of a session. */
+/** The single stream of a session. */
 class SseStream {
   readonly outlet: Outlet
   readonly #backlogs: Backlogs
@@ -59,7 +59,7 @@ class SseStream {
     this.#backlogs = backlogs
   }
 
-  /** What was asked for always waits until it is read. */
+  /** Answers always wait until they are read. */
   answer(text: string): void {
     this.#late.flush()
     this.lastWrite = monotonicNow()
@@ -76,8 +76,9 @@ class SseStream {
 }
 
 /**
- * The deprecated HTTP+SSE transport (revision 2024-11-05) for old clients: one stream is one session, requests come by POST to the address that its first
- * event names, and everything goes out on the stream. The session's id stands in addresses and so proves nothing: it is bound to who opened the stream.
+ * The deprecated HTTP+SSE transport (revision 2024-11-05) for old clients: one stream is one session, requests come by
+ * POST to the address in its first event, and every message to the client goes out on the stream. The session id is
+ * part of URLs and so proves nothing: a session is bound to the principal that opened it.
  */
 export class SseFront {
   readonly #service: Service
@@ -100,7 +101,10 @@ export class SseFront {
     }))
   }
 
-  /** `renewed` says what a caller may use now, or why it may use nothing any more. */
+  /**
+   * `renewed` returns the access of a caller under the new configuration, or the reason why it may use nothing any
+   * more.
+   */
   reconfigured(
     config: HttpFrontConfig,
     renewed: (
@@ -143,7 +147,7 @@ export class SseFront {
       endpoint,
       credential,
       holder,
-      // Without its stream it is over.
+      // Without its stream the session is over.
       busy: true,
       lastSeen: monotonicNow(),
       owed: 0,
@@ -165,7 +169,7 @@ export class SseFront {
     response.write(`event: endpoint\ndata: ${messagesPath}?sessionId=${session.id}\n\n`)
   }
 
-  /** Of the session that a request names; `undefined` when there is none. */
+  /** Endpoint of the session that a request names. `undefined`: there is none. */
   endpointOf(request: IncomingMessage): string | undefined {
     return this.#entryOf(request)?.endpoint
   }
@@ -188,7 +192,7 @@ export class SseFront {
     const incoming = kind === 'response' ? undefined : takeApart({ text, value: value as JsonObject })
     if (this.#draining && kind === 'request')
       return refuseUnavailable(response, incoming?.id ?? 'null', this.#bounds.headers)
-    // The call is answered elsewhere, and later.
+    // The answer goes out on the stream, and later.
     if (letGo && kind === 'request') response.off('close', letGo)
     response.writeHead(202, { 'content-type': 'text/plain' }).end('Accepted')
     if (!incoming) {
@@ -217,7 +221,7 @@ export class SseFront {
     }
   }
 
-  /** Takes no new requests; a stream ends with the last answer that is due on it. Idempotent. */
+  /** Takes no new requests. A stream ends with its last pending answer. Idempotent. */
   drain(): void {
     this.#draining = true
     for (const entry of this.#sessions.values()) if (entry.owed === 0) entry.end()
@@ -228,7 +232,7 @@ export class SseFront {
     if (this.#draining && entry.owed === 0) entry.end()
   }
 
-  /** Signs of life; and the end of streams whose client has shown nothing newer than what is over. */
+  /** Sends keep-alive comments, and ends streams whose credential has expired without a newer one. */
   sweep(now: number, wall: number): void {
     for (const entry of this.#sessions.values()) {
       if (isOver(entry.credential, wall)) entry.response.end()
@@ -244,7 +248,7 @@ export class SseFront {
     return id === null ? undefined : this.#sessions.get(id)
   }
 
-  /** The client has shown something newer. */
+  /** Continues with a newer credential of the client. */
   #continue(entry: SseSession, credential: Credential): void {
     const view = this.#service.viewOf(entry.endpoint, credential.principal)
     if (view === undefined) throw new HttpError(404, 'Session not found; open the event stream again.')

@@ -1,15 +1,15 @@
 import type { IncomingMessage } from 'node:http'
 import { HttpError } from '../../core/http-error.ts'
 
-/** Where frameworks leave the body of a request that they have read. */
+/** Members in which frameworks leave the body of a request that they have read. */
 interface ReadRequest extends IncomingMessage {
   readonly rawBody?: unknown
   readonly body?: unknown
 }
 
 /**
- * The bytes of a body that something has read before the gateway could, as they were sent.
- * @throws HttpError 500 where there is only what they were parsed to: large numbers and the order of keys are lost by then
+ * The original bytes of a body that a framework has read before the gateway.
+ * @throws HttpError 500 if only the parsed value is available: large numbers and the order of keys are then lost
  */
 export function takenBody(request: ReadRequest): Buffer {
   for (const left of [request.rawBody, request.body]) {

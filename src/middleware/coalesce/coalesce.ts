@@ -8,7 +8,7 @@ import { find, members } from '../../protocol/json-text.ts'
 import { Waiter, type CoalesceOptions } from './waiter.ts'
 import { CacheableExchange } from '../cacheable-exchange.ts'
 
-/** Failures that are those of one caller: others may fare better. */
+/** Failures that concern one call only: other callers may succeed. */
 const OF_ONE_CALL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'cancelled',
   'cannot_ask',
@@ -17,7 +17,7 @@ const OF_ONE_CALL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'invalid_request',
   'denied',
 ])
-/** And those that everyone of the same identity would meet with. */
+/** And failures that concern every caller of the same identity. */
 const OF_ONE_PRINCIPAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'rate_limited',
   'quota_exhausted',
@@ -26,8 +26,9 @@ const OF_ONE_PRINCIPAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ])
 
 /**
- * Makes one call of those that seek the same at the same time. Each caller waits for as long as it would have waited alone, and leaves alone; the last one out
- * cancels the call. A question to the client who leads the call ends the sharing. What has been read before a change is not given to those who came after it.
+ * Merges concurrent calls with the same key into one. Each caller waits as long as it would have waited alone, and can
+ * leave alone; the last one to leave cancels the call. A question to the client that leads the call ends the sharing. A
+ * result fetched before a change is not given to callers that came after the change.
  */
 export function coalesce(options: CoalesceOptions): CallMiddleware {
   return next => {
@@ -37,9 +38,9 @@ export function coalesce(options: CoalesceOptions): CallMiddleware {
   }
 }
 
-/** A power of two, about as many as calls are under way at once. */
+/** Number of hash buckets, a power of two: about as many as concurrent calls. */
 const PLACES = 256
-/** Characters of a key that decide about its place. */
+/** Characters of a key that determine its bucket. */
 const SAMPLES = 24
 
 function placeOf(key: string): number {
@@ -49,11 +50,14 @@ function placeOf(key: string): number {
   return mixed & (PLACES - 1)
 }
 
-/** Calls under way, by what they seek. */
+/** Shared calls in progress, by key. */
 class SharedRequests {
   readonly #options: CoalesceOptions
   readonly next: CallHandler
-  /** By place, each the first of a chain. Not a `Map`: for the reason that `IdTable` gives, it would keep alive what has passed through it. */
+  /**
+   * By bucket, each the first of a chain. Not a `Map`: for the reason given at `IdTable`, it would keep old entries in
+   * memory.
+   */
   readonly #places: (SharedRequest | undefined)[] = Array.from({ length: PLACES }, () => undefined)
 
   constructor(options: CoalesceOptions, next: CallHandler) {
@@ -69,7 +73,7 @@ class SharedRequests {
     })
   }
 
-  /** Puts a caller on a call under way, else makes one for it. */
+  /** Lets a caller join a call in progress, or makes one for it. */
   board(caller: Waiter): void {
     const { call } = caller
     const { key, plan, tags } = call.wanted
@@ -90,7 +94,7 @@ class SharedRequests {
     flight.start()
   }
 
-  /** Nobody else gets on it. Idempotent. */
+  /** Closes a shared call to further callers. Idempotent. */
   leave(flight: SharedRequest): void {
     const { place } = flight
     let before: SharedRequest | undefined
@@ -104,18 +108,20 @@ class SharedRequests {
   }
 }
 
-/** The one call of many. It is that of the caller who came first, in all but its end. */
+/**
+ * One call on behalf of several callers. It takes its properties from the caller that came first, except for its end.
+ */
 class SharedRequest extends CacheableExchange {
   readonly epoch: number
-  /** Where it is found, and the next one there. */
+  /** Its bucket, and the next one in it. */
   readonly place: number
   following: SharedRequest | undefined
-  /** Whether the server tells of its progress: only who does not want to hear of that can join any other. */
+  /** Whether the server reports its progress. A caller that wants progress cannot join a call without it. */
   readonly tellsProgress: boolean
   readonly #flights: SharedRequests
   readonly #route: Route
   readonly #cancellation = new Cancellation()
-  /** Whose call it is; `undefined` when that one has left. */
+  /** The caller that the call belongs to. `undefined`: it has left. */
   #leader: Waiter | undefined
   #others: Set<Waiter> | undefined
   #ended = false
@@ -140,7 +146,7 @@ class SharedRequest extends CacheableExchange {
     return this.trace.sentAt > 0
   }
 
-  /** When the server was last given the time to answer anew, in Unix milliseconds. */
+  /** When the server's time limit was last restarted, in milliseconds of `monotonicNow()`. */
   get movedAt(): number {
     const { sentAt } = this.trace
     return Math.max(this.#heardAt, sentAt > 0 ? performance.timeOrigin + sentAt : 0)
@@ -195,7 +201,7 @@ class SharedRequest extends CacheableExchange {
     )
   }
 
-  /** From here on it is the leader's alone. */
+  /** Ends the sharing: from here on the call is the leader's alone. */
   #part(): void {
     this.#flights.leave(this)
     for (const other of this.#takeOthers()) other.goAlone(this.#flights.next)
@@ -211,7 +217,7 @@ class SharedRequest extends CacheableExchange {
     const leader = this.#leader
     const others = this.#takeOthers()
     leader?.resolve(outcome)
-    // What only the leader can go on with; and what somebody was asked for is no answer to the others.
+    // An outcome that only the leader can continue with, or that depends on its input, is not shared.
     const ownOnly = this.state.asked || !isForAll(outcome)
     const { counters } = this.wanted.plan
     for (const other of others) {
@@ -231,7 +237,7 @@ class SharedRequest extends CacheableExchange {
     const error = GatewayError.from(caught, this.#route.server)
     const leader = this.#leader
     const now = monotonicNow()
-    // Before the leader goes, whose time is that of the call.
+    // Before the leader leaves, whose time limit is that of the call.
     const others = this.#takeOthers().map(other => ({ other, leftMs: other.endsAt - now }))
     leader?.reject(error)
     for (const { other, leftMs } of others) {
@@ -241,7 +247,7 @@ class SharedRequest extends CacheableExchange {
     }
   }
 
-  /** Whether the failure of the leader is that of another caller as well. */
+  /** Whether the failure of the leader concerns another caller as well. */
   #concerns({ code }: GatewayError, { call }: Waiter, leftMs: number): boolean {
     if (OF_ONE_CALL.has(code)) return false
     if (OF_ONE_PRINCIPAL.has(code)) return call.principal.id === this.principal.id
@@ -260,7 +266,7 @@ class SharedRequest extends CacheableExchange {
   }
 }
 
-/** Whether it says the same to everyone: an answer, not a question or a task. */
+/** Whether the outcome is the same for all callers: an answer, not a question or a task. */
 function isForAll(outcome: Outcome): boolean {
   if (outcome.kind !== 'result') return outcome.kind === 'error'
   const { resultType, task } = (outcome.value ?? {}) as JsonObject

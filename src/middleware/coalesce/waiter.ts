@@ -8,27 +8,27 @@ import type { CacheableExchange } from '../cacheable-exchange.ts'
 
 export interface CoalesceOptions {
   readonly deadlines: Deadlines
-  /** How long a call of a server may take, in milliseconds; 0: for ever. */
+  /** How long a call of a server may take, in milliseconds; 0: no limit. */
   readonly timeoutMs: (server: string) => number
 }
 
-/** A call that several wait for. */
+/** A call that several callers wait for. */
 interface Shared {
-  /** Whether the server has it. */
+  /** Whether it has been sent to the server. */
   readonly sent: boolean
-  /** When the server was last given the time to answer anew, in Unix milliseconds; 0 before. */
+  /** When the server's time limit was last restarted, in milliseconds of `monotonicNow()`; 0 before. */
   readonly movedAt: number
   remove(caller: Waiter, reason: string): void
 }
 
-/** One client's call, waiting. */
+/** The waiting call of one client. */
 export class Waiter implements Deadline {
   heapIndex: number | undefined
   due: number | undefined
   readonly call: CacheableExchange
   readonly route: Route
   readonly since = monotonicNow()
-  /** What it waits for; `undefined` when it goes alone. */
+  /** The shared call that it waits for. `undefined`: it runs alone. */
   flight: Shared | undefined
   readonly #options: CoalesceOptions
   readonly #resolve: (outcome: Outcome | Promise<Outcome>) => void
@@ -53,7 +53,10 @@ export class Waiter implements Deadline {
     return this.#options.timeoutMs(this.route.server)
   }
 
-  /** When its time is over, in Unix milliseconds: counted from when it came, from when the call was sent, and anew from each progress. */
+  /**
+   * When its time is over, in milliseconds of `monotonicNow()`: counted from its arrival, from the sending of the call,
+   * and again from each progress.
+   */
   get endsAt(): number {
     const { timeoutMs } = this
     return timeoutMs === 0 ? Infinity : Math.max(this.since, this.flight?.movedAt ?? 0) + timeoutMs
@@ -92,7 +95,7 @@ export class Waiter implements Deadline {
     )
   }
 
-  /** Makes its own call, which nobody shares. */
+  /** Makes a call of its own, which is not shared. */
   goAlone(next: CallHandler): void {
     this.flight = undefined
     this.#settle()

@@ -12,22 +12,25 @@ import { hedged } from './hedge.ts'
 import { ServerCall } from './server-call.ts'
 
 export interface DispatchOptions {
-  /** Absent: nothing listens. */
+  /** Absent: no listener. */
   readonly events?: EventSink | undefined
-  /** @throws GatewayError for a server that is not there, or no longer */
+  /** @throws GatewayError for a server that does not exist, or no longer */
   readonly poolOf: (server: string) => Pool
   readonly learned: ResourceOwners
   readonly legacyTasks: LegacyTasks
-  /** A server has answered a call, or failed to. */
+  /** Called when a server has answered a call, or has failed to. */
   readonly called: (exchange: Exchange, server: string) => void
-  /** Maps URIs in a server's results to those a view shows; `undefined` when none differs. */
+  /** Maps URIs in a server's results to those of a view. `undefined`: none differs. */
   readonly uriMap: (view: string, server: string) => ((uri: string) => string) | undefined
 }
 
-/** Nothing changes by these, so they may run twice. */
+/** Methods without side effects, which may be executed twice. */
 const READS: ReadonlySet<string> = new Set(['resources/read', 'prompts/get', 'completion/complete'])
 
-/** Innermost: sends the call to a link of its server, at a replica that can take it, and to another one where that fails (docs/resilience.md). */
+/**
+ * Innermost: sends the call over a link of its server, to a replica that can take it, and to another one if that fails
+ * (docs/resilience.md).
+ */
 export function dispatch(options: DispatchOptions): CallHandler {
   return async (exchange, route) => {
     try {
@@ -43,7 +46,10 @@ export function dispatch(options: DispatchOptions): CallHandler {
   }
 }
 
-/** To one replica, and to others where that fails, or takes long. @throws GatewayError at once, or rejects with one */
+/**
+ * Sends the call to one replica, and to others if that fails, or is slow. @throws GatewayError at once, or rejects with
+ * one
+ */
 function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Promise<Outcome> {
   const pool = options.poolOf(route.server)
   const { replicas } = pool
@@ -55,7 +61,7 @@ function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Pro
   return replicas.several && repeatable ? hedged(call) : call.persist()
 }
 
-/** Whether a call that may have been run may be run again. */
+/** Whether a call that may have been executed may be executed again. */
 function isRepeatable(pool: Pool, { request, state }: Exchange, route: Route): boolean {
   const { method, params } = request
   if (state.asked || params?.value.task !== undefined) return false
@@ -68,7 +74,7 @@ function withUris(
   route: Route,
   outcome: ServerResult,
 ): Outcome {
-  // A task of the modern extension brings its result with it.
+  // A task of the modern extension contains its result.
   const inner = exchange.request.method === 'tasks/get' && (outcome.value as JsonObject | null)?.result
   if (!isJsonObject(inner)) return shownUris(options, exchange, route, outcome)
   const text = rawAt(outcome.text, 'result') ?? '{}'
@@ -78,7 +84,7 @@ function withUris(
     : { ...outcome, text: withMembers(outcome.text, { result: shown.text }) }
 }
 
-/** Whether a result can name resources: most do not, and need no second look. */
+/** Whether a result can contain URIs. Most cannot, and need no mapping. */
 function namesUris(result: unknown): boolean {
   const { content, contents, messages } = (result ?? {}) as JsonObject
   if (contents !== undefined || messages !== undefined) return true
@@ -99,7 +105,7 @@ function shownUris(
   const map = options.uriMap(exchange.view, route.server)
   const read = exchange.request.method === 'resources/read' && route.exposed !== route.own
   if (!map && !read) return outcome
-  // The client knows the resource it read by the URI it asked for.
+  // The client gets the resource it read under the URI it sent.
   const shown = (uri: string): string => (read && uri === route.own ? route.exposed : map ? map(uri) : uri)
   const text = mapUris({ text: outcome.text, value: outcome.value as JsonObject }, shown)
   return text === outcome.text ? outcome : { ...outcome, text }

@@ -8,27 +8,28 @@ import type { Excluded } from '../../upstream/replica/replica-set.ts'
 import type { Replica } from '../../upstream/replica/replica.ts'
 import { Attempt, isOfReplica } from '../attempt.ts'
 
-/** A `Retry-After` beyond this is later than a call can wait for. */
+/** A call does not wait for a longer `Retry-After`. */
 const MAX_PAUSE_MS = 10_000
-/** Before the same replica is asked once more. */
+/** Pause before a retry at the same replica. */
 const PAUSE = { firstMs: 100, mostMs: MAX_PAUSE_MS }
 
 export interface Failover {
   readonly pool: Pool
   readonly exchange: Exchange
-  /** Whether the call may be run twice. */
+  /** Whether the call may be executed twice. */
   readonly repeatable: boolean
-  /** When the time of the call began, by `performance.now()`. */
+  /** Start of the call's time limit, by `performance.now()`. */
   readonly since: number
-  /** Replicas that are no choice for it in any case. */
+  /** Replicas that are excluded in any case. */
   readonly lacking: Excluded | undefined
   run(attempt: Attempt): Promise<Outcome>
 }
 
 /**
- * Goes on with a call whose first attempt failed. How far that attempt got decides: what was certainly not run may go to any replica, what may have been run goes
- * to another one only if it may run twice and the server's retry budget has something left, and what was answered goes nowhere. The time of the call is that
- * of its first attempt.
+ * Continues a call whose first attempt failed. The progress of that attempt decides: a call that was certainly not
+ * executed may go to any replica; a call that may have been executed goes to another one only if it is repeatable and
+ * the server's retry budget allows it; an answered call is not repeated. The time limit of the call is that of its
+ * first attempt.
  * @throws the failure of the last attempt
  */
 export async function failover(call: Failover, first: Attempt, error: GatewayError): Promise<Outcome> {
@@ -42,12 +43,12 @@ export async function failover(call: Failover, first: Attempt, error: GatewayErr
   for (let repeats = 0; ;) {
     if (!mayGoOn(call, failure)) throw failure
     const { replica } = attempt
-    // One that forgot the session only wants to be greeted again.
+    // A replica that lost the session only has to be greeted again.
     const again = failure.code === 'session_lost' && !greetedAnew
     if (again) greetedAnew = true
     else if (replica) tried.add(replica)
     const moves = again || pool.replicas.hasOther(leftOut)
-    // Moving on after something that was not run costs no server anything, and there are only so many to move to.
+    // A retry elsewhere of a call that was not executed costs no server anything, and the number of replicas bounds it.
     if (!moves || failure.delivery === 'unknown') {
       if (repeats++ >= server.retries) throw failure
       if (failure.delivery === 'unknown' && !pool.replicas.retryBudget.tryRepeat(monotonicNow()))
@@ -80,7 +81,7 @@ function mayGoOn({ exchange, repeatable }: Failover, failure: GatewayError): boo
   return failure.delivery === 'not_sent' || (failure.delivery === 'unknown' && repeatable)
 }
 
-/** What is left of the call's time, in milliseconds. */
+/** Remaining time of the call, in milliseconds. */
 function leftMs({ pool, since }: Failover): number {
   const { timeoutMs } = pool.server
   return timeoutMs === 0 ? Infinity : timeoutMs - (performance.now() - since)

@@ -11,17 +11,17 @@ import type { Replica } from '../../upstream/replica/replica.ts'
 import { Attempt } from '../attempt.ts'
 import type { ServerCall } from './server-call.ts'
 
-/** How long a call waits that was refused its second attempt because others had theirs. */
+/** Delay until a call looks again for a second attempt after the budget refused one. */
 const MIN_AGAIN_MS = 100
 /** Half of the 60 seconds that the official SDKs allow for a call. */
 const MAX_UNKNOWN_MS = 30_000
 
-/** One of two attempts that run beside each other: it can be cancelled by itself. */
+/** One of two concurrent attempts. It can be cancelled separately. */
 class Branch extends Delegate {
   readonly #cancellation = new Cancellation()
   readonly #trace: CallTrace
   readonly #state: CallState
-  /** Whether its client hears of it; of two that do the same, it would hear everything twice. */
+  /** Whether its notifications reach the client, which would otherwise get those of both attempts. */
   readonly #heard: boolean
 
   constructor(inner: Exchange, heard: boolean) {
@@ -60,14 +60,15 @@ class Branch extends Delegate {
   }
 }
 
-/** While nobody knows how long calls take: late enough to be rare, early enough for the second attempt to have its time. */
+/** Delay while latencies are unknown: late enough to be rare, early enough to leave time for the second attempt. */
 function unknownMs(timeoutMs: number): number {
   return timeoutMs === 0 ? MAX_UNKNOWN_MS : Math.min(MAX_UNKNOWN_MS, timeoutMs / 4)
 }
 
 /**
- * A call that may run twice: when it takes longer than 95 % of those before, or its replica turns out to be ill, it is tried at another replica as well. The
- * first answer wins and the other attempt is cancelled; a failure waits for the other one.
+ * Hedges a repeatable call: when it takes longer than 95 % of those before, or its replica fails a check, it is sent to
+ * another replica as well. The first answer wins and the other attempt is cancelled. A failure waits for the other
+ * attempt.
  */
 export function hedged(call: ServerCall): Promise<Outcome> {
   const { pool, exchange, lacking } = call
@@ -118,7 +119,7 @@ export function hedged(call: ServerCall): Promise<Outcome> {
     const delayMs = Math.max(1, Math.ceil(pool.replicas.latencies.p95 ?? unknownMs(pool.server.timeoutMs)))
     const slow = (): void => {
       tryBeside(pool.replicas.hedgeBudget)
-      // Others were slow, too; it may be its turn later.
+      // Other calls were slow, too, so the budget may allow an attempt later.
       if (!beside && !settled) timer = setTimeout(slow, Math.max(MIN_AGAIN_MS, delayMs))
     }
     let timer = pool.server.hedge ? setTimeout(slow, delayMs) : undefined

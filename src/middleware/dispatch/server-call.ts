@@ -14,7 +14,7 @@ import { Attempt } from '../attempt.ts'
 import { failover, type Failover } from './failover.ts'
 
 export interface ServerCallOptions {
-  /** Absent: nothing listens. */
+  /** Absent: no listener. */
   readonly events?: EventSink | undefined
   readonly pool: Pool
   readonly legacyTasks: LegacyTasks
@@ -24,7 +24,7 @@ export interface ServerCallOptions {
   readonly lacking: Excluded | undefined
 }
 
-/** A call on its way to a server: each attempt takes a link of the pool and gives it back. */
+/** A call on its way to a server: each attempt takes a link of the pool and returns it. */
 export class ServerCall implements Failover {
   readonly #options: ServerCallOptions
   readonly since = performance.now()
@@ -49,12 +49,12 @@ export class ServerCall implements Failover {
     return this.#options.lacking
   }
 
-  /** The same call for another exchange, which stands for the same request. */
+  /** The same call for another exchange of the same request. */
   as(exchange: Exchange): ServerCall {
     return new ServerCall({ ...this.#options, exchange })
   }
 
-  /** One attempt, and no other. */
+  /** Makes a single attempt. */
   async once(attempt: Attempt): Promise<Outcome> {
     try {
       const outcome = await this.run(attempt)
@@ -67,7 +67,7 @@ export class ServerCall implements Failover {
     }
   }
 
-  /** One attempt, and those that follow where it fails. */
+  /** Makes an attempt, and further ones if it fails. */
   async persist(attempt = new Attempt(this.lacking)): Promise<Outcome> {
     try {
       const outcome = await this.run(attempt)
@@ -80,11 +80,14 @@ export class ServerCall implements Failover {
     }
   }
 
-  /** Makes the attempt, which holds its link until it has been told how it ended. @throws GatewayError at once, or rejects with one */
+  /**
+   * Makes the attempt, which holds its link until its end has been recorded. @throws GatewayError at once, or rejects
+   * with one
+   */
   run(attempt: Attempt): Promise<Outcome> {
     const { pool, legacyTasks, exchange, route } = this.#options
     if (exchange.request.method.startsWith('tasks/')) {
-      // A task of a legacy server is bound to the link it was made on.
+      // A task of a legacy server is bound to the link it was created on.
       const task = legacyTasks.at(route)
       if (task) return task.call(exchange)
     }

@@ -12,19 +12,20 @@ import {
 import { LinkedList } from '../../core/linked-list.ts'
 
 /**
- * Places at servers, and in the gateway over all of them. A place is taken at both or at neither, so that nobody holds one while waiting for the
- * other, and one server's line never keeps another server idle. Turns at a server go round the clients that wait for it, by weight (start-time fair
- * queueing: each turn costs `1 / weight` of virtual time); where the gateway's own places are the scarce ones, they go round the clients whose turn it is
- * at their servers. Within a client it is first come, first served. A place is held on for a call that was given up while its server goes on with it; each
- * makes the turns of its client dearer meanwhile.
+ * Slots of servers, and of the gateway over all of them. A call takes a slot of both or of neither, so that it never
+ * holds one while waiting for the other, and the queue of one server never blocks another server. Turns at a server go
+ * round its waiting clients by weight (start-time fair queueing: each turn costs `1 / weight` of virtual time). When
+ * the slots of the gateway are scarce, turns go round the clients that are next at their servers. The calls of one
+ * client are served in order of arrival. The slot of a cancelled call is held while its server may be working on it,
+ * and each such slot makes the client's turns more expensive.
  *
- * Whenever a call returns, nobody waits who could have a place.
+ * Invariant: after every call, no request waits while a slot it may use is free.
  */
 export class FairQueue {
   readonly #all: PrioritySemaphore
   #lanes: ServerQueue[] = []
   readonly #clients = new Map<string, Client>()
-  /** Over all lanes. */
+  /** Over all servers. */
   #returning = 0
   #virtual = 0
   #order = 0
@@ -42,7 +43,7 @@ export class FairQueue {
     return this.#all.waiting
   }
 
-  /** The lane of a server; the one that there is takes the new size. */
+  /** The queue of a server. An existing one gets the new size. */
   lane(name: string, options: PrioritySemaphoreOptions): ServerQueue {
     const known = this.#lanes.find(other => other.name === name)
     if (known) {
@@ -55,8 +56,8 @@ export class FairQueue {
   }
 
   /**
-   * The gateway has so many places now, and its servers are these. What has a place keeps it. Who waits gets the places that are new; of those who are too many now, all keep
-   * waiting. A lane of another server stays until it is empty.
+   * Applies the number of slots of the gateway, and its servers. Slots in use stay in use. Waiting calls get new slots;
+   * when the bound is exceeded, all of them keep waiting. The queue of a removed server stays until it is empty.
    */
   resize(options: PrioritySemaphoreOptions, servers: { has(name: string): boolean }): void {
     this.#all.resize(options)
@@ -70,16 +71,16 @@ export class FairQueue {
     }
   }
 
-  /** Takes a place if there is one. */
+  /** Takes a slot if one is free. */
   enter(lane: ServerQueue): boolean {
-    // Where there is room nobody waits for it.
+    // While a slot is free, no call waits for it.
     if (lane.taken >= lane.places || this.#all.taken >= this.#all.places) return false
     lane.taken++
     this.#all.taken++
     return true
   }
 
-  /** Gives a place back, with the time it was held. */
+  /** Returns a slot, with the time it was held. */
   leave(lane: ServerQueue, heldMs: number): void {
     lane.sample(heldMs)
     this.#all.sample(heldMs)
@@ -89,7 +90,10 @@ export class FairQueue {
     this.#freed(lane, full)
   }
 
-  /** Gives back the place of the gateway alone, which was held for `heldMs`: that of the server is held for a client's call until `release`. */
+  /**
+   * Returns the slot of the gateway only, which was held for `heldMs`. That of the server is held for a client's call
+   * until `release`.
+   */
   hold(lane: ServerQueue, clientId: string, heldMs: number): void {
     this.#all.sample(heldMs)
     const full = this.#all.taken >= this.#all.places
@@ -98,13 +102,13 @@ export class FairQueue {
     if (full) this.#freed(lane, full)
   }
 
-  /** As `hold`, for a call that has no place at the moment: one more than there are may be taken. */
+  /** As `hold`, for a call that has no slot at the moment. The number of slots may be exceeded by it. */
   holdAnother(lane: ServerQueue, clientId: string): void {
     lane.taken++
     lane.hold(clientId)
   }
 
-  /** Gives back a place that was held, with the time since its call got it. */
+  /** Returns a held slot, with the time since its call got it. */
   release(lane: ServerQueue, clientId: string, heldMs: number): void {
     lane.sample(heldMs)
     lane.taken--
@@ -112,7 +116,7 @@ export class FairQueue {
     if (this.#all.taken < this.#all.places) this.#freed(lane, false)
   }
 
-  /** `full`: whether the gateway was, so that there can be a turn at another server. */
+  /** `full`: whether the gateway was full, so that a call of another server may get the slot. */
   #freed(lane: ServerQueue, full: boolean): void {
     if (this.#all.waiting === 0 && this.#returning === 0) return
     const winner = full ? this.#nextLane() : hasTurn(lane) ? lane : undefined
@@ -120,8 +124,8 @@ export class FairQueue {
   }
 
   /**
-   * Lets `waiting` wait for its turn, if it can be expected within `withinMs`. Where too many wait already, the newest of whoever has most waiting gives
-   * way, unless that is whoever comes.
+   * Queues `waiting`, if its turn can be expected within `withinMs`. When too many are queued, the newest of the client
+   * with the most is refused, unless that client is the new one's.
    * @returns why it may not wait
    */
   wait(
@@ -149,8 +153,8 @@ export class FairQueue {
   }
 
   /**
-   * Takes a place again that was given up for a while, or waits for it ahead of everyone who has not had one.
-   * @returns whether it has the place already
+   * Takes a slot again that was temporarily returned, or waits for it ahead of all calls that have not had one.
+   * @returns whether it has the slot already
    */
   enterAgain(lane: ServerQueue, waiting: Waiting): boolean {
     if (this.#closed) {
@@ -166,7 +170,7 @@ export class FairQueue {
     return false
   }
 
-  /** Takes someone out of the line. Nothing happens when it is in none. */
+  /** Removes a waiting call. Without effect if it is not queued. */
   remove(waiting: Waiting): void {
     const { lane, flow, line } = waiting
     if (!lane || !line) return
@@ -177,21 +181,21 @@ export class FairQueue {
       return
     }
     this.#unlink(lane, flow, waiting)
-    // Nothing but turns removes them, and there may be none for a long time.
+    // Only turns remove empty flows, and there may be none for a long time.
     if (lane.turns.size > 64 && lane.turns.size > 2 * lane.waiting) {
       lane.turns.keep(({ line }) => line.size > 0)
       for (const [id, { line }] of lane.flows) if (line.size === 0) lane.flows.delete(id)
     }
   }
 
-  /** When someone refused now may try again with some hope, in milliseconds; `undefined` when nothing is known yet. */
+  /** When a refused call may be retried with some chance, in milliseconds. `undefined`: not known yet. */
   retryAfterMs(lane: ServerQueue): number | undefined {
     const here = lane.taken >= lane.places ? lane.drainMs : undefined
     const overall = this.#all.taken >= this.#all.places ? this.#all.drainMs : undefined
     return here === undefined ? overall : Math.max(here, overall ?? 0)
   }
 
-  /** Refuses everyone who waits, and everyone who wants to from now on. Those who come back to a place just get it. */
+  /** Refuses all waiting calls, and all later ones. A call that takes its slot again gets it at once. */
   close(): void {
     this.#closed = true
     for (const lane of this.#lanes) {
@@ -278,7 +282,7 @@ export class FairQueue {
     back.granted()
   }
 
-  /** Where the next place of the gateway goes. Waiting for a server that has no room earns no turns. */
+  /** The server that gets the next slot of the gateway. Waiting for a server without a free slot earns no turns. */
   #nextLane(): ServerQueue | undefined {
     let best: ServerQueue | undefined
     let bestPass = Infinity
@@ -305,7 +309,7 @@ export class FairQueue {
     return true
   }
 
-  /** The longest flow of the client that has most waiting for its weight, if that is more than `share`. */
+  /** The longest flow of the client with the most waiting calls for its weight, if that is more than `share`. */
   #longest(share: number): ClientFlow | undefined {
     let most: Client | undefined
     for (const client of this.#clients.values())

@@ -2,49 +2,49 @@ import { HeldBy } from '../../core/held-by.ts'
 import { Heap, type Ranked } from './heap.ts'
 import { LinkedNode, LinkedList } from '../../core/linked-list.ts'
 
-/** Why someone does not get a place. */
+/** Why a call gets no slot. */
 export type Refusal =
-  /** As many wait for this server as may. */
+  /** The queue of this server is full. */
   | 'server_full'
-  /** As many wait as may, over all servers. */
+  /** The queues of all servers together are full. */
   | 'gateway_full'
   /** The turn would come too late. */
   | 'too_late'
   | 'closed'
 
 export interface PrioritySemaphoreOptions {
-  /** Places. */
+  /** Number of slots. */
   readonly places: number
-  /** Most that may wait. */
+  /** Maximum number of waiting calls. */
   readonly bound: number
 }
 
-/** Who waits for a place. Hears of its turn, or of its refusal, once; never after it was removed. */
+/** A call that waits for a slot. It is granted or refused once, and never after its removal. */
 export abstract class Waiting extends LinkedNode {
-  /** All three are the queue's own. */
+  /** All three are used by the queue only. */
   lane: ServerQueue | undefined
   flow: ClientFlow | undefined
   order = 0
 
-  /** It has a place from now on. */
+  /** Called when it gets a slot. */
   abstract granted(): void
   abstract refused(reason: Refusal): void
 }
 
-/** Observed times before an estimate is believed. */
+/** Number of observed times before an estimate is used. */
 const MIN_SAMPLES = 16
-/** How much the latest observation counts. */
+/** Weight of the latest observation. */
 const LATEST = 1 / 8
 
-/** A number of places, and how long they are held. */
+/** A number of slots, and the average time they are held. */
 export class PrioritySemaphore {
   places: number
   bound: number
-  /** Places taken. */
+  /** Slots in use. */
   taken = 0
-  /** Entries that wait; those that come back to a place they gave up are not among them. */
+  /** Waiting calls, without those that take a slot again. */
   waiting = 0
-  /** Of those that have someone waiting, the weights together. */
+  /** Sum of the weights of the clients with waiting calls. */
   weights = 0
   #heldMs = 0
   #samples = 0
@@ -64,7 +64,10 @@ export class PrioritySemaphore {
     this.#samples++
   }
 
-  /** When someone with `own` others of its own before it has its turn, in milliseconds from now; `undefined` while too little is known. */
+  /**
+   * When a call with `own` calls of its client before it gets its turn, in milliseconds from now. `undefined`: too
+   * little is known.
+   */
   estimateMs(own: number, weight: number, active: boolean): number | undefined {
     if (this.#samples < MIN_SAMPLES || this.taken < this.places) return undefined
     const others = this.weights - (active ? weight : 0)
@@ -72,13 +75,13 @@ export class PrioritySemaphore {
     return ((ahead + 1) * this.#heldMs) / this.places
   }
 
-  /** When the line there is now has been served, in milliseconds from now. */
+  /** When all waiting calls will have been served, in milliseconds from now. */
   get drainMs(): number | undefined {
     return this.#samples === 0 ? undefined : ((this.waiting + 1) * this.#heldMs) / this.places
   }
 }
 
-/** Whoever shares one turn: everything a client has waiting, over all servers. */
+/** A client, whose waiting calls at all servers share turns. */
 export interface Client {
   readonly id: string
   readonly weight: number
@@ -87,7 +90,7 @@ export interface Client {
   pass: number
 }
 
-/** What one client has waiting for one server. */
+/** The waiting calls of one client for one server. */
 export interface ClientFlow extends Ranked {
   client: Client
   readonly line: LinkedList<Waiting>
@@ -96,17 +99,17 @@ export interface ClientFlow extends Ranked {
   order: number
 }
 
-/** The places at one server, and who waits for them. */
+/** The slots of one server, and the calls that wait for them. */
 export class ServerQueue extends PrioritySemaphore {
   readonly name: string
-  /** Those who gave up their place for a while and want it back; they go first and are not counted as waiting. */
+  /** Calls that temporarily returned their slot and want it again. They go first and do not count as waiting. */
   readonly returning = new LinkedList<Waiting>()
   readonly flows = new Map<string, ClientFlow>()
-  /** All flows. One whose line is empty stays until its turn comes, so that leaving and coming back earns no turn. */
+  /** All flows. An empty one stays until its turn comes, so that leaving and coming back earns no turn. */
   readonly turns = new Heap<ClientFlow>()
   /** Virtual time: the pass of the latest turn. */
   virtual = 0
-  /** By client, the places that are held for calls it gave up and that the server may go on with. */
+  /** Per client, the number of slots held for its cancelled calls. */
   readonly #held = new HeldBy()
 
   constructor(name: string, options: PrioritySemaphoreOptions) {
@@ -114,7 +117,7 @@ export class ServerQueue extends PrioritySemaphore {
     this.name = name
   }
 
-  /** What a turn costs in virtual time. A client pays once more for each place that is held for calls it gave up. */
+  /** Cost of a turn in virtual time. Each slot held for a cancelled call costs the client once more. */
   costOf({ id, weight }: Client): number {
     return (1 + this.#held.of(id)) / weight
   }
@@ -138,7 +141,7 @@ export class ServerQueue extends PrioritySemaphore {
   }
 }
 
-/** Whether a place at the server is free for someone who waits. */
+/** Whether the server has a free slot for a waiting call. */
 export function hasTurn(lane: ServerQueue): boolean {
   return lane.taken < lane.places && (lane.waiting > 0 || lane.returning.size > 0)
 }

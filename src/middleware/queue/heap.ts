@@ -1,10 +1,13 @@
-/** What a heap orders: the smallest `pass` first, of equal ones the smallest `order`. Neither may change while it is in a heap. */
+/**
+ * An element of a heap: the smallest `pass` first, of equal ones the smallest `order`. Neither may change while it is
+ * in a heap.
+ */
 export interface Ranked {
   readonly pass: number
   readonly order: number
 }
 
-/** A binary heap: the first in order is found at once, adding and taking cost the logarithm of its size. */
+/** A binary heap: the first element is found at once; adding and removing take logarithmic time. */
 export class Heap<T extends Ranked> {
   #items: T[] = []
 
@@ -30,7 +33,7 @@ export class Heap<T extends Ranked> {
     items[at] = item
   }
 
-  /** Removes the first. */
+  /** Removes the first element. */
   take(): T | undefined {
     const items = this.#items
     const first = items[0]
@@ -50,7 +53,7 @@ export class Heap<T extends Ranked> {
     return first
   }
 
-  /** Keeps those that `wanted` is true for. */
+  /** Keeps the elements for which `wanted` is true. */
   keep(wanted: (item: T) => boolean): void {
     const kept = this.#items.filter(wanted)
     this.#items = []

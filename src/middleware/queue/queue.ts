@@ -12,15 +12,15 @@ import { shuttingDown } from '../../core/shutting-down.ts'
 export interface QueueOptions {
   readonly servers: readonly Pick<ServerConfig, 'name' | 'maxConcurrentCalls' | 'queue' | 'queueTimeoutMs'>[]
   readonly gateway: Pick<GatewayConfig, 'maxConcurrentCalls' | 'queue'>
-  /** Weights of configured clients by name; everyone else has 1. */
+  /** Weights of configured clients by name. All others have weight 1. */
   readonly weights: ReadonlyMap<string, number>
   readonly deadlines: Deadlines
 }
 
-/** `tasks/result` stays open for as long as the task runs, and a cancellation makes room: neither takes a place. */
+/** Methods without a slot: `tasks/result` stays open as long as the task runs, and a cancellation frees a slot. */
 const WITHOUT_PLACE: ReadonlySet<string> = new Set(['tasks/result', 'tasks/cancel'])
 
-/** What someone refused is told to wait: at least and at most, and while nothing is known of how long calls take. */
+/** Bounds of the delay given to refused calls, and the delay while latencies are unknown. */
 const RETRY_AFTER_MS = { min: 100, max: 60_000, unknown: 1000 }
 
 export interface QueueMiddlewareOptions {
@@ -28,9 +28,9 @@ export interface QueueMiddlewareOptions {
 }
 
 /**
- * Lets a server work on so many calls at once, and all of them together on so many; further calls wait for their turn. Where there is room, nothing is
- * waited for. A call gives its place up while its client is being asked something. The place of a call that was given up is held until its server is done
- * with it; its client does not wait for that.
+ * Limits the concurrent calls of each server, and of all servers together. Further calls wait for their turn. With a
+ * free slot, no call waits. A call returns its slot while its client is being asked. The slot of a cancelled call is
+ * held until its server has finished it; its client does not wait for that.
  */
 export function queue({ limiter: places }: QueueMiddlewareOptions): CallMiddleware {
   return next => async (exchange, route) => {
@@ -63,7 +63,7 @@ export function queue({ limiter: places }: QueueMiddlewareOptions): CallMiddlewa
   }
 }
 
-/** The places of this process: at each server, and in all. */
+/** The slots of this process: for each server, and in total. */
 export class ConcurrencyLimiter {
   #options: QueueOptions
   readonly #queue: FairQueue
@@ -77,7 +77,7 @@ export class ConcurrencyLimiter {
     this.#arrange(options)
   }
 
-  /** Other limits. Calls keep the places they have. */
+  /** Applies other limits. Calls keep their slots. */
   reconfigure(options: Omit<QueueOptions, 'deadlines'>): void {
     this.#options = { ...this.#options, ...options }
     const names = new Set(options.servers.map(({ name }) => name))
@@ -95,7 +95,7 @@ export class ConcurrencyLimiter {
     }
   }
 
-  /** Calls that have a place. */
+  /** Number of calls with a slot. */
   get taken(): number {
     return this.#queue.taken
   }
@@ -116,7 +116,10 @@ export class ConcurrencyLimiter {
     this.#queue.leave(lane, heldMs)
   }
 
-  /** The server's place is held until it is done with a call that was given up. `since`: when the call got it; `undefined`: it has none at the moment. */
+  /**
+   * Holds the server's slot until it has finished a cancelled call. `since`: when the call got it; `undefined`: it has
+   * none at the moment.
+   */
   hold(lane: ServerQueue, clientId: string, unfinished: Unfinished, since: number | undefined): void {
     const now = performance.now()
     if (since === undefined) this.#queue.holdAnother(lane, clientId)
@@ -125,7 +128,7 @@ export class ConcurrencyLimiter {
     unfinished.onEnd(() => this.#queue.release(lane, clientId, performance.now() - from))
   }
 
-  /** Resolves when the call has a place. @throws GatewayError `overloaded`, `shutting_down`, `cancelled` */
+  /** Resolves when the call has a slot. @throws GatewayError `overloaded`, `shutting_down`, `cancelled` */
   async wait(lane: ServerQueue, exchange: Exchange): Promise<void> {
     const since = performance.now()
     const timeoutMs = this.#timeouts.get(lane) ?? 0
@@ -147,13 +150,15 @@ export class ConcurrencyLimiter {
     }
   }
 
-  /** A place for a call that gave its own up. `undefined`: it has it; else it will be told. */
+  /**
+   * A slot for a call that returned its own. `undefined`: it has it already; otherwise the returned turn waits for it.
+   */
   enterAgain(lane: ServerQueue): Turn | undefined {
     const turn = new Turn(this.#queue, refusal => this.#refused(lane, refusal))
     return this.#queue.enterAgain(lane, turn) ? undefined : turn
   }
 
-  /** Everyone who waits is refused. */
+  /** Refuses all waiting calls. */
   close(): void {
     this.#queue.close()
   }
@@ -192,7 +197,7 @@ export class ConcurrencyLimiter {
 class Turn extends Waiting implements Deadline {
   heapIndex: number | undefined
   due: number | undefined
-  /** Resolves when it has a place. */
+  /** Resolves when it has a slot. */
   readonly came: Promise<void>
   readonly #queue: FairQueue
   readonly #toError: (refusal: Refusal | 'timeout') => GatewayError
@@ -210,7 +215,7 @@ class Turn extends Waiting implements Deadline {
     })
   }
 
-  /** Whether it has a place, though it may not have heard of it yet. */
+  /** Whether it has a slot, even if `came` has not been handled yet. */
   get hasPlace(): boolean {
     return this.#granted
   }
@@ -228,16 +233,19 @@ class Turn extends Waiting implements Deadline {
     this.leave(this.#toError('timeout'))
   }
 
-  /** Leaves the line, if it still stands in it. */
+  /** Leaves the queue, if it is still waiting. */
   leave(error?: GatewayError): void {
-    // First: a place that came after this would be nobody's.
+    // First, so that no slot is granted to it afterwards.
     this.#queue.remove(this)
     if (error) this.#reject(error)
     else this.#resolve()
   }
 }
 
-/** A call that can be asked about. Its place is free for others while its client thinks, and it is first in line when the answer is there. */
+/**
+ * A call whose client can be asked. Its slot is free while its client is being asked, and it is first in the queue when
+ * the answer arrives.
+ */
 class Interruptible extends Delegate {
   readonly #lane: ServerQueue
   readonly #places: ConcurrencyLimiter
@@ -262,7 +270,7 @@ class Interruptible extends Delegate {
     }
   }
 
-  /** The call is over, at its server perhaps not yet. */
+  /** Ends the call, which the server may still be working on. */
   end(unfinished: Unfinished | undefined): void {
     const working = this.#state === 'working'
     this.#state = 'ended'
@@ -279,7 +287,7 @@ class Interruptible extends Delegate {
     this.#places.leave(this.#lane, now - this.#since)
   }
 
-  /** The server goes on when it has the answer, so the answer waits for the place. */
+  /** The server continues when it gets the answer, so the answer waits for the slot. */
   async #comeBack(): Promise<void> {
     if (this.#state === 'returning') await this.#turn?.came
     if (this.#state !== 'asking') return
@@ -297,7 +305,7 @@ class Interruptible extends Delegate {
     this.#state = 'working'
     this.#since = performance.now()
     this.trace.resumed(this.#since)
-    // Something else has been asked meanwhile.
+    // Another question has been sent in the meantime.
     if (this.#questions > 0) this.#giveBack()
   }
 

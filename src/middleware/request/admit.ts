@@ -4,7 +4,7 @@ import type { ClientRequest } from '../../core/client-request.ts'
 import type { AdmissionGate } from '../../quota/admission-gate.ts'
 import type { QuotaOptions } from '../rate-limit.ts'
 
-/** Rates and places of the caller, for every request, whatever it is about. @throws GatewayError `rate_limited` */
+/** Rates and concurrency limits of the caller, for every request. @throws GatewayError `rate_limited` */
 export function admit<R extends ClientRequest>({ quotas }: QuotaOptions): Middleware<R> | undefined {
   if (!quotas) return undefined
   return next => request => {

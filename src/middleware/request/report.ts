@@ -15,17 +15,23 @@ interface Reporting extends RequestContext {
   readonly events: EventSink
 }
 
-/** Outermost: tells the listeners of events what becomes of every request. Where nothing listens, a request passes untouched. */
+/**
+ * Outermost: reports the outcome of every request to the listeners of events. Without listeners, a request passes
+ * unchanged.
+ */
 export function report<R extends ClientRequest>(options: ReportOptions): Middleware<R> {
   return reporting({ ...options, routed: true })
 }
 
-/** The same for what opens a session or a stream. A stream is told of when it is open (`reportOpened`), a session only when it is refused. */
+/**
+ * As `report`, for requests that open a session or a stream. A stream is reported when it is open (`reportOpened`), a
+ * session only when it is refused.
+ */
 export function reportOpening({ events, ruleOn }: ReportOptions): Middleware<Opening> {
   return reporting({ events, ruleOn, routed: false })
 }
 
-/** A stream that was asked for at `since` (`performance.now()`) is open now. */
+/** Reports that a stream requested at `since` (`performance.now()`) is open. */
 export function reportOpened({ events, ruleOn }: ReportOptions, request: ClientRequest, since: number): void {
   if (events.heard['request.ended'])
     ended({ events, ruleOn, routed: false }, request, since, OPENED, undefined)

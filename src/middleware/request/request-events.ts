@@ -22,17 +22,20 @@ import { isJsonObject } from '../../core/json-object.ts'
 import type { Principal } from '../../core/principal.ts'
 import { META } from '../../protocol/revisions.ts'
 
-/** What is the same for all requests of a chain. */
+/** Properties shared by all requests of a chain. */
 export interface RequestContext {
-  /** Place of the rule about what a request names, where none was decided with the call itself. */
+  /** Position of the rule for the named item, if no decision was made at the call itself. */
   readonly ruleOn: (request: Pick<ClientRequest, 'view' | 'request'>) => string | undefined
-  /** Whether the router gets them. */
+  /** Whether the requests reach the router. */
   readonly routed: boolean
 }
 
 const SESSION_CHARS = 8
 
-/** What is known of a request. It copies what it needs, since a listener may keep it for longer than the connection of the client lasts. */
+/**
+ * The properties of a request for events. Copied, since a listener may keep them for longer than the client's
+ * connection lasts.
+ */
 class Facts implements RequestFacts {
   readonly time: number
   readonly principal: Principal

@@ -1,9 +1,9 @@
 import { backoffMs, jittered, type BackoffRange } from '../../core/backoff.ts'
 
-/** What stayed well for so long after a return is not held to what was before. */
+/** A replica that stays healthy this long after its return starts again with the shortest back-off. */
 const FORGOTTEN_AFTER_MS = 5 * 60_000
 
-/** How long to stay away: doubled each time it happens again soon, with jitter. */
+/** Back-off of a replica: doubled each time it fails again soon, with jitter. */
 export class BackOff {
   readonly #range: BackoffRange
   readonly #random: () => number
@@ -22,7 +22,7 @@ export class BackOff {
     return jittered(backoffMs(this.#times++, this.#range), this.#random())
   }
 
-  /** It came back. */
+  /** Records that the replica has returned. */
   back(now: number): void {
     this.#backSince ??= now
   }

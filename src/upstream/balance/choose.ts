@@ -1,11 +1,11 @@
 import type { Health } from './health.ts'
 import type { Load } from './load.ts'
 
-/** A replica, as far as choosing is concerned. */
+/** The properties of a replica that matter for load balancing. */
 export interface Candidate {
-  /** Share of the calls within its priority; one of weight 0 is never chosen. */
+  /** Share of the calls within its priority. A replica of weight 0 is never chosen. */
   readonly weight: number
-  /** The lowest one that can take calls gets them all. */
+  /** The lowest priority that can take calls gets all of them. */
   readonly priority: number
   readonly zone: string | undefined
   readonly load: Load
@@ -13,31 +13,35 @@ export interface Candidate {
 }
 
 export interface ChooseOptions<T> {
-  /** Milliseconds, of the clock that loads and healths go by. */
+  /** Current time in milliseconds, by the clock of loads and healths. */
   readonly now: number
-  /** From 0 to 1. */
+  /** Returns a number from 0 to 1. */
   readonly random: () => number
-  /** The gateway's own. */
+  /** Zone of the gateway. */
   readonly zone: string | undefined
-  /** Fraction of a priority's reachable candidates above which ejections are not believed. */
+  /** Fraction of the reachable candidates of a priority above which ejections are ignored. */
   readonly panic: number
-  /** Those that this call cannot or must not go to. */
+  /** Candidates that cannot or must not get this call. */
   readonly leftOut?: ((candidate: T) => boolean) | undefined
 }
 
-/** Faster than that all are alike. */
+/** Lower latencies count as equal to this. */
 const SHORTEST_MS = 1
-/** By so many times latencies differ by chance and by what is called. Were less believed, the luckier one would get everything, and no weight would be kept. */
+/**
+ * Ratio up to which latencies differ by chance and by tool. A smaller value would give every call to the luckier
+ * replica and override the weights.
+ */
 const BY_CHANCE = 3
-/** The weights decide unless one is at least so many times as loaded as the other. */
+/** The weights decide unless one replica has at least this many times the load of the other. */
 const CLEARLY = 2
 
-/** Of the candidates of `choose`: their part in the draw, negative where they are ejected, 0 where they are out of the question. */
+/** Per candidate of `choose`: its part in the draw. Negative if it is ejected, 0 if it cannot be chosen. */
 let parts = new Float64Array(16)
 
 /**
- * The candidate for one call, or `undefined` where none can be reached: the lowest priority that can take calls, the own zone in it, and of two
- * drawn by weight the less loaded one. `docs/resilience.md` has the rules. Allocates nothing.
+ * Chooses the candidate for one call: in the lowest priority that can take calls and in the own zone, two candidates
+ * are drawn by weight, and the less loaded one is chosen. `undefined`: none can be reached. See `docs/resilience.md`
+ * for the rules. Allocates nothing.
  */
 export function choose<T extends Candidate>(
   candidates: readonly T[],
@@ -60,7 +64,7 @@ export function choose<T extends Candidate>(
   return draw(candidates, options)
 }
 
-/** A single replica is never left out by a judgement. */
+/** A single replica is never excluded by an ejection. */
 function single<T extends Candidate>(candidate: T, options: ChooseOptions<T>): T | undefined {
   if (candidate.weight <= 0 || candidate.health.out(options.now)) return undefined
   return options.leftOut?.(candidate) === true ? undefined : candidate
@@ -76,8 +80,8 @@ function lowestPriority(candidates: readonly Candidate[], above: number): number
 }
 
 /**
- * Fills `parts` for one priority. Ejections are believed in as long as they are few. A priority in which everything is ejected is `ejected`, since
- * a later one may be better off; `believeNone` takes it nevertheless.
+ * Fills `parts` for one priority. Ejections count while they are few. If every candidate is ejected, the result is
+ * `ejected`, since a later priority may be better; `believeNone` uses the priority nevertheless.
  */
 function weigh<T extends Candidate>(
   candidates: readonly T[],
@@ -143,7 +147,8 @@ function draw<T extends Candidate>(candidates: readonly T[], { now, random }: Ch
   const mean = sum / count
   let aMs = Math.max(a.load.latencyAt(now), SHORTEST_MS)
   let bMs = Math.max(b.load.latencyAt(now), SHORTEST_MS)
-  // Not known of one: only what is in flight can be compared, or a newcomer would get everything until its first answer.
+  // If one latency is unknown, only the calls in flight are compared. Otherwise a new replica would get every call
+  // until its first answer.
   const unknown = a.load.latencyMs === 0 || b.load.latencyMs === 0
   if (unknown || (aMs < bMs * BY_CHANCE && bMs < aMs * BY_CHANCE)) aMs = bMs = 1
   const aLoad = (1 + (a.load.inFlight * mean) / (parts[first] as number)) * aMs
@@ -151,7 +156,7 @@ function draw<T extends Candidate>(candidates: readonly T[], { now, random }: Ch
   return bLoad * CLEARLY <= aLoad ? b : a
 }
 
-/** Index in `parts` where their sum exceeds `point`, without the one at `except`. */
+/** Index at which the running sum of `parts` exceeds `point`, without the part at `except`. */
 function drawOne(length: number, point: number, except: number): number {
   let last = -1
   for (let index = 0, sum = 0; index < length; index++) {
@@ -161,6 +166,6 @@ function drawOne(length: number, point: number, except: number): number {
     sum += part
     if (point < sum) return index
   }
-  // Rounding: the sum of all may be a hair below what it was.
+  // Rounding errors can make the sum slightly smaller than before.
   return last
 }

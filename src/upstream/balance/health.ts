@@ -4,36 +4,36 @@ import { Outcomes } from './outcomes.ts'
 
 /** See `docs/resilience.md`, Health. */
 export interface HealthOptions {
-  /** Failures in a row that eject. */
+  /** Failures in a row that cause an ejection. */
   readonly failures: number
-  /** Fraction of the calls within ten seconds above which failures eject. */
+  /** Fraction of failed calls within ten seconds above which failures cause an ejection. */
   readonly errorRate: number
-  /** Times the median of the others above which an average latency ejects. */
+  /** A latency of more than this many times the median of the other replicas causes an ejection. */
   readonly slowBy: number
-  /** Fraction of the replicas above which ejections are not believed. */
+  /** Fraction of the replicas above which ejections are ignored. */
   readonly panic: number
-  /** How long the first ejection lasts. */
+  /** Duration of the first ejection. */
   readonly baseEjectionTimeMs: number
-  /** How long the share of a replica that returned grows; 0: it has all of it at once. */
+  /** Slow start: time in which the share of a returned replica grows to its full weight. 0: none. */
   readonly slowStartMs: number
-  /** Time between checks; 0: there are none, and calls decide instead. */
+  /** Interval of the health checks. 0: no checks; calls decide instead. */
   readonly intervalMs: number
-  /** A check. */
+  /** Timeout of a check. */
   readonly timeoutMs: number
 }
 
-/** What a call failed with; a `GatewayError` and its kind say that. */
+/** Failure of a call; a `GatewayError` and its kind have these members. */
 export interface Failure {
   readonly code: ErrorCode
   readonly message: string
-  /** The server asked to be left alone for so long. Not how long the gateway itself backs off. */
+  /** The delay that the server requested, not the back-off of the gateway. */
   readonly retryAfterMs?: number | undefined
   readonly countsAgainstHealth: boolean
 }
 
 export type HealthState = 'ready' | 'degraded' | 'ejected' | 'needs-login'
 
-/** What is the matter. */
+/** Current problem of the replica. */
 interface Finding {
   readonly state: HealthState
   readonly cause: string | undefined
@@ -41,7 +41,7 @@ interface Finding {
   readonly nextTry: number | undefined
 }
 
-/** A fact: it cannot take calls. `since` is of the whole time, not of the last try. */
+/** Outage: the replica cannot take calls. `since` is the start of the whole outage, not of the last try. */
 interface Outage {
   readonly kind: 'unreachable' | 'needs-login' | 'busy'
   readonly cause: string
@@ -49,7 +49,7 @@ interface Outage {
   readonly until: number
 }
 
-/** A judgement: it had better not get calls. */
+/** Ejection: the replica should not get calls. */
 interface Ejection {
   readonly cause: string
   readonly since: number
@@ -62,12 +62,12 @@ const LONGEST_EJECTION_MS = 5 * 60_000
 const FIRST_TRY_MS = 500
 const LAST_TRY_MS = 60_000
 const LONGEST_BUSY_MS = 60_000
-/** Share of a replica that has just returned, or that calls are about to decide on. */
+/** Share of a replica that has just returned, or whose state the next calls decide. */
 const FIRST_SHARE = 0.1
 
 /**
- * What outcomes of calls, checks and attempts to reach it say about one replica. Times are milliseconds of the clock that is handed in.
- * Methods that tell it something return whether that took the replica out or brought it back.
+ * Health of one replica, from the outcomes of calls, checks and connection attempts. Times are milliseconds of the
+ * clock of the caller. The methods that record an outcome return whether it took the replica out or brought it back.
  */
 export class Health {
   #options: HealthOptions
@@ -87,13 +87,13 @@ export class Health {
   #nextCheck: number
   #returnedAt = -Infinity
   #fullShareAt = -Infinity
-  /** `succeeded` has something to do from then on: always while something is wrong, else once a second. */
+  /** Time from which `succeeded` has work to do: always while something is wrong, otherwise once a second. */
   #looksAt = -Infinity
   readonly #onTurn: ((cause: string | undefined) => void) | undefined
-  /** Whether it was said to be out or ejected. */
+  /** Whether `onTurn` has reported it as out or ejected. */
   #saidAway = false
 
-  /** `onTurn` hears when it goes out or is ejected, with the cause, and when it is back, without one. */
+  /** `onTurn` is called when the replica goes out or is ejected, with the cause, and when it is back, without one. */
   constructor(
     options: HealthOptions,
     clock: () => number,
@@ -107,11 +107,11 @@ export class Health {
     this.#ejections = ejections(options.baseEjectionTimeMs, random)
     this.#tries = new BackOff({ firstMs: FIRST_TRY_MS, mostMs: LAST_TRY_MS, random })
     this.#began = clock()
-    // Replicas that start together are not checked together for ever.
+    // Randomised, so that replicas that start together are not always checked together.
     this.#nextCheck = this.#began + options.intervalMs * (0.5 + random() / 2)
   }
 
-  /** Judges by other options from now on. What was seen stays; what is counted by an option that differs begins anew. */
+  /** Applies other options. The recorded state stays. A counter whose option has changed starts again. */
   configure(options: HealthOptions): void {
     const { failures, baseEjectionTimeMs, intervalMs } = this.#options
     this.#options = options
@@ -125,7 +125,7 @@ export class Health {
     return this.#finding().state
   }
 
-  /** Why it is not `ready`; safe to show. */
+  /** Why the state is not `ready`. Contains no secrets. */
   get cause(): string | undefined {
     return this.#finding().cause
   }
@@ -135,30 +135,30 @@ export class Health {
     return this.#finding().since
   }
 
-  /** When it is tried again; in the past where nobody has done so yet. */
+  /** When the replica is tried again. In the past if no call has tried it since. */
   get nextTry(): number | undefined {
     return this.#finding().nextTry
   }
 
-  /** A fact: it cannot be reached, has no valid login or asked to be left alone, and it is not time to try again. */
+  /** Whether it cannot take calls: unreachable, without a valid login or delayed, before the time of the next try. */
   out(now: number): boolean {
     return this.#outage !== undefined && now < this.#outage.until
   }
 
-  /** It asked to be left alone, and it is not time to try again. */
+  /** Whether it has requested a delay that is not over. */
   busy(now: number): boolean {
     return this.#outage?.kind === 'busy' && now < this.#outage.until
   }
 
   /**
-   * A judgement, made by failures, checks or latency. It stands until a check has passed. Where no check comes, for want of a link or because they are
-   * switched off, calls decide instead.
+   * Whether it is ejected, because of failures, checks or latency. The ejection lasts until a check has passed. Without
+   * checks, for lack of a link or because they are switched off, calls decide instead.
    */
   ejected(now: number): boolean {
     return this.#ejection !== undefined && now < this.#callsDecideAt(this.#ejection)
   }
 
-  /** Part of its weight that it may have: 1, or less while it is not known to be well. */
+  /** Effective share of its weight: 1, or less until it is known to be healthy. */
   share(now: number): number {
     if (now >= this.#fullShareAt && this.#outage === undefined && this.#ejection === undefined) return 1
     if (this.#ejection !== undefined) return FIRST_SHARE
@@ -168,18 +168,18 @@ export class Health {
     return FIRST_SHARE + (1 - FIRST_SHARE) * Math.max(0, grown)
   }
 
-  /** Whether it is time to check it: at the end of an ejection or of a back-off, else every `intervalMs`. */
+  /** Whether a check is due: at the end of an ejection or a back-off, otherwise every `intervalMs`. */
   dueForCheck(now: number): boolean {
     if (now < this.#nextCheck || this.#options.intervalMs === 0) return false
     return now >= (this.#ejection?.until ?? now) && !this.out(now)
   }
 
-  /** A check is under way, so another one is not due before its bound. */
+  /** Records that a check has started. The next one is not due before its timeout. */
   checkBegan(now: number): void {
     this.#nextCheck = now + this.#options.timeoutMs
   }
 
-  /** A call was answered. Costs a comparison and an addition while nothing is wrong. */
+  /** Records an answered call. Costs a comparison and an addition while nothing is wrong. */
   succeeded(now: number): boolean {
     const returned = now >= this.#looksAt && this.#look(now)
     this.#recent.succeeded()
@@ -187,15 +187,16 @@ export class Health {
   }
 
   /**
-   * A call was not answered.
-   * @param began when it began, where that is known: a call from before the replica's return says nothing of it since.
+   * Records a failed call.
+   * @param began when the call began, where known: a call from before the replica's return is not evidence of its state
+   * since.
    */
   failed(failure: Failure, now: number, began = now): boolean {
     if (failure.code === 'upstream_unauthorized') return this.#goOut('needs-login', failure.message, now)
     if (failure.retryAfterMs !== undefined) return this.busyUntil(now + failure.retryAfterMs, failure.message)
     if (!failure.countsAgainstHealth || began < this.#returnedAt) return false
     if (this.#ejection !== undefined) {
-      // Before its time this is a call from before; afterwards it is the one that decides.
+      // Before the end of the ejection this is an earlier call. Afterwards it is the deciding call.
       return now >= this.#ejection.until && this.#eject(failure.message, now)
     }
     this.#failure = { cause: failure.message, at: now }
@@ -210,17 +211,20 @@ export class Health {
     return this.#eject(`${failures} of the last ${calls} calls failed, the last one: ${failure.message}`, now)
   }
 
-  /** It refused the connection, or its start failed. `nextTry` is set where whoever starts it will not do so earlier. */
+  /**
+   * Records that it refused the connection, or that its start failed. `nextTry` is set if it will not be started
+   * earlier.
+   */
   unreachable(cause: string, now: number, nextTry?: number): boolean {
     return this.#goOut('unreachable', cause, now, nextTry)
   }
 
-  /** Whether it could not be reached the last time; it may be time to try again. */
+  /** Whether the last attempt to reach it failed. The next try may be due. */
   get away(): boolean {
     return this.#outage?.kind === 'unreachable'
   }
 
-  /** A link to it was opened. */
+  /** Records that a link to it was opened. */
   reachable(now: number): boolean {
     if (this.#outage === undefined) return false
     const { kind } = this.#outage
@@ -233,7 +237,7 @@ export class Health {
     return true
   }
 
-  /** It asked to be left alone; believed for a minute at most. */
+  /** Records that it has requested a delay, of at most a minute. */
   busyUntil(until: number, cause = 'The server is busy and asked to be left alone for a while.'): boolean {
     const now = this.#clock()
     const already = this.out(now)
@@ -266,12 +270,12 @@ export class Health {
     return ++this.#checksFailed >= CHECKS_IN_A_ROW && this.#eject(cause, now)
   }
 
-  /** It is much slower than the others. */
+  /** Records that it is much slower than the others. */
   outlier(cause: string, now: number): boolean {
     return this.#ejection === undefined && this.#eject(cause, now)
   }
 
-  /** What it offers is not what most replicas offer. */
+  /** Records that its tools differ from those of most replicas. */
   differs(cause: string): void {
     this.#differs = { cause, since: this.#differs?.since ?? this.#clock() }
   }
@@ -280,7 +284,7 @@ export class Health {
     this.#differs = undefined
   }
 
-  /** A success while something is wrong, or in another second than the last one. */
+  /** Handles a success while something is wrong, or the first one in another second. */
   #look(now: number): boolean {
     const returned = this.#passed(now)
     this.#inARow = 0
@@ -289,7 +293,7 @@ export class Health {
     return returned
   }
 
-  /** It answered: whatever has lasted its time is over. */
+  /** Handles an answer: every problem whose time is over has ended. */
   #passed(now: number): boolean {
     if (this.#outage?.kind === 'busy' && now >= this.#outage.until) this.#outage = undefined
     const reached = this.#outage !== undefined && !this.out(now) && this.reachable(now)
@@ -304,7 +308,7 @@ export class Health {
     return true
   }
 
-  /** Says once that it is out or ejected, and once that it is neither. */
+  /** Calls `onTurn` once when it is out or ejected, and once when it is neither. */
   #turned(cause: string | undefined): void {
     const away = this.#outage !== undefined || this.#ejection !== undefined
     if (away === this.#saidAway) return
@@ -320,7 +324,7 @@ export class Health {
   #eject(cause: string, now: number): boolean {
     const since = this.#ejection?.since ?? now
     this.#ejection = { cause, since, until: now + this.#ejections.next(now) }
-    // What led to it has been judged, and does not count a second time after the return.
+    // The failures that led to the ejection must not count again after the return.
     this.#inARow = 0
     this.#recent.clear()
     this.#failure = undefined
@@ -333,7 +337,7 @@ export class Health {
 
   #goOut(kind: 'unreachable' | 'needs-login', cause: string, now: number, nextTry = -Infinity): boolean {
     const known = this.#outage?.kind === 'busy' ? undefined : this.#outage
-    // Calls that fail together are one failure.
+    // Calls that fail together count as one failure.
     const backedOff = known !== undefined && now < known.until ? known.until : now + this.#tries.next(now)
     const until = Math.max(backedOff, nextTry)
     this.#outage = { kind, cause, since: known?.kind === kind ? known.since : now, until }

@@ -1,12 +1,12 @@
 const KEPT = 256
-/** Fewer samples say nothing about one in twenty. */
+/** With fewer samples the 95th percentile is meaningless. */
 const FEWEST = 20
-/** Sorting is for one call in so many. */
+/** The samples are sorted once per this many calls. */
 const SORTED_EVERY = 64
 
 const sorted = new Float64Array(KEPT)
 
-/** The last calls' latencies, in milliseconds. */
+/** Latencies of the last calls, in milliseconds. */
 export class Latencies {
   readonly #ring = new Float64Array(KEPT)
   #added = 0
@@ -17,7 +17,7 @@ export class Latencies {
     this.#ring[this.#added++ % KEPT] = ms
   }
 
-  /** The 95th percentile of the last 256, as of at most 64 samples ago; `undefined` until there are twenty. */
+  /** The 95th percentile of the last 256 samples, computed at most 64 samples ago. `undefined` below twenty samples. */
   get p95(): number | undefined {
     if (this.#p95 === undefined ? this.#added >= FEWEST : this.#added - this.#sortedAt >= SORTED_EVERY) {
       const count = Math.min(this.#added, KEPT)

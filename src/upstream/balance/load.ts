@@ -1,13 +1,13 @@
-/** What was measured weighs less and less: 1/e after so long. */
+/** Time after which the weight of a sample has decayed to 1/e. */
 const DECAY_MS = 10_000
-/** The average is over about so many samples. */
+/** Approximate number of samples in the average. */
 const AVERAGE_OVER = 16
-/** A peak counts as at most so many times the average, because tools of one server differ by more than replicas do. */
+/** A peak counts as at most this many times the average, because tools of one server differ more than replicas do. */
 const MOST_OF_AVERAGE = 4
 
 /**
- * How busy one replica is: calls in flight, and latency as seen from here. All times are milliseconds of one clock, which the caller
- * hands in. Nothing is allocated.
+ * Load of one replica: calls in flight, and latency as measured by the gateway. All times are milliseconds of one
+ * clock, passed by the caller. Nothing is allocated.
  */
 export class Load {
   /** Calls that began and have not ended. */
@@ -17,23 +17,26 @@ export class Load {
   #samples = 0
   #at = 0
 
-  /** Latency as of the last sample, sensitive to peaks: a slow one raises it at once, faster ones lower it in the course of time. 0: not known. */
+  /**
+   * Latency at the last sample, sensitive to peaks: a slow call raises it at once, faster ones lower it gradually. 0:
+   * not known.
+   */
   get latencyMs(): number {
     return this.#samples === 0 ? 0 : Math.min(this.#peakMs, MOST_OF_AVERAGE * this.averageMs)
   }
 
-  /** The same at a later moment: what is not measured any more is forgotten, so that a replica that was slow is tried again. */
+  /** The latency at a later time. It decays without samples, so that a replica that was slow is tried again. */
   latencyAt(now: number): number {
     const idleMs = now - this.#at
     return idleMs > 0 ? this.latencyMs * Math.exp(-idleMs / DECAY_MS) : this.latencyMs
   }
 
-  /** Geometric mean of the last samples, about sixteen: one slow call of a slow tool moves it little. 0: not known. */
+  /** Geometric mean of about the last sixteen samples. One slow call of a slow tool changes it little. 0: not known. */
   get averageMs(): number {
     return this.#samples === 0 ? 0 : Math.exp(this.#logOfAverage)
   }
 
-  /** How many samples the average is over, since the start or since `startAverage`. */
+  /** Number of samples in the average, since the start or since `startAverage`. */
   get samples(): number {
     return this.#samples
   }
@@ -42,7 +45,7 @@ export class Load {
     this.inFlight++
   }
 
-  /** @param ms how long the call took; `undefined` for one that failed, which says nothing about latency. */
+  /** @param ms duration of the call; `undefined` for a failed call, which is no latency sample */
   ended(ms: number | undefined, now: number): void {
     this.inFlight--
     if (ms === undefined) return
@@ -54,7 +57,7 @@ export class Load {
     this.#logOfAverage += (Math.log(ms > 1 ? ms : 1) - this.#logOfAverage) / this.#samples
   }
 
-  /** What was measured so far has been judged; the average is over later samples alone. */
+  /** Restarts the average with later samples, because the earlier ones have been evaluated. */
   startAverage(): void {
     this.#samples = 0
     this.#logOfAverage = 0

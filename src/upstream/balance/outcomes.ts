@@ -1,12 +1,12 @@
 const SECONDS = 10
 
-/** How many calls succeeded and failed within the last ten seconds, by the second. */
+/** Successful and failed calls of the last ten seconds, by the second. */
 export class Outcomes {
-  /** From when on `turn` is to be called before anything is counted. */
+  /** Time from which `turn` has to be called before anything is counted. */
   turnsAt = -Infinity
   readonly #succeeded = new Float64Array(SECONDS)
   readonly #failed = new Float64Array(SECONDS)
-  /** Which second the counts are of. */
+  /** The second that each count belongs to. */
   readonly #second = new Float64Array(SECONDS).fill(-Infinity)
   #at = 0
 

@@ -1,13 +1,13 @@
 import type { Candidate } from './choose.ts'
 
-/** Below so much more than the others nobody notices. */
+/** A smaller difference in latency does not matter. */
 const LEAST_MORE_MS = 100
-/** Fewer samples are chance. */
+/** With fewer samples the average is chance. */
 const FEWEST_SAMPLES = 10
 
 /**
- * Those whose average latency is over `slowBy` times the median of the others, and 100 ms above it. Only what was measured since they were last
- * named counts: after a return they are judged by what they do then.
+ * Replicas whose average latency is over `slowBy` times the median of the others, and at least 100 ms above it. Their
+ * averages start again, so that a returned replica is evaluated by its later calls alone.
  */
 export function outliers<T extends Candidate>(
   candidates: readonly T[],

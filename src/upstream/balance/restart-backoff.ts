@@ -1,20 +1,23 @@
 import { backoffMs, jittered } from '../../core/backoff.ts'
 import { GatewayError } from '../../core/errors.ts'
 
-/** What lasted so long was no part of a crash loop. */
+/** A process that ran this long was no part of a crash loop. */
 export const LASTED_MS = 30_000
-/** What has answered so many calls was no part of one either: something else ends it, and back-off would only make that worse. */
+/** Nor was one that has answered this many calls: it ends for another reason, and a back-off would only do harm. */
 const USEFUL_CALLS = 10
-/** Between the starts of what is in one. */
+/** Interval of starts in a crash loop. */
 const LOOP_MS = 5 * 60_000
 const RESTART = { firstMs: 500, mostMs: 60_000 }
 
-/** Starts in a row that failed or did not last, and how long to wait before the next one: longer each time, and minutes once it is a crash loop. */
+/**
+ * Back-off of restarts: counts starts in a row that failed or did not last. The delay grows with each one, and is
+ * minutes in a crash loop.
+ */
 export class RestartBackoff {
   readonly #restartLimit: () => number
   #inARow = 0
 
-  /** `restartLimit` crashes in a row are a loop; `Infinity`: nothing ever is. */
+  /** `restartLimit` crashes in a row are a crash loop. `Infinity`: never. */
   constructor(restartLimit: () => number) {
     this.#restartLimit = restartLimit
   }
@@ -27,7 +30,7 @@ export class RestartBackoff {
     return this.#inARow >= this.#restartLimit()
   }
 
-  /** Whether the last failure has made it one. */
+  /** Whether the last failure has begun a crash loop. */
   get loopBegins(): boolean {
     return this.#inARow === this.#restartLimit()
   }
@@ -39,7 +42,7 @@ export class RestartBackoff {
   }
 
   /**
-   * What had been running for `ms`, and has answered so many calls, has ended by itself.
+   * Records that a process has ended by itself after `ms`, with this many answered calls.
    * @returns milliseconds until the next start, none the first time
    */
   ended(ms: number, answered = 0): number {
@@ -51,7 +54,7 @@ export class RestartBackoff {
     return this.#inARow === 1 && !this.looping ? 0 : delay
   }
 
-  /** What had been running for `ms` was told to end. */
+  /** Records that a process was stopped after `ms`. */
   stopped(ms: number): void {
     if (ms >= LASTED_MS) this.#inARow = 0
   }
@@ -66,7 +69,7 @@ export function restartMs(failures: number): number {
   return jittered(backoffMs(failures, RESTART), Math.random())
 }
 
-/** What callers hear meanwhile. `last` is why the last start failed, or what it came to. */
+/** Error of calls during a crash loop. `last` is the failure of the last start. */
 export function inCrashLoop(server: string, inARow: number, last: GatewayError): GatewayError {
   const times = inARow === 1 ? 'a start' : `${inARow} starts in a row`
   return new GatewayError(
@@ -76,7 +79,7 @@ export function inCrashLoop(server: string, inARow: number, last: GatewayError):
   )
 }
 
-/** What callers hear before it is time for the next start. */
+/** Error of calls before the next start is due. */
 export function backingOff(last: GatewayError, waitMs: number): GatewayError {
   const { code, message, cause, server } = last
   const seconds = Math.max(1, Math.ceil(waitMs / 1000))

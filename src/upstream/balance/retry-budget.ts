@@ -2,12 +2,12 @@ import { TokenBucket } from '../../core/token-bucket.ts'
 
 /** Repeats that calls have earned and nobody took: no more than so many are kept. */
 const MOST_EARNED = 100
-/** In calls: three times 1 / 0.3 is a hair above ten. */
+/** Tolerance, in calls: three times 1 / 0.3 is slightly above ten. */
 const ROUNDING = 1e-6
 
 /**
- * How many calls may be made once more, so that a failing server does not get its load multiplied: a share of its calls, and some in any
- * case, for servers that have few. Never more than `share * calls + perSecond * (seconds + 1)`.
+ * Bounds the retries of a server, so that a failing server does not get a multiple of its load: a share of its calls,
+ * and a minimum rate for servers with few calls. Never more than `share * calls + perSecond * (seconds + 1)`.
  */
 export class RetryBudget {
   readonly #callsForOne: number
@@ -17,8 +17,8 @@ export class RetryBudget {
   #calls = 0
 
   /**
-   * @param share repeats for each call, 0 to 1.
-   * @param perSecond repeats in any case; 0: none but those that calls have earned.
+   * @param share retries for each call, 0 to 1
+   * @param perSecond minimum rate of retries; 0: only those earned by calls
    */
   constructor(share: number, perSecond = 10) {
     this.#callsForOne = share > 0 ? 1 / share : Infinity
@@ -26,12 +26,12 @@ export class RetryBudget {
     this.#free = new TokenBucket({ burst: perSecond, perSecond })
   }
 
-  /** A call began; repeats of it are not told. */
+  /** Counts a call. Retries are not counted. */
   called(): void {
     if (this.#calls < this.#mostCalls) this.#calls++
   }
 
-  /** Takes one repeat, if there is one. */
+  /** Takes one retry from the budget, if one is left. */
   tryRepeat(now: number): boolean {
     if (this.#calls + ROUNDING >= this.#callsForOne) {
       this.#calls -= this.#callsForOne

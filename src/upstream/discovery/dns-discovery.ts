@@ -9,31 +9,32 @@ import { NameResolver } from './dns-resolver.ts'
 
 export interface DnsDiscoveryOptions {
   readonly dns: DnsConfig
-  /** Whether anybody uses the server: names of others are not looked up. */
+  /** Whether the server is in use. Only then are its names looked up. */
   readonly inUse: () => boolean
-  /** The replicas there are from now on. */
+  /** Called with the new replicas. */
   readonly onChange: (replicas: readonly ReplicaConfig[]) => void
   readonly logger: Logger
-  /** Default: as `dns` says. */
+  /** Default: a resolver with the settings in `dns`. */
   readonly resolver?: Pick<NameResolver, 'own' | 'addresses' | 'services' | 'close'>
 }
 
-/** A failed connection is a reason to ask again, but not many times a second. */
+/** Minimum interval of look-ups. A failed connection causes a look-up, but not many times a second. */
 const SOONEST_MS = 1000
 
 /**
- * Makes replicas of the names in the URLs of configured ones: of a name with several addresses one for each, of a service (`SRV`) one for each target. Looked up before
- * the first use of a server, and then every `refreshMs` for as long as it is in use. A look-up that fails changes nothing.
+ * Creates replicas from the names in the URLs of configured ones: one for each address of a name, one for each target
+ * of a service (`SRV`). A name is looked up before the first use of a server, and then every `refreshMs` while the
+ * server is in use. A failed look-up changes nothing.
  */
 export class DnsDiscovery {
   readonly #options: DnsDiscoveryOptions
   #dns: DnsConfig
   #made: DnsDiscoveryOptions['resolver']
   #entries: readonly ReplicaConfig[]
-  /** By what was looked up, and for what. */
+  /** Results by what was looked up. */
   readonly #found = new Map<string, Location>()
   readonly #failing = new Set<string>()
-  /** Whether what is known is fresh enough that nobody has to wait. */
+  /** Whether the results are recent enough to be used without waiting. */
   #fresh: boolean
   #looking: Promise<void> | undefined
   #lookedAt = -Infinity
@@ -48,12 +49,12 @@ export class DnsDiscovery {
     this.#fresh = !entries.some(hasName)
   }
 
-  /** For whoever is about to use the server: what to wait for, `undefined` when there is nothing. Never rejects. */
+  /** Resolves when the server can be used. `undefined`: it can be now. Never rejects. */
   get pending(): Promise<void> | undefined {
     return this.#fresh || this.#closed ? undefined : this.#look()
   }
 
-  /** Looks up by other settings from now on. */
+  /** Applies other settings to later look-ups. */
   configure(dns: DnsConfig): void {
     if (JSON.stringify(dns) === JSON.stringify(this.#dns)) return
     this.#dns = dns
@@ -63,7 +64,7 @@ export class DnsDiscovery {
     if (!this.#closed && this.#entries.some(hasName) && this.#options.inUse()) void this.#look()
   }
 
-  /** The configuration has changed. */
+  /** Applies the replicas of another configuration. */
   update(entries: readonly ReplicaConfig[]): void {
     this.#entries = entries
     const keys = new Set(entries.map(keyOf))
@@ -75,7 +76,7 @@ export class DnsDiscovery {
     else this.#fresh = false
   }
 
-  /** A replica could not be connected to: it may be elsewhere by now. */
+  /** Looks up again, because a replica could not be connected to and may have another address now. */
   again(): void {
     if (this.#closed || !this.#entries.some(hasName)) return
     if (monotonicNow() - this.#lookedAt >= SOONEST_MS) void this.#look()
@@ -87,7 +88,7 @@ export class DnsDiscovery {
     this.#made?.close()
   }
 
-  /** Most servers need none. */
+  /** Created on first use, because most servers need none. */
   get #resolver(): NonNullable<DnsDiscoveryOptions['resolver']> {
     return (this.#made ??= new NameResolver(this.#dns))
   }
@@ -108,7 +109,7 @@ export class DnsDiscovery {
       if (location) this.#found.set(keyOf(entry), location)
     })
     const asked = new Set(entries.map(keyOf))
-    // The configuration may have changed meanwhile.
+    // The configuration may have changed in the meantime.
     if (this.#entries.some(entry => hasName(entry) && !asked.has(keyOf(entry)))) return this.#lookUp()
     this.#fresh = true
     this.#tell()
@@ -126,7 +127,7 @@ export class DnsDiscovery {
       this.#failing.delete(name)
       return location
     } catch (error) {
-      // What is known may still be right. Said once, not twice a minute.
+      // The former result may still be right. Logged once, not twice a minute.
       if (!this.#failing.has(name) && !this.#closed)
         this.#options.logger[this.#levelOf(entry)](
           'A name could not be looked up; what is known of it is kept.',
@@ -140,7 +141,7 @@ export class DnsDiscovery {
     }
   }
 
-  /** Where nothing is known, the system looks up the same name for the connection, which fails for this reason and says so. */
+  /** Without any result, the system looks up the same name for the connection, which then fails with this reason. */
   #levelOf(entry: ReplicaConfig): 'warn' | 'debug' {
     const follows = entry.service === undefined && !this.#resolver.own && !this.#found.has(keyOf(entry))
     return follows ? 'debug' : 'warn'
@@ -160,7 +161,7 @@ export class DnsDiscovery {
       (before?.kind === 'services' && before.targets.find(target => target.host === host)?.addresses) || []
     const targets = services.map(async service => ({
       ...service,
-      // The system may not know what only these name servers do.
+      // The system's resolver may lack names of the configured name servers.
       addresses: this.#resolver.own
         ? await this.#resolver.addresses(service.host).catch(() => known(service.host))
         : [],
@@ -172,7 +173,7 @@ export class DnsDiscovery {
     this.#options.onChange(this.#entries.flatMap(entry => replicasOf(entry, this.#found.get(keyOf(entry)))))
   }
 
-  /** Until the next look-up. */
+  /** Schedules the next look-up. */
   #wait(): void {
     const { refreshMs } = this.#dns
     clearTimeout(this.#timer)
@@ -185,14 +186,14 @@ export class DnsDiscovery {
   }
 }
 
-/** Whether its URL says where it is by a name that can be looked up. */
+/** Whether the host of its URL is a name that can be looked up. */
 function hasName({ endpoint }: ReplicaConfig): boolean {
   if (endpoint.url === undefined) return false
   const { hostname } = new URL(endpoint.url)
   return !isLoopback(hostname) && isIP(hostname.replace(/^\[|\]$/g, '')) === 0
 }
 
-/** Of two entries for the same name, each is looked up by itself. */
+/** Two entries with the same name are looked up separately. */
 function keyOf({ name, endpoint, service }: ReplicaConfig): string {
   return endpoint.url === undefined ? '' : JSON.stringify([name, endpoint.url, service])
 }

@@ -2,35 +2,41 @@ import { isIP } from 'node:net'
 import type { Endpoint, ReplicaConfig, UrlEndpoint } from '../../config/replica-types.ts'
 import type { Service } from './dns-resolver.ts'
 
-/** An endpoint of any kind that a URL names. */
+/** An endpoint of any kind with a URL. */
 type NamedEndpoint = Extract<Endpoint, UrlEndpoint>
 
-/** What DNS says of a configured replica. */
+/** The DNS result for a configured replica. */
 export type Location =
   | {
       readonly kind: 'addresses'
       /** Preferred family first. */
       readonly addresses: readonly string[]
-      /** Whether there were several at some time: what was apart stays so, since merging would end conversations for nothing. */
+      /**
+       * Whether there were ever several addresses. Separate replicas stay separate, because merging would end sessions
+       * needlessly.
+       */
       readonly several: boolean
-      /** Whether a connection by name would lead elsewhere. */
+      /** Whether a connection by name would lead to another address. */
       readonly byAddress: boolean
     }
   | { readonly kind: 'services'; readonly targets: readonly Target[] }
 
-/** Where a service is to be had. */
+/** Target of a service. */
 export interface Target extends Service {
-  /** Where its host is; empty: the system knows. */
+  /** Addresses of its host. Empty: the system resolves it. */
   readonly addresses: readonly string[]
 }
 
-/** The replicas that an entry of the configuration stands for. */
+/** The replicas for an entry of the configuration. */
 export function replicasOf(entry: ReplicaConfig, location: Location | undefined): readonly ReplicaConfig[] {
   if (!location) return [entry]
   return location.kind === 'services' ? ofServices(entry, location.targets) : ofAddresses(entry, location)
 }
 
-/** Of one family: the other one is a second way to the same replicas, tried where the first leads nowhere. */
+/**
+ * The replicas for the addresses of one family. The other family is an alternative path to the same replicas, tried
+ * when the first one fails.
+ */
 function ofAddresses(
   entry: ReplicaConfig,
   { addresses, several, byAddress }: Extract<Location, { kind: 'addresses' }>,
@@ -49,7 +55,7 @@ function ofAddresses(
   })
 }
 
-/** Those of the family that is preferred. */
+/** The addresses of the preferred family. */
 export function mainOf(addresses: readonly string[]): readonly string[] {
   const family = isIP(addresses[0] ?? '')
   return addresses.filter(address => isIP(address) === family)

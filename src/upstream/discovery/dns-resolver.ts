@@ -7,7 +7,7 @@ import type { DnsConfig } from '../../config/replica-types.ts'
 export interface Service {
   readonly host: string
   readonly port: number
-  /** The lowest ones are to be used first. */
+  /** Targets with the lowest priority are used first. */
   readonly priority: number
   /** Share within its priority. */
   readonly weight: number
@@ -16,9 +16,9 @@ export interface Service {
 const TIMEOUT_MS = 2000
 const TRIES = 3
 
-/** Looks up the names of replicas: with the system's resolver as every other program, or with the name servers of the configuration. */
+/** Looks up the names of replicas: with the system's resolver, or with the name servers of the configuration. */
 export class NameResolver {
-  /** Whether it knows what the system does not, so that a connection by name would lead elsewhere. */
+  /** Whether it uses configured name servers, so that a connection by name may lead to another address. */
   readonly own: boolean
   readonly #resolver = new Resolver({ timeout: TIMEOUT_MS, tries: TRIES })
 
@@ -27,7 +27,10 @@ export class NameResolver {
     if (this.own) this.#resolver.setServers(servers.map(toServer))
   }
 
-  /** At least one address, preferred family first, sorted within each. @throws Error when there is none, or nobody says so */
+  /**
+   * At least one address, preferred family first, sorted within each. @throws Error when there is none, or the look-up
+   * fails
+   */
   async addresses(host: string): Promise<readonly string[]> {
     const found = this.own ? await this.#ask(host) : await lookup(host, { all: true, hints: ADDRCONFIG })
     const preferred = found[0]?.family
@@ -37,11 +40,11 @@ export class NameResolver {
     return [...new Set([...of(true), ...of(false)])]
   }
 
-  /** At least one, in no order. @throws Error when there is none, or nobody says so */
+  /** At least one service, in no order. @throws Error when there is none, or the look-up fails */
   async services(name: string): Promise<readonly Service[]> {
     const found = await this.#resolver.resolveSrv(name)
     const services = found.map(({ name: host, port, priority, weight }) => ({ host, port, priority, weight }))
-    // A single "." says that the service is not to be had there.
+    // A single "." means that the service is not available there.
     const there = services.filter(({ host, port }) => host !== '' && host !== '.' && port > 0)
     if (there.length === 0) throw new Error(`${name} has no SRV record.`)
     return there
@@ -60,7 +63,7 @@ export class NameResolver {
   }
 }
 
-/** As Node takes it: an address of the sixth version with a port, or not, in brackets. */
+/** Converts to the form of Node.js, with an IPv6 address in brackets. */
 function toServer(server: string): string {
   return isIP(server) === 6 ? `[${server}]` : server
 }

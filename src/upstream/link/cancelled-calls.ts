@@ -8,7 +8,7 @@ import type { Exchange, InputRequest } from '../../core/exchange.ts'
 import type { Unfinished } from '../../core/unfinished.ts'
 import { UnfinishedRequests } from './unfinished-requests.ts'
 
-/** How long a server may still talk about a call that it was told to drop. */
+/** How long a server may still send messages about a cancelled call. */
 const TALK_MS = 60_000
 const MAX_KEPT = 1000
 
@@ -21,23 +21,24 @@ interface Kept {
 }
 
 /**
- * Calls the gateway no longer waits for, but on which the server may still be working: nothing confirms a cancellation. What the server says meanwhile
- * without saying which call it means may be about them, so it must not be taken for that of another client's call. Of each call only its owner is kept.
+ * Cancelled calls that the server may still be working on, because nothing confirms a cancellation. A message of the
+ * server that does not name its call may be about one of them, so it must not be attributed to another client's call.
+ * Only the owner of each call is kept.
  */
 export class CancelledCalls {
   readonly #kept = new Map<number, Kept>()
-  /** Of all that are kept; made when it is asked for. */
+  /** Exchanges of all kept calls, built on demand. */
   #exchanges: readonly Exchange[] | undefined
   readonly #unfinished: UnfinishedRequests
 
-  /** `timeoutMs`: how long a call may take; 0 for ever. */
+  /** `timeoutMs`: how long a call may take; 0: no limit. */
   constructor(deadlines: Deadlines, timeoutMs: number) {
     this.#unfinished = new UnfinishedRequests(deadlines, timeoutMs)
   }
 
   /**
-   * `id` is that of the request to the server; `exchange` is the one that may be meant by what the server says, if one may be.
-   * @returns what the server may go on with; `undefined` where that counts as ended
+   * `id` is that of the request to the server. `exchange` is the call that later messages may be about, if any.
+   * @returns the unfinished request at the server; `undefined` if it counts as ended
    */
   add(id: number, exchange: Exchange | undefined): Unfinished | undefined {
     this.#purge()
@@ -48,18 +49,18 @@ export class CancelledCalls {
     return this.#unfinished.add(id)
   }
 
-  /** The server has answered after all, or never will. */
+  /** Records that the server has answered after all, or never will. */
   answered(id: number): void {
     if (this.#kept.delete(id)) this.#exchanges = undefined
     this.#unfinished.ended(id)
   }
 
-  /** The link has ended. */
+  /** Drops everything, because the link has ended. */
   close(): void {
     this.#unfinished.close()
   }
 
-  /** Oldest first. The same list as long as nothing changes. */
+  /** Oldest first. The same array while nothing changes. */
   exchanges(): readonly Exchange[] {
     this.#purge()
     this.#exchanges ??= Array.from(this.#kept.values(), ({ exchange }) => exchange)
@@ -73,7 +74,7 @@ export class CancelledCalls {
 
   #purge(): void {
     const now = monotonicNow()
-    // In the order of time, so the first that is still kept ends it.
+    // In order of time, so the loop ends at the first one that is still kept.
     for (const [id, { until }] of this.#kept) {
       if (until > now && this.#kept.size < MAX_KEPT) return
       this.#kept.delete(id)
@@ -82,7 +83,10 @@ export class CancelledCalls {
   }
 }
 
-/** Whose a call was. Its request, its client's connection and its answer are let go: arguments are often megabytes, and a minute is long. */
+/**
+ * The owner of a call. Its request, connection and answer are released, because arguments are often megabytes, and a
+ * minute is long.
+ */
 class CancelledCall implements Exchange {
   readonly request: Exchange['request']
   readonly principal: Exchange['principal']
@@ -109,7 +113,7 @@ class CancelledCall implements Exchange {
   }
 
   notify(): void {
-    // Nobody listens any more.
+    // The call has no receiver any more.
   }
 
   ask({ server, method }: InputRequest): Promise<string> {

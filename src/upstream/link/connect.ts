@@ -14,18 +14,19 @@ import { createTransport, fallbackOf, traitsOf } from '../transport/transports.t
 
 export interface Connected {
   readonly link: Link
-  /** What the handshake has shown of the server. */
+  /** The eras that the handshake has detected. */
   readonly shown: Spoken
 }
 
 export interface ConnectOptions extends Omit<LinkOptions, 'transport'> {
-  /** Breaks the attempt off, which then fails with `shutting_down`. */
+  /** Aborts the attempt, which then fails with `shutting_down`. */
   readonly signal: AbortSignal
 }
 
 /**
- * Opens a link to a server: transport, era, handshake. The era is the one that is wished for where the server speaks it; `known` is where the handshake begins.
- * Goes on with another transport where the table of transports names one for the failure. A failed attempt leaves nothing behind.
+ * Opens a link to a server: transport, era, handshake. The link has the wanted era if the server supports it. The
+ * handshake begins with the `known` era. If the attempt fails, the next transport in the table of transports is tried
+ * for certain errors. A failed attempt leaves nothing behind.
  * @throws GatewayError naming the server, the cause and the fix
  */
 export async function connect(options: ConnectOptions, wish: Era, known: Spoken): Promise<Connected> {
@@ -121,16 +122,18 @@ async function attempt(
   }
 }
 
-/** What a fresh process is taken for after one that failed in the handshake; `undefined` where that would change nothing. */
+/** The assumed eras for a new process after one that failed in the handshake. `undefined`: they would be the same. */
 function betterStart(error: unknown, wish: Era, known: Spoken, { discovered }: Heard): Spoken | undefined {
   if (error instanceof TooLate) return { modern: true }
   if (!(error instanceof GatewayError) || error.code !== 'upstream_closed') return undefined
-  // Some servers exit at what they do not know: old ones at a message before `initialize`, modern ones at that.
+  // Some servers exit on an unknown message: old ones on any message before `initialize`, modern ones on `initialize`.
   if (!discovered) return known.modern === false ? undefined : { legacy: true, modern: false }
   return wish === 'modern' || known.legacy === false ? undefined : { legacy: false, modern: true }
 }
 
-/** However far the handshake got: what the link was opened for has not been sent. */
+/**
+ * The error with delivery `not_sent`: however far the handshake got, the call that needs the link has not been sent.
+ */
 function notSent(error: GatewayError): GatewayError {
   if (error.delivery === 'not_sent') return error
   const { code, message, cause, server, retryAfterMs, data } = error

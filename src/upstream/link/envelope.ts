@@ -14,7 +14,10 @@ export function modernEnvelope(clientInfo: string): Envelope {
   }
 }
 
-/** The gateway's envelope with what a client's call adds: its capabilities and its log level. `roots` are the server's, when they are configured. */
+/**
+ * The gateway's envelope with the capabilities and log level of a client's call. `roots` are those configured for the
+ * server.
+ */
 export function envelopeFor(
   exchange: Exchange,
   envelope: Envelope,

@@ -5,17 +5,18 @@ import { oversized, protocolError } from './link-errors.ts'
 import { endsId } from '../transport/shared/response-id.ts'
 import type { Receiver } from '../transport/shared/transport.ts'
 
-/** A link, as far as it is guarded. */
+/** The part of a link that is guarded. */
 export interface Guardable extends Receiver {
   readonly server: { readonly name: string }
   readonly logger: Logger
-  /** The method of a request of the gateway itself that waits for its answer under this id. */
+  /** The method of a pending request of the gateway itself with this id. */
   ownRequest(id: number): string | undefined
 }
 
 /**
- * Stands between a transport and a link: whatever a server sends, nothing is thrown into the event handlers of the transport. A message that cannot be dealt
- * with fails the request it belongs to. Answers to the gateway itself that are too large are refused before they are parsed.
+ * Stands between a transport and a link, so that no message of a server throws into the event handlers of the
+ * transport. A message that cannot be processed fails the request it belongs to. Answers to the gateway itself that are
+ * too large are refused before they are parsed.
  */
 export class Guarded implements Receiver {
   readonly #link: Guardable
@@ -81,7 +82,7 @@ export class Guarded implements Receiver {
   }
 }
 
-/** What `work` resolves with; a rejection is logged, because nothing waits for it. */
+/** Resolves with the result of `work`. A rejection is logged, because nothing awaits it. */
 export async function unfailing<T>(logger: Logger, work: Promise<T>): Promise<T | undefined> {
   try {
     return await work

@@ -12,31 +12,36 @@ import type { Link } from './link.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import { HttpStatusError } from '../transport/http/http-error.ts'
 
-/** A process that has said nothing for so long is offered `initialize` as well. */
+/** A process that has been silent this long is sent `initialize` as well. */
 const QUIET_MS = 1500
-/** How long a server that answered `server/discover` may take to refuse the `initialize` that crossed it. */
+/** How long a server that answered `server/discover` may take to refuse the `initialize` sent in the meantime. */
 const CROSSING_MS = 2000
-/** How long a server may take to answer a probe before it is taken for one of the other era that swallows what it does not know. */
+/**
+ * How long a server may take to answer a probe. Afterwards it counts as a server of the other era that ignores unknown
+ * messages.
+ */
 const PROBE_TIMEOUT_MS = 10_000
 
-/** What an attempt has found out so far, for the case that it fails. */
+/** What an attempt has detected so far, used if it fails. */
 export interface Heard {
   /** The server has answered `server/discover`. */
   discovered: boolean
 }
 
-/** The process has answered as a modern server and will not enter a legacy conversation any more. Another one may. */
+/** The process has answered as a modern server and accepts no legacy session any more. A new process may. */
 export class TooLate extends Error {}
 
 /**
- * Agrees on an era and a revision with a server: on the era that is wished for where the server speaks it, else on the other one.
+ * Negotiates an era and a revision with a server: the wanted era if the server supports it, otherwise the other one.
  *
- * A server of which nothing is known is asked `server/discover` first, whatever is wished for, since only a valid answer, or the error that lists supported
- * versions, is evidence of the modern era; any other error means `initialize`. One that is modern is asked `initialize` as well where the legacy era is wished
- * for; on stdio some servers take only the first question, so that a refusal says nothing of them. What is known spares the question that would be refused, or is not needed. On stdio a silent server may be slow or old, so both questions are asked of
- * the same process and the answers decide. A server that refuses what it is known to speak is asked the other question, too.
+ * A server of unknown eras is first sent `server/discover`, whichever era is wanted, since only a valid answer, or the
+ * error that lists supported versions, is evidence of the modern era; any other error leads to `initialize`. A modern
+ * server is sent `initialize` as well if the legacy era is wanted. On stdio some servers accept only the first of the
+ * two requests, so a refusal of the second is no evidence. Known eras save the request that would be refused or is not
+ * needed. On stdio a silent server may be slow or old, so both requests are sent to the same process and the answers
+ * decide. If a server refuses a known era, the other request is sent, too.
  *
- * @returns what the handshake has shown
+ * @returns the detected eras
  * @throws GatewayError naming the server, the cause and the fix; `TooLate`
  */
 export async function shakeHands(link: Link, wish: Era, spoken: Spoken, heard: Heard): Promise<Spoken> {
@@ -53,7 +58,7 @@ export async function shakeHands(link: Link, wish: Era, spoken: Spoken, heard: H
       return { legacy: true }
     } catch (error) {
       if (!mayBeModern(error, spoken)) throw error
-      // What is known is out of date, or the server is of the other era only.
+      // The known eras are outdated, or the server supports the other era only.
       transport.use(MODERN)
       const found = await discover(link, link.server.startTimeoutMs).catch(() => undefined)
       if (!found) throw error
@@ -94,25 +99,31 @@ export async function shakeHands(link: Link, wish: Era, spoken: Spoken, heard: H
 const LEGACY_ONLY: Spoken = { legacy: true, modern: false }
 const MODERN_ONLY: Spoken = { legacy: false, modern: true }
 
-/** Whether `initialize` is the first question. */
+/** Whether `initialize` is sent first. */
 function greetsFirst(wish: Era, { legacy, modern }: Spoken): boolean {
   if (wish === 'modern') return modern === false
   return legacy !== false && (legacy === true || modern !== undefined)
 }
 
-/** A process's answer has as long as the start may take, because the server may be starting. */
+/** A process may take as long as its start may take, because it may be starting. */
 function probeTimeoutMs({ server, transport }: Link): number {
   return transport.traits.process ? server.startTimeoutMs : Math.min(PROBE_TIMEOUT_MS, server.startTimeoutMs)
 }
 
-/** Whether a server that does not take `initialize` may be one that has no such method. One that is known to be modern may also swallow it. */
+/**
+ * Whether a server that refuses `initialize` may lack the method. A server that is known to be modern may also ignore
+ * it.
+ */
 function mayBeModern(error: unknown, { modern }: Spoken): boolean {
   if (!(error instanceof GatewayError)) return false
   if (error.code === 'upstream_timeout') return modern === true
   return error.code === 'upstream_protocol' || refusalRaisesDoubt(error)
 }
 
-/** Both questions are on their way. A server that answers `initialize` has entered a legacy conversation, whatever else it can. */
+/**
+ * Sends both requests at once. A server that answers `initialize` has entered a legacy session, whatever else it
+ * supports.
+ */
 async function raceWithInitialize(
   link: Link,
   discovery: Promise<Json<JsonObject> | undefined>,
@@ -146,7 +157,9 @@ async function raceWithInitialize(
       })
 }
 
-/** The result of `server/discover`, or `undefined` when the server is not modern. Rejects only when nothing can be concluded. */
+/**
+ * The result of `server/discover`. `undefined`: the server is not modern. Rejects only when neither can be concluded.
+ */
 async function discover(link: Link, timeoutMs: number, again = false): Promise<Json<JsonObject> | undefined> {
   const envelope = Object.entries(link.modernEnvelope).map(
     ([key, value]) => `${JSON.stringify(key)}:${value}`,
@@ -158,7 +171,7 @@ async function discover(link: Link, timeoutMs: number, again = false): Promise<J
   } catch (error) {
     if (error instanceof UpstreamRpcError) {
       const supported = error.rpcCode === UNSUPPORTED_VERSION ? supportedIn(error) : []
-      // It may have been starting: the revision it refused is one it says it knows.
+      // The server may have been starting: the revision it refused is one that it lists as supported.
       if (supported.includes(MODERN) && !again) return await discover(link, timeoutMs, true)
       if (supported.length > 0 && !supported.some(version => LEGACY_VERSIONS.includes(version)))
         throw new GatewayError('upstream_protocol', noCommonVersion(link.server.name, supported), {
@@ -169,7 +182,8 @@ async function discover(link: Link, timeoutMs: number, again = false): Promise<J
     }
     const status =
       error instanceof GatewayError && error.cause instanceof HttpStatusError ? error.cause.status : undefined
-    // A server that does not know such a request refuses it; one that is down, overloaded or wants credentials says nothing about its era.
+    // A server without this method refuses it. A server that is down, overloaded or requires credentials gives no
+    // evidence of its era.
     if (
       status !== undefined &&
       status >= 400 &&
@@ -189,7 +203,7 @@ async function discover(link: Link, timeoutMs: number, again = false): Promise<J
   }
 }
 
-/** What a server that refuses a version says it supports instead; empty when it says nothing of use. */
+/** The versions that a server lists when it refuses one. Empty if it lists none. */
 function supportedIn(error: UpstreamRpcError): string[] {
   const supported = (error.data as { supported?: unknown } | undefined)?.supported
   return Array.isArray(supported) ? supported.filter(version => typeof version === 'string') : []
@@ -201,7 +215,7 @@ function noCommonVersion(server: string, supported: readonly string[]): string {
   return `Server "${server}" supports only ${supported.join(', ').slice(0, 200)}; the gateway speaks ${MODERN} and ${LATEST_LEGACY} or older.`
 }
 
-/** `probing`: the server is a modern one that may have no such method, and may swallow what it does not know. */
+/** `probing`: the server is modern, so it may lack the method, or may ignore it. */
 async function initialize(link: Link, probing = false): Promise<Json<JsonObject>> {
   const params = `{"protocolVersion":"${LATEST_LEGACY}","capabilities":${link.capabilities},"clientInfo":${link.clientInfo}}`
   try {
@@ -243,7 +257,7 @@ function establishLegacy(link: Link, result: Json<JsonObject>): void {
   link.transport.listen()
 }
 
-/** What a server gave for a revision, as far as a sentence has room for it. */
+/** The revision that a server sent, shortened for a message. */
 function shown(version: unknown): string {
   return typeof version === 'string' ? JSON.stringify(version.slice(0, 40)) : `of type ${typeof version}`
 }

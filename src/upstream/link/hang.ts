@@ -1,6 +1,9 @@
 import { GatewayError } from '../../core/errors.ts'
 
-/** Whether a process is hung: a call has timed out, and what any server answers at once is not answered either. However many calls time out, it is asked once at a time. */
+/**
+ * Detects a hung process: a call has timed out, and a request that any server answers at once is not answered either.
+ * Only one check runs at a time, however many calls time out.
+ */
 export class HangCheck {
   readonly #ask: () => Promise<unknown>
   readonly #onHung: () => void
@@ -12,7 +15,7 @@ export class HangCheck {
     this.#onHung = onHung
   }
 
-  /** A request has timed out; the check itself is one, too. */
+  /** Called for every request that has timed out. The check itself is one, too. */
   timedOut(): void {
     if (this.#asking) return
     this.#asking = true
@@ -20,7 +23,7 @@ export class HangCheck {
       () => (this.#asking = false),
       (error: unknown) => {
         this.#asking = false
-        // `overloaded`: so much waits to be read already that it could not even be asked.
+        // `overloaded`: so much output waits for the process already that the check could not be sent.
         const code = error instanceof GatewayError ? error.code : undefined
         if (code === 'upstream_timeout' || code === 'overloaded') this.#onHung()
       },
@@ -28,7 +31,7 @@ export class HangCheck {
   }
 }
 
-/** What calls hear that were in flight. */
+/** Error of the calls that were in flight. */
 export function hung(server: string, check: string, timeoutMs: number): GatewayError {
   return new GatewayError(
     'upstream_closed',

@@ -4,17 +4,17 @@ import { isJsonObject } from '../../core/json-object.ts'
 import { isDeeperThan, rawAt } from '../../protocol/json-text.ts'
 import type { Peer } from './link-contract.ts'
 
-/** Largest answer to a request of the gateway itself, in characters: a page of a list, and everything a server says when it is greeted. */
+/** Largest answer to a request of the gateway itself, in characters: a page of a list, or the answer to a greeting. */
 export const MAX_OWN_ANSWER_CHARS = 8 * 1024 * 1024
 
-/** Of the parts of a greeting: far more than servers need, and little enough to be passed on to every client. */
+/** Bounds of the parts of a greeting: far more than servers need, and small enough to be passed on to every client. */
 const MAX_CAPABILITIES_CHARS = 64 * 1024
 const MAX_SERVER_INFO_CHARS = 64 * 1024
 const MAX_INSTRUCTIONS_CHARS = 64 * 1024
 const MAX_DEPTH = 32
 
 /**
- * What a server says of itself when it is greeted, bounded in size and depth. Instructions that are too long are cut.
+ * The result of a greeting, bounded in size and depth. Instructions that are too long are cut.
  * @throws GatewayError `upstream_protocol` that names the bound
  */
 export function introduced(

@@ -3,7 +3,7 @@ import type { Json, JsonObject, ServerOutcome } from '../../core/exchange.ts'
 import type { Caching } from '../../protocol/caching.ts'
 import type { ParamsChange } from '../../protocol/params.ts'
 
-/** What a link learns when it shakes hands. */
+/** Results of the handshake. */
 export interface Peer {
   readonly era: 'legacy' | 'modern'
   readonly protocolVersion: string
@@ -11,27 +11,30 @@ export interface Peer {
   readonly instructions: string | undefined
   /** Raw JSON. */
   readonly serverInfo: string
-  /** How long this may be kept, where the server says it. */
+  /** Time to live and scope of these, where the server gives them. */
   readonly caching?: Caching | undefined
 }
 
-/** Where a call goes and what changes in it. */
+/** Parameters of a call on a link. */
 export interface LinkCall {
   readonly method: string
   readonly change: ParamsChange
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** What is left of the time of a call that is being made once more; `undefined`: all of it. */
+  /** Remaining time of a call that is retried. `undefined`: the full time. */
   readonly timeoutMs?: number | undefined
-  /** Hears the answer at once, before anything that the server says after it. `id` is that of the request. */
+  /** Called with the answer synchronously, before any later message of the server. `id` is that of the request. */
   readonly onAnswer?: (outcome: ServerOutcome, id: number) => void
-  /** Asked when the time has passed: whether the server is still at it, so that the call gets the same time once more. Never rejects. */
+  /**
+   * Called when the time is over: whether the server is still working, so that the call gets the same time again. Never
+   * rejects.
+   */
   readonly worthWaiting?: () => Promise<boolean>
 }
 
-/** Hears of a standing request. */
+/** Listener of a standing request. */
 export interface StandListener {
-  /** The server has begun to serve it; with the parameters of its acknowledgement. */
+  /** The server has acknowledged it, with these parameters. */
   acknowledged(params: Json | undefined): void
-  /** The server has ended it; called once, and not after it was ended from this side. */
+  /** The server has ended it. Called once, and not after it was ended by the gateway. */
   ended(error: GatewayError | undefined): void
 }

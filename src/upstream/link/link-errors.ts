@@ -2,7 +2,7 @@ import { GatewayError, type Delivery } from '../../core/errors.ts'
 import { MAX_OWN_ANSWER_CHARS } from './introduction.ts'
 import { limitOf, MOST_EXTENSION, type Pending } from './pending.ts'
 
-/** How a request on a link can end without an answer of the server. */
+/** Errors of requests on a link that end without an answer of the server. */
 
 export function timedOut(server: string, pending: Pending): GatewayError {
   const { method, timeoutMs } = pending
@@ -24,7 +24,7 @@ export function cancelled(server: string, delivery: Delivery = 'unknown'): Gatew
   return new GatewayError('cancelled', 'The request was cancelled.', { server, delivery })
 }
 
-/** An answer to the gateway itself of `chars` characters, which is more than such an answer may have. */
+/** Error for an answer of `chars` characters to the gateway itself, which exceeds the maximum. */
 export function oversized(server: string, method: string, chars: number): GatewayError {
   return new GatewayError(
     'too_large',
@@ -38,12 +38,12 @@ export function protocolError(server: string, what: string): GatewayError {
   return new GatewayError(
     'upstream_protocol',
     `Server "${server}" sent ${what}. Its log output may say why.`,
-    // It may have done what was asked, and nobody knows.
+    // The request may have been executed.
     { server, delivery: 'unknown' },
   )
 }
 
-/** Messages in one batch. The gateway asks for none, so a server has few reasons to send one. */
+/** Maximum number of messages in one batch. The gateway sends no batches, so a server has little reason to. */
 export const MAX_BATCH = 1000
 
 export function vastBatch(server: string, count: number): GatewayError {

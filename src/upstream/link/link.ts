@@ -49,14 +49,14 @@ import type { Receiver, Transport } from '../transport/shared/transport.ts'
 import { Unasked } from './unasked.ts'
 import { UnderWay } from './under-way.ts'
 
-/** Records of refused questions in a minute. */
+/** Refused questions that are logged per minute. */
 const LOGGED_REFUSALS = 20
 
-/** Hears what a link's server says that is no answer. Implemented by the relay. */
+/** Receives the messages of a link's server that are no answers. Implemented by the relay. */
 export interface LinkListener {
-  /** A notification, with the exchanges it may belong to, oldest first: the one on whose stream it came, else all the server may be working on. */
+  /** A notification, with the exchanges it may belong to, oldest first: that of its stream, or all in progress. */
   onNotification(link: Link, method: string, params: Json | undefined, among: readonly Exchange[]): void
-  /** The server asks something. Resolves with the raw JSON of the result. @throws GatewayError */
+  /** A request of the server. Resolves with the raw JSON of the result. @throws GatewayError */
   onRequest(
     link: Link,
     method: string,
@@ -64,9 +64,9 @@ export interface LinkListener {
     among: readonly Exchange[],
     cancellation: Cancellation,
   ): Promise<string>
-  /** The link takes no new calls: its transport is gone, or its session is. Called once, not after `close()`. */
+  /** The link takes no new calls: its transport or its session is lost. Called once, not after `close()`. */
   onLost(link: Link, error: GatewayError): void
-  /** What the server said unasked may have gone unheard for a while. */
+  /** Notifications of the server may have been missed. */
   onGap(link: Link): void
 }
 
@@ -79,22 +79,22 @@ export interface LinkOptions {
   readonly logger: Logger
   /** Raw JSON of the gateway's `clientInfo`. */
   readonly clientInfo: string
-  /** Raw JSON of the client capabilities that a legacy server is told of; modern ones are told with every request. */
+  /** Raw JSON of the client capabilities that a legacy server receives. Modern servers receive them per request. */
   readonly capabilities: string
-  /** The one session the link serves, if it serves only one. */
+  /** The session that the link is dedicated to, if it is dedicated to one. */
   readonly owner: Conversation | undefined
 }
 
-/** One live MCP conversation with one replica: ids and tokens of its own, answers matched to calls. */
+/** One MCP connection with one replica. It has its own ids and tokens, and matches answers to calls. */
 export class Link implements Receiver {
   readonly server: ServerConfig
   readonly transport: Transport
-  /** Where it leads. */
+  /** The replica at the other end. */
   readonly replica: Replica
-  /** What stands for it in records: the server, the replica where it has several, the transport. */
+  /** Its name in records: the server, the replica if there are several, the transport. */
   readonly label: string
   readonly logger: Logger
-  /** Of its client, as a legacy server has been told them. */
+  /** The client capabilities that a legacy server has received. */
   capabilities: string
   #owner: Conversation | undefined
   #listener: LinkListener
@@ -107,11 +107,11 @@ export class Link implements Receiver {
   readonly #junk = new Junk()
   readonly #refusals = new LogSampler(LOGGED_REFUSALS, 60_000)
   readonly unasked = new Unasked()
-  /** Told of the memory its processes use while that is more than they may. Set by whoever holds the link. */
+  /** Called with the memory use of its processes while that exceeds the limit. Set by the holder of the link. */
   onMemoryLimitExceeded: (bytes: number) => void = () => {}
   /** Tasks that run at the server (legacy). */
   readonly tasks = new LinkTasks()
-  /** Standing requests by id, with what to do when the server acknowledges them. */
+  /** Standing requests by id, with the listener for the acknowledgement. */
   readonly #standing = new Map<number, StandListener['acknowledged']>()
   #nextId = 1
   #state: 'new' | 'open' | 'lost' | 'closed' = 'new'
@@ -121,14 +121,14 @@ export class Link implements Receiver {
   #peer: Peer | undefined
   #envelope: Readonly<Record<string, string>> | undefined
   #checkId: number | undefined
-  /** Whether the link was lost, whatever has become of it since. */
+  /** Whether the link was lost, whatever state it has been in since. */
   #lost = false
   readonly #doubts = new SessionProbe(async cause => {
     if (this.usable && (await this.#stillKnown()) && this.usable) return undefined
     const lost = unknownNow(this.server.name, cause)
     this.#lose(lost)
     this.#closeWhenDone()
-    // Closed from this side, it was not lost.
+    // A link that the gateway has closed was not lost.
     return this.#lost ? lost : undefined
   })
 
@@ -158,20 +158,20 @@ export class Link implements Receiver {
     return this.#owner
   }
 
-  /** Hands over a link that nobody has used yet. */
+  /** Hands over a link that has not been used yet. */
   adopt(listener: LinkListener, owner: Conversation | undefined): void {
     this.#listener = listener
     this.#owner = owner
     this.#lastUsed = monotonicNow()
   }
 
-  /** From now on it is nobody's in particular. */
+  /** Makes the link shared: it has no owner any more. */
   share(capabilities: string): void {
     this.#owner = undefined
     this.capabilities = capabilities
   }
 
-  /** Known after the handshake. */
+  /** Available after the handshake. */
   get peer(): Peer {
     if (!this.#peer)
       throw new GatewayError('internal', `The link to "${this.server.name}" has not shaken hands yet.`)
@@ -182,23 +182,23 @@ export class Link implements Receiver {
     return this.#state === 'open'
   }
 
-  /** Requests that wait for an answer; a standing one, such as a listen stream, is none. */
+  /** Number of requests that wait for an answer. Standing requests, such as a listen stream, do not count. */
   get inFlight(): number {
     return this.#pending.size - this.#standing.size
   }
 
-  /** Whether something is in flight, and all of it are lists that the gateway fetches for itself. */
+  /** Whether requests are in flight, and all of them are lists that the gateway fetches for itself. */
   get onlyLists(): boolean {
     const [...requests] = this.#pending.values()
     return this.inFlight > 0 && requests.every(({ id, isOwnList }) => isOwnList || this.#standing.has(id))
   }
 
-  /** Calls of clients that were answered, whatever the answer. */
+  /** Number of client calls that were answered, with a result or an error. */
   get answered(): number {
     return this.#answered
   }
 
-  /** When a call last began or ended, in Unix milliseconds. */
+  /** When a call last began or ended, in milliseconds of `monotonicNow()`. */
   get lastUsed(): number {
     return this.#lastUsed
   }
@@ -210,7 +210,7 @@ export class Link implements Receiver {
     if (this.#state === 'new') this.#state = 'open'
   }
 
-  /** Raw `_meta` members every request to a modern server carries; also used to probe. */
+  /** Raw `_meta` members of every request to a modern server. Also used by the probe. */
   get modernEnvelope(): Readonly<Record<string, string>> {
     return this.#envelope ?? modernEnvelope(this.#clientInfo)
   }
@@ -219,7 +219,7 @@ export class Link implements Receiver {
     return this.#clientInfo
   }
 
-  /** Relays a client's call. Resolves with what the server answers; rejects with a `GatewayError`, also when the call is cancelled. */
+  /** Relays a client's call. Resolves with the server's answer. Rejects with a `GatewayError`, also on cancellation. */
   call(exchange: Exchange, call: LinkCall): Promise<ServerOutcome> {
     if (this.unasked.any && exchange.canBeAsked === 'now')
       return this.unasked.put(exchange).then(() => this.call(exchange, call))
@@ -245,7 +245,7 @@ export class Link implements Receiver {
     return this.#send(id, call.method, params, timeoutMs, exchange, headers, call)
   }
 
-  /** A request of the gateway itself. `params` is raw JSON, to which a modern server's envelope is added, with `capabilities` where they are given. */
+  /** A request of the gateway itself. `params` is raw JSON; a modern server's envelope and `capabilities` are added. */
   async request(
     method: string,
     params: string | undefined,
@@ -274,14 +274,14 @@ export class Link implements Receiver {
     )
   }
 
-  /** Whether the server may still be working on a call that nobody waits for any more. */
+  /** Whether the server may still be working on a cancelled call. */
   get haunted(): boolean {
     return this.#givenUp.any
   }
 
   /**
-   * A request that stays open for as long as the server keeps it: a listen stream. The returned function ends it from this side. `params` is raw JSON,
-   * to which the envelope is added; `capabilities` is raw JSON of what the gateway declares with it.
+   * Opens a request that stays open as long as the server keeps it: a listen stream. The returned function ends it.
+   * `params` is raw JSON, to which the envelope is added; `capabilities` is raw JSON of the declared capabilities.
    */
   stand(method: string, params: string, listener: StandListener, capabilities = '{}'): () => void {
     const id = this.#nextId++
@@ -301,7 +301,7 @@ export class Link implements Receiver {
     }
   }
 
-  /** Nobody is asked any longer for the sake of this exchange, which was no call of this link itself: a task has ended. */
+  /** Ends the server's requests for this exchange, which is no call of this link itself: a task has ended. */
   endQuestions(exchange: Exchange): void {
     this.#questions.ended(exchange)
   }
@@ -317,16 +317,16 @@ export class Link implements Receiver {
       this.#logLevel.want(level)
   }
 
-  /** Every exchange that waits on this link. */
+  /** Every exchange that waits for an answer on this link. */
   exchanges(): readonly Exchange[] {
     return this.#underWay.pending
   }
 
-  /** Fails what is in flight and closes the transport. Idempotent. */
+  /** Fails the requests in flight and closes the transport. Idempotent. */
   async close(reason?: GatewayError): Promise<void> {
     if (this.#state !== 'closed') {
       this.#state = 'closed'
-      // Whatever has come of them, they can be fetched over another link.
+      // Whatever the reason is, the lists can be fetched over another link.
       for (const { id, isOwnList } of this.#pending.values())
         if (isOwnList) this.#take(id)?.reject(closed(this.server.name, 'not_sent'))
       this.#failAll(reason ?? closed(this.server.name, 'unknown'))
@@ -334,11 +334,11 @@ export class Link implements Receiver {
     await this.transport.close()
   }
 
-  /** The deadline of request `id` has passed. */
+  /** Called when the deadline of request `id` has passed. */
   expire(id: number): void {
     const waiting = this.#pending.get(id)
     if (waiting?.exchange && this.#questions.concern(waiting.exchange)) {
-      // Somebody is being asked: the time people take is not the server's.
+      // A client is being asked. The time that the user takes does not count as the server's.
       this.#deadlines.set(waiting, waiting.timeoutMs)
       return
     }
@@ -356,7 +356,7 @@ export class Link implements Receiver {
     const pending = this.#take(id)
     if (!pending) return
     this.#giveUp(pending, 'timeout', timedOut(this.server.name, pending))
-    // Not for what the gateway asks itself: a server that computes for a while answers no ping, and may still answer the call.
+    // Not for the gateway's own requests: a busy server may answer no ping, and may still answer the call.
     if (pending.exchange && this.transport.traits.process && this.usable) this.#hangs.timedOut()
   }
 
@@ -389,7 +389,7 @@ export class Link implements Receiver {
     return this.#pending.has(id)
   }
 
-  /** The method of a request of the gateway itself that waits for its answer under this id. */
+  /** The method of a pending request of the gateway itself with this id. */
   ownRequest(id: number): string | undefined {
     const pending = this.#pending.get(id)
     return pending && !pending.exchange && !this.#standing.has(id) ? pending.method : undefined
@@ -413,15 +413,15 @@ export class Link implements Receiver {
     } else this.#onValue(text, value, stream)
   }
 
-  /** `what` completes "sent". A call must not hang for a line that no rule attributes to one. */
+  /** `what` completes "sent". A message that cannot be attributed must not leave its call hanging. */
   #onUnread(what: string, text: string, stream: number | undefined): void {
     const culprit = stream ?? unreadAnswer(text, this.#pending)
-    // An answer of that many values is no noise.
+    // An answer with that many values is no junk.
     if (culprit === undefined || what !== TOO_MANY_VALUES) this.#onJunk(`The server sent ${what}.`, text)
     if (culprit !== undefined) this.onFailure(culprit, protocolError(this.server.name, what))
   }
 
-  /** The gateway sends no batches, so no answers are missed where it cannot be told which call a batch came for. */
+  /** The gateway sends no batches, so no answer is lost if a batch cannot be attributed to a call. */
   #onVastBatch(count: number, stream: number | undefined): void {
     const error = vastBatch(this.server.name, count)
     if (stream !== undefined) return this.onFailure(stream, error)
@@ -477,10 +477,10 @@ export class Link implements Receiver {
     }
     const id = value.id
     if (typeof id !== 'number') {
-      // What is no answer at all fails the request it came for, and that error says so.
+      // A message that is no valid answer fails the request on whose stream it came, and that error reports it.
       if (stream === undefined || 'result' in value || 'error' in value)
         this.#onJunk('The server sent an answer without a known id.', text)
-      // An error without an id on a request's own stream can only mean that request.
+      // On a request's own stream, an error without an id can only be about that request.
       if (stream !== undefined && 'error' in value && (id === null || id === undefined))
         this.#answer(stream, text, value)
       return
@@ -572,7 +572,7 @@ export class Link implements Receiver {
       cancellation => this.#listener.onRequest(this, method, asked.params, among, cancellation),
       error => this.#onRefused(method, among, error),
     )
-    // Not awaited: the waiting frame would hold the message.
+    // Not awaited, because the waiting frame would keep the message in memory.
     return answering.then(answer => this.#respond(answer))
   }
 
@@ -581,7 +581,7 @@ export class Link implements Receiver {
       this.transport.send({ text, id: undefined, method: undefined })
   }
 
-  /** A modern client is to hear which capability its call needs (specification 2026-07-28); a legacy one lives with what the server makes of the refusal. */
+  /** A modern client is informed which capability its call needs (2026-07-28). A legacy client is not. */
   #onRefused(method: string, among: readonly Exchange[], error: GatewayError): void {
     const { passes, held } = this.#refusals.next()
     if (passes)
@@ -601,13 +601,13 @@ export class Link implements Receiver {
     return this.#envelope ? undefined : this.tasks.about(method, params?.value)
   }
 
-  /** What is said of a task concerns whoever has it, and nobody else, whatever else is in flight. */
+  /** A message about a task belongs to the exchange of the task only, whatever else is in flight. */
   #among(stream: number | undefined, task: ReturnType<LinkTasks['about']>): readonly Exchange[] {
     if (task?.exchange) return [task.exchange]
     if (task && stream === undefined) return []
     const own = stream === undefined ? undefined : this.#pending.get(stream)
     if (own?.exchange) return [own.exchange]
-    // What comes with a request of the gateway's own may be about any call.
+    // A message on the stream of the gateway's own request may be about any call.
     return stream === undefined || own ? this.#underWay.all : []
   }
 
@@ -642,16 +642,16 @@ export class Link implements Receiver {
   }
 
   #giveUp({ id, exchange, reject }: Pending, reason: string, error: GatewayError): void {
-    // What one session's own link says is that session's in any case.
+    // A message on a session's own link belongs to that session in any case.
     if (this.#cancelUpstream(id, reason) && exchange)
       error.unfinished = this.#givenUp.add(id, this.owner ? undefined : exchange)
     reject(error)
   }
 
-  /** Whether the server may have heard of the request. */
+  /** Sends the cancellation. @returns whether the server may have received the request */
   #cancelUpstream(id: number, reason: string): boolean {
     if (this.transport.abandon(id)) return false
-    // In the modern era a request's own stream is closed to cancel it; everywhere else there is a notification.
+    // In the modern era a request is cancelled by closing its own stream. Otherwise there is a notification.
     if (this.#peer?.era !== 'modern' || this.transport.traits.attribution === 'none')
       this.notify('notifications/cancelled', JSON.stringify({ requestId: id, reason }))
     return true
@@ -681,7 +681,7 @@ export class Link implements Receiver {
     if (established) this.#listener.onLost(this, error)
   }
 
-  /** Asks the server whether it still knows this conversation. */
+  /** Checks whether the server still has this session. */
   #stillKnown(): Promise<boolean> {
     this.#checkId = this.#nextId
     return answersCheck(this.peer.era, this.#ask(this.server.listTimeoutMs))

@@ -10,30 +10,34 @@ import type { Link } from './link.ts'
 const RETRY = { firstMs: 500, mostMs: 30_000 }
 /** A server that has not acknowledged a stream by then is believed to serve it. */
 const ACKNOWLEDGE_MS = 5000
-/** A stream that another one has replaced is read for so long: over HTTP, what the server said on it before may arrive after the acknowledgement of the new one. */
+/**
+ * How long a replaced stream is still read: over HTTP, earlier messages on it may arrive after the acknowledgement of
+ * the new one.
+ */
 const REPLACED_MS = 500
-/** Streams of a link that are read like that; beyond, the oldest is closed. */
+/** Maximum number of such streams of a link. Beyond it, the oldest is closed. */
 const MAX_REPLACED = 4
 
 /**
- * The standing `subscriptions/listen` of one modern link (specification 2026-07-28): changed lists always, resources and tasks as long as somebody wants them.
- * A changed wish is a new stream, and the old one goes some time after the server has acknowledged the new one: nothing is missed in between, though it
- * may be heard more than once. Opened anew when the server ends it; what may have been missed meanwhile is taken for changed.
+ * The standing `subscriptions/listen` of one modern link (specification 2026-07-28): changed lists always, resources
+ * and tasks while they are subscribed to. A changed subscription opens a new stream. The old one is closed some time
+ * after the server has acknowledged the new one, so nothing is missed, though a notification may arrive twice. When the
+ * server ends the stream, it is opened again, and everything that may have been missed counts as changed.
  */
 export class UpstreamListen {
   readonly #link: Link
   readonly #logger: Logger
   readonly #missed: () => void
-  /** Asked when a stream is opened, so that wishes that change cost nothing until then. */
+  /** Called when a stream is opened, so that changed subscriptions cost nothing until then. */
   #uris: () => readonly string[] = () => []
   #taskIds: () => readonly string[] = () => []
-  /** Tasks that the server has agreed to tell of; `undefined` when it said nothing at all. */
+  /** Tasks that the server has agreed to report. `undefined`: it sent no list. */
   #honoured: ReadonlySet<unknown> | undefined
   /** Ends the acknowledged stream. */
   #stop: (() => void) | undefined
-  /** Streams that have been replaced and may still carry something, oldest first, each by what ends it. */
+  /** Replaced streams that may still carry messages, oldest first, keyed by the function that ends each. */
   readonly #replaced = new Map<() => void, NodeJS.Timeout>()
-  /** Gives up the one that is not acknowledged yet. */
+  /** Gives up the stream that is not acknowledged yet. */
   #abandon: (() => void) | undefined
   /** Settles when no stream waits for its acknowledgement. */
   #opening: Promise<void> = Promise.resolve()
@@ -41,13 +45,16 @@ export class UpstreamListen {
   #next: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #failures = 0
-  /** When a stream is opened again without anyone asking, in Unix milliseconds. */
+  /** When a stream is opened again without a request, in milliseconds of `monotonicNow()`. */
   #retryAt = 0
   /** Whether there was a time without a stream. */
   #gap: boolean
   #closed = false
 
-  /** `missed` is called when changes may have gone unheard and the next ones are heard; `gap` says whether some may have before this. */
+  /**
+   * `missed` is called when notifications may have been missed and a new stream works. `gap`: whether some may have
+   * been missed before this.
+   */
   constructor(link: Link, logger: Logger, gap: boolean, missed: () => void) {
     this.#gap = gap
     this.#link = link
@@ -55,25 +62,28 @@ export class UpstreamListen {
     this.#missed = missed
   }
 
-  /** Listens for these resources, as they are when the stream is opened, and for changed lists. Resolves when the server does, or when it failed to and will be asked again later. */
+  /**
+   * Listens for these resources, as returned when the stream is opened, and for changed lists. Resolves when the server
+   * listens, or when it has failed to and will be asked again later.
+   */
   listen(uris: () => readonly string[]): Promise<void> {
     this.#uris = uris
     return this.#renew()
   }
 
-  /** The same for tasks, by the server's own ids. */
+  /** As `listen`, for tasks by the server's own ids. */
   listenToTasks(taskIds: () => readonly string[]): Promise<void> {
     this.#taskIds = taskIds
     return this.#renew()
   }
 
-  /** Whether the server tells of a task that was listened to. */
+  /** Whether the server reports a subscribed task. */
   honours(taskId: string): boolean {
     return this.#stop !== undefined && (this.#honoured === undefined || this.#honoured.has(taskId))
   }
 
   #renew(): Promise<void> {
-    // Wishes that come while a stream is being opened are all served by the next one.
+    // Changes while a stream is being opened are all covered by the next stream.
     this.#next ??= this.#opening.then(() => {
       this.#next = undefined
       this.#opening = this.#open()
@@ -91,7 +101,7 @@ export class UpstreamListen {
     this.#stop = undefined
   }
 
-  /** The stream carries something, so it works. */
+  /** Records that the stream works, because a message has arrived on it. */
   heard(): void {
     this.#failures = 0
   }
@@ -136,7 +146,7 @@ export class UpstreamListen {
           this.#reopen(error)
         },
       }
-      // Only who knows tasks may ask for news of them.
+      // Only clients with the tasks extension may subscribe to tasks.
       const capabilities = filter.taskIds === undefined ? undefined : withTasks('')
       const params = JSON.stringify({ notifications: filter })
       const stop = this.#link.stand('subscriptions/listen', params, listener, capabilities)
@@ -148,7 +158,7 @@ export class UpstreamListen {
   }
 
   #replace(stop: () => void): void {
-    // One channel for everything keeps the order.
+    // A single ordered channel needs no overlap.
     if (this.#link.transport.traits.ordered) return stop()
     const timer = setTimeout(() => this.#endReplaced(stop), REPLACED_MS)
     timer.unref()
@@ -165,7 +175,7 @@ export class UpstreamListen {
 
   #reopen(error: GatewayError | undefined): void {
     if (this.#closed || !this.#link.usable || this.#abandon !== undefined) return
-    // A new wish is tried at once; that it failed, too, is no reason to wait longer with the next attempt that was due anyway.
+    // A changed subscription is tried at once. Its failure is no reason to delay the retry that was due anyway.
     const now = monotonicNow()
     if (this.#retryAt <= now) this.#retryAt = now + backoffMs(this.#failures++, RETRY)
     const delayMs = this.#retryAt - now
@@ -194,7 +204,7 @@ export class UpstreamListen {
   }
 }
 
-/** The tasks an acknowledgement names. */
+/** The tasks in an acknowledgement. */
 function tasksIn({ value }: Json): ReadonlySet<unknown> {
   const notifications = isJsonObject(value) ? value.notifications : undefined
   const ids = isJsonObject(notifications) ? notifications.taskIds : undefined

@@ -10,7 +10,7 @@ interface Asks {
   request(method: string, params: string, timeoutMs: number): Promise<unknown>
 }
 
-/** How verbosely a legacy server logs on one link: as the most curious of those who hear it wish. */
+/** Log level of a legacy server on one link: the most verbose level that any receiver wants. */
 export class LogLevel {
   readonly #link: Asks
   #level: McpLogLevel | undefined
@@ -27,7 +27,7 @@ export class LogLevel {
     this.#link
       .request('logging/setLevel', `{"level":"${level}"}`, server.listTimeoutMs)
       .catch((error: unknown) => {
-        // The next who wants it asks again; a new link is told by whoever opens it.
+        // The next request for a level sends it again. A new link gets the level when it is opened.
         if (this.#level === level) this.#level = undefined
         if (this.#link.usable)
           logger.warn('The server did not take the log level.', { level, cause: describeError(error) })

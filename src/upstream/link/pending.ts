@@ -4,10 +4,13 @@ import type { GatewayError } from '../../core/errors.ts'
 import type { Exchange, ServerOutcome } from '../../core/exchange.ts'
 import type { Transport } from '../transport/shared/transport.ts'
 
-/** By progress, and while its stream is not read, a call goes on for so many times its time limit: nothing keeps it open for ever. */
+/** With progress, or while its stream is not read, a call may take this many times its time limit, but not longer. */
 export const MOST_EXTENSION = 12
 
-/** What the gateway asks for to list a server; the level of logs is set when a link is opened, as lists are fetched. */
+/**
+ * The gateway's own requests when it lists a server. They include the log level, which is set when a link is opened for
+ * lists.
+ */
 const OWN_LISTS: ReadonlySet<string> = new Set([
   'tools/list',
   'resources/list',
@@ -16,14 +19,14 @@ const OWN_LISTS: ReadonlySet<string> = new Set([
   'logging/setLevel',
 ])
 
-/** A request that waits for its answer on a link. */
+/** A request on a link that waits for its answer. */
 export class Pending implements Deadline {
   heapIndex: number | undefined
   due: number | undefined
   readonly link: Expiring
-  /** When nothing extends it any longer; known once it is extended. */
+  /** When it ends despite extensions. Set by the first extension. */
   #endsAt: number | undefined
-  /** Up to when the pauses of its stream are counted. */
+  /** Time up to which the pauses of its stream have been counted. */
   #countedTo: number | undefined
   readonly id: number
   readonly method: string
@@ -31,7 +34,7 @@ export class Pending implements Deadline {
   readonly exchange: Exchange | undefined
   readonly resolve: (outcome: ServerOutcome) => void
   readonly reject: (error: GatewayError) => void
-  /** What the caller wants to be told or asked on the way. */
+  /** The caller's handlers while the request runs. */
   readonly call: PendingCall | undefined
 
   constructor(
@@ -54,7 +57,7 @@ export class Pending implements Deadline {
     this.call = call
   }
 
-  /** Whether the gateway asks for itself, and may ask again over another link. */
+  /** Whether it is a list request of the gateway itself, which can be repeated over another link. */
   get isOwnList(): boolean {
     return this.exchange === undefined && OWN_LISTS.has(this.method)
   }
@@ -64,7 +67,8 @@ export class Pending implements Deadline {
   }
 
   /**
-   * The time to answer is over. @returns how long the request may go on, because the gateway did not read its stream for so long; 0: no longer
+   * Called when the time to answer is over. @returns how long the request may continue because the gateway did not read
+   * its stream for that long; 0: no longer
    */
   unreadMs(transport: Pick<Transport, 'unreadMs'>): number {
     const now = monotonicNow()
@@ -75,12 +79,15 @@ export class Pending implements Deadline {
     return Math.max(0, Math.min(ms, this.#endsAt - now))
   }
 
-  /** Whether it has gone on for as long as it can be extended. */
+  /** Whether the maximum extension is used up. */
   get fullyExtended(): boolean {
     return this.#endsAt !== undefined && monotonicNow() >= this.#endsAt
   }
 
-  /** The server reports progress. @returns how long the request may go on from now; `undefined`: no longer than it may anyway */
+  /**
+   * Called when the server reports progress. @returns how long the request may continue from now; `undefined`: no
+   * longer than before
+   */
   progressed(): number | undefined {
     if (this.due === undefined) return undefined
     this.#endsAt ??= this.due + (MOST_EXTENSION - 1) * this.timeoutMs
@@ -89,13 +96,13 @@ export class Pending implements Deadline {
   }
 }
 
-/** The part of a call that is of use while it waits. */
+/** The part of a call that is used while it waits. */
 interface PendingCall {
   readonly onAnswer?: (outcome: ServerOutcome, id: number) => void
   readonly worthWaiting?: () => Promise<boolean>
 }
 
-/** What is told when the time of a request has passed. */
+/** Handles a request whose time has passed. */
 interface Expiring {
   expire(id: number): void
 }

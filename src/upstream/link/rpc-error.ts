@@ -1,6 +1,6 @@
 import type { Json, JsonObject } from '../../core/exchange.ts'
 
-/** A JSON-RPC error that a server gave to a request of the gateway itself. */
+/** A JSON-RPC error of a server in answer to a request of the gateway itself. */
 export class UpstreamRpcError extends Error {
   readonly rpcCode: number
   readonly data: unknown

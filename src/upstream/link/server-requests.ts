@@ -7,10 +7,10 @@ import { HeldBy } from '../../core/held-by.ts'
 import { NO_QUESTION_ROOM, processQuestions, type QuestionRoom } from '../../core/question-room.ts'
 import { errorText, resultText } from '../../protocol/message.ts'
 
-/** Questions open at once over one link, whatever calls they are for. */
+/** Maximum number of open questions over one link, for all calls together. */
 const MAX_OPEN = 1024
 
-/** What a server asks. It holds a copy of its text and nothing else of the message. */
+/** A request of a server. It holds a copy of its text, and does not keep the rest of the message in memory. */
 export class ServerRequest implements HeldParams {
   readonly id: string
   #text: string | undefined
@@ -59,29 +59,29 @@ export class ServerRequest implements HeldParams {
 
 interface Question {
   readonly cancellation: Cancellation
-  /** The calls under way that it may be about. */
+  /** The running calls that it may be about. */
   readonly about: Set<Exchange>
-  /** The call it counts for. */
+  /** The call that it counts for. */
   readonly latest: Exchange | undefined
   /** Whether the server still waits for an answer. */
   awaited: boolean
 }
 
 /**
- * What a server has asked over one link and not been told yet. Ids are the server's own, as raw text. A question ends with the call it is about:
- * nobody is kept busy with it any longer, and it does not count.
+ * Unanswered requests of a server over one link. Ids are the server's own, as raw text. A request ends with the call it
+ * is about, and then no longer counts.
  */
 export class ServerRequests {
   readonly #maxPerCall: number
   readonly #most: number
-  /** Holds what is about no call. */
+  /** Holder of the requests that are about no call. */
   readonly #holder: string
   readonly #room: QuestionRoom
   readonly #open = new Map<string, Question>()
-  /** How many are open, by the call they count for. */
+  /** Number of open requests by the call they count for. */
   readonly #byCall = new HeldBy<Exchange | undefined>()
 
-  /** What is about no call counts for `holder`. */
+  /** Requests that are about no call count for `holder`. */
   constructor(maxPerCall: number, holder: string, room = processQuestions()) {
     this.#maxPerCall = maxPerCall
     this.#holder = holder
@@ -90,7 +90,8 @@ export class ServerRequests {
   }
 
   /**
-   * Has a question answered with the raw JSON that `find` resolves with. `about` names the calls it may be about, oldest first.
+   * Answers a request with the raw JSON that `find` resolves with. `about` gives the calls it may be about, oldest
+   * first.
    * @returns the response as a whole message; `undefined` when the server no longer waits for one. Never rejects
    */
   async answer(
@@ -139,20 +140,23 @@ export class ServerRequests {
     return asked.takeRoom(this.#room, call?.principal.id ?? this.#holder) ? undefined : NO_QUESTION_ROOM
   }
 
-  /** Whether an answer is awaited that the call may depend on. */
+  /** Whether an open request may be about the call. */
   concern(exchange: Exchange): boolean {
     for (const { about } of this.#open.values()) if (about.has(exchange)) return true
     return false
   }
 
-  /** The call is over, and with it what was asked only for it. The server is told, for it may not know. */
+  /**
+   * Ends the requests that were about this call only. The server gets an error, because it may not have noticed the end
+   * of the call.
+   */
   ended(exchange: Exchange): void {
     for (const { about, cancellation } of this.#open.values())
       if (about.delete(exchange) && about.size === 0)
         cancellation.cancel('the call it was asked for has ended')
   }
 
-  /** The server no longer wants to know. */
+  /** Cancels a request on behalf of the server. */
   withdraw(id: string): void {
     this.#drop(id, 'the server withdrew the question')
   }

@@ -8,12 +8,16 @@ import { HttpStatusError } from '../transport/http/http-error.ts'
 /** Methods a server may lack although it has the capability they belong to. */
 const OPTIONAL = new Set(['resources/templates/list', 'completion/complete', 'ping'])
 
-/** What a link asks to learn whether its server is still the one it shook hands with: something that era always answers, and that changes nothing. */
+/**
+ * The request by which a link checks that its server is still the same: one that each era always answers, without side
+ * effects.
+ */
 export const CHECK: Readonly<Record<Era, string>> = { legacy: 'ping', modern: 'server/discover' }
 
 /**
- * Whether a server that refuses a request like this may have forgotten the session or be another one now. HTTP 404 in answer to a session id says so by
- * itself; but published servers answer 400 as well, and one of the other era knows neither the session nor the path of this request.
+ * Whether a refusal suggests that the server has forgotten the session or has been replaced by another one. HTTP 404 in
+ * answer to a session id means that by itself. Published servers answer 400 as well, and a server of the other era
+ * supports neither the session nor the path of this request.
  */
 export function refusalRaisesDoubt(error: GatewayError): boolean {
   const status = error.cause instanceof HttpStatusError ? error.cause.status : undefined
@@ -21,17 +25,19 @@ export function refusalRaisesDoubt(error: GatewayError): boolean {
   return status === 400 || status === 404 || status === 405
 }
 
-/** Whether an error that a server answers with may come from one of another era: neither is what it should say after the handshake. */
+/** Whether an error may come from a server of another era: neither code is possible after the handshake. */
 export function errorRaisesDoubt(method: string, code: unknown): boolean {
   return code === UNSUPPORTED_VERSION || (code === METHOD_NOT_FOUND && !OPTIONAL.has(method))
 }
 
-/** Whether a result lacks what every result of its era has. */
+/** Whether a result lacks a member that every result of its era has. */
 export function resultRaisesDoubt(era: Era, value: unknown): boolean {
   return era === 'modern' && !(isJsonObject(value) && typeof value.resultType === 'string')
 }
 
-/** Whether what `CHECK` is answered with comes from the same server. One that cannot be reached, or is slow, says nothing about that. */
+/**
+ * Whether the answer to `CHECK` comes from the same server. An unreachable or slow server is no evidence against it.
+ */
 export async function answersCheck(era: Era, answer: Promise<ServerOutcome>): Promise<boolean> {
   let outcome: ServerOutcome
   try {
@@ -52,20 +58,23 @@ export function unknownNow(server: string, cause: GatewayError | undefined): Gat
   return new GatewayError('session_lost', message, { server, cause })
 }
 
-/** The doubts of one link. However many requests raise them at once, the server is asked once. */
+/** Session checks of one link. However many requests raise a doubt at once, the server is checked once. */
 export class SessionProbe {
   readonly #check: (cause: GatewayError | undefined) => Promise<GatewayError | undefined>
   #checking: Promise<GatewayError | undefined> | undefined
   readonly #dispelled = new Set<string>()
 
-  /** `check` resolves with the reason when the link is lost. */
+  /** `check` resolves with the reason if the link is lost. */
   constructor(check: (cause: GatewayError | undefined) => Promise<GatewayError | undefined>) {
     this.#check = check
   }
 
-  /** Resolves with the reason when the link is lost: what raised the doubt was not run, and may be sent over another link. */
+  /**
+   * Resolves with the reason if the link is lost: the request that raised the doubt was not executed, and may be sent
+   * over another link.
+   */
   settle(cause?: GatewayError): Promise<GatewayError | undefined> {
-    // A check that cannot be made says nothing.
+    // A check that cannot be made is no evidence.
     this.#checking ??= this.#check(cause)
       .catch(() => undefined)
       .finally(() => {
@@ -74,7 +83,7 @@ export class SessionProbe {
     return this.#checking
   }
 
-  /** As `settle`, but what has turned out to mean nothing does not raise the same doubt again. */
+  /** As `settle`, but a doubt that has turned out to be unfounded is not checked again. */
   async settleOnce(what: string): Promise<GatewayError | undefined> {
     if (this.#dispelled.has(what)) return undefined
     const lost = await this.settle()

@@ -2,8 +2,9 @@ import { GatewayError } from '../../core/errors.ts'
 import { SaidBeforeEnd } from '../transport/stdio/stderr-tail.ts'
 
 /**
- * Why a program could not be greeted, where it was silent or ended without a word on its standard error, and has printed a `line`
- * that is no message: most likely it is no server, or not in its mode for stdio. Any other error says more and stays.
+ * Adds a hint to the error of a failed greeting, if the program was silent or exited without output on its standard
+ * error, and has printed a `line` that is no message: most likely it is no server, or not in its stdio mode. Other
+ * errors are more specific and stay unchanged.
  */
 export function withStray(error: unknown, line: string | undefined): unknown {
   if (line === undefined || !(error instanceof GatewayError)) return error

@@ -5,8 +5,9 @@ import type { Exchange } from '../../core/exchange.ts'
 type Ask = (call: Exchange) => Promise<string>
 
 /**
- * What a server asked its client while no call could be asked. It waits for the next call, which goes to the server once the answer is there: a server that asks for
- * roots when it is greeted needs them for the first call.
+ * Requests of a server that arrived while there was no call whose client could be asked. They wait for the next call,
+ * which is sent to the server after the answer: a server that requests roots when it is greeted needs them for the
+ * first call.
  */
 export class Unasked {
   readonly #waiting = new Set<(call: Exchange) => Promise<void>>()
@@ -15,7 +16,7 @@ export class Unasked {
     return this.#waiting.size > 0
   }
 
-  /** Resolves with what `ask` does once there is a call. @throws GatewayError `cancelled`, or what `ask` throws */
+  /** Resolves with the result of `ask` once there is a call. @throws GatewayError `cancelled`, or the error of `ask` */
   wait(ask: Ask, cancellation: Cancellation): Promise<string> {
     return new Promise((resolve, reject) => {
       const put = (call: Exchange): Promise<void> => ask(call).then(resolve, reject)
@@ -26,7 +27,7 @@ export class Unasked {
     })
   }
 
-  /** Puts everything to a call. Resolves when all of it is answered or refused; never rejects. */
+  /** Puts all waiting requests to a call. Resolves when all of them are answered or refused. Never rejects. */
   async put(call: Exchange): Promise<void> {
     const waiting = [...this.#waiting]
     this.#waiting.clear()

@@ -4,8 +4,8 @@ import type { CancelledCalls } from './cancelled-calls.ts'
 import type { Pending } from './pending.ts'
 
 /**
- * The calls that a server may be working on, oldest first. The lists are made when they are asked for and stay the same as long
- * as no call begins or ends: a server may say much meanwhile.
+ * The calls that a server may be working on, oldest first. The arrays are built on demand and stay the same until
+ * a call begins or ends, because a server may send many messages meanwhile.
  */
 export class UnderWay {
   readonly #requests: IdTable<number, Pending>
@@ -18,13 +18,13 @@ export class UnderWay {
     this.#givenUp = givenUp
   }
 
-  /** A call has begun or ended. */
+  /** Called when a call has begun or ended. */
   changed(): void {
     this.#pending = undefined
     this.#all = undefined
   }
 
-  /** Those that wait for an answer. */
+  /** Calls that wait for an answer. */
   get pending(): readonly Exchange[] {
     let list = this.#pending
     if (list) return list
@@ -34,7 +34,7 @@ export class UnderWay {
     return list
   }
 
-  /** Those after the ones that were given up. */
+  /** Cancelled calls, followed by the pending ones. */
   get all(): readonly Exchange[] {
     const givenUp = this.#givenUp.exchanges()
     if (givenUp.length === 0) return this.pending

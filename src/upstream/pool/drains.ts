@@ -4,20 +4,20 @@ import type { Replica } from '../replica/replica.ts'
 import type { LinkSlot } from './link-slot.ts'
 
 export interface DrainsOptions {
-  /** Of a replica. */
+  /** The slots of a replica. */
   readonly slots: (replica: Replica) => readonly LinkSlot[]
   /** Whether nothing is lost when it is closed. */
   readonly isSpare: (slot: LinkSlot) => boolean
-  /** Ends the link of a slot, and the slot as well where its replica is gone for good. */
+  /** Ends the link of a slot, and the slot itself if its replica is removed for good. */
   readonly end: (slot: LinkSlot, gone: boolean) => void
   readonly deadlines: Deadlines
-  /** After which links end whatever is in flight. */
+  /** Time after which links end despite calls in flight. */
   readonly timeoutMs: () => number
 }
 
 const LOOK_MS = 100
 
-/** Replicas that take no new calls: each of their links ends when the last call on it is answered. */
+/** Replicas that take no new calls. Each of their links ends when the last call on it is answered. */
 export class Drains {
   readonly #options: DrainsOptions
   readonly #drains = new Map<Replica, Drain>()
@@ -27,12 +27,12 @@ export class Drains {
     this.#options = options
   }
 
-  /** Those that are no longer in the configuration and have something in flight. */
+  /** Replicas that are no longer in the configuration and have calls in flight. */
   get leaving(): readonly Replica[] {
     return [...this.#drains.values()].filter(({ gone }) => gone).map(({ replica }) => replica)
   }
 
-  /** The replica is marked as drained; whatever stood on it has been told. */
+  /** Begins the drain of a replica that is marked as drained and whose standing subscriptions have been moved. */
   begin(replica: Replica, gone: boolean): void {
     this.stop(replica)
     const drain = new Drain(replica, gone, this.#options, () => this.#delete(replica))
@@ -40,7 +40,7 @@ export class Drains {
     drain.expire()
   }
 
-  /** It takes calls again. */
+  /** Stops the drain, because the replica takes calls again. */
   stop(replica: Replica): void {
     const drain = this.#drains.get(replica)
     if (!drain) return
@@ -48,7 +48,7 @@ export class Drains {
     this.#delete(replica)
   }
 
-  /** Resolves when nothing is drained any more. */
+  /** Resolves when no drain is running. */
   none(): Promise<void> {
     return new Promise(resolve => {
       if (this.#drains.size === 0) resolve()

@@ -6,7 +6,7 @@ import type { Exchange } from '../../core/exchange.ts'
 import { shuttingDown } from '../../core/shutting-down.ts'
 import type { LinkSlot } from './link-slot.ts'
 
-/** Slots that serve one call at a time: which are taken, and who waits for one, oldest first. */
+/** Slots that serve one call at a time: which of them are taken, and which calls wait for one, oldest first. */
 export class ExclusiveLinks {
   readonly #server: ServerConfig
   readonly #deadlines: Deadlines
@@ -18,14 +18,17 @@ export class ExclusiveLinks {
     this.#deadlines = deadlines
   }
 
-  /** A slot for the call alone; `at` gives the slot of a number from 1 on. @throws GatewayError `overloaded`, `cancelled`, `shutting_down` */
+  /**
+   * A slot for this call alone. `at` returns the slot of a number from 1 on. @throws GatewayError `overloaded`,
+   * `cancelled`, `shutting_down`
+   */
   async checkOut(exchange: Exchange, at: (number: number) => LinkSlot): Promise<LinkSlot> {
     const { name, maxExclusiveLinks, linkTimeoutMs } = this.#server
     const until = monotonicNow() + linkTimeoutMs
     for (let waited = false; ; waited = true) {
       if (this.#closed) throw shuttingDown(name)
       if (exchange.cancellation.reason !== undefined) {
-        // It may have been its turn, which is then another's.
+        // The cancelled call may have been woken already, so the next one is woken.
         this.#waiting.shift()?.()
         throw new GatewayError('cancelled', 'The request was cancelled.', { server: name })
       }
@@ -45,7 +48,7 @@ export class ExclusiveLinks {
     }
   }
 
-  /** A slot has been given back: the call that has waited longest looks again. */
+  /** Wakes the call that has waited longest, because a slot has been returned. */
   wake(): void {
     this.#waiting.shift()?.()
   }
@@ -57,7 +60,7 @@ export class ExclusiveLinks {
 
   #turn(exchange: Exchange, until: number, waited: boolean): Promise<void> {
     return new Promise<void>(resolve => {
-      // Whoever was woken in vain keeps the place in the queue.
+      // A call that was woken in vain keeps its place in the queue.
       if (waited) this.#waiting.unshift(resolve)
       else this.#waiting.push(resolve)
       const leave = (): void => {

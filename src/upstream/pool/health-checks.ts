@@ -8,23 +8,24 @@ import type { Replica } from '../replica/replica.ts'
 import type { ReplicaSet } from '../replica/replica-set.ts'
 import { UpstreamRpcError } from '../link/rpc-error.ts'
 
-/** How often it is looked whether a check is due, at most. */
+/** Maximum interval at which due checks are looked for. */
 const LOOK_MS = 1000
 
 export interface HealthChecksOptions {
   readonly replicas: ReplicaSet
   /** An open link to a replica, or one that is being opened for the check. */
   readonly link: (replica: Replica) => Link | Promise<Link> | undefined
-  /** Whether anybody uses the server. */
+  /** Whether the server is in use. */
   readonly inUse: () => boolean
-  /** A replica can be used no longer, or again. */
+  /** Called when a replica has become unusable, or usable again. */
   readonly onChanged: () => void
   readonly logger: Logger
 }
 
 /**
- * Active checks of the replicas of one server, while it is in use and has several: what the protocol answers without doing anything, or a tool that the operator
- * named. Calls that wait at a replica that turns out to be ill hear of it.
+ * Active health checks of the replicas of one server, while it is in use and has several: a protocol request without
+ * side effects, or a tool that the operator has configured. Calls that wait at a replica are informed when its check
+ * fails.
  */
 export class HealthChecks {
   readonly #options: HealthChecksOptions
@@ -44,7 +45,7 @@ export class HealthChecks {
     this.#timer.unref()
   }
 
-  /** Other checks from now on. */
+  /** Applies other settings of the checks. */
   reconfigured(): void {
     if (!this.#timer) return
     this.close()
@@ -90,7 +91,7 @@ export class HealthChecks {
     } else if (replica.health.checkFailed(failure, now) && !ejected) this.#ill(replica)
   }
 
-  /** Why the check failed; `undefined` when it passed, or there was nothing to check. */
+  /** Runs the check. Resolves with the reason of the failure; `undefined`: it passed, or there was nothing to check. */
   async #ask(replica: Replica, linkTo: HealthChecksOptions['link']): Promise<string | undefined> {
     const { check, timeoutMs } = this.#options.replicas.server.health
     try {
@@ -104,7 +105,7 @@ export class HealthChecks {
       }
       return undefined
     } catch (error) {
-      // An error is an answer, too: the server need not know `ping`.
+      // An error is an answer, too: the server need not support `ping`.
       if (error instanceof UpstreamRpcError && check === 'protocol') return undefined
       return error instanceof Error ? error.message : String(error)
     }

@@ -17,14 +17,14 @@ import { failureOf, type SlotState } from './slot-state.ts'
 import type { WarmPool } from './warm-spares.ts'
 import { ProcessReplacement } from './replacement.ts'
 
-/** What a slot tells the rest of the gateway. */
+/** Receives the events of a slot. */
 export interface SlotListener extends LinkListener {
   /**
-   * A link has been opened; `slot.spoken` is what is known of the server now. `before` is the link whose place it takes, where that is still there: it gets no
-   * new calls, and is reported as lost once it has finished with the others.
+   * A link has been opened. `slot.spoken` gives the eras detected by then. `before` is the link that it replaces, if
+   * that is still open: it gets no new calls, and is reported as lost after its last call.
    */
   onOpen(slot: LinkSlot, link: Link, before?: Link): void
-  /** A link could not be opened, or does not last, so that the next one will not be opened at once. */
+  /** A link could not be opened, or did not last, so the next one is opened after a back-off. */
   onUnreachable(slot: LinkSlot, error: GatewayError): void
 }
 
@@ -36,21 +36,21 @@ export interface SlotOptions {
   readonly deadlines: Deadlines
   readonly logger: Logger
   readonly clientInfo: string
-  /** Processes that wait to be used. */
+  /** Spare processes. */
   readonly spares?: WarmPool | undefined
   readonly now?: () => number
 }
 
 /**
- * A place for one link to a server: opened when first needed, closed when idle, re-opened with back-off. While a start is being backed off,
- * calls fail at once with the cause of the last failure instead of waiting for the next one. A link whose process uses too much memory is replaced.
+ * A slot for one link to a server: opened on first use, closed when idle, re-opened with back-off. During a back-off,
+ * calls fail at once with the cause of the last failure. A link whose process uses too much memory is replaced.
  */
 export class LinkSlot implements Deadline {
   heapIndex: number | undefined
   due: number | undefined
   readonly server: ServerConfig
   readonly replica: Replica
-  /** Changes once its link turns out to be shared. */
+  /** Changes if its link turns out to be shared. */
   key: SlotKey
   readonly #options: SlotOptions
   readonly #now: () => number
@@ -60,9 +60,9 @@ export class LinkSlot implements Deadline {
   readonly #starts: RestartBackoff
   readonly #succession: ProcessReplacement
   #pins = 0
-  /** Whether what waits for the link that is being opened is the gateway itself. */
+  /** Whether only the gateway itself waits for the link that is being opened. */
   #onlyToList = false
-  /** Calls that have its link. */
+  /** Number of calls that hold its link. */
   #leases = 0
   #retireAfterUse = false
   /** Sessions lost in a row, each soon after it was opened. */
@@ -71,7 +71,7 @@ export class LinkSlot implements Deadline {
   #lastLoss = ''
   readonly #restart: RestartTimer
   readonly #closing = new AbortController()
-  /** Where the handshake begins; what is wrong is corrected by it. */
+  /** The eras with which the handshake begins. The handshake corrects them. */
   spoken: Spoken = UNKNOWN
 
   constructor(options: SlotOptions) {
@@ -82,7 +82,7 @@ export class LinkSlot implements Deadline {
     this.#now = options.now ?? monotonicNow
     this.#restart = new RestartTimer(this.#now, () => this.#startAgain())
     this.#departing = new RetiringLinks(options.deadlines, options.logger)
-    // An address is tried again every minute at least: that costs nobody a process.
+    // An address is tried again at least every minute, because that starts no process.
     const isProcess = options.replica.traits.process
     this.#starts = new RestartBackoff(() => (isProcess ? options.server.restartLimit : Infinity))
     this.#succession = new ProcessReplacement({
@@ -96,12 +96,15 @@ export class LinkSlot implements Deadline {
     return this.#state
   }
 
-  /** The open link, without starting one. */
+  /** The open link. Does not open one. */
   get current(): Link | undefined {
     return this.#state.kind === 'ready' && this.#state.link.usable ? this.#state.link : undefined
   }
 
-  /** A usable link: at once when one is open, else after starting one; `list`: for the gateway's own lists. @throws GatewayError `upstream_*` */
+  /**
+   * A usable link: at once if one is open, otherwise after opening one. `list`: for the gateway's own lists. @throws
+   * GatewayError `upstream_*`
+   */
   pick(purpose: 'use' | 'list' = 'use'): Link | Promise<Link> {
     const state = this.#state
     if (state.kind === 'ready' && state.link.usable) return state.link
@@ -117,7 +120,7 @@ export class LinkSlot implements Deadline {
     return this.#start(purpose)
   }
 
-  /** Whether the open link has taken the place of an earlier one, so that things may have been missed in between. */
+  /** Whether the open link has replaced an earlier one, so that notifications may have been missed in between. */
   get reopened(): boolean {
     return this.#openings > 1
   }
@@ -139,39 +142,39 @@ export class LinkSlot implements Deadline {
     )
   }
 
-  /** Whether only the gateway's own lists are fetched over its link, or it is opened for these alone: another link can bring them. */
+  /** Whether only the gateway's own lists use its link, or wait for it. They can be fetched over another link. */
   get yields(): boolean {
     if (this.#pins > 0 || this.#leases > 0) return false
     if (this.#state.kind === 'starting') return this.#onlyToList
     return this.#state.kind === 'ready' && this.#state.link.onlyLists
   }
 
-  /** When its link was last used, in Unix milliseconds; 0 without one. */
+  /** When its link was last used, in milliseconds of `monotonicNow()`. 0 without a link. */
   get lastUsed(): number {
     return this.#state.kind === 'ready' ? this.#state.link.lastUsed : 0
   }
 
-  /** From when on a call tries it again, by `monotonicNow`; `undefined`: the next one does. */
+  /** Time from which a call opens it again, by `monotonicNow`. `undefined`: the next call does. */
   get nextTry(): number | undefined {
     return this.#state.kind === 'failed' || this.#state.kind === 'stopped' ? this.#state.nextTry : undefined
   }
 
-  /** When it starts without a call, by `monotonicNow`; `undefined` where nothing but a call starts it. */
+  /** Time at which it opens without a call, by `monotonicNow`. `undefined`: only a call opens it. */
   get startsAt(): number | undefined {
     return this.nextTry !== undefined && this.#pins > 0 ? this.#restart.at : undefined
   }
 
-  /** Whether a call has its link. */
+  /** Whether a call holds its link. */
   get leased(): boolean {
     return this.#leases > 0
   }
 
-  /** Whether it is to be given up as soon as it is not leased any more. */
+  /** Whether it is to be closed at the end of its last lease. */
   get retireAfterUse(): boolean {
     return this.#retireAfterUse
   }
 
-  /** A call has its link until `giveBack`. */
+  /** Lends its link to a call until `giveBack`. */
   lease(): void {
     this.#leases++
   }
@@ -180,7 +183,7 @@ export class LinkSlot implements Deadline {
     this.#leases--
   }
 
-  /** While pinned (subscriptions), the link is neither stopped when idle nor left closed after a failure. */
+  /** While pinned (subscriptions), the link is neither closed when idle nor left closed after a failure. */
   pin(): void {
     this.#pins++
   }
@@ -197,27 +200,27 @@ export class LinkSlot implements Deadline {
     this.#set({ kind: 'idle' })
   }
 
-  /** The link was lost; called by whoever listens to links. */
+  /** Handles the loss of the link. Called by the listener of links. */
   lost(link: Link, error: GatewayError): void {
     if (!this.holds(link)) return
     const openMs = this.#now() - this.#openedAt
-    // What answers next may be of the other era.
+    // The next server to answer may be of the other era.
     this.spoken = afterLoss(this.spoken)
     this.#departing.leave(link)
     if (error.code === 'session_lost') {
-      // Nothing is wrong with the server, it only wants to be greeted again.
+      // The server itself has no problem. It only has to be greeted again.
       this.#set({ kind: 'idle' })
       this.#losses = openMs >= LASTED_MS ? 0 : this.#losses + 1
       if (this.#pins > 0) this.#restart.in(this.#losses < 2 ? 0 : restartMs(this.#losses - 2))
       return
     }
     const cause = describeError(error)
-    // One that ends after each start says why once.
+    // A process that ends after each start is logged once with its reason.
     const again = openMs < LASTED_MS && cause === this.#lastLoss
     this.#options.logger[again ? 'debug' : 'warn']('The server is gone.', { cause })
     this.#lastLoss = cause
     const backoff = this.#starts.ended(openMs, link.answered)
-    // The start of one that waits is over, so there is none to be put off; a crash loop is one nevertheless.
+    // A spare process has already started, so there is no start to delay, except in a crash loop.
     const ready = !this.#starts.looping && this.#options.spares?.fits(this.replica, this.key)
     const delay = ready ? 0 : backoff
     const told = this.#fail(error, delay)
@@ -239,7 +242,7 @@ export class LinkSlot implements Deadline {
     this.#departing.leave(link)
   }
 
-  /** Ends the link, whatever is in flight on it; the next call opens another one. Returns the link that was open. */
+  /** Ends the link despite calls in flight. The next call opens another one. Returns the link that was open. */
   stop(): Link | undefined {
     if (this.#state.kind !== 'ready') return undefined
     const { link } = this.#state
@@ -249,13 +252,13 @@ export class LinkSlot implements Deadline {
     return link
   }
 
-  /** The settings of its server have changed. */
+  /** Applies changed settings of its server. */
   reconfigured(): void {
     if (this.server.idleMs === 0) this.#options.deadlines.remove(this)
     else this.#watchIdle()
   }
 
-  /** Opens a link where what is pinned waits for one. */
+  /** Opens a link if the slot is pinned and waits for one. */
   resume(): void {
     if (this.#pins > 0 && this.#state.kind === 'idle') void this.#start()
   }
@@ -278,7 +281,7 @@ export class LinkSlot implements Deadline {
     this.#onlyToList = purpose === 'list'
     const opening = this.#connect()
     this.#set({ kind: 'starting', opening, failed: failureOf(this.#state) })
-    // Callers hear of the failure through `opening`; a start nobody waits for must not end the process.
+    // Callers get the failure through `opening`. A start without callers must not end the process.
     opening.catch(() => undefined)
     return opening
   }
@@ -289,7 +292,8 @@ export class LinkSlot implements Deadline {
       opened = await this.#open()
     } catch (caught) {
       const error = GatewayError.from(caught, this.server.name)
-      // A server that was there and could not be greeted may be of the other era by now. One that is away says nothing about it.
+      // A server that was reached but could not be greeted may be of the other era now. An unreachable server is no
+      // evidence of that.
       if (error.code === 'upstream_protocol' || error.code === 'upstream_closed') this.spoken = UNKNOWN
       if (this.#state.kind === 'closed') throw this.#onlyToList ? closed(this.server.name, 'not_sent') : error
       const told = this.#fail(error, this.#starts.startFailed())
@@ -303,7 +307,7 @@ export class LinkSlot implements Deadline {
     return this.#use(opened, undefined)
   }
 
-  /** One that waits, or else a new one. */
+  /** A spare process, or else a new one. */
   #open(): Promise<Connected> {
     const { server, replica, listener, deadlines, logger, clientInfo, spares } = this.#options
     const spare = spares?.take(replica, this.key, listener)
@@ -331,7 +335,7 @@ export class LinkSlot implements Deadline {
     return link
   }
 
-  /** @returns what callers hear of it */
+  /** @returns the error for the callers */
   #fail(error: GatewayError, delayMs: number): GatewayError {
     const { looping, inARow } = this.#starts
     const told = looping ? inCrashLoop(this.server.name, inARow, error) : error
@@ -347,7 +351,7 @@ export class LinkSlot implements Deadline {
     if (!this.holds(link) || this.#retireAfterUse) return
     if (!this.#succession.due(link, bytes, this.#now() - this.#openedAt, this.#now())) return
     if (!this.key.exclusive) this.#succession.begin(link, this.#now)
-    // Whoever has it has it alone, so nothing is gained by a second one beside.
+    // The call holds it exclusively, so a second link beside it has no benefit.
     else if (this.#leases > 0) this.#retireAfterUse = true
     else {
       this.#set({ kind: 'idle' })

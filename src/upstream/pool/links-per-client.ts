@@ -2,13 +2,14 @@ import { toGiveUp, type Giving } from './no-room.ts'
 
 /** A link that counts for a client. */
 export interface CountedLink extends Giving {
-  /** Closes it; it is then removed from the count. */
+  /** Closes it. It is then removed from the count. */
   close(): void
 }
 
 /**
- * How many links, which on stdio are processes, each client holds over all servers. Clients are told apart by their principal's id; whoever cannot be
- * told apart, because nobody asked for credentials, is not counted here: the limit of each server is for them.
+ * Counts the links, which on stdio are processes, that each client holds over all servers. Clients are distinguished by
+ * the id of their principal. Without credentials they cannot be distinguished and are not counted here: the limit of
+ * each server applies to them.
  */
 export class LinksPerClient {
   max: number
@@ -18,7 +19,7 @@ export class LinksPerClient {
     this.max = max
   }
 
-  /** Makes room for one more, by closing one (`toGiveUp`) where there is none; `false` when all are in use. */
+  /** Makes room for one more link, if necessary by closing one (`toGiveUp`). `false`: all are in use. */
   admit(client: string, force = false): boolean {
     const links = this.#links.get(client)
     if (!links || links.size < this.max) return true
@@ -43,7 +44,7 @@ export class LinksPerClient {
     if (links?.delete(link) && links.size === 0) this.#links.delete(client)
   }
 
-  /** Links of a client at this moment. */
+  /** Number of links of a client. */
   count(client: string): number {
     return this.#links.get(client)?.size ?? 0
   }

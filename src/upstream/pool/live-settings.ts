@@ -1,8 +1,8 @@
 import type { ServerConfig } from '../../config/types.ts'
 
 /**
- * The settings of a server as its pool and everything in it read them. `settings` is one object for as long as the server has its name: what holds it reads the value
- * of the moment, and keeps no copy of a member that may change.
+ * The current settings of a server, shared by its pool and all its parts. `settings` is one object as long as the
+ * server keeps its name. Its users read the current value, and keep no copy of a member that may change.
  */
 export class LiveSettings {
   readonly settings: ServerConfig
@@ -11,7 +11,7 @@ export class LiveSettings {
     this.settings = { ...server }
   }
 
-  /** Replaces all of them at once. @returns those of before */
+  /** Replaces all settings at once. @returns the former ones */
   update(server: ServerConfig): ServerConfig {
     const before = { ...this.settings }
     Object.assign(this.settings, server)
@@ -19,7 +19,7 @@ export class LiveSettings {
   }
 }
 
-/** Whether links made with one of these differ from links made with the other in more than the endpoint. */
+/** Whether links opened with one of these differ from links opened with the other in more than the endpoint. */
 export function differsForLinks(a: ServerConfig, b: ServerConfig): boolean {
   return (
     a.maxMessageBytes !== b.maxMessageBytes ||

@@ -12,24 +12,27 @@ import type { LinkSlot } from './link-slot.ts'
 export interface ReplicaMembershipOptions {
   readonly replicas: ReplicaSet
   readonly dns: DnsConfig
-  /** How long calls of a replica that is taken away may go on. */
+  /** How long calls of a removed replica may continue. */
   readonly drainTimeoutMs: number
   readonly deadlines: Deadlines
   readonly logger: Logger
-  /** All that there are, at whatever replica. */
+  /** All slots, of every replica. */
   readonly slots: () => Iterable<LinkSlot>
   /** Whether nothing is lost when it is closed. */
   readonly isSpare: (slot: LinkSlot) => boolean
   /** Closes a slot for good. */
   readonly remove: (slot: LinkSlot) => void
-  /** The link has been ended from this side, whatever was in flight. */
+  /** The gateway has ended the link, despite calls in flight. */
   readonly onEnded: (link: Link) => void
-  /** What stands on a replica may have to stand on another. */
+  /** Standing subscriptions on a replica may have to move to another. */
   readonly onChanged: () => void
   readonly events: Pick<PoolEvents, 'drained' | 'resumed'>
 }
 
-/** Which replicas a server has while the gateway runs: they come and go with the configuration and with DNS, and are drained before they go, or because somebody said so. */
+/**
+ * The replicas of a server at run time. They change with the configuration and with DNS. A replica is drained before it
+ * is removed, or on request of the operator.
+ */
 export class ReplicaMembership {
   readonly #options: ReplicaMembershipOptions
   readonly #addresses: DnsDiscovery
@@ -56,34 +59,37 @@ export class ReplicaMembership {
     })
   }
 
-  /** What to wait for before the server is used: it is being found out where the replicas are. `undefined` when that is known. Never rejects. */
+  /** Resolves when the replicas are looked up and the server can be used. `undefined`: it can be now. Never rejects. */
   get pending(): Promise<void> | undefined {
     return this.#addresses.pending
   }
 
-  /** Every replica that has something in flight or may have; those that are on their way out come last. */
+  /** Every replica with calls in flight, or that may get some. Those being removed come last. */
   get all(): readonly Replica[] {
     return [...this.#options.replicas.list, ...this.#drains.leaving]
   }
 
-  /** Other settings of the gateway: for names that are looked up, and for drains that begin from now on. */
+  /** Applies other settings of the gateway: to look-ups, and to later drains. */
   configure({ dns, drainTimeoutMs }: Pick<ReplicaMembershipOptions, 'dns' | 'drainTimeoutMs'>): void {
     this.#drainTimeoutMs = drainTimeoutMs
     this.#addresses.configure(dns)
   }
 
-  /** Those of the configuration have changed: their weights count at once, new ones are added, those that are gone are drained. */
+  /**
+   * Applies the replicas of another configuration: weights change at once, new replicas are added, removed ones are
+   * drained.
+   */
   update(configs: readonly ReplicaConfig[]): void {
     this.#addresses.update(configs)
   }
 
-  /** The server is gone: every replica is drained. Resolves when the last link has ended. */
+  /** Drains every replica, because the server is removed. Resolves when the last link has ended. */
   async retire(): Promise<void> {
     this.#rearrange([])
     await this.#drains.none()
   }
 
-  /** Every replica begins anew, with new links: calls in flight end on the old ones. */
+  /** Replaces every replica, with new links. Calls in flight finish on the old ones. */
   renew(): void {
     const { replicas, logger, onChanged } = this.#options
     if (this.#closed) return
@@ -93,7 +99,7 @@ export class ReplicaMembership {
     for (const replica of gone) this.#drain(replica, true)
   }
 
-  /** Which of them are drained, by name; `''` stands for all of them. All others are not. */
+  /** Sets which replicas are drained, by name; `''` stands for all. All others are not. */
   drain(names: ReadonlySet<string>): void {
     const { replicas, slots, logger, onChanged } = this.#options
     const changed = replicas.drain(names)
@@ -108,7 +114,7 @@ export class ReplicaMembership {
     for (const slot of slots()) if (!slot.replica.drained) slot.resume()
   }
 
-  /** A replica could not be connected to: it may be elsewhere by now. */
+  /** Called when a replica could not be connected to: it may have another address now. */
   unreachable(): void {
     this.#addresses.again()
   }
@@ -146,7 +152,7 @@ export class ReplicaMembership {
     const link = slot.state.kind === 'ready' ? slot.state.link : undefined
     if (gone) this.#options.remove(slot)
     else slot.stop()
-    // A link that is closed tells nobody by itself.
+    // A link that is closed reports nothing itself.
     if (link) this.#options.onEnded(link)
   }
 }

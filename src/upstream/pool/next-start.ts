@@ -1,11 +1,11 @@
 import type { LinkSlot } from './link-slot.ts'
 
-/** When one of these starts without a call, by `monotonicNow`; `undefined` where nothing but a call starts them. */
+/** When one of these starts without a call, by `monotonicNow`. `undefined`: only a call starts them. */
 export function startsAt(slots: Iterable<LinkSlot>): number | undefined {
   return earliest([...slots].map(slot => slot.startsAt))
 }
 
-/** Until when starts of all of these fail at once, by `monotonicNow`; `undefined` where one can be tried now. */
+/** Time before which starts of all of these fail at once, by `monotonicNow`. `undefined`: one can be tried now. */
 export function notBefore(slots: Iterable<LinkSlot>): number | undefined {
   const tries = [...slots].map(slot => slot.nextTry)
   return tries.includes(undefined) ? undefined : earliest(tries)

@@ -2,21 +2,24 @@ import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Exchange } from '../../core/exchange.ts'
 
-/** How long a call waits for lists that the gateway fetches over a link whose place it needs. */
+/** How long a call waits for the gateway's own list requests on a link whose slot it needs. */
 const WAIT_MS = 2000
 const LOOK_MS = 10
 
-/** A place for a link, as far as another link may take it. */
+/** A slot that can be closed for another link. */
 export interface Giving {
   /** Whether nothing is lost when it is closed. */
   readonly evictable: boolean
-  /** Whether only the gateway's own lists are in the way, which it can fetch over another link. */
+  /** Whether only the gateway's own list requests use it, which can be sent over another link. */
   readonly yields: boolean
-  /** In Unix milliseconds; 0 for one that is not open. */
+  /** In milliseconds of `monotonicNow()`. 0: not open. */
   readonly lastUsed: number
 }
 
-/** The place that is to be given up for another link: the one idle longest, or, with `force`, one over which the gateway fetches lists. */
+/**
+ * The slot to close for another link: the one that has been idle longest, or, with `force`, one that only the gateway's
+ * own list requests use.
+ */
 export function toGiveUp<T extends Giving>(places: Iterable<T>, force: boolean): T | undefined {
   let spare: T | undefined
   let yielding: T | undefined
@@ -27,7 +30,7 @@ export function toGiveUp<T extends Giving>(places: Iterable<T>, force: boolean):
   return spare ?? yielding
 }
 
-/** There is no place for another link. `listing` are those that only lists of the gateway keep. */
+/** There is no room for another link. `listing` are the slots that only list requests of the gateway occupy. */
 export class NoRoom extends GatewayError {
   readonly #listing: readonly Giving[]
 
@@ -36,12 +39,12 @@ export class NoRoom extends GatewayError {
     this.#listing = [...places].filter(place => place.yields)
   }
 
-  /** Whether it is worth to wait. */
+  /** Whether waiting may help. */
   get passes(): boolean {
     return this.#listing.length > 0
   }
 
-  /** Resolves once one of them has changed, the call is cancelled, or two seconds have passed. */
+  /** Resolves when one of them has changed, the call is cancelled, or two seconds have passed. */
   async passed({ cancellation }: Pick<Exchange, 'cancellation'>): Promise<void> {
     const until = monotonicNow() + WAIT_MS
     while (

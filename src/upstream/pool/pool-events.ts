@@ -3,7 +3,7 @@ import type { EventSink } from '../../core/event-bus.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { SlotListener } from './link-slot.ts'
 
-/** Tells what becomes of the links and replicas of one server. */
+/** Emits events for the links and replicas of one server. */
 export class PoolEvents {
   readonly #events: EventSink
   readonly #server: string
@@ -32,7 +32,7 @@ export class PoolEvents {
       this.#events.emit({ type: 'replica.resumed', ...this.#about(name) })
   }
 
-  /** The same listener, after what it hears has been told. */
+  /** Wraps a listener: each event is emitted before it is passed on. */
   links(listener: SlotListener): SlotListener {
     const events = this.#events
     const { heard } = events

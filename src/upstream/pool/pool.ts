@@ -35,23 +35,23 @@ export interface PoolOptions extends Pick<
   readonly server: ServerConfig
   readonly listener: SlotListener
   readonly clientInfo: string
-  /** Of all pools together. */
+  /** Shared by all pools. */
   readonly clientLinks: LinksPerClient
-  /** Where the gateway is; replicas there are preferred. */
+  /** Zone of the gateway; replicas there are preferred. */
   readonly zone?: string | undefined
-  /** A replica can be used no longer, or again: what stands on one may have to stand on another. */
+  /** Called when a replica has become unusable, or usable again: standing subscriptions may have to move. */
   readonly onReplicasChanged?: () => void
-  /** Absent: nothing listens. */
+  /** Absent: no listener. */
   readonly events?: EventSink | undefined
 }
 
-/** Of the gateway, what its pools go by. */
+/** Settings of the gateway that its pools use. */
 export type PoolGatewaySettings = Pick<GatewayConfig, 'dns' | 'drainTimeoutMs' | 'zone'>
 
-/** How often a call is sent to another link because the server speaks another era than a moment ago. */
+/** How often a call moves to another link because the server turns out to be of another era. */
 const MAX_MISFITS = 3
 
-/** The links of one server, at whichever of its replicas: whose each one is (`isolation.ts`), how many there may be, and which call uses which. */
+/** The links of one server, over all of its replicas: their owners (`isolation.ts`), their number, and their choice. */
 export class Pool {
   readonly server: ServerConfig
   readonly #live: LiveSettings
@@ -64,7 +64,7 @@ export class Pool {
   readonly #closing = new Set<Promise<void>>()
   readonly replicas: ReplicaSet
   readonly #checks: HealthChecks
-  /** Which replicas there are at this moment. */
+  /** The current replicas. */
   readonly membership: ReplicaMembership
   #closed = false
 
@@ -114,17 +114,17 @@ export class Pool {
     })
   }
 
-  /** Places for links, open or not, at whatever replica. */
+  /** Slots of every replica, open or not. */
   get slots(): Iterable<LinkSlot> {
     return this.#slots.values()
   }
 
-  /** Where handshakes begin; what is wrong is corrected by them. */
+  /** The eras with which handshakes begin. They correct them. */
   set spoken(spoken: Spoken) {
     for (const replica of this.replicas.list) this.#know(replica, spoken)
   }
 
-  /** State for people: ready when any link is, else that of the common one, else of any. */
+  /** State for display: ready if any link is, otherwise that of the shared link, otherwise of any. */
   get state(): SlotState {
     let state: SlotState | undefined
     for (const slot of this.#slots.values()) {
@@ -134,7 +134,7 @@ export class Pool {
     return state ?? { kind: this.#closed ? 'closed' : 'idle' }
   }
 
-  /** An open link, without starting one; best at a replica that offers what the others do. */
+  /** An open link, preferably to a replica whose tools do not differ. Does not open one. */
   get current(): Link | undefined {
     let other: Link | undefined
     for (const { current, replica } of this.#slots.values()) {
@@ -155,7 +155,7 @@ export class Pool {
     return this.#slots.size
   }
 
-  /** A link for the gateway's own requests: the one that `exchange` will use, else any that is open, else a shared one. */
+  /** A link for the gateway's own requests: the one that `exchange` will use, or any open one, or a shared one. */
   any(exchange?: Exchange): Link | Promise<Link> {
     const { pending } = this.membership
     if (exchange) return pending ? pending.then(() => this.#fitting(exchange)) : this.#fitting(exchange)
@@ -166,7 +166,7 @@ export class Pool {
     try {
       return this.#at(replica.own, replica, undefined).pick('list')
     } catch (error) {
-      // What is listed over a link that a call waits for needs no other one.
+      // A link that a call is waiting for serves for the lists, too.
       for (const slot of this.#slots.values()) if (slot.state.kind === 'starting') return slot.pick('list')
       throw error
     }
@@ -176,14 +176,14 @@ export class Pool {
     for (let misfits = 0; ; misfits++) {
       const slot = this.slot(exchange)
       const link = await slot.pick('list')
-      // What is known now may make it another one.
+      // What is known now may lead to another slot.
       if (misfits === MAX_MISFITS || this.slot(exchange) === slot) return link
       this.#dismiss(slot)
     }
   }
 
   /**
-   * A link for the call, at once where one is open. A call that must not meet others has it to itself until it gives it back.
+   * A link for the call, at once if one is open. An isolated call holds it exclusively until it returns it.
    * @throws GatewayError `upstream_*`, `overloaded`, at once or as a rejection
    */
   acquire(exchange: Exchange, choice?: ReplicaChoice): Lease | Promise<Lease> {
@@ -214,7 +214,7 @@ export class Pool {
     }
   }
 
-  /** Now that the server has been greeted, the call may have to use another link: the server is of another era than was believed, or keeps sessions. */
+  /** After the greeting, the call may need another link: the era is another than assumed, or there are sessions. */
   #fitted(
     exchange: Exchange,
     choice: ReplicaChoice | undefined,
@@ -236,7 +236,7 @@ export class Pool {
     return this.#acquire(exchange, choice, misfits + 1)
   }
 
-  /** Ends a link that has turned out to be another one than was needed, unless it is of use to somebody. */
+  /** Closes a link that was opened but turned out to be the wrong one, unless it is in use. */
   #dismiss(slot: LinkSlot): void {
     const { common, modern } = slot.replica
     if (slot.key === common || slot.key === modern || !slot.replica.traits.process) return
@@ -250,12 +250,12 @@ export class Pool {
     return this.#several(exchange, this.#starting.choose(exchange, undefined))
   }
 
-  /** The slot for what a client wants to hear beyond one call. Another one when more is known of the server. */
+  /** The slot for a client's subscriptions beyond one call. May change when more is known of the server. */
   standing(caller: Caller): LinkSlot {
     return this.#several(caller, this.replicas.standingFor(caller), true)
   }
 
-  /** The slot that serves several requests of a caller at once, also where its calls have one each. */
+  /** The slot for several concurrent requests of a caller, even if its calls have one each. */
   #several(caller: Caller, replica: Replica, lasting = false): LinkSlot {
     const { roots, isolation } = this.server
     const key =
@@ -265,16 +265,17 @@ export class Pool {
     return this.#at(key, replica, caller.principal, lasting)
   }
 
-  /** The slot that holds a link, as long as the link takes new calls. */
+  /** The slot of a link, as long as the link takes new calls. */
   slotOf(link: Link): LinkSlot | undefined {
     for (const slot of this.#slots.values()) if (slot.holds(link)) return slot
     return undefined
   }
 
-  /** A link takes no new calls; called by whoever listens to links. */
+  /** Handles a link that takes no new calls. Called by the listener of links. */
   lost(link: Link, error: GatewayError): void {
     if (error.code === 'session_lost') {
-      // Whoever answers now may be of the other era; until that is known, nobody shares who might not.
+      // The next server to answer may be of the other era. Until that is known, clients that may not share a link do
+      // not.
       const { replica } = link
       replica.forgot()
       this.#know(replica, UNKNOWN)
@@ -290,13 +291,13 @@ export class Pool {
     this.#know(replica, slot.spoken)
     this.#fit(slot, era)
     this.#checks.start()
-    // What was opened only to list the server is not needed beside a link that somebody uses.
+    // A link that was opened only to list the server is not needed beside one that is used.
     const common = this.#slots.get(replica.common.id)
     if (era === 'legacy' && common && common !== slot && common.evictable) this.#remove(common)
     this.#spares.fill(replica, era)
   }
 
-  /** A server of another era than was wished for: the link is the one that is shared in that era, unless there is one. */
+  /** The server is of another era than wanted: the link becomes the shared one of that era, unless there is one. */
   #fit(slot: LinkSlot, era: Era): void {
     const { common, modern } = slot.replica
     const key = era === 'modern' ? modern : slot.key === modern ? common : slot.key
@@ -311,7 +312,7 @@ export class Pool {
     this.#slots.set(key.id, slot)
   }
 
-  /** For a check: a link that is open; one that is ejected is not left out for want of one. */
+  /** An open link for a check, also of an ejected replica; otherwise a link that is opened for it. */
   #linkTo(replica: Replica): Link | Promise<Link> | undefined {
     for (const slot of this.#slots.values()) if (slot.replica === replica && slot.current) return slot.current
     return replica.health.state === 'ejected' ? this.#at(replica.own, replica, undefined).pick() : undefined
@@ -323,11 +324,11 @@ export class Pool {
       this.#options.onReplicasChanged?.()
   }
 
-  /** A link to a replica could not be opened, or does not last; called by whoever listens to slots. */
+  /** Handles a link that could not be opened, or did not last. Called by the listener of slots. */
   unreachable(slot: LinkSlot, error: GatewayError): void {
     const { replica, nextTry } = slot
     if (error.code === 'shutting_down') return
-    // Where another process of the same command is well, this one's trouble is its own.
+    // If another process of the same command runs well, the failure concerns this process only.
     if (replica.traits.process && this.#hasLink(replica)) return
     if (error.code === 'upstream_unauthorized') this.#failedAt(replica, error)
     else if (replica.health.unreachable(error.message, monotonicNow(), nextTry))
@@ -346,8 +347,8 @@ export class Pool {
   }
 
   /**
-   * Takes other settings. Timeouts and limits count from the next use on. A replica whose links would be made differently gives way to a new one: what is in flight on its
-   * links ends there, for as long as the gateway's `drainTimeout` allows.
+   * Applies other settings. Timeouts and limits apply from the next use on. A replica whose links would differ is
+   * replaced: calls in flight finish on the old links, for as long as the gateway's `drainTimeout` allows.
    */
   reconfigure(server: ServerConfig, gateway: PoolGatewaySettings): void {
     const before = this.#live.update(server)
@@ -362,17 +363,20 @@ export class Pool {
       if (!this.replicas.list.includes(slot.replica)) this.#counted.delete(slot)
       else if (slot.current) this.#spares.fill(slot.replica, slot.current.peer.era)
     }
-    // Who shares a link with whom may be another question now.
+    // Sharing of links may have changed.
     if (before.isolation !== server.isolation) this.#options.onReplicasChanged?.()
   }
 
-  /** A session has ended, and with it the links that served only it. */
+  /** Ends the links that served only this session, because it has ended. */
   leave(conversation: Conversation): void {
     this.replicas.forget(conversation.id)
     for (const slot of this.#slots.values()) if (slot.key.owner === conversation) this.#remove(slot)
   }
 
-  /** The server is gone. Its links end when their last calls have, within the gateway's `drainTimeout`; resolves then. */
+  /**
+   * Ends the pool, because the server is removed. Its links end with their last calls, within the gateway's
+   * `drainTimeout`. Resolves then.
+   */
   async retire(): Promise<void> {
     await this.membership.retire()
     await this.close()
@@ -411,13 +415,13 @@ export class Pool {
     return new Lease(link, slot)
   }
 
-  /** What the server still says of a call that was given up must not meet the next one. */
+  /** Late messages of the server about a cancelled call must not reach the next call. */
   readonly #returned = (slot: LinkSlot): void => {
     if (slot.current?.haunted || slot.retireAfterUse) this.#remove(slot)
     this.#exclusive.wake()
   }
 
-  /** @param force whether a link makes room over which the gateway fetches lists */
+  /** @param force whether a link that the gateway lists over makes room */
   #at(key: SlotKey, replica: Replica, principal: Principal | undefined, force = false): LinkSlot {
     const known = this.#slots.get(key.id) ?? this.#greeting(key, replica)
     if (known) return known
@@ -446,13 +450,13 @@ export class Pool {
     return slot
   }
 
-  /** Until a server has been greeted nobody knows which of its shared links it has, and it is greeted once. */
+  /** Until a server has been greeted, its shared link is unknown, and it is greeted only once. */
   #greeting(key: SlotKey, { common, modern, spoken }: Replica): LinkSlot | undefined {
     if ((key !== common && key !== modern) || !isUnknown(spoken)) return undefined
     return this.#slots.get(key === common ? modern.id : common.id)
   }
 
-  /** Links that are open, may be opened or wait to be used. Those of replicas that are gone end soon, and keep no place from the others. */
+  /** Links that are open, being opened, or spare. Those of removed replicas end soon and do not count. */
   get #processes(): number {
     let size = this.#spares.size
     for (const { replica } of this.#slots.values()) if (this.replicas.list.includes(replica)) size++

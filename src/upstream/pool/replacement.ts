@@ -10,18 +10,18 @@ export interface ProcessReplacementOptions {
   readonly server: ServerConfig
   readonly logger: Logger
   readonly open: () => Promise<Connected>
-  /** Puts a link in the place of `before`; `false` when there is no place for it any more. */
+  /** Replaces `before` by a new link. `false`: there is no room for it any more. */
   readonly take: (opened: Connected, before: Link) => boolean
 }
 
-/** One process takes over from another that uses too much memory, without a pause. */
+/** Replaces a process that uses too much memory with a new one, without interruption. */
 export class ProcessReplacement {
   readonly #options: ProcessReplacementOptions
-  /** One that is above its ceiling as soon as it runs is not helped by being replaced again and again. */
+  /** Detects a process that exceeds the limit as soon as it runs: further replacements would not help. */
   readonly #loop: RestartBackoff
   #running: Promise<void> | undefined
   #notBefore = 0
-  /** The last one that was above, and how long it had been running when that was first seen. */
+  /** The last link above the limit, and how long it had been open when that was first noticed. */
   #above: { readonly link: Link; readonly openMs: number } | undefined
 
   constructor(options: ProcessReplacementOptions) {
@@ -29,7 +29,10 @@ export class ProcessReplacement {
     this.#loop = new RestartBackoff(() => options.server.restartLimit)
   }
 
-  /** Whether a process that uses so much should be replaced now; says so in the log. `openMs` is how long it has been running. */
+  /**
+   * Whether a process with this memory use should be replaced now, which is logged. `openMs` is how long it has been
+   * running.
+   */
   due(link: Link, bytes: number, openMs: number, now: number): boolean {
     if (this.#above?.link !== link) this.#above = { link, openMs }
     if (this.#running || now < this.#notBefore) return false
@@ -46,7 +49,7 @@ export class ProcessReplacement {
     this.#running = this.#replace(before, now).finally(() => (this.#running = undefined))
   }
 
-  /** Resolves when nothing is being opened. */
+  /** Resolves when no replacement is being opened. */
   async settled(): Promise<void> {
     await this.#running
   }

@@ -1,4 +1,4 @@
-/** The next start that no call waits for. */
+/** Timer of the next start without a call. */
 export class RestartTimer {
   readonly #now: () => number
   readonly #start: () => void
@@ -11,12 +11,12 @@ export class RestartTimer {
     this.#start = start
   }
 
-  /** When it is due; `undefined` where that is over. */
+  /** When it is due. `undefined`: that time has passed. */
   get at(): number | undefined {
     return this.#at > this.#now() ? this.#at : undefined
   }
 
-  /** Starts in so many milliseconds, and not when it was to start before. */
+  /** Schedules a start in `ms` milliseconds, in place of an earlier schedule. */
   in(ms: number): void {
     this.stop()
     this.#at = this.#now() + ms

@@ -4,7 +4,7 @@ import { describeError, GatewayError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Link } from '../link/link.ts'
 
-/** What is under way on a link that was replaced may go on for so long. */
+/** How long calls in flight on a replaced link may continue. */
 const LONGEST_MS = 60_000
 const LOOK_MS = 500
 
@@ -19,18 +19,18 @@ export class RetiringLinks {
     this.#logger = logger
   }
 
-  /** Closes a link; one that was lost ends once what is in flight has been answered. */
+  /** Closes a link. A lost link is closed after its calls in flight have been answered. */
   leave(link: Link): void {
     this.#links.add(link)
     if (link.usable || link.inFlight === 0) void this.#close(link)
     else this.#watch(link, Infinity, () => void this.#close(link))
   }
 
-  /** A link in whose place there is another one finishes with what it is at, and has a minute for that. `ended` hears when it has been closed. */
+  /** Lets a replaced link finish its calls in flight, for at most a minute. `ended` is called when it is closed. */
   retire(link: Link, ended: (reason: GatewayError) => void): void {
     this.#links.add(link)
     this.#watch(link, monotonicNow() + LONGEST_MS, () => {
-      // One that was lost meanwhile has told so itself.
+      // A link that was lost in the meantime has already reported it.
       const { usable, server } = link
       const reason = replaced(server.name)
       void this.#close(link, reason)
@@ -57,7 +57,7 @@ export class RetiringLinks {
   }
 }
 
-/** Looks again and again whether something is still under way on a link. */
+/** Checks periodically whether calls are in flight on a link. */
 class RetiringLink implements Deadline {
   heapIndex: number | undefined
   due: number | undefined
@@ -75,7 +75,7 @@ class RetiringLink implements Deadline {
 
   expire(): void {
     const { inFlight, tasks, usable } = this.#link
-    // A task is nothing that a link which was lost could still bring.
+    // A lost link cannot deliver the result of a task.
     const busy = inFlight > 0 || (usable && tasks.size > 0)
     if (busy && monotonicNow() < this.#until) this.#deadlines.set(this, LOOK_MS)
     else this.#end()

@@ -4,12 +4,12 @@ import { clientOf } from '../replica/isolation.ts'
 import type { LinkSlot } from './link-slot.ts'
 
 export interface SlotLimitsOptions {
-  /** Of all pools together. */
+  /** Shared by all pools. */
   readonly clientLinks: LinksPerClient
   readonly remove: (slot: LinkSlot) => void
 }
 
-/** For which client each slot of a pool counts, where it counts for one. */
+/** The client that each slot of a pool counts for, if any. */
 export class SlotLimits {
   readonly #options: SlotLimitsOptions
   readonly #counted = new Map<LinkSlot, { readonly client: string; readonly link: CountedLink }>()
@@ -18,7 +18,7 @@ export class SlotLimits {
     this.#options = options
   }
 
-  /** Whether a client may have one more. Clients that cannot be told apart may. */
+  /** Whether a client may have one more link. Clients that cannot be distinguished always may. */
   admits(principal: Principal, force: boolean): boolean {
     const client = clientOf(principal)
     return client === '' || this.#options.clientLinks.admit(client, force)

@@ -1,13 +1,13 @@
 import type { GatewayError } from '../../core/errors.ts'
 import type { Link } from '../link/link.ts'
 
-/** What a slot is doing. */
+/** State of a slot. */
 export type SlotState =
   | { readonly kind: 'idle' }
   | {
       readonly kind: 'starting'
       readonly opening: Promise<Link>
-      /** Why the start before failed; `undefined` where it did not. */
+      /** Why the previous start failed. `undefined`: it did not. */
       readonly failed: GatewayError | undefined
     }
   | { readonly kind: 'ready'; readonly link: Link }
@@ -20,7 +20,7 @@ export type SlotState =
     }
   | { readonly kind: 'closed' }
 
-/** Why the last start failed, also while the next one goes on. */
+/** Why the last start failed, even while the next one is running. */
 export function failureOf(state: SlotState): GatewayError | undefined {
   if (state.kind === 'failed' || state.kind === 'stopped') return state.error
   return state.kind === 'starting' ? state.failed : undefined

@@ -16,15 +16,16 @@ export interface WarmPoolOptions {
   readonly deadlines: Deadlines
   readonly logger: Logger
   readonly clientInfo: string
-  /** Whether the server may have one process more. */
+  /** Whether the server may have one more process. */
   readonly hasRoom: () => boolean
-  /** When the server was last used, in Unix milliseconds: now, while it is. */
+  /** When the server was last used, in milliseconds of `monotonicNow()`; the current time while it is in use. */
   readonly lastUse: () => number
 }
 
 /**
- * Processes that wait, started and greeted, so that whoever needs a link has it at once: after a crash, or for a new session. They declare what the common link
- * declares, are of the era of the link that was opened last, and belong to nobody. A replica gets them when the first link to it is opened, and loses them when the server is idle.
+ * Spare processes, started and greeted, so that a link is available at once: after a crash, or for a new session. They
+ * declare the capabilities of the shared link, have the era of the last opened link, and have no owner. A replica gets
+ * spares when its first link is opened, and loses them when the server is idle.
  */
 export class WarmPool {
   readonly #options: WarmPoolOptions
@@ -35,24 +36,24 @@ export class WarmPool {
     this.#options = options
   }
 
-  /** Processes that wait or are being started. */
+  /** Number of spares, including those being started. */
   get size(): number {
     let size = 0
     for (const reserve of this.#reserves.values()) size += reserve.size
     return size
   }
 
-  /** Whether one waits that can serve a slot. */
+  /** Whether a spare fits a slot. */
   fits(replica: Replica, key: SlotKey): boolean {
     return this.#reserves.get(replica)?.fits(key) ?? false
   }
 
-  /** One that waits, for a slot; from now on its link reports to `listener`. */
+  /** Takes a spare for a slot. From now on its link reports to `listener`. */
   take(replica: Replica, key: SlotKey, listener: LinkListener): Connected | undefined {
     return this.#reserves.get(replica)?.take(key, listener)
   }
 
-  /** A link to the replica has been opened, so that another one may be needed. */
+  /** Starts spares as needed, because a link to the replica has been opened. */
   fill(replica: Replica, era: Era): void {
     if (!replica.traits.process || this.#options.server.warmInstances === 0) return
     let reserve = this.#reserves.get(replica)
@@ -63,18 +64,18 @@ export class WarmPool {
     reserve.fill(era)
   }
 
-  /** The server may have more or fewer of them now. */
+  /** Applies a changed number of spares. */
   resize(): void {
     for (const reserve of this.#reserves.values()) reserve.resize()
   }
 
-  /** Ends one, to make room. */
+  /** Ends a spare to make room. */
   discard(): boolean {
     for (const reserve of this.#reserves.values()) if (reserve.discard()) return true
     return false
   }
 
-  /** Replicas that are drained need none. */
+  /** Removes the spares of drained replicas. */
   tidy(): void {
     for (const replica of this.#reserves.keys()) if (replica.drained) this.#end(replica)
   }
@@ -98,7 +99,9 @@ interface Spare extends Connected {
   readonly since: number
 }
 
-/** The spares of one replica. Its deadline is when it has to be seen to: an idle server, or a start that was put off. */
+/**
+ * The spares of one replica. Its deadline is the next time it has to act: for an idle server, or for a delayed start.
+ */
 class Reserve implements Deadline {
   heapIndex: number | undefined
   due: number | undefined
@@ -122,7 +125,7 @@ class Reserve implements Deadline {
     this.#loop = new RestartBackoff(() => options.server.restartLimit)
     const { name } = options.server
     this.#listener = {
-      // Said to nobody: whoever gets the link asks for what it wants to know.
+      // Dropped: a later holder of the link requests the information it needs.
       onNotification: () => {},
       onRequest: () =>
         Promise.reject(new GatewayError('cannot_ask', 'There is nobody yet to be asked.', { server: name })),
@@ -139,7 +142,7 @@ class Reserve implements Deadline {
     return this.#fitting(key) >= 0
   }
 
-  /** The one that came last is least likely to have been forgotten by something it depends on. */
+  /** The newest spare is preferred, because its connections are least likely to have timed out. */
   #fitting({ capabilities, era }: SlotKey): number {
     const { common, spoken } = this.#replica
     if (capabilities !== common.capabilities) return -1
@@ -226,7 +229,7 @@ class Reserve implements Deadline {
       return
     }
     const { link } = opened
-    // Otherwise the server has gone idle, or been closed, while this one started.
+    // Otherwise the server has become idle, or has been closed, during the start.
     if (!this.#wanted) return this.#end(link)
     this.#waiting.push({ ...opened, since: monotonicNow() })
     link.onMemoryLimitExceeded = bytes => this.#outgrown(link, bytes)

@@ -7,21 +7,23 @@ import { otherEra } from '../../protocol/spoken.ts'
 import type { Replica } from './replica.ts'
 import type { SlotKey } from './slot-key.ts'
 
-/** Of an exchange, what decides whose links it may use. */
+/** The part of an exchange that determines the links it may use. */
 export type Caller = Pick<Exchange, 'conversation' | 'principal' | 'features' | 'protocolVersion'>
 
 /**
- * Whose link to a replica a call uses:
+ * The link to a replica that a call uses:
  *
- * - The link has the client's era where the replica speaks it (`eraFor`).
- * - A modern link, and a legacy one without a session, is shared: nothing on the server's side belongs to one client.
- * - Otherwise each principal has its own, for all of its calls: a browser that one call has opened is there for the next.
- * - A client that can be asked (elicitation, sampling, roots) declares so through its link. A session then has a link of its own, because many servers do not
- *   ask on the stream of the call they ask for, and a question has to reach the program that holds the session. Calls without a session share one link for each
- *   principal and set of capabilities: whichever of them a question is asked through, it reaches the same principal.
+ * - The link has the client's era if the replica supports it (`eraFor`).
+ * - A modern link, and a legacy one without a session, is shared: the server keeps nothing for a single client.
+ * - Otherwise each principal has its own link for all of its calls: a browser that one call has opened is available
+ *   to the next.
+ * - A client that can be asked (elicitation, sampling, roots) declares that through its link. A session then has a
+ *   link of its own, because many servers do not send a request on the stream of the call that it belongs to, and it
+ *   has to reach the client that holds the session. Calls without a session share one link for each principal and set
+ *   of capabilities: through whichever of them a request is sent, it reaches the same principal.
  * - `isolation: "call"`: a link serves one call at a time.
- * - Roots that are configured do not count: the gateway answers for them itself, and the client is not asked. `features` is what is left.
- * - What lasts beyond a call (`lasting`) needs a link on which the server can say something between calls.
+ * - Configured roots do not count: the gateway answers for them itself, without the client. `features` is the rest.
+ * - Subscriptions beyond a call (`lasting`) need a link on which the server can send messages between calls.
  */
 export function keyFor(
   { isolation, roots }: Pick<ServerConfig, 'isolation' | 'roots'>,
@@ -34,7 +36,7 @@ export function keyFor(
   if (isolation === 'shared') return replica.own
   const era = eraFor(caller, features, replica, lasting)
   if (era === 'modern' && spoken.modern === true) return modern
-  // Until the server has been greeted it may be one of sessions.
+  // Before the greeting, the server has to be assumed to keep sessions.
   const shared = era === 'modern' ? modern : common
   if (replica.stateless) return shared
   const { conversation, principal } = caller
@@ -55,17 +57,19 @@ export function keyFor(
   return { id, era, capabilities, owner: undefined, exclusive: false }
 }
 
-/** The era in which a replica serves a caller, or is asked to as long as that is not known. */
+/** The era in which a replica serves a caller, or the wanted era while its eras are unknown. */
 function eraFor({ protocolVersion }: Caller, features: string, replica: Replica, lasting: boolean): Era {
   const { spoken } = replica
   const wish = isModernVersion(protocolVersion) ? 'modern' : 'legacy'
   if (spoken[wish] === false) return otherEra(wish)
-  // A legacy side without sessions can neither ask nor tell of updates; the modern side of the same server can.
+  // A legacy side without sessions can send neither requests nor notifications. The modern side of the same server can.
   const isMute = wish === 'legacy' && replica.stateless && (lasting || canBeAsked(features))
   return isMute && spoken.modern === true ? 'modern' : wish
 }
 
-/** Whose link it is; `''` for everyone without credentials, who are one principal and cannot be told apart. */
+/**
+ * The owner of the link. `''` for all callers without credentials, who share one principal and cannot be distinguished.
+ */
 export function clientOf(principal: Principal): string {
   return isUnidentified(principal) ? '' : principal.id
 }

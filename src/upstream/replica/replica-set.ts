@@ -10,51 +10,54 @@ import { wildcard } from '../../policy/pattern.ts'
 import type { Caller } from './isolation.ts'
 import { Replica } from './replica.ts'
 
-/** Whether a replica is no choice for a call: it was tried already, or does not offer what is called. */
+/** Whether a replica is excluded for a call: it was tried already, or lacks the called tool. */
 export type Excluded = (replica: Replica) => boolean
 
-/** Where a call may go, and where it went. */
+/** Replicas allowed for a call, and the one that was chosen. */
 export interface ReplicaChoice {
   readonly excluded: Excluded | undefined
   /** Set as soon as it is decided. */
   replica: Replica | undefined
 }
 
-/** Second attempts at calls that are slow, as a share of calls. */
+/** Budget of hedged attempts, as a share of calls. */
 const HEDGES = 0.05
-/** Sessions and principals whose replica is remembered. */
+/** Maximum number of sessions and principals whose replica is recorded. */
 const MAX_REMEMBERED = 10_000
 const DRAINED_MS = 60_000
 
 /**
- * The replicas of a server, and which of them takes a call: `upstream/balance/choose.ts` decides, but a client of a server that keeps sessions stays with its replica for as
- * long as that can be used.
+ * The replicas of a server, and the choice among them for a call (`upstream/balance/choose.ts`). A client of a server
+ * that keeps sessions stays with its replica for as long as that can be used.
  */
 export class ReplicaSet {
   readonly server: ServerConfig
   #zone: string | undefined
   #list: readonly Replica[]
-  /** Of the next one that is new. */
+  /** Number of the next new replica. */
   #next: number
-  /** Names of those that take no calls until further notice. */
+  /** Names of drained replicas. */
   #drained: ReadonlySet<string> = new Set()
-  /** By session or principal: where the server keeps something for it. */
+  /** Replica by session or principal, where the server keeps state for it. */
   readonly #remembered = new LRUCache<string, Replica>({ max: MAX_REMEMBERED })
-  /** Where what lasts beyond a call stands, for servers that keep no sessions. */
+  /** Replica for standing subscriptions, for servers that keep no sessions. */
   #standing: Replica | undefined
-  /** Calls that may have been run, and are made once more. */
+  /** Budget for retries of calls that may have been executed. */
   retryBudget: RetryBudget
-  /** Calls that are tried at a second replica while the first is at it. */
+  /** Budget for hedged attempts at a second replica. */
   readonly hedgeBudget = new RetryBudget(HEDGES, 1)
-  /** Of calls that may run twice. */
+  /** Latencies of repeatable calls. */
   readonly latencies = new Latencies()
-  /** Whether calls of tools may run twice, where that is asked for at all. */
+  /** Whether a tool may be called twice, cached by name. */
   readonly #repeats = new LRUCache<string, boolean>({ max: MAX_REMEMBERED })
   #someRepeat = false
   #retryShare: number
   readonly #onTurn: ((replica: Replica, cause: string | undefined) => void) | undefined
 
-  /** `zone` is the gateway's own. `onTurn` hears when a replica goes out or is ejected, with the cause, and when it is back, without one. */
+  /**
+   * `zone` is the gateway's own. `onTurn` is called when a replica goes out or is ejected, with the cause, and when it
+   * is back, without one.
+   */
   constructor(
     server: ServerConfig,
     zone: string | undefined,
@@ -80,12 +83,12 @@ export class ReplicaSet {
     return this.#list
   }
 
-  /** Whether there are several. */
+  /** Whether there are several replicas. */
   get several(): boolean {
     return this.#list.length > 1
   }
 
-  /** The settings of the server have changed; `zone` is the gateway's own. */
+  /** Applies changed settings of the server. `zone` is the gateway's own. */
   reconfigured(zone: string | undefined): void {
     this.#zone = zone
     this.#lookAtRepeats()
@@ -103,8 +106,8 @@ export class ReplicaSet {
   }
 
   /**
-   * Takes others for the replicas there are. Those of the same name and endpoint stay, with what is known of them, and have their new weight, priority and zone from the next
-   * call on. Returns those that are gone, which take no new calls.
+   * Replaces the replicas. Those of the same name and endpoint stay, with their recorded state, and have their new
+   * weight, priority and zone from the next call on. Returns the removed ones, which take no new calls.
    */
   update(configs: readonly ReplicaConfig[]): readonly Replica[] {
     const gone = new Set(this.#list)
@@ -127,7 +130,10 @@ export class ReplicaSet {
     return [...gone]
   }
 
-  /** Puts a fresh replica in the place of each one, with its endpoint and its share. Returns the old ones, which take no new calls. */
+  /**
+   * Replaces each replica with a new one, with the same endpoint and share. Returns the old ones, which take no new
+   * calls.
+   */
   renew(): readonly Replica[] {
     const gone = this.#list
     this.#list = gone.map(old => {
@@ -142,8 +148,8 @@ export class ReplicaSet {
   }
 
   /**
-   * From now on the replicas of these names take no calls, and all others do; `''` is the name of all. A name that stands for several addresses is that of each.
-   * Returns those for which that is new.
+   * Drains the replicas of these names, and no others; `''` is the name of all. A name with several addresses stands
+   * for each of its replicas. Returns those that are newly drained.
    */
   drain(names: ReadonlySet<string>): readonly Replica[] {
     this.#drained = names
@@ -161,7 +167,7 @@ export class ReplicaSet {
     return slash > 0 && this.#drained.has(name.slice(0, slash))
   }
 
-  /** Whether a call of a tool may run twice, by the configuration. */
+  /** Whether the configuration allows a tool to be called twice. */
   repeats(tool: string): boolean {
     if (!this.#someRepeat) return false
     let repeats = this.#repeats.get(tool)
@@ -175,8 +181,8 @@ export class ReplicaSet {
   }
 
   /**
-   * Which replicas are no choice for a call of a tool: they do not offer what the others do, or another one, named `home`, has begun what it is about and can be
-   * used. `undefined`: all are a choice.
+   * Replicas excluded for a call of a tool: they lack the tool, or the call belongs to another replica, named `home`,
+   * that can be used. `undefined`: none is excluded.
    */
   excludedFor(tool: string, home: string | undefined): Excluded | undefined {
     const held = home === undefined ? undefined : this.#list.find(({ name }) => name === home)
@@ -186,14 +192,14 @@ export class ReplicaSet {
       (held !== undefined && replica !== held && held.isUsable(monotonicNow()))
   }
 
-  /** Whether there is one that can be used, or may be, besides those that are no choice. */
+  /** Whether a replica that is not excluded can be used. */
   hasOther(leftOut: Excluded): boolean {
     const now = monotonicNow()
     return this.#list.some(replica => !leftOut(replica) && replica.mayBeTried(now))
   }
 
   /**
-   * The replica for a call, or for what is about nobody's.
+   * The replica for a call, or for a request of the gateway itself.
    * @throws GatewayError `upstream_unreachable`, not sent, when none can be used
    */
   choose(caller: Caller | undefined, leftOut: Excluded | undefined): Replica {
@@ -214,7 +220,10 @@ export class ReplicaSet {
     return chosen
   }
 
-  /** None can be reached, as far as is known: the one that would be tried next is tried now, since a call that is not sent costs nothing. */
+  /**
+   * No replica seems reachable: the one whose next try is due first is tried now, since a call that is not sent costs
+   * nothing.
+   */
   #lastResort(leftOut: Excluded | undefined, now: number): Replica {
     let soonest: Replica | undefined
     for (const replica of this.#list) {
@@ -225,7 +234,7 @@ export class ReplicaSet {
     return soonest
   }
 
-  /** The replica for what lasts beyond a call. */
+  /** The replica for standing subscriptions. */
   standingFor(caller: Caller): Replica {
     const standing = this.#standing
     if (standing && !standing.keepsSessionsFor(caller) && standing.isUsable(monotonicNow())) return standing
@@ -234,12 +243,12 @@ export class ReplicaSet {
     return chosen
   }
 
-  /** From now on a client stays with a replica. */
+  /** Binds a client to a replica. */
   remember(caller: Caller, replica: Replica): void {
     if (this.several) this.#remembered.set(whoIs(caller), replica)
   }
 
-  /** A session has ended. */
+  /** Drops the binding of a session that has ended. */
   forget(id: string): void {
     this.#remembered.delete(id)
   }
@@ -251,7 +260,7 @@ export class ReplicaSet {
       return new GatewayError(
         'upstream_unreachable',
         `Server "${name}" is drained: it takes no calls until an operator ends that, with: mcp-manifold drain ${name} --undo`,
-        // Nobody knows when, but trying again in a moment is of no use.
+        // The end of the drain is unknown, but an immediate retry is useless.
         { server: name, retryAfterMs: DRAINED_MS },
       )
     const why = this.#list.map(replica => {
@@ -270,14 +279,14 @@ export class ReplicaSet {
   }
 }
 
-/** Whether a link to one is a link to the other. Of its addresses the first says which one it is. */
+/** Whether two endpoints are the same replica. The first of its addresses identifies it. */
 function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
   const key = (endpoint: Endpoint): string =>
     JSON.stringify({ ...endpoint, addresses: endpoint.addresses?.slice(0, 1) })
   return key(a) === key(b)
 }
 
-/** Who it is whose replica is remembered. */
+/** Key of the caller whose replica is recorded. */
 function whoIs({ conversation, principal }: Caller): string {
   return conversation?.id ?? principal.id
 }

@@ -12,41 +12,46 @@ import type { SlotKey } from './slot-key.ts'
 import type { TransportTraits } from '../transport/shared/traits.ts'
 import { traitsOf } from '../transport/transports.ts'
 
-/** One endpoint of a server: where it is, how it is doing, and what is known of it. */
+/** One endpoint of a server, with its health, its load and what has been detected of it. */
 export class Replica implements Candidate {
   readonly server: ServerConfig
   readonly name: string
-  /** What is added to the name of the server in records; empty where there is only one. */
+  /** Suffix of the server's name in records. Empty if there is only one replica. */
   readonly label: string
   readonly endpoint: Endpoint
   /** What transports to it can do. */
   readonly traits: TransportTraits
   readonly load = new Load()
   readonly health: Health
-  /** The legacy link everyone may share: it declares nothing of a client's, so the server asks nobody anything. */
+  /**
+   * Key of the legacy link that all clients may share: it declares no capabilities, so the server sends no requests.
+   */
   readonly common: SlotKey
-  /** The modern link, which everyone shares. */
+  /** Key of the modern link, which all clients share. */
   readonly modern: SlotKey
   /** Distinguishes the keys of its slots from those of other replicas. */
   readonly suffix: string
   weight: number
   priority: number
   zone: string | undefined
-  /** It takes no new calls. */
+  /** Whether it takes no new calls. */
   drained = false
-  /** Whether it kept a session for its last legacy link, which decides who may share one; `undefined`: not known. */
+  /** Whether it kept a session for its last legacy link, which decides about sharing. `undefined`: not known. */
   #sessionful: boolean | undefined
-  /** What its processes print. */
+  /** Output of its processes. */
   readonly printed = new Printed()
-  /** Called when its checks say that it is ill, for calls that wait for it. */
+  /** Called when its check fails, for calls that wait for it. */
   readonly onIll = new Set<() => void>()
   /** Called when it goes out or is ejected, with the cause, and when it is back, without one. */
   onTurn: ((cause: string | undefined) => void) | undefined
-  /** Where handshakes begin; what is wrong is corrected by them. */
+  /** The eras with which handshakes begin. They correct them. */
   spoken: Spoken = UNKNOWN
-  /** Digests of its tools' definitions by name; `undefined` while they are not known. */
+  /** Digests of its tools' definitions by name. `undefined`: not listed yet. */
   tools: ReadonlyMap<string, string> | undefined
-  /** Names of tools that it must not be asked for, since most replicas know others by them; `undefined`: it is like the others. */
+  /**
+   * Names of tools for which it must not be used, since most replicas define them differently. `undefined`: it is equal
+   * to the others.
+   */
   missingTools: ReadonlySet<string> | undefined
 
   /** `number` is unique among all replicas that its server has ever had. */
@@ -67,27 +72,33 @@ export class Replica implements Candidate {
     this.modern = { id: `modern${this.suffix}`, era: 'modern', ...shared }
   }
 
-  /** Whether its legacy conversations are none: each request stands for itself, and nobody can be asked or told anything between requests. */
+  /**
+   * Whether its legacy side keeps no sessions: each request is independent, and the server can send nothing between
+   * requests.
+   */
   get stateless(): boolean {
     return this.#sessionful === false
   }
 
-  /** A link has been opened; `sessionful` is what its transport tells. */
+  /** Records that a link has been opened. `sessionful` is reported by its transport. */
   greeted({ era }: { readonly era: Era }, sessionful: boolean): void {
     if (era === 'legacy') this.#sessionful = sessionful
   }
 
-  /** It has forgotten a session. What answers from now on may be of the other era, and may keep sessions or not. */
+  /**
+   * Records that it has lost a session. The next server to answer may be of the other era, and may keep sessions or
+   * not.
+   */
   forgot(): void {
     this.#sessionful = undefined
   }
 
-  /** The link for what no client asks for. */
+  /** Key of the link for requests that no client has sent. */
   get own(): SlotKey {
     return this.spoken.modern === false ? this.common : this.modern
   }
 
-  /** Whether it keeps something for this caller, as far as that is known; `undefined` stands for the gateway itself. */
+  /** Whether it keeps state for this caller, as far as known. `undefined` stands for the gateway itself. */
   keepsSessionsFor(caller: { readonly protocolVersion: string } | undefined): boolean {
     if (this.server.isolation === 'shared' || this.stateless) return false
     const { legacy, modern } = this.spoken
@@ -97,7 +108,7 @@ export class Replica implements Candidate {
     )
   }
 
-  /** Whether a call may be sent to it where there is no better one: it takes calls, and has not asked to be left alone. */
+  /** Whether a call may be sent to it if there is no better replica: it takes calls, and has not requested a delay. */
   mayBeTried(now: number): boolean {
     return !this.drained && this.weight > 0 && !this.health.busy(now)
   }

@@ -5,13 +5,13 @@ import type { Excluded, ReplicaSet } from './replica-set.ts'
 
 export interface BackgroundStartOptions {
   readonly replicas: ReplicaSet
-  /** Whether a link to it that is shared is open. */
+  /** Whether a shared link to it is open. */
   readonly runs: (replica: Replica) => boolean
-  /** Opens such a link; may throw or reject. */
+  /** Opens such a link. May throw or reject. */
   readonly start: (replica: Replica) => unknown
 }
 
-/** A replica that was chosen but has to be started first is started beside, while one that runs takes the call. */
+/** Starts a chosen replica in the background while a running one takes the call. */
 export class BackgroundStart {
   readonly #options: BackgroundStartOptions
 
@@ -41,7 +41,7 @@ export class BackgroundStart {
     return chosen
   }
 
-  /** A process that could not be started the last time, or did not last, is nothing that a call should wait for. */
+  /** A call must not wait for a process that failed to start the last time, or did not last. */
   #otherThan(away: Replica, caller: Caller | undefined, leftOut: Excluded | undefined): Replica {
     let other: Replica
     try {
@@ -52,7 +52,7 @@ export class BackgroundStart {
     } catch {
       return away
     }
-    // Two that are away wait for each other otherwise.
+    // Otherwise two unreachable replicas would wait for each other.
     if (other.health.away) return away
     void this.#start(away)
     return other
@@ -62,7 +62,7 @@ export class BackgroundStart {
     try {
       await this.#options.start(replica)
     } catch {
-      // Its health has been told.
+      // The failure has already been recorded in its health.
     }
   }
 }

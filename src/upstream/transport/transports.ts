@@ -11,29 +11,29 @@ import type { PrintedByOne } from './stdio/printed.ts'
 import { createStdioTransport } from './stdio/stdio.ts'
 import { STDIO_TRAITS } from './stdio/traits.ts'
 
-/** What every transport is given. Each takes of it what it needs. */
+/** Options of every transport. Each uses those it needs. */
 export interface TransportOptions {
   /** Configured name, for messages. */
   readonly server: string
-  /** Of the largest message of the server. */
+  /** Size of the largest message of the server. */
   readonly maxMessageBytes: number
   readonly logger: Logger
-  /** What a process may use with its children. */
+  /** Memory limit of a process with its children. */
   readonly memoryBytes: number
-  /** Leads to the log what a process prints beside messages. */
+  /** Logs the output of a process other than messages. */
   readonly printed: PrintedByOne | undefined
 }
 
 /** One transport. */
 interface Row<E extends Endpoint> {
   readonly traits: TransportTraits
-  /** Not opened yet. */
+  /** Creates a transport that is not opened yet. */
   readonly create: (options: TransportOptions & { readonly endpoint: E }) => Transport
-  /** Where a server may be found after an attempt at `endpoint` failed with `error`. */
+  /** Another endpoint for a server after an attempt at `endpoint` failed with `error`. */
   readonly fallback?: (endpoint: E, error: unknown) => Endpoint | undefined
 }
 
-/** Every transport, by the kind of endpoint that it leads to. The only place that knows the kinds. */
+/** Every transport, by the kind of its endpoint. No other code distinguishes the kinds. */
 const TRANSPORTS: { readonly [K in Endpoint['kind']]: Row<Extract<Endpoint, { readonly kind: K }>> } = {
   stdio: { traits: STDIO_TRAITS, create: createStdioTransport },
   http: {
@@ -44,7 +44,7 @@ const TRANSPORTS: { readonly [K in Endpoint['kind']]: Row<Extract<Endpoint, { re
   sse: { traits: SSE_TRAITS, create: options => new SseTransport(options) },
 }
 
-/** What a transport to the endpoint can do, before there is one. */
+/** The traits of a transport to the endpoint, available before the transport. */
 export function traitsOf(endpoint: Endpoint): TransportTraits {
   return TRANSPORTS[endpoint.kind].traits
 }
@@ -54,12 +54,12 @@ export function createTransport(endpoint: Endpoint, options: TransportOptions): 
   return rowOf(endpoint).create({ ...options, endpoint })
 }
 
-/** Another endpoint at which the same server may be found after an attempt at this one failed. */
+/** Another endpoint for the same server after an attempt at this one failed. */
 export function fallbackOf(endpoint: Endpoint, error: unknown): Endpoint | undefined {
   return rowOf(endpoint).fallback?.(endpoint, error)
 }
 
-/** The row of an endpoint's kind takes endpoints of that kind, which the compiler cannot follow. */
+/** The row of a kind takes endpoints of that kind, which the compiler cannot infer. */
 function rowOf(endpoint: Endpoint): Row<Endpoint> {
   return TRANSPORTS[endpoint.kind] as Row<Endpoint>
 }

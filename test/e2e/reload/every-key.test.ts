@@ -8,6 +8,7 @@ import { reload, type KeyTests } from './keys/change.ts'
 import { CLIENT_KEYS } from './keys/clients.ts'
 import { GATEWAY_KEYS } from './keys/gateway.ts'
 import { SERVER_KEYS } from './keys/servers.ts'
+import { TOKEN_KEYS } from './keys/tokens.ts'
 import { UNTESTED } from './keys/untested.ts'
 
 /**
@@ -15,7 +16,7 @@ import { UNTESTED } from './keys/untested.ts'
  * without a test fails here.
  */
 
-const TESTS: KeyTests = { ...SERVER_KEYS, ...CLIENT_KEYS, ...GATEWAY_KEYS }
+const TESTS: KeyTests = { ...SERVER_KEYS, ...CLIENT_KEYS, ...GATEWAY_KEYS, ...TOKEN_KEYS }
 const KEYS = configKeys()
 const PATHS = KEYS.map(({ path }) => path)
 

@@ -192,6 +192,7 @@ test('every option of the format, also those of later versions', async () => {
     { name: 'bare', prefix: false, replicas: [{ endpoint: { cwd: join(VALID, 'sub') } }], timeoutMs: 0 },
   ])
   expect(config.gateway).toEqual({
+    admin: { socket: false, listen: '127.0.0.1:7333', token: 'a-token-of-the-admin', allowPlaintext: true },
     http: {
       host: '0.0.0.0',
       port: 0,

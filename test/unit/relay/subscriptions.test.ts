@@ -28,7 +28,7 @@ function sceneOf(
     peer: { era: 'legacy', capabilities: {} },
     usable: true,
     logger: SILENT,
-    transport: { kind: 'stdio' },
+    transport: { traits: { ordered: true } },
     request: (method: string, params: string) => {
       asked.push(`${method} ${params}`)
       return Promise.resolve({ text: '{}', value: {} })

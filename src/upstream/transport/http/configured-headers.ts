@@ -1,10 +1,13 @@
 import type { UrlEndpoint } from '../../../config/replica-types.ts'
 import type { Logger } from '../../../core/logger.ts'
 
-/** Headers that say how the message is to be read; a second value would make it unreadable. */
+/** Headers that determine how a message is read. A second value would make it unreadable. */
 const RESERVED = /^(?:accept|content-type|content-length|transfer-encoding|connection|mcp-.*|last-event-id)$/i
 
-/** The headers that every request to an endpoint carries, as a flat list: its credentials and what is configured. Names in lower case. */
+/**
+ * The headers of every request to an endpoint, as a flat list: its credentials and the configured ones. Names in lower
+ * case.
+ */
 export function configuredHeaders({ url, headers }: UrlEndpoint, logger: Logger): readonly string[] {
   const { username, password } = new URL(url)
   const list: string[] = []

@@ -2,11 +2,11 @@ import type { Dispatcher } from 'undici'
 import type { Flow } from '../../../core/reception.ts'
 import { flowOf } from './flow-control.ts'
 
-/** So many messages to a server under way are enough reason to hear nothing more of it. */
+/** Number of unsent messages above which streams of the server are paused. */
 const HIGH = 64
 const LOW = 16
 
-/** A stream of a server that asks faster than it takes the answers is not read until it has taken them. */
+/** Pauses the streams of a server that sends requests faster than it takes the answers, until it has taken them. */
 export class Congestion {
   #underWay = 0
   readonly #held = new Set<Flow>()
@@ -26,7 +26,7 @@ export class Congestion {
     this.#held.clear()
   }
 
-  /** Something has come on a stream. */
+  /** Called for data on a stream. */
   heard(controller: Dispatcher.DispatchController): void {
     if (this.#underWay < HIGH || controller.aborted) return
     const flow = flowOf(controller)

@@ -3,15 +3,15 @@ import type { UrlEndpoint } from '../../../config/replica-types.ts'
 
 const CONNECT_TIMEOUT_MS = 10_000
 
-/** What undici's connectors take. */
+/** Options of undici's connectors. */
 export interface HttpConnectOptions {
   readonly timeout: number
   readonly lookup?: LookupFunction
 }
 
 /**
- * How an endpoint is connected to: at its own addresses where it has some, in place of what the host of its URL resolves to. TLS and the Host header are those of
- * the URL in any case.
+ * How to connect to an endpoint: at its own addresses where it has some, in place of the resolved host of its URL. TLS
+ * and the Host header are those of the URL in any case.
  */
 export function httpConnectOptions({ addresses = [] }: UrlEndpoint): HttpConnectOptions {
   const found = addresses.map(address => ({ address, family: isIP(address) }))

@@ -4,17 +4,17 @@ import { Congestion } from './congestion.ts'
 import { httpConnectOptions } from './connect-options.ts'
 import { processSockets, type Sockets } from './sockets.ts'
 
-/** Connections of one link for messages that ask for nothing: answers to questions, notifications. */
+/** Connections of one link for messages without an answer: answers to questions, notifications. */
 const MESSAGE_CONNECTIONS = 4
-/** How long a server may take to take one. */
+/** How long a server may take to accept one. */
 const MESSAGE_TIMEOUT_MS = 60_000
-/** However long a server would keep an idle connection: others may wait for its socket. */
+/** Idle time of a connection, even if the server allows more: others may wait for its socket. */
 const IDLE_MS = 20_000
 
 export interface ConnectionsOptions {
   readonly server: string
   readonly endpoint: UrlEndpoint
-  /** Default: those of this process. */
+  /** Default: the sockets of this process. */
   readonly sockets?: Sockets | undefined
 }
 
@@ -27,8 +27,8 @@ interface DispatcherOptions {
 }
 
 /**
- * The connections of one link: those of calls, each of which has one for as long as it takes, and a few for messages, so that the answer to a question never
- * waits for the call that asked it.
+ * The connections of one link: one for each running call, and a few for messages, so that the answer to a question
+ * never waits for the call it belongs to.
  */
 export class Connections<D extends Dispatcher> {
   readonly calls: D

@@ -1,10 +1,10 @@
 import type { Dispatcher } from 'undici'
 import { within } from '../../../core/timeout.ts'
 
-/** How long a graceful close waits for the server to take the end of its session. */
+/** How long a graceful close waits for the server to accept the end of its session. */
 const DELETE_TIMEOUT_MS = 1000
 
-/** Tells a server that its session is over. Resolves when the server has heard it, or does not take it in time. */
+/** Ends the session at the server. Resolves when the server has answered, or does not answer in time. */
 export async function endSession(
   dispatcher: Dispatcher,
   path: string,

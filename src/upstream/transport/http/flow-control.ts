@@ -4,8 +4,8 @@ import type { Flow } from '../../../core/reception.ts'
 const flows = new WeakMap<Dispatcher.DispatchController, Flow>()
 
 /**
- * The body of a response, to be paused. There is one for each response; it is read when all that paused it have resumed it. Reading goes on later: the parser
- * of another response may be at work, and undici has one at a time.
+ * Pauses the body of a response. There is one for each response; it is read when every pause has been resumed. Reading
+ * resumes asynchronously: the parser of another response may be running, and undici has only one.
  */
 export function flowOf(controller: Dispatcher.DispatchController): Flow {
   let flow = flows.get(controller)

@@ -1,14 +1,14 @@
 import { GatewayError, type Delivery } from '../../../core/errors.ts'
 import { statusHint } from './web-page.ts'
 
-/** How much of the body of a refusal is kept: it is quoted, and nothing else is done with it. */
+/** Kept characters of the body of a refusal. They are quoted in the error and not used otherwise. */
 const QUOTED_CHARS = 300
 
 /** The cause of a `GatewayError` when a server answered with an HTTP status instead of a message. */
 export class HttpStatusError extends Error {
   readonly status: number
 
-  /** @param location where a redirection leads, which is for the log: clients do not see where servers are */
+  /** @param location target of a redirection, for the log only: clients do not get the addresses of servers */
   constructor(status: number, body: string, location?: string) {
     const to = location === undefined ? '' : ` to ${withoutCredentials(location)}`
     super(`HTTP ${status}${to}${body === '' ? '' : `: ${body.slice(0, QUOTED_CHARS)}`}`)
@@ -17,14 +17,14 @@ export class HttpStatusError extends Error {
   }
 }
 
-/** The address without what may be secret in it; a part of one as it is, up to its query. */
+/** The URL without parts that may be secret. A relative one is kept up to its query. */
 function withoutCredentials(location: string): string {
   const url = URL.canParse(location) ? new URL(location) : undefined
   const text = url ? `${url.protocol}//${url.host}${url.pathname}` : location.replace(/[?#].*$/s, '')
   return text.slice(0, QUOTED_CHARS)
 }
 
-/** What an HTTP status means that stands for no message, in words that name the fix. */
+/** The error for an HTTP status without a message, with the fix. */
 export function httpRefusal(
   server: string,
   status: number,
@@ -33,7 +33,7 @@ export function httpRefusal(
   location?: string,
 ): GatewayError {
   const cause = new HttpStatusError(status, body, location)
-  // A server that says so has not begun; any other failure of it may have come in the middle.
+  // With 503 the server has not begun. Any other 5xx may have occurred during the execution.
   const delivery: Delivery = status >= 500 && status !== 503 ? 'unknown' : 'not_sent'
   if (status === 401 || status === 403)
     return new GatewayError(

@@ -1,4 +1,4 @@
-/** What to do about a connection that could not be made: a sentence. `code`: of the system, of OpenSSL, or none. */
+/** A sentence about how to fix a failed connection. `code`: of the system, of OpenSSL, or none. */
 export function reachHint(code: string | undefined): string {
   switch (code) {
     case 'ENOTFOUND':

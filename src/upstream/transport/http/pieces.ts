@@ -1,8 +1,9 @@
 import { pieceEnd } from '../../../core/text-pieces.ts'
 
 /**
- * A large text as bytes, piece by piece as it is written: as one buffer it would lie beside the text until all of it is sent, and the allocator keeps
- * what many of these have taken. The text is let go at the end, since undici keeps finished requests, and their bodies, in a queue that it cleans rarely.
+ * Encodes a large text piece by piece as it is written. A single buffer would stay in memory beside the text until all
+ * of it is sent, and the allocator keeps the memory of such buffers. The text is released at the end, since undici
+ * keeps finished requests, and their bodies, in a queue that it rarely cleans.
  */
 export class Pieces implements AsyncIterableIterator<Buffer> {
   #text: string

@@ -3,8 +3,9 @@ const REDIRECTS = [301, 302, 303, 307, 308]
 export const MAX_REDIRECTS = 5
 
 /**
- * Where a response sends a request, if it may follow: credentials go to the origin they were configured for and nowhere else. `http` on its default port may
- * lead to `https` on its own. Only 307 and 308 keep the method and the body of a POST.
+ * Target of a redirection, if it may be followed: credentials are sent only to the origin they were configured for.
+ * `http` on its default port may redirect to `https` on its own. Only 307 and 308 keep the method and the body of a
+ * POST.
  */
 export function redirectTarget(
   method: 'GET' | 'POST',

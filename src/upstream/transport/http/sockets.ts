@@ -3,15 +3,21 @@ import type { buildConnector } from 'undici'
 import { GatewayError } from '../../../core/errors.ts'
 import { descriptorShares } from '../../../descriptors.ts'
 
-/** How long something waits for a socket before it fails. */
+/** How long a request waits for a socket before it fails. */
 const WAIT_MS = 30_000
-/** Of the sockets, what is kept for messages that ask for nothing: answers to questions must pass when calls have taken all the others. */
+/**
+ * Share of the sockets reserved for messages without an answer: answers to questions must get through when calls have
+ * taken all others.
+ */
 const MESSAGE_SHARE = 1 / 8
 const LEAST = 2
-/** What each server may have whatever the others hold: one for its stream that lasts, one for a call. */
+/** Sockets that each server may have in any case: one for its standing stream, one for a call. */
 const ALWAYS = 2
 
-/** The sockets that this process may have open to servers over HTTP, divided by `SocketShare`. What finds none waits for its turn. */
+/**
+ * The sockets that this process may have open to HTTP servers, divided by `SocketShare`. A connection beyond them waits
+ * for its turn.
+ */
 export class Sockets {
   readonly calls: SocketShare
   readonly messages: SocketShare
@@ -25,7 +31,7 @@ export class Sockets {
 
 let shared: Sockets | undefined
 
-/** Those of this process, by its limit of file descriptors. */
+/** The sockets of this process, bounded by its limit of file descriptors. */
 export function processSockets(): Sockets {
   shared ??= new Sockets(descriptorShares().servers)
   return shared
@@ -34,7 +40,7 @@ export function processSockets(): Sockets {
 interface Waiting {
   readonly server: Server
   readonly holder: object
-  /** Its place in the order of coming. */
+  /** Its place in the order of arrival. */
   readonly turn: number
   readonly timer: NodeJS.Timeout
   granted(): void
@@ -49,8 +55,9 @@ interface Server {
 }
 
 /**
- * A number of sockets, and what waits for one. No server may hold more than what is free, so that each further one finds room; two are given to every
- * server in any case, beyond the total where the others hold all. The server that holds least has the next turn.
+ * A bounded number of sockets, with a queue. No server may hold more than what is free, so that each further server
+ * finds room. Two are given to every server in any case, beyond the total if the others hold all. The server that holds
+ * least is served first.
  */
 export class SocketShare {
   readonly total: number
@@ -62,7 +69,7 @@ export class SocketShare {
     this.total = total
   }
 
-  /** What one server may have while no other has any. */
+  /** Maximum of one server while no other has any. */
   get most(): number {
     return Math.max(ALWAYS, Math.ceil(this.total / 2))
   }
@@ -77,7 +84,7 @@ export class SocketShare {
     return waiting
   }
 
-  /** Connects as `connect` does, once there is a socket for it. What `holder` still waits for ends with `forget`. */
+  /** Connects with `connect` once a socket is available. Waiting connections of `holder` end with `forget`. */
   bounded(name: string, holder: object, connect: buildConnector.connector): buildConnector.connector {
     return (options, callback) => {
       const server = this.#server(name)
@@ -99,7 +106,7 @@ export class SocketShare {
             callback(null, socket)
           })
         } catch (error) {
-          // Node refuses some addresses and options of TLS before it connects.
+          // Node.js rejects some addresses and TLS options before it connects.
           fail(error as Error)
         }
       }
@@ -149,7 +156,9 @@ export class SocketShare {
     }
   }
 
-  /** What has the next turn: of the servers for which there is room, the one that holds least; of these, what came first. */
+  /**
+   * The next waiting connection: of the servers with room, the one that holds least; of its connections, the oldest.
+   */
   #next(): Waiting | undefined {
     let next: Waiting | undefined
     for (const server of this.#servers.values()) {

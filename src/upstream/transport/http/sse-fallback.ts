@@ -2,10 +2,13 @@ import type { Endpoint, HttpEndpoint } from '../../../config/replica-types.ts'
 import { GatewayError } from '../../../core/errors.ts'
 import { HttpStatusError } from './http-error.ts'
 
-/** Specification 2025-11-25, transports, backwards compatibility: these statuses to a POST may mean the older transport. */
+/**
+ * Specification 2025-11-25, transports, backwards compatibility: these statuses in answer to a POST may mean the older
+ * transport.
+ */
 const MAY_BE_SSE: ReadonlySet<number> = new Set([400, 404, 405])
 
-/** The endpoint of the older transport at the same URL, where the server may know only that. */
+/** The endpoint of the older transport at the same URL, if the server may support only that. */
 export function sseFallback(endpoint: HttpEndpoint, error: unknown): Endpoint | undefined {
   if (!endpoint.sseFallback || !(error instanceof GatewayError)) return undefined
   const { cause } = error

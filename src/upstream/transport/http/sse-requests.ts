@@ -1,9 +1,12 @@
 import type { Dispatcher } from 'undici'
 import { MAX_REDIRECTS, redirectTarget } from './redirects.ts'
 
-/** What is read of a body that is quoted in an error; a longer one is not read to its end. */
+/** Bytes that are read of a body quoted in an error. The rest is not read. */
 const MAX_QUOTED_BYTES = 4096
-/** What a server may say in answer to a message that it has taken, where nothing is to be said, before the connection is given up. */
+/**
+ * Bytes of a body that a server may send after accepting a message, although none is expected. Beyond them the
+ * connection is closed.
+ */
 const MAX_IGNORED_BYTES = 64 * 1024
 
 export interface SseRequest {
@@ -17,13 +20,15 @@ export type Headers = Readonly<Record<string, string | string[] | undefined>>
 
 type Take = (chunk: Buffer, controller: Dispatcher.DispatchController) => void
 
-/** What becomes of a request of the deprecated transport. Exactly one of `onRefused`, `onBroken` and `onEnd` is called, once. */
+/**
+ * Events of a request of the deprecated transport. Exactly one of `onRefused`, `onBroken` and `onEnd` is called, once.
+ */
 export interface SseResponse {
-  /** The first bytes of the request go out. */
+  /** The first bytes of the request have been sent. */
   onSent(): void
-  /** The final response begins; redirects have been followed. Returns what takes its body; `undefined` when it is refused. */
+  /** The final response begins, after redirects. Returns the receiver of its body; `undefined` refuses it. */
   onHead(status: number, headers: Headers): Take | undefined
-  /** It was refused; `body` is the beginning of what it said. */
+  /** It was refused. `body` is the beginning of the response body. */
   onRefused(status: number, headers: Headers, body: string): void
   onBroken(error: Error): void
   onEnd(): void
@@ -74,7 +79,7 @@ class Handler implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
-    // 1xx: the response itself is still to come.
+    // 1xx: the final response follows.
     if (status < 200) return
     this.#status = status
     this.#headers = headers
@@ -100,7 +105,7 @@ class Handler implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
     if (this.#over) return
-    // A refusal whose body breaks off is one all the same.
+    // A refusal stays a refusal even if its body breaks off.
     if (this.#status !== 0 && !this.#take) return this.#finish()
     this.#over = true
     this.#response.onBroken(error)

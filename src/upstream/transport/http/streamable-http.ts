@@ -36,16 +36,16 @@ interface OpenRequest {
 
 const FIRST_RECONNECT_MS = 1000
 const LAST_RECONNECT_MS = 30_000
-/** Whatever a server asks for by `retry`; doubled for each stream in a row that ends without having brought anything. */
+/** Minimum delay, whatever `retry` of the server says. Doubled for each stream in a row that ends without a message. */
 const LEAST_RECONNECT_MS = 100
 /** A longer body is written piece by piece. */
 const LARGE_CHARS = 256 * 1024
-/** Attempts to get the rest of one broken answer stream. */
+/** Attempts to resume one broken answer stream. */
 const MAX_RESUMES = 5
 
 /**
- * Streamable HTTP towards a server, both eras (specification 2025-11-25 and 2026-07-28, basic/transports). Each request has a stream of its
- * own, so everything that comes back is attributed to it. Built on undici's dispatch handlers: no body streams, no web objects.
+ * Streamable HTTP towards a server, both eras (specification 2025-11-25 and 2026-07-28, basic/transports). Each
+ * request has a stream of its own, which attributes its messages. Built on undici's dispatch handlers, without streams.
  */
 export class StreamableHttpTransport implements Transport {
   readonly kind = 'http'
@@ -97,7 +97,7 @@ export class StreamableHttpTransport implements Transport {
     this.#headers = this.#baseHeaders()
   }
 
-  /** Opens the stream on which a legacy server sends what belongs to no request. Servers without one answer 405. */
+  /** Opens the stream for messages of a legacy server that belong to no request. Servers without one answer 405. */
   listen(): void {
     if (this.#version !== undefined && !isModernVersion(this.#version)) this.#get(undefined, undefined, 0)
   }
@@ -151,7 +151,7 @@ export class StreamableHttpTransport implements Transport {
   started(id: number | undefined, controller: Dispatcher.DispatchController): void {
     if (id === undefined) return
     if (this.#receiver.waits(id)) return this.#open.set(id, { id, controller })
-    // It was given up while it waited for a connection: none of it has been written.
+    // It was abandoned while it waited for a connection: none of it has been written.
     controller.abort(new Error('abandoned'))
     this.fail(id, this.#closedError())
   }
@@ -178,7 +178,7 @@ export class StreamableHttpTransport implements Transport {
       })
   }
 
-  /** A message that asks for nothing is with the server, or lost. */
+  /** A message without an answer has been delivered, or is lost. */
   messageEnded(): void {
     this.#connections.congestion.done()
   }
@@ -187,7 +187,7 @@ export class StreamableHttpTransport implements Transport {
     this.#connections.congestion.heard(controller)
   }
 
-  /** Counts what comes on the response stream of request `id`. */
+  /** Counts the received bytes on the response stream of request `id`. */
   reception(id: number | undefined, flow: Flow, giveUp: (why: GivenUp) => void): Reception {
     const owner = id === undefined ? undefined : this.#receiver.ownerOf(id)
     const reception = receptionFrom(this.#options.server, () => owner, flow, giveUp)
@@ -205,7 +205,7 @@ export class StreamableHttpTransport implements Transport {
     this.#headers = this.#baseHeaders()
   }
 
-  /** Maps an HTTP status that stands for no message. */
+  /** Handles an HTTP status without a message. */
   refused(
     id: number | undefined,
     status: number,
@@ -228,7 +228,7 @@ export class StreamableHttpTransport implements Transport {
 
   broken(id: number | undefined, sent: boolean, cause: unknown): void {
     const server = this.#options.server
-    // No socket was to be had.
+    // No socket was available.
     if (cause instanceof GatewayError) return this.fail(id, cause)
     const code = (cause as { code?: unknown } | null)?.code
     const known = typeof code === 'string' ? code : undefined
@@ -250,7 +250,7 @@ export class StreamableHttpTransport implements Transport {
     const server = this.#options.server
     this.fail(
       id,
-      // It may have done what was asked, and nobody knows.
+      // The request may have been executed.
       new GatewayError('upstream_protocol', `Server "${server}" answered with ${what}.${fix}`, {
         server,
         delivery: 'unknown',
@@ -262,7 +262,7 @@ export class StreamableHttpTransport implements Transport {
     this.fail(id, tooLarge(this.#options.server, this.#options.maxMessageBytes))
   }
 
-  /** An event has an id that is too long; the log has a line about the first one. */
+  /** An event has an id that is too long. The first one is logged. */
   longId(chars: number): void {
     if (this.#saidLongId) return
     this.#saidLongId = true
@@ -276,7 +276,7 @@ export class StreamableHttpTransport implements Transport {
     this.fail(id, stopped(this.#options.server, why))
   }
 
-  /** Continues the broken answer stream of request `id` after event `lastEventId`. */
+  /** Resumes the broken answer stream of request `id` after event `lastEventId`. */
   resume(id: number, lastEventId: string, retryMs: number, attempt: number): void {
     if (attempt > MAX_RESUMES) {
       this.broken(id, true, new Error('the stream ended without an answer'))
@@ -292,12 +292,12 @@ export class StreamableHttpTransport implements Transport {
     this.#listening = undefined
     if (this.#closed) return
     const refused = status === 400 || status === 404 || status === 405
-    // A server that had such a stream and has none now is not the one that was greeted.
+    // A server that no longer has such a stream is not the one that was greeted.
     if ((refused && this.#listened) || (status === 404 && this.#session !== undefined)) {
       this.#receiver.onSessionLost()
       return
     }
-    // 405: the server has no such stream; other refusals will not change by asking again either.
+    // 405: the server has no such stream. A retry does not change other refusals either.
     if (refused || status === 401 || status === 403) return
     const firstMs = retryMs === undefined ? FIRST_RECONNECT_MS : LEAST_RECONNECT_MS
     const least = backoffMs(this.#listenAttempts++, { firstMs, mostMs: LAST_RECONNECT_MS })
@@ -308,7 +308,7 @@ export class StreamableHttpTransport implements Transport {
 
   listenEstablished(controller: Dispatcher.DispatchController, resumed: boolean): void {
     this.#listening = controller
-    // What a server can replay after an event is no loss.
+    // Events that a server can replay are not lost.
     if (this.#listened && !resumed) this.#receiver.onGap()
     this.#listened = true
   }
@@ -363,7 +363,7 @@ export class StreamableHttpTransport implements Transport {
   }
 }
 
-/** What POST and GET streams share: reading JSON or events, and knowing how far the request got. */
+/** Shared by POST and GET streams: reading JSON or events, and tracking how far the request got. */
 abstract class StreamHandler implements Dispatcher.DispatchHandler {
   protected readonly transport: StreamableHttpTransport
   protected readonly id: number | undefined
@@ -416,11 +416,11 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     this.onOver()
-    // undici keeps finished requests, and with them this handler, in a queue that it cleans rarely.
+    // undici keeps finished requests, and with them this handler, in a queue that it rarely cleans.
     this.#controller = undefined
     if (this.overflown) this.#body.clear()
     else this.onEnd(this.#events !== undefined, this.#body.take())
-    // Now it is counted where it waits for its client.
+    // From here on the message is counted where it waits for its client.
     this.#reception?.end()
   }
 
@@ -447,7 +447,7 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   onOverflow(): void {
     if (this.overflown) return
     this.transport.tooLarge(this.id)
-    // The stream of what belongs to no request goes on without that event.
+    // The stream for unrelated messages continues without that event.
     if (this.id !== undefined || !this.#events) this.#breakOff('message too large')
   }
 
@@ -464,7 +464,7 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   }
 
   #holds(bytes: number, controller: Dispatcher.DispatchController): void {
-    // What is too large has been let go.
+    // A message that is too large has been dropped.
     if (this.overflown || (!this.#reception && bytes <= UNCOUNTED_BYTES)) return
     this.#reception ??= this.transport.reception(this.id, flowOf(controller), why => this.#onStopped(why))
     this.#reception.at(bytes)
@@ -521,7 +521,7 @@ class PostHandler extends StreamHandler {
         transport.unreadable(id, 'JSON that holds no answer to the request', ` ${NO_ENDPOINT}`)
       return
     }
-    // Modern servers, and some legacy ones, put a JSON-RPC error into the body of a 4xx.
+    // Modern servers, and some legacy ones, send a JSON-RPC error in the body of a 4xx.
     if (status >= 400 && carriesAnswer(body, id)) {
       transport.deliver(body, id)
       return
@@ -534,7 +534,7 @@ class PostHandler extends StreamHandler {
     const { id, transport } = this
     if (transport.waits(id) && this.lastEventId !== undefined)
       transport.resume(id as number, this.lastEventId, this.retryMs ?? FIRST_RECONNECT_MS, 1)
-    // What was given up has been broken from this side, and says nothing of the server.
+    // The gateway itself has closed an abandoned stream, so the error is no evidence about the server.
     else if (id === undefined || transport.waits(id)) transport.broken(id, this.sent, error)
   }
 }
@@ -578,7 +578,7 @@ class GetHandler extends StreamHandler {
   }
 }
 
-/** A header as the HTML standard has it for ids of events: the characters that stand for the bytes of its UTF-8. */
+/** Converts a header for event ids as the HTML standard requires: each character is a byte of the UTF-8 text. */
 function utf8(text: string): string {
   return Buffer.from(text).toString('latin1')
 }

@@ -2,13 +2,13 @@ import type { UrlEndpoint } from '../../../config/replica-types.ts'
 import type { Logger } from '../../../core/logger.ts'
 import type { Sockets } from './sockets.ts'
 
-/** Of a transport to a URL. */
+/** Options of a transport to a URL. */
 export interface UrlTransportOptions {
   /** Configured name, for messages. */
   readonly server: string
   readonly endpoint: UrlEndpoint
   readonly maxMessageBytes: number
   readonly logger: Logger
-  /** Default: those of this process. */
+  /** Default: the sockets of this process. */
   readonly sockets?: Sockets | undefined
 }

@@ -1,11 +1,11 @@
-/** What to do about HTTP answers that are none of MCP. */
+/** Hints for HTTP answers that are not MCP. */
 
 export const NO_ENDPOINT =
   'There is no MCP endpoint at this address. Check the path of its "url", which often ends in /mcp.'
 
 const OPEN_BRACE = 0x7b
 
-/** No answer of MCP is one. Most begin with a brace, and cost no more than to see that. */
+/** Whether a body is a web page. Most bodies begin with a brace, which is detected at once. */
 export function isWebPage(body: string): boolean {
   return body.charCodeAt(0) !== OPEN_BRACE && /^\s*<(?:!doctype html|html)\b/i.test(body.slice(0, 200))
 }

@@ -3,18 +3,18 @@ import { GatewayError } from '../../../core/errors.ts'
 import { LogSampler } from './log-sampler.ts'
 
 const WINDOW_MS = 60_000
-/** What is logged of it in a window. */
+/** Maximum number of logged lines in a window. */
 const LOGGED = 10
-/** More in a window is no slip of the server: it only costs time. */
+/** More bytes in a window are no accident, and cost processing time. */
 const MOST_BYTES = 16 * 1024 * 1024
 
-/** What a server sends that is no message: logged in part, and the end of the server when it goes on. */
+/** Junk: data of a server that is no message. Part of it is logged, and too much of it ends the connection. */
 export class Junk {
   readonly #log = new LogSampler(LOGGED, WINDOW_MS)
   #since = -Infinity
   #bytes = 0
 
-  /** @returns what to do about it; `held`: how many were not logged since the last one that was */
+  /** @returns how to handle it; `held`: number of unlogged ones since the last logged one */
   note(bytes: number): { readonly log: boolean; readonly held: number; readonly tooMuch: boolean } {
     const now = monotonicNow()
     if (now - this.#since >= WINDOW_MS) {
@@ -27,7 +27,7 @@ export class Junk {
   }
 }
 
-/** What becomes of it, said after the name of the server. */
+/** Completes a sentence that begins with the name of the server. */
 export const TOO_MUCH_JUNK = 'it sent more than 16 MiB that is no message within a minute, and was ended'
 
 export function tooMuchJunk(server: string): GatewayError {

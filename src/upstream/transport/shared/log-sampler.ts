@@ -13,7 +13,7 @@ export class LogSampler {
     this.#windowMs = windowMs
   }
 
-  /** Whether this event passes. When it does, `held` is the number of events held back since the last one that passed. */
+  /** Whether this event passes. If so, `held` is the number of events held back since the last one that passed. */
   next(): { readonly passes: boolean; readonly held: number } {
     const now = monotonicNow()
     if (now - this.#windowStart >= this.#windowMs) {

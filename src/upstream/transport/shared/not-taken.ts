@@ -5,7 +5,10 @@ import { responseId } from './response-id.ts'
 import { stopped } from './stopped.ts'
 import { tooLarge } from './too-large.ts'
 
-/** Messages that are not taken, on the one stream of a server: the call that such a message answers fails, as far as the ends of the message tell it. */
+/**
+ * Messages that are not read in full, on the single stream of a server. The call that such a message answers fails, if
+ * the two ends of the message identify it.
+ */
 export class NotTaken {
   readonly #server: string
   readonly #maxBytes: number
@@ -23,13 +26,13 @@ export class NotTaken {
     this.#fail = fail
   }
 
-  /** A message that begins with `head` was given up, and the rest of it is not taken. */
+  /** A message that begins with `head` was given up, and the rest of it is skipped. */
   stopped(head: string, why: GivenUp): void {
     this.#stopped = why
     this.#refuse(stopped(this.#server, why), responseId(head, ''))
   }
 
-  /** A message that is not taken has ended; `size` in bytes where it is known. */
+  /** A skipped message has ended. `size` in bytes if known. */
   ended(head: string, tail: string, size?: number): void {
     const why = this.#stopped
     const error = why ? stopped(this.#server, why) : tooLarge(this.#server, this.#maxBytes, size)

@@ -1,18 +1,21 @@
 import { hasTooManyValues } from './too-many-values.ts'
 
-/** Where the id is looked for at either end. */
+/** Characters at either end that are searched for the id. */
 const END_CHARS = 512
 
 /** `{"jsonrpc":"2.0","id":7,"result":…`: members that may come before the answer itself, in any order. */
 const RESPONSE_HEAD =
   /^\s*\{(?:\s*"jsonrpc"\s*:\s*"2\.0"\s*,|\s*"id"\s*:\s*\d{1,15}\s*,)*\s*"(?:result|error)"\s*:/
 const HEAD_ID = /"id"\s*:\s*(\d+)/
-/** `…,"jsonrpc":"2.0","id":7}`: a single closing brace makes it a member of the message itself, not of something inside. */
+/**
+ * `…,"jsonrpc":"2.0","id":7}`: with a single closing brace it is a member of the message itself, not of a nested
+ * object.
+ */
 const RESPONSE_TAIL = /,\s*"id"\s*:\s*(\d{1,15})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/
 
 /**
- * Finds the id of a JSON-RPC response of which only the two ends are known. Serializers write the id before or after the answer, hence at
- * one of the ends. `undefined` for anything that is not surely a response with a number for an id.
+ * Finds the id of a JSON-RPC response of which only the two ends are available. Serialisers write the id before or
+ * after the answer, hence at one of the ends. `undefined` unless the message is certainly a response with a numeric id.
  */
 export function responseId(head: string, tail: string): number | undefined {
   const start = RESPONSE_HEAD.exec(head)?.[0]
@@ -26,17 +29,17 @@ export function endsId(text: string): number | undefined {
   return responseId(text.slice(0, END_CHARS), text.slice(-END_CHARS))
 }
 
-/** The id of the request that a message answers which is not read, as far as its beginning or end says so. */
+/** The id of the request that an unread message answers, as far as its beginning or end shows. */
 export function unreadAnswer(
   text: string,
   waiting: { readonly size: number; has(id: number): boolean; values(): Iterable<{ readonly id: number }> },
 ): number | undefined {
   const certain = endsId(text)
-  // It may be of a request that was given up, and is no other's fault then.
+  // It may belong to an abandoned request, and then no other request fails for it.
   if (certain !== undefined) return certain
   const id = probableId(text)
   if (id !== undefined && waiting.has(id)) return id
-  // Without this member it is a log line that happens to begin like a message, and no call's fault.
+  // Without this member it is a log line that happens to begin like a message, and no call fails for it.
   if (waiting.size !== 1 || !text.includes('"jsonrpc"')) return undefined
   const [only] = waiting.values()
   return only?.id

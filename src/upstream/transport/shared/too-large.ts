@@ -1,6 +1,6 @@
 import { GatewayError } from '../../../core/errors.ts'
 
-/** A message of a server that is longer than `maxBytes`; `size` in bytes where it is known. */
+/** Error for a message of a server that is longer than `maxBytes`. `size` in bytes if known. */
 export function tooLarge(server: string, maxBytes: number, size?: number): GatewayError {
   const length =
     size === undefined ? `more than ${maxBytes} bytes` : `${size} bytes; at most ${maxBytes} are accepted`

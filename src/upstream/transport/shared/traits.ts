@@ -1,21 +1,24 @@
 import type { Era } from '../../../protocol/revisions.ts'
 
 /**
- * What transports of one kind can do. Everything outside a transport decides by these, and never by a kind. The contract suite
- * of transports holds each of them against what the transport does.
+ * Capabilities of a kind of transport. All code outside a transport decides by these, and never by the kind. The
+ * contract suite of transports compares them with the behaviour of each transport.
  */
 export interface TransportTraits {
-  /** `stream`: the response stream on which a message comes says which request it belongs to. `none`: nothing says so. */
+  /**
+   * `stream`: a message belongs to the request on whose response stream it arrives. `none`: nothing indicates the
+   * request.
+   */
   readonly attribution: 'stream' | 'none'
-  /** One channel carries everything: messages arrive in the order in which they were sent. */
+  /** Whether a single channel carries everything, so that messages arrive in the order in which they were sent. */
   readonly ordered: boolean
   /**
-   * The server is a process that the gateway starts for each link. Such a process can crash, hang and outgrow its memory, costs
-   * something while it waits, and can be replaced by another one.
+   * Whether the server is a process that the gateway starts for each link. Such a process can crash, hang and exceed
+   * its memory limit, uses resources while idle, and can be replaced by another one.
    */
   readonly process: boolean
-  /** Requests carry the headers of `Outgoing.headers`. */
+  /** Whether requests carry the headers of `Outgoing.headers`. */
   readonly headers: boolean
-  /** The eras in which servers speak over it, the one that is probed first in front. */
+  /** The eras that servers support over it, the one to probe first in front. */
   readonly eras: readonly Era[]
 }

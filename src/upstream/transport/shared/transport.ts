@@ -3,15 +3,15 @@ import type { GatewayError } from '../../../core/errors.ts'
 import type { TransportTraits } from './traits.ts'
 
 /**
- * Carries JSON-RPC messages to one replica and back, as text. Knows framing and connections, nothing of MCP's methods.
- * `upstream/transport/transports.ts` names the implementations; one contract suite runs over all.
+ * Carries JSON-RPC messages to one replica and back, as text. Handles framing and connections, but no MCP methods.
+ * `upstream/transport/transports.ts` lists the implementations; one contract suite runs over all.
  */
 export interface Transport {
-  /** Names it in logs and in the status; nothing is decided by it. */
+  /** Its name in logs and in the status. No decision depends on it. */
   readonly kind: Endpoint['kind']
-  /** What it can do: the same for every transport of its kind. */
+  /** Its capabilities: the same for every transport of its kind. */
   readonly traits: TransportTraits
-  /** Whether the server keeps state for this conversation, as far as the transport tells. */
+  /** Whether the server keeps a session for this connection, as far as the transport shows. */
   readonly sessionful: boolean
   /**
    * Connects; resolves when messages can be sent. Called once. A failed start leaves nothing behind.
@@ -19,27 +19,27 @@ export interface Transport {
    */
   open(receiver: Receiver): Promise<void>
   /**
-   * Sends one message (`text` is a whole JSON-RPC message, perhaps over several lines). Never throws: a request that cannot be sent, or whose
-   * stream ends without an answer, is reported by `receiver.onFailure` with its id.
+   * Sends one message (`text` is a whole JSON-RPC message, perhaps over several lines). Never throws: a request that
+   * cannot be sent, or whose stream ends without an answer, is reported by `receiver.onFailure` with its id.
    */
   send(message: Outgoing): void
   /**
-   * Stops waiting for the answer of request `id` and lets go of what is held for it: a transport with one stream a request closes that stream.
-   * `true`: none of the request had been written yet, and none of it will be.
+   * Stops waiting for the answer of request `id` and releases its resources: a transport with one stream per request
+   * closes that stream. `true`: none of the request had been written yet, and none of it will be.
    */
   abandon(id: number): boolean
   /**
-   * For how long the gateway, for want of room, did not read the stream on which the answer of request `id` comes, since `moment` of
-   * `monotonicNow()`. In milliseconds.
+   * For how long since `moment` (`monotonicNow()`) the gateway, for lack of memory, has not read the stream with the
+   * answer of request `id`. In milliseconds.
    */
   unreadMs(id: number, moment: number): number
-  /** Revision that applies from now on (HTTP transports stamp it on every request); `undefined` before it is known. */
+  /** Sets the revision (HTTP transports send it with every request). `undefined`: not known yet. */
   use(version: string | undefined): void
-  /** Starts to listen for messages that belong to no request, where that takes a stream of its own. */
+  /** Opens a stream for messages that belong to no request, where the transport needs one. */
   listen(): void
   /**
-   * Graceful and idempotent: lets the peer finish its exit, then forces it; `force` leaves out the former, for one that does not answer any more. Resolves when
-   * nothing is left behind.
+   * Graceful and idempotent: gives the peer time to exit, then forces it. `force` skips the grace period, for a peer
+   * that does not respond. Resolves when nothing is left behind.
    */
   close(force?: boolean): Promise<void>
 }
@@ -54,23 +54,29 @@ export interface Outgoing {
 }
 
 export interface Receiver {
-  /** One message from the server. `stream` is the id of the request on whose own response stream it came, if it came on one. */
+  /**
+   * One message from the server. `stream` is the id of the request on whose own response stream it came, if it came on
+   * one.
+   */
   onMessage(text: string, stream: number | undefined): void
   /** Request `id` will get no answer. Ignored when it has been answered already. */
   onFailure(id: number, error: GatewayError): void
   /** Whether request `id` still waits for its answer. */
   waits(id: number): boolean
   /**
-   * Whose call request `id` is; `undefined` for requests of the gateway itself. Without an id: the client of all calls in flight, `undefined` where
-   * there are several or none.
+   * Owner of the call of request `id`; `undefined` for requests of the gateway itself. Without an id: the client of all
+   * calls in flight, `undefined` if there are several or none.
    */
   ownerOf(id: number | undefined): string | undefined
-  /** The server has forgotten the session: nothing new may be sent, what is in flight may still be answered. */
+  /** The server has lost the session: nothing new may be sent, requests in flight may still be answered. */
   onSessionLost(): void
-  /** Messages that belong to no request may have been missed: their stream broke and begins anew. */
+  /** Messages that belong to no request may have been missed: their stream broke and was opened again. */
   onGap(): void
-  /** The processes behind it use more memory than they may, in bytes; said again as long as that is so. */
+  /** The processes behind it exceed their memory limit; the use in bytes. Called repeatedly while that is so. */
   onMemoryLimitExceeded(bytes: number): void
-  /** The transport is gone and cannot be used again; pending requests have not been reported one by one. Called at most once, not after `close()`. */
+  /**
+   * The transport is closed and cannot be used again. Pending requests have not been reported individually. Called at
+   * most once, not after `close()`.
+   */
   onClose(error: GatewayError): void
 }

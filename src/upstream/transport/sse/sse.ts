@@ -17,8 +17,9 @@ import { SSE_TRAITS } from './traits.ts'
 import type { UrlTransportOptions } from '../http/url-transport-options.ts'
 
 /**
- * The deprecated HTTP+SSE transport (revision 2024-11-05) towards a server: one stream brings everything, messages go to the address that its first event
- * names, which has to be of the same origin. A stream that ends is the end of its session.
+ * The deprecated HTTP+SSE transport (revision 2024-11-05) towards a server: a single stream carries every message of
+ * the server. Messages to the server are sent to the address in its first event, which must have the same origin. The
+ * end of the stream is the end of its session.
  */
 export class SseTransport implements Transport {
   readonly kind = 'sse'
@@ -31,11 +32,11 @@ export class SseTransport implements Transport {
   #receiver!: Receiver
   #reception: Reception | undefined
   #version: string | undefined
-  /** Where messages go; `undefined` until the server has said so. */
+  /** Address for messages. `undefined` until the server has sent it. */
   #address: URL | undefined
   #closed = false
   #stopped: Promise<void> | undefined
-  /** How `open` ends. */
+  /** Settles `open`. */
   #opening: { resolve(): void; reject(error: GatewayError): void } | undefined
 
   constructor(options: UrlTransportOptions) {
@@ -83,7 +84,7 @@ export class SseTransport implements Transport {
       { url: address, method: 'POST', headers, body: message.text },
       {
         onSent: () => (sent = true),
-        // Whatever it says: answers come on the stream.
+        // The body is ignored, because answers arrive on the stream.
         onHead: () => undefined,
         onRefused: (status, { 'retry-after': retryAfter }, body) => {
           over()
@@ -99,7 +100,7 @@ export class SseTransport implements Transport {
     )
   }
 
-  /** Answers come on the one stream of the session. */
+  /** Without effect on the connection, because answers arrive on the single stream of the session. */
   abandon(): boolean {
     return false
   }
@@ -138,7 +139,7 @@ export class SseTransport implements Transport {
     const parser = new EventParser(
       {
         onEvent: event => this.#onEvent(event),
-        // The server takes a new stream for a new session, so there is nothing to retry.
+        // The server takes a new stream for a new session, so a retry is useless.
         onRetry: () => undefined,
         onOverflow: () => undefined,
         onSkipped: (head, tail) => notTaken.ended(head, tail),
@@ -230,7 +231,7 @@ export class SseTransport implements Transport {
     this.#end(new GatewayError('upstream_unreachable', message, { server, cause }))
   }
 
-  /** The session is over, or never began. */
+  /** Ends the session, even if it has not begun. */
   #end(error: GatewayError): void {
     if (this.#closed) return
     this.#closed = true
@@ -262,7 +263,7 @@ export class SseTransport implements Transport {
 }
 
 const EVENT_STREAM = 'text/event-stream'
-/** Longest address for messages that a server may name. */
+/** Maximum length of the address for messages. */
 const MAX_ADDRESS_CHARS = 2048
 
 function isEventStream(headers: Headers): boolean {

@@ -1,6 +1,6 @@
 import type { TransportTraits } from '../shared/traits.ts'
 
-/** Deprecated HTTP+SSE: one stream brings everything, and each message to the server is a request of its own. */
+/** Deprecated HTTP+SSE: a single stream carries everything, and each message to the server is a separate request. */
 export const SSE_TRAITS: TransportTraits = {
   attribution: 'none',
   ordered: false,

@@ -1,6 +1,6 @@
 /**
- * Names a child inherits when its configuration says nothing: where it lives, who runs it, how to talk to them. Everything else stays
- * here, since the environment of a gateway is full of other servers' secrets.
+ * Variables that a child inherits without configuration: its paths, user and terminal. All others are
+ * withheld, because the environment of a gateway contains secrets of other servers.
  */
 const INHERITED: readonly string[] =
   process.platform === 'win32'
@@ -24,10 +24,13 @@ const INHERITED: readonly string[] =
       ]
     : ['HOME', 'LANG', 'LOGNAME', 'PATH', 'SHELL', 'TERM', 'TMPDIR', 'USER']
 
-/** Locale and the places for caches and settings: without them text and files end up elsewhere than in the user's shell. */
+/**
+ * Locale, and directories for caches and settings: without them text and files would differ from those in the user's
+ * shell.
+ */
 const INHERITED_PREFIXES: readonly string[] = process.platform === 'win32' ? [] : ['LC_', 'XDG_']
 
-/** Environment of a child: the few inherited variables, then `configured`, which wins. */
+/** Environment of a child: the inherited variables, overridden by `configured`. */
 export function childEnv(
   configured: Readonly<Record<string, string>>,
   own: NodeJS.ProcessEnv = process.env,

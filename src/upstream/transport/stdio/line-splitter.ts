@@ -1,24 +1,27 @@
 import { GrowingBuffer } from '../../../core/growing-buffer.ts'
 
 const NEWLINE = 10
-/** What is kept of the two ends of a line that is too long. */
+/** Bytes that are kept of each end of a line that is too long. */
 const END_BYTES = 512
 
 export interface LineHandler {
   /** A line without its newline: bytes `start` to `end` of `bytes`, valid during the call only. */
   onLine(bytes: Buffer, start: number, end: number): void
-  /** A line of `size` bytes that was longer than allowed, or let go of: only its two ends are known, at most 512 bytes each. */
+  /**
+   * A line of `size` bytes that was longer than allowed, or skipped: only its two ends are kept, at most 512 bytes
+   * each.
+   */
   onLongLine(head: Buffer, tail: Buffer, size: number): void
 }
 
 /**
- * Cuts a stream of bytes at newlines. Costs linear time and no copy for lines that come whole in a chunk; never holds more than
- * `maxBytes` of a line.
+ * Splits a stream of bytes at newlines. Linear in time, and without a copy for lines that arrive whole in a chunk.
+ * Never holds more than `maxBytes` of a line.
  */
 export class LineSplitter {
   readonly #maxBytes: number
   readonly #handler: LineHandler
-  /** The unfinished line; beyond the limit only its ends are held. */
+  /** The unfinished line. Beyond the limit only its ends are held. */
   readonly #held: GrowingBuffer
   #size = 0
   #long: { readonly head: Buffer; tail: Buffer } | undefined
@@ -49,7 +52,9 @@ export class LineSplitter {
     this.#hold(chunk, start, chunk.length)
   }
 
-  /** Lets go of the unfinished line, if there is one; the rest of it is not held. @returns the beginning of the line */
+  /**
+   * Drops the unfinished line, if there is one. The rest of it is not held either. @returns the beginning of the line
+   */
   skip(): Buffer {
     if (this.#size === 0) return Buffer.alloc(0)
     if (!this.#long) {
@@ -63,7 +68,7 @@ export class LineSplitter {
     return this.#long.head
   }
 
-  /** The stream has ended: what is left is a line as well. */
+  /** The stream has ended: the rest is a line as well. */
   end(): void {
     if (this.#size > 0) this.#finish()
   }

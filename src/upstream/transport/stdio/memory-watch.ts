@@ -3,13 +3,13 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { describeError } from '../../../core/errors.ts'
 import type { Logger } from '../../../core/logger.ts'
 
-/** How often processes are looked at. */
+/** Interval of the measurements. */
 export const LOOK_EVERY_MS = 5000
-/** So many files are read before other work gets its turn: far less than a millisecond. */
+/** Files that are read before other work gets its turn: far less than a millisecond. */
 const FILES_AT_ONCE = 32
 /**
- * What each process group uses, in bytes; groups that are gone are left out. What processes share counts for each of them, unless `exactly` is asked for, which
- * costs a walk through their memory maps.
+ * Memory use of each process group, in bytes. Groups that have ended are left out. Shared memory counts for each
+ * process, unless `exactly` is set, which costs a walk through the memory maps.
  */
 export type Measure = (groups: ReadonlySet<number>, exactly: boolean) => Promise<Map<number, number>>
 
@@ -18,7 +18,7 @@ interface Watched {
   readonly onAbove: (bytes: number) => void
 }
 
-/** Looks at what processes use, all of them on one timer, which runs only while there is one. */
+/** Watches the memory use of processes. All share one timer, which runs only while a process is watched. */
 export class MemoryWatch {
   readonly #measure: Measure | undefined
   readonly #watched = new Map<number, Watched>()
@@ -26,12 +26,12 @@ export class MemoryWatch {
   #looking = false
   #said = false
 
-  /** Without `measure` nothing can be measured here. */
+  /** Without `measure` this system supports no measurement. */
   constructor(measure: Measure | undefined) {
     this.#measure = measure
   }
 
-  /** `onAbove` is called at each look at which the process group uses more than its ceiling. */
+  /** `onAbove` is called at each measurement at which the process group exceeds its ceiling. */
   watch(group: number, ceilingBytes: number, logger: Logger, onAbove: (bytes: number) => void): void {
     if (!this.#measure) {
       if (!this.#said) logger.debug('"memory" has no effect on this system.')
@@ -52,7 +52,7 @@ export class MemoryWatch {
   }
 
   async #look(measure: Measure, logger: Logger): Promise<void> {
-    // A machine so busy that this takes longer than the pause needs no second one beside.
+    // If a measurement takes longer than the interval, a second one must not run beside it.
     if (this.#looking) return
     this.#looking = true
     try {
@@ -76,13 +76,13 @@ export class MemoryWatch {
 
 let shared: MemoryWatch | undefined
 
-/** The watch of this process: one timer is enough, however many gateways run in it. */
+/** The watch of this process: one timer suffices, however many gateways run in it. */
 export function processMemory(): MemoryWatch {
   shared ??= new MemoryWatch(measureHere())
   return shared
 }
 
-/** How it is measured on this system; `undefined` where it is not. */
+/** The measurement of this system. `undefined`: not supported. */
 export function measureHere(): Measure | undefined {
   if (process.platform === 'linux') return measureByProc
   return process.platform === 'win32' ? undefined : measureByPs
@@ -90,7 +90,7 @@ export function measureHere(): Measure | undefined {
 
 let pageBytes: number | undefined
 
-/** What `/proc/<pid>/stat` counts in: 4 KiB nearly everywhere, 16 or 64 on some ARM systems. */
+/** Unit of the counts in `/proc/<pid>/stat`: 4 KiB nearly everywhere, 16 or 64 on some ARM systems. */
 function pageSize(): number {
   const kib = /^KernelPageSize:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/smaps', 'latin1'))?.[1]
   return kib === undefined ? 4096 : Number(kib) * 1024
@@ -105,20 +105,21 @@ const measureByProc: Measure = async (groups, exactly) => {
     if (++files % FILES_AT_ONCE === 0) await new Promise(resolve => setImmediate(resolve))
     try {
       const stat = readFileSync(`/proc/${name}/stat`, 'latin1')
-      // The name of the program, in parentheses, may hold anything; the group is the third field behind it, the resident pages the twenty-second.
+      // The program name, in parentheses, may contain anything. The group is the third field after it, the resident
+      // pages the twenty-second.
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
       const group = Number(fields[2])
       if (!groups.has(group)) continue
       const resident = Number(fields[21]) * pageBytes
       used.set(group, (used.get(group) ?? 0) + (exactly ? (proportional(name) ?? resident) : resident))
     } catch {
-      // It has ended since the folder was read.
+      // The process has ended since the directory was read.
     }
   }
   return used
 }
 
-/** What is shared counts in part (`Pss`); `undefined` when that is not ours to see. */
+/** Memory use with shared memory counted in part (`Pss`). `undefined`: not permitted. */
 function proportional(pid: string): number | undefined {
   try {
     const kib = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))?.[1]
@@ -137,7 +138,7 @@ const measureByPs: Measure = async groups => {
   return sumOfPs(listed, groups)
 }
 
-/** Sums lines of group and KiB. */
+/** Sums up lines with a group and KiB. */
 export function sumOfPs(listed: string, groups: ReadonlySet<number>): Map<number, number> {
   const used = new Map<number, number>()
   for (const line of listed.split('\n')) {
@@ -147,7 +148,7 @@ export function sumOfPs(listed: string, groups: ReadonlySet<number>): Map<number
   return used
 }
 
-/** For people: GiB or MiB with one decimal. */
+/** Formats a size as GiB or MiB with one decimal. */
 export function readableBytes(bytes: number): string {
   const mib = bytes / 1024 ** 2
   return mib >= 1024 ? `${(mib / 1024).toFixed(1)} GiB` : `${mib.toFixed(1)} MiB`

@@ -4,7 +4,10 @@ const CLOSING_BRACKET = 0x5d
 const OPENING_BRACE = 0x7b
 const CLOSING_BRACE = 0x7d
 
-/** Whether a line of a server's standard output begins as an object or a list of objects does; `[info] …` and `{ level: 30 }` do not. */
+/**
+ * Whether a line of a server's standard output begins like an object or an array of objects. `[info] …` and `{ level:
+ * 30 }` do not.
+ */
 export function beginsMessage(bytes: Buffer, start: number, end: number): boolean {
   const first = bytes[start]
   if (first !== OPENING_BRACE && first !== OPENING_BRACKET) return false

@@ -4,25 +4,25 @@ import { monotonicNow } from '../../../core/clock.ts'
 import { HAS_GROUPS } from './process-group.ts'
 
 /**
- * Ends process groups that outlive this process, however it ends, `kill -9` included: a tiny shell holds the other end of a
- * pipe, and when the pipe breaks it signals the groups that are still registered. Does nothing on Windows.
+ * Ends process groups that outlive this process, however it ends, even by `kill -9`: a small shell holds the other end
+ * of a pipe, and when the pipe breaks it signals the registered groups. Does nothing on Windows.
  */
 export interface OrphanReaper {
-  /** Starts the shell when it does not run yet. Called before a child is started, so that there is no gap afterwards. */
+  /** Starts the shell if it is not running. Called before a child is started, so that there is no gap afterwards. */
   prepare(): void
   /** From now on the group of `pid` does not outlive this process. */
   register(pid: number): void
-  /** The group is gone; it is never signalled again, even if the system gives its number away. */
+  /** The group has ended. It is never signalled again, even if the system reuses its number. */
   release(pid: number): void
-  /** Ends the shell when there is nothing to look after, as after a start that failed. */
+  /** Ends the shell if no group is registered, as after a failed start. */
   relax(): void
-  /** Ends the shell. Groups still registered are ended by it. Resolves when it has exited. */
+  /** Ends the shell, which first ends the groups that are still registered. Resolves when it has exited. */
   close(): Promise<void>
 }
 
 /**
- * `+<pgid>` registers, `-<pgid>` releases. A builtin does everything but the waiting, so that it works with any POSIX shell. It ignores the
- * signals that end a gateway from its terminal; it has a job to do when they come.
+ * `+<pgid>` registers, `-<pgid>` releases. Built-in commands do everything but the waiting, so it runs in any POSIX
+ * shell. It ignores the signals that end a gateway from its terminal, because its work begins then.
  */
 const SCRIPT = `
 trap '' INT TERM HUP QUIT
@@ -49,14 +49,14 @@ const SHORT_LIFE_MS = 100
 const RETRY_MS = 2000
 const EXHAUSTED: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM'])
 
-/** Creates a reaper; its shell starts with `prepare` or the first `register`. */
+/** Creates a reaper. Its shell starts with `prepare` or the first `register`. */
 export function createReaper(): OrphanReaper {
   return new ShellReaper()
 }
 
 let shared: OrphanReaper | undefined
 
-/** The reaper of this process: one shell is enough, however many gateways run in it. */
+/** The reaper of this process: one shell suffices, however many gateways run in it. */
 export function processReaper(): OrphanReaper {
   shared ??= createReaper()
   return shared
@@ -65,7 +65,7 @@ export function processReaper(): OrphanReaper {
 class ShellReaper implements OrphanReaper {
   readonly #groups = new Set<number>()
   #shell: ChildProcess | undefined
-  /** Set when there is no usable shell: the gateway works without, except that it cannot clean up after its own violent end. */
+  /** Set when there is no usable shell. The gateway works without it, but cannot clean up after a kill. */
   #broken = !HAS_GROUPS
   #retry: NodeJS.Timeout | undefined
 
@@ -75,7 +75,7 @@ class ShellReaper implements OrphanReaper {
     try {
       shell = spawn('/bin/sh', ['-c', SCRIPT, 'mcp-manifold-reaper'], {
         stdio: ['pipe', 'ignore', 'ignore'],
-        // In its own session, it survives what ends the gateway's.
+        // In a session of its own, it survives signals to the gateway's session.
         detached: true,
         cwd: '/',
         env: { PATH: '/usr/bin:/bin' },
@@ -90,7 +90,7 @@ class ShellReaper implements OrphanReaper {
       this.#failed(error)
     })
     const pipe = shell.stdin as Socket | undefined
-    // Nothing was started, and the error is still to come.
+    // Nothing was started, and the error event follows.
     if (shell.pid === undefined || !pipe) return
     this.#shell = shell
     shell.unref()
@@ -99,7 +99,7 @@ class ShellReaper implements OrphanReaper {
     const started = monotonicNow()
     shell.on('exit', () => {
       if (this.#shell !== shell) return
-      // Someone ended it: another one takes over. One that does not even last is of no use.
+      // If the shell was killed, another one is started. A shell that exits at once is useless.
       this.#shell = undefined
       if (monotonicNow() - started < SHORT_LIFE_MS) this.#broken = true
       else if (this.#groups.size > 0) this.prepare()
@@ -107,7 +107,7 @@ class ShellReaper implements OrphanReaper {
     for (const pid of this.#groups) pipe.write(`+${pid}\n`)
   }
 
-  /** A system that is out of files or processes has some later. Anything else will not change. */
+  /** A lack of files or processes is temporary. Any other error is permanent. */
   #failed(error: unknown): void {
     const { code } = error as NodeJS.ErrnoException
     if (!EXHAUSTED.has(code ?? '')) {

@@ -4,33 +4,33 @@ import { sameness } from '../../../core/sameness.ts'
 import { LASTED_MS } from '../../balance/restart-backoff.ts'
 import { LogSampler } from '../shared/log-sampler.ts'
 
-/** Of one process; further lines are not compared. Twice as many are known of those before. */
+/** Lines of one process. Further lines are not compared. Twice as many are kept of earlier processes. */
 const KEPT_LINES = 500
-/** Lines that begin alike in so many characters are the same. */
+/** Lines that are equal in this many initial characters count as equal. */
 const COMPARED_CHARS = 240
 
-/** What is known of the processes before. */
+/** Record of the earlier processes. */
 interface Before {
-  /** By those that have failed. */
+  /** Lines of processes that have failed. */
   said: ReadonlySet<string>
-  /** By those that are being greeted: how many of them printed it. */
+  /** Lines of processes that are being greeted, with the number of processes that printed each. */
   readonly now: Map<string, number>
   /** Processes in a row that have failed. */
   failures: number
-  /** Whether the log says that they printed the same. */
+  /** Whether it has been logged that they printed the same. */
   told: boolean
-  /** What one that has not been greeted printed where messages belong. */
+  /** A non-message on the standard output of a process that has not been greeted. */
   stray: string | undefined
 }
 
 /**
- * What the processes of one endpoint print beside messages, led to the log. A server that fails at each start says the same each
- * time: lines that the process before printed before it failed are counted instead, and logged for `debug` only.
+ * Logs the output of the processes of one endpoint other than messages. A server that fails at each start prints the
+ * same each time. Lines that a failed process has already printed are therefore counted, and logged at `debug` only.
  */
 export class Printed {
   readonly #before: Before = { said: new Set(), now: new Map(), failures: 0, told: false, stray: undefined }
 
-  /** For the next process. */
+  /** Begins the record of the next process. */
   begin(logger: Logger): PrintedByOne {
     return new PrintedByOne(logger, this.#before)
   }
@@ -40,7 +40,7 @@ export class Printed {
     return this.#before.failures > 1
   }
 
-  /** A line that is no message, on the standard output of one that has not been greeted. */
+  /** A line that is no message, on the standard output of a process that has not been greeted. */
   get stray(): string | undefined {
     return this.#before.stray
   }
@@ -50,9 +50,9 @@ export class PrintedByOne {
   readonly #logger: Logger
   readonly #before: Before
   readonly #said = new Set<string>()
-  /** Lines that count as its own while it is being greeted. */
+  /** Its own lines while it is being greeted. */
   readonly #now = new Set<string>()
-  /** The first line that was no message, while it had not been greeted. */
+  /** The first line that was no message, before it was greeted. */
   stray: string | undefined
   readonly #chatter = new LogSampler(200, 10_000)
   #greetedAt = Infinity
@@ -75,7 +75,7 @@ export class PrintedByOne {
     else this.#logger.debug(text, fields)
   }
 
-  /** A line of its standard output that is no message. @returns whether it is news */
+  /** A line of its standard output that is no message. @returns whether it is new */
   strayed(line: string): boolean {
     if (this.#greetedAt === Infinity) {
       this.stray ??= line
@@ -84,7 +84,10 @@ export class PrintedByOne {
     return this.isNews(line)
   }
 
-  /** Whether neither the process before nor another one that is being greeted printed that, too; what they did is counted. */
+  /**
+   * Whether neither an earlier process nor another one that is being greeted has printed the line, too. Repeated lines
+   * are counted.
+   */
   isNews(text: string): boolean {
     if (this.#lasts) {
       this.#tell()
@@ -115,12 +118,12 @@ export class PrintedByOne {
     this.#leave()
   }
 
-  /** It could not be greeted, or has ended by itself. What it printed is not said again, unless it had lasted. */
+  /** It could not be greeted, or has ended by itself. Its lines are not logged again, unless it had run long enough. */
   failed(): void {
     this.#tell()
     if (this.#lasts) this.#forget()
     else {
-      // Starts of a server that is tried in several ways may take turns in what they print.
+      // Starts with different eras may print different lines in turn.
       this.#before.said = new Set([...this.#said, ...this.#before.said].slice(0, 2 * KEPT_LINES))
       if (!this.#failed) this.#before.failures++
     }
@@ -128,14 +131,14 @@ export class PrintedByOne {
     this.#leave()
   }
 
-  /** It was told to end. Unless it had failed or was never greeted, the next failure is news. */
+  /** It was stopped. Unless it had failed or was never greeted, the next failure is new. */
   stopped(): void {
     if (this.#greetedAt === Infinity) return this.failed()
     this.#tell()
     if (!this.#failed) this.#forget()
   }
 
-  /** It is not being greeted any more. Lines that another one printed, too, stay known while that one is. */
+  /** Ends its greeting. Lines that another process printed, too, are kept while that one is being greeted. */
   #leave(): void {
     const { now } = this.#before
     for (const line of this.#now) {

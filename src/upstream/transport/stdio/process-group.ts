@@ -2,10 +2,13 @@ import { monotonicNow } from '../../../core/clock.ts'
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Whether children are started as leaders of process groups of their own, so that all their descendants can be reached. */
+/** Whether children are started as leaders of process groups, so that all their descendants can be signalled. */
 export const HAS_GROUPS = process.platform !== 'win32'
 
-/** Sends `signal` to a child and its descendants; says nothing when they are gone. On Windows any signal ends the whole tree at once. */
+/**
+ * Sends `signal` to a child and its descendants. Ignores processes that have ended. On Windows any signal ends the
+ * whole tree at once.
+ */
 export function signalTree(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
   if (!HAS_GROUPS) {
     spawn('taskkill', ['/pid', String(pid), '/T', '/F'], { stdio: 'ignore', windowsHide: true }).on(
@@ -16,16 +19,16 @@ export function signalTree(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
   }
   try {
     process.kill(-pid, signal)
-    // One that was stopped does not notice anything else.
+    // A stopped process (SIGSTOP) handles no other signal.
     if (signal === 'SIGTERM') process.kill(-pid, 'SIGCONT')
   } catch {
-    // ESRCH: everyone has left. EPERM: they run as another user now, which is not ours to end.
+    // ESRCH: all have ended. EPERM: they run as another user now, and cannot be signalled.
   }
 }
 
 /**
- * Whether any process of the group still runs. On Linux zombies do not count: in a container they stay for as long as its first process does
- * not collect them. Always false on Windows, which has no groups.
+ * Whether any process of the group still runs. On Linux zombies do not count: in a container they stay if its first
+ * process does not reap them. Always false on Windows, which has no groups.
  */
 export function groupRuns(pid: number): boolean {
   if (!HAS_GROUPS) return false
@@ -48,11 +51,11 @@ function hasLivingMember(group: number): boolean {
     if (!/^\d+$/.test(name)) continue
     try {
       const stat = readFileSync(`/proc/${name}/stat`, 'latin1')
-      // The name of the program, in parentheses, may hold anything; the state and two numbers on, the group follow it.
+      // The program name, in parentheses, may contain anything. The state, a number and the group follow it.
       const [state, , member] = stat.slice(stat.lastIndexOf(')') + 2).split(' ', 3)
       if (Number(member) === group && state !== 'Z' && state !== 'X') return true
     } catch {
-      // It has ended since the folder was read.
+      // The process has ended since the directory was read.
     }
   }
   return false
@@ -60,7 +63,10 @@ function hasLivingMember(group: number): boolean {
 
 const POLL_MS = 20
 
-/** Resolves when the group is empty or `ms` have passed. Polls, since the end of another process's children is not told. */
+/**
+ * Resolves when the group is empty or `ms` have passed. Polls, since the system does not report the end of another
+ * process's children.
+ */
 export async function groupGone(pid: number, ms: number): Promise<void> {
   const end = monotonicNow() + ms
   while (groupRuns(pid) && monotonicNow() < end) await new Promise(resolve => setTimeout(resolve, POLL_MS))

@@ -3,14 +3,14 @@ import { isAbsolute } from 'node:path'
 import type { StdioEndpoint } from '../../../config/replica-types.ts'
 import { GatewayError } from '../../../core/errors.ts'
 
-/** Why a command could not be started, in words its owner can act on. */
+/** The error for a command that could not be started, with the fix. */
 export function startError(server: string, endpoint: StdioEndpoint, error: unknown): GatewayError {
   const message = `Server "${server}" could not be started: ${reasonOf(endpoint, error)}`
   return new GatewayError('upstream_start_failed', message, { cause: error, server })
 }
 
 function reasonOf({ command, cwd }: StdioEndpoint, error: unknown): string {
-  // The system reports a missing folder as a missing command.
+  // The system reports a missing directory as a missing command.
   if (!isDirectory(cwd))
     return `its working directory "${cwd}" does not exist. Fix: create it, or correct "cwd".`
   const code = (error as NodeJS.ErrnoException).code

@@ -1,17 +1,20 @@
-/** Enough to hold the message above a stack trace. */
+/** Enough for the message above a stack trace. */
 const KEPT_LINES = 30
 
 const TELLING =
   /error|exception|fatal|panic|cannot|can't|unable|failed|not found|not in this registry|denied|refused|usage/i
-/** npm begins each line alike, also those that say nothing of what was wrong. */
+/** npm begins each line with the same prefix, even lines that do not describe the error. */
 const NPM = /^npm (?:error|ERR!|warn|notice)\s*/
 const NPM_TRAILER =
   /^(?:A complete log of this run|Lifecycle script|code |errno |syscall |path |command |signal |\/|$)/
-/** Stack frames, and what Node prints around an error. */
+/** Stack frames, and the lines that Node.js prints around an error. */
 const TRAILER =
   /^\s*(?:at .*|Node\.js v[\d.]+|(?:code|errno|syscall|path|spawnargs|requireStack|throw)\b.*|[{}[\]^~,;]*)$/
 
-/** The cause of a failure that is known by what the program said of it. The line may hold anything: it is for operators, redacted. */
+/**
+ * The cause of a failure, taken from the program's output. The line may contain anything: it is for operators, and
+ * redacted.
+ */
 export class SaidBeforeEnd extends Error {
   readonly line: string
 
@@ -22,7 +25,7 @@ export class SaidBeforeEnd extends Error {
   }
 }
 
-/** Remembers what a program printed last, to tell why it died. */
+/** Keeps the last output of a program, to explain its end. */
 export class StderrTail {
   readonly #lines: string[] = []
 
@@ -31,7 +34,7 @@ export class StderrTail {
     if (this.#lines.length > KEPT_LINES) this.#lines.shift()
   }
 
-  /** The line that says most: the last one that sounds like an error, else simply the last. */
+  /** The most informative line: the last one that looks like an error, or else the last one. */
   get telling(): string | undefined {
     const plain = this.#lines.filter(line => {
       const said = line.replace(NPM, '')

@@ -9,18 +9,18 @@ export interface StdioTransportOptions {
   readonly server: string
   readonly endpoint: StdioEndpoint
   /**
-   * Largest message of the server. A longer line is skipped without being held; when it is the response to a request, which its two ends tell,
-   * that request fails with `too_large`, else it is left to its deadline.
+   * Largest message of the server. A longer line is skipped without being held. If its two ends identify it as the
+   * response to a request, that request fails with `too_large`; otherwise the request ends with its deadline.
    */
   readonly maxMessageBytes: number
   readonly logger: Logger
-  /** Leads to the log what the program prints; default: as that of a first process. */
+  /** Logs the output of the program. Default: as for a first process. */
   readonly printed?: PrintedByOne | undefined
-  /** What the program and its children may use; half as much again ends them. `undefined`: as much as there is. */
+  /** Memory limit of the program and its children. Half as much again ends them. `undefined`: no limit. */
   readonly memoryBytes?: number | undefined
   /** Default: the one of this process. */
   readonly memory?: MemoryWatch
-  /** Ends the server's processes should this one be killed; default: the one of this process. */
+  /** Ends the server's processes if this process is killed. Default: the one of this process. */
   readonly reaper?: OrphanReaper
   /** Default 2000. */
   readonly exitGraceMs?: number

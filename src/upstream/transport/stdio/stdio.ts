@@ -20,21 +20,22 @@ import { WriteQueue } from './write-queue.ts'
 import type { StdioTransportOptions } from './stdio-transport-options.ts'
 import { STDIO_TRAITS } from './traits.ts'
 
-/** Time a server gets after each step of its end: its stdin closed, SIGTERM, SIGKILL. */
+/** Time a server gets after each step of its shutdown: its stdin closed, SIGTERM, SIGKILL. */
 export const DEFAULT_EXIT_GRACE_MS = 2000
 
-/** A server that reads nothing while so much waits for it is stuck; more would only fill the memory. */
+/** A server that reads nothing while this much waits for it is stuck. More would only fill the memory. */
 const MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
-/** Answers written just before an exit are still read; descendants that keep the pipes open are not waited for. */
+/** Answers written just before an exit are still read. Descendants that keep the pipes open are not waited for. */
 const DRAIN_MS = 500
 const MAX_STDERR_LINE_BYTES = 4096
 const NOISE_CHARS = 200
-/** So many times its ceiling, a process does not get the time to be replaced. */
+/** A process that exceeds its ceiling by this factor is ended at once, without a replacement first. */
 const FAR_ABOVE = 1.5
 
 /**
- * Talks to a program that this process starts: JSON-RPC messages as lines on its stdin and stdout. Whatever it prints to stderr goes to the
- * log, once where each start prints the same and fails. The program leads a process group of its own, and all of the group is gone when `close()` resolves.
+ * Connects to a program that this process starts: JSON-RPC messages as lines on its stdin and stdout. Its stderr is
+ * logged, only once if each start prints the same and fails. The program leads a process group, and all of the group
+ * has ended when `close()` resolves.
  */
 export function createStdioTransport(options: StdioTransportOptions): Transport {
   return new StdioTransport(options)
@@ -55,9 +56,9 @@ class StdioTransport implements Transport {
   #receiver: Receiver | undefined
   #running: Running | undefined
   #closed = false
-  /** Why it had to go, where that was decided here. */
+  /** Why the gateway has ended it, if it has. */
   #verdict: string | undefined
-  /** Its group is gone, and its number may be another's by now. */
+  /** Whether its group has ended. Its number may then be reused. */
   #ended = false
   #lost: Promise<void> | undefined
   #stopped: Promise<void> | undefined
@@ -113,14 +114,14 @@ class StdioTransport implements Transport {
             `Server "${server}" does not read what it is sent; try again later.`,
             { server },
           )
-    // Later, so that a caller has noted its request before it hears of its end.
+    // Deferred, so that a caller has recorded its request before it gets the failure.
     queueMicrotask(() => this.#fail(message, error))
   }
 
   use(): void {}
   listen(): void {}
 
-  /** Requests have no stream of their own here. One that still waits for the pipe leaves it. */
+  /** Requests have no stream of their own here. A request that still waits for the pipe is removed. */
   abandon(id: number): boolean {
     return this.#running?.queue.drop(id) ?? false
   }
@@ -165,7 +166,7 @@ class StdioTransport implements Transport {
     })
     const exited = new Promise<void>(resolve => {
       child.once('exit', () => resolve())
-      // On Windows a command that does not exist shows as an error instead of an exit.
+      // On Windows a missing command causes an error event instead of an exit.
       child.on('error', () => resolve())
     })
     const drained = new Promise<void>(resolve => child.once('close', () => resolve()))
@@ -182,7 +183,7 @@ class StdioTransport implements Transport {
     })
     stdout.once('close', () => reception.end())
     stderr.on('data', (chunk: Buffer) => log.push(chunk))
-    // A server without stdout can answer nothing any more, even if it goes on running.
+    // Without stdout a server can answer nothing, even if it continues to run.
     stdout.once('end', () => void this.#lose())
     void exited.then(() => this.#lose())
   }
@@ -238,7 +239,7 @@ class StdioTransport implements Transport {
     this.#printed.line(text)
   }
 
-  /** The server has gone, or is of no use any more: ends what is left of it and reports that once. */
+  /** The server has ended, or is unusable: ends the rest of it and reports that once. */
   #lose(): Promise<void> {
     this.#lost ??= this.#loseOnce()
     return this.#lost
@@ -275,7 +276,7 @@ class StdioTransport implements Transport {
       signalTree(pid, signal)
     }
     await within(exited, this.#graceMs)
-    // The leader has gone, its descendants perhaps not: `npx` starts a shell that starts the server.
+    // The leader has ended, its descendants perhaps not: `npx` starts a shell that starts the server.
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       if (!groupRuns(pid)) break
       signalTree(pid, signal)
@@ -310,7 +311,7 @@ class StdioTransport implements Transport {
   }
 }
 
-/** What belongs to one child. */
+/** State of one child. */
 interface Running {
   readonly child: ChildProcess
   readonly pid: number
@@ -319,7 +320,7 @@ interface Running {
   readonly reception: Reception
   readonly log: LineSplitter
   readonly exited: Promise<void>
-  /** It has exited and its pipes are read to the end. */
+  /** Resolves when it has exited and its pipes are read to the end. */
   readonly drained: Promise<void>
 }
 

@@ -3,10 +3,10 @@ import type { Delivery } from '../../../core/errors.ts'
 import { onOneLine } from '../../../protocol/json-text.ts'
 import type { Outgoing } from '../shared/transport.ts'
 
-/** Messages are joined up to this size, so that a burst costs one system call and a large one does not wait to be copied. */
+/** Messages are joined up to this size, so that a burst costs one system call and a large message is not copied. */
 const BATCH_BYTES = 256 * 1024
 
-/** More messages are not looked through when one of them is given up. */
+/** If more messages are queued, an abandoned one is not searched for. */
 const MAX_QUEUED = 65_536
 
 interface Queued {
@@ -15,29 +15,30 @@ interface Queued {
 }
 
 /**
- * Writes messages as lines to a pipe, those of one turn of the event loop together, and knows of each whether any of it has been handed to
- * the system. At most one write is under way, so what has not been handed over can still be reported as not sent.
+ * Writes messages as lines to a pipe, those of one turn of the event loop together. Tracks for each message whether any
+ * of it has been passed to the system. At most one write is in progress, so messages that have not been passed on can
+ * still be reported as not sent.
  */
 export class WriteQueue {
   readonly #pipe: Writable
   readonly #maxBytes: number
   readonly #onLost: (message: Outgoing, delivery: Delivery) => void
   #queued: Queued[] = []
-  /** Bytes accepted and not yet taken by the system. */
+  /** Bytes accepted by the queue and not yet by the system. */
   #bytes = 0
   #scheduled = false
   #writing = false
   #ending = false
   #broken = false
 
-  /** `onLost` is told of each message that does not arrive: `not_sent`, or `unknown` when some of it may have. */
+  /** `onLost` is called for each message that does not arrive: `not_sent`, or `unknown` when some of it may have. */
   constructor(pipe: Writable, maxBytes: number, onLost: (message: Outgoing, delivery: Delivery) => void) {
     this.#pipe = pipe
     this.#maxBytes = maxBytes
     this.#onLost = onLost
   }
 
-  /** Says whether the message was taken, and why not. A message larger than the limit passes when nothing waits. */
+  /** Queues a message, or returns why not. A message larger than the limit passes when nothing waits. */
   push(message: Outgoing): 'taken' | 'full' | 'closed' {
     if (this.#broken || this.#ending) return 'closed'
     const bytes = Buffer.byteLength(message.text) + 1
@@ -52,7 +53,7 @@ export class WriteQueue {
     return 'taken'
   }
 
-  /** Takes request `id` out of the queue; `false` when it is not there any more. */
+  /** Removes request `id` from the queue. `false`: it is no longer there. */
   drop(id: number): boolean {
     const at = this.#queued.findIndex(({ message }) => message.id === id)
     const [queued] = at < 0 ? [] : this.#queued.splice(at, 1)
@@ -61,14 +62,14 @@ export class WriteQueue {
     return true
   }
 
-  /** Writes what is queued and closes the pipe. */
+  /** Writes the queued messages and closes the pipe. */
   end(): void {
     if (this.#ending || this.#broken) return
     this.#ending = true
     if (!this.#writing) this.#write()
   }
 
-  /** The reader is gone: what is queued is lost. Idempotent. */
+  /** The reader has ended: queued messages are lost. Idempotent. */
   fail(): void {
     if (this.#broken) return
     this.#broken = true

@@ -91,6 +91,7 @@ test('what is left out has its default', async () => {
     roles: [],
     profiles: [],
     gateway: {
+      admin: { socket: true, listen: undefined, token: undefined, allowPlaintext: false },
       http: {
         host: '127.0.0.1',
         port: 3333,
