@@ -7,7 +7,7 @@ export interface CarriedOver {
   readonly config: Config
   readonly notReloadable: readonly string[]
   readonly servers: ReloadReport['servers']
-  /** Why entries of servers cannot be used. Such a server runs on as it was. */
+  /** Why entries of servers cannot be used, as far as that is new. A server that runs goes on as it was. */
   readonly problems: readonly string[]
 }
 
@@ -18,8 +18,13 @@ export function carriedOver(running: Config, next: Config): CarriedOver {
   const problems: string[] = []
   const servers = next.servers.map(server => {
     const known = before.get(server.name)
-    if (server.problem === undefined || !known || known.problem !== undefined) return server
-    problems.push(server.problem)
+    const { problem } = server
+    if (problem === undefined) return server
+    if (!known || known.problem !== undefined) {
+      if (problem !== known?.problem) problems.push(problem)
+      return server
+    }
+    problems.push(`${problem} What runs stays as it is.`)
     return known
   })
   return {

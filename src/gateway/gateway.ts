@@ -167,7 +167,7 @@ export class Gateway extends ClientService {
     const turn = ++this.#reloads
     const next = carriedOver(this.#config, config)
     const { notReloadable, servers } = next
-    for (const problem of next.problems) this.#logger.error(`${problem} What runs stays as it is.`)
+    for (const problem of next.problems) this.#logger.error(problem)
     const built = await this.#build(next.config)
     // Closing takes everything away that a configuration could be about.
     if (turn !== this.#reloads || this.#closing) {

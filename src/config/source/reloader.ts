@@ -161,7 +161,6 @@ export class Reloader {
       return
     }
     if (outcome === 'superseded') return
-    for (const text of newOnes(problemsOf(before), problemsOf(this.#config))) this.#logger.error(text)
     for (const text of newOnes(before.warnings, warnings)) this.#logger.warn(text)
     if (outcome === 'unchanged')
       this.#logger.info(`${this.#source.name} was read again: nothing has changed.`)
@@ -195,10 +194,6 @@ function invalid(problem: string): ReloadResult {
     problems: undefined,
     warnings: [],
   }
-}
-
-function problemsOf({ servers }: Config): string[] {
-  return servers.flatMap(({ problem }) => (problem === undefined ? [] : [problem]))
 }
 
 function newOnes(before: readonly string[], after: readonly string[]): string[] {
