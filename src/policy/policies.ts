@@ -4,6 +4,7 @@ import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { ANONYMOUS, isUnidentified, type Principal } from '../core/principal.ts'
+import { inTurns } from '../core/slices.ts'
 import { conditionCompiler, type Condition } from './condition.ts'
 import type { OnFailure, Rule } from './decide.ts'
 import { compilePatterns, patternProblem, type Pattern } from './pattern.ts'
@@ -144,19 +145,22 @@ export class Policies {
  * @throws GatewayError `config` for a pattern or a condition that does not compile; validation reports these earlier
  */
 export async function compilePolicies(config: Config, logger: Logger): Promise<Policies> {
-  const all = [
+  const lists = [
     config.gateway.rules,
     ...config.roles.map(({ rules }) => rules),
     ...config.clients.map(({ rules }) => rules),
-  ].flat()
-  const compile = all.some(({ when }) => when !== undefined) ? await conditionCompiler() : undefined
+  ]
+  const isConditional = lists.some(rules => rules.some(({ when }) => when !== undefined))
+  const compile = isConditional ? await conditionCompiler() : undefined
   const servers = config.servers.map(({ name }) => name)
   const patterns = new Map<string, Pattern[]>()
   const conditions = new Map<string, Condition>()
   const patternsOf = (text: string, place: string): Pattern[] => {
+    const known = patterns.get(text)
+    if (known) return known
     const problem = patternProblem(text, servers)
     if (problem) throw new GatewayError('config', `${place}: ${text} ${problem.cause}. ${problem.fix}`)
-    const compiled = patterns.get(text) ?? compilePatterns(text, servers)
+    const compiled = compilePatterns(text, servers)
     patterns.set(text, compiled)
     return compiled
   }
@@ -177,7 +181,10 @@ export async function compilePolicies(config: Config, logger: Logger): Promise<P
       condition: when === undefined ? undefined : conditionOf(when, location),
       shadow,
     }))
-  return new Policies(config, toRules, logger)
+  // A reload of many clients does not hold up the requests of others.
+  const compiled = new Map<readonly RuleConfig[], Rule[]>()
+  await inTurns(lists, rules => compiled.set(rules, toRules(rules)))
+  return new Policies(config, rules => compiled.get(rules) ?? toRules(rules), logger)
 }
 
 function plain({ kind, id, name, client, roles }: Principal): Principal {
