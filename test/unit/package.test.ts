@@ -129,11 +129,6 @@ describe('the packed package, with the packages that it declares beside it', () 
     expect(links.length).toBeGreaterThan(8)
     expect(links.filter(link => !existsSync(join(installed, link)))).toEqual([])
   })
-
-  it('names no address of a project that is not published', () => {
-    const { homepage, bugs, repository } = read<Record<string, unknown>>('package.json')
-    expect([homepage, bugs, repository]).toEqual([undefined, undefined, undefined])
-  })
 })
 
 const PROGRAM = `
