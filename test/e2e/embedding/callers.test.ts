@@ -1,10 +1,10 @@
 import { once } from 'node:events'
-import { createServer, request as httpRequest } from 'node:http'
+import { request as httpRequest } from 'node:http'
 import type { IncomingMessage, RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import { createGateway } from '../../../src/index.ts'
 import { keyOf, withKeys } from '../../helpers/callers.ts'
+import { host } from '../../helpers/host.ts'
 import { startIssuer } from '../../helpers/issuer.ts'
 import { post } from '../../helpers/http-client.ts'
 
@@ -17,23 +17,6 @@ const INITIALIZE = JSON.stringify({
   params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
 })
 const SERVERS = { a: { url: 'http://127.0.0.1:9/mcp' } }
-
-async function host(
-  listener: RequestListener,
-): Promise<{ readonly origin: string; readonly port: number } & AsyncDisposable> {
-  const server = createServer(listener).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  return {
-    origin: `http://127.0.0.1:${port}`,
-    port,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
-}
 
 test('tokens count for the address below the prefix, and the metadata is found there and at the root', async () => {
   await using issuer = await startIssuer()

@@ -1,13 +1,13 @@
 import { once } from 'node:events'
-import { Agent, createServer, request as httpRequest } from 'node:http'
+import { Agent, request as httpRequest } from 'node:http'
 import type { IncomingMessage, RequestListener } from 'node:http'
 import { createRequire } from 'node:module'
-import type { AddressInfo } from 'node:net'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { describe, expect, test } from 'vitest'
 import { createGateway, type ConfigObject, type Gateway } from '../../../src/index.ts'
+import { host } from '../../helpers/host.ts'
 import { openSession, post } from '../../helpers/http-client.ts'
 import { assertNothingLeft, takeStock } from '../../helpers/leftovers.ts'
 import { scriptedHttp, type ScriptedServer } from '../../helpers/scripted-servers.ts'
@@ -26,31 +26,6 @@ interface Express {
   text(options?: object): Middleware
 }
 const express = createRequire(import.meta.url)('express') as Express
-
-interface Host extends AsyncDisposable {
-  readonly origin: string
-  readonly port: number
-}
-
-async function host(
-  listener: RequestListener,
-  onUpgrade?: (socket: NodeJS.WritableStream) => void,
-): Promise<Host> {
-  const server = createServer(listener)
-  if (onUpgrade) server.on('upgrade', (_, socket) => onUpgrade(socket))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  return {
-    origin: `http://127.0.0.1:${port}`,
-    port,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
-}
 
 interface Embedded extends AsyncDisposable {
   readonly gateway: Gateway
