@@ -1,18 +1,17 @@
 import type { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
+import type { ReadingThreads, StartedReading } from '../../../../src/config/source/reading-threads.ts'
 import { makeScratch } from '../../../helpers/scratch.ts'
-
-type Module = typeof import('../../../../src/config/source/reading-threads.ts')
 
 /** The threads of the built program: a thread loads its code from a file. */
 async function threads(): Promise<{
   started: Worker[]
   ended: Set<Worker>
-  threads: InstanceType<Module['ReadingThreads']>
-  read: (text: string) => ReturnType<InstanceType<Module['ReadingThreads']>['read']>
+  threads: ReadingThreads
+  read: (text: string) => StartedReading
 }> {
   const built = new URL('../../../../dist/config/source/reading-threads.js', import.meta.url).href
-  const { ReadingThreads } = (await import(built)) as Module
+  const { ReadingThreads: Threads } = (await import(built)) as { ReadingThreads: new () => ReadingThreads }
   const started: Worker[] = []
   const ended = new Set<Worker>()
   const onWorker = (worker: Worker): void => {
@@ -20,7 +19,7 @@ async function threads(): Promise<{
     worker.once('exit', () => ended.add(worker))
   }
   process.on('worker', onWorker)
-  const threads = new ReadingThreads()
+  const threads = new Threads()
   const scratch = makeScratch()
   onTestFinished(async () => {
     process.off('worker', onWorker)
