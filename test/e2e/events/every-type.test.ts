@@ -4,6 +4,7 @@ import { ConfigFile } from '../../../src/admin/config-file.ts'
 import { listenOnSocket } from '../../../src/admin/listener.ts'
 import { GatewayAdmin } from '../../../src/cli/gateway-admin.ts'
 import { configFrom } from '../../../src/config/load/load.ts'
+import { ReadingThreads } from '../../../src/config/source/reading-threads.ts'
 import { EVENT_TYPES } from '../../../src/core/event-bus.ts'
 import type { EventOf, EventType, GatewayEvent } from '../../../src/core/events.ts'
 import { SILENT } from '../../../src/core/logger.ts'
@@ -183,6 +184,7 @@ const SCENES: { readonly [T in EventType]: readonly [Scene, Partial<Record<keyof
           overrides: undefined,
           reloader: undefined,
           allowsCommands: false,
+          threads: new ReadingThreads(),
           logger: SILENT,
         })
         const config = (): Promise<ConfigFile> => Promise.resolve(new ConfigFile(service))
