@@ -414,15 +414,12 @@ export class HttpFront implements Front {
     incoming: Incoming,
   ): Promise<void> {
     const { service } = this.#options
-    const config = this.#config
     const refusal = await admitSession(service, place, incoming)
     if (refusal) return void refuse(this.#oneOff(response, 200), incoming.id as string, refusal)
     if (this.#draining) return refuseUnavailable(response, incoming.id as string, this.#headers)
     this.#sessions.makeRoom(place.credential.principal.id)
-    const session = new HttpSession(service, place.endpoint, place.view, place.credential, config, {
-      backlogs: this.#backlogs,
-      events: this.#events,
-    })
+    const bounds = { backlogs: this.#backlogs, budget: this.#events, events: () => this.#config }
+    const session = new HttpSession(service, place.endpoint, place.view, place.credential, bounds)
     const reply = session.reply(response, 1, accepts(request, 'text/event-stream'), session.headers)
     session.session.request(incoming.id as string, incoming, reply)
     if (session.session.protocolVersion !== undefined) this.#sessions.add(session)
