@@ -132,7 +132,8 @@ export class FirstLists {
 
   /** Treats the server like a new one, because it may answer now: its settings have changed. Its tries continue. */
   forgive(server: string): void {
-    for (const keys of [this.#silent, this.#late]) for (const key of keys) if (serverOf(key) === server) keys.delete(key)
+    for (const keys of [this.#silent, this.#late])
+      for (const key of keys) if (serverOf(key) === server) keys.delete(key)
     this.#remembered.delete(server)
   }
 

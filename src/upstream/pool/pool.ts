@@ -4,6 +4,7 @@ import { GatewayError } from '../../core/errors.ts'
 import { UNHEARD, type EventSink } from '../../core/event-bus.ts'
 import type { Conversation, Exchange } from '../../core/exchange.ts'
 import type { Principal } from '../../core/principal.ts'
+import { removedServer } from '../../core/removed-server.ts'
 import { shuttingDown } from '../../core/shutting-down.ts'
 import { askable } from '../../protocol/capabilities.ts'
 import type { Era } from '../../protocol/revisions.ts'
@@ -12,7 +13,6 @@ import { HealthChecks } from './health-checks.ts'
 import type { LinksPerClient } from './links-per-client.ts'
 import { SlotLimits } from './slot-limits.ts'
 import type { Link } from '../link/link.ts'
-import { closed } from '../link/link-errors.ts'
 import { ExclusiveLinks } from './exclusive-links.ts'
 import { keyFor, type Caller } from '../replica/isolation.ts'
 import type { Replica } from '../replica/replica.ts'
@@ -66,6 +66,7 @@ export class Pool {
   readonly #checks: HealthChecks
   /** The current replicas. */
   readonly membership: ReplicaMembership
+  #retired = false
   #closed = false
 
   constructor(given: PoolOptions) {
@@ -105,8 +106,8 @@ export class Pool {
       slots: () => this.#slots.values(),
       isSpare: slot => slot.evictable,
       events: told,
-      remove: slot => this.#remove(slot),
-      onEnded: link => options.listener.onLost(link, closed(this.server.name, 'unknown')),
+      remove: (slot, reason) => this.#remove(slot, reason),
+      onEnded: (link, reason) => options.listener.onLost(link, reason),
       onChanged: () => {
         this.#spares.tidy()
         options.onReplicasChanged?.()
@@ -157,6 +158,7 @@ export class Pool {
 
   /** A link for the gateway's own requests: the one that `exchange` will use, or any open one, or a shared one. */
   any(exchange?: Exchange): Link | Promise<Link> {
+    if (this.#retired) throw removedServer(this.server.name)
     const { pending } = this.membership
     if (exchange) return pending ? pending.then(() => this.#fitting(exchange)) : this.#fitting(exchange)
     const { current } = this
@@ -196,6 +198,7 @@ export class Pool {
     misfits: number,
     force = false,
   ): Lease | Promise<Lease> {
+    if (this.#retired) throw removedServer(this.server.name)
     const { pending } = this.membership
     if (pending) return pending.then(() => this.#acquire(exchange, choice, misfits, force))
     try {
@@ -378,6 +381,7 @@ export class Pool {
    * `drainTimeout`. Resolves then.
    */
   async retire(): Promise<void> {
+    this.#retired = true
     await this.membership.retire()
     await this.close()
   }
@@ -477,10 +481,10 @@ export class Pool {
     return slot !== undefined
   }
 
-  #remove(slot: LinkSlot): void {
+  #remove(slot: LinkSlot, reason?: GatewayError): void {
     this.#slots.delete(slot.key.id)
     this.#counted.delete(slot)
-    const closing = slot.close().then(() => {
+    const closing = slot.close(reason).then(() => {
       this.#closing.delete(closing)
     })
     this.#closing.add(closing)
