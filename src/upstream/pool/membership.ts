@@ -40,6 +40,7 @@ export class ReplicaMembership {
   readonly #addresses: DnsDiscovery
   readonly #drains: Drains
   #drainTimeoutMs: number
+  #retired = false
   #closed = false
 
   constructor(options: ReplicaMembershipOptions) {
@@ -85,8 +86,14 @@ export class ReplicaMembership {
     this.#addresses.update(configs)
   }
 
+  /** Whether the server is removed. */
+  get retired(): boolean {
+    return this.#retired
+  }
+
   /** Drains every replica, because the server is removed. Resolves when the last link has ended. */
   async retire(): Promise<void> {
+    this.#retired = true
     this.#rearrange([])
     await this.#drains.none()
   }

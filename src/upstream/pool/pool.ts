@@ -66,7 +66,6 @@ export class Pool {
   readonly #checks: HealthChecks
   /** The current replicas. */
   readonly membership: ReplicaMembership
-  #retired = false
   #closed = false
 
   constructor(given: PoolOptions) {
@@ -158,7 +157,6 @@ export class Pool {
 
   /** A link for the gateway's own requests: the one that `exchange` will use, or any open one, or a shared one. */
   any(exchange?: Exchange): Link | Promise<Link> {
-    if (this.#retired) throw removedServer(this.server.name)
     const { pending } = this.membership
     if (exchange) return pending ? pending.then(() => this.#fitting(exchange)) : this.#fitting(exchange)
     const { current } = this
@@ -198,8 +196,8 @@ export class Pool {
     misfits: number,
     force = false,
   ): Lease | Promise<Lease> {
-    if (this.#retired) throw removedServer(this.server.name)
-    const { pending } = this.membership
+    const { pending, retired } = this.membership
+    if (retired) throw removedServer(this.server.name)
     if (pending) return pending.then(() => this.#acquire(exchange, choice, misfits, force))
     try {
       const replica = this.#starting.choose(exchange, choice?.excluded)
@@ -381,7 +379,6 @@ export class Pool {
    * `drainTimeout`. Resolves then.
    */
   async retire(): Promise<void> {
-    this.#retired = true
     await this.membership.retire()
     await this.close()
   }
