@@ -246,17 +246,13 @@ export class LinkSlot implements Deadline {
     this.#departing.leave(link)
   }
 
-  /**
-   * Ends the link despite calls in flight, which end with the reason. The next call opens another one. Returns the link
-   * that was open.
-   */
-  stop(reason: GatewayError): Link | undefined {
-    if (this.#state.kind !== 'ready') return undefined
+  /** Ends the link despite calls in flight, which end with the reason. The next call opens another one. */
+  stop(reason: GatewayError): void {
+    if (this.#state.kind !== 'ready') return
     const { link } = this.#state
     this.#starts.stopped(this.#now() - this.#openedAt)
     this.#set({ kind: 'idle' })
     this.#departing.leave(link, reason)
-    return link
   }
 
   /** Applies changed settings of its server. */
