@@ -198,6 +198,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'cache/shared/shared',
     'catalog',
     'config/source/not-reloadable',
+    'config/source/shared-parts',
     'type:config/types',
     'core',
     'descriptors',
