@@ -1,6 +1,6 @@
 import type { ServerConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
-import { GatewayError } from '../../core/errors.ts'
+import type { GatewayError } from '../../core/errors.ts'
 import { UNHEARD } from '../../core/event-bus.ts'
 import type { Conversation, Exchange } from '../../core/exchange.ts'
 import type { Principal } from '../../core/principal.ts'
