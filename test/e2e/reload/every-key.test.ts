@@ -98,6 +98,11 @@ describe('the list of tests', () => {
     expect([...tested].filter(path => !PATHS.includes(path))).toEqual([])
   })
 
+  test('has keys that take a start under "gateway" alone, where a reload keeps them', () => {
+    const taking = KEYS.filter(({ restart }) => restart !== undefined).map(({ path }) => path)
+    expect(taking.filter(path => !path.startsWith('gateway.'))).toEqual([])
+  })
+
   test('names no key as untested that has a test', () => {
     expect(UNTESTED.filter(path => path in TESTS)).toEqual([])
   })
