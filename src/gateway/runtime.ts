@@ -211,11 +211,18 @@ export class Runtime {
   }
 
   #reconfigurePool(pool: Pool, server: ServerConfig): void {
-    const { fingerprint, problem, name } = pool.server
+    const { fingerprint, problem, startTimeoutMs, restartLimit, listTimeoutMs } = pool.server
+    const { name } = server
     pool.reconfigure(server, this.#gateway)
     // It may be another server by now, or one that can be used at last.
-    if (server.problem === undefined && (server.fingerprint !== fingerprint || problem !== undefined))
-      void this.lists.refresh(name)
+    const isOther = server.fingerprint !== fingerprint || problem !== undefined
+    const hasOtherLimits =
+      server.startTimeoutMs !== startTimeoutMs ||
+      server.restartLimit !== restartLimit ||
+      server.listTimeoutMs !== listTimeoutMs
+    if (server.problem !== undefined) return
+    if (isOther) void this.lists.refresh(name)
+    else if (hasOtherLimits && this.lists.lacks(name)) this.lists.refreshSoon(name)
   }
 
   /** Servers that are new are listed in the background, so that nothing waits for one that does not start. */

@@ -113,12 +113,14 @@ export class Health {
 
   /** Applies other options. The recorded state stays. A counter whose option has changed starts again. */
   configure(options: HealthOptions): void {
-    const { failures, baseEjectionTimeMs, intervalMs } = this.#options
+    const { failures, baseEjectionTimeMs, intervalMs, slowStartMs } = this.#options
     this.#options = options
     if (options.failures !== failures) this.#inARow = 0
     if (options.baseEjectionTimeMs !== baseEjectionTimeMs)
       this.#ejections = ejections(options.baseEjectionTimeMs, this.#random)
     if (options.intervalMs !== intervalMs) this.#nextCheck = this.#clock() + options.intervalMs / 2
+    // A slow start that is under way takes the new time, from its beginning.
+    if (options.slowStartMs !== slowStartMs) this.#fullShareAt = this.#returnedAt + options.slowStartMs
   }
 
   get state(): HealthState {
@@ -217,6 +219,14 @@ export class Health {
    */
   unreachable(cause: string, now: number, nextTry?: number): boolean {
     return this.#goOut('unreachable', cause, now, nextTry)
+  }
+
+  /** Lets the next call try at once to reach it. Returns whether it was unreachable for longer. */
+  tryNow(now: number): boolean {
+    if (this.#outage?.kind !== 'unreachable' || !this.out(now)) return false
+    this.#outage = { ...this.#outage, until: now }
+    this.#nextCheck = now
+    return true
   }
 
   /** Whether the last attempt to reach it failed. The next try may be due. */

@@ -193,11 +193,12 @@ export class LinkSlot implements Deadline {
     this.#watchIdle()
   }
 
-  /** Forgets a failure, so that the next call tries at once. */
+  /** Forgets failures, so that the next call tries at once. A pinned slot tries at once without a call. */
   forgive(): void {
-    if (this.nextTry === undefined) return
     this.#starts.forget()
+    if (this.nextTry === undefined) return
     this.#set({ kind: 'idle' })
+    if (this.#pins > 0) this.#restart.in(0)
   }
 
   /** Handles the loss of the link. Called by the listener of links. */

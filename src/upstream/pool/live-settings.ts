@@ -19,6 +19,11 @@ export class LiveSettings {
   }
 }
 
+/** Whether a server that does not start with one of these may start with the other. */
+export function differsForStarts(a: ServerConfig, b: ServerConfig): boolean {
+  return a.startTimeoutMs !== b.startTimeoutMs || a.restartLimit !== b.restartLimit
+}
+
 /** Whether links opened with one of these differ from links opened with the other in more than the endpoint. */
 export function differsForLinks(a: ServerConfig, b: ServerConfig): boolean {
   return (

@@ -22,7 +22,7 @@ import { PoolEvents } from './pool-events.ts'
 import { ReplicaMembership, type ReplicaMembershipOptions } from './membership.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
 import { Lease } from './lease.ts'
-import { differsForLinks, LiveSettings } from './live-settings.ts'
+import { differsForLinks, differsForStarts, LiveSettings } from './live-settings.ts'
 import { LinkSlot, type SlotListener } from './link-slot.ts'
 import type { SlotState } from './slot-state.ts'
 import { WarmPool } from './warm-spares.ts'
@@ -354,9 +354,10 @@ export class Pool {
     const before = this.#live.update(server)
     this.membership.configure(gateway)
     this.replicas.reconfigured(gateway.zone)
-    this.#checks.reconfigured()
     this.membership.update(server.replicas)
+    this.#checks.reconfigured()
     if (differsForLinks(before, server)) this.membership.renew()
+    if (differsForStarts(before, server)) this.#forgive()
     this.#spares.resize()
     for (const slot of this.#slots.values()) {
       slot.reconfigured()
@@ -365,6 +366,16 @@ export class Pool {
     }
     // Sharing of links may have changed.
     if (before.isolation !== server.isolation) this.#options.onReplicasChanged?.()
+  }
+
+  /** Lets what could not be started be started at once, without a back-off. */
+  #forgive(): void {
+    const now = monotonicNow()
+    let changed = false
+    for (const { health } of this.replicas.list) if (health.tryNow(now)) changed = true
+    for (const slot of this.#slots.values()) slot.forgive()
+    this.#spares.forgive()
+    if (changed) this.#options.onReplicasChanged?.()
   }
 
   /** Ends the links that served only this session, because it has ended. */

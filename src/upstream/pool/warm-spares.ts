@@ -69,6 +69,11 @@ export class WarmPool {
     for (const reserve of this.#reserves.values()) reserve.resize()
   }
 
+  /** Forgets failed starts, so that missing spares are started at once. */
+  forgive(): void {
+    for (const reserve of this.#reserves.values()) reserve.forgive()
+  }
+
   /** Ends a spare to make room. */
   discard(): boolean {
     for (const reserve of this.#reserves.values()) if (reserve.discard()) return true
@@ -173,6 +178,12 @@ class Reserve implements Deadline {
 
   resize(): void {
     while (this.#waiting.length > this.#options.server.warmInstances) this.discard()
+    this.#seeTo()
+  }
+
+  forgive(): void {
+    this.#loop.forget()
+    this.#notBefore = 0
     this.#seeTo()
   }
 
