@@ -334,10 +334,6 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     lines: 395,
     reason: 'one state machine: what was seen of a replica, and what follows from it',
   },
-  'front/http/endpoint': {
-    lines: 585,
-    reason: 'one endpoint: which of two eras and five methods a request is, decided in one place',
-  },
   'quota/lease': {
     lines: 430,
     reason: 'one lease: what is taken, handed out, charged and given back is one sum',
