@@ -69,7 +69,7 @@ export class Gateway extends ClientService {
       events: this.events,
       catalog,
     }))
-    this.audience = new Audience(runtime, this.listens)
+    this.audience = new Audience(runtime, this.listens, this.events)
     this.current = new Generation({ config, policies, runtime, events: this.events })
     this.events.follow(config.gateway.audit, logger)
     this.#http = new HttpFronts({
@@ -164,6 +164,21 @@ export class Gateway extends ClientService {
    * @throws GatewayError `config` that names every problem; the gateway runs on as it was
    */
   async reload(config: Config): Promise<ReloadReport> {
+    try {
+      return await this.#reload(config)
+    } catch (error) {
+      this.events.tell({ type: 'reload.refused', error: GatewayError.from(error) })
+      throw error
+    }
+  }
+
+  /** Tells listeners that another configuration could not be read, so that `reload` does not get it. */
+  unreadable(problem: string): void {
+    this.events.tell({ type: 'reload.refused', error: new GatewayError('config', problem) })
+  }
+
+  async #reload(config: Config): Promise<ReloadReport> {
+    const since = performance.now()
     const turn = ++this.#reloads
     const next = carriedOver(this.#config, config)
     const { notReloadable, servers } = next
@@ -174,7 +189,10 @@ export class Gateway extends ClientService {
       built.fronts.discard()
       return { applied: false, superseded: turn !== this.#reloads, notReloadable, servers }
     }
-    await this.#swap(built)
+    const told = this.#swap(built)
+    const durationMs = performance.now() - since
+    this.events.tell({ type: 'reload.applied', servers, notReloadable, durationMs })
+    await told
     return { applied: true, superseded: false, notReloadable, servers }
   }
 

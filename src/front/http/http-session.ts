@@ -25,6 +25,7 @@ export interface SessionBounds {
 /** A legacy session over Streamable HTTP: its running replies, its standalone stream, and the events for resuming. */
 export class HttpSession {
   readonly session: Session
+  readonly #service: Service
   /** Its endpoint; `''`: all servers. */
   readonly endpoint: string
   #credential: Credential
@@ -50,6 +51,7 @@ export class HttpSession {
     this.#events = new SessionEvents(config.maxEvents, config.maxEventBytes, id, bounds.events)
     this.#backlogs = bounds.backlogs
     this.endpoint = endpoint
+    this.#service = service
     this.#credential = credential
     this.session = new Session(service, credential.principal, view, text => this.#toStandalone(text), 'http')
   }
@@ -179,7 +181,11 @@ export class HttpSession {
     this.#standalone = response
     this.#outlet = new Outlet(response, this.session.principal.id, this.#backlogs)
     this.#standaloneWrite = monotonicNow()
+    const { endpoint, session } = this
+    const stream = { principal: session.principal, endpoint, session, since: performance.now() }
+    this.#service.streams.opened(stream)
     response.on('close', () => {
+      this.#service.streams.closed(stream)
       this.lastSeen = monotonicNow()
       if (this.#standalone !== response) return
       this.#standalone = undefined
