@@ -30,9 +30,6 @@ interface Built {
   readonly fronts: PreparedFronts
 }
 
-/** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
-const REFRESH_DELAY_MS = 2000
-
 /**
  * A running gateway: what its fronts ask of it, its start and its end. How its parts are wired is in `generation.ts`. Servers are started when they
  * are first needed.
@@ -48,7 +45,6 @@ export class Gateway extends ClientService {
   readonly #drains: DrainWatch | undefined
   readonly #fronts: Fronts
   readonly #http: HttpFronts
-  #refreshTimer: NodeJS.Timeout | undefined
   #stopping: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
@@ -96,12 +92,6 @@ export class Gateway extends ClientService {
   /** Reads what earlier runs left: lists and eras. Starts no server. */
   async load(): Promise<void> {
     await Promise.all([this.runtime.load(), this.#drains?.start()])
-    this.#refreshTimer = setTimeout(() => {
-      const { lists } = this.runtime
-      for (const server of lists.stale(this.#config.gateway.catalog.refreshAfterMs))
-        void lists.refresh(server)
-    }, REFRESH_DELAY_MS)
-    this.#refreshTimer.unref()
   }
 
   /**
@@ -284,7 +274,6 @@ export class Gateway extends ClientService {
   }
 
   async #close(): Promise<void> {
-    clearTimeout(this.#refreshTimer)
     this.#fronts.drain()
     await this.#drains?.close()
     // First, and with time for the answers to leave: those who wait hear why they do not get their turn.
