@@ -25,6 +25,7 @@ import { LegacyTasks } from '../tasks/legacy-tasks.ts'
 import { TaskIds } from '../tasks/task-ids.ts'
 import type { Link } from '../upstream/link/link.ts'
 import type { LinkSlot } from '../upstream/pool/link-slot.ts'
+import { differsForLists } from '../upstream/pool/live-settings.ts'
 import { LinksPerClient } from '../upstream/pool/links-per-client.ts'
 import { notBefore } from '../upstream/pool/next-start.ts'
 import { Pool } from '../upstream/pool/pool.ts'
@@ -217,18 +218,13 @@ export class Runtime {
   }
 
   #reconfigurePool(pool: Pool, server: ServerConfig): void {
-    const { fingerprint, problem, startTimeoutMs, restartLimit, listTimeoutMs } = pool.server
-    const { name } = server
+    const [before, { name, problem }] = [{ ...pool.server }, server]
     pool.reconfigure(server, this.#gateway)
+    if (problem !== undefined) return
     // It may be another server by now, or one that can be used at last.
-    const isOther = server.fingerprint !== fingerprint || problem !== undefined
-    const hasOtherLimits =
-      server.startTimeoutMs !== startTimeoutMs ||
-      server.restartLimit !== restartLimit ||
-      server.listTimeoutMs !== listTimeoutMs
-    if (server.problem !== undefined) return
-    if (isOther) void this.lists.refresh(name)
-    else if (hasOtherLimits && this.lists.lacks(name)) this.lists.refreshSoon(name)
+    if (server.fingerprint !== before.fingerprint || before.problem !== undefined)
+      void this.lists.refresh(name)
+    else if (differsForLists(before, server) && this.lists.lacks(name)) this.lists.refreshSoon(name)
   }
 
   /** Servers that are new are listed in the background, so that nothing waits for one that does not start. */

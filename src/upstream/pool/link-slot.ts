@@ -241,10 +241,8 @@ export class LinkSlot implements Deadline {
       this.#options.deadlines.set(this, Math.max(1000, this.server.idleMs - quiet))
       return
     }
-    this.#starts.stopped(this.#now() - this.#openedAt)
     this.#options.logger.info('Stopped after being idle; the next call starts it again.', { idleMs: quiet })
-    this.#set({ kind: 'idle' })
-    this.#departing.leave(link)
+    this.stop()
   }
 
   /** Ends the link despite calls in flight. The next call opens another one. Returns the link that was open. */
@@ -257,8 +255,9 @@ export class LinkSlot implements Deadline {
     return link
   }
 
-  /** Applies changed settings of its server. */
-  reconfigured(): void {
+  /** Applies changed settings of its server. `forgiven`: with these it may start although it did not before. */
+  reconfigured(forgiven: boolean): void {
+    if (forgiven) this.forgive()
     if (this.server.idleMs === 0) this.#options.deadlines.remove(this)
     else this.#watchIdle()
   }

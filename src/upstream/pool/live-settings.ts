@@ -24,6 +24,11 @@ export function differsForStarts(a: ServerConfig, b: ServerConfig): boolean {
   return a.startTimeoutMs !== b.startTimeoutMs || a.restartLimit !== b.restartLimit
 }
 
+/** Whether a server that cannot be listed with one of these may be listed with the other. */
+export function differsForLists(a: ServerConfig, b: ServerConfig): boolean {
+  return differsForStarts(a, b) || a.listTimeoutMs !== b.listTimeoutMs
+}
+
 /** Whether links opened with one of these differ from links opened with the other in more than the endpoint. */
 export function differsForLinks(a: ServerConfig, b: ServerConfig): boolean {
   return (

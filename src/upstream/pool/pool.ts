@@ -357,25 +357,17 @@ export class Pool {
     this.membership.update(server.replicas)
     this.#checks.reconfigured()
     if (differsForLinks(before, server)) this.membership.renew()
-    if (differsForStarts(before, server)) this.#forgive()
+    const forgiven = differsForStarts(before, server)
+    if (forgiven) this.#spares.forgive()
     this.#spares.resize()
     for (const slot of this.#slots.values()) {
-      slot.reconfigured()
+      slot.reconfigured(forgiven)
       if (!this.replicas.list.includes(slot.replica)) this.#counted.delete(slot)
       else if (slot.current) this.#spares.fill(slot.replica, slot.current.peer.era)
     }
-    // Sharing of links may have changed.
-    if (before.isolation !== server.isolation) this.#options.onReplicasChanged?.()
-  }
-
-  /** Lets what could not be started be started at once, without a back-off. */
-  #forgive(): void {
-    const now = monotonicNow()
-    let changed = false
-    for (const { health } of this.replicas.list) if (health.tryNow(now)) changed = true
-    for (const slot of this.#slots.values()) slot.forgive()
-    this.#spares.forgive()
-    if (changed) this.#options.onReplicasChanged?.()
+    // Sharing of links may have changed, or a replica may be tried again.
+    if (before.isolation !== server.isolation || (forgiven && this.replicas.tryNow()))
+      this.#options.onReplicasChanged?.()
   }
 
   /** Ends the links that served only this session, because it has ended. */
