@@ -246,7 +246,7 @@ export class LinkSlot implements Deadline {
   }
 
   /** Ends the link despite calls in flight, which end with the reason. The next call opens another one. */
-  stop(reason: GatewayError): void {
+  stop(reason?: GatewayError): void {
     if (this.#state.kind !== 'ready') return
     const { link } = this.#state
     this.#starts.stopped(this.#now() - this.#openedAt)

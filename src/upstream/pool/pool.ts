@@ -22,7 +22,7 @@ import { PoolEvents } from './pool-events.ts'
 import { ReplicaMembership, type ReplicaMembershipOptions } from './membership.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
 import { Lease } from './lease.ts'
-import { differsForLinks, differsForStarts, LiveSettings } from './live-settings.ts'
+import { LiveSettings } from './live-settings.ts'
 import { LinkSlot, type SlotListener } from './link-slot.ts'
 import type { SlotState } from './slot-state.ts'
 import { WarmPool } from './warm-spares.ts'
@@ -352,23 +352,20 @@ export class Pool {
    * replaced: calls in flight finish on the old links, for as long as the gateway's `drainTimeout` allows.
    */
   reconfigure(server: ServerConfig, gateway: PoolGatewaySettings): void {
-    const before = this.#live.update(server)
+    const differs = this.#live.update(server)
     this.membership.configure(gateway)
     this.replicas.reconfigured(gateway.zone)
     this.membership.update(server.replicas)
     this.#checks.reconfigured()
-    if (differsForLinks(before, server)) this.membership.renew()
-    const forgiven = differsForStarts(before, server)
-    if (forgiven) this.#spares.forgive()
-    this.#spares.resize()
+    if (differs.links) this.membership.renew()
+    this.#spares.resize(differs.starts)
     for (const slot of this.#slots.values()) {
-      slot.reconfigured(forgiven)
+      slot.reconfigured(differs.starts)
       if (!this.replicas.list.includes(slot.replica)) this.#counted.delete(slot)
       else if (slot.current) this.#spares.fill(slot.replica, slot.current.peer.era)
     }
     // Sharing of links may have changed, or a replica may be tried again.
-    if (before.isolation !== server.isolation || (forgiven && this.replicas.tryNow()))
-      this.#options.onReplicasChanged?.()
+    if (differs.isolation || (differs.starts && this.replicas.tryNow())) this.#options.onReplicasChanged?.()
   }
 
   /** Ends the links that served only this session, because it has ended. */

@@ -64,14 +64,9 @@ export class WarmPool {
     reserve.fill(era)
   }
 
-  /** Applies a changed number of spares. */
-  resize(): void {
-    for (const reserve of this.#reserves.values()) reserve.resize()
-  }
-
-  /** Forgets failed starts, so that missing spares are started at once. */
-  forgive(): void {
-    for (const reserve of this.#reserves.values()) reserve.forgive()
+  /** Applies a changed number of spares. `forgiven`: failed starts no longer count. */
+  resize(forgiven: boolean): void {
+    for (const reserve of this.#reserves.values()) reserve.resize(forgiven)
   }
 
   /** Ends a spare to make room. */
@@ -176,14 +171,12 @@ class Reserve implements Deadline {
     return spare !== undefined
   }
 
-  resize(): void {
+  resize(forgiven: boolean): void {
+    if (forgiven) {
+      this.#loop.forget()
+      this.#notBefore = 0
+    }
     while (this.#waiting.length > this.#options.server.warmInstances) this.discard()
-    this.#seeTo()
-  }
-
-  forgive(): void {
-    this.#loop.forget()
-    this.#notBefore = 0
     this.#seeTo()
   }
 
