@@ -52,7 +52,7 @@ async function wellServer(): Promise<ScriptedServer> {
   return server
 }
 
-const POLL = { timeout: 20_000, interval: 100 }
+const POLL = { interval: 100 }
 export const WELL = '{"content":[{"type":"text","text":"well"}]}'
 
 /** Has the gateway take over a file; its port and its state stay what they are. */
