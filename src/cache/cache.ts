@@ -169,15 +169,6 @@ export class Cache {
     return late < rule.staleIfErrorMs ? 'last' : undefined
   }
 
-  /** Whether a call would still be cached by the policy that it began with. */
-  #applies(plan: CachePolicy): boolean {
-    const { server, tool, prefix, changes, rule } = plan
-    const now = tool === undefined ? this.plans.reads(server) : this.plans.tool(server, tool)
-    if (now === plan) return true
-    const isSame = now?.prefix === prefix && now.changes === changes
-    return isSame && JSON.stringify(now.rule) === JSON.stringify(rule)
-  }
-
   drop(kept: CacheEntry): void {
     this.#memory.delete(kept.key)
   }
@@ -219,7 +210,7 @@ export class Cache {
     if ((plan.tool === undefined && ttlMs === undefined) || usableMs <= 0) return
     const tags = plan.tool === undefined ? readTags(known, value) : known
     if (!changes.isCurrent(epoch, tags) || !changes.isQuiet(tags, since)) return
-    if (!this.#applies(plan)) return
+    if (!this.plans.applies(plan)) return
     if (Buffer.byteLength(text) > rule.maxBytes) return
     const entry: TierEntry = { text, modern, storedAt: this.now(), upstreamMs, tags }
     const key = publicKey !== undefined && value.cacheScope === 'public' ? publicKey : own

@@ -10,6 +10,7 @@ import { form } from '../../helpers/rounds.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
 import { scriptedHttp, scriptedStdio, type ScriptedServer } from '../../helpers/scripted-servers.ts'
 import {
+  type ClientOptions,
   JSON_HEADERS,
   LegacySession,
   ModernHttp,
@@ -22,7 +23,9 @@ import {
 const CALL = '{"name":"a__t","arguments":{}}'
 const DONE = '"result":{"content":[{"type":"text","text":"done"}]}'
 const GONE = 'the credentials of \\"ci\\" count no more'
-const as = (name: string): { headers: object } => ({ headers: bearer(keyOf(name)) })
+const as = (name: string): ClientOptions => ({ headers: bearer(keyOf(name)) })
+
+type File = Readonly<Record<string, unknown>> & { readonly gateway?: Readonly<Record<string, unknown>> }
 
 const SCRATCH = makeScratch()
 afterAll(() => SCRATCH[Symbol.asyncDispose]())
@@ -83,7 +86,7 @@ describe('results that are kept', () => {
   test('are not shared with another client when the rule becomes stricter while one is fetched', async () => {
     await using a = await scriptedHttp({ sessions: true })
     const clients = withKeys({ one: {}, two: {} })
-    const file = (scope: string): object => ({ mcpServers: { a: { ...a.entry, ...rule(scope) } }, clients })
+    const file = (scope: string): File => ({ mcpServers: { a: { ...a.entry, ...rule(scope) } }, clients })
     await using running = await startGateway(file('shared'))
     const { gateway, origin } = running
     await gateway.warmUp()
@@ -126,7 +129,7 @@ describe('results that are kept', () => {
   test('of a server that changes while one is fetched are not given for the new server', async () => {
     await using old = await scriptedHttp({ sessions: true })
     await using next = await scriptedHttp({ sessions: true })
-    const file = ({ entry }: ScriptedServer): object => ({
+    const file = ({ entry }: ScriptedServer): File => ({
       mcpServers: { a: { ...entry, ...rule('shared') } },
     })
     await using running = await startGateway(file(old))
@@ -206,7 +209,7 @@ describe('a resource that a client is subscribed to', () => {
   test('and may not see any more ends its subscription, whether by role or by policy', async () => {
     await using a = withResources(await scriptedStdio())
     const mcpServers = { a: a.entry }
-    const file = (more: object, roles: object = {}): object => ({
+    const file = (more: Record<string, unknown>, roles: object = {}): File => ({
       mcpServers,
       clients: withKeys({ ci: { default: 'allow', roles: ['r'] } }),
       roles: { r: roles },
@@ -334,7 +337,7 @@ describe('quotas', () => {
     await using a = await scriptedHttp({ sessions: true })
     a.results.set('tools/call', DONE.slice('"result":'.length))
     const mcpServers = { a: a.entry }
-    const file = (entry: object): object => ({ mcpServers, clients: limited(entry) })
+    const file = (entry: object): File => ({ mcpServers, clients: limited(entry) })
     await using running = await startGateway(file({ budget: { calls: '3/day' } }))
     const { gateway, origin } = running
     await using session = await LegacySession.open(origin, as('ci'))
@@ -358,7 +361,7 @@ describe('quotas', () => {
   test('of calls at once that are lowered below what runs let none in until fewer run', async () => {
     await using a = await scriptedHttp({ sessions: true })
     const mcpServers = { a: a.entry }
-    const file = (limits: object): object => ({ mcpServers, clients: limited({ limits: { '*/*': limits } }) })
+    const file = (limits: object): File => ({ mcpServers, clients: limited({ limits: { '*/*': limits } }) })
     await using running = await startGateway(file({ concurrency: 3 }))
     const { gateway, origin } = running
     await using session = await LegacySession.open(origin, as('ci'))
@@ -382,8 +385,7 @@ test('a client certificate that belongs to nobody any more, or to another client
   const gateway = { http: { port: 0, tls } }
   await using a = await scriptedHttp({ sessions: true })
   const mcpServers = { a: a.entry }
-  const file = (clients: object): { readonly gateway: Record<string, unknown> } =>
-    ({ mcpServers, clients, gateway }) as never
+  const file = (clients: object): File => ({ mcpServers, clients, gateway })
   await using running = await startGateway(file({ ci: { certificates: ['ci.example'] }, cd: {} }))
   const post = (body: string, session?: string): Promise<{ status: number; session: string | undefined }> =>
     new Promise((resolve, reject) => {
