@@ -26,6 +26,7 @@ import { LegacyTasks } from '../tasks/legacy-tasks.ts'
 import { TaskIds } from '../tasks/task-ids.ts'
 import type { Link } from '../upstream/link/link.ts'
 import type { LinkSlot } from '../upstream/pool/link-slot.ts'
+import { differsForLists } from '../upstream/pool/live-settings.ts'
 import { LinksPerClient } from '../upstream/pool/links-per-client.ts'
 import { notBefore } from '../upstream/pool/next-start.ts'
 import { Pool } from '../upstream/pool/pool.ts'
@@ -77,14 +78,14 @@ export class Runtime {
   readonly #options: RuntimeOptions
   /** Pools of servers that are gone, while their calls end. */
   readonly #leaving = new Map<Pool, Promise<void>>()
-  #gateway: Config['gateway']
+  #config: Config
   #drained: ReadonlyMap<string, ReadonlySet<string>> = new Map()
 
   constructor(options: RuntimeOptions) {
     const { config, store, logger, serverInfo, calls, events, catalog } = options
     const { gateway, servers } = config
     this.#options = options
-    this.#gateway = gateway
+    this.#config = config
     this.store = store
     this.logger = logger
     this.serverInfo = serverInfo
@@ -179,9 +180,9 @@ export class Runtime {
    * used up, cached and subscribed to stays.
    */
   reconfigure(config: Config): void {
-    const before = this.#gateway
+    const before = this.#config
     const { gateway, servers } = config
-    this.#gateway = gateway
+    this.#config = config
     this.#clientLinks.max = gateway.maxLinksPerClient
     this.leases.reach.fail = gateway.quotaFailureMode
     this.limiter.reconfigure(queueOptions(config))
@@ -192,11 +193,13 @@ export class Runtime {
     this.#staleLists.reconfigure(gateway.catalog.refreshAfterMs)
     const names = new Set(servers.map(({ name }) => name))
     for (const [name, pool] of this.pools) if (!names.has(name)) this.#retire(name, pool)
-    const samePools = JSON.stringify(poolSettings(before)) === JSON.stringify(poolSettings(gateway))
+    const samePools = JSON.stringify(poolSettings(before.gateway)) === JSON.stringify(poolSettings(gateway))
+    // Both configurations share the objects of what is equal.
+    const same = new Set(samePools ? before.servers : [])
     for (const server of servers) {
       const pool = this.pools.get(server.name)
       if (!pool) this.#addPool(server)
-      else if (!samePools || !sameSettings(pool.server, server)) this.#reconfigurePool(pool, server)
+      else if (!same.has(server)) this.#reconfigurePool(pool, server)
     }
     this.#sharing.reconfigure(config)
     this.cache.reconfigure(servers, gateway.cache, this.#sharing.tier)
@@ -218,11 +221,14 @@ export class Runtime {
   }
 
   #reconfigurePool(pool: Pool, server: ServerConfig): void {
-    const { fingerprint, problem, name } = pool.server
-    pool.reconfigure(server, this.#gateway)
+    const before = { ...pool.server }
+    const { name, problem } = server
+    pool.reconfigure(server, this.#config.gateway)
+    if (problem !== undefined) return
     // It may be another server by now, or one that can be used at last.
-    if (server.problem === undefined && (server.fingerprint !== fingerprint || problem !== undefined))
+    if (server.fingerprint !== before.fingerprint || before.problem !== undefined)
       void this.lists.refresh(name)
+    else if (differsForLists(before, server) && this.lists.lacks(name)) this.lists.refreshSoon(name)
   }
 
   /** Servers that are new are listed in the background, so that nothing waits for one that does not start. */
@@ -243,7 +249,7 @@ export class Runtime {
   #recallEra(name: string): void {
     const snapshot = this.lists.snapshot(name)
     const pool = this.pools.get(name)
-    if (snapshot && pool) pool.spoken = spokenSince(snapshot)
+    if (snapshot && pool) pool.assume(spokenSince(snapshot))
   }
 
   /** No new call goes to the server; its pool closes when the last one has ended. */
@@ -264,7 +270,7 @@ export class Runtime {
       logger: logger.child({ server: server.name }),
       clientInfo: serverInfo,
       clientLinks: this.#clientLinks,
-      ...poolSettings(this.#gateway),
+      ...poolSettings(this.#config.gateway),
       onReplicasChanged: () => {
         if (this.pools.get(server.name) === pool) this.subscriptions.regroup(server.name)
       },
@@ -332,9 +338,4 @@ function poolSettings({
 
 function queueOptions({ servers, gateway, clients }: Config): Omit<QueueOptions, 'deadlines'> {
   return { servers, gateway, weights: new Map(clients.map(({ name, weight }) => [name, weight])) }
-}
-
-/** Whether a server is configured in the same way, in every setting. */
-function sameSettings(a: ServerConfig, b: ServerConfig): boolean {
-  return JSON.stringify(a) === JSON.stringify(b)
 }

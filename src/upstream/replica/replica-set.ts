@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import { choose } from '../balance/choose.ts'
 import { Latencies } from '../balance/latencies.ts'
 import { RetryBudget } from '../balance/retry-budget.ts'
@@ -6,6 +5,7 @@ import type { ServerConfig } from '../../config/types.ts'
 import type { Endpoint, ReplicaConfig } from '../../config/replica-types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
+import { growingLru } from '../../core/growing-lru.ts'
 import { wildcard } from '../../policy/pattern.ts'
 import type { Caller } from './isolation.ts'
 import { Replica } from './replica.ts'
@@ -39,7 +39,7 @@ export class ReplicaSet {
   /** Names of drained replicas. */
   #drained: ReadonlySet<string> = new Set()
   /** Replica by session or principal, where the server keeps state for it. */
-  readonly #remembered = new LRUCache<string, Replica>({ max: MAX_REMEMBERED })
+  readonly #remembered = growingLru<string, Replica>(MAX_REMEMBERED)
   /** Replica for standing subscriptions, for servers that keep no sessions. */
   #standing: Replica | undefined
   /** Budget for retries of calls that may have been executed. */
@@ -49,7 +49,7 @@ export class ReplicaSet {
   /** Latencies of repeatable calls. */
   readonly latencies = new Latencies()
   /** Whether a tool may be called twice, cached by name. */
-  readonly #repeats = new LRUCache<string, boolean>({ max: MAX_REMEMBERED })
+  readonly #repeats = growingLru<string, boolean>(MAX_REMEMBERED)
   #someRepeat = false
   #retryShare: number
   readonly #onTurn: ((replica: Replica, cause: string | undefined) => void) | undefined
@@ -74,9 +74,7 @@ export class ReplicaSet {
   }
 
   #made(config: ReplicaConfig, number: number): Replica {
-    const replica = new Replica(this.server, config, number)
-    replica.onTurn = cause => this.#onTurn?.(replica, cause)
-    return replica
+    return new Replica(this.server, config, number, this.#onTurn)
   }
 
   get list(): readonly Replica[] {
@@ -99,6 +97,12 @@ export class ReplicaSet {
     for (const { health } of this.#list) health.configure(this.server.health)
   }
 
+  /** Lets the next call try replicas at once that were unreachable. Returns whether there are any. */
+  tryNow(): boolean {
+    const now = monotonicNow()
+    return this.#list.filter(({ health }) => health.tryNow(now)).length > 0
+  }
+
   #lookAtRepeats(): void {
     const { retry, tools } = this.server
     this.#someRepeat = retry || tools.some(tool => tool.retry === true)
@@ -116,17 +120,15 @@ export class ReplicaSet {
       for (const known of gone) {
         if (known.name !== config.name || !sameEndpoint(known.endpoint, config.endpoint)) continue
         gone.delete(known)
-        known.weight = config.weight
-        known.priority = config.priority
-        known.zone = config.zone
+        known.reweigh(config)
         return known
       }
       const added = this.#made(config, this.#next++)
-      if (spoken) added.spoken = spoken
-      added.drained = this.#isDrained(added)
+      if (spoken) added.assume(spoken)
+      if (this.#isDrained(added)) added.drain()
       return added
     })
-    for (const replica of gone) replica.drained = true
+    for (const replica of gone) replica.drain()
     return [...gone]
   }
 
@@ -139,11 +141,11 @@ export class ReplicaSet {
     this.#list = gone.map(old => {
       const { name, endpoint, weight, priority, zone, spoken } = old
       const fresh = this.#made({ name, endpoint, weight, priority, zone, service: undefined }, this.#next++)
-      fresh.spoken = spoken
-      fresh.drained = old.drained
+      fresh.assume(spoken)
+      if (old.drained) fresh.drain()
       return fresh
     })
-    for (const replica of gone) replica.drained = true
+    for (const replica of gone) replica.drain()
     return gone
   }
 
@@ -155,9 +157,10 @@ export class ReplicaSet {
     this.#drained = names
     return this.#list.filter(replica => {
       const drained = this.#isDrained(replica)
-      const changed = replica.drained !== drained
-      replica.drained = drained
-      return changed
+      if (replica.drained === drained) return false
+      if (drained) replica.drain()
+      else replica.resume()
+      return true
     })
   }
 
