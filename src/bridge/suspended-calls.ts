@@ -6,6 +6,8 @@ import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { CallRequest, Exchange, InputRequest, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
+import { endpointOf } from '../core/endpoint.ts'
+import type { Principal } from '../core/principal.ts'
 import { Shares, type Holding } from '../core/shares.ts'
 import { lastMembers, rawAt, type Member } from '../protocol/json-text.ts'
 import type { Seal } from '../state/seal.ts'
@@ -23,11 +25,28 @@ export interface SuspensionLimits {
   readonly maxSuspendedCalls: number
 }
 
+/** The client of a call. */
+export interface SuspendedClient {
+  /** `''`: all servers. */
+  readonly endpoint: string
+  readonly principal: Principal
+}
+
 /** The calls that the shutdown of the gateway waits for. */
 export interface Awaited {
   /** @returns the index to pass to `remove` */
   add(call: { stop(): void }): number
   remove(place: number): void
+}
+
+export interface SuspendedCallsOptions {
+  readonly seal: Seal
+  readonly deadlines: Deadlines
+  readonly limits: SuspensionLimits
+  readonly calls: Awaited
+  /** Whether the configuration in effect has a client. */
+  readonly isKnown: (client: Principal) => boolean
+  readonly logger: Logger
 }
 
 /**
@@ -44,13 +63,26 @@ export class SuspendedCalls {
   readonly #shares = new Shares()
   #limits: SuspensionLimits
   readonly #awaited: Awaited
+  readonly #isKnown: (client: Principal) => boolean
 
-  constructor(seal: Seal, deadlines: Deadlines, limits: SuspensionLimits, awaited: Awaited, logger: Logger) {
+  constructor({ seal, deadlines, limits, calls, isKnown, logger }: SuspendedCallsOptions) {
     this.#seal = seal
-    this.#awaited = awaited
+    this.#awaited = calls
+    this.#isKnown = isKnown
     this.#deadlines = deadlines
     this.#limits = limits
     this.#logger = logger
+  }
+
+  /** Clients of the calls that are suspended at the moment. */
+  *clients(): Generator<SuspendedClient> {
+    for (const { client } of this.#waiting()) yield client
+  }
+
+  /** Cancels the suspended calls of all clients but those that `serves` accepts: these cannot come back for them. */
+  retain(serves: (client: SuspendedClient) => boolean): void {
+    for (const call of [...this.#waiting()])
+      if (!serves(call.client)) call.giveUp('the configuration no longer has its client')
   }
 
   /** Applies other limits. A suspended call keeps its time. */
@@ -107,6 +139,11 @@ export class SuspendedCalls {
 
   *#waiting(): Generator<SuspendedCall> {
     for (const call of this.#asked.values()) if (!call.attached) yield call
+  }
+
+  /** Whether the client of a call can come back with an answer. */
+  canReturn({ principal }: SuspendedCall): boolean {
+    return this.#isKnown(principal)
   }
 
   sealed(call: SuspendedCall, exchange: Exchange): Promise<string> {
@@ -177,6 +214,10 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
     return this.principal.id
   }
 
+  get client(): SuspendedClient {
+    return { principal: this.principal, endpoint: endpointOf(this.view) }
+  }
+
   get busy(): boolean {
     return true
   }
@@ -212,6 +253,14 @@ class SuspendedCall extends Delegate implements Deadline, Holding {
     if (this.canBeAsked === 'never')
       return Promise.reject(
         new GatewayError('cancelled', 'The call this was asked for is over.', { server: request.server }),
+      )
+    if (!this.#parking.canReturn(this))
+      return Promise.reject(
+        new GatewayError(
+          'forbidden',
+          'The client of this call is no longer in the configuration of the gateway, and cannot be asked.',
+          { server: request.server },
+        ),
       )
     if (!this.#parking.mayAsk(this))
       return Promise.reject(

@@ -162,10 +162,10 @@ export class HttpFront implements Front {
   }
 
   *#clients(): Generator<ServedClient> {
-    for (const { endpoint, session } of this.#sessions.values())
-      yield { endpoint, principal: session.principal }
+    for (const { endpoint, session, credential } of this.#sessions.values())
+      yield { endpoint, principal: session.principal, credential }
     for (const { endpoint, credential } of this.#streams.values())
-      yield { endpoint, principal: credential.principal }
+      yield { endpoint, principal: credential.principal, credential }
     if (this.#sse) yield* this.#sse.clients
   }
 

@@ -1,3 +1,4 @@
+import { LINK_SETTINGS } from '../../config/link-settings.ts'
 import type { ServerConfig } from '../../config/types.ts'
 
 /**
@@ -21,9 +22,5 @@ export class LiveSettings {
 
 /** Whether links opened with one of these differ from links opened with the other in more than the endpoint. */
 export function differsForLinks(a: ServerConfig, b: ServerConfig): boolean {
-  return (
-    a.maxMessageBytes !== b.maxMessageBytes ||
-    a.memoryLimitBytes !== b.memoryLimitBytes ||
-    JSON.stringify(a.roots) !== JSON.stringify(b.roots)
-  )
+  return LINK_SETTINGS.some(key => JSON.stringify(a[key]) !== JSON.stringify(b[key]))
 }
