@@ -144,7 +144,14 @@ export class Runtime {
     this.taskIds = new TaskIds(this.seal)
     this.legacyTasks = new LegacyTasks(this.taskIds, this.deadlines)
     const { seal, deadlines } = this
-    this.suspendedCalls = new SuspendedCalls({ seal, deadlines, limits: gateway.asks, calls, isKnown, logger })
+    this.suspendedCalls = new SuspendedCalls({
+      seal,
+      deadlines,
+      limits: gateway.asks,
+      calls,
+      isKnown,
+      logger,
+    })
   }
 
   /** Reads what earlier runs left: lists and eras. Starts no server. */

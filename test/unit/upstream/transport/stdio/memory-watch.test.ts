@@ -34,8 +34,18 @@ describe('the watch', () => {
   it('looks at all processes on one timer, every five seconds, while there is one', async () => {
     const { measure, asked } = measuring({ 1: 10, 2: 10 })
     const watch = new MemoryWatch(measure)
-    watch.watch(1, () => 100, SILENT, () => {})
-    watch.watch(2, () => 100, SILENT, () => {})
+    watch.watch(
+      1,
+      () => 100,
+      SILENT,
+      () => {},
+    )
+    watch.watch(
+      2,
+      () => 100,
+      SILENT,
+      () => {},
+    )
     expect(vi.getTimerCount()).toBe(1)
     await vi.advanceTimersByTimeAsync(2 * LOOK_EVERY_MS)
     watch.release(1)
@@ -51,7 +61,12 @@ describe('the watch', () => {
     const watch = new MemoryWatch(measure)
     const above: string[] = []
     for (const group of [1, 2, 3])
-      watch.watch(group, () => 100, SILENT, bytes => void above.push(`${group}: ${bytes}`))
+      watch.watch(
+        group,
+        () => 100,
+        SILENT,
+        bytes => void above.push(`${group}: ${bytes}`),
+      )
     await vi.advanceTimersByTimeAsync(2 * LOOK_EVERY_MS)
     expect(above).toEqual(['1: 120', '1: 120'])
     expect(asked.slice(0, 2)).toEqual(['roughly 1 2 3', 'exactly 1 2'])
@@ -61,7 +76,12 @@ describe('the watch', () => {
   it('does not report what was released while it was being measured', async () => {
     const { measure } = measuring({ 1: 150 })
     const watch = new MemoryWatch(measure)
-    watch.watch(1, () => 100, SILENT, () => expect.unreachable())
+    watch.watch(
+      1,
+      () => 100,
+      SILENT,
+      () => expect.unreachable(),
+    )
     vi.advanceTimersByTime(LOOK_EVERY_MS)
     watch.release(1)
     await vi.advanceTimersByTimeAsync(0)
@@ -71,15 +91,30 @@ describe('the watch', () => {
     const said: string[] = []
     const logger: Logger = { ...SILENT, debug: message => void said.push(message) }
     const blind = new MemoryWatch(undefined)
-    blind.watch(1, () => 100, logger, () => {})
-    blind.watch(2, () => 100, logger, () => {})
+    blind.watch(
+      1,
+      () => 100,
+      logger,
+      () => {},
+    )
+    blind.watch(
+      2,
+      () => 100,
+      logger,
+      () => {},
+    )
     expect(said).toEqual(['"memory" has no effect on this system.'])
     let measured = 0
     const failing = new MemoryWatch(() => {
       measured++
       return Promise.reject(new Error('no ps'))
     })
-    failing.watch(1, () => 100, logger, () => {})
+    failing.watch(
+      1,
+      () => 100,
+      logger,
+      () => {},
+    )
     await vi.advanceTimersByTimeAsync(2 * LOOK_EVERY_MS)
     failing.release(1)
     expect(measured).toBe(2)
