@@ -64,7 +64,7 @@ export class SuspendedCalls implements Parking {
 
   /** Cancels the suspended calls of all clients but those that `serves` accepts: these cannot come back for them. */
   retain(serves: (client: SuspendedClient) => boolean): void {
-    for (const call of [...this.#waiting()])
+    for (const call of this.#waiting())
       if (!serves(call.client)) call.giveUp('the configuration no longer has its client')
   }
 

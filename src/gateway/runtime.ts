@@ -81,7 +81,7 @@ export class Runtime {
   #drained: ReadonlyMap<string, ReadonlySet<string>> = new Map()
 
   constructor(options: RuntimeOptions) {
-    const { config, store, logger, serverInfo, calls, events, catalog, isKnown } = options
+    const { config, store, logger, serverInfo, calls, events, catalog } = options
     const { gateway, servers } = config
     this.#options = options
     this.#gateway = gateway
@@ -144,14 +144,7 @@ export class Runtime {
     this.taskIds = new TaskIds(this.seal)
     this.legacyTasks = new LegacyTasks(this.taskIds, this.deadlines)
     const { seal, deadlines } = this
-    this.suspendedCalls = new SuspendedCalls({
-      seal,
-      deadlines,
-      limits: gateway.asks,
-      calls,
-      isKnown,
-      logger,
-    })
+    this.suspendedCalls = new SuspendedCalls({ ...options, seal, deadlines, limits: gateway.asks })
   }
 
   /** Reads what earlier runs left: lists and eras. Starts no server. */
