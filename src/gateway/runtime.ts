@@ -81,7 +81,7 @@ export class Runtime {
   #drained: ReadonlyMap<string, ReadonlySet<string>> = new Map()
 
   constructor(options: RuntimeOptions) {
-    const { config, store, logger, serverInfo, calls, events, catalog } = options
+    const { config, store, logger, serverInfo, events, catalog } = options
     const { gateway, servers } = config
     this.#options = options
     this.#gateway = gateway

@@ -46,6 +46,8 @@ export class Reloader {
   readonly #logger: Logger
   /** The configuration that was read last, whether or not all of it is in effect. */
   #read: Config
+  /** Whether all of what was read last could be used. */
+  #isSound = true
   /** Digest of the last contents that were tried. */
   #digest: string | undefined
   #running: Promise<unknown> = Promise.resolve()
@@ -128,6 +130,7 @@ export class Reloader {
     this.#digest = reading.digest
     if (reading.config === undefined) {
       if (!isTried) this.#logInvalid(reading.problem)
+      this.#isSound = false
       return invalid(reading.problem)
     }
     if (isTried)
@@ -140,10 +143,11 @@ export class Reloader {
       const { outcome, plan } = await this.#target.apply(config)
       if (outcome === 'closing')
         throw new GatewayError('shutting_down', 'The gateway is closing. Nothing was reloaded.')
-      if (plan) this.#logApplied(config, plan, isNoticed)
+      if (plan) this.#logApplied({ config, problems }, plan, isNoticed)
       return { outcome, plan, problem: undefined, problems }
     } catch (error) {
       const result = refused(error)
+      this.#isSound = false
       this.#logInvalid(result.problem)
       return result
     }
@@ -153,12 +157,19 @@ export class Reloader {
     this.#logger.error(`The changed configuration is not used, the one before stays in effect. ${problem}`)
   }
 
-  #logApplied(config: Config, { change, notReloadable }: PlannedReload, isNoticed: boolean): void {
-    const before = this.#read
+  #logApplied(
+    { config, problems }: Pick<SoundReading, 'config' | 'problems'>,
+    { change, notReloadable }: PlannedReload,
+    isNoticed: boolean,
+  ): void {
+    const [before, wasSound] = [this.#read, this.#isSound]
     this.#read = config
+    this.#isSound = problems === undefined
     for (const text of newOnes(before.warnings, config.warnings)) this.#logger.warn(text)
     if (!change.isEmpty)
       this.#logger.info(`The configuration has changed and is in effect. ${change.lines.join(' ')}`)
+    else if (!wasSound && this.#isSound)
+      this.#logger.info(`${this.#source.name} can be used as a whole again. What runs has not changed.`)
     // A client that stores its own data in the file writes it often, so unchanged results are not logged.
     else if (!isNoticed) this.#logger.info(`${this.#source.name} was read again: nothing has changed.`)
     const rest = notReloadable.filter(isNewSince(before, config))
