@@ -14,7 +14,7 @@ export class HttpError extends Error {
     code?: ErrorCode,
   ) {
     super(message)
-    this.name = 'HttpRefusal'
+    this.name = 'HttpError'
     this.status = status
     this.headers = headers
     this.code = code

@@ -32,7 +32,7 @@ export interface Authenticator {
   /**
    * The credential of a request for an endpoint (`''`: all servers). Returned at once for credentials seen before on
    * the same connection, as a promise only if a look-up is needed.
-   * @throws HttpRefusal 400, 401, 403, 503; also as a rejection
+   * @throws HttpError 400, 401, 403, 503; also as a rejection
    */
   authenticate(request: IncomingMessage, endpoint: string): Credential | Promise<Credential>
   /**

@@ -33,9 +33,6 @@ interface Built {
   readonly fronts: PreparedFronts
 }
 
-/** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
-const REFRESH_DELAY_MS = 2000
-
 /**
  * A running gateway: what its fronts ask of it, its start and its end. How its parts are wired is in `generation.ts`. Servers are started when they
  * are first needed.
@@ -53,7 +50,6 @@ export class Gateway extends ClientService implements Reloadable {
   readonly #drains: DrainWatch | undefined
   readonly #fronts: Fronts
   readonly #http: HttpFronts
-  #refreshTimer: NodeJS.Timeout | undefined
   #stopping: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
@@ -75,7 +71,7 @@ export class Gateway extends ClientService implements Reloadable {
       catalog,
       isKnown: client => isConfigured(this.current, client),
     }))
-    this.audience = new Audience(runtime, this.listens)
+    this.audience = new Audience(runtime, this.listens, this.events)
     this.current = new Generation({ config, policies, runtime, events: this.events })
     this.events.follow(config.gateway.audit, logger)
     this.#http = new HttpFronts({
@@ -102,11 +98,6 @@ export class Gateway extends ClientService implements Reloadable {
   /** Reads what earlier runs left: lists and eras. Starts no server. */
   async load(): Promise<void> {
     await Promise.all([this.runtime.load(), this.#drains?.start()])
-    this.#refreshTimer = setTimeout(() => {
-      const { lists } = this.runtime
-      for (const server of lists.stale(this.config.gateway.catalog.refreshAfterMs)) void lists.refresh(server)
-    }, REFRESH_DELAY_MS)
-    this.#refreshTimer.unref()
   }
 
   /**
@@ -176,6 +167,11 @@ export class Gateway extends ClientService implements Reloadable {
     return this.#reloads.add(config)
   }
 
+  /** Tells listeners that another configuration could not be read, so that `apply` does not get it. */
+  unreadable(problem: string): void {
+    this.events.tell({ type: 'reload.refused', error: new GatewayError('config', problem) })
+  }
+
   async rehearse(config: Config): Promise<PlannedReload> {
     const plan = planReload(this.config, config)
     if (plan.change.isEmpty) return { ...plan, endings: [] }
@@ -185,6 +181,16 @@ export class Gateway extends ClientService implements Reloadable {
   }
 
   async #apply(asked: Config | (() => Promise<Config>)): Promise<Reloaded> {
+    try {
+      return await this.#takeOver(asked)
+    } catch (error) {
+      this.events.tell({ type: 'reload.refused', error: GatewayError.from(error) })
+      throw error
+    }
+  }
+
+  async #takeOver(asked: Config | (() => Promise<Config>)): Promise<Reloaded> {
+    const since = performance.now()
     const config = typeof asked === 'function' ? await asked() : asked
     if (this.#closing) return { outcome: 'closing' }
     const plan = planReload(this.config, config)
@@ -196,9 +202,13 @@ export class Gateway extends ClientService implements Reloadable {
       built.fronts.discard()
       return { outcome: 'closing' }
     }
-    const planned = this.#planned(plan, built)
-    await this.#swap(built)
-    return { outcome: 'applied', plan: planned }
+    const reloaded = { outcome: 'applied', plan: this.#planned(plan, built) } as const
+    const told = this.#swap(built)
+    const durationMs = performance.now() - since
+    const { servers, notReloadable } = reportOf(reloaded)
+    this.events.tell({ type: 'reload.applied', servers, notReloadable, durationMs })
+    await told
+    return reloaded
   }
 
   #planned(plan: ReloadPlan, { generation, fronts }: Built): PlannedReload {
@@ -309,7 +319,6 @@ export class Gateway extends ClientService implements Reloadable {
   }
 
   async #close(): Promise<void> {
-    clearTimeout(this.#refreshTimer)
     this.#fronts.drain()
     await this.#drains?.close()
     // First, and with time for the answers to leave: those who wait hear why they do not get their turn.

@@ -15,6 +15,8 @@ export interface Reloadable {
    * @throws GatewayError as `apply`
    */
   rehearse(config: Config): Promise<PlannedReload>
+  /** Called when a changed configuration could not be read, with the reason. Nothing changes. */
+  unreadable(problem: string): void
 }
 
 /**

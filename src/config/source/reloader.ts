@@ -129,7 +129,10 @@ export class Reloader {
     const isTried = isNoticed && reading.digest !== '' && reading.digest === this.#digest
     this.#digest = reading.digest
     if (reading.config === undefined) {
-      if (!isTried) this.#logInvalid(reading.problem)
+      if (!isTried) {
+        this.#target.unreadable(reading.problem)
+        this.#logInvalid(reading.problem)
+      }
       this.#isSound = false
       return invalid(reading.problem)
     }

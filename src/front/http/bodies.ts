@@ -258,7 +258,7 @@ export class Bodies {
 }
 
 /**
- * Receives the body of a request to its end. Fails with HttpRefusal 413, or with GatewayError `cancelled`.
+ * Receives the body of a request to its end. Fails with HttpError 413, or with GatewayError `cancelled`.
  * @returns the buffer, which has to be cleared if the request is refused in the meantime
  */
 function receive(

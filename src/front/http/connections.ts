@@ -90,7 +90,7 @@ export class Connections {
 
   /**
    * Records the authenticated principal of a request.
-   * @throws HttpRefusal 503 when the connections are taken, and this client has more of them than its share
+   * @throws HttpError 503 when the connections are taken, and this client has more of them than its share
    */
   admit(request: IncomingMessage, { id, kind }: Principal): void {
     const socket: AskingSocket = request.socket

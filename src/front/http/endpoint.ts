@@ -2,39 +2,29 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { Config, HttpFrontConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
-import { GatewayError } from '../../core/errors.ts'
-import type { JsonObject } from '../../core/exchange.ts'
-import { IdTable } from '../../core/id-table.ts'
+import type { GatewayError } from '../../core/errors.ts'
 import { HttpError } from '../../core/http-error.ts'
 import type { Logger } from '../../core/logger.ts'
 import { RESOURCE_METADATA } from '../../protocol/well-known.ts'
-import { elements } from '../../protocol/json-text.ts'
-import { kindOf, parseJson, takeApart, type Incoming } from '../../protocol/message.ts'
-import { DEFAULT_LEGACY, isModernVersion, LEGACY_VERSIONS } from '../../protocol/revisions.ts'
-import { accepted, allowOrigin, json, preflight, publicDocument } from '../responses.ts'
-import { isOver, type Authenticator, type Credential } from '../authenticator.ts'
+import { allowOrigin, json, preflight, publicDocument } from '../responses.ts'
+import type { Authenticator, Credential } from '../authenticator.ts'
 import { Backlogs } from '../backlogs.ts'
-import { Bodies, type Body } from './bodies.ts'
-import { refuse } from '../call.ts'
+import { Bodies } from './bodies.ts'
 import { Connections } from './connections.ts'
-import { EventBudget } from './event-budget.ts'
+import type { EndpointAccess } from './endpoint-access.ts'
 import type { Front, ServedClient } from '../fronts.ts'
 import { noLongerServed } from '../no-longer-served.ts'
-import { accepts, checkAccept, checkQuery, HostGuard } from './guards.ts'
+import { checkQuery, HostGuard } from './guards.ts'
 import { MountGuard, type MountPlace } from './mount.ts'
-import { HttpReply, isDue } from './http-reply.ts'
-import { HttpSession, keepReplyAlive } from './http-session.ts'
-import { acceptModern, claimsModern, listen, type Listening } from '../stateless.ts'
 import { pipelined } from './pipelined.ts'
-import { admitSession, admitStream, turnDown, turnDownPost, type Unread } from '../admission.ts'
+import { admitStream, turnDownPost } from '../admission.ts'
 import { nothing } from './no-login.ts'
 import { answerReady, type ReadinessAnswer } from './readiness.ts'
 import { Refusals } from './error-responses.ts'
 import type { Service } from '../service.ts'
 import { closeServer, deserted, openServer, type Certificates } from './listener.ts'
-import { refuseBatches } from '../session.ts'
-import { goesOn, refuseUnavailable } from '../shutting-down.ts'
-import { SessionPool } from './session-pool.ts'
+import { refuseUnavailable } from '../shutting-down.ts'
+import { StreamableHttpFront } from './streamable-http.ts'
 import type { SseFront } from './sse.ts'
 
 export interface HttpFrontOptions {
@@ -60,21 +50,7 @@ export interface Entrance {
   readonly thisMachineOnly: boolean
 }
 
-/** After this time without output a reply becomes an event stream, which can carry keep-alive comments. */
-const STREAM_AFTER_MS = 5000
 const SWEEP_MS = 1000
-const MAX_BATCH = 100
-
-/** An endpoint as accessible to one caller. */
-interface EndpointAccess {
-  /** `''`: all servers. */
-  readonly endpoint: string
-  /** The view that the caller has of it. */
-  readonly view: string
-  readonly credential: Credential
-  /** Epoch of the configuration that decided this. */
-  readonly epoch: number
-}
 
 /**
  * Streamable HTTP, both eras at one URL, and the deprecated HTTP+SSE. Plain `node:http`: the path of a request is
@@ -93,15 +69,9 @@ export class HttpFront implements Front {
   readonly #refusals: Refusals
   #server: Server | undefined
   #connections: Connections | undefined
-  readonly #sessions: SessionPool<HttpSession>
-  /** Replies to modern requests, for their keep-alive comments. */
-  readonly #replies = new IdTable<number, HttpReply>()
-  #nextReply = 1
-  /** Each listen stream, with the access it was opened with. */
-  readonly #streams = new Map<Listening, EndpointAccess>()
+  readonly #streamable: StreamableHttpFront
   readonly #bodies: Bodies
   readonly #backlogs: Backlogs
-  readonly #events = new EventBudget()
   #sse: SseFront | undefined
   readonly #sweeper: NodeJS.Timeout
   /** Headers of every answer to a message. */
@@ -119,7 +89,15 @@ export class HttpFront implements Front {
     this.#refusals = new Refusals(options)
     this.#bodies = new Bodies(config.maxBodyBytes)
     this.#backlogs = new Backlogs(options.logger)
-    this.#sessions = new SessionPool(config.maxSessions, options.logger)
+    const parts = {
+      bodies: this.#bodies,
+      backlogs: this.#backlogs,
+      headers: this.#headers,
+      logger: options.logger,
+    }
+    this.#streamable = new StreamableHttpFront(options.service, config, parts, (request, endpoint) =>
+      this.#access(request, endpoint),
+    )
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
     this.#sweeper.unref()
     if (mount) options.authenticator.listensAt(undefined)
@@ -145,7 +123,7 @@ export class HttpFront implements Front {
 
   /** Open sessions of every kind. */
   get sessions(): number {
-    return this.#sessions.size + (this.#sse?.sessions ?? 0)
+    return this.#streamable.sessions + (this.#sse?.sessions ?? 0)
   }
 
   get authenticator(): Authenticator {
@@ -162,10 +140,7 @@ export class HttpFront implements Front {
   }
 
   *#clients(): Generator<ServedClient> {
-    for (const { endpoint, session, credential } of this.#sessions.values())
-      yield { endpoint, principal: session.principal, credential }
-    for (const { endpoint, credential } of this.#streams.values())
-      yield { endpoint, principal: credential.principal, credential }
+    yield* this.#streamable.clients()
     if (this.#sse) yield* this.#sse.clients
   }
 
@@ -185,28 +160,9 @@ export class HttpFront implements Front {
     this.#config = http
     this.#guard = this.#options.mount ? new MountGuard(http, this.#thisMachineOnly) : new HostGuard(http)
     this.#bodies.resize(http.maxBodyBytes)
-    this.#sessions.max = http.maxSessions
-    for (const session of this.#sessions.values()) {
-      const access = this.#renewed(session.endpoint, session.credential)
-      if (!(access instanceof GatewayError)) {
-        session.continueWith(access.credential, access.view)
-        continue
-      }
-      this.#sessions.remove(session)
-      session.session.stop(access)
-      session.close()
-    }
-    for (const [stream, { endpoint, credential }] of this.#streams) {
-      const access = this.#renewed(endpoint, credential)
-      if (access instanceof GatewayError) {
-        stream.fail(access)
-        this.#streams.delete(stream)
-      } else {
-        stream.become(access.credential.principal, access.view)
-        this.#streams.set(stream, access)
-      }
-    }
-    this.#sse?.reconfigured(http, (endpoint, credential) => this.#renewed(endpoint, credential))
+    const renewed = (endpoint: string, credential: Credential) => this.#renewed(endpoint, credential)
+    this.#streamable.reconfigured(http, renewed)
+    this.#sse?.reconfigured(http, renewed)
   }
 
   /** The access of a caller under the new configuration, or the reason why it may not use anything. */
@@ -227,8 +183,7 @@ export class HttpFront implements Front {
     this.#draining = true
     // The connections of another program's server stay open.
     if (this.#server) this.#headers.connection = 'close'
-    for (const stream of this.#streams.keys()) stream.end()
-    for (const session of this.#sessions.values()) session.endStream()
+    this.#streamable.drain()
     this.#sse?.drain()
   }
 
@@ -243,7 +198,7 @@ export class HttpFront implements Front {
     this.#closing = true
     clearInterval(this.#sweeper)
     this.#authenticator.close()
-    this.#sessions.close()
+    this.#streamable.close()
     this.#sse?.close()
     if (this.#server) await closeServer(this.#server, flushMs)
   }
@@ -262,12 +217,8 @@ export class HttpFront implements Front {
       if (request.headers.origin !== undefined) allowOrigin(request, response)
       // A preflight carries no credentials.
       if (request.method === 'OPTIONS') return preflight(response)
-      const place = await this.#place(request, path.length <= 5 ? '' : decodeURIComponent(path.slice(5)))
-      if (request.method === 'POST')
-        return await this.#post(request, response, place).catch(this.#turnDown(place))
-      if (request.method === 'GET') return await this.#get(request, response, place)
-      if (request.method === 'DELETE') return this.#delete(request, response, place)
-      throw new HttpError(405, 'Use POST, GET or DELETE here.', { allow: 'GET, POST, DELETE' })
+      const access = await this.#access(request, path.length <= 5 ? '' : decodeURIComponent(path.slice(5)))
+      return await this.#streamable.handle(request, response, access)
     }
     if (path === '/sse' || path.startsWith('/sse/') || path === '/messages')
       return await this.#deprecated(request, response, path)
@@ -275,8 +226,8 @@ export class HttpFront implements Front {
     nothing(request, response, path, this.#authenticator.noLogin)
   }
 
-  /** @throws HttpRefusal 404 for an endpoint that the caller does not have, after 401 and 403 for other callers */
-  async #place(request: IncomingMessage, endpoint: string): Promise<EndpointAccess> {
+  /** @throws HttpError 404 for an endpoint that the caller does not have, after 401 and 403 for other callers */
+  async #access(request: IncomingMessage, endpoint: string): Promise<EndpointAccess> {
     const { epoch } = this.#options.service
     const shown = this.#authenticator.authenticate(request, endpoint)
     const credential = shown instanceof Promise ? await shown : shown
@@ -285,7 +236,7 @@ export class HttpFront implements Front {
     const known = service.known(endpoint, credential.principal)
     if (known) await known
     // Identity and access have to be decided by the current configuration.
-    if (epoch !== service.epoch) return await this.#place(request, endpoint)
+    if (epoch !== service.epoch) return await this.#access(request, endpoint)
     const view = service.viewOf(endpoint, credential.principal)
     if (view === undefined)
       throw new HttpError(
@@ -312,193 +263,11 @@ export class HttpFront implements Front {
     return answerReady(request, response, { ...readiness, ready }, { service, authenticator })
   }
 
-  async #post(request: IncomingMessage, response: ServerResponse, access: EndpointAccess): Promise<void> {
-    checkAccept(request, 'application/json')
-    const { text, letGo } = await this.#bodies.read(request, access.credential.principal.id)
-    if (letGo) response.once('close', letGo)
-    const isCurrent = access.epoch === this.#options.service.epoch
-    const place = isCurrent ? access : await this.#place(request, access.endpoint)
-    const value = parseJson(text)
-    if (Array.isArray(value)) return this.#batch(request, response, place, { text, letGo }, value)
-    const kind = kindOf(value)
-    const message = { text, value: value as JsonObject }
-    const version = request.headers['mcp-protocol-version']
-    const modern = claimsModern(message.value.params)
-    const sent = typeof version === 'string' && isModernVersion(version)
-    if (this.#draining && kind === 'request' && !goesOn(message.value.params))
-      return refuseUnavailable(response, takeApart(message).id as string, this.#headers)
-    if (kind === 'request' && modern && (sent || message.value.method !== 'initialize'))
-      return this.#modern(request, response, place, takeApart(message))
-    if (sent) {
-      if (kind === 'notification') return accepted(response)
-      const id = kind === 'request' ? (takeApart(message).id as string) : 'null'
-      const error = new GatewayError(
-        'invalid_params',
-        'The header names a modern revision, but _meta has no envelope for it.',
-      )
-      return this.#refuse(response, place, id, {}, error)
-    }
-    if (kind === 'request' && message.value.method === 'initialize')
-      return await this.#initialize(request, response, place, takeApart(message))
-    const session = this.#sessionOf(request, place)
-    if (kind === 'response') {
-      session.session.response(message)
-      return accepted(response)
-    }
-    const incoming = takeApart(message)
-    if (kind === 'notification') {
-      session.session.notification(incoming)
-      return accepted(response)
-    }
-    // The call goes on without its connection.
-    if (letGo) response.off('close', letGo)
-    session.session.request(
-      incoming.id as string,
-      incoming,
-      session.reply(response, 1, accepts(request, 'text/event-stream'), this.#headers, letGo),
-    )
-  }
-
-  #turnDown = (place: EndpointAccess) => (caught: unknown) =>
-    turnDownPost(this.#options.service, place, caught)
-
-  /** Answers a request with an id that is refused before it is a call. */
-  #refuse(response: ServerResponse, at: EndpointAccess, id: string, read: Unread, error: GatewayError): void {
-    const asked = { principal: at.credential.principal, view: at.view }
-    turnDown(this.#options.service, asked, read, error, answer =>
-      refuse(this.#oneOff(response, answer.kind.http), id, answer),
-    )
-  }
-
-  #modern(request: IncomingMessage, response: ServerResponse, at: EndpointAccess, incoming: Incoming): void {
-    const { service } = this.#options
-    const { view, credential } = at
-    const id = incoming.id as string
-    const place = this.#nextReply++
-    const reply = new HttpReply({
-      response,
-      principal: credential.principal.id,
-      backlogs: this.#backlogs,
-      headers: this.#headers,
-      streams: accepts(request, 'text/event-stream'),
-      log: undefined,
-      primes: false,
-      answers: 1,
-      onDone: () => this.#replies.take(place),
-    })
-    const { principal } = credential
-    const modern = { id, incoming, principal, view, headers: request.headers }
-    let call
-    try {
-      call = acceptModern(service, modern, reply)
-    } catch (caught) {
-      return this.#refuse(response, at, id, { ...incoming, modern: true }, GatewayError.from(caught))
-    }
-    this.#replies.set(place, reply)
-    // In this era the end of the response stream is the cancellation.
-    response.on('close', () => {
-      if (!reply.done) call.cancellation.cancel('the client closed the stream')
-    })
-    if (incoming.method === 'subscriptions/listen') {
-      checkAccept(request, 'text/event-stream')
-      const stream = listen(service, modern, call, reply, () => this.#streams.delete(stream))
-      this.#streams.set(stream, at)
-      call.cancellation.onCancel(() => this.#streams.delete(stream))
-    } else void call.run(service)
-  }
-
-  async #initialize(
-    request: IncomingMessage,
-    response: ServerResponse,
-    place: EndpointAccess,
-    incoming: Incoming,
-  ): Promise<void> {
-    const { service } = this.#options
-    const config = this.#config
-    const refusal = await admitSession(service, place, incoming)
-    if (refusal) return void refuse(this.#oneOff(response, 200), incoming.id as string, refusal)
-    if (this.#draining) return refuseUnavailable(response, incoming.id as string, this.#headers)
-    this.#sessions.makeRoom(place.credential.principal.id)
-    const session = new HttpSession(service, place.endpoint, place.view, place.credential, config, {
-      backlogs: this.#backlogs,
-      events: this.#events,
-    })
-    const reply = session.reply(response, 1, accepts(request, 'text/event-stream'), session.headers)
-    session.session.request(incoming.id as string, incoming, reply)
-    if (session.session.protocolVersion !== undefined) this.#sessions.add(session)
-  }
-
-  /** Before 2025-06-18: several messages in one body. */
-  #batch(
-    request: IncomingMessage,
-    response: ServerResponse,
-    place: EndpointAccess,
-    { text, letGo }: Body,
-    values: unknown[],
-  ): void {
-    if (values.length === 0 || values.length > MAX_BATCH)
-      throw new GatewayError('invalid_request', `A batch holds 1 to ${MAX_BATCH} messages.`)
-    const session = this.#sessionOf(request, place)
-    refuseBatches(session.session)
-    const spans = elements(text)
-    const messages = values.map((value, index) => {
-      const span = spans[index] as { start: number; end: number }
-      const kind = kindOf(value)
-      if (claimsModern((value as JsonObject).params))
-        throw new GatewayError('invalid_request', 'Revision 2026-07-28 has no batches.')
-      if (kind === 'response')
-        session.session.response({ text: text.slice(span.start, span.end), value: value as JsonObject })
-      return {
-        kind,
-        incoming:
-          kind === 'response'
-            ? undefined
-            : takeApart({ text: text.slice(span.start, span.end), value: value as JsonObject }),
-      }
-    })
-    const requests = messages.filter(message => message.kind === 'request')
-    if (this.#draining && requests.length > 0) return refuseUnavailable(response, 'null', this.#headers)
-    for (const { kind, incoming } of messages)
-      if (kind === 'notification' && incoming) session.session.notification(incoming)
-    if (requests.length === 0) return accepted(response)
-    // The calls go on without their connection.
-    if (letGo) response.off('close', letGo)
-    const reply = session.reply(
-      response,
-      requests.length,
-      accepts(request, 'text/event-stream'),
-      this.#headers,
-      letGo,
-    )
-    for (const { incoming } of requests)
-      if (incoming) session.session.request(incoming.id as string, incoming, reply)
-  }
-
-  async #get(request: IncomingMessage, response: ServerResponse, place: EndpointAccess): Promise<void> {
-    checkAccept(request, 'text/event-stream')
-    if (!(await admitStream(this.#options.service, place, response))) return
-    const session = this.#sessionOf(request, place)
-    const last = request.headers['last-event-id']
-    // A stream that still has to carry an answer may be resumed.
-    if (this.#draining && (typeof last !== 'string' || !session.awaits(last)))
-      return refuseUnavailable(response, 'null', this.#headers)
-    if (last === undefined) session.listen(response)
-    else if (typeof last !== 'string' || !session.resume(last, response))
-      throw new HttpError(400, 'There is no such event in this session; open a stream without Last-Event-ID.')
-  }
-
-  #delete(request: IncomingMessage, response: ServerResponse, place: EndpointAccess): void {
-    const session = this.#sessionOf(request, place)
-    this.#sessions.remove(session)
-    session.close()
-    response.writeHead(200, { 'content-length': 0 }).end()
-  }
-
   async #deprecated(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
     const { service, logger } = this.#options
     const config = this.#config
     const endpoint = path === '/messages' ? this.#sse?.endpointOf(request) : decodeURIComponent(path.slice(5))
-    const place = await this.#place(request, endpoint ?? '')
+    const access = await this.#access(request, endpoint ?? '')
     if (!this.#sse) {
       const { SseFront } = await import('./sse.ts')
       const messagesPath = `${this.#options.mount?.prefix ?? ''}/messages`
@@ -509,75 +278,24 @@ export class HttpFront implements Front {
     // A session whose stream has ended no longer exists.
     if (this.#draining && (!post || endpoint === undefined))
       return refuseUnavailable(response, 'null', this.#headers)
-    if (post) await this.#sse.post(request, response, place.credential).catch(this.#turnDown(place))
+    if (post)
+      await this.#sse
+        .post(request, response, access.credential)
+        .catch((caught: unknown) => turnDownPost(service, access, caught))
     else if (request.method === 'GET') {
-      if (!(await admitStream(service, place, response))) return
+      if (!(await admitStream(service, access, response))) return
       if (this.#draining) return refuseUnavailable(response, 'null', this.#headers)
-      this.#sse.open(response, place)
+      this.#sse.open(response, access)
     }
     // A client of both transports first sends a POST. This status makes it use the older transport.
     else throw new HttpError(405, 'This is the deprecated event stream; use GET.', { allow: 'GET' })
-  }
-
-  /** @throws HttpRefusal 400 without a session id, 404 for an id that is unknown, expired, or of another principal */
-  #sessionOf(request: IncomingMessage, { endpoint, view, credential }: EndpointAccess): HttpSession {
-    const id = request.headers['mcp-session-id']
-    if (typeof id !== 'string' && request.headers.accept?.includes('text/html') === true)
-      throw new HttpError(
-        400,
-        'This is an MCP endpoint and no page for a browser: add its address to an MCP client, as a server of type "http".',
-      )
-    if (typeof id !== 'string')
-      throw new HttpError(400, 'The header Mcp-Session-Id is missing; send "initialize" first.')
-    const session = this.#sessions.get(id)
-    if (!session || session.endpoint !== endpoint || !session.belongsTo(credential))
-      throw new HttpError(404, 'Session not found; send "initialize" again.')
-    const version = request.headers['mcp-protocol-version'] ?? DEFAULT_LEGACY
-    if (!LEGACY_VERSIONS.includes(version as string))
-      throw new HttpError(
-        400,
-        `Protocol version ${JSON.stringify(version)} is not supported; supported are ${LEGACY_VERSIONS.join(', ')}.`,
-      )
-    session.lastSeen = monotonicNow()
-    if (session.credential !== credential) session.continueWith(credential, view)
-    return session
-  }
-
-  #oneOff(response: ServerResponse, status: number): HttpReply {
-    return new HttpReply({
-      response,
-      principal: '',
-      backlogs: this.#backlogs,
-      headers: this.#headers,
-      streams: false,
-      log: undefined,
-      primes: false,
-      answers: 1,
-      status,
-      onDone: () => undefined,
-    })
   }
 
   #sweep(): void {
     const now = monotonicNow()
     // Credentials expire by wall-clock time.
     const wall = Date.now()
-    const { keepAliveMs, sessionIdleMs } = this.#config
-    for (const session of this.#sessions.values()) {
-      session.keepAlive(now, STREAM_AFTER_MS, keepAliveMs)
-      const over = isOver(session.credential, wall)
-      if (over && session.credential.renewable) session.endStream()
-      const idle = !session.busy && isDue(session.lastSeen, now, sessionIdleMs)
-      if (
-        (over && !session.credential.renewable) ||
-        (idle && !this.#options.service.worksFor(session.session))
-      ) {
-        this.#sessions.remove(session)
-        session.close()
-      }
-    }
-    for (const reply of this.#replies.values()) keepReplyAlive(reply, now, STREAM_AFTER_MS, keepAliveMs)
-    for (const [stream, { credential }] of this.#streams) if (isOver(credential, wall)) stream.end()
+    this.#streamable.sweep(now, wall)
     this.#sse?.sweep(now, wall)
     this.#bodies.sweep()
     this.#backlogs.sweep()

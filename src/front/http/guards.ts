@@ -1,6 +1,7 @@
 import { isLoopback } from '../../core/loopback.ts'
 import type { IncomingMessage } from 'node:http'
 import { HttpError } from '../../core/http-error.ts'
+import { DEFAULT_LEGACY, LEGACY_VERSIONS } from '../../protocol/revisions.ts'
 
 /** Checks before a request is processed: foreign hosts, foreign origins, bodies that are too large or not JSON. */
 
@@ -35,7 +36,7 @@ export class HostGuard {
   /**
    * Protects against DNS rebinding: a page of another site that reaches a loopback address still sends its own host,
    * and its own origin. Source: specification 2025-11-25, basic/transports, security warning.
-   * @throws HttpRefusal 403
+   * @throws HttpError 403
    */
   check(request: IncomingMessage): void {
     const { host, origin } = request.headers
@@ -87,7 +88,7 @@ export function isDirect(request: IncomingMessage): boolean {
 /** Query parameters that commonly carry credentials, and keys of this gateway under any name. */
 const CREDENTIALS = /[?&](?:access_token|api[-_]?key|key|token|authorization|auth)=|mfd_/i
 
-/** @throws HttpRefusal 400 for a URL that contains credentials, because proxies and servers write URLs into logs */
+/** @throws HttpError 400 for a URL that contains credentials, because proxies and servers write URLs into logs */
 export function checkQuery(url: string): void {
   if (CREDENTIALS.test(url))
     throw new HttpError(
@@ -107,7 +108,7 @@ export function tooManySessions(): HttpError {
   )
 }
 
-/** @throws HttpRefusal 406 */
+/** @throws HttpError 406 */
 export function checkAccept(request: IncomingMessage, type: 'application/json' | 'text/event-stream'): void {
   if (!accepts(request, type)) throw new HttpError(406, `The client must accept ${type}.`)
 }
@@ -115,4 +116,26 @@ export function checkAccept(request: IncomingMessage, type: 'application/json' |
 export function accepts(request: IncomingMessage, type: 'application/json' | 'text/event-stream'): boolean {
   const { accept } = request.headers
   return accept === undefined || accept.includes(type) || accept.includes('*/*')
+}
+
+/** The session that a request names. @throws HttpError 400 without one */
+export function sessionId({ headers }: IncomingMessage): string {
+  const id = headers['mcp-session-id']
+  if (typeof id === 'string') return id
+  if (headers.accept?.includes('text/html') === true)
+    throw new HttpError(
+      400,
+      'This is an MCP endpoint and no page for a browser: add its address to an MCP client, as a server of type "http".',
+    )
+  throw new HttpError(400, 'The header Mcp-Session-Id is missing; send "initialize" first.')
+}
+
+/** @throws HttpError 400 for a revision without sessions */
+export function checkLegacyVersion({ headers }: IncomingMessage): void {
+  const version = headers['mcp-protocol-version'] ?? DEFAULT_LEGACY
+  if (!LEGACY_VERSIONS.includes(version as string))
+    throw new HttpError(
+      400,
+      `Protocol version ${JSON.stringify(version)} is not supported; supported are ${LEGACY_VERSIONS.join(', ')}.`,
+    )
 }

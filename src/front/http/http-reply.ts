@@ -277,3 +277,24 @@ export function openEventStream(response: ServerResponse, headers: Readonly<Reco
   response.writeHead(200, { ...headers, ...EVENT_STREAM_HEADERS })
   response.flushHeaders()
 }
+
+/** A reply that carries one error and belongs to no session. */
+export function errorReply(
+  response: ServerResponse,
+  status: number,
+  backlogs: Backlogs,
+  headers: Readonly<Record<string, string>>,
+): HttpReply {
+  return new HttpReply({
+    response,
+    principal: '',
+    backlogs,
+    headers,
+    streams: false,
+    log: undefined,
+    primes: false,
+    answers: 1,
+    status,
+    onDone: () => undefined,
+  })
+}

@@ -12,7 +12,7 @@ const ADDRESS =
 /**
  * Answers requests for unknown paths.
  * @param help what to do instead of a login, where there is none
- * @throws HttpRefusal 404, unless a client looks for a login
+ * @throws HttpError 404, unless a client looks for a login
  */
 export function nothing(
   request: IncomingMessage,

@@ -33,7 +33,7 @@ export class SessionPool<T extends PooledSession> {
   }
 
   /**
-   * When the pool is full, closes a session so that `principal` may open one. @throws HttpRefusal 503 when none may be
+   * When the pool is full, closes a session so that `principal` may open one. @throws HttpError 503 when none may be
    * closed for it
    */
   makeRoom(principal: string): void {
