@@ -196,6 +196,8 @@ export class Gateway extends ClientService implements Reloadable {
     const plan = planReload(this.config, config)
     for (const problem of plan.problems) this.#logger.error(problem)
     if (plan.change.isEmpty) return { outcome: 'unchanged', plan: { ...plan, endings: [] } }
+    // Requests go on between the comparison of two large configurations and the build.
+    await new Promise(resolve => setImmediate(resolve))
     const built = await this.#build(plan.config)
     // Closing takes everything away that a configuration could be about.
     if (this.#closing) {

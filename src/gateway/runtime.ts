@@ -119,7 +119,6 @@ export class Runtime {
       onLinks: (principal, server, result) => this.learned.learn(principal, server, result),
       serverInfo,
     })
-
     // The way back.
     this.subscriptions = new Subscriptions({
       pool: server => this.poolOf(server),
