@@ -4,6 +4,7 @@ import { buildGeneration } from './build-generation.ts'
 import { ClientService } from './client-service.ts'
 import { Generation } from './generation.ts'
 import { HttpFronts, type HandlerOptions, type PreparedFronts } from './http-fronts.ts'
+import { noEndpoint } from './no-endpoint.ts'
 import { Operations } from './operations.ts'
 import type { GatewayOptions, StdioOptions } from './options.ts'
 import { endingsOf, isConfigured } from './endings.ts'
@@ -16,7 +17,7 @@ import type { Catalog } from '../catalog/catalog.ts'
 import { planReload, type ReloadPlan } from '../config/source/reload-plan.ts'
 import type { PlannedReload, Reloadable, Reloaded } from '../config/source/reloadable.ts'
 import { WHOLE } from '../catalog/view-names.ts'
-import type { Config } from '../config/types.ts'
+import type { Config, ServerConfig } from '../config/types.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { clientPrincipal, LOCAL, type Principal } from '../core/principal.ts'
@@ -115,7 +116,7 @@ export class Gateway extends ClientService implements Reloadable {
     const principal = client === undefined ? LOCAL : clientPrincipal(client)
     await this.known(endpoint, principal)
     const view = this.viewOf(endpoint, principal)
-    if (view === undefined) throw new GatewayError('config', this.#noEndpoint(endpoint, principal))
+    if (view === undefined) throw new GatewayError('config', noEndpoint(this.config, endpoint, principal))
     const front = new StdioFront({
       service: this,
       input,
@@ -173,7 +174,7 @@ export class Gateway extends ClientService implements Reloadable {
   }
 
   async rehearse(config: Config): Promise<PlannedReload> {
-    const plan = planReload(this.config, config)
+    const plan = await planReload(this.config, config)
     if (plan.change.isEmpty) return { ...plan, endings: [] }
     const built = await this.#build(plan.config)
     built.fronts.discard()
@@ -193,11 +194,9 @@ export class Gateway extends ClientService implements Reloadable {
     const since = performance.now()
     const config = typeof asked === 'function' ? await asked() : asked
     if (this.#closing) return { outcome: 'closing' }
-    const plan = planReload(this.config, config)
+    const plan = await planReload(this.config, config)
     for (const problem of plan.problems) this.#logger.error(problem)
     if (plan.change.isEmpty) return { outcome: 'unchanged', plan: { ...plan, endings: [] } }
-    // Requests go on between the comparison of two large configurations and the build.
-    await new Promise(resolve => setImmediate(resolve))
     const built = await this.#build(plan.config)
     // Closing takes everything away that a configuration could be about.
     if (this.#closing) {
@@ -271,9 +270,17 @@ export class Gateway extends ClientService implements Reloadable {
   }
 
   status(): ServerStatus[] {
-    return this.config.servers.map(server =>
-      statusOf(server, this.runtime.poolOf(server.name), this.current.catalog),
-    )
+    return this.config.servers.map(server => this.#statusOf(server))
+  }
+
+  /** The status of one server; `undefined` when there is none of this name. */
+  statusOf(name: string): ServerStatus | undefined {
+    const server = this.config.servers.find(server => server.name === name)
+    return server && this.#statusOf(server)
+  }
+
+  #statusOf(server: ServerConfig): ServerStatus {
+    return statusOf(server, this.runtime.poolOf(server.name), this.current.catalog)
   }
 
   /** What kept results have saved since the start, by server and tool. */
@@ -303,13 +310,6 @@ export class Gateway extends ClientService implements Reloadable {
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
-  }
-
-  #noEndpoint(name: string, principal: Principal): string {
-    if (name === WHOLE) return `The client "${principal.name}" may use nothing. Allow it something.`
-    const names = this.config.profiles.map(profile => profile.name)
-    const known = names.length > 0 ? `There are: ${names.join(', ')}.` : 'Add it to "profiles".'
-    return `There is no profile "${name}" in the configuration, or nothing in it that may be used. ${known}`
   }
 
   async #start(server: string): Promise<void> {

@@ -1,3 +1,4 @@
+import { atOnce, type Steps } from '../../core/slices.ts'
 import { formatPath } from '../problem.ts'
 import { different, isSame, type Difference } from './differences.ts'
 import { LINK_SETTINGS } from '../link-settings.ts'
@@ -50,22 +51,20 @@ const KEYS: Readonly<Record<string, string>> = { 'gateway.rules': 'gateway.polic
  * closed list; others may come from variables and are left out.
  */
 export function describeChange(before: Config, after: Config): ChangeDescription {
+  return atOnce(describing(before, after))
+}
+
+/** As `describeChange`, with pauses. */
+export function* describing(before: Config, after: Config): Steps<ChangeDescription> {
   const changes = [
-    ...named('server', before.servers, after.servers, serverDetails),
-    ...named('client', before.clients, after.clients, plainDetails),
-    ...named('role', before.roles, after.roles, plainDetails),
-    ...named('profile', before.profiles, after.profiles, plainDetails),
+    ...(yield* named('server', before.servers, after.servers, serverDetails)),
+    ...(yield* named('client', before.clients, after.clients, plainDetails)),
+    ...(yield* named('role', before.roles, after.roles, plainDetails)),
+    ...(yield* named('profile', before.profiles, after.profiles, plainDetails)),
     ...gatewayChanges(before, after),
   ]
   const sentences = changes.map(sentenceOf)
-  const order = namesOf(before.servers).filter(name => namesOf(after.servers).includes(name))
-  if (
-    !isSame(
-      order,
-      namesOf(after.servers).filter(name => order.includes(name)),
-    )
-  )
-    sentences.push('The servers are in another order.')
+  if (isReordered(before.servers, after.servers)) sentences.push('The servers are in another order.')
   const lines = sentences.length > MAX_LINES + 1 ? sentences.slice(0, MAX_LINES) : sentences
   const more = sentences.length - lines.length
   return {
@@ -79,12 +78,12 @@ interface Named {
   readonly name: string
 }
 
-function named<T extends Named>(
+function* named<T extends Named>(
   kind: EntryChange['kind'],
   before: readonly T[],
   after: readonly T[],
   detailsOf: (before: T, after: T) => Details,
-): EntryChange[] {
+): Steps<EntryChange[]> {
   const old = new Map(before.map(entry => [entry.name, entry]))
   const left = new Set(old.keys())
   const changes: EntryChange[] = []
@@ -93,10 +92,23 @@ function named<T extends Named>(
     left.delete(name)
     const was = old.get(name)
     if (!was) changes.push({ kind, name, change: 'added', ...NONE })
-    else if (!isSame(was, entry)) changes.push({ kind, name, change: 'changed', ...detailsOf(was, entry) })
+    else if (!isSame(was, entry)) {
+      changes.push({ kind, name, change: 'changed', ...detailsOf(was, entry) })
+      yield
+    }
   }
   for (const name of left) changes.push({ kind, name, change: 'removed', ...NONE })
   return changes
+}
+
+/** Whether the entries of both are in another order. */
+function isReordered(before: readonly Named[], after: readonly Named[]): boolean {
+  const [old, now] = [new Set(namesOf(before)), new Set(namesOf(after))]
+  const order = [...old].filter(name => now.has(name))
+  return !isSame(
+    order,
+    [...now].filter(name => old.has(name)),
+  )
 }
 
 function namesOf(entries: readonly Named[]): string[] {
@@ -129,10 +141,12 @@ function replicaDetails(before: readonly ReplicaConfig[], after: readonly Replic
     const renewing = isOther ? ['type'] : words(moved)
     return { details: [...renewing, ...words(different(rest, now))], renewing }
   }
-  const changes = named('server', before, after, (was, is) => ({
-    details: [],
-    renewing: words(different(was.endpoint, is.endpoint)),
-  }))
+  const changes = atOnce(
+    named('server', before, after, (was, is) => ({
+      details: [],
+      renewing: words(different(was.endpoint, is.endpoint)),
+    })),
+  )
   const wordsOf = ({ name, change }: EntryChange): string =>
     change === 'changed' ? `replica ${quoted(name)}` : `replica ${quoted(name)} ${change}`
   return {

@@ -1,5 +1,7 @@
-import { describeChange, type ChangeDescription } from './describe-change.ts'
+import { SlicedWork } from '../../core/slices.ts'
+import { describing, type ChangeDescription } from './describe-change.ts'
 import { keepNotReloadable, type NotReloadable } from './not-reloadable.ts'
+import { withSharedParts } from './shared-parts.ts'
 import type { Config, ServerConfig } from '../types.ts'
 
 /** What a reload changes in a running gateway, decided in one place for the reload, its report and its rehearsal. */
@@ -14,12 +16,17 @@ export interface ReloadPlan {
   readonly problems: readonly string[]
 }
 
-/** Plans the reload of a gateway that runs with `running`. */
-export function planReload(running: Config, next: Config): ReloadPlan {
-  const { config: kept, notReloadable } = keepNotReloadable(running, next)
-  const { servers, problems } = usable(running.servers, next.servers)
+/**
+ * Plans the reload of a gateway that runs with `running`, in slices. The planned configuration shares the objects of what
+ * is equal with the one that runs.
+ */
+export async function planReload(running: Config, next: Config): Promise<ReloadPlan> {
+  const sharing = await withSharedParts(running, next)
+  const { config: kept, notReloadable } = keepNotReloadable(running, sharing)
+  const { servers, problems } = usable(running.servers, sharing.servers)
   const config = { ...kept, servers }
-  return { config, change: describeChange(running, config), notReloadable, problems }
+  const change = await new SlicedWork().do(() => describing(running, config))
+  return { config, change, notReloadable, problems }
 }
 
 /** The servers of another configuration; one that runs, and whose entry there has a problem, stays as it is. */

@@ -16,7 +16,7 @@ test('what takes effect at the next start is named with its reason, and is no ch
     await configOf({}),
     await configOf({ gateway: { state: 'lmdb:', http: { port: 2 } } }),
   ]
-  const { config, change, notReloadable } = planReload(running, next)
+  const { config, change, notReloadable } = await planReload(running, next)
   expect(notReloadable).toEqual([
     { key: 'gateway.http.port', reason: 'the port to listen on is bound at the start' },
     { key: 'gateway.state', reason: 'what is counted and remembered would be lost' },
@@ -28,14 +28,14 @@ test('what takes effect at the next start is named with its reason, and is no ch
 test('a server whose new entry has a problem is no change, and its problem is named', async () => {
   const running = await configOf({})
   const next = await configOf({ mcpServers: { a: {}, b: FILE.mcpServers.b, c: {} } })
-  const { config, change, problems } = planReload(running, next)
+  const { config, change, problems } = await planReload(running, next)
   expect(change.lines).toEqual(['Server "c" is added.'])
   expect(config.servers[0]).toBe(running.servers[0])
   expect(problems).toEqual([
     expect.stringMatching(/mcpServers\.a.* What runs stays as it is\.$/s),
     expect.stringContaining('mcpServers.c'),
   ])
-  expect(planReload(config, next).problems).toHaveLength(1)
+  expect((await planReload(config, next)).problems).toHaveLength(1)
 })
 
 test.each<[object, readonly string[]]>([
@@ -47,6 +47,6 @@ test.each<[object, readonly string[]]>([
   const next = await configOf({
     mcpServers: { a: FILE.mcpServers.a, b: { ...FILE.mcpServers.b, ...entry } },
   })
-  const [changed] = planReload(await configOf({}), next).change.changes
+  const [changed] = (await planReload(await configOf({}), next)).change.changes
   expect(changed).toMatchObject({ name: 'b', change: 'changed', renewing: expected })
 })
