@@ -75,7 +75,7 @@ describe('the watch', () => {
     const blind = new MemoryWatch(undefined)
     blind.watch(1, hundred, logger, () => {})
     blind.watch(2, hundred, logger, () => {})
-    expect(said).toEqual(['"memory" has no effect on this system.'])
+    expect(said).toEqual(['"memoryLimit" has no effect on this system.'])
     let measured = 0
     const failing = new MemoryWatch(() => {
       measured++
