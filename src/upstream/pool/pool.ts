@@ -25,7 +25,7 @@ import { Lease } from './lease.ts'
 import { differsForLinks, LiveSettings } from './live-settings.ts'
 import { LinkSlot, type SlotListener } from './link-slot.ts'
 import type { SlotState } from './slot-state.ts'
-import { WarmPool } from './warm-spares.ts'
+import { WarmPool } from './warm-pool.ts'
 import { BackgroundStart } from '../replica/start-beside.ts'
 
 export interface PoolOptions extends Pick<
@@ -58,7 +58,7 @@ export class Pool {
   readonly #options: PoolOptions
   readonly #slots = new Map<string, LinkSlot>()
   readonly #starting: BackgroundStart
-  readonly #spares: WarmPool
+  readonly #warmPool: WarmPool
   readonly #exclusive: ExclusiveLinks
   readonly #counted: SlotLimits
   readonly #closing = new Set<Promise<void>>()
@@ -69,20 +69,20 @@ export class Pool {
   #closed = false
 
   constructor(given: PoolOptions) {
-    const told = new PoolEvents(given.events ?? UNHEARD, given.server.name)
+    const poolEvents = new PoolEvents(given.events ?? UNHEARD, given.server.name)
     this.#live = new LiveSettings(given.server)
     this.server = this.#live.settings
     const options = { ...given, server: this.server }
-    this.#options = { ...options, listener: told.links(options.listener) }
+    this.#options = { ...options, listener: poolEvents.links(options.listener) }
     this.replicas = new ReplicaSet(options.server, options.zone, (replica, cause) =>
-      told.turned(replica, cause),
+      poolEvents.turned(replica, cause),
     )
     this.#starting = new BackgroundStart({
       replicas: this.replicas,
       runs: ({ common, modern }) => [common, modern].some(({ id }) => this.#slots.get(id)?.current),
       start: replica => this.#at(replica.own, replica, undefined).pick(),
     })
-    this.#spares = new WarmPool({
+    this.#warmPool = new WarmPool({
       ...options,
       hasRoom: () => this.#processes < this.server.maxLinks,
       lastUse: () => this.#lastUse(),
@@ -104,11 +104,11 @@ export class Pool {
       replicas: this.replicas,
       slots: () => this.#slots.values(),
       isSpare: slot => slot.evictable,
-      events: told,
+      events: poolEvents,
       remove: slot => this.#remove(slot),
       onEnded: link => options.listener.onLost(link, closed(this.server.name, 'unknown')),
       onChanged: () => {
-        this.#spares.tidy()
+        this.#warmPool.tidy()
         options.onReplicasChanged?.()
       },
     })
@@ -294,7 +294,7 @@ export class Pool {
     // A link that was opened only to list the server is not needed beside one that is used.
     const common = this.#slots.get(replica.common.id)
     if (era === 'legacy' && common && common !== slot && common.evictable) this.#remove(common)
-    this.#spares.fill(replica, era)
+    this.#warmPool.fill(replica, era)
   }
 
   /** The server is of another era than wanted: the link becomes the shared one of that era, unless there is one. */
@@ -357,11 +357,11 @@ export class Pool {
     this.#checks.reconfigured()
     this.membership.update(server.replicas)
     if (differsForLinks(before, server)) this.membership.renew()
-    this.#spares.resize()
+    this.#warmPool.resize()
     for (const slot of this.#slots.values()) {
       slot.reconfigured()
       if (!this.replicas.list.includes(slot.replica)) this.#counted.delete(slot)
-      else if (slot.current) this.#spares.fill(slot.replica, slot.current.peer.era)
+      else if (slot.current) this.#warmPool.fill(slot.replica, slot.current.peer.era)
     }
     // Sharing of links may have changed.
     if (before.isolation !== server.isolation) this.#options.onReplicasChanged?.()
@@ -388,7 +388,7 @@ export class Pool {
     this.membership.close()
     for (const slot of this.#slots.values()) this.#remove(slot)
     this.#exclusive.close()
-    await Promise.all([...this.#closing, this.#spares.close()])
+    await Promise.all([...this.#closing, this.#warmPool.close()])
   }
 
   async #acquireAlone(exchange: Exchange, group: SlotKey, replica: Replica): Promise<Lease> {
@@ -417,7 +417,7 @@ export class Pool {
 
   /** Late messages of the server about a cancelled call must not reach the next call. */
   readonly #returned = (slot: LinkSlot): void => {
-    if (slot.current?.haunted || slot.retireAfterUse) this.#remove(slot)
+    if (slot.current?.hasCancelledCalls || slot.retireAfterUse) this.#remove(slot)
     this.#exclusive.wake()
   }
 
@@ -435,15 +435,15 @@ export class Pool {
         server.name,
         this.#counted.of(principal),
       )
-    const full = this.#processes >= server.maxLinks && !this.#spares.fits(replica, key)
-    if (full && !this.#spares.discard() && !this.#evict(force))
+    const full = this.#processes >= server.maxLinks && !this.#warmPool.fits(replica, key)
+    if (full && !this.#warmPool.discard() && !this.#evict(force))
       throw new NoRoom(
         `Server "${server.name}" has ${server.maxLinks} links in use, which is the most there may be. Try again later, or raise "maxLinks" of this server.`,
         server.name,
         this.#slots.values(),
       )
-    const spares = this.#spares
-    const slot = new LinkSlot({ server, replica, key, listener, deadlines, logger, clientInfo, spares })
+    const warmPool = this.#warmPool
+    const slot = new LinkSlot({ server, replica, key, listener, deadlines, logger, clientInfo, warmPool })
     slot.spoken = replica.spoken
     this.#slots.set(key.id, slot)
     if (counts) this.#counted.add(slot, principal)
@@ -458,7 +458,7 @@ export class Pool {
 
   /** Links that are open, being opened, or spare. Those of removed replicas end soon and do not count. */
   get #processes(): number {
-    let size = this.#spares.size
+    let size = this.#warmPool.size
     for (const { replica } of this.#slots.values()) if (this.replicas.list.includes(replica)) size++
     return size
   }
