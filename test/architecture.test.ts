@@ -191,6 +191,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gateway: [
     'auth/exposure',
     'auth/gatekeeper',
+    'auth/issuer-key-sets',
     'bridge',
     'cache/cache',
     'type:cache/stats',

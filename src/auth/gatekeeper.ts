@@ -9,6 +9,7 @@ import type { Store } from '../state/store.ts'
 import { ApiKeys } from './api-keys.ts'
 import { Certificates } from './certificates.ts'
 import { invalid, malformed, missing } from './challenge.ts'
+import type { IssuerKeySets } from './issuer-key-sets.ts'
 import { digestOf, KEY_PREFIX } from './key-records.ts'
 import { Principals } from './principals.ts'
 import { TrustedProxy } from './proxy.ts'
@@ -19,6 +20,7 @@ export interface GatekeeperOptions {
   readonly auth: AuthConfig
   readonly http: Pick<HttpFrontConfig, 'publicUrl'>
   readonly clients: readonly ClientConfig[]
+  readonly issuerKeys: IssuerKeySets
   readonly store: Store
   readonly logger: Logger
 }
@@ -62,7 +64,7 @@ export class Gatekeeper implements Authenticator {
   readonly #needed: string
   readonly noLogin: string | undefined
 
-  constructor({ auth, http, clients, store, logger }: GatekeeperOptions) {
+  constructor({ auth, http, clients, issuerKeys, store, logger }: GatekeeperOptions) {
     const principals = new Principals(clients)
     this.#open = clients.length === 0 && auth.jwt.length === 0
     this.#needed = `Credentials are needed here: send the header "Authorization: Bearer <${auth.jwt.length > 0 ? 'key or access token' : 'key'}>". Ask the operator of the gateway for a key, ${CREATE_KEY}`
@@ -72,7 +74,7 @@ export class Gatekeeper implements Authenticator {
     this.#proxy = auth.proxy && new TrustedProxy(auth.proxy, clients, principals)
     this.#keys = new ApiKeys({ clients, principals, store, logger })
     this.#resources = new Resources(http, auth.jwt)
-    this.#tokens = new Tokens({ jwt: auth.jwt, clients, principals, resources: this.#resources, logger })
+    this.#tokens = new Tokens({ jwt: auth.jwt, clients, principals, resources: this.#resources, issuerKeys })
     const anonymous =
       auth.anonymous !== undefined ? principals.client(auth.anonymous) : this.#open ? ANONYMOUS : undefined
     this.#anonymous = anonymous && {

@@ -4,11 +4,11 @@ import type { JWTPayload, ProtectedHeaderParameters } from 'jose'
 import type { ClientConfig, JwtConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { HttpError } from '../core/http-error.ts'
-import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Credential, Evidence } from '../front/authenticator.ts'
 import { forbidden, insufficient, invalid, type Challenge } from './challenge.ts'
-import { IssuerKeys } from './issuer-keys.ts'
+import type { IssuerKeySets } from './issuer-key-sets.ts'
+import type { IssuerKeys } from './issuer-keys.ts'
 import type { Principals } from './principals.ts'
 import type { Resources } from './resources.ts'
 
@@ -37,7 +37,7 @@ export interface TokensOptions {
   readonly clients: readonly ClientConfig[]
   readonly principals: Principals
   readonly resources: Resources
-  readonly logger: Logger
+  readonly issuerKeys: IssuerKeySets
 }
 
 interface Issuer {
@@ -57,14 +57,9 @@ export class Tokens {
   readonly #verdicts = new LRUCache<string, TokenVerdict>({ max: MAX_REMEMBERED })
 
   constructor(options: TokensOptions) {
-    const { jwt, clients, logger } = options
+    const { jwt, clients, issuerKeys } = options
     this.#options = options
-    this.#issuers = new Map(
-      jwt.map(config => {
-        const { issuer, jwks } = config
-        return [issuer, { config, keys: new IssuerKeys({ issuer, jwks, logger }) }]
-      }),
-    )
+    this.#issuers = new Map(jwt.map(config => [config.issuer, { config, keys: issuerKeys.of(config) }]))
     for (const { name, subjects } of clients)
       for (const subject of subjects) {
         const issuer = jwt.find(config => subject.startsWith(`${config.issuer} `))

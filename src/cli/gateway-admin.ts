@@ -1,4 +1,3 @@
-import { readInThread } from '../config/source/read-in-thread.ts'
 import { GatewayError } from '../core/errors.ts'
 import { VERSION } from '../version.ts'
 import { notThere } from './not-there.ts'
@@ -13,6 +12,7 @@ import type {
   RestartAnswer,
 } from '../admin/service.ts'
 import type { Overrides } from '../config/resolve/environment.ts'
+import type { ReadingThreads } from '../config/source/reading-threads.ts'
 import type { Reloader } from '../config/source/reloader.ts'
 import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
@@ -25,6 +25,7 @@ export interface GatewayAdminOptions {
   readonly overrides: Overrides | undefined
   /** Reads the file again; `undefined` without a file. */
   readonly reloader: Reloader | undefined
+  readonly threads: ReadingThreads
   /** Whether a configuration sent over the API may define programs to run. */
   readonly allowsCommands: boolean
   readonly logger: Logger
@@ -60,9 +61,9 @@ export class GatewayAdmin implements AdminService {
   }
 
   async check(text: string): Promise<CheckAnswer> {
-    const { overrides = {} } = this.#options
+    const { overrides = {}, threads } = this.#options
     const content = text.replace(/^\uFEFF/, '')
-    const { reading } = await readInThread({ file: this.file ?? '', overrides, text: content }).reading
+    const { reading } = await threads.read({ file: this.file ?? '', overrides, text: content }).reading
     if (reading.config === undefined) return { problem: reading.problem, broken: [] }
     const broken = reading.config.servers.flatMap(({ name, problem }) =>
       problem === undefined ? [] : [{ name, problem }],

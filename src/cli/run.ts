@@ -3,6 +3,7 @@ import { FilesRead } from '../config/load/files-read.ts'
 import { loadWithSource, type Loaded } from '../config/load/load.ts'
 import { FileSource } from '../config/source/file-source.ts'
 import { knownValid } from '../config/source/known-valid.ts'
+import { ReadingThreads, type StartedReading } from '../config/source/reading-threads.ts'
 import { Reloader } from '../config/source/reloader.ts'
 import { describeError } from '../core/errors.ts'
 import { createGateway } from '../gateway/gateway.ts'
@@ -10,6 +11,7 @@ import { logConsole } from '../observe/console-records.ts'
 import { createLogger } from '../observe/logger.ts'
 import { openStore } from '../state/open.ts'
 import { startAdmin, type OpenAdmin } from './admin.ts'
+import type { ReadRequest } from '../config/source/reading.ts'
 import type { Overrides } from '../config/resolve/environment.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Gateway } from '../gateway/gateway.ts'
@@ -47,6 +49,7 @@ export async function runGateway(
   for (const warning of config.warnings) logger.warn(warning)
   for (const { problem } of config.servers) if (problem !== undefined) logger.error(problem)
 
+  const threads = new ReadingThreads()
   let reloader: Reloader | undefined
   let stopped = false
   let graceful = false
@@ -91,9 +94,9 @@ export async function runGateway(
     gateway = await createGateway(config, { logger, store })
     const used = use(gateway, loaded, logger)
     // Runs in parallel to the work that the client waits for.
-    reloader = startReloader(gateway, loaded, files, options, logger)
+    reloader = startReloader({ gateway, loaded, files, options, threads, logger })
     const { overrides, allowsCommandAdmin: allowsCommands = false } = options
-    admin = startAdmin({ gateway, config, overrides, reloader, allowsCommands, logger })
+    admin = startAdmin({ gateway, config, overrides, reloader, threads, allowsCommands, logger })
     // The start fails when the admin API cannot use its configured address.
     const failed = admin.then(() => new Promise<never>(() => {}))
     code = await Promise.race([used.then(() => 0), stopping, failed])
@@ -111,6 +114,7 @@ export async function runGateway(
       ),
       reloader?.close(),
     ])
+    await threads.close()
     await (graceful ? gateway?.stop() : gateway?.close())
     try {
       await store.close()
@@ -123,17 +127,28 @@ export async function runGateway(
   process.exit(code)
 }
 
+interface Followed {
+  readonly gateway: Gateway
+  readonly loaded: Loaded
+  readonly files: FilesRead
+  readonly options: RunOptions
+  readonly threads: ReadingThreads
+  readonly logger: Logger
+}
+
 /** Follows the configuration file of a running gateway. */
-function startReloader(
-  gateway: Gateway,
-  { config }: Loaded,
-  files: FilesRead,
-  { overrides = {} }: RunOptions,
-  logger: Logger,
-): Reloader | undefined {
+function startReloader({
+  gateway,
+  loaded: { config },
+  files,
+  options: { overrides = {} },
+  threads,
+  logger,
+}: Followed): Reloader | undefined {
   const { file } = config
   if (file === undefined) return undefined
-  const source = new FileSource({ file, overrides, marks: files.marks, logger })
+  const load = (request: ReadRequest): StartedReading => threads.read(request)
+  const source = new FileSource({ file, overrides, marks: files.marks, load, logger })
   const reloader = new Reloader({ source, target: gateway, config, logger })
   void reloader.start()
   return reloader

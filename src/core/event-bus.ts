@@ -21,6 +21,7 @@ const NONE_HEARD = {
   'stream.closed': false,
   'link.opened': false,
   'link.lost': false,
+  'link.closed': false,
   'link.failed': false,
   'replica.ejected': false,
   'replica.returned': false,
@@ -52,6 +53,7 @@ export interface EventSink {
 interface Registered {
   readonly listener: EventListener
   failures: number
+  removed: boolean
 }
 
 /**
@@ -75,14 +77,24 @@ export class EventBus implements EventSink {
     return this.#failures
   }
 
-  /** Adds a listener for one event type, or for all with `*`. Returns an idempotent function that removes it. */
+  /**
+   * Adds a listener for one event type, or for all with `*`. Returns an idempotent function that removes it, after which
+   * it is not called, not even for an event that is being delivered.
+   * @throws TypeError for a type that does not exist, or a listener that is no function
+   */
   on(type: '*', listener: EventListener): () => void
   on<T extends EventType>(type: T, listener: EventListener<EventOf<T>>): () => void
   on(type: EventType | '*', listener: EventListener<never>): () => void {
-    const registered = { listener: listener as EventListener, failures: 0 }
     const types = type === '*' ? EVENT_TYPES : [type]
+    if (type !== '*' && !EVENT_TYPES.includes(type))
+      throw new TypeError(
+        `There is no event ${JSON.stringify(type)}. There are: *, ${EVENT_TYPES.join(', ')}.`,
+      )
+    if (typeof listener !== 'function') throw new TypeError(`The listener of ${type} is not a function.`)
+    const registered = { listener: listener as EventListener, failures: 0, removed: false }
     for (const each of types) this.#set(each, [...this.#of(each), registered])
     return () => {
+      registered.removed = true
       for (const each of types)
         this.#set(
           each,
@@ -93,10 +105,11 @@ export class EventBus implements EventSink {
 
   emit(event: GatewayEvent): void {
     for (const registered of this.#of(event.type)) {
+      if (registered.removed) continue
       try {
         const pending: unknown = registered.listener(event)
-        if (pending instanceof Promise)
-          pending.catch((error: unknown) => this.#failed(registered, event, error))
+        // A promise of another realm or library is no instance of `Promise` here.
+        if (isThenable(pending)) pending.then(undefined, error => this.#failed(registered, event, error))
       } catch (error) {
         this.#failed(registered, event, error)
       }
@@ -123,6 +136,12 @@ export class EventBus implements EventSink {
         cause: describeError(error),
       })
   }
+}
+
+function isThenable(
+  value: unknown,
+): value is { then: (done: undefined, failed: (error: unknown) => void) => unknown } {
+  return typeof (value as { readonly then?: unknown } | null | undefined)?.then === 'function'
 }
 
 /** A sink without listeners, for use outside a gateway. */

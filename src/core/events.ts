@@ -124,12 +124,20 @@ export interface SessionClosed extends Happened<'session.closed'> {
 interface StreamFacts {
   readonly principal: Principal
   readonly endpoint: string
+  readonly era: 'legacy' | 'modern'
+  /** Transport of the client, known only within a session. */
+  readonly front: Front | undefined
+  /** The first characters of the session id. The whole id is a secret. */
+  readonly session: string | undefined
 }
 
-/** A listen stream of a modern client is open. */
+/**
+ * A stream for messages that answer no request is open: a listen stream of a modern client, the GET stream of a
+ * session, or the stream of HTTP+SSE.
+ */
 export interface StreamOpened extends Happened<'stream.opened'>, StreamFacts {}
 
-/** A listen stream of a modern client has ended. */
+/** Such a stream has ended. */
 export interface StreamClosed extends Happened<'stream.closed'>, StreamFacts {
   readonly durationMs: number
 }
@@ -147,10 +155,16 @@ export interface LinkOpened extends Happened<'link.opened'>, LinkFacts {
   readonly reopened: boolean
 }
 
-/** A link to a server was lost. */
+/** An open link was lost: its connection, its process or its session has ended. */
 export interface LinkLost extends Happened<'link.lost'>, LinkFacts {
   readonly error: GatewayError
 }
+
+/**
+ * The gateway has ended an open link: it was idle or drained, was replaced, or made room. Each opened link has exactly
+ * one `link.lost` or `link.closed`.
+ */
+export interface LinkClosed extends Happened<'link.closed'>, LinkFacts {}
 
 /** A server could not be reached or did not start. */
 export interface LinkFailed extends Happened<'link.failed'>, LinkFacts {
@@ -171,9 +185,11 @@ export interface ReplicaDrained extends Happened<'replica.drained'>, LinkFacts {
 /** A drained replica receives calls again. */
 export interface ReplicaResumed extends Happened<'replica.resumed'>, LinkFacts {}
 
-/** Lists of an endpoint have changed. */
+/** Lists have changed for the connected clients of a view, which are notified. */
 export interface ListChanged extends Happened<'list.changed'> {
   readonly endpoint: string
+  /** Opaque name of the view: equal names have equal contents. */
+  readonly view: string
   readonly kinds: readonly ListKind[]
 }
 
@@ -215,7 +231,8 @@ export interface ReloadApplied extends Happened<'reload.applied'> {
   readonly notReloadable: readonly string[]
   readonly durationMs: number
 }
-/** A new configuration was rejected. The running one stays in use. */
+
+/** A new configuration could not be read, or was rejected. The running one stays in use. */
 export interface ReloadRefused extends Happened<'reload.refused'> {
   readonly error: GatewayError
 }
@@ -254,6 +271,7 @@ export type GatewayEvent =
   | StreamClosed
   | LinkOpened
   | LinkLost
+  | LinkClosed
   | LinkFailed
   | ReplicaEjected
   | ReplicaReturned

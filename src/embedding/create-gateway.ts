@@ -89,7 +89,7 @@ class EmbeddedGateway implements Gateway {
 
   reload: Gateway['reload'] = async source => {
     this.#refuseClosed()
-    const config = await this.#parts.load(source)
+    const config = await this.#load(source)
     this.#refuseClosed()
     const report = await this.#running.reload(config)
     if (report.applied) tellProblems(config, this.#parts.logger)
@@ -106,6 +106,15 @@ class EmbeddedGateway implements Gateway {
     const ended = timeoutMs === 0 ? this.#running.close() : this.#running.stop(timeoutMs)
     this.#closed ??= ended.then(() => this.#closeStore())
     return this.#closed
+  }
+
+  async #load(source: ConfigSource): Promise<Config> {
+    try {
+      return await this.#parts.load(source)
+    } catch (error) {
+      this.#running.unreadable(describeError(error))
+      throw error
+    }
   }
 
   async #closeStore(): Promise<void> {

@@ -1,12 +1,11 @@
 import type { ListenConfig } from '../config/types.ts'
-import { CLOCK } from '../core/clock.ts'
 import { endpointOf } from '../core/endpoint.ts'
 import { GatewayError } from '../core/errors.ts'
-import { UNHEARD, type EventSink } from '../core/event-bus.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
 import { Shares, type Holding } from '../core/shares.ts'
+import type { ClientStream, ClientStreams } from './client-streams.ts'
 
 /** Receives updates of resources and tasks. `params` is raw JSON. */
 export interface Subscriber {
@@ -22,8 +21,8 @@ export interface ListenStream extends Holding, Subscriber {
   listsChanged(kinds: readonly ListKind[]): void
   /** Ends it with a result. */
   end(): void
-  /** Details for the status. Set once the client has received the acknowledgement. */
-  open?: { readonly principal: Principal; readonly endpoint: string; readonly since: number }
+  /** Set once the client has received the acknowledgement. */
+  open?: ClientStream
 }
 
 /**
@@ -33,12 +32,12 @@ export interface ListenStream extends Holding, Subscriber {
 export class ListenStreams {
   limits: ListenConfig
   readonly #logger: Logger
-  readonly #events: EventSink
+  readonly #streams: ClientStreams
   readonly #open = new Set<ListenStream>()
   readonly #shares = new Shares()
 
-  constructor(limits: ListenConfig, logger: Logger, events: EventSink = UNHEARD) {
-    this.#events = events
+  constructor(limits: ListenConfig, logger: Logger, streams: ClientStreams) {
+    this.#streams = streams
     this.limits = limits
     this.#logger = logger
   }
@@ -83,19 +82,14 @@ export class ListenStreams {
 
   /** Records that the client has received the acknowledgement. */
   acknowledged(stream: ListenStream, principal: Principal, view: string): void {
-    const endpoint = endpointOf(view)
-    stream.open = { principal, endpoint, since: performance.now() }
-    if (this.#events.heard['stream.opened'])
-      this.#events.emit({ type: 'stream.opened', time: CLOCK.wall(), principal, endpoint })
+    stream.open = { principal, endpoint: endpointOf(view), session: undefined, since: performance.now() }
+    this.#streams.opened(stream.open)
   }
 
   closed(stream: ListenStream): void {
     if (!this.#open.delete(stream)) return
     this.#shares.closed(stream.holder)
-    if (!stream.open || !this.#events.heard['stream.closed']) return
-    const { principal, endpoint, since } = stream.open
-    const durationMs = performance.now() - since
-    this.#events.emit({ type: 'stream.closed', time: CLOCK.wall(), principal, endpoint, durationMs })
+    if (stream.open) this.#streams.closed(stream.open)
   }
 
   #leaving(principal: string): ListenStream | undefined {

@@ -5,6 +5,7 @@ import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
 import type { HeaderParam } from '../core/route.ts'
+import type { ClientStreams } from './client-streams.ts'
 import type { CallsInFlight } from './calls-in-flight.ts'
 import type { ListenStreams, Subscriber } from './listen-streams.ts'
 
@@ -14,6 +15,7 @@ export interface Service {
   readonly serverInfo: string
   readonly asks: AsksConfig
   readonly listens: ListenStreams
+  readonly streams: ClientStreams
   readonly calls: CallsInFlight
   /**
    * Changes with each configuration. Identity and view of a caller have to be looked up again if it has changed in the

@@ -48,6 +48,7 @@ export class StdioFront implements Front {
   readonly #options: StdioFrontOptions
   #view: string
   #maxMessageBytes: number
+  #lastAnswersMs: number
   readonly #session: Session
   /** Modern requests in flight, by raw id. */
   readonly #calls = new Map<string, Call>()
@@ -69,6 +70,7 @@ export class StdioFront implements Front {
     this.#options = options
     this.#view = options.view
     this.#maxMessageBytes = options.maxMessageBytes
+    this.#lastAnswersMs = options.lastAnswersMs
     this.#session = new Session(
       options.service,
       options.principal,
@@ -111,6 +113,7 @@ export class StdioFront implements Front {
   reconfigured({ clients, gateway }: Config): void {
     const { service, endpoint, principal } = this.#options
     this.#maxMessageBytes = gateway.http.maxBodyBytes
+    this.#lastAnswersMs = gateway.shutdownTimeoutMs
     const { client } = principal
     const isKnown = client === undefined || clients.some(({ name }) => name === client)
     const view = isKnown ? service.viewOf(endpoint, principal) : undefined
@@ -152,7 +155,7 @@ export class StdioFront implements Front {
     this.#session.deafen()
     if (this.#waiting === 0) void this.close()
     // While the gateway drains, it has set the deadline itself.
-    else if (!this.#draining) this.#overdue = setTimeout(() => this.#cutOff(), this.#options.lastAnswersMs)
+    else if (!this.#draining) this.#overdue = setTimeout(() => this.#cutOff(), this.#lastAnswersMs)
   }
 
   /** Ends the wait for answers. */

@@ -1,7 +1,9 @@
+import { tellListChanged } from './gateway-events.ts'
 import type { Generation } from './generation.ts'
 import type { Runtime } from './runtime.ts'
 import type { View } from '../catalog/view.ts'
 import { describeError } from '../core/errors.ts'
+import type { EventSink } from '../core/event-bus.ts'
 import type { Conversation } from '../core/exchange.ts'
 import type { ListKind } from '../core/route.ts'
 import type { ListenStream, ListenStreams } from '../front/listen-streams.ts'
@@ -17,8 +19,10 @@ export interface Seen {
 export class Audience {
   readonly #runtime: Runtime
   readonly #streams: ListenStreams
+  readonly #events: EventSink
 
-  constructor(runtime: Runtime, streams: ListenStreams) {
+  constructor(runtime: Runtime, streams: ListenStreams, events: EventSink) {
+    this.#events = events
     this.#runtime = runtime
     this.#streams = streams
   }
@@ -39,7 +43,7 @@ export class Audience {
       let known = compared.get(before)
       if (!known) compared.set(before, (known = new Map()))
       let kinds = known.get(after)
-      if (!kinds) known.set(after, (kinds = generation.catalog.views.changed(before, after)))
+      if (!kinds) known.set(after, (kinds = this.#changed(before, after, generation)))
       return kinds
     }
     for (const { listener, view } of seen) {
@@ -51,6 +55,13 @@ export class Audience {
         })
       }
     }
+  }
+
+  /** Lists that differ for the clients that have moved from one view to another. */
+  async #changed(before: View, after: View, { catalog }: Generation): Promise<readonly ListKind[]> {
+    const kinds = await catalog.views.changed(before, after)
+    if (kinds.length > 0) tellListChanged(this.#events, after.name, kinds)
+    return kinds
   }
 
   async #moved(

@@ -10,6 +10,7 @@ import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind, Route } from '../core/route.ts'
 import { CallsInFlight } from '../front/calls-in-flight.ts'
+import { ClientStreams } from '../front/client-streams.ts'
 import { ListenStreams, type Subscriber } from '../front/listen-streams.ts'
 import type { Service } from '../front/service.ts'
 import { reportOpened } from '../middleware/request/report.ts'
@@ -20,6 +21,7 @@ export abstract class ClientService implements Service {
   readonly serverInfo = JSON.stringify({ name: 'mcp-manifold', title: 'Manifold', version: VERSION })
   readonly calls = new CallsInFlight()
   readonly listens: ListenStreams
+  readonly streams: ClientStreams
   /**
    * Hears of what happens (docs/events.md), of one type or with `*` of everything, until the returned function is called. A listener is called in the turn
    * of the event and returns soon; its failures are logged and change nothing.
@@ -36,7 +38,8 @@ export abstract class ClientService implements Service {
 
   constructor(listen: ListenConfig, logger: Logger) {
     this.events = new GatewayEvents(logger)
-    this.listens = new ListenStreams(listen, logger, this.events)
+    this.streams = new ClientStreams(this.events)
+    this.listens = new ListenStreams(listen, logger, this.streams)
     this.on = this.events.on.bind(this.events) as EventBus['on']
   }
 

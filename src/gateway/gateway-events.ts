@@ -1,14 +1,22 @@
 import type { AuditConfig } from '../config/types.ts'
 import { CLOCK } from '../core/clock.ts'
-import { EventBus } from '../core/event-bus.ts'
+import { endpointOf } from '../core/endpoint.ts'
+import { EventBus, type EventSink } from '../core/event-bus.ts'
 import type { AdminActed, GatewayEvent } from '../core/events.ts'
 import type { Conversation } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
+import type { ListKind } from '../core/route.ts'
 import { Audit } from '../observe/audit.ts'
 import { DebugTrace } from '../observe/debug-trace.ts'
 
 /** A write over the admin API. */
 export type AdminNote = Omit<AdminActed, 'type' | 'time'>
+
+/** Tells that the lists of a view have changed for its clients. */
+export function tellListChanged(events: EventSink, view: string, kinds: readonly ListKind[]): void {
+  if (events.heard['list.changed'])
+    events.emit({ type: 'list.changed', time: CLOCK.wall(), endpoint: endpointOf(view), view, kinds })
+}
 
 /** Of an event: everything but its time. */
 type Untimed<E> = E extends GatewayEvent ? Omit<E, 'time'> : never

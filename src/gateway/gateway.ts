@@ -30,9 +30,6 @@ interface Built {
   readonly fronts: PreparedFronts
 }
 
-/** How long a refresh of old lists waits, so that it does not compete with a client's first requests. */
-const REFRESH_DELAY_MS = 2000
-
 /**
  * A running gateway: what its fronts ask of it, its start and its end. How its parts are wired is in `generation.ts`. Servers are started when they
  * are first needed.
@@ -48,7 +45,6 @@ export class Gateway extends ClientService {
   readonly #drains: DrainWatch | undefined
   readonly #fronts: Fronts
   readonly #http: HttpFronts
-  #refreshTimer: NodeJS.Timeout | undefined
   #stopping: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
@@ -69,7 +65,7 @@ export class Gateway extends ClientService {
       events: this.events,
       catalog,
     }))
-    this.audience = new Audience(runtime, this.listens)
+    this.audience = new Audience(runtime, this.listens, this.events)
     this.current = new Generation({ config, policies, runtime, events: this.events })
     this.events.follow(config.gateway.audit, logger)
     this.#http = new HttpFronts({
@@ -96,12 +92,6 @@ export class Gateway extends ClientService {
   /** Reads what earlier runs left: lists and eras. Starts no server. */
   async load(): Promise<void> {
     await Promise.all([this.runtime.load(), this.#drains?.start()])
-    this.#refreshTimer = setTimeout(() => {
-      const { lists } = this.runtime
-      for (const server of lists.stale(this.#config.gateway.catalog.refreshAfterMs))
-        void lists.refresh(server)
-    }, REFRESH_DELAY_MS)
-    this.#refreshTimer.unref()
   }
 
   /**
@@ -164,6 +154,21 @@ export class Gateway extends ClientService {
    * @throws GatewayError `config` that names every problem; the gateway runs on as it was
    */
   async reload(config: Config): Promise<ReloadReport> {
+    try {
+      return await this.#reload(config)
+    } catch (error) {
+      this.events.tell({ type: 'reload.refused', error: GatewayError.from(error) })
+      throw error
+    }
+  }
+
+  /** Tells listeners that another configuration could not be read, so that `reload` does not get it. */
+  unreadable(problem: string): void {
+    this.events.tell({ type: 'reload.refused', error: new GatewayError('config', problem) })
+  }
+
+  async #reload(config: Config): Promise<ReloadReport> {
+    const since = performance.now()
     const turn = ++this.#reloads
     const next = carriedOver(this.#config, config)
     const { notReloadable, servers } = next
@@ -174,7 +179,10 @@ export class Gateway extends ClientService {
       built.fronts.discard()
       return { applied: false, superseded: turn !== this.#reloads, notReloadable, servers }
     }
-    await this.#swap(built)
+    const told = this.#swap(built)
+    const durationMs = performance.now() - since
+    this.events.tell({ type: 'reload.applied', servers, notReloadable, durationMs })
+    await told
     return { applied: true, superseded: false, notReloadable, servers }
   }
 
@@ -266,7 +274,6 @@ export class Gateway extends ClientService {
   }
 
   async #close(): Promise<void> {
-    clearTimeout(this.#refreshTimer)
     this.#fronts.drain()
     await this.#drains?.close()
     // First, and with time for the answers to leave: those who wait hear why they do not get their turn.

@@ -1,10 +1,9 @@
 import { composeCalls, composeRequests, type RequestChains } from './chains.ts'
 import { Router } from './router.ts'
+import { tellListChanged } from './gateway-events.ts'
 import type { Runtime } from './runtime.ts'
 import { Catalog } from '../catalog/catalog.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
-import { CLOCK } from '../core/clock.ts'
-import { endpointOf } from '../core/endpoint.ts'
 import type { EventSink } from '../core/event-bus.ts'
 import { checkCall, recordDecision } from '../middleware/authorize.ts'
 import type { ReportOptions } from '../middleware/request/report.ts'
@@ -51,8 +50,7 @@ export class Generation {
       policy: key => policies.byKey(key),
       watched: () => listChanges.watched(),
       onChange: (name, kinds) => {
-        if (events.heard['list.changed'])
-          events.emit({ type: 'list.changed', time: CLOCK.wall(), endpoint: endpointOf(name), kinds })
+        tellListChanged(events, name, kinds)
         listChanges.tell(name, kinds)
       },
     }))

@@ -1,6 +1,7 @@
 import { checkExposure, checkMount, servesThisMachineOnly } from '../auth/exposure.ts'
 import type { Config } from '../config/types.ts'
 import type { Gatekeeper } from '../auth/gatekeeper.ts'
+import type { IssuerKeySets } from '../auth/issuer-key-sets.ts'
 import { describeError } from '../core/errors.ts'
 import { SILENT, type Logger } from '../core/logger.ts'
 import { descriptorShares } from '../descriptors.ts'
@@ -32,13 +33,18 @@ export interface HandlerOptions {
   readonly prefix?: string
 }
 
+interface LoadedAuth {
+  readonly Made: typeof Gatekeeper
+  readonly issuerKeys: IssuerKeySets
+}
+
 /** What a gateway serves over HTTP: an address of its own, and handlers in servers of other programs. Each has sessions of its own. */
 export class HttpFronts {
   readonly #options: HttpFrontsOptions
   #config: Config
   readonly #open: HttpFront[] = []
   /** Known once the first front has been made. */
-  #Gatekeeper: typeof Gatekeeper | undefined
+  #auth: LoadedAuth | undefined
 
   constructor(options: HttpFrontsOptions) {
     this.#options = options
@@ -67,6 +73,7 @@ export class HttpFronts {
             : (made.get(front) ?? this.#authenticator(config, front.mount))
           front.use({ authenticator, certificates, thisMachineOnly })
         }
+        this.#auth?.issuerKeys.keep(config.gateway.auth.jwt)
       },
       discard: () => {
         for (const authenticator of made.values()) authenticator.close()
@@ -81,8 +88,8 @@ export class HttpFronts {
     const { store, logger } = this.#options
     // Tokens are issued for the address of an endpoint, with what is in front of its path.
     const publicUrl = http.publicUrl && http.publicUrl + (mount?.prefix ?? '')
-    const Made = this.#Gatekeeper as typeof Gatekeeper
-    return new Made({ auth, http: { publicUrl }, clients, store, logger })
+    const { Made, issuerKeys } = this.#auth as LoadedAuth
+    return new Made({ auth, http: { publicUrl }, clients, issuerKeys, store, logger })
   }
 
   /** Legacy sessions that are open. */
@@ -131,11 +138,12 @@ export class HttpFronts {
   /** Loaded when first needed: a gateway on stdio starts without it. */
   async #make(mount: HttpFrontOptions['mount']): Promise<HttpFront> {
     const { service, readiness, onRefused, logger, fronts } = this.#options
-    const [{ HttpFront }, gatekeeper] = await Promise.all([
+    const [{ HttpFront }, gatekeeper, keySets] = await Promise.all([
       import('../front/http/endpoint.ts'),
       import('../auth/gatekeeper.ts'),
+      import('../auth/issuer-key-sets.ts'),
     ])
-    this.#Gatekeeper = gatekeeper.Gatekeeper
+    this.#auth ??= { Made: gatekeeper.Gatekeeper, issuerKeys: new keySets.IssuerKeySets(logger) }
     const front = new HttpFront({
       service,
       config: this.#config.gateway.http,

@@ -5,6 +5,7 @@ import { Equivalence } from '../catalog/equivalence.ts'
 import { ResourceOwners } from '../catalog/resource-owners.ts'
 import { ServerLists } from '../catalog/server-lists.ts'
 import { spokenSince } from '../catalog/snapshot.ts'
+import { StaleLists } from '../catalog/stale-lists.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
 import { CLOCK } from '../core/clock.ts'
 import { Deadlines } from '../core/deadlines.ts'
@@ -68,6 +69,7 @@ export class Runtime {
   readonly taskIds: TaskIds
   readonly legacyTasks: LegacyTasks
   readonly suspendedCalls: SuspendedCalls
+  readonly #staleLists: StaleLists
   readonly #sharing: CacheSharing
   readonly #equivalence: Equivalence
   readonly #clientLinks: LinksPerClient
@@ -100,6 +102,7 @@ export class Runtime {
       links: server => this.pools.get(server)?.links ?? [],
       notBefore: server => notBefore(this.pools.get(server)?.slots ?? []),
     })
+    this.#staleLists = new StaleLists(this.lists, gateway.catalog.refreshAfterMs)
     this.#equivalence = new Equivalence(logger, server => this.lists.refreshSoon(server))
     this.#sharing = new CacheSharing({ store, logger, cache: () => this.cache })
     this.#sharing.reconfigure(config)
@@ -147,6 +150,7 @@ export class Runtime {
   async load(): Promise<void> {
     await this.lists.load()
     this.#sharing.start()
+    this.#staleLists.start()
     for (const name of this.pools.keys()) this.#restoreEra(name)
   }
 
@@ -184,6 +188,7 @@ export class Runtime {
     this.suspendedCalls.reconfigure(gateway.asks)
 
     const added = this.lists.reconfigure(servers, gateway.catalog.firstListTimeoutMs)
+    this.#staleLists.reconfigure(gateway.catalog.refreshAfterMs)
     const names = new Set(servers.map(({ name }) => name))
     for (const [name, pool] of this.pools) if (!names.has(name)) this.#retire(name, pool)
     const samePools = JSON.stringify(poolSettings(before)) === JSON.stringify(poolSettings(gateway))
@@ -198,6 +203,7 @@ export class Runtime {
   }
 
   async close(): Promise<void> {
+    this.#staleLists.close()
     const lists = this.lists.close()
     await Promise.all([...this.pools.values(), ...this.#leaving.keys()].map(pool => pool.close()))
     await Promise.all([lists, ...this.#leaving.values()])

@@ -67,6 +67,14 @@ export function samples(): readonly GatewayEvent[] {
     notify: () => undefined,
     ask: () => Promise.reject(new Error('nobody')),
   }
+  const stream = {
+    time: 5,
+    principal,
+    endpoint: '',
+    era: 'modern',
+    front: undefined,
+    session: undefined,
+  } as const
   const link = { time: 5, server: 'a', replica: 'a 1' }
   const others: { readonly [T in EventType]: readonly EventOf<T>[] } = {
     'request.began': [true, false].map(full => new Began(callOf(full), 1, CONTEXT)),
@@ -95,16 +103,17 @@ export function samples(): readonly GatewayEvent[] {
     ],
     'session.opened': [{ type: 'session.opened', time: 5, conversation }],
     'session.closed': [{ type: 'session.closed', time: 5, conversation }],
-    'stream.opened': [{ type: 'stream.opened', time: 5, principal, endpoint: '' }],
-    'stream.closed': [{ type: 'stream.closed', time: 5, principal, endpoint: '', durationMs: 1 }],
+    'stream.opened': [{ type: 'stream.opened', ...stream }],
+    'stream.closed': [{ type: 'stream.closed', ...stream, durationMs: 1 }],
     'link.opened': [{ ...link, type: 'link.opened', era: 'modern', reopened: false }],
     'link.lost': [{ ...link, type: 'link.lost', error }],
+    'link.closed': [{ ...link, type: 'link.closed' }],
     'link.failed': [{ ...link, type: 'link.failed', error }],
     'replica.ejected': [{ ...link, type: 'replica.ejected', cause: `token=${SECRET}` }],
     'replica.returned': [{ ...link, type: 'replica.returned' }],
     'replica.drained': [{ ...link, type: 'replica.drained' }],
     'replica.resumed': [{ ...link, type: 'replica.resumed' }],
-    'list.changed': [{ type: 'list.changed', time: 5, endpoint: '', kinds: ['tools'] }],
+    'list.changed': [{ type: 'list.changed', time: 5, endpoint: '', view: '', kinds: ['tools'] }],
     'cache.hit': [
       {
         ...link,

@@ -321,13 +321,18 @@ describe.runIf(hasRedis())('with a Redis', () => {
     await first.stop()
     // What is in memory is given, the rest is fetched, and neither waits for what is away.
     expect((await gateway.call('get')).mark).toMatchObject({ tier: 'memory' })
-    const since = performance.now()
-    for (let at = 0; at < 20; at++) expect((await gateway.call('get', `{"a":${at}}`)).mark).toBeUndefined()
-    expect(performance.now() - since).toBeLessThan(4000)
-    for (let at = 0; at < 20; at++) expect((await gateway.call('get', `{"a":${at}}`)).mark).toBeDefined()
+    const tookMs: number[] = []
+    for (let at = 0; at < 21; at++) {
+      const since = performance.now()
+      expect((await gateway.call('get', `{"a":${at}}`)).mark).toBeUndefined()
+      tookMs.push(performance.now() - since)
+    }
+    // A look-up that is waited for takes 200 ms. The median, because the machine may stand still during some of them.
+    expect(tookMs.sort((a, b) => a - b)[10]).toBeLessThan(150)
+    for (let at = 0; at < 21; at++) expect((await gateway.call('get', `{"a":${at}}`)).mark).toBeDefined()
     expect((await gateway.call('set')).mark).toBeUndefined()
     expect((await gateway.call('get')).mark).toBeUndefined()
-    expect(calls.filter(name => name === 'get')).toHaveLength(22)
+    expect(calls.filter(name => name === 'get')).toHaveLength(23)
 
     const again = await startRedis(port)
     onTestFinished(() => again.stop())
@@ -340,11 +345,16 @@ describe.runIf(hasRedis())('with a Redis', () => {
       }, HEARD)
       .toBeGreaterThan(0)
     await using other = await run(configure(again.url))
+    // The first results are those of an epoch that the new Redis does not have. Afterwards each gives what the other has stored.
     await expect
       .poll(async () => {
         const args = `{"both":${at++}}`
+        const before = new Set(await store.keys('cache/'))
         await gateway.call('get', args)
-        await store.keys('cache/')
+        // Stored a moment after the answer.
+        await expect
+          .poll(async () => (await store.keys('cache/')).filter(name => !before.has(name)), HEARD)
+          .not.toEqual([])
         return (await other.call('get', args)).mark?.tier
       }, HEARD)
       .toBe('store')

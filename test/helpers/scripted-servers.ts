@@ -171,7 +171,7 @@ function openEvents(response: ServerResponse): void {
 }
 
 /** A Streamable HTTP server, with sessions only where told so. A request becomes a stream as soon as something is said on it. */
-export async function scriptedHttp({ sessions = false } = {}): Promise<ScriptedServer> {
+export async function scriptedHttp({ sessions = false, port: wanted = 0 } = {}): Promise<ScriptedServer> {
   let lastSession = 0
   const streams = new Set<ServerResponse>()
   const server = script(text => {
@@ -218,7 +218,7 @@ export async function scriptedHttp({ sessions = false } = {}): Promise<ScriptedS
       if (!server.take(body, say, answer, gone, part)) response.writeHead(202).end()
     })
   })
-  listener.listen(0, '127.0.0.1')
+  listener.listen(wanted, '127.0.0.1')
   await once(listener, 'listening')
   const { port } = listener.address() as AddressInfo
   return Object.assign(server, {

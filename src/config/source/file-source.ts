@@ -1,10 +1,10 @@
 import { FileWatch } from './file-watch.ts'
-import { readInThread } from './read-in-thread.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { FileMark } from '../load/files-read.ts'
 import type { Overrides } from '../resolve/environment.ts'
 import type { ConfigReading, ConfigSource } from './config-source.ts'
-import type { FileReading, ReadRequest } from './reading.ts'
+import type { ReadRequest } from './reading.ts'
+import type { StartedReading } from './reading-threads.ts'
 
 export interface FileSourceOptions {
   /** Absolute path. */
@@ -14,8 +14,8 @@ export interface FileSourceOptions {
   readonly logger: Logger
   /** Files that have already been read, so that only later changes count. */
   readonly marks?: readonly FileMark[]
-  /** Default: in a separate thread. */
-  readonly load?: (request: ReadRequest) => { reading: Promise<FileReading>; stop: () => void }
+  /** Starts a reading: that of `ReadingThreads`. */
+  readonly load: (request: ReadRequest) => StartedReading
 }
 
 /**
@@ -25,7 +25,7 @@ export interface FileSourceOptions {
 export class FileSource implements ConfigSource {
   readonly name: string
   readonly #options: FileSourceOptions
-  readonly #reads = new Set<{ reading: Promise<FileReading>; stop: () => void }>()
+  readonly #reads = new Set<StartedReading>()
   #marks: readonly FileMark[]
   #watch: FileWatch | undefined
   #closing: Promise<void> | undefined
@@ -38,7 +38,7 @@ export class FileSource implements ConfigSource {
   }
 
   async read(): Promise<ConfigReading> {
-    const { file, overrides = {}, load = readInThread } = this.#options
+    const { file, overrides = {}, load } = this.#options
     const started = load({ file, overrides })
     this.#reads.add(started)
     if (this.#closing) started.stop()

@@ -13,6 +13,8 @@ export interface Reloadable {
     readonly superseded: boolean
     readonly notReloadable: readonly string[]
   }>
+  /** Called when a changed configuration could not be read, with the reason. Nothing changes. */
+  unreadable(problem: string): void
 }
 
 export interface ReloaderOptions {
@@ -130,7 +132,9 @@ export class Reloader {
     const isTried = isNoticed && isKnown
     const result = 'config' in compared && !isTried ? await this.#take(compared) : resultOf(compared)
     // A client that stores its own data in the file writes it often, so unchanged results are not logged.
-    if (!isTried && !(isNoticed && result.outcome === 'unchanged')) this.#log(result, before)
+    if (isTried) return result
+    if (reading.config === undefined) this.#target.unreadable(reading.problem)
+    if (!(isNoticed && result.outcome === 'unchanged')) this.#log(result, before)
     return result
   }
 

@@ -6,6 +6,12 @@ import type { EventBudget } from './event-budget.ts'
 /** Maximum number of messages for a client whose standalone stream is not open at the moment. */
 const MAX_WAITING = 200
 
+/** What one session may keep. */
+export interface EventBounds {
+  readonly maxEvents: number
+  readonly maxEventBytes: number
+}
+
 interface Kept {
   readonly stream: number
   readonly sequence: number
@@ -21,8 +27,8 @@ interface Kept {
 export class SessionEvents {
   /** Distinguishes the ids of this session from those of others. */
   readonly #tag = randomBytes(4).toString('hex')
-  readonly #maxEvents: number
-  readonly #maxBytes: number
+  /** The bounds of the configuration in effect. */
+  readonly #bounds: () => EventBounds
   readonly #budget: EventBudget | undefined
   /** Principal of the session. */
   readonly principal: string
@@ -32,9 +38,8 @@ export class SessionEvents {
   #waitingBytes = 0
   #sequence = 0
 
-  constructor(maxEvents: number, maxBytes: number, principal = '', budget?: EventBudget) {
-    this.#maxEvents = maxEvents
-    this.#maxBytes = maxBytes
+  constructor(bounds: () => EventBounds, principal = '', budget?: EventBudget) {
+    this.#bounds = bounds
     this.principal = principal
     this.#budget = budget
   }
@@ -53,8 +58,9 @@ export class SessionEvents {
     const bytes = Buffer.byteLength(text)
     this.#kept.push({ stream, sequence, text, bytes })
     this.#bytes += bytes
-    while (this.#kept.length > this.#maxEvents || this.#bytes > this.#maxBytes) {
-      if (undelivered && this.#kept.length === 1 && this.#maxEvents > 0) break
+    const { maxEvents, maxEventBytes } = this.#bounds()
+    while (this.#kept.length > maxEvents || this.#bytes > maxEventBytes) {
+      if (undelivered && this.#kept.length === 1 && maxEvents > 0) break
       this.#dropEvent()
     }
     this.#budget?.changed(this)
@@ -66,7 +72,8 @@ export class SessionEvents {
     const bytes = Buffer.byteLength(text)
     this.#waiting.push({ text, bytes })
     this.#waitingBytes += bytes
-    while (this.#waiting.length > MAX_WAITING || this.#waitingBytes > this.#maxBytes) this.#dropWaiting()
+    const { maxEventBytes } = this.#bounds()
+    while (this.#waiting.length > MAX_WAITING || this.#waitingBytes > maxEventBytes) this.#dropWaiting()
     this.#budget?.changed(this)
   }
 

@@ -1,5 +1,4 @@
 import type { ServerResponse } from 'node:http'
-import type { HttpFrontConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { IdTable } from '../../core/id-table.ts'
 import { onOneLine } from '../../protocol/json-text.ts'
@@ -7,7 +6,7 @@ import { LATEST_LEGACY } from '../../protocol/revisions.ts'
 import type { Credential } from '../authenticator.ts'
 import { MAX_STREAM_BYTES, type Backlogs } from '../backlogs.ts'
 import type { EventBudget } from './event-budget.ts'
-import { SessionEvents } from './event-store.ts'
+import { SessionEvents, type EventBounds } from './event-store.ts'
 import { HttpReply, isDue, openEventStream } from './http-reply.ts'
 import { Outlet } from '../outlet.ts'
 import type { Service } from '../service.ts'
@@ -19,12 +18,15 @@ const STANDALONE = 0
 /** Settings shared by the sessions of one front. */
 export interface SessionBounds {
   readonly backlogs: Backlogs
-  readonly events: EventBudget
+  readonly budget: EventBudget
+  /** What each session may keep for a client that resumes, by the configuration in effect. */
+  readonly events: () => EventBounds
 }
 
 /** A legacy session over Streamable HTTP: its running replies, its standalone stream, and the events for resuming. */
 export class HttpSession {
   readonly session: Session
+  readonly #service: Service
   /** Its endpoint; `''`: all servers. */
   readonly endpoint: string
   #credential: Credential
@@ -43,13 +45,13 @@ export class HttpSession {
     endpoint: string,
     view: string,
     credential: Credential,
-    config: HttpFrontConfig,
     bounds: SessionBounds,
   ) {
     const { id } = credential.principal
-    this.#events = new SessionEvents(config.maxEvents, config.maxEventBytes, id, bounds.events)
+    this.#events = new SessionEvents(bounds.events, id, bounds.budget)
     this.#backlogs = bounds.backlogs
     this.endpoint = endpoint
+    this.#service = service
     this.#credential = credential
     this.session = new Session(service, credential.principal, view, text => this.#toStandalone(text), 'http')
   }
@@ -179,7 +181,11 @@ export class HttpSession {
     this.#standalone = response
     this.#outlet = new Outlet(response, this.session.principal.id, this.#backlogs)
     this.#standaloneWrite = monotonicNow()
+    const { endpoint, session } = this
+    const stream = { principal: session.principal, endpoint, session, since: performance.now() }
+    this.#service.streams.opened(stream)
     response.on('close', () => {
+      this.#service.streams.closed(stream)
       this.lastSeen = monotonicNow()
       if (this.#standalone !== response) return
       this.#standalone = undefined

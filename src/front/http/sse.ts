@@ -161,12 +161,15 @@ export class SseFront {
       },
     }
     this.#sessions.add(entry)
+    const opened = { principal: credential.principal, endpoint, session, since: performance.now() }
     response.on('close', () => {
+      this.#service.streams.closed(opened)
       this.#sessions.remove(entry)
       session.close()
     })
     openEventStream(response, {})
     response.write(`event: endpoint\ndata: ${messagesPath}?sessionId=${session.id}\n\n`)
+    this.#service.streams.opened(opened)
   }
 
   /** Endpoint of the session that a request names. `undefined`: there is none. */

@@ -270,15 +270,12 @@ export class StreamableHttpFront {
     incoming: Incoming,
   ): Promise<void> {
     const service = this.#service
-    const config = this.#config
     const refusal = await admitSession(service, access, incoming)
     if (refusal) return void refuse(this.#errorReply(response, 200), incoming.id as string, refusal)
     if (this.#draining) return refuseUnavailable(response, incoming.id as string, this.#headers)
     this.#sessions.makeRoom(access.credential.principal.id)
-    const session = new HttpSession(service, access.endpoint, access.view, access.credential, config, {
-      backlogs: this.#backlogs,
-      events: this.#events,
-    })
+    const bounds = { backlogs: this.#backlogs, budget: this.#events, events: () => this.#config }
+    const session = new HttpSession(service, access.endpoint, access.view, access.credential, bounds)
     const reply = session.reply(response, 1, accepts(request, 'text/event-stream'), session.headers)
     session.session.request(incoming.id as string, incoming, reply)
     if (session.session.protocolVersion !== undefined) this.#sessions.add(session)

@@ -54,14 +54,20 @@ export class DnsDiscovery {
     return this.#fresh || this.#closed ? undefined : this.#look()
   }
 
-  /** Applies other settings to later look-ups. */
+  /** Applies other settings. Names of a server in use are looked up again at once, others before the next use. */
   configure(dns: DnsConfig): void {
     if (JSON.stringify(dns) === JSON.stringify(this.#dns)) return
     this.#dns = dns
-    if (this.#options.resolver) return
-    this.#made?.close()
-    this.#made = undefined
-    if (!this.#closed && this.#entries.some(hasName) && this.#options.inUse()) void this.#look()
+    if (!this.#options.resolver) {
+      this.#made?.close()
+      this.#made = undefined
+    }
+    if (!this.#closed && this.#entries.some(hasName)) this.#renew()
+  }
+
+  #renew(): void {
+    if (this.#options.inUse()) void this.#look()
+    else this.#fresh = false
   }
 
   /** Applies the replicas of another configuration. */
@@ -71,9 +77,7 @@ export class DnsDiscovery {
     for (const key of this.#found.keys()) if (!keys.has(key)) this.#found.delete(key)
     this.#tell()
     const unknown = this.#entries.some(entry => hasName(entry) && !this.#found.has(keyOf(entry)))
-    if (!unknown) return
-    if (this.#options.inUse()) void this.#look()
-    else this.#fresh = false
+    if (unknown) this.#renew()
   }
 
   /** Looks up again, because a replica could not be connected to and may have another address now. */
@@ -101,6 +105,7 @@ export class DnsDiscovery {
   async #lookUp(): Promise<void> {
     clearTimeout(this.#timer)
     this.#lookedAt = monotonicNow()
+    const dns = this.#dns
     const entries = this.#entries.filter(hasName)
     const found = await Promise.all(entries.map(entry => this.#locate(entry)))
     if (this.#closed) return
@@ -110,7 +115,8 @@ export class DnsDiscovery {
     })
     const asked = new Set(entries.map(keyOf))
     // The configuration may have changed in the meantime.
-    if (this.#entries.some(entry => hasName(entry) && !asked.has(keyOf(entry)))) return this.#lookUp()
+    if (dns !== this.#dns || this.#entries.some(entry => hasName(entry) && !asked.has(keyOf(entry))))
+      return this.#lookUp()
     this.#fresh = true
     this.#tell()
     this.#wait()
@@ -119,6 +125,7 @@ export class DnsDiscovery {
   async #locate(entry: ReplicaConfig): Promise<Location | undefined> {
     const { hostname } = new URL((entry.endpoint as UrlEndpoint).url)
     const name = entry.service === undefined ? hostname : `${entry.service}.${hostname}`
+    const dns = this.#dns
     try {
       const location =
         entry.service === undefined
@@ -127,6 +134,8 @@ export class DnsDiscovery {
       this.#failing.delete(name)
       return location
     } catch (error) {
+      // Cancelled, because other name servers are asked instead.
+      if (dns !== this.#dns) return undefined
       // The former result may still be right. Logged once, not twice a minute.
       if (!this.#failing.has(name) && !this.#closed)
         this.#options.logger[this.#levelOf(entry)](
@@ -178,10 +187,7 @@ export class DnsDiscovery {
     const { refreshMs } = this.#dns
     clearTimeout(this.#timer)
     if (refreshMs === 0 || this.#closed) return
-    this.#timer = setTimeout(() => {
-      if (this.#options.inUse()) void this.#look()
-      else this.#fresh = false
-    }, refreshMs)
+    this.#timer = setTimeout(() => this.#renew(), refreshMs)
     this.#timer.unref()
   }
 }

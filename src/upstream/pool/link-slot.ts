@@ -26,6 +26,8 @@ export interface SlotListener extends LinkListener {
   onOpen(slot: LinkSlot, link: Link, before?: Link): void
   /** A link could not be opened, or did not last, so the next one is opened after a back-off. */
   onUnreachable(slot: LinkSlot, error: GatewayError): void
+  /** A link that was opened is being closed. It may have been lost before. */
+  onClose?(link: Link): void
 }
 
 export interface SlotOptions {
@@ -81,7 +83,9 @@ export class LinkSlot implements Deadline {
     this.key = options.key
     this.#now = options.now ?? monotonicNow
     this.#restart = new RestartTimer(this.#now, () => this.#startAgain())
-    this.#retiring = new RetiringLinks(options.deadlines, options.logger)
+    this.#retiring = new RetiringLinks(options.deadlines, options.logger, link =>
+      options.listener.onClose?.(link),
+    )
     // An address is tried again at least every minute, because that starts no process.
     const isProcess = options.replica.traits.process
     this.#starts = new RestartBackoff(() => (isProcess ? options.server.restartLimit : Infinity))

@@ -1,12 +1,15 @@
 import { CLOCK } from '../../core/clock.ts'
 import type { EventSink } from '../../core/event-bus.ts'
 import type { Replica } from '../replica/replica.ts'
+import type { Link } from '../link/link.ts'
 import type { SlotListener } from './link-slot.ts'
 
 /** Emits events for the links and replicas of one server. */
 export class PoolEvents {
   readonly #events: EventSink
   readonly #server: string
+  /** Links that were opened and neither lost nor closed. */
+  readonly #open = new Set<Link>()
 
   constructor(events: EventSink, server: string) {
     this.#events = events
@@ -39,6 +42,7 @@ export class PoolEvents {
     return {
       ...listener,
       onOpen: (slot, link, before) => {
+        this.#open.add(link)
         const { era } = link.peer
         if (heard['link.opened'])
           events.emit({
@@ -50,8 +54,13 @@ export class PoolEvents {
         listener.onOpen(slot, link, before)
       },
       onLost: (link, error) => {
-        if (heard['link.lost']) events.emit({ type: 'link.lost', ...this.#about(link.replica.name), error })
+        if (this.#open.delete(link) && heard['link.lost'])
+          events.emit({ type: 'link.lost', ...this.#about(link.replica.name), error })
         listener.onLost(link, error)
+      },
+      onClose: link => {
+        if (this.#open.delete(link) && heard['link.closed'])
+          events.emit({ type: 'link.closed', ...this.#about(link.replica.name) })
       },
       onUnreachable: (slot, error) => {
         if (heard['link.failed'])

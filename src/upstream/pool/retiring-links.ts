@@ -12,11 +12,16 @@ const LOOK_MS = 500
 export class RetiringLinks {
   readonly #deadlines: Deadlines
   readonly #logger: Logger
+  readonly #onClose: (link: Link) => void
   readonly #links = new Set<Link>()
+  /** The links that are being closed. */
+  readonly #closing = new Set<Link>()
 
-  constructor(deadlines: Deadlines, logger: Logger) {
+  /** `onClose` is called once for each link, when its closing begins. */
+  constructor(deadlines: Deadlines, logger: Logger, onClose: (link: Link) => void) {
     this.#deadlines = deadlines
     this.#logger = logger
+    this.#onClose = onClose
   }
 
   /** Closes a link. A lost link is closed after its calls in flight have been answered. */
@@ -48,12 +53,17 @@ export class RetiringLinks {
   }
 
   async #close(link: Link, reason?: GatewayError): Promise<void> {
+    if (!this.#closing.has(link)) {
+      this.#closing.add(link)
+      this.#onClose(link)
+    }
     try {
       await link.close(reason)
     } catch (error) {
       this.#logger.warn('The link did not close cleanly.', { cause: describeError(error) })
     }
     this.#links.delete(link)
+    this.#closing.delete(link)
   }
 }
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { startGateway } from '../../helpers/gateway.ts'
+import { startIssuer } from '../../helpers/issuer.ts'
 import { reload } from '../../helpers/reload.ts'
 import { digestOf } from '../../../src/auth/key-records.ts'
 import { scriptedHttp } from '../../helpers/scripted-servers.ts'
@@ -78,4 +79,30 @@ test('what is used up of a budget stays used up, whether its limit is raised or 
   expect(await call()).not.toContain('done')
   await reload(gateway, { mcpServers, clients: limited(2) })
   expect(await call()).not.toContain('done')
+})
+
+test('a token is accepted after another client is added while its issuer cannot be reached, and the keys are forgotten with the issuer', async () => {
+  await using issuer = await startIssuer()
+  const file = (jwt: readonly object[] | undefined, more: object = {}): Record<string, object> => ({
+    mcpServers: {},
+    clients: { people: {}, ...more },
+    gateway: { auth: jwt && { jwt } },
+  })
+  const jwt = [{ issuer: issuer.url, audience: ['https://mcp.example/mcp'], client: 'people' }]
+  await using running = await startGateway(file(jwt))
+  const { gateway, origin } = running
+  const opened = async (): Promise<string> => {
+    const options = { headers: { authorization: `Bearer ${await issuer.token()}` } }
+    const session = await LegacySession.open(origin, options).catch((error: Error) => error)
+    if (session instanceof Error) return session.message
+    await session[Symbol.asyncDispose]()
+    return 'open'
+  }
+  expect(await opened()).toBe('open')
+  issuer.up = false
+  await reload(gateway, file(jwt, clients))
+  expect(await opened()).toBe('open')
+  await reload(gateway, file(undefined, clients))
+  await reload(gateway, file(jwt, clients))
+  expect(await opened()).toContain('no session: 503')
 })

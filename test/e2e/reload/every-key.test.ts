@@ -7,6 +7,7 @@ import { makeScratch } from '../../helpers/scratch.ts'
 import { reload, type KeyTests } from './keys/change.ts'
 import { CLIENT_KEYS } from './keys/clients.ts'
 import { GATEWAY_KEYS } from './keys/gateway.ts'
+import { HTTP_KEYS } from './keys/http.ts'
 import { SERVER_KEYS } from './keys/servers.ts'
 import { TOKEN_KEYS } from './keys/tokens.ts'
 import { UNTESTED } from './keys/untested.ts'
@@ -16,7 +17,7 @@ import { UNTESTED } from './keys/untested.ts'
  * without a test fails here.
  */
 
-const TESTS: KeyTests = { ...SERVER_KEYS, ...CLIENT_KEYS, ...GATEWAY_KEYS, ...TOKEN_KEYS }
+const TESTS: KeyTests = { ...SERVER_KEYS, ...CLIENT_KEYS, ...GATEWAY_KEYS, ...HTTP_KEYS, ...TOKEN_KEYS }
 const KEYS = configKeys()
 const PATHS = KEYS.map(({ path }) => path)
 

@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'
 import { EVENT_TYPES, EventBus } from '../../../src/core/event-bus.ts'
 import type { GatewayEvent } from '../../../src/core/events.ts'
@@ -73,4 +74,28 @@ it('a listener may come and leave while events are handed out', () => {
   expect(heard).toEqual(['first', 'second'])
   bus.emit(SHUTDOWN)
   expect(heard).toEqual(['first', 'second', 'second', 'late'])
+})
+
+it('a listener that another one has removed does not hear the event that is being handed out', () => {
+  const bus = new EventBus(SILENT)
+  const heard: string[] = []
+  bus.on('shutdown.began', () => off())
+  const off = bus.on('*', ({ type }) => void heard.push(type))
+  bus.emit(SHUTDOWN)
+  expect(heard).toEqual([])
+})
+
+it('a promise of another realm that rejects is counted, and ends no process', async () => {
+  const bus = new EventBus(SILENT)
+  bus.on('shutdown.began', runInNewContext('async () => { throw new Error("later") }') as () => void)
+  bus.emit(SHUTDOWN)
+  await settle()
+  expect(bus.failures).toBe(1)
+})
+
+it('a type that does not exist is refused with the types that do', () => {
+  const bus = new EventBus(SILENT)
+  expect(() => bus.on('request.end' as 'request.ended', () => undefined)).toThrow(/request\.ended/)
+  expect(() => bus.on('request.ended', undefined as never)).toThrow('not a function')
+  expect(bus.hearsRequests).toBe(false)
 })

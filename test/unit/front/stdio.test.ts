@@ -33,7 +33,7 @@ it('what a client on stdio does not read is counted in bytes, also where its cha
   input.write(`${requestText('1', 'initialize', HELLO)}\n`)
   input.write('{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
   input.write(`${requestText('2', 'tools/call', '{"name":"s__raw_result","arguments":{}}')}\n`)
-  await expect.poll(() => output.written.at(-1)).toBeGreaterThan(900_000)
+  await expect.poll(() => output.written.at(-1), { timeout: 5000 }).toBeGreaterThan(900_000)
   const bytes = output.written.at(-1)
   expect(output.writableLength).toBe(bytes)
   await expect.poll(() => processBuffers().bytes).toBe(bytes)

@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import type { Gateway } from '../../../../src/gateway/gateway.ts'
 import type { ReloadReport } from '../../../../src/gateway/reload-report.ts'
 import { configFrom } from '../../../../src/config/load/load.ts'
-import { startGateway } from '../../../helpers/gateway.ts'
+import { startGateway, type GatewayOptions } from '../../../helpers/gateway.ts'
 import { openSession } from '../../../helpers/http-client.ts'
 import { scriptedHttp, type ScriptedServer } from '../../../helpers/scripted-servers.ts'
 
@@ -116,3 +116,46 @@ export const says =
   (look: Look, text: string): Look =>
   async scene =>
     String(await look(scene)).includes(text)
+
+/** A scene in which a test changes `gateway` itself. */
+export interface Turning extends Scene {
+  /** Has the gateway take over another `gateway`, and another entry of the server `a`. */
+  turn(gateway: File, entry?: object): Promise<void>
+}
+
+export interface Setting {
+  readonly gateway: File
+  /** Beside the address of the server `a`. */
+  readonly entry?: object
+  /** Beside `mcpServers` and `gateway`. */
+  readonly more?: File
+  readonly server?: () => Promise<ScriptedServer>
+  readonly options?: GatewayOptions
+}
+
+/** What happens in one running gateway, in front of a server that answers no call by itself. */
+export function scene(
+  { gateway, entry = {}, more = {}, server: make = scriptedHttp, options }: Setting,
+  run: (scene: Turning) => Promise<void>,
+): KeyTest {
+  return async () => {
+    await using server = await make()
+    const file = (settings: File, its: object): File & { gateway: File } => ({
+      ...more,
+      mcpServers: { a: { ...server.entry, ...its } },
+      gateway: settings,
+    })
+    await using running = await startGateway(file(gateway, entry), { ...options, problems: true })
+    const turn = async (settings: File, its = entry): Promise<void> => {
+      const report = await reload(running.gateway, file(settings, its))
+      expect(report).toMatchObject({ applied: true, notReloadable: [] })
+    }
+    await run({ server, gateway: running.gateway, origin: running.origin, turn })
+  }
+}
+
+/** One scene for several keys: it runs once, and each of them has its result. */
+export function shared(keys: readonly string[], run: KeyTest): KeyTests {
+  let running: Promise<void> | undefined
+  return Object.fromEntries(keys.map(key => [key, () => (running ??= run())]))
+}

@@ -1,10 +1,12 @@
 import { mkdtempSync, existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { expect } from 'vitest'
 import { rawAt } from '../../../../src/protocol/json-text.ts'
+import { openSession } from '../../../helpers/http-client.ts'
 import { toolText } from '../../../helpers/scripted-servers.ts'
 import { http, JSON_HEADERS, LegacySession, ModernHttp, requestText } from '../../../helpers/wire-clients.ts'
-import { call, ofGateway, ofServer, tools, type KeyTests, type Look } from './change.ts'
+import { call, ofGateway, ofServer, scene, tools, type KeyTests, type Look } from './change.ts'
 import { twoCalls } from './two-calls.ts'
 
 /** What a change of each key of the gateway does, and of the keys that limit calls. */
@@ -55,6 +57,31 @@ const audited =
     await call()(scene)
     return existsSync(file)
   }
+
+const listings = (messages: readonly string[]): number =>
+  messages.filter(text => text.includes('"tools/list"')).length
+
+/** Lists of a server that says nothing of changes are fetched again. */
+const refreshAfter = scene(
+  { gateway: { catalog: { refreshAfter: 'never' } } },
+  async ({ gateway, server, turn }) => {
+    await gateway.warmUp()
+    const before = listings(server.messages.all)
+    await turn({ catalog: { refreshAfter: '1s' } })
+    await expect.poll(() => listings(server.messages.all), POLL).toBeGreaterThan(before + 1)
+  },
+)
+
+/** A list is answered although the server has never been listed. */
+const firstListTimeout = scene(
+  { gateway: { catalog: { firstListTimeout: '10m' } } },
+  async ({ server, origin, turn }) => {
+    server.results.delete('tools/list')
+    await turn({ catalog: { firstListTimeout: '100ms' } })
+    expect(await (await openSession(origin)).names('tools')).toEqual([])
+  },
+)
+const POLL = { timeout: 10_000, interval: 100 }
 const FIRST = join(FOLDER, 'first.jsonl')
 const SECOND = join(FOLDER, 'second.jsonl')
 
@@ -106,6 +133,8 @@ export const GATEWAY_KEYS: KeyTests = {
     async scene => rawAt(String(await modernList(scene)), 'result', 'ttlMs'),
     ['10000', '20000'],
   ),
+  'gateway.catalog.refreshAfter': refreshAfter,
+  'gateway.catalog.firstListTimeout': firstListTimeout,
   'gateway.http.maxBody': ofGateway({}, { http: { port: 0, maxBody: '1KiB' } }, status({}, 2000), [200, 413]),
   'gateway.http.allowedHosts': ofGateway(
     {},

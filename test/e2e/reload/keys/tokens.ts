@@ -2,27 +2,33 @@ import { expect } from 'vitest'
 import { startGateway } from '../../../helpers/gateway.ts'
 import { startIssuer, type Issuer } from '../../../helpers/issuer.ts'
 import { http, JSON_HEADERS, requestText } from '../../../helpers/wire-clients.ts'
-import { reload, type KeyTest, type KeyTests } from './change.ts'
+import { reload, type File, type KeyTest, type KeyTests } from './change.ts'
 
 /** What a change of each key of token issuers does. */
 
 const INITIALIZE = requestText('0', 'initialize', '{"protocolVersion":"2025-11-25","capabilities":{}}')
 const AUDIENCE = ['https://mcp.example/mcp']
 
-/** The status that a token gets before and after a change of one key of the issuer. */
-function ofIssuer(
-  [before, after]: readonly [(issuer: Issuer) => object, (issuer: Issuer) => object],
+/** Entries of the issuer and of clients beside `people`, before or after a change. */
+interface Stage {
+  readonly jwt?: object
+  readonly clients?: object
+}
+
+/** The status that a token gets before and after a change. */
+function ofTokens(
+  [before, after]: readonly [(issuer: Issuer) => Stage, (issuer: Issuer) => Stage],
   seen: readonly [number, number],
   claims: () => object = () => ({}),
-  clients: object = { people: {} },
 ): KeyTest {
   return async () => {
     await using issuer = await startIssuer()
-    const file = (entry: object): { gateway: Record<string, unknown> } & Record<string, unknown> => ({
+    const file = ({ jwt, clients }: Stage): { gateway: Record<string, unknown> } & File => ({
       mcpServers: {},
-      clients,
+      roles: { reader: { allow: ['*/*'] } },
+      clients: { people: {}, ...clients },
       gateway: {
-        auth: { jwt: [{ issuer: issuer.url, audience: AUDIENCE, client: 'people', ...entry }] },
+        auth: { jwt: [{ issuer: issuer.url, audience: AUDIENCE, client: 'people', ...jwt }] },
       },
     })
     await using running = await startGateway(file(before(issuer)))
@@ -39,11 +45,43 @@ function ofIssuer(
   }
 }
 
+/** The status that a token gets before and after a change of one key of the issuer. */
+const ofIssuer = (
+  [before, after]: readonly [(issuer: Issuer) => object, (issuer: Issuer) => object],
+  seen: readonly [number, number],
+  claims?: () => object,
+): KeyTest =>
+  ofTokens([issuer => ({ jwt: before(issuer) }), issuer => ({ jwt: after(issuer) })], seen, claims)
+
+/** The keys at another address of the same issuer. */
+const jwks: KeyTest = async () => {
+  await using other = await startIssuer()
+  await ofIssuer(
+    [() => ({ jwks: `${other.url}/keys` }), issuer => ({ jwks: `${issuer.url}/keys` })],
+    [401, 200],
+  )()
+}
+
+const NOBODY = { client: undefined }
 const none = (): object => ({})
 const expired = (): object => ({ exp: Math.floor(Date.now() / 1000) - 30 })
 
 export const TOKEN_KEYS: KeyTests = {
   'gateway.auth.jwt.*.issuer': ofIssuer([() => ({ issuer: 'http://127.0.0.1:9' }), none], [401, 200]),
+  'gateway.auth.jwt.*.jwks': jwks,
+  'gateway.auth.jwt.*.client': ofIssuer([() => NOBODY, none], [403, 200]),
+  'gateway.auth.jwt.*.scopes': ofIssuer(
+    [() => NOBODY, () => ({ ...NOBODY, scopes: { mcp: ['reader'] } })],
+    [403, 200],
+    () => ({ scope: 'mcp' }),
+  ),
+  'clients.*.subjects': ofTokens(
+    [
+      () => ({ jwt: NOBODY, clients: { ada: { subjects: ['bob'] } } }),
+      () => ({ jwt: NOBODY, clients: { ada: { subjects: ['ada'] } } }),
+    ],
+    [403, 200],
+  ),
   'gateway.auth.jwt.*.audience': ofIssuer(
     [() => ({ audience: ['https://other.example/mcp'] }), none],
     [401, 200],

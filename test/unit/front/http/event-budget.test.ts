@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import { EventBudget } from '../../../../src/front/http/event-budget.ts'
-import { SessionEvents } from '../../../../src/front/http/event-store.ts'
+import { SessionEvents, type EventBounds } from '../../../../src/front/http/event-store.ts'
 import { boundedRecord, MAX_RECORD } from '../../../../src/relay/log-record.ts'
 
 const MIB = 1024 * 1024
 
+const BOUNDS = (): EventBounds => ({ maxEvents: 1000, maxEventBytes: MIB })
+
 describe('the event logs of all sessions', () => {
   it('hold 64 MiB, and the client with most of it gives way', () => {
     const budget = new EventBudget()
-    const log = (principal: string): SessionEvents => new SessionEvents(1000, MIB, principal, budget)
+    const log = (principal: string): SessionEvents => new SessionEvents(BOUNDS, principal, budget)
     const modest = Array.from({ length: 4 }, () => log('modest'))
     for (const events of modest) for (let at = 0; at < 10; at++) events.add(1, 'x'.repeat(MIB / 10 - 10))
     const greedy = Array.from({ length: 200 }, () => log('greedy'))
@@ -20,7 +22,7 @@ describe('the event logs of all sessions', () => {
   })
 
   it('keep an answer larger than the bound only as long as it is not delivered', () => {
-    const events = new SessionEvents(1000, MIB)
+    const events = new SessionEvents(BOUNDS)
     const id = events.add(1, 'first')
     events.add(1, 'x'.repeat(20 * MIB))
     expect(events.bytes).toBe(0)
@@ -31,7 +33,7 @@ describe('the event logs of all sessions', () => {
   })
 
   it('bound what waits for a stream by bytes', () => {
-    const events = new SessionEvents(1000, MIB)
+    const events = new SessionEvents(BOUNDS)
     for (let at = 0; at < 200; at++) events.wait(String(at).padEnd(MIB / 4, 'x'))
     expect(events.bytes).toBe(MIB)
     expect(events.takeWaiting().map(text => text.slice(0, 3))).toEqual(['196', '197', '198', '199'])

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { SessionEvents } from '../../../../src/front/http/event-store.ts'
 
 const kept = (maxEvents = 1000, maxBytes = 1024 * 1024): SessionEvents =>
-  new SessionEvents(maxEvents, maxBytes)
+  new SessionEvents(() => ({ maxEvents, maxEventBytes: maxBytes }))
 
 const texts = (events: SessionEvents, id: string): string[] | undefined =>
   events.after(id)?.events.map(({ text }) => text)

@@ -251,3 +251,28 @@ test('a target whose address cannot be looked up for once stays where it is', as
   expect(told).toHaveLength(2)
   expect(brief(told.at(-1))).toEqual([['up/one.example:443', 3, ['10.0.0.7']]])
 })
+
+test('other settings count for a server that is not in use with its next use', async () => {
+  const made = world([entry()], { refreshMs: 0 })
+  const { addresses, known, asked } = made
+  known.set('up.example', ['10.0.0.1'])
+  await addresses.pending
+  expect(addresses.pending).toBeUndefined()
+  made.inUse = false
+  addresses.configure({ refreshMs: 60_000, servers: [] })
+  expect(asked).toHaveLength(1)
+  expect(addresses.pending).toBeDefined()
+  await addresses.pending
+  expect(asked).toHaveLength(2)
+})
+
+test('a look-up that was under way is made again with the settings that came meanwhile', async () => {
+  const { addresses, known, asked, told } = world([entry()])
+  known.set('up.example', ['10.0.0.1', '10.0.0.2'])
+  const first = addresses.pending
+  addresses.configure({ refreshMs: 60_000, servers: [] })
+  known.set('up.example', ['10.0.0.3', '10.0.0.4'])
+  await first
+  expect(asked).toHaveLength(2)
+  expect(brief(told.at(-1))?.map(([name]) => name)).toEqual(['up/10.0.0.3', 'up/10.0.0.4'])
+})

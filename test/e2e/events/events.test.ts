@@ -1,26 +1,15 @@
 import { expect, test } from 'vitest'
-import type { EventOf, EventType, GatewayEvent } from '../../src/core/events.ts'
-import { callAs, keyOf, withKeys } from '../helpers/callers.ts'
-import { startGateway, type TestGateway } from '../helpers/gateway.ts'
-import { scriptedHttp } from '../helpers/scripted-servers.ts'
-import { JSON_HEADERS, http } from '../helpers/wire-clients.ts'
+import type { GatewayEvent } from '../../../src/core/events.ts'
+import { callAs, keyOf, withKeys } from '../../helpers/callers.ts'
+import { startGateway } from '../../helpers/gateway.ts'
+import { Heard } from '../../helpers/heard.ts'
+import { scriptedHttp } from '../../helpers/scripted-servers.ts'
+import { JSON_HEADERS, http } from '../../helpers/wire-clients.ts'
 
 /** What a program that embeds the gateway hears of it, through the real gateway and the real wire. */
 
 const OK = '"result":{"content":[]}'
 const CALL = '{"name":"a__t","arguments":{"x":1}}'
-
-class Heard {
-  readonly all: GatewayEvent[] = []
-
-  constructor({ gateway }: TestGateway) {
-    gateway.on('*', event => void this.all.push(event))
-  }
-
-  of<T extends EventType>(type: T): EventOf<T>[] {
-    return this.all.filter((event): event is EventOf<T> => event.type === type)
-  }
-}
 
 test.each([false, true])('a call is told of from its beginning to its end (modern: %s)', async modern => {
   await using server = await scriptedHttp()
@@ -28,7 +17,7 @@ test.each([false, true])('a call is told of from its beginning to its end (moder
     mcpServers: { a: server.entry },
     clients: withKeys({ ci: {} }),
   })
-  const heard = new Heard(gateway)
+  const heard = new Heard(gateway.gateway)
   await gateway.gateway.warmUp()
   const caller = await callAs(gateway.origin, keyOf('ci'), { modern })
   const calling = caller?.request('tools/call', CALL)
@@ -75,7 +64,7 @@ test('refusals are told of: of the gateway, of a limit, and of a request without
     mcpServers: { a: server.entry },
     clients: withKeys({ ci: { budget: { calls: '1/day' } } }),
   })
-  const heard = new Heard(gateway)
+  const heard = new Heard(gateway.gateway)
   await gateway.gateway.warmUp()
   await using caller = await callAs(gateway.origin, keyOf('ci'), { modern: true })
   const first = caller?.request('tools/call', CALL)
@@ -99,7 +88,7 @@ test('the cache tells what it keeps, gives out and forgets', async () => {
   await using gateway = await startGateway({
     mcpServers: { a: { ...server.entry, tools: { t: { cache: { ttl: '1m' } } } } },
   })
-  const heard = new Heard(gateway)
+  const heard = new Heard(gateway.gateway)
   await gateway.gateway.warmUp()
   await using caller = await callAs(gateway.origin, undefined, { modern: true })
   const first = caller?.request('tools/call', CALL)
@@ -119,7 +108,7 @@ test('a replica that is out of reach is told of, and one that is drained', async
   await using gateway = await startGateway({
     mcpServers: { a: { type: 'http', replicas: [{ url: 'http://127.0.0.1:9/mcp' }] } },
   })
-  const heard = new Heard(gateway)
+  const heard = new Heard(gateway.gateway)
   await gateway.gateway.warmUp()
   const [failed] = heard.of('link.failed')
   expect(failed).toMatchObject({ server: 'a', error: { code: 'upstream_unreachable' } })

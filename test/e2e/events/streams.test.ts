@@ -1,0 +1,110 @@
+import { expect, test } from 'vitest'
+import type { GatewayEvent } from '../../../src/core/events.ts'
+import { callAs, keyOf, withKeys } from '../../helpers/callers.ts'
+import { startGateway } from '../../helpers/gateway.ts'
+import { Heard } from '../../helpers/heard.ts'
+import { reload } from '../../helpers/reload.ts'
+import { scriptedHttp, scriptedStdio, toolText } from '../../helpers/scripted-servers.ts'
+import { DeprecatedSession, LegacySession } from '../../helpers/wire-clients.ts'
+
+/** What begins and ends has two events: streams of clients, and links to servers. */
+
+const types = (heard: Heard, ...wanted: GatewayEvent['type'][]): string[] =>
+  heard.all.map(({ type }) => type).filter(type => wanted.includes(type))
+
+test('the GET stream of a session and the one that replaces it are opened and closed once each', async () => {
+  await using gateway = await startGateway({ mcpServers: {} })
+  const heard = new Heard(gateway.gateway)
+  const session = await LegacySession.open(gateway.origin)
+  const first = await session.listen()
+  await session.listen()
+  await first.body
+  await expect.poll(() => heard.of('stream.closed')).toHaveLength(1)
+  await session[Symbol.asyncDispose]()
+  await expect.poll(() => heard.of('stream.closed')).toHaveLength(2)
+  const facts = { era: 'legacy', front: 'http', session: session.id.slice(0, 8), endpoint: '' }
+  expect(heard.of('stream.opened')).toMatchObject([facts, facts])
+  expect(heard.of('stream.closed')).toMatchObject([facts, facts])
+  expect(heard.of('stream.closed')[0]?.durationMs).toBeGreaterThan(0)
+})
+
+test('the stream of HTTP+SSE is opened and closed within its session', async () => {
+  await using gateway = await startGateway({ mcpServers: {} })
+  const heard = new Heard(gateway.gateway)
+  const session = await DeprecatedSession.open(gateway.origin)
+  await session[Symbol.asyncDispose]()
+  await heard.until('session.closed')
+  expect(types(heard, 'stream.opened', 'session.opened', 'stream.closed', 'session.closed')).toEqual([
+    'stream.opened',
+    'session.opened',
+    'stream.closed',
+    'session.closed',
+  ])
+  const [{ conversation } = { conversation: undefined }] = heard.of('session.opened')
+  const facts = { era: 'legacy', front: 'sse', session: conversation?.id.slice(0, 8) }
+  expect(heard.of('stream.opened')).toMatchObject([facts])
+})
+
+test('the listen stream of a modern client is opened once it is acknowledged, and closed', async () => {
+  await using gateway = await startGateway({ mcpServers: {}, clients: withKeys({ ci: {} }) })
+  const heard = new Heard(gateway.gateway)
+  const caller = await callAs(gateway.origin, keyOf('ci'), { modern: true })
+  await caller?.listen('{"toolsListChanged":true}')
+  await heard.until('stream.opened')
+  await caller?.[Symbol.asyncDispose]()
+  await heard.until('stream.closed')
+  const facts = { era: 'modern', front: undefined, session: undefined, principal: { client: 'ci' } }
+  expect(heard.of('stream.opened')).toMatchObject([facts])
+  expect(heard.of('stream.closed')).toMatchObject([facts])
+})
+
+test('every link that was opened is lost or closed, once', async () => {
+  await using server = await scriptedStdio()
+  const heard = new Heard()
+  {
+    await using gateway = await startGateway({ mcpServers: { a: server.entry } })
+    heard.listenTo(gateway.gateway)
+    await gateway.gateway.warmUp()
+    server.hangUp()
+    await heard.until('link.lost')
+    await expect
+      .poll(() => gateway.gateway.warmUp().then(([{ state } = { state: '' }]) => state))
+      .toBe('ready')
+    const call = async (): Promise<void> => {
+      await using caller = await callAs(gateway.origin, undefined, { modern: true })
+      const answer = caller?.request('tools/call', '{"name":"a__t"}')
+      ;(await server.called('t')).answer('"result":{"content":[]}')
+      await answer
+    }
+    await call()
+    await gateway.gateway.operations.drain('a', undefined, true)
+    await heard.until('link.closed')
+    await gateway.gateway.operations.drain('a', undefined, false)
+    await call()
+    gateway.gateway.operations.restart('a')
+    await expect.poll(() => heard.of('link.closed')).toHaveLength(2)
+    await call()
+  }
+  const ends = types(heard, 'link.opened', 'link.lost', 'link.closed')
+  expect(ends).toEqual([
+    'link.opened',
+    'link.lost',
+    ...Array.from({ length: 3 }, () => ['link.opened', 'link.closed']).flat(),
+  ])
+})
+
+test('a reload tells once of the lists that it changes, whatever the number of clients', async () => {
+  await using server = await scriptedHttp()
+  await using other = await scriptedHttp()
+  other.results.set('tools/list', `{"tools":[${toolText('u')}]}`)
+  await using gateway = await startGateway({ mcpServers: { a: server.entry, b: other.entry } })
+  const heard = new Heard(gateway.gateway)
+  await gateway.gateway.warmUp()
+  await using first = await LegacySession.open(gateway.origin)
+  await using second = await LegacySession.open(gateway.origin)
+  for (const session of [first, second]) await session.request('1', 'tools/list')
+  await reload(gateway.gateway, { mcpServers: { a: server.entry } })
+  await heard.until('list.changed')
+  expect(heard.of('list.changed')).toMatchObject([{ endpoint: '', kinds: ['tools'] }])
+  expect(types(heard, 'reload.applied', 'list.changed')).toEqual(['reload.applied', 'list.changed'])
+})

@@ -1,0 +1,82 @@
+import type { Worker } from 'node:worker_threads'
+import { expect, onTestFinished, test } from 'vitest'
+import type { ReadingThreads, StartedReading } from '../../../../src/config/source/reading-threads.ts'
+import { makeScratch } from '../../../helpers/scratch.ts'
+
+/** The threads of the built program: a thread loads its code from a file. */
+async function threads(): Promise<{
+  started: Worker[]
+  ended: Set<Worker>
+  threads: ReadingThreads
+  read: (text: string) => StartedReading
+}> {
+  const built = new URL('../../../../dist/config/source/reading-threads.js', import.meta.url).href
+  const { ReadingThreads: Threads } = (await import(built)) as { ReadingThreads: new () => ReadingThreads }
+  const started: Worker[] = []
+  const ended = new Set<Worker>()
+  const onWorker = (worker: Worker): void => {
+    started.push(worker)
+    worker.once('exit', () => ended.add(worker))
+  }
+  process.on('worker', onWorker)
+  const threads = new Threads()
+  const scratch = makeScratch()
+  onTestFinished(async () => {
+    process.off('worker', onWorker)
+    await threads.close()
+    await scratch[Symbol.asyncDispose]()
+  })
+  const file = scratch.write('servers.json', '{}')
+  return { started, ended, threads, read: text => threads.read({ file, overrides: {}, text }) }
+}
+
+const textOf = (...names: string[]): string =>
+  JSON.stringify({ mcpServers: Object.fromEntries(names.map(name => [name, { command: 'x' }])) })
+
+const TIMEOUT_MS = 60_000
+
+test('one thread makes one reading after the other', { timeout: TIMEOUT_MS }, async () => {
+  const { started, read } = await threads()
+  for (const names of [['a'], ['a', 'b'], ['c']]) {
+    const { reading } = await read(textOf(...names)).reading
+    expect(reading.config?.servers.map(({ name }) => name)).toEqual(names)
+  }
+  expect((await read('{ nonsense').reading).reading.problem).toContain('is not JSON')
+  expect((await read(textOf('d')).reading).reading.config?.servers).toHaveLength(1)
+  expect(started).toHaveLength(1)
+})
+
+test('readings at the same time do not wait for each other', { timeout: TIMEOUT_MS }, async () => {
+  const { started, ended, read } = await threads()
+  const all = await Promise.all([read(textOf('a')).reading, read(textOf('b')).reading])
+  expect(all.map(({ reading }) => reading.config?.servers[0]?.name)).toEqual(['a', 'b'])
+  expect(started).toHaveLength(2)
+  // One of them is kept.
+  await expect.poll(() => ended.size, { timeout: TIMEOUT_MS }).toBe(1)
+})
+
+test(
+  'a reading that is stopped ends its thread, and the next one has another',
+  { timeout: TIMEOUT_MS },
+  async () => {
+    const { started, ended, threads: all, read } = await threads()
+    await read(textOf('a')).reading
+    const { reading, stop } = read(textOf('b'))
+    stop()
+    await expect(reading).rejects.toMatchObject({ code: 'cancelled' })
+    expect(ended.size).toBe(1)
+    expect((await read(textOf('c')).reading).reading.config?.servers[0]?.name).toBe('c')
+    expect(started).toHaveLength(2)
+    await all.close()
+    expect(ended.size).toBe(2)
+  },
+)
+
+test('a thread that has ended by itself is not used again', { timeout: TIMEOUT_MS }, async () => {
+  const { started, ended, read } = await threads()
+  await read(textOf('a')).reading
+  await started[0]?.terminate()
+  expect(ended.size).toBe(1)
+  expect((await read(textOf('b')).reading).reading.config?.servers[0]?.name).toBe('b')
+  expect(started).toHaveLength(2)
+})
