@@ -47,8 +47,7 @@ const HEADINGS = [
 
 function reference() {
   const forgotten = SECTIONS.filter(({ path }) => !HEADINGS.some(([known]) => known === path))
-  if (forgotten.length > 0)
-    throw new Error(`No heading for ${forgotten.map(({ path }) => path).join(', ')}`)
+  if (forgotten.length > 0) throw new Error(`No heading for ${forgotten.map(({ path }) => path).join(', ')}`)
   const server = SECTIONS.find(({ path }) => path === 'mcpServers.*')
   return [
     ...HEADINGS.map(([path, heading]) => {
