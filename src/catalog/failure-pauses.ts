@@ -1,5 +1,6 @@
 import { backoffMs } from '../core/backoff.ts'
 import { monotonicNow } from '../core/clock.ts'
+import { serverOf } from './attempt.ts'
 
 /**
  * Failures in a row that cause no pause: a single failure may be chance, and an immediate retry by a client is
@@ -42,5 +43,10 @@ export class FailurePauses {
 
   listed(key: string): void {
     this.#failed.delete(key)
+  }
+
+  /** Forgets a server that is removed, or whose settings have changed. */
+  forget(server: string): void {
+    for (const key of this.#failed.keys()) if (serverOf(key) === server) this.#failed.delete(key)
   }
 }

@@ -2,6 +2,7 @@ import type { ServerConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
+import { serverOf } from './attempt.ts'
 import type { StoredSnapshots } from './stored-snapshots.ts'
 
 /** A try that fails sooner delays no list. The next start therefore treats the server like a new one. */
@@ -127,6 +128,20 @@ export class FirstLists {
       this.#isSilent(attempt, since !== undefined && monotonicNow() - since > PROMPT_MS)
     }
     this.#endWait(key)
+  }
+
+  /** Treats the server like a new one, because it may answer now: its settings have changed. Its tries continue. */
+  forgive(server: string): void {
+    for (const keys of [this.#silent, this.#late])
+      for (const key of keys) if (serverOf(key) === server) keys.delete(key)
+    this.#remembered.delete(server)
+  }
+
+  /** Forgets the server, because it is removed. What waits for it ends. */
+  drop(server: string): void {
+    this.forgive(server)
+    for (const key of this.#begun.keys()) if (serverOf(key) === server) this.#begun.delete(key)
+    for (const key of this.#waits.keys()) if (serverOf(key) === server) this.#endWait(key)
   }
 
   close(): void {

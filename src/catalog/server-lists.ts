@@ -114,6 +114,7 @@ export class ServerLists {
     for (const server of servers) {
       const before = this.#servers.get(server.name)
       if (before?.problem !== undefined && server.problem === undefined) this.#failures.delete(server.name)
+      if (before && before.fingerprint !== server.fingerprint) this.#restart(server.name)
       this.#add(server)
     }
     return added
@@ -124,9 +125,25 @@ export class ServerLists {
     this.#variants.delete(name)
     this.#budget.free(name)
     this.#failures.delete(name)
+    this.#restart(name)
+    this.firstLists.drop(name)
+  }
+
+  /** A listing that is still running, and what earlier ones have shown, concern another server than the one from now on. */
+  #restart(name: string): void {
     this.retries.cancel(name)
-    // A listing that is still running must not be taken for one of a later server with the same name.
+    this.pauses.forget(name)
+    this.firstLists.forgive(name)
     for (const key of this.#refreshing.keys()) if (serverOf(key) === name) this.#refreshing.delete(key)
+  }
+
+  /** Whether a listing concerns the server that has this name now. */
+  #concerns({ name, fingerprint }: ServerConfig, variants: Variants): boolean {
+    return (
+      !this.#closed &&
+      this.#variants.get(name) === variants &&
+      this.#servers.get(name)?.fingerprint === fingerprint
+    )
   }
 
   /** Restores the stored lists of servers. */
@@ -259,7 +276,7 @@ export class ServerLists {
     const previous = variants.base
     try {
       const { link, ...shown } = await this.#fetch(server, exchange, over, variants)
-      if (this.#closed || this.#variants.get(name) !== variants) return
+      if (!this.#concerns(server, variants)) return
       const kind = exchange && this.#kindAt(name, kindOfClient(exchange))
       const before = variants.listed(shown.variant)
       const changed = variants.set(shown.variant, shown.told, shown.snapshot, kind)
@@ -275,7 +292,7 @@ export class ServerLists {
       this.retries.cancel(name)
       await this.#keep(server, variants, changed)
     } catch (error) {
-      if (this.#closed || this.#variants.get(name) !== variants) return
+      if (!this.#concerns(server, variants)) return
       const known = previous ? 'its last known lists stay' : 'it has no lists yet'
       this.#failures.failed(name, failureOf(name, error), known)
       if (!previous) this.retries.later(name, this.#options.notBefore?.(name))

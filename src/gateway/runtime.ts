@@ -9,10 +9,11 @@ import { StaleLists } from '../catalog/stale-lists.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
 import { CLOCK } from '../core/clock.ts'
 import { Deadlines } from '../core/deadlines.ts'
-import { describeError, GatewayError } from '../core/errors.ts'
+import { describeError } from '../core/errors.ts'
 import type { EventSink } from '../core/event-bus.ts'
 import type { Conversation } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
+import { removedServer } from '../core/removed-server.ts'
 import { ConcurrencyLimiter, type QueueOptions } from '../middleware/queue/queue.ts'
 import { LimitLeases } from '../quota/limit-leases.ts'
 import { ListChanges } from '../relay/list-changes.ts'
@@ -157,7 +158,7 @@ export class Runtime {
   /** @throws GatewayError `upstream_unreachable`, not sent, for a name that is not in the configuration */
   poolOf(server: string): Pool {
     const pool = this.pools.get(server)
-    if (!pool) throw gone(server)
+    if (!pool) throw removedServer(server)
     return pool
   }
 
@@ -336,12 +337,4 @@ function queueOptions({ servers, gateway, clients }: Config): Omit<QueueOptions,
 /** Whether a server is configured in the same way, in every setting. */
 function sameSettings(a: ServerConfig, b: ServerConfig): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
-}
-
-function gone(server: string): GatewayError {
-  return new GatewayError(
-    'upstream_unreachable',
-    `There is no server "${server}" in the configuration any more. List again what there is.`,
-    { server, delivery: 'not_sent' },
-  )
 }

@@ -50,10 +50,10 @@ export function configSourceContract(name: string, open: () => Promise<SourceUnd
       await write(fileWith('two'))
       let told = 0
       await source.watch(() => void told++)
-      await expect.poll(() => told, { timeout: 10_000 }).toBe(1)
+      await expect.poll(() => told).toBe(1)
       expect(await serversOf(source)).toEqual(['two'])
       for (const server of ['a', 'b', 'c']) await write(fileWith(server))
-      await expect.poll(() => told, { timeout: 10_000 }).toBe(2)
+      await expect.poll(() => told).toBe(2)
       expect(await serversOf(source)).toEqual(['c'])
       await new Promise(resolve => setTimeout(resolve, 500))
       expect(told).toBe(2)

@@ -56,9 +56,7 @@ class End<T> {
 
   /** The newest call, once there are `count` of them. */
   async at(count: number): Promise<Reached<T>> {
-    await expect
-      .poll(() => this.reached.length, { interval: 1, timeout: 10_000 })
-      .toBeGreaterThanOrEqual(count)
+    await expect.poll(() => this.reached.length, { interval: 1 }).toBeGreaterThanOrEqual(count)
     return this.reached[count - 1] as Reached<T>
   }
 }

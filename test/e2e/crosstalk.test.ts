@@ -11,24 +11,20 @@ test.each([
   { era: 'legacy', transport: 'http' },
   { era: 'modern', transport: 'http' },
   { era: 'modern', transport: 'stdio' },
-] as const)(
-  '16 clients of both eras share one $era server over $transport',
-  { timeout: 60_000 },
-  async ({ era, transport }) => {
-    const report = await runCell({
-      era,
-      transport,
-      clients: 16,
-      seconds: 1.5,
-      seed: SEED,
-      openGateway: async file => {
-        const served = await startGateway(file)
-        return { origin: served.origin, close: async () => await served[Symbol.asyncDispose]() }
-      },
-    })
-    expect(report.clean, `seed ${SEED}\n${report.report}`).toBe(true)
-    // How much happens in so short a time is the machine's business; that it happens at all is the test's.
-    expect(report.counts['calls: own result']).toBeGreaterThan(10)
-    expect(report.counts['questions']).toBeGreaterThan(10)
-  },
-)
+] as const)('16 clients of both eras share one $era server over $transport', async ({ era, transport }) => {
+  const report = await runCell({
+    era,
+    transport,
+    clients: 16,
+    seconds: 1.5,
+    seed: SEED,
+    openGateway: async file => {
+      const served = await startGateway(file)
+      return { origin: served.origin, close: async () => await served[Symbol.asyncDispose]() }
+    },
+  })
+  expect(report.clean, `seed ${SEED}\n${report.report}`).toBe(true)
+  // How much happens in so short a time is the machine's business; that it happens at all is the test's.
+  expect(report.counts['calls: own result']).toBeGreaterThan(10)
+  expect(report.counts['questions']).toBeGreaterThan(10)
+})

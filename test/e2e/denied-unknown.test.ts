@@ -6,6 +6,7 @@ import { startGateway, type TestGateway } from '../helpers/gateway.ts'
 import { makeScratch } from '../helpers/scratch.ts'
 import { scriptedHttp, toolText, type ScriptedServer } from '../helpers/scripted-servers.ts'
 import { http, JSON_HEADERS, requestText, withEnvelope } from '../helpers/wire-clients.ts'
+import { median } from '../helpers/running-time.ts'
 
 /**
  * What is denied whatever is done with it cannot be told from what does not exist, by a client with a key, over HTTP: neither by a byte nor by the time it
@@ -115,8 +116,6 @@ function bare({ status, head, body }: { status: number; head: string; body: stri
     .replace(/\r\ndate: [^\r]*/, '')
     .replace(/"errorId":"\w+"/, '"errorId":""')
 }
-
-const median = (times: number[]): number => times.toSorted((a, b) => a - b)[times.length >> 1] as number
 
 /** What asks for something by its name: method, parameters, and the name or URI around the part that differs. */
 const QUESTIONS: [method: string, params: (name: string) => string, of: (part: string) => string][] = [

@@ -89,7 +89,7 @@ describe.each(['legacy', 'modern'] as const)('replicas of the %s era', era => {
     // As editors do it: written beside, and put in its place.
     writeFileSync(`${configFile}.new`, JSON.stringify(configOf([a, b], [0, 1], { timeout: '1m' })))
     renameSync(`${configFile}.new`, configFile)
-    await expect.poll(() => served.said, { timeout: 10_000 }).toContain('timeout: 5m → 1m')
+    await expect.poll(() => served.said).toContain('timeout: 5m → 1m')
     const before = callsAt(a)
     for (let at = 0; at < 5; at++) await callAll()
     expect(callsAt(a)).toBe(before)
@@ -101,16 +101,13 @@ describe.each(['legacy', 'modern'] as const)('replicas of the %s era', era => {
     const c = await raw({ era })
     writeFileSync(configFile, JSON.stringify(configOf([a, b, c], [0, 0, 1])))
     await expect
-      .poll(
-        async () => {
-          await callAll()
-          return callsAt(c)
-        },
-        { timeout: 10_000 },
-      )
+      .poll(async () => {
+        await callAll()
+        return callsAt(c)
+      })
       .toBeGreaterThan(0)
     writeFileSync(configFile, '{ "mcpServers": ')
-    await expect.poll(() => served.said, { timeout: 10_000 }).toContain('is not used')
+    await expect.poll(() => served.said).toContain('is not used')
     await callAll()
   })
 
@@ -125,9 +122,7 @@ describe.each(['legacy', 'modern'] as const)('replicas of the %s era', era => {
     const [home, other, name] = holdsSlow(a) ? [a, b, 'r0'] : [b, a, 'r1']
 
     const drain = command('drain', 'up', name, '--config', file)
-    await expect
-      .poll(drain.said, { timeout: 10_000 })
-      .toContain('1 call is in flight, at a gateway; waiting.')
+    await expect.poll(drain.said).toContain('1 call is in flight, at a gateway; waiting.')
     const before = callsAt(home)
     for (let at = 0; at < 30; at++)
       expect(await client.request(String(at), 'tools/call', CALL)).toContain('"a":1')
@@ -150,13 +145,10 @@ describe.each(['legacy', 'modern'] as const)('replicas of the %s era', era => {
 
     expect(await command('drain', 'up', name, '--undo', '--config', file).ended).toMatchObject({ code: 0 })
     await expect
-      .poll(
-        async () => {
-          expect(await again.request('1', 'tools/call', CALL)).toContain('"a":1')
-          return callsAt(home)
-        },
-        { timeout: 10_000 },
-      )
+      .poll(async () => {
+        expect(await again.request('1', 'tools/call', CALL)).toContain('"a":1')
+        return callsAt(home)
+      })
       .toBeGreaterThan(before)
   })
 })
@@ -177,7 +169,7 @@ test('a server that is drained as a whole says so', async () => {
     { name: 'up', state: 'drained', replicas: [{ name: 'r0', drained: true, state: 'stopped' }] },
   ])
   expect(await command('drain', 'up', '--undo', '--config', file).ended).toMatchObject({ code: 0 })
-  await expect.poll(() => client.request('3', 'tools/call', CALL), { timeout: 10_000 }).toContain('"a":1')
+  await expect.poll(() => client.request('3', 'tools/call', CALL)).toContain('"a":1')
 })
 
 test('a drain that cannot reach anybody, or names nothing, says so', async () => {
@@ -224,12 +216,9 @@ test('a file that is a link into a folder that is replaced is followed', async (
   expect(await client.request('1', 'tools/call', CALL)).toContain('"a":1')
   version('two', [0, 1])
   await expect
-    .poll(
-      async () => {
-        expect(await client.request('1', 'tools/call', CALL)).toContain('"a":1')
-        return callsAt(b)
-      },
-      { timeout: 10_000 },
-    )
+    .poll(async () => {
+      expect(await client.request('1', 'tools/call', CALL)).toContain('"a":1')
+      return callsAt(b)
+    })
     .toBeGreaterThan(0)
 })

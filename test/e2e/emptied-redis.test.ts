@@ -95,9 +95,7 @@ describe.runIf(hasRedis()).each(Object.entries(LOSSES))(
       const ran = (): number => server.messages.all.filter(text => text.includes('"tools/call"')).length
       const before = ran()
       // What is known to be used up is not asked for again at once.
-      await expect
-        .poll(() => counting.callOf('used'), { timeout: 20_000, interval: 100 })
-        .toContain('quota_unavailable')
+      await expect.poll(() => counting.callOf('used'), { interval: 100 }).toContain('quota_unavailable')
       for (const { callOf, said } of [counting, idle]) {
         for (const client of LIMITED) {
           const answer = await callOf(client)
@@ -122,7 +120,7 @@ describe.runIf(hasRedis()).each(Object.entries(LOSSES))(
       await using gateway = await gatewayOn(redis, server, 'open')
       await useUp(gateway)
       await using emptied = await lose(redis)
-      await expect.poll(() => gateway.callOf('used'), { timeout: 20_000, interval: 100 }).toContain(RAN)
+      await expect.poll(() => gateway.callOf('used'), { interval: 100 }).toContain(RAN)
       for (const client of LIMITED)
         expect([client, await gateway.callOf(client)]).toEqual([client, expect.stringContaining(RAN)])
       expect(gateway.said.filter(line => line.includes('has lost its content'))).toHaveLength(1)

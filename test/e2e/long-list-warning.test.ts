@@ -31,9 +31,7 @@ test('of a list that is too long the log says once what is left out, of which se
     server.results.set('tools/list', list(first))
     server.say('{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}')
     for (const capabilities of clients)
-      await expect
-        .poll(async () => (await listed(capabilities)).includes(`"s__${first}"`), { timeout: 15_000 })
-        .toBe(true)
+      await expect.poll(async () => (await listed(capabilities)).includes(`"s__${first}"`)).toBe(true)
   }
   const cut = warned.filter(({ message }) => String(message).includes('the rest is left out'))
   expect(cut).toEqual([

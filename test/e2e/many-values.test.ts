@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { SILENT } from '../../src/core/logger.ts'
 import { startGateway } from '../helpers/gateway.ts'
 import { scriptedDeprecated, scriptedHttp, scriptedStdio } from '../helpers/scripted-servers.ts'
@@ -35,14 +35,15 @@ describe.each(Object.entries(SERVERS))('a server over %s', (_kind, start) => {
     await client.request('0', 'tools/list')
     const calls = ['1', '2'].map(id => client.request(id, 'tools/call', CALL))
     const [vast, other] = [await server.called('t'), await server.called('t')]
-    const began = performance.now()
+    const parse = vi.spyOn(JSON, 'parse')
+    onTestFinished(() => parse.mockRestore())
     vast.answer(`"result":{"structuredContent":{"a":${VAST}}}`)
     const calm = client.request('3', 'tools/call', HEALTHY)
     ;(await healthy.called('t')).answer(RESULT)
     expect(await calm).toContain('"content":[]')
-    // Parsed, the message alone takes 3 to 6 seconds.
-    expect(performance.now() - began).toBeLessThan(3000)
     const failed = await Promise.race(calls)
+    // Parsed, the message alone takes 3 to 6 seconds, in which nothing else is answered.
+    expect(Math.max(...parse.mock.calls.map(([text]) => text.length))).toBeLessThan(1_000_000)
     expect(failed).toContain('Server \\"s\\" sent ' + OF_SERVER)
     expect(failed).toContain('upstream_protocol')
     other.answer(RESULT)
@@ -144,9 +145,7 @@ test('one client with many calls of 90,000 values that hang is refused at a shar
     const response = await client.post(String(at), 'tools/call', args)
     statuses.push(response.status)
   })
-  await expect
-    .poll(() => statuses.filter(status => status === 503).length, { timeout: 20_000 })
-    .toBeGreaterThan(5)
+  await expect.poll(() => statuses.filter(status => status === 503).length).toBeGreaterThan(5)
   // Small calls go on.
   const small = client.request('"small"', 'tools/call', '{"name":"s__t","arguments":{"q":1}}')
   for (;;) {

@@ -54,14 +54,14 @@ beforeAll(async () => {
   })
   gateway = await serveGateway(configFile)
   entrance = { configFile, origin: gateway.origin }
-}, 60_000)
+})
 
 afterAll(async () => {
   await gateway?.stop()
   await Promise.all((upstreams ?? []).map(upstream => upstream.stop()))
   await tap?.[Symbol.asyncDispose]()
   await scratch[Symbol.asyncDispose]()
-}, 60_000)
+})
 
 const label = (client: OfficialClient): string => `${client.name} over ${client.front}`
 const rows = OFFICIAL_CLIENTS.map(client => ({ label: label(client), client }))
@@ -71,7 +71,7 @@ describe.each(rows)('$label', ({ client }) => {
 
   beforeAll(async () => {
     connected = await client.connect(entrance)
-  }, 60_000)
+  })
   afterAll(async () => {
     await connected?.[Symbol.asyncDispose]()
   })
@@ -86,7 +86,7 @@ describe.each(rows)('$label', ({ client }) => {
     expect(names).toEqual(expect.arrayContaining(PREFIXED))
     expect(names.filter(name => !name.includes('__'))).toEqual([])
     expect(new Set(names).size).toBe(names.length)
-  }, 60_000)
+  })
 
   test('lists prompts and resources', async () => {
     const prompts = (await connected.listPrompts()).map(prompt => prompt.name)

@@ -49,7 +49,7 @@ async function onStdio({ path }: Scratch, file: string): Promise<Running> {
   let said = ''
   child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
   // It listens to signals once it is up.
-  await expect.poll(() => said, { timeout: 20_000 }).toContain('{')
+  await expect.poll(() => said).toContain('{')
   return {
     pid: child.pid ?? 0,
     get said() {
@@ -59,7 +59,7 @@ async function onStdio({ path }: Scratch, file: string): Promise<Running> {
 }
 
 const says = (running: Running, ...texts: string[]): Promise<void> =>
-  expect.poll(() => texts.filter(text => !running.said.includes(text)), { timeout: 20_000 }).toEqual([])
+  expect.poll(() => texts.filter(text => !running.said.includes(text))).toEqual([])
 const times = (running: Running, text: string): number => running.said.split(text).length - 1
 
 test('serve takes over files that are included, says what changed without secrets, and names what it cannot take over', async () => {
@@ -84,7 +84,7 @@ test('serve takes over files that are included, says what changed without secret
   })
   await says(running, 'gateway.state is changed.')
   expect(running.said).not.toContain(SECRET)
-}, 60_000)
+})
 
 test('a file that is wrong, and one that is gone, change nothing and are said once, with place and fix, until they are mended', async () => {
   const scratch = folder()
@@ -107,7 +107,7 @@ test('a file that is wrong, and one that is gone, change nothing and are said on
   scratch.write('servers.json', configOf({ up: up(9), more: up(10) }))
   await says(running, 'Server \\"more\\" is added.')
   expect(times(running, refused)).toBe(2)
-}, 60_000)
+})
 
 test('SIGHUP reads the file of serve again and logs the result, also where the file is not watched', async () => {
   const scratch = folder()
@@ -123,7 +123,7 @@ test('SIGHUP reads the file of serve again and logs the result, also where the f
   writeFileSync(file, '{ nonsense')
   process.kill(running.pid, 'SIGHUP')
   await says(running, 'is not JSON at line 1, column 3')
-}, 60_000)
+})
 
 test('a gateway on stdio follows its file as well', async () => {
   const scratch = folder()
@@ -134,4 +134,4 @@ test('a gateway on stdio follows its file as well', async () => {
   await says(running, 'Server \\"up\\" is changed: url.', 'Server \\"more\\" is added.')
   writeFileSync(file, '{ nonsense')
   await says(running, 'is not used, the one before stays in effect.')
-}, 60_000)
+})

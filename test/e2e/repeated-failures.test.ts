@@ -48,7 +48,7 @@ test('lists that clients ask for tell nothing new of servers that failed before,
     await client.request('resources/list')
   }
   // Tried anew behind the lists, several times.
-  await expect.poll(() => readFileSync(starts).length, { timeout: 20_000 }).toBeGreaterThan(5)
+  await expect.poll(() => readFileSync(starts).length).toBeGreaterThan(5)
   for (const server of ['crash', 'away']) {
     const failed = records('could not be listed').filter(line => line.includes(`"server":"${server}"`))
     expect(failed).toHaveLength(1)
@@ -76,7 +76,7 @@ test('a server that failed and is listed after all has one line for it, and anot
   await using gateway = await serveGateway(file)
   const client = await openSession(gateway.origin)
   const records = (text: string): string[] => gateway.said.split('\n').filter(line => line.includes(text))
-  await expect.poll(() => records('could not be listed'), { timeout: 10_000 }).toHaveLength(1)
+  await expect.poll(() => records('could not be listed')).toHaveLength(1)
   const server = await startRawServer({ port })
   try {
     server.setRefusal({ status: 401 })
@@ -84,13 +84,13 @@ test('a server that failed and is listed after all has one line for it, and anot
       await client.request('tools/list')
       return records('could not be listed').length
     }
-    await expect.poll(lists, { timeout: 20_000, interval: 300 }).toBe(2)
+    await expect.poll(lists, { interval: 300 }).toBe(2)
     server.setRefusal(undefined)
     const listed = async (): Promise<number> => {
       await client.request('tools/list')
       return records('has been listed').length
     }
-    await expect.poll(listed, { timeout: 20_000, interval: 300 }).toBe(1)
+    await expect.poll(listed, { interval: 300 }).toBe(1)
     expect(records('could not be listed')).toHaveLength(2)
   } finally {
     await server.close()

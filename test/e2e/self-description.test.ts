@@ -5,6 +5,7 @@ import { startGateway, type TestGateway } from '../helpers/gateway.ts'
 import { openSession } from '../helpers/http-client.ts'
 import { scriptedHttp, scriptedStdio, toolText, type ScriptedServer } from '../helpers/scripted-servers.ts'
 import { ModernHttp } from '../helpers/wire-clients.ts'
+import { cpuMs } from '../helpers/running-time.ts'
 
 /** Servers that say too much of themselves: each fails by itself, with the bound in the error, and everything else goes on. */
 
@@ -96,9 +97,7 @@ describe.each(['stdio', 'http'] as const)('over %s', kind => {
     })
     const names = await allIsWell(served)
     expect(names.some(name => name.startsWith('bad__'))).toBe(false)
-    await expect
-      .poll(() => errorOf('bad'), { timeout: 5000 })
-      .toMatch(/has no array|at most 8388608 are accepted/)
+    await expect.poll(() => errorOf('bad')).toMatch(/has no array|at most 8388608 are accepted/)
   })
 
   test('a page with more tools than are taken is cut off', async () => {
@@ -106,7 +105,7 @@ describe.each(['stdio', 'http'] as const)('over %s', kind => {
     const { served } = await scene(kind, ({ results }) => results.set('tools/list', `{"tools":[${tools}]}`))
     await allIsWell(served)
     await expect
-      .poll(() => served.gateway.status().find(({ name }) => name === 'bad')?.tools, { timeout: 5000 })
+      .poll(() => served.gateway.status().find(({ name }) => name === 'bad')?.tools)
       .toBe(MAX_ENTRIES)
   })
 
@@ -123,9 +122,7 @@ describe.each(['stdio', 'http'] as const)('over %s', kind => {
     })()
     await allIsWell(served)
     await answering
-    await expect
-      .poll(() => errorOf('bad'), { timeout: 5000 })
-      .toMatch(/answered \S+ with error of no code: no message/)
+    await expect.poll(() => errorOf('bad')).toMatch(/answered \S+ with error of no code: no message/)
   })
 })
 
@@ -140,7 +137,7 @@ test.each(['{+a}{+b}{+c}{+d}{+e}{+f}x', 'db://{+schema}/{+table}', 'db://{a*}{b*
     )
     const client = await openSession(served.origin)
     await client.names('tools')
-    const started = performance.now()
+    const started = cpuMs()
     for (const piece of ['a', '/', 'a,']) {
       const near = `db://${piece.repeat(8000 / piece.length)}\n`
       expect((await client.request('resources/read', { uri: near })).error?.code).toBe(-32602)
@@ -148,7 +145,7 @@ test.each(['{+a}{+b}{+c}{+d}{+e}{+f}x', 'db://{+schema}/{+table}', 'db://{a*}{b*
       const { error } = await client.request('resources/read', { uri: far })
       expect(error?.message).toMatch(/at most 8192 are accepted/)
     }
-    expect(performance.now() - started).toBeLessThan(5000)
+    expect(cpuMs() - started).toBeLessThan(5000)
     await allIsWell(served)
   },
 )

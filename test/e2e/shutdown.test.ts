@@ -183,7 +183,7 @@ describe('SIGTERM over HTTP', () => {
     const params = `{"name":"slow__wait","arguments":{"n":7,"ms":7000},"_meta":{"progressToken":1}}`
     const stream = await legacy.post(requestText('1', 'tools/call', params))
     // The first event may come after the headers.
-    await expect.poll(() => stream.lastId, { timeout: 10_000 }).toBeDefined()
+    await expect.poll(() => stream.lastId).toBeDefined()
     const { lastId } = stream
     stream.destroy()
     process.kill(served.pid, 'SIGTERM')

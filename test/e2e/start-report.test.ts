@@ -10,7 +10,7 @@ test('the report after the start and /readyz show what a command said before it 
     gateway: { http: { port: 0 }, state: 'memory', log: 'error' },
   })
   await using gateway = await serveGateway(file)
-  await expect.poll(() => gateway.said, { timeout: 10_000 }).toContain('It said: Error: no such account')
+  await expect.poll(() => gateway.said).toContain('It said: Error: no such account')
   const answer = await fetch(`${gateway.origin}/readyz`)
   const body = await answer.text()
   expect(body).toContain('It said: Error: no such account, token=***')

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { startGateway } from '../helpers/gateway.ts'
 import { openSession } from '../helpers/http-client.ts'
 import { processesWith } from '../helpers/leftovers.ts'
+import { RunningTime } from '../helpers/running-time.ts'
 
 /** Commands that crash, hang, grow or are slow to start, and what of that their clients notice. */
 
@@ -16,16 +17,10 @@ const failing = (mark: string, ...options: string[]): { command: string; args: s
 })
 
 /** Nobody tells about the end of processes of others. */
-async function until(what: () => boolean, ms = 15_000): Promise<void> {
-  const end = performance.now() + ms
-  while (!what()) {
-    if (performance.now() > end) expect.fail('what was awaited does not come')
-    await later(20)
-  }
-}
+const until = (what: () => boolean): Promise<void> => expect.poll(what).toBe(true)
 
 /** Longer than a process of these tests takes to start, or to be ended against its will. */
-const settled = (): Promise<void> => later(4000)
+const settled = (): Promise<void> => later(2000)
 
 const count = (mark: string): number => processesWith(mark).length
 
@@ -45,9 +40,7 @@ describe.runIf(process.platform === 'linux')('a command', () => {
       if (!said.includes('Next attempt')) crashes++
     }
     expect(crashes).toBe(3)
-    const since = performance.now()
     const said = await client.call('one__pid')
-    expect(performance.now() - since).toBeLessThan(5000)
     expect(said).toMatch(/crash loop: 3 starts in a row.*exited with code 9.*Next attempt in (?:300|29\d) s/)
     expect(served.gateway.status()).toMatchObject([
       { state: 'stopped', error: expect.stringContaining('crash loop') },
@@ -72,10 +65,11 @@ describe.runIf(process.platform === 'linux')('a command', () => {
     const client = await openSession(served.origin)
     const pids = new Set<string>()
     const times: number[] = []
+    using time = new RunningTime()
     for (let n = 0; n < 60; n++) {
-      const since = performance.now()
+      const since = time.ms
       pids.add(await client.call('one__pid'))
-      times.push(performance.now() - since)
+      times.push(time.ms - since)
       if (n > 0) await later(50)
     }
     expect([...pids]).toEqual([expect.stringMatching(/^\d+$/)])
@@ -92,7 +86,7 @@ describe.runIf(process.platform === 'linux')('a command', () => {
     const first = await client.call('one__pid')
     process.kill(Number(first), 'SIGSTOP')
     expect(await client.call('one__pid')).toContain('did not answer tools/call within 1 s')
-    await until(() => !processesWith(mark).includes(Number(first)), 5000)
+    await until(() => !processesWith(mark).includes(Number(first)))
     const second = await client.call('one__pid')
     expect(second).toMatch(/^\d+$/)
     expect(second).not.toBe(first)
@@ -133,16 +127,18 @@ describe.runIf(process.platform === 'linux')('a command', () => {
     const times: number[] = []
     let pid = first
     await until(() => count(mark) > 2)
+    using time = new RunningTime()
     while (pid === first) {
-      const since = performance.now()
+      const since = time.ms
       pid = await client.call('one__pid')
-      times.push(performance.now() - since)
+      times.push(time.ms - since)
       await later(20)
     }
     expect(pid).toMatch(/^\d+$/)
     // Less than a start.
     expect(Math.max(...times)).toBeLessThan(2500)
     expect(await late).toBe(first)
+    await until(() => count(mark) === 2)
     await settled()
     expect(count(mark)).toBe(2)
     expect(processesWith(mark)).not.toContain(Number(first))
@@ -164,10 +160,10 @@ describe.runIf(process.platform === 'linux')('a command', () => {
     expect(second).not.toBe(first)
   })
 
-  test('with a spare is there at once after kill -9, although it takes three seconds to start', async () => {
+  test('with a spare is replaced by it after kill -9, with no start in between', async () => {
     const mark = randomUUID()
     await using served = await startGateway({
-      mcpServers: { one: { ...failing(mark, 'fork=1', 'start=3000'), warmInstances: 1 } },
+      mcpServers: { one: { ...failing(mark, 'fork=1', 'start=1000'), warmInstances: 1 } },
     })
     const client = await openSession(served.origin)
     let pid = await client.call('one__pid')
@@ -176,27 +172,26 @@ describe.runIf(process.platform === 'linux')('a command', () => {
       await settled()
       // Two processes with a child each: of the dead one, not even that is left.
       expect(count(mark)).toBe(4)
+      const running = processesWith(mark)
       process.kill(Number(pid), 'SIGKILL')
       await until(() => !processesWith(mark).includes(Number(pid)))
       await later(50)
-      const since = performance.now()
       const next = await client.call('one__pid')
-      const ms = performance.now() - since
-      expect(next).toMatch(/^\d+$/)
       expect(next).not.toBe(pid)
-      expect(ms).toBeLessThan(2500)
+      expect(running).toContain(Number(next))
       pid = next
     }
+    await until(() => count(mark) >= 4)
     await settled()
     expect(count(mark)).toBe(4)
     await served.gateway.close()
     expect(processesWith(mark)).toEqual([])
   })
 
-  test('with a spare serves a new session at once; one that dies while it waits is replaced', async () => {
+  test('with a spare serves a new session from it; one that dies while it waits is replaced', async () => {
     const mark = randomUUID()
     await using served = await startGateway({
-      mcpServers: { one: { ...failing(mark, 'start=3000'), warmInstances: 1, isolation: 'session' } },
+      mcpServers: { one: { ...failing(mark, 'start=1000'), warmInstances: 1, isolation: 'session' } },
     })
     const first = await openSession(served.origin)
     const pid = await first.call('one__pid')
@@ -205,11 +200,10 @@ describe.runIf(process.platform === 'linux')('a command', () => {
     process.kill(waiting, 'SIGKILL')
     await until(() => count(mark) === 2 && !processesWith(mark).includes(waiting))
     await settled()
+    const running = processesWith(mark)
     const second = await openSession(served.origin)
-    const since = performance.now()
     const own = await second.call('one__pid')
-    expect(performance.now() - since).toBeLessThan(2500)
-    expect(own).toMatch(/^\d+$/)
+    expect(running).toContain(Number(own))
     expect([pid, String(waiting)]).not.toContain(own)
     expect(await first.call('one__pid')).toBe(pid)
   })

@@ -448,5 +448,5 @@ describe('the official client and a published server', () => {
       await transport.terminateSession()
       await client.close()
     }
-  }, 30_000)
+  })
 })

@@ -109,7 +109,7 @@ export async function servingWithSocket(
 ): Promise<{ served: Served; socket: string }> {
   const served = await serve([BIN, 'serve', '--config', file, ...args], { env: { ...envOf(folder), ...env } })
   onTestFinished(async () => void (await served.stop()))
-  await expect.poll(() => socketsIn(folder.path).length, { timeout: 20_000 }).toBe(1)
+  await expect.poll(() => socketsIn(folder.path).length).toBe(1)
   return { served, socket: socketsIn(folder.path)[0] ?? '' }
 }
 

@@ -1,5 +1,5 @@
 /** How long a test waits for something that does not come. */
-const PATIENCE_MS = 5000
+const PATIENCE_MS = 30_000
 
 interface Waiting<T> {
   readonly matches: (item: T) => boolean
@@ -43,7 +43,7 @@ export class Inbox<T> {
 
   /**
    * Takes the first item that matches, arrived already or yet to come.
-   * @throws Error that shows what is there instead, after five seconds
+   * @throws Error that shows what is there instead, after thirty seconds
    */
   take(matches: (item: T) => boolean = () => true, what = 'what was awaited'): Promise<T> {
     const index = this.#items.findIndex(matches)

@@ -19,14 +19,14 @@ export interface Served extends AsyncDisposable {
   stop(): Promise<number | null>
 }
 
-const START_TIMEOUT_MS = 20_000
-const STOP_TIMEOUT_MS = 10_000
+const START_TIMEOUT_MS = 40_000
+const STOP_TIMEOUT_MS = 30_000
 
 /**
  * Starts a Node program and waits until it writes `ready`.
  * @param openFiles its limit of file descriptors
  * @param ready its first group, or the whole match without one, is the origin, unless `origin` is given
- * @throws Error with what the program wrote when it ends first, or stays silent for twenty seconds
+ * @throws Error with what the program wrote when it ends first, or stays silent for forty seconds
  */
 export async function serve(
   args: readonly string[],

@@ -44,7 +44,7 @@ export interface StdioClient extends AsyncDisposable {
   kill(signal: NodeJS.Signals): void
 }
 
-const EXIT_TIMEOUT_MS = 15_000
+const EXIT_TIMEOUT_MS = 30_000
 
 /** Starts the built gateway on stdio. At the end of the scope it must have left by itself, and every line of its stdout must be JSON-RPC. */
 export function startStdio(configFile: string, options: { env?: Record<string, string> } = {}): StdioClient {

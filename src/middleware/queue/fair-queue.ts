@@ -57,13 +57,13 @@ export class FairQueue {
 
   /**
    * Applies the number of slots of the gateway, and its servers. Slots in use stay in use. Waiting calls get new slots;
-   * when the bound is exceeded, all of them keep waiting. The queue of a removed server stays until it is empty.
+   * when the bound is exceeded, all of them keep waiting. Calls that wait for a removed server are refused. Its
+   * queue stays as long as calls have a slot of it, or may want one again.
    */
   resize(options: PrioritySemaphoreOptions, servers: { has(name: string): boolean }): void {
     this.#all.resize(options)
-    this.#lanes = this.#lanes.filter(
-      lane => servers.has(lane.name) || lane.taken + lane.waiting + lane.returning.size > 0,
-    )
+    for (const lane of this.#lanes) if (!servers.has(lane.name)) this.#refuseAll(lane, 'removed')
+    this.#lanes = this.#lanes.filter(lane => servers.has(lane.name) || !lane.isUnused)
     while (!this.#closed && this.#all.taken < this.#all.permits) {
       const winner = this.#nextLane()
       if (!winner) break
@@ -152,11 +152,23 @@ export class FairQueue {
     return undefined
   }
 
+  /** As `leave`, temporarily. `enterAgain` or `stayAway` follows. */
+  leaveForNow(lane: ServerQueue, heldMs: number): void {
+    lane.away++
+    this.leave(lane, heldMs)
+  }
+
+  /** A call that temporarily returned its slot does not want it any more. */
+  stayAway(lane: ServerQueue): void {
+    lane.away--
+  }
+
   /**
    * Takes a slot again that was temporarily returned, or waits for it ahead of all calls that have not had one.
    * @returns whether it has the slot already
    */
   enterAgain(lane: ServerQueue, waiting: Waiting): boolean {
+    lane.away--
     if (this.#closed) {
       lane.taken++
       this.#all.taken++
@@ -200,12 +212,16 @@ export class FairQueue {
     this.#closed = true
     for (const lane of this.#lanes) {
       for (let back = lane.returning.first; back; back = lane.returning.first) this.#grantBack(lane, back)
-      for (const { line } of lane.flows.values())
-        for (let first = line.first; first; first = line.first) {
-          this.remove(first)
-          first.refused('closed')
-        }
+      this.#refuseAll(lane, 'closed')
     }
+  }
+
+  #refuseAll(lane: ServerQueue, reason: Refusal): void {
+    for (const { line } of lane.flows.values())
+      for (let first = line.first; first; first = line.first) {
+        this.remove(first)
+        first.refused(reason)
+      }
   }
 
   #add(lane: ServerQueue, clientId: string, weight: number, waiting: Waiting): void {

@@ -10,6 +10,8 @@ export type Refusal =
   | 'gateway_full'
   /** The turn would come too late. */
   | 'too_late'
+  /** Its server is removed. */
+  | 'removed'
   | 'closed'
 
 export interface PrioritySemaphoreOptions {
@@ -104,6 +106,8 @@ export class ServerQueue extends PrioritySemaphore {
   readonly name: string
   /** Calls that temporarily returned their slot and want it again. They go first and do not count as waiting. */
   readonly returning = new LinkedList<Waiting>()
+  /** Number of calls that temporarily returned their slot and do not want it again yet. */
+  away = 0
   readonly flows = new Map<string, ClientFlow>()
   /** All flows. An empty one stays until its turn comes, so that leaving and coming back earns no turn. */
   readonly turns = new Heap<ClientFlow>()
@@ -115,6 +119,11 @@ export class ServerQueue extends PrioritySemaphore {
   constructor(name: string, options: PrioritySemaphoreOptions) {
     super(options)
     this.name = name
+  }
+
+  /** Whether no call has a slot, waits for one, or may want one again. */
+  get isUnused(): boolean {
+    return this.taken + this.waiting + this.returning.size + this.away === 0
   }
 
   /** Cost of a turn in virtual time. Each slot held for a cancelled call costs the client once more. */

@@ -7,6 +7,7 @@ import { FairQueue } from './fair-queue.ts'
 import { type ServerQueue, type Refusal, Waiting } from './flow.ts'
 import type { Unfinished } from '../../core/unfinished.ts'
 import { Delegate } from '../../core/derived-exchange.ts'
+import { removedServer } from '../../core/removed-server.ts'
 import { shuttingDown } from '../../core/shutting-down.ts'
 
 export interface QueueOptions {
@@ -77,7 +78,7 @@ export class ConcurrencyLimiter {
     this.#arrange(options)
   }
 
-  /** Applies other limits. Calls keep their slots. */
+  /** Applies other limits. Calls keep their slots. Calls that wait for a removed server are refused. */
   reconfigure(options: Omit<QueueOptions, 'deadlines'>): void {
     this.#options = { ...this.#options, ...options }
     const names = new Set(options.servers.map(({ name }) => name))
@@ -150,6 +151,15 @@ export class ConcurrencyLimiter {
     }
   }
 
+  /** As `leave`, for a call that may want a slot again. `enterAgain` or `stayAway` follows. */
+  leaveForNow(lane: ServerQueue, heldMs: number): void {
+    this.#queue.leaveForNow(lane, heldMs)
+  }
+
+  stayAway(lane: ServerQueue): void {
+    this.#queue.stayAway(lane)
+  }
+
   /**
    * A slot for a call that returned its own. `undefined`: it has it already; otherwise the returned turn waits for it.
    */
@@ -166,6 +176,7 @@ export class ConcurrencyLimiter {
   #refused(lane: ServerQueue, refusal: Refusal | 'timeout'): GatewayError {
     const server = lane.name
     if (refusal === 'closed') return shuttingDown(server)
+    if (refusal === 'removed') return removedServer(server)
     const { min, max, unknown } = RETRY_AFTER_MS
     const retryAfterMs = Math.ceil(Math.min(max, Math.max(min, this.#queue.retryAfterMs(lane) ?? unknown)))
     const again = `Try again in ${Math.ceil(retryAfterMs / 1000)} s`
@@ -175,7 +186,7 @@ export class ConcurrencyLimiter {
     })
   }
 
-  #reason(lane: ServerQueue, refusal: Exclude<Refusal, 'closed'> | 'timeout'): string {
+  #reason(lane: ServerQueue, refusal: Exclude<Refusal, 'closed' | 'removed'> | 'timeout'): string {
     const { name, permits, bound } = lane
     const { maxConcurrentCalls, queue } = this.#options.gateway
     const seconds = (this.#timeouts.get(lane) ?? 0) / 1000
@@ -273,6 +284,7 @@ class Interruptible extends Delegate {
   /** Ends the call, which the server may still be working on. */
   end(unfinished: Unfinished | undefined): void {
     const working = this.#state === 'working'
+    if (this.#state === 'asking') this.#limiter.stayAway(this.#lane)
     this.#state = 'ended'
     if (unfinished)
       this.#limiter.hold(this.#lane, this.principal.id, unfinished, working ? this.#since : undefined)
@@ -284,7 +296,7 @@ class Interruptible extends Delegate {
     this.#state = 'asking'
     const now = performance.now()
     this.trace.paused(now)
-    this.#limiter.leave(this.#lane, now - this.#since)
+    this.#limiter.leaveForNow(this.#lane, now - this.#since)
   }
 
   /** The server continues when it gets the answer, so the answer waits for the slot. */

@@ -20,6 +20,15 @@ export function closed(server: string, delivery: Delivery): GatewayError {
   return new GatewayError('upstream_closed', `The link to "${server}" is closed.`, { server, delivery })
 }
 
+/** Error for a call that was still in flight when the drain of its link was over. */
+export function drained(server: string, timeoutMs: number): GatewayError {
+  return new GatewayError(
+    'upstream_closed',
+    `Server "${server}" was changed, removed or drained, and calls may go on for ${timeoutMs / 1000} s after that ("gateway.drainTimeout"); this one took longer, and may have been run. Look at what it has done before you call again.`,
+    { server, delivery: 'unknown' },
+  )
+}
+
 export function cancelled(server: string, delivery: Delivery = 'unknown'): GatewayError {
   return new GatewayError('cancelled', 'The request was cancelled.', { server, delivery })
 }

@@ -246,14 +246,13 @@ export class LinkSlot implements Deadline {
     this.#retiring.leave(link)
   }
 
-  /** Ends the link despite calls in flight. The next call opens another one. Returns the link that was open. */
-  stop(): Link | undefined {
-    if (this.#state.kind !== 'ready') return undefined
+  /** Ends the link despite calls in flight, which end with the reason. The next call opens another one. */
+  stop(reason: GatewayError): void {
+    if (this.#state.kind !== 'ready') return
     const { link } = this.#state
     this.#starts.stopped(this.#now() - this.#openedAt)
     this.#set({ kind: 'idle' })
-    this.#retiring.leave(link)
-    return link
+    this.#retiring.leave(link, reason)
   }
 
   /** Applies changed settings of its server. */
@@ -267,18 +266,19 @@ export class LinkSlot implements Deadline {
     if (this.#pins > 0 && this.#state.kind === 'idle') void this.#start()
   }
 
-  async close(): Promise<void> {
+  /** `reason`: the error of calls in flight. */
+  async close(reason?: GatewayError): Promise<void> {
     const state = this.#state
     if (state.kind !== 'closed') {
       this.#set({ kind: 'closed' })
       this.#closing.abort()
       this.#restart.stop()
       this.#options.deadlines.remove(this)
-      if (state.kind === 'ready') this.#retiring.leave(state.link)
+      if (state.kind === 'ready') this.#retiring.leave(state.link, reason)
       if (state.kind === 'starting') await state.opening.catch(() => undefined)
     }
     await this.#replacement.settled()
-    await this.#retiring.close()
+    await this.#retiring.close(reason)
   }
 
   #start(purpose: 'use' | 'list' = 'use'): Promise<Link> {

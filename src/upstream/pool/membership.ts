@@ -1,9 +1,11 @@
 import type { DnsConfig, ReplicaConfig } from '../../config/replica-types.ts'
 import type { Deadlines } from '../../core/deadlines.ts'
+import type { GatewayError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
 import { DnsDiscovery } from '../discovery/dns-discovery.ts'
 import { Drains } from './drains.ts'
 import type { Link } from '../link/link.ts'
+import { drained } from '../link/link-errors.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { ReplicaSet } from '../replica/replica-set.ts'
 import type { PoolEvents } from './pool-events.ts'
@@ -20,10 +22,10 @@ export interface ReplicaMembershipOptions {
   readonly slots: () => Iterable<LinkSlot>
   /** Whether nothing is lost when it is closed. */
   readonly isSpare: (slot: LinkSlot) => boolean
-  /** Closes a slot for good. */
-  readonly remove: (slot: LinkSlot) => void
+  /** Closes a slot for good. Calls in flight end with the reason. */
+  readonly remove: (slot: LinkSlot, reason: GatewayError) => void
   /** The gateway has ended the link, despite calls in flight. */
-  readonly onEnded: (link: Link) => void
+  readonly onEnded: (link: Link, reason: GatewayError) => void
   /** Standing subscriptions on a replica may have to move to another. */
   readonly onChanged: () => void
   readonly events: Pick<PoolEvents, 'drained' | 'resumed'>
@@ -38,6 +40,7 @@ export class ReplicaMembership {
   readonly #addresses: DnsDiscovery
   readonly #drains: Drains
   #drainTimeoutMs: number
+  #retired = false
   #closed = false
 
   constructor(options: ReplicaMembershipOptions) {
@@ -83,8 +86,14 @@ export class ReplicaMembership {
     this.#addresses.update(configs)
   }
 
+  /** Whether the server is removed. */
+  get retired(): boolean {
+    return this.#retired
+  }
+
   /** Drains every replica, because the server is removed. Resolves when the last link has ended. */
   async retire(): Promise<void> {
+    this.#retired = true
     this.#rearrange([])
     await this.#drains.none()
   }
@@ -150,9 +159,10 @@ export class ReplicaMembership {
 
   #end(slot: LinkSlot, gone: boolean): void {
     const link = slot.state.kind === 'ready' ? slot.state.link : undefined
-    if (gone) this.#options.remove(slot)
-    else slot.stop()
+    const reason = drained(this.#options.replicas.server.name, this.#drainTimeoutMs)
+    if (gone) this.#options.remove(slot, reason)
+    else slot.stop(reason)
     // A link that is closed reports nothing itself.
-    if (link) this.#options.onEnded(link)
+    if (link) this.#options.onEnded(link, reason)
   }
 }

@@ -4,6 +4,7 @@ import { GatewayError } from '../../core/errors.ts'
 import { UNHEARD, type EventSink } from '../../core/event-bus.ts'
 import type { Conversation, Exchange } from '../../core/exchange.ts'
 import type { Principal } from '../../core/principal.ts'
+import { removedServer } from '../../core/removed-server.ts'
 import { shuttingDown } from '../../core/shutting-down.ts'
 import { askable } from '../../protocol/capabilities.ts'
 import type { Era } from '../../protocol/revisions.ts'
@@ -12,7 +13,6 @@ import { HealthChecks } from './health-checks.ts'
 import type { LinksPerClient } from './links-per-client.ts'
 import { SlotLimits } from './slot-limits.ts'
 import type { Link } from '../link/link.ts'
-import { closed } from '../link/link-errors.ts'
 import { ExclusiveLinks } from './exclusive-links.ts'
 import { keyFor, type Caller } from '../replica/isolation.ts'
 import type { Replica } from '../replica/replica.ts'
@@ -105,8 +105,8 @@ export class Pool {
       slots: () => this.#slots.values(),
       isSpare: slot => slot.evictable,
       events: poolEvents,
-      remove: slot => this.#remove(slot),
-      onEnded: link => options.listener.onLost(link, closed(this.server.name, 'unknown')),
+      remove: (slot, reason) => this.#remove(slot, reason),
+      onEnded: (link, reason) => options.listener.onLost(link, reason),
       onChanged: () => {
         this.#warmPool.tidy()
         options.onReplicasChanged?.()
@@ -196,7 +196,8 @@ export class Pool {
     misfits: number,
     force = false,
   ): Lease | Promise<Lease> {
-    const { pending } = this.membership
+    const { pending, retired } = this.membership
+    if (retired) throw removedServer(this.server.name)
     if (pending) return pending.then(() => this.#acquire(exchange, choice, misfits, force))
     try {
       const replica = this.#starting.choose(exchange, choice?.excluded)
@@ -477,10 +478,10 @@ export class Pool {
     return slot !== undefined
   }
 
-  #remove(slot: LinkSlot): void {
+  #remove(slot: LinkSlot, reason?: GatewayError): void {
     this.#slots.delete(slot.key.id)
     this.#counted.delete(slot)
-    const closing = slot.close().then(() => {
+    const closing = slot.close(reason).then(() => {
       this.#closing.delete(closing)
     })
     this.#closing.add(closing)

@@ -24,10 +24,13 @@ export class RetiringLinks {
     this.#onClose = onClose
   }
 
-  /** Closes a link. A lost link is closed after its calls in flight have been answered. */
-  leave(link: Link): void {
+  /**
+   * Closes a link. A lost link is closed after its calls in flight have been answered, unless there is a reason to end
+   * them.
+   */
+  leave(link: Link, reason?: GatewayError): void {
     this.#links.add(link)
-    if (link.usable || link.inFlight === 0) void this.#close(link)
+    if (reason || link.usable || link.inFlight === 0) void this.#close(link, reason)
     else this.#watch(link, Infinity, () => void this.#close(link))
   }
 
@@ -44,8 +47,8 @@ export class RetiringLinks {
   }
 
   /** Resolves when every link is closed. */
-  async close(): Promise<void> {
-    await Promise.all([...this.#links].map(link => this.#close(link)))
+  async close(reason?: GatewayError): Promise<void> {
+    await Promise.all([...this.#links].map(link => this.#close(link, reason)))
   }
 
   #watch(link: Link, until: number, end: () => void): void {

@@ -30,7 +30,7 @@ async function scene(): Promise<Scene> {
   })
   onTestFinished(async () => void (await served.stop()))
   const at = `http://127.0.0.1:${port}`
-  await expect.poll(() => served.said, { timeout: 20_000 }).toContain(`The admin API listens on ${at}.`)
+  await expect.poll(() => served.said).toContain(`The admin API listens on ${at}.`)
   return {
     at,
     port,

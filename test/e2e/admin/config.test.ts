@@ -336,7 +336,7 @@ test('each write has a line in the audit log, without secrets, and reading has n
       .filter(line => line !== '')
       .map(line => JSON.parse(line) as Config)
   }
-  await expect.poll(lines, { timeout: 10_000 }).toMatchObject([
+  await expect.poll(lines).toMatchObject([
     {
       event: 'admin',
       by: expect.stringMatching(/^socket uid=\d+$/) as string,

@@ -32,7 +32,7 @@ async function serving(folder: Scratch, file: string): Promise<Served> {
 }
 
 async function socketOf({ path }: Scratch, count = 1): Promise<string[]> {
-  await expect.poll(() => socketsIn(path).length, { timeout: 20_000 }).toBe(count)
+  await expect.poll(() => socketsIn(path).length).toBe(count)
   return socketsIn(path)
 }
 
@@ -132,9 +132,7 @@ test('a server is restarted: the call in flight ends on its old link, and the ne
   expect(await call('1', 'echo_raw')).toContain('"result"')
   const before = greetings()
   const slow = call('2', 'slow')
-  await expect
-    .poll(() => server.received.some(text => text.includes('"name":"slow"')), { timeout: 10_000 })
-    .toBe(true)
+  await expect.poll(() => server.received.some(text => text.includes('"name":"slow"'))).toBe(true)
 
   const restarted = await askAdmin(socket, { method: 'POST', path: '/admin/restart', body: { server: 'up' } })
   expect(restarted).toMatchObject({ status: 200, body: { server: 'up', drainedLinks: 1 } })
@@ -182,9 +180,7 @@ test('a folder of sockets that others may write to is not used, and the gateway 
   const folder = folderForTest()
   mkdirSync(join(folder.path, 'mcp-manifold', 'admin'), { recursive: true, mode: 0o777 })
   const served = await serving(folder, folder.write('servers.json', configOf('http://127.0.0.1:9/mcp')))
-  await expect
-    .poll(() => served.said, { timeout: 20_000 })
-    .toContain('socket of the admin API cannot be opened')
+  await expect.poll(() => served.said).toContain('socket of the admin API cannot be opened')
   expect(socketsIn(folder.path)).toEqual([])
 })
 

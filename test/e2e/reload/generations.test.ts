@@ -8,6 +8,7 @@ import { configFrom } from '../../../src/config/load/load.ts'
 import { reload } from '../../helpers/reload.ts'
 import { scriptedHttp, toolText } from '../../helpers/scripted-servers.ts'
 import { LegacySession } from '../../helpers/wire-clients.ts'
+import { cpuMs } from '../../helpers/running-time.ts'
 
 test('of two reloads at once the last one wins, and the first is superseded', async () => {
   await using a = await scriptedHttp({ sessions: true })
@@ -65,7 +66,7 @@ test('a storm of reloads fails no call, closes no stream, and leaves no former g
     collect()
     return generations.filter(generation => generation.deref() !== undefined).length
   }
-  await expect.poll(left, { timeout: 10_000 }).toBeLessThanOrEqual(1)
+  await expect.poll(left).toBeLessThanOrEqual(1)
   // The stream is still the same one.
   a.results.set('tools/list', `{"tools":[${toolText('t')},${toolText('u')}]}`)
   a.say('{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}')
@@ -91,13 +92,13 @@ test('a hundred servers of a hundred tools are reloaded without holding up the e
     const file = { mcpServers: servers(`${20 + times}s`), gateway: { http: { port: 0 }, state: 'memory' } }
     const config = await configFrom(file, { env: {} })
     delay.enable()
-    const began = performance.now()
+    const began = cpuMs()
     await gateway.reload(config)
-    took.push(performance.now() - began)
+    took.push(cpuMs() - began)
     delay.disable()
   }
   const shown = took.map(ms => ms.toFixed(0)).join(', ')
-  console.log(`reload ${shown} ms; longest stall ${(delay.max / 1e6).toFixed(0)} ms`)
+  console.log(`reload ${shown} ms of the processor; longest stall ${(delay.max / 1e6).toFixed(0)} ms`)
   const fastest = Math.min(...took)
   expect(fastest).toBeLessThan(3000)
 })

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { catalogEntry as entryOf, type CatalogEntry } from '../../../src/catalog/catalog-entry.ts'
 import { similarNames } from '../../../src/catalog/similar.ts'
+import { cpuMs } from '../../helpers/running-time.ts'
 
 const listed = (...names: string[]): CatalogEntry[] =>
   names.map(exposed => {
@@ -34,10 +35,10 @@ test.each([
 ])('a name costs little, however many tools there are with names %s', (_what, name) => {
   const many = listed(...Array.from({ length: 50_000 }, (_, at) => `s__${name(at % 2000)}`))
   const search = (): number => {
-    const start = performance.now()
+    const start = cpuMs()
     for (const sought of ['ab'.repeat(64), 's__' + 'a'.repeat(62), 'ab'.repeat(58) + '0123'])
       similarNames(sought, many)
-    return (performance.now() - start) / 3
+    return (cpuMs() - start) / 3
   }
   expect(Math.min(...Array.from({ length: 10 }, search))).toBeLessThan(20)
 })

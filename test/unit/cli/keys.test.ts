@@ -70,7 +70,7 @@ test('a key is made, shown once, used at a running gateway, listed and revoked',
   }
   expect((await keys('list')).stdout).not.toContain(id)
   expect(served.said).not.toContain(key)
-}, 60_000)
+})
 
 test('a key of a client that is new in the file counts once the gateway is started again, and all that is said tells so', async () => {
   await using own = makeScratch()
@@ -107,7 +107,7 @@ test('a key of a client that is new in the file counts once the gateway is start
   }
   await using served = await start()
   expect(await open(served.origin, key)).toEqual([200, expect.any(String)])
-}, 60_000)
+})
 
 test('the command that the start report prints makes a key in any folder, and callers hear no path of it', async () => {
   await using own = makeScratch()

@@ -11,6 +11,7 @@ import {
 } from '../../../src/core/uri-readings.ts'
 import { decide, type Rule, type RuleSet } from '../../../src/policy/decide.ts'
 import { compilePattern } from '../../../src/policy/pattern.ts'
+import { cpuMs } from '../../helpers/running-time.ts'
 
 const rule = (effect: 'allow' | 'deny', pattern: string): Rule => ({
   location: `${effect} ${pattern}`,
@@ -230,10 +231,10 @@ describe('a URI', () => {
   })
 
   test('that is long or made to have many readings is decided in no time', () => {
-    const started = performance.now()
+    const started = cpuMs()
     for (const part of ['%2e%2e%2f', '/../', '%252f', '\\', '. /', '%25', '?#', '..%5c'])
       textsOf(`file:///${part.repeat(2000)}x`)
-    expect(performance.now() - started).toBeLessThan(5000)
+    expect(cpuMs() - started).toBeLessThan(5000)
   })
 })
 
@@ -243,10 +244,10 @@ test('a URI that is longer than what is read is refused, and the bound is named'
 
 test('the longest URIs of dots, slashes or different letters are read in no time', () => {
   const host = String.fromCodePoint(...Array.from({ length: 8000 }, (_, at) => 0x4e00 + at * 2))
-  const started = performance.now()
+  const started = cpuMs()
   for (const uri of [`x://${'.'.repeat(8000)}b/%41`, `x://h${'/'.repeat(8000)}a/%41/`, `http://${host}/%41`])
     textsOf(uri)
-  expect(performance.now() - started).toBeLessThan(2000)
+  expect(cpuMs() - started).toBeLessThan(2000)
   for (const label of ['ü.', 'xn--a.', '*ü.', ':0', '[0:', '@'])
     for (const scheme of ['file', 'http', 'x'])
       for (const path of ['', '/%ff%41;a?*#<url:']) {
@@ -254,7 +255,7 @@ test('the longest URIs of dots, slashes or different letters are read in no time
         textsOf(`${scheme}://${label.repeat(120)}${path.repeat(400)}`.slice(0, MAX_URI_CHARS))
         resolvedPatterns(`${scheme}://*${label.repeat(4000)}${path}`)
       }
-  expect(performance.now() - started).toBeLessThan(5000)
+  expect(cpuMs() - started).toBeLessThan(5000)
   for (const path of ['%41', 'a']) {
     expect(uriProblem(`http://${host}/${path}`)).toContain('too many ways')
     expect(verdict({ ...DENYING, denies: [] }, `http://${host}/${path}`)).toBe('deny')

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { redact } from '../../../src/observe/redact.ts'
+import { cpuMs } from '../../helpers/running-time.ts'
 
 it.each([
   ['Authorization: Bearer abc.def-123', 'Authorization: ***'],
@@ -64,7 +65,7 @@ it.each(BLANKS)('masks a value in quotes, or without, after the blanks %j', blan
 })
 
 it('takes linear time for text made to be slow', () => {
-  const started = performance.now()
+  const started = cpuMs()
   for (const part of [
     'a',
     'token',
@@ -85,5 +86,5 @@ it('takes linear time for text made to be slow', () => {
       for (const after of ['bearer <key>"', '"', ':', ',', '""', 'x'])
         redact(before + run.repeat(10_000) + after)
   redact('"a" : '.repeat(50_000))
-  expect(performance.now() - started).toBeLessThan(5000)
+  expect(cpuMs() - started).toBeLessThan(5000)
 })

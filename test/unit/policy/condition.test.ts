@@ -5,6 +5,7 @@ import {
   type Condition,
   type Facts,
 } from '../../../src/policy/condition.ts'
+import { cpuMs } from '../../helpers/running-time.ts'
 
 const compile = await conditionCompiler()
 
@@ -91,9 +92,9 @@ describe('a text that does not compile', () => {
     ['wide', `true${'||true'.repeat(600)}`],
     ['nested lists', `${'['.repeat(500)}${']'.repeat(500)} == []`],
   ])('because it is too %s is refused at once', (_, text) => {
-    const started = performance.now()
+    const started = cpuMs()
     expect(compile(text)).toHaveProperty('problem')
-    expect(performance.now() - started).toBeLessThan(5000)
+    expect(cpuMs() - started).toBeLessThan(5000)
   })
 })
 

@@ -8,6 +8,7 @@ import {
   patternProblem,
   wildcard,
 } from '../../../src/policy/pattern.ts'
+import { cpuMs } from '../../helpers/running-time.ts'
 
 describe('a pattern', () => {
   it.each([
@@ -90,9 +91,9 @@ describe('wildcards', () => {
     glob => {
       const test = wildcard(glob)
       const text = 'a'.repeat(200_000)
-      const started = performance.now()
+      const started = cpuMs()
       expect(test(text)).toBe(false)
-      expect(performance.now() - started).toBeLessThan(5000)
+      expect(cpuMs() - started).toBeLessThan(5000)
     },
   )
 })

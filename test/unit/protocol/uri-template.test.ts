@@ -2,6 +2,7 @@ import { UriTemplate as Official } from '@modelcontextprotocol/sdk/shared/uriTem
 import { describe, expect, it } from 'vitest'
 import { UriTemplate } from '../../../src/protocol/uri-template.ts'
 import { rng } from '../../helpers/rng.ts'
+import { cpuMs } from '../../helpers/running-time.ts'
 
 const matches = (template: string, uri: string): boolean =>
   UriTemplate.parse(template)?.matches(uri, { left: Infinity }) ?? false
@@ -87,10 +88,10 @@ describe('a template', () => {
   it.each(['{+a}{+b}{+c}{+d}{+e}{+f}x', 'db://{+schema}/{+table}', '{a*}{b*}{c*}{d*}!', 'a{+b}ab{+c}abb'])(
     'takes a URI of 200 KB in no time: %s',
     template => {
-      const started = performance.now()
+      const started = cpuMs()
       for (const piece of ['a', '/', 'ab', ',', 'a,'])
         for (const prefix of ['', 'db://']) matches(template, prefix + piece.repeat(200_000 / piece.length))
-      expect(performance.now() - started).toBeLessThan(5000)
+      expect(cpuMs() - started).toBeLessThan(5000)
     },
   )
 

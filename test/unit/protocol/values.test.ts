@@ -7,6 +7,7 @@ import {
   TooManyValues,
 } from '../../../src/protocol/values.ts'
 import { rng } from '../../helpers/rng.ts'
+import { cpuMs } from '../../helpers/running-time.ts'
 
 const counted = (value: unknown): number =>
   1 +
@@ -75,9 +76,9 @@ test('a message of 32 MiB is counted in less than the time of its parsing', () =
     `[${'1'.repeat(32e6)}]`,
     '""'.repeat(16e6),
   ]) {
-    const began = performance.now()
+    const began = cpuMs()
     countValues(text, MAX_SERVER_VALUES)
-    expect(performance.now() - began).toBeLessThan(3000)
+    expect(cpuMs() - began).toBeLessThan(3000)
   }
 })
 

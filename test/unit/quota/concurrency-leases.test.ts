@@ -52,9 +52,8 @@ it('lets so many in and refuses the next at once, when all are here', async () =
   const one = places('p', 2)
   expect(await one.enter()).toBeUndefined()
   expect(await one.enter()).toBeUndefined()
-  const began = performance.now()
+  // What waits would wait for this clock, which stands still.
   expect(await one.enter()).toBeDefined()
-  expect(performance.now() - began).toBeLessThan(200)
   one.leave()
   // What was left is at hand.
   const before = asked.length

@@ -109,7 +109,7 @@ it('finds what is made in its folder after that was deleted', async () => {
   await rm(join(root, 'deleted'), { recursive: true })
   const other = await openStore(`lmdb:${root}/deleted`, logger)
   await other.set('b', '2')
-  await expect.poll(() => store.get('b'), { timeout: 5000 }).toBe('2')
+  await expect.poll(() => store.get('b')).toBe('2')
   expect(await store.get('a')).toBeUndefined()
   expect([typeof store.lostAt, other.lostAt]).toEqual(['number', undefined])
   await store.set('c', '3')

@@ -40,7 +40,7 @@ export function change(
   }
 }
 
-const POLL = { timeout: 6_000, interval: 100 }
+const POLL = { interval: 100 }
 const WELL = '{"content":[{"type":"text","text":"well"}]}'
 
 /** Has the gateway take over a file; its port and its state stay what they are. */

@@ -413,7 +413,7 @@ describe('a key that stands twice in one object', () => {
     const lines = Array.from({ length: 20_000 }, (_, at) => `"V${at}": "${'x'.repeat(50)}",\n"V${at}": ""`)
     const text = `{ "mcpServers": { "a": { "command": "x", "env": {\n${lines.join(',\n')} } } } }`
     expect(await problemsOf(text)).toContain('- and 19980 more.')
-  }, 20_000)
+  })
 })
 
 describe('servers that do not stand below "mcpServers"', () => {

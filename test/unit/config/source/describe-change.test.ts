@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { configFrom } from '../../../../src/config/load/load.ts'
 import { describeChange } from '../../../../src/config/source/describe-change.ts'
 import type { Config } from '../../../../src/config/types.ts'
+import { cpuMs } from '../../../helpers/running-time.ts'
 
 const ENV = { TOKEN: 'sekrit-1', TOKEN_2: 'sekrit-2' }
 
@@ -127,8 +128,8 @@ test('a thousand clients with a hundred rules each are compared within a second'
   const clients = Object.fromEntries(Array.from({ length: 1000 }, (_, at) => [`c${at}`, { rules }]))
   const config = await configOf({ ...FILE, clients })
   const other = structuredClone(config)
-  const began = performance.now()
+  const began = cpuMs()
   expect(describeChange(config, other).isEmpty).toBe(true)
-  const tookMs = performance.now() - began
+  const tookMs = cpuMs() - began
   expect(tookMs).toBeLessThan(1000)
 })

@@ -67,7 +67,7 @@ async function watched(file: string): Promise<{ said: string[]; source: FileSour
 }
 
 const becomes = (said: string[], ...expected: string[]): Promise<void> =>
-  expect.poll(() => said, { timeout: 10_000 }).toEqual(expected)
+  expect.poll(() => said).toEqual(expected)
 const settled = (ms = 700): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
 describe('a file is read again when', () => {
@@ -219,5 +219,5 @@ test('a file is read within seconds while it is touched without end', async () =
   writeFileSync(file, textOf('b'))
   const touching = setInterval(() => utimesSync(file, new Date(), new Date()), 50)
   onTestFinished(() => clearInterval(touching))
-  await expect.poll(() => said.at(-1), { timeout: 10_000 }).toBe('b')
+  await expect.poll(() => said.at(-1)).toBe('b')
 })

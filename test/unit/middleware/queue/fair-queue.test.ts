@@ -98,6 +98,10 @@ describe('permits', () => {
   it('that somebody gave up for a while come back to it first, in their order', () => {
     const { queue, lane } = single(1)
     queue.enter(lane)
+    queue.leaveForNow(lane, 1)
+    queue.enter(lane)
+    queue.leaveForNow(lane, 1)
+    queue.enter(lane)
     const waiting = wait(queue, lane, 'a')
     const [first, second] = [new Entry('x', lane), new Entry('y', lane)]
     expect([queue.enterAgain(lane, first), queue.enterAgain(lane, second)]).toEqual([false, false])
@@ -106,6 +110,71 @@ describe('permits', () => {
     expect([first.outcome, second.outcome, waiting.outcome]).toEqual(['granted', 'granted', undefined])
     queue.leave(lane, 1)
     expect(waiting.outcome).toBe('granted')
+  })
+})
+
+describe('permits of another number', () => {
+  const servers = (...names: string[]): ReadonlySet<string> => new Set(names)
+
+  it('are given at once to those that wait, at a server and over all servers', () => {
+    const queue = new FairQueue({ permits: 1, bound: 10 })
+    const one = queue.lane('one', { permits: 1, bound: 10 })
+    queue.enter(one)
+    const waiting = ['a', 'b', 'c'].map(client => wait(queue, one, client))
+    queue.lane('one', { permits: 5, bound: 10 })
+    queue.resize({ permits: 3, bound: 10 }, servers('one'))
+    expect(waiting.map(({ outcome }) => outcome)).toEqual(['granted', 'granted', undefined])
+    expect([queue.taken, queue.waiting]).toEqual([3, 1])
+  })
+
+  it('leave the calls that have one alone when there are fewer, and those that wait when fewer may', () => {
+    const { queue, lane } = single(3)
+    for (const _ of [1, 2, 3]) queue.enter(lane)
+    const waiting = ['a', 'b', 'c'].map(client => wait(queue, lane, client))
+    queue.lane('s', { permits: 1, bound: 1 })
+    queue.resize({ permits: 1, bound: 1 }, servers('s'))
+    expect([queue.taken, queue.waiting]).toEqual([3, 3])
+    expect(wait(queue, lane, 'd').outcome).toBe('server_full')
+    queue.leave(lane, 1)
+    queue.leave(lane, 1)
+    expect(waiting.map(({ outcome }) => outcome)).toEqual([undefined, undefined, undefined])
+    queue.leave(lane, 1)
+    expect(waiting.map(({ outcome }) => outcome)).toEqual(['granted', undefined, undefined])
+  })
+
+  it('are none for a server that is removed: those that wait are refused, and the last one in it ends its queue', () => {
+    const queue = new FairQueue({ permits: 2, bound: 10 })
+    const lane = queue.lane('gone', { permits: 1, bound: 10 })
+    const other = queue.lane('other', { permits: 5, bound: 10 })
+    queue.enter(lane)
+    queue.enter(other)
+    const waiting = ['a', 'a', 'b'].map(client => wait(queue, lane, client))
+    const elsewhere = wait(queue, other, 'a')
+    queue.resize({ permits: 2, bound: 10 }, servers('other'))
+    expect(waiting.map(({ outcome }) => outcome)).toEqual(['removed', 'removed', 'removed'])
+    expect([queue.taken, queue.waiting, elsewhere.outcome]).toEqual([2, 1, undefined])
+    // Its server is back before the call has ended: it is still one place.
+    expect(queue.lane('gone', { permits: 1, bound: 10 })).toBe(lane)
+    queue.resize({ permits: 2, bound: 10 }, servers('other'))
+    queue.leave(lane, 1)
+    expect([queue.taken, queue.waiting, elsewhere.outcome]).toEqual([2, 0, 'granted'])
+    queue.resize({ permits: 2, bound: 10 }, servers('other'))
+    expect(queue.lane('gone', { permits: 1, bound: 10 })).not.toBe(lane)
+  })
+
+  it('are found again by a call whose client was asked while its server was removed and added', () => {
+    const queue = new FairQueue({ permits: 1, bound: 10 })
+    const lane = queue.lane('a', { permits: 1, bound: 10 })
+    queue.enter(lane)
+    queue.leaveForNow(lane, 1)
+    queue.resize({ permits: 1, bound: 10 }, servers())
+    const added = queue.lane('a', { permits: 1, bound: 10 })
+    queue.resize({ permits: 1, bound: 10 }, servers('a'))
+    queue.enter(added)
+    const back = new Entry('x', lane)
+    expect(queue.enterAgain(lane, back)).toBe(false)
+    queue.leave(added, 1)
+    expect(back.outcome).toBe('granted')
   })
 })
 
@@ -403,7 +472,7 @@ test.each(Array.from({ length: 40 }, (_, seed) => seed))('whatever happens, seed
       const [held] = holding.splice(pick(holding.length), 1)
       if (held) {
         returned++
-        queue.leave(held, pick(100))
+        queue.leaveForNow(held, pick(100))
         const entry = new Entry('back', held)
         if (queue.enterAgain(held, entry)) {
           acquired++

@@ -30,8 +30,11 @@ vi.mock('../../../../src/upstream/transport/stdio/stdio.ts', () => ({
 const slots: LinkSlot[] = []
 let deadlines: Deadlines
 
+/** The slot reads this clock, and links the one that adds to the start of the process: both begin at the same moment. */
+const ORIGIN = Math.floor(performance.timeOrigin)
+
 beforeEach(() => {
-  vi.useFakeTimers()
+  vi.useFakeTimers({ now: ORIGIN })
   vi.spyOn(Math, 'random').mockReturnValue(1)
   deadlines = new Deadlines()
 })
