@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
+import { growingLru } from '../core/growing-lru.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ClientConfig } from '../config/types.ts'
 import type { Credential } from '../front/authenticator.ts'
@@ -42,7 +42,7 @@ export class ApiKeys {
   readonly #configured = new Map<string, Credential>()
   readonly #stored = new Map<string, KeyCredential>()
   /** Digests of unknown keys, and until when they are remembered. */
-  readonly #unknown = new LRUCache<string, number>({ max: MAX_UNKNOWN })
+  readonly #unknown = growingLru<string, number>(MAX_UNKNOWN)
   readonly #looking = new Map<string, Promise<Credential | undefined>>()
   #timer: NodeJS.Timeout | undefined
   #reading: Promise<void> | undefined

@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import { clientPrincipal, type Principal } from '../core/principal.ts'
+import { growingLru } from '../core/growing-lru.ts'
 
 /** Bounds the cache. An evicted subject only gets a new object. */
 const MAX_REMEMBERED = 10_000
@@ -10,7 +10,7 @@ const MAX_REMEMBERED = 10_000
  */
 export class Principals {
   readonly #clients: ReadonlyMap<string, Principal>
-  readonly #others = new LRUCache<string, Principal>({ max: MAX_REMEMBERED })
+  readonly #others = growingLru<string, Principal>(MAX_REMEMBERED)
 
   constructor(clients: readonly { readonly name: string }[]) {
     this.#clients = new Map(clients.map(({ name }) => [name, clientPrincipal(name)]))

@@ -1,8 +1,8 @@
-import { LRUCache } from 'lru-cache'
 import type { IncomingMessage } from 'node:http'
 import type { JWTPayload, ProtectedHeaderParameters } from 'jose'
 import type { ClientConfig, JwtConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
+import { growingLru } from '../core/growing-lru.ts'
 import { HttpError } from '../core/http-error.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Credential, Evidence } from '../front/authenticator.ts'
@@ -54,7 +54,7 @@ export class Tokens {
   readonly #issuers: ReadonlyMap<string, Issuer>
   /** Clients by issuer and subject. */
   readonly #subjects = new Map<string, string>()
-  readonly #verdicts = new LRUCache<string, TokenVerdict>({ max: MAX_REMEMBERED })
+  readonly #verdicts = growingLru<string, TokenVerdict>(MAX_REMEMBERED)
 
   constructor(options: TokensOptions) {
     const { jwt, clients, issuerKeys } = options

@@ -12,7 +12,7 @@ const REPORT_AFTER_MS = 3000
  * the rows.
  */
 export async function reportStart(
-  gateway: Pick<Gateway, 'warmUp' | 'status'>,
+  gateway: Pick<Gateway, 'warmUp' | 'status' | 'statusOf'>,
   report: (rows: readonly string[]) => readonly string[],
   print: (lines: readonly string[]) => void,
 ): Promise<void> {
@@ -20,7 +20,7 @@ export async function reportStart(
   let reported = false
   const warmUp = gateway.warmUp(server => {
     settled.add(server)
-    const status = reported ? gateway.status().find(({ name }) => name === server) : undefined
+    const status = reported ? gateway.statusOf(server) : undefined
     // Nothing is reported while the gateway closes.
     if (status && status.state !== 'closed') print(alignColumns([row(status, true)]))
   })

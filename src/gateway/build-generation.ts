@@ -1,6 +1,6 @@
 import { Generation } from './generation.ts'
 import type { Runtime } from './runtime.ts'
-import type { Config } from '../config/types.ts'
+import type { ClientConfig, Config } from '../config/types.ts'
 import type { EventSink } from '../core/event-bus.ts'
 import type { ServedClient } from '../front/fronts.ts'
 import { compilePolicies, type Policies } from '../policy/policies.ts'
@@ -21,7 +21,7 @@ export interface BuildOptions {
  */
 export async function buildGeneration(options: BuildOptions): Promise<Generation> {
   const { config, runtime, events, former, clients } = options
-  const same = rulesOf(config) === rulesOf(former.config)
+  const same = haveSameRules(config, former.config)
   const policies: Policies = same ? former.policies : await compilePolicies(config, runtime.logger)
   const generation = new Generation({ config, policies, runtime, events })
   const { views } = generation.catalog
@@ -30,8 +30,21 @@ export async function buildGeneration(options: BuildOptions): Promise<Generation
   return generation
 }
 
-/** All of a configuration that rules are compiled from. */
-function rulesOf({ clients, roles, servers, gateway }: Config): string {
-  const own = clients.map(client => [client.name, client.roles, client.rules, client.default, client.shadow])
-  return JSON.stringify([gateway.rules, roles, own, servers.map(({ name }) => name)])
+/** Whether rules compile to the same in two configurations, which share the objects of what is equal. */
+function haveSameRules(a: Config, b: Config): boolean {
+  const isClient = (client: ClientConfig, other: ClientConfig | undefined): boolean =>
+    client === other ||
+    (client.name === other?.name &&
+      client.roles === other.roles &&
+      client.rules === other.rules &&
+      client.default === other.default &&
+      client.shadow === other.shadow)
+  return (
+    a.gateway.rules === b.gateway.rules &&
+    a.roles === b.roles &&
+    a.clients.length === b.clients.length &&
+    a.clients.every((client, at) => isClient(client, b.clients[at])) &&
+    a.servers.length === b.servers.length &&
+    a.servers.every(({ name }, at) => name === b.servers[at]?.name)
+  )
 }

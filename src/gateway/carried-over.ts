@@ -11,7 +11,10 @@ export interface CarriedOver {
   readonly problems: readonly string[]
 }
 
-/** `next`, with the values of `running` wherever a running gateway cannot change, or an entry cannot be used. */
+/**
+ * `next`, with the values of `running` wherever a running gateway cannot change, or an entry cannot be used. Both share the
+ * objects of what is equal (`withSharedParts`).
+ */
 export function carriedOver(running: Config, next: Config): CarriedOver {
   const { config, notReloadable } = keepNotReloadable(running, next)
   const before = new Map(running.servers.map(server => [server.name, server]))
@@ -45,7 +48,7 @@ function differences(
   for (const server of after) {
     const known = before.get(server.name)
     if (!known) added.push(server.name)
-    else if (known !== server && JSON.stringify(known) !== JSON.stringify(server)) changed.push(server.name)
+    else if (known !== server) changed.push(server.name)
   }
   return { added, removed: [...before.keys()].filter(name => !names.has(name)), changed }
 }

@@ -13,7 +13,8 @@ import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './s
 import type { CountersOf } from '../cache/stats.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { WHOLE } from '../catalog/view-names.ts'
-import type { Config } from '../config/types.ts'
+import { withSharedParts } from '../config/source/shared-parts.ts'
+import type { Config, ServerConfig } from '../config/types.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { clientPrincipal, LOCAL, type Principal } from '../core/principal.ts'
@@ -170,7 +171,7 @@ export class Gateway extends ClientService {
   async #reload(config: Config): Promise<ReloadReport> {
     const since = performance.now()
     const turn = ++this.#reloads
-    const next = carriedOver(this.#config, config)
+    const next = carriedOver(this.#config, await withSharedParts(this.#config, config))
     const { notReloadable, servers } = next
     for (const problem of next.problems) this.#logger.error(problem)
     const built = await this.#build(next.config)
@@ -224,9 +225,17 @@ export class Gateway extends ClientService {
   }
 
   status(): ServerStatus[] {
-    return this.#config.servers.map(server =>
-      statusOf(server, this.runtime.poolOf(server.name), this.current.catalog),
-    )
+    return this.#config.servers.map(server => this.#statusOf(server))
+  }
+
+  /** The status of one server; `undefined` when there is none of this name. */
+  statusOf(name: string): ServerStatus | undefined {
+    const server = this.#config.servers.find(server => server.name === name)
+    return server && this.#statusOf(server)
+  }
+
+  #statusOf(server: ServerConfig): ServerStatus {
+    return statusOf(server, this.runtime.poolOf(server.name), this.current.catalog)
   }
 
   /** What kept results have saved since the start, by server and tool. */

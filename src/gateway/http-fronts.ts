@@ -1,5 +1,5 @@
 import { checkExposure, checkMount, servesThisMachineOnly } from '../auth/exposure.ts'
-import type { Config } from '../config/types.ts'
+import type { ClientConfig, Config } from '../config/types.ts'
 import type { Gatekeeper } from '../auth/gatekeeper.ts'
 import type { IssuerKeySets } from '../auth/issuer-key-sets.ts'
 import { describeError } from '../core/errors.ts'
@@ -169,18 +169,21 @@ async function certificatesOf({ gateway }: Config): Promise<Certificates | undef
   return await readCertificates(tls)
 }
 
-/** Whether two configurations recognise the same callers over HTTP. */
+/**
+ * Whether two configurations recognise the same callers over HTTP. They share the objects of what is equal.
+ */
 function sameCallers(a: Config, b: Config): boolean {
-  return callersOf(a) === callersOf(b)
-}
-
-function callersOf({ clients, gateway: { auth, http } }: Config): string {
-  const own = clients.map(({ name, keys, subjects, certificates, users }) => [
-    name,
-    keys,
-    subjects,
-    certificates,
-    users,
-  ])
-  return JSON.stringify([auth, http.publicUrl, own])
+  const isClient = (client: ClientConfig, other: ClientConfig | undefined): boolean =>
+    client === other ||
+    (client.name === other?.name &&
+      client.keys === other.keys &&
+      client.subjects === other.subjects &&
+      client.certificates === other.certificates &&
+      client.users === other.users)
+  return (
+    a.gateway.auth === b.gateway.auth &&
+    a.gateway.http.publicUrl === b.gateway.http.publicUrl &&
+    a.clients.length === b.clients.length &&
+    a.clients.every((client, at) => isClient(client, b.clients[at]))
+  )
 }

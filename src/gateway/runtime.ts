@@ -77,14 +77,14 @@ export class Runtime {
   readonly #options: RuntimeOptions
   /** Pools of servers that are gone, while their calls end. */
   readonly #leaving = new Map<Pool, Promise<void>>()
-  #gateway: Config['gateway']
+  #config: Config
   #drained: ReadonlyMap<string, ReadonlySet<string>> = new Map()
 
   constructor(options: RuntimeOptions) {
     const { config, store, logger, serverInfo, calls, events, catalog } = options
     const { gateway, servers } = config
     this.#options = options
-    this.#gateway = gateway
+    this.#config = config
     this.store = store
     this.logger = logger
     this.serverInfo = serverInfo
@@ -179,9 +179,9 @@ export class Runtime {
    * used up, cached and subscribed to stays.
    */
   reconfigure(config: Config): void {
-    const before = this.#gateway
+    const before = this.#config
     const { gateway, servers } = config
-    this.#gateway = gateway
+    this.#config = config
     this.#clientLinks.max = gateway.maxLinksPerClient
     this.leases.reach.fail = gateway.quotaFailureMode
     this.limiter.reconfigure(queueOptions(config))
@@ -192,11 +192,13 @@ export class Runtime {
     this.#staleLists.reconfigure(gateway.catalog.refreshAfterMs)
     const names = new Set(servers.map(({ name }) => name))
     for (const [name, pool] of this.pools) if (!names.has(name)) this.#retire(name, pool)
-    const samePools = JSON.stringify(poolSettings(before)) === JSON.stringify(poolSettings(gateway))
+    const samePools = JSON.stringify(poolSettings(before.gateway)) === JSON.stringify(poolSettings(gateway))
+    // Both configurations share the objects of what is equal.
+    const same = new Set(samePools ? before.servers : [])
     for (const server of servers) {
       const pool = this.pools.get(server.name)
       if (!pool) this.#addPool(server)
-      else if (!samePools || !sameSettings(pool.server, server)) this.#reconfigurePool(pool, server)
+      else if (!same.has(server)) this.#reconfigurePool(pool, server)
     }
     this.#sharing.reconfigure(config)
     this.cache.reconfigure(servers, gateway.cache, this.#sharing.tier)
@@ -219,7 +221,7 @@ export class Runtime {
 
   #reconfigurePool(pool: Pool, server: ServerConfig): void {
     const { fingerprint, problem, name } = pool.server
-    pool.reconfigure(server, this.#gateway)
+    pool.reconfigure(server, this.#config.gateway)
     // It may be another server by now, or one that can be used at last.
     if (server.problem === undefined && (server.fingerprint !== fingerprint || problem !== undefined))
       void this.lists.refresh(name)
@@ -264,7 +266,7 @@ export class Runtime {
       logger: logger.child({ server: server.name }),
       clientInfo: serverInfo,
       clientLinks: this.#clientLinks,
-      ...poolSettings(this.#gateway),
+      ...poolSettings(this.#config.gateway),
       onReplicasChanged: () => {
         if (this.pools.get(server.name) === pool) this.subscriptions.regroup(server.name)
       },
@@ -332,9 +334,4 @@ function poolSettings({
 
 function queueOptions({ servers, gateway, clients }: Config): Omit<QueueOptions, 'deadlines'> {
   return { servers, gateway, weights: new Map(clients.map(({ name, weight }) => [name, weight])) }
-}
-
-/** Whether a server is configured in the same way, in every setting. */
-function sameSettings(a: ServerConfig, b: ServerConfig): boolean {
-  return JSON.stringify(a) === JSON.stringify(b)
 }

@@ -1,7 +1,7 @@
-import { LRUCache } from 'lru-cache'
 import type { Config, RuleConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
+import { growingLru } from '../core/growing-lru.ts'
 import type { Logger } from '../core/logger.ts'
 import { ANONYMOUS, isUnidentified, type Principal } from '../core/principal.ts'
 import { inTurns } from '../core/slices.ts'
@@ -40,7 +40,7 @@ export class Policies {
   readonly #clients: ReadonlyMap<string, Own>
   readonly #logger: Logger
   readonly #byPrincipal = new WeakMap<Principal, Policy>()
-  readonly #byKey = new LRUCache<string, Policy>({ max: MAX_KEPT })
+  readonly #byKey = growingLru<string, Policy>(MAX_KEPT)
   readonly #logged = new Map<string, number>()
   /** Number of failed evaluations by location of the rule. */
   readonly failures = new Map<string, number>()

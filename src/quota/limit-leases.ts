@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { LRUCache } from 'lru-cache'
 import type { Clock } from '../core/clock.ts'
+import { growingLru } from '../core/growing-lru.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Store } from '../state/store.ts'
 import type { Budgeted, Leased, Rated } from './admission-gate.ts'
@@ -33,7 +33,7 @@ const SWEEP_MS = 100
 export class LimitLeases {
   readonly #options: LimitLeasesOptions
   readonly reach: StoreAvailability
-  readonly #leases = new LRUCache<string, Lease | ConcurrencyLeases>({ max: MAX_LEASES })
+  readonly #leases = growingLru<string, Lease | ConcurrencyLeases>(MAX_LEASES)
   readonly #holder = randomUUID()
   readonly #ends = new Map<string, EndOf>()
   readonly #active = new Set<Active>()

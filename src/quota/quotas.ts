@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import type { ClientConfig, Config, QuotaConfig, ServerConfig } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
+import { growingLru } from '../core/growing-lru.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ItemKind, Route } from '../core/route.ts'
 import { textsOf } from '../core/uri-readings.ts'
@@ -68,7 +68,7 @@ export class Quotas {
   readonly #leases: LimitLeases
   readonly #servers: ReadonlyMap<string, ServerConfig>
   readonly #clients: ReadonlyMap<string, ClientConfig>
-  readonly #accounts = new LRUCache<string, Account>({ max: MAX_PRINCIPALS })
+  readonly #accounts = growingLru<string, Account>(MAX_PRINCIPALS)
   /** Accounts by principal. The same identity with the same rights is the same object. */
   readonly #byPrincipal = new WeakMap<Principal, Account>()
   /** Limits of servers and tools, for all clients together. */

@@ -1,3 +1,4 @@
+import { atOnce, type Steps } from '../../core/slices.ts'
 import { formatPath } from '../problem.ts'
 import { different, isSame, type Difference } from './differences.ts'
 import { keepNotReloadable, type NotReloadable } from './not-reloadable.ts'
@@ -43,22 +44,20 @@ const KEYS: Readonly<Record<string, string>> = { 'gateway.rules': 'gateway.polic
  * closed list; others may come from variables and are left out.
  */
 export function describeChange(before: Config, after: Config): ChangeDescription {
+  return atOnce(describing(before, after))
+}
+
+/** As `describeChange`, with pauses. */
+export function* describing(before: Config, after: Config): Steps<ChangeDescription> {
   const changes = [
-    ...named('server', before.servers, after.servers, serverDetails),
-    ...named('client', before.clients, after.clients, plainDetails),
-    ...named('role', before.roles, after.roles, plainDetails),
-    ...named('profile', before.profiles, after.profiles, plainDetails),
+    ...(yield* named('server', before.servers, after.servers, serverDetails)),
+    ...(yield* named('client', before.clients, after.clients, plainDetails)),
+    ...(yield* named('role', before.roles, after.roles, plainDetails)),
+    ...(yield* named('profile', before.profiles, after.profiles, plainDetails)),
     ...gatewayChanges(before, after),
   ]
   const sentences = changes.map(sentenceOf)
-  const order = namesOf(before.servers).filter(name => namesOf(after.servers).includes(name))
-  if (
-    !isSame(
-      order,
-      namesOf(after.servers).filter(name => order.includes(name)),
-    )
-  )
-    sentences.push('The servers are in another order.')
+  if (isReordered(before.servers, after.servers)) sentences.push('The servers are in another order.')
   const lines = sentences.length > MAX_LINES + 1 ? sentences.slice(0, MAX_LINES) : sentences
   const more = sentences.length - lines.length
   return {
@@ -73,12 +72,12 @@ interface Named {
   readonly name: string
 }
 
-function named<T extends Named>(
+function* named<T extends Named>(
   kind: EntryChange['kind'],
   before: readonly T[],
   after: readonly T[],
   detailsOf: (before: T, after: T) => string[],
-): EntryChange[] {
+): Steps<EntryChange[]> {
   const old = new Map(before.map(entry => [entry.name, entry]))
   const left = new Set(old.keys())
   const changes: EntryChange[] = []
@@ -87,11 +86,23 @@ function named<T extends Named>(
     left.delete(name)
     const was = old.get(name)
     if (!was) changes.push({ kind, name, change: 'added', details: [] })
-    else if (!isSame(was, entry))
+    else if (!isSame(was, entry)) {
       changes.push({ kind, name, change: 'changed', details: detailsOf(was, entry) })
+      yield
+    }
   }
   for (const name of left) changes.push({ kind, name, change: 'removed', details: [] })
   return changes
+}
+
+/** Whether the entries of both are in another order. */
+function isReordered(before: readonly Named[], after: readonly Named[]): boolean {
+  const [old, now] = [new Set(namesOf(before)), new Set(namesOf(after))]
+  const order = [...old].filter(name => now.has(name))
+  return !isSame(
+    order,
+    [...now].filter(name => old.has(name)),
+  )
 }
 
 function namesOf(entries: readonly Named[]): string[] {
@@ -116,8 +127,9 @@ function replicaDetails(before: readonly ReplicaConfig[], after: readonly Replic
     const isOther = moved.some(({ path }) => path[0] === 'kind')
     return [...(isOther ? ['type'] : words(moved)), ...words(different(rest, now))]
   }
-  return named('server', before, after, (was, is) => words(different(was, is))).map(({ name, change }) =>
-    change === 'changed' ? `replica ${quoted(name)}` : `replica ${quoted(name)} ${change}`,
+  return atOnce(named('server', before, after, (was, is) => words(different(was, is)))).map(
+    ({ name, change }) =>
+      change === 'changed' ? `replica ${quoted(name)}` : `replica ${quoted(name)} ${change}`,
   )
 }
 

@@ -44,7 +44,8 @@ export function keepNotReloadable(running: Config, next: Config): Kept {
     }
     return kept
   }
-  const gateway = keep(GATEWAY, { ...running.gateway }, { ...next.gateway }) as unknown as Config['gateway']
+  const values = (gateway: Config['gateway']): Values => gateway as unknown as Values
+  const gateway = keep(GATEWAY, values(running.gateway), values(next.gateway)) as unknown as Config['gateway']
   return { config: { ...next, gateway }, notReloadable }
 }
 

@@ -1,6 +1,8 @@
 import { describeError } from '../../core/errors.ts'
-import { describeChange, type ChangeDescription } from './describe-change.ts'
+import { SlicedWork } from '../../core/slices.ts'
+import { describing, type ChangeDescription } from './describe-change.ts'
 import { reasonFor } from './not-reloadable.ts'
+import { withSharedParts } from './shared-parts.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Config } from '../types.ts'
 import type { ConfigReading, ConfigSource } from './config-source.ts'
@@ -58,6 +60,7 @@ export class Reloader {
   readonly #source: ConfigSource
   readonly #target: Reloadable
   readonly #logger: Logger
+  readonly #work = new SlicedWork()
   #config: Config
   /** Digest of the last contents that were tried. */
   #digest: string | undefined
@@ -97,7 +100,7 @@ export class Reloader {
 
   /** As `reload`, but only reports the changes. */
   async check(): Promise<ReloadResult> {
-    const result = this.#compare(await this.#source.read())
+    const result = await this.#compare(await this.#source.read())
     return 'config' in result ? { ...result.result, outcome: 'checked' } : result
   }
 
@@ -128,7 +131,7 @@ export class Reloader {
     const reading = await this.#source.read()
     const isKnown = reading.digest !== '' && reading.digest === this.#digest
     this.#digest = reading.digest
-    const compared = this.#compare(reading)
+    const compared = await this.#compare(reading)
     const isTried = isNoticed && isKnown
     const result = 'config' in compared && !isTried ? await this.#take(compared) : resultOf(compared)
     // A client that stores its own data in the file writes it often, so unchanged results are not logged.
@@ -138,10 +141,12 @@ export class Reloader {
     return result
   }
 
-  #compare(reading: ConfigReading): ReloadResult | Comparison {
+  async #compare(reading: ConfigReading): Promise<ReloadResult | Comparison> {
     if (reading.config === undefined) return invalid(reading.problem)
-    const { config, problems } = reading
-    const change = describeChange(this.#config, config)
+    const { problems } = reading
+    const running = this.#config
+    const config = await withSharedParts(running, reading.config)
+    const change = await this.#work.do(() => describing(running, config))
     const { notReloadable } = change
     const result = { change, notReloadable, problem: undefined, problems, warnings: config.warnings }
     return change.isEmpty ? { ...result, outcome: 'unchanged' } : { config, result }

@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import { choose } from '../balance/choose.ts'
 import { Latencies } from '../balance/latencies.ts'
 import { RetryBudget } from '../balance/retry-budget.ts'
@@ -6,6 +5,7 @@ import type { ServerConfig } from '../../config/types.ts'
 import type { Endpoint, ReplicaConfig } from '../../config/replica-types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
+import { growingLru } from '../../core/growing-lru.ts'
 import { wildcard } from '../../policy/pattern.ts'
 import type { Caller } from './isolation.ts'
 import { Replica } from './replica.ts'
@@ -39,7 +39,7 @@ export class ReplicaSet {
   /** Names of drained replicas. */
   #drained: ReadonlySet<string> = new Set()
   /** Replica by session or principal, where the server keeps state for it. */
-  readonly #remembered = new LRUCache<string, Replica>({ max: MAX_REMEMBERED })
+  readonly #remembered = growingLru<string, Replica>(MAX_REMEMBERED)
   /** Replica for standing subscriptions, for servers that keep no sessions. */
   #standing: Replica | undefined
   /** Budget for retries of calls that may have been executed. */
@@ -49,7 +49,7 @@ export class ReplicaSet {
   /** Latencies of repeatable calls. */
   readonly latencies = new Latencies()
   /** Whether a tool may be called twice, cached by name. */
-  readonly #repeats = new LRUCache<string, boolean>({ max: MAX_REMEMBERED })
+  readonly #repeats = growingLru<string, boolean>(MAX_REMEMBERED)
   #someRepeat = false
   #retryShare: number
   readonly #onTurn: ((replica: Replica, cause: string | undefined) => void) | undefined
