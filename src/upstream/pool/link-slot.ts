@@ -21,7 +21,7 @@ import { ProcessReplacement } from './replacement.ts'
 export interface SlotListener extends LinkListener {
   /**
    * A link has been opened. `slot.spoken` gives the eras detected by then. `before` is the link that it replaces, if
-   * that is still open: it gets no new calls, and is reported as lost after its last call.
+   * that is still open: it gets no new calls, and is failure as lost after its last call.
    */
   onOpen(slot: LinkSlot, link: Link, before?: Link): void
   /** A link could not be opened, or did not last, so the next one is opened after a back-off. */
@@ -227,8 +227,8 @@ export class LinkSlot implements Deadline {
     // A spare process has already started, so there is no start to delay, except in a crash loop.
     const ready = !this.#starts.looping && this.#options.warmPool?.fits(this.replica, this.key)
     const delay = ready ? 0 : backoff
-    const reported = this.#fail(error, delay)
-    if (delay > 0) this.#options.listener.onUnreachable(this, reported)
+    const failure = this.#fail(error, delay)
+    if (delay > 0) this.#options.listener.onUnreachable(this, failure)
   }
 
   /** Called by the idle deadline. */
@@ -300,9 +300,9 @@ export class LinkSlot implements Deadline {
       // evidence of that.
       if (error.code === 'upstream_protocol' || error.code === 'upstream_closed') this.spoken = UNKNOWN
       if (this.#state.kind === 'closed') throw this.#onlyToList ? closed(this.server.name, 'not_sent') : error
-      const reported = this.#fail(error, this.#starts.startFailed())
-      this.#options.listener.onUnreachable(this, reported)
-      throw reported
+      const failure = this.#fail(error, this.#starts.startFailed())
+      this.#options.listener.onUnreachable(this, failure)
+      throw failure
     }
     if (this.#state.kind === 'closed') {
       await opened.link.close()
@@ -342,16 +342,13 @@ export class LinkSlot implements Deadline {
   /** @returns the error for the callers */
   #fail(error: GatewayError, delayMs: number): GatewayError {
     const { looping, inARow } = this.#starts
-    const reported = looping ? inCrashLoop(this.server.name, inARow, error) : error
+    const failure = looping ? inCrashLoop(this.server.name, inARow, error) : error
     const nextTry = this.#now() + delayMs
-    this.#set({ kind: looping ? 'stopped' : 'failed', error: reported, attempts: inARow, nextTry })
+    this.#set({ kind: looping ? 'stopped' : 'failed', error: failure, attempts: inARow, nextTry })
     if (this.#starts.loopBegins)
-      this.#options.logger.error('The server is in a crash loop.', {
-        cause: describeError(reported),
-        delayMs,
-      })
+      this.#options.logger.error('The server is in a crash loop.', { cause: describeError(failure), delayMs })
     if (this.#pins > 0) this.#restart.in(delayMs)
-    return reported
+    return failure
   }
 
   #outgrown(link: Link, bytes: number): void {
