@@ -245,7 +245,7 @@ export class Runtime {
   #restoreEra(name: string): void {
     const snapshot = this.lists.snapshot(name)
     const pool = this.pools.get(name)
-    if (snapshot && pool) pool.spoken = spokenSince(snapshot)
+    if (snapshot && pool) pool.assume(spokenSince(snapshot))
   }
 
   /** No new call goes to the server; its pool closes when the last one has ended. */

@@ -119,7 +119,7 @@ export class HealthChecks {
       cause,
       nextTry: nextTry === undefined ? undefined : new Date(wallOf(nextTry)).toISOString(),
     })
-    for (const hear of replica.onIll) hear()
+    replica.checkFailed()
     onChanged()
   }
 }

@@ -21,7 +21,7 @@ import { ProcessReplacement } from './replacement.ts'
 export interface SlotListener extends LinkListener {
   /**
    * A link has been opened. `slot.spoken` gives the eras detected by then. `before` is the link that it replaces, if
-   * that is still open: it gets no new calls, and is failure as lost after its last call.
+   * that is still open: it gets no new calls, and is reported as lost after its last call.
    */
   onOpen(slot: LinkSlot, link: Link, before?: Link): void
   /** A link could not be opened, or did not last, so the next one is opened after a back-off. */
@@ -38,6 +38,8 @@ export interface SlotOptions {
   readonly deadlines: Deadlines
   readonly logger: Logger
   readonly clientInfo: string
+  /** As `spoken` of the slot; default: unknown. */
+  readonly spoken?: Spoken
   /** Spare processes. */
   readonly warmPool?: WarmPool | undefined
   readonly now?: () => number
@@ -52,9 +54,10 @@ export class LinkSlot implements Deadline {
   due: number | undefined
   readonly server: ServerConfig
   readonly replica: Replica
-  /** Changes if its link turns out to be shared. */
-  key: SlotKey
+  #key: SlotKey
   readonly #options: SlotOptions
+  /** The listener of its links. */
+  readonly #listener: SlotListener
   readonly #now: () => number
   readonly #retiring: RetiringLinks
   #state: SlotState = { kind: 'idle' }
@@ -73,14 +76,18 @@ export class LinkSlot implements Deadline {
   #lastLoss = ''
   readonly #restart: RestartTimer
   readonly #closing = new AbortController()
-  /** The eras with which the handshake begins. The handshake corrects them. */
-  spoken: Spoken = UNKNOWN
+  #spoken: Spoken
 
   constructor(options: SlotOptions) {
     this.#options = options
+    this.#listener = {
+      ...options.listener,
+      onMemoryLimitExceeded: (link, bytes) => this.#outgrown(link, bytes),
+    }
     this.server = options.server
     this.replica = options.replica
-    this.key = options.key
+    this.#key = options.key
+    this.#spoken = options.spoken ?? UNKNOWN
     this.#now = options.now ?? monotonicNow
     this.#restart = new RestartTimer(this.#now, () => this.#startAgain())
     this.#retiring = new RetiringLinks(options.deadlines, options.logger, link =>
@@ -94,6 +101,26 @@ export class LinkSlot implements Deadline {
       open: () => this.#open(),
       take: (opened, before) => this.#succeed(opened, before),
     })
+  }
+
+  get key(): SlotKey {
+    return this.#key
+  }
+
+  /** Its link turns out to be the shared one of this key. */
+  shareAs(key: SlotKey): void {
+    this.#key = key
+    this.current?.share(key.capabilities)
+  }
+
+  /** The eras with which the handshake begins. The handshake corrects them. */
+  get spoken(): Spoken {
+    return this.#spoken
+  }
+
+  /** More is known of the server: what it speaks, or that this is unknown again. */
+  assume(spoken: Spoken): void {
+    this.#spoken = spoken
   }
 
   get state(): SlotState {
@@ -209,7 +236,7 @@ export class LinkSlot implements Deadline {
     if (!this.holds(link)) return
     const openMs = this.#now() - this.#openedAt
     // The next server to answer may be of the other era.
-    this.spoken = afterLoss(this.spoken)
+    this.#spoken = afterLoss(this.#spoken)
     this.#retiring.leave(link)
     if (error.code === 'session_lost') {
       // The server itself has no problem. It only has to be greeted again.
@@ -225,7 +252,7 @@ export class LinkSlot implements Deadline {
     this.#lastLoss = cause
     const backoff = this.#starts.ended(openMs, link.answered)
     // A spare process has already started, so there is no start to delay, except in a crash loop.
-    const ready = !this.#starts.looping && this.#options.warmPool?.fits(this.replica, this.key)
+    const ready = !this.#starts.looping && this.#options.warmPool?.fits(this.replica, this.#key)
     const delay = ready ? 0 : backoff
     const failure = this.#fail(error, delay)
     if (delay > 0) this.#options.listener.onUnreachable(this, failure)
@@ -298,7 +325,7 @@ export class LinkSlot implements Deadline {
       const error = GatewayError.from(caught, this.server.name)
       // A server that was reached but could not be greeted may be of the other era now. An unreachable server is no
       // evidence of that.
-      if (error.code === 'upstream_protocol' || error.code === 'upstream_closed') this.spoken = UNKNOWN
+      if (error.code === 'upstream_protocol' || error.code === 'upstream_closed') this.#spoken = UNKNOWN
       if (this.#state.kind === 'closed') throw this.#onlyToList ? closed(this.server.name, 'not_sent') : error
       const failure = this.#fail(error, this.#starts.startFailed())
       this.#options.listener.onUnreachable(this, failure)
@@ -313,21 +340,21 @@ export class LinkSlot implements Deadline {
 
   /** A spare process, or else a new one. */
   #open(): Promise<Connected> {
-    const { server, replica, listener, deadlines, logger, clientInfo, warmPool } = this.#options
-    const warm = warmPool?.take(replica, this.key, listener)
+    const { server, replica, deadlines, logger, clientInfo, warmPool } = this.#options
+    const listener = this.#listener
+    const warm = warmPool?.take(replica, this.#key, listener)
     if (warm) return Promise.resolve(warm)
-    const { capabilities, owner, era } = this.key
+    const { capabilities, owner, era } = this.#key
     const { signal } = this.#closing
     const options = { server, replica, listener, deadlines, logger, clientInfo, capabilities, owner, signal }
-    return connect(options, era, this.spoken)
+    return connect(options, era, this.#spoken)
   }
 
   #use({ link, shown }: Connected, before: Link | undefined): Link {
     const { listener, logger } = this.#options
     this.#openedAt = this.#now()
     this.#openings++
-    this.spoken = { ...this.spoken, ...shown }
-    link.onMemoryLimitExceeded = bytes => this.#outgrown(link, bytes)
+    this.#spoken = { ...this.#spoken, ...shown }
     this.#set({ kind: 'ready', link })
     logger.info('Connected.', {
       transport: link.transport.kind,
@@ -354,7 +381,7 @@ export class LinkSlot implements Deadline {
   #outgrown(link: Link, bytes: number): void {
     if (!this.holds(link) || this.#retireAfterUse) return
     if (!this.#replacement.due(link, bytes, this.#now() - this.#openedAt, this.#now())) return
-    if (!this.key.exclusive) this.#replacement.begin(link, this.#now)
+    if (!this.#key.exclusive) this.#replacement.begin(link, this.#now)
     // The call holds it exclusively, so a second link beside it has no benefit.
     else if (this.#leases > 0) this.#retireAfterUse = true
     else {

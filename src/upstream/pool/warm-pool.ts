@@ -131,6 +131,7 @@ class Reserve implements Deadline {
         Promise.reject(new GatewayError('cannot_ask', 'There is nobody yet to be asked.', { server: name })),
       onLost: (link, error) => this.#lost(link, error),
       onGap: () => {},
+      onMemoryLimitExceeded: (link, bytes) => this.#outgrown(link, bytes),
     }
   }
 
@@ -232,7 +233,6 @@ class Reserve implements Deadline {
     // Otherwise the server has become idle, or has been closed, during the start.
     if (!this.#wanted) return this.#end(link)
     this.#waiting.push({ ...opened, since: monotonicNow() })
-    link.onMemoryLimitExceeded = bytes => this.#outgrown(link, bytes)
     logger.debug('A process waits to be used.', { waiting: this.#waiting.length })
   }
 
