@@ -194,6 +194,12 @@ export class ServerLists {
     return this.#failures.get(server)
   }
 
+  /** Whether a server has not been listed in full, or could not be the last time. */
+  lacks(server: string): boolean {
+    const base = this.#variants.get(server)?.base
+    return base === undefined || base.incomplete !== undefined || this.#failures.has(server)
+  }
+
   /** Whether a listing with this key of a try is running. */
   isRefreshing(key: string): boolean {
     return this.#refreshing.has(key)

@@ -146,10 +146,10 @@ export class Link implements Receiver {
     this.logger = options.logger
     this.#listener = options.listener
     this.#deadlines = options.deadlines
-    this.#cancelledCalls = new CancelledCalls(options.deadlines, options.server.timeoutMs)
+    this.#cancelledCalls = new CancelledCalls(options.deadlines, options.server)
     this.#underWay = new UnderWay(this.#pending, this.#cancelledCalls)
     this.#clientInfo = options.clientInfo
-    this.#questions = new ServerRequests(options.server.maxQuestions, `server ${options.server.name}`)
+    this.#questions = new ServerRequests(options.server)
     this.capabilities = options.capabilities
     this.#owner = options.owner
   }

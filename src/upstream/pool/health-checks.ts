@@ -47,7 +47,6 @@ export class HealthChecks {
 
   /** Applies other settings of the checks. */
   reconfigured(): void {
-    if (!this.#timer) return
     this.close()
     this.start()
   }

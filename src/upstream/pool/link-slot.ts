@@ -224,11 +224,12 @@ export class LinkSlot implements Deadline {
     this.#watchIdle()
   }
 
-  /** Forgets a failure, so that the next call tries at once. */
+  /** Forgets failures, so that the next call tries at once. A pinned slot tries at once without a call. */
   forgive(): void {
-    if (this.nextTry === undefined) return
     this.#starts.forget()
+    if (this.nextTry === undefined) return
     this.#set({ kind: 'idle' })
+    if (this.#pins > 0) this.#restart.in(0)
   }
 
   /** Handles the loss of the link. Called by the listener of links. */
@@ -267,14 +268,12 @@ export class LinkSlot implements Deadline {
       this.#options.deadlines.set(this, Math.max(1000, this.server.idleMs - quiet))
       return
     }
-    this.#starts.stopped(this.#now() - this.#openedAt)
     this.#options.logger.info('Stopped after being idle; the next call starts it again.', { idleMs: quiet })
-    this.#set({ kind: 'idle' })
-    this.#retiring.leave(link)
+    this.stop()
   }
 
   /** Ends the link despite calls in flight, which end with the reason. The next call opens another one. */
-  stop(reason: GatewayError): void {
+  stop(reason?: GatewayError): void {
     if (this.#state.kind !== 'ready') return
     const { link } = this.#state
     this.#starts.stopped(this.#now() - this.#openedAt)
@@ -282,8 +281,9 @@ export class LinkSlot implements Deadline {
     this.#retiring.leave(link, reason)
   }
 
-  /** Applies changed settings of its server. */
-  reconfigured(): void {
+  /** Applies changed settings of its server. `forgiven`: with these it may start although it did not before. */
+  reconfigured(forgiven: boolean): void {
+    if (forgiven) this.forgive()
     if (this.server.idleMs === 0) this.#options.deadlines.remove(this)
     else this.#watchIdle()
   }

@@ -23,7 +23,7 @@ import { PoolEvents } from './pool-events.ts'
 import { ReplicaMembership } from './membership.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
 import { Lease } from './lease.ts'
-import { differsForLinks, LiveSettings } from './live-settings.ts'
+import { LiveSettings } from './live-settings.ts'
 import { LinkSlot } from './link-slot.ts'
 import type { SlotState } from './slot-state.ts'
 import { WarmPool } from './warm-pool.ts'
@@ -340,20 +340,20 @@ export class Pool {
    * replaced: calls in flight finish on the old links, for as long as the gateway's `drainTimeout` allows.
    */
   reconfigure(server: ServerConfig, gateway: PoolGatewaySettings): void {
-    const before = this.#live.update(server)
+    const differs = this.#live.update(server)
     this.membership.configure(gateway)
     this.replicas.reconfigured(gateway.zone)
-    this.#checks.reconfigured()
     this.membership.update(server.replicas)
-    if (differsForLinks(before, server)) this.membership.renew()
-    this.#warmPool.resize()
+    this.#checks.reconfigured()
+    if (differs.links) this.membership.renew()
+    this.#warmPool.resize(differs.starts)
     for (const slot of this.#slots.values()) {
-      slot.reconfigured()
+      slot.reconfigured(differs.starts)
       if (!this.replicas.list.includes(slot.replica)) this.#counted.delete(slot)
       else if (slot.current) this.#warmPool.fill(slot.replica, slot.current.peer.era)
     }
-    // Sharing of links may have changed.
-    if (before.isolation !== server.isolation) this.#options.onReplicasChanged?.()
+    // Sharing of links may have changed, or a replica may be tried again.
+    if (differs.isolation || (differs.starts && this.replicas.tryNow())) this.#options.onReplicasChanged?.()
   }
 
   /** Ends the links that served only this session, because it has ended. */

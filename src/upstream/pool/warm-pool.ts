@@ -64,9 +64,9 @@ export class WarmPool {
     reserve.fill(era)
   }
 
-  /** Applies a changed number of spares. */
-  resize(): void {
-    for (const reserve of this.#reserves.values()) reserve.resize()
+  /** Applies a changed number of spares. `forgiven`: failed starts no longer count. */
+  resize(forgiven: boolean): void {
+    for (const reserve of this.#reserves.values()) reserve.resize(forgiven)
   }
 
   /** Ends a spare to make room. */
@@ -172,7 +172,11 @@ class Reserve implements Deadline {
     return instance !== undefined
   }
 
-  resize(): void {
+  resize(forgiven: boolean): void {
+    if (forgiven) {
+      this.#loop.forget()
+      this.#notBefore = 0
+    }
     while (this.#waiting.length > this.#options.server.warmInstances) this.discard()
     this.#seeTo()
   }

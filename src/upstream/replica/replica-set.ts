@@ -97,6 +97,12 @@ export class ReplicaSet {
     for (const { health } of this.#list) health.configure(this.server.health)
   }
 
+  /** Lets the next call try replicas at once that were unreachable. Returns whether there are any. */
+  tryNow(): boolean {
+    const now = monotonicNow()
+    return this.#list.filter(({ health }) => health.tryNow(now)).length > 0
+  }
+
   #lookAtRepeats(): void {
     const { retry, tools } = this.server
     this.#someRepeat = retry || tools.some(tool => tool.retry === true)
