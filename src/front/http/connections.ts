@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { monotonicNow } from '../../core/clock.ts'
 import { describeError } from '../../core/errors.ts'
 import { HttpError } from '../../core/http-error.ts'
@@ -30,6 +31,10 @@ class Connection {
   isAdmitted = false
   /** The response of its unfinished request. */
   response: ServerResponse | undefined
+  /** The socket of its requests, over TLS another one. Known with the first request. */
+  asking: Socket | undefined
+  /** Whether it ends with the answer to its request. */
+  isLast = false
 
   constructor(socket: Socket) {
     this.socket = socket
@@ -103,6 +108,23 @@ export class Connections {
     connection.isAdmitted = true
   }
 
+  /**
+   * Ends the connections of clients with certificates, because the authorities have changed: idle ones at once, others
+   * after the answer to their request. The certificates are checked again with the next connections.
+   */
+  endCertified(): void {
+    for (const connection of [...this.#byHolder.values()].flatMap(held => [...held])) {
+      const { use, asking, response } = connection
+      // One without a request may have been established under the former authorities.
+      if (use !== SILENT && !(asking && hasCertificate(asking))) continue
+      if (use === SILENT || use === IDLE) this.#close(connection)
+      else {
+        connection.isLast = true
+        if (response && !response.headersSent) response.shouldKeepAlive = false
+      }
+    }
+  }
+
   #opened(socket: Socket): void {
     const connection = new Connection(socket)
     this.#open++
@@ -124,6 +146,7 @@ export class Connections {
       if (!connection) return
       this.#forget(connection)
       connection.hasAsked = true
+      connection.asking = socket
       socket[CONNECTION] = connection
     }
     connection.response = response
@@ -262,6 +285,14 @@ function over(this: ServerResponse): void {
   const socket: AskingSocket = this.req.socket
   const connection = socket[CONNECTION]
   if (connection?.response === this) connection.response = undefined
+  if (connection?.isLast === true) socket.end()
+}
+
+/** Whether the peer has shown a certificate. */
+function hasCertificate(socket: Socket): boolean {
+  if (!('getPeerCertificate' in socket)) return false
+  // Node returns an empty object when there is no certificate.
+  return Object.keys((socket as TLSSocket).getPeerCertificate() ?? {}).length > 0
 }
 
 function addressOf({ remoteAddress, remotePort }: Socket): string {
