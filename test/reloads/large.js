@@ -252,7 +252,7 @@ const SIZES = [
   { servers: 1000, tools: 10, clients: 0, maxMs: 500, maxTurnMs: 20 },
 ]
 
-/** @param {boolean} isShort the first size alone @returns {Promise<string[]>} what is wrong */
+/** @param {boolean} isShort the first size alone, with twice the bound for a turn, for a loaded machine @returns {Promise<string[]>} what is wrong */
 export async function measureLarge(isShort) {
   /** @type {string[]} */
   const wrong = []
@@ -267,8 +267,9 @@ export async function measureLarge(isShort) {
       )
       if (least > size.maxMs)
         wrong.push(`${what}, ${change}: ${least.toFixed(0)} ms, more than ${size.maxMs}`)
-      if (longestTurnMs > size.maxTurnMs)
-        wrong.push(`${what}, ${change}: a turn of ${longestTurnMs} ms, more than ${size.maxTurnMs}`)
+      const maxTurnMs = size.maxTurnMs * (isShort ? 2 : 1)
+      if (longestTurnMs > maxTurnMs)
+        wrong.push(`${what}, ${change}: a turn of ${longestTurnMs} ms, more than ${maxTurnMs}`)
     }
   }
   return wrong

@@ -24,6 +24,6 @@ export function differsForLinks(a: ServerConfig, b: ServerConfig): boolean {
   return (
     a.maxMessageBytes !== b.maxMessageBytes ||
     a.memoryLimitBytes !== b.memoryLimitBytes ||
-    JSON.stringify(a.roots) !== JSON.stringify(b.roots)
+    (a.roots !== b.roots && JSON.stringify(a.roots) !== JSON.stringify(b.roots))
   )
 }

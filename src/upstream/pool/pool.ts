@@ -356,7 +356,8 @@ export class Pool {
     this.membership.configure(gateway)
     this.replicas.reconfigured(gateway.zone)
     this.#checks.reconfigured()
-    this.membership.update(server.replicas)
+    // A reload keeps the object of what is equal.
+    if (before.replicas !== server.replicas) this.membership.update(server.replicas)
     if (differsForLinks(before, server)) this.membership.renew()
     this.#spares.resize()
     for (const slot of this.#slots.values()) {
