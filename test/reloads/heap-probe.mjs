@@ -4,7 +4,7 @@
  * that `HEAP_FILE` names: the bytes of the heap that are in use, and how many generations of the configuration are left.
  */
 import { appendFileSync } from 'node:fs'
-import { queryObjects } from 'node:v8'
+import { getHeapCodeStatistics, queryObjects } from 'node:v8'
 import { Generation } from '../../dist/gateway/generation.js'
 
 const file = String(process.env['HEAP_FILE'])
@@ -15,7 +15,8 @@ process.on('SIGUSR2', () => {
       await new Promise(resolve => setImmediate(resolve))
     }
     const { heapUsed } = process.memoryUsage()
+    const { code_and_metadata_size: code } = getHeapCodeStatistics()
     const generations = queryObjects(Generation)
-    appendFileSync(file, `${heapUsed} ${generations}\n`)
+    appendFileSync(file, `${heapUsed} ${code} ${generations}\n`)
   })()
 })
