@@ -1,7 +1,8 @@
 // @ts-check
 /**
  * Loaded into a gateway with `--import` and `--expose-gc`: on SIGUSR2 it collects garbage and adds a line to the file
- * that `HEAP_FILE` names: the bytes of the heap that are in use, and how many generations of the configuration are left.
+ * that `HEAP_FILE` names: the bytes of the heap that are in use, those of compiled code among them, and how many
+ * generations of the configuration are left.
  */
 import { appendFileSync } from 'node:fs'
 import { getHeapCodeStatistics, queryObjects } from 'node:v8'
