@@ -9,8 +9,8 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 30_000 } },
-    // Two cores: more workers only make the real servers slower to start.
-    maxWorkers: 2,
+    // More than two cores have: half of the time of a test is spent waiting, for processes and for pauses.
+    maxWorkers: 4,
     reporters: ['default', new URL('./tally.ts', import.meta.url).pathname],
   },
 })

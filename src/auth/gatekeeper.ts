@@ -224,7 +224,7 @@ export class Gatekeeper implements Authenticator {
       token.startsWith(KEY_PREFIX) && !this.#open ? await this.#keys.lookUp(digest) : undefined
     if (credential) return lasting(credential)
     throw invalid(
-      `The key is not known here: it is mistyped, expired or revoked, or its client is new in the configuration: then start the gateway again. Ask the operator for a new one, ${CREATE_KEY}`,
+      `The key is not known here: it is mistyped, expired or revoked, or its client is in no configuration that the gateway has read. Ask the operator for a new one, ${CREATE_KEY}`,
       this.#tokens.challenge(request),
     )
   }

@@ -44,7 +44,7 @@ export function inputRequiredLoop(options: InputRequiredLoopOptions): CallMiddle
       if (round > maxRounds)
         throw new GatewayError(
           'upstream_protocol',
-          `Server "${route.server}" asked for input ${maxRounds} times without an end.`,
+          `Server "${route.server}" asked for input ${maxRounds} times without an end. Raise "gateway.asks.maxRounds" if the call needs more.`,
           { server: route.server, delivery: 'answered' },
         )
       const answers = await askAll(exchange, server, asking(outcome), { answered })

@@ -12,9 +12,13 @@ import type { Entry } from './snapshot.ts'
 export interface Offering {
   readonly name: string
   /** Digests of its tools' definitions by name. `undefined`: not listed yet. */
-  tools: ReadonlyMap<string, string> | undefined
+  readonly tools: ReadonlyMap<string, string> | undefined
   /** Names of tools for which this replica must not be used. `undefined`: it is equal to the others. */
-  missingTools: ReadonlySet<string> | undefined
+  readonly missingTools: ReadonlySet<string> | undefined
+  /** Sets `tools`. */
+  listed(tools: ReadonlyMap<string, string>): void
+  /** Sets `missingTools`. */
+  compared(missing: ReadonlySet<string> | undefined): void
   readonly health: { differs(cause: string): void; agrees(): void }
 }
 
@@ -77,11 +81,11 @@ export class Equivalence {
 
   async #look({ server, list }: Offerings, link: LinkToReplica): Promise<void> {
     const logger = this.#logger.child({ server: server.name })
-    link.replica.tools = await digestsOf(await fetchTools(link, server.listTimeoutMs, SILENT))
+    link.replica.listed(await digestsOf(await fetchTools(link, server.listTimeoutMs, SILENT)))
     let changed = false
     for (const [replica, found] of compare(list)) {
       const before = replica.missingTools
-      replica.missingTools = found && new Set([...found.missing, ...found.changed])
+      replica.compared(found && new Set([...found.missing, ...found.changed]))
       if (!found) replica.health.agrees()
       else {
         const difference = describeDifference(found)

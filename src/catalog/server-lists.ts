@@ -133,7 +133,7 @@ export class ServerLists {
   #restart(name: string): void {
     this.retries.cancel(name)
     this.pauses.forget(name)
-    this.firstLists.forgive(name)
+    this.firstLists.restart(name)
     for (const key of this.#refreshing.keys()) if (serverOf(key) === name) this.#refreshing.delete(key)
   }
 
@@ -192,6 +192,12 @@ export class ServerLists {
   /** Why the last attempt to list a server failed. */
   failure(server: string): GatewayError | undefined {
     return this.#failures.get(server)
+  }
+
+  /** Whether a server has not been listed in full, or could not be the last time. */
+  lacks(server: string): boolean {
+    const base = this.#variants.get(server)?.base
+    return base === undefined || base.incomplete !== undefined || this.#failures.has(server)
   }
 
   /** Whether a listing with this key of a try is running. */

@@ -10,6 +10,10 @@ import { typed } from './this-program.ts'
 import type { Config } from '../config/types.ts'
 import type { Store } from '../state/store.ts'
 
+/** What a gateway that runs does with a changed configuration. */
+const TAKEN_OVER =
+  'A running gateway reads a changed configuration by itself, or, with "gateway.watch": false, on "mcp-manifold reload".'
+
 interface CommonOptions {
   readonly config?: string
 }
@@ -43,7 +47,7 @@ export async function createClientKey(client: string, options: CreateOptions): P
         'With "state": "memory" keys stand in the configuration, where they have no expiry. Leave out --expires, or keep state in a directory.',
       )
     say(
-      `State is kept in memory, which a running gateway has for itself: add this line to "keys" of clients.${client} and start it again.`,
+      `State is kept in memory, which a running gateway has for itself: add this line to "keys" of clients.${client}. ${TAKEN_OVER}`,
       `  "sha256:${digest}"`,
     )
   } else {
@@ -58,7 +62,7 @@ export async function createClientKey(client: string, options: CreateOptions): P
     )
     const until = lifeMs === undefined ? 'until it is revoked' : `until ${day(created + lifeMs)}`
     say(
-      `A gateway that runs accepts it at once if "${client}" was in its configuration when it started. If "${client}" is new, start the gateway again.`,
+      `A gateway that runs accepts it at once if it has read "${client}" in its configuration. ${TAKEN_OVER}`,
       `Key ${idOf(digest)} of client "${client}" counts ${until}. It is shown this once:`,
     )
   }
@@ -102,7 +106,7 @@ export async function revokeKey(id: string, { config: file }: CommonOptions): Pr
   if (owner)
     throw new GatewayError(
       'config',
-      `The key ${id} stands in the configuration: remove its line from "keys" of clients.${owner.name}, and start the gateway again.`,
+      `The key ${id} stands in the configuration: remove its line from "keys" of clients.${owner.name}. ${TAKEN_OVER}`,
     )
   if (config.gateway.state === 'memory') throw unknown(id)
   await withStore(config, async store => {

@@ -26,6 +26,7 @@ import { LegacyTasks } from '../tasks/legacy-tasks.ts'
 import { TaskIds } from '../tasks/task-ids.ts'
 import type { Link } from '../upstream/link/link.ts'
 import type { LinkSlot } from '../upstream/pool/link-slot.ts'
+import { differsForLists } from '../upstream/pool/live-settings.ts'
 import { LinksPerClient } from '../upstream/pool/links-per-client.ts'
 import { notBefore } from '../upstream/pool/next-start.ts'
 import { Pool } from '../upstream/pool/pool.ts'
@@ -220,11 +221,14 @@ export class Runtime {
   }
 
   #reconfigurePool(pool: Pool, server: ServerConfig): void {
-    const { fingerprint, problem, name } = pool.server
+    const before = { ...pool.server }
+    const { name, problem } = server
     pool.reconfigure(server, this.#config.gateway)
+    if (problem !== undefined) return
     // It may be another server by now, or one that can be used at last.
-    if (server.problem === undefined && (server.fingerprint !== fingerprint || problem !== undefined))
+    if (server.fingerprint !== before.fingerprint || before.problem !== undefined)
       void this.lists.refresh(name)
+    else if (differsForLists(before, server) && this.lists.lacks(name)) this.lists.refreshSoon(name)
   }
 
   /** Servers that are new are listed in the background, so that nothing waits for one that does not start. */
@@ -245,7 +249,7 @@ export class Runtime {
   #recallEra(name: string): void {
     const snapshot = this.lists.snapshot(name)
     const pool = this.pools.get(name)
-    if (snapshot && pool) pool.spoken = spokenSince(snapshot)
+    if (snapshot && pool) pool.assume(spokenSince(snapshot))
   }
 
   /** No new call goes to the server; its pool closes when the last one has ended. */

@@ -68,13 +68,7 @@ async function openAs(origin: string, key: string): Promise<string> {
 }
 
 /** Resolves when the condition holds; there is no event for what another process does. */
-async function until(holds: () => Promise<boolean>, withinMs: number): Promise<void> {
-  const end = Date.now() + withinMs
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error('it did not happen in time')
-    await new Promise(resolve => setTimeout(resolve, 50))
-  }
-}
+const until = (holds: () => Promise<boolean>): Promise<void> => expect.poll(holds).toBe(true)
 
 describe('API keys', () => {
   test('let their client in, in both eras, at every endpoint', async () => {
@@ -236,9 +230,9 @@ describe('API keys', () => {
       note: undefined,
     })
     await openAs(gateway.origin, made)
-    await until(async () => (await post(gateway.origin, bearer(made))).status === 401, 10_000)
+    await until(async () => (await post(gateway.origin, bearer(made))).status === 401)
     expect(Date.now()).toBeGreaterThanOrEqual(expires)
-    await until(async () => gateway.gateway.sessions === 0, 10_000)
+    await until(async () => gateway.gateway.sessions === 0)
   })
 })
 

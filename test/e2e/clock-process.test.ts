@@ -119,7 +119,7 @@ describe.each([
     }
     const streams = [await legacy.listen(), await listen(modern), ...(await Promise.all(calling))]
     await gateway.setClock()
-    const sounds = await Promise.all(streams.map(stream => heard(stream, 4000)))
+    const sounds = await Promise.all(streams.map(stream => heard(stream, 6000)))
     for (const call of calls) call.answer(OK)
     expect(sounds).toHaveLength(4)
     for (const text of sounds) expect(text.match(/: keepalive/g)?.length).toBeGreaterThanOrEqual(2)
@@ -146,7 +146,7 @@ describe.each([
   test.concurrent('calls in flight are answered, others time out when it is time', async () => {
     await using server = await scriptedHttp()
     await using scratch = makeScratch()
-    await using gateway = await start(scratch, ms, { mcpServers: { a: { ...server.entry, timeout: '3s' } } })
+    await using gateway = await start(scratch, ms, { mcpServers: { a: { ...server.entry, timeout: '8s' } } })
     await using client = await LegacySession.open(gateway.origin)
     const answered = client.request('1', 'tools/call', CALL)
     const call = await server.called('t')
@@ -157,14 +157,14 @@ describe.each([
     await later(500)
     call.answer(OK)
     expect(await answered).toContain('"content":[]')
-    expect(await silent).toContain('within 3 s')
-    expect(performance.now() - since).toBeGreaterThan(2000)
+    expect(await silent).toContain('within 8 s')
+    expect(performance.now() - since).toBeGreaterThan(7000)
   })
 
   test.concurrent('a call in the queue keeps its turn, and leaves it when it is time', async () => {
     await using server = await scriptedHttp()
     await using scratch = makeScratch()
-    const a = { ...server.entry, maxConcurrentCalls: 1, queueTimeout: '3s' }
+    const a = { ...server.entry, maxConcurrentCalls: 1, queueTimeout: '8s' }
     await using gateway = await start(scratch, ms, { mcpServers: { a } })
     await using client = new ModernHttp(gateway.origin)
     const first = client.request('1', 'tools/call', CALL)
@@ -178,7 +178,7 @@ describe.each([
     const late = client.request('3', 'tools/call', CALL)
     const since = performance.now()
     expect(await late).toContain('"code":"overloaded"')
-    expect(performance.now() - since).toBeGreaterThan(2000)
+    expect(performance.now() - since).toBeGreaterThan(7000)
     next.answer(OK)
     expect(await first).toContain('"content":[]')
     expect(await second).toContain('"content":[]')
@@ -202,12 +202,12 @@ describe.each([
   test.concurrent('a session that is in use is not taken for idle, one that is idle ends', async () => {
     await using scratch = makeScratch()
     await using gateway = await start(scratch, ms, {
-      gateway: { http: { port: 0, sessionIdle: '3s' } },
+      gateway: { http: { port: 0, sessionIdle: '7s' } },
     })
     const used = await LegacySession.open(gateway.origin)
     const idle = await LegacySession.open(gateway.origin)
     await gateway.setClock()
-    const until = performance.now() + 6000
+    const until = performance.now() + 10_000
     while (performance.now() < until) {
       expect(await used.request('1', 'ping')).toContain('"result":{}')
       await later(300)
@@ -317,7 +317,7 @@ describe.each([
     await using scratch = makeScratch()
     await using gateway = await start(scratch, ms, {
       mcpServers: { a: server.entry },
-      gateway: { asks: { answerTimeout: '4s' } },
+      gateway: { asks: { answerTimeout: '9s' } },
     })
     await using client = new ModernHttp(gateway.origin)
     const ask = async (id: string) => {
@@ -334,8 +334,8 @@ describe.each([
       return { call, retry: asking(retry) }
     }
     const answered = await ask('1')
-    const forgotten = await ask('2')
     const since = performance.now()
+    const forgotten = await ask('2')
     await gateway.setClock()
     await later(500)
     const again = client.post('3', 'tools/call', answered.retry)
@@ -345,7 +345,7 @@ describe.each([
     await expect
       .poll(() => server.messages.all.filter(text => text.includes('notifications/cancelled')), SOON)
       .toHaveLength(1)
-    expect(performance.now() - since).toBeGreaterThan(2500)
+    expect(performance.now() - since).toBeGreaterThan(8000)
     const late = await client.post('4', 'tools/call', forgotten.retry)
     expect(await answerOf(late)).toContain('"code":-32602')
   })

@@ -80,8 +80,8 @@ describe.each([
         await abreast(CALLS, cancel)
         await sleep(1000)
         const grown = gateway.rss - before
-        const held = (await gateway.held()) - heldBefore
-        expect(held).toBeLessThan(16)
+        // A collection each time, while a busy machine still works on the last of them.
+        await expect.poll(async () => (await gateway.held()) - heldBefore, { interval: 500 }).toBeLessThan(16)
         expect(grown).toBeLessThan(MAX_GROWTH_MB)
         expect(await modern.request('2', 'tools/call', params('ok'))).toContain('"ok"')
         await legacy?.client[Symbol.asyncDispose]()

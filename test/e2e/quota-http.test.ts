@@ -44,13 +44,8 @@ const usageOf = async (caller: Caller): Promise<Usage> => {
 const open = async (origin: string, credential: string, modern: boolean): Promise<Caller> =>
   (await callAs(origin, credential, { modern })) as Caller
 
-async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
-  const end = Date.now() + 15_000
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`${what} did not happen in time`)
-    await new Promise(resolve => setTimeout(resolve, 100))
-  }
-}
+const until = (holds: () => Promise<boolean>, what: string): Promise<void> =>
+  expect.poll(holds, { message: what, interval: 100 }).toBe(true)
 
 test('two clients, both eras, another process that looks, and a restart: everything is counted once', async () => {
   await using scratch = makeScratch()

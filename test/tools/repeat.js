@@ -1,6 +1,6 @@
 /**
- * Runs tests several times while another job keeps a core busy, and says which of them failed and how often:
- * `npm run test:repeat -- [--times 10] [files…]`. Without files, the whole suite. Ends with 1 when something has failed.
+ * Runs tests several times while another job keeps a core busy: `npm run test:repeat -- [--times 10] [files…]`. Without
+ * files, the whole suite. The first run that fails is the last one: its failed tests are printed, and the exit code is 1.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -22,24 +22,22 @@ const folder = mkdtempSync(join(tmpdir(), 'mcp-manifold-repeat-'))
 // It ends by itself when this process is gone.
 const BUSY = 'const of = process.ppid; for (let n = 1; n % 1e6 !== 0 || process.ppid === of; n++);'
 const busy = spawn(process.execPath, ['-e', BUSY], { stdio: 'ignore' })
-/** How often each test failed, by its file and name. */
-const failed = new Map()
+let failed = []
 try {
-  for (let run = 1; run <= times; run++) {
+  for (let run = 1; run <= times && failed.length === 0; run++) {
     const output = join(folder, `${run}.json`)
-    const args = ['vitest', 'run', '--config', 'test/vitest.config.ts', '--retry=0']
-    const reporter = ['--reporter=json', `--outputFile=${output}`]
+    const args = ['vitest', 'run', '--config', 'test/vitest.config.ts']
+    const reporter = ['--reporter=default', '--reporter=json', `--outputFile=${output}`]
     const { status } = spawnSync('npx', [...args, ...reporter, ...positionals], { stdio: 'inherit' })
-    const names = status === 0 ? [] : failuresIn(output)
-    for (const name of names) failed.set(name, (failed.get(name) ?? 0) + 1)
-    console.log(`run ${run} of ${times}: ${status === 0 ? 'all passed' : `${names.length} failed`}`)
+    failed = status === 0 ? [] : failuresIn(output)
+    console.log(`run ${run} of ${times}: ${status === 0 ? 'all passed' : `${failed.length} failed`}`)
   }
 } finally {
   busy.kill('SIGKILL')
   rmSync(folder, { recursive: true, force: true })
 }
-for (const [name, count] of [...failed].sort(([, a], [, b]) => b - a)) console.log(`${count} × ${name}`)
-process.exitCode = failed.size === 0 ? 0 : 1
+for (const name of failed) console.log(`× ${name}`)
+process.exitCode = failed.length === 0 ? 0 : 1
 
 /** A run that leaves no report, or fails without a failed test, counts as a failure of its own. */
 function failuresIn(output) {

@@ -85,7 +85,7 @@ export function hedged(call: ServerCall): Promise<Outcome> {
     const settle = (winner: Branch): void => {
       settled = true
       clearTimeout(timer)
-      watched?.onIll.delete(ill)
+      watched?.unwatchChecks(ill)
       if (winner !== main) {
         exchange.trace.answeredBy(winner.trace)
         exchange.state.stick(winner.state.replica)
@@ -126,6 +126,6 @@ export function hedged(call: ServerCall): Promise<Outcome> {
     pool.replicas.hedgeBudget.called()
     call.as(main).persist(attempt).then(won(main), lost(main))
     watched = attempt.replica
-    watched?.onIll.add(ill)
+    watched?.watchChecks(ill)
   })
 }

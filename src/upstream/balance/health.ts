@@ -1,26 +1,7 @@
 import type { ErrorCode } from '../../core/errors.ts'
 import { BackOff } from './back-off.ts'
+import type { HealthOptions } from './health-options.ts'
 import { Outcomes } from './outcomes.ts'
-
-/** See `docs/resilience.md`, Health. */
-export interface HealthOptions {
-  /** Failures in a row that cause an ejection. */
-  readonly failures: number
-  /** Fraction of failed calls within ten seconds above which failures cause an ejection. */
-  readonly errorRate: number
-  /** A latency of more than this many times the median of the other replicas causes an ejection. */
-  readonly slowBy: number
-  /** Fraction of the replicas above which ejections are ignored. */
-  readonly panic: number
-  /** Duration of the first ejection. */
-  readonly baseEjectionTimeMs: number
-  /** Slow start: time in which the share of a returned replica grows to its full weight. 0: none. */
-  readonly slowStartMs: number
-  /** Interval of the health checks. 0: no checks; calls decide instead. */
-  readonly intervalMs: number
-  /** Timeout of a check. */
-  readonly timeoutMs: number
-}
 
 /** Failure of a call; a `GatewayError` and its kind have these members. */
 export interface Failure {
@@ -113,12 +94,14 @@ export class Health {
 
   /** Applies other options. The recorded state stays. A counter whose option has changed starts again. */
   configure(options: HealthOptions): void {
-    const { failures, baseEjectionTimeMs, intervalMs } = this.#options
+    const { failures, baseEjectionTimeMs, intervalMs, slowStartMs } = this.#options
     this.#options = options
     if (options.failures !== failures) this.#inARow = 0
     if (options.baseEjectionTimeMs !== baseEjectionTimeMs)
       this.#ejections = ejections(options.baseEjectionTimeMs, this.#random)
     if (options.intervalMs !== intervalMs) this.#nextCheck = this.#clock() + options.intervalMs / 2
+    // A slow start that is under way takes the new time, from its beginning.
+    if (options.slowStartMs !== slowStartMs) this.#fullShareAt = this.#returnedAt + options.slowStartMs
   }
 
   get state(): HealthState {
@@ -217,6 +200,14 @@ export class Health {
    */
   unreachable(cause: string, now: number, nextTry?: number): boolean {
     return this.#goOut('unreachable', cause, now, nextTry)
+  }
+
+  /** Lets the next call try at once to reach it. Returns whether it was unreachable for longer. */
+  tryNow(now: number): boolean {
+    if (this.#outage?.kind !== 'unreachable' || !this.out(now)) return false
+    this.#outage = { ...this.#outage, until: now }
+    this.#nextCheck = now
+    return true
   }
 
   /** Whether the last attempt to reach it failed. The next try may be due. */

@@ -6,7 +6,7 @@ import type { Deadlines } from '../../core/deadlines.ts'
 import { GatewayError } from '../../core/errors.ts'
 import type { Exchange, InputRequest } from '../../core/exchange.ts'
 import type { Unfinished } from '../../core/unfinished.ts'
-import { UnfinishedRequests } from './unfinished-requests.ts'
+import { UnfinishedRequests, type CallTimeout } from './unfinished-requests.ts'
 
 /** How long a server may still send messages about a cancelled call. */
 const TALK_MS = 60_000
@@ -31,9 +31,8 @@ export class CancelledCalls {
   #exchanges: readonly Exchange[] | undefined
   readonly #unfinished: UnfinishedRequests
 
-  /** `timeoutMs`: how long a call may take; 0: no limit. */
-  constructor(deadlines: Deadlines, timeoutMs: number) {
-    this.#unfinished = new UnfinishedRequests(deadlines, timeoutMs)
+  constructor(deadlines: Deadlines, server: CallTimeout) {
+    this.#unfinished = new UnfinishedRequests(deadlines, server)
   }
 
   /**

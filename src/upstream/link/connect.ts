@@ -8,7 +8,7 @@ import { Guarded } from './guarded.ts'
 import { shakeHands, TooLate, type Heard } from './handshake.ts'
 import { Link, type LinkOptions } from './link.ts'
 import type { PrintedByOne } from '../transport/stdio/printed.ts'
-import { withStray } from './stray.ts'
+import { withStray } from '../transport/stdio/stray.ts'
 import type { Transport } from '../transport/shared/transport.ts'
 import { createTransport, fallbackOf, traitsOf } from '../transport/transports.ts'
 

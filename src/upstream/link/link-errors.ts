@@ -62,3 +62,12 @@ export function vastBatch(server: string, count: number): GatewayError {
 function seconds(ms: number): number {
   return Math.round(ms / 100) / 10
 }
+
+/** The server is of another era with each handshake. */
+export function unsteadyEra(server: string): GatewayError {
+  return new GatewayError(
+    'upstream_protocol',
+    `Server "${server}" speaks another era with each handshake. Look into its log, or put one version of it behind its address.`,
+    { server, delivery: 'not_sent' },
+  )
+}

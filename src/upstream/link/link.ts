@@ -68,6 +68,8 @@ export interface LinkListener {
   onLost(link: Link, error: GatewayError): void
   /** Notifications of the server may have been missed. */
   onGap(link: Link): void
+  /** Its processes use this much memory, which exceeds the limit. */
+  onMemoryLimitExceeded?(link: Link, bytes: number): void
 }
 
 export interface LinkOptions {
@@ -107,8 +109,6 @@ export class Link implements Receiver {
   readonly #junk = new Junk()
   readonly #refusals = new LogSampler(LOGGED_REFUSALS, 60_000)
   readonly unasked = new Unasked()
-  /** Called with the memory use of its processes while that exceeds the limit. Set by the holder of the link. */
-  onMemoryLimitExceeded: (bytes: number) => void = () => {}
   /** Tasks that run at the server (legacy). */
   readonly tasks = new LinkTasks()
   /** Standing requests by id, with the listener for the acknowledgement. */
@@ -146,10 +146,10 @@ export class Link implements Receiver {
     this.logger = options.logger
     this.#listener = options.listener
     this.#deadlines = options.deadlines
-    this.#givenUp = new CancelledCalls(options.deadlines, options.server.timeoutMs)
+    this.#givenUp = new CancelledCalls(options.deadlines, options.server)
     this.#underWay = new UnderWay(this.#pending, this.#givenUp)
     this.#clientInfo = options.clientInfo
-    this.#questions = new ServerRequests(options.server.maxQuestions, `server ${options.server.name}`)
+    this.#questions = new ServerRequests(options.server)
     this.capabilities = options.capabilities
     this.#owner = options.owner
   }
@@ -441,6 +441,10 @@ export class Link implements Receiver {
 
   onGap(): void {
     if (this.#state === 'open') this.#listener.onGap(this)
+  }
+
+  onMemoryLimitExceeded(bytes: number): void {
+    this.#listener.onMemoryLimitExceeded?.(this, bytes)
   }
 
   onSessionLost(): void {

@@ -1,3 +1,4 @@
+import type { ServerConfig } from '../../config/types.ts'
 import { ClientError } from '../../core/client-error.ts'
 import { Cancellation } from '../../core/cancellation.ts'
 import { GatewayError } from '../../core/errors.ts'
@@ -72,8 +73,7 @@ interface Question {
  * is about, and then no longer counts.
  */
 export class ServerRequests {
-  readonly #maxPerCall: number
-  readonly #most: number
+  readonly #server: Pick<ServerConfig, 'name' | 'maxQuestions'>
   /** Holder of the requests that are about no call. */
   readonly #holder: string
   readonly #room: QuestionRoom
@@ -81,12 +81,11 @@ export class ServerRequests {
   /** Number of open requests by the call they count for. */
   readonly #byCall = new HeldBy<Exchange | undefined>()
 
-  /** Requests that are about no call count for `holder`. */
-  constructor(maxPerCall: number, holder: string, room = processQuestions()) {
-    this.#maxPerCall = maxPerCall
-    this.#holder = holder
+  /** Requests that are about no call count for the server. Its `maxQuestions` may change meanwhile. */
+  constructor(server: Pick<ServerConfig, 'name' | 'maxQuestions'>, room = processQuestions()) {
+    this.#server = server
+    this.#holder = `server ${server.name}`
     this.#room = room
-    this.#most = Math.max(MAX_OPEN, maxPerCall)
   }
 
   /**
@@ -129,10 +128,12 @@ export class ServerRequests {
 
   #problem(id: string, call: Exchange | undefined): string | undefined {
     if (this.#open.has(id)) return 'A question of this id is still open.'
-    if (this.#byCall.of(call) >= this.#maxPerCall)
-      return `Too many questions are open for one call; "maxQuestions" of the server allows ${this.#maxPerCall}.`
-    if (this.#open.size >= this.#most)
-      return `Too many questions of the server are open; ${this.#most} may be at once over one connection.`
+    const { maxQuestions } = this.#server
+    if (this.#byCall.of(call) >= maxQuestions)
+      return `Too many questions are open for one call; "maxQuestions" of the server allows ${maxQuestions}.`
+    const most = Math.max(MAX_OPEN, maxQuestions)
+    if (this.#open.size >= most)
+      return `Too many questions of the server are open; ${most} may be at once over one connection.`
     return undefined
   }
 

@@ -1,3 +1,4 @@
+import type { ServerConfig } from '../../config/types.ts'
 import type { Deadline, Deadlines } from '../../core/deadlines.ts'
 import { IdTable } from '../../core/id-table.ts'
 import { Unfinished } from '../../core/unfinished.ts'
@@ -11,20 +12,21 @@ const UNFINISHED_MS = { min: 3000, max: 10_000 }
 /** Maximum number: that of the largest `maxConcurrentCalls`. Each takes a few bytes. */
 const MAX_KEPT = 10_000
 
+/** How long a call of the server may take at the moment; 0: no limit. */
+export type CallTimeout = Pick<ServerConfig, 'timeoutMs'>
+
 /**
  * Cancelled requests on one link that the server may still be working on. Each ends with the server's answer, with the
  * link, and after at most ten seconds.
  */
 export class UnfinishedRequests {
   readonly #deadlines: Deadlines
-  readonly #boundMs: number
+  readonly #server: CallTimeout
   readonly #requests = new IdTable<number, UnfinishedRequest>()
 
-  /** `timeoutMs`: how long a call may take; 0: no limit. */
-  constructor(deadlines: Deadlines, timeoutMs: number) {
-    const { min, max } = UNFINISHED_MS
+  constructor(deadlines: Deadlines, server: CallTimeout) {
     this.#deadlines = deadlines
-    this.#boundMs = timeoutMs === 0 ? max : Math.min(max, Math.max(min, timeoutMs))
+    this.#server = server
   }
 
   /**
@@ -34,7 +36,9 @@ export class UnfinishedRequests {
     if (this.#requests.size >= MAX_KEPT) return undefined
     const request = new UnfinishedRequest(this, id)
     this.#requests.set(id, request)
-    this.#deadlines.set(request, this.#boundMs)
+    const { min, max } = UNFINISHED_MS
+    const { timeoutMs } = this.#server
+    this.#deadlines.set(request, timeoutMs === 0 ? max : Math.min(max, Math.max(min, timeoutMs)))
     return request
   }
 

@@ -47,7 +47,6 @@ export class HealthChecks {
 
   /** Applies other settings of the checks. */
   reconfigured(): void {
-    if (!this.#timer) return
     this.close()
     this.start()
   }
@@ -119,7 +118,7 @@ export class HealthChecks {
       cause,
       nextTry: nextTry === undefined ? undefined : new Date(wallOf(nextTry)).toISOString(),
     })
-    for (const hear of replica.onIll) hear()
+    replica.checkFailed()
     onChanged()
   }
 }

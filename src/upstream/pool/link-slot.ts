@@ -38,6 +38,8 @@ export interface SlotOptions {
   readonly deadlines: Deadlines
   readonly logger: Logger
   readonly clientInfo: string
+  /** As `spoken` of the slot; default: unknown. */
+  readonly spoken?: Spoken
   /** Spare processes. */
   readonly spares?: WarmPool | undefined
   readonly now?: () => number
@@ -52,9 +54,10 @@ export class LinkSlot implements Deadline {
   due: number | undefined
   readonly server: ServerConfig
   readonly replica: Replica
-  /** Changes if its link turns out to be shared. */
-  key: SlotKey
+  #key: SlotKey
   readonly #options: SlotOptions
+  /** The listener of its links. */
+  readonly #listener: SlotListener
   readonly #now: () => number
   readonly #departing: RetiringLinks
   #state: SlotState = { kind: 'idle' }
@@ -73,14 +76,18 @@ export class LinkSlot implements Deadline {
   #lastLoss = ''
   readonly #restart: RestartTimer
   readonly #closing = new AbortController()
-  /** The eras with which the handshake begins. The handshake corrects them. */
-  spoken: Spoken = UNKNOWN
+  #spoken: Spoken
 
   constructor(options: SlotOptions) {
     this.#options = options
+    this.#listener = {
+      ...options.listener,
+      onMemoryLimitExceeded: (link, bytes) => this.#outgrown(link, bytes),
+    }
     this.server = options.server
     this.replica = options.replica
-    this.key = options.key
+    this.#key = options.key
+    this.#spoken = options.spoken ?? UNKNOWN
     this.#now = options.now ?? monotonicNow
     this.#restart = new RestartTimer(this.#now, () => this.#startAgain())
     this.#departing = new RetiringLinks(options.deadlines, options.logger, link =>
@@ -94,6 +101,26 @@ export class LinkSlot implements Deadline {
       open: () => this.#open(),
       take: (opened, before) => this.#succeed(opened, before),
     })
+  }
+
+  get key(): SlotKey {
+    return this.#key
+  }
+
+  /** Its link turns out to be the shared one of this key. */
+  shareAs(key: SlotKey): void {
+    this.#key = key
+    this.current?.share(key.capabilities)
+  }
+
+  /** The eras with which the handshake begins. The handshake corrects them. */
+  get spoken(): Spoken {
+    return this.#spoken
+  }
+
+  /** More is known of the server: what it speaks, or that this is unknown again. */
+  assume(spoken: Spoken): void {
+    this.#spoken = spoken
   }
 
   get state(): SlotState {
@@ -197,11 +224,12 @@ export class LinkSlot implements Deadline {
     this.#watchIdle()
   }
 
-  /** Forgets a failure, so that the next call tries at once. */
+  /** Forgets failures, so that the next call tries at once. A pinned slot tries at once without a call. */
   forgive(): void {
-    if (this.nextTry === undefined) return
     this.#starts.forget()
+    if (this.nextTry === undefined) return
     this.#set({ kind: 'idle' })
+    if (this.#pins > 0) this.#restart.in(0)
   }
 
   /** Handles the loss of the link. Called by the listener of links. */
@@ -209,7 +237,7 @@ export class LinkSlot implements Deadline {
     if (!this.holds(link)) return
     const openMs = this.#now() - this.#openedAt
     // The next server to answer may be of the other era.
-    this.spoken = afterLoss(this.spoken)
+    this.#spoken = afterLoss(this.#spoken)
     this.#departing.leave(link)
     if (error.code === 'session_lost') {
       // The server itself has no problem. It only has to be greeted again.
@@ -225,7 +253,7 @@ export class LinkSlot implements Deadline {
     this.#lastLoss = cause
     const backoff = this.#starts.ended(openMs, link.answered)
     // A spare process has already started, so there is no start to delay, except in a crash loop.
-    const ready = !this.#starts.looping && this.#options.spares?.fits(this.replica, this.key)
+    const ready = !this.#starts.looping && this.#options.spares?.fits(this.replica, this.#key)
     const delay = ready ? 0 : backoff
     const told = this.#fail(error, delay)
     if (delay > 0) this.#options.listener.onUnreachable(this, told)
@@ -240,14 +268,12 @@ export class LinkSlot implements Deadline {
       this.#options.deadlines.set(this, Math.max(1000, this.server.idleMs - quiet))
       return
     }
-    this.#starts.stopped(this.#now() - this.#openedAt)
     this.#options.logger.info('Stopped after being idle; the next call starts it again.', { idleMs: quiet })
-    this.#set({ kind: 'idle' })
-    this.#departing.leave(link)
+    this.stop()
   }
 
   /** Ends the link despite calls in flight, which end with the reason. The next call opens another one. */
-  stop(reason: GatewayError): void {
+  stop(reason?: GatewayError): void {
     if (this.#state.kind !== 'ready') return
     const { link } = this.#state
     this.#starts.stopped(this.#now() - this.#openedAt)
@@ -255,8 +281,9 @@ export class LinkSlot implements Deadline {
     this.#departing.leave(link, reason)
   }
 
-  /** Applies changed settings of its server. */
-  reconfigured(): void {
+  /** Applies changed settings of its server. `forgiven`: with these it may start although it did not before. */
+  reconfigured(forgiven: boolean): void {
+    if (forgiven) this.forgive()
     if (this.server.idleMs === 0) this.#options.deadlines.remove(this)
     else this.#watchIdle()
   }
@@ -298,7 +325,7 @@ export class LinkSlot implements Deadline {
       const error = GatewayError.from(caught, this.server.name)
       // A server that was reached but could not be greeted may be of the other era now. An unreachable server is no
       // evidence of that.
-      if (error.code === 'upstream_protocol' || error.code === 'upstream_closed') this.spoken = UNKNOWN
+      if (error.code === 'upstream_protocol' || error.code === 'upstream_closed') this.#spoken = UNKNOWN
       if (this.#state.kind === 'closed') throw this.#onlyToList ? closed(this.server.name, 'not_sent') : error
       const told = this.#fail(error, this.#starts.startFailed())
       this.#options.listener.onUnreachable(this, told)
@@ -313,21 +340,21 @@ export class LinkSlot implements Deadline {
 
   /** A spare process, or else a new one. */
   #open(): Promise<Connected> {
-    const { server, replica, listener, deadlines, logger, clientInfo, spares } = this.#options
-    const spare = spares?.take(replica, this.key, listener)
+    const { server, replica, deadlines, logger, clientInfo, spares } = this.#options
+    const listener = this.#listener
+    const spare = spares?.take(replica, this.#key, listener)
     if (spare) return Promise.resolve(spare)
-    const { capabilities, owner, era } = this.key
+    const { capabilities, owner, era } = this.#key
     const { signal } = this.#closing
     const options = { server, replica, listener, deadlines, logger, clientInfo, capabilities, owner, signal }
-    return connect(options, era, this.spoken)
+    return connect(options, era, this.#spoken)
   }
 
   #use({ link, shown }: Connected, before: Link | undefined): Link {
     const { listener, logger } = this.#options
     this.#openedAt = this.#now()
     this.#openings++
-    this.spoken = { ...this.spoken, ...shown }
-    link.onMemoryLimitExceeded = bytes => this.#outgrown(link, bytes)
+    this.#spoken = { ...this.#spoken, ...shown }
     this.#set({ kind: 'ready', link })
     logger.info('Connected.', {
       transport: link.transport.kind,
@@ -354,7 +381,7 @@ export class LinkSlot implements Deadline {
   #outgrown(link: Link, bytes: number): void {
     if (!this.holds(link) || this.#retireAfterUse) return
     if (!this.#succession.due(link, bytes, this.#now() - this.#openedAt, this.#now())) return
-    if (!this.key.exclusive) this.#succession.begin(link, this.#now)
+    if (!this.#key.exclusive) this.#succession.begin(link, this.#now)
     // The call holds it exclusively, so a second link beside it has no benefit.
     else if (this.#leases > 0) this.#retireAfterUse = true
     else {

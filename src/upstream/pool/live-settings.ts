@@ -11,16 +11,42 @@ export class LiveSettings {
     this.settings = { ...server }
   }
 
-  /** Replaces all settings at once. @returns the former ones */
-  update(server: ServerConfig): ServerConfig {
+  /** Replaces all settings at once. */
+  update(server: ServerConfig): Differences {
     const before = { ...this.settings }
     Object.assign(this.settings, server)
-    return before
+    return {
+      // A reload keeps the object of what is equal.
+      replicas: before.replicas !== server.replicas,
+      links: differsForLinks(before, server),
+      starts: differsForStarts(before, server),
+      isolation: before.isolation !== server.isolation,
+    }
   }
 }
 
+/** What differs between the former settings of a server and its current ones. */
+export interface Differences {
+  readonly replicas: boolean
+  /** Links would be opened in another way, also to the same endpoint. */
+  readonly links: boolean
+  /** A program that did not start before may start now. */
+  readonly starts: boolean
+  readonly isolation: boolean
+}
+
+/** Whether a server that does not start with one of these may start with the other. */
+function differsForStarts(a: ServerConfig, b: ServerConfig): boolean {
+  return a.startTimeoutMs !== b.startTimeoutMs || a.restartLimit !== b.restartLimit
+}
+
+/** Whether a server that cannot be listed with one of these may be listed with the other. */
+export function differsForLists(a: ServerConfig, b: ServerConfig): boolean {
+  return differsForStarts(a, b) || a.listTimeoutMs !== b.listTimeoutMs
+}
+
 /** Whether links opened with one of these differ from links opened with the other in more than the endpoint. */
-export function differsForLinks(a: ServerConfig, b: ServerConfig): boolean {
+function differsForLinks(a: ServerConfig, b: ServerConfig): boolean {
   return (
     a.maxMessageBytes !== b.maxMessageBytes ||
     a.memoryLimitBytes !== b.memoryLimitBytes ||

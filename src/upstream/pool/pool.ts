@@ -1,7 +1,7 @@
-import type { GatewayConfig, ServerConfig } from '../../config/types.ts'
+import type { ServerConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
-import { GatewayError } from '../../core/errors.ts'
-import { UNHEARD, type EventSink } from '../../core/event-bus.ts'
+import type { GatewayError } from '../../core/errors.ts'
+import { UNHEARD } from '../../core/event-bus.ts'
 import type { Conversation, Exchange } from '../../core/exchange.ts'
 import type { Principal } from '../../core/principal.ts'
 import { removedServer } from '../../core/removed-server.ts'
@@ -10,43 +10,24 @@ import { askable } from '../../protocol/capabilities.ts'
 import type { Era } from '../../protocol/revisions.ts'
 import { isUnknown, UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
 import { HealthChecks } from './health-checks.ts'
-import type { LinksPerClient } from './links-per-client.ts'
 import { SlotLimits } from './slot-limits.ts'
 import type { Link } from '../link/link.ts'
+import { unsteadyEra } from '../link/link-errors.ts'
 import { ExclusiveLinks } from './exclusive-links.ts'
 import { keyFor, type Caller } from '../replica/isolation.ts'
 import type { Replica } from '../replica/replica.ts'
 import { NoRoom, toGiveUp } from './no-room.ts'
 import { ReplicaSet, type ReplicaChoice } from '../replica/replica-set.ts'
+import type { PoolGatewaySettings, PoolOptions } from './pool-options.ts'
 import { PoolEvents } from './pool-events.ts'
-import { ReplicaMembership, type ReplicaMembershipOptions } from './membership.ts'
+import { ReplicaMembership } from './membership.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
 import { Lease } from './lease.ts'
-import { differsForLinks, LiveSettings } from './live-settings.ts'
-import { LinkSlot, type SlotListener } from './link-slot.ts'
+import { LiveSettings } from './live-settings.ts'
+import { LinkSlot } from './link-slot.ts'
 import type { SlotState } from './slot-state.ts'
 import { WarmPool } from './warm-spares.ts'
 import { BackgroundStart } from '../replica/start-beside.ts'
-
-export interface PoolOptions extends Pick<
-  ReplicaMembershipOptions,
-  'dns' | 'drainTimeoutMs' | 'deadlines' | 'logger'
-> {
-  readonly server: ServerConfig
-  readonly listener: SlotListener
-  readonly clientInfo: string
-  /** Shared by all pools. */
-  readonly clientLinks: LinksPerClient
-  /** Zone of the gateway; replicas there are preferred. */
-  readonly zone?: string | undefined
-  /** Called when a replica has become unusable, or usable again: standing subscriptions may have to move. */
-  readonly onReplicasChanged?: () => void
-  /** Absent: no listener. */
-  readonly events?: EventSink | undefined
-}
-
-/** Settings of the gateway that its pools use. */
-export type PoolGatewaySettings = Pick<GatewayConfig, 'dns' | 'drainTimeoutMs' | 'zone'>
 
 /** How often a call moves to another link because the server turns out to be of another era. */
 const MAX_MISFITS = 3
@@ -120,14 +101,15 @@ export class Pool {
   }
 
   /** The eras with which handshakes begin. They correct them. */
-  set spoken(spoken: Spoken) {
+  assume(spoken: Spoken): void {
     for (const replica of this.replicas.list) this.#know(replica, spoken)
   }
 
-  /** State for display: ready if any link is, otherwise that of the shared link, otherwise of any. */
+  /** State for display, without removed replicas: ready if any link is, else that of the shared link, else of any. */
   get state(): SlotState {
     let state: SlotState | undefined
     for (const slot of this.#slots.values()) {
+      if (!this.replicas.list.includes(slot.replica)) continue
       if (slot.current) return slot.state
       if (!state || slot.key === slot.replica.own || state.kind === 'idle') state = slot.state
     }
@@ -202,8 +184,8 @@ export class Pool {
     try {
       const replica = this.#starting.choose(exchange, choice?.excluded)
       if (choice) choice.replica = replica
-      const key = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
-      if (key.exclusive) return this.#acquireAlone(exchange, key, replica)
+      const key = this.#keyFor(exchange, replica)
+      if (key.exclusive) return this.#acquireAlone(exchange, choice, misfits, key, replica)
       const slot = this.#at(key, replica, exchange.principal, force)
       const picked = slot.pick()
       return picked instanceof Promise
@@ -223,17 +205,25 @@ export class Pool {
     slot: LinkSlot,
     link: Link,
   ): Lease | Promise<Lease> {
-    const { replica } = slot
-    const fit = keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
-    if (!slot.holds(link) || slot.key.id === fit.id) return this.#lease(link, slot)
+    if (!slot.holds(link) || slot.key.id === this.#keyFor(exchange, slot.replica).id)
+      return this.#lease(link, slot)
+    return this.#acquireAfter(exchange, choice, misfits, slot)
+  }
+
+  #keyFor(exchange: Exchange, replica: Replica): SlotKey {
+    return keyFor(this.server, exchange, askable(exchange.features, this.server.roots), replica)
+  }
+
+  /** A link for a call that the one opened for it turns out not to fit. */
+  #acquireAfter(
+    exchange: Exchange,
+    choice: ReplicaChoice | undefined,
+    misfits: number,
+    slot: LinkSlot,
+  ): Lease | Promise<Lease> {
     this.#dismiss(slot)
-    if (misfits === MAX_MISFITS)
-      throw new GatewayError(
-        'upstream_protocol',
-        `Server "${this.server.name}" speaks another era with each handshake. Look into its log, or put one version of it behind its address.`,
-        { server: this.server.name, delivery: 'not_sent' },
-      )
-    this.replicas.remember(exchange, replica)
+    if (misfits === MAX_MISFITS) throw unsteadyEra(this.server.name)
+    this.replicas.remember(exchange, slot.replica)
     return this.#acquire(exchange, choice, misfits + 1)
   }
 
@@ -308,8 +298,7 @@ export class Pool {
     if (there) this.#remove(there)
     this.#slots.delete(slot.key.id)
     this.#counted.delete(slot)
-    slot.key = key
-    slot.current?.share(key.capabilities)
+    slot.shareAs(key)
     this.#slots.set(key.id, slot)
   }
 
@@ -343,8 +332,8 @@ export class Pool {
   }
 
   #know(replica: Replica, spoken: Spoken): void {
-    replica.spoken = spoken
-    for (const slot of this.#slots.values()) if (slot.replica === replica) slot.spoken = spoken
+    replica.assume(spoken)
+    for (const slot of this.#slots.values()) if (slot.replica === replica) slot.assume(spoken)
   }
 
   /**
@@ -352,21 +341,20 @@ export class Pool {
    * replaced: calls in flight finish on the old links, for as long as the gateway's `drainTimeout` allows.
    */
   reconfigure(server: ServerConfig, gateway: PoolGatewaySettings): void {
-    const before = this.#live.update(server)
+    const differs = this.#live.update(server)
     this.membership.configure(gateway)
     this.replicas.reconfigured(gateway.zone)
+    if (differs.replicas) this.membership.update(server.replicas)
     this.#checks.reconfigured()
-    // A reload keeps the object of what is equal.
-    if (before.replicas !== server.replicas) this.membership.update(server.replicas)
-    if (differsForLinks(before, server)) this.membership.renew()
-    this.#spares.resize()
+    if (differs.links) this.membership.renew()
+    this.#spares.resize(differs.starts)
     for (const slot of this.#slots.values()) {
-      slot.reconfigured()
+      slot.reconfigured(differs.starts)
       if (!this.replicas.list.includes(slot.replica)) this.#counted.delete(slot)
       else if (slot.current) this.#spares.fill(slot.replica, slot.current.peer.era)
     }
-    // Sharing of links may have changed.
-    if (before.isolation !== server.isolation) this.#options.onReplicasChanged?.()
+    // Sharing of links may have changed, or a replica may be tried again.
+    if (differs.isolation || (differs.starts && this.replicas.tryNow())) this.#options.onReplicasChanged?.()
   }
 
   /** Ends the links that served only this session, because it has ended. */
@@ -393,7 +381,13 @@ export class Pool {
     await Promise.all([...this.#closing, this.#spares.close()])
   }
 
-  async #acquireAlone(exchange: Exchange, group: SlotKey, replica: Replica): Promise<Lease> {
+  async #acquireAlone(
+    exchange: Exchange,
+    choice: ReplicaChoice | undefined,
+    misfits: number,
+    group: SlotKey,
+    replica: Replica,
+  ): Promise<Lease> {
     const checkOut = (force: boolean): Promise<LinkSlot> =>
       this.#exclusive.checkOut(exchange, number =>
         this.#at({ ...group, id: `${group.id} ${number}` }, replica, exchange.principal, force),
@@ -404,12 +398,18 @@ export class Pool {
       return await checkOut(true)
     })
     try {
-      return new Lease(await slot.pick(), slot, this.#returned)
+      const link = await slot.pick()
+      if (!slot.holds(link) || this.#keyFor(exchange, replica).exclusive)
+        return new Lease(link, slot, this.#returned)
     } catch (error) {
       slot.giveBack()
       this.#returned(slot)
       throw error
     }
+    // The greeting has shown that the server keeps nothing for a single call, so the call shares a link.
+    slot.giveBack()
+    this.#exclusive.wake()
+    return await this.#acquireAfter(exchange, choice, misfits, slot)
   }
 
   #lease(link: Link, slot: LinkSlot): Lease {
@@ -445,8 +445,18 @@ export class Pool {
         this.#slots.values(),
       )
     const spares = this.#spares
-    const slot = new LinkSlot({ server, replica, key, listener, deadlines, logger, clientInfo, spares })
-    slot.spoken = replica.spoken
+    const { spoken } = replica
+    const slot = new LinkSlot({
+      server,
+      replica,
+      key,
+      listener,
+      deadlines,
+      logger,
+      clientInfo,
+      spoken,
+      spares,
+    })
     this.#slots.set(key.id, slot)
     if (counts) this.#counted.add(slot, principal)
     return slot

@@ -64,9 +64,9 @@ export class WarmPool {
     reserve.fill(era)
   }
 
-  /** Applies a changed number of spares. */
-  resize(): void {
-    for (const reserve of this.#reserves.values()) reserve.resize()
+  /** Applies a changed number of spares. `forgiven`: failed starts no longer count. */
+  resize(forgiven: boolean): void {
+    for (const reserve of this.#reserves.values()) reserve.resize(forgiven)
   }
 
   /** Ends a spare to make room. */
@@ -131,6 +131,7 @@ class Reserve implements Deadline {
         Promise.reject(new GatewayError('cannot_ask', 'There is nobody yet to be asked.', { server: name })),
       onLost: (link, error) => this.#lost(link, error),
       onGap: () => {},
+      onMemoryLimitExceeded: (link, bytes) => this.#outgrown(link, bytes),
     }
   }
 
@@ -171,7 +172,11 @@ class Reserve implements Deadline {
     return spare !== undefined
   }
 
-  resize(): void {
+  resize(forgiven: boolean): void {
+    if (forgiven) {
+      this.#loop.forget()
+      this.#notBefore = 0
+    }
     while (this.#waiting.length > this.#options.server.warmInstances) this.discard()
     this.#seeTo()
   }
@@ -232,7 +237,6 @@ class Reserve implements Deadline {
     // Otherwise the server has become idle, or has been closed, during the start.
     if (!this.#wanted) return this.#end(link)
     this.#waiting.push({ ...opened, since: monotonicNow() })
-    link.onMemoryLimitExceeded = bytes => this.#outgrown(link, bytes)
     logger.debug('A process waits to be used.', { waiting: this.#waiting.length })
   }
 

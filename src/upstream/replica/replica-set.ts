@@ -74,9 +74,7 @@ export class ReplicaSet {
   }
 
   #made(config: ReplicaConfig, number: number): Replica {
-    const replica = new Replica(this.server, config, number)
-    replica.onTurn = cause => this.#onTurn?.(replica, cause)
-    return replica
+    return new Replica(this.server, config, number, this.#onTurn)
   }
 
   get list(): readonly Replica[] {
@@ -99,6 +97,12 @@ export class ReplicaSet {
     for (const { health } of this.#list) health.configure(this.server.health)
   }
 
+  /** Lets the next call try replicas at once that were unreachable. Returns whether there are any. */
+  tryNow(): boolean {
+    const now = monotonicNow()
+    return this.#list.filter(({ health }) => health.tryNow(now)).length > 0
+  }
+
   #lookAtRepeats(): void {
     const { retry, tools } = this.server
     this.#someRepeat = retry || tools.some(tool => tool.retry === true)
@@ -116,17 +120,15 @@ export class ReplicaSet {
       for (const known of gone) {
         if (known.name !== config.name || !sameEndpoint(known.endpoint, config.endpoint)) continue
         gone.delete(known)
-        known.weight = config.weight
-        known.priority = config.priority
-        known.zone = config.zone
+        known.reweigh(config)
         return known
       }
       const added = this.#made(config, this.#next++)
-      if (spoken) added.spoken = spoken
-      added.drained = this.#isDrained(added)
+      if (spoken) added.assume(spoken)
+      if (this.#isDrained(added)) added.drain()
       return added
     })
-    for (const replica of gone) replica.drained = true
+    for (const replica of gone) replica.drain()
     return [...gone]
   }
 
@@ -139,11 +141,11 @@ export class ReplicaSet {
     this.#list = gone.map(old => {
       const { name, endpoint, weight, priority, zone, spoken } = old
       const fresh = this.#made({ name, endpoint, weight, priority, zone, service: undefined }, this.#next++)
-      fresh.spoken = spoken
-      fresh.drained = old.drained
+      fresh.assume(spoken)
+      if (old.drained) fresh.drain()
       return fresh
     })
-    for (const replica of gone) replica.drained = true
+    for (const replica of gone) replica.drain()
     return gone
   }
 
@@ -155,9 +157,10 @@ export class ReplicaSet {
     this.#drained = names
     return this.#list.filter(replica => {
       const drained = this.#isDrained(replica)
-      const changed = replica.drained !== drained
-      replica.drained = drained
-      return changed
+      if (replica.drained === drained) return false
+      if (drained) replica.drain()
+      else replica.resume()
+      return true
     })
   }
 

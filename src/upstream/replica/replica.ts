@@ -12,6 +12,9 @@ import type { SlotKey } from './slot-key.ts'
 import type { TransportTraits } from '../transport/shared/traits.ts'
 import { traitsOf } from '../transport/transports.ts'
 
+/** How much of a server's calls a replica gets. */
+export type ReplicaShare = Pick<ReplicaConfig, 'weight' | 'priority' | 'zone'>
+
 /** One endpoint of a server, with its health, its load and what has been detected of it. */
 export class Replica implements Candidate {
   readonly server: ServerConfig
@@ -31,45 +34,116 @@ export class Replica implements Candidate {
   readonly modern: SlotKey
   /** Distinguishes the keys of its slots from those of other replicas. */
   readonly suffix: string
-  weight: number
-  priority: number
-  zone: string | undefined
-  /** Whether it takes no new calls. */
-  drained = false
+  #share: ReplicaShare
+  #drained = false
   /** Whether it kept a session for its last legacy link, which decides about sharing. `undefined`: not known. */
   #sessionful: boolean | undefined
   /** Output of its processes. */
   readonly printed = new Printed()
-  /** Called when its check fails, for calls that wait for it. */
-  readonly onIll = new Set<() => void>()
-  /** Called when it goes out or is ejected, with the cause, and when it is back, without one. */
-  onTurn: ((cause: string | undefined) => void) | undefined
-  /** The eras with which handshakes begin. They correct them. */
-  spoken: Spoken = UNKNOWN
-  /** Digests of its tools' definitions by name. `undefined`: not listed yet. */
-  tools: ReadonlyMap<string, string> | undefined
-  /**
-   * Names of tools for which it must not be used, since most replicas define them differently. `undefined`: it is equal
-   * to the others.
-   */
-  missingTools: ReadonlySet<string> | undefined
+  readonly #checkListeners = new Set<() => void>()
+  #spoken: Spoken = UNKNOWN
+  #tools: ReadonlyMap<string, string> | undefined
+  #missingTools: ReadonlySet<string> | undefined
 
-  /** `number` is unique among all replicas that its server has ever had. */
-  constructor(server: ServerConfig, config: ReplicaConfig, number: number) {
+  /**
+   * `number` is unique among all replicas that its server has ever had. `onTurn` is called when it goes out or is
+   * ejected, with the cause, and when it is back, without one.
+   */
+  constructor(
+    server: ServerConfig,
+    config: ReplicaConfig,
+    number: number,
+    onTurn?: (replica: Replica, cause: string | undefined) => void,
+  ) {
     this.server = server
     this.name = config.name
     this.label = number === 0 && server.replicas.length === 1 ? '' : config.name
     this.endpoint = config.endpoint
     this.traits = traitsOf(config.endpoint)
-    this.weight = config.weight
-    this.priority = config.priority
-    this.zone = config.zone
-    this.health = new Health(server.health, monotonicNow, Math.random, cause => this.onTurn?.(cause))
+    this.#share = config
+    this.health = new Health(server.health, monotonicNow, Math.random, cause => onTurn?.(this, cause))
     this.suffix = number === 0 ? '' : ` @${number}`
     const capabilities = declaredTo('', server.roots)
     const shared = { capabilities, owner: undefined, exclusive: false }
     this.common = { id: `common${this.suffix}`, era: 'legacy', ...shared }
     this.modern = { id: `modern${this.suffix}`, era: 'modern', ...shared }
+  }
+
+  get weight(): number {
+    return this.#share.weight
+  }
+
+  get priority(): number {
+    return this.#share.priority
+  }
+
+  get zone(): string | undefined {
+    return this.#share.zone
+  }
+
+  /** Applies another share of the calls, from the next call on. */
+  reweigh(share: ReplicaShare): void {
+    this.#share = share
+  }
+
+  /** Whether it takes no new calls. */
+  get drained(): boolean {
+    return this.#drained
+  }
+
+  drain(): void {
+    this.#drained = true
+  }
+
+  resume(): void {
+    this.#drained = false
+  }
+
+  /** The eras with which handshakes begin. They correct them. */
+  get spoken(): Spoken {
+    return this.#spoken
+  }
+
+  /** More is known of the server: what it speaks, or that this is unknown again. */
+  assume(spoken: Spoken): void {
+    this.#spoken = spoken
+  }
+
+  /** Digests of its tools' definitions by name. `undefined`: not listed yet. */
+  get tools(): ReadonlyMap<string, string> | undefined {
+    return this.#tools
+  }
+
+  /** Records the digests of its tools' definitions. */
+  listed(tools: ReadonlyMap<string, string>): void {
+    this.#tools = tools
+  }
+
+  /**
+   * Names of tools for which it must not be used, since most replicas define them differently. `undefined`: it is equal
+   * to the others.
+   */
+  get missingTools(): ReadonlySet<string> | undefined {
+    return this.#missingTools
+  }
+
+  /** Records how it differs from most replicas, as `missingTools`. */
+  compared(missing: ReadonlySet<string> | undefined): void {
+    this.#missingTools = missing
+  }
+
+  /** Calls `listener` when a check fails, until `unwatchChecks`. For calls that wait for the replica. */
+  watchChecks(listener: () => void): void {
+    this.#checkListeners.add(listener)
+  }
+
+  unwatchChecks(listener: () => void): void {
+    this.#checkListeners.delete(listener)
+  }
+
+  /** A check has failed. */
+  checkFailed(): void {
+    for (const listener of this.#checkListeners) listener()
   }
 
   /**

@@ -5,9 +5,12 @@ import { makeAuthority } from '../../helpers/certificates.ts'
 import { startGateway } from '../../helpers/gateway.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
 import { reload, type KeyTests } from './keys/change.ts'
+import { ASK_KEYS } from './keys/asks.ts'
 import { CLIENT_KEYS } from './keys/clients.ts'
 import { GATEWAY_KEYS } from './keys/gateway.ts'
 import { HTTP_KEYS } from './keys/http.ts'
+import { KEPT_KEYS } from './keys/kept.ts'
+import { RUNNING_KEYS } from './keys/running.ts'
 import { SERVER_KEYS } from './keys/servers.ts'
 import { TOKEN_KEYS } from './keys/tokens.ts'
 import { UNTESTED } from './keys/untested.ts'
@@ -17,7 +20,16 @@ import { UNTESTED } from './keys/untested.ts'
  * without a test fails here.
  */
 
-const TESTS: KeyTests = { ...SERVER_KEYS, ...CLIENT_KEYS, ...GATEWAY_KEYS, ...HTTP_KEYS, ...TOKEN_KEYS }
+const TESTS: KeyTests = {
+  ...SERVER_KEYS,
+  ...CLIENT_KEYS,
+  ...GATEWAY_KEYS,
+  ...HTTP_KEYS,
+  ...ASK_KEYS,
+  ...KEPT_KEYS,
+  ...RUNNING_KEYS,
+  ...TOKEN_KEYS,
+}
 const KEYS = configKeys()
 const PATHS = KEYS.map(({ path }) => path)
 
@@ -84,6 +96,11 @@ describe('the list of tests', () => {
 
   test('has no key that is not in the reference', () => {
     expect([...tested].filter(path => !PATHS.includes(path))).toEqual([])
+  })
+
+  test('has keys that take a start under "gateway" alone, where a reload keeps them', () => {
+    const taking = KEYS.filter(({ restart }) => restart !== undefined).map(({ path }) => path)
+    expect(taking.filter(path => !path.startsWith('gateway.'))).toEqual([])
   })
 
   test('names no key as untested that has a test', () => {

@@ -34,7 +34,7 @@ export class MemoryWatch {
   /** `onAbove` is called at each measurement at which the process group exceeds its ceiling. */
   watch(group: number, ceilingBytes: number, logger: Logger, onAbove: (bytes: number) => void): void {
     if (!this.#measure) {
-      if (!this.#said) logger.debug('"memory" has no effect on this system.')
+      if (!this.#said) logger.debug('"memoryLimit" has no effect on this system.')
       this.#said = true
       return
     }

@@ -219,7 +219,7 @@ class StdioTransport implements Transport {
       if (!this.#closed) this.#receiver?.onMemoryLimitExceeded(bytes)
       return
     }
-    this.#verdict = `it used ${readableBytes(bytes)} of memory, far more than the ${readableBytes(ceiling)} that "memory" allows, and was ended`
+    this.#verdict = `it used ${readableBytes(bytes)} of memory, far more than the ${readableBytes(ceiling)} that "memoryLimit" allows, and was ended`
     this.#logger.warn(`Server "${this.#options.server}" used so much memory that it was ended at once.`, {
       used: readableBytes(bytes),
       allowed: readableBytes(ceiling),

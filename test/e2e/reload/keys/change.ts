@@ -10,38 +10,50 @@ import { scriptedHttp, type ScriptedServer } from '../../../helpers/scripted-ser
 export type KeyTest = () => Promise<void>
 export type KeyTests = Readonly<Record<string, KeyTest>>
 
-export interface Scene {
-  readonly server: ScriptedServer
+export interface Scene<S = ScriptedServer> {
+  readonly server: S
   readonly gateway: Gateway
   readonly origin: string
 }
 
 /** What a test sees of a gateway. It may look several times. */
-export type Look = (scene: Scene) => Promise<unknown>
+export type Look<S = ScriptedServer> = (scene: Scene<S>) => Promise<unknown>
 
 export type File = Readonly<Record<string, unknown>>
 
 /** A file before and after the change, and what is seen with each. */
-export function change(
-  [before, after]: readonly [(server: ScriptedServer) => File, (server: ScriptedServer) => File],
+export const change = (
+  files: readonly [(server: ScriptedServer) => File, (server: ScriptedServer) => File],
   look: Look,
+  seen: readonly [unknown, unknown],
+): KeyTest => changeAt(wellServer, files, look, seen)
+
+/** The same with other servers behind the gateway. */
+export function changeAt<S extends AsyncDisposable>(
+  start: () => Promise<S>,
+  [before, after]: readonly [(server: S) => File, (server: S) => File],
+  look: Look<S>,
   [old, changed]: readonly [unknown, unknown],
 ): KeyTest {
   return async () => {
-    await using server = await scriptedHttp()
-    server.results.set('tools/call', WELL)
+    await using server = await start()
     await using running = await startGateway(before(server), { problems: true })
     const { gateway, origin } = running
     const scene = { server, gateway, origin }
     await expect.poll(() => look(scene), POLL).toEqual(old)
-    const file = after(server)
-    expect(await reload(gateway, file)).toMatchObject({ applied: true, notReloadable: [] })
+    expect(await reload(gateway, after(server))).toMatchObject({ applied: true, notReloadable: [] })
     await expect.poll(() => look(scene), POLL).toEqual(changed)
   }
 }
 
+async function wellServer(): Promise<ScriptedServer> {
+  const server = await scriptedHttp()
+  server.results.set('tools/call', WELL)
+  return server
+}
+
 const POLL = { interval: 100 }
-const WELL = '{"content":[{"type":"text","text":"well"}]}'
+export const WELL = '{"content":[{"type":"text","text":"well"}]}'
 
 /** Has the gateway take over a file; its port and its state stay what they are. */
 export async function reload(gateway: Gateway, file: File): Promise<ReloadReport> {

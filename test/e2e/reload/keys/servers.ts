@@ -19,6 +19,7 @@ import {
   type KeyTests,
   type Look,
 } from './change.ts'
+import { LINK_KEYS } from './links.ts'
 
 /** What a change of each key of a server, of its tools and of its replicas does. */
 
@@ -103,6 +104,7 @@ const calledAt = (max: number, name = 'a__t'): Look =>
   )
 
 export const SERVER_KEYS: KeyTests = {
+  ...LINK_KEYS,
   mcpServers: change([() => ({ mcpServers: {} }), ({ entry }) => ({ mcpServers: { a: entry } })], tools, [
     [],
     ['a__t'],

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { Health, type HealthOptions } from '../../../../src/upstream/balance/health.ts'
+import { Health } from '../../../../src/upstream/balance/health.ts'
+import type { HealthOptions } from '../../../../src/upstream/balance/health-options.ts'
 import { rng } from '../../../helpers/rng.ts'
 import { broken, Clock, OPTIONS } from './world.ts'
 

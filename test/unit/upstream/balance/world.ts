@@ -1,5 +1,6 @@
 import type { Candidate } from '../../../../src/upstream/balance/choose.ts'
-import { type Failure, Health, type HealthOptions } from '../../../../src/upstream/balance/health.ts'
+import { type Failure, Health } from '../../../../src/upstream/balance/health.ts'
+import type { HealthOptions } from '../../../../src/upstream/balance/health-options.ts'
 import { Load } from '../../../../src/upstream/balance/load.ts'
 
 /** The defaults of `health` in the configuration. */

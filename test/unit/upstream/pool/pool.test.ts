@@ -9,12 +9,14 @@ import { LinksPerClient } from '../../../../src/upstream/pool/links-per-client.t
 import { clientPrincipal } from '../../../../src/core/principal.ts'
 import { Pool } from '../../../../src/upstream/pool/pool.ts'
 import { deferred } from '../../../helpers/deferred.ts'
-import { exchangeOf, FakeTransport, serverConfig } from '../../../helpers/fake-transport.ts'
+import { exchangeOf, FakeTransport, LEGACY, MODERN, serverConfig } from '../../../helpers/fake-transport.ts'
 
 vi.mock('../../../../src/upstream/transport/stdio/stdio.ts', () => ({
-  createStdioTransport: () => new FakeTransport(),
+  createStdioTransport: () => new FakeTransport(era === 'modern' ? MODERN : LEGACY),
 }))
 
+/** Era of the servers. */
+let era: 'legacy' | 'modern'
 let deadlines: Deadlines
 let clientLinks: LinksPerClient
 let pools: Pool[]
@@ -43,6 +45,7 @@ function poolOf(changes: Partial<ServerConfig> = {}): Pool {
 
 beforeEach(() => {
   vi.useFakeTimers()
+  era = 'legacy'
   deadlines = new Deadlines()
   clientLinks = new LinksPerClient(3)
   pools = []
@@ -93,6 +96,27 @@ it('gives each call a link of its own where that is configured, lets others wait
   held.resolve()
   await Promise.all(running)
   expect(await patient).toBe('its turn')
+})
+
+it('shares the link of a call that was to have one of its own, where the server turns out to keep nothing', async () => {
+  era = 'modern'
+  const pool = poolOf({ isolation: 'call', maxExclusiveLinks: 1, linkTimeoutMs: 5000 })
+  const cancelled = asking()
+  const first = await pool.acquire(cancelled)
+  const second = await pool.acquire(asking())
+  expect(second.link).toBe(first.link)
+  const calls = [first, second].map(({ link }, at) =>
+    link
+      .call(at === 0 ? cancelled : asking(), { method: 'tools/call', change: {} })
+      .catch((error: unknown) => error),
+  )
+  cancelled.cancellation.cancel('enough')
+  await calls[0]
+  expect(first.link.haunted).toBe(true)
+  first.release()
+  await vi.advanceTimersByTimeAsync(1000)
+  expect(second.link.usable).toBe(true)
+  expect(pool.size).toBe(1)
 })
 
 it('lends a link that is given back twice to one call at a time', async () => {

@@ -73,7 +73,7 @@ describe('the watch', () => {
     const blind = new MemoryWatch(undefined)
     blind.watch(1, 100, logger, () => {})
     blind.watch(2, 100, logger, () => {})
-    expect(said).toEqual(['"memory" has no effect on this system.'])
+    expect(said).toEqual(['"memoryLimit" has no effect on this system.'])
     let measured = 0
     const failing = new MemoryWatch(() => {
       measured++

@@ -1,5 +1,5 @@
-import { GatewayError } from '../../core/errors.ts'
-import { SaidBeforeEnd } from '../transport/stdio/stderr-tail.ts'
+import { GatewayError } from '../../../core/errors.ts'
+import { SaidBeforeEnd } from './stderr-tail.ts'
 
 /**
  * Adds a hint to the error of a failed greeting, if the program was silent or exited without output on its standard
