@@ -344,7 +344,7 @@ export class Pool {
     const differs = this.#live.update(server)
     this.membership.configure(gateway)
     this.replicas.reconfigured(gateway.zone)
-    this.membership.update(server.replicas)
+    if (differs.replicas) this.membership.update(server.replicas)
     this.#checks.reconfigured()
     if (differs.links) this.membership.renew()
     this.#warmPool.resize(differs.starts)
