@@ -156,6 +156,7 @@ export class Reloader {
     try {
       const report = await this.#target.reload(config)
       if (report.superseded) return { ...result, outcome: 'superseded' }
+      if (!report.applied) return invalid('The gateway is shutting down.')
       this.#config = config
       const notReloadable = report.notReloadable.map(key => ({ key, reason: reasonFor(key) }))
       return { ...result, outcome: 'applied', notReloadable }
