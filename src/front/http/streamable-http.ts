@@ -82,10 +82,10 @@ export class StreamableHttpFront {
   }
 
   *clients(): Generator<ServedClient> {
-    for (const { endpoint, session } of this.#sessions.values())
-      yield { endpoint, principal: session.principal }
+    for (const { endpoint, session, credential } of this.#sessions.values())
+      yield { endpoint, principal: session.principal, credential }
     for (const { endpoint, credential } of this.#streams.values())
-      yield { endpoint, principal: credential.principal }
+      yield { endpoint, principal: credential.principal, credential }
   }
 
   /** `renewed` gives the access of a caller under the new configuration, or the error that ends what is open. */
