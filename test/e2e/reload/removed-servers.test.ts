@@ -72,7 +72,7 @@ describe.each(['http', 'stdio'] as const)('a server over %s that is removed', ki
     await using running = await startGateway({ mcpServers: {} })
     await using session = await LegacySession.open(running.origin)
     // Beyond the time of this test.
-    const gateway = { catalog: { firstListTimeout: '1m' } }
+    const gateway = { catalog: { firstListTimeout: '10m' } }
     await reload(running.gateway, { ...alone(a), gateway })
     const answer = session.request('1', 'tools/call', CALL)
     const listing = await asked(a, 'tools/list')

@@ -156,7 +156,7 @@ test('a server that is changed while it is listed for the first time is listed a
   const { gateway, origin } = running
   await using session = await LegacySession.open(origin)
   // Beyond the time of this test.
-  const catalog = { firstListTimeout: '1m' }
+  const catalog = { firstListTimeout: '10m' }
   await reload(gateway, { mcpServers: { a: old.entry }, gateway: { catalog } })
   const list = session.request('1', 'tools/list')
   const listing = await old.requests.take(({ method }) => method === 'tools/list', 'the list')
