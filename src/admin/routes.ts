@@ -48,6 +48,10 @@ const TEXT: Schema = { type: 'string' }
 const OBJECT: Schema = { type: 'object' }
 const TEXTS: Schema = { type: 'array', items: TEXT }
 
+function listOf(properties: Readonly<Record<string, Schema>>): Schema {
+  return { type: 'array', items: { type: 'object', properties, required: Object.keys(properties) } }
+}
+
 const TARGET: Schema = {
   type: 'object',
   properties: { server: TEXT, replica: { ...TEXT, description: 'All replicas when left out.' } },
@@ -73,10 +77,21 @@ export const RELOADED: Schema = {
     applied: { type: 'boolean' },
     superseded: { type: 'boolean', description: 'A later reload took the place of this one.' },
     changes: { ...TEXTS, description: 'What is different, in words.' },
-    notReloadable: { ...TEXTS, description: 'Keys that take effect at the next start.' },
+    restarts: {
+      ...listOf({ server: TEXT, keys: TEXTS }),
+      description: 'Servers that get new links, with the keys that cause it.',
+    },
+    endings: {
+      ...listOf({ client: TEXT, connections: { type: 'integer' }, reason: TEXT }),
+      description: 'Clients that are disconnected.',
+    },
+    notReloadable: {
+      ...listOf({ key: TEXT, reason: TEXT }),
+      description: 'Keys that take effect at the next start.',
+    },
     problems: { ...TEXT, description: 'Problems of single servers, which are left out.' },
   },
-  required: ['dryRun', 'applied', 'superseded', 'changes', 'notReloadable'],
+  required: ['dryRun', 'applied', 'superseded', 'changes', 'restarts', 'endings', 'notReloadable'],
 }
 
 const CONFIG_REFUSALS = [404, 409, 412, 422, 428] as const

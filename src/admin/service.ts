@@ -54,8 +54,16 @@ export interface ReloadAnswer {
   readonly superseded: boolean
   /** The changes, one sentence each; empty when there are none. */
   readonly changes: readonly string[]
-  /** Changed keys that require a restart. */
-  readonly notReloadable: readonly string[]
+  /** Servers that get new links, with the keys that cause it. Calls in flight end on the old links. */
+  readonly restarts: readonly { readonly server: string; readonly keys: readonly string[] }[]
+  /** Clients that are disconnected, by name and reason. */
+  readonly endings: readonly {
+    readonly client: string
+    readonly connections: number
+    readonly reason: string
+  }[]
+  /** Changed keys that take effect at the next start of the gateway, each with the reason. */
+  readonly notReloadable: readonly { readonly key: string; readonly reason: string }[]
   /** Descriptions of invalid server entries; `undefined` when there are none. */
   readonly problems: string | undefined
 }

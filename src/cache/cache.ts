@@ -192,7 +192,7 @@ export class Cache {
 
   /**
    * Stores an answer of a server, if its kind may be stored. `epoch` and `since` are the start of the call. A result
-   * that a later change may have invalidated is not stored.
+   * that a later change may have invalidated is not stored, nor is one by a rule that no longer applies.
    */
   store(
     { plan, tags: known, key: own, publicKey }: CacheLookup,
@@ -210,6 +210,7 @@ export class Cache {
     if ((plan.tool === undefined && ttlMs === undefined) || usableMs <= 0) return
     const tags = plan.tool === undefined ? readTags(known, value) : known
     if (!changes.isCurrent(epoch, tags) || !changes.isQuiet(tags, since)) return
+    if (!this.plans.applies(plan)) return
     if (Buffer.byteLength(text) > rule.maxBytes) return
     const entry: TierEntry = { text, modern, storedAt: this.now(), upstreamMs, tags }
     const key = publicKey !== undefined && value.cacheScope === 'public' ? publicKey : own

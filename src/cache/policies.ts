@@ -104,6 +104,15 @@ export class CachePolicies {
     return this.#current(server)?.reads
   }
 
+  /** Whether a call that began with this policy would be cached in the same way now. */
+  applies(plan: CachePolicy): boolean {
+    const { server, tool, prefix, changes, rule } = plan
+    const now = tool === undefined ? this.reads(server) : this.tool(server, tool)
+    if (now === plan) return true
+    const isSame = now?.prefix === prefix && now.changes === changes
+    return isSame && JSON.stringify(now.rule) === JSON.stringify(rule)
+  }
+
   /** What tasks of a server may change. `undefined`: nothing of the server is cached. */
   tasks(server: string): Pick<CachePolicy, 'server' | 'changes'> | undefined {
     const plans = this.#current(server)

@@ -128,20 +128,23 @@ export class FirstLists {
       this.#isSilent(attempt, since !== undefined && monotonicNow() - since > PROMPT_MS)
     }
     this.#endWait(key)
+    this.#endLeft(server.name)
   }
 
-  /** Treats the server like a new one, because it may answer now: its settings have changed. Its tries continue. */
-  forgive(server: string): void {
-    for (const keys of [this.#silent, this.#late])
-      for (const key of keys) if (serverOf(key) === server) keys.delete(key)
+  /**
+   * Treats the server like a new one, because its settings have changed. Its tries so far are over; what waits for them
+   * waits for the next one.
+   */
+  restart(server: string): void {
+    for (const keys of [this.#silent, this.#late, this.#begun])
+      for (const key of keys.keys()) if (serverOf(key) === server) keys.delete(key)
     this.#remembered.delete(server)
   }
 
   /** Forgets the server, because it is removed. What waits for it ends. */
   drop(server: string): void {
-    this.forgive(server)
-    for (const key of this.#begun.keys()) if (serverOf(key) === server) this.#begun.delete(key)
-    for (const key of this.#waits.keys()) if (serverOf(key) === server) this.#endWait(key)
+    this.restart(server)
+    this.#endLeft(server)
   }
 
   close(): void {
@@ -177,6 +180,12 @@ export class FirstLists {
         cause: describeError(error),
       })
     }
+  }
+
+  /** Ends the waits for tries of the server that are no longer running. */
+  #endLeft(server: string): void {
+    for (const key of this.#waits.keys())
+      if (serverOf(key) === server && !this.#begun.has(key)) this.#endWait(key)
   }
 
   #endWait(key: string): void {

@@ -133,7 +133,7 @@ export class ServerLists {
   #restart(name: string): void {
     this.retries.cancel(name)
     this.pauses.forget(name)
-    this.firstLists.forgive(name)
+    this.firstLists.restart(name)
     for (const key of this.#refreshing.keys()) if (serverOf(key) === name) this.#refreshing.delete(key)
   }
 

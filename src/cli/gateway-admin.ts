@@ -14,6 +14,7 @@ import type {
 import type { Overrides } from '../config/resolve/environment.ts'
 import type { ReadingThreads } from '../config/source/reading-threads.ts'
 import type { Reloader } from '../config/source/reloader.ts'
+import type { ReloadPlan } from '../config/source/reload-plan.ts'
 import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Gateway } from '../gateway/gateway.ts'
@@ -75,14 +76,16 @@ export class GatewayAdmin implements AdminService {
     const { reloader } = this.#options
     if (!reloader) throw new GatewayError('config', 'The configuration is no file, and cannot be read again.')
     const result = await (dryRun ? reloader.check() : reloader.reload())
-    const { outcome, change, problem, problems } = result
+    const { outcome, plan, problem, problems } = result
     if (outcome === 'invalid') throw new GatewayError('config', problem ?? '')
     return {
       dryRun,
       applied: outcome === 'applied' || (outcome === 'unchanged' && !dryRun),
       superseded: outcome === 'superseded',
-      changes: change?.lines ?? [],
-      notReloadable: result.notReloadable.map(({ key }) => key),
+      changes: plan?.change.lines ?? [],
+      restarts: plan ? restartsOf(plan) : [],
+      endings: plan?.endings ?? [],
+      notReloadable: plan?.notReloadable ?? [],
       problems,
     }
   }
@@ -127,4 +130,11 @@ export class GatewayAdmin implements AdminService {
       return
     throw notThere(quoted => `Server "${server}" has no replica ${quoted}`, replica, names)
   }
+}
+
+/** The servers that get new links, with the keys that cause it. */
+function restartsOf({ change }: ReloadPlan): ReloadAnswer['restarts'] {
+  return change.changes.flatMap(({ name = '', renewing }) =>
+    renewing.length > 0 ? [{ server: name, keys: renewing }] : [],
+  )
 }

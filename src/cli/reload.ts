@@ -48,22 +48,32 @@ export async function runReload({ config, dryRun = false, json = false }: Reload
       }
     }),
   )
-  if (reloaded.some(({ report, problem }) => problem !== undefined || report?.superseded))
-    process.exitCode = 1
+  if (reloaded.some(isFailed)) process.exitCode = 1
   const text = json ? JSON.stringify(reloaded, undefined, 2) : reloaded.map(textOf).join('\n')
   process.stdout.write(`${text}\n`)
 }
 
+/** An entry that cannot be used is a problem, although the rest takes effect. */
+function isFailed({ report, problem }: Reloaded): boolean {
+  return problem !== undefined || report?.superseded === true || report?.problems !== undefined
+}
+
 function textOf({ pid, report, problem }: Reloaded): string {
   if (!report) return `Gateway ${pid} runs on as it was: ${problem}`
-  const { dryRun, superseded, changes, notReloadable, problems } = report
+  const { dryRun, superseded, changes, endings, notReloadable, problems } = report
   if (superseded) return `Gateway ${pid}: a later reload took the place of this one.`
-  const differs = changes.length > 0 || notReloadable.length > 0
-  const head = dryRun
-    ? `Gateway ${pid} would ${differs ? 'take over:' : 'change nothing.'}`
-    : `Gateway ${pid} ${differs ? 'has taken over:' : 'runs with this configuration already.'}`
-  const lines = [head, ...changes.map(change => `  ${change}`)]
-  if (notReloadable.length > 0) lines.push(`  At the next start: ${notReloadable.join(', ')}.`)
+  const lists = changes.length > 0 || notReloadable.length > 0 ? ':' : '.'
+  const head = changes.length > 0 ? (dryRun ? 'would take over' : 'has taken over') : nothing(dryRun)
+  const lines = [`Gateway ${pid} ${head}${lists}`, ...changes.map(change => `  ${change}`)]
+  for (const { client, connections, reason } of endings)
+    lines.push(
+      `  Client ${JSON.stringify(client)} ${dryRun ? 'would lose' : 'has lost'} ${connections} ${connections === 1 ? 'connection' : 'connections'}. It is told: ${reason}`,
+    )
+  for (const { key, reason } of notReloadable) lines.push(`  At the next start: ${key}, because ${reason}.`)
   if (problems !== undefined) lines.push(problems)
   return lines.join('\n')
+}
+
+function nothing(dryRun: boolean): string {
+  return dryRun ? 'would change nothing' : 'runs with this configuration already'
 }

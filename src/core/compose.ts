@@ -33,15 +33,17 @@ export function repeating<R, T>(middleware: (next: Handler<R, T>) => Handler<R, 
  * Composes once per generation: `compose([a, b], c)` runs a, then b, then c; the first is the outermost. `undefined`
  * stands for a middleware that has nothing to do. A second call of `next` in one pass is refused with a `GatewayError`,
  * because a call would run twice. `from` is the number of middlewares of an outer chain that a request has passed
- * before.
+ * before. `names` of the middlewares are for that error.
  */
 export function compose<R extends Pass, T = void>(
   list: readonly (Middleware<R, T> | undefined)[],
   last: Handler<R, T>,
   from = 0,
+  names: readonly string[] = [],
 ): Handler<R, T> {
   return list.reduceRight(
-    (next, middleware, at) => (middleware ? middleware(guarded(next, middleware, from + at)) : next),
+    (next, middleware, at) =>
+      middleware ? middleware(guarded(next, middleware, from + at, names[at] ?? String(at + 1))) : next,
     last,
   )
 }
@@ -51,6 +53,7 @@ function guarded<R extends Pass, T>(
   next: Handler<R, T>,
   { repeats }: Middleware<R, T>,
   at: number,
+  name: string,
 ): Handler<R, T> {
   if (repeats)
     return (request, about) => {
@@ -58,12 +61,12 @@ function guarded<R extends Pass, T>(
       return next(request, about)
     }
   return (request, about) => {
-    if (request.passed > at) return Promise.reject(twice(at))
+    if (request.passed > at) return Promise.reject(twice(name))
     request.passed = at + 1
     return next(request, about)
   }
 }
 
-function twice(at: number): GatewayError {
-  return new GatewayError('internal', `Middleware ${at + 1} of the chain called next twice in one pass.`)
+function twice(name: string): GatewayError {
+  return new GatewayError('internal', `Middleware ${name} of the chain called next twice in one pass.`)
 }

@@ -89,10 +89,15 @@ class EmbeddedGateway implements Gateway {
 
   reload: Gateway['reload'] = async source => {
     this.#refuseClosed()
-    const config = await this.#load(source)
-    this.#refuseClosed()
-    const report = await this.#running.reload(config)
-    if (report.applied) tellProblems(config, this.#parts.logger)
+    let warnings: readonly string[] = []
+    // Read when its turn comes, so that the reload that was asked for last also counts when it is read faster.
+    const report = await this.#running.reload(async () => {
+      const config = await this.#parts.load(source)
+      this.#refuseClosed()
+      warnings = config.warnings
+      return config
+    })
+    if (report.applied) for (const warning of warnings) this.#parts.logger.warn(warning)
     return report
   }
 
@@ -106,15 +111,6 @@ class EmbeddedGateway implements Gateway {
     const ended = timeoutMs === 0 ? this.#running.close() : this.#running.stop(timeoutMs)
     this.#closed ??= ended.then(() => this.#closeStore())
     return this.#closed
-  }
-
-  async #load(source: ConfigSource): Promise<Config> {
-    try {
-      return await this.#parts.load(source)
-    } catch (error) {
-      this.#running.unreadable(describeError(error))
-      throw error
-    }
   }
 
   async #closeStore(): Promise<void> {

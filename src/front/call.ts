@@ -133,7 +133,10 @@ export class Call implements Exchange {
   stop(error: GatewayError, serverInfo: string): void {
     this.#stopped = true
     this.fail(error, serverInfo)
-    this.cancellation.cancel('the gateway stops', error)
+    this.cancellation.cancel(
+      error.code === 'shutting_down' ? 'the gateway stops' : 'the client is no longer served',
+      error,
+    )
   }
 
   /** Answers with an error of the gateway. */

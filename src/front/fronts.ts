@@ -1,6 +1,7 @@
 import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
+import type { Credential } from './authenticator.ts'
 import type { CallsInFlight } from './calls-in-flight.ts'
 import { cutOff } from './shutting-down.ts'
 
@@ -9,6 +10,8 @@ export interface ServedClient {
   /** `''`: all servers. */
   readonly endpoint: string
   readonly principal: Principal
+  /** Over HTTP. */
+  readonly credential?: Credential
 }
 
 export interface Front {

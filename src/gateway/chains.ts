@@ -83,14 +83,18 @@ export interface RequestChains {
 /** `router` is what the requests reach. */
 export function composeRequests(parts: RequestParts, router: RequestHandler): RequestChains {
   return {
-    request: compose(made(REQUEST_CHAIN, parts), router),
-    opening: compose(made(OPENING_CHAIN, parts), opened),
+    request: compose(made(REQUEST_CHAIN, parts), router, 0, namesOf(REQUEST_CHAIN)),
+    opening: compose(made(OPENING_CHAIN, parts), opened, 0, namesOf(OPENING_CHAIN)),
   }
 }
 
 /** The way of a call to its server. */
 export function composeCalls(parts: CallParts): CallHandler {
-  return compose(made(CALL_CHAIN, parts), dispatch(parts), REQUEST_CHAIN.length)
+  return compose(made(CALL_CHAIN, parts), dispatch(parts), REQUEST_CHAIN.length, namesOf(CALL_CHAIN))
+}
+
+function namesOf(chain: readonly { readonly name: string }[]): string[] {
+  return chain.map(({ name }) => name)
 }
 
 function made<P, M>(chain: readonly ((parts: P) => M)[], parts: P): M[] {

@@ -7,6 +7,7 @@ import type { Conversation } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ListKind } from '../core/route.ts'
 import { Audit } from '../observe/audit.ts'
+import { checkAppendable } from '../observe/check-appendable.ts'
 import { DebugTrace } from '../observe/debug-trace.ts'
 
 /** A write over the admin API. */
@@ -41,6 +42,11 @@ export class GatewayEvents extends EventBus {
     }
     if (logger.debugs === true) this.#endTrace ??= new DebugTrace(logger).listen(this)
     else this.#unfollowTrace()
+  }
+
+  /** @throws GatewayError `config` when the audit log of another configuration cannot be written */
+  async checkAudit(audit: AuditConfig | undefined): Promise<void> {
+    if (audit && JSON.stringify(audit) !== this.#auditSettings) await checkAppendable(audit.file)
   }
 
   /** Nothing listens any more. Resolves when everything is written. */

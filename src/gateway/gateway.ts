@@ -1,24 +1,27 @@
 import type { Readable, Writable } from 'node:stream'
 import { Audience } from './audience.ts'
 import { buildGeneration } from './build-generation.ts'
-import { carriedOver } from './carried-over.ts'
 import { ClientService } from './client-service.ts'
 import { Generation } from './generation.ts'
 import { HttpFronts, type HandlerOptions, type PreparedFronts } from './http-fronts.ts'
+import { noEndpoint } from './no-endpoint.ts'
 import { Operations } from './operations.ts'
 import type { GatewayOptions, StdioOptions } from './options.ts'
-import type { ReloadReport } from './reload-report.ts'
+import { endingsOf, isConfigured } from './endings.ts'
+import { ReloadQueue } from './reload-queue.ts'
+import { reportOf, type ReloadReport } from './reload-report.ts'
 import { Runtime } from './runtime.ts'
 import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
 import type { CountersOf } from '../cache/stats.ts'
 import type { Catalog } from '../catalog/catalog.ts'
+import { planReload, type ReloadPlan } from '../config/source/reload-plan.ts'
+import type { PlannedReload, Reloadable, Reloaded } from '../config/source/reloadable.ts'
 import { WHOLE } from '../catalog/view-names.ts'
-import { withSharedParts } from '../config/source/shared-parts.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
-import { clientPrincipal, LOCAL, type Principal } from '../core/principal.ts'
-import { Fronts } from '../front/fronts.ts'
+import { clientPrincipal, LOCAL } from '../core/principal.ts'
+import { Fronts, type ServedClient } from '../front/fronts.ts'
 import type { RequestHandler } from '../front/http/mount.ts'
 import { StdioFront } from '../front/stdio.ts'
 import { compilePolicies, type Policies } from '../policy/policies.ts'
@@ -35,14 +38,16 @@ interface Built {
  * A running gateway: what its fronts ask of it, its start and its end. How its parts are wired is in `generation.ts`. Servers are started when they
  * are first needed.
  */
-export class Gateway extends ClientService {
+export class Gateway extends ClientService implements Reloadable {
   readonly #logger: Logger
   readonly #store: Store
   protected readonly runtime: Runtime
   protected readonly audience: Audience
   protected current: Generation
-  /** Reloads that were asked for. */
-  #reloads = 0
+  readonly #reloads = new ReloadQueue<Config | (() => Promise<Config>), Reloaded>(
+    asked => this.#apply(asked),
+    { outcome: 'superseded' },
+  )
   readonly #drains: DrainWatch | undefined
   readonly #fronts: Fronts
   readonly #http: HttpFronts
@@ -65,6 +70,7 @@ export class Gateway extends ClientService {
       calls,
       events: this.events,
       catalog,
+      isKnown: client => isConfigured(this.current, client),
     }))
     this.audience = new Audience(runtime, this.listens, this.events)
     this.current = new Generation({ config, policies, runtime, events: this.events })
@@ -86,7 +92,7 @@ export class Gateway extends ClientService {
       })
   }
 
-  get #config(): Config {
+  get config(): Config {
     return this.current.config
   }
 
@@ -105,12 +111,12 @@ export class Gateway extends ClientService {
     output: Writable,
     { endpoint = WHOLE, client }: StdioOptions = {},
   ): Promise<void> {
-    if (client !== undefined && !this.#config.clients.some(({ name }) => name === client))
+    if (client !== undefined && !this.config.clients.some(({ name }) => name === client))
       throw new GatewayError('config', `There is no client ${JSON.stringify(client)} in "clients".`)
     const principal = client === undefined ? LOCAL : clientPrincipal(client)
     await this.known(endpoint, principal)
     const view = this.viewOf(endpoint, principal)
-    if (view === undefined) throw new GatewayError('config', this.#noEndpoint(endpoint, principal))
+    if (view === undefined) throw new GatewayError('config', noEndpoint(this.config, endpoint, principal))
     const front = new StdioFront({
       service: this,
       input,
@@ -118,8 +124,8 @@ export class Gateway extends ClientService {
       principal,
       endpoint,
       view,
-      maxMessageBytes: this.#config.gateway.http.maxBodyBytes,
-      lastAnswersMs: this.#config.gateway.shutdownTimeoutMs,
+      maxMessageBytes: this.config.gateway.http.maxBodyBytes,
+      lastAnswersMs: this.config.gateway.shutdownTimeoutMs,
       logger: this.#logger,
     })
     this.#fronts.add(front)
@@ -140,7 +146,7 @@ export class Gateway extends ClientService {
   /** Lists every server that has never been listed, and starts those that are required. Resolves when each has succeeded or failed; `onSettled` hears of each. */
   async warmUp(onSettled?: (server: string) => void): Promise<ServerStatus[]> {
     await Promise.all(
-      this.#config.servers.map(async server => {
+      this.config.servers.map(async server => {
         if (!this.runtime.lists.snapshot(server.name)) await this.runtime.lists.refresh(server.name)
         if (server.required) await this.#start(server.name)
         onSettled?.(server.name)
@@ -151,53 +157,88 @@ export class Gateway extends ClientService {
 
   /**
    * Takes over another configuration. What does not change runs on: links, sessions, subscriptions, what is used up. Calls in flight end under the
-   * configuration they began with. Of reloads that overlap, the last one wins.
+   * configuration they began with. Of reloads that overlap, the last valid one wins.
    * @throws GatewayError `config` that names every problem; the gateway runs on as it was
    */
-  async reload(config: Config): Promise<ReloadReport> {
+  async reload(asked: Config | (() => Promise<Config>)): Promise<ReloadReport> {
+    return reportOf(await this.#reloads.add(asked))
+  }
+
+  apply(config: Config): Promise<Reloaded> {
+    return this.#reloads.add(config)
+  }
+
+  /** Tells listeners that another configuration could not be read, so that `apply` does not get it. */
+  unreadable(problem: string): void {
+    this.events.tell({ type: 'reload.refused', error: new GatewayError('config', problem) })
+  }
+
+  async rehearse(config: Config): Promise<PlannedReload> {
+    const plan = await planReload(this.config, config)
+    if (plan.change.isEmpty) return { ...plan, endings: [] }
+    const built = await this.#build(plan.config)
+    built.fronts.discard()
+    return this.#planned(plan, built)
+  }
+
+  async #apply(asked: Config | (() => Promise<Config>)): Promise<Reloaded> {
     try {
-      return await this.#reload(config)
+      return await this.#takeOver(asked)
     } catch (error) {
       this.events.tell({ type: 'reload.refused', error: GatewayError.from(error) })
       throw error
     }
   }
 
-  /** Tells listeners that another configuration could not be read, so that `reload` does not get it. */
-  unreadable(problem: string): void {
-    this.events.tell({ type: 'reload.refused', error: new GatewayError('config', problem) })
-  }
-
-  async #reload(config: Config): Promise<ReloadReport> {
+  async #takeOver(asked: Config | (() => Promise<Config>)): Promise<Reloaded> {
     const since = performance.now()
-    const turn = ++this.#reloads
-    const next = carriedOver(this.#config, await withSharedParts(this.#config, config))
-    const { notReloadable, servers } = next
-    for (const problem of next.problems) this.#logger.error(problem)
-    const built = await this.#build(next.config)
+    const config = typeof asked === 'function' ? await asked() : asked
+    if (this.#closing) return { outcome: 'closing' }
+    const plan = await planReload(this.config, config)
+    for (const problem of plan.problems) this.#logger.error(problem)
+    if (plan.change.isEmpty) return { outcome: 'unchanged', plan: { ...plan, endings: [] } }
+    const built = await this.#build(plan.config)
     // Closing takes everything away that a configuration could be about.
-    if (turn !== this.#reloads || this.#closing) {
+    if (this.#closing) {
       built.fronts.discard()
-      return { applied: false, superseded: turn !== this.#reloads, notReloadable, servers }
+      return { outcome: 'closing' }
     }
+    const reloaded = { outcome: 'applied', plan: this.#planned(plan, built) } as const
     const told = this.#swap(built)
     const durationMs = performance.now() - since
+    const { servers, notReloadable } = reportOf(reloaded)
     this.events.tell({ type: 'reload.applied', servers, notReloadable, durationMs })
     await told
-    return { applied: true, superseded: false, notReloadable, servers }
+    return reloaded
+  }
+
+  #planned(plan: ReloadPlan, { generation, fronts }: Built): PlannedReload {
+    return { ...plan, endings: endingsOf(this.#clients(), generation, fronts) }
+  }
+
+  /** Those that are served at the moment: over sessions and streams, or with a call that waits for them. */
+  *#clients(): Generator<ServedClient> {
+    yield* this.#fronts.clients()
+    yield* this.runtime.suspendedCalls.clients()
   }
 
   /** Everything that another configuration needs, checked, beside what is in effect. @throws GatewayError `config` */
   async #build(config: Config): Promise<Built> {
+    await this.events.checkAudit(config.gateway.audit)
     const fronts = await this.#http.prepare(config)
-    const generation = await buildGeneration({
-      config,
-      runtime: this.runtime,
-      events: this.events,
-      former: this.current,
-      clients: this.#fronts.clients(),
-    })
-    return { generation, fronts }
+    try {
+      const generation = await buildGeneration({
+        config,
+        runtime: this.runtime,
+        events: this.events,
+        former: this.current,
+        clients: this.#clients(),
+      })
+      return { generation, fronts }
+    } catch (error) {
+      fronts.discard()
+      throw error
+    }
   }
 
   async #swap({ generation, fronts }: Built): Promise<void> {
@@ -214,6 +255,10 @@ export class Gateway extends ClientService {
     this.runtime.reconfigure(config)
     fronts.use()
     this.#fronts.reconfigured(config)
+    this.runtime.suspendedCalls.retain(
+      ({ principal, endpoint }) =>
+        isConfigured(generation, principal) && generation.serves(principal, endpoint),
+    )
     this.swapping = false
     await this.audience.moved(seen, generation)
     await generation.catalog.views.rebuild()
@@ -225,12 +270,12 @@ export class Gateway extends ClientService {
   }
 
   status(): ServerStatus[] {
-    return this.#config.servers.map(server => this.#statusOf(server))
+    return this.config.servers.map(server => this.#statusOf(server))
   }
 
   /** The status of one server; `undefined` when there is none of this name. */
   statusOf(name: string): ServerStatus | undefined {
-    const server = this.#config.servers.find(server => server.name === name)
+    const server = this.config.servers.find(server => server.name === name)
     return server && this.#statusOf(server)
   }
 
@@ -252,7 +297,7 @@ export class Gateway extends ClientService {
    * Takes no new requests, answers those that are in flight for `timeoutMs` at most (`gateway.shutdownTimeout`), then closes. The HTTP front listens until
    * then, and tells everyone who still comes to go elsewhere. Idempotent.
    */
-  stop(timeoutMs = this.#config.gateway.shutdownTimeoutMs): Promise<void> {
+  stop(timeoutMs = this.config.gateway.shutdownTimeoutMs): Promise<void> {
     if (!this.#stopping) this.events.tell({ type: 'shutdown.began' })
     this.#stopping ??= this.#fronts.finish(timeoutMs).then(() => this.close())
     return this.#stopping
@@ -265,13 +310,6 @@ export class Gateway extends ClientService {
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
-  }
-
-  #noEndpoint(name: string, principal: Principal): string {
-    if (name === WHOLE) return `The client "${principal.name}" may use nothing. Allow it something.`
-    const names = this.#config.profiles.map(profile => profile.name)
-    const known = names.length > 0 ? `There are: ${names.join(', ')}.` : 'Add it to "profiles".'
-    return `There is no profile "${name}" in the configuration, or nothing in it that may be used. ${known}`
   }
 
   async #start(server: string): Promise<void> {

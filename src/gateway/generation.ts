@@ -8,6 +8,7 @@ import type { EventSink } from '../core/event-bus.ts'
 import { checkCall, recordDecision } from '../middleware/authorize.ts'
 import type { ReportOptions } from '../middleware/request/report.ts'
 import { fallbacksOf } from '../middleware/fallback.ts'
+import type { Principal } from '../core/principal.ts'
 import type { Policies } from '../policy/policies.ts'
 import { Quotas } from '../quota/quotas.ts'
 import { UsageResource } from '../quota/usage.ts'
@@ -99,5 +100,10 @@ export class Generation {
     this.chains = composeRequests({ quotas: this.quotas, ...this.reporting }, exchange =>
       this.router.handle(exchange),
     )
+  }
+
+  /** Whether a client may use anything of an endpoint. Its view has been made. */
+  serves(principal: Principal, endpoint: string): boolean {
+    return this.catalog.views.of(endpoint, this.policies.of(principal)) !== undefined
   }
 }

@@ -5,7 +5,7 @@ import type { IssuerKeySets } from '../auth/issuer-key-sets.ts'
 import { describeError } from '../core/errors.ts'
 import { SILENT, type Logger } from '../core/logger.ts'
 import { descriptorShares } from '../descriptors.ts'
-import type { Authenticator } from '../front/authenticator.ts'
+import type { Authenticator, Credential } from '../front/authenticator.ts'
 import type { Fronts } from '../front/fronts.ts'
 import type { Certificates } from '../front/http/listener.ts'
 import type { HttpFront, HttpFrontOptions } from '../front/http/endpoint.ts'
@@ -22,6 +22,8 @@ export interface HttpFrontsOptions extends Pick<HttpFrontOptions, 'service' | 'r
 
 /** What another configuration needs of the fronts, ready to be used. */
 export interface PreparedFronts {
+  /** As `Authenticator.renewed`, for a caller of any front. */
+  renewed(credential: Credential): Credential | undefined
   use(): void
   /** It is not used. */
   discard(): void
@@ -63,7 +65,9 @@ export class HttpFronts {
     const certificates = first && (await certificatesOf(config))
     const made = new Map<HttpFront, Authenticator>()
     if (!isSame) for (const front of this.#open) made.set(front, this.#authenticator(config, front.mount))
+    const authenticator = isSame ? first?.authenticator : first && made.get(first)
     return {
+      renewed: credential => authenticator?.renewed(credential),
       use: () => {
         this.#config = config
         const thisMachineOnly = servesThisMachineOnly(config)

@@ -1,4 +1,9 @@
-/** What came of a reload. A configuration that cannot be used is not reported, it is thrown. */
+import type { Reloaded } from '../config/source/reloadable.ts'
+
+/**
+ * The result of a reload. A configuration that cannot be used is not reported, it is thrown. A superseded reload reports
+ * no differences.
+ */
 export interface ReloadReport {
   /** Whether the gateway runs with the new configuration. */
   readonly applied: boolean
@@ -11,5 +16,19 @@ export interface ReloadReport {
     readonly added: readonly string[]
     readonly removed: readonly string[]
     readonly changed: readonly string[]
+  }
+}
+
+/** The part that programs see. */
+export function reportOf({ outcome, plan }: Reloaded): ReloadReport {
+  const named = (change: string): string[] =>
+    (plan?.change.changes ?? []).flatMap(entry =>
+      entry.kind === 'server' && entry.change === change ? [entry.name ?? ''] : [],
+    )
+  return {
+    applied: outcome === 'applied' || outcome === 'unchanged',
+    superseded: outcome === 'superseded',
+    notReloadable: plan?.notReloadable.map(({ key }) => key) ?? [],
+    servers: { added: named('added'), removed: named('removed'), changed: named('changed') },
   }
 }

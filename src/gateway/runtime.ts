@@ -13,6 +13,7 @@ import { describeError } from '../core/errors.ts'
 import type { EventSink } from '../core/event-bus.ts'
 import type { Conversation } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
+import type { Principal } from '../core/principal.ts'
 import { removedServer } from '../core/removed-server.ts'
 import { ConcurrencyLimiter, type QueueOptions } from '../middleware/queue/queue.ts'
 import { LimitLeases } from '../quota/limit-leases.ts'
@@ -43,6 +44,8 @@ export interface RuntimeOptions {
   readonly events: EventSink
   /** The catalogue of the configuration that is in effect. What runs asks for it each time, and keeps none. */
   readonly catalog: () => Catalog
+  /** Whether the configuration that is in effect has a client. */
+  readonly isKnown: (client: Principal) => boolean
 }
 
 /** The links of single sessions do not each list their server anew. */
@@ -82,7 +85,7 @@ export class Runtime {
   #drained: ReadonlyMap<string, ReadonlySet<string>> = new Map()
 
   constructor(options: RuntimeOptions) {
-    const { config, store, logger, serverInfo, calls, events, catalog } = options
+    const { config, store, logger, serverInfo, events, catalog } = options
     const { gateway, servers } = config
     this.#options = options
     this.#config = config
@@ -145,7 +148,8 @@ export class Runtime {
     this.seal = new Seal(store)
     this.taskIds = new TaskIds(this.seal)
     this.legacyTasks = new LegacyTasks(this.taskIds, this.deadlines)
-    this.suspendedCalls = new SuspendedCalls(this.seal, this.deadlines, gateway.asks, calls, logger)
+    const { seal, deadlines } = this
+    this.suspendedCalls = new SuspendedCalls({ ...options, seal, deadlines, limits: gateway.asks })
   }
 
   /** Reads what earlier runs left: lists and eras. Starts no server. */

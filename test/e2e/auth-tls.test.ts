@@ -5,8 +5,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createKey, digestOf } from '../../src/auth/key-records.ts'
 import { makeAuthority, type Authority, type KeyPair } from '../helpers/certificates.ts'
 import { startGateway, type TestGateway } from '../helpers/gateway.ts'
+import { reload } from '../helpers/reload.ts'
 import { makeScratch, type Scratch } from '../helpers/scratch.ts'
-import { JSON_HEADERS, requestText } from '../helpers/wire-clients.ts'
+import { scriptedHttp } from '../helpers/scripted-servers.ts'
+import { JSON_HEADERS, requestText, withEnvelope } from '../helpers/wire-clients.ts'
 
 /** TLS that the gateway serves itself, and clients that show certificates. */
 
@@ -42,6 +44,7 @@ function gatewayFor(tls: object = {}): Promise<TestGateway> {
 function post(
   origin: string,
   shown: RequestOptions & { session?: Buffer | undefined } = {},
+  text = INITIALIZE,
 ): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const options = {
@@ -57,7 +60,7 @@ function post(
       response.on('data', (chunk: string) => (body += chunk))
       response.on('end', () => resolve({ status: response.statusCode ?? 0, body }))
     })
-    sent.on('error', reject).end(INITIALIZE)
+    sent.on('error', reject).end(text)
   })
 }
 
@@ -108,6 +111,43 @@ describe('a client certificate', () => {
     expect(statuses.slice(0, 2)).toEqual([200, 200])
     expect(statuses.slice(3, 5)).toEqual([403, 403])
     expect(statuses[5]).toBeGreaterThanOrEqual(401)
+  })
+
+  test('of an authority that a reload removes is refused on a kept connection, which ends after the answer that is due', async () => {
+    await using upstream = await scriptedHttp()
+    const file = (ca: KeyPair): { gateway: Record<string, unknown> } & Record<string, unknown> => ({
+      mcpServers: { a: upstream.entry },
+      clients: { ci: { certificates: ['ci.example'], keys: [`sha256:${digestOf(KEY)}`] } },
+      gateway: { http: { port: 0, tls: { cert: server.certFile, key: server.keyFile, ca: ca.certFile } } },
+    })
+    await using running = await startGateway(file(authority))
+    const { origin } = running
+    const agents = [1, 2, 3].map(() => new Agent({ keepAlive: true, maxSockets: 1 }))
+    const [idle, busy, keyed] = agents as [Agent, Agent, Agent]
+    const shown = show(authority.sign('ci.example'))
+    for (const agent of [idle, busy]) expect((await post(origin, { ...shown, agent })).status).toBe(200)
+    expect((await post(origin, { ...bearer, agent: keyed })).status).toBe(200)
+    const params = withEnvelope('{"name":"a__t"}')
+    const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'a__t' }
+    const calling = post(origin, { ...shown, agent: busy, headers }, requestText('2', 'tools/call', params))
+    const call = await upstream.called('t')
+
+    await reload(running.gateway, file(stranger))
+    call.answer('"result":{"content":[]}')
+    expect((await calling).body).toContain('"content":[]')
+    for (const agent of [idle, busy]) {
+      // A client meets the end of its connection, or has noticed it and connects again.
+      const statuses: number[] = []
+      const again = async (): Promise<number> => {
+        const { status } = await post(origin, { ...shown, agent }).catch(() => ({ status: 0 }))
+        statuses.push(status)
+        return status
+      }
+      await expect.poll(again, { timeout: 10_000 }).toBe(403)
+      expect(statuses).not.toContain(200)
+    }
+    expect((await post(origin, { ...bearer, agent: keyed })).status).toBe(200)
+    for (const agent of agents) agent.destroy()
   })
 
   test('need not be there, unless it is required', async () => {

@@ -11,6 +11,8 @@ export interface ConfigSource {
    * Reads the complete current configuration without blocking the event loop. Rejects only when the source is closed.
    */
   read(): Promise<ConfigReading>
+  /** As `read`, but the contents count as not read yet: a change that it finds is still reported. */
+  peek(): Promise<ConfigReading>
   /**
    * Calls `onChange` when a later `read` may return something else, including changes since the last read. Several
    * changes within a short time cause one call. Resolves when changes are detected from now on. Called once.

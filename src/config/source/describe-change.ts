@@ -1,7 +1,7 @@
 import { atOnce, type Steps } from '../../core/slices.ts'
 import { formatPath } from '../problem.ts'
 import { different, isSame, type Difference } from './differences.ts'
-import { keepNotReloadable, type NotReloadable } from './not-reloadable.ts'
+import { LINK_SETTINGS } from '../link-settings.ts'
 import type { Config, ServerConfig } from '../types.ts'
 import type { ReplicaConfig } from '../replica-types.ts'
 
@@ -13,8 +13,6 @@ export interface ChangeDescription {
   readonly lines: readonly string[]
   /** Servers, clients, roles and profiles in this order, then the sections of `gateway`. */
   readonly changes: readonly EntryChange[]
-  /** Changes that require a restart, each with the reason. */
-  readonly notReloadable: readonly NotReloadable[]
 }
 
 /** One entry that differs. */
@@ -25,6 +23,8 @@ export interface EntryChange {
   readonly change: 'added' | 'removed' | 'changed'
   /** The keys of a changed entry, some with their values, as `timeout: 1m → 2m`. */
   readonly details: readonly string[]
+  /** Of a changed server: those of `details` that replace its links. Calls in flight end on the old links. */
+  readonly renewing: readonly string[]
 }
 
 /** Maximum number of sentences. */
@@ -32,6 +32,13 @@ const MAX_LINES = 20
 /** Maximum number of keys per entry. */
 const MAX_DETAILS = 8
 const MAX_NAME = 60
+
+interface Details {
+  readonly details: readonly string[]
+  readonly renewing: readonly string[]
+}
+
+const NONE: Details = { details: [], renewing: [] }
 
 /** Members of a resolved server that are derived from others. */
 const DERIVED = new Set(['name', 'fingerprint', 'replicas', 'problem', 'hintsRule'])
@@ -64,7 +71,6 @@ export function* describing(before: Config, after: Config): Steps<ChangeDescript
     isEmpty: sentences.length === 0,
     lines: more > 0 ? [...lines, `And ${more} more changes.`] : lines,
     changes,
-    notReloadable: keepNotReloadable(before, after).notReloadable,
   }
 }
 
@@ -76,7 +82,7 @@ function* named<T extends Named>(
   kind: EntryChange['kind'],
   before: readonly T[],
   after: readonly T[],
-  detailsOf: (before: T, after: T) => string[],
+  detailsOf: (before: T, after: T) => Details,
 ): Steps<EntryChange[]> {
   const old = new Map(before.map(entry => [entry.name, entry]))
   const left = new Set(old.keys())
@@ -85,13 +91,13 @@ function* named<T extends Named>(
     const { name } = entry
     left.delete(name)
     const was = old.get(name)
-    if (!was) changes.push({ kind, name, change: 'added', details: [] })
+    if (!was) changes.push({ kind, name, change: 'added', ...NONE })
     else if (!isSame(was, entry)) {
-      changes.push({ kind, name, change: 'changed', details: detailsOf(was, entry) })
+      changes.push({ kind, name, change: 'changed', ...detailsOf(was, entry) })
       yield
     }
   }
-  for (const name of left) changes.push({ kind, name, change: 'removed', details: [] })
+  for (const name of left) changes.push({ kind, name, change: 'removed', ...NONE })
   return changes
 }
 
@@ -109,15 +115,22 @@ function namesOf(entries: readonly Named[]): string[] {
   return entries.map(({ name }) => name)
 }
 
-function serverDetails(before: ServerConfig, after: ServerConfig): string[] {
+function serverDetails(before: ServerConfig, after: ServerConfig): Details {
   if (before.problem !== undefined || after.problem !== undefined) {
-    if (before.problem === undefined) return ['its entry has a problem now']
-    return [after.problem === undefined ? 'its entry is mended' : 'its entry has another problem']
+    if (before.problem === undefined) return { ...NONE, details: ['its entry has a problem now'] }
+    const detail = after.problem === undefined ? 'its entry is mended' : 'its entry has another problem'
+    return { ...NONE, details: [detail] }
   }
-  return [...replicaDetails(before.replicas, after.replicas), ...words(different(before, after, DERIVED))]
+  const replicas = replicaDetails(before.replicas, after.replicas)
+  const own = different(before, after, DERIVED)
+  const renewing = own.filter(({ path }) => (LINK_SETTINGS as readonly unknown[]).includes(path[0]))
+  return {
+    details: [...replicas.details, ...words(own)],
+    renewing: [...replicas.renewing, ...words(renewing)],
+  }
 }
 
-function replicaDetails(before: readonly ReplicaConfig[], after: readonly ReplicaConfig[]): string[] {
+function replicaDetails(before: readonly ReplicaConfig[], after: readonly ReplicaConfig[]): Details {
   const [one, other] = [before[0], after[0]]
   if (before.length === 1 && after.length === 1 && one && other) {
     const { endpoint: was, name: _was, ...rest } = one
@@ -125,21 +138,36 @@ function replicaDetails(before: readonly ReplicaConfig[], after: readonly Replic
     const moved = different(was, is)
     // Another transport has other keys.
     const isOther = moved.some(({ path }) => path[0] === 'kind')
-    return [...(isOther ? ['type'] : words(moved)), ...words(different(rest, now))]
+    const renewing = isOther ? ['type'] : words(moved)
+    return { details: [...renewing, ...words(different(rest, now))], renewing }
   }
-  return atOnce(named('server', before, after, (was, is) => words(different(was, is)))).map(
-    ({ name, change }) =>
-      change === 'changed' ? `replica ${quoted(name)}` : `replica ${quoted(name)} ${change}`,
+  const changes = atOnce(
+    named('server', before, after, (was, is) => ({
+      details: [],
+      renewing: words(different(was.endpoint, is.endpoint)),
+    })),
   )
+  const wordsOf = ({ name, change }: EntryChange): string =>
+    change === 'changed' ? `replica ${quoted(name)}` : `replica ${quoted(name)} ${change}`
+  return {
+    details: changes.map(wordsOf),
+    renewing: changes.filter(({ renewing }) => renewing.length > 0).map(wordsOf),
+  }
 }
 
-function plainDetails(before: object, after: object): string[] {
-  return words(different(before, after))
+function plainDetails(before: object, after: object): Details {
+  return { ...NONE, details: words(different(before, after)) }
 }
 
 function gatewayChanges(before: Config, after: Config): EntryChange[] {
   const details = words(different({ gateway: before.gateway }, { gateway: after.gateway }))
-  return details.map(detail => ({ kind: 'gateway', name: undefined, change: 'changed', details: [detail] }))
+  return details.map(detail => ({
+    kind: 'gateway',
+    name: undefined,
+    change: 'changed',
+    ...NONE,
+    details: [detail],
+  }))
 }
 
 /** Differences as details, one for each key of the file. */
@@ -192,7 +220,7 @@ function valueOf(key: string, value: unknown): string | undefined {
   return `${value}${value === 0 ? '' : key.endsWith('Ms') ? 'ms' : key.endsWith('Bytes') ? 'B' : ''}`
 }
 
-function sentenceOf({ kind, name, change, details }: EntryChange): string {
+function sentenceOf({ kind, name, change, details, renewing }: EntryChange): string {
   if (kind === 'gateway') {
     const [detail = 'gateway'] = details
     return detail.includes(': ') ? `${detail}.` : `${detail} is changed.`
@@ -202,7 +230,8 @@ function sentenceOf({ kind, name, change, details }: EntryChange): string {
   const shown = details.length > MAX_DETAILS + 1 ? details.slice(0, MAX_DETAILS) : details
   const more = details.length - shown.length
   const list = [...shown, ...(more > 0 ? [`and ${more} more keys`] : [])].join(', ')
-  return list === '' ? `${subject} is changed.` : `${subject} is changed: ${list}.`
+  const links = renewing.length === 0 ? '' : ' It gets new links.'
+  return `${subject} is changed${list === '' ? '' : `: ${list}`}.${links}`
 }
 
 function quoted(name = ''): string {

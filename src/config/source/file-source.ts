@@ -3,7 +3,7 @@ import type { Logger } from '../../core/logger.ts'
 import type { FileMark } from '../load/files-read.ts'
 import type { Overrides } from '../resolve/environment.ts'
 import type { ConfigReading, ConfigSource } from './config-source.ts'
-import type { ReadRequest } from './reading.ts'
+import type { FileReading, ReadRequest } from './reading.ts'
 import type { StartedReading } from './reading-threads.ts'
 
 export interface FileSourceOptions {
@@ -38,18 +38,26 @@ export class FileSource implements ConfigSource {
   }
 
   async read(): Promise<ConfigReading> {
+    const { reading, marks } = await this.#load()
+    // A reading that failed in its thread has no marks.
+    if (marks.length > 0) {
+      this.#marks = marks
+      await this.#watch?.follow(marks)
+    }
+    return reading
+  }
+
+  async peek(): Promise<ConfigReading> {
+    return (await this.#load()).reading
+  }
+
+  async #load(): Promise<FileReading> {
     const { file, overrides = {}, load } = this.#options
     const started = load({ file, overrides })
     this.#reads.add(started)
     if (this.#closing) started.stop()
     try {
-      const { reading, marks } = await started.reading
-      // A reading that failed in its thread has no marks.
-      if (marks.length > 0) {
-        this.#marks = marks
-        await this.#watch?.follow(marks)
-      }
-      return reading
+      return await started.reading
     } finally {
       this.#reads.delete(started)
     }

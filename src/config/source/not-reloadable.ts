@@ -1,5 +1,4 @@
 import { GATEWAY } from '../options/gateway.ts'
-import { configKeys } from '../options/keys.ts'
 import type { Section } from '../options/option.ts'
 import { isSame } from './differences.ts'
 import type { Config } from '../types.ts'
@@ -47,9 +46,4 @@ export function keepNotReloadable(running: Config, next: Config): Kept {
   const values = (gateway: Config['gateway']): Values => gateway as unknown as Values
   const gateway = keep(GATEWAY, values(running.gateway), values(next.gateway)) as unknown as Config['gateway']
   return { config: { ...next, gateway }, notReloadable }
-}
-
-/** Why a change of a key requires a restart. */
-export function reasonFor(key: string): string {
-  return configKeys().find(({ path }) => path === key)?.restart ?? 'it is read at the start only'
 }

@@ -1,23 +1,11 @@
-import { describeError } from '../../core/errors.ts'
-import { SlicedWork } from '../../core/slices.ts'
-import { describing, type ChangeDescription } from './describe-change.ts'
-import { reasonFor } from './not-reloadable.ts'
-import { withSharedParts } from './shared-parts.ts'
+import { valueAt } from '../problem.ts'
+import { describeError, GatewayError } from '../../core/errors.ts'
+import { isSame } from './differences.ts'
+import type { NotReloadable } from './not-reloadable.ts'
+import type { PlannedReload, Reloadable } from './reloadable.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Config } from '../types.ts'
-import type { ConfigReading, ConfigSource } from './config-source.ts'
-
-/** The component that applies a changed configuration: a gateway. */
-export interface Reloadable {
-  /** @throws GatewayError `config` with the reason; everything continues unchanged */
-  reload(config: Config): Promise<{
-    readonly applied: boolean
-    readonly superseded: boolean
-    readonly notReloadable: readonly string[]
-  }>
-  /** Called when a changed configuration could not be read, with the reason. Nothing changes. */
-  unreadable(problem: string): void
-}
+import type { ConfigSource, SoundReading } from './config-source.ts'
 
 export interface ReloaderOptions {
   readonly source: ConfigSource
@@ -36,10 +24,8 @@ export interface ReloadResult {
    * instead.
    */
   readonly outcome: 'applied' | 'unchanged' | 'checked' | 'invalid' | 'superseded'
-  /** The differences from the previous configuration; `undefined` with `invalid`. */
-  readonly change: ChangeDescription | undefined
-  /** Keys that require a restart, each with the reason. */
-  readonly notReloadable: readonly { readonly key: string; readonly reason: string }[]
+  /** What the reload changes; `undefined` with `invalid` and `superseded`. */
+  readonly plan: PlannedReload | undefined
   /** The problems with their locations and fixes; `undefined` unless `invalid`. */
   readonly problem: string | undefined
   /**
@@ -47,8 +33,6 @@ export interface ReloadResult {
    * none.
    */
   readonly problems: string | undefined
-  /** Warnings about the new configuration. */
-  readonly warnings: readonly string[]
 }
 
 /**
@@ -60,8 +44,10 @@ export class Reloader {
   readonly #source: ConfigSource
   readonly #target: Reloadable
   readonly #logger: Logger
-  readonly #work = new SlicedWork()
-  #config: Config
+  /** The configuration that was read last, whether or not all of it is in effect. */
+  #read: Config
+  /** Whether all of what was read last could be used. */
+  #isSound = true
   /** Digest of the last contents that were tried. */
   #digest: string | undefined
   #running: Promise<unknown> = Promise.resolve()
@@ -74,34 +60,46 @@ export class Reloader {
   constructor({ source, target, config, logger }: ReloaderOptions) {
     this.#source = source
     this.#target = target
-    this.#config = config
+    this.#read = config
     this.#logger = logger
-  }
-
-  /** The configuration in effect. */
-  get config(): Config {
-    return this.#config
   }
 
   /** Follows the source. Resolves when its changes are detected. */
   async start(): Promise<void> {
     await this.#source.watch(() => {
-      if (!this.#config.gateway.watch) return
+      if (!this.#target.config.gateway.watch) return
       this.#reload(true).catch((error: unknown) => {
-        if (!this.#closed) this.#logger.error(`The configuration could not be read. ${describeError(error)}`)
+        if (!this.#closed && !isEnd(error))
+          this.#logger.error(`The configuration could not be read. ${describeError(error)}`)
       })
     })
   }
 
-  /** Reads the source and applies the configuration; resolves when it is in effect. Rejects only when closed. */
+  /**
+   * Reads the source and applies the configuration; resolves when it is in effect.
+   * @throws GatewayError `cancelled` when closed, `shutting_down` when the gateway is closing
+   */
   reload(): Promise<ReloadResult> {
     return this.#reload(false)
   }
 
-  /** As `reload`, but only reports the changes. */
-  async check(): Promise<ReloadResult> {
-    const result = await this.#compare(await this.#source.read())
-    return 'config' in result ? { ...result.result, outcome: 'checked' } : result
+  /**
+   * What `reload` would do. Nothing changes, and what is read still counts as a change of the source. Waits for a
+   * running reload.
+   */
+  check(): Promise<ReloadResult> {
+    const checked = this.#running.then(async (): Promise<ReloadResult> => {
+      const reading = await this.#source.peek()
+      if (reading.config === undefined) return invalid(reading.problem)
+      try {
+        const plan = await this.#target.rehearse(reading.config)
+        return { outcome: 'checked', plan, problem: undefined, problems: reading.problems }
+      } catch (error) {
+        return refused(error)
+      }
+    })
+    this.#running = checked.catch(() => {})
+    return checked
   }
 
   /** Resolves when no reload is running. Idempotent. */
@@ -127,82 +125,84 @@ export class Reloader {
   }
 
   async #run(isNoticed: boolean): Promise<ReloadResult> {
-    const before = this.#config
     const reading = await this.#source.read()
-    const isKnown = reading.digest !== '' && reading.digest === this.#digest
+    const isTried = isNoticed && reading.digest !== '' && reading.digest === this.#digest
     this.#digest = reading.digest
-    const compared = await this.#compare(reading)
-    const isTried = isNoticed && isKnown
-    const result = 'config' in compared && !isTried ? await this.#take(compared) : resultOf(compared)
-    // A client that stores its own data in the file writes it often, so unchanged results are not logged.
-    if (isTried) return result
-    if (reading.config === undefined) this.#target.unreadable(reading.problem)
-    if (!(isNoticed && result.outcome === 'unchanged')) this.#log(result, before)
-    return result
+    if (reading.config === undefined) {
+      if (!isTried) {
+        this.#target.unreadable(reading.problem)
+        this.#logInvalid(reading.problem)
+      }
+      this.#isSound = false
+      return invalid(reading.problem)
+    }
+    if (isTried)
+      return { outcome: 'unchanged', plan: undefined, problem: undefined, problems: reading.problems }
+    return await this.#apply(reading, isNoticed)
   }
 
-  async #compare(reading: ConfigReading): Promise<ReloadResult | Comparison> {
-    if (reading.config === undefined) return invalid(reading.problem)
-    const { problems } = reading
-    const running = this.#config
-    const config = await withSharedParts(running, reading.config)
-    const change = await this.#work.do(() => describing(running, config))
-    const { notReloadable } = change
-    const result = { change, notReloadable, problem: undefined, problems, warnings: config.warnings }
-    return change.isEmpty ? { ...result, outcome: 'unchanged' } : { config, result }
-  }
-
-  async #take({ config, result }: Comparison): Promise<ReloadResult> {
+  async #apply({ config, problems }: SoundReading, isNoticed: boolean): Promise<ReloadResult> {
     try {
-      const report = await this.#target.reload(config)
-      if (report.superseded) return { ...result, outcome: 'superseded' }
-      this.#config = config
-      const notReloadable = report.notReloadable.map(key => ({ key, reason: reasonFor(key) }))
-      return { ...result, outcome: 'applied', notReloadable }
+      const { outcome, plan } = await this.#target.apply(config)
+      if (outcome === 'closing')
+        throw new GatewayError('shutting_down', 'The gateway is closing. Nothing was reloaded.')
+      if (plan) this.#logApplied({ config, problems }, plan, isNoticed)
+      return { outcome, plan, problem: undefined, problems }
     } catch (error) {
-      return invalid(describeError(error))
+      const result = refused(error)
+      this.#isSound = false
+      this.#logInvalid(result.problem)
+      return result
     }
   }
 
-  #log({ outcome, change, notReloadable, problem, warnings }: ReloadResult, before: Config): void {
-    if (outcome === 'invalid') {
-      this.#logger.error(`The changed configuration is not used, the one before stays in effect. ${problem}`)
-      return
-    }
-    if (outcome === 'superseded') return
-    for (const text of newOnes(before.warnings, warnings)) this.#logger.warn(text)
-    if (outcome === 'unchanged')
-      this.#logger.info(`${this.#source.name} was read again: nothing has changed.`)
-    else this.#logger.info(`The configuration has changed and is in effect. ${change?.lines.join(' ')}`)
-    if (notReloadable.length > 0) {
-      const rest = notReloadable.map(({ key, reason }) => `${key}, because ${reason}`)
+  #logInvalid(problem: string | undefined): void {
+    this.#logger.error(`The changed configuration is not used, the one before stays in effect. ${problem}`)
+  }
+
+  #logApplied(
+    { config, problems }: Pick<SoundReading, 'config' | 'problems'>,
+    { change, notReloadable }: PlannedReload,
+    isNoticed: boolean,
+  ): void {
+    const [before, wasSound] = [this.#read, this.#isSound]
+    this.#read = config
+    this.#isSound = problems === undefined
+    for (const text of newOnes(before.warnings, config.warnings)) this.#logger.warn(text)
+    if (!change.isEmpty)
+      this.#logger.info(`The configuration has changed and is in effect. ${change.lines.join(' ')}`)
+    else if (!wasSound && this.#isSound)
+      this.#logger.info(`${this.#source.name} can be used as a whole again. What runs has not changed.`)
+    // A client that stores its own data in the file writes it often, so unchanged results are not logged.
+    else if (!isNoticed) this.#logger.info(`${this.#source.name} was read again: nothing has changed.`)
+    const rest = notReloadable.filter(isNewSince(before, config))
+    if (rest.length > 0) {
+      const reasons = rest.map(({ key, reason }) => `${key}, because ${reason}`)
       this.#logger.warn(
-        `Of the changed configuration this takes effect at the next start: ${rest.join('; ')}.`,
+        `Of the changed configuration this takes effect at the next start: ${reasons.join('; ')}.`,
       )
     }
   }
 }
 
-/** A valid configuration that differs from the one in effect. */
-interface Comparison {
-  readonly config: Config
-  readonly result: Omit<ReloadResult, 'outcome'>
+/** Whether a key was read with another value before: it is logged once, although it differs from what runs. */
+function isNewSince(before: Config, config: Config): (kept: NotReloadable) => boolean {
+  return ({ key }) => !isSame(valueAt(before, key.split('.')), valueAt(config, key.split('.')))
 }
 
-/** The result for contents that were already tried: the configuration in effect stays. */
-function resultOf(compared: ReloadResult | Comparison): ReloadResult {
-  return 'config' in compared ? { ...compared.result, outcome: 'unchanged' } : compared
+/** Whether an error means that reloading has ended, rather than that a configuration cannot be used. */
+function isEnd(error: unknown): boolean {
+  return error instanceof GatewayError && (error.code === 'shutting_down' || error.code === 'cancelled')
+}
+
+/** @throws the error when it means that reloading has ended */
+function refused(error: unknown): ReloadResult {
+  if (isEnd(error)) throw error
+  return invalid(describeError(error))
 }
 
 function invalid(problem: string): ReloadResult {
-  return {
-    outcome: 'invalid',
-    change: undefined,
-    notReloadable: [],
-    problem,
-    problems: undefined,
-    warnings: [],
-  }
+  return { outcome: 'invalid', plan: undefined, problem, problems: undefined }
 }
 
 function newOnes(before: readonly string[], after: readonly string[]): string[] {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { monotonicNow } from '../../core/clock.ts'
 import { describeError } from '../../core/errors.ts'
 import { HttpError } from '../../core/http-error.ts'
@@ -30,6 +31,10 @@ class Place {
   isAdmitted = false
   /** The response of its unfinished request. */
   response: ServerResponse | undefined
+  /** The socket of its requests, over TLS another one. Known with the first request. */
+  asking: Socket | undefined
+  /** Whether it ends with the answer to its request. */
+  isLast = false
 
   constructor(socket: Socket) {
     this.socket = socket
@@ -103,6 +108,23 @@ export class Connections {
     place.isAdmitted = true
   }
 
+  /**
+   * Ends the connections of clients with certificates, because the authorities have changed: idle ones at once, others
+   * after the answer to their request. The certificates are checked again with the next connections.
+   */
+  endCertified(): void {
+    for (const place of [...this.#byHolder.values()].flatMap(held => [...held])) {
+      const { use, asking, response } = place
+      // One without a request may have been established under the former authorities.
+      if (use !== SILENT && !(asking && hasCertificate(asking))) continue
+      if (use === SILENT || use === IDLE) this.#close(place)
+      else {
+        place.isLast = true
+        if (response && !response.headersSent) response.shouldKeepAlive = false
+      }
+    }
+  }
+
   #opened(socket: Socket): void {
     const place = new Place(socket)
     this.#open++
@@ -124,6 +146,7 @@ export class Connections {
       if (!place) return
       this.#forget(place)
       place.hasAsked = true
+      place.asking = socket
       socket[PLACE] = place
     }
     place.response = response
@@ -257,6 +280,14 @@ function over(this: ServerResponse): void {
   const socket: AskingSocket = this.req.socket
   const place = socket[PLACE]
   if (place?.response === this) place.response = undefined
+  if (place?.isLast === true) socket.end()
+}
+
+/** Whether the peer has shown a certificate. */
+function hasCertificate(socket: Socket): boolean {
+  if (!('getPeerCertificate' in socket)) return false
+  // Node returns an empty object when there is no certificate.
+  return Object.keys((socket as TLSSocket).getPeerCertificate() ?? {}).length > 0
 }
 
 function addressOf({ remoteAddress, remotePort }: Socket): string {

@@ -69,6 +69,8 @@ export class HttpFront implements Front {
   readonly #refusals: Refusals
   #server: Server | undefined
   #connections: Connections | undefined
+  /** Of the next connections. */
+  #certificates: Certificates | undefined
   readonly #streamable: StreamableHttpFront
   readonly #bodies: Bodies
   readonly #backlogs: Backlogs
@@ -113,8 +115,9 @@ export class HttpFront implements Front {
   /** @throws GatewayError `config` when the address cannot be used */
   async listen(): Promise<{ url: string; port: number }> {
     const { logger } = this.#options
-    const { server, origin, port } = await openServer(this.#config, this.handle)
+    const { server, origin, port, certificates } = await openServer(this.#config, this.handle)
     this.#server = server
+    this.#certificates = certificates
     this.#connections = new Connections(server, this.#options.maxConnections, logger)
     this.#origin = origin
     this.#authenticator.listensAt(origin)
@@ -146,8 +149,11 @@ export class HttpFront implements Front {
 
   /** Sets the authenticator and the certificates for new requests and connections. Called before `reconfigured`. */
   use({ authenticator, certificates, thisMachineOnly }: Entrance): void {
-    if (certificates && this.#server && 'setSecureContext' in this.#server)
-      (this.#server as HttpsServer).setSecureContext(certificates)
+    if (certificates && this.#server && 'setSecureContext' in this.#server) {
+      ;(this.#server as HttpsServer).setSecureContext(certificates)
+      if (String(certificates.ca) !== String(this.#certificates?.ca)) this.#connections?.endCertified()
+      this.#certificates = certificates
+    }
     this.#thisMachineOnly = thisMachineOnly
     if (authenticator === this.#authenticator) return
     const before = this.#authenticator

@@ -24,6 +24,8 @@ export interface Listening {
   /** `http://127.0.0.1:3333` */
   readonly origin: string
   readonly port: number
+  /** `undefined` without TLS. */
+  readonly certificates: Certificates | undefined
 }
 
 /** Interval for checking whether connections have ended. */
@@ -53,7 +55,9 @@ export async function closeServer(server: Server, ms: number): Promise<void> {
 /** Listens on the configured address. @throws GatewayError `config` when that is not possible */
 export async function openServer(config: HttpFrontConfig, listener: RequestListener): Promise<Listening> {
   const { host, port, tls } = config
-  const server: Server = tls ? await createTlsServer(tls, listener) : createServer(OPTIONS, listener)
+  const certificates = tls && (await readCertificates(tls))
+  const server: Server =
+    tls && certificates ? await createTlsServer(tls, certificates, listener) : createServer(OPTIONS, listener)
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)))
     server.listen(port, host, resolve)
@@ -61,15 +65,20 @@ export async function openServer(config: HttpFrontConfig, listener: RequestListe
   server.removeAllListeners('error')
   const address = server.address() as AddressInfo
   const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address
-  return { server, origin: `${tls ? 'https' : 'http'}://${shown}:${address.port}`, port: address.port }
+  const { port: bound } = address
+  return { server, origin: `${tls ? 'https' : 'http'}://${shown}:${bound}`, port: bound, certificates }
 }
 
-async function createTlsServer(tls: TlsConfig, listener: RequestListener): Promise<Server> {
+async function createTlsServer(
+  tls: TlsConfig,
+  certificates: Certificates,
+  listener: RequestListener,
+): Promise<Server> {
   const { createServer: createHttpsServer } = await import('node:https')
   return createHttpsServer(
     {
       ...OPTIONS,
-      ...(await readCertificates(tls)),
+      ...certificates,
       handshakeTimeout: OPTIONS.headersTimeout,
       requestCert: tls.clientCertificates !== 'none',
       // Otherwise an invalid certificate breaks the connection instead of being answered with an error message.

@@ -95,9 +95,10 @@ export class SseFront {
   }
 
   get clients(): readonly ServedClient[] {
-    return Array.from(this.#sessions.values(), ({ endpoint, session: { principal } }) => ({
+    return Array.from(this.#sessions.values(), ({ endpoint, credential, session: { principal } }) => ({
       endpoint,
       principal,
+      credential,
     }))
   }
 

@@ -25,6 +25,7 @@ import { EventBudget } from './event-budget.ts'
 import { accepts, checkAccept, checkLegacyVersion, sessionId } from './guards.ts'
 import { errorReply, HttpReply, isDue } from './http-reply.ts'
 import { HttpSession, keepReplyAlive } from './http-session.ts'
+import type { ModernRequestInFlight } from './modern-request.ts'
 import { SessionPool } from './session-pool.ts'
 
 /** What the handlers of one front share. */
@@ -52,8 +53,8 @@ export class StreamableHttpFront {
   /** Decides the access of a caller by the current configuration. */
   readonly #renew: (request: IncomingMessage, endpoint: string) => Promise<EndpointAccess>
   readonly #sessions: SessionPool<HttpSession>
-  /** Replies to modern requests, for their keep-alive comments. */
-  readonly #replies = new IdTable<number, HttpReply>()
+  /** For keep-alive comments, and for clients that are removed. */
+  readonly #replies = new IdTable<number, ModernRequestInFlight>()
   #nextReply = 1
   /** Each listen stream, with the access it was opened with. */
   readonly #streams = new Map<Listening, EndpointAccess>()
@@ -81,10 +82,10 @@ export class StreamableHttpFront {
   }
 
   *clients(): Generator<ServedClient> {
-    for (const { endpoint, session } of this.#sessions.values())
-      yield { endpoint, principal: session.principal }
+    for (const { endpoint, session, credential } of this.#sessions.values())
+      yield { endpoint, principal: session.principal, credential }
     for (const { endpoint, credential } of this.#streams.values())
-      yield { endpoint, principal: credential.principal }
+      yield { endpoint, principal: credential.principal, credential }
   }
 
   /** `renewed` gives the access of a caller under the new configuration, or the error that ends what is open. */
@@ -103,6 +104,10 @@ export class StreamableHttpFront {
       this.#sessions.remove(session)
       session.session.stop(access)
       session.close()
+    }
+    for (const { call, access } of this.#replies.values()) {
+      const now = call && renewed(access.endpoint, access.credential)
+      if (now instanceof GatewayError) call?.stop(now, this.#service.serverInfo)
     }
     for (const [stream, { endpoint, credential }] of this.#streams) {
       const access = renewed(endpoint, credential)
@@ -152,7 +157,7 @@ export class StreamableHttpFront {
         session.close()
       }
     }
-    for (const reply of this.#replies.values()) keepReplyAlive(reply, now, STREAM_AFTER_MS, keepAliveMs)
+    for (const { reply } of this.#replies.values()) keepReplyAlive(reply, now, STREAM_AFTER_MS, keepAliveMs)
     for (const [stream, { credential }] of this.#streams) if (isOver(credential, wall)) stream.end()
   }
 
@@ -242,20 +247,20 @@ export class StreamableHttpFront {
       answers: 1,
       onDone: () => this.#replies.take(number),
     })
-    const { principal } = credential
-    const modern = { id, incoming, principal, view, headers: request.headers }
+    const modern = { id, incoming, principal: credential.principal, view, headers: request.headers }
     let call
     try {
       call = acceptModern(service, modern, reply)
     } catch (caught) {
       return this.#refuse(response, access, id, { ...incoming, modern: true }, GatewayError.from(caught))
     }
-    this.#replies.set(number, reply)
+    const listens = incoming.method === 'subscriptions/listen'
+    this.#replies.set(number, { reply, access, call: listens ? undefined : call })
     // In this era the end of the response stream is the cancellation.
     response.on('close', () => {
       if (!reply.done) call.cancellation.cancel('the client closed the stream')
     })
-    if (incoming.method === 'subscriptions/listen') {
+    if (listens) {
       checkAccept(request, 'text/event-stream')
       const stream = listen(service, modern, call, reply, () => this.#streams.delete(stream))
       this.#streams.set(stream, access)

@@ -160,6 +160,7 @@ function transportTo(
   { server, logger }: ConnectOptions,
   printed?: PrintedByOne,
 ): Transport {
-  const { name, maxMessageBytes, memoryLimitBytes: memoryBytes } = server
+  const { name, maxMessageBytes } = server
+  const memoryBytes = (): number => server.memoryLimitBytes
   return createTransport(endpoint, { server: name, maxMessageBytes, memoryBytes, logger, printed })
 }

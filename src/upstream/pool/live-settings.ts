@@ -1,3 +1,4 @@
+import { LINK_SETTINGS } from '../../config/link-settings.ts'
 import type { ServerConfig } from '../../config/types.ts'
 
 /**
@@ -44,9 +45,5 @@ export function differsForLists(a: ServerConfig, b: ServerConfig): boolean {
 
 /** Whether links opened with one of these differ from links opened with the other in more than the endpoint. */
 function differsForLinks(a: ServerConfig, b: ServerConfig): boolean {
-  return (
-    a.maxMessageBytes !== b.maxMessageBytes ||
-    a.memoryLimitBytes !== b.memoryLimitBytes ||
-    JSON.stringify(a.roots) !== JSON.stringify(b.roots)
-  )
+  return LINK_SETTINGS.some(key => JSON.stringify(a[key]) !== JSON.stringify(b[key]))
 }

@@ -105,10 +105,11 @@ export class Pool {
     for (const replica of this.replicas.list) this.#know(replica, spoken)
   }
 
-  /** State for display: ready if any link is, otherwise that of the shared link, otherwise of any. */
+  /** State for display, without removed replicas: ready if any link is, else that of the shared link, else of any. */
   get state(): SlotState {
     let state: SlotState | undefined
     for (const slot of this.#slots.values()) {
+      if (!this.replicas.list.includes(slot.replica)) continue
       if (slot.current) return slot.state
       if (!state || slot.key === slot.replica.own || state.kind === 'idle') state = slot.state
     }

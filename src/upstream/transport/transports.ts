@@ -18,8 +18,8 @@ export interface TransportOptions {
   /** Size of the largest message of the server. */
   readonly maxMessageBytes: number
   readonly logger: Logger
-  /** Memory limit of a process with its children. */
-  readonly memoryBytes: number
+  /** The current memory limit of a process with its children. */
+  readonly memoryBytes: () => number
   /** Logs the output of a process other than messages. */
   readonly printed: PrintedByOne | undefined
 }

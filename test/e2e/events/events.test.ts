@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest'
 import type { GatewayEvent } from '../../../src/core/events.ts'
+import { SILENT } from '../../../src/core/logger.ts'
+import { EventQueue } from '../../../src/observe/event-queue.ts'
+import { deferred } from '../../helpers/deferred.ts'
 import { callAs, keyOf, withKeys } from '../../helpers/callers.ts'
 import { startGateway } from '../../helpers/gateway.ts'
 import { Heard } from '../../helpers/heard.ts'
@@ -137,4 +140,40 @@ test('a listener that throws at every event costs no call anything', async () =>
   expect(before).toBeGreaterThan(3)
   await caller?.request('tools/list')
   expect(thrown).toBe(before)
+})
+
+test('listeners that block, that hang, and that come and go within an event cost no call anything', async () => {
+  await using server = await scriptedHttp()
+  await using gateway = await startGateway({ mcpServers: { a: server.entry } })
+  const { gateway: running } = gateway
+  await running.warmUp()
+  await using caller = await callAs(gateway.origin, undefined, { modern: true })
+  const hanging = deferred<void>()
+  const queue = new EventQueue({ logger: SILENT, take: () => hanging.promise, maxEvents: 2 })
+  running.on('*', queue.listener)
+  running.on('request.ended', () => {
+    const until = performance.now() + 50
+    while (performance.now() < until);
+  })
+  const heard: string[] = []
+  const comeAndGo = (): (() => void) => {
+    const off = running.on('request.began', () => {
+      heard.push('began')
+      off()
+      off()
+      comeAndGo()
+    })
+    return off
+  }
+  comeAndGo()
+  for (let calls = 0; calls < 3; calls++) {
+    const calling = caller?.request('tools/call', CALL)
+    ;(await server.called('t')).answer(OK)
+    expect(await calling).toContain('"content":[]')
+  }
+  // Each of them hears one request and leaves another one behind.
+  expect(heard).toHaveLength(3)
+  expect(queue.lost).toBeGreaterThan(0)
+  hanging.resolve()
+  await queue.close()
 })

@@ -63,6 +63,12 @@ describe('compose', () => {
     expect(reached).toHaveLength(1)
   })
 
+  it('names the middleware that calls next twice', async () => {
+    const own = (): Promise<Outcome> => Promise.resolve({ kind: 'own', text: '{}' })
+    const call = compose<Exchange, Route>([passing, twice], own, 0, ['observe', 'doubled'])
+    await expect(call(exchangeOf('tools/call'), ROUTE)).rejects.toThrow('Middleware doubled')
+  })
+
   it('refuses a second next with another exchange that stands for the same call', async () => {
     const { call, reached } = chain(next => async (exchange, route) => {
       await next(new Delegate(exchange), route)

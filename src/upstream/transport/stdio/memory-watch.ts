@@ -14,7 +14,7 @@ const FILES_AT_ONCE = 32
 export type Measure = (groups: ReadonlySet<number>, exactly: boolean) => Promise<Map<number, number>>
 
 interface Watched {
-  readonly ceilingBytes: number
+  readonly ceilingBytes: () => number
   readonly onAbove: (bytes: number) => void
 }
 
@@ -31,8 +31,8 @@ export class MemoryWatch {
     this.#measure = measure
   }
 
-  /** `onAbove` is called at each measurement at which the process group exceeds its ceiling. */
-  watch(group: number, ceilingBytes: number, logger: Logger, onAbove: (bytes: number) => void): void {
+  /** `onAbove` is called at each measurement at which the process group exceeds its ceiling of that moment. */
+  watch(group: number, ceilingBytes: () => number, logger: Logger, onAbove: (bytes: number) => void): void {
     if (!this.#measure) {
       if (!this.#said) logger.debug('"memoryLimit" has no effect on this system.')
       this.#said = true
@@ -58,13 +58,13 @@ export class MemoryWatch {
     try {
       const seen = [...(await measure(new Set(this.#watched.keys()), false))]
       const suspects = seen.filter(
-        ([group, bytes]) => bytes > (this.#watched.get(group)?.ceilingBytes ?? bytes),
+        ([group, bytes]) => bytes > (this.#watched.get(group)?.ceilingBytes() ?? bytes),
       )
       if (suspects.length === 0) return
       const exact = await measure(new Set(suspects.map(([group]) => group)), true)
       for (const [group, bytes] of exact) {
         const watched = this.#watched.get(group)
-        if (watched && bytes > watched.ceilingBytes) watched.onAbove(bytes)
+        if (watched && bytes > watched.ceilingBytes()) watched.onAbove(bytes)
       }
     } catch (error) {
       logger.debug('The memory of processes cannot be measured.', { cause: describeError(error) })

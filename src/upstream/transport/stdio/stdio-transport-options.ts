@@ -16,8 +16,11 @@ export interface StdioTransportOptions {
   readonly logger: Logger
   /** Logs the output of the program. Default: as for a first process. */
   readonly printed?: PrintedByOne | undefined
-  /** Memory limit of the program and its children. Half as much again ends them. `undefined`: no limit. */
-  readonly memoryBytes?: number | undefined
+  /**
+   * The current memory limit of the program and its children, which a reload may change. Half as much again ends them.
+   * `undefined`: no limit.
+   */
+  readonly memoryBytes?: (() => number) | undefined
   /** Default: the one of this process. */
   readonly memory?: MemoryWatch
   /** Ends the server's processes if this process is killed. Default: the one of this process. */

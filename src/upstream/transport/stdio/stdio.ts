@@ -148,7 +148,7 @@ class StdioTransport implements Transport {
     const { memoryBytes } = this.#options
     if (memoryBytes !== undefined)
       this.#memory.watch(pid, memoryBytes, this.#logger, used =>
-        this.#onMemoryLimitExceeded(used, memoryBytes),
+        this.#onMemoryLimitExceeded(used, memoryBytes()),
       )
     const queue = new WriteQueue(stdin, MAX_OUTSTANDING_BYTES, (message, delivery) =>
       this.#fail(message, this.#closedError('it stopped reading', delivery)),

@@ -117,6 +117,7 @@ const watch: KeyTest = async () => {
   const source: ConfigSource = {
     name: files.name,
     read: () => files.read(),
+    peek: () => files.peek(),
     close: () => files.close(),
     watch: onChange =>
       files.watch(() => {

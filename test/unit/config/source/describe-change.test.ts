@@ -49,7 +49,9 @@ test.each<[string, object, string[]]>([
         a: { ...FILE.mcpServers.a, timeout: '90s', maxMessage: '8MiB', tools: { t: { retry: false } } },
       },
     },
-    ['Server "a" is changed: timeout: 1m → 90s, maxMessage: 32MiB → 8MiB, tools.t.retry: true → false.'],
+    [
+      'Server "a" is changed: timeout: 1m → 90s, maxMessage: 32MiB → 8MiB, tools.t.retry: true → false. It gets new links.',
+    ],
   ],
   [
     'secrets, without them',
@@ -59,12 +61,15 @@ test.each<[string, object, string[]]>([
         b: { command: 'b', args: ['--token', '${TOKEN_2}'], env: { API_TOKEN: '${TOKEN_2}' } },
       },
     },
-    ['Server "a" is changed: headers.x-key, headers.other.', 'Server "b" is changed: args, env.API_TOKEN.'],
+    [
+      'Server "a" is changed: headers.x-key, headers.other. It gets new links.',
+      'Server "b" is changed: args, env.API_TOKEN. It gets new links.',
+    ],
   ],
   [
     'replicas',
     { mcpServers: { ...FILE.mcpServers, b: { replicas: [{ command: 'b' }, { url: 'https://b.example' }] } } },
-    ['Server "b" is changed: replica "1", replica "b.example" added.'],
+    ['Server "b" is changed: replica "1", replica "b.example" added. It gets new links.'],
   ],
   [
     'clients, roles and profiles',
@@ -113,14 +118,6 @@ test('a hundred changes are twenty sentences and a number', async () => {
   expect(lines).toHaveLength(21)
   expect(lines.at(-1)).toBe('And 82 more changes.')
   expect(changes).toHaveLength(102)
-})
-
-test('what takes effect at the next start is named with its reason', async () => {
-  const changed = await configOf({ ...FILE, gateway: { state: 'lmdb:', http: { port: 2 } } })
-  expect(describeChange(await configOf(FILE), changed).notReloadable).toEqual([
-    { key: 'gateway.http.port', reason: 'the port to listen on is bound at the start' },
-    { key: 'gateway.state', reason: 'what is counted and remembered would be lost' },
-  ])
 })
 
 test('a thousand clients with a hundred rules each are compared within a second', async () => {

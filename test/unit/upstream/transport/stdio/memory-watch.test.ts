@@ -11,6 +11,8 @@ import {
   type Measure,
 } from '../../../../../src/upstream/transport/stdio/memory-watch.ts'
 
+const hundred = (): number => 100
+
 describe('the watch', () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => {
@@ -34,8 +36,8 @@ describe('the watch', () => {
   it('looks at all processes on one timer, every five seconds, while there is one', async () => {
     const { measure, asked } = measuring({ 1: 10, 2: 10 })
     const watch = new MemoryWatch(measure)
-    watch.watch(1, 100, SILENT, () => {})
-    watch.watch(2, 100, SILENT, () => {})
+    watch.watch(1, hundred, SILENT, () => {})
+    watch.watch(2, hundred, SILENT, () => {})
     expect(vi.getTimerCount()).toBe(1)
     await vi.advanceTimersByTimeAsync(2 * LOOK_EVERY_MS)
     watch.release(1)
@@ -51,7 +53,7 @@ describe('the watch', () => {
     const watch = new MemoryWatch(measure)
     const above: string[] = []
     for (const group of [1, 2, 3])
-      watch.watch(group, 100, SILENT, bytes => void above.push(`${group}: ${bytes}`))
+      watch.watch(group, hundred, SILENT, bytes => void above.push(`${group}: ${bytes}`))
     await vi.advanceTimersByTimeAsync(2 * LOOK_EVERY_MS)
     expect(above).toEqual(['1: 120', '1: 120'])
     expect(asked.slice(0, 2)).toEqual(['roughly 1 2 3', 'exactly 1 2'])
@@ -61,7 +63,7 @@ describe('the watch', () => {
   it('does not report what was released while it was being measured', async () => {
     const { measure } = measuring({ 1: 150 })
     const watch = new MemoryWatch(measure)
-    watch.watch(1, 100, SILENT, () => expect.unreachable())
+    watch.watch(1, hundred, SILENT, () => expect.unreachable())
     vi.advanceTimersByTime(LOOK_EVERY_MS)
     watch.release(1)
     await vi.advanceTimersByTimeAsync(0)
@@ -71,15 +73,15 @@ describe('the watch', () => {
     const said: string[] = []
     const logger: Logger = { ...SILENT, debug: message => void said.push(message) }
     const blind = new MemoryWatch(undefined)
-    blind.watch(1, 100, logger, () => {})
-    blind.watch(2, 100, logger, () => {})
+    blind.watch(1, hundred, logger, () => {})
+    blind.watch(2, hundred, logger, () => {})
     expect(said).toEqual(['"memoryLimit" has no effect on this system.'])
     let measured = 0
     const failing = new MemoryWatch(() => {
       measured++
       return Promise.reject(new Error('no ps'))
     })
-    failing.watch(1, 100, logger, () => {})
+    failing.watch(1, hundred, logger, () => {})
     await vi.advanceTimersByTimeAsync(2 * LOOK_EVERY_MS)
     failing.release(1)
     expect(measured).toBe(2)

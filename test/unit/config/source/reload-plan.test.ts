@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest'
+import { configFrom } from '../../../../src/config/load/load.ts'
+import { planReload } from '../../../../src/config/source/reload-plan.ts'
+import type { Config } from '../../../../src/config/types.ts'
+
+const FILE = {
+  mcpServers: { a: { url: 'https://a.example' }, b: { command: 'b', roots: ['/one'] } },
+  gateway: { state: 'memory', http: { port: 1 } },
+}
+
+const configOf = (file: object): Promise<Config> =>
+  configFrom({ ...FILE, ...file }, { env: {}, home: '/home/ada', cwd: '/somewhere' })
+
+test('what takes effect at the next start is named with its reason, and is no change of what runs', async () => {
+  const [running, next] = [
+    await configOf({}),
+    await configOf({ gateway: { state: 'lmdb:', http: { port: 2 } } }),
+  ]
+  const { config, change, notReloadable } = await planReload(running, next)
+  expect(notReloadable).toEqual([
+    { key: 'gateway.http.port', reason: 'the port to listen on is bound at the start' },
+    { key: 'gateway.state', reason: 'what is counted and remembered would be lost' },
+  ])
+  expect(change).toMatchObject({ isEmpty: true, lines: [] })
+  expect(config.gateway).toMatchObject({ state: 'memory', http: { port: 1 } })
+})
+
+test('a server whose new entry has a problem is no change, and its problem is named', async () => {
+  const running = await configOf({})
+  const next = await configOf({ mcpServers: { a: {}, b: FILE.mcpServers.b, c: {} } })
+  const { config, change, problems } = await planReload(running, next)
+  expect(change.lines).toEqual(['Server "c" is added.'])
+  expect(config.servers[0]).toBe(running.servers[0])
+  expect(problems).toEqual([
+    expect.stringMatching(/mcpServers\.a.* What runs stays as it is\.$/s),
+    expect.stringContaining('mcpServers.c'),
+  ])
+  expect((await planReload(config, next)).problems).toHaveLength(1)
+})
+
+test.each<[object, readonly string[]]>([
+  [{ roots: ['/two'] }, ['roots']],
+  [{ maxMessage: '1MiB' }, ['maxMessage: 32MiB → 1MiB']],
+  [{ args: ['x'], env: { K: 'v' } }, ['args', 'env.K']],
+  [{ memoryLimit: '1GiB', timeout: '1s', isolation: 'session', idle: '1m' }, []],
+])('of %j, %j replaces the links of the server', async (entry, expected) => {
+  const next = await configOf({
+    mcpServers: { a: FILE.mcpServers.a, b: { ...FILE.mcpServers.b, ...entry } },
+  })
+  const [changed] = (await planReload(await configOf({}), next)).change.changes
+  expect(changed).toMatchObject({ name: 'b', change: 'changed', renewing: expected })
+})
