@@ -11,6 +11,7 @@ export default defineConfig({
     expect: { poll: { timeout: 30_000 } },
     // More than two cores have: half of the time of a test is spent waiting, for processes and for pauses.
     maxWorkers: 4,
+    maxConcurrency: 10,
     reporters: ['default', new URL('./tally.ts', import.meta.url).pathname],
   },
 })

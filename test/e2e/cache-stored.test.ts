@@ -1,7 +1,8 @@
 import { rmSync } from 'node:fs'
+import { setTimeout as later } from 'node:timers/promises'
 import { open } from 'lmdb'
 import { createClient } from '@redis/client'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CacheReports } from '../../src/cache/shared/reports.ts'
 import { SILENT } from '../../src/core/logger.ts'
 import { openStore } from '../../src/state/open.ts'
@@ -34,40 +35,10 @@ interface Answer {
   readonly mark: Mark | undefined
 }
 
-let scratch: Scratch
-let server: ScriptedServer
-/** Calls that have reached the server. */
-let calls: string[]
 let next = 0
-
-beforeEach(async () => {
-  scratch = makeScratch()
-  server = await scriptedHttp()
-  calls = []
-  const tools = ['get', 'other', 'set', 'large'].map(name => toolText(name)).join()
-  server.results.set('tools/list', `{"tools":[${tools}]}`)
-  server.requests.onItem(({ params, answer }) => {
-    const { name } = JSON.parse(params) as { name: string }
-    calls.push(name)
-    const more = name === 'large' ? `,"text":"${'lorem ipsum '.repeat(5000)}"` : ''
-    answer(`"result":{"content":[],"n":${calls.length}${more}}`)
-  })
-  return async () => {
-    await server[Symbol.asyncDispose]()
-    await scratch[Symbol.asyncDispose]()
-  }
-})
 
 const CACHED = { cache: { ttl: '1h' } }
 const TOOLS = { get: CACHED, other: { cache: { ttl: '1h', tags: ['o'] } }, large: CACHED, set: {} }
-
-/** Writes the configuration anew, which the next gateway and the next command read. */
-function configure(state: string, gateway: object = {}, tools: object = TOOLS): string {
-  return scratch.write('servers.json', {
-    mcpServers: { s: { ...server.entry, tools } },
-    gateway: { http: { port: 0 }, state, log: 'info', ...gateway },
-  })
-}
 
 interface Running extends AsyncDisposable {
   readonly process: Served
@@ -75,7 +46,69 @@ interface Running extends AsyncDisposable {
   stop(): Promise<void>
 }
 
-async function run(file: string): Promise<Running> {
+/** What a test works with; each has its own, because all run at once. For the same reason `expect` is that of the test. */
+interface Scene {
+  readonly scratch: Scratch
+  readonly server: ScriptedServer
+  /** Calls that have reached the server. */
+  readonly calls: readonly string[]
+  /** Writes the configuration anew, which the next gateway and the next command read. */
+  configure(state: string, gateway?: object, tools?: object): string
+  run(file: string): Promise<Running>
+  command(...args: string[]): Promise<string>
+  stats(): Promise<CacheReports>
+  look(state: string): Promise<Store>
+  /** Names of what is stored, once there are so many. */
+  stored(store: Store, count: number): Promise<string[]>
+}
+
+const it = test.extend<{ scene: Scene }>({
+  scene: async ({ onTestFinished }, use) => {
+    await using scratch = makeScratch()
+    await using server = await scriptedHttp()
+    const calls: string[] = []
+    const tools = ['get', 'other', 'set', 'large'].map(name => toolText(name)).join()
+    server.results.set('tools/list', `{"tools":[${tools}]}`)
+    server.requests.onItem(({ params, answer }) => {
+      const { name } = JSON.parse(params) as { name: string }
+      calls.push(name)
+      const more = name === 'large' ? `,"text":"${'lorem ipsum '.repeat(5000)}"` : ''
+      answer(`"result":{"content":[],"n":${calls.length}${more}}`)
+    })
+    const command = async (...args: string[]): Promise<string> => {
+      const { code, stdout, stderr } = await runProgram(args, { cwd: scratch.path })
+      expect([code, stderr]).toEqual([0, expect.any(String)])
+      return stdout + stderr
+    }
+    await use({
+      scratch,
+      server,
+      calls,
+      configure: (state, gateway = {}, entries = TOOLS) =>
+        scratch.write('servers.json', {
+          mcpServers: { s: { ...server.entry, tools: entries } },
+          gateway: { http: { port: 0 }, state, log: 'info', ...gateway },
+        }),
+      run: file => run(file, scratch),
+      command,
+      stats: async () => JSON.parse(await command('cache', 'stats', '--json')) as CacheReports,
+      async look(state) {
+        const store = await openStore(state, SILENT)
+        onTestFinished(() => store.close())
+        return store
+      },
+      async stored(store, count) {
+        for (;;) {
+          const keys = await store.keys('cache/')
+          if (keys.length === count) return keys
+          await later(50)
+        }
+      },
+    })
+  },
+})
+
+async function run(file: string, scratch: Scratch): Promise<Running> {
   const process = await serveGateway(file, { env: { HOME: scratch.path, XDG_STATE_HOME: scratch.path } })
   const client = await callAs(process.origin, undefined, { modern: next++ % 2 === 0 })
   if (!client) throw new Error('no endpoint')
@@ -101,148 +134,140 @@ async function run(file: string): Promise<Running> {
   }
 }
 
-async function command(...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await runProgram(args, { cwd: scratch.path })
-  expect([code, stderr]).toEqual([0, expect.any(String)])
-  return stdout + stderr
-}
-
-async function stats(): Promise<CacheReports> {
-  return JSON.parse(await command('cache', 'stats', '--json')) as CacheReports
-}
-
-async function look(state: string): Promise<Store> {
-  const store = await openStore(state, SILENT)
-  onTestFinished(() => store.close())
-  return store
-}
-
-/** Names of what is stored, once there are so many. */
-async function stored(store: Store, count: number): Promise<string[]> {
-  await expect.poll(() => store.keys('cache/'), HEARD).toHaveLength(count)
-  return await store.keys('cache/')
-}
-
 interface Place {
   readonly name: string
   /** A state of its own for each test. */
-  readonly state: () => string
+  readonly state: (scratch: Scratch) => string
   /** Puts bytes that no text has in the place of a value. */
   readonly spoil: (state: string, key: string) => Promise<void>
 }
 
 function describeOver({ name, state: place, spoil }: Place): void {
-  describe(name, () => {
-    it('survives a restart when that is configured, and says where it was', async () => {
-      const state = place()
-      const file = configure(state)
-      const first = await run(file)
-      const numbers = [0, 1, 2, 3]
-      for (const tool of ['get', 'large'])
-        for (const b of numbers) expect((await first.call(tool, `{"b":${b},"a":[1.0]}`)).mark).toBeUndefined()
-      expect((await first.call('get', '{"a":[1],"b":1}')).mark).toMatchObject({ tier: 'memory' })
-      const store = await look(state)
-      await first.stop()
-      const texts = await store.getMany(await stored(store, 8))
-      // Larger ones are compressed.
-      expect(texts.join().length).toBeLessThan(40_000)
-
-      // Only what comes in time is waited for, which on a busy machine may take more than one start.
-      const seen = new Set<string>()
-      for (let start = 0; start < 5 && seen.size < 2; start++) {
-        await using second = await run(file)
-        const answered = calls.length
+  describe.concurrent(name, () => {
+    it.concurrent(
+      'survives a restart when that is configured, and says where it was',
+      async ({ scene, expect }) => {
+        const { scratch, calls, configure, run, look, stored } = scene
+        const state = place(scratch)
+        const file = configure(state)
+        const first = await run(file)
+        const numbers = [0, 1, 2, 3]
         for (const tool of ['get', 'large'])
-          for (const b of numbers) {
-            const { mark, n } = await second.call(tool, `{ "a": [1e0], "b": ${b} }`)
-            if (!mark) continue
-            expect(mark).toEqual({ hit: true, ageMs: expect.any(Number), tier: 'store', stale: false })
-            expect(n).toBeLessThanOrEqual(answered)
-            expect(calls[n - 1]).toBe(tool)
-            if (start === 0) expect(n).toBe((tool === 'get' ? 0 : 4) + b + 1)
-            seen.add(tool)
-          }
-        for (const b of numbers)
-          expect((await second.call('get', `{"a":[1],"b":${b}}`)).mark).toMatchObject({ tier: 'memory' })
-      }
-      expect([...seen].sort()).toEqual(['get', 'large'])
+          for (const b of numbers)
+            expect((await first.call(tool, `{"b":${b},"a":[1.0]}`)).mark).toBeUndefined()
+        expect((await first.call('get', '{"a":[1],"b":1}')).mark).toMatchObject({ tier: 'memory' })
+        const store = await look(state)
+        await first.stop()
+        const texts = await store.getMany(await stored(store, 8))
+        // Larger ones are compressed.
+        expect(texts.join().length).toBeLessThan(40_000)
 
-      // Not when it is not configured: neither written nor read.
-      const plain = configure(state, { cache: { persist: false } })
-      await using third = await run(plain)
-      const before = calls.length
-      expect((await third.call('get', '{"a":[1],"b":1}')).mark).toBeUndefined()
-      await third.call('get', '{"a":2}')
-      expect(calls).toHaveLength(before + 2)
-      await third.stop()
-      expect(await store.keys('cache/')).toHaveLength(8)
-    })
+        // Only what comes in time is waited for, which on a busy machine may take more than one start.
+        const seen = new Set<string>()
+        for (let start = 0; start < 5 && seen.size < 2; start++) {
+          await using second = await run(file)
+          const answered = calls.length
+          for (const tool of ['get', 'large'])
+            for (const b of numbers) {
+              const { mark, n } = await second.call(tool, `{ "a": [1e0], "b": ${b} }`)
+              if (!mark) continue
+              expect(mark).toEqual({ hit: true, ageMs: expect.any(Number), tier: 'store', stale: false })
+              expect(n).toBeLessThanOrEqual(answered)
+              expect(calls[n - 1]).toBe(tool)
+              if (start === 0) expect(n).toBe((tool === 'get' ? 0 : 4) + b + 1)
+              seen.add(tool)
+            }
+          for (const b of numbers)
+            expect((await second.call('get', `{"a":[1],"b":${b}}`)).mark).toMatchObject({ tier: 'memory' })
+        }
+        expect([...seen].sort()).toEqual(['get', 'large'])
 
-    it('is counted and cleared by the command beside a running gateway', async () => {
-      const state = place()
-      await using gateway = await run(configure(state))
-      for (const tool of ['get', 'get', 'other', 'large']) await gateway.call(tool)
-      const store = await look(state)
-      await stored(store, 3)
-      await expect
-        .poll(
-          async () => (await stats()).tools.map(({ tool, hits, misses }) => [tool, hits, misses]),
-          REPORTED,
-        )
-        .toEqual([
-          ['get', 1, 1],
-          ['large', 0, 1],
-          ['other', 0, 1],
-        ])
-      const { tools, memory, stored: kept } = await stats()
-      expect(tools[0]).toMatchObject({ server: 's', stores: 1, bytesSaved: expect.any(Number) })
-      expect(tools[0]?.bytesSaved).toBeGreaterThan(10)
-      expect(tools[0]?.upstreamMsSaved).toBeGreaterThan(0)
-      expect(memory).toMatchObject({ entries: 3 })
-      expect(kept).toMatchObject({ entries: 3, written: 3, misses: 3, damaged: 0 })
-      expect(kept.bytes).toBeGreaterThan(500)
-      // Less than a result has that it is compressed.
-      expect(kept.bytes).toBeLessThan(20_000)
-      expect(await command('cache', 'stats')).toMatch(/\n *store +3 +\d+ +268435456 /)
+        // Not when it is not configured: neither written nor read.
+        const plain = configure(state, { cache: { persist: false } })
+        await using third = await run(plain)
+        const before = calls.length
+        expect((await third.call('get', '{"a":[1],"b":1}')).mark).toBeUndefined()
+        await third.call('get', '{"a":2}')
+        expect(calls).toHaveLength(before + 2)
+        await third.stop()
+        expect(await store.keys('cache/')).toHaveLength(8)
+      },
+    )
 
-      expect(await command('cache', 'clear', 's/get')).toContain('Cleared s/get: 1 stored result,')
-      expect((await gateway.call('get')).mark).toBeUndefined()
-      expect((await gateway.call('other')).mark).toMatchObject({ tier: 'memory' })
-      await stored(store, 3)
-      expect(await command('cache', 'clear', 's')).toContain('Cleared s: 3 stored results')
-      for (const tool of ['get', 'other', 'large']) expect((await gateway.call(tool)).mark).toBeUndefined()
-      expect((await gateway.call('get')).mark).toBeDefined()
-      await stored(store, 3)
-      expect(await command('cache', 'clear')).toContain('Cleared everything: 3 stored results')
-      expect((await gateway.call('get')).mark).toBeUndefined()
-    })
+    it.concurrent(
+      'is counted and cleared by the command beside a running gateway',
+      async ({ scene, expect }) => {
+        const { scratch, configure, run, command, stats, look, stored } = scene
+        const state = place(scratch)
+        await using gateway = await run(configure(state))
+        for (const tool of ['get', 'get', 'other', 'large']) await gateway.call(tool)
+        const store = await look(state)
+        await stored(store, 3)
+        await expect
+          .poll(
+            async () => (await stats()).tools.map(({ tool, hits, misses }) => [tool, hits, misses]),
+            REPORTED,
+          )
+          .toEqual([
+            ['get', 1, 1],
+            ['large', 0, 1],
+            ['other', 0, 1],
+          ])
+        const { tools, memory, stored: kept } = await stats()
+        expect(tools[0]).toMatchObject({ server: 's', stores: 1, bytesSaved: expect.any(Number) })
+        expect(tools[0]?.bytesSaved).toBeGreaterThan(10)
+        expect(tools[0]?.upstreamMsSaved).toBeGreaterThan(0)
+        expect(memory).toMatchObject({ entries: 3 })
+        expect(kept).toMatchObject({ entries: 3, written: 3, misses: 3, damaged: 0 })
+        expect(kept.bytes).toBeGreaterThan(500)
+        // Less than a result has that it is compressed.
+        expect(kept.bytes).toBeLessThan(20_000)
+        expect(await command('cache', 'stats')).toMatch(/\n *store +3 +\d+ +268435456 /)
 
-    it('is forgotten by a call of another gateway that changes something', async () => {
-      const file = configure(place(), {}, { ...TOOLS, set: { invalidates: ['o'] } })
-      await using one = await run(file)
-      await using other = await run(file)
-      await one.call('get')
-      await other.call('other')
-      // Each gives what the other has fetched.
-      await expect.poll(async () => (await other.call('get')).mark?.tier, HEARD).toBeDefined()
-      await expect.poll(async () => (await one.call('other')).mark?.tier, HEARD).toBeDefined()
-      const before = await other.call('other')
-      await one.call('set')
-      // At once where it was called, within about a second elsewhere.
-      expect((await one.call('other')).mark).toBeUndefined()
-      await expect.poll(async () => (await other.call('other')).n, HEARD).toBeGreaterThan(before.n)
-      // And only what has the tag.
-      expect((await other.call('get')).mark).toBeDefined()
+        expect(await command('cache', 'clear', 's/get')).toContain('Cleared s/get: 1 stored result,')
+        expect((await gateway.call('get')).mark).toBeUndefined()
+        expect((await gateway.call('other')).mark).toMatchObject({ tier: 'memory' })
+        await stored(store, 3)
+        expect(await command('cache', 'clear', 's')).toContain('Cleared s: 3 stored results')
+        for (const tool of ['get', 'other', 'large']) expect((await gateway.call(tool)).mark).toBeUndefined()
+        expect((await gateway.call('get')).mark).toBeDefined()
+        await stored(store, 3)
+        expect(await command('cache', 'clear')).toContain('Cleared everything: 3 stored results')
+        expect((await gateway.call('get')).mark).toBeUndefined()
+      },
+    )
 
-      // What is written meanwhile by one that has not heard of it is given to nobody: a third sees nothing from before the change.
-      const changed = await other.call('set')
-      await using third = await run(file)
-      const found = await third.call('other')
-      expect(found.n).toBeGreaterThan(changed.n)
-    })
+    it.concurrent(
+      'is forgotten by a call of another gateway that changes something',
+      async ({ scene, expect }) => {
+        const { scratch, configure, run } = scene
+        const file = configure(place(scratch), {}, { ...TOOLS, set: { invalidates: ['o'] } })
+        await using one = await run(file)
+        await using other = await run(file)
+        await one.call('get')
+        await other.call('other')
+        // Each gives what the other has fetched.
+        await expect.poll(async () => (await other.call('get')).mark?.tier, HEARD).toBeDefined()
+        await expect.poll(async () => (await one.call('other')).mark?.tier, HEARD).toBeDefined()
+        const before = await other.call('other')
+        await one.call('set')
+        // At once where it was called, within about a second elsewhere.
+        expect((await one.call('other')).mark).toBeUndefined()
+        await expect.poll(async () => (await other.call('other')).n, HEARD).toBeGreaterThan(before.n)
+        // And only what has the tag.
+        expect((await other.call('get')).mark).toBeDefined()
 
-    it('drops what has been damaged, counts it, and stores it anew', async () => {
-      const state = place()
+        // What is written meanwhile by one that has not heard of it is given to nobody: a third sees nothing from before the change.
+        const changed = await other.call('set')
+        await using third = await run(file)
+        const found = await third.call('other')
+        expect(found.n).toBeGreaterThan(changed.n)
+      },
+    )
+
+    it.concurrent('drops what has been damaged, counts it, and stores it anew', async ({ scene, expect }) => {
+      const { scratch, calls, configure, run, command, stats, look, stored } = scene
+      const state = place(scratch)
       const file = configure(state)
       const first = await run(file)
       const args = ['{"a":0}', '{"a":1}', '{"a":2}', '{"a":3}']
@@ -276,7 +301,7 @@ function describeOver({ name, state: place, spoil }: Place): void {
 
 describeOver({
   name: 'LMDB',
-  state: () => `lmdb:${scratch.path}/state`,
+  state: scratch => `lmdb:${scratch.path}/state`,
   async spoil(state, key) {
     const path = state.slice('lmdb:'.length)
     const database = open<Buffer, Buffer>({
@@ -292,7 +317,8 @@ describeOver({
   },
 })
 
-describe.runIf(hasRedis())('with a Redis', () => {
+const withRedis = hasRedis() ? describe.concurrent : describe.skip
+withRedis('with a Redis', () => {
   let redis: RedisServer
   beforeAll(async () => {
     redis = await startRedis()
@@ -311,61 +337,66 @@ describe.runIf(hasRedis())('with a Redis', () => {
     },
   })
 
-  it('is done without while the Redis is gone, and used again when it is there', async () => {
-    const port = await freePort()
-    const first = await startRedis(port)
-    onTestFinished(() => first.stop())
-    await using gateway = await run(configure(first.url))
-    await gateway.call('get')
-    expect((await gateway.call('get')).mark).toMatchObject({ tier: 'memory' })
-    await stored(await look(first.url), 1)
-    await first.stop()
-    // What is in memory is given, the rest is fetched, and neither waits for what is away.
-    expect((await gateway.call('get')).mark).toMatchObject({ tier: 'memory' })
-    const tookMs: number[] = []
-    for (let at = 0; at < 21; at++) {
-      const since = performance.now()
-      expect((await gateway.call('get', `{"a":${at}}`)).mark).toBeUndefined()
-      tookMs.push(performance.now() - since)
-    }
-    // A look-up that is waited for takes 200 ms. The median, because the machine may stand still during some of them.
-    expect(median(tookMs)).toBeLessThan(150)
-    for (let at = 0; at < 21; at++) expect((await gateway.call('get', `{"a":${at}}`)).mark).toBeDefined()
-    expect((await gateway.call('set')).mark).toBeUndefined()
-    expect((await gateway.call('get')).mark).toBeUndefined()
-    expect(calls.filter(name => name === 'get')).toHaveLength(23)
+  it.concurrent(
+    'is done without while the Redis is gone, and used again when it is there',
+    async ({ scene, expect, onTestFinished }) => {
+      const { calls, configure, run, look, stored } = scene
+      const port = await freePort()
+      const first = await startRedis(port)
+      onTestFinished(() => first.stop())
+      await using gateway = await run(configure(first.url))
+      await gateway.call('get')
+      expect((await gateway.call('get')).mark).toMatchObject({ tier: 'memory' })
+      await stored(await look(first.url), 1)
+      await first.stop()
+      // What is in memory is given, the rest is fetched, and neither waits for what is away.
+      expect((await gateway.call('get')).mark).toMatchObject({ tier: 'memory' })
+      const tookMs: number[] = []
+      for (let at = 0; at < 21; at++) {
+        const since = performance.now()
+        expect((await gateway.call('get', `{"a":${at}}`)).mark).toBeUndefined()
+        tookMs.push(performance.now() - since)
+      }
+      // A look-up that is waited for takes 200 ms. The median, because the machine may stand still during some of them.
+      expect(median(tookMs)).toBeLessThan(150)
+      for (let at = 0; at < 21; at++) expect((await gateway.call('get', `{"a":${at}}`)).mark).toBeDefined()
+      expect((await gateway.call('set')).mark).toBeUndefined()
+      expect((await gateway.call('get')).mark).toBeUndefined()
+      expect(calls.filter(name => name === 'get')).toHaveLength(23)
 
-    const again = await startRedis(port)
-    onTestFinished(() => again.stop())
-    const store = await look(again.url)
-    let at = 0
-    await expect
-      .poll(async () => {
-        await gateway.call('get', `{"again":${at++}}`)
-        return (await store.keys('cache/')).length
-      }, HEARD)
-      .toBeGreaterThan(0)
-    await using other = await run(configure(again.url))
-    // The first results are those of an epoch that the new Redis does not have. Afterwards each gives what the other has stored.
-    await expect
-      .poll(async () => {
-        const args = `{"both":${at++}}`
-        const before = new Set(await store.keys('cache/'))
-        await gateway.call('get', args)
-        // Stored a moment after the answer.
-        await expect
-          .poll(async () => (await store.keys('cache/')).filter(name => !before.has(name)), HEARD)
-          .not.toEqual([])
-        return (await other.call('get', args)).mark?.tier
-      }, HEARD)
-      .toBe('store')
-    await gateway.stop()
-    expect(gateway.process.said).toContain('cannot be reached')
-    expect(gateway.process.said).toContain('is there again')
-  })
+      const again = await startRedis(port)
+      onTestFinished(() => again.stop())
+      const store = await look(again.url)
+      let at = 0
+      await expect
+        .poll(async () => {
+          await gateway.call('get', `{"again":${at++}}`)
+          return (await store.keys('cache/')).length
+        }, HEARD)
+        .toBeGreaterThan(0)
+      await using other = await run(configure(again.url))
+      // The first results are those of an epoch that the new Redis does not have. Afterwards each gives what the other has stored.
+      await expect
+        .poll(async () => {
+          const args = `{"both":${at++}}`
+          const before = new Set(await store.keys('cache/'))
+          await gateway.call('get', args)
+          // Stored a moment after the answer.
+          await expect
+            .poll(async () => (await store.keys('cache/')).filter(name => !before.has(name)), HEARD)
+            .not.toEqual([])
+          return (await other.call('get', args)).mark?.tier
+        }, HEARD)
+        .toBe('store')
+      await gateway.stop()
+      expect(gateway.process.said).toContain('cannot be reached')
+      expect(gateway.process.said).toContain('is there again')
+    },
+  )
 })
 
-it('does not survive a restart in memory', async () => {
+it.concurrent('does not survive a restart in memory', async ({ scene, expect }) => {
+  const { configure, run } = scene
   const file = configure('memory')
   const first = await run(file)
   await first.call('get')
@@ -375,23 +406,28 @@ it('does not survive a restart in memory', async () => {
   expect((await second.call('get')).mark).toBeUndefined()
 })
 
-it('is asked for anew when the definition of the tool has changed while nobody looked', async () => {
-  const file = configure(`lmdb:${scratch.path}/state`)
-  const first = await run(file)
-  await first.call('get')
-  await first.call('other')
-  await first.stop()
-  const tools = [toolText('get', ',"description":"new"'), toolText('other')].join()
-  server.results.set('tools/list', `{"tools":[${tools}]}`)
-  await using second = await run(file)
-  // The server is not started for what is known. As soon as it is, it says what it offers now.
-  expect((await second.call('get')).n).toBe(1)
-  expect((await second.call('other', '{"a":1}')).n).toBe(3)
-  await expect.poll(async () => (await second.call('get')).n, HEARD).toBe(4)
-  expect((await second.call('other')).n).toBe(2)
-})
+it.concurrent(
+  'is asked for anew when the definition of the tool has changed while nobody looked',
+  async ({ scene, expect }) => {
+    const { scratch, server, configure, run } = scene
+    const file = configure(`lmdb:${scratch.path}/state`)
+    const first = await run(file)
+    await first.call('get')
+    await first.call('other')
+    await first.stop()
+    const tools = [toolText('get', ',"description":"new"'), toolText('other')].join()
+    server.results.set('tools/list', `{"tools":[${tools}]}`)
+    await using second = await run(file)
+    // The server is not started for what is known. As soon as it is, it says what it offers now.
+    expect((await second.call('get')).n).toBe(1)
+    expect((await second.call('other', '{"a":1}')).n).toBe(3)
+    await expect.poll(async () => (await second.call('get')).n, HEARD).toBe(4)
+    expect((await second.call('other')).n).toBe(2)
+  },
+)
 
-it('is not given by a gateway whose rules are others', async () => {
+it.concurrent('is not given by a gateway whose rules are others', async ({ scene, expect }) => {
+  const { scratch, configure, run } = scene
   const state = `lmdb:${scratch.path}/state`
   const first = await run(configure(state, {}, { get: { cache: { ttl: '1h', ignoreArgs: ['id'] } } }))
   await first.call('get', '{"id":1,"a":1}')
@@ -401,7 +437,8 @@ it('is not given by a gateway whose rules are others', async () => {
   expect((await second.call('get', '{"a":1}')).mark).toBeUndefined()
 })
 
-it('is still good without its counts, and without a store at all', async () => {
+it.concurrent('is still good without its counts, and without a store at all', async ({ scene, expect }) => {
+  const { scratch, configure, run } = scene
   const state = `${scratch.path}/state`
   const first = await run(configure(`lmdb:${state}`))
   await first.call('get')

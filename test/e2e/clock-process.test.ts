@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as later } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, test } from 'vitest'
+import { describe, test } from 'vitest'
 import { startRawServer } from '../fixtures/servers/raw.js'
 import { makeScratch, type Scratch } from '../helpers/scratch.ts'
 import { scriptedHttp, toolText, type ScriptedServer } from '../helpers/scripted-servers.ts'
@@ -97,7 +97,7 @@ describe.each([
 ])('the clock of a process is set %s by two hours', (direction, ms) => {
   const ahead = direction === 'ahead'
 
-  test.concurrent('silent streams of every kind still carry signs of life', async () => {
+  test.concurrent('silent streams of every kind still carry signs of life', async ({ expect }) => {
     await using server = await scriptedHttp()
     await using scratch = makeScratch()
     await using gateway = await start(scratch, ms, {
@@ -127,7 +127,7 @@ describe.each([
     expect(await deprecated.body).toMatch(KEEP_ALIVE)
   })
 
-  test.concurrent('replicas are still checked', async () => {
+  test.concurrent('replicas are still checked', async ({ expect }) => {
     await using one = await scriptedHttp()
     await using two = await scriptedHttp()
     await using scratch = makeScratch()
@@ -143,7 +143,7 @@ describe.each([
     await expect.poll(pings, SOON).toBeGreaterThan(before + 3)
   })
 
-  test.concurrent('calls in flight are answered, others time out when it is time', async () => {
+  test.concurrent('calls in flight are answered, others time out when it is time', async ({ expect }) => {
     await using server = await scriptedHttp()
     await using scratch = makeScratch()
     await using gateway = await start(scratch, ms, { mcpServers: { a: { ...server.entry, timeout: '8s' } } })
@@ -161,7 +161,7 @@ describe.each([
     expect(performance.now() - since).toBeGreaterThan(7000)
   })
 
-  test.concurrent('a call in the queue keeps its turn, and leaves it when it is time', async () => {
+  test.concurrent('a call in the queue keeps its turn, and leaves it when it is time', async ({ expect }) => {
     await using server = await scriptedHttp()
     await using scratch = makeScratch()
     const a = { ...server.entry, maxConcurrentCalls: 1, queueTimeout: '8s' }
@@ -184,7 +184,7 @@ describe.each([
     expect(await second).toContain('"content":[]')
   })
 
-  test.concurrent('a server that did not start is tried again', async () => {
+  test.concurrent('a server that did not start is tried again', async ({ expect }) => {
     await using scratch = makeScratch()
     const repaired = `${scratch.path}/repaired`
     const program = `require('node:fs').existsSync(${JSON.stringify(repaired)}) ? import(${JSON.stringify(SLOW)}) : process.exit(1)`
@@ -199,23 +199,26 @@ describe.each([
     await expect.poll(() => client.request('2', 'tools/list'), SOON).toContain('a__wait')
   })
 
-  test.concurrent('a session that is in use is not taken for idle, one that is idle ends', async () => {
-    await using scratch = makeScratch()
-    await using gateway = await start(scratch, ms, {
-      gateway: { http: { port: 0, sessionIdle: '7s' } },
-    })
-    const used = await LegacySession.open(gateway.origin)
-    const idle = await LegacySession.open(gateway.origin)
-    await gateway.setClock()
-    const until = performance.now() + 10_000
-    while (performance.now() < until) {
-      expect(await used.request('1', 'ping')).toContain('"result":{}')
-      await later(300)
-    }
-    expect((await idle.post(requestText('2', 'ping', undefined))).status).toBe(404)
-  })
+  test.concurrent(
+    'a session that is in use is not taken for idle, one that is idle ends',
+    async ({ expect }) => {
+      await using scratch = makeScratch()
+      await using gateway = await start(scratch, ms, {
+        gateway: { http: { port: 0, sessionIdle: '7s' } },
+      })
+      const used = await LegacySession.open(gateway.origin)
+      const idle = await LegacySession.open(gateway.origin)
+      await gateway.setClock()
+      const until = performance.now() + 10_000
+      while (performance.now() < until) {
+        expect(await used.request('1', 'ping')).toContain('"result":{}')
+        await later(300)
+      }
+      expect((await idle.post(requestText('2', 'ping', undefined))).status).toBe(404)
+    },
+  )
 
-  test.concurrent('a process that is in use is not stopped, one that is idle is', async () => {
+  test.concurrent('a process that is in use is not stopped, one that is idle is', async ({ expect }) => {
     await using scratch = makeScratch()
     const program = (name: string): string =>
       `require('node:fs').writeFileSync(${JSON.stringify(`${scratch.path}/${name}`)}, String(process.pid)); import(${JSON.stringify(SLOW)})`
@@ -245,7 +248,7 @@ describe.each([
     expect(runs('long')).toBe(true)
   })
 
-  test.concurrent('a kept result stays for its time, and no longer', async () => {
+  test.concurrent('a kept result stays for its time, and no longer', async ({ expect }) => {
     await using server = await scriptedHttp()
     await using scratch = makeScratch()
     server.results.set('tools/list', `{"tools":[${toolText('long')},${toolText('short')}]}`)
@@ -263,7 +266,7 @@ describe.each([
     expect(await call('long')).toContain('"n":1')
   })
 
-  test.concurrent('what was stored by that clock is fetched anew by the right one', async () => {
+  test.concurrent('what was stored by that clock is fetched anew by the right one', async ({ expect }) => {
     await using server = await scriptedHttp()
     await using scratch = makeScratch()
     const tools = { t: { cache: { ttl: '10m' } } }
@@ -289,7 +292,7 @@ describe.each([
 
   test.concurrent(
     'a list is still there, and is fetched again when its time is over',
-    async ({ onTestFinished }) => {
+    async ({ expect, onTestFinished }) => {
       const server = await startRawServer({ era: 'modern' })
       onTestFinished(() => server.close())
       await using scratch = makeScratch()
@@ -312,7 +315,7 @@ describe.each([
     },
   )
 
-  test.concurrent('a question can be answered for its time, and is given up after it', async () => {
+  test.concurrent('a question can be answered for its time, and is given up after it', async ({ expect }) => {
     await using server = await scriptedHttp()
     await using scratch = makeScratch()
     await using gateway = await start(scratch, ms, {
@@ -350,7 +353,7 @@ describe.each([
     expect(await answerOf(late)).toContain('"code":-32602')
   })
 
-  test.concurrent('a rate is neither opened nor closed', async () => {
+  test.concurrent('a rate is neither opened nor closed', async ({ expect }) => {
     await using server = await scriptedHttp()
     await using scratch = makeScratch()
     counting(server)
@@ -373,34 +376,37 @@ describe.each([
     await quick[Symbol.asyncDispose]()
   })
 
-  test.concurrent(ahead ? 'a budget has its next period' : 'a budget opens no period twice', async () => {
-    await using server = await scriptedHttp()
-    await using scratch = makeScratch()
-    counting(server)
-    await awayFromTheHour()
-    await using gateway = await start(scratch, ms, {
-      mcpServers: { a: { ...server.entry, budget: { calls: '2/hour' } } },
-    })
-    await using client = new ModernHttp(gateway.origin)
-    const call = (): Promise<string> => client.request('1', 'tools/call', CALL)
-    const resetsAt = async (): Promise<number> =>
-      Date.parse(/"resetsAt":"([^"]+)"/.exec(await call())?.[1] ?? '')
-    for (let n = 0; n < 2; n++) expect(await call()).toContain('"content":[]')
-    const before = await resetsAt()
-    expect(before - Date.now()).toBeLessThanOrEqual(HOUR_MS)
-    await gateway.setClock()
-    if (ahead) {
-      await expect.poll(call, SOON).toContain('"content":[]')
-      await call()
-      expect(await resetsAt()).toBe(before + ms)
-    } else {
-      await later(1500)
-      expect(await call()).toContain('"code":"quota_exhausted"')
-      expect(await resetsAt()).toBe(before)
-    }
-  })
+  test.concurrent(
+    ahead ? 'a budget has its next period' : 'a budget opens no period twice',
+    async ({ expect }) => {
+      await using server = await scriptedHttp()
+      await using scratch = makeScratch()
+      counting(server)
+      await awayFromTheHour()
+      await using gateway = await start(scratch, ms, {
+        mcpServers: { a: { ...server.entry, budget: { calls: '2/hour' } } },
+      })
+      await using client = new ModernHttp(gateway.origin)
+      const call = (): Promise<string> => client.request('1', 'tools/call', CALL)
+      const resetsAt = async (): Promise<number> =>
+        Date.parse(/"resetsAt":"([^"]+)"/.exec(await call())?.[1] ?? '')
+      for (let n = 0; n < 2; n++) expect(await call()).toContain('"content":[]')
+      const before = await resetsAt()
+      expect(before - Date.now()).toBeLessThanOrEqual(HOUR_MS)
+      await gateway.setClock()
+      if (ahead) {
+        await expect.poll(call, SOON).toContain('"content":[]')
+        await call()
+        expect(await resetsAt()).toBe(before + ms)
+      } else {
+        await later(1500)
+        expect(await call()).toContain('"code":"quota_exhausted"')
+        expect(await resetsAt()).toBe(before)
+      }
+    },
+  )
 
-  test.concurrent('tokens end by the wall clock', async () => {
+  test.concurrent('tokens end by the wall clock', async ({ expect }) => {
     await using issuer = await startIssuer()
     await using scratch = makeScratch()
     await using gateway = await start(scratch, ms, {
@@ -429,7 +435,7 @@ describe.each([
     stream.destroy()
   })
 
-  test.concurrent('keys end by the wall clock', async () => {
+  test.concurrent('keys end by the wall clock', async ({ expect }) => {
     await using scratch = makeScratch()
     const file = { clients: { ci: {} }, gateway: { state: `lmdb:${scratch.path}/s` } }
     await using gateway = await start(scratch, ms, file)
@@ -448,7 +454,7 @@ describe.each([
     stream.destroy()
   })
 
-  test.concurrent('conditions and the audit log tell the time of the wall', async () => {
+  test.concurrent('conditions and the audit log tell the time of the wall', async ({ expect }) => {
     await using server = await scriptedHttp()
     await using scratch = makeScratch()
     counting(server)
@@ -474,7 +480,7 @@ describe.each([
     expect(Math.abs(apart - ms)).toBeLessThan(HOUR_MS / 2)
   })
 
-  test.concurrent('the end waits for calls in flight as long as it may', async () => {
+  test.concurrent('the end waits for calls in flight as long as it may', async ({ expect }) => {
     await using server = await scriptedHttp()
     await using scratch = makeScratch()
     await using gateway = await start(scratch, ms, {

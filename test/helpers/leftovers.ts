@@ -16,7 +16,7 @@ export interface Holdings {
 const PASSING = new Set(['Immediate', 'TickObject', 'FSReqCallback', 'FSReqPromise', 'GetAddrInfoReqWrap'])
 
 /** How long closing may take to show: sockets are gone some turns of the event loop after `close()` resolves. */
-const SETTLE_MS = 3000
+const SETTLE_MS = 20_000
 
 /** Takes stock of what this process holds now; compare with `assertNothingLeft`. */
 export function takeStock(): Holdings {
@@ -28,7 +28,7 @@ export function takeStock(): Holdings {
 
 /**
  * Waits until this process holds no more than it did at `before`.
- * @throws Error that lists what is left when that does not happen in time, three seconds by default
+ * @throws Error that lists what is left when that does not happen in time, twenty seconds by default
  */
 export async function assertNothingLeft(before: Holdings, settleMs = SETTLE_MS): Promise<void> {
   const until = performance.now() + settleMs
