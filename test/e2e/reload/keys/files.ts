@@ -53,8 +53,8 @@ function withFile(first: (entry: object) => File, run: (scene: Rewriting) => Pro
       greetings: () => server.messages.all.filter(text => text.includes('"initialize"')).length,
       async rewrite(file) {
         scratch.write('servers.json', complete(file))
-        const { outcome, change } = await reloader.reload()
-        return { outcome, lines: change?.lines }
+        const { outcome, plan } = await reloader.reload()
+        return { outcome, lines: plan?.change.lines }
       },
     })
     await reloader.close()
